@@ -1,0 +1,111 @@
+"""Command table, argparse, the one error boundary, exit codes.
+
+Nothing heavy is imported here: `orchgate --version` and a tab completion pay for this file alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+INTERNAL_ERROR = 4
+INTERRUPTED = 130
+BROKEN_PIPE = 3
+
+
+def console() -> None:
+    """The console script."""
+    import gc
+
+    gc.disable()  # the process is over before a collection would pay; its cost is 5 % of a large tree's check
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(argv: list[str]) -> int:
+    """Runs one command line and returns its exit code.
+
+    0 pass (also warn), 1 fail, 2 wrong usage or configuration, 3 could not check, 4 internal error, 130 interrupted.
+    """
+    if argv in (["--version"], ["-V"]):
+        from orchgate import __version__
+
+        sys.stdout.write(f"orchgate {__version__}\n")
+        return 0
+    try:
+        code = _dispatch(argv)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away: the verdict was not delivered, so this is neither a pass nor a failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except SystemExit as stop:  # argparse ends this way
+        return stop.code if isinstance(stop.code, int) else 2
+    except Exception as error:  # noqa: BLE001 -- the one boundary
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    from orchgate.errors import OrchgateError
+    from orchgate.outputs._escape import escape
+
+    if isinstance(error, OrchgateError):
+        _complain(escape(error.message), escape(error.hint))
+        return error.exit_code
+    if os.environ.get("ORCHGATE_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+    message = escape(f"internal error: {type(error).__name__}: {error}")
+    _complain(message, "run it again with ORCHGATE_DEBUG=1 and report what it prints")
+    return INTERNAL_ERROR
+
+
+def _complain(message: str, hint: str) -> None:
+    sys.stderr.write(f"orchgate: {message}\n")
+    if hint:
+        sys.stderr.write(f"  hint: {hint}\n")
+
+
+def _dispatch(argv: list[str]) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or pipe in an ASCII locale must not turn a finding into a crash.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        sys.stdout.write(help_text())
+        return 0 if argv else 2
+    from orchgate import registry
+
+    name = argv[0]
+    if name.startswith("-"):
+        from orchgate.errors import UsageError
+
+        raise UsageError(f"unknown option {name}", "orchgate --help")
+    module = registry.load("commands", name)
+
+    import argparse
+
+    parser = argparse.ArgumentParser(prog=f"orchgate {name}", description=module.SUMMARY, allow_abbrev=False)
+    module.arguments(parser)
+    result = module.run(parser.parse_args(argv[1:]))
+    return result if isinstance(result, int) else int(result.exit_code)
+
+
+def help_text() -> str:
+    """What `orchgate --help` prints: every command with its summary."""
+    from orchgate import registry
+
+    rows = [(name, registry.load("commands", name).SUMMARY) for name in registry.plugins("commands")]
+    width = max(len(name) for name, _ in rows)
+    listed = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in rows)
+    return (
+        "usage: orchgate COMMAND [OPTIONS]\n\n"
+        "Nothing lands that its own evidence does not support, and nothing is pushed that makes the pipelines worse.\n\n"
+        f"commands:\n{listed}\n\n"
+        "orchgate COMMAND --help says more about one; orchgate --version prints the version.\n"
+        "exit codes: 0 passed, 1 refused, 2 wrong usage or configuration, 3 could not check, 4 internal error, "
+        "130 interrupted\n"
+    )

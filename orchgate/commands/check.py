@@ -1,0 +1,87 @@
+"""`orchgate check`: judges a change, or the whole tree."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from orchgate import registry, session
+from orchgate.git.scope import Request
+
+if TYPE_CHECKING:
+    import argparse
+
+    from orchgate.git.repository import Repository
+    from orchgate.model import Report, Verdict
+
+SUMMARY = "judge a change before it lands: documents, evidence, manifests, budget, version"
+INTERNAL_ERROR = 4
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checks", nargs="*", metavar="CHECK", help="only these checks; all of them without")
+    parser.add_argument("--staged", action="store_true", help="judge what the next commit holds")
+    parser.add_argument("--all-files", action="store_true", help="judge the whole tree")
+    parser.add_argument("--from-ref", default="", metavar="REV", help="judge what came since this revision")
+    parser.add_argument("--to-ref", default="", metavar="REV", help="up to this one (HEAD)")
+    parser.add_argument("--commit", default="", metavar="REV", help="judge one commit")
+    parser.add_argument("--output-format", choices=registry.plugins("outputs"), default="text", help="(%(default)s)")
+    parser.add_argument("--explain", action="store_true", help="also list what was counted and what was ignored")
+    parser.add_argument("--no-ignores", action="store_true", help="show what is suppressed as if it were not")
+    parser.add_argument("--show-config", action="store_true", help="print the effective configuration and stop")
+
+
+def run(args: argparse.Namespace) -> Verdict | int:
+    request = Request(args.staged, args.all_files, args.from_ref, args.to_ref, args.commit)
+    with session.opened() as repository:
+        if args.show_config:
+            return _show_config(repository, request)
+        report = session.judge_request(repository, request, os.environ, args.checks, ignores=not args.no_ignores)
+    show(report, args.output_format, explain=args.explain)
+    return code(report)
+
+
+def show(report: Report, output: str, *, explain: bool) -> None:
+    """Writes a report to standard output in one of the formats."""
+    if explain and output == "text":
+        from orchgate.outputs.text import explained
+
+        sys.stdout.writelines(line + "\n" for line in explained(report))
+    registry.load("outputs", output).render(report, sys.stdout)
+
+
+def code(report: Report) -> Verdict | int:
+    """The report's verdict, or 4 when a check crashed: an internal error is not the change's fault."""
+    crashed = any(check.crash is not None for check in report.checks)
+    return INTERNAL_ERROR if crashed else report.verdict
+
+
+def _show_config(repository: Repository, request: Request) -> Verdict:
+    from orchgate.config.loosening import table_of
+    from orchgate.git import scope
+    from orchgate.model import Verdict
+    from orchgate.outputs._escape import escape
+
+    ctx = session.context(repository, scope.target(repository, request, os.environ), os.environ)
+    base = "" if ctx.accepted is None else " (limits of the base revision)"
+    for key, value in table_of(ctx.config).items():
+        origin = ctx.config.origins.get(key) or ctx.config.origins.get(key.partition(".")[0], "default")
+        sys.stdout.write(f"{escape(key)} = {escape(_toml(value))}  # {escape(origin)}{base}\n")
+    return Verdict.PASS
+
+
+def _toml(value: object) -> str:
+    """A value as TOML would write it, on one line."""
+    import json
+
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if hasattr(value, "_asdict"):
+        value = {key.replace("_", "-"): item for key, item in value._asdict().items() if item not in (None, "", (), {})}
+    if isinstance(value, dict):
+        inner = ", ".join(f"{json.dumps(str(key))} = {_toml(item)}" for key, item in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,167 @@
+"""Kinds of configuration values: each reads a TOML value, says what it expected, and gives its JSON schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from orchgate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class Kind(Protocol):
+    def read(self, value: object, path: str) -> object:
+        """The typed value. Raises ConfigError, whose message starts with the dotted `path`."""
+
+    def schema(self) -> dict[str, object]:
+        """JSON schema of what `read` accepts."""
+
+
+def wrong(path: str, expected: str, value: object) -> ConfigError:
+    shown = repr(value)
+    return ConfigError(f"{path}: expected {expected}, got {shown if len(shown) <= 60 else shown[:57] + '...'}")
+
+
+def unknown_key(path: str, key: str, known: Mapping[str, object]) -> ConfigError:
+    import difflib
+
+    near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
+    hint = f'did you mean "{near[0]}"?' if near else "known keys: " + ", ".join(sorted(known))
+    return ConfigError(f"{join(path, key)}: unknown key", hint)
+
+
+def join(path: str, key: str) -> str:
+    """The dotted path of a key, quoted where TOML would ask for quotes."""
+    bare = key.replace("-", "").replace("_", "")
+    shown = key if bare.isascii() and bare.isalnum() else f'"{key}"'
+    return f"{path}.{shown}" if path else shown
+
+
+class Text(NamedTuple):
+    expected: str = "a string"
+
+    def read(self, value: object, path: str) -> str:
+        if not isinstance(value, str):
+            raise wrong(path, self.expected, value)
+        return value
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "string"}
+
+
+class Flag(NamedTuple):
+    def read(self, value: object, path: str) -> bool:
+        if not isinstance(value, bool):
+            raise wrong(path, "true or false", value)
+        return value
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "boolean"}
+
+
+class Whole(NamedTuple):
+    """A whole number from `minimum` to `maximum`."""
+
+    minimum: int = 0
+    maximum: int = 2**53
+
+    def read(self, value: object, path: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not self.minimum <= value <= self.maximum:
+            raise wrong(path, f"a whole number from {self.minimum} to {self.maximum}", value)
+        return value
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
+
+
+class Number(NamedTuple):
+    """A finite number from `minimum` to `maximum`; `expected` names it: "a fraction", "seconds"."""
+
+    minimum: float
+    maximum: float
+    expected: str
+
+    def read(self, value: object, path: str) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not self.minimum <= value <= self.maximum:
+            raise wrong(path, f"{self.expected} from {self.minimum:g} to {self.maximum:g}", value)
+        return float(value)
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "number", "minimum": self.minimum, "maximum": self.maximum}
+
+
+class Choice(NamedTuple):
+    options: tuple[str, ...]
+
+    def read(self, value: object, path: str) -> str:
+        if value not in self.options:
+            raise wrong(path, "one of " + ", ".join(f'"{option}"' for option in self.options), value)
+        return str(value)
+
+    def schema(self) -> dict[str, object]:
+        return {"enum": list(self.options)}
+
+
+class ListOf(NamedTuple):
+    """A list; a single value stands for a list of one where `or_one` says so."""
+
+    item: Kind
+    or_one: bool = False
+
+    def read(self, value: object, path: str) -> tuple[object, ...]:
+        if self.or_one and not isinstance(value, list):
+            value = [value]
+        if not isinstance(value, list):
+            raise wrong(path, "a list", value)
+        return tuple(self.item.read(item, f"{path}[{index}]") for index, item in enumerate(value))
+
+    def schema(self) -> dict[str, object]:
+        listed: dict[str, object] = {"type": "array", "items": self.item.schema()}
+        return {"anyOf": [self.item.schema(), listed]} if self.or_one else listed
+
+
+class MapOf(NamedTuple):
+    """A table with names of the user's choice."""
+
+    value: Kind
+
+    def read(self, value: object, path: str) -> dict[str, object]:
+        if not isinstance(value, dict):
+            raise wrong(path, "a table", value)
+        return {key: self.value.read(item, join(path, key)) for key, item in value.items()}
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "object", "additionalProperties": self.value.schema()}
+
+
+class Record(NamedTuple):
+    """A table with fixed keys, read into `build(**values)`; a key without a default is required."""
+
+    build: Callable[..., object]
+    keys: Mapping[str, Kind]
+    defaults: Mapping[str, object] = {}
+
+    def read(self, value: object, path: str) -> object:
+        if not isinstance(value, dict):
+            raise wrong(path, "a table", value)
+        for key in value:
+            if key not in self.keys:
+                raise unknown_key(path, key, self.keys)
+        values: dict[str, object] = {}
+        for key, kind in self.keys.items():
+            if key in value:
+                values[key.replace("-", "_")] = kind.read(value[key], join(path, key))
+            elif key in self.defaults:
+                values[key.replace("-", "_")] = self.defaults[key]
+            else:
+                raise ConfigError(f"{join(path, key)}: required key is missing")
+        return self.build(**values)
+
+    def schema(self) -> dict[str, object]:
+        return {
+            "type": "object",
+            "properties": {key: kind.schema() for key, kind in self.keys.items()},
+            "required": [key for key in self.keys if key not in self.defaults],
+            "additionalProperties": False,
+        }

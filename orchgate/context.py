@@ -1,0 +1,131 @@
+"""What a check is given: the judged tree, the change, the configuration, and what is on disk beside it."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from orchgate.documents.artifacts import Artifacts
+from orchgate.documents.markdown import Document
+from orchgate.errors import OrchgateError, Unreadable
+from orchgate.model import Location, Trouble
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Callable, Iterable, Mapping
+
+    from orchgate.config.settings import Config
+    from orchgate.git.diff import Patch
+    from orchgate.git.snapshot import Snapshot
+    from orchgate.model import Change, CheckResult, Scope
+
+MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
+
+
+class Context:
+    """Everything the checks of one run share. Checks read it and never change it.
+
+    root       top level of the work tree on disk, "" in a bare repository
+    config     the limits in force: those of the base revision, the rest from the snapshot
+    proposed   the configuration of the snapshot itself
+    accepted   the base's configuration where the change touches it and there was one
+    base       the tree the change starts from; an empty one for a first commit
+    branch     the branch being committed to or pushed, "" when detached
+    trailers   trailers of the judged commits' messages, lower-case name -> values
+    judge      the result of another check by id, judged once (for CFG001 only)
+    patch      lines of the judged change by path, counted from its patch
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        config: Config,
+        scope: Scope,
+        snapshot: Snapshot,
+        base: Snapshot,
+        today: datetime.date,
+        now: datetime.datetime,
+        proposed: Config | None = None,
+        accepted: Config | None = None,
+        environ: Mapping[str, str] | None = None,
+        branch: Callable[[], str] = str,
+        trailers: Callable[[], Mapping[str, tuple[str, ...]]] = dict,
+        patch: Callable[[Iterable[Change]], Patch] | None = None,
+    ) -> None:
+        self.root = root
+        self.config = config
+        self.proposed = proposed or config
+        self.accepted = accepted
+        self.scope = scope
+        self.snapshot = snapshot
+        self.base = base
+        self.today = today
+        self.now = now
+        self.environ = environ or {}
+        self._branch = branch
+        self._trailers = trailers
+        self._patch = patch
+        self._documents: dict[str, Document | Unreadable] = {}
+        self.judge: Callable[[str], CheckResult] | None = None
+
+    @cached_property
+    def branch(self) -> str:
+        return self._branch()
+
+    @cached_property
+    def trailers(self) -> Mapping[str, tuple[str, ...]]:
+        return self._trailers()
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        """Files of recorded runs on disk, which git usually does not track."""
+        return Artifacts(self.root, self.config.evidence.roots)
+
+    def documents(self, paths: Iterable[str]) -> tuple[list[Document], list[Trouble]]:
+        """Parsed documents of the snapshot in the given order, each parsed once a run, and what could not be read."""
+        wanted = list(paths)
+        missing = [path for path in wanted if path not in self._documents]
+        for path, content in self.snapshot.read_many(missing, MAX_DOCUMENT_BYTES):
+            self._documents[path] = content if isinstance(content, Unreadable) else Document(path, content)
+        documents: list[Document] = []
+        troubles: list[Trouble] = []
+        for path in wanted:
+            document = self._documents[path]
+            if isinstance(document, Document):
+                documents.append(document)
+            else:
+                troubles.append(Trouble(Location(path), document.message, document.hint))
+        return documents, troubles
+
+    def document(self, path: str) -> Document:
+        """One parsed document of the snapshot. Raises Unreadable."""
+        self.documents([path])
+        document = self._documents[path]
+        if isinstance(document, Unreadable):
+            raise document
+        return document
+
+    @property
+    def parsed_paths(self) -> tuple[str, ...]:
+        """Documents that some check has looked at so far."""
+        return tuple(path for path, document in self._documents.items() if isinstance(document, Document))
+
+    def parsed(self, path: str) -> Document | None:
+        """A document some check has looked at, or None."""
+        document = self._documents.get(path)
+        return document if isinstance(document, Document) else None
+
+    def patch(self, changes: Iterable[Change]) -> Patch:
+        """Lines of some of the judged changes, counted from their patch with every file shown as text.
+
+        Raises GitError.
+        """
+        if self._patch is None:
+            raise OrchgateError("a folder has no patch to count lines in")
+        return self._patch(changes)
+
+    def on_disk(self, path: str) -> str:
+        """The place of a repository path in the work tree."""
+        return os.path.join(self.root, path)

@@ -1,0 +1,67 @@
+"""Files of recorded runs that lie beside the repository's own: under `.runs/`, `out/` and the like."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+
+
+class Artifacts:
+    """The runs and out folders of one work tree, as they are on disk.
+
+    A path counts only when it is reached without leaving the repository; symbolic links inside it are followed.
+    """
+
+    def __init__(self, root: str, roots: tuple[str, ...]) -> None:
+        self._root = root
+        self.roots = tuple(folder.strip("/") for folder in roots)
+        self._known: dict[str, bool] = {}
+
+    def owns(self, path: str) -> bool:
+        """Whether a repository path lies under one of the roots."""
+        return any(path == folder or path.startswith(folder + "/") for folder in self.roots)
+
+    def exists(self, path: str) -> bool:
+        """Whether the artifact (a file or a folder) is on disk, inside the repository. Never raises."""
+        known = self._known.get(path)
+        if known is None:
+            known = self._known[path] = self._look(path)
+        return known
+
+    def _look(self, path: str) -> bool:
+        if not self._root or not self.owns(path) or "\0" in path:
+            return False
+        full = os.path.join(self._root, path)
+        return os.path.exists(full) and self.inside(os.path.realpath(full))
+
+    def inside(self, real: str) -> bool:
+        """Whether a resolved path lies in the repository and not in its `.git`."""
+        return real == self._real_root or (
+            real.startswith(self._real_root + os.sep) and not real.startswith(os.path.join(self._real_root, ".git", ""))
+        )
+
+    @cached_property
+    def _real_root(self) -> str:
+        return os.path.realpath(self._root)
+
+    def full(self, path: str) -> str:
+        """The place of an artifact on disk, whether it is there or not."""
+        return os.path.join(self._root, path)
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """What a folder under the roots holds, sorted; nothing when it is not there or cannot be listed."""
+        if not self.exists(folder):
+            return ()
+        try:
+            return tuple(sorted(os.listdir(self.full(folder))))
+        except OSError:
+            return ()
+
+    def matching(self, pattern: str) -> bool:
+        """Whether a glob (`*`, `?`, `**`, `[…]`) under the roots matches something that counts as present."""
+        import glob
+
+        if not self._root or not self.owns(pattern):
+            return False
+        hits = glob.iglob(pattern, root_dir=self._root, recursive=True, include_hidden=True)
+        return any(self.exists(os.path.normpath(hit)) for hit in hits)

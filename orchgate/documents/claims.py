@@ -1,0 +1,66 @@
+"""What a document says about the packet it belongs to: its first heading, its header lines, its front matter."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.documents.titles import normal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchgate.documents.markdown import Document
+
+HEADER_CHARACTERS = 8_000
+_LINE = re.compile(r"^[ \t]*[-*+][ \t]+[*_]{0,2}(?P<label>[A-Za-z][\w /-]{1,40}?)[*_]{0,2}:[*_]{0,2}[ \t]+(?P<value>\S.*)$", re.MULTILINE)
+_PATH = re.compile(r"[\w@%+./-]+\.md\b")
+_TOKEN = re.compile(r"`([^`\n]+)`|(\S+)")
+_LABELS = {
+    "prd": "prd",
+    "primary prd": "prd",
+    "linked prd": "prd",
+    "tech spec": "tech-spec",
+    "technical spec": "tech-spec",
+    "action plan": "action-plan",
+    "checklist": "checklist",
+    "task checklist": "checklist",
+    "mini spec": "mini-spec",
+    "task id": "task",
+    "mcp task id": "task",
+}
+
+
+class Claim(NamedTuple):
+    """`what` is a kind of document, `task`, or `relates_to`; `value` a path or a task's name."""
+
+    what: str
+    label: str
+    value: str
+    offset: int
+
+
+def header_claims(document: Document) -> Iterator[Claim]:
+    """Lines such as `- Primary PRD: docs/PRD-x.md` above the first section; of several paths the first counts."""
+    below = next((heading.offset for heading in document.headings if heading.level > 1), len(document.text))
+    for match in _LINE.finditer(document.text, 0, min(below, HEADER_CHARACTERS)):
+        what = _LABELS.get(normal(match["label"]))
+        if what is None or document.hidden(match.start()):
+            continue
+        value = _task(match["value"]) if what == "task" else next(iter(_PATH.findall(match["value"])), "")
+        if value:
+            yield Claim(what, match["label"], value.removeprefix("./"), match.start("value"))
+
+
+def front_matter_claims(document: Document) -> Iterator[Claim]:
+    """The documents that `relates_to` names; words that are no path claim nothing."""
+    value = document.front_matter.get("relates_to", "") if document.text.startswith("---") else ""
+    for text in [value] if isinstance(value, str) else value:
+        for path in _PATH.findall(text):
+            yield Claim("relates_to", "relates_to", path.removeprefix("./"), max(document.text.find(path), 0))
+
+
+def _task(value: str) -> str:
+    match = _TOKEN.match(value)
+    assert match is not None
+    return (match[1] or match[2]).strip(" .,;")

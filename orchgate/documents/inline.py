@@ -1,0 +1,213 @@
+"""Code spans, inline comments and links of the prose between blocks. Linear time, quick where the text is plain."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from orchgate.documents.parts import Comment, Link, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+Range = tuple[int, int]
+
+_PLAIN_SPAN = re.compile(r"`(?<!\\`)([^`\n]+)`(?!`)")
+_RUN = re.compile(r"`+|<!--")
+# An inline construct does not cross an empty line, or into the next list item, heading or table row.
+_BREAK = re.compile(r"\n(?=[ \t>]*(?:\n|[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t\n]|\||-{3,}[ \t]*\n|=+[ \t]*\n))")
+_HEADING = re.compile(r"\n?[ \t>]*#{1,6}[ \t]")
+_BRACKET = re.compile(r"\\[\\\[\]!]|!?\[|\]")
+# Possessive throughout: a megabyte of blanks behind `](` is read once.
+_GAP = r"[ \t]*+\n?+[ \t]*+"
+_DESTINATION = re.compile(
+    rf"""\({_GAP}(?:<([^<>\n]*)>|((?:(?!<)(?:[^\s()\\]|\\.|\([^\s()]*+\))++)?+))"""
+    rf"""(?:{_GAP}(?:"[^"]*"|'[^']*'|\([^()]*\)))?{_GAP}\)"""
+)
+_DEFINITION = re.compile(
+    r"""^[ >]{0,3}\[([^\[\]\n^][^\[\]\n]*)\]:[ \t]*(?:<([^<>\n]*)>|([^\s<]\S*))(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'|\([^()\n]*\)))?[ \t]*$""",
+    re.MULTILINE,
+)
+_AUTOLINK = re.compile(r"<([A-Za-z][A-Za-z0-9+.\-]{1,31}:[^\s<>]*)>")
+_HTML_LINK = re.compile(r"""<(a|img)\b[^<>]*?\b(?:href|src)=["']([^"'<>]*)["']""", re.IGNORECASE)
+
+
+def segments(length: int, masks: Iterable[Range]) -> Iterator[Range]:
+    """The ranges between the masks."""
+    start = 0
+    for begin, end in masks:
+        if start < begin:
+            yield start, begin
+        start = end
+    if start < length:
+        yield start, length
+
+
+def spans_and_comments(text: str, parts: Iterable[Range]) -> tuple[list[Span], list[Comment]]:
+    spans: list[Span] = []
+    comments: list[Comment] = []
+    for start, end in parts:
+        ticks = text.count("`", start, end)
+        remarks = text.find("<!--", start, end) >= 0
+        if not ticks and not remarks:
+            continue
+        if not remarks:
+            plain = [Span(match[1], match.start()) for match in _PLAIN_SPAN.finditer(text, start, end)]
+            # Every backtick found its partner on its own line: nothing can pair across lines.
+            if 2 * len(plain) == ticks:
+                spans += plain
+                continue
+        for begin, stop in paragraphs(text, start, end):
+            _careful(text, begin, stop, spans, comments)
+    return spans, comments
+
+
+def paragraphs(text: str, start: int, end: int) -> Iterator[Range]:
+    """Ranges that inline constructs do not leave."""
+    for match in _BREAK.finditer(text, start, end):
+        yield from _heading_apart(text, start, match.start())
+        start = match.start()
+    yield from _heading_apart(text, start, end)
+
+
+def _heading_apart(text: str, start: int, end: int) -> Iterator[Range]:
+    if _HEADING.match(text, start, end):
+        stop = text.find("\n", start + 1, end)
+        if stop >= 0:
+            yield start, stop
+            start = stop
+    yield start, end
+
+
+def _careful(text: str, start: int, end: int, spans: list[Span], comments: list[Comment]) -> None:
+    """Code spans of any length and inline comments of one paragraph, left to right."""
+    runs = list(_RUN.finditer(text, start, end))
+    later: dict[int, list[int]] = {}  # length of a backtick run -> its places in `runs`, last one first
+    for index in range(len(runs) - 1, -1, -1):
+        if runs[index][0] != "<!--":
+            later.setdefault(len(runs[index][0]), []).append(index)
+    index, done, closable = 0, start, True
+    while index < len(runs):
+        run = runs[index]
+        index += 1
+        if run.start() < done:
+            continue
+        if run[0] == "<!--":
+            close = text.find("-->", run.start() + 2, end) if closable else -1
+            if close >= 0:
+                comments.append(Comment(text[run.end() : close], run.start()))
+                done = close + 3
+            else:
+                closable = False
+            continue
+        length = len(run[0]) - _escaped(text, run.start(), start)
+        places = later.get(length, [])
+        while places and places[-1] < index:
+            places.pop()
+        if length and places:
+            closing = runs[places[-1]]
+            spans.append(Span(_content(text[run.end() : closing.start()]), run.end() - length))
+            done = closing.end()
+            index = places[-1] + 1
+
+
+def _escaped(text: str, at: int, start: int) -> int:
+    """1 when a backslash takes the first character's meaning away."""
+    before = at
+    while before > start and text[before - 1] == "\\":
+        before -= 1
+    return (at - before) % 2
+
+
+def _content(raw: str) -> str:
+    text = raw.replace("\n", " ")
+    return text[1:-1] if len(text) > 2 and text[0] == text[-1] == " " and text.strip(" ") else text
+
+
+def span_end(text: str, span: Span) -> int:
+    """Behind the closing backticks."""
+    start = span.offset
+    while text.startswith("`", start):
+        start += 1
+    ticks = text[span.offset : start]
+    end = start + len(span.text)
+    return (end if text.startswith(ticks, end) else end + 2) + len(ticks)  # +2: one blank on each side was dropped
+
+
+def links(text: str, parts: Sequence[Range], hidden: Callable[[], Sequence[Range]]) -> list[Link]:
+    """All links of the ranges, in order; `hidden` gives the ranges of code spans and inline comments, sorted."""
+    found: list[Link] = []
+    bracket, angle = "[" in text, "<" in text  # one character is sought several times faster than two
+    if bracket and "](" in text:
+        for start, end in parts:
+            if text.find("](", start, end) >= 0:
+                for begin, stop in paragraphs(text, start, end):
+                    if text.find("](", begin, stop) >= 0:
+                        _inline_links(text, begin, stop, _Hidden(hidden(), begin), found)
+    if bracket and "]:" in text:
+        for match in _outside(_DEFINITION, text, parts, hidden):
+            found.append(Link(unescape(match[2] or match[3] or ""), match[1], match.start(), False))
+    if angle:
+        for match in _outside(_AUTOLINK, text, parts, hidden):
+            found.append(Link(match[1], match[1], match.start(), False))
+        for match in _outside(_HTML_LINK, text, parts, hidden):
+            found.append(Link(match[2], "", match.start(), match[1].lower() == "img"))
+    return sorted(found, key=_offset) if len(found) > 1 else found
+
+
+def _offset(link: Link) -> int:
+    return link.offset
+
+
+def _outside(
+    pattern: re.Pattern[str], text: str, parts: Iterable[Range], hidden: Callable[[], Sequence[Range]]
+) -> Iterator[re.Match[str]]:
+    for start, end in parts:
+        inside: _Hidden | None = None
+        for match in pattern.finditer(text, start, end):
+            inside = inside or _Hidden(hidden(), start)
+            if not inside.covers(match.start()):
+                yield match
+
+
+class _Hidden:
+    """Answers, for growing offsets, whether one lies in a sorted list of ranges."""
+
+    def __init__(self, ranges: Sequence[Range], start: int) -> None:
+        from bisect import bisect_left
+
+        self._ranges = ranges
+        self._next = max(bisect_left(ranges, (start, 0)) - 1, 0)
+
+    def covers(self, offset: int) -> bool:
+        while self._next < len(self._ranges) and self._ranges[self._next][1] <= offset:
+            self._next += 1
+        return self._next < len(self._ranges) and self._ranges[self._next][0] <= offset
+
+
+def _inline_links(text: str, start: int, end: int, hidden: _Hidden, found: list[Link]) -> None:
+    openers: list[re.Match[str]] = []
+    done = start
+    for token in _BRACKET.finditer(text, start, end):
+        if token.start() < done or hidden.covers(token.start()) or token[0][0] == "\\":
+            continue
+        if token[0] != "]":
+            openers.append(token)
+            continue
+        if not openers:
+            continue
+        opener = openers.pop()
+        match = _DESTINATION.match(text, token.end(), end) if text.startswith("(", token.end()) else None
+        if match is None:
+            continue
+        image = opener[0] == "!["
+        target = unescape(match[1] if match[1] is not None else match[2] or "")
+        found.append(Link(target, text[opener.end() : token.start()], opener.start(), image))
+        done = match.end()
+        if not image:  # a link holds no links, but an image may stand around
+            openers.clear()
+
+
+def unescape(target: str) -> str:
+    """A destination without Markdown's backslashes; `%20` and the like stay."""
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", target) if "\\" in target else target

@@ -1,0 +1,109 @@
+"""Where the documents of a packet are: the configured patterns, read in both directions."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.globs import matches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from orchgate.config.settings import Documents
+
+KINDS = ("prd", "tech-spec", "action-plan", "checklist", "mini-spec")
+TITLES = {
+    "prd": "PRD",
+    "tech-spec": "TECH_SPEC",
+    "action-plan": "ACTION_PLAN",
+    "checklist": "checklist",
+    "mini-spec": "mini-spec",
+}
+
+
+class Pattern(NamedTuple):
+    """One configured place, such as `docs/PRD-{slug}.md`; `rank` is its turn within its kind.
+
+    `only` is the single name a plain pattern carries, so that it needs no regular expression.
+    """
+
+    kind: str
+    rank: int
+    text: str
+    prefix: str
+    suffix: str
+    only: str
+    expression: re.Pattern[str]
+
+    def names(self, path: str) -> tuple[str, str] | None:
+        """The slug and the task in a path, or None when it is not of this pattern."""
+        if not path.startswith(self.prefix) or not path.endswith(self.suffix):
+            return None
+        if self.only:
+            name = path[len(self.prefix) : len(path) - len(self.suffix)]
+            if not name or "/" in name:
+                return None
+            return (name, "") if self.only == "slug" else ("", name)
+        match = self.expression.fullmatch(path)
+        return (match.groupdict("").get("slug", ""), match.groupdict("").get("task", "")) if match else None
+
+
+class Place(NamedTuple):
+    """One path that a pattern recognises, and the names it carries ("" where the pattern has none)."""
+
+    kind: str
+    rank: int
+    path: str
+    slug: str
+    task: str
+
+
+class Layout(NamedTuple):
+    patterns: tuple[Pattern, ...]
+    exclude: tuple[str, ...]
+
+    def places(self, paths: Iterable[str]) -> Iterator[Place]:
+        """Every document of every packet among the paths. A path may be a place of two kinds."""
+        prefixes = tuple({pattern.prefix for pattern in self.patterns})
+        for path in paths:
+            if not path.startswith(prefixes):
+                continue
+            for pattern in self.patterns:
+                names = pattern.names(path)
+                if names is not None and not matches(path, self.exclude):
+                    yield Place(pattern.kind, pattern.rank, path, *names)
+
+    def path(self, kind: str, *, slug: str, task: str) -> str:
+        """Where a packet's document of a kind is expected: the kind's first pattern, filled in."""
+        first = min((pattern for pattern in self.patterns if pattern.kind == kind), key=lambda pattern: pattern.rank)
+        return first.text.replace("{slug}", slug).replace("{task}", task)
+
+
+def layout_of(settings: Documents) -> Layout:
+    """The patterns of a configuration."""
+    configured = zip(
+        KINDS,
+        (settings.packets, settings.tech_spec, settings.action_plan, settings.checklist, settings.mini_spec),
+        strict=True,
+    )
+    return Layout(
+        tuple(_pattern(kind, rank, text) for kind, texts in configured for rank, text in enumerate(texts) if text),
+        settings.exclude,
+    )
+
+
+def _pattern(kind: str, rank: int, text: str) -> Pattern:
+    parts = re.split(r"(\{slug\}|\{task\})", text.removeprefix("./"))
+    seen: set[str] = set()
+    expression = ""
+    for part in parts:
+        if part not in ("{slug}", "{task}"):
+            expression += re.escape(part)
+        elif part in seen:
+            expression += f"(?P={part[1:-1]})"
+        else:
+            seen.add(part)
+            expression += f"(?P<{part[1:-1]}>[^/]+)"
+    only = parts[1][1:-1] if len(parts) == 3 else ""
+    return Pattern(kind, rank, "".join(parts), parts[0], parts[-1], only, re.compile(expression, re.DOTALL))

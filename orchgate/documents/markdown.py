@@ -1,0 +1,143 @@
+"""A Markdown document: headings, sections, code spans, links, fences, list items, comments, each with its place.
+
+Not a renderer: it knows as much of CommonMark and GitHub's dialect as a gate needs, in linear time, and computes
+each kind of part only when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from orchgate.documents import blocks, frontmatter, headings, inline, items
+from orchgate.documents.parts import Comment, Fence, Heading, Item, Link, Section, Span
+from orchgate.model import Location
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchgate.documents.parts import Blocks
+
+__all__ = ["Comment", "Document", "Fence", "Heading", "Item", "Link", "Section", "Span"]
+
+
+def decode(data: bytes) -> str:
+    """Text of a document's bytes with `\\n` line ends; what is not UTF-8 survives as surrogates."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = data.decode("utf-16", "replace")
+    else:
+        text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+class Document:
+    """One document of the tree. Offsets count characters of `text`."""
+
+    def __init__(self, path: str, data: bytes) -> None:
+        self.path = path
+        self.text = decode(data)
+
+    def __repr__(self) -> str:
+        return f"Document({self.path!r})"
+
+    @cached_property
+    def front_matter(self) -> Mapping[str, str | list[str]]:
+        return frontmatter.parse(self.text[: self._body]) if self._body else {}
+
+    @cached_property
+    def _body(self) -> int:
+        return blocks.front_matter_end(self.text)
+
+    @cached_property
+    def _blocks(self) -> Blocks:
+        return blocks.find_blocks(self.text, self._body)
+
+    @cached_property
+    def _segments(self) -> tuple[tuple[int, int], ...]:
+        return tuple(inline.segments(len(self.text), self._blocks.masks))
+
+    @cached_property
+    def _inline(self) -> tuple[list[Span], list[Comment]]:
+        return inline.spans_and_comments(self.text, self._segments)
+
+    @property
+    def fences(self) -> tuple[Fence, ...]:
+        return self._blocks.fences
+
+    @cached_property
+    def spans(self) -> tuple[Span, ...]:
+        return tuple(self._inline[0])
+
+    @cached_property
+    def comments(self) -> tuple[Comment, ...]:
+        """Block and inline comments, in order."""
+        if "<!--" not in self.text:
+            return ()
+        return tuple(sorted((*self._blocks.comments, *self._inline[1]), key=lambda comment: comment.offset))
+
+    @cached_property
+    def links(self) -> tuple[Link, ...]:
+        return tuple(inline.links(self.text, self._segments, lambda: self._hidden))
+
+    @cached_property
+    def _hidden(self) -> list[tuple[int, int]]:
+        """Ranges of code spans and inline comments."""
+        spans, comments = self._inline
+        ranges = [(span.offset, inline.span_end(self.text, span)) for span in spans]
+        return sorted([*ranges, *((c.offset, c.offset + len(c.text) + 7) for c in comments)])
+
+    @cached_property
+    def headings(self) -> tuple[Heading, ...]:
+        return tuple(headings.find(self.text, self._segments))
+
+    @cached_property
+    def sections(self) -> tuple[Section, ...]:
+        return tuple(headings.sections(self.headings, len(self.text)))
+
+    @cached_property
+    def anchors(self) -> frozenset[str]:
+        """What `#…` may point at here: anchors of headings, also of those in quotes and lists, and of HTML ids."""
+        return headings.anchors(self.text, self._segments, self.headings)
+
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        return tuple(items.find(self.text, self._segments))
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        starts = [0]
+        at = self.text.find("\n")
+        while at >= 0:
+            starts.append(at + 1)
+            at = self.text.find("\n", at + 1)
+        return starts
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column, from 1."""
+        from bisect import bisect_right
+
+        line = bisect_right(self._line_starts, offset)
+        return line, offset - self._line_starts[line - 1] + 1
+
+    def location(self, offset: int) -> Location:
+        return Location(self.path, *self.position(offset))
+
+    def line(self, offset: int) -> str:
+        """The line that holds an offset, without its end."""
+        start = self.text.rfind("\n", 0, offset) + 1
+        return self.text[start : blocks.line_end(self.text, offset)]
+
+    def hidden(self, offset: int) -> bool:
+        """Whether an offset lies in front matter, a fence, indented code or a block comment."""
+        return _covered(self._blocks.masks, offset)
+
+    def in_code(self, offset: int) -> bool:
+        """Whether an offset is not prose: hidden as above, or in a code span or an inline comment."""
+        return self.hidden(offset) or _covered(self._hidden, offset)
+
+
+def _covered(ranges: list[tuple[int, int]] | tuple[tuple[int, int], ...], offset: int) -> bool:
+    from bisect import bisect_right
+
+    index = bisect_right(ranges, offset, key=lambda begin_end: begin_end[0]) - 1
+    return index >= 0 and ranges[index][0] <= offset < ranges[index][1]

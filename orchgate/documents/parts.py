@@ -1,0 +1,75 @@
+"""What a Markdown document is made of. Offsets count characters of the document's text and point at the first one."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Heading(NamedTuple):
+    """`title` is plain text; `anchor` is GitHub's; `body` is where what follows the heading begins."""
+
+    level: int
+    title: str
+    anchor: str
+    offset: int
+    body: int
+
+
+class Section(NamedTuple):
+    """A heading and the range that belongs to it, up to the next heading of the same or a higher level."""
+
+    heading: Heading
+    start: int
+    end: int
+
+
+class Span(NamedTuple):
+    """A code span outside fences, comments and front matter; `text` is without the backticks."""
+
+    text: str
+    offset: int
+
+
+class Link(NamedTuple):
+    """An inline link, image, autolink or reference definition; `target` as written, without `<>` and title."""
+
+    target: str
+    text: str
+    offset: int
+    image: bool
+
+
+class Fence(NamedTuple):
+    """A fenced code block; `info` is what follows the opening fence, `text` its lines without the container's indent."""
+
+    info: str
+    text: str
+    offset: int
+
+
+class Item(NamedTuple):
+    """A list item. `checked` is None without a box; `text` is the item's own, `end` is behind all nested in it.
+
+    `indent` is the column of the marker, from 0.
+    """
+
+    checked: bool | None
+    text: str
+    offset: int
+    indent: int
+    end: int
+
+
+class Comment(NamedTuple):
+    """An HTML comment; `text` is what stands between the marks."""
+
+    text: str
+    offset: int
+
+
+class Blocks(NamedTuple):
+    """What hides text from the inline syntax. `masks` are ranges of whole lines, sorted and apart."""
+
+    masks: tuple[tuple[int, int], ...] = ()
+    fences: tuple[Fence, ...] = ()
+    comments: tuple[Comment, ...] = ()

@@ -1,0 +1,147 @@
+"""What names exist: npm scripts, make targets, nox sessions, pre-commit hooks, pipelines.
+
+Each reader takes the bytes of the file that defines them. It knows when the file may define more than can be read
+off it (`include`, computed names): such names are `open`, and nothing is said to be missing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.errors import Unreadable
+
+if TYPE_CHECKING:
+    import ast
+    from collections.abc import Callable, Iterator, Mapping
+
+MAX_BYTES = 4 * 1024 * 1024
+
+
+class Names(NamedTuple):
+    """What a file defines. `open`: it may define more than these; `also`: names that exist for another reason."""
+
+    defined: tuple[str, ...]
+    open: bool = False
+    also: frozenset[str] = frozenset()
+
+    def misses(self, name: str) -> bool:
+        """Whether the name certainly does not exist."""
+        return not self.open and name not in self.defined and name not in self.also
+
+
+def _text(path: str, data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Unreadable(path, f"is not UTF-8 text: {error.reason} at byte {error.start}") from error
+
+
+def _table(path: str, data: bytes) -> Mapping[str, object]:
+    """A JSON object."""
+    import json
+
+    try:
+        value = json.loads(_text(path, data))
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(path, f"is not valid JSON: {error}", "mend the file, then check again") from error
+    if not isinstance(value, dict):
+        raise Unreadable(path, "is not a JSON object")
+    return value
+
+
+def npm_scripts(path: str, data: bytes) -> Names:
+    """Scripts of a package.json; `also` are its dependencies, whose programs yarn and pnpm run by name."""
+    package = _table(path, data)
+    scripts = package.get("scripts", {})
+    if not isinstance(scripts, dict):
+        raise Unreadable(path, 'holds "scripts" that are not a table')
+    parts = [package.get(key) for key in ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")]
+    others = frozenset(name.rpartition("/")[2] for part in parts if isinstance(part, dict) for name in part)
+    return Names(tuple(scripts), also=others)
+
+
+_RULE_LINE = re.compile(r"^ *([^\s#:=][^#:=\n]*?)\s*&?::?(?![:=])", re.MULTILINE)
+_COMPUTED = re.compile(r"^[ ]*(?:-?include|sinclude|load)\b|^[ ]*\$[({]|^\.DEFAULT\s*:|\$[({]eval\b", re.MULTILINE)
+_DEFINE = re.compile(r"^ *define\b.*?^ *endef\b", re.MULTILINE | re.DOTALL)
+_PHONY = re.compile(r"^ *\.PHONY\s*:([^\n#]*)", re.MULTILINE)
+
+
+def make_targets(path: str, data: bytes) -> Names:
+    """Targets of a makefile. Pattern rules become open names, as do includes and targets made of variables."""
+    text = re.sub(r"\\\r?\n", " ", _text(path, data))
+    computed = bool(_COMPUTED.search(text))
+    if "endef" in text:
+        text = _DEFINE.sub("", text)
+    targets: dict[str, None] = {}
+    for match in _RULE_LINE.finditer(text):
+        targets.update(dict.fromkeys(match[1].split()))
+    for match in _PHONY.finditer(text):
+        targets.update(dict.fromkeys(match[1].split()))
+    names = tuple(name for name in targets if not name.startswith("."))
+    return Names(
+        tuple(name for name in names if "%" not in name and "$" not in name),
+        open=computed or any("%" in name or "$" in name for name in names),
+    )
+
+
+def nox_sessions(path: str, data: bytes) -> Names:
+    """Sessions of a noxfile. Sessions made by calling `nox.session` in a loop, or from elsewhere, leave it open."""
+    import ast
+
+    try:
+        tree = ast.parse(_text(path, data))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Unreadable(path, f"is not valid Python: {error}", "mend the file, then check again") from error
+    names: list[str] = []
+    is_open = any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in tree.body)
+    decorators: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            for decorator in node.decorator_list:
+                decorators.add(id(decorator))
+                name = _session_name(decorator, node.name)
+                is_open = is_open or name is None
+                names.extend([name] if name else [])
+    called = any(isinstance(node, ast.Call) and id(node) not in decorators and _is_session(node.func) for node in ast.walk(tree))
+    return Names(tuple(names), open=is_open or called)
+
+
+def _is_session(node: ast.expr) -> bool:
+    import ast
+
+    return (isinstance(node, ast.Attribute) and node.attr == "session") or (
+        isinstance(node, ast.Name) and node.id in ("session", "nox_session")
+    )
+
+
+def _session_name(decorator: ast.expr, function: str) -> str | None:
+    """The name a decorator gives its function; "" when it makes no session, None when it is computed."""
+    import ast
+
+    call = decorator if isinstance(decorator, ast.Call) else None
+    if not _is_session(call.func if call else decorator):
+        return ""
+    for keyword in call.keywords if call else ():
+        if keyword.arg == "name" or keyword.arg is None:
+            value = keyword.value
+            return value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else None
+    return function
+
+
+_HOOK_ID = re.compile(r"(?:^|[\s{,-])['\"]?(?:id|alias)['\"]?[ \t]*:[ \t]*['\"]?([^\s'\"#,}]+)", re.MULTILINE)
+
+
+def hook_ids(path: str, data: bytes) -> Names:
+    """Hook ids and aliases of a .pre-commit-config.yaml. Reads more than a YAML parser would rather than less."""
+    text = "\n".join(line for line in _text(path, data).split("\n") if not line.lstrip().startswith("#"))
+    return Names(tuple(dict.fromkeys(_HOOK_ID.findall(text))))
+
+
+def codex_pipelines(path: str, data: bytes) -> Names:
+    """Pipelines of a codex.orchestrator.json."""
+    pipelines = _table(path, data).get("pipelines", [])
+    if not isinstance(pipelines, list):
+        raise Unreadable(path, 'holds "pipelines" that are not a list')
+    found = [entry.get("id") for entry in pipelines if isinstance(entry, dict)]
+    return Names(tuple(name for name in found if isinstance(name, str)))

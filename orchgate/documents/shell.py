@@ -1,0 +1,348 @@
+"""Splits the command lines that stand in documents into simple commands.
+
+Not a shell: it knows quotes, continuation lines, here-documents, comments, operators and redirections, and it knows
+what it does not know: a word that a shell would expand, or that stands for something (`<task-id>`, `...`), is not
+`literal`. Whatever is left open (a quote, a substitution) swallows the rest, so that nothing is guessed about it.
+Every step moves forward, so the time is linear in the text.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BLANK = re.compile(r"(?:[ \t\r\f\v\xa0]|\\\r?\n)+")
+_COMMENT = re.compile(r"#[^\n]*")
+_PLACEHOLDER = re.compile(r"<[A-Za-z](?:[^<>\n;&]{0,80}[^<>\n;&\s])?>")
+_REDIRECT = re.compile(r"&>>?|[0-9]{0,3}(?:<<<|<<-?|<>|<&|>>|>&|>\||<|>)")
+_OPERATOR = re.compile(r"&&|\|\||\|&|;;&?|;&|[;&|()\n]")
+_PLAIN = re.compile(r"[^\s'\"\\$`<>;&|()]+")
+_SINGLE = re.compile(r"'([^']*)'")
+_IN_DOUBLE = re.compile(r"[^\"\\$`]+")
+_IN_SUBSTITUTION = re.compile(r"[^()'\"\\]+|'[^']*+'|\"(?:[^\"\\]++|\\.)*+\"|\\.", re.DOTALL)
+_VARIABLE = re.compile(r"\$(?:\{[^{}\n]*\}|\w+|[@*#?!$-])?")
+_EXPANDED = re.compile(r"[*?\[\]{}~]|\.\.\.|…")
+_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
+_HEREDOC = re.compile(r"<<-?\s*['\"]?(\w+)")
+_PROMPT = re.compile(r"[ \t]*[$%❯➜] +(?=\S)")
+_TRANSCRIPTS = frozenset({"console", "shell-session", "shellsession", "sh-session", "bash-session", "terminal"})
+_SHELLS = frozenset({"sh", "bash", "shell", "zsh", "fish", "ksh", "dash", "shellscript"}) | _TRANSCRIPTS
+_LEADERS = frozenset({"if", "then", "elif", "else", "while", "until", "do", "!", "{", "}", "fi", "done", "esac"})
+_NOT_STARTED = frozenset({"for", "case", "function", "[[", "[", "(("})
+
+
+class Word(NamedTuple):
+    """One argument without its quotes. `literal`: no shell would make anything else of it."""
+
+    text: str
+    literal: bool = True
+
+
+class Command(NamedTuple):
+    """One simple command.
+
+    offset      where it starts in the text it came from
+    text        its source, from the first assignment to the last argument
+    words       program and arguments
+    env         names of the variables set for it alone
+    fed         its standard input is a pipe, a file or a here-document
+    captured    its standard output goes to a pipe or a file
+    background  it is started with `&`
+    folder      where it runs, relative to where the text starts; None: nobody can tell
+    """
+
+    offset: int
+    text: str
+    words: tuple[Word, ...]
+    env: tuple[str, ...] = ()
+    fed: bool = False
+    captured: bool = False
+    background: bool = False
+    folder: str | None = ""
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        return tuple(word.text for word in self.words)
+
+
+def language(info: str) -> str:
+    """The language a fence's info string names, lower case: "bash" for `{.bash .numberLines}`; "" for none."""
+    first = info.strip().split(maxsplit=1)[:1]
+    name = re.split(r"[\s,:{}]", first[0].lstrip("{.").rstrip("}"), maxsplit=1)[0] if first else ""
+    return name.lower().removeprefix("language-")
+
+
+def is_shell(name: str) -> bool:
+    """Whether a language is a shell whose grammar `script` follows."""
+    return name in _SHELLS
+
+
+def has_prompts(text: str) -> bool:
+    """Whether a line of the text starts with a prompt: then the other lines are output."""
+    return any(_PROMPT.match(line) for line in text.split("\n"))
+
+
+def fence_commands(text: str, folder: str | None = "") -> tuple[list[Command], str | None]:
+    """The commands of a fenced block, a script or a transcript with prompts, and the folder it ends in."""
+    if not has_prompts(text):
+        return script(text, folder)
+    found: list[Command] = []
+    for start, end in _typed(text):
+        part, folder = script(text[start:end], folder)
+        found.extend(command._replace(offset=command.offset + start) for command in part)
+    return found, folder
+
+
+def _typed(text: str) -> Iterator[tuple[int, int]]:
+    """The stretches of a transcript that somebody typed: prompt lines, their continuations and here-documents."""
+    offset = 0
+    start: int | None = None
+    until = ""
+    for line in text.split("\n"):
+        end = offset + len(line)
+        if start is None and (prompt := _PROMPT.match(line)):
+            start = offset + prompt.end()
+            heredoc = _HEREDOC.search(line)
+            until = heredoc[1] if heredoc else ""
+        if start is not None and (line.strip() == until if until else not line.rstrip("\r").endswith("\\")):
+            yield start, end
+            start, until = None, ""
+        elif start is not None and until and _HEREDOC.search(line) is None and _PROMPT.match(line):
+            yield start, end  # the here-document was never closed
+            start, until = None, ""
+        offset = end + 1
+    if start is not None:
+        yield start, len(text)
+
+
+def script(text: str, folder: str | None = "") -> tuple[list[Command], str | None]:
+    """The simple commands of a script in order, and the folder it ends in."""
+    reader = _Reader(text, folder)
+    return reader.read(), reader.folder
+
+
+class _Reader:
+    """Reads a script once from left to right."""
+
+    def __init__(self, text: str, folder: str | None) -> None:
+        self._text = text
+        self._at = 0
+        self._found: list[Command] = []
+        self._words: list[Word] = []
+        self._starts: list[int] = []
+        self._end = 0
+        self._fed = self._piped_in = self._captured = False
+        self._heredocs: list[tuple[str, bool]] = []
+        self.folder = folder
+        self._outer: list[str | None] = []
+
+    def read(self) -> list[Command]:
+        text = self._text
+        while self._at < len(text):
+            if blank := _BLANK.match(text, self._at):
+                self._at = blank.end()
+            elif comment := _COMMENT.match(text, self._at):
+                self._at = comment.end()
+            elif _PLACEHOLDER.match(text, self._at):
+                self._take_word()
+            elif redirect := _REDIRECT.match(text, self._at):
+                self._redirect(redirect)
+            elif operator := _OPERATOR.match(text, self._at):
+                self._at = operator.end()
+                self._operator(operator[0])
+            else:
+                self._take_word()
+        self._finish()
+        return self._found
+
+    def _take_word(self) -> None:
+        self._starts.append(self._at)
+        self._words.append(self._word())
+        self._end = self._at
+
+    def _redirect(self, match: re.Match[str]) -> None:
+        sign = match[0].lstrip("0123456789")
+        number = match[0].removesuffix(sign)
+        self._at = match.end()
+        self._skip_blanks()
+        target = self._word().text if self._at < len(self._text) and self._text[self._at] not in ";&|()\n" else ""
+        if sign in ("<<", "<<-"):
+            self._heredocs.append((target, sign == "<<-"))
+        if sign.startswith("<"):
+            self._fed = True
+        elif number in ("", "1") and sign != ">&":
+            self._captured = True
+        self._end = max(self._end, self._at)
+
+    def _skip_blanks(self) -> None:
+        if blank := _BLANK.match(self._text, self._at):
+            self._at = blank.end()
+
+    def _operator(self, sign: str) -> None:
+        if sign == "(":
+            self._drop()  # `name ()` declares a function
+            self._outer.append(self.folder)
+        elif sign == ")":
+            if self._outer:
+                self._finish()
+                self.folder = self._outer.pop()
+            else:
+                self._drop()  # `pattern)` of a case
+        else:
+            self._captured = self._captured or sign.startswith("|") and sign != "||"
+            self._finish(background=sign == "&")
+            self._piped_in = sign in ("|", "|&")
+        if sign == "\n":
+            self._skip_heredocs()
+
+    def _skip_heredocs(self) -> None:
+        for delimiter, tabs in self._heredocs:
+            while self._at < len(self._text):
+                end = self._text.find("\n", self._at)
+                end = len(self._text) if end < 0 else end
+                line = self._text[self._at : end].rstrip("\r")
+                self._at = end + 1
+                if (line.lstrip("\t") if tabs else line.strip()) == delimiter:
+                    break
+        self._heredocs.clear()
+
+    def _drop(self) -> None:
+        self._words.clear()
+        self._starts.clear()
+        self._fed = self._piped_in = self._captured = False
+
+    def _finish(self, *, background: bool = False) -> None:
+        """Ends a simple command: its keywords and assignments are set aside, `cd` moves the ones after it."""
+        first = 0
+        while first < len(self._words) and self._words[first].text in _LEADERS:
+            first += 1
+        program = first
+        while program < len(self._words) and _ASSIGNMENT.match(self._words[program].text):
+            program += 1
+        words = tuple(self._words[program:])
+        if words and words[0].text not in _NOT_STARTED:
+            command = Command(
+                self._starts[first],
+                self._text[self._starts[first] : self._end],
+                words,
+                tuple(word.text.partition("=")[0].rstrip("+") for word in self._words[first:program]),
+                self._fed or self._piped_in,
+                self._captured,
+                background,
+                self.folder,
+            )
+            self._found.append(command)
+            self.folder = _changed(command, self.folder)
+        self._drop()
+
+    def _word(self) -> Word:
+        """The word at the current place; ends at a blank or an operator."""
+        parts: list[str] = []
+        literal = True
+        text = self._text
+        while self._at < len(text):
+            char = text[self._at]
+            if plain := _PLAIN.match(text, self._at):
+                parts.append(plain[0])
+                literal = literal and not _EXPANDED.search(plain[0])
+                self._at = plain.end()
+            elif char == "\\" and not text.startswith(("\n", "\r\n"), self._at + 1):
+                parts.append(text[self._at + 1 : self._at + 2])
+                self._at += 2
+            elif char == "'":
+                parts.append(self._single())
+            elif char == '"':
+                inner, fixed = self._double()
+                parts.append(inner)
+                literal = literal and fixed
+            elif char in "$`" or (char == "<" and _PLACEHOLDER.match(text, self._at)):
+                parts.append(self._expansion())
+                literal = False
+            else:
+                break
+        return Word("".join(parts), literal)
+
+    def _single(self) -> str:
+        quoted = _SINGLE.match(self._text, self._at)
+        self._at = quoted.end() if quoted else len(self._text)
+        return quoted[1] if quoted else ""
+
+    def _double(self) -> tuple[str, bool]:
+        parts: list[str] = []
+        literal = True
+        self._at += 1
+        while self._at < len(self._text):
+            char = self._text[self._at]
+            if char == '"':
+                self._at += 1
+                return "".join(parts), literal
+            if inner := _IN_DOUBLE.match(self._text, self._at):
+                parts.append(inner[0])
+                self._at = inner.end()
+            elif char == "\\":
+                parts.append(self._text[self._at + 1 : self._at + 2])
+                self._at += 2
+            else:
+                parts.append(self._expansion())
+                literal = False
+        return "".join(parts), False
+
+    def _expansion(self) -> str:
+        """Moves over a variable, a substitution or a placeholder and returns its source."""
+        start, text = self._at, self._text
+        if placeholder := _PLACEHOLDER.match(text, start):
+            self._at = placeholder.end()
+        elif text[start] == "`":
+            end = text.find("`", start + 1)
+            self._at = len(text) if end < 0 else end + 1
+        elif text.startswith("$(", start):
+            self._at = _closing(text, start + 2)
+        elif variable := _VARIABLE.match(text, start):
+            self._at = variable.end()
+        return text[start : self._at]
+
+
+def _closing(text: str, at: int) -> int:
+    """The place after the `)` that closes a substitution; the end of the text when nothing does."""
+    depth = 1
+    while at < len(text):
+        if inner := _IN_SUBSTITUTION.match(text, at):
+            at = inner.end()
+            continue
+        if text[at] not in "()":
+            return len(text)  # an open quote
+        depth += 1 if text[at] == "(" else -1
+        at += 1
+        if depth == 0:
+            return at
+    return len(text)
+
+
+def _moves(command: Command) -> bool:
+    return command.words[0].text in ("cd", "pushd", "popd")
+
+
+def _changed(command: Command, folder: str | None) -> str | None:
+    """The folder after a command."""
+    if not _moves(command):
+        return folder
+    targets = [word for word in command.words[1:] if word.text not in ("--", "-P", "-L", "-q")]
+    if command.words[0].text == "popd" or len(targets) != 1:
+        return None
+    if targets[0].text in ("$(git rev-parse --show-toplevel)", "`git rev-parse --show-toplevel`"):
+        return ""
+    return joined(folder, targets[0])
+
+
+def joined(folder: str | None, target: Word) -> str | None:
+    """A folder as seen from another; None when it is unknown or outside of where the text starts."""
+    if folder is None or not target.literal or not target.text or target.text.startswith(("/", "-", "~")):
+        return None
+    path = posixpath.normpath(posixpath.join(folder, target.text))
+    if path == ".":
+        return ""
+    return None if path == ".." or path.startswith("../") else path

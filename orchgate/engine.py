@@ -1,0 +1,129 @@
+"""Runs checks on a Context and makes a Report; applies policy; the only place that catches a check's crash."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from orchgate import suppressions
+from orchgate.errors import OrchgateError
+from orchgate.model import (
+    CheckResult,
+    Diagnostic,
+    Finding,
+    Location,
+    Outcome,
+    Report,
+    Rule,
+    Severity,
+    Trouble,
+    Verdict,
+    worst,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from orchgate.context import Context
+    from orchgate.model import Check
+    from orchgate.suppressions import Suppression
+
+
+class Judge:
+    """One judgement: each check runs at most once, also when another one asks for its result."""
+
+    def __init__(self, checks: Iterable[Check], available: Mapping[str, Check], ctx: Context, *, ignores: bool) -> None:
+        self._checks = tuple(checks)
+        self._available = available
+        self._ctx = ctx
+        self._ignores = ignores
+        self._results: dict[str, CheckResult] = {}
+        self._used: set[tuple[Suppression, str]] = set()
+        self._suppressions: dict[str, tuple[Suppression, ...]] = {}
+        ctx.judge = self.result
+
+    def report(self) -> Report:
+        """The verdict of every check, then what is wrong with the suppressions themselves."""
+        results = tuple(self.result(check.id) for check in self._checks)
+        extra = self._complaints() if self._ignores else None
+        return Report(self._ctx.scope, results if extra is None else (*results, extra))
+
+    def result(self, name: str) -> CheckResult:
+        """A check's result, judged now if it was not yet. A check that is not there has no findings."""
+        if name not in self._results:
+            check = self._available.get(name)
+            empty = CheckResult(name, Verdict.PASS, (), {}, {}, (), 0.0)
+            self._results[name] = empty if check is None else self._run(check)
+        return self._results[name]
+
+    def _run(self, check: Check) -> CheckResult:
+        start = time.perf_counter()
+        crash = None
+        try:
+            outcome = check.run(self._ctx)
+        except OrchgateError as error:
+            outcome = Outcome(troubles=(Trouble(Location(""), error.message, error.hint),))
+        except Exception as error:  # noqa: BLE001 -- the one boundary: a crash is reported as such, never as a pass
+            outcome, crash = Outcome(troubles=(_crashed(error),)), f"{type(error).__name__}: {error}"
+        diagnostics = tuple(self._stamp(check.id, check.rules, finding) for finding in outcome.findings)
+        return CheckResult(
+            check.id,
+            _verdict(diagnostics, outcome.troubles),
+            diagnostics,
+            outcome.examined,
+            outcome.facts,
+            outcome.troubles,
+            time.perf_counter() - start,
+            crash,
+        )
+
+    def _stamp(self, check: str, rules: Iterable[Rule], finding: Finding) -> Diagnostic:
+        default = finding.severity or next(rule.severity for rule in rules if rule.id == finding.rule)
+        configured = self._ctx.config.severity.get(finding.rule)
+        severity = Severity(configured) if configured and configured != "off" else default
+        return Diagnostic(check, severity, finding, self._suppressed(finding, configured) if self._ignores else None)
+
+    def _suppressed(self, finding: Finding, configured: str | None) -> str | None:
+        if configured == "off":
+            return f"severity.{finding.rule} is off"
+        inline = suppressions.reason_for(finding, self._inline(finding.location.path))
+        if inline is not None:
+            self._used.add((inline[0], finding.rule))
+            return inline[1]
+        return suppressions.configured_reason(finding, self._ctx.config.per_file_ignores)
+
+    def _inline(self, path: str) -> tuple[Suppression, ...]:
+        if path not in self._suppressions:
+            document = self._ctx.parsed(path)
+            self._suppressions[path] = () if document is None else suppressions.read(document)
+        return self._suppressions[path]
+
+    def _complaints(self) -> CheckResult | None:
+        for path in self._ctx.parsed_paths:
+            self._inline(path)
+        everything = [one for path in sorted(self._suppressions) for one in self._suppressions[path]]
+        if not everything:
+            return None
+        judged = frozenset(rule.id for check in self._checks for rule in check.rules)
+        known = frozenset(rule.id for check in self._available.values() for rule in check.rules)
+        findings = suppressions.complaints(everything, self._used, judged, known)
+        weights = {rule.id: rule.severity for rule in suppressions.RULES}
+        diagnostics = tuple(Diagnostic("suppressions", weights[finding.rule], finding) for finding in findings)
+        counted = {"suppressions": len(everything)}
+        return CheckResult("suppressions", _verdict(diagnostics, ()), diagnostics, counted, {}, (), 0.0)
+
+
+def _crashed(error: Exception) -> Trouble:
+    import traceback
+
+    *_, last = traceback.extract_tb(error.__traceback__)
+    where = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
+    return Trouble(Location(""), f"internal error at {where}: {type(error).__name__}: {error}", "please report this")
+
+
+def _verdict(diagnostics: Iterable[Diagnostic], troubles: Iterable[Trouble]) -> Verdict:
+    verdicts = [_WEIGHT[diagnostic.severity] for diagnostic in diagnostics if diagnostic.suppressed is None]
+    return worst([*verdicts, *(Verdict.BROKEN for _ in troubles)])
+
+
+_WEIGHT = {Severity.ERROR: Verdict.FAIL, Severity.WARNING: Verdict.WARN, Severity.NOTE: Verdict.PASS}

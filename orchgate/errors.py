@@ -1,0 +1,39 @@
+"""What can go wrong outside the judged change, each with the exit code it ends in."""
+
+
+class OrchgateError(Exception):
+    """Something could not be checked. Carries what happened and the next thing to do.
+
+    `exit_code` is 3: the gate does not know. It is never used for "the change is refused".
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(OrchgateError):
+    """The command line is wrong."""
+
+    exit_code = 2
+
+
+class ConfigError(OrchgateError):
+    """The configuration is wrong; the message begins with the dotted path of the key."""
+
+    exit_code = 2
+
+
+class GitError(OrchgateError):
+    """git is missing, refused, or answered something we cannot read."""
+
+
+class Unreadable(OrchgateError):
+    """One file of the snapshot cannot be read: too large, not a file, vanished, not text."""
+
+    def __init__(self, path: str, reason: str, hint: str = "") -> None:
+        super().__init__(reason, hint)
+        self.path = path

@@ -1,0 +1,130 @@
+"""One git call: pinned against the user's settings, return code checked, no network, nothing written."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from orchgate import process
+from orchgate.errors import GitError
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterable, Mapping
+
+# `protocol.allow=never`: a partial clone would otherwise fetch missing blobs in the middle of a commit.
+# `core.fsmonitor=false`: a user's monitor program has no place inside the gate.
+PINNED = (
+    "git",
+    "--no-pager",
+    "--literal-pathspecs",
+    "-c",
+    "protocol.allow=never",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.quotePath=false",
+    "-c",
+    "diff.renameLimit=1000",
+)
+# Options every diff gets; each one answers a setting that made a plain `git diff` lie or crash.
+DIFF_PINNED = (
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-relative",
+    "-O/dev/null",
+    "--submodule=short",
+    "--ignore-submodules=none",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+    "--diff-algorithm=default",
+    "--no-indent-heuristic",
+    "--inter-hunk-context=0",
+    "-M",
+)
+# What ties a process to one repository (`git rev-parse --local-env-vars`): scrubbed for work in another one.
+LOCAL_VARIABLES = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_CONFIG",
+        "GIT_CONFIG_PARAMETERS",
+        "GIT_CONFIG_COUNT",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_IMPLICIT_WORK_TREE",
+        "GIT_GRAFT_FILE",
+        "GIT_INDEX_FILE",
+        "GIT_NO_REPLACE_OBJECTS",
+        "GIT_REPLACE_REF_BASE",
+        "GIT_PREFIX",
+        "GIT_SHALLOW_FILE",
+        "GIT_COMMON_DIR",
+        "GIT_INTERNAL_SUPER_PREFIX",
+        "GIT_QUARANTINE_PATH",
+    }
+)
+_DROPPED = ("GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS", "GIT_TRACE", "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS")
+
+
+def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what binds it to a repository.
+
+    git exports GIT_DIR to hooks and it beats `git -C`: without this, a call in another work tree would write to the
+    developer's repository.
+    """
+    return {
+        name: value
+        for name, value in environ.items()
+        if name not in LOCAL_VARIABLES and not name.startswith(("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"))
+    }
+
+
+class Git:
+    """git in one place with one environment."""
+
+    def __init__(self, cwd: str | None, environ: Mapping[str, str]) -> None:
+        self.cwd = cwd
+        self.env = {name: value for name, value in environ.items() if name not in _DROPPED}
+        # GIT_OPTIONAL_LOCKS=0: reading must never refresh, and so write, the developer's index.
+        self.env |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"}
+
+    def __call__(self, *args: str, input: bytes = b"") -> bytes:  # noqa: A002 -- subprocess's own name
+        """Standard output. Raises GitError with git's own words when it fails."""
+        completed = self.attempt(*args, input=input)
+        if completed.code != 0:
+            raise failed(args, completed.stderr)
+        return completed.stdout
+
+    def attempt(self, *args: str, input: bytes = b"") -> process.Completed:  # noqa: A002
+        """The completed call, whatever its code."""
+        return process.run((*PINNED, *args), cwd=self.cwd, env=self.env, input=input, own_group=False)
+
+    def converse(self, *args: str) -> subprocess.Popen[bytes]:
+        """A running git that answers questions on its standard input."""
+        return process.start((*PINNED, *args), cwd=self.cwd, env=self.env, discard_errors=True)
+
+
+def failed(args: Iterable[str], stderr: bytes) -> GitError:
+    """The error of a failed call, with the command that mends it where we know one."""
+    said = os.fsdecode(stderr).strip()
+    reason = next((line for line in said.splitlines() if line.startswith(("fatal:", "error:"))), said or "no reason given")
+    verb = next(iter(args), "")
+    return GitError(f"git {verb}: {reason.removeprefix('fatal: ').removeprefix('error: ')}", hint_for(said))
+
+
+def hint_for(stderr: str) -> str:
+    if "dubious ownership" in stderr:
+        command = next((line.strip() for line in stderr.splitlines() if "safe.directory" in line), "")
+        return command or "git config --global --add safe.directory <path of the repository>"
+    if "not a git repository" in stderr:
+        return "run this inside a git repository, or make one: git init"
+    if "bad object" in stderr or "unable to read" in stderr or "bad tree object" in stderr:
+        return "objects are missing here: git fetch --unshallow, or git fsck to see what is wrong"
+    return ""
+
+
+def names(output: bytes) -> list[str]:
+    """NUL-terminated names as text; any byte survives."""
+    return [os.fsdecode(name) for name in output.split(b"\0") if name]

@@ -1,0 +1,118 @@
+"""Differences between two trees: which paths, how many lines, and the hunks where they are wanted."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.errors import GitError
+from orchgate.git.call import DIFF_PINNED
+from orchgate.model import Change
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from orchgate.git.call import Git
+
+EMPTY_TREE = {
+    "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    "sha256": "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+}
+
+
+class Patch(NamedTuple):
+    """What unidiff read from a patch: lines added and removed by head-side path."""
+
+    counts: dict[str, tuple[int, int]]
+
+
+def sides(base: str, head: str | None) -> tuple[str, ...]:
+    """Arguments that name both trees, hex ids only; no head means the index."""
+    return (base, head) if head is not None else ("--cached", base)
+
+
+def changes(git: Git, base: str, head: str | None) -> tuple[Change, ...]:
+    """Every path between two trees with its line counts, renames followed. Raises GitError."""
+    output = git("diff", *DIFF_PINNED, "--raw", "--no-abbrev", "--numstat", "-z", *sides(base, head), "--")
+    return parse(output)
+
+
+def parse(output: bytes) -> tuple[Change, ...]:
+    """Changes from the output of `git diff --raw --numstat -z`."""
+    fields = iter(output.split(b"\0"))
+    raw: list[tuple[list[bytes], bytes, bytes | None]] = []
+    counts: dict[bytes, tuple[int | None, int | None]] = {}
+    for field in fields:
+        if field.startswith(b":"):
+            header = field[1:].split(b" ")
+            first = next(fields)
+            renamed = header[4][:1] in (b"R", b"C")
+            raw.append((header, next(fields) if renamed else first, first if renamed else None))
+        elif field:
+            added, removed, name = field.split(b"\t", 2)
+            if not name:
+                next(fields)  # the old name; the raw record has it too
+                name = next(fields)
+            counts[name] = (_count(added), _count(removed))
+    return tuple(_change(header, path, old, counts) for header, path, old in raw)
+
+
+def _count(field: bytes) -> int | None:
+    return None if field == b"-" else int(field)
+
+
+def _change(
+    header: list[bytes], path: bytes, old: bytes | None, counts: dict[bytes, tuple[int | None, int | None]]
+) -> Change:
+    status = header[4][:1].decode("ascii")
+    if status == "U":
+        raise GitError(f"{os.fsdecode(path)} is unmerged", "resolve the conflict, then: git add <path>")
+    if path not in counts:
+        # Only a mode change or a pure submodule move has no row; both count no lines.
+        counts[path] = (0, 0)
+    added, removed = counts[path]
+    return Change(
+        status,
+        os.fsdecode(path),
+        None if old is None else os.fsdecode(old),
+        header[0].decode("ascii"),
+        header[1].decode("ascii"),
+        header[2].decode("ascii"),
+        header[3].decode("ascii"),
+        added,
+        removed,
+    )
+
+
+def patch_bytes(git: Git, base: str, head: str | None, paths: Iterable[str] = (), *, text: bool = False) -> bytes:
+    """A unified diff without context lines; `text` shows files that an attribute hides."""
+    options = ("--text",) if text else ()
+    return git("diff", *DIFF_PINNED, *options, "--no-abbrev", "-U0", "--patch", *sides(base, head), "--", *paths)
+
+
+def merged(by_parent: Sequence[tuple[Change, ...]]) -> tuple[Change, ...]:
+    """What a merge itself changed: paths that differ from every parent, each with its smallest count.
+
+    What came in by merging is somebody else's change and was judged when it was made.
+    """
+    first, *others = by_parent
+    rest = [{change.path: change for change in changes} for changes in others]
+    return tuple(_smallest(change, rest) for change in first if all(change.path in other for other in rest))
+
+
+def _smallest(change: Change, others: Iterable[dict[str, Change]]) -> Change:
+    return min((change, *(other[change.path] for other in others)), key=_weight)
+
+
+def _weight(change: Change) -> int:
+    return (change.added or 0) + (change.removed or 0)
+
+
+def split_patch(patch: bytes) -> Iterator[bytes]:
+    """The patch of each file on its own; `diff --git` can stand in no hunk, whose lines begin with + - or a space."""
+    start = 0
+    while start < len(patch):
+        end = patch.find(b"\ndiff --git ", start)
+        end = len(patch) if end < 0 else end + 1
+        yield patch[start:end]
+        start = end

@@ -1,0 +1,181 @@
+"""The tree being judged: the index of this commit, a revision, or a folder in a test.
+
+Never "whatever is on disk": a snapshot of the index reads the index's blobs.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from orchgate.errors import Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from orchgate.git.blobs import Blobs
+
+MAX_BYTES = 64 * 1024 * 1024
+SYMLINK = "120000"
+SUBMODULE = "160000"
+
+
+class Entry(NamedTuple):
+    """One path of a tree: git's mode as six octal digits, and the object id ("" in a folder)."""
+
+    mode: str
+    oid: str
+
+
+class Snapshot(Protocol):
+    """A tree that can be listed and read."""
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """Every file, symlink and submodule by path, in git's order."""
+
+    @property
+    def folders(self) -> Collection[str]:
+        """Every folder that holds an entry, without trailing slash; the top level is ""."""
+
+    def find(self, path: str, limit: int = MAX_BYTES) -> bytes | None:
+        """As `read`, but None when the path is not in the tree; does not list the tree for it."""
+
+    def read(self, path: str, limit: int = MAX_BYTES) -> bytes:
+        """The bytes of one file (of a symlink: its target).
+
+        Raises Unreadable when it is not in the tree, is no file, is larger than `limit` bytes, or has vanished.
+        """
+
+    def read_many(self, paths: Iterable[str], limit: int = MAX_BYTES) -> Iterator[tuple[str, bytes | Unreadable]]:
+        """As `read`, for many at once, in the given order; what cannot be read comes back as the error."""
+
+    def mentioning(self, names: Iterable[str]) -> frozenset[str]:
+        """Paths of Markdown files whose bytes contain one of the strings."""
+
+
+def folders_of(paths: Iterable[str]) -> frozenset[str]:
+    """Every ancestor folder of the paths."""
+    seen = {""}
+    for path in paths:
+        parent = path.rpartition("/")[0]
+        while parent not in seen:
+            seen.add(parent)
+            parent = parent.rpartition("/")[0]
+    return frozenset(seen)
+
+
+class GitSnapshot:
+    """The index or a revision. The listing is made by `list_entries` on first use; blobs come through one process."""
+
+    def __init__(
+        self,
+        list_entries: Callable[[], dict[str, Entry]],
+        blobs: Blobs,
+        grep: Callable[[tuple[str, ...]], frozenset[str]],
+        prefix: str,
+    ) -> None:
+        self._list_entries = list_entries
+        self._blobs = blobs
+        self._grep = grep
+        self._prefix = prefix  # what turns a path into an object's name for git: "<commit>:", ":0:" for the index
+
+    @cached_property
+    def entries(self) -> Mapping[str, Entry]:
+        return self._list_entries()
+
+    @cached_property
+    def folders(self) -> Collection[str]:
+        return folders_of(self.entries)
+
+    def find(self, path: str, limit: int = MAX_BYTES) -> bytes | None:
+        if "entries" in self.__dict__ or not self._prefix or "\n" in path:
+            return self.read(path, limit) if path in self.entries else None
+        found = self._blobs.resolve(self._prefix + path)
+        if found is not None and len(found[1]) > limit:
+            raise Unreadable(path, f"is larger than {limit} bytes")
+        return found[1] if found else None
+
+    def read(self, path: str, limit: int = MAX_BYTES) -> bytes:
+        ((_, content),) = self.read_many([path], limit)
+        if isinstance(content, Unreadable):
+            raise content
+        return content
+
+    def read_many(self, paths: Iterable[str], limit: int = MAX_BYTES) -> Iterator[tuple[str, bytes | Unreadable]]:
+        wanted: list[tuple[str, str]] = []
+        for path in paths:
+            entry = self.entries.get(path)
+            readable = entry is not None and entry.mode != SUBMODULE
+            wanted.append((path, entry.oid if entry is not None and readable else ""))
+        contents = self._blobs.read_many([oid for _, oid in wanted if oid], limit)
+        for path, oid in wanted:
+            if not oid:
+                yield path, Unreadable(path, "is not a file of this tree")
+                continue
+            content = next(contents)
+            yield path, content if isinstance(content, bytes) else Unreadable(path, content)
+
+    def mentioning(self, names: Iterable[str]) -> frozenset[str]:
+        return self._grep(tuple(names))
+
+
+class FolderSnapshot:
+    """A folder on disk as if it were a tree; `ignored` names top-level folders that git would not track."""
+
+    def __init__(self, root: str, ignored: tuple[str, ...] = ()) -> None:
+        self._root = root
+        self._ignored = ignored
+
+    @cached_property
+    def entries(self) -> Mapping[str, Entry]:
+        found: dict[str, Entry] = {}
+        for folder, names, files in os.walk(self._root):
+            inner = os.path.relpath(folder, self._root)
+            if inner == ".":
+                names[:] = [name for name in names if name not in self._ignored and name != ".git"]
+            links = [name for name in names if os.path.islink(os.path.join(folder, name))]
+            for name in (*files, *links):
+                mode = os.lstat(os.path.join(folder, name)).st_mode
+                kind = SYMLINK if stat.S_ISLNK(mode) else "100755" if mode & 0o100 else "100644"
+                found[os.path.normpath(os.path.join(inner, name))] = Entry(kind, "")
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def folders(self) -> Collection[str]:
+        return folders_of(self.entries)
+
+    def find(self, path: str, limit: int = MAX_BYTES) -> bytes | None:
+        return self.read(path, limit) if path in self.entries else None
+
+    def read(self, path: str, limit: int = MAX_BYTES) -> bytes:
+        if path not in self.entries:
+            raise Unreadable(path, "is not a file of this tree")
+        full = os.path.join(self._root, path)
+        try:
+            if self.entries[path].mode == SYMLINK:
+                return os.fsencode(os.readlink(full))
+            if os.stat(full).st_size > limit:
+                raise Unreadable(path, f"is larger than {limit} bytes")
+            with open(full, "rb") as file:
+                return file.read()
+        except OSError as error:
+            raise Unreadable(path, f"cannot be read: {error.strerror}") from error
+
+    def read_many(self, paths: Iterable[str], limit: int = MAX_BYTES) -> Iterator[tuple[str, bytes | Unreadable]]:
+        for path in paths:
+            try:
+                yield path, self.read(path, limit)
+            except Unreadable as error:
+                yield path, error
+
+    def mentioning(self, names: Iterable[str]) -> frozenset[str]:
+        wanted = [os.fsencode(name) for name in names]
+        documents = [path for path in self.entries if path.endswith(".md")]
+        return frozenset(
+            path
+            for path, content in self.read_many(documents)
+            if isinstance(content, bytes) and any(name in content for name in wanted)
+        )

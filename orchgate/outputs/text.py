@@ -1,0 +1,120 @@
+"""For people: a diagnostic a line, its hint below, and one line that says what was examined."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchgate.model import Severity, Verdict
+from orchgate.outputs._escape import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import TextIO
+
+    from orchgate.model import CheckResult, Diagnostic, Location, Report
+
+WORDS = {
+    Verdict.PASS: "passed",
+    Verdict.WARN: "passed with warnings",
+    Verdict.INCONCLUSIVE: "inconclusive",
+    Verdict.BROKEN: "could not check",
+    Verdict.FAIL: "refused",
+}
+
+
+def render(report: Report, stream: TextIO) -> None:
+    """Writes the report; what is suppressed is only counted."""
+    for line in lines(report):
+        stream.write(line + "\n")
+
+
+def lines(report: Report) -> Iterator[str]:
+    for diagnostic in report.diagnostics:
+        if diagnostic.suppressed is None:
+            yield from _diagnostic(diagnostic)
+    for check in report.checks:
+        for trouble in check.troubles:
+            yield f"{_place(trouble.location)}could not check {check.id}: {escape(trouble.message)}"
+            yield from _hint(trouble.hint)
+    yield _summary(report)
+
+
+def _diagnostic(diagnostic: Diagnostic) -> Iterator[str]:
+    finding = diagnostic.finding
+    weight = "" if diagnostic.severity is Severity.ERROR else f"({diagnostic.severity.value}) "
+    yield f"{_place(finding.location)}{finding.rule} {weight}{escape(finding.message)}"
+    yield from _hint(finding.hint)
+
+
+def _place(location: Location) -> str:
+    if not location.path:
+        return ""
+    return f"{escape(location.path)}:{location.line or 1}:{location.column or 1}: "
+
+
+def _hint(hint: str) -> Iterator[str]:
+    if hint:
+        yield f"  hint: {escape(hint)}"
+
+
+def _summary(report: Report) -> str:
+    scope = report.scope
+    base = f"base {scope.base[:7]}" if scope.base else "no base"
+    if scope.origin and not scope.base:
+        base += f" ({escape(scope.origin)})"
+    counts = (*_weights(report), *_examined(report.checks))
+    return f"orchgate: {WORDS[report.verdict]}: {', '.join(counts)}; {base}"
+
+
+def _weights(report: Report) -> Iterator[str]:
+    shown = [diagnostic for diagnostic in report.diagnostics if diagnostic.suppressed is None]
+    for severity in Severity:
+        number = sum(diagnostic.severity is severity for diagnostic in shown)
+        if number:
+            yield f"{number} {severity.value}{'s' if number > 1 else ''}"
+    hidden = len(report.diagnostics) - len(shown)
+    if hidden:
+        yield f"{hidden} suppressed"
+
+
+def _examined(checks: tuple[CheckResult, ...]) -> Iterator[str]:
+    """What was looked at, once a name: where several checks count the same thing, the largest number."""
+    totals: dict[str, int] = {}
+    for check in checks:
+        for name, number in check.examined.items():
+            totals[name] = max(totals.get(name, 0), number)
+    if not totals:
+        yield "nothing was examined"
+    for name, number in totals.items():
+        yield f"{number} {name if number != 1 or not name.endswith('s') else name[:-1]}"
+
+
+def explained(report: Report) -> Iterator[str]:
+    """Facts of each check as plain lines, for `--explain`."""
+    for check in report.checks:
+        counts = ", ".join(f"{number} {name}" for name, number in check.examined.items()) or "nothing"
+        yield f"{check.id}: {WORDS[check.verdict]}; examined {counts}; {check.seconds * 1000:.0f} ms"
+        yield from _facts(check.facts, "  ")
+
+
+def _facts(facts: Mapping[str, object], indent: str) -> Iterator[str]:
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            yield f"{indent}{escape(name)}:"
+            yield from _facts(value, indent + "  ")
+        elif isinstance(value, list):
+            yield f"{indent}{escape(name)}: {len(value)}"
+            for item in value:
+                yield f"{indent}  {_row(item)}"
+        else:
+            yield f"{indent}{escape(name)}: {_word(value)}"
+
+
+def _row(item: object) -> str:
+    if isinstance(item, dict):
+        return "  ".join(f"{escape(str(key))}={_word(value)}" for key, value in item.items())
+    return _word(item)
+
+
+def _word(value: object) -> str:
+    return "none" if value is None else escape(str(value))

@@ -1,0 +1,180 @@
+"""Bytes of a manifest -> one JSON object, or the exact reason why not."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from orchgate.errors import OrchgateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import msgspec
+
+MAX_BYTES = 16 * 1024 * 1024
+MAX_DEPTH = 64
+
+
+class Reason(Enum):
+    """Why a manifest cannot be read. The values continue the sentence "The manifest …"."""
+
+    PLACE = "is no regular file"
+    SIZE = "is too large"
+    TRUNCATED = "ends too early"
+    ENCODING = "is not UTF-8"
+    SYNTAX = "is not JSON"
+    NUMBER = "holds a number that JSON does not have"
+    DUPLICATE = "names a key twice"
+    DEPTH = "is nested too deeply"
+    SHAPE = "is not an object"
+    SCHEMA = "breaks its schema"
+
+
+HINTS = {
+    Reason.PLACE: "a manifest is an ordinary file; move what stands in its place",
+    Reason.SIZE: "keep logs out of the manifest, or raise manifests.max-bytes",
+    Reason.TRUNCATED: "its writer was interrupted: run the pipeline again, or delete the run",
+    Reason.ENCODING: "write it again as UTF-8 without a byte order mark",
+    Reason.SYNTAX: "it was edited by hand or damaged: restore it, or run the pipeline again",
+    Reason.NUMBER: "write null where there is no value; JSON knows neither NaN nor infinity",
+    Reason.DUPLICATE: "readers disagree about which one counts: keep one",
+    Reason.DEPTH: "no run writes this; raise manifests.max-depth if one really does",
+    Reason.SHAPE: "a manifest is one JSON object",
+    Reason.SCHEMA: "restore the file as its runner wrote it, or run the pipeline again",
+}
+
+
+class ManifestError(OrchgateError):
+    """One manifest that cannot be used. `line` counts from 1; 0 where no line is to blame."""
+
+    def __init__(self, reason: Reason, message: str, line: int = 0) -> None:
+        super().__init__(message, HINTS[reason])
+        self.reason = reason
+        self.line = line
+
+
+def parse(data: bytes, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
+    """The one object in `data`. Raises ManifestError for everything that two readers could understand differently."""
+    import msgspec
+
+    if len(data) > max_bytes:
+        raise ManifestError(Reason.SIZE, f"is {len(data)} bytes long, limit {max_bytes}")
+    try:
+        value = msgspec.json.decode(data)
+    except RecursionError:
+        raise too_deep(max_depth) from None
+    except UnicodeDecodeError:
+        raise _not_utf8(data) from None
+    except msgspec.DecodeError as error:
+        raise _syntax(data, error) from None
+    if not isinstance(value, dict):
+        raise ManifestError(Reason.SHAPE, f"holds {_kind(value)} where one object belongs")
+    if deeper_than(value, max_depth):
+        raise too_deep(max_depth)
+    if msgspec.json.encode(value) != msgspec.json.format(data, indent=-1):
+        _refuse_duplicates(data)
+    return value
+
+
+def deeper_than(value: object, limit: int) -> bool:
+    """Whether containers are nested deeper than `limit`. Level by level, so that depth costs no stack."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(limit):
+        if not level:
+            return False
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)  # type: ignore[attr-defined]
+            if type(inner) is dict or type(inner) is list
+        ]
+    return bool(level)
+
+
+def too_deep(limit: int) -> ManifestError:
+    return ManifestError(Reason.DEPTH, f"is nested more than {limit} levels deep")
+
+
+def _refuse_duplicates(data: bytes) -> None:
+    """Raises when an object names a key twice; other ways of writing the same value (1.0, \\u0041) are fine."""
+    import json
+
+    def unique(pairs: list[tuple[str, object]]) -> None:
+        names = [name for name, _ in pairs]
+        if len(names) != len(set(names)):
+            raise _duplicate(data, _repeated(names))
+
+    try:
+        json.loads(data, object_pairs_hook=unique, parse_int=str, parse_float=str)
+    except RecursionError:
+        raise too_deep(MAX_DEPTH) from None
+
+
+def _repeated(names: Iterable[str]) -> str:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return ""
+
+
+def _duplicate(data: bytes, name: str) -> ManifestError:
+    from orchgate.runs.lines import line_of_repeated
+
+    return ManifestError(Reason.DUPLICATE, f'names the key "{shorten(name)}" twice', line_of_repeated(data, name))
+
+
+def _not_utf8(data: bytes) -> ManifestError:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return ManifestError(Reason.ENCODING, f"is not UTF-8: byte 0x{data[error.start]:02x}", line)
+    return ManifestError(Reason.ENCODING, "is not UTF-8")
+
+
+def _syntax(data: bytes, error: msgspec.DecodeError) -> ManifestError:
+    text = str(error)
+    if not data.strip():
+        return ManifestError(Reason.TRUNCATED, "is empty")
+    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        return ManifestError(Reason.ENCODING, "starts with a byte order mark", 1)
+    if "out of range" in text:
+        return ManifestError(Reason.NUMBER, "holds a number that is too large")
+    if half := _half_character(data):
+        return ManifestError(Reason.ENCODING, "holds half a character: a surrogate without its partner", half)
+    if "truncated" in text:
+        return ManifestError(Reason.TRUNCATED, f"ends in the middle, after {len(data)} bytes", data.count(b"\n") + 1)
+    offset = int(match[1]) if (match := re.search(r"\(byte (\d+)\)$", text)) else 0
+    line = data.count(b"\n", 0, offset) + 1
+    if constant := re.match(rb"-?(NaN|Infinity)", data[max(0, offset - 1) : offset + 9].lstrip(b" \t\r\n:,[")):
+        return ManifestError(Reason.NUMBER, f"holds {constant[0].decode()}, which JSON does not have", line)
+    message = re.sub(r"^JSON is malformed: | \(byte \d+\)$", "", text)
+    return ManifestError(Reason.SYNTAX, f"is not JSON: {message}", line)
+
+
+_SURROGATES = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+
+
+def _half_character(data: bytes) -> int:
+    """The line of a `\\ud83d` that stands alone, 0 if there is none: decoders report it as one thing or another."""
+    position = 0
+    while found := _SURROGATES.search(data, position):
+        low = _SURROGATES.match(data, found.end())
+        if found[0][3:4] in b"89abAB" and low and low[0][3:4] in b"cdefCDEF":
+            position = low.end()
+        else:
+            return data.count(b"\n", 0, found.start()) + 1
+    return 0
+
+
+def _kind(value: object) -> str:
+    names = {list: "a list", str: "a string", bool: "true or false", int: "a number", float: "a number"}
+    return names.get(type(value), "null")
+
+
+def shorten(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

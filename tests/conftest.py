@@ -1,0 +1,52 @@
+"""A hermetic git for every test: no user settings, fixed author and dates, nothing inherited from a surrounding hook."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.repo import Repo, init
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+# The suite runs inside our own hook and in CI: what those export must not reach the repositories of the tests.
+INHERITED = ("GIT_", "PRE_COMMIT", "GITHUB_", "CI", "GITLAB_", "BUILDKITE", "BITBUCKET_", "DRONE_", "CIRRUS_", "SYSTEM_PULL")
+
+
+@pytest.fixture(autouse=True)
+def _hermetic(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for name in [name for name in os.environ if name.startswith(INHERITED)]:
+        monkeypatch.delenv(name)
+    for name in ("CHANGE_TARGET", "PULL_BASE_SHA", "DIFF_BUDGET_OVERRIDE_REASON", "ORCHGATE_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    settings = {
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_AUTHOR_NAME": "Ada",
+        "GIT_AUTHOR_EMAIL": "ada@example.org",
+        "GIT_AUTHOR_DATE": "2026-02-01T12:00:00Z",
+        "GIT_COMMITTER_NAME": "Ada",
+        "GIT_COMMITTER_EMAIL": "ada@example.org",
+        "GIT_COMMITTER_DATE": "2026-02-01T12:00:00Z",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def new_repo(tmp_path: Path) -> Callable[[str], Repo]:
+    """Makes empty repositories by name, on branch main."""
+    return lambda name: init(tmp_path / name)
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
+    """An empty repository on branch main, and the current folder."""
+    made = init(tmp_path / "repo")
+    monkeypatch.chdir(made.root)
+    return made
