@@ -3,8 +3,9 @@
 import sys
 
 # `-m` puts the current folder first: a judged repository's own json.py would run inside the gate.
-del sys.path[0]
+if not sys.flags.safe_path:
+    del sys.path[0]
 
-from orchgate.cli import console  # noqa: E402 -- only now is the path safe
+from orchgate.cli import console  # only now is the path safe
 
 console()

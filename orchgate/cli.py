@@ -5,6 +5,7 @@ Nothing heavy is imported here: `orchgate --version` and a tab completion pay fo
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -17,6 +18,11 @@ def console() -> None:
     """The console script."""
     import gc
 
+    if sys.getfilesystemencoding() != "utf-8":
+        # git's names and the documents that mention them are UTF-8, whatever the locale calls itself.
+        from orchgate.process import restart
+
+        restart("-X", "utf8")
     gc.disable()  # the process is over before a collection would pay; its cost is 5 % of a large tree's check
     sys.exit(main(sys.argv[1:]))
 
@@ -26,25 +32,42 @@ def main(argv: list[str]) -> int:
 
     0 pass (also warn), 1 fail, 2 wrong usage or configuration, 3 could not check, 4 internal error, 130 interrupted.
     """
-    if argv in (["--version"], ["-V"]):
-        from orchgate import __version__
-
-        sys.stdout.write(f"orchgate {__version__}\n")
-        return 0
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 -- stands in for the stream, to the end of the process
+    if sys.stdout is None:  # the caller closed it
+        _complain("standard output is closed: the verdict cannot be delivered", "")
+        return BROKEN_PIPE
     try:
-        code = _dispatch(argv)
+        code = _version() if argv in (["--version"], ["-V"]) else _dispatch(argv)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader went away: the verdict was not delivered, so this is neither a pass nor a failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        return _undelivered()
     except SystemExit as stop:  # argparse ends this way
         return stop.code if isinstance(stop.code, int) else 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EBADF, errno.EIO):
+            return _failed(error)
+        _complain(f"cannot write: {error.strerror}", "")
+        return _undelivered()
     except Exception as error:  # noqa: BLE001 -- the one boundary
         return _failed(error)
+
+
+def _undelivered() -> int:
+    # What is still buffered goes nowhere: python would try once more at its end, and complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE
+
+
+def _version() -> int:
+    from orchgate import __version__
+
+    sys.stdout.write(f"orchgate {__version__}\n")
+    return 0
 
 
 def _failed(error: Exception) -> int:
@@ -52,7 +75,8 @@ def _failed(error: Exception) -> int:
     from orchgate.outputs._escape import escape
 
     if isinstance(error, OrchgateError):
-        _complain(escape(error.message), escape(error.hint))
+        path = getattr(error, "path", "")
+        _complain(escape(f"{path}: {error.message}" if path else error.message), escape(error.hint))
         return error.exit_code
     if os.environ.get("ORCHGATE_DEBUG"):
         import traceback

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from orchgate.documents.artifacts import Artifacts
 from orchgate.documents.markdown import Document
 from orchgate.errors import OrchgateError, Unreadable
-from orchgate.model import Location, Trouble
+from orchgate.model import Location, Severity, Trouble
 
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Callable, Iterable, Mapping
 
     from orchgate.config.settings import Config
+    from orchgate.documents.packets import Packets
     from orchgate.git.diff import Patch
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Change, CheckResult, Scope
@@ -34,7 +35,9 @@ class Context:
     branch     the branch being committed to or pushed, "" when detached
     trailers   trailers of the judged commits' messages, lower-case name -> values
     judge      the result of another check by id, judged once (for CFG001 only)
+    default_severity  what a rule weighs that no configuration mentions (for CFG001 only)
     patch      lines of the judged change by path, counted from its patch
+    start_of   size of an object in bytes and its first bytes
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Context:
         branch: Callable[[], str] = str,
         trailers: Callable[[], Mapping[str, tuple[str, ...]]] = dict,
         patch: Callable[[Iterable[Change]], Patch] | None = None,
+        start_of: Callable[[str, int], tuple[int, bytes]] | None = None,
     ) -> None:
         self.root = root
         self.config = config
@@ -67,8 +71,10 @@ class Context:
         self._branch = branch
         self._trailers = trailers
         self._patch = patch
+        self._start_of = start_of
         self._documents: dict[str, Document | Unreadable] = {}
         self.judge: Callable[[str], CheckResult] | None = None
+        self.default_severity: Callable[[str], Severity] = lambda _: Severity.ERROR
 
     @cached_property
     def branch(self) -> str:
@@ -77,6 +83,13 @@ class Context:
     @cached_property
     def trailers(self) -> Mapping[str, tuple[str, ...]]:
         return self._trailers()
+
+    @cached_property
+    def packets(self) -> Packets:
+        """The packets and the task list of the snapshot."""
+        from orchgate.documents.packets import Packets
+
+        return Packets(self.config.documents, self.snapshot)
 
     @cached_property
     def artifacts(self) -> Artifacts:
@@ -125,6 +138,12 @@ class Context:
         if self._patch is None:
             raise OrchgateError("a folder has no patch to count lines in")
         return self._patch(changes)
+
+    def start_of(self, oid: str, limit: int) -> tuple[int, bytes]:
+        """Size of an object in bytes and its first `limit` ones. Raises GitError when it is not in the repository."""
+        if self._start_of is None:
+            raise OrchgateError("a folder has no objects")
+        return self._start_of(oid, limit)
 
     def on_disk(self, path: str) -> str:
         """The place of a repository path in the work tree."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
 from orchgate import suppressions
-from orchgate.errors import OrchgateError
+from orchgate.errors import OrchgateError, Unreadable
 from orchgate.model import (
     CheckResult,
     Diagnostic,
@@ -14,7 +15,6 @@ from orchgate.model import (
     Location,
     Outcome,
     Report,
-    Rule,
     Severity,
     Trouble,
     Verdict,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from orchgate.context import Context
+    from orchgate.documents.markdown import Document
     from orchgate.model import Check
     from orchgate.suppressions import Suppression
 
@@ -40,7 +41,10 @@ class Judge:
         self._results: dict[str, CheckResult] = {}
         self._used: set[tuple[Suppression, str]] = set()
         self._suppressions: dict[str, tuple[Suppression, ...]] = {}
+        rules = (*suppressions.RULES, *(rule for check in available.values() for rule in check.rules))
+        self._rules = {rule.id: rule for rule in rules}
         ctx.judge = self.result
+        ctx.default_severity = self._default_severity
 
     def report(self) -> Report:
         """The verdict of every check, then what is wrong with the suppressions themselves."""
@@ -59,13 +63,15 @@ class Judge:
     def _run(self, check: Check) -> CheckResult:
         start = time.perf_counter()
         crash = None
+        diagnostics: tuple[Diagnostic, ...] = ()
         try:
             outcome = check.run(self._ctx)
+            diagnostics = tuple(self._stamp(check.id, finding) for finding in outcome.findings)
         except OrchgateError as error:
-            outcome = Outcome(troubles=(Trouble(Location(""), error.message, error.hint),))
+            place = Location(error.path if isinstance(error, Unreadable) else "")
+            outcome = Outcome(troubles=(Trouble(place, error.message, error.hint),))
         except Exception as error:  # noqa: BLE001 -- the one boundary: a crash is reported as such, never as a pass
             outcome, crash = Outcome(troubles=(_crashed(error),)), f"{type(error).__name__}: {error}"
-        diagnostics = tuple(self._stamp(check.id, check.rules, finding) for finding in outcome.findings)
         return CheckResult(
             check.id,
             _verdict(diagnostics, outcome.troubles),
@@ -77,8 +83,11 @@ class Judge:
             crash,
         )
 
-    def _stamp(self, check: str, rules: Iterable[Rule], finding: Finding) -> Diagnostic:
-        default = finding.severity or next(rule.severity for rule in rules if rule.id == finding.rule)
+    def _default_severity(self, rule: str) -> Severity:
+        return self._rules[rule].severity if rule in self._rules else Severity.ERROR
+
+    def _stamp(self, check: str, finding: Finding) -> Diagnostic:
+        default = finding.severity or self._rules[finding.rule].severity
         configured = self._ctx.config.severity.get(finding.rule)
         severity = Severity(configured) if configured and configured != "off" else default
         return Diagnostic(check, severity, finding, self._suppressed(finding, configured) if self._ignores else None)
@@ -94,23 +103,45 @@ class Judge:
 
     def _inline(self, path: str) -> tuple[Suppression, ...]:
         if path not in self._suppressions:
-            document = self._ctx.parsed(path)
-            self._suppressions[path] = () if document is None else suppressions.read(document)
+            document = self._document(path)
+            if document is None:  # not remembered: a later check may still parse it
+                return ()
+            self._suppressions[path] = suppressions.read(document)
         return self._suppressions[path]
 
+    def _document(self, path: str) -> Document | None:
+        document = self._ctx.parsed(path)
+        if document is None and path.endswith(".md"):  # reported by a check that does not read it
+            with contextlib.suppress(Unreadable):
+                document = self._ctx.document(path)
+        return document
+
     def _complaints(self) -> CheckResult | None:
-        for path in self._ctx.parsed_paths:
-            self._inline(path)
-        everything = [one for path in sorted(self._suppressions) for one in self._suppressions[path]]
+        everything = [one for path in sorted(self._answered_for()) for one in self._inline(path)]
         if not everything:
             return None
-        judged = frozenset(rule.id for check in self._checks for rule in check.rules)
-        known = frozenset(rule.id for check in self._available.values() for rule in check.rules)
-        findings = suppressions.complaints(everything, self._used, judged, known)
-        weights = {rule.id: rule.severity for rule in suppressions.RULES}
-        diagnostics = tuple(Diagnostic("suppressions", weights[finding.rule], finding) for finding in findings)
+        sound = [check for check in self._checks if not self.result(check.id).troubles]
+        judged = frozenset(rule.id for check in sound for rule in check.rules)
+        findings = suppressions.complaints(everything, self._used, judged, self._known(everything))
+        diagnostics = tuple(self._stamp("suppressions", finding) for finding in findings)
         counted = {"suppressions": len(everything)}
         return CheckResult("suppressions", _verdict(diagnostics, ()), diagnostics, counted, {}, (), 0.0)
+
+
+    def _answered_for(self) -> Iterable[str]:
+        """Documents whose suppressions are judged: of the others some checks have read a part, or nothing."""
+        if self._ctx.scope.whole_tree:
+            return self._ctx.parsed_paths
+        touched = {change.path for change in self._ctx.scope.changes}
+        return [path for path in self._ctx.parsed_paths if path in touched]
+
+    def _known(self, found: Iterable[Suppression]) -> frozenset[str]:
+        """Ids of all rules; those of checks that did not run are looked up only when a comment names one."""
+        if all(rule in self._rules for one in found for rule in one.rules):
+            return frozenset(self._rules)
+        from orchgate import registry
+
+        return frozenset((*self._rules, *registry.rules()))
 
 
 def _crashed(error: Exception) -> Trouble:

@@ -7,7 +7,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+MAX_BRACES = 256
+MAX_CLASS = 100  # characters between [ and ]
+_FOLDERS, _ANYTHING, _STAR = "(?:[^/]+/)*", ".*", "[^/]*"
 
 
 def expand_braces(pattern: str) -> list[str]:
@@ -16,49 +20,102 @@ def expand_braces(pattern: str) -> list[str]:
     waiting = [pattern]
     while waiting:
         current = waiting.pop(0)
-        match = re.search(r"\{([^{}]*,[^{}]*)\}", current)
-        if match is None or len(waiting) + len(done) > 256:
+        match = next((match for match in re.finditer(r"\{([^{}]*)\}", current) if "," in match[1]), None)
+        parts = match[1].split(",") if match else []
+        if match is None or len(waiting) + len(done) + len(parts) > MAX_BRACES:
             done.append(current)
             continue
-        waiting.extend(current[: match.start()] + part + current[match.end() :] for part in match[1].split(","))
+        waiting.extend(current[: match.start()] + part + current[match.end() :] for part in parts)
     return done
 
 
 @lru_cache(maxsize=512)
 def compile_glob(pattern: str) -> re.Pattern[str]:
-    """A regular expression that matches whole repository paths. Never backtracks over folders twice."""
-    return re.compile("|".join(f"(?:{_translate(part)})" for part in expand_braces(pattern)), re.DOTALL)
+    """A regular expression that matches whole repository paths, in time that no pattern and no path can blow up."""
+    return re.compile(_source(pattern), re.DOTALL)
+
+
+def _source(pattern: str) -> str:
+    return "|".join(f"(?:{_translate(part)})" for part in expand_braces(pattern))
 
 
 def _translate(pattern: str) -> str:
-    out: list[str] = []
+    """The pattern as a regular expression.
+
+    What stands between two `**` begins and ends where its first match does, and an earlier match leaves more room to
+    the rest: each takes its first one for good (an atomic group), and only the last `**` tries again.
+    """
+    wide: list[str] = []
+    segments: list[list[str]] = [[]]
+    for token in _tokens(pattern):
+        if token not in (_FOLDERS, _ANYTHING):
+            segments[-1].append(token)
+        elif wide and not segments[-1]:
+            wide[-1] = token if wide[-1] == token else _ANYTHING
+        else:
+            wide.append(token)
+            segments.append([])
+    out = [_narrow(segments[0], final=not wide)]
+    for index, wildcard in enumerate(wide, 1):
+        final = index == len(wide)
+        inner = _narrow(segments[index], final=final)
+        out.append(f"{wildcard}{inner}" if final else f"(?>{wildcard}?{inner})")
+    return "".join(out)
+
+
+def _narrow(tokens: list[str], *, final: bool) -> str:
+    """A stretch without `**`; as above, only its last `*` tries again, and only at the end of the pattern."""
+    chunks: list[list[str]] = [[]]
+    for token in tokens:
+        if token == _STAR:
+            chunks.append([])
+        else:
+            chunks[-1].append(token)
+    first, *rest = ("".join(chunk) for chunk in chunks)
+    atomic = [f"(?>[^/]*?{chunk})" for chunk in rest]
+    if rest and final:
+        atomic[-1] = _STAR + rest[-1]
+    return first + "".join(atomic)
+
+
+def _tokens(pattern: str) -> Iterator[str]:
     index = 0
     while index < len(pattern):
-        if pattern.startswith("**/", index):
-            out.append("(?:[^/]+/)*")
+        character = pattern[index]
+        bracket = _bracket(pattern, index) if character == "[" else None
+        if pattern.startswith("**/", index) and (index == 0 or pattern[index - 1] == "/"):
+            yield _FOLDERS
             index += 3
-        elif pattern.startswith("**", index):
-            out.append(".*")
-            index += 2
-        elif pattern[index] == "*":
-            out.append("[^/]*")
-            index += 1
-        elif pattern[index] == "?":
-            out.append("[^/]")
-            index += 1
-        elif pattern[index] == "[" and (end := pattern.find("]", index + 2)) > 0:
-            inner = pattern[index + 1 : end].replace("\\", "\\\\").replace("[", "\\[")
-            out.append("[" + ("^" + inner[1:] if inner[0] == "!" else inner) + "]")
-            index = end + 1
+        elif character == "*":
+            yield _ANYTHING if pattern.startswith("**", index) else _STAR
+            while pattern.startswith("*", index):
+                index += 1
+        elif bracket:
+            yield bracket[0]
+            index = bracket[1]
         else:
-            out.append(re.escape(pattern[index]))
+            yield "[^/]" if character == "?" else re.escape(character)
             index += 1
-    return "".join(out)
+
+
+def _bracket(pattern: str, index: int) -> tuple[str, int] | None:
+    """The character class that begins at `index`, and where it ends; None when it is none: then `[` is a letter."""
+    body = index + (2 if pattern[index + 1 : index + 2] in ("!", "^") else 1)
+    end = pattern.find("]", body + 1, body + MAX_CLASS)
+    if end < 0:
+        return None
+    inner = re.sub(r"([\\\[&~|^])", r"\\\1", pattern[body:end]).replace("--", r"-\-")
+    source = f"(?!/)[{'^' if body == index + 2 else ''}{inner}]"
+    try:
+        re.compile(source)
+    except re.error:
+        return None
+    return source, end + 1
 
 
 @lru_cache(maxsize=128)
 def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{compile_glob(pattern).pattern})" for pattern in patterns), re.DOTALL)
+    return re.compile("|".join(_source(pattern) for pattern in patterns), re.DOTALL)
 
 
 def matches(path: str, patterns: Iterable[str]) -> bool:

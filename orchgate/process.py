@@ -6,12 +6,13 @@ import contextlib
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING, NamedTuple
+import sys
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from orchgate.errors import OrchgateError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 TERMINATE_SECONDS = 2.0
 
@@ -48,12 +49,17 @@ def run(
         stdout, stderr = child.communicate(input, timeout=timeout)
     except subprocess.TimeoutExpired:
         end(child, own_group=own_group)
-        stdout, stderr = child.communicate()
-        return Completed(child.returncode, stdout, stderr, timed_out=True)
+        return Completed(child.returncode, *_rest(child), timed_out=True)
     except BaseException:
         end(child, own_group=own_group)
+        _close(child)
         raise
     return Completed(child.returncode, stdout, stderr)
+
+
+def restart(*options: str) -> NoReturn:
+    """Replaces this process by the same command line with other options of the interpreter."""
+    os.execv(sys.executable, [sys.executable, *options, *sys.orig_argv[1:]])  # noqa: S606 -- our own interpreter
 
 
 def start(
@@ -65,7 +71,7 @@ def start(
     discard_errors: bool = False,
 ) -> subprocess.Popen[bytes]:
     """A running program with piped input and output, for conversations. Raises ProgramMissing."""
-    try:
+    with _refusals(argv[0], cwd):
         return subprocess.Popen(
             argv,
             cwd=cwd,
@@ -75,22 +81,65 @@ def start(
             stderr=subprocess.DEVNULL if discard_errors else subprocess.PIPE,
             start_new_session=own_group,
         )
+
+
+def spawn(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], output: int) -> int:
+    """Starts a program in a session of its own, without input, all its output to a descriptor; returns its id.
+
+    The caller waits for it with the system's own calls. Raises ProgramMissing, OrchgateError.
+    """
+    with _refusals(argv[0], cwd):
+        child = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    child.returncode = 0  # it is not waited for here, and must not be reported as forgotten
+    return child.pid
+
+
+@contextlib.contextmanager
+def _refusals(program: str, cwd: str | None) -> Iterator[None]:
+    """The system's reasons not to start a program, as ours."""
+    try:
+        yield
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        if cwd is not None and not os.path.isdir(cwd):
+        if cwd is not None and error.filename == cwd:
             raise OrchgateError(f"cannot work in {cwd}: {error.strerror}") from error
-        raise ProgramMissing(f"cannot run {argv[0]}: {error.strerror}", f"install {argv[0]} and put it on PATH") from error
-    except OSError as error:  # E2BIG, ENOMEM, EAGAIN …
-        raise OrchgateError(f"cannot run {argv[0]}: {error.strerror}") from error
+        raise ProgramMissing(
+            f"cannot run {program}: {error.strerror}", f"install {program} and put it on PATH"
+        ) from error
+    except OSError as error:  # E2BIG, ENOMEM, EAGAIN, ENOEXEC …
+        raise OrchgateError(f"cannot run {program}: {error.strerror}") from error
 
 
 def end(child: subprocess.Popen[bytes], *, own_group: bool) -> None:
     """Terminates a program (and its group), then kills what is left after a grace period."""
     _signal(child, signal.SIGTERM, own_group)
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(TERMINATE_SECONDS)
-    except subprocess.TimeoutExpired:
-        pass
     _signal(child, signal.SIGKILL, own_group)
+    child.wait()
+
+
+def _rest(child: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """Output of an ended program. A descendant that left the group may hold the pipes open: nobody waits for it."""
+    try:
+        return child.communicate(timeout=TERMINATE_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        _close(child)
+        return error.stdout or b"", error.stderr or b""
+
+
+def _close(child: subprocess.Popen[bytes]) -> None:
+    for stream in (child.stdin, child.stdout, child.stderr):
+        if stream is not None:
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
 
 
 def _signal(child: subprocess.Popen[bytes], number: signal.Signals, own_group: bool) -> None:

@@ -20,12 +20,14 @@ def folder(name: str) -> str:
 
 def read(name: str, file: str) -> str:
     """The text of a data file, such as `read("schemas", "report.json")`. Raises OrchgateError."""
-    path = os.path.join(folder(name), file)
+    known = names(name)
+    if file not in known:
+        raise OrchgateError(f"{name}/ holds no {file}", "there are: " + ", ".join(known))
     try:
-        with open(path, encoding="utf-8") as stream:
+        with open(os.path.join(folder(name), file), encoding="utf-8") as stream:
             return stream.read()
     except OSError as error:
-        raise OrchgateError(f"{name}/{file}: {error.strerror}", f"ls {name}: one of {', '.join(names(name))}") from error
+        raise OrchgateError(f"{name}/{file}: {error.strerror}") from error
 
 
 def names(name: str) -> tuple[str, ...]:

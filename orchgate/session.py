@@ -8,10 +8,11 @@ import os
 from typing import TYPE_CHECKING
 
 from orchgate import engine, registry
-from orchgate.config.load import FILE, PYPROJECT, load
+from orchgate.config.kinds import join
+from orchgate.config.load import FILE, PYPROJECT, build, find, load
 from orchgate.config.loosening import with_limits_of
 from orchgate.context import Context
-from orchgate.errors import ConfigError
+from orchgate.errors import ConfigError, GitError
 from orchgate.git import scope as scopes
 from orchgate.git.repository import open_repository
 
@@ -26,10 +27,17 @@ if TYPE_CHECKING:
     from orchgate.model import Change, Report, Scope
 
 
+PATHS_AT_ONCE = 500  # on one command line; what the system takes is a matter of megabytes
+
+
 @contextlib.contextmanager
 def opened(environ: Mapping[str, str] | None = None) -> Iterator[Repository]:
     """The repository around the current folder. Raises GitError."""
-    repository = open_repository(os.getcwd(), os.environ if environ is None else environ)
+    try:
+        here = os.getcwd()
+    except FileNotFoundError as error:
+        raise GitError("the current folder does not exist any more") from error
+    repository = open_repository(here, os.environ if environ is None else environ)
     try:
         yield repository
     finally:
@@ -40,6 +48,7 @@ def context(repository: Repository, target: Target, environ: Mapping[str, str]) 
     """Everything the checks need to judge a target. Raises ConfigError, GitError."""
     snapshot = repository.snapshot(target.head)
     proposed = load(snapshot)
+    _known_rules(proposed)
     scope = scopes.resolve(repository, target, environ, proposed.top.default_branch)
     base = repository.tree(scope.base) if scope.base else repository.nothing
     accepted = _accepted(scope, base)
@@ -56,9 +65,22 @@ def context(repository: Repository, target: Target, environ: Mapping[str, str]) 
         now=now,
         environ=environ,
         branch=lambda: _branch(repository, target, environ),
-        trailers=lambda: repository.trailers(scope.base, scope.head),
+        trailers=lambda: repository.trailers(scope.base, scope.head, alone=scope.kind == "commit"),
         patch=lambda changes: _patch(repository, scope, changes),
+        start_of=repository.start_of,
     )
+
+
+def _known_rules(config: Config) -> None:
+    """Raises ConfigError where the configuration names a rule that no check has."""
+    named = [(join("severity", rule), rule) for rule in config.severity]
+    for pattern, ignore in config.per_file_ignores.items():
+        path = join("per-file-ignores", pattern)
+        named += [(f"{path}.rules[{index}]", rule) for index, rule in enumerate(ignore.rules)]
+    known = registry.rules() if named else {}  # imports every check, which most runs need not
+    for path, rule in named:
+        if rule not in known:
+            raise ConfigError(f"{path}: there is no rule {rule!r}", registry.nearest(rule, known))
 
 
 def _accepted(scope: Scope, base: GitSnapshot) -> Config | None:
@@ -70,8 +92,8 @@ def _accepted(scope: Scope, base: GitSnapshot) -> Config | None:
     if touched.isdisjoint((FILE, PYPROJECT)):
         return None
     with contextlib.suppress(ConfigError):
-        config = load(base)
-        return config if any(origin in (FILE, PYPROJECT) for origin in config.origins.values()) else None
+        source = find(base)
+        return build(source) if source.file else None
     return None
 
 
@@ -83,10 +105,18 @@ def _branch(repository: Repository, target: Target, environ: Mapping[str, str]) 
 
 def _patch(repository: Repository, scope: Scope, changes: Iterable[Change]) -> Patch:
     from orchgate.git import patch
+    from orchgate.git.diff import Patch
 
+    counts: dict[str, tuple[int, int]] = {}
     wanted = list(changes)
-    paths = tuple(path for change in wanted for path in (change.old_path, change.path) if path)
-    return patch.read(repository.patch(scope.base, scope.head, paths, text=True), wanted)
+    # Among a few paths git might pair a removal with an addition that it kept apart among all of them.
+    for renames in (False, True):
+        group = [change for change in wanted if (change.old_path is not None) == renames]
+        for start in range(0, len(group), PATHS_AT_ONCE):
+            part = group[start : start + PATHS_AT_ONCE]
+            paths = [path for change in part for path in (change.old_path, change.path) if path]
+            counts |= patch.read(repository.patch(scope.base, scope.head, paths, renames=renames), part).counts
+    return Patch(counts)
 
 
 def judge(ctx: Context, names: Iterable[str] = (), *, ignores: bool = True) -> Report:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.globs import matches
 from orchgate.model import Finding, Location, Rule, Severity
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,7 +34,9 @@ RULES = (
         good="the comment is deleted together with its cause",
     ),
 )
-_COMMENT = re.compile(r"\s*orchgate:\s*ignore\[([^\]\n]*)\](.*)", re.DOTALL)
+_LOOK_BACK = 200  # characters in front of a comment that can make it one at the end of a line
+_TEXT = lazy(r"\S")
+_COMMENT = lazy(r"(?s)\s*orchgate:\s*ignore\[([^\]\n]*)\](.*)")
 
 
 class Suppression(NamedTuple):
@@ -51,24 +53,32 @@ def read(document: Document) -> tuple[Suppression, ...]:
     if "orchgate:" not in document.text:
         return ()
     found = []
-    for comment in document.comments:
+    below: dict[int, int] = {}  # offset of a comment -> line of the text below it, past other comments
+    for comment in reversed(document.comments):
+        below[comment.offset] = _line_below(document, comment.offset, below)
         match = _COMMENT.fullmatch(comment.text)
         if match is None:
             continue
-        location = document.location(comment.offset)
         rules = tuple(rule.strip() for rule in match[1].split(",") if rule.strip())
-        found.append(Suppression(location, rules, match[2].strip(), _covered(document, comment.offset)))
-    return tuple(found)
+        lines = _covered(document, comment.offset, below[comment.offset])
+        found.append(Suppression(document.location(comment.offset), rules, match[2].strip(), lines))
+    return tuple(reversed(found))
 
 
-def _covered(document: Document, offset: int) -> frozenset[int]:
-    line = document.position(offset)[0]
+def _line_below(document: Document, offset: int, below: Mapping[int, int]) -> int:
     end = document.text.find("-->", offset)
-    rest = document.text[end + 3 :] if end >= 0 else ""
-    blank = len(rest) - len(rest.lstrip())
-    following = document.position(end + 3 + blank)[0] if rest.strip() else line
+    text = _TEXT.search(document.text, end + 3) if end >= 0 else None
+    at = offset if text is None else text.start()
+    return below.get(at) or document.position(at)[0]
+
+
+def _covered(document: Document, offset: int, below: int) -> frozenset[int]:
+    """Its own line; the line below unless it stands at the end of a text; 0 before the first heading."""
+    far = max(offset - _LOOK_BACK, 0)
+    start = max(document.text.rfind("\n", far, offset) + 1, far)
+    alone = not document.text[start:offset].strip(" \t>*+-")
     early = not document.headings or offset < document.headings[0].body
-    return frozenset({line, following, *((0,) if early else ())})
+    return frozenset({document.position(offset)[0], *((below,) if alone else ()), *((0,) if early else ())})
 
 
 def reason_for(finding: Finding, suppressions: Iterable[Suppression]) -> tuple[Suppression, str] | None:
@@ -101,6 +111,8 @@ def complaints(
         if not suppression.reason:
             found.append(Finding("SUP001", suppression.location, "the ignore comment gives no reason", "write why after the ]"))
             continue
+        if not suppression.rules:
+            found.append(Finding("SUP002", suppression.location, "the ignore comment names no rule", "ignore[RULE] reason"))
         for rule in suppression.rules:
             if rule not in known:
                 found.append(Finding("SUP002", suppression.location, f"{rule} is not a rule", "orchgate explain lists them"))

@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # The suite runs inside our own hook and in CI: what those export must not reach the repositories of the tests.
-INHERITED = ("GIT_", "PRE_COMMIT", "GITHUB_", "CI", "GITLAB_", "BUILDKITE", "BITBUCKET_", "DRONE_", "CIRRUS_", "SYSTEM_PULL")
+INHERITED = (
+    "GIT_",
+    "PRE_COMMIT",
+    "GITHUB_",
+    "CI",
+    "GITLAB_",
+    "BUILDKITE",
+    "BITBUCKET_",
+    "DRONE_",
+    "CIRRUS_",
+    "SYSTEM_PULL",
+)
 
 
 @pytest.fixture(autouse=True)

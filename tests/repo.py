@@ -29,7 +29,12 @@ class Repo(NamedTuple):
     def git(self, *args: str, input: bytes = b"", env: Mapping[str, str] | None = None) -> str:
         """Standard output of a git call that must succeed."""
         completed = subprocess.run(
-            ["git", *args], cwd=self.root, input=input, capture_output=True, env={**os.environ, **(env or {})}, check=False
+            ["git", *args],
+            cwd=self.root,
+            input=input,
+            capture_output=True,
+            env={**os.environ, **(env or {})},
+            check=False,
         )
         assert completed.returncode == 0, os.fsdecode(completed.stdout + completed.stderr)
         return os.fsdecode(completed.stdout).strip()

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-import filecmp
+import io
+import json
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from orchgate.cli import main
 from orchgate.config.load import load
 from orchgate.context import Context
 from orchgate.git.snapshot import FolderSnapshot
 from orchgate.model import ABSENT, Change, Outcome, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from orchgate.model import Check, Location
 
@@ -22,11 +25,11 @@ NOW = datetime.datetime(2026, 3, 1, 12, 0, tzinfo=datetime.UTC)
 UNTRACKED = (".runs", "out")
 
 
-def folder_changes(base: FolderSnapshot, head: FolderSnapshot, base_root: Path, head_root: Path) -> Iterator[Change]:
+def folder_changes(base: FolderSnapshot, head: FolderSnapshot) -> Iterator[Change]:
     """Changes between two folders; no renames, counts as if every line were replaced."""
     for path in sorted({*base.entries, *head.entries}):
         old, new = base.entries.get(path), head.entries.get(path)
-        if old and new and old.mode == new.mode and filecmp.cmp(base_root / path, head_root / path, shallow=False):
+        if old and new and old.mode == new.mode and base.read(path) == head.read(path):
             continue
         status = "M" if old and new else "A" if new else "D"
         yield Change(
@@ -45,9 +48,8 @@ def folder_changes(base: FolderSnapshot, head: FolderSnapshot, base_root: Path, 
 def folder_context(repo: Path, base: Path | None = None, *, tree: bool = False) -> Context:
     """A context that judges `repo` against `base` (nothing: an empty tree)."""
     head_tree = FolderSnapshot(str(repo), UNTRACKED)
-    base_root = base or repo / "no-such-base"
-    base_tree = FolderSnapshot(str(base_root), UNTRACKED)
-    changes = tuple(folder_changes(base_tree, head_tree, base_root, repo))
+    base_tree = FolderSnapshot(str(base or repo / "no-such-base"), UNTRACKED)
+    changes = tuple(folder_changes(base_tree, head_tree))
     config = load(head_tree)
     return Context(
         root=str(repo),
@@ -64,6 +66,15 @@ def judge_folder(check: Check, repo: Path, base: Path | None = None, *, tree: bo
     return check.run(folder_context(repo, base, tree=tree))
 
 
+def checked(*args: str) -> dict[str, Any]:
+    """The JSON report of `orchgate check` in the current folder, without a process of its own."""
+    stream = io.StringIO()
+    with contextlib.redirect_stdout(stream):
+        main(["check", "--output-format", "json", *args])
+    report: dict[str, Any] = json.loads(stream.getvalue())
+    return report
+
+
 def place(location: Location) -> str:
     return ":".join(str(part) for part in location if part)
 
@@ -74,7 +85,7 @@ def describe(outcome: Outcome) -> list[str]:
     return lines + [f"trouble: {place(t.location)}: {t.message}" for t in outcome.troubles]
 
 
-def write_tree(root: Path, files: dict[str, str | bytes]) -> Path:
+def write_tree(root: Path, files: Mapping[str, str | bytes] | Mapping[str, str]) -> Path:
     """Writes files below a folder, parents included."""
     for name, content in files.items():
         target = root / os.fsdecode(name)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.config.load import FILE, PYPROJECT
 from orchgate.config.loosening import Loosening, loosened
-from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
+from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,25 +37,39 @@ RULES = (
         bad="one commit with `max-lines = 5000` and 4,200 lines of code",
         good="a commit of its own that raises the limit and says why, reviewed; then the code",
     ),
+    Rule(
+        "CFG002",
+        "two configurations",
+        Severity.WARNING,
+        what="Both orchgate.toml and [tool.orchgate] of pyproject.toml are there. orchgate.toml counts, the other does not.",
+        why="Somebody will edit the one that does not count, and believe that it does.",
+        bad="orchgate.toml with `max-lines = 800`, pyproject.toml with `[tool.orchgate.diff-budget] max-lines = 400`",
+        good="all of it in orchgate.toml",
+    ),
 )
 
 
 def run(ctx: Context) -> Outcome:
+    twice = (_SHADOWED,) if ctx.proposed.shadowed else ()
     if ctx.accepted is None:
-        return Outcome((), {"configuration changes": 0})
-    found = loosened(ctx.accepted, ctx.proposed, _default_severity)
+        return Outcome(twice, {"configuration changes": 0})
+    found = loosened(ctx.accepted, ctx.proposed, lambda rule: ctx.default_severity(rule).value)
     findings = tuple(_finding(ctx, loosening) for loosening in found)
-    return Outcome(findings, {"configuration changes": 1}, {"loosened": [one.key for one in found]})
+    facts = {"loosened": [one.key for one in found]}
+    return Outcome((*findings, *twice), {"configuration changes": 1}, facts, tuple(_unknown(ctx, found)))
 
 
-def _default_severity(rule: str) -> str:
-    # Rules know their own default; for the direction of a change only "below error" matters, and no rule starts higher.
-    return Severity.ERROR.value
+_SHADOWED = Finding(
+    "CFG002",
+    Location(PYPROJECT),
+    f"[tool.orchgate] does not count, because there is an {FILE}",
+    f"move what is missing to {FILE} and delete the table",
+)
 
 
 def _finding(ctx: Context, loosening: Loosening) -> Finding:
     refused = () if _only_configuration(ctx) else tuple(_refused(ctx, loosening))
-    message = f"{loosening.key} is looser: {loosening.what}"
+    message = f"{loosening.key} {loosening.what}"
     if refused:
         return Finding(
             "CFG001",
@@ -64,7 +78,8 @@ def _finding(ctx: Context, loosening: Loosening) -> Finding:
             "change the configuration in a commit of its own",
             Severity.ERROR,
         )
-    return Finding("CFG001", _location(ctx, loosening.key), message, "the old value still judges this change")
+    in_force = "old" if loosening.limit else "new"
+    return Finding("CFG001", _location(ctx, loosening.key), message, f"the {in_force} value judges this change")
 
 
 def _only_configuration(ctx: Context) -> bool:
@@ -74,10 +89,23 @@ def _only_configuration(ctx: Context) -> bool:
 def _refused(ctx: Context, loosening: Loosening) -> Iterator[str]:
     """Rules the key can silence that refuse this change under the old limits."""
     assert ctx.judge is not None  # the engine sets it before any check runs
-    for family in sorted({FAMILIES[rule[:3]] for rule in loosening.governs if rule[:3] in FAMILIES}):
+    for family in _families(loosening):
         for rule in sorted({d.finding.rule for d in ctx.judge(family).diagnostics if _refuses(d.severity, d.suppressed)}):
             if rule in loosening.governs:
                 yield rule
+
+
+def _unknown(ctx: Context, found: tuple[Loosening, ...]) -> Iterator[Trouble]:
+    """Checks that could not say whether the old limits refuse this change."""
+    assert ctx.judge is not None
+    for family in sorted({name for one in found for name in _families(one)} if not _only_configuration(ctx) else ()):
+        if ctx.judge(family).troubles:
+            message = f"{family} could not judge this change by the old limits"
+            yield Trouble(_location(ctx, found[0].key), message, f"orchgate check {family}")
+
+
+def _families(loosening: Loosening) -> list[str]:
+    return sorted({FAMILIES[rule[:3]] for rule in loosening.governs if rule[:3] in FAMILIES})
 
 
 def _refuses(severity: Severity, suppressed: str | None) -> bool:
@@ -85,14 +113,18 @@ def _refuses(severity: Severity, suppressed: str | None) -> bool:
 
 
 def _location(ctx: Context, key: str) -> Location:
-    """The line that sets the key, as far as a plain search for its last part finds it."""
+    """The line that sets the key, as far as a search that knows no more of TOML than headers and `=` finds it."""
     path = ctx.proposed.origins.get(key) or ctx.proposed.origins.get(key.partition(".")[0], "")
-    if path not in (FILE, PYPROJECT):
-        return Location(FILE if FILE in ctx.snapshot.entries else PYPROJECT)
-    last = key.rpartition(".")[2].strip('"')
-    lines = ctx.snapshot.read(path).decode("utf-8", "replace").split("\n")
-    for number, line in enumerate(lines, 1):
-        if line.lstrip().strip('"').startswith(last):
+    if path not in (FILE, PYPROJECT):  # the key went back to its default, perhaps with the file
+        touched = {name for change in ctx.scope.changes for name in (change.path, change.old_path)}
+        return Location(FILE if FILE in touched else PYPROJECT)
+    header = ""
+    for number, line in enumerate(ctx.snapshot.read(path).decode("utf-8", "replace").split("\n"), 1):
+        name = line.partition("=")[0].strip().replace("'", '"')
+        if name.startswith("["):
+            header, name = name.strip("[").partition("]")[0].removeprefix("tool.orchgate").removeprefix("."), ""
+        place = ".".join(part for part in (header, name) if part)
+        if place == key or place.startswith(key + "."):
             return Location(path, number, 1)
     return Location(path)
 

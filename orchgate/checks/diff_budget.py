@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.errors import OrchgateError, Unreadable
-from orchgate.git.snapshot import SUBMODULE
+from orchgate.errors import OrchgateError
+from orchgate.git.snapshot import MAX_BYTES, SUBMODULE
 from orchgate.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from orchgate.config.settings import DiffBudget
     from orchgate.context import Context
-    from orchgate.git.snapshot import Snapshot
     from orchgate.model import Change
 
 REST = "code"
@@ -25,8 +24,8 @@ RULES = (
         "DIF001",
         "over budget",
         Severity.ERROR,
-        what="The change touches more files or lines than the budget of its area allows. Lines are added plus removed, a "
-        "rename counts as one file, a binary file counts no lines, ignored paths do not count.",
+        what="The change touches more files or lines than the budget of its area allows. Lines are added plus removed, "
+        "a rename counts as one file, a binary file counts no lines, ignored paths do not count.",
         why="Reviewers stop reading long before a thousand lines; what nobody read was not reviewed.",
         bad="a feature, its refactoring and a reformatting in one commit: 61 files, 2,900 lines",
         good="three commits, each within 25 files and 800 lines",
@@ -44,8 +43,8 @@ RULES = (
         "DIF003",
         "cannot be measured",
         Severity.ERROR,
-        what="The lines of a file cannot be counted, because an object is missing or too large; or, as a note, there is "
-        "nothing to compare with because this is the first push of a repository.",
+        what="The lines of a file cannot be counted, because an object is missing or too large; or, as a note, there "
+        "is nothing to compare with because this is the first push of a repository.",
         why="An unknown size is not a small one.",
         bad="a text file of 200 MB, hidden by an attribute",
         good="large files in an ignored path, or in large-file storage",
@@ -54,7 +53,8 @@ RULES = (
         "DIF004",
         "override used",
         Severity.NOTE,
-        what="The budget was lifted, by the environment variable or by the commit trailer, for the reason that is shown.",
+        what="The budget was lifted, by the environment variable or by the commit trailer, for the reason that is "
+        "shown. It is shown even where the change would have fitted.",
         why="An exception is fine as long as everybody sees it and its reason.",
         bad="DIFF_BUDGET_OVERRIDE_REASON=yes",
         good="Diff-Budget-Override: generated client for API v7, reviewed as a spec",
@@ -76,60 +76,62 @@ class Counted(NamedTuple):
         return {**row, "why": self.why} if self.why else row
 
 
+class Measured(NamedTuple):
+    """Text files whose lines git does not show: their lines by path, or why they cannot be counted."""
+
+    lines: Mapping[str, tuple[int, int]]
+    troubles: Mapping[str, str]
+
+
 def run(ctx: Context) -> Outcome:
     changes = ctx.scope.require_changes()
     budget = ctx.config.diff_budget
-    if ctx.scope.kind == "range" and ctx.scope.base is None and ctx.scope.head is not None:
-        return _unmeasured(ctx, len(changes))
-    hidden = [change for change in changes if _hidden(ctx, change)]
-    measured, unmeasured = _measure(ctx, hidden)
-    rows = [_classify(_with_counts(change, measured), budget) for change in changes]
+    if ctx.scope.kind != "commit" and ctx.scope.base is None and ctx.scope.head is not None:
+        return _first_push(ctx, len(changes))
+    measured = _measure(ctx, changes)
+    rows = [_classify(_with_counts(change, measured.lines), budget) for change in changes]
     counted = [row for row in rows if not row.why]
-    override = _override(ctx, budget)
-    findings = [
-        *(_hidden_finding(change, measured) for change in hidden if change.path in measured),
-        *(Finding("DIF003", Location(path), f"its lines cannot be counted: {why}") for path, why in unmeasured.items()),
-        *_over(counted, budget, override),
-    ]
+    findings = (*_hidden_findings(counted, measured), *_budget(counted, budget, _override(ctx, budget)))
     examined = {"changed files": len(changes), "changed lines": sum(row.added + row.removed for row in counted)}
-    return Outcome(tuple(findings), examined, _facts(rows, budget))
+    return Outcome(findings, examined, _facts(rows, budget))
 
 
-def _unmeasured(ctx: Context, files: int) -> Outcome:
+def _first_push(ctx: Context, files: int) -> Outcome:
     message = f"{ctx.scope.origin}: {files} files are pushed without a base to measure them against"
-    return Outcome((Finding("DIF003", Location(""), message, severity=Severity.NOTE),), {"changed files": files})
+    finding = Finding("DIF003", Location(""), message, severity=Severity.NOTE)
+    return Outcome((finding,), {"changed files": files}, _facts([], ctx.config.diff_budget))
+
+
+def _measure(ctx: Context, changes: Iterable[Change]) -> Measured:
+    """Counts the lines of text files for which git prints `-`."""
+    troubles: dict[str, str] = {}
+    hidden: list[Change] = []
+    for change in changes:
+        try:
+            if _hidden(ctx, change):
+                hidden.append(change)
+        except OrchgateError as error:
+            troubles[change.path] = error.message
+    try:
+        counts = ctx.patch(hidden).counts if hidden else {}
+    except OrchgateError as error:
+        return Measured({}, {**troubles, **{change.path: error.message for change in hidden}})
+    return Measured(counts, troubles)
 
 
 def _hidden(ctx: Context, change: Change) -> bool:
-    """Whether git prints `-` for a file whose content is text."""
-    if change.added is not None or SUBMODULE in (change.old_mode, change.new_mode):
+    """Whether git shows no lines of a file although it is text. Raises OrchgateError where nobody can say."""
+    if change.added is not None or change.old_oid == change.new_oid:
         return False
-    return not any(
-        _is_binary(tree, path)
-        for tree, path, mode in (
-            (ctx.base, change.old_path or change.path, change.old_mode),
-            (ctx.snapshot, change.path, change.new_mode),
-        )
-        if mode.strip("0")
-    )
-
-
-def _is_binary(tree: Snapshot, path: str) -> bool:
-    try:
-        return b"\0" in tree.read(path)[:SNIFF_BYTES]
-    except Unreadable:
-        return False  # then counting its lines says why it cannot be read
-
-
-def _measure(ctx: Context, hidden: list[Change]) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
-    """Lines of hidden files from their patch, and why some have none."""
-    if not hidden:
-        return {}, {}
-    try:
-        counts = ctx.patch(hidden).counts
-    except OrchgateError as error:
-        return {}, {change.path: error.message for change in hidden}
-    return counts, {change.path: "git shows no patch" for change in hidden if change.path not in counts}
+    sides = ((change.old_mode, change.old_oid), (change.new_mode, change.new_oid))
+    # By object id, not by path: against the second parent of a merge a path may not be in the base.
+    starts = [ctx.start_of(oid, SNIFF_BYTES) for mode, oid in sides if mode.strip("0") and mode != SUBMODULE]
+    if any(b"\0" in start for _, start in starts):
+        return False
+    size = max((size for size, _ in starts), default=0)
+    if size > MAX_BYTES:
+        raise OrchgateError(f"larger than {MAX_BYTES:,} bytes ({size:,})")
+    return True
 
 
 def _with_counts(change: Change, measured: Mapping[str, tuple[int, int]]) -> Change:
@@ -158,10 +160,14 @@ def _override(ctx: Context, budget: DiffBudget) -> str:
     return ""
 
 
-def _hidden_finding(change: Change, measured: Mapping[str, tuple[int, int]]) -> Finding:
-    added, removed = measured[change.path]
-    message = f"an attribute hides this text file's diff from git (+{added} -{removed} lines, counted)"
-    return Finding("DIF002", Location(change.path), message, f"git check-attr diff -- {change.path}")
+def _hidden_findings(counted: Iterable[Counted], measured: Measured) -> Iterator[Finding]:
+    for row in counted:
+        if row.path in measured.troubles:
+            message = f"its lines cannot be counted: {measured.troubles[row.path]}"
+            yield Finding("DIF003", Location(row.path), message, "list it under diff-budget.ignore if it is generated")
+        elif row.path in measured.lines:
+            message = f"an attribute hides this text file's diff from git (+{row.added} -{row.removed} lines, counted)"
+            yield Finding("DIF002", Location(row.path), message, f"git check-attr diff -- {row.path}")
 
 
 def _limits(budget: DiffBudget) -> Iterator[tuple[str, int | None, int | None]]:
@@ -170,7 +176,20 @@ def _limits(budget: DiffBudget) -> Iterator[tuple[str, int | None, int | None]]:
         yield name, area.max_files, area.max_lines
 
 
-def _over(counted: list[Counted], budget: DiffBudget, override: str) -> Iterator[Finding]:
+def _budget(counted: list[Counted], budget: DiffBudget, override: str) -> Iterator[Finding]:
+    """What the budget says. An override is shown also where nothing needed it: it may have been left on."""
+    over = list(_over(counted, budget))
+    if not override:
+        hint = _hint(budget)
+        yield from (Finding("DIF001", Location(""), f"{excess} ({largest})", hint) for excess, largest in over)
+    elif over:
+        yield from (Finding("DIF004", Location(""), f"{excess}; lifted by {override}") for excess, _ in over)
+    else:
+        yield Finding("DIF004", Location(""), f"within the budget, which is lifted all the same by {override}")
+
+
+def _over(counted: list[Counted], budget: DiffBudget) -> Iterator[tuple[str, str]]:
+    """For each area over its budget: by how much, and its largest files."""
     for name, max_files, max_lines in _limits(budget):
         rows = [row for row in counted if row.area == name]
         lines = sum(row.added + row.removed for row in rows)
@@ -179,13 +198,8 @@ def _over(counted: list[Counted], budget: DiffBudget, override: str) -> Iterator
             for number, what, limit in ((len(rows), "files", max_files), (lines, "lines", max_lines))
             if limit is not None and number > limit
         ]
-        if not over:
-            continue
-        message = f"over the budget of {name}: {' and '.join(over)}"
-        if override:
-            yield Finding("DIF004", Location(""), f"{message}; lifted by {override}")
-        else:
-            yield Finding("DIF001", Location(""), f"{message} ({_largest(rows)})", _hint(budget))
+        if over:
+            yield f"over the budget of {name}: {' and '.join(over)}", _largest(rows)
 
 
 def _largest(rows: Iterable[Counted]) -> str:

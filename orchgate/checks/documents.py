@@ -10,7 +10,6 @@ from orchgate.documents.layout import TITLES
 from orchgate.documents.review import review_of
 from orchgate.documents.selection import Selection, select
 from orchgate.documents.standing import Standing, standing
-from orchgate.errors import Unreadable
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
 
 if TYPE_CHECKING:
@@ -20,15 +19,17 @@ if TYPE_CHECKING:
     from orchgate.documents.markdown import Document
     from orchgate.documents.packet import Packet
 
+LISTED = 8  # approvals that one message names
+
 RULES = (
     Rule(
         "DOC001",
         "missing document",
         Severity.ERROR,
-        what="A packet lacks one of the documents that `documents.required` asks of every packet. A document that this"
-        " change deletes or renames counts as missing as long as others of its packet remain.",
-        why="Each document answers a question of its own: why, how, in which steps, what is left. A packet without one"
-        " of them looks complete to everybody who does not count.",
+        what="A packet lacks one of the documents that `documents.required` asks of every packet. A document that"
+        " this change deletes or renames counts as missing as long as others of its packet remain.",
+        why="Each document answers a question of its own: why, how, in which steps, what is left. A packet"
+        " without one of them looks complete to everybody who does not count.",
         bad="docs/PRD-faster-start.md without docs/ACTION_PLAN-faster-start.md",
         good="docs/PRD-, docs/TECH_SPEC-, docs/ACTION_PLAN-faster-start.md and tasks/tasks-0007-faster-start.md",
     ),
@@ -36,9 +37,11 @@ RULES = (
         "DOC002",
         "missing section",
         Severity.ERROR,
-        what="A document has no heading for a section that `documents.required-sections` asks of its kind. Case, markup,"
-        " numbering, a suffix in parentheses and `&` for `and` make no difference; headings in code do not count.",
-        why="Readers and tools look for decisions, steps and results under known names. What has no place is not written.",
+        what="A document has no heading for a section that `documents.required-sections` asks of its kind. Case,"
+        " markup, numbering, a suffix in parentheses and `&` for `and` make no difference; headings in code do"
+        " not count.",
+        why="Readers and tools look for decisions, steps and results under known names. What has no place is not"
+        " written.",
         bad="a PRD that never says what it leaves out",
         good="## Non-Goals",
     ),
@@ -46,8 +49,8 @@ RULES = (
         "DOC003",
         "empty section",
         Severity.WARNING,
-        what="A required section holds nothing but blank lines, comments or bare bullets. It is a warning while the work"
-        " goes on, and an error once the packet is finished.",
+        what="A required section holds nothing but blank lines, comments or bare bullets. It is a warning while"
+        " the work goes on, and an error once the packet is finished.",
         why="A heading without text passes for an answer. In a fresh packet it is the list of what the author owes.",
         bad="## Goals\n<!-- what will be better afterwards? -->",
         good="## Goals\n- A run starts within 50 ms.",
@@ -56,9 +59,11 @@ RULES = (
         "DOC004",
         "placeholder left in a finished packet",
         Severity.ERROR,
-        what="A document of a finished packet still holds a word that stands for a value (`documents.placeholders`)."
-        " Only values count: code, comments and mentions in the middle of a sentence do not.",
-        why="While the work goes on a placeholder is a promise. Once the packet is called done nobody comes back to it.",
+        what="A document of a finished packet still holds a word that stands for a value"
+        " (`documents.placeholders`). Only values count: code, comments and mentions in the middle of a"
+        " sentence do not.",
+        why="While the work goes on a placeholder is a promise. Once the packet is called done nobody comes back"
+        " to it.",
         bad="- Measured impact: TBD",
         good="- Measured impact: 70.2 s -> 58.9 s over 12 runs",
     ),
@@ -76,9 +81,9 @@ RULES = (
         "DOC006",
         "approval missing once implemented",
         Severity.ERROR,
-        what="A packet is finished, and a section for approvals has entries that are empty, pending or refused, or dates"
-        " nobody filled in. `N/A` is an answer for a role that is not concerned, but not for all of them. It is a warning"
-        " where every box is ticked and the task list still says that the work goes on.",
+        what="A packet is finished, and a section for approvals has entries that are empty, pending or refused, or"
+        " dates nobody filled in. `N/A` is an answer for a role that is not concerned, but not for all of"
+        " them. It is a warning where every box is ticked and the task list still says that the work goes on.",
         why="Approval after the fact is the step that silently never happens.",
         bad="- Product:\n- Engineering: pending",
         good="- Product: approved by Jo (2026-02-14)\n- Engineering: Sam, 2026-02-15\n- Design: N/A",
@@ -87,8 +92,9 @@ RULES = (
         "DOC007",
         "review overdue",
         Severity.NOTE,
-        what="`last_review` in the front matter is older than `documents.review-days`, in the future, or no date. Age is"
-        " a note while the change leaves the document alone, an error when it edits it; finished packets do not age.",
+        what="`last_review` in the front matter is older than `documents.review-days`, in the future, or no date."
+        " Age is a note while the change leaves the document alone, an error when it edits it; finished"
+        " packets do not age.",
         why="A document that steers work should have been read lately. A gate that fails because a day has passed"
         " teaches people to skip it, so the calendar alone never blocks.",
         bad="last_review: 2099-01-01",
@@ -99,8 +105,8 @@ RULES = (
         "duplicate section",
         Severity.WARNING,
         what="Two headings of one level below the same parent carry the same title.",
-        why="Readers stop at the first, writers continue the second, and the two drift apart. Links to the section reach"
-        " only the first.",
+        why="Readers stop at the first, writers continue the second, and the two drift apart. Links to the"
+        " section reach only the first.",
         bad="## Decision Log … ## Decision Log",
         good="## Decision Log\n### 2026-02-01\n### 2026-02-14",
     ),
@@ -108,7 +114,7 @@ RULES = (
 
 
 class _Case(NamedTuple):
-    """One packet with its parsed documents by kind."""
+    """One packet with its parsed documents by kind, stubs of archived ones left out."""
 
     packet: Packet
     documents: dict[str, Document]
@@ -117,22 +123,16 @@ class _Case(NamedTuple):
 
 def run(ctx: Context) -> Outcome:
     """Judges the packets of the scope."""
-    settings = ctx.config.documents
     changes = None if ctx.scope.whole_tree else ctx.scope.require_changes()
-    selection = select(settings, ctx.snapshot, ctx.base, changes)
+    selection = select(ctx.packets, ctx.base, changes)
     paths = tuple(dict.fromkeys(path for packet in selection.packets for path in packet.paths))
     read, troubles = ctx.documents(paths)
     by_path = {document.path: document for document in read}
     edited = _edited(ctx)
     findings: dict[Finding, None] = {}  # two packets may share a document
     for packet in selection.packets:
-        documents = {kind: by_path[path] for kind, path in packet.documents.items() if path in by_path}
-        state = standing(packet, documents.get("checklist"), settings.finished_statuses)
-        case = _Case(packet, documents, state)
-        findings.update(dict.fromkeys(_packet_findings(ctx, selection, case)))
-        for kind, document in documents.items():
-            if not _archived(document, settings.archived_markers):
-                findings.update(dict.fromkeys(_document_findings(ctx, case, kind, document, edited)))
+        for finding in _packet_findings(ctx, selection, _case(ctx, packet, by_path), edited):
+            findings[finding] = None
     ordered = sorted(findings, key=lambda finding: (*finding.location, finding.rule, finding.message))
     return Outcome(
         tuple(ordered),
@@ -144,30 +144,46 @@ def run(ctx: Context) -> Outcome:
 def _edited(ctx: Context) -> frozenset[str]:
     """Documents that were there before and that the change rewrote."""
     changes = () if ctx.scope.unknown else ctx.scope.changes
-    return frozenset(change.path for change in changes if change.status in "MT" or (change.status == "R" and change.added))
+    rewritten = (change for change in changes if change.status in "MT" or (change.status == "R" and change.added))
+    return frozenset(change.path for change in rewritten)
+
+
+def _case(ctx: Context, packet: Packet, by_path: dict[str, Document]) -> _Case:
+    settings = ctx.config.documents
+    readable = ((kind, by_path[path]) for kind, path in packet.documents.items() if path in by_path)
+    documents = {kind: document for kind, document in readable if not _archived(document, settings.archived_markers)}
+    return _Case(packet, documents, standing(packet, documents.get("checklist"), settings.finished_statuses))
 
 
 def _archived(document: Document, markers: tuple[str, ...]) -> bool:
     return any(marker in document.text for marker in markers)
 
 
-def _packet_findings(ctx: Context, selection: Selection, case: _Case) -> Iterator[Finding]:
+def _packet_findings(ctx: Context, selection: Selection, case: _Case, edited: frozenset[str]) -> Iterator[Finding]:
     yield from _missing_documents(ctx, selection, case.packet)
-    live = {kind: d for kind, d in case.documents.items() if not _archived(d, ctx.config.documents.archived_markers)}
-    yield from disagreements(case.packet, live, selection, ctx.snapshot)
+    yield from disagreements(case.packet, case.documents, ctx.packets)
+    for kind, document in case.documents.items():
+        yield from _section_findings(ctx, case, kind, document)
+        if case.standing is not Standing.OPEN:
+            yield from _unfinished(ctx, case, kind, document)
+        if case.standing is not Standing.FINISHED or document.path in edited:
+            yield from review_of(document, ctx.today, ctx.config.documents.review_days, edited=document.path in edited)
 
 
 def _missing_documents(ctx: Context, selection: Selection, packet: Packet) -> Iterator[Finding]:
     lost = {kind: (path, to) for kind, path, to in selection.lost.get(packet.name, ())}
     moved_here = {to for entries in selection.lost.values() for _, _, to in entries}
-    if not lost and (not _is_packet(ctx, packet) or moved_here.issuperset(packet.paths)):
+    if not lost and (not _is_packet(packet) or moved_here.issuperset(packet.paths)):
         return
     for kind in ctx.config.documents.required:
         if kind in packet.documents:
             continue
-        expected = selection.layout.path(kind, slug=packet.slug or "{slug}", task=packet.task or "{task}")
+        expected = ctx.packets.layout.path(
+            kind, slug=packet.slug or "<slug>", task=packet.task or f"<id>-{packet.slug}"
+        )
         path, to = lost.get(kind, (expected, ""))
-        how = f"this change renames it to {to}" if to else "this change deletes it" if kind in lost else f"expected {path}"
+        gone = f"this change renames it to {to}" if to else "this change deletes it"
+        how = gone if kind in lost else f"expected {path}"
         undo = f"bring {path} back, or move the packet's other documents the same way"
         yield Finding(
             "DOC001",
@@ -177,58 +193,68 @@ def _missing_documents(ctx: Context, selection: Selection, packet: Packet) -> It
         )
 
 
-def _is_packet(ctx: Context, packet: Packet) -> bool:
+def _is_packet(packet: Packet) -> bool:
     """A checklist or a mini-spec alone is a small task; with any of the larger documents it is a packet."""
-    documents = packet.documents
-    stands_in = selection_stand_in(ctx, documents.get("tech-spec", ""))
-    return "prd" in documents or "action-plan" in documents or ("tech-spec" in documents and not stands_in)
-
-
-def _document_findings(
-    ctx: Context, case: _Case, kind: str, document: Document, edited: frozenset[str]
-) -> Iterator[Finding]:
-    yield from _section_findings(ctx, case, kind, document)
-    if case.standing is not Standing.OPEN:
-        yield from _unfinished(ctx, case, kind, document)
-    if case.standing is not Standing.FINISHED or document.path in edited:
-        yield from review_of(document, ctx.today, ctx.config.documents.review_days, edited=document.path in edited)
+    kinds = set(packet.documents) - {"checklist", "mini-spec"}
+    return bool(kinds - {"tech-spec"} if packet.stands_in else kinds)
 
 
 def _section_findings(ctx: Context, case: _Case, kind: str, document: Document) -> Iterator[Finding]:
-    required = ctx.config.documents.required_sections.get(kind, ())
+    required = _required(ctx, case.packet, kind, document)
     for title in sections.missing(document, required):
         name = title.partition("|")[0].strip()
         yield Finding("DOC002", Location(document.path), f"no section {name!r}", f"add a heading: ## {name}")
     for title in required:
+        finished = case.standing is Standing.FINISHED
+        if not finished and not _is_judged_itself(ctx, document):
+            continue  # what an open packet still owes is said where its author is at work, not at every commit
         section = sections.first_titled(document, title)
         if section is None or not sections.is_empty(document, section):
             continue
-        if case.standing is Standing.FINISHED:
-            weight, message = Severity.ERROR, "is empty in a finished packet"
-        else:
-            weight, message = Severity.WARNING, "is empty"
-        name = section.heading.title
-        yield Finding("DOC003", document.location(section.start), f"section {name!r} {message}", "write it", weight)
-    for heading, first in sections.duplicates(document):
-        line = document.position(first.offset)[0]
-        message = f"section {heading.title!r} is already on line {line}"
-        yield Finding("DOC008", document.location(heading.offset), message, "join the two, or rename one")
+        message = f"section {section.heading.title!r} is empty" + (" in a finished packet" if finished else "")
+        hint = "write it" if finished else "write it before the packet is finished"
+        weight = Severity.ERROR if finished else Severity.WARNING
+        yield Finding("DOC003", document.location(section.heading.offset), message, hint, weight)
+    for headings in sections.duplicates(document):
+        title, line = headings[0].title, document.position(headings[0].offset)[0]
+        message = f"section {title!r} is already on line {line}" + (f", {len(headings)} in all" if headings[2:] else "")
+        yield Finding("DOC008", document.location(headings[1].offset), message, "join them, or rename one")
+
+
+def _is_judged_itself(ctx: Context, document: Document) -> bool:
+    return ctx.scope.whole_tree or any(change.path == document.path for change in ctx.scope.changes)
+
+
+def _required(ctx: Context, packet: Packet, kind: str, document: Document) -> tuple[str, ...]:
+    """The sections a document needs; a mini-spec that stands in for the TECH_SPEC may be built as either."""
+    configured = ctx.config.documents.required_sections
+    required = configured.get(kind, ())
+    if kind != "tech-spec" or not packet.stands_in:
+        return required
+    return min((required, configured.get("mini-spec", ())), key=lambda titles: len(sections.missing(document, titles)))
 
 
 def _unfinished(ctx: Context, case: _Case, kind: str, document: Document) -> Iterator[Finding]:
     weight = Severity.ERROR if case.standing is Standing.FINISHED else Severity.WARNING
-    status = case.packet.item.status if case.packet.item else ""
-    says = f"its status is {status}" if case.standing is Standing.FINISHED and status else "every box is ticked"
+    says = _why_finished(case)
     for word, at in sections.placeholders(document, ctx.config.documents.placeholders):
         message = f"{word} is still here, and {says}"
         yield Finding("DOC004", document.location(at), message, "write the value, or say why there is none", weight)
     for section in approvals.sections(document):
         gaps = approvals.gaps(document, section)
         if gaps:
-            listed = ", ".join(f"{gap.role} ({gap.why})" for gap in gaps)
+            listed = ", ".join(f"{gap.role} ({gap.why})" for gap in gaps[:LISTED])
+            listed += f" and {len(gaps) - LISTED} more" if gaps[LISTED:] else ""
             message = f"{TITLES[kind]} lacks approvals, and {says}: {listed}"
             hint = "- Role: name, date; N/A for a role that is not concerned"
             yield Finding("DOC006", document.location(gaps[0].offset), message, hint, weight)
 
 
-CHECK = Check("documents", "Packets are complete, filled in and agree with themselves", RULES, run)
+def _why_finished(case: _Case) -> str:
+    item = case.packet.item
+    if case.standing is Standing.CLAIMED or item is None or not (item.status or item.completed):
+        return "every box is ticked"
+    return f"its status is {item.status}" if item.status else "the task list gives the day it was completed"
+
+
+CHECK = Check("documents", "packets are complete, filled in and agree with themselves", RULES, run)

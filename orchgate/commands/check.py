@@ -64,10 +64,9 @@ def _show_config(repository: Repository, request: Request) -> Verdict:
     from orchgate.outputs._escape import escape
 
     ctx = session.context(repository, scope.target(repository, request, os.environ), os.environ)
-    base = "" if ctx.accepted is None else " (limits of the base revision)"
     for key, value in table_of(ctx.config).items():
         origin = ctx.config.origins.get(key) or ctx.config.origins.get(key.partition(".")[0], "default")
-        sys.stdout.write(f"{escape(key)} = {escape(_toml(value))}  # {escape(origin)}{base}\n")
+        sys.stdout.write(f"{escape(key)} = {escape(_toml(value))}  # {escape(origin)}\n")
     return Verdict.PASS
 
 

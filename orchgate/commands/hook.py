@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchgate import session
 from orchgate.commands.check import code, show
-from orchgate.errors import OrchgateError
+from orchgate.errors import GitError, OrchgateError
 from orchgate.git.scope import Push, Request, Target
 from orchgate.model import Verdict, worst
 from orchgate.outputs._escape import escape
@@ -30,13 +30,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Verdict | int:
     # git dies of SIGPIPE (141) when a pre-push hook leaves its input unread, so it is read before anything can fail.
-    lines = sys.stdin.buffer.read().splitlines() if args.hook == "pre-push" else []
+    lines = _pushed_refs() if args.hook == "pre-push" else []
     with session.opened() as repository:
         if args.hook != "pre-push":
             report = session.judge_request(repository, Request(staged=True), os.environ, ignores=True)
             show(report, "text", explain=False)
             return code(report)
         return _pushes(repository, args.args[0] if args.args else "", lines)
+
+
+def _pushed_refs() -> list[bytes]:
+    if sys.stdin is None:
+        raise OrchgateError("standard input is closed: git's list of pushed refs cannot be read", "pass the hook's input on")
+    return sys.stdin.buffer.read().splitlines()
 
 
 def _pushes(repository: Repository, remote: str, lines: list[bytes]) -> Verdict | int:
@@ -51,9 +57,11 @@ def _pushes(repository: Repository, remote: str, lines: list[bytes]) -> Verdict 
 
 
 def _push(repository: Repository, remote: str, line: bytes) -> Verdict | int:
-    fields = os.fsdecode(line).split(" ")
+    fields = os.fsdecode(line).rsplit(" ", 3)  # the first may be an expression with spaces: HEAD^{/a message}
     if len(fields) != 4:
-        raise OrchgateError(f"git's pre-push line cannot be read: {os.fsdecode(line)!r}", "git --version; 1.8.2 is needed")
+        raise OrchgateError(
+            f"git's pre-push line cannot be read: {os.fsdecode(line)!r}", "git --version; 1.8.2 is needed"
+        )
     local_ref, local_oid, remote_ref, remote_oid = fields
     sys.stdout.write(f"orchgate: {escape(local_ref)} -> {escape(remote or 'remote')} {escape(remote_ref)}\n")
     if not local_oid.strip("0"):
@@ -61,6 +69,8 @@ def _push(repository: Repository, remote: str, line: bytes) -> Verdict | int:
         return Verdict.PASS
     head = repository.commit(local_oid)
     if head is None:
+        if repository.kind(local_oid) is None:
+            raise GitError(f"object {local_oid} is missing from this repository", "git fsck")
         sys.stdout.write("orchgate: not a commit: nothing to judge\n")
         return Verdict.PASS
     target = Target("range", head, push=Push(_name(repository, remote), remote_ref, remote_oid, head))

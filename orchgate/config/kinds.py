@@ -19,8 +19,19 @@ class Kind(Protocol):
 
 
 def wrong(path: str, expected: str, value: object) -> ConfigError:
-    shown = repr(value)
-    return ConfigError(f"{path}: expected {expected}, got {shown if len(shown) <= 60 else shown[:57] + '...'}")
+    return ConfigError(f"{path}: expected {expected}, got {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    try:
+        shown = repr(value)
+    except (RecursionError, ValueError):  # nested too deep, or an integer of thousands of digits
+        return "a " + ("table" if isinstance(value, dict) else "list" if isinstance(value, list) else "huge number")
+    return clipped(shown, 60)
+
+
+def clipped(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def unknown_key(path: str, key: str, known: Mapping[str, object]) -> ConfigError:
@@ -34,7 +45,9 @@ def unknown_key(path: str, key: str, known: Mapping[str, object]) -> ConfigError
 def join(path: str, key: str) -> str:
     """The dotted path of a key, quoted where TOML would ask for quotes."""
     bare = key.replace("-", "").replace("_", "")
-    shown = key if bare.isascii() and bare.isalnum() else f'"{key}"'
+    shown = clipped(key, 120)
+    if not (bare.isascii() and bare.isalnum()):
+        shown = '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return f"{path}.{shown}" if path else shown
 
 
@@ -136,11 +149,15 @@ class MapOf(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A table with fixed keys, read into `build(**values)`; a key without a default is required."""
+    """A table with fixed keys, read into `build(**values)`; a key without a default is required.
+
+    `also` is what load's own checks between the keys add to the schema.
+    """
 
     build: Callable[..., object]
     keys: Mapping[str, Kind]
     defaults: Mapping[str, object] = {}
+    also: Mapping[str, object] = {}
 
     def read(self, value: object, path: str) -> object:
         if not isinstance(value, dict):
@@ -164,4 +181,5 @@ class Record(NamedTuple):
             "properties": {key: kind.schema() for key, kind in self.keys.items()},
             "required": [key for key in self.keys if key not in self.defaults],
             "additionalProperties": False,
+            **self.also,
         }

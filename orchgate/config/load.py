@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.config.kinds import join, unknown_key, wrong
 from orchgate.config.settings import (
@@ -22,11 +22,14 @@ from orchgate.errors import ConfigError, Unreadable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from orchgate.config.kinds import Kind
+    from orchgate.config.settings import Documents
     from orchgate.git.snapshot import Snapshot
 
 FILE = "orchgate.toml"
 PYPROJECT = "pyproject.toml"
 MAX_BYTES = 1024 * 1024
+MAX_DOTS = 1000  # in one line: tomllib's time for a dotted key grows with the square of its parts
 FREE_TABLES = {"pipelines": PIPELINES, "severity": SEVERITY, "per-file-ignores": PER_FILE_IGNORES}
 
 
@@ -40,19 +43,31 @@ class Source(NamedTuple):
 
 def find(snapshot: Snapshot) -> Source:
     """The raw configuration of a tree. Raises ConfigError when a file is not TOML or cannot be read."""
-    own = _toml(FILE, _content(snapshot, FILE))
-    content = _content(snapshot, PYPROJECT)
-    # Parsing somebody's large pyproject.toml costs milliseconds on every commit; looking for the word does not.
-    project = _toml(PYPROJECT, content) if content and b"orchgate" in content else None
-    tool = project.get("tool", {}) if project else {}
-    nested = tool.get("orchgate") if isinstance(tool, dict) else None
+    own = _toml(snapshot, FILE, _content(snapshot, FILE))
     if own is not None:
-        return Source(FILE, own, shadowed=nested is not None)
+        return Source(FILE, own, shadowed=_shadowed(snapshot))
+    nested = _nested(snapshot)
     if nested is None:
         return Source("", {})
     if not isinstance(nested, dict):
         raise wrong("tool.orchgate", "a table", nested)
     return Source(PYPROJECT, nested)
+
+
+def _nested(snapshot: Snapshot) -> object:
+    """What `[tool.orchgate]` holds; None when it is not there. Raises ConfigError."""
+    content = _content(snapshot, PYPROJECT)
+    # Parsing somebody's large pyproject.toml costs milliseconds on every commit; looking for the word does not.
+    project = _toml(snapshot, PYPROJECT, content) if content and b"orchgate" in content else None
+    tool = project.get("tool") if project else None
+    return tool.get("orchgate") if isinstance(tool, dict) else None
+
+
+def _shadowed(snapshot: Snapshot) -> bool:
+    try:
+        return _nested(snapshot) is not None
+    except ConfigError:  # a file we would not have read: its fault is not ours to report
+        return False
 
 
 def _content(snapshot: Snapshot, path: str) -> bytes | None:
@@ -62,20 +77,36 @@ def _content(snapshot: Snapshot, path: str) -> bytes | None:
         raise ConfigError(f"{path}: {error.message}", error.hint) from error
 
 
-def _toml(path: str, content: bytes | None) -> dict[str, object] | None:
+def _toml(snapshot: Snapshot, path: str, content: bytes | None) -> dict[str, object] | None:
     if content is None:
         return None
+    if any(line.count(b".") > MAX_DOTS for line in content.split(b"\n")):
+        raise ConfigError(f"{path}: a line has more than {MAX_DOTS} dots")
     import tomllib
 
     try:
-        return tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+        return tomllib.loads(content.decode("utf-8-sig"))  # editors on Windows begin files with a mark
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, an integer of thousands of digits, too deep
+        entry = snapshot.entries.get(path)
+        linked = entry is not None and entry.mode == "120000"
+        hint = "it is a symbolic link, which counts as its target's name: put the file itself there" if linked else ""
+        raise ConfigError(f"{path}: not valid TOML: {error}", hint) from error
 
 
 def load(snapshot: Snapshot) -> Config:
     """The configuration of a tree, every key filled in. Raises ConfigError."""
-    return build(find(snapshot))
+    source = find(snapshot)
+    try:
+        return build(source)
+    except ConfigError as error:
+        raise ConfigError(error.message, error.hint or f"it stands in {source.file}") from error
+
+
+def load_work_tree(root: str) -> Config:
+    """The configuration as it is on disk, for verbs that judge no change. Raises ConfigError."""
+    from orchgate.git.snapshot import WorkTree
+
+    return load(WorkTree(root))
 
 
 def build(source: Source) -> Config:
@@ -86,15 +117,26 @@ def build(source: Source) -> Config:
             raise unknown_key("", name, known)
     profile = str(TABLE[""]["profile"].kind.read(source.table.get("profile", "default"), "profile"))
     origins: dict[str, str] = {}
-    values = {
+    # Each kind has read its own field, which no type checker can follow through a table.
+    values: dict[str, Any] = {
         name.replace("-", "_") or "top": _section(name, source, profile, origins) for name in TABLE
     }
-    free = {name.replace("-", "_"): kind.read(source.table.get(name, {}), name) for name, kind in FREE_TABLES.items()}
-    config = Config(**values, **free, origins=origins)  # type: ignore[arg-type] -- each kind read its own field
+    free: dict[str, Any] = {
+        name.replace("-", "_"): _free(kind, source.table.get(name, {}), PROFILES[profile].get(name, {}), name)
+        for name, kind in FREE_TABLES.items()
+    }
+    config = Config(**values, **free, origins=origins, shadowed=source.shadowed)
     _cross_check(config)
     for name in FREE_TABLES:
-        origins[name] = source.file if name in source.table else "default"
+        preset = f"profile {profile}" if name in PROFILES[profile] else "default"
+        origins[name] = source.file if name in source.table else preset
     return config
+
+
+def _free(kind: Kind, table: object, preset: object, path: str) -> object:
+    """A table with names of the user's choice; what the profile presets stays where the user names something else."""
+    assert isinstance(preset, dict)
+    return kind.read({**preset, **table} if isinstance(table, dict) else table, path)
 
 
 def _section(name: str, source: Source, profile: str, origins: dict[str, str]) -> object:
@@ -132,6 +174,7 @@ def _value(spec: Key, key: str, path: str, table: Mapping[str, object], preset: 
 
 
 def _cross_check(config: Config) -> None:
+    _check_places(config.documents)
     for name, pipeline in config.pipelines.items():
         _check_stages(join("pipelines", name), pipeline)
     for pattern, ignore in config.per_file_ignores.items():
@@ -141,11 +184,24 @@ def _cross_check(config: Config) -> None:
             raise wrong(f"evidence.roots[{index}]", "a folder inside the repository", root)
 
 
+def _check_places(documents: Documents) -> None:
+    """Each place names its packet, and what every packet needs has a place."""
+    for kind, places in documents.places.items():
+        for index, place in enumerate(places):
+            if "{slug}" not in place and "{task}" not in place:
+                raise wrong(f"documents.{kind}[{index}]", "a path with {slug} or {task}", place)
+            if place.startswith("/") or ".." in place.split("/"):
+                raise wrong(f"documents.{kind}[{index}]", "a path inside the repository", place)
+    for index, kind in enumerate(documents.required):
+        if not documents.places["packets" if kind == "prd" else kind]:
+            raise wrong(f"documents.required[{index}]", "a kind of document that has a place", kind)
+
+
 def _check_stages(path: str, pipeline: Pipeline) -> None:
     seen: set[str] = set()
     for index, stage in enumerate(pipeline.stages):
-        if bool(stage.run) == bool(stage.shell):
-            raise ConfigError(f"{path}.stages[{index}]: expected either run (a list) or shell (a line)")
+        if sum(map(bool, (stage.run, stage.shell, stage.pipeline))) != 1:
+            raise ConfigError(f"{path}.stages[{index}]: expected one of run (a list), shell (a line), pipeline (an id)")
         if stage.id in seen:
             raise ConfigError(f"{path}.stages[{index}].id: {stage.id!r} is already a stage of this pipeline")
         seen.add(stage.id)
@@ -153,6 +209,18 @@ def _check_stages(path: str, pipeline: Pipeline) -> None:
         for need in stage.needs:
             if need not in seen:
                 raise ConfigError(f"{path}.stages[{index}].needs: no stage {need!r} in this pipeline")
+    _check_order(path, pipeline)
+
+
+def _check_order(path: str, pipeline: Pipeline) -> None:
+    if not any(stage.needs for stage in pipeline.stages):
+        return
+    import graphlib
+
+    try:
+        graphlib.TopologicalSorter({stage.id: stage.needs for stage in pipeline.stages}).prepare()
+    except graphlib.CycleError as error:
+        raise ConfigError(f"{path}.stages: no order of {', '.join(map(repr, error.args[1]))} meets their needs") from error
 
 
 def _check_ignore(path: str, ignore: Ignore) -> None:

@@ -14,15 +14,21 @@ _WEIGHT = {"off": 0, "note": 1, "warning": 2, "error": 3}
 
 
 class Loosening(NamedTuple):
-    """One key that got looser: `what` says how, `governs` which rules it can silence."""
+    """One key that got looser: `what` follows it and says how, `governs` which rules it can silence.
+
+    `limit` says that the base's value is still in force.
+    """
 
     key: str
     what: str
     governs: tuple[str, ...]
+    limit: bool = True
 
 
 def with_limits_of(proposed: Config, base: Config) -> Config:
     """The proposed configuration with the base's limits: a change cannot raise its own budget."""
+    kept = [join(name, field.replace("_", "-")) for name in TABLE for field, key in _fields(name) if key.limit]
+    origins = {key: f"{base.origins[key]} at the base" for key in (*kept, "severity", "per-file-ignores")}
     sections = {
         section: getattr(proposed, section)._replace(
             **{
@@ -34,7 +40,9 @@ def with_limits_of(proposed: Config, base: Config) -> Config:
         for name in TABLE
         for section in [name.replace("-", "_") or "top"]
     }
-    return proposed._replace(**sections, severity=base.severity, per_file_ignores=base.per_file_ignores)
+    return proposed._replace(
+        **sections, severity=base.severity, per_file_ignores=base.per_file_ignores, origins={**proposed.origins, **origins}
+    )
 
 
 def _fields(name: str) -> Iterator[tuple[str, Key]]:
@@ -53,7 +61,9 @@ def _keys(base: Config, proposed: Config) -> Iterator[Loosening]:
         for field, spec in _fields(name):
             before, after = getattr(getattr(base, section), field), getattr(getattr(proposed, section), field)
             if what := _difference(spec.looser, before, after):
-                yield Loosening(join(name, field.replace("_", "-")), what, spec.governs)
+                certainly = "may be" if spec.looser == "change" else "is"
+                key = join(name, field.replace("_", "-"))
+                yield Loosening(key, f"{certainly} looser: {what}", spec.governs, spec.limit)
 
 
 def _difference(looser: str, before: object, after: object) -> str:
@@ -61,7 +71,7 @@ def _difference(looser: str, before: object, after: object) -> str:
     if not looser or before == after:
         return ""
     if looser == "change":
-        return f"changed from {_shown(before)} to {_shown(after)}"
+        return "" if _lowered(before, after) else f"changed from {_shown(before)} to {_shown(after)}"
     if isinstance(before, dict) and isinstance(after, dict):
         parts = (_difference(looser, before.get(key, ()), after.get(key, ())) for key in {**before, **after})
         return "; ".join(part for part in parts if part)
@@ -75,6 +85,19 @@ def _difference(looser: str, before: object, after: object) -> str:
     return f"{'raised' if raised else 'lowered'} from {before} to {after}" if raised == (looser == "more") else ""
 
 
+def _lowered(before: object, after: object) -> bool:
+    """Whether all that differs between two tables of limits is numbers that got lower, or are new where none was."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return before.keys() == after.keys() and all(_lowered(before[key], after[key]) for key in before)
+    if isinstance(before, tuple) and isinstance(after, tuple) and hasattr(before, "_fields"):
+        return all(old == new or _lower(old, new) for old, new in zip(before, after, strict=True))
+    return False
+
+
+def _lower(before: object, after: object) -> bool:
+    return isinstance(after, int | float) and (before is None or (isinstance(before, int | float) and after < before))
+
+
 def _shown(value: object) -> str:
     text = ", ".join(map(repr, value)) if isinstance(value, tuple) else repr(value)
     return text if len(text) <= 120 else text[:117] + "..."
@@ -84,7 +107,7 @@ def _severities(base: Config, proposed: Config, default: Callable[[str], str]) -
     for rule in sorted({*base.severity, *proposed.severity}):
         before, after = base.severity.get(rule) or default(rule), proposed.severity.get(rule) or default(rule)
         if _WEIGHT.get(after, 3) < _WEIGHT.get(before, 3):
-            yield Loosening(join("severity", rule), f"lowered from {before} to {after}", (rule,))
+            yield Loosening(join("severity", rule), f"is looser: lowered from {before} to {after}", (rule,))
 
 
 def _ignores(base: Config, proposed: Config) -> Iterator[Loosening]:
@@ -92,7 +115,7 @@ def _ignores(base: Config, proposed: Config) -> Iterator[Loosening]:
         had = base.per_file_ignores.get(pattern)
         new = tuple(rule for rule in ignore.rules if had is None or rule not in had.rules)
         if new:
-            yield Loosening(join("per-file-ignores", pattern), f"adds {', '.join(new)}", new)
+            yield Loosening(join("per-file-ignores", pattern), f"is looser: adds {', '.join(new)}", new)
 
 
 def table_of(config: Config) -> Mapping[str, object]:

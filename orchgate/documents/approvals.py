@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.documents.sections import APPROVALS
 from orchgate.documents.titles import normal
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,17 +14,21 @@ if TYPE_CHECKING:
     from orchgate.documents.markdown import Document
     from orchgate.documents.parts import Section
 
-_ENTRY = re.compile(r"(?P<indent>[ \t]*)(?P<bullet>[-*+]|\d{1,3}[.)])?[ \t]*(?:\[(?P<box>[ xX])\])?[ \t]*(?P<body>.*)")
-_LABEL = re.compile(r"(?P<label>[^:|]{1,60}?)[ \t]*(?::|[ \t][—–-](?=[ \t]|$))[ \t]*(?P<value>.*)")  # noqa: RUF001
-_DATE = re.compile(r"(?:approval |review |approved )?(?:date|on)")
-_ASIDE = re.compile(r"(?:.* )?(?:evidence|notes?|manifests?|logs?|links?|telemetry|summary|rationale)")
-_EXEMPT = re.compile(r"(?:n/a|n\.a\.?|na$|not (?:applicable|required|needed)|none|[-—–]+)(?:[ .,;:(/—–-].*)?")  # noqa: RUF001
-_REFUSED = re.compile(
-    r"\b(?:not (?:yet )?(?:approved|given|signed|reviewed)|not yet|none yet|unapproved|rejected|declined|withheld|"
-    r"changes requested|(?:to|must|will|should) be (?:approved|accepted|signed|reviewed|confirmed|decided|assigned|done))\b"
+_ENTRY = lazy(r"(?P<indent>[ \t]*)(?P<bullet>[-*+]|\d{1,3}[.)])?[ \t]*(?:\[(?P<box>[ xX])\])?[ \t]*(?P<body>.*)")
+_LABEL = lazy(r"(?P<label>[^:|]{1,60}?)[ \t]*(?::|[ \t][—–-](?=[ \t]|$))[ \t]*(?P<value>.*)")  # noqa: RUF001
+_DATE = lazy(r"(?:approval |review |approved )?(?:date|on)")
+_ASIDE = lazy(r"(?:.* )?(?:evidence|notes?|manifests?|logs?|links?|telemetry|summary|rationale)")
+_EXEMPT = lazy(
+    r"(?:n/a|n\.a\.?|na$|not (?:applicable|required|needed)|none|[-—–]+)(?:[ .,;:(/—–-].*)?"  # noqa: RUF001
 )
-_GIVEN = re.compile(r"\b(?:approved|accepted|pass(?:ed)?|signed[ -]off|completed?|succeeded|granted|waive[dr]|lgtm|ok)\b|✅")
-_OPEN = re.compile(r"\b(?:pending|tbd|tbc|todo|awaiting|waiting|unassigned)\b|^\?+$|^<[^<>]*>$")
+_NOT_GIVEN = lazy(
+    r"\b(?:(?:not (?:yet )?|(?:to|must|will|should) be )"
+    r"(?:approved|accepted|given|signed|reviewed|confirmed|assigned|done)|none yet|unapproved)\b"
+)
+_REFUSED = lazy(r"\b(?:rejected|declined|withheld|changes requested)\b")
+_GIVEN = lazy(r"\b(?:approved|accepted|pass(?:ed)?|signed[ -]off|completed?|succeeded|granted|waive[dr]|lgtm|ok)\b|✅")
+_OPEN = lazy(r"\b(?:pending|tbd|tbc|todo|awaiting|waiting|unassigned)\b|^\?+$|^not yet$|^<[^<>]*>$")
+_HEADINGS = frozenset({"role", "area", "approver", "reviewer", "who"})
 
 
 class Gap(NamedTuple):
@@ -65,7 +69,7 @@ def gaps(document: Document, section: Section) -> list[Gap]:
             continue
         given = reviewed = True
     if not found and not given:
-        return [Gap("approval", "nobody named" if entries else "empty", section.start)]
+        return [Gap("approval", "nobody named" if entries else "empty", section.heading.offset)]
     return found
 
 
@@ -113,7 +117,7 @@ def _entry(body: str, offset: int, box: str | None) -> _Entry | None:
 def _row(body: str, offset: int) -> _Entry | None:
     """A table row: the first cell is the role, the others its approval. Rules and headings are none."""
     cells = [_bare(cell.strip()) for cell in body.strip("|").split("|")]
-    if all(not cell.strip(":-") for cell in cells) or cells[0].casefold() in ("role", "area", "approver", "reviewer", "who"):
+    if all(not cell.strip(":-") for cell in cells) or cells[0].casefold() in _HEADINGS:
         return None
     return _Entry(cells[0], " ".join(cell for cell in cells[1:] if cell), offset, None)
 
@@ -126,7 +130,7 @@ def _bare(text: str) -> str:
 
 
 def _standing(entry: _Entry) -> str | None:
-    """"" for an approval that is there, None for one that is not needed, else why it does not count."""
+    """Empty for an approval that is there, None for one that is not needed, else why it does not count."""
     value = entry.value.strip(" _*.").casefold()
     if entry.box == " ":
         return "not ticked"
@@ -135,10 +139,12 @@ def _standing(entry: _Entry) -> str | None:
     if not value:
         return "empty"
     inner = value.strip("()[] _")
-    if _REFUSED.search(value):
+    if _NOT_GIVEN.search(value):
         return "not given"
     if _EXEMPT.fullmatch(inner):
         return None
-    if _GIVEN.search(value) or not _OPEN.search(inner):
-        return ""
-    return "pending"
+    if _GIVEN.search(value):
+        return ""  # "approved, follow-up pending" is an approval
+    if _REFUSED.search(value):
+        return "refused"
+    return "pending" if _OPEN.search(inner) else ""

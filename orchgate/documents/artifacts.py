@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from functools import cached_property
 
 
@@ -15,11 +16,13 @@ class Artifacts:
     def __init__(self, root: str, roots: tuple[str, ...]) -> None:
         self._root = root
         self.roots = tuple(folder.strip("/") for folder in roots)
+        self._below = tuple(folder + "/" for folder in self.roots)
         self._known: dict[str, bool] = {}
+        self._plain: dict[str, bool] = {"": True}
 
     def owns(self, path: str) -> bool:
         """Whether a repository path lies under one of the roots."""
-        return any(path == folder or path.startswith(folder + "/") for folder in self.roots)
+        return path.startswith(self._below) or path in self.roots
 
     def exists(self, path: str) -> bool:
         """Whether the artifact (a file or a folder) is on disk, inside the repository. Never raises."""
@@ -31,8 +34,24 @@ class Artifacts:
     def _look(self, path: str) -> bool:
         if not self._root or not self.owns(path) or "\0" in path:
             return False
-        full = os.path.join(self._root, path)
+        full = self.full(path)
+        try:
+            if self._is_plain(path.rpartition("/")[0]) and not stat.S_ISLNK(os.lstat(full).st_mode):
+                return True
+        except (OSError, ValueError):
+            return False
         return os.path.exists(full) and self.inside(os.path.realpath(full))
+
+    def _is_plain(self, folder: str) -> bool:
+        """Whether no symbolic link lies on the way to a folder, so that what is in it needs no resolving.
+
+        Raises OSError when the folder is not there.
+        """
+        if folder not in self._plain:
+            above, _, name = folder.rpartition("/")
+            real = name not in ("", ".", "..", ".git") and not stat.S_ISLNK(os.lstat(self.full(folder)).st_mode)
+            self._plain[folder] = real and self._is_plain(above)
+        return self._plain[folder]
 
     def inside(self, real: str) -> bool:
         """Whether a resolved path lies in the repository and not in its `.git`."""

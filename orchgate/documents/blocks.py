@@ -32,7 +32,13 @@ def find_blocks(text: str, start: int) -> Blocks:
     """The blocks behind `start`, where the front matter ends."""
     front = ((0, start),) if start else ()
     # One character is sought several times faster than several.
-    if "```" in text or ("~" in text and "~~~" in text) or "\t" in text or _INDENTED.search(text) or text.startswith("    "):
+    if (
+        "```" in text
+        or ("~" in text and "~~~" in text)
+        or "\t" in text
+        or _INDENTED.search(text)
+        or text.startswith("    ")
+    ):
         scan = _Scan(text, start)
         scan.run()
         return Blocks((*front, *scan.masks), tuple(scan.fences), tuple(scan.comments))
@@ -72,6 +78,9 @@ def line_end(text: str, offset: int) -> int:
 
 def indent_of(line: str) -> int:
     """The column of the first character that is not blank; tabs stop at every fourth."""
+    column = len(line) - len(line.lstrip(" "))
+    if not line.startswith("\t", column):
+        return column
     column = 0
     for char in line:
         if char == " ":

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.documents.titles import normal
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,9 +14,12 @@ if TYPE_CHECKING:
     from orchgate.documents.markdown import Document
 
 HEADER_CHARACTERS = 8_000
-_LINE = re.compile(r"^[ \t]*[-*+][ \t]+[*_]{0,2}(?P<label>[A-Za-z][\w /-]{1,40}?)[*_]{0,2}:[*_]{0,2}[ \t]+(?P<value>\S.*)$", re.MULTILINE)
-_PATH = re.compile(r"[\w@%+./-]+\.md\b")
-_TOKEN = re.compile(r"`([^`\n]+)`|(\S+)")
+_LINE = lazy(
+    r"^[ \t]*[-*+][ \t]+[*_]{0,2}(?P<label>[A-Za-z][\w /-]{1,40}?)[*_]{0,2}:[*_]{0,2}[ \t]+(?P<value>\S.*)$",
+    re.MULTILINE,
+)
+_PATH = lazy(r"[\w@%+./-]+\.md\b")
+_TOKEN = lazy(r"`([^`\n]+)`|(\S+)")
 _LABELS = {
     "prd": "prd",
     "primary prd": "prd",

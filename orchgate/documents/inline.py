@@ -25,7 +25,8 @@ _DESTINATION = re.compile(
     rf"""(?:{_GAP}(?:"[^"]*"|'[^']*'|\([^()]*\)))?{_GAP}\)"""
 )
 _DEFINITION = re.compile(
-    r"""^[ >]{0,3}\[([^\[\]\n^][^\[\]\n]*)\]:[ \t]*(?:<([^<>\n]*)>|([^\s<]\S*))(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'|\([^()\n]*\)))?[ \t]*$""",
+    r"^[ >]{0,3}\[([^\[\]\n^][^\[\]\n]*)\]:[ \t]*(?:<([^<>\n]*)>|([^\s<]\S*))"
+    r"""(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'|\([^()\n]*\)))?[ \t]*$""",
     re.MULTILINE,
 )
 _AUTOLINK = re.compile(r"<([A-Za-z][A-Za-z0-9+.\-]{1,31}:[^\s<>]*)>")
@@ -145,13 +146,13 @@ def links(text: str, parts: Sequence[Range], hidden: Callable[[], Sequence[Range
                     if text.find("](", begin, stop) >= 0:
                         _inline_links(text, begin, stop, _Hidden(hidden(), begin), found)
     if bracket and "]:" in text:
-        for match in _outside(_DEFINITION, text, parts, hidden):
-            found.append(Link(unescape(match[2] or match[3] or ""), match[1], match.start(), False))
+        defined = _outside(_DEFINITION, text, parts, hidden)
+        found += [Link(unescape(match[2] or match[3] or ""), match[1], match.start(), image=False) for match in defined]
     if angle:
-        for match in _outside(_AUTOLINK, text, parts, hidden):
-            found.append(Link(match[1], match[1], match.start(), False))
-        for match in _outside(_HTML_LINK, text, parts, hidden):
-            found.append(Link(match[2], "", match.start(), match[1].lower() == "img"))
+        written = _outside(_AUTOLINK, text, parts, hidden)
+        found += [Link(match[1], match[1], match.start(), image=False) for match in written]
+        tags = _outside(_HTML_LINK, text, parts, hidden)
+        found += [Link(match[2], "", match.start(), match[1].lower() == "img") for match in tags]
     return sorted(found, key=_offset) if len(found) > 1 else found
 
 

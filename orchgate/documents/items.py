@@ -18,11 +18,15 @@ _RULE = re.compile(r"[ \t]*([-*_])[ \t]*(?:\1[ \t]*){2,}$")
 _OTHER_BLOCK = re.compile(r"[ \t]*(?:#{1,6}(?:[ \t]|$)|\||>)")
 
 
+_BLANK = " \t>"
+_MARKS = frozenset("-*+0123456789")
+
+
 class _Open:
     """An item whose end is not known yet."""
 
     def __init__(self, match: re.Match[str], offset: int, number: int) -> None:
-        self.indent = indent_of(match[1].replace(">", " "))
+        self.indent = indent_of(match[1].replace(">", " ")) if match[1] else 0
         self.checked = None if match[3] is None else match[3] != " "
         self.offset = offset + match.start(2)
         self.number = number
@@ -38,11 +42,12 @@ def find(text: str, parts: Iterable[Range]) -> list[Item]:
     stack: list[_Open] = []
     count, after_blank, last_end = 0, False, 0
     for offset, line in _lines(text, parts):
-        if not line.strip(" \t>"):
+        if not line.strip(_BLANK):
             after_blank = True
             continue
-        match = None if _RULE.match(line) else _ITEM.match(line)
-        indent = indent_of(match[1].replace(">", " ") if match else line)
+        first = line.lstrip(_BLANK)[:1]
+        match = None if first not in _MARKS or _RULE.match(line) else _ITEM.match(line)
+        indent = indent_of(match[1].replace(">", " ") if match else line) if line[0] in _BLANK else 0
         lazy = not match and not after_blank and not _OTHER_BLOCK.match(line)
         while stack and not lazy and indent <= stack[-1].indent:
             opened = stack.pop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.globs import matches
+from orchgate.globs import compile_glob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,8 +37,8 @@ class Pattern(NamedTuple):
     expression: re.Pattern[str]
 
     def names(self, path: str) -> tuple[str, str] | None:
-        """The slug and the task in a path, or None when it is not of this pattern."""
-        if not path.startswith(self.prefix) or not path.endswith(self.suffix):
+        """The slug and the task in a path that has the prefix, or None when it is not of this pattern."""
+        if not path.endswith(self.suffix):
             return None
         if self.only:
             name = path[len(self.prefix) : len(path) - len(self.suffix)]
@@ -61,35 +61,39 @@ class Place(NamedTuple):
 
 class Layout(NamedTuple):
     patterns: tuple[Pattern, ...]
-    exclude: tuple[str, ...]
+    excluded: re.Pattern[str] | None
 
     def places(self, paths: Iterable[str]) -> Iterator[Place]:
-        """Every document of every packet among the paths. A path may be a place of two kinds."""
-        prefixes = tuple({pattern.prefix for pattern in self.patterns})
-        for path in paths:
-            if not path.startswith(prefixes):
-                continue
-            for pattern in self.patterns:
-                names = pattern.names(path)
-                if names is not None and not matches(path, self.exclude):
-                    yield Place(pattern.kind, pattern.rank, path, *names)
+        """Every document of every packet among the paths, by kind. A path may be a place of two kinds."""
+        listed = tuple(paths)
+        below: dict[str, list[str]] = {}
+        for pattern in self.patterns:
+            prefix = pattern.prefix
+            if prefix not in below:
+                below[prefix] = [path for path in listed if path.startswith(prefix) and not self._excludes(path)]
+            kind, rank, names = pattern.kind, pattern.rank, pattern.names
+            for path in below[prefix]:
+                found = names(path)
+                if found is not None:
+                    yield Place(kind, rank, path, found[0], found[1])
+
+    def _excludes(self, path: str) -> bool:
+        return self.excluded is not None and self.excluded.fullmatch(path) is not None
 
     def path(self, kind: str, *, slug: str, task: str) -> str:
-        """Where a packet's document of a kind is expected: the kind's first pattern, filled in."""
-        first = min((pattern for pattern in self.patterns if pattern.kind == kind), key=lambda pattern: pattern.rank)
-        return first.text.replace("{slug}", slug).replace("{task}", task)
+        """Where a packet's document of a kind is expected: the kind's first pattern, filled in; "" without one."""
+        first = next((pattern.text for pattern in self.patterns if pattern.kind == kind), "")
+        return first.replace("{slug}", slug).replace("{task}", task)
 
 
 def layout_of(settings: Documents) -> Layout:
     """The patterns of a configuration."""
-    configured = zip(
-        KINDS,
-        (settings.packets, settings.tech_spec, settings.action_plan, settings.checklist, settings.mini_spec),
-        strict=True,
-    )
+    configured = zip(KINDS, settings.places.values(), strict=True)
     return Layout(
         tuple(_pattern(kind, rank, text) for kind, texts in configured for rank, text in enumerate(texts) if text),
-        settings.exclude,
+        re.compile("|".join(compile_glob(glob).pattern for glob in settings.exclude), re.DOTALL)
+        if settings.exclude
+        else None,
     )
 
 

@@ -22,7 +22,7 @@ __all__ = ["Comment", "Document", "Fence", "Heading", "Item", "Link", "Section",
 
 
 def decode(data: bytes) -> str:
-    """Text of a document's bytes with `\\n` line ends; what is not UTF-8 survives as surrogates."""
+    """Text of a document's bytes with line feeds alone; what is not UTF-8 survives as surrogates."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = data.decode("utf-16", "replace")
     else:

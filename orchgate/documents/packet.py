@@ -6,13 +6,14 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.documents.layout import KINDS, Layout, Place
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from orchgate.documents.tasks import Item
 
-_TASK_ID = re.compile(r"(?:[A-Za-z]{1,10}-)?\d+-(?P<slug>.+)", re.DOTALL)
+_TASK_ID = lazy(r"(?:[A-Za-z]{1,10}-)?\d+-(?P<slug>.+)", re.DOTALL)
 ALIKE = 0.6  # share of common words from which two names are taken for one packet
 MANY = 50  # groups that share a word before the word says nothing
 
@@ -21,7 +22,7 @@ class Packet(NamedTuple):
     """The documents of one task by kind. `task` or `slug` is "" when no document carries it.
 
     `joined` are the documents that belong here by likeness of their names only. A mini-spec that stands in for the
-    TECH_SPEC is listed as the TECH_SPEC alone.
+    TECH_SPEC is listed as the TECH_SPEC alone, and `stands_in` says so. `names` are all its documents carry.
     """
 
     task: str
@@ -29,6 +30,8 @@ class Packet(NamedTuple):
     documents: Mapping[str, str]
     item: Item | None = None
     joined: tuple[str, ...] = ()
+    stands_in: bool = False
+    names: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -39,9 +42,19 @@ class Packet(NamedTuple):
         return tuple(self.documents.values())
 
     @property
+    def paths_set(self) -> frozenset[str]:
+        return frozenset(self.documents.values())
+
+    @property
     def anchor(self) -> str:
         """The document that stands for the packet in messages: its PRD, or the first it has."""
         return next(iter(self.documents.values()))
+
+
+def stem(name: str) -> str:
+    """What the names of one packet have in common: a task's name without its id."""
+    match = _TASK_ID.fullmatch(name)
+    return match["slug"] if match else name
 
 
 class _Group:
@@ -80,14 +93,17 @@ class _Group:
 
     def packet(self) -> Packet:
         documents = {kind: self.places[kind].path for kind in KINDS if kind in self.places}
-        if documents.get("tech-spec") == documents.get("mini-spec"):
-            documents.pop("mini-spec", None)
+        stands_in = "tech-spec" in documents and documents["tech-spec"] == documents.get("mini-spec")
+        if stands_in:
+            del documents["mini-spec"]
         return Packet(
             self.tasks[0] if self.tasks else "",
             self.slugs[0] if self.slugs else "",
             documents,
             self.item,
             tuple(path for path in dict.fromkeys(self.joined) if path in documents.values()),
+            stands_in,
+            frozenset([*self.tasks, *self.slugs]),
         )
 
 
@@ -125,8 +141,8 @@ class _Found:
         """Gives every group its entry; an entry that names documents of two names makes them one packet."""
         for item in items:
             places = [self.by_path[path] for _, path in item.paths if path in self.by_path]
-            tasks = [place.task for place in places if place.task] + [name for name in item.names if name in self.tasks]
-            slugs = [place.slug for place in places if place.slug] + [name for name in item.names if name in self.slugs]
+            tasks = [name for name in item.names if name in self.tasks] + [place.task for place in places if place.task]
+            slugs = [name for name in item.names if name in self.slugs] + [place.slug for place in places if place.slug]
             tasks += [task for slug in slugs for task in self.owners.get(slug, ())]
             if tasks:
                 _take(self.tasks[tasks[0]], item)

@@ -40,7 +40,7 @@ class Link(NamedTuple):
 
 
 class Fence(NamedTuple):
-    """A fenced code block; `info` is what follows the opening fence, `text` its lines without the container's indent."""
+    """A fenced code block; `info` follows the opening fence, `text` is its lines without the container's indent."""
 
     info: str
     text: str

@@ -10,12 +10,15 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import Unreadable
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
 MAX_BYTES = 4 * 1024 * 1024
+MEND = "mend the file, then check again"
+TOO_DEEP = "is nested too deeply"
 
 
 class Names(NamedTuple):
@@ -43,8 +46,10 @@ def _table(path: str, data: bytes) -> Mapping[str, object]:
 
     try:
         value = json.loads(_text(path, data))
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(path, f"is not valid JSON: {error}", "mend the file, then check again") from error
+    except ValueError as error:
+        raise Unreadable(path, f"is not valid JSON: {error}", MEND) from error
+    except RecursionError as error:
+        raise Unreadable(path, TOO_DEEP, MEND) from error
     if not isinstance(value, dict):
         raise Unreadable(path, "is not a JSON object")
     return value
@@ -56,15 +61,17 @@ def npm_scripts(path: str, data: bytes) -> Names:
     scripts = package.get("scripts", {})
     if not isinstance(scripts, dict):
         raise Unreadable(path, 'holds "scripts" that are not a table')
-    parts = [package.get(key) for key in ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")]
+    parts = [
+        package.get(key) for key in ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
+    ]
     others = frozenset(name.rpartition("/")[2] for part in parts if isinstance(part, dict) for name in part)
     return Names(tuple(scripts), also=others)
 
 
-_RULE_LINE = re.compile(r"^ *([^\s#:=][^#:=\n]*?)\s*&?::?(?![:=])", re.MULTILINE)
-_COMPUTED = re.compile(r"^[ ]*(?:-?include|sinclude|load)\b|^[ ]*\$[({]|^\.DEFAULT\s*:|\$[({]eval\b", re.MULTILINE)
-_DEFINE = re.compile(r"^ *define\b.*?^ *endef\b", re.MULTILINE | re.DOTALL)
-_PHONY = re.compile(r"^ *\.PHONY\s*:([^\n#]*)", re.MULTILINE)
+_RULE_LINE = lazy(r"^ *([^\s#:=][^#:=\n]*?)\s*&?::?(?![:=])", re.MULTILINE)
+_COMPUTED = lazy(r"^[ ]*(?:-?include|sinclude|load)\b|^[ ]*\$[({]|^\.DEFAULT\s*:|\$[({]eval\b", re.MULTILINE)
+_DEFINE = lazy(r"^ *define\b.*?^ *endef\b", re.MULTILINE | re.DOTALL)
+_PHONY = lazy(r"^ *\.PHONY\s*:([^\n#]*)", re.MULTILINE)
 
 
 def make_targets(path: str, data: bytes) -> Names:
@@ -91,8 +98,10 @@ def nox_sessions(path: str, data: bytes) -> Names:
 
     try:
         tree = ast.parse(_text(path, data))
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise Unreadable(path, f"is not valid Python: {error}", "mend the file, then check again") from error
+    except (SyntaxError, ValueError) as error:
+        raise Unreadable(path, f"is not valid Python: {error}", MEND) from error
+    except (RecursionError, MemoryError) as error:
+        raise Unreadable(path, TOO_DEEP, MEND) from error
     names: list[str] = []
     is_open = any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in tree.body)
     decorators: set[int] = set()
@@ -103,8 +112,8 @@ def nox_sessions(path: str, data: bytes) -> Names:
                 name = _session_name(decorator, node.name)
                 is_open = is_open or name is None
                 names.extend([name] if name else [])
-    called = any(isinstance(node, ast.Call) and id(node) not in decorators and _is_session(node.func) for node in ast.walk(tree))
-    return Names(tuple(names), open=is_open or called)
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and id(node) not in decorators)
+    return Names(tuple(names), open=is_open or any(_is_session(call.func) for call in calls))
 
 
 def _is_session(node: ast.expr) -> bool:
@@ -129,7 +138,7 @@ def _session_name(decorator: ast.expr, function: str) -> str | None:
     return function
 
 
-_HOOK_ID = re.compile(r"(?:^|[\s{,-])['\"]?(?:id|alias)['\"]?[ \t]*:[ \t]*['\"]?([^\s'\"#,}]+)", re.MULTILINE)
+_HOOK_ID = lazy(r"(?:^|[\s{,-])['\"]?(?:id|alias)['\"]?[ \t]*:[ \t]*['\"]?([^\s'\"#,}]+)", re.MULTILINE)
 
 
 def hook_ids(path: str, data: bytes) -> Names:
@@ -139,9 +148,9 @@ def hook_ids(path: str, data: bytes) -> Names:
 
 
 def codex_pipelines(path: str, data: bytes) -> Names:
-    """Pipelines of a codex.orchestrator.json."""
+    """Pipelines of a codex.orchestrator.json; `rlm` comes with the tool."""
     pipelines = _table(path, data).get("pipelines", [])
     if not isinstance(pipelines, list):
         raise Unreadable(path, 'holds "pipelines" that are not a list')
     found = [entry.get("id") for entry in pipelines if isinstance(entry, dict)]
-    return Names(tuple(name for name in found if isinstance(name, str)))
+    return Names(tuple(name for name in found if isinstance(name, str)), also=frozenset({"rlm"}))

@@ -6,7 +6,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from orchgate.documents.titles import choices, normal
+from orchgate.documents.titles import choices, normal, spellings
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,19 +16,21 @@ if TYPE_CHECKING:
     from orchgate.documents.parts import Heading, Section
 
 APPROVALS = frozenset({"approvals", "approval", "sign off", "sign offs", "signoff", "signoffs"})
-_BLANK = re.compile(r"[\s*+\-_\[\]]*")  # bullets, boxes and rules without a word
-_BEFORE_VALUE = re.compile(r"[ \t>|]*(?:(?:[-*+]|\d{1,4}[.)])[ \t]+)?(?:\[[ xX]\][ \t]*)?(?:[^:\n|]{1,80}:[*_]*[ \t]*)?[*_(]*")
+_BLANK = lazy(r"[\s*+\-_\[\]]*")  # bullets, boxes and rules without a word
+_BEFORE_VALUE = lazy(
+    r"[ \t>|]*(?:(?:[-*+]|\d{1,4}[.)])[ \t]+)?(?:\[[ xX]\][ \t]*)?(?:[^:\n|]{1,80}:[*_]*[ \t]*)?[*_(]*"
+)
 
 
 def first_titled(document: Document, required: str) -> Section | None:
     """The first section with one of the titles of `A | B`, at whatever level."""
     wanted = {normal(title) for title in choices(required)}
-    return next((section for section in document.sections if normal(section.heading.title) in wanted), None)
+    return next((s for s in document.sections if not wanted.isdisjoint(spellings(s.heading.title))), None)
 
 
 def missing(document: Document, required: tuple[str, ...]) -> list[str]:
     """The required titles that no heading of the document carries."""
-    present = {normal(heading.title) for heading in document.headings}
+    present = {spelling for heading in document.headings for spelling in spellings(heading.title)}
     return [title for title in required if present.isdisjoint(normal(choice) for choice in choices(title))]
 
 
@@ -42,17 +45,19 @@ def is_empty(document: Document, section: Section) -> bool:
     return at >= section.end or _BLANK.fullmatch(document.text, at, section.end) is not None
 
 
-def duplicates(document: Document) -> Iterator[tuple[Heading, Heading]]:
-    """Headings that repeat an earlier one of the same level below the same parent, as (repeated, first)."""
+def duplicates(document: Document) -> list[list[Heading]]:
+    """Headings of one level below the same parent that share a title, two or more each."""
+    titles = {normal(heading.title) for heading in document.headings}
+    if len(titles) == len(document.headings):
+        return []  # nearly every document
     path: list[tuple[int, str]] = []
-    seen: dict[tuple[tuple[int, str], ...], Heading] = {}
+    seen: dict[tuple[tuple[int, str], ...], list[Heading]] = {}
     for heading in document.headings:
         while path and path[-1][0] >= heading.level:
             path.pop()
         path.append((heading.level, normal(heading.title)))
-        first = seen.setdefault(tuple(path), heading)
-        if first is not heading and path[-1][1]:
-            yield heading, first
+        seen.setdefault(tuple(path), []).append(heading)
+    return [headings for place, headings in seen.items() if len(headings) > 1 and place[-1][1]]
 
 
 def placeholders(document: Document, words: tuple[str, ...]) -> Iterator[tuple[str, int]]:
@@ -61,17 +66,18 @@ def placeholders(document: Document, words: tuple[str, ...]) -> Iterator[tuple[s
     A word such as TBD counts where a value begins (`- Owner: TBD`), a bracket such as `<fill in>` anywhere; neither
     in code, comments and approvals.
     """
-    expression = _expression(words)
-    if expression is None:
-        return
-    exempt = [(s.start, s.end) for s in document.sections if normal(s.heading.title) in APPROVALS]
-    for match in expression.finditer(document.text):
-        at = match.start()
-        if any(start <= at < end for start, end in exempt) or document.in_code(at):
+    exempt: list[tuple[int, int]] | None = None
+    for word in words:
+        if word.partition("*")[0] not in document.text:
             continue
-        if match[0][0].isalnum() and not _begins_value(document, at):
-            continue
-        yield match[0], at
+        for match in _expression(word).finditer(document.text):
+            at = match.start()
+            if (word[0].isalnum() and not _begins_value(document, at)) or document.in_code(at):
+                continue
+            if exempt is None:
+                exempt = [(s.start, s.end) for s in document.sections if normal(s.heading.title) in APPROVALS]
+            if not any(start <= at < end for start, end in exempt):
+                yield match[0], at
 
 
 def _begins_value(document: Document, at: int) -> bool:
@@ -79,10 +85,7 @@ def _begins_value(document: Document, at: int) -> bool:
     return _BEFORE_VALUE.fullmatch(document.text, start, at) is not None
 
 
-@lru_cache(maxsize=8)
-def _expression(words: tuple[str, ...]) -> re.Pattern[str] | None:
-    parts = [
-        rf"\b{re.escape(word)}(?![\w/-])" if word.isalnum() else re.escape(word).replace(r"\*", r"[^<>\n]{0,80}")
-        for word in words
-    ]
-    return re.compile("|".join(parts)) if parts else None
+@lru_cache(maxsize=64)
+def _expression(word: str) -> re.Pattern[str]:
+    inner = re.escape(word).replace(r"\*", r"[^<>\n]{0,80}")
+    return re.compile(rf"\b{inner}(?![\w/-])" if word.isalnum() else inner)

@@ -10,27 +10,22 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from orchgate.patterns import lazy
 
-_BLANK = re.compile(r"(?:[ \t\r\f\v\xa0]|\\\r?\n)+")
-_COMMENT = re.compile(r"#[^\n]*")
-_PLACEHOLDER = re.compile(r"<[A-Za-z](?:[^<>\n;&]{0,80}[^<>\n;&\s])?>")
-_REDIRECT = re.compile(r"&>>?|[0-9]{0,3}(?:<<<|<<-?|<>|<&|>>|>&|>\||<|>)")
-_OPERATOR = re.compile(r"&&|\|\||\|&|;;&?|;&|[;&|()\n]")
-_PLAIN = re.compile(r"[^\s'\"\\$`<>;&|()]+")
-_SINGLE = re.compile(r"'([^']*)'")
-_IN_DOUBLE = re.compile(r"[^\"\\$`]+")
-_IN_SUBSTITUTION = re.compile(r"[^()'\"\\]+|'[^']*+'|\"(?:[^\"\\]++|\\.)*+\"|\\.", re.DOTALL)
-_VARIABLE = re.compile(r"\$(?:\{[^{}\n]*\}|\w+|[@*#?!$-])?")
-_EXPANDED = re.compile(r"[*?\[\]{}~]|\.\.\.|…")
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
-_HEREDOC = re.compile(r"<<-?\s*['\"]?(\w+)")
-_PROMPT = re.compile(r"[ \t]*[$%❯➜] +(?=\S)")
-_TRANSCRIPTS = frozenset({"console", "shell-session", "shellsession", "sh-session", "bash-session", "terminal"})
-_SHELLS = frozenset({"sh", "bash", "shell", "zsh", "fish", "ksh", "dash", "shellscript"}) | _TRANSCRIPTS
+_BLANK = lazy(r"(?:[ \t\r\f\v\xa0]|\\\r?\n)+")
+_COMMENT = lazy(r"#[^\n]*")
+_PLACEHOLDER = lazy(r"<[A-Za-z](?:[^<>\n;&]{0,80}[^<>\n;&\s])?>")
+_REDIRECT = lazy(r"&>>?|[0-9]{0,3}(?:<<<|<<-?|<>|<&|>>|>&|>\||<|>)")
+_OPERATOR = lazy(r"&&|\|\||\|&|;;&?|;&|[;&|()\n]")
+_PLAIN = lazy(r"[^\s'\"\\$`<>;&|()]+")
+_SINGLE = lazy(r"'([^']*)'")
+_IN_DOUBLE = lazy(r"[^\"\\$`]+")
+_IN_SUBSTITUTION = lazy(r"[^()'\"\\]+|'[^']*+'|\"(?:[^\"\\]++|\\.)*+\"|\\.", re.DOTALL)
+_VARIABLE = lazy(r"\$(?:\{[^{}\n]*\}|\w+|[@*#?!$-])?")
+_EXPANDED = lazy(r"[*?\[\]{}~]|\.\.\.|…")
+_ASSIGNMENT = lazy(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _LEADERS = frozenset({"if", "then", "elif", "else", "while", "until", "do", "!", "{", "}", "fi", "done", "esac"})
 _NOT_STARTED = frozenset({"for", "case", "function", "[[", "[", "(("})
 
@@ -69,54 +64,9 @@ class Command(NamedTuple):
         return tuple(word.text for word in self.words)
 
 
-def language(info: str) -> str:
-    """The language a fence's info string names, lower case: "bash" for `{.bash .numberLines}`; "" for none."""
-    first = info.strip().split(maxsplit=1)[:1]
-    name = re.split(r"[\s,:{}]", first[0].lstrip("{.").rstrip("}"), maxsplit=1)[0] if first else ""
-    return name.lower().removeprefix("language-")
-
-
-def is_shell(name: str) -> bool:
-    """Whether a language is a shell whose grammar `script` follows."""
-    return name in _SHELLS
-
-
-def has_prompts(text: str) -> bool:
-    """Whether a line of the text starts with a prompt: then the other lines are output."""
-    return any(_PROMPT.match(line) for line in text.split("\n"))
-
-
-def fence_commands(text: str, folder: str | None = "") -> tuple[list[Command], str | None]:
-    """The commands of a fenced block, a script or a transcript with prompts, and the folder it ends in."""
-    if not has_prompts(text):
-        return script(text, folder)
-    found: list[Command] = []
-    for start, end in _typed(text):
-        part, folder = script(text[start:end], folder)
-        found.extend(command._replace(offset=command.offset + start) for command in part)
-    return found, folder
-
-
-def _typed(text: str) -> Iterator[tuple[int, int]]:
-    """The stretches of a transcript that somebody typed: prompt lines, their continuations and here-documents."""
-    offset = 0
-    start: int | None = None
-    until = ""
-    for line in text.split("\n"):
-        end = offset + len(line)
-        if start is None and (prompt := _PROMPT.match(line)):
-            start = offset + prompt.end()
-            heredoc = _HEREDOC.search(line)
-            until = heredoc[1] if heredoc else ""
-        if start is not None and (line.strip() == until if until else not line.rstrip("\r").endswith("\\")):
-            yield start, end
-            start, until = None, ""
-        elif start is not None and until and _HEREDOC.search(line) is None and _PROMPT.match(line):
-            yield start, end  # the here-document was never closed
-            start, until = None, ""
-        offset = end + 1
-    if start is not None:
-        yield start, len(text)
+def one_of(text: str) -> frozenset[str]:
+    """Names or options, separated by blanks."""
+    return frozenset(text.split())
 
 
 def script(text: str, folder: str | None = "") -> tuple[list[Command], str | None]:
@@ -193,7 +143,7 @@ class _Reader:
             else:
                 self._drop()  # `pattern)` of a case
         else:
-            self._captured = self._captured or sign.startswith("|") and sign != "||"
+            self._captured = self._captured or (sign.startswith("|") and sign != "||")
             self._finish(background=sign == "&")
             self._piped_in = sign in ("|", "|&")
         if sign == "\n":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from orchgate.documents.tasks import normal_status
@@ -23,13 +24,18 @@ class Standing(Enum):
 def standing(packet: Packet, checklist: Document | None, finished_statuses: tuple[str, ...]) -> Standing:
     """By the status in the task list; where that is silent, by the boxes of the checklist."""
     status = packet.item.status if packet.item else ""
-    if status and status in {normal_status(value) for value in finished_statuses}:
+    if status and status in _normal(finished_statuses):
         return Standing.FINISHED
     if not status and packet.item is not None and packet.item.completed:
         return Standing.FINISHED
     if checklist is None or not _all_ticked(checklist):
         return Standing.OPEN
     return Standing.CLAIMED if status else Standing.FINISHED
+
+
+@lru_cache(maxsize=4)
+def _normal(statuses: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(normal_status(status) for status in statuses)
 
 
 def _all_ticked(checklist: Document) -> bool:

@@ -6,17 +6,18 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import Unreadable
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 MAX_BYTES = 16 * 1024 * 1024
-_DATED = re.compile(r"\d{8}-(?=.)")
-_SEPARATORS = re.compile(r"[\s_-]+")
+_DATED = lazy(r"\d{8}-(?=.)")
+_SEPARATORS = lazy(r"[\s_-]+")
 
 
 class Item(NamedTuple):
-    """One task of the list. `status` is normalised, "" for none; `paths` are (dotted key, path) of what it points to."""
+    """One task. `status` is normalised, "" for none; `paths` are (dotted key, path) of what it points to."""
 
     id: str
     slug: str
@@ -32,6 +33,11 @@ class Item(NamedTuple):
         whole = _DATED.sub("", self.id, count=1)
         joined = f"{self.id}-{self.slug}" if self.id and self.slug else ""
         return tuple(dict.fromkeys(name for name in (joined, self.slug, whole, self.id) if name))
+
+    def mentions(self, words: Collection[str]) -> bool:
+        """Whether one of the words stands in its names or paths."""
+        text = "\n".join((self.id, self.slug, *(path for _, path in self.paths)))
+        return any(word in text for word in words)
 
 
 class Index(NamedTuple):
@@ -119,3 +125,42 @@ def _kind(value: object) -> str:
     return {"str": "a string", "list": "a list", "NoneType": "null", "bool": "true or false"}.get(
         type(value).__name__, "a number"
     )
+
+
+def with_item(path: str, text: str, item: Mapping[str, object]) -> str:
+    """The text of an index with one more task at its end, everything else as it was written. Raises Unreadable."""
+    import json
+
+    data = parse(path, text)
+    items = data.get("items") if isinstance(data, dict) else data
+    if not isinstance(items, list):
+        raise Unreadable(path, 'holds no list of tasks: expected {"items": […]}')
+    items.append(item)
+    changed = _inserted(text, item)
+    if changed is None or parse(path, changed) != data:
+        changed = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return changed
+
+
+def _inserted(text: str, item: Mapping[str, object]) -> str | None:
+    """The text with the item before the bracket that closes the list; None when that place is not plain to see."""
+    import json
+
+    close = text.rfind("]")
+    match = re.search(r'"items"\s*:\s*\[|\A\ufeff?\s*\[', text)
+    if match is None or close < match.end() or text[close + 1 :].strip(" \t\r\n}"):
+        return None
+    newline = "\r\n" if "\r\n" in text else "\n"
+    outer = re.match(r"\s*", text[match.end() :])
+    assert outer is not None
+    empty = not text[match.end() : close].strip()
+    own = "    " if empty else outer[0].rpartition("\n")[2]
+    one_line = not empty and "\n" not in outer[0]
+    step = re.match(rf"\{{\s*?\n{own}([ \t]+)", text[match.end() + outer.end() :])
+    dumped = json.dumps(item, ensure_ascii=False, indent=None if one_line else (step[1] if step else "  "))
+    if one_line:
+        return text[:close].rstrip() + ", " + dumped + text[close:]
+    dumped = dumped.replace("\n", newline + own)
+    head = text[: match.end()] if empty else text[:close].rstrip() + ","
+    tail = newline + own[: len(own) // 2] if empty else text[len(text[:close].rstrip()) : close]
+    return head + newline + own + dumped + tail + text[close:]

@@ -7,6 +7,8 @@ import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
+from orchgate.patterns import lazy
+
 MAX_TITLE = 500  # characters that are compared; nobody writes a longer heading on purpose
 DASHES = "‐‑‒–—―−﹣-"  # noqa: RUF001 -- telling them apart is the point
 KIND_WORDS = {
@@ -24,15 +26,19 @@ KIND_WORDS = {
     "mini-spec": "mini-spec",
 }
 
-_COMMENT = re.compile(r"<!--.{0,500}?-->")
-_LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])")
-_ORNAMENT = re.compile(r"^[^\w(§]+")
-_NUMBERING = re.compile(r"^(?:§\s*)?(?:\d{1,3}(?:\.\d{1,3}){0,5}[.):]?|[a-z][.)])\s+")
-_SUFFIX = re.compile(r"\s*\([^()]*\)$")
-_KIND = re.compile(
-    rf"(?P<kind>{'|'.join(sorted(KIND_WORDS, key=len, reverse=True))})(?: mirror)?(?:\s+-\s*|\s*[:|]\s*|$)(?P<rest>.*)", re.DOTALL
+_TO_HYPHEN = dict.fromkeys(map(ord, DASHES), "-")
+_COMMENT = lazy(r"<!--.{0,500}?-->")
+_LINK = lazy(r"!?\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])")
+_ORNAMENT = lazy(r"^[^\w(§]+")
+_NUMBERING = lazy(r"^(?:§\s*)?(?:\d{1,3}(?:\.\d{1,3}){0,5}[.):]?|[a-z][.)])\s+")
+_SUFFIX = lazy(r"\s*\([^()]*\)$")
+_KIND = lazy(
+    rf"(?P<kind>{'|'.join(sorted(KIND_WORDS, key=len, reverse=True))})(?: mirror)?"
+    r"(?:\s+-\s*|\s*[:|]\s*|$)(?P<rest>.*)",
+    re.DOTALL,
 )
-_TASK = re.compile(r"(?:task\s+)?#?(?P<id>\d{4})(?:\s*[-:|]|\s|$)")
+_TASK = lazy(r"(?:task\s+)?#?(?P<id>\d{4})(?:\s*[-:|]|\s|$)")
+
 
 @lru_cache(maxsize=8192)
 def normal(title: str) -> str:
@@ -44,12 +50,21 @@ def normal(title: str) -> str:
     return " ".join(text.replace("&", " and ").replace("-", " ").split()).rstrip(" :.")
 
 
+@lru_cache(maxsize=8192)
+def spellings(title: str) -> tuple[str, ...]:
+    """All a section title answers to: `Scope / Non-Goals` is a section for either."""
+    whole = normal(title)
+    return (whole, *(normal(part) for part in whole.split(" / "))) if " / " in whole else (whole,)
+
+
 def _plain(title: str) -> str:
     """Lower case without markup, every dash a hyphen, closing `#`s and colons gone."""
-    text = unicodedata.normalize("NFKC", title[:MAX_TITLE])
-    text = _LINK.sub(r"\1", _COMMENT.sub("", text)).replace("&amp;", "&")
-    for dash in DASHES:
-        text = text.replace(dash, "-")
+    text = title[:MAX_TITLE]
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).translate(_TO_HYPHEN)
+    if "[" in text or "<" in text:
+        text = _LINK.sub(r"\1", _COMMENT.sub("", text))
+    text = text.replace("&amp;", "&")
     for mark in "*`~":
         text = text.replace(mark, "")
     text = text.replace("_", " ").replace("\\", "").casefold().strip()
@@ -62,7 +77,7 @@ def choices(required: str) -> tuple[str, ...]:
 
 
 class Name(NamedTuple):
-    """What a document's first heading says it is: a kind of document and a four-digit task id, "" where it says none."""
+    """What a first heading says: a kind of document and a four-digit task id, "" where it says none."""
 
     kind: str
     task_id: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.documents.shell import script
+from orchgate.documents.shell import Word, one_of, script
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from orchgate.documents.shell import Command
 
 MAX_NESTING = 8
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+_ASSIGNMENT = lazy(r"[A-Za-z_][A-Za-z0-9_]*=")
+_MODULES = (("nox",), ("pip",), ("pre_commit",), ("orchgate",))  # what `python -m` starts under another name
 _SHELL_NAMES = frozenset({"sh", "bash", "zsh", "dash", "ksh"})
 
 
@@ -25,50 +27,50 @@ class Wrapper(NamedTuple):
     words: tuple[str, ...] = ()  # what must follow its name, such as `run` of `poetry run`
 
 
-def _options(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_WRAPPERS: Mapping[str, tuple[Wrapper, ...]] = {
+WRAPPERS: Mapping[str, tuple[Wrapper, ...]] = {
     "sudo": (
         Wrapper(
-            _options("-u --user -g --group -h --host -p --prompt -C -r --role -t --type -U --other-user -D --chdir -R -T")
+            one_of("-u --user -g --group -h --host -p --prompt -C -r --role -t --type -U --other-user -D --chdir -R -T")
         ),
     ),
-    "doas": (Wrapper(_options("-u -C")),),
-    "env": (Wrapper(_options("-u --unset -C --chdir -S --split-string")),),
-    "time": (Wrapper(_options("-f --format -o --output")),),
-    "nice": (Wrapper(_options("-n --adjustment")),),
-    "ionice": (Wrapper(_options("-c --class -n --classdata -p --pid")),),
-    "timeout": (Wrapper(_options("-k --kill-after -s --signal"), positional=1),),
-    "gtimeout": (Wrapper(_options("-k --kill-after -s --signal"), positional=1),),
-    "stdbuf": (Wrapper(_options("-i --input -o --output -e --error")),),
-    "xargs": (Wrapper(_options("-I -n -P -L -d -E -s -a --max-args --max-procs --arg-file --delimiter")),),
-    "exec": (Wrapper(_options("-a")),),
+    "doas": (Wrapper(one_of("-u -C")),),
+    "env": (Wrapper(one_of("-u --unset -C --chdir -S --split-string")),),
+    "time": (Wrapper(one_of("-f --format -o --output")),),
+    "nice": (Wrapper(one_of("-n --adjustment")),),
+    "ionice": (Wrapper(one_of("-c --class -n --classdata -p --pid")),),
+    "timeout": (Wrapper(one_of("-k --kill-after -s --signal"), positional=1),),
+    "gtimeout": (Wrapper(one_of("-k --kill-after -s --signal"), positional=1),),
+    "stdbuf": (Wrapper(one_of("-i --input -o --output -e --error")),),
+    "xargs": (Wrapper(one_of("-I -n -P -L -d -E -s -a --max-args --max-procs --arg-file --delimiter")),),
+    "exec": (Wrapper(one_of("-a")),),
     "nohup": (Wrapper(),),
     "setsid": (Wrapper(),),
     "command": (Wrapper(),),
     "builtin": (Wrapper(),),
-    "npx": (Wrapper(_options("-p --package --prefix -w --workspace")),),
+    "npx": (Wrapper(one_of("-p --package --prefix -w --workspace")),),
     "bunx": (Wrapper(),),
-    "uvx": (Wrapper(_options("--from --with --python -p")),),
-    "pipx": (Wrapper(_options("--spec --python"), words=("run",)),),
-    "poetry": (Wrapper(_options("-C --directory -P --project"), words=("run",)),),
+    "uvx": (Wrapper(one_of("--from --with --python -p")),),
+    "pipx": (Wrapper(one_of("--spec --python"), words=("run",)),),
+    "poetry": (Wrapper(one_of("-C --directory -P --project"), words=("run",)),),
     "pipenv": (Wrapper(words=("run",)),),
-    "uv": (Wrapper(_options("-p --python --with --extra --group --only-group --project --directory --env-file"), words=("run",)),),
+    "uv": (
+        Wrapper(
+            one_of("-p --python --with --extra --group --only-group --project --directory --env-file"), words=("run",)
+        ),
+    ),
     "pnpm": (Wrapper(words=("exec",)), Wrapper(words=("dlx",))),
     "yarn": (Wrapper(words=("exec",)), Wrapper(words=("dlx",))),
     "npm": (Wrapper(words=("exec",)), Wrapper(words=("x",))),
 }
 # Options after which the rest is not a program and its arguments.
 _OPAQUE: Mapping[str, frozenset[str]] = {
-    "sudo": _options("-e --edit -l --list -v --validate -k -K -V --version -i --login -s --shell -D --chdir -R"),
-    "env": _options("-S --split-string -C --chdir"),
-    "command": _options("-v -V"),
-    "npx": _options("-c --call"),
-    "npm": _options("-c --call"),
-    "uv": _options("-m --module --directory --project"),
-    "poetry": _options("-C --directory -P --project"),
+    "sudo": one_of("-e --edit -l --list -v --validate -k -K -V --version -i --login -s --shell -D --chdir -R"),
+    "env": one_of("-S --split-string -C --chdir"),
+    "command": one_of("-v -V"),
+    "npx": one_of("-c --call"),
+    "npm": one_of("-c --call"),
+    "uv": one_of("-m --module --directory --project"),
+    "poetry": one_of("-C --directory -P --project"),
 }
 
 
@@ -84,7 +86,7 @@ class Started(NamedTuple):
 
 
 def started(command: Command) -> Iterator[Started]:
-    """The programs that a command starts: the wrapped one, and those of a `bash -c` line. At least the command itself."""
+    """The programs that a command starts in the end: the wrapped one, and those of a `bash -c` line."""
     through: list[str] = []
     for _ in range(MAX_NESTING):
         inner = _unwrapped(command)
@@ -114,7 +116,10 @@ def _command_line(command: Command) -> str | None:
 
 
 def _unwrapped(command: Command) -> Command | None:
-    for wrapper in _WRAPPERS.get(_name(command), ()):
+    if _name(command) in ("python", "python3") and command.argv[1:2] == ("-m",) and command.argv[2:3] in _MODULES:
+        program = Word(command.argv[2].replace("_", "-"))
+        return command._replace(words=(program, *command.words[3:]))
+    for wrapper in WRAPPERS.get(_name(command), ()):
         if (inner := _behind(command, wrapper)) is not None:
             return inner
     return None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from itertools import islice
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import GitError
+from orchgate.git.call import FETCH_OBJECTS
 
 if TYPE_CHECKING:
     import subprocess
@@ -17,6 +18,27 @@ if TYPE_CHECKING:
 
 # Questions in flight. They fit into the pipe's buffer many times over, so neither side can wait for the other for ever.
 WINDOW = 128
+CHUNK = 1 << 20
+
+
+class Object(NamedTuple):
+    """What git holds under a name. `size` is in bytes; `content` is cut off at the limit that was asked for."""
+
+    oid: str
+    kind: str
+    size: int
+    content: bytes
+
+
+class _Question:
+    """One name in flight and, once git has come to it, its answer."""
+
+    __slots__ = ("answer", "limit", "open")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.open = True
+        self.answer: Object | None = None
 
 
 class Blobs:
@@ -25,6 +47,7 @@ class Blobs:
     def __init__(self, git: Git) -> None:
         self._git = git
         self._process: subprocess.Popen[bytes] | None = None
+        self._flying: deque[_Question] = deque()
 
     def read_many(self, names: Iterable[str], limit: int) -> Iterator[bytes | str]:
         """Contents in the order asked, or why there is none. `limit` is in bytes.
@@ -32,26 +55,22 @@ class Blobs:
         A name is an object id, or an expression such as `<id>:path` without line breaks.
         """
         waiting = iter(names)
-        flying: deque[str] = deque()
+        mine: deque[tuple[str, _Question]] = deque()
         while True:
-            batch = list(islice(waiting, WINDOW - len(flying) if len(flying) <= WINDOW // 2 else 0))
+            batch = list(islice(waiting, WINDOW - len(mine) if len(mine) <= WINDOW // 2 else 0))
             if batch:
-                self._ask(batch)
-                flying.extend(batch)
-            if not flying:
+                mine.extend(zip(batch, self._ask(batch, limit), strict=True))
+            if not mine:
                 return
-            yield self._answer(flying.popleft(), limit)
+            name, question = mine.popleft()
+            yield _content(name, self._await(question), limit)
 
-    def resolve(self, expression: str) -> tuple[str, bytes] | None:
-        """Object id and content of an expression such as `HEAD^{commit}`; None when there is no such object."""
-        self._ask([expression])
-        header = self._header()
-        if header is None:
-            return None
-        oid, size = header
-        return oid, self._body(size)
+    def resolve(self, expression: str, limit: int = CHUNK) -> Object | None:
+        """What an expression such as `HEAD^{commit}` names; None when there is no such object."""
+        (question,) = self._ask([expression], limit)
+        return self._await(question)
 
-    def _ask(self, names: list[str]) -> None:
+    def _ask(self, names: list[str], limit: int) -> list[_Question]:
         if self._process is None:
             self._process = self._git.converse("cat-file", "--batch")
         writer = _pipe(self._process.stdin)
@@ -59,54 +78,68 @@ class Blobs:
             writer.write("".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))
             writer.flush()
         except BrokenPipeError as error:
-            raise GitError("git cat-file ended early", "git fsck shows what is wrong with the repository") from error
+            raise _ended_early() from error
+        questions = [_Question(limit) for _ in names]
+        self._flying.extend(questions)
+        return questions
 
-    def _answer(self, name: str, limit: int) -> bytes | str:
-        header = self._header()
-        if header is None:
-            return f"object {name} is missing from this repository"
-        size = header[1]
-        if size > limit:
-            self._skip(size + 1)
-            return f"is larger than {limit} bytes ({size})"
-        return self._body(size)
+    def _await(self, question: _Question) -> Object | None:
+        # git answers in the order of all questions: those of a reader that is in the middle of its list, or that has
+        # gone away, come first and must not be taken for ours.
+        while question.open:
+            first = self._flying.popleft()
+            first.answer, first.open = self._receive(first.limit), False
+        return question.answer
 
-    def _header(self) -> tuple[str, int] | None:
-        """Object id and size of the next answer; None for "missing" or "ambiguous"."""
-        assert self._process is not None
-        line = _pipe(self._process.stdout).readline()
-        if not line:
-            raise GitError("git cat-file ended early", "git fsck shows what is wrong with the repository")
-        fields = line.split()
-        if len(fields) != 3 or not fields[2].isdigit():
-            return None
-        return fields[0].decode("ascii"), int(fields[2])
-
-    def _body(self, size: int) -> bytes:
-        assert self._process is not None
-        content = _pipe(self._process.stdout).read(size + 1)
-        if len(content) != size + 1:
-            raise GitError("git cat-file ended early", "git fsck shows what is wrong with the repository")
-        return content[:-1]
-
-    def _skip(self, size: int) -> None:
+    def _receive(self, limit: int) -> Object | None:
         assert self._process is not None
         reader = _pipe(self._process.stdout)
-        while size > 0:
-            chunk = reader.read(min(size, 1 << 20))
-            if not chunk:
-                raise GitError("git cat-file ended early", "git fsck shows what is wrong with the repository")
-            size -= len(chunk)
+        line = reader.readline()
+        if not line:
+            raise _ended_early()
+        fields = line.split()
+        if len(fields) != 3 or not fields[2].isdigit():
+            return None  # "<name> missing" or "<name> ambiguous"
+        size = int(fields[2])
+        content = _exactly(reader, min(size, limit))
+        _skip(reader, size - len(content) + 1)
+        return Object(fields[0].decode("ascii"), fields[1].decode("ascii"), size, content)
 
     def close(self) -> None:
         """Ends the conversation; safe to call twice."""
         if self._process is None:
             return
         child, self._process = self._process, None
+        self._flying.clear()
         for stream in (child.stdin, child.stdout):
             with contextlib.suppress(BrokenPipeError):
                 _pipe(stream).close()
         child.wait()
+
+
+def _content(name: str, found: Object | None, limit: int) -> bytes | str:
+    if found is None:
+        return f"object {name} is missing from this repository"
+    return found.content if found.size <= limit else f"is larger than {limit} bytes ({found.size})"
+
+
+def _ended_early() -> GitError:
+    # In a partial clone it ends this way at the first object that is not here, because fetching it is forbidden.
+    return GitError(
+        "git cat-file ended early", f"objects are missing: {FETCH_OBJECTS}; or git fsck shows what is wrong"
+    )
+
+
+def _exactly(reader: IO[bytes], size: int) -> bytes:
+    content = reader.read(size)
+    if len(content) != size:
+        raise _ended_early()
+    return content
+
+
+def _skip(reader: IO[bytes], size: int) -> None:
+    while size > 0:
+        size -= len(_exactly(reader, min(size, CHUNK)))
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

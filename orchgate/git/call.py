@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterable, Mapping
 
-# `protocol.allow=never`: a partial clone would otherwise fetch missing blobs in the middle of a commit.
 # `core.fsmonitor=false`: a user's monitor program has no place inside the gate.
+# `core.bigFileThreshold`: above it git shows no lines; renameLimit: above it no renames. Both are git's own defaults.
 PINNED = (
     "git",
     "--no-pager",
     "--literal-pathspecs",
     "-c",
-    "protocol.allow=never",
-    "-c",
     "core.fsmonitor=false",
     "-c",
     "core.quotePath=false",
+    "-c",
+    "core.bigFileThreshold=512m",
     "-c",
     "diff.renameLimit=1000",
 )
@@ -65,7 +65,30 @@ LOCAL_VARIABLES = frozenset(
         "GIT_QUARANTINE_PATH",
     }
 )
-_DROPPED = ("GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS", "GIT_TRACE", "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS")
+_DROPPED = (
+    "GIT_EXTERNAL_DIFF",
+    "GIT_DIFF_OPTS",
+    "GIT_TRACE",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_GLOB_PATHSPECS",
+    "GIT_NOGLOB_PATHSPECS",
+    "GIT_ICASE_PATHSPECS",
+)
+# What every call sees.
+# Reading must never refresh, and so write, the developer's index; nothing may ask a question or reach for the network:
+# a partial clone would fetch missing blobs in the middle of a commit, and unlike `protocol.allow` in a configuration,
+# GIT_ALLOW_PROTOCOL cannot be overruled by the user's `protocol.<name>.allow`.
+# Replaced and grafted objects exist on this machine only: what lands is the real ones.
+_FIXED = {
+    "LC_ALL": "C",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": os.devnull,
+}
+FETCH_OBJECTS = "git fetch --refetch --no-filter"  # brings what a partial clone left out
 
 
 def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
@@ -87,8 +110,7 @@ class Git:
     def __init__(self, cwd: str | None, environ: Mapping[str, str]) -> None:
         self.cwd = cwd
         self.env = {name: value for name, value in environ.items() if name not in _DROPPED}
-        # GIT_OPTIONAL_LOCKS=0: reading must never refresh, and so write, the developer's index.
-        self.env |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"}
+        self.env |= _FIXED
 
     def __call__(self, *args: str, input: bytes = b"") -> bytes:  # noqa: A002 -- subprocess's own name
         """Standard output. Raises GitError with git's own words when it fails."""
@@ -109,7 +131,9 @@ class Git:
 def failed(args: Iterable[str], stderr: bytes) -> GitError:
     """The error of a failed call, with the command that mends it where we know one."""
     said = os.fsdecode(stderr).strip()
-    reason = next((line for line in said.splitlines() if line.startswith(("fatal:", "error:"))), said or "no reason given")
+    reason = next(
+        (line for line in said.splitlines() if line.startswith(("fatal:", "error:"))), said or "no reason given"
+    )
     verb = next(iter(args), "")
     return GitError(f"git {verb}: {reason.removeprefix('fatal: ').removeprefix('error: ')}", hint_for(said))
 
@@ -120,6 +144,8 @@ def hint_for(stderr: str) -> str:
         return command or "git config --global --add safe.directory <path of the repository>"
     if "not a git repository" in stderr:
         return "run this inside a git repository, or make one: git init"
+    if "promisor" in stderr or "not allowed" in stderr:
+        return f"this is a partial clone and the gate does not use the network: {FETCH_OBJECTS}"
     if "bad object" in stderr or "unable to read" in stderr or "bad tree object" in stderr:
         return "objects are missing here: git fetch --unshallow, or git fsck to see what is wrong"
     return ""

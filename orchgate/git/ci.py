@@ -9,20 +9,27 @@ if TYPE_CHECKING:
 
 
 class CiBase(NamedTuple):
-    """Where the change starts: a commit, or the branch it will be merged into. `source` names the variable."""
+    """Where the change starts: a commit, or the branch it will be merged into. `source` names the variable.
+
+    `pushed` means that the commit is only what a branch was before a push to it.
+    """
 
     commit: str
     branch: str
     source: str
+    pushed: bool = False
 
 
-# Variables that name the commit a change starts from. First the exact ones, then those of a push.
+# Variables that name the commit a change starts from.
 COMMITS = (
     "CI_MERGE_REQUEST_DIFF_BASE_SHA",  # GitLab, merge request
     "BITBUCKET_PR_DESTINATION_COMMIT",
     "CIRRUS_BASE_SHA",
     "PULL_BASE_SHA",  # Prow
-    "CI_COMMIT_BEFORE_SHA",  # GitLab, push; all zeros on a new branch
+)
+# Variables that name what a pushed branch was before; all zeros on a new branch.
+BEFORE = (
+    "CI_COMMIT_BEFORE_SHA",  # GitLab
     "DRONE_COMMIT_BEFORE",
     "CI_PREV_COMMIT_SHA",  # Woodpecker
 )
@@ -50,13 +57,15 @@ def base_of_change(environ: Mapping[str, str]) -> CiBase | None:
     if event is not None:
         return event
     for name in BRANCHES:
-        if value := environ.get(name, "").removeprefix("refs/heads/"):
-            commit = next((environ[other] for other in COMMITS[:4] if environ.get(other)), "")
+        value = environ.get(name, "").removeprefix("refs/heads/")
+        # Drone names the branch of a push there, too.
+        if value and (name != "DRONE_TARGET_BRANCH" or environ.get("DRONE_PULL_REQUEST")):
+            commit = next((environ[other] for other in COMMITS if environ.get(other)), "")
             return CiBase(commit, value, name)
-    for name in COMMITS:
+    for name in (*COMMITS, *BEFORE):
         value = environ.get(name, "")
         if value.strip("0"):
-            return CiBase(value, "", name)
+            return CiBase(value, "", name, pushed=name in BEFORE)
     return None
 
 
@@ -76,5 +85,7 @@ def _github_event(environ: Mapping[str, str]) -> CiBase | None:
     if not isinstance(event, dict):
         return None
     group = event.get("merge_group")
-    before = group.get("base_sha") if name == "merge_group" and isinstance(group, dict) else event.get("before")
-    return CiBase(before, "", "GITHUB_EVENT_PATH") if isinstance(before, str) and before.strip("0") else None
+    before = event.get("before") if name == "push" else group.get("base_sha") if isinstance(group, dict) else None
+    if not isinstance(before, str) or not before.isascii() or not before.isalnum() or not before.strip("0"):
+        return None
+    return CiBase(before, "", "GITHUB_EVENT_PATH", pushed=name == "push")

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from orchgate.git.call import Git
 
+EMPTY_BLOB = {  # by the length of an object id
+    40: "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+    64: "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+}
 EMPTY_TREE = {
     "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
     "sha256": "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
@@ -31,9 +35,9 @@ def sides(base: str, head: str | None) -> tuple[str, ...]:
     return (base, head) if head is not None else ("--cached", base)
 
 
-def changes(git: Git, base: str, head: str | None) -> tuple[Change, ...]:
+def changes(git: Git, base: str, head: str | None, *options: str) -> tuple[Change, ...]:
     """Every path between two trees with its line counts, renames followed. Raises GitError."""
-    output = git("diff", *DIFF_PINNED, "--raw", "--no-abbrev", "--numstat", "-z", *sides(base, head), "--")
+    output = git("diff", *DIFF_PINNED, *options, "--raw", "--no-abbrev", "--numstat", "-z", *sides(base, head), "--")
     return parse(output)
 
 
@@ -84,10 +88,10 @@ def _change(
     )
 
 
-def patch_bytes(git: Git, base: str, head: str | None, paths: Iterable[str] = (), *, text: bool = False) -> bytes:
-    """A unified diff without context lines; `text` shows files that an attribute hides."""
-    options = ("--text",) if text else ()
-    return git("diff", *DIFF_PINNED, *options, "--no-abbrev", "-U0", "--patch", *sides(base, head), "--", *paths)
+def patch_bytes(git: Git, base: str, head: str | None, paths: Iterable[str] = (), *, renames: bool = True) -> bytes:
+    """A unified diff without context lines, of every file as text, also of those that an attribute hides."""
+    options = ("--text", "--no-abbrev", "-U0", "--patch", *(() if renames else ("--no-renames",)))
+    return git("diff", *DIFF_PINNED, *options, *sides(base, head), "--", *paths)
 
 
 def merged(by_parent: Sequence[tuple[Change, ...]]) -> tuple[Change, ...]:
@@ -104,8 +108,9 @@ def _smallest(change: Change, others: Iterable[dict[str, Change]]) -> Change:
     return min((change, *(other[change.path] for other in others)), key=_weight)
 
 
-def _weight(change: Change) -> int:
-    return (change.added or 0) + (change.removed or 0)
+def _weight(change: Change) -> tuple[bool, int]:
+    # A known count is preferred to none: binary against one parent, text against the other.
+    return change.added is None, (change.added or 0) + (change.removed or 0)
 
 
 def split_patch(patch: bytes) -> Iterator[bytes]:

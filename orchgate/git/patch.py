@@ -52,12 +52,13 @@ def _count(section: bytes) -> tuple[int, int]:
     start = section.find(b"\n@@ ")
     if start < 0:
         return (0, 0)
-    import unidiff
+    from unidiff.errors import UnidiffParseError
+    from unidiff.patch import PatchSet
 
     # Bytes decoded one to one and split at "\n" only: text mode would also split at form feeds, lone CRs and U+2028.
     hunks = HEADER + section[start + 1 :].decode("utf-8", "surrogateescape")
     try:
-        (file,) = unidiff.PatchSet(hunks, metadata_only=True)
-    except (unidiff.UnidiffParseError, ValueError) as error:
+        (file,) = PatchSet(hunks, metadata_only=True)
+    except (UnidiffParseError, ValueError) as error:
         raise GitError(f"git's patch cannot be read: {error}") from error
     return (file.added, file.removed)

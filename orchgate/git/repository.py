@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from orchgate.errors import GitError
 from orchgate.git import diff
 from orchgate.git.blobs import Blobs
-from orchgate.git.call import Git, failed, names
+from orchgate.git.call import FETCH_OBJECTS, Git, failed, names
 from orchgate.git.snapshot import Entry, GitSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from orchgate.model import Change
+
+IN_ACTIONS = "in GitHub Actions: fetch-depth: 0 for actions/checkout"
 
 
 class Repository:
@@ -31,20 +34,40 @@ class Repository:
 
     @cached_property
     def head(self) -> str | None:
-        """The commit HEAD names; None before the first commit."""
+        """The commit HEAD names; None before the first commit. Raises GitError when that commit is not here."""
         found = self.blobs.resolve("HEAD^{commit}")
-        return found[0] if found else None
+        if found is not None:
+            return found.oid
+        named = self.git.attempt("rev-parse", "--verify", "--quiet", "HEAD")
+        if named.code == 0:
+            raise GitError(f"HEAD names {os.fsdecode(named.stdout).strip()}, which is not here", "git fsck")
+        return None
 
     @cached_property
     def branch(self) -> str:
         """Short name of the branch HEAD is on; "" when detached."""
-        completed = self.git.attempt("symbolic-ref", "--quiet", "--short", "HEAD")
-        return os.fsdecode(completed.stdout).strip()
+        # Not `--short`: beside a tag of the same name that says "heads/main".
+        completed = self.git.attempt("symbolic-ref", "--quiet", "HEAD")
+        return os.fsdecode(completed.stdout).strip().removeprefix("refs/heads/")
 
     def commit(self, revision: str) -> str | None:
         """Hex id of the commit a revision names; None when there is none here."""
         completed = self.git.attempt("rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}")
-        return completed.stdout.decode("ascii").strip() if completed.code == 0 else None
+        oid = completed.stdout.decode("ascii").strip()
+        # "^HEAD" resolves too, to "^<id>": a commit to leave out.
+        return oid if completed.code == 0 and oid.isalnum() else None
+
+    def kind(self, oid: str) -> str | None:
+        """What an object is: commit, tag, tree or blob; None when it is not here."""
+        found = self.blobs.resolve(oid)
+        return found.kind if found else None
+
+    def start_of(self, oid: str, limit: int) -> tuple[int, bytes]:
+        """The size of an object in bytes, and its first `limit` ones. Raises GitError when it is not here."""
+        found = self.blobs.resolve(oid, limit)
+        if found is None:
+            raise GitError(f"object {oid} is missing from this repository", FETCH_OBJECTS)
+        return found.size, found.content
 
     def require_commit(self, revision: str) -> str:
         """As `commit`. Raises GitError with the command that would bring the commit here."""
@@ -57,8 +80,8 @@ class Repository:
     def deepen(self) -> str:
         """The command that brings missing history."""
         if self.shallow:
-            return "this is a shallow clone: git fetch --unshallow (in GitHub Actions: fetch-depth: 0 for actions/checkout)"
-        return "git fetch origin (in GitHub Actions: fetch-depth: 0 for actions/checkout)"
+            return f"this is a shallow clone: git fetch --unshallow ({IN_ACTIONS})"
+        return f"git fetch origin ({IN_ACTIONS})"
 
     def merge_base(self, one: str, other: str) -> str | None:
         """The best common ancestor of two commits; None for unrelated histories (or cut off by a shallow clone)."""
@@ -70,8 +93,9 @@ class Repository:
     def parents(self, commit: str) -> tuple[str, ...]:
         """Parents of a commit that are here. A shallow clone's boundary has none: GitError."""
         found = self.blobs.resolve(commit)
-        headers = found[1].split(b"\n\n", 1)[0].splitlines() if found else []
-        parents = tuple(line[7:].decode("ascii") for line in headers if line.startswith(b"parent "))
+        # A commit is "tree", then its parents, then the rest, which anybody may write "parent " into.
+        lines = found.content.split(b"\n")[1:] if found else []
+        parents = tuple(line[7:].decode("ascii") for line in takewhile(lambda line: line.startswith(b"parent "), lines))
         for parent in parents:
             if self.shallow and self.commit(parent) is None:
                 raise GitError(f"the parent of {commit[:12]} is not here", self.deepen)
@@ -81,8 +105,9 @@ class Repository:
         """Changes from a commit (None: nothing) to another (None: the index)."""
         return diff.changes(self.git, base or self.empty_tree, head)
 
-    def patch(self, base: str | None, head: str | None, paths: tuple[str, ...], *, text: bool) -> bytes:
-        return diff.patch_bytes(self.git, base or self.empty_tree, head, paths, text=text)
+    def patch(self, base: str | None, head: str | None, paths: Sequence[str] = (), *, renames: bool = True) -> bytes:
+        """The unified diff between two commits (head None: the index), every file shown as text."""
+        return diff.patch_bytes(self.git, base or self.empty_tree, head, paths, renames=renames)
 
     @cached_property
     def index(self) -> GitSnapshot:
@@ -110,7 +135,34 @@ class Repository:
             if stage != "0":
                 raise GitError(f"{path} is unmerged", "resolve the conflict, then: git add <path>")
             entries[path] = Entry(mode, oid)
+        for path in self._intents(entries):
+            del entries[path]
         return entries
+
+    def _intents(self, entries: Mapping[str, Entry]) -> frozenset[str]:
+        """Paths of `git add --intent-to-add`: listed as empty files, but the next commit will not have them.
+
+        Only an index of version 3 or later can hold such entries; most are version 2 and cost no further question.
+        """
+        empty = diff.EMPTY_BLOB[len(self.empty_tree)]
+        if self._index_version() < 3 or all(entry.oid != empty for entry in entries.values()):
+            return frozenset()
+        base = self.head or self.empty_tree
+        seen, real = (
+            {change.path for change in diff.changes(self.git, base, None, option) if change.new_oid == empty}
+            for option in ("--ita-visible-in-index", "--ita-invisible-in-index")
+        )
+        return frozenset(seen - real)
+
+    def _index_version(self) -> int:
+        path = self.git.env.get("GIT_INDEX_FILE") or os.path.join(self.git_dir, "index")
+        try:
+            with open(path, "rb") as file:
+                return int.from_bytes(file.read(8)[4:], "big")
+        except FileNotFoundError:  # nothing was ever added
+            return 0
+        except OSError as error:
+            raise GitError(f"the index cannot be read: {error.strerror}") from error
 
     def _list_tree(self, commit: str) -> dict[str, Entry]:
         entries: dict[str, Entry] = {}
@@ -123,14 +175,20 @@ class Repository:
     def _grep(self, where: str) -> _Grep:
         return _Grep(self.git, where)
 
-    def trailers(self, base: str | None, head: str | None) -> Mapping[str, tuple[str, ...]]:
-        """Trailers of the commits in base..head by lower-case name; a commit in the making has no message yet."""
+    def trailers(self, base: str | None, head: str | None, *, alone: bool = False) -> Mapping[str, tuple[str, ...]]:
+        """Trailers of the commits in base..head (`alone`: of head only) by lower-case name.
+
+        A commit in the making has no message yet.
+        """
         if head is None:
             return {}
-        span = head if base is None else f"{base}..{head}"
-        output = self.git("log", "--format=%(trailers:only=true,unfold=true)", span, "--")
+        span = head if alone or base is None else f"{base}..{head}"
+        options = ("--no-walk",) if alone else ()
+        # `log.showSignature` would run gpg and print what it says, `i18n.logOutputEncoding` would garble a reason.
+        pinned = ("--no-show-signature", "--no-color", "--encoding=UTF-8", "--format=%(trailers:only=true,unfold=true)")
+        output = self.git("log", *pinned, *options, span, "--")
         found: dict[str, list[str]] = {}
-        for line in output.decode("utf-8", "replace").splitlines():
+        for line in output.decode("utf-8", "replace").split("\n"):
             key, colon, value = line.partition(":")
             if colon:
                 found.setdefault(key.strip().lower(), []).append(value.strip())
@@ -148,12 +206,13 @@ class _Grep:
         self._where = where
 
     def __call__(self, wanted: tuple[str, ...]) -> frozenset[str]:
-        if not wanted:
+        patterns = "\n".join(name for name in wanted if name and "\n" not in name)
+        if not patterns:
             return frozenset()
-        patterns = [part for name in wanted if "\n" not in name for part in ("-e", name)]
-        options = ("grep", "--full-name", "--no-color", "-l", "-z", "-I", "-F", *patterns)
+        # `-a`: an attribute that hides a document's diff must not hide what it mentions.
+        options = ("grep", "--full-name", "--no-color", "--no-recurse-submodules", "-l", "-z", "-a", "-F", "-f", "-")
         # `--literal-pathspecs` is pinned, so the selection by suffix is ours.
-        completed = self._git.attempt(*options, self._where, "--")
+        completed = self._git.attempt(*options, self._where, "--", input=os.fsencode(patterns))
         if completed.code not in (0, 1):
             raise failed(("grep",), completed.stderr)
         prefix = "" if self._where == "--cached" else self._where + ":"
@@ -173,26 +232,29 @@ def open_repository(where: str, environ: Mapping[str, str]) -> Repository:
     if len(fields) < 4 or (completed.code != 0 and fields[0] != "true"):
         raise failed(("rev-parse",), completed.stderr)
     bare = fields[0] == "true"
-    if not bare and len(fields) != 6:  # a folder name with a line break: ask for each path alone
-        git_dir, root = (os.fsdecode(git("rev-parse", option))[:-1] for option in (asked[-1], "--show-toplevel"))
+    if len(fields) != (5 if bare else 6):  # a folder name with a line break: ask for each path alone
+        git_dir, root = (_path(git, option) for option in (asked[-1], "--show-toplevel"))
     else:
-        git_dir, root = fields[3], "" if bare else fields[4]
+        git_dir, root = fields[3:5]
     return Repository(
         _bound(git, root, git_dir, environ), root, git_dir, shallow=fields[1] == "true", object_format=fields[2]
     )
 
 
-def _bound(git: Git, root: str, git_dir: str, environ: Mapping[str, str]) -> Git:
-    """git tied to the found repository by absolute paths, so that every later call runs at the top level.
+def _path(git: Git, option: str) -> str:
+    return os.fsdecode(git.attempt("rev-parse", option).stdout)[:-1]
 
-    A hook's GIT_DIR and GIT_INDEX_FILE can be relative to the folder it was started in, and `commit -- path` keeps its
-    index in a temporary file: both have to survive the move.
+
+def _bound(git: Git, root: str, git_dir: str, environ: Mapping[str, str]) -> Git:
+    """A git tied to the found repository by absolute paths, so that every later call runs at the top level.
+
+    A hook's GIT_DIR can be relative to the folder it was started in, and `commit -- path` keeps its index in a
+    temporary file: both have to survive the move. A relative GIT_INDEX_FILE counts from the top level, whatever the
+    folder git is called in.
     """
     bound = {**environ, "GIT_DIR": git_dir}
     if root:
         bound["GIT_WORK_TREE"] = root
     if index := environ.get("GIT_INDEX_FILE"):
-        bound["GIT_INDEX_FILE"] = os.path.join(os.path.abspath(git.cwd or os.curdir), index)
+        bound["GIT_INDEX_FILE"] = os.path.join(root or os.path.abspath(git.cwd or os.curdir), index)
     return Git(root or git_dir, bound)
-
-

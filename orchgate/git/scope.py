@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from orchgate.git.ci import CiBase
     from orchgate.git.repository import Repository
 
+SET_BRANCH = 'set default-branch = "…" in orchgate.toml'
+UNRELATED_HINT = (
+    "judge it by hand: orchgate check --from-ref BASE --to-ref HEAD; git push --no-verify leaves the hook out"
+)
 NO_HOOK_HINT = "name it yourself: orchgate check --from-ref BASE --to-ref HEAD"
 
 
@@ -36,7 +40,6 @@ class Target(NamedTuple):
     head: str | None
     from_ref: str = ""
     push: Push | None = None
-    exact: bool = False  # from_ref is the base itself, not a branch to find the fork point of
 
 
 class Push(NamedTuple):
@@ -54,7 +57,7 @@ def target(repository: Repository, request: Request, environ: Mapping[str, str])
     if len(chosen) > 1:
         raise UsageError(f"{chosen[0]} and {chosen[1]} exclude each other")
     if request.staged:
-        return Target("staged", None)
+        return _staged(repository, environ)
     if request.all_files:
         return Target("tree", _tree_head(repository))
     if request.commit:
@@ -73,6 +76,12 @@ def _given(request: Request) -> tuple[bool, ...]:
     return (request.staged, request.all_files, bool(request.commit), bool(request.from_ref or request.to_ref))
 
 
+def _staged(repository: Repository, environ: Mapping[str, str]) -> Target:
+    if not repository.root and not environ.get("GIT_INDEX_FILE"):
+        raise GitError("a bare repository has no index", NO_HOOK_HINT)
+    return Target("staged", None)
+
+
 def _tree_head(repository: Repository) -> str | None:
     # A bare repository has no index worth judging.
     return None if repository.root else repository.require_commit("HEAD")
@@ -80,19 +89,18 @@ def _tree_head(repository: Repository) -> str | None:
 
 def _from_environment(repository: Repository, environ: Mapping[str, str]) -> Target:
     source, to = environ.get("PRE_COMMIT_FROM_REF", ""), environ.get("PRE_COMMIT_TO_REF", "")
-    if environ.get("PRE_COMMIT_REMOTE_BRANCH") and to:
-        push = Push(
-            environ.get("PRE_COMMIT_REMOTE_NAME", ""),
-            environ["PRE_COMMIT_REMOTE_BRANCH"],
-            source or "0",
-            repository.require_commit(to),
-        )
-        return Target("range", push.local_oid, push=push)
+    remote_branch = environ.get("PRE_COMMIT_REMOTE_BRANCH")
+    # For the first push of a history pre-commit names neither end, only the branch.
+    pushed = to or environ.get("PRE_COMMIT_LOCAL_BRANCH", "")
+    if remote_branch and pushed:
+        head = repository.require_commit(pushed)
+        push = Push(environ.get("PRE_COMMIT_REMOTE_NAME", ""), remote_branch, source or "0", head)
+        return Target("range" if to else "tree", head, push=push)
     if to:
         head = repository.require_commit(to)
         return Target("range", head, source) if source else Target("range", head, push=Push("", "", "0", head))
     if environ.get("GIT_INDEX_FILE"):  # git sets it for every hook of a commit
-        return Target("staged", None)
+        return _staged(repository, environ)
     if environ.get("PRE_COMMIT"):
         # A manual run or `--all-files` in CI: pre-commit does not say which, so the wider one.
         return Target("tree", _tree_head(repository))
@@ -117,13 +125,20 @@ def resolve(repository: Repository, wanted: Target, environ: Mapping[str, str], 
         base, origin = _base(repository, wanted, environ, default_branch)
     except OrchgateError as error:
         return Scope(wanted.kind, None, wanted.head, unknown=error)
-    return Scope(wanted.kind, base, wanted.head, repository.changes(base, wanted.head), origin=origin)
+    changes = repository.changes(base, wanted.head)
+    if not changes and repository.shallow and base == (wanted.head or repository.head):
+        # The one commit of a shallow clone is its own default branch: what CI was asked to judge is cut off.
+        cut = GitError(f"a shallow clone that ends at {(base or '')[:12]} shows no change", repository.deepen)
+        return Scope(wanted.kind, None, wanted.head, unknown=cut)
+    return Scope(wanted.kind, base, wanted.head, changes, origin=origin)
 
 
 def _of_commit(repository: Repository, commit: str) -> Scope:
     parents = repository.parents(commit)
     changes = merged([repository.changes(parent, commit) for parent in parents or (None,)])
-    return Scope("commit", parents[0] if parents else None, commit, changes, origin="first parent" if parents else "root")
+    return Scope(
+        "commit", parents[0] if parents else None, commit, changes, origin="first parent" if parents else "root"
+    )
 
 
 def _merging(repository: Repository, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -153,30 +168,50 @@ def _base(
     if head is None:
         return None, "first commit"
     named = base_of_change(environ)
-    if named is not None and (tip := _ci_tip(repository, named)):
-        return _fork_point(repository, tip, head), named.source
+    if named is not None and named.pushed:
+        return _before_push(repository, named, head, default_branch)
+    if named is not None:
+        return _fork_point(repository, _ci_tip(repository, named), head), named.source
     branch, tip = _default_tip(repository, default_branch)
-    if repository.shallow and tip == head and (wanted.kind == "tree" or wanted.head):
-        raise GitError(f"a shallow clone that ends at {head[:12]} shows no change", repository.deepen)
     return _fork_point(repository, tip, head), f"merge base with {branch}"
 
 
-def _ci_tip(repository: Repository, named: CiBase) -> str | None:
-    """The commit CI compares with; None when a forced push took the old one away and the default branch must serve."""
+def _ci_tip(repository: Repository, named: CiBase) -> str:
+    """The commit CI compares with: the one it names, or the branch."""
     tip = repository.commit(named.commit) if named.commit else None
     if tip is None and named.branch:
         tip = _tip(repository, named.branch, "origin")
-        if tip is None:
-            raise GitError(f"{named.source} names {named.branch}, which is not here", repository.deepen)
+    if tip is None:
+        raise GitError(f"{named.source} names {named.branch or named.commit}, which is not here", repository.deepen)
     return tip
+
+
+def _before_push(repository: Repository, named: CiBase, head: str, default_branch: str) -> tuple[str, str]:
+    """The base of a push as CI sees it afterwards: where head left the default branch.
+
+    When head is on the default branch itself, it is what the branch was before.
+    """
+    try:
+        branch, tip = _default_tip(repository, default_branch)
+        fork = repository.merge_base(tip, head)
+    except OrchgateError:
+        fork = None
+    if fork is not None and fork != head:
+        return fork, f"merge base with {branch}"
+    old = repository.commit(named.commit)
+    if old is None:  # a forced push took it away, or the clone is too shallow
+        hint = repository.deepen if repository.shallow else f"git fetch origin {named.commit}"
+        raise GitError(f"{named.source} names {named.commit}, which is not here", hint)
+    return _fork_point(repository, old, head), named.source
 
 
 def _fork_point(repository: Repository, tip: str, head: str) -> str:
     """Where head left tip: what came in by merging tip is not this change's."""
     found = repository.merge_base(tip, head)
     if found is None:
-        reason = "is cut off by the shallow clone" if repository.shallow else "does not exist: unrelated histories"
-        raise GitError(f"the common ancestor of {tip[:12]} and {head[:12]} {reason}", repository.deepen)
+        if repository.shallow:
+            raise GitError(f"the common ancestor of {tip[:12]} and {head[:12]} is cut off", repository.deepen)
+        raise GitError(f"{tip[:12]} and {head[:12]} have no common ancestor: unrelated histories", UNRELATED_HINT)
     return found
 
 
@@ -191,14 +226,19 @@ def push_base(repository: Repository, push: Push, default_branch: str) -> tuple[
     old = repository.commit(push.remote_oid) if push.remote_oid.strip("0") else None
     if push.remote_ref.removeprefix("refs/heads/") == branch and old is not None:
         return _fork_point(repository, old, push.local_oid), f"{remote}'s {branch}"
-    if tip is not None:
+    if tip is not None and (old is None or repository.merge_base(tip, push.local_oid)):
         return _fork_point(repository, tip, push.local_oid), f"merge base with {remote}/{branch}"
-    if old is not None:
+    if old is not None:  # also a branch with a history of its own, such as gh-pages
         return _fork_point(repository, old, push.local_oid), f"{remote}'s {push.remote_ref}"
     if push.remote_oid.strip("0"):
         raise GitError(f"{remote} has {push.remote_oid[:12]}, which is not here", f"git fetch {remote}")
-    local = _tip(repository, branch, "") if branch else None
-    if local is not None and local != push.local_oid and (fork := repository.merge_base(local, push.local_oid)):
+    if repository.git("for-each-ref", "--count=1", f"refs/remotes/{remote}/"):
+        raise GitError(
+            f"{remote}'s default branch is not known here", f"git remote set-head {remote} --auto; or {SET_BRANCH}"
+        )
+    local = repository.commit(f"refs/heads/{branch}")
+    fork = None if local is None else repository.merge_base(local, push.local_oid)
+    if fork is not None and fork != push.local_oid:
         return fork, f"merge base with {branch}"
     return None, "first push: the remote has nothing to compare with"
 
@@ -208,7 +248,7 @@ def _remote_default(repository: Repository, remote: str, configured: str) -> tup
     for branch in _candidates(repository, remote, configured):
         if tip := repository.commit(f"refs/remotes/{remote}/{branch}"):
             return branch, tip
-    return next(iter(_candidates(repository, remote, configured)), ""), None
+    return _candidates(repository, remote, configured)[0], None
 
 
 def _default_tip(repository: Repository, configured: str) -> tuple[str, str]:
@@ -220,15 +260,15 @@ def _default_tip(repository: Repository, configured: str) -> tuple[str, str]:
         return only, tip
     raise GitError(
         "no base to compare with: no default branch is known here",
-        f'{repository.deepen}; or set default-branch = "…" in orchgate.toml; or --from-ref BASE',
+        f"{repository.deepen}; or {SET_BRANCH}; or --from-ref BASE",
     )
 
 
 def _candidates(repository: Repository, remote: str, configured: str) -> list[str]:
     if configured:
         return [configured]
-    said = repository.git.attempt("symbolic-ref", "--quiet", "--short", f"refs/remotes/{remote}/HEAD")
-    named = os.fsdecode(said.stdout).strip().removeprefix(f"{remote}/")
+    said = repository.git.attempt("symbolic-ref", "--quiet", f"refs/remotes/{remote}/HEAD")
+    named = os.fsdecode(said.stdout).strip().removeprefix(f"refs/remotes/{remote}/")
     return list(dict.fromkeys(name for name in (named, "main", "master", "trunk", "develop") if name))
 
 
@@ -239,6 +279,6 @@ def _tip(repository: Repository, branch: str, remote: str) -> str | None:
 
 def _only_branch(repository: Repository) -> str:
     """The one local branch of a repository that has no other; then changes land on it."""
-    listed = repository.git("for-each-ref", "--count=2", "--format=%(refname:short)", "refs/heads/")
+    listed = repository.git("for-each-ref", "--count=2", "--format=%(refname:lstrip=2)", "refs/heads/")
     branches = os.fsdecode(listed).split()
     return branches[0] if len(branches) == 1 else ""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchgate.git.blobs import Blobs
 
 MAX_BYTES = 64 * 1024 * 1024
+MANY_NAMES = 50  # git compares every line with every name; beyond this, reading the documents is cheaper
 SYMLINK = "120000"
 SUBMODULE = "160000"
 
@@ -53,7 +54,7 @@ class Snapshot(Protocol):
         """As `read`, for many at once, in the given order; what cannot be read comes back as the error."""
 
     def mentioning(self, names: Iterable[str]) -> frozenset[str]:
-        """Paths of Markdown files whose bytes contain one of the strings."""
+        """Paths of Markdown files whose bytes contain one of the strings; for very many strings, of all that may."""
 
 
 def folders_of(paths: Iterable[str]) -> frozenset[str]:
@@ -91,12 +92,16 @@ class GitSnapshot:
         return folders_of(self.entries)
 
     def find(self, path: str, limit: int = MAX_BYTES) -> bytes | None:
-        if "entries" in self.__dict__ or not self._prefix or "\n" in path:
+        # git would take "./" and "../" as relative to the current folder, and end over one that leads out.
+        if "entries" in self.__dict__ or not self._prefix or "\n" in path or path.startswith(("./", "../")):
             return self.read(path, limit) if path in self.entries else None
-        found = self._blobs.resolve(self._prefix + path)
-        if found is not None and len(found[1]) > limit:
+        found = self._blobs.resolve(self._prefix + path, limit)
+        if found is None or found.kind != "blob":
+            # Not in the tree, or a folder; but a file whose object is missing from the repository looks the same.
+            return self.read(path, limit) if path in self.entries else None
+        if found.size > limit:
             raise Unreadable(path, f"is larger than {limit} bytes")
-        return found[1] if found else None
+        return found.content
 
     def read(self, path: str, limit: int = MAX_BYTES) -> bytes:
         ((_, content),) = self.read_many([path], limit)
@@ -119,7 +124,10 @@ class GitSnapshot:
             yield path, content if isinstance(content, bytes) else Unreadable(path, content)
 
     def mentioning(self, names: Iterable[str]) -> frozenset[str]:
-        return self._grep(tuple(names))
+        wanted = tuple(names)
+        if len(wanted) > MANY_NAMES:
+            return frozenset(path for path in self.entries if path.endswith(".md"))
+        return self._grep(wanted)
 
 
 class FolderSnapshot:
@@ -179,3 +187,20 @@ class FolderSnapshot:
             for path, content in self.read_many(documents)
             if isinstance(content, bytes) and any(name in content for name in wanted)
         )
+
+
+class WorkTree(FolderSnapshot):
+    """A work tree of which a few known files are wanted: `find` looks at the one file and lists nothing."""
+
+    def find(self, path: str, limit: int = MAX_BYTES) -> bytes | None:
+        full = os.path.join(self._root, path)
+        if not os.path.lexists(full):
+            return None
+        try:
+            with open(full, "rb") as file:
+                content = file.read(limit + 1)
+        except OSError as error:
+            raise Unreadable(path, f"cannot be read: {error.strerror}") from error
+        if len(content) > limit:
+            raise Unreadable(path, f"is larger than {limit} bytes")
+        return content

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import re
+from typing import TYPE_CHECKING
+
+from orchgate.patterns import lazy
+
+if TYPE_CHECKING:
+    import re
 
 # Control characters (ESC among them), lone surrogates that stand for undecodable bytes, characters that reorder or
 # hide text, and line separators: a file name must not be able to move the cursor or forge a line.
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\n\t]"
+_UNSAFE = lazy(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\n\t\U000e0000-\U000e007f]"
 )
 
 
 def escape(text: str) -> str:
     """The text on one line, every unsafe character written out as in Python: `\\n`, `\\x1b`, `\\u202e`."""
-    return _UNSAFE.sub(_written, text)
+    return text if text.isprintable() else _UNSAFE.sub(_written, text)
 
 
 def _written(match: re.Match[str]) -> str:
@@ -21,5 +26,5 @@ def _written(match: re.Match[str]) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(match[0]) or (
-        f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+        f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
     )

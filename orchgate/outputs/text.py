@@ -22,6 +22,9 @@ WORDS = {
 }
 
 
+_LATER = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
+
+
 def render(report: Report, stream: TextIO) -> None:
     """Writes the report; what is suppressed is only counted."""
     for line in lines(report):
@@ -29,9 +32,10 @@ def render(report: Report, stream: TextIO) -> None:
 
 
 def lines(report: Report) -> Iterator[str]:
-    for diagnostic in report.diagnostics:
-        if diagnostic.suppressed is None:
-            yield from _diagnostic(diagnostic)
+    shown = [diagnostic for diagnostic in report.diagnostics if diagnostic.suppressed is None]
+    # Errors last: below them stands only the summary, and nobody has to scroll for the reason of a refusal.
+    for diagnostic in sorted(shown, key=lambda diagnostic: _LATER[diagnostic.severity]):
+        yield from _diagnostic(diagnostic)
     for check in report.checks:
         for trouble in check.troubles:
             yield f"{_place(trouble.location)}could not check {check.id}: {escape(trouble.message)}"
@@ -78,15 +82,25 @@ def _weights(report: Report) -> Iterator[str]:
 
 
 def _examined(checks: tuple[CheckResult, ...]) -> Iterator[str]:
-    """What was looked at, once a name: where several checks count the same thing, the largest number."""
+    """What was looked at, once a name, and then what there was none of.
+
+    Where several checks count the same thing, the largest number stands.
+    """
     totals: dict[str, int] = {}
     for check in checks:
         for name, number in check.examined.items():
             totals[name] = max(totals.get(name, 0), number)
-    if not totals:
+    if not any(totals.values()):
         yield "nothing was examined"
     for name, number in totals.items():
-        yield f"{number} {name if number != 1 or not name.endswith('s') else name[:-1]}"
+        if number:
+            yield f"{number:,} {name if number != 1 else _singular(name)}"
+    if none := [name for name, number in totals.items() if not number]:
+        yield "no " + ", ".join(none)
+
+
+def _singular(name: str) -> str:
+    return name[:-1] if name.endswith("s") else name
 
 
 def explained(report: Report) -> Iterator[str]:

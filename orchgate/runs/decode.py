@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 64
+SMALL = 64 * 1024  # indenting costs up to depth times this, and a decoder lets about 1,000 levels through
 
 
 class Reason(Enum):
@@ -71,24 +73,32 @@ def parse(data: bytes, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -
         raise _syntax(data, error) from None
     if not isinstance(value, dict):
         raise ManifestError(Reason.SHAPE, f"holds {_kind(value)} where one object belongs")
-    if deeper_than(value, max_depth):
+    compact = msgspec.json.encode(value)
+    if len(data) <= SMALL and (indented := msgspec.json.format(compact, indent=2)) == data.strip():
+        # The usual case proves both at once: nothing was dropped, and the depth shows in the indentation.
+        deep = b"\n" + b"  " * (max_depth + 1) in indented
+        unique = True
+    else:
+        deep = deeper_than(value, max_depth)
+        unique = deep or msgspec.json.format(data, indent=-1) == compact
+    if deep:
         raise too_deep(max_depth)
-    if msgspec.json.encode(value) != msgspec.json.format(data, indent=-1):
+    if not unique:
         _refuse_duplicates(data)
     return value
 
 
-def deeper_than(value: object, limit: int) -> bool:
-    """Whether containers are nested deeper than `limit`. Level by level, so that depth costs no stack."""
-    level = [value] if isinstance(value, dict | list) else []
+def deeper_than(value: dict[str, Any], limit: int) -> bool:
+    """Whether containers that hold something are nested deeper than `limit`. Level by level: depth costs no stack."""
+    level: list[Any] = [value]
     for _ in range(limit):
         if not level:
             return False
         level = [
             inner
             for outer in level
-            for inner in (outer.values() if type(outer) is dict else outer)  # type: ignore[attr-defined]
-            if type(inner) is dict or type(inner) is list
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if inner and (type(inner) is dict or type(inner) is list)
         ]
     return bool(level)
 
@@ -98,7 +108,7 @@ def too_deep(limit: int) -> ManifestError:
 
 
 def _refuse_duplicates(data: bytes) -> None:
-    """Raises when an object names a key twice; other ways of writing the same value (1.0, \\u0041) are fine."""
+    """Raises when an object names a key twice; other ways of writing the same value, such as 1.0 or 1e2, are fine."""
     import json
 
     def unique(pairs: list[tuple[str, object]]) -> None:
@@ -156,11 +166,11 @@ def _syntax(data: bytes, error: msgspec.DecodeError) -> ManifestError:
     return ManifestError(Reason.SYNTAX, f"is not JSON: {message}", line)
 
 
-_SURROGATES = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_SURROGATES = lazy(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 def _half_character(data: bytes) -> int:
-    """The line of a `\\ud83d` that stands alone, 0 if there is none: decoders report it as one thing or another."""
+    r"""The line of a `\ud83d` that stands alone, 0 if there is none: decoders report it as one thing or another."""
     position = 0
     while found := _SURROGATES.search(data, position):
         low = _SURROGATES.match(data, found.end())

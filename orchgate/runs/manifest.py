@@ -37,4 +37,5 @@ def to_run(document: dict[str, Any], path: str = "") -> Run:
         return msgspec.convert({**document, "path": path, "format": format_of(document)}, Run)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
+        what = "is no date and time that exists" if "datetime" in what else what
         raise ManifestError(Reason.SCHEMA, f"{where.strip('.`') or 'manifest'}: {what}") from None

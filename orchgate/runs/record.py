@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime  # noqa: TC003 -- msgspec resolves the annotations
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
@@ -170,12 +170,10 @@ class Run(Struct, frozen=True, kw_only=True):
 
     def within(self, recorded: str) -> str | None:
         """A recorded path relative to the run's folder; None when it leads elsewhere."""
-        if self.format == "orchgate":
-            inner: str | None = os.path.normpath(recorded)
-        else:
-            _, found, rest = recorded.partition(f"/{self.run_id}/")
-            inner = os.path.normpath(rest) if found else None
-        return None if inner is None or inner.startswith(("..", "/")) else inner
+        if self.format != "orchgate":
+            _, _, recorded = recorded.partition(f"/{self.run_id}/")
+        inner = os.path.normpath(recorded) if recorded else ".."
+        return None if inner.startswith(("../", "/")) or inner == ".." else inner
 
     def log(self, stage: Stage) -> str | None:
         """Where a stage's log lies on disk, whether it is there or not."""

@@ -76,14 +76,15 @@ def _fast(kind: str) -> jsonschema_rs.Validator:
 
 def _describe(error: ValidationError) -> tuple[tuple[str | int, ...], str]:
     path = tuple(error.absolute_path)
-    value, expected = error.instance, error.validator_value
+    value: Any = error.instance
+    expected: Any = error.validator_value
+    schema: Any = error.schema
     match error.validator:
         case "required":
             missing = [key for key in expected if key not in value]
             return path, f"{_listed(missing)} missing"
         case "additionalProperties":
-            known = error.schema.get("properties", {})
-            unknown = sorted(key for key in value if key not in known)
+            unknown = sorted(key for key in value if key not in schema.get("properties", ()))
             return (*path, unknown[0]), f"unknown key {_shown(unknown[0])}" + _more(unknown)
         case "type":
             kinds = [expected] if isinstance(expected, str) else expected
@@ -97,7 +98,13 @@ def _describe(error: ValidationError) -> tuple[tuple[str | int, ...], str]:
         case "minimum" | "exclusiveMinimum":
             return path, f"expected at least {expected}, got {_shown(value)}"
         case _:
-            return path, f"{_shown(value)} does not have the form the schema asks for"
+            return path, f"expected {_form(schema.get('description', ''))}, got {_shown(value)}"
+
+
+def _form(description: str) -> str:
+    """The first sentence of a schema's description as part of another sentence."""
+    sentence = description.partition(". ")[0].rstrip(".")
+    return sentence[:1].lower() + sentence[1:] if sentence else "another form"
 
 
 def _listed(names: list[str]) -> str:

@@ -1,0 +1,134 @@
+"""The commands of an action plan run as they stand: none waits for a person, none names what does not exist."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchgate.errors import Unreadable
+from orchgate.git.snapshot import SUBMODULE, SYMLINK
+from orchgate.model import Check, Outcome, Rule, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from orchgate.context import Context
+    from orchgate.documents.definitions import Definitions
+    from orchgate.model import Change
+
+# Files that define names, with the kind of name.
+DEFINING = {
+    "package.json": "script",
+    "Makefile": "target",
+    "makefile": "target",
+    "GNUmakefile": "target",
+    "noxfile.py": "session",
+    ".pre-commit-config.yaml": "hook",
+    "codex.orchestrator.json": "codex-pipeline",
+}
+
+RULES = (
+    Rule(
+        "CMD001",
+        "would ask a question",
+        Severity.ERROR,
+        what="A command in a step section of an action plan opens an editor or a pager, asks before it goes on, opens "
+        "a prompt, or never ends. `sudo` without `-n` is a warning, because it asks only on some machines.",
+        why="Plans are carried out by agents, by CI and by people who paste the block as a whole. A command that waits "
+        "for an answer nobody gives hangs until a timeout, and the run it belongs to is lost.",
+        bad="`git commit` · `npm init` · `apt-get install jq` · `docker run -it image` · `tail -f app.log`",
+        good="`git commit -m 'docs: plan'` · `npm init --yes` · `apt-get install -y jq` · `tail -n 100 app.log`",
+    ),
+    Rule(
+        "CMD002",
+        "names a script, target or pipeline that does not exist",
+        Severity.ERROR,
+        what="A command asks for an npm script, a make target, a nox session, a pre-commit hook or a pipeline, and the "
+        "file that would define it does not. Names that may come from elsewhere (an include, a workspace, another "
+        "folder) are left alone.",
+        why="A plan whose steps cannot be run was not run. Such names are slips of the pen, or are left over from a "
+        "script that was renamed.",
+        bad="`npm run lnit` where package.json defines lint",
+        good="`npm run lint`",
+    ),
+)
+
+
+def run(ctx: Context) -> Outcome:
+    plans = _plans(ctx)
+    touched = [] if ctx.scope.whole_tree else [change for change in ctx.scope.require_changes() if _may_take(change)]
+    if not plans and not touched:
+        return Outcome((), {"documents": 0, "commands": 0})
+    from orchgate.documents.definitions import Definitions
+    from orchgate.documents.rehearsal import Rehearsal
+
+    rehearsal = Rehearsal(ctx.config.commands, Definitions(ctx.snapshot, tuple(ctx.config.pipelines)))
+    documents, unread = ctx.documents(plans)
+    findings = [finding for document in documents for finding in rehearsal.judge(document)]
+    gone = _taken_away(ctx, touched)
+    others, unread_too = ctx.documents(_naming(ctx, gone, plans))
+    findings.extend(finding for document in others for finding in rehearsal.lost(document, gone))
+    examined = {"documents": len(documents) + len(others), "commands": rehearsal.commands}
+    troubles = (*unread, *unread_too, *rehearsal.troubles.values())
+    return Outcome(tuple(dict.fromkeys(findings)), examined, troubles=troubles)
+
+
+def _plans(ctx: Context) -> list[str]:
+    """Action plans that the change writes; all active ones for the whole tree."""
+    if ctx.scope.whole_tree:
+        return _active(ctx, ctx.snapshot.entries)
+    changed = [change.path for change in ctx.scope.require_changes() if not change.deleted]
+    return _action_plans(ctx, changed)
+
+
+def _action_plans(ctx: Context, paths: Iterable[str]) -> list[str]:
+    places = ctx.packets.layout.places(paths)
+    plans = dict.fromkeys(place.path for place in places if place.kind == "action-plan")
+    entries = ctx.snapshot.entries
+    return [path for path in plans if path in entries and entries[path].mode not in (SYMLINK, SUBMODULE)]
+
+
+def _active(ctx: Context, paths: Iterable[str]) -> list[str]:
+    """Action plans among the paths, without those whose packets the task list calls inactive."""
+    plans = _action_plans(ctx, paths)
+    if not plans:
+        return []
+    from orchgate.documents.tasks import normal_status
+
+    owners = ctx.packets.owners
+    inactive = {normal_status(status) for status in ctx.config.documents.inactive_statuses}
+    statuses = {path: [packet.item.status if packet.item else "" for packet in owners.get(path, ())] for path in plans}
+    return [path for path in plans if not statuses[path] or not inactive.issuperset(statuses[path])]
+
+
+def _may_take(change: Change) -> bool:
+    """Whether a change may take names away that untouched plans use."""
+    return change.status != "A" and (change.old_path or change.path).rpartition("/")[2] in DEFINING
+
+
+def _taken_away(ctx: Context, touched: list[Change]) -> frozenset[tuple[str, str]]:
+    """(kind, name) of what files of the base defined and no longer do; unreadable ones take nothing away."""
+    from orchgate.documents.definitions import Definitions
+
+    before, after = Definitions(ctx.base), Definitions(ctx.snapshot)
+    gone: set[tuple[str, str]] = set()
+    for change in touched:
+        old, new = change.old_path or change.path, "" if change.deleted else change.path
+        kind = DEFINING[old.rpartition("/")[2]]
+        gone |= {(kind, name) for name in _names(before, kind, old) - _names(after, kind, new)}
+    return frozenset(gone)
+
+
+def _names(definitions: Definitions, kind: str, path: str) -> frozenset[str]:
+    try:
+        return frozenset(definitions.names(kind, path).defined) if path else frozenset()
+    except Unreadable:
+        return frozenset()
+
+
+def _naming(ctx: Context, gone: frozenset[tuple[str, str]], seen: list[str]) -> list[str]:
+    """Plans the change does not touch that mention one of the names."""
+    mentioning = ctx.snapshot.mentioning({name for _, name in gone}) if gone else frozenset()
+    return _active(ctx, sorted(mentioning.difference(seen)))
+
+
+CHECK = Check("commands", "commands of action plans run without a person and name what exists", RULES, run)

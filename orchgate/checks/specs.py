@@ -1,0 +1,178 @@
+"""Code changes come with a spec: does the task behind this change have one, and is it fresh?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.documents.review import KEY, date_of, last_review
+from orchgate.documents.tasks import normal_status
+from orchgate.globs import matches
+from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
+
+if TYPE_CHECKING:
+    from orchgate.context import Context
+    from orchgate.documents.layout import Layout
+    from orchgate.documents.packet import Packet
+    from orchgate.documents.packets import Packets
+    from orchgate.model import Change, Trouble
+
+SPECS = ("tech-spec", "mini-spec")
+TRAILER = "task"
+
+RULES = (
+    Rule(
+        "SPC001",
+        "code changed and the task has no fresh spec",
+        Severity.ERROR,
+        what="The change touches code (`specs.code`), and no task behind it has a TECH_SPEC or a mini-spec in the"
+        " tree. The task is the one whose packet the change touches, else the one that the branch or a `Task:`"
+        " trailer names, else any task of the list that is in work. The spec may have landed earlier. Its"
+        " `last_review` counts only when this change edits the spec.",
+        why="A spec written after the code describes the code. Asking for it in the same diff, or at a fixed age,"
+        " makes people touch files to please the gate.",
+        bad="src/start.py changes on branch 0007-faster-start, and tasks/specs/0007-faster-start.md was deleted",
+        good="src/start.py changes on branch 0007-faster-start, and docs/TECH_SPEC-faster-start.md is in the tree",
+    ),
+)
+
+
+class _Behind(NamedTuple):
+    """The packets of the tasks behind a change, and what points to them. `names` are tasks named without a packet."""
+
+    packets: tuple[Packet, ...]
+    by: str
+    names: tuple[str, ...] = ()
+
+
+def run(ctx: Context) -> Outcome:
+    """Judges the change; there is nothing to do where no code is configured."""
+    if not ctx.config.specs.code:
+        return Outcome(examined={"code files": 0})
+    changes = ctx.scope.require_changes()
+    code = [change.path for change in changes if any(_is_code(ctx, path) for path in _paths(change))]
+    if not code:
+        return Outcome(examined={"code files": 0})
+    known, troubles = ctx.packets, ctx.packets.troubles
+    behind = _behind(ctx, known, changes)
+    specs = list(dict.fromkeys(path for packet in behind.packets for path in _specs(packet)))
+    if specs:
+        findings, unread = _stale(ctx, specs, changes)
+        troubles = (*troubles, *unread)
+    elif troubles and not behind.packets:
+        findings = []  # whether a task is in work cannot be known: the trouble says so
+    else:
+        findings = [_missing(ctx, known.layout, behind, code)]
+    return Outcome(tuple(findings), {"code files": len(code), "specs": len(specs)}, troubles=troubles)
+
+
+def _paths(change: Change) -> tuple[str, ...]:
+    return (change.path, change.old_path) if change.old_path else (change.path,)
+
+
+def _is_code(ctx: Context, path: str) -> bool:
+    return matches(path, ctx.config.specs.code) and not matches(path, ctx.config.specs.exempt)
+
+
+def _specs(packet: Packet) -> list[str]:
+    return [packet.documents[kind] for kind in SPECS if kind in packet.documents]
+
+
+def _behind(ctx: Context, known: Packets, changes: tuple[Change, ...]) -> _Behind:
+    """The tasks behind a change: of its documents, else of its branch, else of its trailers, else those in work."""
+    places = list(known.layout.places(path for change in changes for path in _paths(change)))
+    if places:
+        touched = {name for place in places for name in (place.task, place.slug) if name}
+        own = known.of({place.path for place in places})
+        if not own:  # what the change touches is gone; others of its packet may be left
+            own = tuple(packet for packet in known.all if not touched.isdisjoint(packet.names))
+        return _Behind(own, "the documents of this change", tuple(sorted(touched)))
+    if named := _named(ctx.branch, known.all):
+        return _Behind(named, f"branch {ctx.branch}")
+    values = ctx.trailers.get(TRAILER, ())
+    if values:
+        found = tuple(packet for value in values for packet in _named(value, known.all))
+        return _Behind(found, f"trailer Task: {values[0]}", values)
+    return _Behind(_in_work(ctx, known.all), "")
+
+
+def _named(text: str, packets: tuple[Packet, ...]) -> tuple[Packet, ...]:
+    """Packets whose task, slug or four-digit id stands in a text, between anything but letters and digits.
+
+    The longest name counts: a branch `0007-faster-start-again` is not of the task `faster-start`.
+    """
+    import re
+
+    best: list[Packet] = []
+    longest = 0
+    for packet in packets:
+        ids = {name[:4] for name in packet.names if re.match(r"\d{4}-", name)}
+        for name in packet.names | ids:
+            size = len(name)
+            if size < longest or name not in text:
+                continue
+            if not re.search(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", text):
+                continue
+            best = [packet] if size > longest else [*best, packet]
+            longest = size
+    return tuple({packet.name: packet for packet in best}.values())
+
+
+def _in_work(ctx: Context, packets: tuple[Packet, ...]) -> tuple[Packet, ...]:
+    """Packets whose status in the task list is neither finished nor inactive nor still to begin."""
+    settings = ctx.config.documents
+    over = {normal_status(status) for status in (*settings.finished_statuses, *settings.inactive_statuses)}
+    waiting = ("backlog", "planned", "todo", "not-started", "blocked")
+    return tuple(
+        packet
+        for packet in packets
+        if packet.item is not None
+        and packet.item.status
+        and packet.item.status not in over
+        and not packet.item.status.startswith(waiting)
+    )
+
+
+def _stale(ctx: Context, specs: list[str], changes: tuple[Change, ...]) -> tuple[list[Finding], tuple[Trouble, ...]]:
+    """Findings for specs that this change edits and leaves with an old review; none as long as one of them is fresh."""
+    edited = {change.path for change in changes if not change.deleted and (change.status != "R" or change.added)}
+    documents, troubles = ctx.documents([path for path in specs if path in edited])
+    limit = ctx.config.specs.review_days
+    findings: list[Finding] = []
+    for document in documents:
+        value = last_review(document)
+        reviewed = date_of(value) if value else None
+        if reviewed is None:
+            return [], tuple(troubles)  # no date claims nothing; a wrong one is DOC007's
+        age = (ctx.today - reviewed).days
+        if age <= limit:
+            return [], tuple(troubles)
+        message = f"the spec of changed code was last reviewed {age} days ago, limit {limit}"
+        hint = f"review it, then set {KEY}: {ctx.today.isoformat()}"
+        findings.append(Finding("SPC001", document.location(document.text.index(KEY)), message, hint))
+    return findings, tuple(troubles)
+
+
+def _missing(ctx: Context, layout: Layout, behind: _Behind, code: list[str]) -> Finding:
+    count = "1 code file changed" if len(code) == 1 else f"{len(code)} code files changed"
+    where = Location(code[0])
+    if behind.packets:
+        packet = behind.packets[0]
+        path = layout.path("tech-spec", slug=packet.slug or packet.name, task=packet.name)
+        source = f" (named by {behind.by})" if behind.by else ""
+        return Finding(
+            "SPC001",
+            where,
+            f"{count}, and task {packet.name}{source} has no TECH_SPEC or mini-spec",
+            f"write {path}; orchgate new starts a whole packet",
+        )
+    if behind.names:
+        message = f"{count}, and task {behind.names[0]} (named by {behind.by}) has no packet"
+        return Finding("SPC001", where, message, f"orchgate new {behind.names[0]}")
+    message = f"{count}, and no task is behind the change: neither its documents nor its branch nor a trailer name one"
+    index = ctx.config.documents.task_index
+    in_work = f", and none in {index} is in work" if index in ctx.snapshot.entries else ""
+    hint = "orchgate new SLUG, or name the task: branch <task>, trailer Task: <task>"
+    return Finding("SPC001", where, message + in_work, hint)
+
+
+CHECK = Check("specs", "changed code has a spec that somebody read lately", RULES, run)

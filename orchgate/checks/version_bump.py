@@ -1,0 +1,253 @@
+"""A version changes where releases are made, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate import versions
+from orchgate.errors import Unreadable
+from orchgate.globs import matches
+from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from orchgate.context import Context
+    from orchgate.git.snapshot import Snapshot
+    from orchgate.model import Change
+
+REGULAR = "100"  # how the modes of regular files begin
+
+RULES = (
+    Rule(
+        "VER001",
+        "version changed",
+        Severity.ERROR,
+        what="The version that a file carries differs between base and head, is gone, or appears in a file that had "
+        "none. The parsed value counts, not the line: dependencies' versions and lock files never do, and a new file "
+        "starts with whatever version it likes. It is a note where the branch or a commit trailer allows it.",
+        why="Release tools read the version to decide what to publish. A bump that slipped into a feature publishes "
+        "it, and two branches that both bump collide.",
+        bad='a bug fix that also turns version = "1.4.0" into "1.5.0"',
+        good="Version-Bump: release 1.5.0, as a trailer of the release commit",
+    ),
+    Rule(
+        "VER002",
+        "version unreadable on one side",
+        Severity.ERROR,
+        what="A file that carries a version cannot be read at base or at head: broken TOML or JSON, the key twice, no "
+        "text, too large.",
+        why="Whether the version changed is then unknown, and unknown is not unchanged.",
+        bad='a package.json with a conflict marker between two "version" lines',
+        good="a package.json that parses",
+    ),
+)
+
+
+class Side(NamedTuple):
+    """What one side of a change carries: versions by key, or why nobody can tell."""
+
+    found: Mapping[str, str]
+    error: str = ""
+
+    @property
+    def carries(self) -> bool:
+        return bool(self.found or self.error)
+
+
+class Pair(NamedTuple):
+    """One changed file before and after."""
+
+    change: Change
+    base: Side
+    head: Side
+
+    @property
+    def path(self) -> str:
+        return self.change.path
+
+
+ABSENT = Side({})  # no such file, or one whose versions do not count
+
+
+def run(ctx: Context) -> Outcome:
+    pairs = _pairs(ctx)
+    carrying = [pair for pair in pairs if pair.base.carries or pair.head.carries]
+    allowed = _allowed(ctx) if carrying else ""
+    findings = [finding for pair in carrying for finding in _judge(ctx, pair, pairs, allowed)]
+    rows = [
+        {"path": pair.path, "base": _facts(pair.base), "head": _facts(pair.head)}
+        for pair in carrying
+        if pair.base.found or pair.head.found
+    ]
+    return Outcome(tuple(findings), {"version files": len(carrying)}, {"versions": rows})
+
+
+def _facts(side: Side) -> str | None:
+    """One side's versions as one text; None where there is none to read."""
+    return ", ".join(dict.fromkeys(side.found.values())) or None
+
+
+def _pairs(ctx: Context) -> list[Pair]:
+    """Changed files of the configured globs, with the versions of both sides; blobs are read in one go each."""
+    globs = ctx.config.version_bump.files
+    changes = [
+        change
+        for change in ctx.scope.require_changes()
+        if matches(change.path, globs) or (change.old_path is not None and matches(change.old_path, globs))
+    ]
+    before = {change.old_path or change.path for change in changes if change.old_mode.startswith(REGULAR)}
+    after = {change.path for change in changes if not change.deleted and change.new_mode.startswith(REGULAR)}
+    base = _sides(ctx.base, sorted(path for path in before if matches(path, globs)))
+    head = _sides(ctx.snapshot, sorted(path for path in after if matches(path, globs)))
+    return [
+        Pair(
+            change,
+            base.get(change.old_path or change.path, ABSENT),
+            ABSENT if change.deleted else head.get(change.path, ABSENT),
+        )
+        for change in changes
+    ]
+
+
+def _sides(tree: Snapshot, paths: list[str]) -> dict[str, Side]:
+    sides: dict[str, Side] = {}
+    for path, content in tree.read_many(paths, versions.MAX_BYTES) if paths else ():
+        try:
+            sides[path] = (
+                Side({}, content.message) if isinstance(content, Unreadable) else Side(versions.read(path, content))
+            )
+        except Unreadable as error:
+            sides[path] = Side({}, error.message)
+    return sides
+
+
+def _allowed(ctx: Context) -> str:
+    """Why a version may change here, or ""."""
+    settings = ctx.config.version_bump
+    reasons = [reason for reason in ctx.trailers.get(settings.allow_trailer.lower(), ()) if reason.strip()]
+    if settings.allow_trailer and reasons:
+        return f"{settings.allow_trailer}: {' '.join(reasons[0].split())}"
+    if ctx.branch and matches(ctx.branch, settings.allow_branches):
+        return f"branch {ctx.branch}"
+    return ""
+
+
+def _judge(ctx: Context, pair: Pair, pairs: list[Pair], allowed: str) -> Iterator[Finding]:
+    if pair.base.error or pair.head.error:
+        yield from _unreadable(ctx, pair, allowed)
+        return
+    # A file renamed out of sight took its version along under its old name.
+    gone = pair.head is ABSENT and pair.change.old_path
+    place = Location(gone or pair.path, _line(ctx, pair))
+    for said in _differences(ctx, pair, pairs):
+        if allowed:
+            yield Finding("VER001", place, f"{said}, allowed by {allowed}", severity=Severity.NOTE)
+        else:
+            yield Finding("VER001", place, said, _hint(ctx))
+
+
+def _unreadable(ctx: Context, pair: Pair, allowed: str) -> Iterator[Finding]:
+    """A new file that cannot be read changes no version; mending one is fine where versions may change."""
+    if pair.base is ABSENT:
+        return
+    place = Location(pair.path)
+    if pair.base.error and pair.head.error:
+        said = f"cannot tell whether the version changed: the file {pair.head.error}; it was unreadable before, too"
+        yield Finding("VER002", place, said, "mend the file, or leave it out of version-bump.files")
+    elif pair.head.error:
+        before = _facts(pair.base)
+        said = f"cannot tell whether the version{f' {before}' if before else ''} changed: the file {pair.head.error}"
+        yield Finding("VER002", place, said, "mend the file")
+    else:
+        after = "the file is gone" if pair.change.deleted else f"it is {_facts(pair.head) or 'none'} now"
+        said = f"cannot tell whether the version changed: before, the file {pair.base.error}; {after}"
+        if allowed:
+            yield Finding("VER002", place, f"{said}, allowed by {allowed}", severity=Severity.NOTE)
+        else:
+            severity = Severity.WARNING if pair.change.deleted else None
+            yield Finding("VER002", place, said, _hint(ctx), severity)
+
+
+def _differences(ctx: Context, pair: Pair, pairs: list[Pair]) -> Iterator[str]:
+    """What changed in one file, a sentence each; nothing for a version that only moved."""
+    base, head = pair.base.found, pair.head.found
+    changed = [(base[key], head[key]) for key in base if key in head and base[key] != head[key]]
+    lost = [value for key, value in base.items() if key not in head and value not in head.values()]
+    gained = [value for key, value in head.items() if key not in base and value not in base.values()]
+    changed.extend(zip(lost, gained, strict=False))  # the key changed together with the version
+    for old, new in dict.fromkeys(changed):
+        verb = "goes back from" if versions.is_downgrade(old, new) else "changed from"
+        yield f"version {verb} {old} to {new}"
+    for value in dict.fromkeys(lost[len(gained) :]):
+        if head or not _still_there(ctx, pair, pairs, value):
+            yield f"version {value} is gone{' with the file' if pair.change.deleted else ''}"
+    for value in dict.fromkeys(gained[len(lost) :]):
+        if pair.base is not ABSENT and (base or not _was_there(ctx, pair, pairs, value)):
+            yield f"version {value} was not there before"
+
+
+def _still_there(ctx: Context, pair: Pair, pairs: list[Pair], version: str) -> bool:
+    """Whether a version that is gone from a file stands in another one, or went with its whole package."""
+    folder = pair.path.rpartition("/")[0]
+    if pair.change.deleted and folder and folder not in ctx.snapshot.folders:
+        return True
+    took_over = (other for other in pairs if version not in other.base.found.values())
+    return any(version in other.head.found.values() for other in took_over) or _carried(
+        ctx, ctx.snapshot, pair, version
+    )
+
+
+def _was_there(ctx: Context, pair: Pair, pairs: list[Pair], version: str) -> bool:
+    gave_up = (other for other in pairs if version not in other.head.found.values())
+    return any(version in other.base.found.values() for other in gave_up) or _carried(ctx, ctx.base, pair, version)
+
+
+def _carried(ctx: Context, tree: Snapshot, pair: Pair, version: str) -> bool:
+    """Whether another file of the same package, in a folder above or below, carries the version in a tree."""
+    inside = _folder(pair.path)
+    globs = ctx.config.version_bump.files
+    related = [
+        other
+        for other, entry in tree.entries.items()
+        if other != pair.path
+        and (other.startswith(inside) or inside.startswith(_folder(other)))
+        and entry.mode.startswith(REGULAR)
+        and matches(other, globs)
+    ]
+    return any(version in side.found.values() for side in _sides(tree, related).values())
+
+
+def _folder(path: str) -> str:
+    """The folder of a path with its slash, "" for the top level."""
+    return path[: path.rfind("/") + 1]
+
+
+def _line(ctx: Context, pair: Pair) -> int:
+    """The line that holds the new version, 0 when it is not found."""
+    changed = [(key, value) for key, value in pair.head.found.items() if pair.base.found.get(key) != value]
+    if not changed:
+        return 0
+    name, value = changed[0][0].rpartition(".")[2], changed[0][1]
+    lines = ctx.snapshot.read(pair.path, versions.MAX_BYTES).decode("utf-8", "replace").split("\n")
+    both = [number for number, line in enumerate(lines, 1) if value in line and name in line]
+    either = [number for number, line in enumerate(lines, 1) if value in line or name in line]
+    return next(iter([*both, *either]), 0)
+
+
+def _hint(ctx: Context) -> str:
+    settings = ctx.config.version_bump
+    branches = f"commit on a branch named {' or '.join(settings.allow_branches)}" if settings.allow_branches else ""
+    trailer = f'add the commit trailer "{settings.allow_trailer}: why"' if settings.allow_trailer else ""
+    at_commit = ctx.scope.kind == "staged" and ctx.scope.head is None
+    if at_commit and trailer:
+        # A commit hook runs before there is a message; only the branch and the configuration can speak for the change.
+        trailer = ""
+        later = f" (there is no message yet: the trailer {settings.allow_trailer} counts at push and in CI)"
+    else:
+        later = ""
+    ways = [way for way in (trailer, branches) if way] or ["list the branch of releases in version-bump.allow-branches"]
+    return f"restore the version, or {' or '.join(ways)}{later}"
+
+
+CHECK = Check("version-bump", "versions change only in releases", RULES, run)

@@ -1,0 +1,162 @@
+"""Where a tree defines the names that commands ask for, and which of them it does not."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.documents import programs
+from orchgate.errors import Unreadable
+from orchgate.git.snapshot import SUBMODULE, SYMLINK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orchgate.documents.programs import Names
+    from orchgate.documents.requests import Request
+    from orchgate.git.snapshot import Snapshot
+
+CODEX = "codex.orchestrator.json"
+HOOKS = ".pre-commit-config.yaml"
+MAKEFILES = ("GNUmakefile", "makefile", "Makefile")  # in the order make looks for them
+# What generates a makefile that git does not hold.
+GENERATORS = ("CMakeLists.txt", "configure", "configure.ac", "Makefile.am", "Makefile.in", "meson.build", "Makefile.PL")
+READERS: Mapping[str, Callable[[str, bytes], Names]] = {
+    "script": programs.npm_scripts,
+    "target": programs.make_targets,
+    "session": programs.nox_sessions,
+    "hook": programs.hook_ids,
+    "codex-pipeline": programs.codex_pipelines,
+}
+WORDS = {
+    "script": "script",
+    "target": "target",
+    "session": "session",
+    "hook": "hook",
+    "pipeline": "pipeline",
+    "codex-pipeline": "pipeline",
+}
+
+
+class Missing(NamedTuple):
+    """A name that does not exist; `file` would define it, and is "" when there is no such file at all."""
+
+    request: Request
+    file: str
+    wanted_file: str
+    known: tuple[str, ...] = ()
+
+
+class Definitions:
+    """The names of one tree, each file read once. `pipelines` are those of the configuration."""
+
+    def __init__(self, tree: Snapshot, pipelines: tuple[str, ...] = ()) -> None:
+        self._tree = tree
+        self._pipelines = pipelines
+        self._read: dict[tuple[str, str], Names | Unreadable] = {}
+
+    def missing(self, request: Request) -> Missing | None:
+        """What is known to be missing. Raises Unreadable when the file that would tell cannot be read."""
+        if request.folder not in self._tree.folders:
+            return None
+        if request.kind == "pipeline":
+            return self._missing_pipeline(request)
+        file = self._file(request)
+        if file is None:
+            return None
+        if not file:
+            return None if request.loose else Missing(request, "", _usual(request.kind))
+        names = self.names(request.kind, file)
+        if not names.misses(request.name) or self._made_otherwise(request):
+            return None
+        if request.loose and ":" not in request.name and not near(request.name, names.defined, 0.8):
+            return None
+        return Missing(request, file, file, names.defined)
+
+    def names(self, kind: str, file: str) -> Names:
+        """What a file of the tree defines. Raises Unreadable."""
+        key = (kind, file)
+        if key not in self._read:
+            try:
+                self._read[key] = READERS[kind](file, self._tree.read(file, programs.MAX_BYTES))
+            except Unreadable as error:
+                self._read[key] = error
+        found = self._read[key]
+        if isinstance(found, Unreadable):
+            raise found
+        return found
+
+    def _has(self, path: str) -> bool:
+        entry = self._tree.entries.get(path)
+        return entry is not None and entry.mode not in (SYMLINK, SUBMODULE)
+
+    def _file(self, request: Request) -> str | None:
+        """The file that defines the names; "" when there is none, None when that cannot be told."""
+        if request.file:
+            return request.file if self._has(request.file) else None
+        match request.kind:
+            case "script":
+                return self._nearest(request.folder, "package.json")
+            case "target":
+                return self._makefile(request)
+            case "session":
+                return self._in(request.folder, "noxfile.py")
+            case "hook":
+                return self._in("", HOOKS)
+            case _:
+                return CODEX if self._has(CODEX) else None
+
+    def _in(self, folder: str, name: str) -> str | None:
+        path = posixpath.join(folder, name)
+        if self._has(path):
+            return path
+        return None if path in self._tree.entries else ""
+
+    def _nearest(self, folder: str, name: str) -> str | None:
+        """Npm takes the package.json of the folder or of the nearest one above."""
+        while not (found := self._in(folder, name)):
+            if found is None or not folder:
+                return found
+            folder = folder.rpartition("/")[0]
+        return found
+
+    def _makefile(self, request: Request) -> str | None:
+        found = [self._in(request.folder, name) for name in MAKEFILES]
+        if any(found) or None in found:
+            return next((file for file in found if file), None)
+        generated = any(posixpath.join(request.folder, name) in self._tree.entries for name in GENERATORS)
+        return None if generated or self._made_otherwise(request) else ""
+
+    def _made_otherwise(self, request: Request) -> bool:
+        """Whether make knows what to do without a rule: the target is there, or a built-in rule may make it."""
+        if request.kind != "target":
+            return False
+        path = posixpath.normpath(posixpath.join(request.folder, request.name))
+        tree = self._tree
+        return (
+            "." in request.name
+            or path in tree.folders
+            or any(entry == path or entry.startswith(path + ".") for entry in tree.entries)
+        )
+
+    def _missing_pipeline(self, request: Request) -> Missing | None:
+        known = list(self._pipelines)
+        if self._has(CODEX):
+            known.extend(self.names("codex-pipeline", CODEX).defined)
+        if request.name in known:
+            return None
+        where = CODEX if self._has(CODEX) and not self._pipelines else "the configuration"
+        return Missing(request, where, where, tuple(known))
+
+
+def _usual(kind: str) -> str:
+    return {"script": "package.json", "target": "Makefile", "session": "noxfile.py", "hook": HOOKS}[kind]
+
+
+def near(name: str, known: tuple[str, ...], cutoff: float = 0.6) -> str:
+    """The name somebody probably meant, or ""."""
+    import difflib
+
+    return next(
+        iter(difflib.get_close_matches(name[:200], [k for k in known if len(k) <= 200], n=1, cutoff=cutoff)), ""
+    )

@@ -1,0 +1,73 @@
+"""Adds our hook to a .pre-commit-config.yaml without a YAML parser: one insertion, every other byte stays.
+
+Only the common shape is understood: `repos:` in the first column, followed by a block list. Anything else is left to
+its owner.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from orchgate.patterns import lazy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FILE = ".pre-commit-config.yaml"
+REMOTE = "https://github.com/orchgate/orchgate"
+HOOK_TYPES = ("pre-commit", "pre-merge-commit", "pre-push")
+LOCAL_ENTRY = (
+    "- repo: local",
+    "  hooks:",
+    "    - id: orchgate",
+    "      name: orchgate",
+    "      entry: orchgate check",
+    "      language: system",
+    "      pass_filenames: false",
+    "      always_run: true",
+    "      require_serial: true",
+    "      verbose: true",
+    f"      stages: [{', '.join(HOOK_TYPES)}, manual]",
+)
+HEAD = (f"default_install_hook_types: [{', '.join(HOOK_TYPES)}]", "minimum_pre_commit_version: 3.2.0", "repos:")
+
+_WIRED = lazy(r"^[^#\n]*?\bid[\"']?[ \t]*:[ \t]*[\"']?orchgate(?:-[a-z-]+)?[\"']?[ \t]*(?:[#,}\r\n]|\Z)", re.MULTILINE)
+_REPOS = lazy(r"^repos[ \t]*:[ \t]*(?P<value>\[[ \t]*\])?[ \t]*(?:#[^\r\n]*)?(?P<end>\r?\n|\Z)", re.MULTILINE)
+_FIRST_ITEM = lazy(r"(?:[ \t]*(?:#[^\r\n]*)?\r?\n)*(?P<indent> *)- *[A-Za-z\"'{&!*]")
+
+
+def remote_entry(version: str) -> tuple[str, ...]:
+    """The list item that lets pre-commit install a published version."""
+    return (f"- repo: {REMOTE}", f"  rev: v{version}", "  hooks:", "    - id: orchgate")
+
+
+def is_wired(text: str) -> bool:
+    """Whether one of our hooks is configured already."""
+    return _WIRED.search(text) is not None
+
+
+def new_file(entry: Sequence[str]) -> str:
+    """A configuration with our hook alone."""
+    return "\n".join([*HEAD, *("  " + line for line in entry)]) + "\n"
+
+
+def with_entry(text: str, entry: Sequence[str]) -> str | None:
+    """The configuration with our hook first; None when its shape is not understood."""
+    found = list(_REPOS.finditer(text))
+    if len(found) != 1 or "\n---" in text:
+        return None
+    repos = found[0]
+    end = "\r\n" if "\r\n" in text else "\n"
+    before, after = text[: repos.end()], text[repos.end() :]
+    if repos["value"] is not None:
+        before = text[: repos.start("value")].rstrip() + text[repos.end("value") : repos.end()]
+        if after.lstrip().startswith("-"):
+            return None
+    if not before.endswith("\n"):
+        before += end
+    item = _FIRST_ITEM.match(after)
+    if item is None and repos["value"] is None:
+        return None
+    indent = item["indent"] if item else "  "
+    return before + "".join(indent + line + end for line in entry) + after

@@ -1,0 +1,112 @@
+"""What a text points at: a path, a pattern, something never filled in, another machine, or knowingly nothing."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import NamedTuple
+
+RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z-[0-9a-f]{8}")
+
+_LOCAL = re.compile(
+    r"file:/|(?:/(?:Users|home|root|Volumes|private|var/folders|mnt/[a-z])/[^/]+/|/tmp/|~[\w.-]*/|[A-Za-z]:[\\/](?![\\/]))[\w.$<{-]"
+)
+_OWN_HOME = re.compile(r"~/|/(?:private/)?tmp/|/var/folders/")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(?!\d)")
+_LINES = re.compile(r":L?\d+(?:[-:,]L?\d+)*$")
+_NOT_A_PATH = re.compile(r"[\s|\"`\\;^\x00-\x1f]")
+_UNFILLED = re.compile(r"<[^<>/]*>|\{\{?[^{},/]*\}\}?|\$\{?\w+|YYYY|XXXX")
+_PATTERN = re.compile(r"[*?]|\[[^\]/]+\]|\{[^{}]*,[^{}]*\}")
+_MOST_STARS = 3  # in one name; more would take long to match, and nobody writes them
+# What GitHub serves beside a repository's files: `../../issues/12` from the top is no path that leaves.
+_SITE = re.compile(
+    r"(?:\.\./)+(?:issues|pulls?|discussions|wiki|releases|actions|projects|security|compare|commits?|tree|blob|raw|"
+    r"labels|milestones?|graphs|network|stargazers|archive|tags|branches)(?:[/?#]|$)"
+)
+
+
+class Kind(Enum):
+    PATH = "path"
+    PATTERN = "pattern"
+    UNFILLED = "unfilled"
+    LOCAL = "local"
+    ANCHOR = "anchor"
+
+
+class Target(NamedTuple):
+    """`path` is as written, without line numbers, query and anchor; `artifact` says that it leads to a run's folder."""
+
+    kind: Kind
+    path: str
+    anchor: str = ""
+    artifact: bool = False
+
+
+class Reader:
+    """Reads texts as targets, knowing where artifacts lie."""
+
+    def __init__(self, roots: tuple[str, ...]) -> None:
+        names = "|".join(re.escape(root.strip("/")) for root in roots) or r"(?!)"
+        self._artifact = re.compile(rf"(?:\.{{1,2}}/)*(?:{names})/.")
+        self.known: dict[str, Target | None] = {}  # spans read so far; open for loops that cannot afford a call
+
+    def span(self, text: str) -> Target | None:
+        """What a code span points at; None for words, options, commands, routes, packages and the like."""
+        if text not in self.known:
+            self.known[text] = self._read_span(text)
+        return self.known[text]
+
+    def _read_span(self, text: str) -> Target | None:
+        if "/" not in text and "\\" not in text:
+            name = _LINES.sub("", text)
+            return Target(Kind.PATH, name) if name != text and "." in name and not _NOT_A_PATH.search(name) else None
+        if _LOCAL.match(text):
+            return Target(Kind.LOCAL, text) if not _NOT_A_PATH.search(text.replace("\\", "/")) else None
+        if _NOT_A_PATH.search(text) or "…" in text or "..." in text or "://" in text or text[0] in "@-/$%&!=+'(#,:~<{[":
+            return None
+        path, _, anchor = text.partition("#")
+        return self._target(_LINES.sub("", path), anchor)
+
+    def link(self, text: str) -> Target | None:
+        """What a Markdown destination points at; None for the web and for places only GitHub's site has."""
+        if not text or "…" in text or "..." in text.partition("#")[0]:
+            return None
+        if text.startswith("#"):
+            return Target(Kind.ANCHOR, "", text[1:])
+        if _LOCAL.match(text):
+            return Target(Kind.LOCAL, text)
+        if _SCHEME.match(text) or text.startswith("//") or _SITE.match(text):
+            return None
+        path, _, anchor = text.partition("#")
+        return self._target(_LINES.sub("", path.partition("?")[0]), anchor, link=True)
+
+    def _target(self, path: str, anchor: str, *, link: bool = False) -> Target | None:
+        artifact = self._artifact.match(path) is not None
+        if _UNFILLED.search(path):
+            return Target(Kind.UNFILLED, path, "", artifact) if artifact or link else None
+        if _PATTERN.search(path):
+            if any(part.count("*") > _MOST_STARS for part in path.split("/")) or path.count("**") > _MOST_STARS:
+                return None
+            return Target(Kind.PATTERN, path, "", artifact)
+        if not link and any(mark in path for mark in "<>{}$()=,'"):
+            return None
+        return Target(Kind.PATH, path, anchor, artifact)
+
+
+def unquoted(path: str) -> str:
+    """`%20` and the like as characters; what is not UTF-8 survives as surrogates."""
+    if "%" not in path:
+        return path
+    from urllib.parse import unquote
+
+    return unquote(path, errors="surrogateescape")
+
+
+def of_this_user(local: str) -> bool:
+    """Whether a machine-local path names no certain machine: `~/…` and temporary folders, common in instructions."""
+    return _OWN_HOME.match(local) is not None
+
+
+def is_unfilled(text: str) -> bool:
+    """Whether a text holds a placeholder such as `<run-id>`, `{task}` or `$USER`."""
+    return _UNFILLED.search(text) is not None

@@ -1,0 +1,56 @@
+"""How a cited run ended, read from its manifest or summary."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchgate.documents.artifacts import Artifacts
+    from orchgate.git.snapshot import Snapshot
+
+SUCCEEDED = frozenset({"succeeded", "success", "passed", "completed", "complete", "ok", "done"})
+# Words of a sentence that knowingly cites a run that did not succeed.
+FAILURE = re.compile(
+    r"\b(?:fail|abort|cancel|crash|kill|interrupt|time(?:d )?-?out|unsuccessful|non-?zero|broken|block|reject|"
+    r"in[- ]progress|(?:still |is )running|abandon|inconclusive|negative|red\b|exit(?:ed)? (?:code )?[1-9])",
+    re.IGNORECASE,
+)
+# In a manifest written with two blanks of indent, this can only be a key of the outermost object.
+_TOP_STATUS = re.compile(rb'\n  "status": ?"([^"\\\n]{1,64})"')
+
+
+class Runs:
+    """Manifests cited by documents, each read once."""
+
+    def __init__(self, snapshot: Snapshot, artifacts: Artifacts, max_bytes: int) -> None:
+        self._snapshot = snapshot
+        self._artifacts = artifacts
+        self._max_bytes = max_bytes
+        self._status: dict[str, str] = {}
+
+    def status(self, path: str) -> str:
+        """The status at the top of a manifest, "" when it has none. Raises OrchgateError when it cannot be read."""
+        if path not in self._status:
+            self._status[path] = self._read_status(path)
+        return self._status[path]
+
+    def _read_status(self, path: str) -> str:
+        data = self._bytes(path)
+        match = _TOP_STATUS.search(data) if data.startswith((b'{\n  "', b'{\r\n  "')) else None
+        if match:
+            return match[1].decode("utf-8", "replace")
+        return str(self.manifest(path, data).get("status") or "")
+
+    def manifest(self, path: str, data: bytes | None = None) -> dict[str, object]:
+        """The parsed manifest. Raises OrchgateError when it cannot be read or is no JSON object."""
+        from orchgate.runs.decode import parse
+
+        return parse(self._bytes(path) if data is None else data, self._max_bytes)
+
+    def _bytes(self, path: str) -> bytes:
+        if path in self._snapshot.entries:
+            return self._snapshot.read(path, self._max_bytes)
+        from orchgate.runs.locate import read_file
+
+        return read_file(self._artifacts.full(path), self._max_bytes)

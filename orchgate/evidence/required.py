@@ -1,0 +1,82 @@
+"""Kinds of run that a finished packet has to link, such as `diagnostics:before` and `diagnostics:after`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from orchgate.errors import OrchgateError
+from orchgate.model import Finding, Location
+from orchgate.runs.locate import mentioned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from orchgate.documents.artifacts import Artifacts
+    from orchgate.documents.markdown import Document
+    from orchgate.documents.packet import Packet
+    from orchgate.evidence.cited import Runs
+
+_PHASES = {
+    "before": re.compile(r"\b(?:before|baseline|pre[- ]?change)\b", re.IGNORECASE),
+    "after": re.compile(r"\b(?:after|post[- ]?change|validation|re-?run)\b", re.IGNORECASE),
+}
+
+
+def missing_runs(
+    packet: Packet,
+    required: Iterable[str],
+    document: Callable[[str], Document],
+    artifacts: Artifacts,
+    runs: Runs,
+) -> Iterator[Finding]:
+    """A finding for every required kind that no document of the packet links.
+
+    A phase counts when the line of a linked run names it; where no line does, two runs of the pipeline count as both.
+    """
+    linked: dict[str, dict[str, str]] = {}
+    for path, line in _linked(packet, document, artifacts):
+        pipeline = _pipeline(runs, path)
+        if pipeline:
+            lines = linked.setdefault(pipeline, {})
+            lines[path] = lines.get(path, "") + "\n" + line
+    for kind in required:
+        pipeline, _, phase = kind.partition(":")
+        lines = linked.get(pipeline, {})
+        if not lines or (phase and not _has_phase(lines, phase)):
+            yield Finding(
+                "EVD010",
+                Location(packet.anchor),
+                f"the packet is finished and links no run of {pipeline}"
+                + (f" from {phase} the change" if phase else ""),
+                f"run {pipeline} and link its manifest, with the word {phase!r} on its line"
+                if phase
+                else f"run {pipeline} and link its manifest",
+            )
+
+
+def _linked(packet: Packet, document: Callable[[str], Document], artifacts: Artifacts) -> Iterator[tuple[str, str]]:
+    """Manifests that the packet's documents name and that are there, each with its line."""
+    for path in packet.paths:
+        text = document(path)
+        for manifest in mentioned(text.text, artifacts.roots):
+            if artifacts.exists(manifest):
+                at = text.text.find(manifest)
+                while at >= 0:
+                    yield manifest, text.line(at)
+                    at = text.text.find(manifest, at + 1)
+
+
+def _has_phase(lines: dict[str, str], phase: str) -> bool:
+    words = _PHASES.get(phase)
+    if words is not None and any(words.search(line) for line in lines.values()):
+        return True
+    named = any(other.search(line) for other in _PHASES.values() for line in lines.values())
+    return not named and len(lines) > 1
+
+
+def _pipeline(runs: Runs, path: str) -> str:
+    try:
+        return str(runs.manifest(path).get("pipeline_id") or "")
+    except OrchgateError:
+        return ""  # EVD007 and the manifests check say that it cannot be read

@@ -1,0 +1,86 @@
+"""Ticked items of a packet and the evidence they name."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from orchgate.model import Finding, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchgate.documents.markdown import Document, Item
+
+_TICKED_LINE = re.compile(r"\[[xX]\][ \t][^\n]*")
+_NAMED = re.compile(
+    r"`[^`]+`|\]\(|\b[a-z]{2,}://|<https?:|#\d+\b|\b(?=[0-9a-f]*\d)[0-9a-f]{7,40}\b|\w/\w[\w./-]{0,200}\.\w"
+)
+_MARKER = re.compile(r"\bEvidence\b[^:`\n]{0,24}:[*_]{0,3}(?P<value>.*)", re.IGNORECASE | re.DOTALL)
+_NESTED_MARKER = re.compile(r"\n[ \t]+[-*+][ \t]+[*_]{0,2}Evidence\b[^:`\n]{0,24}:(?P<value>[^\n]*)", re.IGNORECASE)
+_EMPTY = re.compile(r"[\s.*_]*(?:(?:TBD|TODO|TBC|pending|none yet|\?+|-+|…|\.\.\.)[\s.*_]*)?", re.IGNORECASE)
+
+
+def ticked_findings(document: Document, kinds: frozenset[str]) -> Iterator[Finding]:
+    """Findings about the ticked items of a checklist, or of an action plan's Progress."""
+    checklist = "checklist" in kinds
+    if not (checklist or "action-plan" in kinds):
+        return
+    ranges = [(0, len(document.text))] if checklist else list(_progress(document))
+    supported: list[tuple[int, int]] = []  # ranges of items that name evidence, for what is nested in them
+    for item in document.items:
+        if not any(start <= item.offset < end for start, end in ranges):
+            continue
+        while supported and supported[-1][1] <= item.offset:
+            supported.pop()
+        finding = None if supported else _judge(document, item, checklist)
+        if finding is None:
+            if item.checked and _NAMED.search(item.text):
+                supported.append((item.offset, item.end))
+        else:
+            yield finding
+
+
+def may_lack_evidence(text: str) -> bool:
+    """Whether some ticked line names nothing, or ends in an empty marker. Most documents are done with here."""
+    for match in _TICKED_LINE.finditer(text):
+        line = match[0]
+        if "`" not in line or line.rstrip(" .*_").endswith(":") or _ends_empty(line):
+            return True
+    return False
+
+
+def _ends_empty(line: str) -> bool:
+    marker = _MARKER.search(line)
+    return marker is not None and _EMPTY.fullmatch(marker["value"]) is not None
+
+
+def _progress(document: Document) -> Iterator[tuple[int, int]]:
+    for section in document.sections:
+        if section.heading.title.casefold().startswith("progress"):
+            yield section.start, section.end
+
+
+def _judge(document: Document, item: Item, checklist: bool) -> Finding | None:
+    if not item.checked:
+        return None
+    whole = document.text[item.offset : item.end]
+    marker = _MARKER.search(item.text) or _NESTED_MARKER.search(whole)
+    nested = whole[len(item.text) :]
+    if marker and _EMPTY.fullmatch(marker["value"]) and not _NAMED.search(nested):
+        value = marker["value"].strip(" .*_")
+        return Finding(
+            "EVD005",
+            document.location(item.offset),
+            f"ticked, but its evidence is {value}" if value else "ticked, but its evidence is empty",
+            "link the run or file that shows it, or untick the item",
+        )
+    if marker or _NAMED.search(whole):
+        return None
+    return Finding(
+        "EVD005",
+        document.location(item.offset),
+        "ticked without naming evidence",
+        "add `Evidence:` and the run or file that shows it",
+        Severity.WARNING if checklist else Severity.NOTE,
+    )

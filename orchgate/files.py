@@ -1,0 +1,145 @@
+"""Files that survive a crash: lines appended in one write each, whole files replaced, folders made.
+
+Nothing is acknowledged that is not on disk: a short write, a full disk and a size limit all raise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import NamedTuple
+
+from orchgate.errors import OrchgateError
+
+# Ends a line that its writer never finished, so that the next line cannot melt into it and no JSON reader ever
+# takes the fragment for a whole line: the control character "cancel", and a line break.
+CANCEL = b"\x18\n"
+
+
+class WriteFailed(OrchgateError):
+    """Something could not be recorded; what was there before is intact."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        hint = "make room (df -h shows where), then run it again" if "space" in reason or "large" in reason else ""
+        super().__init__(f"cannot write {path}: {reason}", hint)
+
+
+def failure(path: str, error: OSError) -> WriteFailed:
+    return WriteFailed(path, error.strerror or str(error))
+
+
+def open_appending(path: str) -> int:
+    """A descriptor that appends to a file and can look at its end; made if it is not there. Raises WriteFailed."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY, 0o644)
+    except OSError as error:
+        raise failure(path, error) from error
+
+
+def ends_torn(descriptor: int) -> bool:
+    """Whether a file's last line was never finished."""
+    size = os.fstat(descriptor).st_size
+    return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+
+
+def append(descriptor: int, line: bytes, path: str, *, sync: bool, torn: bool = False) -> int:
+    """Appends one line (without its line break) in a single write and returns its bytes. Raises WriteFailed.
+
+    `torn` says that the file's last line was never finished; it is closed off first.
+    """
+    data = (CANCEL if torn else b"") + line + b"\n"
+    try:
+        written = os.write(descriptor, data)
+        if written != len(data):
+            raise WriteFailed(path, f"No space left after {written} of {len(data)} bytes")
+        if sync:
+            os.fdatasync(descriptor)
+    except OSError as error:
+        raise failure(path, error) from error
+    return written
+
+
+def write_all(descriptor: int, data: memoryview | bytes, path: str) -> None:
+    """Writes everything, in as many writes as it takes. Raises WriteFailed."""
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(descriptor, view) :]
+    except OSError as error:
+        raise failure(path, error) from error
+
+
+def replace(path: str, data: bytes) -> None:
+    """Puts a whole file in place of an old one, which stays until the new one is on disk. Raises WriteFailed."""
+    temporary = f"{path}.tmp"
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        try:
+            write_all(descriptor, data, path)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, path)
+        sync_folder(os.path.dirname(path))
+    except OSError as error:
+        _forget(temporary)
+        raise failure(path, error) from error
+    except WriteFailed:
+        _forget(temporary)
+        raise
+
+
+def _forget(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+def make_folders(path: str) -> None:
+    """Makes a folder and its parents; each new name is synced. Raises WriteFailed."""
+    try:
+        _make(path)
+    except OSError as error:
+        raise failure(path, error) from error
+
+
+def _make(path: str) -> None:
+    try:
+        os.mkdir(path)
+    except FileNotFoundError:
+        _make(os.path.dirname(path))
+        _make(path)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise NotADirectoryError(20, "a file stands where a folder belongs", path) from None
+    else:
+        sync_folder(os.path.dirname(path))
+
+
+def sync_folder(path: str) -> None:
+    descriptor = os.open(path or os.curdir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Lines(NamedTuple):
+    """A file of lines as it was found. `torn` are fragments whose writers never finished them, with line numbers."""
+
+    whole: tuple[tuple[int, bytes], ...]
+    torn: tuple[tuple[int, bytes], ...]
+
+
+def split(data: bytes) -> Lines:
+    """The finished lines of a file, numbered from 1, and the fragments. Empty lines are nobody's."""
+    whole: list[tuple[int, bytes]] = []
+    torn: list[tuple[int, bytes]] = []
+    *lines, last = data.split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if line.endswith(CANCEL[:1]):
+            torn.append((number, line[:-1]))
+        elif line:
+            whole.append((number, line))
+    if last:
+        torn.append((len(lines) + 1, last))
+    return Lines(tuple(whole), tuple(torn))

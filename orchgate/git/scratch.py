@@ -1,0 +1,56 @@
+"""Throw-away repositories for `orchgate try`, made with GitPython: nothing here is on the commit path."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from orchgate import process
+from orchgate.errors import GitError
+from orchgate.git.call import scrubbed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Scratch:
+    """A fresh repository with an author of its own, so that it works where git was never set up.
+
+    Commands run in it without what ties this process to another repository.
+    """
+
+    def __init__(self, root: str, environ: Mapping[str, str]) -> None:
+        from git import Repo
+        from git.exc import GitCommandError, GitCommandNotFound
+
+        self.root = root
+        self.env = {**scrubbed(environ), "GIT_TERMINAL_PROMPT": "0"}
+        try:
+            with Repo.init(root, initial_branch="main") as repository, repository.config_writer() as settings:
+                settings.set_value("user", "name", "orchgate try")
+                settings.set_value("user", "email", "try@orchgate.invalid")
+                settings.set_value("commit", "gpgsign", "false")
+        except (GitCommandError, GitCommandNotFound) as error:
+            raise GitError(f"cannot make a repository in {root}: {error}", "git --version; 2.28 or newer is needed") from error
+
+    def write(self, path: str, text: str) -> None:
+        """Writes a file of the work tree, parents included."""
+        full = os.path.join(self.root, path)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        with open(full, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def append(self, path: str, text: str) -> None:
+        with open(os.path.join(self.root, path), "a", encoding="utf-8") as file:
+            file.write(text)
+
+    def run(self, *argv: str) -> process.Completed:
+        """Runs a program at the top level, as its user would."""
+        return process.run(argv, cwd=self.root, env=self.env)
+
+    def history(self) -> tuple[tuple[str, str], ...]:
+        """Abbreviated id and subject of every commit on the current branch, newest first."""
+        from git import Repo
+
+        with Repo(self.root) as repository:
+            return tuple((commit.hexsha[:7], str(commit.summary)) for commit in repository.iter_commits())

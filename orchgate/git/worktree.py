@@ -1,0 +1,104 @@
+"""What the files of the work tree hold right now, as the ids git would give them.
+
+Clean files are answered from the index, without being opened; the others are hashed here. No filter of the user's runs:
+an id says what is on disk, byte for byte.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.errors import Unreadable
+from orchgate.git.call import names
+from orchgate.git.snapshot import SYMLINK, Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from orchgate.git.repository import Repository
+
+CHUNK = 1 << 20
+ALGORITHMS = {40: "sha1", 64: "sha256"}
+
+
+class Files(NamedTuple):
+    """Tracked and untracked files, without those git ignores.
+
+    `clean` are as the index says; `dirty` have to be read. `nested` are repositories inside that git does not enter,
+    with a slash at the end.
+    """
+
+    clean: Mapping[str, Entry]
+    dirty: frozenset[str]
+    nested: tuple[str, ...]
+
+
+def files(repository: Repository, folders: Iterable[str] = ()) -> Files:
+    """The files below some folders (none: all of them), in one call of git. Raises GitError."""
+    # `-v` tells which entries git was asked not to look at: their index entry says nothing about the disk.
+    options = ("ls-files", "-z", "-v", "--stage", "--cached", "--modified", "--others", "--exclude-standard")
+    clean: dict[str, Entry] = {}
+    dirty: set[str] = set()
+    nested: list[str] = []
+    for record in names(repository.git(*options, "--", *folders)):
+        tag, rest = record[0], record[2:]
+        if tag == "?":
+            if rest.endswith("/"):
+                nested.append(rest)
+            else:
+                dirty.add(rest)
+            continue
+        header, path = rest.split("\t", 1)
+        mode, oid, stage = header.split(" ")
+        if tag == "H" and stage == "0":
+            clean[path] = Entry(mode, oid)
+        else:
+            dirty.add(path)
+    for path in dirty:
+        clean.pop(path, None)
+    return Files(clean, frozenset(dirty), tuple(nested))
+
+
+def algorithm(repository: Repository) -> str:
+    """The name of the repository's hash, as hashlib knows it."""
+    return ALGORITHMS[len(repository.empty_tree)]
+
+
+def blob(path: str, algorithm: str, *, follow: bool = False, limit: int) -> tuple[Entry, int] | None:
+    """Mode and id of a file on disk, and how many bytes it has; None when it is not there.
+
+    The id is that of `git hash-object --no-filters`. A link is its target's name, or with `follow` what it leads to.
+    Raises Unreadable for what is no file, larger than `limit` bytes, or cannot be read.
+    """
+    try:
+        status = os.stat(path) if follow else os.lstat(path)
+        if stat.S_ISLNK(status.st_mode):
+            target = os.fsencode(os.readlink(path))
+            return Entry(SYMLINK, _id([target], len(target), algorithm, path)), len(target)
+        if not stat.S_ISREG(status.st_mode):
+            raise Unreadable(path, "is no ordinary file")
+        if status.st_size > limit:
+            raise Unreadable(path, f"is larger than {limit} bytes")
+        mode = "100755" if status.st_mode & 0o100 else "100644"
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
+            chunks = iter(lambda: file.read(CHUNK), b"")
+            return Entry(mode, _id(chunks, status.st_size, algorithm, path)), status.st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise Unreadable(path, f"cannot be read: {error.strerror}") from error
+
+
+def _id(chunks: Iterable[bytes], size: int, algorithm: str, path: str) -> str:
+    import hashlib
+
+    digest = hashlib.new(algorithm, b"blob %d\0" % size, usedforsecurity=False)
+    read = 0
+    for chunk in chunks:
+        digest.update(chunk)
+        read += len(chunk)
+    if read != size:
+        raise Unreadable(path, "changed while it was read")
+    return digest.hexdigest()

@@ -1,0 +1,116 @@
+"""What a manifest says about a run that cannot all be true."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchgate.runs.decode import shorten
+from orchgate.runs.validate import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchgate.runs.record import Run, Stage
+
+
+def contradictions(run: Run) -> Iterator[Problem]:
+    """Each pair of statements that exclude each other, in the order of the document."""
+    yield from _run_times(run)
+    ids: set[str] = set()
+    for position, stage in enumerate(run.stages):
+        if stage.index != position + 1:
+            yield _at(position, "index", f"is {stage.index} where {position + 1} comes next")
+        if stage.id in ids:
+            yield _at(position, "id", f'"{shorten(stage.id)}" is the id of an earlier stage too')
+        ids.add(stage.id)
+        yield from _exit_code(position, stage)
+        yield from _stage_times(position, stage, run)
+        if stage.attempts or stage.flaky:
+            yield from _attempts(position, stage)
+        if run.finished:
+            yield from _against_run(position, stage, run)
+    yield from _outcome(run)
+    yield from _children(run)
+
+
+def _at(position: int, key: str, message: str) -> Problem:
+    return Problem(("commands", position, key), message)
+
+
+def _run_times(run: Run) -> Iterator[Problem]:
+    if run.finished and run.completed_at is None:
+        yield Problem(("completed_at",), f"is empty, although the run is {run.status}")
+    if run.completed_at is not None and not run.finished:
+        yield Problem(("completed_at",), f"is set, although the run is {run.status}")
+    if run.completed_at is not None and run.completed_at < run.started_at:
+        yield Problem(("completed_at",), "lies before started_at")
+
+
+def _exit_code(position: int, stage: Stage) -> Iterator[Problem]:
+    """A stage that may fail is `skipped` with its exit code in the older formats, so `skipped` goes with any code."""
+    if stage.exit_code is None:
+        if stage.status == "succeeded" and stage.kind == "command":
+            yield _at(position, "exit_code", "is empty, although the stage is succeeded")
+    elif stage.status == "succeeded" and stage.exit_code != 0:
+        yield _at(position, "exit_code", f"is {stage.exit_code}, although the stage is succeeded")
+    elif stage.status == "failed" and stage.exit_code == 0:
+        yield _at(position, "exit_code", "is 0, although the stage is failed")
+
+
+def _stage_times(position: int, stage: Stage, run: Run) -> Iterator[Problem]:
+    started, completed = stage.started_at, stage.completed_at
+    if stage.status in ("succeeded", "failed"):
+        if started is None:
+            yield _at(position, "started_at", f"is empty, although the stage is {stage.status}")
+        if completed is None:
+            yield _at(position, "completed_at", f"is empty, although the stage is {stage.status}")
+    # A pending stage may keep the end of the attempt before it: the run is being resumed.
+    if started and completed and completed < started and stage.status != "pending":
+        yield _at(position, "completed_at", "lies before started_at")
+    if started and started < run.started_at:
+        yield _at(position, "started_at", "lies before the start of the run")
+    if completed and run.completed_at and completed > run.completed_at:
+        yield _at(position, "completed_at", "lies after the end of the run")
+
+
+def _attempts(position: int, stage: Stage) -> Iterator[Problem]:
+    numbers = [attempt.number for attempt in stage.attempts]
+    if numbers != list(range(1, len(numbers) + 1)):
+        yield _at(position, "attempts", "are not numbered 1, 2, 3, …")
+    last = stage.attempts[-1].status if stage.attempts else ""
+    if last and stage.finished and last != stage.status:
+        yield _at(position, "attempts", f"end in one that is {last}, although the stage is {stage.status}")
+    flaky = last == "succeeded" and any(attempt.status == "failed" for attempt in stage.attempts)
+    if flaky and not stage.flaky:
+        yield _at(position, "flaky", "is false, although an attempt failed and a later one succeeded")
+    if stage.flaky and not flaky:
+        yield _at(position, "flaky", "is true, although no attempt failed before one succeeded")
+
+
+def _against_run(position: int, stage: Stage, run: Run) -> Iterator[Problem]:
+    if stage.status == "running":
+        yield _at(position, "status", f"is running, although the run is {run.status}")
+    elif run.status != "succeeded":
+        return
+    elif stage.status in ("pending", "cancelled"):
+        yield _at(position, "status", f"is {stage.status}, although the run is succeeded")
+    elif stage.status == "failed" and not stage.allow_failure:
+        yield _at(position, "status", "is failed, although the run is succeeded")
+
+
+def _outcome(run: Run) -> Iterator[Problem]:
+    """A failure has a reason: a stage, a child, or a word about it."""
+    blamed = run.status_detail or any(child.status != "succeeded" for child in run.child_runs)
+    if run.status == "failed" and not blamed and all(stage.status == "succeeded" for stage in run.stages):
+        yield Problem(("status",), "is failed, although every stage succeeded and status_detail gives no reason")
+
+
+def _children(run: Run) -> Iterator[Problem]:
+    """A resumed parent lists a child again; the stage names the one that counts."""
+    if not run.child_runs:
+        return
+    children = {child.run_id: child.status for child in run.child_runs}
+    for position, stage in enumerate(run.stages):
+        status = children.get(stage.sub_run_id or "", stage.status)
+        if stage.status == "succeeded" and status != "succeeded":
+            yield _at(position, "status", f"is succeeded, although its child run is {status}")

@@ -1,0 +1,144 @@
+"""Where manifests lie: `<root>/<task>/cli/<run-id>/manifest.json` and nowhere else.
+
+Summaries (`<root>/<task>/<run-id>/`) and redirects (`<root>/<task>/mcp/<run-id>/`) share the name but are no manifests.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.errors import Unreadable
+from orchgate.patterns import lazy
+from orchgate.runs.decode import ManifestError, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from orchgate.documents.artifacts import Artifacts
+
+NAME = "manifest.json"
+RUN_ID = lazy(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{3}Z-[0-9a-f]{8}")
+
+
+class Place(NamedTuple):
+    """What a manifest's path says about it."""
+
+    root: str
+    task: str
+    run_id: str
+
+
+@lru_cache(maxsize=8)
+def _pattern(roots: tuple[str, ...], name: str) -> re.Pattern[str]:
+    return re.compile(f"({'|'.join(map(re.escape, roots)) or '(?!)'})/({name})/cli/({name})/manifest\\.json")
+
+
+def place_of(path: str, roots: tuple[str, ...]) -> Place | None:
+    """What the path of a manifest says; None for every other path."""
+    if not path.endswith("/" + NAME):
+        return None
+    match = _pattern(roots, "[^/]+").fullmatch(path)
+    return Place(*match.groups()) if match else None
+
+
+def mentioned(text: str, roots: tuple[str, ...]) -> Iterator[str]:
+    """Paths of manifests that a text names, once each."""
+    seen: set[str] = set()
+    for match in _pattern(roots, r"[^\s/\\`'\"<>|()\[\]{}*]{1,255}").finditer(text):
+        if match[0] not in seen:
+            seen.add(match[0])
+            yield match[0]
+
+
+def on_disk(artifacts: Artifacts, failed: Callable[[Unreadable], None]) -> Iterator[str]:
+    """Paths of all manifests under the roots, sorted. Folders that cannot be listed go to `failed`.
+
+    Links are followed as long as they stay inside the repository.
+    """
+    for root in sorted(artifacts.roots):
+        for task in _folders(artifacts, root, failed):
+            for run in _folders(artifacts, f"{task}/cli", failed):
+                if _is_ours(f"{artifacts.full(run)}/{NAME}", artifacts):
+                    yield f"{run}/{NAME}"
+
+
+def _is_ours(path: str, artifacts: Artifacts) -> bool:
+    """Whether something stands at a manifest's place that is not a link out of the repository."""
+    try:
+        if not stat.S_ISLNK(os.lstat(path).st_mode):
+            return True
+    except OSError:
+        return False
+    return not os.path.exists(path) or artifacts.inside(os.path.realpath(path))
+
+
+def _folders(artifacts: Artifacts, folder: str, failed: Callable[[Unreadable], None]) -> list[str]:
+    try:
+        with os.scandir(artifacts.full(folder)) as entries:
+            if os.path.islink(artifacts.full(folder)) and not artifacts.exists(folder):
+                return []
+            names = sorted(entry.name for entry in entries if _is_folder(entry, artifacts))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        failed(Unreadable(folder, f"cannot be listed: {error.strerror}"))
+        return []
+    return [f"{folder}/{name}" for name in names]
+
+
+def _is_folder(entry: os.DirEntry[str], artifacts: Artifacts) -> bool:
+    if entry.is_symlink():
+        return os.path.isdir(entry.path) and artifacts.inside(os.path.realpath(entry.path))
+    return entry.is_dir()
+
+
+def read_file(path: str, limit: int) -> bytes:
+    """The bytes of a regular file, never waiting for a writer of a FIFO.
+
+    Raises ManifestError for what is no file or larger than `limit` bytes, Unreadable when the system refuses.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _refused(path, error) from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ManifestError(Reason.PLACE, f"is {_kind(status.st_mode)}, not a file")
+        if status.st_size > limit:
+            raise ManifestError(Reason.SIZE, f"is {status.st_size} bytes long, limit {limit}")
+        return _read(descriptor, status.st_size, limit)
+    except OSError as error:
+        raise _refused(path, error) from None
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int, size: int, limit: int) -> bytes:
+    data = os.read(descriptor, size + 1)
+    if len(data) == size:
+        return data
+    parts, total = [data], len(data)
+    while total <= limit and (more := os.read(descriptor, 1 << 16)):
+        parts.append(more)
+        total += len(more)
+    if total > limit:
+        raise ManifestError(Reason.SIZE, f"grew beyond {limit} bytes while it was read")
+    return b"".join(parts)
+
+
+def _refused(path: str, error: OSError) -> ManifestError | Unreadable:
+    if os.path.islink(path) and not os.path.exists(path):
+        return ManifestError(Reason.PLACE, "is a link that leads nowhere")
+    if isinstance(error, FileNotFoundError):
+        return Unreadable(path, "vanished before it could be read", "run the check again")
+    return Unreadable(path, f"cannot be read: {error.strerror}", "ls -l shows who may read it")
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+    return kinds.get(stat.S_IFMT(mode), "a special file")

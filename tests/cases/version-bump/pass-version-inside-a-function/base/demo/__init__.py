@@ -1,0 +1,3 @@
+def f():
+    version = "1.0"
+    return version

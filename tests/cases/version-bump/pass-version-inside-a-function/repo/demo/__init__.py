@@ -1,0 +1,3 @@
+def f():
+    version = "2.0"
+    return version

@@ -1,0 +1,291 @@
+"""References: what counts as one, where it leads, what its sentence says, and what is suggested instead."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchgate.checks.evidence import CHECK
+from orchgate.documents.artifacts import Artifacts
+from orchgate.documents.links import BareForms, Sentences
+from orchgate.documents.markdown import Document
+from orchgate.documents.nearest import Nearest
+from orchgate.documents.resolve import Resolver, Where
+from orchgate.documents.targets import Kind, Reader
+from orchgate.git.snapshot import FolderSnapshot
+from orchgate.model import Severity
+from tests.support import judge_folder, write_tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROOTS = (".runs", "out")
+RUN = "2026-01-06T09-26-22-129Z-c2f9cb47"
+LATER = "2026-01-07T10-00-00-000Z-00000001"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "npm test",
+        "--flag",
+        "word",
+        "README",
+        "@scope/pkg",
+        "/api/v1/state",
+        "https://x.y/z.md",
+        "a...b",
+        ".runs/.../x",
+        "out/…/x",
+        "cat .runs/x/metrics.json",
+        "key=out/x",
+        "$HOME/x",
+        "fn(a)/b",
+        "",
+        "/Users/ann",
+        "~",
+        "src/<name>/x",
+    ],
+)
+def test_a_code_span_that_is_no_path_is_no_link(text: str) -> None:
+    assert Reader(ROOTS).span(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("docs/a.md", Kind.PATH),
+        (".runs/x/metrics.json", Kind.PATH),
+        ("README.md:12", Kind.PATH),
+        (".runs/**/manifest.json", Kind.PATTERN),
+        ("docs/{a,b}.md", Kind.PATTERN),
+        (".runs/x/cli/<run-id>/manifest.json", Kind.UNFILLED),
+        ("out/{task}/state.json", Kind.UNFILLED),
+        ("out/$TASK/state.json", Kind.UNFILLED),
+        ("out/YYYY-MM-DD/state.json", Kind.UNFILLED),
+        ("/Users/ann/x.md", Kind.LOCAL),
+        ("~/x.md", Kind.LOCAL),
+        ("C:\\Users\\ann\\x.md", Kind.LOCAL),
+        ("file:///home/ann/x.md", Kind.LOCAL),
+    ],
+)
+def test_a_code_span_is_read_as_what_it_is(text: str, kind: Kind) -> None:
+    target = Reader(ROOTS).span(text)
+
+    assert target is not None
+    assert target.kind is kind
+
+
+@pytest.mark.parametrize(
+    "text", ["https://x.y", "mailto:a@b.c", "//x.y/z", "../../issues/7", "../../../pull/1", "", "…"]
+)
+def test_the_web_is_not_checked(text: str) -> None:
+    assert Reader(ROOTS).link(text) is None
+
+
+def test_lines_anchors_and_queries_are_no_part_of_a_path() -> None:
+    read = Reader(ROOTS)
+    targets = [read.span("src/a.py:12-20"), read.span("src/a.py#L3"), read.link("a.md?plain=1#b"), read.link("a.md:3")]
+
+    assert [(t.path, t.anchor) for t in targets if t] == [
+        ("src/a.py", ""),
+        ("src/a.py", "L3"),
+        ("a.md", "b"),
+        ("a.md", ""),
+    ]
+
+
+def test_a_name_full_of_stars_is_no_pattern() -> None:
+    assert Reader(ROOTS).span(".runs/" + "*a" * 20) is None
+
+
+def resolver(root: Path) -> Resolver:
+    return Resolver(FolderSnapshot(str(root), ROOTS), Artifacts(str(root), ROOTS))
+
+
+def where(root: Path, text: str, document: str = "docs/a.md") -> Where:
+    target = Reader(ROOTS).span(text)
+    assert target is not None
+    return resolver(root).span(target, document).where
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("docs/b.md", Where.HERE),
+        ("sub/c.md", Where.HERE),
+        ("./sub/c.md", Where.HERE),
+        ("../docs/b.md", Where.HERE),
+        ("docs/sub/", Where.HERE),
+        ("docs/b.md.", Where.HERE),
+        ("docs/d%20e.md", Where.HERE),
+        ("docs/B.md", Where.MISSING),
+        ("docs/b.md/c.md", Where.MISSING),
+        ("out/x/state.json", Where.HERE),
+        ("out/x", Where.HERE),
+        ("out/y/state.json", Where.MISSING),
+        ("../../x.md", Where.OUTSIDE),
+        ("out/outside/passwd", Where.OUTSIDE),
+        ("out/inside/state.json", Where.HERE),
+        ("docs/*.md", Where.HERE),
+        ("docs/*.txt", Where.MISSING),
+        ("out/*/state.json", Where.HERE),
+        ("out/x/{state,other}.json", Where.MISSING),
+    ],
+)
+def test_a_path_leads_where_it_leads(tmp_path: Path, text: str, answer: Where) -> None:
+    write_tree(tmp_path, {"docs/b.md": "", "docs/sub/c.md": "", "docs/d e.md": "", "out/x/state.json": "{}"})
+    os.symlink("/etc", tmp_path / "out/outside")
+    os.symlink("x", tmp_path / "out/inside")
+
+    assert where(tmp_path, text) is answer
+
+
+def test_what_lies_in_a_folder_that_is_a_link_of_the_tree_is_found(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"docs/v2/page.md": ""})
+    os.symlink("v2", tmp_path / "docs/current")
+
+    assert where(tmp_path, "docs/current/page.md") is Where.HERE
+
+
+def test_links_in_a_circle_are_missing(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"docs/x.md": ""})
+    os.symlink("b.md", tmp_path / "docs/a.md")
+    os.symlink("a.md", tmp_path / "docs/b.md")
+
+    assert where(tmp_path, "docs/a.md") is Where.MISSING
+
+
+def said(text: str, before: str = "`x/y`") -> tuple[bool | None, bool, bool, bool]:
+    document = Document("a.md", text.encode())
+    statement = Sentences(document).at(document.text.index(before))
+    return statement.checked, statement.evidence, statement.status, statement.gone
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("- [x] Done - Evidence: `x/y`", (True, True, True, False)),
+        ("- [ ] Open. Files/Evidence: `a`, `x/y`", (False, True, True, False)),
+        ("1. [X] Wrapped - Evidence:\n   `x/y`", (True, True, True, False)),
+        ("- Manifest: `a`, [b](c) and `x/y`", (None, False, True, False)),
+        ("- **Manifest (late):** `x/y`", (None, False, True, False)),
+        ("- [x] Ran it twice (evidence: kept). See `x/y`", (True, True, False, False)),
+        ("- Manifest: see `x/y`", (None, False, False, False)),
+        ("Some prose about `x/y`", (None, False, False, False)),
+        ("- [x] Removed `x/y`", (True, False, False, True)),
+        ("- [x] Removed the old one. Evidence: `x/y`", (True, True, True, False)),
+        ("- [x] One - Evidence: `a`\n- two `x/y`", (None, False, False, False)),
+        ("Evidence: `a`\n\nNew paragraph `x/y`", (None, False, False, False)),
+        ("The `Evidence:` word as code, `x/y`", (None, False, False, False)),
+    ],
+)
+def test_a_sentence_says_what_it_claims(text: str, answer: tuple[bool | None, bool, bool, bool]) -> None:
+    assert said(text) == answer
+
+
+def test_artifacts_without_backticks_are_references() -> None:
+    text = "- Manifest: .runs/a/metrics.json, then out/b.json.\nlayout/x `out/c` [d](out/d) src/out/e <!-- out/f -->\n"
+    document = Document("a.md", text.encode())
+
+    assert [reference.text for reference in BareForms(ROOTS).find(document)] == [".runs/a/metrics.json", "out/b.json"]
+
+
+def nearest(root: Path) -> Nearest:
+    return Nearest(FolderSnapshot(str(root), ROOTS), Artifacts(str(root), ROOTS))
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("docs/plam.md", "did you mean docs/plan.md?"),
+        ("docs/Plan.md", "did you mean docs/plan.md?"),
+        ("old/plan.md", "did you mean docs/plan.md?"),
+        ("nothing/like.it", "correct the path, or remove the link"),
+        (f".runs/t/cli/{RUN[:-8]}00000000/manifest.json", f"the nearest run in .runs/t/cli/ is {RUN}"),
+        (f".runs/t/cli/{RUN}/manifst.json", f"did you mean .runs/t/cli/{RUN}/manifest.json?"),
+        (f".runs/tt/cli/{RUN}/manifest.json", ".runs/ holds no tt"),
+        ("out/x/state.json", "there is no out/ here at all: check where the runs are, or record them again"),
+    ],
+)
+def test_the_nearest_existing_path_is_suggested(tmp_path: Path, path: str, hint: str) -> None:
+    runs = {f".runs/t/cli/{run}/manifest.json": "{}" for run in (RUN, LATER)}
+    write_tree(tmp_path, {"docs/plan.md": "", **runs})
+
+    assert nearest(tmp_path).hint(path) == hint
+
+
+def test_a_link_written_from_the_top_gets_the_right_spelling_as_its_hint(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"docs/a.md": "[x](src/b.py)\n", "src/b.py": ""})
+
+    assert "write ../src/b.py" in judge_folder(CHECK, tmp_path).findings[0].hint
+
+
+def test_severities_follow_what_the_text_claims(tmp_path: Path) -> None:
+    text = (
+        "# T\n\n- [x] A - Evidence: `out/a.json`\n- [x] B - Evidence: `src/b.py`\n\n"
+        "In prose `out/c.json` and `docs/d.md`.\n- [x] no evidence\n"
+    )
+    write_tree(tmp_path, {"tasks/tasks-0001-demo.md": text, "docs/x.md": ""})
+
+    findings = judge_folder(CHECK, tmp_path).findings
+
+    assert [finding.severity for finding in findings] == [
+        Severity.ERROR,
+        Severity.WARNING,
+        Severity.WARNING,
+        Severity.WARNING,
+    ]
+
+
+def test_what_was_examined_is_counted(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"a.md": "[b](b.md) `b.md` `word` `src/x.py` <https://x.y>\n", "b.md": "", "src/x.py": ""})
+
+    assert judge_folder(CHECK, tmp_path).examined == {"documents": 2, "links": 3}
+
+
+def test_nothing_to_examine_is_said(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"a.py": ""})
+
+    assert judge_folder(CHECK, tmp_path).examined == {"documents": 0, "links": 0}
+
+
+def test_a_document_that_is_too_large_is_trouble(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"a.md": "x" * (8 * 1024 * 1024 + 1)})
+
+    assert [trouble.location.path for trouble in judge_folder(CHECK, tmp_path).troubles] == ["a.md"]
+
+
+def test_an_anchor_of_a_document_that_cannot_be_read_is_trouble(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"a.md": "[b](b.md#c)\n", "b.md": "x" * (8 * 1024 * 1024 + 1)})
+
+    outcome = judge_folder(CHECK, tmp_path, tree=True)
+
+    assert {trouble.location.path for trouble in outcome.troubles} == {"b.md"}
+
+
+@pytest.mark.parametrize("name", ["new\nline.md", "-rf.md", "esc\x1b[31m.md", 'quo"te.md', "a b/c.md"])
+def test_documents_with_odd_names_are_judged(tmp_path: Path, name: str) -> None:
+    write_tree(tmp_path, {name: "[x](gone.md)\n"})
+
+    assert [finding.location.path for finding in judge_folder(CHECK, tmp_path).findings] == [name]
+
+
+def test_names_that_are_not_utf8_resolve(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.md")).write_bytes(b"")
+    (tmp_path / "a.md").write_bytes(b"[x](caf%E9.md) [y](caf\xe9.md) [z](caf%E8.md)\n")
+
+    assert [finding.location.column for finding in judge_folder(CHECK, tmp_path).findings] == [29]
+
+
+def test_a_manifest_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    path = f".runs/0001-demo/cli/{RUN}/manifest.json"
+    write_tree(
+        tmp_path,
+        {"tasks/tasks-0001-demo.md": f"# T\n\n- [x] A - Evidence: `{path}`\n", f".runs/0001-demo/cli/{RUN}/x": ""},
+    )
+    os.mkfifo(tmp_path / path)
+
+    assert [finding.rule for finding in judge_folder(CHECK, tmp_path).findings] == ["EVD007"]

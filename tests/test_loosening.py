@@ -1,0 +1,412 @@
+"""A change cannot loosen the gate that judges it: which edits loosen, whose limits count, what it says."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orchgate.cli import main
+from orchgate.config.load import Source, build
+from orchgate.config.loosening import Loosening, loosened, with_limits_of
+from orchgate.config.settings import PACKET_KINDS, TABLE, Config
+from tests.support import checked
+
+if TYPE_CHECKING:
+    from tests.repo import Repo
+
+
+def config(toml: str) -> Config:
+    return build(Source("orchgate.toml", tomllib.loads(toml)))
+
+
+def found(base: str, proposed: str) -> list[Loosening]:
+    defaults = {"DOC007": "note", "EVD001": "error", "SUP002": "warning"}
+    return list(loosened(config(base), config(proposed), lambda rule: defaults.get(rule, "error")))
+
+
+def told(base: str, proposed: str) -> list[str]:
+    return [f"{one.key} {one.what}" for one in found(base, proposed)]
+
+
+LOOSER = [
+    ("", "[diff-budget]\nmax-lines = 900", "diff-budget.max-lines is looser: raised from 800 to 900"),
+    ("[diff-budget]\nmax-files = 5", "", "diff-budget.max-files is looser: raised from 5 to 25"),
+    ("", "[performance]\nbudget-seconds = 5", "performance.budget-seconds is looser: lowered from 30.0 to 5.0"),
+    ("[diff-budget]\nignore = ['a']", "[diff-budget]\nignore = ['b', 'a']", "diff-budget.ignore is looser: adds 'b'"),
+    (
+        "",
+        "[documents]\nrequired = ['prd', 'tech-spec', 'action-plan']",
+        "documents.required is looser: drops 'checklist'",
+    ),
+    ("[specs]\ncode = ['a', 'b']", "[specs]\ncode = ['c', 'b']", "specs.code is looser: drops 'a'"),
+    (
+        "[documents]\nrequired-sections.prd = ['A', 'B']",
+        "[documents]\nrequired-sections.prd = ['B', 'C']",
+        "documents.required-sections is looser: drops 'A'",
+    ),
+    (
+        "[documents.required-sections]\nprd = ['A']\nchecklist = ['B']",
+        "[documents.required-sections]\nprd = []\nchecklist = []",
+        "documents.required-sections is looser: drops 'A'; drops 'B'",
+    ),
+    (
+        "",
+        "[documents]\npackets = 'x/{slug}.md'",
+        "documents.packets may be looser: changed from 'docs/PRD-{slug}.md' to 'x/{slug}.md'",
+    ),
+    (
+        "",
+        "[diff-budget.areas.docs]\npaths = ['docs/**']",
+        "diff-budget.areas may be looser: changed from {} to {'docs': ",
+    ),
+    (
+        "[diff-budget.areas.docs]\npaths = ['docs/**']\nmax-lines = 5",
+        "[diff-budget.areas.docs]\npaths = ['docs/**']",
+        "diff-budget.areas may be looser: changed from {'docs': ",
+    ),
+    (
+        "[performance.metrics]\nc = { block = 0.1 }",
+        "[performance.metrics]\nc = { block = 0.2 }",
+        "performance.metrics may be looser: ",
+    ),
+    ("", "[severity]\nEVD001 = 'warning'", "severity.EVD001 is looser: lowered from error to warning"),
+    (
+        "[severity]\nEVD001 = 'note'",
+        "[severity]\nEVD001 = 'off'",
+        "severity.EVD001 is looser: lowered from note to off",
+    ),
+    ("", "[severity]\nSUP002 = 'note'", "severity.SUP002 is looser: lowered from warning to note"),
+    ("[severity]\nDOC007 = 'error'", "", "severity.DOC007 is looser: lowered from error to note"),
+    (
+        "",
+        "[per-file-ignores]\n'a.md' = { rules = ['EVD001', 'EVD002'], reason = 'r' }",
+        'per-file-ignores."a.md" is looser: adds EVD001, EVD002',
+    ),
+    (
+        "[per-file-ignores]\n'a.md' = { rules = ['EVD001'], reason = 'r' }",
+        "[per-file-ignores]\n'a.md' = { rules = ['EVD001', 'EVD002'], reason = 'r' }",
+        'per-file-ignores."a.md" is looser: adds EVD002',
+    ),
+]
+
+
+@pytest.mark.parametrize(("base", "proposed", "text"), LOOSER, ids=[text.split(":")[0] for *_, text in LOOSER])
+def test_a_looser_key_says_how(base: str, proposed: str, text: str) -> None:
+    (line,) = told(base, proposed)
+
+    assert line.startswith(text)
+
+
+TIGHTER = [
+    ("", ""),
+    ("", "[diff-budget]\nmax-lines = 700"),
+    ("", "[performance]\nbudget-seconds = 60"),
+    ("[diff-budget]\nignore = ['a', 'b']", "[diff-budget]\nignore = ['b']"),
+    ("[diff-budget]\nignore = ['a', 'b']", "[diff-budget]\nignore = ['b', 'a']"),
+    ("[specs]\ncode = ['a']", "[specs]\ncode = ['a', 'b']"),
+    ("[documents]\nrequired-sections.prd = ['A']", "[documents]\nrequired-sections.prd = ['B', 'A']"),
+    ("[diff-budget.areas.d]\npaths = ['a']\nmax-lines = 5", "[diff-budget.areas.d]\npaths = ['a']\nmax-lines = 4"),
+    ("[diff-budget.areas.d]\npaths = ['a']", "[diff-budget.areas.d]\npaths = ['a']\nmax-lines = 4"),
+    ("[performance.metrics]\nc = { block = 0.2 }", "[performance.metrics]\nc = { block = 0.1 }"),
+    ("[severity]\nEVD001 = 'warning'", "[severity]\nEVD001 = 'error'"),
+    ("[severity]\nEVD001 = 'warning'", ""),
+    ("", "[severity]\nEVD001 = 'error'"),
+    ("", "[severity]\nDOC007 = 'warning'"),
+    ("[severity]\nSUP002 = 'warning'", ""),
+    ("[per-file-ignores]\n'a' = { rules = ['EVD001'], reason = 'r' }", ""),
+    (
+        "[per-file-ignores]\n'a' = { rules = ['EVD001'], reason = 'r' }",
+        "[per-file-ignores]\n'a' = { rules = ['EVD001'], reason = 'because' }",
+    ),
+    ("", "[[pipelines.p.stages]]\nid = 'a'\nrun = ['true']"),
+]
+
+
+@pytest.mark.parametrize(("base", "proposed"), TIGHTER)
+def test_tightening_is_silent(base: str, proposed: str) -> None:
+    assert told(base, proposed) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [(name, key) for name in TABLE for key in TABLE[name] if TABLE[name][key].looser]
+)
+def test_every_key_that_can_loosen_does_so_in_one_direction_or_any(name: str, key: str) -> None:
+    base = config("")
+    section = name.replace("-", "_") or "top"
+    field = key.replace("-", "_")
+    value = getattr(getattr(base, section), field)
+    more, fewer = _more(value), _fewer(value)
+    reported = {
+        direction: bool(loosened(base, _with(base, section, field, other), lambda _: "error"))
+        for direction, other in (("more", more), ("fewer", fewer))
+        if other != value
+    }
+    expected = TABLE[name][key].looser
+
+    assert reported
+    assert all(seen == (expected in ("change", direction)) for direction, seen in reported.items())
+
+
+def _with(base: Config, section: str, field: str, value: object) -> Config:
+    return base._replace(**{section: getattr(base, section)._replace(**{field: value})})
+
+
+def _more(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {**{kind: (*value.get(kind, ()), "new") for kind in PACKET_KINDS}} if "prd" in value else {"new": ("x",)}
+    return (*value, "new") if isinstance(value, tuple) else value + 1 if isinstance(value, int | float) else value + "x"
+
+
+def _fewer(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {kind: titles[1:] for kind, titles in value.items()}
+    return value[1:] if isinstance(value, tuple) else value - 1 if isinstance(value, int | float) else value[1:]
+
+
+def test_every_rule_that_a_key_governs_exists() -> None:
+    from orchgate import registry
+
+    governed = {rule for table in TABLE.values() for key in table.values() for rule in key.governs}
+
+    assert governed - set(registry.rules()) == set()
+
+
+def test_limits_come_from_the_base_and_places_from_the_proposal() -> None:
+    base, proposed = (
+        config("[diff-budget]\nmax-files = 3"),
+        config("[diff-budget]\nmax-files = 9\n[evidence]\nroots = ['r']"),
+    )
+
+    effective = with_limits_of(proposed, base)
+
+    assert (effective.diff_budget.max_files, effective.evidence.roots) == (3, ("r",))
+
+
+# With real git
+
+LIMIT_5 = "[diff-budget]\nmax-lines = 5\n"
+LIMIT_50 = "[diff-budget]\nmax-lines = 50\n"
+TEN_LINES = "x\n" * 10
+
+
+def judged(*args: str) -> tuple[str, list[tuple[str, str, str]]]:
+    """The verdict and (rule, severity, place) of what counts."""
+    report = checked("--staged", *args)
+    shown = [d for d in report["diagnostics"] if d["suppressed"] is None]
+    return report["verdict"], [(d["rule"], d["severity"], f"{d['path']}:{d['line']}") for d in shown]
+
+
+def test_only_configuration_is_a_warning(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": LIMIT_5})
+    repo.stage("orchgate.toml", LIMIT_50)
+
+    assert judged() == ("warn", [("CFG001", "warning", "orchgate.toml:2")])
+
+
+def test_warning_ends_in_exit_code_0(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": LIMIT_5})
+    repo.stage("orchgate.toml", LIMIT_50)
+
+    assert main(["check", "--staged"]) == 0
+
+
+def test_what_the_old_limit_refuses_is_refused_and_the_loosening_is_an_error(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": LIMIT_5})
+    repo.stage("orchgate.toml", LIMIT_50)
+    repo.stage("code.py", TEN_LINES)
+
+    assert judged() == ("fail", [("CFG001", "error", "orchgate.toml:2"), ("DIF001", "error", ":0")])
+
+
+def test_the_budget_that_judges_is_the_old_one(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": LIMIT_5})
+    repo.stage("orchgate.toml", LIMIT_50)
+    repo.stage("code.py", TEN_LINES)
+
+    assert "12 lines, limit 5" in repo.orchgate("check", "--staged", "diff-budget").out
+
+
+def test_the_error_names_the_rule_that_refuses(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": LIMIT_5})
+    repo.stage("orchgate.toml", LIMIT_50)
+    repo.stage("code.py", TEN_LINES)
+
+    result = repo.orchgate("check", "--staged", "configuration")
+
+    assert "this change also contains what the old value refuses (DIF001)" in result.out
+
+
+def test_the_configuration_check_alone_judges_what_it_needs(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": LIMIT_5})
+    repo.stage("orchgate.toml", LIMIT_50)
+    repo.stage("code.py", TEN_LINES)
+
+    assert judged("configuration") == ("fail", [("CFG001", "error", "orchgate.toml:2")])
+
+
+def test_a_change_within_the_old_limit_may_raise_it(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": LIMIT_5})
+    repo.stage("orchgate.toml", LIMIT_50)
+    repo.stage("code.py", "x\n")
+
+    assert judged() == ("warn", [("CFG001", "warning", "orchgate.toml:2")])
+
+
+def test_adoption_takes_the_new_limits(repo: Repo) -> None:
+    repo.commit(files={"README.md": "# r\n"})
+    repo.stage("orchgate.toml", LIMIT_50)
+    repo.stage("code.py", TEN_LINES)
+
+    assert judged() == ("pass", [])
+
+
+def test_the_first_commit_takes_its_own_limits(repo: Repo) -> None:
+    repo.stage("orchgate.toml", LIMIT_5)
+    repo.stage("code.py", TEN_LINES)
+
+    assert judged() == ("fail", [("DIF001", "error", ":0")])
+
+
+def test_an_empty_base_configuration_is_one(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": "# defaults are fine\n"})
+    repo.stage("orchgate.toml", "[diff-budget]\nmax-lines = 5000\n")
+    repo.stage("code.py", "x\n" * 900)
+
+    assert judged()[0] == "fail"
+
+
+def test_a_pyproject_without_our_table_is_adoption(repo: Repo) -> None:
+    repo.commit(files={"pyproject.toml": "[project]\nname = 'orchgate-user'\n"})
+    repo.stage("pyproject.toml", "[project]\nname = 'orchgate-user'\n[tool.orchgate.diff-budget]\nmax-lines = 900\n")
+    repo.stage("code.py", "x\n" * 890)
+
+    assert judged() == ("pass", [])
+
+
+def test_the_pyproject_table_is_judged_too(repo: Repo) -> None:
+    repo.commit(files={"pyproject.toml": "[tool.black]\nline-length = 3\n[tool.orchgate.diff-budget]\nmax-lines = 5\n"})
+    repo.stage("pyproject.toml", "[tool.black]\nline-length = 3\n[tool.orchgate.diff-budget]\nmax-lines = 50\n")
+
+    assert judged() == ("warn", [("CFG001", "warning", "pyproject.toml:4")])
+
+
+def test_moving_the_configuration_loosens_nothing(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": LIMIT_5})
+    repo.git("rm", "-q", "orchgate.toml")
+    repo.stage("pyproject.toml", "[tool.orchgate.diff-budget]\nmax-lines = 5\n")
+
+    assert judged() == ("pass", [])
+
+
+def test_deleting_the_configuration_loosens_what_it_tightened(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": LIMIT_5})
+    repo.git("rm", "-q", "orchgate.toml")
+
+    assert judged() == ("warn", [("CFG001", "warning", "orchgate.toml:0")])
+
+
+def test_a_file_beside_the_old_table_does_not_escape_it(repo: Repo) -> None:
+    repo.commit(files={"pyproject.toml": "[tool.orchgate.diff-budget]\nmax-lines = 5\n"})
+    repo.stage("orchgate.toml", LIMIT_50)
+    repo.stage("code.py", TEN_LINES)
+
+    assert ("DIF001", "error", ":0") in judged()[1]
+
+
+def test_a_broken_base_is_mended_under_the_new_limits(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": "max = ["})
+    repo.stage("orchgate.toml", LIMIT_50)
+    repo.stage("code.py", TEN_LINES)
+
+    assert judged() == ("pass", [])
+
+
+def test_a_change_that_breaks_the_configuration_is_not_judged(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": LIMIT_5})
+    repo.stage("orchgate.toml", "max = [")
+
+    assert main(["check", "--staged"]) == 2
+
+
+def test_tightening_is_silent_with_git(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": LIMIT_50})
+    repo.stage("orchgate.toml", LIMIT_5)
+
+    assert judged() == ("pass", [])
+
+
+def test_an_untouched_configuration_costs_no_second_look(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": LIMIT_5})
+    repo.stage("a.txt", "a\n")
+
+    report = checked("--staged", "configuration")
+
+    assert report["checks"][0]["examined"] == {"configuration changes": 0}
+
+
+def test_what_the_old_limit_could_not_judge_is_unknown(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": ""})
+    repo.stage("orchgate.toml", "[evidence]\nexclude = ['x.md']\n")
+    repo.stage("big.md", "x" * (9 * 1024 * 1024))
+
+    assert judged("configuration")[0] == "broken"
+
+
+BROKEN_LINK = "# Notes\n\n[gone](gone.md)\n"
+IGNORED = "[per-file-ignores]\n'notes.md' = { rules = ['EVD001'], reason = 'later' }\n"
+
+
+def test_a_new_ignore_for_a_finding_of_the_same_change_is_an_error(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": "", "README.md": "# r\n"})
+    repo.stage("orchgate.toml", IGNORED)
+    repo.stage("notes.md", BROKEN_LINK)
+
+    assert judged("configuration", "evidence") == (
+        "fail",
+        [("CFG001", "error", "orchgate.toml:2"), ("EVD001", "error", "notes.md:3")],
+    )
+
+
+def test_an_ignore_that_landed_earlier_counts(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": IGNORED})
+    repo.stage("notes.md", BROKEN_LINK)
+
+    assert judged("configuration", "evidence") == ("pass", [])
+
+
+def test_a_lowered_severity_does_not_count_yet(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": ""})
+    repo.stage("orchgate.toml", "[severity]\nEVD001 = 'off'\n")
+    repo.stage("notes.md", BROKEN_LINK)
+
+    assert judged("configuration", "evidence") == (
+        "fail",
+        [("CFG001", "error", "orchgate.toml:2"), ("EVD001", "error", "notes.md:3")],
+    )
+
+
+def test_setting_a_warning_to_warning_loosens_nothing(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": ""})
+    repo.stage("orchgate.toml", "[severity]\nDIF002 = 'warning'\n")
+
+    assert judged() == ("pass", [])
+
+
+def test_another_place_is_a_warning_that_says_the_new_value_judges(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": ""})
+    repo.stage("orchgate.toml", "[documents]\npackets = 'plans/{slug}.md'\n")
+
+    assert "the new value judges this change" in repo.orchgate("check", "--staged", "configuration").out
+
+
+def test_a_push_is_judged_by_the_limits_where_it_left_the_default_branch(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": LIMIT_5})
+    repo.git("switch", "-q", "-c", "topic")
+    repo.commit(files={"orchgate.toml": LIMIT_50})
+    repo.commit(files={"code.py": TEN_LINES})
+
+    report = checked("--from-ref", "main", "--to-ref", "topic")
+
+    assert sorted(d["rule"] for d in report["diagnostics"] if d["severity"] == "error") == ["CFG001", "DIF001"]

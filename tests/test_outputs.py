@@ -1,0 +1,378 @@
+"""What a run prints: text for people, JSON for programs, and nothing that a file name could forge."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchgate import resources
+from orchgate.cli import main
+from orchgate.model import CheckResult, Diagnostic, Finding, Location, Report, Scope, Severity, Trouble, Verdict
+from orchgate.outputs import json as json_output
+from orchgate.outputs import text
+from orchgate.outputs._escape import escape
+
+if TYPE_CHECKING:
+    from tests.repo import Repo
+
+VALIDATOR = jsonschema.Draft202012Validator(json.loads(resources.read("schemas", "report.json")))
+BASE = "1c7363cc6b0f4c43a1ae6b7e4c4d3e2f1a0b9c8d"
+
+
+def diagnostic(
+    location: Location,
+    message: str = "is missing",
+    *,
+    hint: str = "",
+    weight: str = "error",
+    suppressed: str | None = None,
+) -> Diagnostic:
+    return Diagnostic("evidence", Severity(weight), Finding("EVD001", location, message, hint), suppressed)
+
+
+def result(*diagnostics: Diagnostic, verdict: Verdict = Verdict.PASS, **fields: Any) -> CheckResult:
+    values: dict[str, Any] = {"examined": {"links": 41}, "facts": {}, "troubles": (), "seconds": 0.0125, **fields}
+    return CheckResult("evidence", verdict, diagnostics, **values)
+
+
+STAGED = Scope("staged", BASE, None, origin="HEAD")
+
+
+def report(*checks: CheckResult, scope: Scope = STAGED) -> Report:
+    return Report(scope, checks)
+
+
+def shown(made: Report) -> list[str]:
+    return list(text.lines(made))
+
+
+def rendered(made: Report) -> dict[str, Any]:
+    stream = io.StringIO()
+    json_output.render(made, stream)
+    parsed: dict[str, Any] = json.loads(stream.getvalue())
+    return parsed
+
+
+# Text
+
+
+def test_a_finding_is_one_line_with_its_hint_below() -> None:
+    found = diagnostic(Location("docs/PRD-x.md", 12, 5), hint="did you mean b.md?")
+
+    assert shown(report(result(found, verdict=Verdict.FAIL))) == [
+        "docs/PRD-x.md:12:5: EVD001 is missing",
+        "  hint: did you mean b.md?",
+        "orchgate: refused: 1 error, 41 links; base 1c7363c",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("location", "line"),
+    [
+        (Location("a.md"), "a.md:1:1: EVD001 is missing"),
+        (Location("a.md", 7), "a.md:7:1: EVD001 is missing"),
+        (Location(""), "EVD001 is missing"),
+        (Location("a.md:100:5", 3, 1), "a.md:100:5:3:1: EVD001 is missing"),
+        (Location("a[/b].md", 3, 1), "a[/b].md:3:1: EVD001 is missing"),
+        (Location("[bold red]:smile:.md", 3, 1), "[bold red]:smile:.md:3:1: EVD001 is missing"),
+        (Location("-rf.md", 3, 1), "-rf.md:3:1: EVD001 is missing"),
+        (Location("über/naïve 文.md", 3, 1), "über/naïve 文.md:3:1: EVD001 is missing"),
+        (Location("a\nb.md: EVD009 forged", 3, 1), "a\\nb.md: EVD009 forged:3:1: EVD001 is missing"),
+        (Location("a\x1b[2Jb.md", 3, 1), "a\\x1b[2Jb.md:3:1: EVD001 is missing"),
+        (Location(os.fsdecode(b"caf\xe9.md"), 3, 1), "caf\\xe9.md:3:1: EVD001 is missing"),
+    ],
+)
+def test_a_place_is_printed_as_it_is_and_harmless(location: Location, line: str) -> None:
+    assert shown(report(result(diagnostic(location))))[0] == line
+
+
+@pytest.mark.parametrize(("weight", "mark"), [("error", ""), ("warning", "(warning) "), ("note", "(note) ")])
+def test_only_what_does_not_refuse_says_its_weight(weight: str, mark: str) -> None:
+    assert shown(report(result(diagnostic(Location("a.md"), weight=weight))))[0] == f"a.md:1:1: EVD001 {mark}is missing"
+
+
+def test_errors_stand_last_where_nobody_has_to_scroll_for_them() -> None:
+    found = [diagnostic(Location(f"{weight}.md"), weight=weight) for weight in ("error", "note", "warning", "error")]
+
+    lines = shown(report(result(*found)))
+
+    assert [line.split(".")[0] for line in lines[:-1]] == ["note", "warning", "error", "error"]
+
+
+def test_message_and_hint_stay_on_their_line() -> None:
+    found = diagnostic(Location("a.md"), "x\ny", hint="\x1b]0;title\x07\u202e")
+
+    assert shown(report(result(found)))[:2] == ["a.md:1:1: EVD001 x\\ny", "  hint: \\x1b]0;title\\x07\\u202e"]
+
+
+def test_a_suppressed_finding_is_only_counted() -> None:
+    assert shown(report(result(diagnostic(Location("a.md"), suppressed="old")))) == [
+        "orchgate: passed: 1 suppressed, 41 links; base 1c7363c"
+    ]
+
+
+def test_a_trouble_names_check_place_and_hint() -> None:
+    trouble = Trouble(Location("big.json"), "is larger than 5 bytes", "raise manifests.max-bytes")
+
+    assert shown(report(result(verdict=Verdict.BROKEN, troubles=(trouble,)))) == [
+        "big.json:1:1: could not check evidence: is larger than 5 bytes",
+        "  hint: raise manifests.max-bytes",
+        "orchgate: could not check: 41 links; base 1c7363c",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("examined", "words"),
+    [
+        ({"links": 0}, "nothing was examined, no links"),
+        ({"links": 2, "manifests": 0, "specs": 0}, "2 links, no manifests, specs"),
+        ({"links": 41_000}, "41,000 links"),
+        ({"links": 1, "manifests": 2}, "1 link, 2 manifests"),
+        ({}, "nothing was examined"),
+    ],
+)
+def test_what_was_examined_is_said_also_when_it_is_nothing(examined: dict[str, int], words: str) -> None:
+    assert shown(report(result(examined=examined))) == [f"orchgate: passed: {words}; base 1c7363c"]
+
+
+def test_what_several_checks_count_is_said_once() -> None:
+    checks = result(examined={"documents": 3}), result(examined={"documents": 12, "links": 4})
+
+    assert shown(report(*checks)) == ["orchgate: passed: 12 documents, 4 links; base 1c7363c"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "words"),
+    [
+        (Scope("staged", None, None, origin="first commit"), "no base (first commit)"),
+        (Scope("tree", None, None), "no base"),
+        (Scope("range", BASE, BASE, origin="merge base with \x1bmain"), "base 1c7363c"),
+        (Scope("range", None, BASE, origin="x\ny"), "no base (x\\ny)"),
+    ],
+)
+def test_the_base_is_said(scope: Scope, words: str) -> None:
+    assert shown(report(result(), scope=scope)) == [f"orchgate: passed: 41 links; {words}"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "word"),
+    [
+        (Verdict.PASS, "passed"),
+        (Verdict.WARN, "passed with warnings"),
+        (Verdict.INCONCLUSIVE, "inconclusive"),
+        (Verdict.BROKEN, "could not check"),
+        (Verdict.FAIL, "refused"),
+    ],
+)
+def test_every_verdict_has_its_word(verdict: Verdict, word: str) -> None:
+    assert shown(report(result(verdict=verdict)))[-1].startswith(f"orchgate: {word}: ")
+
+
+def test_explain_lists_facts() -> None:
+    facts = {"files": 2, "base": None, "limits": {"files": 25}, "counted": [{"path": "a\nb", "added": 1}, "plain"]}
+
+    assert list(text.explained(report(result(facts=facts)))) == [
+        "evidence: passed; examined 41 links; 12 ms",
+        "  files: 2",
+        "  base: none",
+        "  limits:",
+        "    files: 25",
+        "  counted: 2",
+        "    path=a\\nb  added=1",
+        "    plain",
+    ]
+
+
+# Escapes
+
+
+@pytest.mark.parametrize(
+    ("raw", "written"),
+    [
+        ("plain ä 文 🙂", "plain ä 文 🙂"),
+        ("\n\r\t", "\\n\\r\\t"),
+        ("\x00\x07\x1b\x7f\x9b", "\\x00\\x07\\x1b\\x7f\\x9b"),
+        ("\u2028\u2029\u0085", "\\u2028\\u2029\\x85"),
+        ("\u202a\u202e\u2066\u2069\u200e\u061c", "\\u202a\\u202e\\u2066\\u2069\\u200e\\u061c"),
+        ("\u200b\u2060\ufeff\xad\u180e", "\\u200b\\u2060\\ufeff\\xad\\u180e"),
+        ("\U000e0041", "\\U000e0041"),
+        ("\udce9\udc80", "\\xe9\\x80"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_unsafe_characters_are_written_out(raw: str, written: str) -> None:
+    assert escape(raw) == written
+
+
+@given(st.text(st.characters(), max_size=30))
+def test_escaped_text_is_one_line_without_control_characters(raw: str) -> None:
+    escaped = escape(raw)
+
+    assert escaped.splitlines() in ([], [escaped])
+    assert not any(ord(character) < 32 or 0x7F <= ord(character) < 0xA0 for character in escaped)
+
+
+# JSON
+
+DIFF_FACTS = {
+    "files": 1,
+    "added": 2,
+    "removed": 1,
+    "lines": 3,
+    "counted": [{"path": "a", "added": 2, "removed": 1}],
+    "ignored": [{"path": "b.lock", "added": 9, "removed": 9, "why": "**/*.lock"}],
+    "limits": {"files": 25, "lines": 800},
+    "areas": {"docs": {"files": 0, "added": 0, "removed": 0, "lines": 0, "limits": {"files": None, "lines": 5}}},
+}
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        report(),
+        report(result()),
+        report(result(diagnostic(Location("a.md", 3, 4), hint="h"), verdict=Verdict.FAIL)),
+        report(result(diagnostic(Location("a.md"), suppressed="old"))),
+        report(
+            result(
+                verdict=Verdict.BROKEN, troubles=(Trouble(Location(""), "m"), Trouble(Location("a\ud800"), "m", "h"))
+            )
+        ),
+        report(result(verdict=Verdict.INCONCLUSIVE), scope=Scope("tree", None, None)),
+        report(result()._replace(id="diff-budget", facts=DIFF_FACTS), scope=Scope("commit", BASE, "ab" * 32)),
+        report(result(diagnostic(Location(os.fsdecode(b"\xff\n\x1b.md"), 1, 1), weight="note"))),
+    ],
+)
+def test_every_report_validates(made: Report) -> None:
+    VALIDATOR.validate(rendered(made))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"version": 2},
+        {"verdict": "ok"},
+        {"scope": {"kind": "staged", "base": "HEAD", "head": None}},
+        {"extra": 1},
+        {"diagnostics": [{"rule": "EVD001"}]},
+    ],
+)
+def test_the_schema_tells_a_wrong_report(wrong: dict[str, object]) -> None:
+    assert not VALIDATOR.is_valid({**rendered(report(result())), **wrong})
+
+
+@pytest.mark.parametrize("missing", ["files", "added", "removed", "lines", "counted", "ignored", "limits", "areas"])
+def test_the_schema_knows_the_facts_of_the_budget(missing: str) -> None:
+    facts = {name: value for name, value in DIFF_FACTS.items() if name != missing}
+    made = rendered(report(result()._replace(id="diff-budget", facts=facts)))
+
+    assert VALIDATOR.is_valid(made) == (missing == "files")  # without `files` nothing was measured
+
+
+def test_json_is_ascii_and_ends_its_line() -> None:
+    stream = io.StringIO()
+    json_output.render(report(result(diagnostic(Location("ä\ud800.md")))), stream)
+
+    assert stream.getvalue().isascii()
+    assert stream.getvalue().endswith("}\n")
+
+
+def test_bytes_of_a_name_survive_json() -> None:
+    name = os.fsdecode(b"\xff\n\xe4.md")
+
+    assert (
+        os.fsencode(rendered(report(result(diagnostic(Location(name)))))["diagnostics"][0]["path"]) == b"\xff\n\xe4.md"
+    )
+
+
+def test_json_of_a_diagnostic_has_exactly_the_promised_fields() -> None:
+    found = diagnostic(Location("a.md", 3, 4), hint="h", weight="note", suppressed="old")
+
+    assert rendered(report(result(found)))["diagnostics"] == [
+        {
+            "check": "evidence",
+            "rule": "EVD001",
+            "severity": "note",
+            "path": "a.md",
+            "line": 3,
+            "column": 4,
+            "message": "is missing",
+            "hint": "h",
+            "suppressed": "old",
+        }
+    ]
+
+
+# As a user meets them
+
+
+@pytest.fixture
+def busy(repo: Repo) -> Repo:
+    """A change with an odd name, an ignored file, a suppressed finding, a real one and a suppression without reason."""
+    repo.commit(files={"orchgate.toml": "[severity]\nEVD003 = 'warning'\n"})
+    repo.stage(b"caf\xe9\n.md", "# A\n\n[gone](gone.md)\n")
+    repo.stage("uv.lock", "x\n" * 2000)
+    repo.stage(
+        "b.md", "# B\n\n<!-- orchgate: ignore[EVD001] old -->\n[gone](gone.md)\n<!-- orchgate: ignore[EVD001] -->\n"
+    )
+    return repo
+
+
+def printed(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, Any]:
+    main(["check", "--staged", "--output-format", "json", *args])
+    parsed: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return parsed
+
+
+@pytest.mark.usefixtures("busy")
+def test_a_real_report_validates(capsys: pytest.CaptureFixture[str]) -> None:
+    VALIDATOR.validate(printed(capsys))
+
+
+@pytest.mark.usefixtures("busy")
+def test_a_real_report_is_a_refusal_with_a_suppressed_finding(capsys: pytest.CaptureFixture[str]) -> None:
+    made = printed(capsys, "evidence")
+
+    assert made["verdict"] == "fail"
+    assert sorted({str(d["suppressed"]) for d in made["diagnostics"]}) == ["None", "old"]
+
+
+@pytest.mark.usefixtures("busy")
+def test_format_does_not_change_the_exit_code() -> None:
+    codes = {main(["check", "--staged", "--output-format", name]) for name in ("text", "json")}
+
+    assert codes == {1}
+
+
+def test_a_broken_report_validates(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    repo.commit(files={"a.txt": "a\n"})
+    repo.git("switch", "-q", "--orphan", "other")
+    repo.commit(files={"b.txt": "b\n"})
+
+    code = main(["check", "--from-ref", "main", "--output-format", "json"])
+    made = json.loads(capsys.readouterr().out)
+
+    VALIDATOR.validate(made)
+    assert (code, made["verdict"]) == (3, "broken")
+
+
+def test_a_clean_commit_says_what_was_examined(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    repo.commit(files={"a.txt": "a\n"})
+
+    assert main(["check", "--staged"]) == 0
+    assert "nothing was examined, no documents" in capsys.readouterr().out
+
+
+def test_explain_lists_what_counted_and_what_was_ignored(busy: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["check", "--staged", "diff-budget", "--explain"])
+
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert "path=caf\\xe9\\n.md  added=3  removed=0" in lines
+    assert "path=uv.lock  added=2000  removed=0  why=**/*.lock" in lines

@@ -1,0 +1,378 @@
+"""What holds for the project as a whole: layers, start-up cost, and lists that are kept in two places."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import jsonschema
+import pytest
+import yaml
+
+from orchgate import __version__, registry, resources
+from orchgate.cli import help_text
+from orchgate.errors import OrchgateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.repo import Repo
+
+TOP = Path(__file__).parent.parent
+PACKAGE = TOP / "orchgate"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# From the bottom up. A module imports from the rows above its own, and from its own folder.
+LAYERS = (
+    ("__init__", "errors", "patterns"),
+    ("model", "resources", "globs", "files", "versions"),
+    ("process",),
+    ("git",),
+    ("config", "documents"),
+    ("metrics",),
+    ("runs",),
+    ("evidence",),
+    ("context", "suppressions"),
+    ("checks", "outputs"),
+    ("registry",),
+    ("engine",),
+    ("session",),
+    ("commands",),
+    ("cli",),
+    ("__main__",),
+)
+RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
+ESCAPE = "orchgate.outputs._escape"  # the choke point of untrusted text: whoever prints may use it
+
+
+class Import(NamedTuple):
+    importer: str  # a dotted name below the package, such as checks.evidence
+    imported: str  # a dotted name
+    line: int
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def imports(path: Path) -> Iterator[Import]:
+    """Everything a module imports when it runs, also inside functions; not what only type checkers see."""
+    waiting: list[ast.AST] = [ast.parse(path.read_text())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            waiting.extend(node.orelse)
+            continue
+        waiting.extend(ast.iter_child_nodes(node))
+        if isinstance(node, ast.Import):
+            yield from (Import(name_of(path), alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            assert node.module is not None
+            for alias in node.names:
+                inner = node.module == "orchgate" or (TOP / node.module.replace(".", "/") / f"{alias.name}.py").exists()
+                yield Import(name_of(path), f"{node.module}.{alias.name}" if inner else node.module, node.lineno)
+
+
+ALL_IMPORTS = [one for path in MODULES for one in imports(path)]
+OWN_IMPORTS = [one for one in ALL_IMPORTS if one.imported.split(".")[0] == "orchgate"]
+
+
+def layer(dotted: str) -> str:
+    name = dotted.removeprefix("orchgate.").split(".")[0]
+    return "__init__" if name == "__version__" else name
+
+
+# Layers
+
+
+def test_every_module_has_its_layer() -> None:
+    assert {layer(name_of(path)) for path in MODULES} - RANK.keys() == set()
+
+
+def test_imports_point_down() -> None:
+    wrong = [
+        one
+        for one in OWN_IMPORTS
+        if layer(one.importer) != layer(one.imported) and RANK[layer(one.importer)] <= RANK[layer(one.imported)]
+    ]
+
+    assert wrong == []
+
+
+def test_imports_inside_a_folder_have_no_cycle() -> None:
+    edges: dict[str, set[str]] = {}
+    for one in OWN_IMPORTS:
+        edges.setdefault(one.importer, set()).add(one.imported.removeprefix("orchgate."))
+    import graphlib
+
+    graphlib.TopologicalSorter(edges).prepare()
+
+
+def test_checks_import_neither_each_other_nor_outputs() -> None:
+    wrong = [
+        one for one in OWN_IMPORTS if layer(one.importer) == "checks" and layer(one.imported) in ("checks", "outputs")
+    ]
+
+    assert wrong == []
+
+
+def test_outputs_share_only_the_escape() -> None:
+    inner = {one.imported for one in OWN_IMPORTS if layer(one.importer) == layer(one.imported) == "outputs"}
+
+    assert inner <= {ESCAPE}
+
+
+def test_only_commands_and_the_command_line_print() -> None:
+    printing = {
+        layer(name_of(path))
+        for path in MODULES
+        if re.search(r"\bprint\(|sys\.(stdout|stderr|stdin)\b", path.read_text())
+    }
+
+    assert printing <= {"commands", "cli"}
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=name_of)
+def test_package_files_are_empty(path: Path) -> None:
+    expected = f'__version__ = "{__version__}"\n' if path.parent == PACKAGE else ""
+
+    assert path.read_text() == expected
+
+
+def test_one_module_runs_other_programs() -> None:
+    modules = ("subprocess", "pty", "multiprocessing")
+    importing = {one.importer for one in ALL_IMPORTS if one.imported.split(".")[0] in modules}
+    calls = re.compile(r"\bos\.(system|popen|exec[lv]|spawn|posix_spawn)")
+    calling = {name_of(path) for path in MODULES if calls.search(path.read_text())}
+
+    assert importing | calling == {"process"}
+
+
+def test_git_is_run_in_one_folder() -> None:
+    """A list or tuple that begins with "git" is a command line."""
+    running = set()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            first = node.elts[0] if isinstance(node, ast.List | ast.Tuple) and len(node.elts) > 1 else None
+            if isinstance(first, ast.Constant) and first.value == "git":
+                running.add(name_of(path))
+
+    # `try` plays the user of a repository that git/scratch.py made.
+    assert {name for name in running if layer(name) != "git"} <= {"commands.try"}
+
+
+def test_git_python_is_imported_in_the_git_folder_only() -> None:
+    assert {layer(one.importer) for one in ALL_IMPORTS if one.imported.split(".")[0] == "git"} <= {"git"}
+
+
+# Start-up cost
+
+LOADED = """
+import sys
+before = set(sys.modules)
+from orchgate.cli import main
+code = main(sys.argv[1:])
+sys.stderr.write("\\n".join(name for name in sys.modules if name not in before))
+sys.exit(code)
+"""
+HEAVY = {
+    "git",
+    "rich",
+    "jsonschema",
+    "jsonschema_rs",
+    "msgspec",
+    "unidiff",
+    "dataclasses",
+    "inspect",
+    "asyncio",
+    "pathlib",
+}
+
+
+def loaded(repo: Repo, *argv: str) -> set[str]:
+    """Modules that a command loads on top of the bare interpreter."""
+    completed = subprocess.run([sys.executable, "-c", LOADED, *argv], cwd=repo.root, capture_output=True, check=False)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return set(completed.stderr.decode().split())
+
+
+def test_version_loads_almost_nothing(repo: Repo) -> None:
+    assert loaded(repo, "--version") & (HEAVY | {"argparse", "typing", "re", "enum", "json", "subprocess"}) == set()
+
+
+@pytest.fixture
+def small(repo: Repo) -> Repo:
+    """A repository with configuration and documents, and a change to one of them."""
+    repo.commit(files={"orchgate.toml": "", "docs/notes.md": "# Notes\n", "a.py": "x = 1\n"})
+    repo.stage("docs/notes.md", "# Notes\n\nSee [the code](../a.py).\n")
+    return repo
+
+
+def test_a_commit_loads_nothing_heavy(small: Repo) -> None:
+    assert loaded(small, "check", "--staged") & HEAVY == set()
+
+
+def test_a_commit_loads_nothing_from_other_packages(small: Repo) -> None:
+    names = {name.split(".")[0] for name in loaded(small, "check", "--staged")}
+
+    assert {
+        name for name in names if name not in sys.stdlib_module_names and not name.startswith("_sysconfigdata")
+    } == {"orchgate"}
+
+
+def test_a_single_check_does_not_load_the_others(small: Repo) -> None:
+    checks = {name for name in loaded(small, "check", "--staged", "diff-budget") if name.startswith("orchgate.checks.")}
+
+    assert checks == {"orchgate.checks.diff_budget"}
+
+
+# Plug-ins
+
+
+@pytest.mark.parametrize("name", registry.check_ids())
+def test_a_check_is_called_as_its_file(name: str) -> None:
+    assert registry.load_check(name).id == name
+
+
+@pytest.mark.parametrize("name", registry.plugins("commands"))
+def test_a_command_has_what_the_command_line_needs(name: str) -> None:
+    module = registry.load("commands", name)
+
+    assert module.SUMMARY
+    assert callable(module.arguments)
+    assert callable(module.run)
+
+
+def test_no_rule_belongs_to_two_checks() -> None:
+    ids = [rule.id for name in registry.check_ids() for rule in registry.load_check(name).rules]
+
+    assert len(ids) == len(set(ids))
+
+
+HOOKS = yaml.safe_load((TOP / ".pre-commit-hooks.yaml").read_text())
+
+
+def test_hooks_are_the_checks_and_one_for_all() -> None:
+    assert [hook["id"] for hook in HOOKS] == ["orchgate", *(f"orchgate-{name}" for name in registry.check_ids())]
+
+
+@pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook["id"])
+def test_a_hook_has_every_field(hook: dict[str, object]) -> None:
+    name = str(hook["id"]).removeprefix("orchgate").removeprefix("-")
+
+    assert hook == {
+        "id": hook["id"],
+        "name": f"orchgate {name}".strip(),
+        "description": registry.load_check(name).summary if name else "every check of the gate in one process",
+        "entry": f"orchgate check {name}".strip(),
+        "language": "python",
+        "pass_filenames": False,
+        "always_run": True,
+        "require_serial": True,
+        "verbose": True,
+        "stages": ["pre-commit", "pre-merge-commit", "pre-push", "manual"],
+        "minimum_pre_commit_version": "3.2.0",
+    }
+
+
+# Rules
+
+CASES = TOP / "tests" / "cases"
+EXPECTED = {
+    case: (case / "EXPECTED").read_text()
+    for check in CASES.iterdir()
+    if check.is_dir()
+    for case in check.iterdir()
+    if case.is_dir()
+}
+SOURCES = "\n".join(
+    path.read_text() for path in sorted((TOP / "tests").glob("*.py")) if path.name != Path(__file__).name
+)
+
+
+@pytest.mark.parametrize("name", registry.rules())
+def test_a_rule_explains_itself(name: str) -> None:
+    check, rule = registry.rules()[name]
+
+    assert rule.id == name
+    assert re.fullmatch(r"[A-Z]{3}\d{3}", name)
+    assert all(text.strip() for text in (check, rule.title, rule.what, rule.why, rule.bad, rule.good))
+
+
+@pytest.mark.parametrize("name", registry.rules())
+def test_a_rule_has_a_failing_case(name: str) -> None:
+    cases = [case.name for case, lines in EXPECTED.items() if f": {name} " in lines]
+
+    assert cases or name in SOURCES
+
+
+@pytest.mark.parametrize("check", [check.name for check in CASES.iterdir() if check.is_dir()])
+def test_a_check_has_passing_cases(check: str) -> None:
+    assert [case for case in EXPECTED if case.parent.name == check and case.name.startswith("pass-")]
+
+
+@pytest.mark.parametrize("path", sorted((TOP / "schemas").glob("*.json")), ids=lambda path: path.stem)
+def test_a_schema_is_valid_and_refers_to_nothing_outside(path: Path) -> None:
+    schema = json.loads(path.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+    assert all(ref.startswith("#") for ref in re.findall(r'"\$ref":\s*"([^"]*)"', path.read_text()))
+
+
+@pytest.mark.parametrize("name", ["no-such.json", "../pyproject.toml", "/etc/passwd", "", ".", "report"])
+def test_only_data_files_are_read_as_data(name: str) -> None:
+    with pytest.raises(OrchgateError, match="schemas/ holds no "):
+        resources.read("schemas", name)
+
+
+# Lists in two places
+
+
+def test_the_version_is_one() -> None:
+    assert tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["version"] == __version__
+
+
+def test_the_help_in_the_readme_is_the_real_one() -> None:
+    block = re.search(r"<!-- help -->\n```\w*\n(.*?)```\n<!-- /help -->", (TOP / "README.md").read_text(), re.DOTALL)
+
+    assert block is not None
+    assert block[1] == help_text()
+
+
+def test_the_readme_names_every_check() -> None:
+    readme = (TOP / "README.md").read_text()
+
+    assert [name for name in registry.check_ids() if f"`{name}`" not in readme] == []
+
+
+# The wheel
+
+
+@pytest.mark.slow
+def test_the_wheel_works_elsewhere(tmp_path: Path) -> None:
+    python = [sys.executable, "-m"]
+    fresh = tmp_path / "fresh" / "bin" / "python"
+
+    def run(*argv: str | Path) -> str:
+        completed = subprocess.run(argv, cwd=tmp_path, capture_output=True, check=False)
+        assert completed.returncode == 0, (completed.stdout + completed.stderr).decode()
+        return completed.stdout.decode()
+
+    run(*python, "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path / "dist", TOP)
+    run(*python, "venv", "--without-pip", tmp_path / "fresh")
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    run(*python, "pip", "--quiet", "--python", fresh, "install", "--no-deps", "--no-index", wheel)
+    installed = fresh.with_name("orchgate")
+
+    assert run(installed, "--version") == f"orchgate {__version__}\n"
+    assert run(installed, "schema", "report") == (TOP / "schemas" / "report.json").read_text()
+    (package,) = (tmp_path / "fresh" / "lib").glob("python3.*/site-packages/orchgate")
+    for folder in ("schemas", "templates"):
+        assert {path.name for path in (package / folder).iterdir()} == {path.name for path in (TOP / folder).iterdir()}

@@ -1,0 +1,257 @@
+"""Exceptions: where an ignore comment reaches, what it needs, and that it is never silent."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orchgate import suppressions
+from orchgate.cli import main
+from orchgate.documents.markdown import Document
+from orchgate.model import Finding, Location
+from tests.support import checked
+
+if TYPE_CHECKING:
+    from tests.repo import Repo
+
+LINK = "[gone](gone.md)"
+IGNORE = "<!-- orchgate: ignore[EVD001] the page moves next week -->"
+
+
+def reaches(text: str) -> set[int]:
+    """Lines on which the document's suppressions cover an EVD001; 0 is the whole file."""
+    found = suppressions.read(Document("a.md", text.encode()))
+    lines = range(text.count("\n") + 2)
+    return {line for line in lines if suppressions.reason_for(Finding("EVD001", Location("a.md", line), "m"), found)}
+
+
+# Where it reaches
+
+HEAD = "# Title\n\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (HEAD + f"text {IGNORE}\nnext\n", {3}),
+        (HEAD + f"{IGNORE}\ntext\nnext\n", {3, 4}),
+        (HEAD + f"{IGNORE}\n\n\ntext\nnext\n", {3, 6}),
+        (HEAD + f"{IGNORE} text\nnext\n", {3}),
+        (HEAD + f"  {IGNORE}\n  text\n", {3, 4}),
+        (HEAD + f"- {IGNORE}\n  text\n", {3, 4}),
+        (HEAD + f"> {IGNORE}\n> text\n", {3, 4}),
+        (HEAD + "<!--\n  orchgate: ignore[EVD001]\n  the reason\n-->\ntext\nnext\n", {3, 7}),
+        (HEAD + f"{IGNORE}\n<!-- another comment -->\ntext\nnext\n", {3, 5}),
+        (HEAD + f"{IGNORE}\n{IGNORE}\n{IGNORE}\ntext\nnext\n", {3, 4, 5, 6}),
+        (HEAD + f"text\n{IGNORE}\n", {4}),
+        (HEAD + f"text\n{IGNORE}", {4}),
+        (f"{IGNORE}\n\n# Title\n\ntext\n", {0, 1, 3}),
+        (f"# Title {IGNORE}\n\ntext\n", {0, 1}),
+        (f"{IGNORE}\ntext without a heading\n", {0, 1, 2}),
+        (f"---\nid: x\n---\n{IGNORE}\n# Title\n", {0, 4, 5}),
+        (HEAD + f"```\n{IGNORE}\ntext\n```\n", set()),
+        (HEAD + f"`{IGNORE}`\ntext\n", set()),
+        (HEAD + f"    {IGNORE}\n\ntext\n", set()),
+        (HEAD + "<!-- orchgate: ignore[EVD001] -->\ntext\n", set()),
+        (HEAD + "<!-- orchgate: ignore[EVD002] reason -->\ntext\n", set()),
+        (HEAD + "<!-- orchgate: ignore[EVD002, EVD001 ] reason -->\ntext\n", {3, 4}),
+        (HEAD + "<!--orchgate:ignore[EVD001]reason-->\ntext\n", {3, 4}),
+        (HEAD + "<!-- orchgate: ignore[] reason -->\ntext\n", set()),
+        (HEAD + "<!-- orchgate: ignore EVD001 reason -->\ntext\n", set()),
+        (HEAD + "<!-- see orchgate: ignore[EVD001] reason -->\ntext\n", set()),
+        (HEAD + f"{IGNORE}\r\ntext\r\n".replace("\r\n", "\n"), {3, 4}),
+    ],
+)
+def test_comment_reaches_its_line_and_the_text_below(text: str, lines: set[int]) -> None:
+    assert reaches(text) == lines
+
+
+def test_windows_line_ends_change_nothing() -> None:
+    text = HEAD + f"{IGNORE}\n\ntext\nnext\n"
+
+    assert reaches(text.replace("\n", "\r\n")) == reaches(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        (IGNORE + "\n") * 20_000,
+        IGNORE * 20_000,
+        "<!-- orchgate: ignore[" * 40_000,
+        "<!-- orchgate:" + " " * 1_000_000 + "-->",
+        ("<!-- orchgate: ignore[EVD001] r -->" + "\n" * 40) * 20_000,
+        "<!-- orchgate: ignore[EVD001] r\n" * 30_000,
+    ],
+    ids=["stacked", "one-line", "unclosed", "spaces", "gaps", "never-ends"],
+)
+def test_comments_are_read_in_linear_time(text: str) -> None:
+    document = Document("a.md", text.encode())
+    start = time.process_time()
+
+    suppressions.read(document)
+
+    assert time.process_time() - start < 3
+
+
+# What a run says
+
+
+def diagnostics(*args: str) -> list[tuple[str, str, int, str | None]]:
+    return [
+        (d["rule"], d["severity"], d["line"], d["suppressed"])
+        for d in checked("--staged", *(args or ("evidence",)))["diagnostics"]
+    ]
+
+
+def report(*args: str) -> dict[str, Any]:
+    return checked("--staged", *(args or ("evidence",)))
+
+
+def test_a_suppressed_finding_stays_in_the_report_with_its_reason(repo: Repo) -> None:
+    repo.stage("a.md", f"{HEAD}{IGNORE}\n{LINK}\n")
+
+    assert diagnostics() == [("EVD001", "error", 4, "the page moves next week")]
+
+
+def test_a_suppressed_finding_does_not_count(repo: Repo) -> None:
+    repo.stage("a.md", f"{HEAD}{IGNORE}\n{LINK}\n")
+
+    assert main(["check", "--staged", "evidence"]) == 0
+
+
+def test_a_suppressed_finding_is_counted_in_text_and_not_shown(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    repo.stage("a.md", f"{HEAD}{IGNORE}\n{LINK}\n")
+    main(["check", "--staged", "evidence"])
+
+    out = capsys.readouterr().out
+
+    assert out.count("\n") == 1
+    assert ", 1 suppressed, " in out or ": 1 suppressed, " in out
+
+
+def test_no_ignores_shows_all(repo: Repo) -> None:
+    repo.stage("a.md", f"{HEAD}{IGNORE}\n{LINK}\n")
+
+    assert diagnostics("--no-ignores", "evidence") == [("EVD001", "error", 4, None)]
+
+
+def test_only_the_named_rule_is_suppressed(repo: Repo) -> None:
+    repo.stage("a.md", f"{HEAD}{IGNORE}\n{LINK} and [mine](/Users/ada/x.md)\n")
+
+    assert [(rule, reason is None) for rule, _, _, reason in diagnostics()] == [("EVD001", False), ("EVD003", True)]
+
+
+def test_without_a_reason_nothing_is_suppressed_and_that_is_an_error(repo: Repo) -> None:
+    repo.stage("a.md", f"{HEAD}<!-- orchgate: ignore[EVD001] -->\n{LINK}\n")
+
+    assert diagnostics() == [("EVD001", "error", 4, None), ("SUP001", "error", 3, None)]
+
+
+def test_an_unused_comment_is_a_warning(repo: Repo) -> None:
+    repo.stage("a.md", f"{HEAD}{IGNORE}\ntext\n")
+
+    assert diagnostics() == [("SUP002", "warning", 3, None)]
+
+
+def test_an_unknown_rule_is_a_warning(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    repo.stage("a.md", f"{HEAD}<!-- orchgate: ignore[EVD01] reason -->\ntext\n")
+    main(["check", "--staged", "evidence"])
+
+    assert "a.md:3:1: SUP002 (warning) EVD01 is not a rule\n" in capsys.readouterr().out
+
+
+def test_a_comment_that_names_no_rule_is_a_warning(repo: Repo) -> None:
+    repo.stage("a.md", f"{HEAD}<!-- orchgate: ignore[] reason -->\ntext\n")
+
+    assert diagnostics() == [("SUP002", "warning", 3, None)]
+
+
+def test_a_rule_of_a_check_that_did_not_run_is_neither_unknown_nor_unused(repo: Repo) -> None:
+    repo.stage("a.md", f"{HEAD}<!-- orchgate: ignore[DOC002] reason -->\ntext\n")
+
+    assert diagnostics() == []
+
+
+def test_a_rule_that_only_a_later_check_reports_is_not_unused(repo: Repo) -> None:
+    repo.stage(".gitattributes", "*.md -diff\n")
+    repo.stage("a.md", "<!-- orchgate: ignore[DIF002] generated -->\n# Title\n")
+
+    assert ("DIF002", "warning", 0, "generated") in diagnostics("diff-budget")
+
+
+def test_the_order_of_checks_does_not_lose_a_comment(repo: Repo) -> None:
+    repo.stage(".gitattributes", "*.md -diff\n")
+    repo.stage("a.md", f"<!-- orchgate: ignore[DIF002] generated -->\n# Title\n\n{IGNORE}\n{LINK}\n")
+
+    assert {reason is None for *_, reason in diagnostics("diff-budget", "evidence")} == {False}
+
+
+def test_a_document_of_the_packet_that_the_change_does_not_touch_is_left_alone(repo: Repo) -> None:
+    checklist = f"# Checklist\n\n{IGNORE}\n- [x] done, Evidence: [gone](gone.md)\n"
+    repo.commit(files={"docs/PRD-slug.md": "# PRD: Slug\n", "tasks/tasks-0001-slug.md": checklist})
+    repo.stage("docs/PRD-slug.md", "# PRD: Slug\n\nMore.\n")
+
+    assert [d for d in report("documents", "evidence")["diagnostics"] if d["rule"].startswith("SUP")] == []
+
+
+def test_suppressions_are_counted(repo: Repo) -> None:
+    repo.stage("a.md", f"{HEAD}{IGNORE}\n{LINK}\n{IGNORE}\n{LINK}\n")
+
+    assert report()["checks"][-1]["examined"] == {"suppressions": 2}
+
+
+def test_a_whole_file_finding_is_suppressed_before_the_first_heading(repo: Repo) -> None:
+    repo.stage("docs/PRD-slug.md", "<!-- orchgate: ignore[DOC001] a spike: no packet -->\n# PRD: Slug\n")
+
+    assert {reason for rule, _, _, reason in diagnostics("documents") if rule == "DOC001"} == {"a spike: no packet"}
+
+
+def test_a_complaint_can_be_configured_like_any_rule(repo: Repo) -> None:
+    repo.stage("orchgate.toml", "[severity]\nSUP002 = 'off'\n")
+    repo.stage("a.md", f"{HEAD}{IGNORE}\ntext\n")
+
+    assert diagnostics() == [("SUP002", "warning", 3, "severity.SUP002 is off")]
+
+
+def test_a_complaint_can_be_ignored_by_file(repo: Repo) -> None:
+    repo.stage("orchgate.toml", "[per-file-ignores]\n'a.md' = { rules = ['SUP001'], reason = 'shows how not to' }\n")
+    repo.stage("a.md", f"{HEAD}<!-- orchgate: ignore[EVD001] -->\ntext\n")
+
+    assert diagnostics() == [("SUP001", "error", 3, "shows how not to")]
+
+
+# Ignores of the configuration
+
+
+@pytest.mark.parametrize(
+    ("pattern", "suppressed"),
+    [("old/**", True), ("**/*.md", True), ("old/", True), ("{old,new}/*.md", True), ("*.md", False), ("old", False)],
+)
+def test_per_file_ignores_match_whole_paths(repo: Repo, pattern: str, suppressed: bool) -> None:
+    repo.stage("orchgate.toml", f"[per-file-ignores]\n'{pattern}' = {{ rules = ['EVD001'], reason = 'before' }}\n")
+    repo.stage("old/a.md", f"# Title\n\n{LINK}\n")
+
+    assert [reason for *_, reason in diagnostics()] == ["before" if suppressed else None]
+
+
+def test_per_file_ignores_touch_only_their_rules(repo: Repo) -> None:
+    repo.stage("orchgate.toml", "[per-file-ignores]\n'**' = { rules = ['EVD002'], reason = 'before' }\n")
+    repo.stage("a.md", f"# Title\n\n{LINK}\n")
+
+    assert [reason for *_, reason in diagnostics()] == [None]
+
+
+def test_no_ignores_shows_what_the_configuration_hides(repo: Repo) -> None:
+    repo.stage("orchgate.toml", "[per-file-ignores]\n'**' = { rules = ['EVD001'], reason = 'before' }\n")
+    repo.stage("a.md", f"# Title\n\n{LINK}\n")
+
+    assert main(["check", "--staged", "evidence", "--no-ignores"]) == 1
+
+
+def test_the_comment_gives_the_reason_where_both_would(repo: Repo) -> None:
+    repo.stage("orchgate.toml", "[per-file-ignores]\n'**' = { rules = ['EVD001'], reason = 'before' }\n")
+    repo.stage("a.md", f"{HEAD}{IGNORE}\n{LINK}\n")
+
+    assert diagnostics() == [("EVD001", "error", 4, "the page moves next week")]
