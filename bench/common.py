@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 # The console script of the environment that runs the benchmark, so that what is measured is what users start.
 ORCHGATE = str(Path(sys.executable).with_name("orchgate"))
-WORDS = "the run was measured again after each change and its numbers stand beside the old ones in one table".split()
+SENTENCE = "the run was measured again after each change and its numbers stand beside the old ones"
+WORDS = SENTENCE.split()
+
+
+# What a hook or CI exports, and what would make every start compile the program anew.
+DROPPED = ("GIT_", "PRE_COMMIT", "CI", "GITHUB_", "PYTHONDONTWRITEBYTECODE")
 
 
 class Row(NamedTuple):
@@ -40,8 +45,12 @@ class Cost(NamedTuple):
 
 def environment() -> dict[str, str]:
     """A hermetic environment: no user's git settings, nothing inherited from a hook or CI."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "PRE_COMMIT", "CI", "GITHUB_"))}
-    who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in (("NAME", "b"), ("EMAIL", "b@b"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)}
+    who = {
+        f"GIT_{role}_{what}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", "b"), ("EMAIL", "b@b"))
+    }
     return {**kept, **who, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 
@@ -96,7 +105,9 @@ def commit(root: Path, message: str) -> None:
 
 def prose(sentences: int, seed: int) -> str:
     """Text that is different for every seed and compresses like prose."""
-    return " ".join(" ".join(WORDS[(seed * 7 + n * 3 + i) % len(WORDS)] for i in range(12)) + "." for n in range(sentences))
+    return " ".join(
+        " ".join(WORDS[(seed * 7 + n * 3 + i) % len(WORDS)] for i in range(12)) + "." for n in range(sentences)
+    )
 
 
 def main(rows: Callable[[], Iterator[Row]]) -> None:

@@ -15,7 +15,12 @@ def rows() -> Iterator[Row]:
     bare = cost([sys.executable, "-c", "pass"], times=21)
     version = cost([ORCHGATE, "--version"], times=21)
     ratio = version.wall / bare.wall
-    yield Row("orchgate --version", f"{version.wall * 1000:.0f} ms, {ratio:.2f} x python", "2.5 x python -c pass", ratio <= 2.5)
+    yield Row(
+        "orchgate --version",
+        f"{version.wall * 1000:.0f} ms, {ratio:.2f} x python",
+        "2.5 x python -c pass",
+        ratio <= 2.5,
+    )
 
 
 if __name__ == "__main__":

@@ -127,7 +127,8 @@ def help_text() -> str:
     listed = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in rows)
     return (
         "usage: orchgate COMMAND [OPTIONS]\n\n"
-        "Nothing lands that its own evidence does not support, and nothing is pushed that makes the pipelines worse.\n\n"
+        "Nothing lands that its own evidence does not support,\n"
+        "and nothing is pushed that makes the pipelines worse.\n\n"
         f"commands:\n{listed}\n\n"
         "orchgate COMMAND --help says more about one; orchgate --version prints the version.\n"
         "exit codes: 0 passed, 1 refused, 2 wrong usage or configuration, 3 could not check, 4 internal error, "

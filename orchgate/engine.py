@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import suppressions
 from orchgate.errors import OrchgateError, Unreadable
@@ -20,6 +20,7 @@ from orchgate.model import (
     Verdict,
     worst,
 )
+from orchgate.parallel import spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,6 +29,20 @@ if TYPE_CHECKING:
     from orchgate.documents.markdown import Document
     from orchgate.model import Check
     from orchgate.suppressions import Suppression
+
+
+MANY_FILES = 1500  # from here on a second process for a whole tree pays for itself
+LONGEST = "evidence"
+ASKING = ("configuration",)  # asks for other checks' results, so it runs after them
+
+
+class Raw(NamedTuple):
+    """What a check returned, before anything is stamped on it. Can travel between processes."""
+
+    check: str
+    outcome: Outcome
+    seconds: float
+    crash: str | None = None
 
 
 class Judge:
@@ -48,40 +63,48 @@ class Judge:
 
     def report(self) -> Report:
         """The verdict of every check, then what is wrong with the suppressions themselves."""
+        if self._ctx.scope.whole_tree and len(self._ctx.snapshot.entries) >= MANY_FILES:
+            self._judge_side_by_side()
         results = tuple(self.result(check.id) for check in self._checks)
         extra = self._complaints() if self._ignores else None
         return Report(self._ctx.scope, results if extra is None else (*results, extra))
+
+    def _judge_side_by_side(self) -> None:
+        """Outcomes of a large tree's checks, the longest here and the others in a second process."""
+        longest = [check for check in self._checks if check.id == LONGEST]
+        others = [check for check in self._checks if check.id not in (LONGEST, *ASKING)]
+        if longest and others:
+            for raws in spread(lambda parts: [self._outcome(check) for check in parts[0]], (longest, others), 1):
+                self._results.update({raw.check: self._judged(raw) for raw in raws})
 
     def result(self, name: str) -> CheckResult:
         """A check's result, judged now if it was not yet. A check that is not there has no findings."""
         if name not in self._results:
             check = self._available.get(name)
             empty = CheckResult(name, Verdict.PASS, (), {}, {}, (), 0.0)
-            self._results[name] = empty if check is None else self._run(check)
+            self._results[name] = empty if check is None else self._judged(self._outcome(check))
         return self._results[name]
 
-    def _run(self, check: Check) -> CheckResult:
+    def _outcome(self, check: Check) -> Raw:
         start = time.perf_counter()
-        crash = None
-        diagnostics: tuple[Diagnostic, ...] = ()
         try:
             outcome = check.run(self._ctx)
-            diagnostics = tuple(self._stamp(check.id, finding) for finding in outcome.findings)
+            for finding in outcome.findings:
+                self._rules[finding.rule]  # a rule the check does not declare is its crash, not the run's
+            return Raw(check.id, outcome, time.perf_counter() - start)
         except OrchgateError as error:
             place = Location(error.path if isinstance(error, Unreadable) else "")
             outcome = Outcome(troubles=(Trouble(place, error.message, error.hint),))
+            return Raw(check.id, outcome, time.perf_counter() - start)
         except Exception as error:  # noqa: BLE001 -- the one boundary: a crash is reported as such, never as a pass
-            outcome, crash = Outcome(troubles=(_crashed(error),)), f"{type(error).__name__}: {error}"
-        return CheckResult(
-            check.id,
-            _verdict(diagnostics, outcome.troubles),
-            diagnostics,
-            outcome.examined,
-            outcome.facts,
-            outcome.troubles,
-            time.perf_counter() - start,
-            crash,
-        )
+            outcome = Outcome(troubles=(_crashed(error),))
+            return Raw(check.id, outcome, time.perf_counter() - start, f"{type(error).__name__}: {error}")
+
+    def _judged(self, raw: Raw) -> CheckResult:
+        diagnostics = tuple(self._stamp(raw.check, finding) for finding in raw.outcome.findings)
+        _, examined, facts, troubles = raw.outcome
+        verdict = _verdict(diagnostics, troubles)
+        return CheckResult(raw.check, verdict, diagnostics, examined, facts, troubles, raw.seconds, raw.crash)
 
     def _default_severity(self, rule: str) -> Severity:
         return self._rules[rule].severity if rule in self._rules else Severity.ERROR
@@ -126,7 +149,6 @@ class Judge:
         diagnostics = tuple(self._stamp("suppressions", finding) for finding in findings)
         counted = {"suppressions": len(everything)}
         return CheckResult("suppressions", _verdict(diagnostics, ()), diagnostics, counted, {}, (), 0.0)
-
 
     def _answered_for(self) -> Iterable[str]:
         """Documents whose suppressions are judged: of the others some checks have read a part, or nothing."""

@@ -16,20 +16,24 @@ from orchgate.errors import OrchgateError
 CANCEL = b"\x18\n"
 
 
-class WriteFailed(OrchgateError):
+class WriteError(OrchgateError):
     """Something could not be recorded; what was there before is intact."""
 
     def __init__(self, path: str, reason: str) -> None:
-        hint = "make room (df -h shows where), then run it again" if "space" in reason or "large" in reason else ""
+        hint = (
+            "make room (df -h shows where), then run it again"
+            if any(word in reason for word in ("space", "large", "room", "quota"))
+            else ""
+        )
         super().__init__(f"cannot write {path}: {reason}", hint)
 
 
-def failure(path: str, error: OSError) -> WriteFailed:
-    return WriteFailed(path, error.strerror or str(error))
+def failure(path: str, error: OSError) -> WriteError:
+    return WriteError(path, error.strerror or str(error))
 
 
 def open_appending(path: str) -> int:
-    """A descriptor that appends to a file and can look at its end; made if it is not there. Raises WriteFailed."""
+    """A descriptor that appends to a file and can look at its end; made if it is not there. Raises WriteError."""
     try:
         return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY, 0o644)
     except OSError as error:
@@ -43,7 +47,7 @@ def ends_torn(descriptor: int) -> bool:
 
 
 def append(descriptor: int, line: bytes, path: str, *, sync: bool, torn: bool = False) -> int:
-    """Appends one line (without its line break) in a single write and returns its bytes. Raises WriteFailed.
+    """Appends one line (without its line break) in a single write and returns its bytes. Raises WriteError.
 
     `torn` says that the file's last line was never finished; it is closed off first.
     """
@@ -51,7 +55,7 @@ def append(descriptor: int, line: bytes, path: str, *, sync: bool, torn: bool = 
     try:
         written = os.write(descriptor, data)
         if written != len(data):
-            raise WriteFailed(path, f"No space left after {written} of {len(data)} bytes")
+            raise WriteError(path, f"there was room for {written} of {len(data)} bytes only")
         if sync:
             os.fdatasync(descriptor)
     except OSError as error:
@@ -60,7 +64,7 @@ def append(descriptor: int, line: bytes, path: str, *, sync: bool, torn: bool = 
 
 
 def write_all(descriptor: int, data: memoryview | bytes, path: str) -> None:
-    """Writes everything, in as many writes as it takes. Raises WriteFailed."""
+    """Writes everything, in as many writes as it takes. Raises WriteError."""
     view = memoryview(data)
     try:
         while view:
@@ -70,7 +74,7 @@ def write_all(descriptor: int, data: memoryview | bytes, path: str) -> None:
 
 
 def replace(path: str, data: bytes) -> None:
-    """Puts a whole file in place of an old one, which stays until the new one is on disk. Raises WriteFailed."""
+    """Puts a whole file in place of an old one, which stays until the new one is on disk. Raises WriteError."""
     temporary = f"{path}.tmp"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
@@ -84,7 +88,7 @@ def replace(path: str, data: bytes) -> None:
     except OSError as error:
         _forget(temporary)
         raise failure(path, error) from error
-    except WriteFailed:
+    except WriteError:
         _forget(temporary)
         raise
 
@@ -95,7 +99,7 @@ def _forget(path: str) -> None:
 
 
 def make_folders(path: str) -> None:
-    """Makes a folder and its parents; each new name is synced. Raises WriteFailed."""
+    """Makes a folder and its parents; each new name is synced. Raises WriteError."""
     try:
         _make(path)
     except OSError as error:
@@ -106,6 +110,8 @@ def _make(path: str) -> None:
     try:
         os.mkdir(path)
     except FileNotFoundError:
+        if os.path.isdir(os.path.dirname(path)):  # a file system in which nothing can be made
+            raise
         _make(os.path.dirname(path))
         _make(path)
     except FileExistsError:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.errors import OrchgateError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from orchgate.errors import OrchgateError
 
 ABSENT = "0" * 40
 
@@ -37,7 +37,7 @@ class Verdict(Enum):
 
     @property
     def exit_code(self) -> int:
-        """0 may land, 1 refused, 3 nobody knows. An inconclusive verdict reaches here only where the policy blocks it."""
+        """0 may land, 1 refused, 3 nobody knows. Inconclusive reaches here only where the policy blocks it."""
         match self:
             case Verdict.PASS | Verdict.WARN:
                 return 0

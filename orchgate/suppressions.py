@@ -28,7 +28,7 @@ RULES = (
         "SUP002",
         "suppression that suppresses nothing",
         Severity.WARNING,
-        what="An ignore comment names a rule that reports nothing on this line or the next one, or that does not exist.",
+        what="An ignore comment names a rule that reports nothing on this line or the next, or that does not exist.",
         why="A stale exception hides the fault that comes back later.",
         bad="<!-- orchgate: ignore[EVD001] old link --> above a line whose link resolves",
         good="the comment is deleted together with its cause",
@@ -99,7 +99,10 @@ def configured_reason(finding: Finding, ignores: Mapping[str, Ignore]) -> str | 
 
 
 def complaints(
-    suppressions: Iterable[Suppression], used: set[tuple[Suppression, str]], judged: frozenset[str], known: frozenset[str]
+    suppressions: Iterable[Suppression],
+    used: set[tuple[Suppression, str]],
+    judged: frozenset[str],
+    known: frozenset[str],
 ) -> tuple[Finding, ...]:
     """Findings about the suppressions themselves.
 
@@ -109,13 +112,19 @@ def complaints(
     found = []
     for suppression in suppressions:
         if not suppression.reason:
-            found.append(Finding("SUP001", suppression.location, "the ignore comment gives no reason", "write why after the ]"))
+            found.append(
+                Finding("SUP001", suppression.location, "the ignore comment gives no reason", "write why after the ]")
+            )
             continue
         if not suppression.rules:
-            found.append(Finding("SUP002", suppression.location, "the ignore comment names no rule", "ignore[RULE] reason"))
+            found.append(
+                Finding("SUP002", suppression.location, "the ignore comment names no rule", "ignore[RULE] reason")
+            )
         for rule in suppression.rules:
             if rule not in known:
-                found.append(Finding("SUP002", suppression.location, f"{rule} is not a rule", "orchgate explain lists them"))
+                found.append(
+                    Finding("SUP002", suppression.location, f"{rule} is not a rule", "orchgate explain lists them")
+                )
             elif rule in judged and (suppression, rule) not in used:
                 message = f"nothing to suppress: {rule} reports nothing here"
                 found.append(Finding("SUP002", suppression.location, message, "delete the comment"))

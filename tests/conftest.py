@@ -1,4 +1,4 @@
-"""A hermetic git for every test: no user settings, fixed author and dates, nothing inherited from a surrounding hook."""
+"""A hermetic git for every test: no user settings, fixed author and dates, nothing inherited from a hook around it."""
 
 from __future__ import annotations
 

@@ -26,12 +26,12 @@ class Repo(NamedTuple):
 
     root: Path
 
-    def git(self, *args: str, input: bytes = b"", env: Mapping[str, str] | None = None) -> str:
+    def git(self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> str:
         """Standard output of a git call that must succeed."""
         completed = subprocess.run(
             ["git", *args],
             cwd=self.root,
-            input=input,
+            input=stdin,
             capture_output=True,
             env={**os.environ, **(env or {})},
             check=False,

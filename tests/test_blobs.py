@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from orchgate.git.snapshot import GitSnapshot
     from tests.repo import Repo
 
-MANY = 700
+MANY = 300
 
 
 @pytest.fixture
 def opened(repo: Repo) -> Iterator[Repository]:
-    """Files `0` … `699`, each of which holds its own name."""
+    """Files `0` … `299`, each of which holds its own name."""
     for number in range(MANY):
         repo.write(str(number), f"{number}")
     repo.write("big", b"0123456789" * 100_000)

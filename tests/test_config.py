@@ -19,7 +19,8 @@ from orchgate.cli import main
 from orchgate.config.load import FREE_TABLES, Source, build, load
 from orchgate.config.loosening import table_of
 from orchgate.config.schema import schema
-from orchgate.config.settings import SECTIONS, TABLE, Config
+from orchgate.config.settings import Config
+from orchgate.config.table import SECTIONS, TABLE
 from orchgate.errors import ConfigError
 from orchgate.git.snapshot import FolderSnapshot
 from tests.support import write_tree

@@ -28,7 +28,13 @@ def test_real_files_load_and_every_pipeline_can_be_run(file: str, count: int) ->
 def test_the_real_diagnostics_pipeline_is_unfolded() -> None:
     known = codex.parse((CORPUS / "codex.orchestrator.jan.json").read_bytes())
 
-    assert [stage.id for stage in known["diagnostics"].stages] == ["delegation-guard", "build", "lint", "test", "spec-guard"]
+    assert [stage.id for stage in known["diagnostics"].stages] == [
+        "delegation-guard",
+        "build",
+        "lint",
+        "test",
+        "spec-guard",
+    ]
 
 
 @pytest.mark.parametrize("file", ["codex.orchestrator.jan.json", "small-runs/codex.orchestrator.json"])

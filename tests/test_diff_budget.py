@@ -337,9 +337,9 @@ def test_reason_is_read_as_utf_8_whatever_the_settings(over: Repo) -> None:
 
 def test_signatures_are_not_asked_for(over: Repo) -> None:
     over.commit(f"big\n\n{TRAILER}")
-    signed = re.sub(r"(?m)^(committer .*)$", r"\1\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----",
-                    over.git("cat-file", "commit", "HEAD"))  # fmt: skip
-    oid = over.git("hash-object", "-t", "commit", "-w", "--stdin", input=f"{signed}\n".encode())
+    signature = "gpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----"
+    signed = re.sub(r"(?m)^(committer .*)$", rf"\1\n{signature}", over.git("cat-file", "commit", "HEAD"))
+    oid = over.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=f"{signed}\n".encode())
     program = over.root.parent / "gpg"
     program.write_text(f"#!/bin/sh\necho 'Diff-Budget-Override: by gpg'\ntouch {over.root.parent / 'ran'}\n")
     program.chmod(0o755)

@@ -67,7 +67,7 @@ def stage(repo: Repo, tree: Tree) -> None:
         b"%s %s\t%s" % (file.mode, b"1" * 40 if file.mode == b"160000" and not file.content else oid, name)
         for (name, file), oid in zip(tree.items(), oids, strict=True)
     ]
-    repo.git("update-index", "-z", "--index-info", input=b"".join(record + b"\0" for record in records))
+    repo.git("update-index", "-z", "--index-info", stdin=b"".join(record + b"\0" for record in records))
 
 
 def hash_object(repo: Repo, content: bytes) -> bytes:

@@ -14,6 +14,8 @@ from tests.scoping import budget_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 LINES = "".join(f"line {number}\n" for number in range(1, 31))
 
 
@@ -144,7 +146,8 @@ def test_no_variable_changes_a_count(changed: Repo, monkeypatch: pytest.MonkeyPa
 def test_settings_of_the_user_change_nothing(changed: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = tmp_path / "gitconfig"
     settings.write_text(
-        f"[diff]\nnoprefix\nexternal = /bin/true\n[core]\nattributesFile = {tmp_path / 'attributes'}\n[color]\nui = always\n"
+        "[diff]\nnoprefix\nexternal = /bin/true\n[color]\nui = always\n"
+        f"[core]\nattributesFile = {tmp_path / 'attributes'}\n"
     )
     (tmp_path / "attributes").write_text("*.txt -diff\n")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))

@@ -10,10 +10,11 @@ import pytest
 from orchgate.cli import main
 from orchgate.config.load import Source, build
 from orchgate.config.loosening import Loosening, loosened, with_limits_of
-from orchgate.config.settings import PACKET_KINDS, TABLE, Config
+from orchgate.config.table import PACKET_KINDS, TABLE
 from tests.support import checked
 
 if TYPE_CHECKING:
+    from orchgate.config.settings import Config
     from tests.repo import Repo
 
 

@@ -296,7 +296,7 @@ def test_pushed_branch_cannot_raise_its_own_budget(repo: Repo) -> None:
 def refspecs(repo: Repo, number: int) -> list[str]:
     head = repo.git("rev-parse", "HEAD")
     updates = "".join(f"create refs/heads/{'long' * 40}/{n} {head}\n" for n in range(number))
-    repo.git("update-ref", "--stdin", input=updates.encode())
+    repo.git("update-ref", "--stdin", stdin=updates.encode())
     return ["refs/heads/long*:refs/heads/long*"]
 
 

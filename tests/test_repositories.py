@@ -374,7 +374,7 @@ def test_grafted_history_is_judged_as_it_will_be_pushed(branched: Repo) -> None:
 def test_author_cannot_write_a_parent(branched: Repo) -> None:
     tree, head = branched.git("rev-parse", "HEAD^{tree}"), branched.git("rev-parse", "HEAD")
     forged = f"tree {tree}\nauthor A\rparent {head} <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nm\n"
-    oid = branched.git("hash-object", "-t", "commit", "-w", "--literally", "--stdin", input=forged.encode())
+    oid = branched.git("hash-object", "-t", "commit", "-w", "--literally", "--stdin", stdin=forged.encode())
 
     assert len(files(scope_of(commit=oid))) == 3
 
@@ -439,7 +439,7 @@ def test_unmerged_index_is_exit_3(branched: Repo, capsys: pytest.CaptureFixture[
     blob = branched.git("rev-parse", "HEAD:one.txt")
     stages = "".join(f"100644 {blob} {stage}\tone.txt\n" for stage in (1, 2, 3))
     branched.git("rm", "-q", "--cached", "one.txt")
-    branched.git("update-index", "--index-info", input=stages.encode())
+    branched.git("update-index", "--index-info", stdin=stages.encode())
 
     assert (main([*BUDGET, "--staged"]), "git add" in capsys.readouterr().err) == (3, True)
 

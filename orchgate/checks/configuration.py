@@ -30,9 +30,9 @@ RULES = (
         "CFG001",
         "this change loosens the gate",
         Severity.WARNING,
-        what="The change edits orchgate's configuration so that more would pass: a higher limit, a new exception, a lower "
-        "severity. The change itself is judged by the old limits. It is an error when the same change also contains "
-        "what the old limits refuse.",
+        what="The change edits orchgate's configuration so that more would pass: a higher limit, a new exception, a "
+        "lower severity. The change itself is judged by the old limits. It is an error when the same change also "
+        "contains what the old limits refuse.",
         why="Whoever may raise the budget in the change that exceeds it has no budget.",
         bad="one commit with `max-lines = 5000` and 4,200 lines of code",
         good="a commit of its own that raises the limit and says why, reviewed; then the code",
@@ -41,7 +41,7 @@ RULES = (
         "CFG002",
         "two configurations",
         Severity.WARNING,
-        what="Both orchgate.toml and [tool.orchgate] of pyproject.toml are there. orchgate.toml counts, the other does not.",
+        what="There is orchgate.toml and [tool.orchgate] in pyproject.toml. orchgate.toml counts, the other does not.",
         why="Somebody will edit the one that does not count, and believe that it does.",
         bad="orchgate.toml with `max-lines = 800`, pyproject.toml with `[tool.orchgate.diff-budget] max-lines = 400`",
         good="all of it in orchgate.toml",
@@ -90,7 +90,9 @@ def _refused(ctx: Context, loosening: Loosening) -> Iterator[str]:
     """Rules the key can silence that refuse this change under the old limits."""
     assert ctx.judge is not None  # the engine sets it before any check runs
     for family in _families(loosening):
-        for rule in sorted({d.finding.rule for d in ctx.judge(family).diagnostics if _refuses(d.severity, d.suppressed)}):
+        for rule in sorted(
+            {d.finding.rule for d in ctx.judge(family).diagnostics if _refuses(d.severity, d.suppressed)}
+        ):
             if rule in loosening.governs:
                 yield rule
 

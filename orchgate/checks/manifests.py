@@ -9,13 +9,13 @@ from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble
+from orchgate.parallel import spread
 from orchgate.runs import locate
 from orchgate.runs.contradictions import contradictions
 from orchgate.runs.decode import HINTS, ManifestError, Reason, parse, shorten
 from orchgate.runs.lines import dotted, lines_of
 from orchgate.runs.liveness import silence
 from orchgate.runs.manifest import to_run
-from orchgate.runs.parallel import spread
 from orchgate.runs.presence import Presence, targets
 from orchgate.runs.validate import SCHEMAS, Problem, explain, format_of, is_valid
 

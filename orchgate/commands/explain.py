@@ -84,7 +84,7 @@ def _weight(severity: Severity) -> str:
 
 
 def _ways(check: str, rule: str) -> Iterable[str]:
-    from orchgate.config.settings import TABLE
+    from orchgate.config.table import TABLE
 
     names = {
         "diff_trailer": TABLE["diff-budget"]["override-trailer"].default,

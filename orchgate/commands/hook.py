@@ -41,7 +41,9 @@ def run(args: argparse.Namespace) -> Verdict | int:
 
 def _pushed_refs() -> list[bytes]:
     if sys.stdin is None:
-        raise OrchgateError("standard input is closed: git's list of pushed refs cannot be read", "pass the hook's input on")
+        raise OrchgateError(
+            "standard input is closed: git's list of pushed refs cannot be read", "pass the hook's input on"
+        )
     return sys.stdin.buffer.read().splitlines()
 
 

@@ -5,18 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.config.kinds import join, unknown_key, wrong
-from orchgate.config.settings import (
-    PER_FILE_IGNORES,
-    PIPELINES,
-    PROFILES,
-    SECTIONS,
-    SEVERITY,
-    TABLE,
-    Config,
-    Ignore,
-    Key,
-    Pipeline,
-)
+from orchgate.config.profiles import PROFILES
+from orchgate.config.settings import Config, Ignore, Pipeline
+from orchgate.config.table import PER_FILE_IGNORES, PIPELINES, SECTIONS, SEVERITY, TABLE, Key
 from orchgate.errors import ConfigError, Unreadable
 
 if TYPE_CHECKING:
@@ -111,7 +102,7 @@ def load_work_tree(root: str) -> Config:
 
 def build(source: Source) -> Config:
     """A Config from a raw table. Raises ConfigError whose message starts with the dotted path of the key."""
-    known = {**TABLE[""], **{name: None for name in TABLE if name}, **{name: None for name in FREE_TABLES}}
+    known = {**TABLE[""], **{name: None for name in TABLE if name}, **dict.fromkeys(FREE_TABLES)}
     for name in source.table:
         if name not in known:
             raise unknown_key("", name, known)
@@ -220,7 +211,9 @@ def _check_order(path: str, pipeline: Pipeline) -> None:
     try:
         graphlib.TopologicalSorter({stage.id: stage.needs for stage in pipeline.stages}).prepare()
     except graphlib.CycleError as error:
-        raise ConfigError(f"{path}.stages: no order of {', '.join(map(repr, error.args[1]))} meets their needs") from error
+        raise ConfigError(
+            f"{path}.stages: no order of {', '.join(map(repr, error.args[1]))} meets their needs"
+        ) from error
 
 
 def _check_ignore(path: str, ignore: Ignore) -> None:

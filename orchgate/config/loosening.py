@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.config.kinds import join
-from orchgate.config.settings import TABLE, Config, Key
+from orchgate.config.table import TABLE, Key
 
 if TYPE_CHECKING:
+    from orchgate.config.settings import Config
     from collections.abc import Callable, Iterator, Mapping
 
 _WEIGHT = {"off": 0, "note": 1, "warning": 2, "error": 3}
@@ -31,17 +32,16 @@ def with_limits_of(proposed: Config, base: Config) -> Config:
     origins = {key: f"{base.origins[key]} at the base" for key in (*kept, "severity", "per-file-ignores")}
     sections = {
         section: getattr(proposed, section)._replace(
-            **{
-                field: getattr(getattr(base, section), field)
-                for field, key in _fields(name)
-                if key.limit
-            }
+            **{field: getattr(getattr(base, section), field) for field, key in _fields(name) if key.limit}
         )
         for name in TABLE
         for section in [name.replace("-", "_") or "top"]
     }
     return proposed._replace(
-        **sections, severity=base.severity, per_file_ignores=base.per_file_ignores, origins={**proposed.origins, **origins}
+        **sections,
+        severity=base.severity,
+        per_file_ignores=base.per_file_ignores,
+        origins={**proposed.origins, **origins},
     )
 
 
@@ -123,5 +123,12 @@ def table_of(config: Config) -> Mapping[str, object]:
     shown: dict[str, object] = {}
     for name in TABLE:
         for field, _ in _fields(name):
-            shown[join(name, field.replace("_", "-"))] = getattr(getattr(config, name.replace("-", "_") or "top"), field)
-    return {**shown, "pipelines": config.pipelines, "severity": config.severity, "per-file-ignores": config.per_file_ignores}
+            shown[join(name, field.replace("_", "-"))] = getattr(
+                getattr(config, name.replace("-", "_") or "top"), field
+            )
+    return {
+        **shown,
+        "pipelines": config.pipelines,
+        "severity": config.severity,
+        "per-file-ignores": config.per_file_ignores,
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchgate.config.load import FREE_TABLES
-from orchgate.config.settings import TABLE
+from orchgate.config.table import TABLE
 
 HELP = {
     "pipelines": "stages that `orchgate run` executes, by pipeline",
@@ -14,7 +14,9 @@ HELP = {
 
 def schema() -> dict[str, object]:
     """Draft 2020-12 schema of `orchgate.toml`."""
-    properties: dict[str, object] = {key: {**spec.kind.schema(), "description": spec.help} for key, spec in TABLE[""].items()}
+    properties: dict[str, object] = {
+        key: {**spec.kind.schema(), "description": spec.help} for key, spec in TABLE[""].items()
+    }
     for name, keys in TABLE.items():
         if name:
             inner = {key: {**spec.kind.schema(), "description": spec.help} for key, spec in keys.items()}

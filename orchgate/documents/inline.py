@@ -128,6 +128,9 @@ def _content(raw: str) -> str:
 def span_end(text: str, span: Span) -> int:
     """Behind the closing backticks."""
     start = span.offset
+    end = start + len(span.text) + 1
+    if text.startswith("`", end) and not text.startswith("`", start + 1):
+        return end + 1  # the usual kind
     while text.startswith("`", start):
         start += 1
     ticks = text[span.offset : start]
@@ -135,16 +138,13 @@ def span_end(text: str, span: Span) -> int:
     return (end if text.startswith(ticks, end) else end + 2) + len(ticks)  # +2: one blank on each side was dropped
 
 
-def links(text: str, parts: Sequence[Range], hidden: Callable[[], Sequence[Range]]) -> list[Link]:
-    """All links of the ranges, in order; `hidden` gives the ranges of code spans and inline comments, sorted."""
+def links(text: str, parts: Sequence[Range], hidden: Callable[[int], bool]) -> list[Link]:
+    """All links of the ranges, in order; `hidden` says whether an offset is in a code span or comment."""
     found: list[Link] = []
     bracket, angle = "[" in text, "<" in text  # one character is sought several times faster than two
     if bracket and "](" in text:
-        for start, end in parts:
-            if text.find("](", start, end) >= 0:
-                for begin, stop in paragraphs(text, start, end):
-                    if text.find("](", begin, stop) >= 0:
-                        _inline_links(text, begin, stop, _Hidden(hidden(), begin), found)
+        for begin, stop in _with_brackets(text, parts):
+            _inline_links(text, begin, stop, hidden, found)
     if bracket and "]:" in text:
         defined = _outside(_DEFINITION, text, parts, hidden)
         found += [Link(unescape(match[2] or match[3] or ""), match[1], match.start(), image=False) for match in defined]
@@ -156,41 +156,38 @@ def links(text: str, parts: Sequence[Range], hidden: Callable[[], Sequence[Range
     return sorted(found, key=_offset) if len(found) > 1 else found
 
 
+def _with_brackets(text: str, parts: Iterable[Range]) -> Iterator[Range]:
+    """The paragraphs that hold a `](`; looked for around each, as most paragraphs hold none."""
+    for start, end in parts:
+        at = text.find("](", start, end)
+        while at >= 0:
+            begin = max(text.rfind("\n", start, at), start)
+            while begin > start and not _BREAK.match(text, begin, end):
+                begin = max(text.rfind("\n", start, begin), start)
+            stop = text.find("\n", at, end)
+            while stop >= 0 and not _BREAK.match(text, stop, end):
+                stop = text.find("\n", stop + 1, end)
+            stop = end if stop < 0 else stop
+            yield from (part for part in _heading_apart(text, begin, stop) if text.find("](", *part) >= 0)
+            at = text.find("](", stop, end)
+
+
 def _offset(link: Link) -> int:
     return link.offset
 
 
 def _outside(
-    pattern: re.Pattern[str], text: str, parts: Iterable[Range], hidden: Callable[[], Sequence[Range]]
+    pattern: re.Pattern[str], text: str, parts: Iterable[Range], hidden: Callable[[int], bool]
 ) -> Iterator[re.Match[str]]:
     for start, end in parts:
-        inside: _Hidden | None = None
-        for match in pattern.finditer(text, start, end):
-            inside = inside or _Hidden(hidden(), start)
-            if not inside.covers(match.start()):
-                yield match
+        yield from (match for match in pattern.finditer(text, start, end) if not hidden(match.start()))
 
 
-class _Hidden:
-    """Answers, for growing offsets, whether one lies in a sorted list of ranges."""
-
-    def __init__(self, ranges: Sequence[Range], start: int) -> None:
-        from bisect import bisect_left
-
-        self._ranges = ranges
-        self._next = max(bisect_left(ranges, (start, 0)) - 1, 0)
-
-    def covers(self, offset: int) -> bool:
-        while self._next < len(self._ranges) and self._ranges[self._next][1] <= offset:
-            self._next += 1
-        return self._next < len(self._ranges) and self._ranges[self._next][0] <= offset
-
-
-def _inline_links(text: str, start: int, end: int, hidden: _Hidden, found: list[Link]) -> None:
+def _inline_links(text: str, start: int, end: int, hidden: Callable[[int], bool], found: list[Link]) -> None:
     openers: list[re.Match[str]] = []
     done = start
     for token in _BRACKET.finditer(text, start, end):
-        if token.start() < done or hidden.covers(token.start()) or token[0][0] == "\\":
+        if token.start() < done or hidden(token.start()) or token[0][0] == "\\":
             continue
         if token[0] != "]":
             openers.append(token)

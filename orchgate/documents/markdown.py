@@ -6,6 +6,7 @@ each kind of part only when somebody asks for it.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -77,14 +78,21 @@ class Document:
 
     @cached_property
     def links(self) -> tuple[Link, ...]:
-        return tuple(inline.links(self.text, self._segments, lambda: self._hidden))
+        return tuple(inline.links(self.text, self._segments, self._in_span_or_comment))
 
     @cached_property
-    def _hidden(self) -> list[tuple[int, int]]:
-        """Ranges of code spans and inline comments."""
-        spans, comments = self._inline
-        ranges = [(span.offset, inline.span_end(self.text, span)) for span in spans]
-        return sorted([*ranges, *((c.offset, c.offset + len(c.text) + 7) for c in comments)])
+    def _span_offsets(self) -> list[int]:
+        return [span.offset for span in self._inline[0]]
+
+    @cached_property
+    def _remarks(self) -> list[tuple[int, int]]:
+        return [(comment.offset, comment.offset + len(comment.text) + 7) for comment in self._inline[1]]
+
+    def _in_span_or_comment(self, offset: int) -> bool:
+        index = bisect_right(self._span_offsets, offset) - 1
+        if index >= 0 and offset < inline.span_end(self.text, self._inline[0][index]):
+            return True
+        return bool(self._remarks) and _covered(self._remarks, offset)
 
     @cached_property
     def headings(self) -> tuple[Heading, ...]:
@@ -114,8 +122,6 @@ class Document:
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column, from 1."""
-        from bisect import bisect_right
-
         line = bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
 
@@ -133,11 +139,9 @@ class Document:
 
     def in_code(self, offset: int) -> bool:
         """Whether an offset is not prose: hidden as above, or in a code span or an inline comment."""
-        return self.hidden(offset) or _covered(self._hidden, offset)
+        return self.hidden(offset) or self._in_span_or_comment(offset)
 
 
 def _covered(ranges: list[tuple[int, int]] | tuple[tuple[int, int], ...], offset: int) -> bool:
-    from bisect import bisect_right
-
     index = bisect_right(ranges, offset, key=lambda begin_end: begin_end[0]) - 1
     return index >= 0 and ranges[index][0] <= offset < ranges[index][1]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _NEIGHBOURS = 12  # names on either side, in alphabetical order, that are compared letter by letter
 _MOST_NAMESAKES = 20
+_MOST_COMPARED = 300  # missing names of a run; for more, only case and folders are looked at
 _ALIKE = 0.75
 
 
@@ -26,6 +27,8 @@ class Nearest:
         self._snapshot = snapshot
         self._artifacts = artifacts
         self._known: dict[str, str] = {}
+        self._listed: dict[str, Sequence[str]] = {}
+        self._compared = 0
 
     def hint(self, path: str) -> str:
         """The next thing to do about a missing path."""
@@ -45,12 +48,12 @@ class Nearest:
             runs = [other for other in names if RUN_ID.fullmatch(other)]
             near = _closest_run(name, runs)
             return f"the nearest run in {folder}/ is {near}" if near else f"{folder}/ holds no run"
-        near = _alike(name, names)
+        near = self._alike(name, names)
         return f"did you mean {folder}/{near}?" if near else f"{folder}/ holds no {name}"
 
     def _file(self, path: str) -> str:
         folder, name = path.rpartition("/")[::2]
-        near = _alike(name, self._names(folder)) if folder in self._snapshot.folders else ""
+        near = self._alike(name, self._names(folder)) if folder in self._snapshot.folders else ""
         if near:
             return f"did you mean {folder}/{near}?" if folder else f"did you mean {near}?"
         namesakes = self._by_name.get(name.casefold(), [])
@@ -58,11 +61,30 @@ class Nearest:
             return f"did you mean {max(namesakes, key=lambda other: _shared(path, other))}?"
         return "correct the path, or remove the link"
 
+    def _alike(self, name: str, names: Sequence[str]) -> str:
+        """The name that differs in case only or in a few letters; "" when none is close."""
+        folded = name.casefold()
+        same = [other for other in names if other.casefold() == folded and other != name]
+        if same:
+            return same[0]
+        self._compared += 1
+        if self._compared > _MOST_COMPARED:
+            return ""
+        from difflib import get_close_matches
+
+        at = bisect_left(names, name)
+        few = names[max(at - _NEIGHBOURS, 0) : at + _NEIGHBOURS]
+        suffix = name.rpartition(".")[2]
+        ranked = get_close_matches(name[:200], [other[:200] for other in few], n=2, cutoff=_ALIKE)
+        return next((other for other in ranked if other.rpartition(".")[2] == suffix), "")
+
     def _is_folder(self, path: str) -> bool:
         return path in self._snapshot.folders or bool(self._artifacts.names(path))
 
     def _names(self, folder: str) -> Sequence[str]:
-        return sorted({*self._by_folder.get(folder, ()), *self._artifacts.names(folder)})
+        if folder not in self._listed:
+            self._listed[folder] = sorted({*self._by_folder.get(folder, ()), *self._artifacts.names(folder)})
+        return self._listed[folder]
 
     @cached_property
     def _by_folder(self) -> dict[str, list[str]]:
@@ -90,21 +112,6 @@ def _closest_run(name: str, runs: Sequence[str]) -> str:
     """The run whose time is closest. Run ids sort by time, so it is one of two neighbours."""
     at = bisect_left(runs, name)
     return max(runs[max(at - 1, 0) : at + 1], key=lambda run: _common_prefix(name, run), default="")
-
-
-def _alike(name: str, names: Sequence[str]) -> str:
-    """The name that differs in case only or in a few letters; "" when none is close."""
-    at = bisect_left(names, name)
-    folded = name.casefold()
-    same = [other for other in names if other.casefold() == folded and other != name]
-    if same:
-        return same[0]
-    from difflib import get_close_matches
-
-    few = names[max(at - _NEIGHBOURS, 0) : at + _NEIGHBOURS]
-    suffix = name.rpartition(".")[2]
-    ranked = get_close_matches(name[:200], [other[:200] for other in few], n=2, cutoff=_ALIKE)
-    return next((other for other in ranked if other.rpartition(".")[2] == suffix), "")
 
 
 def _shared(path: str, other: str) -> int:

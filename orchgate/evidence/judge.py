@@ -4,46 +4,31 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from orchgate.documents.links import BareForms, Reference, Sentences, Statement, Written
+from orchgate.documents.links import BareForms, Reference, Sentences, Written
 from orchgate.documents.markdown import Document
 from orchgate.documents.resolve import Resolver, Where
-from orchgate.documents.targets import RUN_ID, Kind, Reader, is_unfilled, of_this_user, unquoted
+from orchgate.documents.targets import Kind, Reader, is_unfilled, of_this_user, unquoted
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.evidence.cited import FAILURE, SUCCEEDED, Runs
+from orchgate.evidence.claims import RESULT, Place, file_weight, is_file, weight
 from orchgate.model import Finding, Location, Severity, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from orchgate.documents.artifacts import Artifacts
+    from orchgate.documents.links import Statement
     from orchgate.documents.nearest import Nearest
     from orchgate.documents.resolve import Resolution
     from orchgate.documents.targets import Target
     from orchgate.evidence.owners import Owners
     from orchgate.git.snapshot import Snapshot
 
-_RESULT = re.compile(r"\b(?:manifest|evidence|log|metric|summar|proof|result|report|transcript)", re.IGNORECASE)
-_FILE = re.compile(r"^(?![\w-]+\.(?:com|org|io|net|dev)/)[^/]*/.*[^./]\.[A-Za-z][A-Za-z0-9]{0,7}$", re.DOTALL)
 _LINE_ANCHOR = re.compile(r"L\d+|:~:|user-content-|top$|$", re.IGNORECASE)
+_MOST_SUGGESTIONS = 100  # comparing letter by letter is slow, and nobody mends more at a time
 _MARKDOWN = (".md", ".markdown")
-
-
-class Place(NamedTuple):
-    """A reference in its document, with the sentence around it."""
-
-    document: Document
-    reference: Reference
-    said: Statement
-
-    @property
-    def location(self) -> Location:
-        return self.document.location(self.reference.offset)
-
-    @property
-    def link(self) -> bool:
-        return self.reference.written is Written.LINK
 
 
 class Judge:
@@ -68,6 +53,7 @@ class Judge:
         self._resolver = Resolver(snapshot, artifacts)
         self._snapshot = snapshot
         self._sentences: tuple[Document | None, Sentences] = (None, Sentences(Document("", b"")))
+        self._suggestions = 0
         self.links = 0
         self.troubles: dict[str, Trouble] = {}
 
@@ -92,29 +78,28 @@ class Judge:
 
     def vanished(self, document: Document, gone: frozenset[str]) -> Iterator[Finding]:
         """Findings about targets that this change took away, in a document that it does not touch."""
-        for span in document.spans:
-            target = self._reader.span(span.text)
+        spans = (
+            (Reference(span.text, span.offset, Written.SPAN), self._reader.span(span.text)) for span in document.spans
+        )
+        links = (
+            (Reference(link.target, link.offset, Written.LINK), self._reader.link(link.target))
+            for link in document.links
+        )
+        for reference, target in (*spans, *links):
             if target is None or target.kind is not Kind.PATH:
                 continue
-            found = self._resolver.span(target, document.path)
+            found = self._find(document, reference, target)
             if found.path in gone:
                 self.links += 1
-                yield from self._missing(
-                    self._place(document, Reference(span.text, span.offset, Written.SPAN)), target, found
-                )
-        for link in document.links:
-            target = self._reader.link(link.target)
-            if target is None or target.kind is not Kind.PATH:
-                continue
-            found = self._resolver.link(target, document.path)
-            if found.path in gone:
-                self.links += 1
-                yield from self._missing(
-                    self._place(document, Reference(link.target, link.offset, Written.LINK)), target, found
-                )
+                yield from self._missing(self._place(document, reference), target, found)
+
+    def _find(self, document: Document, reference: Reference, target: Target) -> Resolution:
+        look = self._resolver.link if reference.written is Written.LINK else self._resolver.span
+        return look(target, document.path)
 
     def _place(self, document: Document, reference: Reference) -> Place:
-        return Place(document, reference, self._said(document, reference.offset))
+        packet = bool(self._packets.places(document.path))
+        return Place(document, reference, self._said(document, reference.offset), packet)
 
     def _said(self, document: Document, offset: int) -> Statement:
         if self._sentences[0] is not document:
@@ -135,9 +120,9 @@ class Judge:
                 yield from self._anchor(document, reference, document.path, target.anchor)
                 return
         link = reference.written is Written.LINK
-        if target.kind is Kind.PATTERN and not link and self._weight(self._place(document, reference), target) is None:
+        if target.kind is Kind.PATTERN and not link and weight(self._place(document, reference), target) is None:
             return  # a pattern in an explanation; looking for its matches would take long
-        found = self._resolver.link(target, document.path) if link else self._resolver.span(target, document.path)
+        found = self._find(document, reference, target)
         if not (link or found.where is Where.HERE or target.artifact or self._meant(document, reference, target)):
             return
         self.links += 1
@@ -160,12 +145,12 @@ class Judge:
         """Whether a code span that leads nowhere is meant as a path at all, and not as `text/html` or `owner/name`."""
         if self._resolver.begins_here(target.path, document.path):
             return True
-        return _FILE.search(target.path) is not None and self._said(document, reference.offset).evidence
+        return is_file(target.path) and self._said(document, reference.offset).evidence
 
     # -- EVD001, EVD004: there is nothing there ------------------------------------------------
 
     def _missing(self, place: Place, target: Target, found: Resolution) -> Iterator[Finding]:
-        severity = self._weight(place, target)
+        severity = weight(place, target)
         if severity is None:
             return
         text = place.reference.text
@@ -188,40 +173,8 @@ class Judge:
 
         return posixpath.relpath(path, place.document.path.rpartition("/")[0] or ".")
 
-    def _weight(self, place: Place, target: Target) -> Severity | None:
-        """How much a target that is not there weighs; None where the text does not claim that it is."""
-        if place.link:
-            return Severity.ERROR
-        if target.artifact:
-            return self._artifact_weight(place, target)
-        return self._file_weight(place, target)
-
-    def _artifact_weight(self, place: Place, target: Target) -> Severity | None:
-        said, recorded = place.said, RUN_ID.search(target.path) is not None
-        if recorded:
-            return Severity.ERROR
-        if said.checked is False or _is_template(place.document.path):
-            return None  # still to be made
-        if said.evidence or (said.checked and not said.gone):
-            return Severity.ERROR
-        if said.gone:
-            return None
-        if not self._packets.places(place.document.path) or place.reference.written is Written.BARE:
-            return None  # a guide that explains where artifacts go
-        if said.status:
-            return Severity.ERROR
-        in_passing = target.kind is Kind.PATTERN or "." not in target.path.rpartition("/")[2]
-        return None if in_passing else Severity.WARNING
-
-    def _file_weight(self, place: Place, target: Target) -> Severity | None:
-        said = place.said
-        if said.checked is False or said.gone or target.kind is Kind.PATTERN or _is_template(place.document.path):
-            return None
-        claimed = said.evidence or (said.status and bool(self._packets.places(place.document.path)))
-        return Severity.WARNING if claimed and _FILE.search(target.path) else None
-
     def _outside(self, place: Place, target: Target) -> Iterator[Finding]:
-        if not place.link and not target.artifact and self._file_weight(place, target) is None:
+        if not place.link and not target.artifact and file_weight(place, target) is None:
             return
         yield Finding(
             "EVD004",
@@ -234,11 +187,11 @@ class Judge:
 
     def _unfilled(self, place: Place, target: Target) -> Iterator[Finding]:
         said, path = place.said, place.document.path
-        if said.checked is False or _is_template(path):
+        if said.checked is False or place.template:
             return
-        folder = target.path.strip("./").split("/")[1]
+        folder = self._task_folder(target.path)
         # With the task left open as well it usually explains a layout, unless the label asks for a manifest.
-        manifest = target.path.endswith("/manifest.json") and said.says(_RESULT)
+        manifest = target.path.endswith("/manifest.json") and said.says(RESULT)
         stated = said.evidence or (said.status and (not is_unfilled(folder) or manifest))
         ticked = bool(said.checked) and (said.evidence or (not is_unfilled(folder) and bool(self._own(path, folder))))
         if ticked or (stated and self._packets.finished(path)):
@@ -249,17 +202,21 @@ class Judge:
                 "name the run that the claim rests on, or untick the item until there is one",
             )
 
+    def _task_folder(self, path: str) -> str:
+        """The folder right below the root of an artifact, which is named after its task."""
+        below = next((path.partition(root)[2] for root in self._roots if root in path), "")
+        return below.partition("/")[0]
+
     def _own(self, path: str, folder: str) -> bool:
         return bool(self._packets.places(path)) and not self._packets.foreign(path, folder)
 
     def _local(self, place: Place) -> Iterator[Finding]:
         text, said = place.reference.text, place.said
-        if is_unfilled(text) or "..." in text or "…" in text or _is_template(place.document.path):
+        if is_unfilled(text) or "..." in text or "…" in text or place.template:
             return
-        packet = bool(self._packets.places(place.document.path))
-        stated = said.status and packet and (not of_this_user(text) or said.says(_RESULT))
+        stated = said.status and place.packet and (not of_this_user(text) or said.says(RESULT))
         claimed = place.link or said.evidence or stated
-        if not claimed and (of_this_user(text) or not packet or said.gone):
+        if not claimed and (of_this_user(text) or not place.packet or said.gone):
             return  # where a tool keeps its settings, or how to use it
         self.links += 1
         yield Finding(
@@ -273,15 +230,13 @@ class Judge:
     # -- EVD006, EVD007: there is something, but it does not support the claim ----------------
 
     def _cited(self, document: Document, reference: Reference, path: str) -> Iterator[Finding]:
-        root = next(root for root in self._roots if path.startswith(root)) if path.startswith(self._roots) else path
-        folder = path[len(root) :].partition("/")[0]
+        folder = self._task_folder(path)
         other = self._packets.foreign(document.path, folder) if folder else ""
         ended = self._ended(reference, path) if path.endswith("/manifest.json") else None
         if not other and ended is None:
             return
         place = self._place(document, reference)
-        said = place.said
-        if said.checked is False or not (said.evidence or said.status or said.checked or place.link):
+        if not place.claimed:
             return
         if other:
             yield Finding(
@@ -290,7 +245,7 @@ class Judge:
                 f"{reference.text} is evidence of another task, {other}",
                 "link a run of this task, or say in the text why the other one counts",
             )
-        if ended and not said.says(FAILURE) and not FAILURE.search(_rest(place)):
+        if ended and not place.said.says(FAILURE) and not FAILURE.search(place.rest()):
             yield Finding("EVD007", place.location, *ended)
 
     def _ended(self, reference: Reference, path: str) -> tuple[str, str] | None:
@@ -305,6 +260,14 @@ class Judge:
         hint = "link a run that succeeded, or say in the text that this one did not"
         return f"{reference.text} is a run whose status is {status}", hint
 
+    def _closest_anchor(self, wanted: str, aim: Document) -> str:
+        self._suggestions += 1
+        if self._suggestions > _MOST_SUGGESTIONS:
+            return ""
+        from difflib import get_close_matches
+
+        return next(iter(get_close_matches(wanted[:200], sorted(aim.anchors)[:300], n=1, cutoff=0.5)), "")
+
     # -- EVD013 --------------------------------------------------------------------------------
 
     def _anchor(self, document: Document, reference: Reference, path: str, anchor: str) -> Iterator[Finding]:
@@ -318,25 +281,11 @@ class Judge:
             return
         if wanted in aim.anchors or wanted.casefold() in aim.anchors:
             return
-        from difflib import get_close_matches
-
-        near = get_close_matches(wanted[:200], sorted(aim.anchors)[:300], n=1, cutoff=0.5)
+        near = self._closest_anchor(wanted, aim)
         where = "this document" if path == document.path else path
         yield Finding(
             "EVD013",
             document.location(reference.offset),
             f"{reference.text}: {where} has no heading or anchor #{wanted}",
-            f"did you mean #{near[0]}?" if near else "correct the anchor, or drop it",
+            f"did you mean #{near}?" if near else "correct the anchor, or drop it",
         )
-
-
-def _is_template(path: str) -> bool:
-    return "template" in path.casefold()
-
-
-def _rest(place: Place) -> str:
-    """What follows the reference on its line, up to the next reference."""
-    line_end = place.document.text.find("\n", place.reference.offset)
-    start = place.reference.offset + len(place.reference.text) + 2
-    rest = place.document.text[start : line_end if line_end >= 0 else None]
-    return rest.partition("`")[0][:200]

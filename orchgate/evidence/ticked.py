@@ -45,6 +45,8 @@ def may_lack_evidence(text: str) -> bool:
     """Whether some ticked line names nothing, or ends in an empty marker. Most documents are done with here."""
     for match in _TICKED_LINE.finditer(text):
         line = match[0]
+        if line.endswith(("`", "`.")):
+            continue  # it ends by naming something
         if "`" not in line or line.rstrip(" .*_").endswith(":") or _ends_empty(line):
             return True
     return False

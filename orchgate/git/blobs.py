@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import deque
 from itertools import islice
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -48,6 +49,8 @@ class Blobs:
         self._git = git
         self._process: subprocess.Popen[bytes] | None = None
         self._flying: deque[_Question] = deque()
+        self._owner = 0  # process id; the conversation belongs to whoever started it
+        self._inherited: subprocess.Popen[bytes] | None = None
 
     def read_many(self, names: Iterable[str], limit: int) -> Iterator[bytes | str]:
         """Contents in the order asked, or why there is none. `limit` is in bytes.
@@ -71,9 +74,7 @@ class Blobs:
         return self._await(question)
 
     def _ask(self, names: list[str], limit: int) -> list[_Question]:
-        if self._process is None:
-            self._process = self._git.converse("cat-file", "--batch")
-        writer = _pipe(self._process.stdin)
+        writer = _pipe(self._start().stdin)
         try:
             writer.write("".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))
             writer.flush()
@@ -82,6 +83,17 @@ class Blobs:
         questions = [_Question(limit) for _ in names]
         self._flying.extend(questions)
         return questions
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._owner != os.getpid():
+            # A forked process shares the pipes: two readers would steal each other's answers. It is kept, not closed,
+            # because it still serves the parent.
+            self._inherited, self._process = self._process, None
+            self._flying = deque()
+        if self._process is None:
+            self._process = self._git.converse("cat-file", "--batch")
+            self._owner = os.getpid()
+        return self._process
 
     def _await(self, question: _Question) -> Object | None:
         # git answers in the order of all questions: those of a reader that is in the middle of its list, or that has
@@ -107,7 +119,7 @@ class Blobs:
 
     def close(self) -> None:
         """Ends the conversation; safe to call twice."""
-        if self._process is None:
+        if self._process is None or self._owner != os.getpid():
             return
         child, self._process = self._process, None
         self._flying.clear()

@@ -31,7 +31,9 @@ class Scratch:
                 settings.set_value("user", "email", "try@orchgate.invalid")
                 settings.set_value("commit", "gpgsign", "false")
         except (GitCommandError, GitCommandNotFound) as error:
-            raise GitError(f"cannot make a repository in {root}: {error}", "git --version; 2.28 or newer is needed") from error
+            raise GitError(
+                f"cannot make a repository in {root}: {error}", "git --version; 2.28 or newer is needed"
+            ) from error
 
     def write(self, path: str, text: str) -> None:
         """Writes a file of the work tree, parents included."""

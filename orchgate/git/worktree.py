@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import Unreadable
 from orchgate.git.call import names
-from orchgate.git.snapshot import SYMLINK, Entry
+from orchgate.git.snapshot import SYMLINK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,11 +26,11 @@ ALGORITHMS = {40: "sha1", 64: "sha256"}
 class Files(NamedTuple):
     """Tracked and untracked files, without those git ignores.
 
-    `clean` are as the index says; `dirty` have to be read. `nested` are repositories inside that git does not enter,
-    with a slash at the end.
+    `clean` are as the index says, with `<mode> <id>`; `dirty` have to be read. `nested` are repositories inside that
+    git does not enter, with a slash at the end.
     """
 
-    clean: Mapping[str, Entry]
+    clean: Mapping[str, str]
     dirty: frozenset[str]
     nested: tuple[str, ...]
 
@@ -39,23 +39,19 @@ def files(repository: Repository, folders: Iterable[str] = ()) -> Files:
     """The files below some folders (none: all of them), in one call of git. Raises GitError."""
     # `-v` tells which entries git was asked not to look at: their index entry says nothing about the disk.
     options = ("ls-files", "-z", "-v", "--stage", "--cached", "--modified", "--others", "--exclude-standard")
-    clean: dict[str, Entry] = {}
+    clean: dict[str, str] = {}
     dirty: set[str] = set()
     nested: list[str] = []
     for record in names(repository.git(*options, "--", *folders)):
-        tag, rest = record[0], record[2:]
-        if tag == "?":
-            if rest.endswith("/"):
-                nested.append(rest)
-            else:
-                dirty.add(rest)
-            continue
-        header, path = rest.split("\t", 1)
-        mode, oid, stage = header.split(" ")
-        if tag == "H" and stage == "0":
-            clean[path] = Entry(mode, oid)
-        else:
+        header, _, path = record[2:].partition("\t")
+        if record[0] == "H" and header.endswith(" 0"):  # stage 0: not in the middle of a merge
+            clean[path] = header[:-2]
+        elif record[0] != "?":
             dirty.add(path)
+        elif record.endswith("/"):
+            nested.append(record[2:])
+        else:
+            dirty.add(record[2:])
     for path in dirty:
         clean.pop(path, None)
     return Files(clean, frozenset(dirty), tuple(nested))
@@ -66,8 +62,8 @@ def algorithm(repository: Repository) -> str:
     return ALGORITHMS[len(repository.empty_tree)]
 
 
-def blob(path: str, algorithm: str, *, follow: bool = False, limit: int) -> tuple[Entry, int] | None:
-    """Mode and id of a file on disk, and how many bytes it has; None when it is not there.
+def blob(path: str, algorithm: str, *, follow: bool = False, limit: int) -> tuple[str, int] | None:
+    """`<mode> <id>` of a file on disk, and how many bytes it has; None when it is not there.
 
     The id is that of `git hash-object --no-filters`. A link is its target's name, or with `follow` what it leads to.
     Raises Unreadable for what is no file, larger than `limit` bytes, or cannot be read.
@@ -76,7 +72,7 @@ def blob(path: str, algorithm: str, *, follow: bool = False, limit: int) -> tupl
         status = os.stat(path) if follow else os.lstat(path)
         if stat.S_ISLNK(status.st_mode):
             target = os.fsencode(os.readlink(path))
-            return Entry(SYMLINK, _id([target], len(target), algorithm, path)), len(target)
+            return f"{SYMLINK} {_id([target], len(target), algorithm, path)}", len(target)
         if not stat.S_ISREG(status.st_mode):
             raise Unreadable(path, "is no ordinary file")
         if status.st_size > limit:
@@ -84,7 +80,7 @@ def blob(path: str, algorithm: str, *, follow: bool = False, limit: int) -> tupl
         mode = "100755" if status.st_mode & 0o100 else "100644"
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
             chunks = iter(lambda: file.read(CHUNK), b"")
-            return Entry(mode, _id(chunks, status.st_size, algorithm, path)), status.st_size
+            return f"{mode} {_id(chunks, status.st_size, algorithm, path)}", status.st_size
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

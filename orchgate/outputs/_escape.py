@@ -17,7 +17,7 @@ _UNSAFE = lazy(
 
 
 def escape(text: str) -> str:
-    """The text on one line, every unsafe character written out as in Python: `\\n`, `\\x1b`, `\\u202e`."""
+    r"""The text on one line, every unsafe character written out as in Python: `\n`, `\x1b`, `\u202e`."""
     return text if text.isprintable() else _UNSAFE.sub(_written, text)
 
 

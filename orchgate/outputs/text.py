@@ -27,8 +27,7 @@ _LATER = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 
 def render(report: Report, stream: TextIO) -> None:
     """Writes the report; what is suppressed is only counted."""
-    for line in lines(report):
-        stream.write(line + "\n")
+    stream.writelines(line + "\n" for line in lines(report))
 
 
 def lines(report: Report) -> Iterator[str]:
@@ -100,7 +99,7 @@ def _examined(checks: tuple[CheckResult, ...]) -> Iterator[str]:
 
 
 def _singular(name: str) -> str:
-    return name[:-1] if name.endswith("s") else name
+    return name.removesuffix("s")
 
 
 def explained(report: Report) -> Iterator[str]:

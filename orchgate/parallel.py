@@ -84,7 +84,7 @@ def _collect(reader: int, child: int) -> Any:
     try:
         result, error = pickle.loads(data)  # noqa: S301 -- our own child wrote it, through a pipe nobody else holds
     except (EOFError, pickle.UnpicklingError):
-        raise OrchgateError("a process that judged manifests was killed", "run it again with more memory") from None
+        raise OrchgateError("a process that judged a part was killed", "run it again with more memory") from None
     if error is not None:
         raise error
     return result

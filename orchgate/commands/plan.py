@@ -1,0 +1,163 @@
+"""`orchgate plan`: what a pipeline would run, in which order; nothing is run."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from orchgate import session
+from orchgate.config.load import load_work_tree
+from orchgate.errors import OrchgateError
+from orchgate.model import Verdict
+from orchgate.outputs._escape import escape
+from orchgate.runs import inputs
+from orchgate.runs.pipeline import find, load_all, nearest, order
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Mapping
+
+    from orchgate.runs.stages import Pipeline, Stage
+
+SUMMARY = "show what a pipeline would run, and in which order"
+VERSION = 1
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pipeline", nargs="?", default="", metavar="PIPELINE", help="its id; all of them without")
+    parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
+
+
+def run(args: argparse.Namespace) -> Verdict:
+    with session.opened() as repository:
+        root = repository.root
+    if not root:
+        raise OrchgateError("a bare repository has no work tree to run anything in", "run it in a clone")
+    pipelines = load_all(root, load_work_tree(root))
+    if args.pipeline:
+        document = {"version": VERSION, **planned(pipelines, find(pipelines, args.pipeline))}
+        lines = told(document)
+    else:
+        document = {"version": VERSION, "pipelines": [_listed(pipeline) for pipeline in pipelines.values()]}
+        lines = _rows(document["pipelines"])
+    if args.output_format == "json":
+        import json
+
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    else:
+        sys.stdout.writelines(escape(line) + "\n" for line in lines)
+    return Verdict.PASS
+
+
+def _listed(pipeline: Pipeline) -> dict[str, Any]:
+    stages = [stage.id for stage in pipeline.stages]
+    return {"id": pipeline.id, "title": pipeline.title, "source": pipeline.source, "stages": stages}
+
+
+def _rows(pipelines: list[dict[str, Any]]) -> Iterator[str]:
+    if not pipelines:
+        yield f"no pipelines; {nearest('', ())}"
+        return
+    width = max(len(pipeline["id"]) for pipeline in pipelines)
+    for pipeline in pipelines:
+        count = _counted(len(pipeline["stages"]), "stage")
+        yield f"{pipeline['id']:<{width}}  {pipeline['title']}  ({count}; {pipeline['source']})"
+
+
+def planned(pipelines: Mapping[str, Pipeline], pipeline: Pipeline) -> dict[str, Any]:
+    """What running a pipeline would do, JSON-able, the pipelines it calls unfolded in their stages."""
+    levels = {stage.id: level for level, stages in enumerate(order(pipeline), 1) for stage in stages}
+    return {
+        **_listed(pipeline),
+        "sequential": pipeline.sequential,
+        "max_parallel": 1 if pipeline.sequential else pipeline.max_parallel,
+        "digest": pipeline.digest,
+        "stages": [
+            {"index": index, "level": levels[stage.id], **_stage(pipelines, stage)}
+            for index, stage in enumerate(pipeline.stages, 1)
+        ],
+    }
+
+
+def _stage(pipelines: Mapping[str, Pipeline], stage: Stage) -> dict[str, Any]:
+    never = inputs.why_never(stage)
+    return {
+        "id": stage.id,
+        "title": stage.title,
+        "kind": stage.kind,
+        "command": stage.command,
+        "argv": list(stage.argv) or None,
+        "env": dict(stage.env),
+        "cwd": stage.cwd or None,
+        "timeout_seconds": stage.timeout_seconds,
+        "retries": stage.retries,
+        "retry_delay_seconds": stage.retry_delay_seconds,
+        "allow_failure": stage.allow_failure,
+        "needs": list(stage.needs),
+        "inputs": list(stage.inputs),
+        "junit": stage.junit or None,
+        "metrics": stage.metrics or None,
+        "cacheable": not never,
+        "not_cacheable_because": never or None,
+        "pipeline": planned(pipelines, pipelines[stage.pipeline]) if stage.pipeline else None,
+    }
+
+
+def told(document: Mapping[str, Any]) -> Iterator[str]:
+    """A plan as lines for people."""
+    how = "one after another" if document["sequential"] else "in parallel as far as needs allow"
+    count = _counted(len(document["stages"]), "stage")
+    yield f"{document['id']}: {document['title']} ({count}, {how}; {document['source']})"
+    yield from _steps(document, "")
+
+
+def _steps(document: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    indent = "  " * (prefix.count(".") + 1)
+    last = max(stage["level"] for stage in document["stages"])
+    shown = 0
+    for stage in sorted(document["stages"], key=lambda stage: (stage["level"], stage["index"])):
+        if stage["level"] > shown and last > 1 and not document["sequential"]:
+            shown = stage["level"]
+            yield f"{indent}step {shown} of {last}:"
+        number = f"{prefix}{stage['index']}"
+        called = stage["pipeline"]
+        what = f"pipeline {called['id']}: {called['title']}" if called else stage["command"]
+        yield f"{indent}{number}. {stage['id']}: {what}"
+        details = "; ".join(_details(stage))
+        if details:
+            yield f"{indent}{' ' * len(number)}  {details}"
+        if called:
+            yield from _steps(called, f"{number}.")
+
+
+def _details(stage: Mapping[str, Any]) -> Iterator[str]:
+    if stage["title"] not in (stage["id"], stage["command"]):
+        yield stage["title"]
+    if stage["needs"]:
+        yield f"after {', '.join(stage['needs'])}"
+    if stage["env"]:
+        yield "with " + " ".join(f"{name}={_quoted(value)}" for name, value in stage["env"].items())
+    if stage["cwd"]:
+        yield f"in {stage['cwd']}"
+    if stage["timeout_seconds"] is not None:
+        yield f"at most {stage['timeout_seconds']:g} s"
+    if stage["retries"]:
+        delay = f" after {stage['retry_delay_seconds']:g} s" if stage["retry_delay_seconds"] else ""
+        yield f"{_counted(stage['retries'], 'retry', 'retries')}{delay}"
+    if stage["allow_failure"]:
+        yield "may fail"
+    if stage["cacheable"]:
+        yield f"cached while {', '.join(stage['inputs'])} stay the same"
+    for key in ("junit", "metrics"):
+        if stage[key]:
+            yield f"{key} from {stage[key]}"
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _quoted(value: str) -> str:
+    import shlex
+
+    return shlex.quote(value)

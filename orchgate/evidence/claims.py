@@ -1,0 +1,91 @@
+"""How much a reference weighs: what its sentence claims about it, and where the sentence stands."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.documents.links import Written
+from orchgate.documents.targets import RUN_ID, Kind
+from orchgate.model import Severity
+
+if TYPE_CHECKING:
+    from orchgate.documents.links import Reference, Statement
+    from orchgate.documents.markdown import Document
+    from orchgate.documents.targets import Target
+    from orchgate.model import Location
+
+# Labels under which a path is a result somebody is meant to open.
+RESULT = re.compile(r"\b(?:manifest|evidence|log|metric|summar|proof|result|report|transcript)", re.IGNORECASE)
+_FILE = re.compile(r"^(?![\w-]+\.(?:com|org|io|net|dev)/)[^/]*/.*[^./]\.[A-Za-z][A-Za-z0-9]{0,7}$", re.DOTALL)
+
+
+class Place(NamedTuple):
+    """A reference in its document, with the sentence around it; `packet`: the document is part of a packet."""
+
+    document: Document
+    reference: Reference
+    said: Statement
+    packet: bool
+
+    @property
+    def location(self) -> Location:
+        return self.document.location(self.reference.offset)
+
+    @property
+    def link(self) -> bool:
+        return self.reference.written is Written.LINK
+
+    @property
+    def template(self) -> bool:
+        return "template" in self.document.path.casefold()
+
+    @property
+    def claimed(self) -> bool:
+        """Whether somebody relies on it: evidence, a status line, a ticked item, a link."""
+        return self.said.checked is not False and bool(
+            self.said.evidence or self.said.status or self.said.checked or self.link
+        )
+
+    def rest(self) -> str:
+        """What follows the reference on its line, up to the next reference."""
+        start = self.reference.offset + len(self.reference.text) + 2
+        return self.document.text[start : start + 200].partition("\n")[0].partition("`")[0]
+
+
+def weight(place: Place, target: Target) -> Severity | None:
+    """How much a target that is not there weighs; None where the text does not claim that it is."""
+    if place.link:
+        return Severity.ERROR
+    return artifact_weight(place, target) if target.artifact else file_weight(place, target)
+
+
+def artifact_weight(place: Place, target: Target) -> Severity | None:
+    """A recorded run weighs wherever it is named; other artifacts where they are claimed, not planned."""
+    said = place.said
+    if RUN_ID.search(target.path):
+        return Severity.ERROR
+    if said.checked is False or place.template:
+        return None  # still to be made
+    if said.evidence or (said.checked and not said.gone):
+        return Severity.ERROR
+    if said.gone or not place.packet or place.reference.written is Written.BARE:
+        return None  # said to be gone, or a guide that explains where artifacts go
+    if said.status:
+        return Severity.ERROR
+    in_passing = target.kind is Kind.PATTERN or "." not in target.path.rpartition("/")[2]
+    return None if in_passing else Severity.WARNING
+
+
+def file_weight(place: Place, target: Target) -> Severity | None:
+    """Code spans name files that were deleted, renamed or are planned all the time: only claims weigh."""
+    said = place.said
+    if said.checked is False or said.gone or target.kind is Kind.PATTERN or place.template:
+        return None
+    claimed = said.evidence or (said.status and place.packet)
+    return Severity.WARNING if claimed and is_file(target.path) else None
+
+
+def is_file(path: str) -> bool:
+    """Whether a text can hardly be anything but a path: folders, and a name with an extension."""
+    return _FILE.search(path) is not None

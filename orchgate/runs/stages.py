@@ -1,0 +1,149 @@
+"""A pipeline and its stages as values, and the order in which the stages may run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+class Stage(NamedTuple):
+    """One step of a pipeline: a program (`argv`), a shell line (`shell`), or a whole `pipeline` by its id.
+
+    `env` holds what the stage sets, the pipeline's own included. `cwd`, `junit` and `metrics` are as configured: `cwd`
+    counts from the repository's top ("" is the top), the two files from `cwd`. `inputs` are globs of repository paths.
+    """
+
+    id: str
+    title: str
+    argv: tuple[str, ...] = ()
+    shell: str = ""
+    env: Mapping[str, str] = {}
+    cwd: str = ""
+    timeout_seconds: float | None = None
+    retries: int = 0
+    retry_delay_seconds: float = 0.0
+    allow_failure: bool = False
+    needs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    junit: str = ""
+    metrics: str = ""
+    summary_hint: str = ""
+    pipeline: str = ""
+
+    @property
+    def kind(self) -> str:
+        """`command` or `subpipeline`, the words of the manifest."""
+        return "subpipeline" if self.pipeline else "command"
+
+    @property
+    def command(self) -> str | None:
+        """The command as a person would type it; None for a sub-pipeline."""
+        if not self.argv:
+            return self.shell or None
+        import shlex
+
+        return shlex.join(self.argv)
+
+    @property
+    def definition(self) -> str:
+        """Everything that decides what the stage does, in one canonical form; its titles are left out."""
+        return _canonical(self._replace(title="", summary_hint=""))
+
+
+class Pipeline(NamedTuple):
+    """Stages under one name. `source` is the file that defines it.
+
+    A `sequential` pipeline runs its stages strictly in order and stops at the first that fails and may not; the others
+    run whatever `needs` allows at the same time, `max_parallel` at most (None: what the machine grants).
+    """
+
+    id: str
+    title: str
+    stages: tuple[Stage, ...]
+    source: str = ""
+    env: Mapping[str, str] = {}
+    sequential: bool = False
+    max_parallel: int | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hex, of all that decides what a run does; the same in every process and version of Python."""
+        import hashlib
+
+        text = _canonical((self.id, self.sequential, self.env, *(stage.definition for stage in self.stages)))
+        return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _canonical(values: tuple[object, ...]) -> str:
+    # ascii(), not repr(): what repr() escapes depends on the Unicode tables of the interpreter.
+    return ascii(tuple(sorted(value.items()) if hasattr(value, "items") else value for value in values))
+
+
+def order(pipeline: Pipeline) -> tuple[tuple[Stage, ...], ...]:
+    """The stages in levels: all of a level may run once the levels before it are done.
+
+    Raises ConfigError for a need that does not exist and for a cycle, which it names.
+    """
+    if pipeline.sequential:
+        return tuple((stage,) for stage in pipeline.stages)
+    if not any(stage.needs for stage in pipeline.stages):
+        return (pipeline.stages,) if pipeline.stages else ()
+    known = {stage.id for stage in pipeline.stages}
+    for stage in pipeline.stages:
+        for need in stage.needs:
+            if need not in known:
+                raise ConfigError(f"{place(pipeline, stage)}.needs: no stage {need!r} in this pipeline")
+    return tuple(_levels(pipeline))
+
+
+def _levels(pipeline: Pipeline) -> Iterator[tuple[Stage, ...]]:
+    import graphlib
+
+    sorter = graphlib.TopologicalSorter({stage.id: stage.needs for stage in pipeline.stages})
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as error:
+        # The sorter goes from a stage to the ones that wait for it; a reader goes the other way, along `needs`.
+        cycle = " -> ".join(map(repr, reversed(error.args[1])))
+        raise ConfigError(f"{place(pipeline)}.stages: they need each other in a circle: {cycle}") from error
+    position = {stage.id: index for index, stage in enumerate(pipeline.stages)}
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready(), key=position.__getitem__)
+        yield tuple(pipeline.stages[position[name]] for name in ready)
+        sorter.done(*ready)
+
+
+def place(pipeline: Pipeline, stage: Stage | None = None) -> str:
+    """The dotted path of a pipeline or of one of its stages, for error messages."""
+    from orchgate.config.kinds import join
+
+    path = join("pipelines", pipeline.id)
+    return path if stage is None else f"{path}.stages[{pipeline.stages.index(stage)}]"
+
+
+def check_startable(stage: Stage, path: str) -> None:
+    """Raises ConfigError for text that no operating system takes as part of a command."""
+    if not stage.id.strip():
+        raise ConfigError(f"{path}.id: expected a name, got an empty one")
+    texts = {"id": stage.id, "run": "".join(stage.argv), "shell": stage.shell, "cwd": stage.cwd, "title": stage.title}
+    texts |= {"env": "".join((*stage.env, *stage.env.values())), "junit": stage.junit, "metrics": stage.metrics}
+    for key, text in texts.items():
+        if "\0" in text or not _encodable(text):
+            raise ConfigError(f"{path}.{key}: holds a character that cannot stand in a command")
+    if stage.argv and not stage.argv[0]:
+        raise ConfigError(f"{path}.run[0]: expected a program, got an empty string")
+    for name in stage.env:
+        if not name or "=" in name:
+            raise ConfigError(f"{path}.env: {name!r} cannot be the name of a variable")
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a character, which JSON can spell and nothing can run
+        return False
+    return True
