@@ -57,10 +57,17 @@ def append(descriptor: int, line: bytes, path: str, *, sync: bool, torn: bool = 
         if written != len(data):
             raise WriteError(path, f"there was room for {written} of {len(data)} bytes only")
         if sync:
-            os.fdatasync(descriptor)
+            _sync_content(descriptor)
     except OSError as error:
         raise failure(path, error) from error
     return written
+
+
+def _sync_content(descriptor: int) -> None:
+    if hasattr(os, "fdatasync"):  # macOS has none
+        os.fdatasync(descriptor)
+    else:
+        os.fsync(descriptor)
 
 
 def write_all(descriptor: int, data: memoryview | bytes, path: str) -> None:

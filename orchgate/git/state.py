@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from orchgate.errors import GitError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from orchgate.git.call import Git
     from orchgate.git.repository import Repository
 
 
@@ -22,38 +23,57 @@ class State(NamedTuple):
     branch: str | None
 
 
-class WorkFolder(NamedTuple):
-    """Where commands run: the top of a work tree with its state, or the current folder outside of any repository."""
-
-    root: str
-    repository: Repository | None
-    state: State | None
+_STATUS = ("--porcelain=v2", "--branch", "--untracked-files=no", "--no-renames", "--no-ahead-behind", "-z")
 
 
-def state(repository: Repository) -> State:
-    """The state of a work tree. Raises GitError."""
-    options = ("--porcelain=v2", "--branch", "--untracked-files=no", "--no-renames", "--no-ahead-behind", "-z")
-    lines = repository.git("status", *options).split(b"\0")
+class Question:
+    """The state of a work tree, asked for now and answered when it is needed: git works meanwhile."""
+
+    def __init__(self, repository: Repository | None) -> None:
+        self._git = repository.git if repository else None
+        self._status = self._git.converse("status", *_STATUS) if self._git else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._said = self._status.communicate()[0]
+
+    def answer(self) -> State | None:
+        """The state, once the block is left; None outside of a repository. Raises GitError."""
+        if self._git is None or self._status is None:
+            return None
+        if self._status.returncode != 0:
+            self._git("status", *_STATUS)  # says why
+            raise GitError("git status failed, and then it did not", "run it again")
+        return _state(self._git, self._said.split(b"\0"))
+
+
+def _state(git: Git, lines: list[bytes]) -> State:
     told = dict(line[2:].split(b" ", 1) for line in lines if line.startswith(b"# branch."))
     commit = told.get(b"branch.oid", b"(initial)").decode("ascii")
     branch = os.fsdecode(told.get(b"branch.head", b"(detached)"))
     dirty = any(line[:2] in (b"1 ", b"2 ", b"u ") for line in lines)
     if commit == "(initial)":
         return State(None, None, dirty, branch)
-    tree = repository.git("rev-parse", "--verify", commit + "^{tree}").decode("ascii").strip()
+    tree = git("rev-parse", "--verify", commit + "^{tree}").decode("ascii").strip()
     return State(commit, tree, dirty, None if branch == "(detached)" else branch)
 
 
-def work_folder(here: str, environ: Mapping[str, str]) -> WorkFolder:
-    """The work tree around a folder. Raises GitError for one that git refuses, and for a bare repository."""
+def around(here: str, environ: Mapping[str, str]) -> Repository | None:
+    """The repository whose work tree a folder is in; None outside of any.
+
+    Raises GitError for one that git refuses, and for a bare one, which has no work tree.
+    """
     from orchgate.git.repository import open_repository
 
     if not environ.get("GIT_DIR") and not _is_in_repository(here):
-        return WorkFolder(here, None, None)
+        return None
     repository = open_repository(here, environ)
     if not repository.root:
         raise GitError("a bare repository has no work tree to run anything in", "run this in a clone")
-    return WorkFolder(repository.root, repository, state(repository))
+    return repository
 
 
 def _is_in_repository(folder: str) -> bool:
@@ -65,12 +85,3 @@ def _is_in_repository(folder: str) -> bool:
         if above == folder:
             return False
         folder = above
-
-
-def top(here: str, environ: Mapping[str, str]) -> str:
-    """The top of the work tree around a folder, or that folder itself outside of any. Raises GitError."""
-    from orchgate.git.repository import open_repository
-
-    if not environ.get("GIT_DIR") and not _is_in_repository(here):
-        return here
-    return open_repository(here, environ).root or here

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import datetime
     from typing import Protocol
 
     from orchgate.runs.record import Run
@@ -62,6 +62,8 @@ def heartbeat(folder: str) -> datetime.datetime | None:
     """
     if not folder:
         return None
+    import datetime
+
     try:
         descriptor = os.open(os.path.join(folder, ".heartbeat"), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:

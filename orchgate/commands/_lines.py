@@ -1,0 +1,87 @@
+"""What happens during a run, as plain lines that look the same every time."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from orchgate.outputs._escape import escape
+from orchgate.runs import ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from orchgate.runs.execute import Loop
+    from orchgate.runs.writer import Recorder
+
+
+class Lines:
+    """One line when a stage starts, one when it ends, one for the run."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, list[str]] = {}
+
+    def attach(self, loop: Loop) -> None:
+        pass
+
+    def seen(self, recorder: Recorder, event: Mapping[str, Any]) -> None:
+        if event["event"] == "run":
+            self._names[recorder.run_id] = [stage["id"] for stage in event["stages"]]
+        elif recorder.run_id not in self._names:
+            first = recorder.events[0]
+            self._names[recorder.run_id] = [stage["id"] for stage in first["stages"]]
+        for line in lines(event, self._names[recorder.run_id], recorder):
+            _say(line)
+
+    def close(self) -> None:
+        pass
+
+
+def _say(line: str) -> None:
+    """A reader who goes away must not end the run: that the verdict was not delivered is found out at the end."""
+    try:
+        sys.stdout.write(escape(line) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def lines(event: Mapping[str, Any], names: list[str], recorder: Recorder) -> Iterator[str]:
+    """An event in words."""
+    kind = event["event"]
+    name = names[event["stage"] - 1] if "stage" in event else ""
+    if kind == "run":
+        yield f"run {recorder.run_id}: {event['pipeline']['id']} for {event['task_id']}"
+    elif kind == "resume":
+        yield f"run {recorder.run_id} is taken up again: {event['reason']}"
+    elif kind == "start":
+        yield f"{name}: started" + (f", attempt {event['attempt']}" if event["attempt"] > 1 else "")
+    elif kind == "end":
+        yield from _ended(event, name, recorder)
+    elif kind == "cached":
+        yield f"{name}: succeeded (cached from {event['from']})"
+    elif kind == "skip":
+        yield from (f"{names[index - 1]}: {event['status']} ({event['detail']})" for index in event["stages"])
+    elif kind == "finish":
+        detail = f" ({event['detail']})" if event["detail"] else ""
+        yield f"run {recorder.run_id} {event['status']}{detail}: {event['summary']}"
+
+
+def _ended(event: Mapping[str, Any], name: str, recorder: Recorder) -> Iterator[str]:
+    usage = event.get("usage")
+    about = [event["detail"]] if event["detail"] else []
+    about += [f"{usage['wall_seconds']:.1f} s"] if usage else []
+    about += [tests(event["tests"])] if event.get("tests") else []
+    again = ", to be repeated" if event.get("again") else ""
+    yield f"{name}: {event['status']}{again}" + (f" ({'; '.join(about)})" if about else "")
+    if event["status"] == "failed" and event["summary"]:
+        yield f"  said: {event['summary']}"
+    if event["status"] == "failed" and event.get("exit_code") is not None:
+        yield f"  log: {os.path.relpath(os.path.join(recorder.folder, ids.log_path(event['stage'], name)))}"
+
+
+def tests(counts: Mapping[str, Any]) -> str:
+    """`5 passed, 1 failed`."""
+    named = ((counts.get(key), key) for key in ("passed", "failed", "errors", "skipped"))
+    return ", ".join(f"{count} {key}" for count, key in named if count) or "no tests"

@@ -1,0 +1,157 @@
+"""`orchgate status`: which runs there are, how they ended, and what those that still run are doing."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from orchgate.commands import _runs
+from orchgate.errors import OrchgateError
+from orchgate.model import Verdict
+from orchgate.outputs._escape import escape
+from orchgate.runs import ids
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Mapping, Sequence
+
+SUMMARY = "show the runs: how they ended, and what those that still run are doing"
+VERSION = 1
+LISTED = 20
+WATCH_SECONDS = 0.5
+_COLUMNS = ("run", "task", "pipeline", "status", "stages", "seconds", "now")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", default="", metavar="RUN", help="a run id, latest, or a manifest's path")
+    parser.add_argument("--task", default="", metavar="ID", help="only this task's runs")
+    parser.add_argument("--limit", type=int, default=LISTED, metavar="N", help="at most this many runs (%(default)s)")
+    parser.add_argument("--watch", action="store_true", help="go on until no run is in progress")
+    parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
+
+
+def run(args: argparse.Namespace) -> Verdict:
+    if args.task:
+        ids.check_task(args.task)
+    root = _runs.root()
+    before: list[str] = []
+    while True:
+        rows = _rows(root, args)
+        if args.output_format == "json":
+            document = {"version": VERSION, "runs": rows}
+            if not args.watch or not _in_progress(rows):
+                _runs.print_json(document)
+        else:
+            before = _print(list(_text(rows, detailed=bool(args.run))), before)
+        if not args.watch or not _in_progress(rows):
+            return Verdict.PASS
+        time.sleep(WATCH_SECONDS)
+
+
+def _in_progress(rows: Sequence[Mapping[str, Any]]) -> bool:
+    return any(row["status"] == "in_progress" for row in rows)
+
+
+def _print(lines: list[str], before: list[str]) -> list[str]:
+    """Prints what changed: over the old lines on a terminal, below them elsewhere."""
+    if lines == before:
+        return before
+    if before and sys.stdout.isatty():
+        sys.stdout.write(f"\x1b[{len(before)}F\x1b[J")
+    sys.stdout.writelines(line + "\n" for line in lines)
+    sys.stdout.flush()
+    return lines
+
+
+def _rows(root: str, args: argparse.Namespace) -> list[dict[str, Any]]:
+    if args.run:
+        return [row(*_runs.locate(root, args.run, args.task))]
+    runs = islice(ids.all_runs(root, args.task), max(0, args.limit))
+    return [row(task, ids.run_folder(root, task, run)) for task, run in runs]
+
+
+def row(task: str, folder: str) -> dict[str, Any]:
+    """What is known of one run. A journal that cannot be read is a row that says so."""
+    from orchgate.runs.reopen import tell
+
+    known = {"run_id": os.path.basename(folder), "task_id": task, "manifest_path": os.path.join(folder, ids.MANIFEST)}
+    try:
+        if not os.path.exists(os.path.join(folder, ids.JOURNAL)):
+            return known | {**_foreign(folder), "problem": None}
+        told = tell(folder)
+    except OrchgateError as error:
+        return known | {"status": "unreadable", "problem": error.message, "pipeline_id": "", "stages": []}
+    torn = f"unfinished lines in the journal: {', '.join(map(str, told.torn))}" if told.torn else None
+    return known | {**_facts(told.manifest), "status": told.status, "problem": torn}
+
+
+def _foreign(folder: str) -> dict[str, Any]:
+    """A run without a journal was recorded by another program."""
+    from orchgate.runs.manifest import load
+
+    run = load(os.path.join(folder, ids.MANIFEST))
+    end = run.completed_at or run.last_sign_of_life
+    return {
+        "pipeline_id": run.pipeline_id,
+        "status": run.status,
+        "seconds": (end - run.started_at).total_seconds(),
+        "stages": [{"id": stage.id, "status": stage.status, "detail": stage.status_detail} for stage in run.stages],
+    }
+
+
+def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    end = manifest["completed_at"]
+    until = ids.seconds(end) if end else time.time()
+    return {
+        "pipeline_id": manifest["pipeline_id"],
+        "parent_run_id": manifest["parent_run_id"],
+        "started_at": manifest["started_at"],
+        "completed_at": end,
+        "status_detail": manifest["status_detail"],
+        "seconds": round(max(0.0, until - ids.seconds(manifest["started_at"])), 3),
+        "stages": [
+            {"id": stage["id"], "status": stage["status"], "detail": stage["status_detail"]}
+            for stage in manifest["commands"]
+        ],
+        "flaky": manifest["flaky"],
+        "tests": manifest.get("tests"),
+        "resumes": len(manifest["resume_events"]),
+    }
+
+
+def _text(rows: Sequence[Mapping[str, Any]], *, detailed: bool) -> Iterator[str]:
+    if not rows:
+        yield "no runs here; orchgate run PIPELINE --task ID makes one"
+        return
+    table = [_COLUMNS, *(_cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in table) for column in range(len(_COLUMNS))]
+    for line in table:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+    for row in rows:
+        if row["problem"]:
+            yield escape(f"{row['run_id']}: {row['problem']}")
+        if detailed:
+            yield from (f"  {_stage(stage)}" for stage in row["stages"])
+        if row["status"] == "abandoned":
+            yield escape(f"  hint: it was killed: orchgate resume {row['run_id']} --task {row['task_id']}")
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    stages = row["stages"]
+    done = sum(stage["status"] not in ("pending", "running") for stage in stages)
+    now = (
+        ", ".join(stage["id"] for stage in stages if stage["status"] == "running")
+        if row["status"] == "in_progress"
+        else ""
+    )
+    seconds = f"{row['seconds']:.1f}" if "seconds" in row else "-"
+    cells = (row["run_id"], row["task_id"], row["pipeline_id"], row["status"], f"{done}/{len(stages)}", seconds, now)
+    return tuple(escape(cell) for cell in cells)
+
+
+def _stage(stage: Mapping[str, Any]) -> str:
+    detail = f" ({stage['detail']})" if stage["detail"] else ""
+    return escape(f"{stage['id']}: {stage['status']}{detail}")

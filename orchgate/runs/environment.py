@@ -1,0 +1,46 @@
+"""What the programs of a stage see: nobody to ask, and where they are."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from orchgate.git.call import scrubbed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchgate.runs.stages import Stage
+
+# Programs that would ask a question, open an editor or a pager are told that nobody is there. TERM=dumb keeps cursor
+# movements out of the log. PYTHONUNBUFFERED is left alone: it would slow down what is being measured.
+NON_INTERACTIVE = {
+    "CI": "1",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "GIT_EDITOR": "true",
+    "GIT_PAGER": "cat",
+    "GIT_TERMINAL_PROMPT": "0",
+    "PAGER": "cat",
+    "PIP_NO_INPUT": "1",
+    "TERM": "dumb",
+}
+
+
+def of_run(environ: Mapping[str, str], task: str, run_id: str, folder: str) -> dict[str, str]:
+    """The environment every stage of a run starts from. A `CI` that says which one is kept."""
+    return {
+        **environ,
+        **NON_INTERACTIVE,
+        "CI": environ.get("CI") or NON_INTERACTIVE["CI"],
+        "ORCHGATE_TASK_ID": task,
+        "ORCHGATE_RUN_ID": run_id,
+        "ORCHGATE_ARTIFACTS": os.path.join(folder, "artifacts"),
+    }
+
+
+def of_stage(base: Mapping[str, str], root: str, stage: Stage) -> tuple[str, dict[str, str]]:
+    """Working folder and environment of a stage. What binds git to this work tree stays behind when leaving it."""
+    cwd = os.path.join(root, stage.cwd) if stage.cwd else root
+    leaves = bool(stage.cwd) and not f"{os.path.realpath(cwd)}/".startswith(f"{os.path.realpath(root)}/")
+    environ = scrubbed(base) if leaves else dict(base)
+    return cwd, environ | {"ORCHGATE_STAGE_ID": stage.id, **stage.env}

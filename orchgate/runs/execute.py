@@ -1,0 +1,294 @@
+"""Runs programs: an event loop over their output, their ends, signals and deadlines. Nothing is polled."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from orchgate import process
+from orchgate.errors import OrchgateError
+from orchgate.runs import family, usage
+from orchgate.runs.output import Output
+from orchgate.runs.running import Running, refused, signal_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from resource import struct_rusage
+
+    from orchgate.runs.forks import Forks
+    from orchgate.runs.running import Program, Result
+
+GRACE = 2.0  # seconds between asking a program to end and ending it
+_BUFFER = 1024 * 1024
+_LOOKS = 100  # at a list of processes that changes while it is read
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Loop:
+    """Everything that can happen while stages run. Signals ask for an end; a second one enforces it."""
+
+    def __init__(self, watch: Callable[[int], None], forget: Callable[[int], None]) -> None:
+        self._watch = watch
+        self._forget = forget
+        self._selector = selectors.DefaultSelector()
+        self._running: dict[int, Running] = {}
+        self._timers: list[tuple[float, Callable[[], None]]] = []
+        self._soon: list[Callable[[], None]] = []
+        self._buffer = memoryview(bytearray(_BUFFER))
+        self._previous: dict[signal.Signals, Any] = {}
+        self.signals: list[str] = []
+        self.forks: Forks | None = None  # counts processes, where that is wanted
+        self.tick: Callable[[], float | None] = lambda: None  # draws; says in how many seconds to draw again
+
+    def __enter__(self) -> Self:
+        self._wakeup, self._waker = os.pipe()
+        for end in (self._wakeup, self._waker):
+            os.set_blocking(end, False)
+        self._previous_fd = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        self._selector.register(self._wakeup, selectors.EVENT_READ)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_HANDLED, signal.SIGCHLD))
+        for number in _HANDLED:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish is respected
+                self._previous[number] = signal.signal(number, self._signalled)
+        self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._end_everything()
+        finally:
+            for number, handler in self._previous.items():
+                signal.signal(number, handler or signal.SIG_DFL)
+            signal.set_wakeup_fd(self._previous_fd)
+            self._selector.close()
+            if self.forks:
+                self.forks.close()
+            os.close(self._wakeup)
+            os.close(self._waker)
+
+    def _signalled(self, number: int, _: object) -> None:
+        self.signals.append(signal_name(number))
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything can still happen by itself."""
+        return bool(self._running or self._timers or self._soon)
+
+    def last_line(self, log: str) -> str:
+        """What the program that writes to a log said last; "" when none runs."""
+        return next((one.output.last_line() for one in self._running.values() if one.program.log == log), "")
+
+    def start(self, program: Program, done: Callable[[Result], None]) -> None:
+        """Starts a program; `done` is called once, from `turn`. Raises WriteError when its log cannot be made."""
+        output = Output(program.log)
+        environ = {**program.env, family.MARK: program.mark}
+        try:
+            pid = process.spawn(program.argv, cwd=program.cwd, env=environ, output=output.writer)
+        except OrchgateError as error:
+            output.abandon()
+            self._soon.append(partial(done, refused(error.message)))
+            return
+        except BaseException:
+            output.abandon()
+            raise
+        self._watch(pid)
+        output.started()
+        running = self._running[pid] = Running(program, output, pid, done)
+        self._selector.register(output.reader, selectors.EVENT_READ, running)
+
+    def count(self) -> None:
+        """Counts processes from here on, if the kernel lets us."""
+        from orchgate.runs.forks import Forks
+
+        with contextlib.suppress(OSError):
+            self.forks = Forks()
+            for descriptor in self.forks.descriptors:
+                self._selector.register(descriptor, selectors.EVENT_READ, self.forks)
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        self._timers.append((time.monotonic() + seconds, act))
+
+    def cancel(self, *, at_once: bool = False) -> None:
+        """Asks every program to end, and drops what was to happen later."""
+        self._timers.clear()
+        self.end([running.program.mark for running in self._running.values()], at_once=at_once)
+
+    def end(self, marks: Collection[str], *, at_once: bool = False) -> None:
+        """Asks the programs with these marks to end."""
+        for running in [one for one in self._running.values() if one.program.mark in marks]:
+            running.cancelled = running.cancelled or not running.timed_out
+            self._ask(running)
+            if at_once:
+                running.deadline = time.monotonic()
+
+    def turn(self) -> None:
+        """Waits for the next thing to happen, and lets it."""
+        for key, _ in self._selector.select(self._patience()):
+            running = key.data
+            if running is None:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wakeup, 4096)
+            elif self.forks is not None and running is self.forks:
+                self.forks.drain()
+            elif not running.output.pump(self._buffer):
+                self._selector.unregister(key.fileobj)
+        self._bury()
+        self._keep_time()
+
+    def _patience(self) -> float | None:
+        """Seconds until the next deadline; None when only an event can help."""
+        if self._soon:
+            return 0.0
+        moments = [running.deadline for running in self._running.values() if running.deadline is not None]
+        moments += [moment for moment, _ in self._timers]
+        now = time.monotonic()
+        draw = self.tick()
+        waits = [max(0.0, moment - now) for moment in moments] + ([] if draw is None else [draw])
+        return min(waits) if waits else None
+
+    def _bury(self) -> None:
+        """Waits for every dead child, our own and those we inherited."""
+        self._reap()
+        for running in [running for running in self._running.values() if running.status is not None]:
+            self._settle(running)
+
+    def _reap(self) -> None:
+        while death := _next_death():
+            if running := self._running.get(death.pid):
+                running.buried(death.status, death.spent, death.storage)
+            elif heir := self._running.get(death.session):
+                heir.inherit(death.spent, death.storage)
+
+    def _settle(self, running: Running) -> None:
+        """Its first process is dead: ends the others, then reports."""
+        running.output.pump(self._buffer)
+        left = self._left(running)
+        if not left:
+            self._report(running)
+            return
+        if not running.asked:
+            running.left_behind = len(left)
+            running.asked = True
+            running.deadline = time.monotonic() + GRACE
+        if running.killed:
+            family.send(left, signal.SIGKILL)
+        else:
+            new = set(left) - running.told
+            running.told |= new
+            family.send(new, signal.SIGTERM)
+            family.send(new, signal.SIGCONT)
+
+    def _left(self, running: Running) -> list[int]:
+        """Processes that a program left behind, looked for only where a cheap question says there may be some."""
+        others = [pid for pid, other in self._running.items() if pid != running.pid and other.status is None]
+        if others:
+            if not running.output.open and not family.group_exists(running.pid):
+                return []  # a daemon that holds nothing of ours is ended with the last stage that runs
+            return family.of_stage(running.pid, running.program.mark, others=others)
+        for _ in range(_LOOKS):
+            if _childless():
+                return []
+            if left := family.of_stage(running.pid, running.program.mark, others=()):
+                return left
+            self._reap()  # who was born while we looked is seen the next time
+        return []
+
+    def _ask(self, running: Running) -> None:
+        if not running.asked:
+            running.asked = True
+            running.deadline = time.monotonic() + GRACE
+            family.send_group(running.pid, signal.SIGTERM)
+
+    def _keep_time(self) -> None:
+        now = time.monotonic()
+        for running in list(self._running.values()):
+            if running.deadline is not None and running.deadline <= now:
+                self._overdue(running)
+        due = [act for moment, act in self._timers if moment <= now] + self._soon
+        self._timers = [timer for timer in self._timers if timer[0] > now]
+        self._soon = []
+        for act in due:
+            act()
+
+    def _overdue(self, running: Running) -> None:
+        if not running.asked:
+            running.timed_out = True
+            self._ask(running)
+        elif not running.killed:
+            running.killed = True
+            running.deadline = time.monotonic() + GRACE
+            if running.status is None:
+                family.send_group(running.pid, signal.SIGKILL)
+            family.send(self._left(running), signal.SIGKILL)
+        elif running.status is not None:
+            running.immortal = len(self._left(running))  # another user's, or stuck in the kernel
+            self._report(running)
+        else:
+            running.deadline = time.monotonic() + GRACE
+
+    def _report(self, running: Running) -> None:
+        seen = -1
+        while running.output.total != seen and running.output.open:  # an immortal process may hold it open
+            seen = running.output.total
+            running.output.pump(self._buffer)
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(running.output.reader)
+        del self._running[running.pid]
+        self._forget(running.pid)
+        if not hasattr(os, "waitid"):  # macOS: nobody who left the group can be found
+            family.send_group(running.pid, signal.SIGKILL)
+        if self.forks and running.cost:
+            running.cost["processes"] = self.forks.started_by(running.pid)
+        running.output.finish()
+        running.done(running.result())
+
+    def _end_everything(self) -> None:
+        """The last resort, when an error leaves the loop: nothing of ours may outlive it."""
+        for running in self._running.values():
+            family.send_group(running.pid, signal.SIGKILL)
+            family.send(family.of_stage(running.pid, running.program.mark, others=()), signal.SIGKILL)
+            running.output.abandon()
+            self._forget(running.pid)
+        self._running.clear()
+
+
+class _Death(NamedTuple):
+    """A child that has been buried. `status` as wait4 has it."""
+
+    pid: int
+    session: int
+    status: int
+    spent: struct_rusage
+    storage: usage.Storage
+
+
+def _next_death() -> _Death | None:
+    """Buries a dead child, after a look at what only a zombie still tells; None when none is dead."""
+    try:
+        if not hasattr(os, "waitid"):  # macOS: there is no looking before burying
+            pid, status, spent = os.wait4(-1, os.WNOHANG)
+            return _Death(pid, 0, status, spent, usage.Storage(None, None)) if pid else None
+        dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if dead is None:
+            return None
+        storage, session = usage.storage(dead.si_pid), family.session_of(dead.si_pid)
+        pid, status, spent = os.wait4(dead.si_pid, 0)
+        return _Death(pid, session, status, spent, storage)
+    except ChildProcessError:
+        return None
+
+
+def _childless() -> bool:
+    """Whether nobody is left, dead or alive, that is or has become our child."""
+    if not hasattr(os, "waitid"):
+        return True  # and nobody becomes our child who was not born so
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False

@@ -1,0 +1,133 @@
+"""Descendants: who they are, how they are found again once they have slipped away, and how they are ended.
+
+A process that becomes a daemon leaves its group, its session and its parent. As a *subreaper* the runner is handed
+every such orphan below it. A mark in the environment tells which stage it came from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+MARK = "ORCHGATE_PROCESS"
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class Process(NamedTuple):
+    pid: int
+    parent: int
+    session: int
+    dead: bool
+
+
+def become_subreaper(*, wanted: bool = True) -> str:
+    """Makes this process the new parent of every orphan below it; says why when that is not possible here."""
+    import ctypes
+
+    try:
+        failed = ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
+    except (OSError, AttributeError):
+        return "no subreaper on this system: daemons of a stage may outlive it"
+    return f"no subreaper: {os.strerror(ctypes.get_errno())}" if failed else ""
+
+
+def everybody() -> dict[int, Process]:
+    """Every process of this machine that can be seen; nobody without /proc."""
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return {}
+    found = {}
+    for name in names:
+        if name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                found[int(name)] = _process(int(name))
+    return found
+
+
+def _process(pid: int) -> Process:
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        # The program's name, field 2, stands in parentheses and may hold anything.
+        state, parent, _, session, *_ = file.read().rpartition(b")")[2].split(None, 4)
+    return Process(pid, int(parent), int(session), state in b"ZX")
+
+
+def session_of(pid: int) -> int:
+    """The session a process, even a zombie, belongs to; 0 where nobody knows."""
+    try:
+        return _process(pid).session
+    except (OSError, ValueError):
+        return 0
+
+
+def marked(pid: int, mark: bytes) -> bool:
+    """Whether a process inherited an environment with this mark (or one that begins with it)."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return b"\0" + MARK.encode() + b"=" + mark in b"\0" + file.read()
+    except OSError:
+        return False
+
+
+def of_stage(leader: int, mark: str, *, others: Collection[int]) -> list[int]:
+    """Living processes that a stage left behind. `leader` was its first process, `others` lead stages that still run.
+
+    When no other stage runs, every descendant is one; otherwise its session and its mark tell.
+    """
+    seen = everybody()
+    me = os.getpid()
+    wanted = {process.pid for process in seen.values() if process.session == leader}
+    adopted = [process.pid for process in seen.values() if process.parent == me and process.pid not in others]
+    wanted.update(pid for pid in adopted if not others or marked(pid, mark.encode()))
+    return sorted(pid for pid in _with_descendants(wanted, seen) if not seen[pid].dead)
+
+
+def of_sessions(sessions: Collection[int], mark: str) -> list[int]:
+    """Living processes of the sessions, or with a mark that begins so, wherever they have moved to."""
+    seen = everybody()
+    wanted = {pid for pid, process in seen.items() if process.session in sessions or marked(pid, mark.encode())}
+    wanted = _with_descendants(wanted, seen) - {os.getpid()}
+    return sorted(pid for pid in wanted if not seen[pid].dead)
+
+
+def _with_descendants(pids: Iterable[int], seen: dict[int, Process]) -> set[int]:
+    children: dict[int, list[int]] = {}
+    for process in seen.values():
+        children.setdefault(process.parent, []).append(process.pid)
+    found: set[int] = set()
+    waiting = list(pids)
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found:
+            found.add(pid)
+            waiting.extend(children.get(pid, ()))
+    return found
+
+
+def send(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def send_group(leader: int, number: signal.Signals) -> None:
+    """Signals a whole process group, asleep or not."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, number)
+        if number != signal.SIGKILL:
+            os.killpg(leader, signal.SIGCONT)
+
+
+def group_exists(leader: int) -> bool:
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,112 @@
+"""Names of tasks, runs and stages, the folders they stand for, and points in time."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from orchgate.errors import OrchgateError, UsageError
+from orchgate.patterns import lazy
+from orchgate.runs import locate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUNS = ".runs"
+RUN_ID = locate.RUN_ID
+MANIFEST = locate.NAME
+JOURNAL = "events.jsonl"
+METRICS = "metrics.json"
+_LONGEST = 200  # bytes of a task or a stage in a file name; file systems stop at 255
+_ODD = lazy(r"[^A-Za-z0-9._-]+")
+
+
+def check_task(task: str) -> str:
+    """The task's id, once it is safe as the name of a folder. Raises UsageError."""
+    if not task.strip():
+        raise UsageError("the task has no name", "--task 0001-some-slug")
+    bad = [char for char in task if char in "/\\" or not char.isprintable()]
+    if bad:
+        raise UsageError(f"a task id is one folder's name, without {bad[0]!r}", "--task 0001-some-slug")
+    if task[0] in ".- " or task[-1] in " ." or len(os.fsencode(task)) > _LONGEST:
+        raise UsageError(f"{task[:60]!r} cannot be a task id", "letters, digits, - and _, as in --task 0001-some-slug")
+    return task
+
+
+def new_run_id(now: float) -> str:
+    """An id for a run that starts at `now` (seconds since the epoch)."""
+    return f"{_stamp('%Y-%m-%dT%H-%M-%S', now)}-{_milliseconds(now)}Z-{os.urandom(4).hex()}"
+
+
+def moment(now: float) -> str:
+    """A point in time as manifests write it, UTC to the millisecond."""
+    return f"{_stamp('%Y-%m-%dT%H:%M:%S', now)}.{_milliseconds(now)}Z"
+
+
+def seconds(text: str) -> float:
+    """The reverse of `moment`, in seconds since the epoch. Raises ValueError."""
+    date, _, clock = text.removesuffix("Z").partition("T")
+    year, month, day = map(int, date.split("-"))
+    hours, minutes, rest = clock.split(":")
+    # time.strptime would import what takes three milliseconds. Years begin in March here, so that leap days end them.
+    year, month = (year, month - 3) if month > 2 else (year - 1, month + 9)
+    days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * month + 2) // 5 + day - 719469
+    return days * 86400 + int(hours) * 3600 + int(minutes) * 60 + float(rest)
+
+
+def _stamp(form: str, now: float) -> str:
+    return time.strftime(form, time.gmtime(now))
+
+
+def _milliseconds(now: float) -> str:
+    return f"{int(now * 1000) % 1000:03d}"
+
+
+class Clock:
+    """Wall time that never runs backwards: set once, and carried on by the monotonic clock."""
+
+    def __init__(self, not_before: float = 0.0) -> None:
+        self._offset = max(time.time(), not_before) - time.monotonic()
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._offset + time.monotonic()
+
+
+def log_path(index: int, stage: str) -> str:
+    """Where a stage's output goes, relative to the run's folder."""
+    return f"stages/{index:02d}-{_ODD.sub('-', stage)[:80]}.log"
+
+
+def task_folder(root: str, task: str) -> str:
+    """Where a task's runs and metrics are. Raises UsageError for a bad id, OrchgateError for a link that leads out."""
+    runs = os.path.join(root, RUNS)
+    folder = os.path.join(runs, check_task(task))
+    inside = os.path.realpath(runs)
+    if not os.path.realpath(folder).startswith(inside + os.sep):
+        raise OrchgateError(f"{folder} is a link that leads out of {RUNS}", "remove the link, or name another task")
+    return folder
+
+
+def run_folder(root: str, task: str, run_id: str) -> str:
+    return os.path.join(task_folder(root, task), "cli", run_id)
+
+
+def all_runs(root: str, task: str = "") -> Iterator[tuple[str, str]]:
+    """Every (task, run id) on disk, newest first."""
+    tasks = [task] if task else _folders(os.path.join(root, RUNS))
+    found = [(run, name) for name in tasks for run in _folders(os.path.join(root, RUNS, name, "cli"))]
+    for run, name in sorted(found, reverse=True):
+        if RUN_ID.fullmatch(run):
+            yield name, run
+
+
+def _folders(path: str) -> list[str]:
+    try:
+        with os.scandir(path) as entries:
+            return [entry.name for entry in entries if entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise OrchgateError(f"cannot list {path}: {error.strerror}") from error

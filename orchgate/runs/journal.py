@@ -1,0 +1,93 @@
+"""A run's journal: append-only, one event a line, the truth from which the manifest is derived.
+
+Whoever runs the run holds a lock on the journal, which ends with the last process that has it open.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate import files
+from orchgate.errors import OrchgateError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PATIENCE = 5.0  # seconds that the processes of a killed runner have for their own end
+_PAUSE = 0.01
+
+
+class Journal:
+    """The one writer of a journal."""
+
+    def __init__(self, path: str) -> None:
+        """Opens a journal, made if it is not there. Raises WriteError."""
+        self.path = path
+        self.writes = 0
+        self.bytes = 0
+        self.descriptor = files.open_appending(path)
+        self._torn = files.ends_torn(self.descriptor)
+
+    def own(self) -> None:
+        """Makes this process the one that runs the run; a dead runner's last processes go first.
+
+        Raises OrchgateError when somebody holds on to it whom nobody here can see: another container, another machine.
+        """
+        import fcntl
+        import time
+
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    message = f"{self.path} is held by a process that cannot be seen from here"
+                    raise OrchgateError(message, "wait for the run, or end it where it runs") from None
+                time.sleep(_PAUSE)
+            except OSError as error:
+                raise files.failure(self.path, error) from error
+
+    def append(self, event: Mapping[str, Any], *, sync: bool) -> None:
+        """Records an event in one write. Raises WriteError: then it must be taken for not recorded."""
+        self.bytes += files.append(self.descriptor, encode(event), self.path, sync=sync, torn=self._torn)
+        self.writes += 1
+        self._torn = False
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+def encode(event: Mapping[str, Any]) -> bytes:
+    import json
+
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+class Recorded(NamedTuple):
+    """A journal as it was found. `torn` are line numbers of events that were never finished; they never happened."""
+
+    events: tuple[dict[str, Any], ...]
+    torn: tuple[int, ...]
+
+
+def read(path: str) -> Recorded:
+    """The events of a journal. Raises OrchgateError when it cannot be read, or when a finished line is not an event."""
+    import json
+
+    try:
+        with open(path, "rb") as file:
+            lines = files.split(file.read())
+    except OSError as error:
+        raise OrchgateError(f"cannot read {path}: {error.strerror}") from error
+    events = []
+    for number, line in lines.whole:
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise OrchgateError(f"{path}: line {number} is not JSON", "the journal was damaged or edited") from error
+        if not isinstance(event, dict) or not isinstance(event.get("at"), str):
+            raise OrchgateError(f"{path}: line {number} is no event", "the journal was damaged or edited")
+        events.append(event)
+    return Recorded(tuple(events), tuple(number for number, _ in lines.torn))

@@ -1,0 +1,106 @@
+"""A program that runs, and how it ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate.runs import usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from resource import struct_rusage
+
+    from orchgate.runs.output import Output
+
+
+class Program(NamedTuple):
+    """What to run and where its output goes. `timeout` in seconds; `mark` is unique to this attempt."""
+
+    argv: Sequence[str]
+    cwd: str
+    env: Mapping[str, str]
+    log: str
+    mark: str
+    timeout: float | None = None
+
+
+class Result(NamedTuple):
+    """How it ended. `code` is None when a signal (its name in `signal`) or a refusal to start ended it."""
+
+    code: int | None
+    signal: str | None
+    timed_out: bool
+    cancelled: bool
+    refused: str  # why it could not be started
+    last_line: str
+    recent: bytes  # the end of the output
+    output_bytes: int
+    left_out: int
+    left_behind: int  # processes that had to be ended after it
+    immortal: int  # of those, the ones that could not be
+    usage: dict[str, Any] | None
+
+
+class Running:
+    """One program, from its start to the end of the last process it left behind."""
+
+    def __init__(self, program: Program, output: Output, pid: int, done: Callable[[Result], None]) -> None:
+        self.program = program
+        self.output = output
+        self.pid = pid
+        self.done = done
+        self.started = time.monotonic()
+        self.deadline = None if program.timeout is None else self.started + program.timeout
+        self.timed_out = False
+        self.cancelled = False
+        self.asked = False  # to end
+        self.killed = False
+        self.status: int | None = None  # as wait4 has it; set once the first process is dead
+        self.cost: dict[str, Any] | None = None
+        self.left_behind = 0  # processes that nobody had told to end
+        self.told: set[int] = set()  # processes left behind that were told to end
+        self.immortal = 0
+
+    def buried(self, status: int, spent: struct_rusage, bytes_: usage.Storage) -> None:
+        """Its first process is dead."""
+        self.status = status
+        self.cost = usage.of(spent, bytes_, time.monotonic() - self.started)
+
+    def inherit(self, spent: struct_rusage, bytes_: usage.Storage) -> None:
+        """A daemon of its session is dead."""
+        if self.cost:
+            self.cost = usage.add(self.cost, usage.of(spent, bytes_, 0.0))
+
+    def result(self) -> Result:
+        status = os.waitstatus_to_exitcode(self.status or 0)
+        # What a program says after it was told to end is no verdict of its own: it may well say 0.
+        stopped = self.timed_out or self.cancelled
+        return Result(
+            code=None if status < 0 or (stopped and status == 0) else status,
+            signal=signal_name(-status) if status < 0 else None,
+            timed_out=self.timed_out,
+            cancelled=self.cancelled,
+            refused="",
+            last_line=self.output.last_line(),
+            recent=self.output.recent,
+            output_bytes=self.output.total,
+            left_out=self.output.left_out,
+            left_behind=self.left_behind,
+            immortal=self.immortal,
+            usage=self.cost,
+        )
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"SIG{number}"
+
+
+def refused(reason: str) -> Result:
+    """A program that could not be started."""
+    return Result(None, None, False, False, reason, "", b"", 0, 0, 0, 0, None)

@@ -1,0 +1,207 @@
+"""What a journal's events add up to: the manifest, as a pure function of the journal.
+
+Every event is an object with `event` (its kind) and `at` (a point in time). The kinds: `run` begins a journal, `start`
+and `end` bracket one attempt of a stage, `skip`, `cached` and `child` settle a stage otherwise, `stage` adds one to a
+run that grows, `resume` takes a run up again, `finish` ends it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orchgate.errors import OrchgateError
+from orchgate.runs import ids, usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+Event = dict[str, Any]
+Document = dict[str, Any]
+
+# What a stage starts from; a stage that is taken up again goes back to it, apart from what has been spent.
+_PENDING: Mapping[str, Any] = {
+    "status": "pending",
+    "status_detail": None,
+    "started_at": None,
+    "completed_at": None,
+    "exit_code": None,
+    "summary": None,
+    "log_path": None,
+    "allow_failure": False,
+    "attempts": (),
+    "flaky": False,
+    "cached": False,
+    "usage": None,
+}
+
+
+def manifest(events: Iterable[Event]) -> Document:
+    """The manifest that a journal's events add up to. Raises OrchgateError when they are no run's."""
+    document: Document = {}
+    for event in events:
+        kind = event.get("event")
+        if kind == "run" and not document:
+            document = _begin(event)
+        elif document and kind in _FOLD:
+            document["updated_at"] = event["at"]
+            _FOLD[kind](document, event)
+        else:
+            raise OrchgateError(f"an event of kind {str(kind)[:40]!r} has no place here", "the journal was edited")
+    if not document:
+        raise OrchgateError("the journal is empty: the run never began", "delete its folder")
+    _totals(document)
+    return document
+
+
+def _begin(event: Event) -> Document:
+    pipeline = event["pipeline"]
+    return {
+        "format": "orchgate",
+        "version": 1,
+        "task_id": event["task_id"],
+        "run_id": event["run_id"],
+        "parent_run_id": event["parent_run_id"],
+        "pipeline_id": pipeline["id"],
+        "pipeline_title": pipeline["title"],
+        "runner": event["runner"],
+        "status": "in_progress",
+        "status_detail": event.get("detail"),
+        "started_at": event["at"],
+        "completed_at": None,
+        "updated_at": event["at"],
+        "summary": None,
+        "process": event["process"],
+        "git": event["git"],
+        "machine": event["machine"],
+        "journal_path": ids.JOURNAL,
+        "commands": [_stage(index, stage) for index, stage in enumerate(event["stages"], 1)],
+        "child_runs": [],
+        "resume_events": [],
+        "usage": None,
+        "flaky": [],
+        "writes": None,
+    }
+
+
+def _stage(index: int, stage: Mapping[str, Any]) -> Document:
+    named = {key: stage[key] for key in ("id", "title", "command", "argv", "kind") if key in stage}
+    return {"index": index, **named, **_PENDING, "allow_failure": stage.get("allow_failure", False), "attempts": []}
+
+
+def _added(document: Document, event: Event) -> None:
+    stages = document["commands"]
+    stages.append(_stage(len(stages) + 1, event["stage"]))
+
+
+def _start(document: Document, event: Event) -> None:
+    stage = document["commands"][event["stage"] - 1]
+    stage["status"] = "running"
+    stage["started_at"] = stage["started_at"] or event["at"]
+    stage["log_path"] = event.get("log_path")
+    attempt = {"number": event["attempt"], "status": "running", "started_at": event["at"]}
+    stage["attempts"].append(attempt | {"completed_at": None, "exit_code": None})
+
+
+def _end(document: Document, event: Event) -> None:
+    stage = document["commands"][event["stage"] - 1]
+    spent = event.get("usage")
+    if stage["attempts"]:
+        attempt = stage["attempts"][-1]
+        attempt |= {"status": event["status"], "completed_at": event["at"], "exit_code": event["exit_code"]}
+        attempt |= {key: event[key] for key in ("signal", "timed_out") if event.get(key)}
+    stage["usage"] = usage.add(stage["usage"], spent) if spent else stage["usage"]
+    if event.get("again"):  # another attempt follows
+        return
+    for key in ("status", "exit_code", "summary"):
+        stage[key] = event[key]
+    stage["completed_at"] = event["at"]
+    stage["status_detail"] = event.get("detail")
+    tried = [attempt["status"] for attempt in stage["attempts"]]
+    stage["flaky"] = bool(tried) and tried[-1] == "succeeded" and "failed" in tried
+    stage |= {key: event[key] for key in ("cache_key", "tests", "metrics") if event.get(key)}
+
+
+def _skip(document: Document, event: Event) -> None:
+    for index in event["stages"]:
+        document["commands"][index - 1] |= {"status": event["status"], "status_detail": event["detail"]}
+
+
+def _cached(document: Document, event: Event) -> None:
+    stage = document["commands"][event["stage"] - 1]
+    stage |= {"status": "succeeded", "started_at": event["at"], "completed_at": event["at"], "exit_code": 0}
+    stage |= {"cached": True, "cached_from": event["from"], "cache_key": event["cache_key"]}
+    stage |= {key: event[key] for key in ("summary", "tests", "metrics") if event.get(key)}
+
+
+def _child(document: Document, event: Event) -> None:
+    """A sub-pipeline's run began or ended."""
+    document["commands"][event["stage"] - 1]["sub_run_id"] = event["run_id"]
+    child = {key: event[key] for key in ("run_id", "pipeline_id", "status", "manifest")}
+    children = document["child_runs"]
+    known = next((index for index, other in enumerate(children) if other["run_id"] == child["run_id"]), len(children))
+    children[known : known + 1] = [child]
+
+
+def _resume(document: Document, event: Event) -> None:
+    for stage in document["commands"]:
+        if stage["attempts"] and stage["attempts"][-1]["status"] == "running":
+            stage["attempts"][-1]["status"] = "cancelled"
+        if stage["status"] != "succeeded" and not (stage["status"] == "failed" and stage["allow_failure"]):
+            stage |= {key: _PENDING[key] for key in ("status", "status_detail", "completed_at", "exit_code", "summary")}
+    document |= {"status": "in_progress", "status_detail": None, "completed_at": None, "writes": None, "summary": None}
+    document["process"] = event["process"]
+    if document["git"] and event["git"]:
+        document["git"] = document["git"] | {"dirty": document["git"]["dirty"] or event["git"]["dirty"]}
+    document["resume_events"].append(
+        {"timestamp": event["at"], "reason": event["reason"], "outcome": "accepted", "detail": event.get("detail")}
+    )
+
+
+def _finish(document: Document, event: Event) -> None:
+    document |= {"status": event["status"], "status_detail": event.get("detail"), "completed_at": event["at"]}
+    document |= {"summary": event["summary"], "writes": event["writes"]}
+
+
+_FOLD: Mapping[object, Callable[[Document, Event], None]] = {
+    "stage": _added,
+    "start": _start,
+    "end": _end,
+    "skip": _skip,
+    "cached": _cached,
+    "child": _child,
+    "resume": _resume,
+    "finish": _finish,
+}
+
+
+def _totals(document: Document) -> None:
+    """What the stages add up to: usage, tests, metrics and the flaky ones."""
+    stages = document["commands"]
+    spent = None
+    tests: dict[str, int] = {}
+    metrics: dict[str, float] = {}
+    for stage in stages:
+        spent = usage.add(spent, stage["usage"]) if stage["usage"] else spent
+        for key in ("passed", "failed", "skipped", "errors"):
+            if counted := stage.get("tests"):
+                tests[key] = tests.get(key, 0) + counted.get(key, 0)
+        for name, value in stage.get("metrics", {}).items():
+            metrics[name if name not in metrics else f"{stage['id']}.{name}"] = value
+    document["flaky"] = [stage["id"] for stage in stages if stage["flaky"]]
+    if spent:
+        end = document["completed_at"] or document["updated_at"]
+        wall = round(ids.seconds(end) - ids.seconds(document["started_at"]), 3)
+        document["usage"] = spent | {"wall_seconds": max(0.0, wall)}
+    if tests:
+        document["tests"] = tests
+    if metrics:
+        document["metrics"] = metrics
+
+
+def outcome(stages: Iterable[Mapping[str, Any]]) -> tuple[str, str | None]:
+    """Status and detail of a run whose stages have all been settled."""
+    for stage in stages:
+        fine = ("succeeded", "skipped", "failed") if stage["allow_failure"] else ("succeeded", "skipped")
+        if stage["status"] not in fine:
+            return "failed", f"stage:{stage['id']}:{stage['status']}"
+    return "succeeded", None

@@ -1,0 +1,60 @@
+"""What processes cost, as far as the kernel tells.
+
+CPU seconds and the largest resident set come from `wait4`: the process and every descendant that somebody waited for.
+Bytes are those the storage saw (`read_bytes` and `write_bytes` of /proc/<pid>/io, read while the process is a zombie),
+of the same processes. Daemons that outlived their parents are added when this runner, their new parent, buries them.
+The largest resident set is never below the runner's own: the kernel keeps it from the moment before the program began.
+Processes are counted in measured runs only, see `forks`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from resource import struct_rusage
+
+_SECONDS = ("wall_seconds", "user_seconds", "system_seconds")
+_SUMS = ("read_bytes", "written_bytes", "processes")
+
+
+class Storage(NamedTuple):
+    """Bytes that a process and its buried children read from and wrote to storage; None where nobody says."""
+
+    read: int | None
+    written: int | None
+
+
+def storage(pid: int) -> Storage:
+    """Works for a living process and for a zombie alike."""
+    try:
+        with open(f"/proc/{pid}/io", "rb") as file:
+            fields = dict(line.split(b": ") for line in file.read().splitlines())
+        return Storage(int(fields[b"read_bytes"]), int(fields[b"write_bytes"]))
+    except (OSError, KeyError, ValueError):
+        return Storage(None, None)
+
+
+def of(spent: struct_rusage, bytes_: Storage, wall: float, processes: int | None = None) -> dict[str, Any]:
+    """One process's cost in the words of the manifest. `wall` in seconds."""
+    return {
+        "wall_seconds": round(wall, 6),
+        "user_seconds": round(spent.ru_utime, 6),
+        "system_seconds": round(spent.ru_stime, 6),
+        "max_rss_bytes": spent.ru_maxrss * 1024,
+        "read_bytes": bytes_.read,
+        "written_bytes": bytes_.written,
+        "processes": processes,
+    }
+
+
+def add(one: Mapping[str, Any] | None, other: Mapping[str, Any]) -> dict[str, Any]:
+    """Two costs as one; what was not measured in one of them is not known of both."""
+    if one is None:
+        return dict(other)
+    total = {key: round(one[key] + other[key], 6) for key in _SECONDS}
+    total["max_rss_bytes"] = max(one["max_rss_bytes"] or 0, other["max_rss_bytes"] or 0) or None
+    for key in _SUMS:
+        total[key] = None if one[key] is None or other[key] is None else one[key] + other[key]
+    return total

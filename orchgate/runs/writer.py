@@ -1,0 +1,144 @@
+"""The files of one run: its folder, journal, manifest and metrics entry, and the count of what they cost to write."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from orchgate import files
+from orchgate.metrics import entries
+from orchgate.runs import ids, journal, state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from orchgate.runs.ids import Clock
+
+    Event = Mapping[str, Any]
+
+
+class Recorder:
+    """Writes a run down as it happens: two manifests, one synced line per settled stage, one metrics entry."""
+
+    def __init__(self, folder: str, clock: Clock, seen: Callable[[Recorder, Event], None]) -> None:
+        """Opens the run in `folder`, which must be there. Raises WriteError."""
+        self.folder = folder
+        self.run_id = os.path.basename(folder)
+        self.clock = clock
+        self.events: list[dict[str, Any]] = []
+        self.journal = journal.Journal(os.path.join(folder, ids.JOURNAL))
+        self._seen = seen
+        self._before: Mapping[str, int] = {}  # what an earlier process wrote for this run
+        self._manifests = 0
+        self._manifest_bytes = 0
+        self._logs: set[str] = set()
+        self.cached = 0  # files written for the cache
+
+    def begin(self, event: Event) -> None:
+        """Records the first event of this process, and the first manifest. Raises WriteError."""
+        self.record(event, sync=True)
+        self._write_manifest(render(state.manifest(self.events)))
+
+    def carry_on(self, events: Iterable[dict[str, Any]]) -> None:
+        """What the journal held when this process took over."""
+        self.events.extend(events)
+        self._before = next((event["writes"] for event in reversed(self.events) if event["event"] == "finish"), {})
+
+    def record(self, event: Event, *, sync: bool = False) -> None:
+        """Adds an event, stamped with the time. Raises WriteError: then it never happened."""
+        stamped = {"event": event["event"], "at": ids.moment(self.clock.now()), **event}
+        self.journal.append(stamped, sync=sync)
+        self.events.append(stamped)
+        if "log_path" in event:
+            self._logs.add(event["log_path"])
+        self._seen(self, stamped)
+
+    def finish(self, status: str, detail: str | None) -> state.Document:
+        """Ends the run: journal, metrics, manifest, in this order. Raises WriteError."""
+        document = state.manifest(self.events)
+        event: dict[str, Any] = {
+            "event": "finish",
+            "at": ids.moment(self.clock.now()),
+            "status": status,
+            "detail": detail,
+        }
+        event |= {"summary": summary(document["commands"]), "writes": self._writes()}
+        self._count_the_rest(event)
+        self.journal.append(event, sync=True)
+        self.events.append(event)
+        document = self.settle(fresh=True)
+        self._seen(self, event)
+        return document
+
+    def settle(self, *, fresh: bool = False) -> state.Document:
+        """Metrics entry and manifest of a run that has ended. Unless it is `fresh`, the entry may be there already."""
+        document = state.manifest(self.events)
+        path = os.path.join(os.path.dirname(os.path.dirname(self.folder)), ids.METRICS)
+        if fresh or not entries.has(path, self.run_id, len(document["resume_events"])):
+            entries.append(path, entries.encode(entries.entry(document)))
+        self._write_manifest(render(document))
+        return document
+
+    def close(self) -> None:
+        self.journal.close()
+
+    def _write_manifest(self, data: bytes) -> None:
+        files.replace(os.path.join(self.folder, ids.MANIFEST), data)
+        self._manifests += 1
+        self._manifest_bytes += len(data)
+
+    def _writes(self) -> dict[str, int]:
+        """Everything written so far, with the journal line and the manifest that are to come."""
+        known = {
+            "manifest_writes": self._manifests + 1,
+            "journal_writes": self.journal.writes + 1,
+            "files": len(self._logs) + self.cached + len((ids.JOURNAL, ids.MANIFEST, ids.METRICS)),
+            "bytes": self.journal.bytes + self._manifest_bytes,
+        }
+        shared = "files"  # an earlier process wrote the same ones
+        return {key: value + (0 if key == shared else self._before.get(key, 0)) for key, value in known.items()}
+
+    def _count_the_rest(self, event: dict[str, Any]) -> None:
+        """Adds the bytes of the last line, the entry and the last manifest, each of which holds the sum itself."""
+        writes = event["writes"]
+        written, digits = writes["bytes"], len(str(writes["bytes"]))
+        document = state.manifest([*self.events, event])
+        rest = len(journal.encode(event)) + len(entries.encode(entries.entry(document))) + len(b"\n\n")
+        rest += len(render(document)) - 3 * digits
+        for _ in range(3):
+            writes["bytes"] = written + rest + 3 * len(str(writes["bytes"]))
+
+
+def create(root: str, task: str, clock: Clock, seen: Callable[[Recorder, Event], None]) -> Recorder:
+    """A new run of a task, in a folder of its own. Raises WriteError, UsageError."""
+    folder = ids.run_folder(root, task, ids.new_run_id(clock.now()))
+    files.make_folders(folder)
+    try:
+        os.mkdir(os.path.join(folder, "stages"))
+        os.mkdir(os.path.join(folder, "artifacts"))
+    except OSError as error:
+        raise files.failure(folder, error) from error
+    recorder = Recorder(folder, clock, seen)
+    recorder.journal.own()
+    return recorder
+
+
+def render(document: state.Document) -> bytes:
+    """A manifest as it is written."""
+    import json
+
+    return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "replace")
+
+
+def summary(stages: Iterable[Mapping[str, Any]]) -> str:
+    """One line about all stages, for people."""
+    counts: dict[str, int] = {}
+    flaky = []
+    for stage in stages:
+        counts[stage["status"]] = counts.get(stage["status"], 0) + 1
+        if stage["cached"]:
+            counts["cached"] = counts.get("cached", 0) + 1
+        if stage["flaky"]:
+            flaky.append(stage["id"])
+    text = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no stages"
+    return text + (f"; flaky: {', '.join(flaky)[:200]}" if flaky else "")

@@ -1,0 +1,133 @@
+"""`orchgate status`: what runs say about themselves, dead or alive."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.repo import ORCHGATE
+from tests.runs import TASK, Project, stop
+
+if TYPE_CHECKING:
+    from tests.repo import Repo
+
+SLEEPER = {"id": "sleepy", "shell": "echo up; sleep 60"}
+
+
+@pytest.fixture
+def project(repo: Repo) -> Project:
+    return Project(repo)
+
+
+def rows(project: Project, *args: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(project.repo.orchgate("status", "--output-format", "json", *args).out)[
+        "runs"
+    ]
+    return found
+
+
+def test_no_runs_is_said(project: Project) -> None:
+    assert "no runs here" in project.repo.orchgate("status").out
+
+
+def test_a_finished_run_is_listed_with_its_end(project: Project) -> None:
+    project.define("demo", {"id": "one", "run": ["false"]})
+    project.run()
+    assert [(row["status"], row["task_id"]) for row in rows(project)] == [("failed", TASK)]
+
+
+def test_the_newest_run_comes_first(project: Project) -> None:
+    project.define("demo", {"id": "one", "run": ["true"]})
+    project.run()
+    project.run()
+    assert [row["run_id"] for row in rows(project)] == [folder.name for folder in reversed(project.folders())]
+
+
+def test_a_run_that_is_alive_is_in_progress(project: Project) -> None:
+    project.define("demo", SLEEPER)
+    child = project.start()
+    project.wait_for_output(b"up")
+    shown = project.repo.orchgate("status").out
+    stop(child, signal.SIGTERM)
+    assert "in_progress  0/1" in shown
+    assert shown.rstrip().endswith("sleepy")
+
+
+def test_a_killed_run_is_abandoned_and_the_way_on_is_shown(project: Project) -> None:
+    project.define("demo", SLEEPER)
+    child = project.start()
+    project.wait_for_output(b"up")
+    stop(child, signal.SIGKILL)
+    out = project.repo.orchgate("status").out
+    assert f"orchgate resume {project.folders()[0].name} --task {TASK}" in out
+
+
+def test_a_process_with_the_same_number_is_not_the_runner(project: Project) -> None:
+    project.define("demo", SLEEPER)
+    child = project.start()
+    project.wait_for_output(b"up")
+    stop(child, signal.SIGKILL)
+    path = project.folders()[0] / "events.jsonl"
+    path.write_text(path.read_text().replace(f'"pid":{child.pid}', '"pid":1'))
+    assert rows(project)[0]["status"] == "abandoned"
+
+
+def test_only_one_task_can_be_asked_for(project: Project) -> None:
+    project.define("demo", {"id": "one", "run": ["true"]})
+    project.run()
+    assert rows(project, "--task", "other") == []
+
+
+def test_one_run_shows_its_stages(project: Project) -> None:
+    project.define("demo", {"id": "one", "run": ["false"]}, {"id": "two", "run": ["true"], "needs": ["one"]})
+    project.run()
+    out = project.repo.orchgate("status", "latest").out
+    assert "  one: failed (exit 1)\n  two: skipped (needs one)\n" in out
+
+
+def test_an_unreadable_journal_is_a_row_of_its_own(project: Project) -> None:
+    project.define("demo", {"id": "one", "run": ["true"]})
+    project.run()
+    (project.folders()[0] / "events.jsonl").write_text("x\n")
+    assert (rows(project)[0]["status"], "line 1 is not JSON" in rows(project)[0]["problem"]) == ("unreadable", True)
+
+
+def test_a_torn_line_is_reported(project: Project) -> None:
+    project.define("demo", {"id": "one", "run": ["true"]})
+    project.run()
+    with (project.folders()[0] / "events.jsonl").open("a") as file:
+        file.write('{"ev')
+    assert "unfinished lines in the journal" in project.repo.orchgate("status").out
+
+
+def test_watching_ends_with_the_run(project: Project) -> None:
+    project.define("demo", {"id": "one", "shell": "echo up; sleep 0.7"})
+    child = project.start()
+    project.wait_for_output(b"up")
+    watched = subprocess.run(
+        [ORCHGATE, "status", "--watch"], cwd=project.root, capture_output=True, timeout=30, check=True
+    )
+    child.communicate()
+    assert b"in_progress" in watched.stdout
+    assert b"succeeded" in watched.stdout
+
+
+def test_hostile_text_does_not_reach_the_terminal(project: Project) -> None:
+    project.define("demo", {"id": "o\x1b[31mne", "run": ["false"]})
+    project.run()
+    assert "\x1b" not in project.repo.orchgate("status", "latest").out
+
+
+@pytest.mark.parametrize("task", ["..", "a/b", " "])
+def test_a_task_that_is_no_folder_s_name_is_a_usage_error(project: Project, task: str) -> None:
+    assert project.repo.orchgate("status", "--task", task).code == 2
+
+
+def test_asking_writes_nothing(project: Project) -> None:
+    project.define("demo", {"id": "one", "run": ["true"]})
+    project.repo.orchgate("status")
+    assert not (project.root / ".runs").exists()
