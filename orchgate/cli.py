@@ -24,7 +24,15 @@ def console() -> None:
 
         restart("-X", "utf8")
     gc.disable()  # the process is over before a collection would pay; its cost is 5 % of a large tree's check
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except OSError:
+        code = code or BROKEN_PIPE
+    # Taking a few thousand small objects apart one by one costs more than some checks; the system takes them at once.
+    os._exit(code)
 
 
 def main(argv: list[str]) -> int:

@@ -15,6 +15,7 @@ from orchgate.documents.tasks import MAX_BYTES, Index, decode, read_index, with_
 from orchgate.errors import OrchgateError, Unreadable, UsageError
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     import argparse
@@ -30,10 +31,10 @@ TEMPLATES = {
     "checklist": "CHECKLIST.md",
     "mini-spec": "MINI_SPEC.md",
 }
-_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_TASK = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
-_NUMBER = re.compile(r"(\d{4})(?:-|$)")
-_FIELD = re.compile(r"\{(title|task|slug|date|prd|tech-spec|action-plan|checklist|mini-spec)\}")
+_SLUG = lazy(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_TASK = lazy(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
+_NUMBER = lazy(r"(\d{4})(?:-|$)")
+_FIELD = lazy(r"\{(title|task|slug|date|prd|tech-spec|action-plan|checklist|mini-spec)\}")
 LONGEST_NAME = 120
 CONFIGURED = "orchgate check --show-config prints where documents are expected"
 

@@ -8,8 +8,9 @@ from orchgate.config.kinds import join
 from orchgate.config.table import TABLE, Key
 
 if TYPE_CHECKING:
-    from orchgate.config.settings import Config
     from collections.abc import Callable, Iterator, Mapping
+
+    from orchgate.config.settings import Config
 
 _WEIGHT = {"off": 0, "note": 1, "warning": 2, "error": 3}
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import re
+from typing import TYPE_CHECKING
 
 from orchgate.documents.parts import Blocks, Comment, Fence
+from orchgate.patterns import lazy
 
-_QUOTE = re.compile(r"(?: {0,3}> ?)+")
-_MARKER = re.compile(r"([-*+]|\d{1,9}[.)])(?: {1,4}(?! )|(?=[ \t]|$))")
-_RULE = re.compile(r"([-*_])[ \t]*(?:\1[ \t]*){2,}$")
-_INTERRUPTS = re.compile(r" {0,3}(?:```|~~~|#{1,6}[ \t]|[-*+][ \t]|1[.)][ \t]|<!--|[-*_]{3,}[ \t]*$)")
-_FENCE = re.compile(r"(`{3,}|~{3,})(.*)")
-_INDENTED = re.compile(r"\n    ")
-_FRONT_END = re.compile(r"\n(?:---|\.\.\.)[ \t]*(?=\n|$)")
+if TYPE_CHECKING:
+    import re
+
+_QUOTE = lazy(r"(?: {0,3}> ?)+")
+_MARKER = lazy(r"([-*+]|\d{1,9}[.)])(?: {1,4}(?! )|(?=[ \t]|$))")
+_RULE = lazy(r"([-*_])[ \t]*(?:\1[ \t]*){2,}$")
+_INTERRUPTS = lazy(r" {0,3}(?:```|~~~|#{1,6}[ \t]|[-*+][ \t]|1[.)][ \t]|<!--|[-*_]{3,}[ \t]*$)")
+_FENCE = lazy(r"(`{3,}|~{3,})(.*)")
+_INDENTED = lazy(r"\n    ")
+_FRONT_END = lazy(r"\n(?:---|\.\.\.)[ \t]*(?=\n|$)")
 _DEEPEST = 64  # nested list items; deeper ones, which nobody writes by hand, count as text
 _BLOCK_STARTS = frozenset("`~<>-*+#|_0123456789")
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
-_KEY = re.compile(r"([^\s:#'\"\[\]{}-][^:#]*?)[ \t]*:(?:[ \t]+(.*))?$")
-_QUOTED = re.compile(r"(?:\"((?:[^\"\\]|\\.)*)\"|'((?:[^']|'')*)')[ \t]*(?:#.*)?$")
-_REMARK = re.compile(r"(?:^|(?<=[ \t]))#.*")
-_BLOCK = re.compile(r"[|>][+-]?\d?[ \t]*(?:#.*)?$")
+from orchgate.patterns import lazy
+
+_KEY = lazy(r"([^\s:#'\"\[\]{}-][^:#]*?)[ \t]*:(?:[ \t]+(.*))?$")
+_QUOTED = lazy(r"(?:\"((?:[^\"\\]|\\.)*)\"|'((?:[^']|'')*)')[ \t]*(?:#.*)?$")
+_REMARK = lazy(r"(?:^|(?<=[ \t]))#.*")
+_BLOCK = lazy(r"[|>][+-]?\d?[ \t]*(?:#.*)?$")
 
 
 def parse(block: str) -> dict[str, str | list[str]]:

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from orchgate.documents.parts import Heading, Section
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable, Iterator, Sequence
 
 Range = tuple[int, int]
 
 # They begin with a literal newline, which the engine finds many times faster than `^`; see _search.
-_ATX = re.compile(r"\n {0,3}(#{1,6})(?:[ \t]([^\n]*))?(?=\n|\Z)")
-_NESTED_ATX = re.compile(r"\n[ \t>]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t>]++)*+#{1,6}[ \t]+([^\n]*)")
-_UNDERLINE = re.compile(r"\n {0,3}(=+|-+)[ \t]*(?=\n|\Z)")
-_NO_PARAGRAPH = re.compile(
+_ATX = lazy(r"\n {0,3}(#{1,6})(?:[ \t]([^\n]*))?(?=\n|\Z)")
+_NESTED_ATX = lazy(r"\n[ \t>]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t>]++)*+#{1,6}[ \t]+([^\n]*)")
+_UNDERLINE = lazy(r"\n {0,3}(=+|-+)[ \t]*(?=\n|\Z)")
+_NO_PARAGRAPH = lazy(
     r"[ \t]*(?:#{1,6}(?:[ \t]|$)|>|[-*+](?:[ \t]|$)|1[.)](?:[ \t]|$)|\||=+[ \t]*$|-+[ \t]*$|<!--)|$| {4}|\t"
 )
-_RULE = re.compile(r" {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$")
-_CLOSING = re.compile(r"(?:^|(?<=[ \t]))#+$")
-_MARKUP = re.compile(
+_RULE = lazy(r" {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$")
+_CLOSING = lazy(r"(?:^|(?<=[ \t]))#+$")
+_MARKUP = lazy(
     r"(?<!`)`++([^`]+)`++|!?\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])?|<!--[^<>]*-->|</?[A-Za-z][^<>]*>|\\([!-/:-@\[-`{-~])"
 )
-_EMPHASIS = re.compile(r"\*+|~~|(?<![^\W_])_+(?=\S)|(?<=\S)_+(?![^\W_])")
-_SPECIAL = re.compile(r"[`*_~\[\]<>\\&!]")
-_NOT_WORD = re.compile(r"[^\w\- ]")
-_ID = re.compile(r"""<[A-Za-z][^<>]*?\s(?:id|name)\s*=\s*["']?([^"'\s<>]+)""")
+_EMPHASIS = lazy(r"\*+|~~|(?<![^\W_])_+(?=\S)|(?<=\S)_+(?![^\W_])")
+_SPECIAL = lazy(r"[`*_~\[\]<>\\&!]")
+_NOT_WORD = lazy(r"[^\w\- ]")
+_ID = lazy(r"""<[A-Za-z][^<>]*?\s(?:id|name)\s*=\s*["']?([^"'\s<>]+)""")
 
 
 def find(text: str, parts: Iterable[Range]) -> Iterator[Heading]:

@@ -6,31 +6,32 @@ import re
 from typing import TYPE_CHECKING
 
 from orchgate.documents.parts import Comment, Link, Span
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 Range = tuple[int, int]
 
-_PLAIN_SPAN = re.compile(r"`(?<!\\`)([^`\n]+)`(?!`)")
-_RUN = re.compile(r"`+|<!--")
+_PLAIN_SPAN = lazy(r"`(?<!\\`)([^`\n]+)`(?!`)")
+_RUN = lazy(r"`+|<!--")
 # An inline construct does not cross an empty line, or into the next list item, heading or table row.
-_BREAK = re.compile(r"\n(?=[ \t>]*(?:\n|[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t\n]|\||-{3,}[ \t]*\n|=+[ \t]*\n))")
-_HEADING = re.compile(r"\n?[ \t>]*#{1,6}[ \t]")
-_BRACKET = re.compile(r"\\[\\\[\]!]|!?\[|\]")
+_BREAK = lazy(r"\n(?=[ \t>]*(?:\n|[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t\n]|\||-{3,}[ \t]*\n|=+[ \t]*\n))")
+_HEADING = lazy(r"\n?[ \t>]*#{1,6}[ \t]")
+_BRACKET = lazy(r"\\[\\\[\]!]|!?\[|\]")
 # Possessive throughout: a megabyte of blanks behind `](` is read once.
 _GAP = r"[ \t]*+\n?+[ \t]*+"
-_DESTINATION = re.compile(
+_DESTINATION = lazy(
     rf"""\({_GAP}(?:<([^<>\n]*)>|((?:(?!<)(?:[^\s()\\]|\\.|\([^\s()]*+\))++)?+))"""
     rf"""(?:{_GAP}(?:"[^"]*"|'[^']*'|\([^()]*\)))?{_GAP}\)"""
 )
-_DEFINITION = re.compile(
+_DEFINITION = lazy(
     r"^[ >]{0,3}\[([^\[\]\n^][^\[\]\n]*)\]:[ \t]*(?:<([^<>\n]*)>|([^\s<]\S*))"
     r"""(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'|\([^()\n]*\)))?[ \t]*$""",
     re.MULTILINE,
 )
-_AUTOLINK = re.compile(r"<([A-Za-z][A-Za-z0-9+.\-]{1,31}:[^\s<>]*)>")
-_HTML_LINK = re.compile(r"""<(a|img)\b[^<>]*?\b(?:href|src)=["']([^"'<>]*)["']""", re.IGNORECASE)
+_AUTOLINK = lazy(r"<([A-Za-z][A-Za-z0-9+.\-]{1,31}:[^\s<>]*)>")
+_HTML_LINK = lazy(r"""<(a|img)\b[^<>]*?\b(?:href|src)=["']([^"'<>]*)["']""", re.IGNORECASE)
 
 
 def segments(length: int, masks: Iterable[Range]) -> Iterator[Range]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from orchgate.documents.blocks import indent_of
 from orchgate.documents.parts import Item
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable, Iterator
 
 Range = tuple[int, int]
 
-_ITEM = re.compile(r"([ \t>]*)([-*+]|\d{1,9}[.)])(?:[ \t]+(?:\[([ xX])\](?=[ \t]|$))?|$)")
-_RULE = re.compile(r"[ \t]*([-*_])[ \t]*(?:\1[ \t]*){2,}$")
-_OTHER_BLOCK = re.compile(r"[ \t]*(?:#{1,6}(?:[ \t]|$)|\||>)")
+_ITEM = lazy(r"([ \t>]*)([-*+]|\d{1,9}[.)])(?:[ \t]+(?:\[([ xX])\](?=[ \t]|$))?|$)")
+_RULE = lazy(r"[ \t]*([-*_])[ \t]*(?:\1[ \t]*){2,}$")
+_OTHER_BLOCK = lazy(r"[ \t]*(?:#{1,6}(?:[ \t]|$)|\||>)")
 
 
 _BLANK = " \t>"

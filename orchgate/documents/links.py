@@ -9,20 +9,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.documents.blocks import line_end
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchgate.documents.markdown import Document
 
-_OPENING = re.compile(r"[ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t]+(?:\[([ xX])\](?=[ \t]))?")
-_BREAK = re.compile(r"[ \t>]*(?:#{1,6}[ \t]|\||(?:[-*+]|\d{1,9}[.)])[ \t]|\n|$)")
-_MARKER = re.compile(r"\bEvidence\b[^:\x01\n]{0,24}:", re.IGNORECASE)
-_SPAN = re.compile(r"`+[^`]*`+|\[[^\[\]]*\]\([^()]*\)")
-_LABEL = re.compile(r"\s*[*_]{0,3}[^\x01:]{1,100}:[*_]{0,3}")
-_FILLER = re.compile(r"(?:[\s,;+&/.\x01]|\band\b|\([^()]*\))*")
-_CLAUSE_END = re.compile(r"[.;:]\s|\bEvidence\b[^:\x01\n]{0,24}:", re.IGNORECASE)
-_GONE = re.compile(
+_OPENING = lazy(r"[ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t]+(?:\[([ xX])\](?=[ \t]))?")
+_BREAK = lazy(r"[ \t>]*(?:#{1,6}[ \t]|\||(?:[-*+]|\d{1,9}[.)])[ \t]|\n|$)")
+_MARKER = lazy(r"\bEvidence\b[^:\x01\n]{0,24}:", re.IGNORECASE)
+_SPAN = lazy(r"`+[^`]*`+|\[[^\[\]]*\]\([^()]*\)")
+_LABEL = lazy(r"\s*[*_]{0,3}[^\x01:]{1,100}:[*_]{0,3}")
+_FILLER = lazy(r"(?:[\s,;+&/.\x01]|\band\b|\([^()]*\))*")
+_CLAUSE_END = lazy(r"[.;:]\s|\bEvidence\b[^:\x01\n]{0,24}:", re.IGNORECASE)
+_GONE = lazy(
     r"\b(?:delet|remov|renam|retir|archiv|drop|moved|mov(?:e|ing) |replac|former|histor|absent|missing|"
     r"no longer|not (?:present|exist|found|created|add)|does not exist|never|without|prun|purg|clean)",
     re.IGNORECASE,

@@ -6,20 +6,22 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
-RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z-[0-9a-f]{8}")
+from orchgate.patterns import lazy
 
-_LOCAL = re.compile(
+RUN_ID = lazy(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z-[0-9a-f]{8}")
+
+_LOCAL = lazy(
     r"file:/|(?:/(?:Users|home|root|Volumes|private|var/folders|mnt/[a-z])/[^/]+/|/tmp/|~[\w.-]*/|[A-Za-z]:[\\/](?![\\/]))[\w.$<{-]"
 )
-_OWN_HOME = re.compile(r"~/|/(?:private/)?tmp/|/var/folders/")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(?!\d)")
-_LINES = re.compile(r":L?\d+(?:[-:,]L?\d+)*$")
-_NOT_A_PATH = re.compile(r"[\s|\"`\\;^\x00-\x1f]")
-_UNFILLED = re.compile(r"<[^<>/]*>|\{\{?[^{},/]*\}\}?|\$\{?\w+|YYYY|XXXX")
-_PATTERN = re.compile(r"[*?]|\[[^\]/]+\]|\{[^{}]*,[^{}]*\}")
+_OWN_HOME = lazy(r"~/|/(?:private/)?tmp/|/var/folders/")
+_SCHEME = lazy(r"[A-Za-z][A-Za-z0-9+.-]+:(?!\d)")
+_LINES = lazy(r":L?\d+(?:[-:,]L?\d+)*$")
+_NOT_A_PATH = lazy(r"[\s|\"`\\;^\x00-\x1f]")
+_UNFILLED = lazy(r"<[^<>/]*>|\{\{?[^{},/]*\}\}?|\$\{?\w+|YYYY|XXXX")
+_PATTERN = lazy(r"[*?]|\[[^\]/]+\]|\{[^{}]*,[^{}]*\}")
 _MOST_STARS = 3  # in one name; more would take long to match, and nobody writes them
 # What GitHub serves beside a repository's files: `../../issues/12` from the top is no path that leaves.
-_SITE = re.compile(
+_SITE = lazy(
     r"(?:\.\./)+(?:issues|pulls?|discussions|wiki|releases|actions|projects|security|compare|commits?|tree|blob|raw|"
     r"labels|milestones?|graphs|network|stargazers|archive|tags|branches)(?:[/?#]|$)"
 )

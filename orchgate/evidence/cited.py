@@ -5,19 +5,21 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from orchgate.patterns import lazy
+
 if TYPE_CHECKING:
     from orchgate.documents.artifacts import Artifacts
     from orchgate.git.snapshot import Snapshot
 
 SUCCEEDED = frozenset({"succeeded", "success", "passed", "completed", "complete", "ok", "done"})
 # Words of a sentence that knowingly cites a run that did not succeed.
-FAILURE = re.compile(
+FAILURE = lazy(
     r"\b(?:fail|abort|cancel|crash|kill|interrupt|time(?:d )?-?out|unsuccessful|non-?zero|broken|block|reject|"
     r"in[- ]progress|(?:still |is )running|abandon|inconclusive|negative|red\b|exit(?:ed)? (?:code )?[1-9])",
     re.IGNORECASE,
 )
 # In a manifest written with two blanks of indent, this can only be a key of the outermost object.
-_TOP_STATUS = re.compile(rb'\n  "status": ?"([^"\\\n]{1,64})"')
+_TOP_STATUS = lazy(rb'\n  "status": ?"([^"\\\n]{1,64})"')
 
 
 class Runs:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.documents.links import Written
 from orchgate.documents.targets import RUN_ID, Kind
 from orchgate.model import Severity
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from orchgate.documents.links import Reference, Statement
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from orchgate.model import Location
 
 # Labels under which a path is a result somebody is meant to open.
-RESULT = re.compile(r"\b(?:manifest|evidence|log|metric|summar|proof|result|report|transcript)", re.IGNORECASE)
-_FILE = re.compile(r"^(?![\w-]+\.(?:com|org|io|net|dev)/)[^/]*/.*[^./]\.[A-Za-z][A-Za-z0-9]{0,7}$", re.DOTALL)
+RESULT = lazy(r"\b(?:manifest|evidence|log|metric|summar|proof|result|report|transcript)", re.IGNORECASE)
+_FILE = lazy(r"^(?![\w-]+\.(?:com|org|io|net|dev)/)[^/]*/.*[^./]\.[A-Za-z][A-Za-z0-9]{0,7}$", re.DOTALL)
 
 
 class Place(NamedTuple):

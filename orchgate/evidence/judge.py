@@ -14,6 +14,7 @@ from orchgate.errors import OrchgateError, Unreadable
 from orchgate.evidence.cited import FAILURE, SUCCEEDED, Runs
 from orchgate.evidence.claims import RESULT, Place, file_weight, is_file, weight
 from orchgate.model import Finding, Location, Severity, Trouble
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from orchgate.evidence.owners import Owners
     from orchgate.git.snapshot import Snapshot
 
-_LINE_ANCHOR = re.compile(r"L\d+|:~:|user-content-|top$|$", re.IGNORECASE)
+_LINE_ANCHOR = lazy(r"L\d+|:~:|user-content-|top$|$", re.IGNORECASE)
 _MOST_SUGGESTIONS = 100  # comparing letter by letter is slow, and nobody mends more at a time
 _MARKDOWN = (".md", ".markdown")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchgate.documents.standing import Standing, standing
 from orchgate.errors import Unreadable
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchgate.documents.packet import Packet
     from orchgate.documents.packets import Packets
 
-_LEADING_ID = re.compile(r"\d+(?=-)")
+_LEADING_ID = lazy(r"\d+(?=-)")
 
 
 class Owners:

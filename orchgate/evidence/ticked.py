@@ -6,19 +6,18 @@ import re
 from typing import TYPE_CHECKING
 
 from orchgate.model import Finding, Severity
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchgate.documents.markdown import Document, Item
 
-_TICKED_LINE = re.compile(r"\[[xX]\][ \t][^\n]*")
-_NAMED = re.compile(
-    r"`[^`]+`|\]\(|\b[a-z]{2,}://|<https?:|#\d+\b|\b(?=[0-9a-f]*\d)[0-9a-f]{7,40}\b|\w/\w[\w./-]{0,200}\.\w"
-)
-_MARKER = re.compile(r"\bEvidence\b[^:`\n]{0,24}:[*_]{0,3}(?P<value>.*)", re.IGNORECASE | re.DOTALL)
-_NESTED_MARKER = re.compile(r"\n[ \t]+[-*+][ \t]+[*_]{0,2}Evidence\b[^:`\n]{0,24}:(?P<value>[^\n]*)", re.IGNORECASE)
-_EMPTY = re.compile(r"[\s.*_]*(?:(?:TBD|TODO|TBC|pending|none yet|\?+|-+|…|\.\.\.)[\s.*_]*)?", re.IGNORECASE)
+_TICKED_LINE = lazy(r"\[[xX]\][ \t][^\n]*")
+_NAMED = lazy(r"`[^`]+`|\]\(|\b[a-z]{2,}://|<https?:|#\d+\b|\b(?=[0-9a-f]*\d)[0-9a-f]{7,40}\b|\w/\w[\w./-]{0,200}\.\w")
+_MARKER = lazy(r"\bEvidence\b[^:`\n]{0,24}:[*_]{0,3}(?P<value>.*)", re.IGNORECASE | re.DOTALL)
+_NESTED_MARKER = lazy(r"\n[ \t]+[-*+][ \t]+[*_]{0,2}Evidence\b[^:`\n]{0,24}:(?P<value>[^\n]*)", re.IGNORECASE)
+_EMPTY = lazy(r"[\s.*_]*(?:(?:TBD|TODO|TBC|pending|none yet|\?+|-+|…|\.\.\.)[\s.*_]*)?", re.IGNORECASE)
 
 
 def ticked_findings(document: Document, kinds: frozenset[str]) -> Iterator[Finding]:

@@ -153,4 +153,4 @@ def hint_for(stderr: str) -> str:
 
 def names(output: bytes) -> list[str]:
     """NUL-terminated names as text; any byte survives."""
-    return [os.fsdecode(name) for name in output.split(b"\0") if name]
+    return [name for name in os.fsdecode(output).split("\0") if name]

@@ -129,12 +129,12 @@ class Repository:
 
     def _list_index(self) -> dict[str, Entry]:
         entries: dict[str, Entry] = {}
+        end = 7 + len(self.empty_tree)  # "<mode> <id> <stage>\t<path>": all but the path has a fixed width
         for record in names(self.git("ls-files", "--stage", "-z")):
-            header, path = record.split("\t", 1)
-            mode, oid, stage = header.split(" ")
-            if stage != "0":
+            path = record[end + 3 :]
+            if record[end + 1] != "0":
                 raise GitError(f"{path} is unmerged", "resolve the conflict, then: git add <path>")
-            entries[path] = Entry(mode, oid)
+            entries[path] = Entry(record[:6], record[7:end])
         for path in self._intents(entries):
             del entries[path]
         return entries

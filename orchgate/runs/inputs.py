@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +10,7 @@ from orchgate.errors import OrchgateError, Unreadable
 from orchgate.git import worktree
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.globs import compile_glob, expand_braces, matches
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,8 +23,8 @@ VERSION = 1  # of what goes into a key: raise it when that changes, and everythi
 MAX_HASHED_BYTES = 1 << 30  # of files git has to be told about; beyond it running the stage is cheaper than asking
 MOST_FOLDERS = 100
 OF_ONE_RUN = frozenset({"ORCHGATE_ARTIFACTS", "ORCHGATE_RUN_ID"})
-_WILDCARD = re.compile(r"[*?{\[]")
-_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+_WILDCARD = lazy(r"[*?{\[]")
+_VARIABLE = lazy(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 
 
 class Key(NamedTuple):

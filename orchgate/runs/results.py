@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import Unreadable
 from orchgate.globs import matches
+from orchgate.patterns import lazy
 from orchgate.runs.decode import ManifestError
 from orchgate.runs.junit import Counts, ResultsError, parse_junit, pytest_line
 from orchgate.runs.locate import read_file
@@ -31,7 +31,7 @@ LONGEST_NAME = 100
 MOST_PROBLEMS = 5
 EXACT = 2**53  # beyond it a whole number is not the same in every reader
 CHUNK = 1 << 20
-_GLOB = re.compile(r"[*?{\[]")
+_GLOB = lazy(r"[*?{\[]")
 
 
 class Results(NamedTuple):
