@@ -73,6 +73,10 @@ class Context:
         self._patch = patch
         self._start_of = start_of
         self._documents: dict[str, Document | Unreadable] = {}
+        # A large tree's documents are judged by two processes: each takes parts as it gets to them, one does what is
+        # to be done once.
+        self.share: Callable[[list[str]], Iterable[list[str]]] = lambda paths: (paths,)
+        self.leads = True
         self.judge: Callable[[str], CheckResult] | None = None
         self.default_severity: Callable[[str], Severity] = lambda _: Severity.ERROR
 

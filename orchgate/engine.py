@@ -20,10 +20,10 @@ from orchgate.model import (
     Verdict,
     worst,
 )
-from orchgate.parallel import spread
+from orchgate.parallel import cores, shares, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from orchgate.context import Context
     from orchgate.documents.markdown import Document
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 MANY_FILES = 1500  # from here on a second process for a whole tree pays for itself
 LONGEST = "evidence"
+PARTS = 64  # small enough that both processes end at about the same time
 ASKING = ("configuration",)  # asks for other checks' results, so it runs after them
 
 
@@ -43,6 +44,32 @@ class Raw(NamedTuple):
     outcome: Outcome
     seconds: float
     crash: str | None = None
+
+
+class Job(NamedTuple):
+    """What one of two processes did: outcomes, and the documents it read that hold suppressions."""
+
+    raws: list[Raw]
+    marked: list[str]
+
+
+def _taken(paths: list[str], take: Callable[[], int | None]) -> Iterator[list[str]]:
+    """Consecutive parts of the paths as this process gets hold of them."""
+    size = -(-len(paths) // PARTS)
+    while (number := take()) is not None:
+        yield paths[number * size : (number + 1) * size]
+
+
+def _joined(one: Raw, other: Raw) -> Raw:
+    """Two outcomes of one check, each about its own documents."""
+    examined = {name: number + other.outcome.examined.get(name, 0) for name, number in one.outcome.examined.items()}
+    outcome = Outcome(
+        tuple(sorted((*one.outcome.findings, *other.outcome.findings), key=lambda finding: finding.location)),
+        examined or other.outcome.examined,
+        {**one.outcome.facts, **other.outcome.facts},
+        tuple(dict.fromkeys((*one.outcome.troubles, *other.outcome.troubles))),
+    )
+    return Raw(one.check, outcome, max(one.seconds, other.seconds), one.crash or other.crash)
 
 
 class Judge:
@@ -63,19 +90,34 @@ class Judge:
 
     def report(self) -> Report:
         """The verdict of every check, then what is wrong with the suppressions themselves."""
-        if self._ctx.scope.whole_tree and len(self._ctx.snapshot.entries) >= MANY_FILES:
+        if self._ctx.scope.whole_tree and len(self._ctx.snapshot.entries) >= MANY_FILES and cores() > 1:
             self._judge_side_by_side()
         results = tuple(self.result(check.id) for check in self._checks)
         extra = self._complaints() if self._ignores else None
         return Report(self._ctx.scope, results if extra is None else (*results, extra))
 
     def _judge_side_by_side(self) -> None:
-        """Outcomes of a large tree's checks, the longest here and the others in a second process."""
+        """Outcomes of a large tree's checks by two processes.
+
+        This one begins with the check that reads every document; the other does the rest and then helps with it.
+        """
         longest = [check for check in self._checks if check.id == LONGEST]
         others = [check for check in self._checks if check.id not in (LONGEST, *ASKING)]
-        if longest and others:
-            for raws in spread(lambda parts: [self._outcome(check) for check in parts[0]], (longest, others), 1):
-                self._results.update({raw.check: self._judged(raw) for raw in raws})
+        if not longest or not others:
+            return
+        take = shares(PARTS)
+        self._ctx.share = lambda paths: _taken(paths, take)
+        mine, theirs = spread(lambda jobs: self._job(*jobs[0]), [(True, longest), (False, others + longest)], 1)
+        self._ctx.documents(theirs.marked)
+        *rest, helped = theirs.raws
+        for raw in (*rest, _joined(mine.raws[0], helped)):
+            self._results[raw.check] = self._judged(raw)
+
+    def _job(self, leads: bool, checks: Iterable[Check]) -> Job:
+        self._ctx.leads = leads
+        raws = [self._outcome(check) for check in checks]
+        read = ((path, self._ctx.parsed(path)) for path in self._ctx.parsed_paths)
+        return Job(raws, [path for path, document in read if document and suppressions.MARK in document.text])
 
     def result(self, name: str) -> CheckResult:
         """A check's result, judged now if it was not yet. A check that is not there has no findings."""

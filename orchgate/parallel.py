@@ -23,7 +23,7 @@ def spread(
 
     A part's exception is raised here, as it would be without processes. Raises OrchgateError when one was killed.
     """
-    parts = _cut(inputs, max(1, min(_cores(), most, len(inputs) // worth_it)))
+    parts = _cut(inputs, max(1, min(cores(), most, len(inputs) // worth_it)))
     started: list[tuple[int, int]] = []
     try:
         started.extend(_start(work, part) for part in parts[1:])
@@ -37,12 +37,28 @@ def spread(
             os.waitpid(child, 0)
 
 
+def shares(count: int) -> Callable[[], int | None]:
+    """Hands out the numbers below `count` (at most 256), each once, to whichever process asks next; then None.
+
+    Made before the processes part: they read from one pipe.
+    """
+    reader, writer = os.pipe()
+    os.write(writer, bytes(range(count)))
+    os.close(writer)
+
+    def take() -> int | None:
+        taken = os.read(reader, 1)
+        return taken[0] if taken else None
+
+    return take
+
+
 def _cut(inputs: Sequence[Input], count: int) -> list[Sequence[Input]]:
     size = -(-len(inputs) // count)
     return [inputs[position * size : (position + 1) * size] for position in range(count)]
 
 
-def _cores() -> int:
+def cores() -> int:
     if not hasattr(os, "fork"):
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

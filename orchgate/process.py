@@ -83,8 +83,10 @@ def start(
         )
 
 
-def spawn(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], output: int) -> int:
-    """Starts a program in a session of its own, without input, all its output to a descriptor; returns its id.
+def spawn(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], output: int, source: int | None = None) -> int:
+    """Starts a program in a session of its own, all its output to a descriptor; returns its id.
+
+    Its input is the descriptor `source`, or empty.
 
     The caller waits for it with the system's own calls. Raises ProgramMissing, OrchgateError.
     """
@@ -93,7 +95,7 @@ def spawn(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], output: int)
             argv,
             cwd=cwd,
             env=env,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if source is None else source,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

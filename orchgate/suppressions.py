@@ -38,6 +38,8 @@ _LOOK_BACK = 200  # characters in front of a comment that can make it one at the
 _TEXT = lazy(r"\S")
 _COMMENT = lazy(r"(?s)\s*orchgate:\s*ignore\[([^\]\n]*)\](.*)")
 
+MARK = "orchgate:"
+
 
 class Suppression(NamedTuple):
     """One comment: the rules it names, its reason, and the lines it covers (0 covers findings of the whole file)."""
@@ -50,7 +52,7 @@ class Suppression(NamedTuple):
 
 def read(document: Document) -> tuple[Suppression, ...]:
     """The suppressions of a document. A comment before the first heading also covers findings of the whole file."""
-    if "orchgate:" not in document.text:
+    if MARK not in document.text:
         return ()
     found = []
     below: dict[int, int] = {}  # offset of a comment -> line of the text below it, past other comments

@@ -50,6 +50,8 @@ class Project(NamedTuple):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            # The suite itself may run under nohup, whose wish the runner would respect.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
 
     def start_ignoring_hangups(self) -> subprocess.Popen[bytes]:

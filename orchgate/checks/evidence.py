@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from orchgate.context import Context
+    from orchgate.model import Trouble
 
 _MANY = 200  # vanished paths; from here on reading every document is cheaper than searching for names
 
@@ -115,15 +116,19 @@ def run(ctx: Context) -> Outcome:
     runs = Runs(ctx.snapshot, ctx.artifacts, ctx.config.manifests.max_bytes)
     judge = Judge(ctx.snapshot, ctx.artifacts, packets, runs, ctx.document)
     paths = [path for path in _candidates(ctx) if _is_checked(ctx, path)]
-    documents, troubles = ctx.documents(paths)
     findings: list[Finding] = []
-    for document in documents:
-        found = list(judge.findings(document))
-        if may_lack_evidence(document.text):
-            found += ticked_findings(document, packets.kinds(document.path))
-        findings += sorted(found, key=lambda finding: finding.location)
-    findings += _required(ctx, packets, runs, paths)
-    examined = len(documents)
+    troubles: list[Trouble] = []
+    examined = 0
+    for part in ctx.share(paths):
+        documents, more = ctx.documents(part)
+        troubles += more
+        examined += len(documents)
+        for document in documents:
+            findings += judge.findings(document)
+            if may_lack_evidence(document.text):
+                findings += ticked_findings(document, packets.kinds(document.path))
+    if ctx.leads:
+        findings += _required(ctx, packets, runs, paths)
     gone = _vanished(ctx)
     if gone:
         others, more = ctx.documents(_mentioning(ctx, gone, frozenset(paths)))
@@ -132,7 +137,7 @@ def run(ctx: Context) -> Outcome:
         for document in others:
             findings += judge.vanished(document, gone)
     return Outcome(
-        tuple(findings),
+        tuple(sorted(findings, key=lambda finding: finding.location)),
         {"documents": examined, "links": judge.links},
         troubles=(*troubles, *judge.troubles.values()),
     )

@@ -10,7 +10,7 @@ from orchgate.outputs._escape import escape
 from orchgate.runs import ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from orchgate.runs.execute import Loop
     from orchgate.runs.writer import Recorder
@@ -29,13 +29,21 @@ class Lines:
         if event["event"] == "run":
             self._names[recorder.run_id] = [stage["id"] for stage in event["stages"]]
         elif recorder.run_id not in self._names:
-            first = recorder.events[0]
-            self._names[recorder.run_id] = [stage["id"] for stage in first["stages"]]
+            self._names[recorder.run_id] = stage_ids(recorder.events)
+        elif event["event"] == "stage":
+            self._names[recorder.run_id].append(event["stage"]["id"])
         for line in lines(event, self._names[recorder.run_id], recorder):
             _say(line)
 
     def close(self) -> None:
         pass
+
+
+def stage_ids(events: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The stages of a run by what its journal tells, those that were added to a run that grows included."""
+    first, *rest = events
+    listed = [*first["stages"], *(event["stage"] for event in rest if event["event"] == "stage")]
+    return [stage["id"] for stage in listed]
 
 
 def _say(line: str) -> None:
@@ -50,7 +58,7 @@ def _say(line: str) -> None:
 def lines(event: Mapping[str, Any], names: list[str], recorder: Recorder) -> Iterator[str]:
     """An event in words."""
     kind = event["event"]
-    name = names[event["stage"] - 1] if "stage" in event else ""
+    name = names[event["stage"] - 1] if isinstance(event.get("stage"), int) else ""
     if kind == "run":
         yield f"run {recorder.run_id}: {event['pipeline']['id']} for {event['task_id']}"
     elif kind == "resume":

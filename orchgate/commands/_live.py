@@ -10,10 +10,11 @@ from rich.live import Live as RichLive
 from rich.text import Text
 from rich.tree import Tree
 
+from orchgate.commands._lines import stage_ids
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from orchgate.runs.execute import Loop
     from orchgate.runs.writer import Recorder
@@ -63,9 +64,11 @@ class Live:
     def seen(self, recorder: Recorder, event: Mapping[str, Any]) -> None:
         run_id = recorder.run_id
         if run_id not in self._runs:
-            self._begin(run_id, recorder.events[0])
+            self._begin(run_id, recorder.events)
+        elif event["event"] == "stage":
+            self._runs[run_id].append(_Stage(event["stage"]["id"]))
         stages = self._runs[run_id]
-        if "stage" in event:
+        if isinstance(event.get("stage"), int):
             _update(stages[event["stage"] - 1], event, recorder.folder)
         for index in event.get("stages", ()) if event["event"] == "skip" else ():
             stages[index - 1].status, stages[index - 1].about = event["status"], event["detail"]
@@ -77,8 +80,9 @@ class Live:
     def close(self) -> None:
         self._live.stop()
 
-    def _begin(self, run_id: str, first: Mapping[str, Any]) -> None:
-        self._runs[run_id] = [_Stage(stage["id"]) for stage in first["stages"]]
+    def _begin(self, run_id: str, events: Sequence[Mapping[str, Any]]) -> None:
+        first = events[0]
+        self._runs[run_id] = [_Stage(name) for name in stage_ids(events)]
         self._titles[run_id] = f"{first['pipeline']['id']} {run_id}"
         if not self._top:
             self._top = run_id

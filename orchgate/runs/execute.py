@@ -17,7 +17,7 @@ from orchgate.runs.output import Output
 from orchgate.runs.running import Running, refused, signal_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
     from resource import struct_rusage
 
     from orchgate.runs.forks import Forks
@@ -88,7 +88,8 @@ class Loop:
         output = Output(program.log)
         environ = {**program.env, family.MARK: program.mark}
         try:
-            pid = process.spawn(program.argv, cwd=program.cwd, env=environ, output=output.writer)
+            with _source(program.source) as source:
+                pid = process.spawn(program.argv, cwd=program.cwd, env=environ, output=output.writer, source=source)
         except OrchgateError as error:
             output.abandon()
             self._soon.append(partial(done, refused(error.message)))
@@ -255,6 +256,16 @@ class Loop:
             running.output.abandon()
             self._forget(running.pid)
         self._running.clear()
+
+
+@contextlib.contextmanager
+def _source(path: str) -> Iterator[int | None]:
+    """A descriptor of the file a program reads, None for no file."""
+    if not path:
+        yield None
+        return
+    with open(path, "rb") as file:
+        yield file.fileno()
 
 
 class _Death(NamedTuple):

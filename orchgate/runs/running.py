@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class Program(NamedTuple):
-    """What to run and where its output goes. `timeout` in seconds; `mark` is unique to this attempt."""
+    """What to run and where its output goes. `timeout` in seconds; `mark` is unique to this attempt.
+
+    `source` is a file that becomes its standard input, "" for none: a program that does not read holds nobody up.
+    """
 
     argv: Sequence[str]
     cwd: str
@@ -25,6 +28,7 @@ class Program(NamedTuple):
     log: str
     mark: str
     timeout: float | None = None
+    source: str = ""
 
 
 class Result(NamedTuple):

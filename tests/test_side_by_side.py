@@ -1,0 +1,74 @@
+"""A large tree is judged by two processes; nobody can tell from the report."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchgate import engine
+from orchgate.cli import main
+
+if TYPE_CHECKING:
+    from orchgate.model import Check
+    from tests.repo import Repo
+
+COMMAND = ["check", "--all-files"]
+
+
+@pytest.fixture
+def tree(repo: Repo) -> Repo:
+    """Documents with every kind of outcome: findings, suppressions used and unused, a packet, nothing at all."""
+    files: dict[str, str | bytes] = {
+        f"docs/note-{number:03}.md": f"# Note {number}\n\n[next](note-{number + 1:03}.md)\n" for number in range(150)
+    }
+    files |= {
+        "docs/PRD-demo.md": "# PRD\n",
+        "docs/used.md": "# A\n\n<!-- orchgate: ignore[EVD001] it moves next week -->\n[gone](gone.md)\n",
+        "docs/unused.md": "# A\n\n<!-- orchgate: ignore[EVD001] it moves next week -->\n[here](used.md)\n",
+        "docs/nul.md": b"# A\xff\n[gone](gone.md)\n",
+    }
+    repo.commit("Start", files)
+    return repo
+
+
+def said(capsys: pytest.CaptureFixture[str], *, split: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    monkeypatch.setattr(engine, "MANY_FILES", 0 if split else 10**9)
+    monkeypatch.setattr(engine, "cores", lambda: 2)
+    monkeypatch.setattr("orchgate.parallel.cores", lambda: 2)
+    return main(COMMAND), capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("tree")
+def test_two_processes_say_what_one_says(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = said(capsys, split=False, monkeypatch=monkeypatch)
+
+    assert said(capsys, split=True, monkeypatch=monkeypatch) == alone
+
+
+@pytest.mark.usefixtures("tree")
+def test_a_suppression_counts_whichever_process_read_its_document(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, out = said(capsys, split=True, monkeypatch=monkeypatch)
+
+    assert ("1 suppressed" in out, out.count("SUP002")) == (True, 1)
+
+
+@pytest.mark.usefixtures("tree")
+def test_a_killed_helper_is_could_not_check(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = os.getpid()
+    original = engine.Judge._outcome
+
+    def dying(self: engine.Judge, check: Check) -> engine.Raw:
+        if os.getpid() != parent:
+            os._exit(9)
+        return original(self, check)
+
+    monkeypatch.setattr(engine.Judge, "_outcome", dying)
+    code, _ = said(capsys, split=True, monkeypatch=monkeypatch)
+
+    assert code == 3
