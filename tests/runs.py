@@ -51,7 +51,7 @@ class Project(NamedTuple):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             # The suite itself may run under nohup, whose wish the runner would respect.
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509 -- the suite has no threads
         )
 
     def start_ignoring_hangups(self) -> subprocess.Popen[bytes]:

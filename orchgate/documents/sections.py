@@ -24,19 +24,37 @@ _BEFORE_VALUE = lazy(
 
 def first_titled(document: Document, required: str) -> Section | None:
     """The first section with one of the titles of `A | B`, at whatever level."""
-    wanted = {normal(title) for title in choices(required)}
-    return next((s for s in document.sections if not wanted.isdisjoint(spellings(s.heading.title))), None)
+    titled = _by_title(document)
+    found = [titled[title] for title in _wanted(required) if title in titled]
+    return min(found, key=lambda section: section.start) if found else None
+
+
+@lru_cache(maxsize=4)  # the rules of one document ask one after the other
+def _by_title(document: Document) -> dict[str, Section]:
+    """The first section of each spelling."""
+    found: dict[str, Section] = {}
+    for section in document.sections:
+        for spelling in spellings(section.heading.title):
+            found.setdefault(spelling, section)
+    return found
+
+
+@lru_cache(maxsize=128)
+def _wanted(required: str) -> tuple[str, ...]:
+    return tuple(normal(title) for title in choices(required))
 
 
 def missing(document: Document, required: tuple[str, ...]) -> list[str]:
     """The required titles that no heading of the document carries."""
-    present = {spelling for heading in document.headings for spelling in spellings(heading.title)}
-    return [title for title in required if present.isdisjoint(normal(choice) for choice in choices(title))]
+    present = _by_title(document)
+    return [title for title in required if not any(wanted in present for wanted in _wanted(title))]
 
 
 def is_empty(document: Document, section: Section) -> bool:
     """Whether nothing but comments, bare bullets and blank space follows the heading; a subsection is something."""
     at = section.heading.body
+    if document.text.find("<!--", at, section.end) < 0:
+        return at >= section.end or _BLANK.fullmatch(document.text, at, section.end) is not None
     for comment in document.comments:
         if section.heading.body <= comment.offset < section.end:
             if not _BLANK.fullmatch(document.text, at, comment.offset):
