@@ -20,12 +20,23 @@ if TYPE_CHECKING:
 SUMMARY = "make a throw-away repository and watch a commit being blocked and one land"
 TASK = "0001-faster-start"
 CHECKLIST = f"tasks/tasks-{TASK}.md"
-ARTIFACT = f"out/{TASK}/baseline.txt"
+PIPELINE = "demo"
+MANIFEST = f".runs/{TASK}/cli/2026-01-01T00-00-00-000Z-00000000/manifest.json"  # of a run that never was
 CONFIG = """\
 # Everything has a default; this is here to be changed. `orchgate check --show-config` prints the rest.
 [diff-budget]
 max-files = 25
 max-lines = 800
+
+[pipelines.{pipeline}]
+title = "How long an interpreter takes to start"
+[[pipelines.{pipeline}.stages]]
+id = "start"
+run = [{python}, "-X", "importtime", "-c", "pass"]
+[[pipelines.{pipeline}.stages]]
+id = "ready"
+run = [{python}, "-c", "print('ready')"]
+needs = ["start"]
 """
 HOOKS = """\
 default_install_hook_types: [pre-commit, pre-merge-commit, pre-push]
@@ -82,9 +93,13 @@ def _folder(wanted: str) -> str:
 
 
 def _start(scratch: Scratch) -> None:
+    import json  # its strings are TOML's
+
     scratch.write("README.md", "# Play ground\n\nMade by `orchgate try`.\n")
     scratch.write(".gitignore", ".runs/\nout/\n")
-    scratch.write("orchgate.toml", CONFIG)
+    scratch.write(
+        "orchgate.toml", CONFIG.format(pipeline=PIPELINE, python=json.dumps(sys.executable, ensure_ascii=False))
+    )
     scratch.write(".pre-commit-config.yaml", HOOKS.format(entry=" ".join([*_orchgate(), "check"])))
     _must(scratch, [sys.executable, "-m", "pre_commit", "install"], "pre-commit install")
     _commit(scratch, "Start", lands=True)
@@ -96,15 +111,18 @@ def _plan(scratch: Scratch) -> None:
 
 
 def _claim(scratch: Scratch) -> None:
-    scratch.append(CHECKLIST, f"- [x] Start-up time measured before the change. Evidence: `{ARTIFACT}`\n")
-    _say(f"   {CHECKLIST} now ticks an item whose evidence nobody recorded.")
+    scratch.append(CHECKLIST, f"- [x] Start-up time measured before the change. Evidence: `{MANIFEST}`\n")
+    _say(f"   {CHECKLIST} now ticks an item whose run never happened.")
     _commit(scratch, "Claim a measurement", lands=False)
 
 
 def _measure(scratch: Scratch) -> None:
-    timed = _must(scratch, [sys.executable, "-X", "importtime", "-c", "pass"], "python -X importtime -c pass")
-    scratch.write(ARTIFACT, os.fsdecode(timed.stderr))
-    _say(f"   its output is kept in {ARTIFACT}: the claim now rests on something.")
+    options = ["run", PIPELINE, "--task", TASK]
+    ran = _must(scratch, [*_orchgate(), *options], " ".join(["orchgate", *options]))
+    told = [line.partition(": ") for line in os.fsdecode(ran.stdout).splitlines()]
+    manifest = next((value for name, _, value in told if name == "manifest"), MANIFEST)
+    scratch.replace(CHECKLIST, MANIFEST, manifest)
+    _say("   the claim now names the manifest of that run.")
     _commit(scratch, "Measure the start-up time", lands=True)
 
 
@@ -112,7 +130,7 @@ STEPS = (
     Step("A repository with the gate in front of its commits", _start),
     Step("A packet for a task: it may land, and the gate says what its author still owes", _plan),
     Step("A claim without evidence is blocked", _claim),
-    Step("The same claim lands once the evidence is there", _measure),
+    Step("The same claim lands once a pipeline has run and been recorded", _measure),
 )
 
 

@@ -25,7 +25,7 @@ _LISTED = ("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-s
 
 
 class Footprints:
-    """Takes footprints of one work tree; `store` is a folder for what that needs, removed at the end."""
+    """Takes footprints of one work tree; `store` is a folder for what that needs, removed before and after."""
 
     def __init__(self, repository: Repository, store: str, ignored: Collection[str]) -> None:
         """`ignored` are folders at the top that do not count. Raises GitError, OSError."""
@@ -33,7 +33,8 @@ class Footprints:
         self._ignored = tuple(f"{name}/" for name in ignored)
         self._store = store
         objects = os.path.join(store, "objects")
-        os.makedirs(objects, exist_ok=True)
+        shutil.rmtree(store, ignore_errors=True)  # of a process that was killed
+        os.makedirs(objects)
         real = os.path.join(repository.root, os.fsdecode(repository.git("rev-parse", "--git-path", "objects"))[:-1])
         known = repository.git.env.get("GIT_ALTERNATE_OBJECT_DIRECTORIES", "")
         self._index = os.path.join(store, "index")
@@ -55,7 +56,7 @@ class Footprints:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._index)
         with contextlib.suppress(FileNotFoundError):  # nothing was ever added
-            shutil.copyfile(source, self._index)  # what it knows of unchanged files saves reading them
+            shutil.copy2(source, self._index)  # what it knows of files saves reading them; its age tells how far
         listed = (name for name in names(self._git(*_LISTED)) if not name.startswith(self._ignored))
         chosen = [name for name in dict.fromkeys(listed) if self._is_readable(name)]
         self._git("update-index", "--add", "--remove", "--replace", "-z", "--stdin", input=_joined(chosen))

@@ -46,6 +46,12 @@ class Scratch:
         with open(os.path.join(self.root, path), "a", encoding="utf-8") as file:
             file.write(text)
 
+    def replace(self, path: str, old: str, new: str) -> None:
+        """Puts other words in place of some in a file of the work tree."""
+        with open(os.path.join(self.root, path), encoding="utf-8") as file:
+            text = file.read()
+        self.write(path, text.replace(old, new))
+
     def run(self, *argv: str) -> process.Completed:
         """Runs a program at the top level, as its user would."""
         return process.run(argv, cwd=self.root, env=self.env)

@@ -50,6 +50,8 @@ def _same_pipeline(setting: Setting, manifest: Mapping[str, Any], recorder: Reco
         raise OrchgateError(
             f"this is a part of run {manifest['parent_run_id']}", f"orchgate resume {manifest['parent_run_id']}"
         )
+    if "agent_loop" in recorder.events[0]:
+        raise OrchgateError("this run is an agent loop", f"orchgate rlm --resume {manifest['run_id']}")
     pipeline = setting.pipelines.get(name)
     if pipeline is None or pipeline.digest != digest(tuple(recorder.events)):
         raise OrchgateError(

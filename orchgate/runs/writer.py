@@ -32,7 +32,7 @@ class Recorder:
         self._manifests = 0
         self._manifest_bytes = 0
         self._logs: set[str] = set()
-        self.cached = 0  # files written for the cache
+        self.cached = 0  # files written beside these: for the cache, for an agent
 
     def begin(self, event: Event) -> None:
         """Records the first event of this process, and the first manifest. Raises WriteError."""

@@ -1,0 +1,295 @@
+"""Lets an agent work towards a goal, turn by turn, as one recorded run: until success, a limit, or a standstill.
+
+Every turn is a stage of kind `agent`, followed by one of the validator. All of them may fail: what counts is the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from orchgate import files
+from orchgate.errors import OrchgateError, UsageError
+from orchgate.patterns import lazy
+from orchgate.runs import environment, ids, iterations, journal, output, prompt, stage_end, state, writer
+from orchgate.runs.iterations import Ending
+from orchgate.runs.reopen import event as taken_up
+from orchgate.runs.reopen import tell
+from orchgate.runs.running import Program
+from orchgate.runs.session import Session
+from orchgate.runs.stages import Stage
+from orchgate.runs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orchgate.runs.iterations import Iteration, Plan
+    from orchgate.runs.running import Result
+    from orchgate.runs.session import Setting
+    from orchgate.runs.writer import Recorder
+
+PIPELINE = "rlm"
+PLACEHOLDER = "{prompt}"
+CANCELLED = 130
+ERROR = 10
+PATIENCE = 5  # turns in which nothing changes and the same exit code comes, whatever the validator prints
+_SUCCEEDED = ("passed", "complete")
+# Seconds, clock times and addresses differ from run to run although nothing else does.
+_FLEETING = lazy(rb"0x[0-9a-f]+|\d+(?:[.:]\d+)+ *(?:m?s\b)?|\b\d+ *m?s\b")
+
+
+def run(setting: Setting, plan: Plan) -> tuple[str, Ending]:
+    """Runs a loop to its end; its folder and its ending. Raises OrchgateError when it could not be recorded."""
+    with Session(setting) as session:
+        recorder = writer.create(setting.root, setting.task, session.clock, setting.reporter.seen)
+        with contextlib.closing(recorder):
+            session.guard(recorder.journal.descriptor)
+            return recorder.folder, _AgentLoop(session, recorder, plan).drive(None)
+
+
+def resume(setting: Setting, folder: str, budget: Mapping[str, Any]) -> tuple[str, Ending]:
+    """Goes on with a loop that was killed, cancelled or out of its budget, with the limits in `budget` instead."""
+    told = tell(folder)
+    if told.alive:
+        raise OrchgateError(f"run {told.manifest['run_id']} is still running", "orchgate status --watch shows it")
+    with (
+        Session(setting, not_before=ids.seconds(told.manifest["updated_at"])) as session,
+        contextlib.closing(writer.Recorder(folder, session.clock, setting.reporter.seen)) as recorder,
+    ):
+        recorder.journal.own()
+        told = tell(folder)  # somebody else may have been faster
+        recorder.carry_on(journal.read(recorder.journal.path).events)
+        plan = iterations.plan_of(recorder.events)._replace(**budget)
+        if plan.endless:
+            raise UsageError("any number of iterations needs a validator or a time limit", "--max-minutes 30")
+        if told.manifest["status"] == "succeeded":
+            ending = Ending("passed" if plan.validator else "complete", 0)
+            recorder.settle()
+            _write_state(recorder, plan, ending)
+            return folder, ending
+        session.guard(recorder.journal.descriptor)
+        return folder, _AgentLoop(session, recorder, plan).drive(taken_up(session, told))
+
+
+class _AgentLoop:
+    """One process's part of a loop."""
+
+    def __init__(self, session: Session, recorder: Recorder, plan: Plan) -> None:
+        self._session = session
+        self._recorder = recorder
+        self._plan = plan
+        setting = session.setting
+        self._root = setting.root
+        self._base = environment.of_run(setting.environ, setting.task, recorder.run_id, recorder.folder)
+        self._deadline: float | None = None
+
+    def drive(self, resumed: Mapping[str, Any] | None) -> Ending:
+        """From the first event of this process to the last of the run."""
+        store = os.path.join(self._recorder.folder, "artifacts", ".footprints")
+        self._recorder.begin({**(resumed or self._first_event()), "agent_loop": self._plan._asdict()})
+        try:
+            self._workspace = Workspace(self._root, self._session.setting.repository, store)
+            with contextlib.closing(self._workspace):
+                self._start_clock()
+                _write_state(self._recorder, self._plan, None)
+                ending = self._until_ended()
+            self._finish(ending)
+            _write_state(self._recorder, self._plan, ending)
+        except Exception:
+            with contextlib.suppress(Exception):
+                _write_state(self._recorder, self._plan, Ending("error", ERROR))
+            raise
+        return ending
+
+    def _first_event(self) -> dict[str, Any]:
+        return {
+            "event": "run",
+            "task_id": self._session.setting.task,
+            "run_id": self._recorder.run_id,
+            "parent_run_id": None,
+            "pipeline": {"id": PIPELINE, "title": prompt.head(" ".join(self._plan.goal.split()), 200)},
+            "stages": [],
+            "detail": self._session.note or None,
+            **self._session.identity(),
+        }
+
+    def _finish(self, ending: Ending) -> None:
+        self._recorder.cached = len(self._iterations()) + 1  # files beside the logs: the prompts, and the state
+        if ending.status == "cancelled":
+            self._recorder.finish("cancelled", f"signal:{self._session.stopping}")
+        elif ending.status in _SUCCEEDED:
+            self._recorder.finish("succeeded", None)
+        else:
+            self._recorder.finish("failed", f"agent:{ending.status}")
+
+    def _start_clock(self) -> None:
+        if self._plan.max_minutes is None:
+            return
+        spent = sum(stage["usage"]["wall_seconds"] for stage in self._stages() if stage["usage"])
+        self._deadline = time.monotonic() + self._plan.max_minutes * 60 - spent
+
+    @property
+    def _seconds_left(self) -> float | None:
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    def _stages(self) -> list[dict[str, Any]]:
+        stages: list[dict[str, Any]] = state.manifest(self._recorder.events)["commands"]
+        return stages
+
+    def _iterations(self) -> list[Iteration]:
+        return iterations.iterations(self._recorder.events, validated=bool(self._plan.validator))
+
+    def _until_ended(self) -> Ending:
+        fresh = False
+        while True:
+            self._session.turn()  # passes on a signal that came while no program ran
+            done = self._iterations()
+            if ending := self._ended(done, fresh=fresh):
+                return ending
+            self._step(done)
+            fresh = True
+            if (done := self._iterations())[-1].complete:
+                _write_state(self._recorder, self._plan, None)
+
+    def _ended(self, done: Sequence[Iteration], *, fresh: bool) -> Ending | None:
+        """Why there is no next turn. What only this process can judge, or may try once more, counts when `fresh`."""
+        last = done[-1] if done else None
+        if last and last.passed:
+            return Ending("passed", 0)
+        if self._session.stopping:
+            return Ending("cancelled", CANCELLED)
+        if fresh and last and last.agent_refused:
+            return Ending("agent-not-started", 5)
+        if fresh and last and last.validator_refused:
+            return Ending("validator-not-started", 4)
+        complete = [one for one in done if one.complete]
+        if self._plan.max_iterations and len(complete) >= self._plan.max_iterations:
+            return self._used_up(complete[-1])
+        if self._seconds_left == 0.0:
+            return Ending("max-minutes", 3)
+        if fresh and last and last.complete and self._stands_still(complete):
+            return Ending("no-progress", 3)
+        return None
+
+    def _used_up(self, last: Iteration) -> Ending:
+        if self._plan.validator:
+            return Ending("max-iterations", 3)
+        if last.agent_status == "succeeded":
+            return Ending("complete", 0)
+        return Ending("max-minutes", 3) if self._seconds_left == 0.0 else Ending("agent-failed", ERROR)
+
+    def _stands_still(self, complete: Sequence[Iteration]) -> bool:
+        """Nothing changed, and the same was said twice; or nothing changed for long. Turns that are counted, and that
+        nobody validates, all take place.
+        """
+        if not self._plan.validator and self._plan.max_iterations:
+            return False
+        recent = complete[-PATIENCE:]
+        if len(recent) == PATIENCE and not any(one.changed for one in recent):
+            return len({one.validator_exit for one in recent}) == 1
+        return len(recent) > 1 and not recent[-1].changed and recent[-1].verdict == recent[-2].verdict
+
+    def _step(self, done: Sequence[Iteration]) -> None:
+        """Runs the next program: one that was interrupted, the validator, or the agent."""
+        stages = self._stages()
+        last = stages[-1] if stages else None
+        if last and last["status"] not in iterations.SETTLED:
+            kind, number = last["kind"], done[-1].number
+        else:
+            validating = bool(done) and not done[-1].complete
+            kind, number = ("command", done[-1].number) if validating else ("agent", len(done) + 1)
+            last = self._add(kind, number)
+        if kind == "agent":
+            self._agent(last["index"], number, done)
+        else:
+            result = self._program(last["index"], self._plan.validator, "")
+            self._end(last["index"], result, {})
+
+    def _add(self, kind: str, number: int) -> dict[str, Any]:
+        import shlex
+
+        name = f"iteration-{number}" if kind == "agent" else f"validator-{number}"
+        argv = self._plan.agent if kind == "agent" else self._plan.validator
+        stage = {"id": name, "title": name, "command": shlex.join(argv), "argv": list(argv), "kind": kind}
+        self._recorder.record({"event": "stage", "stage": {**stage, "allow_failure": True}})
+        return self._stages()[-1]
+
+    def _agent(self, index: int, number: int, done: Sequence[Iteration]) -> None:
+        text = prompt.build(self._situation(number, done))
+        path = os.path.join(self._recorder.folder, "artifacts", f"prompt-{number:02d}.txt")
+        files.replace(path, text.encode())
+        words = self._plan.agent
+        inline = any(PLACEHOLDER in word for word in words)
+        argv = tuple(word.replace(PLACEHOLDER, text) for word in words)
+        before = self._workspace.state()
+        result = self._program(index, argv, "" if inline else path)
+        after = self._workspace.state()
+        difference = self._workspace.difference(before, after)
+        self._end(index, result, {"changed": before != after, "diff": difference})
+
+    def _situation(self, number: int, done: Sequence[Iteration]) -> prompt.Situation:
+        earlier = next((one for one in reversed(done) if one.complete and one.validator_log), None)
+        said = None
+        if earlier and earlier.validator_log:
+            code = "did not exit by itself" if earlier.validator_exit is None else f"exited {earlier.validator_exit}"
+            log = prompt.last_output(os.path.join(self._recorder.folder, earlier.validator_log))
+            said = prompt.Verdict(f"After iteration {earlier.number} the validator {code}. The end of its output:", log)
+        return prompt.Situation(
+            goal=self._plan.goal,
+            number=number,
+            most=self._plan.max_iterations,
+            seconds_left=self._seconds_left,
+            validator=self._plan.validator_line,
+            status=self._workspace.status(),
+            files=self._workspace.files(),
+            last=said,
+        )
+
+    def _program(self, index: int, argv: tuple[str, ...], source: str) -> Result:
+        """Runs the program of a stage to its end, within the time that is left."""
+        known = self._stages()[index - 1]
+        number = len(known["attempts"]) + 1
+        log = ids.log_path(index, known["id"])
+        path = os.path.join(self._recorder.folder, log)
+        self._recorder.record({"event": "start", "stage": index, "attempt": number, "log_path": log})
+        if number > 1:
+            output.note(path, f"attempt {number}")
+        cwd, environ = environment.of_stage(self._base, self._root, Stage(known["id"], known["title"]))
+        results: list[Result] = []
+        program = Program(argv, cwd, environ, path, self._session.mark(), self._seconds_left, source)
+        self._session.loop.start(program, results.append)
+        while not results:
+            self._session.turn()
+        return results[0]
+
+    def _end(self, index: int, result: Result, about: Mapping[str, Any]) -> None:
+        """Records how the program of a stage ended."""
+        known = self._stages()[index - 1]
+        minutes = self._plan.max_minutes
+        stage = Stage(known["id"], known["title"], timeout_seconds=None if minutes is None else minutes * 60)
+        found = stage_end.found(stage, self._root, result, {})
+        extra = {**about, "verdict": _digest(result), "refused": bool(result.refused)}
+        described = stage_end.describe(stage, result, found)
+        if result.timed_out:
+            described["detail"] = f"the {minutes:g} minutes were used up"
+        ended = {"event": "end", "stage": index, "attempt": len(known["attempts"]), **described, "iteration": extra}
+        self._recorder.record(ended, sync=True)
+
+
+def _write_state(recorder: Recorder, plan: Plan, ending: Ending | None) -> None:
+    import json
+
+    done = iterations.iterations(recorder.events, validated=bool(plan.validator))
+    document = iterations.document(plan, done, ending)
+    data = (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "replace")
+    files.replace(os.path.join(recorder.folder, iterations.STATE), data)
+
+
+def _digest(result: Result) -> str:
+    """The same for two results that say the same, apart from when and how fast."""
+    import hashlib
+
+    said = repr((result.code, result.signal, result.refused)).encode("ascii", "backslashreplace")
+    return hashlib.sha256(said + _FLEETING.sub(b"#", result.recent)).hexdigest()

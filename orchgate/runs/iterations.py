@@ -1,0 +1,132 @@
+"""What an agent loop has done so far, as a pure function of its journal, and the `state.json` that tells it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate.errors import OrchgateError
+from orchgate.runs import state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+STATE = "artifacts/state.json"
+SETTLED = ("succeeded", "failed")
+
+
+class Plan(NamedTuple):
+    """What was asked for. No `validator` is an empty one; `max_iterations` 0 and `max_minutes` None are no limit."""
+
+    goal: str
+    agent: tuple[str, ...]
+    validator: tuple[str, ...]
+    max_iterations: int
+    max_minutes: float | None
+
+    @property
+    def endless(self) -> bool:
+        """Whether nothing would ever end it but the agent standing still."""
+        return not self.validator and not self.max_iterations and self.max_minutes is None
+
+    @property
+    def validator_line(self) -> str:
+        """The validator as a person would type it, "" for none."""
+        import shlex
+
+        return shlex.join(self.validator)
+
+
+class Ending(NamedTuple):
+    """How a loop ended: a word for people and programs, and the exit code."""
+
+    status: str
+    code: int
+
+
+class Iteration(NamedTuple):
+    """One turn of the agent, and what the validator thought of it. `verdict` is a digest of that."""
+
+    number: int
+    started_at: str | None
+    summary: str | None
+    agent_status: str
+    complete: bool
+    changed: bool
+    diff: Mapping[str, Any] | None
+    verdict: str
+    agent_refused: bool  # it could not be started
+    validator_refused: bool
+    validator_exit: int | None
+    validator_log: str | None
+    passed: bool
+
+
+def plan_of(events: Iterable[Mapping[str, Any]]) -> Plan:
+    """What the journal says was asked for, last word first. Raises OrchgateError for a run of another kind."""
+    asked: dict[str, Any] = {}
+    for event in events:
+        asked |= event.get("agent_loop") or {}
+    try:
+        agent, validator = tuple(asked["agent"]), tuple(asked["validator"])
+        return Plan(asked["goal"], agent, validator, asked["max_iterations"], asked["max_minutes"])
+    except KeyError as error:
+        raise OrchgateError("this run is no agent loop", "orchgate resume RUN takes up a pipeline") from error
+
+
+def iterations(events: Iterable[dict[str, Any]], *, validated: bool) -> list[Iteration]:
+    """Every iteration that has begun."""
+    listed = tuple(events)
+    stages = state.manifest(listed)["commands"]
+    ends: dict[int, Mapping[str, Any]] = {event["stage"]: event for event in listed if event["event"] == "end"}
+    size = 2 if validated else 1
+    return [
+        _iteration(position // size + 1, stages[position : position + size], ends, size)
+        for position in range(0, len(stages), size)
+    ]
+
+
+def _iteration(
+    number: int, stages: list[dict[str, Any]], ends: Mapping[int, Mapping[str, Any]], size: int
+) -> Iteration:
+    agent, last = stages[0], stages[-1]
+    complete = len(stages) == size and last["status"] in SETTLED
+    about = ends.get(agent["index"], {}).get("iteration", {})
+    said = ends.get(last["index"], {}).get("iteration", {})
+    validator = last if size > 1 and len(stages) > 1 else None
+    return Iteration(
+        number=number,
+        started_at=agent["started_at"],
+        summary=agent["summary"] or agent["status_detail"],
+        agent_status=agent["status"],
+        complete=complete,
+        changed=about.get("changed", True),
+        diff=about.get("diff"),
+        verdict=said.get("verdict", "") if complete else "",
+        agent_refused=bool(about.get("refused")),
+        validator_refused=validator is not None and complete and bool(said.get("refused")),
+        validator_exit=validator["exit_code"] if validator else None,
+        validator_log=validator["log_path"] if validator else None,
+        passed=validator is not None and validator["status"] == "succeeded",
+    )
+
+
+def document(plan: Plan, done: Iterable[Iteration], ending: Ending | None) -> dict[str, Any]:
+    """`state.json`. Paths are relative to the run's folder."""
+    return {
+        "goal": plan.goal,
+        "validator": plan.validator_line or None,
+        "maxIterations": plan.max_iterations,
+        "maxMinutes": plan.max_minutes,
+        "iterations": [
+            {
+                "n": one.number,
+                "startedAt": one.started_at,
+                "summary": one.summary,
+                "validatorExitCode": one.validator_exit,
+                "validatorLogPath": one.validator_log,
+                "diffSummary": one.diff,
+            }
+            for one in done
+        ],
+        "final": {"status": ending.status, "exitCode": ending.code} if ending else None,
+    }

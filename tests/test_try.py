@@ -1,0 +1,39 @@
+"""The README's first command, as its reader runs it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.repo import Repo
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_commit_is_blocked_a_pipeline_runs_and_the_claim_lands(repo: Repo, tmp_path: Path) -> None:
+    result = repo.orchgate("try", str(tmp_path / "play"), env={"PRE_COMMIT_HOME": str(tmp_path / "pre-commit")})
+
+    assert (result.code, re.findall(r"=> (\w+)", result.out)) == (0, ["landed", "landed", "blocked", "landed"]), (
+        result.out
+    )
+
+
+def test_the_folder_can_be_committed_to_afterwards(repo: Repo, tmp_path: Path) -> None:
+    env = {"PRE_COMMIT_HOME": str(tmp_path / "pre-commit")}
+    repo.orchgate("try", str(tmp_path / "play"), env=env)
+    (tmp_path / "play" / "more.txt").write_text("more\n")
+
+    result = repo.attempt("sh", "-c", "git add more.txt && git commit -m More", cwd=tmp_path / "play", env=env)
+
+    assert result.code == 0, result.out
+
+
+def test_a_folder_that_holds_something_is_left_alone(repo: Repo) -> None:
+    repo.write("kept.txt")
+
+    assert repo.orchgate("try", ".").code == 2
