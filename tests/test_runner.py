@@ -328,6 +328,18 @@ def test_a_cached_stage_names_the_run_that_did_it(project: Project) -> None:
     assert project.stages()["one"]["cached_from"] == project.folders()[0].name
 
 
+def test_a_stage_that_could_be_cached_says_why_it_ran(project: Project) -> None:
+    project.repo.commit("input", {"in.txt": "1\n"})
+    project.define("demo", {"id": "one", "run": ["true"], "inputs": ["in.txt"]})
+    project.run()
+    (entry,) = (path for path in (project.root / ".runs" / ".cache").rglob("*") if path.is_file())
+    entry.write_bytes(b"{ torn")
+    project.run()
+
+    detail = project.stages()["one"]["status_detail"]
+    assert detail.startswith("not from the cache: its cache entry cannot be used"), detail
+
+
 def test_no_cache_runs_everything(project: Project) -> None:
     project.repo.commit("input", {"in.txt": "1\n"})
     project.define("demo", {"id": "one", "shell": "echo x >> ran", "inputs": ["in.txt"]})

@@ -140,7 +140,9 @@ class Execution:
         log = ids.log_path(index, stage.id)
         path = os.path.join(self.recorder.folder, log)
         number = self._count(index)
-        self.recorder.record({"event": "start", "stage": index, "attempt": number, "log_path": log})
+        event = {"event": "start", "stage": index, "attempt": number, "log_path": log}
+        reason = self._recall.reasons.get(index)
+        self.recorder.record(event | ({"uncached": reason} if reason else {}))
         if number > 1:
             output.note(path, f"attempt {number}")
         cwd, environ = environment.of_stage(self._base, self.session.setting.root, stage)

@@ -22,6 +22,7 @@ class Recall:
         self._found: dict[int, str] = {}
         self._needed: dict[int, tuple[str, ...]] = {}
         self._keys: Keys | None = None
+        self.reasons: dict[int, str] = {}  # why a stage that could be cached has to run
         self.written = 0  # entries
         if setting.cache and any(stage.inputs for stage in pipeline.stages):
             from orchgate.runs.cache import Cache
@@ -36,7 +37,7 @@ class Recall:
         if self._keys is None or not stage.inputs:
             return None
         self._needed[index] = tuple(self._found[other] for other in sorted(needed) if other in self._found)
-        key = self._key(index)
+        key, self.reasons[index] = self._key(index)
         if not key:
             return None
         self._found[index] = key
@@ -44,15 +45,17 @@ class Recall:
 
         known = self._cache.lookup(key)
         if isinstance(known, Miss):
+            self.reasons[index] = known.reason
             return None
         fields = {"from": known.run_id, "cache_key": key, "summary": known.summary, "metrics": dict(known.metrics)}
         return fields | {"tests": _told(known.tests)}
 
-    def _key(self, index: int) -> str:
-        """The key as things are now, "" for none."""
+    def _key(self, index: int) -> tuple[str, str]:
+        """The key as things are now, "" for none, and then why."""
         assert self._keys is not None
         stage = self._pipeline.stages[index - 1]
-        return self._keys.key(stage, self._pipeline.id, self._inherited, self._needed[index]).value
+        key = self._keys.key(stage, self._pipeline.id, self._inherited, self._needed[index])
+        return key.value, key.reason
 
     def key(self, index: int) -> str:
         return self._found.get(index, "")
@@ -65,7 +68,7 @@ class Recall:
         key = self._found.get(index)
         if not key or event["status"] != "succeeded" or event["attempt"] > 1:  # what is flaky has to run every time
             return
-        if key != self._key(index):  # what it read changed while it ran: nobody knows which of the two it liked
+        if key != self._key(index)[0]:  # what it read changed while it ran: nobody knows which of the two it liked
             return
         from orchgate.runs.cache import Hit
         from orchgate.runs.ids import log_path

@@ -98,6 +98,8 @@ def _start(document: Document, event: Event) -> None:
     stage["status"] = "running"
     stage["started_at"] = stage["started_at"] or event["at"]
     stage["log_path"] = event.get("log_path")
+    if event.get("uncached"):
+        stage["status_detail"] = f"not from the cache: {event['uncached']}"
     attempt = {"number": event["attempt"], "status": "running", "started_at": event["at"]}
     stage["attempts"].append(attempt | {"completed_at": None, "exit_code": None})
 
@@ -115,7 +117,7 @@ def _end(document: Document, event: Event) -> None:
     for key in ("status", "exit_code", "summary"):
         stage[key] = event[key]
     stage["completed_at"] = event["at"]
-    stage["status_detail"] = event.get("detail")
+    stage["status_detail"] = event.get("detail") or stage["status_detail"]
     tried = [attempt["status"] for attempt in stage["attempts"]]
     stage["flaky"] = bool(tried) and tried[-1] == "succeeded" and "failed" in tried
     stage |= {key: event[key] for key in ("cache_key", "tests", "metrics") if event.get(key)}
