@@ -6,12 +6,18 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.repo import Repo, init
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+# A new counterexample is for whoever works on the code; it must not refuse an unrelated change.
+settings.register_profile("ci", derandomize=True, database=None)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 # The suite runs inside our own hook and in CI: what those export must not reach the repositories of the tests.
 INHERITED = (

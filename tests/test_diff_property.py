@@ -85,7 +85,7 @@ def _back_home(monkeypatch: pytest.MonkeyPatch) -> None:
     max_examples=25,
     deadline=None,
     database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    suppress_health_check=list(HealthCheck),
 )
 @given(edits())
 def test_facts_unidiff_and_numstat_agree(trees: tuple[Tree, Tree]) -> None:
@@ -105,7 +105,7 @@ def test_facts_unidiff_and_numstat_agree(trees: tuple[Tree, Tree]) -> None:
     max_examples=10,
     deadline=None,
     database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    suppress_health_check=list(HealthCheck),
 )
 @given(edits())
 def test_hiding_every_file_changes_no_count(trees: tuple[Tree, Tree]) -> None:

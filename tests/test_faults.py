@@ -36,6 +36,8 @@ ORPHAN = "987.654"  # seconds the daemons of the stages would sleep
 WRITER = """
 import sys
 from orchgate.metrics import entries
+
+pytestmark = pytest.mark.slow
 path, name, acknowledged = sys.argv[1:]
 with open(acknowledged, "a", buffering=1) as said:
     for number in range(10**9):

@@ -12,6 +12,8 @@ from tests.runs import Project, living, manifest, stop, until
 if TYPE_CHECKING:
     from tests.repo import Repo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(repo: Repo) -> Project:

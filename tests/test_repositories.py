@@ -14,6 +14,8 @@ from orchgate.errors import GitError
 from tests.repo import Repo, clone, init
 from tests.scoping import budget_of, files, scope_of, unknown
 
+pytestmark = pytest.mark.slow
+
 BUDGET = ["check", "diff-budget"]
 PROGRAMS = (
     "core.fsmonitor",

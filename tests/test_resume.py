@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from tests.repo import Repo, Result
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(repo: Repo) -> Project:

@@ -20,6 +20,8 @@ from tests.runs import events, living, manifest, stop, until
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 PASSES_AT_3 = "test $(cat count) -ge 3"
 # Adds one to a file, the way an agent gets nearer to its goal; it never looks at its input.
 COUNTS = "echo $(($(cat count 2>/dev/null || echo 0) + 1)) > count"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.repo import Repo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(repo: Repo) -> Project:
