@@ -101,6 +101,14 @@ def test_facts_unidiff_and_numstat_agree(trees: tuple[Tree, Tree]) -> None:
         assert (facts(), counted) == (expected, shown)
 
 
+def without_modules(tree: Tree) -> Tree:
+    """Files only, and without carriage returns: git overlooks those in text when it looks for renames, so that hiding a
+    file can pair it with another one.
+    """
+    files = {name: file for name, file in possible(tree).items() if file.mode != b"160000"}
+    return {name: file._replace(content=file.content.replace(b"\r", b"")) for name, file in files.items()}
+
+
 @settings(
     max_examples=10,
     deadline=None,
@@ -112,9 +120,9 @@ def test_hiding_every_file_changes_no_count(trees: tuple[Tree, Tree]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         repo = init(Path(folder) / "repo")
         os.chdir(repo.root)
-        stage(repo, {name: file for name, file in possible(trees[0]).items() if file.mode != b"160000"})
+        stage(repo, without_modules(trees[0]))
         repo.commit()
-        stage(repo, {name: file for name, file in possible(trees[1]).items() if file.mode != b"160000"})
+        stage(repo, without_modules(trees[1]))
         ordinary = {path for path in numstat(repo) if path not in type_changes(repo)}
         expected = {path: counts for path, counts in numstat(repo).items() if path in ordinary}
         (repo.root / ".git" / "info").mkdir(exist_ok=True)

@@ -60,6 +60,8 @@ def writers(project: Project, tmp_path: Path) -> Iterator[list[Path]]:
     folder = project.root / ".runs" / TASK
     folder.mkdir(parents=True)
     said = [tmp_path / f"said-{number}" for number in range(WRITERS)]
+    for path in said:
+        path.touch()  # a writer that is slow to start has acknowledged nothing
     argv = [sys.executable, "-c", WRITER, str(folder / "metrics.json")]
     children = [
         subprocess.Popen([*argv, f"w{number}", str(path)], stdin=subprocess.PIPE) for number, path in enumerate(said)
