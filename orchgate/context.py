@@ -31,6 +31,7 @@ class Context:
     config     the limits in force: those of the base revision, the rest from the snapshot
     proposed   the configuration of the snapshot itself
     accepted   the base's configuration where the change touches it and there was one
+    unread     why the base's configuration could not be read, "" when it could
     base       the tree the change starts from; an empty one for a first commit
     branch     the branch being committed to or pushed, "" when detached
     trailers   trailers of the judged commits' messages, lower-case name -> values
@@ -52,6 +53,7 @@ class Context:
         now: datetime.datetime,
         proposed: Config | None = None,
         accepted: Config | None = None,
+        unread: str = "",
         environ: Mapping[str, str] | None = None,
         branch: Callable[[], str] = str,
         trailers: Callable[[], Mapping[str, tuple[str, ...]]] = dict,
@@ -62,6 +64,7 @@ class Context:
         self.config = config
         self.proposed = proposed or config
         self.accepted = accepted
+        self.unread = unread
         self.scope = scope
         self.snapshot = snapshot
         self.base = base

@@ -51,13 +51,14 @@ def context(repository: Repository, target: Target, environ: Mapping[str, str]) 
     _known_rules(proposed)
     scope = scopes.resolve(repository, target, environ, proposed.top.default_branch)
     base = repository.tree(scope.base) if scope.base else repository.nothing
-    accepted = _accepted(scope, base)
+    accepted, unread = _accepted(scope, base)
     now = datetime.datetime.now(datetime.UTC)
     return Context(
         root=repository.root,
         config=proposed if accepted is None else with_limits_of(proposed, accepted),
         proposed=proposed,
         accepted=accepted,
+        unread=unread,
         scope=scope,
         snapshot=snapshot,
         base=base,
@@ -83,18 +84,20 @@ def _known_rules(config: Config) -> None:
             raise ConfigError(f"{path}: there is no rule {rule!r}", registry.nearest(rule, known))
 
 
-def _accepted(scope: Scope, base: GitSnapshot) -> Config | None:
+def _accepted(scope: Scope, base: GitSnapshot) -> tuple[Config | None, str]:
     """The base's configuration where the change touches it; None where there was none or nothing changed.
 
-    A base whose configuration is broken cannot set limits; the change that mends it is judged by its own.
+    A base whose configuration is broken cannot set limits: the change that mends it is judged by its own, and the
+    second value says what is wrong with the base's, so that this does not pass unseen.
     """
     touched = {path for change in scope.changes for path in (change.path, change.old_path)}
     if touched.isdisjoint((FILE, PYPROJECT)):
-        return None
-    with contextlib.suppress(ConfigError):
+        return None, ""
+    try:
         source = find(base)
-        return build(source) if source.file else None
-    return None
+        return (build(source) if source.file else None), ""
+    except ConfigError as error:
+        return None, error.message
 
 
 def _branch(repository: Repository, target: Target, environ: Mapping[str, str]) -> str:

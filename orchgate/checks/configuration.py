@@ -52,7 +52,8 @@ RULES = (
 def run(ctx: Context) -> Outcome:
     twice = (_SHADOWED,) if ctx.proposed.shadowed else ()
     if ctx.accepted is None:
-        return Outcome(twice, {"configuration changes": 0})
+        unread = (_unread(ctx),) if ctx.unread else ()
+        return Outcome((*unread, *twice), {"configuration changes": len(unread)})
     found = loosened(ctx.accepted, ctx.proposed, lambda rule: ctx.default_severity(rule).value)
     findings = tuple(_finding(ctx, loosening) for loosening in found)
     facts = {"loosened": [one.key for one in found]}
@@ -65,6 +66,15 @@ _SHADOWED = Finding(
     f"[tool.orchgate] does not count, because there is an {FILE}",
     f"move what is missing to {FILE} and delete the table",
 )
+
+
+def _unread(ctx: Context) -> Finding:
+    return Finding(
+        "CFG001",
+        Location(FILE if FILE in ctx.snapshot.entries else PYPROJECT),
+        f"the base's configuration cannot be read ({ctx.unread}), so that its limits are not in force",
+        "this change is judged by its own: look at them before it lands",
+    )
 
 
 def _finding(ctx: Context, loosening: Loosening) -> Finding:
