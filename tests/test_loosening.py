@@ -10,7 +10,8 @@ import pytest
 from orchgate.cli import main
 from orchgate.config.load import Source, build
 from orchgate.config.loosening import Loosening, loosened, with_limits_of
-from orchgate.config.table import PACKET_KINDS, TABLE
+from orchgate.config.shapes import PACKET_KINDS
+from orchgate.config.table import TABLE
 from tests.support import checked
 
 if TYPE_CHECKING:

@@ -64,7 +64,7 @@ def mutated(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
         if change == "drop" and isinstance(holder, dict):
             holder.pop(key, None)
         elif change == "add" and isinstance(holder, dict):
-            holder[draw(st.text(max_size=4))] = draw(VALUES)
+            holder[draw(st.text(max_size=4))] = copy.deepcopy(draw(VALUES))
         else:
             holder[key] = copy.deepcopy(draw(VALUES))
         if not spots(document):

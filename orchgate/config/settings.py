@@ -88,14 +88,20 @@ class Specs(NamedTuple):
 
 
 class Metric(NamedTuple):
+    """How far a metric may move from the base, as fractions, and what its own value may be. None: the default."""
+
     block: float | None
     tolerance: float | None
+    max: float | None
+    min: float | None
 
 
 class Performance(NamedTuple):
     pipeline: str
     budget_seconds: float
     relevant: tuple[str, ...]
+    prepare: tuple[str, ...]
+    watch: tuple[str, ...]
     inconclusive: str
     metrics: Mapping[str, Metric]
 

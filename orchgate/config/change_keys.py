@@ -1,0 +1,101 @@
+"""Keys about a change itself: its size, its versions, its speed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchgate.config.kinds import Choice, MapOf, Number, Text, Whole
+from orchgate.config.shapes import AREA, METRIC, TEXTS, Key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DIFF_BUDGET: Mapping[str, Key] = {
+    "max-files": Key(Whole(), 25, "files a change may touch", "more", ("DIF001",), limit=True),
+    "max-lines": Key(Whole(), 800, "lines a change may add and remove", "more", ("DIF001",), limit=True),
+    "ignore": Key(
+        TEXTS,
+        (
+            "**/*.lock",
+            "**/package-lock.json",
+            "**/npm-shrinkwrap.json",
+            "**/pnpm-lock.yaml",
+            "**/go.sum",
+            "**/*.min.js",
+            "**/*.min.css",
+            "**/*.snap",
+        ),
+        "globs that do not count",
+        "more",
+        ("DIF001",),
+        limit=True,
+    ),
+    "areas": Key(
+        MapOf(AREA),
+        {},
+        "parts of the tree counted apart, each with its own limits",
+        "change",
+        ("DIF001",),
+        limit=True,
+    ),
+    "override-variable": Key(
+        Text(),
+        "DIFF_BUDGET_OVERRIDE_REASON",
+        "environment variable that lifts the budget with a reason",
+        "change",
+        ("DIF001",),
+        limit=True,
+    ),
+    "override-trailer": Key(
+        Text(),
+        "Diff-Budget-Override",
+        "commit trailer that lifts the budget with a reason",
+        "change",
+        ("DIF001",),
+        limit=True,
+    ),
+}
+VERSION_BUMP: Mapping[str, Key] = {
+    "files": Key(
+        TEXTS,
+        (
+            "**/pyproject.toml",
+            "**/package.json",
+            "**/Cargo.toml",
+            "**/__init__.py",
+            "**/__about__.py",
+            "**/_version.py",
+            "**/version.py",
+            "**/VERSION",
+            "**/VERSION.txt",
+        ),
+        "files that carry a version",
+        "fewer",
+        ("VER001", "VER002"),
+        limit=True,
+    ),
+    "allow-branches": Key(
+        TEXTS, (), "branches on which a version may change, as globs", "more", ("VER001",), limit=True
+    ),
+    "allow-trailer": Key(
+        Text(),
+        "Version-Bump",
+        "commit trailer that allows a version change with a reason",
+        "change",
+        ("VER001",),
+        limit=True,
+    ),
+}
+PERFORMANCE: Mapping[str, Key] = {
+    "pipeline": Key(Text(), "", "pipeline that the gate measures", "change", limit=True),
+    "budget-seconds": Key(Number(1, 240, "seconds"), 30.0, "time a push may take to judge", "fewer", limit=True),
+    "relevant": Key(TEXTS, (), "paths whose change is worth measuring; none: every path", "change", limit=True),
+    "prepare": Key(
+        TEXTS, (), "command that readies a tree before it is measured, such as an installation", "change", limit=True
+    ),
+    "watch": Key(
+        TEXTS, (".runs", "out"), "folders in which files written during a measured run are counted", "fewer", limit=True
+    ),
+    "inconclusive": Key(Choice(("warn", "block")), "warn", "what an undecided comparison does", "change", limit=True),
+    "metrics": Key(MapOf(METRIC), {}, "thresholds by metric", "change", limit=True),
+}

@@ -1,0 +1,146 @@
+"""Keys about documents, their evidence and the runs they cite."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchgate.config.kinds import Choice, ListOf, Record, Text, Whole
+from orchgate.config.shapes import DOC, EVD, ONE_OR_MORE_TEXTS, PACKET_KINDS, TEXTS, Key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DOCUMENTS: Mapping[str, Key] = {
+    "packets": Key(
+        ONE_OR_MORE_TEXTS, ("docs/PRD-{slug}.md",), "where PRDs are; each one found is a packet", "change", DOC
+    ),
+    "tech-spec": Key(
+        ONE_OR_MORE_TEXTS,
+        ("docs/TECH_SPEC-{slug}.md", "tasks/specs/{task}.md"),
+        "where a packet's TECH_SPEC may be",
+        "more",
+        DOC,
+    ),
+    "action-plan": Key(
+        ONE_OR_MORE_TEXTS, ("docs/ACTION_PLAN-{slug}.md",), "where a packet's ACTION_PLAN may be", "more", DOC
+    ),
+    "checklist": Key(ONE_OR_MORE_TEXTS, ("tasks/tasks-{task}.md",), "where a packet's checklist may be", "more", DOC),
+    "mini-spec": Key(ONE_OR_MORE_TEXTS, ("tasks/specs/{task}.md",), "where a packet's mini-spec may be", "more", DOC),
+    "task-index": Key(Text(), "tasks/index.json", "the list of tasks with their status, when the file exists"),
+    "required": Key(
+        ListOf(Choice(PACKET_KINDS)),
+        ("prd", "tech-spec", "action-plan", "checklist"),
+        "documents that every packet needs",
+        "fewer",
+        ("DOC001",),
+        limit=True,
+    ),
+    "required-sections": Key(
+        Record(
+            lambda **sections: {kind.replace("_", "-"): titles for kind, titles in sections.items()},
+            dict.fromkeys(PACKET_KINDS, TEXTS),
+            {
+                "prd": ("Summary", "Goals", "Non-Goals", "Metrics & Guardrails", "Approvals"),
+                "tech-spec": ("Overview", "Design", "Testing Strategy", "Validation and Acceptance"),
+                "action-plan": (
+                    "Progress",
+                    "Surprises & Discoveries",
+                    "Decision Log",
+                    "Concrete Steps",
+                    "Artifacts and Notes",
+                    "Idempotence and Recovery",
+                    "Outcomes & Retrospective",
+                ),
+                "checklist": ("Checklist",),
+                "mini-spec": ("Summary", "Proposed Changes", "Testing", "Approvals"),
+            },
+        ),
+        None,
+        "sections each kind of document needs",
+        "fewer",
+        ("DOC002", "DOC003"),
+        limit=True,
+    ),
+    "finished-statuses": Key(
+        TEXTS,
+        ("implemented", "completed", "complete", "done", "succeeded", "shipped", "closed", "archived"),
+        "index statuses of a packet that claims to be finished",
+        "fewer",
+        ("DOC004", "DOC006"),
+        limit=True,
+    ),
+    "inactive-statuses": Key(
+        TEXTS,
+        ("archived", "cancelled", "canceled", "superseded", "abandoned", "rejected", "closed"),
+        "index statuses of packets that --all-files leaves alone",
+        "more",
+        DOC,
+        limit=True,
+    ),
+    "placeholders": Key(
+        TEXTS,
+        ("TBD", "TODO", "TBC", "FIXME", "<fill in>", "<describe*>", "<your *>", "…fill in…"),
+        "words that stand for something nobody wrote yet",
+        "fewer",
+        ("DOC004",),
+        limit=True,
+    ),
+    "review-days": Key(
+        Whole(1, 36500), 90, "days after which a last review is overdue", "more", ("DOC007",), limit=True
+    ),
+    "exclude": Key(TEXTS, ("**/README.md",), "documents that are never part of a packet", "more", DOC, limit=True),
+    "archived-markers": Key(
+        TEXTS,
+        (),
+        "words that mark a document as a stub of one kept elsewhere, which is not judged",
+        "more",
+        DOC,
+        limit=True,
+    ),
+}
+EVIDENCE: Mapping[str, Key] = {
+    "roots": Key(ListOf(Text()), (".runs", "out"), "where artifacts of runs lie, usually ignored by git", "more", EVD),
+    "documents": Key(TEXTS, ("**/*.md",), "documents whose links are checked", "fewer", EVD, limit=True),
+    "exclude": Key(TEXTS, (), "documents whose links are not checked", "more", EVD, limit=True),
+    "required-runs": Key(
+        TEXTS, (), "kinds of run a finished packet links, as pipeline:before", "fewer", ("EVD010",), limit=True
+    ),
+}
+MANIFESTS: Mapping[str, Key] = {
+    "max-bytes": Key(
+        Whole(1024), 16 * 1024 * 1024, "largest manifest that is read, in bytes", "change", ("MAN001",), limit=True
+    ),
+    "max-depth": Key(Whole(8, 500), 64, "deepest nesting that a manifest may have", "more", ("MAN001",), limit=True),
+    "stale-minutes": Key(
+        Whole(1),
+        10,
+        "minutes without a sign of life after which an unfinished run is abandoned",
+        "more",
+        ("MAN006",),
+        limit=True,
+    ),
+}
+COMMANDS: Mapping[str, Key] = {
+    "sections": Key(
+        TEXTS,
+        ("Concrete Steps", "Validation", "Validation and Acceptance", "Steps", "Commands"),
+        "sections of the action plan whose commands are checked",
+        "fewer",
+        ("CMD001", "CMD002"),
+        limit=True,
+    ),
+    "interactive": Key(TEXTS, (), "more programs that ask questions", "fewer", ("CMD001",), limit=True),
+    "allow": Key(TEXTS, (), "commands that are fine as they are, as globs", "more", ("CMD001", "CMD002"), limit=True),
+}
+SPECS: Mapping[str, Key] = {
+    "code": Key(
+        TEXTS,
+        (),
+        "code that needs a task's spec, as globs; none: the check has nothing to do",
+        "fewer",
+        ("SPC001",),
+        limit=True,
+    ),
+    "exempt": Key(TEXTS, (), "code that needs none, as globs", "more", ("SPC001",), limit=True),
+    "review-days": Key(Whole(1, 36500), 30, "days a spec's last review stays fresh", "more", ("SPC001",), limit=True),
+}

@@ -1,0 +1,125 @@
+"""The vocabulary of measuring: what a metric is, how far it may move, and what a comparison says. Pure values.
+
+Names of metrics are in snake case with their unit at the end; the configuration writes them with `-` for `_`.
+Changes are fractions of the base: 0.05 is "5 % more than before".
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchgate.model import Verdict
+
+MIB = 1024 * 1024
+
+
+class Kind(Enum):
+    """How a metric is judged: by a statistical test, or exactly."""
+
+    TIME = "time"
+    MEMORY = "memory"
+    COUNTER = "counter"
+    RATE = "rate"  # a fraction from 0 to 1, judged exactly
+
+    @property
+    def exact(self) -> bool:
+        return self in (Kind.COUNTER, Kind.RATE)
+
+
+class Metric(NamedTuple):
+    """How far one metric may move.
+
+    Up to `tolerance` it has not moved; from `block` (plus `slack`, in the metric's own unit) on the change is refused,
+    and what lies between is a warning. `most` and `least` bound head's own value. `more_is_worse` is False for what
+    should be high, such as rates and tests passed.
+    """
+
+    name: str
+    kind: Kind
+    block: float
+    tolerance: float = 0.0
+    slack: float = 0.0
+    more_is_worse: bool = True
+    most: float | None = None
+    least: float | None = None
+
+
+# What is judged where the configuration says nothing else, in the order of the report.
+KNOWN: tuple[Metric, ...] = (
+    Metric("cpu_seconds", Kind.TIME, 0.05, 0.01),
+    Metric("wall_seconds", Kind.TIME, 0.10, 0.01),
+    Metric("max_rss_bytes", Kind.MEMORY, 0.03, 0.01, slack=MIB),
+    Metric("manifest_writes", Kind.COUNTER, 0.0),
+    Metric("files_written", Kind.COUNTER, 0.0),
+    Metric("written_bytes", Kind.COUNTER, 0.05, 0.01, slack=64 * 1024),
+    Metric("read_bytes", Kind.COUNTER, 0.10, 0.01, slack=MIB),
+    Metric("processes", Kind.COUNTER, 0.0),
+    Metric("tests_passed", Kind.COUNTER, 0.0, more_is_worse=False),
+    Metric("success_rate", Kind.RATE, 0.0, more_is_worse=False),
+    Metric("test_pass_rate", Kind.RATE, 0.0, more_is_worse=False),
+)
+
+
+class Policy(NamedTuple):
+    """What a comparison is held to. `inconclusive` is `warn` or `block`; metrics that are not in it are not judged."""
+
+    metrics: Mapping[str, Metric]
+    inconclusive: str = "warn"
+
+
+class Pair(NamedTuple):
+    """One run of base and one of head, one right after the other. Metrics by name; a missing one was not measured."""
+
+    base: Mapping[str, float]
+    head: Mapping[str, float]
+    head_first: bool = False
+
+
+class Compared(NamedTuple):
+    """What the test says of one time or memory metric.
+
+    `estimate` with its interval `low` to `high` is head's change as a fraction of base; `p` is the p-value that carried
+    the verdict; `smallest_effect` is the smallest change that so many pairs on this machine could have shown.
+    None: cannot be said. `base` and `head` are typical values in the metric's unit.
+    """
+
+    name: str
+    verdict: Verdict
+    estimate: float | None
+    low: float | None
+    high: float | None
+    pairs: int
+    p: float | None
+    smallest_effect: float | None
+    base: float | None = None
+    head: float | None = None
+    reason: str = ""  # of an inconclusive verdict
+
+
+class Counted(NamedTuple):
+    """What the exact comparison says of one counter. `base` is None where head's own bounds alone decide."""
+
+    name: str
+    verdict: Verdict
+    base: float | None
+    head: float
+    reason: str = ""
+
+
+class Judgement(NamedTuple):
+    """The answer of a comparison. `decided`: more pairs cannot change it. `reason` says why it is broken, if it is.
+
+    The verdict may be INCONCLUSIVE under either policy: whoever turns it into an exit code asks the policy. `notes` are
+    for the reader and change nothing: what was measured and not judged, what looks odd.
+    """
+
+    verdict: Verdict
+    metrics: tuple[Compared, ...] = ()
+    counters: tuple[Counted, ...] = ()
+    decided: bool = False
+    reason: str = ""
+    notes: tuple[str, ...] = ()
