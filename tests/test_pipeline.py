@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from orchgate.config.load import load_work_tree
 from orchgate.errors import ConfigError, OrchgateError, UsageError
 from orchgate.runs import codex
+from orchgate.runs.implementation_gate import NAME
 from orchgate.runs.pipeline import MAX_NESTING, find, load_all, order
 from orchgate.runs.stages import Pipeline, Stage
 
@@ -133,8 +134,8 @@ def test_a_shell_line_is_its_own_command() -> None:
     assert Stage("a", "a", shell="echo $x | wc").command == "echo $x | wc"
 
 
-def test_no_configuration_means_no_pipelines(tmp_path: Path) -> None:
-    assert load_all(str(tmp_path), load_work_tree(str(tmp_path))) == {}
+def test_without_a_configuration_there_is_only_the_gates_own_pipeline(tmp_path: Path) -> None:
+    assert list(load_all(str(tmp_path), load_work_tree(str(tmp_path)))) == [NAME]
 
 
 def test_our_own_definition_wins_over_the_other_file(tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ def test_our_own_definition_wins_over_the_other_file(tmp_path: Path) -> None:
 def test_pipelines_of_both_files_are_known(tmp_path: Path) -> None:
     other = {"pipelines": [{"id": "other", "title": "Other", "stages": [command("x")]}]}
 
-    assert list(loaded(tmp_path, TOML, other)) == ["diagnostics", "deploy", "other"]
+    assert list(loaded(tmp_path, TOML, other)) == ["diagnostics", "deploy", "other", NAME]
 
 
 def test_ours_may_call_the_other_files(tmp_path: Path) -> None:

@@ -90,9 +90,10 @@ may fail; cached while src/** stay the same; junit from report.xml
 
 def test_without_a_name_all_pipelines_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(capsys) == (
-        "diagnostics  Diagnostics  (4 stages; orchgate.toml)\n"
-        "inner        inner  (1 stage; orchgate.toml)\n"
-        "other        Other  (1 stage; codex.orchestrator.json)\n"
+        "diagnostics          Diagnostics  (4 stages; orchgate.toml)\n"
+        "inner                inner  (1 stage; orchgate.toml)\n"
+        "other                Other  (1 stage; codex.orchestrator.json)\n"
+        "implementation-gate  The gate: checks, build, lint, tests, speed  (1 stage; orchgate itself)\n"
     )
 
 
@@ -102,11 +103,11 @@ def test_a_sequential_pipeline_says_so(capsys: pytest.CaptureFixture[str]) -> No
     )
 
 
-def test_no_pipelines_are_said(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_none_is_defined_there_is_the_one_that_is_shipped(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     repo.write("orchgate.toml", "")
     repo.write("codex.orchestrator.json", "{}")
 
-    assert shown(capsys).startswith("no pipelines; define one: ")
+    assert shown(capsys).split()[0] == "implementation-gate"
 
 
 def test_the_json_of_a_plan_fits_its_schema(capsys: pytest.CaptureFixture[str]) -> None:

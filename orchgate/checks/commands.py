@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.model import Check, Outcome, Rule, Severity
+from orchgate.runs.implementation_gate import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,7 +62,7 @@ def run(ctx: Context) -> Outcome:
     from orchgate.documents.definitions import Definitions
     from orchgate.documents.rehearsal import Rehearsal
 
-    rehearsal = Rehearsal(ctx.config.commands, Definitions(ctx.snapshot, tuple(ctx.config.pipelines)))
+    rehearsal = Rehearsal(ctx.config.commands, Definitions(ctx.snapshot, (*ctx.config.pipelines, NAME)))
     documents, unread = ctx.documents(plans)
     findings = [finding for document in documents for finding in rehearsal.judge(document)]
     gone = _taken_away(ctx, touched)

@@ -12,6 +12,7 @@ from orchgate.runs import ids
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from orchgate.git.repository import Repository
     from orchgate.runs.session import Reporter, Setting
 
 CANCELLED = 130
@@ -47,11 +48,15 @@ def setting(task: str, reporter: Reporter, *, cache: bool = True, measured: bool
 
 def root() -> str:
     """The top of the work tree around the current folder, or that folder itself outside of any. Raises GitError."""
+    repository = around_here()
+    return repository.root if repository else here()
+
+
+def around_here() -> Repository | None:
+    """The repository around the current folder; None outside of any. Raises GitError."""
     from orchgate.git.state import around
 
-    at = here()
-    repository = around(at, os.environ)
-    return repository.root if repository else at
+    return around(here(), os.environ)
 
 
 def locate(root: str, run: str, task: str) -> tuple[str, str]:

@@ -106,9 +106,13 @@ def _configuration(root: str) -> Write | str:
     if found.file:
         load.build(found)
         return f"{found.file}: the configuration is there"
-    profile = "codex-orchestrator" if os.path.isfile(os.path.join(root, CODEX)) else "default"
-    because = f" (profile {profile}, because of {CODEX})" if profile != "default" else ""
-    return Write(load.FILE, CONFIGURATION.format(profile=profile), load.FILE + because)
+    if os.path.isfile(os.path.join(root, CODEX)):  # it has pipelines of its own, a gate most likely among them
+        because = f" (profile codex-orchestrator, because of {CODEX})"
+        return Write(load.FILE, CONFIGURATION.format(profile="codex-orchestrator"), load.FILE + because)
+    from orchgate.runs import implementation_gate
+
+    gate = implementation_gate.text(implementation_gate.commands(root), measured=False)
+    return Write(load.FILE, CONFIGURATION.format(profile="default") + "\n" + gate, load.FILE)
 
 
 def _hooks(repository: Repository, *, native: bool, remote: bool) -> Iterator[Write | str]:

@@ -11,7 +11,7 @@ from orchgate.errors import OrchgateError
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.runs import inputs
-from orchgate.runs.pipeline import find, load_all, nearest, order
+from orchgate.runs.pipeline import find, load_all, order
 
 if TYPE_CHECKING:
     import argparse
@@ -55,9 +55,6 @@ def _listed(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def _rows(pipelines: list[dict[str, Any]]) -> Iterator[str]:
-    if not pipelines:
-        yield f"no pipelines; {nearest('', ())}"
-        return
     width = max(len(pipeline["id"]) for pipeline in pipelines)
     for pipeline in pipelines:
         count = _counted(len(pipeline["stages"]), "stage")

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping, Sequence
 
+    from orchgate.git.repository import Repository
+    from orchgate.runs.gate_runs import Gate
+
 SUMMARY = "show the runs: how they ended, and what those that still run are doing"
 VERSION = 1
 LISTED = 20
@@ -36,19 +39,43 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Verdict:
     if args.task:
         ids.check_task(args.task)
-    root = _runs.root()
+    repository = _runs.around_here()
+    root = repository.root if repository else _runs.here()
+    gate = _gate(root, repository)
     before: list[str] = []
     while True:
         rows = _rows(root, args)
         if args.output_format == "json":
-            document = {"version": VERSION, "runs": rows}
+            document = {"version": VERSION, "runs": rows, "gate": gate._asdict()}
             if not args.watch or not _in_progress(rows):
                 _runs.print_json(document)
         else:
-            before = _print(list(_text(rows, detailed=bool(args.run))), before)
+            lines = _text(rows, detailed=True) if args.run else (*_text(rows, detailed=False), *_gate_line(gate))
+            before = _print(list(lines), before)
         if not args.watch or not _in_progress(rows):
             return Verdict.PASS
         time.sleep(WATCH_SECONDS)
+
+
+def _gate(root: str, repository: Repository | None) -> Gate:
+    from orchgate.git.state import Question
+    from orchgate.runs import gate_runs
+
+    with Question(repository) as question:
+        pass
+    return gate_runs.of(root, question.answer())
+
+
+def _gate_line(gate: Gate) -> Iterator[str]:
+    """What the gate's own run says of the tree that is checked out; nothing where there is no commit yet."""
+    tree = (gate.tree or "")[:12]
+    again = "orchgate run implementation-gate --task ID"
+    if gate.status in ("passed", "failed"):
+        yield escape(f"gate: tree {tree} {gate.status} in run {gate.run_id} of {gate.task_id}")
+    elif gate.status == "changed":
+        yield f"gate: the work tree differs from its commit, so no run speaks for it; commit, then: {again}"
+    elif gate.tree:
+        yield f"gate: no run of tree {tree}: {again}"
 
 
 def _in_progress(rows: Sequence[Mapping[str, Any]]) -> bool:

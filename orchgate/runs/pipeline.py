@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.config.kinds import join
 from orchgate.errors import ConfigError, UsageError
-from orchgate.runs import codex
+from orchgate.runs import codex, implementation_gate
 from orchgate.runs.stages import Pipeline, Stage, check_startable, order, place
 
 if TYPE_CHECKING:
@@ -23,10 +23,17 @@ MAX_NESTING = 16
 
 
 def load_all(root: str, config: Config) -> dict[str, Pipeline]:
-    """Every pipeline by id, ours first; ours wins where both files define one. Raises ConfigError."""
+    """Every pipeline by id, ours first; ours wins where both files define one, and both before the one that is shipped.
+
+    Raises ConfigError.
+    """
     source = config.origins.get("pipelines", "") or "the configuration"
     own = {name: _own(name, settings, source) for name, settings in config.pipelines.items()}
-    return {**own, **{name: found for name, found in codex.load(root).items() if name not in own}}
+    found = {**own, **{name: found for name, found in codex.load(root).items() if name not in own}}
+    if implementation_gate.NAME not in found:
+        shipped = implementation_gate.settings(root, measured=bool(config.performance.pipeline))
+        found[implementation_gate.NAME] = _own(implementation_gate.NAME, shipped, "orchgate itself")
+    return found
 
 
 def _own(name: str, settings: PipelineSettings, source: str) -> Pipeline:

@@ -1,0 +1,67 @@
+"""Whether a tree has a run of the gate, by what the metrics of all tasks tell."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate.runs.ids import METRICS, RUNS
+from orchgate.runs.implementation_gate import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchgate.git.state import State
+
+
+class Gate(NamedTuple):
+    """`status`: passed, failed, absent (no run of this tree), or changed (no commit holds what lies here)."""
+
+    status: str
+    tree: str | None
+    run_id: str | None = None
+    task_id: str | None = None
+
+
+def of(root: str, state: State | None) -> Gate:
+    """The gate's last word on the tree that is checked out. No errors: what cannot be read has said nothing."""
+    if state is None or state.tree is None:
+        return Gate("absent", None)
+    if state.dirty:
+        return Gate("changed", state.tree)
+    runs = [entry for entry in _entries(root) if entry.get("tree") == state.tree and not entry.get("dirty")]
+    if not runs:
+        return Gate("absent", state.tree)
+    # Run ids begin with the time; a run that was taken up again has two entries, the later one further down.
+    last = max(enumerate(runs), key=lambda run: (str(run[1].get("run_id")), run[0]))[1]
+    status = "passed" if last.get("status") == "succeeded" else "failed"
+    return Gate(status, state.tree, last.get("run_id"), last.get("task_id"))
+
+
+def _entries(root: str) -> Iterator[dict[str, Any]]:
+    """Entries of the gate's runs. Only lines that name it are looked into."""
+    folder = os.path.join(root, RUNS)
+    try:
+        tasks = sorted(os.listdir(folder))
+    except OSError:
+        return
+    named = f'"pipeline_id":"{NAME}"'.encode()
+    for task in tasks:
+        try:
+            with open(os.path.join(folder, task, METRICS), "rb") as file:
+                for line in file:
+                    if named in line and line.endswith(b"\n"):
+                        yield from _parsed(line)
+        except OSError:
+            continue
+
+
+def _parsed(line: bytes) -> Iterator[dict[str, Any]]:
+    import json
+
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(value, dict) and value.get("entry") == 1:
+        yield value

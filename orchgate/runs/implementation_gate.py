@@ -1,0 +1,152 @@
+"""The gate's own run: a pipeline that every repository has, unless it defines one of that name itself.
+
+Its stages are those of `templates/implementation-gate.toml` for which the repository has a command: a Makefile's
+targets, a package.json's scripts, or what the usual tools of its language are called.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate import resources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from orchgate.config.settings import Pipeline
+
+NAME = "implementation-gate"
+TEMPLATE = "implementation-gate.toml"
+STEPS = ("build", "lint", "test")
+_STAGE = "[[pipelines.implementation-gate.stages]]\n"
+_MAX_BYTES = 1024 * 1024
+_MANAGERS = (
+    ("pnpm-lock.yaml", "pnpm"),
+    ("yarn.lock", "yarn"),
+    ("package.json", "npm"),
+)
+_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
+
+
+class Tool(NamedTuple):
+    """What a file at the top of a repository suggests, where `word` (if any) stands in it."""
+
+    marker: str
+    step: str
+    command: str
+    word: str = ""
+
+
+# In the order of preference; the first that fits a step wins.
+_TOOLS = (
+    Tool("noxfile.py", "test", "nox -s tests", "def tests("),
+    Tool("noxfile.py", "lint", "nox -s lint", "def lint("),
+    Tool("ruff.toml", "lint", "ruff check ."),
+    Tool("pyproject.toml", "lint", "ruff check .", "[tool.ruff"),
+    Tool("pytest.ini", "test", "pytest"),
+    Tool("pyproject.toml", "test", "pytest"),
+    Tool("go.mod", "build", "go build ./..."),
+    Tool("go.mod", "lint", "go vet ./..."),
+    Tool("go.mod", "test", "go test ./..."),
+    Tool("Cargo.toml", "build", "cargo build"),
+    Tool("Cargo.toml", "lint", "cargo clippy"),
+    Tool("Cargo.toml", "test", "cargo test"),
+)
+
+
+def commands(root: str) -> dict[str, str]:
+    """A command for each of the `STEPS` that a repository seems to have."""
+    found: dict[str, str] = {}
+    for step, command in (*_targets(root), *_scripts(root), *_tools(root)):
+        found.setdefault(step, command)
+    return found
+
+
+def _targets(root: str) -> Iterator[tuple[str, str]]:
+    from orchgate.documents.programs import make_targets
+
+    for name in _MAKEFILES:
+        if content := _read(root, name):
+            defined = make_targets(name, content).defined
+            yield from ((step, f"make {step}") for step in STEPS if step in defined)
+
+
+def _scripts(root: str) -> Iterator[tuple[str, str]]:
+    content = _read(root, "package.json")
+    if not content:
+        return
+    from orchgate.documents.programs import npm_scripts
+    from orchgate.errors import Unreadable
+
+    try:
+        defined = npm_scripts("package.json", content).defined
+    except Unreadable:
+        return  # npm itself will say what is wrong with it
+    manager = next(name for lock, name in _MANAGERS if os.path.isfile(os.path.join(root, lock)))
+    yield from ((step, f"{manager} run {step}") for step in STEPS if step in defined)
+
+
+def _tools(root: str) -> Iterator[tuple[str, str]]:
+    for tool in _TOOLS:
+        content = _read(root, tool.marker)
+        if content is not None and tool.word.encode() in content:
+            yield tool.step, tool.command
+
+
+def _read(root: str, name: str) -> bytes | None:
+    """The beginning of a file at the top of the repository; None when there is none to be read."""
+    try:
+        with open(os.path.join(root, name), "rb") as file:
+            return file.read(_MAX_BYTES)
+    except OSError:
+        return None
+
+
+def text(found: Mapping[str, str], *, measured: bool, program: str = "orchgate") -> str:
+    """The pipeline as it would stand in a configuration.
+
+    `measured`: a pipeline is named under `[performance]`, so that there is something for the last stage to judge.
+    """
+    head, *stages = resources.read("templates", TEMPLATE).split(_STAGE)
+    kept = []
+    for stage in stages:
+        missing = [step for step in STEPS if "{" + step + "}" in stage and step not in found]
+        if not missing and (measured or '"performance"' not in stage):
+            kept.append(stage)
+    ids = [stage.split('"')[1] for stage in kept]
+    return head + "".join(_STAGE + _needs(_filled(stage, found, program), ids) for stage in kept)
+
+
+def _filled(stage: str, found: Mapping[str, str], program: str) -> str:
+    for step, command in found.items():
+        stage = stage.replace("{" + step + "}", command)
+    return stage.replace("{orchgate}", program.replace("\\", "\\\\").replace('"', '\\"'))
+
+
+def _needs(stage: str, ids: list[str]) -> str:
+    """A stage without what it needs from stages that are left out."""
+    before, needs, after = stage.partition("needs = [")
+    if not needs:
+        return stage
+    listed, _, rest = after.partition("]")
+    left = [name for name in listed.split(", ") if name.strip('"') in ids]
+    return f"{before}needs = [{', '.join(left)}]{rest}" if left else before + rest.removeprefix("\n")
+
+
+def settings(root: str, *, measured: bool) -> Pipeline:
+    """The shipped pipeline for a repository, as if its configuration defined it. Raises OrchgateError."""
+    import tomllib
+
+    from orchgate.config.table import PIPELINES
+
+    table = tomllib.loads(text(commands(root), measured=measured, program=_program()))
+    pipelines: Mapping[str, Pipeline] = PIPELINES.read(table["pipelines"], "pipelines")
+    return pipelines[NAME]
+
+
+def _program() -> str:
+    """This orchgate: a stage's PATH may hold another one, or none."""
+    beside = os.path.join(os.path.dirname(sys.executable), "orchgate")
+    return beside if os.access(beside, os.X_OK) else "orchgate"
