@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.manifest_samples import encoded, june
 from tests.repo import ORCHGATE
 from tests.runs import TASK, Project, stop
 
@@ -131,3 +132,13 @@ def test_asking_writes_nothing(project: Project) -> None:
     project.define("demo", {"id": "one", "run": ["true"]})
     project.repo.orchgate("status")
     assert not (project.root / ".runs").exists()
+
+
+def test_a_foreign_run_with_a_log_of_our_journals_name_is_shown(project: Project) -> None:
+    run = "2026-01-06T09-26-22-129Z-c2f9cb47"
+    folder = project.root / ".runs" / TASK / "cli" / run
+    folder.mkdir(parents=True)
+    folder.joinpath("events.jsonl").write_text('{"schema_version":1,"seq":1,"event":"run_started"}\n')
+    folder.joinpath("manifest.json").write_bytes(encoded(june(task_id=TASK, run_id=run)))
+
+    assert [(row["run_id"], row["problem"]) for row in rows(project)] == [(run, None)]

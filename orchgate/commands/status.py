@@ -25,6 +25,7 @@ SUMMARY = "show the runs: how they ended, and what those that still run are doin
 VERSION = 1
 LISTED = 20
 WATCH_SECONDS = 0.5
+_OURS = b'{"event":'  # how our journals begin
 _COLUMNS = ("run", "task", "pipeline", "status", "stages", "seconds", "now")
 
 
@@ -106,7 +107,7 @@ def row(task: str, folder: str) -> dict[str, Any]:
 
     known = {"run_id": os.path.basename(folder), "task_id": task, "manifest_path": os.path.join(folder, ids.MANIFEST)}
     try:
-        if not os.path.exists(os.path.join(folder, ids.JOURNAL)):
+        if _is_foreign(folder):
             return known | {**_foreign(folder), "problem": None}
         told = tell(folder)
     except OrchgateError as error:
@@ -115,8 +116,24 @@ def row(task: str, folder: str) -> dict[str, Any]:
     return known | {**_facts(told.manifest), "status": told.status, "problem": torn}
 
 
+def _is_foreign(folder: str) -> bool:
+    """Whether another program recorded the run: one that keeps no journal, or a log of its own under that name."""
+    try:
+        with open(os.path.join(folder, ids.JOURNAL), "rb") as file:
+            if file.read(len(_OURS)) == _OURS:
+                return False
+    except OSError:
+        return True
+    from orchgate.runs.manifest import load
+
+    try:
+        return load(os.path.join(folder, ids.MANIFEST)).format != "orchgate"
+    except OrchgateError:
+        return False  # a journal of ours that was damaged is said to be that
+
+
 def _foreign(folder: str) -> dict[str, Any]:
-    """A run without a journal was recorded by another program."""
+    """What another program's manifest tells."""
     from orchgate.runs.manifest import load
 
     run = load(os.path.join(folder, ids.MANIFEST))
