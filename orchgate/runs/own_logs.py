@@ -1,0 +1,99 @@
+"""When the stages of our own runs began and ended: from the journal, or without one from the manifest's attempts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate.runs.timeline import MICROSECONDS, Part, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from orchgate.runs.record import Run, Stage
+
+
+class _Open(NamedTuple):
+    """An attempt that has not ended, or one that has and will be repeated."""
+
+    begin: int
+    end: int | None = None
+
+
+def from_journal(events: Sequence[Mapping[str, Any]], times: Sequence[int]) -> list[Span]:
+    """The spans that a journal tells of, in microseconds since its first event.
+
+    `times` are the events' own in microseconds, never going back.
+    """
+    start, latest = times[0], times[-1] - times[0]
+    spans: list[Span] = []
+    open_: dict[int, _Open] = {}
+    for position, (event, time) in enumerate(zip(events, times, strict=True)):
+        at = time - start
+        if event["event"] == "resume":
+            left = times[position - 1] - start
+            spans += [_lost(attempt, left, number) for number, attempt in open_.items()]
+            open_.clear()
+            spans.append(Span(left, at, Part.AWAY, 0))
+        elif event["event"] in _STAGES:
+            spans += _STAGES[event["event"]](event, at, open_)
+    return spans + [_unfinished(attempt, latest, number) for number, attempt in open_.items()]
+
+
+def _started(event: Mapping[str, Any], at: int, open_: dict[int, _Open]) -> Iterator[Span]:
+    earlier = open_.pop(event["stage"], None)
+    if earlier:
+        yield Span(earlier.begin, at, Part.RETRYING, event["stage"])
+    open_[event["stage"]] = _Open(at)
+
+
+def _ended(event: Mapping[str, Any], at: int, open_: dict[int, _Open]) -> Iterator[Span]:
+    attempt = open_.pop(event["stage"], _Open(at))
+    if event.get("again"):
+        open_[event["stage"]] = attempt._replace(end=at)
+    elif attempt.end is not None:  # it was to be repeated, and then was not
+        yield Span(attempt.begin, attempt.end, Part.EXECUTING, event["stage"])
+        yield Span(attempt.end, at, Part.RETRYING, event["stage"])
+    else:
+        spent = (event.get("usage") or {}).get("wall_seconds")
+        end = at if spent is None else min(at, attempt.begin + round(spent * MICROSECONDS))
+        yield Span(attempt.begin, end, Part.EXECUTING, event["stage"])
+        yield Span(end, at, Part.RECORDING, event["stage"])
+
+
+def _cached(event: Mapping[str, Any], at: int, _: dict[int, _Open]) -> Iterator[Span]:
+    yield Span(at, at, Part.EXECUTING, event["stage"])
+
+
+_STAGES = {"start": _started, "end": _ended, "cached": _cached}
+
+
+def _lost(attempt: _Open, left: int, number: int) -> Span:
+    """The work of an attempt that a kill made worthless."""
+    return Span(attempt.begin, left, Part.RETRYING, number)
+
+
+def _unfinished(attempt: _Open, latest: int, number: int) -> Span:
+    part = Part.EXECUTING if attempt.end is None else Part.RETRYING
+    return Span(attempt.begin, latest, part, number)
+
+
+def from_attempts(run: Run, start: int, end: int) -> list[Span]:
+    """The spans that a manifest alone tells of. `start` and `end` in microseconds since the epoch."""
+    return [span for stage in run.stages for span in _of_stage(stage, start, end)]
+
+
+def _of_stage(stage: Stage, start: int, end: int) -> Iterator[Span]:
+    from orchgate.runs.log_lines import microseconds
+
+    begins = [microseconds(one.started_at) - start for one in stage.attempts if one.started_at]
+    if not begins and stage.started_at:
+        begins = [microseconds(stage.started_at) - start]
+    if not begins:
+        return
+    over = microseconds(stage.completed_at) - start if stage.completed_at else end - start
+    yield Span(begins[0], begins[-1], Part.RETRYING, stage.index)
+    once = len(begins) == 1 and stage.usage is not None and stage.usage.wall_seconds is not None
+    spent = stage.usage.wall_seconds if once and stage.usage else None
+    done = over if spent is None else min(over, begins[-1] + round(spent * MICROSECONDS))
+    yield Span(begins[-1], done, Part.EXECUTING, stage.index)
+    yield Span(done, over, Part.RECORDING, stage.index)

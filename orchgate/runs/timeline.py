@@ -1,0 +1,161 @@
+"""What the seconds of a run were spent on: every one of them on exactly one thing.
+
+Times are whole microseconds since the run's start, so that parts add up to the wall time exactly.
+"""
+
+from __future__ import annotations
+
+import sys
+from bisect import bisect_left, bisect_right
+from enum import Enum
+from itertools import pairwise
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+MICROSECONDS = 1_000_000
+
+
+class Part(Enum):
+    """What time goes to, in the order in which one outranks the other where stages overlap.
+
+    As long as any stage does its work, the others' repeating and waiting cost nobody anything.
+    """
+
+    AWAY = "away"  # between a kill and the moment the run was taken up again
+    EXECUTING = "executing"
+    SILENT = "silent"  # executing too, but between two outputs that are far apart
+    RETRYING = "retrying"  # an attempt that did not count, and the delay after it
+    RECORDING = "recording"  # between a command's end and the moment its stage was over
+    WAITING = "waiting"  # nothing of the above: before a stage's command starts
+
+
+_RANK = {part: rank for rank, part in enumerate(Part)}
+_BY_TIME = attrgetter("begin", "end", "stage")
+_COMMANDS = (Part.EXECUTING, Part.SILENT, Part.RETRYING)
+
+
+class Span(NamedTuple):
+    """From `begin` to `end`, in microseconds, a stage was busy with `part`. Spans of several stages may overlap.
+
+    `stage` is its number from 1: its id may be another's too. 0 is no stage.
+    """
+
+    begin: int
+    end: int
+    part: Part
+    stage: int
+
+
+class Cost(NamedTuple):
+    """What a stage cost beyond time, in seconds and bytes. None: not measured.
+
+    Bytes are those that were asked of the system where that was counted, otherwise those that the storage saw.
+    """
+
+    cpu_seconds: float | None = None
+    wall_seconds: float | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+
+
+class StageTime(NamedTuple):
+    """One stage. `spent` are microseconds by part, `silences` (begin, end) in microseconds between two outputs."""
+
+    id: str
+    status: str
+    spent: Mapping[Part, int] = {}
+    cost: Cost = Cost()
+    attempts: int = 0
+    cached: bool = False
+    silences: tuple[tuple[int, int], ...] = ()
+    child: str = ""  # the id of the run of a sub-pipeline
+
+    def seconds(self, *parts: Part) -> float:
+        return sum(self.spent.get(part, 0) for part in parts or Part) / MICROSECONDS
+
+
+class Timeline(NamedTuple):
+    """One run. `wall` is in microseconds, `started` in seconds since the epoch.
+
+    The stages' `spent` add up to `wall`; what belongs to no stage is a stage without a name. `missing` says in words
+    what could not be read, and so what the numbers do not tell.
+    """
+
+    path: str
+    task: str
+    run_id: str
+    pipeline: str
+    status: str
+    started: float
+    wall: int
+    stages: tuple[StageTime, ...]
+    missing: tuple[str, ...] = ()
+    writes: Mapping[str, int] = {}  # the runner's own: manifest_writes, journal_writes, files, bytes
+
+    def seconds(self, *parts: Part) -> float:
+        return sum(stage.seconds(*parts) for stage in self.stages)
+
+    @property
+    def wall_seconds(self) -> float:
+        return self.wall / MICROSECONDS
+
+
+def attribute(wall: int, spans: Iterable[Span]) -> dict[int, dict[Part, int]]:
+    """Microseconds by the number of the stage and by part; all together they are `wall`.
+
+    Where stages overlap, the first part in the order of `Part` counts, shared equally among the stages that do it.
+    Where nobody is busy, the time goes to the stage whose command starts next, as waiting; after the last one's end it
+    goes to the stage that ended last, as recording. A run in which no command starts waits for stage 0.
+    """
+    inside = sorted((one for span in spans if (one := _clipped(span, wall))), key=_BY_TIME)
+    starts = sorted((span.begin, span.stage) for span in inside if span.part in _COMMANDS)
+    ends = sorted((span.end, span.stage) for span in inside)
+    spent: dict[int, dict[Part, int]] = {}
+    for begin, end, busy in _slices(wall, inside):
+        part, stages = _doing(busy) if busy else _idle(begin, end, starts, ends)
+        for position, stage in enumerate(stages):
+            of_stage = spent.setdefault(stage, {})
+            share, rest = divmod(end - begin, len(stages))
+            of_stage[part] = of_stage.get(part, 0) + share + (position < rest)
+    return spent
+
+
+def _clipped(span: Span, wall: int) -> Span | None:
+    """The part of a span inside the run; a start at the run's very end stays, it says what was waited for."""
+    begin, end = max(0, span.begin), min(wall, span.end)
+    if begin > wall or end < begin or span.end < 0:
+        return None
+    return span._replace(begin=begin, end=end)
+
+
+def _slices(wall: int, spans: Sequence[Span]) -> Iterable[tuple[int, int, tuple[Span, ...]]]:
+    """The run cut wherever a span begins or ends, and the spans that are open in each piece."""
+    cuts = sorted({0, wall, *(span.begin for span in spans), *(span.end for span in spans)})
+    open_: list[Span] = []
+    waiting = iter(spans)
+    following = next(waiting, None)
+    for begin, end in pairwise(cuts):
+        open_ = [span for span in open_ if span.end > begin]
+        while following is not None and following.begin <= begin:
+            if following.end > begin:
+                open_.append(following)
+            following = next(waiting, None)
+        yield begin, end, tuple(open_)
+
+
+def _doing(busy: Sequence[Span]) -> tuple[Part, list[int]]:
+    part = min((span.part for span in busy), key=_RANK.__getitem__)
+    return part, sorted({span.stage for span in busy if span.part is part})
+
+
+def _idle(
+    begin: int, end: int, starts: Sequence[tuple[int, int]], ends: Sequence[tuple[int, int]]
+) -> tuple[Part, list[int]]:
+    following = bisect_left(starts, (end, 0))
+    if following < len(starts):
+        return Part.WAITING, [starts[following][1]]
+    before = bisect_right(ends, (begin, sys.maxsize))
+    return (Part.RECORDING, [ends[before - 1][1]]) if before else (Part.WAITING, [0])

@@ -1,0 +1,170 @@
+"""Reads where the time of a run went, whichever program recorded it and whatever state its files are in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate.errors import OrchgateError
+from orchgate.runs import ids
+from orchgate.runs.locate import read_file
+from orchgate.runs.timeline import Cost, Part, Span, StageTime, Timeline, attribute
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orchgate.runs.record import Run, Stage, Usage
+
+_ENDLESS = float("inf")
+
+
+class _Found(NamedTuple):
+    """A run's spans, and its end in microseconds since its start."""
+
+    spans: Sequence[Span]
+    wall: int
+    silences: Mapping[int, tuple[tuple[int, int], ...]]
+    attempts: Mapping[int, int]
+    missing: Sequence[str]
+
+
+def read(folder: str) -> Timeline:
+    """The timeline of the run in a folder.
+
+    What of it cannot be read is said in `missing`. Raises OrchgateError when neither a manifest nor a journal of ours
+    tells anything.
+    """
+    path = os.path.join(folder, ids.MANIFEST)
+    if not any(os.path.lexists(os.path.join(folder, name)) for name in (ids.MANIFEST, ids.JOURNAL)):
+        raise OrchgateError("there is neither a manifest nor a journal", "a run that never began; delete its folder")
+    missing: list[str] = []
+    run, found = _journal(folder, path, missing)
+    document: Mapping[str, Any] = {}
+    if run is None:
+        from orchgate.runs.decode import MAX_BYTES, parse
+        from orchgate.runs.manifest import to_run
+
+        document = parse(read_file(path, MAX_BYTES))
+        run = to_run(dict(document), path)
+    if run.format != "orchgate":
+        found = _foreign(run, document)
+        missing.clear()  # the journal beside it is not one of ours
+    elif found is None:
+        missing = missing or ["the journal is not there"]
+        found = _from_manifest(run)
+    return _timeline(run, found, (*missing, *found.missing))
+
+
+def _journal(folder: str, path: str, missing: list[str]) -> tuple[Run | None, _Found | None]:
+    """What a journal of ours says; nothing when there is none that can be used."""
+    from orchgate.runs import journal, state
+    from orchgate.runs.manifest import to_run
+
+    place = os.path.join(folder, ids.JOURNAL)
+    if not os.path.isfile(place):
+        return None, None
+    try:
+        recorded = journal.read(place)
+        if not recorded.events:
+            raise OrchgateError("it is empty")
+        run = to_run(state.manifest(recorded.events), path)
+        found = _own(run, recorded.events)
+        if recorded.torn:
+            missing.append(f"the journal has lines that were never finished: {', '.join(map(str, recorded.torn[:20]))}")
+        return run, found
+    except OrchgateError as error:
+        missing.append(f"the journal cannot be used: {error.message}")
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:  # events, but not a run's
+        missing.append(f"the journal cannot be used: {type(error).__name__}: {error}")
+    return None, None
+
+
+def _own(run: Run, events: Sequence[Mapping[str, Any]]) -> _Found:
+    from orchgate.runs.log_lines import forward
+    from orchgate.runs.own_logs import from_journal
+
+    times, back = forward([round(ids.seconds(event["at"]) * 1e6) for event in events])
+    missing = [f"the clock went back by {back / 1e6:.1f} s; times after that are too short"] if back else []
+    missing += _unended(run)
+    spans = from_journal(events, times)
+    return _Found(spans, times[-1] - times[0], {}, {}, missing)
+
+
+def _from_manifest(run: Run) -> _Found:
+    from orchgate.runs.own_logs import from_attempts
+
+    start, end, missing = _bounds(run)
+    return _Found(from_attempts(run, start, end), end - start, {}, {}, missing)
+
+
+def _foreign(run: Run, document: Mapping[str, Any]) -> _Found:
+    from orchgate.runs.foreign_logs import tell
+
+    start, end, missing = _bounds(run)
+    told = tell(run, start, end, _resumes(document))
+    end = end if run.completed_at and end > start else max(end, told.latest)
+    return _Found(told.spans, end - start, told.silences, told.attempts, (*missing, *told.missing))
+
+
+def _resumes(document: Mapping[str, Any]) -> list[int]:
+    """When a run of the other orchestrator was taken up again, in microseconds since the epoch, as far as it says."""
+    entries = document.get("resume_events")
+    moments = []
+    for entry in entries if isinstance(entries, list) else ():
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+            moments.append(round(ids.seconds(entry["timestamp"]) * 1e6))
+    return sorted(moments)
+
+
+def _bounds(run: Run) -> tuple[int, int, list[str]]:
+    """Start and end by the manifest, in microseconds since the epoch, and what is wrong with them."""
+    from orchgate.runs.log_lines import microseconds
+
+    start = microseconds(run.started_at)
+    if run.completed_at is None:
+        return start, microseconds(run.last_sign_of_life), _unended(run)
+    end = microseconds(run.completed_at)
+    if end >= start:
+        return start, end, []
+    return start, start, [f"the clock went back: the run ended {(start - end) / 1e6:.1f} s before it started"]
+
+
+def _unended(run: Run) -> list[str]:
+    if run.finished and run.completed_at:
+        return []
+    return ["the run has not ended: what is told goes up to its last sign of life"]
+
+
+def _timeline(run: Run, found: _Found, missing: Sequence[str]) -> Timeline:
+    spent = attribute(found.wall, found.spans)
+    stages = [_stage(stage, spent.pop(stage.index, {}), found) for stage in run.stages]
+    stages += [StageTime("", "", parts) for parts in spent.values()]  # no stage's, or of one nobody knows
+    return Timeline(
+        path=run.path,
+        task=run.task_id,
+        run_id=run.run_id,
+        pipeline=run.pipeline_id,
+        status=run.status,
+        started=run.started_at.timestamp(),
+        wall=found.wall,
+        stages=tuple(stages),
+        missing=tuple(missing),
+        writes={name: getattr(run.writes, name) for name in run.writes.__struct_fields__} if run.writes else {},
+    )
+
+
+def _stage(stage: Stage, spent: Mapping[Part, int], found: _Found) -> StageTime:
+    cost = _cost(stage.usage, stage.metrics) if stage.usage else Cost()
+    attempts = found.attempts.get(stage.index, len(stage.attempts))
+    silences = found.silences.get(stage.index, ())
+    return StageTime(stage.id, stage.status, spent, cost, attempts, stage.cached, silences, stage.sub_run_id or "")
+
+
+def _cost(usage: Usage, metrics: Mapping[str, float]) -> Cost:
+    """What a stage cost; a value that cannot be, such as a negative one, is unknown."""
+    moved = (metrics.get(f"asked_{key}", getattr(usage, key)) for key in ("read_bytes", "written_bytes"))
+    values = (usage.user_seconds, usage.system_seconds, usage.wall_seconds, *moved)
+    user, system, wall, read_, written = (one if one is not None and 0 <= one < _ENDLESS else None for one in values)
+    cpu = None if user is None or system is None else user + system
+    return Cost(cpu, wall, *(None if one is None else int(one) for one in (read_, written)))
