@@ -1,0 +1,169 @@
+"""Hotspots as text: a bar for each stage, what could be saved, and what to do next."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from orchgate.outputs._escape import escape
+from orchgate.runs.growth import LEAST
+from orchgate.runs.hotspots import Hotspot, Kind, counted, short
+from orchgate.runs.timeline import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from orchgate.runs.growth import Series
+    from orchgate.runs.hotspots import Summary
+
+WIDTH = 40  # characters of the longest bar
+_MISSING = 5  # lines about what could not be read, for each pipeline
+_SMALL = 0.001  # of the wall time; what could save less is not worth a line
+_BLOCKS = {
+    Part.AWAY: "╌",
+    Part.WAITING: "░",
+    Part.RETRYING: "▒",
+    Part.EXECUTING: "█",
+    Part.SILENT: "▓",
+    Part.RECORDING: "·",
+}
+_ASCII = {
+    Part.AWAY: "-",
+    Part.WAITING: ".",
+    Part.RETRYING: "!",
+    Part.EXECUTING: "#",
+    Part.SILENT: "=",
+    Part.RECORDING: ",",
+}
+_WORDS = {Part.AWAY: "nobody ran it", Part.SILENT: "executing without output"}
+
+
+def text(
+    summaries: Sequence[Summary], saving: Sequence[Hotspot], traffic: Sequence[Hotspot], most: int
+) -> Iterator[str]:
+    """The whole report, line by line, escaped."""
+    several = len(summaries) > 1
+    glyphs = _glyphs()
+    for summary in summaries:
+        yield from map(escape, _pipeline(summary, glyphs))
+        yield ""
+    runs = sum(len(summary.runs) for summary in summaries)
+    of_all = f" (in all {runs} runs)" if runs > 1 else ""
+    worth = [one for one in saving if one.savable > 0 and one.savable >= _SMALL * (one.seconds or 0) / (one.share or 1)]
+    yield from map(escape, _section(f"what could be saved, at most{of_all}:", worth, most, several))
+    rest = [one for one in saving if not one.savable]
+    yield from map(escape, _section(f"what takes its time{of_all}:", rest, most, several))
+    yield from map(escape, _section(f"reads and writes{of_all}:", traffic, most, several))
+    yield escape("hint: " + _hint(worth, summaries))
+
+
+def _glyphs() -> Mapping[Part, str]:
+    try:
+        "".join(_BLOCKS.values()).encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return _ASCII
+    return _BLOCKS
+
+
+def _pipeline(summary: Summary, glyphs: Mapping[Part, str]) -> Iterator[str]:
+    yield _title(summary)
+    missing = [(run.run_id, said) for run in summary.runs for said in run.missing]
+    for run_id, said in missing[:_MISSING]:
+        yield f"  missing: {said}" + (f" ({run_id})" if len(summary.runs) > 1 else "")
+    if len(missing) > _MISSING:
+        yield f"  missing: {counted(len(missing) - _MISSING, 'more thing')} in these runs"
+    ran = [stage for stage in summary.stages if stage.total.median or any(stage.parts.values())]
+    longest = max((sum(stage.parts.values()) for stage in ran), default=0.0)
+    wide = max((len(stage.id) for stage in ran), default=0)
+    whole = sum(sum(stage.parts.values()) for stage in ran)
+    for stage in ran:
+        seconds = sum(stage.parts.values())
+        share = seconds / whole if whole else 0.0
+        yield f"  {stage.id:<{wide}}  {short(seconds):>9}  {share:>6.1%}  {_bar(stage.parts, longest, glyphs)}".rstrip()
+    yield "  " + "   ".join(_legend(summary, glyphs))
+    yield from _trends(summary)
+
+
+def _title(summary: Summary) -> str:
+    run = summary.runs[-1]
+    if len(summary.runs) == 1:
+        return f"{summary.pipeline}: {run.status} after {short(run.wall_seconds)} (run {run.run_id} of task {run.task})"
+    return (
+        f"{summary.pipeline}: {len(summary.runs)} runs, {short(summary.wall.median)} each (median); bars show medians"
+    )
+
+
+def _legend(summary: Summary, glyphs: Mapping[Part, str]) -> Iterator[str]:
+    wall = sum(run.wall_seconds for run in summary.runs)
+    for part, glyph in glyphs.items():
+        if seconds := sum(run.seconds(part) for run in summary.runs):
+            yield f"{glyph} {_WORDS.get(part, part.value)} {seconds / wall:.1%}"
+
+
+def _bar(parts: Mapping[Part, float], longest: float, glyphs: Mapping[Part, str]) -> str:
+    """Every part as long as its time, the whole bar rounded once only."""
+    bar, passed = "", 0.0
+    for part, glyph in glyphs.items():
+        passed += parts.get(part, 0.0)
+        bar += glyph * (round(WIDTH * passed / longest if longest else 0.0) - len(bar))
+    return bar
+
+
+def _trends(summary: Summary) -> Iterator[str]:
+    runs = len(summary.runs)
+    if runs == 1:
+        return
+    if runs < LEAST:
+        yield f"  trend: {runs} runs are too few, {LEAST} at least"
+        return
+    named: list[tuple[str, Series]] = [("a run", summary.wall)]
+    named += [(part.value, figures) for part, figures in summary.parts.items() if part is not Part.AWAY]
+    named += [(f"stage {stage.id}", stage.total) for stage in summary.stages]
+    moving = [f"{name} {_change(figures.slope)}" for name, figures in named if figures.clear and figures.slope]
+    yield f"  trend over {runs} runs: " + ("; ".join(moving) if moving else "none that stands out")
+
+
+def _change(slope: float) -> str:
+    return f"{'grows' if slope > 0 else 'shrinks'} by {short(abs(slope))} each time"
+
+
+def _section(title: str, found: Sequence[Hotspot], most: int, several: bool) -> Iterable[str]:
+    if not found:
+        return
+    yield title
+    for position, one in enumerate(found[:most], 1):
+        yield f"  {position:>2}. {_row(one, several)}"
+    if len(found) > most:
+        yield f"      and {len(found) - most} more: --top {len(found)}"
+    yield ""
+
+
+def _row(one: Hotspot, several: bool) -> str:
+    where = [one.pipeline] if several else []
+    where += [one.stage] if one.stage else []
+    what = f"{one.kind.value} {' '.join(where)}".strip()
+    if one.seconds is None:
+        return f"{what}: {one.path + ': ' if one.path else ''}{one.detail}"
+    seconds = one.savable or one.seconds
+    share = (one.share or 0.0) * (seconds / one.seconds if one.seconds else 1.0)
+    return f"{short(seconds):>9}  {share:>6.1%}  {what}: {one.detail}"
+
+
+def _hint(worth: Sequence[Hotspot], summaries: Sequence[Summary]) -> str:
+    if not worth:
+        return "the records show nothing to save; what a stage does inside itself, a profiler of its language tells"
+    one = worth[0]
+    summary = next(summary for summary in summaries if summary.pipeline == one.pipeline)
+    task = summary.runs[-1].task
+    again = f"then run it again and compare: orchgate hotspots {task}"
+    if one.kind is Kind.WAITING:
+        return (
+            "something holds the stages up before their commands start; look there for a timer, a queue or a lock; "
+            "--output-format json lists every gap; " + again
+        )
+    if one.kind is Kind.RETRY:
+        return f"{one.stage} has to be repeated; orchgate run {one.pipeline} --task {task} --repeat 10 shows how often"
+    if one.kind is Kind.RECORDING:
+        return "what happens between a command's end and the next start takes longest to no use; " + again
+    beside = ", or let it run beside others (needs)" if len(summary.stages) > 1 else ""
+    return f"find out what {one.stage} waits for{beside}; {again}"
