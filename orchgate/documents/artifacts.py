@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
 
 
 class Artifacts:
     """The runs and out folders of one work tree, as they are on disk.
 
     A path counts only when it is reached without leaving the repository; symbolic links inside it are followed.
+    `pinned` are files, and `folders` what holds them, that count as present wherever their content is.
     """
 
-    def __init__(self, root: str, roots: tuple[str, ...]) -> None:
+    def __init__(
+        self, root: str, roots: tuple[str, ...], pinned: Collection[str] = (), folders: Collection[str] = ()
+    ) -> None:
         self._root = root
+        self._pinned, self._folders = pinned, folders
         self.roots = tuple(folder.strip("/") for folder in roots)
         self._below = tuple(folder + "/" for folder in self.roots)
         self._known: dict[str, bool] = {}
@@ -25,6 +34,14 @@ class Artifacts:
         return path.startswith(self._below) or path in self.roots
 
     def exists(self, path: str) -> bool:
+        """Whether the artifact (a file or a folder) is pinned, or on disk inside the repository. Never raises."""
+        return self.is_pinned(path) or self.on_disk(path)
+
+    def is_pinned(self, path: str) -> bool:
+        """Whether a pin vouches for a file, or for something in a folder."""
+        return path in self._pinned or path in self._folders
+
+    def on_disk(self, path: str) -> bool:
         """Whether the artifact (a file or a folder) is on disk, inside the repository. Never raises."""
         known = self._known.get(path)
         if known is None:
@@ -69,18 +86,36 @@ class Artifacts:
 
     def names(self, folder: str) -> tuple[str, ...]:
         """What a folder under the roots holds, sorted; nothing when it is not there or cannot be listed."""
-        if not self.exists(folder):
-            return ()
-        try:
-            return tuple(sorted(os.listdir(self.full(folder))))
-        except OSError:
-            return ()
+        names: set[str] = set()
+        if folder in self._folders:
+            below = folder + "/"
+            names = {path[len(below) :].partition("/")[0] for path in self._pinned if path.startswith(below)}
+        if self.on_disk(folder):
+            with contextlib.suppress(OSError):
+                names.update(os.listdir(self.full(folder)))
+        return tuple(sorted(names))
 
     def matching(self, pattern: str) -> bool:
         """Whether a glob (`*`, `?`, `**`, `[…]`) under the roots matches something that counts as present."""
+        if not self.owns(pattern):
+            return False
+        return self._matches_pin(pattern) or next(self.found(pattern), None) is not None
+
+    def _matches_pin(self, pattern: str) -> bool:
+        from orchgate.globs import compile_glob
+
+        if not self._pinned:
+            return False
+        matches = compile_glob(pattern).fullmatch
+        return any(matches(path) for names in (self._pinned, self._folders) for path in names)
+
+    def found(self, pattern: str) -> Iterator[str]:
+        """What a glob under the roots matches on disk, inside the repository."""
         import glob
 
         if not self._root or not self.owns(pattern):
-            return False
-        hits = glob.iglob(pattern, root_dir=self._root, recursive=True, include_hidden=True)
-        return any(self.exists(os.path.normpath(hit)) for hit in hits)
+            return
+        for hit in glob.iglob(pattern, root_dir=self._root, recursive=True, include_hidden=True):
+            path = os.path.normpath(hit)
+            if self.on_disk(path):
+                yield path

@@ -114,9 +114,11 @@ class Resolver:
         return Where.MISSING
 
     def _on_disk(self, path: str) -> Where:
+        if self._artifacts.is_pinned(path):
+            return Where.HERE
         if path.partition("/")[0] in self._absent:
             return Where.MISSING
-        if self._artifacts.exists(path):
+        if self._artifacts.on_disk(path):
             return Where.HERE
         full = self._artifacts.full(path)
         if "\0" in path or not os.path.lexists(full) or self._artifacts.inside(os.path.realpath(full)):
@@ -168,11 +170,7 @@ class Resolver:
             if matches(self._sorted[at]):
                 return True
             at += 1
-        return (
-            self._artifacts.owns(literal + "x")
-            and literal.partition("/")[0] not in self._absent
-            and self._artifacts.matching(pattern)
-        )
+        return self._artifacts.owns(literal + "x") and self._artifacts.matching(pattern)
 
     @cached_property
     def _sorted(self) -> list[str]:

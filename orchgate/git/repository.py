@@ -164,13 +164,13 @@ class Repository:
         except OSError as error:
             raise GitError(f"the index cannot be read: {error.strerror}") from error
 
+    def listing(self, tree: str) -> Mapping[str, Entry] | None:
+        """Every path of a tree or commit by its hex id; None when it is not here."""
+        completed = self.git.attempt("ls-tree", "-r", "-z", "--full-tree", tree)
+        return _entries(completed.stdout) if completed.code == 0 else None
+
     def _list_tree(self, commit: str) -> dict[str, Entry]:
-        entries: dict[str, Entry] = {}
-        for record in names(self.git("ls-tree", "-r", "-z", "--full-tree", commit)):
-            header, path = record.split("\t", 1)
-            mode, _, oid = header.split(" ")
-            entries[path] = Entry(mode, oid)
-        return entries
+        return _entries(self.git("ls-tree", "-r", "-z", "--full-tree", commit))
 
     def _grep(self, where: str) -> _Grep:
         return _Grep(self.git, where)
@@ -196,6 +196,16 @@ class Repository:
 
     def close(self) -> None:
         self.blobs.close()
+
+
+def _entries(listed: bytes) -> dict[str, Entry]:
+    """What `git ls-tree -z` prints."""
+    entries: dict[str, Entry] = {}
+    for record in names(listed):
+        header, path = record.split("\t", 1)
+        mode, _, oid = header.split(" ")
+        entries[path] = Entry(mode, oid)
+    return entries
 
 
 class _Grep:

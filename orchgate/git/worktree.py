@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import Unreadable
 from orchgate.git.call import names
-from orchgate.git.snapshot import SYMLINK
+from orchgate.git.snapshot import SYMLINK, Entry, FolderSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -98,3 +99,30 @@ def _id(chunks: Iterable[bytes], size: int, algorithm: str, path: str) -> str:
     if read != size:
         raise Unreadable(path, "changed while it was read")
     return digest.hexdigest()
+
+
+class OnDisk(FolderSnapshot):
+    """The work tree as the next commits may hold it: tracked files, and those git does not ignore, as they are now.
+
+    Below the `untracked` folders only what git tracks counts. Raises GitError.
+    """
+
+    def __init__(self, repository: Repository, untracked: Iterable[str]) -> None:
+        super().__init__(repository.root)
+        self._git = repository.git
+        self._untracked = tuple(folder + "/" for folder in untracked)
+
+    @cached_property
+    def entries(self) -> Mapping[str, Entry]:
+        tracked = names(self._git("ls-files", "-z"))
+        others = names(self._git("ls-files", "-z", "--others", "--exclude-standard"))
+        listed = {*tracked, *(path for path in others if not path.startswith(self._untracked))}
+        found: dict[str, Entry] = {}
+        for path in sorted(listed):
+            try:
+                mode = os.lstat(os.path.join(self._root, path)).st_mode
+            except OSError:
+                continue  # deleted, and not yet from the index
+            if not stat.S_ISDIR(mode):  # a repository inside
+                found[path] = Entry(SYMLINK if stat.S_ISLNK(mode) else "100644", "")
+        return found

@@ -1,0 +1,84 @@
+"""What a manifest claims, in the few words that a pin keeps of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orchgate.evidence.lock import Facts
+from orchgate.patterns import lazy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_OBJECT_ID = lazy(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_LONGEST = 1_000  # characters of a name that a pin keeps
+_MOST_METRICS = 100  # of a program's own that a pin keeps
+_COUNTS = ("passed", "failed", "errors", "skipped")
+_USED = ("wall_seconds", "max_rss_bytes", "read_bytes", "written_bytes", "processes")
+
+
+def facts_of(manifest: Mapping[str, Any]) -> Facts:
+    """The facts of a parsed manifest of any format. What is missing or of another kind is not known; no errors."""
+    git = _table(manifest, "git")
+    dirty = git.get("dirty")
+    return Facts(
+        task=_text(manifest, "task_id"),
+        run_id=_text(manifest, "run_id"),
+        pipeline=_text(manifest, "pipeline_id"),
+        status=_text(manifest, "status"),
+        commit=_object_id(git, "commit"),
+        tree=_object_id(git, "tree"),
+        dirty=dirty if isinstance(dirty, bool) else None,
+        machine=_text(_table(manifest, "machine"), "fingerprint"),
+        numbers=dict(sorted(_numbers(manifest))),
+    )
+
+
+def _table(manifest: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = manifest.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(manifest: Mapping[str, Any], key: str) -> str:
+    value = manifest.get(key)
+    return value[:_LONGEST] if isinstance(value, str) else ""
+
+
+def _object_id(git: Mapping[str, Any], key: str) -> str | None:
+    value = git.get(key)
+    return value if isinstance(value, str) and _OBJECT_ID.fullmatch(value) else None
+
+
+def _numbers(manifest: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Metrics by the names of metrics/values.py; those that were not measured are left out."""
+    usage, tests = _table(manifest, "usage"), _table(manifest, "tests")
+    found: dict[str, Any] = {name: usage.get(name) for name in _USED}
+    if found["wall_seconds"] is None:
+        found["wall_seconds"] = _seconds(manifest.get("started_at"), manifest.get("completed_at"))
+    spent = [usage.get("user_seconds"), usage.get("system_seconds")]
+    found["cpu_seconds"] = sum(spent) if all(map(_is_number, spent)) else None
+    found["manifest_writes"] = _table(manifest, "writes").get("manifest_writes")
+    found |= {f"tests_{name}": tests.get(name) for name in _COUNTS}
+    # What a program says of itself, or was observed doing, is what its readers mean: the runner's own manifest writes
+    # are the same in every run.
+    own = sorted(_table(manifest, "metrics").items())
+    found |= {name[:_LONGEST]: value for name, value in own[:_MOST_METRICS]}
+    for name, value in found.items():
+        if _is_number(value):
+            yield name, round(value, 6) if isinstance(value, float) else value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e300
+
+
+def _seconds(start: object, end: object) -> float | None:
+    """Between two moments as manifests write them."""
+    if not isinstance(start, str) or not isinstance(end, str):
+        return None
+    from datetime import datetime
+
+    try:
+        return round((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds(), 3)
+    except (ValueError, TypeError):
+        return None

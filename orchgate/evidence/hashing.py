@@ -1,0 +1,112 @@
+"""Artifacts as they are on disk: read once, hashed, and refused by name where they are no ordinary file of ours."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from orchgate.errors import OrchgateError, Unreadable
+from orchgate.evidence.lock import Pinned
+
+if TYPE_CHECKING:
+    from orchgate.documents.artifacts import Artifacts
+
+MANIFEST = "/manifest.json"
+CHUNK = 1 << 20
+_KINDS = {
+    stat.S_IFDIR: "is a folder",
+    stat.S_IFIFO: "is a named pipe",
+    stat.S_IFCHR: "is a device",
+    stat.S_IFBLK: "is a device",
+    stat.S_IFSOCK: "is a socket",
+}
+
+
+class Refused(Unreadable):
+    """An artifact that is on disk and cannot be pinned; the message continues the sentence "The artifact …".
+
+    `certain`: it never could have been pinned as it is, so that no pin can be of it.
+    """
+
+    def __init__(self, path: str, reason: str, hint: str = "", *, certain: bool = False) -> None:
+        super().__init__(path, reason, hint)
+        self.certain = certain
+
+
+def measure(artifacts: Artifacts, path: str, limit: int, manifest_limit: int) -> Pinned | None:
+    """An artifact as a pin of it would be; None when it is not on disk.
+
+    `limit` and `manifest_limit` are in bytes; a manifest has to be readable, because its facts are pinned too.
+    Raises Refused.
+    """
+    full = artifacts.full(path)
+    if not os.path.lexists(full):
+        return None
+    real = os.path.realpath(full)
+    if not os.path.exists(real):
+        raise Refused(path, "is a link that leads nowhere", certain=True)
+    if not artifacts.inside(real):
+        hint = "copy what it leads to into the run's folder"
+        raise Refused(path, "leads out of the repository", hint, certain=True)
+    try:
+        # The resolved path is opened without following: a link that is put there meanwhile is an error, not a leak.
+        descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise Refused(path, f"cannot be opened: {error.strerror}", "ls -l shows who may read it") from None
+    try:
+        return _pinned(path, descriptor, limit, manifest_limit)
+    except OSError as error:
+        raise Refused(path, f"cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
+
+
+def _pinned(path: str, descriptor: int, limit: int, manifest_limit: int) -> Pinned:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "is no ordinary file")
+        raise Refused(path, kind, "name a file", certain=True)
+    if status.st_size > limit:
+        hint = "keep a smaller extract of it, or raise evidence.max-artifact-bytes"
+        raise Refused(path, f"is {status.st_size} bytes long, limit {limit}", hint)
+    if not path.endswith(MANIFEST):
+        size, sha256 = _hash(path, descriptor, status.st_size)
+        return Pinned(path, sha256, size)
+    import hashlib
+
+    from orchgate.evidence.facts import facts_of
+    from orchgate.runs.decode import parse
+
+    data = os.read(descriptor, min(status.st_size, manifest_limit) + 1)
+    if len(data) != status.st_size and len(data) <= manifest_limit:
+        raise Refused(path, "changed while it was read", "wait for the run to end")
+    try:
+        facts = facts_of(parse(data, manifest_limit))
+    except OrchgateError as error:
+        raise Refused(path, error.message, error.hint, certain=True) from None
+    return Pinned(path, hashlib.sha256(data).hexdigest(), len(data), facts)
+
+
+def _hash(path: str, descriptor: int, size: int) -> tuple[int, str]:
+    import hashlib
+
+    digest, read = hashlib.sha256(), 0
+    while chunk := os.read(descriptor, CHUNK):
+        digest.update(chunk)
+        read += len(chunk)
+    if read != size:
+        raise Refused(path, "changed while it was read", "wait until whoever writes it is done")
+    return read, digest.hexdigest()
+
+
+def prefix_hash(full: str, size: int) -> str:
+    """The hash of the first `size` bytes of a file. Raises OSError."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    with open(full, "rb", buffering=0) as file:
+        while size > 0 and (chunk := file.read(min(size, CHUNK))):
+            digest.update(chunk)
+            size -= len(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,245 @@
+"""The evidence lock: what the artifacts were that documents cite, so that a clone without them can judge the citation.
+
+One JSON object a line, sorted by path, no times: branches that pin different artifacts merge line by line. The order of
+lines means nothing to the reader, because a merge by union mixes it up.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate.errors import OrchgateError, Unreadable
+from orchgate.evidence.rules import LOCK
+from orchgate.patterns import lazy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from orchgate.git.snapshot import Snapshot
+
+PATH = LOCK
+VERSION = 1
+MAX_BYTES = 32 * 1024 * 1024
+MAX_LINE = 64 * 1024
+HEADER = b'{"evidence-lock": 1}'  # sorts before every pin
+_SHA256 = lazy(r"[0-9a-f]{64}")
+_OBJECT_ID = lazy(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_MARKERS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
+_WRITTEN = "the lock is written by orchgate evidence pin; git show HEAD:.orchgate/evidence.lock shows it as it was"
+
+
+class Facts(NamedTuple):
+    """What a manifest claims: all of it that rules ask for where the manifest itself is not at hand.
+
+    Texts are "" and ids None where the manifest says nothing. `machine` is a fingerprint
+    of its kind. `numbers` are metrics by name, as in metrics/values.py: wall_seconds, cpu_seconds, max_rss_bytes,
+    read_bytes, written_bytes, manifest_writes, tests_passed …
+    """
+
+    task: str = ""
+    run_id: str = ""
+    pipeline: str = ""
+    status: str = ""
+    commit: str | None = None
+    tree: str | None = None
+    dirty: bool | None = None
+    machine: str = ""
+    numbers: Mapping[str, float] = {}
+
+
+class Pinned(NamedTuple):
+    """One artifact: repository path, content as lower-case hex digits, bytes; `run` for manifests only."""
+
+    path: str
+    sha256: str
+    size: int
+    run: Facts | None = None
+
+
+class Lock:
+    """The pins of one lock by path."""
+
+    def __init__(self, pins: Iterable[Pinned] = ()) -> None:
+        self.pins: Mapping[str, Pinned] = {pin.path: pin for pin in pins}
+
+    def get(self, path: str) -> Pinned | None:
+        return self.pins.get(path)
+
+    def below(self, folder: str) -> Iterator[Pinned]:
+        """The pins in a folder and its folders."""
+        return (pin for path, pin in self.pins.items() if path.startswith(folder + "/"))
+
+    @cached_property
+    def folders(self) -> frozenset[str]:
+        """Every folder that holds a pinned artifact, the top level left out."""
+        from orchgate.git.snapshot import folders_of
+
+        return folders_of(self.pins) - {""}
+
+
+class LockError(OrchgateError):
+    """The lock cannot be read; nothing in it counts. `line` counts from 1, 0 for the whole file.
+
+    `path` says where it is, for people.
+    """
+
+    def __init__(self, line: int, message: str, hint: str = "") -> None:
+        super().__init__(message, hint or _WRITTEN)
+        self.line = line
+        self.path = f"{PATH}:{line}" if line else PATH
+
+
+def of(snapshot: Snapshot) -> Lock | None:
+    """The lock of a tree, None when it has none. Raises LockError."""
+    try:
+        data = snapshot.find(PATH, MAX_BYTES)
+    except Unreadable as error:
+        raise LockError(0, error.message, error.hint) from error
+    return None if data is None else parse(data)
+
+
+def parse(data: bytes) -> Lock:
+    """The lock in a file's bytes. Raises LockError with the line that is wrong."""
+    pins: dict[str, Pinned] = {}
+    lines: dict[str, int] = {}
+    for number, pin in pinned(data):
+        if pins.setdefault(pin.path, pin) != pin:
+            raise LockError(
+                number,
+                f"pins {_shown(pin.path)} otherwise than line {lines[pin.path]} does",
+                "keep the line that holds; orchgate evidence pin decides by what is on disk",
+            )
+        lines.setdefault(pin.path, number)
+    return Lock(pins.values())
+
+
+def both_sides(data: bytes) -> bytes:
+    """A lock in the middle of a merge without the marks: the lines of both sides, each where it was."""
+    lines, original = [], False
+    for line in data.split(b"\n"):
+        marked = line.startswith(_MARKERS)
+        original = line.startswith(_MARKERS[1]) or (original and not marked)
+        lines.append(b"" if marked or original else line)
+    return b"\n".join(lines)
+
+
+def pinned(data: bytes) -> Iterator[tuple[int, Pinned]]:
+    """Every pin with its line. Raises LockError."""
+    if len(data) > MAX_BYTES:
+        raise LockError(0, f"is larger than {MAX_BYTES} bytes", "pin less: orchgate evidence pin --prune")
+    started = False
+    for number, line in enumerate(data.split(b"\n"), 1):
+        text = line.strip(b" \t\r")
+        if not text:
+            continue
+        if text.startswith(_MARKERS):
+            raise LockError(number, "holds the marks of a merge conflict", "orchgate evidence pin keeps both sides")
+        fields = _fields(number, text)
+        if "evidence-lock" in fields:
+            _check_version(number, fields["evidence-lock"])
+            started = True
+            continue
+        if not started:
+            raise LockError(number, f"does not begin with {HEADER.decode()}")
+        yield number, _pin(number, fields)
+    if not started:
+        raise LockError(1, "is empty", _WRITTEN)
+
+
+def _fields(number: int, text: bytes) -> dict[str, Any]:
+    import json
+
+    if len(text) > MAX_LINE:
+        raise LockError(number, f"is longer than {MAX_LINE} bytes")
+    try:
+        value = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise LockError(number, f"is not JSON: {str(error).partition(': line ')[0]}") from None
+    if not isinstance(value, dict):
+        raise LockError(number, "is no JSON object")
+    return value
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def _check_version(number: int, version: object) -> None:
+    if type(version) is not int or version != VERSION:
+        raise LockError(number, f"is of version {version!r}, this orchgate reads {VERSION}", "install a newer orchgate")
+
+
+def _pin(number: int, fields: dict[str, Any]) -> Pinned:
+    unknown = fields.keys() - {"path", "sha256", "size", "run"}
+    if unknown:
+        raise LockError(number, f"has a key {_shown(min(unknown))} that version {VERSION} does not know")
+    path, sha256, size = fields.get("path"), fields.get("sha256"), fields.get("size")
+    if not isinstance(path, str) or not is_plain(path):
+        raise LockError(number, f"path: expected one inside the repository, got {_shown(path)}")
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        long = f"{len(sha256)} characters: " if isinstance(sha256, str) else ""
+        raise LockError(number, f"sha256: expected 64 hexadecimal digits, got {long}{_shown(sha256)}")
+    if type(size) is not int or not 0 <= size < 2**53:
+        raise LockError(number, f"size: expected bytes, got {_shown(size)}")
+    return Pinned(path, sha256, size, _facts(number, fields["run"]) if "run" in fields else None)
+
+
+def is_plain(path: str) -> bool:
+    """Whether a path is relative, stays inside, and is written in the one way that git writes it."""
+    return bool(path) and "\0" not in path and not {"", ".", ".."} & set(path.split("/"))
+
+
+def _facts(number: int, fields: object) -> Facts:
+    if not isinstance(fields, dict):
+        raise LockError(number, f"run: expected an object, got {_shown(fields)}")
+    unknown = fields.keys() - set(Facts._fields)
+    if unknown:
+        raise LockError(number, f"run: has a key {_shown(min(unknown))} that version {VERSION} does not know")
+    for name in ("task", "run_id", "pipeline", "status", "machine"):
+        if not isinstance(fields.get(name, ""), str):
+            raise LockError(number, f"run.{name}: expected a text, got {_shown(fields[name])}")
+    for name in ("commit", "tree"):
+        value = fields.get(name)
+        if value is not None and not (isinstance(value, str) and _OBJECT_ID.fullmatch(value)):
+            raise LockError(number, f"run.{name}: expected an object id, got {_shown(value)}")
+    if not isinstance(fields.get("dirty"), bool | None):
+        raise LockError(number, f"run.dirty: expected true or false, got {_shown(fields['dirty'])}")
+    numbers = fields.get("numbers", {})
+    if not isinstance(numbers, dict) or not all(map(_is_number, numbers.values())):
+        raise LockError(number, "run.numbers: expected numbers by name")
+    return Facts(**fields)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and -1e300 < value < 1e300  # type: ignore[operator]
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def render(pins: Iterable[Pinned]) -> bytes:
+    """The bytes of a lock: the same for the same pins, in whatever order they come."""
+    lines = sorted(_line(pin) for pin in pins)
+    return b"".join(line + b"\n" for line in (HEADER, *lines))
+
+
+def _line(pin: Pinned) -> bytes:
+    import json
+
+    fields: dict[str, object] = {"path": pin.path, "sha256": pin.sha256, "size": pin.size}
+    if pin.run is not None:
+        facts = pin.run._asdict()
+        facts["numbers"] = dict(sorted(pin.run.numbers.items()))
+        fields["run"] = {name: value for name, value in facts.items() if value not in ("", None, {})}
+    # Escaped to ASCII, so that line breaks and names that are not UTF-8 survive every editor and every merge.
+    return json.dumps(fields).encode("ascii")
