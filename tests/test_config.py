@@ -537,8 +537,8 @@ def test_the_staged_configuration_counts_not_the_one_on_disk(repo: Repo) -> None
     [
         ("[severity]\nDOC01 = 'off'\n", "severity.DOC01: there is no rule 'DOC01'\n  hint: did you mean DOC0"),
         (
-            "[per-file-ignores]\n'a/*' = { rules = ['DOC001', 'EVD999'], reason = 'r' }\n",
-            "per-file-ignores.\"a/*\".rules[1]: there is no rule 'EVD999'\n  hint: there are: CMD0",
+            "[per-file-ignores]\n'a/*' = { rules = ['DOC001', 'ABC777'], reason = 'r' }\n",
+            "per-file-ignores.\"a/*\".rules[1]: there is no rule 'ABC777'\n  hint: there are: CMD0",
         ),
     ],
 )

@@ -4,118 +4,86 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchgate.documents.artifacts import Artifacts
+from orchgate.documents.targets import RUN_ID
+from orchgate.errors import OrchgateError
 from orchgate.evidence.cited import Runs
+from orchgate.evidence.claims import SUMMARY
 from orchgate.evidence.judge import Judge
 from orchgate.evidence.owners import Owners
+from orchgate.evidence.references import References
+from orchgate.evidence.rules import LOCK, RULES
+from orchgate.evidence.support import Support
 from orchgate.evidence.ticked import may_lack_evidence, ticked_findings
-from orchgate.git.snapshot import SUBMODULE, SYMLINK
+from orchgate.git.snapshot import SUBMODULE, SYMLINK, folders_of
 from orchgate.globs import matches
-from orchgate.model import Check, Finding, Outcome, Rule, Severity
+from orchgate.model import Check, Finding, Location, Outcome, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from orchgate.context import Context
-    from orchgate.model import Trouble
+    from orchgate.documents.markdown import Document
+    from orchgate.evidence.kept import Comparison, Kept
+    from orchgate.evidence.lock import Lock
 
 _MANY = 200  # vanished paths; from here on reading every document is cheaper than searching for names
 
-RULES = (
-    Rule(
-        "EVD001",
-        "target missing",
-        Severity.ERROR,
-        what="A path that the text relies on is neither in the judged tree nor an artifact on disk under the evidence "
-        "roots. Markdown links are always checked; code spans where the text claims that something is there.",
-        why="A reviewer who follows the link finds nothing, so the claim rests on nothing.",
-        bad="- [x] Tests pass - Evidence: `.runs/0001-demo/cli/…/manifest.json`, which was deleted",
-        good="the same line after the run was recorded again and linked",
-    ),
-    Rule(
-        "EVD002",
-        "placeholder never filled in",
-        Severity.ERROR,
-        what="A ticked item, or a status line of a finished packet, still says `<run-id>` or the like where the path "
-        "of a run belongs. Instructions and templates may say it.",
-        why="The claim was made before its evidence existed, and nobody came back.",
-        bad="- [x] Gate passed - Evidence: `.runs/0001-demo/cli/<run-id>/manifest.json`",
-        good="- [x] Gate passed - Evidence: `.runs/0001-demo/cli/2026-01-06T09-26-22-129Z-c2f9cb47/manifest.json`",
-    ),
-    Rule(
-        "EVD003",
-        "machine-local path",
-        Severity.ERROR,
-        what="Evidence lies in somebody's home or temporary folder: `/Users/…`, `/home/…`, `~/…`, `C:\\…`, `file://`.",
-        why="Nobody else can open it, and soon its author cannot either.",
-        bad="- Review log: `~/sessions/review/output.log`",
-        good="- Review log: `out/0001-demo/review/output.log`",
-    ),
-    Rule(
-        "EVD004",
-        "leaves the repository",
-        Severity.ERROR,
-        what="A path climbs above the repository's top level, or passes a symbolic link that points outside.",
-        why="What it shows depends on what happens to lie beside the checkout.",
-        bad="- Manifest: `../../.runs/0001-demo/metrics.json` in docs/",
-        good="- Manifest: `.runs/0001-demo/metrics.json`",
-    ),
-    Rule(
-        "EVD005",
-        "ticked item without evidence",
-        Severity.ERROR,
-        what="A ticked item of a checklist, or of an action plan's Progress, has an empty `Evidence:`. One that names "
-        "no evidence at all is a warning in a checklist and a note under Progress.",
-        why="A tick is a claim; without evidence it is only an opinion.",
-        bad="- [x] Benchmarks recorded - Evidence:",
-        good="- [x] Benchmarks recorded - Evidence: `out/0001-demo/state.json`",
-    ),
-    Rule(
-        "EVD006",
-        "another task's evidence",
-        Severity.WARNING,
-        what="A claim of one task's packet rests on a run of another task. Helpers whose name begins with the task's, "
-        "such as `<task>-scout`, count as its own.",
-        why="Usually the line was copied from the packet before, and shows what that task did.",
-        bad="- Manifest: `.runs/0001-other/metrics.json` in the packet of 0002-demo",
-        good="- Manifest: `.runs/0002-demo/metrics.json`",
-    ),
-    Rule(
-        "EVD007",
-        "cited run did not succeed",
-        Severity.ERROR,
-        what="The manifest that a claim rests on says that the run failed, was cancelled, or never ended. A text that "
-        "says so itself (`Failed run: …`) cites it knowingly and is not reported.",
-        why="It is evidence of the opposite.",
-        bad="- [x] Gate passed - Evidence: `….json`, whose status is failed",
-        good="- Failed attempt (timeout): `….json`, or the manifest of the run that passed",
-    ),
-    Rule(
-        "EVD010",
-        "required run kind not linked",
-        Severity.ERROR,
-        what="A finished packet links no run of a pipeline that `evidence.required-runs` names, or not both the run "
-        "before and the one after the change.",
-        why="A comparison needs both sides.",
-        bad='required-runs = ["diagnostics:before", "diagnostics:after"], and only the baseline is linked',
-        good="- Baseline: `….json` and - After the change: `….json`",
-    ),
-    Rule(
-        "EVD013",
-        "anchor missing",
-        Severity.WARNING,
-        what="A link's `#anchor` is no heading's anchor, as GitHub makes them, and no HTML id of the document.",
-        why="The link opens the document at its top, and the reader searches for what was meant.",
-        bad="[results](#result) above a heading `## Results`",
-        good="[results](#results)",
-    ),
-)
+
+class Setting:
+    """What one judgement is made with.
+
+    `lock` is None where the judged tree keeps none. `changed` are the artifacts whose pins the change takes away or
+    alters, and the folders above them. Raises LockError.
+    """
+
+    def __init__(self, ctx: Context, *, needed: bool) -> None:
+        self._ctx = ctx
+        self.lock = pins = _lock(ctx) if needed else None
+        self.changed = _repinned(ctx, self.lock) if _moves_lock(ctx) else frozenset()
+        self.artifacts = Artifacts(ctx.root, ctx.artifacts.roots, pins.pins, pins.folders) if pins else ctx.artifacts
+        self.packets = Owners(ctx.packets, ctx.document, whole=ctx.scope.whole_tree)
+        self.references = References(ctx.snapshot, self.artifacts, self.packets)
+        self.runs = Runs(ctx.snapshot, self.artifacts, ctx.config.manifests.max_bytes, self.lock)
+        self.comparison: Comparison | None = None
+        self.support = Support(
+            self.references, self.packets, self.runs, self.artifacts, kept=self._kept(), touched=_touched(ctx)
+        )
+        self.judge = Judge(
+            ctx.snapshot,
+            self.artifacts,
+            self.packets,
+            references=self.references,
+            support=self.support,
+            document=ctx.document,
+        )
+
+    def _kept(self) -> Kept | None:
+        """Findings about pins; None where neither this tree nor the one before has a lock."""
+        if self.lock is None and not self.changed:
+            return None
+        from orchgate.evidence.kept import Comparison, Kept
+        from orchgate.evidence.lock import Lock
+
+        config = self._ctx.config
+        self.comparison = Comparison(self.artifacts, config.evidence.max_artifact_bytes, config.manifests.max_bytes)
+        return Kept(self._ctx.snapshot, self.artifacts.roots, self.lock or Lock(), self.comparison)
+
+    @property
+    def troubles(self) -> Iterable[Trouble]:
+        return (*self.judge.troubles.values(), *(self.comparison.troubles.values() if self.comparison else ()))
 
 
 def run(ctx: Context) -> Outcome:
-    packets = Owners(ctx.packets, ctx.document, whole=ctx.scope.whole_tree)
-    runs = Runs(ctx.snapshot, ctx.artifacts, ctx.config.manifests.max_bytes)
-    judge = Judge(ctx.snapshot, ctx.artifacts, packets, runs, ctx.document)
-    paths = [path for path in _candidates(ctx) if _is_checked(ctx, path)]
+    paths = judged_documents(ctx)
+    try:
+        setting = Setting(ctx, needed=bool(paths) or _moves_lock(ctx))
+    except OrchgateError as error:
+        if not hasattr(error, "line"):  # no LockError, which is not imported where there is no lock
+            raise
+        # Judged without the lock, every pinned artifact would be reported missing: one fault, told once.
+        return Outcome(troubles=(Trouble(Location(LOCK, error.line), error.message, error.hint),))
+    judge = setting.judge
     findings: list[Finding] = []
     troubles: list[Trouble] = []
     examined = 0
@@ -125,22 +93,42 @@ def run(ctx: Context) -> Outcome:
         examined += len(documents)
         for document in documents:
             findings += judge.findings(document)
+            findings += _summaries(document, setting)
             if may_lack_evidence(document.text):
-                findings += ticked_findings(document, packets.kinds(document.path))
+                findings += ticked_findings(document, setting.packets.kinds(document.path))
     if ctx.leads:
-        findings += _required(ctx, packets, runs, paths)
+        findings += _required(ctx, setting, paths)
     gone = _vanished(ctx)
-    if gone:
-        others, more = ctx.documents(_mentioning(ctx, gone, frozenset(paths)))
+    if gone or setting.changed:
+        names = {path.rpartition("/")[2] for path in gone} | _names(setting.changed)
+        others, more = ctx.documents(_mentioning(ctx, names, frozenset(paths)))
         troubles += more
         examined += len(others)
         for document in others:
             findings += judge.vanished(document, gone)
+            findings += judge.repinned(document, setting.changed)
+            findings += _summaries(document, setting)
+    findings += _other_trees(ctx, setting)
+    pins = {"pins": len(setting.lock.pins)} if setting.lock and ctx.leads else {}  # two processes read one lock
     return Outcome(
         tuple(sorted(findings, key=lambda finding: finding.location)),
-        {"documents": examined, "links": judge.links},
-        troubles=(*troubles, *judge.troubles.values()),
+        {"documents": examined, "links": judge.links, **pins},
+        troubles=(*troubles, *setting.troubles),
     )
+
+
+def _summaries(document: Document, setting: Setting) -> Iterable[Finding]:
+    """EVD011. Few documents have a summary, and the rest of them should not wait for its module."""
+    if SUMMARY not in document.text:
+        return ()
+    from orchgate.evidence import summary_check
+
+    return summary_check.findings(document, setting.runs, setting.artifacts)
+
+
+def judged_documents(ctx: Context) -> list[str]:
+    """The documents whose links are judged, apart from those that mention what a change took away."""
+    return [path for path in _candidates(ctx) if _is_checked(ctx, path)]
 
 
 def _candidates(ctx: Context) -> Iterable[str]:
@@ -171,23 +159,92 @@ def _vanished(ctx: Context) -> frozenset[str]:
     return frozenset(gone)
 
 
-def _mentioning(ctx: Context, gone: frozenset[str], judged: frozenset[str]) -> list[str]:
+def _mentioning(ctx: Context, names: Iterable[str], judged: frozenset[str]) -> list[str]:
     """Documents outside the change that may point at what it took away."""
-    names = sorted({path.rpartition("/")[2] for path in gone})
-    found = ctx.snapshot.mentioning(names) if len(names) <= _MANY else ctx.snapshot.entries
+    wanted = sorted(set(names))
+    found = ctx.snapshot.mentioning(wanted) if len(wanted) <= _MANY else ctx.snapshot.entries
     return [path for path in sorted(found) if path not in judged and _is_checked(ctx, path)]
 
 
-def _required(ctx: Context, packets: Owners, runs: Runs, paths: list[str]) -> Iterator[Finding]:
-    required = ctx.config.evidence.required_runs
-    if not required:
-        return
-    from orchgate.evidence.required import missing_runs
+def _moves_lock(ctx: Context) -> bool:
+    return any(LOCK in (change.path, change.old_path) for change in ctx.scope.changes)
 
-    judged = {packet.anchor: packet for path in paths for packet in packets.of(path)}
+
+def _lock(ctx: Context) -> Lock | None:
+    """The judged tree's lock. A tree without one does not load what reads it. Raises LockError."""
+    if LOCK not in ctx.snapshot.entries:
+        return None
+    from orchgate.evidence.lock import of
+
+    return of(ctx.snapshot)
+
+
+def _repinned(ctx: Context, lock: Lock | None) -> frozenset[str]:
+    """Artifacts whose pins the change takes away or alters, and the folders above them.
+
+    A base whose lock cannot be read says nothing: then every pin may have been altered.
+    """
+    from orchgate.evidence.lock import LockError, of
+
+    now = lock.pins if lock else {}
+    try:
+        before = of(ctx.base)
+        old = before.pins if before else {}
+        changed = {path for path, pin in old.items() if now.get(path) != pin}
+    except LockError:
+        changed = set(now)
+    return folders_of(changed) - {""} | changed
+
+
+def _names(paths: frozenset[str]) -> set[str]:
+    """What a document that cites one of the artifacts contains: the id of its run, or its name."""
+    runs = {path: RUN_ID.search(path) for path in paths}
+    return {run[0] if run else path.rpartition("/")[2] for path, run in runs.items()}
+
+
+def _touched(ctx: Context) -> frozenset[str]:
+    return frozenset(change.path for change in ctx.scope.changes)
+
+
+def _required(ctx: Context, setting: Setting, paths: list[str]) -> Iterator[Finding]:
+    if not ctx.config.evidence.required_runs:
+        return
+    from orchgate.evidence.required import missing_runs, required_runs
+
+    required = required_runs(ctx.config)
+    if not required.kinds:
+        return
+    judged = {packet.anchor: packet for path in paths for packet in setting.packets.of(path)}
     for packet in judged.values():
-        if packets.is_finished(packet):
-            yield from missing_runs(packet, required, ctx.document, ctx.artifacts, runs)
+        if setting.packets.is_finished(packet):
+            yield from missing_runs(packet, required, ctx.document, setting.artifacts, setting.runs)
+
+
+def _other_trees(ctx: Context, setting: Setting) -> Iterator[Finding]:
+    cited = setting.support.cited
+    if not cited:
+        return
+    from orchgate.evidence.other_tree import Judged, other_trees
+
+    config = ctx.config
+    judged = Judged(
+        ctx.snapshot,
+        ctx.base,
+        ctx.repository.listing if ctx.repository else (lambda _: None),
+        _touched(ctx) if ctx.scope.kind in ("range", "tree") else None,
+        (*config.evidence.documents, *(root + "/" for root in setting.artifacts.roots), ".orchgate/", _index(ctx)),
+        ctx.repository is not None and ctx.repository.shallow,
+    )
+    after = {pipeline for pipeline, _, phase in map(_parted, config.evidence.required_runs) if phase == "after"}
+    yield from other_trees(cited, setting.runs, judged, after)
+
+
+def _index(ctx: Context) -> str:
+    return ctx.config.documents.task_index or LOCK
+
+
+def _parted(kind: str) -> tuple[str, str, str]:
+    return kind.partition(":")
 
 
 CHECK = Check("evidence", "links lead to evidence that exists and supports the claim", RULES, run)

@@ -86,16 +86,51 @@ VERSION_BUMP: Mapping[str, Key] = {
         limit=True,
     ),
 }
+PRF = ("PRF001", "PRF002", "PRF003", "PRF004", "PRF005", "PRF006")
 PERFORMANCE: Mapping[str, Key] = {
-    "pipeline": Key(Text(), "", "pipeline that the gate measures", "change", limit=True),
-    "budget-seconds": Key(Number(1, 240, "seconds"), 30.0, "time a push may take to judge", "fewer", limit=True),
-    "relevant": Key(TEXTS, (), "paths whose change is worth measuring; none: every path", "change", limit=True),
+    "pipeline": Key(Text(), "", "pipeline that the gate measures", "change", PRF, limit=True),
+    "budget-seconds": Key(
+        Number(1, 240, "seconds"),
+        30.0,
+        "time a push may take to judge",
+        "fewer",
+        ("PRF001", "PRF004", "PRF006"),
+        limit=True,
+    ),
+    "relevant": Key(
+        TEXTS,
+        (),
+        "paths whose change is worth measuring; none: all but documents and evidence",
+        "change",
+        PRF,
+        limit=True,
+    ),
     "prepare": Key(
-        TEXTS, (), "command that readies a tree before it is measured, such as an installation", "change", limit=True
+        TEXTS,
+        (),
+        "command that readies a tree before it is measured, such as an installation",
+        "change",
+        PRF,
+        limit=True,
     ),
     "watch": Key(
-        TEXTS, (".runs", "out"), "folders in which files written during a measured run are counted", "fewer", limit=True
+        TEXTS,
+        (".runs", "out"),
+        "folders in which files written during a measured run are counted",
+        "fewer",
+        ("PRF002",),
+        limit=True,
     ),
-    "inconclusive": Key(Choice(("warn", "block")), "warn", "what an undecided comparison does", "change", limit=True),
-    "metrics": Key(MapOf(METRIC), {}, "thresholds by metric", "change", limit=True),
+    "inconclusive": Key(
+        Choice(("warn", "block")), "warn", "what an undecided comparison does", "change", ("PRF004",), limit=True
+    ),
+    "baseline-days": Key(
+        Whole(1, 100_000), 90, "days after which the stored baseline is stale", "more", ("PRF003",), limit=True
+    ),
+    "task": Key(
+        Text(), "", "task whose recorded runs are held to the bounds of the rates", "change", ("PRF005",), limit=True
+    ),
+    "metrics": Key(
+        MapOf(METRIC), {}, "thresholds by metric", "change", ("PRF001", "PRF002", "PRF005", "PRF006"), limit=True
+    ),
 }

@@ -103,7 +103,32 @@ EVIDENCE: Mapping[str, Key] = {
     "documents": Key(TEXTS, ("**/*.md",), "documents whose links are checked", "fewer", EVD, limit=True),
     "exclude": Key(TEXTS, (), "documents whose links are not checked", "more", EVD, limit=True),
     "required-runs": Key(
-        TEXTS, (), "kinds of run a finished packet links, as pipeline:before", "fewer", ("EVD010",), limit=True
+        TEXTS,
+        ("diagnostics:before", "diagnostics:after", "implementation-gate"),
+        "kinds of run a finished packet links, as pipeline:before; unset: of these, those whose pipeline is configured",
+        "fewer",
+        ("EVD010", "EVD012"),
+        limit=True,
+    ),
+    "max-artifact-bytes": Key(
+        Whole(1024), 64 * 1024 * 1024, "largest artifact that is pinned and compared with its pin, in bytes"
+    ),
+    "secrets": Key(
+        TEXTS,
+        (
+            r"-----BEGIN (?:[A-Z]+ ){0,3}PRIVATE KEY",
+            r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
+            r"\bgh[pousr]_[A-Za-z0-9]{36}",
+            r"\bgithub_pat_[A-Za-z0-9_]{60}",
+            r"\bglpat-[A-Za-z0-9_-]{20}",
+            r"\bxox[abeoprs]-[0-9]+-[A-Za-z0-9-]{10}",
+            r"\bAIza[A-Za-z0-9_-]{35}",
+            r"\bsk-(?:proj-|ant-|svcacct-)?[A-Za-z0-9_-]{32}",
+            r"\bnpm_[A-Za-z0-9]{36}",
+            r"\bpypi-AgEIcHlwaS5vcmc",
+        ),
+        "regular expressions of what must not be pushed: published forms of keys and tokens",
+        "fewer",
     ),
 }
 MANIFESTS: Mapping[str, Key] = {

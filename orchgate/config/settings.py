@@ -46,6 +46,8 @@ class Evidence(NamedTuple):
     documents: tuple[str, ...]
     exclude: tuple[str, ...]
     required_runs: tuple[str, ...]
+    max_artifact_bytes: int
+    secrets: tuple[str, ...]
 
 
 class Manifests(NamedTuple):
@@ -103,6 +105,8 @@ class Performance(NamedTuple):
     prepare: tuple[str, ...]
     watch: tuple[str, ...]
     inconclusive: str
+    baseline_days: int
+    task: str
     metrics: Mapping[str, Metric]
 
 

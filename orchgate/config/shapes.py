@@ -93,4 +93,18 @@ IGNORE = Record(
 )
 
 DOC = ("DOC001", "DOC002", "DOC003", "DOC004", "DOC005", "DOC006", "DOC007", "DOC008")
-EVD = ("EVD001", "EVD002", "EVD003", "EVD004", "EVD005", "EVD006", "EVD007", "EVD010", "EVD013")
+EVD = (
+    "EVD001",
+    "EVD002",
+    "EVD003",
+    "EVD004",
+    "EVD005",
+    "EVD006",
+    "EVD007",
+    "EVD008",
+    "EVD009",
+    "EVD010",
+    "EVD011",
+    "EVD012",
+    "EVD013",
+)

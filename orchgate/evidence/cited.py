@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from orchgate.errors import OrchgateError
 from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from orchgate.documents.artifacts import Artifacts
+    from orchgate.evidence.lock import Facts, Lock
     from orchgate.git.snapshot import Snapshot
 
 SUCCEEDED = frozenset({"succeeded", "success", "passed", "completed", "complete", "ok", "done"})
@@ -23,13 +25,15 @@ _TOP_STATUS = lazy(rb'\n  "status": ?"([^"\\\n]{1,64})"')
 
 
 class Runs:
-    """Manifests cited by documents, each read once."""
+    """Manifests cited by documents, each read once. What is pinned is answered from its pin, on disk or not."""
 
-    def __init__(self, snapshot: Snapshot, artifacts: Artifacts, max_bytes: int) -> None:
+    def __init__(self, snapshot: Snapshot, artifacts: Artifacts, max_bytes: int, lock: Lock | None = None) -> None:
         self._snapshot = snapshot
         self._artifacts = artifacts
         self._max_bytes = max_bytes
+        self._lock = lock
         self._status: dict[str, str] = {}
+        self._facts: dict[str, Facts] = {}
 
     def status(self, path: str) -> str:
         """The status at the top of a manifest, "" when it has none. Raises OrchgateError when it cannot be read."""
@@ -38,17 +42,36 @@ class Runs:
         return self._status[path]
 
     def _read_status(self, path: str) -> str:
+        pinned = self._pinned(path)
+        if pinned is not None:
+            return pinned.status
         data = self._bytes(path)
         match = _TOP_STATUS.search(data) if data.startswith((b'{\n  "', b'{\r\n  "')) else None
         if match:
             return match[1].decode("utf-8", "replace")
-        return str(self.manifest(path, data).get("status") or "")
+        return str(self._parsed(data).get("status") or "")
 
-    def manifest(self, path: str, data: bytes | None = None) -> dict[str, object]:
-        """The parsed manifest. Raises OrchgateError when it cannot be read or is no JSON object."""
+    def facts(self, path: str) -> Facts:
+        """What a manifest claims. Raises OrchgateError when it cannot be read or is no JSON object."""
+        from orchgate.evidence.facts import facts_of
+
+        if path not in self._facts:
+            self._facts[path] = self._pinned(path) or facts_of(self._parsed(self._bytes(path)))
+        return self._facts[path]
+
+    def _pinned(self, path: str) -> Facts | None:
+        """The pinned facts; None for what is not pinned, or is in the tree itself. Raises OrchgateError without any."""
+        pin = self._lock.get(path) if self._lock else None
+        if pin is None or path in self._snapshot.entries:
+            return None
+        if pin.run is None:
+            raise OrchgateError("is pinned without what it says", f"orchgate evidence pin {path}")
+        return pin.run
+
+    def _parsed(self, data: bytes) -> dict[str, object]:
         from orchgate.runs.decode import parse
 
-        return parse(self._bytes(path) if data is None else data, self._max_bytes)
+        return parse(data, self._max_bytes)
 
     def _bytes(self, path: str) -> bytes:
         if path in self._snapshot.entries:

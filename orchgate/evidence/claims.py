@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orchgate.documents.targets import Target
     from orchgate.model import Location
 
+SUMMARY = "<!-- orchgate summary"  # how a managed block begins, see `summary`
 # Labels under which a path is a result somebody is meant to open.
 RESULT = lazy(r"\b(?:manifest|evidence|log|metric|summar|proof|result|report|transcript)", re.IGNORECASE)
 _FILE = lazy(r"^(?![\w-]+\.(?:com|org|io|net|dev)/)[^/]*/.*[^./]\.[A-Za-z][A-Za-z0-9]{0,7}$", re.DOTALL)
@@ -90,3 +91,9 @@ def file_weight(place: Place, target: Target) -> Severity | None:
 def is_file(path: str) -> bool:
     """Whether a text can hardly be anything but a path: folders, and a name with an extension."""
     return _FILE.search(path) is not None
+
+
+def task_folder(path: str, roots: tuple[str, ...]) -> str:
+    """The folder right below the root of an artifact, which is named after its task. `roots` end in slashes."""
+    below = next((path.partition(root)[2] for root in roots if root in path), "")
+    return below.partition("/")[0]

@@ -6,13 +6,11 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchgate.documents.links import BareForms, Reference, Sentences, Written
-from orchgate.documents.markdown import Document
-from orchgate.documents.resolve import Resolver, Where
-from orchgate.documents.targets import Kind, Reader, is_unfilled, of_this_user, unquoted
-from orchgate.errors import OrchgateError, Unreadable
-from orchgate.evidence.cited import FAILURE, SUCCEEDED, Runs
-from orchgate.evidence.claims import RESULT, Place, file_weight, is_file, weight
+from orchgate.documents.links import Reference, Written
+from orchgate.documents.resolve import Where
+from orchgate.documents.targets import Kind, is_unfilled, of_this_user, unquoted
+from orchgate.errors import Unreadable
+from orchgate.evidence.claims import RESULT, Place, file_weight, is_file, task_folder, weight
 from orchgate.model import Finding, Location, Severity, Trouble
 from orchgate.patterns import lazy
 
@@ -20,11 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from orchgate.documents.artifacts import Artifacts
-    from orchgate.documents.links import Statement
+    from orchgate.documents.markdown import Document
     from orchgate.documents.nearest import Nearest
     from orchgate.documents.resolve import Resolution
     from orchgate.documents.targets import Target
     from orchgate.evidence.owners import Owners
+    from orchgate.evidence.references import References
+    from orchgate.evidence.support import Support
     from orchgate.git.snapshot import Snapshot
 
 _LINE_ANCHOR = lazy(r"L\d+|:~:|user-content-|top$|$", re.IGNORECASE)
@@ -40,72 +40,58 @@ class Judge:
         snapshot: Snapshot,
         artifacts: Artifacts,
         packets: Owners,
-        runs: Runs,
+        *,
+        references: References,
+        support: Support,
         document: Callable[[str], Document],
     ) -> None:
         self._entries = snapshot.entries
         self._artifacts = artifacts
         self._packets = packets
-        self._runs = runs
+        self._references = references
+        self._place = references.place
+        self._support = support
         self._document = document
         self._roots = tuple(root + "/" for root in artifacts.roots)
-        self._reader = Reader(artifacts.roots)
-        self._bare = BareForms(artifacts.roots)
-        self._resolver = Resolver(snapshot, artifacts)
         self._snapshot = snapshot
-        self._sentences: tuple[Document | None, Sentences] = (None, Sentences(Document("", b"")))
         self._suggestions = 0
         self.links = 0
         self.troubles: dict[str, Trouble] = {}
 
     def findings(self, document: Document) -> Iterator[Finding]:
-        entries, known, roots = self._entries, self._reader.known, self._roots
+        reader = self._references.reader
+        entries, known, roots = self._entries, reader.known, self._roots
         for span in document.spans:
             text = span.text
             if text in entries and not text.startswith(roots):  # most paths are, as they stand
                 self.links += 1
                 continue
-            target = known[text] if text in known else self._reader.span(text)
+            target = known[text] if text in known else reader.span(text)
             if target is not None:
                 yield from self._reference(document, Reference(text, span.offset, Written.SPAN), target)
-        for link in document.links:
-            target = self._reader.link(link.target)
-            if target is not None:
-                yield from self._reference(document, Reference(link.target, link.offset, Written.LINK), target)
-        for bare in self._bare.find(document):
-            target = self._reader.span(bare.text)
-            if target is not None:
-                yield from self._reference(document, bare, target)
+        for reference, target in self._references.links_and_bare(document):
+            yield from self._reference(document, reference, target)
 
     def vanished(self, document: Document, gone: frozenset[str]) -> Iterator[Finding]:
         """Findings about targets that this change took away, in a document that it does not touch."""
-        spans = (
-            (Reference(span.text, span.offset, Written.SPAN), self._reader.span(span.text)) for span in document.spans
-        )
-        links = (
-            (Reference(link.target, link.offset, Written.LINK), self._reader.link(link.target))
-            for link in document.links
-        )
-        for reference, target in (*spans, *links):
-            if target is None or target.kind is not Kind.PATH:
+        for reference, target in self._references.all(document):
+            if target.kind is not Kind.PATH or reference.written is Written.BARE:
                 continue
-            found = self._find(document, reference, target)
+            found = self._references.find(document, reference, target)
             if found.path in gone:
                 self.links += 1
                 yield from self._missing(self._place(document, reference), target, found)
 
-    def _find(self, document: Document, reference: Reference, target: Target) -> Resolution:
-        look = self._resolver.link if reference.written is Written.LINK else self._resolver.span
-        return look(target, document.path)
+    def repinned(self, document: Document, changed: frozenset[str]) -> Iterator[Finding]:
+        """Findings about artifacts whose pins this change took away or altered, in a document that it does not touch.
 
-    def _place(self, document: Document, reference: Reference) -> Place:
-        packet = bool(self._packets.places(document.path))
-        return Place(document, reference, self._said(document, reference.offset), packet)
-
-    def _said(self, document: Document, offset: int) -> Statement:
-        if self._sentences[0] is not document:
-            self._sentences = (document, Sentences(document))
-        return self._sentences[1].at(offset)
+        `changed` holds the folders above them too.
+        """
+        for reference, target in self._references.all(document):
+            if target.artifact and target.kind in (Kind.PATH, Kind.PATTERN):
+                path = self._references.find(document, reference, target).path
+                if target.kind is Kind.PATTERN or path in changed:
+                    yield from self._reference(document, reference, target)
 
     def _reference(self, document: Document, reference: Reference, target: Target) -> Iterator[Finding]:
         match target.kind:
@@ -123,7 +109,7 @@ class Judge:
         link = reference.written is Written.LINK
         if target.kind is Kind.PATTERN and not link and weight(self._place(document, reference), target) is None:
             return  # a pattern in an explanation; looking for its matches would take long
-        found = self._find(document, reference, target)
+        found = self._references.find(document, reference, target)
         if not (link or found.where is Where.HERE or target.artifact or self._meant(document, reference, target)):
             return
         self.links += 1
@@ -133,8 +119,8 @@ class Judge:
             yield from self._outside(self._place(document, reference), target)
         elif target.anchor and found.path.endswith(_MARKDOWN):
             yield from self._anchor(document, reference, found.path, target.anchor)
-        elif target.kind is Kind.PATH and self._artifacts.owns(found.path):
-            yield from self._cited(document, reference, found.path)
+        elif target.artifact or self._artifacts.owns(found.path):
+            yield from self._support.findings(document, reference, target, found)
 
     @cached_property
     def _nearest(self) -> Nearest:
@@ -144,9 +130,9 @@ class Judge:
 
     def _meant(self, document: Document, reference: Reference, target: Target) -> bool:
         """Whether a code span that leads nowhere is meant as a path at all, and not as `text/html` or `owner/name`."""
-        if self._resolver.begins_here(target.path, document.path):
+        if self._references.resolver.begins_here(target.path, document.path):
             return True
-        return is_file(target.path) and self._said(document, reference.offset).evidence
+        return is_file(target.path) and self._references.said(document, reference.offset).evidence
 
     # -- EVD001, EVD004: there is nothing there ------------------------------------------------
 
@@ -190,7 +176,7 @@ class Judge:
         said, path = place.said, place.document.path
         if said.checked is False or place.template:
             return
-        folder = self._task_folder(target.path)
+        folder = task_folder(target.path, self._roots)
         # With the task left open as well it usually explains a layout, unless the label asks for a manifest.
         manifest = target.path.endswith("/manifest.json") and said.says(RESULT)
         stated = said.evidence or (said.status and (not is_unfilled(folder) or manifest))
@@ -202,11 +188,6 @@ class Judge:
                 f"{place.reference.text} was never filled in",
                 "name the run that the claim rests on, or untick the item until there is one",
             )
-
-    def _task_folder(self, path: str) -> str:
-        """The folder right below the root of an artifact, which is named after its task."""
-        below = next((path.partition(root)[2] for root in self._roots if root in path), "")
-        return below.partition("/")[0]
 
     def _own(self, path: str, folder: str) -> bool:
         return bool(self._packets.places(path)) and not self._packets.foreign(path, folder)
@@ -228,38 +209,7 @@ class Judge:
             Severity.ERROR if claimed else Severity.WARNING,
         )
 
-    # -- EVD006, EVD007: there is something, but it does not support the claim ----------------
-
-    def _cited(self, document: Document, reference: Reference, path: str) -> Iterator[Finding]:
-        folder = self._task_folder(path)
-        other = self._packets.foreign(document.path, folder) if folder else ""
-        ended = self._ended(reference, path) if path.endswith("/manifest.json") else None
-        if not other and ended is None:
-            return
-        place = self._place(document, reference)
-        if not place.claimed:
-            return
-        if other:
-            yield Finding(
-                "EVD006",
-                place.location,
-                f"{reference.text} is evidence of another task, {other}",
-                "link a run of this task, or say in the text why the other one counts",
-            )
-        if ended and not place.said.says(FAILURE) and not FAILURE.search(place.rest()):
-            yield Finding("EVD007", place.location, *ended)
-
-    def _ended(self, reference: Reference, path: str) -> tuple[str, str] | None:
-        """Message and hint when a cited run did not succeed."""
-        try:
-            status = self._runs.status(path)
-        except OrchgateError as error:
-            hint = error.hint or "restore the file as its runner wrote it, or run the pipeline again"
-            return f"how {reference.text} ended cannot be read: it {error.message}", hint
-        if not status or status.casefold() in SUCCEEDED:
-            return None
-        hint = "link a run that succeeded, or say in the text that this one did not"
-        return f"{reference.text} is a run whose status is {status}", hint
+    # -- EVD013 --------------------------------------------------------------------------------
 
     def _closest_anchor(self, wanted: str, aim: Document) -> str:
         self._suggestions += 1
@@ -268,8 +218,6 @@ class Judge:
         from difflib import get_close_matches
 
         return next(iter(get_close_matches(wanted[:200], sorted(aim.anchors)[:300], n=1, cutoff=0.5)), "")
-
-    # -- EVD013 --------------------------------------------------------------------------------
 
     def _anchor(self, document: Document, reference: Reference, path: str, anchor: str) -> Iterator[Finding]:
         wanted = unquoted(anchor)

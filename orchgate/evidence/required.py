@@ -3,29 +3,50 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
-from orchgate.model import Finding, Location
+from orchgate.model import Finding, Location, Severity
 from orchgate.runs.locate import mentioned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
+    from orchgate.config.settings import Config
     from orchgate.documents.artifacts import Artifacts
     from orchgate.documents.markdown import Document
     from orchgate.documents.packet import Packet
     from orchgate.evidence.cited import Runs
 
-_PHASES = {
+GATE = "implementation-gate"
+PHASES = {
     "before": re.compile(r"\b(?:before|baseline|pre[- ]?change)\b", re.IGNORECASE),
     "after": re.compile(r"\b(?:after|post[- ]?change|validation|re-?run)\b", re.IGNORECASE),
 }
 
 
+class Required(NamedTuple):
+    """Kinds of run, as pipeline or pipeline:phase, and what it weighs that one is not linked."""
+
+    kinds: tuple[str, ...] = ()
+    severity: Severity = Severity.ERROR
+
+
+def required_runs(config: Config) -> Required:
+    """What the configuration asks for.
+
+    Where it leaves that to the default, only pipelines count that the configuration defines, and as advice: a
+    repository that never ran them is not asked for their runs.
+    """
+    kinds = config.evidence.required_runs
+    if config.origins.get("evidence.required-runs") != "default":
+        return Required(kinds)
+    return Required(tuple(kind for kind in kinds if kind.partition(":")[0] in config.pipelines), Severity.WARNING)
+
+
 def missing_runs(
     packet: Packet,
-    required: Iterable[str],
+    required: Required,
     document: Callable[[str], Document],
     artifacts: Artifacts,
     runs: Runs,
@@ -40,7 +61,7 @@ def missing_runs(
         if pipeline:
             lines = linked.setdefault(pipeline, {})
             lines[path] = lines.get(path, "") + "\n" + line
-    for kind in required:
+    for kind in required.kinds:
         pipeline, _, phase = kind.partition(":")
         lines = linked.get(pipeline, {})
         if not lines or (phase and not _has_phase(lines, phase)):
@@ -52,11 +73,12 @@ def missing_runs(
                 f"run {pipeline} and link its manifest, with the word {phase!r} on its line"
                 if phase
                 else f"run {pipeline} and link its manifest",
+                required.severity,
             )
 
 
 def _linked(packet: Packet, document: Callable[[str], Document], artifacts: Artifacts) -> Iterator[tuple[str, str]]:
-    """Manifests that the packet's documents name and that are there, each with its line."""
+    """Manifests that the packet's documents name and that are there or pinned, each with its line."""
     for path in packet.paths:
         text = document(path)
         for manifest in mentioned(text.text, artifacts.roots):
@@ -68,15 +90,15 @@ def _linked(packet: Packet, document: Callable[[str], Document], artifacts: Arti
 
 
 def _has_phase(lines: dict[str, str], phase: str) -> bool:
-    words = _PHASES.get(phase)
+    words = PHASES.get(phase)
     if words is not None and any(words.search(line) for line in lines.values()):
         return True
-    named = any(other.search(line) for other in _PHASES.values() for line in lines.values())
+    named = any(other.search(line) for other in PHASES.values() for line in lines.values())
     return not named and len(lines) > 1
 
 
 def _pipeline(runs: Runs, path: str) -> str:
     try:
-        return str(runs.manifest(path).get("pipeline_id") or "")
+        return runs.facts(path).pipeline
     except OrchgateError:
         return ""  # EVD007 and the manifests check say that it cannot be read

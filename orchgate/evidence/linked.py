@@ -1,0 +1,126 @@
+"""Which artifacts the documents of a tree rely on, read as the evidence check reads them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.documents.resolve import Where
+from orchgate.documents.targets import Kind
+from orchgate.evidence.claims import weight
+from orchgate.git.snapshot import folders_of
+from orchgate.globs import expand_braces, matches
+from orchgate.runs.locate import mentioned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from orchgate.documents.artifacts import Artifacts
+    from orchgate.documents.markdown import Document
+    from orchgate.evidence.owners import Owners
+    from orchgate.evidence.references import References
+    from orchgate.git.snapshot import Snapshot
+    from orchgate.model import Location
+
+MOST_FILES = 200  # that one link to a folder or one pattern pins; more is a heap, not evidence
+
+
+class Link(NamedTuple):
+    """What one reference relies on, and the first place that says so. `pattern`: `path` is a glob."""
+
+    path: str
+    location: Location
+    pattern: bool = False
+
+
+class Expanded(NamedTuple):
+    """Files on disk that links stand for, each with the place of its link.
+
+    `missing` lead to nothing here; `crowded` stand for more than MOST_FILES files.
+    """
+
+    files: dict[str, Location]
+    missing: tuple[Link, ...]
+    crowded: tuple[Link, ...]
+
+
+def links(
+    documents: Iterable[Document], references: References, packets: Owners, tree: Snapshot, artifacts: Artifacts
+) -> tuple[Link, ...]:
+    """What documents rely on that is not in the tree itself, each once."""
+    found: dict[tuple[str, bool], Link] = {}
+    for document in documents:
+        for link in _of(document, references, packets, artifacts):
+            if link.path not in tree.entries and link.path not in tree.folders:
+                found.setdefault((link.path, link.pattern), link)
+    return tuple(found.values())
+
+
+def _of(document: Document, references: References, packets: Owners, artifacts: Artifacts) -> Iterator[Link]:
+    for reference, target in references.all(document):
+        if not target.artifact or target.kind not in (Kind.PATH, Kind.PATTERN):
+            continue
+        if weight(references.place(document, reference), target) is None:
+            continue
+        found = references.find(document, reference, target)
+        if found.where is not Where.OUTSIDE and artifacts.owns(found.path):
+            yield Link(found.path, document.location(reference.offset), target.kind is Kind.PATTERN)
+    if packets.places(document.path):
+        for path in mentioned(document.text, artifacts.roots):
+            yield Link(path, document.location(document.text.find(path)))
+
+
+def expand(wanted: Iterable[Link], artifacts: Artifacts) -> Expanded:
+    """The files that links stand for."""
+    files: dict[str, Location] = {}
+    missing, crowded = [], []
+    for link in wanted:
+        paths = list(_limited(_files(link, artifacts)))
+        if len(paths) > MOST_FILES:
+            crowded.append(link)
+        elif not paths:
+            missing.append(link)
+        for path in paths if len(paths) <= MOST_FILES else ():
+            files.setdefault(path, link.location)
+    return Expanded(files, tuple(missing), tuple(crowded))
+
+
+def _limited(paths: Iterator[str]) -> Iterator[str]:
+    for number, path in enumerate(paths):
+        if number > MOST_FILES:
+            return
+        yield path
+
+
+def _files(link: Link, artifacts: Artifacts) -> Iterator[str]:
+    if link.pattern:
+        for pattern in expand_braces(link.path):
+            yield from (path for path in artifacts.found(pattern) if not os.path.isdir(artifacts.full(path)))
+    elif not os.path.isdir(artifacts.full(link.path)):
+        if os.path.lexists(artifacts.full(link.path)):
+            yield link.path
+    elif artifacts.on_disk(link.path):
+        yield from _below(link.path, artifacts)
+
+
+def _below(folder: str, artifacts: Artifacts) -> Iterator[str]:
+    """Ordinary files in a folder and its folders, in a fixed order; links are left out."""
+    for at, names, files in os.walk(artifacts.full(folder)):
+        names.sort()
+        inner = os.path.relpath(at, artifacts.full(folder))
+        for name in sorted(files):
+            if not os.path.islink(os.path.join(at, name)):
+                yield os.path.normpath(os.path.join(folder, inner, name))
+
+
+def unlinked(pins: Iterable[str], wanted: Iterable[Link]) -> tuple[str, ...]:
+    """The pinned paths that no link relies on, itself, by a folder, or by a pattern."""
+    listed = tuple(wanted)
+    paths = frozenset(link.path for link in listed if not link.pattern)
+    patterns = tuple(link.path for link in listed if link.pattern)
+    return tuple(path for path in pins if not _chain(path) & paths and not matches(path, patterns))
+
+
+def _chain(path: str) -> set[str]:
+    """A path and the folders above it."""
+    return {path, *folders_of([path])} - {""}

@@ -1,0 +1,67 @@
+"""Reads the references of documents and looks them up; what they are worth is for others to judge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchgate.documents.links import BareForms, Reference, Sentences, Written
+from orchgate.documents.markdown import Document
+from orchgate.documents.resolve import Resolver
+from orchgate.documents.targets import Reader
+from orchgate.evidence.claims import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchgate.documents.artifacts import Artifacts
+    from orchgate.documents.links import Statement
+    from orchgate.documents.resolve import Resolution
+    from orchgate.documents.targets import Target
+    from orchgate.evidence.owners import Owners
+    from orchgate.git.snapshot import Snapshot
+
+
+class References:
+    """The references of one tree's documents."""
+
+    def __init__(self, snapshot: Snapshot, artifacts: Artifacts, packets: Owners) -> None:
+        self.reader = Reader(artifacts.roots)
+        self.resolver = Resolver(snapshot, artifacts)
+        self._bare = BareForms(artifacts.roots)
+        self._packets = packets
+        self._sentences: tuple[Document | None, Sentences] = (None, Sentences(Document("", b"")))
+
+    def all(self, document: Document) -> Iterator[tuple[Reference, Target]]:
+        """Everything that names something, in the order of code spans, links, and paths in prose."""
+        for span in document.spans:
+            target = self.reader.span(span.text)
+            if target is not None:
+                yield Reference(span.text, span.offset, Written.SPAN), target
+        yield from self.links_and_bare(document)
+
+    def links_and_bare(self, document: Document) -> Iterator[tuple[Reference, Target]]:
+        for link in document.links:
+            target = self.reader.link(link.target)
+            if target is not None:
+                yield Reference(link.target, link.offset, Written.LINK), target
+        for bare in self._bare.find(document):
+            target = self.reader.span(bare.text)
+            if target is not None:
+                yield bare, target
+
+    def find(
+        self, document: Document, reference: Reference, target: Target, resolver: Resolver | None = None
+    ) -> Resolution:
+        """Where a reference leads, by the tree's own resolver or another one."""
+        resolver = resolver or self.resolver
+        look = resolver.link if reference.written is Written.LINK else resolver.span
+        return look(target, document.path)
+
+    def place(self, document: Document, reference: Reference) -> Place:
+        packet = bool(self._packets.places(document.path))
+        return Place(document, reference, self.said(document, reference.offset), packet)
+
+    def said(self, document: Document, offset: int) -> Statement:
+        if self._sentences[0] is not document:
+            self._sentences = (document, Sentences(document))
+        return self._sentences[1].at(offset)

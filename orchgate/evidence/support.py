@@ -1,0 +1,97 @@
+"""Judges what is there: whether an artifact supports the claim that cites it, and whether others will find it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchgate.documents.targets import Kind
+from orchgate.errors import OrchgateError
+from orchgate.evidence.cited import FAILURE, SUCCEEDED
+from orchgate.evidence.claims import task_folder
+from orchgate.model import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from orchgate.documents.artifacts import Artifacts
+    from orchgate.documents.links import Reference
+    from orchgate.documents.markdown import Document
+    from orchgate.documents.resolve import Resolution
+    from orchgate.documents.targets import Target
+    from orchgate.evidence.cited import Runs
+    from orchgate.evidence.claims import Place
+    from orchgate.evidence.kept import Kept
+    from orchgate.evidence.owners import Owners
+    from orchgate.evidence.references import References
+
+
+class Support:
+    """Findings about references that lead to something.
+
+    `cited` gathers the manifests that claims in the documents of `touched` rest on, with the place of the claim. `kept`
+    is None where the tree keeps no lock: then nothing is said about pins.
+    """
+
+    def __init__(
+        self,
+        references: References,
+        packets: Owners,
+        runs: Runs,
+        artifacts: Artifacts,
+        *,
+        kept: Kept | None = None,
+        touched: Collection[str] = (),
+    ) -> None:
+        self._references = references
+        self._packets = packets
+        self._runs = runs
+        self._artifacts = artifacts
+        self._kept = kept
+        self._touched = touched
+        self._roots = tuple(root + "/" for root in artifacts.roots)
+        self.cited: list[tuple[Place, str]] = []
+
+    def findings(
+        self, document: Document, reference: Reference, target: Target, found: Resolution
+    ) -> Iterator[Finding]:
+        if target.kind is Kind.PATH and self._artifacts.owns(found.path):
+            yield from self._cited(document, reference, found.path)
+        if self._kept is not None:
+            yield from self._kept.findings(self._references.place(document, reference), target, found.path)
+
+    # -- EVD006, EVD007: it does not support the claim -----------------------------------------
+
+    def _cited(self, document: Document, reference: Reference, path: str) -> Iterator[Finding]:
+        folder = task_folder(path, self._roots)
+        manifest = path.endswith("/manifest.json")
+        other = self._packets.foreign(document.path, folder) if folder else ""
+        ended = self._ended(reference, path) if manifest else None
+        fresh = manifest and document.path in self._touched
+        if not other and ended is None and not fresh:
+            return
+        place = self._references.place(document, reference)
+        if not place.claimed:
+            return
+        if fresh and place.packet:
+            self.cited.append((place, path))
+        if other:
+            yield Finding(
+                "EVD006",
+                place.location,
+                f"{reference.text} is evidence of another task, {other}",
+                "link a run of this task, or say in the text why the other one counts",
+            )
+        if ended and not place.said.says(FAILURE) and not FAILURE.search(place.rest()):
+            yield Finding("EVD007", place.location, *ended)
+
+    def _ended(self, reference: Reference, path: str) -> tuple[str, str] | None:
+        """Message and hint when a cited run did not succeed."""
+        try:
+            status = self._runs.status(path)
+        except OrchgateError as error:
+            hint = error.hint or "restore the file as its runner wrote it, or run the pipeline again"
+            return f"how {reference.text} ended cannot be read: it {error.message}", hint
+        if not status or status.casefold() in SUCCEEDED:
+            return None
+        hint = "link a run that succeeded, or say in the text that this one did not"
+        return f"{reference.text} is a run whose status is {status}", hint
