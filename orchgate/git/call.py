@@ -123,6 +123,15 @@ class Git:
         """The completed call, whatever its code."""
         return process.run((*PINNED, *args), cwd=self.cwd, env=self.env, input=input, own_group=False)
 
+    def online(self, environ: Mapping[str, str]) -> Git:
+        """The same git where it may use the network, and ask for a password as the user's settings have it."""
+        git = Git(self.cwd, self.env)
+        for name in ("GIT_ALLOW_PROTOCOL", "GIT_NO_LAZY_FETCH", "GIT_TERMINAL_PROMPT"):
+            git.env.pop(name)
+            if name in environ:
+                git.env[name] = environ[name]
+        return git
+
     def converse(self, *args: str) -> subprocess.Popen[bytes]:
         """A running git that answers questions on its standard input."""
         return process.start((*PINNED, *args), cwd=self.cwd, env=self.env, discard_errors=True)

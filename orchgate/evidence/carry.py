@@ -1,0 +1,175 @@
+"""Pinned artifacts on their way between the disk and the store that travels with the repository."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate import files
+from orchgate.errors import GitError, OrchgateError, Unreadable
+from orchgate.evidence import secrets
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from orchgate.documents.artifacts import Artifacts
+    from orchgate.evidence.lock import Pinned
+    from orchgate.git.store import Store
+
+
+class Held(NamedTuple):
+    """An artifact that cannot be carried, and why. `secret`: because of what it seems to hold."""
+
+    path: str
+    reason: str
+    hint: str = ""
+    secret: bool = False
+
+
+class Load(NamedTuple):
+    """What is to be pushed: a pin for each content that the store lacks, and what has to stay behind."""
+
+    ready: tuple[Pinned, ...]
+    held: tuple[Held, ...]
+    stored: int
+
+
+def load(
+    artifacts: Artifacts,
+    pins: Iterable[Pinned],
+    known: Mapping[str, str],
+    patterns: Sequence[re.Pattern[bytes]],
+    limit: int,
+) -> Load:
+    """Sorts pins into what can be pushed and what cannot. `known` is what the store holds, `limit` in bytes."""
+    ready: dict[str, Pinned] = {}
+    held: list[Held] = []
+    stored = 0
+    for pin in pins:
+        if pin.sha256 in known:
+            stored += 1
+        elif pin.sha256 not in ready:
+            refusal = _refusal(artifacts, pin, patterns, limit)
+            if refusal is None:
+                ready[pin.sha256] = pin
+            else:
+                held.append(refusal)
+    return Load(tuple(ready.values()), tuple(held), stored)
+
+
+def _refusal(artifacts: Artifacts, pin: Pinned, patterns: Sequence[re.Pattern[bytes]], limit: int) -> Held | None:
+    if pin.size > limit:
+        hint = "keep a smaller extract of it, or raise evidence.max-artifact-bytes"
+        return Held(pin.path, f"is {pin.size} bytes long, limit {limit}", hint)
+    try:
+        content = read(artifacts, pin)
+    except Unreadable as error:
+        return Held(pin.path, error.message, error.hint)
+    found = secrets.first(content, patterns)
+    if found is None:
+        return None
+    hint = "record the run again without it and change the secret; evidence.secrets says what looks like one"
+    return Held(f"{pin.path}:{found.line}", f"looks like a secret ({found.pattern})", hint, secret=True)
+
+
+def contents(artifacts: Artifacts, pins: Iterable[Pinned]) -> Iterator[tuple[str, bytes]]:
+    """The pinned contents by SHA-256. Raises Unreadable when one changed since it was looked at."""
+    return ((pin.sha256, read(artifacts, pin)) for pin in pins)
+
+
+def read(artifacts: Artifacts, pin: Pinned) -> bytes:
+    """A pinned artifact from disk; a file of lines may have grown since, and is taken as far as it was pinned.
+
+    Raises Unreadable when it is not here or is not what was pinned.
+    """
+    import hashlib
+
+    full = artifacts.full(pin.path)
+    if not artifacts.on_disk(pin.path):
+        raise Unreadable(pin.path, "is neither on disk nor in the store", "orchgate evidence push, where the run was")
+    try:
+        # A pipe or a device would never end: what is no ordinary file cannot have been pinned.
+        descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            content = file.read(pin.size)
+    except OSError as error:
+        raise Unreadable(pin.path, f"cannot be read: {error.strerror}", "ls -l shows who may read it") from error
+    if hashlib.sha256(content).hexdigest() != pin.sha256:
+        hint = (
+            f"orchgate evidence pin {pin.path} takes what is on disk, orchgate evidence fetch --force what was pinned"
+        )
+        raise Unreadable(pin.path, "is not what was pinned", hint)
+    return content
+
+
+class Restored(NamedTuple):
+    """What became of pinned artifacts: written to disk, there already, different there, and nowhere to be had."""
+
+    written: tuple[str, ...]
+    kept: int
+    different: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def restore(artifacts: Artifacts, pins: Iterable[Pinned], store: Store, limit: int, *, force: bool) -> Restored:
+    """Writes pinned artifacts that are not on disk. What differs there stays, unless `force`.
+
+    Raises GitError, WriteError, OrchgateError.
+    """
+    known = store.known()
+    kept, wanted = 0, []
+    different, missing = [], []
+    for pin in pins:
+        there = _is_there(artifacts, pin)
+        if there:
+            kept += 1
+        elif there is False and not force:
+            different.append(pin.path)
+        elif pin.sha256 not in known:
+            missing.append(pin.path)
+        else:
+            wanted.append(pin)
+    by_hash: dict[str, list[Pinned]] = {}
+    for pin in wanted:
+        by_hash.setdefault(pin.sha256, []).append(pin)
+    for sha256, content in store.read_many({sha256: known[sha256] for sha256 in by_hash}, limit):
+        for pin in by_hash[sha256]:
+            _write(artifacts, pin.path, content)
+    return Restored(tuple(pin.path for pin in wanted), kept, tuple(different), tuple(missing))
+
+
+def _is_there(artifacts: Artifacts, pin: Pinned) -> bool | None:
+    """Whether the disk has what was pinned; None when it has nothing of that name."""
+    if not os.path.lexists(artifacts.full(pin.path)):
+        return None
+    try:
+        read(artifacts, pin)
+    except Unreadable:
+        return False
+    return True
+
+
+def _write(artifacts: Artifacts, path: str, content: bytes) -> None:
+    full = artifacts.full(path)
+    folder = os.path.dirname(full)
+    if not artifacts.owns(path):
+        raise OrchgateError(f"{path} lies under none of evidence.roots", "the lock may only name artifacts of runs")
+    if not artifacts.inside(os.path.realpath(folder)):
+        raise OrchgateError(f"{path} would be written outside the repository: a link leads there", f"rm {path}")
+    files.make_folders(folder)
+    files.replace(full, content)
+
+
+def anywhere(artifacts: Artifacts, pin: Pinned, store: Store, limit: int) -> bytes:
+    """A pinned artifact from disk, or else from the store. Raises Unreadable, GitError."""
+    try:
+        return read(artifacts, pin)
+    except Unreadable as error:
+        content = store.read(pin.sha256, limit)
+        if content is None:
+            if os.path.lexists(artifacts.full(pin.path)):
+                raise
+            hint = "orchgate evidence fetch; or its author has not pushed it yet: orchgate evidence push"
+            raise GitError(f"{pin.path} is pinned, but its content is not here", hint) from error
+        return content
