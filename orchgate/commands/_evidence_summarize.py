@@ -1,0 +1,144 @@
+"""`orchgate evidence summarize`: writes what runs cost before and after a change into the task's action plan."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from orchgate import files
+from orchgate.commands import _runs
+from orchgate.errors import OrchgateError, UsageError
+from orchgate.evidence import summary
+from orchgate.model import Verdict
+from orchgate.outputs._escape import escape
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from orchgate.evidence.lock import Facts
+
+SUMMARY = "write a table of runs before and after a change into the task's action plan"
+SECTION = "Artifacts and Notes"
+MOST_RUNS = 50
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--task", required=True, metavar="ID", help="the task whose action plan is written")
+    for side in ("before", "after"):
+        help_ = f"runs {side} the change: ids or manifests"
+        parser.add_argument(f"--{side}", nargs="+", required=True, metavar="RUN", help=help_)
+    parser.add_argument("--section", default=SECTION, metavar="TITLE", help="where it goes (%(default)s)")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the plan would change")
+
+
+def run(args: argparse.Namespace) -> Verdict:
+    root = _runs.root()
+    before, after = (_manifests(root, runs, args.task) for runs in (args.before, args.after))
+    both = sorted(set(before) & set(after))
+    if both:
+        raise UsageError(f"{both[0]} is named before and after the change", "name each run once")
+    known = {path: _facts(root, path) for path in (*before, *after)}
+    pipeline = _pipeline(known)
+    plan = _action_plan(root, args.task)
+    full = os.path.join(root, plan)
+    text, newline = _read(full, plan)
+    block = summary.render(pipeline, before, after, known.__getitem__)
+    changed = _placed(plan, text, block, pipeline, args.section)
+    if changed != text and not args.check:
+        files.replace(full, changed.replace("\n", newline).encode("utf-8"))
+    _tell(plan, block, changed=changed != text, checking=args.check)
+    return Verdict.FAIL if args.check and changed != text else Verdict.PASS
+
+
+def _manifests(root: str, runs: Sequence[str], task: str) -> list[str]:
+    """Repository paths of the runs' manifests, in the order of time, each once. Raises UsageError."""
+    if len(runs) > MOST_RUNS:
+        raise UsageError(f"{len(runs)} runs on one side, limit {MOST_RUNS}", "name those that matter")
+    paths = set()
+    for name in runs:
+        shown = _runs.shown(root, _runs.locate(root, name, task)[1])
+        if os.path.isabs(shown):
+            raise UsageError(f"{name} lies outside of this repository", "nobody else could open it")
+        paths.add(shown)
+    return sorted(paths, key=lambda path: path.split("/")[-2])
+
+
+def _facts(root: str, path: str) -> Facts:
+    from orchgate.evidence.facts import facts_of
+    from orchgate.runs.decode import parse
+    from orchgate.runs.locate import read_file
+
+    limit = 64 * 1024 * 1024
+    try:
+        return facts_of(parse(read_file(os.path.join(root, path), limit), limit))
+    except OrchgateError as error:
+        raise OrchgateError(f"{path} {error.message}", error.hint) from error
+
+
+def _pipeline(known: dict[str, Facts]) -> str:
+    """The pipeline that all runs are of. Raises UsageError."""
+    pipelines = {facts.pipeline: path for path, facts in known.items()}
+    if len(pipelines) > 1:
+        one, other = sorted(pipelines)[:2]
+        raise UsageError(f"{pipelines[one]} is a run of {one}, {pipelines[other]} of {other}", "compare like with like")
+    for path, facts in known.items():
+        if facts.status == "in_progress":
+            raise UsageError(f"{path} is still in progress", "orchgate status --watch")
+    return next(iter(pipelines))
+
+
+def _action_plan(root: str, task: str) -> str:
+    """The repository path of the task's action plan. Raises UsageError."""
+    from orchgate.config.load import load_work_tree
+    from orchgate.documents.packets import Packets
+    from orchgate.git.snapshot import WorkTree
+
+    packets = Packets(load_work_tree(root).documents, WorkTree(root))
+    found = [packet for packet in packets.all if task in (packet.task, packet.slug)]
+    plans = [packet.documents["action-plan"] for packet in found if "action-plan" in packet.documents]
+    if not plans:
+        what = "has no action plan" if found else "has no packet here"
+        raise UsageError(f"task {task} {what}", f"orchgate new {task.lstrip('0123456789-') or 'SLUG'} writes one")
+    return plans[0]
+
+
+def _read(full: str, plan: str) -> tuple[str, str]:
+    """A plan's text with plain line breaks, and the line break it is written with. Raises OrchgateError."""
+    try:
+        with open(full, encoding="utf-8", newline="") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OrchgateError(f"{plan} cannot be read: {error}", "it has to be text in UTF-8") from error
+    plain = text.replace("\r\n", "\n")
+    newline = "\r\n" if "\r\n" in text else "\n"
+    if plain.replace("\n", newline) != text or "\r" in plain:
+        raise OrchgateError(f"{plan} mixes line breaks of several kinds", "let an editor write it with one kind")
+    return plain, newline
+
+
+def _placed(plan: str, text: str, block: str, pipeline: str, section: str) -> str:
+    """The plan with the block. Raises OrchgateError where an old one is damaged."""
+    for found in summary.blocks(text):
+        if isinstance(found, summary.Cut):
+            line = text.count("\n", 0, found.offset) + 1
+            raise OrchgateError(f"{plan}:{line}: {found.message}", "delete what is left of it, and run this again")
+        if found.pipeline == pipeline:
+            return summary.place(text, block, found, 0)
+    from orchgate.documents.markdown import Document
+    from orchgate.documents.sections import first_titled
+
+    there = first_titled(Document(plan, text.encode("utf-8")), section)
+    if there is None:
+        text = f"{text.rstrip()}\n\n## {section}\n"
+    return summary.place(text, block, None, len(text) if there is None else there.end)
+
+
+def _tell(plan: str, block: str, *, changed: bool, checking: bool) -> None:
+    verb = "would be written" if checking else "written"
+    lines = [line for line in block.splitlines() if line.startswith("|")]
+    sys.stdout.writelines(escape(line) + "\n" for line in lines)
+    sys.stdout.write(escape(f"{plan}: {verb if changed else 'as it was'}") + "\n")
+    if changed and not checking:
+        sys.stdout.write("next: orchgate evidence pin, and commit the plan with the lock\n")

@@ -1,0 +1,80 @@
+"""EVD011: does a summary say what its runs say?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchgate.errors import OrchgateError
+from orchgate.evidence import summary
+from orchgate.model import Finding, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchgate.documents.artifacts import Artifacts
+    from orchgate.documents.markdown import Document
+    from orchgate.evidence.cited import Runs
+    from orchgate.evidence.summary import Block
+
+RULE = "EVD011"
+_AGAIN = "orchgate evidence summarize writes it from the runs"
+_COLUMNS = ("before", "after", "change")
+
+
+def findings(document: Document, runs: Runs, artifacts: Artifacts) -> Iterator[Finding]:
+    """A finding for every number of the document's summaries that its runs do not bear out."""
+    comments = {comment.offset for comment in document.comments}
+    for block in summary.blocks(document.text):
+        if (block.offset if isinstance(block, summary.Cut) else block.start) not in comments:
+            continue  # in a code block: shown, not claimed
+        if isinstance(block, summary.Cut):
+            yield Finding(RULE, document.location(block.offset), block.message, block.hint)
+        else:
+            yield from _compared(document, block, runs, artifacts)
+
+
+def _compared(document: Document, block: Block, runs: Runs, artifacts: Artifacts) -> Iterator[Finding]:
+    at = document.location(block.start)
+    if block.version != summary.VERSION:
+        yield Finding(RULE, at, f"this summary has a form, {block.version}, that is not known here", _AGAIN)
+        return
+    if not block.before or not block.after:
+        yield Finding(RULE, at, "this summary names no runs before or after the change", _AGAIN)
+        return
+    paths = (*block.before, *block.after)
+    missing = [path for path in paths if not (artifacts.owns(path) and artifacts.exists(path))]
+    if missing:
+        message = f"cannot be recomputed: {missing[0]} is neither here nor pinned"
+        yield Finding(RULE, at, message, "orchgate evidence pin, in the clone that has the run")
+        return
+    try:
+        wanted = summary.render(block.pipeline, block.before, block.after, runs.facts)
+        yield from _other_pipelines(document, block, runs)
+    except OrchgateError as error:
+        message = f"cannot be recomputed: a run it names {error.message}"
+        yield Finding(RULE, at, message, error.hint or "orchgate evidence fetch brings pinned runs")
+        return
+    yield from _cells(document, block, wanted)
+
+
+def _other_pipelines(document: Document, block: Block, runs: Runs) -> Iterator[Finding]:
+    for path in (*block.before, *block.after):
+        pipeline = runs.facts(path).pipeline
+        if pipeline and pipeline != block.pipeline:
+            at = document.location(document.text.find(path, block.start))
+            yield Finding(RULE, at, f"is a run of {pipeline}, the summary is about {block.pipeline}", _AGAIN)
+
+
+def _cells(document: Document, block: Block, wanted: str) -> Iterator[Finding]:
+    there = summary.numbers_by_row(document.text[block.start : block.end])
+    expected = summary.numbers_by_row(wanted)
+    for name, (cells, offset) in there.items():
+        at = document.location(block.start + offset)
+        if name not in expected:
+            yield Finding(RULE, at, f"{name}: its runs say nothing about that", _AGAIN)
+            continue
+        for column, said, is_ in zip(_COLUMNS, cells, expected[name][0], strict=False):
+            if said != is_:
+                yield Finding(RULE, at, f"{name}, {column}: says {said}, its runs say {is_}", _AGAIN)
+    for name in expected.keys() - there.keys():
+        yield Finding(RULE, document.location(block.start), f"leaves out {name}", _AGAIN, Severity.WARNING)

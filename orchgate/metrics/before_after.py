@@ -1,0 +1,133 @@
+"""Some runs before a change and some after it: what every metric was, is, and how far it moved. Pure functions.
+
+The change is the median of the ratios of all pairs of a run after and a run before, and its interval are two of those
+ratios, chosen by the null distribution of the Mann-Whitney statistic (Hodges and Lehmann 1963). It takes no shape of
+the values for granted, but it is for runs under like conditions: runs of different days drift.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+CONFIDENCE = 0.95
+SUCCESS_RATE = "success_rate"
+TEST_PASS_RATE = "test_pass_rate"  # noqa: S105 -- a metric, not a password
+# The order of a table. Rates come from whole runs, the others from those that succeeded.
+METRICS = (
+    "wall_seconds",
+    "cpu_seconds",
+    "max_rss_bytes",
+    "manifest_writes",
+    "written_bytes",
+    "read_bytes",
+    "processes",
+    SUCCESS_RATE,
+    TEST_PASS_RATE,
+)
+
+
+class Recorded(NamedTuple):
+    """One recorded run. A metric that was not measured is not among its numbers."""
+
+    succeeded: bool
+    numbers: Mapping[str, float]
+
+
+class Row(NamedTuple):
+    """One metric. Values are medians in the metric's unit, rates over all runs; None: not measured there.
+
+    `change` and its interval `low` to `high` are fractions of before; None where they cannot be said.
+    `confidence` is the interval's, a fraction.
+    """
+
+    metric: str
+    before: float | None
+    after: float | None
+    change: float | None = None
+    low: float | None = None
+    high: float | None = None
+    confidence: float | None = None
+
+
+def rows(before: Sequence[Recorded], after: Sequence[Recorded]) -> tuple[Row, ...]:
+    """A row for each metric that was measured on one side at least."""
+    return tuple(_rows(before, after))
+
+
+def _rows(before: Sequence[Recorded], after: Sequence[Recorded]) -> Iterator[Row]:
+    for metric in METRICS:
+        if metric in (SUCCESS_RATE, TEST_PASS_RATE):
+            of = _success if metric == SUCCESS_RATE else _tests
+            row = Row(metric, of(before), of(after))
+        else:
+            row = _row(metric, _values(metric, before), _values(metric, after))
+        if row.before is not None or row.after is not None:
+            yield row
+
+
+def _values(metric: str, runs: Sequence[Recorded]) -> list[float]:
+    """A metric of the runs that succeeded; nothing when one of them did not measure it."""
+    values = [run.numbers.get(metric) for run in runs if run.succeeded]
+    return [] if None in values else [value for value in values if value is not None]
+
+
+def _success(runs: Sequence[Recorded]) -> float | None:
+    return sum(run.succeeded for run in runs) / len(runs) if runs else None
+
+
+def _tests(runs: Sequence[Recorded]) -> float | None:
+    passed = sum(run.numbers.get("tests_passed", 0) for run in runs)
+    all_ = passed + sum(run.numbers.get(f"tests_{how}", 0) for run in runs for how in ("failed", "errors"))
+    return passed / all_ if all_ else None
+
+
+def _row(metric: str, before: list[float], after: list[float]) -> Row:
+    one, other = _median(before), _median(after)
+    if not before or not after or min(before) <= 0 or min(after) <= 0:
+        same = before and after and before == after
+        return Row(metric, one, other, 0.0 if same else None)
+    ratios = sorted(late / early for late in after for early in before)
+    middle = _median(ratios)
+    assert middle is not None
+    cut, confidence = _cut(len(before), len(after))
+    if confidence is None:
+        return Row(metric, one, other, middle - 1)
+    return Row(metric, one, other, middle - 1, ratios[cut] - 1, ratios[-1 - cut] - 1, confidence)
+
+
+def _median(values: Sequence[float]) -> float | None:
+    if not values:
+        return None
+    ordered, half = sorted(values), len(values) // 2
+    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def _cut(before: int, after: int) -> tuple[int, float | None]:
+    """How many ratios to leave out at each end, and the confidence of what is left; None where one run stands alone.
+
+    As many as `CONFIDENCE` allows; where even all ratios together have less, all, with what they have.
+    """
+    if min(before, after) < 2:
+        return 0, None
+    counts = _rank_sums(before, after)
+    total = sum(counts)
+    below, cut = counts[0], 0
+    while below + counts[cut + 1] <= total * (1 - CONFIDENCE) / 2:
+        cut += 1
+        below += counts[cut]
+    return cut, 1 - 2 * below / total
+
+
+def _rank_sums(one: int, other: int) -> list[int]:
+    """How many orders of two samples without a difference have each value of the Mann-Whitney statistic."""
+    # A partition of the statistic into at most `one` parts of at most `other`: a Gaussian binomial coefficient.
+    counts = [1] + [0] * (one * other)
+    for size in range(1, one + 1):
+        for index in range(one * other, size + other - 1, -1):
+            counts[index] -= counts[index - size - other]
+        for index in range(size, one * other + 1):
+            counts[index] += counts[index - size]
+    return counts
