@@ -383,3 +383,23 @@ def test_a_clone_of_another_objects_format_keeps_evidence_too(new_repo: Callable
     pin(one, {LOG: b"built\n"})
 
     assert one.orchgate("evidence", "push").code == 0
+
+
+def test_verify_hashes_what_is_in_the_store_too(pair: Pair) -> None:
+    pin(pair.one, {LOG: b"built\n"})
+    pair.one.orchgate("evidence", "push")
+
+    assert "1 ok, 1 contents in the store" in pair.one.orchgate("evidence", "verify").out
+
+
+def test_verify_finds_a_content_that_is_damaged_in_the_store(pair: Pair) -> None:
+    pin(pair.one, {LOG: b"built\n"})
+    forged = pair.one.git("hash-object", "-w", "--stdin", stdin=b"forged\n")
+    name = sha256(b"built\n")
+    inner = pair.one.git("mktree", stdin=f"100644 blob {forged}\t{name[2:]}\n".encode())
+    tree = pair.one.git("mktree", stdin=f"040000 tree {inner}\t{name[:2]}\n".encode())
+    pair.one.git("update-ref", REF, pair.one.git("commit-tree", "-m", "x", tree))
+
+    verified = pair.one.orchgate("evidence", "verify")
+
+    assert (verified.code, f"damaged in the store: {LOG}" in verified.out) == (3, True)
