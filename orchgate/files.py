@@ -80,18 +80,23 @@ def write_all(descriptor: int, data: memoryview | bytes, path: str) -> None:
         raise failure(path, error) from error
 
 
-def replace(path: str, data: bytes) -> None:
-    """Puts a whole file in place of an old one, which stays until the new one is on disk. Raises WriteError."""
+def replace(path: str, data: bytes, *, sync: bool = True) -> None:
+    """Puts a whole file in place of an old one, which stays until the new one is on disk. Raises WriteError.
+
+    Without `sync` it may be lost, or empty, after a power cut: for what can be made anew, and is checked when read.
+    """
     temporary = f"{path}.tmp"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
             write_all(descriptor, data, path)
-            os.fsync(descriptor)
+            if sync:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
         os.rename(temporary, path)
-        sync_folder(os.path.dirname(path))
+        if sync:
+            sync_folder(os.path.dirname(path))
     except OSError as error:
         _forget(temporary)
         raise failure(path, error) from error

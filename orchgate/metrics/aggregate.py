@@ -1,0 +1,134 @@
+"""What many entries add up to, per machine class, pipeline and stage. Imports msgspec.
+
+Everything is a whole number, times in microseconds, so that sums do not depend on their order: `merge` is associative
+and commutative exactly, whether the parts are ranges of a file, a checkpoint and a tail, or come from many machines.
+A run belongs into one part only; `update` sees to that for the lines of a file.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from orchgate.metrics import sketch
+from orchgate.metrics.sketch import Spread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+UNKNOWN = "unknown"  # the class of machines that nobody named
+MICRO = 1_000_000
+TIMES = ("wall_seconds", "cpu_seconds")  # kept in microseconds, all others as they are
+COSTS = (*TIMES, "max_rss_bytes", "read_bytes", "written_bytes", "processes", "manifest_writes")
+_COUNTS = ("runs", "ours", "flaky", "cached", "resumed", "tested", "passed", "failed", "skipped")
+Time = datetime | None
+
+
+class Totals(Struct, gc=False):
+    """What the runs of a pipeline, or of one of its stages, add up to.
+
+    `ours` counts runs that this program recorded: whether others were `flaky`, `cached` or `resumed` is not known.
+    `cached` counts runs in which a stage was answered from the cache: what they cost is not what the work costs, and is
+    not among `costs`. `first` (the earliest start) and `last` (the latest end) come with how often they occurred.
+    `tested` counts runs that ran tests; `passed`, `failed` (errors included) and `skipped` are tests.
+    """
+
+    runs: int = 0
+    ours: int = 0
+    statuses: dict[str, int] = {}
+    flaky: int = 0
+    cached: int = 0
+    resumed: int = 0
+    tested: int = 0
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    first: Time = None
+    firsts: int = 0
+    last: Time = None
+    lasts: int = 0
+    costs: dict[str, Spread] = {}
+    stages: dict[str, Totals] = {}
+
+
+class Aggregate(Struct, gc=False):
+    """All of it. `lines` counts every line read; `ignored` those that are no runs, by the value of their `Kind`."""
+
+    lines: int = 0
+    ignored: dict[str, int] = {}
+    machines: dict[str, dict[str, Totals]] = {}
+
+    @property
+    def runs(self) -> int:
+        return sum(totals.runs for pipelines in self.machines.values() for totals in pipelines.values())
+
+
+def merge(one: Aggregate, other: Aggregate) -> Aggregate:
+    """What both add up to, as a value of its own; neither order nor grouping matters."""
+    machines = {
+        machine: _united(one.machines.get(machine, {}), other.machines.get(machine, {}))
+        for machine in {**one.machines, **other.machines}
+    }
+    return Aggregate(one.lines + other.lines, _sums(one.ignored, other.ignored), machines)
+
+
+def _united(one: Mapping[str, Totals], other: Mapping[str, Totals]) -> dict[str, Totals]:
+    return {name: both(one.get(name) or Totals(), other.get(name) or Totals()) for name in {**one, **other}}
+
+
+def both(one: Totals, other: Totals) -> Totals:
+    """As `merge`, of one pipeline or stage."""
+    first = min((side.first for side in (one, other) if side.first), default=None)
+    last = max((side.last for side in (one, other) if side.last), default=None)
+    costs = {name: _spread(one, other, name) for name in {**one.costs, **other.costs}}
+    return Totals(
+        **{name: getattr(one, name) + getattr(other, name) for name in _COUNTS},
+        statuses=_sums(one.statuses, other.statuses),
+        first=first,
+        firsts=sum(side.firsts for side in (one, other) if side.first == first),
+        last=last,
+        lasts=sum(side.lasts for side in (one, other) if side.last == last),
+        costs=costs,
+        stages=_united(one.stages, other.stages),
+    )
+
+
+def _spread(one: Totals, other: Totals, name: str) -> Spread:
+    return sketch.merge(one.costs.get(name) or Spread(), other.costs.get(name) or Spread())
+
+
+def _sums(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+
+
+def all_machines(aggregate: Aggregate, pipeline: str) -> Totals:
+    """One pipeline on all machines together: for rates and counters, not for times."""
+    total = Totals()
+    for pipelines in aggregate.machines.values():
+        if pipeline in pipelines:
+            total = both(total, pipelines[pipeline])
+    return total
+
+
+def rates(aggregate: Aggregate, pipeline: str, machine: str | None = None) -> dict[str, float]:
+    """The rates of a pipeline by name, each from 0 to 1; those of which nothing is known are left out.
+
+    `success_rate` is of the runs that came to an end of their own, `flaky_rate` of those that this program recorded,
+    `test_pass_rate` of the tests that were not skipped. Without a machine class: over all of them.
+    """
+    if machine is None:
+        return rates_of(all_machines(aggregate, pipeline))
+    return rates_of(aggregate.machines.get(machine, {}).get(pipeline, Totals()))
+
+
+def rates_of(totals: Totals) -> dict[str, float]:
+    """As `rates`, of one pipeline or stage."""
+    succeeded = totals.statuses.get("succeeded", 0)
+    shares = {
+        "success_rate": (succeeded, succeeded + totals.statuses.get("failed", 0)),
+        "flaky_rate": (totals.flaky, totals.ours),
+        "test_pass_rate": (totals.passed, totals.passed + totals.failed),
+    }
+    return {name: part / whole for name, (part, whole) in shares.items() if whole}
