@@ -1,0 +1,75 @@
+"""`out/<task>/state.json`, the snapshot of a task for people. Imports msgspec."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate import files
+from orchgate.errors import OrchgateError
+from orchgate.metrics import snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchgate.metrics.update import Updated
+
+OUT, NAME = "out", "state.json"
+OTHER = "state.other.json"  # where the file of another program is kept
+_MOST = 16 << 20  # bytes of a snapshot
+
+
+class Published(NamedTuple):
+    path: str
+    kept: str = ""  # where the file of another program went that stood in its place
+
+
+def publish(root: str, task: str, updated: Updated) -> Published:
+    """Puts the snapshot in its place; written only if it says something new. Raises OrchgateError."""
+    from datetime import UTC, datetime
+
+    folder = os.path.join(root, OUT, task)
+    path = os.path.join(folder, NAME)
+    if not os.path.realpath(folder).startswith(os.path.realpath(root) + os.sep):
+        raise OrchgateError(f"{folder} is a link that leads out of the repository", "remove the link")
+    document = snapshot.state(task, updated, datetime.now(UTC))
+    old = _read(path)
+    if old is not None and _lasting(old) == _lasting(document):
+        return Published(path)
+    files.make_folders(folder)
+    kept = ""
+    if old is None and os.path.lexists(path):
+        kept = os.path.join(folder, OTHER)
+        _set_aside(path, kept)
+    files.replace(path, _rendered(document), sync=False)
+    return Published(path, kept)
+
+
+def _read(path: str) -> dict[str, Any] | None:
+    """Our own snapshot as it was last written; None when there is none."""
+    import json
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        with open(descriptor, "rb") as file:
+            value = json.loads(file.read(_MOST))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) and value.get("format") == snapshot.FORMAT else None
+
+
+def _lasting(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key != "updated_at"}
+
+
+def _set_aside(path: str, other: str) -> None:
+    try:
+        os.rename(path, other)
+    except OSError as error:
+        raise files.failure(other, error) from error
+
+
+def _rendered(document: Mapping[str, Any]) -> bytes:
+    import json
+
+    return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "replace")

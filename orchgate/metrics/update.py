@@ -1,0 +1,199 @@
+"""Bringing the aggregate of a metrics file up to date: what is new is read, or everything where that is not enough.
+
+A run may have several lines: it was taken up again, or somebody copied lines. The one with the most `resumes` counts,
+of equal ones the last. Lines are added first; then those that do not count are read again, by their offsets, and taken
+out. Where that would leave an extreme unknown, the file is read once more without them. Imports msgspec.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.errors import OrchgateError
+from orchgate.metrics import checkpoint, index, reduce, repeated
+from orchgate.metrics.aggregate import Aggregate, merge
+from orchgate.metrics.checkpoint import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from orchgate.metrics.lines import Entry
+    from orchgate.metrics.reduce import Part
+
+METRICS = "metrics.json"
+NEWEST = 1 << 19  # bytes at the end of a file in which the newest runs are looked for
+PATIENCE = 10.0  # seconds that another process may hold the checkpoint
+_PAUSE = 0.01
+
+
+class Updated(NamedTuple):
+    """An aggregate that is up to date, and how that was done.
+
+    `rebuilt` says why everything was read, "" when the checkpoint held. `lines` and `bytes` were read this time.
+    `unfinished` are the bytes of a last line that somebody may still be writing; it is left for the next time.
+    `not_kept` says why there is no new checkpoint, "" when there is one.
+    """
+
+    aggregate: Aggregate
+    ignored: dict[str, int]
+    lines: int
+    bytes: int
+    rebuilt: str
+    unfinished: int
+    not_kept: str
+    newest: tuple[Entry, ...]
+
+
+class _Done(NamedTuple):
+    """What was read: everything into `aggregate`, this time's lines also into `fresh`. `parts` hold their runs."""
+
+    aggregate: Aggregate
+    fresh: Aggregate
+    parts: Sequence[Part]
+    begin: int
+    was: State | None
+    rebuilt: str
+
+
+def update(folder: str) -> Updated:
+    """Reads what is new in the metrics file of a folder. Raises OrchgateError when it is none that can be read."""
+    path = os.path.join(folder, METRICS)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return Updated(Aggregate(), {}, 0, 0, "", 0, "", ())
+    except OSError as error:
+        raise OrchgateError(f"cannot read {path}: {error.strerror}", "ls -l shows who may read it") from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OrchgateError(f"{path} is not a file", "remove it; runs append their metrics there")
+        with _alone(folder) as alone:
+            return _update(folder, descriptor, keep=alone)
+    except OSError as error:
+        raise OrchgateError(f"cannot read {path}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _alone(folder: str) -> Iterator[bool]:
+    """Keeps other updates of a folder waiting; False when another one is not done within `PATIENCE`.
+
+    The lock is on the folder itself, and the system lets go of it when its holder dies.
+    """
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield _locked(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int, how: int) -> bool:
+    import fcntl
+
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, how)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(_PAUSE)
+        except OSError:  # a file system without locks
+            return False
+        else:
+            return True
+
+
+def _update(folder: str, descriptor: int, *, keep: bool) -> Updated:
+    status = os.fstat(descriptor)
+    end = _end(descriptor, status.st_size)
+    was = checkpoint.load(folder)
+    if isinstance(was, State):
+        was = _why_invalid(folder, descriptor, status, was) or was
+    done = _carry_on(folder, descriptor, was, end) if isinstance(was, State) else was
+    if isinstance(done, str):
+        done = _start_over(descriptor, end, done)
+    if os.fstat(descriptor).st_size < end:
+        raise repeated.Changed
+    problem = _keep(folder, descriptor, status, done, end) if keep else "another process holds the checkpoint"
+    ignored = dict(done.fresh.ignored)
+    newest = tuple(reduce.entries(descriptor, max(0, end - NEWEST), end))
+    unfinished = status.st_size - end
+    return Updated(
+        done.aggregate, ignored, done.fresh.lines, end - done.begin, done.rebuilt, unfinished, problem, newest
+    )
+
+
+def _end(descriptor: int, size: int) -> int:
+    """Where the last line break is passed."""
+    position = size
+    while position > 0:
+        start = max(0, position - reduce.BLOCK)
+        found = os.pread(descriptor, position - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        position = start
+    return 0
+
+
+def _why_invalid(folder: str, descriptor: int, status: os.stat_result, was: State) -> str:
+    if not index.intact(os.path.join(folder, checkpoint.INDEX), was.known):
+        return "the index beside the checkpoint is not its own"
+    return checkpoint.why_invalid(was.identity, descriptor, status)
+
+
+def _start_over(descriptor: int, end: int, why: str) -> _Done:
+    parts = reduce.reduce(descriptor, 0, end)
+    total = reduce.united(parts)
+    repeats = repeated.judge(descriptor, repeated.within(parts))
+    if not repeated.take_out(descriptor, total, repeats):
+        total = reduce.united(reduce.reduce(descriptor, 0, end, repeats.losers))
+        repeated.count(total, repeats)
+    return _Done(total, total, parts, 0, None, why)
+
+
+def _carry_on(folder: str, descriptor: int, was: State, end: int) -> _Done | str:
+    """What came since the checkpoint; or why that is not enough."""
+    begin = was.identity.offset
+    parts = reduce.reduce(descriptor, begin, end)
+    fresh = reduce.united(parts)
+    total = merge(was.aggregate, fresh)
+    keys = {key for part in parts for key in part.keys}
+    known = index.find(os.path.join(folder, checkpoint.INDEX), was.known, keys)
+    try:
+        repeats = repeated.judge(descriptor, repeated.since(parts, known))
+    except repeated.Changed:
+        return "the index does not fit the file"
+    if not repeated.take_out(descriptor, total, repeats):
+        return "a run that was superseded held an extreme"
+    repeated.count(fresh, repeats)
+    return _Done(total, fresh, parts, begin, was, "")
+
+
+def _keep(folder: str, descriptor: int, status: os.stat_result, done: _Done, end: int) -> str:
+    """Writes the checkpoint; why that did not work, "" if it did."""
+    was = done.was
+    if was and end == was.identity.offset and status.st_mtime_ns == was.identity.modified:
+        return ""
+    path = os.path.join(folder, checkpoint.INDEX)
+    try:
+        if was is None:
+            known = index.create(path, [(part.keys, part.offsets) for part in done.parts])
+        else:
+            known = index.extended(path, was.known, list(reduce.runs(done.parts)))
+        identity = checkpoint.identity(descriptor, status, end)
+        checkpoint.save(folder, State(identity, known, done.aggregate))
+    except OrchgateError as error:
+        return error.message
+    except OSError as error:
+        return f"cannot write {path}: {error.strerror}"
+    except OverflowError:
+        return "a sum is too large to be kept"
+    return ""
