@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orchgate.config.kinds import join, unknown_key, wrong
 from orchgate.config.profiles import PROFILES
 from orchgate.config.settings import Config, Ignore, Pipeline
-from orchgate.config.table import PER_FILE_IGNORES, PIPELINES, SECTIONS, SEVERITY, TABLE, Key
+from orchgate.config.table import PER_FILE_IGNORES, PIPELINES, SECTIONS, SEVERITY, TABLE
 from orchgate.errors import ConfigError, Unreadable
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from orchgate.config.kinds import Kind
     from orchgate.config.settings import Documents
+    from orchgate.config.shapes import Key
     from orchgate.git.snapshot import Snapshot
 
 FILE = "orchgate.toml"

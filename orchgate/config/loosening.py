@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.config.kinds import join
-from orchgate.config.table import TABLE, Key
+from orchgate.config.table import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from orchgate.config.settings import Config
+    from orchgate.config.shapes import Key
 
 _WEIGHT = {"off": 0, "note": 1, "warning": 2, "error": 3}
 

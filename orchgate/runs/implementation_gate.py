@@ -142,8 +142,8 @@ def settings(root: str, *, measured: bool) -> Pipeline:
     from orchgate.config.table import PIPELINES
 
     table = tomllib.loads(text(commands(root), measured=measured, program=_program()))
-    pipelines: Mapping[str, Pipeline] = PIPELINES.read(table["pipelines"], "pipelines")
-    return pipelines[NAME]
+    found: Pipeline = PIPELINES.read(table["pipelines"], "pipelines")[NAME]  # type: ignore[assignment]
+    return found
 
 
 def _program() -> str:

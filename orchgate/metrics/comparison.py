@@ -1,0 +1,97 @@
+"""Is head worse than base? The verdict over pairs of runs: counters exactly, times and memory by a sequential test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.metrics import exact, samples
+from orchgate.metrics.sequential import LOOKS, Spending, settle
+from orchgate.metrics.summary import compared
+from orchgate.metrics.values import Judgement
+from orchgate.model import Verdict, worst
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from orchgate.metrics.sequential import State
+    from orchgate.metrics.values import Counted, Metric, Pair, Policy
+
+__all__ = ["LOOKS", "judge", "next_look"]
+
+
+class _Kinds(NamedTuple):
+    """The metrics of a policy by how they are judged in these pairs."""
+
+    counters: tuple[Counted, ...]
+    statistical: tuple[Metric, ...]
+
+
+def next_look(pairs: int) -> int | None:
+    """The number of pairs after which to look again; None after the last."""
+    return next((look for look in LOOKS if look > pairs), None)
+
+
+def judge(pairs: Sequence[Pair], policy: Policy) -> Judgement:
+    """The verdict over all pairs so far; it depends on nothing else.
+
+    To be called at LOOKS, and once more where the pairs end between two of them: the last number counts as a look too.
+    Metrics that no run measured are not judged; `notes` name those that were configured.
+    """
+    if not pairs:
+        return Judgement(Verdict.BROKEN, reason="no pair was measured")
+    notes = samples.notes(pairs, policy)
+    reason = samples.unreadable(pairs, policy)
+    if reason:
+        return Judgement(Verdict.BROKEN, decided=True, reason=reason, notes=notes)
+    states: dict[str, State] = {}
+    for spending in _looks(len(pairs)):
+        seen = pairs[: spending.now]
+        kinds = _kinds(seen, policy)
+        if spending.now >= LOOKS[0]:
+            settle(seen, kinds.statistical, states, spending)
+        if _decided(kinds, states, spending.now):
+            break
+    return _judgement(seen, kinds, states)._replace(notes=notes)
+
+
+def _looks(pairs: int) -> Iterator[Spending]:
+    before = 0
+    for look in LOOKS:
+        if look >= pairs:
+            break
+        yield Spending(before, look)
+        before = look
+    yield Spending(before, min(pairs, LOOKS[-1]))
+
+
+def _decided(kinds: _Kinds, states: Mapping[str, State], pairs: int) -> bool:
+    """Whether more pairs would change nothing. One refusal is enough."""
+    settled = all(metric.name in states and states[metric.name].settled for metric in kinds.statistical)
+    return _refused(kinds, states) or pairs >= LOOKS[-1] or (settled and pairs >= exact.REPEATS)
+
+
+def _refused(kinds: _Kinds, states: Mapping[str, State]) -> bool:
+    verdicts = {state.verdict for state in states.values()} | {one.verdict for one in kinds.counters}
+    return Verdict.FAIL in verdicts
+
+
+def _judgement(pairs: Sequence[Pair], kinds: _Kinds, states: Mapping[str, State]) -> Judgement:
+    if not kinds.counters and not kinds.statistical:
+        return Judgement(Verdict.BROKEN, decided=True, reason="no run measured any metric that is judged")
+    metrics = tuple(compared(pairs, metric, states.get(metric.name)) for metric in kinds.statistical)
+    verdict = worst([one.verdict for one in metrics] + [one.verdict for one in kinds.counters])
+    return Judgement(verdict, metrics, kinds.counters, _decided(kinds, states, len(pairs)))
+
+
+def _kinds(pairs: Sequence[Pair], policy: Policy) -> _Kinds:
+    counters: list[Counted] = []
+    statistical: list[Metric] = []
+    for metric in policy.metrics.values():
+        if not any(metric.name in pair.head or metric.name in pair.base for pair in pairs):
+            continue
+        counted = exact.counted(pairs, metric) if metric.kind.exact else None
+        if counted is None:
+            statistical.append(metric)
+        else:
+            counters.append(counted)
+    return _Kinds(tuple(counters), tuple(statistical))

@@ -1,0 +1,106 @@
+"""The samples of a comparison: whether they can be judged at all, and one metric at a time."""
+
+from __future__ import annotations
+
+from math import exp, isfinite, log
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.metrics.estimate import Sample
+from orchgate.metrics.values import KNOWN, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchgate.metrics.values import Metric, Pair, Policy
+
+JUMP = 1000.0  # times: seconds taken for milliseconds, rather than any change of code
+DEMOTED = 0.05  # block of a counter that turns out to vary, where it was to be compared exactly
+
+
+class Scale(NamedTuple):
+    """A metric's sample, and its thresholds on the same logarithmic scale."""
+
+    sample: Sample
+    tolerance: float
+    block: float
+    sign: float  # -1.0 where less is worse
+    offset: float  # added to every value, so that counts of zero have a logarithm
+
+    def value(self, logarithm: float) -> float:
+        return exp(self.sign * logarithm) - self.offset
+
+
+def unreadable(pairs: Sequence[Pair], policy: Policy) -> str:
+    """Why these samples cannot be judged: metric, pair (from 0) and arm. Empty if they can."""
+    for name, metric in policy.metrics.items():
+        arms = [("base", [pair.base.get(name) for pair in pairs]), ("head", [pair.head.get(name) for pair in pairs])]
+        measured = [any(value is not None for value in values) for _, values in arms]
+        if metric.kind.exact and not measured[0]:
+            arms = arms[1:]  # only head counts it: its own bounds are all there is
+        if not any(measured):
+            continue
+        for arm, values in arms:
+            for number, value in enumerate(values):
+                problem = _problem(metric, value)
+                if problem:
+                    return f"{name} of {arm} in pair {number} {problem}"
+        odd = "" if metric.kind.exact else jump(name, *map(sum, columns(pairs, name)))
+        if odd:
+            return odd
+    return ""
+
+
+def _problem(metric: Metric, value: float | None) -> str:
+    if value is None:
+        return "was not measured, and elsewhere it was"
+    if not isfinite(value):
+        return f"is {value}"
+    if value < 0:
+        return f"is negative: {value:g}"
+    if not value and not metric.kind.exact:
+        return "is zero"
+    if metric.kind is Kind.RATE and value > 1:
+        return f"is {value:g}, a rate above 1"
+    return ""
+
+
+def jump(name: str, base: float, head: float) -> str:
+    """Names a change that no change of code makes; empty otherwise. Any two values of the same unit."""
+    if not base or not head or 1 / JUMP < head / base < JUMP:
+        return ""
+    factor = f"{head / base:,.0f} times" if head > base else f"1/{base / head:,.0f} of"
+    return f"{name} of head is {factor} base's: was it measured in another unit?"
+
+
+def columns(pairs: Sequence[Pair], name: str) -> tuple[list[float], list[float]]:
+    """Base's and head's values of a metric, pair by pair."""
+    return [pair.base[name] for pair in pairs], [pair.head[name] for pair in pairs]
+
+
+def scale(pairs: Sequence[Pair], metric: Metric) -> Scale:
+    """A metric on the scale of the test. A counter that varies is judged like a time, with a block of its own."""
+    base, head = columns(pairs, metric.name)
+    block, tolerance, offset = metric.block, metric.tolerance, 0.0
+    if metric.kind.exact:
+        block, tolerance = block or DEMOTED, tolerance or 0.01
+        offset = max(metric.slack, 1.0 if metric.kind is Kind.COUNTER else 0.01)
+    sign = 1.0 if metric.more_is_worse else -1.0
+    middle = sorted(base)[len(base) // 2]
+
+    def threshold(share: float, slack: float) -> float:
+        moved = middle + sign * (share * middle + slack)
+        return sign * log((max(moved, 0.0) + offset or middle * 1e-6) / (middle + offset))
+
+    sample = Sample(
+        tuple([sign * log(value + offset) for value in base]), tuple([sign * log(value + offset) for value in head])
+    )
+    return Scale(sample, threshold(tolerance, 0.0), threshold(block, metric.slack), sign, offset)
+
+
+def notes(pairs: Sequence[Pair], policy: Policy) -> tuple[str, ...]:
+    """What was measured and is not judged, and the other way round."""
+    measured = {name for pair in pairs for name in (*pair.base, *pair.head)}
+    unknown = sorted(measured - policy.metrics.keys())
+    missing = [metric.name for metric in policy.metrics.values() if metric.name not in measured and metric not in KNOWN]
+    lines = [f"measured, not judged: {', '.join(unknown)}"] if unknown else []
+    return (*lines, *([f"configured, not measured by any run: {', '.join(missing)}"] if missing else ()))

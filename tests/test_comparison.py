@@ -1,0 +1,362 @@
+"""The verdict over pairs of runs: what is refused, warned of, passed or left open, and what cannot be judged."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchgate.metrics.comparison import LOOKS, judge, next_look
+from orchgate.metrics.values import KNOWN, Compared, Counted, Judgement, Kind, Metric, Pair, Policy
+from orchgate.model import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT = Policy({metric.name: metric for metric in KNOWN})
+CPU = Metric("cpu_seconds", Kind.TIME, 0.05, 0.01)
+WRITES = Metric("manifest_writes", Kind.COUNTER, 0.0)
+
+
+def policy(*metrics: Metric) -> Policy:
+    return Policy({metric.name: metric for metric in metrics})
+
+
+def measured(
+    pairs: int, slower: float = 0.0, noise: float = 0.02, name: str = "cpu_seconds", seed: int = 1
+) -> list[Pair]:
+    """Pairs of one metric around 0.1, head being so much slower."""
+    draw = random.Random(seed)
+    return [
+        Pair(
+            {name: 0.1 * draw.lognormvariate(0, noise)},
+            {name: 0.1 * (1 + slower) * draw.lognormvariate(0, noise)},
+            draw.random() < 0.5,
+        )
+        for _ in range(pairs)
+    ]
+
+
+def counts(base: Sequence[float], head: Sequence[float], name: str = "manifest_writes") -> list[Pair]:
+    return [Pair({name: b}, {name: h}) for b, h in zip(base, head, strict=True)]
+
+
+def only(judgement: Judgement) -> Compared:
+    (metric,) = judgement.metrics
+    return metric
+
+
+def counter(judgement: Judgement) -> Counted:
+    (one,) = judgement.counters
+    return one
+
+
+# Times and memory
+
+
+@pytest.mark.parametrize(
+    ("slower", "verdict"),
+    [(0.0, Verdict.PASS), (-0.2, Verdict.PASS), (0.03, Verdict.WARN), (0.08, Verdict.FAIL), (0.5, Verdict.FAIL)],
+)
+def test_a_change_gets_its_verdict(slower: float, verdict: Verdict) -> None:
+    assert judge(measured(64, slower, noise=0.004), policy(CPU)).verdict is verdict
+
+
+def test_a_faster_head_passes_at_the_first_look() -> None:
+    assert only(judge(measured(64, -0.2), policy(CPU))).pairs == LOOKS[0]
+
+
+def test_the_interval_holds_the_estimate_and_the_change() -> None:
+    metric = only(judge(measured(64, 0.2), policy(CPU)))
+
+    assert metric.low is not None
+    assert metric.high is not None
+    assert metric.estimate is not None
+    assert metric.low < metric.estimate < metric.high
+    assert metric.low < 0.2 < metric.high
+
+
+def test_typical_values_are_in_the_metrics_own_unit() -> None:
+    metric = only(judge(measured(64, 0.2), policy(CPU)))
+
+    assert metric.base == pytest.approx(0.1, rel=0.02)
+    assert metric.head == pytest.approx(0.12, rel=0.02)
+
+
+def test_noise_leaves_it_open_and_says_what_could_have_been_seen() -> None:
+    metric = only(judge(measured(22, 0.05, noise=0.2), policy(CPU)))
+
+    assert metric.verdict is Verdict.INCONCLUSIVE
+    assert "after 22 pairs" in metric.reason
+    assert metric.smallest_effect is not None
+    assert metric.smallest_effect > 0.1
+
+
+def test_fewer_pairs_than_the_first_look_are_inconclusive_whatever_they_show() -> None:
+    metric = only(judge(measured(LOOKS[0] - 1, 9.0), policy(CPU)))
+
+    assert (metric.verdict, metric.reason) == (Verdict.INCONCLUSIVE, "7 pairs of at least 8")
+
+
+def test_every_count_of_pairs_has_a_verdict() -> None:
+    pairs = measured(40, 0.05, noise=0.1)
+
+    assert all(judge(pairs[:n], policy(CPU)).metrics for n in range(1, 41))
+
+
+def test_identical_values_pass() -> None:
+    assert judge([Pair({"cpu_seconds": 0.1}, {"cpu_seconds": 0.1})] * 8, policy(CPU)).verdict is Verdict.PASS
+
+
+def test_constants_that_differ_fail() -> None:
+    assert judge([Pair({"cpu_seconds": 0.1}, {"cpu_seconds": 0.2})] * 12, policy(CPU)).verdict is Verdict.FAIL
+
+
+def test_a_slack_is_added_to_what_blocks() -> None:
+    rss = Metric("max_rss_bytes", Kind.MEMORY, 0.03, 0.01, slack=1024 * 1024)
+    pairs = [Pair({"max_rss_bytes": 10e6}, {"max_rss_bytes": 10.9e6})] * 16
+
+    assert judge(pairs, policy(rss)).verdict is Verdict.WARN
+    assert judge(pairs, policy(rss._replace(slack=0.0))).verdict is Verdict.FAIL
+
+
+def test_what_should_be_high_fails_when_it_falls() -> None:
+    rate = Metric("requests_per_second", Kind.TIME, 0.05, 0.01, more_is_worse=False)
+
+    metric = only(judge(measured(32, -0.2, name="requests_per_second"), policy(rate)))
+
+    assert metric.verdict is Verdict.FAIL
+    assert metric.estimate == pytest.approx(-0.2, abs=0.03)
+    assert judge(measured(32, 0.2, name="requests_per_second"), policy(rate)).verdict is Verdict.PASS
+
+
+def test_a_value_above_its_maximum_fails_without_being_slower() -> None:
+    metric = only(judge(measured(8), policy(CPU._replace(most=0.05))))
+
+    assert metric.verdict is Verdict.FAIL
+    assert "above its maximum of 0.05" in metric.reason
+
+
+def test_scaling_both_arms_changes_no_verdict() -> None:
+    pairs = measured(32, 0.07, noise=0.05)
+    scaled = [
+        Pair({"cpu_seconds": p.base["cpu_seconds"] * 40}, {"cpu_seconds": p.head["cpu_seconds"] * 40}) for p in pairs
+    ]
+
+    assert only(judge(scaled, policy(CPU))).p == only(judge(pairs, policy(CPU))).p
+
+
+# Looks
+
+
+def test_what_is_decided_is_not_changed_by_more_pairs() -> None:
+    for seed in range(8):
+        pairs = measured(LOOKS[5], 0.04, noise=0.06, seed=seed)
+        judgements = [judge(pairs[:look], policy(CPU)) for look in LOOKS[:6]]
+        first = next((n for n, one in enumerate(judgements) if one.decided), len(judgements))
+        assert judgements[first:] == judgements[first : first + 1] * len(judgements[first:])
+
+
+def test_the_last_look_decides_whatever_it_shows() -> None:
+    assert judge(measured(LOOKS[-1], 0.04, noise=0.9), policy(CPU)).decided
+
+
+def test_pairs_after_the_last_look_are_not_looked_at() -> None:
+    assert only(judge(measured(LOOKS[-1] + 50, 0.03, noise=0.9), policy(CPU))).pairs == LOOKS[-1]
+
+
+@pytest.mark.parametrize(("pairs", "look"), [(0, 8), (7, 8), (8, LOOKS[1]), (LOOKS[-1], None), (10_000, None)])
+def test_the_next_look(pairs: int, look: int | None) -> None:
+    assert next_look(pairs) == look
+
+
+def test_one_refusal_is_enough_to_stop() -> None:
+    draw = random.Random(1)
+    pairs = [
+        Pair({"cpu_seconds": 1.0, "wall_seconds": 1.0}, {"cpu_seconds": 2.0, "wall_seconds": draw.uniform(0.1, 9)})
+        for _ in range(64)
+    ]
+
+    judgement = judge(pairs, DEFAULT)
+
+    assert judgement.decided
+    assert [one.verdict for one in judgement.metrics] == [Verdict.FAIL, Verdict.INCONCLUSIVE]
+
+
+@pytest.mark.parametrize("noise", ["drift", "autocorrelated"])
+def test_the_same_work_on_a_drifting_machine_is_not_called_slower(noise: str) -> None:
+    """Three metrics at all looks; the budget is one half percent, so that more than 4 of 100 are no chance."""
+    draw = random.Random(noise)
+    alarms = sum(judge(same_work(draw, noise), DEFAULT).verdict in {Verdict.FAIL, Verdict.WARN} for _ in range(100))
+
+    assert alarms <= 4
+
+
+def same_work(draw: random.Random, noise: str, pairs: int = 32) -> list[Pair]:
+    """Runs of the same work whose speed wanders, given to two arms by coins."""
+    level, runs = 0.0, []
+    for number in range(2 * pairs):
+        level = 0.95 * level + draw.gauss(0, 0.05)
+        slow = 1 + number * 0.02 if noise == "drift" else 2.718**level
+        cpu = slow * draw.lognormvariate(0, 0.02)
+        runs.append({"cpu_seconds": cpu, "wall_seconds": cpu * draw.lognormvariate(0, 0.1), "max_rss_bytes": 1e7})
+    made = []
+    for n in range(pairs):
+        head_first = draw.random() < 0.5
+        first, second = runs[2 * n : 2 * n + 2]
+        made.append(Pair(second, first, True) if head_first else Pair(first, second, False))
+    return made
+
+
+def test_a_judgement_of_three_metrics_over_32_pairs_is_quick() -> None:
+    pairs = same_work(random.Random(1), "autocorrelated", 32)
+    start = time.process_time()
+    for _ in range(5):
+        judge(pairs, DEFAULT)
+
+    assert (time.process_time() - start) / 5 < 0.3  # 60 ms on an idle machine is what bench/ holds it to
+
+
+# Counters
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "metric", "verdict"),
+    [
+        pytest.param(2, 2, WRITES, Verdict.PASS, id="the same"),
+        pytest.param(2, 1, WRITES, Verdict.PASS, id="fewer"),
+        pytest.param(2, 3, WRITES, Verdict.FAIL, id="more"),
+        pytest.param(0, 1, WRITES, Verdict.FAIL, id="more than none"),
+        pytest.param(100, 110, WRITES._replace(block=0.2, tolerance=0.01), Verdict.WARN, id="below what blocks"),
+        pytest.param(100, 101, WRITES._replace(block=0.2, tolerance=0.01), Verdict.PASS, id="tolerated"),
+        pytest.param(100, 120, WRITES._replace(block=0.2), Verdict.WARN, id="exactly what is allowed"),
+        pytest.param(100, 121, WRITES._replace(block=0.2), Verdict.FAIL, id="above what is allowed"),
+        pytest.param(10, 30, WRITES._replace(block=0.1, slack=25), Verdict.WARN, id="within the slack"),
+        pytest.param(9, 8, WRITES._replace(more_is_worse=False), Verdict.FAIL, id="fewer of what should be many"),
+        pytest.param(9, 10, WRITES._replace(more_is_worse=False), Verdict.PASS, id="more of what should be many"),
+        pytest.param(2, 2, WRITES._replace(most=1), Verdict.FAIL, id="above its maximum"),
+        pytest.param(2, 2, WRITES._replace(least=3), Verdict.FAIL, id="below its minimum"),
+    ],
+)
+def test_a_counter_is_compared_exactly(base: int, head: int, metric: Metric, verdict: Verdict) -> None:
+    judgement = judge(counts([base] * 2, [head] * 2), policy(metric))
+
+    assert (counter(judgement).verdict, judgement.decided) == (verdict, True)
+
+
+def test_one_run_of_each_does_not_refuse_a_counter() -> None:
+    assert counter(judge(counts([2], [3]), policy(WRITES))).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_counter_alone_refuses_and_stops_the_measurement() -> None:
+    pairs = [Pair({**p.base, "manifest_writes": 2}, {**p.head, "manifest_writes": 3}) for p in measured(8, noise=0.5)]
+
+    judgement = judge(pairs, DEFAULT)
+
+    assert (judgement.verdict, judgement.decided) == (Verdict.FAIL, True)
+
+
+def test_a_counter_that_varies_is_judged_like_a_time() -> None:
+    draw = random.Random(1)
+    pairs = counts([draw.randint(90, 110) for _ in range(32)], [draw.randint(90, 110) for _ in range(32)])
+
+    metric = only(judge(pairs, policy(WRITES)))
+
+    assert metric.verdict is not Verdict.FAIL
+    assert "counts differ between runs of the same tree" in metric.reason
+
+
+def test_a_varying_counter_that_doubles_fails() -> None:
+    draw = random.Random(1)
+    pairs = counts([draw.randint(0, 9) for _ in range(64)], [draw.randint(20, 29) for _ in range(64)])
+
+    assert only(judge(pairs, policy(WRITES))).verdict is Verdict.FAIL
+
+
+def test_a_rate_that_falls_fails() -> None:
+    rate = Metric("success_rate", Kind.RATE, 0.0, more_is_worse=False)
+
+    assert counter(judge(counts([1.0] * 2, [0.5] * 2, "success_rate"), policy(rate))).verdict is Verdict.FAIL
+
+
+def test_what_only_head_counts_is_held_to_its_own_bounds() -> None:
+    pairs = [Pair({}, {"manifest_writes": 5.0})] * 2
+
+    assert counter(judge(pairs, policy(WRITES._replace(most=4)))).verdict is Verdict.FAIL
+    assert counter(judge(pairs, policy(WRITES))).reason == "base does not measure it"
+
+
+def test_a_counter_in_another_unit_is_named() -> None:
+    one = counter(judge(counts([2] * 2, [2048] * 2), policy(WRITES)))
+
+    assert "1,024 times base's: was it measured in another unit?" in one.reason
+
+
+# What cannot be judged
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (0.0, "cpu_seconds of head in pair 3 is zero"),
+        (float("nan"), "cpu_seconds of head in pair 3 is nan"),
+        (float("inf"), "cpu_seconds of head in pair 3 is inf"),
+        (-1.0, "cpu_seconds of head in pair 3 is negative: -1"),
+    ],
+)
+def test_a_value_that_is_no_measurement_breaks_the_comparison(value: float, reason: str) -> None:
+    pairs = measured(8)
+    pairs[3] = Pair(pairs[3].base, {"cpu_seconds": value})
+
+    judgement = judge(pairs, policy(CPU))
+
+    assert (judgement.verdict, judgement.reason) == (Verdict.BROKEN, reason)
+
+
+def test_a_metric_that_some_runs_lack_breaks_the_comparison() -> None:
+    pairs = measured(8)
+    pairs[5] = Pair({}, pairs[5].head)
+
+    judgement = judge(pairs, policy(CPU))
+
+    assert (judgement.verdict, judgement.reason) == (
+        Verdict.BROKEN,
+        "cpu_seconds of base in pair 5 was not measured, and elsewhere it was",
+    )
+
+
+def test_a_rate_above_one_breaks_the_comparison() -> None:
+    pairs = counts([1.0] * 2, [1.5] * 2, "success_rate")
+
+    assert judge(pairs, DEFAULT).reason == "success_rate of head in pair 0 is 1.5, a rate above 1"
+
+
+@pytest.mark.parametrize("factor", [1000.0, 0.001])
+def test_a_jump_by_a_thousand_is_taken_for_another_unit(factor: float) -> None:
+    judgement = judge(measured(8, factor * 1.1 - 1 if factor > 1 else factor / 1.1 - 1), policy(CPU))
+
+    assert judgement.verdict is Verdict.BROKEN
+    assert "was it measured in another unit?" in judgement.reason
+
+
+def test_no_pairs_are_not_a_pass() -> None:
+    assert judge([], DEFAULT).verdict is Verdict.BROKEN
+
+
+def test_pairs_without_any_judged_metric_are_not_a_pass() -> None:
+    judgement = judge([Pair({"x": 1.0}, {"x": 1.0})] * 8, DEFAULT)
+
+    assert judgement.verdict is Verdict.BROKEN
+    assert judgement.notes == ("measured, not judged: x",)
+
+
+def test_what_was_configured_and_not_measured_is_said() -> None:
+    judgement = judge(measured(8), policy(CPU, Metric("lint_warnings", Kind.COUNTER, 0.0)))
+
+    assert judgement.notes == ("configured, not measured by any run: lint_warnings",)
+
+
+def test_known_metrics_that_nothing_measures_are_not_worth_a_word() -> None:
+    assert judge(measured(8), DEFAULT).notes == ()
