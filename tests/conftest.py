@@ -50,6 +50,7 @@ def _hermetic(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
         "GIT_COMMITTER_EMAIL": "ada@example.org",
         "GIT_COMMITTER_DATE": "2026-02-01T12:00:00Z",
         "GIT_TERMINAL_PROMPT": "0",
+        "ORCHGATE_TREES": str(tmp_path_factory.getbasetemp() / "trees"),
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)

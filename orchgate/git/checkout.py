@@ -1,0 +1,153 @@
+"""Work trees of our own at a commit, beside each other, made once for each tree and kept for the next time.
+
+They lie outside the repository, in a folder without a dot in its name: many test runners and linters ignore what is
+below `.git` or `.cache`. All paths have the same length, for the length of a path can change what a program costs.
+A lock that ends with its process tells who uses a tree; one that was left half made, or dirty, is made again or cleaned
+before it is used. No hook runs, nothing is fetched, and of the developer's repository nothing changes but the list of
+its work trees.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate import files
+from orchgate.errors import OrchgateError
+from orchgate.git import shelf
+from orchgate.git.call import Git, failed, names, scrubbed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from orchgate.git.repository import Repository
+
+# A hook of the developer's has no place in a tree that is none of theirs; sub-repositories would have to be fetched;
+# git-lfs takes what is here and otherwise meets a closed door. Of whom the folder is, we know: it is ours.
+_SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "submodule.recurse=false",
+    "lfs.url=http://127.0.0.1:9",
+    "lfs.transfer.maxretries=1",
+    "safe.directory=*",
+)
+_OPTIONS = tuple(word for setting in _SETTINGS for word in ("-c", setting))
+_LFS = {"GIT_LFS_SKIP_DOWNLOAD_ERRORS": "1"}
+
+
+class Checkout(NamedTuple):
+    """A work tree at `root`, clean at a commit; `scratch` is a folder of ours beside it.
+
+    `lock` is a descriptor: as long as anybody holds it open, nobody else uses this work tree. `prepared` says that
+    somebody has called `keep` since it was made.
+    """
+
+    root: str
+    scratch: str
+    commit: str
+    tree: str
+    lock: int
+    prepared: bool
+
+
+@contextlib.contextmanager
+def checkout(repository: Repository, commit: str, flavour: str, environ: Mapping[str, str]) -> Iterator[Checkout]:
+    """A work tree at a commit that nobody else uses. `flavour` keeps apart what was prepared in different ways.
+
+    Raises GitError, WriteError.
+    """
+    tree = repository.git("rev-parse", "--verify", commit + "^{tree}").decode("ascii").strip()
+    room = shelf.room(environ, common_dir(repository.git_dir), _name(repository))
+    with shelf.taken(room, shelf.key(tree, flavour)) as place:
+        yield _ready(repository, room, place, commit, tree)
+
+
+def common_dir(git_dir: str) -> str:
+    """The folder that all work trees of a repository share, from the one of a single work tree."""
+    try:
+        with open(os.path.join(git_dir, "commondir"), encoding="utf-8", errors="surrogateescape") as file:
+            return os.path.realpath(os.path.join(git_dir, file.read().rstrip("\n")))
+    except OSError:
+        return os.path.realpath(git_dir)
+
+
+def _name(repository: Repository) -> str:
+    """What the work tree's folder is called: as the developer's, because programs name projects after it."""
+    name = os.path.basename(repository.root)
+    return name if name.isascii() and name.replace("-", "").replace("_", "").replace(".", "x").isalnum() else "tree"
+
+
+def _ready(repository: Repository, room: shelf.Room, place: shelf.Place, commit: str, tree: str) -> Checkout:
+    root = os.path.join(place.folder, room.name)
+    made = shelf.notes(place)
+    if made is not None:
+        try:
+            _restore(repository, root, commit, made["kept"])
+        except OrchgateError:
+            made = None
+    if made is None:
+        remove(repository, root)
+        shelf.prune(room, lambda folder: remove(repository, folder))
+        try:
+            _make(repository, root, commit)
+        except BaseException:
+            remove(repository, root)
+            raise
+        made = {"kept": [], "prepared": False, "bytes": shelf.size(root)}
+        shelf.note(place, made)
+    files.make_folders(place.scratch)
+    return Checkout(root, place.scratch, commit, tree, place.lock, made["prepared"] is True)
+
+
+def keep(repository: Repository, found: Checkout) -> None:
+    """Declares that what lies in the work tree now, tracked or not, belongs to it: `prepare` has put it there."""
+    place = shelf.Place(os.path.dirname(found.scratch), found.lock)
+    kept: dict[str, Any] = {"kept": _untracked(repository, found.root), "prepared": True}
+    shelf.note(place, kept | {"bytes": shelf.size(place.folder)})
+
+
+def _make(repository: Repository, root: str, commit: str) -> None:
+    at = Git(repository.git_dir, {**_environ(repository), "GIT_DIR": repository.git_dir})
+    # `--force`: a folder that somebody has removed is still on git's list.
+    _run(at, "worktree", "add", "--quiet", "--force", "--detach", "--no-checkout", root, commit)
+    _run(_inside(repository, root), "reset", "--quiet", "--hard", commit)
+
+
+def _restore(repository: Repository, root: str, commit: str, kept: list[str]) -> None:
+    """Makes a work tree as it was after it was made or prepared. Raises GitError."""
+    _run(_inside(repository, root), "reset", "--quiet", "--hard", commit)
+    for name in set(_untracked(repository, root)) - set(kept):
+        shelf.erase(os.path.join(root, name))
+
+
+def _untracked(repository: Repository, root: str) -> list[str]:
+    """Everything that git does not track, ignored or not; of a folder without tracked files its name with a slash."""
+    return names(_run(_inside(repository, root), "ls-files", "-z", "--others", "--directory"))
+
+
+def remove(repository: Repository, root: str) -> None:
+    """Takes a work tree of ours away, and off git's list."""
+    if os.path.lexists(root):
+        at = Git(repository.git_dir, {**_environ(repository), "GIT_DIR": repository.git_dir})
+        at.attempt(*_OPTIONS, "worktree", "remove", "--force", "--force", root)  # refused when it never was on the list
+        shelf.erase(root)
+
+
+def _inside(repository: Repository, root: str) -> Git:
+    # Bound to the folder: a work tree without its `.git` must not lead to a repository further up.
+    return Git(root, {**_environ(repository), "GIT_CEILING_DIRECTORIES": os.path.dirname(root)})
+
+
+def _environ(repository: Repository) -> dict[str, str]:
+    """Nothing that binds git to a repository or an index; settings from the command line stay."""
+    environ = repository.git.env
+    settings = {name: value for name, value in environ.items() if name.startswith("GIT_CONFIG_")}
+    return {**scrubbed(environ), **settings, **_LFS}
+
+
+def _run(git: Git, *args: str) -> bytes:
+    completed = git.attempt(*_OPTIONS, *args)
+    if completed.code != 0:
+        raise failed(args, completed.stderr)
+    return completed.stdout

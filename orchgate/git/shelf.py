@@ -1,0 +1,251 @@
+"""Where work trees of our own are kept: a folder of this user's, a room for each repository, a place for each tree.
+
+A place is a folder with its lock, its notes, the work tree and a scratch folder. Whoever holds the lock owns all of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate import files
+from orchgate.errors import GitError, OrchgateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+VARIABLE = "ORCHGATE_TREES"
+SLOTS = 10  # of one tree at the same time
+MOST_PLACES = 8
+MOST_BYTES = 8 << 30
+MOST_DAYS = 14
+_LOCK, _NOTES, _SCRATCH, _OWNER = "lock", "made.json", "scratch", "repository"
+_DAY = 86_400.0
+
+
+class Room(NamedTuple):
+    """The folder of one repository; `name` is what a work tree is called in its place."""
+
+    folder: str
+    name: str
+
+
+class Place(NamedTuple):
+    folder: str
+    lock: int
+
+    @property
+    def scratch(self) -> str:
+        return os.path.join(self.folder, _SCRATCH)
+
+
+def room(environ: Mapping[str, str], common_dir: str, name: str) -> Room:
+    """The room of a repository, made if it is not there. Raises OrchgateError where it cannot be ours alone."""
+    home = environ.get(VARIABLE) or os.path.join(environ.get("TMPDIR") or "/var/tmp", f"orchgate-{os.getuid()}")  # noqa: S108 -- checked below
+    home = os.path.realpath(os.path.dirname(os.path.abspath(home))) + os.sep + os.path.basename(os.path.abspath(home))
+    _claim(home)
+    folder = os.path.join(home, _digest(common_dir)[:12])
+    _own(folder, common_dir)
+    return Room(folder, "tree" if name in (_LOCK, _NOTES, _SCRATCH) else name)
+
+
+def _own(folder: str, common_dir: str) -> None:
+    """Makes a room and says whose it is; another process may be doing so, or taking an empty room away."""
+    owner = os.path.join(folder, _OWNER)
+    while not os.path.exists(owner):
+        files.make_folders(folder)
+        try:
+            descriptor = os.open(owner, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with open(descriptor, "wb") as file:
+                file.write(os.fsencode(common_dir))
+        except (FileExistsError, FileNotFoundError):
+            continue
+        except OSError as error:
+            raise files.failure(owner, error) from error
+
+
+def _claim(home: str) -> None:
+    """Makes sure that a folder is ours and that nobody else can write there: programs will be run in it."""
+    hint = f"name another folder: {VARIABLE}=… in the environment"
+    try:
+        os.makedirs(home, mode=0o700, exist_ok=True)
+        found = os.lstat(home)
+    except OSError as error:
+        raise OrchgateError(f"cannot make a folder for work trees, {home}: {error.strerror}", hint) from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise OrchgateError(f"{home} is not a folder that only this user can write to", hint)
+
+
+def key(tree: str, flavour: str) -> str:
+    return _digest(f"{tree}\0{flavour}")[:16]
+
+
+def _digest(text: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(os.fsencode(text)).hexdigest()
+
+
+@contextlib.contextmanager
+def taken(room_: Room, name: str) -> Iterator[Place]:
+    """A place of that key that nobody else uses. Raises GitError when all are in use."""
+    for slot in range(SLOTS):
+        folder = os.path.join(room_.folder, f"{name}-{slot}")
+        lock = _lock(folder)
+        if lock is not None:
+            try:
+                yield Place(folder, lock)
+            finally:
+                with contextlib.suppress(OSError):
+                    os.utime(lock)
+                os.close(lock)
+            return
+    raise GitError(f"{SLOTS} other measurements use this tree right now", "wait for one of them to end")
+
+
+def _lock(folder: str) -> int | None:
+    """A descriptor that holds a place's lock; None when somebody else does."""
+    import fcntl
+
+    path = os.path.join(folder, _LOCK)
+    while True:
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except FileNotFoundError:  # just being removed
+            continue
+        except OSError as error:
+            raise files.failure(path, error) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _same(lock, path):
+                _sign(lock)
+                return lock
+        except BlockingIOError:
+            os.close(lock)
+            return None
+        os.close(lock)  # it was removed between the opening and the locking
+
+
+def _same(descriptor: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _sign(lock: int) -> None:
+    """Says who has it, for people."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"pid {os.getpid()} on {os.uname().nodename} since {time.time():.0f}\n".encode(), 0)
+
+
+def notes(place: Place) -> dict[str, Any] | None:
+    """What was noted about a place once its work tree was complete; None before that, or when it cannot be read."""
+    import json
+
+    try:
+        with open(os.path.join(place.folder, _NOTES), encoding="utf-8") as file:
+            read = json.load(file)
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(read, dict) and isinstance(read.get("kept"), list) and "prepared" in read
+    return read if whole else None
+
+
+def note(place: Place, noted: Mapping[str, Any]) -> None:
+    """Raises WriteError."""
+    import json
+
+    files.replace(os.path.join(place.folder, _NOTES), json.dumps(noted).encode("ascii"))
+
+
+def prune(room_: Room, remove: Callable[[str], None]) -> None:
+    """Takes away what was not used for long, or is too much; what somebody uses stays. `remove` takes a work tree."""
+    _prune_rooms(os.path.dirname(room_.folder), room_.folder)
+    newest_first = sorted(_places(room_.folder), reverse=True)
+    total = 0
+    for number, (used, folder) in enumerate(newest_first, 1):
+        total += size(folder) if number <= MOST_PLACES else 0
+        if number > MOST_PLACES or total > MOST_BYTES or time.time() - used > MOST_DAYS * _DAY:
+            _clear(folder, lambda place: remove(os.path.join(place, room_.name)))
+
+
+def _places(folder: str) -> Iterator[tuple[float, str]]:
+    """When each place was used last, and its folder."""
+    with os.scandir(folder) as found:
+        for entry in found:
+            with contextlib.suppress(FileNotFoundError):
+                if entry.is_dir(follow_symlinks=False):
+                    yield os.stat(os.path.join(entry.path, _LOCK)).st_mtime, entry.path
+
+
+def _prune_rooms(home: str, own: str) -> None:
+    """Takes away the rooms of repositories that are gone."""
+    with os.scandir(home) as found:
+        rooms = [entry.path for entry in found if entry.is_dir(follow_symlinks=False) and entry.path != own]
+    for folder in rooms:
+        try:
+            with open(os.path.join(folder, _OWNER), "rb") as file:
+                common_dir = file.read()
+        except OSError:
+            continue
+        if common_dir and not os.path.exists(common_dir):  # an empty one is just being written
+            for _, place in list(_places(folder)):
+                _clear(place, lambda _: None)
+            with contextlib.suppress(OSError):  # somebody is still there
+                if not [name for name in os.listdir(folder) if name != _OWNER]:
+                    erase(folder)
+
+
+def _clear(folder: str, remove: Callable[[str], None]) -> None:
+    lock = _lock(folder)
+    if lock is None:
+        return
+    try:
+        remove(folder)
+        erase(folder)
+    finally:
+        os.close(lock)
+
+
+def size(folder: str) -> int:
+    """Bytes of all files below a folder, as far as they can be seen; a prepared place has noted them."""
+    noted = notes(Place(folder, -1)) or {}
+    if isinstance(noted.get("bytes"), int):
+        return int(noted["bytes"])
+    total = 0
+    for inner, _, found in os.walk(folder):
+        for name in found:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(inner, name)).st_size
+    return total
+
+
+def erase(path: str) -> None:
+    """Takes away a file or a folder with all in it, also where its writer forbade that. No errors: it may stay."""
+    import shutil
+
+    if not os.path.isdir(path) or os.path.islink(path.rstrip(os.sep)):
+        with contextlib.suppress(OSError):
+            os.unlink(path.rstrip(os.sep))
+        return
+    shutil.rmtree(path, onerror=_insist)
+
+
+def _insist(_act: Callable[[str], object], path: str, _: object) -> None:
+    """Some programs make their folders read-only."""
+    with contextlib.suppress(OSError):
+        for folder in (os.path.dirname(path), path):
+            if not os.path.islink(folder):
+                os.chmod(folder, 0o700)
+        if os.path.isdir(path) and not os.path.islink(path):
+            import shutil
+
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            os.unlink(path)
