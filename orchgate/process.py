@@ -104,6 +104,17 @@ def spawn(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], output: int,
     return child.pid
 
 
+def attach(argv: Sequence[str], *, env: Mapping[str, str]) -> int:
+    """Starts a program as a shell would: on our terminal, in our group, with every descriptor we were given.
+
+    Returns its id; the caller waits for it with the system's own calls. Raises ProgramMissing, OrchgateError.
+    """
+    with _refusals(argv[0], None):
+        child = subprocess.Popen(argv, env=env, close_fds=False)
+    child.returncode = 0  # as in `spawn`
+    return child.pid
+
+
 @contextlib.contextmanager
 def _refusals(program: str, cwd: str | None) -> Iterator[None]:
     """The system's reasons not to start a program, as ours."""

@@ -25,6 +25,8 @@ NON_INTERACTIVE = {
     "TERM": "dumb",
 }
 
+_INSTALLED = (".install_state_v2", ".install_state_v1")  # what pre-commit leaves in the environments it makes
+
 
 def of_run(environ: Mapping[str, str], task: str, run_id: str, folder: str) -> dict[str, str]:
     """The environment every stage of a run starts from. A `CI` that says which one is kept."""
@@ -44,3 +46,18 @@ def of_stage(base: Mapping[str, str], root: str, stage: Stage) -> tuple[str, dic
     leaves = bool(stage.cwd) and not f"{os.path.realpath(cwd)}/".startswith(f"{os.path.realpath(root)}/")
     environ = scrubbed(base) if leaves else dict(base)
     return cwd, environ | {"ORCHGATE_STAGE_ID": stage.id, **stage.env}
+
+
+def unhooked(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without the one that pre-commit made for us.
+
+    pre-commit puts the environment it installed this program into before everything else on PATH: a stage that says
+    `python` would get that one, and not the developer's.
+    """
+    import sys
+
+    own = os.path.join(sys.prefix, "bin")
+    if not environ.get("PRE_COMMIT") or not any(os.path.exists(os.path.join(sys.prefix, mark)) for mark in _INSTALLED):
+        return dict(environ)
+    path = os.pathsep.join(part for part in environ.get("PATH", "").split(os.pathsep) if part != own)
+    return {name: value for name, value in environ.items() if name != "VIRTUAL_ENV"} | {"PATH": path}

@@ -8,17 +8,16 @@ import selectors
 import signal
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from orchgate import process
 from orchgate.errors import OrchgateError
-from orchgate.runs import family, usage
+from orchgate.runs import burial, family
 from orchgate.runs.output import Output
 from orchgate.runs.running import Running, refused, signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
-    from resource import struct_rusage
 
     from orchgate.runs.forks import Forks
     from orchgate.runs.running import Program, Result
@@ -129,7 +128,13 @@ class Loop:
 
     def turn(self) -> None:
         """Waits for the next thing to happen, and lets it."""
-        for key, _ in self._selector.select(self._patience()):
+        self.wait(self._patience())
+        self._bury()
+        self._keep_time()
+
+    def wait(self, seconds: float | None) -> None:
+        """Waits for a signal, the end of a child, or output, which it takes; None: as long as it takes."""
+        for key, _ in self._selector.select(seconds):
             running = key.data
             if running is None:
                 with contextlib.suppress(BlockingIOError):
@@ -138,8 +143,6 @@ class Loop:
                 self.forks.drain()
             elif not running.output.pump(self._buffer):
                 self._selector.unregister(key.fileobj)
-        self._bury()
-        self._keep_time()
 
     def _patience(self) -> float | None:
         """Seconds until the next deadline; None when only an event can help."""
@@ -159,7 +162,7 @@ class Loop:
             self._settle(running)
 
     def _reap(self) -> None:
-        while death := _next_death():
+        while death := burial.next_death():
             if running := self._running.get(death.pid):
                 running.buried(death.status, death.spent, death.storage)
             elif heir := self._running.get(death.session):
@@ -192,7 +195,7 @@ class Loop:
                 return []  # a daemon that holds nothing of ours is ended with the last stage that runs
             return family.of_stage(running.pid, running.program.mark, others=others)
         for _ in range(_LOOKS):
-            if _childless():
+            if burial.childless():
                 return []
             if left := family.of_stage(running.pid, running.program.mark, others=()):
                 return left
@@ -266,40 +269,3 @@ def _source(path: str) -> Iterator[int | None]:
         return
     with open(path, "rb") as file:
         yield file.fileno()
-
-
-class _Death(NamedTuple):
-    """A child that has been buried. `status` as wait4 has it."""
-
-    pid: int
-    session: int
-    status: int
-    spent: struct_rusage
-    storage: usage.Storage
-
-
-def _next_death() -> _Death | None:
-    """Buries a dead child, after a look at what only a zombie still tells; None when none is dead."""
-    try:
-        if not hasattr(os, "waitid"):  # macOS: there is no looking before burying
-            pid, status, spent = os.wait4(-1, os.WNOHANG)
-            return _Death(pid, 0, status, spent, usage.Storage(None, None)) if pid else None
-        dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if dead is None:
-            return None
-        storage, session = usage.storage(dead.si_pid), family.session_of(dead.si_pid)
-        pid, status, spent = os.wait4(dead.si_pid, 0)
-        return _Death(pid, session, status, spent, storage)
-    except ChildProcessError:
-        return None
-
-
-def _childless() -> bool:
-    """Whether nobody is left, dead or alive, that is or has become our child."""
-    if not hasattr(os, "waitid"):
-        return True  # and nobody becomes our child who was not born so
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return True
-    return False

@@ -20,10 +20,15 @@ _SUMS = ("read_bytes", "written_bytes", "processes")
 
 
 class Storage(NamedTuple):
-    """Bytes that a process and its buried children read from and wrote to storage; None where nobody says."""
+    """Bytes that a process and its buried children read from and wrote to storage; None where nobody says.
+
+    `asked_read` and `asked_written` went through their system calls, whether to storage, to memory or into a pipe.
+    """
 
     read: int | None
     written: int | None
+    asked_read: int | None = None
+    asked_written: int | None = None
 
 
 def storage(pid: int) -> Storage:
@@ -31,7 +36,7 @@ def storage(pid: int) -> Storage:
     try:
         with open(f"/proc/{pid}/io", "rb") as file:
             fields = dict(line.split(b": ") for line in file.read().splitlines())
-        return Storage(int(fields[b"read_bytes"]), int(fields[b"write_bytes"]))
+        return Storage(*(int(fields[name]) for name in (b"read_bytes", b"write_bytes", b"rchar", b"wchar")))
     except (OSError, KeyError, ValueError):
         return Storage(None, None)
 

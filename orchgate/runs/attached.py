@@ -1,0 +1,165 @@
+"""A program that runs as if we were not there: on our terminal, in our process group, with our signals.
+
+Its cost is what the kernel tells at the end of each process; memory of the whole tree is sampled while it runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate import process
+from orchgate.runs import burial, family, usage
+from orchgate.runs.running import signal_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from orchgate.runs.execute import Loop
+
+_FIRST, _LONGEST = 0.01, 0.25  # seconds between two samples of memory, each 1.5 times the one before
+# Beside the ones that the loop handles anyway; a terminal sends the first to the program as well.
+_ALSO = (signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_FROM_TERMINAL = ("SIGINT", "SIGQUIT")
+_ENDING = (*_FROM_TERMINAL, "SIGTERM", "SIGHUP")
+_ANSWERED = 5.0  # seconds; a program that goes on longer than this has taken Ctrl-C for something else than its end
+
+
+class Ended(NamedTuple):
+    """How it ended. `code` is None when a signal ended it.
+
+    `tree_rss_bytes` is the largest sum of the resident sets of all its processes that a sample met (pages they share
+    count for each), None when no sample was taken. `asked` is the signal that asked it to end, "" if none did.
+    """
+
+    code: int | None
+    signal: str | None
+    usage: Mapping[str, Any]
+    storage: usage.Storage
+    tree_rss_bytes: int | None
+    samples: int
+    left: int  # processes that go on
+    asked: str
+
+
+class _Costs:
+    """What the dead processes have cost so far."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.started = time.monotonic()
+        self.status: int | None = None
+        self.spent: dict[str, Any] | None = None
+        self.storage = usage.Storage(0, 0, 0, 0)
+
+    def bury(self) -> None:
+        """Buries the program, and orphans of its that became our children."""
+        while death := burial.next_death():
+            own = death.pid == self.pid
+            wall = time.monotonic() - self.started if own else 0.0
+            self.spent = usage.add(self.spent, usage.of(death.spent, death.storage, wall))
+            self.storage = usage.Storage(
+                *(
+                    None if one is None or other is None else one + other
+                    for one, other in zip(self.storage, death.storage, strict=True)
+                )
+            )
+            if own:
+                self.status = death.status
+
+
+def run(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> Ended:
+    """Runs a program to its end. Raises ProgramMissing, OrchgateError when it cannot be started."""
+    asked, asked_at = "", 0.0
+    most, samples, pause = 0, 0, _FIRST
+    with _handled(loop):
+        costs = _Costs(process.attach(argv, env=environ))
+        due = time.monotonic() + pause
+        while costs.status is None:
+            loop.wait(max(0.0, due - time.monotonic()))
+            while loop.signals:
+                name = loop.signals.pop(0)
+                _pass_on(name, costs.pid)
+                if name in _ENDING:
+                    asked, asked_at = name, time.monotonic()
+            costs.bury()
+            if time.monotonic() >= due:
+                most, samples = max(most, tree_rss(costs.pid)), samples + 1
+                pause = min(_LONGEST, pause * 1.5)
+                due = time.monotonic() + pause
+    if asked in _FROM_TERMINAL and time.monotonic() - asked_at > _ANSWERED:
+        asked = ""
+    status = os.waitstatus_to_exitcode(costs.status)
+    spent = dict(costs.spent or {})
+    if loop.forks:
+        spent["processes"] = loop.forks.started_by(costs.pid)
+    return Ended(
+        code=status if status >= 0 else None,
+        signal=signal_name(-status) if status < 0 else None,
+        usage=spent,
+        storage=costs.storage,
+        tree_rss_bytes=most or None,
+        samples=samples,
+        left=0 if burial.childless() else _orphans(),
+        asked=asked,
+    )
+
+
+@contextlib.contextmanager
+def _handled(loop: Loop) -> Iterator[None]:
+    """Signals that would end us are noted instead, unless we were told to ignore them."""
+    before = {number: signal.getsignal(number) for number in _ALSO}
+    try:
+        for number in _ALSO:
+            if before[number] is not signal.SIG_IGN:
+                signal.signal(number, lambda received, _: loop.signals.append(signal_name(received)))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _orphans() -> int:
+    """Living processes that became our children when their parents died."""
+    me = os.getpid()
+    return sum(one.parent == me and not one.dead for one in family.everybody().values())
+
+
+def _pass_on(name: str, pid: int) -> None:
+    if name in _FROM_TERMINAL and _in_foreground():
+        return  # the terminal has told everybody in our group
+    family.send([pid], signal.Signals[name])
+
+
+def _in_foreground() -> bool:
+    """Whether a terminal sends its signals to our process group."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
+
+
+def tree_rss(pid: int) -> int:
+    """Bytes of the resident sets of a process and all its living descendants, added up; 0 where nobody tells."""
+    total, waiting = 0, [pid]
+    while waiting:
+        one = waiting.pop()
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            with open(f"/proc/{one}/statm", "rb") as file:
+                total += int(file.read().split()[1]) * _PAGE
+            for thread in os.listdir(f"/proc/{one}/task"):
+                with open(f"/proc/{one}/task/{thread}/children", "rb") as file:
+                    waiting.extend(map(int, file.read().split()))
+    return total
+
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,45 @@
+"""One digest of all that a pipeline does, the pipelines it calls included; equal digests may be compared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from orchgate.runs.stages import Pipeline
+
+
+def pipeline_hash(pipelines: Mapping[str, Pipeline], pipeline: Pipeline) -> str:
+    """SHA-256 in hex; for a pipeline that calls no other, the `digest` of its plan and its journal."""
+    reached = {pipeline.id: pipeline}
+    waiting = [pipeline]
+    while waiting:
+        called = {stage.pipeline for stage in waiting.pop().stages if stage.pipeline}
+        new = [pipelines[name] for name in called if name in pipelines and name not in reached]
+        reached |= {one.id: one for one in new}
+        waiting += new
+    return combined(pipeline.digest, (one.digest for one in reached.values()))
+
+
+def combined(own: str, reached: Iterable[str]) -> str:
+    """The hash from the digests of a pipeline and of all it reaches, in any order."""
+    others = set(reached) - {own}
+    return _sha256("\n".join((own, *sorted(others)))) if others else own
+
+
+def command_hash(argv: Sequence[str], folder: str = "") -> str:
+    return _sha256("\0".join((*argv, folder)))
+
+
+def command_name(argv: Sequence[str], folder: str = "") -> str:
+    """What stands for a pipeline's id where a command was measured: `-- pytest -q`, and the folder it ran in."""
+    import shlex
+
+    return f"-- {shlex.join(argv)}" + (f" # in {folder}" if folder else "")
+
+
+def _sha256(text: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,82 @@
+"""What the kernel's file events add up to, per file. Pure: no files, no processes.
+
+The kernel tells an event only once when an identical one is the last in its queue. Every write and every read is
+therefore counted at its close, with the open that preceded it asked for as well: the two alternate, and nothing merges
+unless several processes open one file in the same moment.
+"""
+
+from __future__ import annotations
+
+CLOSE_WRITE, CLOSE_NOWRITE, OPEN = 0x08, 0x10, 0x20
+MOVED_FROM, MOVED_TO, CREATE, DELETE = 0x40, 0x80, 0x100, 0x200
+ALL = CLOSE_WRITE | CLOSE_NOWRITE | OPEN | MOVED_FROM | MOVED_TO | CREATE | DELETE
+
+CREATED, WRITTEN, RENAMED, REMOVED, READ = range(5)
+_COLUMN = {CREATE: CREATED, CLOSE_WRITE: WRITTEN, MOVED_TO: RENAMED, DELETE: REMOVED, CLOSE_NOWRITE: READ}
+MOST = 500_000  # files counted one by one, some 150 MB
+
+
+class Tally:
+    """Counts by path: [created, written, renamed to, removed, opened for reading]."""
+
+    def __init__(self) -> None:
+        self.counts: dict[bytes, list[int]] = {}
+        self.overfull = False
+        # Files that stood in a new folder when it came under watch, and how often each was opened since. Whether one
+        # was made before or after that moment shows in the events that follow.
+        self.standing: dict[bytes, int] = {}
+        self.early = 0  # of those, the ones that had been there before: written once at least
+
+    def clear(self) -> None:
+        self.counts.clear()
+        self.overfull = False
+        self.early = 0
+
+    def count(self, path: bytes, column: int, times: int = 1) -> None:
+        row = self.counts.get(path)
+        if row is None:
+            if len(self.counts) >= MOST:
+                self.overfull = True
+                path = b""
+            row = self.counts.setdefault(path, [0, 0, 0, 0, 0])
+        row[column] += times
+
+    def stands(self, path: bytes) -> None:
+        self.standing[path] = 0
+
+    def own(self, path: bytes) -> bool:
+        """Whether the opening of a file is its maker's own: then its close accounts for both."""
+        return self.standing.get(path) == 0
+
+    def event(self, path: bytes, mask: int) -> None:
+        """One event of one file."""
+        if path in self.standing and not self._place(path, mask):
+            return
+        if (column := _COLUMN.get(mask)) is not None:
+            self.count(path, column)
+
+    def _place(self, path: bytes, mask: int) -> bool:
+        """Decides when a file that stood there was made; False when that accounts for the event."""
+        if mask in (CREATE, MOVED_TO):  # it was this event that brought it
+            del self.standing[path]
+        elif mask == OPEN:
+            self.standing[path] += 1
+        elif mask in (CLOSE_WRITE, CLOSE_NOWRITE) and self.standing[path]:
+            self.standing[path] -= 1
+        elif mask == CLOSE_WRITE:  # whoever made it had it still open
+            self._made(path)
+            return False
+        elif mask in (DELETE, MOVED_FROM):
+            self._made(path)
+        return True
+
+    def _made(self, path: bytes) -> None:
+        del self.standing[path]
+        self.early += 1
+        self.count(path, CREATED)
+        self.count(path, WRITTEN)
+
+    def settle(self) -> None:
+        """No more events will come for now: what stood in new folders was made there, and written once."""
+        for path in list(self.standing):
+            self._made(path)

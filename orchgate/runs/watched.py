@@ -1,0 +1,239 @@
+"""The folders under watch: which there are, which come and go, and what the kernel tells of the files in them.
+
+A folder that is made during the run is put under watch and then looked into: whatever was faster than the watch is
+found there. A folder that is not there yet is awaited in the nearest one above it that is.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from typing import TYPE_CHECKING
+
+from orchgate.runs import tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+_ONLY_FOLDERS, _FOLDER = 0x01000000, 0x40000000
+_DELETE_SELF, _OVERFLOW, _IGNORED = 0x400, 0x4000, 0x8000
+_AWAITED = tally.CREATE | tally.MOVED_TO | _DELETE_SELF | _ONLY_FOLDERS
+_SPECIAL = _FOLDER | _OVERFLOW | _IGNORED | _DELETE_SELF
+_EVENT = struct.Struct("iIII")  # watch, mask, cookie, length of the name
+_BUFFER = 128 * 1024
+# How the events look in the kernel's bytes that cannot wait: a search for them is a thousand times faster than parsing.
+_NEW_FOLDER = struct.pack("I", _FOLDER | tally.CREATE)
+_UPHEAVAL = tuple(struct.pack("I", _FOLDER | kind) for kind in (tally.MOVED_TO, tally.MOVED_FROM, tally.DELETE))
+
+
+class Watched:
+    """Watches on folders and all below them. Paths are absolute, as bytes."""
+
+    def __init__(self, roots: Collection[bytes], excluded: Collection[bytes], counts: tally.Tally) -> None:
+        """Raises OSError where the kernel gives no queue of events."""
+        import inotify_simple
+
+        self._inotify = inotify_simple.INotify(nonblocking=True)
+        self._roots = _outermost(roots)
+        self._excluded = frozenset(excluded)
+        self._tally = counts
+        self._folders: dict[int, bytes] = {}
+        self._awaiting: dict[int, bytes] = {}
+        self._moved: dict[int, bytes] = {}  # by cookie: folders that left one name and may turn up under another
+        # New folders whose first event is still to come, with the number of the last read before their watch.
+        self._fresh: dict[int, int] = {}
+        self._raw: list[tuple[int, bytes]] = []
+        self._reads = 0
+        self.raw_bytes = 0
+        self.overflowed = False
+        self.unwatched: dict[int, int] = {}  # folders that could not be watched, by error number
+        for root in self._roots:
+            self._await(root, None)
+
+    @property
+    def descriptor(self) -> int:
+        return int(self._inotify.fileno())
+
+    @property
+    def watches(self) -> int:
+        return len(self._folders)
+
+    def close(self) -> None:
+        self._inotify.close()
+
+    def read(self) -> bool:
+        """Takes what the kernel has to tell. New folders come under watch at once, and files are counted later.
+
+        Says whether there was anything.
+        """
+        try:
+            data = os.read(self.descriptor, _BUFFER)
+        except BlockingIOError:
+            return False
+        self._reads += 1
+        self._raw.append((self._reads, data))
+        self.raw_bytes += len(data)
+        if any(sign in data for sign in _UPHEAVAL) or not self._folders:
+            self.parse()
+        elif _NEW_FOLDER in data:
+            self._add_new(data)
+        return True
+
+    def _add_new(self, data: bytes) -> None:
+        """Watches new folders ahead of parsing. Other bytes that look like one name no folder, so they do no harm."""
+        position = data.find(_NEW_FOLDER)
+        while position >= 0:
+            start = position - 4
+            if start >= 0 and position + 12 <= len(data):
+                watch, _, _, length = _EVENT.unpack_from(data, start)
+                name = data[position + 12 : position + 12 + length].rstrip(b"\0")
+                folder = self._folders.get(watch)
+                if folder is not None and 0 < len(name) < 256 and b"\0" not in name and b"/" not in name:
+                    self._add(folder + b"/" + name, self._tally.stands)
+            position = data.find(_NEW_FOLDER, position + 4)
+
+    def parse(self) -> None:
+        """Counts what has been read."""
+        raw, self._raw, self.raw_bytes = self._raw, [], 0
+        left = dict(self._moved)
+        for number, data in raw:
+            self._count(data, number)
+        for cookie, path in left.items():
+            if self._moved.pop(cookie, None):
+                self._forget(path)
+
+    def _count(self, data: bytes, number: int) -> None:
+        position, end, folders, fresh, event = 0, len(data), self._folders, self._fresh, self._tally.event
+        while position < end:
+            watch, mask, cookie, length = _EVENT.unpack_from(data, position)
+            position += _EVENT.size + length
+            name = data[position - length : position].rstrip(b"\0")
+            if mask & _SPECIAL or watch in self._awaiting:
+                self._special(watch, mask, cookie, name)
+            elif (folder := folders.get(watch)) is not None and name:
+                path = folder + b"/" + name
+                # A watch may begin between the two events of one call, the file's creation and its opening.
+                if watch in fresh and fresh.pop(watch) == number - 1 and mask == tally.OPEN and self._tally.own(path):
+                    continue
+                event(path, mask)
+
+    def _special(self, watch: int, mask: int, cookie: int, name: bytes) -> None:
+        if mask & _OVERFLOW:
+            self.overflowed = True
+            for root in self._roots:
+                self._add(root, None, again=True)
+        elif mask & _IGNORED:
+            self._gone(watch)
+        elif watch in self._awaiting:
+            self._appeared(self._awaiting[watch] + b"/" + name)
+        elif (folder := self._folders.get(watch)) is not None and mask & _FOLDER and name:
+            self._folder_event(folder + b"/" + name, mask & tally.ALL, cookie)
+
+    def _folder_event(self, path: bytes, mask: int, cookie: int) -> None:
+        if mask == tally.CREATE:
+            self._add(path, self._tally.stands)
+        elif mask == tally.MOVED_FROM:
+            self._moved[cookie] = path
+        elif mask == tally.MOVED_TO and (old := self._moved.pop(cookie, None)):
+            for watch, folder in self._folders.items():
+                if folder == old or folder.startswith(old + b"/"):
+                    self._folders[watch] = path + folder[len(old) :]
+        elif mask == tally.MOVED_TO:  # it was filled where nobody looked
+            self._add(path, lambda file: self._tally.count(file, tally.RENAMED))
+
+    def _add(self, top: bytes, found: Callable[[bytes], None] | None, *, again: bool = False) -> None:
+        """Puts a folder and those below it under watch; the files that stand in them already go to `found`."""
+        waiting = [top]
+        while waiting:
+            folder = waiting.pop()
+            if folder in self._excluded or not self._watch(folder, again=again):
+                continue
+            try:
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append(entry.path)
+                        elif found:
+                            found(entry.path)
+            except OSError as error:
+                self._refused(error)
+
+    def _watch(self, folder: bytes, *, again: bool) -> bool:
+        """Whether the folder is to be looked into."""
+        try:
+            watch = self._inotify.add_watch(folder, tally.ALL | _ONLY_FOLDERS)
+        except OSError as error:
+            self._refused(error)
+            return False
+        known = self._folders.get(watch) == folder
+        self._folders[watch] = folder
+        if not known and self._reads:
+            self._fresh[watch] = self._reads
+        return again or not known
+
+    def _refused(self, error: OSError) -> None:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):  # gone again
+            number = error.errno or 0
+            self.unwatched[number] = self.unwatched.get(number, 0) + 1
+
+    def _await(self, root: bytes, found: Callable[[bytes], None] | None) -> None:
+        """Watches for a folder where it is, or will be; it may appear at any moment while we look."""
+        reached = b""
+        while True:
+            above = os.path.dirname(root)
+            while not self._await_in(above) and above != b"/":
+                above = os.path.dirname(above)
+            here = _step(above, root)
+            if here == root:
+                self._add(root, found)
+            if here == root or above == reached or not os.path.isdir(here):
+                return
+            reached = above
+
+    def _await_in(self, folder: bytes) -> bool:
+        try:
+            self._awaiting[self._inotify.add_watch(folder, _AWAITED)] = folder.rstrip(b"/")
+        except OSError as error:
+            self._refused(error)
+            return False
+        return True
+
+    def _appeared(self, path: bytes) -> None:
+        for root in self._roots:
+            if root == path or root.startswith(path + b"/"):
+                self._await(root, self._tally.stands)
+
+    def _gone(self, watch: int) -> None:
+        self._folders.pop(watch, None)
+        self._fresh.pop(watch, None)
+        if (above := self._awaiting.pop(watch, None)) is not None:
+            for root in self._roots:
+                if root.startswith(above + b"/"):
+                    self._await(root, self._tally.stands)
+
+    def _forget(self, path: bytes) -> None:
+        """A folder was moved to where nobody looks."""
+        for watch in [
+            watch for watch, folder in self._folders.items() if folder == path or folder.startswith(path + b"/")
+        ]:
+            del self._folders[watch]
+            try:
+                self._inotify.rm_watch(watch)
+            except OSError as error:
+                self._refused(error)
+
+
+def _step(above: bytes, root: bytes) -> bytes:
+    """The folder on the way from one to another that lies directly below the first."""
+    start = above.rstrip(b"/") + b"/"
+    return start + root[len(start) :].partition(b"/")[0]
+
+
+def _outermost(roots: Collection[bytes]) -> tuple[bytes, ...]:
+    """The folders that lie in no other one of them."""
+    kept: list[bytes] = []
+    for root in sorted(set(roots)):
+        if not any(root.startswith(outer.rstrip(b"/") + b"/") for outer in kept):
+            kept.append(root)
+    return tuple(kept)

@@ -1,0 +1,390 @@
+"""What the kernel tells of watched folders, against programs whose doings are known."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchgate.runs import tally, watching
+from orchgate.runs.watching import FileActivity, counters
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="file events are counted on Linux only")
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Path:
+    """A watched folder that is there."""
+    made = tmp_path / "watched"
+    made.mkdir()
+    return made
+
+
+def seen(folder: Path, script: str, *, exclude: tuple[str, ...] = ()) -> watching.Activity:
+    """What happened below a folder while a Python program worked in the folder above it."""
+    with watching.watch([str(folder)], exclude) as watch:
+        subprocess.run([sys.executable, "-c", f"import os\n{script}"], cwd=folder.parent, check=True)
+        return watch.finish()
+
+
+def of(activity: watching.Activity, path: Path) -> FileActivity:
+    return activity.files.get(str(path), FileActivity())
+
+
+# Single files
+
+
+def test_a_file_that_is_written_counts_as_created_and_written(top: Path) -> None:
+    activity = seen(top, "open('watched/a', 'w').write('x')")
+
+    assert activity.files == {str(top / "a"): FileActivity(created=1, written=1)}
+
+
+def test_writing_it_again_and_again_counts_each_time(top: Path) -> None:
+    """The kernel merges equal neighbours in its queue: closes alone would be counted once."""
+    activity = seen(top, "for n in range(500): open('watched/a', 'w').write('x')")
+
+    assert of(activity, top / "a") == FileActivity(created=1, written=500)
+
+
+def test_reading_it_again_and_again_counts_each_time(top: Path) -> None:
+    (top / "a").write_text("x")
+
+    assert of(seen(top, "for n in range(500): open('watched/a').read()"), top / "a") == FileActivity(read=500)
+
+
+def test_a_rename_over_a_file_counts_for_the_name_it_got(top: Path) -> None:
+    script = "for n in range(50):\n open('watched/t', 'w').write('x'); os.rename('watched/t', 'watched/a')"
+
+    assert of(seen(top, script), top / "a") == FileActivity(renamed=50)
+
+
+def test_a_removal_is_counted(top: Path) -> None:
+    (top / "a").write_text("x")
+
+    assert of(seen(top, "os.remove('watched/a')"), top / "a") == FileActivity(removed=1)
+
+
+def test_listing_folders_is_no_reading(top: Path) -> None:
+    (top / "sub").mkdir()
+
+    assert seen(top, "os.listdir('watched'); os.listdir('watched/sub')").files == {}
+
+
+def test_names_that_are_no_utf_8_survive(top: Path) -> None:
+    activity = seen(top, r"open(b'watched/\xff\n', 'w').write('x')")
+
+    assert [os.fsencode(path) for path in activity.files] == [os.fsencode(top) + b"/\xff\n"]
+
+
+def test_what_lies_elsewhere_is_not_counted(top: Path) -> None:
+    assert seen(top, "open('elsewhere', 'w').write('x')").files == {}
+
+
+def test_excluded_folders_are_not_looked_into(top: Path) -> None:
+    (top / "own").mkdir()
+    activity = seen(top, "open('watched/own/a', 'w'); open('watched/b', 'w')", exclude=(str(top / "own"),))
+
+    assert list(activity.files) == [str(top / "b")]
+
+
+# Folders that come and go
+
+
+def test_files_in_a_new_folder_are_counted(top: Path) -> None:
+    activity = seen(top, "os.makedirs('watched/1/2/3'); open('watched/1/2/3/a', 'w').write('x')")
+
+    assert activity.files == {str(top / "1/2/3/a"): FileActivity(created=1, written=1)}
+
+
+def test_no_file_is_lost_in_a_burst_of_nested_folders(top: Path) -> None:
+    script = "for n in range(1000):\n p = f'watched/{n % 7}/{n}/deep'; os.makedirs(p); open(p + '/a', 'w').write('x')"
+
+    assert counters(seen(top, script))["files_created"] == 1000
+
+
+def test_no_file_of_10_000_is_lost(top: Path) -> None:
+    for number in range(100):
+        (top / str(number)).mkdir()
+    activity = seen(top, "for n in range(10_000): open(f'watched/{n % 100}/{n}', 'w').write('x')")
+
+    assert (Counter(activity.files.values()), activity.lost) == ({FileActivity(created=1, written=1): 10_000}, False)
+
+
+def test_no_file_of_10_000_in_new_folders_is_lost(top: Path) -> None:
+    script = "for d in range(100):\n os.mkdir(f'watched/{d}')\n"
+    script += " for n in range(100): open(f'watched/{d}/{n}', 'w').write('x')"
+    activity = seen(top, script)
+
+    assert (Counter(activity.files.values()), activity.lost) == ({FileActivity(created=1, written=1): 10_000}, False)
+
+
+def test_a_folder_that_appears_later_is_watched(tmp_path: Path) -> None:
+    activity = seen(tmp_path / "later", "os.mkdir('later'); open('later/a', 'w').write('x')")
+
+    assert of(activity, tmp_path / "later" / "a") == FileActivity(created=1, written=1)
+
+
+def test_so_is_one_whose_parents_are_not_there_either(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b" / "c"
+    with watching.watch([str(folder)]) as watch:
+        folder.mkdir(parents=True)
+        (folder / "x").write_text("x")
+
+        assert of(watch.finish(), folder / "x") == FileActivity(created=1, written=1)
+
+
+def test_a_watched_folder_may_be_removed_and_made_again(top: Path) -> None:
+    script = "import shutil\nfor n in range(3): shutil.rmtree('watched'); os.mkdir('watched')\nopen('watched/a', 'w')"
+
+    assert of(seen(top, script), top / "a") == FileActivity(created=1, written=1)
+
+
+def test_a_folder_may_take_the_folders_above_it_along(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    with watching.watch([str(folder)]) as watch:
+        shutil.rmtree(tmp_path / "a")
+        watch.take()
+        folder.mkdir(parents=True)
+        (folder / "x").write_text("x")
+
+        assert of(watch.finish(), folder / "x") == FileActivity(created=1, written=1)
+
+
+def test_a_folder_that_is_renamed_keeps_being_watched_under_its_new_name(top: Path) -> None:
+    (top / "old" / "sub").mkdir(parents=True)
+    activity = seen(top, "os.rename('watched/old', 'watched/new'); open('watched/new/sub/a', 'w').write('x')")
+
+    assert activity.files == {str(top / "new/sub/a"): FileActivity(created=1, written=1)}
+
+
+def test_a_folder_that_is_moved_away_is_not_watched_any_more(top: Path) -> None:
+    (top / "old").mkdir()
+    with watching.watch([str(top)]) as watch:
+        (top / "old").rename(top.parent / "away")
+        watch.take()
+        (top.parent / "away" / "a").write_text("x")
+
+        assert watch.finish().files == {}
+
+
+def test_files_in_a_folder_that_is_moved_in_count_as_renamed(top: Path) -> None:
+    activity = seen(
+        top, "os.mkdir('draft'); open('draft/manifest.json', 'w').write('x'); os.rename('draft', 'watched/run')"
+    )
+
+    assert counters(activity)["manifest_writes"] == 1
+
+
+def test_links_to_folders_are_not_followed(top: Path) -> None:
+    (top.parent / "away").mkdir()
+    (top / "link").symlink_to(top.parent / "away")
+
+    assert seen(top, "open('away/a', 'w').write('x')").files == {}
+
+
+def test_a_folder_inside_another_watched_one_counts_once(top: Path) -> None:
+    (top / "sub").mkdir()
+    with watching.watch([str(top), str(top / "sub"), str(top)]) as watch:
+        (top / "sub" / "a").write_text("x")
+
+        assert of(watch.finish(), top / "sub" / "a") == FileActivity(created=1, written=1)
+
+
+# Several measurements, several hands
+
+
+def test_each_take_tells_what_happened_since_the_last(top: Path) -> None:
+    with watching.watch([str(top)]) as watch:
+        (top / "a").write_text("x")
+        watch.take()
+        (top / "b").write_text("x")
+
+        assert list(watch.take().files) == [str(top / "b")]
+
+
+def test_a_finished_watch_can_be_closed_again(top: Path) -> None:
+    watch = watching.watch([str(top)])
+    watch.finish()
+    watch.close()
+
+    assert watch.finish().lost
+
+
+def test_no_thread_and_no_descriptor_is_left(top: Path) -> None:
+    before = (threading.active_count(), len(os.listdir("/proc/self/fd")))
+    for _ in range(20):
+        watching.watch([str(top)]).finish()
+
+    assert (threading.active_count(), len(os.listdir("/proc/self/fd"))) == before
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_doings_in_known_folders_are_counted_exactly(top: Path, seed: int) -> None:
+    choose = random.Random(seed)
+    for name in "xyz":
+        (top / name).mkdir()
+    wanted: dict[str, list[int]] = {}
+    with watching.watch([str(top)]) as watch:
+        for _ in range(2000):
+            _act(choose, top, wanted)
+        activity = watch.finish()
+
+    assert {path: list(one) for path, one in activity.files.items()} == wanted
+
+
+def _act(choose: random.Random, top: Path, wanted: dict[str, list[int]]) -> None:
+    one, other = (top / choose.choice("xyz") / choose.choice("abc") for _ in range(2))
+    row, there = wanted.setdefault(str(one), [0] * 5), one.exists()
+    deed = choose.choice(("write", "write", "read", "remove", "rename"))
+    if deed == "write":
+        one.write_text("x")
+        row[tally.CREATED] += not there
+        row[tally.WRITTEN] += 1
+    elif deed == "read" and there:
+        one.read_text()
+        row[tally.READ] += 1
+    elif deed == "remove" and there:
+        one.unlink()
+        row[tally.REMOVED] += 1
+    elif deed == "rename" and there and one != other:
+        one.rename(other)
+        wanted.setdefault(str(other), [0] * 5)[tally.RENAMED] += 1
+    for path in [path for path, counts in wanted.items() if not any(counts)]:
+        del wanted[path]
+
+
+# What cannot be counted
+
+
+def test_an_overflow_of_the_queue_is_said(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching.Watch, "_look", lambda *_: None)  # nobody empties the queue
+    limit = int(QUEUE.read_text())
+    if limit > 100_000:
+        pytest.skip("the kernel's queue is too long to be filled here")
+    activity = seen(top, f"for n in range({limit}): open('watched/a', 'w')")
+
+    assert (activity.lost, activity.notes) == (
+        True,
+        (f"counts are lower bounds: the kernel's queue of {limit} events overflowed (max_queued_events)",),
+    )
+
+
+def test_what_was_lost_is_no_counter() -> None:
+    assert counters(watching.Activity({"/a/manifest.json": FileActivity(written=3)}, lost=True, notes=())) == {}
+
+
+def test_after_an_overflow_the_next_measurement_is_whole_again(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching.Watch, "_look", lambda *_: None)
+    limit = int(QUEUE.read_text())
+    if limit > 100_000:
+        pytest.skip("the kernel's queue is too long to be filled here")
+    with watching.watch([str(top)]) as watch:
+        fill = f"for n in range({limit}): open('a', 'w')\nimport os; os.mkdir('unseen')"
+        subprocess.run([sys.executable, "-c", fill], cwd=top, check=True)
+        watch.take()
+        (top / "unseen" / "b").write_text("x")
+
+        assert watch.finish() == watching.Activity(
+            {str(top / "unseen" / "b"): FileActivity(1, 1)}, lost=False, notes=()
+        )
+
+
+LIMITED = """
+import sys
+from orchgate.runs import watching
+{prepare}
+activity = watching.watch([sys.argv[1]]).finish()
+print(activity.lost, activity.notes[0])
+"""
+
+
+def limited(top: Path, prepare: str) -> str:
+    argv = [sys.executable, "-c", LIMITED.format(prepare=prepare), str(top)]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
+def test_too_many_queues_are_said(top: Path) -> None:
+    prepare = "import resource; import inotify_simple; queues = [inotify_simple.INotify()]\n"
+    prepare += "resource.setrlimit(resource.RLIMIT_NOFILE, (queues[0].fileno() + 1, 4096))"
+
+    assert limited(top, prepare).startswith("True file events not counted: ")
+
+
+def test_a_machine_without_file_events_is_said(top: Path) -> None:
+    said = limited(top, "sys.modules['inotify_simple'] = None")
+
+    assert said.startswith("True file events not counted: this system tells none")
+
+
+def test_watches_that_the_kernel_refuses_are_said(top: Path) -> None:
+    prepare = """
+import errno, inotify_simple
+def refuse(*_): raise OSError(errno.ENOSPC, "No space left on device")
+inotify_simple.INotify.add_watch = refuse
+"""
+
+    assert "this user's limit of " in limited(top, prepare)
+
+
+def test_a_folder_nobody_may_read_is_said(top: Path) -> None:
+    (top / "closed").mkdir(mode=0)
+    if os.access(top / "closed", os.R_OK):
+        pytest.skip("this user may read everything")
+    with watching.watch([str(top)]) as watch:
+        notes = watch.finish().notes
+    (top / "closed").chmod(0o700)
+
+    assert notes == ("counts are lower bounds: 1 folder could not be watched: Permission denied",)
+
+
+# The counts alone
+
+
+def counted(*events: tuple[int, bytes], standing: bytes = b"") -> Mapping[bytes, list[int]]:
+    one = tally.Tally()
+    if standing:
+        one.stands(standing)
+    for mask, path in events:
+        one.event(path, mask)
+    one.settle()
+    return one.counts
+
+
+@pytest.mark.parametrize(
+    ("events", "row"),
+    [
+        pytest.param([], [1, 1, 0, 0, 0], id="made before the watch"),
+        pytest.param([tally.CREATE, tally.OPEN, tally.CLOSE_WRITE], [1, 1, 0, 0, 0], id="made after it"),
+        pytest.param([tally.CLOSE_WRITE], [1, 1, 0, 0, 0], id="open when it came"),
+        pytest.param([tally.MOVED_TO], [0, 0, 1, 0, 0], id="moved there after it"),
+        pytest.param([tally.OPEN, tally.CLOSE_WRITE], [1, 2, 0, 0, 0], id="made before and written after"),
+        pytest.param([tally.OPEN, tally.CLOSE_NOWRITE], [1, 1, 0, 0, 1], id="made before and read after"),
+        pytest.param([tally.DELETE], [1, 1, 0, 1, 0], id="made before and removed after"),
+    ],
+)
+def test_a_file_found_in_a_new_folder_is_counted_once(events: list[int], row: list[int]) -> None:
+    assert counted(*((mask, b"a") for mask in events), standing=b"a") == {b"a": row}
+
+
+def test_more_files_than_can_be_told_apart_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tally, "MOST", 2)
+    one = tally.Tally()
+    for name in (b"a", b"b", b"c"):
+        one.event(name, tally.CREATE)
+
+    assert one.overfull
