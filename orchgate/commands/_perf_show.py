@@ -1,0 +1,150 @@
+"""What a measurement found, as text for people and as JSON."""
+
+from __future__ import annotations
+
+import os
+import sys
+from math import inf
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate.commands._runs import print_json
+from orchgate.metrics import words
+from orchgate.model import Verdict
+from orchgate.outputs._escape import escape
+from orchgate.speed import explanation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from orchgate.commands.perf import Asked
+    from orchgate.metrics.values import Compared, Counted, Judgement
+    from orchgate.speed.measurement import Measurement
+    from orchgate.speed.sampling import Side
+
+VERSION = 1
+_WIDTH = 12  # hex digits of an id, for people
+
+
+class Shown(NamedTuple):
+    """All there is to show. `kept` is where the samples are (`file`), or `why` they were not kept."""
+
+    asked: Asked
+    sides: tuple[Side, Side]
+    measurement: Measurement
+    reproduce: str
+    kept: Mapping[str, str]
+    prepare: Sequence[str]
+
+
+def exit_code(verdict: Verdict, inconclusive: str) -> int:
+    """An undecided comparison is a warning, unless the policy says that it blocks."""
+    if verdict is Verdict.INCONCLUSIVE and inconclusive == "warn":
+        return Verdict.WARN.exit_code
+    return verdict.exit_code
+
+
+def as_text(shown: Shown, *, dirty: bool) -> None:
+    sys.stdout.writelines(escape(line) + "\n" for line in _lines(shown, dirty=dirty))
+
+
+def _lines(shown: Shown, *, dirty: bool) -> Iterator[str]:
+    asked, measurement = shown.asked, shown.measurement
+    yield f"{asked.subject}: base {asked.base[:_WIDTH]} ({asked.origin}), head {asked.head[:_WIDTH]}"
+    yield from rows(measurement.judgement)
+    first, *rest = explanation.lines(measurement)
+    yield f"{measurement.judgement.verdict.value}: {first}"
+    yield from (f"  {line}" for line in rest)
+    if dirty:
+        yield "  note: changes that are not committed were not measured"
+    if shown.kept:
+        yield f"  samples: {shown.kept['file']}" if "file" in shown.kept else f"  no samples kept: {shown.kept['why']}"
+    yield f"  hint: {hint(shown)}"
+
+
+def hint(shown: Shown) -> str:
+    """The next command: the same again, with the budget that it would have needed."""
+    measurement = shown.measurement
+    if measurement.stopped == "budget" and measurement.pair_seconds and "--budget" not in shown.reproduce:
+        needed = max(30, int(20 * measurement.pair_seconds) + 1)
+        return shown.reproduce.replace("orchgate perf", f"orchgate perf --budget {needed}", 1)
+    return shown.reproduce
+
+
+def rows(judgement: Judgement) -> Iterator[str]:
+    """A table of what was judged."""
+    table: list[tuple[str, ...]] = [("", "base", "head", "change", "interval", "")]
+    table += [_compared(one) for one in judgement.metrics]
+    table += [_counted(one) for one in judgement.counters]
+    if len(table) == 1:
+        return
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    for name, *cells, verdict in table:
+        padded = (cell.rjust(width) for cell, width in zip(cells, widths[1:-1], strict=True))
+        yield "  ".join(["", name.ljust(widths[0]), *padded, verdict]).rstrip()
+
+
+def _compared(one: Compared) -> tuple[str, ...]:
+    values = (words.amount(one.name, one.base), words.amount(one.name, one.head))
+    return (words.title(one.name), *values, words.percent(one.estimate), words.interval(one), one.verdict.value)
+
+
+def _counted(one: Counted) -> tuple[str, ...]:
+    change = words.UNKNOWN if not one.base else words.percent(one.head / one.base - 1)
+    values = (words.amount(one.name, one.base), words.amount(one.name, one.head))
+    return (words.title(one.name), *values, change, "exact", one.verdict.value)
+
+
+def as_json(shown: Shown) -> None:
+    measurement = shown.measurement
+    judgement = measurement.judgement
+    print_json(
+        {
+            "version": VERSION,
+            "verdict": judgement.verdict.value,
+            "reason": judgement.reason or None,
+            "base": {"commit": shown.asked.base, "tree": shown.sides[0].tree, "origin": shown.asked.origin},
+            "head": {"commit": shown.asked.head, "tree": shown.sides[1].tree},
+            "subject": shown.asked.subject,
+            **judged(judgement),
+            "stages": [one._asdict() for one in measurement.stages],
+            "failures": [one._asdict() for one in measurement.failures],
+            "pairs": len(measurement.pairs),
+            "stopped": measurement.stopped,
+            "seconds": round(measurement.seconds, 3),
+            "noise": measurement.noise,
+            "environment": _environment(shown),
+            "notes": [*judgement.notes, *measurement.notes],
+            "samples": shown.kept.get("file"),
+            "reproduce": shown.reproduce,
+        }
+    )
+
+
+def judged(judgement: Judgement) -> dict[str, Any]:
+    """The metrics and counters of a judgement, JSON-able."""
+    return {
+        "metrics": [_plain(one) for one in judgement.metrics],
+        "counters": [_plain(one) for one in judgement.counters],
+    }
+
+
+def _plain(one: Compared | Counted) -> dict[str, Any]:
+    fields = {**one._asdict(), "verdict": one.verdict.value}
+    # JSON has no infinities: what grew from nothing cannot be said as a fraction.
+    return {key: None if isinstance(value, float) and abs(value) == inf else value for key, value in fields.items()}
+
+
+def _environment(shown: Shown) -> dict[str, Any]:
+    """What the figures depend on: the machine, and how the runs were set up."""
+    from orchgate import __version__
+    from orchgate.runs.machine import fingerprint
+
+    return {
+        "orchgate": __version__,
+        "machine": fingerprint(),
+        "load": round(os.getloadavg()[0], 2),
+        "pair_seconds": round(shown.measurement.pair_seconds, 6),
+        "flips": shown.measurement.flips,
+        "prepare": list(shown.prepare),
+        "python_hash_seed": "0",
+    }

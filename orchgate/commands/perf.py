@@ -1,0 +1,214 @@
+"""`orchgate perf`: is head slower than base? Measured in turn, or judged from recorded samples."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.commands import _target
+from orchgate.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from orchgate.config.settings import Config
+    from orchgate.git.repository import Repository
+    from orchgate.speed.measurement import Measurement
+    from orchgate.speed.sampling import Side
+
+SUMMARY = "judge speed: base and head in turn, or --replay recorded samples"
+EXAMPLE = "orchgate perf PIPELINE, or orchgate perf -- CMD"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.__class__ = _target.Parser  # the command line's own is made before it is known which command this is
+    parser.usage = "orchgate perf [OPTIONS] [PIPELINE | -- CMD ...]"
+    parser.add_argument("--base", default="", metavar="REV", help="(where head left the default branch)")
+    parser.add_argument("--head", default="", metavar="REV", help="(HEAD)")
+    parser.add_argument(
+        "--budget", type=float, metavar="S", help="seconds to measure (performance.budget-seconds of the configuration)"
+    )
+    parser.add_argument("--pairs", type=int, metavar="N", help="at most N pairs of runs (32)")
+    parser.add_argument("--save", default="", metavar="FILE", help="also write the raw samples there, as JSON Lines")
+    parser.add_argument("--replay", default="", metavar="FILE", help="judge recorded samples instead; - is stdin")
+    parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
+    parser.add_argument(
+        "pipeline",
+        nargs="?",
+        default="",
+        metavar="PIPELINE | -- CMD",
+        help="a configured pipeline (performance.pipeline), or a command, run in both trees",
+    )
+
+
+class Asked(NamedTuple):
+    """What is to be compared: commits as hex ids, and where base comes from."""
+
+    base: str
+    head: str
+    origin: str
+    pipeline: str
+    command: tuple[str, ...]
+
+    @property
+    def subject(self) -> str:
+        """What runs, in a word or as a command line."""
+        import shlex
+
+        return shlex.join(self.command) if self.command else self.pipeline
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.replay:
+        from orchgate.commands import _perf_replay
+
+        if args.pipeline or args.command or args.base or args.head or args.save:
+            raise UsageError("--replay judges what was recorded: nothing is run", "orchgate perf --replay FILE")
+        return _perf_replay.run(args.replay, args.output_format)
+    _check(args)
+    _target.check(args)
+    from orchgate.commands._runs import here
+    from orchgate.git.repository import open_repository
+
+    repository = open_repository(here(), os.environ)
+    try:
+        return _measured(args, repository)
+    finally:
+        repository.close()
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.budget is not None and not 0 < args.budget <= 86_400:
+        raise UsageError("--budget takes seconds, more than 0 and at most a day", "--budget 60")
+    if args.pairs is not None and args.pairs < 1:
+        raise UsageError("--pairs takes a number from 1", "--pairs 16")
+
+
+def _measured(args: argparse.Namespace, repository: Repository) -> int:
+    from orchgate.commands import _perf_progress, _perf_show
+    from orchgate.metrics.policy import policy
+    from orchgate.speed import paired, sides
+
+    config = _config(repository)
+    asked = _asked(args, repository, config)
+    settings = config.performance
+    held_to = policy(settings)
+    commits = {"base": asked.base, "head": asked.head}
+    with sides.opened(
+        repository,
+        commits,
+        environ=os.environ,
+        pipeline=asked.pipeline,
+        command=asked.command,
+        folder=_prefix(repository) if asked.command else "",
+        prepare=settings.prepare,
+    ) as (base, head):
+        with _perf_progress.shown(asked.subject) as tell:
+            measurement = paired.measure(
+                (base, head),
+                held_to,
+                budget_seconds=args.budget or settings.budget_seconds,
+                environ=os.environ,
+                most_pairs=args.pairs or paired.MOST_PAIRS,
+                prepare=settings.prepare,
+                watch=settings.watch,
+                tell=tell,
+            )
+        if not settings.prepare:
+            measurement = _warned(repository, measurement)
+        kept = _keep(repository, asked, (base, head), measurement, args.save)
+        shown = _perf_show.Shown(asked, (base, head), measurement, reproduce(asked, args), kept, settings.prepare)
+    if args.output_format == "json":
+        _perf_show.as_json(shown)
+    else:
+        _perf_show.as_text(shown, dirty=_is_dirty(repository) if not args.head else False)
+    return _perf_show.exit_code(measurement.judgement.verdict, held_to.inconclusive)
+
+
+def _warned(repository: Repository, measurement: Measurement) -> Measurement:
+    from orchgate.speed import editable
+
+    lines = editable.warnings(repository.root or repository.git_dir, os.environ)
+    return measurement._replace(notes=(*measurement.notes, *lines))
+
+
+def _config(repository: Repository) -> Config:
+    from orchgate.config.load import load, load_work_tree
+
+    if repository.root:
+        return load_work_tree(repository.root)
+    return load(repository.tree(repository.require_commit("HEAD")))
+
+
+def _asked(args: argparse.Namespace, repository: Repository, config: Config) -> Asked:
+    from orchgate.git import scope as scopes
+
+    command: tuple[str, ...] = args.command
+    pipeline = args.pipeline or ("" if command else config.performance.pipeline)
+    if not pipeline and not command:
+        raise UsageError("nothing to measure: no pipeline is named, and none configured", EXAMPLE)
+    head = repository.require_commit(args.head or "HEAD")
+    if args.base:
+        return Asked(repository.require_commit(args.base), head, args.base, pipeline, command)
+    scope = scopes.resolve(repository, scopes.Target("range", head), os.environ, config.top.default_branch)
+    if scope.unknown:
+        raise scope.unknown
+    if scope.base is None or scope.base == head:
+        raise UsageError(
+            f"{head[:12]} is on the default branch: there is nothing to compare it with", "orchgate perf --base HEAD~1"
+        )
+    return Asked(scope.base, head, scope.origin, pipeline, command)
+
+
+def _prefix(repository: Repository) -> str:
+    """The folder below the top in which the command was typed."""
+    inner = os.path.relpath(os.path.realpath(os.getcwd()), os.path.realpath(repository.root or os.curdir))
+    return "" if inner == os.curdir or inner.startswith(os.pardir) else inner
+
+
+def _is_dirty(repository: Repository) -> bool:
+    from orchgate.git.state import Question
+
+    if not repository.root:
+        return False
+    with Question(repository) as question:
+        pass
+    state = question.answer()
+    return state is not None and state.dirty
+
+
+def reproduce(asked: Asked, args: argparse.Namespace) -> str:
+    """The command line that repeats a measurement."""
+    import shlex
+
+    words = ["orchgate", "perf", "--base", asked.base[:12], "--head", asked.head[:12]]
+    if args.budget:
+        words += ["--budget", f"{args.budget:g}"]
+    if args.pairs:
+        words += ["--pairs", str(args.pairs)]
+    return shlex.join([*words, *(("--", *asked.command) if asked.command else (asked.pipeline,))])
+
+
+def _keep(
+    repository: Repository, asked: Asked, sides: tuple[Side, Side], measurement: Measurement, save: str
+) -> Mapping[str, str]:
+    """Where the samples went: the `file`, or `why` there is none. Raises WriteError for one the user named."""
+    import time
+
+    from orchgate import files
+    from orchgate.git.checkout import common_dir
+    from orchgate.runs import ids
+    from orchgate.speed import kept_samples
+
+    if not measurement.pairs:
+        return {}
+    content = kept_samples.encoded(asked.subject[:200], sides, measurement)
+    if save:
+        files.replace(os.path.abspath(save), content)
+        return {"file": save}
+    try:
+        path = kept_samples.keep(common_dir(repository.git_dir), ids.new_run_id(time.time()), content)
+    except files.WriteError as error:
+        return {"why": error.message}
+    return {"file": os.path.relpath(path)}

@@ -1,0 +1,66 @@
+"""A measurement in words: what changed, by how much, in which stage, and how much the machine wavered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchgate.metrics import words
+from orchgate.model import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchgate.speed.attribution import StageChange
+    from orchgate.speed.measurement import Measurement
+
+_CARRIES = 0.2  # the share of a change from which a stage is named
+_NAMED = 3  # stages
+
+
+def lines(measurement: Measurement) -> Iterator[str]:
+    """Everything that explains a verdict, the most important first; untrusted text is not escaped yet."""
+    yield from words.headlines(measurement.judgement)
+    yield from carriers(measurement)
+    yield f"{how_measured(measurement)}"
+    yield from (f"note: {line}" for line in (*measurement.judgement.notes, *measurement.notes))
+
+
+def carriers(measurement: Measurement) -> Iterator[str]:
+    """The stages that carry a change in CPU time, where there are several to choose from."""
+    if len(measurement.stages) < 2 or measurement.judgement.verdict not in (Verdict.FAIL, Verdict.WARN):
+        return
+    named = [one for one in measurement.stages if one.share is not None and one.share >= _CARRIES]
+    for one in sorted(named, key=lambda one: -(one.share or 0.0))[:_NAMED]:
+        percent = round(100 * min(one.share or 0.0, 1.0))
+        yield f"in stage {one.id}: {stage_values(one)} of CPU time, {percent} % of the change"
+
+
+def carrier(measurement: Measurement) -> str:
+    """The stage that carries most of a change; "" where none stands out or there is only one."""
+    shares = {one.id: one.share for one in measurement.stages if one.share is not None}
+    if len(measurement.stages) < 2 or not shares:
+        return ""
+    name = max(shares, key=lambda name: shares[name] or 0.0)
+    return name if (shares[name] or 0.0) >= _CARRIES else ""
+
+
+def stage_values(one: StageChange) -> str:
+    """`0.080 s -> 0.105 s` of CPU time."""
+    return f"{words.amount('cpu_seconds', one.base_cpu)} -> {words.amount('cpu_seconds', one.head_cpu)}"
+
+
+def how_measured(measurement: Measurement) -> str:
+    """`14 pairs in 3.9 s; on this machine the CPU time of base alone wavers by 2.1 %`."""
+    count = len(measurement.pairs)
+    text = f"{count} {'pair' if count == 1 else 'pairs'} in {measurement.seconds:.1f} s"
+    if measurement.noise is not None:
+        text += f"; the CPU time of base alone wavers by {measurement.noise:.1%} on this machine".replace("%", " %")
+    return text + _why_stopped(measurement)
+
+
+def _why_stopped(measurement: Measurement) -> str:
+    if measurement.stopped != "budget":
+        return ""
+    if not measurement.pair_seconds:
+        return "; the budget ended before base and head had run once"
+    return f"; the budget ended there, one pair takes {words.seconds(measurement.pair_seconds)}"

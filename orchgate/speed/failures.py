@@ -1,0 +1,74 @@
+"""What it means for a comparison that a side fails: an error of that side, and never "slower"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchgate.metrics.values import Judgement
+from orchgate.model import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchgate.speed.sampling import Failure, Sample, Side
+
+
+def judgement(failures: Sequence[Failure], passed: frozenset[str] | set[str]) -> Judgement:
+    """The verdict over sides that cannot be measured. `passed` are the labels of those that ran well at least once.
+
+    Head is refused only where base did what head fails to do; everything else is nobody's verdict on head.
+    """
+    by_side = {failure.side: failure for failure in failures}
+    if len(by_side) > 1:
+        base, head = by_side["base"], by_side["head"]
+        same = base.stage == head.stage and base.detail == head.detail
+        rest = " on base and on head alike" if same else f" on head; on base {_words(base)}"
+        return Judgement(Verdict.BROKEN, decided=True, reason=f"{_words(head)}{rest}{_said(head)}")
+    (failure,) = by_side.values()
+    if failure.side in passed:
+        reason = f"{_words(failure)} again and again on {failure.side}, after it had passed there{_said(failure)}"
+        return Judgement(Verdict.BROKEN, decided=True, reason=reason)
+    other = "head" if failure.side == "base" else "base"
+    reason = f"{_words(failure)} on {failure.side}" + (f", passes on {other}" if other in passed else "")
+    refused = failure.side == "head" and other in passed
+    return Judgement(Verdict.FAIL if refused else Verdict.BROKEN, decided=True, reason=reason + _said(failure))
+
+
+def advice(failures: Sequence[Failure]) -> str:
+    """What is often forgotten where the same goes wrong on both sides; "" elsewhere."""
+    if len({failure.side for failure in failures}) < 2 or any(failure.stage == "prepare" for failure in failures):
+        return ""
+    return (
+        "what git ignores (node_modules, .venv, …) and sub-repositories are not in these trees: "
+        "performance.prepare can put them there"
+    )
+
+
+def _words(failure: Failure) -> str:
+    verb = "fails" if failure.stage == "prepare" else f"stage {failure.stage} fails"
+    return f"{'prepare ' if failure.stage == 'prepare' else ''}{verb} ({failure.detail})"
+
+
+def _said(failure: Failure) -> str:
+    return f": {failure.said}" if failure.said else ""
+
+
+def notes(sides: tuple[Side, Side], samples: Sequence[tuple[Sample, Sample]]) -> list[str]:
+    """Lines for people about what was not compared."""
+    base, head = sides
+    ids = {side.label: [stage.id for stage in side.stages] for side in sides}
+    lines = [f"stage {name} is new on head: not judged" for name in ids["head"] if name not in ids["base"]]
+    lines += [f"stage {name} is not on head any more: not judged" for name in ids["base"] if name not in ids["head"]]
+    commands = {side.label: {stage.id: stage.definition for stage in side.stages} for side in (base, head)}
+    lines += [
+        f"stage {name} is defined differently on head"
+        for name, definition in commands["head"].items()
+        if commands["base"].get(name, definition) != definition
+    ]
+    tolerated = {(one.side, one.stage, one.detail): None for pair in samples for ran in pair for one in ran.tolerated}
+    lines += [f"stage {stage} fails on {label}, as it may ({detail})" for label, stage, detail in tolerated]
+    if samples and all(ran.hidden_memory for pair in samples for ran in pair if not ran.failure):
+        lines.append("memory is not judged: both sides take less than orchgate itself, and less is not seen")
+    failed = {label: sum(pair[at].failure is not None for pair in samples) for at, label in enumerate(("base", "head"))}
+    lines += [f"{count} of {len(samples)} runs of {label} failed" for label, count in failed.items() if count]
+    return lines + list(dict.fromkeys(line for pair in samples for ran in pair for line in ran.notes))

@@ -1,0 +1,42 @@
+"""What a measurement is and brings, as values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from orchgate.metrics.values import Judgement, Pair
+    from orchgate.speed.attribution import StageChange
+    from orchgate.speed.sampling import Failure, Sample
+
+
+class Progress(NamedTuple):
+    """What is happening: `doing` in words, and how many of at most `most` pairs are done."""
+
+    doing: str
+    pairs: int
+    most: int
+    seconds: float
+    budget_seconds: float
+
+
+class Measurement(NamedTuple):
+    """A comparison by measurement.
+
+    `stopped` is "decided", "looked" (after the last look), "budget" or "failed". `noise` is the spread of base's CPU
+    time as a fraction of its median (None: fewer than two runs). `flips` seeds the order of the pairs. `notes` are
+    lines for people: stages that only one side has, what could not be measured.
+    """
+
+    pairs: tuple[Pair, ...]
+    samples: tuple[tuple[Sample, Sample], ...]  # of base and of head, one for each pair
+    judgement: Judgement
+    stages: tuple[StageChange, ...]
+    failures: tuple[Failure, ...]
+    stopped: str
+    seconds: float
+    pair_seconds: float  # what one pair took; the warm-up when no other was run, 0.0 when none was
+    noise: float | None
+    flips: str
+    warm_up: tuple[Sample, Sample] | None = None
+    notes: tuple[str, ...] = ()

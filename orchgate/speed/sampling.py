@@ -1,0 +1,266 @@
+"""One run of one side of a comparison: its stages one after another, and what they cost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate import files
+from orchgate.git import shelf
+from orchgate.git.call import scrubbed
+from orchgate.metrics.values import KNOWN
+from orchgate.runs import environment, ids, stage_end, usage
+from orchgate.runs.running import Program
+from orchgate.runs.session import Session, Setting, Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from orchgate.runs.running import Result
+    from orchgate.runs.stages import Stage
+    from orchgate.runs.watching import Watch
+
+# What a hook exports says which change is pushed; both arms, and whoever repeats it by hand, must see the same.
+_OF_HOOKS = ("PRE_COMMIT", "GITHEAD_", "GIT_REFLOG_ACTION", "GIT_EXEC_PATH", "OLDPWD", "ORCHGATE_")
+_PREPARE = "prepare"
+ARTIFACTS = "artifacts"
+COUNTERS = frozenset(metric.name for metric in KNOWN)
+_MARGIN = 256 * 1024  # bytes; the kernel counts pages in batches
+
+
+class Side(NamedTuple):
+    """What is run where: the stages in the order in which they run, those of sub-pipelines among them.
+
+    `label` is "base" or "head", `root` the top of a work tree at `commit`, `scratch` a folder of ours beside it. `keep`
+    is to be called once the tree is prepared; None when it was prepared before. `lock` is kept open until the last
+    process is dead.
+    """
+
+    label: str
+    commit: str
+    tree: str
+    root: str
+    scratch: str
+    stages: tuple[Stage, ...]
+    keep: Callable[[], None] | None = None
+    lock: int = -1
+
+
+class Failure(NamedTuple):
+    """A stage (or "prepare") that failed on one side. `said` is the last line of its output."""
+
+    side: str
+    stage: str
+    detail: str  # "exit 1", "timed out after 30 s", "ended by SIGSEGV", …
+    said: str
+
+
+class Sample(NamedTuple):
+    """One run. `metrics` are the run's, `stages` the cost of each stage alone, by the names of `metrics.values`.
+
+    A run that failed has the `success_rate` 0 and no other metric. `tolerated` are stages that failed and may.
+    `hidden_memory`: its `max_rss_bytes` says only that it took less than this program itself.
+    """
+
+    metrics: Mapping[str, float]
+    stages: Mapping[str, Mapping[str, float]]
+    failure: Failure | None = None
+    tolerated: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
+    hidden_memory: bool = False
+
+    def without_hidden(self) -> Mapping[str, float]:
+        """The metrics that say what the run itself cost."""
+        hidden = ("max_rss_bytes",) if self.hidden_memory else ()
+        return {name: value for name, value in self.metrics.items() if name not in hidden}
+
+
+class OutOfTime(Exception):
+    """A run was ended because it was not over at the deadline."""
+
+
+class Rig(NamedTuple):
+    """What all runs of a measurement share.
+
+    Costs count over the stages in `judged` (None: all); of file events those are counted that are in `counters`.
+    """
+
+    session: Session
+    environ: Mapping[str, str]
+    watch: Watch | None
+    judged: Collection[str] | None
+    counters: Collection[str]
+
+
+@contextlib.contextmanager
+def rig(
+    sides: Sequence[Side],
+    environ: Mapping[str, str],
+    watch: Sequence[str] = (),
+    *,
+    judged: Collection[str] | None = None,
+    counters: Collection[str] = COUNTERS,
+    tick: Callable[[], float | None] = lambda: None,
+) -> Iterator[Rig]:
+    """Everything ready to run; nothing that was started outlives the block. Raises OrchgateError."""
+    with contextlib.ExitStack() as stack:
+        kept = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if sides[0].lock < 0 else os.dup(sides[0].lock)
+        stack.callback(os.close, kept)
+        for side in sides:
+            _empty(os.path.join(side.scratch, ARTIFACTS))
+        setting = Setting(sides[0].root, "", {}, {}, None, None, None, Silent(), cache=False, measured=True)
+        session = stack.enter_context(Session(setting))
+        session.guard(kept)
+        session.loop.tick = tick
+        watching = None
+        if watch:
+            from orchgate.runs import watching as files_watched
+
+            folders = [os.path.join(side.root, folder) for side in sides for folder in watch]
+            watching = stack.enter_context(files_watched.watch(folders))
+        yield Rig(session, plain(environ), watching, judged, counters)
+
+
+def _empty(folder: str) -> None:
+    shelf.erase(folder)
+    files.make_folders(folder)
+
+
+def plain(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of everything that is measured: nobody to ask, no hook around it, the same hashes every time."""
+    kept = {name: value for name, value in scrubbed(environ).items() if not name.startswith(_OF_HOOKS)}
+    ci = environ.get("CI") or environment.NON_INTERACTIVE["CI"]
+    return {**kept, **environment.NON_INTERACTIVE, "CI": ci, "PYTHONHASHSEED": "0"}
+
+
+def prepare(rig_: Rig, side: Side, command: Sequence[str], timeout: float | None = None) -> Failure | None:
+    """Readies a side's work tree, unless that was done before; how it failed, if it did."""
+    from orchgate.runs.stages import Stage
+
+    if not command or side.keep is None:
+        return None
+    stage = Stage(_PREPARE, _PREPARE, tuple(command), timeout_seconds=timeout)
+    done = _attempt(rig_, side, stage, 0)
+    if done.failure is None:
+        side.keep()
+    return done.failure
+
+
+def once(rig_: Rig, side: Side, deadline: float | None = None) -> Sample:
+    """Runs a side, until a moment of the monotonic clock at most.
+
+    Raises OutOfTime; KeyboardInterrupt when a signal asked for an end; both once nothing runs any more.
+    """
+    if rig_.watch:
+        rig_.watch.take()  # what happened before is not this run's
+    done = []
+    own = _own_peak()
+    for index, stage in enumerate(side.stages, 1):
+        done.append(_repeated(rig_, side, stage, index, deadline))
+        if done[-1].failure and not stage.allow_failure:
+            return Sample({"success_rate": 0.0}, {}, done[-1].failure)
+    ran = _added_up(rig_, side, done)
+    # A program begins as a copy of the one that starts it, and its peak with it.
+    return ran._replace(hidden_memory=ran.metrics.get("max_rss_bytes", 0.0) <= own + _MARGIN)
+
+
+def _own_peak() -> int:
+    """The most memory this program has used, in bytes; 0 where nobody knows."""
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+class _Done(NamedTuple):
+    """A stage that has ended, well or not."""
+
+    cost: Mapping[str, Any] | None
+    tests: Mapping[str, int]
+    metrics: Mapping[str, float]
+    failure: Failure | None
+
+
+def _repeated(rig_: Rig, side: Side, stage: Stage, index: int, deadline: float | None) -> _Done:
+    """A stage with its retries, which cost what they cost."""
+    done = _attempt(rig_, side, stage, index, deadline)
+    for _ in range(stage.retries):
+        if done.failure is None:
+            break
+        again = _attempt(rig_, side, stage, index, deadline)
+        done = again._replace(cost=usage.add(done.cost, again.cost) if again.cost else done.cost)
+    return done
+
+
+def _attempt(rig_: Rig, side: Side, stage: Stage, index: int, deadline: float | None = None) -> _Done:
+    log = os.path.join(side.scratch, ids.log_path(index, stage.id))
+    files.make_folders(os.path.dirname(log))
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(log)
+    base = {**rig_.environ, "ORCHGATE_ARTIFACTS": os.path.join(side.scratch, ARTIFACTS)}
+    cwd, environ = environment.of_stage(base, side.root, stage)
+    environ["PWD"] = cwd  # what it says of the developer's folder is wrong here
+    argv = stage.argv or ("/bin/sh", "-c", stage.shell)
+    before = stage_end.stamps(stage, cwd)
+    ended: list[Result] = []
+    left = None if deadline is None else max(0.001, deadline - time.monotonic())
+    limit = min((one for one in (stage.timeout_seconds, left) if one is not None), default=None)
+    program = Program(argv, cwd, environ, log, rig_.session.mark(), limit)
+    rig_.session.loop.start(program, ended.append)
+    while not ended:
+        rig_.session.turn()
+    if rig_.session.stopping:
+        raise KeyboardInterrupt
+    if ended[0].timed_out and limit is left:
+        raise OutOfTime
+    return _described(
+        side, stage, ended[0], stage_end.describe(stage, ended[0], stage_end.found(stage, cwd, ended[0], before))
+    )
+
+
+def _described(side: Side, stage: Stage, result: Result, event: Mapping[str, Any]) -> _Done:
+    failure = None
+    if event["status"] != "succeeded":
+        failure = Failure(side.label, stage.id, event["detail"] or "failed", result.last_line)
+    return _Done(result.usage, event.get("tests", {}), event.get("metrics", {}), failure)
+
+
+def _added_up(rig_: Rig, side: Side, done: Sequence[_Done]) -> Sample:
+    costs = {stage.id: costs_of(one.cost) for stage, one in zip(side.stages, done, strict=True) if one.cost}
+    spent = None
+    for stage, one in zip(side.stages, done, strict=True):
+        if one.cost and (rig_.judged is None or stage.id in rig_.judged):
+            spent = usage.add(spent, one.cost)
+    metrics = {**(costs_of(spent) if spent else {}), "success_rate": 1.0}
+    notes: tuple[str, ...] = ()
+    if rig_.watch:
+        from orchgate.runs.watching import counters
+
+        activity = rig_.watch.take()
+        metrics |= {name: value for name, value in counters(activity).items() if name in rig_.counters}
+        notes = activity.notes
+    metrics |= _tests(done)
+    for stage, one in zip(side.stages, done, strict=True):
+        for name, value in one.metrics.items():
+            metrics[name if name not in metrics else f"{stage.id}.{name}"] = value
+    return Sample(metrics, costs, None, tuple(one.failure for one in done if one.failure), notes)
+
+
+def costs_of(spent: Mapping[str, Any]) -> dict[str, float]:
+    """What processes cost, under the names of metrics; what was not measured is left out."""
+    costs = {"cpu_seconds": round(spent["user_seconds"] + spent["system_seconds"], 6)}
+    names = ("wall_seconds", "max_rss_bytes", "read_bytes", "written_bytes", "processes")
+    return costs | {name: spent[name] for name in names if spent[name] is not None}
+
+
+def _tests(done: Sequence[_Done]) -> dict[str, float]:
+    """Tests passed, and the fraction of those that could have; nothing where none were counted."""
+    counted = [one.tests for one in done if one.tests]
+    if not counted:
+        return {}
+    passed = sum(tests.get("passed", 0) for tests in counted)
+    failed = sum(tests.get("failed", 0) + tests.get("errors", 0) for tests in counted)
+    return {"tests_passed": passed, **({"test_pass_rate": passed / (passed + failed)} if passed + failed else {})}
