@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchgate.config.settings import Config
     from orchgate.documents.packets import Packets
     from orchgate.git.diff import Patch
+    from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Change, CheckResult, Scope
 
@@ -37,6 +38,9 @@ class Context:
     trailers   trailers of the judged commits' messages, lower-case name -> values
     judge      the result of another check by id, judged once (for CFG001 only)
     default_severity  what a rule weighs that no configuration mentions (for CFG001 only)
+    named      ids of the checks that were asked for by name; none when all of them run
+    repository the open repository, None for a folder; only what makes work trees of its own needs it
+    tell       says to a waiting person what takes so long
     patch      lines of the judged change by path, counted from its patch
     start_of   size of an object in bytes and its first bytes
     """
@@ -59,6 +63,7 @@ class Context:
         trailers: Callable[[], Mapping[str, tuple[str, ...]]] = dict,
         patch: Callable[[Iterable[Change]], Patch] | None = None,
         start_of: Callable[[str, int], tuple[int, bytes]] | None = None,
+        repository: Repository | None = None,
     ) -> None:
         self.root = root
         self.config = config
@@ -82,6 +87,9 @@ class Context:
         self.leads = True
         self.judge: Callable[[str], CheckResult] | None = None
         self.default_severity: Callable[[str], Severity] = lambda _: Severity.ERROR
+        self.named: frozenset[str] = frozenset()
+        self.repository = repository
+        self.tell: Callable[[str], None] = lambda _: None
 
     @cached_property
     def branch(self) -> str:

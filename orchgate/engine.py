@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 MANY_FILES = 1500  # from here on a second process for a whole tree pays for itself
 LONGEST = "evidence"
 PARTS = 64  # small enough that both processes end at about the same time
-ASKING = ("configuration",)  # asks for other checks' results, so it runs after them
+# Asks for other checks' results, so it runs after them; measures, so nothing may run beside it.
+ALONE = ("configuration", "performance")
 
 
 class Raw(NamedTuple):
@@ -102,7 +103,7 @@ class Judge:
         This one begins with the check that reads every document; the other does the rest and then helps with it.
         """
         longest = [check for check in self._checks if check.id == LONGEST]
-        others = [check for check in self._checks if check.id not in (LONGEST, *ASKING)]
+        others = [check for check in self._checks if check.id not in (LONGEST, *ALONE)]
         if not longest or not others:
             return
         take = shares(PARTS)
@@ -145,8 +146,17 @@ class Judge:
     def _judged(self, raw: Raw) -> CheckResult:
         diagnostics = tuple(self._stamp(raw.check, finding) for finding in raw.outcome.findings)
         _, examined, facts, troubles = raw.outcome
-        verdict = _verdict(diagnostics, troubles)
+        verdict = self._verdict(diagnostics, troubles)
         return CheckResult(raw.check, verdict, diagnostics, examined, facts, troubles, raw.seconds, raw.crash)
+
+    def _verdict(self, diagnostics: Iterable[Diagnostic], troubles: Iterable[Trouble]) -> Verdict:
+        verdicts = [self._weight(diagnostic) for diagnostic in diagnostics if diagnostic.suppressed is None]
+        return worst([*verdicts, *(Verdict.BROKEN for _ in troubles)])
+
+    def _weight(self, diagnostic: Diagnostic) -> Verdict:
+        if diagnostic.severity is Severity.ERROR:
+            return self._rules[diagnostic.finding.rule].refuses
+        return _WEIGHT[diagnostic.severity]
 
     def _default_severity(self, rule: str) -> Severity:
         return self._rules[rule].severity if rule in self._rules else Severity.ERROR
@@ -190,7 +200,7 @@ class Judge:
         findings = suppressions.complaints(everything, self._used, judged, self._known(everything))
         diagnostics = tuple(self._stamp("suppressions", finding) for finding in findings)
         counted = {"suppressions": len(everything)}
-        return CheckResult("suppressions", _verdict(diagnostics, ()), diagnostics, counted, {}, (), 0.0)
+        return CheckResult("suppressions", self._verdict(diagnostics, ()), diagnostics, counted, {}, (), 0.0)
 
     def _answered_for(self) -> Iterable[str]:
         """Documents whose suppressions are judged: of the others some checks have read a part, or nothing."""
@@ -216,9 +226,4 @@ def _crashed(error: Exception) -> Trouble:
     return Trouble(Location(""), f"internal error at {where}: {type(error).__name__}: {error}", "please report this")
 
 
-def _verdict(diagnostics: Iterable[Diagnostic], troubles: Iterable[Trouble]) -> Verdict:
-    verdicts = [_WEIGHT[diagnostic.severity] for diagnostic in diagnostics if diagnostic.suppressed is None]
-    return worst([*verdicts, *(Verdict.BROKEN for _ in troubles)])
-
-
-_WEIGHT = {Severity.ERROR: Verdict.FAIL, Severity.WARNING: Verdict.WARN, Severity.NOTE: Verdict.PASS}
+_WEIGHT = {Severity.WARNING: Verdict.WARN, Severity.NOTE: Verdict.PASS}

@@ -71,6 +71,7 @@ class Rule(NamedTuple):
     why: str
     bad: str
     good: str
+    refuses: Verdict = Verdict.FAIL  # what an error makes of the check: "nobody can tell" is not "no"
 
 
 class Finding(NamedTuple):
@@ -109,13 +110,20 @@ class Outcome(NamedTuple):
     troubles: tuple[Trouble, ...] = ()
 
 
+STAGES = ("pre-commit", "pre-merge-commit", "pre-push", "manual")
+
+
 class Check(NamedTuple):
-    """One plug-in of `checks/`. `run` takes a `context.Context`; its id is its file's name with `-` for `_`."""
+    """One plug-in of `checks/`. `run` takes a `context.Context`; its id is its file's name with `-` for `_`.
+
+    `stages` are those of the hook of its own; the hook of all checks runs it at every stage.
+    """
 
     id: str
     summary: str
     rules: tuple[Rule, ...]
     run: Callable[..., Outcome]
+    stages: tuple[str, ...] = STAGES
 
 
 class CheckResult(NamedTuple):

@@ -17,7 +17,7 @@ from orchgate.git import scope as scopes
 from orchgate.git.repository import open_repository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from orchgate.config.settings import Config
     from orchgate.git.diff import Patch
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from orchgate.git.scope import Request, Target
     from orchgate.git.snapshot import GitSnapshot
     from orchgate.model import Change, Report, Scope
+
+    Tell = Callable[[str], None]
 
 
 PATHS_AT_ONCE = 500  # on one command line; what the system takes is a matter of megabytes
@@ -69,6 +71,7 @@ def context(repository: Repository, target: Target, environ: Mapping[str, str]) 
         trailers=lambda: repository.trailers(scope.base, scope.head, alone=scope.kind == "commit"),
         patch=lambda changes: _patch(repository, scope, changes),
         start_of=repository.start_of,
+        repository=repository,
     )
 
 
@@ -122,8 +125,13 @@ def _patch(repository: Repository, scope: Scope, changes: Iterable[Change]) -> P
     return Patch(counts)
 
 
-def judge(ctx: Context, names: Iterable[str] = (), *, ignores: bool = True) -> Report:
-    """The report of the named checks, or of all. Raises UsageError for a check that does not exist."""
+def judge(ctx: Context, names: Collection[str] = (), *, ignores: bool = True, tell: Tell | None = None) -> Report:
+    """The report of the named checks, or of all; `tell` is told what takes long.
+
+    Raises UsageError for a check that does not exist.
+    """
+    ctx.named = frozenset(names)
+    ctx.tell = tell or ctx.tell
     checks = registry.checks(names)
     everything = {check.id: check for check in registry.checks()} if ctx.accepted is not None else {}
     available = {**everything, **{check.id: check for check in checks}}
@@ -131,7 +139,14 @@ def judge(ctx: Context, names: Iterable[str] = (), *, ignores: bool = True) -> R
 
 
 def judge_request(
-    repository: Repository, request: Request, environ: Mapping[str, str], names: Iterable[str] = (), *, ignores: bool
+    repository: Repository,
+    request: Request,
+    environ: Mapping[str, str],
+    names: Collection[str] = (),
+    *,
+    ignores: bool,
+    tell: Tell | None = None,
 ) -> Report:
     """The report of what a command line asked for."""
-    return judge(context(repository, scopes.target(repository, request, environ), environ), names, ignores=ignores)
+    target = scopes.target(repository, request, environ)
+    return judge(context(repository, target, environ), names, ignores=ignores, tell=tell)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING
 
 from orchgate import registry, session
+from orchgate.errors import OrchgateError, UsageError
 from orchgate.git.scope import Request
+from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
@@ -28,6 +31,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--commit", default="", metavar="REV", help="judge one commit")
     parser.add_argument("--output-format", choices=registry.plugins("outputs"), default="text", help="(%(default)s)")
     parser.add_argument("--explain", action="store_true", help="also list what was counted and what was ignored")
+    parser.add_argument(
+        "--fix", action="store_true", help="first pin the cited artifacts that are here; stages nothing"
+    )
     parser.add_argument("--no-ignores", action="store_true", help="show what is suppressed as if it were not")
     parser.add_argument("--show-config", action="store_true", help="print the effective configuration and stop")
 
@@ -37,9 +43,37 @@ def run(args: argparse.Namespace) -> Verdict | int:
     with session.opened() as repository:
         if args.show_config:
             return _show_config(repository, request)
-        report = session.judge_request(repository, request, os.environ, args.checks, ignores=not args.no_ignores)
+        if args.fix:
+            _fix(repository, request)
+        report = session.judge_request(
+            repository, request, os.environ, args.checks, ignores=not args.no_ignores, tell=tell
+        )
     show(report, args.output_format, explain=args.explain)
     return code(report)
+
+
+def _fix(repository: Repository, request: Request) -> None:
+    """Pins before anything is judged. What keeps it from that is said; the verdict is the checks' business."""
+    from orchgate.checks.evidence import judged_documents
+    from orchgate.commands import _pinning
+    from orchgate.git import scope
+
+    if not repository.root:
+        raise UsageError("a bare repository has nothing on disk to pin", "run --fix in a clone")
+    ctx = session.context(repository, scope.target(repository, request, os.environ), os.environ)
+    try:
+        for line in _pinning.fix(ctx, judged_documents(ctx)):
+            tell(line)
+    except OrchgateError as error:
+        place = getattr(error, "path", "")
+        tell(f"nothing pinned: {place + ': ' if place else ''}{error.message}")
+
+
+def tell(line: str) -> None:
+    """What takes long, at once and to standard error, so that no report is spoilt."""
+    with contextlib.suppress(OSError, AttributeError):  # nobody may be listening there
+        sys.stderr.write(f"orchgate: {escape(line)}\n")
+        sys.stderr.flush()
 
 
 def show(report: Report, output: str, *, explain: bool) -> None:
@@ -61,7 +95,6 @@ def _show_config(repository: Repository, request: Request) -> Verdict:
     from orchgate.config.loosening import table_of
     from orchgate.git import scope
     from orchgate.model import Verdict
-    from orchgate.outputs._escape import escape
 
     ctx = session.context(repository, scope.target(repository, request, os.environ), os.environ)
     for key, value in table_of(ctx.config).items():

@@ -20,10 +20,15 @@ SUMMARY = "say what a rule wants, why, and how to make an exception"
 IN_DOCUMENTS = frozenset({"commands", "documents", "evidence"})
 LISTED = "orchgate explain lists them"
 ALLOW = "commands.allow in the configuration: globs on the whole command line, also for those inside a code block"
+BOUNDS = "performance.metrics.NAME in the configuration: block, tolerance, max and min, in a commit of its own"
 # Exceptions that only one rule knows.
 OWN_WAYS = {
     "DIF001": ("a commit trailer {diff_trailer}: REASON, or {diff_variable}=REASON in the environment",),
     "VER001": ("a commit trailer {version_trailer}: REASON, or a branch listed in version-bump.allow-branches",),
+    "PRF001": (BOUNDS,),
+    "PRF002": (BOUNDS,),
+    "PRF005": (BOUNDS,),
+    "PRF006": (BOUNDS,),
     "CMD001": (ALLOW,),
     "CMD002": (ALLOW,),
 }

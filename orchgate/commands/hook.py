@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from orchgate import session
-from orchgate.commands.check import code, show
+from orchgate.commands.check import code, show, tell
 from orchgate.errors import GitError, OrchgateError
 from orchgate.git.scope import Push, Request, Target
 from orchgate.model import Verdict, worst
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> Verdict | int:
     lines = _pushed_refs() if args.hook == "pre-push" else []
     with session.opened() as repository:
         if args.hook != "pre-push":
-            report = session.judge_request(repository, Request(staged=True), os.environ, ignores=True)
+            report = session.judge_request(repository, Request(staged=True), os.environ, ignores=True, tell=tell)
             show(report, "text", explain=False)
             return code(report)
         return _pushes(repository, args.args[0] if args.args else "", lines)
@@ -76,7 +76,7 @@ def _push(repository: Repository, remote: str, line: bytes) -> Verdict | int:
         sys.stdout.write("orchgate: not a commit: nothing to judge\n")
         return Verdict.PASS
     target = Target("range", head, push=Push(_name(repository, remote), remote_ref, remote_oid, head))
-    report = session.judge(session.context(repository, target, os.environ))
+    report = session.judge(session.context(repository, target, os.environ), tell=tell)
     show(report, "text", explain=False)
     return code(report)
 

@@ -1,0 +1,175 @@
+"""What is pushed makes the pipelines no slower and no worse, shown by running base and head in turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchgate.errors import OrchgateError
+from orchgate.globs import matches
+from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchgate.context import Context
+    from orchgate.speed.push_speed import Answer, Question
+    from orchgate.speed.verdicts import Said
+
+ID = "performance"
+# What no pipeline's speed hangs on, unless performance.relevant says otherwise: documents, evidence, the baseline.
+IRRELEVANT = ("**/*.md", "docs/**", "tasks/**", ".orchgate/**", "**/LICENSE*")
+PAIRS = "measured pairs"
+
+RULES = (
+    Rule(
+        "PRF001",
+        "slower beyond the tolerance",
+        Severity.ERROR,
+        what="The pipeline takes more CPU or wall time at head than at base. Both were run here in turn, in an order "
+        "decided by coin flips, until the difference was larger than chance explains. It is an error from the blocking "
+        "threshold on (5 % of CPU time, 10 % of wall time), a warning below it, down to a tolerance of 1 %.",
+        why="Every change makes a pipeline a little slower and nobody notices the one that did. Comparing with a "
+        "stored number blames the machine; running both sides now blames the change.",
+        bad="a commit after which the stage `test` parses its fixtures once for each test: cpu_seconds +20 % "
+        "(18 to 22 %), all of it in `test`",
+        good="the fixtures parsed once; or a commit of its own that raises performance.metrics.cpu-seconds.block and "
+        "says what the time buys",
+    ),
+    Rule(
+        "PRF002",
+        "a counter went up",
+        Severity.ERROR,
+        what="Head writes more files, bytes or manifests, starts more processes or passes fewer tests than base, or a "
+        "number is beyond the `max` or `min` that performance.metrics sets for it (diff_files and diff_lines too). "
+        "Counters are compared exactly; one that differs between two runs of the same tree is judged like a time.",
+        why="A counter has no noise: one more manifest write a run is true on every machine, and shows long before "
+        "a clock does.",
+        bad="manifest_writes 2 -> 3",
+        good="the state collected in memory and written once at the end of the run",
+    ),
+    Rule(
+        "PRF003",
+        "no baseline",
+        Severity.WARNING,
+        what="There is nothing to compare head with: no base that could be run, or too little time to run it, and no "
+        "stored baseline of this pipeline for this kind of machine. A first push is a note.",
+        why="Head was not judged, and that must be seen: a pass would claim a comparison that nobody made.",
+        bad="a pipeline of four minutes, a budget of 30 seconds, and no .orchgate/baseline.json",
+        good="orchgate baseline record PIPELINE, and the file committed",
+    ),
+    Rule(
+        "PRF004",
+        "inconclusive",
+        Severity.WARNING,
+        what="The runs that the budget had room for cannot tell whether head is slower. The message says how small a "
+        'change they could have shown. With performance.inconclusive = "block" the check ends in exit code 3.',
+        why="A busy machine hides a slow-down as easily as it feigns one; both a pass and a refusal would be made up.",
+        bad="twelve pairs on a machine that runs a build: 9 % or more would have been seen, 5 % would not",
+        good="a larger performance.budget-seconds, a quiet machine, or the `orchgate perf` command of the hint",
+        refuses=Verdict.INCONCLUSIVE,
+    ),
+    Rule(
+        "PRF005",
+        "success or test pass rate fell",
+        Severity.ERROR,
+        what="The pipeline fails at head and succeeds at base, or a smaller share of its runs succeeds or of its tests "
+        "passes, or a rate lies below the `min` of performance.metrics.",
+        why="A pipeline that fails early is fast. Its times say nothing and are not compared.",
+        bad="stage `test` exits with 1 at head and with 0 at base",
+        good="the failure mended first; then the speed is judged",
+    ),
+    Rule(
+        "PRF006",
+        "more memory",
+        Severity.ERROR,
+        what="The largest resident size of any process of the pipeline grew beyond the threshold (3 % and 1 MiB), "
+        "shown as PRF001 shows a time.",
+        why="Memory does not get slower, it gets killed: on the smallest machine first, and never with a message.",
+        bad="a log read as a whole to count its lines: max_rss_bytes +310 %",
+        good="the log read line by line",
+    ),
+)
+
+
+def run(ctx: Context) -> Outcome:
+    if not ctx.config.performance.pipeline and not ctx.config.performance.metrics:
+        return _nothing("performance.pipeline is not set")
+    size = tuple(map(_finding, _size(ctx)))
+    if why := _not_asked(ctx) or _irrelevant(ctx):
+        return _nothing(why, size)
+    from orchgate.speed import guardrails, push_speed
+
+    history = tuple(map(_finding, guardrails.of_history(ctx.config.performance, ctx.root)))
+    answer = push_speed.answer(_question(ctx))
+    return Outcome((*size, *history, *map(_finding, answer.said)), _examined(answer), answer.facts)
+
+
+def _nothing(why: str, findings: tuple[Finding, ...] = ()) -> Outcome:
+    return Outcome(findings, {PAIRS: 0}, {"not measured": why})
+
+
+def _finding(said: Said) -> Finding:
+    return Finding(said.rule, Location(""), said.message, said.hint, said.severity)
+
+
+def _not_asked(ctx: Context) -> str:
+    """Why nobody asked for a measurement; "" when it was asked for."""
+    if not ctx.config.performance.pipeline:
+        return "performance.pipeline is not set"
+    if ID in ctx.named and ctx.scope.kind != "staged":
+        return ""
+    match ctx.scope.kind:
+        case "staged":
+            return "a commit is not measured, its push is"
+        case "tree" if ctx.scope.head is None or not ctx.root:
+            return "a whole tree is measured only by name: orchgate check performance"
+        case _ if ctx.scope.head is None:
+            return "what is not committed is measured only by name: orchgate check performance"
+    return ""
+
+
+def _irrelevant(ctx: Context) -> str:
+    """Why the change cannot matter; "" when it may. Raises the OrchgateError of a scope without a base."""
+    changes = ctx.scope.require_changes()
+    if ctx.scope.base is None:
+        return ""
+    paths = {path for change in changes for path in (change.path, change.old_path) if path}
+    relevant = ctx.config.performance.relevant
+    if relevant:
+        touched, why = [path for path in paths if matches(path, relevant)], "none that performance.relevant names"
+    else:
+        ignored = (*IRRELEVANT, *(f"{root.rstrip('/')}/**" for root in ctx.config.evidence.roots))
+        touched, why = [path for path in paths if not matches(path, ignored)], "documents and evidence only"
+    return "" if touched else f"{len(paths)} changed files, {why}"
+
+
+def _size(ctx: Context) -> Iterator[Said]:
+    """What the bounds on the size of the change itself say; for a first push, which is all there is, nothing."""
+    first_push = ctx.scope.base is None and ctx.scope.head is not None
+    if not ctx.config.performance.metrics or ctx.scope.unknown is not None or first_push:
+        return
+    from orchgate.speed import guardrails
+
+    counted = [change for change in ctx.scope.changes if not matches(change.path, ctx.config.diff_budget.ignore)]
+    lines = sum((change.added or 0) + (change.removed or 0) for change in counted)
+    yield from guardrails.of_size(ctx.config.performance, len(counted), lines)
+
+
+def _question(ctx: Context) -> Question:
+    from orchgate.speed.push_speed import Question
+
+    assert ctx.repository is not None  # only a folder has none, and nobody pushes a folder
+    head = ctx.scope.head or ctx.repository.head
+    if head is None:
+        raise OrchgateError("there is no commit to measure", "git commit, then run it again")
+    return Question(ctx.repository, ctx.config, ctx.scope.base, head, ctx.base, ctx.environ, ctx.now, ctx.tell)
+
+
+def _examined(answer: Answer) -> dict[str, int]:
+    others = {"recorded verdicts": int(bool(answer.recorded_at)), "runs held to the baseline": answer.runs}
+    return {PAIRS: answer.pairs, **{name: number for name, number in others.items() if number}}
+
+
+CHECK = Check(
+    ID, "what is pushed makes the pipelines no slower and no worse", RULES, run, stages=("pre-push", "manual")
+)

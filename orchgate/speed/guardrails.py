@@ -1,0 +1,65 @@
+"""Bounds on what no run of base is needed for: the size of the change, and the rates of a task's recorded runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchgate.model import Severity, Verdict
+from orchgate.speed.verdicts import Said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchgate.config.settings import Performance
+
+SIZES = ("diff_files", "diff_lines")
+RATES = ("success_rate", "test_pass_rate", "flaky_rate")
+SPLIT = "split the change; git diff --stat BASE HEAD shows what counts"
+
+
+def bounded(performance: Performance, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the metrics whose own value the configuration bounds."""
+    bounds = {name.replace("-", "_"): (one.max, one.min) for name, one in performance.metrics.items()}
+    return tuple(name for name in names if any(bound is not None for bound in bounds.get(name, ())))
+
+
+def of_size(performance: Performance, files: int, lines: int) -> Iterator[Said]:
+    """What is said of a change of so many files and lines."""
+    for name, number in zip(SIZES, (files, lines), strict=True):
+        if name in bounded(performance, SIZES) and (reason := _beyond(performance, name, number)):
+            yield Said("PRF002", f"{name}: {reason}", SPLIT, Severity.ERROR)
+
+
+def _beyond(performance: Performance, name: str, value: float) -> str:
+    """Why a value is out of its bounds; "" when it is not."""
+    from orchgate.metrics.exact import within_bounds
+    from orchgate.metrics.policy import policy
+
+    one = within_bounds(policy(performance).metrics[name], value)
+    return "" if one.verdict is Verdict.PASS else one.reason
+
+
+def of_history(performance: Performance, root: str) -> Iterator[Said]:
+    """What is said of the rates of the configured task's recorded runs.
+
+    Raises OrchgateError where they cannot be read.
+    """
+    wanted = bounded(performance, RATES) if performance.task else ()
+    if not wanted:
+        return
+    from orchgate.metrics.aggregate import rates
+    from orchgate.metrics.update import update
+    from orchgate.runs.ids import task_folder
+
+    known = rates(update(task_folder(root, performance.task)).aggregate, performance.pipeline)
+    hint = f"orchgate metrics --task {performance.task} shows the runs"
+    for name in wanted:
+        where = f"{name} of the recorded runs of {performance.pipeline} in {performance.task}"
+        if name not in known:
+            message = f"{where} is not known: none is here"
+            yield Said(
+                "PRF005", message, f"orchgate run {performance.pipeline} --task {performance.task}", Severity.NOTE
+            )
+            continue
+        if reason := _beyond(performance, name, known[name]):
+            yield Said("PRF005", f"{where}: {reason}", hint, Severity.ERROR)

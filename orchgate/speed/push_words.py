@@ -1,0 +1,132 @@
+"""What the gate says about a push's speed: pure text from a measurement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchgate.metrics import words
+from orchgate.metrics.values import Compared, Kind
+from orchgate.model import Severity, Verdict
+from orchgate.speed import explanation
+from orchgate.speed.verdicts import Said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchgate.metrics.values import Counted, Judgement, Policy
+    from orchgate.speed.measurement import Measurement
+    from orchgate.speed.push_speed import Question
+    from orchgate.speed.sampling import Failure
+
+RULES = {Kind.TIME: "PRF001", Kind.COUNTER: "PRF002", Kind.RATE: "PRF005", Kind.MEMORY: "PRF006"}
+PRIMARY, SECOND = "cpu_seconds", "wall_seconds"
+WEIGHTS = {Verdict.FAIL: Severity.ERROR, Verdict.WARN: Severity.WARNING}
+
+
+def announcement(question: Question, budget: float) -> str:
+    """What a waiting person reads while the pipeline runs."""
+    sides = f"{question.head[:7]} against {(question.base or '')[:7]}"
+    return f"measuring {question.pipeline}, {sides}, for up to {budget:g} s (performance.budget-seconds)"
+
+
+def findings(question: Question, policy: Policy, measurement: Measurement) -> tuple[Said, ...]:
+    """What a comparison by pairs has to say; where nothing is wrong and all is decided, nothing."""
+    basis = f"; {explanation.how_measured(measurement)}"
+    stage = explanation.carrier(measurement) or (measurement.stages[0].id if len(measurement.stages) == 1 else "")
+    said = tuple(_judged(question, policy, measurement.judgement, stage, basis))
+    if any(one.severity is Severity.ERROR for one in said):
+        return said
+    still = [one for one in _all(measurement.judgement) if one.verdict is Verdict.INCONCLUSIVE]
+    if measurement.judgement.verdict is not Verdict.INCONCLUSIVE and not still:
+        return said
+    why = "; ".join(words.compared(one) if isinstance(one, Compared) else words.counted(one) for one in still)
+    open_ = undecided(question, f"{why or measurement.judgement.reason}{basis}", policy.inconclusive)
+    # On a busy machine wall time stays open for ever. Where CPU time, which is what a change can help, has passed, that
+    # is worth a line and no warning.
+    if (
+        open_.severity is Severity.WARNING
+        and {one.name for one in still} == {SECOND}
+        and _passed(measurement.judgement)
+    ):
+        open_ = open_._replace(severity=Severity.NOTE)
+    return (*said, open_)
+
+
+def _passed(judgement: Judgement) -> bool:
+    return any(one.name == PRIMARY and one.verdict is Verdict.PASS for one in judgement.metrics)
+
+
+def stored_findings(question: Question, policy: Policy, judgement: Judgement, commit: str | None) -> tuple[Said, ...]:
+    """What a comparison with the stored baseline has to say of the counters; times only raise a suspicion."""
+    basis = f"; against the stored baseline of {(commit or 'no commit')[:12]}"
+    return tuple(_judged(question, policy, judgement._replace(metrics=()), "", basis))
+
+
+def _judged(question: Question, policy: Policy, judgement: Judgement, stage: str, basis: str) -> Iterator[Said]:
+    """What got worse, one by one. `stage` carries a change in time, `basis` says how it is known."""
+    for one in _all(judgement):
+        if one.verdict in WEIGHTS:
+            metric = policy.metrics[one.name]
+            where = f" in stage {stage}" if stage and metric.kind is Kind.TIME else ""
+            changed = _change(one) if isinstance(one, Compared) else one.reason or words.values_of(one)
+            limit = f"; from {words.percent(metric.block)} on it is refused" if one.verdict is Verdict.WARN else ""
+            message = f"{question.pipeline}: {one.name} {changed}{where}{basis}{limit}"
+            yield Said(RULES[metric.kind], message, f"{question.reproduce} repeats it", WEIGHTS[one.verdict])
+
+
+def _all(judgement: Judgement) -> tuple[Compared | Counted, ...]:
+    return (*judgement.metrics, *judgement.counters)
+
+
+def _change(one: Compared) -> str:
+    """`+20.3 % (+18.1 % to +22.4 %; 0.121 s -> 0.146 s)`."""
+    if one.estimate is None:  # head's own value is out of bounds
+        return one.reason
+    return f"{words.percent(one.estimate)} ({words.interval(one)}; {words.values_of(one)})"
+
+
+def is_open(one: Said) -> bool:
+    """Whether another measurement may say otherwise."""
+    return one.rule in ("PRF003", "PRF004") and one.severity is not Severity.NOTE
+
+
+def undecided(question: Question, why: str, policy: str) -> Said:
+    """PRF004; an error where the policy blocks, which ends in exit code 3."""
+    severity = Severity.ERROR if policy == "block" else Severity.WARNING
+    return Said("PRF004", f"{question.pipeline}: {why}", f"{question.reproduce} settles it", severity)
+
+
+def failure(one: Failure) -> str:
+    """`stage crunch fails at head: exit 3: last line of its output`."""
+    return f"stage {one.stage} fails at {one.side}: {one.detail}" + (f": {one.said}" if one.said else "")
+
+
+def head_failed(question: Question, one: Failure) -> Said:
+    """PRF005: base runs and head does not."""
+    message = f"{question.pipeline} fails and did not before: {failure(one)}"
+    return Said("PRF005", message, f"mend it first; {question.reproduce} repeats it", Severity.ERROR)
+
+
+def no_baseline(question: Question, why: str, severity: Severity = Severity.WARNING) -> Said:
+    """PRF003, with the command that records one."""
+    import shlex
+
+    record = f"orchgate baseline record {shlex.quote(question.pipeline)}, and commit .orchgate/baseline.json"
+    return Said(
+        "PRF003", f"{question.pipeline} was not compared: {why}", f"{record}; or {question.reproduce}", severity
+    )
+
+
+def facts(measurement: Measurement) -> dict[str, object]:
+    """The numbers behind a verdict, for `--explain` and programs."""
+    judgement = measurement.judgement
+    return {
+        "verdict": judgement.verdict.value,
+        "metrics": [{**one._asdict(), "verdict": one.verdict.value} for one in judgement.metrics],
+        "counters": [{**one._asdict(), "verdict": one.verdict.value} for one in judgement.counters],
+        "stages": [stage._asdict() for stage in measurement.stages],
+        "notes": [*measurement.notes, *judgement.notes],
+        "stopped": measurement.stopped,
+        "seconds": round(measurement.seconds, 3),
+        "noise": measurement.noise,
+    }

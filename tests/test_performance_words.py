@@ -1,0 +1,146 @@
+"""What the gate says of a measurement: which rule, how heavy, and what a person reads."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orchgate.config.load import Source, build
+from orchgate.git.repository import open_repository
+from orchgate.metrics.policy import policy
+from orchgate.metrics.values import Compared, Counted, Judgement
+from orchgate.model import Severity, Verdict
+from orchgate.runs.environment import unhooked
+from orchgate.speed.attribution import StageChange
+from orchgate.speed.measurement import Measurement
+from orchgate.speed.push_speed import Question
+from orchgate.speed.push_words import findings, is_open
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchgate.speed.verdicts import Said
+    from tests.repo import Repo
+
+STAGES = (StageChange("build", 0.1, 0.1, 0.1, 0.1, 0.02), StageChange("test", 0.2, 0.3, 0.2, 0.3, 0.98))
+FAIL, WARN, PASS, OPEN = Verdict.FAIL, Verdict.WARN, Verdict.PASS, Verdict.INCONCLUSIVE
+
+
+@pytest.fixture
+def question(repo: Repo) -> Question:
+    repo.commit("Start", {"a.txt": "a\n"})
+    repository = open_repository(str(repo.root), {})
+    config = build(Source("", {"performance": {"pipeline": "bench"}}))
+    now = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
+    return Question(repository, config, "b" * 40, "c" * 40, repository.nothing, {}, now, lambda _: None)
+
+
+def time(name: str, verdict: Verdict, **more: Any) -> Compared:
+    return Compared(name, verdict, 0.2, 0.18, 0.22, 8, 0.001, 0.03, 0.1, 0.12)._replace(**more)
+
+
+def said(question: Question, *judged: Compared | Counted, inconclusive: str = "warn") -> list[Said]:
+    compared = tuple(one for one in judged if isinstance(one, Compared))
+    counted = tuple(one for one in judged if isinstance(one, Counted))
+    order = (PASS, WARN, OPEN, FAIL)
+    judgement = Judgement(max((one.verdict for one in judged), key=order.index), compared, counted)
+    measurement = Measurement((), (), judgement, STAGES, (), "decided", 4.0, 0.5, 0.02, "1")
+    asked = policy(question.config.performance)._replace(inconclusive=inconclusive)
+    return list(findings(question, asked, measurement))
+
+
+TABLE = [
+    (time("cpu_seconds", FAIL), "PRF001", Severity.ERROR),
+    (time("cpu_seconds", WARN), "PRF001", Severity.WARNING),
+    (time("wall_seconds", FAIL), "PRF001", Severity.ERROR),
+    (time("max_rss_bytes", FAIL), "PRF006", Severity.ERROR),
+    (time("max_rss_bytes", WARN), "PRF006", Severity.WARNING),
+    (time("read_bytes", FAIL), "PRF002", Severity.ERROR),  # a counter that does not repeat is judged like a time
+    (Counted("manifest_writes", FAIL, 1, 2, "1 -> 2"), "PRF002", Severity.ERROR),
+    (Counted("tests_passed", FAIL, 9, 8, "9 -> 8"), "PRF002", Severity.ERROR),
+    (Counted("written_bytes", WARN, 100, 102, "100 -> 102"), "PRF002", Severity.WARNING),
+    (Counted("success_rate", FAIL, 1.0, 0.9, "1 -> 0.9"), "PRF005", Severity.ERROR),
+    (Counted("test_pass_rate", FAIL, 1.0, 0.9, "1 -> 0.9"), "PRF005", Severity.ERROR),
+    (time("cpu_seconds", OPEN, reason="too noisy"), "PRF004", Severity.WARNING),
+]
+
+
+@pytest.mark.parametrize(("one", "rule", "severity"), TABLE, ids=lambda value: str(getattr(value, "name", value)))
+def test_each_kind_of_metric_has_its_rule(
+    question: Question, one: Compared | Counted, rule: str, severity: Severity
+) -> None:
+    assert [(found.rule, found.severity) for found in said(question, one)] == [(rule, severity)]
+
+
+def test_nothing_worse_is_nothing_said(question: Question) -> None:
+    assert said(question, time("cpu_seconds", PASS), Counted("manifest_writes", PASS, 1, 1)) == []
+
+
+def test_a_slow_down_is_said_with_stage_interval_noise_and_pairs(question: Question) -> None:
+    (found,) = said(question, time("cpu_seconds", FAIL))
+
+    assert found.message == (
+        "bench: cpu_seconds +20.0 % (+18.0 % to +22.0 %; 0.100 s -> 0.120 s) in stage test; 0 pairs in 4.0 s; "
+        "the CPU time of base alone wavers by 2.0 % on this machine"
+    )
+
+
+def test_the_hint_is_the_command_that_repeats_it(question: Question) -> None:
+    (found,) = said(question, time("cpu_seconds", FAIL))
+
+    assert found.hint == "orchgate perf --base bbbbbbbbbbbb --head cccccccccccc bench repeats it"
+
+
+def test_a_warning_says_where_the_limit_is(question: Question) -> None:
+    (found,) = said(question, time("cpu_seconds", WARN))
+
+    assert found.message.endswith("from +5.0 % on it is refused")
+
+
+def test_what_is_refused_needs_no_second_reason(question: Question) -> None:
+    found = said(question, time("cpu_seconds", FAIL), time("wall_seconds", OPEN, reason="too noisy"))
+
+    assert [one.rule for one in found] == ["PRF001"]
+
+
+def test_a_warning_and_what_stays_open_are_both_said(question: Question) -> None:
+    found = said(question, time("wall_seconds", WARN), time("cpu_seconds", OPEN, reason="too noisy"))
+
+    assert [one.rule for one in found] == ["PRF001", "PRF004"]
+
+
+def test_open_wall_time_beside_cpu_time_that_passed_is_a_note(question: Question) -> None:
+    (found,) = said(question, time("cpu_seconds", PASS), time("wall_seconds", OPEN, reason="too noisy"))
+
+    assert (found.rule, found.severity, is_open(found)) == ("PRF004", Severity.NOTE, False)
+
+
+def test_open_wall_time_blocks_where_the_policy_says_so(question: Question) -> None:
+    judged = (time("cpu_seconds", PASS), time("wall_seconds", OPEN, reason="too noisy"))
+    (found,) = said(question, *judged, inconclusive="block")
+
+    assert (found.rule, found.severity, is_open(found)) == ("PRF004", Severity.ERROR, True)
+
+
+# The environment
+
+
+def test_the_environment_that_pre_commit_made_for_us_is_nobody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".install_state_v2").touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    hooked = {"PRE_COMMIT": "1", "VIRTUAL_ENV": str(tmp_path), "PATH": f"{tmp_path}/bin:/usr/bin", "LANG": "C"}
+
+    assert unhooked(hooked) == {"PRE_COMMIT": "1", "PATH": "/usr/bin", "LANG": "C"}
+
+
+@pytest.mark.parametrize("name", ["PRE_COMMIT", "SOMETHING_ELSE"])
+def test_the_developers_own_environment_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    own = {name: "1", "VIRTUAL_ENV": str(tmp_path), "PATH": f"{tmp_path}/bin:/usr/bin"}
+
+    assert unhooked(own) == own
