@@ -48,13 +48,15 @@ class Scratch:
 
     def replace(self, path: str, old: str, new: str) -> None:
         """Puts other words in place of some in a file of the work tree."""
-        with open(os.path.join(self.root, path), encoding="utf-8") as file:
-            text = file.read()
-        self.write(path, text.replace(old, new))
+        self.write(path, self.read(path).replace(old, new))
 
-    def run(self, *argv: str) -> process.Completed:
-        """Runs a program at the top level, as its user would."""
-        return process.run(argv, cwd=self.root, env=self.env)
+    def read(self, path: str) -> str:
+        with open(os.path.join(self.root, path), encoding="utf-8") as file:
+            return file.read()
+
+    def run(self, *argv: str, cwd: str = "") -> process.Completed:
+        """Runs a program as its user would, at the top level unless another folder is given."""
+        return process.run(argv, cwd=cwd or self.root, env=self.env)
 
     def history(self) -> tuple[tuple[str, str], ...]:
         """Abbreviated id and subject of every commit on the current branch, newest first."""
