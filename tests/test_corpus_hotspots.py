@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from orchgate.cli import main
-from orchgate.runs.hotspots import Kind, top
-from orchgate.runs.timeline import Part, Timeline
-from orchgate.runs.timing import read
+from orchgate.hotspots.ranking import Kind, top
+from orchgate.hotspots.timeline import Part, Timeline
+from orchgate.hotspots.timing import read
 
 CORPUS = Path(os.environ.get("ORCHGATE_CORPUS") or Path(__file__).resolve().parents[2] / "shared" / "corpus")
 RUNS = sorted(path.parent for path in CORPUS.glob("**/.runs/*/cli/*/manifest.json")) if CORPUS.exists() else []

@@ -14,10 +14,11 @@ import pytest
 
 from orchgate import resources
 from orchgate.cli import main
-from orchgate.runs import chosen, observe, traffic
-from orchgate.runs.growth import series
-from orchgate.runs.hotspots import Kind, rank, short, summarize, top
-from orchgate.runs.timeline import Cost, Part, StageTime, Timeline
+from orchgate.hotspots import chosen, traffic
+from orchgate.hotspots.growth import series
+from orchgate.hotspots.ranking import Kind, rank, short, summarize, top
+from orchgate.hotspots.timeline import Cost, Part, StageTime, Timeline
+from orchgate.runs import observe
 from tests.foreign_runs import FOREIGN, RUN, foreign, line, moment
 from tests.runs import TASK, Project, stop
 

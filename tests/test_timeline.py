@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.errors import OrchgateError
-from orchgate.runs import foreign_logs, log_lines, own_logs
-from orchgate.runs.timeline import Cost, Part, Span, attribute
-from orchgate.runs.timing import read
+from orchgate.hotspots import foreign_logs, log_lines, own_logs
+from orchgate.hotspots.timeline import Cost, Part, Span, attribute
+from orchgate.hotspots.timing import read
 from tests.foreign_runs import COMMAND, foreign, line, moment
 from tests.manifest_samples import encoded, january, own
 

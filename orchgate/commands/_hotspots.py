@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from orchgate.hotspots.growth import LEAST
+from orchgate.hotspots.ranking import Hotspot, Kind, counted, short
+from orchgate.hotspots.timeline import Part
 from orchgate.outputs._escape import escape
-from orchgate.runs.growth import LEAST
-from orchgate.runs.hotspots import Hotspot, Kind, counted, short
-from orchgate.runs.timeline import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from orchgate.runs.growth import Series
-    from orchgate.runs.hotspots import Summary
+    from orchgate.hotspots.growth import Series
+    from orchgate.hotspots.ranking import Summary
 
 WIDTH = 40  # characters of the longest bar
 _MISSING = 5  # lines about what could not be read, for each pipeline

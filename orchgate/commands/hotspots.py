@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from orchgate.runs.growth import Series
-    from orchgate.runs.hotspots import Hotspot, Summary
-    from orchgate.runs.timeline import Timeline
+    from orchgate.hotspots.growth import Series
+    from orchgate.hotspots.ranking import Hotspot, Summary
+    from orchgate.hotspots.timeline import Timeline
 
 SUMMARY = "show where the time and the I/O of runs go, and what could be saved"
 VERSION = 1
@@ -39,12 +39,12 @@ def run(args: argparse.Namespace) -> Verdict:
     if args.top is not None and args.top < 1:
         raise UsageError("--top: expected a number from 1", "--top 10")
     runs, troubles = _read(args.runs)
-    from orchgate.runs import hotspots, traffic
+    from orchgate.hotspots import ranking, traffic
 
-    saving = hotspots.rank(runs)
+    saving = ranking.rank(runs)
     moved, problems = traffic.rank(runs)
     troubles += [(path, OrchgateError(message)) for path, message in problems]
-    summaries = [hotspots.summarize(name, group) for name, group in hotspots.grouped(runs).items()]
+    summaries = [ranking.summarize(name, group) for name, group in ranking.grouped(runs).items()]
     if args.output_format == "json":
         _runs.print_json(_document(runs, summaries, _ranked(saving, moved)[: args.top], troubles))
     else:
@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> Verdict:
 
 def _read(words: Sequence[str]) -> tuple[list[Timeline], list[tuple[str, OrchgateError]]]:
     """The timelines of what is asked for, and what cannot be read. Raises OrchgateError when nothing can."""
-    from orchgate.runs import chosen
-    from orchgate.runs.timing import read
+    from orchgate.hotspots import chosen
+    from orchgate.hotspots.timing import read
 
     root = _runs.root()
     folders = chosen.folders(root, words) if words else chosen.latest(root)
@@ -109,7 +109,7 @@ def _document(
 
 
 def _run(run: Timeline) -> dict[str, Any]:
-    from orchgate.runs.timeline import Part
+    from orchgate.hotspots.timeline import Part
 
     return {
         "run_id": run.run_id,

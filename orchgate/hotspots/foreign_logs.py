@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from orchgate.runs import log_lines
+from orchgate.hotspots import log_lines
+from orchgate.hotspots.timeline import Part, Span
 from orchgate.runs.record import Moment  # noqa: TC001 -- msgspec looks at it when it runs
-from orchgate.runs.timeline import Part, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

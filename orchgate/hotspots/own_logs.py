@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.runs.timeline import MICROSECONDS, Part, Span
+from orchgate.hotspots.timeline import MICROSECONDS, Part, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -83,7 +83,7 @@ def from_attempts(run: Run, start: int, end: int) -> list[Span]:
 
 
 def _of_stage(stage: Stage, start: int, end: int) -> Iterator[Span]:
-    from orchgate.runs.log_lines import microseconds
+    from orchgate.hotspots.log_lines import microseconds
 
     begins = [microseconds(one.started_at) - start for one in stage.attempts if one.started_at]
     if not begins and stage.started_at:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.runs.growth import Series, series
-from orchgate.runs.timeline import MICROSECONDS, Part
+from orchgate.hotspots.growth import Series, series
+from orchgate.hotspots.timeline import MICROSECONDS, Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from orchgate.runs.timeline import StageTime, Timeline
+    from orchgate.hotspots.timeline import StageTime, Timeline
 
 _WORK = (Part.EXECUTING, Part.SILENT)
 _BUSY = 0.1  # a stage that lets this share of its time pass without the processor is as busy as any

@@ -7,9 +7,9 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
+from orchgate.hotspots.timeline import Cost, Part, Span, StageTime, Timeline, attribute
 from orchgate.runs import ids
 from orchgate.runs.locate import read_file
-from orchgate.runs.timeline import Cost, Part, Span, StageTime, Timeline, attribute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,8 +81,8 @@ def _journal(folder: str, path: str, missing: list[str]) -> tuple[Run | None, _F
 
 
 def _own(run: Run, events: Sequence[Mapping[str, Any]]) -> _Found:
-    from orchgate.runs.log_lines import forward
-    from orchgate.runs.own_logs import from_journal
+    from orchgate.hotspots.log_lines import forward
+    from orchgate.hotspots.own_logs import from_journal
 
     times, back = forward([round(ids.seconds(event["at"]) * 1e6) for event in events])
     missing = [f"the clock went back by {back / 1e6:.1f} s; times after that are too short"] if back else []
@@ -92,14 +92,14 @@ def _own(run: Run, events: Sequence[Mapping[str, Any]]) -> _Found:
 
 
 def _from_manifest(run: Run) -> _Found:
-    from orchgate.runs.own_logs import from_attempts
+    from orchgate.hotspots.own_logs import from_attempts
 
     start, end, missing = _bounds(run)
     return _Found(from_attempts(run, start, end), end - start, {}, {}, missing)
 
 
 def _foreign(run: Run, document: Mapping[str, Any]) -> _Found:
-    from orchgate.runs.foreign_logs import tell
+    from orchgate.hotspots.foreign_logs import tell
 
     start, end, missing = _bounds(run)
     told = tell(run, start, end, _resumes(document))
@@ -119,7 +119,7 @@ def _resumes(document: Mapping[str, Any]) -> list[int]:
 
 def _bounds(run: Run) -> tuple[int, int, list[str]]:
     """Start and end by the manifest, in microseconds since the epoch, and what is wrong with them."""
-    from orchgate.runs.log_lines import microseconds
+    from orchgate.hotspots.log_lines import microseconds
 
     start = microseconds(run.started_at)
     if run.completed_at is None:

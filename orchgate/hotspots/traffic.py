@@ -6,15 +6,15 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError
+from orchgate.hotspots.ranking import Hotspot, Kind, by_stage, counted, grouped
 from orchgate.runs import ids
 from orchgate.runs.decode import parse
-from orchgate.runs.hotspots import Hotspot, Kind, by_stage, counted, grouped
 from orchgate.runs.locate import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.runs.timeline import Timeline
+    from orchgate.hotspots.timeline import Timeline
 
 ACTIVITY = "artifacts/activity.json"  # what `observe` leaves behind
 MAX_BYTES = 64 * 1024 * 1024
