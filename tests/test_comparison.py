@@ -350,3 +350,38 @@ def test_what_was_configured_and_not_measured_is_said() -> None:
 
 def test_known_metrics_that_nothing_measures_are_not_worth_a_word() -> None:
     assert judge(measured(8), DEFAULT).notes == ()
+
+
+def with_wall(pairs: int, *, wall: float, noise: float, seed: int = 3) -> list[Pair]:
+    """Pairs whose CPU time is the same and steady, with a wall time that is so much slower and so noisy."""
+    times = measured(pairs, noise=0.005)
+    walls = measured(pairs, wall, noise, "wall_seconds", seed)
+    return [
+        Pair({**one.base, **other.base}, {**one.head, **other.head}, one.head_first)
+        for one, other in zip(times, walls, strict=True)
+    ]
+
+
+WALL = Metric("wall_seconds", Kind.TIME, 0.10, 0.01)
+
+
+def test_noisy_wall_time_does_not_keep_cpu_time_that_passed_waiting() -> None:
+    judged = judge(with_wall(12, wall=0.0, noise=0.4), policy(CPU, WALL))
+
+    assert (judged.verdict, judged.decided, judged.metrics[1].verdict) == (Verdict.PASS, True, Verdict.INCONCLUSIVE)
+
+
+def test_a_hint_of_slower_wall_time_keeps_the_verdict_open() -> None:
+    judged = judge(with_wall(12, wall=0.3, noise=0.35, seed=1), policy(CPU, WALL))
+
+    assert (judged.verdict, judged.decided) == (Verdict.INCONCLUSIVE, False)
+
+
+def test_wall_time_alone_that_grows_is_refused() -> None:
+    assert judge(with_wall(32, wall=0.3, noise=0.05), policy(CPU, WALL)).verdict is Verdict.FAIL
+
+
+def test_where_the_undecided_is_refused_wall_time_has_to_pass_too() -> None:
+    strict = policy(CPU, WALL)._replace(inconclusive="block")
+
+    assert judge(with_wall(12, wall=0.0, noise=0.4), strict).verdict is Verdict.INCONCLUSIVE

@@ -42,11 +42,14 @@ def time(name: str, verdict: Verdict, **more: Any) -> Compared:
     return Compared(name, verdict, 0.2, 0.18, 0.22, 8, 0.001, 0.03, 0.1, 0.12)._replace(**more)
 
 
-def said(question: Question, *judged: Compared | Counted, inconclusive: str = "warn") -> list[Said]:
+def said(
+    question: Question, *judged: Compared | Counted, inconclusive: str = "warn", verdict: Verdict | None = None
+) -> list[Said]:
     compared = tuple(one for one in judged if isinstance(one, Compared))
     counted = tuple(one for one in judged if isinstance(one, Counted))
     order = (PASS, WARN, OPEN, FAIL)
-    judgement = Judgement(max((one.verdict for one in judged), key=order.index), compared, counted)
+    verdict = verdict or max((one.verdict for one in judged), key=order.index)
+    judgement = Judgement(verdict, compared, counted)
     measurement = Measurement((), (), judgement, STAGES, (), "decided", 4.0, 0.5, 0.02, "1")
     asked = policy(question.config.performance)._replace(inconclusive=inconclusive)
     return list(findings(question, asked, measurement))
@@ -113,9 +116,16 @@ def test_a_warning_and_what_stays_open_are_both_said(question: Question) -> None
 
 
 def test_open_wall_time_beside_cpu_time_that_passed_is_a_note(question: Question) -> None:
-    (found,) = said(question, time("cpu_seconds", PASS), time("wall_seconds", OPEN, reason="too noisy"))
+    judged = (time("cpu_seconds", PASS), time("wall_seconds", OPEN, reason="too noisy"))
+    (found,) = said(question, *judged, verdict=PASS)
 
     assert (found.rule, found.severity, is_open(found)) == ("PRF004", Severity.NOTE, False)
+
+
+def test_wall_time_that_may_have_grown_is_a_warning(question: Question) -> None:
+    (found,) = said(question, time("cpu_seconds", PASS), time("wall_seconds", OPEN, reason="too noisy"))
+
+    assert (found.rule, found.severity, is_open(found)) == ("PRF004", Severity.WARNING, True)
 
 
 def test_open_wall_time_blocks_where_the_policy_says_so(question: Question) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.metrics import exact, samples
-from orchgate.metrics.sequential import LOOKS, Spending, settle
+from orchgate.metrics.sequential import HINT, LOOKS, PRIMARY, SECOND, Spending, settle
 from orchgate.metrics.summary import compared
 from orchgate.metrics.values import Judgement
 from orchgate.model import Verdict, worst
@@ -49,9 +49,9 @@ def judge(pairs: Sequence[Pair], policy: Policy) -> Judgement:
         kinds = _kinds(seen, policy)
         if spending.now >= LOOKS[0]:
             settle(seen, kinds.statistical, states, spending)
-        if _decided(kinds, states, spending.now):
+        if _decided(kinds, states, spending.now, policy):
             break
-    return _judgement(seen, kinds, states)._replace(notes=notes)
+    return _judgement(seen, kinds, states, policy)._replace(notes=notes)
 
 
 def _looks(pairs: int) -> Iterator[Spending]:
@@ -64,9 +64,13 @@ def _looks(pairs: int) -> Iterator[Spending]:
     yield Spending(before, min(pairs, LOOKS[-1]))
 
 
-def _decided(kinds: _Kinds, states: Mapping[str, State], pairs: int) -> bool:
-    """Whether more pairs would change nothing. One refusal is enough."""
-    settled = all(metric.name in states and states[metric.name].settled for metric in kinds.statistical)
+def _decided(kinds: _Kinds, states: Mapping[str, State], pairs: int, policy: Policy) -> bool:
+    """Whether more pairs would change nothing that matters. One refusal is enough."""
+    excused = {SECOND} if _is_second(states, policy) else set()
+    settled = all(
+        metric.name in states and (states[metric.name].settled or metric.name in excused)
+        for metric in kinds.statistical
+    )
     return _refused(kinds, states) or pairs >= LOOKS[-1] or (settled and pairs >= exact.REPEATS)
 
 
@@ -75,12 +79,33 @@ def _refused(kinds: _Kinds, states: Mapping[str, State]) -> bool:
     return Verdict.FAIL in verdicts
 
 
-def _judgement(pairs: Sequence[Pair], kinds: _Kinds, states: Mapping[str, State]) -> Judgement:
+def _is_second(states: Mapping[str, State], policy: Policy) -> bool:
+    """Whether wall time, still open, does not keep the rest waiting.
+
+    On a busy machine it stays open for ever: neighbours lengthen it, and CPU time knows nothing of them. Once CPU time
+    has passed, and as long as nothing hints that wall time grew, the verdict is CPU time's; wall time stays undecided
+    and says so. Not where the policy refuses what is undecided.
+    """
+    first, second = states.get(PRIMARY), states.get(SECOND)
+    return (
+        policy.inconclusive != "block"
+        and first is not None
+        and first.settled
+        and first.verdict is Verdict.PASS
+        and second is not None
+        and second.verdict is Verdict.INCONCLUSIVE
+        and second.test.p_slower > HINT
+    )
+
+
+def _judgement(pairs: Sequence[Pair], kinds: _Kinds, states: Mapping[str, State], policy: Policy) -> Judgement:
     if not kinds.counters and not kinds.statistical:
         return Judgement(Verdict.BROKEN, decided=True, reason="no run measured any metric that is judged")
     metrics = tuple(compared(pairs, metric, states.get(metric.name)) for metric in kinds.statistical)
-    verdict = worst([one.verdict for one in metrics] + [one.verdict for one in kinds.counters])
-    return Judgement(verdict, metrics, kinds.counters, _decided(kinds, states, len(pairs)))
+    left_open = {SECOND} if _is_second(states, policy) else set()
+    verdicts = [one.verdict for one in metrics if one.name not in left_open]
+    verdict = worst(verdicts + [one.verdict for one in kinds.counters])
+    return Judgement(verdict, metrics, kinds.counters, _decided(kinds, states, len(pairs), policy))
 
 
 def _kinds(pairs: Sequence[Pair], policy: Policy) -> _Kinds:

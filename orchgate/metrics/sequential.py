@@ -23,6 +23,7 @@ LOOKS = (8, 12, 16, 22, 32, 46, 66, 94, 128, 180, 256)  # pairs
 ALARM = 0.005
 MISS = 0.05
 PRIMARY = "cpu_seconds"  # of several metrics it holds half of ALARM
+SECOND = "wall_seconds"
 FIRST_ALARM = 12  # pairs: with fewer, no outcome of the coins is rare enough
 AT_FIRST = 0.25  # share of a budget that the first look spends which can use it
 HINT = 0.05  # p-value of being slower below which a metric that would pass is looked at again

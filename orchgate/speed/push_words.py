@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from orchgate.speed.sampling import Failure
 
 RULES = {Kind.TIME: "PRF001", Kind.COUNTER: "PRF002", Kind.RATE: "PRF005", Kind.MEMORY: "PRF006"}
-PRIMARY, SECOND = "cpu_seconds", "wall_seconds"
 WEIGHTS = {Verdict.FAIL: Severity.ERROR, Verdict.WARN: Severity.WARNING}
 
 
@@ -41,19 +40,10 @@ def findings(question: Question, policy: Policy, measurement: Measurement) -> tu
         return said
     why = "; ".join(words.compared(one) if isinstance(one, Compared) else words.counted(one) for one in still)
     open_ = undecided(question, f"{why or measurement.judgement.reason}{basis}", policy.inconclusive)
-    # On a busy machine wall time stays open for ever. Where CPU time, which is what a change can help, has passed, that
-    # is worth a line and no warning.
-    if (
-        open_.severity is Severity.WARNING
-        and {one.name for one in still} == {SECOND}
-        and _passed(measurement.judgement)
-    ):
+    # Wall time that stays open without a hint of growth, where CPU time has passed, is worth a line and no warning.
+    if open_.severity is Severity.WARNING and measurement.judgement.verdict is not Verdict.INCONCLUSIVE:
         open_ = open_._replace(severity=Severity.NOTE)
     return (*said, open_)
-
-
-def _passed(judgement: Judgement) -> bool:
-    return any(one.name == PRIMARY and one.verdict is Verdict.PASS for one in judgement.metrics)
 
 
 def stored_findings(question: Question, policy: Policy, judgement: Judgement, commit: str | None) -> tuple[Said, ...]:
