@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.model import Check, Outcome, Rule, Severity
-from orchgate.runs.implementation_gate import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,10 +58,10 @@ def run(ctx: Context) -> Outcome:
     touched = [] if ctx.scope.whole_tree else [change for change in ctx.scope.require_changes() if _may_take(change)]
     if not plans and not touched:
         return Outcome((), {"documents": 0, "commands": 0})
-    from orchgate.documents.definitions import Definitions
+    from orchgate.documents.definitions import SHIPPED, Definitions
     from orchgate.documents.rehearsal import Rehearsal
 
-    rehearsal = Rehearsal(ctx.config.commands, Definitions(ctx.snapshot, (*ctx.config.pipelines, NAME)))
+    rehearsal = Rehearsal(ctx.config.commands, Definitions(ctx.snapshot, (*ctx.config.pipelines, SHIPPED)))
     documents, unread = ctx.documents(plans)
     findings = [finding for document in documents for finding in rehearsal.judge(document)]
     gone = _taken_away(ctx, touched)

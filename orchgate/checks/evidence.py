@@ -207,7 +207,9 @@ def _touched(ctx: Context) -> frozenset[str]:
 
 
 def _required(ctx: Context, setting: Setting, paths: list[str]) -> Iterator[Finding]:
-    if not ctx.config.evidence.required_runs:
+    kinds = ctx.config.evidence.required_runs
+    by_default = ctx.config.origins.get("evidence.required-runs") == "default"
+    if not kinds or (by_default and not ctx.config.pipelines):
         return
     from orchgate.evidence.required import missing_runs, required_runs
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from orchgate.git.snapshot import Snapshot
 
 CODEX = "codex.orchestrator.json"
+SHIPPED = "implementation-gate"  # the pipeline that every repository has, see `runs.implementation_gate`
 HOOKS = ".pre-commit-config.yaml"
 MAKEFILES = ("GNUmakefile", "makefile", "Makefile")  # in the order make looks for them
 # What generates a makefile that git does not hold.

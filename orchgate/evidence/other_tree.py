@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.documents.definitions import SHIPPED
 from orchgate.errors import OrchgateError
-from orchgate.evidence.required import GATE, PHASES
+from orchgate.evidence.required import PHASES
 from orchgate.globs import matches
 from orchgate.model import Finding, Severity
 
@@ -57,7 +58,7 @@ def other_trees(
         except OrchgateError:
             continue  # EVD007 says so
         line = place.document.line(place.reference.offset)
-        if facts.pipeline != GATE and not (facts.pipeline in after and _is_after(line)):
+        if facts.pipeline != SHIPPED and not (facts.pipeline in after and _is_after(line)):
             continue
         problem = _problem(facts, judged)
         if problem is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.model import Finding, Location, Severity
+from orchgate.patterns import lazy
 from orchgate.runs.locate import mentioned
 
 if TYPE_CHECKING:
@@ -18,10 +19,9 @@ if TYPE_CHECKING:
     from orchgate.documents.packet import Packet
     from orchgate.evidence.cited import Runs
 
-GATE = "implementation-gate"
 PHASES = {
-    "before": re.compile(r"\b(?:before|baseline|pre[- ]?change)\b", re.IGNORECASE),
-    "after": re.compile(r"\b(?:after|post[- ]?change|validation|re-?run)\b", re.IGNORECASE),
+    "before": lazy(r"\b(?:before|baseline|pre[- ]?change)\b", re.IGNORECASE),
+    "after": lazy(r"\b(?:after|post[- ]?change|validation|re-?run)\b", re.IGNORECASE),
 }
 
 

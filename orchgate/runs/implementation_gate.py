@@ -11,13 +11,14 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import resources
+from orchgate.documents.definitions import SHIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from orchgate.config.settings import Pipeline
 
-NAME = "implementation-gate"
+NAME = SHIPPED
 TEMPLATE = "implementation-gate.toml"
 STEPS = ("build", "lint", "test")
 _STAGE = "[[pipelines.implementation-gate.stages]]\n"
