@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budget", type=float, metavar="S", help="seconds to measure (performance.budget-seconds of the configuration)"
     )
-    parser.add_argument("--pairs", type=int, metavar="N", help="at most N pairs of runs (32)")
+    parser.add_argument("--pairs", type=int, metavar="N", help="at most N pairs of runs (256)")
     parser.add_argument("--save", default="", metavar="FILE", help="also write the raw samples there, as JSON Lines")
     parser.add_argument("--replay", default="", metavar="FILE", help="judge recorded samples instead; - is stdin")
     parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")

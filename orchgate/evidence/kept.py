@@ -122,6 +122,6 @@ class Kept:
                 place.location,
                 f"{one.path if one.path not in place.reference.text else place.reference.text}"
                 f" is not what was pinned: it {difference}",
-                f"orchgate evidence fetch brings the pinned one back; orchgate evidence pin {one.path} takes this one",
+                f"orchgate evidence fetch --force {one.path} brings back what was pinned, evidence pin takes this one",
                 Severity.WARNING if one.path.endswith(_RENEWED) else severity,
             )

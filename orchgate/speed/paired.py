@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
-from orchgate.metrics.comparison import judge, next_look
+from orchgate.metrics.comparison import LOOKS, judge, next_look
 from orchgate.metrics.values import Judgement, Pair
 from orchgate.model import Verdict
 from orchgate.speed import failures, sampling
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orchgate.metrics.values import Policy
     from orchgate.speed.sampling import Failure, Sample, Side
 
-MOST_PAIRS = 32
+MOST_PAIRS = LOOKS[-1]
 _COLD = 4.0  # how much slower a first run may be than those that follow
 _TELLING = 0.5  # seconds between two words about how far it is
 _GIVE_UP = 3  # failures in a row of what has worked before
@@ -190,7 +190,8 @@ class _Course:
     def _pairs_up_to(self, target: int) -> bool:
         """Runs pairs until there are so many; False when the budget does not allow it, or something fails."""
         while len(self._pairs) < target:
-            wanted = 1 if self._partial else target - len(self._pairs)
+            # Before the first look half of its pairs say nothing; later ones count wherever the budget ends.
+            wanted = 1 if self._partial or self._pairs_enough() else target - len(self._pairs)
             if not self._fits(wanted):
                 return False
             self._now(f"pair {len(self._pairs) + 1}")
@@ -204,6 +205,9 @@ class _Course:
             self._samples.append((base, head))
             self._pairs.append(_pair(base, head, head_first=head_first))
         return True
+
+    def _pairs_enough(self) -> bool:
+        return len(self._pairs) >= LOOKS[0]
 
     def _fits(self, pairs: int) -> bool:
         seconds = self._pair_seconds() if self._pairs else self._warm_seconds / _COLD

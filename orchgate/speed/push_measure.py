@@ -241,7 +241,7 @@ def _screened(job: Job, head: Side, run: Sample) -> Found:
     """One run of head by the stored baseline. Only counters can be refused for it; a slower time is a suspicion."""
     question, stored = job.question, job.stored
     assert stored is not None
-    values = {name: (value,) for name, value in run.metrics.items()}
+    values = {name: (value,) for name, value in run.without_hidden().items()}  # as the baseline was recorded
     age = stale(
         stored,
         question.now.timestamp(),
