@@ -52,6 +52,10 @@ def _same_pipeline(setting: Setting, manifest: Mapping[str, Any], recorder: Reco
         )
     if "agent_loop" in recorder.events[0]:
         raise OrchgateError("this run is an agent loop", f"orchgate rlm --resume {manifest['run_id']}")
+    if "observed" in recorder.events[0]:
+        raise OrchgateError(
+            "this run was observed from outside: it cannot be taken up", f"orchgate observe -- {_command(manifest)}"
+        )
     pipeline = setting.pipelines.get(name)
     if pipeline is None or pipeline.digest != digest(tuple(recorder.events)):
         raise OrchgateError(
@@ -59,6 +63,10 @@ def _same_pipeline(setting: Setting, manifest: Mapping[str, Any], recorder: Reco
             f"orchgate run {name} --task {manifest['task_id']}",
         )
     return pipeline
+
+
+def _command(manifest: Mapping[str, Any]) -> str:
+    return str(manifest["commands"][0]["command"])[:200]
 
 
 def _same_tree(now: State | None, manifest: Mapping[str, Any]) -> None:

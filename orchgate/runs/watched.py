@@ -21,7 +21,8 @@ _DELETE_SELF, _OVERFLOW, _IGNORED = 0x400, 0x4000, 0x8000
 _AWAITED = tally.CREATE | tally.MOVED_TO | _DELETE_SELF | _ONLY_FOLDERS
 _SPECIAL = _FOLDER | _OVERFLOW | _IGNORED | _DELETE_SELF
 _EVENT = struct.Struct("iIII")  # watch, mask, cookie, length of the name
-_BUFFER = 128 * 1024
+_BUFFER = 64 * 1024
+MUCH = _BUFFER // 2  # bytes; where a read brings fewer there was no more to be had
 # How the events look in the kernel's bytes that cannot wait: a search for them is a thousand times faster than parsing.
 _NEW_FOLDER = struct.pack("I", _FOLDER | tally.CREATE)
 _UPHEAVAL = tuple(struct.pack("I", _FOLDER | kind) for kind in (tally.MOVED_TO, tally.MOVED_FROM, tally.DELETE))
@@ -62,15 +63,15 @@ class Watched:
     def close(self) -> None:
         self._inotify.close()
 
-    def read(self) -> bool:
+    def read(self) -> int:
         """Takes what the kernel has to tell. New folders come under watch at once, and files are counted later.
 
-        Says whether there was anything.
+        Returns the number of bytes.
         """
         try:
             data = os.read(self.descriptor, _BUFFER)
         except BlockingIOError:
-            return False
+            return 0
         self._reads += 1
         self._raw.append((self._reads, data))
         self.raw_bytes += len(data)
@@ -78,7 +79,7 @@ class Watched:
             self.parse()
         elif _NEW_FOLDER in data:
             self._add_new(data)
-        return True
+        return len(data)
 
     def _add_new(self, data: bytes) -> None:
         """Watches new folders ahead of parsing. Other bytes that look like one name no folder, so they do no harm."""

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
     from orchgate.runs.watched import Watched
 
-# An event that wakes this thread costs the program some microseconds, so that it is woken for few of them: as often as
-# `_WAKES` allows, in each second, saved up to a while; after that it naps between two looks.
-_WAKES, _SAVED = 200.0, 32.0
-_NAP, _LONG_NAP = 0.0005, 0.002  # seconds
-_BURST = 16 * 1024  # bytes between two looks that make the next nap a long one; the kernel holds some 700 KB
+# An event that wakes this thread costs the program some microseconds, and this thread some more: few of them do,
+# `_WAKES` a second, saved up to `_SAVED`. After that it naps between two looks, which take 1 to 3 % of a processor. The
+# kernel's queue holds ten times what several processes can do in that time.
+_WAKES, _SAVED = 50.0, 32.0
+_NAP = 0.005  # seconds
+_PLENTY = 64 * 1024  # bytes, a tenth of what the queue holds: no nap before the next look
 _MOST_RAW = 64 * 1024 * 1024
+_MOST_READS = 1_000  # many times what the queue holds
 
 # What nobody can see, whatever the machine.
 BLIND = (
@@ -104,6 +106,7 @@ class Watch:
         self._lock = threading.Lock()
         self._notes: list[str] = []
         self._watched: Watched | None = None
+        self._ending = False
         roots = [os.path.realpath(folder) for folder in folders]
         try:
             from orchgate.runs.watched import Watched
@@ -133,7 +136,9 @@ class Watch:
         if watched is None:
             return Activity({}, lost=True, notes=tuple(self._notes))
         with self._lock:
-            while watched.read():
+            for _ in range(_MOST_READS):  # somebody left behind may write for ever
+                if not watched.read():
+                    break
                 watched.parse()
             watched.parse()
             self._tally.settle()
@@ -156,6 +161,7 @@ class Watch:
         watched, self._watched = self._watched, None
         if watched is None:
             return
+        self._ending = True
         os.close(self._waker)
         self._thread.join()
         os.close(self._wakeup)
@@ -166,20 +172,28 @@ class Watch:
         poller = select.poll()
         for descriptor in (watched.descriptor, self._wakeup):
             poller.register(descriptor, select.POLLIN)
-        credit, last = _SAVED, time.monotonic()
-        while all(descriptor != self._wakeup for descriptor, _ in poller.poll()):
-            with self._lock:
-                before = watched.raw_bytes
-                while watched.read():
-                    pass
-                taken = watched.raw_bytes - before
-                if watched.raw_bytes > _MOST_RAW:
-                    watched.parse()
+        credit, last, taken = _SAVED, time.monotonic(), 0
+        while not self._ending and (taken or poller.poll()):
+            taken = self._empty(watched)
             now = time.monotonic()
             credit, last = min(_SAVED, credit + (now - last) * _WAKES) - 1, now
             if credit < 0:
                 credit = 0.0
-                time.sleep(_NAP if taken < _BURST else _LONG_NAP)
+                if taken < _PLENTY:
+                    time.sleep(_NAP)
+
+    def _empty(self, watched: Watched) -> int:
+        """Takes what the kernel's queue holds, in bytes."""
+        from orchgate.runs.watched import MUCH
+
+        with self._lock:
+            taken = more = watched.read()
+            while more > MUCH:
+                more = watched.read()
+                taken += more
+            if watched.raw_bytes > _MOST_RAW:
+                watched.parse()
+        return taken
 
 
 def _why_blind(error: ImportError | OSError) -> str:

@@ -1,0 +1,146 @@
+"""`orchgate observe`: runs any program unchanged and records what it costs, as a run like any other."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from orchgate.commands import _runs
+from orchgate.errors import UsageError
+from orchgate.outputs._escape import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from orchgate.runs.observe import Observed, Request
+    from orchgate.runs.session import Setting
+
+SUMMARY = "run any program and record what it costs: time, memory, processes, and what happens to files"
+VERSION = 1
+TASK = "observed"
+SHOWN = 3  # files
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "orchgate observe [--watch PATH] [--task ID] [--name ID] [--output-format {text,json}] -- CMD …"
+    parser.epilog = (
+        "The program keeps the terminal, its input and its output; the exit code is its own (126 and 127: it could not "
+        "be started; 128 and more: a signal ended it), or 3 when it could not be recorded. What was observed goes to "
+        "the standard error, as JSON to the last line of the standard output."
+    )
+    parser.add_argument(
+        "--watch", action="append", metavar="PATH", help="a folder whose files are counted (.runs, out)"
+    )
+    parser.add_argument("--task", default=TASK, metavar="ID", help="the task whose evidence this is (%(default)s)")
+    parser.add_argument("--name", default="", metavar="ID", help="the pipeline it counts as (the program's name)")
+    parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
+    parser.add_argument("program", nargs=argparse.REMAINDER, metavar="-- CMD …", help="the program and its arguments")
+
+
+def run(args: argparse.Namespace) -> int:
+    from orchgate.runs.observe import observe
+
+    argv = tuple(args.program[1:] if args.program[:1] == ["--"] else args.program)
+    if not argv or not argv[0]:
+        raise UsageError("no program to observe", "orchgate observe -- make test")
+    from orchgate.runs.session import Silent
+
+    setting = _runs.setting(args.task, Silent(), measured=True)
+    observed = observe(setting, _request(setting, args, argv))
+    sys.stdout.flush()
+    show(setting.root, observed, args.output_format)
+    return observed.code
+
+
+def _request(setting: Setting, args: argparse.Namespace, argv: tuple[str, ...]) -> Request:
+    from orchgate.runs.ids import check_task
+    from orchgate.runs.observe import Request
+
+    name = args.name or os.path.basename(argv[0])
+    named = [os.path.abspath(path) for path in args.watch or ()]
+    for folder in named:
+        if os.path.lexists(folder) and not os.path.isdir(folder):
+            raise UsageError(f"--watch {folder}: is no folder", "watch the folder it is in")
+    folders = named or [os.path.join(setting.root, folder) for folder in _roots(setting.root)]
+    return Request(argv, check_task(name), tuple(folders))
+
+
+def _roots(root: str) -> tuple[str, ...]:
+    from orchgate.config.load import load_work_tree
+
+    return load_work_tree(root).evidence.roots
+
+
+def show(root: str, observed: Observed, output: str) -> None:
+    manifest = observed.finished.manifest
+    path = _runs.shown(root, observed.finished.folder)
+    if output == "json":
+        import json
+
+        document = {"version": VERSION, "exit_code": observed.code, "manifest_path": path, "run": manifest}
+        sys.stdout.write(json.dumps({**document, "activity": observed.activity}) + "\n")
+        return
+    lines = [*_costs(observed), *_files(observed.activity), f"manifest: {path}"]
+    sys.stderr.writelines(f"orchgate: {escape(line)}\n" for line in lines)
+
+
+def _costs(observed: Observed) -> Iterator[str]:
+    stage = observed.finished.manifest["commands"][0]
+    how = f"{stage['status']} ({stage['status_detail']})" if stage["status_detail"] else stage["status"]
+    yield f"{how}, exit code {observed.code}"
+    if not (spent := stage["usage"]):
+        return
+    metrics: Mapping[str, Any] = stage.get("metrics", {})
+    cpu = spent["user_seconds"] + spent["system_seconds"]
+    yield f"{spent['wall_seconds']:.3f} s wall, {cpu:.3f} s CPU, {_counted(spent['processes'], 'process', 'processes')}"
+    tree = metrics.get("tree_max_rss_bytes")
+    yield (
+        f"memory: {_least_known(spent['max_rss_bytes'])} in the largest process, "
+        f"{_size(tree) if tree else 'unknown'} in all at once (sampled; shared pages count for each)"
+    )
+    yield (
+        f"bytes: {_size(spent['read_bytes'])} read from and {_size(spent['written_bytes'])} written to storage; "
+        f"{_size(metrics.get('asked_read_bytes'))} and {_size(metrics.get('asked_written_bytes'))} by its system calls"
+    )
+
+
+def _least_known(rss: int) -> str:
+    """The kernel keeps the largest resident set from before the program began: then it is ours that is shown."""
+    import resource
+
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return f"at most {_size(rss)}" if rss <= own else _size(rss)
+
+
+def _files(activity: Mapping[str, Any]) -> Iterator[str]:
+    totals, least = activity["totals"], "at least " if activity["lost"] else ""
+    done = {
+        "created": "created",
+        "written": "writes",
+        "renamed": "renames to them",
+        "removed": "removed",
+        "read": "reads",
+    }
+    counts = ", ".join(f"{totals[key]:,} {word}" for key, word in done.items() if totals[key])
+    where = ", ".join(activity["watched"])
+    yield f"below {where}: {least}{_counted(totals['files'], 'file', 'files')}{': ' if counts else ''}{counts}"
+    for path, one in list(activity["files"].items())[:SHOWN]:
+        if one["written"] + one["renamed"] + one["read"] > 1:
+            yield f"  {path}: {', '.join(f'{one[key]:,} {word}' for key, word in done.items() if one[key])}"
+    yield from activity["notes"]
+
+
+def _counted(number: int | None, noun: str, plural: str) -> str:
+    return f"unknown {plural}" if number is None else f"{number:,} {noun if number == 1 else plural}"
+
+
+def _size(number: float | None) -> str:
+    if number is None:
+        return "unknown"
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if number < 1024 or unit == "GiB":
+            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+        number /= 1024
+    raise AssertionError

@@ -1,0 +1,186 @@
+"""Records what a program costs that knows nothing of us: a run of one stage, with the activity of watched folders."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate import files
+from orchgate.errors import OrchgateError
+from orchgate.process import ProgramMissing
+from orchgate.runs import attached, family, watching, writer
+from orchgate.runs.runner import Finished
+from orchgate.runs.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchgate.runs.session import Setting
+    from orchgate.runs.watching import Activity, FileActivity
+
+VERSION = 1
+LISTED = 1_000  # files named in activity.json, those with most writes and reads first
+ACTIVITY = "artifacts/activity.json"
+MISSING, REFUSED = 127, 126  # exit codes as shells, `env` and `timeout` have them
+_FIELDS = ("created", "written", "renamed", "removed", "read")
+
+
+class Request(NamedTuple):
+    """What to observe. `name` is the pipeline's id of the run, `watch` absolute folders."""
+
+    argv: tuple[str, ...]
+    name: str
+    watch: tuple[str, ...]
+
+
+class Observed(NamedTuple):
+    """`code` is the program's exit code as a shell would have it: 128 and more for signals, 126 and 127 for no start.
+
+    `activity` is the content of activity.json.
+    """
+
+    finished: Finished
+    code: int
+    activity: Mapping[str, Any]
+
+
+def observe(setting: Setting, request: Request) -> Observed:
+    """Runs a program and records it. Raises OrchgateError when it could not be recorded."""
+    with Session(setting) as session:
+        recorder = writer.create(setting.root, setting.task, session.clock, setting.reporter.seen)
+        with contextlib.closing(recorder):
+            session.guard(recorder.journal.descriptor)
+            recorder.begin(_first_event(session, request, recorder.run_id))
+            recorder.record({"event": "start", "stage": 1, "attempt": 1})
+            end, code, document = _watched(session, request, recorder.folder)
+            files.replace(os.path.join(recorder.folder, ACTIVITY), _encode(document))
+            recorder.cached = 1
+            recorder.record({"event": "end", "stage": 1, "attempt": 1, **end}, sync=True)
+            finished = recorder.finish(end["status"], _reason(end))
+            return Observed(Finished(recorder.folder, finished), code, document)
+
+
+def _first_event(session: Session, request: Request, run_id: str) -> dict[str, Any]:
+    import hashlib
+    import shlex
+
+    digest = hashlib.sha256(ascii((request.name, request.argv)).encode("ascii")).hexdigest()
+    stage = {"id": "observed", "title": request.name, "kind": "command"}
+    return {
+        "event": "run",
+        "task_id": session.setting.task,
+        "run_id": run_id,
+        "parent_run_id": None,
+        "pipeline": {"id": request.name, "title": f"observed: {request.name}", "digest": digest},
+        "stages": [stage | {"command": shlex.join(request.argv), "argv": list(request.argv)}],
+        "detail": session.note or None,
+        "observed": {"watch": [_named(folder, session.setting.root) for folder in request.watch]},
+        **session.identity(),
+    }
+
+
+def _watched(session: Session, request: Request, folder: str) -> tuple[dict[str, Any], int, dict[str, Any]]:
+    """The fields of the `end` event, the exit code, and what happened to the files."""
+    environ = {**session.setting.environ, family.MARK: session.mark()}
+    # Our own folder is not looked into: nothing that is recorded here counts as the program's.
+    with watching.watch(request.watch, exclude=[folder]) as seen:
+        refused, ended = None, None
+        try:
+            ended = attached.run(session.loop, request.argv, environ)
+        except OrchgateError as error:
+            refused = error
+        activity = seen.finish()
+    document = describe(activity, request.watch, session.setting.root)
+    if ended is None or refused is not None:
+        code = MISSING if isinstance(refused, ProgramMissing) and "No such file" in refused.message else REFUSED
+        return _unstarted(refused), code, document
+    end = _end(ended, activity)
+    code = 128 + _number(ended.signal) if ended.code is None else ended.code
+    return end, code, document
+
+
+def _unstarted(refused: OrchgateError | None) -> dict[str, Any]:
+    detail = refused.message if refused else None
+    return {"status": "failed", "exit_code": None, "summary": None, "detail": detail, "usage": None}
+
+
+def _end(ended: attached.Ended, activity: Activity) -> dict[str, Any]:
+    status = "succeeded" if ended.code == 0 else "cancelled" if ended.asked else "failed"
+    details = [f"ended by {ended.signal}"] if ended.signal else [f"exit {ended.code}"] if ended.code else []
+    if ended.left:
+        details.append(f"{ended.left} {'process' if ended.left == 1 else 'processes'} left behind, not counted")
+    event: dict[str, Any] = {
+        "status": status,
+        "exit_code": ended.code,
+        "summary": None,
+        "detail": "; ".join([*details, *activity.notes])[:400] or None,
+        "usage": dict(ended.usage),
+        "metrics": _metrics(ended, activity),
+    }
+    if ended.asked:
+        event["asked"] = ended.asked
+    return event | ({"signal": ended.signal} if ended.signal else {})
+
+
+def _metrics(ended: attached.Ended, activity: Activity) -> dict[str, float]:
+    known = {
+        "tree_max_rss_bytes": ended.tree_rss_bytes,
+        "asked_read_bytes": ended.storage.asked_read,
+        "asked_written_bytes": ended.storage.asked_written,
+    }
+    return {**watching.counters(activity), **{name: value for name, value in known.items() if value is not None}}
+
+
+def _reason(end: Mapping[str, Any]) -> str | None:
+    if end["status"] == "cancelled":
+        return f"signal:{end['asked']}"
+    return None if end["status"] == "succeeded" else "stage:observed:failed"
+
+
+def _number(name: str | None) -> int:
+    import signal
+
+    with contextlib.suppress(KeyError):
+        return signal.Signals[name or ""].value
+    return int((name or "").removeprefix("SIG") or 0)
+
+
+def describe(activity: Activity, watched: tuple[str, ...], root: str) -> dict[str, Any]:
+    """The content of activity.json: totals, and the files with most writes and reads."""
+    ranked = sorted(activity.files.items(), key=lambda item: (-item[1].writes - item[1].read, item[0]))
+    return {
+        "version": VERSION,
+        "watched": [_named(folder, root) for folder in watched],
+        "lost": activity.lost,
+        "early": activity.early,
+        "notes": list(activity.notes),
+        "unseen": list(watching.BLIND),
+        "totals": {"files": len(ranked), **_totals(activity)},
+        "files": {_named(path, root): _file(path, one) for path, one in ranked[:LISTED]},
+    }
+
+
+def _totals(activity: Activity) -> dict[str, int]:
+    return {name: sum(getattr(one, name) for one in activity.files.values()) for name in _FIELDS}
+
+
+def _file(path: str, one: FileActivity) -> dict[str, int | None]:
+    """Its counts, and its size in bytes afterwards; None for what is gone."""
+    try:
+        size: int | None = os.lstat(path).st_size
+    except (OSError, ValueError):
+        size = None
+    return {**one._asdict(), "size": size}
+
+
+def _named(path: str, root: str) -> str:
+    """A path inside the repository relative to its top; bytes that are no UTF-8 are escaped."""
+    shown = os.path.relpath(path, root) if path == root or path.startswith(root + os.sep) else path
+    return os.fsencode(shown).decode("utf-8", "backslashreplace")
+
+
+def _encode(document: Mapping[str, Any]) -> bytes:
+    import json
+
+    return (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "replace")
