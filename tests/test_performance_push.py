@@ -61,6 +61,7 @@ def crunch(rounds: int) -> str:
 FAST = crunch(ROUNDS)
 # Far more than the smallest change that can be seen: the machine that runs this suite is busy with the rest of it.
 SLOW = crunch(2 * ROUNDS)
+A_FIFTH_SLOWER = crunch(ROUNDS * 5 // 4)  # a fifth of the whole pipeline
 SAME = "# said better\n" + FAST
 MANIFEST = ".runs/0001-a/cli/2026-01-06T09-26-22-129Z-c2f9cb47/manifest.json"
 WRITING = f"""\
@@ -99,6 +100,14 @@ def work_trees(repo: Repo) -> list[str]:
 
 
 # The main story
+
+
+def test_a_push_that_is_a_fifth_slower_is_refused_and_the_stage_named(repo: Repo) -> None:
+    repo.commit("Crunch a little more", {"work/crunch.py": A_FIFTH_SLOWER})
+
+    told = push(repo)
+
+    assert (told.code, "in stage crunch" in told.out) == (1, True), told.out
 
 
 def test_a_slower_push_is_refused_and_the_stage_named(repo: Repo) -> None:

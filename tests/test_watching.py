@@ -225,6 +225,17 @@ def test_a_finished_watch_can_be_closed_again(top: Path) -> None:
     assert watch.finish().lost
 
 
+def test_a_process_that_never_stops_writing_holds_nobody_up(top: Path) -> None:
+    endless = "while True: open('a', 'w').write('x')"
+    with watching.watch([str(top)]) as watch, subprocess.Popen([sys.executable, "-c", endless], cwd=top) as writer:
+        while not (top / "a").exists():
+            pass
+        activity = watch.finish()
+        writer.kill()
+
+    assert activity.files
+
+
 def test_no_thread_and_no_descriptor_is_left(top: Path) -> None:
     before = (threading.active_count(), len(os.listdir("/proc/self/fd")))
     for _ in range(20):
