@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from tests.repo import Repo
 
+pytestmark = pytest.mark.slow
+
 HERE = str(fingerprint()["fingerprint"])
 FEW = ("--runs", "10")
 AGAIN = ("--replace", "--reason", "worth it")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from orchgate.git.checkout import Checkout
 
+pytestmark = pytest.mark.slow
+
 
 @contextlib.contextmanager
 def taken(repo: Repo, commit: str = "HEAD", flavour: str = "") -> Iterator[Checkout]:

@@ -115,6 +115,7 @@ def killed_runs(project: Project) -> Iterator[tuple[Path, list[str]]]:
     raise AssertionError(f"only {landed} runs could be killed in time")
 
 
+@pytest.mark.slow
 def test_nothing_acknowledged_is_lost_whenever_the_runner_is_killed(project: Project, writers: list[Path]) -> None:
     daemon = f"setsid sleep {ORPHAN} >/dev/null 2>&1 & sleep 0.01"
     project.define("demo", *({"id": f"s{n}", "shell": daemon} for n in range(STAGES)), **{"max-parallel": 2})

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tests.repo import Repo
 
+pytestmark = pytest.mark.slow
+
 SUGGESTED: list[tuple[dict[str, str], dict[str, str]]] = [
     ({}, {}),
     ({"pyproject.toml": ""}, {"test": "pytest"}),

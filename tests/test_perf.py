@@ -22,6 +22,8 @@ from tests.runs import Project, living, until
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+pytestmark = pytest.mark.slow
+
 PYTHON = sys.executable
 SCHEMA = json.loads(resources.read("schemas", "perf.json"))
 QUICK = ("--pairs", "2")  # where the verdict does not hang on the statistics

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 RUN = ".runs/0001-demo/cli/2026-01-06T09-26-22-129Z-c2f9cb47"
 LOG = f"{RUN}/stages/01-build.log"
 

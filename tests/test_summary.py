@@ -17,6 +17,8 @@ from tests.runs import Project
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 TASK = "0001-demo"
 PLAN = "docs/ACTION_PLAN-demo.md"
 
