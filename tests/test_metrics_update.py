@@ -393,3 +393,14 @@ def test_a_checkpoint_is_one_json_document(tmp_path: Path) -> None:
     write(tmp_path, own(1))
     updated(tmp_path)
     assert json.loads((tmp_path / "aggregate.json").read_bytes())["version"] == checkpoint.VERSION
+
+
+@pytest.mark.parametrize(
+    ("said", "counted"), [({"manifest_writes": 14.0}, 14), ({"manifest_writes": -1.0}, 2), ({"other": 5.5}, 2), ({}, 2)]
+)
+def test_a_programs_own_manifest_writes_count_and_not_the_runners(
+    tmp_path: Path, said: dict[str, float], counted: int
+) -> None:
+    write(tmp_path, own(1, metrics=said))
+
+    assert only(updated(tmp_path).aggregate).costs["manifest_writes"].low == counted

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orchgate.metrics.aggregate import Aggregate
     from orchgate.metrics.lines import Cost, Entry, Kind, Stage
 
+MOST_WRITES = 1 << 32  # as many as an entry of ours may count itself
 _PLAIN = ("max_rss_bytes", "read_bytes", "written_bytes", "processes")
 
 
@@ -136,8 +137,11 @@ def costs(entry: Entry) -> Iterator[tuple[str, int]]:
         if entry.duration_seconds is not None:
             yield "wall_seconds", round(entry.duration_seconds * MICRO)
         return
-    if entry.manifest_writes is not None:
-        yield "manifest_writes", entry.manifest_writes
+    said = entry.metrics.manifest_writes if entry.metrics else None
+    # A program's own writes are what can change; the runner's are the same in every run.
+    writes = round(said) if said is not None and 0 <= said < MOST_WRITES else entry.manifest_writes
+    if writes is not None:
+        yield "manifest_writes", writes
     if not _cached(entry):
         yield from _costs_of(entry)
 

@@ -81,6 +81,12 @@ class Foreign(Struct, gc=False, kw_only=True):
     entry: int | None = None
 
 
+class Said(Struct, gc=False):
+    """What a program said of itself, or was observed doing; of that, what has a name here."""
+
+    manifest_writes: float | None = None
+
+
 class Own(Cost, gc=False, kw_only=True):
     """One of our own, see `entries`."""
 
@@ -91,7 +97,8 @@ class Own(Cost, gc=False, kw_only=True):
     completed_at: Moment | None = None
     resumes: Count = 0
     machine: Name | None = None
-    manifest_writes: Count | None = None
+    manifest_writes: Count | None = None  # the runner's own
+    metrics: Said | None = None
     flaky: list[Name] = []
     stages: list[Stage] = []
 
