@@ -15,6 +15,7 @@ from orchgate.evidence import lock as locks
 from orchgate.evidence.facts import facts_of
 from orchgate.evidence.lock import Facts, Lock, LockError, Pinned, both_sides, parse, render
 from orchgate.evidence.pin import ATTRIBUTES
+from orchgate.inside import git_name
 
 if TYPE_CHECKING:
     from tests.repo import Repo
@@ -34,6 +35,7 @@ def line(**changes: object) -> str:
 
 NAMES = st.binary(min_size=1, max_size=8).filter(lambda name: not {b"", b".", b".."} & {name}).map(os.fsdecode)
 PATHS = st.lists(NAMES.filter(lambda name: "/" not in name and "\0" not in name), min_size=1, max_size=3).map("/".join)
+PATHS = PATHS.filter(lambda path: not git_name(path))
 PINS = st.lists(
     st.builds(
         Pinned,

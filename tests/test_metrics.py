@@ -202,7 +202,7 @@ def test_the_file_of_another_program_is_kept_beside_the_snapshot(
 def test_a_snapshot_that_cannot_be_written_is_said(task: Path, repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     write(task, own(1))
     repo.write("out", "a file\n")
-    assert "the snapshot was not written" in shown(capsys)
+    assert "the snapshot was not written" in shown(capsys, code=3)
 
 
 def test_a_link_out_of_the_repository_gets_no_snapshot(
@@ -210,7 +210,7 @@ def test_a_link_out_of_the_repository_gets_no_snapshot(
 ) -> None:
     write(task, own(1))
     (repo.root / "out").symlink_to(tmp_path)
-    assert "leads out of the repository" in shown(capsys)
+    assert "out is a symbolic link that leads out of the repository" in shown(capsys, code=3)
     assert not (tmp_path / TASK).exists()
 
 

@@ -378,10 +378,11 @@ def test_the_limit_of_an_artifact_is_configurable(cited: Repo) -> None:
     assert main(["evidence", "pin", "out/a.txt"]) == 1
 
 
-def test_a_link_that_stays_inside_is_followed(cited: Repo) -> None:
+def test_a_link_that_stays_inside_is_not_followed(cited: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     (cited.root / "out").symlink_to(".runs")
 
-    assert main(["evidence", "pin", MANIFEST.replace(".runs", "out")]) == 0
+    assert main(["evidence", "pin", MANIFEST.replace(".runs", "out")]) == 1
+    assert f"link and pin {MANIFEST}" in capsys.readouterr().out
 
 
 def test_a_lock_folder_that_leads_elsewhere_is_refused(cited: Repo, tmp_path: Path) -> None:

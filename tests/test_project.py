@@ -32,7 +32,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the bottom up. A module imports from the rows above its own, and from its own folder.
 LAYERS = (
     ("__init__", "errors", "patterns"),
-    ("model", "parallel", "resources", "globs", "files", "versions"),
+    ("model", "parallel", "resources", "globs", "files", "inside", "versions"),
     ("process",),
     ("git",),
     ("config", "documents"),

@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> Verdict:
         if _carrying.nothing_pinned(place):
             return Verdict.PASS
         pins = _carrying.chosen(place, args.paths)
+        carry.require_writable(place.artifacts, pins, place.store.tracked())  # before anything is asked of a remote
         remote = args.remote or place.store.default_remote()
         new = place.store.fetch(remote)
         done = carry.restore(place.artifacts, pins, place.store, place.limit, force=args.force)

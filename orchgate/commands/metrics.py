@@ -35,7 +35,12 @@ def run(args: argparse.Namespace) -> Verdict:
         _runs.print_json({"version": VERSION, "quantile_error": ERROR, "tasks": found})
     else:
         _print(found)
-    return Verdict.BROKEN if any(task["problem"] for task in found) else Verdict.PASS
+    return Verdict.BROKEN if any(task["problem"] or _unwritten(task) for task in found) else Verdict.PASS
+
+
+def _unwritten(task: Mapping[str, Any]) -> bool:
+    """Whether a task has metrics and yet no snapshot for people."""
+    return bool(task["lines"]) and task["state"] is None
 
 
 def _tasks(root: str) -> list[str]:

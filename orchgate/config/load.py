@@ -9,6 +9,7 @@ from orchgate.config.profiles import PROFILES
 from orchgate.config.settings import Config, Ignore, Pipeline
 from orchgate.config.table import PER_FILE_IGNORES, PIPELINES, SECTIONS, SEVERITY, TABLE
 from orchgate.errors import ConfigError, Unreadable
+from orchgate.inside import git_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -174,6 +175,8 @@ def _cross_check(config: Config) -> None:
     for index, root in enumerate(config.evidence.roots):
         if root.startswith("/") or ".." in root.split("/") or not root.strip("/."):
             raise wrong(f"evidence.roots[{index}]", "a folder inside the repository", root)
+        if git_name(root):
+            raise wrong(f"evidence.roots[{index}]", "a folder that is not git's own", root)
 
 
 def _check_places(documents: Documents) -> None:

@@ -8,6 +8,8 @@ import stat
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from orchgate.inside import git_name, is_git_name
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
@@ -22,7 +24,7 @@ class Artifacts:
     def __init__(
         self, root: str, roots: tuple[str, ...], pinned: Collection[str] = (), folders: Collection[str] = ()
     ) -> None:
-        self._root = root
+        self.root = root
         self._pinned, self._folders = pinned, folders
         self.roots = tuple(folder.strip("/") for folder in roots)
         self._below = tuple(folder + "/" for folder in self.roots)
@@ -49,7 +51,7 @@ class Artifacts:
         return known
 
     def _look(self, path: str) -> bool:
-        if not self._root or not self.owns(path) or "\0" in path:
+        if not self.root or not self.owns(path) or "\0" in path or is_git_name(path.rpartition("/")[2]):
             return False
         full = self.full(path)
         try:
@@ -66,23 +68,23 @@ class Artifacts:
         """
         if folder not in self._plain:
             above, _, name = folder.rpartition("/")
-            real = name not in ("", ".", "..", ".git") and not stat.S_ISLNK(os.lstat(self.full(folder)).st_mode)
+            named = name in ("", ".", "..") or is_git_name(name)
+            real = not named and not stat.S_ISLNK(os.lstat(self.full(folder)).st_mode)
             self._plain[folder] = real and self._is_plain(above)
         return self._plain[folder]
 
     def inside(self, real: str) -> bool:
-        """Whether a resolved path lies in the repository and not in its `.git`."""
-        return real == self._real_root or (
-            real.startswith(self._real_root + os.sep) and not real.startswith(os.path.join(self._real_root, ".git", ""))
-        )
+        """Whether a resolved path lies in the repository and not in a git folder."""
+        below = self._real_root + os.sep
+        return real == self._real_root or (real.startswith(below) and not git_name(real.removeprefix(below)))
 
     @cached_property
     def _real_root(self) -> str:
-        return os.path.realpath(self._root)
+        return os.path.realpath(self.root)
 
     def full(self, path: str) -> str:
         """The place of an artifact on disk, whether it is there or not."""
-        return os.path.join(self._root, path)
+        return os.path.join(self.root, path)
 
     def names(self, folder: str) -> tuple[str, ...]:
         """What a folder under the roots holds, sorted; nothing when it is not there or cannot be listed."""
@@ -113,9 +115,9 @@ class Artifacts:
         """What a glob under the roots matches on disk, inside the repository."""
         import glob
 
-        if not self._root or not self.owns(pattern):
+        if not self.root or not self.owns(pattern):
             return
-        for hit in glob.iglob(pattern, root_dir=self._root, recursive=True, include_hidden=True):
+        for hit in glob.iglob(pattern, root_dir=self.root, recursive=True, include_hidden=True):
             path = os.path.normpath(hit)
             if self.on_disk(path):
                 yield path

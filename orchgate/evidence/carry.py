@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate import files
 from orchgate.errors import GitError, OrchgateError, Unreadable
 from orchgate.evidence import secrets
+from orchgate.inside import GIT_NAMES, looks_like_git, require_real
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from orchgate.documents.artifacts import Artifacts
     from orchgate.evidence.lock import Pinned
     from orchgate.git.store import Store
+
+_UNPIN = "delete its line from .orchgate/evidence.lock, and ask whoever added it"
 
 
 class Held(NamedTuple):
@@ -115,8 +118,10 @@ class Restored(NamedTuple):
 def restore(artifacts: Artifacts, pins: Iterable[Pinned], store: Store, limit: int, *, force: bool) -> Restored:
     """Writes pinned artifacts that are not on disk. What differs there stays, unless `force`.
 
-    Raises GitError, WriteError, OrchgateError.
+    Raises GitError, WriteError, OrchgateError; then nothing was written.
     """
+    pins = tuple(pins)
+    require_writable(artifacts, pins, store.tracked())
     known = store.known()
     kept, wanted = 0, []
     different, missing = [], []
@@ -139,6 +144,27 @@ def restore(artifacts: Artifacts, pins: Iterable[Pinned], store: Store, limit: i
     return Restored(tuple(pin.path for pin in wanted), kept, tuple(different), tuple(missing))
 
 
+def require_writable(artifacts: Artifacts, pins: Iterable[Pinned], tracked: Container[str]) -> None:
+    """Refuses a lock that would have us write anything but artifacts of runs: a stranger may have written it.
+
+    `tracked` are the paths that git holds itself. Raises OrchgateError for the first pin that is in the wrong place.
+    """
+    children: dict[str, set[str]] = {}
+    for pin in pins:
+        path = pin.path
+        if not artifacts.owns(path):
+            raise OrchgateError(f"{path} lies under none of evidence.roots", "the lock may only name artifacts of runs")
+        if path in tracked:
+            raise OrchgateError(f"{path} is tracked by git, which holds it better than a pin could", _UNPIN)
+        require_real(artifacts.root, path)
+        while "/" in path:
+            path, _, name = path.rpartition("/")
+            children.setdefault(path, set()).add(name)
+    for folder, names in children.items():
+        if GIT_NAMES & {name.casefold() for name in names} and looks_like_git({*names, *artifacts.names(folder)}):
+            raise OrchgateError(f"{folder} would become a git folder, whose configuration git obeys", _UNPIN)
+
+
 def _is_there(artifacts: Artifacts, pin: Pinned) -> bool | None:
     """Whether the disk has what was pinned; None when it has nothing of that name."""
     if not os.path.lexists(artifacts.full(pin.path)):
@@ -151,13 +177,9 @@ def _is_there(artifacts: Artifacts, pin: Pinned) -> bool | None:
 
 
 def _write(artifacts: Artifacts, path: str, content: bytes) -> None:
+    require_real(artifacts.root, path)  # once more: something may have been put in the way meanwhile
     full = artifacts.full(path)
-    folder = os.path.dirname(full)
-    if not artifacts.owns(path):
-        raise OrchgateError(f"{path} lies under none of evidence.roots", "the lock may only name artifacts of runs")
-    if not artifacts.inside(os.path.realpath(folder)):
-        raise OrchgateError(f"{path} would be written outside the repository: a link leads there", f"rm {path}")
-    files.make_folders(folder)
+    files.make_folders(os.path.dirname(full))
     files.replace(full, content)
 
 

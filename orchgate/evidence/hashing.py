@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.evidence.lock import Pinned
+from orchgate.inside import links
 
 if TYPE_CHECKING:
     from orchgate.documents.artifacts import Artifacts
@@ -43,15 +44,10 @@ def measure(artifacts: Artifacts, path: str, limit: int, manifest_limit: int) ->
     full = artifacts.full(path)
     if not os.path.lexists(full):
         return None
-    real = os.path.realpath(full)
-    if not os.path.exists(real):
-        raise Refused(path, "is a link that leads nowhere", certain=True)
-    if not artifacts.inside(real):
-        hint = "copy what it leads to into the run's folder"
-        raise Refused(path, "leads out of the repository", hint, certain=True)
+    _refuse_links(artifacts, path)
     try:
-        # The resolved path is opened without following: a link that is put there meanwhile is an error, not a leak.
-        descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        # Opened without following: a link that is put there meanwhile is an error, not a leak.
+        descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
         raise Refused(path, f"cannot be opened: {error.strerror}", "ls -l shows who may read it") from None
     try:
@@ -60,6 +56,20 @@ def measure(artifacts: Artifacts, path: str, limit: int, manifest_limit: int) ->
         raise Refused(path, f"cannot be read: {error.strerror}") from None
     finally:
         os.close(descriptor)
+
+
+def _refuse_links(artifacts: Artifacts, path: str) -> None:
+    """A pin is of a file at its own path: elsewhere the link may lead to something else. Raises Refused."""
+    real = os.path.realpath(artifacts.full(path))
+    link = next(links(artifacts.root, path), None)
+    if link is not None and not os.path.exists(real):
+        raise Refused(path, "is a link that leads nowhere", certain=True)
+    if not artifacts.inside(real):
+        hint = "copy what it leads to into the run's folder"
+        raise Refused(path, "leads out of the repository", hint, certain=True)
+    if link is not None:
+        there = os.path.relpath(real, os.path.realpath(artifacts.root))
+        raise Refused(path, f"is reached through a symbolic link, {link}", f"link and pin {there}", certain=True)
 
 
 def _pinned(path: str, descriptor: int, limit: int, manifest_limit: int) -> Pinned:

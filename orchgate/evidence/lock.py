@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.evidence.rules import LOCK
+from orchgate.inside import git_name
 from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ _SHA256 = lazy(r"[0-9a-f]{64}")
 _OBJECT_ID = lazy(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _MARKERS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
 _WRITTEN = "the lock is written by orchgate evidence pin; git show HEAD:.orchgate/evidence.lock shows it as it was"
+
+_HOSTILE = "no run writes there: delete the line, and ask whoever added it"
 
 
 class Facts(NamedTuple):
@@ -184,6 +187,9 @@ def _pin(number: int, fields: dict[str, Any]) -> Pinned:
     path, sha256, size = fields.get("path"), fields.get("sha256"), fields.get("size")
     if not isinstance(path, str) or not is_plain(path):
         raise LockError(number, f"path: expected one inside the repository, got {_shown(path)}")
+    if named := git_name(path):
+        what = f"path: {_shown(path)} holds {_shown(named)}, a name that git keeps for itself"
+        raise LockError(number, what, _HOSTILE)
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
         long = f"{len(sha256)} characters: " if isinstance(sha256, str) else ""
         raise LockError(number, f"sha256: expected 64 hexadecimal digits, got {long}{_shown(sha256)}")

@@ -27,6 +27,8 @@ PINNED = (
     "-c",
     "diff.renameLimit=1000",
 )
+# For calls that write: a fetch of ours would run `reference-transaction`, an index of ours `post-index-change`.
+NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 # Options every diff gets; each one answers a setting that made a plain `git diff` lie or crash.
 DIFF_PINNED = (
     "--no-color",
@@ -105,10 +107,11 @@ def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 class Git:
-    """git in one place with one environment."""
+    """git in one place with one environment. `options` come before every verb."""
 
-    def __init__(self, cwd: str | None, environ: Mapping[str, str]) -> None:
+    def __init__(self, cwd: str | None, environ: Mapping[str, str], options: tuple[str, ...] = ()) -> None:
         self.cwd = cwd
+        self._options = (*PINNED, *options)
         self.env = {name: value for name, value in environ.items() if name not in _DROPPED}
         self.env |= _FIXED
 
@@ -121,11 +124,14 @@ class Git:
 
     def attempt(self, *args: str, input: bytes = b"") -> process.Completed:  # noqa: A002
         """The completed call, whatever its code."""
-        return process.run((*PINNED, *args), cwd=self.cwd, env=self.env, input=input, own_group=False)
+        return process.run((*self._options, *args), cwd=self.cwd, env=self.env, input=input, own_group=False)
 
     def online(self, environ: Mapping[str, str]) -> Git:
-        """The same git where it may use the network, and ask for a password as the user's settings have it."""
-        git = Git(self.cwd, self.env)
+        """The same git where it may use the network, and ask for a password as the user's settings have it.
+
+        It runs no hooks: what it writes are references and objects of ours.
+        """
+        git = Git(self.cwd, self.env, NO_HOOKS)
         for name in ("GIT_ALLOW_PROTOCOL", "GIT_NO_LAZY_FETCH", "GIT_TERMINAL_PROMPT"):
             git.env.pop(name)
             if name in environ:
@@ -134,7 +140,7 @@ class Git:
 
     def converse(self, *args: str) -> subprocess.Popen[bytes]:
         """A running git that answers questions on its standard input."""
-        return process.start((*PINNED, *args), cwd=self.cwd, env=self.env, discard_errors=True)
+        return process.start((*self._options, *args), cwd=self.cwd, env=self.env, discard_errors=True)
 
 
 def failed(args: Iterable[str], stderr: bytes) -> GitError:

@@ -12,7 +12,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from orchgate.git import diff
-from orchgate.git.call import Git, names
+from orchgate.git.call import NO_HOOKS, Git, names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -38,7 +38,7 @@ class Footprints:
         real = os.path.join(repository.root, os.fsdecode(repository.git("rev-parse", "--git-path", "objects"))[:-1])
         known = repository.git.env.get("GIT_ALTERNATE_OBJECT_DIRECTORIES", "")
         self._index = os.path.join(store, "index")
-        self._git = Git(repository.root, {**repository.git.env, **self._environ(objects, f"{real}:{known}")})
+        self._git = Git(repository.root, {**repository.git.env, **self._environ(objects, f"{real}:{known}")}, NO_HOOKS)
 
     def _environ(self, objects: str, real: str) -> Mapping[str, str]:
         return {

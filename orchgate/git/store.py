@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from orchgate import process
 from orchgate.errors import GitError
-from orchgate.git.call import Git, failed
+from orchgate.git.call import NO_HOOKS, Git, failed, names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from orchgate.git.repository import Repository
 
@@ -55,13 +55,17 @@ class Store:
 
     def __init__(self, repository: Repository, environ: Mapping[str, str]) -> None:
         self._repository = repository
-        self._git = Git(repository.git.cwd, {**repository.git.env, **_WHO})
+        self._git = Git(repository.git.cwd, {**repository.git.env, **_WHO}, NO_HOOKS)
         self._net = repository.git.online(environ)
 
     @property
     def head(self) -> str | None:
         """The commit the local ref names."""
         return self._repository.commit(REF)
+
+    def tracked(self) -> Container[str]:
+        """Paths of the work tree that git holds itself, also in the middle of a merge. Raises GitError."""
+        return frozenset(names(self._git("ls-files", "-z")))
 
     def known(self) -> dict[str, str]:
         """Object ids by SHA-256, of everything that is here."""
@@ -136,7 +140,7 @@ class Store:
             f"100644 {oid}\t{sha256[:2]}/{sha256[2:]}".encode("ascii") + b"\0" for sha256, oid in wanted.items()
         )
         with tempfile.TemporaryDirectory(prefix="orchgate-") as folder:
-            git = Git(self._git.cwd, {**self._git.env, "GIT_INDEX_FILE": os.path.join(folder, "index")})
+            git = Git(self._git.cwd, {**self._git.env, "GIT_INDEX_FILE": os.path.join(folder, "index")}, NO_HOOKS)
             git("update-index", "-z", "--index-info", input=lines)
             tree = git("write-tree").decode("ascii").strip()
         known = [parent for parent in dict.fromkeys(parents) if parent is not None]

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate import files
-from orchgate.errors import OrchgateError
+from orchgate.inside import require_inside
 from orchgate.metrics import snapshot
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ def publish(root: str, task: str, updated: Updated) -> Published:
 
     folder = os.path.join(root, OUT, task)
     path = os.path.join(folder, NAME)
-    if not os.path.realpath(folder).startswith(os.path.realpath(root) + os.sep):
-        raise OrchgateError(f"{folder} is a link that leads out of the repository", "remove the link")
+    require_inside(root, folder)
     document = snapshot.state(task, updated, datetime.now(UTC))
     old = _read(path)
     if old is not None and _lasting(old) == _lasting(document):

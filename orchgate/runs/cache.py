@@ -81,6 +81,8 @@ class Cache:
         data = _encoded(key, success)
         if len(data) > MAX_BYTES:
             return f"what there is to remember takes {len(data)} bytes, limit {MAX_BYTES}"
+        if os.path.islink(self._folder):
+            return f"{ids.RUNS}/{FOLDER} is a symbolic link"
         temporary = f"{path}.{os.getpid()}.tmp"
         try:
             os.makedirs(self._folder, exist_ok=True)

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError, UsageError
+from orchgate.inside import is_git_name, require_inside
 from orchgate.patterns import lazy
 from orchgate.runs import locate
 
@@ -29,7 +30,7 @@ def check_task(task: str) -> str:
     bad = [char for char in task if char in "/\\" or not char.isprintable()]
     if bad:
         raise UsageError(f"a task id is one folder's name, without {bad[0]!r}", "--task 0001-some-slug")
-    if task[0] in ".- " or task[-1] in " ." or len(os.fsencode(task)) > _LONGEST:
+    if task[0] in ".- " or task[-1] in " ." or len(os.fsencode(task)) > _LONGEST or is_git_name(task):
         raise UsageError(f"{task[:60]!r} cannot be a task id", "letters, digits, - and _, as in --task 0001-some-slug")
     return task
 
@@ -81,16 +82,16 @@ def log_path(index: int, stage: str) -> str:
 
 def task_folder(root: str, task: str) -> str:
     """Where a task's runs and metrics are. Raises UsageError for a bad id, OrchgateError for a link that leads out."""
-    runs = os.path.join(root, RUNS)
-    folder = os.path.join(runs, check_task(task))
-    inside = os.path.realpath(runs)
-    if not os.path.realpath(folder).startswith(inside + os.sep):
-        raise OrchgateError(f"{folder} is a link that leads out of {RUNS}", "remove the link, or name another task")
+    folder = os.path.join(root, RUNS, check_task(task))
+    require_inside(root, folder)
     return folder
 
 
 def run_folder(root: str, task: str, run_id: str) -> str:
-    return os.path.join(task_folder(root, task), "cli", run_id)
+    """As `task_folder`, for one run."""
+    folder = os.path.join(task_folder(root, task), "cli", run_id)
+    require_inside(root, folder)
+    return folder
 
 
 def all_runs(root: str, task: str = "") -> Iterator[tuple[str, str]]:

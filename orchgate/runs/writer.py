@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from orchgate import files
+from orchgate.inside import require_real
 from orchgate.metrics import entries
 from orchgate.runs import ids, journal, state
 
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
 
     Event = Mapping[str, Any]
 
+FOLDERS = ("stages", "artifacts")
+
 
 class Recorder:
     """Writes a run down as it happens: two manifests, one synced line per settled stage, one metrics entry."""
 
     def __init__(self, folder: str, clock: Clock, seen: Callable[[Recorder, Event], None]) -> None:
-        """Opens the run in `folder`, which must be there. Raises WriteError."""
+        """Opens the run in `folder`, which must be there. Raises WriteError, and OrchgateError for a link in it."""
+        for name in FOLDERS:
+            require_real(folder, name)
         self.folder = folder
         self.run_id = os.path.basename(folder)
         self.clock = clock
@@ -114,8 +119,8 @@ def create(root: str, task: str, clock: Clock, seen: Callable[[Recorder, Event],
     folder = ids.run_folder(root, task, ids.new_run_id(clock.now()))
     files.make_folders(folder)
     try:
-        os.mkdir(os.path.join(folder, "stages"))
-        os.mkdir(os.path.join(folder, "artifacts"))
+        for name in FOLDERS:
+            os.mkdir(os.path.join(folder, name))
     except OSError as error:
         raise files.failure(folder, error) from error
     recorder = Recorder(folder, clock, seen)
