@@ -9,6 +9,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from orchgate import registry
 from orchgate.cli import main
 from orchgate.config.load import load
 from orchgate.context import Context
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from orchgate.model import Check, Location
+    from orchgate.model import Check, Finding, Location
 
 NOW = datetime.datetime(2026, 3, 1, 12, 0, tzinfo=datetime.UTC)
 UNTRACKED = (".runs", "out")
@@ -80,9 +81,23 @@ def place(location: Location) -> str:
 
 
 def describe(outcome: Outcome) -> list[str]:
-    """An outcome as the lines of an EXPECTED file."""
-    lines = [f"{place(f.location)}: {f.rule} {f.message}" for f in outcome.findings]
-    return lines + [f"trouble: {place(t.location)}: {t.message}" for t in outcome.troubles]
+    """An outcome's findings and troubles as lines: place, rule, severity, message, and whether a hint follows."""
+    lines = [f"{place(f.location)}: {f.rule} {severity(f)} {f.message}{hinted(f.hint)}" for f in outcome.findings]
+    return lines + [f"trouble: {place(t.location)}: {t.message}{hinted(t.hint)}" for t in outcome.troubles]
+
+
+def severity(finding: Finding) -> str:
+    """What a finding weighs before configuration: its own severity, or else its rule's."""
+    return (finding.severity or registry.rules()[finding.rule][1].severity).value
+
+
+def hinted(hint: str) -> str:
+    return " (hint)" if hint else ""
+
+
+def examined(outcome: Outcome) -> str:
+    """What a check looked at, zeros too, so that a pass for want of anything to look at is seen."""
+    return "examined: " + (", ".join(f"{name} {number}" for name, number in outcome.examined.items()) or "nothing")
 
 
 def write_tree(root: Path, files: Mapping[str, str | bytes] | Mapping[str, str]) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import describe, judge_folder
+from tests.support import describe, examined, judge_folder
 
 CASES = Path(__file__).parent / "cases"
 FOLDERS = sorted(folder for check in CASES.iterdir() if check.is_dir() for folder in check.iterdir() if folder.is_dir())
@@ -21,7 +21,8 @@ def test_case_gets_exactly_its_diagnostics(case: Path) -> None:
     scope = case / "SCOPE"
     tree = scope.exists() and scope.read_text().strip() == "tree"
 
-    lines = describe(judge_folder(check, case / "repo", base if base.exists() else None, tree=tree))
+    outcome = judge_folder(check, case / "repo", base if base.exists() else None, tree=tree)
+    lines = [*describe(outcome), examined(outcome)]
 
     expected = case / "EXPECTED"
     if os.environ.get("ORCHGATE_UPDATE_CASES"):
@@ -31,6 +32,6 @@ def test_case_gets_exactly_its_diagnostics(case: Path) -> None:
 
 @pytest.mark.parametrize("case", FOLDERS, ids=lambda folder: f"{folder.parent.name}/{folder.name}")
 def test_case_name_says_what_it_expects(case: Path) -> None:
-    expected = bool((case / "EXPECTED").read_text().strip())
+    *complaints, counted = (case / "EXPECTED").read_text().splitlines()
 
-    assert case.name.split("-")[0] == ("fail" if expected else "pass")
+    assert (case.name.split("-")[0], counted.split(":")[0]) == ("fail" if complaints else "pass", "examined")

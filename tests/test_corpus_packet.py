@@ -25,9 +25,9 @@ pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason="corpus not beside t
 # The status says in-progress while every box is ticked, so the approvals are due; nobody gave one.
 DUE = "lacks approvals, and every box is ticked"
 APPROVALS = [
-    f"docs/PRD-{NAME}.md:40:1: DOC006 PRD {DUE}: Product (empty), Engineering (empty), Design (empty)",
-    f"docs/TECH_SPEC-{NAME}.md:67:1: DOC006 TECH_SPEC {DUE}: Engineering (empty), Reviewer (empty)",
-    f"tasks/specs/0939-{NAME}.md:36:1: DOC006 mini-spec {DUE}: Reviewer (pending)",
+    f"docs/PRD-{NAME}.md:40:1: DOC006 warning PRD {DUE}: Product (empty), Engineering (empty), Design (empty) (hint)",
+    f"docs/TECH_SPEC-{NAME}.md:67:1: DOC006 warning TECH_SPEC {DUE}: Engineering (empty), Reviewer (empty) (hint)",
+    f"tasks/specs/0939-{NAME}.md:36:1: DOC006 warning mini-spec {DUE}: Reviewer (pending) (hint)",
 ]
 
 
@@ -52,7 +52,7 @@ def test_half_a_year_later_the_mini_spec_is_due_for_review(tmp_path: Path) -> No
     lines = describe(documents.CHECK.run(packet(tmp_path, today="2026-06-17")))
 
     assert sorted({*lines} - {*APPROVALS}) == [
-        f"tasks/specs/0939-{NAME}.md:8:1: DOC007 last reviewed 162 days ago, limit 90"
+        f"tasks/specs/0939-{NAME}.md:8:1: DOC007 note last reviewed 162 days ago, limit 90 (hint)"
     ]
 
 
@@ -60,8 +60,8 @@ def test_by_the_sections_of_our_own_templates_two_are_missing(tmp_path: Path) ->
     lines = describe(documents.CHECK.run(packet(tmp_path, config="")))
 
     assert sorted({*lines} - {*APPROVALS}) == [
-        f"docs/TECH_SPEC-{NAME}.md: DOC002 no section 'Design'",
-        f"tasks/specs/0939-{NAME}.md: DOC002 no section 'Testing'",
+        f"docs/TECH_SPEC-{NAME}.md: DOC002 error no section 'Design' (hint)",
+        f"tasks/specs/0939-{NAME}.md: DOC002 error no section 'Testing' (hint)",
     ]
 
 

@@ -50,14 +50,14 @@ def test_a_named_pipe_in_its_place_is_a_finding(tmp_path: Path) -> None:
     (tmp_path / FOLDER).mkdir(parents=True)
     os.mkfifo(tmp_path / PATH)
 
-    assert describe(judge(tmp_path)) == [f"{PATH}: MAN001 is a named pipe, not a file"]
+    assert describe(judge(tmp_path)) == [f"{PATH}: MAN001 error is a named pipe, not a file (hint)"]
 
 
 def test_a_dangling_link_in_its_place_is_a_finding(tmp_path: Path) -> None:
     (tmp_path / FOLDER).mkdir(parents=True)
     (tmp_path / PATH).symlink_to("nowhere")
 
-    assert describe(judge(tmp_path)) == [f"{PATH}: MAN001 is a link that leads nowhere"]
+    assert describe(judge(tmp_path)) == [f"{PATH}: MAN001 error is a link that leads nowhere (hint)"]
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
@@ -145,7 +145,7 @@ def test_a_submodule_in_its_place_is_a_finding(tmp_path: Path) -> None:
     context = folder_context(tmp_path, tree=True)
     context.snapshot = Tree(str(tmp_path))
 
-    assert describe(CHECK.run(context)) == [f"{PATH}: MAN001 is a submodule, not a file"]
+    assert describe(CHECK.run(context)) == [f"{PATH}: MAN001 error is a submodule, not a file (hint)"]
 
 
 def test_logs_that_were_never_tracked_do_not_block(tmp_path: Path) -> None:

@@ -316,8 +316,12 @@ def test_a_rule_has_a_failing_case(name: str) -> None:
 
 
 @pytest.mark.parametrize("check", [check.name for check in CASES.iterdir() if check.is_dir()])
-def test_a_check_has_passing_cases(check: str) -> None:
-    assert [case for case in EXPECTED if case.parent.name == check and case.name.startswith("pass-")]
+def test_a_check_has_passing_cases_that_had_something_to_look_at(check: str) -> None:
+    passing = [lines for case, lines in EXPECTED.items() if case.parent.name == check and case.name[:5] == "pass-"]
+    looked_at = [lines for lines in passing if re.search(r"^examined: .*[1-9]", lines)]
+
+    # What `performance` examines is runs, and a folder has none: tests/test_performance_push.py counts them.
+    assert looked_at or (check == "performance" and passing)
 
 
 @pytest.mark.parametrize("path", sorted((TOP / "schemas").glob("*.json")), ids=lambda path: path.stem)
