@@ -315,6 +315,14 @@ def test_a_rule_has_a_failing_case(name: str) -> None:
     assert cases or name in SOURCES
 
 
+@pytest.mark.parametrize("name", registry.rules())
+def test_a_rule_weighs_in_some_case_what_it_says(name: str) -> None:
+    """Some rules weigh differently by situation; what `explain` calls their weight is one of those."""
+    seen = {word for lines in EXPECTED.values() for word in re.findall(rf": {name} (error|warning|note) ", lines)}
+
+    assert not seen or registry.rules()[name][1].severity.value in seen
+
+
 @pytest.mark.parametrize("check", [check.name for check in CASES.iterdir() if check.is_dir()])
 def test_a_check_has_passing_cases_that_had_something_to_look_at(check: str) -> None:
     passing = [lines for case, lines in EXPECTED.items() if case.parent.name == check and case.name[:5] == "pass-"]
