@@ -91,7 +91,7 @@ def fresh(author: Repo, tmp_path: Path) -> Clone:
 def test_a_clone_that_never_ran_anything_passes(fresh: Clone) -> None:
     code, out = fresh.judge()
 
-    assert (code, "2 pins" in out) == (0, True), out
+    assert (code, "6 pins" in out) == (0, True), out
 
 
 def test_an_edited_number_is_caught(fresh: Clone) -> None:

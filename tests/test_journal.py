@@ -106,7 +106,7 @@ def test_a_damaged_line_is_refused_with_its_number(path: Path) -> None:
 
 def test_a_line_without_a_time_is_no_event(path: Path) -> None:
     path.write_bytes(b'{"event":"x"}\n')
-    with pytest.raises(OrchgateError, match="line 1 is no event"):
+    with pytest.raises(OrchgateError, match="line 1 is not an event"):
         journal.read(str(path))
 
 

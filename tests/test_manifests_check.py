@@ -14,6 +14,7 @@ from orchgate.runs import locate
 from orchgate.runs.liveness import is_alive, silence
 from orchgate.runs.manifest import decode
 from orchgate.runs.record import Process
+from tests.journals import recorded
 from tests.manifest_samples import PATH, RUN, TASK, encoded, january, own
 from tests.support import NOW, describe, folder_context, judge_folder, write_tree
 
@@ -170,13 +171,9 @@ def test_a_run_whose_process_lives_is_not_abandoned(tmp_path: Path) -> None:
     process = this_process()
     named = {name: getattr(process, name) for name in process.__struct_fields__}
 
-    assert (
-        judge(
-            tmp_path,
-            {PATH: encoded(own(status="in_progress", completed_at=None, commands=[], writes=None, process=named))},
-        ).findings
-        == ()
-    )
+    run = recorded(own(status="in_progress", completed_at=None, commands=[], writes=None, process=named))
+
+    assert judge(tmp_path, {f"{FOLDER}/{name}": data for name, data in run.items()}).findings == ()
 
 
 @pytest.mark.parametrize(

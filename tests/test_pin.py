@@ -76,7 +76,7 @@ def recorded(repo: Repo, tmp_path: Path) -> Repo:
 def test_a_fresh_clone_without_runs_passes(recorded: Repo) -> None:
     code, out = recorded.orchgate("check", "--all-files")
 
-    assert (code, "3 pins" in out, (recorded.root / ".runs").exists()) == (0, True, False), out
+    assert (code, "4 pins" in out, (recorded.root / ".runs").exists()) == (0, True, False), out
 
 
 @pytest.mark.parametrize(
@@ -473,7 +473,7 @@ def test_verify_tells_what_holds(cited: Repo, capsys: pytest.CaptureFixture[str]
 
 
 def test_verify_passes_on_a_clean_clone(recorded: Repo) -> None:
-    assert recorded.orchgate("evidence", "verify") == (0, "3 pinned artifacts: 0 ok, 3 missing here\n")
+    assert recorded.orchgate("evidence", "verify") == (0, "4 pinned artifacts: 0 ok, 4 missing here\n")
 
 
 def test_verify_says_that_nothing_is_pinned(cited: Repo, capsys: pytest.CaptureFixture[str]) -> None:

@@ -118,7 +118,7 @@ def test_an_edited_number_is_found_and_the_right_one_is_said(summarized: Summari
     summarized.rewrite(r"(\| wall time +\| +)[0-9.]+ s", r"\g<1>9.999 s")
 
     (finding,) = summarized.findings()
-    assert finding.startswith("EVD011 wall time, before: says 9.999 s, its runs say 0.0")
+    assert finding.startswith("EVD011 wall time, before: says 9.999 s, its runs say ")
 
 
 def test_an_edited_change_is_found(summarized: Summarized) -> None:
@@ -140,13 +140,14 @@ def test_a_row_that_was_made_up_is_found(summarized: Summarized) -> None:
     assert summarized.findings() == ["EVD011 happiness: its runs say nothing about that"]
 
 
-def test_another_run_in_the_place_of_one_changes_what_the_numbers_should_be(summarized: Summarized) -> None:
+def test_a_run_that_was_edited_bears_out_no_number(summarized: Summarized) -> None:
     manifest = summarized.repo.root / ".runs" / TASK / "cli" / summarized.runs[0] / "manifest.json"
     document = json.loads(manifest.read_text())
     document["usage"]["wall_seconds"] *= 100
     manifest.write_text(json.dumps(document))
 
-    assert any("wall time, before" in finding for finding in summarized.findings())
+    (finding,) = summarized.findings()
+    assert "a run it names contradicts its journal: usage.wall_seconds says" in finding
 
 
 def test_a_run_that_is_gone_cannot_be_recomputed(summarized: Summarized) -> None:

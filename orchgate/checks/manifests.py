@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from orchgate.errors import Unreadable
+from orchgate.errors import OrchgateError, Unreadable
+from orchgate.evidence.rules import LOCK
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble
 from orchgate.parallel import spread
-from orchgate.runs import locate
+from orchgate.runs import derivation, locate
 from orchgate.runs.contradictions import contradictions
 from orchgate.runs.decode import HINTS, ManifestError, Reason, parse, shorten
+from orchgate.runs.derivation import is_derived
 from orchgate.runs.lines import dotted, lines_of
 from orchgate.runs.liveness import silence
 from orchgate.runs.manifest import to_run
@@ -20,13 +22,15 @@ from orchgate.runs.presence import Presence, targets
 from orchgate.runs.validate import SCHEMAS, Problem, explain, format_of, is_valid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from orchgate.context import Context
     from orchgate.runs.record import Run
 
     Content = bytes | ManifestError | Unreadable
+    Journal = Callable[[str], bytes | None]  # of a repository path; None for what is not there, raises OrchgateError
 
+_NO_JOURNAL = "its journal is not here, and a manifest alone proves nothing"
 MOST = 10  # contradictions, or missing files, that one manifest is told about
 
 RULES = (
@@ -94,21 +98,36 @@ RULES = (
         bad='"status": "in_progress", "heartbeat_at": "<three days ago>"',
         good='"status": "cancelled", "completed_at": "<when it was>"',
     ),
+    Rule(
+        "MAN007",
+        "manifest contradicts its journal",
+        Severity.ERROR,
+        what="A manifest of orchgate's own is not what its journal, `events.jsonl` beside it, adds up to, or the "
+        "journal is missing or cannot be read. A journal that the evidence lock pins together with its manifest may be "
+        "elsewhere. Manifests of other formats have no journal.",
+        why="The journal is written as things happen, the manifest is derived from it. A manifest that says something "
+        "else was edited, and is evidence of nothing.",
+        bad="failed changed into succeeded in manifest.json, and events.jsonl left as it was",
+        good="both files as the run left them; in git, both or none",
+    ),
 )
 
 
 def run(ctx: Context) -> Outcome:
     troubles: list[Trouble] = []
     tracked, beside = _selected(ctx, troubles)
-    parts = [_judge_all(ctx, _tracked(ctx, tracked))] if tracked else []
+    parts = [_judge_all(ctx, _tracked(ctx, tracked), _tracked_journal(ctx))] if tracked else []
     if beside:
-        parts += spread(lambda paths: _judge_all(ctx, _beside(ctx, paths)), beside)
-    findings = sorted(chain.from_iterable(part[0] for part in parts), key=lambda found: (found.location, found.rule))
+        parts += spread(lambda paths: _judge_all(ctx, _beside(ctx, paths), _journal_beside(ctx)), beside)
+    found = _without_pinned(ctx, chain.from_iterable(part[0] for part in parts))
+    findings = sorted(found, key=lambda finding: (finding.location, finding.rule))
     troubles.extend(chain.from_iterable(part[1] for part in parts))
     return Outcome(tuple(findings), {"manifests": len(tracked) + len(beside)}, {}, tuple(troubles))
 
 
-def _judge_all(ctx: Context, contents: Iterable[tuple[str, Content]]) -> tuple[list[Finding], list[Trouble]]:
+def _judge_all(
+    ctx: Context, contents: Iterable[tuple[str, Content]], journal: Journal
+) -> tuple[list[Finding], list[Trouble]]:
     presence = Presence(ctx.snapshot, ctx.artifacts)
     findings: list[Finding] = []
     troubles: list[Trouble] = []
@@ -116,7 +135,7 @@ def _judge_all(ctx: Context, contents: Iterable[tuple[str, Content]]) -> tuple[l
         if isinstance(content, Unreadable):
             troubles.append(_trouble(content))
         else:
-            findings.extend(_judge(ctx, presence, path, content))
+            findings.extend(_judge(ctx, presence, path, content, journal))
     return findings, troubles
 
 
@@ -176,11 +195,26 @@ def _beside(ctx: Context, paths: Iterable[str]) -> Iterator[tuple[str, Content]]
             yield path, Unreadable(path, error.message, error.hint)
 
 
+def _tracked_journal(ctx: Context) -> Journal:
+    """A manifest in git is derived from the journal in git: what a clone has to judge it by."""
+    return lambda path: ctx.snapshot.find(path, derivation.MAX_BYTES)
+
+
+def _journal_beside(ctx: Context) -> Journal:
+    def read(path: str) -> bytes | None:
+        there = ctx.artifacts.on_disk(path)
+        return locate.read_file(ctx.artifacts.full(path), derivation.MAX_BYTES) if there else None
+
+    return read
+
+
 def _trouble(error: Unreadable) -> Trouble:
     return Trouble(Location(error.path), error.message, error.hint)
 
 
-def _judge(ctx: Context, presence: Presence, path: str, content: bytes | ManifestError) -> Iterator[Finding]:
+def _judge(
+    ctx: Context, presence: Presence, path: str, content: bytes | ManifestError, journal: Journal
+) -> Iterator[Finding]:
     if isinstance(content, ManifestError):
         yield Finding("MAN001", Location(path), content.message, content.hint)
         return
@@ -204,6 +238,8 @@ def _judge(ctx: Context, presence: Presence, path: str, content: bytes | Manifes
         yield Finding("MAN002", Location(path), error.message, error.hint)
         return
     yield from _judge_run(ctx, presence, recorded, content)
+    if is_derived(document):
+        yield from _against_journal(path, content, document, journal)
 
 
 def _judge_run(ctx: Context, presence: Presence, run: Run, content: bytes) -> Iterator[Finding]:
@@ -218,6 +254,36 @@ def _judge_run(ctx: Context, presence: Presence, run: Run, content: bytes) -> It
             yield finding._replace(severity=severity)
     if not run.finished and (problem := _abandoned(ctx, run)):
         yield from _located("MAN006", run.path, content, [problem], "resume the run, or delete its folder")
+
+
+def _against_journal(path: str, content: bytes, document: dict[str, Any], journal: Journal) -> Iterator[Finding]:
+    try:
+        data = journal(locate.journal_of(path))
+    except OrchgateError as error:
+        yield Finding("MAN007", Location(path), f"its journal {error.message}", error.hint)
+        return
+    if data is None:
+        yield Finding("MAN007", Location(path), _NO_JOURNAL, f"restore {locate.journal_of(path)}")
+    elif problem := derivation.difference(document, data):
+        yield from _located("MAN007", path, content, [problem], HINTS[Reason.SCHEMA])
+
+
+def _without_pinned(ctx: Context, found: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings but for missing journals that the lock pins: whoever has them has been asked already."""
+    findings = list(found)
+    missing = {one.location.path for one in findings if one.rule == "MAN007" and one.message == _NO_JOURNAL}
+    pinned = _pinned_journals(ctx, missing) if missing and LOCK in ctx.snapshot.entries else frozenset()
+    return (one for one in findings if one.message != _NO_JOURNAL or one.location.path not in pinned)
+
+
+def _pinned_journals(ctx: Context, manifests: Iterable[str]) -> frozenset[str]:
+    from orchgate.evidence.lock import LockError, of
+
+    try:
+        lock = of(ctx.snapshot)
+    except LockError:  # the evidence check says so
+        return frozenset()
+    return frozenset(path for path in manifests if lock and lock.get(path) and lock.get(locate.journal_of(path)))
 
 
 def _located(rule: str, path: str, content: bytes, problems: list[Problem], hint: str) -> Iterator[Finding]:

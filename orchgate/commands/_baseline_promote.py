@@ -13,7 +13,8 @@ from orchgate.git import history
 from orchgate.metrics import baseline, baseline_file
 from orchgate.metrics.baseline_facts import MAX_RUNS, MIN_RUNS
 from orchgate.model import Verdict
-from orchgate.runs import definition, ids, journal, manifest, reopen
+from orchgate.runs import definition, derivation, ids, journal, manifest, reopen
+from orchgate.runs.decode import MAX_BYTES
 from orchgate.speed.sampling import costs_of
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def _chosen(at: Here, args: argparse.Namespace, notes: list[str]) -> list[Run]:
 
 
 def _load(folder: str) -> Run:
-    return manifest.load(os.path.join(folder, ids.MANIFEST))
+    path = os.path.join(folder, ids.MANIFEST)
+    return manifest.to_run(derivation.require_file(path, MAX_BYTES), path)
 
 
 def _kind(run: Run) -> tuple[object, ...]:

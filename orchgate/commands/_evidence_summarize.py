@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SUMMARY = "write a table of runs before and after a change into the task's action plan"
 SECTION = "Artifacts and Notes"
 MOST_RUNS = 50
+MAX_BYTES = 64 * 1024 * 1024  # of a manifest
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,12 +68,10 @@ def _manifests(root: str, runs: Sequence[str], task: str) -> list[str]:
 
 def _facts(root: str, path: str) -> Facts:
     from orchgate.evidence.facts import facts_of
-    from orchgate.runs.decode import parse
-    from orchgate.runs.locate import read_file
+    from orchgate.runs import derivation
 
-    limit = 64 * 1024 * 1024
     try:
-        return facts_of(parse(read_file(os.path.join(root, path), limit), limit))
+        return facts_of(derivation.require_file(os.path.join(root, path), MAX_BYTES))
     except OrchgateError as error:
         raise OrchgateError(f"{path} {error.message}", error.hint) from error
 

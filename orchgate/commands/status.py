@@ -113,7 +113,22 @@ def row(task: str, folder: str) -> dict[str, Any]:
     except OrchgateError as error:
         return known | {"status": "unreadable", "problem": error.message, "pipeline_id": "", "stages": []}
     torn = f"unfinished lines in the journal: {', '.join(map(str, told.torn))}" if told.torn else None
-    return known | {**_facts(told.manifest), "status": told.status, "problem": torn}
+    return known | {**_facts(told.manifest), "status": told.status, "problem": _contradiction(folder) or torn}
+
+
+def _contradiction(folder: str) -> str | None:
+    """How the manifest that a reviewer opens differs from the journal, which counts here; None for not, or for none."""
+    from orchgate.runs import derivation
+    from orchgate.runs.decode import MAX_BYTES
+
+    path = os.path.join(folder, ids.MANIFEST)
+    if not os.path.lexists(path):  # killed before it was written
+        return None
+    try:
+        derivation.require_file(path, MAX_BYTES)
+    except OrchgateError as error:
+        return f"manifest.json {error.message}"
+    return None
 
 
 def _is_foreign(folder: str) -> bool:

@@ -46,17 +46,18 @@ class Runs:
         if pinned is not None:
             return pinned.status
         data = self._bytes(path)
-        match = _TOP_STATUS.search(data) if data.startswith((b'{\n  "', b'{\r\n  "')) else None
+        foreign = b"orchgate" not in data and b"\\u00" not in data  # what is ours has a journal to be held against
+        match = _TOP_STATUS.search(data) if foreign and data.startswith((b'{\n  "', b'{\r\n  "')) else None
         if match:
             return match[1].decode("utf-8", "replace")
-        return str(self._parsed(data).get("status") or "")
+        return str(self._parsed(path, data).get("status") or "")
 
     def facts(self, path: str) -> Facts:
         """What a manifest claims. Raises OrchgateError when it cannot be read or is no JSON object."""
         from orchgate.evidence.facts import facts_of
 
         if path not in self._facts:
-            self._facts[path] = self._pinned(path) or facts_of(self._parsed(self._bytes(path)))
+            self._facts[path] = self._pinned(path) or facts_of(self._parsed(path, self._bytes(path)))
         return self._facts[path]
 
     def _pinned(self, path: str) -> Facts | None:
@@ -68,10 +69,23 @@ class Runs:
             raise OrchgateError("is pinned without what it says", f"orchgate evidence pin {path}")
         return pin.run
 
-    def _parsed(self, data: bytes) -> dict[str, object]:
+    def _parsed(self, path: str, data: bytes) -> dict[str, object]:
+        from orchgate.runs import derivation
         from orchgate.runs.decode import parse
 
-        return parse(data, self._max_bytes)
+        document = parse(data, self._max_bytes)
+        derivation.require(document, lambda: self._journal(path))
+        return document
+
+    def _journal(self, path: str) -> bytes | None:
+        """The journal of a manifest, from where the manifest is: the judged tree, or the disk."""
+        from orchgate.runs import derivation
+        from orchgate.runs.locate import journal_of
+
+        if path in self._snapshot.entries:
+            return self._snapshot.find(journal_of(path), derivation.MAX_BYTES)
+        there = self._artifacts.on_disk(journal_of(path))
+        return derivation.beside(self._artifacts.full(path)) if there else None
 
     def _bytes(self, path: str) -> bytes:
         if path in self._snapshot.entries:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.evidence.lock import Pinned
 from orchgate.inside import links
+from orchgate.runs.locate import journal_of
 
 if TYPE_CHECKING:
     from orchgate.documents.artifacts import Artifacts
@@ -27,19 +28,22 @@ _KINDS = {
 class Refused(Unreadable):
     """An artifact that is on disk and cannot be pinned; the message continues the sentence "The artifact …".
 
-    `certain`: it never could have been pinned as it is, so that no pin can be of it.
+    `certain`: it never could have been pinned as it is, so that no pin can be of it. `large`: only for its size.
     """
 
-    def __init__(self, path: str, reason: str, hint: str = "", *, certain: bool = False) -> None:
+    def __init__(self, path: str, reason: str, hint: str = "", *, certain: bool = False, large: bool = False) -> None:
         super().__init__(path, reason, hint)
         self.certain = certain
+        self.large = large
 
 
-def measure(artifacts: Artifacts, path: str, limit: int, manifest_limit: int) -> Pinned | None:
+def measure(
+    artifacts: Artifacts, path: str, limit: int, manifest_limit: int, *, pinned: Pinned | None = None
+) -> Pinned | None:
     """An artifact as a pin of it would be; None when it is not on disk.
 
-    `limit` and `manifest_limit` are in bytes; a manifest has to be readable, because its facts are pinned too.
-    Raises Refused.
+    `limit` and `manifest_limit` are in bytes. A manifest has to be readable, because its facts are pinned too, and has
+    to be what its journal adds up to; without the journal only what a pin vouches for is taken. Raises Refused.
     """
     full = artifacts.full(path)
     if not os.path.lexists(full):
@@ -51,11 +55,23 @@ def measure(artifacts: Artifacts, path: str, limit: int, manifest_limit: int) ->
     except OSError as error:
         raise Refused(path, f"cannot be opened: {error.strerror}", "ls -l shows who may read it") from None
     try:
-        return _pinned(path, descriptor, limit, manifest_limit)
+        found, document = _read(path, descriptor, limit, manifest_limit)
     except OSError as error:
         raise Refused(path, f"cannot be read: {error.strerror}") from None
     finally:
         os.close(descriptor)
+    if document is not None and not (found == pinned and not artifacts.on_disk(journal_of(path))):
+        _hold_against_journal(path, document, full)
+    return found
+
+
+def _hold_against_journal(path: str, document: dict[str, Any], full: str) -> None:
+    from orchgate.runs import derivation
+
+    try:
+        derivation.require(document, lambda: derivation.beside(full))
+    except OrchgateError as error:
+        raise Refused(path, error.message, error.hint, certain=True) from None
 
 
 def _refuse_links(artifacts: Artifacts, path: str) -> None:
@@ -72,17 +88,18 @@ def _refuse_links(artifacts: Artifacts, path: str) -> None:
         raise Refused(path, f"is reached through a symbolic link, {link}", f"link and pin {there}", certain=True)
 
 
-def _pinned(path: str, descriptor: int, limit: int, manifest_limit: int) -> Pinned:
+def _read(path: str, descriptor: int, limit: int, manifest_limit: int) -> tuple[Pinned, dict[str, Any] | None]:
+    """The pin of an open file, and what a manifest holds."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "is no ordinary file")
         raise Refused(path, kind, "name a file", certain=True)
     if status.st_size > limit:
         hint = "keep a smaller extract of it, or raise evidence.max-artifact-bytes"
-        raise Refused(path, f"is {status.st_size} bytes long, limit {limit}", hint)
+        raise Refused(path, f"is {status.st_size} bytes long, limit {limit}", hint, large=True)
     if not path.endswith(MANIFEST):
         size, sha256 = _hash(path, descriptor, status.st_size)
-        return Pinned(path, sha256, size)
+        return Pinned(path, sha256, size), None
     import hashlib
 
     from orchgate.evidence.facts import facts_of
@@ -92,10 +109,10 @@ def _pinned(path: str, descriptor: int, limit: int, manifest_limit: int) -> Pinn
     if len(data) != status.st_size and len(data) <= manifest_limit:
         raise Refused(path, "changed while it was read", "wait for the run to end")
     try:
-        facts = facts_of(parse(data, manifest_limit))
+        document = parse(data, manifest_limit)
     except OrchgateError as error:
         raise Refused(path, error.message, error.hint, certain=True) from None
-    return Pinned(path, hashlib.sha256(data).hexdigest(), len(data), facts)
+    return Pinned(path, hashlib.sha256(data).hexdigest(), len(data), facts_of(document)), document
 
 
 def _hash(path: str, descriptor: int, size: int) -> tuple[int, str]:

@@ -42,7 +42,7 @@ class Comparison:
 
     def _look(self, pin: Pinned) -> str:
         try:
-            found = measure(self._artifacts, pin.path, *self._limits)
+            found = measure(self._artifacts, pin.path, *self._limits, pinned=pin)
         except Refused as error:
             if error.certain or self._size(pin.path) != pin.size:
                 return error.message

@@ -10,7 +10,7 @@ from orchgate.documents.targets import Kind
 from orchgate.evidence.claims import weight
 from orchgate.git.snapshot import folders_of
 from orchgate.globs import expand_braces, matches
-from orchgate.runs.locate import mentioned
+from orchgate.runs.locate import JOURNAL, LOGS, NAME, journal_of, mentioned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from orchgate.model import Location
 
 MOST_FILES = 200  # that one link to a folder or one pattern pins; more is a heap, not evidence
+
+_BEGINNING = b'{"event":'  # of a journal of ours
 
 
 class Link(NamedTuple):
@@ -80,9 +82,29 @@ def expand(wanted: Iterable[Link], artifacts: Artifacts) -> Expanded:
             crowded.append(link)
         elif not paths:
             missing.append(link)
-        for path in paths if len(paths) <= MOST_FILES else ():
+        for path in with_runs(paths, artifacts) if len(paths) <= MOST_FILES else ():
             files.setdefault(path, link.location)
     return Expanded(files, tuple(missing), tuple(crowded))
+
+
+def with_runs(paths: Iterable[str], artifacts: Artifacts) -> Iterator[str]:
+    """Paths, and for each manifest of ours what it is derived from and what shows it: its journal and its logs."""
+    for path in paths:
+        yield path
+        if path.endswith("/" + NAME) and artifacts.on_disk(journal_of(path)) and _is_ours(artifacts, path):
+            yield journal_of(path)
+            logs = f"{path.rpartition('/')[0]}/{LOGS}"
+            yield from (f"{logs}/{name}" for name in artifacts.names(logs) if artifacts.on_disk(f"{logs}/{name}"))
+
+
+def _is_ours(artifacts: Artifacts, path: str) -> bool:
+    """Whether the journal beside a manifest is one of ours."""
+    try:
+        descriptor = os.open(artifacts.full(journal_of(path)), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    with open(descriptor, "rb") as file:
+        return file.read(len(_BEGINNING)) == _BEGINNING
 
 
 def _limited(paths: Iterator[str]) -> Iterator[str]:
@@ -118,9 +140,27 @@ def unlinked(pins: Iterable[str], wanted: Iterable[Link]) -> tuple[str, ...]:
     listed = tuple(wanted)
     paths = frozenset(link.path for link in listed if not link.pattern)
     patterns = tuple(link.path for link in listed if link.pattern)
-    return tuple(path for path in pins if not _chain(path) & paths and not matches(path, patterns))
+
+    def is_wanted(path: str) -> bool:
+        return bool(_chain(path) & paths) or matches(path, patterns)
+
+    return tuple(path for path in pins if not is_wanted(path) and not is_wanted(_manifest_beside(path)))
 
 
 def _chain(path: str) -> set[str]:
     """A path and the folders above it."""
     return {path, *folders_of([path])} - {""}
+
+
+def is_log(path: str) -> bool:
+    """Whether a path is where a run of ours keeps what a stage printed."""
+    return path.rpartition("/")[0].endswith("/" + LOGS)
+
+
+def _manifest_beside(path: str) -> str:
+    """The manifest that a journal or a log of a run belongs to; the path itself for anything else."""
+    folder, _, name = path.rpartition("/")
+    if name == JOURNAL:
+        return f"{folder}/{NAME}"
+    above, _, last = folder.rpartition("/")
+    return f"{above}/{NAME}" if last == LOGS else path

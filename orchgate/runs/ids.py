@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RUNS = ".runs"
 RUN_ID = locate.RUN_ID
 MANIFEST = locate.NAME
-JOURNAL = "events.jsonl"
+JOURNAL = locate.JOURNAL
 METRICS = "metrics.json"
 _LONGEST = 200  # bytes of a task or a stage in a file name; file systems stop at 255
 _ODD = lazy(r"[^A-Za-z0-9._-]+")

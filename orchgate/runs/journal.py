@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 5.0  # seconds that the processes of a killed runner have for their own end
 _PAUSE = 0.01
+_EDITED = "the journal was damaged or edited"
 
 
 class Journal:
@@ -74,20 +75,29 @@ class Recorded(NamedTuple):
 
 def read(path: str) -> Recorded:
     """The events of a journal. Raises OrchgateError when it cannot be read, or when a finished line is not an event."""
-    import json
-
     try:
         with open(path, "rb") as file:
-            lines = files.split(file.read())
+            data = file.read()
     except OSError as error:
         raise OrchgateError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        return parse(data)
+    except OrchgateError as error:
+        raise OrchgateError(f"{path}: {error.message}", error.hint) from error
+
+
+def parse(data: bytes) -> Recorded:
+    """The events in a journal's bytes. Raises OrchgateError when a finished line is not an event."""
+    import json
+
+    lines = files.split(data)
     events = []
     for number, line in lines.whole:
         try:
             event = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise OrchgateError(f"{path}: line {number} is not JSON", "the journal was damaged or edited") from error
+            raise OrchgateError(f"line {number} is not JSON", _EDITED) from error
         if not isinstance(event, dict) or not isinstance(event.get("at"), str):
-            raise OrchgateError(f"{path}: line {number} is no event", "the journal was damaged or edited")
+            raise OrchgateError(f"line {number} is not an event", _EDITED)
         events.append(event)
     return Recorded(tuple(events), tuple(number for number, _ in lines.torn))

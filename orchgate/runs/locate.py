@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from orchgate.documents.artifacts import Artifacts
 
 NAME = "manifest.json"
+JOURNAL = "events.jsonl"
+LOGS = "stages"  # the folder of a run of ours that holds what its stages printed
 RUN_ID = lazy(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{3}Z-[0-9a-f]{8}")
 
 
@@ -43,6 +45,22 @@ def place_of(path: str, roots: tuple[str, ...]) -> Place | None:
         return None
     match = _pattern(roots, "[^/]+").fullmatch(path)
     return Place(*match.groups()) if match else None
+
+
+def journal_of(path: str) -> str:
+    """The path of the journal that belongs to the manifest at a path."""
+    return path.removesuffix(NAME) + JOURNAL
+
+
+def manifest_of(path: str, roots: tuple[str, ...]) -> str:
+    """The manifest of the run in whose folder a path lies; "" for a path in none."""
+    match = _folder(roots).match(path)
+    return f"{match[0]}{NAME}" if match else ""
+
+
+@lru_cache(maxsize=8)
+def _folder(roots: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(f"(?:{'|'.join(map(re.escape, roots)) or '(?!)'})/[^/]+/cli/[^/]+/")
 
 
 def mentioned(text: str, roots: tuple[str, ...]) -> Iterator[str]:

@@ -40,17 +40,31 @@ def manifest(events: Iterable[Event]) -> Document:
     document: Document = {}
     for event in events:
         kind = event.get("event")
-        if kind == "run" and not document:
-            document = _begin(event)
-        elif document and kind in _FOLD:
-            document["updated_at"] = event["at"]
-            _FOLD[kind](document, event)
-        else:
-            raise OrchgateError(f"an event of kind {str(kind)[:40]!r} has no place here", "the journal was edited")
+        try:
+            if kind == "run" and not document:
+                document = _begin(event)
+            elif document and kind in _FOLD:
+                document["updated_at"] = event["at"]
+                _FOLD[kind](document, event)
+            else:
+                raise OrchgateError(f"an event of kind {str(kind)[:40]!r} has no place here", "the journal was edited")
+        except _DAMAGE as error:
+            raise _damaged(f"an event of kind {str(kind)[:40]!r}") from error
     if not document:
         raise OrchgateError("the journal is empty: the run never began", "delete its folder")
-    _totals(document)
+    try:
+        _totals(document)
+    except _DAMAGE as error:
+        raise _damaged("what its stages cost") from error
     return document
+
+
+# What a journal that a hand or another version wrote leads to: a key that is not there, a value of another kind.
+_DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError)
+
+
+def _damaged(what: str) -> OrchgateError:
+    return OrchgateError(f"{what} cannot be understood", "the journal was damaged, or a newer orchgate wrote it")
 
 
 def _begin(event: Event) -> Document:
