@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.repo import Repo, init
 
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+# No test fails because the machine is slow: neither an example nor finding one is timed.
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # A new counterexample is for whoever works on the code; it must not refuse an unrelated change.
-settings.register_profile("ci", derandomize=True, database=None)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+settings.register_profile("ci", settings.get_profile("here"), derandomize=True, database=None)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 # The suite runs inside our own hook and in CI: what those export must not reach the repositories of the tests.
 INHERITED = (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 TASK = "0001-demo"
-PATIENCE = 20.0  # seconds; the machine may be busy
+PATIENCE = 120.0  # seconds, which only a hang takes: the machine may be busy
 
 
 class Project(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from orchgate.checks.commands import CHECK
 from orchgate.model import Outcome, Severity
 from tests.support import judge_folder, write_tree
+from tests.work import no_hang
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,9 +85,6 @@ def test_a_plan_that_is_a_symlink_is_not_read(tmp_path: Path) -> None:
     ],
     ids=["lines", "line", "spans", "open", "sudo", "nested", "cluster", "targets", "sections"],
 )
-def test_a_hostile_plan_takes_no_more_than_seconds(tmp_path: Path, body: str) -> None:
-    start = time.process_time()
-
-    judge(tmp_path, body)
-
-    assert time.process_time() - start < 5
+def test_a_hostile_plan_does_not_keep_us_busy(tmp_path: Path, body: str) -> None:
+    with no_hang():
+        judge(tmp_path, body)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-import time
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from orchgate.config.table import SECTIONS, TABLE
 from orchgate.errors import ConfigError
 from orchgate.git.snapshot import FolderSnapshot
 from tests.support import write_tree
+from tests.work import no_hang
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,11 +167,9 @@ def test_unreadable_file_says_why(read: Callable[..., Config], content: bytes, m
 
 
 def test_no_content_keeps_us_busy(read: Callable[..., Config]) -> None:
-    start = time.process_time()
-    for content in ("a." * 400_000 + "a = 1", "a = " + "[" * 900_000, "[" * 900_000, "{" * 900_000):
-        said(read, content)
-
-    assert time.process_time() - start < 2
+    with no_hang():
+        for content in ("a." * 400_000 + "a = 1", "a = " + "[" * 900_000, "[" * 900_000, "{" * 900_000):
+            assert said(read, content)
 
 
 def test_a_directory_in_place_of_the_file_is_no_configuration(tmp_path: Path) -> None:
@@ -452,7 +450,7 @@ TABLES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100)
 @given(TABLES | st.dictionaries(keys, values))
 def test_any_value_anywhere_is_a_configuration_or_an_error_with_a_path(table: dict[str, object]) -> None:
     try:
@@ -461,14 +459,17 @@ def test_any_value_anywhere_is_a_configuration_or_an_error_with_a_path(table: di
         assert ": " in error.message  # noqa: PT017 -- both answers are right
 
 
-@settings(max_examples=300, deadline=None)
+VALIDATOR = jsonschema.Draft202012Validator(schema())
+
+
+@settings(max_examples=100)
 @given(TABLES)
 def test_whatever_loads_is_valid_by_the_schema(table: dict[str, object]) -> None:
     try:
         build(Source("orchgate.toml", table))
     except ConfigError:
         return
-    jsonschema.Draft202012Validator(schema()).validate(table)
+    VALIDATOR.validate(table)
 
 
 # The schema

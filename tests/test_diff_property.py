@@ -83,7 +83,6 @@ def _back_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @settings(
     max_examples=25,
-    deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
@@ -111,7 +110,6 @@ def without_modules(tree: Tree) -> Tree:
 
 @settings(
     max_examples=10,
-    deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from functools import cache
 
 import pytest
@@ -8,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.globs import compile_glob, expand_braces, matches
+from tests.work import no_hang
 
 PATHS = (
     "a.lock",
@@ -140,8 +140,5 @@ def test_odd_classes_are_classes_or_letters_never_errors(pattern: str, path: str
     ids=lambda text: text[:12],
 )
 def test_no_glob_keeps_us_busy(pattern: str, path: str) -> None:
-    start = time.process_time()
-
-    matches(path, (pattern,))
-
-    assert time.process_time() - start < 1
+    with no_hang():
+        matches(path, (pattern,))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
 import jsonschema
@@ -13,6 +12,7 @@ from orchgate import resources
 from orchgate.runs import machine
 from orchgate.runs.machine import fingerprint
 from tests.support import write_tree
+from tests.work import lines_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -232,11 +232,7 @@ def test_another_clock_and_more_free_memory_are_the_same_machine(tmp_path: Path)
     assert made_up(tmp_path / "other", **changed) == one
 
 
-def test_it_takes_no_time() -> None:
-    fingerprint()
-    began = time.process_time()
+def test_it_is_little_work_on_a_machine_of_many_processors(tmp_path: Path) -> None:
+    made_up(tmp_path, proc__cpuinfo=CPU * 100, proc__meminfo=MEMORY)
 
-    for _ in range(20):
-        fingerprint()
-
-    assert (time.process_time() - began) / 20 < 0.002
+    assert lines_run(lambda: fingerprint(str(tmp_path), {})) < 10_000

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,7 @@ from orchgate.runs.decode import ManifestError, Reason, deeper_than, parse
 from orchgate.runs.lines import dotted, lines_of, places
 from orchgate.runs.manifest import decode, load
 from tests.manifest_samples import PATH, RUN, TASK, encoded, january, june, own
+from tests.work import no_hang
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -185,11 +185,8 @@ def test_size_is_refused_before_anything_is_read() -> None:
 
 
 def test_a_hostile_depth_costs_neither_stack_nor_memory() -> None:
-    begin = time.process_time()
-
-    refusal(b'{"a":' + b"[" * 900 + b"1," * 200_000 + b"1" + b"]" * 900 + b"}")
-
-    assert time.process_time() - begin < 1
+    with no_hang():
+        refusal(b'{"a":' + b"[" * 900 + b"1," * 200_000 + b"1" + b"]" * 900 + b"}")
 
 
 def test_the_line_of_a_fault_is_told() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 
 from orchgate.documents.markdown import Document
+from tests.work import no_hang
 
 CORPUS = Path(os.environ.get("ORCHGATE_CORPUS", Path(__file__).parents[2] / "shared" / "corpus"))
 TRICKY = {
@@ -235,10 +235,8 @@ HOSTILE = [
 
 @pytest.mark.parametrize("piece", HOSTILE)
 @pytest.mark.parametrize("ending", ["", "\n"], ids=["one-line", "many-lines"])
-def test_a_hundred_kilobytes_of_anything_takes_moments(piece: str, ending: str) -> None:
+def test_a_hundred_kilobytes_of_anything_does_not_keep_us_busy(piece: str, ending: str) -> None:
     document = doc((piece + ending) * (100_000 // len(piece + ending)))
-    start = time.process_time()
 
-    _ = document.spans, document.links, document.sections, document.items, document.anchors, document.comments
-
-    assert time.process_time() - start < 3  # a quadratic reader takes minutes
+    with no_hang():
+        _ = document.spans, document.links, document.sections, document.items, document.anchors, document.comments

@@ -152,9 +152,11 @@ def test_processor_time_of_all_processes_is_counted(repo: Repo) -> None:
 
 
 def test_memory_of_the_whole_tree_is_more_than_that_of_its_largest_process(repo: Repo) -> None:
-    hog = "import time; held = bytearray(60_000_000); time.sleep(1)"
-    start_one = f"subprocess.Popen([sys.executable, '-c', {hog!r}])"
-    python(repo, f"import subprocess, sys; [one.wait() for one in [{start_one} for _ in 'ab']]")
+    hog = "import os, sys, time; held = bytearray(60_000_000); open(sys.argv[1], 'w').close()\n"
+    hog += "while not (os.path.exists('a') and os.path.exists('b')): time.sleep(0.01)\n"
+    hog += "time.sleep(1)"  # both hold it now
+    start_one = f"subprocess.Popen([sys.executable, '-c', {hog!r}, name])"
+    python(repo, f"import subprocess, sys; [one.wait() for one in [{start_one} for name in 'ab']]")
 
     assert recorded(repo)["metrics"]["tree_max_rss_bytes"] > 1.5 * recorded(repo)["usage"]["max_rss_bytes"]
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process has ended within two seconds; an unreaped one has."""
-    for _ in range(200):
+    """Whether a process ends, in time that only a hang takes; an unreaped one has ended."""
+    for _ in range(6000):
         try:
             with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
                 if file.read().rpartition(")")[2].split()[0] == "Z":
@@ -32,6 +32,15 @@ def gone(pid: int) -> bool:
 
 def sh(script: str, timeout: float | None = None, **options: Any) -> process.Completed:
     return run(["sh", "-c", script], timeout=timeout, **options)
+
+
+def sh_once(said: bytes, script: str) -> process.Completed:
+    """A script that its timeout ends once it has said so: a busy machine is given more time to get there."""
+    for timeout in (0.3, 3, 30):
+        done = sh(script, timeout=timeout)
+        if said in done.stdout:
+            return done
+    raise AssertionError(f"the script never said {said!r}")
 
 
 def test_output_and_errors_are_kept_apart() -> None:
@@ -108,11 +117,11 @@ def test_timeout_is_told_apart_from_failure() -> None:
 
 
 def test_timeout_keeps_what_was_said_before() -> None:
-    assert sh("echo before; sleep 60", timeout=0.5).stdout == b"before\n"
+    assert sh_once(b"before", "echo before; sleep 600").stdout == b"before\n"
 
 
 def test_timeout_ends_grandchildren() -> None:
-    done = sh("(sleep 60 & echo $!; wait) & wait", timeout=0.5)
+    done = sh_once(b"\n", "(sleep 600 & echo $!; wait) & wait")
 
     assert gone(int(done.stdout))
 
@@ -120,29 +129,27 @@ def test_timeout_ends_grandchildren() -> None:
 def test_timeout_ends_a_child_that_ignores_the_polite_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "TERMINATE_SECONDS", 0.2)
 
-    assert sh("trap '' TERM; while :; do sleep 0.05; done", timeout=0.2).code == -signal.SIGKILL
+    assert sh_once(b"up", "trap '' TERM; echo up; while :; do sleep 0.05; done").code == -signal.SIGKILL
 
 
 def test_polite_signal_lets_a_child_clean_up(tmp_path: Path) -> None:
-    sh(f"trap 'touch {tmp_path / 'clean'}; exit 0' TERM; while :; do sleep 0.05; done", timeout=0.3)
+    sh_once(b"up", f"trap 'touch {tmp_path / 'clean'}; exit 0' TERM; echo up; while :; do sleep 0.05; done")
 
     assert (tmp_path / "clean").exists()
 
 
 def test_grandchildren_that_ignore_the_polite_signal_end_with_their_parent() -> None:
-    done = sh("(trap '' TERM; echo $$; while :; do sleep 0.05; done) & echo $!; wait", timeout=0.5)
+    done = sh_once(b"\n", "sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done' & wait")
 
-    assert all(gone(int(pid)) for pid in done.stdout.split())
+    assert gone(int(done.stdout))
 
 
 def test_descendant_outside_the_group_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "TERMINATE_SECONDS", 0.2)
-    start = time.monotonic()
-    done = sh("setsid sleep 20 & echo $!; wait", timeout=0.3)
-    took = time.monotonic() - start
-    os.kill(int(done.stdout), signal.SIGKILL)
+    done = sh_once(b"\n", "setsid sleep 600 & echo $!; wait")
+    os.kill(int(done.stdout), signal.SIGKILL)  # no such process, had it been waited for
 
-    assert (done.timed_out, took < 10) == (True, True)
+    assert done.timed_out
 
 
 def test_timeout_without_a_group_ends_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,12 +165,12 @@ def test_interrupt_ends_the_child() -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
     original = process.start
 
     def remember(*args: object, **options: object) -> object:
         child = original(*args, **options)  # type: ignore[arg-type]
         pids.append(child.pid)
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
         return child
 
     process.start = remember  # type: ignore[assignment]

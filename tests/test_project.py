@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import jsonschema
 import pytest
 import yaml
+from hypothesis import HealthCheck, settings
 
 from orchgate import __version__, registry, resources
 from orchgate.cli import help_text
@@ -344,6 +345,24 @@ def test_a_schema_is_valid_and_refers_to_nothing_outside(path: Path) -> None:
 def test_only_data_files_are_read_as_data(name: str) -> None:
     with pytest.raises(OrchgateError, match="schemas/ holds no "):
         resources.read("schemas", name)
+
+
+# The tests themselves
+
+
+def test_no_property_test_has_a_deadline() -> None:
+    profile = settings()
+
+    assert (profile.deadline, HealthCheck.too_slow in profile.suppress_health_check) == (None, True)
+
+
+def test_no_test_measures_time() -> None:
+    """What must not hang or grow is counted with tests/work.py; these wait for something, until only a hang is left."""
+    clock = re.compile(r"\btime\.(time|monotonic|perf_counter|process_time)(_ns)?\(\)")
+    waiting = {"runs.py", "test_faults.py", "test_observe.py"}
+    holding = {path.name for path in (TOP / "tests").glob("*.py") if clock.search(path.read_text())}
+
+    assert holding - waiting - {Path(__file__).name} <= {"test_performance_push.py"}  # a moment, no duration
 
 
 # Lists in two places

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from orchgate.runs import junit, results
 from orchgate.runs.junit import Counts, ResultsError, parse_junit, pytest_line
 from orchgate.runs.results import Results, collect, parse_metrics, stamps
 from orchgate.runs.stages import Stage
+from tests.work import no_hang
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -169,27 +169,23 @@ def test_a_document_type_alone_is_harmless() -> None:
     assert counted("<!DOCTYPE testsuite SYSTEM 'junit.dtd'><testsuite><testcase/></testsuite>") == (1, 0, 0, 0)
 
 
-def test_a_million_open_tags_take_no_time() -> None:
-    began = time.process_time()
-
-    refusal([b"<testsuite>" + b"<a>" * 1_000_000])
-
-    assert time.process_time() - began < 3
+def test_a_million_open_tags_do_not_keep_us_busy() -> None:
+    with no_hang():
+        refusal([b"<testsuite>" + b"<a>" * 1_000_000])
 
 
 def test_a_tag_without_end_is_refused_before_it_costs_anything() -> None:
-    began = time.process_time()
-    chunks = [b"<testsuite name='", *([b"x" * (1 << 20)] * 60)]
+    chunks = iter([b"<testsuite name='", *([b"x" * (1 << 20)] * 60)])
 
     assert "a tag or a comment of more than" in refusal(chunks)
-    assert time.process_time() - began < 3
+    assert len(list(chunks)) > 40  # were never asked for
 
 
 def test_a_large_report_costs_no_memory(tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     report.write_bytes(
         b"<testsuite>"
-        + b"<testcase name='a'><system-out>xxxxxxxxxxxxxxx</system-out></testcase>" * 200_000
+        + b"<testcase name='a'><system-out>xxxxxxxxxxxxxxx</system-out></testcase>" * 100_000
         + b"</testsuite>"
     )
     tracemalloc.start()
@@ -197,7 +193,7 @@ def test_a_large_report_costs_no_memory(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
-    assert (found.tests, peak < 8 << 20) == (Counts(200_000, 0, 0, 0, "junit"), True)
+    assert (found.tests, peak < 6 << 20) == (Counts(100_000, 0, 0, 0, "junit"), True)
 
 
 @given(st.text(alphabet="<>/ testcaseuilrfkpd='0&;![]", max_size=60))
@@ -264,12 +260,9 @@ def test_binary_output_is_no_closing_line() -> None:
 
 
 @pytest.mark.parametrize("unit", [b"=", b"1 passed, ", b" in ", b"9", b"\x1b[", b"1 a in \n", b"(0:"])
-def test_a_megabyte_of_almost_closing_lines_takes_no_time(unit: bytes) -> None:
-    began = time.process_time()
-
-    pytest_line(unit * (1_000_000 // len(unit)))
-
-    assert time.process_time() - began < 1
+def test_a_megabyte_of_almost_closing_lines_does_not_keep_us_busy(unit: bytes) -> None:
+    with no_hang():
+        pytest_line(unit * (1_000_000 // len(unit)))
 
 
 # --- metrics

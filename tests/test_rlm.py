@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -101,10 +100,8 @@ def test_a_validator_that_never_says_the_same_does_not_keep_an_idle_agent_going(
 
 def test_an_agent_that_hangs_is_ended_with_all_its_processes(loops: Loops) -> None:
     word = f"86{os.getpid()}"
-    begun = time.monotonic()
     result = loops.run(f"setsid sleep {word} & sleep {word}", "true", "--max-minutes", "0.01")
     assert (result.code, loops.ended(), living(word)) == (3, ("max-minutes", 3), []), result.out
-    assert time.monotonic() - begun < 15
 
 
 def test_an_agent_that_ignores_its_end_is_killed(loops: Loops) -> None:

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.documents.shell import Command, Word, script
 from orchgate.documents.transcripts import fence_commands, is_shell, language
+from tests.work import growth, no_hang
 
 
 def argvs(text: str) -> list[tuple[str, ...]]:
@@ -216,13 +215,10 @@ def test_any_text_is_read_and_every_source_stands_in_it(text: str) -> None:
         ")",
     ],
 )
-def test_time_is_linear_in_the_text(piece: str) -> None:
-    small, large = (timed(piece * (size // len(piece))) for size in (20_000, 160_000))
+def test_work_is_linear_in_the_text(piece: str) -> None:
+    def read(size: int) -> None:
+        fence_commands(piece * (size // len(piece)))
 
-    assert large < max(small, 0.005) * 8 * 5
-
-
-def timed(text: str) -> float:
-    start = time.process_time()
-    fence_commands(text)
-    return time.process_time() - start
+    with no_hang():
+        read(160_000)
+    assert growth(read, 1_000, 8) < 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pytest
 
 from tests.manifest_samples import encoded, june
 from tests.repo import ORCHGATE
-from tests.runs import TASK, Project, stop
+from tests.runs import PATIENCE, TASK, Project, stop
 
 if TYPE_CHECKING:
     from tests.repo import Repo
@@ -106,15 +107,20 @@ def test_a_torn_line_is_reported(project: Project) -> None:
 
 
 def test_watching_ends_with_the_run(project: Project) -> None:
-    project.define("demo", {"id": "one", "shell": "echo up; sleep 0.7"})
+    project.define("demo", {"id": "one", "shell": "echo up; until test -e go; do sleep 0.01; done"})
     child = project.start()
     project.wait_for_output(b"up")
-    watched = subprocess.run(
-        [ORCHGATE, "status", "--watch"], cwd=project.root, capture_output=True, timeout=30, check=True
+    watching = subprocess.Popen(
+        [ORCHGATE, "status", "--watch"],
+        cwd=project.root,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
+    assert watching.stdout is not None
+    assert any(b"in_progress" in line for line in iter(watching.stdout.readline, b""))
+    (project.root / "go").touch()
     child.communicate()
-    assert b"in_progress" in watched.stdout
-    assert b"succeeded" in watched.stdout
+    assert b"succeeded" in watching.communicate(timeout=PATIENCE)[0]
 
 
 def test_hostile_text_does_not_reach_the_terminal(project: Project) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.documents.titles import Name, choices, document_name, normal, spellings
+from tests.work import no_hang
 
 
 @pytest.mark.parametrize(
@@ -110,10 +109,7 @@ def test_any_text_has_a_normal_form(text: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["[", "(", "<!--", "`", "*", "# ", "1.", "a)", "\u2028", "-"])
-def test_a_megabyte_of_marks_takes_no_time(unit: str) -> None:
-    began = time.process_time()
-
-    normal(unit * (1_000_000 // len(unit)))
-    document_name(unit * (1_000_000 // len(unit)))
-
-    assert time.process_time() - began < 0.5
+def test_a_megabyte_of_marks_does_not_keep_us_busy(unit: str) -> None:
+    with no_hang():
+        normal(unit * (1_000_000 // len(unit)))
+        document_name(unit * (1_000_000 // len(unit)))
