@@ -16,8 +16,8 @@ from orchgate.model import Severity, Verdict
 from orchgate.runs.environment import unhooked
 from orchgate.speed.attribution import StageChange
 from orchgate.speed.measurement import Measurement
-from orchgate.speed.push_speed import Question
 from orchgate.speed.push_words import findings, is_open
+from orchgate.speed.question import Question
 
 if TYPE_CHECKING:
     from pathlib import Path

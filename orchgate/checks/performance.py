@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchgate.context import Context
-    from orchgate.speed.push_speed import Answer, Question
+    from orchgate.speed.push_speed import Answer
+    from orchgate.speed.question import Question
     from orchgate.speed.verdicts import Said
 
 ID = "performance"
@@ -156,7 +157,7 @@ def _size(ctx: Context) -> Iterator[Said]:
 
 
 def _question(ctx: Context) -> Question:
-    from orchgate.speed.push_speed import Question
+    from orchgate.speed.question import Question
 
     assert ctx.repository is not None  # only a folder has none, and nobody pushes a folder
     head = ctx.scope.head or ctx.repository.head

@@ -16,13 +16,29 @@ from orchgate.speed import explanation
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.commands.perf import Asked
     from orchgate.metrics.values import Compared, Counted, Judgement
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.sampling import Side
 
 VERSION = 1
 _WIDTH = 12  # hex digits of an id, for people
+
+
+class Asked(NamedTuple):
+    """What is to be compared: commits as hex ids, and where base comes from."""
+
+    base: str
+    head: str
+    origin: str
+    pipeline: str
+    command: tuple[str, ...]
+
+    @property
+    def subject(self) -> str:
+        """What runs, in a word or as a command line."""
+        import shlex
+
+        return shlex.join(self.command) if self.command else self.pipeline
 
 
 class Shown(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from orchgate.commands import _target
 from orchgate.errors import UsageError
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
+    from orchgate.commands._perf_show import Asked
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
     from orchgate.speed.measurement import Measurement
@@ -40,23 +41,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PIPELINE | -- CMD",
         help="a configured pipeline (performance.pipeline), or a command, run in both trees",
     )
-
-
-class Asked(NamedTuple):
-    """What is to be compared: commits as hex ids, and where base comes from."""
-
-    base: str
-    head: str
-    origin: str
-    pipeline: str
-    command: tuple[str, ...]
-
-    @property
-    def subject(self) -> str:
-        """What runs, in a word or as a command line."""
-        import shlex
-
-        return shlex.join(self.command) if self.command else self.pipeline
 
 
 def run(args: argparse.Namespace) -> int:
@@ -142,6 +126,7 @@ def _config(repository: Repository) -> Config:
 
 
 def _asked(args: argparse.Namespace, repository: Repository, config: Config) -> Asked:
+    from orchgate.commands._perf_show import Asked
     from orchgate.git import scope as scopes
 
     command: tuple[str, ...] = args.command

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orchgate.metrics.baseline import Record
     from orchgate.metrics.values import Policy
     from orchgate.speed.measurement import Measurement, Progress
-    from orchgate.speed.push_speed import Question
+    from orchgate.speed.question import Question
     from orchgate.speed.sampling import Sample, Side
     from orchgate.speed.verdicts import Said
 

@@ -12,40 +12,11 @@ from orchgate.speed import verdicts
 from orchgate.speed.verdicts import Key, Recorded, Said
 
 if TYPE_CHECKING:
-    import datetime
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
-    from orchgate.git.snapshot import Snapshot
     from orchgate.speed.push_measure import Found
-
-
-class Question(NamedTuple):
-    """What is to be judged. `base` and `head` are commits, a None base that of a first push; `tree` is the base's.
-
-    `tell` says to a waiting person what takes so long.
-    """
-
-    repository: Repository
-    config: Config
-    base: str | None
-    head: str
-    tree: Snapshot
-    environ: Mapping[str, str]
-    now: datetime.datetime
-    tell: Callable[[str], None]
-
-    @property
-    def pipeline(self) -> str:
-        return self.config.performance.pipeline
-
-    @property
-    def reproduce(self) -> str:
-        """The command that repeats the measurement without a budget that a push sets."""
-        import shlex
-
-        return f"orchgate perf --base {(self.base or '')[:12]} --head {self.head[:12]} {shlex.quote(self.pipeline)}"
+    from orchgate.speed.question import Question
 
 
 class Answer(NamedTuple):

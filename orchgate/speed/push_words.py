@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from orchgate.metrics.values import Counted, Judgement, Policy
     from orchgate.speed.measurement import Measurement
-    from orchgate.speed.push_speed import Question
+    from orchgate.speed.question import Question
     from orchgate.speed.sampling import Failure
 
 RULES = {Kind.TIME: "PRF001", Kind.COUNTER: "PRF002", Kind.RATE: "PRF005", Kind.MEMORY: "PRF006"}
