@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from tests.repo import Repo
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = int(os.environ.get("ORCHGATE_FAULTS", "25"))
 WRITERS = 8
 STAGES = 5
@@ -37,7 +39,6 @@ WRITER = """
 import sys
 from orchgate.metrics import entries
 
-pytestmark = pytest.mark.slow
 path, name, acknowledged = sys.argv[1:]
 with open(acknowledged, "a", buffering=1) as said:
     for number in range(10**9):
@@ -61,7 +62,7 @@ def writers(project: Project, tmp_path: Path) -> Iterator[list[Path]]:
     folder.mkdir(parents=True)
     said = [tmp_path / f"said-{number}" for number in range(WRITERS)]
     for path in said:
-        path.touch()  # a writer that is slow to start has acknowledged nothing
+        path.touch()
     argv = [sys.executable, "-c", WRITER, str(folder / "metrics.json")]
     children = [
         subprocess.Popen([*argv, f"w{number}", str(path)], stdin=subprocess.PIPE) for number, path in enumerate(said)
@@ -70,6 +71,7 @@ def writers(project: Project, tmp_path: Path) -> Iterator[list[Path]]:
     for pipe in feeding:
         pipe.write(b"\n" * 20)
         pipe.flush()
+    until(lambda: all(path.stat().st_size for path in said))  # all are at it, or there is nothing to lose
     yield said
     for child in children:
         child.kill()
@@ -115,7 +117,6 @@ def killed_runs(project: Project) -> Iterator[tuple[Path, list[str]]]:
     raise AssertionError(f"only {landed} runs could be killed in time")
 
 
-@pytest.mark.slow
 def test_nothing_acknowledged_is_lost_whenever_the_runner_is_killed(project: Project, writers: list[Path]) -> None:
     daemon = f"setsid sleep {ORPHAN} >/dev/null 2>&1 & sleep 0.01"
     project.define("demo", *({"id": f"s{n}", "shell": daemon} for n in range(STAGES)), **{"max-parallel": 2})

@@ -59,33 +59,38 @@ class Import(NamedTuple):
     importer: str  # a dotted name below the package, such as checks.evidence
     imported: str  # a dotted name
     line: int
+    typed: bool  # only type checkers see it
 
 
 def name_of(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
-def imports(path: Path, *, types: bool = False) -> Iterator[Import]:
-    """Everything a module imports when it runs, also inside functions; with `types` also what type checkers see."""
-    waiting: list[ast.AST] = [ast.parse(path.read_text())]
+def imports(path: Path) -> Iterator[Import]:
+    """Everything a module imports, also inside functions."""
+    waiting: list[tuple[ast.AST, bool]] = [(TREES[path], False)]
     while waiting:
-        node = waiting.pop()
-        if not types and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            waiting.extend(node.orelse)
+        node, typed = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting.extend((inner, True) for inner in node.body)
+            waiting.extend((inner, typed) for inner in node.orelse)
             continue
-        waiting.extend(ast.iter_child_nodes(node))
+        waiting.extend((inner, typed) for inner in ast.iter_child_nodes(node) if not isinstance(inner, ast.expr))
         if isinstance(node, ast.Import):
-            yield from (Import(name_of(path), alias.name, node.lineno) for alias in node.names)
+            yield from (Import(name_of(path), alias.name, node.lineno, typed) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: a relative import"
             assert node.module is not None
             for alias in node.names:
                 inner = node.module == "orchgate" or (TOP / node.module.replace(".", "/") / f"{alias.name}.py").exists()
-                yield Import(name_of(path), f"{node.module}.{alias.name}" if inner else node.module, node.lineno)
+                imported = f"{node.module}.{alias.name}" if inner else node.module
+                yield Import(name_of(path), imported, node.lineno, typed)
 
 
-ALL_IMPORTS = [one for path in MODULES for one in imports(path)]
-OWN_IMPORTS = [one for path in MODULES for one in imports(path, types=True) if one.imported.split(".")[0] == "orchgate"]
+TREES = {path: ast.parse(path.read_text()) for path in MODULES}
+EVERY_IMPORT = [one for path in MODULES for one in imports(path)]
+ALL_IMPORTS = [one for one in EVERY_IMPORT if not one.typed]
+OWN_IMPORTS = [one for one in EVERY_IMPORT if one.imported.split(".")[0] == "orchgate"]
 
 
 def layer(dotted: str) -> str:
@@ -163,7 +168,7 @@ def test_git_is_run_in_one_folder() -> None:
     """A list or tuple that begins with "git" is a command line."""
     running = set()
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(TREES[path]):
             first = node.elts[0] if isinstance(node, ast.List | ast.Tuple) and len(node.elts) > 1 else None
             if isinstance(first, ast.Constant) and first.value == "git":
                 running.add(name_of(path))

@@ -17,6 +17,8 @@ from tests.runs import PATIENCE, TASK, Project, stop
 if TYPE_CHECKING:
     from tests.repo import Repo
 
+pytestmark = pytest.mark.slow
+
 SLEEPER = {"id": "sleepy", "shell": "echo up; sleep 60"}
 
 

@@ -116,6 +116,7 @@ def test_no_file_is_lost_in_a_burst_of_nested_folders(top: Path) -> None:
     assert counters(seen(top, script))["files_created"] == 1000
 
 
+@pytest.mark.slow
 def test_no_file_of_10_000_is_lost(top: Path) -> None:
     for number in range(100):
         (top / str(number)).mkdir()
@@ -124,6 +125,7 @@ def test_no_file_of_10_000_is_lost(top: Path) -> None:
     assert (Counter(activity.files.values()), activity.lost) == ({FileActivity(created=1, written=1): 10_000}, False)
 
 
+@pytest.mark.slow
 def test_no_file_of_10_000_in_new_folders_is_lost(top: Path) -> None:
     script = "for d in range(100):\n os.mkdir(f'watched/{d}')\n"
     script += " for n in range(100): open(f'watched/{d}/{n}', 'w').write('x')"
