@@ -40,6 +40,7 @@ class Context:
     default_severity  what a rule weighs that no configuration mentions (for CFG001 only)
     named      ids of the checks that were asked for by name; none when all of them run
     repository the open repository, None for a folder; only what makes work trees of its own needs it
+    started    the commit where the branch in work left the default branch, None when nobody knows
     tell       says to a waiting person what takes so long
     patch      lines of the judged change by path, counted from its patch
     start_of   size of an object in bytes and its first bytes
@@ -64,6 +65,7 @@ class Context:
         patch: Callable[[Iterable[Change]], Patch] | None = None,
         start_of: Callable[[str, int], tuple[int, bytes]] | None = None,
         repository: Repository | None = None,
+        started: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.root = root
         self.config = config
@@ -89,6 +91,7 @@ class Context:
         self.default_severity: Callable[[str], Severity] = lambda _: Severity.ERROR
         self.named: frozenset[str] = frozenset()
         self.repository = repository
+        self.started = started
         self.tell: Callable[[str], None] = lambda _: None
 
     @cached_property

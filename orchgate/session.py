@@ -72,7 +72,12 @@ def context(repository: Repository, target: Target, environ: Mapping[str, str]) 
         patch=lambda changes: _patch(repository, scope, changes),
         start_of=repository.start_of,
         repository=repository,
+        started=lambda: _started(repository, environ, proposed.top.default_branch),
     )
+
+
+def _started(repository: Repository, environ: Mapping[str, str], default_branch: str) -> str | None:
+    return scopes.resolve(repository, scopes.Target("range", None), environ, default_branch).base
 
 
 def _known_rules(config: Config) -> None:

@@ -358,7 +358,20 @@ def test_the_tree_that_was_run_is_recorded(project: Project) -> None:
     project.define("demo", {"id": "one", "run": ["true"]})
     project.run()
     head, tree = (project.repo.git("rev-parse", name) for name in ("HEAD", "HEAD^{tree}"))
-    assert project.manifest()["git"] == {"commit": head, "tree": tree, "dirty": False, "branch": "main"}
+    clean = {"dirty": False, "branch": "main", "changed": {}, "untracked": {}}
+    assert project.manifest()["git"] == {"commit": head, "tree": tree, **clean}
+
+
+def test_what_no_commit_holds_is_recorded_with_it(project: Project) -> None:
+    project.define("demo", {"id": "one", "run": ["true"]})
+    project.repo.commit(files={"gone.py": "x\n", "kept.py": "x\n"})
+    (project.root / "gone.py").unlink()
+    project.repo.write("kept.py", "y\n")
+    project.repo.write("new.py", "z\n")
+    project.run()
+    git = project.manifest()["git"]
+    blobs = [f"100644 {project.repo.git('hash-object', name)}" for name in ("kept.py", "new.py")]
+    assert (git["changed"], git["untracked"]["new.py"]) == ({"gone.py": None, "kept.py": blobs[0]}, blobs[1])
 
 
 def test_tracked_files_that_differ_make_it_dirty(project: Project) -> None:

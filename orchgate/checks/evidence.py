@@ -46,9 +46,7 @@ class Setting:
         self.references = References(ctx.snapshot, self.artifacts, self.packets)
         self.runs = Runs(ctx.snapshot, self.artifacts, ctx.config.manifests.max_bytes, self.lock)
         self.comparison: Comparison | None = None
-        self.support = Support(
-            self.references, self.packets, self.runs, self.artifacts, kept=self._kept(), touched=_touched(ctx)
-        )
+        self.support = Support(self.references, self.packets, self.runs, self.artifacts, kept=self._kept())
         self.judge = Judge(
             ctx.snapshot,
             self.artifacts,
@@ -108,7 +106,12 @@ def run(ctx: Context) -> Outcome:
             findings += judge.vanished(document, gone)
             findings += judge.repinned(document, setting.changed)
             findings += _summaries(document, setting)
-    findings += _other_trees(ctx, setting)
+    if ctx.leads:
+        for said in _other_trees(ctx, setting):
+            if isinstance(said, Trouble):
+                troubles.append(said)
+            else:
+                findings.append(said)
     pins = {"pins": len(setting.lock.pins)} if setting.lock and ctx.leads else {}  # two processes read one lock
     return Outcome(
         tuple(sorted(findings, key=lambda finding: finding.location)),
@@ -202,13 +205,9 @@ def _names(paths: frozenset[str]) -> set[str]:
     return {run[0] if run else path.rpartition("/")[2] for path, run in runs.items()}
 
 
-def _touched(ctx: Context) -> frozenset[str]:
-    return frozenset(change.path for change in ctx.scope.changes)
-
-
 def _required(ctx: Context, setting: Setting, paths: list[str]) -> Iterator[Finding]:
     kinds = ctx.config.evidence.required_runs
-    by_default = ctx.config.origins.get("evidence.required-runs") == "default"
+    by_default = ctx.config.origins.get("evidence.required-runs", "").startswith("default")
     if not kinds or (by_default and not ctx.config.pipelines):
         return
     from orchgate.evidence.required import missing_runs, required_runs
@@ -222,31 +221,47 @@ def _required(ctx: Context, setting: Setting, paths: list[str]) -> Iterator[Find
             yield from missing_runs(packet, required, ctx.document, setting.artifacts, setting.runs)
 
 
-def _other_trees(ctx: Context, setting: Setting) -> Iterator[Finding]:
-    cited = setting.support.cited
-    if not cited:
+def _other_trees(ctx: Context, setting: Setting) -> Iterator[Finding | Trouble]:
+    """EVD012, asked of what a change adds; of nothing where no run is cited."""
+    from orchgate.evidence.claimed_runs import added, claims
+
+    if ctx.scope.unknown is not None:
+        yield from _unasked(ctx, ctx.scope.unknown)
         return
-    from orchgate.evidence.other_tree import Judged, other_trees
+    roots = setting.artifacts.roots
+    touched = [change.path for change in ctx.scope.changes if _is_checked(ctx, change.path)]
+    documents, _ = ctx.documents(touched)  # what cannot be read has been said
+    now = [one for document in documents for one in claims(document, setting.references, roots)]
+    if not now:
+        return
+    old = (one for document in _as_they_were(ctx) for one in claims(document, setting.references, roots))
+    new = added(now, old)
+    if not new:
+        return
+    from orchgate.evidence.other_tree import other_trees
+    from orchgate.evidence.sides import Sides
 
-    config = ctx.config
-    judged = Judged(
-        ctx.snapshot,
-        ctx.base,
-        ctx.repository.listing if ctx.repository else (lambda _: None),
-        _touched(ctx) if ctx.scope.kind in ("range", "tree") else None,
-        (*config.evidence.documents, *(root + "/" for root in setting.artifacts.roots), ".orchgate/", _index(ctx)),
-        ctx.repository is not None and ctx.repository.shallow,
-    )
-    after = {pipeline for pipeline, _, phase in map(_parted, config.evidence.required_runs) if phase == "after"}
-    yield from other_trees(cited, setting.runs, judged, after)
-
-
-def _index(ctx: Context) -> str:
-    return ctx.config.documents.task_index or LOCK
+    sides = Sides(ctx.repository, ctx.scope, ctx.snapshot, ctx.base, ctx.config, started=ctx.started)
+    yield from other_trees(new, setting.runs, sides.judged)
 
 
-def _parted(kind: str) -> tuple[str, str, str]:
-    return kind.partition(":")
+def _unasked(ctx: Context, unknown: OrchgateError) -> Iterator[Trouble]:
+    """Without a base nobody knows which claims are new; where no run is cited, nobody needs to."""
+    documents = (ctx.parsed(path) for path in ctx.parsed_paths)
+    if any(document is not None and "/cli/" in document.text for document in documents):
+        yield Trouble(Location(""), unknown.message, unknown.hint)
+
+
+def _as_they_were(ctx: Context) -> Iterator[Document]:
+    """The touched documents before the change, under the names they have now."""
+    from orchgate.context import MAX_DOCUMENT_BYTES
+    from orchgate.documents.markdown import Document
+
+    names = {change.old_path or change.path: change.path for change in ctx.scope.changes if change.status != "A"}
+    wanted = [name for name in names if matches(name, ctx.config.evidence.documents)]
+    for name, content in ctx.base.read_many(wanted, MAX_DOCUMENT_BYTES):
+        if isinstance(content, bytes):
+            yield Document(names[name], content)
 
 
 CHECK = Check("evidence", "links lead to evidence that exists and supports the claim", RULES, run)

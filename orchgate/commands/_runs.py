@@ -34,16 +34,17 @@ def setting(task: str, reporter: Reporter, *, cache: bool = True, measured: bool
     at = here()
     repository = around(at, os.environ)
     root = repository.root if repository else at
-    with Question(repository) as question:  # git looks while we read
+    with Question(repository, contents=True) as question:  # git looks while we read
         from orchgate.runs.machine import fingerprint
         from orchgate.runs.pipeline import load_all
         from orchgate.runs.session import Setting
 
         ids.task_folder(root, task)
-        pipelines = load_all(root, load_work_tree(root))
+        config = load_work_tree(root)
+        pipelines = load_all(root, config)
         machine = fingerprint()
-    environ = dict(os.environ)
-    return Setting(root, task, pipelines, environ, repository, question.answer(), machine, reporter, cache, measured)
+    state = question.answer((ids.RUNS, *config.evidence.roots))
+    return Setting(root, task, pipelines, dict(os.environ), repository, state, machine, reporter, cache, measured)
 
 
 def root() -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _OBJECT_ID = lazy(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LONGEST = 1_000  # characters of a name that a pin keeps
+_LONGEST_LIST = 12_000  # characters of all paths beside the commit; escaped and with ids they fit a line of the lock
 _MOST_METRICS = 100  # of a program's own that a pin keeps
 _COUNTS = ("passed", "failed", "errors", "skipped")
 _USED = ("wall_seconds", "max_rss_bytes", "read_bytes", "written_bytes", "processes")
@@ -31,6 +32,9 @@ def facts_of(manifest: Mapping[str, Any]) -> Facts:
         dirty=dirty if isinstance(dirty, bool) else None,
         machine=_text(_table(manifest, "machine"), "fingerprint"),
         numbers=dict(sorted(_numbers(manifest))),
+        format=_text(manifest, "format"),
+        changed=_contents(git, "changed"),
+        untracked=_contents(git, "untracked"),
     )
 
 
@@ -47,6 +51,14 @@ def _text(manifest: Mapping[str, Any], key: str) -> str:
 def _object_id(git: Mapping[str, Any], key: str) -> str | None:
     value = git.get(key)
     return value if isinstance(value, str) and _OBJECT_ID.fullmatch(value) else None
+
+
+def _contents(git: Mapping[str, Any], key: str) -> Mapping[str, str | None] | None:
+    """What lay beside the commit; None for what is not said, or too long for a line of the lock."""
+    value = git.get(key)
+    if not isinstance(value, dict) or not all(isinstance(one, str | None) for one in value.values()):
+        return None
+    return dict(sorted(value.items())) if sum(map(len, value)) <= _LONGEST_LIST else None
 
 
 def _numbers(manifest: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -26,6 +26,7 @@ MAX_LINE = 64 * 1024
 HEADER = b'{"evidence-lock": 1}'  # sorts before every pin
 _SHA256 = lazy(r"[0-9a-f]{64}")
 _OBJECT_ID = lazy(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_KNOWN_EMPTY = ("changed", "untracked")  # that there was nothing is another thing than that nobody knows
 _MARKERS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
 _WRITTEN = "the lock is written by orchgate evidence pin; git show HEAD:.orchgate/evidence.lock shows it as it was"
 
@@ -35,9 +36,10 @@ _HOSTILE = "no run writes there: delete the line, and ask whoever added it"
 class Facts(NamedTuple):
     """What a manifest claims: all of it that rules ask for where the manifest itself is not at hand.
 
-    Texts are "" and ids None where the manifest says nothing. `machine` is a fingerprint
-    of its kind. `numbers` are metrics by name, as in metrics/values.py: wall_seconds, cpu_seconds, max_rss_bytes,
-    read_bytes, written_bytes, manifest_writes, tests_passed …
+    Texts are "" and ids None where the manifest says nothing. `machine` is a fingerprint of its kind. `numbers` are
+    metrics by name, as in metrics/values.py: wall_seconds, cpu_seconds, max_rss_bytes, read_bytes, written_bytes,
+    manifest_writes, tests_passed … `format` is that of our manifests, or "". `changed` and `untracked` are as in
+    git/state.py, None where they are not known.
     """
 
     task: str = ""
@@ -49,6 +51,9 @@ class Facts(NamedTuple):
     dirty: bool | None = None
     machine: str = ""
     numbers: Mapping[str, float] = {}
+    format: str = ""
+    changed: Mapping[str, str | None] | None = None
+    untracked: Mapping[str, str | None] | None = None
 
 
 class Pinned(NamedTuple):
@@ -209,7 +214,7 @@ def _facts(number: int, fields: object) -> Facts:
     unknown = fields.keys() - set(Facts._fields)
     if unknown:
         raise LockError(number, f"run: has a key {_shown(min(unknown))} that version {VERSION} does not know")
-    for name in ("task", "run_id", "pipeline", "status", "machine"):
+    for name in ("task", "run_id", "pipeline", "status", "machine", "format"):
         if not isinstance(fields.get(name, ""), str):
             raise LockError(number, f"run.{name}: expected a text, got {_shown(fields[name])}")
     for name in ("commit", "tree"):
@@ -218,10 +223,20 @@ def _facts(number: int, fields: object) -> Facts:
             raise LockError(number, f"run.{name}: expected an object id, got {_shown(value)}")
     if not isinstance(fields.get("dirty"), bool | None):
         raise LockError(number, f"run.dirty: expected true or false, got {_shown(fields['dirty'])}")
+    for name in ("changed", "untracked"):
+        value = fields.get(name)
+        if value is not None and not (
+            isinstance(value, dict) and all(isinstance(v, str | None) for v in value.values())
+        ):
+            raise LockError(number, f"run.{name}: expected object ids by path, got {_shown(value)}")
     numbers = fields.get("numbers", {})
     if not isinstance(numbers, dict) or not all(map(_is_number, numbers.values())):
         raise LockError(number, "run.numbers: expected numbers by name")
     return Facts(**fields)
+
+
+def _is_contents(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, str | None) for one in value.values())
 
 
 def _is_number(value: object) -> bool:
@@ -246,6 +261,10 @@ def _line(pin: Pinned) -> bytes:
     if pin.run is not None:
         facts = pin.run._asdict()
         facts["numbers"] = dict(sorted(pin.run.numbers.items()))
-        fields["run"] = {name: value for name, value in facts.items() if value not in ("", None, {})}
+        fields["run"] = {
+            name: value
+            for name, value in facts.items()
+            if value not in ("", None, {}) or (value == {} and name in _KNOWN_EMPTY)
+        }
     # Escaped to ASCII, so that line breaks and names that are not UTF-8 survive every editor and every merge.
     return json.dumps(fields).encode("ascii")

@@ -1,111 +1,169 @@
-"""Whether the runs that a packet cites for its implementation ran that implementation (EVD012).
+"""Whether the runs that new claims cite were of the tree that lands (EVD012).
 
-Asked of the gate's own run and of runs from after the change, where a change begins to cite them: later changes by
-others do not make an old citation wrong. Documents, artifacts and the lock do not count, because a run can only be
-cited after it has run.
+A claim that says "before" or "baseline" is held to the base instead. Documents and artifacts do not count, because a
+run can only be cited after it has run; where the run's pipeline declares what it depends on, nothing else counts.
 """
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.documents.definitions import SHIPPED
 from orchgate.errors import OrchgateError
-from orchgate.evidence.required import PHASES
+from orchgate.evidence.cited import SUCCEEDED
+from orchgate.git.state import shown
 from orchgate.globs import matches
-from orchgate.model import Finding, Severity
+from orchgate.model import Finding, Severity, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from orchgate.evidence.cited import Runs
-    from orchgate.evidence.claims import Place
+    from orchgate.evidence.claimed_runs import Claim
     from orchgate.evidence.lock import Facts
-    from orchgate.git.snapshot import Entry, Snapshot
+    from orchgate.git.snapshot import Entry
 
-_HINT = "run it again on this code, link that run, and pin it"
+    Tree = Mapping[str, str]  # `<mode> <object id>` by path, paths as manifests write them
+
+OURS = "orchgate"  # the format of manifests that say which tree they are of
+LISTED = 5  # differing paths that a message names
+_AGAIN = "run it again on this tree, and cite that run"
+
+
+class Side(NamedTuple):
+    """Trees that a claim may be about, the likeliest first, and what to call them."""
+
+    name: str
+    trees: tuple[Tree, ...]
 
 
 class Judged(NamedTuple):
-    """The judged tree and what it is compared with.
+    """What runs are held against.
 
-    `listing` gives every path of a tree object, None when it is not here; `shallow` would explain that. `within` are
-    the paths that count, None for all: where the base is older than the last commit, others may have changed what this
-    change did not. `ignored` are globs of what does not count.
+    `head` is the tree that lands, `bases` are what it starts from, looked up when a claim asks. `listing` gives the
+    paths of a tree object, None when it is not here. `ignored` are globs of what does not count, `inputs` those of what
+    alone counts for a run, none for everything. `advanced` tells which paths differ from a run at a commit only because
+    the base went on meanwhile. `foreign`: manifests of other formats, which say no tree, are expected. `cut_off` is the
+    command that brings history which is not here, "" where all of it is.
     """
 
-    snapshot: Snapshot
-    base: Snapshot
+    head: Side
+    bases: Callable[[], Side]
     listing: Callable[[str], Mapping[str, Entry] | None]
-    within: Collection[str] | None
     ignored: tuple[str, ...]
-    shallow: bool = False
+    inputs: Callable[[Facts], tuple[str, ...]]
+    advanced: Callable[[str], Collection[str]]
+    foreign: bool = False
+    cut_off: str = ""
 
 
-def other_trees(
-    cited: Iterable[tuple[Place, str]], runs: Runs, judged: Judged, after: Collection[str]
-) -> Iterator[Finding]:
-    """A finding for every newly cited run of another tree. `after` are pipelines of which a run after is required."""
-    told: set[tuple[str, str]] = set()
-    for place, path in cited:
-        key = (place.document.path, path)
-        if key in told or not _is_new(place.document.path, path, judged.base):
-            continue
-        told.add(key)
-        try:
-            facts = runs.facts(path)
-        except OrchgateError:
-            continue  # EVD007 says so
-        line = place.document.line(place.reference.offset)
-        if facts.pipeline != SHIPPED and not (facts.pipeline in after and _is_after(line)):
-            continue
-        problem = _problem(facts, judged)
-        if problem is not None:
-            message, hint, severity = problem
-            yield Finding("EVD012", place.location, f"{place.reference.text} {message}", hint, severity)
+class Difference(NamedTuple):
+    """Paths that differ, and those that only lay there untracked when the run was made."""
+
+    paths: tuple[str, ...]
+    untracked: tuple[str, ...]
 
 
-def _is_new(document: str, path: str, base: Snapshot) -> bool:
+def other_trees(claims: Iterable[Claim], runs: Runs, judged: Judged) -> Iterator[Finding | Trouble]:
+    """A finding for each claim whose run is of another tree; a trouble where nobody here can tell."""
+    told: set[tuple[str, str, bool]] = set()
+    for claim in claims:
+        key = (claim.place.document.path, claim.manifest, claim.before)
+        if key not in told:
+            told.add(key)
+            yield from _judge(claim, runs, judged)
+
+
+def _judge(claim: Claim, runs: Runs, judged: Judged) -> Iterator[Finding | Trouble]:
     try:
-        before = base.find(document)
-    except OrchgateError:
-        return True
-    return before is None or os.fsencode(path) not in before
+        facts = runs.facts(claim.manifest)
+    except OrchgateError as error:
+        if claim.place.reference.text.endswith("/manifest.json"):
+            return  # EVD007 says so
+        yield _finding(claim, f"is of a run whose manifest {error.message}", error.hint or _AGAIN)
+        return
+    if claim.knowing and facts.status.casefold() not in SUCCEEDED:
+        return  # it says itself that this run showed no success
+    if facts.dirty is None or facts.format != OURS:
+        yield from _without_tree(claim, facts, judged)
+        return
+    ran = _recorded(facts, judged)
+    if isinstance(ran, str):
+        if judged.cut_off and facts.tree and judged.listing(facts.tree) is None:
+            yield Trouble(claim.place.location, f"{claim.place.reference.text} {ran}", judged.cut_off)
+        else:
+            yield _finding(claim, ran, "commit what it is to show, then " + _AGAIN)
+        return
+    side = judged.bases() if claim.before else judged.head
+    yield from _compared(claim, facts, ran, side, judged)
 
 
-def _is_after(line: str) -> bool:
-    return bool(PHASES["after"].search(line)) and not PHASES["before"].search(line)
+def _without_tree(claim: Claim, facts: Facts, judged: Judged) -> Iterator[Finding]:
+    if facts.format == OURS:
+        yield _finding(claim, "ran outside of git, so that nobody knows of what", "run it inside the repository")
+    elif judged.foreign:
+        message = "says no tree: that it ran this code is its author's word"
+        yield _finding(claim, message, "orchgate run records the tree", Severity.NOTE)
+    else:
+        hint = 'orchgate run records it; profile = "codex-orchestrator" expects manifests of that tool'
+        yield _finding(claim, "does not say of which tree it is", hint)
 
 
-def _problem(facts: Facts, judged: Judged) -> tuple[str, str, Severity] | None:
-    """Message, hint and weight; None for a run of this code, and for one whose manifest records no tree."""
-    if facts.tree is None:
-        return None
-    tree = judged.listing(facts.tree)
-    if tree is None:
-        return (
-            f"is a run of tree {facts.tree[:12]}, which is not in this repository",
-            "the history may be cut off here: git fetch --unshallow; otherwise " + _HINT,
-            Severity.NOTE if judged.shallow else Severity.WARNING,
-        )
-    changed = sorted(_differing(tree, judged))
-    if not changed:
-        return None
-    if facts.dirty:
-        on = (facts.commit or facts.tree)[:12]
-        return (
-            f"ran on uncommitted changes to {on}: which tree it was is not known",
-            "commit the code first, then run it: its manifest names the tree",
-            Severity.NOTE,
-        )
-    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-    return f"is a run of another tree: {changed[0]}{more} changed since", _HINT, Severity.WARNING
+def _finding(claim: Claim, message: str, hint: str, severity: Severity | None = None) -> Finding:
+    place = claim.place
+    return Finding("EVD012", place.location, f"{place.reference.text} {message}", hint, severity)
 
 
-def _differing(tree: Mapping[str, Entry], judged: Judged) -> Iterator[str]:
-    """Paths that count and are not the same in both trees."""
-    entries = judged.snapshot.entries
-    for path in tree.keys() | entries.keys() if judged.within is None else judged.within:
-        if tree.get(path) != entries.get(path) and not matches(path, judged.ignored):
-            yield path
+def _recorded(facts: Facts, judged: Judged) -> Tree | str:
+    """What lay in the work tree when a run was made; or why that is not known."""
+    committed: Mapping[str, Entry] | None = {}
+    if facts.tree is not None:
+        committed = judged.listing(facts.tree)
+    if committed is None:
+        return f"is a run of tree {(facts.tree or '')[:12]}, which is not in this repository"
+    if facts.changed is None and facts.dirty:
+        return "ran on more uncommitted changes than its manifest names"
+    tree = tree_of(committed)
+    for path, there in (facts.changed or {}).items():
+        if there is None:
+            tree.pop(path, None)
+        else:
+            tree[path] = there
+    return {**tree, **{path: there for path, there in (facts.untracked or {}).items() if there is not None}}
+
+
+def tree_of(entries: Mapping[str, Entry]) -> dict[str, str]:
+    """A listing as manifests write it."""
+    return {shown(path): f"{entry.mode} {entry.oid}" for path, entry in entries.items()}
+
+
+def _compared(claim: Claim, facts: Facts, ran: Tree, side: Side, judged: Judged) -> Iterator[Finding]:
+    inputs = judged.inputs(facts)
+    found = (_difference(facts, ran, tree, inputs, judged) for tree in side.trees)
+    nearest = min(found, key=lambda one: (len(one.paths), len(one.untracked)))
+    if not claim.before and nearest.paths:
+        own = frozenset(judged.advanced(facts.commit or "")) - frozenset((facts.changed or {}).keys())
+        nearest = nearest._replace(paths=tuple(path for path in nearest.paths if path not in own))
+    if nearest.paths:
+        differing = f"{_listed(nearest.paths)} {'differs' if len(nearest.paths) == 1 else 'differ'}"
+        also = f"; untracked then: {_listed(nearest.untracked)}" if nearest.untracked else ""
+        yield _finding(claim, f"is a run of another tree than {side.name}: {differing}{also}", _AGAIN)
+    elif nearest.untracked:
+        message = f"ran beside files that {side.name} does not have: {_listed(nearest.untracked)}"
+        yield _finding(claim, message, "commit or ignore them if it needs them, and run it again", Severity.WARNING)
+
+
+def _difference(facts: Facts, ran: Tree, tree: Tree, inputs: tuple[str, ...], judged: Judged) -> Difference:
+    """What counts and is not the same in both trees."""
+    differing = sorted(path for path in ran.keys() | tree.keys() if ran.get(path) != tree.get(path))
+    counting = [path for path in differing if matches(path, inputs or ("**",)) and not matches(path, judged.ignored)]
+    loose = frozenset((facts.untracked or {}).keys()) - tree.keys()
+    more = ("more files than its manifest names",) if facts.untracked is None else ()
+    return Difference(
+        tuple(path for path in counting if path not in loose),
+        (*(path for path in counting if path in loose), *more),
+    )
+
+
+def _listed(paths: tuple[str, ...]) -> str:
+    more = f" and {len(paths) - LISTED} more" if len(paths) > LISTED else ""
+    return ", ".join(paths[:LISTED]) + more

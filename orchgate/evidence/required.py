@@ -39,7 +39,7 @@ def required_runs(config: Config) -> Required:
     repository that never ran them is not asked for their runs.
     """
     kinds = config.evidence.required_runs
-    if config.origins.get("evidence.required-runs") != "default":
+    if not config.origins.get("evidence.required-runs", "").startswith("default"):  # also "default at the base"
         return Required(kinds)
     return Required(tuple(kind for kind in kinds if kind.partition(":")[0] in config.pipelines), Severity.WARNING)
 

@@ -121,14 +121,16 @@ RULES = (
     Rule(
         "EVD012",
         "run is of another tree",
-        Severity.WARNING,
-        what="A change begins to cite a run for its implementation (the gate's own run, `implementation-gate`, or a "
-        "required run from after the change) whose recorded tree has other code than the judged one, or is not in "
-        "this repository. Documents, artifacts and the lock do not count; a run on uncommitted changes, whose tree "
-        "nobody knows, is a note.",
+        Severity.ERROR,
+        what="A claim that a change adds cites a run of something else than what lands: the tree that the run "
+        "recorded, files that no commit held included, differs from the judged one in more than documents and "
+        "artifacts, or in what the run's pipeline declares as `inputs`, where all its stages declare them. A claim "
+        "that says before or baseline is held to the base. Files that only lay there untracked are a warning. A "
+        "manifest that names no tree is refused, or noted under the profile codex-orchestrator. Older claims are not "
+        "asked again.",
         why="It shows that something passed, but not what is about to land.",
-        bad="- Gate: `….json`, recorded before the last fix",
-        good="- Gate: `….json`, recorded on the commit that holds the code",
+        bad="- [x] Gate: `….json`, recorded before the last fix",
+        good="- [x] Gate: `….json`, recorded with the fix, committed or not",
     ),
     Rule(
         "EVD013",

@@ -11,7 +11,7 @@ from orchgate.evidence.claims import task_folder
 from orchgate.model import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from orchgate.documents.artifacts import Artifacts
     from orchgate.documents.links import Reference
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from orchgate.documents.resolve import Resolution
     from orchgate.documents.targets import Target
     from orchgate.evidence.cited import Runs
-    from orchgate.evidence.claims import Place
     from orchgate.evidence.kept import Kept
     from orchgate.evidence.owners import Owners
     from orchgate.evidence.references import References
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
 class Support:
     """Findings about references that lead to something.
 
-    `cited` gathers the manifests that claims in the documents of `touched` rest on, with the place of the claim. `kept`
-    is None where the tree keeps no lock: then nothing is said about pins.
+    `kept` is None where the tree keeps no lock: then nothing is said about pins.
     """
 
     def __init__(
@@ -40,16 +38,13 @@ class Support:
         artifacts: Artifacts,
         *,
         kept: Kept | None = None,
-        touched: Collection[str] = (),
     ) -> None:
         self._references = references
         self._packets = packets
         self._runs = runs
         self._artifacts = artifacts
         self._kept = kept
-        self._touched = touched
         self._roots = tuple(root + "/" for root in artifacts.roots)
-        self.cited: list[tuple[Place, str]] = []
 
     def findings(
         self, document: Document, reference: Reference, target: Target, found: Resolution
@@ -66,14 +61,11 @@ class Support:
         manifest = path.endswith("/manifest.json")
         other = self._packets.foreign(document.path, folder) if folder else ""
         ended = self._ended(reference, path) if manifest else None
-        fresh = manifest and document.path in self._touched
-        if not other and ended is None and not fresh:
+        if not other and ended is None:
             return
         place = self._references.place(document, reference)
         if not place.claimed:
             return
-        if fresh and place.packet:
-            self.cited.append((place, path))
         if other:
             yield Finding(
                 "EVD006",

@@ -1,37 +1,55 @@
-"""What a run was a run of: commit, tree, and whether tracked files differed from them."""
+"""What a run was a run of: commit, tree, and what the work tree held beside them."""
 
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from orchgate.errors import GitError
+from orchgate.errors import GitError, Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from orchgate.git.call import Git
     from orchgate.git.repository import Repository
 
+    Contents = Mapping[str, str | None]
+
+MOST = 200  # files beside a commit that are recorded one by one; whoever has more commits first
+LARGEST = 64 * 1024 * 1024  # bytes of a file that is hashed
+UNKNOWN = "?"  # in the place of an object id: of a file that could not be read, or of a repository inside
+
 
 class State(NamedTuple):
-    """Hex ids, None before the first commit; `branch` is None when HEAD is detached."""
+    """Hex ids, None before the first commit; `branch` is None when HEAD is detached.
+
+    `changed` and `untracked` hold what differed from the commit, by path: `<mode> <object id>` as git would store it,
+    None for a file that was gone. They are None where nobody asked, or where there were more than `MOST`.
+    """
 
     commit: str | None
     tree: str | None
     dirty: bool
     branch: str | None
+    changed: Contents | None = None
+    untracked: Contents | None = None
 
 
-_STATUS = ("--porcelain=v2", "--branch", "--untracked-files=no", "--no-renames", "--no-ahead-behind", "-z")
+_STATUS = ("--porcelain=v2", "--branch", "--no-renames", "--no-ahead-behind", "-z")
 
 
 class Question:
-    """The state of a work tree, asked for now and answered when it is needed: git works meanwhile."""
+    """The state of a work tree, asked for now and answered when it is needed: git works meanwhile.
 
-    def __init__(self, repository: Repository | None) -> None:
-        self._git = repository.git if repository else None
-        self._status = self._git.converse("status", *_STATUS) if self._git else None
+    `contents` asks for what differs from the commit, too.
+    """
+
+    def __init__(self, repository: Repository | None, *, contents: bool = False) -> None:
+        self._repository = repository
+        self._contents = contents
+        self._options = (*_STATUS, f"--untracked-files={'all' if contents else 'no'}")
+        self._status = repository.git.converse("status", *self._options) if repository else None
 
     def __enter__(self) -> Self:
         return self
@@ -40,14 +58,24 @@ class Question:
         if self._status is not None:
             self._said = self._status.communicate()[0]
 
-    def answer(self) -> State | None:
-        """The state, once the block is left; None outside of a repository. Raises GitError."""
-        if self._git is None or self._status is None:
+    def answer(self, ignored: Iterable[str] = ()) -> State | None:
+        """The state, once the block is left; None outside of a repository. `ignored` are folders that do not count.
+
+        Raises GitError.
+        """
+        if self._repository is None or self._status is None:
             return None
+        git = self._repository.git
         if self._status.returncode != 0:
-            self._git("status", *_STATUS)  # says why
+            git("status", *self._options)  # says why
             raise GitError("git status failed, and then it did not", "run it again")
-        return _state(self._git, self._said.split(b"\0"))
+        lines = self._said.split(b"\0")
+        state = _state(git, lines)
+        if not self._contents:
+            return state
+        below = tuple(f"{folder.strip('/')}/" for folder in ignored)
+        changed, untracked = _beside(lines, below)
+        return state._replace(changed=_read(self._repository, changed), untracked=_read(self._repository, untracked))
 
 
 def _state(git: Git, lines: list[bytes]) -> State:
@@ -59,6 +87,99 @@ def _state(git: Git, lines: list[bytes]) -> State:
         return State(None, None, dirty, branch)
     tree = git("rev-parse", "--verify", commit + "^{tree}").decode("ascii").strip()
     return State(commit, tree, dirty, None if branch == "(detached)" else branch)
+
+
+class _Entry(NamedTuple):
+    """A path that differs from the commit: its mode ("" for gone) and object id ("" for what the disk has to say)."""
+
+    path: str
+    mode: str
+    oid: str = ""
+
+
+def _beside(lines: Iterable[bytes], ignored: tuple[str, ...]) -> tuple[list[_Entry], list[_Entry]]:
+    """The changed and the untracked entries of `git status`."""
+    changed: list[_Entry] = []
+    untracked: list[_Entry] = []
+    for line in map(os.fsdecode, lines):
+        kind, _, rest = line.partition(" ")
+        if kind == "?":
+            entry = _Entry(rest, "", UNKNOWN) if rest.endswith("/") else _Entry(rest, UNKNOWN)
+        elif kind == "1":
+            states, sub, _, _, mode, _, oid, path = rest.split(" ", 7)
+            # A dot in the second place: the work tree has what the index has.
+            known = UNKNOWN if sub[0] == "S" else oid if states[1] == "." else ""
+            entry = _Entry(path, mode.replace("000000", ""), known)
+        elif kind == "u":
+            entry = _Entry(rest.split(" ", 9)[9], UNKNOWN)
+        else:
+            continue
+        if not entry.path.startswith(ignored):
+            (untracked if kind == "?" else changed).append(entry)
+    return changed, untracked
+
+
+def _read(repository: Repository, entries: list[_Entry]) -> Contents | None:
+    """What the entries are in the work tree; None for too many."""
+    if len(entries) > MOST:
+        return None
+    found: dict[str, str | None] = {}
+    unread: dict[str, str] = {}  # mode by path
+    for entry in entries:
+        mode = _mode(os.path.join(repository.root, entry.path)) if entry.mode == UNKNOWN else entry.mode
+        if not entry.oid and mode:
+            unread[entry.path] = mode
+        there = entry.oid == UNKNOWN or (entry.oid and mode)
+        found[shown(entry.path)] = f"{mode or UNKNOWN} {entry.oid}" if there else None
+    for path, oid in _hashes(repository, list(unread)):
+        found[shown(path)] = f"{unread[path]} {oid}"
+    return found
+
+
+def _mode(full: str) -> str:
+    """An untracked file's mode as git would have it; "" for what is not there."""
+    try:
+        mode = os.lstat(full).st_mode
+    except OSError:
+        return ""
+    return "120000" if stat.S_ISLNK(mode) else "100755" if mode & 0o100 else "100644"
+
+
+def _hashes(repository: Repository, paths: list[str]) -> Iterator[tuple[str, str]]:
+    """Object ids of files as git would store them, its filters and line breaks included; UNKNOWN where none can be had.
+
+    A link is its target's name.
+    """
+    from orchgate.git import worktree
+
+    plain = [path for path in paths if "\n" not in path and _is_small(os.path.join(repository.root, path))]
+    lines = os.fsencode("".join(f"{path}\n" for path in plain))
+    said = repository.git.attempt("hash-object", "--stdin-paths", input=lines) if plain else None
+    ids = said.stdout.decode("ascii").split() if said and said.code == 0 else []
+    if len(ids) == len(plain):
+        yield from zip(plain, ids, strict=True)
+    # A file that vanished meanwhile fails all of them.
+    known = frozenset(plain) if len(ids) == len(plain) else frozenset()
+    for path in (path for path in paths if path not in known):
+        try:
+            blob = worktree.blob(os.path.join(repository.root, path), worktree.algorithm(repository), limit=LARGEST)
+        except Unreadable:
+            blob = None
+        yield path, UNKNOWN if blob is None else blob[0].partition(" ")[2]
+
+
+def _is_small(full: str) -> bool:
+    """Whether git may hash a file: what is no file would keep it waiting."""
+    try:
+        status = os.lstat(full)
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST
+
+
+def shown(path: str) -> str:
+    """A path as manifests write it: bytes that are not UTF-8 are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def around(here: str, environ: Mapping[str, str]) -> Repository | None:

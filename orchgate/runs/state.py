@@ -167,10 +167,16 @@ def _resume(document: Document, event: Event) -> None:
     document |= {"status": "in_progress", "status_detail": None, "completed_at": None, "writes": None, "summary": None}
     document["process"] = event["process"]
     if document["git"] and event["git"]:
-        document["git"] = document["git"] | {"dirty": document["git"]["dirty"] or event["git"]["dirty"]}
+        document["git"] = _both(document["git"], event["git"])
     document["resume_events"].append(
         {"timestamp": event["at"], "reason": event["reason"], "outcome": "accepted", "detail": event.get("detail")}
     )
+
+
+def _both(before: Mapping[str, Any], now: Mapping[str, Any]) -> Document:
+    """The state of a run whose processes began on two. What lay beside the commit is known where it was the same."""
+    beside = {key: None for key in ("changed", "untracked") if key in before and before[key] != now.get(key)}
+    return {**before, **beside, "dirty": before["dirty"] or now["dirty"]}
 
 
 def _finish(document: Document, event: Event) -> None:

@@ -1,0 +1,125 @@
+"""Which runs the sentences of a document rest on, and which of these claims a change adds."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.documents.targets import Kind
+from orchgate.evidence.cited import FAILURE
+from orchgate.evidence.required import PHASES
+from orchgate.patterns import lazy
+from orchgate.runs.locate import manifest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from orchgate.documents.markdown import Document
+    from orchgate.evidence.claims import Place
+    from orchgate.evidence.references import References
+
+_SUCCESS = lazy(
+    r"\b(?:pass(?:es|ed|ing)?|green|succe(?:ed|ss)\w*|works|verified|validated|clean|faster|improve[ds]?|"
+    r"no regressions?)\b",
+    re.IGNORECASE,
+)
+_LABEL = lazy(r"[^\n]*:[ \t]*$")
+_ITEM = lazy(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]")
+
+
+class Claim(NamedTuple):
+    """A sentence that rests on a run, by the repository path of its manifest.
+
+    `before`: the sentence is about what was there before the change. `knowing`: it says that something failed.
+    """
+
+    place: Place
+    manifest: str
+    before: bool
+    knowing: bool
+
+    @property
+    def words(self) -> str:
+        """The sentence, however it is wrapped."""
+        sentence = self.place.said.sentence
+        return " ".join(self.place.document.text[sentence.start : sentence.end].split())
+
+
+def claims(document: Document, references: References, roots: tuple[str, ...]) -> Iterator[Claim]:
+    """Every claim of a document that cites a run, or a file of one. `roots` are the folders of artifacts."""
+    if "/cli/" not in document.text:  # where every run lies
+        return
+    for reference, target in references.all(document):
+        if target.kind is not Kind.PATH or not target.artifact:
+            continue
+        manifest = manifest_of(references.find(document, reference, target).path + "/", roots)
+        place = references.place(document, reference) if manifest else None
+        if place is not None and _rests_on_it(place):
+            knowing = place.said.says(FAILURE) or FAILURE.search(place.rest()) is not None
+            yield Claim(place, manifest, _is_before(place), knowing)
+
+
+def _rests_on_it(place: Place) -> bool:
+    """Whether a sentence says that the run shows something."""
+    said = place.said
+    if said.checked is False or said.gone or place.template:
+        return False
+    text, start = place.document.text, place.document.text.rfind("\n", 0, place.reference.offset) + 1
+    listed = text[start : start + 200].lstrip(" \t").startswith("|") or any(
+        words.search(_label_above(text, start)) for words in PHASES.values()
+    )
+    if listed or place.packet:
+        return listed or place.claimed
+    return bool(said.checked or said.evidence or _SUCCESS.search(said.sentence.plain))
+
+
+def _is_before(place: Place) -> bool:
+    """Whether a claim is about what was there before the change: by its line, the label of its list, or its heading."""
+    text, at = place.document.text, place.reference.offset
+    start = text.rfind("\n", 0, at) + 1
+    for words in (text[start:at], place.rest(), _label_above(text, start), _heading_above(place)):
+        before, after = _last(PHASES["before"], words), _last(PHASES["after"], words)
+        if before != after:
+            return before > after
+    return False
+
+
+def _last(words: re.Pattern[str], text: str) -> int:
+    return max((match.start() for match in words.finditer(text)), default=-1)
+
+
+def _label_above(text: str, start: int) -> str:
+    """The line with a colon at its end that stands above the list that a line is in."""
+    while start > 0:
+        end = start - 1
+        start = text.rfind("\n", 0, end) + 1
+        line = text[start:end]
+        if line.strip() and not _ITEM.match(line):
+            return line if _LABEL.fullmatch(line) else ""
+    return ""
+
+
+def _heading_above(place: Place) -> str:
+    above = [one.title for one in place.document.headings if one.offset < place.reference.offset]
+    return above[-1] if above else ""
+
+
+def added(now: Iterable[Claim], before: Iterable[Claim]) -> list[Claim]:
+    """The claims that were not there before: new sentences, where more of them rest on a run than did."""
+    here = list(now)
+    old = list(before)
+    said = {(claim.manifest, claim.words) for claim in old}
+    left = Counter(_about(claim) for claim in old)
+    new: list[Claim] = []
+    # What stands as it stood uses up an old claim first; then one that was only put differently.
+    for claim in sorted(here, key=lambda claim: (claim.manifest, claim.words) not in said):
+        if left[_about(claim)] > 0:
+            left[_about(claim)] -= 1
+        else:
+            new.append(claim)
+    return new
+
+
+def _about(claim: Claim) -> tuple[str, bool]:
+    return claim.manifest, claim.before
