@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate import resources
@@ -71,19 +71,16 @@ def records(draw: st.DrawFn) -> Record:
 BASELINES = st.lists(records(), max_size=2).map(lambda made: of(*made, *(one._replace(reason="again") for one in made)))
 
 
-@settings(max_examples=50)
 @given(BASELINES)
 def test_what_is_written_is_what_is_read(baseline: Baseline) -> None:
     assert parse(render(baseline)) == baseline
 
 
-@settings(max_examples=50)
 @given(BASELINES)
 def test_what_is_written_keeps_the_schema(baseline: Baseline) -> None:
     jsonschema.validate(json.loads(render(baseline)), SCHEMA)
 
 
-@settings(max_examples=50)
 @given(BASELINES, st.randoms(use_true_random=False))
 def test_the_order_of_the_lines_does_not_matter(baseline: Baseline, random: Any) -> None:
     facts = list(json.loads(render(baseline)).items())

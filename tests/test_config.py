@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.cli import main
@@ -450,7 +450,6 @@ TABLES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100)
 @given(TABLES | st.dictionaries(keys, values))
 def test_any_value_anywhere_is_a_configuration_or_an_error_with_a_path(table: dict[str, object]) -> None:
     try:
@@ -462,7 +461,6 @@ def test_any_value_anywhere_is_a_configuration_or_an_error_with_a_path(table: di
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 
 
-@settings(max_examples=100)
 @given(TABLES)
 def test_whatever_loads_is_valid_by_the_schema(table: dict[str, object]) -> None:
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import jsonschema_rs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from referencing import Registry
 
@@ -98,7 +98,6 @@ def test_the_sample_is_valid_for_both_validators(kind: str) -> None:
 
 
 @given(mutated())
-@settings(max_examples=100)
 def test_both_validators_agree_on_every_mutation(case: tuple[str, dict[str, Any]]) -> None:
     kind, document = case
 
@@ -106,7 +105,6 @@ def test_both_validators_agree_on_every_mutation(case: tuple[str, dict[str, Any]
 
 
 @given(mutated())
-@settings(max_examples=100)
 def test_what_is_refused_is_explained_in_few_words(case: tuple[str, dict[str, Any]]) -> None:
     kind, document = case
 

@@ -338,8 +338,8 @@ def test_an_empty_section_weighs_more_once_the_packet_is_finished(
 @pytest.mark.parametrize(
     "unit", ["[", "`", "- [x] ", "# a\n", "- Product:\n", "|", "<!--", "- TBD\n", "\n", "* ", "TBD "]
 )
-def test_a_third_of_a_megabyte_of_marks_does_not_keep_us_busy(tmp_path: Path, unit: str) -> None:
-    hostile = "# PRD\n\n## Summary\n\nA.\n\n## Approvals\n" + unit * (300_000 // len(unit))
+def test_many_marks_do_not_keep_us_busy(tmp_path: Path, unit: str) -> None:
+    hostile = "# PRD\n\n## Summary\n\nA.\n\n## Approvals\n" + unit * (150_000 // len(unit))
     tree = {
         "orchgate.toml": SMALL,
         "docs/PRD-x.md": hostile,
