@@ -37,3 +37,7 @@ class Unreadable(OrchgateError):
     def __init__(self, path: str, reason: str, hint: str = "") -> None:
         super().__init__(reason, hint)
         self.path = path
+
+
+class KeptElsewhere(Unreadable):
+    """A file of which only a pointer is here, such as one of Git LFS: nobody here can judge it."""

@@ -226,7 +226,7 @@ def test_a_link_written_from_the_top_gets_the_right_spelling_as_its_hint(tmp_pat
 def test_severities_follow_what_the_text_claims(tmp_path: Path) -> None:
     text = (
         "# T\n\n- [x] A - Evidence: `out/a.json`\n- [x] B - Evidence: `src/b.py`\n\n"
-        "In prose `out/c.json` and `docs/d.md`.\n- [x] no evidence\n"
+        "In prose `out/c.json` and `docs/d.md`.\n- [x] no evidence\n- [ ] open\n"
     )
     write_tree(tmp_path, {"tasks/tasks-0001-demo.md": text, "docs/x.md": ""})
 

@@ -518,7 +518,7 @@ def test_fix_keeps_the_report_readable_for_programs(cited: Repo) -> None:
 # EVD010
 
 
-def test_what_only_the_default_asks_for_is_advice(repo: Repo) -> None:
+def test_what_the_default_asks_for_is_owed_by_a_finished_packet(repo: Repo) -> None:
     stage = 'stages = [{ id = "a", run = ["true"] }]\n'
     repo.stage("orchgate.toml", f"[pipelines.diagnostics]\n{stage}")
     repo.stage("docs/PRD-demo.md", "# PRD\n")
@@ -526,4 +526,4 @@ def test_what_only_the_default_asks_for_is_advice(repo: Repo) -> None:
 
     report = checked("evidence", "--staged")
 
-    assert [(one["rule"], one["severity"]) for one in report["diagnostics"]] == [("EVD010", "warning")] * 2
+    assert [(one["rule"], one["severity"]) for one in report["diagnostics"]] == [("EVD010", "error")] * 2

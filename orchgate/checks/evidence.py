@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from orchgate.documents.artifacts import Artifacts
@@ -69,7 +70,8 @@ class Setting:
 
     @property
     def troubles(self) -> Iterable[Trouble]:
-        return (*self.judge.troubles.values(), *(self.comparison.troubles.values() if self.comparison else ()))
+        compared = self.comparison.troubles.values() if self.comparison else ()
+        return (*self.judge.troubles.values(), *self.support.troubles.values(), *compared)
 
 
 def run(ctx: Context) -> Outcome:
@@ -91,9 +93,11 @@ def run(ctx: Context) -> Outcome:
         examined += len(documents)
         for document in documents:
             findings += judge.findings(document)
+            findings += judge.undefined(document)
             findings += _summaries(document, setting)
             if may_lack_evidence(document.text):
-                findings += ticked_findings(document, setting.packets.kinds(document.path))
+                kinds, finished = setting.packets.kinds(document.path), partial(setting.packets.finished, document.path)
+                findings += ticked_findings(document, kinds, finished)
     if ctx.leads:
         findings += _required(ctx, setting, paths)
     gone = _vanished(ctx)
@@ -213,7 +217,7 @@ def _required(ctx: Context, setting: Setting, paths: list[str]) -> Iterator[Find
     from orchgate.evidence.required import missing_runs, required_runs
 
     required = required_runs(ctx.config)
-    if not required.kinds:
+    if not required:
         return
     judged = {packet.anchor: packet for path in paths for packet in setting.packets.of(path)}
     for packet in judged.values():

@@ -182,7 +182,7 @@ def _keep(
     import time
 
     from orchgate import files
-    from orchgate.git.checkout import common_dir
+    from orchgate.git.call import common_dir
     from orchgate.runs import ids
     from orchgate.speed import kept_samples
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from orchgate.documents.parts import Comment, Link, Span
+from orchgate.documents.parts import Comment, Link, Span, Use
 from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _DEFINITION = lazy(
     r"""(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'|\([^()\n]*\)))?[ \t]*$""",
     re.MULTILINE,
 )
+_USE = lazy(r"\[([^\[\]\n^][^\[\]\n]{0,200})\](?:\[([^\[\]\n]{0,200})\])?(?![\[(:])")
 _AUTOLINK = lazy(r"<([A-Za-z][A-Za-z0-9+.\-]{1,31}:[^\s<>]*)>")
 _HTML_LINK = lazy(r"""<(a|img)\b[^<>]*?\b(?:href|src)=["']([^"'<>]*)["']""", re.IGNORECASE)
 
@@ -155,6 +156,37 @@ def links(text: str, parts: Sequence[Range], hidden: Callable[[int], bool]) -> l
         tags = _outside(_HTML_LINK, text, parts, hidden)
         found += [Link(match[2], "", match.start(), match[1].lower() == "img") for match in tags]
     return sorted(found, key=_offset) if len(found) > 1 else found
+
+
+def undefined(text: str, parts: Sequence[Range], hidden: Callable[[int], bool]) -> list[Use]:
+    """The references to labels that no definition of the text has, in order."""
+    if "[" not in text:
+        return []
+    uses = list(_outside(_USE, text, parts, hidden))
+    if not uses:
+        return []
+    defined = {_folded(match[1]) for match in _outside(_DEFINITION, text, parts, hidden)} if "]:" in text else set()
+    found = []
+    for match in uses:
+        shortcut = match[2] is None
+        label = match[2] or match[1]
+        if (
+            _folded(label) not in defined
+            and any(character.isalnum() for character in label)
+            and not _is_box(text, match)
+        ):
+            found.append(Use(match[0], label, match.start(), shortcut))
+    return found
+
+
+def _folded(label: str) -> str:
+    return " ".join(label.split()).casefold()
+
+
+def _is_box(text: str, match: re.Match[str]) -> bool:
+    """Whether the first brackets are a checkbox, or an index as in `a[0][1]`, and no text of a link."""
+    before = text[match.start() - 1 : match.start()]
+    return match[1] in (" ", "x", "X") or before.isalnum() or before in ("_", ")", "]", "\\", "!")
 
 
 def _with_brackets(text: str, parts: Iterable[Range]) -> Iterator[Range]:

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchgate.documents import blocks, frontmatter, headings, inline, items
-from orchgate.documents.parts import Comment, Fence, Heading, Item, Link, Section, Span
+from orchgate.documents.parts import Comment, Fence, Heading, Item, Link, Section, Span, Use
 from orchgate.model import Location
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from orchgate.documents.parts import Blocks
 
-__all__ = ["Comment", "Document", "Fence", "Heading", "Item", "Link", "Section", "Span"]
+__all__ = ["Comment", "Document", "Fence", "Heading", "Item", "Link", "Section", "Span", "Use"]
 
 
 def decode(data: bytes) -> str:
@@ -79,6 +79,11 @@ class Document:
     @cached_property
     def links(self) -> tuple[Link, ...]:
         return tuple(inline.links(self.text, self._segments, self._in_span_or_comment))
+
+    @cached_property
+    def undefined(self) -> tuple[Use, ...]:
+        """References to labels that the document does not define."""
+        return tuple(inline.undefined(self.text, self._segments, self._in_span_or_comment))
 
     @cached_property
     def _span_offsets(self) -> list[int]:

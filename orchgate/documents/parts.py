@@ -30,6 +30,15 @@ class Span(NamedTuple):
     offset: int
 
 
+class Use(NamedTuple):
+    """`[text][label]`, `[label][]` or (a `shortcut`) `[label]`, as `written`: a reference that wants a definition."""
+
+    written: str
+    label: str
+    offset: int
+    shortcut: bool
+
+
 class Link(NamedTuple):
     """An inline link, image, autolink or reference definition; `target` as written, without `<>` and title."""
 

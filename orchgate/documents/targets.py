@@ -16,6 +16,8 @@ _LOCAL = lazy(
 _OWN_HOME = lazy(r"~/|/(?:private/)?tmp/|/var/folders/")
 _SCHEME = lazy(r"[A-Za-z][A-Za-z0-9+.-]+:(?!\d)")
 _LINES = lazy(r":L?\d+(?:[-:,]L?\d+)*$")
+_LINE_RANGE = lazy(r"L(\d+)(?:C\d+)?(?:-L?(\d+)(?:C\d+)?)?")
+_LONGEST = 12  # digits of a line number that are looked at
 _NOT_A_PATH = lazy(r"[\s|\"`\\;^\x00-\x1f]")
 _UNFILLED = lazy(r"<[^<>/]*>|\{\{?[^{},/]*\}\}?|\$\{?\w+|YYYY|XXXX")
 _PATTERN = lazy(r"[*?]|\[[^\]/]+\]|\{[^{}]*,[^{}]*\}")
@@ -36,12 +38,16 @@ class Kind(Enum):
 
 
 class Target(NamedTuple):
-    """`path` is as written, without line numbers, query and anchor; `artifact` says that it leads to a run's folder."""
+    """`path` is as written, without line numbers, query and anchor; `artifact` says that it leads to a run's folder.
+
+    `line` is the last line that the text names, by `:12-14` or `#L12-L14`; 0 for none.
+    """
 
     kind: Kind
     path: str
     anchor: str = ""
     artifact: bool = False
+    line: int = 0
 
 
 class Reader:
@@ -61,13 +67,14 @@ class Reader:
     def _read_span(self, text: str) -> Target | None:
         if "/" not in text and "\\" not in text:
             name = _LINES.sub("", text)
-            return Target(Kind.PATH, name) if name != text and "." in name and not _NOT_A_PATH.search(name) else None
+            named = name != text and "." in name and not _NOT_A_PATH.search(name)
+            return Target(Kind.PATH, name, line=_last_line(text, "")) if named else None
         if _LOCAL.match(text):
             return Target(Kind.LOCAL, text) if not _NOT_A_PATH.search(text.replace("\\", "/")) else None
         if _NOT_A_PATH.search(text) or "…" in text or "..." in text or "://" in text or text[0] in "@-/$%&!=+'(#,:~<{[":
             return None
         path, _, anchor = text.partition("#")
-        return self._target(_LINES.sub("", path), anchor)
+        return self._target(path, anchor)
 
     def link(self, text: str) -> Target | None:
         """What a Markdown destination points at; None for the web and for places only GitHub's site has."""
@@ -80,9 +87,10 @@ class Reader:
         if _SCHEME.match(text) or text.startswith("//") or _SITE.match(text):
             return None
         path, _, anchor = text.partition("#")
-        return self._target(_LINES.sub("", path.partition("?")[0]), anchor, link=True)
+        return self._target(path.partition("?")[0], anchor, link=True)
 
-    def _target(self, path: str, anchor: str, *, link: bool = False) -> Target | None:
+    def _target(self, written: str, anchor: str, *, link: bool = False) -> Target | None:
+        path = _LINES.sub("", written)
         artifact = self._artifact.match(path) is not None
         if _UNFILLED.search(path):
             return Target(Kind.UNFILLED, path, "", artifact) if artifact or link else None
@@ -92,7 +100,17 @@ class Reader:
             return Target(Kind.PATTERN, path, "", artifact)
         if not link and any(mark in path for mark in "<>{}$()=,'"):
             return None
-        return Target(Kind.PATH, path, anchor, artifact)
+        return Target(Kind.PATH, path, anchor, artifact, _last_line(written, anchor))
+
+
+def _last_line(path: str, anchor: str) -> int:
+    """The largest line number that a text names; a second number behind a colon is a column."""
+    suffix = _LINES.search(path)
+    pieces = re.split("[-,]", suffix[0][1:]) if suffix else []
+    numbers = [piece.partition(":")[0].lstrip("L") for piece in pieces]
+    ranged = _LINE_RANGE.fullmatch(anchor)
+    numbers += [number for number in ranged.groups() if number] if ranged else []
+    return max((int(number[:_LONGEST]) for number in numbers), default=0)
 
 
 def unquoted(path: str) -> str:

@@ -11,6 +11,7 @@ from orchgate.documents.resolve import Where
 from orchgate.documents.targets import Kind, is_unfilled, of_this_user, unquoted
 from orchgate.errors import Unreadable
 from orchgate.evidence.claims import RESULT, Place, file_weight, is_file, task_folder, weight
+from orchgate.evidence.line_counts import Lines
 from orchgate.model import Finding, Location, Severity, Trouble
 from orchgate.patterns import lazy
 
@@ -55,6 +56,7 @@ class Judge:
         self._roots = tuple(root + "/" for root in artifacts.roots)
         self._snapshot = snapshot
         self._suggestions = 0
+        self._lines = Lines(snapshot, artifacts)
         self.links = 0
         self.troubles: dict[str, Trouble] = {}
 
@@ -117,10 +119,33 @@ class Judge:
             yield from self._missing(self._place(document, reference), target, found)
         elif found.where is Where.OUTSIDE:
             yield from self._outside(self._place(document, reference), target)
-        elif target.anchor and found.path.endswith(_MARKDOWN):
+        else:
+            yield from self._found(document, reference, target, found)
+
+    def _found(self, document: Document, reference: Reference, target: Target, found: Resolution) -> Iterator[Finding]:
+        if target.line and target.kind is Kind.PATH:
+            yield from self._line(document, reference, target.line, found.path)
+        if target.anchor and found.path.endswith(_MARKDOWN):
             yield from self._anchor(document, reference, found.path, target.anchor)
         elif target.artifact or self._artifacts.owns(found.path):
             yield from self._support.findings(document, reference, target, found)
+
+    def undefined(self, document: Document) -> Iterator[Finding]:
+        """Findings about `[text][label]` whose label no line of the document defines: nobody can follow them."""
+        for use in document.undefined:
+            reference = Reference(use.written, use.offset, Written.LINK)
+            place = self._place(document, reference)
+            said = place.said
+            if said.checked is False or place.template or (use.shortcut and not said.evidence):
+                continue
+            claimed = said.evidence or said.checked or (said.status and place.packet)
+            yield Finding(
+                "EVD001",
+                place.location,
+                f"{use.written} has no definition in this document",
+                f"add the line [{use.label}]: PATH, or write the path itself",
+                Severity.ERROR if claimed else Severity.WARNING,
+            )
 
     @cached_property
     def _nearest(self) -> Nearest:
@@ -196,9 +221,9 @@ class Judge:
         text, said = place.reference.text, place.said
         if is_unfilled(text) or "..." in text or "…" in text or place.template:
             return
-        stated = said.status and place.packet and (not of_this_user(text) or said.says(RESULT))
+        stated = said.status and ((place.packet and not of_this_user(text)) or said.says(RESULT))
         claimed = place.link or said.evidence or stated
-        if not claimed and (of_this_user(text) or not place.packet or said.gone):
+        if not claimed and (of_this_user(text) or said.gone):
             return  # where a tool keeps its settings, or how to use it
         self.links += 1
         yield Finding(
@@ -210,6 +235,16 @@ class Judge:
         )
 
     # -- EVD013 --------------------------------------------------------------------------------
+
+    def _line(self, document: Document, reference: Reference, line: int, path: str) -> Iterator[Finding]:
+        lines = self._lines.of(path, line)
+        if lines is not None and lines < line:
+            yield Finding(
+                "EVD013",
+                document.location(reference.offset),
+                f"{reference.text}: {path} has no line {line}, it {f'ends at line {lines}' if lines else 'is empty'}",
+                "correct the line, or drop it",
+            )
 
     def _closest_anchor(self, wanted: str, aim: Document) -> str:
         self._suggestions += 1

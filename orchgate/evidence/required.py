@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from orchgate.errors import OrchgateError
-from orchgate.model import Finding, Location, Severity
+from orchgate.errors import KeptElsewhere, OrchgateError
+from orchgate.model import Finding, Location
 from orchgate.patterns import lazy
 from orchgate.runs.locate import mentioned
 
@@ -25,43 +25,41 @@ PHASES = {
 }
 
 
-class Required(NamedTuple):
-    """Kinds of run, as pipeline or pipeline:phase, and what it weighs that one is not linked."""
-
-    kinds: tuple[str, ...] = ()
-    severity: Severity = Severity.ERROR
-
-
-def required_runs(config: Config) -> Required:
+def required_runs(config: Config) -> tuple[str, ...]:
     """What the configuration asks for.
 
-    Where it leaves that to the default, only pipelines count that the configuration defines, and as advice: a
-    repository that never ran them is not asked for their runs.
+    Where it leaves that to the default, only pipelines count that the configuration defines: a repository that never
+    ran them is not asked for their runs.
     """
     kinds = config.evidence.required_runs
     if not config.origins.get("evidence.required-runs", "").startswith("default"):  # also "default at the base"
-        return Required(kinds)
-    return Required(tuple(kind for kind in kinds if kind.partition(":")[0] in config.pipelines), Severity.WARNING)
+        return kinds
+    return tuple(kind for kind in kinds if kind.partition(":")[0] in config.pipelines)
 
 
 def missing_runs(
     packet: Packet,
-    required: Required,
+    required: tuple[str, ...],
     document: Callable[[str], Document],
     artifacts: Artifacts,
     runs: Runs,
 ) -> Iterator[Finding]:
     """A finding for every required kind that no document of the packet links.
 
-    A phase counts when the line of a linked run names it; where no line does, two runs of the pipeline count as both.
+    None where one of the linked runs is kept elsewhere, so that nobody here knows what it is of. A phase counts when
+    the line of a linked run names it; where no line does, two runs of the pipeline count as both.
     """
     linked: dict[str, dict[str, str]] = {}
     for path, line in _linked(packet, document, artifacts):
-        pipeline = _pipeline(runs, path)
-        if pipeline:
-            lines = linked.setdefault(pipeline, {})
-            lines[path] = lines.get(path, "") + "\n" + line
-    for kind in required.kinds:
+        try:
+            pipeline = runs.facts(path).pipeline
+        except KeptElsewhere:
+            return
+        except OrchgateError:
+            continue  # EVD007 and the manifests check say that it cannot be read
+        lines = linked.setdefault(pipeline, {})
+        lines[path] = lines.get(path, "") + "\n" + line
+    for kind in required:
         pipeline, _, phase = kind.partition(":")
         lines = linked.get(pipeline, {})
         if not lines or (phase and not _has_phase(lines, phase)):
@@ -73,7 +71,6 @@ def missing_runs(
                 f"run {pipeline} and link its manifest, with the word {phase!r} on its line"
                 if phase
                 else f"run {pipeline} and link its manifest",
-                required.severity,
             )
 
 
@@ -95,10 +92,3 @@ def _has_phase(lines: dict[str, str], phase: str) -> bool:
         return True
     named = any(other.search(line) for other in PHASES.values() for line in lines.values())
     return not named and len(lines) > 1
-
-
-def _pipeline(runs: Runs, path: str) -> str:
-    try:
-        return runs.facts(path).pipeline
-    except OrchgateError:
-        return ""  # EVD007 and the manifests check say that it cannot be read

@@ -11,8 +11,8 @@ RULES = (
         "target missing",
         Severity.ERROR,
         what="A path that the text relies on is neither in the judged tree, nor pinned by its evidence lock, nor an "
-        "artifact on disk under the evidence roots. Markdown links are always checked; code spans where the text "
-        "claims that something is there.",
+        "artifact on disk under the evidence roots; or `[text][label]` has no definition in its document. Markdown links "
+        "are always checked; code spans where the text claims that something is there.",
         why="A reviewer who follows the link finds nothing, so the claim rests on nothing.",
         bad="- [x] Tests pass - Evidence: `.runs/0001-demo/cli/…/manifest.json`, which was deleted",
         good="the same line after the run was recorded again and linked",
@@ -49,8 +49,9 @@ RULES = (
         "EVD005",
         "ticked item without evidence",
         Severity.ERROR,
-        what="A ticked item of a checklist, or of an action plan's Progress, has an empty `Evidence:`. One that names "
-        "no evidence at all is a warning in a checklist and a note under Progress.",
+        what="A ticked item of a checklist, or of an action plan's Progress, has an empty `Evidence:`; or it names no "
+        "evidence at all, states a result, and its packet is finished. One that names none in a packet that is still "
+        "open, or that is a step of paperwork, is a warning in a checklist and a note under Progress.",
         why="A tick is a claim; without evidence it is only an opinion.",
         bad="- [x] Benchmarks recorded - Evidence:",
         good="- [x] Benchmarks recorded - Evidence: `out/0001-demo/state.json`",
@@ -103,7 +104,7 @@ RULES = (
         Severity.ERROR,
         what="A finished packet links no run of a pipeline that `evidence.required-runs` names, or not both the run "
         "before and the one after the change. By default these are diagnostics before and after and "
-        "implementation-gate, each only where the configuration defines that pipeline, and as a warning.",
+        "implementation-gate, each only where the configuration defines that pipeline.",
         why="A comparison needs both sides.",
         bad='required-runs = ["diagnostics:before", "diagnostics:after"], and only the baseline is linked',
         good="- Baseline: `….json` and - After the change: `….json`",
@@ -134,11 +135,12 @@ RULES = (
     ),
     Rule(
         "EVD013",
-        "anchor missing",
+        "anchor or line missing",
         Severity.WARNING,
-        what="A link's `#anchor` is no heading's anchor, as GitHub makes them, and no HTML id of the document.",
+        what="A link's `#anchor` is no heading's anchor, as GitHub makes them, and no HTML id of the document; or a text "
+        "names a line (`path:12`, `#L10`, `#L3-L9`) that its file does not have.",
         why="The link opens the document at its top, and the reader searches for what was meant.",
-        bad="[results](#result) above a heading `## Results`",
-        good="[results](#results)",
+        bad="[results](#result) above a heading `## Results`; `src/m.py:400` in a file of 80 lines",
+        good="[results](#results); `src/m.py:40`",
     ),
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchgate.documents.targets import Kind
-from orchgate.errors import OrchgateError
+from orchgate.errors import KeptElsewhere, OrchgateError
 from orchgate.evidence.cited import FAILURE, SUCCEEDED
 from orchgate.evidence.claims import task_folder
-from orchgate.model import Finding
+from orchgate.model import Finding, Location, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +45,7 @@ class Support:
         self._artifacts = artifacts
         self._kept = kept
         self._roots = tuple(root + "/" for root in artifacts.roots)
+        self.troubles: dict[str, Trouble] = {}  # manifests that nobody here can judge
 
     def findings(
         self, document: Document, reference: Reference, target: Target, found: Resolution
@@ -80,6 +81,9 @@ class Support:
         """Message and hint when a cited run did not succeed."""
         try:
             status = self._runs.status(path)
+        except KeptElsewhere as error:
+            self.troubles[path] = Trouble(Location(path), error.message, error.hint)
+            return None
         except OrchgateError as error:
             hint = error.hint or "restore the file as its runner wrote it, or run the pipeline again"
             return f"how {reference.text} ended cannot be read: it {error.message}", hint

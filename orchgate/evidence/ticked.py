@@ -9,7 +9,7 @@ from orchgate.model import Finding, Severity
 from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from orchgate.documents.markdown import Document, Item
 
@@ -20,8 +20,26 @@ _NESTED_MARKER = lazy(r"\n[ \t]+[-*+][ \t]+[*_]{0,2}Evidence\b[^:`\n]{0,24}:(?P<
 _EMPTY = lazy(r"[\s.*_]*(?:(?:TBD|TODO|TBC|pending|none yet|\?+|-+|…|\.\.\.)[\s.*_]*)?", re.IGNORECASE)
 
 
-def ticked_findings(document: Document, kinds: frozenset[str]) -> Iterator[Finding]:
-    """Findings about the ticked items of a checklist, or of an action plan's Progress."""
+# What a ticked step of paperwork says, and what a result says; a step that says neither is taken for a result.
+_PAPERWORK = lazy(
+    r"\b(?:approv|sign(?:ed)?[- ]?off|review|draft|fill(?:ed)? in|PRDs?\b|tech[_ -]?specs?\b|mini[- ]?specs?\b|"
+    r"action[_ -]?plans?\b|checklists?\b|docs?\b|document|index|hand-?off|not applicable|n/a\b)",
+    re.IGNORECASE,
+)
+_RESULT = lazy(
+    r"\b(?:pass|green|succe|test|verif|validat|measur|benchmark|lint|build|built|implement|regress|"
+    r"improv|faster|reduc|fix)",
+    re.IGNORECASE,
+)
+
+
+def ticked_findings(
+    document: Document, kinds: frozenset[str], finished: Callable[[], bool] = lambda: False
+) -> Iterator[Finding]:
+    """Findings about the ticked items of a checklist, or of an action plan's Progress.
+
+    `finished` says whether their packet is: then a result that names nothing is refused.
+    """
     checklist = "checklist" in kinds
     if not (checklist or "action-plan" in kinds):
         return
@@ -32,7 +50,7 @@ def ticked_findings(document: Document, kinds: frozenset[str]) -> Iterator[Findi
             continue
         while supported and supported[-1][1] <= item.offset:
             supported.pop()
-        finding = None if supported else _judge(document, item, checklist)
+        finding = None if supported else _judge(document, item, checklist, finished)
         if finding is None:
             if item.checked and _NAMED.search(item.text):
                 supported.append((item.offset, item.end))
@@ -62,7 +80,7 @@ def _progress(document: Document) -> Iterator[tuple[int, int]]:
             yield section.start, section.end
 
 
-def _judge(document: Document, item: Item, checklist: bool) -> Finding | None:
+def _judge(document: Document, item: Item, checklist: bool, finished: Callable[[], bool]) -> Finding | None:
     if not item.checked:
         return None
     whole = document.text[item.offset : item.end]
@@ -83,5 +101,12 @@ def _judge(document: Document, item: Item, checklist: bool) -> Finding | None:
         document.location(item.offset),
         "ticked without naming evidence",
         "add `Evidence:` and the run or file that shows it",
-        Severity.WARNING if checklist else Severity.NOTE,
+        _weight(item, checklist, finished),
     )
+
+
+def _weight(item: Item, checklist: bool, finished: Callable[[], bool]) -> Severity:
+    said = _RESULT.search(item.text) is not None
+    if (said or (checklist and not _PAPERWORK.search(item.text))) and finished():
+        return Severity.ERROR
+    return Severity.WARNING if checklist else Severity.NOTE

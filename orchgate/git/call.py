@@ -143,6 +143,15 @@ class Git:
         return process.start((*self._options, *args), cwd=self.cwd, env=self.env, discard_errors=True)
 
 
+def common_dir(git_dir: str) -> str:
+    """The folder that all work trees of a repository share, from the one of a single work tree."""
+    try:
+        with open(os.path.join(git_dir, "commondir"), encoding="utf-8", errors="surrogateescape") as file:
+            return os.path.realpath(os.path.join(git_dir, file.read().rstrip("\n")))
+    except OSError:
+        return os.path.realpath(git_dir)
+
+
 def failed(args: Iterable[str], stderr: bytes) -> GitError:
     """The error of a failed call, with the command that mends it where we know one."""
     said = os.fsdecode(stderr).strip()

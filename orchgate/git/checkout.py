@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orchgate import files
 from orchgate.errors import OrchgateError
 from orchgate.git import shelf
-from orchgate.git.call import Git, failed, names, scrubbed
+from orchgate.git.call import Git, common_dir, failed, names, scrubbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,15 +61,6 @@ def checkout(repository: Repository, commit: str, flavour: str, environ: Mapping
     room = shelf.room(environ, common_dir(repository.git_dir), _name(repository))
     with shelf.taken(room, shelf.key(tree, flavour)) as place:
         yield _ready(repository, room, place, commit, tree)
-
-
-def common_dir(git_dir: str) -> str:
-    """The folder that all work trees of a repository share, from the one of a single work tree."""
-    try:
-        with open(os.path.join(git_dir, "commondir"), encoding="utf-8", errors="surrogateescape") as file:
-            return os.path.realpath(os.path.join(git_dir, file.read().rstrip("\n")))
-    except OSError:
-        return os.path.realpath(git_dir)
 
 
 def _name(repository: Repository) -> str:

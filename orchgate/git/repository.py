@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from orchgate.errors import GitError
 from orchgate.git import diff
 from orchgate.git.blobs import Blobs
-from orchgate.git.call import FETCH_OBJECTS, Git, failed, names
+from orchgate.git.call import FETCH_OBJECTS, Git, common_dir, failed, names
 from orchgate.git.snapshot import Entry, GitSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from orchgate.git.lfs import Lfs
     from orchgate.model import Change
 
 IN_ACTIONS = "in GitHub Actions: fetch-depth: 0 for actions/checkout"
@@ -112,11 +113,11 @@ class Repository:
     @cached_property
     def index(self) -> GitSnapshot:
         """The tree the next commit will have; honours GIT_INDEX_FILE."""
-        return GitSnapshot(self._list_index, self.blobs, self._grep("--cached"), ":0:")
+        return GitSnapshot(self._list_index, self.blobs, self._grep("--cached"), ":0:", self._lfs)
 
     def tree(self, commit: str) -> GitSnapshot:
         """The tree of a commit."""
-        return GitSnapshot(lambda: self._list_tree(commit), self.blobs, self._grep(commit), commit + ":")
+        return GitSnapshot(lambda: self._list_tree(commit), self.blobs, self._grep(commit), commit + ":", self._lfs)
 
     def snapshot(self, head: str | None) -> GitSnapshot:
         """The tree of a commit, or the index for None."""
@@ -125,7 +126,12 @@ class Repository:
     @property
     def nothing(self) -> GitSnapshot:
         """An empty tree: what a first commit starts from."""
-        return GitSnapshot(dict, self.blobs, lambda _: frozenset(), "")
+        return GitSnapshot(dict, self.blobs, lambda _: frozenset(), "", self._lfs)
+
+    def _lfs(self) -> Lfs:
+        from orchgate.git.lfs import Lfs
+
+        return Lfs(self.root, common_dir(self.git_dir))
 
     def _list_index(self) -> dict[str, Entry]:
         entries: dict[str, Entry] = {}

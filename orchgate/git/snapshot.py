@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from orchgate.git.blobs import Blobs
+    from orchgate.git.lfs import Lfs
 
 MAX_BYTES = 64 * 1024 * 1024
 MANY_NAMES = 50  # git compares every line with every name; beyond this, reading the documents is cheaper
 SYMLINK = "120000"
 SUBMODULE = "160000"
+LFS_BEGINNING = b"version https://git-lfs"  # of a pointer of Git LFS; what is not one is not asked further
 
 
 class Entry(NamedTuple):
@@ -77,10 +79,12 @@ class GitSnapshot:
         blobs: Blobs,
         grep: Callable[[tuple[str, ...]], frozenset[str]],
         prefix: str,
+        lfs: Callable[[], Lfs],
     ) -> None:
         self._list_entries = list_entries
         self._blobs = blobs
         self._grep = grep
+        self._lfs = lfs
         self._prefix = prefix  # what turns a path into an object's name for git: "<commit>:", ":0:" for the index
 
     @cached_property
@@ -101,7 +105,16 @@ class GitSnapshot:
             return self.read(path, limit) if path in self.entries else None
         if found.size > limit:
             raise Unreadable(path, f"is larger than {limit} bytes")
-        return found.content
+        return self._whole(path, found.content, limit)
+
+    def _whole(self, path: str, content: bytes, limit: int) -> bytes:
+        """What a pointer of Git LFS names, and every other content as it is. Raises Unreadable."""
+        if not content.startswith(LFS_BEGINNING):
+            return content
+        from orchgate.git.lfs import pointer
+
+        named = pointer(content)
+        return content if named is None else self._lfs().content(path, named, limit)
 
     def read(self, path: str, limit: int = MAX_BYTES) -> bytes:
         ((_, content),) = self.read_many([path], limit)
@@ -121,7 +134,13 @@ class GitSnapshot:
                 yield path, Unreadable(path, "is not a file of this tree")
                 continue
             content = next(contents)
-            yield path, content if isinstance(content, bytes) else Unreadable(path, content)
+            yield path, self._told(path, content, limit) if isinstance(content, bytes) else Unreadable(path, content)
+
+    def _told(self, path: str, content: bytes, limit: int) -> bytes | Unreadable:
+        try:
+            return self._whole(path, content, limit)
+        except Unreadable as error:
+            return error
 
     def mentioning(self, names: Iterable[str]) -> frozenset[str]:
         wanted = tuple(names)
@@ -168,9 +187,15 @@ class FolderSnapshot:
             if os.stat(full).st_size > limit:
                 raise Unreadable(path, f"is larger than {limit} bytes")
             with open(full, "rb") as file:
-                return file.read()
+                content = file.read()
         except OSError as error:
             raise Unreadable(path, f"cannot be read: {error.strerror}") from error
+        if content.startswith(LFS_BEGINNING):
+            from orchgate.git import lfs
+
+            if lfs.pointer(content) is not None:
+                raise lfs.elsewhere(path)
+        return content
 
     def read_many(self, paths: Iterable[str], limit: int = MAX_BYTES) -> Iterator[tuple[str, bytes | Unreadable]]:
         for path in paths:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import Unreadable
+from orchgate.git.snapshot import LFS_BEGINNING
 from orchgate.patterns import lazy
 from orchgate.runs.decode import ManifestError, Reason
 
@@ -129,11 +130,17 @@ def read_file(path: str, limit: int) -> bytes:
             raise ManifestError(Reason.PLACE, f"is {_kind(status.st_mode)}, not a file")
         if status.st_size > limit:
             raise ManifestError(Reason.SIZE, f"is {status.st_size} bytes long, limit {limit}")
-        return _read(descriptor, status.st_size, limit)
+        data = _read(descriptor, status.st_size, limit)
     except OSError as error:
         raise _refused(path, error) from None
     finally:
         os.close(descriptor)
+    if data.startswith(LFS_BEGINNING):
+        from orchgate.git import lfs
+
+        if lfs.pointer(data) is not None:
+            raise lfs.elsewhere(path)
+    return data
 
 
 def _read(descriptor: int, size: int, limit: int) -> bytes:

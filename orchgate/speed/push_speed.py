@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import __version__
 from orchgate.errors import GitError, OrchgateError
-from orchgate.git.checkout import common_dir
+from orchgate.git.call import common_dir
 from orchgate.model import Severity
 from orchgate.speed import verdicts
 from orchgate.speed.verdicts import Key, Recorded, Said
