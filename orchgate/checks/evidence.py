@@ -100,6 +100,7 @@ def run(ctx: Context) -> Outcome:
                 findings += ticked_findings(document, kinds, finished)
     if ctx.leads:
         findings += _required(ctx, setting, paths)
+        findings += _tracked(ctx)
     gone = _vanished(ctx)
     if gone or setting.changed:
         names = {path.rpartition("/")[2] for path in gone} | _names(setting.changed)
@@ -207,6 +208,16 @@ def _names(paths: frozenset[str]) -> set[str]:
     """What a document that cites one of the artifacts contains: the id of its run, or its name."""
     runs = {path: RUN_ID.search(path) for path in paths}
     return {run[0] if run else path.rpartition("/")[2] for path, run in runs.items()}
+
+
+def _tracked(ctx: Context) -> Iterator[Finding]:
+    """EVD015, once for each folder of artifacts."""
+    for root in ctx.artifacts.roots:
+        added = [one.path for one in ctx.scope.changes if one.status == "A" and one.path.startswith(root + "/")]
+        if added:
+            more = f" and {len(added) - 1} more" if len(added) > 1 else ""
+            hint = f"to leave it out: git rm -r --cached {root}, and orchgate init adds {root}/ to .gitignore"
+            yield Finding("EVD015", Location(added[0]), f"{added[0]}{more}: files of runs get tracked by git", hint)
 
 
 def _required(ctx: Context, setting: Setting, paths: list[str]) -> Iterator[Finding]:

@@ -11,8 +11,8 @@ RULES = (
         "target missing",
         Severity.ERROR,
         what="A path that the text relies on is neither in the judged tree, nor pinned by its evidence lock, nor an "
-        "artifact on disk under the evidence roots; or `[text][label]` has no definition in its document. Markdown links "
-        "are always checked; code spans where the text claims that something is there.",
+        "artifact on disk under the evidence roots; or `[text][label]` has no definition in its document. Markdown "
+        "links are always checked; code spans where the text claims that something is there.",
         why="A reviewer who follows the link finds nothing, so the claim rests on nothing.",
         bad="- [x] Tests pass - Evidence: `.runs/0001-demo/cli/…/manifest.json`, which was deleted",
         good="the same line after the run was recorded again and linked",
@@ -137,10 +137,20 @@ RULES = (
         "EVD013",
         "anchor or line missing",
         Severity.WARNING,
-        what="A link's `#anchor` is no heading's anchor, as GitHub makes them, and no HTML id of the document; or a text "
-        "names a line (`path:12`, `#L10`, `#L3-L9`) that its file does not have.",
+        what="A link's `#anchor` is no heading's anchor, as GitHub makes them, and no HTML id of the document; or a "
+        "text names a line (`path:12`, `#L10`, `#L3-L9`) that its file does not have.",
         why="The link opens the document at its top, and the reader searches for what was meant.",
         bad="[results](#result) above a heading `## Results`; `src/m.py:400` in a file of 80 lines",
         good="[results](#results); `src/m.py:40`",
+    ),
+    Rule(
+        "EVD015",
+        "run artifact gets tracked",
+        Severity.NOTE,
+        what="A change adds files of recorded runs to git: something below the evidence roots that git did not track.",
+        why="Every run adds files, and a repository never gets smaller again. A pin holds what documents cite, and "
+        "`orchgate evidence push` brings it to others.",
+        bad="git add . before `.runs/` was ignored",
+        good="`.runs/` in .gitignore (`orchgate init` adds it), and `orchgate evidence pin`",
     ),
 )
