@@ -666,3 +666,32 @@ def test_a_recorded_run_is_of_what_it_ran(repo: Repo, after: str, code: int) -> 
     repo.git("add", "--all")
 
     assert repo.orchgate("check", "--staged", "evidence", "manifests").code == code
+
+
+def test_one_claim_that_becomes_two_in_two_documents_is_new(story: Story) -> None:
+    run = story.record()
+    story.claim(run)
+    story.repo.commit("cited")
+    story.repo.commit(files={"src/a.py": "x = 2\n"})
+    story.claim("", "\nMore.\n")
+    story.claim(run, TICKED, "notes.md")
+
+    assert story.severities() == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("- [ ] Tests pass.\n  Evidence: `{}`\n", "- [x] Tests pass.\n  Evidence: `{}`\n"),
+        ("## Baseline\n\n- Manifest: `{}`\n", "## Results\n\n- Manifest: `{}`\n"),
+        ("Before (1 of tests):\n\n- `{}`\n", "After (1 of tests):\n\n- `{}`\n"),
+    ],
+)
+def test_a_line_that_stays_becomes_a_claim_by_what_stands_above(story: Story, before: str, after: str) -> None:
+    run = story.record()
+    story.claim(run, before)
+    story.repo.commit("before")
+    story.repo.commit(files={"src/a.py": "x = 2\n"})
+    story.repo.stage(CHECKLIST, "# Checklist\n" + after.format(run))
+
+    assert story.severities() == ["error"]

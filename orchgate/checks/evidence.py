@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -238,7 +239,7 @@ def _required(ctx: Context, setting: Setting, paths: list[str]) -> Iterator[Find
 
 def _other_trees(ctx: Context, setting: Setting) -> Iterator[Finding | Trouble]:
     """EVD012, asked of what a change adds; of nothing where no run is cited."""
-    from orchgate.evidence.claimed_runs import added, claims
+    from orchgate.evidence.claimed_runs import added, cited_anew, claims
 
     if ctx.scope.unknown is not None:
         yield from _unasked(ctx, ctx.scope.unknown)
@@ -246,11 +247,16 @@ def _other_trees(ctx: Context, setting: Setting) -> Iterator[Finding | Trouble]:
     roots = setting.artifacts.roots
     touched = [change.path for change in ctx.scope.changes if _is_checked(ctx, change.path)]
     documents, _ = ctx.documents(touched)  # what cannot be read has been said
-    now = [one for document in documents for one in claims(document, setting.references, roots)]
-    if not now:
+    old = list(_as_they_were(ctx)) if any("/cli/" in document.text for document in documents) else []
+    lines = Counter(line for document in old for line in document.text.split("\n"))
+    runs = frozenset(run for document in documents for run in cited_anew(document.text, lines))
+    if not runs:
         return
-    old = (one for document in _as_they_were(ctx) for one in claims(document, setting.references, roots))
-    new = added(now, old)
+    now, before = (
+        [one for document in side for one in claims(document, setting.references, roots, runs)]
+        for side in (documents, old)
+    )
+    new = added(now, before)
     if not new:
         return
     from orchgate.evidence.other_tree import other_trees
