@@ -1,13 +1,17 @@
-"""The one glob language of the configuration: `*` and `?` within a name, `**` across folders, `{a,b}`, `[…]`."""
+"""The one glob language of the configuration: `*` and `?` within a name, `**` across folders, `{a,b}`, `[…]`.
+
+In a list, an entry with a leading `!` takes back what entries before it matched.
+"""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 MAX_BRACES = 256
 MAX_CLASS = 100  # characters between [ and ]
@@ -113,12 +117,44 @@ def _bracket(pattern: str, index: int) -> tuple[str, int] | None:
     return source, end + 1
 
 
+def negates(pattern: str) -> bool:
+    """Whether an entry of a list of globs takes back what those before it matched."""
+    return pattern.startswith("!")
+
+
+def bare(pattern: str) -> str:
+    r"""An entry of a list of globs without its mark: `!a` takes `a` back, `\!a` is the name `!a`."""
+    return pattern[1:] if pattern.startswith(("!", "\\!")) else pattern
+
+
+def chosen(patterns: Sequence[str], fits: Callable[[str], bool]) -> bool:
+    """What the last entry says that fits, by whatever means its bare form is compared; False when none does."""
+    last = next((pattern for pattern in reversed(patterns) if fits(bare(pattern))), "!")
+    return not negates(last)
+
+
 @lru_cache(maxsize=128)
-def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(_source(pattern) for pattern in patterns), re.DOTALL)
+def matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
+    """Answers whether a path matches a list of globs: the last entry that fits decides, as in .gitignore."""
+    if not any(map(negates, patterns)):
+        return _one_of(patterns)
+    # Consecutive entries of one kind are one expression, so that a path is read once for each run of them.
+    runs = [(taking_back, _one_of(tuple(run))) for taking_back, run in groupby(patterns, negates)][::-1]
+
+    def decided(path: str) -> bool:
+        return not next((taking_back for taking_back, fits in runs if fits(path)), True)
+
+    return decided
+
+
+def _one_of(patterns: tuple[str, ...]) -> Callable[[str], bool]:
+    if not patterns:
+        return lambda _: False
+    whole = (pattern + "**" if pattern.endswith("/") else pattern for pattern in map(bare, patterns))
+    fits = re.compile("|".join(map(_source, whole)), re.DOTALL).fullmatch
+    return lambda path: fits(path) is not None
 
 
 def matches(path: str, patterns: Iterable[str]) -> bool:
-    """Whether a repository path matches one of the globs. A pattern ending in `/` matches all below the folder."""
-    globs = tuple(pattern + "**" if pattern.endswith("/") else pattern for pattern in patterns)
-    return bool(globs) and _any_of(globs).fullmatch(path) is not None
+    """Whether a repository path matches a list of globs. A pattern ending in `/` matches all below the folder."""
+    return matcher(tuple(patterns))(path)

@@ -185,6 +185,49 @@ def test_a_file_may_be_named_itself(key_of: Callable[..., Key]) -> None:
     assert key_of(stage("src/a.py")).files == 1
 
 
+def test_an_input_that_is_taken_back_does_not_count(repo: Repo, key_of: Callable[..., Key]) -> None:
+    inputs = stage("src/**", "!src/generated/**")
+    before = key_of(inputs)
+
+    repo.write("src/generated/a.py", "new\n")
+
+    assert key_of(inputs) == before
+
+
+def test_an_input_that_is_named_again_counts(repo: Repo, key_of: Callable[..., Key]) -> None:
+    repo.write("src/generated/a.py", "old\n")
+    inputs = stage("src/**", "!src/generated/", "src/generated/a.py")
+    before = key_of(inputs)
+
+    repo.write("src/generated/a.py", "new\n")
+
+    assert key_of(inputs).value != before.value
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        (("$HOME", "!src/**"), "no inputs"),
+        (("src/**", "!src/**"), "its inputs take back every file that they name"),
+        (("src/**", "!../x"), "input !../x leads out of the repository"),
+    ],
+)
+def test_inputs_of_which_nothing_is_left_have_no_key(
+    key_of: Callable[..., Key], inputs: tuple[str, ...], reason: str
+) -> None:
+    assert key_of(stage(*inputs)) == Key("", reason)
+
+
+@pytest.mark.parametrize("name", ["./!odd.txt", "\\!odd.txt"])
+def test_a_name_that_begins_with_the_mark_can_be_an_input(repo: Repo, key_of: Callable[..., Key], name: str) -> None:
+    repo.write("!odd.txt", "old\n")
+    before = key_of(stage(name))
+
+    repo.write("!odd.txt", "new\n")
+
+    assert (before.files, key_of(stage(name)).value != before.value) == (1, True)
+
+
 def test_a_named_file_counts_though_git_ignores_it(repo: Repo, key_of: Callable[..., Key]) -> None:
     repo.write("build/out.bin", "1")
     before = key_of(stage("build/out.bin"))

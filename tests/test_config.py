@@ -19,6 +19,7 @@ from orchgate.config.load import FREE_TABLES, Source, build, load
 from orchgate.config.loosening import table_of
 from orchgate.config.schema import schema
 from orchgate.config.settings import Config
+from orchgate.config.shapes import GLOBS
 from orchgate.config.table import SECTIONS, TABLE
 from orchgate.errors import ConfigError
 from orchgate.git.snapshot import FolderSnapshot
@@ -244,6 +245,16 @@ WRONG = [
     ("[evidence]\nroots = ['../out']", "evidence.roots[0]: expected a folder inside the repository, got '../out'"),
     ("[evidence]\nroots = ['/out']", "evidence.roots[0]: expected a folder inside the repository, got '/out'"),
     ("[evidence]\nroots = ['out', '.']", "evidence.roots[1]: expected a folder inside the repository, got '.'"),
+    ("[evidence]\nroots = ['!out']", "evidence.roots[0]: a leading ! takes back from a list of globs"),
+    ("[documents]\npackets = '!docs/{slug}.md'", "documents.packets[0]: a leading ! takes back"),
+    ("[documents]\nchecklist = ['a/{task}.md', '!b/{task}.md']", "documents.checklist[1]: a leading ! takes back"),
+    ("[performance]\nwatch = ['!out']", "performance.watch[0]: a leading ! takes back"),
+    ("[per-file-ignores]\n'!a' = { rules = ['DOC001'], reason = 'r' }", 'per-file-ignores."!a": a leading ! takes'),
+    ("[diff-budget.areas.'!docs']\npaths = ['docs/**']", 'diff-budget.areas."!docs": a leading ! takes'),
+    ("[[pipelines.p.stages]]\nid = 'a'\nrun = ['a']\njunit = '!r.xml'", "pipelines.p.stages[0].junit: a leading !"),
+    ("[diff-budget]\nignore = ['!a']", "diff-budget.ignore: !a takes back from a list that names nothing"),
+    ("[evidence]\ndocuments = ['!a', '!b']", "evidence.documents: !a, !b takes back from a list that names nothing"),
+    ("[performance]\nrelevant = ['src/**', '!']", "performance.relevant[1]: expected a glob after the !, got '!'"),
     ("[pipelines]\np = []", "pipelines.p: expected a table, got []"),
     ("[[pipelines.p.stages]]\nrun = ['a']", "pipelines.p.stages[0].id: required key is missing"),
     (
@@ -336,6 +347,15 @@ def test_a_wrong_value_says_which_file_it_stands_in(read: Callable[..., Config])
 
 
 # What a right value means
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [(name, key) for name in TABLE for key in TABLE[name] if TABLE[name][key].kind == GLOBS]
+)
+def test_every_list_of_globs_may_take_back(read: Callable[..., Config], name: str, key: str) -> None:
+    section = getattr(read(f"[{name}]\n{key} = ['a/**', '!a/b']\n"), name.replace("-", "_"))
+
+    assert getattr(section, key.replace("-", "_")) == ("a/**", "!a/b")
 
 
 def test_the_example_of_the_documentation_loads(read: Callable[..., Config]) -> None:

@@ -22,6 +22,10 @@ PATHS = (
 )
 
 
+PIECES = st.sampled_from(["a", "b", "/", "*", "**", "**/", "/**/", "?"])
+NAMES = st.text("ab", min_size=1, max_size=3)
+
+
 @pytest.mark.parametrize(
     ("pattern", "hits"),
     [
@@ -61,6 +65,48 @@ def test_no_pattern_matches_nothing() -> None:
     assert not matches("a", ())
 
 
+@pytest.mark.parametrize(
+    ("patterns", "hits"),
+    [
+        (("docs/**", "!docs/x/**"), {"docs/a.md"}),
+        (("docs/**", "!docs/x/"), {"docs/a.md"}),
+        (("!docs/x/**", "docs/**"), {"docs/a.md", "docs/x/a.md"}),
+        (("docs/**", "!docs/x/**", "docs/x/a.md"), {"docs/a.md", "docs/x/a.md"}),
+        (("docs/**", "!docs/{a,b}.md"), {"docs/x/a.md"}),
+        (("**/*.md", "!docs/**", "!*.md"), set()),
+        (("!docs/**",), set()),
+        (("docs/**", "!elsewhere/**"), {"docs/a.md", "docs/x/a.md"}),
+    ],
+)
+def test_the_last_entry_that_fits_decides(patterns: tuple[str, ...], hits: set[str]) -> None:
+    assert {path for path in PATHS if matches(path, patterns)} == hits
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "hit"),
+    [
+        ("\\!a", "!a", True),
+        ("\\!a", "a", False),
+        ("\\!a/", "!a/b", True),
+        ("a!b", "a!b", True),
+        ("*/!b", "a/!b", True),
+        ("[!]a", "[!]a", True),
+    ],
+)
+def test_an_escaped_mark_and_one_further_on_are_letters(pattern: str, path: str, hit: bool) -> None:
+    assert matches(path, (pattern,)) == hit
+
+
+@given(st.lists(st.sampled_from(["a", "a/**", "**/b", "!a", "!a/**", "!**/b", "!**", "**"]), max_size=6), NAMES)
+def test_a_list_means_what_reading_it_in_order_means(patterns: list[str], name: str) -> None:
+    path, answer = f"a/{name}", False
+    for pattern in patterns:
+        if matches(path, (pattern.removeprefix("!"),)):
+            answer = not pattern.startswith("!")
+
+    assert matches(path, patterns) == answer
+
+
 def by_the_book(pattern: str, path: str) -> bool:
     """What a glob means, by trying everything."""
 
@@ -82,10 +128,6 @@ def by_the_book(pattern: str, path: str) -> bool:
         return same and rest(at + 1, place + 1)
 
     return rest(0, 0)
-
-
-PIECES = st.sampled_from(["a", "b", "/", "*", "**", "**/", "/**/", "?"])
-NAMES = st.text("ab", min_size=1, max_size=3)
 
 
 @given(

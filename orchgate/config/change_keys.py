@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.config.kinds import Choice, MapOf, Number, Text, Whole
-from orchgate.config.shapes import AREA, METRIC, TEXTS, Key
+from orchgate.config.kinds import Choice, MapOf, Number, Place, Text, Whole
+from orchgate.config.shapes import AREA, GLOBS, METRIC, PLACES, TEXTS, Key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +14,7 @@ DIFF_BUDGET: Mapping[str, Key] = {
     "max-files": Key(Whole(), 25, "files a change may touch", "more", ("DIF001",), limit=True),
     "max-lines": Key(Whole(), 800, "lines a change may add and remove", "more", ("DIF001",), limit=True),
     "ignore": Key(
-        TEXTS,
+        GLOBS,
         (
             "**/*.lock",
             "**/package-lock.json",
@@ -31,7 +31,7 @@ DIFF_BUDGET: Mapping[str, Key] = {
         limit=True,
     ),
     "areas": Key(
-        MapOf(AREA),
+        MapOf(AREA, Place()),
         {},
         "parts of the tree counted apart, each with its own limits",
         "change",
@@ -57,7 +57,7 @@ DIFF_BUDGET: Mapping[str, Key] = {
 }
 VERSION_BUMP: Mapping[str, Key] = {
     "files": Key(
-        TEXTS,
+        GLOBS,
         (
             "**/pyproject.toml",
             "**/package.json",
@@ -75,7 +75,7 @@ VERSION_BUMP: Mapping[str, Key] = {
         limit=True,
     ),
     "allow-branches": Key(
-        TEXTS, (), "branches on which a version may change, as globs", "more", ("VER001",), limit=True
+        GLOBS, (), "branches on which a version may change, as globs", "more", ("VER001",), limit=True
     ),
     "allow-trailer": Key(
         Text(),
@@ -98,7 +98,7 @@ PERFORMANCE: Mapping[str, Key] = {
         limit=True,
     ),
     "relevant": Key(
-        TEXTS,
+        GLOBS,
         (),
         "paths whose change is worth measuring; none: all but documents and evidence",
         "change",
@@ -114,7 +114,7 @@ PERFORMANCE: Mapping[str, Key] = {
         limit=True,
     ),
     "watch": Key(
-        TEXTS,
+        PLACES,
         (".runs", "out"),
         "folders in which files written during a measured run are counted",
         "fewer",

@@ -134,18 +134,58 @@ class ListOf(NamedTuple):
         return {"anyOf": [self.item.schema(), listed]} if self.or_one else listed
 
 
+class Place(NamedTuple):
+    """One path, or one glob: nothing stands before it that a leading `!` could take back from."""
+
+    def read(self, value: object, path: str) -> str:
+        text = Text().read(value, path)
+        if text.startswith("!"):
+            raise ConfigError(f"{path}: a leading ! takes back from a list of globs, and {text!r} stands alone", _ALONE)
+        return text
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "string", "pattern": "^(?!!)"}
+
+
+_ALONE = "name what is meant, without the !"
+
+
+class Globs(NamedTuple):
+    """A list of globs, in which `!glob` takes back what entries before it matched; one that only does is refused."""
+
+    def read(self, value: object, path: str) -> tuple[str, ...]:
+        globs = tuple(str(item) for item in ListOf(Text()).read(value, path))
+        for index, glob in enumerate(globs):
+            if glob == "!":
+                raise wrong(f"{path}[{index}]", "a glob after the !", glob)
+        if globs and all(glob.startswith("!") for glob in globs):
+            hint = 'put what it takes back from before it: "**" is everything'
+            raise ConfigError(
+                f"{path}: {clipped(', '.join(globs), 60)} takes back from a list that names nothing", hint
+            )
+        return globs
+
+    def schema(self) -> dict[str, object]:
+        some = {"contains": {"type": "string", "pattern": "^(?!!)"}}
+        return {"type": "array", "items": {"type": "string", "not": {"const": "!"}}, "anyOf": [{"maxItems": 0}, some]}
+
+
 class MapOf(NamedTuple):
-    """A table with names of the user's choice."""
+    """A table with names of the user's choice; names that are globs stand alone, as a `Place` does."""
 
     value: Kind
+    name: Kind = Text()
 
     def read(self, value: object, path: str) -> dict[str, object]:
         if not isinstance(value, dict):
             raise wrong(path, "a table", value)
+        for key in value:
+            self.name.read(key, join(path, key))
         return {key: self.value.read(item, join(path, key)) for key, item in value.items()}
 
     def schema(self) -> dict[str, object]:
-        return {"type": "object", "additionalProperties": self.value.schema()}
+        names = {} if self.name == Text() else {"propertyNames": self.name.schema()}
+        return {"type": "object", **names, "additionalProperties": self.value.schema()}
 
 
 class Record(NamedTuple):

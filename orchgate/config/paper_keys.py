@@ -5,27 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchgate.config.kinds import Choice, ListOf, Record, Text, Whole
-from orchgate.config.shapes import DOC, EVD, ONE_OR_MORE_TEXTS, PACKET_KINDS, TEXTS, Key
+from orchgate.config.shapes import DOC, EVD, GLOBS, ONE_OR_MORE_PLACES, PACKET_KINDS, PLACES, TEXTS, Key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DOCUMENTS: Mapping[str, Key] = {
     "packets": Key(
-        ONE_OR_MORE_TEXTS, ("docs/PRD-{slug}.md",), "where PRDs are; each one found is a packet", "change", DOC
+        ONE_OR_MORE_PLACES, ("docs/PRD-{slug}.md",), "where PRDs are; each one found is a packet", "change", DOC
     ),
     "tech-spec": Key(
-        ONE_OR_MORE_TEXTS,
+        ONE_OR_MORE_PLACES,
         ("docs/TECH_SPEC-{slug}.md", "tasks/specs/{task}.md"),
         "where a packet's TECH_SPEC may be",
         "more",
         DOC,
     ),
     "action-plan": Key(
-        ONE_OR_MORE_TEXTS, ("docs/ACTION_PLAN-{slug}.md",), "where a packet's ACTION_PLAN may be", "more", DOC
+        ONE_OR_MORE_PLACES, ("docs/ACTION_PLAN-{slug}.md",), "where a packet's ACTION_PLAN may be", "more", DOC
     ),
-    "checklist": Key(ONE_OR_MORE_TEXTS, ("tasks/tasks-{task}.md",), "where a packet's checklist may be", "more", DOC),
-    "mini-spec": Key(ONE_OR_MORE_TEXTS, ("tasks/specs/{task}.md",), "where a packet's mini-spec may be", "more", DOC),
+    "checklist": Key(ONE_OR_MORE_PLACES, ("tasks/tasks-{task}.md",), "where a packet's checklist may be", "more", DOC),
+    "mini-spec": Key(ONE_OR_MORE_PLACES, ("tasks/specs/{task}.md",), "where a packet's mini-spec may be", "more", DOC),
     "task-index": Key(Text(), "tasks/index.json", "the list of tasks with their status, when the file exists"),
     "required": Key(
         ListOf(Choice(PACKET_KINDS)),
@@ -88,7 +88,7 @@ DOCUMENTS: Mapping[str, Key] = {
     "review-days": Key(
         Whole(1, 36500), 90, "days after which a last review is overdue", "more", ("DOC007",), limit=True
     ),
-    "exclude": Key(TEXTS, ("**/README.md",), "documents that are never part of a packet", "more", DOC, limit=True),
+    "exclude": Key(GLOBS, ("**/README.md",), "documents that are never part of a packet", "more", DOC, limit=True),
     "archived-markers": Key(
         TEXTS,
         (),
@@ -99,9 +99,9 @@ DOCUMENTS: Mapping[str, Key] = {
     ),
 }
 EVIDENCE: Mapping[str, Key] = {
-    "roots": Key(ListOf(Text()), (".runs", "out"), "where artifacts of runs lie, usually ignored by git", "more", EVD),
-    "documents": Key(TEXTS, ("**/*.md",), "documents whose links are checked", "fewer", EVD, limit=True),
-    "exclude": Key(TEXTS, (), "documents whose links are not checked", "more", EVD, limit=True),
+    "roots": Key(PLACES, (".runs", "out"), "where artifacts of runs lie, usually ignored by git", "more", EVD),
+    "documents": Key(GLOBS, ("**/*.md",), "documents whose links are checked", "fewer", EVD, limit=True),
+    "exclude": Key(GLOBS, (), "documents whose links are not checked", "more", EVD, limit=True),
     "required-runs": Key(
         TEXTS,
         ("diagnostics:before", "diagnostics:after", "implementation-gate"),
@@ -155,17 +155,17 @@ COMMANDS: Mapping[str, Key] = {
         limit=True,
     ),
     "interactive": Key(TEXTS, (), "more programs that ask questions", "fewer", ("CMD001",), limit=True),
-    "allow": Key(TEXTS, (), "commands that are fine as they are, as globs", "more", ("CMD001", "CMD002"), limit=True),
+    "allow": Key(GLOBS, (), "commands that are fine as they are, as globs", "more", ("CMD001", "CMD002"), limit=True),
 }
 SPECS: Mapping[str, Key] = {
     "code": Key(
-        TEXTS,
+        GLOBS,
         (),
         "code that needs a task's spec, as globs; none: the check has nothing to do",
         "fewer",
         ("SPC001",),
         limit=True,
     ),
-    "exempt": Key(TEXTS, (), "code that needs none, as globs", "more", ("SPC001",), limit=True),
+    "exempt": Key(GLOBS, (), "code that needs none, as globs", "more", ("SPC001",), limit=True),
     "review-days": Key(Whole(1, 36500), 30, "days a spec's last review stays fresh", "more", ("SPC001",), limit=True),
 }

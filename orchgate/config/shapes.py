@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from orchgate.config.kinds import Flag, Kind, ListOf, MapOf, Number, Record, Text, Whole
+from orchgate.config.kinds import Flag, Globs, Kind, ListOf, MapOf, Number, Place, Record, Text, Whole
 from orchgate.config.settings import Area, Ignore, Metric, Pipeline, Stage
 
 TEXTS = ListOf(Text())
-ONE_OR_MORE_TEXTS = ListOf(Text(), or_one=True)
+GLOBS = Globs()
+PLACES = ListOf(Place())
+ONE_OR_MORE_PLACES = ListOf(Place(), or_one=True)
 PACKET_KINDS = ("prd", "tech-spec", "action-plan", "checklist", "mini-spec")
 
 
@@ -24,7 +26,7 @@ class Key(NamedTuple):
 
 
 AREA = Record(
-    Area, {"paths": TEXTS, "max-files": Whole(), "max-lines": Whole()}, {"max-files": None, "max-lines": None}
+    Area, {"paths": GLOBS, "max-files": Whole(), "max-lines": Whole()}, {"max-files": None, "max-lines": None}
 )
 METRIC = Record(
     Metric,
@@ -48,8 +50,8 @@ STAGE = Record(
         "retries": Whole(0, 100),
         "allow-failure": Flag(),
         "needs": TEXTS,
-        "inputs": TEXTS,
-        "junit": Text(),
+        "inputs": GLOBS,
+        "junit": Place(),
         "metrics": Text(),
         "title": Text(),
         "summary-hint": Text(),

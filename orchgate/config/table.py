@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchgate.config.change_keys import DIFF_BUDGET, PERFORMANCE, VERSION_BUMP
-from orchgate.config.kinds import Choice, MapOf, Text
+from orchgate.config.kinds import Choice, MapOf, Place, Text
 from orchgate.config.paper_keys import COMMANDS, DOCUMENTS, EVIDENCE, MANIFESTS, SPECS
 from orchgate.config.settings import (
     Commands,
@@ -51,7 +51,7 @@ TABLE: Mapping[str, Mapping[str, Key]] = {
 }
 PIPELINES = MapOf(PIPELINE)
 SEVERITY = MapOf(Choice(("error", "warning", "note", "off")))
-PER_FILE_IGNORES = MapOf(IGNORE)
+PER_FILE_IGNORES = MapOf(IGNORE, Place())
 SECTIONS: Mapping[str, type] = {
     "": Top,
     "documents": Documents,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.globs import compile_glob
+from orchgate.globs import matcher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from orchgate.config.settings import Documents
 
@@ -61,7 +61,7 @@ class Place(NamedTuple):
 
 class Layout(NamedTuple):
     patterns: tuple[Pattern, ...]
-    excluded: re.Pattern[str] | None
+    excluded: Callable[[str], bool] | None
 
     def places(self, paths: Iterable[str]) -> Iterator[Place]:
         """Every document of every packet among the paths, by kind. A path may be a place of two kinds."""
@@ -78,7 +78,7 @@ class Layout(NamedTuple):
                     yield Place(kind, rank, path, found[0], found[1])
 
     def _excludes(self, path: str) -> bool:
-        return self.excluded is not None and self.excluded.fullmatch(path) is not None
+        return self.excluded is not None and self.excluded(path)
 
     def path(self, kind: str, *, slug: str, task: str) -> str:
         """Where a packet's document of a kind is expected: the kind's first pattern, filled in; "" without one."""
@@ -91,9 +91,7 @@ def layout_of(settings: Documents) -> Layout:
     configured = zip(KINDS, settings.places.values(), strict=True)
     return Layout(
         tuple(_pattern(kind, rank, text) for kind, texts in configured for rank, text in enumerate(texts) if text),
-        re.compile("|".join(compile_glob(glob).pattern for glob in settings.exclude), re.DOTALL)
-        if settings.exclude
-        else None,
+        matcher(settings.exclude) if settings.exclude else None,
     )
 
 

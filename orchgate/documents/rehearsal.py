@@ -10,6 +10,7 @@ from orchgate.documents.requests import requests
 from orchgate.documents.steps import steps
 from orchgate.documents.waits import Wait
 from orchgate.errors import Unreadable
+from orchgate.globs import chosen
 from orchgate.model import Finding, Location, Severity, Trouble
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Rehearsal:
         from fnmatch import fnmatchcase
 
         line = " ".join(step.command.text.split())
-        return any(fnmatchcase(line, glob) for glob in self._settings.allow)
+        return chosen(self._settings.allow, lambda glob: fnmatchcase(line, glob))
 
     def _waiting(self, place: Location, step: Step) -> Iterator[Finding]:
         wait = self._wait(step)

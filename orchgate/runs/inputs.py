@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.git import worktree
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
-from orchgate.globs import compile_glob, expand_braces, matches
+from orchgate.globs import bare, compile_glob, expand_braces, matches, negates
 from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def why_never(stage: Stage) -> str:
     """Why a stage is never answered from the cache, whatever the files hold; "" for one that may be."""
     if stage.pipeline:
         return "a pipeline of its own, whose stages are looked up one by one"
-    if all(name.startswith("$") for name in stage.inputs):
+    if all(name.startswith("$") or negates(name) for name in stage.inputs):
         return "no inputs"
     return "its command names the run it is part of" if OF_ONE_RUN.intersection(variables(stage)) else ""
 
@@ -80,7 +80,7 @@ class Keys:
         self._environ = environ
         self._own_folders = own_folders
         self._known: dict[tuple[str, ...], _Read] = {}
-        self._tops = _tops(pattern for stage in stages if not why_never(stage) for pattern in _globs(stage.inputs))
+        self._tops = _tops(pattern for stage in stages if not why_never(stage) for pattern in _named(stage.inputs))
 
     def forget(self) -> None:
         """To be called when a stage has really run: it may have changed files that a later one reads."""
@@ -138,23 +138,26 @@ class Keys:
     def _chosen(self, patterns: tuple[str, ...]) -> list[str]:
         """Sorted paths that the patterns name. Raises NotPinnedError for what git cannot vouch for."""
         files = self._files
+        tops = [_top(bare(pattern)) for pattern in patterns if not negates(pattern)]
         for nested in files.nested:
-            if matches(nested + "x", patterns) or any(_top(pattern).startswith(nested) for pattern in patterns):
+            if matches(nested + "x", patterns) or any(top.startswith(nested) for top in tops):
                 raise NotPinnedError(f"{nested} is a repository of its own: git does not tell what changed in it")
-        own = tuple(
-            folder + "/"
-            for folder in self._own_folders
-            if not any(_below(_top(pattern), folder) for pattern in patterns)
-        )
+        own = tuple(folder + "/" for folder in self._own_folders if not any(_below(top, folder) for top in tops))
         chosen: set[str] = set()
         for pattern in patterns:
-            fits = compile_glob(pattern).fullmatch
+            glob = bare(pattern)
+            fits = compile_glob(glob).fullmatch
+            if negates(pattern):
+                chosen -= {path for path in chosen if fits(path)}
+                continue
             named = [path for paths in (files.clean, files.dirty) for path in paths if fits(path)]
-            if not named and not _is_literal(pattern):
+            if not named and not _is_literal(glob):
                 raise NotPinnedError(f"input {pattern} matches no file that git knows")
             chosen.update(path for path in named if not path.startswith(own))
             if not named:
-                chosen.add(pattern)  # git ignores it, or it is not there: its name alone makes it count
+                chosen.add(glob)  # git ignores it, or it is not there: its name alone makes it count
+        if not chosen and any(map(negates, patterns)):
+            raise NotPinnedError("its inputs take back every file that they name")
         return sorted(chosen)
 
     def _contents(self, path: str, header: str, room: int) -> Iterator[tuple[str, int]]:
@@ -177,16 +180,26 @@ class Keys:
         """Inputs as globs of repository paths; a folder's name stands for all below it."""
         root = self._opened.root
         for pattern in _globs(inputs):
-            if pattern.startswith("/") or ".." in pattern.split("/"):
+            glob = bare(pattern)
+            mark = pattern.removesuffix(glob)
+            if glob.startswith("/") or ".." in glob.split("/"):
                 raise NotPinnedError(f"input {pattern} leads out of the repository")
-            folder = _is_literal(pattern) and os.path.isdir(os.path.join(root, pattern))
-            yield pattern.rstrip("/") + "/**" if folder or pattern.endswith("/") else pattern
+            folder = _is_literal(glob) and os.path.isdir(os.path.join(root, glob))
+            yield mark + (glob.rstrip("/") + "/**" if folder or glob.endswith("/") else glob)
 
 
 def _globs(inputs: Iterable[str]) -> Iterator[str]:
     for name in inputs:
-        if not name.startswith("$"):
-            yield name.removeprefix("./")
+        inner = bare(name).removeprefix("./")
+        if negates(name):
+            yield "!" + inner
+        elif not name.startswith("$"):
+            yield "\\" + inner if negates(inner) else inner
+
+
+def _named(inputs: Iterable[str]) -> Iterator[str]:
+    """The globs that name something, without those that take something back."""
+    return (bare(pattern) for pattern in _globs(inputs) if not negates(pattern))
 
 
 def _is_literal(pattern: str) -> bool:
