@@ -54,6 +54,8 @@ def context(repository: Repository, target: Target, environ: Mapping[str, str]) 
     scope = scopes.resolve(repository, target, environ, proposed.top.default_branch)
     base = repository.tree(scope.base) if scope.base else repository.nothing
     accepted, unread = _accepted(scope, base)
+    if _touches(scope):
+        _readable_patterns(proposed)
     now = datetime.datetime.now(datetime.UTC)
     return Context(
         root=repository.root,
@@ -92,14 +94,26 @@ def _known_rules(config: Config) -> None:
             raise ConfigError(f"{path}: there is no rule {rule!r}", registry.nearest(rule, known))
 
 
+def _touches(scope: Scope) -> bool:
+    """Whether the change edits a file that may hold the configuration."""
+    return any(name in (FILE, PYPROJECT) for change in scope.changes for name in (change.path, change.old_path))
+
+
+def _readable_patterns(config: Config) -> None:
+    """Raises ConfigError for a pattern of a secret that cannot be read; asked where somebody edits them."""
+    if config.origins["evidence.secrets"] != "default":
+        from orchgate.evidence import secrets
+
+        secrets.compiled(config.evidence.secrets)
+
+
 def _accepted(scope: Scope, base: GitSnapshot) -> tuple[Config | None, str]:
     """The base's configuration where the change touches it; None where there was none or nothing changed.
 
     A base whose configuration is broken cannot set limits: the change that mends it is judged by its own, and the
     second value says what is wrong with the base's, so that this does not pass unseen.
     """
-    touched = {path for change in scope.changes for path in (change.path, change.old_path)}
-    if touched.isdisjoint((FILE, PYPROJECT)):
+    if not _touches(scope):
         return None, ""
     try:
         source = find(base)

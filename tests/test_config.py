@@ -245,6 +245,15 @@ WRONG = [
     ("[evidence]\nroots = ['../out']", "evidence.roots[0]: expected a folder inside the repository, got '../out'"),
     ("[evidence]\nroots = ['/out']", "evidence.roots[0]: expected a folder inside the repository, got '/out'"),
     ("[evidence]\nroots = ['out', '.']", "evidence.roots[1]: expected a folder inside the repository, got '.'"),
+    (
+        "[evidence]\nmax-artifact-bytes = 1073741825",
+        "evidence.max-artifact-bytes: expected a whole number from 1024 to 1073741824, got 1073741825",
+    ),
+    (
+        "[manifests]\nmax-bytes = 268435457",
+        "manifests.max-bytes: expected a whole number from 1024 to 268435456, got 268435457",
+    ),
+    ("[manifests]\nmax-depth = 501", "manifests.max-depth: expected a whole number from 8 to 500, got 501"),
     ("[evidence]\nroots = ['!out']", "evidence.roots[0]: a leading ! takes back from a list of globs"),
     ("[documents]\npackets = '!docs/{slug}.md'", "documents.packets[0]: a leading ! takes back"),
     ("[documents]\nchecklist = ['a/{task}.md', '!b/{task}.md']", "documents.checklist[1]: a leading ! takes back"),

@@ -202,6 +202,7 @@ HEAVY = {
     "inspect",
     "asyncio",
     "pathlib",
+    "re2",
 }
 
 

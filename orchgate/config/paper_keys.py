@@ -10,6 +10,12 @@ from orchgate.config.shapes import DOC, EVD, GLOBS, ONE_OR_MORE_PLACES, PACKET_K
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# What no configuration lifts, be it a stranger's: an artifact and a manifest are held in memory as a whole. The deepest
+# nesting is below the depth at which Python's own readers give up.
+MAX_ARTIFACT_BYTES = 1024 * 1024 * 1024
+MAX_MANIFEST_BYTES = 256 * 1024 * 1024
+MAX_MANIFEST_DEPTH = 500
+
 DOCUMENTS: Mapping[str, Key] = {
     "packets": Key(
         ONE_OR_MORE_PLACES, ("docs/PRD-{slug}.md",), "where PRDs are; each one found is a packet", "change", DOC
@@ -111,7 +117,9 @@ EVIDENCE: Mapping[str, Key] = {
         limit=True,
     ),
     "max-artifact-bytes": Key(
-        Whole(1024), 64 * 1024 * 1024, "largest artifact that is pinned and compared with its pin, in bytes"
+        Whole(1024, MAX_ARTIFACT_BYTES),
+        64 * 1024 * 1024,
+        "largest artifact that is pinned and compared with its pin, in bytes",
     ),
     "secrets": Key(
         TEXTS,
@@ -127,15 +135,22 @@ EVIDENCE: Mapping[str, Key] = {
             r"\bnpm_[A-Za-z0-9]{36}",
             r"\bpypi-AgEIcHlwaS5vcmc",
         ),
-        "regular expressions of what must not be pushed: published forms of keys and tokens",
+        "regular expressions (RE2) of what must not be pushed: published forms of keys and tokens",
         "fewer",
     ),
 }
 MANIFESTS: Mapping[str, Key] = {
     "max-bytes": Key(
-        Whole(1024), 16 * 1024 * 1024, "largest manifest that is read, in bytes", "change", ("MAN001",), limit=True
+        Whole(1024, MAX_MANIFEST_BYTES),
+        16 * 1024 * 1024,
+        "largest manifest that is read, in bytes",
+        "change",
+        ("MAN001",),
+        limit=True,
     ),
-    "max-depth": Key(Whole(8, 500), 64, "deepest nesting that a manifest may have", "more", ("MAN001",), limit=True),
+    "max-depth": Key(
+        Whole(8, MAX_MANIFEST_DEPTH), 64, "deepest nesting that a manifest may have", "more", ("MAN001",), limit=True
+    ),
     "stale-minutes": Key(
         Whole(1),
         10,

@@ -11,8 +11,7 @@ from orchgate.evidence import secrets
 from orchgate.inside import GIT_NAMES, looks_like_git, require_real
 
 if TYPE_CHECKING:
-    import re
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from orchgate.documents.artifacts import Artifacts
     from orchgate.evidence.lock import Pinned
@@ -42,7 +41,7 @@ def load(
     artifacts: Artifacts,
     pins: Iterable[Pinned],
     known: Mapping[str, str],
-    patterns: Sequence[re.Pattern[bytes]],
+    patterns: secrets.Patterns,
     limit: int,
 ) -> Load:
     """Sorts pins into what can be pushed and what cannot. `known` is what the store holds, `limit` in bytes."""
@@ -61,7 +60,7 @@ def load(
     return Load(tuple(ready.values()), tuple(held), stored)
 
 
-def _refusal(artifacts: Artifacts, pin: Pinned, patterns: Sequence[re.Pattern[bytes]], limit: int) -> Held | None:
+def _refusal(artifacts: Artifacts, pin: Pinned, patterns: secrets.Patterns, limit: int) -> Held | None:
     if pin.size > limit:
         hint = "keep a smaller extract of it, or raise evidence.max-artifact-bytes"
         return Held(pin.path, f"is {pin.size} bytes long, limit {limit}", hint)
