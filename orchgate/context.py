@@ -13,9 +13,10 @@ from orchgate.model import Location, Severity, Trouble
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from orchgate.config.settings import Config
+    from orchgate.documents.layout import Layout
     from orchgate.documents.packets import Packets
     from orchgate.git.diff import Patch
     from orchgate.git.repository import Repository
@@ -29,14 +30,14 @@ class Context:
     """Everything the checks of one run share. Checks read it and never change it.
 
     root       top level of the work tree on disk, "" in a bare repository
-    config     the limits in force: those of the base revision, the rest from the snapshot
+    config     the limits in force: those of the base revision
     proposed   the configuration of the snapshot itself
-    accepted   the base's configuration where the change touches it and there was one
+    accepted   the base's configuration, or the defaults, where the change touches it and there is a base
     unread     why the base's configuration could not be read, "" when it could
     base       the tree the change starts from; an empty one for a first commit
     branch     the branch being committed to or pushed, "" when detached
     trailers   trailers of the judged commits' messages, lower-case name -> values
-    judge      the result of another check by id, judged once (for CFG001 only)
+    judge      results of the checks with rules of some ids or families, judged once by `before` (for CFG001 only)
     default_severity  what a rule weighs that no configuration mentions (for CFG001 only)
     named      ids of the checks that were asked for by name; none when all of them run
     repository the open repository, None for a folder; only what makes work trees of its own needs it
@@ -82,12 +83,13 @@ class Context:
         self._trailers = trailers
         self._patch = patch
         self._start_of = start_of
+        self.layout: Layout | None = None  # where documents of packets are, where not the configuration says it
         self._documents: dict[str, Document | Unreadable] = {}
         # A large tree's documents are judged by two processes: each takes parts as it gets to them, one does what is
         # to be done once.
         self.share: Callable[[list[str]], Iterable[list[str]]] = lambda paths: (paths,)
         self.leads = True
-        self.judge: Callable[[str], CheckResult] | None = None
+        self.judge: Callable[[Collection[str]], tuple[CheckResult, ...]] | None = None
         self.default_severity: Callable[[str], Severity] = lambda _: Severity.ERROR
         self.named: frozenset[str] = frozenset()
         self.repository = repository
@@ -107,12 +109,38 @@ class Context:
         """The packets and the task list of the snapshot."""
         from orchgate.documents.packets import Packets
 
-        return Packets(self.config.documents, self.snapshot)
+        return Packets(self.config.documents, self.snapshot, self.layout)
 
     @cached_property
     def artifacts(self) -> Artifacts:
         """Files of recorded runs on disk, which git usually does not track."""
         return Artifacts(self.root, self.config.evidence.roots)
+
+    @property
+    def limits(self) -> Config:
+        """The base's configuration alone, without what the change adds to its places."""
+        return self.accepted or self.config
+
+    @cached_property
+    def before(self) -> Context:
+        """This change judged by the base's configuration alone; what it moved to a new place counts there.
+
+        It is this context where the base's configuration is in force as it was.
+        """
+        same = self.accepted is None or self.config[:-2] == self.accepted[:-2]  # but for where the values come from
+        return self if same else self._under(self.limits)
+
+    def _under(self, config: Config) -> Context:
+        from orchgate.documents.moved import layout_with_moved
+
+        documents = config.documents._replace(task_index=self.config.documents.task_index)
+        other = Context.__new__(Context)
+        own = {name: value for name, value in self.__dict__.items() if name not in ("packets", "artifacts", "before")}
+        other.__dict__.update(own)  # the parsed documents are shared: they are the same under any configuration
+        other.config = config._replace(documents=documents)
+        other.layout = layout_with_moved(config.documents, self.proposed.documents, self.scope.changes)
+        other.share, other.leads = (lambda paths: (paths,)), True
+        return other
 
     def documents(self, paths: Iterable[str]) -> tuple[list[Document], list[Trouble]]:
         """Parsed documents of the snapshot in the given order, each parsed once a run, and what could not be read."""

@@ -23,7 +23,7 @@ from orchgate.model import (
 from orchgate.parallel import cores, shares, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from orchgate.context import Context
     from orchgate.documents.markdown import Document
@@ -35,7 +35,8 @@ MANY_FILES = 1500  # from here on a second process for a whole tree pays for its
 LONGEST = "evidence"
 PARTS = 64  # small enough that both processes end at about the same time
 # Asks for other checks' results, so it runs after them; measures, so nothing may run beside it.
-ALONE = ("configuration", "performance")
+ASKS = "configuration"
+ALONE = (ASKS, "performance")
 
 
 class Raw(NamedTuple):
@@ -84,9 +85,10 @@ class Judge:
         self._results: dict[str, CheckResult] = {}
         self._used: set[tuple[Suppression, str]] = set()
         self._suppressions: dict[str, tuple[Suppression, ...]] = {}
+        self._earlier: Judge | None = None
         rules = (*suppressions.RULES, *(rule for check in available.values() for rule in check.rules))
         self._rules = {rule.id: rule for rule in rules}
-        ctx.judge = self.result
+        ctx.judge = self._before
         ctx.default_severity = self._default_severity
 
     def report(self) -> Report:
@@ -127,6 +129,16 @@ class Judge:
             empty = CheckResult(name, Verdict.PASS, (), {}, {}, (), 0.0)
             self._results[name] = empty if check is None else self._judged(self._outcome(check))
         return self._results[name]
+
+    def _before(self, rules: Collection[str]) -> tuple[CheckResult, ...]:
+        """What the checks with rules of these ids or families say of the change by the base's configuration alone."""
+        asked = [check.id for check in self._available.values() if check.id != ASKS and _declares(check, rules)]
+        if self._earlier is None:
+            before = self._ctx.before
+            same = before is self._ctx
+            self._earlier = self if same else Judge((), self._available, before, ignores=self._ignores)
+        # What is measured does not hang on where documents are, and is not measured twice.
+        return tuple((self if name in ALONE else self._earlier).result(name) for name in asked)
 
     def _outcome(self, check: Check) -> Raw:
         start = time.perf_counter()
@@ -216,6 +228,11 @@ class Judge:
         from orchgate import registry
 
         return frozenset((*self._rules, *registry.rules()))
+
+
+def _declares(check: Check, rules: Collection[str]) -> bool:
+    """Whether a check has one of the rules, which are ids or families such as "DOC"."""
+    return any(rule.id.startswith(tuple(rules)) for rule in check.rules)
 
 
 def _crashed(error: Exception) -> Trouble:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from orchgate import engine, registry
 from orchgate.config.kinds import join
-from orchgate.config.load import FILE, PYPROJECT, build, find, load
-from orchgate.config.loosening import with_limits_of
+from orchgate.config.limits import Limits, limits, touches
+from orchgate.config.load import load
 from orchgate.context import Context
 from orchgate.errors import ConfigError, GitError
 from orchgate.git import scope as scopes
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchgate.git.diff import Patch
     from orchgate.git.repository import Repository
     from orchgate.git.scope import Request, Target
-    from orchgate.git.snapshot import GitSnapshot
+    from orchgate.git.snapshot import Snapshot
     from orchgate.model import Change, Report, Scope
 
     Tell = Callable[[str], None]
@@ -53,16 +53,14 @@ def context(repository: Repository, target: Target, environ: Mapping[str, str]) 
     _known_rules(proposed)
     scope = scopes.resolve(repository, target, environ, proposed.top.default_branch)
     base = repository.tree(scope.base) if scope.base else repository.nothing
-    accepted, unread = _accepted(scope, base)
-    if _touches(scope):
-        _readable_patterns(proposed)
+    judging = _limits(proposed, scope, base, snapshot)
     now = datetime.datetime.now(datetime.UTC)
     return Context(
         root=repository.root,
-        config=proposed if accepted is None else with_limits_of(proposed, accepted),
+        config=judging.config,
         proposed=proposed,
-        accepted=accepted,
-        unread=unread,
+        accepted=judging.accepted,
+        unread=judging.unread,
         scope=scope,
         snapshot=snapshot,
         base=base,
@@ -94,11 +92,6 @@ def _known_rules(config: Config) -> None:
             raise ConfigError(f"{path}: there is no rule {rule!r}", registry.nearest(rule, known))
 
 
-def _touches(scope: Scope) -> bool:
-    """Whether the change edits a file that may hold the configuration."""
-    return any(name in (FILE, PYPROJECT) for change in scope.changes for name in (change.path, change.old_path))
-
-
 def _readable_patterns(config: Config) -> None:
     """Raises ConfigError for a pattern of a secret that cannot be read; asked where somebody edits them."""
     if config.origins["evidence.secrets"] != "default":
@@ -107,19 +100,12 @@ def _readable_patterns(config: Config) -> None:
         secrets.compiled(config.evidence.secrets)
 
 
-def _accepted(scope: Scope, base: GitSnapshot) -> tuple[Config | None, str]:
-    """The base's configuration where the change touches it; None where there was none or nothing changed.
-
-    A base whose configuration is broken cannot set limits: the change that mends it is judged by its own, and the
-    second value says what is wrong with the base's, so that this does not pass unseen.
-    """
-    if not _touches(scope):
-        return None, ""
-    try:
-        source = find(base)
-        return (build(source) if source.file else None), ""
-    except ConfigError as error:
-        return None, error.message
+def _limits(proposed: Config, scope: Scope, base: Snapshot, snapshot: Snapshot) -> Limits:
+    """Whose configuration judges. A change that leaves it alone, as most do, pays for no look at the base's."""
+    if not touches(scope):
+        return Limits(proposed)
+    _readable_patterns(proposed)
+    return limits(proposed, scope, base, snapshot)
 
 
 def _branch(repository: Repository, target: Target, environ: Mapping[str, str]) -> str:

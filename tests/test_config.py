@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.cli import main
-from orchgate.config.load import FREE_TABLES, Source, build, load
+from orchgate.config.load import Source, build, load
 from orchgate.config.loosening import table_of
 from orchgate.config.schema import schema
 from orchgate.config.settings import Config
 from orchgate.config.shapes import GLOBS
-from orchgate.config.table import SECTIONS, TABLE
+from orchgate.config.table import FREE, SECTIONS, TABLE
 from orchgate.errors import ConfigError
 from orchgate.git.snapshot import FolderSnapshot
 from tests.support import write_tree
@@ -410,7 +410,7 @@ def test_every_key_of_the_table_is_a_field(name: str) -> None:
     assert SECTIONS[name]._fields == tuple(key.replace("-", "_") for key in TABLE[name])  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", [name for name in TABLE if name] + list(FREE_TABLES))
+@pytest.mark.parametrize("name", [name for name in TABLE if name] + list(FREE))
 def test_every_table_is_a_field_of_the_configuration(name: str) -> None:
     assert name.replace("-", "_") in Config._fields
 
@@ -451,7 +451,7 @@ keys = st.sampled_from(
             "prd",
         }
         | set(TABLE)
-        | set(FREE_TABLES)
+        | set(FREE)
         | {key for table in TABLE.values() for key in table}
     )
 )
@@ -474,7 +474,7 @@ TABLES = st.fixed_dictionaries(
             for name in TABLE
             if name
         },
-        **{name: values | st.dictionaries(st.text(max_size=6), values, max_size=3) for name in FREE_TABLES},
+        **{name: values | st.dictionaries(st.text(max_size=6), values, max_size=3) for name in FREE},
     },
 )
 
@@ -603,7 +603,7 @@ def test_show_config_names_every_key_with_its_origin(repo: Repo, capsys: pytest.
     assert next(line for line in lines if line.startswith("severity = ")).endswith("  # orchgate.toml")
     assert 'profile = "codex-orchestrator"  # orchgate.toml' in lines
     assert next(line for line in lines if line.startswith("specs.code = ")).endswith("  # profile codex-orchestrator")
-    assert len(lines) == sum(map(len, TABLE.values())) + len(FREE_TABLES)
+    assert len(lines) == sum(map(len, TABLE.values())) + len(FREE)
 
 
 def test_show_config_is_a_configuration_that_means_the_same(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
@@ -623,7 +623,17 @@ def test_show_config_says_which_limits_are_those_of_the_base(repo: Repo, capsys:
 
     lines = capsys.readouterr().out.splitlines()
     assert "diff-budget.max-files = 3  # orchgate.toml at the base" in lines
-    assert 'default-branch = "trunk"  # orchgate.toml' in lines
+    assert 'default-branch = ""  # default' in lines
+
+
+def test_show_config_says_where_places_come_from(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    repo.commit(files={"orchgate.toml": "[evidence]\nroots = ['a']\n"})
+    repo.stage("orchgate.toml", "[evidence]\nroots = ['b']\n")
+
+    main(["check", "--staged", "--show-config"])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert 'evidence.roots = ["b", "a"]  # orchgate.toml, and orchgate.toml at the base' in lines
 
 
 def test_loading_does_not_change_the_table_it_reads() -> None:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchgate.cli import main
+from orchgate.config.limits import in_force
 from orchgate.config.load import Source, build
-from orchgate.config.loosening import Loosening, loosened, with_limits_of
-from orchgate.config.shapes import PACKET_KINDS
-from orchgate.config.table import TABLE
+from orchgate.config.loosening import SHIPPED, Loosening, loosened
+from orchgate.config.shapes import PACKET_KINDS, Looser, Role
+from orchgate.config.table import FREE, TABLE
+from orchgate.documents import definitions
 from tests.support import checked
 
 if TYPE_CHECKING:
@@ -73,6 +75,48 @@ LOOSER = [
         "[performance.metrics]\nc = { block = 0.2 }",
         "performance.metrics may be looser: ",
     ),
+    (
+        "[performance.metrics]\nc = { min = 0.9 }",
+        "[performance.metrics]\nc = { min = 0.8 }",
+        "performance.metrics may be looser: ",
+    ),
+    ("[specs]\ncode = ['a', 'b']", "[specs]\ncode = ['a', '!a/x', 'b']", "specs.code is looser: adds '!a/x'"),
+    (
+        "[diff-budget]\nignore = ['a', '!a/x']",
+        "[diff-budget]\nignore = ['a']",
+        "diff-budget.ignore is looser: drops '!a/x'",
+    ),
+    (
+        "[diff-budget]\nignore = ['a', '!a/x']",
+        "[diff-budget]\nignore = ['b', 'a']",
+        "diff-budget.ignore is looser: adds 'b', drops '!a/x'",
+    ),
+    (
+        "[diff-budget]\nignore = ['a', '!a/x']",
+        "[diff-budget]\nignore = ['!a/x', 'a']",
+        "diff-budget.ignore may be looser: reorders '!a/x', 'a'",
+    ),
+    ("[[pipelines.p.stages]]\nid = 'a'\nrun = ['a']", "", "pipelines.p is looser: removed"),
+    (
+        "[[pipelines.p.stages]]\nid = 'a'\nrun = ['a']",
+        "[[pipelines.p.stages]]\nid = 'a'\nrun = ['true']\nallow-failure = true",
+        "pipelines.p may be looser: changes run, allow-failure of stage 'a'",
+    ),
+    (
+        "[[pipelines.p.stages]]\nid = 'a'\nrun = ['a']",
+        "[[pipelines.p.stages]]\nid = 'b'\nrun = ['a']",
+        "pipelines.p may be looser: drops stage 'a'; adds stage 'b'",
+    ),
+    (
+        "[pipelines.p]\nstages = [{ id = 'a', run = ['a'] }]",
+        "[pipelines.p]\nstages = [{ id = 'a', run = ['a'] }]\nenv = { FAST = '1' }",
+        "pipelines.p may be looser: changed",
+    ),
+    (
+        "",
+        "[[pipelines.implementation-gate.stages]]\nid = 'a'\nrun = ['true']",
+        "pipelines.implementation-gate may be looser: replaces what the name stood for",
+    ),
     ("", "[severity]\nEVD001 = 'warning'", "severity.EVD001 is looser: lowered from error to warning"),
     (
         "[severity]\nEVD001 = 'note'",
@@ -123,6 +167,17 @@ TIGHTER = [
         "[per-file-ignores]\n'a' = { rules = ['EVD001'], reason = 'because' }",
     ),
     ("", "[[pipelines.p.stages]]\nid = 'a'\nrun = ['true']"),
+    ("", "[[pipelines.diagnostics.stages]]\nid = 'a'\nrun = ['true']"),
+    (
+        "[[pipelines.p.stages]]\nid = 'a'\nrun = ['true']",
+        "[pipelines.p]\ntitle = 'P'\nstages = [{ id = 'a', run = ['true'], title = 'A', summary-hint = 'look' }]",
+    ),
+    ("[performance.metrics]\nc = { min = 0.8 }", "[performance.metrics]\nc = { min = 0.9 }"),
+    ("[specs]\ncode = ['a', '!a/x']", "[specs]\ncode = ['a']"),
+    ("[specs]\ncode = ['a', '!a/x']", "[specs]\ncode = ['b', 'a', '!a/x']"),
+    ("[diff-budget]\nignore = ['a']", "[diff-budget]\nignore = ['a', '!a/x']"),
+    ("[diff-budget]\nignore = ['a', '!a/x', 'b']", "[diff-budget]\nignore = ['a', '!a/x']"),
+    ("[documents]\nplaceholders = ['!', 'a']", "[documents]\nplaceholders = ['a', '!']"),
 ]
 
 
@@ -131,8 +186,16 @@ def test_tightening_is_silent(base: str, proposed: str) -> None:
     assert told(base, proposed) == []
 
 
+KEYS = [(name, key) for name in TABLE for key in TABLE[name]]
+
+
+@pytest.mark.parametrize(("name", "key"), KEYS)
+def test_every_key_but_taste_can_loosen(name: str, key: str) -> None:
+    assert (TABLE[name][key].role is Role.TASTE) == (TABLE[name][key].looser is Looser.NO)
+
+
 @pytest.mark.parametrize(
-    ("name", "key"), [(name, key) for name in TABLE for key in TABLE[name] if TABLE[name][key].looser]
+    ("name", "key"), [(name, key) for name, key in KEYS if TABLE[name][key].looser is not Looser.NO]
 )
 def test_every_key_that_can_loosen_does_so_in_one_direction_or_any(name: str, key: str) -> None:
     base = config("")
@@ -145,7 +208,7 @@ def test_every_key_that_can_loosen_does_so_in_one_direction_or_any(name: str, ke
         for direction, other in (("more", more), ("fewer", fewer))
         if other != value
     }
-    expected = TABLE[name][key].looser
+    expected = TABLE[name][key].looser.value
 
     assert reported
     assert all(seen == (expected in ("change", direction)) for direction, seen in reported.items())
@@ -170,20 +233,41 @@ def _fewer(value: Any) -> Any:
 def test_every_rule_that_a_key_governs_exists() -> None:
     from orchgate import registry
 
-    governed = {rule for table in TABLE.values() for key in table.values() for rule in key.governs}
+    governed = {rule for table in (*TABLE.values(), FREE) for key in table.values() for rule in key.governs}
 
-    assert governed - set(registry.rules()) == set()
+    assert {one for one in governed if not any(rule.startswith(one) for rule in registry.rules())} == set()
 
 
-def test_limits_come_from_the_base_and_places_from_the_proposal() -> None:
-    base, proposed = (
-        config("[diff-budget]\nmax-files = 3"),
-        config("[diff-budget]\nmax-files = 9\n[evidence]\nroots = ['r']"),
+def test_the_shipped_pipeline_has_one_name() -> None:
+    assert SHIPPED == definitions.SHIPPED
+
+
+def test_limits_come_from_the_base_and_places_from_both() -> None:
+    base = config("[diff-budget]\nmax-files = 3\n[[pipelines.p.stages]]\nid = 'a'\nrun = ['a']")
+    proposed = config("[diff-budget]\nmax-files = 9\n[evidence]\nroots = ['r', 'out']")
+
+    force = in_force(proposed, base, ())
+
+    assert (force.diff_budget.max_files, force.evidence.roots, set(force.pipelines)) == (
+        3,
+        ("r", "out", ".runs"),
+        {"p"},
     )
 
-    effective = with_limits_of(proposed, base)
 
-    assert (effective.diff_budget.max_files, effective.evidence.roots) == (3, ("r",))
+@pytest.mark.parametrize(
+    ("entries", "path"),
+    [
+        (("tasks/index.json",), "tasks/index.json"),
+        (("tasks/index.json", "list.json"), "tasks/index.json"),
+        (("list.json",), "list.json"),
+        ((), "tasks/index.json"),
+    ],
+)
+def test_a_task_list_is_followed_where_it_went(entries: tuple[str, ...], path: str) -> None:
+    proposed = config("[documents]\ntask-index = 'list.json'")
+
+    assert in_force(proposed, config(""), entries).documents.task_index == path
 
 
 # With real git
@@ -256,12 +340,42 @@ def test_a_change_within_the_old_limit_may_raise_it(repo: Repo) -> None:
     assert judged() == ("warn", [("CFG001", "warning", "orchgate.toml:2")])
 
 
-def test_adoption_takes_the_new_limits(repo: Repo) -> None:
+def test_adoption_within_the_defaults_passes(repo: Repo) -> None:
     repo.commit(files={"README.md": "# r\n"})
     repo.stage("orchgate.toml", LIMIT_50)
     repo.stage("code.py", TEN_LINES)
 
     assert judged() == ("pass", [])
+
+
+def test_adoption_is_judged_by_the_defaults_and_says_what_it_loosens(repo: Repo) -> None:
+    repo.commit(files={"README.md": "# r\n"})
+    repo.stage("orchgate.toml", "[diff-budget]\nmax-lines = 5000\n")
+
+    assert judged() == ("warn", [("CFG001", "warning", "orchgate.toml:2")])
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("orchgate.toml", "[diff-budget]\nmax-lines = 5000\n"),
+        ("pyproject.toml", "[tool.orchgate.diff-budget]\nmax-lines = 5000\n"),
+        ("orchgate.toml", "[severity]\nDIF001 = 'off'\n"),
+        ("orchgate.toml", "[diff-budget]\nignore = ['**']\n"),
+        ("orchgate.toml", "[diff-budget]\noverride-variable = 'HOME'\n"),
+    ],
+)
+def test_a_first_configuration_lifts_no_default_for_its_own_change(repo: Repo, path: str, text: str) -> None:
+    repo.commit(files={"README.md": "# r\n"})
+    repo.stage(path, text)
+    repo.stage("code.py", "x\n" * 900)
+
+    verdict, found = judged()
+
+    assert (verdict, {(rule, weight) for rule, weight, _ in found if weight == "error"}) == (
+        "fail",
+        {("CFG001", "error"), ("DIF001", "error")},
+    )
 
 
 def test_the_first_commit_takes_its_own_limits(repo: Repo) -> None:
@@ -279,12 +393,12 @@ def test_an_empty_base_configuration_is_one(repo: Repo) -> None:
     assert judged()[0] == "fail"
 
 
-def test_a_pyproject_without_our_table_is_adoption(repo: Repo) -> None:
+def test_a_pyproject_without_our_table_is_a_base_of_defaults(repo: Repo) -> None:
     repo.commit(files={"pyproject.toml": "[project]\nname = 'orchgate-user'\n"})
     repo.stage("pyproject.toml", "[project]\nname = 'orchgate-user'\n[tool.orchgate.diff-budget]\nmax-lines = 900\n")
     repo.stage("code.py", "x\n" * 890)
 
-    assert judged() == ("pass", [])
+    assert judged() == ("fail", [("CFG001", "error", "pyproject.toml:4"), ("DIF001", "error", ":0")])
 
 
 def test_the_pyproject_table_is_judged_too(repo: Repo) -> None:
@@ -317,12 +431,56 @@ def test_a_file_beside_the_old_table_does_not_escape_it(repo: Repo) -> None:
     assert ("DIF001", "error", ":0") in judged()[1]
 
 
-def test_a_broken_base_is_mended_under_the_new_limits_and_that_is_said(repo: Repo) -> None:
-    repo.commit(files={"orchgate.toml": "max = ["})
+BROKEN = {"toml": "max = [", "key": "[diff-budget]\nmax-fils = 3\n", "value": "[evidence]\nroots = ['../x']\n"}
+
+
+@pytest.mark.parametrize("base", BROKEN.values(), ids=BROKEN)
+def test_a_repair_alone_is_judged_by_its_own_limits_and_that_is_said(repo: Repo, base: str) -> None:
+    repo.commit(files={"orchgate.toml": base})
     repo.stage("orchgate.toml", LIMIT_50)
-    repo.stage("code.py", TEN_LINES)
 
     assert judged() == ("warn", [("CFG001", "warning", "orchgate.toml:0")])
+
+
+@pytest.mark.parametrize("base", BROKEN.values(), ids=BROKEN)
+def test_a_repair_among_other_things_is_judged_by_the_defaults(repo: Repo, base: str) -> None:
+    repo.commit(files={"orchgate.toml": base})
+    repo.stage("orchgate.toml", "[diff-budget]\nmax-lines = 5000\n")
+    repo.stage("code.py", TEN_LINES)
+
+    assert judged() == (
+        "warn",
+        [("CFG001", "warning", "orchgate.toml:0"), ("CFG001", "warning", "orchgate.toml:2")],
+    )
+
+
+@pytest.mark.parametrize("base", BROKEN.values(), ids=BROKEN)
+def test_a_repair_hides_nothing_that_the_defaults_refuse(repo: Repo, base: str) -> None:
+    repo.commit(files={"orchgate.toml": base})
+    repo.stage("orchgate.toml", "[diff-budget]\nmax-lines = 5000\n")
+    repo.stage("code.py", "x\n" * 900)
+
+    assert judged("configuration") == (
+        "fail",
+        [("CFG001", "error", "orchgate.toml:0"), ("CFG001", "error", "orchgate.toml:2")],
+    )
+
+
+def test_a_repair_of_our_table_alone_keeps_the_exceptions_of_a_whole_tree(repo: Repo) -> None:
+    rest = "[project]\nname = 'x'\nversion = '1'\n"
+    ignored = "[tool.orchgate.per-file-ignores]\n'old.md' = { rules = ['EVD001'], reason = 'old' }\n"
+    repo.commit(files={"old.md": BROKEN_LINK, "pyproject.toml": rest + "[tool.orchgate]\nroots = 3\n" + ignored})
+    repo.git("switch", "-q", "-c", "topic")
+    repo.stage("pyproject.toml", rest + ignored)
+
+    assert checked("--all-files", "configuration", "evidence")["verdict"] == "warn"
+
+
+def test_a_repair_that_also_edits_the_rest_of_pyproject_is_no_repair_alone(repo: Repo) -> None:
+    repo.commit(files={"pyproject.toml": "[project]\nversion = '1'\n[tool.orchgate]\nnope = 3\n"})
+    repo.stage("pyproject.toml", "[project]\nversion = '2'\n[tool.orchgate.version-bump]\nfiles = []\n")
+
+    assert ("VER001", "error", "pyproject.toml:2") in judged()[1]
 
 
 def test_a_change_that_breaks_the_configuration_is_not_judged(repo: Repo) -> None:
@@ -396,11 +554,11 @@ def test_setting_a_warning_to_warning_loosens_nothing(repo: Repo) -> None:
     assert judged() == ("pass", [])
 
 
-def test_another_place_is_a_warning_that_says_the_new_value_judges(repo: Repo) -> None:
+def test_another_place_is_a_warning_that_says_which_places_are_judged(repo: Repo) -> None:
     repo.commit(files={"orchgate.toml": ""})
     repo.stage("orchgate.toml", "[documents]\npackets = 'plans/{slug}.md'\n")
 
-    assert "the new value judges this change" in repo.orchgate("check", "--staged", "configuration").out
+    assert "the old and the new places are judged in this change" in repo.orchgate("check", "configuration").out
 
 
 def test_a_push_is_judged_by_the_limits_where_it_left_the_default_branch(repo: Repo) -> None:

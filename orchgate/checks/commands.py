@@ -61,7 +61,7 @@ def run(ctx: Context) -> Outcome:
     from orchgate.documents.definitions import SHIPPED, Definitions
     from orchgate.documents.rehearsal import Rehearsal
 
-    rehearsal = Rehearsal(ctx.config.commands, Definitions(ctx.snapshot, (*ctx.config.pipelines, SHIPPED)))
+    rehearsal = Rehearsal(ctx.config.commands, Definitions(ctx.snapshot, (*ctx.proposed.pipelines, SHIPPED)))
     documents, unread = ctx.documents(plans)
     findings = [finding for document in documents for finding in rehearsal.judge(document)]
     gone = _taken_away(ctx, touched)

@@ -4,38 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchgate.config.limits import only_configuration
 from orchgate.config.load import FILE, PYPROJECT
 from orchgate.config.loosening import Loosening, loosened
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from orchgate.context import Context
+    from orchgate.model import CheckResult
 
-# Which check reports the rules of a family; asked only when something was loosened.
-FAMILIES = {
-    "DOC": "documents",
-    "EVD": "evidence",
-    "MAN": "manifests",
-    "DIF": "diff-budget",
-    "VER": "version-bump",
-    "CMD": "commands",
-    "SPC": "specs",
-    "PRF": "performance",
-}
-
+SECRETS = "evidence.secrets"
+EVERY_RULE = ("DOC", "EVD", "MAN", "DIF", "VER", "CMD", "SPC", "PRF")
 RULES = (
     Rule(
         "CFG001",
         "this change loosens the gate",
         Severity.WARNING,
         what="The change edits orchgate's configuration so that more would pass: a higher limit, a new exception, a "
-        "lower severity. The change itself is judged by the old limits. It is an error when the same change also "
-        "contains what the old limits refuse.",
+        "lower severity, documents or code no longer looked at, a pipeline changed. The change is judged by the base's "
+        "configuration, by the defaults where the base has none, or none that can be read; where documents move, both "
+        "their old and their new places are looked at. It is an error when the same change also contains what the "
+        "base's configuration refuses. A pure move between orchgate.toml and pyproject.toml loosens nothing.",
         why="Whoever may raise the budget in the change that exceeds it has no budget.",
-        bad="one commit with `max-lines = 5000` and 4,200 lines of code",
-        good="a commit of its own that raises the limit and says why, reviewed; then the code",
+        bad="one change with `max-lines = 5000` and 4,200 lines of code",
+        good="a change of its own that raises the limit and says why, reviewed and landed; then the code",
     ),
     Rule(
         "CFG002",
@@ -50,14 +44,17 @@ RULES = (
 
 
 def run(ctx: Context) -> Outcome:
+    ctx.scope.require_changes()  # without a base nobody can tell what was loosened
+    unread = (_unread(ctx),) if ctx.unread else ()
     twice = (_SHADOWED,) if ctx.proposed.shadowed else ()
     if ctx.accepted is None:
-        unread = (_unread(ctx),) if ctx.unread else ()
         return Outcome((*unread, *twice), {"configuration changes": len(unread)})
     found = loosened(ctx.accepted, ctx.proposed, lambda rule: ctx.default_severity(rule).value)
     findings = tuple(_finding(ctx, loosening) for loosening in found)
     facts = {"loosened": [one.key for one in found]}
-    return Outcome((*findings, *twice), {"configuration changes": 1}, facts, tuple(_unknown(ctx, found)))
+    return Outcome(
+        (*unread, *findings, *twice), {"configuration changes": 1}, facts, tuple(_unknown(ctx, found, bool(unread)))
+    )
 
 
 _SHADOWED = Finding(
@@ -66,62 +63,66 @@ _SHADOWED = Finding(
     f"[tool.orchgate] does not count, because there is an {FILE}",
     f"move what is missing to {FILE} and delete the table",
 )
+APART = "land the configuration first, in a change of its own"
 
 
 def _unread(ctx: Context) -> Finding:
-    return Finding(
-        "CFG001",
-        Location(FILE if FILE in ctx.snapshot.entries else PYPROJECT),
-        f"the base's configuration cannot be read ({ctx.unread}), so that its limits are not in force",
-        "this change is judged by its own: look at them before it lands",
-    )
+    place = Location(FILE if FILE in ctx.snapshot.entries else PYPROJECT)
+    message = f"the configuration of the base cannot be read ({ctx.unread})"
+    if ctx.accepted is None:
+        hint = "this change only repairs it and is judged by its own limits: look at them before it lands"
+        return Finding("CFG001", place, message, hint)
+    message += ", so the defaults are this change's limits"
+    refused = _refused(ctx, EVERY_RULE)
+    if refused:
+        message += f", and they refuse it ({', '.join(refused)})"
+        return Finding("CFG001", place, message, "land the repair first, in a change of its own", Severity.ERROR)
+    return Finding("CFG001", place, message, "look at the repaired limits before it lands")
 
 
 def _finding(ctx: Context, loosening: Loosening) -> Finding:
-    refused = () if _only_configuration(ctx) else tuple(_refused(ctx, loosening))
-    message = f"{loosening.key} {loosening.what}"
+    refused = _refused(ctx, loosening.governs)
+    if loosening.key == SECRETS:
+        refused += _pinned_secrets(ctx)
+    place, message = _location(ctx, loosening.key), f"{loosening.key} {loosening.what}"
     if refused:
-        return Finding(
-            "CFG001",
-            _location(ctx, loosening.key),
-            f"{message}; this change also contains what the old value refuses ({', '.join(refused)})",
-            "change the configuration in a commit of its own",
-            Severity.ERROR,
-        )
-    in_force = "old" if loosening.limit else "new"
-    return Finding("CFG001", _location(ctx, loosening.key), message, f"the {in_force} value judges this change")
+        message += f"; this change also contains what the old value refuses ({', '.join(refused)})"
+        return Finding("CFG001", place, message, APART, Severity.ERROR)
+    judges = "the old and the new places are judged in" if loosening.moves else "the old value judges"
+    return Finding("CFG001", place, message, f"{judges} this change")
 
 
-def _only_configuration(ctx: Context) -> bool:
-    return all(change.path in (FILE, PYPROJECT) for change in ctx.scope.changes)
+def _refused(ctx: Context, rules: Collection[str]) -> list[str]:
+    """Those of some rules and families that refuse this change under the base's configuration."""
+    if not rules or only_configuration(ctx.scope, ctx.base, ctx.snapshot):
+        return []
+    said = (diagnostic for result in _results(ctx, rules) for diagnostic in result.diagnostics)
+    refusing = {d.finding.rule for d in said if d.severity is Severity.ERROR and d.suppressed is None}
+    return sorted(rule for rule in refusing if rule.startswith(tuple(rules)))
 
 
-def _refused(ctx: Context, loosening: Loosening) -> Iterator[str]:
-    """Rules the key can silence that refuse this change under the old limits."""
+def _results(ctx: Context, rules: Collection[str]) -> tuple[CheckResult, ...]:
     assert ctx.judge is not None  # the engine sets it before any check runs
-    for family in _families(loosening):
-        for rule in sorted(
-            {d.finding.rule for d in ctx.judge(family).diagnostics if _refuses(d.severity, d.suppressed)}
-        ):
-            if rule in loosening.governs:
-                yield rule
+    return ctx.judge(rules)
 
 
-def _unknown(ctx: Context, found: tuple[Loosening, ...]) -> Iterator[Trouble]:
+def _pinned_secrets(ctx: Context) -> list[str]:
+    """Artifacts that this change pins and that `evidence push` would have kept back."""
+    from orchgate.evidence.pinned_secrets import pinned_secrets
+
+    return list(pinned_secrets(ctx.snapshot, ctx.base, ctx.artifacts, ctx.limits.evidence))
+
+
+def _unknown(ctx: Context, found: tuple[Loosening, ...], unread: bool) -> Iterator[Trouble]:
     """Checks that could not say whether the old limits refuse this change."""
-    assert ctx.judge is not None
-    for family in sorted({name for one in found for name in _families(one)} if not _only_configuration(ctx) else ()):
-        if ctx.judge(family).troubles:
-            message = f"{family} could not judge this change by the old limits"
-            yield Trouble(_location(ctx, found[0].key), message, f"orchgate check {family}")
-
-
-def _families(loosening: Loosening) -> list[str]:
-    return sorted({FAMILIES[rule[:3]] for rule in loosening.governs if rule[:3] in FAMILIES})
-
-
-def _refuses(severity: Severity, suppressed: str | None) -> bool:
-    return severity is Severity.ERROR and suppressed is None
+    rules = EVERY_RULE if unread else {rule for one in found for rule in one.governs}
+    if not rules or only_configuration(ctx.scope, ctx.base, ctx.snapshot):
+        return
+    place = _location(ctx, found[0].key) if found else Location(FILE)
+    for result in _results(ctx, rules):
+        if result.troubles:
+            message = f"{result.id} could not judge this change by the old limits"
+            yield Trouble(place, message, f"orchgate check {result.id}")
 
 
 def _location(ctx: Context, key: str) -> Location:

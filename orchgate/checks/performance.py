@@ -139,7 +139,7 @@ def _irrelevant(ctx: Context) -> str:
     if relevant:
         touched, why = [path for path in paths if matches(path, relevant)], "none that performance.relevant names"
     else:
-        ignored = (*IRRELEVANT, *(f"{root.rstrip('/')}/**" for root in ctx.config.evidence.roots))
+        ignored = (*IRRELEVANT, *(f"{root.rstrip('/')}/**" for root in ctx.limits.evidence.roots))
         touched, why = [path for path in paths if not matches(path, ignored)], "documents and evidence only"
     return "" if touched else f"{len(paths)} changed files, {why}"
 

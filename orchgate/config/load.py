@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orchgate.config.kinds import join, unknown_key, wrong
 from orchgate.config.profiles import PROFILES
 from orchgate.config.settings import Config, Ignore, Pipeline
-from orchgate.config.table import PER_FILE_IGNORES, PIPELINES, SECTIONS, SEVERITY, TABLE
+from orchgate.config.table import FREE, SECTIONS, TABLE
 from orchgate.errors import ConfigError, Unreadable
 from orchgate.inside import git_name
 
@@ -23,7 +23,6 @@ FILE = "orchgate.toml"
 PYPROJECT = "pyproject.toml"
 MAX_BYTES = 1024 * 1024
 MAX_DOTS = 1000  # in one line: tomllib's time for a dotted key grows with the square of its parts
-FREE_TABLES = {"pipelines": PIPELINES, "severity": SEVERITY, "per-file-ignores": PER_FILE_IGNORES}
 
 
 class Source(NamedTuple):
@@ -54,6 +53,11 @@ def _nested(snapshot: Snapshot) -> object:
     project = _toml(snapshot, PYPROJECT, content) if content and b"orchgate" in content else None
     tool = project.get("tool") if project else None
     return tool.get("orchgate") if isinstance(tool, dict) else None
+
+
+def project_of(snapshot: Snapshot) -> dict[str, object]:
+    """All of a tree's pyproject.toml, empty when there is none. Raises ConfigError."""
+    return _toml(snapshot, PYPROJECT, _content(snapshot, PYPROJECT)) or {}
 
 
 def _shadowed(snapshot: Snapshot) -> bool:
@@ -104,7 +108,7 @@ def load_work_tree(root: str) -> Config:
 
 def build(source: Source) -> Config:
     """A Config from a raw table. Raises ConfigError whose message starts with the dotted path of the key."""
-    known = {**TABLE[""], **{name: None for name in TABLE if name}, **dict.fromkeys(FREE_TABLES)}
+    known = {**TABLE[""], **{name: None for name in TABLE if name}, **dict.fromkeys(FREE)}
     for name in source.table:
         if name not in known:
             raise unknown_key("", name, known)
@@ -115,12 +119,12 @@ def build(source: Source) -> Config:
         name.replace("-", "_") or "top": _section(name, source, profile, origins) for name in TABLE
     }
     free: dict[str, Any] = {
-        name.replace("-", "_"): _free(kind, source.table.get(name, {}), PROFILES[profile].get(name, {}), name)
-        for name, kind in FREE_TABLES.items()
+        name.replace("-", "_"): _free(key.kind, source.table.get(name, {}), PROFILES[profile].get(name, {}), name)
+        for name, key in FREE.items()
     }
     config = Config(**values, **free, origins=origins, shadowed=source.shadowed)
     _cross_check(config)
-    for name in FREE_TABLES:
+    for name in FREE:
         preset = f"profile {profile}" if name in PROFILES[profile] else "default"
         origins[name] = source.file if name in source.table else preset
     return config

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from orchgate.config.load import FREE_TABLES
-from orchgate.config.table import TABLE
-
-HELP = {
-    "pipelines": "stages that `orchgate run` executes, by pipeline",
-    "severity": "error, warning, note or off, by rule",
-    "per-file-ignores": "rules that do not count in some files, with the reason, by glob",
-}
+from orchgate.config.table import FREE, TABLE
 
 
 def schema() -> dict[str, object]:
@@ -21,8 +14,8 @@ def schema() -> dict[str, object]:
         if name:
             inner = {key: {**spec.kind.schema(), "description": spec.help} for key, spec in keys.items()}
             properties[name] = {"type": "object", "properties": inner, "additionalProperties": False}
-    for name, kind in FREE_TABLES.items():
-        properties[name] = {**kind.schema(), "description": HELP[name]}
+    for name, key in FREE.items():
+        properties[name] = {**key.kind.schema(), "description": key.help}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:orchgate:schema:config-v1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import NamedTuple
 
 from orchgate.config.kinds import Flag, Globs, Kind, ListOf, MapOf, Number, Place, Record, Text, Whole
@@ -14,15 +15,42 @@ ONE_OR_MORE_PLACES = ListOf(Place(), or_one=True)
 PACKET_KINDS = ("prd", "tech-spec", "action-plan", "checklist", "mini-spec")
 
 
+class Role(Enum):
+    """What a key decides. All but taste are limits: the base's value judges the change that edits it."""
+
+    REFUSED = "what is refused"
+    SEEN = "what is looked at"
+    RUN = "what is run"
+    TASTE = "taste"
+
+
+class Looser(Enum):
+    """Which way a key loosens the gate: more of it, fewer, any change, or none."""
+
+    MORE = "more"
+    FEWER = "fewer"
+    CHANGE = "change"
+    NO = "no"
+
+
+REFUSED, SEEN, RUN = Role.REFUSED, Role.SEEN, Role.RUN
+MORE, FEWER, CHANGE = Looser.MORE, Looser.FEWER, Looser.CHANGE
+
+
 class Key(NamedTuple):
-    """One key of the table. `looser`: "more", "fewer" or "change" of it loosens the gate; "" cannot."""
+    """One key of the table.
+
+    `governs` are the rules it can silence, or whole families of them such as "DOC" (CFG001). `moves` says that it names
+    places: in the change that edits it the base's and the new ones count, because things move from one to the other.
+    """
 
     kind: Kind
     default: object
     help: str
-    looser: str = ""
+    role: Role
+    looser: Looser = Looser.NO
     governs: tuple[str, ...] = ()
-    limit: bool = False
+    moves: bool = False
 
 
 AREA = Record(
@@ -83,6 +111,8 @@ STAGE = Record(
         ]
     },
 )
+# The only keys of a pipeline that do not say what is run.
+STAGE_TASTE = ("title", "summary_hint")
 PIPELINE = Record(
     Pipeline,
     {"title": Text(), "stages": ListOf(STAGE), "env": MapOf(Text()), "max-parallel": Whole(1, 256)},
@@ -92,21 +122,4 @@ IGNORE = Record(
     Ignore,
     {"rules": TEXTS, "reason": Text()},
     also={"allOf": [{"properties": {"rules": {"minItems": 1}, "reason": {"pattern": "\\S"}}}]},
-)
-
-DOC = ("DOC001", "DOC002", "DOC003", "DOC004", "DOC005", "DOC006", "DOC007", "DOC008")
-EVD = (
-    "EVD001",
-    "EVD002",
-    "EVD003",
-    "EVD004",
-    "EVD005",
-    "EVD006",
-    "EVD007",
-    "EVD008",
-    "EVD009",
-    "EVD010",
-    "EVD011",
-    "EVD012",
-    "EVD013",
 )

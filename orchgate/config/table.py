@@ -1,8 +1,7 @@
 """Every configuration key: its kind, its default, and what loosening it would mean.
 
-A *limit* is judged by the base revision's value, so that a change cannot raise its own; the other keys say where
-things are and are taken from the snapshot. `looser` says which way a key loosens the gate and `governs` which rules
-it can silence (CFG001).
+All but taste are limits: a change is judged by the base's values, so that it cannot raise its own. `looser` says which
+way a key loosens the gate and `governs` which rules it can silence (CFG001).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from orchgate.config.settings import (
     Top,
     VersionBump,
 )
-from orchgate.config.shapes import DOC, EVD, IGNORE, PIPELINE, Key
+from orchgate.config.shapes import CHANGE, FEWER, IGNORE, MORE, PIPELINE, REFUSED, RUN, SEEN, Key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,11 +33,12 @@ TABLE: Mapping[str, Mapping[str, Key]] = {
             Choice(("default", "codex-orchestrator")),
             "default",
             "the set of defaults the other keys start from",
-            "change",
-            (*DOC, *EVD),
-            limit=True,
+            REFUSED,
+            CHANGE,
+            ("DOC", "EVD", "SPC", "VER"),
         ),
-        "default-branch": Key(Text(), "", "branch that changes land on; empty: what origin or git says", "change"),
+        # It decides where later changes start from. What this one starts from is not asked of this one.
+        "default-branch": Key(Text(), "", "branch that changes land on; empty: what origin or git says", SEEN, CHANGE),
     },
     "documents": DOCUMENTS,
     "evidence": EVIDENCE,
@@ -49,9 +49,23 @@ TABLE: Mapping[str, Mapping[str, Key]] = {
     "specs": SPECS,
     "performance": PERFORMANCE,
 }
-PIPELINES = MapOf(PIPELINE)
-SEVERITY = MapOf(Choice(("error", "warning", "note", "off")))
-PER_FILE_IGNORES = MapOf(IGNORE, Place())
+# Tables with names of the user's choice.
+FREE: Mapping[str, Key] = {
+    "pipelines": Key(
+        MapOf(PIPELINE),
+        {},
+        "stages that `orchgate run` executes, by pipeline",
+        RUN,
+        CHANGE,
+        ("EVD010", "EVD012", "PRF"),
+    ),
+    "severity": Key(
+        MapOf(Choice(("error", "warning", "note", "off"))), {}, "error, warning, note or off, by rule", REFUSED, FEWER
+    ),
+    "per-file-ignores": Key(
+        MapOf(IGNORE, Place()), {}, "rules that do not count in some files, with the reason, by glob", REFUSED, MORE
+    ),
+}
 SECTIONS: Mapping[str, type] = {
     "": Top,
     "documents": Documents,

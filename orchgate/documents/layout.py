@@ -25,7 +25,8 @@ TITLES = {
 class Pattern(NamedTuple):
     """One configured place, such as `docs/PRD-{slug}.md`; `rank` is its turn within its kind.
 
-    `only` is the single name a plain pattern carries, so that it needs no regular expression.
+    `only` is the single name a plain pattern carries, so that it needs no regular expression. `within` are the only
+    paths that count, where not all do.
     """
 
     kind: str
@@ -35,10 +36,11 @@ class Pattern(NamedTuple):
     suffix: str
     only: str
     expression: re.Pattern[str]
+    within: frozenset[str] | None = None
 
     def names(self, path: str) -> tuple[str, str] | None:
         """The slug and the task in a path that has the prefix, or None when it is not of this pattern."""
-        if not path.endswith(self.suffix):
+        if not path.endswith(self.suffix) or (self.within is not None and path not in self.within):
             return None
         if self.only:
             name = path[len(self.prefix) : len(path) - len(self.suffix)]

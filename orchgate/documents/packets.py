@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from orchgate.config.settings import Documents
+    from orchgate.documents.layout import Layout
     from orchgate.git.snapshot import Snapshot
 
 MANY_NAMES = 40  # from here on looking at all packets is cheaper than looking for some
@@ -23,8 +24,8 @@ MANY_NAMES = 40  # from here on looking at all packets is cheaper than looking f
 class Packets:
     """All packets of a tree. A change of a few documents is answered without looking at every one of them."""
 
-    def __init__(self, settings: Documents, tree: Snapshot) -> None:
-        self.layout = layout_of(settings)
+    def __init__(self, settings: Documents, tree: Snapshot, layout: Layout | None = None) -> None:
+        self.layout = layout or layout_of(settings)
         self.tree = tree
         self.settings = settings
 

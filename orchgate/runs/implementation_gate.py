@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate import resources
 from orchgate.documents.definitions import SHIPPED
@@ -140,11 +140,12 @@ def settings(root: str, *, measured: bool) -> Pipeline:
     """The shipped pipeline for a repository, as if its configuration defined it. Raises OrchgateError."""
     import tomllib
 
-    from orchgate.config.table import PIPELINES
+    from orchgate.config.table import FREE
 
     table = tomllib.loads(text(commands(root), measured=measured, program=_program()))
-    found: Pipeline = PIPELINES.read(table["pipelines"], "pipelines")[NAME]  # type: ignore[assignment]
-    return found
+    found: Any = FREE["pipelines"].kind.read(table["pipelines"], "pipelines")
+    pipeline: Pipeline = found[NAME]
+    return pipeline
 
 
 def _program() -> str:
