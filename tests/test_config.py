@@ -257,6 +257,11 @@ WRONG = [
     ("[evidence]\nroots = ['!out']", "evidence.roots[0]: a leading ! takes back from a list of globs"),
     ("[documents]\npackets = '!docs/{slug}.md'", "documents.packets[0]: a leading ! takes back"),
     ("[documents]\nchecklist = ['a/{task}.md', '!b/{task}.md']", "documents.checklist[1]: a leading ! takes back"),
+    ("[documents]\npackets = 'docs/{slug}/'", "documents.packets[0]: expected a path inside the repository"),
+    ("[documents]\npackets = 'docs//{slug}.md'", "documents.packets[0]: expected a path inside the repository"),
+    ("[documents]\npackets = 'a/./{slug}.md'", "documents.packets[0]: expected a path inside the repository"),
+    ("[documents]\ntask-index = '../tasks.json'", "documents.task-index: expected a path inside the repository"),
+    ("[documents]\ntask-index = '/tasks.json'", "documents.task-index: expected a path inside the repository"),
     ("[performance]\nwatch = ['!out']", "performance.watch[0]: a leading ! takes back"),
     ("[per-file-ignores]\n'!a' = { rules = ['DOC001'], reason = 'r' }", 'per-file-ignores."!a": a leading ! takes'),
     ("[diff-budget.areas.'!docs']\npaths = ['docs/**']", 'diff-budget.areas."!docs": a leading ! takes'),
@@ -517,6 +522,7 @@ def test_schema_accepts_the_example() -> None:
 # Rules between keys, which a schema cannot say, or not in words that help.
 BEYOND_SCHEMA = (
     "evidence.roots",
+    "a path inside",
     "is already a stage",
     "no stage",
     "no order",

@@ -163,7 +163,9 @@ def _missing(ctx: Context, layout: Layout, behind: _Behind, code: list[str]) -> 
             "SPC001",
             where,
             f"{count}, and task {packet.name}{source} has no TECH_SPEC or mini-spec",
-            f"write {path}; orchgate new starts a whole packet",
+            f"write {path}; orchgate new starts a whole packet"
+            if path
+            else "documents.tech-spec names no place for one",
         )
     if behind.names:
         message = f"{count}, and task {behind.names[0]} (named by {behind.by}) has no packet"

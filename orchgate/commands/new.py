@@ -74,7 +74,9 @@ def _tell(plan: Plan, *, dry_run: bool) -> None:
     if plan.tasks:
         lines.append(f"{verb} {plan.tasks[0]} (added {plan.task})")
     if not dry_run:
-        added = " ".join([*plan.files, *([plan.tasks[0]] if plan.tasks else [])])
+        import shlex
+
+        added = shlex.join([*plan.files, *([plan.tasks[0]] if plan.tasks else [])])
         lines.append(f"next: fill in {next(iter(plan.files))}, then see what is still owed:")
         lines.append(f"  git add {added} && orchgate check documents")
     sys.stdout.writelines(escape(line) + "\n" for line in lines)
@@ -87,19 +89,43 @@ def plan_packet(root: str, settings: Documents, slug: str, task: str, title: str
     layout = layout_of(settings)
     index = _index(root, settings.task_index)
     task = _task_name(slug, task) if task else f"{_next_number(root, layout, index):04d}-{slug}"
-    kinds = [kind for kind in TEMPLATES if kind in settings.required or (mini_spec and kind == "mini-spec")]
-    places = {kind: layout.path(kind, slug=slug, task=task) for kind in TEMPLATES}
-    chosen = {kind: places[kind] for kind in kinds}
+    chosen = _chosen(layout, _kinds(settings, mini_spec=mini_spec), slug, task)
     _refuse_clashes(root, task, chosen, index)
-    fields = {"title": title, "task": task, "slug": slug, "date": _today(), **places}
+    fields = {"title": title, "task": task, "slug": slug, "date": _today(), **dict.fromkeys(TEMPLATES, ""), **chosen}
     files = {path: filled(resources.read("templates", TEMPLATES[kind]), fields) for kind, path in chosen.items()}
     entry = _entry(task, slug, title, next((chosen[kind] for kind in ("checklist", *chosen) if kind in chosen), ""))
     return Plan(task, files, (index.path, with_item(index.path, index.text, entry)) if index else None)
 
 
+def _kinds(settings: Documents, *, mini_spec: bool) -> list[str]:
+    """The kinds of document to write: those that every packet needs, or the first that has a place where none is."""
+    places = {"prd": settings.packets, **settings.places}
+    if mini_spec and not places["mini-spec"]:
+        raise UsageError("--mini-spec: documents.mini-spec names no place", CONFIGURED)
+    kinds = [kind for kind in TEMPLATES if kind in settings.required or (mini_spec and kind == "mini-spec")]
+    kinds = kinds or [kind for kind in TEMPLATES if places[kind]][:1]
+    if not kinds:
+        raise UsageError("no kind of document has a place, so there is nothing to write", CONFIGURED)
+    return kinds
+
+
+def _chosen(layout: Layout, kinds: Iterable[str], slug: str, task: str) -> dict[str, str]:
+    """A path for each kind: the first of its places that no kind before it has."""
+    chosen: dict[str, str] = {}
+    for kind in kinds:
+        paths = layout.paths(kind, slug=slug, task=task)
+        chosen[kind] = next((path for path in paths if path not in chosen.values()), paths[0])
+    return chosen
+
+
 def filled(template: str, fields: Mapping[str, str]) -> str:
-    """A template with its fields in place, in one pass, so that a title may hold braces of its own."""
-    return _FIELD.sub(lambda match: fields[match[1]], template)
+    """A template with its fields in place, in one pass, so that a title may hold braces of its own.
+
+    A line that names a document which is not there is left out.
+    """
+    lines = template.splitlines(keepends=True)
+    told = (line for line in lines if all(fields[name] for name in _FIELD.findall(line)))
+    return "".join(_FIELD.sub(lambda match: fields[match[1]], line) for line in told)
 
 
 def _check_slug(slug: str) -> None:

@@ -189,11 +189,18 @@ def _check_places(documents: Documents) -> None:
         for index, place in enumerate(places):
             if "{slug}" not in place and "{task}" not in place:
                 raise wrong(f"documents.{kind}[{index}]", "a path with {slug} or {task}", place)
-            if place.startswith("/") or ".." in place.split("/"):
+            if not _is_inside(place):
                 raise wrong(f"documents.{kind}[{index}]", "a path inside the repository", place)
+    if documents.task_index and not _is_inside(documents.task_index):
+        raise wrong("documents.task-index", "a path inside the repository", documents.task_index)
     for index, kind in enumerate(documents.required):
         if not documents.places["packets" if kind == "prd" else kind]:
             raise wrong(f"documents.required[{index}]", "a kind of document that has a place", kind)
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a path can be one that git names: relative, and without empty parts or dots for parts."""
+    return "\0" not in path and not {"", ".", ".."}.intersection(path.removeprefix("./").split("/"))
 
 
 def _check_stages(path: str, pipeline: Pipeline) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.globs import matcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from orchgate.config.settings import Documents
 
@@ -22,11 +22,14 @@ TITLES = {
 }
 
 
+LONGEST_TIED = 300  # characters of a path: ways to cut it grow with the cube
+
+
 class Pattern(NamedTuple):
     """One configured place, such as `docs/PRD-{slug}.md`; `rank` is its turn within its kind.
 
-    `only` is the single name a plain pattern carries, so that it needs no regular expression. `within` are the only
-    paths that count, where not all do.
+    `only` is the single name a plain pattern carries, so that it needs no regular expression. `tied` is stricter than
+    `expression`: the task ends in the slug. `within` are the only paths that count, where not all do.
     """
 
     kind: str
@@ -36,6 +39,7 @@ class Pattern(NamedTuple):
     suffix: str
     only: str
     expression: re.Pattern[str]
+    tied: re.Pattern[str] | None = None
     within: frozenset[str] | None = None
 
     def names(self, path: str) -> tuple[str, str] | None:
@@ -47,7 +51,9 @@ class Pattern(NamedTuple):
             if not name or "/" in name:
                 return None
             return (name, "") if self.only == "slug" else ("", name)
-        match = self.expression.fullmatch(path)
+        # `{task}-{slug}` can be cut in many ways: one in which the task ends in the slug is meant, if there is one.
+        tied = self.tied.fullmatch(path) if self.tied and len(path) <= LONGEST_TIED else None
+        match = tied or self.expression.fullmatch(path)
         return (match.groupdict("").get("slug", ""), match.groupdict("").get("task", "")) if match else None
 
 
@@ -84,8 +90,12 @@ class Layout(NamedTuple):
 
     def path(self, kind: str, *, slug: str, task: str) -> str:
         """Where a packet's document of a kind is expected: the kind's first pattern, filled in; "" without one."""
-        first = next((pattern.text for pattern in self.patterns if pattern.kind == kind), "")
-        return first.replace("{slug}", slug).replace("{task}", task)
+        return next(iter(self.paths(kind, slug=slug, task=task)), "")
+
+    def paths(self, kind: str, *, slug: str, task: str) -> list[str]:
+        """Where a packet's document of a kind may be, by rank."""
+        texts = (pattern.text for pattern in self.patterns if pattern.kind == kind)
+        return [text.replace("{slug}", slug).replace("{task}", task) for text in texts]
 
 
 def layout_of(settings: Documents) -> Layout:
@@ -99,15 +109,30 @@ def layout_of(settings: Documents) -> Layout:
 
 def _pattern(kind: str, rank: int, text: str) -> Pattern:
     parts = re.split(r"(\{slug\}|\{task\})", text.removeprefix("./"))
-    seen: set[str] = set()
-    expression = ""
-    for part in parts:
-        if part not in ("{slug}", "{task}"):
-            expression += re.escape(part)
-        elif part in seen:
-            expression += f"(?P={part[1:-1]})"
-        else:
-            seen.add(part)
-            expression += f"(?P<{part[1:-1]}>[^/]+)"
     only = parts[1][1:-1] if len(parts) == 3 else ""
-    return Pattern(kind, rank, "".join(parts), parts[0], parts[-1], only, re.compile(expression, re.DOTALL))
+    free = {"{slug}": "(?P<slug>[^/]+)", "{task}": "(?P<task>[^/]+)"}
+    slug_first = parts.index("{slug}") < parts.index("{task}") if {"{slug}", "{task}"} <= set(parts) else None
+    tied = {
+        "{slug}": free["{slug}"] if slug_first else "(?P=slug)",
+        "{task}": "(?P<task>(?:[^/]+-)?%s)" % ("(?P=slug)" if slug_first else free["{slug}"]),
+    }
+    return Pattern(
+        kind,
+        rank,
+        "".join(parts),
+        parts[0],
+        parts[-1],
+        only,
+        _expression(parts, free),
+        None if slug_first is None else _expression(parts, tied),
+    )
+
+
+def _expression(parts: list[str], names: Mapping[str, str]) -> re.Pattern[str]:
+    """A whole path: names where they stand first, the same ones where they stand again."""
+    seen: set[str] = set()
+    source = ""
+    for part in parts:
+        source += re.escape(part) if part not in names else f"(?P={part[1:-1]})" if part in seen else names[part]
+        seen.add(part)
+    return re.compile(source, re.DOTALL)
