@@ -1,0 +1,523 @@
+"""For every key: what its old value refuses, and the edit that would let it through. `test_every_key.py` plays them."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.evidence.lock import PATH as LOCK
+from orchgate.evidence.lock import Pinned, render
+from tests.manifest_samples import PATH as MANIFEST
+from tests.manifest_samples import encoded, january, own
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    Files = Mapping[str, str | bytes]
+
+
+class Case(NamedTuple):
+    """A repository with the configuration `old` and the files `base`; a change that makes it `new` and brings `change`.
+
+    `rule` refuses the change under the old value; "" where no rule of a check does. `beside` lies on disk and is in no
+    tree. `elsewhere` says why the rule would refuse under the new value as well. `warns`: CFG001 is only a warning.
+    """
+
+    old: str
+    new: str
+    change: Files
+    rule: str
+    base: Mapping[str, str | bytes] = {}
+    beside: Mapping[str, str | bytes] = {}
+    message: str = "change"
+    elsewhere: str = ""
+    verdict: str = "fail"
+    warns: bool = False
+
+
+NOW = datetime.datetime.now(datetime.UTC)
+HALF_AN_HOUR_AGO = f"{NOW - datetime.timedelta(minutes=30):%Y-%m-%dT%H:%M:%S.000Z}"
+TEN_DAYS_AGO = (NOW.date() - datetime.timedelta(days=10)).isoformat()
+ALONE = '[documents]\nrequired = []\nrequired-sections = { prd = ["Goals"] }\n'
+NEEDS_TWO = ALONE.replace("required = []", 'required = ["prd", "checklist"]')
+NOTHING_BUT_GOALS = "[documents]\nrequired = []\n" + "".join(
+    f'required-sections.{kind} = ["Goals"]\n' for kind in ("prd", "tech-spec", "action-plan", "checklist", "mini-spec")
+)
+BAD = "# X\n\nNo section.\n"
+DONE = '[{"id": "0001", "slug": "x", "status": "%s", "path": "docs/PRD-x.md"}]\n'
+PRD = "docs/PRD-x.md"
+OPEN = "# PRD\n\n## Goals\n\n- Impact: TBD\n"
+BROKEN = "# N\n\n[gone](gone.md)\n"
+REVIEWED = f"---\nid: x\nlast_review: {TEN_DAYS_AGO}\n---\n\n# TECH_SPEC - X\n\n## Design\n\n%s\n"
+PLAN = "# ACTION_PLAN - X\n\n## Concrete Steps\n\n```bash\n%s\n```\n"
+PLANNED = {"Makefile": "all:\n"}
+LINES = "x\n" * 30
+VERSIONS = ('{"version": "1"}\n', '{"version": "2"}\n')
+
+
+def documents(text: str) -> str:
+    return ALONE + text + "\n"
+
+
+def place(key: str) -> tuple[Case, ...]:
+    """The documents of a kind are looked for elsewhere, in both directions."""
+    others = "".join(f'{other} = "z/{other}-{{slug}}.md"\n' for other in ("tech-spec", "mini-spec") if other != key)
+    one, two = (f'{NOTHING_BUT_GOALS}{others}{key} = "{folder}/{{slug}}.md"\n' for folder in ("k", "l"))
+    return Case(one, two, {"k/x.md": BAD}, "DOC002"), Case(two, one, {"l/x.md": BAD}, "DOC002")
+
+
+def manifest(**changed: object) -> bytes:
+    return encoded(own(**changed))
+
+
+def pinned(content: bytes, size: int | None = None, path: str = ".runs/0001-x/cli/r/a.log") -> dict[str, str | bytes]:
+    """A lock that pins an artifact by some content and a document that cites it."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    return {
+        LOCK: render([Pinned(path, sha256, len(content) if size is None else size)]),
+        "n.md": f"# N\n\n[log]({path})\n",
+    }
+
+
+def section(name: str, *lines: str) -> str:
+    return "\n".join((f"[{name}]", *lines)) + "\n"
+
+
+def metrics(*lines: str) -> str:
+    return section("performance", *lines) + "[performance.metrics]\ndiff-files = { max = 1 }\n"
+
+
+ARTIFACT = ".runs/0001-x/cli/r/a.log"
+MOOT = "the limit on the size of a change is not this key's; what the key itself refuses takes minutes to measure"
+TWO_FILES = {"a.py": "x\n", "b.py": "x\n"}
+PIPELINE = f"[[pipelines.p.stages]]\nid = 'a'\nrun = ['{sys.executable}', '-I', '-S', 'a.py']\n"
+FAILS = "raise SystemExit(1)\n"
+FINISHED = {"tasks/index.json": DONE % "done", PRD: "# PRD\n\n## Goals\n\nMet.\n"}
+RUNS = ALONE + '[severity]\nEVD010 = "error"\n'
+DIAGNOSTICS = "[[pipelines.diagnostics.stages]]\nid = 'a'\nrun = ['true']\n"
+
+CASES: Mapping[str, tuple[Case, ...]] = {
+    "profile": (
+        Case("", 'profile = "codex-orchestrator"\n', {PRD: BAD}, "DOC002"),
+        Case('profile = "codex-orchestrator"\n', "", {"scripts/a.sh": "x\n"}, "SPC001"),
+    ),
+    "default-branch": (
+        Case(
+            section("diff-budget", "max-lines = 5"),
+            'default-branch = "x"\n[diff-budget]\nmax-lines = 5\n',
+            {"a": LINES},
+            "DIF001",
+            elsewhere="it says from where later changes are judged",
+            warns=True,
+        ),
+    ),
+    "documents.packets": place("packets"),
+    "documents.tech-spec": place("tech-spec"),
+    "documents.action-plan": place("action-plan"),
+    "documents.checklist": (
+        *place("checklist"),
+        Case(
+            NEEDS_TWO, NEEDS_TWO + 'checklist = "docs/PRD-{slug}.md"\n', {PRD: "# PRD\n\n## Goals\n\nMany.\n"}, "DOC001"
+        ),
+    ),
+    "documents.mini-spec": place("mini-spec"),
+    "documents.task-index": (
+        Case(
+            documents(""),
+            documents('task-index = "other.json"'),
+            {PRD: OPEN},
+            "DOC004",
+            {"tasks/index.json": DONE % "done"},
+        ),
+        Case(
+            documents('task-index = "other.json"'), documents(""), {PRD: OPEN}, "DOC004", {"other.json": DONE % "done"}
+        ),
+    ),
+    "documents.required": (
+        Case(
+            '[documents]\nrequired = ["prd", "checklist"]\n', '[documents]\nrequired = ["prd"]\n', {PRD: OPEN}, "DOC001"
+        ),
+    ),
+    "documents.required-sections": (
+        Case(documents(""), documents("").replace('prd = ["Goals"]', "prd = []"), {PRD: BAD}, "DOC002"),
+    ),
+    "documents.finished-statuses": (
+        Case(
+            documents(""),
+            documents('finished-statuses = ["never"]'),
+            {PRD: OPEN},
+            "DOC004",
+            {"tasks/index.json": DONE % "done"},
+        ),
+    ),
+    "documents.inactive-statuses": (
+        Case(
+            documents(""),
+            documents('inactive-statuses = ["paused"]'),
+            {PRD: BAD},
+            "DOC002",
+            {"tasks/index.json": DONE % "paused"},
+        ),
+        Case(
+            documents('inactive-statuses = ["paused"]') + '[specs]\ncode = ["*.py"]\n',
+            documents("inactive-statuses = []") + '[specs]\ncode = ["*.py"]\n',
+            {"a.py": "x\n"},
+            "SPC001",
+            {
+                "tasks/index.json": DONE % "paused",
+                "docs/TECH_SPEC-x.md": "# TECH_SPEC - X\n",
+                PRD: "# PRD\n\n## Goals\n\nx\n",
+            },
+        ),
+    ),
+    "documents.placeholders": (
+        Case(
+            documents('placeholders = ["TBD"]'),
+            documents("placeholders = []"),
+            {PRD: OPEN},
+            "DOC004",
+            {"tasks/index.json": DONE % "done"},
+        ),
+    ),
+    "documents.review-days": (
+        Case(
+            documents("review-days = 5"),
+            documents("review-days = 50"),
+            {"docs/TECH_SPEC-x.md": REVIEWED % "two"},
+            "DOC007",
+            {"docs/TECH_SPEC-x.md": REVIEWED % "one"},
+        ),
+    ),
+    "documents.exclude": (Case(documents(""), documents('exclude = ["docs/PRD-x.md"]'), {PRD: BAD}, "DOC002"),),
+    "documents.archived-markers": (
+        Case(documents(""), documents('archived-markers = ["No section"]'), {PRD: BAD}, "DOC002"),
+    ),
+    "evidence.roots": (
+        Case(
+            "",
+            section("evidence", 'roots = [".runs", "out", "art"]'),
+            {"n.md": "# N\n\n[a](art/a.json)\n"},
+            "EVD001",
+            beside={"art/a.json": "{}\n"},
+        ),
+        Case(
+            section("evidence", 'roots = [".runs", "out"]'),
+            section("evidence", 'roots = ["out"]'),
+            {MANIFEST: b"{"},
+            "MAN001",
+        ),
+    ),
+    "evidence.documents": (
+        Case("", section("evidence", 'documents = ["x/**"]'), {"n.md": BROKEN}, "EVD001"),
+        Case("", section("evidence", 'documents = ["**/*.md", "!n.md"]'), {"n.md": BROKEN}, "EVD001"),
+        Case(
+            section("evidence", 'documents = ["a/**"]'),
+            section("evidence", 'documents = ["b/**"]'),
+            {"a/n.md": BROKEN},
+            "EVD001",
+        ),
+    ),
+    "evidence.exclude": (
+        Case("", section("evidence", 'exclude = ["n.md"]'), {"n.md": BROKEN}, "EVD001"),
+        Case(
+            section("evidence", 'exclude = ["n*", "!n.md"]'),
+            section("evidence", 'exclude = ["n*"]'),
+            {"n.md": BROKEN},
+            "EVD001",
+        ),
+        Case(
+            section("evidence", 'exclude = ["n*", "!n.md"]'),
+            section("evidence", 'exclude = ["!n.md", "n*"]'),
+            {"n.md": BROKEN},
+            "EVD001",
+        ),
+    ),
+    "evidence.required-runs": (
+        Case(
+            documents("") + '[evidence]\nrequired-runs = ["diagnostics"]\n',
+            documents("") + "[evidence]\nrequired-runs = []\n",
+            FINISHED,
+            "EVD010",
+        ),
+    ),
+    "evidence.max-artifact-bytes": (
+        Case(
+            section("evidence", "max-artifact-bytes = 4096"),
+            section("evidence", "max-artifact-bytes = 1024"),
+            pinned(b"a" * 2000),
+            "EVD008",
+            beside={ARTIFACT: b"b" * 2000},
+        ),
+        Case(
+            section("evidence", "max-artifact-bytes = 1024"),
+            section("evidence", "max-artifact-bytes = 4096"),
+            pinned(b"a" * 2000),
+            "",
+            beside={ARTIFACT: b"a" * 2000},
+            verdict="broken",
+            warns=True,
+        ),
+    ),
+    "evidence.secrets": (
+        Case(
+            section("evidence", "secrets = ['hunter[0-9]']"),
+            section("evidence", "secrets = []"),
+            pinned(b"hunter2\n"),
+            "",
+            beside={ARTIFACT: b"hunter2\n"},
+        ),
+    ),
+    "manifests.max-bytes": (
+        Case(
+            section("manifests", "max-bytes = 1024"),
+            section("manifests", "max-bytes = 100000"),
+            {MANIFEST: manifest()},
+            "MAN001",
+        ),
+        Case(
+            section("manifests", "max-bytes = 100000"),
+            section("manifests", "max-bytes = 1024"),
+            {MANIFEST: manifest(status="failed")},
+            "MAN003",
+        ),
+    ),
+    "manifests.max-depth": (
+        Case(
+            section("manifests", "max-depth = 8"),
+            section("manifests", "max-depth = 64"),
+            {MANIFEST: json.dumps({"a": [[[[[[[[[[]]]]]]]]]]})},
+            "MAN001",
+        ),
+    ),
+    "manifests.stale-minutes": (
+        Case(
+            '[severity]\nMAN006 = "error"\n[manifests]\nstale-minutes = 1\n',
+            '[severity]\nMAN006 = "error"\n[manifests]\nstale-minutes = 1000\n',
+            {
+                MANIFEST: encoded(
+                    january(
+                        status="in_progress",
+                        completed_at=None,
+                        heartbeat_stale_after_seconds=90_000,
+                        heartbeat_at=HALF_AN_HOUR_AGO,
+                        updated_at=HALF_AN_HOUR_AGO,
+                    )
+                )
+            },
+            "MAN006",
+        ),
+    ),
+    "commands.sections": (
+        Case(
+            "",
+            section("commands", 'sections = ["Other"]'),
+            {"docs/ACTION_PLAN-x.md": PLAN % "make nope"},
+            "CMD002",
+            PLANNED,
+        ),
+    ),
+    "commands.interactive": (
+        Case(
+            section("commands", 'interactive = ["mytool"]'),
+            section("commands", "interactive = []"),
+            {"docs/ACTION_PLAN-x.md": PLAN % "mytool go"},
+            "CMD001",
+            PLANNED,
+        ),
+    ),
+    "commands.allow": (
+        Case(
+            "",
+            section("commands", 'allow = ["make *"]'),
+            {"docs/ACTION_PLAN-x.md": PLAN % "make nope"},
+            "CMD002",
+            PLANNED,
+        ),
+    ),
+    "specs.code": (
+        Case(section("specs", 'code = ["*.py"]'), section("specs", 'code = ["x/**"]'), {"a.py": "x\n"}, "SPC001"),
+    ),
+    "specs.exempt": (
+        Case(
+            section("specs", 'code = ["*.py"]'),
+            section("specs", 'code = ["*.py"]', 'exempt = ["a.py"]'),
+            {"a.py": "x\n"},
+            "SPC001",
+        ),
+    ),
+    "specs.review-days": (
+        Case(
+            documents("") + section("specs", 'code = ["*.py"]', "review-days = 5"),
+            documents("") + section("specs", 'code = ["*.py"]', "review-days = 50"),
+            {"a.py": "x\n", "docs/TECH_SPEC-x.md": REVIEWED % "two"},
+            "SPC001",
+            {"docs/TECH_SPEC-x.md": REVIEWED % "one"},
+        ),
+    ),
+    "diff-budget.max-files": (Case(section("diff-budget", "max-files = 2"), "", {"a": "x", "b": "x"}, "DIF001"),),
+    "diff-budget.max-lines": (Case(section("diff-budget", "max-lines = 20"), "", {"a": LINES}, "DIF001"),),
+    "diff-budget.ignore": (
+        Case(
+            section("diff-budget", "max-lines = 20"),
+            section("diff-budget", "max-lines = 20", 'ignore = ["a"]'),
+            {"a": LINES},
+            "DIF001",
+        ),
+        Case(
+            section("diff-budget", "max-lines = 20", 'ignore = ["*", "!a"]'),
+            section("diff-budget", "max-lines = 20", 'ignore = ["*"]'),
+            {"a": LINES},
+            "DIF001",
+        ),
+    ),
+    "diff-budget.areas": (
+        Case(
+            section("diff-budget", "max-lines = 20"),
+            section("diff-budget", "max-lines = 20") + '[diff-budget.areas.x]\npaths = ["a"]\n',
+            {"a": LINES},
+            "DIF001",
+        ),
+        Case('[diff-budget.areas.x]\npaths = ["a"]\nmax-lines = 20\n', "", {"a": LINES}, "DIF001"),
+    ),
+    "diff-budget.override-variable": (
+        Case(
+            section("diff-budget", "max-lines = 20"),
+            section("diff-budget", "max-lines = 20", 'override-variable = "PATH"'),
+            {"a": LINES},
+            "DIF001",
+        ),
+        Case(
+            section("diff-budget", "max-lines = 20", 'override-variable = ""'),
+            section("diff-budget", "max-lines = 20", 'override-variable = "PATH"'),
+            {"a": LINES},
+            "DIF001",
+        ),
+    ),
+    "diff-budget.override-trailer": (
+        Case(
+            section("diff-budget", "max-lines = 20"),
+            section("diff-budget", "max-lines = 20", 'override-trailer = "Why"'),
+            {"a": LINES},
+            "DIF001",
+            message="change\n\nWhy: so\n",
+        ),
+        Case(
+            section("diff-budget", "max-lines = 20", 'override-trailer = ""'),
+            section("diff-budget", "max-lines = 20", 'override-trailer = "Why"'),
+            {"a": LINES},
+            "DIF001",
+            message="change\n\nWhy: so\n",
+        ),
+    ),
+    "version-bump.files": (
+        Case(
+            "",
+            section("version-bump", 'files = ["x"]'),
+            {"package.json": VERSIONS[1]},
+            "VER001",
+            {"package.json": VERSIONS[0]},
+        ),
+    ),
+    "version-bump.allow-branches": (
+        Case(
+            "",
+            section("version-bump", 'allow-branches = ["*"]'),
+            {"package.json": VERSIONS[1]},
+            "VER001",
+            {"package.json": VERSIONS[0]},
+        ),
+    ),
+    "version-bump.allow-trailer": (
+        Case(
+            "",
+            section("version-bump", 'allow-trailer = "Why"'),
+            {"package.json": VERSIONS[1]},
+            "VER001",
+            {"package.json": VERSIONS[0]},
+            message="change\n\nWhy: so\n",
+        ),
+        Case(
+            section("version-bump", 'allow-trailer = ""'),
+            section("version-bump", 'allow-trailer = "Why"'),
+            {"package.json": VERSIONS[1]},
+            "VER001",
+            {"package.json": VERSIONS[0]},
+            message="change\n\nWhy: so\n",
+        ),
+    ),
+    "performance.pipeline": (
+        Case(
+            section("performance", 'pipeline = "p"') + PIPELINE,
+            PIPELINE,
+            {"a.py": FAILS},
+            "PRF005",
+            {"a.py": "x = 1\n"},
+        ),
+    ),
+    "performance.relevant": (
+        Case(
+            section("performance", 'pipeline = "p"') + PIPELINE,
+            section("performance", 'pipeline = "p"', 'relevant = ["b.py"]') + PIPELINE,
+            {"a.py": FAILS},
+            "PRF005",
+            {"a.py": "x = 1\n"},
+        ),
+        Case(
+            section("performance", 'pipeline = "p"', 'relevant = ["a.py"]') + PIPELINE,
+            section("performance", 'pipeline = "p"', 'relevant = ["b.py"]') + PIPELINE,
+            {"a.py": FAILS},
+            "PRF005",
+            {"a.py": "x = 1\n"},
+        ),
+    ),
+    "performance.metrics": (
+        Case(metrics(), "", TWO_FILES, "PRF002"),
+        Case(metrics(), metrics().replace("max = 1", "max = 9"), TWO_FILES, "PRF002"),
+    ),
+    "performance.budget-seconds": (
+        Case(metrics("budget-seconds = 60"), metrics("budget-seconds = 1"), TWO_FILES, "PRF002", elsewhere=MOOT),
+    ),
+    "performance.prepare": (
+        Case(metrics('prepare = ["make"]'), metrics('prepare = ["true"]'), TWO_FILES, "PRF002", elsewhere=MOOT),
+        Case(metrics(), metrics('prepare = ["true"]'), TWO_FILES, "PRF002", elsewhere=MOOT),
+    ),
+    "performance.watch": (Case(metrics(), metrics("watch = []"), TWO_FILES, "PRF002", elsewhere=MOOT),),
+    "performance.inconclusive": (
+        Case(metrics('inconclusive = "block"'), metrics(), TWO_FILES, "PRF002", elsewhere=MOOT),
+        Case(metrics(), metrics('inconclusive = "block"'), TWO_FILES, "PRF002", elsewhere=MOOT),
+    ),
+    "performance.baseline-days": (
+        Case(metrics(), metrics("baseline-days = 9999"), TWO_FILES, "PRF002", elsewhere=MOOT),
+    ),
+    "performance.task": (
+        Case(metrics('task = "0001-x"'), metrics('task = "0002-y"'), TWO_FILES, "PRF002", elsewhere=MOOT),
+        Case(metrics('task = "0001-x"'), metrics(), TWO_FILES, "PRF002", elsewhere=MOOT),
+    ),
+    "pipelines": (
+        Case(RUNS + DIAGNOSTICS, RUNS, FINISHED, "EVD010"),
+        Case(
+            RUNS + DIAGNOSTICS,
+            RUNS + DIAGNOSTICS.replace("true", "false"),
+            FINISHED,
+            "EVD010",
+            elsewhere="a run is owed all the same",
+        ),
+    ),
+    "severity": (
+        Case("", '[severity]\nEVD001 = "off"\n', {"n.md": BROKEN}, "EVD001"),
+        Case("", '[severity]\nEVD001 = "warning"\n', {"n.md": BROKEN}, "EVD001"),
+        Case('[severity]\nDIF002 = "error"\n', "", {"a.txt": "x\n", ".gitattributes": "a.txt -diff\n"}, "DIF002"),
+    ),
+    "per-file-ignores": (
+        Case("", "[per-file-ignores]\n'n.md' = { rules = ['EVD001'], reason = 'r' }\n", {"n.md": BROKEN}, "EVD001"),
+        Case(
+            "[per-file-ignores]\n'*.md' = { rules = ['EVD002'], reason = 'r' }\n",
+            "[per-file-ignores]\n'*.md' = { rules = ['EVD002', 'EVD001'], reason = 'r' }\n",
+            {"n.md": BROKEN},
+            "EVD001",
+        ),
+    ),
+}
