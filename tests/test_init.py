@@ -105,7 +105,7 @@ def test_another_hook_is_not_taken_for_ours(line: str) -> None:
 
 @pytest.mark.usefixtures("no_pre_commit")
 def test_init_writes_a_configuration_and_the_hooks(repo: Repo) -> None:
-    assert (main(["init"]), files(repo)) == (0, {"orchgate.toml", FILE})
+    assert (main(["init"]), files(repo)) == (0, {"orchgate.toml", FILE, ".gitignore"})
 
 
 @pytest.mark.usefixtures("no_pre_commit")
@@ -128,7 +128,7 @@ def test_an_existing_configuration_is_kept(repo: Repo) -> None:
     repo.write("pyproject.toml", "[tool.orchgate.diff-budget]\nmax-files = 3\n")
     main(["init"])
 
-    assert files(repo) == {"pyproject.toml", FILE}
+    assert files(repo) == {"pyproject.toml", FILE, ".gitignore"}
 
 
 @pytest.mark.usefixtures("no_pre_commit")
@@ -285,7 +285,7 @@ def test_init_works_from_a_folder_below(repo: Repo, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(repo.root / "a")
     main(["init", "--native"])
 
-    assert (files(repo), (repo.root / ".git/hooks/pre-push").exists()) == ({"a", "orchgate.toml"}, True)
+    assert (files(repo), (repo.root / ".git/hooks/pre-push").exists()) == ({"a", "orchgate.toml", ".gitignore"}, True)
 
 
 def test_outside_of_a_repository_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

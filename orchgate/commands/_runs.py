@@ -40,11 +40,22 @@ def setting(task: str, reporter: Reporter, *, cache: bool = True, measured: bool
         from orchgate.runs.session import Setting
 
         ids.task_folder(root, task)
+        first = not os.path.lexists(os.path.join(root, ids.RUNS))
         config = load_work_tree(root)
         pipelines = load_all(root, config)
         machine = fingerprint()
     state = question.answer((ids.RUNS, *config.evidence.roots))
+    if first and repository:
+        _tell_of_git(repository)
     return Setting(root, task, pipelines, dict(os.environ), repository, state, machine, reporter, cache, measured)
+
+
+def _tell_of_git(repository: Repository) -> None:
+    """Says once, before the first run is recorded, that git would take it."""
+    from orchgate.commands import _ignoring
+
+    if _ignoring.open_folders(repository, (ids.RUNS,)):
+        sys.stderr.write(f"orchgate: git does not ignore {ids.RUNS}/, where runs are recorded; {_ignoring.COMMAND}\n")
 
 
 def root() -> str:

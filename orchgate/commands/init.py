@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import __version__, process, session
+from orchgate.commands import _ignoring
 from orchgate.config import load
 from orchgate.documents import hook_config
 from orchgate.documents.hook_config import HOOK_TYPES
@@ -17,7 +18,7 @@ from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from orchgate.git.repository import Repository
 
@@ -65,13 +66,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument("--native", action="store_true", help="plain git hooks instead of pre-commit's")
     parser.add_argument("--remote", action="store_true", help="let pre-commit install a published orchgate")
+    parser.add_argument("--gitignore", action="store_true", help="only let git ignore the folders of recorded runs")
 
 
 def run(args: argparse.Namespace) -> Verdict:
     with session.opened() as repository:
         if not repository.root:
             raise OrchgateError("a bare repository has no work tree to set up", "run it in a clone")
-        plan = _plan(repository, native=args.native, remote=args.remote)
+        if args.gitignore:
+            plan = _of([_ignored(repository)], install=False)
+        else:
+            plan = _plan(repository, native=args.native, remote=args.remote)
         if args.dry_run:
             _tell(_announced(plan))
             return Verdict.PASS
@@ -90,15 +95,24 @@ def _tell(lines: Sequence[str] | Iterator[str]) -> None:
 
 def _plan(repository: Repository, *, native: bool, remote: bool) -> Plan:
     """Everything that has to be done; nothing is written while it is made. Raises OrchgateError, ConfigError."""
-    writes: list[Write] = []
-    present: list[str] = []
-    for outcome in (_configuration(repository.root), *_hooks(repository, native=native, remote=remote)):
-        if isinstance(outcome, Write):
-            writes.append(outcome)
-        else:
-            present.append(outcome)
+    hooks = _hooks(repository, native=native, remote=remote)
     install = not native and not all(_installed(repository, hook) for hook in HOOK_TYPES)
-    return Plan(tuple(writes), install, tuple(present))
+    return _of((_configuration(repository.root), *hooks, _ignored(repository)), install=install)
+
+
+def _of(outcomes: Iterable[Write | str], *, install: bool) -> Plan:
+    listed = tuple(outcomes)
+    writes = tuple(one for one in listed if isinstance(one, Write))
+    return Plan(writes, install, tuple(one for one in listed if isinstance(one, str)))
+
+
+def _ignored(repository: Repository) -> Write | str:
+    """What git has to ignore, so that no run is committed by accident."""
+    folders = _ignoring.open_folders(repository, load.load_work_tree(repository.root).evidence.roots)
+    if not folders:
+        return f"{_ignoring.FILE}: the folders of recorded runs are ignored, or tracked on purpose"
+    added = ", ".join(f"/{folder}/" for folder in folders)
+    return Write(_ignoring.FILE, _ignoring.completed(repository.root, folders), f"{_ignoring.FILE} (added {added})")
 
 
 def _configuration(root: str) -> Write | str:

@@ -126,6 +126,17 @@ class Git:
         """The completed call, whatever its code."""
         return process.run((*self._options, *args), cwd=self.cwd, env=self.env, input=input, own_group=False)
 
+    def ignored(self, paths: Iterable[str]) -> frozenset[str]:
+        """Those of some paths that git ignores, tracked or not, whether they are there or not. Raises GitError."""
+        # This verb takes paths and no patterns, and refuses to be told so.
+        options = tuple(option for option in self._options if option != "--literal-pathspecs")
+        argv = (*options, "check-ignore", "-z", "--stdin", "--no-index")
+        asked = os.fsencode("".join(f"{path}\0" for path in paths))
+        completed = process.run(argv, cwd=self.cwd, env=self.env, input=asked, own_group=False)
+        if completed.code not in (0, 1):
+            raise failed(("check-ignore",), completed.stderr)
+        return frozenset(names(completed.stdout))
+
     def online(self, environ: Mapping[str, str]) -> Git:
         """The same git where it may use the network, and ask for a password as the user's settings have it.
 
