@@ -31,6 +31,10 @@ class GitError(OrchgateError):
     """git is missing, refused, or answered something we cannot read."""
 
 
+class WrongCheckout(GitError):
+    """The tree that is here is not the change that is to be judged: nothing about it would be an answer."""
+
+
 class Unreadable(OrchgateError):
     """One file of the snapshot cannot be read: too large, not a file, vanished, not text."""
 

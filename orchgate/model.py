@@ -166,6 +166,8 @@ class Scope(NamedTuple):
 
     `kind`: `staged` (HEAD → index), `range` (base → head), `tree` (every file, and base → index), `commit`.
     `unknown` says why there is no base to compare with; then only checks of the whole tree can answer.
+    `beside` are further bases, where the change left what it is compared with more than once: a path counts that
+    differs from all of them. `settled` says why there is nothing to judge.
     """
 
     kind: str
@@ -174,6 +176,8 @@ class Scope(NamedTuple):
     changes: tuple[Change, ...] = ()
     unknown: OrchgateError | None = None
     origin: str = ""  # where the base came from, for people
+    beside: tuple[str, ...] = ()
+    settled: str = ""
 
     @property
     def whole_tree(self) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from orchgate.config.settings import Config
     from orchgate.git.diff import Patch
+    from orchgate.git.landing import Wishes
     from orchgate.git.repository import Repository
     from orchgate.git.scope import Request, Target
     from orchgate.git.snapshot import Snapshot
@@ -51,7 +52,7 @@ def context(repository: Repository, target: Target, environ: Mapping[str, str]) 
     snapshot = repository.snapshot(target.head)
     proposed = load(snapshot)
     _known_rules(proposed)
-    scope = scopes.resolve(repository, target, environ, proposed.top.default_branch)
+    scope = scopes.resolve(repository, target, environ, wishes(repository))
     base = repository.tree(scope.base) if scope.base else repository.nothing
     judging = _limits(proposed, scope, base, snapshot)
     now = datetime.datetime.now(datetime.UTC)
@@ -72,12 +73,27 @@ def context(repository: Repository, target: Target, environ: Mapping[str, str]) 
         patch=lambda changes: _patch(repository, scope, changes),
         start_of=repository.start_of,
         repository=repository,
-        started=lambda: _started(repository, environ, proposed.top.default_branch),
+        started=lambda: _started(repository, environ),
     )
 
 
-def _started(repository: Repository, environ: Mapping[str, str], default_branch: str) -> str | None:
-    return scopes.resolve(repository, scopes.Target("range", None), environ, default_branch).base
+def _started(repository: Repository, environ: Mapping[str, str]) -> str | None:
+    return scopes.resolve(repository, scopes.Target("range", None), environ, wishes(repository)).base
+
+
+def wishes(repository: Repository) -> Callable[[str], Wishes]:
+    """Reads what the configuration of a commit says about branches; one that is broken says nothing."""
+
+    def of_commit(commit: str) -> Wishes:
+        from orchgate.git.landing import Wishes
+
+        try:
+            top = load(repository.tree(commit)).top
+        except ConfigError:
+            return Wishes()
+        return Wishes(top.default_branch, top.orphan_branches)
+
+    return of_commit
 
 
 def _known_rules(config: Config) -> None:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from orchgate.model import Outcome, Scope
 
 
-def scope_of(env: Mapping[str, str] | None = None, default_branch: str = "", **flags: Any) -> Scope:
+def scope_of(env: Mapping[str, str] | None = None, **flags: Any) -> Scope:
     """The scope in the current folder; keywords are the flags of `orchgate check`."""
     environ = {**os.environ, **(env or {})}
     with session.opened(environ) as repository:
         target = scopes.target(repository, Request(**flags), environ)
-        return scopes.resolve(repository, target, environ, default_branch)
+        return scopes.resolve(repository, target, environ, session.wishes(repository))
 
 
 def files(scope: Scope) -> list[str]:

@@ -285,7 +285,7 @@ def test_a_push_whose_refs_cannot_be_read_is_no_pass(repo: Repo) -> None:
     completed = run(repo, "$ORCHGATE hook pre-push origin address <&-")
 
     assert (completed.returncode, completed.stdout) == (3, b"")
-    assert completed.stderr.startswith(b"orchgate: standard input is closed")
+    assert completed.stderr.startswith(b"orchgate: nobody said which refs are pushed: standard input is closed")
 
 
 HOSTILE = (

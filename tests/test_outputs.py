@@ -131,15 +131,25 @@ def test_a_trouble_names_check_place_and_hint() -> None:
 @pytest.mark.parametrize(
     ("examined", "words"),
     [
-        ({"links": 0}, "nothing was examined, no links"),
+        ({"links": 0}, "nothing was examined (nothing is staged), no links"),
         ({"links": 2, "manifests": 0, "specs": 0}, "2 links, no manifests, specs"),
         ({"links": 41_000}, "41,000 links"),
         ({"links": 1, "manifests": 2}, "1 link, 2 manifests"),
-        ({}, "nothing was examined"),
+        ({}, "nothing was examined (nothing is staged)"),
     ],
 )
 def test_what_was_examined_is_said_also_when_it_is_nothing(examined: dict[str, int], words: str) -> None:
     assert shown(report(result(examined=examined))) == [f"orchgate: passed: {words}; base 1c7363c"]
+
+
+def test_a_cause_is_said_once_with_every_check_that_it_kept_from_judging() -> None:
+    trouble = Trouble(Location(""), "no base to compare with", "git fetch origin")
+    checks = [result(verdict=Verdict.BROKEN, troubles=(trouble,))._replace(id=name) for name in ("a", "b", "c")]
+
+    assert shown(report(*checks))[:2] == [
+        "could not check a, b, c: no base to compare with",
+        "  hint: git fetch origin",
+    ]
 
 
 def test_what_several_checks_count_is_said_once() -> None:
@@ -367,7 +377,7 @@ def test_a_clean_commit_says_what_was_examined(repo: Repo, capsys: pytest.Captur
     repo.commit(files={"a.txt": "a\n"})
 
     assert main(["check", "--staged"]) == 0
-    assert "nothing was examined, no documents" in capsys.readouterr().out
+    assert "passed: nothing was examined (nothing is staged), no documents" in capsys.readouterr().out
 
 
 def test_explain_lists_what_counted_and_what_was_ignored(busy: Repo, capsys: pytest.CaptureFixture[str]) -> None:

@@ -292,6 +292,7 @@ def test_a_head_without_the_pipeline_cannot_be_judged(repo: Repo) -> None:
 
 
 def test_a_first_push_has_nothing_to_be_compared_with(repo: Repo, tmp_path: Path) -> None:
+    repo.git("remote", "remove", "origin")
     init(tmp_path / "empty.git", "--bare")
     repo.git("remote", "add", "empty", str(tmp_path / "empty.git"))
 

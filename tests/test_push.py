@@ -206,12 +206,22 @@ def test_commit_named_by_an_expression_with_spaces_is_judged(repo: Repo) -> None
 
 
 def test_first_push_of_a_repository_is_a_note(repo: Repo, tmp_path: Path) -> None:
+    repo.git("remote", "remove", "origin")
     repo.commit("big", {"big.txt": BIG})
     init(tmp_path / "empty.git", "--bare")
     repo.git("remote", "add", "empty", str(tmp_path / "empty.git"))
     told = repo.attempt("git", "push", "empty", "main")
 
     assert (told.code, "DIF003 (note) first push" in told.out) == (0, True)
+
+
+def test_first_push_to_a_second_remote_counts_what_the_first_has_not(repo: Repo, tmp_path: Path) -> None:
+    init(tmp_path / "empty.git", "--bare")
+    repo.git("remote", "add", "empty", str(tmp_path / "empty.git"))
+    first = repo.attempt("git", "push", "empty", "main").code
+    repo.commit("big", {"big.txt": BIG})
+
+    assert (first, repo.attempt("git", "push", "empty", "main:next").code) == (0, 1)
 
 
 def test_first_push_of_a_feature_branch_starts_at_the_local_default_branch(repo: Repo, tmp_path: Path) -> None:
@@ -234,13 +244,12 @@ def test_push_to_an_address_within_the_budget_is_pushed(repo: Repo, remote: Repo
     assert repo.attempt("git", "push", str(remote.root), "small").code == 0
 
 
-def test_remote_with_an_unknown_default_branch_is_exit_3(repo: Repo) -> None:
+def test_new_branch_starts_at_the_nearest_branch_of_the_remote(repo: Repo) -> None:
     repo.git("push", "-q", "--no-verify", "origin", "main:stable")
     repo.git("update-ref", "-d", "refs/remotes/origin/main")
     branch(repo, "feature")
-    told = push(repo, "feature")
 
-    assert (told.code, "git remote set-head origin --auto" in told.out) == (1, True)
+    assert push(repo, "feature").code == 0
 
 
 def test_unrelated_history_cannot_be_judged(repo: Repo) -> None:
@@ -328,8 +337,29 @@ def test_object_that_is_missing_is_exit_3(repo: Repo) -> None:
     assert repo.attempt("sh", "-c", f'echo "{line}" | "{ORCHGATE}" hook pre-push origin x').code == 3
 
 
-def test_no_line_at_all_pushes_nothing(repo: Repo) -> None:
-    assert repo.orchgate("hook", "pre-push", "origin", "x") == (0, "orchgate: nothing is pushed\n")
+def hooked(repo: Repo, source: str) -> Result:
+    """The pre-push hook with its standard input from a line of shell."""
+    return repo.attempt("sh", "-c", f'{source} "{ORCHGATE}" hook pre-push origin x')
+
+
+def test_empty_pipe_pushes_nothing(repo: Repo) -> None:
+    assert hooked(repo, "printf '' |") == (0, "orchgate: nothing is pushed\n")
+
+
+@pytest.mark.parametrize("source", ["</dev/null", "<orchgate.toml.empty", "<&-"])
+def test_hook_that_was_told_nothing_could_not_check(repo: Repo, source: str) -> None:
+    repo.write("orchgate.toml.empty", "")
+    told = hooked(repo, f"exec {source};")
+
+    assert (told.code, "use_stdin: true" in told.out) == (3, True)
+
+
+def test_lines_may_come_from_a_file(repo: Repo) -> None:
+    branch(repo, "big", BIG)
+    oid = repo.git("rev-parse", "big")
+    repo.write("lines", f"refs/heads/big {oid} refs/heads/big {'0' * 40}\n")
+
+    assert hooked(repo, "exec <lines;").code == 1
 
 
 def test_sha256_push_is_judged(tmp_path: Path) -> None:

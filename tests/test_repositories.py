@@ -107,9 +107,9 @@ def test_shallow_clone_names_what_mends_it(
     branched: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, env: dict[str, str]
 ) -> None:
     monkeypatch.chdir(shallow(branched, tmp_path / "clone").root)
-    hint = unknown(scope_of(env)).hint
+    error = unknown(scope_of(env))
 
-    assert ("git fetch --unshallow" in hint, "fetch-depth: 0" in hint) == (True, True)
+    assert (error.hint.startswith("git fetch --unshallow origin "), "fetch-depth: 0" in error.message) == (True, True)
 
 
 def test_shallow_clone_of_two_branches_has_no_common_ancestor(

@@ -188,9 +188,10 @@ def test_missing_base_is_exit_3(branched: Repo) -> None:
 
 
 def test_missing_base_names_the_command_that_mends_it(branched: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    branched.git("remote", "add", "origin", ".")
     main(["check", "diff-budget", "--from-ref", "origin/main"])
 
-    assert "git fetch origin" in capsys.readouterr().out
+    assert "hint: git fetch origin main:refs/remotes/origin/main" in capsys.readouterr().out
 
 
 def test_unknown_head_is_exit_3(branched: Repo) -> None:
@@ -321,8 +322,11 @@ def test_remote_branch_is_preferred_to_a_stale_local_one(branched: Repo) -> None
     assert files(scope_of({"GITHUB_BASE_REF": "main"})) == ["two.txt"]
 
 
-def test_target_branch_that_is_not_here_names_fetch_depth(branched: Repo) -> None:
-    assert "fetch-depth: 0" in unknown(scope_of({"GITHUB_BASE_REF": "release"})).hint
+def test_target_branch_that_is_not_here_is_named_with_the_command_that_brings_it(branched: Repo) -> None:
+    branched.git("remote", "add", "up", ".")
+
+    hint = unknown(scope_of({"GITHUB_BASE_REF": "release"})).hint
+    assert hint == "git fetch up release:refs/remotes/up/release"
 
 
 def test_merge_group_is_judged_from_the_commit_in_its_event(branched: Repo) -> None:
@@ -367,6 +371,8 @@ def test_forced_push_of_a_feature_branch_starts_at_the_default_branch(branched: 
 
 
 def test_forced_push_of_the_default_branch_is_not_an_empty_change(branched: Repo) -> None:
+    branched.git("remote", "add", "origin", ".")
+    branched.git("fetch", "-q")
     branched.git("checkout", "-q", "main")
 
     assert unknown(scope_of(pushed(branched, "1" * 40))).hint == f"git fetch origin {'1' * 40}"
@@ -386,16 +392,23 @@ def test_forced_push_of_the_default_branch_is_not_an_empty_change(branched: Repo
         {"before": "--output=x"},
         "[" * 99999,
     ],
-    ids=str,
+    ids=lambda content: str(content)[:20],
 )
-def test_event_that_says_nothing_leaves_the_default_branch(branched: Repo, content: object) -> None:
+def test_push_whose_event_says_nothing_has_no_base(branched: Repo, content: object) -> None:
     path = event(branched, content)
 
-    assert files(scope_of({"GITHUB_EVENT_NAME": "push", "GITHUB_EVENT_PATH": path})) == ["one.txt", "two.txt"]
+    assert "GITHUB_EVENT_PATH" in unknown(scope_of({"GITHUB_EVENT_NAME": "push", "GITHUB_EVENT_PATH": path})).message
 
 
-def test_event_file_that_is_not_there_leaves_the_default_branch(branched: Repo) -> None:
-    env = {"GITHUB_EVENT_NAME": "push", "GITHUB_EVENT_PATH": str(branched.root / "nowhere")}
+@pytest.mark.parametrize("path", ["nowhere", ""])
+def test_push_without_its_event_has_no_base(branched: Repo, path: str) -> None:
+    env = {"GITHUB_EVENT_NAME": "push", "GITHUB_EVENT_PATH": path}
+
+    assert "cannot be read" in unknown(scope_of(env)).message
+
+
+def test_event_that_nothing_depends_on_may_be_missing(branched: Repo) -> None:
+    env = {"GITHUB_EVENT_NAME": "schedule", "GITHUB_EVENT_PATH": "nowhere"}
 
     assert files(scope_of(env)) == ["one.txt", "two.txt"]
 
@@ -412,8 +425,17 @@ def test_origins_head_names_the_default_branch(branched: Repo) -> None:
 
 def test_configuration_names_the_default_branch(branched: Repo) -> None:
     branched.git("branch", "stable", "feature~1")
+    branched.git("checkout", "-q", "main")
+    branched.commit("say it", {"orchgate.toml": 'default-branch = "stable"\n'})
+    branched.git("checkout", "-q", "feature")
 
-    assert files(scope_of(default_branch="stable")) == ["two.txt"]
+    assert files(scope_of()) == ["two.txt"]
+
+
+def test_judged_tree_does_not_name_its_own_base(branched: Repo) -> None:
+    branched.commit("mine", {"orchgate.toml": 'default-branch = "feature"\n'})
+
+    assert files(scope_of()) == ["one.txt", "orchgate.toml", "two.txt"]
 
 
 def test_only_branch_is_its_own_default(repo: Repo) -> None:

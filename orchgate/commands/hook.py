@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import session
 from orchgate.commands.check import code, show, tell
 from orchgate.errors import GitError, OrchgateError
-from orchgate.git.scope import Push, Request, Target
+from orchgate.git import history
+from orchgate.git.push import Push, holds_nothing
+from orchgate.git.scope import Request, Target
 from orchgate.model import Verdict, worst
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
 
     from orchgate.git.repository import Repository
 
@@ -32,24 +34,37 @@ def run(args: argparse.Namespace) -> Verdict | int:
     # git dies of SIGPIPE (141) when a pre-push hook leaves its input unread, so it is read before anything can fail.
     lines = _pushed_refs() if args.hook == "pre-push" else []
     with session.opened() as repository:
-        if args.hook != "pre-push":
-            report = session.judge_request(repository, Request(staged=True), os.environ, ignores=True, tell=tell)
-            show(report, "text", explain=False)
-            return code(report)
-        return _pushes(repository, args.args[0] if args.args else "", lines)
+        if args.hook == "pre-push":
+            return _pushes(repository, args.args[0] if args.args else "", lines)
+        report = session.judge_request(repository, Request(staged=True), os.environ, ignores=True, tell=tell)
+        show(report, "text", explain=False)
+        return code(report)
 
 
 def _pushed_refs() -> list[bytes]:
+    """The lines of git's protocol. Raises OrchgateError when nobody passed them on."""
     if sys.stdin is None:
-        raise OrchgateError(
-            "standard input is closed: git's list of pushed refs cannot be read", "pass the hook's input on"
-        )
-    return sys.stdin.buffer.read().splitlines()
+        raise _not_told("standard input is closed")
+    if sys.stdin.isatty():  # reading would wait for a person
+        raise _not_told("standard input is a terminal")
+    lines = sys.stdin.buffer.read().splitlines()
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    # git itself hands over an empty pipe when nothing is to be pushed; /dev/null comes from a hook runner.
+    if not lines and not stat.S_ISFIFO(mode) and not stat.S_ISSOCK(mode):
+        raise _not_told("standard input is no pipe and holds no lines")
+    return lines
+
+
+def _not_told(why: str) -> OrchgateError:
+    hint = "let the hook runner pass git's input on: in lefthook, use_stdin: true for this command"
+    return OrchgateError(f"nobody said which refs are pushed: {why}", hint)
 
 
 def _pushes(repository: Repository, remote: str, lines: list[bytes]) -> Verdict | int:
     """Judges every ref of a push; the worst answer counts."""
-    results = [_push(repository, remote, line) for line in lines]
+    judged: list[str] = []
+    told = [_fields(line) for line in lines]
+    results = [_push(repository, remote, line, judged) for line in _ancestors_first(repository, told)]
     codes = [result for result in results if isinstance(result, int)]
     if codes:
         return max(codes)
@@ -58,33 +73,51 @@ def _pushes(repository: Repository, remote: str, lines: list[bytes]) -> Verdict 
     return worst(result for result in results if isinstance(result, Verdict))
 
 
-def _push(repository: Repository, remote: str, line: bytes) -> Verdict | int:
+class Line(NamedTuple):
+    """One line of git's pre-push protocol."""
+
+    local_ref: str
+    local_oid: str
+    remote_ref: str
+    remote_oid: str
+
+
+def _fields(line: bytes) -> Line:
     fields = os.fsdecode(line).rsplit(" ", 3)  # the first may be an expression with spaces: HEAD^{/a message}
     if len(fields) != 4:
         raise OrchgateError(
             f"git's pre-push line cannot be read: {os.fsdecode(line)!r}", "git --version; 1.8.2 is needed"
         )
-    local_ref, local_oid, remote_ref, remote_oid = fields
+    return Line(*fields)
+
+
+def _ancestors_first(repository: Repository, lines: list[Line]) -> list[Line]:
+    """Refs of one push in an order in which each adds to those before: a stack is pushed as it was built."""
+    if len(lines) < 2:
+        return lines
+    commits = {line.local_oid: repository.here(line.local_oid) for line in lines}
+    order = history.oldest_first(repository, [commit for commit in commits.values() if commit])
+    return sorted(lines, key=lambda line: order.get(commits[line.local_oid] or "", -1))
+
+
+def _push(repository: Repository, remote: str, line: Line, judged: list[str]) -> Verdict | int:
+    """Judges one ref; `judged` are the commits of this push that were judged before it, which it adds to."""
+    local_ref, local_oid, remote_ref, remote_oid = line
     sys.stdout.write(f"orchgate: {escape(local_ref)} -> {escape(remote or 'remote')} {escape(remote_ref)}\n")
     if not local_oid.strip("0"):
         sys.stdout.write("orchgate: a deletion: nothing to judge\n")
         return Verdict.PASS
-    head = repository.commit(local_oid)
+    if nothing := holds_nothing(remote_ref):
+        sys.stdout.write(f"orchgate: {escape(nothing)}\n")
+        return Verdict.PASS
+    head = repository.here(local_oid)
     if head is None:
         if repository.kind(local_oid) is None:
             raise GitError(f"object {local_oid} is missing from this repository", "git fsck")
         sys.stdout.write("orchgate: not a commit: nothing to judge\n")
         return Verdict.PASS
-    target = Target("range", head, push=Push(_name(repository, remote), remote_ref, remote_oid, head))
+    target = Target("range", head, push=Push(remote, remote_ref, remote_oid, head, tuple(judged)))
     report = session.judge(session.context(repository, target, os.environ), tell=tell)
+    judged.append(head)
     show(report, "text", explain=False)
     return code(report)
-
-
-def _name(repository: Repository, remote: str) -> str:
-    """The remote's name; a push to a bare address has none, and its tracking refs are those of nobody."""
-    return remote if remote in set(_remotes(repository)) else "origin"
-
-
-def _remotes(repository: Repository) -> Iterator[str]:
-    yield from os.fsdecode(repository.git("remote")).splitlines()

@@ -126,6 +126,7 @@ def _config(repository: Repository) -> Config:
 
 
 def _asked(args: argparse.Namespace, repository: Repository, config: Config) -> Asked:
+    from orchgate import session
     from orchgate.commands._perf_show import Asked
     from orchgate.git import scope as scopes
 
@@ -136,7 +137,7 @@ def _asked(args: argparse.Namespace, repository: Repository, config: Config) -> 
     head = repository.require_commit(args.head or "HEAD")
     if args.base:
         return Asked(repository.require_commit(args.base), head, args.base, pipeline, command)
-    scope = scopes.resolve(repository, scopes.Target("range", head), os.environ, config.top.default_branch)
+    scope = scopes.resolve(repository, scopes.Target("range", head), os.environ, session.wishes(repository))
     if scope.unknown:
         raise scope.unknown
     if scope.base is None or scope.base == head:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 class Top(NamedTuple):
     profile: str
     default_branch: str
+    orphan_branches: tuple[str, ...]
 
 
 class Documents(NamedTuple):

@@ -22,7 +22,7 @@ from orchgate.config.settings import (
     Top,
     VersionBump,
 )
-from orchgate.config.shapes import CHANGE, FEWER, IGNORE, MORE, PIPELINE, REFUSED, RUN, SEEN, Key
+from orchgate.config.shapes import CHANGE, FEWER, IGNORE, MORE, PIPELINE, REFUSED, RUN, SEEN, TEXTS, Key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,21 @@ TABLE: Mapping[str, Mapping[str, Key]] = {
             ("DOC", "EVD", "SPC", "VER"),
         ),
         # It decides where later changes start from. What this one starts from is not asked of this one.
-        "default-branch": Key(Text(), "", "branch that changes land on; empty: what origin or git says", SEEN, CHANGE),
+        "default-branch": Key(
+            Text(),
+            "",
+            "branch that changes land on, where no remote's HEAD says it; read from main or its like",
+            SEEN,
+            CHANGE,
+        ),
+        "orphan-branches": Key(
+            TEXTS,
+            (),
+            "branches, as globs, whose first push may have a history of its own, such as gh-pages",
+            SEEN,
+            MORE,
+            ("DIF", "VER", "SPC"),
+        ),
     },
     "documents": DOCUMENTS,
     "evidence": EVIDENCE,

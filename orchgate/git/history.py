@@ -17,6 +17,16 @@ def commits_between(repository: Repository, old: str, new: str) -> int | None:
     return int(said) if completed.code == 0 and said.isdigit() else None
 
 
+def oldest_first(repository: Repository, commits: list[str]) -> dict[str, int]:
+    """The place of each commit that no remote has yet, ancestors before descendants. Raises GitError."""
+    wanted = set(commits)
+    if not wanted:
+        return {}
+    asked = "".join(f"{commit}\n" for commit in sorted(wanted)).encode("ascii")
+    output = repository.git("rev-list", "--topo-order", "--reverse", "--stdin", "--not", "--remotes", input=asked)
+    return {oid: place for place, oid in enumerate(output.decode("ascii").split()) if oid in wanted}
+
+
 def author(repository: Repository) -> str:
     """`Name <address>` of whoever works here, on one line; "unknown" when git has not been told."""
     completed = repository.git.attempt("var", "GIT_AUTHOR_IDENT")

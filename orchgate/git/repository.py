@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orchgate.git.lfs import Lfs
+    from orchgate.git.refs import Refs
     from orchgate.model import Change
-
-IN_ACTIONS = "in GitHub Actions: fetch-depth: 0 for actions/checkout"
 
 
 class Repository:
@@ -74,29 +73,36 @@ class Repository:
         """As `commit`. Raises GitError with the command that would bring the commit here."""
         found = self.commit(revision)
         if found is None:
-            raise GitError(f"no commit {revision!r} in this repository", self.deepen)
+            raise GitError(f"no commit {revision!r} in this repository", self.refs.bring_revision(revision))
         return found
+
+    def here(self, oid: str) -> str | None:
+        """The commit of an object id (a tag's id: what it points at); None for zeros and for what is not here."""
+        found = self.blobs.resolve(f"{oid}^{{commit}}") if oid.isalnum() and oid.strip("0") else None
+        return found.oid if found else None
+
+    @cached_property
+    def refs(self) -> Refs:
+        """Branches, remotes and their tracking refs."""
+        from orchgate.git import refs
+
+        return refs.read(self.git, shallow=self.shallow)
 
     @property
     def deepen(self) -> str:
         """The command that brings missing history."""
-        if self.shallow:
-            return f"this is a shallow clone: git fetch --unshallow ({IN_ACTIONS})"
-        return f"git fetch origin ({IN_ACTIONS})"
+        return self.refs.bring(next(iter(self.refs.remotes), ""))
 
-    def merge_base(self, one: str, other: str) -> str | None:
-        """The best common ancestor of two commits; None for unrelated histories (or cut off by a shallow clone)."""
-        completed = self.git.attempt("merge-base", one, other)
-        if completed.code not in (0, 1):
-            raise failed(("merge-base",), completed.stderr)
-        return completed.stdout.decode("ascii").strip() or None
-
-    def parents(self, commit: str) -> tuple[str, ...]:
-        """Parents of a commit that are here. A shallow clone's boundary has none: GitError."""
+    def named_parents(self, commit: str) -> tuple[str, ...]:
+        """Parents that a commit names, also where a shallow clone cut them off."""
         found = self.blobs.resolve(commit)
         # A commit is "tree", then its parents, then the rest, which anybody may write "parent " into.
         lines = found.content.split(b"\n")[1:] if found else []
-        parents = tuple(line[7:].decode("ascii") for line in takewhile(lambda line: line.startswith(b"parent "), lines))
+        return tuple(line[7:].decode("ascii") for line in takewhile(lambda line: line.startswith(b"parent "), lines))
+
+    def parents(self, commit: str) -> tuple[str, ...]:
+        """Parents of a commit that are here. A shallow clone's boundary has none: GitError."""
+        parents = self.named_parents(commit)
         for parent in parents:
             if self.shallow and self.commit(parent) is None:
                 raise GitError(f"the parent of {commit[:12]} is not here", self.deepen)

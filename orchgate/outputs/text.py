@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import TextIO
 
-    from orchgate.model import CheckResult, Diagnostic, Location, Report
+    from orchgate.model import CheckResult, Diagnostic, Location, Report, Scope, Trouble
 
 WORDS = {
     Verdict.PASS: "passed",
@@ -35,11 +35,19 @@ def lines(report: Report) -> Iterator[str]:
     # Errors last: below them stands only the summary, and nobody has to scroll for the reason of a refusal.
     for diagnostic in sorted(shown, key=lambda diagnostic: _LATER[diagnostic.severity]):
         yield from _diagnostic(diagnostic)
+    for trouble, checks in _causes(report).items():
+        yield f"{_place(trouble.location)}could not check {', '.join(checks)}: {escape(trouble.message)}"
+        yield from _hint(trouble.hint)
+    yield _summary(report)
+
+
+def _causes(report: Report) -> dict[Trouble, list[str]]:
+    """What could not be read, with every check that needed it: a cause is said once."""
+    causes: dict[Trouble, list[str]] = {}
     for check in report.checks:
         for trouble in check.troubles:
-            yield f"{_place(trouble.location)}could not check {check.id}: {escape(trouble.message)}"
-            yield from _hint(trouble.hint)
-    yield _summary(report)
+            causes.setdefault(trouble, []).append(check.id)
+    return causes
 
 
 def _diagnostic(diagnostic: Diagnostic) -> Iterator[str]:
@@ -65,8 +73,24 @@ def _summary(report: Report) -> str:
     base = f"base {scope.base[:7]}" if scope.base else "no base"
     if scope.origin and not scope.base:
         base += f" ({escape(scope.origin)})"
-    counts = (*_weights(report), *_examined(report.checks))
-    return f"orchgate: {WORDS[report.verdict]}: {', '.join(counts)}; {base}"
+    counts = (*_nothing(report), *_weights(report), *_examined(report.checks))
+    return f"orchgate: {WORDS[report.verdict]}{': ' if counts else ''}{', '.join(counts)}; {base}"
+
+
+def _nothing(report: Report) -> Iterator[str]:
+    """That there was nothing to look at, and how that is known; said first, because it is easily taken for a pass."""
+    checks = report.checks
+    if not any(check.troubles or any(check.examined.values()) for check in checks):
+        why = _why_nothing(report.scope)
+        yield f"nothing was examined{f' ({escape(why)})' if why else ''}"
+
+
+def _why_nothing(scope: Scope) -> str:
+    if scope.settled or scope.unknown is not None or scope.changes or scope.whole_tree:
+        return scope.settled
+    if scope.kind == "staged":
+        return "nothing is staged"
+    return f"no change since {scope.origin or 'the base'}"
 
 
 def _weights(report: Report) -> Iterator[str]:
@@ -89,8 +113,6 @@ def _examined(checks: tuple[CheckResult, ...]) -> Iterator[str]:
     for check in checks:
         for name, number in check.examined.items():
             totals[name] = max(totals.get(name, 0), number)
-    if not any(totals.values()):
-        yield "nothing was examined"
     for name, number in totals.items():
         if number:
             yield f"{number:,} {name if number != 1 else _singular(name)}"
