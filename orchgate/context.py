@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from orchgate.documents.layout import Layout
     from orchgate.documents.packets import Packets
     from orchgate.git.diff import Patch
+    from orchgate.git.exceptions import Exceptions
+    from orchgate.git.message_hook import MessageHook
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Change, CheckResult, Scope
@@ -36,9 +38,10 @@ class Context:
     unread     why the base's configuration could not be read, "" when it could
     base       the tree the change starts from; an empty one for a first commit
     branch     the branch being committed to or pushed, "" when detached
-    trailers   trailers of the judged commits' messages, lower-case name -> values
+    exceptions what the messages of the judged commits excuse, and how much of the change
     judge      results of the checks with rules of some ids or families, judged once by `before` (for CFG001 only)
     default_severity  what a rule weighs that no configuration mentions (for CFG001 only)
+    message_hook  what will read the message of the commit that is being made, None where none is made
     named      ids of the checks that were asked for by name; none when all of them run
     repository the open repository, None for a folder; only what makes work trees of its own needs it
     started    the commit where the branch in work left the default branch, None when nobody knows
@@ -62,7 +65,8 @@ class Context:
         unread: str = "",
         environ: Mapping[str, str] | None = None,
         branch: Callable[[], str] = str,
-        trailers: Callable[[], Mapping[str, tuple[str, ...]]] = dict,
+        exceptions: Callable[[], Exceptions] | None = None,
+        message_hook: Callable[[], MessageHook | None] | None = None,
         patch: Callable[[Iterable[Change]], Patch] | None = None,
         start_of: Callable[[str, int], tuple[int, bytes]] | None = None,
         repository: Repository | None = None,
@@ -80,7 +84,8 @@ class Context:
         self.now = now
         self.environ = environ or {}
         self._branch = branch
-        self._trailers = trailers
+        self._exceptions = exceptions
+        self._message_hook = message_hook
         self._patch = patch
         self._start_of = start_of
         self.layout: Layout | None = None  # where documents of packets are, where not the configuration says it
@@ -101,8 +106,17 @@ class Context:
         return self._branch()
 
     @cached_property
-    def trailers(self) -> Mapping[str, tuple[str, ...]]:
-        return self._trailers()
+    def exceptions(self) -> Exceptions:
+        if self._exceptions is not None:
+            return self._exceptions()
+        from orchgate.git.exceptions import Exceptions
+
+        return Exceptions(None, self.scope)
+
+    @cached_property
+    def message_hook(self) -> MessageHook | None:
+        """The hook that reads the commit's message, where a commit without one is judged; None elsewhere."""
+        return self._message_hook() if self._message_hook is not None else None
 
     @cached_property
     def packets(self) -> Packets:

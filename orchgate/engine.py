@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from orchgate.context import Context
     from orchgate.documents.markdown import Document
+    from orchgate.git.message_hook import MessageHook
     from orchgate.model import Check
     from orchgate.suppressions import Suppression
 
@@ -95,9 +96,22 @@ class Judge:
         """The verdict of every check, then what is wrong with the suppressions themselves."""
         if self._ctx.scope.whole_tree and len(self._ctx.snapshot.entries) >= MANY_FILES and cores() > 1:
             self._judge_side_by_side()
-        results = tuple(self.result(check.id) for check in self._checks)
+        results = tuple(self._for_now(self.result(check.id)) for check in self._checks)
         extra = self._complaints() if self._ignores else None
         return Report(self._ctx.scope, results if extra is None else (*results, extra))
+
+    def _for_now(self, result: CheckResult) -> CheckResult:
+        """A result at commit time, before there is a message: what only its trailers can decide is left to its hook."""
+        excusable = any(self._is_excusable(diagnostic) for diagnostic in result.diagnostics)
+        hook = self._ctx.message_hook if excusable else None
+        if hook is None:
+            return result
+        diagnostics = tuple(_waiting(one, hook) if self._is_excusable(one) else one for one in result.diagnostics)
+        return result._replace(diagnostics=diagnostics, verdict=self._verdict(diagnostics, result.troubles))
+
+    def _is_excusable(self, diagnostic: Diagnostic) -> bool:
+        refuses = diagnostic.severity is Severity.ERROR and diagnostic.suppressed is None
+        return refuses and bool(diagnostic.finding.excuse)
 
     def _judge_side_by_side(self) -> None:
         """Outcomes of a large tree's checks by two processes.
@@ -233,6 +247,17 @@ class Judge:
 def _declares(check: Check, rules: Collection[str]) -> bool:
     """Whether a check has one of the rules, which are ids or families such as "DOC"."""
     return any(rule.id.startswith(tuple(rules)) for rule in check.rules)
+
+
+def _waiting(diagnostic: Diagnostic, hook: MessageHook) -> Diagnostic:
+    finding = diagnostic.finding
+    if not hook.installed:
+        hint = (
+            f"{finding.hint} (a trailer is read at commit time once {hook.command} has installed the commit-msg hook)"
+        )
+        return diagnostic._replace(finding=finding._replace(hint=hint))
+    message = f"{finding.message}; the commit message decides: {finding.excuse}: reason"
+    return diagnostic._replace(finding=finding._replace(message=message), severity=Severity.WARNING)
 
 
 def _crashed(error: Exception) -> Trouble:

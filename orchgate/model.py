@@ -82,6 +82,7 @@ class Finding(NamedTuple):
     message: str
     hint: str = ""
     severity: Severity | None = None  # set only where one rule weighs differently by situation
+    excuse: str = ""  # the commit trailer that would make an exception of it
 
 
 class Trouble(NamedTuple):

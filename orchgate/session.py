@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from orchgate.config.settings import Config
     from orchgate.git.diff import Patch
+    from orchgate.git.exceptions import Exceptions
     from orchgate.git.landing import Wishes
+    from orchgate.git.message_hook import MessageHook
     from orchgate.git.repository import Repository
     from orchgate.git.scope import Request, Target
     from orchgate.git.snapshot import Snapshot
@@ -69,7 +71,8 @@ def context(repository: Repository, target: Target, environ: Mapping[str, str]) 
         now=now,
         environ=environ,
         branch=lambda: _branch(repository, target, environ),
-        trailers=lambda: repository.trailers(scope.base, scope.head, alone=scope.kind == "commit"),
+        exceptions=lambda: _exceptions(repository, scope, target),
+        message_hook=lambda: _message_hook(repository, scope, target, environ),
         patch=lambda changes: _patch(repository, scope, changes),
         start_of=repository.start_of,
         repository=repository,
@@ -79,6 +82,23 @@ def context(repository: Repository, target: Target, environ: Mapping[str, str]) 
 
 def _started(repository: Repository, environ: Mapping[str, str]) -> str | None:
     return scopes.resolve(repository, scopes.Target("range", None), environ, wishes(repository)).base
+
+
+def _exceptions(repository: Repository, scope: Scope, target: Target) -> Exceptions:
+    from orchgate.git.exceptions import Exceptions
+
+    return Exceptions(repository, scope, target.message)
+
+
+def _message_hook(
+    repository: Repository, scope: Scope, target: Target, environ: Mapping[str, str]
+) -> MessageHook | None:
+    """The hook that will read the message of the commit that is being made; None when none is, or this is it."""
+    if scope.kind != "staged" or target.message is not None or not environ.get("GIT_INDEX_FILE"):
+        return None
+    from orchgate.git import message_hook
+
+    return message_hook.find(repository, environ)
 
 
 def wishes(repository: Repository) -> Callable[[str], Wishes]:

@@ -114,6 +114,15 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             warns=True,
         ),
     ),
+    "orphan-branches": (
+        Case(
+            section("diff-budget", "max-lines = 5"),
+            'orphan-branches = ["*"]\n[diff-budget]\nmax-lines = 5\n',
+            {"a": LINES},
+            "DIF001",
+            elsewhere="only the first push of a branch with a history of its own asks for it",
+        ),
+    ),
     "documents.packets": place("packets"),
     "documents.tech-spec": place("tech-spec"),
     "documents.action-plan": place("action-plan"),

@@ -13,11 +13,12 @@ from orchgate import registry
 from orchgate.cli import main
 from orchgate.config.load import load
 from orchgate.context import Context
+from orchgate.git.exceptions import Exceptions
 from orchgate.git.snapshot import FolderSnapshot
 from orchgate.model import ABSENT, Change, Outcome, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from orchgate.model import Check, Finding, Location
@@ -61,6 +62,12 @@ def folder_context(repo: Path, base: Path | None = None, *, tree: bool = False) 
         today=NOW.date(),
         now=NOW,
     )
+
+
+def excused(scope: Scope, trailers: Mapping[str, Iterable[str]]) -> Exceptions:
+    """What a message with these trailers excuses."""
+    lines = [f"{name}: {value}" for name, values in trailers.items() for value in values]
+    return Exceptions(None, scope, lambda: "\n".join(["subject", "", *lines]))
 
 
 def judge_folder(check: Check, repo: Path, base: Path | None = None, *, tree: bool = False) -> Outcome:

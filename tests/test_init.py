@@ -55,7 +55,10 @@ def test_an_entry_is_inserted_first_and_nothing_else_changes(text: str) -> None:
 
     assert changed is not None
     before, after = yaml.safe_load(text), yaml.safe_load(changed)
-    assert (after["repos"][0]["hooks"], {**after, "repos": after["repos"][1:]}) == ([{"id": "orchgate"}], before)
+    assert (after["repos"][0]["hooks"], {**after, "repos": after["repos"][1:]}) == (
+        [{"id": "orchgate"}, {"id": "orchgate-commit-msg"}],
+        before,
+    )
 
 
 def test_every_other_byte_stays() -> None:
@@ -198,7 +201,7 @@ def test_a_second_run_changes_nothing_and_says_so(repo: Repo, capsys: Output) ->
 def test_the_hooks_are_installed_by_pre_commit(repo: Repo) -> None:
     main(["init"])
 
-    assert {"pre-commit", "pre-merge-commit", "pre-push"} <= set(os.listdir(repo.root / ".git" / "hooks"))
+    assert {"pre-commit", "pre-merge-commit", "commit-msg", "pre-push"} <= set(os.listdir(repo.root / ".git" / "hooks"))
 
 
 def test_pre_commit_that_refuses_is_not_a_success(repo: Repo, capsys: Output) -> None:
@@ -215,6 +218,15 @@ def test_native_hooks_call_the_gate_and_are_executable(repo: Repo) -> None:
         True,
         True,
     )
+
+
+def test_a_configuration_without_the_hook_for_the_message_gets_it(repo: Repo) -> None:
+    repo.write(FILE, new_file(LOCAL_ENTRY[: LOCAL_ENTRY.index("    - id: orchgate-commit-msg")]))
+
+    main(["init"])
+
+    hooks = [hook["id"] for item in yaml.safe_load((repo.root / FILE).read_text())["repos"] for hook in item["hooks"]]
+    assert hooks == ["orchgate-commit-msg", "orchgate"]
 
 
 def test_native_hooks_let_a_commit_through_that_passes(repo: Repo) -> None:

@@ -14,7 +14,7 @@ from orchgate.documents.packets import Packets
 from orchgate.documents.tasks import Item, normal_status, read_index, with_item
 from orchgate.errors import ConfigError, Unreadable
 from orchgate.model import ABSENT, Change, Scope, Severity
-from tests.support import folder_context, write_tree
+from tests.support import excused, folder_context, write_tree
 from tests.work import growth, no_hang
 
 if TYPE_CHECKING:
@@ -361,7 +361,7 @@ def spec_findings(root: Path, *, branch: str = "", trailers: dict[str, tuple[str
     ctx = folder_context(root)
     ctx.scope = Scope("staged", None, None, changes)
     ctx.branch = branch
-    ctx.trailers = trailers or {}
+    ctx.exceptions = excused(ctx.scope, trailers or {})
     return [finding.message for finding in specs.CHECK.run(ctx).findings]
 
 

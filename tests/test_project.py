@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from orchgate import __version__, registry, resources
 from orchgate.cli import help_text
 from orchgate.errors import OrchgateError
+from orchgate.git import message_hook
 from orchgate.model import STAGES
 
 if TYPE_CHECKING:
@@ -267,13 +268,32 @@ def test_no_rule_belongs_to_two_checks() -> None:
 
 
 HOOKS = yaml.safe_load((TOP / ".pre-commit-hooks.yaml").read_text())
+(MESSAGE_HOOK,) = (hook for hook in HOOKS if hook["id"] == message_hook.ID)
+CHECK_HOOKS = [hook for hook in HOOKS if hook is not MESSAGE_HOOK]
 
 
-def test_hooks_are_the_checks_and_one_for_all() -> None:
-    assert [hook["id"] for hook in HOOKS] == ["orchgate", *(f"orchgate-{name}" for name in registry.check_ids())]
+def test_hooks_are_the_checks_one_for_all_and_one_for_the_message() -> None:
+    ids = {"orchgate", *(f"orchgate-{name}" for name in registry.check_ids()), message_hook.ID}
+
+    assert [hook["id"] for hook in HOOKS] == sorted(ids)
 
 
-@pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook["id"])
+def test_the_hook_for_the_message_gets_its_file() -> None:
+    assert MESSAGE_HOOK == {
+        "id": message_hook.ID,
+        "name": "orchgate commit-msg",
+        "description": "what only the commit's message can excuse, judged with the message",
+        "entry": "orchgate hook commit-msg",
+        "language": "python",
+        "always_run": True,
+        "require_serial": True,
+        "verbose": True,
+        "stages": ["commit-msg"],
+        "minimum_pre_commit_version": "3.2.0",
+    }
+
+
+@pytest.mark.parametrize("hook", CHECK_HOOKS, ids=lambda hook: hook["id"])
 def test_a_hook_has_every_field(hook: dict[str, object]) -> None:
     name = str(hook["id"]).removeprefix("orchgate").removeprefix("-")
 

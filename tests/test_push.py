@@ -289,7 +289,7 @@ def test_trailer_lifts_the_budget_of_a_push_and_is_shown(repo: Repo) -> None:
     repo.commit("big\n\nDiff-Budget-Override: generated, reviewed as a spec", {"big.txt": BIG})
     told = push(repo, "feature")
 
-    assert (told.code, "lifted by Diff-Budget-Override: generated, reviewed as a spec" in told.out) == (0, True)
+    assert (told.code, "lifted by Diff-Budget-Override: generated, reviewed as a spec (commit" in told.out) == (0, True)
 
 
 def test_pushed_branch_cannot_raise_its_own_budget(repo: Repo) -> None:

@@ -12,7 +12,7 @@ from orchgate.context import Context
 from orchgate.errors import OrchgateError
 from orchgate.git.snapshot import FolderSnapshot
 from orchgate.model import Change, Outcome, Scope, Severity
-from tests.support import NOW, write_tree
+from tests.support import NOW, excused, write_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,17 +34,18 @@ def judge(
     write_tree(tmp_path / "base", base).mkdir(exist_ok=True)
     write_tree(tmp_path / "head", head).mkdir(exist_ok=True)
     change = change or Change("M", "package.json", None, "100644", "100644", ONE, TWO, 1, 1)
+    scope = scope or Scope("staged", ONE, None, (change,))
     return CHECK.run(
         Context(
             root=str(tmp_path / "head"),
             config=build(Source("orchgate.toml", {"version-bump": settings or {}})),
-            scope=scope or Scope("staged", ONE, None, (change,)),
+            scope=scope,
             snapshot=FolderSnapshot(str(tmp_path / "head")),
             base=FolderSnapshot(str(tmp_path / "base")),
             today=NOW.date(),
             now=NOW,
             branch=lambda: branch,
-            trailers=lambda: trailers or {},
+            exceptions=lambda: excused(scope, trailers or {}),
         )
     )
 
@@ -57,7 +58,7 @@ def test_a_trailer_with_a_reason_turns_the_bump_into_a_note(tmp_path: Path) -> N
     outcome = judge(tmp_path, package("1"), package("2"), trailers={"version-bump": ("release 2\n of it",)})
 
     assert [(f.severity, f.message) for f in outcome.findings] == [
-        (Severity.NOTE, "version changed from 1 to 2, allowed by Version-Bump: release 2 of it")
+        (Severity.NOTE, "version changed from 1 to 2, allowed by Version-Bump: release 2 of it (this commit's message)")
     ]
 
 
@@ -81,10 +82,10 @@ def test_no_branch_matches_on_a_detached_head(tmp_path: Path) -> None:
     assert outcome.findings[0].severity is None
 
 
-def test_the_hint_of_a_commit_hook_says_that_there_is_no_message_yet(tmp_path: Path) -> None:
+def test_a_bump_names_the_trailer_that_would_excuse_it(tmp_path: Path) -> None:
     outcome = judge(tmp_path, package("1"), package("2"))
 
-    assert "no message yet" in outcome.findings[0].hint
+    assert outcome.findings[0].excuse == "Version-Bump"
 
 
 def test_the_hint_elsewhere_names_the_trailer(tmp_path: Path) -> None:

@@ -91,7 +91,8 @@ def run(ctx: Context) -> Outcome:
     measured = _measure(ctx, changes)
     rows = [_classify(_with_counts(change, measured.lines), budget) for change in changes]
     counted = [row for row in rows if not row.why]
-    findings = (*_hidden_findings(counted, measured), *_budget(counted, budget, _override(ctx, budget)))
+    rest = [row for row in _rest(ctx, budget, measured) if not row.why]
+    findings = (*_hidden_findings(counted, measured), *_budget(ctx, counted, rest))
     examined = {"changed files": len(changes), "changed lines": sum(row.added + row.removed for row in counted)}
     return Outcome(findings, examined, _facts(rows, budget))
 
@@ -149,15 +150,33 @@ def _classify(change: Change, budget: DiffBudget) -> Counted:
     return Counted(change.path, change.added or 0, change.removed or 0, area, why)
 
 
-def _override(ctx: Context, budget: DiffBudget) -> str:
-    """Where the override comes from and its reason; "" when there is none. An empty reason is none."""
+def _lifted(ctx: Context, budget: DiffBudget) -> str:
+    """What lifts the budget of the whole change, and its reason; "" when nothing does. An empty reason is none."""
     reason = ctx.environ.get(budget.override_variable, "").strip() if budget.override_variable else ""
     if reason:
         return f"{budget.override_variable}: {reason}"
-    for value in ctx.trailers.get(budget.override_trailer.lower(), ()) if budget.override_trailer else ():
-        if value:
-            return f"{budget.override_trailer}: {value}"
-    return ""
+    whole = ctx.exceptions.whole(budget.override_trailer) if budget.override_trailer else None
+    return f"{budget.override_trailer}: {whole.text} ({whole.source})" if whole else ""
+
+
+def _partly(ctx: Context, budget: DiffBudget) -> str:
+    """The overrides that merges brought along for what they brought in; "" when there are none."""
+    reasons = ctx.exceptions.reasons(budget.override_trailer) if budget.override_trailer else ()
+    return "; ".join(f"{budget.override_trailer}: {one.text} ({one.source})" for one in reasons if one.merge)
+
+
+def _rest(ctx: Context, budget: DiffBudget, measured: Measured) -> Iterator[Counted]:
+    """What is left to count where an override covers some merges only: the sum over the stretches between them."""
+    if _lifted(ctx, budget) or not _partly(ctx, budget):
+        return
+    sums: dict[str, Change] = {}
+    for part in ctx.exceptions.rest(budget.override_trailer):
+        for change in part.changes:
+            earlier = sums.get(change.path)
+            added = (change.added or 0) + (earlier.added or 0 if earlier else 0)
+            removed = (change.removed or 0) + (earlier.removed or 0 if earlier else 0)
+            sums[change.path] = change._replace(added=added, removed=removed)
+    yield from (_classify(_with_counts(change, measured.lines), budget) for change in sums.values())
 
 
 def _hidden_findings(counted: Iterable[Counted], measured: Measured) -> Iterator[Finding]:
@@ -176,16 +195,25 @@ def _limits(budget: DiffBudget) -> Iterator[tuple[str, int | None, int | None]]:
         yield name, area.max_files, area.max_lines
 
 
-def _budget(counted: list[Counted], budget: DiffBudget, override: str) -> Iterator[Finding]:
+def _budget(ctx: Context, counted: list[Counted], rest: list[Counted]) -> Iterator[Finding]:
     """What the budget says. An override is shown also where nothing needed it: it may have been left on."""
+    budget = ctx.config.diff_budget
     over = list(_over(counted, budget))
-    if not override:
-        hint = _hint(budget)
-        yield from (Finding("DIF001", Location(""), f"{excess} ({largest})", hint) for excess, largest in over)
+    lifted = _lifted(ctx, budget)
+    partly = "" if lifted else _partly(ctx, budget)
+    if not lifted:
+        hint = _hint(ctx)
+        left = list(_over(rest, budget)) if partly else over
+        what = f"; not covered by {partly}" if partly else ""
+        excuse = budget.override_trailer
+        for excess, largest in left:
+            yield Finding("DIF001", Location(""), f"{excess} ({largest}){what}", hint, excuse=excuse)
+        if partly and not left:
+            yield from (Finding("DIF004", Location(""), f"{excess}; lifted by {partly}") for excess, _ in over)
     elif over:
-        yield from (Finding("DIF004", Location(""), f"{excess}; lifted by {override}") for excess, _ in over)
-    else:
-        yield Finding("DIF004", Location(""), f"within the budget, which is lifted all the same by {override}")
+        yield from (Finding("DIF004", Location(""), f"{excess}; lifted by {lifted}") for excess, _ in over)
+    if (lifted or partly) and not over:
+        yield Finding("DIF004", Location(""), f"within the budget, which is lifted all the same by {lifted or partly}")
 
 
 def _over(counted: list[Counted], budget: DiffBudget) -> Iterator[tuple[str, str]]:
@@ -207,12 +235,13 @@ def _largest(rows: Iterable[Counted]) -> str:
     return "largest: " + ", ".join(f"{row.path} {row.added + row.removed:,}" for row in top)
 
 
-def _hint(budget: DiffBudget) -> str:
+def _hint(ctx: Context) -> str:
+    budget = ctx.config.diff_budget
     ways = ["split the change (orchgate check diff-budget --explain lists what counted)"]
     if budget.override_variable:
         ways.append(f'{budget.override_variable}="reason" git commit …')
     if budget.override_trailer:
-        ways.append(f"a trailer {budget.override_trailer}: reason, for pushes and CI")
+        ways.append(f"add the commit trailer {budget.override_trailer}: reason")
     return "; or ".join(ways)
 
 

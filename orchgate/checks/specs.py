@@ -42,6 +42,7 @@ class _Behind(NamedTuple):
     packets: tuple[Packet, ...]
     by: str
     names: tuple[str, ...] = ()
+    partly: bool = False  # named only by commits that merges brought along
 
 
 def run(ctx: Context) -> Outcome:
@@ -54,14 +55,21 @@ def run(ctx: Context) -> Outcome:
         return Outcome(examined={"code files": 0})
     known, troubles = ctx.packets, ctx.packets.troubles
     behind = _behind(ctx, known, changes)
-    specs = list(dict.fromkeys(path for packet in behind.packets for path in _specs(packet)))
-    if specs:
-        findings, unread = _stale(ctx, specs, changes)
-        troubles = (*troubles, *unread)
-    elif troubles and not behind.packets:
-        findings = []  # whether a task is in work cannot be known: the trouble says so
-    else:
-        findings = [_missing(ctx, known.layout, behind, code)]
+    parts = [(behind, code)]
+    if uncovered := _uncovered(ctx, behind):
+        covered = [path for path in code if path not in uncovered]
+        parts = [(_Behind(_in_work(ctx, known.all), ""), uncovered), *([(behind, covered)] if covered else [])]
+    findings: list[Finding] = []
+    specs: list[str] = []
+    for named, paths in parts:
+        own = list(dict.fromkeys(path for packet in named.packets for path in _specs(packet)))
+        specs += own
+        if own:
+            stale, unread = _stale(ctx, own, changes)
+            findings += stale
+            troubles = (*troubles, *unread)
+        elif named.packets or not troubles:  # otherwise whether a task is in work cannot be known: the trouble says so
+            findings.append(_missing(ctx, known.layout, named, paths))
     return Outcome(tuple(findings), {"code files": len(code), "specs": len(specs)}, troubles=troubles)
 
 
@@ -88,11 +96,20 @@ def _behind(ctx: Context, known: Packets, changes: tuple[Change, ...]) -> _Behin
         return _Behind(own, "the documents of this change", tuple(sorted(touched)))
     if named := _named(ctx.branch, known.all):
         return _Behind(named, f"branch {ctx.branch}")
-    values = ctx.trailers.get(TRAILER, ())
-    if values:
+    reasons = ctx.exceptions.reasons(TRAILER)
+    if reasons:
+        values = tuple(reason.text for reason in reasons)
         found = tuple(packet for value in values for packet in _named(value, known.all))
-        return _Behind(found, f"trailer Task: {values[0]}", values)
+        return _Behind(found, f"trailer Task: {values[0]}", values, partly=bool(reasons[0].merge))
     return _Behind(_in_work(ctx, known.all), "")
+
+
+def _uncovered(ctx: Context, behind: _Behind) -> list[str]:
+    """Changed code that is no part of the merges whose commits name a task, where no other commit does."""
+    if not behind.partly:
+        return []
+    changes = (change for part in ctx.exceptions.rest(TRAILER) for change in part.changes)
+    return [change.path for change in changes if any(_is_code(ctx, path) for path in _paths(change))]
 
 
 def _named(text: str, packets: tuple[Packet, ...]) -> tuple[Packet, ...]:
@@ -166,6 +183,7 @@ def _missing(ctx: Context, layout: Layout, behind: _Behind, code: list[str]) -> 
             f"write {path}; orchgate new starts a whole packet"
             if path
             else "documents.tech-spec names no place for one",
+            excuse="" if behind.by else TRAILER.capitalize(),
         )
     if behind.names:
         message = f"{count}, and task {behind.names[0]} (named by {behind.by}) has no packet"
@@ -174,7 +192,7 @@ def _missing(ctx: Context, layout: Layout, behind: _Behind, code: list[str]) -> 
     index = ctx.config.documents.task_index
     in_work = f", and none in {index} is in work" if index in ctx.snapshot.entries else ""
     hint = "orchgate new SLUG, or name the task: branch <task>, trailer Task: <task>"
-    return Finding("SPC001", where, message + in_work, hint)
+    return Finding("SPC001", where, message + in_work, hint, excuse=TRAILER.capitalize())
 
 
 CHECK = Check("specs", "changed code has a spec that somebody read lately", RULES, run)

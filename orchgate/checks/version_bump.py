@@ -67,14 +67,26 @@ class Pair(NamedTuple):
         return self.change.path
 
 
+class Stretch(NamedTuple):
+    """Two trees and what differs between them: the change, or a part of it that no exception covers."""
+
+    changes: tuple[Change, ...]
+    base: Snapshot
+    head: Snapshot
+
+
 ABSENT = Side({})  # no such file, or one whose versions do not count
 
 
 def run(ctx: Context) -> Outcome:
-    pairs = _pairs(ctx)
-    carrying = [pair for pair in pairs if pair.base.carries or pair.head.carries]
-    allowed = _allowed(ctx) if carrying else ""
-    findings = [finding for pair in carrying for finding in _judge(ctx, pair, pairs, allowed)]
+    whole = Stretch(ctx.scope.require_changes(), ctx.base, ctx.snapshot)
+    pairs = _pairs(ctx, whole)
+    carrying = [pair for pair in pairs if (pair.base.carries or pair.head.carries) and not _merged_in(ctx, pair)]
+    allowed, parts = _allowed(ctx) if carrying else ("", ())
+    findings = [finding for part in parts for finding in _findings(ctx, part)]
+    refused = {finding.location.path for finding in findings}
+    kept = [pair for pair in carrying if pair.path not in refused]
+    findings += [finding for pair in kept for finding in _judge(ctx, whole, pair, pairs, allowed)]
     rows = [
         {"path": pair.path, "base": _facts(pair.base), "head": _facts(pair.head)}
         for pair in carrying
@@ -83,23 +95,38 @@ def run(ctx: Context) -> Outcome:
     return Outcome(tuple(findings), {"version files": len(carrying)}, {"versions": rows})
 
 
+def _findings(ctx: Context, part: Stretch) -> list[Finding]:
+    """What a stretch of the change does to versions that no exception covers."""
+    pairs = _pairs(ctx, part)
+    carrying = (pair for pair in pairs if pair.base.carries or pair.head.carries)
+    return [finding for pair in carrying for finding in _judge(ctx, part, pair, pairs, "")]
+
+
+def _merged_in(ctx: Context, pair: Pair) -> bool:
+    """Whether the version came in by merging: another tree that the change started from has it."""
+    if not ctx.scope.beside or ctx.repository is None or not pair.head.found:
+        return False
+    trees = (ctx.repository.tree(commit) for commit in ctx.scope.beside)
+    return any(pair.path in tree.entries and _sides(tree, [pair.path])[pair.path] == pair.head for tree in trees)
+
+
 def _facts(side: Side) -> str | None:
     """One side's versions as one text; None where there is none to read."""
     return ", ".join(dict.fromkeys(side.found.values())) or None
 
 
-def _pairs(ctx: Context) -> list[Pair]:
+def _pairs(ctx: Context, stretch: Stretch) -> list[Pair]:
     """Changed files of the configured globs, with the versions of both sides; blobs are read in one go each."""
     globs = ctx.config.version_bump.files
     changes = [
         change
-        for change in ctx.scope.require_changes()
+        for change in stretch.changes
         if matches(change.path, globs) or (change.old_path is not None and matches(change.old_path, globs))
     ]
     before = {change.old_path or change.path for change in changes if change.old_mode.startswith(REGULAR)}
     after = {change.path for change in changes if not change.deleted and change.new_mode.startswith(REGULAR)}
-    base = _sides(ctx.base, sorted(path for path in before if matches(path, globs)))
-    head = _sides(ctx.snapshot, sorted(path for path in after if matches(path, globs)))
+    base = _sides(stretch.base, sorted(path for path in before if matches(path, globs)))
+    head = _sides(stretch.head, sorted(path for path in after if matches(path, globs)))
     return [
         Pair(
             change,
@@ -122,29 +149,41 @@ def _sides(tree: Snapshot, paths: list[str]) -> dict[str, Side]:
     return sides
 
 
-def _allowed(ctx: Context) -> str:
-    """Why a version may change here, or ""."""
-    settings = ctx.config.version_bump
-    reasons = [reason for reason in ctx.trailers.get(settings.allow_trailer.lower(), ()) if reason.strip()]
-    if settings.allow_trailer and reasons:
-        return f"{settings.allow_trailer}: {' '.join(reasons[0].split())}"
-    if ctx.branch and matches(ctx.branch, settings.allow_branches):
-        return f"branch {ctx.branch}"
-    return ""
+def _allowed(ctx: Context) -> tuple[str, tuple[Stretch, ...]]:
+    """Why a version may change here, or "", and the parts of the change for which that does not hold."""
+    trailer = ctx.config.version_bump.allow_trailer
+    if ctx.branch and matches(ctx.branch, ctx.config.version_bump.allow_branches):
+        return f"branch {ctx.branch}", ()
+    reasons = ctx.exceptions.reasons(trailer) if trailer else ()
+    if not reasons:
+        return "", ()
+    allowed = f"{trailer}: {' '.join(reasons[0].text.split())} ({reasons[0].source})"
+    if not reasons[0].merge:
+        return allowed, ()
+    repository = ctx.repository
+    assert repository is not None  # only a repository has merges
+    return allowed, tuple(
+        Stretch(
+            part.changes,
+            repository.tree(part.base) if part.base else repository.nothing,
+            repository.snapshot(part.head),
+        )
+        for part in ctx.exceptions.rest(trailer)
+    )
 
 
-def _judge(ctx: Context, pair: Pair, pairs: list[Pair], allowed: str) -> Iterator[Finding]:
+def _judge(ctx: Context, stretch: Stretch, pair: Pair, pairs: list[Pair], allowed: str) -> Iterator[Finding]:
     if pair.base.error or pair.head.error:
         yield from _unreadable(ctx, pair, allowed)
         return
     # A file renamed out of sight took its version along under its old name.
     gone = pair.head is ABSENT and pair.change.old_path
-    place = Location(gone or pair.path, _line(ctx, pair))
-    for said in _differences(ctx, pair, pairs):
+    place = Location(gone or pair.path, _line(stretch, pair))
+    for said in _differences(ctx, stretch, pair, pairs):
         if allowed:
             yield Finding("VER001", place, f"{said}, allowed by {allowed}", severity=Severity.NOTE)
         else:
-            yield Finding("VER001", place, said, _hint(ctx))
+            yield Finding("VER001", place, said, _hint(ctx), excuse=ctx.config.version_bump.allow_trailer)
 
 
 def _unreadable(ctx: Context, pair: Pair, allowed: str) -> Iterator[Finding]:
@@ -169,7 +208,7 @@ def _unreadable(ctx: Context, pair: Pair, allowed: str) -> Iterator[Finding]:
             yield Finding("VER002", place, said, _hint(ctx), severity)
 
 
-def _differences(ctx: Context, pair: Pair, pairs: list[Pair]) -> Iterator[str]:
+def _differences(ctx: Context, stretch: Stretch, pair: Pair, pairs: list[Pair]) -> Iterator[str]:
     """What changed in one file, a sentence each; nothing for a version that only moved."""
     base, head = pair.base.found, pair.head.found
     changed = [(base[key], head[key]) for key in base if key in head and base[key] != head[key]]
@@ -180,27 +219,27 @@ def _differences(ctx: Context, pair: Pair, pairs: list[Pair]) -> Iterator[str]:
         verb = "goes back from" if versions.is_downgrade(old, new) else "changed from"
         yield f"version {verb} {old} to {new}"
     for value in dict.fromkeys(lost[len(gained) :]):
-        if head or not _still_there(ctx, pair, pairs, value):
+        if head or not _still_there(ctx, stretch, pair, pairs, value):
             yield f"version {value} is gone{' with the file' if pair.change.deleted else ''}"
     for value in dict.fromkeys(gained[len(lost) :]):
-        if pair.base is not ABSENT and (base or not _was_there(ctx, pair, pairs, value)):
+        if pair.base is not ABSENT and (base or not _was_there(ctx, stretch, pair, pairs, value)):
             yield f"version {value} was not there before"
 
 
-def _still_there(ctx: Context, pair: Pair, pairs: list[Pair], version: str) -> bool:
+def _still_there(ctx: Context, stretch: Stretch, pair: Pair, pairs: list[Pair], version: str) -> bool:
     """Whether a version that is gone from a file stands in another one, or went with its whole package."""
     folder = pair.path.rpartition("/")[0]
-    if pair.change.deleted and folder and folder not in ctx.snapshot.folders:
+    if pair.change.deleted and folder and folder not in stretch.head.folders:
         return True
     took_over = (other for other in pairs if version not in other.base.found.values())
     return any(version in other.head.found.values() for other in took_over) or _carried(
-        ctx, ctx.snapshot, pair, version
+        ctx, stretch.head, pair, version
     )
 
 
-def _was_there(ctx: Context, pair: Pair, pairs: list[Pair], version: str) -> bool:
+def _was_there(ctx: Context, stretch: Stretch, pair: Pair, pairs: list[Pair], version: str) -> bool:
     gave_up = (other for other in pairs if version not in other.head.found.values())
-    return any(version in other.base.found.values() for other in gave_up) or _carried(ctx, ctx.base, pair, version)
+    return any(version in other.base.found.values() for other in gave_up) or _carried(ctx, stretch.base, pair, version)
 
 
 def _carried(ctx: Context, tree: Snapshot, pair: Pair, version: str) -> bool:
@@ -223,13 +262,13 @@ def _folder(path: str) -> str:
     return path[: path.rfind("/") + 1]
 
 
-def _line(ctx: Context, pair: Pair) -> int:
+def _line(stretch: Stretch, pair: Pair) -> int:
     """The line that holds the new version, 0 when it is not found."""
     changed = [(key, value) for key, value in pair.head.found.items() if pair.base.found.get(key) != value]
     if not changed:
         return 0
     name, value = changed[0][0].rpartition(".")[2], changed[0][1]
-    lines = ctx.snapshot.read(pair.path, versions.MAX_BYTES).decode("utf-8", "replace").split("\n")
+    lines = stretch.head.read(pair.path, versions.MAX_BYTES).decode("utf-8", "replace").split("\n")
     both = [number for number, line in enumerate(lines, 1) if value in line and name in line]
     either = [number for number, line in enumerate(lines, 1) if value in line or name in line]
     return next(iter([*both, *either]), 0)
@@ -239,15 +278,8 @@ def _hint(ctx: Context) -> str:
     settings = ctx.config.version_bump
     branches = f"commit on a branch named {' or '.join(settings.allow_branches)}" if settings.allow_branches else ""
     trailer = f'add the commit trailer "{settings.allow_trailer}: why"' if settings.allow_trailer else ""
-    at_commit = ctx.scope.kind == "staged" and ctx.scope.head is None
-    if at_commit and trailer:
-        # A commit hook runs before there is a message; only the branch and the configuration can speak for the change.
-        trailer = ""
-        later = f" (there is no message yet: the trailer {settings.allow_trailer} counts at push and in CI)"
-    else:
-        later = ""
     ways = [way for way in (trailer, branches) if way] or ["list the branch of releases in version-bump.allow-branches"]
-    return f"restore the version, or {' or '.join(ways)}{later}"
+    return f"restore the version, or {' or '.join(ways)}"
 
 
 CHECK = Check("version-bump", "versions change only in releases", RULES, run)

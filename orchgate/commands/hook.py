@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 import sys
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import session
 from orchgate.commands.check import code, show, tell
-from orchgate.errors import GitError, OrchgateError
-from orchgate.git import history
+from orchgate.errors import GitError, OrchgateError, UsageError
+from orchgate.git import history, messages, scope
 from orchgate.git.push import Push, holds_nothing
 from orchgate.git.scope import Request, Target
 from orchgate.model import Verdict, worst
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
 
     from orchgate.git.repository import Repository
 
-SUMMARY = "run as a native git hook (pre-commit, pre-merge-commit, pre-push)"
-HOOKS = ("pre-commit", "pre-merge-commit", "pre-push")
+SUMMARY = "run as a native git hook (pre-commit, pre-merge-commit, commit-msg, pre-push)"
+HOOKS = ("pre-commit", "pre-merge-commit", "commit-msg", "pre-push")
+# What a commit's message can excuse; the rest was said before it was written.
+EXCUSABLE = ("diff-budget", "version-bump", "specs")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("hook", choices=HOOKS, help="the hook git is running")
-    parser.add_argument("args", nargs="*", help="git's own arguments: for pre-push the remote's name and address")
+    what = "git's own arguments: for pre-push the remote's name and address, for commit-msg the message's file"
+    parser.add_argument("args", nargs="*", help=what)
 
 
 def run(args: argparse.Namespace) -> Verdict | int:
@@ -36,9 +40,27 @@ def run(args: argparse.Namespace) -> Verdict | int:
     with session.opened() as repository:
         if args.hook == "pre-push":
             return _pushes(repository, args.args[0] if args.args else "", lines)
+        if args.hook == "commit-msg":
+            return _message(repository, args.args)
         report = session.judge_request(repository, Request(staged=True), os.environ, ignores=True, tell=tell)
         show(report, "text", explain=False)
         return code(report)
+
+
+def _message(repository: Repository, args: list[str]) -> Verdict | int:
+    """Judges the index once more, by what the message of the commit excuses."""
+    if len(args) != 1:
+        raise UsageError("commit-msg needs the file that holds the message", "orchgate hook commit-msg FILE")
+    path = os.path.abspath(args[0])
+    # git says so when no editor was open; a message from an editor still has its comments.
+    edited = os.environ.get("GIT_EDITOR") != ":"
+    target = scope.target(repository, Request(staged=True), os.environ)
+    read = functools.cache(lambda: messages.in_the_making(repository.git, path, edited=edited))
+    read()  # a message that cannot be read is no message without exceptions
+    ctx = session.context(repository, target._replace(message=read), os.environ)
+    report = session.judge(ctx, EXCUSABLE, tell=tell)
+    show(report, "text", explain=False)
+    return code(report)
 
 
 def _pushed_refs() -> list[bytes]:

@@ -144,7 +144,7 @@ def _pre_commit(root: str, *, remote: bool) -> Write | str:
         return Write(hook_config.FILE, hook_config.new_file(entry), hook_config.FILE)
     text = _read(path)
     if text is not None and hook_config.is_wired(text):
-        return f"{hook_config.FILE}: orchgate is one of its hooks"
+        return _with_message_hook(text, linked=os.path.islink(path))
     changed = None if text is None or os.path.islink(path) else hook_config.with_entry(text, entry)
     if changed is None:
         pasted = "\n".join("  " + line for line in entry)
@@ -155,6 +155,15 @@ def _pre_commit(root: str, *, remote: bool) -> Write | str:
             "paste the lines that are printed above",
         )
     return Write(hook_config.FILE, changed, f"{hook_config.FILE} (orchgate first, the rest as it was)")
+
+
+def _with_message_hook(text: str, *, linked: bool) -> Write | str:
+    """The change to a configuration that runs our checks: the hook that reads the message, where it is missing."""
+    there = f"{hook_config.FILE}: orchgate is one of its hooks"
+    if hook_config.reads_message(text) or linked:
+        return there
+    changed = hook_config.with_entry(text, hook_config.message_entry(text, __version__))
+    return Write(hook_config.FILE, changed, f"{hook_config.FILE} (a hook for the commit message)") if changed else there
 
 
 def _read(path: str) -> str | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FILE = ".pre-commit-config.yaml"
 REMOTE = "https://github.com/orchgate/orchgate"
-HOOK_TYPES = ("pre-commit", "pre-merge-commit", "pre-push")
+HOOK_TYPES = ("pre-commit", "pre-merge-commit", "commit-msg", "pre-push")
 LOCAL_ENTRY = (
     "- repo: local",
     "  hooks:",
@@ -28,23 +28,45 @@ LOCAL_ENTRY = (
     "      always_run: true",
     "      require_serial: true",
     "      verbose: true",
-    f"      stages: [{', '.join(HOOK_TYPES)}, manual]",
+    "      stages: [pre-commit, pre-merge-commit, pre-push, manual]",
+    "    - id: orchgate-commit-msg",
+    "      name: orchgate commit-msg",
+    "      entry: orchgate hook commit-msg",
+    "      language: system",
+    "      always_run: true",
+    "      require_serial: true",
+    "      verbose: true",
+    "      stages: [commit-msg]",
 )
+_MESSAGE_HOOK = "    - id: orchgate-commit-msg"
 HEAD = (f"default_install_hook_types: [{', '.join(HOOK_TYPES)}]", "minimum_pre_commit_version: 3.2.0", "repos:")
 
 _WIRED = lazy(r"^[^#\n]*?\bid[\"']?[ \t]*:[ \t]*[\"']?orchgate(?:-[a-z-]+)?[\"']?[ \t]*(?:[#,}\r\n]|\Z)", re.MULTILINE)
+_MESSAGE = lazy(r"^[^#\n]*(?:\borchgate-commit-msg\b|\borchgate hook commit-msg\b)", re.MULTILINE)
 _REPOS = lazy(r"^repos[ \t]*:[ \t]*(?P<value>\[[ \t]*\])?[ \t]*(?:#[^\r\n]*)?(?P<end>\r?\n|\Z)", re.MULTILINE)
 _FIRST_ITEM = lazy(r"(?:[ \t]*(?:#[^\r\n]*)?\r?\n)*(?P<indent> *)- *[A-Za-z\"'{&!*]")
 
 
 def remote_entry(version: str) -> tuple[str, ...]:
     """The list item that lets pre-commit install a published version."""
-    return (f"- repo: {REMOTE}", f"  rev: v{version}", "  hooks:", "    - id: orchgate")
+    return (f"- repo: {REMOTE}", f"  rev: v{version}", "  hooks:", "    - id: orchgate", _MESSAGE_HOOK)
+
+
+def message_entry(text: str, version: str) -> tuple[str, ...]:
+    """The list item for a configuration that runs the checks already, and nothing that reads the message."""
+    if REMOTE in text:
+        return (*remote_entry(version)[:3], _MESSAGE_HOOK)
+    return (*LOCAL_ENTRY[:2], *LOCAL_ENTRY[LOCAL_ENTRY.index(_MESSAGE_HOOK) :])
 
 
 def is_wired(text: str) -> bool:
     """Whether one of our hooks is configured already."""
     return _WIRED.search(text) is not None
+
+
+def reads_message(text: str) -> bool:
+    """Whether our hook for the commit's message is configured already."""
+    return _MESSAGE.search(text) is not None
 
 
 def new_file(entry: Sequence[str]) -> str:

@@ -187,25 +187,6 @@ class Repository:
     def _grep(self, where: str) -> _Grep:
         return _Grep(self.git, where)
 
-    def trailers(self, base: str | None, head: str | None, *, alone: bool = False) -> Mapping[str, tuple[str, ...]]:
-        """Trailers of the commits in base..head (`alone`: of head only) by lower-case name.
-
-        A commit in the making has no message yet.
-        """
-        if head is None:
-            return {}
-        span = head if alone or base is None else f"{base}..{head}"
-        options = ("--no-walk",) if alone else ()
-        # `log.showSignature` would run gpg and print what it says, `i18n.logOutputEncoding` would garble a reason.
-        pinned = ("--no-show-signature", "--no-color", "--encoding=UTF-8", "--format=%(trailers:only=true,unfold=true)")
-        output = self.git("log", *pinned, *options, span, "--")
-        found: dict[str, list[str]] = {}
-        for line in output.decode("utf-8", "replace").split("\n"):
-            key, colon, value = line.partition(":")
-            if colon:
-                found.setdefault(key.strip().lower(), []).append(value.strip())
-        return {key: tuple(values) for key, values in found.items()}
-
     def close(self) -> None:
         self.blobs.close()
 

@@ -31,12 +31,16 @@ class Request(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A change before its base is looked up: `head` is None for the index."""
+    """A change before its base is looked up: `head` is None for the index.
+
+    `message` reads what the commit in the making will say; None where nobody knows.
+    """
 
     kind: str
     head: str | None
     from_ref: str = ""
     push: Push | None = None
+    message: Callable[[], str] | None = None
 
 
 def target(repository: Repository, request: Request, environ: Mapping[str, str]) -> Target:
