@@ -15,6 +15,7 @@ from orchgate.context import Context
 from orchgate.errors import ConfigError, GitError
 from orchgate.git import scope as scopes
 from orchgate.git.repository import open_repository
+from orchgate.git.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from orchgate.git.landing import Wishes
     from orchgate.git.message_hook import MessageHook
     from orchgate.git.repository import Repository
-    from orchgate.git.scope import Request, Target
     from orchgate.git.snapshot import Snapshot
+    from orchgate.git.target import Request
     from orchgate.model import Change, Report, Scope
 
     Tell = Callable[[str], None]
@@ -81,7 +82,7 @@ def context(repository: Repository, target: Target, environ: Mapping[str, str]) 
 
 
 def _started(repository: Repository, environ: Mapping[str, str]) -> str | None:
-    return scopes.resolve(repository, scopes.Target("range", None), environ, wishes(repository)).base
+    return scopes.resolve(repository, Target("range", None), environ, wishes(repository)).base
 
 
 def _exceptions(repository: Repository, scope: Scope, target: Target) -> Exceptions:

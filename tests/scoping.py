@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchgate import session
 from orchgate.git import scope as scopes
-from orchgate.git.scope import Request
+from orchgate.git.target import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

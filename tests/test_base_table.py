@@ -17,6 +17,7 @@ from orchgate import session
 from orchgate.errors import OrchgateError, WrongCheckout
 from orchgate.git import scope as scopes
 from orchgate.git.push import Push
+from orchgate.git.target import Target
 from tests.repo import ORCHGATE, Repo, Result, init
 from tests.scoping import scope_of
 
@@ -560,7 +561,7 @@ def push(world: World, here: Repo, head: str, ref: str, old: str = ZEROS, remote
     """The scope of a pushed commit."""
     oid = here.git("rev-parse", head + "^{commit}")
     with session.opened(os.environ) as repository:
-        wanted = scopes.Target("range", oid, push=Push(remote, ref, old.format(**world.ids), oid))
+        wanted = Target("range", oid, push=Push(remote, ref, old.format(**world.ids), oid))
         return scopes.resolve(repository, wanted, os.environ, session.wishes(repository))
 
 

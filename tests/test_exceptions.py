@@ -10,7 +10,7 @@ from orchgate import session
 from orchgate.checks import specs, version_bump
 from orchgate.git import scope as scopes
 from orchgate.git.messages import trailers
-from orchgate.git.scope import Request
+from orchgate.git.target import Request
 from tests.scoping import budget_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchgate import registry, session
 from orchgate.errors import OrchgateError, UsageError
-from orchgate.git.scope import Request
+from orchgate.git.target import Request
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:

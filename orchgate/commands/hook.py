@@ -13,7 +13,7 @@ from orchgate.commands.check import code, show, tell
 from orchgate.errors import GitError, OrchgateError, UsageError
 from orchgate.git import history, messages, scope
 from orchgate.git.push import Push, holds_nothing
-from orchgate.git.scope import Request, Target
+from orchgate.git.target import Request, Target
 from orchgate.model import Verdict, worst
 from orchgate.outputs._escape import escape
 

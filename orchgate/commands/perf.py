@@ -88,6 +88,7 @@ def _measured(args: argparse.Namespace, repository: Repository) -> int:
         folder=_prefix(repository) if asked.command else "",
         prepare=settings.prepare,
     ) as (base, head):
+        repository.blobs.close()  # a git that waits for questions would pass for a process a stage left behind
         with _perf_progress.shown(asked.subject) as tell:
             measurement = paired.measure(
                 (base, head),
@@ -129,6 +130,7 @@ def _asked(args: argparse.Namespace, repository: Repository, config: Config) -> 
     from orchgate import session
     from orchgate.commands._perf_show import Asked
     from orchgate.git import scope as scopes
+    from orchgate.git.target import Target
 
     command: tuple[str, ...] = args.command
     pipeline = args.pipeline or ("" if command else config.performance.pipeline)
@@ -137,7 +139,7 @@ def _asked(args: argparse.Namespace, repository: Repository, config: Config) -> 
     head = repository.require_commit(args.head or "HEAD")
     if args.base:
         return Asked(repository.require_commit(args.base), head, args.base, pipeline, command)
-    scope = scopes.resolve(repository, scopes.Target("range", head), os.environ, session.wishes(repository))
+    scope = scopes.resolve(repository, Target("range", head), os.environ, session.wishes(repository))
     if scope.unknown:
         raise scope.unknown
     if scope.base is None or scope.base == head:

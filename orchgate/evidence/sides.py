@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from orchgate.config.load import FILE, PYPROJECT, load
 from orchgate.errors import OrchgateError
 from orchgate.evidence.other_tree import Judged, Side, tree_of
+from orchgate.git.fork import left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -102,8 +103,8 @@ class Sides:
             return frozenset()
         assert repository is not None
         assert base is not None
-        fork = repository.merge_base(commit, base)
-        if fork is None or fork == base:
+        (fork, *_) = left(repository, commit, (base,)) or (base,)
+        if fork in (base, commit):
             return frozenset()
         theirs = {change.path for change in repository.changes(fork, base)}
         ours = {change.path for change in (*repository.changes(fork, commit), *self._scope.changes)}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchgate.git.events import CiBase, Event
     from orchgate.git.landing import Tip, Wishes
     from orchgate.git.repository import Repository
-    from orchgate.git.scope import Target
+    from orchgate.git.target import Target
 
 # Events of a change whose checkout is GitHub's merge of it with the branch it goes to.
 ON_MERGE = ("pull_request", "pull_request_review", "pull_request_review_comment")

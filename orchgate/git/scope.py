@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from orchgate.errors import GitError, OrchgateError, UsageError, WrongCheckout
 from orchgate.git.diff import merged
+from orchgate.git.target import Target
 from orchgate.model import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from orchgate.git.landing import Wishes
-    from orchgate.git.push import Push
     from orchgate.git.repository import Repository
+    from orchgate.git.target import Request
     from orchgate.model import Change
 
 NO_HOOK_HINT = "orchgate check --from-ref BASE --to-ref HEAD"
-
-
-class Request(NamedTuple):
-    """What the command line asked for; all empty means "find out"."""
-
-    staged: bool = False
-    all_files: bool = False
-    from_ref: str = ""
-    to_ref: str = ""
-    commit: str = ""
-
-
-class Target(NamedTuple):
-    """A change before its base is looked up: `head` is None for the index.
-
-    `message` reads what the commit in the making will say; None where nobody knows.
-    """
-
-    kind: str
-    head: str | None
-    from_ref: str = ""
-    push: Push | None = None
-    message: Callable[[], str] | None = None
 
 
 def target(repository: Repository, request: Request, environ: Mapping[str, str]) -> Target:
