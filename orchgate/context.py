@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orchgate.documents.artifacts import Artifacts
 from orchgate.documents.markdown import Document
 from orchgate.errors import OrchgateError, Unreadable
-from orchgate.model import Location, Severity, Trouble
+from orchgate.model import Location, Trouble
 
 if TYPE_CHECKING:
     import datetime
@@ -40,7 +40,7 @@ class Context:
     branch     the branch being committed to or pushed, "" when detached
     exceptions what the messages of the judged commits excuse, and how much of the change
     judge      results of the checks with rules of some ids or families, judged once by `before` (for CFG001 only)
-    default_severity  what a rule weighs that no configuration mentions (for CFG001 only)
+    default_severities  what a rule weighs that no configuration mentions, usually and at worst (for CFG001 only)
     message_hook  what will read the message of the commit that is being made, None where none is made
     named      ids of the checks that were asked for by name; none when all of them run
     repository the open repository, None for a folder; only what makes work trees of its own needs it
@@ -95,7 +95,7 @@ class Context:
         self.share: Callable[[list[str]], Iterable[list[str]]] = lambda paths: (paths,)
         self.leads = True
         self.judge: Callable[[Collection[str]], tuple[CheckResult, ...]] | None = None
-        self.default_severity: Callable[[str], Severity] = lambda _: Severity.ERROR
+        self.default_severities: Callable[[str], tuple[str, str]] = lambda _: ("error", "error")
         self.named: frozenset[str] = frozenset()
         self.repository = repository
         self.started = started

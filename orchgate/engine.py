@@ -90,7 +90,7 @@ class Judge:
         rules = (*suppressions.RULES, *(rule for check in available.values() for rule in check.rules))
         self._rules = {rule.id: rule for rule in rules}
         ctx.judge = self._before
-        ctx.default_severity = self._default_severity
+        ctx.default_severities = self._default_severities
 
     def report(self) -> Report:
         """The verdict of every check, then what is wrong with the suppressions themselves."""
@@ -184,8 +184,11 @@ class Judge:
             return self._rules[diagnostic.finding.rule].refuses
         return _WEIGHT[diagnostic.severity]
 
-    def _default_severity(self, rule: str) -> Severity:
-        return self._rules[rule].severity if rule in self._rules else Severity.ERROR
+    def _default_severities(self, rule: str) -> tuple[str, str]:
+        known = self._rules.get(rule)
+        if known is None:
+            return Severity.ERROR.value, Severity.ERROR.value
+        return known.severity.value, (known.worst or known.severity).value
 
     def _stamp(self, check: str, finding: Finding) -> Diagnostic:
         default = finding.severity or self._rules[finding.rule].severity

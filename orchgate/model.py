@@ -72,6 +72,7 @@ class Rule(NamedTuple):
     bad: str
     good: str
     refuses: Verdict = Verdict.FAIL  # what an error makes of the check: "nobody can tell" is not "no"
+    worst: Severity | None = None  # what a finding may weigh by situation, where that is more than `severity`
 
 
 class Finding(NamedTuple):

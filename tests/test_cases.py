@@ -5,13 +5,29 @@ from __future__ import annotations
 import importlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from orchgate.model import Severity
 from tests.support import describe, examined, judge_folder
 
+if TYPE_CHECKING:
+    from orchgate.model import Check, Finding
+
 CASES = Path(__file__).parent / "cases"
+WEIGHTS = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 FOLDERS = sorted(folder for check in CASES.iterdir() if check.is_dir() for folder in check.iterdir() if folder.is_dir())
+
+
+def weight(finding: Finding) -> int:
+    return WEIGHTS[finding.severity] if finding.severity else 0
+
+
+def worst(check: Check, finding: Finding) -> int:
+    """What a rule declares, so that CFG001 knows what configuring it can lower."""
+    rule = next(rule for rule in check.rules if rule.id == finding.rule)
+    return max(WEIGHTS[severity] for severity in (rule.severity, rule.worst) if severity)
 
 
 @pytest.mark.parametrize("case", FOLDERS, ids=lambda folder: f"{folder.parent.name}/{folder.name}")
@@ -28,6 +44,7 @@ def test_case_gets_exactly_its_diagnostics(case: Path) -> None:
     if os.environ.get("ORCHGATE_UPDATE_CASES"):
         expected.write_text("".join(line + "\n" for line in lines))
     assert lines == expected.read_text().splitlines()
+    assert not [finding for finding in outcome.findings if weight(finding) > worst(check, finding)]
 
 
 @pytest.mark.parametrize("case", FOLDERS, ids=lambda folder: f"{folder.parent.name}/{folder.name}")

@@ -27,7 +27,7 @@ def config(toml: str) -> Config:
 
 def found(base: str, proposed: str) -> list[Loosening]:
     defaults = {"DOC007": "note", "EVD001": "error", "SUP002": "warning"}
-    return list(loosened(config(base), config(proposed), lambda rule: defaults.get(rule, "error")))
+    return list(loosened(config(base), config(proposed), lambda rule: (defaults.get(rule, "error"),) * 2))
 
 
 def told(base: str, proposed: str) -> list[str]:
@@ -204,7 +204,7 @@ def test_every_key_that_can_loosen_does_so_in_one_direction_or_any(name: str, ke
     value = getattr(getattr(base, section), field)
     more, fewer = _more(value), _fewer(value)
     reported = {
-        direction: bool(loosened(base, _with(base, section, field, other), lambda _: "error"))
+        direction: bool(loosened(base, _with(base, section, field, other), lambda _: ("error", "error")))
         for direction, other in (("more", more), ("fewer", fewer))
         if other != value
     }
@@ -545,6 +545,14 @@ def test_a_lowered_severity_does_not_count_yet(repo: Repo) -> None:
         "fail",
         [("CFG001", "error", "orchgate.toml:2"), ("EVD001", "error", "notes.md:3")],
     )
+
+
+@pytest.mark.parametrize("rule", ["CFG001", "DOC003", "DOC007", "PRF004"])
+def test_a_rule_that_weighs_more_in_some_situations_cannot_be_lowered_in_silence(repo: Repo, rule: str) -> None:
+    repo.commit(files={"orchgate.toml": ""})
+    repo.stage("orchgate.toml", f"[severity]\n{rule} = 'warning'\n")
+
+    assert judged() == ("warn", [("CFG001", "warning", "orchgate.toml:2")])
 
 
 def test_setting_a_warning_to_warning_loosens_nothing(repo: Repo) -> None:

@@ -30,6 +30,7 @@ RULES = (
         why="Whoever may raise the budget in the change that exceeds it has no budget.",
         bad="one change with `max-lines = 5000` and 4,200 lines of code",
         good="a change of its own that raises the limit and says why, reviewed and landed; then the code",
+        worst=Severity.ERROR,
     ),
     Rule(
         "CFG002",
@@ -49,7 +50,7 @@ def run(ctx: Context) -> Outcome:
     twice = (_SHADOWED,) if ctx.proposed.shadowed else ()
     if ctx.accepted is None:
         return Outcome((*unread, *twice), {"configuration changes": len(unread)})
-    found = loosened(ctx.accepted, ctx.proposed, lambda rule: ctx.default_severity(rule).value)
+    found = loosened(ctx.accepted, ctx.proposed, ctx.default_severities)
     findings = tuple(_finding(ctx, loosening) for loosening in found)
     facts = {"loosened": [one.key for one in found]}
     return Outcome(

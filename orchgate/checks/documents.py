@@ -54,6 +54,7 @@ RULES = (
         why="A heading without text passes for an answer. In a fresh packet it is the list of what the author owes.",
         bad="## Goals\n<!-- what will be better afterwards? -->",
         good="## Goals\n- A run starts within 50 ms.",
+        worst=Severity.ERROR,
     ),
     Rule(
         "DOC004",
@@ -99,6 +100,7 @@ RULES = (
         " teaches people to skip it, so the calendar alone never blocks.",
         bad="last_review: 2099-01-01",
         good="last_review: 2026-02-27",
+        worst=Severity.ERROR,
     ),
     Rule(
         "DOC008",

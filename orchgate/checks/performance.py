@@ -68,6 +68,7 @@ RULES = (
         bad="twelve pairs on a machine that runs a build: 9 % or more would have been seen, 5 % would not",
         good="a larger performance.budget-seconds, a quiet machine, or the `orchgate perf` command of the hint",
         refuses=Verdict.INCONCLUSIVE,
+        worst=Severity.ERROR,
     ),
     Rule(
         "PRF005",

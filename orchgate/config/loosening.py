@@ -37,12 +37,14 @@ def fields(name: str) -> Iterator[tuple[str, Key]]:
         yield key.replace("-", "_"), spec
 
 
-def loosened(base: Config, proposed: Config, default_severity: Callable[[str], str]) -> tuple[Loosening, ...]:
+def loosened(
+    base: Config, proposed: Config, default_severities: Callable[[str], tuple[str, str]]
+) -> tuple[Loosening, ...]:
     """Every key that the proposed configuration loosens, in the order of the table."""
     return (
         *_keys(base, proposed),
         *_pipelines(base, proposed),
-        *_severities(base, proposed, default_severity),
+        *_severities(base, proposed, default_severities),
         *_ignores(base, proposed),
     )
 
@@ -166,11 +168,16 @@ def _changed(before: Stage, after: Stage) -> list[str]:
     return [field.replace("_", "-") for field, old, new in pairs if old != new and field not in STAGE_TASTE]
 
 
-def _severities(base: Config, proposed: Config, default: Callable[[str], str]) -> Iterator[Loosening]:
+def _severities(base: Config, proposed: Config, default: Callable[[str], tuple[str, str]]) -> Iterator[Loosening]:
+    """Rules that weigh less, usually or at worst: a configured severity replaces those of all situations."""
     for rule in sorted({*base.severity, *proposed.severity}):
-        before, after = base.severity.get(rule) or default(rule), proposed.severity.get(rule) or default(rule)
-        if _WEIGHT.get(after, 3) < _WEIGHT.get(before, 3):
-            yield Loosening(join("severity", rule), f"is looser: lowered from {before} to {after}", (rule,))
+        before, after = (
+            (one, one) if (one := config.severity.get(rule)) else default(rule) for config in (base, proposed)
+        )
+        lower = [(old, new) for old, new in zip(before, after, strict=True) if _WEIGHT[new] < _WEIGHT[old]]
+        if lower:
+            old, new = lower[0]
+            yield Loosening(join("severity", rule), f"is looser: lowered from {old} to {new}", (rule,))
 
 
 def _ignores(base: Config, proposed: Config) -> Iterator[Loosening]:
