@@ -222,6 +222,19 @@ def test_how_it_ended_is_in_the_manifest(loops: Loops) -> None:
     assert (told["status"], told["status_detail"]) == ("failed", "agent:no-progress")
 
 
+@pytest.mark.parametrize("commits", [False, True])
+def test_a_passed_run_is_of_what_the_agent_made(loops: Loops, commits: bool) -> None:
+    commit = "; git add --all; git commit -qm made" if commits else ""
+    loops.run(f"echo y = 2 >> a.py{commit}", "true")
+    run = f".runs/rlm/cli/{loops.folder.name}/manifest.json"
+    loops.repo.write("docs/PRD-demo.md", f"- [x] It passes. Evidence: `{run}`\n")
+    loops.repo.git("add", "--all")
+
+    checked = loops.repo.orchgate("check", "evidence", "manifests", "--staged")
+
+    assert (checked.code, "EVD012" in checked.out) == (0, False), checked.out
+
+
 def test_the_difference_counts_untracked_files(loops: Loops) -> None:
     loops.run("printf 'one\\ntwo\\n' > new; echo y = 2 >> a.py", "true")
     (one,) = loops.state()["iterations"]

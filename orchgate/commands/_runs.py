@@ -44,10 +44,12 @@ def setting(task: str, reporter: Reporter, *, cache: bool = True, measured: bool
         config = load_work_tree(root)
         pipelines = load_all(root, config)
         machine = fingerprint()
-    state = question.answer((ids.RUNS, *config.evidence.roots))
+    artifacts = (ids.RUNS, *config.evidence.roots)
+    state = question.answer(artifacts)
     if first and repository:
         _tell_of_git(repository)
-    return Setting(root, task, pipelines, dict(os.environ), repository, state, machine, reporter, cache, measured)
+    environ = dict(os.environ)
+    return Setting(root, task, pipelines, environ, repository, state, machine, reporter, cache, measured, artifacts)
 
 
 def _tell_of_git(repository: Repository) -> None:

@@ -78,6 +78,13 @@ class Question:
         return state._replace(changed=_read(self._repository, changed), untracked=_read(self._repository, untracked))
 
 
+def of(repository: Repository | None, ignored: Iterable[str]) -> State | None:
+    """The state of a work tree as it is now, with what differs from the commit. Raises GitError."""
+    with Question(repository, contents=True) as question:
+        pass
+    return question.answer(ignored)
+
+
 def _state(git: Git, lines: list[bytes]) -> State:
     told = dict(line[2:].split(b" ", 1) for line in lines if line.startswith(b"# branch."))
     commit = told.get(b"branch.oid", b"(initial)").decode("ascii")
@@ -107,8 +114,10 @@ def _beside(lines: Iterable[bytes], ignored: tuple[str, ...]) -> tuple[list[_Ent
             entry = _Entry(rest, "", UNKNOWN) if rest.endswith("/") else _Entry(rest, UNKNOWN)
         elif kind == "1":
             states, sub, _, _, mode, _, oid, path = rest.split(" ", 7)
-            # A dot in the second place: the work tree has what the index has.
-            known = UNKNOWN if sub[0] == "S" else oid if states[1] == "." else ""
+            # A dot in the second place: the work tree has what the index has. Of a repository inside, files that only
+            # lie there change nothing.
+            nested = sub[0] == "S" and sub[1:3] != ".."
+            known = UNKNOWN if nested else oid if states[1] == "." or sub[0] == "S" else ""
             entry = _Entry(path, mode.replace("000000", ""), known)
         elif kind == "u":
             entry = _Entry(rest.split(" ", 9)[9], UNKNOWN)

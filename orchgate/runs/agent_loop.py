@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchgate import files
 from orchgate.errors import OrchgateError, UsageError
+from orchgate.git import state as git_state
 from orchgate.patterns import lazy
 from orchgate.runs import environment, ids, iterations, journal, output, prompt, stage_end, state, writer
 from orchgate.runs.iterations import Ending
@@ -120,6 +121,8 @@ class _AgentLoop:
         if ending.status == "cancelled":
             self._recorder.finish("cancelled", f"signal:{self._session.stopping}")
         elif ending.status in _SUCCEEDED:
+            made = git_state.of(self._session.setting.repository, self._session.setting.artifacts)
+            self._recorder.record({"event": "tree", "git": made._asdict() if made else None})
             self._recorder.finish("succeeded", None)
         else:
             self._recorder.finish("failed", f"agent:{ending.status}")

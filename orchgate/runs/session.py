@@ -58,6 +58,7 @@ class Setting(NamedTuple):
     reporter: Reporter
     cache: bool = True
     measured: bool = False
+    artifacts: tuple[str, ...] = ()  # folders that are no part of the tree a run is of
 
 
 class Session:

@@ -2,7 +2,7 @@
 
 Every event is an object with `event` (its kind) and `at` (a point in time). The kinds: `run` begins a journal, `start`
 and `end` bracket one attempt of a stage, `skip`, `cached` and `child` settle a stage otherwise, `stage` adds one to a
-run that grows, `resume` takes a run up again, `finish` ends it.
+run that grows, `resume` takes a run up again, `tree` says what a run made of the work tree, `finish` ends it.
 """
 
 from __future__ import annotations
@@ -179,6 +179,11 @@ def _both(before: Mapping[str, Any], now: Mapping[str, Any]) -> Document:
     return {**before, **beside, "dirty": before["dirty"] or now["dirty"]}
 
 
+def _tree(document: Document, event: Event) -> None:
+    """What the work tree holds now: an agent was let loose on it, and what it made is what was validated."""
+    document["git"] = event["git"]
+
+
 def _finish(document: Document, event: Event) -> None:
     document |= {"status": event["status"], "status_detail": event.get("detail"), "completed_at": event["at"]}
     document |= {"summary": event["summary"], "writes": event["writes"]}
@@ -192,6 +197,7 @@ _FOLD: Mapping[object, Callable[[Document, Event], None]] = {
     "cached": _cached,
     "child": _child,
     "resume": _resume,
+    "tree": _tree,
     "finish": _finish,
 }
 
