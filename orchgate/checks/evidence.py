@@ -239,15 +239,17 @@ def _required(ctx: Context, setting: Setting, paths: list[str]) -> Iterator[Find
 
 def _other_trees(ctx: Context, setting: Setting) -> Iterator[Finding | Trouble]:
     """EVD012, asked of what a change adds; of nothing where no run is cited."""
-    from orchgate.evidence.claimed_runs import added, cited_anew, claims
-
     if ctx.scope.unknown is not None:
         yield from _unasked(ctx, ctx.scope.unknown)
         return
     roots = setting.artifacts.roots
     touched = [change.path for change in ctx.scope.changes if _is_checked(ctx, change.path)]
     documents, _ = ctx.documents(touched)  # what cannot be read has been said
-    old = list(_as_they_were(ctx)) if any("/cli/" in document.text for document in documents) else []
+    if all("/cli/" not in document.text for document in documents):
+        return
+    from orchgate.evidence.claimed_runs import added, cited_anew, claims
+
+    old = list(_as_they_were(ctx))
     lines = Counter(line for document in old for line in document.text.split("\n"))
     runs = frozenset(run for document in documents for run in cited_anew(document.text, lines))
     if not runs:

@@ -11,10 +11,9 @@ from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble
 from orchgate.parallel import spread
-from orchgate.runs import derivation, locate
+from orchgate.runs import locate
 from orchgate.runs.contradictions import contradictions
 from orchgate.runs.decode import HINTS, ManifestError, Reason, parse, shorten
-from orchgate.runs.derivation import is_derived
 from orchgate.runs.lines import dotted, lines_of
 from orchgate.runs.liveness import silence
 from orchgate.runs.manifest import to_run
@@ -197,13 +196,13 @@ def _beside(ctx: Context, paths: Iterable[str]) -> Iterator[tuple[str, Content]]
 
 def _tracked_journal(ctx: Context) -> Journal:
     """A manifest in git is derived from the journal in git: what a clone has to judge it by."""
-    return lambda path: ctx.snapshot.find(path, derivation.MAX_BYTES)
+    return lambda path: ctx.snapshot.find(path, locate.MAX_JOURNAL_BYTES)
 
 
 def _journal_beside(ctx: Context) -> Journal:
     def read(path: str) -> bytes | None:
         there = ctx.artifacts.on_disk(path)
-        return locate.read_file(ctx.artifacts.full(path), derivation.MAX_BYTES) if there else None
+        return locate.read_file(ctx.artifacts.full(path), locate.MAX_JOURNAL_BYTES) if there else None
 
     return read
 
@@ -238,7 +237,7 @@ def _judge(
         yield Finding("MAN002", Location(path), error.message, error.hint)
         return
     yield from _judge_run(ctx, presence, recorded, content)
-    if is_derived(document):
+    if locate.is_derived(document):
         yield from _against_journal(path, content, document, journal)
 
 
@@ -257,6 +256,8 @@ def _judge_run(ctx: Context, presence: Presence, run: Run, content: bytes) -> It
 
 
 def _against_journal(path: str, content: bytes, document: dict[str, Any], journal: Journal) -> Iterator[Finding]:
+    from orchgate.runs import derivation  # most changes cite no run of ours
+
     try:
         data = journal(locate.journal_of(path))
     except OrchgateError as error:

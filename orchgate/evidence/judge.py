@@ -11,7 +11,6 @@ from orchgate.documents.resolve import Where
 from orchgate.documents.targets import Kind, is_unfilled, of_this_user, unquoted
 from orchgate.errors import Unreadable
 from orchgate.evidence.claims import RESULT, Place, file_weight, is_file, task_folder, weight
-from orchgate.evidence.line_counts import Lines
 from orchgate.model import Finding, Location, Severity, Trouble
 from orchgate.patterns import lazy
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from orchgate.documents.nearest import Nearest
     from orchgate.documents.resolve import Resolution
     from orchgate.documents.targets import Target
+    from orchgate.evidence.line_counts import Lines
     from orchgate.evidence.owners import Owners
     from orchgate.evidence.references import References
     from orchgate.evidence.support import Support
@@ -56,7 +56,6 @@ class Judge:
         self._roots = tuple(root + "/" for root in artifacts.roots)
         self._snapshot = snapshot
         self._suggestions = 0
-        self._lines = Lines(snapshot, artifacts)
         self.links = 0
         self.troubles: dict[str, Trouble] = {}
 
@@ -235,6 +234,12 @@ class Judge:
         )
 
     # -- EVD013 --------------------------------------------------------------------------------
+
+    @cached_property
+    def _lines(self) -> Lines:
+        from orchgate.evidence.line_counts import Lines
+
+        return Lines(self._snapshot, self._artifacts)
 
     def _line(self, document: Document, reference: Reference, line: int, path: str) -> Iterator[Finding]:
         lines = self._lines.of(path, line)

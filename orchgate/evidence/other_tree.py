@@ -13,6 +13,7 @@ from orchgate.evidence.cited import SUCCEEDED
 from orchgate.git.state import shown
 from orchgate.globs import matches
 from orchgate.model import Finding, Severity, Trouble
+from orchgate.runs.locate import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     Tree = Mapping[str, str]  # `<mode> <object id>` by path, paths as manifests write them
 
-OURS = "orchgate"  # the format of manifests that say which tree they are of
 LISTED = 5  # differing paths that a message names
 _AGAIN = "run it again on this tree, and cite that run"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import GitError
 from orchgate.git import events
 from orchgate.git.events import CiBase
 from orchgate.git.landing import NAME_IT
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,7 +83,7 @@ DEFAULTS = (
     "CI_REPO_DEFAULT_BRANCH",  # Woodpecker
     "CIRRUS_DEFAULT_BRANCH",
 )
-_COMMIT = re.compile(r"[0-9a-f]{7,64}")  # Bitbucket abbreviates
+_COMMIT = lazy(r"[0-9a-f]{7,64}")  # Bitbucket abbreviates
 
 
 def named(environ: Mapping[str, str]) -> bool:

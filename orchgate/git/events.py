@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import GitError, WrongCheckout
 from orchgate.git.landing import NAME_IT
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ MAX_BYTES = 32 * 1024 * 1024
 PUSHED = ("push", "merge_group")
 # and so does the proposed commit of these, whose checkout is another one unless it is told which.
 ELSEWHERE = ("pull_request_target", "issue_comment", "workflow_run", "check_run", "check_suite")
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_COMMIT = lazy(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class CiBase(NamedTuple):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import GitError
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 USUAL = ("main", "master", "trunk", "develop")
 # Branches that live for years: a push to one adds to what the remote's branch holds, and is no branch of its own.
-_LASTING = re.compile(
+_LASTING = lazy(
     r"(release|releases|stable|maint|maintenance|support|lts)([/-].+)?"  # release/1.2, stable-4.x, maint
     r"|v?\d+(\.\d+)*\.x|v?\d+([.-]\d+)*-(stable|lts|maint)"  # 1.x, v2.4.x, 7-1-stable
 )

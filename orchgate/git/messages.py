@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 MAX_BYTES = 32 * 1024 * 1024  # of a message in the making; `commit --verbose` puts the whole diff below it
 # `log.showSignature` would run gpg and print what it says, `i18n.logOutputEncoding` would garble a reason.
 _PINNED = ("--no-show-signature", "--no-color", "--no-notes", "--encoding=UTF-8", "-z", "--format=%H %P%n%B")
-_TRAILER = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9-]*)[ \t]*:(?P<value>.*)")
-_PICKED = re.compile(r"\(cherry picked from commit [0-9a-f]+\)")
-_SEPARATOR = re.compile(r"\s*|-{3,}\s*")  # a blank line, or what GitHub puts below the messages it squashes
+_TRAILER = lazy(r"(?P<name>[A-Za-z0-9][A-Za-z0-9-]*)[ \t]*:(?P<value>.*)")
+_PICKED = lazy(r"\(cherry picked from commit [0-9a-f]+\)")
+_SEPARATOR = lazy(r"\s*|-{3,}\s*")  # a blank line, or what GitHub puts below the messages it squashes
 _SCISSORS = "------------------------ >8 ------------------------"
 _COMMENTS = "#;@!$%^&|:"  # what `core.commentChar = auto` chooses from
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import GitError
@@ -10,6 +9,7 @@ from orchgate.git.fork import Found, apart, left
 from orchgate.git.landing import Judged, default_tip, is_lasting
 from orchgate.git.refs import TRACKING
 from orchgate.globs import matches
+from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BRANCH = "refs/heads/"
 # Names under which Gerrit and AGit servers take a change for review; what follows is the branch it is meant for.
-_REVIEW = re.compile(r"refs/(for|for-review|drafts|publish|changes)/")
+_REVIEW = lazy(r"refs/(for|for-review|drafts|publish|changes)/")
 
 
 class Push(NamedTuple):

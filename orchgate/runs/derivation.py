@@ -14,13 +14,7 @@ from orchgate.runs.validate import Problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-MAX_BYTES = 64 * 1024 * 1024  # of a journal
-OURS = "orchgate"  # the format of manifests that have a journal
-
-
-def is_derived(document: Mapping[str, Any]) -> bool:
-    """Whether a manifest claims to have been made from a journal."""
-    return document.get("format") == OURS
+MAX_BYTES = locate.MAX_JOURNAL_BYTES
 
 
 def difference(document: Mapping[str, Any], data: bytes) -> Problem | None:
@@ -49,7 +43,7 @@ def require(document: Mapping[str, Any], read: Callable[[], bytes | None]) -> No
     `read` gives the journal's bytes, None where there is none. Raises OrchgateError, whose message continues "the
     manifest …", and what `read` raises.
     """
-    if not is_derived(document):
+    if not locate.is_derived(document):
         return
     data = read()
     if data is None:

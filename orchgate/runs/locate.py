@@ -17,12 +17,14 @@ from orchgate.patterns import lazy
 from orchgate.runs.decode import ManifestError, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from orchgate.documents.artifacts import Artifacts
 
 NAME = "manifest.json"
 JOURNAL = "events.jsonl"
+MAX_JOURNAL_BYTES = 64 * 1024 * 1024
+OURS = "orchgate"  # the format of manifests that are derived from a journal
 LOGS = "stages"  # the folder of a run of ours that holds what its stages printed
 RUN_ID = lazy(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{3}Z-[0-9a-f]{8}")
 
@@ -46,6 +48,11 @@ def place_of(path: str, roots: tuple[str, ...]) -> Place | None:
         return None
     match = _pattern(roots, "[^/]+").fullmatch(path)
     return Place(*match.groups()) if match else None
+
+
+def is_derived(document: Mapping[str, object]) -> bool:
+    """Whether a manifest claims to be one of ours, made from a journal."""
+    return document.get("format") == OURS
 
 
 def journal_of(path: str) -> str:
