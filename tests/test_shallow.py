@@ -45,10 +45,12 @@ def test_one_commit_of_the_default_branch_could_not_be_checked(
 def test_it_says_what_brings_the_rest(
     source: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(cut(source, tmp_path / "clone", "--depth=1").root)
+    made = cut(source, tmp_path / "clone", "--depth=1")
+    monkeypatch.chdir(made.root)
     main(BUDGET)
 
-    assert "git fetch --unshallow" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert ("git fetch --unshallow" in said, f"ends at {made.git('rev-parse', 'HEAD')[:12]}" in said) == (True, True)
 
 
 def test_a_change_made_in_such_a_clone_is_judged(source: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
