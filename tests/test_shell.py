@@ -222,3 +222,11 @@ def test_work_is_linear_in_the_text(piece: str) -> None:
     with no_hang():
         read(100_000)
     assert growth(read, 500, 8) < 2
+
+
+@pytest.mark.parametrize(
+    "blank", [*"\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2003\u2028\u2029\u202f\u205f\u3000", "\u3000\\\n\x85"]
+)
+@pytest.mark.parametrize("text", ["vim{}x", "{}vim x{}", "$x{}", "cat <<{}x", "vim >{}x", "vim{}#c", "&{}vim x"])
+def test_every_blank_ends_a_word(text: str, blank: str) -> None:
+    assert argvs(text.replace("{}", blank)) == argvs(text.replace("{}", " "))

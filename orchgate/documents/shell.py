@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from orchgate.patterns import lazy
 
-_BLANK = lazy(r"(?:[ \t\r\f\v\xa0]|\\\r?\n)+")
+_BLANK = lazy(r"(?:[^\S\n]|\\\r?\n)+")  # every blank that ends a word, also those no shell takes for one
 _COMMENT = lazy(r"#[^\n]*")
 _PLACEHOLDER = lazy(r"<[A-Za-z](?:[^<>\n;&]{0,80}[^<>\n;&\s])?>")
 _REDIRECT = lazy(r"&>>?|[0-9]{0,3}(?:<<<|<<-?|<>|<&|>>|>&|>\||<|>)")
