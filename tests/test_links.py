@@ -289,3 +289,47 @@ def test_a_manifest_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / path)
 
     assert [finding.rule for finding in judge_folder(CHECK, tmp_path).findings] == ["EVD007"]
+
+
+# Globs
+
+
+@pytest.mark.parametrize("pattern", [".runs/**/x.json", ".runs/*/*/*/*/*/*/*/*/*/*/x.json", ".runs/**/l0/**/l1/**/x"])
+def test_links_that_lead_back_do_not_make_a_glob_endless(tmp_path: Path, pattern: str) -> None:
+    (tmp_path / ".runs/t").mkdir(parents=True)
+    for number in range(30):
+        (tmp_path / f".runs/t/l{number}").symlink_to(".")
+
+    assert not Artifacts(str(tmp_path), (".runs",)).matching(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        (".runs/*/x", [".runs/a/x", ".runs/b/x"]),
+        (".runs/**/x", [".runs/a/b/x", ".runs/a/x", ".runs/b/x"]),
+        (".runs/**", [".runs", ".runs/.h", ".runs/a", ".runs/a/b", ".runs/a/b/x", ".runs/a/x", ".runs/b", ".runs/b/x"]),
+        (".runs/[ab]/?", [".runs/a/b", ".runs/a/x", ".runs/b/x"]),
+        (".runs/out/*", []),
+        (".runs/a/x/**", []),
+    ],
+)
+def test_a_glob_finds_what_is_there_inside_the_repository(tmp_path: Path, pattern: str, expected: list[str]) -> None:
+    root = tmp_path / "repo"
+    for name in ("a/x", "a/b/x", "b/x", ".h"):
+        (root / ".runs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / ".runs" / name).write_text("")
+    (root / ".runs/out").symlink_to(tmp_path)
+
+    assert sorted(Artifacts(str(root), (".runs",)).found(pattern)) == expected
+
+
+@pytest.mark.parametrize("pattern", [".runs/*/x", ".runs/**/x", ".runs/last/*", ".runs/last/x"])
+def test_a_link_inside_is_followed_and_leads_to_a_file_once(tmp_path: Path, pattern: str) -> None:
+    (tmp_path / ".runs/a").mkdir(parents=True)
+    (tmp_path / ".runs/a/x").write_text("")
+    (tmp_path / ".runs/last").symlink_to("a")
+
+    found = list(Artifacts(str(tmp_path), (".runs",)).found(pattern))
+
+    assert [os.path.realpath(tmp_path / path) for path in found] == [str(tmp_path / ".runs/a/x")]

@@ -112,12 +112,50 @@ class Artifacts:
         return any(matches(path) for names in (self._pinned, self._folders) for path in names)
 
     def found(self, pattern: str) -> Iterator[str]:
-        """What a glob under the roots matches on disk, inside the repository."""
+        """What a glob under the roots matches on disk, inside the repository.
+
+        Where links lead to one folder by several ways, one of them is taken: links that lead back never end.
+        """
+        parts = pattern.split("/")
+        waiting = [("", 0)] if self.root and self.owns(pattern) else []
+        seen: set[tuple[int, int, int]] = set()
+        while waiting:
+            path, at = waiting.pop()
+            if at == len(parts):
+                if self.on_disk(path):
+                    yield path
+            elif (folder := self._folder(path)) and (at, *folder) not in seen:
+                seen.add((at, *folder))
+                waiting.extend(self._steps(path, parts, at))
+
+    def _folder(self, path: str) -> tuple[int, int] | None:
+        """Which folder a path is, on which device; None for what is none, or is not in the repository."""
+        full = self.full(path)
+        try:
+            status = os.stat(full)
+        except (OSError, ValueError):
+            return None
+        if not stat.S_ISDIR(status.st_mode) or (os.path.islink(full) and not self.inside(os.path.realpath(full))):
+            return None
+        return status.st_dev, status.st_ino
+
+    def _steps(self, folder: str, parts: list[str], at: int) -> Iterator[tuple[str, int]]:
+        """Where one part of a pattern leads from a folder, the last name first, and the part that comes after it."""
+        import fnmatch
         import glob
 
-        if not self.root or not self.owns(pattern):
+        part, below = parts[at], f"{folder}/".lstrip("/")
+        if part != "**" and not glob.has_magic(part):
+            yield below + part, at + 1
             return
-        for hit in glob.iglob(pattern, root_dir=self.root, recursive=True, include_hidden=True):
-            path = os.path.normpath(hit)
-            if self.on_disk(path):
-                yield path
+        try:
+            names = sorted(os.listdir(self.full(folder)), reverse=True)
+        except OSError:
+            names = []
+        if part != "**":
+            yield from ((below + name, at + 1) for name in fnmatch.filter(names, part))
+            return
+        ends = at + 1 == len(parts)
+        for path in (below + name for name in names):
+            yield path, at + 1 if ends and not self._folder(path) else at
+        yield folder, at + 1
