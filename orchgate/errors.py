@@ -1,6 +1,13 @@
 """What can go wrong outside the judged change, each with the exit code it ends in."""
 
 
+def quoted(word: str) -> str:
+    """A word of a command that a hint names: what a stranger called something must not run when it is pasted."""
+    import shlex
+
+    return shlex.quote(word)
+
+
 class OrchgateError(Exception):
     """Something could not be checked. Carries what happened and the next thing to do.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.errors import OrchgateError
+from orchgate.errors import OrchgateError, quoted
 from orchgate.git.snapshot import MAX_BYTES, SUBMODULE
 from orchgate.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
@@ -186,7 +186,7 @@ def _hidden_findings(counted: Iterable[Counted], measured: Measured) -> Iterator
             yield Finding("DIF003", Location(row.path), message, "list it under diff-budget.ignore if it is generated")
         elif row.path in measured.lines:
             message = f"an attribute hides this text file's diff from git (+{row.added} -{row.removed} lines, counted)"
-            yield Finding("DIF002", Location(row.path), message, f"git check-attr diff -- {row.path}")
+            yield Finding("DIF002", Location(row.path), message, f"git check-attr diff -- {quoted(row.path)}")
 
 
 def _limits(budget: DiffBudget) -> Iterator[tuple[str, int | None, int | None]]:

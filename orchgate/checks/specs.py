@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.documents.review import KEY, date_of, last_review
 from orchgate.documents.tasks import normal_status
+from orchgate.errors import quoted
 from orchgate.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
 
@@ -187,7 +188,7 @@ def _missing(ctx: Context, layout: Layout, behind: _Behind, code: list[str]) -> 
         )
     if behind.names:
         message = f"{count}, and task {behind.names[0]} (named by {behind.by}) has no packet"
-        return Finding("SPC001", where, message, f"orchgate new {behind.names[0]}")
+        return Finding("SPC001", where, message, f"orchgate new {quoted(behind.names[0])}")
     message = f"{count}, and no task is behind the change: neither its documents nor its branch nor a trailer name one"
     index = ctx.config.documents.task_index
     in_work = f", and none in {index} is in work" if index in ctx.snapshot.entries else ""

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from orchgate.commands import _carrying
-from orchgate.errors import OrchgateError, UsageError
+from orchgate.errors import OrchgateError, UsageError, quoted
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 
@@ -47,7 +47,9 @@ def _content(place: Place, link: str) -> bytes:
         return carry.anywhere(place.artifacts, pin, place.store, place.limit)
     below = [one.path for one in place.lock.below(path)]
     if below:
-        raise UsageError(f"{link} is a folder of {len(below)} pinned artifacts", f"orchgate evidence show {below[0]}")
+        raise UsageError(
+            f"{link} is a folder of {len(below)} pinned artifacts", f"orchgate evidence show {quoted(below[0])}"
+        )
     if not place.artifacts.on_disk(path):
         raise OrchgateError(f"{link} is neither pinned nor on disk", "orchgate check evidence says where it is cited")
     sys.stderr.write("orchgate: this is on your disk only: it is not pinned\n")
@@ -57,7 +59,7 @@ def _content(place: Place, link: str) -> bytes:
 def _readable(content: bytes, link: str) -> str:
     """What a terminal may be shown: control characters of an artifact would be obeyed."""
     if b"\0" in content:
-        raise UsageError(f"{link} is not text", f"orchgate evidence show {link} -o FILE")
+        raise UsageError(f"{link} is not text", f"orchgate evidence show {quoted(link)} -o FILE")
     lines = content.decode("utf-8", "replace").split("\n")
     return "\n".join(escape(line.removesuffix("\r")) for line in lines).removesuffix("\n") + "\n"
 

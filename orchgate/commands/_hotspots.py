@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from orchgate.errors import quoted
 from orchgate.hotspots.growth import LEAST
 from orchgate.hotspots.ranking import Hotspot, Kind, counted, short
 from orchgate.hotspots.timeline import Part
@@ -154,7 +155,7 @@ def _hint(worth: Sequence[Hotspot], summaries: Sequence[Summary]) -> str:
         return "the records show nothing to save; what a stage does inside itself, a profiler of its language tells"
     one = worth[0]
     summary = next(summary for summary in summaries if summary.pipeline == one.pipeline)
-    task = summary.runs[-1].task
+    task = quoted(summary.runs[-1].task)
     again = f"then run it again and compare: orchgate hotspots {task}"
     if one.kind is Kind.WAITING:
         return (
@@ -162,7 +163,8 @@ def _hint(worth: Sequence[Hotspot], summaries: Sequence[Summary]) -> str:
             "--output-format json lists every gap; " + again
         )
     if one.kind is Kind.RETRY:
-        return f"{one.stage} has to be repeated; orchgate run {one.pipeline} --task {task} --repeat 10 shows how often"
+        command = f"orchgate run {quoted(one.pipeline)} --task {task} --repeat 10"
+        return f"{one.stage} has to be repeated; {command} shows how often"
     if one.kind is Kind.RECORDING:
         return "what happens between a command's end and the next start takes longest to no use; " + again
     beside = ", or let it run beside others (needs)" if len(summary.stages) > 1 else ""

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import files
-from orchgate.errors import GitError, OrchgateError, Unreadable
+from orchgate.errors import GitError, OrchgateError, Unreadable, quoted
 from orchgate.evidence import secrets
 from orchgate.inside import GIT_NAMES, looks_like_git, require_real
 
@@ -98,9 +98,8 @@ def read(artifacts: Artifacts, pin: Pinned) -> bytes:
     except OSError as error:
         raise Unreadable(pin.path, f"cannot be read: {error.strerror}", "ls -l shows who may read it") from error
     if hashlib.sha256(content).hexdigest() != pin.sha256:
-        hint = (
-            f"orchgate evidence pin {pin.path} takes what is on disk, orchgate evidence fetch --force what was pinned"
-        )
+        command = f"orchgate evidence pin {quoted(pin.path)}"
+        hint = f"{command} takes what is on disk, orchgate evidence fetch --force what was pinned"
         raise Unreadable(pin.path, "is not what was pinned", hint)
     return content
 

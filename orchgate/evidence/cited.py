@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from orchgate.errors import OrchgateError
+from orchgate.errors import OrchgateError, quoted
 from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Runs:
         if pin is None or path in self._snapshot.entries:
             return None
         if pin.run is None:
-            raise OrchgateError("is pinned without what it says", f"orchgate evidence pin {path}")
+            raise OrchgateError("is pinned without what it says", f"orchgate evidence pin {quoted(path)}")
         return pin.run
 
     def _parsed(self, path: str, data: bytes) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from orchgate.documents.artifacts import Artifacts
 from orchgate.documents.resolve import Resolver, Where
 from orchgate.documents.targets import Kind
+from orchgate.errors import quoted
 from orchgate.evidence.claims import weight
 from orchgate.evidence.hashing import Refused, measure, prefix_hash
 from orchgate.model import Finding, Location, Severity, Trouble
@@ -122,6 +123,7 @@ class Kept:
                 place.location,
                 f"{one.path if one.path not in place.reference.text else place.reference.text}"
                 f" is not what was pinned: it {difference}",
-                f"orchgate evidence fetch --force {one.path} brings back what was pinned, evidence pin takes this one",
+                f"orchgate evidence fetch --force {quoted(one.path)} brings back what was pinned, "
+                "evidence pin takes this one",
                 Severity.WARNING if one.path.endswith(_RENEWED) else severity,
             )

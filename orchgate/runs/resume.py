@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from orchgate.errors import OrchgateError
+from orchgate.errors import OrchgateError, quoted
 from orchgate.runs import ids, journal, writer
 from orchgate.runs.execution import Execution
 from orchgate.runs.reopen import digest, event, tell
@@ -60,9 +60,13 @@ def _same_pipeline(setting: Setting, manifest: Mapping[str, Any], recorder: Reco
     if pipeline is None or pipeline.digest != digest(tuple(recorder.events)):
         raise OrchgateError(
             f"the pipeline {name} has changed since the run began: it would not be the same run any more",
-            f"orchgate run {name} --task {manifest['task_id']}",
+            _again(manifest),
         )
     return pipeline
+
+
+def _again(manifest: Mapping[str, Any]) -> str:
+    return f"orchgate run {quoted(manifest['pipeline_id'])} --task {quoted(manifest['task_id'])}"
 
 
 def _command(manifest: Mapping[str, Any]) -> str:
@@ -75,5 +79,5 @@ def _same_tree(now: State | None, manifest: Mapping[str, Any]) -> None:
         raise OrchgateError(
             f"the run began on tree {str(before.get('tree'))[:12]}, this is {str(now.tree if now else None)[:12]}: "
             "one run cannot speak for both",
-            f"orchgate run {manifest['pipeline_id']} --task {manifest['task_id']}",
+            _again(manifest),
         )
