@@ -16,12 +16,14 @@ from orchgate.git.target import Target
 SHOWN = 10
 
 
-def numstat(old: str, new: str) -> tuple[int, int]:
-    """Files and lines that `git diff --numstat -M` counts."""
+def numstat(old: str, new: str) -> tuple[int, int] | None:
+    """Files and lines that `git diff --numstat -M` counts; None where objects are missing here."""
     command = ["git", "-c", "diff.renameLimit=1000", "diff", "--numstat", "-z", "-M", old, new]
-    fields = subprocess.run(command, capture_output=True, check=True).stdout.split(b"\0")
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode != 0:
+        return None
     files = lines = 0
-    waiting = iter(fields)
+    waiting = iter(done.stdout.split(b"\0"))
     for record in waiting:
         if record:
             added, removed, path = record.split(b"\t")
@@ -48,10 +50,13 @@ def main() -> int:
     )
     commits = listed.stdout.split()
     pairs = list(zip(commits[1:], commits, strict=False))
-    different = [(old, new) for old, new in pairs if counted(old, new) != numstat(old, new)]
-    for old, new in different[:SHOWN]:
-        print(f"{new[:12]}: budget {counted(old, new)}, numstat {numstat(old, new)}")
-    print(f"{len(pairs)} changes, {len(different)} with other totals than numstat")
+    expected = {pair: numstat(*pair) for pair in pairs}
+    known = [pair for pair in pairs if expected[pair] is not None]
+    different = [pair for pair in known if counted(*pair) != expected[pair]]
+    for pair in different[:SHOWN]:
+        print(f"{pair[1][:12]}: budget {counted(*pair)}, numstat {expected[pair]}")
+    missing = len(pairs) - len(known)
+    print(f"{len(known)} changes, {len(different)} with other totals than numstat; {missing} not whole here")
     return bool(different)
 
 

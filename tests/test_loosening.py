@@ -578,3 +578,46 @@ def test_a_push_is_judged_by_the_limits_where_it_left_the_default_branch(repo: R
     report = checked("--from-ref", "main", "--to-ref", "topic")
 
     assert sorted(d["rule"] for d in report["diagnostics"] if d["severity"] == "error") == ["CFG001", "DIF001"]
+
+
+TABLE_OF_PYPROJECT = "[tool.orchgate.documents]\nreview-days = 30\n"
+EMPTY_SECTION = "# PRD\n\n## Summary\n\nS.\n"
+
+
+def test_a_configuration_that_moves_between_its_files_is_nothing_but_configuration(repo: Repo) -> None:
+    repo.commit(files={"pyproject.toml": TABLE_OF_PYPROJECT, "docs/PRD-x.md": EMPTY_SECTION})
+    repo.git("checkout", "--quiet", "-b", "work")
+    repo.commit(files={"pyproject.toml": "", "orchgate.toml": 'documents.required = ["prd"]\n'})
+
+    severities = {one["severity"] for one in checked("--all-files", "configuration")["diagnostics"]}
+
+    assert severities == {"warning"}
+
+
+def test_anything_beside_it_is_not(repo: Repo) -> None:
+    repo.commit(files={"pyproject.toml": TABLE_OF_PYPROJECT, "docs/PRD-x.md": EMPTY_SECTION})
+    repo.git("checkout", "--quiet", "-b", "work")
+    repo.commit(files={"orchgate.toml": 'documents.required = ["prd"]\n', "pyproject.toml": "", "a.py": "x\n"})
+
+    severities = {one["severity"] for one in checked("--all-files", "configuration")["diagnostics"]}
+
+    assert "error" in severities
+
+
+def test_a_link_beside_the_configuration_is_no_link_in_its_place(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": "", "a": "x\n"})
+    (repo.root / "link").symlink_to("a")
+    repo.git("add", "link")
+    repo.stage("orchgate.toml", "[diff-budget]\nmax-files = 9\n")
+
+    assert main(["check", "--staged", "configuration"]) == 0
+
+
+def test_a_link_in_its_place_is_refused(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    repo.commit(files={"orchgate.toml": "", "profile = 'default'": "x\n"})
+    (repo.root / "orchgate.toml").unlink()
+    (repo.root / "orchgate.toml").symlink_to("profile = 'default'")  # the target's name would be valid TOML
+    repo.git("add", "--all")
+
+    assert main(["check", "--staged", "configuration"]) == 2
+    assert "is a symbolic link" in capsys.readouterr().err
