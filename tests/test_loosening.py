@@ -621,3 +621,13 @@ def test_a_link_in_its_place_is_refused(repo: Repo, capsys: pytest.CaptureFixtur
 
     assert main(["check", "--staged", "configuration"]) == 2
     assert "is a symbolic link" in capsys.readouterr().err
+
+
+def test_what_stood_there_before_does_not_make_a_change_of_the_configuration_alone_an_error(repo: Repo) -> None:
+    repo.commit(files={"orchgate.toml": "", "docs/PRD-x.md": EMPTY_SECTION})
+    repo.git("checkout", "--quiet", "-b", "work")
+    repo.commit(files={"orchgate.toml": 'documents.required = ["prd"]\n'})
+
+    severities = {one["severity"] for one in checked("--all-files", "configuration")["diagnostics"]}
+
+    assert severities == {"warning"}

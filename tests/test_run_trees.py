@@ -312,6 +312,15 @@ def test_another_definition_of_the_pipeline_is_another_run(story: Story) -> None
     assert story.severities() == ["error"]
 
 
+def test_a_definition_that_cannot_be_read_is_another_one(story: Story) -> None:
+    story.repo.commit(files={"orchgate.toml": "garbage ===\n"})
+    run = story.record()
+    story.repo.commit(files={"orchgate.toml": INPUTS})
+    story.claim(run)
+
+    assert story.severities() == ["error"]
+
+
 def test_a_change_does_not_declare_its_own_inputs(story: Story) -> None:
     story.repo.commit(files={"orchgate.toml": INPUTS.replace('inputs = ["src/**"]\n', "")})
     run = story.record()
