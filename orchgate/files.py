@@ -6,7 +6,9 @@ Nothing is acknowledged that is not on disk: a short write, a full disk and a si
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 from typing import NamedTuple
 
 from orchgate.errors import OrchgateError
@@ -14,6 +16,7 @@ from orchgate.errors import OrchgateError
 # Ends a line that its writer never finished, so that the next line cannot melt into it and no JSON reader ever
 # takes the fragment for a whole line: the control character "cancel", and a line break.
 CANCEL = b"\x18\n"
+CHUNK = 1 << 20
 
 
 class WriteError(OrchgateError):
@@ -28,6 +31,37 @@ class WriteError(OrchgateError):
         super().__init__(f"cannot write {path}: {reason}", hint)
 
 
+def open_regular(path: str) -> int:
+    """A descriptor to read a regular file with; whoever put a named pipe there does not keep us waiting.
+
+    Raises OSError, also for what is not a regular file.
+    """
+    return _regular(path, os.O_RDONLY)
+
+
+def _regular(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o644)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "it is not a regular file", path)
+
+
+def read(path: str, limit: int) -> bytes:
+    """The bytes of a regular file. Raises OSError, also for what is larger than `limit` bytes."""
+    parts, room = [], limit
+    with open(open_regular(path), "rb", buffering=0) as file:
+        while room >= 0 and (part := file.read(CHUNK)):
+            parts.append(part)
+            room -= len(part)
+    if room < 0:
+        raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", path)
+    return b"".join(parts)
+
+
 def failure(path: str, error: OSError) -> WriteError:
     return WriteError(path, error.strerror or str(error))
 
@@ -35,7 +69,7 @@ def failure(path: str, error: OSError) -> WriteError:
 def open_appending(path: str) -> int:
     """A descriptor that appends to a file and can look at its end; made if it is not there. Raises WriteError."""
     try:
-        return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY, 0o644)
+        return _regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW)
     except OSError as error:
         raise failure(path, error) from error
 
@@ -87,8 +121,11 @@ def replace(path: str, data: bytes, *, sync: bool = True) -> None:
     """
     temporary = f"{path}.tmp"
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        descriptor = _regular(temporary, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW)
         try:
+            if os.fstat(descriptor).st_nlink > 1:  # another name of it may lie anywhere
+                raise OSError(errno.EMLINK, os.strerror(errno.EMLINK), temporary)
+            os.ftruncate(descriptor, 0)
             write_all(descriptor, data, path)
             if sync:
                 os.fsync(descriptor)

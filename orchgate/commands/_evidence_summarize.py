@@ -10,6 +10,7 @@ from orchgate import files
 from orchgate.commands import _runs
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.evidence import summary
+from orchgate.inside import require_real
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 SUMMARY = "write a table of runs before and after a change into the task's action plan"
 SECTION = "Artifacts and Notes"
 MOST_RUNS = 50
-MAX_BYTES = 64 * 1024 * 1024  # of a manifest
+MAX_BYTES = 64 * 1024 * 1024  # of a manifest, or of the plan
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +44,7 @@ def run(args: argparse.Namespace) -> Verdict:
     known = {path: _facts(root, path) for path in (*before, *after)}
     pipeline = _pipeline(known)
     plan = _action_plan(root, args.task)
+    require_real(root, plan)
     full = os.path.join(root, plan)
     text, newline = _read(full, plan)
     block = summary.render(pipeline, before, after, known.__getitem__)
@@ -106,8 +108,7 @@ def _action_plan(root: str, task: str) -> str:
 def _read(full: str, plan: str) -> tuple[str, str]:
     """A plan's text with plain line breaks, and the line break it is written with. Raises OrchgateError."""
     try:
-        with open(full, encoding="utf-8", newline="") as file:
-            text = file.read()
+        text = files.read(full, MAX_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise OrchgateError(f"{plan} cannot be read: {error}", "it has to be text in UTF-8") from error
     plain = text.replace("\r\n", "\n")

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate import __version__, process, session
+from orchgate import __version__, files, process, session
 from orchgate.commands import _ignoring
 from orchgate.config import load
 from orchgate.documents import hook_config
@@ -26,7 +26,7 @@ SUMMARY = "set up this repository: a configuration and the hooks"
 CODEX = "codex.orchestrator.json"
 MARK = "# written by orchgate init --native"
 PRE_COMMIT_MARK = b"pre-commit.com"  # what pre-commit writes into the hooks it installs
-MAX_HOOK_BYTES = 1024 * 1024
+MAX_BYTES = 1024 * 1024  # of a file that is looked into
 CONFIGURATION = """\
 # How strict the gate is. Everything has a default: delete what you do not change.
 # `orchgate check --show-config` prints the values in force, `orchgate schema config` all keys.
@@ -169,8 +169,7 @@ def _with_message_hook(text: str, *, linked: bool) -> Write | str:
 def _read(path: str) -> str | None:
     """The text of a file with its line ends; None when it cannot be read as text."""
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return file.read()
+        return files.read(path, MAX_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return None
 
@@ -188,7 +187,7 @@ def _native(repository: Repository) -> Iterator[Write | str]:
         there = _read(path) if os.path.lexists(path) else ""
         if there == script or (there and f"orchgate hook {hook}" in there and MARK not in there):
             outcomes.append(f"{shown}: it asks the gate")
-        elif there == "" or (there is not None and MARK in there and not os.path.islink(path)):
+        elif not os.path.islink(path) and (there == "" or (there is not None and MARK in there)):
             outcomes.append(Write(path, script, shown, executable=True))
         else:
             foreign.append(f'{shown}: add the line\n  orchgate hook {hook} "$@" || exit $?')
@@ -240,8 +239,7 @@ def _installed(repository: Repository, hook: str) -> bool:
     """Whether pre-commit's own script stands where git looks for a hook."""
     named = os.fsdecode(repository.git("rev-parse", "--git-path", f"hooks/{hook}")).removesuffix("\n")
     try:
-        with open(os.path.join(repository.git.cwd or os.getcwd(), named), "rb") as file:
-            return PRE_COMMIT_MARK in file.read(MAX_HOOK_BYTES)
+        return PRE_COMMIT_MARK in files.read(os.path.join(repository.git.cwd or os.getcwd(), named), MAX_BYTES)
     except OSError:
         return False
 

@@ -8,11 +8,11 @@ import re
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate import resources, session
+from orchgate import files, resources, session
 from orchgate.config.load import load_work_tree
 from orchgate.documents.layout import Layout, layout_of
 from orchgate.documents.tasks import MAX_BYTES, Index, decode, read_index, with_item
-from orchgate.errors import OrchgateError, Unreadable, UsageError
+from orchgate.errors import OrchgateError, Unreadable, UsageError, quoted
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.patterns import lazy
@@ -74,9 +74,7 @@ def _tell(plan: Plan, *, dry_run: bool) -> None:
     if plan.tasks:
         lines.append(f"{verb} {plan.tasks[0]} (added {plan.task})")
     if not dry_run:
-        import shlex
-
-        added = shlex.join([*plan.files, *([plan.tasks[0]] if plan.tasks else [])])
+        added = " ".join(map(quoted, [*plan.files, *([plan.tasks[0]] if plan.tasks else [])]))
         lines.append(f"next: fill in {next(iter(plan.files))}, then see what is still owed:")
         lines.append(f"  git add {added} && orchgate check documents")
     sys.stdout.writelines(escape(line) + "\n" for line in lines)
@@ -155,10 +153,7 @@ def _index(root: str, path: str) -> Index | None:
         return None
     full = _inside(root, path)
     try:
-        with open(full, "rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise Unreadable(path, f"is larger than {MAX_BYTES} bytes")
+        content = files.read(full, MAX_BYTES)
         return read_index(path, content)._replace(text=decode(path, content))
     except OSError as error:
         raise OrchgateError(f"{path} cannot be read: {error.strerror}") from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.documents.resolve import Where
 from orchgate.documents.targets import Kind
 from orchgate.evidence.claims import weight
+from orchgate.files import open_regular
 from orchgate.git.snapshot import folders_of
 from orchgate.globs import expand_braces, matches
 from orchgate.runs.locate import JOURNAL, LOGS, NAME, journal_of, mentioned
@@ -100,11 +101,10 @@ def with_runs(paths: Iterable[str], artifacts: Artifacts) -> Iterator[str]:
 def _is_ours(artifacts: Artifacts, path: str) -> bool:
     """Whether the journal beside a manifest is one of ours."""
     try:
-        descriptor = os.open(artifacts.full(journal_of(path)), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with open(open_regular(artifacts.full(journal_of(path))), "rb") as file:
+            return file.read(len(_BEGINNING)) == _BEGINNING
     except OSError:
         return False
-    with open(descriptor, "rb") as file:
-        return file.read(len(_BEGINNING)) == _BEGINNING
 
 
 def _limited(paths: Iterator[str]) -> Iterator[str]:

@@ -5,11 +5,13 @@ Never "whatever is on disk": a snapshot of the index reads the index's blobs.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from orchgate import files
 from orchgate.errors import Unreadable
 
 if TYPE_CHECKING:
@@ -159,12 +161,12 @@ class FolderSnapshot:
     @cached_property
     def entries(self) -> Mapping[str, Entry]:
         found: dict[str, Entry] = {}
-        for folder, names, files in os.walk(self._root):
+        for folder, names, others in os.walk(self._root):
             inner = os.path.relpath(folder, self._root)
             if inner == ".":
                 names[:] = [name for name in names if name not in self._ignored and name != ".git"]
             links = [name for name in names if os.path.islink(os.path.join(folder, name))]
-            for name in (*files, *links):
+            for name in (*others, *links):
                 mode = os.lstat(os.path.join(folder, name)).st_mode
                 kind = SYMLINK if stat.S_ISLNK(mode) else "100755" if mode & 0o100 else "100644"
                 found[os.path.normpath(os.path.join(inner, name))] = Entry(kind, "")
@@ -184,12 +186,9 @@ class FolderSnapshot:
         try:
             if self.entries[path].mode == SYMLINK:
                 return os.fsencode(os.readlink(full))
-            if os.stat(full).st_size > limit:
-                raise Unreadable(path, f"is larger than {limit} bytes")
-            with open(full, "rb") as file:
-                content = file.read()
         except OSError as error:
             raise Unreadable(path, f"cannot be read: {error.strerror}") from error
+        content = _on_disk(full, path, limit)
         if content.startswith(LFS_BEGINNING):
             from orchgate.git import lfs
 
@@ -219,13 +218,13 @@ class WorkTree(FolderSnapshot):
 
     def find(self, path: str, limit: int = MAX_BYTES) -> bytes | None:
         full = os.path.join(self._root, path)
-        if not os.path.lexists(full):
-            return None
-        try:
-            with open(full, "rb") as file:
-                content = file.read(limit + 1)
-        except OSError as error:
-            raise Unreadable(path, f"cannot be read: {error.strerror}") from error
-        if len(content) > limit:
-            raise Unreadable(path, f"is larger than {limit} bytes")
-        return content
+        return _on_disk(full, path, limit) if os.path.lexists(full) else None
+
+
+def _on_disk(full: str, path: str, limit: int) -> bytes:
+    try:
+        return files.read(full, limit)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise Unreadable(path, f"is larger than {limit} bytes") from error
+        raise Unreadable(path, f"cannot be read: {error.strerror}") from error

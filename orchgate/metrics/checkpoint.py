@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 VERSION = 1
 NAME, INDEX = "aggregate.json", "aggregate.index"
 SAMPLES, SAMPLE = 32, 8192
+MAX_BYTES = 64 << 20
 WHOLE = SAMPLES * SAMPLE  # bytes that are compared completely
 
 
@@ -91,9 +92,7 @@ def why_invalid(was: Identity, descriptor: int, status: os.stat_result) -> str:
 def load(folder: str) -> State | str:
     """The checkpoint of a folder, or why there is none that can be used."""
     try:
-        descriptor = os.open(os.path.join(folder, NAME), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            data = file.read()
+        data = files.read(os.path.join(folder, NAME), MAX_BYTES)
     except FileNotFoundError:
         return "there was no checkpoint"
     except OSError as error:

@@ -14,7 +14,7 @@ from orchgate.runs.validate import Problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-MAX_BYTES = locate.MAX_JOURNAL_BYTES
+MAX_BYTES = journal.MAX_BYTES
 
 
 def difference(document: Mapping[str, Any], data: bytes) -> Problem | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orchgate import files
 from orchgate.runs.ids import METRICS, RUNS
 from orchgate.runs.implementation_gate import NAME
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchgate.git.state import State
+
+LONGEST = 8 << 20  # bytes of a line that is read at once; no entry is that long
 
 
 class Gate(NamedTuple):
@@ -48,8 +51,8 @@ def _entries(root: str) -> Iterator[dict[str, Any]]:
     named = f'"pipeline_id":"{NAME}"'.encode()
     for task in tasks:
         try:
-            with open(os.path.join(folder, task, METRICS), "rb") as file:
-                for line in file:
+            with open(files.open_regular(os.path.join(folder, task, METRICS)), "rb") as file:
+                for line in iter(lambda: file.readline(LONGEST), b""):
                     if named in line and line.endswith(b"\n"):
                         yield from _parsed(line)
         except OSError:

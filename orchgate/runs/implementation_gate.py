@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import resources
+from orchgate import files, resources
 from orchgate.documents.definitions import SHIPPED
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _tools(root: str) -> Iterator[tuple[str, str]]:
 def _read(root: str, name: str) -> bytes | None:
     """The beginning of a file at the top of the repository; None when there is none to be read."""
     try:
-        with open(os.path.join(root, name), "rb") as file:
+        with open(files.open_regular(os.path.join(root, name)), "rb") as file:
             return file.read(_MAX_BYTES)
     except OSError:
         return None

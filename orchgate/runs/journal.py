@@ -14,6 +14,8 @@ from orchgate.errors import OrchgateError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+MAX_BYTES = 64 * 1024 * 1024
+MAX_LINES = 500_000
 _PATIENCE = 5.0  # seconds that the processes of a killed runner have for their own end
 _PAUSE = 0.01
 _EDITED = "the journal was damaged or edited"
@@ -76,8 +78,7 @@ class Recorded(NamedTuple):
 def read(path: str) -> Recorded:
     """The events of a journal. Raises OrchgateError when it cannot be read, or when a finished line is not an event."""
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        data = files.read(path, MAX_BYTES)
     except OSError as error:
         raise OrchgateError(f"cannot read {path}: {error.strerror}") from error
     try:
@@ -90,6 +91,8 @@ def parse(data: bytes) -> Recorded:
     """The events in a journal's bytes. Raises OrchgateError when a finished line is not an event."""
     import json
 
+    if data.count(b"\n") > MAX_LINES:
+        raise OrchgateError(f"has more than {MAX_LINES} lines", _EDITED)
     lines = files.split(data)
     events = []
     for number, line in lines.whole:
