@@ -121,7 +121,7 @@ def _not_asked(ctx: Context) -> str:
     if ID in ctx.named and ctx.scope.kind != "staged":
         return ""
     match ctx.scope.kind:
-        case "staged":
+        case "staged" | "commit":
             return "a commit is not measured, its push is"
         case "tree" if ctx.scope.head is None or not ctx.root:
             return "a whole tree is measured only by name: orchgate check performance"

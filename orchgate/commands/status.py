@@ -8,8 +8,9 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from orchgate import files
 from orchgate.commands import _runs
-from orchgate.errors import OrchgateError
+from orchgate.errors import OrchgateError, quoted
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.runs import ids
@@ -62,7 +63,7 @@ def _gate(root: str, repository: Repository | None) -> Gate:
     from orchgate.git.state import Question
     from orchgate.runs import gate_runs
 
-    with Question(repository) as question:
+    with Question(repository, filters=False) as question:
         pass
     return gate_runs.of(root, question.answer())
 
@@ -134,7 +135,7 @@ def _contradiction(folder: str) -> str | None:
 def _is_foreign(folder: str) -> bool:
     """Whether another program recorded the run: one that keeps no journal, or a log of its own under that name."""
     try:
-        with open(os.path.join(folder, ids.JOURNAL), "rb") as file:
+        with open(files.open_regular(os.path.join(folder, ids.JOURNAL)), "rb") as file:
             if file.read(len(_OURS)) == _OURS:
                 return False
     except OSError:
@@ -195,7 +196,7 @@ def _text(rows: Sequence[Mapping[str, Any]], *, detailed: bool) -> Iterator[str]
         if detailed:
             yield from (f"  {_stage(stage)}" for stage in row["stages"])
         if row["status"] == "abandoned":
-            yield escape(f"  hint: it was killed: orchgate resume {row['run_id']} --task {row['task_id']}")
+            yield escape(f"  hint: it was killed: orchgate resume {row['run_id']} --task {quoted(row['task_id'])}")
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:

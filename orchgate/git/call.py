@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # `core.fsmonitor=false`: a user's monitor program has no place inside the gate.
 # `core.bigFileThreshold`: above it git shows no lines; renameLimit: above it no renames. Both are git's own defaults.
+# `diff.orderFile`: where that file is missing, git diffs nothing and has no status either.
 PINNED = (
     "git",
     "--no-pager",
@@ -26,9 +27,14 @@ PINNED = (
     "core.bigFileThreshold=512m",
     "-c",
     "diff.renameLimit=1000",
+    "-c",
+    "diff.orderFile=/dev/null",
 )
 # For calls that write: a fetch of ours would run `reference-transaction`, an index of ours `post-index-change`.
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
+# For calls that use the network: whoever is asked is configured, and no other program is. Nobody tidies up afterwards
+# (`gc.recentObjectsHook`), and what a repository borrows from is not asked for its references.
+ONLINE = (*NO_HOOKS, "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.alternateRefsCommand=:")
 # Options every diff gets; each one answers a setting that made a plain `git diff` lie or crash.
 DIFF_PINNED = (
     "--no-color",
@@ -90,6 +96,7 @@ _FIXED = {
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_GRAFT_FILE": os.devnull,
 }
+_EMPTY = "ORCHGATE_EMPTY"  # the variable of an empty value
 FETCH_OBJECTS = "git fetch --refetch --no-filter"  # brings what a partial clone left out
 
 
@@ -142,11 +149,20 @@ class Git:
 
         It runs no hooks: what it writes are references and objects of ours.
         """
-        git = Git(self.cwd, self.env, NO_HOOKS)
+        git = Git(self.cwd, self.env, ONLINE)
         for name in ("GIT_ALLOW_PROTOCOL", "GIT_NO_LAZY_FETCH", "GIT_TERMINAL_PROMPT"):
             git.env.pop(name)
             if name in environ:
                 git.env[name] = environ[name]
+        return git
+
+    def without_filters(self) -> Git:
+        """The same git where no `filter.<name>.clean` or `.process` runs, whoever configured it."""
+        listed = self.attempt("config", "-z", "--name-only", "--get-regexp", r"^filter\..*\.(clean|process|required)$")
+        # An empty program is none. `--config-env`, because a driver's name may hold "=".
+        options = tuple(f"--config-env={name}={_EMPTY}" for name in dict.fromkeys(names(listed.stdout)))
+        git = Git(self.cwd, self.env, (*self._options[len(PINNED) :], *options))
+        git.env[_EMPTY] = ""
         return git
 
     def converse(self, *args: str) -> subprocess.Popen[bytes]:

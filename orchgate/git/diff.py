@@ -32,7 +32,9 @@ class Patch(NamedTuple):
 
 def sides(base: str, head: str | None) -> tuple[str, ...]:
     """Arguments that name both trees, hex ids only; no head means the index."""
-    return (base, head) if head is not None else ("--cached", base)
+    # Ids may come from git's own files, which a stranger may have written: `--output=FILE` there would be obeyed.
+    named = ("--end-of-options", base)
+    return (*named, head) if head is not None else ("--cached", *named)
 
 
 def changes(git: Git, base: str, head: str | None, *options: str) -> tuple[Change, ...]:

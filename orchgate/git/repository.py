@@ -239,9 +239,34 @@ def open_repository(where: str, environ: Mapping[str, str]) -> Repository:
         git_dir, root = (_path(git, option) for option in (asked[-1], "--show-toplevel"))
     else:
         git_dir, root = fields[3:5]
+    if not environ.get("GIT_DIR"):
+        _refuse_strangers(where, git_dir, "" if environ.get("GIT_WORK_TREE") else root)
     return Repository(
         _bound(git, root, git_dir, environ), root, git_dir, shallow=fields[1] == "true", object_format=fields[2]
     )
+
+
+def _refuse_strangers(where: str, git_dir: str, root: str) -> None:
+    """Refuses a repository that somebody else chose by what they put into this one. Raises GitError.
+
+    Any clone can carry a bare repository as ordinary files, and git obeys the configuration in it as soon as it is the
+    current folder; and any configuration can name another folder of the user's as the work tree.
+    """
+    here, store = os.path.realpath(where), os.path.realpath(git_dir)
+    if os.path.basename(store) != ".git" and _is_below(here, store):
+        around = os.path.dirname(store)
+        while around != os.path.dirname(around) and not os.path.lexists(os.path.join(around, ".git")):
+            around = os.path.dirname(around)
+        if os.path.lexists(os.path.join(around, ".git")):
+            hint = "leave that folder; or, if the repository is yours, name it: GIT_DIR=. in the environment"
+            raise GitError(f"{git_dir} is a bare repository among the files of {around}", hint)
+    if root and not _is_below(here, os.path.realpath(root)):
+        hint = "git config --unset core.worktree; or work in that folder"
+        raise GitError(f"core.worktree names {root}, and {where} is not in it", hint)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _path(git: Git, option: str) -> str:

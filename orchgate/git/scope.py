@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from orchgate import files
 from orchgate.errors import GitError, OrchgateError, UsageError, WrongCheckout
 from orchgate.git.diff import merged
 from orchgate.git.target import Target
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from orchgate.model import Change
 
 NO_HOOK_HINT = "orchgate check --from-ref BASE --to-ref HEAD"
+MERGE_HINT = "git status says what is being merged; git merge --abort gives it up"
+MAX_MERGE_HEAD = 64 * 1024  # bytes
 
 
 def target(repository: Repository, request: Request, environ: Mapping[str, str]) -> Target:
@@ -149,8 +152,13 @@ def _merging(repository: Repository, environ: Mapping[str, str]) -> tuple[str, .
     the merged commits in GITHEAD_<id> variables.
     """
     try:
-        with open(os.path.join(repository.git_dir, "MERGE_HEAD"), encoding="ascii") as file:
-            return tuple(file.read().split())
-    except (OSError, UnicodeDecodeError):
+        listed = files.read(os.path.join(repository.git_dir, "MERGE_HEAD"), MAX_MERGE_HEAD)
+    except FileNotFoundError:
         named = (name.removeprefix("GITHEAD_") for name in environ if name.startswith("GITHEAD_"))
         return tuple(sorted(oid for oid in named if repository.commit(oid) not in (None, repository.head)))
+    except OSError as error:
+        raise GitError(f"MERGE_HEAD cannot be read: {error.strerror}", MERGE_HINT) from error
+    found = [repository.blobs.resolve(os.fsdecode(name) + "^{commit}") for name in listed.split()]
+    if None in found:
+        raise GitError("MERGE_HEAD names what is not a commit here", MERGE_HINT)
+    return tuple(commit.oid for commit in found if commit)

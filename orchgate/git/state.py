@@ -42,14 +42,19 @@ _STATUS = ("--porcelain=v2", "--branch", "--no-renames", "--no-ahead-behind", "-
 class Question:
     """The state of a work tree, asked for now and answered when it is needed: git works meanwhile.
 
-    `contents` asks for what differs from the commit, too.
+    `contents` asks for what differs from the commit, too. Without `filters` no program of the repository's settings is
+    run: a file that one of them would translate counts as changed when it was touched, a submodule by its commit alone.
     """
 
-    def __init__(self, repository: Repository | None, *, contents: bool = False) -> None:
+    def __init__(self, repository: Repository | None, *, contents: bool = False, filters: bool = True) -> None:
         self._repository = repository
         self._contents = contents
-        self._options = (*_STATUS, f"--untracked-files={'all' if contents else 'no'}")
-        self._status = repository.git.converse("status", *self._options) if repository else None
+        inside = () if filters else ("--ignore-submodules=dirty",)
+        self._options = (*_STATUS, f"--untracked-files={'all' if contents else 'no'}", *inside)
+        self._git: Git | None = None
+        if repository is not None:
+            self._git = repository.git if filters else repository.git.without_filters()
+        self._status = self._git.converse("status", *self._options) if self._git else None
 
     def __enter__(self) -> Self:
         return self
@@ -63,9 +68,9 @@ class Question:
 
         Raises GitError.
         """
-        if self._repository is None or self._status is None:
+        if self._repository is None or self._git is None or self._status is None:
             return None
-        git = self._repository.git
+        git = self._git
         if self._status.returncode != 0:
             git("status", *self._options)  # says why
             raise GitError("git status failed, and then it did not", "run it again")

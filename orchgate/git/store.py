@@ -13,7 +13,7 @@ import tempfile
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from orchgate import process
-from orchgate.errors import GitError
+from orchgate.errors import GitError, quoted
 from orchgate.git.call import NO_HOOKS, Git, failed, names
 
 if TYPE_CHECKING:
@@ -40,7 +40,15 @@ _RACE = (
 )
 # No hooks (ours would judge this push, too), no questions about signing, tags or submodules.
 _PUSH = ("push", "--porcelain", "--no-verify", "--no-follow-tags", "--no-signed", "--recurse-submodules=no")
-_FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-filter")
+_FETCH = (
+    "fetch",
+    "--quiet",
+    "--no-tags",
+    "--refmap=",
+    "--no-write-fetch-head",
+    "--no-recurse-submodules",
+    "--no-filter",
+)
 
 
 class Pushed(NamedTuple):
@@ -218,7 +226,7 @@ class Store:
 
 def _unreachable(remote: str, completed: process.Completed) -> GitError:
     error = failed((), completed.stderr)
-    return GitError(f"{remote}: {error.message.removeprefix('git : ')}", f"git ls-remote {remote}")
+    return GitError(f"{remote}: {error.message.removeprefix('git : ')}", f"git ls-remote -- {quoted(remote)}")
 
 
 class _Writer:

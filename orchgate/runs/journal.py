@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate import files
 from orchgate.errors import OrchgateError
+from orchgate.runs import locate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = locate.MAX_JOURNAL_BYTES
 MAX_LINES = 500_000
 _PATIENCE = 5.0  # seconds that the processes of a killed runner have for their own end
 _PAUSE = 0.01

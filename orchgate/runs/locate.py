@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "manifest.json"
 JOURNAL = "events.jsonl"
-MAX_JOURNAL_BYTES = 64 * 1024 * 1024
+MAX_JOURNAL_BYTES = 64 * 1024 * 1024  # larger journals are read by nobody
 OURS = "orchgate"  # the format of manifests that are derived from a journal
 LOGS = "stages"  # the folder of a run of ours that holds what its stages printed
 RUN_ID = lazy(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{3}Z-[0-9a-f]{8}")
