@@ -470,6 +470,8 @@ CLAIMS = [
     "- [x] a. Evidence: [the run](../{})\n",
     "- [x] nothing failed. Evidence: `{}`\n",
     "- [x] logs in `{}`\n",
+    "Diagnostics passed (`{}`).\n",
+    "The suite is green, see `{}`\n",
 ]
 
 
@@ -506,6 +508,7 @@ def test_a_claim_in_any_document_is_asked(story: Story, text: str) -> None:
         ("notes.md", "A manifest looks like `{}`.\n"),
         ("notes.md", "See [one](./{}).\n"),
         (CHECKLIST, "- [ ] Tests pass. Evidence: `{}`\n"),
+        (CHECKLIST, "Logs go where `{}` is.\n"),
         ("notes.md", "```\nTests pass: {}\n```\n"),
     ],
 )

@@ -93,8 +93,8 @@ def _rests_on_it(place: Place) -> bool:
     listed = text[start : start + 200].lstrip(" \t").startswith("|") or any(
         words.search(_label_above(text, start)) for words in PHASES.values()
     )
-    if listed or place.packet:
-        return listed or place.claimed
+    if listed or (place.packet and place.claimed):
+        return True
     return bool(said.checked or said.evidence or _SUCCESS.search(said.sentence.plain))
 
 
