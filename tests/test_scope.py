@@ -155,6 +155,12 @@ def test_to_ref_alone_is_wrong_usage(branched: Repo) -> None:
 # Names of revisions
 
 
+@pytest.mark.parametrize("flag", ["--from-ref", "--to-ref", "--commit"])
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_a_variable_that_nobody_set(branched: Repo, flag: str, name: str) -> None:
+    assert branched.orchgate("check", f"{flag}={name}").code == 2
+
+
 @pytest.mark.parametrize(
     "name",
     [

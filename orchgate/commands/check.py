@@ -26,9 +26,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checks", nargs="*", metavar="CHECK", help="only these checks; all of them without")
     parser.add_argument("--staged", action="store_true", help="judge what the next commit holds")
     parser.add_argument("--all-files", action="store_true", help="judge the whole tree")
-    parser.add_argument("--from-ref", default="", metavar="REV", help="judge what came since this revision")
-    parser.add_argument("--to-ref", default="", metavar="REV", help="up to this one (HEAD)")
-    parser.add_argument("--commit", default="", metavar="REV", help="judge one commit")
+    parser.add_argument("--from-ref", type=revision, metavar="REV", help="judge what came since this revision")
+    parser.add_argument("--to-ref", type=revision, metavar="REV", help="up to this one (HEAD)")
+    parser.add_argument("--commit", type=revision, metavar="REV", help="judge one commit")
     parser.add_argument("--output-format", choices=registry.plugins("outputs"), default="text", help="(%(default)s)")
     parser.add_argument("--explain", action="store_true", help="also list what was counted and what was ignored")
     parser.add_argument(
@@ -38,8 +38,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--show-config", action="store_true", help="print the effective configuration and stop")
 
 
+def revision(text: str) -> str:
+    """A revision as somebody typed it. An empty one is a variable that was never set, not the wish to find out."""
+    if not text.strip():
+        raise ValueError
+    return text
+
+
 def run(args: argparse.Namespace) -> Verdict | int:
-    request = Request(args.staged, args.all_files, args.from_ref, args.to_ref, args.commit)
+    request = Request(args.staged, args.all_files, args.from_ref or "", args.to_ref or "", args.commit or "")
     with session.opened() as repository:
         if args.show_config:
             return _show_config(repository, request)
