@@ -18,6 +18,7 @@ from tests.support import checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.repo import Repo
 
@@ -210,6 +211,15 @@ def test_only_what_its_journal_bears_out_is_pinned(repo: Repo, files: dict[str, 
 
     assert main(["evidence", "pin"]) == code
     assert (PATH in (repo.root / LOCK).read_text()) == (code == 0)
+
+
+def test_a_journal_that_a_link_brings_in_from_elsewhere_bears_nothing_out(repo: Repo, tmp_path: Path) -> None:
+    cite(repo, TRUE)
+    journal = repo.root / FOLDER / "events.jsonl"
+    journal.rename(tmp_path / "elsewhere.jsonl")
+    journal.symlink_to(tmp_path / "elsewhere.jsonl")
+
+    assert main(["evidence", "pin"]) == 1
 
 
 def test_a_pin_covers_the_journal_and_the_logs(repo: Repo) -> None:

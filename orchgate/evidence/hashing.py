@@ -61,15 +61,19 @@ def measure(
     finally:
         os.close(descriptor)
     if document is not None and not (found == pinned and not artifacts.on_disk(journal_of(path))):
-        _hold_against_journal(path, document, full)
+        _hold_against_journal(artifacts, path, document)
     return found
 
 
-def _hold_against_journal(path: str, document: dict[str, Any], full: str) -> None:
+def _hold_against_journal(artifacts: Artifacts, path: str, document: dict[str, Any]) -> None:
     from orchgate.runs import derivation
 
+    def journal() -> bytes | None:
+        # One that a link brings in from elsewhere is not here: the gate does not see it either.
+        return derivation.beside(artifacts.full(path)) if artifacts.on_disk(journal_of(path)) else None
+
     try:
-        derivation.require(document, lambda: derivation.beside(full))
+        derivation.require(document, journal)
     except OrchgateError as error:
         raise Refused(path, error.message, error.hint, certain=True) from None
 
