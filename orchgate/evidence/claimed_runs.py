@@ -95,7 +95,12 @@ def _rests_on_it(place: Place) -> bool:
     )
     if listed or (place.packet and place.claimed):
         return True
-    return bool(said.checked or said.evidence or _SUCCESS.search(said.sentence.plain))
+    return bool(said.checked or said.evidence or says_success(place))
+
+
+def says_success(place: Place) -> bool:
+    """Whether the words of a sentence say that something holds."""
+    return _SUCCESS.search(place.said.sentence.plain) is not None
 
 
 def _is_before(place: Place) -> bool:

@@ -131,13 +131,17 @@ class Judge:
 
     def undefined(self, document: Document) -> Iterator[Finding]:
         """Findings about `[text][label]` whose label no line of the document defines: nobody can follow them."""
+        if not document.undefined:
+            return
+        from orchgate.evidence.claimed_runs import says_success
+
         for use in document.undefined:
             reference = Reference(use.written, use.offset, Written.LINK)
             place = self._place(document, reference)
             said = place.said
             if said.checked is False or place.template or (use.shortcut and not said.evidence):
                 continue
-            claimed = said.evidence or said.checked or (said.status and place.packet)
+            claimed = said.evidence or said.checked or (said.status and place.packet) or says_success(place)
             yield Finding(
                 "EVD001",
                 place.location,
