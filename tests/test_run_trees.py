@@ -17,6 +17,7 @@ from tests.repo import clone
 from tests.support import checked
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from orchgate.git.state import State
@@ -73,6 +74,15 @@ class Story:
 @pytest.fixture
 def story(repo: Repo) -> Story:
     return Story(repo)
+
+
+def move_submodule(story: Story, new_repo: Callable[[str], Repo]) -> None:
+    """A submodule `sub` that is committed, and then on a commit of its own."""
+    inner = new_repo("inner")
+    inner.commit("inner", {"inner.txt": "a\n"})
+    story.repo.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner.root), "sub")
+    story.repo.commit("with a submodule")
+    story.repo.git("-C", "sub", "commit", "-q", "--allow-empty", "-m", "next")
 
 
 # The tree that lands
@@ -155,6 +165,39 @@ def test_a_file_that_became_executable_counts(story: Story) -> None:
     run = story.record()
     story.repo.git("update-index", "--chmod=+x", "src/a.py")
     story.claim(run)
+
+    assert story.severities() == ["error"]
+
+
+@pytest.mark.parametrize("staged", [True, False])
+def test_a_submodule_on_another_commit_is_fine_when_that_lands(
+    story: Story, new_repo: Callable[[str], Repo], staged: bool
+) -> None:
+    move_submodule(story, new_repo)
+    if staged:
+        story.repo.git("add", "sub")
+    story.claim(story.record())
+    story.repo.git("add", "sub")
+
+    assert story.said() == []
+
+
+def test_a_submodule_that_moved_and_stays_behind_is_refused(story: Story, new_repo: Callable[[str], Repo]) -> None:
+    move_submodule(story, new_repo)
+    story.claim(story.record())
+
+    assert story.severities() == ["error"]
+
+
+@pytest.mark.parametrize("setting", ["none", "dirty", "all"])
+def test_a_submodule_with_changes_inside_is_refused(
+    story: Story, new_repo: Callable[[str], Repo], setting: str
+) -> None:
+    move_submodule(story, new_repo)
+    story.repo.git("config", "submodule.sub.ignore", setting)
+    story.repo.write("sub/inner.txt", "changed\n")
+    story.claim(story.record())
+    story.repo.git("add", "sub")
 
     assert story.severities() == ["error"]
 

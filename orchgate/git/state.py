@@ -7,18 +7,19 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from orchgate.errors import GitError, Unreadable
+from orchgate.git.call import Git, scrubbed
+from orchgate.git.snapshot import SUBMODULE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from orchgate.git.call import Git
     from orchgate.git.repository import Repository
 
     Contents = Mapping[str, str | None]
 
 MOST = 200  # files beside a commit that are recorded one by one; whoever has more commits first
 LARGEST = 64 * 1024 * 1024  # bytes of a file that is hashed
-UNKNOWN = "?"  # in the place of an object id: of a file that could not be read, or of a repository inside
+UNKNOWN = "?"  # in the place of an object id: of a file that could not be read, or of a repository with changes inside
 
 
 class State(NamedTuple):
@@ -36,7 +37,7 @@ class State(NamedTuple):
     untracked: Contents | None = None
 
 
-_STATUS = ("--porcelain=v2", "--branch", "--no-renames", "--no-ahead-behind", "-z")
+_STATUS = ("--porcelain=v2", "--branch", "--no-renames", "--no-ahead-behind", "--ignore-submodules=none", "-z")
 
 
 class Question:
@@ -101,6 +102,9 @@ def _state(git: Git, lines: list[bytes]) -> State:
     return State(commit, tree, dirty, None if branch == "(detached)" else branch)
 
 
+_EDITED = "M"  # how `git status` says that files of a submodule differ from its commit; others may lie there
+
+
 class _Entry(NamedTuple):
     """A path that differs from the commit: its mode ("" for gone) and object id ("" for what the disk has to say)."""
 
@@ -119,10 +123,8 @@ def _beside(lines: Iterable[bytes], ignored: tuple[str, ...]) -> tuple[list[_Ent
             entry = _Entry(rest, "", UNKNOWN) if rest.endswith("/") else _Entry(rest, UNKNOWN)
         elif kind == "1":
             states, sub, _, _, mode, _, oid, path = rest.split(" ", 7)
-            # A dot in the second place: the work tree has what the index has. Of a repository inside, files that only
-            # lie there change nothing.
-            nested = sub[0] == "S" and sub[1:3] != ".."
-            known = UNKNOWN if nested else oid if states[1] == "." or sub[0] == "S" else ""
+            # A dot in the second place: the work tree has what the index has.
+            known = oid if states[1] == "." else UNKNOWN if sub[0] == "S" and sub[2] == _EDITED else ""
             entry = _Entry(path, mode.replace("000000", ""), known)
         elif kind == "u":
             entry = _Entry(rest.split(" ", 9)[9], UNKNOWN)
@@ -145,9 +147,18 @@ def _read(repository: Repository, entries: list[_Entry]) -> Contents | None:
             unread[entry.path] = mode
         there = entry.oid == UNKNOWN or (entry.oid and mode)
         found[shown(entry.path)] = f"{mode or UNKNOWN} {entry.oid}" if there else None
-    for path, oid in _hashes(repository, list(unread)):
+    moved = [path for path, mode in unread.items() if mode == SUBMODULE]
+    found |= {shown(path): f"{SUBMODULE} {_head_of(repository, path)}" for path in moved}
+    for path, oid in _hashes(repository, [path for path in unread if path not in moved]):
         found[shown(path)] = f"{unread[path]} {oid}"
     return found
+
+
+def _head_of(repository: Repository, path: str) -> str:
+    """The commit that a submodule is on; UNKNOWN where nobody can tell."""
+    inside = Git(os.path.join(repository.root, path), scrubbed(repository.git.env))
+    asked = inside.attempt("rev-parse", "--verify", "HEAD")
+    return asked.stdout.decode("ascii").strip() if asked.code == 0 else UNKNOWN
 
 
 def _mode(full: str) -> str:
