@@ -273,3 +273,10 @@ def test_no_table_is_made_of_an_edited_run(repo: Repo, capsys: pytest.CaptureFix
 
 def test_a_journal_for_every_sample(repo: Repo) -> None:
     assert difference(json.loads(TRUE["manifest.json"]), journal_for(own())) is None
+
+
+def test_what_differs_as_a_whole_is_counted(repo: Repo) -> None:
+    problem = difference(edited(lambda it: it.update(usage=None)), lines(EVENTS))
+
+    assert problem is not None
+    assert (problem.path, problem.message) == (("usage",), "says null, its journal an object of 7")

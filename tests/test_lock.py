@@ -98,6 +98,7 @@ WRONG = [
     (lock(line(path="out/")), "2: path: expected one inside the repository, got 'out/'"),
     (lock(line(path="")), "2: path: expected one inside the repository, got ''"),
     (lock(line(path="out/\0")), "2: path: expected one inside the repository, got "),
+    (lock(line(path="out/\ud800")), "2: path: expected one inside the repository, got 'out/\\ud800'"),
     (lock(line(path=3)), "2: path: expected one inside the repository, got 3"),
     (lock(line(extra=1)), "2: has a key 'extra' that version 1 does not know"),
     (lock(line(), line(size=4)), "3: pins 'out/a.txt' otherwise than line 2 does"),

@@ -351,6 +351,16 @@ def test_show_says_when_an_artifact_is_on_this_disk_only(pair: Pair) -> None:
     assert "not pinned" in pair.one.orchgate("evidence", "show", LOG).out
 
 
+def test_a_size_that_a_lock_makes_up_costs_no_memory(pair: Pair) -> None:
+    pin(pair.one, {LOG: b"built\n"})
+    lock = pair.one.root / PATH
+    lock.write_text(lock.read_text().replace('"size": 6', f'"size": {2**52}'))
+
+    shown = pair.one.orchgate("evidence", "show", LOG)
+
+    assert (shown.code, "is not what was pinned" in shown.out) == (3, True)
+
+
 def test_show_never_writes_over_a_file(pair: Pair) -> None:
     pin(pair.one, {LOG: b"built\n"})
 

@@ -94,10 +94,11 @@ def read(artifacts: Artifacts, pin: Pinned) -> bytes:
         # A pipe or a device would never end: what is no ordinary file cannot have been pinned.
         descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
-            content = file.read(pin.size)
+            # A lock may say any size: no more memory than the file needs.
+            content = file.read(min(pin.size, os.fstat(descriptor).st_size))
     except OSError as error:
         raise Unreadable(pin.path, f"cannot be read: {error.strerror}", "ls -l shows who may read it") from error
-    if hashlib.sha256(content).hexdigest() != pin.sha256:
+    if len(content) != pin.size or hashlib.sha256(content).hexdigest() != pin.sha256:
         command = f"orchgate evidence pin {quoted(pin.path)}"
         hint = f"{command} takes what is on disk, orchgate evidence fetch --force what was pinned"
         raise Unreadable(pin.path, "is not what was pinned", hint)

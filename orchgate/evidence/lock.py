@@ -205,6 +205,10 @@ def _pin(number: int, fields: dict[str, Any]) -> Pinned:
 
 def is_plain(path: str) -> bool:
     """Whether a path is relative, stays inside, and is written in the one way that git writes it."""
+    try:
+        path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a character: no file is called so
+        return False
     return bool(path) and "\0" not in path and not {"", ".", ".."} & set(path.split("/"))
 
 
