@@ -13,7 +13,7 @@ from orchgate.evidence.lock import Pinned, render
 from orchgate.runs import journal, state
 from orchgate.runs.derivation import difference
 from tests.journals import events_of, journal_for, recorded
-from tests.manifest_samples import PATH, RUN, TASK, own
+from tests.manifest_samples import PATH, RUN, TASK, january, own
 from tests.support import checked
 
 if TYPE_CHECKING:
@@ -280,3 +280,35 @@ def test_what_differs_as_a_whole_is_counted(repo: Repo) -> None:
 
     assert problem is not None
     assert (problem.path, problem.message) == (("usage",), "says null, its journal an object of 7")
+
+
+def stripped(**changed: Any) -> dict[str, bytes]:
+    """A manifest that was taken out of our format, beside the journal it contradicts."""
+    document = {key: value for key, value in own(**changed).items() if key not in ("format", "git", "machine")}
+    return {"manifest.json": json.dumps(document).encode(), "events.jsonl": TRUE["events.jsonl"]}
+
+
+FOREIGN = {"manifest.json": json.dumps(january(), indent=2).encode(), "events.jsonl": TRUE["events.jsonl"]}
+
+
+@pytest.mark.parametrize("files", [stripped(), FOREIGN])
+@pytest.mark.parametrize("tracked", [False, True])
+def test_a_manifest_does_not_leave_its_journal_by_leaving_its_format(
+    repo: Repo, files: dict[str, bytes], tracked: bool
+) -> None:
+    cite(repo, files, tracked=tracked)
+
+    assert (rules("manifests") & {"MAN007", "MAN002"} != set(), rules("evidence")) == (True, {"EVD007"})
+
+
+@pytest.mark.parametrize("files", [stripped(), FOREIGN])
+def test_nor_is_it_pinned(repo: Repo, files: dict[str, bytes]) -> None:
+    cite(repo, files)
+
+    assert main(["evidence", "pin"]) == 1
+
+
+def test_a_log_of_another_program_under_that_name_is_no_journal_of_ours(repo: Repo) -> None:
+    cite(repo, {**FOREIGN, "events.jsonl": b'{"type":"exec:begin"}\n'})
+
+    assert "MAN007" not in rules("manifests")

@@ -42,6 +42,7 @@ STRICT = '[diff-budget]\nmax-files = 3\n[specs]\ncode = ["src/**"]\n'
         "x\n\nDiff-Budget-Override:\n generated\n",
         f"x\n\nA: b\n continued\n{LINE}",
         f"x\n \n{LINE}\n \n",
+        f"Squashed commit of the following:\n\ncommit 1\nAuthor: A\nDate:   now\n\n    two\n\n    {LINE}\n\ncommit 2\n",
     ],
     ids=repr,
 )

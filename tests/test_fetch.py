@@ -53,3 +53,16 @@ def test_what_nobody_pushed_is_missing(pushed: Repo, capsys: pytest.CaptureFixtu
     pushed.write(PATH, render([Pinned(LOG, sha256(b"built\n"), 6), Pinned(other, sha256(b"x"), 1)]))
 
     assert (main(["evidence", "fetch"]), f"missing: {other}" in capsys.readouterr().out) == (3, True)
+
+
+def test_a_pin_whose_size_is_made_up_writes_nothing(pushed: Repo) -> None:
+    (pushed.root / LOG).unlink()
+    pushed.write(PATH, render([Pinned(LOG, sha256(b"built\n"), 5)]))
+
+    assert (main(["evidence", "fetch"]), (pushed.root / LOG).exists()) == (3, False)
+
+
+def test_a_pin_of_the_folder_of_artifacts_itself_is_refused(pushed: Repo) -> None:
+    pushed.write(PATH, render([Pinned("out", sha256(b"built\n"), 6)]))
+
+    assert (main(["evidence", "fetch"]), (pushed.root / "out").exists()) == (3, False)

@@ -563,7 +563,7 @@ def test_what_claims_nothing_is_not_asked(story: Story, path: str, text: str) ->
     assert story.said() == []
 
 
-@pytest.mark.parametrize("inner", ["stages/02-test.log", "events.jsonl", ""])
+@pytest.mark.parametrize("inner", ["stages/02-test.log", "events.jsonl", "", "{manifest.json,events.jsonl}"])
 def test_a_file_of_the_run_stands_for_the_run(story: Story, inner: str) -> None:
     run = story.record()
     story.repo.stage("src/a.py", "x = 2\n")

@@ -237,8 +237,7 @@ def _judge(
         yield Finding("MAN002", Location(path), error.message, error.hint)
         return
     yield from _judge_run(ctx, presence, recorded, content)
-    if locate.is_derived(document):
-        yield from _against_journal(path, content, document, journal)
+    yield from _against_journal(path, content, document, journal)
 
 
 def _judge_run(ctx: Context, presence: Presence, run: Run, content: bytes) -> Iterator[Finding]:
@@ -256,14 +255,20 @@ def _judge_run(ctx: Context, presence: Presence, run: Run, content: bytes) -> It
 
 
 def _against_journal(path: str, content: bytes, document: dict[str, Any], journal: Journal) -> Iterator[Finding]:
-    from orchgate.runs import derivation  # most changes cite no run of ours
-
+    ours = locate.is_derived(document)
     try:
         data = journal(locate.journal_of(path))
     except OrchgateError as error:
-        yield Finding("MAN007", Location(path), f"its journal {error.message}", error.hint)
+        if ours:
+            yield Finding("MAN007", Location(path), f"its journal {error.message}", error.hint)
         return
-    if data is None:
+    if not ours and (data is None or not data.startswith(locate.BEGINNING)):
+        return
+    from orchgate.runs import derivation  # most changes cite no run of ours
+
+    if not ours:
+        yield Finding("MAN007", Location(path), derivation.NOT_OURS, HINTS[Reason.SCHEMA])
+    elif data is None:
         yield Finding("MAN007", Location(path), _NO_JOURNAL, f"restore {locate.journal_of(path)}")
     elif problem := derivation.difference(document, data):
         yield from _located("MAN007", path, content, [problem], HINTS[Reason.SCHEMA])

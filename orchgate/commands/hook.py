@@ -70,11 +70,15 @@ def _pushed_refs() -> list[bytes]:
     if sys.stdin.isatty():  # reading would wait for a person
         raise _not_told("standard input is a terminal")
     lines = sys.stdin.buffer.read().splitlines()
-    mode = os.fstat(sys.stdin.fileno()).st_mode
     # git itself hands over an empty pipe when nothing is to be pushed; /dev/null comes from a hook runner.
-    if not lines and not stat.S_ISFIFO(mode) and not stat.S_ISSOCK(mode):
+    if not lines and not _is_pipe():
         raise _not_told("standard input is no pipe and holds no lines")
     return lines
+
+
+def _is_pipe() -> bool:
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def _not_told(why: str) -> OrchgateError:

@@ -186,7 +186,7 @@ def _folded(label: str) -> str:
 def _is_box(text: str, match: re.Match[str]) -> bool:
     """Whether the first brackets are a checkbox, or an index as in `a[0][1]`, and no text of a link."""
     before = text[match.start() - 1 : match.start()]
-    return match[1] in (" ", "x", "X") or before.isalnum() or before in ("_", ")", "]", "\\", "!")
+    return match[1] in (" ", "x", "X") or before.isalnum() or before in ("_", ")", "]", "\\")
 
 
 def _with_brackets(text: str, parts: Iterable[Range]) -> Iterator[Range]:

@@ -139,6 +139,8 @@ def restore(artifacts: Artifacts, pins: Iterable[Pinned], store: Store, limit: i
         by_hash.setdefault(pin.sha256, []).append(pin)
     for sha256, content in store.read_many({sha256: known[sha256] for sha256 in by_hash}, limit):
         for pin in by_hash[sha256]:
+            if len(content) != pin.size:
+                raise OrchgateError(f"{pin.path} has {len(content)} bytes, its pin says {pin.size}", _UNPIN)
             _write(artifacts, pin.path, content)
     return Restored(tuple(pin.path for pin in wanted), kept, tuple(different), tuple(missing))
 
@@ -151,7 +153,7 @@ def require_writable(artifacts: Artifacts, pins: Iterable[Pinned], tracked: Cont
     children: dict[str, set[str]] = {}
     for pin in pins:
         path = pin.path
-        if not artifacts.owns(path):
+        if not artifacts.owns(path) or path in artifacts.roots:
             raise OrchgateError(f"{path} lies under none of evidence.roots", "the lock may only name artifacts of runs")
         if path in tracked:
             raise OrchgateError(f"{path} is tracked by git, which holds it better than a pin could", _UNPIN)

@@ -46,7 +46,8 @@ class Runs:
         if pinned is not None:
             return pinned.status
         data = self._bytes(path)
-        foreign = b"orchgate" not in data and b"\\u00" not in data  # what is ours has a journal to be held against
+        # What is ours has a journal to be held against.
+        foreign = b"orchgate" not in data and b"\\u00" not in data and not self._has_journal(path)
         match = _TOP_STATUS.search(data) if foreign and data.startswith((b'{\n  "', b'{\r\n  "')) else None
         if match:
             return match[1].decode("utf-8", "replace")
@@ -76,6 +77,12 @@ class Runs:
         document = parse(data, self._max_bytes)
         derivation.require(document, lambda: self._journal(path))
         return document
+
+    def _has_journal(self, path: str) -> bool:
+        from orchgate.runs.locate import journal_of
+
+        entries, beside = self._snapshot.entries, journal_of(path)
+        return beside in entries if path in entries else self._artifacts.on_disk(beside)
 
     def _journal(self, path: str) -> bytes | None:
         """The journal of a manifest, from where the manifest is: the judged tree, or the disk."""

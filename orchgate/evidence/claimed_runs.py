@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.documents.targets import Kind
 from orchgate.evidence.cited import FAILURE
 from orchgate.evidence.required import PHASES
+from orchgate.globs import expand_braces
 from orchgate.patterns import lazy
 from orchgate.runs.locate import manifest_of
 
@@ -75,13 +76,17 @@ def cited_anew(now: str, left: Counter[str]) -> frozenset[str]:
 def claims(document: Document, references: References, roots: tuple[str, ...], runs: frozenset[str]) -> Iterator[Claim]:
     """The claims of a document that cite one of the runs, or a file of one. `roots` are the folders of artifacts."""
     for reference, target in references.all(document):
-        if target.kind is not Kind.PATH or not target.artifact or runs.isdisjoint(reference.text.split("/")):
+        if target.kind not in (Kind.PATH, Kind.PATTERN) or not target.artifact:
             continue
-        manifest = manifest_of(references.find(document, reference, target).path + "/", roots)
-        place = references.place(document, reference) if manifest else None
+        if runs.isdisjoint(reference.text.split("/")):
+            continue
+        found = references.find(document, reference, target).path
+        paths = expand_braces(target.path if target.kind is Kind.PATTERN else found)
+        named = dict.fromkeys(manifest for path in paths if (manifest := manifest_of(path + "/", roots)))
+        place = references.place(document, reference) if named else None
         if place is not None and _rests_on_it(place):
             knowing = place.said.says(FAILURE) or FAILURE.search(place.rest()) is not None
-            yield Claim(place, manifest, _is_before(place), knowing)
+            yield from (Claim(place, manifest, _is_before(place), knowing) for manifest in named)
 
 
 def _rests_on_it(place: Place) -> bool:

@@ -11,7 +11,7 @@ from orchgate.evidence.claims import weight
 from orchgate.files import open_regular
 from orchgate.git.snapshot import folders_of
 from orchgate.globs import expand_braces, matches
-from orchgate.runs.locate import JOURNAL, LOGS, NAME, journal_of, mentioned
+from orchgate.runs.locate import BEGINNING, JOURNAL, LOGS, NAME, journal_of, mentioned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from orchgate.model import Location
 
 MOST_FILES = 200  # that one link to a folder or one pattern pins; more is a heap, not evidence
-
-_BEGINNING = b'{"event":'  # of a journal of ours
 
 
 class Link(NamedTuple):
@@ -102,7 +100,7 @@ def _is_ours(artifacts: Artifacts, path: str) -> bool:
     """Whether the journal beside a manifest is one of ours."""
     try:
         with open(open_regular(artifacts.full(journal_of(path))), "rb") as file:
-            return file.read(len(_BEGINNING)) == _BEGINNING
+            return file.read(len(BEGINNING)) == BEGINNING
     except OSError:
         return False
 

@@ -18,6 +18,7 @@ _PINNED = ("--no-show-signature", "--no-color", "--no-notes", "--encoding=UTF-8"
 _TRAILER = lazy(r"(?P<name>[A-Za-z0-9][A-Za-z0-9-]*)[ \t]*:(?P<value>.*)")
 _PICKED = lazy(r"\(cherry picked from commit [0-9a-f]+\)")
 _SEPARATOR = lazy(r"\s*|-{3,}\s*")  # a blank line, or what GitHub puts below the messages it squashes
+_SQUASHED = "Squashed commit of the following:"
 _SCISSORS = "------------------------ >8 ------------------------"
 _COMMENTS = "#;@!$%^&|:"  # what `core.commentChar = auto` chooses from
 
@@ -48,6 +49,8 @@ def trailers(message: str) -> dict[str, tuple[str, ...]]:
     Squashed messages and co-authors put other paragraphs below. A trailer without a value says nothing.
     """
     found: dict[str, list[str]] = {}
+    if _SQUASHED in message:  # `git merge --squash` indents what it squashes
+        message = "\n".join(line.removeprefix("    ") for line in message.split("\n"))
     for paragraph in list(_paragraphs(message))[1:]:
         for name, value in _all_trailers(paragraph):
             if any(character.isalnum() for character in value):

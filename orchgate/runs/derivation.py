@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 MAX_BYTES = journal.MAX_BYTES
+NOT_OURS = "is of another format than the journal of ours beside it"
 
 
 def difference(document: Mapping[str, Any], data: bytes) -> Problem | None:
@@ -38,14 +39,16 @@ def difference(document: Mapping[str, Any], data: bytes) -> Problem | None:
 
 
 def require(document: Mapping[str, Any], read: Callable[[], bytes | None]) -> None:
-    """Refuses a manifest that is not what its journal adds up to; one of another format has none.
+    """Refuses a manifest that is not what its journal adds up to; one of another format has none of ours beside it.
 
     `read` gives the journal's bytes, None where there is none. Raises OrchgateError, whose message continues "the
     manifest …", and what `read` raises.
     """
-    if not locate.is_derived(document):
-        return
     data = read()
+    if not locate.is_derived(document):
+        if data is not None and data.startswith(locate.BEGINNING):
+            raise OrchgateError(NOT_OURS, HINTS[Reason.SCHEMA])
+        return
     if data is None:
         raise OrchgateError("has no journal beside it, and alone proves nothing", HINTS[Reason.SCHEMA])
     problem = difference(document, data)

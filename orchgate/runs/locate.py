@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "manifest.json"
 JOURNAL = "events.jsonl"
+BEGINNING = b'{"event":'  # of a journal of ours
 MAX_JOURNAL_BYTES = 64 * 1024 * 1024  # larger journals are read by nobody
 OURS = "orchgate"  # the format of manifests that are derived from a journal
 LOGS = "stages"  # the folder of a run of ours that holds what its stages printed
