@@ -13,6 +13,7 @@ from orchgate.config.load import load_work_tree
 from orchgate.documents.layout import Layout, layout_of
 from orchgate.documents.tasks import MAX_BYTES, Index, decode, read_index, with_item
 from orchgate.errors import OrchgateError, Unreadable, UsageError, quoted
+from orchgate.inside import git_name, require_inside
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.patterns import lazy
@@ -189,12 +190,12 @@ def _refuse_clashes(root: str, task: str, chosen: Mapping[str, str], index: Inde
 
 def _inside(root: str, path: str) -> str:
     """The place of a path in the work tree. Raises OrchgateError when it leads out of it, through a link too."""
-    real = os.path.realpath(root)
-    full = os.path.join(real, path)
-    lands = os.path.realpath(full)
-    inside = lands.startswith(real + os.sep) and not (lands + os.sep).startswith(os.path.join(real, ".git", ""))
-    if os.path.isabs(path) or ".." in path.split("/") or not inside:
+    if os.path.isabs(path) or ".." in path.split("/"):
         raise OrchgateError(f"{path} leaves the repository; nothing was written", CONFIGURED)
+    if named := git_name(path):
+        raise OrchgateError(f"{path}: {named!r} is a name that git keeps for itself; nothing was written", CONFIGURED)
+    full = os.path.join(os.path.realpath(root), path)
+    require_inside(root, full)
     return full
 
 
