@@ -45,6 +45,13 @@ for step in range(5):
 """
 
 
+@pytest.fixture
+def repo(repo: Repo) -> Repo:
+    """A repository whose git ignores runs, so that the first words are the observed program's."""
+    repo.write(".git/info/exclude", ".runs/\n")
+    return repo
+
+
 def observe(repo: Repo, *argv: str, options: tuple[str, ...] = ()) -> Result:
     return repo.orchgate("observe", *options, "--", *argv)
 

@@ -8,6 +8,7 @@ import os
 import pty
 import signal
 import stat
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,19 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def project(repo: Repo) -> Project:
+    repo.write(".git/info/exclude", ".runs/\n")
     return Project(repo)
+
+
+def test_a_first_run_that_git_would_take_says_so_and_leaves_its_output_alone(repo: Repo) -> None:
+    made = Project(repo)
+    made.define("demo", {"id": "one", "run": ["true"]})
+    argv = [ORCHGATE, "run", "demo", "--task", TASK, "--output-format", "json"]
+    first, second = (subprocess.run(argv, cwd=repo.root, capture_output=True, check=True) for _ in range(2))
+
+    told = "orchgate: git does not ignore .runs/, where runs are recorded; orchgate init --gitignore"
+    assert (told in first.stderr.decode(), told in second.stderr.decode()) == (True, False)
+    assert [run["status"] for run in json.loads(first.stdout)["runs"]] == ["succeeded"]
 
 
 def test_a_run_that_succeeds_exits_0(project: Project) -> None:
