@@ -246,7 +246,11 @@ class Judge:
         return Lines(self._snapshot, self._artifacts)
 
     def _line(self, document: Document, reference: Reference, line: int, path: str) -> Iterator[Finding]:
-        lines = self._lines.of(path, line)
+        try:
+            lines = self._lines.of(path, line)
+        except Unreadable as error:
+            self.troubles[path] = Trouble(Location(path), error.message, error.hint)
+            return
         if lines is not None and lines < line:
             yield Finding(
                 "EVD013",

@@ -26,17 +26,17 @@ class Lines:
         self._known: dict[str, int | None] = {}
 
     def of(self, path: str, wanted: int) -> int | None:
-        """How many lines a file has, or at least `wanted`; None for a folder, a binary, or what cannot be read here."""
+        """How many lines a file has, or at least `wanted`; None for a folder, a binary, or what is not here.
+
+        Raises Unreadable when the file is there and cannot be read, or is larger than any text that is cited by line.
+        """
         entry = self._snapshot.entries.get(path)
         if entry is None:
             return self._on_disk(path, wanted)
         if entry.mode in (SYMLINK, SUBMODULE):
             return None
         if path not in self._known:
-            try:
-                self._known[path] = _count(self._snapshot.read(path, MAX_BYTES))
-            except Unreadable:
-                self._known[path] = None
+            self._known[path] = _count(self._snapshot.read(path, MAX_BYTES))
         return self._known[path]
 
     def _on_disk(self, path: str, wanted: int) -> int | None:
@@ -49,8 +49,8 @@ class Lines:
             with open(descriptor, "rb", buffering=0) as file:
                 while count < wanted and (chunk := file.read(CHUNK)):
                     count, last = count + chunk.count(b"\n"), chunk
-        except OSError:
-            return None
+        except OSError as error:
+            raise Unreadable(path, f"cannot be read: {error.strerror}") from error
         return count + (not last.endswith(b"\n") and bool(last))
 
 

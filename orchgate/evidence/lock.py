@@ -239,10 +239,6 @@ def _facts(number: int, fields: object) -> Facts:
     return Facts(**fields)
 
 
-def _is_contents(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(one, str | None) for one in value.values())
-
-
 def _is_number(value: object) -> bool:
     return type(value) in (int, float) and -1e300 < value < 1e300  # type: ignore[operator]
 
