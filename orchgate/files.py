@@ -1,4 +1,4 @@
-"""Files that survive a crash: lines appended in one write each, whole files replaced, folders made.
+"""Files that survive a crash: lines appended in one write each, whole files made and replaced, folders made.
 
 Nothing is acknowledged that is not on disk: a short write, a full disk and a size limit all raise.
 """
@@ -9,9 +9,13 @@ import contextlib
 import errno
 import os
 import stat
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.errors import OrchgateError
+from orchgate import aside
+from orchgate.errors import OrchgateError, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 # Ends a line that its writer never finished, so that the next line cannot melt into it and no JSON reader ever
 # takes the fragment for a whole line: the control character "cancel", and a line break.
@@ -19,16 +23,21 @@ CANCEL = b"\x18\n"
 CHUNK = 1 << 20
 
 
-class WriteError(OrchgateError):
-    """Something could not be recorded; what was there before is intact."""
+_ROOM = "make room (df -h shows where, ulimit -f how large one file may be), then run it again"
+_NEXT = {errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM, errno.EFBIG: _ROOM}
 
-    def __init__(self, path: str, reason: str) -> None:
-        hint = (
-            "make room (df -h shows where), then run it again"
-            if any(word in reason for word in ("space", "large", "room", "quota"))
-            else ""
-        )
+
+class WriteError(OrchgateError):
+    """Something could not be recorded; what was there before is intact. `code` is the reason's `errno`, 0 for none."""
+
+    def __init__(self, path: str, reason: str, code: int = 0) -> None:
+        hint = _NEXT.get(code, "")
+        if code in (errno.EACCES, errno.EPERM):
+            hint = f"ls -ld {quoted(os.path.dirname(path) or os.curdir)}"
+        elif code == errno.EROFS:
+            hint = "this file system can only be read: run it in a clone that can be written to"
         super().__init__(f"cannot write {path}: {reason}", hint)
+        self.code = code
 
 
 def open_regular(path: str) -> int:
@@ -63,7 +72,7 @@ def read(path: str, limit: int) -> bytes:
 
 
 def failure(path: str, error: OSError) -> WriteError:
-    return WriteError(path, error.strerror or str(error))
+    return WriteError(path, error.strerror or str(error), error.errno or 0)
 
 
 def open_appending(path: str) -> int:
@@ -89,7 +98,7 @@ def append(descriptor: int, line: bytes, path: str, *, sync: bool, torn: bool = 
     try:
         written = os.write(descriptor, data)
         if written != len(data):
-            raise WriteError(path, f"there was room for {written} of {len(data)} bytes only")
+            raise WriteError(path, f"there was room for {written} of {len(data)} bytes only", errno.ENOSPC)
         if sync:
             _sync_content(descriptor)
     except OSError as error:
@@ -106,45 +115,103 @@ def _sync_content(descriptor: int) -> None:
 
 def write_all(descriptor: int, data: memoryview | bytes, path: str) -> None:
     """Writes everything, in as many writes as it takes. Raises WriteError."""
-    view = memoryview(data)
     try:
-        while view:
-            view = view[os.write(descriptor, view) :]
+        _write_all(descriptor, data)
     except OSError as error:
         raise failure(path, error) from error
 
 
-def replace(path: str, data: bytes, *, sync: bool = True) -> None:
+def _write_all(descriptor: int, data: memoryview | bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def replace(path: str, data: bytes, *, sync: bool = True, executable: bool = False) -> None:
     """Puts a whole file in place of an old one, which stays until the new one is on disk. Raises WriteError.
 
-    Without `sync` it may be lost, or empty, after a power cut: for what can be made anew, and is checked when read.
+    The old one's permissions stay; where it was a link, the link goes. Without `sync` the new one may be lost, or
+    empty, after a power cut: for what can be made anew, and is checked when read.
     """
-    temporary = f"{path}.tmp"
+    _put(path, data, os.rename, sync=sync, executable=executable)
+
+
+def create(path: str, data: bytes, *, executable: bool = False) -> None:
+    """Puts a whole file where none is. Raises WriteError, also when something is there by now."""
+    _put(path, data, _take_name, sync=True, executable=executable)
+
+
+def _put(path: str, data: bytes, publish: Callable[[str, str], None], *, sync: bool, executable: bool) -> None:
+    *better, beside = aside.folders(path)
     try:
-        descriptor = _regular(temporary, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW)
-        try:
-            if os.fstat(descriptor).st_nlink > 1:  # another name of it may lie anywhere
-                raise OSError(errno.EMLINK, os.strerror(errno.EMLINK), temporary)
-            os.ftruncate(descriptor, 0)
-            write_all(descriptor, data, path)
-            if sync:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.rename(temporary, path)
-        if sync:
-            sync_folder(os.path.dirname(path))
+        with _undisturbed():
+            for folder in better:  # it may be full, not ours, or on another file system after all
+                with contextlib.suppress(OSError):
+                    return _put_through(folder, path, data, publish, sync=sync, executable=executable)
+            return _put_through(beside, path, data, publish, sync=sync, executable=executable)
     except OSError as error:
-        _forget(temporary)
         raise failure(path, error) from error
-    except WriteError:
-        _forget(temporary)
-        raise
 
 
-def _forget(path: str) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(path)
+def _put_through(
+    folder: str, path: str, data: bytes, publish: Callable[[str, str], None], *, sync: bool, executable: bool
+) -> None:
+    """Raises OSError; then nothing is left in `folder`."""
+    temporary, descriptor = aside.opened(folder)
+    try:
+        _take_after(descriptor, path, executable=executable)
+        _write_all(descriptor, data)
+        if sync:
+            os.fsync(descriptor)
+        publish(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):  # renamed
+            os.unlink(temporary)
+        os.close(descriptor)
+    if sync:
+        sync_folder(os.path.dirname(path))
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Whoever asks us to end waits until a file is in its place: nothing is left half-way."""
+    import signal
+
+    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, asked)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _take_after(descriptor: int, path: str, *, executable: bool) -> None:
+    """Gives a new file the owner and permissions of the one that it replaces, or the group that its folder hands on."""
+    mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+    folder = os.stat(os.path.dirname(path) or os.curdir)
+    with contextlib.suppress(PermissionError):
+        if folder.st_mode & stat.S_ISGID:
+            os.fchown(descriptor, -1, folder.st_gid)
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        old = os.lstat(path)
+        if stat.S_ISCHR(old.st_mode) or stat.S_ISBLK(old.st_mode):
+            raise OSError(errno.EINVAL, "it is a device", path)
+        if stat.S_ISREG(old.st_mode):
+            mode = stat.S_IMODE(old.st_mode)
+            os.fchown(descriptor, old.st_uid, old.st_gid)
+    os.fchmod(descriptor, mode | (mode & 0o444) >> 2 if executable else mode)
+
+
+def _take_name(temporary: str, path: str) -> None:
+    """Gives a file its name unless that is taken. Raises OSError."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        if os.path.lexists(path):  # a file system without second names: nearly as good
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
+        os.rename(temporary, path)
 
 
 def make_folders(path: str) -> None:

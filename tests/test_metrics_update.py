@@ -290,10 +290,10 @@ def test_an_index_that_is_not_as_it_was_left_is_made_anew(tmp_path: Path, spoil:
     assert (found.aggregate.runs, found.rebuilt) == (1, "the index beside the checkpoint is not its own")
 
 
-def test_what_a_killed_update_left_behind_is_written_over(tmp_path: Path) -> None:
+def test_what_a_killed_update_left_behind_goes(tmp_path: Path) -> None:
     write(tmp_path, own(1))
-    (tmp_path / "aggregate.json.tmp").write_bytes(b"half a che")
-    (tmp_path / "aggregate.index.tmp").write_bytes(b"half an ind")
+    (tmp_path / ".orchgate-0123456789abcdef.tmp").write_bytes(b"half a che")
+    (tmp_path / ".orchgate-fedcba9876543210.tmp").write_bytes(b"half an ind")
     assert updated(tmp_path).not_kept == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["aggregate.index", "aggregate.json", "metrics.json"]
 

@@ -408,7 +408,7 @@ def test_a_full_disk_leaves_the_old_lock(cited: Repo, monkeypatch: pytest.Monkey
 
     assert main(["evidence", "pin"]) == 3
     assert [(path.name, path.read_bytes()) for path in sorted((cited.root / ".orchgate").iterdir())] == [
-        (".gitattributes", pins.ATTRIBUTES),
+        (".gitattributes", f"{pins.ATTRIBUTES}\n".encode()),
         ("evidence.lock", before),
     ]
 

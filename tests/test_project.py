@@ -34,8 +34,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the bottom up. A module imports from the rows above its own, and from its own folder; types are imports too.
 LAYERS = (
     ("__init__", "errors", "patterns"),
-    ("model", "parallel", "resources", "globs", "files", "inside", "versions"),
-    ("process",),
+    ("model", "parallel", "resources", "globs", "aside", "inside", "versions"),
+    ("files",),
+    ("locks", "process"),
     ("git",),
     ("config",),
     ("documents",),

@@ -41,7 +41,9 @@ PLACES = {
     f"{FOLDER}/stages/01-build.log": ("hotspots", "evidence pin"),
     f".runs/{TASK}/metrics.json": ("metrics", "status"),
     f".runs/{TASK}/aggregate.json": ("metrics",),
-    f".runs/{TASK}/aggregate.json.tmp": ("metrics",),
+    ".git/orchgate/writing": ("metrics", "evidence pin", "init --native"),
+    ".git/orchgate/writing/.orchgate-0123456789abcdef.tmp": ("metrics", "evidence pin"),
+    ".git/orchgate/locks/records": ("evidence pin",),
     f"out/{TASK}/state.json": ("metrics",),
     lock.PATH: ("evidence verify", "evidence pin", "check --all-files --fix"),
     ".orchgate/baseline.json": ("baseline show",),
@@ -135,21 +137,18 @@ def test_nothing_is_written_behind_a_folder_that_a_link_leads_out_to(repo: Repo,
 
 @pytest.mark.parametrize("shape", ["pipe", "endless", "nowhere", "itself"])
 def test_a_half_written_file_that_is_none_is_not_waited_for_nor_followed(tmp_path: Path, shape: str) -> None:
-    SHAPES[shape](tmp_path / "a.tmp")
-
-    with pytest.raises(files.WriteError):
-        files.replace(str(tmp_path / "a"), b"x")
+    SHAPES[shape](tmp_path / ".orchgate-0123456789abcdef.tmp")
 
     files.replace(str(tmp_path / "a"), b"x")
+
     assert (tmp_path / "a").read_bytes() == b"x"
 
 
 def test_a_half_written_file_with_another_name_elsewhere_is_not_written_to(tmp_path: Path) -> None:
     (tmp_path / "other").write_bytes(b"mine")
-    (tmp_path / "a.tmp").hardlink_to(tmp_path / "other")
+    (tmp_path / ".orchgate-0123456789abcdef.tmp").hardlink_to(tmp_path / "other")
 
-    with pytest.raises(files.WriteError):
-        files.replace(str(tmp_path / "a"), b"x")
+    files.replace(str(tmp_path / "a"), b"x")
 
     assert (tmp_path / "other").read_bytes() == b"mine"
 

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from orchgate import files
 from orchgate.commands import _carrying
 from orchgate.errors import OrchgateError, UsageError, quoted
 from orchgate.model import Verdict
@@ -65,10 +66,6 @@ def _readable(content: bytes, link: str) -> str:
 
 
 def _write(path: str, content: bytes) -> None:
-    try:
-        # Never over something that is there.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise OrchgateError(f"cannot write {path}: {error.strerror}", "name a file that is not there yet") from error
-    with open(descriptor, "wb") as file:
-        file.write(content)
+    if os.path.lexists(path):
+        raise OrchgateError(f"cannot write {path}: File exists", "name a file that is not there yet")
+    files.create(path, content)

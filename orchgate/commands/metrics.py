@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping
 
+    from orchgate.metrics.update import Updated
+
 SUMMARY = "bring the metrics of the runs up to date and show them"
 VERSION = 1
 
@@ -57,24 +59,15 @@ def _tasks(root: str) -> list[str]:
 
 def _task(root: str, task: str) -> dict[str, Any]:
     """A task's metrics, JSON-able. What cannot be read is a task that says so."""
-    from orchgate.metrics import snapshot
-    from orchgate.metrics.publish import publish
-    from orchgate.metrics.update import update
+    from orchgate.metrics import snapshot, update
 
     known: dict[str, Any] = {"task_id": task, "path": f"{ids.RUNS}/{task}/{ids.METRICS}"}
     try:
-        updated = update(ids.task_folder(root, task))
+        # Published before anybody else adds up: the older of two snapshots must not come last.
+        with update.updated(ids.task_folder(root, task)) as updated:
+            state, notes = _publish(root, task, updated)
     except OrchgateError as error:
         return known | {"problem": error.message, "hint": error.hint or None}
-    notes = [f"the checkpoint was not written: {updated.not_kept}"] if updated.not_kept else []
-    state = None
-    try:
-        if updated.aggregate.lines:
-            path, kept = publish(root, task, updated)
-            state = os.path.relpath(path, root)
-            notes += [f"another program's {state} is now {os.path.relpath(kept, root)}"] if kept else []
-    except OrchgateError as error:
-        notes.append(f"the snapshot was not written: {error.message}")
     read = {"lines": updated.lines, "bytes": updated.bytes, "ignored": dict(sorted(updated.ignored.items()))}
     return known | {
         "problem": None,
@@ -87,6 +80,21 @@ def _task(root: str, task: str) -> dict[str, Any]:
         "notes": notes,
         "pipelines": snapshot.pipelines(updated.aggregate),
     }
+
+
+def _publish(root: str, task: str, updated: Updated) -> tuple[str | None, list[str]]:
+    """The path of the snapshot, None when there is none, and what to say about what was written."""
+    from orchgate.metrics.publish import publish
+
+    notes = [f"the checkpoint was not written: {updated.not_kept}"] if updated.not_kept else []
+    if not updated.aggregate.lines:
+        return None, notes
+    try:
+        path, kept = publish(root, task, updated)
+    except OrchgateError as error:
+        return None, [*notes, f"the snapshot was not written: {error.message}"]
+    state = os.path.relpath(path, root)
+    return state, notes + ([f"another program's {state} is now {os.path.relpath(kept, root)}"] if kept else [])
 
 
 def _print(tasks: list[dict[str, Any]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,14 +10,16 @@ from orchgate.errors import OrchgateError
 from orchgate.evidence import lock as locks
 from orchgate.evidence.hashing import Refused, measure
 from orchgate.evidence.lock import Lock, LockError, Pinned
+from orchgate.git import united
+from orchgate.locks import RECORDS, held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from orchgate.documents.artifacts import Artifacts
 
 # Two branches that pin different artifacts add lines at the same place: git is told to take both.
-ATTRIBUTES = b"evidence.lock text eol=lf merge=union\n"
+ATTRIBUTES = "evidence.lock text eol=lf merge=union"
 
 
 class Limits(NamedTuple):
@@ -112,18 +113,20 @@ def _the_one(sides: list[tuple[int, Pinned]]) -> Pinned:
 def update(root: str, make: Callable[[bytes | None], Plan], *, write: bool = True) -> tuple[Plan, bool]:
     """Makes a plan from the lock as it is and puts it in place; says whether the file is, or would be, another one.
 
-    Raises LockError, WriteError, OrchgateError.
+    Raises LockError, WriteError, Busy, NoLocks, OrchgateError.
     """
     if not write:
         data = read(root)
         made = make(data)
         return made, _differs(made, data)
-    with _alone(root) as folder:
+    folder = _folder(root)
+    with held(root, RECORDS, "orchgate evidence pin"):
         data = read(root)
         made = make(data)
         if _differs(made, data):
+            files.make_folders(folder)
             if data is None:
-                _write_attributes(folder)
+                united.tell(folder, ATTRIBUTES)
             files.replace(os.path.join(root, locks.PATH), made.data)
         return made, _differs(made, data)
 
@@ -132,31 +135,11 @@ def _differs(made: Plan, data: bytes | None) -> bool:
     return made.data != data and (data is not None or bool(made.pins))
 
 
-def _write_attributes(folder: str) -> None:
-    path = os.path.join(folder, ".gitattributes")
-    if not os.path.lexists(path):
-        files.replace(path, ATTRIBUTES)
-
-
-@contextlib.contextmanager
-def _alone(root: str) -> Iterator[str]:
-    """The lock's folder, in which nobody else pins meanwhile; made if it is not there, gone again if still empty."""
-    import fcntl
-
+def _folder(root: str) -> str:
+    """The lock's folder, which need not be there. Raises OrchgateError for a link."""
     folder = os.path.join(root, os.path.dirname(locks.PATH))
     if os.path.realpath(folder) != os.path.join(os.path.realpath(root), os.path.dirname(locks.PATH)):
         raise OrchgateError(
             f"{folder} is a link", "replace it by a folder: what it leads to may not be this repository"
         )
-    files.make_folders(folder)
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise files.failure(folder, error) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield folder
-    finally:
-        os.close(descriptor)
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)
+    return folder

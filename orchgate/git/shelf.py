@@ -6,12 +6,13 @@ A place is a folder with its lock, its notes, the work tree and a scratch folder
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import files
+from orchgate import files, locks
 from orchgate.errors import GitError, OrchgateError
 
 if TYPE_CHECKING:
@@ -58,13 +59,10 @@ def _own(folder: str, common_dir: str) -> None:
     while not os.path.exists(owner):
         files.make_folders(folder)
         try:
-            descriptor = os.open(owner, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with open(descriptor, "wb") as file:
-                file.write(os.fsencode(common_dir))
-        except (FileExistsError, FileNotFoundError):
-            continue
-        except OSError as error:
-            raise files.failure(owner, error) from error
+            files.create(owner, os.fsencode(common_dir))
+        except files.WriteError as error:
+            if error.code not in (errno.EEXIST, errno.ENOENT):
+                raise
 
 
 def _claim(home: str) -> None:
@@ -127,6 +125,9 @@ def _lock(folder: str) -> int | None:
         except BlockingIOError:
             os.close(lock)
             return None
+        except OSError as error:
+            os.close(lock)
+            raise locks.missing(path, error) from error
         os.close(lock)  # it was removed between the opening and the locking
 
 
@@ -194,7 +195,7 @@ def _prune_rooms(home: str, own: str) -> None:
                 common_dir = file.read()
         except OSError:
             continue
-        if common_dir and not os.path.exists(common_dir):  # an empty one is just being written
+        if not os.path.exists(common_dir):
             for _, place in list(_places(folder)):
                 _clear(place, lambda _: None)
             with contextlib.suppress(OSError):  # somebody is still there

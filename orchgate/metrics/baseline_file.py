@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
 from typing import TYPE_CHECKING
 
-from orchgate import files
+from orchgate import files, locks
+from orchgate.git import united
 from orchgate.metrics.baseline import MAX_BYTES, PATH, Baseline, BaselineError, parse, render
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-ATTRIBUTES = ".gitattributes"
 # Each line of the file is complete in itself, so both sides' lines may stand together in any order.
 UNITED = f"{os.path.basename(PATH)} merge=union"
 _LINK = "is a symbolic link: whoever changes its target would change the baseline unseen"
@@ -51,47 +50,17 @@ def read(path: str, where: str) -> bytes | None:
 def update(root: str, change: Callable[[Baseline], Baseline]) -> Baseline:
     """Changes the baseline of a work tree, one process after the other, and returns what it then holds.
 
-    `change` sees what is there by now. Raises BaselineError, WriteError and what `change` raises; then nothing changed.
+    `change` sees what is there by now. Raises BaselineError, WriteError, Busy, NoLocks and what `change` raises; then
+    nothing changed.
     """
     folder = os.path.join(root, os.path.dirname(PATH))
     if os.path.islink(folder):
         raise BaselineError(os.path.dirname(PATH), _LINK, "put the folder itself there")
-    files.make_folders(folder)
-    with _alone(folder):
+    with locks.held(root, locks.RECORDS, "orchgate baseline"):
         before = load(root)
         after = change(before)
         if after != before:
-            _unite_on_merge(folder)
+            files.make_folders(folder)
+            united.tell(folder, UNITED)
             files.replace(os.path.join(root, PATH), render(after))
         return after
-
-
-@contextlib.contextmanager
-def _alone(folder: str) -> Iterator[None]:
-    """Holds the folder itself: no lock file is left for anybody to commit, and the system ends it with its holder."""
-    import fcntl
-
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise files.failure(folder, error) from error
-
-
-def _unite_on_merge(folder: str) -> None:
-    """Tells git, by an attribute that travels with the file, that lines of both sides of a merge are kept."""
-    path = os.path.join(folder, ATTRIBUTES)
-    with contextlib.suppress(FileNotFoundError):
-        with open(path, encoding="utf-8", errors="replace") as file:
-            known = [line.split()[:1] for line in file]
-        if [os.path.basename(PATH)] in known:  # whatever somebody decided there
-            return
-    descriptor = files.open_appending(path)
-    try:
-        files.append(descriptor, UNITED.encode(), path, sync=True)
-    finally:
-        os.close(descriptor)

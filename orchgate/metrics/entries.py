@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import files
+from orchgate import files, locks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,13 +48,11 @@ def encode(entry_: Mapping[str, Any]) -> bytes:
 
 
 def append(path: str, line: bytes) -> int:
-    """Appends one encoded entry, synced, and returns the bytes written. Raises WriteError."""
-    import fcntl
-
+    """Appends one encoded entry, synced, and returns the bytes written. Raises WriteError, Busy, NoLocks."""
     descriptor = files.open_appending(path)
     try:
         # Only so that nobody's line starts in the middle of another's that is being written, or was never finished.
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        locks.take(descriptor, path)
         return files.append(descriptor, line, path, sync=True, torn=files.ends_torn(descriptor))
     except OSError as error:
         raise files.failure(path, error) from error

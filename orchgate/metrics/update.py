@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate import locks
 from orchgate.errors import OrchgateError
 from orchgate.metrics import checkpoint, index, reduce, repeated
 from orchgate.metrics.aggregate import Aggregate, merge
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 METRICS = "metrics.json"
 NEWEST = 1 << 19  # bytes at the end of a file in which the newest runs are looked for
 PATIENCE = 10.0  # seconds that another process may hold the checkpoint
-_PAUSE = 0.01
 
 
 class Updated(NamedTuple):
@@ -61,18 +60,26 @@ class _Done(NamedTuple):
 
 def update(folder: str) -> Updated:
     """Reads what is new in the metrics file of a folder. Raises OrchgateError when it is none that can be read."""
+    with updated(folder) as found:
+        return found
+
+
+@contextlib.contextmanager
+def updated(folder: str) -> Iterator[Updated]:
+    """As `update`; nobody else updates the folder before the block is left."""
     path = os.path.join(folder, METRICS)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return Updated(Aggregate(), {}, 0, 0, "", 0, "", ())
+        yield Updated(Aggregate(), {}, 0, 0, "", 0, "", ())
+        return
     except OSError as error:
         raise OrchgateError(f"cannot read {path}: {error.strerror}", "ls -l shows who may read it") from error
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OrchgateError(f"{path} is not a file", "remove it; runs append their metrics there")
-        with _alone(folder) as alone:
-            return _update(folder, descriptor, keep=alone)
+        with _alone(folder) as hindered:
+            yield _update(folder, descriptor, hindered)
     except OSError as error:
         raise OrchgateError(f"cannot read {path}: {error.strerror}") from error
     finally:
@@ -80,38 +87,29 @@ def update(folder: str) -> Updated:
 
 
 @contextlib.contextmanager
-def _alone(folder: str) -> Iterator[bool]:
-    """Keeps other updates of a folder waiting; False when another one is not done within `PATIENCE`.
+def _alone(folder: str) -> Iterator[str]:
+    """Keeps other updates of a folder waiting; why that did not work, "" if it did.
 
     The lock is on the folder itself, and the system lets go of it when its holder dies.
     """
-    import fcntl
-
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield _locked(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield _hindrance(descriptor, folder)
     finally:
         os.close(descriptor)
 
 
-def _locked(descriptor: int, how: int) -> bool:
-    import fcntl
-
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            fcntl.flock(descriptor, how)
-        except BlockingIOError:
-            if time.monotonic() > end:
-                return False
-            time.sleep(_PAUSE)
-        except OSError:  # a file system without locks
-            return False
-        else:
-            return True
+def _hindrance(descriptor: int, folder: str) -> str:
+    try:
+        locks.take(descriptor, folder, PATIENCE)
+    except locks.Busy:
+        return "another process holds the checkpoint"
+    except locks.NoLocks as error:
+        return error.message
+    return ""
 
 
-def _update(folder: str, descriptor: int, *, keep: bool) -> Updated:
+def _update(folder: str, descriptor: int, hindered: str) -> Updated:
     status = os.fstat(descriptor)
     end = _end(descriptor, status.st_size)
     was = checkpoint.load(folder)
@@ -122,7 +120,7 @@ def _update(folder: str, descriptor: int, *, keep: bool) -> Updated:
         done = _start_over(descriptor, end, done)
     if os.fstat(descriptor).st_size < end:
         raise repeated.Changed
-    problem = _keep(folder, descriptor, status, done, end) if keep else "another process holds the checkpoint"
+    problem = hindered or _keep(folder, descriptor, status, done, end)
     ignored = dict(done.fresh.ignored)
     newest = tuple(reduce.entries(descriptor, max(0, end - NEWEST), end))
     unfinished = status.st_size - end

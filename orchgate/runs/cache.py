@@ -12,6 +12,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orchgate import files
 from orchgate.errors import Unreadable
 from orchgate.runs import ids
 from orchgate.runs.decode import ManifestError
@@ -83,17 +84,14 @@ class Cache:
             return f"what there is to remember takes {len(data)} bytes, limit {MAX_BYTES}"
         if os.path.islink(self._folder):
             return f"{ids.RUNS}/{FOLDER} is a symbolic link"
-        temporary = f"{path}.{os.getpid()}.tmp"
         try:
             os.makedirs(self._folder, exist_ok=True)
             # Not synced: after a power cut the entry may be empty, and that is a miss like any other.
-            with open(temporary, "wb") as file:
-                file.write(data)
-            os.replace(temporary, path)
+            files.replace(path, data, sync=False)
             self._prune()
+        except files.WriteError as error:
+            return error.message
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
             return f"cannot be written: {error.strerror}"
         return ""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import files
+from orchgate import files, locks
 from orchgate.errors import OrchgateError
 from orchgate.runs import locate
 
@@ -51,7 +51,7 @@ class Journal:
                     raise OrchgateError(message, "wait for the run, or end it where it runs") from None
                 time.sleep(_PAUSE)
             except OSError as error:
-                raise files.failure(self.path, error) from error
+                raise locks.missing(self.path, error) from error
 
     def append(self, event: Mapping[str, Any], *, sync: bool) -> None:
         """Records an event in one write. Raises WriteError: then it must be taken for not recorded."""
