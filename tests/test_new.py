@@ -12,7 +12,8 @@ import pytest
 from orchgate import resources
 from orchgate.checks import documents
 from orchgate.cli import main
-from orchgate.commands.new import TEMPLATES, filled, plan_packet, write
+from orchgate.commands._new_packet import write
+from orchgate.commands.new import TEMPLATES, filled, plan_packet
 from orchgate.config.load import Source, build
 from orchgate.documents.markdown import Document
 from orchgate.errors import OrchgateError
@@ -275,7 +276,7 @@ def test_a_list_that_cannot_be_replaced_leaves_nothing_behind(tmp_path: Path, mo
     def full(*_: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(os, "rename", full)
     with pytest.raises(OrchgateError, match="No space left"):
         write(str(tmp_path), plan)
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from orchgate import resources
 from orchgate.checks import documents
 from orchgate.cli import main
-from orchgate.commands.new import TEMPLATES, filled, plan_packet, write
+from orchgate.commands._new_packet import write
+from orchgate.commands.new import TEMPLATES, filled, plan_packet
 from orchgate.config.load import Source, build
 from orchgate.config.shapes import PACKET_KINDS
 from orchgate.documents.layout import layout_of
@@ -23,7 +24,7 @@ from orchgate.errors import ConfigError, OrchgateError, UsageError
 from tests.support import folder_context, write_tree
 
 if TYPE_CHECKING:
-    from orchgate.commands.new import Plan
+    from orchgate.commands._new_packet import Plan
     from orchgate.documents.layout import Layout
     from tests.repo import Repo
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from orchgate import files, resources, session
+from orchgate import files, locks, resources, session
+from orchgate.commands import _begun, _new_packet
+from orchgate.commands._new_packet import CONFIGURED, Plan
 from orchgate.config.load import load_work_tree
 from orchgate.documents.layout import Layout, layout_of
 from orchgate.documents.tasks import MAX_BYTES, Index, decode, read_index, with_item
 from orchgate.errors import OrchgateError, Unreadable, UsageError, quoted
-from orchgate.inside import git_name, require_inside
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.patterns import lazy
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Mapping
 
+    from orchgate.commands._begun import Begun
     from orchgate.config.settings import Documents
 
 SUMMARY = "write a task's packet from the templates"
@@ -37,15 +38,6 @@ _TASK = lazy(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
 _NUMBER = lazy(r"(\d{4})(?:-|$)")
 _FIELD = lazy(r"\{(title|task|slug|date|prd|tech-spec|action-plan|checklist|mini-spec)\}")
 LONGEST_NAME = 120
-CONFIGURED = "orchgate check --show-config prints where documents are expected"
-
-
-class Plan(NamedTuple):
-    """What would be written: new files by path, and the new text of the task list when there is one."""
-
-    task: str
-    files: Mapping[str, str]
-    tasks: tuple[str, str] | None
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,16 +54,27 @@ def run(args: argparse.Namespace) -> Verdict:
     if not root:
         raise OrchgateError("a bare repository has no work tree to write to", "run it in a clone")
     settings = load_work_tree(root).documents
-    plan = plan_packet(root, settings, args.slug, args.task, args.title, mini_spec=args.mini_spec)
-    if not args.dry_run:
-        write(root, plan)
-    _tell(plan, dry_run=args.dry_run)
+    if args.dry_run:
+        plan = plan_packet(root, settings, args.slug, args.task, args.title, mini_spec=args.mini_spec)
+        _tell(plan, _missing(root, plan), dry_run=True)
+        return Verdict.PASS
+    with locks.held(root, "tasks", "orchgate new"):  # or two would find the same number free
+        plan = plan_packet(root, settings, args.slug, args.task, args.title, mini_spec=args.mini_spec)
+        missing = _missing(root, plan)
+        _new_packet.write(root, plan)
+    _tell(plan, missing, dry_run=False)
     return Verdict.PASS
 
 
-def _tell(plan: Plan, *, dry_run: bool) -> None:
+def _missing(root: str, plan: Plan) -> list[str]:
+    """The documents of a plan that are not there yet."""
+    return [path for path in plan.files if not os.path.lexists(os.path.join(root, path))]
+
+
+def _tell(plan: Plan, missing: Iterable[str], *, dry_run: bool) -> None:
     verb = "would write" if dry_run else "wrote"
-    lines = [f"{verb} {path}" for path in plan.files]
+    lines = [f"{plan.task} was begun and not finished: taking it up"] if plan.begun.task else []
+    lines += [f"{verb} {path}" for path in missing]
     if plan.tasks:
         lines.append(f"{verb} {plan.tasks[0]} (added {plan.task})")
     if not dry_run:
@@ -82,18 +85,23 @@ def _tell(plan: Plan, *, dry_run: bool) -> None:
 
 
 def plan_packet(root: str, settings: Documents, slug: str, task: str, title: str, *, mini_spec: bool = False) -> Plan:
-    """What a new packet consists of. Raises UsageError for a bad name, OrchgateError for a file that exists already."""
+    """What a new packet consists of, or what is missing of one whose writer was killed.
+
+    Raises UsageError for a bad name, OrchgateError for a file that exists already.
+    """
     _check_slug(slug)
-    title = _checked_title(title or slug.replace("-", " ").capitalize())
+    begun = _begun.read(root, slug)
+    title = _checked_title(title or begun.title or slug.replace("-", " ").capitalize())
     layout = layout_of(settings)
     index = _index(root, settings.task_index)
-    task = _task_name(slug, task) if task else f"{_next_number(root, layout, index):04d}-{slug}"
-    chosen = _chosen(layout, _kinds(settings, mini_spec=mini_spec), slug, task)
-    _refuse_clashes(root, task, chosen, index)
+    task = _task_name(slug, task) if task else _free_name(root, layout, index, slug, begun)
+    chosen = _chosen(layout, _kinds(settings, mini_spec=mini_spec or begun.mini_spec), slug, task)
+    listed = _refuse_clashes(root, task, chosen, index, begun)
     fields = {"title": title, "task": task, "slug": slug, "date": _today(), **dict.fromkeys(TEMPLATES, ""), **chosen}
     files = {path: filled(resources.read("templates", TEMPLATES[kind]), fields) for kind, path in chosen.items()}
     entry = _entry(task, slug, title, next((chosen[kind] for kind in ("checklist", *chosen) if kind in chosen), ""))
-    return Plan(task, files, (index.path, with_item(index.path, index.text, entry)) if index else None)
+    tasks = (index.path, with_item(index.path, index.text, entry)) if index and not listed else None
+    return Plan(task, files, tasks, slug, title, "mini-spec" in chosen, begun)
 
 
 def _kinds(settings: Documents, *, mini_spec: bool) -> list[str]:
@@ -152,7 +160,7 @@ def _task_name(slug: str, task: str) -> str:
 def _index(root: str, path: str) -> Index | None:
     if not path or not os.path.lexists(os.path.join(root, path)):
         return None
-    full = _inside(root, path)
+    full = _new_packet.inside(root, path)
     try:
         content = files.read(full, MAX_BYTES)
         return read_index(path, content)._replace(text=decode(path, content))
@@ -162,12 +170,16 @@ def _index(root: str, path: str) -> Index | None:
         raise OrchgateError(f"{path} {error.message}", "mend it first; nothing was written") from error
 
 
-def _next_number(root: str, layout: Layout, index: Index | None) -> int:
-    """One more than the highest four-digit id among the files and the entries of the task list."""
-    names = [place.task for place in layout.places(_existing(root, layout)) if place.task]
-    names += [item.id for item in index.items] if index else []
-    used = [int(match[1]) for name in names if (match := _NUMBER.match(name))]
-    return max(used, default=0) + 1
+def _free_name(root: str, layout: Layout, index: Index | None, slug: str, begun: Begun) -> str:
+    """The task that was begun, or else one more than the highest four-digit id among files, list and what was begun."""
+    others = {place.task for place in layout.places(_existing(root, layout))} - {begun.task, None}
+    others |= {item.id for item in index.items if begun.task not in item.names} if index else set()
+    others |= set(_begun.tasks(root)) - {begun.task}
+    used = {int(match[1]) for name in others if (match := _NUMBER.match(name or ""))}
+    own = _NUMBER.match(begun.task)
+    if begun.task and not (own and int(own[1]) in used):
+        return begun.task
+    return f"{max(used, default=0) + 1:04d}-{slug}"
 
 
 def _existing(root: str, layout: Layout) -> Iterable[str]:
@@ -178,25 +190,17 @@ def _existing(root: str, layout: Layout) -> Iterable[str]:
         yield from glob.iglob("*".join(glob.escape(part) for part in parts), root_dir=root)
 
 
-def _refuse_clashes(root: str, task: str, chosen: Mapping[str, str], index: Index | None) -> None:
+def _refuse_clashes(root: str, task: str, chosen: Mapping[str, str], index: Index | None, begun: Begun) -> bool:
+    """Whether the list has the task already, which only one that was begun may. Raises UsageError, OrchgateError."""
     if len(set(chosen.values())) < len(chosen):
         raise UsageError(f"two documents would be one file: {', '.join(chosen.values())}", CONFIGURED)
     for path in chosen.values():
-        if os.path.lexists(_inside(root, path)):
+        if os.path.lexists(_new_packet.inside(root, path)) and path not in begun.documents:
             raise OrchgateError(f"{path} already exists; nothing was written", "choose another slug or --task")
-    if index and any(task in item.names for item in index.items):
+    listed = index is not None and any(task in item.names for item in index.items)
+    if index and listed and task != begun.task:
         raise OrchgateError(f"{index.path} already lists {task}; nothing was written", "choose another slug or --task")
-
-
-def _inside(root: str, path: str) -> str:
-    """The place of a path in the work tree. Raises OrchgateError when it leads out of it, through a link too."""
-    if os.path.isabs(path) or ".." in path.split("/"):
-        raise OrchgateError(f"{path} leaves the repository; nothing was written", CONFIGURED)
-    if named := git_name(path):
-        raise OrchgateError(f"{path}: {named!r} is a name that git keeps for itself; nothing was written", CONFIGURED)
-    full = os.path.join(os.path.realpath(root), path)
-    require_inside(root, full)
-    return full
+    return listed
 
 
 def _entry(task: str, slug: str, title: str, path: str) -> dict[str, object]:
@@ -218,48 +222,3 @@ def _today() -> str:
     import datetime
 
     return datetime.datetime.now(datetime.UTC).date().isoformat()
-
-
-def write(root: str, plan: Plan) -> None:
-    """Writes all of a plan or nothing: on any failure what was made is removed again. Raises OrchgateError."""
-    with contextlib.ExitStack() as undo:
-        try:
-            for path, text in plan.files.items():
-                full = _inside(root, path)
-                _make_folders(os.path.dirname(full), undo)
-                with open(full, "x", encoding="utf-8", newline="") as file:
-                    undo.callback(os.unlink, full)
-                    file.write(text)
-            if plan.tasks:
-                _replace(_inside(root, plan.tasks[0]), plan.tasks[1])
-        except OSError as error:
-            name = os.path.relpath(os.fsdecode(error.filename), os.path.realpath(root)) if error.filename else "packet"
-            raise OrchgateError(f"{name} cannot be written: {error.strerror}; nothing was kept") from error
-        undo.pop_all()
-
-
-def _make_folders(folder: str, undo: contextlib.ExitStack) -> None:
-    missing: list[str] = []
-    while not os.path.isdir(folder):
-        missing.append(folder)
-        folder = os.path.dirname(folder)
-    for path in reversed(missing):
-        os.mkdir(path)
-        undo.callback(os.rmdir, path)
-
-
-def _replace(full: str, text: str) -> None:
-    """Puts a new text in a file's place, in one step, with the old one's permissions."""
-    import shutil
-
-    target = os.path.realpath(full)
-    temporary = f"{target}.{os.getpid()}.new"
-    try:
-        with open(temporary, "x", encoding="utf-8", newline="") as file:
-            file.write(text)
-        shutil.copymode(target, temporary)
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
