@@ -264,6 +264,7 @@ def test_a_foreign_hook_is_never_overwritten(repo: Repo, capsys: Output) -> None
 
 def test_a_foreign_hook_that_calls_the_gate_is_fine(repo: Repo) -> None:
     repo.write(".git/hooks/pre-commit", '#!/bin/sh\norchgate hook pre-commit "$@" || exit $?\nmine\n')
+    (repo.root / ".git/hooks/pre-commit").chmod(0o755)
 
     assert main(["init", "--native"]) == 0
 

@@ -117,6 +117,7 @@ def test_a_failure_inside_lets_go(repo: Repo) -> None:
 PLAIN = "# Task\n"
 VERBS = {
     "new": ("new", "faster-start"),
+    "init": ("init", "--native"),
     "pin": ("evidence", "pin"),
     "metrics": ("metrics",),
 }

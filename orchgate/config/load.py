@@ -37,7 +37,7 @@ def find(snapshot: Snapshot) -> Source:
     """The raw configuration of a tree. Raises ConfigError when a file is not TOML or cannot be read."""
     own = _toml(snapshot, FILE, _content(snapshot, FILE))
     if own is not None:
-        return Source(FILE, own, shadowed=_shadowed(snapshot))
+        return Source(FILE, own, shadowed=is_nested(snapshot))
     nested = _nested(snapshot)
     if nested is None:
         return Source("", {})
@@ -60,7 +60,8 @@ def project_of(snapshot: Snapshot) -> dict[str, object]:
     return _toml(snapshot, PYPROJECT, _content(snapshot, PYPROJECT)) or {}
 
 
-def _shadowed(snapshot: Snapshot) -> bool:
+def is_nested(snapshot: Snapshot) -> bool:
+    """Whether pyproject.toml has a configuration that can be read."""
     try:
         return _nested(snapshot) is not None
     except ConfigError:  # a file we would not have read: its fault is not ours to report

@@ -43,6 +43,7 @@ HEAD = (f"default_install_hook_types: [{', '.join(HOOK_TYPES)}]", "minimum_pre_c
 
 _WIRED = lazy(r"^[^#\n]*?\bid[\"']?[ \t]*:[ \t]*[\"']?orchgate(?:-[a-z-]+)?[\"']?[ \t]*(?:[#,}\r\n]|\Z)", re.MULTILINE)
 _MESSAGE = lazy(r"^[^#\n]*(?:\borchgate-commit-msg\b|\borchgate hook commit-msg\b)", re.MULTILINE)
+_REV = lazy(r"^ *rev: v([^\s]*)$", re.MULTILINE)
 _REPOS = lazy(r"^repos[ \t]*:[ \t]*(?P<value>\[[ \t]*\])?[ \t]*(?:#[^\r\n]*)?(?P<end>\r?\n|\Z)", re.MULTILINE)
 _FIRST_ITEM = lazy(r"(?:[ \t]*(?:#[^\r\n]*)?\r?\n)*(?P<indent> *)- *[A-Za-z\"'{&!*]")
 
@@ -72,6 +73,51 @@ def reads_message(text: str) -> bool:
 def new_file(entry: Sequence[str]) -> str:
     """A configuration with our hook alone."""
     return "\n".join([*HEAD, *("  " + line for line in entry)]) + "\n"
+
+
+def is_cut(text: str) -> bool:
+    """Whether a text is the beginning of a file of ours that was never finished."""
+    without_message = (LOCAL_ENTRY[: LOCAL_ENTRY.index(_MESSAGE_HOOK)], remote_entry(_version(text))[:-1])
+    wholes = (new_file(LOCAL_ENTRY), new_file(remote_entry(_version(text))))
+    if text in wholes or text in map(new_file, without_message):
+        return False
+    return any(whole.startswith(text) for whole in wholes)
+
+
+def ends_within(text: str) -> bool:
+    """Whether a file ends before the lines do that we once added to it."""
+    text = text.replace("\r\n", "\n").rstrip("\n")
+    local = (LOCAL_ENTRY, message_entry("", ""), LOCAL_ENTRY[: LOCAL_ENTRY.index(_MESSAGE_HOOK)])
+    whole_remote = remote_entry(_version(text))
+    remote = (whole_remote, message_entry(REMOTE, _version(text)), whole_remote[:-1])
+    start = text.rfind("- repo:")
+    indent = text[text.rfind("\n", 0, start) + 1 : start]
+    if start < 0 or indent.strip(" "):
+        return False
+    for entries in (local, remote):
+        wholes = ["\n".join((entry[0], *(indent + line for line in entry[1:]))) for entry in entries]
+        if text[start:] not in wholes and any(whole.startswith(text[start:]) for whole in wholes):
+            return True
+    return False
+
+
+def _version(text: str) -> str:
+    found = _REV.findall(text)
+    return str(found[-1]) if found else ""
+
+
+def fault(text: str) -> str:
+    """Where and why a text is not YAML, as `line:column: reason`; "" when it is."""
+    import yaml
+
+    try:
+        for _ in yaml.parse(text, Loader=yaml.SafeLoader):
+            pass
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
+        return f"{place}: is not valid YAML: {getattr(error, 'problem', None) or 'characters that it may not hold'}"
+    return ""
 
 
 def with_entry(text: str, entry: Sequence[str]) -> str | None:
