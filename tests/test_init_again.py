@@ -1,4 +1,4 @@
-"""`orchgate init` after one that was stopped half-way, beside others, and over files that are there and hold nothing."""
+"""`orchgate init` after one that was stopped half-way, beside others, and over files that hold nothing."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def test_our_lines_in_somebody_s_file_are_known_wherever_they_end(text: str, ent
     changed = with_entry(text, entry) or ""
     start = changed.index(entry[0])
     end = changed.index("- repo: https://example.org")
-    ends = [changed[:at].rstrip() for at in range(start + 20, end - 8)]
+    ends = [changed[:at].rstrip() for at in range(start + 8, end - 8)]
     complete = {ends[-1], *(one for one in ends if one.endswith(("pre-push, manual]", "- id: orchgate")))}
 
     assert [one for one in ends if one not in complete and not ends_within(one)] == []
