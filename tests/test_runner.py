@@ -614,18 +614,6 @@ def test_stage_names_that_are_no_file_names_get_a_log(project: Project) -> None:
     assert (project.run().code, project.stages()["a/../../b c"]["log_path"]) == (0, "stages/01-a-..-..-b-c.log")
 
 
-def test_git_s_own_variables_stay_behind_outside_of_the_work_tree(project: Project, tmp_path: Path) -> None:
-    project.define("demo", {"id": "one", "shell": "echo [$GIT_INDEX_FILE]", "cwd": str(tmp_path)})
-    project.run(env={"GIT_INDEX_FILE": str(project.root / ".git" / "index")})
-    assert project.log("one") == b"[]\n"
-
-
-def test_git_s_own_variables_are_kept_inside_of_it(project: Project) -> None:
-    project.define("demo", {"id": "one", "shell": "echo [$GIT_INDEX_FILE]"})
-    project.run(env={"GIT_INDEX_FILE": str(project.root / ".git" / "index")})
-    assert project.log("one") != b"[]\n"
-
-
 def test_a_reader_who_goes_away_does_not_end_the_run(project: Project) -> None:
     project.define("demo", *({"id": f"s{n}", "run": ["sleep", "0.05"]} for n in range(4)))
     child = project.start()

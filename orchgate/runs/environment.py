@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from orchgate.git.call import scrubbed
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -41,11 +39,9 @@ def of_run(environ: Mapping[str, str], task: str, run_id: str, folder: str) -> d
 
 
 def of_stage(base: Mapping[str, str], root: str, stage: Stage) -> tuple[str, dict[str, str]]:
-    """Working folder and environment of a stage. What binds git to this work tree stays behind when leaving it."""
+    """Working folder and environment of a stage."""
     cwd = os.path.join(root, stage.cwd) if stage.cwd else root
-    leaves = bool(stage.cwd) and not f"{os.path.realpath(cwd)}/".startswith(f"{os.path.realpath(root)}/")
-    environ = scrubbed(base) if leaves else dict(base)
-    return cwd, environ | {"ORCHGATE_STAGE_ID": stage.id, **stage.env}
+    return cwd, {**base, "ORCHGATE_STAGE_ID": stage.id, **stage.env}
 
 
 def unhooked(environ: Mapping[str, str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from orchgate import __version__
+from orchgate.git.call import scrubbed
 from orchgate.runs import family
 from orchgate.runs.execute import Loop
 from orchgate.runs.ids import Clock
@@ -46,7 +47,10 @@ class Silent:
 
 
 class Setting(NamedTuple):
-    """What runs are made of. Runs that are `measured` do one thing at a time and count what that costs."""
+    """What runs are made of. Runs that are `measured` do one thing at a time and count what that costs.
+
+    `environ` is what the programs of a run start from; a session leaves out of it what binds git to a repository.
+    """
 
     root: str
     task: str
@@ -65,7 +69,9 @@ class Session:
     """The loop, the watchdog and the clock of one process; signals end everything in it."""
 
     def __init__(self, setting: Setting, not_before: float = 0.0) -> None:
-        self.setting = setting
+        # In a hook, git's variables beat the folder a program works in: a test that makes a repository of its own
+        # would write into the commit that is being made.
+        self.setting = setting._replace(environ=scrubbed(setting.environ))
         self.clock = Clock(not_before)
         self.loop = Loop(self._watch, self._forget)
         self.stopping = ""  # the signal that asked for an end
