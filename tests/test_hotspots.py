@@ -117,7 +117,7 @@ def test_without_its_journal_a_run_of_ours_is_told_from_the_manifest(
         (lambda data: data + b'{"event": "st', "lines that were never finished"),
         (lambda data: data[:-30] + b"\n", "is not JSON"),
         (lambda data: b"", "it is empty"),
-        (lambda data: data.replace(b'"stage":1', b'"stage":77'), "an event of kind 'start' cannot be understood"),
+        (lambda data: data.replace(b'"stage":1', b'"stage":77'), "line 2 (start) names stage 77 of 1"),
     ],
     ids=["torn", "damaged", "empty", "edited"],
 )

@@ -17,11 +17,13 @@ from orchgate.errors import OrchgateError
 from orchgate.metrics import entries
 from orchgate.runs import journal
 from orchgate.runs.state import manifest
+from tests.journals import events_of
+from tests.manifest_samples import own
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-EVENT = {"event": "x", "at": "2026-01-01T00:00:00.000Z"}
+EVENT = next(events_of(own()))
 
 
 @pytest.fixture
@@ -106,13 +108,13 @@ def test_a_damaged_line_is_refused_with_its_number(path: Path) -> None:
 
 def test_a_line_without_a_time_is_no_event(path: Path) -> None:
     path.write_bytes(b'{"event":"x"}\n')
-    with pytest.raises(OrchgateError, match="line 1 is not an event"):
+    with pytest.raises(OrchgateError, match=r"line 1 \(x\) is not an event"):
         journal.read(str(path))
 
 
 def test_events_without_a_beginning_are_no_run() -> None:
     with pytest.raises(OrchgateError, match="has no place here"):
-        manifest([EVENT])
+        manifest([{"event": "start", "at": EVENT["at"]}])
 
 
 def test_a_journal_is_not_followed_through_a_link(path: Path, tmp_path: Path) -> None:

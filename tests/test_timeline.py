@@ -310,7 +310,7 @@ def test_a_journal_with_endless_numbers_is_not_used(tmp_path: Path) -> None:
     folder = journal(tmp_path, wall_seconds=float("inf"))
     (folder / "manifest.json").write_bytes(encoded(own()))
 
-    assert "the journal cannot be used: OverflowError" in missing(folder)
+    assert "line 3 is not JSON" in missing(folder)
 
 
 def test_a_run_of_ours_is_told_without_its_manifest(tmp_path: Path) -> None:

@@ -161,11 +161,15 @@ def _machine(run: Run) -> dict[str, object]:
 
 def _hash(folder: str) -> str:
     """The definition a run was made by, with those of the runs it called. Raises OrchgateError without its journal."""
-    reached, waiting = [], [folder]
+    reached, waiting, seen = [], [folder], set[str]()
     while waiting:
         at = waiting.pop()
+        if at in seen:
+            continue
+        seen.add(at)
         reached.append(reopen.digest(journal.read(os.path.join(at, ids.JOURNAL)).events))
-        waiting += [os.path.join(os.path.dirname(at), child.run_id) for child in _load(at).child_runs]
+        called = [child.run_id for child in _load(at).child_runs if ids.RUN_ID.fullmatch(child.run_id)]
+        waiting += [os.path.join(os.path.dirname(at), run_id) for run_id in called]
     return definition.combined(reached[0], reached)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from orchgate import files
@@ -26,6 +25,8 @@ SUMMARY = "show the runs: how they ended, and what those that still run are doin
 VERSION = 1
 LISTED = 20
 WATCH_SECONDS = 0.5
+UNREADABLE = "unreadable"
+AHEAD = "dated in the future: the clock was wrong when it was made, and it does not count as the latest"
 _OURS = b'{"event":'  # how our journals begin
 _COLUMNS = ("run", "task", "pipeline", "status", "stages", "seconds", "now")
 
@@ -46,16 +47,17 @@ def run(args: argparse.Namespace) -> Verdict:
     gate = _gate(root, repository)
     before: list[str] = []
     while True:
-        rows = _rows(root, args)
+        troubles: list[str] = []
+        rows = _rows(root, args, troubles)
         if args.output_format == "json":
-            document = {"version": VERSION, "runs": rows, "gate": gate._asdict()}
+            document = {"version": VERSION, "runs": rows, "gate": gate._asdict(), "troubles": troubles}
             if not args.watch or not _in_progress(rows):
                 _runs.print_json(document)
         else:
             lines = _text(rows, detailed=True) if args.run else (*_text(rows, detailed=False), *_gate_line(gate))
-            before = _print(list(lines), before)
+            before = _print([*lines, *map(escape, troubles)], before)
         if not args.watch or not _in_progress(rows):
-            return Verdict.PASS
+            return Verdict.BROKEN if args.run and rows[0]["status"] == UNREADABLE else Verdict.PASS
         time.sleep(WATCH_SECONDS)
 
 
@@ -95,26 +97,63 @@ def _print(lines: list[str], before: list[str]) -> list[str]:
     return lines
 
 
-def _rows(root: str, args: argparse.Namespace) -> list[dict[str, Any]]:
+def _rows(root: str, args: argparse.Namespace, troubles: list[str]) -> list[dict[str, Any]]:
+    """The runs that are meant. What cannot be listed, or is left out although it is odd, goes to `troubles`."""
     if args.run:
-        return [row(*_runs.locate(root, args.run, args.task))]
-    runs = islice(ids.all_runs(root, args.task), max(0, args.limit))
-    return [row(task, ids.run_folder(root, task, run)) for task, run in runs]
+        task, folder = _runs.locate(root, args.run, args.task)
+        return [row(task, folder)]
+    runs = list(ids.all_runs(root, args.task, lambda error: troubles.append(error.message)))
+    limit, most = ids.ahead_from(), max(0, args.limit)
+    odd = [run for _, run in runs[most:] if run > limit]
+    if odd:
+        also = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
+        troubles.append(f"run {odd[-1]}{also}, not listed here: {AHEAD}")
+    return [_listed(root, task, run) for task, run in runs[:most]]
+
+
+def _listed(root: str, task: str, run: str) -> dict[str, Any]:
+    """The row of a run that was found on disk, whatever is there under its name."""
+    try:
+        return row(task, ids.run_folder(root, task, run))
+    except OrchgateError as error:
+        return _unreadable(task, os.path.join(root, ids.RUNS, task, "cli", run), error)
 
 
 def row(task: str, folder: str) -> dict[str, Any]:
     """What is known of one run. A journal that cannot be read is a row that says so."""
     from orchgate.runs.reopen import tell
 
-    known = {"run_id": os.path.basename(folder), "task_id": task, "manifest_path": os.path.join(folder, ids.MANIFEST)}
+    known = _known(task, folder)
     try:
         if _is_foreign(folder):
-            return known | {**_foreign(folder), "problem": None}
+            return known | {**_foreign(folder), "problem": _clock(folder)}
         told = tell(folder)
     except OrchgateError as error:
-        return known | {"status": "unreadable", "problem": error.message, "pipeline_id": "", "stages": []}
-    torn = f"unfinished lines in the journal: {', '.join(map(str, told.torn))}" if told.torn else None
-    return known | {**_facts(told.manifest), "status": told.status, "problem": _contradiction(folder) or torn}
+        return _unreadable(task, folder, error)
+    torn = f"unfinished lines in the journal: {', '.join(map(str, told.torn[:20]))}" if told.torn else None
+    problem = _all_of(_contradiction(folder), torn, _clock(folder))
+    return known | {**_facts(told.manifest), "status": told.status, "problem": problem}
+
+
+def _clock(folder: str) -> str | None:
+    return AHEAD if os.path.basename(folder) > ids.ahead_from() else None
+
+
+def _all_of(*problems: str | None) -> str | None:
+    return "; ".join(filter(None, problems)) or None
+
+
+def _known(task: str, folder: str) -> dict[str, Any]:
+    return {
+        "run_id": os.path.basename(folder),
+        "task_id": task,
+        "manifest_path": os.path.join(folder, ids.MANIFEST),
+    }
+
+
+def _unreadable(task: str, folder: str, error: OrchgateError) -> dict[str, Any]:
+    problem = _all_of(error.message, _clock(folder))
+    return _known(task, folder) | {"status": UNREADABLE, "problem": problem, "pipeline_id": "", "stages": []}
 
 
 def _contradiction(folder: str) -> str | None:
@@ -138,8 +177,8 @@ def _is_foreign(folder: str) -> bool:
         with open(files.open_regular(os.path.join(folder, ids.JOURNAL)), "rb") as file:
             if file.read(len(_OURS)) == _OURS:
                 return False
-    except OSError:
-        return True
+    except OSError:  # then the manifest tells whose run it is
+        pass
     from orchgate.runs.manifest import load
 
     try:

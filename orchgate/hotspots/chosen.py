@@ -27,7 +27,7 @@ def latest(root: str) -> list[str]:
     pipelines: set[str] = set()
     found = []
     for task, run in islice(ids.all_runs(root), LOOKED):
-        folder = ids.run_folder(root, task, run)
+        folder = _folder(root, task, run)
         try:
             told = load(os.path.join(folder, ids.MANIFEST))
         except OrchgateError:
@@ -54,12 +54,17 @@ def folders(root: str, words: Iterable[str]) -> list[str]:
 
 def _named(root: str, word: str, known: list[tuple[str, str]]) -> list[str]:
     if word == "latest":
-        found = [ids.run_folder(root, *run) for run in known[:1]]
+        found = [_folder(root, *run) for run in known[:1]]
     else:
-        found = [ids.run_folder(root, task, run) for task, run in known if word in (task, run)]
+        found = [_folder(root, task, run) for task, run in known if word in (task, run)]
     if not found:
         raise UsageError(f"{word!r} is neither a run, nor a task with runs, nor a path", _HINT)
     return found
+
+
+def _folder(root: str, task: str, run: str) -> str:
+    """Where a run that was found lies. It is only read: it may be a link to wherever runs are kept."""
+    return os.path.join(root, ids.RUNS, task, "cli", run)
 
 
 def _by_path(path: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.hotspots.growth import Series, series
 from orchgate.hotspots.timeline import MICROSECONDS, Part
+from orchgate.runs.ids import ahead_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -79,9 +80,10 @@ def rank(runs: Sequence[Timeline]) -> list[Hotspot]:
 
 
 def grouped(runs: Iterable[Timeline]) -> dict[str, list[Timeline]]:
-    """The runs by pipeline, oldest first."""
+    """The runs by pipeline, oldest first. What is dated in the future is not the newest: the clock was wrong."""
     groups: dict[str, list[Timeline]] = {}
-    for run in sorted(runs, key=lambda run: (run.started, run.run_id)):
+    limit = ahead_from()
+    for run in sorted(runs, key=lambda run: (run.run_id <= limit, run.started, run.run_id)):
         groups.setdefault(run.pipeline, []).append(run)
     return groups
 

@@ -42,6 +42,8 @@ def read(folder: str) -> Timeline:
     run, found = _journal(folder, path, missing)
     document: Mapping[str, Any] = {}
     if run is None:
+        if missing and not os.path.lexists(path):
+            raise OrchgateError(missing[0], "without a manifest nothing else tells what happened")
         from orchgate.runs.decode import MAX_BYTES, parse
         from orchgate.runs.manifest import to_run
 
@@ -75,8 +77,6 @@ def _journal(folder: str, path: str, missing: list[str]) -> tuple[Run | None, _F
         return run, found
     except OrchgateError as error:
         missing.append(f"the journal cannot be used: {error.message}")
-    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:  # events, but not a run's
-        missing.append(f"the journal cannot be used: {type(error).__name__}: {error}")
     return None, None
 
 

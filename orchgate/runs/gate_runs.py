@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate import files
-from orchgate.runs.ids import METRICS, RUNS
+from orchgate.runs.ids import METRICS, RUNS, ahead_from
 from orchgate.runs.implementation_gate import NAME
 
 if TYPE_CHECKING:
@@ -35,8 +35,11 @@ def of(root: str, state: State | None) -> Gate:
     runs = [entry for entry in _entries(root) if entry.get("tree") == state.tree and not entry.get("dirty")]
     if not runs:
         return Gate("absent", state.tree)
-    # Run ids begin with the time; a run that was taken up again has two entries, the later one further down.
-    last = max(enumerate(runs), key=lambda run: (str(run[1].get("run_id")), run[0]))[1]
+    # Run ids begin with the time, which a wrong clock may have put into the future; a run that was taken up again has
+    # two entries, the later one further down.
+    limit = ahead_from()
+    ids = [str(entry.get("run_id")) for entry in runs]
+    last = runs[max(range(len(runs)), key=lambda at: (ids[at] <= limit, ids[at], at))]
     status = "passed" if last.get("status") == "succeeded" else "failed"
     return Gate(status, state.tree, last.get("run_id"), last.get("task_id"))
 

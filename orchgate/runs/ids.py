@@ -12,13 +12,15 @@ from orchgate.patterns import lazy
 from orchgate.runs import locate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 RUNS = ".runs"
 RUN_ID = locate.RUN_ID
 MANIFEST = locate.NAME
 JOURNAL = locate.JOURNAL
 METRICS = "metrics.json"
+AHEAD_SECONDS = 300.0  # by which the clock of another machine may be ahead of ours
+_OF_ID = "%Y-%m-%dT%H-%M-%S"
 _LONGEST = 200  # bytes of a task or a stage in a file name; file systems stop at 255
 _ODD = lazy(r"[^A-Za-z0-9._-]+")
 
@@ -37,7 +39,7 @@ def check_task(task: str) -> str:
 
 def new_run_id(now: float) -> str:
     """An id for a run that starts at `now` (seconds since the epoch)."""
-    return f"{_stamp('%Y-%m-%dT%H-%M-%S', now)}-{_milliseconds(now)}Z-{os.urandom(4).hex()}"
+    return f"{_stamp(_OF_ID, now)}-{_milliseconds(now)}Z-{os.urandom(4).hex()}"
 
 
 def moment(now: float) -> str:
@@ -94,20 +96,35 @@ def run_folder(root: str, task: str, run_id: str) -> str:
     return folder
 
 
-def all_runs(root: str, task: str = "") -> Iterator[tuple[str, str]]:
-    """Every (task, run id) on disk, newest first."""
-    tasks = [task] if task else _folders(os.path.join(root, RUNS))
-    found = [(run, name) for name in tasks for run in _folders(os.path.join(root, RUNS, name, "cli"))]
-    for run, name in sorted(found, reverse=True):
+def ahead_from() -> str:
+    """What the ids of runs begin to be greater than that no clock of a machine in order can have stamped by now."""
+    return _stamp(_OF_ID, time.time() + AHEAD_SECONDS)
+
+
+def all_runs(
+    root: str, task: str = "", failed: Callable[[OrchgateError], object] | None = None
+) -> Iterator[tuple[str, str]]:
+    """Every (task, run id) on disk, newest first; those that are dated in the future come last.
+
+    Folders that cannot be listed go to `failed`. Raises OrchgateError for them where nobody takes them.
+    """
+    limit = ahead_from()
+    tasks = [task] if task else _folders(os.path.join(root, RUNS), failed)
+    found = [(run, name) for name in tasks for run in _folders(os.path.join(root, RUNS, name, "cli"), failed)]
+    for run, name in sorted(found, key=lambda one: (one[0] <= limit, one), reverse=True):
         if RUN_ID.fullmatch(run):
             yield name, run
 
 
-def _folders(path: str) -> list[str]:
+def _folders(path: str, failed: Callable[[OrchgateError], object] | None) -> list[str]:
     try:
         with os.scandir(path) as entries:
             return [entry.name for entry in entries if entry.is_dir()]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise OrchgateError(f"cannot list {path}: {error.strerror}") from error
+        trouble = OrchgateError(f"cannot list {path}: {error.strerror}")
+        if failed is None:
+            raise trouble from error
+        failed(trouble)
+        return []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate import files, locks
 from orchgate.errors import OrchgateError
-from orchgate.runs import locate
+from orchgate.runs import events, locate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +77,7 @@ class Recorded(NamedTuple):
 
 
 def read(path: str) -> Recorded:
-    """The events of a journal. Raises OrchgateError when it cannot be read, or when a finished line is not an event."""
+    """The events of a journal. Raises OrchgateError when it cannot be read, or is no run's."""
     try:
         data = files.read(path, MAX_BYTES)
     except OSError as error:
@@ -89,19 +89,23 @@ def read(path: str) -> Recorded:
 
 
 def parse(data: bytes) -> Recorded:
-    """The events in a journal's bytes. Raises OrchgateError when a finished line is not an event."""
-    import json
-
+    """The events in a journal's bytes. Raises OrchgateError when a finished line is not an event of a run."""
     if data.count(b"\n") > MAX_LINES:
         raise OrchgateError(f"has more than {MAX_LINES} lines", _EDITED)
     lines = files.split(data)
-    events = []
-    for number, line in lines.whole:
-        try:
-            event = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise OrchgateError(f"line {number} is not JSON", _EDITED) from error
-        if not isinstance(event, dict) or not isinstance(event.get("at"), str):
-            raise OrchgateError(f"line {number} is not an event", _EDITED)
-        events.append(event)
-    return Recorded(tuple(events), tuple(number for number, _ in lines.torn))
+    found = [(number, _decoded(number, line)) for number, line in lines.whole]
+    events.require(found)
+    return Recorded(tuple(event for _, event in found), tuple(number for number, _ in lines.torn))
+
+
+def _decoded(number: int, line: bytes) -> Any:
+    import json
+
+    try:
+        return json.loads(line.decode(), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise OrchgateError(f"line {number} is not JSON", _EDITED) from error
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(name)

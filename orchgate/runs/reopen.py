@@ -36,8 +36,12 @@ def tell(folder: str) -> Told:
     """What is known of the run in a folder. Raises OrchgateError when its journal cannot be read."""
     recorded = journal.read(os.path.join(folder, ids.JOURNAL))
     document = state.manifest(recorded.events)
+    name = os.path.basename(folder)
+    if document["run_id"] != name:
+        raise OrchgateError(f"its journal tells of another run, {document['run_id'][:60]}", f"put back what {name} was")
     process = document["process"]
-    alive = document["status"] == "in_progress" and process is not None and is_alive(Self(**process))
+    known = process and Self(*(process[field] for field in Self._fields))
+    alive = document["status"] == "in_progress" and known is not None and is_alive(known)
     return Told(folder, document, recorded.torn, alive)
 
 
@@ -66,4 +70,7 @@ def event(session: Session, told: Told) -> dict[str, Any]:
 
 
 def digest(events: tuple[dict[str, Any], ...]) -> str:
+    """The definition of the pipeline that a run was made by. Raises OrchgateError for a run that never began."""
+    if not events:
+        raise OrchgateError("the journal is empty: the run never began", "delete its folder")
     return str(events[0]["pipeline"].get("digest"))

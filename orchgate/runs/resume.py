@@ -70,7 +70,7 @@ def _again(manifest: Mapping[str, Any]) -> str:
 
 
 def _command(manifest: Mapping[str, Any]) -> str:
-    return str(manifest["commands"][0]["command"])[:200]
+    return " ".join(str(stage["command"]) for stage in manifest["commands"][:1])[:200]
 
 
 def _same_tree(now: State | None, manifest: Mapping[str, Any]) -> None:

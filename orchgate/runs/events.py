@@ -1,0 +1,285 @@
+"""What the events of a journal hold, by kind. Whoever reads a journal may rely on it.
+
+A journal may have been cut, edited, or written by something else: what is not so is named here, once, instead of being
+stumbled over by every reader. Fields that nobody here knows are nobody's business: a newer orchgate may have more.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate import __version__
+from orchgate.errors import OrchgateError
+from orchgate.patterns import lazy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    Check = Callable[[Any], bool]
+    Event = Mapping[str, Any]
+
+VERSION = 1  # of the journal: raised when what an older orchgate would make of it is wrong
+MOST_STAGES = 100_000
+MOST_RESUMES = 1_000  # each one goes through all stages
+_WHOLE = 2**63  # what every reader of JSON can hold
+_LONGEST = 1e12  # seconds; sums of these stay numbers
+_DAMAGED = "the journal was damaged or edited"
+_UPGRADE = "upgrade orchgate to read this run"
+_MOMENT = lazy(
+    r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?Z"
+)
+
+
+def _text(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        return value.isascii() or value.encode() is not None
+    except UnicodeEncodeError:  # half a character, which JSON can spell and no file can hold
+        return False
+
+
+def _moment(value: Any) -> bool:
+    return isinstance(value, str) and _MOMENT.fullmatch(value) is not None
+
+
+def _place(value: Any) -> bool:
+    """A path that can be asked for."""
+    return _text(value) and "\0" not in value
+
+
+def _flag(value: Any) -> bool:
+    return value is True or value is False
+
+
+def _whole(value: Any) -> bool:
+    return type(value) is int and -_WHOLE < value < _WHOLE
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < _WHOLE
+
+
+def _amount(value: Any) -> bool:
+    return _whole(value) or (type(value) is float and math.isfinite(value))
+
+
+def _seconds(value: Any) -> bool:
+    return _amount(value) and -_LONGEST < value < _LONGEST
+
+
+def _scalar(value: Any) -> bool:
+    return value is None or _flag(value) or _amount(value) or _text(value)
+
+
+def _maybe(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def _list(check: Check) -> Check:
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+def _table(check: Check) -> Check:
+    """An object with any keys, whose values are all of one kind."""
+    return lambda value: isinstance(value, dict) and all(_text(key) and check(item) for key, item in value.items())
+
+
+def _object(needed: Mapping[str, Check], other: Mapping[str, Check] | None = None) -> Check:
+    """An object that has some fields, and may have others."""
+
+    def check(value: Any) -> bool:
+        return isinstance(value, dict) and not _wrong(value, needed, other or {})
+
+    return check
+
+
+def _wrong(value: Mapping[str, Any], needed: Mapping[str, Check], other: Mapping[str, Check]) -> str:
+    """The first field that is not what it has to be, and why; "" when all are."""
+    for name, check in needed.items():
+        if name not in value:
+            return f"lacks {name}"
+        if not check(value[name]):
+            return f"has an impossible {name}"
+    for name, check in other.items():
+        if name in value and not check(value[name]):
+            return f"has an impossible {name}"
+    return ""
+
+
+def _of(*words: str) -> Check:
+    return lambda value: isinstance(value, str) and value in words
+
+
+_CONTENTS = _maybe(_table(_maybe(_text)))
+_GIT = _maybe(
+    _object(
+        {"commit": _maybe(_text), "tree": _maybe(_text), "dirty": _flag},
+        {"branch": _maybe(_text), "changed": _CONTENTS, "untracked": _CONTENTS},
+    )
+)
+_PROCESS = _maybe(_object({"pid": _count, "start_ticks": _count, "boot_id": _text, "pid_namespace": _text}))
+_USAGE = _maybe(
+    _object(
+        dict.fromkeys(("wall_seconds", "user_seconds", "system_seconds"), _seconds)
+        | dict.fromkeys(("max_rss_bytes", "read_bytes", "written_bytes", "processes"), _maybe(_whole))
+    )
+)
+_TESTS = _maybe(_object({}, dict.fromkeys(("passed", "failed", "skipped", "errors"), _count) | {"source": _text}))
+_METRICS = _maybe(_table(_amount))
+_STAGE = _object(
+    {"id": _text, "title": _text, "kind": _text},
+    {"command": _maybe(_text), "argv": _list(_text), "allow_failure": _flag},
+)
+_PLAN = _maybe(
+    _object(
+        {"goal": _text, "agent": _list(_text), "validator": _list(_text)}
+        | {"max_iterations": _count, "max_minutes": _maybe(_amount)}
+    )
+)
+_DIFFERENCE = _maybe(_table(lambda value: _scalar(value) or _list(_scalar)(value)))
+_TURN = _object({}, {"changed": _flag, "diff": _DIFFERENCE, "verdict": _text, "refused": _flag})
+_SETTLED = _of("succeeded", "failed", "skipped", "cancelled")
+_ENDED = _of("succeeded", "failed", "cancelled")
+
+
+class _Kind(NamedTuple):
+    """The fields that an event of a kind has to have, and those that it may have."""
+
+    needed: Mapping[str, Check]
+    other: Mapping[str, Check] = {}
+
+
+_IDENTITY: Mapping[str, Check] = {"process": _PROCESS, "git": _GIT}
+_KINDS: Mapping[object, _Kind] = {
+    "run": _Kind(
+        {
+            **dict.fromkeys(("task_id", "run_id", "runner"), _text),
+            "parent_run_id": _maybe(_text),
+            "pipeline": _object({"id": _text, "title": _text}, {"digest": _maybe(_text)}),
+            "stages": _list(_STAGE),
+            "machine": _maybe(_table(_scalar)),
+            **_IDENTITY,
+        },
+        {"detail": _maybe(_text), "agent_loop": _PLAN},
+    ),
+    "resume": _Kind({"reason": _text, **_IDENTITY}, {"detail": _maybe(_text), "agent_loop": _PLAN, "runner": _text}),
+    "stage": _Kind({"stage": _STAGE}),
+    "start": _Kind({"stage": _count, "attempt": _count}, {"log_path": _maybe(_place), "uncached": _maybe(_text)}),
+    "end": _Kind(
+        {"stage": _count, "status": _SETTLED, "exit_code": _maybe(_whole), "summary": _maybe(_text)},
+        {
+            "usage": _USAGE,
+            "tests": _TESTS,
+            "metrics": _METRICS,
+            "iteration": _TURN,
+            **dict.fromkeys(("again", "timed_out"), _maybe(_flag)),
+            **dict.fromkeys(("detail", "signal", "cache_key"), _maybe(_text)),
+        },
+    ),
+    "skip": _Kind({"stages": _list(_count), "status": _SETTLED, "detail": _maybe(_text)}),
+    "cached": _Kind(
+        {"stage": _count, "from": _text, "cache_key": _text},
+        {"summary": _maybe(_text), "detail": _maybe(_text), "tests": _TESTS, "metrics": _METRICS},
+    ),
+    "child": _Kind(
+        {
+            "stage": _count,
+            "run_id": _place,
+            "manifest": _place,
+            "pipeline_id": _text,
+            "status": _of("queued", "in_progress", "succeeded", "failed", "cancelled"),
+        }
+    ),
+    "tree": _Kind({"git": _GIT}),
+    "finish": _Kind(
+        {
+            "status": _ENDED,
+            "summary": _maybe(_text),
+            "writes": _maybe(_object(dict.fromkeys(("manifest_writes", "journal_writes", "files", "bytes"), _count))),
+        },
+        {"detail": _maybe(_text)},
+    ),
+}
+
+_OF_STAGE = ("start", "end", "cached", "child")
+
+
+def require(events: Iterable[tuple[int, Any]]) -> None:
+    """Refuses what is no run's journal; events come with the numbers of their lines.
+
+    Raises OrchgateError, which says so where a newer orchgate wrote the journal.
+    """
+    stages, resumes, over, runner = -1, 0, False, ""
+    for number, event in events:
+        runner = _runner(event) or runner
+        fault = _shape(event) or _order(event, stages, over=over)
+        if fault:
+            raise _refusal(number, event, fault, runner)
+        kind = event["event"]
+        stages = len(event["stages"]) if kind == "run" else stages + (kind == "stage")
+        resumes += kind == "resume"
+        over = kind == "finish"
+        if stages > MOST_STAGES or resumes > MOST_RESUMES:
+            raise OrchgateError(
+                f"line {number}: more than any run has: {stages} stages, taken up {resumes} times", _DAMAGED
+            )
+
+
+def _shape(event: Any) -> str:
+    """What keeps a value from being an event; "" for nothing."""
+    if not isinstance(event, dict) or not isinstance(event.get("at"), str) or not isinstance(event.get("event"), str):
+        return "is not an event"
+    if not _moment(event["at"]):
+        return "has no point in time that exists"
+    version = event.get("journal", VERSION)
+    if not _count(version) or version > VERSION:
+        return f"is of version {str(version)[:20]}, this orchgate reads {VERSION}"
+    if event["event"] not in _KINDS:
+        return "is of no known kind"
+    return _wrong(event, *_KINDS[event["event"]])
+
+
+def _order(event: Event, stages: int, *, over: bool) -> str:
+    """Why an event cannot come after those before it; "" when it can. `stages` is how many there are, -1 before any."""
+    kind = event["event"]
+    if kind == "run":
+        return "" if stages < 0 else "begins the run again"
+    if stages < 0:
+        return "has no place here: the run never began"
+    if over and kind != "resume":
+        return "comes after the end of the run"
+    named = event["stages"] if kind == "skip" else [event["stage"]] if kind in _OF_STAGE else []
+    unknown = next((number for number in named if not 1 <= number <= stages), None)
+    return "" if unknown is None else f"names stage {unknown} of {stages}"
+
+
+def _refusal(number: int, event: Any, fault: str, runner: str) -> OrchgateError:
+    kind = event.get("event") if isinstance(event, dict) else None
+    named = f" ({kind[:40]})" if isinstance(kind, str) else ""
+    message = f"line {number}{named} {fault}"
+    version = event.get("journal", 0) if isinstance(event, dict) else 0
+    if _is_newer(runner) or (_count(version) and version > VERSION):
+        return OrchgateError(
+            f"{message}; a newer orchgate wrote it ({runner or 'unknown'}, this is {__version__})", _UPGRADE
+        )
+    return OrchgateError(message, _DAMAGED)
+
+
+def _runner(event: Any) -> str:
+    """The program that says in an event that it writes the journal from here on; "" in every other event."""
+    runner = event.get("runner") if isinstance(event, dict) else None
+    return runner[:60] if isinstance(runner, str) and _text(runner) else ""
+
+
+def _is_newer(runner: str) -> bool:
+    return (
+        _numbers(runner.removeprefix("orchgate ")) > _numbers(__version__) if runner.startswith("orchgate ") else False
+    )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(digits) for digits in re.findall(r"[0-9]{1,9}", version.partition("+")[0])[:3])
