@@ -38,6 +38,7 @@ PARTS = 64  # small enough that both processes end at about the same time
 # Asks for other checks' results, so it runs after them; measures, so nothing may run beside it.
 ASKS = "configuration"
 ALONE = (ASKS, "performance")
+_NONE = suppressions.Covering()
 
 
 class Raw(NamedTuple):
@@ -84,8 +85,9 @@ class Judge:
         self._ctx = ctx
         self._ignores = ignores
         self._results: dict[str, CheckResult] = {}
-        self._used: set[tuple[Suppression, str]] = set()
-        self._suppressions: dict[str, tuple[Suppression, ...]] = {}
+        self._used: set[tuple[Location, str]] = set()
+        self._suppressions: dict[str, suppressions.Covering] = {}
+        self._configured = suppressions.Configured(ctx.config.per_file_ignores)
         self._earlier: Judge | None = None
         rules = (*suppressions.RULES, *(rule for check in available.values() for rule in check.rules))
         self._rules = {rule.id: rule for rule in rules}
@@ -199,18 +201,18 @@ class Judge:
     def _suppressed(self, finding: Finding, configured: str | None) -> str | None:
         if configured == "off":
             return f"severity.{finding.rule} is off"
-        inline = suppressions.reason_for(finding, self._inline(finding.location.path))
+        inline = self._inline(finding.location.path).of(finding)
         if inline is not None:
-            self._used.add((inline[0], finding.rule))
-            return inline[1]
-        return suppressions.configured_reason(finding, self._ctx.config.per_file_ignores)
+            self._used.add((inline.location, finding.rule))
+            return inline.reason
+        return self._configured.reason(finding)
 
-    def _inline(self, path: str) -> tuple[Suppression, ...]:
+    def _inline(self, path: str) -> suppressions.Covering:
         if path not in self._suppressions:
             document = self._document(path)
             if document is None:  # not remembered: a later check may still parse it
-                return ()
-            self._suppressions[path] = suppressions.read(document)
+                return _NONE
+            self._suppressions[path] = suppressions.Covering(suppressions.read(document))
         return self._suppressions[path]
 
     def _document(self, path: str) -> Document | None:
@@ -221,7 +223,7 @@ class Judge:
         return document
 
     def _complaints(self) -> CheckResult | None:
-        everything = [one for path in sorted(self._answered_for()) for one in self._inline(path)]
+        everything = [one for path in sorted(self._answered_for()) for one in self._inline(path).all]
         if not everything:
             return None
         sound = [check for check in self._checks if not self.result(check.id).troubles]

@@ -9,7 +9,7 @@ from orchgate.model import Finding, Location, Rule, Severity
 from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from orchgate.config.settings import Ignore
     from orchgate.documents.markdown import Document
@@ -37,6 +37,8 @@ RULES = (
 _LOOK_BACK = 200  # characters in front of a comment that can make it one at the end of a line
 _TEXT = lazy(r"\S")
 _COMMENT = lazy(r"(?s)\s*orchgate:\s*ignore\[([^\]\n]*)\](.*)")
+
+_WILD = lazy(r"[*?\[{!\\]|/$")  # what may make a glob of an entry, or take one back
 
 MARK = "orchgate:"
 
@@ -83,33 +85,59 @@ def _covered(document: Document, offset: int, below: int) -> frozenset[int]:
     return frozenset({document.position(offset)[0], *((below,) if alone else ()), *((0,) if early else ())})
 
 
-def reason_for(finding: Finding, suppressions: Iterable[Suppression]) -> tuple[Suppression, str] | None:
-    """The suppression that covers a finding and its reason."""
-    for suppression in suppressions:
-        covers = finding.location.line in suppression.lines and finding.rule in suppression.rules
-        if covers and suppression.reason:
-            return suppression, suppression.reason
-    return None
+class Covering:
+    """Which suppression covers a finding, of one document; asked once a finding, whatever the number of comments."""
+
+    def __init__(self, suppressions: Iterable[Suppression] = ()) -> None:
+        self.all = tuple(suppressions)
+        self._first: dict[tuple[str, int], Suppression] = {}
+        for one in self.all:
+            if one.reason:
+                for rule in one.rules:
+                    for line in one.lines:
+                        self._first.setdefault((rule, line), one)
+
+    def of(self, finding: Finding) -> Suppression | None:
+        """The first one with a reason."""
+        return self._first.get((finding.rule, finding.location.line))
 
 
-def configured_reason(finding: Finding, ignores: Mapping[str, Ignore]) -> str | None:
-    """Why `per-file-ignores` silences a finding, or None."""
-    for pattern, ignore in ignores.items():
-        if finding.rule in ignore.rules and matches(finding.location.path, (pattern,)):
-            return ignore.reason
-    return None
+class Configured:
+    """Why `per-file-ignores` silences a finding. An entry without wildcards is looked up, not compared."""
+
+    def __init__(self, ignores: Mapping[str, Ignore]) -> None:
+        self._exact: dict[str, list[tuple[int, Ignore]]] = {}
+        self._globs: list[tuple[int, str, Ignore]] = []
+        for turn, (pattern, ignore) in enumerate(ignores.items()):
+            if _WILD.search(pattern):
+                self._globs.append((turn, pattern, ignore))
+            else:
+                self._exact.setdefault(pattern, []).append((turn, ignore))
+        self._known: dict[str, list[Ignore]] = {}
+
+    def reason(self, finding: Finding) -> str | None:
+        """The reason of the first entry that names the rule and matches the path, or None."""
+        path = finding.location.path
+        if path not in self._known:
+            self._known[path] = self._matching(path)
+        return next((ignore.reason for ignore in self._known[path] if finding.rule in ignore.rules), None)
+
+    def _matching(self, path: str) -> list[Ignore]:
+        found = list(self._exact.get(path, ()))
+        found += [(turn, ignore) for turn, pattern, ignore in self._globs if matches(path, (pattern,))]
+        return [ignore for _, ignore in sorted(found, key=lambda turn_ignore: turn_ignore[0])]
 
 
 def complaints(
     suppressions: Iterable[Suppression],
-    used: set[tuple[Suppression, str]],
+    used: Collection[tuple[Location, str]],
     judged: frozenset[str],
     known: frozenset[str],
 ) -> tuple[Finding, ...]:
     """Findings about the suppressions themselves.
 
-    `used` holds each suppression with the rules it silenced; `judged` the rules of the checks that ran: only of those
-    can be said that nothing was there to suppress.
+    `used` holds the place of each suppression with the rules it silenced; `judged` the rules of the checks that ran:
+    only of those can be said that nothing was there to suppress.
     """
     found = []
     for suppression in suppressions:
@@ -127,7 +155,7 @@ def complaints(
                 found.append(
                     Finding("SUP002", suppression.location, f"{rule} is not a rule", "orchgate explain lists them")
                 )
-            elif rule in judged and (suppression, rule) not in used:
+            elif rule in judged and (suppression.location, rule) not in used:
                 message = f"nothing to suppress: {rule} reports nothing here"
                 found.append(Finding("SUP002", suppression.location, message, "delete the comment"))
     return tuple(found)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate import suppressions
+from orchgate import registry, suppressions
 from orchgate.cli import main
+from orchgate.config.settings import Ignore
 from orchgate.documents.markdown import Document
+from orchgate.engine import Judge
 from orchgate.model import Finding, Location
-from tests.support import checked
-from tests.work import no_hang
+from tests.support import checked, folder_context, write_tree
+from tests.work import growth, no_hang
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.repo import Repo
 
 LINK = "[gone](gone.md)"
@@ -22,9 +29,9 @@ IGNORE = "<!-- orchgate: ignore[EVD001] the page moves next week -->"
 
 def reaches(text: str) -> set[int]:
     """Lines on which the document's suppressions cover an EVD001; 0 is the whole file."""
-    found = suppressions.read(Document("a.md", text.encode()))
+    found = suppressions.Covering(suppressions.read(Document("a.md", text.encode())))
     lines = range(text.count("\n") + 2)
-    return {line for line in lines if suppressions.reason_for(Finding("EVD001", Location("a.md", line), "m"), found)}
+    return {line for line in lines if found.of(Finding("EVD001", Location("a.md", line), "m"))}
 
 
 # Where it reaches
@@ -253,3 +260,73 @@ def test_the_comment_gives_the_reason_where_both_would(repo: Repo) -> None:
     repo.stage("a.md", f"{HEAD}{IGNORE}\n{LINK}\n")
 
     assert diagnostics() == [("EVD001", "error", 4, "the page moves next week")]
+
+
+# Many of them
+
+
+def judged(text: str, config: str = "") -> int:
+    """How many findings a judgement of the text has, suppressed ones and those about the comments among them."""
+    root = Path(tempfile.mkdtemp())
+    try:
+        write_tree(root, {"a.md": text, "orchgate.toml": config})
+        checks = registry.checks(["evidence"])
+        ctx = folder_context(root)
+        return len(Judge(checks, {check.id: check for check in checks}, ctx, ignores=True).report().diagnostics)
+    finally:
+        shutil.rmtree(root)
+
+
+MANY_COMMENTS: dict[str, Callable[[int], str]] = {
+    "used": lambda n: (f"{IGNORE}\n{LINK}\n\n") * n,
+    "unused": lambda n: f"{IGNORE}\n" * n,
+    "without-reason": lambda n: "<!-- orchgate: ignore[EVD001] -->\n" * n,
+    "of-many-rules": lambda n: f"<!-- orchgate: ignore[{','.join(f'EVD{at:05}' for at in range(n))}] r -->\n",
+    "above-many-findings": lambda n: f"{IGNORE}\n{LINK * n}\n",
+    "of-the-whole-file": lambda n: f"{IGNORE}\n" * n + "# Title\n\n" + f"{LINK}\n" * n,
+}
+
+
+@pytest.mark.parametrize("text", MANY_COMMENTS.values(), ids=MANY_COMMENTS)
+def test_judging_many_comments_is_no_more_work_for_each(text: Callable[[int], str]) -> None:
+    assert growth(lambda number: judged(text(number)), 60, 4) < 1.3
+
+
+def test_ten_thousand_comments_are_judged_in_linear_time() -> None:
+    with no_hang():
+        judged(f"{IGNORE}\n" * 10_000)
+
+
+def test_a_comment_that_names_ten_thousand_rules_is_judged_in_linear_time() -> None:
+    with no_hang():
+        judged(MANY_COMMENTS["of-many-rules"](30_000))
+
+
+def test_entries_of_per_file_ignores_are_looked_up_and_not_compared() -> None:
+    ignores = {f"n{at}.md": Ignore(("EVD001",), f"r{at}") for at in range(50_000)}
+    configured = suppressions.Configured(ignores)
+
+    with no_hang():
+        reasons = [configured.reason(Finding("EVD001", Location(path), "m")) for path in ignores]
+    assert reasons == [ignore.reason for ignore in ignores.values()]
+
+
+@pytest.mark.parametrize(
+    ("entries", "reason"),
+    [
+        (("a.md", "*.md"), 0),
+        (("*.md", "a.md"), 0),
+        (("b.md", "a.md", "*.md"), 1),
+        (("b*", "{a,b}.md", "a.md"), 1),
+        (("!a.md",), None),
+        (("a.md/", "b.md"), None),
+        (("[ab].md", "a.md"), 0),
+        (("A.md",), None),
+    ],
+)
+def test_the_first_entry_that_matches_gives_the_reason(entries: tuple[str, ...], reason: int | None) -> None:
+    ignores = {entry: Ignore(("EVD001",), str(turn)) for turn, entry in enumerate(entries)}
+
+    told = suppressions.Configured(ignores).reason(Finding("EVD001", Location("a.md"), "m"))
+
+    assert told == (None if reason is None else str(reason))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "judge a change before it lands: documents, evidence, manifests, budget, version"
 INTERNAL_ERROR = 4
+MOST = 100  # findings of a rule that are printed: nobody reads ten thousand lines, and many a terminal keeps fewer
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,12 +31,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to-ref", type=revision, metavar="REV", help="up to this one (HEAD)")
     parser.add_argument("--commit", type=revision, metavar="REV", help="judge one commit")
     parser.add_argument("--output-format", choices=registry.plugins("outputs"), default="text", help="(%(default)s)")
+    max_per_rule(parser)
     parser.add_argument("--explain", action="store_true", help="also list what was counted and what was ignored")
     parser.add_argument(
         "--fix", action="store_true", help="first pin the cited artifacts that are here; stages nothing"
     )
     parser.add_argument("--no-ignores", action="store_true", help="show what is suppressed as if it were not")
     parser.add_argument("--show-config", action="store_true", help="print the effective configuration and stop")
+
+
+def max_per_rule(parser: argparse.ArgumentParser) -> None:
+    """The option of every command that prints findings."""
+    what = "print at most N findings of a rule as text; 0 for all; json holds them all (%(default)s)"
+    parser.add_argument("--max-per-rule", type=_number, default=MOST, metavar="N", help=what)
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
 
 
 def revision(text: str) -> str:
@@ -55,7 +70,7 @@ def run(args: argparse.Namespace) -> Verdict | int:
         report = session.judge_request(
             repository, request, os.environ, args.checks, ignores=not args.no_ignores, tell=tell
         )
-    show(report, args.output_format, explain=args.explain)
+    show(report, args.output_format, explain=args.explain, most=args.max_per_rule)
     return code(report)
 
 
@@ -83,13 +98,16 @@ def tell(line: str) -> None:
         sys.stderr.flush()
 
 
-def show(report: Report, output: str, *, explain: bool) -> None:
-    """Writes a report to standard output in one of the formats."""
-    if explain and output == "text":
-        from orchgate.outputs.text import explained
+def show(report: Report, output: str = "text", *, explain: bool = False, most: int = MOST) -> None:
+    """Writes a report to standard output in one of the formats; as text at most so many findings of a rule."""
+    if output != "text":
+        registry.load("outputs", output).render(report, sys.stdout)
+        return
+    from orchgate.outputs import text
 
-        sys.stdout.writelines(line + "\n" for line in explained(report))
-    registry.load("outputs", output).render(report, sys.stdout)
+    if explain:
+        sys.stdout.writelines(line + "\n" for line in text.explained(report))
+    text.render(report, sys.stdout, most)
 
 
 def code(report: Report) -> Verdict | int:

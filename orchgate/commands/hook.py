@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import session
-from orchgate.commands.check import code, show, tell
+from orchgate.commands.check import code, max_per_rule, show, tell
 from orchgate.errors import GitError, OrchgateError, UsageError
 from orchgate.git import history, messages, scope
 from orchgate.git.push import Push, holds_nothing
@@ -32,22 +32,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("hook", choices=HOOKS, help="the hook git is running")
     what = "git's own arguments: for pre-push the remote's name and address, for commit-msg the message's file"
     parser.add_argument("args", nargs="*", help=what)
+    max_per_rule(parser)
 
 
 def run(args: argparse.Namespace) -> Verdict | int:
     # git dies of SIGPIPE (141) when a pre-push hook leaves its input unread, so it is read before anything can fail.
     lines = _pushed_refs() if args.hook == "pre-push" else []
     with session.opened() as repository:
+        most = args.max_per_rule
         if args.hook == "pre-push":
-            return _pushes(repository, args.args[0] if args.args else "", lines)
+            return _pushes(repository, args.args[0] if args.args else "", lines, most)
         if args.hook == "commit-msg":
-            return _message(repository, args.args)
+            return _message(repository, args.args, most)
         report = session.judge_request(repository, Request(staged=True), os.environ, ignores=True, tell=tell)
-        show(report, "text", explain=False)
+        show(report, most=most)
         return code(report)
 
 
-def _message(repository: Repository, args: list[str]) -> Verdict | int:
+def _message(repository: Repository, args: list[str], most: int) -> Verdict | int:
     """Judges the index once more, by what the message of the commit excuses."""
     if len(args) != 1:
         raise UsageError("commit-msg needs the file that holds the message", "orchgate hook commit-msg FILE")
@@ -59,7 +61,7 @@ def _message(repository: Repository, args: list[str]) -> Verdict | int:
     read()  # a message that cannot be read is no message without exceptions
     ctx = session.context(repository, target._replace(message=read), os.environ)
     report = session.judge(ctx, EXCUSABLE, tell=tell)
-    show(report, "text", explain=False)
+    show(report, most=most)
     return code(report)
 
 
@@ -86,11 +88,11 @@ def _not_told(why: str) -> OrchgateError:
     return OrchgateError(f"nobody said which refs are pushed: {why}", hint)
 
 
-def _pushes(repository: Repository, remote: str, lines: list[bytes]) -> Verdict | int:
+def _pushes(repository: Repository, remote: str, lines: list[bytes], most: int) -> Verdict | int:
     """Judges every ref of a push; the worst answer counts."""
     judged: list[str] = []
     told = [_fields(line) for line in lines]
-    results = [_push(repository, remote, line, judged) for line in _ancestors_first(repository, told)]
+    results = [_push(repository, remote, line, judged, most) for line in _ancestors_first(repository, told)]
     codes = [result for result in results if isinstance(result, int)]
     if codes:
         return max(codes)
@@ -126,7 +128,7 @@ def _ancestors_first(repository: Repository, lines: list[Line]) -> list[Line]:
     return sorted(lines, key=lambda line: order.get(commits[line.local_oid] or "", -1))
 
 
-def _push(repository: Repository, remote: str, line: Line, judged: list[str]) -> Verdict | int:
+def _push(repository: Repository, remote: str, line: Line, judged: list[str], most: int) -> Verdict | int:
     """Judges one ref; `judged` are the commits of this push that were judged before it, which it adds to."""
     local_ref, local_oid, remote_ref, remote_oid = line
     sys.stdout.write(f"orchgate: {escape(local_ref)} -> {escape(remote or 'remote')} {escape(remote_ref)}\n")
@@ -145,5 +147,5 @@ def _push(repository: Repository, remote: str, line: Line, judged: list[str]) ->
     target = Target("range", head, push=Push(remote, remote_ref, remote_oid, head, tuple(judged)))
     report = session.judge(session.context(repository, target, os.environ), tell=tell)
     judged.append(head)
-    show(report, "text", explain=False)
+    show(report, most=most)
     return code(report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from orchgate.model import Severity, Verdict
@@ -25,20 +26,41 @@ WORDS = {
 _LATER = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 
 
-def render(report: Report, stream: TextIO) -> None:
-    """Writes the report; what is suppressed is only counted."""
-    stream.writelines(line + "\n" for line in lines(report))
+def render(report: Report, stream: TextIO, most: int = 0) -> None:
+    """Writes the report; what is suppressed, or beyond `most` of one rule, is only counted."""
+    stream.writelines(line + "\n" for line in lines(report, most))
 
 
-def lines(report: Report) -> Iterator[str]:
-    shown = [diagnostic for diagnostic in report.diagnostics if diagnostic.suppressed is None]
-    # Errors last: below them stands only the summary, and nobody has to scroll for the reason of a refusal.
-    for diagnostic in sorted(shown, key=lambda diagnostic: _LATER[diagnostic.severity]):
+def lines(report: Report, most: int = 0) -> Iterator[str]:
+    """The lines of a report, at most so many findings of a rule and causes of "could not check"; 0 for all."""
+    shown, left = _shown(report, most)
+    for diagnostic in shown:
         yield from _diagnostic(diagnostic)
-    for trouble, checks in _causes(report).items():
+    causes = list(_causes(report).items())
+    for trouble, checks in causes[: most or None]:
         yield f"{_place(trouble.location)}could not check {', '.join(checks)}: {escape(trouble.message)}"
         yield from _hint(trouble.hint)
+    left["could not check"] = len(causes) - most if most else 0
+    for what, number in left.items():
+        if number > 0:
+            yield f"{what}: {number:,} more; --max-per-rule 0 shows all"
     yield _summary(report)
+
+
+def _shown(report: Report, most: int) -> tuple[list[Diagnostic], Counter[str]]:
+    """What is printed, and how many of each rule are not: of a rule that is cut the lightest ones go first."""
+    heaviest: list[Diagnostic] = []
+    seen: Counter[str] = Counter()
+    for severity in Severity:
+        for diagnostic in report.diagnostics:
+            if diagnostic.suppressed is None and diagnostic.severity is severity:
+                rule = diagnostic.finding.rule
+                seen[rule] += 1
+                if not most or seen[rule] <= most:
+                    heaviest.append(diagnostic)
+    # Errors last: below them stands only the summary, and nobody has to scroll for the reason of a refusal.
+    shown = sorted(heaviest, key=lambda diagnostic: _LATER[diagnostic.severity])
+    return shown, Counter({rule: number - most for rule, number in sorted(seen.items()) if most})
 
 
 def _causes(report: Report) -> dict[Trouble, list[str]]:
