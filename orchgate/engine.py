@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate import suppressions
+from orchgate import suggestions, suppressions
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.model import (
     CheckResult,
@@ -98,7 +98,8 @@ class Judge:
         """The verdict of every check, then what is wrong with the suppressions themselves."""
         if self._ctx.scope.whole_tree and len(self._ctx.snapshot.entries) >= MANY_FILES and cores() > 1:
             self._judge_side_by_side()
-        results = tuple(self._for_now(self.result(check.id)) for check in self._checks)
+        judged = (self._for_now(self.result(check.id)) for check in self._checks)
+        results = tuple(suggestions.suggested(judged, self._available, self._ctx))
         extra = self._complaints() if self._ignores else None
         return Report(self._ctx.scope, results if extra is None else (*results, extra))
 

@@ -84,6 +84,7 @@ class Finding(NamedTuple):
     hint: str = ""
     severity: Severity | None = None  # set only where one rule weighs differently by situation
     excuse: str = ""  # the commit trailer that would make an exception of it
+    sought: tuple[str, ...] = ()  # what its check can look for a better hint by, see `suggestions`
 
 
 class Trouble(NamedTuple):
@@ -118,7 +119,8 @@ STAGES = ("pre-commit", "pre-merge-commit", "pre-push", "manual")
 class Check(NamedTuple):
     """One plug-in of `checks/`. `run` takes a `context.Context`; its id is its file's name with `-` for `_`.
 
-    `stages` are those of the hook of its own; the hook of all checks runs it at every stage.
+    `stages` are those of the hook of its own; the hook of all checks runs it at every stage. `suggest` takes the
+    context, too, and makes what finds a better hint for what a finding `sought`, "" where there is none.
     """
 
     id: str
@@ -126,6 +128,7 @@ class Check(NamedTuple):
     rules: tuple[Rule, ...]
     run: Callable[..., Outcome]
     stages: tuple[str, ...] = STAGES
+    suggest: Callable[..., Callable[[tuple[str, ...]], str]] | None = None
 
 
 class CheckResult(NamedTuple):

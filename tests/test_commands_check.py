@@ -32,10 +32,6 @@ def test_sudo_is_only_a_warning(tmp_path: Path) -> None:
     assert [finding.severity for finding in judge(tmp_path, shell("sudo ls")).findings] == [Severity.WARNING]
 
 
-def test_the_hint_names_the_nearest_script(tmp_path: Path) -> None:
-    assert judge(tmp_path, shell("npm run lnit")).findings[0].hint == "did you mean lint?"
-
-
 def test_without_a_near_one_the_hint_lists_what_there_is(tmp_path: Path) -> None:
     assert judge(tmp_path, shell("npm run zzz")).findings[0].hint == "it defines lint, test"
 

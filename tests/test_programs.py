@@ -27,7 +27,7 @@ def test_npm_scripts_are_the_keys_of_scripts() -> None:
 
 
 def test_a_dependency_may_be_run_by_name() -> None:
-    assert not npm_scripts("package.json", b'{"devDependencies": {"@x/vite": "1"}}').misses("vite")
+    assert npm_scripts("package.json", b'{"devDependencies": {"@x/vite": "1"}}').also == {"vite"}
 
 
 @pytest.mark.parametrize("data", [b"{", b"[]", b'{"scripts": []}', b"\xff", b"[" * 100_000])
@@ -95,7 +95,7 @@ def test_hook_ids_and_aliases_but_not_comments() -> None:
 def test_codex_pipelines_and_the_one_that_comes_with_the_tool() -> None:
     names = codex_pipelines("codex.orchestrator.json", b'{"pipelines": [{"id": "a"}, {"id": 5}, null]}')
 
-    assert [names.misses(name) for name in ("a", "rlm", "b")] == [False, False, True]
+    assert (names.defined, names.also) == (("a",), {"rlm"})
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ LAYERS = (
     ("speed", "hotspots"),
     ("evidence",),
     ("context", "suppressions"),
+    ("suggestions",),
     ("checks", "outputs"),
     ("registry",),
     ("engine",),

@@ -9,7 +9,7 @@ from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.model import Check, Outcome, Rule, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from orchgate.context import Context
     from orchgate.documents.definitions import Definitions
@@ -58,10 +58,9 @@ def run(ctx: Context) -> Outcome:
     touched = [] if ctx.scope.whole_tree else [change for change in ctx.scope.require_changes() if _may_take(change)]
     if not plans and not touched:
         return Outcome((), {"documents": 0, "commands": 0})
-    from orchgate.documents.definitions import SHIPPED, Definitions
     from orchgate.documents.rehearsal import Rehearsal
 
-    rehearsal = Rehearsal(ctx.config.commands, Definitions(ctx.snapshot, (*ctx.proposed.pipelines, SHIPPED)))
+    rehearsal = Rehearsal(ctx.config.commands, _definitions(ctx))
     documents, unread = ctx.documents(plans)
     findings = [finding for document in documents for finding in rehearsal.judge(document)]
     gone = _taken_away(ctx, touched)
@@ -70,6 +69,12 @@ def run(ctx: Context) -> Outcome:
     examined = {"documents": len(documents) + len(others), "commands": rehearsal.commands}
     troubles = (*unread, *unread_too, *rehearsal.troubles.values())
     return Outcome(tuple(dict.fromkeys(findings)), examined, troubles=troubles)
+
+
+def _definitions(ctx: Context) -> Definitions:
+    from orchgate.documents.definitions import SHIPPED, Definitions
+
+    return Definitions(ctx.snapshot, (*ctx.proposed.pipelines, SHIPPED))
 
 
 def _plans(ctx: Context) -> list[str]:
@@ -131,4 +136,11 @@ def _naming(ctx: Context, gone: frozenset[tuple[str, str]], seen: list[str]) -> 
     return _active(ctx, sorted(mentioning.difference(seen)))
 
 
-CHECK = Check("commands", "commands of action plans run without a person and name what exists", RULES, run)
+def suggest(ctx: Context) -> Callable[[tuple[str, ...]], str]:
+    """Finds better hints."""
+    return _definitions(ctx).suggest
+
+
+CHECK = Check(
+    "commands", "commands of action plans run without a person and name what exists", RULES, run, suggest=suggest
+)

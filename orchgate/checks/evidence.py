@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from orchgate.documents.artifacts import Artifacts
@@ -22,7 +22,7 @@ from orchgate.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from orchgate.context import Context
     from orchgate.documents.markdown import Document
@@ -43,7 +43,7 @@ class Setting:
         self._ctx = ctx
         self.lock = pins = _lock(ctx) if needed else None
         self.changed = _repinned(ctx, self.lock) if _moves_lock(ctx) else frozenset()
-        self.artifacts = Artifacts(ctx.root, ctx.artifacts.roots, pins.pins, pins.folders) if pins else ctx.artifacts
+        self.artifacts = _artifacts(ctx, pins)
         self.packets = Owners(ctx.packets, ctx.document, whole=ctx.scope.whole_tree)
         self.references = References(ctx.snapshot, self.artifacts, self.packets)
         self.runs = Runs(ctx.snapshot, self.artifacts, ctx.config.manifests.max_bytes, self.lock)
@@ -179,6 +179,12 @@ def _moves_lock(ctx: Context) -> bool:
     return any(LOCK in (change.path, change.old_path) for change in ctx.scope.changes)
 
 
+def _artifacts(ctx: Context, pins: Lock | None) -> Artifacts:
+    """What is on disk or pinned."""
+    return Artifacts(ctx.root, ctx.artifacts.roots, pins.pins, pins.folders) if pins else ctx.artifacts
+
+
+@lru_cache(maxsize=2)  # once for the judgement, and once for the hints
 def _lock(ctx: Context) -> Lock | None:
     """The judged tree's lock. A tree without one does not load what reads it. Raises LockError."""
     if LOCK not in ctx.snapshot.entries:
@@ -287,4 +293,11 @@ def _as_they_were(ctx: Context) -> Iterator[Document]:
             yield Document(names[name], content)
 
 
-CHECK = Check("evidence", "links lead to evidence that exists and supports the claim", RULES, run)
+def suggest(ctx: Context) -> Callable[[tuple[str, ...]], str]:
+    """Finds better hints. Raises LockError where the lock cannot be read, but then nothing was judged."""
+    from orchgate.evidence.better import suggester
+
+    return suggester(ctx.snapshot, _artifacts(ctx, _lock(ctx)), ctx.document)
+
+
+CHECK = Check("evidence", "links lead to evidence that exists and supports the claim", RULES, run, suggest=suggest)

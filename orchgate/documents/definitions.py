@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.documents import programs
@@ -55,6 +56,7 @@ class Definitions:
         self._tree = tree
         self._pipelines = pipelines
         self._read: dict[tuple[str, str], Names | Unreadable] = {}
+        self._known: dict[tuple[str, str], frozenset[str]] = {}
 
     def missing(self, request: Request) -> Missing | None:
         """What is known to be missing. Raises Unreadable when the file that would tell cannot be read."""
@@ -68,11 +70,24 @@ class Definitions:
         if not file:
             return None if request.loose else Missing(request, "", _usual(request.kind))
         names = self.names(request.kind, file)
-        if not names.misses(request.name) or self._made_otherwise(request):
+        if not self._misses(request, file, names) or self._made_otherwise(request):
             return None
         if request.loose and ":" not in request.name and not near(request.name, names.defined, 0.8):
             return None
         return Missing(request, file, file, names.defined)
+
+    def _misses(self, request: Request, file: str, names: Names) -> bool:
+        """Whether the name certainly does not exist."""
+        key = (request.kind, file)
+        if key not in self._known:
+            self._known[key] = names.also.union(names.defined)
+        return not names.open and request.name not in self._known[key]
+
+    def suggest(self, sought: tuple[str, ...]) -> str:
+        """The hint for a name `(kind, file, name)` that is missing; "" where none is near. Raises Unreadable."""
+        kind, file, name = sought
+        guess = near(name, tuple(self._all_pipelines) if kind == "pipeline" else self.names(kind, file).defined)
+        return f"did you mean {guess}?" if guess else ""
 
     def names(self, kind: str, file: str) -> Names:
         """What a file of the tree defines. Raises Unreadable."""
@@ -133,21 +148,31 @@ class Definitions:
         if request.kind != "target":
             return False
         path = posixpath.normpath(posixpath.join(request.folder, request.name))
-        tree = self._tree
-        return (
-            "." in request.name
-            or path in tree.folders
-            or any(entry == path or entry.startswith(path + ".") for entry in tree.entries)
-        )
+        return "." in request.name or path in self._tree.folders or path in self._makeable
+
+    @cached_property
+    def _makeable(self) -> frozenset[str]:
+        """Every file, and its name up to each dot: what make may make of it, such as `start` of `start.c`."""
+        found = set(self._tree.entries)
+        for path in self._tree.entries:
+            dot = path.rfind(".")
+            while dot > 0:
+                found.add(path[:dot])
+                dot = path.rfind(".", 0, dot)
+        return frozenset(found)
 
     def _missing_pipeline(self, request: Request) -> Missing | None:
-        known = list(self._pipelines)
-        if self._has(CODEX):
-            known.extend(self.names("codex-pipeline", CODEX).defined)
+        known = self._all_pipelines
         if request.name in known:
             return None
         where = CODEX if self._has(CODEX) and not self._pipelines else "the configuration"
         return Missing(request, where, where, tuple(known))
+
+    @cached_property
+    def _all_pipelines(self) -> dict[str, None]:
+        """Pipelines of both kinds of configuration, in their order. Raises Unreadable."""
+        codex = self.names("codex-pipeline", CODEX).defined if self._has(CODEX) else ()
+        return dict.fromkeys((*self._pipelines, *codex))
 
 
 def _usual(kind: str) -> str:
@@ -156,8 +181,6 @@ def _usual(kind: str) -> str:
 
 def near(name: str, known: tuple[str, ...], cutoff: float = 0.6) -> str:
     """The name somebody probably meant, or ""."""
-    import difflib
+    from orchgate.documents.nearest import closest
 
-    return next(
-        iter(difflib.get_close_matches(name[:200], [k for k in known if len(k) <= 200], n=1, cutoff=cutoff)), ""
-    )
+    return closest(name, known, cutoff)

@@ -56,6 +56,7 @@ class Sentence:
         self.checked = None if opening is None or opening[1] is None else opening[1] != " "
         self.start, self.end = start, end
         self._body = opening.end() if opening else start
+        self._held: dict[re.Pattern[str], bool] = {}
         # References are blanked out, so that words are found in the prose alone; the length stays.
         self.plain = _SPAN.sub(lambda match: "\x01" * len(match[0]), text[self._body : end])
         marker = _MARKER.search(self.plain)
@@ -63,6 +64,12 @@ class Sentence:
         label = _LABEL.match(self.plain)
         filler = _FILLER.match(self.plain, label.end()) if label else None
         self._status = (label.end(), filler.end()) if label and filler else (1, 0)
+
+    def holds(self, words: re.Pattern[str]) -> bool:
+        """Whether one of the words stands in the prose; sought once, however many references ask."""
+        if words not in self._held:
+            self._held[words] = words.search(self.plain) is not None
+        return self._held[words]
 
     def at(self, offset: int) -> Statement:
         here = max(offset - self._body, 0)

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchgate.documents import blocks, frontmatter, headings, inline, items
-from orchgate.documents.parts import Comment, Fence, Heading, Item, Link, Section, Span, Use
+from orchgate.documents.parts import Comment, Fence, Heading, Item, Link, Section, Span, Use, covered
 from orchgate.model import Location
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Document:
         index = bisect_right(self._span_offsets, offset) - 1
         if index >= 0 and offset < inline.span_end(self.text, self._inline[0][index]):
             return True
-        return bool(self._remarks) and _covered(self._remarks, offset)
+        return bool(self._remarks) and covered(self._remarks, offset)
 
     @cached_property
     def headings(self) -> tuple[Heading, ...]:
@@ -140,13 +140,8 @@ class Document:
 
     def hidden(self, offset: int) -> bool:
         """Whether an offset lies in front matter, a fence, indented code or a block comment."""
-        return _covered(self._blocks.masks, offset)
+        return covered(self._blocks.masks, offset)
 
     def in_code(self, offset: int) -> bool:
         """Whether an offset is not prose: hidden as above, or in a code span or an inline comment."""
         return self.hidden(offset) or self._in_span_or_comment(offset)
-
-
-def _covered(ranges: list[tuple[int, int]] | tuple[tuple[int, int], ...], offset: int) -> bool:
-    index = bisect_right(ranges, offset, key=lambda begin_end: begin_end[0]) - 1
-    return index >= 0 and ranges[index][0] <= offset < ranges[index][1]

@@ -15,9 +15,29 @@ if TYPE_CHECKING:
     from orchgate.git.snapshot import Snapshot
 
 _NEIGHBOURS = 12  # names on either side, in alphabetical order, that are compared letter by letter
+_LONGEST = 200  # characters of a name that are compared
 _MOST_NAMESAKES = 20
-_MOST_COMPARED = 300  # missing names of a run; for more, only case and folders are looked at
 _ALIKE = 0.75
+
+
+def closest(name: str, known: Sequence[str], cutoff: float) -> str:
+    """The name somebody probably meant, or "". Of very many those are compared that begin or end like it."""
+    from difflib import get_close_matches
+
+    few = known if len(known) <= 4 * _NEIGHBOURS else _neighbours(name, known)
+    return next(iter(get_close_matches(name[:_LONGEST], [one for one in few if len(one) <= _LONGEST], 1, cutoff)), "")
+
+
+def _neighbours(name: str, known: Iterable[str]) -> list[str]:
+    forwards = sorted(known)
+    backwards = sorted(one[::-1] for one in forwards)
+    behind = (one[::-1] for one in _around(name[::-1], backwards))
+    return sorted({*_around(name, forwards), *behind})
+
+
+def _around(name: str, names: Sequence[str]) -> Sequence[str]:
+    at = bisect_left(names, name)
+    return names[max(at - _NEIGHBOURS, 0) : at + _NEIGHBOURS]
 
 
 class Nearest:
@@ -28,7 +48,6 @@ class Nearest:
         self._artifacts = artifacts
         self._known: dict[str, str] = {}
         self._listed: dict[str, Sequence[str]] = {}
-        self._compared = 0
 
     def hint(self, path: str) -> str:
         """The next thing to do about a missing path."""
@@ -67,15 +86,11 @@ class Nearest:
         same = [other for other in names if other.casefold() == folded and other != name]
         if same:
             return same[0]
-        self._compared += 1
-        if self._compared > _MOST_COMPARED:
-            return ""
         from difflib import get_close_matches
 
-        at = bisect_left(names, name)
-        few = names[max(at - _NEIGHBOURS, 0) : at + _NEIGHBOURS]
         suffix = name.rpartition(".")[2]
-        ranked = get_close_matches(name[:200], [other[:200] for other in few], n=2, cutoff=_ALIKE)
+        few = [other[:_LONGEST] for other in _around(name, names)]
+        ranked = get_close_matches(name[:_LONGEST], few, n=2, cutoff=_ALIKE)
         return next((other for other in ranked if other.rpartition(".")[2] == suffix), "")
 
     def _is_folder(self, path: str) -> bool:

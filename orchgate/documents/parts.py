@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from bisect import bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 
 class Heading(NamedTuple):
@@ -82,3 +86,20 @@ class Blocks(NamedTuple):
     masks: tuple[tuple[int, int], ...] = ()
     fences: tuple[Fence, ...] = ()
     comments: tuple[Comment, ...] = ()
+
+
+def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges in the order of their starts, such as sections, as ranges that are apart."""
+    found: list[tuple[int, int]] = []
+    for start, end in ranges:
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
+
+
+def covered(ranges: Sequence[tuple[int, int]], offset: int) -> bool:
+    """Whether one of the ranges, sorted and apart, holds an offset."""
+    index = bisect_right(ranges, offset, key=lambda begin_end: begin_end[0]) - 1
+    return index >= 0 and ranges[index][0] <= offset < ranges[index][1]

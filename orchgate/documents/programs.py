@@ -28,10 +28,6 @@ class Names(NamedTuple):
     open: bool = False
     also: frozenset[str] = frozenset()
 
-    def misses(self, name: str) -> bool:
-        """Whether the name certainly does not exist."""
-        return not self.open and name not in self.defined and name not in self.also
-
 
 def _text(path: str, data: bytes) -> str:
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.documents.definitions import WORDS, Definitions, near
+from orchgate.documents.definitions import WORDS, Definitions
 from orchgate.documents.interactive import password, waits
 from orchgate.documents.requests import requests
 from orchgate.documents.steps import steps
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from orchgate.documents.steps import Step
 
 SHOWN = 60  # characters of a command in a message
+READ = 2000  # characters of a command that are read for that, blanks among them
 LISTED = 8  # names in a hint
 PHRASE = 3  # so many names of which none exists are a sentence: `make task archiving proactive`
 
@@ -83,7 +84,8 @@ class Rehearsal:
                 continue
             for missing in found:
                 if wanted(missing.request):
-                    yield Finding("CMD002", place, _message(step, missing), _hint(missing))
+                    asked_for = (missing.request.kind, missing.file, missing.request.name) if missing.file else ()
+                    yield Finding("CMD002", place, _message(step, missing), _hint(missing), sought=asked_for)
 
     def _look(self, request: Request) -> Missing | None:
         try:
@@ -109,13 +111,12 @@ def _message(step: Step, missing: Missing) -> str:
 def _hint(missing: Missing) -> str:
     if not missing.file:
         return f"add {missing.wanted_file}, or say in which folder the command runs"
-    if guess := near(missing.request.name, missing.known):
-        return f"did you mean {guess}?"
     names = ", ".join(missing.known[:LISTED])
     more = f" and {len(missing.known) - LISTED} more" if len(missing.known) > LISTED else ""
     return f"it defines {names}{more}" if names else "it defines none"
 
 
 def _shown(step: Step) -> str:
-    line = " ".join(step.command.text.replace("\\\n", " ").split())
-    return line if len(line) <= SHOWN else line[: SHOWN - 1] + "…"
+    text = step.command.text
+    line = " ".join(text[:READ].replace("\\\n", " ").split())
+    return line if len(line) <= SHOWN and len(text) <= READ else line[: SHOWN - 1] + "…"

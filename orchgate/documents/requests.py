@@ -7,6 +7,7 @@ can tell makes the whole command silent.
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.documents.shell import Word, joined, one_of
@@ -53,16 +54,16 @@ _NPM_FOLDERS = frozenset({"--prefix", "-C", "--dir", "--cwd"})
 def _scripts(command: Command) -> list[Request]:
     """npm, yarn, pnpm and bun."""
     texts = command.argv
-    words = list(command.words[1 : texts.index("--") if "--" in texts else None])
+    words = deque(command.words[1 : texts.index("--") if "--" in texts else None])
     if any(_SPREAD.match(word.text) for word in words):
         return []
     folder = command.folder
     rest: list[Word] = []
     while words:
-        word = words.pop(0)
+        word = words.popleft()
         option, _, value = word.text.partition("=")
         if option in _NPM_FOLDERS:
-            target = Word(value, word.literal) if value else words.pop(0) if words else Word("", literal=False)
+            target = Word(value, word.literal) if value else words.popleft() if words else Word("", literal=False)
             folder = joined(folder, target)
         elif not word.text.startswith("-"):
             rest.append(word)
@@ -88,17 +89,17 @@ def _targets(command: Command) -> list[Request]:
     folder = command.folder
     file = Word("")
     names: list[Word] = []
-    words = list(command.words[1:])
+    words = deque(command.words[1:])
     while words and folder is not None:
-        word = words.pop(0)
+        word = words.popleft()
         option, _, value = word.text.partition("=")
         if option in ("-C", "--directory", "-f", "--file", "--makefile"):
-            target = Word(value, word.literal) if value else words.pop(0) if words else Word("", literal=False)
+            target = Word(value, word.literal) if value else words.popleft() if words else Word("", literal=False)
             folder, file = (joined(folder, target), file) if option in ("-C", "--directory") else (folder, target)
         elif word.text in ("-I", "-o", "-W", "--eval", "-E"):
             return []
         elif word.text in ("-j", "-l", "--jobs") and words and words[0].text.isdigit():
-            words.pop(0)
+            words.popleft()
         elif re.match(r"-[CfIoWE].|--eval", word.text):
             return []
         elif not word.text.startswith("-") and "=" not in word.text:
@@ -114,9 +115,9 @@ def _sessions(command: Command) -> list[Request]:
     file = Word("")
     names: list[Word] = []
     taking = False
-    words = list(command.words[1:])
+    words = deque(command.words[1:])
     while words:
-        word = words.pop(0)
+        word = words.popleft()
         option, _, value = word.text.partition("=")
         if word.text == "--":
             break
@@ -124,7 +125,7 @@ def _sessions(command: Command) -> list[Request]:
             taking = True
             names.extend([Word(value, word.literal)] if value else [])
         elif option in ("-f", "--noxfile") and (value or words):
-            file, taking = Word(value, word.literal) if value else words.pop(0), False
+            file, taking = Word(value, word.literal) if value else words.popleft(), False
         elif word.text.startswith("-"):
             taking = False
         elif taking:
@@ -152,15 +153,15 @@ _HOOK_VALUES = one_of(
 
 
 def _hooks(command: Command) -> list[Request]:
-    words = list(command.words[1:])
-    if not words or words.pop(0).text != "run":
+    words = deque(command.words[1:])
+    if not words or words.popleft().text != "run":
         return []
     while words:
-        word = words.pop(0)
+        word = words.popleft()
         if word.text in ("-c", "--config", "--files") or word.text.startswith("--config="):
             return []
-        if word.text in _HOOK_VALUES:
-            words[:1] = []
+        if word.text in _HOOK_VALUES and words:
+            words.popleft()
         elif not word.text.startswith("-"):
             return [Request("hook", word.text, "")] if word.literal else []
     return []

@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from orchgate.documents.parts import covered, joined
 from orchgate.documents.titles import choices, normal, spellings
 from orchgate.patterns import lazy
 
@@ -93,8 +94,8 @@ def placeholders(document: Document, words: tuple[str, ...]) -> Iterator[tuple[s
             if (word[0].isalnum() and not _begins_value(document, at)) or document.in_code(at):
                 continue
             if exempt is None:
-                exempt = [(s.start, s.end) for s in document.sections if normal(s.heading.title) in APPROVALS]
-            if not any(start <= at < end for start, end in exempt):
+                exempt = joined((s.start, s.end) for s in document.sections if normal(s.heading.title) in APPROVALS)
+            if not covered(exempt, at):
                 yield match[0], at
 
 

@@ -26,6 +26,7 @@ _IN_SUBSTITUTION = lazy(r"[^()'\"\\]+|'[^']*+'|\"(?:[^\"\\]++|\\.)*+\"|\\.", re.
 _VARIABLE = lazy(r"\$(?:\{[^{}\n]*\}|\w+|[@*#?!$-])?")
 _EXPANDED = lazy(r"[*?\[\]{}~]|\.\.\.|…")
 _ASSIGNMENT = lazy(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
+LONGEST_PATH = 4096  # what systems take; no folder of a tree has a longer one
 _LEADERS = frozenset({"if", "then", "elif", "else", "while", "until", "do", "!", "{", "}", "fi", "done", "esac"})
 _NOT_STARTED = frozenset({"for", "case", "function", "[[", "[", "(("})
 
@@ -293,6 +294,8 @@ def joined(folder: str | None, target: Word) -> str | None:
     if folder is None or not target.literal or not target.text or target.text.startswith(("/", "-", "~")):
         return None
     path = posixpath.normpath(posixpath.join(folder, target.text))
+    if len(path) > LONGEST_PATH:
+        return None
     if path == ".":
         return ""
     return None if path == ".." or path.startswith("../") else path

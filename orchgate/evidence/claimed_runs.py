@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.documents.targets import Kind
@@ -105,7 +107,7 @@ def _rests_on_it(place: Place) -> bool:
 
 def says_success(place: Place) -> bool:
     """Whether the words of a sentence say that something holds."""
-    return _SUCCESS.search(place.said.sentence.plain) is not None
+    return place.said.sentence.holds(_SUCCESS)
 
 
 def _is_before(place: Place) -> bool:
@@ -125,18 +127,33 @@ def _last(words: re.Pattern[str], text: str) -> int:
 
 def _label_above(text: str, start: int) -> str:
     """The line with a colon at its end that stands above the list that a line is in."""
+    known, passed, found = _labels(text), [start], ""
     while start > 0:
         end = start - 1
         start = text.rfind("\n", 0, end) + 1
         line = text[start:end]
         if line.strip() and not _ITEM.match(line):
-            return line if _LABEL.fullmatch(line) else ""
-    return ""
+            found = line if _LABEL.fullmatch(line) else ""
+            break
+        if start in known:
+            found = known[start]
+            break
+        passed.append(start)
+    known.update(dict.fromkeys(passed, found))
+    return found
+
+
+@lru_cache(maxsize=2)  # the documents now and before
+def _labels(text: str) -> dict[int, str]:
+    """What stands above the lines asked about so far, by their offsets: each line of a list is passed once."""
+    del text
+    return {}
 
 
 def _heading_above(place: Place) -> str:
-    above = [one.title for one in place.document.headings if one.offset < place.reference.offset]
-    return above[-1] if above else ""
+    headings = place.document.headings
+    above = bisect_left(headings, place.reference.offset, key=lambda one: one.offset)
+    return headings[above - 1].title if above else ""
 
 
 def added(now: Iterable[Claim], before: Iterable[Claim]) -> list[Claim]:

@@ -10,6 +10,7 @@ from orchgate.documents.links import Reference, Written
 from orchgate.documents.resolve import Where
 from orchgate.documents.targets import Kind, is_unfilled, of_this_user, unquoted
 from orchgate.errors import Unreadable
+from orchgate.evidence.better import ANCHOR, PATH, PLAIN
 from orchgate.evidence.claims import RESULT, Place, file_weight, is_file, task_folder, weight
 from orchgate.model import Finding, Location, Severity, Trouble
 from orchgate.patterns import lazy
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from orchgate.documents.artifacts import Artifacts
     from orchgate.documents.markdown import Document
-    from orchgate.documents.nearest import Nearest
     from orchgate.documents.resolve import Resolution
     from orchgate.documents.targets import Target
     from orchgate.evidence.line_counts import Lines
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from orchgate.git.snapshot import Snapshot
 
 _LINE_ANCHOR = lazy(r"L\d+|:~:|user-content-|top$|$", re.IGNORECASE)
-_MOST_SUGGESTIONS = 100  # comparing letter by letter is slow, and nobody mends more at a time
 _MARKDOWN = (".md", ".markdown")
 
 
@@ -55,7 +54,6 @@ class Judge:
         self._document = document
         self._roots = tuple(root + "/" for root in artifacts.roots)
         self._snapshot = snapshot
-        self._suggestions = 0
         self.links = 0
         self.troubles: dict[str, Trouble] = {}
 
@@ -150,12 +148,6 @@ class Judge:
                 Severity.ERROR if claimed else Severity.WARNING,
             )
 
-    @cached_property
-    def _nearest(self) -> Nearest:
-        from orchgate.documents.nearest import Nearest
-
-        return Nearest(self._snapshot, self._artifacts)
-
     def _meant(self, document: Document, reference: Reference, target: Target) -> bool:
         """Whether a code span that leads nowhere is meant as a path at all, and not as `text/html` or `owner/name`."""
         if self._references.resolver.begins_here(target.path, document.path):
@@ -177,10 +169,12 @@ class Judge:
             what = "matches nothing"
         else:
             what = f"does not exist: {found.path}"
-        hint = self._nearest.hint(found.path)
+        hint = PLAIN[PATH]
+        sought: tuple[str, ...] = (PATH, found.path)
         if place.link and not target.artifact and target.path.strip("/") in self._entries:
             hint = f"GitHub reads it from the document's folder: write {self._relative(place, target.path.strip('/'))}"
-        yield Finding("EVD001", place.location, f"{text} {what}", hint, severity)
+            sought = ()
+        yield Finding("EVD001", place.location, f"{text} {what}", hint, severity, sought=sought)
 
     @staticmethod
     def _relative(place: Place, path: str) -> str:
@@ -259,14 +253,6 @@ class Judge:
                 "correct the line, or drop it",
             )
 
-    def _closest_anchor(self, wanted: str, aim: Document) -> str:
-        self._suggestions += 1
-        if self._suggestions > _MOST_SUGGESTIONS:
-            return ""
-        from difflib import get_close_matches
-
-        return next(iter(get_close_matches(wanted[:200], sorted(aim.anchors)[:300], n=1, cutoff=0.5)), "")
-
     def _anchor(self, document: Document, reference: Reference, path: str, anchor: str) -> Iterator[Finding]:
         wanted = unquoted(anchor)
         if _LINE_ANCHOR.match(wanted):
@@ -278,11 +264,11 @@ class Judge:
             return
         if wanted in aim.anchors or wanted.casefold() in aim.anchors:
             return
-        near = self._closest_anchor(wanted, aim)
         where = "this document" if path == document.path else path
         yield Finding(
             "EVD013",
             document.location(reference.offset),
             f"{reference.text}: {where} has no heading or anchor #{wanted}",
-            f"did you mean #{near}?" if near else "correct the anchor, or drop it",
+            PLAIN[ANCHOR],
+            sought=(ANCHOR, path, wanted),
         )

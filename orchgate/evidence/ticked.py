@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from orchgate.documents.parts import covered, joined
 from orchgate.model import Finding, Severity
 from orchgate.patterns import lazy
 
@@ -43,10 +44,10 @@ def ticked_findings(
     checklist = "checklist" in kinds
     if not (checklist or "action-plan" in kinds):
         return
-    ranges = [(0, len(document.text))] if checklist else list(_progress(document))
+    ranges = [(0, len(document.text))] if checklist else joined(_progress(document))
     supported: list[tuple[int, int]] = []  # ranges of items that name evidence, for what is nested in them
     for item in document.items:
-        if not any(start <= item.offset < end for start, end in ranges):
+        if not covered(ranges, item.offset):
             continue
         while supported and supported[-1][1] <= item.offset:
             supported.pop()

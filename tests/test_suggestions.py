@@ -1,0 +1,132 @@
+"""Hints that take a search: the first findings of a run get one, whoever judged them, and the others cost nothing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchgate import engine
+from orchgate.documents.nearest import closest
+from tests.support import checked
+from tests.work import no_hang
+
+if TYPE_CHECKING:
+    from tests.repo import Repo
+
+PACKAGE = '{"scripts": {"lint": "true", "test": "true"}}'
+
+
+def hints(*args: str) -> list[str]:
+    return [d["hint"] for d in checked(*args)["diagnostics"]]
+
+
+def meant(found: list[str]) -> int:
+    return sum(hint.startswith("did you mean") for hint in found)
+
+
+def links(number: int, start: int = 0) -> str:
+    return "# Note\n\n" + "".join(f"- [a](pla-{at}.txt)\n" for at in range(start, start + number))
+
+
+def plan(number: int) -> str:
+    return "# ACTION_PLAN - x\n\n## Steps\n\n" + "".join(f"- run `npm run lnit{at}`\n" for at in range(number))
+
+
+def test_the_first_twenty_findings_get_a_suggestion(repo: Repo) -> None:
+    repo.stage("a.md", links(50))
+    for at in range(50):
+        repo.stage(f"plan-{at}.txt")
+
+    assert [meant([hint]) for hint in hints("--staged", "evidence")] == [1] * 20 + [0] * 30
+
+
+def test_the_others_get_a_hint_without_a_search(repo: Repo) -> None:
+    repo.stage("a.md", links(21))
+    repo.stage("plan.txt")
+
+    assert hints("--staged", "evidence")[-1] == "correct the path, or remove the link"
+
+
+def test_twenty_are_of_a_run_and_not_of_each_check(repo: Repo) -> None:
+    repo.stage("package.json", PACKAGE)
+    repo.stage("docs/ACTION_PLAN-x.md", plan(15))
+    repo.stage("a.md", links(15))
+    repo.stage("plan-1.txt")
+
+    assert meant(hints("--staged", "commands", "evidence")) == 20
+
+
+def test_twenty_are_of_a_run_and_not_of_each_document(repo: Repo) -> None:
+    repo.stage("plan-1.txt")
+    for at in range(4):
+        repo.stage(f"docs{at}/a.md", links(9))
+        repo.stage(f"docs{at}/plan-1.txt")
+
+    assert meant(hints("--staged", "evidence")) == 20
+
+
+def test_anchors_are_suggested_within_the_same_twenty(repo: Repo) -> None:
+    text = "# Note\n\n" + "".join(f"- [a](#not-{at}) [b](pla-{at}.txt)\n" for at in range(30))
+    repo.stage("a.md", text)
+    repo.stage("plan-1.txt")
+
+    assert sum("did you mean" in hint for hint in hints("--staged", "evidence")) == 20
+
+
+def test_a_suppressed_finding_takes_no_suggestion(repo: Repo) -> None:
+    ignored = "".join(f"[a](pla-{at}.txt) <!-- orchgate: ignore[EVD001] r -->\n\n" for at in range(30))
+    repo.stage("a.md", f"# Note\n\n{ignored}\n- [a](pla-1.txt)\n")
+    repo.stage("plan-1.txt")
+
+    assert [meant([hint]) for hint in hints("--staged", "evidence")] == [0] * 30 + [1]
+
+
+def test_two_processes_say_what_one_says(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo.stage("package.json", PACKAGE)
+    repo.stage("docs/ACTION_PLAN-x.md", plan(3))
+    monkeypatch.setattr(engine, "MANY_FILES", 50)
+    for at in range(60):
+        repo.write(f"docs{at % 40}/note-{at}.md", links(1, at))
+        repo.write(f"docs{at % 40}/plan-{at}.txt")
+    repo.git("add", "--all")
+    one, two = (_with_cores(monkeypatch, number) for number in (1, 2))
+
+    assert one == two
+
+
+def _with_cores(monkeypatch: pytest.MonkeyPatch, number: int) -> list[object]:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(number)), raising=False)
+    return [{**d, "seconds": 0} for d in checked("--all-files")["diagnostics"]]
+
+
+@pytest.mark.parametrize(("script", "meant"), [("lnit", "lint"), ("tset", "test"), ("Lint", "lint")])
+def test_the_hint_names_the_nearest_script(repo: Repo, script: str, meant: str) -> None:
+    repo.stage("package.json", PACKAGE)
+    repo.stage("docs/ACTION_PLAN-x.md", f"# ACTION_PLAN - x\n\n## Steps\n\n- run `npm run {script}`\n")
+
+    assert hints("--staged", "commands") == [f"did you mean {meant}?"]
+
+
+def test_a_script_that_is_like_none_says_what_there_is(repo: Repo) -> None:
+    repo.stage("package.json", PACKAGE)
+    repo.stage("docs/ACTION_PLAN-x.md", "# ACTION_PLAN - x\n\n## Steps\n\n- run `npm run zzz`\n")
+
+    assert hints("--staged", "commands") == ["it defines lint, test"]
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("script-1000x", "script-1000"), ("xscript-77", "script-77"), ("zzz", "")],
+)
+def test_of_very_many_names_a_near_one_is_found(name: str, near: str) -> None:
+    assert closest(name, [f"script-{at}" for at in range(20_000)], 0.9) == near
+
+
+def test_a_near_name_is_sought_among_few() -> None:
+    known = [f"script-{at}" * 10 for at in range(20_000)]
+
+    with no_hang():
+        for _ in range(20):
+            closest("script-x" * 10, known, 0.6)
