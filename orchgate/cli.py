@@ -12,6 +12,8 @@ import sys
 INTERNAL_ERROR = 4
 INTERRUPTED = 130
 BROKEN_PIPE = 3
+# What a write that finds no room, or no way to the disk, is refused with; anything else is our own mistake.
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EBADF, errno.EIO)
 
 
 def console() -> None:
@@ -57,7 +59,7 @@ def main(argv: list[str]) -> int:
     except SystemExit as stop:  # argparse ends this way
         return stop.code if isinstance(stop.code, int) else 2
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EBADF, errno.EIO):
+        if error.errno not in _UNWRITABLE:
             return _failed(error)
         _complain(f"cannot write: {error.strerror}", "")
         return _undelivered()
@@ -96,9 +98,12 @@ def _failed(error: Exception) -> int:
 
 
 def _complain(message: str, hint: str) -> None:
-    sys.stderr.write(f"orchgate: {message}\n")
-    if hint:
-        sys.stderr.write(f"  hint: {hint}\n")
+    try:
+        sys.stderr.write(f"orchgate: {message}\n")
+        if hint:
+            sys.stderr.write(f"  hint: {hint}\n")
+    except OSError:  # nobody can be told; the exit code still says it, where Python's own, 1, would say "refused"
+        return
 
 
 def _dispatch(argv: list[str]) -> int:

@@ -236,13 +236,24 @@ def run(repo: Repo, script: str) -> subprocess.CompletedProcess[bytes]:
 
 
 @pytest.mark.parametrize("argv", ["--version", "--help", "check --staged", "check --staged --output-format json"])
-@pytest.mark.parametrize("where", ["> /dev/full", ">&-", ">&- 2>&-"])
+@pytest.mark.parametrize("where", ["> /dev/full", ">&-", ">&- 2>&-", "> /dev/full 2> /dev/full"])
 def test_a_verdict_that_cannot_be_delivered_is_no_pass(repo: Repo, argv: str, where: str) -> None:
     completed = run(repo, f"$ORCHGATE {argv} {where}")
 
     assert completed.returncode == 3
     assert b"Traceback" not in completed.stderr
     assert b"Exception ignored" not in completed.stderr
+
+
+def test_a_verdict_that_no_file_may_grow_to_hold_is_no_pass(repo: Repo) -> None:
+    completed = run(repo, "ulimit -f 0; trap '' XFSZ; $ORCHGATE check --staged > .git/verdict")
+
+    assert (completed.returncode, completed.stderr) == (3, b"orchgate: cannot write: File too large\n")
+
+
+@pytest.mark.parametrize(("argv", "code"), [("nonsense", 2), ("check --commit nonsense", 3), ("hook pre-push <&-", 3)])
+def test_what_went_wrong_is_in_the_exit_code_when_nobody_can_be_told(repo: Repo, argv: str, code: int) -> None:
+    assert run(repo, f"$ORCHGATE {argv} 2> /dev/full").returncode == code
 
 
 def test_a_reader_that_goes_away_is_no_pass(repo: Repo) -> None:
