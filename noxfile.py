@@ -1,4 +1,4 @@
-"""`nox -s tests`, `nox -s lint`, `nox -s bench`: each makes its own environment."""
+"""`nox -s tests`, `lint`, `bench`, `fuzz`, `kills`: each makes its own environment."""
 
 import nox
 
@@ -35,3 +35,17 @@ def bench(session: nox.Session) -> None:
     """Every limit of the project against this machine, as one table."""
     session.install(".")
     session.run("python", "bench/run.py", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Hostile input, 10 minutes a target: `nox -s fuzz -- --seconds 60 documents`."""
+    _install(session, "test", "fuzz")
+    session.run("python", "-m", "fuzz.run", *session.posargs)
+
+
+@nox.session
+def kills(session: nox.Session) -> None:
+    """Every verb that writes, killed and starved a thousand times: `nox -s kills -- --kills 100 --only new,init`."""
+    _install(session, "test")
+    session.run("python", "-m", "fuzz.kills", *session.posargs)

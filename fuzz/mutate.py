@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
 
+Way: TypeAlias = "Callable[[bytes, Sequence[bytes], random.Random], bytes]"
 LONGEST = 20_000  # bytes of an input
 _MANY = (2, 3, 10, 100, 1000)
 _ODD: tuple[Any, ...] = (
@@ -41,7 +42,7 @@ _BYTES = (
 def changed(data: bytes, others: Sequence[bytes], chance: random.Random) -> bytes:
     """An input made from another one, at most LONGEST bytes; `others` lend parts."""
     for _ in range(chance.choice((1, 1, 1, 2, 2, 4, 8))):
-        how = chance.choice(_WAYS)
+        how = chance.choice(WAYS)
         data = how(data, others, chance)[:LONGEST]
     return data
 
@@ -136,6 +137,6 @@ def _near(value: Any, chance: random.Random) -> Any:
     return [value]
 
 
-_WAYS: Sequence[Callable[[bytes, Sequence[bytes], random.Random], bytes]] = (
+WAYS: Sequence[Way] = (
     *(_flip, _word, _word, _cut, _repeat, _lend, _lines, _lines, _structure, _structure, _structure),
 )

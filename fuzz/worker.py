@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import fuzz.targets
 import orchgate
@@ -26,7 +26,8 @@ from orchgate.errors import OrchgateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import ModuleType
+
+    from fuzz.targets import Target
 
 DEADLINE = 10.0  # seconds of CPU for one input
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -49,8 +50,8 @@ def names() -> tuple[str, ...]:
     return tuple(module.name for module in pkgutil.iter_modules(fuzz.targets.__path__))
 
 
-def load(name: str) -> ModuleType:
-    return importlib.import_module(f"fuzz.targets.{name}")
+def load(name: str) -> Target:
+    return cast("Target", importlib.import_module(f"fuzz.targets.{name}"))
 
 
 def fault(one: Callable[[bytes], None], data: bytes) -> Exception | None:
@@ -177,7 +178,7 @@ def _guided(atheris: Any, tried: Tried, seeds: Sequence[bytes], options: list[st
             return bytes(atheris.Mutate(data, max_size))
         return mutate.changed(data, seeds, chance)[:max_size]
 
-    limits = (f"-max_len={mutate.LONGEST}", "-timeout=0", "-rss_limit_mb=0", "-print_final_stats=1")
+    limits = (f"-max_len={mutate.LONGEST}", "-timeout=3600", "-rss_limit_mb=0", f"-artifact_prefix={folder}/")
     atheris.Setup(["fuzz", *options, *limits, corpus], tried, custom_mutator=changed)
     atheris.Fuzz()
 

@@ -2,3 +2,19 @@
 
 That function raises what orchgate must never raise; OrchgateError is an answer. `Violation` is a wrong answer.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+class Target(Protocol):
+    """A module here. `SMOKE`, where it has one, is how many inputs the quick test has time for."""
+
+    def seeds(self) -> Iterable[bytes]: ...
+
+    def prepare(self, folder: str, /) -> Callable[[bytes], None]:
+        """What is to be done with an input; `folder` is empty, and the target's own."""

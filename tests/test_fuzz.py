@@ -1,0 +1,53 @@
+"""Each target of `nox -s fuzz`, with so few inputs that it takes no time: always the same ones."""
+
+from __future__ import annotations
+
+import random
+import traceback
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fuzz import mutate, worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from fuzz.targets import Target
+
+INPUTS = 150
+
+
+def inputs(target: Target) -> Iterator[bytes]:
+    """Some of a target's samples, and changed ones."""
+    chance = random.Random(20260301)
+    seeds = list(target.seeds())
+    number = getattr(target, "SMOKE", INPUTS)
+    yield from chance.sample(seeds, min(len(seeds), number // 2))
+    for _ in range(number // 2):
+        yield mutate.changed(chance.choice(seeds), seeds, chance)
+
+
+@pytest.mark.parametrize("name", worker.names())
+def test_no_input_gets_past_or_breaks_it(name: str, tmp_path: Path) -> None:
+    target = worker.load(name)
+    one = target.prepare(str(tmp_path))
+    found = {worker.place(error): (data, error) for data in inputs(target) if (error := worker.fault(one, data))}
+    told = [f"{data!r}\n{''.join(traceback.format_exception(error))}" for data, error in found.values()]
+    assert not told, "\n".join(told)
+
+
+@pytest.mark.parametrize("how", mutate.WAYS)
+def test_an_input_is_changed_the_same_way_each_time(how: mutate.Way) -> None:
+    made = [how(b'{"a": [1, "b"]}\nc', [b"other"], random.Random(number)) for number in (7, 7)]
+    assert made[0] == made[1]
+
+
+def test_what_must_not_be_is_told_by_its_kind_and_place() -> None:
+    def one(data: bytes) -> None:
+        raise KeyError(data)
+
+    error = worker.fault(one, b"x")
+    assert error is not None
+    assert worker.place(error).startswith("KeyError at test_fuzz.py:")
