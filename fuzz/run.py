@@ -46,6 +46,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()), help="where the search begins (the time)")
     parser.add_argument("--replay", action="store_true", help="TARGET FILE: try one input again")
     args = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what lies in memory goes with us
     if args.replay:
         return replay(*args.targets)
     rows = [fuzzed(name, args.seconds, args.seed) for name in args.targets or worker.names()]
@@ -66,7 +67,7 @@ def fuzzed(name: str, seconds: float, seed: int) -> Row:
     """A target in processes of its own: one that hangs or dies is a finding, and the next one goes on."""
     begin = time.monotonic()
     inputs, paths, found = 0, None, dict[str, str]()
-    with tempfile.TemporaryDirectory(prefix="orchgate-fuzz-") as top:
+    with tempfile.TemporaryDirectory(prefix="orchgate-fuzz-", dir=worker.MEMORY) as top:
         attempt = 0
         while (left := seconds - (time.monotonic() - begin)) > 1 or not attempt:
             folder = os.path.join(top, str(attempt))

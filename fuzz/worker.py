@@ -13,7 +13,6 @@ import pkgutil
 import random
 import signal
 import sys
-import tempfile
 import time
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -130,14 +129,15 @@ def main(name: str, seconds: float, seed: int, folder: str) -> NoReturn:
     guide = _atheris()
     target = load(name)
     seeds = tuple(data[: mutate.LONGEST] for data in target.seeds())
-    with tempfile.TemporaryDirectory(prefix=f"orchgate-fuzz-{name}-", dir=MEMORY) as work:
-        tried = Tried(target.prepare(work), folder)
-        for data in seeds:
-            tried(data)
-        if guide is None:
-            _changed_seeds(tried, seeds, seconds, seed)
-        else:
-            _guided(guide, tried, seeds, [f"-max_total_time={seconds:.0f}", f"-seed={seed}"], folder)
+    work = os.path.join(folder, "work")
+    os.mkdir(work)
+    tried = Tried(target.prepare(work), folder)
+    for data in seeds:
+        tried(data)
+    if guide is None:
+        _changed_seeds(tried, seeds, seconds, seed)
+    else:
+        _guided(guide, tried, seeds, [f"-max_total_time={seconds:.0f}", f"-seed={seed}"], folder)
     os._exit(0)
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fuzz.kills import plan, ways
-from fuzz.kills.verbs import BY_NAME
+from fuzz.kills import plan
+from fuzz.kills.verbs import BY_NAME, VERBS, Room, build
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,24 +21,26 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("ORCHGATE_KILLS", "60"))
-TRACED = ("call", "child", "error")
+FEW = len(VERBS) * 10  # from here on everything is tried, not every third thing
 
 
-def told(trials: list[Trial]) -> list[str]:
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Room:
+    """A repository with recorded runs and a remote, which all trials start from copies of."""
+    return build(str(tmp_path_factory.mktemp("kills") / "world"))
+
+
+def told(*trials: Trial) -> list[str]:
     """What was wrong, and after what."""
     return [f"{one.verb}: {one.way}: {one.what}: {complaint}" for one in trials for complaint in one.complaints]
 
 
-@pytest.mark.parametrize("way", plan.WAYS[:-1])
 @pytest.mark.parametrize("name", BY_NAME)
-def test_whatever_disturbs_it_a_second_call_makes_it_whole(name: str, way: str, tmp_path: Path) -> None:
-    if way in TRACED and ways.strace() is None:
-        pytest.skip("there is no strace that may trace")
-    kills = KILLS if way in ("random", "call", "child") else 2 * len(BY_NAME)
-    wanted = plan.Wanted(max(1, kills // len(BY_NAME)), kills // len(BY_NAME), 1, (way,))
-    trials = list(plan.trials(str(tmp_path), [BY_NAME[name]], wanted))
-    assert told(trials) == []
+def test_whatever_disturbs_it_a_second_call_makes_it_whole(name: str, world: Room, tmp_path: Path) -> None:
+    share = max(1, KILLS // len(VERBS))
+    wanted = plan.Wanted(share, max(1, share // 2), every=3 if KILLS < FEW else 1)
+    assert told(*plan.trials(world, str(tmp_path), [BY_NAME[name]], wanted)) == []
 
 
-def test_all_of_them_at_once_get_along(tmp_path: Path) -> None:
-    assert told(list(plan.trials(str(tmp_path), [], plan.Wanted(0, 0, 1, ("mixed",))))) == []
+def test_all_of_them_at_once_get_along(world: Room, tmp_path: Path) -> None:
+    assert told(plan.mixed(world, str(tmp_path))) == []

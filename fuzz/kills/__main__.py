@@ -6,6 +6,7 @@ import argparse
 import collections
 import json
 import os
+import signal
 import sys
 import tempfile
 from typing import TYPE_CHECKING
@@ -14,9 +15,10 @@ from fuzz.kills import plan, verbs
 from fuzz.worker import MEMORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from fuzz.kills.trials import Trial
+    from fuzz.kills.verbs import Room, Verb
 
 FOUND = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "findings", "kills.jsonl")
 
@@ -29,12 +31,20 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--only", default="", metavar="VERB,…", help=", ".join(verbs.BY_NAME))
     parser.add_argument("--ways", default=",".join(plan.WAYS), help="(%(default)s)")
     args = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what is mounted is taken away again
     chosen = [verbs.BY_NAME[name] for name in args.only.split(",") if name] or list(verbs.VERBS)
-    wanted = plan.Wanted(args.kills, args.failures, args.seed, tuple(args.ways.split(",")))
+    wanted = plan.Wanted(args.kills, args.failures, tuple(args.ways.split(",")), seed=args.seed)
     with tempfile.TemporaryDirectory(prefix="orchgate-kills-", dir=MEMORY) as folder:
-        trials = list(_told(plan.trials(folder, chosen, wanted)))
+        world = verbs.build(os.path.join(folder, "world"))
+        trials = list(_told(_all(world, folder, chosen, wanted)))
     show(trials)
     return int(any(trial.complaints for trial in trials))
+
+
+def _all(world: Room, folder: str, chosen: Sequence[Verb], wanted: plan.Wanted) -> Iterator[Trial]:
+    yield from plan.trials(world, folder, chosen, wanted)
+    if "mixed" in wanted.ways:
+        yield plan.mixed(world, folder)
 
 
 def _told(trials: Iterable[Trial]) -> Iterable[Trial]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fuzz.kills import trials as tries
 from fuzz.kills import ways
-from fuzz.kills.verbs import BY_NAME, PINNED, Room, Verb, build, copy
+from fuzz.kills.verbs import BY_NAME, PINNED, Room, Verb, copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,22 +36,23 @@ MIXED = (
 
 
 class Wanted(NamedTuple):
-    """How many kills and failing calls for all verbs together, where chance begins, and which ways."""
+    """How many kills and failing calls for all verbs together, and which ways; `every` n-th of what is no number.
+
+    `seed` is where chance begins.
+    """
 
     kills: int
     failures: int
-    seed: int
-    ways: Sequence[str]
+    ways: Sequence[str] = WAYS
+    every: int = 1
+    seed: int = 1
 
 
-def trials(folder: str, chosen: Sequence[Verb], wanted: Wanted) -> Iterator[Trial]:
-    """Everything that is tried, verb by verb."""
-    world = build(os.path.join(folder, "world"))
+def trials(world: Room, folder: str, chosen: Sequence[Verb], wanted: Wanted) -> Iterator[Trial]:
+    """Everything that is tried with each of the verbs, in copies of a room that was built."""
     wanted = _possible(wanted)
     for verb in chosen:
         yield from _verb(tries.prepared(world, verb, folder), wanted, len(chosen))
-    if "mixed" in wanted.ways:
-        yield _mixed(world, folder)
 
 
 def _possible(wanted: Wanted) -> Wanted:
@@ -68,8 +69,8 @@ def _verb(bench: Bench, wanted: Wanted, verbs: int) -> Iterator[Trial]:
     own = _moments(bench, children=False) if {"call", "error"} & set(wanted.ways) else []
     all_ = _moments(bench, children=True) if "child" in wanted.ways else []
     # Half at the calls that write, a third of which in a child; the rest whenever it comes.
-    at_calls = ways.spread(own, share * 2 // 5) if "call" in kinds else []
-    in_children = ways.spread(all_, share // 5) if "child" in kinds else []
+    at_calls = ways.spread(own, max(1, share * 2 // 5)) if "call" in kinds else []
+    in_children = ways.spread(all_, max(1, share // 5)) if "child" in kinds else []
     yield from (tries.at_call(bench, moment, number) for number, moment in enumerate(at_calls))
     yield from (tries.at_call(bench, moment, number, children=True) for number, moment in enumerate(in_children))
     if "random" in kinds:
@@ -90,16 +91,17 @@ def _starved(bench: Bench, wanted: Wanted, own: Sequence[ways.Moment], verbs: in
             error = errors[number % len(errors)]
             yield tries.failing(bench, moment, error, children=bool(number % 3 == 2))
     if "limit" in wanted.ways:
-        yield from (tries.limited(bench, size) for size in SIZES)
+        yield from (tries.limited(bench, size) for size in SIZES[:: wanted.every])
     if "full" in wanted.ways:
-        yield from filter(None, (tries.full(bench, room_for) for room_for in ROOM))
+        yield from filter(None, (tries.full(bench, room_for) for room_for in ROOM[:: wanted.every]))
     if "read-only" in wanted.ways:
-        yield from filter(None, (tries.read_only(bench, place) for place in PLACES))
+        yield from filter(None, (tries.read_only(bench, place) for place in PLACES[:: wanted.every]))
     if "eight" in wanted.ways:
         yield tries.eight(bench)
 
 
-def _mixed(world: Room, folder: str) -> Trial:
+def mixed(world: Room, folder: str) -> Trial:
+    """All verbs at once, in one repository."""
     room = copy(world, os.path.join(folder, "mixed"))
     room.shell(f"{PINNED}; orchgate evidence push")
     return tries.mixed(room, [BY_NAME[name] for name in MIXED])

@@ -96,7 +96,7 @@ def moments(room: Room, verb: Verb, *, children: bool = False) -> tuple[list[Mom
             pid = line.split(" ", 1)[0] if children else ""
             name, rest = match.groups()
             number = counts[pid, name] = counts.get((pid, name), 0) + 1
-            if name != "openat" or any(flag in rest for flag in _WRITING):
+            if name != "openat" or (any(flag in rest for flag in _WRITING) and '"/dev/null"' not in rest):
                 found.append(Moment(name, number, f"{name}({rest.strip()[:160]}"))
     return list(dict.fromkeys(found)) if not children else _each_once(found), ended
 
