@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fuzz.kills import after, ways
-from fuzz.kills.verbs import Ended, Room, Verb, call, copy
+from fuzz.kills.verbs import Ended, Room, Verb, call, copy, runs, take_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fuzz.kills.after import Usual
     from fuzz.kills.ways import Moment
@@ -40,6 +40,7 @@ class Bench(NamedTuple):
     room: Room
     usual: Usual
     seconds: float
+    runs: frozenset[str]
 
 
 def prepared(world: Room, verb: Verb, folder: str) -> Bench:
@@ -63,7 +64,7 @@ def prepared(world: Room, verb: Verb, folder: str) -> Bench:
         raise RuntimeError(f"{verb.name} ends with {codes[0].code} even undisturbed: {codes[0].out}")
     same = {name: data for name, data in seen[0].items() if all(other.get(name) == data for other in seen)}
     usual = after.Usual(codes[0].code, codes[1].code, frozenset(shapes), frozenset(added), same, before)
-    return Bench(verb, room, usual, _seconds(room, verb))
+    return Bench(verb, room, usual, _seconds(room, verb), runs(room))
 
 
 def _seconds(room: Room, verb: Verb) -> float:
@@ -82,13 +83,20 @@ def disturbed(bench: Bench, way: str, what: str, disturb: Callable[[Room], Ended
         room = copy(bench.room, os.path.join(top, "room"))
         ended = disturb(room)
         complaints = list(_judged(bench, room, ended))
-        second = call(room, bench.verb)
-        if second.code not in (bench.usual.code, bench.usual.again):
-            complaints.append(f"the second call ends with {second.code}: {_tail(second)}")
-        complaints += after.later(room, bench.usual)
+        complaints += _again(bench, room)
         ways.end_all(room)
         landed = ended.code in KILLED if way in ("random", "call") else ended.code != bench.usual.code
         return Trial(bench.verb.name, way, what, landed, tuple(dict.fromkeys(complaints)))
+
+
+def _again(bench: Bench, room: Room) -> Iterator[str]:
+    """Complaints about a second call, which nobody disturbs, and about what is there in the end."""
+    disturbed = runs(room) - bench.runs
+    second = call(room, bench.verb)
+    if second.code not in (bench.usual.code, bench.usual.again):
+        yield f"the second call ends with {second.code}: {_tail(second)}"
+    yield from take_up(room, bench.verb, runs(room) - disturbed)
+    yield from after.later(room, bench.usual)
 
 
 def _judged(bench: Bench, room: Room, ended: Ended) -> Sequence[str]:
@@ -183,10 +191,7 @@ def _in_place(bench: Bench, way: str, what: str, disturb: Callable[[Room], Ended
     """A trial in the bench's own room."""
     ended = disturb(bench.room)
     complaints = list(_judged(bench, bench.room, ended))
-    second = call(bench.room, bench.verb)
-    if second.code not in (bench.usual.code, bench.usual.again):
-        complaints.append(f"the second call ends with {second.code}: {_tail(second)}")
-    complaints += after.later(bench.room, bench.usual)
+    complaints += _again(bench, bench.room)
     return Trial(bench.verb.name, way, what, ended.code != bench.usual.code, tuple(dict.fromkeys(complaints)))
 
 
@@ -198,7 +203,7 @@ def eight(bench: Bench) -> Trial:
         if bench.verb.name == "new":
             verbs = [Verb("new", ("new", f"second{number}")) for number in range(EIGHT)]
         was = counted(room)
-        complaints = list(_together(room, verbs, (bench.usual.code, bench.usual.again)))
+        complaints = list(_together(room, verbs, (bench.usual.code, bench.usual.again, *bench.verb.beside)))
         usual = bench.usual if bench.verb.name != "new" else bench.usual._replace(contents={})
         complaints += after.later(room, usual)
         complaints += _lost(bench.verb, was, counted(room))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fuzz.worker import HERMETIC
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Iterator, Mapping
 
 ORCHGATE = str(Path(sys.executable).with_name("orchgate"))
 MARK = "ORCHGATE_KILLS_ROOM"  # in the environment of whatever is started in a room: its children are found by it
@@ -46,7 +46,8 @@ RUNS = ".runs/0001-demo/cli"
 class Verb(NamedTuple):
     """A command line, the shell lines that lead up to it, and the exit codes that it may end with when disturbed.
 
-    `repeats`: a second call does the same once more, where others find it done. `last` shell lines give further words.
+    `take_up` takes up the run RUN that was disturbed, where a second call makes another one; `beside` are exit codes
+    that it may end with when others are at the same. `@2` is the second of the recorded runs, HEAD the commit's id.
     """
 
     name: str
@@ -54,20 +55,26 @@ class Verb(NamedTuple):
     before: str = ""
     stdin: str = ""
     refusals: tuple[int, ...] = (3,)
-    repeats: bool = False
+    take_up: tuple[str, ...] = ()
+    beside: tuple[int, ...] = ()
 
 
 _RUN = ("--task", "0001-demo")
 VERBS = (
-    Verb("run", ("run", "demo", *_RUN), repeats=True),
-    Verb("resume", ("resume", "latest", *_RUN), f"touch broken; orchgate run demo {' '.join(_RUN)} || rm broken"),
+    Verb("run", ("run", "demo", *_RUN), take_up=("resume", "RUN", *_RUN)),
+    Verb(
+        "resume",
+        ("resume", "latest", *_RUN),
+        f"touch broken; orchgate run demo {' '.join(_RUN)} || rm broken",
+        beside=(3,),
+    ),
     Verb(
         "rlm",
         ("rlm", "--goal", "x", "--agent", "sh -c 'cat >/dev/null; echo x >>f'", "--validator", "true"),
         refusals=(3, 10),
-        repeats=True,
+        take_up=("rlm", "--resume", "RUN"),
     ),
-    Verb("observe", ("observe", "--task", "seen", "--", "sh", "-c", "echo x >out.txt"), repeats=True),
+    Verb("observe", ("observe", "--task", "seen", "--", "sh", "-c", "echo x >out.txt")),
     Verb("new", ("new", "second0")),
     Verb(
         "init",
@@ -85,20 +92,19 @@ VERBS = (
         f"{PINNED} && orchgate evidence push && git update-ref -d refs/orchgate/evidence && rm -r .runs",
     ),
     Verb("metrics", ("metrics",), "rm -f .runs/0001-demo/aggregate.*"),
-    Verb("baseline-record", ("baseline", "record", "--runs", "10"), repeats=False),
+    Verb("baseline-record", ("baseline", "record", "--runs", "10")),
     Verb(
         "baseline-promote",
         ("baseline", "promote", "--from", "../cand"),
         "orchgate baseline record --runs 10 -o ../cand",
     ),
     Verb("baseline-drop", ("baseline", "drop"), "orchgate baseline record --runs 10"),
-    Verb("perf", ("perf", "--pairs", "2", "--", "true"), repeats=True),
+    Verb("perf", ("perf", "--pairs", "2", "--", "true")),
     Verb(
         "pre-push",
         ("hook", "pre-push", "origin", "../remote.git"),
         "git checkout -q -b topic; echo x > code.py; git add -A; git commit -q -m code",
         "refs/heads/topic HEAD refs/heads/topic " + "0" * 40 + "\n",
-        repeats=True,
     ),
 )
 BY_NAME: Mapping[str, Verb] = {verb.name: verb for verb in VERBS}
@@ -169,6 +175,20 @@ def call(room: Room, verb: Verb, wrapper: tuple[str, ...] = ()) -> Ended:
         check=False,
     )
     return Ended(done.returncode, done.stdout.decode("utf-8", "replace"))
+
+
+def take_up(room: Room, verb: Verb, known: Container[str]) -> Iterator[str]:
+    """Takes up every run of a room that is not among the known ones; complaints about those that cannot be."""
+    top = Path(room.repo, ".runs")
+    for folder in sorted(top.glob("*/cli/*")) if verb.take_up else ():
+        if folder.name not in known:
+            ended = call(room, verb._replace(argv=tuple(folder.name if w == "RUN" else w for w in verb.take_up)))
+            if ended.code not in (0, 2):
+                yield f"a disturbed run cannot be taken up, {ended.code}: {ended.out[-300:]}"
+
+
+def runs(room: Room) -> frozenset[str]:
+    return frozenset(path.name for path in Path(room.repo, ".runs").glob("*/cli/*"))
 
 
 def build(folder: str) -> Room:
