@@ -37,6 +37,7 @@ LAYERS = (
     ("model", "parallel", "resources", "globs", "aside", "inside", "versions"),
     ("files",),
     ("locks", "process"),
+    ("attended",),
     ("git",),
     ("config",),
     ("documents",),

@@ -106,23 +106,16 @@ def test_two_clones_that_push_at_once_leave_both_sets(pair: Pair) -> None:
     assert remote_names(pair) == expected
 
 
-def test_a_lost_race_is_repeated(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_race_is_repeated(pair: Pair) -> None:
     pin(pair.other, {LOG: b"other\n"})
     repository = open_repository(str(pair.one.root), os.environ)
-    store = Store(repository, os.environ)
-    send = store._send
-    lost: list[int] = []
-
-    def late(remote: str, commit: str, expected: str | None) -> bool:
-        if not lost:
-            lost.append(pair.other.orchgate("evidence", "push").code)
-        return send(remote, commit, expected)
-
-    monkeypatch.setattr(store, "_send", late)
-    pushed = store.push("origin", [(sha256(b"one\n"), b"one\n")])
+    with Store(repository, os.environ).visit("origin") as visit:
+        there = visit.look()
+        faster = pair.other.orchgate("evidence", "push").code
+        pushed = visit.push(there, [(sha256(b"one\n"), b"one\n")])
     repository.close()
 
-    assert (pushed.races, remote_names(pair)) == (1, {sha256(b"one\n"), sha256(b"other\n")})
+    assert (faster, pushed.races, remote_names(pair)) == (0, 1, {sha256(b"one\n"), sha256(b"other\n")})
 
 
 def test_artifacts_are_compressed_and_kept_once(pair: Pair) -> None:

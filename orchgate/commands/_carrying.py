@@ -13,11 +13,13 @@ from orchgate.evidence.lock import PATH
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
 
     from orchgate.config.settings import Config
     from orchgate.evidence.lock import Lock, Pinned
     from orchgate.git.store import Store
+    from orchgate.git.visit import Visit
 
 
 class Place(NamedTuple):
@@ -77,6 +79,54 @@ def named(place: Place, link: str) -> str:
         if candidate and (place.lock.get(candidate) or place.artifacts.owns(candidate)):
             return candidate
     return os.path.normpath(path)
+
+
+def add_timeout(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        metavar="SECONDS",
+        help="give a server up that says nothing for so long (default: 60 when asked what it has, 300 while "
+        "contents travel; nobody who is asked for a password is hurried)",
+    )
+
+
+def seconds(text: str) -> float:
+    """A time to wait, for argparse."""
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise ValueError(text)
+    return value
+
+
+def note(visit: Visit) -> None:
+    """Says what was wrong on a visit and did not stand in the way, and what the server had to say."""
+    for line in (*visit.said, *visit.notes):
+        say(line)
+
+
+@contextlib.contextmanager
+def online() -> Iterator[None]:
+    """Around what talks to a server: its own words are shown when it fails, and a signal ends it tidily."""
+    import signal
+
+    from orchgate.git.server import Refused
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    ours = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield
+    except Refused as error:
+        for line in error.said:
+            say(line)
+        raise
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def nothing_pinned(place: Place) -> bool:

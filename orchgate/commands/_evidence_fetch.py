@@ -18,19 +18,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="*", metavar="PATH", help="artifacts or folders of them; without: all pinned")
     parser.add_argument("--remote", default="", metavar="REMOTE", help="default: the branch's, or origin")
     parser.add_argument("--force", action="store_true", help="also replace what is here and is not what was pinned")
+    _carrying.add_timeout(parser)
 
 
 def run(args: argparse.Namespace) -> Verdict:
     from orchgate.evidence import carry
 
-    with _carrying.here() as place:
+    with _carrying.online(), _carrying.here() as place:
         if _carrying.nothing_pinned(place):
             return Verdict.PASS
         pins = _carrying.chosen(place, args.paths)
         carry.require_writable(place.artifacts, pins, place.store.tracked())  # before anything is asked of a remote
         remote = args.remote or place.store.default_remote()
-        new = place.store.fetch(remote)
-        done = carry.restore(place.artifacts, pins, place.store, place.limit, force=args.force)
+        with place.store.visit(remote, args.timeout) as visit:
+            before = visit.local().contents
+            known = visit.keep(visit.look())
+            _carrying.note(visit)
+        done = carry.restore(place.artifacts, pins, place.store, known, place.limit, force=args.force)
     for path in done.different:
         say(f"left alone: {path} is not what was pinned")
     for path in done.missing:
@@ -40,5 +44,5 @@ def run(args: argparse.Namespace) -> Verdict:
     if done.missing:
         say("  hint: orchgate evidence push, in the clone that has the run")
     said = f"{len(pins)} pinned artifacts: {len(done.written)} written, {done.kept} were here"
-    say(f"{said}; {new} new in the store")
+    say(f"{said}; {len(known.keys() - before.keys())} new in the store")
     return Verdict.BROKEN if done.missing else Verdict.FAIL if done.different else Verdict.PASS

@@ -10,50 +10,83 @@ from orchgate.model import Verdict
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
 
     from orchgate.commands._carrying import Place
     from orchgate.evidence.carry import Load
+    from orchgate.evidence.lock import Pinned
+    from orchgate.git.visit import Pushed, Visit
 
 SUMMARY = "send the pinned artifacts to refs/orchgate/evidence of a remote"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("remote", nargs="?", default="", metavar="REMOTE", help="default: the branch's, or origin")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="REMOTE [PATH ...]",
+        help="a remote (default: the branch's, or origin), and pinned artifacts or folders of them (default: all)",
+    )
+    parser.add_argument("--remote", default="", metavar="REMOTE", help="the remote; all other words are paths then")
+    parser.add_argument("--dry-run", action="store_true", help="say what the remote lacks, and send nothing")
+    _carrying.add_timeout(parser)
 
 
 def run(args: argparse.Namespace) -> Verdict:
-    from orchgate.evidence import carry, secrets
-
-    with _carrying.here() as place:
-        patterns = secrets.compiled(place.config.evidence.secrets)
+    with _carrying.online(), _carrying.here() as place:
         if _carrying.nothing_pinned(place):
             return Verdict.PASS
-        remote = args.remote or place.store.default_remote()
-        if not args.dry_run:
-            place.store.fetch(remote)
-        load = carry.load(place.artifacts, place.lock.pins.values(), place.store.known(), patterns, place.limit)
-        for held in load.held:
-            say(f"not sent: {held.path} {held.reason}")
-            if held.hint:
-                say(f"  hint: {held.hint}")
-        if not args.dry_run:
-            _push(place, remote, load)
-        else:
-            size = sum(pin.size for pin in load.ready)
-            say(f"would send {len(load.ready)} artifacts ({size:,} bytes) to {remote}")
+        remote, names = args.remote, list(args.names)
+        if not remote and names and not _is_pinned(place, names[0]):
+            remote = names.pop(0)
+        pins = _carrying.chosen(place, names)
+        remote = remote or place.store.default_remote()
+        verdicts = []
+        for address in place.store.push_addresses(remote):
+            with place.store.visit(remote, args.timeout, address=address) as visit:
+                verdicts.append(_visit(place, visit, pins, remote, dry_run=args.dry_run))
+        return max(verdicts, key=lambda verdict: verdict.exit_code)
+
+
+def _is_pinned(place: Place, name: str) -> bool:
+    path = _carrying.named(place, name)
+    return place.lock.get(path) is not None or any(True for _ in place.lock.below(path))
+
+
+def _visit(place: Place, visit: Visit, pins: Iterable[Pinned], remote: str, *, dry_run: bool) -> Verdict:
+    from orchgate.evidence import carry, secrets
+
+    patterns = secrets.compiled(place.config.evidence.secrets)
+    content = carry.source(place.artifacts, place.store, visit.local().contents, place.limit)
+    there = visit.look()
+    load = carry.load(pins, there.contents, content, patterns, place.limit)
+    for held in load.held:
+        say(f"not sent: {held.path} {held.reason}")
+        if held.hint:
+            say(f"  hint: {held.hint}")
+    if dry_run:
+        _carrying.note(visit)
+        kept = f", {load.stored} are stored already" if load.stored else ""
+        say(f"would send {len(load.ready)} artifacts ({_size(load.ready):,} bytes) to {remote}{kept}")
         return _verdict(load)
+    pushed = visit.push(there, carry.contents(load.ready, content))
+    _carrying.note(visit)
+    _say_pushed(pushed, load, remote)
+    return _verdict(load)
 
 
-def _push(place: Place, remote: str, load: Load) -> None:
-    from orchgate.evidence import carry
+def _say_pushed(pushed: Pushed, load: Load, remote: str) -> None:
     from orchgate.git.store import REF
 
-    pushed = place.store.push(remote, carry.contents(place.artifacts, load.ready))
-    size = sum(pin.size for pin in load.ready)
+    size = _size(pin for pin in load.ready if pin.sha256 in pushed.new)
     races = f"; another push came first {pushed.races} times" if pushed.races else ""
-    kept = f", {load.stored} were stored already" if load.stored else ""
-    say(f"{remote} {REF}: {pushed.new} artifacts sent ({size:,} bytes){kept}{races}")
+    stored = load.stored + len(load.ready) - len(pushed.new)
+    kept = f", {stored} were stored already" if stored else ""
+    say(f"{remote} {REF}: {len(pushed.new)} artifacts sent ({size:,} bytes){kept}{races}")
+
+
+def _size(pins: Iterable[Pinned]) -> int:
+    return sum(pin.size for pin in pins)
 
 
 def _verdict(load: Load) -> Verdict:

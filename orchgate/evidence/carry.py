@@ -11,7 +11,7 @@ from orchgate.evidence import secrets
 from orchgate.inside import GIT_NAMES, looks_like_git, require_real
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
     from orchgate.documents.artifacts import Artifacts
     from orchgate.evidence.lock import Pinned
@@ -30,7 +30,10 @@ class Held(NamedTuple):
 
 
 class Load(NamedTuple):
-    """What is to be pushed: a pin for each content that the store lacks, and what has to stay behind."""
+    """What is to be pushed: a pin for each content that the remote lacks, and what has to stay behind.
+
+    `stored` counts the pins whose contents the remote has.
+    """
 
     ready: tuple[Pinned, ...]
     held: tuple[Held, ...]
@@ -38,21 +41,24 @@ class Load(NamedTuple):
 
 
 def load(
-    artifacts: Artifacts,
     pins: Iterable[Pinned],
-    known: Mapping[str, str],
+    there: Container[str],
+    content: Callable[[Pinned], bytes],
     patterns: secrets.Patterns,
     limit: int,
 ) -> Load:
-    """Sorts pins into what can be pushed and what cannot. `known` is what the store holds, `limit` in bytes."""
+    """Sorts pins into what can be pushed and what cannot.
+
+    `there` is what the remote holds, by SHA-256; `content` reads what it lacks, `limit` is in bytes.
+    """
     ready: dict[str, Pinned] = {}
     held: list[Held] = []
     stored = 0
     for pin in pins:
-        if pin.sha256 in known:
+        if pin.sha256 in there:
             stored += 1
         elif pin.sha256 not in ready:
-            refusal = _refusal(artifacts, pin, patterns, limit)
+            refusal = _refusal(content, pin, patterns, limit)
             if refusal is None:
                 ready[pin.sha256] = pin
             else:
@@ -60,24 +66,24 @@ def load(
     return Load(tuple(ready.values()), tuple(held), stored)
 
 
-def _refusal(artifacts: Artifacts, pin: Pinned, patterns: secrets.Patterns, limit: int) -> Held | None:
+def _refusal(content: Callable[[Pinned], bytes], pin: Pinned, patterns: secrets.Patterns, limit: int) -> Held | None:
     if pin.size > limit:
         hint = "keep a smaller extract of it, or raise evidence.max-artifact-bytes"
         return Held(pin.path, f"is {pin.size} bytes long, limit {limit}", hint)
     try:
-        content = read(artifacts, pin)
-    except Unreadable as error:
+        data = content(pin)
+    except (Unreadable, GitError) as error:
         return Held(pin.path, error.message, error.hint)
-    found = secrets.first(content, patterns)
+    found = secrets.first(data, patterns)
     if found is None:
         return None
     hint = "record the run again without it and change the secret; evidence.secrets says what looks like one"
     return Held(f"{pin.path}:{found.line}", f"looks like a secret ({found.pattern})", hint, secret=True)
 
 
-def contents(artifacts: Artifacts, pins: Iterable[Pinned]) -> Iterator[tuple[str, bytes]]:
+def contents(pins: Iterable[Pinned], content: Callable[[Pinned], bytes]) -> Iterator[tuple[str, bytes]]:
     """The pinned contents by SHA-256. Raises Unreadable when one changed since it was looked at."""
-    return ((pin.sha256, read(artifacts, pin)) for pin in pins)
+    return ((pin.sha256, content(pin)) for pin in pins)
 
 
 def read(artifacts: Artifacts, pin: Pinned) -> bytes:
@@ -105,6 +111,27 @@ def read(artifacts: Artifacts, pin: Pinned) -> bytes:
     return content
 
 
+def source(artifacts: Artifacts, store: Store, known: Mapping[str, str], limit: int) -> Callable[[Pinned], bytes]:
+    """Reads pinned artifacts from disk or else from the store, of which `known` are the object ids.
+
+    What it returns raises Unreadable, GitError.
+    """
+
+    def content(pin: Pinned) -> bytes:
+        try:
+            return read(artifacts, pin)
+        except Unreadable:
+            oid = known.get(pin.sha256)
+            if oid is None:
+                raise
+        ((_, stored),) = store.read_many({pin.sha256: oid}, limit)
+        if len(stored) != pin.size:
+            raise Unreadable(pin.path, f"has {len(stored)} bytes, its pin says {pin.size}", _UNPIN)
+        return stored
+
+    return content
+
+
 class Restored(NamedTuple):
     """What became of pinned artifacts: written to disk, there already, different there, and nowhere to be had."""
 
@@ -114,14 +141,16 @@ class Restored(NamedTuple):
     missing: tuple[str, ...]
 
 
-def restore(artifacts: Artifacts, pins: Iterable[Pinned], store: Store, limit: int, *, force: bool) -> Restored:
+def restore(
+    artifacts: Artifacts, pins: Iterable[Pinned], store: Store, known: Mapping[str, str], limit: int, *, force: bool
+) -> Restored:
     """Writes pinned artifacts that are not on disk. What differs there stays, unless `force`.
 
-    Raises GitError, WriteError, OrchgateError; then nothing was written.
+    `known` are the object ids of what the store holds. Raises GitError, WriteError, OrchgateError; then what was
+    written is whole.
     """
     pins = tuple(pins)
     require_writable(artifacts, pins, store.tracked())
-    known = store.known()
     kept, wanted = 0, []
     different, missing = [], []
     for pin in pins:

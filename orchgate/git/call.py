@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,8 @@ from orchgate.errors import GitError
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import IO
 
 # `core.fsmonitor=false`: a user's monitor program has no place inside the gate.
 # `core.bigFileThreshold`: above it git shows no lines; renameLimit: above it no renames. Both are git's own defaults.
@@ -133,6 +135,12 @@ class Git:
         """The completed call, whatever its code."""
         return process.run((*self._options, *args), cwd=self.cwd, env=self.env, input=input, own_group=False)
 
+    def attended(self, *args: str, patience: float) -> process.Completed:
+        """As `attempt`, for calls that talk to a server, which are given up after `patience` seconds of silence."""
+        from orchgate import attended
+
+        return attended.run((*self._options, *args), cwd=self.cwd, env=self.env, patience=patience)
+
     def ignored(self, paths: Iterable[str]) -> frozenset[str]:
         """Those of some paths that git ignores, tracked or not, whether they are there or not. Raises GitError."""
         # This verb takes paths and no patterns, and refuses to be told so.
@@ -168,6 +176,22 @@ class Git:
     def converse(self, *args: str) -> subprocess.Popen[bytes]:
         """A running git that answers questions on its standard input."""
         return process.start((*self._options, *args), cwd=self.cwd, env=self.env, discard_errors=True)
+
+    @contextlib.contextmanager
+    def talking(self, *args: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+        """A conversation: where questions are written to, and answers are read from."""
+        child = self.converse(*args)
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            yield child.stdin, child.stdout
+        except BrokenPipeError as error:
+            raise GitError(f"git {args[0]} ended early", "git fsck") from error
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                child.stdin.close()
+            child.stdout.close()
+            child.wait()
 
 
 def common_dir(git_dir: str) -> str:
