@@ -58,6 +58,7 @@ def _listen(child: subprocess.Popen[bytes], patience: float) -> tuple[tuple[byte
     said = {child.stdout.fileno(): bytearray(), child.stderr.fileno(): bytearray()}
     quiet, timed_out = 0.0, False  # seconds; counted here, because time goes on while we are stopped
     tick = min(_TICK, patience)
+    below: list[int] = []
     with selectors.DefaultSelector() as selector:
         for descriptor in said:
             selector.register(descriptor, selectors.EVENT_READ)
@@ -74,12 +75,12 @@ def _listen(child: subprocess.Popen[bytes], patience: float) -> tuple[tuple[byte
                 continue
             if child.poll() is not None:
                 break  # who still holds its outputs is none of ours, such as a connection that ssh keeps
-            if quiet >= patience and not timed_out:
-                below = descendants(child.pid)
-                if not _asks([child.pid, *below]):
-                    timed_out = True
-                    end([child.pid, *below], reap=child)
-    child.wait()
+            below = descendants(child.pid)
+            if quiet >= patience and not timed_out and not _asks([child.pid, *below]):
+                timed_out = True
+                end([child.pid, *below], reap=child)
+    if child.wait() < 0:  # somebody killed it, and not its helpers
+        end(below)
     out, errors = said.values()
     return (bytes(out), bytes(errors)), timed_out
 
@@ -140,25 +141,36 @@ def _parents() -> dict[int, int]:
 
 
 def end(pids: Sequence[int], *, reap: subprocess.Popen[bytes] | None = None) -> None:
-    """Asks processes to end, so that they can tidy up, and kills what is left after a grace period."""
-    _send(pids, signal.SIGTERM)
-    due = time.monotonic() + process.TERMINATE_SECONDS
-    while time.monotonic() < due and (_alive(pids) if reap is None else reap.poll() is None or _alive(pids[1:])):
-        time.sleep(0.02)
-    _send(pids if reap is None or reap.returncode is None else pids[1:], signal.SIGKILL)
-    if reap is not None:
-        reap.wait()
+    """Asks processes to end, so that they can tidy up, and kills what is left after a grace period.
+
+    `reap` is the first of them where it is a child of ours.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in _living(pids, reap):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+        due = time.monotonic() + process.TERMINATE_SECONDS
+        while time.monotonic() < due and _living(pids, reap):
+            time.sleep(0.02)
 
 
-def _send(pids: Iterable[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
+def _living(pids: Iterable[int], reap: subprocess.Popen[bytes] | None) -> list[int]:
+    done = reap.pid if reap is not None and reap.poll() is not None else 0
+    return [pid for pid in pids if pid != done and _lives(pid)]
 
 
-def _alive(pids: Iterable[int]) -> bool:
-    living = _parents()
-    return any(pid in living for pid in pids)
+def _lives(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split(None, 1)[0] not in (b"Z", b"X")
+    except OSError:
+        if os.path.exists("/proc/self"):
+            return False
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
 
 
 class _Guard:

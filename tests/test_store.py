@@ -11,8 +11,9 @@ import pytest
 
 from orchgate.evidence import secrets
 from orchgate.evidence.lock import PATH, Pinned, render
+from orchgate.git.contents import REF
 from orchgate.git.repository import open_repository
-from orchgate.git.store import REF, Store
+from orchgate.git.store import Store
 from tests.repo import ORCHGATE, Repo, clone
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 
 from orchgate.cli import main
 from orchgate.evidence import lock
-from orchgate.git.store import REF
+from orchgate.git.contents import REF
 from tests.runs import until
 from tests.strangers import FOREIGN_RUN, RUN, SEQUENCES, SHAPES, TASK, Stranger, listing, stranger
 

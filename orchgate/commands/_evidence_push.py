@@ -76,7 +76,7 @@ def _visit(place: Place, visit: Visit, pins: Iterable[Pinned], remote: str, *, d
 
 
 def _say_pushed(pushed: Pushed, load: Load, remote: str) -> None:
-    from orchgate.git.store import REF
+    from orchgate.git.contents import REF
 
     size = _size(pin for pin in load.ready if pin.sha256 in pushed.new)
     races = f"; another push came first {pushed.races} times" if pushed.races else ""

@@ -12,15 +12,17 @@ from orchgate.errors import GitError
 from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from orchgate.git.blobs import Blobs
     from orchgate.git.call import Git
 
+REF = "refs/orchgate/evidence"
 MAX_TREE = 256 * 1024 * 1024  # bytes of one tree object: far more contents than any store holds
 _FOLDER = lazy("[0-9a-f]{2}")
 _REST = lazy("[0-9a-f]{62}")
 _TREE = "40000"
+_MODE = "100644"
 _REGULAR = "100"  # how the modes of regular files begin
 _WINDOW = 128
 _CHUNK = 1 << 20
@@ -29,7 +31,8 @@ _CHUNK = 1 << 20
 class Named(NamedTuple):
     """What a reference names. `oid` is None where there is none, `commit` where it leads to no commit.
 
-    `kind` is what stands at its end, tags aside: commit, tree or blob. `foreign` are entries that are no evidence.
+    `kind` is what stands at its end, tags aside: commit, tree or blob. `foreign` are entries that are no evidence;
+    `exact` says that there are none, and that the others have the mode that we write.
     """
 
     oid: str | None = None
@@ -37,6 +40,7 @@ class Named(NamedTuple):
     kind: str = ""
     contents: Mapping[str, str] = {}
     foreign: tuple[str, ...] = ()
+    exact: bool = True
 
     @property
     def is_evidence(self) -> bool:
@@ -56,14 +60,24 @@ def named(blobs: Blobs, oid: str | None, ref: str, repair: str) -> Named:
             raise GitError(f"{ref} names {oid}, which is not here, or not with all it holds", repair)
         return Named(oid, None, "blob")
     contents: dict[str, str] = {}
-    foreign = list(_sort(blobs, _entries(tree.content, len(oid) // 2), contents, ref, repair))
-    return Named(oid, commit and commit.oid, "commit" if commit else "tree", contents, tuple(foreign))
+    modes: set[str] = set()
+
+    def damaged(reason: str) -> GitError:
+        return GitError(f"{ref}: {reason}", repair)
+
+    foreign = tuple(_sort(blobs, _entries(tree.content, len(oid) // 2), contents, modes, damaged))
+    exact = not foreign and modes <= {_MODE}
+    return Named(oid, commit and commit.oid, "commit" if commit else "tree", contents, foreign, exact)
 
 
 def _sort(
-    blobs: Blobs, top: Iterator[tuple[str, str, str]], contents: dict[str, str], ref: str, repair: str
+    blobs: Blobs,
+    top: Iterator[tuple[str, str, str]],
+    contents: dict[str, str],
+    modes: set[str],
+    damaged: Callable[[str], GitError],
 ) -> Iterator[str]:
-    """Fills in the contents; yields the names of what is none."""
+    """Fills in the contents and their modes; yields the names of what is none."""
     folders = []
     for mode, name, oid in top:
         if mode == _TREE and _FOLDER.fullmatch(name):
@@ -73,10 +87,11 @@ def _sort(
     trees = blobs.read_many([oid for _, oid in folders], MAX_TREE)
     for (folder, oid), data in zip(folders, trees, strict=True):
         if isinstance(data, str):
-            raise GitError(f"{ref}: {folder}/: {data}", repair)
+            raise damaged(f"{folder}/: {data}")
         for mode, name, inner in _entries(data, len(oid) // 2):
             if mode.startswith(_REGULAR) and _REST.fullmatch(name):
                 contents[folder + name] = inner
+                modes.add(mode)
             else:
                 yield f"{folder}/{name}"
 

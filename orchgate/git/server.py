@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import GitError, quoted
 from orchgate.git.call import failed
-from orchgate.git.store import REF
+from orchgate.git.contents import REF
 
 if TYPE_CHECKING:
     from orchgate.git.aside import Aside
@@ -132,6 +132,8 @@ class Server:
         raise Refused(message, hint, words(completed.stderr))
 
     def _unreachable(self, completed: Completed) -> Refused:
+        if completed.code < 0:
+            return Refused(f"{self.name}: git was ended by signal {-completed.code}", "run it again", ())
         error = failed((), completed.stderr)
         hint = f"git ls-remote -- {quoted(self._remote)}"
         if "No space left" in error.message or "quota" in error.message:

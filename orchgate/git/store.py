@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import GitError
 from orchgate.git.call import Git, names
+from orchgate.git.contents import REF
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from orchgate.git.repository import Repository
     from orchgate.git.visit import Visit
 
-REF = "refs/orchgate/evidence"
 _OLD = "refs/orchgate/incoming/"  # where an older orchgate that was killed has left references
 
 

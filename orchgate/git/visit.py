@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import GitError, quoted
 from orchgate.git.blobs import Blobs
-from orchgate.git.contents import Named, named, wrong
+from orchgate.git.contents import REF, Named, named, wrong
 from orchgate.git.server import Answer
-from orchgate.git.store import REF
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -99,7 +98,7 @@ class Visit:
         elif not there.is_evidence and not there.contents:
             self._note(f"names a {there.kind} that is no evidence; to remove it: {self._removal(there.oid)}")
         contents = {sha256: oid for sha256, oid in there.contents.items() if sha256 not in bad}
-        return There(there, contents, not bad and not there.foreign and there.kind == "commit")
+        return There(there, contents, not bad and there.exact and there.kind == "commit")
 
     def _note(self, text: str) -> None:
         line = f"{self._server.name}: {REF} {text}"
