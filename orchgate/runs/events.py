@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orchgate import __version__
 from orchgate.errors import OrchgateError
 from orchgate.patterns import lazy
+from orchgate.runs.ids import JOURNAL_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     Check = Callable[[Any], bool]
     Event = Mapping[str, Any]
 
-VERSION = 1  # of the journal: raised when what an older orchgate would make of it is wrong
 MOST_STAGES = 100_000
 MOST_RESUMES = 1_000  # each one goes through all stages
 _WHOLE = 2**63  # what every reader of JSON can hold
@@ -235,9 +235,9 @@ def _shape(event: Any) -> str:
         return "is not an event"
     if not _moment(event["at"]):
         return "has no point in time that exists"
-    version = event.get("journal", VERSION)
-    if not _count(version) or version > VERSION:
-        return f"is of version {str(version)[:20]}, this orchgate reads {VERSION}"
+    version = event.get("journal", JOURNAL_VERSION)
+    if not _count(version) or version > JOURNAL_VERSION:
+        return f"is of version {str(version)[:20]}, this orchgate reads {JOURNAL_VERSION}"
     if event["event"] not in _KINDS:
         return "is of no known kind"
     return _wrong(event, *_KINDS[event["event"]])
@@ -262,7 +262,7 @@ def _refusal(number: int, event: Any, fault: str, runner: str) -> OrchgateError:
     named = f" ({kind[:40]})" if isinstance(kind, str) else ""
     message = f"line {number}{named} {fault}"
     version = event.get("journal", 0) if isinstance(event, dict) else 0
-    if _is_newer(runner) or (_count(version) and version > VERSION):
+    if _is_newer(runner) or (_count(version) and version > JOURNAL_VERSION):
         return OrchgateError(
             f"{message}; a newer orchgate wrote it ({runner or 'unknown'}, this is {__version__})", _UPGRADE
         )

@@ -18,6 +18,7 @@ RUNS = ".runs"
 RUN_ID = locate.RUN_ID
 MANIFEST = locate.NAME
 JOURNAL = locate.JOURNAL
+JOURNAL_VERSION = 1  # raised when what an older orchgate would make of a journal is wrong
 METRICS = "metrics.json"
 AHEAD_SECONDS = 300.0  # by which the clock of another machine may be ahead of ours
 _OF_ID = "%Y-%m-%dT%H-%M-%S"

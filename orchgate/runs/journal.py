@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate import files, locks
 from orchgate.errors import OrchgateError
-from orchgate.runs import events, locate
+from orchgate.runs import locate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,6 +90,8 @@ def read(path: str) -> Recorded:
 
 def parse(data: bytes) -> Recorded:
     """The events in a journal's bytes. Raises OrchgateError when a finished line is not an event of a run."""
+    from orchgate.runs import events
+
     if data.count(b"\n") > MAX_LINES:
         raise OrchgateError(f"has more than {MAX_LINES} lines", _EDITED)
     lines = files.split(data)

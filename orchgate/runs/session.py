@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from orchgate import __version__
 from orchgate.git.call import scrubbed
-from orchgate.runs import events, family
+from orchgate.runs import family
 from orchgate.runs.execute import Loop
-from orchgate.runs.ids import Clock
+from orchgate.runs.ids import JOURNAL_VERSION, Clock
 from orchgate.runs.liveness import myself
 from orchgate.runs.watchdog import Watchdog
 
@@ -120,7 +120,7 @@ class Session:
         """What the first event of this process says about it."""
         me, git = myself(), self.setting.git
         return {
-            "journal": events.VERSION,
+            "journal": JOURNAL_VERSION,
             "runner": f"orchgate {__version__}",
             "process": me._asdict() if me else None,
             "git": git._asdict() if git else None,

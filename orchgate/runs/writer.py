@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from orchgate import files
 from orchgate.inside import require_real
 from orchgate.metrics import entries
-from orchgate.runs import ids, journal, state
+from orchgate.runs import aside, ids, journal, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,15 +23,19 @@ FOLDERS = ("stages", "artifacts")
 class Recorder:
     """Writes a run down as it happens: two manifests, one synced line per settled stage, one metrics entry."""
 
-    def __init__(self, folder: str, clock: Clock, seen: Callable[[Recorder, Event], None]) -> None:
-        """Opens the run in `folder`, which must be there. Raises WriteError, and OrchgateError for a link in it."""
+    def __init__(self, folder: str, clock: Clock, seen: Callable[[Recorder, Event], None], begun_in: str = "") -> None:
+        """Opens the run in `folder`, which must be there, or will be once the run has begun in a folder aside.
+
+        Raises WriteError, and OrchgateError for a link in it.
+        """
+        self._aside = begun_in
         for name in FOLDERS:
-            require_real(folder, name)
+            require_real(begun_in or folder, name)
         self.folder = folder
         self.run_id = os.path.basename(folder)
         self.clock = clock
         self.events: list[dict[str, Any]] = []
-        self.journal = journal.Journal(os.path.join(folder, ids.JOURNAL))
+        self.journal = journal.Journal(os.path.join(begun_in or folder, ids.JOURNAL))
         self._seen = seen
         self._before: Mapping[str, int] = {}  # what an earlier process wrote for this run
         self._manifests = 0
@@ -41,8 +45,12 @@ class Recorder:
 
     def begin(self, event: Event) -> None:
         """Records the first event of this process, and the first manifest. Raises WriteError."""
-        self.record(event, sync=True)
+        stamped = self._add(event, sync=True)
         self._write_manifest(render(state.manifest(self.events)))
+        if self._aside:
+            aside.appear(self._aside, self.folder)
+            self.journal.path, self._aside = os.path.join(self.folder, ids.JOURNAL), ""
+        self._seen(self, stamped)
 
     def carry_on(self, events: Iterable[dict[str, Any]]) -> None:
         """What the journal held when this process took over."""
@@ -51,12 +59,15 @@ class Recorder:
 
     def record(self, event: Event, *, sync: bool = False) -> None:
         """Adds an event, stamped with the time. Raises WriteError: then it never happened."""
+        self._seen(self, self._add(event, sync=sync))
+
+    def _add(self, event: Event, *, sync: bool) -> Event:
         stamped = {"event": event["event"], "at": ids.moment(self.clock.now()), **event}
         self.journal.append(stamped, sync=sync)
         self.events.append(stamped)
         if "log_path" in event:
             self._logs.add(event["log_path"])
-        self._seen(self, stamped)
+        return stamped
 
     def finish(self, status: str, detail: str | None) -> state.Document:
         """Ends the run: journal, metrics, manifest, in this order. Raises WriteError."""
@@ -86,9 +97,11 @@ class Recorder:
 
     def close(self) -> None:
         self.journal.close()
+        if self._aside:  # it never began
+            aside.drop(self._aside)
 
     def _write_manifest(self, data: bytes) -> None:
-        files.replace(os.path.join(self.folder, ids.MANIFEST), data)
+        files.replace(os.path.join(self._aside or self.folder, ids.MANIFEST), data)
         self._manifests += 1
         self._manifest_bytes += len(data)
 
@@ -115,16 +128,17 @@ class Recorder:
 
 
 def create(root: str, task: str, clock: Clock, seen: Callable[[Recorder, Event], None]) -> Recorder:
-    """A new run of a task, in a folder of its own. Raises WriteError, UsageError."""
-    folder = ids.run_folder(root, task, ids.new_run_id(clock.now()))
-    files.make_folders(folder)
-    try:
-        for name in FOLDERS:
-            os.mkdir(os.path.join(folder, name))
-    except OSError as error:
-        raise files.failure(folder, error) from error
-    recorder = Recorder(folder, clock, seen)
-    recorder.journal.own()
+    """A new run of a task, whose folder appears with its first event. Raises WriteError, UsageError."""
+    run_id = ids.new_run_id(clock.now())
+    folder = ids.run_folder(root, task, run_id)
+    with aside.folder_for(ids.task_folder(root, task), run_id) as begun_in:
+        try:
+            for name in FOLDERS:
+                os.mkdir(os.path.join(begun_in, name))
+        except OSError as error:
+            raise files.failure(begun_in, error) from error
+        recorder = Recorder(folder, clock, seen, begun_in)
+        recorder.journal.own()
     return recorder
 
 
