@@ -65,7 +65,8 @@ def aside(project: Project) -> Path:
 
 
 def test_whenever_the_runner_dies_every_folder_is_one_that_has_begun(project: Project) -> None:
-    step, codes = 1, []
+    step = 1
+    codes: list[int] = []
     while not codes or codes[-1] == -signal.SIGKILL:
         codes.append(dies(project, step, "run").code)
         assert all(events(folder)[0]["event"] == "run" for folder in project.folders()), step

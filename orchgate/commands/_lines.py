@@ -68,7 +68,7 @@ def lines(event: Mapping[str, Any], names: list[str], recorder: Recorder) -> Ite
     elif kind == "end":
         yield from _ended(event, name, recorder)
     elif kind == "cached":
-        yield f"{name}: succeeded (cached from {event['from']})"
+        yield f"{name}: succeeded (cached from {event['from']}{_aside(event.get('detail'))})"
     elif kind == "skip":
         yield from (f"{names[index - 1]}: {event['status']} ({event['detail']})" for index in event["stages"])
     elif kind == "finish":
@@ -87,6 +87,10 @@ def _ended(event: Mapping[str, Any], name: str, recorder: Recorder) -> Iterator[
         yield f"  said: {event['summary']}"
     if event["status"] == "failed" and event.get("exit_code") is not None:
         yield f"  log: {os.path.relpath(os.path.join(recorder.folder, ids.log_path(event['stage'], name)))}"
+
+
+def _aside(detail: str | None) -> str:
+    return f"; {detail}" if detail else ""
 
 
 def tests(counts: Mapping[str, Any]) -> str:

@@ -144,7 +144,10 @@ def _update(stage: _Stage, event: Mapping[str, Any], folder: str) -> None:
     elif kind == "child":
         stage.child = event["run_id"]
     elif kind == "cached":
-        stage.status, stage.about = "succeeded", f"cached from {event['from']}"
+        stage.status, stage.about = (
+            "succeeded",
+            f"cached from {event['from']}" + (f"; {event['detail']}" if event.get("detail") else ""),
+        )
     elif kind == "end":
         usage = event.get("usage")
         stage.seconds = usage["wall_seconds"] if usage else None

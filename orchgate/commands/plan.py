@@ -92,6 +92,7 @@ def _stage(pipelines: Mapping[str, Pipeline], stage: Stage) -> dict[str, Any]:
         "allow_failure": stage.allow_failure,
         "needs": list(stage.needs),
         "inputs": list(stage.inputs),
+        "outputs": list(stage.outputs),
         "junit": stage.junit or None,
         "metrics": stage.metrics or None,
         "cacheable": not never,
@@ -145,6 +146,8 @@ def _details(stage: Mapping[str, Any]) -> Iterator[str]:
         yield "may fail"
     if stage["cacheable"]:
         yield f"cached while {', '.join(stage['inputs'])} stay the same"
+    if stage["outputs"]:
+        yield f"leaves {', '.join(stage['outputs'])}"
     for key in ("junit", "metrics"):
         if stage[key]:
             yield f"{key} from {stage[key]}"

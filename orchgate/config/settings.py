@@ -128,6 +128,7 @@ class Stage(NamedTuple):
     summary_hint: str
     retry_delay_seconds: float
     pipeline: str
+    outputs: tuple[str, ...]
 
 
 class Pipeline(NamedTuple):

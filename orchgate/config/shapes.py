@@ -85,6 +85,7 @@ STAGE = Record(
         "summary-hint": Text(),
         "retry-delay-seconds": Number(0, 1e5, "seconds"),
         "pipeline": Text(),
+        "outputs": GLOBS,
     },
     {
         "run": (),
@@ -102,6 +103,7 @@ STAGE = Record(
         "summary-hint": "",
         "retry-delay-seconds": 0.0,
         "pipeline": "",
+        "outputs": (),
     },
     {
         "oneOf": [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate import files
 from orchgate.errors import Unreadable
-from orchgate.runs import ids
+from orchgate.runs import ids, products
 from orchgate.runs.decode import ManifestError
 from orchgate.runs.junit import Counts
 from orchgate.runs.locate import NAME, RUN_ID, read_file
@@ -22,17 +22,22 @@ from orchgate.runs.locate import NAME, RUN_ID, read_file
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from orchgate.runs.products import Product
+
 FOLDER = ".cache"
-VERSION = 1  # of what an entry holds
+VERSION = 2  # of what an entry holds
 KEEP = 1_000  # entries; the ones that were not asked for the longest go first
-MAX_BYTES = 64 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 LEFT_OVER_SECONDS = 3600.0
 _KEY = re.compile(r"[0-9a-f]{64}")
 _FORMAT = "orchgate-cache"
 
 
 class Hit(NamedTuple):
-    """An earlier success. `log_path` is that log's path from the run's own folder, "" for none."""
+    """An earlier success. `log_path` is that log's path from the run's own folder, "" for none.
+
+    `products` are what it left behind, of a stage that says so.
+    """
 
     task_id: str
     run_id: str
@@ -41,6 +46,7 @@ class Hit(NamedTuple):
     summary: str | None = None
     tests: Counts | None = None
     metrics: Mapping[str, float] = {}
+    products: tuple[Product, ...] = ()
 
 
 class Miss(NamedTuple):
@@ -70,6 +76,8 @@ class Cache:
             return Miss(f"its cache entry cannot be used: {getattr(error, 'message', error)}")
         if not os.path.isfile(os.path.join(self._root, ids.RUNS, hit.task_id, "cli", hit.run_id, NAME)):
             return Miss(f"the run that did it is gone: {hit.run_id}")
+        if changed := products.why_changed(self._root, hit.products):
+            return Miss(changed)
         with contextlib.suppress(OSError):
             os.utime(path)  # what is asked for stays
         return hit
@@ -157,10 +165,12 @@ def _decoded(data: bytes, key: str) -> Hit:
 def _hit(entry: Mapping[str, Any]) -> Hit:
     try:
         tests = Counts(**entry["tests"]) if entry["tests"] else None
-        hit = Hit(**{name: entry[name] for name in Hit._fields if name != "tests"}, tests=tests)
+        left = products.decoded(entry["products"])
+        plain = {name: entry[name] for name in Hit._fields if name not in ("tests", "products")}
+        hit = Hit(**plain, tests=tests, products=left)
         outside = hit.log_path.startswith("/") or ".." in hit.log_path.split("/")
         if outside or "/" in hit.task_id or hit.task_id.startswith(".") or not RUN_ID.fullmatch(hit.run_id):
             raise _DamagedError("it names a run that cannot be")
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _DamagedError("it holds something unexpected") from error
     return hit

@@ -181,6 +181,8 @@ class Execution:
             self._delayed[index] = event
             self.session.loop.later(stage.retry_delay_seconds, partial(self._again, index))
         else:
+            if said := self._recall.ended(index, succeeded=event["status"] == "succeeded"):
+                event["detail"] = f"{event['detail']}; {said}" if event["detail"] else said
             self.recorder.record(event, sync=True)
             self._recall.ran(index, event, self.session.setting.task, self.recorder.run_id)
             self._settle(index, done=event["status"] == "succeeded" or (failed and stage.allow_failure))

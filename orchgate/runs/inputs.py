@@ -138,7 +138,7 @@ class Keys:
     def _chosen(self, patterns: tuple[str, ...]) -> list[str]:
         """Sorted paths that the patterns name. Raises NotPinnedError for what git cannot vouch for."""
         files = self._files
-        tops = [_top(bare(pattern)) for pattern in patterns if not negates(pattern)]
+        tops = [top_of(bare(pattern)) for pattern in patterns if not negates(pattern)]
         for nested in files.nested:
             if matches(nested + "x", patterns) or any(top.startswith(nested) for top in tops):
                 raise NotPinnedError(f"{nested} is a repository of its own: git does not tell what changed in it")
@@ -151,7 +151,7 @@ class Keys:
                 chosen -= {path for path in chosen if fits(path)}
                 continue
             named = [path for paths in (files.clean, files.dirty) for path in paths if fits(path)]
-            if not named and not _is_literal(glob):
+            if not named and not is_literal(glob):
                 raise NotPinnedError(f"input {pattern} matches no file that git knows")
             chosen.update(path for path in named if not path.startswith(own))
             if not named:
@@ -184,7 +184,7 @@ class Keys:
             mark = pattern.removesuffix(glob)
             if glob.startswith("/") or ".." in glob.split("/"):
                 raise NotPinnedError(f"input {pattern} leads out of the repository")
-            folder = _is_literal(glob) and os.path.isdir(os.path.join(root, glob))
+            folder = is_literal(glob) and os.path.isdir(os.path.join(root, glob))
             yield mark + (glob.rstrip("/") + "/**" if folder or glob.endswith("/") else glob)
 
 
@@ -202,11 +202,11 @@ def _named(inputs: Iterable[str]) -> Iterator[str]:
     return (bare(pattern) for pattern in _globs(inputs) if not negates(pattern))
 
 
-def _is_literal(pattern: str) -> bool:
+def is_literal(pattern: str) -> bool:
     return not pattern.endswith("/") and _WILDCARD.search(pattern) is None
 
 
-def _top(pattern: str) -> str:
+def top_of(pattern: str) -> str:
     """The folder, or the file, above which a glob names nothing; "" when it may name anything."""
     wildcard = _WILDCARD.search(pattern)
     return pattern[: wildcard.start()].rpartition("/")[0] if wildcard else pattern.rstrip("/")
@@ -214,7 +214,7 @@ def _top(pattern: str) -> str:
 
 def _tops(patterns: Iterable[str]) -> tuple[str, ...]:
     """Where git has to look; empty for the whole tree."""
-    tops = {_top(part) for pattern in patterns for part in expand_braces(pattern)}
+    tops = {top_of(part) for pattern in patterns for part in expand_braces(pattern)}
     inside = {top for top in tops if not top.startswith("/") and ".." not in top.split("/")}
     return () if "" in inside or len(inside) > MOST_FOLDERS else tuple(sorted(inside))
 

@@ -62,6 +62,7 @@ def _stage(settings: StageSettings, env: Mapping[str, str], path: str) -> Stage:
         metrics=settings.metrics,
         summary_hint=settings.summary_hint,
         pipeline=settings.pipeline,
+        outputs=settings.outputs,
     )
     check_startable(stage, path)
     return stage

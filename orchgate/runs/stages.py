@@ -14,7 +14,8 @@ class Stage(NamedTuple):
     """One step of a pipeline: a program (`argv`), a shell line (`shell`), or a whole `pipeline` by its id.
 
     `env` holds what the stage sets, the pipeline's own included. `cwd`, `junit` and `metrics` are as configured: `cwd`
-    counts from the repository's top ("" is the top), the two files from `cwd`. `inputs` are globs of repository paths.
+    counts from the repository's top ("" is the top), the two files from `cwd`. `inputs` and
+    `outputs` are globs of repository paths.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Stage(NamedTuple):
     metrics: str = ""
     summary_hint: str = ""
     pipeline: str = ""
+    outputs: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -51,7 +53,8 @@ class Stage(NamedTuple):
     @property
     def definition(self) -> str:
         """Everything that decides what the stage does, in one canonical form; its titles are left out."""
-        return _canonical(self._replace(title="", summary_hint=""))
+        told = self._replace(title="", summary_hint="")
+        return _canonical(told if self.outputs else told[:-1])  # as it was when there were none
 
 
 class Pipeline(NamedTuple):
@@ -134,11 +137,23 @@ def check_startable(stage: Stage, path: str) -> None:
     for key, text in texts.items():
         if "\0" in text or not _encodable(text):
             raise ConfigError(f"{path}.{key}: holds a character that cannot stand in a command")
+    for pattern in stage.outputs:
+        if reason := _why_no_output(pattern):
+            raise ConfigError(f"{path}.outputs: {pattern!r} {reason}", "a path or glob inside the repository: dist/**")
     if stage.argv and not stage.argv[0]:
         raise ConfigError(f"{path}.run[0]: expected a program, got an empty string")
     for name in stage.env:
         if not name or "=" in name:
             raise ConfigError(f"{path}.env: {name!r} cannot be the name of a variable")
+
+
+def _why_no_output(pattern: str) -> str:
+    from orchgate.globs import bare
+    from orchgate.runs.products import refusal
+
+    if "\0" in pattern or not _encodable(pattern):
+        return "holds a character that cannot stand in a path"
+    return refusal(bare(pattern).removeprefix("./"))
 
 
 def _encodable(text: str) -> bool:

@@ -134,6 +134,7 @@ def _skip(document: Document, event: Event) -> None:
 def _cached(document: Document, event: Event) -> None:
     stage = document["commands"][event["stage"] - 1]
     stage |= {"status": "succeeded", "started_at": event["at"], "completed_at": event["at"], "exit_code": 0}
+    stage["status_detail"] = event.get("detail")
     stage |= {"cached": True, "cached_from": event["from"], "cache_key": event["cache_key"]}
     stage |= {key: event[key] for key in ("summary", "tests", "metrics") if event.get(key)}
 
