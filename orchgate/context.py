@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from orchgate.documents.artifacts import Artifacts
 from orchgate.documents.markdown import Document
+from orchgate.documents.names import is_markdown
 from orchgate.errors import OrchgateError, Unreadable
+from orchgate.git.snapshot import SYMLINK
 from orchgate.model import Location, Trouble
 
 if TYPE_CHECKING:
@@ -159,8 +161,9 @@ class Context:
     def documents(self, paths: Iterable[str]) -> tuple[list[Document], list[Trouble]]:
         """Parsed documents of the snapshot in the given order, each parsed once a run, and what could not be read."""
         wanted = list(paths)
-        missing = [path for path in wanted if path not in self._documents]
-        for path, content in self.snapshot.read_many(missing, MAX_DOCUMENT_BYTES):
+        sources = self._sources([path for path in wanted if path not in self._documents])
+        contents = self.snapshot.read_many(sources.values(), MAX_DOCUMENT_BYTES)
+        for path, (_, content) in zip(sources, contents, strict=True):
             self._documents[path] = content if isinstance(content, Unreadable) else Document(path, content)
         documents: list[Document] = []
         troubles: list[Trouble] = []
@@ -171,6 +174,47 @@ class Context:
             else:
                 troubles.append(Trouble(Location(path), document.message, document.hint))
         return documents, troubles
+
+    def _sources(self, paths: Iterable[str]) -> dict[str, str]:
+        """What is read for each path: itself, or what its symbolic link leads to; where that cannot be is kept."""
+        found: dict[str, str] = {}
+        entries = self.snapshot.entries
+        for path in paths:
+            if path not in entries or entries[path].mode != SYMLINK:
+                found[path] = path
+                continue
+            from orchgate.documents import symlinks
+
+            try:
+                found[path] = symlinks.target(self.snapshot, path)
+            except Unreadable as error:
+                self._documents[path] = error
+        return found
+
+    @cached_property
+    def links(self) -> Mapping[str, tuple[str, ...]]:
+        """Documents that are symbolic links, by the file of the tree that they lead to."""
+        if all(entry.mode != SYMLINK for entry in self.snapshot.entries.values()):
+            return {}
+        from orchgate.documents import symlinks
+
+        return symlinks.by_target(self.snapshot)
+
+    @cached_property
+    def touched(self) -> tuple[str, ...]:
+        """What the change leaves behind otherwise than it was, then the documents that are links to documents of it.
+
+        Raises OrchgateError where the scope is unknown.
+        """
+        changed = dict.fromkeys(change.path for change in self.scope.require_changes() if not change.deleted)
+        # Links are looked for only where the tree is listed anyway.
+        documents = [path for path in changed if is_markdown(path)]
+        also = {link: None for path in documents for link in self.links.get(path, ())}
+        return tuple(changed | also)
+
+    @cached_property
+    def touched_set(self) -> frozenset[str]:
+        return frozenset(self.touched)
 
     def document(self, path: str) -> Document:
         """One parsed document of the snapshot. Raises Unreadable."""

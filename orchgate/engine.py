@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import suggestions, suppressions
+from orchgate.documents.names import is_markdown
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.model import (
     CheckResult,
@@ -137,7 +138,7 @@ class Judge:
         self._ctx.leads = leads
         raws = [self._outcome(check) for check in checks]
         read = ((path, self._ctx.parsed(path)) for path in self._ctx.parsed_paths)
-        return Job(raws, [path for path, document in read if document and suppressions.MARK in document.text])
+        return Job(raws, [path for path, document in read if document and suppressions.MARK in document.source])
 
     def result(self, name: str) -> CheckResult:
         """A check's result, judged now if it was not yet. A check that is not there has no findings."""
@@ -218,7 +219,7 @@ class Judge:
 
     def _document(self, path: str) -> Document | None:
         document = self._ctx.parsed(path)
-        if document is None and path.endswith(".md"):  # reported by a check that does not read it
+        if document is None and is_markdown(path):  # reported by a check that does not read it
             with contextlib.suppress(Unreadable):
                 document = self._ctx.document(path)
         return document
@@ -236,10 +237,11 @@ class Judge:
 
     def _answered_for(self) -> Iterable[str]:
         """Documents whose suppressions are judged: of the others some checks have read a part, or nothing."""
-        if self._ctx.scope.whole_tree:
-            return self._ctx.parsed_paths
-        touched = {change.path for change in self._ctx.scope.changes}
-        return [path for path in self._ctx.parsed_paths if path in touched]
+        parsed = self._ctx.parsed_paths
+        touched = frozenset(parsed) if self._ctx.scope.whole_tree else {one.path for one in self._ctx.scope.changes}
+        # A link and what it leads to hold the same comments.
+        twice = {link for path in parsed for link in self._ctx.links.get(path, ())} if parsed else frozenset()
+        return [path for path in parsed if path in touched and path not in twice]
 
     def _known(self, found: Iterable[Suppression]) -> frozenset[str]:
         """Ids of all rules; those of checks that did not run are looked up only when a comment names one."""

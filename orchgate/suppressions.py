@@ -1,4 +1,7 @@
-"""`<!-- orchgate: ignore[EVD001] reason -->` on or above a line, and `per-file-ignores` of the configuration."""
+"""`<!-- orchgate: ignore[EVD001] reason -->` on or above a line, and `per-file-ignores` of the configuration.
+
+In MDX, which has no such comments, `{/* orchgate: ignore[EVD001] reason */}`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from orchgate.config.settings import Ignore
-    from orchgate.documents.markdown import Document
+    from orchgate.documents.markdown import Comment, Document
 
 RULES = (
     Rule(
@@ -54,12 +57,12 @@ class Suppression(NamedTuple):
 
 def read(document: Document) -> tuple[Suppression, ...]:
     """The suppressions of a document. A comment before the first heading also covers findings of the whole file."""
-    if MARK not in document.text:
+    if MARK not in document.source:
         return ()
     found = []
     below: dict[int, int] = {}  # offset of a comment -> line of the text below it, past other comments
     for comment in reversed(document.comments):
-        below[comment.offset] = _line_below(document, comment.offset, below)
+        below[comment.offset] = _line_below(document, comment, below)
         match = _COMMENT.fullmatch(comment.text)
         if match is None:
             continue
@@ -69,10 +72,9 @@ def read(document: Document) -> tuple[Suppression, ...]:
     return tuple(reversed(found))
 
 
-def _line_below(document: Document, offset: int, below: Mapping[int, int]) -> int:
-    end = document.text.find("-->", offset)
-    text = _TEXT.search(document.text, end + 3) if end >= 0 else None
-    at = offset if text is None else text.start()
+def _line_below(document: Document, comment: Comment, below: Mapping[int, int]) -> int:
+    text = _TEXT.search(document.source, comment.end)
+    at = comment.offset if text is None else text.start()
     return below.get(at) or document.position(at)[0]
 
 

@@ -95,7 +95,7 @@ def test_hook_ids_and_aliases_but_not_comments() -> None:
 def test_codex_pipelines_and_the_one_that_comes_with_the_tool() -> None:
     names = codex_pipelines("codex.orchestrator.json", b'{"pipelines": [{"id": "a"}, {"id": 5}, null]}')
 
-    assert (names.defined, names.also) == (("a",), {"rlm"})
+    assert (names.defined, names.also) == (("a",), frozenset({"rlm"}))
 
 
 @pytest.mark.parametrize(

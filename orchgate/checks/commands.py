@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchgate.errors import Unreadable
-from orchgate.git.snapshot import SUBMODULE, SYMLINK
+from orchgate.git.snapshot import SUBMODULE
 from orchgate.model import Check, Outcome, Rule, Severity
 
 if TYPE_CHECKING:
@@ -81,15 +81,14 @@ def _plans(ctx: Context) -> list[str]:
     """Action plans that the change writes; all active ones for the whole tree."""
     if ctx.scope.whole_tree:
         return _active(ctx, ctx.snapshot.entries)
-    changed = [change.path for change in ctx.scope.require_changes() if not change.deleted]
-    return _action_plans(ctx, changed)
+    return _action_plans(ctx, ctx.touched)
 
 
 def _action_plans(ctx: Context, paths: Iterable[str]) -> list[str]:
     places = ctx.packets.layout.places(paths)
     plans = dict.fromkeys(place.path for place in places if place.kind == "action-plan")
     entries = ctx.snapshot.entries
-    return [path for path in plans if path in entries and entries[path].mode not in (SYMLINK, SUBMODULE)]
+    return [path for path in plans if path in entries and entries[path].mode != SUBMODULE]
 
 
 def _active(ctx: Context, paths: Iterable[str]) -> list[str]:

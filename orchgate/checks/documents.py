@@ -126,7 +126,7 @@ class _Case(NamedTuple):
 def run(ctx: Context) -> Outcome:
     """Judges the packets of the scope."""
     changes = None if ctx.scope.whole_tree else ctx.scope.require_changes()
-    selection = select(ctx.packets, ctx.base, changes)
+    selection = select(ctx.packets, ctx.base, changes, ctx.touched if changes is not None else ())
     paths = tuple(dict.fromkeys(path for packet in selection.packets for path in packet.paths))
     read, troubles = ctx.documents(paths)
     by_path = {document.path: document for document in read}
@@ -224,7 +224,7 @@ def _section_findings(ctx: Context, case: _Case, kind: str, document: Document) 
 
 
 def _is_judged_itself(ctx: Context, document: Document) -> bool:
-    return ctx.scope.whole_tree or any(change.path == document.path for change in ctx.scope.changes)
+    return ctx.scope.whole_tree or document.path in ctx.touched_set
 
 
 def _required(ctx: Context, packet: Packet, kind: str, document: Document) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections import Counter
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
+from orchgate.checks._judged import candidates, is_checked, judged_documents, lost_links
 from orchgate.documents.artifacts import Artifacts
 from orchgate.documents.targets import RUN_ID
 from orchgate.errors import OrchgateError
@@ -17,7 +18,7 @@ from orchgate.evidence.references import References
 from orchgate.evidence.rules import LOCK, RULES
 from orchgate.evidence.support import Support
 from orchgate.evidence.ticked import may_lack_evidence, ticked_findings
-from orchgate.git.snapshot import SUBMODULE, SYMLINK, folders_of
+from orchgate.git.snapshot import folders_of
 from orchgate.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Trouble
 
@@ -102,6 +103,7 @@ def run(ctx: Context) -> Outcome:
     if ctx.leads:
         findings += _required(ctx, setting, paths)
         findings += _tracked(ctx)
+        findings += lost_links(ctx)
     gone = _vanished(ctx)
     if gone or setting.changed:
         names = {path.rpartition("/")[2] for path in gone} | _names(setting.changed)
@@ -135,25 +137,6 @@ def _summaries(document: Document, setting: Setting) -> Iterable[Finding]:
     return summary_check.findings(document, setting.runs, setting.artifacts)
 
 
-def judged_documents(ctx: Context) -> list[str]:
-    """The documents whose links are judged, apart from those that mention what a change took away."""
-    return [path for path in _candidates(ctx) if _is_checked(ctx, path)]
-
-
-def _candidates(ctx: Context) -> Iterable[str]:
-    if ctx.scope.whole_tree:
-        return ctx.snapshot.entries
-    return [change.path for change in ctx.scope.require_changes() if not change.deleted]
-
-
-def _is_checked(ctx: Context, path: str) -> bool:
-    settings = ctx.config.evidence
-    if not matches(path, settings.documents) or matches(path, settings.exclude):
-        return False
-    entry = ctx.snapshot.entries.get(path)
-    return entry is not None and entry.mode not in (SYMLINK, SUBMODULE)
-
-
 def _vanished(ctx: Context) -> frozenset[str]:
     """Paths that the change deletes or renames away, and the folders that are empty now."""
     if ctx.scope.whole_tree:
@@ -172,7 +155,7 @@ def _mentioning(ctx: Context, names: Iterable[str], judged: frozenset[str]) -> l
     """Documents outside the change that may point at what it took away."""
     wanted = sorted(set(names))
     found = ctx.snapshot.mentioning(wanted) if len(wanted) <= _MANY else ctx.snapshot.entries
-    return [path for path in sorted(found) if path not in judged and _is_checked(ctx, path)]
+    return [path for path in sorted(found) if path not in judged and is_checked(ctx, path)]
 
 
 def _moves_lock(ctx: Context) -> bool:
@@ -249,7 +232,7 @@ def _other_trees(ctx: Context, setting: Setting) -> Iterator[Finding | Trouble]:
         yield from _unasked(ctx, ctx.scope.unknown)
         return
     roots = setting.artifacts.roots
-    touched = [change.path for change in ctx.scope.changes if _is_checked(ctx, change.path)]
+    touched = [path for path in candidates(ctx) if is_checked(ctx, path)]
     documents, _ = ctx.documents(touched)  # what cannot be read has been said
     if all("/cli/" not in document.text for document in documents):
         return

@@ -157,7 +157,14 @@ EVIDENCE: Mapping[str, Key] = {
         ("EVD", "MAN", "PRF"),
         moves=True,
     ),
-    "documents": Key(GLOBS, ("**/*.md",), "documents whose links are checked", SEEN, CHANGE, ("EVD", "MAN")),
+    "documents": Key(
+        GLOBS,
+        ("**/*.[mM][dD]", "**/*.[mM][dD][xX]", "**/*.[mM][aA][rR][kK][dD][oO][wW][nN]"),
+        "documents whose links are checked",
+        SEEN,
+        CHANGE,
+        ("EVD", "MAN"),
+    ),
     "exclude": Key(GLOBS, (), "documents whose links are not checked", SEEN, MORE, ("EVD", "MAN")),
     "required-runs": Key(
         TEXTS,

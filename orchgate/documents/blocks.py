@@ -32,8 +32,8 @@ def front_matter_end(text: str) -> int:
     return match.end() if match else 0
 
 
-def find_blocks(text: str, start: int) -> Blocks:
-    """The blocks behind `start`, where the front matter ends."""
+def find_blocks(text: str, start: int, *, indented_code: bool = True) -> Blocks:
+    """The blocks behind `start`, where the front matter ends. MDX has no indented code."""
     front = ((0, start),) if start else ()
     # One character is sought several times faster than several.
     if (
@@ -43,7 +43,7 @@ def find_blocks(text: str, start: int) -> Blocks:
         or _INDENTED.search(text)
         or text.startswith("    ")
     ):
-        scan = _Scan(text, start)
+        scan = _Scan(text, start, indented_code)
         scan.run()
         return Blocks((*front, *scan.masks), tuple(scan.fences), tuple(scan.comments))
     if "<" not in text or "<!--" not in text:
@@ -99,8 +99,9 @@ def indent_of(line: str) -> int:
 class _Scan:
     """One pass over the lines that follows quotes and lists as far as code blocks depend on them."""
 
-    def __init__(self, text: str, start: int) -> None:
+    def __init__(self, text: str, start: int, indented_code: bool) -> None:
         self.text = text
+        self.indented_code = indented_code
         self.at = start + 1 if start else 0
         self.masks: list[tuple[int, int]] = []
         self.fences: list[Fence] = []
@@ -135,7 +136,7 @@ class _Scan:
         self._leave_lists(stripped, indent)
         while True:
             base = self.contents[-1] if self.contents else 0
-            if indent - base >= 4:
+            if indent - base >= 4 and self.indented_code:
                 if not self.paragraph:
                     self.masks.append((self.at, end))
                 return end

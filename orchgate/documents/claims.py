@@ -18,7 +18,7 @@ _LINE = lazy(
     r"^[ \t]*[-*+][ \t]+[*_]{0,2}(?P<label>[A-Za-z][\w /-]{1,40}?)[*_]{0,2}:[*_]{0,2}[ \t]+(?P<value>\S.*)$",
     re.MULTILINE,
 )
-_PATH = lazy(r"[\w@%+./-]+\.md\b")
+_PATH = lazy(r"[\w@%+./-]+\.(?:md|mdx|markdown)\b", re.IGNORECASE)
 _TOKEN = lazy(r"`([^`\n]+)`|(\S+)")
 _LABELS = {
     "prd": "prd",
@@ -59,9 +59,11 @@ def header_claims(document: Document) -> Iterator[Claim]:
 def front_matter_claims(document: Document) -> Iterator[Claim]:
     """The documents that `relates_to` names; words that are no path claim nothing."""
     value = document.front_matter.get("relates_to", "") if document.text.startswith("---") else ""
+    at = 0
     for text in [value] if isinstance(value, str) else value:
         for path in _PATH.findall(text):
-            yield Claim("relates_to", "relates_to", path.removeprefix("./"), max(document.text.find(path), 0))
+            at = max(document.text.find(path, at), at)  # they stand in this order
+            yield Claim("relates_to", "relates_to", path.removeprefix("./"), at)
 
 
 def _task(value: str) -> str:

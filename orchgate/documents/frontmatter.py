@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from orchgate.patterns import lazy
 
@@ -12,9 +13,16 @@ _REMARK = lazy(r"(?:^|(?<=[ \t]))#.*")
 _BLOCK = lazy(r"[|>][+-]?\d?[ \t]*(?:#.*)?$")
 
 
+class _Entry(NamedTuple):
+    """The lines of a text, or the items of a list."""
+
+    parts: list[str]
+    listed: bool = False
+
+
 def parse(block: str) -> dict[str, str | list[str]]:
     """Top-level keys with text or a list of texts; nested tables are left out, a key without value is empty text."""
-    values: dict[str, str | list[str]] = {}
+    entries: dict[str, _Entry] = {}
     key, folded = "", False
     for line in block.split("\n")[1:-1]:
         stripped = line.strip()
@@ -24,24 +32,27 @@ def parse(block: str) -> dict[str, str | list[str]]:
         if match:
             key, raw = match[1], (match[2] or "").strip()
             folded = bool(_BLOCK.match(raw))
-            values[key] = "" if folded else _value(raw)
+            entries[key] = _Entry([]) if folded else _entry(_value(raw))
         elif key:
-            _continue(values, key, stripped, folded, line[0] in " \t")
-    return values
+            entries[key] = _continued(entries[key], stripped, folded, line[0] in " \t")
+    return {key: entry.parts if entry.listed else " ".join(entry.parts) for key, entry in entries.items()}
 
 
-def _continue(values: dict[str, str | list[str]], key: str, stripped: str, folded: bool, indented: bool) -> None:
-    value = values[key]
-    if folded and isinstance(value, str):
-        values[key] = f"{value} {stripped}" if value else stripped
+def _entry(value: str | list[str]) -> _Entry:
+    return _Entry(value, listed=True) if isinstance(value, list) else _Entry([value] if value else [])
+
+
+def _continued(entry: _Entry, stripped: str, folded: bool, indented: bool) -> _Entry:
+    """The entry with one more line; its parts grow in place."""
+    if folded and not entry.listed:
+        entry.parts.append(stripped)
     elif stripped.startswith("- ") or stripped == "-":
-        item = scalar(stripped[1:].strip())
-        if isinstance(value, list):
-            value.append(item)
-        elif not value:
-            values[key] = [item]
-    elif indented and isinstance(value, str) and value:
-        values[key] = f"{value} {scalar(stripped)}"
+        if entry.listed or not entry.parts:
+            entry.parts.append(scalar(stripped[1:].strip()))
+            return _Entry(entry.parts, listed=True)
+    elif indented and not entry.listed and entry.parts:
+        entry.parts.append(scalar(stripped))
+    return entry
 
 
 def _value(raw: str) -> str | list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.documents.names import SUFFIXES, as_md, is_markdown
 from orchgate.globs import matcher
 
 if TYPE_CHECKING:
@@ -72,18 +73,26 @@ class Layout(NamedTuple):
     excluded: Callable[[str], bool] | None
 
     def places(self, paths: Iterable[str]) -> Iterator[Place]:
-        """Every document of every packet among the paths, by kind. A path may be a place of two kinds."""
+        """Every document of every packet among the paths, by kind. A path may be a place of two kinds.
+
+        `docs/PRD-x.mdx` is at the place of `docs/PRD-x.md`, which comes first where both are there.
+        """
         listed = tuple(paths)
+        others: dict[str, str] = {}  # Markdown under another suffix, and what it would be called under the usual one
         below: dict[str, list[str]] = {}
         for pattern in self.patterns:
             prefix = pattern.prefix
             if prefix not in below:
                 below[prefix] = [path for path in listed if path.startswith(prefix) and not self._excludes(path)]
+                odd = (path for path in below[prefix] if not path.endswith(SUFFIXES[0]) and is_markdown(path))
+                others.update((path, as_md(path)) for path in odd)
             kind, rank, names = pattern.kind, pattern.rank, pattern.names
             for path in below[prefix]:
                 found = names(path)
                 if found is not None:
                     yield Place(kind, rank, path, found[0], found[1])
+                elif path in others and (found := names(others[path])) is not None:
+                    yield Place(kind, rank + len(self.patterns), path, found[0], found[1])
 
     def _excludes(self, path: str) -> bool:
         return self.excluded is not None and self.excluded(path)

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchgate.documents import blocks, frontmatter, headings, inline, items
+from orchgate.documents.names import is_mdx
 from orchgate.documents.parts import Comment, Fence, Heading, Item, Link, Section, Span, Use, covered
 from orchgate.model import Location
 
@@ -32,11 +33,16 @@ def decode(data: bytes) -> str:
 
 
 class Document:
-    """One document of the tree. Offsets count characters of `text`."""
+    """One document of the tree. Offsets count characters of `text`, which is `source` without MDX's code."""
 
     def __init__(self, path: str, data: bytes) -> None:
         self.path = path
-        self.text = decode(data)
+        self.source = self.text = decode(data)
+        self._mdx: list[Comment] = []
+        if is_mdx(path):
+            from orchgate.documents import mdx
+
+            self.text, self._mdx = mdx.read(self.source, blocks.front_matter_end(self.source))
 
     def __repr__(self) -> str:
         return f"Document({self.path!r})"
@@ -51,7 +57,7 @@ class Document:
 
     @cached_property
     def _blocks(self) -> Blocks:
-        return blocks.find_blocks(self.text, self._body)
+        return blocks.find_blocks(self.text, self._body, indented_code=not is_mdx(self.path))
 
     @cached_property
     def _segments(self) -> tuple[tuple[int, int], ...]:
@@ -73,8 +79,9 @@ class Document:
     def comments(self) -> tuple[Comment, ...]:
         """Block and inline comments, in order."""
         if "<!--" not in self.text:
-            return ()
-        return tuple(sorted((*self._blocks.comments, *self._inline[1]), key=lambda comment: comment.offset))
+            return tuple(self._mdx)
+        every = (*self._blocks.comments, *self._inline[1], *self._mdx)
+        return tuple(sorted(every, key=lambda comment: comment.offset))
 
     @cached_property
     def links(self) -> tuple[Link, ...]:
@@ -91,7 +98,7 @@ class Document:
 
     @cached_property
     def _remarks(self) -> list[tuple[int, int]]:
-        return [(comment.offset, comment.offset + len(comment.text) + 7) for comment in self._inline[1]]
+        return [(comment.offset, comment.end) for comment in self._inline[1]]
 
     def _in_span_or_comment(self, offset: int) -> bool:
         index = bisect_right(self._span_offsets, offset) - 1

@@ -74,10 +74,15 @@ class Item(NamedTuple):
 
 
 class Comment(NamedTuple):
-    """An HTML comment; `text` is what stands between the marks."""
+    """An HTML comment, or one of MDX; `text` is what stands between the marks, which have so many characters."""
 
     text: str
     offset: int
+    marks: int = len("<!---->")
+
+    @property
+    def end(self) -> int:
+        return self.offset + len(self.text) + self.marks
 
 
 class Blocks(NamedTuple):

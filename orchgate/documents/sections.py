@@ -60,7 +60,7 @@ def is_empty(document: Document, section: Section) -> bool:
         if section.heading.body <= comment.offset < section.end:
             if not _BLANK.fullmatch(document.text, at, comment.offset):
                 return False
-            at = comment.offset + len(comment.text) + len("<!---->")
+            at = comment.end
     return at >= section.end or _BLANK.fullmatch(document.text, at, section.end) is not None
 
 

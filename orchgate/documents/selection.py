@@ -8,7 +8,7 @@ from orchgate.documents.packet import Packet, find_packets
 from orchgate.documents.packets import Packets, read_tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from orchgate.documents.tasks import Item
     from orchgate.git.snapshot import Snapshot
@@ -23,13 +23,16 @@ class Selection(NamedTuple):
     troubles: tuple[Trouble, ...] = ()
 
 
-def select(known: Packets, base: Snapshot, changes: tuple[Change, ...] | None) -> Selection:
-    """The packets that `changes` touch; all of the tree for None. Those the task list calls inactive are left alone."""
+def select(known: Packets, base: Snapshot, changes: tuple[Change, ...] | None, also: Iterable[str] = ()) -> Selection:
+    """The packets that `changes` touch; all of the tree for None. Those the task list calls inactive are left alone.
+
+    `also` are paths that count as touched, such as symbolic links to what was changed.
+    """
     lost: dict[str, tuple[tuple[str, str, str], ...]] = {}
     if changes is None:
         wanted = known.all
     else:
-        touched = _touched(changes)
+        touched = _touched(changes).union(also)
         listed = known.settings.task_index in touched
         if not listed and next(known.layout.places(touched), None) is None:
             return Selection()

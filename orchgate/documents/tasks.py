@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.documents.names import is_markdown
 from orchgate.errors import Unreadable
 from orchgate.patterns import lazy
 
@@ -113,7 +114,7 @@ def _paths(raw: Mapping[str, object]) -> list[tuple[str, str]]:
     nested = raw.get("paths")
     values = [(key, raw.get(key)) for key in ("path", "relates_to")]
     values += [(f"paths.{key}", value) for key, value in nested.items()] if isinstance(nested, dict) else []
-    return [(key, value) for key, value in values if isinstance(value, str) and value.endswith(".md")]
+    return [(key, value) for key, value in values if isinstance(value, str) and is_markdown(value)]
 
 
 def _text(value: object) -> str:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchgate.documents.links import Reference, Written
+from orchgate.documents.names import is_markdown
 from orchgate.documents.resolve import Where
 from orchgate.documents.targets import Kind, is_unfilled, of_this_user, unquoted
 from orchgate.errors import Unreadable
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from orchgate.git.snapshot import Snapshot
 
 _LINE_ANCHOR = lazy(r"L\d+|:~:|user-content-|top$|$", re.IGNORECASE)
-_MARKDOWN = (".md", ".markdown")
 
 
 class Judge:
@@ -122,7 +122,7 @@ class Judge:
     def _found(self, document: Document, reference: Reference, target: Target, found: Resolution) -> Iterator[Finding]:
         if target.line and target.kind is Kind.PATH:
             yield from self._line(document, reference, target.line, found.path)
-        if target.anchor and found.path.endswith(_MARKDOWN):
+        if target.anchor and is_markdown(found.path):
             yield from self._anchor(document, reference, found.path, target.anchor)
         elif target.artifact or self._artifacts.owns(found.path):
             yield from self._support.findings(document, reference, target, found)

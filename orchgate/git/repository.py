@@ -202,7 +202,7 @@ def _entries(listed: bytes) -> dict[str, Entry]:
 
 
 class _Grep:
-    """Markdown files of one tree that contain one of the strings."""
+    """Files of one tree that contain one of the strings."""
 
     def __init__(self, git: Git, where: str) -> None:
         self._git = git
@@ -214,13 +214,11 @@ class _Grep:
             return frozenset()
         # `-a`: an attribute that hides a document's diff must not hide what it mentions.
         options = ("grep", "--full-name", "--no-color", "--no-recurse-submodules", "-l", "-z", "-a", "-F", "-f", "-")
-        # `--literal-pathspecs` is pinned, so the selection by suffix is ours.
         completed = self._git.attempt(*options, self._where, "--", input=os.fsencode(patterns))
         if completed.code not in (0, 1):
             raise failed(("grep",), completed.stderr)
         prefix = "" if self._where == "--cached" else self._where + ":"
-        found = (name.removeprefix(prefix) for name in names(completed.stdout))
-        return frozenset(name for name in found if name.endswith(".md"))
+        return frozenset(name.removeprefix(prefix) for name in names(completed.stdout))
 
 
 def open_repository(where: str, environ: Mapping[str, str]) -> Repository:

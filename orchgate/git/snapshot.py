@@ -58,7 +58,7 @@ class Snapshot(Protocol):
         """As `read`, for many at once, in the given order; what cannot be read comes back as the error."""
 
     def mentioning(self, names: Iterable[str]) -> frozenset[str]:
-        """Paths of Markdown files whose bytes contain one of the strings; for very many strings, of all that may."""
+        """Paths of files whose bytes contain one of the strings; for very many strings, of all that may."""
 
 
 def folders_of(paths: Iterable[str]) -> frozenset[str]:
@@ -147,7 +147,7 @@ class GitSnapshot:
     def mentioning(self, names: Iterable[str]) -> frozenset[str]:
         wanted = tuple(names)
         if len(wanted) > MANY_NAMES:
-            return frozenset(path for path in self.entries if path.endswith(".md"))
+            return frozenset(self.entries)
         return self._grep(wanted)
 
 
@@ -205,10 +205,9 @@ class FolderSnapshot:
 
     def mentioning(self, names: Iterable[str]) -> frozenset[str]:
         wanted = [os.fsencode(name) for name in names]
-        documents = [path for path in self.entries if path.endswith(".md")]
         return frozenset(
             path
-            for path, content in self.read_many(documents)
+            for path, content in self.read_many(self.entries)
             if isinstance(content, bytes) and any(name in content for name in wanted)
         )
 
