@@ -58,8 +58,11 @@ def run(
 
 
 def restart(*options: str) -> NoReturn:
-    """Replaces this process by the same command line with other options of the interpreter."""
-    os.execv(sys.executable, [sys.executable, *options, *sys.orig_argv[1:]])  # noqa: S606 -- our own interpreter
+    """Replaces this process by the same command line with other options of the interpreter.
+
+    `-P` keeps the folder of a script, and with `-m` the current one, off the path from the first import on.
+    """
+    os.execv(sys.executable, [sys.executable, "-P", *options, *sys.orig_argv[1:]])  # noqa: S606 -- our own interpreter
 
 
 def start(

@@ -86,7 +86,7 @@ def _start(scratch: Scratch) -> None:
     python = json.dumps(sys.executable, ensure_ascii=False)
     scratch.write("orchgate.toml", CONFIG.format(pipeline=PIPELINE, python=python))
     scratch.write(".pre-commit-config.yaml", HOOKS.format(entry=" ".join([*_orchgate(), "check"])))
-    _must(scratch, [sys.executable, "-m", "pre_commit", "install"], "pre-commit install")
+    _must(scratch, [sys.executable, "-P", "-m", "pre_commit", "install"], "pre-commit install")
     _commit(scratch, "Start", lands=True)
     remote = os.path.join(scratch.root, REMOTE)
     _must(scratch, ["git", "init", "--quiet", "--bare", "--initial-branch=main", remote])
@@ -165,7 +165,7 @@ STEPS = (
 
 def _orchgate() -> list[str]:
     # By interpreter, not by name: the environment that holds orchgate need not be on anybody's PATH.
-    return [sys.executable, "-m", "orchgate"]
+    return [sys.executable, "-P", "-m", "orchgate"]
 
 
 def _orch(scratch: Scratch, *options: str, cwd: str = "") -> Completed:
