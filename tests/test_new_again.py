@@ -118,7 +118,7 @@ def test_linked_work_trees_do_not_hinder_each_other(repo: Repo, tmp_path: Path) 
 
 
 @TRACED
-@pytest.mark.parametrize("every", [pytest.param(9, id="some"), pytest.param(1, id="all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [pytest.param(25, id="some"), pytest.param(1, id="all", marks=pytest.mark.slow)])
 def test_one_that_was_killed_at_any_step_is_taken_up(tmp_path: Path, every: int) -> None:
     # The copies stand for repositories in which nothing has happened yet.
     origin = init(tmp_path / "origin")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchgate import locks
 from orchgate.commands import _carrying
 from orchgate.commands._carrying import say
 from orchgate.model import Verdict
@@ -34,7 +35,8 @@ def run(args: argparse.Namespace) -> Verdict:
             before = visit.local().contents
             known = visit.keep(visit.look())
             _carrying.note(visit)
-        done = carry.restore(place.artifacts, pins, place.store, known, place.limit, force=args.force)
+        with locks.held(place.artifacts.root, "artifacts", "orchgate evidence fetch"):
+            done = carry.restore(place.artifacts, pins, place.store, known, place.limit, force=args.force)
     for path in done.different:
         say(f"left alone: {path} is not what was pinned")
     for path in done.missing:

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from orchgate import files
+from orchgate import files, locks
 from orchgate.commands import _runs
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.evidence import summary
@@ -44,15 +44,25 @@ def run(args: argparse.Namespace) -> Verdict:
     known = {path: _facts(root, path) for path in (*before, *after)}
     pipeline = _pipeline(known)
     plan = _action_plan(root, args.task)
+    block = summary.render(pipeline, before, after, known.__getitem__)
+    if args.check:
+        changed = _update(root, plan, block, pipeline, args.section, write=False)
+    else:
+        with locks.held(root, "plans", "orchgate evidence summarize"):  # another pipeline's table goes there, too
+            changed = _update(root, plan, block, pipeline, args.section, write=True)
+    _tell(plan, block, changed=changed, checking=args.check)
+    return Verdict.FAIL if args.check and changed else Verdict.PASS
+
+
+def _update(root: str, plan: str, block: str, pipeline: str, section: str, *, write: bool) -> bool:
+    """Puts the block into the plan as it is by now; whether that is, or would be, another text."""
     require_real(root, plan)
     full = os.path.join(root, plan)
     text, newline = _read(full, plan)
-    block = summary.render(pipeline, before, after, known.__getitem__)
-    changed = _placed(plan, text, block, pipeline, args.section)
-    if changed != text and not args.check:
+    changed = _placed(plan, text, block, pipeline, section)
+    if changed != text and write:
         files.replace(full, changed.replace("\n", newline).encode("utf-8"))
-    _tell(plan, block, changed=changed != text, checking=args.check)
-    return Verdict.FAIL if args.check and changed != text else Verdict.PASS
+    return changed != text
 
 
 def _manifests(root: str, runs: Sequence[str], task: str) -> list[str]:

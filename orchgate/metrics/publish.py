@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate import files
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from orchgate.metrics.update import Updated
 
 OUT, NAME = "out", "state.json"
-OTHER = "state.other.json"  # where the file of another program is kept
+OTHER, OTHERS = "state.other.json", "state.other-{}.json"  # where files of another program are kept
 _MOST = 16 << 20  # bytes of a snapshot
 
 
@@ -37,9 +38,8 @@ def publish(root: str, task: str, updated: Updated) -> Published:
         return Published(path)
     files.make_folders(folder)
     kept = ""
-    if old is None and os.path.lexists(path):
-        kept = os.path.join(folder, OTHER)
-        _set_aside(path, kept)
+    if old is None and not _is_empty(path):
+        kept = _set_aside(path)
     files.replace(path, _rendered(document), sync=False)
     return Published(path, kept)
 
@@ -61,11 +61,26 @@ def _lasting(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key != "updated_at"}
 
 
-def _set_aside(path: str, other: str) -> None:
+def _is_empty(path: str) -> bool:
+    """Whether nothing is lost with what stands there: a power cut may have taken our own, which was not synced."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return True
+    return stat.S_ISREG(status.st_mode) and status.st_size == 0
+
+
+def _set_aside(path: str) -> str:
+    """Gives the file of another program a name that is free, and returns it. Raises WriteError."""
+    other, number = os.path.join(os.path.dirname(path), OTHER), 1
+    while os.path.lexists(other):
+        number += 1
+        other = os.path.join(os.path.dirname(path), OTHERS.format(number))
     try:
         os.rename(path, other)
     except OSError as error:
         raise files.failure(other, error) from error
+    return other
 
 
 def _rendered(document: Mapping[str, Any]) -> bytes:
