@@ -11,7 +11,6 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate import aside
 from orchgate.errors import OrchgateError, quoted
 
 if TYPE_CHECKING:
@@ -142,6 +141,8 @@ def create(path: str, data: bytes, *, executable: bool = False) -> None:
 
 
 def _put(path: str, data: bytes, publish: Callable[[str, str], None], *, sync: bool, executable: bool) -> None:
+    from orchgate import aside  # a commit only reads
+
     *better, beside = aside.folders(path)
     try:
         with _undisturbed():
@@ -157,6 +158,8 @@ def _put_through(
     folder: str, path: str, data: bytes, publish: Callable[[str, str], None], *, sync: bool, executable: bool
 ) -> None:
     """Raises OSError; then nothing is left in `folder`."""
+    from orchgate import aside
+
     temporary, descriptor = aside.opened(folder)
     try:
         _take_after(descriptor, path, executable=executable)

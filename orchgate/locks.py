@@ -16,7 +16,7 @@ from orchgate.errors import OrchgateError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENCE = 60.0  # seconds
+PATIENCE = 30.0  # seconds with one holder; whoever comes after it is waited for anew
 RECORDS = "records"  # the lock of `.orchgate`, for whoever changes a file there
 _FOLDER = "locks"
 _PAUSE = 0.02

@@ -256,6 +256,13 @@ def test_what_went_wrong_is_in_the_exit_code_when_nobody_can_be_told(repo: Repo,
     assert run(repo, f"$ORCHGATE {argv} 2> /dev/full").returncode == code
 
 
+@pytest.mark.parametrize("where", ["> said", "2> said", "> said 2>&1"])
+def test_a_file_that_may_not_grow_takes_no_verdict(repo: Repo, where: str) -> None:
+    completed = run(repo, f"ulimit -f 0; $ORCHGATE init --native {where}")
+
+    assert (completed.returncode, b"Traceback" in completed.stderr) == (3, False)
+
+
 def test_a_reader_that_goes_away_is_no_pass(repo: Repo) -> None:
     # More than a pipe holds, so that the writer is still at it.
     repo.write(f"{'x' * 200}.md", "# T\n\n" + "[gone](gone.md)\n" * 3000)

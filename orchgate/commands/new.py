@@ -167,7 +167,7 @@ def _index(root: str, path: str) -> Index | None:
     except OSError as error:
         raise OrchgateError(f"{path} cannot be read: {error.strerror}") from error
     except Unreadable as error:
-        raise OrchgateError(f"{path} {error.message}", "mend it first; nothing was written") from error
+        raise OrchgateError(f"{path} {error.message}", "fix it first; nothing was written") from error
 
 
 def _free_name(root: str, layout: Layout, index: Index | None, slug: str, begun: Begun) -> str:
