@@ -290,6 +290,8 @@ def test_a_hook_of_ours_that_git_would_not_run_is_written_again(
         ("#!/bin/sh\nmine\n", 0o644, "add the line"),
         ('#!/bin/sh\norchgate hook pre-commit "$@" || exit $?\n', 0o644, "chmod +x .git/hooks/pre-commit"),
         ("#!/usr/bin/env bash\n", 0o755, "add the line"),
+        ("#!/bin/sh\n# written by orchgate init --native\nmine\n", 0o755, "add the line"),
+        ("#!/bin/sh\n# written by orchgate init --native\nexec orchgate hook pre-push\nmine\n", 0o755, "add the line"),
     ],
 )
 def test_somebody_else_s_hook_is_never_overwritten(repo: Repo, capsys: Output, text: str, mode: int, told: str) -> None:
@@ -300,6 +302,18 @@ def test_somebody_else_s_hook_is_never_overwritten(repo: Repo, capsys: Output, t
 
     assert (code, told in capsys.readouterr().out) == (3, True)
     assert ((repo.root / HOOK).read_text(), (repo.root / HOOK).stat().st_mode & 0o777) == (text, mode)
+
+
+@pytest.mark.parametrize("hook", HOOK_TYPES)
+def test_lines_that_somebody_added_to_our_hook_stay(repo: Repo, capsys: Output, hook: str) -> None:
+    main(["init", "--native"])
+    path = repo.root / ".git/hooks" / hook
+    mine = path.read_text().replace("exec ", "PATH=$PATH:/opt/bin\nexec ")
+    path.write_text(mine)
+    capsys.readouterr()
+
+    assert (main(["init", "--native"]), path.read_text()) == (0, mine)
+    assert f"kept .git/hooks/{hook}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("shape", "told"), [("folder", "mv "), ("dangling", "rm "), ("outside", "add the line")])

@@ -41,7 +41,7 @@ def native(repository: Repository) -> list[Write | str]:
     for hook in HOOK_TYPES:
         script = f'{_START}exec {program} hook {hook} "$@"\n'
         shown = os.path.relpath(os.path.join(folder, hook), repository.root)
-        fault = _fault(os.path.join(folder, hook), hook, shown)
+        fault = _fault(os.path.join(folder, hook), hook, script, shown)
         if fault:
             told.append(f"{shown}: {fault}")
         elif _asks(os.path.join(folder, hook), hook, script):
@@ -60,11 +60,19 @@ def _asks(path: str, hook: str, script: str) -> bool:
 
 
 def _calls(text: str, hook: str) -> bool:
-    """Whether somebody else's hook calls the gate."""
-    return f"orchgate hook {hook}" in text and MARK not in text
+    """Whether a hook that somebody wrote, or added lines to, calls the gate."""
+    return f"orchgate hook {hook}" in text and not _is_ours(text)
 
 
-def _fault(path: str, hook: str, shown: str) -> str:
+def _is_ours(text: str) -> bool:
+    """Whether a hook holds nothing but what we write, all of it or its beginning, whichever program it names."""
+    if is_blank(text) or _START.startswith(text):
+        return True
+    line, _, more = text.removeprefix(_START).partition("\n")
+    return text.startswith(_START) and not more and (line.startswith("exec ") or "exec ".startswith(line))
+
+
+def _fault(path: str, hook: str, script: str, shown: str) -> str:
     """Why nothing of ours may be put in a hook's place, and what to do; "" when it may, or is there."""
     if not os.path.lexists(path):
         return ""
@@ -75,10 +83,11 @@ def _fault(path: str, hook: str, shown: str) -> str:
     text = read(path)
     if text is not None and _calls(text, hook):
         return "" if is_executable(path) else f"git does not run it:\n  chmod +x {quoted(shown)}"
-    if text is not None and os.path.islink(path) and MARK in text and is_executable(path):
+    ours = text is not None and _is_ours(text)
+    linked = os.path.islink(path)
+    if ours and (not linked or _asks(path, hook, script)):
         return ""
-    ours = text is not None and (MARK in text or is_blank(text) or _START.startswith(text))
-    return "" if ours and not os.path.islink(path) else f'add the line\n  orchgate hook {hook} "$@" || exit $?'
+    return f'add the line\n  orchgate hook {hook} "$@" || exit $?'
 
 
 def _folder(repository: Repository) -> str:
