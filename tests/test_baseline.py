@@ -404,7 +404,7 @@ def test_what_somebody_decided_about_merging_stays(tmp_path: Path) -> None:
 def test_a_change_that_changes_nothing_writes_nothing(tmp_path: Path) -> None:
     baseline_file.update(str(tmp_path), lambda known: known)
 
-    assert os.listdir(tmp_path / ".orchgate") == []
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_broken_file_is_never_overwritten(tmp_path: Path) -> None:
