@@ -25,6 +25,7 @@ _VARIABLE = (
     (re.compile(r"\d+"), "N"),
 )
 _MAY_BE_EMPTY = re.compile(r"/objects|/\.runs/[^/]+/cli/[^/]+/")
+_OTHERS = ("home", "remote.git/objects")  # the tracer's log; what a server that was killed too leaves in its own house
 _KEPT = re.compile(r"repo/(?:\.git/hooks/|(?!\.git/|\.runs/)).*[^/]$")
 _BROKEN = re.compile(r"\b(error|missing|broken|corrupt|invalid|bad|garbage)\b")
 
@@ -57,7 +58,7 @@ def names(room: Room) -> Iterator[str]:
 
 
 def shapes(room: Room) -> frozenset[str]:
-    return frozenset(shape(name) for name in names(room) if not name.startswith("home"))
+    return frozenset(shape(name) for name in names(room) if not name.startswith(_OTHERS))
 
 
 def contents(room: Room) -> dict[str, bytes]:

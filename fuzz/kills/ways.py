@@ -45,7 +45,6 @@ FAILURES = {
     "fdatasync": ("EIO",),
     "flock": ("ENOLCK",),
     "rename": ("ENOSPC", "EROFS"),
-    "unlink": ("EROFS",),
     "": ("ENOSPC", "EDQUOT", "EROFS"),
 }
 
@@ -180,9 +179,9 @@ def limited(room: Room, verb: Verb, size: int) -> Ended:
 
 
 def on_disk(found: Sequence[Moment], room: Room) -> list[Moment]:
-    """Those that are about a file of the room: no disk is full for a pipe."""
-    folder = room.folder.rstrip("0123456789")
-    return [moment for moment in found if folder in moment.shown or moment.call in ("rename", "unlink", "mkdir")]
+    """Those that make or write a file of the room: no disk is full for a pipe, or for taking something away."""
+    removing = ("unlink", "unlinkat", "rmdir")
+    return [moment for moment in found if room.folder in moment.shown and moment.call not in removing]
 
 
 def failures(moment: Moment) -> Sequence[str]:
