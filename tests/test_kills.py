@@ -39,7 +39,8 @@ def told(*trials: Trial) -> list[str]:
 def test_whatever_disturbs_it_a_second_call_makes_it_whole(name: str, world: Room, tmp_path: Path) -> None:
     share = max(1, KILLS // len(VERBS))
     wanted = plan.Wanted(share, max(1, share // 2), every=3 if KILLS < FEW else 1)
-    assert told(*plan.trials(world, str(tmp_path), [BY_NAME[name]], wanted)) == []
+    tried = [one() for one in plan.trials(world, str(tmp_path), BY_NAME[name], wanted)]
+    assert told(*filter(None, tried)) == []
 
 
 def test_all_of_them_at_once_get_along(world: Room, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import concurrent.futures
 import json
 import os
 import signal
@@ -28,21 +29,27 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--kills", type=int, default=1000, help="spread over the verbs (%(default)s)")
     parser.add_argument("--failures", type=int, default=300, help="system calls that fail (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="trials at a time (%(default)s)")
     parser.add_argument("--only", default="", metavar="VERB,…", help=", ".join(verbs.BY_NAME))
     parser.add_argument("--ways", default=",".join(plan.WAYS), help="(%(default)s)")
     args = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what is mounted is taken away again
     chosen = [verbs.BY_NAME[name] for name in args.only.split(",") if name] or list(verbs.VERBS)
-    wanted = plan.Wanted(args.kills, args.failures, tuple(args.ways.split(",")), seed=args.seed)
+    wanted = plan.Wanted(
+        args.kills // len(chosen), args.failures // len(chosen), tuple(args.ways.split(",")), seed=args.seed
+    )
     with tempfile.TemporaryDirectory(prefix="orchgate-kills-", dir=MEMORY) as folder:
         world = verbs.build(os.path.join(folder, "world"))
-        trials = list(_told(_all(world, folder, chosen, wanted)))
+        trials = list(_told(_all(world, folder, chosen, wanted, args.jobs)))
     show(trials)
     return int(any(trial.complaints for trial in trials))
 
 
-def _all(world: Room, folder: str, chosen: Sequence[Verb], wanted: plan.Wanted) -> Iterator[Trial]:
-    yield from plan.trials(world, folder, chosen, wanted)
+def _all(world: Room, folder: str, chosen: Sequence[Verb], wanted: plan.Wanted, jobs: int) -> Iterator[Trial]:
+    """So many trials at a time; all verbs at once at the end, on their own."""
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for verb in chosen:
+            yield from filter(None, pool.map(lambda one: one(), plan.trials(world, folder, verb, wanted)))
     if "mixed" in wanted.ways:
         yield plan.mixed(world, folder)
 

@@ -21,6 +21,7 @@ _GRACE = 20.0  # seconds that processes may take to end once nobody needs them
 _VARIABLE = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z-[0-9a-f]{8}"), "RUN"),
     (re.compile(r"objects/[0-9a-f]{2}(?=/|$)"), "objects/XX"),
+    (re.compile(r"worktrees/repo\d+"), "worktrees/repo"),  # kept on purpose, as many as were in use at once
     (re.compile(r"[0-9a-f]{7,}"), "HEX"),
     (re.compile(r"\d+"), "N"),
 )

@@ -6,7 +6,6 @@ import contextlib
 import os
 import random
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -158,24 +157,7 @@ def kill_after(room: Room, verb: Verb, seconds: float, *, group: bool) -> Ended:
 
 def limited(room: Room, verb: Verb, size: int) -> Ended:
     """The call where no file may grow beyond a size."""
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-    done = subprocess.run(
-        room.argv(verb),
-        cwd=room.repo,
-        env=room.environ,
-        input=room.stdin(verb),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        timeout=PATIENCE,
-        preexec_fn=limit,
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout.decode("utf-8", "replace"))
+    return call(room, verb, ("prlimit", f"--fsize={size}"))
 
 
 def on_disk(found: Sequence[Moment], room: Room) -> list[Moment]:
