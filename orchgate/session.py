@@ -131,10 +131,11 @@ def _known_rules(config: Config) -> None:
 
 def _readable_patterns(config: Config) -> None:
     """Raises ConfigError for a pattern of a secret that cannot be read; asked where somebody edits them."""
-    if config.origins["evidence.secrets"] != "default":
+    evidence = config.evidence
+    if evidence.secrets or evidence.secrets_allowed:
         from orchgate.evidence import secrets
 
-        secrets.compiled(config.evidence.secrets)
+        secrets.compiled(evidence.secrets, evidence.secrets_allowed)
 
 
 def _limits(proposed: Config, scope: Scope, base: Snapshot, snapshot: Snapshot) -> Limits:

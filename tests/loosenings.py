@@ -279,6 +279,15 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             beside={ARTIFACT: b"hunter2\n"},
         ),
     ),
+    "evidence.secrets-allowed": (
+        Case(
+            section("evidence", "secrets-allowed = ['^key-value: hunter1']"),
+            section("evidence", "secrets-allowed = ['^key-value: hunter']"),
+            pinned(b"password: hunter2\n"),
+            "",
+            beside={ARTIFACT: b"password: hunter2\n"},
+        ),
+    ),
     "manifests.max-bytes": (
         Case(
             section("manifests", "max-bytes = 1024"),

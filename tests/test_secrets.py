@@ -1,56 +1,31 @@
-"""What looks like a secret: each default pattern, what RE2 cannot read, and patterns that would hang other engines."""
+"""What a configuration adds to the forms of secrets, and takes from them; and what hides in packed files."""
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
+import lzma
 import sys
+import tarfile
+import zipfile
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
 
 from orchgate import process
-from orchgate.config.load import Source, build
 from orchgate.errors import ConfigError
 from orchgate.evidence import secrets
 
 if TYPE_CHECKING:
-    from tests.repo import Repo
+    from collections.abc import Callable
 
-DEFAULTS = build(Source("", {})).evidence.secrets
-A = "a1B2c3D4"  # in parts, so that no scanner takes this file for a leak
-# A text that each default finds, and one it must not take for a secret.
-SAMPLES = {
-    r"-----BEGIN (?:[A-Z]+ ){0,3}PRIVATE KEY": (
-        "-----BEGIN " + "OPENSSH PRIVATE KEY-----",
-        "-----BEGIN PUBLIC KEY-----",
-    ),
-    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b": ("id=AKIA" + "ABCDEFGH" * 2, "AKIA" + "ABCDEFGH" * 2 + "I"),
-    r"\bgh[pousr]_[A-Za-z0-9]{36}": ("gh" + "s_" + A * 5, "gh" + "s_" + A),
-    r"\bgithub_pat_[A-Za-z0-9_]{60}": ("github_" + "pat_" + A * 8, "github_" + "pat_" + A),
-    r"\bglpat-[A-Za-z0-9_-]{20}": ("gl" + "pat-" + A * 3, "gl" + "pat-" + A),
-    r"\bxox[abeoprs]-[0-9]+-[A-Za-z0-9-]{10}": ("xo" + "xb-12345-" + A * 2, "xo" + "xb-token-" + A * 2),
-    r"\bAIza[A-Za-z0-9_-]{35}": ("AI" + "za" + A * 5, "AI" + "za" + A),
-    r"\bsk-(?:proj-|ant-|svcacct-)?[A-Za-z0-9_-]{32}": ("s" + "k-proj-" + A * 4, "task-" + A * 4),
-    r"\bnpm_[A-Za-z0-9]{36}": ("np" + "m_" + A * 5, "npm_config_registry=x"),
-    r"\bpypi-AgEIcHlwaS5vcmc": ("pypi-" + "AgEIcHlwaS5vcmc" + A, "pypi-server"),
-}
+    from tests.repo import Repo
 
 
 def found(text: str, *patterns: str) -> secrets.Match | None:
     return secrets.first(text.encode(), secrets.compiled(patterns))
-
-
-def test_every_default_has_its_samples() -> None:
-    assert set(DEFAULTS) == set(SAMPLES)
-
-
-@pytest.mark.parametrize("pattern", SAMPLES)
-def test_a_default_finds_its_secret_and_says_the_line(pattern: str) -> None:
-    assert found(f"start\r\ntoken: {SAMPLES[pattern][0]}\r\nend", *DEFAULTS) == secrets.Match(2, pattern)
-
-
-@pytest.mark.parametrize("pattern", SAMPLES)
-def test_a_default_leaves_alone_what_only_resembles_one(pattern: str) -> None:
-    assert found(f"start\ntoken: {SAMPLES[pattern][1]}\nend", *DEFAULTS) is None
 
 
 @pytest.mark.parametrize(
@@ -86,6 +61,164 @@ def test_bytes_that_are_no_text_are_looked_into() -> None:
 
 def test_no_pattern_finds_nothing() -> None:
     assert found("a") is None
+
+
+# What is allowed
+
+TOKEN = "gh" + "p_" + "a1B2c3D4" * 4 + "wxyz"  # in parts, so that no scanner takes this file for a leak
+
+
+def allowing(*allowed: str) -> secrets.Patterns:
+    return secrets.compiled(["hunter[0-9]"], allowed)
+
+
+@pytest.mark.parametrize("allowed", ["^github-token: ", ": gh[a-z]_a1B2", "."])
+def test_a_find_is_let_through_by_its_form_or_its_text(allowed: str) -> None:
+    assert secrets.first(TOKEN.encode(), allowing(allowed)) is None
+
+
+@pytest.mark.parametrize("allowed", ["^key-value: ", "wxyz1", "github-token$"])
+def test_another_find_is_not_let_through(allowed: str) -> None:
+    assert secrets.first(TOKEN.encode(), allowing(allowed)) == secrets.Match(1, "github-token")
+
+
+def test_what_is_allowed_hides_nothing_behind_it() -> None:
+    text = f"{TOKEN}\nhunter1\nhunter2".encode()
+
+    assert secrets.first(text, allowing("github", "hunter1")) == secrets.Match(3, "hunter[0-9]")
+
+
+def test_what_is_allowed_is_read_in_linear_time_too() -> None:
+    with pytest.raises(ConfigError, match=r"^evidence\.secrets-allowed\[1\]: cannot read "):
+        secrets.compiled([], ["a", "(?=a)"])
+
+
+# What is packed
+
+
+def zipped(*members: tuple[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def tarred(name: str, content: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        info = tarfile.TarInfo(name)
+        info.size = len(content)
+        archive.addfile(info, io.BytesIO(content))
+    return file.getvalue()
+
+
+LOG = f"start\n{TOKEN}\nend\n".encode() + bytes(range(32, 127)) * 9
+PACKED = {
+    "gzip": gzip.compress(LOG),
+    "bzip2": bz2.compress(LOG),
+    "xz": lzma.compress(LOG),
+    "gzip twice": gzip.compress(gzip.compress(LOG)),
+    "gzip four times": gzip.compress(gzip.compress(gzip.compress(gzip.compress(LOG)))),
+    "second stream": gzip.compress(b"first\n") + gzip.compress(LOG[6:]),
+    "behind a stream": gzip.compress(b"first\n") + LOG[6:],
+    "padded": gzip.compress(LOG) + bytes(100),
+    "cut off": gzip.compress(LOG)[:-9],
+    "UTF-16 in gzip": gzip.compress(LOG.decode("ascii").encode("utf-16")),
+    "zip": zipped(("a.txt", b"nothing"), ("b/trace.log", LOG)),
+    "zip in gzip": gzip.compress(zipped(("b/trace.log", LOG))),
+    "gzip in zip": zipped(("b/trace.log", gzip.compress(LOG))),
+    "tar": tarred("a.log", LOG),
+}
+
+
+@pytest.mark.parametrize("kind", PACKED)
+def test_a_secret_is_found_in_what_is_packed(kind: str) -> None:
+    match = secrets.first(PACKED[kind], secrets.compiled([]))
+
+    assert match is not None
+    assert match.pattern == "github-token"
+    assert kind == "tar" or match.line == 2
+
+
+def test_a_place_in_an_archive_names_the_file() -> None:
+    match = secrets.first(PACKED["zip"], secrets.compiled([]))
+
+    assert match is not None
+    assert match.place("out/trace.zip") == "out/trace.zip:2 (b/trace.log)"
+
+
+def test_a_configured_pattern_is_looked_for_in_what_is_packed() -> None:
+    assert secrets.first(gzip.compress(b"a\nhunter2"), allowing()) == secrets.Match(2, "hunter[0-9]", "unpacked")
+
+
+def bomb(megabytes: int) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(megabytes)), packer.flush()])
+
+
+def encrypted() -> bytes:
+    """A zip that says that its one file needs a password."""
+    content = bytearray(zipped(("a.txt", b"nothing")))
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(content)
+
+
+UNSEEN: dict[str, tuple[Callable[[], bytes], str]] = {
+    "a bomb": (lambda: bomb(513), "unpacks to more than 536,870,912 bytes"),
+    "a bomb in an archive": (lambda: zipped(("a", bomb(600))), "unpacks to more than 536,870,912 bytes"),
+    "too deep": (lambda: gzip.compress(PACKED["gzip four times"]), "is packed more than 4 times over"),
+    "zstd": (lambda: b"\x28\xb5\x2f\xfd" + LOG[:4], "is packed by zstd, which is not looked into"),
+    "7-Zip": (lambda: b"7z\xbc\xaf\x27\x1c", "is packed by 7-Zip, which is not looked into"),
+    "7-Zip in gzip": (lambda: gzip.compress(b"7z\xbc\xaf\x27\x1c"), "is packed by 7-Zip, which is not looked into"),
+    "encrypted": (encrypted, "is an archive that is encrypted, or packed in an unknown way"),
+    "damaged": (lambda: gzip.compress(LOG)[:60] + bytes(60), "is packed, and cannot be unpacked"),
+    "damaged zip": (lambda: zipped(("a", LOG))[:-30], "is an archive that cannot be unpacked"),
+    "a million near misses": (lambda: b"password=changeme\n" * 300_001, "look like secrets and are none"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", UNSEEN)
+def test_what_cannot_be_looked_into_is_said(kind: str) -> None:
+    content, reason = UNSEEN[kind]
+    match = secrets.first(content(), secrets.compiled([]))
+
+    assert match is not None
+    assert reason in match.unseen
+
+
+def test_what_cannot_be_looked_into_can_be_allowed() -> None:
+    assert secrets.first(UNSEEN["zstd"][0](), allowing("^unseen: is packed by zstd")) is None
+
+
+def test_a_bomb_needs_little_memory() -> None:
+    ended = process.run([sys.executable, "-c", BOMB], timeout=300)
+
+    assert (ended.code, ended.stderr) == (0, b"")
+
+
+BOMB = """
+import resource, zlib
+from orchgate.evidence import secrets
+packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+content = b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(200)), packer.flush()])
+patterns = secrets.compiled([])
+secrets.first(b"", patterns)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert secrets.first(content, patterns) is None
+assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000  # kilobytes, of 200 megabytes
+"""
+
+
+@pytest.mark.parametrize("text", ["BZh what", "PK", "\x1f\x8b", "BZh91AY&S"])
+def test_what_only_begins_like_something_packed_is_a_text(text: str) -> None:
+    assert found(f"{text}\n{TOKEN}") == secrets.Match(2, "github-token")
+
+
+def test_a_token_between_zeros_is_found() -> None:
+    assert secrets.first(b"abc\0" + TOKEN.encode() + b"\0abc", secrets.compiled([])) is not None
 
 
 @pytest.mark.parametrize(

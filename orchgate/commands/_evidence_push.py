@@ -56,7 +56,8 @@ def _is_pinned(place: Place, name: str) -> bool:
 def _visit(place: Place, visit: Visit, pins: Iterable[Pinned], remote: str, *, dry_run: bool) -> Verdict:
     from orchgate.evidence import carry, secrets
 
-    patterns = secrets.compiled(place.config.evidence.secrets)
+    evidence = place.config.evidence
+    patterns = secrets.compiled(evidence.secrets, evidence.secrets_allowed)
     content = carry.source(place.artifacts, place.store, visit.local().contents, place.limit)
     there = visit.look()
     load = carry.load(pins, there.contents, content, patterns, place.limit)

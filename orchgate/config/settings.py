@@ -49,6 +49,7 @@ class Evidence(NamedTuple):
     required_runs: tuple[str, ...]
     max_artifact_bytes: int
     secrets: tuple[str, ...]
+    secrets_allowed: tuple[str, ...]
 
 
 class Manifests(NamedTuple):

@@ -9,6 +9,7 @@ from orchgate import files
 from orchgate.errors import GitError, OrchgateError, Unreadable, quoted
 from orchgate.evidence import secrets
 from orchgate.inside import GIT_NAMES, looks_like_git, require_real
+from orchgate.secrets.redact import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -74,11 +75,22 @@ def _refusal(content: Callable[[Pinned], bytes], pin: Pinned, patterns: secrets.
         data = content(pin)
     except (Unreadable, GitError) as error:
         return Held(pin.path, error.message, error.hint)
-    found = secrets.first(data, patterns)
+    return _secret(pin.path, data, patterns)
+
+
+def _secret(path: str, content: bytes, patterns: secrets.Patterns) -> Held | None:
+    """Why an artifact has to stay here for what it holds, or for what it is called."""
+    hint = "record the run again without it and change the secret; if it is none, evidence.secrets-allowed can say so"
+    shown = redacted(path)
+    if named := secrets.first(os.fsencode(path), patterns):
+        return Held(shown, f"has a name that looks like a secret ({named.pattern})", hint, secret=True)
+    found = secrets.first(content, patterns)
     if found is None:
         return None
-    hint = "record the run again without it and change the secret; evidence.secrets says what looks like one"
-    return Held(f"{pin.path}:{found.line}", f"looks like a secret ({found.pattern})", hint, secret=True)
+    if found.unseen:
+        hint = "pin what it holds instead; or evidence.secrets-allowed = ['^unseen: '], where nobody has to look"
+        return Held(shown, found.unseen, hint)
+    return Held(found.place(shown), f"looks like a secret ({found.pattern})", hint, secret=True)
 
 
 def contents(pins: Iterable[Pinned], content: Callable[[Pinned], bytes]) -> Iterator[tuple[str, bytes]]:

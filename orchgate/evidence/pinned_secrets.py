@@ -21,7 +21,7 @@ def pinned_secrets(snapshot: Snapshot, base: Snapshot, artifacts: Artifacts, set
 
     What is not here was looked at where it was pinned, and will be where it is pushed. Raises LockError.
     """
-    patterns = secrets.compiled(settings.secrets)
+    patterns = secrets.compiled(settings.secrets, settings.secrets_allowed)
     try:
         before = of(base)
     except LockError:  # says nothing about what was pinned: all of it may be new
@@ -35,4 +35,4 @@ def pinned_secrets(snapshot: Snapshot, base: Snapshot, artifacts: Artifacts, set
         except Unreadable:
             continue
         if found:
-            yield f"{path}:{found.line} looks like a secret"
+            yield f"{path} {found.unseen}" if found.unseen else f"{found.place(path)} looks like a secret"

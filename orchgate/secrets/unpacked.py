@@ -1,0 +1,202 @@
+"""What a file holds that its bytes do not show: UTF-16, compressed data, archives. Piece by piece, within bounds.
+
+Nothing is trusted that a file says about its size: what it unpacks to is counted as it comes.
+"""
+
+from __future__ import annotations
+
+import bz2
+import io
+import itertools
+import lzma
+import struct
+import zipfile
+import zlib
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from orchgate.secrets.scan import Unseen
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    _Stepped = Generator[bytes, None, tuple[bytes, "_Unpacker | None"]]
+
+MOST = 512 * 1024 * 1024  # bytes that one file may unpack to, with all that is packed inside of it
+DEEPEST = 4  # how often something may be packed into something
+_LARGEST = 256 * 1024 * 1024  # bytes of an archive
+_SLICE = 16 * 1024
+_PARTS = 20_000
+_HEAD = 10  # bytes that say how something is packed
+_AT_ONCE = 4 * 1024 * 1024
+_OVERLAP = 64 * 1024  # no form looks further than this
+_MEMORY = 128 * 1024 * 1024  # that a file may ask its unpacker to use
+
+
+class Piece(NamedTuple):
+    """A part of a text. It begins in `line`, counted from 1; `inside` says what it was packed in, if anything."""
+
+    text: bytes
+    line: int
+    inside: str
+
+
+class _Unpacker(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+class _Budget:
+    """How much one file may still unpack to."""
+
+    def __init__(self) -> None:
+        self._left = MOST
+
+    def take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise Unseen(f"unpacks to more than {MOST:,} bytes")
+
+
+_CLOSED = ((b"\x28\xb5\x2f\xfd", "zstd"), (b"7z\xbc\xaf\x27\x1c", "7-Zip"), (b"Rar!\x1a\x07", "RAR"))
+_ZIP = b"PK\x03\x04"
+_STORED, _DEFLATED, _BZIP2 = 0, 8, 12
+
+
+def pieces(content: bytes) -> Iterator[Piece]:
+    """Everything that a file holds, as texts. Raises Unseen for what cannot be looked into."""
+    yield from _texts(content, 1, "")
+    if _is_packed(content):
+        yield from _inside(iter((content,)), "", 0, _Budget())
+
+
+def _texts(text: bytes, line: int, inside: str) -> Iterator[Piece]:
+    """A text, and once more without its zeros: so is read what was written in UTF-16, in whatever order of bytes."""
+    yield Piece(text, line, inside)
+    if b"\0" in text:
+        yield Piece(text.replace(b"\0", b""), line, inside)
+
+
+def _is_packed(head: bytes) -> bool:
+    return head.startswith((_ZIP, *(magic for magic, _ in _CLOSED))) or _unpacker(head) is not None
+
+
+def _unpacker(head: bytes) -> _Unpacker | None:
+    """What unpacks a stream that begins like this; None where it is none."""
+    if head.startswith(b"\x1f\x8b\x08") and head[3:4] < b"\x20":
+        return zlib.decompressobj(wbits=31)
+    if head.startswith(b"BZh") and head[4:10] in (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90"):
+        return bz2.BZ2Decompressor()
+    if head.startswith(b"\xfd7zXZ\0"):
+        return lzma.LZMADecompressor(memlimit=_MEMORY)
+    return None
+
+
+def _inside(chunks: Iterator[bytes], inside: str, depth: int, budget: _Budget) -> Iterator[Piece]:
+    """The texts in a stream of bytes, and in what is packed in it."""
+    head = next(chunks, b"")
+    chunks = itertools.chain((head,), chunks)
+    name = next((name for magic, name in _CLOSED if head.startswith(magic)), "")
+    if name:
+        raise Unseen(f"is packed by {name}, which is not looked into")
+    if not _is_packed(head):
+        yield from _windows(chunks, inside)
+    elif depth == DEEPEST:
+        raise Unseen(f"is packed more than {DEEPEST} times over")
+    elif head.startswith(_ZIP):
+        yield from _archive(_whole(chunks), inside, depth + 1, budget)
+    else:
+        yield from _inside(_filled(_stream(chunks, budget)), inside or "unpacked", depth + 1, budget)
+
+
+def _windows(chunks: Iterator[bytes], inside: str) -> Iterator[Piece]:
+    """A stream as texts that overlap, so that nothing is cut in two."""
+    text, line = b"", 1
+    for chunk in chunks:
+        kept = text[-_OVERLAP:]
+        line += text.count(b"\n", 0, len(text) - len(kept))
+        text = kept + chunk
+        yield from _texts(text, line, inside)
+
+
+def _filled(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes in large chunks: a stream may be made of millions of small ones."""
+    parts, size = [], 0
+    for chunk in chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        if size >= _AT_ONCE or len(parts) == _PARTS:
+            yield b"".join(parts)
+            parts, size = [], 0
+    if parts:
+        yield b"".join(parts)
+
+
+def _stream(chunks: Iterator[bytes], budget: _Budget) -> Iterator[bytes]:
+    """What a compressed stream unpacks to, one stream after the other. What ends early is read as far as it goes."""
+    data, unpacker = b"", None
+    for chunk in chunks:
+        # Small slices: what follows the end of a stream is copied each time, and there may be millions of streams.
+        for at in range(0, len(chunk), _SLICE):
+            data += chunk[at : at + _SLICE]
+            while data and (unpacker or len(data) >= _HEAD):
+                data, unpacker = yield from _step(data, unpacker, budget)
+    yield data
+
+
+def _step(data: bytes, unpacker: _Unpacker | None, budget: _Budget) -> _Stepped:
+    """Unpacks what is at hand, or takes as it is what stands behind the last stream."""
+    unpacker = unpacker or _unpacker(data)
+    if unpacker is None:
+        budget.take(len(data))
+        yield data
+        return b"", None
+    rest = yield from _unpack(unpacker, data, budget)
+    return rest, None if unpacker.eof else unpacker
+
+
+def _unpack(unpacker: _Unpacker, data: bytes, budget: _Budget) -> Generator[bytes, None, bytes]:
+    """Unpacks what is at hand; returns what stands behind the end of the stream."""
+    try:
+        while True:
+            part = unpacker.decompress(data, _AT_ONCE)
+            budget.take(len(part))
+            yield part
+            if unpacker.eof:
+                return unpacker.unused_data
+            data = getattr(unpacker, "unconsumed_tail", b"")
+            if not data and (getattr(unpacker, "needs_input", True)) and len(part) < _AT_ONCE:
+                return b""
+    except (zlib.error, lzma.LZMAError, OSError, EOFError) as error:
+        raise Unseen("is packed, and cannot be unpacked") from error
+
+
+def _whole(chunks: Iterator[bytes]) -> io.BytesIO:
+    """An archive, which is read from its end."""
+    file = io.BytesIO()
+    for chunk in chunks:
+        file.write(chunk)
+        if file.tell() > _LARGEST:
+            raise Unseen(f"holds an archive of more than {_LARGEST:,} bytes")
+    return file
+
+
+def _archive(file: io.BytesIO, inside: str, depth: int, budget: _Budget) -> Iterator[Piece]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for entry in archive.infolist():
+                if entry.flag_bits & 1 or entry.compress_type not in (_STORED, _DEFLATED, _BZIP2):
+                    raise Unseen("is an archive that is encrypted, or packed in an unknown way")
+                name = f"{inside}/{entry.filename}" if inside else entry.filename
+                yield from _inside(_member(archive, entry, budget), name, depth, budget)
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError, struct.error) as error:
+        raise Unseen("is an archive that cannot be unpacked") from error
+
+
+def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, budget: _Budget) -> Iterator[bytes]:
+    with archive.open(entry) as member:
+        while part := member.read(_AT_ONCE):
+            budget.take(len(part))
+            yield part
