@@ -22,6 +22,7 @@ from orchgate.runs.running import Program
 from orchgate.runs.session import Session
 from orchgate.runs.stages import Stage
 from orchgate.runs.workspace import Workspace
+from orchgate.secrets.redact import redacted, redacted_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,6 +71,7 @@ def resume(setting: Setting, folder: str, budget: Mapping[str, Any]) -> tuple[st
             recorder.settle()
             _write_state(recorder, plan, ending)
             return folder, ending
+        iterations.require_whole(plan)
         session.guard(recorder.journal.descriptor)
         return folder, _AgentLoop(session, recorder, plan).drive(taken_up(session, told))
 
@@ -89,7 +91,7 @@ class _AgentLoop:
     def drive(self, resumed: Mapping[str, Any] | None) -> Ending:
         """From the first event of this process to the last of the run."""
         store = os.path.join(self._recorder.folder, "artifacts", ".footprints")
-        self._recorder.begin({**(resumed or self._first_event()), "agent_loop": self._plan._asdict()})
+        self._recorder.begin({**(resumed or self._first_event()), "agent_loop": iterations.shown(self._plan)._asdict()})
         try:
             self._workspace = Workspace(self._root, self._session.setting.repository, store)
             with contextlib.closing(self._workspace):
@@ -110,7 +112,7 @@ class _AgentLoop:
             "task_id": self._session.setting.task,
             "run_id": self._recorder.run_id,
             "parent_run_id": None,
-            "pipeline": {"id": PIPELINE, "title": prompt.head(" ".join(self._plan.goal.split()), 200)},
+            "pipeline": {"id": PIPELINE, "title": prompt.head(" ".join(redacted(self._plan.goal).split()), 200)},
             "stages": [],
             "detail": self._session.note or None,
             **self._session.identity(),
@@ -214,7 +216,7 @@ class _AgentLoop:
         import shlex
 
         name = f"iteration-{number}" if kind == "agent" else f"validator-{number}"
-        argv = self._plan.agent if kind == "agent" else self._plan.validator
+        argv = redacted_words(self._plan.agent if kind == "agent" else self._plan.validator)
         stage = {"id": name, "title": name, "command": shlex.join(argv), "argv": list(argv), "kind": kind}
         self._recorder.record({"event": "stage", "stage": {**stage, "allow_failure": True}})
         return self._stages()[-1]
@@ -222,12 +224,12 @@ class _AgentLoop:
     def _agent(self, index: int, number: int, done: Sequence[Iteration]) -> None:
         text = prompt.build(self._situation(number, done))
         path = os.path.join(self._recorder.folder, "artifacts", f"prompt-{number:02d}.txt")
-        files.replace(path, text.encode())
-        words = self._plan.agent
-        inline = any(PLACEHOLDER in word for word in words)
-        argv = tuple(word.replace(PLACEHOLDER, text) for word in words)
+        files.replace(path, redacted(text).encode())
+        inline = any(PLACEHOLDER in word for word in self._plan.agent)
+        argv = tuple(word.replace(PLACEHOLDER, text) for word in self._plan.agent)
         before = self._workspace.state()
-        result = self._program(index, argv, "" if inline else path)
+        with prompt.spoken(text, path) as spoken:
+            result = self._program(index, argv, "" if inline else spoken)
         after = self._workspace.state()
         difference = self._workspace.difference(before, after)
         self._end(index, result, {"changed": before != after, "diff": difference})
@@ -285,7 +287,7 @@ def _write_state(recorder: Recorder, plan: Plan, ending: Ending | None) -> None:
     import json
 
     done = iterations.iterations(recorder.events, validated=bool(plan.validator))
-    document = iterations.document(plan, done, ending)
+    document = iterations.document(iterations.shown(plan), done, ending)
     data = (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "replace")
     files.replace(os.path.join(recorder.folder, iterations.STATE), data)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchgate.secrets.redact import redacted_words
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -33,10 +35,13 @@ def command_hash(argv: Sequence[str], folder: str = "") -> str:
 
 
 def command_name(argv: Sequence[str], folder: str = "") -> str:
-    """What stands for a pipeline's id where a command was measured: `-- pytest -q`, and the folder it ran in."""
+    """What stands for a pipeline's id where a command was measured: `-- pytest -q`, and the folder it ran in.
+
+    Without secrets: it is committed.
+    """
     import shlex
 
-    return f"-- {shlex.join(argv)}" + (f" # in {folder}" if folder else "")
+    return f"-- {shlex.join(redacted_words(argv))}" + (f" # in {folder}" if folder else "")
 
 
 def _sha256(text: str) -> str:

@@ -10,6 +10,7 @@ from orchgate.runs import environment, ids, output, stage_end, state, writer
 from orchgate.runs.recall import Recall
 from orchgate.runs.running import Program
 from orchgate.runs.schedule import Schedule
+from orchgate.secrets.redact import redacted, redacted_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +75,7 @@ class Execution:
             "task_id": self.session.setting.task,
             "run_id": self.recorder.run_id,
             "parent_run_id": self.caller.run_id if self.caller else None,
-            "pipeline": {"id": pipeline.id, "title": pipeline.title, "digest": pipeline.digest},
+            "pipeline": {"id": pipeline.id, "title": redacted(pipeline.title), "digest": pipeline.digest},
             "stages": [_defined(stage) for stage in pipeline.stages],
             "detail": self.session.note or None,
             **self.session.identity(),
@@ -247,15 +248,16 @@ def _child_event(index: int, child: Execution, status: str) -> dict[str, Any]:
 
 
 def _defined(stage: Stage) -> dict[str, Any]:
-    """A stage as the first event lists it."""
+    """A stage as the first event lists it, without secrets: what a run leaves behind travels."""
+    shown = stage._replace(argv=redacted_words(stage.argv), shell=redacted(stage.shell))
     fields: dict[str, Any] = {
         "id": stage.id,
-        "title": stage.title or stage.id,
-        "command": stage.command,
+        "title": redacted(stage.title) or stage.id,
+        "command": shown.command,
         "kind": stage.kind,
     }
-    if stage.argv:
-        fields["argv"] = stage.argv
+    if shown.argv:
+        fields["argv"] = shown.argv
     if stage.allow_failure:
         fields["allow_failure"] = True
     return fields

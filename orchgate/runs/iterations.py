@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.runs import state
+from orchgate.secrets.redact import is_redacted, redacted, redacted_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,6 +60,21 @@ class Iteration(NamedTuple):
     validator_exit: int | None
     validator_log: str | None
     passed: bool
+
+
+def shown(plan: Plan) -> Plan:
+    """A plan as it is written down: without secrets."""
+    agent, validator = redacted_words(plan.agent), redacted_words(plan.validator)
+    return plan._replace(goal=redacted(plan.goal), agent=agent, validator=validator)
+
+
+def require_whole(plan: Plan) -> None:
+    """Raises OrchgateError for a recorded plan that had secrets in it: its commands are not known any more."""
+    if is_redacted((plan.goal, *plan.agent, *plan.validator)):
+        raise OrchgateError(
+            "the goal or the commands of this run were recorded without their secrets: nobody can go on with it",
+            "start it again with orchgate rlm; a secret that comes from the environment does not get into the record",
+        )
 
 
 def plan_of(events: Iterable[Mapping[str, Any]]) -> Plan:

@@ -12,6 +12,7 @@ from orchgate.process import ProgramMissing
 from orchgate.runs import attached, family, watching, writer
 from orchgate.runs.runner import Finished
 from orchgate.runs.session import Session
+from orchgate.secrets.redact import redacted_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,13 +68,14 @@ def _first_event(session: Session, request: Request, run_id: str) -> dict[str, A
 
     digest = hashlib.sha256(ascii((request.name, request.argv)).encode("ascii")).hexdigest()
     stage = {"id": "observed", "title": request.name, "kind": "command"}
+    argv = redacted_words(request.argv)
     return {
         "event": "run",
         "task_id": session.setting.task,
         "run_id": run_id,
         "parent_run_id": None,
         "pipeline": {"id": request.name, "title": f"observed: {request.name}", "digest": digest},
-        "stages": [stage | {"command": shlex.join(request.argv), "argv": list(request.argv)}],
+        "stages": [stage | {"command": shlex.join(argv), "argv": list(argv)}],
         "detail": session.note or None,
         "observed": {"watch": [_named(folder, session.setting.root) for folder in request.watch]},
         **session.identity(),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.secrets.redact import redacted
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 LIMIT = 32 * 1024  # bytes of a whole prompt: one argument of a program may have 128 KiB on Linux
 GOAL_LIMIT = 8 * 1024
@@ -46,6 +49,20 @@ def build(now: Situation) -> str:
     if now.last:
         parts.append(f"# Last validation\n\n{now.last.ended}\n\n{tail(now.last.output, _OUTPUT_LIMIT)}")
     return head("\n\n".join(parts).replace("\0", "\ufffd"), LIMIT - 1) + "\n"
+
+
+@contextlib.contextmanager
+def spoken(text: str, path: str) -> Iterator[str]:
+    """A file with a prompt as it is meant: the one at `path` is recorded, without secrets."""
+    if redacted(text) == text:
+        yield path
+        return
+    import tempfile
+
+    with tempfile.NamedTemporaryFile(prefix="orchgate-") as file:
+        file.write(text.encode())
+        file.flush()
+        yield file.name
 
 
 def _iteration(now: Situation) -> str:
