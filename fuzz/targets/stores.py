@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from fuzz.violation import Violation
 from orchgate.errors import OrchgateError
 from orchgate.evidence.lock import PATH, Pinned, render
+from orchgate.git.contents import REF
 from orchgate.git.repository import open_repository
-from orchgate.git.store import REF, Store
+from orchgate.git.store import Store
 from tests.repo import Repo, init
 
 if TYPE_CHECKING:
@@ -97,14 +98,19 @@ def _use(root: Path, remote: Path) -> None:
     repository = open_repository(str(root), os.environ)
     try:
         store = Store(repository, os.environ)
-        for use in (lambda: store.fetch(str(remote)), lambda: _right(store), lambda: _pushed(store, str(remote))):
+        for use in (_fetched, _right, _pushed):
             with contextlib.suppress(OrchgateError):
-                use()
+                use(store, str(remote))
     finally:
         repository.close()
 
 
-def _right(store: Store) -> None:
+def _fetched(store: Store, remote: str) -> None:
+    with store.visit(remote) as visit:
+        visit.keep(visit.look())
+
+
+def _right(store: Store, _: str) -> None:
     content = store.read(NAME, 1 << 20)
     if content not in (None, RIGHT):
         raise Violation("something else was read under the name of a content")
@@ -113,7 +119,8 @@ def _right(store: Store) -> None:
 def _pushed(store: Store, remote: str) -> None:
     other = b"pushed meanwhile\n"
     name = hashlib.sha256(other).hexdigest()
-    store.push(remote, [(name, other)])
+    with store.visit(remote) as visit:
+        visit.push(visit.look(), [(name, other)])
     listed = subprocess.run(
         ["git", "--git-dir", remote, "ls-tree", "-r", "--name-only", REF], capture_output=True, check=False
     )
