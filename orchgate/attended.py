@@ -11,6 +11,7 @@ import os
 import selectors
 import signal
 import struct
+import threading
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -19,12 +20,14 @@ from orchgate.errors import OrchgateError
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 KEPT = 1 << 18  # bytes of each of its outputs that are kept, the last ones: a server may talk without end
 _CHUNK = 1 << 16
 _TICK = 0.5  # seconds between two looks at the program while nothing is heard
+_MARK = "ORCHGATE_ATTENDED"  # in the environment of everything that is started
 _WORD = struct.Struct("q")
+_SOON, _LATE = 2, 20  # looks at who is left, without finding anybody
 _TERMINAL = "/dev/tty"
 _ASKING = (b"askpass", b"credential", b"pinentry")
 
@@ -34,27 +37,49 @@ def run(argv: Sequence[str], *, cwd: str | None, env: Mapping[str, str], patienc
 
     While it asks somebody for a password nobody hurries it. Raises ProgramMissing, OrchgateError.
     """
+    child: subprocess.Popen[bytes] | None = None
     with _Guard() as guard:
-        child = process.start(argv, cwd=cwd, env=env)
-        guard.watch(child.pid)
         try:
-            assert child.stdin is not None
-            child.stdin.close()
+            with _deferred():
+                child = process.start(argv, cwd=cwd, env={**env, _MARK: guard.mark})
+                guard.watch(child.pid)
             outputs, timed_out = _listen(child, patience)
         except BaseException:
-            end([child.pid, *descendants(child.pid)], reap=child)
+            if child is not None:
+                end([child.pid], reap=child)
             raise
         finally:
-            for stream in (child.stdout, child.stderr):
+            for stream in (child.stdin, child.stdout, child.stderr) if child is not None else ():
                 if stream is not None:
                     stream.close()
     return process.Completed(child.returncode, *outputs, timed_out=timed_out)
 
 
+@contextlib.contextmanager
+def _deferred() -> Iterator[None]:
+    """Signals that have handlers wait meanwhile: one that came while a program is started would make us forget it."""
+    came: list[int] = []
+    handlers = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    ours = [number for number, handler in handlers.items() if callable(handler)]
+    if threading.current_thread() is not threading.main_thread():
+        ours = []
+    for number in ours:
+        signal.signal(number, lambda received, _: came.append(received))
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, handlers[number])
+    for number in came[:1]:
+        signal.raise_signal(number)
+
+
 def _listen(child: subprocess.Popen[bytes], patience: float) -> tuple[tuple[bytes, bytes], bool]:
     """What it says on both outputs until it ends, and whether it had to be ended."""
+    assert child.stdin is not None
     assert child.stdout is not None
     assert child.stderr is not None
+    child.stdin.close()
     said = {child.stdout.fileno(): bytearray(), child.stderr.fileno(): bytearray()}
     quiet, timed_out = 0.0, False  # seconds; counted here, because time goes on while we are stopped
     tick = min(_TICK, patience)
@@ -78,7 +103,7 @@ def _listen(child: subprocess.Popen[bytes], patience: float) -> tuple[tuple[byte
             below = descendants(child.pid)
             if quiet >= patience and not timed_out and not _asks([child.pid, *below]):
                 timed_out = True
-                end([child.pid, *below], reap=child)
+                end([child.pid], reap=child)
     if child.wait() < 0:  # somebody killed it, and not its helpers
         end(below)
     out, errors = said.values()
@@ -113,12 +138,13 @@ def _asks_somebody(pid: int) -> bool:
     return False
 
 
-def descendants(pid: int) -> list[int]:
-    """Living processes below one; none where there is no /proc."""
+def descendants(*pids: int) -> list[int]:
+    """Living processes below some; none where there is no /proc."""
     children: dict[int, list[int]] = {}
     for one, parent in _parents().items():
         children.setdefault(parent, []).append(one)
-    found, waiting = [], [pid]
+    found: list[int] = []
+    waiting = list(pids)
     while waiting:
         below = children.get(waiting.pop(), [])
         found += below
@@ -141,17 +167,27 @@ def _parents() -> dict[int, int]:
 
 
 def end(pids: Sequence[int], *, reap: subprocess.Popen[bytes] | None = None) -> None:
-    """Asks processes to end, so that they can tidy up, and kills what is left after a grace period.
+    """Asks processes and all below them to end, so that they can tidy up, and kills what is left after a grace period.
 
     `reap` is the first of them where it is a child of ours.
     """
+    every: list[int] = []
+    # Stopped first: one that starts another just now would hide it from us by ending.
+    while fresh := [pid for pid in _living([*pids, *descendants(*pids)], reap) if pid not in every]:
+        _send(fresh, signal.SIGSTOP)
+        every += fresh
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in _living(pids, reap):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, number)
+        _send(_living(every, reap), number)
+        _send(every if number is signal.SIGTERM else (), signal.SIGCONT)
         due = time.monotonic() + process.TERMINATE_SECONDS
-        while time.monotonic() < due and _living(pids, reap):
+        while time.monotonic() < due and _living(every, reap):
             time.sleep(0.02)
+
+
+def _send(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
 
 
 def _living(pids: Iterable[int], reap: subprocess.Popen[bytes] | None) -> list[int]:
@@ -178,13 +214,14 @@ class _Guard:
 
     def __enter__(self) -> Self:
         """Raises OrchgateError when no process can be started."""
+        self.mark = f"{os.getpid()}-{os.urandom(8).hex()}"
         try:
             reader, self._pipe = os.pipe()
             self._pid = os.fork()
         except OSError as error:
             raise OrchgateError(f"cannot start a second process to guard git: {error.strerror}") from error
         if self._pid == 0:
-            _guard(reader)
+            _guard(reader, f"{_MARK}={self.mark}".encode())
         os.close(reader)
         return self
 
@@ -199,7 +236,7 @@ class _Guard:
             os.waitpid(self._pid, 0)
 
 
-def _guard(reader: int) -> None:
+def _guard(reader: int, mark: bytes) -> None:
     """The forked half; never returns."""
     try:
         os.setsid()
@@ -207,12 +244,26 @@ def _guard(reader: int) -> None:
             signal.signal(number, signal.SIG_IGN)
         os.closerange(0, reader)
         os.closerange(reader + 1, os.sysconf("SC_OPEN_MAX"))
-        watched = 0
+        watched: list[int] = []
         while data := os.read(reader, _WORD.size):
-            watched = _WORD.unpack(data)[0]
-            if watched == 0:
+            watched = [pid for pid in _WORD.unpack(data) if pid]
+            if not watched:
                 return
-        if watched:
-            end([watched, *descendants(watched)])
+        # One that was being started when we were killed is seen by its mark, a little later.
+        quiet, enough = 0, _SOON if watched else _LATE
+        while quiet < enough:
+            end(watched)
+            left = [pid for pid in _parents() if _is_marked(pid, mark)]
+            end(left)
+            quiet = 0 if left else quiet + 1
+            time.sleep(0.05)
     finally:
         os._exit(0)  # no clean-up and no flushing: both belong to whoever was forked
+
+
+def _is_marked(pid: int, mark: bytes) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return mark in file.read().split(b"\0")
+    except OSError:
+        return False

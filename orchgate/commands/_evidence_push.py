@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.commands import _carrying
 from orchgate.commands._carrying import say
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from orchgate.commands._carrying import Place
     from orchgate.evidence.carry import Load
     from orchgate.evidence.lock import Pinned
+    from orchgate.evidence.secrets import Patterns
     from orchgate.git.visit import Pushed, Visit
 
 SUMMARY = "send the pinned artifacts to refs/orchgate/evidence of a remote"
@@ -33,7 +34,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Verdict:
+    from orchgate.evidence import secrets
+
     with _carrying.online(), _carrying.here() as place:
+        patterns = secrets.compiled(place.config.evidence.secrets, place.config.evidence.secrets_allowed)
         if _carrying.nothing_pinned(place):
             return Verdict.PASS
         remote, names = args.remote, list(args.names)
@@ -44,7 +48,7 @@ def run(args: argparse.Namespace) -> Verdict:
         verdicts = []
         for address in place.store.push_addresses(remote):
             with place.store.visit(remote, args.timeout, address=address) as visit:
-                verdicts.append(_visit(place, visit, pins, remote, dry_run=args.dry_run))
+                verdicts.append(_visit(place, visit, _Task(remote, pins, patterns, args.dry_run)))
         return max(verdicts, key=lambda verdict: verdict.exit_code)
 
 
@@ -53,26 +57,31 @@ def _is_pinned(place: Place, name: str) -> bool:
     return place.lock.get(path) is not None or any(True for _ in place.lock.below(path))
 
 
-def _visit(place: Place, visit: Visit, pins: Iterable[Pinned], remote: str, *, dry_run: bool) -> Verdict:
-    from orchgate.evidence import carry, secrets
+class _Task(NamedTuple):
+    remote: str
+    pins: list[Pinned]
+    patterns: Patterns
+    dry_run: bool
 
-    evidence = place.config.evidence
-    patterns = secrets.compiled(evidence.secrets, evidence.secrets_allowed)
+
+def _visit(place: Place, visit: Visit, task: _Task) -> Verdict:
+    from orchgate.evidence import carry
+
     content = carry.source(place.artifacts, place.store, visit.local().contents, place.limit)
     there = visit.look()
-    load = carry.load(pins, there.contents, content, patterns, place.limit)
+    load = carry.load(task.pins, there.contents, content, task.patterns, place.limit)
     for held in load.held:
         say(f"not sent: {held.path} {held.reason}")
         if held.hint:
             say(f"  hint: {held.hint}")
-    if dry_run:
+    if task.dry_run:
         _carrying.note(visit)
         kept = f", {load.stored} are stored already" if load.stored else ""
-        say(f"would send {len(load.ready)} artifacts ({_size(load.ready):,} bytes) to {remote}{kept}")
+        say(f"would send {len(load.ready)} artifacts ({_size(load.ready):,} bytes) to {task.remote}{kept}")
         return _verdict(load)
     pushed = visit.push(there, carry.contents(load.ready, content))
     _carrying.note(visit)
-    _say_pushed(pushed, load, remote)
+    _say_pushed(pushed, load, task.remote)
     return _verdict(load)
 
 
