@@ -22,13 +22,9 @@ SUMMARY = "send the pinned artifacts to refs/orchgate/evidence of a remote"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "names",
-        nargs="*",
-        metavar="REMOTE [PATH ...]",
-        help="a remote (default: the branch's, or origin), and pinned artifacts or folders of them (default: all)",
-    )
-    parser.add_argument("--remote", default="", metavar="REMOTE", help="the remote; all other words are paths then")
+    parser.add_argument("remote", nargs="?", default="", metavar="REMOTE", help="default: the branch's, or origin")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="artifacts or folders of them; without: all pinned")
+    parser.add_argument("--remote", dest="named", default="", metavar="REMOTE", help="as REMOTE; every word is a PATH")
     parser.add_argument("--dry-run", action="store_true", help="say what the remote lacks, and send nothing")
     _carrying.add_timeout(parser)
 
@@ -40,10 +36,8 @@ def run(args: argparse.Namespace) -> Verdict:
         patterns = secrets.compiled(place.config.evidence.secrets, place.config.evidence.secrets_allowed)
         if _carrying.nothing_pinned(place):
             return Verdict.PASS
-        remote, names = args.remote, list(args.names)
-        if not remote and names and not _is_pinned(place, names[0]):
-            remote = names.pop(0)
-        pins = _carrying.chosen(place, names)
+        remote, paths = _split(place, args)
+        pins = _carrying.chosen(place, paths)
         remote = remote or place.store.default_remote()
         verdicts = []
         for address in place.store.push_addresses(remote):
@@ -52,9 +46,13 @@ def run(args: argparse.Namespace) -> Verdict:
         return max(verdicts, key=lambda verdict: verdict.exit_code)
 
 
-def _is_pinned(place: Place, name: str) -> bool:
-    path = _carrying.named(place, name)
-    return place.lock.get(path) is not None or any(True for _ in place.lock.below(path))
+def _split(place: Place, args: argparse.Namespace) -> tuple[str, list[str]]:
+    """The remote, "" where none is named, and the paths: a first word that is pinned is one of these."""
+    first = _carrying.named(place, args.remote) if args.remote else ""
+    is_pinned = bool(first) and (place.lock.get(first) is not None or any(True for _ in place.lock.below(first)))
+    if args.remote and (args.named or is_pinned):
+        return args.named, [args.remote, *args.paths]
+    return args.remote or args.named, args.paths
 
 
 class _Task(NamedTuple):
