@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orchgate import __version__
 from orchgate.errors import OrchgateError
 from orchgate.patterns import lazy
-from orchgate.runs.ids import JOURNAL_VERSION
+from orchgate.runs.ids import JOURNAL_VERSION, RUN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -49,6 +49,10 @@ def _moment(value: Any) -> bool:
 def _place(value: Any) -> bool:
     """A path that can be asked for."""
     return _text(value) and "\0" not in value
+
+
+def _run_id(value: Any) -> bool:
+    return isinstance(value, str) and RUN_ID.fullmatch(value) is not None
 
 
 def _flag(value: Any) -> bool:
@@ -157,8 +161,9 @@ _IDENTITY: Mapping[str, Check] = {"process": _PROCESS, "git": _GIT}
 _KINDS: Mapping[object, _Kind] = {
     "run": _Kind(
         {
-            **dict.fromkeys(("task_id", "run_id", "runner"), _text),
-            "parent_run_id": _maybe(_text),
+            **dict.fromkeys(("task_id", "runner"), _text),
+            "run_id": _run_id,
+            "parent_run_id": _maybe(_run_id),
             "pipeline": _object({"id": _text, "title": _text}, {"digest": _maybe(_text)}),
             "stages": _list(_STAGE),
             "machine": _maybe(_table(_scalar)),
@@ -188,7 +193,7 @@ _KINDS: Mapping[object, _Kind] = {
     "child": _Kind(
         {
             "stage": _count,
-            "run_id": _place,
+            "run_id": _run_id,
             "manifest": _place,
             "pipeline_id": _text,
             "status": _of("queued", "in_progress", "succeeded", "failed", "cancelled"),

@@ -57,7 +57,8 @@ def _same_pipeline(setting: Setting, manifest: Mapping[str, Any], recorder: Reco
             "this run was observed from outside: it cannot be taken up", f"orchgate observe -- {_command(manifest)}"
         )
     pipeline = setting.pipelines.get(name)
-    if pipeline is None or pipeline.digest != digest(tuple(recorder.events)):
+    known = pipeline is not None and pipeline.digest == digest(tuple(recorder.events))
+    if pipeline is None or not known or len(pipeline.stages) != len(manifest["commands"]):
         raise OrchgateError(
             f"the pipeline {name} has changed since the run began: it would not be the same run any more",
             _again(manifest),

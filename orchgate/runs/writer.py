@@ -46,16 +46,17 @@ class Recorder:
     def begin(self, event: Event) -> None:
         """Records the first event of this process, and the first manifest. Raises WriteError."""
         stamped = self._add(event, sync=True)
-        self._write_manifest(render(state.manifest(self.events)))
         if self._aside:
             aside.appear(self._aside, self.folder)
             self.journal.path, self._aside = os.path.join(self.folder, ids.JOURNAL), ""
+        self._write_manifest(render(state.manifest(self.events)))
         self._seen(self, stamped)
 
     def carry_on(self, events: Iterable[dict[str, Any]]) -> None:
         """What the journal held when this process took over."""
         self.events.extend(events)
-        self._before = next((event["writes"] for event in reversed(self.events) if event["event"] == "finish"), {})
+        written = (event["writes"] for event in reversed(self.events) if event["event"] == "finish")
+        self._before = next(filter(None, written), {})
 
     def record(self, event: Event, *, sync: bool = False) -> None:
         """Adds an event, stamped with the time. Raises WriteError: then it never happened."""
@@ -101,7 +102,7 @@ class Recorder:
             aside.drop(self._aside)
 
     def _write_manifest(self, data: bytes) -> None:
-        files.replace(os.path.join(self._aside or self.folder, ids.MANIFEST), data)
+        files.replace(os.path.join(self.folder, ids.MANIFEST), data)
         self._manifests += 1
         self._manifest_bytes += len(data)
 
