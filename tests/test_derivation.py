@@ -15,6 +15,7 @@ from orchgate.runs.derivation import difference
 from tests.journals import events_of, journal_for, recorded
 from tests.manifest_samples import PATH, RUN, TASK, january, own
 from tests.support import checked
+from tests.work import growth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,6 +119,16 @@ def test_a_journal_that_is_none_proves_nothing(data: bytes) -> None:
 
     assert problem is not None
     assert "its journal cannot be read" in problem.message
+
+
+def test_a_journal_of_many_events_at_one_time_takes_time_in_proportion() -> None:
+    events = [*EVENTS[:-1], {"event": "tree", "at": EVENTS[-2]["at"], "git": None}]
+    manifest = edited(lambda it: it.update(status="failed", updated_at=events[-1]["at"], summary="forged"))
+
+    def judge(count: int) -> None:
+        assert difference(manifest, lines([*events, *[events[-1]] * count])) is not None
+
+    assert growth(judge, 100, 4) < 1.2
 
 
 # The gate

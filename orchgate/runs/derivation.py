@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 MAX_BYTES = journal.MAX_BYTES
+_WRITTEN = ("run", "resume", "finish")  # the events after which our runner writes a manifest
+_MOST_MOMENTS = 20  # of each kind that are looked at, of those at the very same time
 NOT_OURS = "is of another format than the journal of ours beside it"
 
 
@@ -32,8 +34,9 @@ def difference(document: Mapping[str, Any], data: bytes) -> Problem | None:
     if _same(document, whole):
         return None
     if document.get("status") != "succeeded":
-        moments = (number for number, event in enumerate(events, 1) if event["at"] == document.get("updated_at"))
-        if any(_same(document, state.manifest(events[:number])) for number in moments):
+        moments = [number for number, event in enumerate(events, 1) if event["at"] == document.get("updated_at")]
+        likely = [number for number in moments if events[number - 1]["event"] in _WRITTEN][-_MOST_MOMENTS:]
+        if any(_same(document, state.manifest(events[:number])) for number in (*likely, *moments[-_MOST_MOMENTS:])):
             return None
     return next(_differences(document, _as_read(whole), ()), Problem((), "is not what its journal adds up to"))
 

@@ -34,7 +34,7 @@ _MOMENT = lazy(
 
 
 def _text(value: Any) -> bool:
-    if not isinstance(value, str):
+    if type(value) is not str:
         return False
     try:
         return value.isascii() or value.encode() is not None
@@ -92,26 +92,31 @@ def _table(check: Check) -> Check:
     return lambda value: isinstance(value, dict) and all(_text(key) and check(item) for key, item in value.items())
 
 
+class _Fields(NamedTuple):
+    """The fields that an object has to have, and what those and others are that it may have."""
+
+    needed: frozenset[str]
+    known: Mapping[str, Check]
+
+    def fault(self, value: Mapping[str, Any]) -> str:
+        """What is wrong with an object's fields; "" for nothing."""
+        if not self.needed <= value.keys():
+            return f"lacks {min(self.needed - value.keys())}"
+        known = self.known
+        for name, item in value.items():
+            check = known.get(name)
+            if check is not None and not check(item):
+                return f"has an impossible {name}"
+        return ""
+
+
+def _fields(needed: Mapping[str, Check], other: Mapping[str, Check] | None = None) -> _Fields:
+    return _Fields(frozenset(needed), {**needed, **(other or {})})
+
+
 def _object(needed: Mapping[str, Check], other: Mapping[str, Check] | None = None) -> Check:
-    """An object that has some fields, and may have others."""
-
-    def check(value: Any) -> bool:
-        return isinstance(value, dict) and not _wrong(value, needed, other or {})
-
-    return check
-
-
-def _wrong(value: Mapping[str, Any], needed: Mapping[str, Check], other: Mapping[str, Check]) -> str:
-    """The first field that is not what it has to be, and why; "" when all are."""
-    for name, check in needed.items():
-        if name not in value:
-            return f"lacks {name}"
-        if not check(value[name]):
-            return f"has an impossible {name}"
-    for name, check in other.items():
-        if name in value and not check(value[name]):
-            return f"has an impossible {name}"
-    return ""
+    fields = _fields(needed, other)
+    return lambda value: isinstance(value, dict) and not fields.fault(value)
 
 
 def _of(*words: str) -> Check:
@@ -150,16 +155,9 @@ _SETTLED = _of("succeeded", "failed", "skipped", "cancelled")
 _ENDED = _of("succeeded", "failed", "cancelled")
 
 
-class _Kind(NamedTuple):
-    """The fields that an event of a kind has to have, and those that it may have."""
-
-    needed: Mapping[str, Check]
-    other: Mapping[str, Check] = {}
-
-
 _IDENTITY: Mapping[str, Check] = {"process": _PROCESS, "git": _GIT}
-_KINDS: Mapping[object, _Kind] = {
-    "run": _Kind(
+_KINDS: Mapping[object, _Fields] = {
+    "run": _fields(
         {
             **dict.fromkeys(("task_id", "runner"), _text),
             "run_id": _run_id,
@@ -171,10 +169,10 @@ _KINDS: Mapping[object, _Kind] = {
         },
         {"detail": _maybe(_text), "agent_loop": _PLAN},
     ),
-    "resume": _Kind({"reason": _text, **_IDENTITY}, {"detail": _maybe(_text), "agent_loop": _PLAN, "runner": _text}),
-    "stage": _Kind({"stage": _STAGE}),
-    "start": _Kind({"stage": _count, "attempt": _count}, {"log_path": _maybe(_place), "uncached": _maybe(_text)}),
-    "end": _Kind(
+    "resume": _fields({"reason": _text, **_IDENTITY}, {"detail": _maybe(_text), "agent_loop": _PLAN, "runner": _text}),
+    "stage": _fields({"stage": _STAGE}),
+    "start": _fields({"stage": _count, "attempt": _count}, {"log_path": _maybe(_place), "uncached": _maybe(_text)}),
+    "end": _fields(
         {"stage": _count, "status": _SETTLED, "exit_code": _maybe(_whole), "summary": _maybe(_text)},
         {
             "usage": _USAGE,
@@ -185,12 +183,12 @@ _KINDS: Mapping[object, _Kind] = {
             **dict.fromkeys(("detail", "signal", "cache_key"), _maybe(_text)),
         },
     ),
-    "skip": _Kind({"stages": _list(_count), "status": _SETTLED, "detail": _maybe(_text)}),
-    "cached": _Kind(
+    "skip": _fields({"stages": _list(_count), "status": _SETTLED, "detail": _maybe(_text)}),
+    "cached": _fields(
         {"stage": _count, "from": _text, "cache_key": _text},
         {"summary": _maybe(_text), "detail": _maybe(_text), "tests": _TESTS, "metrics": _METRICS},
     ),
-    "child": _Kind(
+    "child": _fields(
         {
             "stage": _count,
             "run_id": _run_id,
@@ -199,8 +197,8 @@ _KINDS: Mapping[object, _Kind] = {
             "status": _of("queued", "in_progress", "succeeded", "failed", "cancelled"),
         }
     ),
-    "tree": _Kind({"git": _GIT}),
-    "finish": _Kind(
+    "tree": _fields({"git": _GIT}),
+    "finish": _fields(
         {
             "status": _ENDED,
             "summary": _maybe(_text),
@@ -245,7 +243,7 @@ def _shape(event: Any) -> str:
         return f"is of version {str(version)[:20]}, this orchgate reads {JOURNAL_VERSION}"
     if event["event"] not in _KINDS:
         return "is of no known kind"
-    return _wrong(event, *_KINDS[event["event"]])
+    return _KINDS[event["event"]].fault(event)
 
 
 def _order(event: Event, stages: int, *, over: bool) -> str:

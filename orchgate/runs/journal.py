@@ -6,6 +6,7 @@ Whoever runs the run holds a lock on the journal, which ends with the last proce
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate import files, locks
@@ -14,6 +15,7 @@ from orchgate.runs import locate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from json import JSONDecoder
 
 MAX_BYTES = locate.MAX_JOURNAL_BYTES
 MAX_LINES = 500_000
@@ -101,12 +103,18 @@ def parse(data: bytes) -> Recorded:
 
 
 def _decoded(number: int, line: bytes) -> Any:
-    import json
-
     try:
-        return json.loads(line.decode(), parse_constant=_no_number)
+        return _decoder().decode(line.decode())
     except (ValueError, RecursionError) as error:
         raise OrchgateError(f"line {number} is not JSON", _EDITED) from error
+
+
+@lru_cache(maxsize=1)
+def _decoder() -> JSONDecoder:
+    """Made once: it takes longer than reading a line."""
+    import json
+
+    return json.JSONDecoder(parse_constant=_no_number)
 
 
 def _no_number(name: str) -> None:
