@@ -39,6 +39,16 @@ def git_name(path: str) -> str:
     return next((name for name in path.split("/") if is_git_name(name)), "")
 
 
+def why_outside(path: str) -> str:
+    """Why a path, or a glob of paths, names nothing that a repository holds; "" when it may."""
+    names = path.split("/")
+    if path.startswith(("/", "~")) or ".." in names:
+        return "leads out of the repository"
+    if not path or path.startswith("$"):
+        return "names no file"
+    return "lies in a folder that git keeps for itself" if git_name(path) else ""
+
+
 def looks_like_git(names: Iterable[str]) -> bool:
     """Whether git would take a folder with these names in it for a repository."""
     folded = GIT_NAMES & {name.casefold() for name in names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,6 +83,17 @@ def test_a_run_that_died_while_it_appeared_has_begun(project: Project, verb: str
         step += 1
     argv = ("rlm", "--resume") if verb == "rlm" else ("resume",)
     assert project.repo.orchgate(*argv, project.folders()[0].name).code == code
+
+
+def test_a_called_run_that_died_before_it_appeared_leaves_nothing_that_is_not_there(project: Project) -> None:
+    step = 1
+    while not any(b'"child"' in (folder / "events.jsonl").read_bytes() for folder in project.folders()):
+        shutil.rmtree(project.root / ".runs", ignore_errors=True)
+        assert dies(project, step, "run").code == -signal.SIGKILL
+        step += 1
+    assert len(project.folders()) == 1
+    project.repo.orchgate("resume", project.folders()[0].name)
+    assert (len(project.folders()), project.repo.orchgate("check", "manifests", "--all-files").code) == (2, 0)
 
 
 @pytest.fixture

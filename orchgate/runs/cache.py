@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from orchgate.runs.products import Product
 
 FOLDER = ".cache"
-VERSION = 2  # of what an entry holds
+VERSION = 1  # of what an entry holds
 KEEP = 1_000  # entries; the ones that were not asked for the longest go first
-MAX_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 64 * 1024
+MAX_PRODUCTS_BYTES = 4 * 1024 * 1024
 LEFT_OVER_SECONDS = 3600.0
 _KEY = re.compile(r"[0-9a-f]{64}")
 _FORMAT = "orchgate-cache"
@@ -71,7 +72,7 @@ class Cache:
         if not os.path.lexists(path):
             return Miss("it never succeeded with these inputs")
         try:
-            hit = _decoded(read_file(path, MAX_BYTES), key)
+            hit = _decoded(read_file(path, MAX_BYTES + MAX_PRODUCTS_BYTES), key)
         except (_DamagedError, ManifestError, Unreadable) as error:
             return Miss(f"its cache entry cannot be used: {getattr(error, 'message', error)}")
         if not os.path.isfile(os.path.join(self._root, ids.RUNS, hit.task_id, "cli", hit.run_id, NAME)):
@@ -88,8 +89,9 @@ class Cache:
         if path is None:
             return "it has no key"
         data = _encoded(key, success)
-        if len(data) > MAX_BYTES:
-            return f"what there is to remember takes {len(data)} bytes, limit {MAX_BYTES}"
+        limit = MAX_BYTES + (MAX_PRODUCTS_BYTES if success.products else 0)
+        if len(data) > limit:
+            return f"what there is to remember takes {len(data)} bytes, limit {limit}"
         if os.path.islink(self._folder):
             return f"{ids.RUNS}/{FOLDER} is a symbolic link"
         try:
@@ -132,6 +134,8 @@ def _encoded(key: str, success: Hit) -> bytes:
     import json
 
     entry = {**success._asdict(), "tests": success.tests._asdict() if success.tests else None}
+    if not success.products:  # as it was before there were any; a stage that declares some has another key
+        del entry["products"]
     body = {"format": _FORMAT, "version": VERSION, "key": key, **entry, "metrics": dict(success.metrics)}
     return json.dumps({**body, "digest": _digest(body)}, separators=(",", ":")).encode("ascii") + b"\n"
 
@@ -165,7 +169,7 @@ def _decoded(data: bytes, key: str) -> Hit:
 def _hit(entry: Mapping[str, Any]) -> Hit:
     try:
         tests = Counts(**entry["tests"]) if entry["tests"] else None
-        left = products.decoded(entry["products"])
+        left = products.decoded(entry.get("products", ()))
         plain = {name: entry[name] for name in Hit._fields if name not in ("tests", "products")}
         hit = Hit(**plain, tests=tests, products=left)
         outside = hit.log_path.startswith("/") or ".." in hit.log_path.split("/")

@@ -238,7 +238,9 @@ def _child_recorder(session: Session, pipeline: Pipeline, earlier: str) -> tuple
 
         if found := reopen_child(session, pipeline, earlier):
             return found
-    return writer.create(setting.root, setting.task, session.clock, setting.reporter.seen), None
+        if os.path.lexists(ids.run_folder(setting.root, setting.task, earlier)):
+            earlier = ""  # it stays as it is; otherwise the id is one that was given away, and never used
+    return writer.create(setting.root, setting.task, session.clock, setting.reporter.seen, earlier), None
 
 
 def _child_event(index: int, child: Execution, status: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.globs import bare, compile_glob, expand_braces, matches, negates
-from orchgate.inside import git_name, is_git_name, links
+from orchgate.inside import is_git_name, links, why_outside
 from orchgate.runs.inputs import is_literal, top_of
 
 if TYPE_CHECKING:
@@ -99,17 +99,9 @@ def decoded(entries: Any) -> tuple[Product, ...]:
     """Products as a file of the cache has them. Raises ValueError, TypeError for what is none."""
     found = tuple(Product(*entry) for entry in entries)
     for path, kind, size, sha256 in found:
-        if refusal(path) or kind not in KINDS or type(size) is not int or type(sha256) is not str:
+        if why_outside(path) or kind not in KINDS or type(size) is not int or type(sha256) is not str:
             raise ValueError(path)
     return found
-
-
-def refusal(pattern: str) -> str:
-    """Why a path, or a glob of paths, cannot name a product; "" when it can."""
-    names = pattern.split("/")
-    if pattern.startswith(("/", "$", "~")) or ".." in names or not pattern:
-        return "leads out of the repository" if pattern[:1] in ("/", "~") or ".." in names else "names no file"
-    return "lies in a folder that git keeps for itself" if git_name(pattern) else ""
 
 
 def _pattern(root: str, pattern: str) -> str:

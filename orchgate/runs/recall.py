@@ -53,6 +53,9 @@ class Recall:
         if isinstance(known, Miss):
             self.reasons[index] = known.reason
             return None
+        if stage.outputs and not known.products:
+            self.reasons[index] = "its cache entry does not say what it left behind"
+            return None
         if known.products:
             self._remember_left(index, known.products)
         unchecked = not known.products and any(stage.id in other.needs for other in self._pipeline.stages)

@@ -149,11 +149,11 @@ def check_startable(stage: Stage, path: str) -> None:
 
 def _why_no_output(pattern: str) -> str:
     from orchgate.globs import bare
-    from orchgate.runs.products import refusal
+    from orchgate.inside import why_outside
 
     if "\0" in pattern or not _encodable(pattern):
         return "holds a character that cannot stand in a path"
-    return refusal(bare(pattern).removeprefix("./"))
+    return why_outside(bare(pattern).removeprefix("./"))
 
 
 def _encodable(text: str) -> bool:

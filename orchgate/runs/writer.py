@@ -128,9 +128,9 @@ class Recorder:
             writes["bytes"] = written + rest + 3 * len(str(writes["bytes"]))
 
 
-def create(root: str, task: str, clock: Clock, seen: Callable[[Recorder, Event], None]) -> Recorder:
+def create(root: str, task: str, clock: Clock, seen: Callable[[Recorder, Event], None], run_id: str = "") -> Recorder:
     """A new run of a task, whose folder appears with its first event. Raises WriteError, UsageError."""
-    run_id = ids.new_run_id(clock.now())
+    run_id = run_id or ids.new_run_id(clock.now())
     folder = ids.run_folder(root, task, run_id)
     with aside.folder_for(ids.task_folder(root, task), run_id) as begun_in:
         try:
