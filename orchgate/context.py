@@ -192,7 +192,7 @@ class Context:
         return found
 
     @cached_property
-    def links(self) -> Mapping[str, tuple[str, ...]]:
+    def links(self) -> Mapping[str, list[str]]:
         """Documents that are symbolic links, by the file of the tree that they lead to."""
         if all(entry.mode != SYMLINK for entry in self.snapshot.entries.values()):
             return {}

@@ -129,7 +129,7 @@ def _ancestors_first(repository: Repository, lines: list[Line]) -> list[Line]:
 
 
 def _push(repository: Repository, remote: str, line: Line, judged: list[str], most: int) -> Verdict | int:
-    """Judges one ref; `judged` are the commits of this push that were judged before it, which it adds to."""
+    """Judges one ref; `judged` are the commits of this push that were judged before it, less what those stand on."""
     local_ref, local_oid, remote_ref, remote_oid = line
     sys.stdout.write(f"orchgate: {escape(local_ref)} -> {escape(remote or 'remote')} {escape(remote_ref)}\n")
     if not local_oid.strip("0"):
@@ -146,6 +146,7 @@ def _push(repository: Repository, remote: str, line: Line, judged: list[str], mo
         return Verdict.PASS
     target = Target("range", head, push=Push(remote, remote_ref, remote_oid, head, tuple(judged)))
     report = session.judge(session.context(repository, target, os.environ), tell=tell)
-    judged.append(head)
+    below = (report.scope.base, *report.scope.beside)
+    judged[:] = [*(commit for commit in judged if commit not in below), head]  # git walks down from the head anyway
     show(report, most=most)
     return code(report)

@@ -12,7 +12,7 @@ from orchgate.errors import Unreadable
 from orchgate.model import Location, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from orchgate.config.settings import Documents
     from orchgate.documents.layout import Layout
@@ -75,13 +75,33 @@ class Packets:
 
     def of(self, paths: Collection[str], items: Collection[Item] = ()) -> tuple[Packet, ...]:
         """The packets of some documents and some entries of the task list."""
+        near = None if "all" in self.__dict__ else self._near(paths, items)
+        if near is None:
+            return self._among_all(paths, items)
         wanted = {id(item) for item in items}
-        near = self._near(paths, items)
         return tuple(
             packet
-            for packet in (self.all if near is None else near)
+            for packet in near
             if not packet.paths_set.isdisjoint(paths) or (packet.item is not None and id(packet.item) in wanted)
         )
+
+    def _among_all(self, paths: Iterable[str], items: Iterable[Item]) -> tuple[Packet, ...]:
+        """As `of`; each document and entry is looked up, however many packets there are."""
+        found = {id(packet): packet for path in paths for packet in self.owners.get(path, ())}
+        found |= {id(packet): packet for item in items for packet in self._by_item.get(id(item), ())}
+        return tuple(sorted(found.values(), key=lambda packet: self._places[id(packet)]))
+
+    @cached_property
+    def _by_item(self) -> Mapping[int, list[Packet]]:
+        found: dict[int, list[Packet]] = {}
+        for packet in self.all:
+            found.setdefault(id(packet.item), []).append(packet)
+        return found
+
+    @cached_property
+    def _places(self) -> Mapping[int, int]:
+        """The place of each packet among all."""
+        return {id(packet): place for place, packet in enumerate(self.all)}
 
     def _near(self, paths: Collection[str], items: Collection[Item]) -> tuple[Packet, ...] | None:
         """The packets around some names; None where only a look at all can tell.
@@ -89,8 +109,6 @@ class Packets:
         Names are followed through the task list until nothing is added. Complete packets found this way are the same
         as among all, because only incomplete ones are joined by likeness.
         """
-        if "all" in self.__dict__:
-            return self.all
         names = {stem(place.task or place.slug) for place in self.layout.places(paths)}
         names |= {stem(name) for item in items for name in item.names}
         related: dict[int, Item] = {}

@@ -71,12 +71,11 @@ def _first_link(tree: Snapshot, path: str, document: str) -> str | None:
     return path if is_link(tree, path) else None
 
 
-def by_target(tree: Snapshot) -> Mapping[str, tuple[str, ...]]:
+def by_target(tree: Snapshot) -> Mapping[str, list[str]]:
     """The Markdown documents of a tree that are symbolic links, by the files they lead to; others are left out."""
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, list[str]] = {}
     for path in [path for path, entry in tree.entries.items() if entry.mode == SYMLINK]:
         if is_markdown(path):
             with contextlib.suppress(Unreadable):
-                real = target(tree, path)
-                found[real] = (*found.get(real, ()), path)
+                found.setdefault(target(tree, path), []).append(path)
     return found
