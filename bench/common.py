@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 # The console script of the environment that runs the benchmark, so that what is measured is what users start.
-ORCHGATE = str(Path(sys.executable).with_name("orchgate"))
+ORCHGATE = os.environ.get("BENCH_ORCHGATE") or str(Path(sys.executable).with_name("orchgate"))
 SENTENCE = "the run was measured again after each change and its numbers stand beside the old ones"
 WORDS = SENTENCE.split()
 

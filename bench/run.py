@@ -10,7 +10,7 @@ from pathlib import Path
 from common import line
 
 HERE = Path(__file__).parent
-HELPERS = ("common", "run")
+HELPERS = ("common", "run", "shapes")
 
 
 def main(names: list[str]) -> None:

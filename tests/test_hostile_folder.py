@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tests.repo import Repo
 
 # What some command may import beyond what the ones below do.
-OTHERS = """argparse ddsketch filelock fcntl git gitdb gzip hashlib html json jsonschema jsonschema_rs lzma msgspec pickle
-    pkgutil psutil pydoc re resource rich secrets sitecustomize socket sqlite3 statistics tomllib traceback
+OTHERS = """argparse ddsketch fcntl filelock git gitdb gzip hashlib html json jsonschema jsonschema_rs lzma msgspec
+    pickle pkgutil psutil pydoc re resource rich secrets sitecustomize socket sqlite3 statistics tomllib traceback
     typing_extensions unidiff urllib usercustomize uuid xml yaml zlib"""
 COMMANDS = ("--version", "--help", "check", "check --all-files --output-format json", "hook pre-commit", "status",
             "metrics", "explain EVD001", "hotspots", "nonsense")  # fmt: skip
