@@ -60,11 +60,11 @@ def test_two_commands_of_a_line_are_two_findings(tmp_path: Path) -> None:
     assert len(judge(tmp_path, shell("npm run zzz; npm run zzz")).findings) == 2
 
 
-def test_a_plan_that_is_a_symlink_is_not_read(tmp_path: Path) -> None:
+def test_a_plan_that_is_a_symlink_is_read(tmp_path: Path) -> None:
     write_tree(tmp_path, {"real.md": "## Steps\n\n" + shell("vim x"), "docs/a": ""})
     (tmp_path / "docs" / "ACTION_PLAN-y.md").symlink_to("../real.md")
 
-    assert judge_folder(CHECK, tmp_path).examined == {"documents": 0, "commands": 0}
+    assert judge_folder(CHECK, tmp_path).examined == {"documents": 1, "commands": 1}
 
 
 @pytest.mark.parametrize(
