@@ -224,7 +224,7 @@ def _ignored_files(root: Path, number: int) -> None:
 
 
 def _globs_and_files(root: Path, number: int) -> None:
-    """So many globs; the files stay, as each is compared with each: what a configuration lists is its owner's choice."""
+    """So many globs; the files stay, as each is compared with each: how many there are is their owner's choice."""
     globs = "".join(f'"docs/**/x-{at}-*.md",\n' for at in range(number))
     write(root, "orchgate.toml", f"[evidence]\nexclude = [\n{globs}]\n")
     for at in range(200):
