@@ -95,6 +95,14 @@ def _held(descriptor: int) -> bool:
     return True
 
 
+def tidy(root: str) -> None:
+    """Removes what dead writers of a work tree left: whoever comes next may find nothing to write. No errors."""
+    git = git_folder(os.path.join(root, _ROOM))
+    with contextlib.suppress(OSError):
+        if git:
+            _sweep(os.path.join(git, FOLDER, _ROOM))
+
+
 def _sweep(folder: str) -> None:
     """Removes what dead writers left in a folder."""
     for name in os.listdir(folder):

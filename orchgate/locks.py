@@ -61,6 +61,7 @@ def held(root: str, name: str, doing: str, patience: float = PATIENCE) -> Iterat
 
     Where the git folder may not be written to, the work tree's own folder is locked. Raises Busy, NoLocks.
     """
+    aside.tidy(root)
     path = _place(root, name)
     if not path:
         with _folder(root, patience):

@@ -112,6 +112,15 @@ def test_a_failure_inside_lets_go(repo: Repo) -> None:
     assert os.listdir(place(repo)) == []
 
 
+def test_what_a_killed_holder_was_writing_goes(repo: Repo) -> None:
+    repo.write(".git/orchgate/writing/.orchgate-0123456789abcdef.tmp", "half")
+
+    with locks.held(str(repo.root), "one", "orchgate demo"):
+        pass
+
+    assert os.listdir(repo.root / ".git/orchgate/writing") == []
+
+
 # File systems without locks
 
 PLAIN = "# Task\n"

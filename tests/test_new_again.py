@@ -92,9 +92,10 @@ def test_one_slug_eight_times_is_one_packet(repo: Repo) -> None:
     children = [subprocess.Popen([ORCHGATE, "new", "one"], cwd=repo.root, stderr=subprocess.PIPE) for _ in SLUGS]
     said = [child.communicate()[1] for child in children]
 
-    assert sorted(child.returncode for child in children) == [0, *[3] * 7]
-    assert (sum(b"already exists" in one for one in said), written(repo)) == (7, packet("one", "0001"))
-    assert listed(repo) == [("0001", "one")]
+    codes = [child.returncode for child in children]
+    # Whoever comes before the first has had its last word finds that nothing is missing.
+    assert (0 in codes, sum(b"already exists" in one for one in said)) == (True, codes.count(3))
+    assert (set(codes) <= {0, 3}, written(repo), listed(repo)) == (True, packet("one", "0001"), [("0001", "one")])
 
 
 def test_linked_work_trees_do_not_hinder_each_other(repo: Repo, tmp_path: Path) -> None:
@@ -130,8 +131,8 @@ def test_one_that_was_killed_at_any_step_is_taken_up(tmp_path: Path, every: int)
         assert written(repo) <= packet("faster-start", "0001")
         json.loads((repo.root / "tasks/index.json").read_text())
         again = repo.orchgate("new", "faster-start", "--title", "Quick")
-        # Where its last word was not heard, it was finished all the same.
-        assert again.code == 0 or (again.code == 3 and "already exists" in again.out), again.out
+        # The first was not killed. The last step is the one by which it forgets what it has begun.
+        assert again.code == (0 if number else 3), again.out
         assert (written(repo), listed(repo)) == (packet("faster-start", "0001"), [("0001", "faster-start")])
         assert kept(repo) == []
         shutil.rmtree(repo.root)
@@ -144,7 +145,7 @@ def test_it_goes_on_with_its_number_its_title_and_its_mini_spec(repo: Repo, caps
     code = main(["new", "faster-start"])
 
     said = capsys.readouterr().out
-    assert (code, "0040-faster-start was begun and not finished" in said) == (0, True)
+    assert (code, "0040-faster-start was begun before: this is what was missing" in said) == (0, True)
     assert written(repo) == packet("faster-start", "0040") | {"tasks/specs/0040-faster-start.md"}
     assert "Quick start" in (repo.root / "docs/TECH_SPEC-faster-start.md").read_text()
 

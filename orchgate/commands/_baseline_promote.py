@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> Verdict:
 
         def change(found: Baseline) -> Baseline:
             for record in records:
+                if found.of(*record.place) == record:  # one that was killed came so far
+                    continue
                 _baseline.refuse_overwriting(at, found, *record.place, args)
                 found = found.put(record)
             return found

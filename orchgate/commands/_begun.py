@@ -53,8 +53,6 @@ def forget(root: str, slug: str) -> None:
     if path := _path(root, slug):
         with contextlib.suppress(OSError):
             os.unlink(path)
-        with contextlib.suppress(OSError):
-            os.rmdir(os.path.dirname(path))
 
 
 def digest(data: bytes) -> str:

@@ -45,7 +45,10 @@ def inside(root: str, path: str) -> str:
 
 
 def write(root: str, plan: Plan) -> None:
-    """Writes all of a plan or nothing: on any failure what was made is removed again. Raises OrchgateError."""
+    """Writes all of a plan or nothing: on any failure what was made is removed again. Raises OrchgateError.
+
+    The note stays until the caller has said what was written, and forgets it.
+    """
     with contextlib.ExitStack() as undo:
         try:
             _note(root, plan)
@@ -60,7 +63,6 @@ def write(root: str, plan: Plan) -> None:
             said = error if isinstance(error, files.WriteError) else files.failure(error.filename or "a folder", error)
             raise OrchgateError(f"{said.message}; nothing was kept", said.hint) from error
         undo.pop_all()
-    _begun.forget(root, plan.slug)
 
 
 def _note(root: str, plan: Plan) -> None:

@@ -63,6 +63,8 @@ def run(args: argparse.Namespace) -> Verdict:
         missing = _missing(root, plan)
         _new_packet.write(root, plan)
     _tell(plan, missing, dry_run=False)
+    sys.stdout.flush()
+    _begun.forget(root, args.slug)  # the very last: until then a second call goes on where this one was killed
     return Verdict.PASS
 
 
@@ -73,10 +75,13 @@ def _missing(root: str, plan: Plan) -> list[str]:
 
 def _tell(plan: Plan, missing: Iterable[str], *, dry_run: bool) -> None:
     verb = "would write" if dry_run else "wrote"
-    lines = [f"{plan.task} was begun and not finished: taking it up"] if plan.begun.task else []
-    lines += [f"{verb} {path}" for path in missing]
+    lines = [f"{verb} {path}" for path in missing]
     if plan.tasks:
         lines.append(f"{verb} {plan.tasks[0]} (added {plan.task})")
+    if plan.begun.task:
+        lines.insert(
+            0, f"{plan.task} was begun before: " + ("this is what was missing" if lines else "nothing is missing")
+        )
     if not dry_run:
         added = " ".join(map(quoted, [*plan.files, *([plan.tasks[0]] if plan.tasks else [])]))
         lines.append(f"next: fill in {next(iter(plan.files))}, then see what is still owed:")
