@@ -100,7 +100,7 @@ class Cache:
             files.replace(path, data, sync=False)
             self._prune()
         except files.WriteError as error:
-            return error.message
+            return f"cannot be written: {os.strerror(error.code)}"
         except OSError as error:
             return f"cannot be written: {error.strerror}"
         return ""
