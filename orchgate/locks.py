@@ -114,7 +114,10 @@ def _locked(path: str, patience: float) -> int:
                 return descriptor
         except FileNotFoundError:
             pass
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, NoLocks):  # so nobody holds it
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
             os.close(descriptor)
             raise
         os.close(descriptor)

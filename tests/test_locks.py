@@ -149,3 +149,4 @@ def test_a_file_system_without_locks_is_told(
 
     assert "this file system has no file locks" in out + err
     assert (code_, "internal error" in err) == (0 if verb == "metrics" else 3, False)
+    assert [path for path in (repo.root / ".git/orchgate").rglob("*") if path.is_file()] == []
