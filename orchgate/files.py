@@ -143,13 +143,17 @@ def create(path: str, data: bytes, *, executable: bool = False) -> None:
 def _put(path: str, data: bytes, publish: Callable[[str, str], None], *, sync: bool, executable: bool) -> None:
     from orchgate import aside  # a commit only reads
 
-    *better, beside = aside.folders(path)
+    places = list(aside.folders(path))
     try:
         with _undisturbed():
-            for folder in better:  # it may be full, not ours, or on another file system after all
+            for folder in places:  # it may be full, not ours, or on another file system after all
                 with contextlib.suppress(OSError):
-                    return _put_through(folder, path, data, publish, sync=sync, executable=executable)
-            return _put_through(beside, path, data, publish, sync=sync, executable=executable)
+                    _put_through(folder, path, data, publish, sync=sync, executable=executable)
+                    break
+            else:
+                _put_through(places[-1], path, data, publish, sync=sync, executable=executable)
+            if sync:
+                sync_folder(os.path.dirname(path))
     except OSError as error:
         raise failure(path, error) from error
 
@@ -162,17 +166,19 @@ def _put_through(
 
     temporary, descriptor = aside.opened(folder)
     try:
-        _take_after(descriptor, path, executable=executable)
-        _write_all(descriptor, data)
-        if sync:
-            os.fsync(descriptor)
+        try:
+            _take_after(descriptor, path, executable=executable)
+            _write_all(descriptor, data)
+            if sync:
+                os.fsync(descriptor)
+        finally:
+            # Before it gets its name: whoever watches files would count this as another write of it. For that moment
+            # it has no lock, and may be taken for a left-over: then it is written once more.
+            os.close(descriptor)
         publish(temporary, path)
     finally:
         with contextlib.suppress(OSError):  # renamed
             os.unlink(temporary)
-        os.close(descriptor)
-    if sync:
-        sync_folder(os.path.dirname(path))
 
 
 @contextlib.contextmanager

@@ -149,6 +149,28 @@ def test_two_writers_of_one_file_never_publish_part_of_it(tmp_path: Path) -> Non
     assert {(text[:1], len(text)) for text in seen | {path.read_text()}} <= {(letter, 5000) for letter in "xyzw"}
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_one_that_is_swept_at_the_last_moment_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
+) -> None:
+    made = init(tmp_path / "repo")
+    if not inside:
+        (made.root / ".git").rename(tmp_path / "elsewhere")
+    real = os.rename
+    swept: list[str] = []
+
+    def after_a_sweep(source: str, target: str) -> None:
+        if not swept:
+            swept.append(source)
+            os.unlink(source)
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", after_a_sweep)
+    files.replace(str(made.root / "a"), b"x")
+
+    assert ((made.root / "a").read_bytes(), len(swept)) == (b"x", 1)
+
+
 def test_threads_of_one_process_do_not_meet(repo: Repo) -> None:
     path = str(repo.root / "a")
     threads = [threading.Thread(target=files.replace, args=(path, bytes([65 + n]) * 9000)) for n in range(8)]
