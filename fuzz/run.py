@@ -68,17 +68,17 @@ def fuzzed(name: str, seconds: float, seed: int) -> Row:
     begin = time.monotonic()
     inputs, paths, found = 0, None, dict[str, str]()
     with tempfile.TemporaryDirectory(prefix="orchgate-fuzz-", dir=worker.MEMORY) as top:
-        attempt = 0
-        while (left := seconds - (time.monotonic() - begin)) > 1 or not attempt:
+        attempt, ended = 0, "not begun"
+        while ended and ((left := seconds - (time.monotonic() - begin)) > 1 or not attempt):
             folder = os.path.join(top, str(attempt))
             os.mkdir(folder)
             ended = _attempt(name, left, seed + attempt, folder)
             if not os.path.exists(os.path.join(folder, worker.CURRENT)):
                 raise SystemExit(f"{name} cannot be fuzzed: {ended}\n{_log(folder).decode('utf-8', 'replace')}")
-            number, last = worker.read_slot(folder)
+            number, last, busy = worker.read_slot(folder)
             inputs += number
             paths = max(filter(None, (paths, _paths(folder))), default=None)
-            if ended:
+            if ended and busy:  # not while the next input was chosen
                 worker.keep(os.path.join(folder, "finding-end"), ended, last)
             found |= _kept(name, folder, known=found)
             attempt += 1

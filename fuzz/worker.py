@@ -85,15 +85,18 @@ class Slot:
 
     def put(self, data: bytes) -> None:
         self.number += 1
-        head = b"%12d %8d " % (self.number, len(data))
+        head = b"%12d %8d *" % (self.number, len(data))
         self._memory[: len(head) + len(data)] = head + data
 
+    def done(self) -> None:
+        self._memory[22:23] = b"-"
 
-def read_slot(folder: str) -> tuple[int, bytes]:
-    """How many inputs there were, and the last one."""
+
+def read_slot(folder: str) -> tuple[int, bytes, bool]:
+    """How many inputs there were, the last one, and whether it is still being tried."""
     with open(os.path.join(folder, CURRENT), "rb") as file:
-        number, size = int(file.read(13) or 0), int(file.read(9) or 0)
-        return number, file.read(size)
+        number, size, busy = int(file.read(13).strip(b"\0") or 0), int(file.read(9).strip(b"\0") or 0), file.read(1)
+        return number, file.read(size), busy == b"*"
 
 
 class Tried:
@@ -110,6 +113,7 @@ class Tried:
         signal.setitimer(signal.ITIMER_PROF, DEADLINE)  # nobody catches its signal: a hang ends the process
         error = fault(self._one, data)
         signal.setitimer(signal.ITIMER_PROF, 0)
+        self._slot.done()
         if error is not None and len(self._found) < MOST and place(error) not in self._found:
             self._found.add(place(error))
             keep(os.path.join(self._folder, f"finding-{len(self._found):02}"), place(error), data, error)
