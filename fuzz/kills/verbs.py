@@ -20,6 +20,7 @@ PATIENCE = 120.0
 CONFIG = """\
 [performance]
 pipeline = "demo"
+budget-seconds = 1
 [[pipelines.demo.stages]]
 id = "one"
 run = ["true"]
@@ -103,7 +104,7 @@ VERBS = (
     Verb(
         "pre-push",
         ("hook", "pre-push", "origin", "../remote.git"),
-        "git checkout -q -b topic; echo x > code.py; git add -A; git commit -q -m code",
+        "git push -q origin main; git checkout -q -b topic; echo x > code.py; git add -A; git commit -q -m code",
         "refs/heads/topic HEAD refs/heads/topic " + "0" * 40 + "\n",
     ),
 )
