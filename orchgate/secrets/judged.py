@@ -127,11 +127,7 @@ def _pair(decoded: bytes) -> bool:
     """Whether bytes are a name and a password."""
     name, colon, password = decoded.partition(b":")
     printable = all(32 <= byte < 127 for byte in decoded)
-    return bool(colon) and printable and password != name and not _stands_in(password)
-
-
-def _stands_in(password: bytes) -> bool:
-    return len(password) < 3 or (values.is_filled_in(password) and not (password.isdigit() and len(password) >= 6))
+    return bool(colon) and printable and password != name and not values.stands_in(password)
 
 
 _URL = lazy(rb":(?:\\?/){2}([^\s/:@\"'<>\\]{0,60}):([^\s/\"'<>\\]{3,100})@")
@@ -140,14 +136,19 @@ _URL = lazy(rb":(?:\\?/){2}([^\s/:@\"'<>\\]{0,60}):([^\s/\"'<>\\]{3,100})@")
 def url_password(text: bytes, start: int, end: int) -> Span | None:
     """The password in an address, unless it is the name again or stands for one."""
     found = _URL.match(text, start, end)
-    if found is None or not text[max(0, start - 1) : start].isalnum() or found[2] == found[1] or _stands_in(found[2]):
+    if (
+        found is None
+        or not text[max(0, start - 1) : start].isalnum()
+        or found[2] == found[1]
+        or values.stands_in(found[2])
+    ):
         return None
     return found.span(2)
 
 
 # Beside a key word
 
-_SHORT = r"passw(?:or)?d|passwort|passphrase|pwd"
+_SHORT = r"[\"']pass[\"']|passw(?:or)?d|passwort|passphrase|pwd"
 _LONG = (
     r"secret|token|credentials?|api[_. -]?key|connection[_-]?string|[_-]pass|_auth|"
     r"(?:access|auth|secret|private|encrypt(?:ion)?|sign(?:ing)?|master|account|client|service|deploy|storage|shared|admin"
@@ -175,7 +176,7 @@ _PARTS = lazy(
         rf"(?P<separator>{_SEPARATOR}|[ \t]{{1,3}})(?P<escape>\\{{0,3}})[ubr]?(?P<quote>[\"'`]?)"
     ).encode()
 )
-_PASSWORD = lazy(rb"(?i)passw|passphrase|pwd|pass$")
+_PASSWORD = lazy(rb"(?i)passw|passphrase|pwd|pass[\"']?$")
 _NAME = lazy(rb"[A-Za-z0-9_.$-]*$")
 _UPPER = lazy(rb"[A-Z][A-Z0-9_]*$")
 # Tokens that count words or pages, and keys that name things.
@@ -233,7 +234,7 @@ LOGIN = (
     r"(?i:\blogin\s{1,4}\S{1,60}\s{1,4}password\s{1,4}\S{3})"
     r"|(?:[ \t\"',]-u|--user|--proxy-user)[ \t=\"',]{0,5}[^\s:\"'$]{1,60}:[^\s\"'$<{]{3}"
     r"|(?i:identified by|password)[ \t]{1,3}'[^'\s]{6}"
-    r"|sshpass[ \t]{1,3}-p[ \t]{0,3}[\"']?[^\s\"'$]{4}"
+    r"|[ \t]-p[ \t]{0,3}[\"']?[^\s\"'$<{-][^\s\"'$<{]{4}"
     r"|\"auth\"[ \t]{0,4}:[ \t]{0,4}\"[A-Za-z0-9+/=]{12}"
 )
 _LAST = lazy(rb"[^\s:\"'=]*$")
@@ -247,11 +248,23 @@ def login(text: bytes, start: int, end: int) -> Span | None:
     value = text[first:last]
     if text.startswith(b'"auth"', start):
         return (first, last) if _pair(_decoded(value)) else None
-    by_option = b"-" in text[start : start + 3]
-    if by_option and not _CURL.search(text, max(0, start - 300), start):
-        return None
-    return None if _stands_in(value) or value.isdigit() else (first, last)
+    option = _SHORT_OPTION.match(text, start, end)
+    if option:
+        asks = _USER if option[1] != b"p" else _ATTACHED if option[2] == b"" else _APART
+        if value.isdigit() or not asks.search(_command(text, start)):
+            return None
+    return None if values.stands_in(value) else (first, last)
 
 
+def _command(text: bytes, end: int) -> bytes:
+    """The command line as far as a place in it, continued lines included."""
+    return _CONTINUED.sub(b" ", text[max(0, end - 300) : end]).rpartition(b"\n")[2]
+
+
+_CONTINUED = lazy(rb"\\\r?\n")
 _CLOSED = lazy(rb"[^\s\"'`]*")
-_CURL = lazy(rb"(?i)curl|https?\b|wget")
+_SHORT_OPTION = lazy(rb"[ \t\"',]?--?(p|u|user|proxy-user)([ \t=\"',]*)")
+# Programs that take a name and a password, or a password alone, by an option that is something else elsewhere.
+_USER = lazy(rb"(?i)curl|https?\b|wget")
+_APART = lazy(rb"(?i)\b(?:sshpass|(?:docker|podman|registry|az|oc|skopeo|buildah|crane|nerdctl)[ \t]+login)\b")
+_ATTACHED = lazy(rb"(?i)\b(?:sshpass|mysql|mysqldump|mysqladmin|mariadb)\b")

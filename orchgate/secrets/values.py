@@ -13,7 +13,7 @@ from orchgate.patterns import lazy
 LONGEST = 400  # bytes of a value that are looked at
 # What is filled in later, or comes from elsewhere: a variable of a shell, a template or a workflow, an ellipsis.
 _FILLED_IN = lazy(
-    rb"\$[A-Za-z_{(]|%\([A-Za-z_]|%[A-Za-z_]+%|[{#$]\{|\}\}|\*\*|\.\.\.|\xe2\x80\xa6|\xe2\x80\xa2|^[<\[].*[>\]]$|&lt;"
+    rb"^\$|\$[{(]|\$[A-Z_]{3}|%\([A-Za-z_]|%[A-Za-z_]+%|[{#$]\{|\}\}|\*\*|\.\.\.|\xe2\x80\xa6|\xe2\x80\xa2|^[<\[{].*[>\]}]$|&lt;"
 )
 # Words of which stand-ins are made. What is left without them is what somebody chose.
 _STAND_IN = lazy(
@@ -22,7 +22,7 @@ _STAND_IN = lazy(
     rb"|api|access|auth|private|public|client|app|user|admin|root|guest|your|some|the|with|here|goes|this|that|and|not|for|set"
     rb"|real|string|value|empty|null|none|undefined|nil|true|false|unset|required|optional|missing|invalid|expired|unknown"
     rb"|todo|fixme|tbd|foo|bar|baz|qux|quux|test|testing|local|localhost|host|dev|demo|key|name|pass|pwd|file|path|env|var"
-    rb"|before|after|only|long|short|random|super|very|me|my|is|it|in|of|to|no|an?\b|x{2,}|\d+"
+    rb"|before|after|only|long|short|random|super|very|me|my|is|it|in|of|to|no|an?\b|x{2,}"
 )
 _BETWEEN = lazy(rb"[^A-Za-z0-9]+")
 # Code that gets the secret from somewhere: a call, an attribute, an index, a type.
@@ -36,7 +36,7 @@ _NUMBER = lazy(rb"^[+-]?[\d.,:_/TZ-]+$")
 _DIGIT = lazy(rb"\d")
 _MIXED = lazy(rb"[A-Za-z]\d|\d[A-Za-z]")
 _NAMES = lazy(rb"[_./A-Z]")
-_WORDS = lazy(rb"^[A-Za-z]+(?:[-_./][A-Za-z]+)*$")
+_WORDS = lazy(rb"^_*[A-Za-z]+(?:[-_./]+[A-Za-z]+)*_*$")
 
 
 def is_filled_in(value: bytes) -> bool:
@@ -44,10 +44,22 @@ def is_filled_in(value: bytes) -> bool:
     return bool(_FILLED_IN.search(value)) or not chosen(value)
 
 
+def stands_in(password: bytes) -> bool:
+    """Whether a password is none: in an address, `admin123` is one."""
+    return len(password) < 3 or bool(_FILLED_IN.search(password)) or len(_left(password)) < 3
+
+
 def chosen(value: bytes) -> bytes:
-    """What is left of a value without the words of which stand-ins are made; b"" when it is one."""
-    left = _BETWEEN.sub(b"", _STAND_IN.sub(b"", value))
-    return b"" if len(set(left.lower())) < 3 else left
+    """What is left of a value without the words of which stand-ins are made; b"" when it is one, as `token-123` is."""
+    left = _left(value)
+    letters = _DIGIT.sub(b"", left)
+    if len(set(letters.lower())) >= 3:
+        return letters
+    return left if letters and len(left) >= 5 else b""
+
+
+def _left(value: bytes) -> bytes:
+    return _BETWEEN.sub(b"", _STAND_IN.sub(b"", value))
 
 
 def entropy(value: bytes) -> float:
@@ -59,10 +71,12 @@ def entropy(value: bytes) -> float:
 @functools.lru_cache(4096)
 def is_secret(value: bytes, *, password: bool, quoted: bool = False) -> bool:
     """Whether a value beside a key word is one. People choose a `password`; other secrets are made by machines."""
-    if len(value) < (6 if password else 8) or is_filled_in(value) or _CODE.search(value) or _PATH.search(value):
+    if len(value) < (6 if password else 8):
         return False
     if _NUMBER.match(value):
-        return password and value.isdigit()
+        return password and value.isdigit() and len(set(value)) > 2
+    if is_filled_in(value) or _CODE.search(value) or _PATH.search(value):
+        return False
     if _WORDS.match(value):
         return _is_jumble(value) or (password and _is_phrase(value, quoted=quoted))
     if b" " in value and not (password and quoted and _DIGIT.search(value)):
@@ -74,8 +88,8 @@ def is_secret(value: bytes, *, password: bool, quoted: bool = False) -> bool:
 
 def _is_phrase(value: bytes, *, quoted: bool) -> bool:
     """Whether plain words are a password: in quotes, or joined by hyphens, and more than a name would be."""
-    hyphens = value.count(b"-")
-    return (quoted or hyphens >= 2) and len(chosen(value)) >= 12 and not _NAMES.search(value)
+    likely = 12 if quoted or value.count(b"-") >= 2 else 20
+    return len(chosen(value)) >= likely and not _NAMES.search(value)
 
 
 def _is_jumble(value: bytes) -> bool:
