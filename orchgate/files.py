@@ -141,9 +141,9 @@ def create(path: str, data: bytes, *, executable: bool = False) -> None:
 
 
 def _put(path: str, data: bytes, publish: Callable[[str, str], None], *, sync: bool, executable: bool) -> None:
-    from orchgate import aside  # a commit only reads
+    from orchgate import temporary  # a commit only reads
 
-    places = list(aside.folders(path))
+    places = list(temporary.folders(path))
     try:
         with _undisturbed():
             for folder in places:  # it may be full, not ours, or on another file system after all
@@ -162,9 +162,9 @@ def _put_through(
     folder: str, path: str, data: bytes, publish: Callable[[str, str], None], *, sync: bool, executable: bool
 ) -> None:
     """Raises OSError; then nothing is left in `folder`."""
-    from orchgate import aside
+    from orchgate import temporary
 
-    temporary, descriptor = aside.opened(folder)
+    name, descriptor = temporary.opened(folder)
     try:
         try:
             _take_after(descriptor, path, executable=executable)
@@ -175,10 +175,10 @@ def _put_through(
             # Before it gets its name: whoever watches files would count this as another write of it. For that moment
             # it has no lock, and may be taken for a left-over: then it is written once more.
             os.close(descriptor)
-        publish(temporary, path)
+        publish(name, path)
     finally:
         with contextlib.suppress(OSError):  # renamed
-            os.unlink(temporary)
+            os.unlink(name)
 
 
 @contextlib.contextmanager
@@ -211,16 +211,16 @@ def _take_after(descriptor: int, path: str, *, executable: bool) -> None:
     os.fchmod(descriptor, mode | (mode & 0o444) >> 2 if executable else mode)
 
 
-def _take_name(temporary: str, path: str) -> None:
+def _take_name(written: str, path: str) -> None:
     """Gives a file its name unless that is taken. Raises OSError."""
     try:
-        os.link(temporary, path)
+        os.link(written, path)
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP):
             raise
         if os.path.lexists(path):  # a file system without second names: nearly as good
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
-        os.rename(temporary, path)
+        os.rename(written, path)
 
 
 def make_folders(path: str) -> None:

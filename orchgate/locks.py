@@ -10,7 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from orchgate import aside, files
+from orchgate import files, temporary
 from orchgate.errors import OrchgateError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def held(root: str, name: str, doing: str, patience: float = PATIENCE) -> Iterat
 
     Where the git folder may not be written to, the work tree's own folder is locked. Raises Busy, NoLocks.
     """
-    aside.tidy(root)
+    temporary.tidy(root)
     path = _place(root, name)
     if not path:
         with _folder(root, patience):
@@ -82,10 +82,10 @@ def held(root: str, name: str, doing: str, patience: float = PATIENCE) -> Iterat
 
 def _place(root: str, name: str) -> str:
     """Where the file of a lock may be made; "" for nowhere."""
-    git = aside.git_folder(os.path.join(root, name))
+    git = temporary.git_folder(os.path.join(root, name))
     if not git:
         return ""
-    folder = os.path.join(git, aside.FOLDER, _FOLDER)
+    folder = os.path.join(git, temporary.FOLDER, _FOLDER)
     path = os.path.join(folder, name)
     try:
         os.makedirs(folder, exist_ok=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate import aside, files
+from orchgate import files, temporary
 from tests.killing import TRACED, killed_at_each_step
 from tests.repo import init
 
@@ -188,14 +188,16 @@ def test_threads_of_one_process_do_not_meet(repo: Repo) -> None:
 def test_a_file_is_written_where_git_does_not_look(repo: Repo) -> None:
     (repo.root / "docs").mkdir()
 
-    assert next(aside.folders(str(repo.root / "docs/a"))) == str(room(repo))
+    assert next(temporary.folders(str(repo.root / "docs/a"))) == str(room(repo))
 
 
 def test_a_linked_work_tree_has_a_place_of_its_own(repo: Repo, tmp_path: Path) -> None:
     repo.commit()
     repo.git("worktree", "add", "-q", str(tmp_path / "linked"))
 
-    assert next(aside.folders(str(tmp_path / "linked/a"))) == str(repo.root / ".git/worktrees/linked/orchgate/writing")
+    assert next(temporary.folders(str(tmp_path / "linked/a"))) == str(
+        repo.root / ".git/worktrees/linked/orchgate/writing"
+    )
 
 
 @pytest.mark.parametrize("shape", ["none", "file", "link", "empty"])
@@ -214,7 +216,7 @@ def test_without_a_git_folder_of_our_own_it_is_written_beside(tmp_path: Path, sh
 
     files.replace(str(made.root / "a"), b"x")
 
-    assert ((made.root / "a").read_bytes(), list(aside.folders(str(made.root / "a")))) == (b"x", [str(made.root)])
+    assert ((made.root / "a").read_bytes(), list(temporary.folders(str(made.root / "a")))) == (b"x", [str(made.root)])
 
 
 def test_a_git_folder_on_another_file_system_is_of_no_use_and_no_harm(

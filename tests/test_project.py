@@ -34,7 +34,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the bottom up. A module imports from the rows above its own, and from its own folder; types are imports too.
 LAYERS = (
     ("__init__", "errors", "patterns"),
-    ("model", "parallel", "resources", "globs", "aside", "inside", "versions", "secrets"),
+    ("model", "parallel", "resources", "globs", "temporary", "inside", "versions", "secrets"),
     ("files",),
     ("locks", "process"),
     ("attended",),

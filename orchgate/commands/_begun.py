@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import aside, files
+from orchgate import files, temporary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -70,8 +70,8 @@ def is_untouched(begun: Begun, path: str, full: str) -> bool:
 
 
 def _folder(root: str) -> str:
-    git = aside.git_folder(os.path.join(root, _FOLDER))
-    return os.path.join(git, aside.FOLDER, _FOLDER) if git else ""
+    git = temporary.git_folder(os.path.join(root, _FOLDER))
+    return os.path.join(git, temporary.FOLDER, _FOLDER) if git else ""
 
 
 def _path(root: str, slug: str) -> str:

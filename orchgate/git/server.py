@@ -12,7 +12,7 @@ from orchgate.git.call import failed
 from orchgate.git.contents import REF
 
 if TYPE_CHECKING:
-    from orchgate.git.aside import Aside
+    from orchgate.git.quarantine import Quarantine
     from orchgate.process import Completed
 
 ASKING_SECONDS = 60.0  # of silence, while a server is asked what it has
@@ -67,14 +67,16 @@ class Answer(Enum):
 class Server:
     """One remote, by its name or address. `said` is what it has said to people so far."""
 
-    def __init__(self, aside: Aside, remote: str, shown: str, *, configured: bool, patience: float | None) -> None:
-        self._aside = aside
+    def __init__(
+        self, quarantine: Quarantine, remote: str, shown: str, *, configured: bool, patience: float | None
+    ) -> None:
+        self._quarantine = quarantine
         self._remote = remote
         self.name = shown
         self._options: tuple[str, ...] = ()
         if configured:  # `remote.<name>.mirror` takes no reference from anybody; the name may hold "="
             self._options = (f"--config-env=remote.{remote}.mirror={_NO}",)
-            aside.net.env[_NO] = "false"
+            quarantine.net.env[_NO] = "false"
         self._patience = patience
         self.said: list[str] = []
         self.reason = ""
@@ -122,7 +124,7 @@ class Server:
 
     def _call(self, argv: tuple[str, ...], patience: float) -> Completed:
         waited = patience if self._patience is None else self._patience
-        completed = self._aside.net.attended(*self._options, *argv, patience=waited)
+        completed = self._quarantine.net.attended(*self._options, *argv, patience=waited)
         if not completed.timed_out:
             return completed
         doing = {"ls-remote": "asked what it has", "fetch": "sending it"}.get(argv[0], "taking it")

@@ -69,12 +69,12 @@ class Store:
 
         Raises GitError, WriteError.
         """
-        from orchgate.git.aside import aside
+        from orchgate.git.quarantine import quarantine
         from orchgate.git.server import Server
         from orchgate.git.visit import Visit
 
         self._sweep()
-        with aside(self._repository, self._environ) as folder:
+        with quarantine(self._repository, self._environ) as folder:
             configured = not address and remote in self._remotes
             server = Server(folder, address or remote, remote, configured=configured, patience=patience)
             visit = Visit(self._repository, folder, server)

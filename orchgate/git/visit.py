@@ -20,7 +20,7 @@ from orchgate.git.server import Answer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from orchgate.git.aside import Aside
+    from orchgate.git.quarantine import Quarantine
     from orchgate.git.repository import Repository
     from orchgate.git.server import Server
 
@@ -50,11 +50,11 @@ class Pushed(NamedTuple):
 class Visit:
     """`notes` are for people: what was wrong and did not stand in the way."""
 
-    def __init__(self, repository: Repository, aside: Aside, server: Server) -> None:
+    def __init__(self, repository: Repository, quarantine: Quarantine, server: Server) -> None:
         self._repository = repository
-        self._aside = aside
+        self._quarantine = quarantine
         self._server = server
-        self._blobs = Blobs(aside.git)
+        self._blobs = Blobs(quarantine.git)
         self._read = Named()
         self.notes: list[str] = []
 
@@ -89,7 +89,7 @@ class Visit:
     def _sorted(self, there: Named) -> There:
         mine = self.local().contents
         fresh = [pair for pair in there.contents.items() if mine.get(pair[0]) != pair[1]]
-        bad = frozenset(wrong(self._aside.git, fresh))
+        bad = frozenset(wrong(self._quarantine.git, fresh))
         if bad:
             shown = _listed(sorted(name[:12] for name in bad))
             self._note(f"holds other bytes under the name {shown}: not taken")
@@ -111,7 +111,7 @@ class Visit:
     def _is_ours(self, oid: str) -> bool:
         """Whether our own reference leads to it, with all that it holds: that an object is here says nothing."""
         head = self.local().commit
-        return head is not None and self._aside.git.attempt("merge-base", "--is-ancestor", oid, head).code == 0
+        return head is not None and self._quarantine.git.attempt("merge-base", "--is-ancestor", oid, head).code == 0
 
     def push(self, there: There, contents: Iterable[tuple[str, bytes]]) -> Pushed:
         """Adds contents, by SHA-256, to what the remote holds. Raises GitError, WriteError."""
@@ -142,7 +142,7 @@ class Visit:
 
     def _object(self, sha256: str, content: bytes, known: Mapping[str, str]) -> str:
         oid = known.get(sha256)
-        return oid if oid and oid == self._aside.name(content) else self._aside.write(content)
+        return oid if oid and oid == self._quarantine.name(content) else self._quarantine.write(content)
 
     def _commit(self, wanted: Mapping[str, str], there: There) -> str:
         if not there.contents and not there.named.is_evidence:
@@ -150,8 +150,8 @@ class Visit:
                 f"{self._server.name}: {REF} names a {there.named.kind} that is no evidence",
                 self._removal(there.named.oid),
             )
-        commit = self._aside.commit(wanted, there.named.commit if there.named.is_evidence else None)
-        self._aside.pack()
+        commit = self._quarantine.commit(wanted, there.named.commit if there.named.is_evidence else None)
+        self._quarantine.pack()
         return commit
 
     def keep(self, there: There) -> Mapping[str, str]:
@@ -168,8 +168,8 @@ class Visit:
                 return union
             before = mine.commit if mine.is_evidence else None
             ahead = commit if there.clean and union == there.contents else None
-            ahead = ahead or self._aside.commit(union, before, commit)
-            self._aside.keep()
+            ahead = ahead or self._quarantine.commit(union, before, commit)
+            self._quarantine.keep()
             refusal = self._move(ahead, mine.oid)
             if not refusal:
                 if mine.oid and not mine.is_evidence and not mine.contents:
@@ -185,7 +185,7 @@ class Visit:
         # Somebody else's lock is waited for; not followed to the branch that it may stand for.
         waits = ("-c", "core.filesRefLockTimeout=1000")
         zero = "0" * len(commit)
-        done = self._aside.git.attempt(*waits, "update-ref", "--no-deref", REF, commit, before or zero)
+        done = self._quarantine.git.attempt(*waits, "update-ref", "--no-deref", REF, commit, before or zero)
         if done.code == 0:
             return ""
         said = os.fsdecode(done.stderr)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from orchgate import files
 from orchgate.inside import require_real
 from orchgate.metrics import entries
-from orchgate.runs import aside, ids, journal, state
+from orchgate.runs import ids, journal, run_folder, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -47,7 +47,7 @@ class Recorder:
         """Records the first event of this process, and the first manifest. Raises WriteError."""
         stamped = self._add(event, sync=True)
         if self._aside:
-            aside.appear(self._aside, self.folder)
+            run_folder.appear(self._aside, self.folder)
             self.journal.path, self._aside = os.path.join(self.folder, ids.JOURNAL), ""
         self._write_manifest(render(state.manifest(self.events)))
         self._seen(self, stamped)
@@ -99,7 +99,7 @@ class Recorder:
     def close(self) -> None:
         self.journal.close()
         if self._aside:  # it never began
-            aside.drop(self._aside)
+            run_folder.drop(self._aside)
 
     def _write_manifest(self, data: bytes) -> None:
         files.replace(os.path.join(self.folder, ids.MANIFEST), data)
@@ -132,7 +132,7 @@ def create(root: str, task: str, clock: Clock, seen: Callable[[Recorder, Event],
     """A new run of a task, whose folder appears with its first event. Raises WriteError, UsageError."""
     run_id = run_id or ids.new_run_id(clock.now())
     folder = ids.run_folder(root, task, run_id)
-    with aside.folder_for(ids.task_folder(root, task), run_id) as begun_in:
+    with run_folder.folder_for(ids.task_folder(root, task), run_id) as begun_in:
         try:
             for name in FOLDERS:
                 os.mkdir(os.path.join(begun_in, name))

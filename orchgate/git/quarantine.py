@@ -34,7 +34,7 @@ _WHO = {
 }
 
 
-class Aside:
+class Quarantine:
     """A folder of objects; `git` and `net` are git within it, without and with the network."""
 
     def __init__(self, repository: Repository, environ: Mapping[str, str], path: str, objects: str) -> None:
@@ -123,7 +123,7 @@ def _listed(folder: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def aside(repository: Repository, environ: Mapping[str, str]) -> Iterator[Aside]:
+def quarantine(repository: Repository, environ: Mapping[str, str]) -> Iterator[Quarantine]:
     """A folder for objects, gone afterwards; those that were left behind are swept. Raises GitError, WriteError."""
     git = repository.git
     asked = os.fsdecode(git("rev-parse", "--git-path", "objects")).removesuffix("\n")
@@ -135,7 +135,7 @@ def aside(repository: Repository, environ: Mapping[str, str]) -> Iterator[Aside]
         raise files.failure(objects, error) from error
     try:
         _borrow(path, objects)
-        yield Aside(repository, environ, path, objects)
+        yield Quarantine(repository, environ, path, objects)
     finally:
         shutil.rmtree(path, ignore_errors=True)
 
