@@ -130,7 +130,7 @@ def _near(value: Any, chance: random.Random) -> Any:
     if isinstance(value, bool) or value is None:
         return not value
     if isinstance(value, int | float):
-        return value + chance.choice((-1, 1, 0.5, 1000))
+        return value + chance.choice((-1, 1, 1000) if isinstance(value, int) else (-1, 1, 0.5))
     if isinstance(value, str):
         at = chance.randint(0, len(value))
         return value[:at] + chance.choice(("x", "", " ", "/", ".", "0")) + value[at + chance.randrange(2) :]

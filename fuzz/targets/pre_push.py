@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fuzz.calling import called
 from fuzz.violation import Violation
-from orchgate import cli
 from tests.repo import init
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
 SMOKE = 12  # inputs of the quick test: each judges a commit or more
 ZERO = "0" * 40
@@ -42,38 +38,8 @@ def prepare(folder: str) -> Callable[[bytes], None]:
     def one(data: bytes) -> None:
         lines = data.replace(GOOD, good).replace(BAD, bad)
         for stdin, allowed in ((lines, (0, 1, 2, 3)), (planted + lines, (1, 2, 3))):
-            code = _hook(str(repo.root), stdin)
+            code, _ = called(str(repo.root), ["hook", "pre-push", "origin", "nowhere"], stdin)
             if code not in allowed:
                 raise Violation(f"exit {code}, expected one of {allowed}")
 
     return one
-
-
-def _hook(root: str, stdin: bytes) -> int:
-    told = io.StringIO()
-    with _standing_in(root), _fed(stdin), contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
-        return cli.main(["hook", "pre-push", "origin", "nowhere"])
-
-
-@contextlib.contextmanager
-def _standing_in(root: str) -> Iterator[None]:
-    before = os.getcwd()
-    os.chdir(root)
-    try:
-        yield
-    finally:
-        os.chdir(before)
-
-
-@contextlib.contextmanager
-def _fed(data: bytes) -> Iterator[None]:
-    """Standard input is a pipe that holds the data, as from git."""
-    before, (out, into) = sys.stdin, os.pipe()
-    os.write(into, data[:60_000])
-    os.close(into)
-    try:
-        with open(out, encoding="utf-8") as stream:
-            sys.stdin = stream
-            yield
-    finally:
-        sys.stdin = before
