@@ -46,7 +46,7 @@ LAYERS = (
     ("speed", "hotspots"),
     ("evidence",),
     ("context", "suppressions"),
-    ("suggestions",),
+    ("suggestions", "candidates"),
     ("checks", "outputs"),
     ("registry",),
     ("engine",),
@@ -149,7 +149,7 @@ def test_only_commands_and_the_command_line_print() -> None:
         if re.search(r"\bprint\(|sys\.(stdout|stderr|stdin)\b", path.read_text())
     }
 
-    assert printing <= {"commands", "cli"}
+    assert printing <= {"commands", "cli", "__main__"}  # the door, where nothing else may be imported yet
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=name_of)

@@ -6,7 +6,7 @@ from collections import Counter
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from orchgate.checks._judged import candidates, is_checked, judged_documents, lost_links
+from orchgate.candidates import candidates, is_checked, judged_documents, lost_links
 from orchgate.documents.artifacts import Artifacts
 from orchgate.documents.targets import RUN_ID
 from orchgate.errors import OrchgateError

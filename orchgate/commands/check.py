@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> Verdict | int:
 
 def _fix(repository: Repository, request: Request) -> None:
     """Pins before anything is judged. What keeps it from that is said; the verdict is the checks' business."""
-    from orchgate.checks._judged import judged_documents
+    from orchgate.candidates import judged_documents
     from orchgate.commands import _pinning
     from orchgate.git import scope
 
