@@ -211,3 +211,12 @@ def test_a_loop_recorded_without_its_secrets_is_not_taken_up(project: Project) -
 
 def test_a_baseline_is_named_without_the_secret() -> None:
     assert definition.command_name(("curl", TOKEN)) == "-- curl '[secret: github-token]'"
+
+
+def test_what_a_stage_says_last_is_recorded_without_its_secret(project: Project) -> None:
+    project.define("demo", {"id": "a", "shell": f"printf 'x%.0s' $(seq 190); echo ' {TOKEN}'"})
+
+    project.run("demo")
+
+    (summary,) = [event["summary"] for event in events(project.folders()[0]) if event["event"] == "end"]
+    assert TOKEN[:10] not in summary

@@ -70,7 +70,7 @@ def test_what_one_clone_pushes_another_can_fetch(pair: Pair) -> None:
     fetched = pair.other.orchgate("evidence", "fetch")
 
     assert (pushed.code, fetched.code, (pair.other.root / LOG).read_bytes()) == (0, 0, b"built\n"), pushed.out
-    assert "1 artifacts sent (6 bytes)" in pushed.out
+    assert "1 artifact sent (6 bytes)" in pushed.out
 
 
 def test_a_second_push_sends_nothing(pair: Pair) -> None:

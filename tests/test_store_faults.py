@@ -200,7 +200,7 @@ def test_a_content_under_a_wrong_name_is_not_taken_and_put_right_by_a_push(place
     said = place.push("origin", "odd")
 
     assert (fetched.code, "other bytes under the name" in fetched.out) == (3, True), fetched.out
-    assert "1 artifacts sent" in said
+    assert "1 artifact sent" in said
     word = name("odd")
     assert remote.git("cat-file", "blob", f"{REF}:{word[:2]}/{word[2:]}") == "odd"
 

@@ -178,7 +178,7 @@ def test_a_dry_run_says_what_the_remote_lacks(place: Place) -> None:
     place.pin("one", "two", "three")
     said = [place.repo.orchgate("evidence", "push", remote, "--dry-run").out for remote in "ab"]
     assert [line.split(" to ")[0] for line in said] == [
-        "would send 1 artifacts (6 bytes)",
+        "would send 1 artifact (6 bytes)",
         "would send 2 artifacts (10 bytes)",
     ]
 
@@ -208,7 +208,7 @@ def test_a_content_that_two_artifacts_have_is_sent_once(place: Place) -> None:
     place.pin("one")
     place.repo.write(artifact("two"), b"one\n")
     place.repo.write(PATH, render([Pinned(artifact(path), name("one"), 4) for path in ("one", "two")]))
-    assert "1 artifacts sent (4 bytes)" in place.repo.orchgate("evidence", "push", "a").out
+    assert "1 artifact sent (4 bytes)" in place.repo.orchgate("evidence", "push", "a").out
 
 
 def test_a_secret_that_the_store_holds_is_not_sent_to_the_next_remote(place: Place) -> None:

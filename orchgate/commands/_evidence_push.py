@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.commands import _carrying
 from orchgate.commands._carrying import say
+from orchgate.commands._pinning import counted
 from orchgate.model import Verdict
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from orchgate.commands._carrying import Place
-    from orchgate.evidence.carry import Load
+    from orchgate.evidence.carry import Held, Load
     from orchgate.evidence.lock import Pinned
     from orchgate.evidence.secrets import Patterns
     from orchgate.git.visit import Pushed, Visit
@@ -68,19 +69,28 @@ def _visit(place: Place, visit: Visit, task: _Task) -> Verdict:
     content = carry.source(place.artifacts, place.store, visit.local().contents, place.limit)
     there = visit.look()
     load = carry.load(task.pins, there.contents, content, task.patterns, place.limit)
-    for held in load.held:
-        say(f"not sent: {held.path} {held.reason}")
-        if held.hint:
-            say(f"  hint: {held.hint}")
+    _say_held(load.held)
     if task.dry_run:
         _carrying.note(visit)
         kept = f", {load.stored} are stored already" if load.stored else ""
-        say(f"would send {len(load.ready)} artifacts ({_size(load.ready):,} bytes) to {task.remote}{kept}")
+        say(f"would send {counted(len(load.ready), 'artifact')} ({_size(load.ready):,} bytes) to {task.remote}{kept}")
         return _verdict(load)
     pushed = visit.push(there, carry.contents(load.ready, content))
     _carrying.note(visit)
     _say_pushed(pushed, load, task.remote)
     return _verdict(load)
+
+
+def _say_held(held: Iterable[Held]) -> None:
+    """Each artifact that stays behind, and what to do about it once for all that it goes for."""
+    by_hint: dict[str, list[Held]] = {}
+    for one in held:
+        by_hint.setdefault(one.hint, []).append(one)
+    for hint, those in by_hint.items():
+        for one in those:
+            say(f"not sent: {one.path} {one.reason}")
+        if hint:
+            say(f"  hint: {hint}")
 
 
 def _say_pushed(pushed: Pushed, load: Load, remote: str) -> None:
@@ -90,7 +100,7 @@ def _say_pushed(pushed: Pushed, load: Load, remote: str) -> None:
     races = f"; another push came first {pushed.races} times" if pushed.races else ""
     stored = load.stored + len(load.ready) - len(pushed.new)
     kept = f", {stored} were stored already" if stored else ""
-    say(f"{remote} {REF}: {len(pushed.new)} artifacts sent ({size:,} bytes){kept}{races}")
+    say(f"{remote} {REF}: {counted(len(pushed.new), 'artifact')} sent ({size:,} bytes){kept}{races}")
 
 
 def _size(pins: Iterable[Pinned]) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orchgate.secrets.redact import redacted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from orchgate.runs.stages import Stage
 
 _LONGEST = 200
+_LOOKED_AT = 4096  # characters, for a secret that the cut would leave half of
 
 
 def stamps(stage: Stage, cwd: str) -> Mapping[str, Any]:
@@ -36,7 +39,8 @@ def describe(stage: Stage, result: Result, results: Results | None) -> dict[str,
     """The fields of an `end` event, apart from which attempt it is."""
     succeeded = result.code == 0 and not result.refused and not result.timed_out and not result.cancelled
     status = "succeeded" if succeeded else "cancelled" if result.cancelled else "failed"
-    said = result.last_line[:_LONGEST] or None
+    # What a program says last may be a secret; its log is looked at before it travels.
+    said = redacted(result.last_line[:_LOOKED_AT])[:_LONGEST] or None
     event: dict[str, Any] = {
         "status": status,
         "exit_code": result.code,
