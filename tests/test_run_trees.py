@@ -640,6 +640,16 @@ def test_the_whole_tree_asks_what_the_branch_adds(story: Story) -> None:
     assert story.severities("--all-files") == ["error"]
 
 
+def test_the_whole_tree_asks_nothing_of_documents_that_the_branch_leaves_alone(story: Story) -> None:
+    story.claim(story.record(), path="docs/PRD-demo.md")
+    story.repo.git("commit", "-q", "-m", "claim")
+    story.repo.commit("go on", {"src/a.py": "x = 2\n"})
+    story.repo.git("checkout", "-q", "-b", "topic")
+    story.repo.commit("elsewhere", {"docs/more.md": "# More\n"})
+
+    assert story.said("--all-files") == []
+
+
 # Pins, and manifests of others
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from orchgate.candidates import candidates, is_checked, judged_documents, lost_links
+from orchgate.candidates import is_checked, judged_documents, lost_links
 from orchgate.documents.artifacts import Artifacts
 from orchgate.documents.targets import RUN_ID
 from orchgate.errors import OrchgateError
@@ -232,7 +232,7 @@ def _other_trees(ctx: Context, setting: Setting) -> Iterator[Finding | Trouble]:
         yield from _unasked(ctx, ctx.scope.unknown)
         return
     roots = setting.artifacts.roots
-    touched = [path for path in candidates(ctx) if is_checked(ctx, path)]
+    touched = [path for path in ctx.touched if is_checked(ctx, path)]
     documents, _ = ctx.documents(touched)  # what cannot be read has been said
     if all("/cli/" not in document.text for document in documents):
         return
