@@ -104,6 +104,18 @@ def test_a_number_that_is_none_is_wrong_usage(repo: Repo, number: str) -> None:
     assert repo.orchgate("check", "--staged", f"--max-per-rule={number}").code == 2
 
 
+def test_what_is_wrong_with_a_number_is_said_in_words(repo: Repo) -> None:
+    said = repo.orchgate("check", "--staged", "--max-per-rule=-1").out
+
+    assert "expected a whole number, 0 for all, not '-1'" in said
+
+
+def test_large_totals_are_grouped() -> None:
+    made = report(result(*many(10_000), verdict=Verdict.FAIL))
+
+    assert ": 10,000 errors" in list(text.lines(made, 100))[-1]
+
+
 def test_each_rule_is_cut_for_itself() -> None:
     made = report(result(*many(5, "EVD001"), *many(2, "EVD003"), *many(4, "DOC001"), verdict=Verdict.FAIL))
 

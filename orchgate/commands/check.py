@@ -47,10 +47,11 @@ def max_per_rule(parser: argparse.ArgumentParser) -> None:
 
 
 def _number(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError
-    return number
+    if not (text.isascii() and text.isdigit()):
+        import argparse
+
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 for all, not {text!r}")
+    return int(text)
 
 
 def revision(text: str) -> str:

@@ -120,10 +120,10 @@ def _weights(report: Report) -> Iterator[str]:
     for severity in Severity:
         number = sum(diagnostic.severity is severity for diagnostic in shown)
         if number:
-            yield f"{number} {severity.value}{'s' if number > 1 else ''}"
+            yield f"{number:,} {severity.value}{'s' if number > 1 else ''}"
     hidden = len(report.diagnostics) - len(shown)
     if hidden:
-        yield f"{hidden} suppressed"
+        yield f"{hidden:,} suppressed"
 
 
 def _examined(checks: tuple[CheckResult, ...]) -> Iterator[str]:
