@@ -214,3 +214,63 @@ def test_mdx_is_read_in_linear_work(text: str) -> None:
         return mdx(text * number).comments
 
     assert growth(read, 200, 4) < 1.3
+
+
+SITE = {
+    "docs/intro.mdx": "# Intro\n",
+    "docs/more/index.mdx": "# More\n",
+    "static/img/a.png": "png\n",
+    "src/pages/about.mdx": "# About\n",
+    "site/docs/inner.md": "# Inner\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("docs/a.mdx", "intro"),
+        ("docs/a.mdx", "./intro"),
+        ("docs/a.mdx", "/docs/intro"),
+        ("docs/a.mdx", "/docs/intro/"),
+        ("docs/a.mdx", "more"),
+        ("docs/a.mdx", "/img/a.png"),
+        ("docs/a.mdx", "@site/static/img/a.png"),
+        ("docs/a.mdx", "/about"),
+        ("site/docs/a.mdx", "/docs/inner"),
+        ("a.mdx", "/docs/intro"),
+    ],
+)
+def test_what_a_site_serves_is_there_for_its_pages(repo: Repo, name: str, target: str) -> None:
+    repo.commit("start", SITE)
+    repo.stage(name, f"# A\n\n[a]({target})\n")
+
+    assert said() == []
+
+
+@pytest.mark.parametrize("target", ["gone", "/docs/gone", "/img/b.png", "@site/static/b.png", "/../../intro"])
+def test_what_a_site_does_not_serve_is_not(repo: Repo, target: str) -> None:
+    repo.commit("start", SITE)
+    repo.stage("docs/a.mdx", f"# A\n\n[a]({target})\n")
+
+    assert said() in ([("EVD001", "docs/a.mdx", 3)], [("EVD004", "docs/a.mdx", 3)])
+
+
+def test_headings_of_a_page_without_its_suffix_are_judged(repo: Repo) -> None:
+    repo.commit("start", SITE)
+    repo.stage("docs/a.mdx", "# A\n\n[a](/docs/intro#gone)\n")
+
+    assert [rule for rule, _, _ in said()] == ["EVD013"]
+
+
+def test_a_page_that_is_taken_away_is_missed_where_it_is_named_without_its_suffix(repo: Repo) -> None:
+    repo.commit("start", {**SITE, "docs/a.mdx": "# A\n\n[a](/docs/intro)\n"})
+    repo.git("rm", "-q", "docs/intro.mdx")
+
+    assert said() == [("EVD001", "docs/a.mdx", 3)]
+
+
+def test_other_documents_are_read_as_github_reads_them(repo: Repo) -> None:
+    repo.commit("start", SITE)
+    repo.stage("docs/a.md", "# A\n\n[a](/docs/intro)\n")
+
+    assert said() == [("EVD001", "docs/a.md", 3)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.candidates import is_checked, judged_documents, lost_links
 from orchgate.documents.artifacts import Artifacts
+from orchgate.documents.names import is_markdown, is_mdx
 from orchgate.documents.targets import RUN_ID
 from orchgate.errors import OrchgateError
 from orchgate.evidence.cited import Runs
@@ -106,7 +107,7 @@ def run(ctx: Context) -> Outcome:
         findings += lost_links(ctx)
     gone = _vanished(ctx)
     if gone or setting.changed:
-        names = {path.rpartition("/")[2] for path in gone} | _names(setting.changed)
+        names = {path.rpartition("/")[2] for path in gone} | _names(setting.changed) | _pages(ctx, gone)
         others, more = ctx.documents(_mentioning(ctx, names, frozenset(paths)))
         troubles += more
         examined += len(others)
@@ -149,6 +150,16 @@ def _vanished(ctx: Context) -> frozenset[str]:
             gone.add(folder)
             folder = folder.rpartition("/")[0]
     return frozenset(gone)
+
+
+def _pages(ctx: Context, gone: Iterable[str]) -> set[str]:
+    """What pages of a site that are gone are called in links without their suffix."""
+    pages = [path for path in gone if is_markdown(path)]
+    if not pages or not any(map(is_mdx, ctx.snapshot.entries)):
+        return set()
+    from orchgate.documents.sites import called
+
+    return {called(path) for path in pages} - {""}
 
 
 def _mentioning(ctx: Context, names: Iterable[str], judged: frozenset[str]) -> list[str]:

@@ -10,6 +10,7 @@ from functools import cached_property
 from posixpath import join, normpath
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.documents.names import is_mdx
 from orchgate.documents.targets import Kind, unquoted
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
@@ -65,11 +66,21 @@ class Resolver:
         return first != path and (first in self._folders or (bool(folder) and f"{folder}/{first}" in self._folders))
 
     def link(self, target: Target, document: str) -> Resolution:
-        """A Markdown link is read from the document's folder, as GitHub does; artifacts also from the top level."""
+        """A Markdown link is read from the document's folder, as GitHub does; artifacts also from the top level.
+
+        In MDX, which is made for sites, what a site would serve is there, too.
+        """
         folder = document.rpartition("/")[0]
         if target.path.startswith("/"):
-            return self._first(target._replace(path=target.path.lstrip("/")), ("",))
-        return self._first(target, (folder, "") if target.artifact and folder else (folder,))
+            found = self._first(target._replace(path=target.path.lstrip("/")), ("",))
+        else:
+            found = self._first(target, (folder, "") if target.artifact and folder else (folder,))
+        if found.where is Where.MISSING and target.kind is Kind.PATH and not target.artifact and is_mdx(document):
+            from orchgate.documents.sites import served
+
+            path = served(self._entries, target.path, folder)
+            return Resolution(Where.HERE, path) if path else found
+        return found
 
     def _first(self, target: Target, bases: tuple[str, ...]) -> Resolution:
         look = self._match if target.kind is Kind.PATTERN else self._look

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchgate.documents.links import Reference, Written
-from orchgate.documents.names import is_markdown
+from orchgate.documents.names import is_markdown, is_mdx
 from orchgate.documents.resolve import Where
 from orchgate.documents.targets import Kind, is_unfilled, of_this_user, unquoted
 from orchgate.errors import Unreadable
@@ -77,9 +77,16 @@ class Judge:
             if target.kind is not Kind.PATH or reference.written is Written.BARE:
                 continue
             found = self._references.find(document, reference, target)
-            if found.path in gone:
+            if found.path in gone or (is_mdx(document.path) and self._was_served(document, target, found, gone)):
                 self.links += 1
                 yield from self._missing(self._place(document, reference), target, found)
+
+    @staticmethod
+    def _was_served(document: Document, target: Target, found: Resolution, gone: frozenset[str]) -> bool:
+        from orchgate.documents.sites import served
+
+        lost = served(gone, target.path, document.path.rpartition("/")[0])
+        return found.where is Where.MISSING and lost != ""
 
     def repinned(self, document: Document, changed: frozenset[str]) -> Iterator[Finding]:
         """Findings about artifacts whose pins this change took away or altered, in a document that it does not touch.
