@@ -22,6 +22,7 @@ PREFIX, SUFFIX = ".orchgate-", ".tmp"
 LEFT_OVER_SECONDS = 3600.0  # where no lock tells who is alive
 _ROOM = "writing"
 _LONGEST = 4096  # bytes of a file that names a git folder
+_MOST_EXCLUDED = 1 << 20  # bytes of git's own list of what it ignores
 
 
 def git_folder(path: str) -> str:
@@ -64,7 +65,9 @@ def folders(path: str) -> Iterator[str]:
             os.makedirs(room, exist_ok=True)
             real = os.path.realpath(room) == os.path.join(os.path.realpath(git), FOLDER, _ROOM)
             if real and os.stat(room).st_dev == os.stat(beside).st_dev:
-                yield room
+                yield from (room, beside)
+                return
+        _exclude(git)
     yield beside
 
 
@@ -82,6 +85,28 @@ def opened(folder: str) -> tuple[str, int]:
         if os.fstat(descriptor).st_nlink:
             return path, descriptor
         os.close(descriptor)
+
+
+def _exclude(git: str) -> None:
+    """Lets git ignore what a writer that is killed leaves beside a file. No errors."""
+    line = f"{PREFIX}*{SUFFIX}\n".encode("ascii")
+    with contextlib.suppress(OSError):
+        info = os.path.join(_shared(git), "info")
+        os.makedirs(info, exist_ok=True)
+        # Whoever shares the list between repositories by a link has not asked for this.
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with open(os.open(os.path.join(info, "exclude"), flags, 0o666), "r+b", buffering=0) as file:
+            there = file.read(_MOST_EXCLUDED)
+            if line not in there.splitlines(keepends=True):
+                torn = there and not there.endswith(b"\n")
+                file.write(b"\n" + line if torn else line)
+
+
+def _shared(git: str) -> str:
+    """The git folder that all work trees of a repository share."""
+    with contextlib.suppress(FileNotFoundError), open(os.path.join(git, "commondir"), "rb") as file:
+        return os.path.join(git, os.fsdecode(file.read(_LONGEST)).rstrip("\n"))
+    return git
 
 
 def _held(descriptor: int) -> bool:

@@ -233,6 +233,34 @@ def test_a_git_folder_on_another_file_system_is_of_no_use_and_no_harm(
     assert (names(repo.root), names(room(repo))) == ([".git", "a"], [])
 
 
+@pytest.mark.parametrize("linked", [True, False])
+@pytest.mark.parametrize("listed", ["", "mine", "mine\n.orchgate-*.tmp\n"])
+def test_what_a_dead_writer_left_beside_a_file_is_not_seen_by_git(
+    repo: Repo, tmp_path: Path, listed: str, *, linked: bool
+) -> None:
+    repo.commit()
+    (repo.root / ".git/info").mkdir(exist_ok=True)
+    (repo.root / ".git/info/exclude").write_text(listed)
+    root, git = repo.root, repo.root / ".git"
+    if linked:
+        root, git = tmp_path / "linked", repo.root / ".git/worktrees/linked"
+        repo.git("worktree", "add", "-q", str(root))
+    (git / "orchgate").write_text("there is no room")
+
+    files.replace(str(root / "a"), b"x")
+    (root / LEFT).write_text("half")
+
+    assert repo.git("-C", str(root), "status", "--porcelain") == "?? a"
+
+
+def test_a_file_that_git_does_not_see_is_named_once(repo: Repo) -> None:
+    (repo.root / ".git/orchgate").write_text("there is no room")
+    for _ in range(2):
+        files.replace(str(repo.root / "a"), b"x")
+
+    assert (repo.root / ".git/info/exclude").read_text().count(".orchgate-") == 1
+
+
 @pytest.mark.parametrize("inside", [True, False])
 def test_what_a_dead_writer_left_goes_with_the_next_one(tmp_path: Path, inside: bool) -> None:
     made = init(tmp_path / "repo")
