@@ -234,6 +234,9 @@ def test_an_interrupt_leaves_no_document(repo: Repo) -> None:
         '{"version": 2, "task": "0009-x", "title": "", "mini_spec": false, "documents": {}}',
         '{"version": 1, "task": 9, "title": "", "mini_spec": false, "documents": {}}',
         '{"version": 1, "task": "0009-x", "title": "", "mini_spec": false, "documents": [1]}',
+        '{"version": 1, "task": "0009-x", "title": "", "mini_spec": false, "documents": {"a\\u0000b": []}}',
+        '{"version": 1, "task": "0009-x", "title": "", "mini_spec": false, "documents": {"a\\ud800b": []}}',
+        '{"version": 1, "task": "0009\\u0000", "title": "", "mini_spec": false, "documents": {}}',
         "[" * 9999,
     ],
 )

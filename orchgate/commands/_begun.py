@@ -95,8 +95,11 @@ def _read(path: str) -> Begun | None:
 
 
 def _built(value: Mapping[str, Any]) -> Begun | None:
-    """Raises KeyError, TypeError, AttributeError."""
+    """Raises KeyError, TypeError, AttributeError, ValueError."""
     if value["version"] != VERSION or not isinstance(value["task"], str) or not isinstance(value["title"], str):
         return None
     documents = {str(path): tuple(map(str, digests)) for path, digests in value["documents"].items()}
+    # What no file can be called: a null character, half a character.
+    if b"\0" in os.fsencode("".join((value["task"], *documents))):
+        return None
     return Begun(value["task"], value["title"], value["mini_spec"] is True, documents)
