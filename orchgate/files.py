@@ -164,7 +164,7 @@ def _put_through(
     """Raises OSError; then nothing is left in `folder`."""
     from orchgate import temporary
 
-    name, descriptor = temporary.opened(folder)
+    name, descriptor, lock = temporary.opened(folder)
     try:
         try:
             _take_after(descriptor, path, executable=executable)
@@ -172,13 +172,12 @@ def _put_through(
             if sync:
                 os.fsync(descriptor)
         finally:
-            # Before it gets its name: whoever watches files would count this as another write of it. For that moment
-            # it has no lock, and may be taken for a left-over: then it is written once more.
             os.close(descriptor)
         publish(name, path)
     finally:
         with contextlib.suppress(OSError):  # renamed
             os.unlink(name)
+        os.close(lock)
 
 
 @contextlib.contextmanager

@@ -71,20 +71,36 @@ def folders(path: str) -> Iterator[str]:
     yield beside
 
 
-def opened(folder: str) -> tuple[str, int]:
-    """A new file's name and descriptor, held until the descriptor is closed. Raises OSError."""
+def opened(folder: str) -> tuple[str, int, int]:
+    """A new file's name, its descriptor, and another one that keeps sweepers off until it is closed. Raises OSError.
+
+    Two, so that the file can be closed before it gets its name: whoever watches files would count a later close as
+    another write of it.
+    """
     _sweep(folder)
     while True:
         path = os.path.join(folder, f"{PREFIX}{os.urandom(8).hex()}{SUFFIX}")
         # As a new file is made, so that the user's mask decides.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        with contextlib.suppress(OSError):  # a file system without locks: then age protects it
-            if not _held(descriptor):  # somebody sweeps, and came before the lock
-                os.close(descriptor)
-                continue
-        if os.fstat(descriptor).st_nlink:
-            return path, descriptor
-        os.close(descriptor)
+        lock = _locked(path)
+        if lock is not None:
+            return path, descriptor, lock
+        os.close(descriptor)  # somebody sweeps, and came before the lock
+
+
+def _locked(path: str) -> int | None:
+    """A descriptor that holds the lock of a file; None when a sweeper has it, or had."""
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    ours = True
+    with contextlib.suppress(OSError):  # a file system without locks: then age protects it
+        ours = _held(lock)
+    if ours and os.fstat(lock).st_nlink:
+        return lock
+    os.close(lock)
+    return None
 
 
 def _exclude(git: str) -> None:

@@ -213,7 +213,7 @@ def test_a_content_that_two_artifacts_have_is_sent_once(place: Place) -> None:
 
 def test_a_secret_that_the_store_holds_is_not_sent_to_the_next_remote(place: Place) -> None:
     token = "gh" + "p_" + "a1B2" * 9
-    place.repo.write("orchgate.toml", "[evidence]\nsecrets = ['nothing']\n")
+    place.repo.write("orchgate.toml", "[evidence]\nsecrets-allowed = ['^github-token: ']\n")
     place.push("a", token)
     place.repo.write("orchgate.toml", "")
     (place.repo.root / artifact(token)).unlink()

@@ -66,11 +66,12 @@ READING = [
 
 
 PUSHED = f"refs/heads/{SEQUENCES.splitlines()[0]} {{oid}} refs/heads/--output=x {'0' * 40}"
+ASIDE = (".git/orchgate/",)  # where files lie before they take their place
 WRITING = {
-    "metrics": (".runs/", "out/"),
-    "evidence pin": (".orchgate/",),
-    "check --fix --all-files": (".orchgate/",),
-    "new faster-start": ("docs/", "tasks/"),
+    "metrics": (".runs/", "out/", *ASIDE),
+    "evidence pin": (".orchgate/", *ASIDE),
+    "check --fix --all-files": (".orchgate/", *ASIDE),
+    "new faster-start": ("docs/", "tasks/", *ASIDE),
 }
 
 

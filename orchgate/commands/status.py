@@ -178,13 +178,16 @@ def _is_foreign(folder: str) -> bool:
             if file.read(len(_OURS)) == _OURS:
                 return False
     except OSError:  # then the manifest tells whose run it is
-        pass
+        journal = os.path.lexists(os.path.join(folder, ids.JOURNAL))
+    else:
+        journal = True
     from orchgate.runs.manifest import load
 
+    manifest = os.path.join(folder, ids.MANIFEST)
     try:
-        return load(os.path.join(folder, ids.MANIFEST)).format != "orchgate"
-    except OrchgateError:
-        return False  # a journal of ours that was damaged is said to be that
+        return load(manifest).format != "orchgate"
+    except OrchgateError:  # a journal of ours that was damaged is said to be that, and so is a manifest alone
+        return not journal and os.path.lexists(manifest)
 
 
 def _foreign(folder: str) -> dict[str, Any]:
