@@ -110,8 +110,10 @@ def fault(text: str) -> str:
     """Where and why a text is not YAML, as `line:column: reason`; "" when it is."""
     import yaml
 
+    # What libyaml takes a moment for keeps the parser in Python busy for hours: 100,000 open brackets.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        for _ in yaml.parse(text, Loader=yaml.SafeLoader):
+        for _ in yaml.parse(text, Loader=loader):
             pass
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
