@@ -35,9 +35,14 @@ def key(kind: str, block: str = "") -> str:
     return KEY.format(kind, block, kind, block)
 
 
+def in_base64(kind: str) -> str:
+    return "client-key-data: " + base64.b64encode(key(kind).encode()).decode()
+
+
 FOUND = {
     "private-key": [
         key("RSA "),
+        *(in_base64(kind) for kind in ("", "RSA ", "EC ", "DSA ", "OPENSSH ", "ENCRYPTED ")),
         key("EC "),
         key("OPENSSH "),
         key("ENCRYPTED "),
@@ -179,6 +184,7 @@ FOUND = {
 NEAR = {
     "private-key": [
         of("-----BEGIN ", "PUBLIC KEY-----\n", BODY),
+        "certificate-authority-data: " + base64.b64encode(b"-----BEGIN CERTIFICATE-----\nMIIB").decode(),
         of("-----BEGIN ", "CERTIFICATE-----\n", BODY),
         of("starts with `-----BEGIN ", "RSA PRIVATE KEY-----` and so on"),
         of("'-----BEGIN ", "PRIVATE KEY-----' in text"),

@@ -65,8 +65,10 @@ FORMS = (
     Form("login", ("login", "curl", "--user", "identified", "pass", "auth"), judged.LOGIN, judged.login),
     Form(
         "private-key",
-        ("private key", "putty-user-key", "age-secret-key"),
-        r"----[ -] ?BEGIN (?:[A-Z0-9]{2,12} ){0,4}PRIVATE KEY|PuTTY-User-Key-File-\d|AGE-SECRET-KEY-1[0-9A-Z]{50}",
+        ("private key", "putty-user-key", "age-secret-key", "ls0tls1crudjti"),
+        r"----[ -] ?BEGIN (?:[A-Z0-9]{2,12} ){0,4}PRIVATE KEY|PuTTY-User-Key-File-\d|AGE-SECRET-KEY-1[0-9A-Z]{50}"
+        # The same first line in base64, as a cluster's configuration has it: "PRIVATE KEY" begins at any of three bits.
+        r"|LS0tLS1CRUdJTi[A-Za-z0-9]{1,16}(?:UFJJVkFURSBLRVk|QUklWQVRFIEtFW|BSSVZBVEUgS0VZ)",
         judged.private_key,
     ),
     Form(

@@ -21,7 +21,7 @@ WORDS = tuple(
     github_pat_ glpat- gldt- glrt- glcbt- glptt- glft- glimt- glagent- gloas- glsoat- glffct- gr1348941 xox xapp-
     _live_ _test_ whsec_ npm_ pypi- SG. SK sk- hf_ api_org_ _v1_ shp :aa dapi dckr_ atatt3 atctt3 ATBB hvs. hvb.
     hvr. .atlasv1. glsa_ glc_ sntry nrak- nral- lin_ ntn_ pmak- pul- dp. pscale_ rubygems_ fm1a_ fm1r_ fm2_ fo1_
-    hrku- gsk_ pplx- xai- r8_ sbp_ figd_ akcp dt0c01. pnu_
+    ls0tls1crudjti hrku- gsk_ pplx- xai- r8_ sbp_ figd_ akcp dt0c01. pnu_
     """.split()  # noqa: SIM905 -- a hundred strings would hide what they are
 )
 
