@@ -217,6 +217,36 @@ def test_what_only_begins_like_something_packed_is_a_text(text: str) -> None:
     assert found(f"{text}\n{TOKEN}") == secrets.Match(2, "github-token")
 
 
+RED, OFF = "\x1b[1;31m", "\x1b[0m"
+PASSWORD = "tr0ub" + "4dor-9"
+COLOURED = {
+    "a name": f"{RED}DB_PASSWORD{OFF}={PASSWORD}",
+    "a value": f"DB_PASSWORD={RED}{PASSWORD}{OFF}",
+    "what grep marks": f"password: \x1b[01;31m\x1b[K{PASSWORD}\x1b[m\x1b[K",
+    "a shade": f"password\x1b[0m: \x1b[38;5;208m'{PASSWORD}'",
+    "half of a token": f"{TOKEN[:9]}{RED}{TOKEN[9:]}{OFF}",
+    "a link": f"password: \x1b]8;;https://example.com\x1b\\{PASSWORD}\x1b]8;;\x1b\\",
+    "in JSON": rf'{{"log": "\u001b[32mpassword\u001b[0m=\u001b[33m{PASSWORD}\u001b[0m"}}',
+    "in a repr": rf"'\x1b[32mpassword\x1b[0m: {PASSWORD}'",
+    "in C": rf"\033[32mpassword\033[0m: {PASSWORD}",
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("what", COLOURED)
+def test_colours_hide_no_secret(what: str, encoding: str) -> None:
+    match = secrets.first(f"start\n{COLOURED[what]}\n".encode(encoding), secrets.compiled([]))
+
+    assert match
+    assert match.line == 2
+
+
+def test_colours_alone_are_no_secret() -> None:
+    log = f"{RED}FAILED{OFF} tests/test_token.py::test_password - password: {RED}********{OFF}\n"
+
+    assert secrets.first(log.encode() * 9, secrets.compiled([])) is None
+
+
 def test_a_token_between_zeros_is_found() -> None:
     assert secrets.first(b"abc\0" + TOKEN.encode() + b"\0abc", secrets.compiled([])) is not None
 

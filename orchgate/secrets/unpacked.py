@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from orchgate.patterns import lazy
 from orchgate.secrets.scan import Unseen
 
 if TYPE_CHECKING:
@@ -73,10 +74,23 @@ def pieces(content: bytes) -> Iterator[Piece]:
 
 
 def _texts(text: bytes, line: int, inside: str) -> Iterator[Piece]:
-    """A text, and once more without its zeros: so is read what was written in UTF-16, in whatever order of bytes."""
+    """A text, and once more without its zeros: so is read what was written in UTF-16, in whatever order of bytes.
+
+    Each of them once more as a terminal shows it: colours may stand between a name and its value, and inside a token.
+    """
     yield Piece(text, line, inside)
     if b"\0" in text:
-        yield Piece(text.replace(b"\0", b""), line, inside)
+        yield from _texts(text.replace(b"\0", b""), line, inside)
+    elif any(mark in text for mark in _COLOURED):
+        yield Piece(_COLOURS.sub(b"", text), line, inside)
+
+
+_COLOURED = (b"1b[", b"1B[", b"\x1b[", b"\x1b]", b"33[")
+# As they are, and escaped, as in JSON and in what shells and programs print of themselves.
+_COLOURS = lazy(
+    rb"(?:\x1b|\\{1,2}(?:u001|x1)[bB]|\\{1,2}0?33)\[[0-9;:?]{0,40}[A-Za-z]"
+    rb"|\x1b\][^\x07\x1b\n]{0,400}(?:\x07|\x1b\\)"
+)
 
 
 def _is_packed(head: bytes) -> bool:
