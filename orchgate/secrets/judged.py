@@ -60,9 +60,18 @@ def private_key(text: bytes, start: int, end: int) -> Span | None:
         window = window.removeprefix(mark)
     foot = window.find(b"-END")
     body = window[: foot if foot >= 0 else 400]
-    if _KEY_TEXT.search(body):
+    mentioned = _MENTIONED.match(window)
+    if _is_key_line(body) if mentioned else _KEY_TEXT.search(body):
         return start, end + len(text[end : end + WINDOW]) - len(window) + len(body)
-    return None if _MENTIONED.match(window) or foot >= 0 else (start, end)
+    return None if mentioned or foot >= 0 else (start, end)
+
+
+def _is_key_line(text: bytes) -> bool:
+    """Whether a line of a key is in a text that is also about something else: a path or a hash is none."""
+    return any(line[0] not in (line[0].lower(), line[0].upper()) for line in _KEY_LINE.finditer(text))
+
+
+_KEY_LINE = lazy(rb"[A-Za-z0-9+/=]{40}")
 
 
 _MENTIONED = lazy(rb"[^\S\n]*(?:[`\"'.)\]|,*<\\$\[(]|[A-Za-z])")
@@ -160,7 +169,8 @@ _SUFFIX = (
 _KEY = rf"(?:(?i:(?:{_SHORT}|{_LONG}){_SUFFIX})|_KEY)"
 _SEPARATOR = (
     r"(?:\\{0,3}[\"'\]]{0,2}[ \t]{0,10}(?:=>|:=|[:=>])[ \t]{0,10}(?:[|>][+-]?\r?\n[ \t]{1,20})?"
-    r"|[\"'][ \t]{1,4}value=)"
+    r"|[\"'][ \t]{1,4}value="
+    r"|\\{0,3}[\"']?(?:,|\r?\n)(?:\\n)?\s{0,24}\\{0,3}[\"']?[vV]alue\\{0,3}[\"']?[ \t]{0,4}[:=][ \t]{0,4})"
 )
 _LETTER = r"[^\s\"'`<>{}()\[\]*,;\\]"
 _VALUE = rf"\\{{0,3}}[ubr]?(?:[\"'`]{_LETTER}[^\"'`<>{{}}\r\n\\]{{5}}|{_LETTER}{{6}})"
@@ -199,6 +209,8 @@ def key_value(text: bytes, start: int, end: int) -> Span | None:
     if _NO_KEY.search(name) or (found["key"] == b"_KEY" and not _UPPER.fullmatch(name)):
         return None
     first, quote = found.end(), found["quote"]
+    if found["separator"] == b":" and not quote and text[first : first + 1] == b"-":  # ${NAME:-default}
+        first += 1
     last = _closed(text, first, found["escape"] + quote) if quote else _end(_OPEN, text, first)
     value = text[first:last]
     password = bool(_PASSWORD.search(found["key"]))

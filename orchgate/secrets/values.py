@@ -11,9 +11,12 @@ import math
 from orchgate.patterns import lazy
 
 LONGEST = 400  # bytes of a value that are looked at
-# What is filled in later, or comes from elsewhere: a variable of a shell, a template or a workflow, an ellipsis.
+# What is filled in later, or comes from elsewhere: a variable of a shell, a template or a workflow, a tag of YAML, what
+# docker build mounts, an ellipsis.
 _FILLED_IN = lazy(
-    rb"^\$|\$[{(]|\$[A-Z_]{3}|%\([A-Za-z_]|%[A-Za-z_]+%|[{#$]\{|\}\}|\*\*|\.\.\.|\xe2\x80\xa6|\xe2\x80\xa2|^[<\[{].*[>\]}]$|&lt;"
+    rb"^!(?:vault|secret|env|reference|Ref|Sub|GetAtt|ImportValue|FindInMap|Join|Select|If)$"
+    rb"|^(?:type=[a-z]+,)?id=[\w.-]+(?:,(?:src|source|env|target|type)=|$)"
+    rb"|^\$|\$[{(]|\$[A-Z_]{3}|%\([A-Za-z_]|%[A-Za-z_]+%|[{#$]\{|\}\}|\*\*|\.\.\.|\xe2\x80\xa6|\xe2\x80\xa2|^[<\[{].*[>\]}]$|&lt;"
 )
 # Words of which stand-ins are made. What is left without them is what somebody chose.
 _STAND_IN = lazy(
