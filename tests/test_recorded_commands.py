@@ -36,6 +36,8 @@ AGENT = "sh -c 'cat > heard; echo x >> made'"
         (("deploy", "--db-password", f"{SECRET} with blanks"), ("deploy", "--db-password", "[secret: key-value]")),
         (("env", f"DB_PASSWORD={SECRET}", "make"), ("env", "DB_PASSWORD=[secret: key-value]", "make")),
         (("curl", "-u", f"joe:{SECRET}", "x"), ("curl", "-u", "joe:[secret: login]", "x")),
+        (("mysql", f"-p{SECRET}", "app"), ("mysql", "[secret: login]", "app")),
+        (("deploy", f"--db-password=it is {SECRET}"), ("deploy", "--db-password=[secret: key-value]")),
         (("psql", f"postgres://joe:{SECRET}@db/x"), ("psql", "postgres://joe:[secret: url-password]@db/x")),
         (
             ("curl", "-H", f"Authorization: Bearer {SECRET}ab1"),
@@ -63,6 +65,9 @@ def test_a_secret_is_taken_out_of_the_words_of_a_command(words: tuple[str, ...],
         ("docker", "run", "-u", "1000:1000", "x"),
         ("run", "--max-tokens", "4096000"),
         ("git", "show", "0a1b2c3d" * 5),
+        ("docker", "build", "--secret", "id=npm1,src=.npmrc", "."),
+        ("docker", "build", "--secret=id=npm1,src=.npmrc", "."),
+        ("mysql", "-p", "app12345"),
     ],
 )
 def test_other_words_stay_as_they_are(words: tuple[str, ...]) -> None:

@@ -62,7 +62,12 @@ FORMS = (
         judged.KEY_VALUE,
         judged.key_value,
     ),
-    Form("login", ("login", "curl", "--user", "identified", "pass", "auth"), judged.LOGIN, judged.login),
+    Form(
+        "login",
+        ("login", "curl", "--user", "identified", "pass", "auth", "mysql", "mariadb"),
+        judged.LOGIN,
+        judged.login,
+    ),
     Form(
         "private-key",
         ("private key", "putty-user-key", "age-secret-key", "ls0tls1crudjti"),

@@ -21,7 +21,7 @@ WORDS = tuple(
     github_pat_ glpat- gldt- glrt- glcbt- glptt- glft- glimt- glagent- gloas- glsoat- glffct- gr1348941 xox xapp-
     _live_ _test_ whsec_ npm_ pypi- SG. SK sk- hf_ api_org_ _v1_ shp :aa dapi dckr_ atatt3 atctt3 ATBB hvs. hvb.
     hvr. .atlasv1. glsa_ glc_ sntry nrak- nral- lin_ ntn_ pmak- pul- dp. pscale_ rubygems_ fm1a_ fm1r_ fm2_ fo1_
-    ls0tls1crudjti hrku- gsk_ pplx- xai- r8_ sbp_ figd_ akcp dt0c01. pnu_
+    ls0tls1crudjti mysql mariadb hrku- gsk_ pplx- xai- r8_ sbp_ figd_ akcp dt0c01. pnu_
     """.split()  # noqa: SIM905 -- a hundred strings would hide what they are
 )
 
@@ -61,15 +61,19 @@ def _may_hold(text: bytes) -> bool:
 
 
 def _options(texts: Sequence[bytes]) -> Iterator[Found]:
-    """Whole words behind an option that says that a secret follows."""
+    """Whole words, or what is left of one, behind an option that says that a secret follows."""
     from orchgate.secrets import judged
     from orchgate.secrets.scan import Found
 
     start = 0
-    for option, value in zip(texts, [*texts[1:], b""], strict=True):
-        start += len(option) + 1
-        if judged.is_option(option) and judged.is_value(value):
-            yield Found("key-value", start, start + len(value))
+    for word, following in zip(texts, [*texts[1:], b""], strict=True):
+        option, equals, value = word.partition(b"=")
+        if judged.is_option(option):
+            value = value if equals else following
+            first = start + (len(option) if equals else len(word)) + 1
+            if judged.is_value(value):
+                yield Found("key-value", first, first + len(value))
+        start += len(word) + 1
 
 
 def _cut(whole: bytes, start: int, end: int, spans: Sequence[Found]) -> bytes:
