@@ -153,9 +153,20 @@ def _put(path: str, data: bytes, publish: Callable[[str, str], None], *, sync: b
             else:
                 _put_through(places[-1], path, data, publish, sync=sync, executable=executable)
             if sync:
-                sync_folder(os.path.dirname(path))
+                _sync_name(path, new=publish is _take_name)
     except OSError as error:
         raise failure(path, error) from error
+
+
+def _sync_name(path: str, *, new: bool) -> None:
+    """Raises OSError; then a new file is gone again, as nobody may take it for made."""
+    try:
+        sync_folder(os.path.dirname(path))
+    except OSError:
+        if new:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        raise
 
 
 def _put_through(

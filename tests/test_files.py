@@ -377,3 +377,15 @@ def test_whoever_ends_a_writer_gets_the_whole_file_and_then_its_end(repo: Repo, 
 
     assert (done.returncode, done.stdout) == (-number, b"")
     assert ((repo.root / "a").read_bytes(), names(room(repo))) == (b"new", [])
+
+
+def test_a_new_file_whose_name_cannot_be_synced_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: str) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(files, "sync_folder", refuse)
+
+    with pytest.raises(files.WriteError):
+        files.create(str(tmp_path / "a"), b"x")
+
+    assert os.listdir(tmp_path) == []
