@@ -55,7 +55,7 @@ def sent(repo: Repo) -> int:
     ("path", "content", "said"),
     [
         (LOG, SECRET, f"{LOG}:2 looks like a secret (github-token)"),
-        (f"{LOG}.gz", gzip.compress(SECRET), f"{LOG}.gz:2 (unpacked) looks like a secret (github-token)"),
+        (f"{LOG}.gz", gzip.compress(SECRET, mtime=0), f"{LOG}.gz:2 (unpacked) looks like a secret (github-token)"),
         (LOG, SECRET.decode().encode("utf-16"), f"{LOG}:2 looks like a secret (github-token)"),
         (f"{RUN}/{TOKEN}.log", b"ok\n", f"{RUN}/[secret: github-token] has a name that looks like a secret"),
     ],

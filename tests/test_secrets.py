@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import functools
 import gzip
 import io
 import lzma
@@ -113,21 +114,23 @@ def tarred(name: str, content: bytes) -> bytes:
     return file.getvalue()
 
 
+# The time in the head of a stream may be the byte of a new line: lines are counted in the file as it is.
+gzipped = functools.partial(gzip.compress, mtime=0)
 LOG = f"start\n{TOKEN}\nend\n".encode() + bytes(range(32, 127)) * 9
 PACKED = {
-    "gzip": gzip.compress(LOG),
+    "gzip": gzipped(LOG),
     "bzip2": bz2.compress(LOG),
     "xz": lzma.compress(LOG),
-    "gzip twice": gzip.compress(gzip.compress(LOG)),
-    "gzip four times": gzip.compress(gzip.compress(gzip.compress(gzip.compress(LOG)))),
-    "second stream": gzip.compress(b"first\n") + gzip.compress(LOG[6:]),
-    "behind a stream": gzip.compress(b"first\n") + LOG[6:],
-    "padded": gzip.compress(LOG) + bytes(100),
-    "cut off": gzip.compress(LOG)[:-9],
-    "UTF-16 in gzip": gzip.compress(LOG.decode("ascii").encode("utf-16")),
+    "gzip twice": gzipped(gzipped(LOG)),
+    "gzip four times": gzipped(gzipped(gzipped(gzipped(LOG)))),
+    "second stream": gzipped(b"first\n") + gzipped(LOG[6:]),
+    "behind a stream": gzipped(b"first\n") + LOG[6:],
+    "padded": gzipped(LOG) + bytes(100),
+    "cut off": gzipped(LOG)[:-9],
+    "UTF-16 in gzip": gzipped(LOG.decode("ascii").encode("utf-16")),
     "zip": zipped(("a.txt", b"nothing"), ("b/trace.log", LOG)),
-    "zip in gzip": gzip.compress(zipped(("b/trace.log", LOG))),
-    "gzip in zip": zipped(("b/trace.log", gzip.compress(LOG))),
+    "zip in gzip": gzipped(zipped(("b/trace.log", LOG))),
+    "gzip in zip": zipped(("b/trace.log", gzipped(LOG))),
     "tar": tarred("a.log", LOG),
 }
 
@@ -138,7 +141,7 @@ def test_a_secret_is_found_in_what_is_packed(kind: str) -> None:
 
     assert match is not None
     assert match.pattern == "github-token"
-    assert kind == "tar" or match.line == 2
+    assert match.line == {"tar": match.line, "behind a stream": 1}.get(kind, 2)
 
 
 def test_a_place_in_an_archive_names_the_file() -> None:
@@ -149,7 +152,7 @@ def test_a_place_in_an_archive_names_the_file() -> None:
 
 
 def test_a_configured_pattern_is_looked_for_in_what_is_packed() -> None:
-    assert secrets.first(gzip.compress(b"a\nhunter2"), allowing()) == secrets.Match(2, "hunter[0-9]", "unpacked")
+    assert secrets.first(gzipped(b"a\nhunter2"), allowing()) == secrets.Match(2, "hunter[0-9]", "unpacked")
 
 
 def bomb(megabytes: int) -> bytes:
@@ -168,12 +171,12 @@ def encrypted() -> bytes:
 UNSEEN: dict[str, tuple[Callable[[], bytes], str]] = {
     "a bomb": (lambda: bomb(513), "unpacks to more than 536,870,912 bytes"),
     "a bomb in an archive": (lambda: zipped(("a", bomb(600))), "unpacks to more than 536,870,912 bytes"),
-    "too deep": (lambda: gzip.compress(PACKED["gzip four times"]), "is packed more than 4 times over"),
+    "too deep": (lambda: gzipped(PACKED["gzip four times"]), "is packed more than 4 times over"),
     "zstd": (lambda: b"\x28\xb5\x2f\xfd" + LOG[:4], "is packed by zstd, which is not looked into"),
     "7-Zip": (lambda: b"7z\xbc\xaf\x27\x1c", "is packed by 7-Zip, which is not looked into"),
-    "7-Zip in gzip": (lambda: gzip.compress(b"7z\xbc\xaf\x27\x1c"), "is packed by 7-Zip, which is not looked into"),
+    "7-Zip in gzip": (lambda: gzipped(b"7z\xbc\xaf\x27\x1c"), "is packed by 7-Zip, which is not looked into"),
     "encrypted": (encrypted, "is an archive that is encrypted, or packed in an unknown way"),
-    "damaged": (lambda: gzip.compress(LOG)[:60] + bytes(60), "is packed, and cannot be unpacked"),
+    "damaged": (lambda: gzipped(LOG)[:60] + bytes(60), "is packed, and cannot be unpacked"),
     "damaged zip": (lambda: zipped(("a", LOG))[:-30], "is an archive that cannot be unpacked"),
     "a million near misses": (lambda: b"password=changeme\n" * 300_001, "look like secrets and are none"),
 }
