@@ -21,7 +21,7 @@ from orchgate.documents.hook_config import (
     remote_entry,
     with_entry,
 )
-from tests.killing import TRACED, killed_at_each_step
+from tests.killing import MANY, TRACED, killed_at_each_step
 from tests.repo import ORCHGATE, Repo, init
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def whole(tmp_path: Path, *options: str) -> dict[str, tuple[int, bytes]]:
 
 
 @TRACED
-@pytest.mark.parametrize("every", [pytest.param(25, id="some"), pytest.param(1, id="all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [pytest.param(25, id="some"), pytest.param(MANY, id="many", marks=pytest.mark.slow)])
 def test_one_that_was_killed_at_any_step_is_made_good_by_the_next(tmp_path: Path, every: int) -> None:
     expected = whole(tmp_path, "--native")
     for number, run in enumerate(killed_at_each_step(ORCHGATE, "init", "--native", every=every)):

@@ -15,7 +15,7 @@ import pytest
 
 from orchgate.cli import main
 from orchgate.commands import _begun
-from tests.killing import TRACED, killed_at_each_step
+from tests.killing import MANY, TRACED, killed_at_each_step
 from tests.repo import ORCHGATE, Repo, init
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def test_linked_work_trees_do_not_hinder_each_other(repo: Repo, tmp_path: Path) 
 
 
 @TRACED
-@pytest.mark.parametrize("every", [pytest.param(25, id="some"), pytest.param(1, id="all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [pytest.param(25, id="some"), pytest.param(MANY, id="many", marks=pytest.mark.slow)])
 def test_one_that_was_killed_at_any_step_is_taken_up(tmp_path: Path, every: int) -> None:
     # The copies stand for repositories in which nothing has happened yet.
     origin = init(tmp_path / "origin")

@@ -14,7 +14,7 @@ from orchgate.evidence import lock
 from orchgate.metrics import baseline_file
 from orchgate.metrics.baseline import Baseline, render
 from tests.baselines import record
-from tests.killing import TRACED, killed_at_each_step
+from tests.killing import MANY, TRACED, killed_at_each_step
 from tests.repo import ORCHGATE, Repo, init
 from tests.runs import TASK, Project
 
@@ -187,7 +187,7 @@ def result(made: Made) -> dict[str, bytes]:
 
 
 @TRACED
-@pytest.mark.parametrize("every", [pytest.param(20, id="some"), pytest.param(1, id="all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [pytest.param(20, id="some"), pytest.param(MANY, id="many", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("verb", VERBS)
 def test_one_that_was_killed_at_any_step_is_made_good_by_the_next(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, verb: str, every: int
