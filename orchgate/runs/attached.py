@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate import process
 from orchgate.runs import burial, family, usage
-from orchgate.runs.running import signal_name
+from orchgate.runs.costs import Costs
+from orchgate.runs.running import LOST, Birth, signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -45,30 +46,35 @@ class Ended(NamedTuple):
     asked: str
 
 
-class _Costs:
-    """What the dead processes have cost so far."""
+class _Program:
+    """The program that runs, and what its dead processes have cost so far."""
 
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
+    def __init__(self, birth: Birth) -> None:
+        self.pid = birth.pid
+        self.meter = birth.meter
         self.started = time.monotonic()
         self.status: int | None = None
-        self.spent: dict[str, Any] | None = None
-        self.storage = usage.Storage(0, 0, 0, 0)
+        self.costs = Costs()
 
     def bury(self) -> None:
         """Buries the program, and orphans of its that became our children."""
         while death := burial.next_death():
             own = death.pid == self.pid
-            wall = time.monotonic() - self.started if own else 0.0
-            self.spent = usage.add(self.spent, usage.of(death.spent, death.storage, wall))
-            self.storage = usage.Storage(
-                *(
-                    None if one is None or other is None else one + other
-                    for one, other in zip(self.storage, death.storage, strict=True)
-                )
-            )
+            self.costs.add(death, time.monotonic() - self.started if own else None)
             if own:
                 self.status = death.status
+
+    def usage(self, loop: Loop, left: int) -> dict[str, Any]:
+        """What it has cost, once its first process is dead and `left` others go on."""
+        if left:
+            self.costs.at_least(f"{left} {'process' if left == 1 else 'processes'} went on when it had ended")
+        processes, lost = loop.forks.started_by(self.pid) if loop.forks else (None, False)
+        if lost:
+            self.costs.at_least(LOST, ["processes"])
+        spent = self.costs.total(self.meter.read() if self.meter else None, processes)
+        if self.meter:
+            self.meter.close()
+        return spent
 
 
 def run(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> Ended:
@@ -76,34 +82,34 @@ def run(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> Ended:
     asked, asked_at = "", 0.0
     most, samples, pause = 0, 0, _FIRST
     with _handled(loop):
-        costs = _Costs(process.attach(argv, env=environ))
+        with loop.told_apart() as (number, meter):
+            program = _Program(Birth(process.attach(argv, env=environ), number, meter))
         due = time.monotonic() + pause
-        while costs.status is None:
+        while program.status is None:
             loop.wait(max(0.0, due - time.monotonic()))
             while loop.signals:
                 name = loop.signals.pop(0)
-                _pass_on(name, costs.pid)
+                _pass_on(name, program.pid)
                 if name in _ENDING:
                     asked, asked_at = name, time.monotonic()
-            costs.bury()
+            program.bury()
             if time.monotonic() >= due:
-                most, samples = max(most, tree_rss(costs.pid)), samples + 1
+                most, samples = max(most, tree_rss(program.pid)), samples + 1
                 pause = min(_LONGEST, pause * 1.5)
                 due = time.monotonic() + pause
     if asked in _FROM_TERMINAL and time.monotonic() - asked_at > _ANSWERED:
         asked = ""
-    status = os.waitstatus_to_exitcode(costs.status)
-    spent = dict(costs.spent or {})
-    if loop.forks:
-        spent["processes"] = loop.forks.started_by(costs.pid)
+    status = os.waitstatus_to_exitcode(program.status)
+    program.bury()  # orphans that died with it
+    left = 0 if burial.childless() else _orphans()
     return Ended(
         code=status if status >= 0 else None,
         signal=signal_name(-status) if status < 0 else None,
-        usage=spent,
-        storage=costs.storage,
+        usage=program.usage(loop, left),
+        storage=program.costs.storage,
         tree_rss_bytes=most or None,
         samples=samples,
-        left=0 if burial.childless() else _orphans(),
+        left=left,
         asked=asked,
     )
 

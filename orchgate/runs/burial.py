@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.runs import family, usage
+from orchgate.runs import family, lineage, usage
 
 if TYPE_CHECKING:
     from resource import struct_rusage
 
 
 class Death(NamedTuple):
-    """A child that has been buried. `status` as wait4 has it."""
+    """A child that has been buried. `status` as wait4 has it, `number` as `lineage` knows it.
+
+    `careless`: it did not want to know of the ends of its own children, and so their costs are not among its own.
+    """
 
     pid: int
     session: int
     status: int
     spent: struct_rusage
     storage: usage.Storage
+    number: int = 0
+    careless: bool = False
 
 
 def next_death() -> Death | None:
@@ -30,9 +35,11 @@ def next_death() -> Death | None:
         dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if dead is None:
             return None
-        storage, session = usage.storage(dead.si_pid), family.session_of(dead.si_pid)
-        pid, status, spent = os.wait4(dead.si_pid, 0)
-        return Death(pid, session, status, spent, storage)
+        known = dead.si_pid
+        storage, session = usage.storage(known), family.session_of(known)
+        number, careless = lineage.of(known), family.ignores_children(known)
+        pid, status, spent = os.wait4(known, 0)
+        return Death(pid, session, status, spent, storage, number, careless)
     except ChildProcessError:
         return None
 

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 from orchgate import process
 from orchgate.errors import OrchgateError
-from orchgate.runs import burial, family
+from orchgate.runs import burial, family, lineage
+from orchgate.runs.meter import Meters
 from orchgate.runs.output import Output
-from orchgate.runs.running import Running, refused, signal_name
+from orchgate.runs.running import NOT_OURS, Birth, Running, refused, signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from orchgate.runs.burial import Death
     from orchgate.runs.forks import Forks
+    from orchgate.runs.meter import Meter
     from orchgate.runs.running import Program, Result
 
 GRACE = 2.0  # seconds between asking a program to end and ending it
@@ -40,6 +43,8 @@ class Loop:
         self._soon: list[Callable[[], None]] = []
         self._buffer = memoryview(bytearray(_BUFFER))
         self._previous: dict[signal.Signals, Any] = {}
+        self.numbers = lineage.Numbers()
+        self.meters = Meters(self.numbers)
         self.signals: list[str] = []
         self.forks: Forks | None = None  # counts processes, where that is wanted
         self.tick: Callable[[], float | None] = lambda: None  # draws; says in how many seconds to draw again
@@ -87,7 +92,7 @@ class Loop:
         output = Output(program.log)
         environ = {**program.env, family.MARK: program.mark}
         try:
-            with _source(program.source) as source:
+            with _source(program.source) as source, self.told_apart() as (number, meter):
                 pid = process.spawn(program.argv, cwd=program.cwd, env=environ, output=output.writer, source=source)
         except OrchgateError as error:
             output.abandon()
@@ -98,11 +103,19 @@ class Loop:
             raise
         self._watch(pid)
         output.started()
-        running = self._running[pid] = Running(program, output, pid, done)
+        running = self._running[pid] = Running(program, Birth(pid, number, meter), output, done)
         self._selector.register(output.reader, selectors.EVENT_READ, running)
 
+    @contextlib.contextmanager
+    def told_apart(self) -> Iterator[tuple[int, Meter | None]]:
+        """What is started in here hands down a number of its own, and has a meter of its own if there is any."""
+        number = self.numbers.new()
+        with self.meters.begun() as meter, lineage.handed_down(number):
+            yield number, meter
+
     def count(self) -> None:
-        """Counts processes from here on, if the kernel lets us."""
+        """Counts processes from here on, one program at a time, if the kernel lets us."""
+        self.meters.measured = True
         from orchgate.runs.forks import Forks
 
         with contextlib.suppress(OSError):
@@ -161,12 +174,26 @@ class Loop:
         for running in [running for running in self._running.values() if running.status is not None]:
             self._settle(running)
 
-    def _reap(self) -> None:
+    def _reap(self) -> bool:
+        """Buries who is dead; whether anybody was."""
+        found = False
         while death := burial.next_death():
+            found = True
             if running := self._running.get(death.pid):
-                running.buried(death.status, death.spent, death.storage)
-            elif heir := self._running.get(death.session):
-                heir.inherit(death.spent, death.storage)
+                running.buried(death)
+                continue
+            heirs = self._heirs(death)
+            for heir in heirs:
+                heir.costs.add(death) if len(heirs) == 1 else heir.costs.doubtful()
+        return found
+
+    def _heirs(self, death: Death) -> list[Running]:
+        """The program that an orphan belonged to; several where nobody can tell which."""
+        running = list(self._running.values())
+        if death.number in self.numbers:  # then this is the last word, though its program may be gone
+            return [one for one in running if one.origin.number == death.number]
+        known = [one for one in running if death.session == one.pid or death.pid in one.found]
+        return known or running
 
     def _settle(self, running: Running) -> None:
         """Its first process is dead: ends the others, then reports."""
@@ -188,18 +215,16 @@ class Loop:
             family.send(new, signal.SIGCONT)
 
     def _left(self, running: Running) -> list[int]:
-        """Processes that a program left behind, looked for only where a cheap question says there may be some."""
+        """Living processes that a program left behind."""
         others = [pid for pid, other in self._running.items() if pid != running.pid and other.status is None]
-        if others:
-            if not running.output.open and not family.group_exists(running.pid):
-                return []  # a daemon that holds nothing of ours is ended with the last stage that runs
-            return family.of_stage(running.pid, running.program.mark, others=others)
         for _ in range(_LOOKS):
             if burial.childless():
                 return []
-            if left := family.of_stage(running.pid, running.program.mark, others=()):
+            left = family.of_stage(running.origin, numbers=self.numbers, others=others)
+            running.found.update(left)
+            # Who died while we looked has handed its children to us: they are seen the next time.
+            if not self._reap() and (left or others):
                 return left
-            self._reap()  # who was born while we looked is seen the next time
         return []
 
     def _ask(self, running: Running) -> None:
@@ -244,10 +269,10 @@ class Loop:
             self._selector.unregister(running.output.reader)
         del self._running[running.pid]
         self._forget(running.pid)
-        if not hasattr(os, "waitid"):  # macOS: nobody who left the group can be found
+        if not hasattr(os, "waitid") and family.group_exists(running.pid):  # macOS: who left the group is not found
+            running.costs.at_least(NOT_OURS)
             family.send_group(running.pid, signal.SIGKILL)
-        if self.forks and running.cost:
-            running.cost["processes"] = self.forks.started_by(running.pid)
+        running.settle(*(self.forks.started_by(running.pid) if self.forks else (None, False)))
         running.output.finish()
         running.done(running.result())
 
@@ -255,8 +280,9 @@ class Loop:
         """The last resort, when an error leaves the loop: nothing of ours may outlive it."""
         for running in self._running.values():
             family.send_group(running.pid, signal.SIGKILL)
-            family.send(family.of_stage(running.pid, running.program.mark, others=()), signal.SIGKILL)
+            family.send(family.of_stage(running.origin, numbers=self.numbers, others=()), signal.SIGKILL)
             running.output.abandon()
+            running.close()
             self._forget(running.pid)
         self._running.clear()
 

@@ -1,7 +1,8 @@
 """Descendants: who they are, how they are found again once they have slipped away, and how they are ended.
 
 A process that becomes a daemon leaves its group, its session and its parent. As a *subreaper* the runner is handed
-every such orphan below it. A mark in the environment tells which stage it came from.
+every such orphan below it. Its number (`lineage`) tells which stage it came from, or else its session, or a mark in
+its environment.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import os
 import signal
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.runs import lineage
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Container, Iterable
 
 MARK = "ORCHGATE_PROCESS"
 _PR_SET_CHILD_SUBREAPER = 36
@@ -74,23 +77,77 @@ def marked(pid: int, mark: bytes) -> bool:
         return False
 
 
-def of_stage(leader: int, mark: str, *, others: Collection[int]) -> list[int]:
-    """Living processes that a stage left behind. `leader` was its first process, `others` lead stages that still run.
+def ignores_children(pid: int) -> bool:
+    """Whether a process, even a zombie, does not want to know how its children end.
 
-    When no other stage runs, every descendant is one; otherwise its session and its mark tell.
+    The kernel buries them then, and adds what they cost to nobody. (SA_NOCLDWAIT does the same and cannot be seen.)
     """
-    seen = everybody()
-    me = os.getpid()
-    wanted = {process.pid for process in seen.values() if process.session == leader}
-    adopted = [process.pid for process in seen.values() if process.parent == me and process.pid not in others]
-    wanted.update(pid for pid in adopted if not others or marked(pid, mark.encode()))
-    return sorted(pid for pid in _with_descendants(wanted, seen) if not seen[pid].dead)
+    with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/status", "rb") as file:
+        ignored = file.read().partition(b"\nSigIgn:")[2].split(None, 1)[0]
+        return bool(int(ignored, 16) >> (signal.SIGCHLD - 1) & 1)
+    return False
 
 
-def of_sessions(sessions: Collection[int], mark: str) -> list[int]:
-    """Living processes of the sessions, or with a mark that begins so, wherever they have moved to."""
+class Origin(NamedTuple):
+    """How the processes of a stage are told from others: its first process leads a session of that number."""
+
+    leader: int
+    number: int
+    mark: str
+
+
+def of_stage(origin: Origin, *, numbers: Container[int], others: Collection[int]) -> list[int]:
+    """Living processes that a stage left behind when its first process died: children of ours by now, and theirs.
+
+    `others` lead stages that still run, `numbers` are those we give. When no other stage runs, every descendant is one.
+    """
+    adopted = [pid for pid in children_of(os.getpid()) if pid not in others]
+    return _living(pid for pid in adopted if not others or _belongs(pid, origin, numbers))
+
+
+def _belongs(pid: int, origin: Origin, numbers: Container[int]) -> bool:
+    number = lineage.of(pid)
+    if number in numbers:
+        return number == origin.number
+    return session_of(pid) == origin.leader or marked(pid, origin.mark.encode())
+
+
+def _living(pids: Iterable[int]) -> list[int]:
+    """Those of the processes and their descendants that are not dead."""
+    found: set[int] = set()
+    waiting = list(pids)
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found:
+            found.add(pid)
+            waiting.extend(children_of(pid))
+    return sorted(pid for pid in found if not _is_dead(pid))
+
+
+def _is_dead(pid: int) -> bool:
+    try:
+        return _process(pid).dead
+    except (OSError, ValueError, IndexError):
+        return True
+
+
+def children_of(pid: int) -> list[int]:
+    """Its children, zombies too. One that is born or dies meanwhile may be missing."""
+    if not os.path.exists("/proc/thread-self/children"):  # not every kernel is built with these lists
+        return [one.pid for one in everybody().values() if one.parent == pid]
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    return found
+
+
+def of_sessions(sessions: Collection[int], mark: str, numbers: Container[int]) -> list[int]:
+    """Living processes of the sessions, with one of the numbers, or with a mark that begins so, wherever they are."""
     seen = everybody()
-    wanted = {pid for pid, process in seen.items() if process.session in sessions or marked(pid, mark.encode())}
+    wanted = {pid for pid, process in seen.items() if process.session in sessions}
+    wanted |= {pid for pid in seen if lineage.of(pid) in numbers or marked(pid, mark.encode())}
     wanted = _with_descendants(wanted, seen) - {os.getpid()}
     return sorted(pid for pid in wanted if not seen[pid].dead)
 

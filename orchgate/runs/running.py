@@ -7,13 +7,20 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.runs import usage
+from orchgate.runs import family
+from orchgate.runs.costs import Costs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from resource import struct_rusage
 
+    from orchgate.runs.burial import Death
+    from orchgate.runs.meter import Meter
     from orchgate.runs.output import Output
+
+
+STILL_THERE = "a process could not be ended, and goes on"
+NOT_OURS = "a process outlived its parent, and this system does not hand it to us"
+LOST = "the kernel lost count of some"
 
 
 class Program(NamedTuple):
@@ -29,6 +36,14 @@ class Program(NamedTuple):
     mark: str
     timeout: float | None = None
     source: str = ""
+
+
+class Birth(NamedTuple):
+    """The first process of a program: its id, the number it hands down, and what counts its time, if anything does."""
+
+    pid: int
+    number: int
+    meter: Meter | None
 
 
 class Result(NamedTuple):
@@ -51,10 +66,12 @@ class Result(NamedTuple):
 class Running:
     """One program, from its start to the end of the last process it left behind."""
 
-    def __init__(self, program: Program, output: Output, pid: int, done: Callable[[Result], None]) -> None:
+    def __init__(self, program: Program, birth: Birth, output: Output, done: Callable[[Result], None]) -> None:
         self.program = program
         self.output = output
-        self.pid = pid
+        self.pid = birth.pid
+        self.origin = family.Origin(birth.pid, birth.number, program.mark)
+        self.meter = birth.meter
         self.done = done
         self.started = time.monotonic()
         self.deadline = None if program.timeout is None else self.started + program.timeout
@@ -63,20 +80,31 @@ class Running:
         self.asked = False  # to end
         self.killed = False
         self.status: int | None = None  # as wait4 has it; set once the first process is dead
-        self.cost: dict[str, Any] | None = None
+        self.costs = Costs()
+        self.usage: dict[str, Any] | None = None  # once it is settled
         self.left_behind = 0  # processes that nobody had told to end
         self.told: set[int] = set()  # processes left behind that were told to end
+        self.found: set[int] = set()  # all that were seen to belong to it
         self.immortal = 0
 
-    def buried(self, status: int, spent: struct_rusage, bytes_: usage.Storage) -> None:
+    def buried(self, death: Death) -> None:
         """Its first process is dead."""
-        self.status = status
-        self.cost = usage.of(spent, bytes_, time.monotonic() - self.started)
+        self.status = death.status
+        self.costs.add(death, time.monotonic() - self.started)
 
-    def inherit(self, spent: struct_rusage, bytes_: usage.Storage) -> None:
-        """A daemon of its session is dead."""
-        if self.cost:
-            self.cost = usage.add(self.cost, usage.of(spent, bytes_, 0.0))
+    def settle(self, processes: int | None, lost: bool) -> None:
+        """Nothing more is buried. `processes` is how many there were, at least so many when some were `lost`."""
+        if self.immortal:
+            self.costs.at_least(STILL_THERE)
+        if lost:
+            self.costs.at_least(LOST, ["processes"])
+        metered = self.meter.read() if self.meter else None
+        self.usage = self.costs.total(metered, processes)
+        self.close()
+
+    def close(self) -> None:
+        if self.meter:
+            self.meter.close()
 
     def result(self) -> Result:
         status = os.waitstatus_to_exitcode(self.status or 0)
@@ -94,7 +122,7 @@ class Running:
             left_out=self.output.left_out,
             left_behind=self.left_behind,
             immortal=self.immortal,
-            usage=self.cost,
+            usage=self.usage,
         )
 
 

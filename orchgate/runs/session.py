@@ -96,7 +96,7 @@ class Session:
 
     def guard(self, journal: int) -> None:
         """From here on nothing outlives this process, however it ends. `journal` is kept open until that is so."""
-        self._watchdog = Watchdog(f"{self._token}-", journal)
+        self._watchdog = Watchdog(f"{self._token}-", self.loop.numbers, journal)
         self.note = family.become_subreaper()
         if self.setting.measured:
             self.loop.count()

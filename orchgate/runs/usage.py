@@ -3,6 +3,8 @@
 CPU seconds and the largest resident set come from `wait4`: the process and every descendant that somebody waited for.
 Bytes are those the storage saw (`read_bytes` and `write_bytes` of /proc/<pid>/io, read while the process is a zombie),
 of the same processes. Daemons that outlived their parents are added when this runner, their new parent, buries them.
+What nobody tells, such as the cost of a process whose parent does not want to know of its end, makes a number a lower
+bound: `lower_bounds` says why, by metric, and `complete` is false.
 The largest resident set is never below the runner's own: the kernel keeps it from the moment before the program began.
 Processes are counted in measured runs only, see `forks`.
 """
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 
 _SECONDS = ("wall_seconds", "user_seconds", "system_seconds")
 _SUMS = ("read_bytes", "written_bytes", "processes")
+CPU = "cpu_seconds"  # in `lower_bounds`: user and system seconds
+# What is not known of a process that nobody buried, or not yet.
+OF_A_PROCESS = (CPU, "max_rss_bytes", "read_bytes", "written_bytes")
+_LONGEST = 200  # characters of the reasons for one lower bound
 
 
 class Storage(NamedTuple):
@@ -51,7 +57,29 @@ def of(spent: struct_rusage, bytes_: Storage, wall: float, processes: int | None
         "read_bytes": bytes_.read,
         "written_bytes": bytes_.written,
         "processes": processes,
+        "complete": True,
     }
+
+
+def at_least(cost: Mapping[str, Any], reasons: Mapping[str, str]) -> dict[str, Any]:
+    """A cost of which some values are lower bounds, and why; of what was not measured at all, nothing is said."""
+    bounds = dict(cost.get("lower_bounds", {}))
+    for name, reason in reasons.items():
+        if name == CPU or cost.get(name) is not None:
+            bounds[name] = _both(bounds.get(name, ""), reason)
+    return {**cost, "lower_bounds": bounds, "complete": False} if bounds else dict(cost)
+
+
+def _both(one: str, other: str) -> str:
+    """Two reasons as one, which stays short however many stages add theirs."""
+    known = one.split("; ") if one else []
+    new = [reason for reason in other.split("; ") if reason not in known]
+    return "; ".join([*known, *new])[:_LONGEST]
+
+
+def cpu_seconds(cost: Mapping[str, Any]) -> float:
+    seconds: float = cost["user_seconds"] + cost["system_seconds"]
+    return seconds
 
 
 def add(one: Mapping[str, Any] | None, other: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,4 +90,8 @@ def add(one: Mapping[str, Any] | None, other: Mapping[str, Any]) -> dict[str, An
     total["max_rss_bytes"] = max(one["max_rss_bytes"] or 0, other["max_rss_bytes"] or 0) or None
     for key in _SUMS:
         total[key] = None if one[key] is None or other[key] is None else one[key] + other[key]
+    if one.get("complete") and other.get("complete"):  # where one of them does not say, it is not known of both
+        total["complete"] = True
+    for bounded in (one, other):
+        total = at_least(total, bounded.get("lower_bounds", {}))
     return total

@@ -12,20 +12,34 @@ import os
 import signal
 import struct
 import time
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
-from orchgate.runs import family
+from orchgate.runs import family, meter
+
+if TYPE_CHECKING:
+    from orchgate.runs.lineage import Numbers
 
 _WORD = struct.Struct("q")
 _ROUNDS = 100
 _PAUSE = 0.02  # seconds; a process that was being started when the runner died shows up within one
 
 
+class _Marks(NamedTuple):
+    """How processes of the stages are known."""
+
+    mark: str
+    numbers: Numbers
+
+
 class Watchdog:
     """The runner's end of the pipe. To be made before the runner becomes a subreaper, or it would be its own child."""
 
-    def __init__(self, mark: str, keep: int) -> None:
-        """Raises OrchgateError when no process can be started at all."""
+    def __init__(self, mark: str, numbers: Numbers, keep: int) -> None:
+        """`mark` begins the marks of all stages, `numbers` holds theirs; the descriptor `keep` is kept open.
+
+        Raises OrchgateError when no process can be started at all.
+        """
         try:
             reader, self._pipe = os.pipe()
             gone, held = os.pipe()
@@ -33,7 +47,7 @@ class Watchdog:
         except OSError as error:
             raise OrchgateError(f"cannot start a second process to guard the stages: {error.strerror}") from error
         if middle == 0:
-            _detach(reader, held, keep, mark)
+            _detach(reader, held, keep, _Marks(mark, numbers))
         os.close(reader)
         os.close(held)
         self._gone = gone
@@ -60,7 +74,7 @@ class Watchdog:
             os.write(self._pipe, _WORD.pack(word))
 
 
-def _detach(reader: int, held: int, keep: int, mark: str) -> None:
+def _detach(reader: int, held: int, keep: int, marks: _Marks) -> None:
     """The forked half; never returns."""
     try:
         os.setsid()
@@ -70,7 +84,7 @@ def _detach(reader: int, held: int, keep: int, mark: str) -> None:
             with contextlib.suppress(ValueError):
                 signal.set_wakeup_fd(-1)
             _keep_only({reader, held, keep})
-            _watch(reader, mark)
+            _watch(reader, marks)
     finally:
         os._exit(0)  # no clean-up and no flushing: both belong to the runner
 
@@ -84,7 +98,7 @@ def _keep_only(wanted: set[int]) -> None:
     os.closerange(start, os.sysconf("SC_OPEN_MAX"))
 
 
-def _watch(reader: int, mark: str) -> None:
+def _watch(reader: int, marks: _Marks) -> None:
     sessions: set[int] = set()
     while data := os.read(reader, _WORD.size):
         word = _WORD.unpack(data)[0]
@@ -96,9 +110,10 @@ def _watch(reader: int, mark: str) -> None:
             sessions.discard(-word)
     quiet = 0
     for _ in range(_ROUNDS):
-        left = family.of_sessions(sessions, mark)
+        left = family.of_sessions(sessions, *marks)
         family.send(left, signal.SIGKILL)
         quiet = 0 if left else quiet + 1
         if quiet == 2:
-            return
+            break
         time.sleep(_PAUSE)
+    meter.sweep(marks.numbers)

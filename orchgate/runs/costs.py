@@ -1,0 +1,101 @@
+"""What one program and its processes cost, added up as they are buried, and what of it is only known to be at least so.
+
+Each process that is buried brings its own times and those of the children it waited for. A parent that ignores SIGCHLD
+waits for nobody: the kernel buries its children and adds their costs to nobody's. A meter, where there is one, has
+counted their processor time all the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate.runs import usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from orchgate.runs.burial import Death
+
+_NEAR = 0.002  # seconds by which a meter and the kernel's own times differ although nothing is missing …
+_NEAR_FRACTION = 0.01  # … and the fraction of all
+UNCOUNTED = "children of a process that ignores SIGCHLD are not counted"
+_UNREADABLE = "what an orphan of another user read and wrote cannot be seen"
+_UNLIKE = "an orphan may have been this stage's or another one's"
+_OF_BYTES = ("read_bytes", "written_bytes")
+
+
+class Metered(NamedTuple):
+    """Processor seconds of all processes, however they ended."""
+
+    user: float
+    system: float
+
+
+class Costs:
+    """Of one program, from its start to its end."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, Any] | None = None
+        self._bounds: dict[str, str] = {}
+        self._careless = False
+        self.storage = usage.Storage(0, 0, 0, 0)
+
+    def add(self, death: Death, wall: float | None = None) -> None:
+        """A process is dead. `wall`, in seconds, is given for the first one only."""
+        bytes_ = death.storage
+        if wall is None and bytes_.read is None:
+            bytes_ = usage.Storage(0, 0, 0, 0)
+            self.at_least(_UNREADABLE, _OF_BYTES)
+        self._spent = usage.add(self._spent, usage.of(death.spent, bytes_, wall or 0.0))
+        self.storage = usage.Storage(*map(_sum, self.storage, death.storage))
+        self._careless = self._careless or death.careless
+
+    def careless(self) -> None:
+        """One of the processes was seen to ignore the ends of its children."""
+        self._careless = True
+
+    def doubtful(self) -> None:
+        """A dead process may have been one of these or another program's."""
+        self.at_least(_UNLIKE)
+
+    def at_least(self, reason: str, names: Iterable[str] = usage.OF_A_PROCESS) -> None:
+        """These costs are lower bounds, for a reason in plain words."""
+        for name in names:
+            self._bounds.setdefault(name, reason)
+
+    def total(self, metered: Metered | None = None, processes: int | None = None) -> dict[str, Any]:
+        """What all of it has cost so far; nothing before the first process is dead."""
+        assert self._spent is not None
+        spent = {**self._spent, "processes": processes}
+        bounds = dict(self._bounds)
+        missing = _missing(spent, metered)
+        if metered is not None and missing:
+            spent = _with(spent, metered, missing)
+        # Whoever started nobody has lost nobody, and where no time is missing hardly anybody was.
+        if missing or (self._careless and metered is None and processes != 1):
+            names = [name for name in usage.OF_A_PROCESS if name != usage.CPU or metered is None]
+            bounds = dict.fromkeys(names, UNCOUNTED) | bounds
+        return usage.at_least(spent, bounds)
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
+
+
+def _missing(spent: dict[str, Any], metered: Metered | None) -> float:
+    """Processor seconds that a meter has seen and nobody was buried with."""
+    if metered is None:
+        return 0.0
+    seconds = metered.user + metered.system
+    missing = seconds - usage.cpu_seconds(spent)
+    return missing if missing > _NEAR + _NEAR_FRACTION * seconds else 0.0
+
+
+def _with(spent: dict[str, Any], metered: Metered, missing: float) -> dict[str, Any]:
+    """Costs with the missing seconds, split as the meter splits them."""
+    user = min(missing, max(0.0, metered.user - spent["user_seconds"]))
+    return {
+        **spent,
+        "user_seconds": round(spent["user_seconds"] + user, 6),
+        "system_seconds": round(spent["system_seconds"] + missing - user, 6),
+    }
