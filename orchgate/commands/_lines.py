@@ -81,12 +81,33 @@ def _ended(event: Mapping[str, Any], name: str, recorder: Recorder) -> Iterator[
     about = [event["detail"]] if event["detail"] else []
     about += [f"{usage['wall_seconds']:.1f} s"] if usage else []
     about += [tests(event["tests"])] if event.get("tests") else []
+    about += lower_bounds(usage or {})
     again = ", to be repeated" if event.get("again") else ""
     yield f"{name}: {event['status']}{again}" + (f" ({'; '.join(about)})" if about else "")
     if event["status"] == "failed" and event["summary"]:
         yield f"  said: {event['summary']}"
     if event["status"] == "failed" and event.get("exit_code") is not None:
         yield f"  log: {os.path.relpath(os.path.join(recorder.folder, ids.log_path(event['stage'], name)))}"
+
+
+_COSTS = {
+    "cpu_seconds": "CPU time",
+    "max_rss_bytes": "memory",
+    "tree_rss_bytes": "memory of all at once",
+    "read_bytes": "bytes read",
+    "written_bytes": "bytes written",
+    "processes": "processes",
+}
+
+
+def lower_bounds(usage: Mapping[str, Any]) -> list[str]:
+    """What of a cost is only known to be at least so much, and why: a clause for each reason."""
+    bounds = usage.get("lower_bounds") or {}
+    reasons: dict[str, list[str]] = {}
+    for name, words in _COSTS.items():
+        if name in bounds:
+            reasons.setdefault(bounds[name], []).append(words)
+    return [f"{', '.join(names)} at least what is recorded: {reason}" for reason, names in reasons.items()]
 
 
 def _aside(detail: str | None) -> str:

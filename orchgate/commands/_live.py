@@ -10,7 +10,7 @@ from rich.live import Live as RichLive
 from rich.text import Text
 from rich.tree import Tree
 
-from orchgate.commands._lines import stage_ids
+from orchgate.commands._lines import lower_bounds, stage_ids
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
@@ -152,4 +152,6 @@ def _update(stage: _Stage, event: Mapping[str, Any], folder: str) -> None:
         usage = event.get("usage")
         stage.seconds = usage["wall_seconds"] if usage else None
         stage.status = "running" if event.get("again") else event["status"]
-        stage.about = event["detail"] or event["summary"] or ""
+        stage.about = "; ".join([event["detail"] or event["summary"] or "", *lower_bounds(usage or {})]).removeprefix(
+            "; "
+        )

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from orchgate.commands import _runs
+from orchgate.commands._lines import lower_bounds
 from orchgate.errors import UsageError
 from orchgate.outputs._escape import escape
 
@@ -93,17 +94,26 @@ def _costs(observed: Observed) -> Iterator[str]:
     if not (spent := stage["usage"]):
         return
     metrics: Mapping[str, Any] = stage.get("metrics", {})
-    cpu = spent["user_seconds"] + spent["system_seconds"]
-    yield f"{spent['wall_seconds']:.3f} s wall, {cpu:.3f} s CPU, {_counted(spent['processes'], 'process', 'processes')}"
+    least = dict.fromkeys(spent.get("lower_bounds", {}), "at least ")
+    cpu = f"{least.get('cpu_seconds', '')}{spent['user_seconds'] + spent['system_seconds']:.3f} s CPU"
+    processes = least.get("processes", "") + _counted(spent["processes"], "process", "processes")
+    yield f"{spent['wall_seconds']:.3f} s wall, {cpu}, {processes}"
     tree = metrics.get("tree_max_rss_bytes")
+    largest = _size if "max_rss_bytes" in least else _least_known
     yield (
-        f"memory: {_least_known(spent['max_rss_bytes'])} in the largest process, "
+        f"memory: {least.get('max_rss_bytes', '')}{largest(spent['max_rss_bytes'])} in the largest process, "
         f"{_size(tree) if tree else 'unknown'} in all at once (sampled; shared pages count for each)"
     )
-    yield (
-        f"bytes: {_size(spent['read_bytes'])} read from and {_size(spent['written_bytes'])} written to storage; "
-        f"{_size(metrics.get('asked_read_bytes'))} and {_size(metrics.get('asked_written_bytes'))} by its system calls"
+    known = {**spent, **metrics}
+    read, written, asked_read, asked_written = (
+        least.get(name.removeprefix("asked_"), "") + _size(known.get(name))
+        for name in ("read_bytes", "written_bytes", "asked_read_bytes", "asked_written_bytes")
     )
+    yield (
+        f"bytes: {read} read from and {written} written to storage; "
+        f"{asked_read} and {asked_written} by its system calls"
+    )
+    yield from lower_bounds(spent)
 
 
 def _least_known(rss: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchgate import files
 from orchgate.commands import _runs
+from orchgate.commands._lines import lower_bounds
 from orchgate.errors import OrchgateError, quoted
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
@@ -215,13 +216,19 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "status_detail": manifest["status_detail"],
         "seconds": round(max(0.0, until - ids.seconds(manifest["started_at"])), 3),
         "stages": [
-            {"id": stage["id"], "status": stage["status"], "detail": stage["status_detail"]}
+            {"id": stage["id"], "status": stage["status"], "detail": stage["status_detail"], **_bounds(stage)}
             for stage in manifest["commands"]
         ],
         "flaky": manifest["flaky"],
         "tests": manifest.get("tests"),
         "resumes": len(manifest["resume_events"]),
     }
+
+
+def _bounds(stage: Mapping[str, Any]) -> dict[str, Any]:
+    """Which of a stage's costs are lower bounds, where some are."""
+    bounds = (stage["usage"] or {}).get("lower_bounds")
+    return {"lower_bounds": bounds} if bounds else {}
 
 
 def _text(rows: Sequence[Mapping[str, Any]], *, detailed: bool) -> Iterator[str]:
@@ -255,5 +262,5 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _stage(stage: Mapping[str, Any]) -> str:
-    detail = f" ({stage['detail']})" if stage["detail"] else ""
-    return escape(f"{stage['id']}: {stage['status']}{detail}")
+    about = "; ".join([*([stage["detail"]] if stage["detail"] else []), *lower_bounds(stage)])
+    return escape(f"{stage['id']}: {stage['status']}" + (f" ({about})" if about else ""))

@@ -25,14 +25,21 @@ def entry(manifest: Mapping[str, Any]) -> dict[str, Any]:
     line |= {"commit": git.get("commit"), "tree": git.get("tree"), "dirty": git.get("dirty")}
     line |= {"machine": machine.get("fingerprint"), **(manifest["usage"] or {}), **(manifest["writes"] or {})}
     line |= {key: manifest.get(key) for key in ("tests", "metrics", "flaky")}
-    return _without_defaults(line) | {"stages": [_stage(stage) for stage in manifest["commands"]]}
+    return _told(line, manifest["usage"]) | {"stages": [_stage(stage) for stage in manifest["commands"]]}
 
 
 def _stage(stage: Mapping[str, Any]) -> dict[str, Any]:
     tries = len(stage["attempts"])
     line = {"id": stage["id"], "status": stage["status"], **(stage["usage"] or {})}
     line |= {key: stage.get(key) for key in ("flaky", "cached", "tests", "metrics")}
-    return _without_defaults(line | {"attempts": tries if tries > 1 else None})
+    return _told(line | {"attempts": tries if tries > 1 else None}, stage["usage"])
+
+
+def _told(line: Mapping[str, Any], usage: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Without defaults: that a cost is complete is one, and that it is not has to be said."""
+    complete = (usage or {}).get("complete")
+    rest = {key: value for key, value in line.items() if key != "complete"}
+    return _without_defaults(rest) | ({"complete": False} if complete is False else {})
 
 
 def _without_defaults(line: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ _FIRST, _LONGEST = 0.01, 0.25  # seconds between two samples of memory, each 1.5
 _ALSO = (signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _FROM_TERMINAL = ("SIGINT", "SIGQUIT")
 _ENDING = (*_FROM_TERMINAL, "SIGTERM", "SIGHUP")
+_ALMOST_OVER = 0.05  # seconds in which who has nothing left to do ends
 _ANSWERED = 5.0  # seconds; a program that goes on longer than this has taken Ctrl-C for something else than its end
 
 
@@ -100,8 +101,7 @@ def run(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> Ended:
     if asked in _FROM_TERMINAL and time.monotonic() - asked_at > _ANSWERED:
         asked = ""
     status = os.waitstatus_to_exitcode(program.status)
-    program.bury()  # orphans that died with it
-    left = 0 if burial.childless() else _orphans()
+    left = _left(loop, program)
     return Ended(
         code=status if status >= 0 else None,
         signal=signal_name(-status) if status < 0 else None,
@@ -128,10 +128,16 @@ def _handled(loop: Loop) -> Iterator[None]:
             signal.signal(number, handler or signal.SIG_DFL)
 
 
-def _orphans() -> int:
-    """Living processes that became our children when their parents died."""
-    me = os.getpid()
-    return sum(one.parent == me and not one.dead for one in family.everybody().values())
+def _left(loop: Loop, program: _Program) -> int:
+    """Processes that go on, those set aside that are over in a moment."""
+    end = time.monotonic() + _ALMOST_OVER
+    while True:
+        program.bury()
+        if burial.childless():
+            return 0
+        if (seconds := end - time.monotonic()) <= 0 or loop.signals:
+            return len(family.children_of(os.getpid()))
+        loop.wait(seconds)
 
 
 def _pass_on(name: str, pid: int) -> None:

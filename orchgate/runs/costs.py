@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from orchgate.runs.burial import Death
 
-_NEAR = 0.002  # seconds by which a meter and the kernel's own times differ although nothing is missing …
-_NEAR_FRACTION = 0.01  # … and the fraction of all
+_UNEXPLAINED = 0.01  # seconds
 UNCOUNTED = "children of a process that ignores SIGCHLD are not counted"
 _UNREADABLE = "what an orphan of another user read and wrote cannot be seen"
 _UNLIKE = "an orphan may have been this stage's or another one's"
@@ -25,10 +24,14 @@ _OF_BYTES = ("read_bytes", "written_bytes")
 
 
 class Metered(NamedTuple):
-    """Processor seconds of all processes, however they ended."""
+    """Processor seconds of all processes, however they ended.
+
+    `near` is by how many the kernel's own times may differ although nothing is missing.
+    """
 
     user: float
     system: float
+    near: float
 
 
 class Costs:
@@ -68,7 +71,7 @@ class Costs:
         assert self._spent is not None
         spent = {**self._spent, "processes": processes}
         bounds = dict(self._bounds)
-        missing = _missing(spent, metered)
+        missing = _missing(spent, metered, sure=self._careless)
         if metered is not None and missing:
             spent = _with(spent, metered, missing)
         # Whoever started nobody has lost nobody, and where no time is missing hardly anybody was.
@@ -82,13 +85,12 @@ def _sum(one: int | None, other: int | None) -> int | None:
     return None if one is None or other is None else one + other
 
 
-def _missing(spent: dict[str, Any], metered: Metered | None) -> float:
-    """Processor seconds that a meter has seen and nobody was buried with."""
+def _missing(spent: dict[str, Any], metered: Metered | None, *, sure: bool) -> float:
+    """Processor seconds that a meter has seen and nobody was buried with; more of them where no reason is known."""
     if metered is None:
         return 0.0
-    seconds = metered.user + metered.system
-    missing = seconds - usage.cpu_seconds(spent)
-    return missing if missing > _NEAR + _NEAR_FRACTION * seconds else 0.0
+    missing = metered.user + metered.system - usage.cpu_seconds(spent)
+    return missing if missing > metered.near + (0.0 if sure else _UNEXPLAINED) else 0.0
 
 
 def _with(spent: dict[str, Any], metered: Metered, missing: float) -> dict[str, Any]:

@@ -134,7 +134,8 @@ _PROCESS = _maybe(_object({"pid": _count, "start_ticks": _count, "boot_id": _tex
 _USAGE = _maybe(
     _object(
         dict.fromkeys(("wall_seconds", "user_seconds", "system_seconds"), _seconds)
-        | dict.fromkeys(("max_rss_bytes", "read_bytes", "written_bytes", "processes"), _maybe(_whole))
+        | dict.fromkeys(("max_rss_bytes", "read_bytes", "written_bytes", "processes"), _maybe(_whole)),
+        {"complete": _flag, "lower_bounds": _table(_text)},
     )
 )
 _TESTS = _maybe(_object({}, dict.fromkeys(("passed", "failed", "skipped", "errors"), _count) | {"source": _text}))

@@ -97,12 +97,15 @@ class Origin(NamedTuple):
 
 
 def of_stage(origin: Origin, *, numbers: Container[int], others: Collection[int]) -> list[int]:
-    """Living processes that a stage left behind when its first process died: children of ours by now, and theirs.
+    """Processes that a stage left behind when its first process died: children of ours by now, and theirs that live.
 
-    `others` lead stages that still run, `numbers` are those we give. When no other stage runs, every descendant is one.
+    Children of ours that look dead are among them: whom nobody can bury yet still has threads that end. `others` lead
+    stages that still run, `numbers` are those we give. When no other stage runs, every descendant is one.
     """
     adopted = [pid for pid in children_of(os.getpid()) if pid not in others]
-    return _living(pid for pid in adopted if not others or _belongs(pid, origin, numbers))
+    wanted = [pid for pid in adopted if not others or _belongs(pid, origin, numbers)]
+    below = _below(wanted)
+    return sorted({*wanted, *(pid for pid in below if not _is_dead(pid))})
 
 
 def _belongs(pid: int, origin: Origin, numbers: Container[int]) -> bool:
@@ -112,16 +115,15 @@ def _belongs(pid: int, origin: Origin, numbers: Container[int]) -> bool:
     return session_of(pid) == origin.leader or marked(pid, origin.mark.encode())
 
 
-def _living(pids: Iterable[int]) -> list[int]:
-    """Those of the processes and their descendants that are not dead."""
+def _below(pids: Iterable[int]) -> set[int]:
+    """Their descendants."""
     found: set[int] = set()
     waiting = list(pids)
     while waiting:
-        pid = waiting.pop()
-        if pid not in found:
-            found.add(pid)
-            waiting.extend(children_of(pid))
-    return sorted(pid for pid in found if not _is_dead(pid))
+        new = [pid for pid in children_of(waiting.pop()) if pid not in found]
+        found.update(new)
+        waiting += new
+    return found
 
 
 def _is_dead(pid: int) -> bool:

@@ -14,7 +14,11 @@ UNFINISHED = frozenset({"queued", "in_progress"})
 
 
 class Usage(Struct, frozen=True):
-    """What a stage or a run cost. None: not measured."""
+    """What a stage or a run cost. None: not measured.
+
+    `lower_bounds` says by metric (`cpu_seconds` among them) why it is only known to be at least so. `complete`: whether
+    none is; None where nobody knows.
+    """
 
     wall_seconds: float | None = None
     user_seconds: float | None = None
@@ -23,6 +27,8 @@ class Usage(Struct, frozen=True):
     read_bytes: int | None = None
     written_bytes: int | None = None
     processes: int | None = None
+    complete: bool | None = None
+    lower_bounds: dict[str, str] = {}
 
 
 class Tests(Struct, frozen=True):

@@ -32,6 +32,7 @@ def _lines(stream: str, sides: tuple[Side, Side], measurement: Measurement) -> I
             side, ran = sides[arm], samples[arm]
             line = {"stream": stream, "pair": number, "arm": side.label, "order": arm ^ pair.head_first}
             line |= {"metrics": dict((pair.base, pair.head)[arm]), "commit": side.commit, "tree": side.tree}
+            line |= {"lower_bounds": dict(ran.lower_bounds)} if ran.lower_bounds else {}
             stages = {name: {key: cost[key] for key in _STAGE if key in cost} for name, cost in ran.stages.items()}
             whole = json.dumps({**line, "stages": stages}, separators=(",", ":")).encode("ascii")
             if len(whole) > LONGEST:

@@ -61,7 +61,8 @@ class Sample(NamedTuple):
     """One run. `metrics` are the run's, `stages` the cost of each stage alone, by the names of `metrics.values`.
 
     A run that failed has the `success_rate` 0 and no other metric. `tolerated` are stages that failed and may.
-    `hidden_memory`: its `max_rss_bytes` says only that it took less than this program itself.
+    `hidden_memory`: its `max_rss_bytes` says only that it took less than this program itself. `lower_bounds` says of
+    which metrics no more is known than that the run took at least so much, and why.
     """
 
     metrics: Mapping[str, float]
@@ -70,6 +71,7 @@ class Sample(NamedTuple):
     tolerated: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
     hidden_memory: bool = False
+    lower_bounds: Mapping[str, str] = {}
 
     def without_hidden(self) -> Mapping[str, float]:
         """The metrics that say what the run itself cost."""
@@ -246,7 +248,9 @@ def _added_up(rig_: Rig, side: Side, done: Sequence[_Done]) -> Sample:
     for stage, one in zip(side.stages, done, strict=True):
         for name, value in one.metrics.items():
             metrics[name if name not in metrics else f"{stage.id}.{name}"] = value
-    return Sample(metrics, costs, None, tuple(one.failure for one in done if one.failure), notes)
+    tolerated = tuple(one.failure for one in done if one.failure)
+    bounds = (spent or {}).get("lower_bounds", {})
+    return Sample(metrics, costs, None, tolerated, notes, lower_bounds=bounds)
 
 
 def costs_of(spent: Mapping[str, Any]) -> dict[str, float]:
