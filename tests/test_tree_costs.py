@@ -301,6 +301,21 @@ def test_a_meter_that_shows_more_than_anybody_was_buried_with_is_believed() -> N
     )
 
 
+def doubtful() -> Costs:
+    """Of a program that ran beside another one when an orphan died that may have been anybody's."""
+    made = costs(death(0.5))
+    made.doubtful()
+    return made
+
+
+def test_an_orphan_that_nobody_can_tell_apart_makes_a_lower_bound() -> None:
+    assert "an orphan" in doubtful().total()["lower_bounds"]["cpu_seconds"]
+
+
+def test_but_not_of_a_program_whose_meter_misses_nothing() -> None:
+    assert doubtful().total(Metered(0.5, 0.0, near=0.01))["complete"] is True
+
+
 def test_an_orphan_whose_bytes_are_hidden_makes_them_a_lower_bound() -> None:
     spent = costs(death(0.5, bytes_=10), death(0.1, bytes_=None)).total()
     assert (spent["written_bytes"], sorted(spent["lower_bounds"])) == (10, ["read_bytes", "written_bytes"])

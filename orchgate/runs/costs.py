@@ -40,7 +40,7 @@ class Costs:
     def __init__(self) -> None:
         self._spent: dict[str, Any] | None = None
         self._bounds: dict[str, str] = {}
-        self._careless = False
+        self._suspicion = ""  # why a process of its may have died without being added here
         self.storage = usage.Storage(0, 0, 0, 0)
 
     def add(self, death: Death, wall: float | None = None) -> None:
@@ -51,15 +51,16 @@ class Costs:
             self.at_least(_UNREADABLE, _OF_BYTES)
         self._spent = usage.add(self._spent, usage.of(death.spent, bytes_, wall or 0.0))
         self.storage = usage.Storage(*map(_sum, self.storage, death.storage))
-        self._careless = self._careless or death.careless
+        if death.careless:
+            self.careless()
 
     def careless(self) -> None:
         """One of the processes was seen to ignore the ends of its children."""
-        self._careless = True
+        self._suspicion = UNCOUNTED
 
     def doubtful(self) -> None:
         """A dead process may have been one of these or another program's."""
-        self.at_least(_UNLIKE)
+        self._suspicion = self._suspicion or _UNLIKE
 
     def at_least(self, reason: str, names: Iterable[str] = usage.OF_A_PROCESS) -> None:
         """These costs are lower bounds, for a reason in plain words."""
@@ -71,13 +72,13 @@ class Costs:
         assert self._spent is not None
         spent = {**self._spent, "processes": processes}
         bounds = dict(self._bounds)
-        missing = _missing(spent, metered, sure=self._careless)
+        missing = _missing(spent, metered, suspected=bool(self._suspicion))
         if metered is not None and missing:
             spent = _with(spent, metered, missing)
         # Whoever started nobody has lost nobody, and where no time is missing hardly anybody was.
-        if missing or (self._careless and metered is None and processes != 1):
+        if missing or (self._suspicion and metered is None and processes != 1):
             names = [name for name in usage.OF_A_PROCESS if name != usage.CPU or metered is None]
-            bounds = dict.fromkeys(names, UNCOUNTED) | bounds
+            bounds = dict.fromkeys(names, self._suspicion or UNCOUNTED) | bounds
         return usage.at_least(spent, bounds)
 
 
@@ -85,12 +86,12 @@ def _sum(one: int | None, other: int | None) -> int | None:
     return None if one is None or other is None else one + other
 
 
-def _missing(spent: dict[str, Any], metered: Metered | None, *, sure: bool) -> float:
+def _missing(spent: dict[str, Any], metered: Metered | None, *, suspected: bool) -> float:
     """Processor seconds that a meter has seen and nobody was buried with; more of them where no reason is known."""
     if metered is None:
         return 0.0
     missing = metered.user + metered.system - usage.cpu_seconds(spent)
-    return missing if missing > metered.near + (0.0 if sure else _UNEXPLAINED) else 0.0
+    return missing if missing > metered.near + (0.0 if suspected else _UNEXPLAINED) else 0.0
 
 
 def _with(spent: dict[str, Any], metered: Metered, missing: float) -> dict[str, Any]:
