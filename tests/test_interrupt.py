@@ -117,6 +117,13 @@ def test_stages_outlive_neither_a_killed_runner_nor_its_group(project: Project) 
     until(lambda: not living("282.8"))
 
 
+def test_a_daemon_without_environment_outlives_a_killed_runner_no_more(project: Project) -> None:
+    hidden = "(env -i setsid sleep 291.7 > /dev/null 2>&1 < /dev/null &)"
+    project.define("demo", {"id": "one", "shell": f"{hidden}; echo up; sleep 291.7"})
+    interrupted(project, signal.SIGKILL)
+    until(lambda: not living("291.7"))
+
+
 def test_nohup_is_respected(project: Project) -> None:
     project.define("demo", {"id": "one", "shell": "echo up; sleep 0.3"})
     child = project.start_ignoring_hangups()
