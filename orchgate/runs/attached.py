@@ -17,7 +17,7 @@ from orchgate.runs.costs import Costs
 from orchgate.runs.running import LOST, Birth, signal_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from orchgate.runs.execute import Loop
 
@@ -57,6 +57,11 @@ class _Program:
         self.status: int | None = None
         self.costs = Costs()
 
+    def seen(self, pid: int) -> None:
+        """One of its living processes was met."""
+        if family.ignores_children(pid):
+            self.costs.careless()
+
     def bury(self) -> None:
         """Buries the program, and orphans of its that became our children."""
         while death := burial.next_death():
@@ -95,7 +100,7 @@ def run(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> Ended:
                     asked, asked_at = name, time.monotonic()
             program.bury()
             if time.monotonic() >= due:
-                most, samples = max(most, tree_rss(program.pid)), samples + 1
+                most, samples = max(most, tree_rss(program.pid, program.seen)), samples + 1
                 pause = min(_LONGEST, pause * 1.5)
                 due = time.monotonic() + pause
     if asked in _FROM_TERMINAL and time.monotonic() - asked_at > _ANSWERED:
@@ -160,11 +165,15 @@ def _in_foreground() -> bool:
         os.close(terminal)
 
 
-def tree_rss(pid: int) -> int:
-    """Bytes of the resident sets of a process and all its living descendants, added up; 0 where nobody tells."""
+def tree_rss(pid: int, visit: Callable[[int], object] = lambda _: None) -> int:
+    """Bytes of the resident sets of a process and all its living descendants, added up; 0 where nobody tells.
+
+    `visit` is called with each of them.
+    """
     total, waiting = 0, [pid]
     while waiting:
         one = waiting.pop()
+        visit(one)
         with contextlib.suppress(OSError, ValueError, IndexError):
             with open(f"/proc/{one}/statm", "rb") as file:
                 total += int(file.read().split()[1]) * _PAGE

@@ -221,7 +221,8 @@ class Loop:
             if burial.childless():
                 return []
             left = family.of_stage(running.origin, numbers=self.numbers, others=others)
-            running.found.update(left)
+            for pid in left:
+                running.seen(pid)
             # Who died while we looked has handed its children to us: they are seen the next time.
             if not self._reap() and (left or others):
                 return left

@@ -92,6 +92,12 @@ class Running:
         self.status = death.status
         self.costs.add(death, time.monotonic() - self.started)
 
+    def seen(self, pid: int) -> None:
+        """One of its living processes was met, on whatever errand: what it says of itself may be gone in a moment."""
+        self.found.add(pid)
+        if family.ignores_children(pid):
+            self.costs.careless()
+
     def settle(self, processes: int | None, lost: bool) -> None:
         """Nothing more is buried. `processes` is how many there were, at least so many when some were `lost`."""
         if self.immortal:
