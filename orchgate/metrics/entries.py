@@ -24,7 +24,7 @@ def entry(manifest: Mapping[str, Any]) -> dict[str, Any]:
     line = {"entry": 1, **{key: manifest[key] for key in _SAME}, "resumes": len(manifest["resume_events"])}
     line |= {"commit": git.get("commit"), "tree": git.get("tree"), "dirty": git.get("dirty")}
     line |= {"machine": machine.get("fingerprint"), **(manifest["usage"] or {}), **(manifest["writes"] or {})}
-    line |= {key: manifest.get(key) for key in ("tests", "metrics", "flaky")}
+    line |= {key: manifest.get(key) for key in ("away_seconds", "tests", "metrics", "flaky")}
     return _told(line, manifest["usage"]) | {"stages": [_stage(stage) for stage in manifest["commands"]]}
 
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
 from orchgate import files
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.git import state as git_state
 from orchgate.patterns import lazy
-from orchgate.runs import environment, ids, iterations, journal, output, prompt, stage_end, state, writer
+from orchgate.runs import environment, ids, iterations, journal, output, prompt, stage_end, state, worked, writer
 from orchgate.runs.iterations import Ending
 from orchgate.runs.reopen import event as taken_up
 from orchgate.runs.reopen import tell
@@ -133,11 +132,11 @@ class _AgentLoop:
         if self._plan.max_minutes is None:
             return
         spent = sum(stage["usage"]["wall_seconds"] for stage in self._stages() if stage["usage"])
-        self._deadline = time.monotonic() + self._plan.max_minutes * 60 - spent
+        self._deadline = worked.now() + self._plan.max_minutes * 60 - spent
 
     @property
     def _seconds_left(self) -> float | None:
-        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        return None if self._deadline is None else max(0.0, self._deadline - worked.now())
 
     def _stages(self) -> list[dict[str, Any]]:
         stages: list[dict[str, Any]] = state.manifest(self._recorder.events)["commands"]

@@ -8,11 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate import process
-from orchgate.runs import burial, family, usage
+from orchgate.runs import burial, family, usage, worked
 from orchgate.runs.costs import Costs
 from orchgate.runs.running import LOST, Birth, signal_name
 
@@ -53,7 +52,7 @@ class _Program:
     def __init__(self, birth: Birth) -> None:
         self.pid = birth.pid
         self.meter = birth.meter
-        self.started = time.monotonic()
+        self.started = worked.now()
         self.status: int | None = None
         self.costs = Costs()
 
@@ -66,7 +65,7 @@ class _Program:
         """Buries the program, and orphans of its that became our children."""
         while death := burial.next_death():
             own = death.pid == self.pid
-            self.costs.add(death, time.monotonic() - self.started if own else None)
+            self.costs.add(death, worked.now() - self.started if own else None)
             if own:
                 self.status = death.status
 
@@ -90,20 +89,20 @@ def run(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> Ended:
     with _handled(loop):
         with loop.told_apart() as (number, meter):
             program = _Program(Birth(process.attach(argv, env=environ), number, meter))
-        due = time.monotonic() + pause
+        due = worked.now() + pause
         while program.status is None:
-            loop.wait(max(0.0, due - time.monotonic()))
+            loop.wait(max(0.0, due - worked.now()))
             while loop.signals:
                 name = loop.signals.pop(0)
                 _pass_on(name, program.pid)
                 if name in _ENDING:
-                    asked, asked_at = name, time.monotonic()
+                    asked, asked_at = name, worked.now()
             program.bury()
-            if time.monotonic() >= due:
+            if worked.now() >= due:
                 most, samples = max(most, tree_rss(program.pid, program.seen)), samples + 1
                 pause = min(_LONGEST, pause * 1.5)
-                due = time.monotonic() + pause
-    if asked in _FROM_TERMINAL and time.monotonic() - asked_at > _ANSWERED:
+                due = worked.now() + pause
+    if asked in _FROM_TERMINAL and worked.now() - asked_at > _ANSWERED:
         asked = ""
     status = os.waitstatus_to_exitcode(program.status)
     left = _left(loop, program)
@@ -135,12 +134,12 @@ def _handled(loop: Loop) -> Iterator[None]:
 
 def _left(loop: Loop, program: _Program) -> int:
     """Processes that go on, those set aside that are over in a moment."""
-    end = time.monotonic() + _ALMOST_OVER
+    end = worked.now() + _ALMOST_OVER
     while True:
         program.bury()
         if burial.childless():
             return 0
-        if (seconds := end - time.monotonic()) <= 0 or loop.signals:
+        if (seconds := end - worked.now()) <= 0 or loop.signals:
             return len(family.children_of(os.getpid()))
         loop.wait(seconds)
 

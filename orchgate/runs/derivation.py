@@ -6,13 +6,13 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError
-from orchgate.runs import journal, locate, state, writer
+from orchgate.runs import journal, locate, sittings, state, writer
 from orchgate.runs.decode import HINTS, Reason, parse, shorten
 from orchgate.runs.lines import dotted
 from orchgate.runs.validate import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 MAX_BYTES = journal.MAX_BYTES
 _WRITTEN = ("run", "resume", "finish")  # the events after which our runner writes a manifest
@@ -31,7 +31,7 @@ def difference(document: Mapping[str, Any], data: bytes) -> Problem | None:
         whole = state.manifest(events)
     except OrchgateError as error:
         return Problem((), f"its journal cannot be read: {error.message}")
-    if _same(document, whole):
+    if _same(document, whole) or (_is_older(document, events) and _same(document, state.legacy(whole))):
         return None
     if document.get("status") != "succeeded":
         moments = [number for number, event in enumerate(events, 1) if event["at"] == document.get("updated_at")]
@@ -39,6 +39,11 @@ def difference(document: Mapping[str, Any], data: bytes) -> Problem | None:
         if any(_same(document, state.manifest(events[:number])) for number in (*likely, *moments[-_MOST_MOMENTS:])):
             return None
     return next(_differences(document, _as_read(whole), ()), Problem((), "is not what its journal adds up to"))
+
+
+def _is_older(document: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether both were written before anybody told absence from work."""
+    return "away_seconds" not in document and not any(sittings.counted(event) for event in events)
 
 
 def require(document: Mapping[str, Any], read: Callable[[], bytes | None]) -> None:

@@ -75,6 +75,10 @@ def _seconds(value: Any) -> bool:
     return _amount(value) and -_LONGEST < value < _LONGEST
 
 
+def _span(value: Any) -> bool:
+    return _amount(value) and 0 <= value < _LONGEST
+
+
 def _scalar(value: Any) -> bool:
     return value is None or _flag(value) or _amount(value) or _text(value)
 
@@ -135,7 +139,7 @@ _USAGE = _maybe(
     _object(
         dict.fromkeys(("wall_seconds", "user_seconds", "system_seconds"), _seconds)
         | dict.fromkeys(("max_rss_bytes", "read_bytes", "written_bytes", "processes"), _maybe(_whole)),
-        {"complete": _flag, "lower_bounds": _table(_text)},
+        {"away_seconds": _span, "complete": _flag, "lower_bounds": _table(_text)},
     )
 )
 _TESTS = _maybe(_object({}, dict.fromkeys(("passed", "failed", "skipped", "errors"), _count) | {"source": _text}))
@@ -244,6 +248,8 @@ def _shape(event: Any) -> str:
         return f"is of version {str(version)[:20]}, this orchgate reads {JOURNAL_VERSION}"
     if event["event"] not in _KINDS:
         return "is of no known kind"
+    if not _span(event.get("away_seconds", 0)):
+        return "has an impossible away_seconds"
     return _KINDS[event["event"]].fault(event)
 
 

@@ -1,4 +1,7 @@
-"""Runs programs: an event loop over their output, their ends, signals and deadlines. Nothing is polled."""
+"""Runs programs: an event loop over their output, their ends, signals and deadlines. Nothing is polled.
+
+Deadlines are of the clock of `worked`: whoever stops everything for an hour with Ctrl-Z finds it where it was.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,16 @@ import contextlib
 import os
 import selectors
 import signal
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from orchgate import process
 from orchgate.errors import OrchgateError
-from orchgate.runs import burial, family, lineage
+from orchgate.runs import burial, family, gaps, lineage, worked
+from orchgate.runs.absence import Absence
 from orchgate.runs.meter import Meters
 from orchgate.runs.output import Output
+from orchgate.runs.pausing import STOPPING, Pauses
 from orchgate.runs.running import NOT_OURS, Birth, Running, refused, signal_name
 
 if TYPE_CHECKING:
@@ -48,6 +52,9 @@ class Loop:
         self.signals: list[str] = []
         self.forks: Forks | None = None  # counts processes, where that is wanted
         self.tick: Callable[[], float | None] = lambda: None  # draws; says in how many seconds to draw again
+        self.pauses = Pauses()
+        self._absence = Absence()
+        self.gap: gaps.Gap | None = None  # found by the last wait
 
     def __enter__(self) -> Self:
         self._wakeup, self._waker = os.pipe()
@@ -55,11 +62,14 @@ class Loop:
             os.set_blocking(end, False)
         self._previous_fd = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         self._selector.register(self._wakeup, selectors.EVENT_READ)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_HANDLED, signal.SIGCHLD))
-        for number in _HANDLED:
+        self._waits = gaps.Waits()
+        handlers = dict.fromkeys(_HANDLED, self._signalled) | dict.fromkeys(STOPPING, self.pauses.handle)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*handlers, signal.SIGCHLD, signal.SIGCONT))
+        for number, handler in handlers.items():
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish is respected
-                self._previous[number] = signal.signal(number, self._signalled)
+                self._previous[number] = signal.signal(number, handler)
         self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._previous[signal.SIGCONT] = signal.signal(signal.SIGCONT, self._waits.continued)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,6 +80,7 @@ class Loop:
                 signal.signal(number, handler or signal.SIG_DFL)
             signal.set_wakeup_fd(self._previous_fd)
             self._selector.close()
+            self._waits.close()
             if self.forks:
                 self.forks.close()
             os.close(self._wakeup)
@@ -124,7 +135,7 @@ class Loop:
                 self._selector.register(descriptor, selectors.EVENT_READ, self.forks)
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
-        self._timers.append((time.monotonic() + seconds, act))
+        self._timers.append((worked.now() + seconds, act))
 
     def cancel(self, *, at_once: bool = False) -> None:
         """Asks every program to end, and drops what was to happen later."""
@@ -137,17 +148,22 @@ class Loop:
             running.cancelled = running.cancelled or not running.timed_out
             self._ask(running)
             if at_once:
-                running.deadline = time.monotonic()
+                running.deadline = worked.now()
 
     def turn(self) -> None:
         """Waits for the next thing to happen, and lets it."""
         self.wait(self._patience())
+        self._absence.account(self.gap, self._running)
         self._bury()
         self._keep_time()
 
     def wait(self, seconds: float | None) -> None:
-        """Waits for a signal, the end of a child, or output, which it takes; None: as long as it takes."""
-        for key, _ in self._selector.select(seconds):
+        """Waits for a signal, the end of a child, or output, which it takes, or a beat; `gap` says what kept us."""
+        seconds = gaps.BEAT if seconds is None else min(seconds, gaps.BEAT)
+        self._waits.begin(seconds)
+        ready = self._selector.select(seconds)
+        self.gap = self._waits.over()
+        for key, _ in ready:
             running = key.data
             if running is None:
                 with contextlib.suppress(BlockingIOError):
@@ -163,7 +179,7 @@ class Loop:
             return 0.0
         moments = [running.deadline for running in self._running.values() if running.deadline is not None]
         moments += [moment for moment, _ in self._timers]
-        now = time.monotonic()
+        now = worked.now()
         draw = self.tick()
         waits = [max(0.0, moment - now) for moment in moments] + ([] if draw is None else [draw])
         return min(waits) if waits else None
@@ -205,7 +221,7 @@ class Loop:
         if not running.asked:
             running.left_behind = len(left)
             running.asked = True
-            running.deadline = time.monotonic() + GRACE
+            running.deadline = worked.now() + GRACE
         if running.killed:
             family.send(left, signal.SIGKILL)
         else:
@@ -231,11 +247,11 @@ class Loop:
     def _ask(self, running: Running) -> None:
         if not running.asked:
             running.asked = True
-            running.deadline = time.monotonic() + GRACE
+            running.deadline = worked.now() + GRACE
             family.send_group(running.pid, signal.SIGTERM)
 
     def _keep_time(self) -> None:
-        now = time.monotonic()
+        now = worked.now()
         for running in list(self._running.values()):
             if running.deadline is not None and running.deadline <= now:
                 self._overdue(running)
@@ -251,7 +267,7 @@ class Loop:
             self._ask(running)
         elif not running.killed:
             running.killed = True
-            running.deadline = time.monotonic() + GRACE
+            running.deadline = worked.now() + GRACE
             if running.status is None:
                 family.send_group(running.pid, signal.SIGKILL)
             family.send(self._left(running), signal.SIGKILL)
@@ -259,7 +275,7 @@ class Loop:
             running.immortal = len(self._left(running))  # another user's, or stuck in the kernel
             self._report(running)
         else:
-            running.deadline = time.monotonic() + GRACE
+            running.deadline = worked.now() + GRACE
 
     def _report(self, running: Running) -> None:
         seen = -1

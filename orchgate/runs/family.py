@@ -104,8 +104,7 @@ def of_stage(origin: Origin, *, numbers: Container[int], others: Collection[int]
     """
     adopted = [pid for pid in children_of(os.getpid()) if pid not in others]
     wanted = [pid for pid in adopted if not others or _belongs(pid, origin, numbers)]
-    below = _below(wanted)
-    return sorted({*wanted, *(pid for pid in below if not _is_dead(pid))})
+    return sorted({*wanted, *(pid for pid in descendants(wanted) if not _is_dead(pid))})
 
 
 def _belongs(pid: int, origin: Origin, numbers: Container[int]) -> bool:
@@ -115,15 +114,15 @@ def _belongs(pid: int, origin: Origin, numbers: Container[int]) -> bool:
     return session_of(pid) == origin.leader or marked(pid, origin.mark.encode())
 
 
-def _below(pids: Iterable[int]) -> set[int]:
-    """Their descendants."""
-    found: set[int] = set()
-    waiting = list(pids)
-    while waiting:
-        new = [pid for pid in children_of(waiting.pop()) if pid not in found]
-        found.update(new)
+def descendants(of: Iterable[int]) -> list[int]:
+    """Everybody below some processes, parents before their children."""
+    found: dict[int, None] = {}
+    waiting = list(of)
+    for pid in waiting:  # and so on: the list grows while it is gone through
+        new = [child for child in children_of(pid) if child not in found]
+        found.update(dict.fromkeys(new))
         waiting += new
-    return found
+    return list(found)
 
 
 def _is_dead(pid: int) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.inside import is_git_name, require_inside
 from orchgate.patterns import lazy
-from orchgate.runs import locate
+from orchgate.runs import locate, worked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,14 +68,19 @@ def _milliseconds(now: float) -> str:
 
 
 class Clock:
-    """Wall time that never runs backwards: set once, and carried on by the monotonic clock."""
+    """Wall time that never runs backwards: set once, and carried on by a clock that nobody sets."""
 
     def __init__(self, not_before: float = 0.0) -> None:
-        self._offset = max(time.time(), not_before) - time.monotonic()
+        self._offset = max(time.time(), not_before) - worked.real()
+        self._away = worked.away()
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return self._offset + time.monotonic()
+        return self._offset + worked.real()
+
+    def away(self) -> float:
+        """Seconds since its beginning in which nobody worked."""
+        return max(0.0, round(worked.away() - self._away, 3))
 
 
 def log_path(index: int, stage: str) -> str:

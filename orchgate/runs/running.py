@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.runs import family
+from orchgate.runs import family, worked
 from orchgate.runs.costs import Costs
+from orchgate.runs.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -73,8 +73,8 @@ class Running:
         self.origin = family.Origin(birth.pid, birth.number, program.mark)
         self.meter = birth.meter
         self.done = done
-        self.started = time.monotonic()
-        self.deadline = None if program.timeout is None else self.started + program.timeout
+        self.watch = Stopwatch()
+        self.deadline = None if program.timeout is None else worked.now() + program.timeout
         self.timed_out = False
         self.cancelled = False
         self.asked = False  # to end
@@ -90,7 +90,7 @@ class Running:
     def buried(self, death: Death) -> None:
         """Its first process is dead."""
         self.status = death.status
-        self.costs.add(death, time.monotonic() - self.started)
+        self.costs.add(death, self.watch.end())
 
     def seen(self, pid: int) -> None:
         """One of its living processes was met, on whatever errand: what it says of itself may be gone in a moment."""
@@ -128,7 +128,7 @@ class Running:
             left_out=self.output.left_out,
             left_behind=self.left_behind,
             immortal=self.immortal,
-            usage=self.usage,
+            usage=self.watch.told(self.usage),
         )
 
 

@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError
 from orchgate.runs import ids, usage
+from orchgate.runs.sittings import Sittings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from orchgate.runs.sittings import Times
+
 Event = dict[str, Any]
 Document = dict[str, Any]
+
+# A run that was killed and taken up again: what it did after its last event, nobody has seen.
+KILLED = "killed once, and what it did last is unknown"
+_UNKNOWN = ("wall_seconds", usage.CPU, "max_rss_bytes", "read_bytes", "written_bytes", "processes")
 
 # What a stage starts from; a stage that is taken up again goes back to it, apart from what has been spent.
 _PENDING: Mapping[str, Any] = {
@@ -41,6 +48,7 @@ def manifest(events: Iterable[Event]) -> Document:
     Raises OrchgateError when there are none.
     """
     document: Document = {}
+    times = Sittings()
     for event in events:
         kind = event.get("event")
         if kind == "run" and not document:
@@ -50,9 +58,10 @@ def manifest(events: Iterable[Event]) -> Document:
             _FOLD[kind](document, event)
         else:
             raise OrchgateError(f"an event of kind {str(kind)[:40]!r} has no place here", "the journal was edited")
+        times.see(event)
     if not document:
         raise OrchgateError("the journal is empty: the run never began", "delete its folder")
-    _totals(document)
+    _totals(document, times.total())
     return document
 
 
@@ -190,7 +199,7 @@ _FOLD: Mapping[object, Callable[[Document, Event], None]] = {
 }
 
 
-def _totals(document: Document) -> None:
+def _totals(document: Document, times: Times) -> None:
     """What the stages add up to: usage, tests, metrics and the flaky ones."""
     stages = document["commands"]
     spent = None
@@ -206,13 +215,30 @@ def _totals(document: Document) -> None:
     document["child_runs"] = list(document["child_runs"].values())
     document["flaky"] = [stage["id"] for stage in stages if stage["flaky"]]
     if spent:
-        end = document["completed_at"] or document["updated_at"]
-        wall = round(ids.seconds(end) - ids.seconds(document["started_at"]), 3)
-        document["usage"] = spent | {"wall_seconds": max(0.0, wall)}
+        document["usage"] = _of_run(spent, times)
+    if times.away is not None:
+        document["away_seconds"] = round(times.away, 3)
     if tests:
         document["tests"] = tests
     if metrics:
         document["metrics"] = metrics
+
+
+def _of_run(spent: Mapping[str, Any], times: Times) -> Document:
+    """A run's own wall time in place of the sum of its stages'; what was left out of it stands beside the usage."""
+    cost = {key: value for key, value in spent.items() if key != usage.AWAY} | {"wall_seconds": round(times.worked, 3)}
+    return usage.at_least(cost, dict.fromkeys(_UNKNOWN, KILLED)) if times.killed else cost
+
+
+def legacy(document: Document) -> Document:
+    """The manifest of a run that was resumed, as versions wrote it that took its absence for work."""
+    spent = document["usage"]
+    if spent:
+        end = document["completed_at"] or document["updated_at"]
+        wall = round(ids.seconds(end) - ids.seconds(document["started_at"]), 3)
+        spent = {key: value for key, value in spent.items() if key not in ("lower_bounds", "complete")}
+        spent["wall_seconds"] = max(0.0, wall)
+    return {key: value for key, value in document.items() if key != "away_seconds"} | {"usage": spent}
 
 
 def outcome(stages: Iterable[Mapping[str, Any]]) -> tuple[str, str | None]:

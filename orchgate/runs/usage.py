@@ -22,6 +22,7 @@ _SUMS = ("read_bytes", "written_bytes", "processes")
 CPU = "cpu_seconds"  # in `lower_bounds`: user and system seconds
 # What is not known of a process that nobody buried, or not yet.
 OF_A_PROCESS = (CPU, "max_rss_bytes", "read_bytes", "written_bytes")
+AWAY = "away_seconds"  # left out of wall_seconds; only there where something was
 _LONGEST = 200  # characters of the reasons for one lower bound
 
 
@@ -92,6 +93,8 @@ def add(one: Mapping[str, Any] | None, other: Mapping[str, Any]) -> dict[str, An
         total[key] = None if one[key] is None or other[key] is None else one[key] + other[key]
     if one.get("complete") and other.get("complete"):  # where one of them does not say, it is not known of both
         total["complete"] = True
+    if AWAY in one or AWAY in other:
+        total[AWAY] = round(one.get(AWAY, 0.0) + other.get(AWAY, 0.0), 3)
     for bounded in (one, other):
         total = at_least(total, bounded.get("lower_bounds", {}))
     return total

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.runs import family, meter
+from orchgate.runs.pausing import STOPPING
 
 if TYPE_CHECKING:
     from orchgate.runs.lineage import Numbers
@@ -80,6 +81,8 @@ def _detach(reader: int, held: int, keep: int, marks: _Marks) -> None:
         os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, signal.SIG_IGN)
+        for number in (*STOPPING, signal.SIGCONT):
+            signal.signal(number, signal.SIG_DFL)  # the runner's handlers are not for us
         if os.fork() == 0:
             with contextlib.suppress(ValueError):
                 signal.set_wakeup_fd(-1)

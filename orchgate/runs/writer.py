@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from orchgate import files
 from orchgate.inside import require_real
 from orchgate.metrics import entries
-from orchgate.runs import ids, journal, run_folder, state
+from orchgate.runs import ids, journal, run_folder, sittings, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -63,22 +63,23 @@ class Recorder:
         self._seen(self, self._add(event, sync=sync))
 
     def _add(self, event: Event, *, sync: bool) -> Event:
-        stamped = {"event": event["event"], "at": ids.moment(self.clock.now()), **event}
+        stamped = self._stamped(event)
         self.journal.append(stamped, sync=sync)
         self.events.append(stamped)
         if "log_path" in event:
             self._logs.add(event["log_path"])
         return stamped
 
+    def _stamped(self, event: Event) -> dict[str, Any]:
+        """An event with its time, and how long in this process nobody worked; the first one says so in any case."""
+        away = self.clock.away()
+        counted = {sittings.KEY: away} if away or event["event"] in ("run", "resume") else {}
+        return {"event": event["event"], "at": ids.moment(self.clock.now()), **event, **counted}
+
     def finish(self, status: str, detail: str | None) -> state.Document:
         """Ends the run: journal, metrics, manifest, in this order. Raises WriteError."""
         document = state.manifest(self.events)
-        event: dict[str, Any] = {
-            "event": "finish",
-            "at": ids.moment(self.clock.now()),
-            "status": status,
-            "detail": detail,
-        }
+        event = self._stamped({"event": "finish", "status": status, "detail": detail})
         event |= {"summary": summary(document["commands"]), "writes": self._writes()}
         self._count_the_rest(event)
         self.journal.append(event, sync=True)

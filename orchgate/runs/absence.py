@@ -1,0 +1,84 @@
+"""What it means for the programs that run when they, or this process that runs them, were stopped for a time."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from orchgate.runs import family, gaps, worked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orchgate.runs.gaps import Gap
+    from orchgate.runs.running import Running
+
+UNSEEN = "the runner was stopped when it ended"
+_LOOKS, _PAUSE = 20, 0.001  # a signal to a whole group reaches its processes one after the other; seconds
+_DEAD = ("Z", "X", "")
+
+
+class Absence:
+    """Leaves out the time in which everybody, or one program alone, was stopped."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None  # all that run have been stopped by somebody since then
+
+    def account(self, gap: Gap | None, running: Mapping[int, Running]) -> None:
+        """To be called whenever something has happened. `gap` is a time in which this process stood still."""
+        changed = gaps.changes()
+        alive = {pid: one for pid, one in running.items() if one.status is None}
+        if self._since is not None and not all(_still_held(one, changed) for one in alive.values()):
+            worked.leave_out(worked.now() - self._since)
+            self._since = None
+        if gap:
+            _settle(gap, changed, list(alive.values()))
+        _follow(changed, alive)
+        if self._since is None and alive and all(one.watch.held for one in alive.values()):
+            self._since = worked.now()
+
+
+def _still_held(one: Running, changed: Mapping[int, bool]) -> bool:
+    return one.watch.held and changed.get(one.pid, True) and gaps.state(one.pid) not in _DEAD
+
+
+def _settle(gap: Gap, changed: Mapping[int, bool], alive: Sequence[Running]) -> None:
+    """This process stood still. `changed` are children that were stopped or continued meanwhile.
+
+    Where a program went on, somebody worked. Of one that ended unseen only the least is known.
+    """
+    ended = [one for one in alive if gaps.state(one.pid) in _DEAD]
+    halted = [one for one in alive if one not in ended and (one.pid in changed or gaps.stopped(one.pid))]
+    if gap.frozen or len(halted) == len(alive):
+        worked.leave_out(gap.seconds)
+        return
+    for one in ended:
+        one.watch.at_least(gap.begin, UNSEEN)
+    if len(ended) + len(halted) == len(alive):
+        worked.leave_out(worked.now() - gap.begin)
+        return
+    for one in halted:
+        one.watch.leave_out(gap.seconds)
+    worked.note()
+
+
+def _follow(changed: Mapping[int, bool], alive: Mapping[int, Running]) -> None:
+    """Notes which programs somebody stopped, all of each, or let go on."""
+    for pid, one in alive.items():
+        stopped = changed.get(pid)
+        if stopped is False:
+            one.watch.release()
+        elif stopped and not one.watch.held and _stands_still(one):
+            one.watch.hold()
+
+
+def _stands_still(one: Running) -> bool:
+    """Whether no process of a program goes on."""
+    for _ in range(_LOOKS):
+        if not gaps.stopped(one.pid):
+            return False
+        members = family.of_sessions([one.pid], one.program.mark, [one.origin.number])
+        if all(gaps.stopped(pid) or gaps.state(pid) in _DEAD for pid in members):
+            return True
+        time.sleep(_PAUSE)
+    return False

@@ -1,0 +1,60 @@
+"""Ctrl-Z for a runner whose stages the terminal does not know: they stop first, and go on again last."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from orchgate.runs import family, gaps, worked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# From a terminal: Ctrl-Z, and reading from or writing to one that is somebody else's just now.
+STOPPING = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+_ROUNDS = 200
+_PAUSE = 0.001  # seconds
+_GOING = ("R", "S", "D", "I")  # states of processes that a signal may yet stop
+
+
+class Pauses:
+    """Handles the signals that stop. `shown` may be set: it is called before (True) and after (False) Ctrl-Z."""
+
+    def __init__(self) -> None:
+        self.shown: Callable[[bool], None] = lambda _: None
+        self._under_way = False
+
+    def handle(self, number: int, _: Any) -> None:
+        """At once, wherever the program is: what wrote to a terminal in vain would try so again and again."""
+        if self._under_way:
+            return
+        self._under_way = True
+        try:
+            if number == signal.SIGTSTP:
+                self.shown(True)
+            held = _hold()
+            try:
+                worked.leave_out(gaps.stop_ourselves(number))
+            finally:
+                # Whoever waits for a child must find it running again, or would take it for stopped.
+                family.send(reversed(held), signal.SIGCONT)
+            if number == signal.SIGTSTP:
+                self.shown(False)
+        finally:
+            self._under_way = False
+
+
+def _hold() -> list[int]:
+    """Stops everything below us, parents before their children; who stood still already stays so later."""
+    held: list[int] = []
+    for _ in range(_ROUNDS):
+        below = family.descendants([os.getpid()])
+        new = [pid for pid in below if pid not in held and gaps.state(pid) in (*_GOING, "t")]
+        family.send(new, signal.SIGSTOP)
+        held += new
+        if not new and all(gaps.state(pid) not in _GOING for pid in held):
+            break
+        time.sleep(_PAUSE)
+    return held

@@ -1,0 +1,66 @@
+"""How long one program worked, apart from the time in which it was stopped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orchgate.runs import usage, worked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LEAST = 0.001  # seconds
+
+
+class Stopwatch:
+    """How long one program worked, from now on until `end`."""
+
+    def __init__(self) -> None:
+        self._begin, self._before = worked.now(), worked.away()
+        self._held = 0.0  # seconds in which it alone was stopped
+        self._since: float | None = None  # it is stopped since then
+        self._bound = ""  # why it may have worked for longer
+        self._wall: float | None = None
+        self._away = 0.0
+
+    @property
+    def held(self) -> bool:
+        return self._since is not None
+
+    def hold(self) -> None:
+        """It alone was stopped."""
+        self._since = worked.now()
+        worked.note()
+
+    def release(self, *, counts: bool = True) -> None:
+        """It goes on, or it turns out that not all of it was stopped, which does not count."""
+        if self._since is not None and counts:
+            self._held += worked.now() - self._since
+        self._since = None
+
+    def leave_out(self, seconds: float) -> None:
+        """It did not work in the last `seconds`, though others did."""
+        self._held += seconds
+        worked.note()
+
+    def at_least(self, moment: float, why: str) -> None:
+        """It ended after this moment of `now`, nobody knows when."""
+        self._wall, self._bound = moment - self._begin - self._held, why
+
+    def end(self) -> float:
+        """It has ended: the seconds it worked."""
+        self.release()
+        passed = worked.now() - self._begin
+        wall = passed - self._held if self._wall is None else self._wall
+        self._wall = min(passed, max(0.0, wall))
+        self._away = passed - self._wall + worked.away() - self._before
+        return self._wall
+
+    def told(self, cost: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """A cost, with what was left out of its wall time."""
+        if cost is None:
+            return None
+        told = dict(cost)
+        if self._away >= _LEAST:
+            told["away_seconds"] = round(self._away, 3)
+        return usage.at_least(told, {"wall_seconds": self._bound}) if self._bound else told
