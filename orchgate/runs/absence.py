@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from orchgate.runs import family, gaps, worked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from orchgate.runs.gaps import Gap
     from orchgate.runs.running import Running
 
 UNSEEN = "the runner was stopped when it ended"
 _LOOKS, _PAUSE = 20, 0.001  # a signal to a whole group reaches its processes one after the other; seconds
-_DEAD = ("Z", "X", "")
 
 
 class Absence:
@@ -39,7 +38,7 @@ class Absence:
 
 
 def _still_held(one: Running, changed: Mapping[int, bool]) -> bool:
-    return one.watch.held and changed.get(one.pid, True) and gaps.state(one.pid) not in _DEAD
+    return one.watch.held and changed.get(one.pid, True) and gaps.state(one.pid) not in gaps.DEAD
 
 
 def _settle(gap: Gap, changed: Mapping[int, bool], alive: Sequence[Running]) -> None:
@@ -47,7 +46,7 @@ def _settle(gap: Gap, changed: Mapping[int, bool], alive: Sequence[Running]) -> 
 
     Where a program went on, somebody worked. Of one that ended unseen only the least is known.
     """
-    ended = [one for one in alive if gaps.state(one.pid) in _DEAD]
+    ended = [one for one in alive if gaps.state(one.pid) in gaps.DEAD]
     halted = [one for one in alive if one not in ended and (one.pid in changed or gaps.stopped(one.pid))]
     if gap.frozen or len(halted) == len(alive):
         worked.leave_out(gap.seconds)
@@ -73,12 +72,15 @@ def _follow(changed: Mapping[int, bool], alive: Mapping[int, Running]) -> None:
 
 
 def _stands_still(one: Running) -> bool:
+    return stand_still(one.pid, lambda: family.of_sessions([one.pid], one.program.mark, [one.origin.number]))
+
+
+def stand_still(leader: int, members: Callable[[], Iterable[int]]) -> bool:
     """Whether no process of a program goes on."""
     for _ in range(_LOOKS):
-        if not gaps.stopped(one.pid):
+        if not gaps.stopped(leader):
             return False
-        members = family.of_sessions([one.pid], one.program.mark, [one.origin.number])
-        if all(gaps.stopped(pid) or gaps.state(pid) in _DEAD for pid in members):
+        if all(gaps.stopped(pid) or gaps.state(pid) in gaps.DEAD for pid in members()):
             return True
         time.sleep(_PAUSE)
     return False

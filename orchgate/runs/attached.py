@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate import process
 from orchgate.runs import burial, family, usage, worked
+from orchgate.runs.beside import Beside
 from orchgate.runs.costs import Costs
+from orchgate.runs.pausing import STOPPING
 from orchgate.runs.running import LOST, Birth, signal_name
+from orchgate.runs.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
 
 _FIRST, _LONGEST = 0.01, 0.25  # seconds between two samples of memory, each 1.5 times the one before
 # Beside the ones that the loop handles anyway; a terminal sends the first to the program as well.
-_ALSO = (signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_ALSO = (signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, *STOPPING)
+_STOPPING = tuple(number.name for number in STOPPING)
 _FROM_TERMINAL = ("SIGINT", "SIGQUIT")
 _ENDING = (*_FROM_TERMINAL, "SIGTERM", "SIGHUP")
 _ALMOST_OVER = 0.05  # seconds in which who has nothing left to do ends
@@ -52,7 +56,7 @@ class _Program:
     def __init__(self, birth: Birth) -> None:
         self.pid = birth.pid
         self.meter = birth.meter
-        self.started = worked.now()
+        self.watch = Stopwatch()
         self.status: int | None = None
         self.costs = Costs()
 
@@ -65,7 +69,7 @@ class _Program:
         """Buries the program, and orphans of its that became our children."""
         while death := burial.next_death():
             own = death.pid == self.pid
-            self.costs.add(death, worked.now() - self.started if own else None)
+            self.costs.add(death, self.watch.end() if own else None)
             if own:
                 self.status = death.status
 
@@ -79,7 +83,7 @@ class _Program:
         spent = self.costs.total(self.meter.read() if self.meter else None, processes)
         if self.meter:
             self.meter.close()
-        return spent
+        return self.watch.told(spent) or {}
 
 
 def run(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> Ended:
@@ -89,14 +93,18 @@ def run(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> Ended:
     with _handled(loop):
         with loop.told_apart() as (number, meter):
             program = _Program(Birth(process.attach(argv, env=environ), number, meter))
+        beside = Beside(program.pid, program.watch)
         due = worked.now() + pause
         while program.status is None:
             loop.wait(max(0.0, due - worked.now()))
             while loop.signals:
                 name = loop.signals.pop(0)
                 _pass_on(name, program.pid)
+                if name in _STOPPING:
+                    beside.ask(signal.Signals[name])
                 if name in _ENDING:
                     asked, asked_at = name, worked.now()
+            beside.account(loop.gap)
             program.bury()
             if worked.now() >= due:
                 most, samples = max(most, tree_rss(program.pid, program.seen)), samples + 1
@@ -145,7 +153,7 @@ def _left(loop: Loop, program: _Program) -> int:
 
 
 def _pass_on(name: str, pid: int) -> None:
-    if name in _FROM_TERMINAL and _in_foreground():
+    if name in ("SIGTTIN", "SIGTTOU") or (name in (*_FROM_TERMINAL, "SIGTSTP") and _in_foreground()):
         return  # the terminal has told everybody in our group
     family.send([pid], signal.Signals[name])
 

@@ -19,6 +19,8 @@ _LEAST = 0.02  # seconds of a stop that is taken for one
 _FROZEN = 1.0  # the same, where nobody told us to go on …
 _READY = 0.05  # … and we were ready for no more than this fraction of it
 
+DEAD = ("Z", "X", "")  # states of processes that are no more
+
 
 class Gap(NamedTuple):
     """This process was stopped for at least `seconds`, at some moment after `begin` (of the clock of `worked`).

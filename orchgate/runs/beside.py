@@ -1,0 +1,60 @@
+"""Stops of a program on our own terminal: it gets Ctrl-Z as we do, and may take it for something else than a stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from orchgate.runs import absence, family, gaps, worked
+
+if TYPE_CHECKING:
+    from orchgate.runs.gaps import Gap
+    from orchgate.runs.stopwatch import Stopwatch
+
+_ANSWERED = 5.0  # seconds; a program that stops later than this does so for another reason
+
+
+class Beside:
+    """Leaves out the time in which the program was stopped, and stops with it when we were told to stop as well."""
+
+    def __init__(self, pid: int, watch: Stopwatch) -> None:
+        self._pid = pid
+        self._watch = watch
+        self._since: float | None = None  # it is stopped since then
+        self._asked = 0  # the signal that told us to stop
+        self._asked_at = 0.0
+
+    def ask(self, number: int) -> None:
+        """We were told to stop, which is done once the program has stopped, if it ever does."""
+        self._asked, self._asked_at = number, worked.now()
+
+    def account(self, gap: Gap | None) -> None:
+        """To be called whenever something has happened. `gap` is a time in which this process stood still."""
+        changed = gaps.changes().get(self._pid)
+        if self._since is not None and not gaps.stopped(self._pid):
+            worked.leave_out(worked.now() - self._since)
+            self._since = None
+        if gap and self._since is None:
+            self._settle(gap, stopped=changed is not None)
+        stopped = bool(changed) and gaps.stopped(self._pid)
+        if stopped and self._asked and worked.now() - self._asked_at < _ANSWERED:
+            self._stop()
+        elif stopped and self._since is None and absence.stand_still(self._pid, _everybody):
+            self._since = worked.now()
+
+    def _settle(self, gap: Gap, *, stopped: bool) -> None:
+        if gap.frozen or stopped or gaps.stopped(self._pid):
+            worked.leave_out(gap.seconds)
+        elif gaps.state(self._pid) in gaps.DEAD:
+            self._watch.at_least(gap.begin, absence.UNSEEN)
+
+    def _stop(self) -> None:
+        number, self._asked = self._asked, 0
+        worked.leave_out(gaps.stop_ourselves(number))
+        if gaps.stopped(self._pid):  # whoever continues us alone means the program
+            family.send(reversed(_everybody()), signal.SIGCONT)
+
+
+def _everybody() -> list[int]:
+    return family.descendants([os.getpid()])
