@@ -36,7 +36,7 @@ _ASCII = {
     Part.SILENT: "=",
     Part.RECORDING: ",",
 }
-_WORDS = {Part.AWAY: "nobody ran it", Part.SILENT: "executing without output"}
+_WORDS = {Part.AWAY: "nobody worked on it", Part.SILENT: "executing without output"}
 
 
 def text(
@@ -88,17 +88,20 @@ def _pipeline(summary: Summary, glyphs: Mapping[Part, str]) -> Iterator[str]:
 def _title(summary: Summary) -> str:
     run = summary.runs[-1]
     if len(summary.runs) == 1:
-        return f"{summary.pipeline}: {run.status} after {short(run.wall_seconds)} (run {run.run_id} of task {run.task})"
+        worked = short(run.worked_seconds)
+        return f"{summary.pipeline}: {run.status} after {worked} (run {run.run_id} of task {run.task})"
     return (
         f"{summary.pipeline}: {len(summary.runs)} runs, {short(summary.wall.median)} each (median); bars show medians"
     )
 
 
 def _legend(summary: Summary, glyphs: Mapping[Part, str]) -> Iterator[str]:
-    wall = sum(run.wall_seconds for run in summary.runs)
+    wall = sum(run.worked_seconds for run in summary.runs)
     for part, glyph in glyphs.items():
         if seconds := sum(run.seconds(part) for run in summary.runs):
-            yield f"{glyph} {_WORDS.get(part, part.value)} {seconds / wall:.1%}"
+            # Time in which nobody worked is no share of the work.
+            share = f"{seconds / wall:.1%}" if part is not Part.AWAY and wall else short(seconds)
+            yield f"{glyph} {_WORDS.get(part, part.value)} {share}"
 
 
 def _bar(parts: Mapping[Part, float], longest: float, glyphs: Mapping[Part, str]) -> str:

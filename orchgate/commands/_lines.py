@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from orchgate.outputs._escape import escape
-from orchgate.runs import ids
+from orchgate.runs import ids, sittings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -73,13 +73,13 @@ def lines(event: Mapping[str, Any], names: list[str], recorder: Recorder) -> Ite
         yield from (f"{names[index - 1]}: {event['status']} ({event['detail']})" for index in event["stages"])
     elif kind == "finish":
         detail = f" ({event['detail']})" if event["detail"] else ""
-        yield f"run {recorder.run_id} {event['status']}{detail}: {event['summary']}"
+        yield f"run {recorder.run_id} {event['status']}{detail}: {event['summary']}{_times(recorder)}"
 
 
 def _ended(event: Mapping[str, Any], name: str, recorder: Recorder) -> Iterator[str]:
     usage = event.get("usage")
     about = [event["detail"]] if event["detail"] else []
-    about += [f"{usage['wall_seconds']:.1f} s"] if usage else []
+    about += [_seconds(usage)] if usage else []
     about += [tests(event["tests"])] if event.get("tests") else []
     about += lower_bounds(usage or {})
     again = ", to be repeated" if event.get("again") else ""
@@ -91,6 +91,7 @@ def _ended(event: Mapping[str, Any], name: str, recorder: Recorder) -> Iterator[
 
 
 _COSTS = {
+    "wall_seconds": "wall time",
     "cpu_seconds": "CPU time",
     "max_rss_bytes": "memory",
     "tree_rss_bytes": "memory of all at once",
@@ -108,6 +109,18 @@ def lower_bounds(usage: Mapping[str, Any]) -> list[str]:
         if name in bounds:
             reasons.setdefault(bounds[name], []).append(words)
     return [f"{', '.join(names)} at least what is recorded: {reason}" for reason, names in reasons.items()]
+
+
+def _seconds(usage: Mapping[str, Any]) -> str:
+    away = sittings.words(usage["wall_seconds"], usage.get("away_seconds"))
+    return away or f"{usage['wall_seconds']:.1f} s"
+
+
+def _times(recorder: Recorder) -> str:
+    """How long somebody worked on a run, where that is not all of its time."""
+    total = sittings.of(recorder.events)
+    said = sittings.words(total.worked, total.away)
+    return f"; {said}" if said else ""
 
 
 def _aside(detail: str | None) -> str:

@@ -12,6 +12,7 @@ from rich.tree import Tree
 
 from orchgate.commands._lines import lower_bounds, stage_ids
 from orchgate.outputs._escape import escape
+from orchgate.runs import sittings, worked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,6 +54,7 @@ class Live:
         self._titles: dict[str, str] = {}
         self._top = ""
         self._drawn = 0.0
+        self._stopped = False  # by Ctrl-Z
 
     def attach(self, loop: Loop) -> None:
         self._loop = loop
@@ -60,6 +62,7 @@ class Live:
         self._runs.clear()
         self._top = ""
         loop.tick = self._tick
+        loop.pauses.shown = self._pause
 
     def seen(self, recorder: Recorder, event: Mapping[str, Any]) -> None:
         run_id = recorder.run_id
@@ -73,12 +76,25 @@ class Live:
         for index in event.get("stages", ()) if event["event"] == "skip" else ():
             stages[index - 1].status, stages[index - 1].about = event["status"], event["detail"]
         if event["event"] == "finish":
-            self._titles[run_id] += f": {event['status']}, {event['summary']}"
+            total = sittings.of(recorder.events)
+            said = sittings.words(total.worked, total.away)
+            self._titles[run_id] += f": {event['status']}, {event['summary']}{', ' if said else ''}{said}"
             if run_id == self._top:
                 self._draw()
 
     def close(self) -> None:
         self._live.stop()
+
+    def _pause(self, paused: bool) -> None:
+        """Ctrl-Z: the shell gets its cursor back, and what it writes meanwhile is not drawn over."""
+        if paused and self._live.is_started:
+            self._live.stop()
+            self._stopped = True
+        elif not paused and self._stopped:
+            self._stopped = False
+            self._live = _screen(self._console)
+            self._live.start()
+            self._draw()
 
     def _begin(self, run_id: str, events: Sequence[Mapping[str, Any]]) -> None:
         first = events[0]
@@ -118,7 +134,7 @@ class Live:
     def _line(self, stage: _Stage) -> Text:
         sign, style = _SIGNS[stage.status]
         running = stage.status == "running"
-        seconds = time.monotonic() - stage.started if running else stage.seconds
+        seconds = worked.now() - stage.started if running else stage.seconds
         said = self._loop.last_line(stage.log) if running else stage.about
         text = Text(f"{sign} {escape(stage.name)}", style=style, no_wrap=True, overflow="ellipsis")
         text.append("" if seconds is None else f"  {seconds:.1f} s", style="dim")
@@ -139,7 +155,7 @@ def _interesting(stages: list[_Stage], room: int) -> list[_Stage]:
 def _update(stage: _Stage, event: Mapping[str, Any], folder: str) -> None:
     kind = event["event"]
     if kind == "start":
-        stage.status, stage.started = "running", time.monotonic()
+        stage.status, stage.started = "running", worked.now()
         stage.log = f"{folder}/{event.get('log_path', '')}"
     elif kind == "child":
         stage.child = event["run_id"]

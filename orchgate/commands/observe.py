@@ -11,6 +11,7 @@ from orchgate.commands import _runs
 from orchgate.commands._lines import lower_bounds
 from orchgate.errors import UsageError
 from orchgate.outputs._escape import escape
+from orchgate.runs import sittings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -94,10 +95,11 @@ def _costs(observed: Observed) -> Iterator[str]:
     if not (spent := stage["usage"]):
         return
     metrics: Mapping[str, Any] = stage.get("metrics", {})
+    away = f", {sittings.short(spent['away_seconds'])} away" if spent.get("away_seconds") else ""
     least = dict.fromkeys(spent.get("lower_bounds", {}), "at least ")
     cpu = f"{least.get('cpu_seconds', '')}{spent['user_seconds'] + spent['system_seconds']:.3f} s CPU"
     processes = least.get("processes", "") + _counted(spent["processes"], "process", "processes")
-    yield f"{spent['wall_seconds']:.3f} s wall, {cpu}, {processes}"
+    yield f"{least.get('wall_seconds', '')}{spent['wall_seconds']:.3f} s wall, {cpu}, {processes}{away}"
     tree = metrics.get("tree_max_rss_bytes")
     largest = _size if "max_rss_bytes" in least else _least_known
     yield (

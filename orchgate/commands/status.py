@@ -13,7 +13,7 @@ from orchgate.commands._lines import lower_bounds
 from orchgate.errors import OrchgateError, quoted
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
-from orchgate.runs import ids
+from orchgate.runs import ids, sittings
 
 if TYPE_CHECKING:
     import argparse
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from orchgate.git.repository import Repository
     from orchgate.runs.gate_runs import Gate
+    from orchgate.runs.reopen import Told
 
 SUMMARY = "show the runs: how they ended, and what those that still run are doing"
 VERSION = 1
@@ -133,7 +134,7 @@ def row(task: str, folder: str) -> dict[str, Any]:
         return _unreadable(task, folder, error)
     torn = f"unfinished lines in the journal: {', '.join(map(str, told.torn[:20]))}" if told.torn else None
     problem = _all_of(_contradiction(folder), torn, _clock(folder))
-    return known | {**_facts(told.manifest), "status": told.status, "problem": problem}
+    return known | {**_facts(told), "status": told.status, "problem": problem}
 
 
 def _clock(folder: str) -> str | None:
@@ -205,16 +206,20 @@ def _foreign(folder: str) -> dict[str, Any]:
     }
 
 
-def _facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    end = manifest["completed_at"]
-    until = ids.seconds(end) if end else time.time()
+def _facts(told: Told) -> dict[str, Any]:
+    manifest, stopped = told.manifest, told.stopped
+    going_on = told.alive and not stopped
+    # A run that goes on is worked on since its last event.
+    more = time.time() - ids.seconds(manifest["updated_at"]) if going_on else 0.0
     return {
         "pipeline_id": manifest["pipeline_id"],
         "parent_run_id": manifest["parent_run_id"],
         "started_at": manifest["started_at"],
-        "completed_at": end,
+        "completed_at": manifest["completed_at"],
         "status_detail": manifest["status_detail"],
-        "seconds": round(max(0.0, until - ids.seconds(manifest["started_at"])), 3),
+        "seconds": round(told.times.worked + max(0.0, more), 3),
+        "away_seconds": manifest.get("away_seconds"),
+        "stopped": stopped,
         "stages": [
             {"id": stage["id"], "status": stage["status"], "detail": stage["status_detail"], **_bounds(stage)}
             for stage in manifest["commands"]
@@ -242,6 +247,8 @@ def _text(rows: Sequence[Mapping[str, Any]], *, detailed: bool) -> Iterator[str]
     for row in rows:
         if row["problem"]:
             yield escape(f"{row['run_id']}: {row['problem']}")
+        if said := sittings.words(row.get("seconds", 0.0), row.get("away_seconds")):
+            yield escape(f"{row['run_id']}: {said}")
         if detailed:
             yield from (f"  {_stage(stage)}" for stage in row["stages"])
         if row["status"] == "abandoned":
@@ -256,6 +263,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         if row["status"] == "in_progress"
         else ""
     )
+    now = f"stopped ({now})" if row.get("stopped") else now
     seconds = f"{row['seconds']:.1f}" if "seconds" in row else "-"
     cells = (row["run_id"], row["task_id"], row["pipeline_id"], row["status"], f"{done}/{len(stages)}", seconds, now)
     return tuple(escape(cell) for cell in cells)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.hotspots.timeline import MICROSECONDS, Part, Span
+from orchgate.runs import sittings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,14 +28,18 @@ def from_journal(events: Sequence[Mapping[str, Any]], times: Sequence[int]) -> l
     start, latest = times[0], times[-1] - times[0]
     spans: list[Span] = []
     open_: dict[int, _Open] = {}
+    stopped = 0.0  # seconds in this sitting
     for position, (event, time) in enumerate(zip(events, times, strict=True)):
         at = time - start
+        before, stopped = stopped, event.get(sittings.KEY, stopped)
         if event["event"] == "resume":
             left = times[position - 1] - start
             spans += [_lost(attempt, left, number) for number, attempt in open_.items()]
             open_.clear()
             spans.append(Span(left, at, Part.AWAY, 0))
-        elif event["event"] in _STAGES:
+        elif stopped > before:  # since the event before; nobody worked then, whatever else was under way
+            spans.append(Span(at - round((stopped - before) * MICROSECONDS), at, Part.AWAY, 0))
+        if event["event"] in _STAGES:
             spans += _STAGES[event["event"]](event, at, open_)
     return spans + [_unfinished(attempt, latest, number) for number, attempt in open_.items()]
 
@@ -54,7 +59,8 @@ def _ended(event: Mapping[str, Any], at: int, open_: dict[int, _Open]) -> Iterat
         yield Span(attempt.begin, attempt.end, Part.EXECUTING, event["stage"])
         yield Span(attempt.end, at, Part.RETRYING, event["stage"])
     else:
-        spent = (event.get("usage") or {}).get("wall_seconds")
+        usage = event.get("usage") or {}
+        spent = usage["wall_seconds"] + usage.get("away_seconds", 0.0) if usage else None
         end = at if spent is None else min(at, attempt.begin + round(spent * MICROSECONDS))
         yield Span(attempt.begin, end, Part.EXECUTING, event["stage"])
         yield Span(end, at, Part.RECORDING, event["stage"])
@@ -93,7 +99,7 @@ def _of_stage(stage: Stage, start: int, end: int) -> Iterator[Span]:
     over = microseconds(stage.completed_at) - start if stage.completed_at else end - start
     yield Span(begins[0], begins[-1], Part.RETRYING, stage.index)
     once = len(begins) == 1 and stage.usage is not None and stage.usage.wall_seconds is not None
-    spent = stage.usage.wall_seconds if once and stage.usage else None
+    spent = (stage.usage.wall_seconds or 0.0) + (stage.usage.away_seconds or 0.0) if once and stage.usage else None
     done = over if spent is None else min(over, begins[-1] + round(spent * MICROSECONDS))
     yield Span(begins[-1], done, Part.EXECUTING, stage.index)
     yield Span(done, over, Part.RECORDING, stage.index)

@@ -73,7 +73,7 @@ def top(runs: Iterable[Timeline]) -> Hotspot | None:
 
 def rank(runs: Sequence[Timeline]) -> list[Hotspot]:
     """All hotspots in time: what could save most comes first, then what takes longest."""
-    wall = sum(run.wall_seconds for run in runs)
+    wall = sum(run.worked_seconds for run in runs)
     found = [one for group in grouped(runs).values() for one in _of_pipeline(group)]
     found.sort(key=lambda one: (-one.savable, -(one.seconds or 0.0)))
     return [one._replace(share=(one.seconds or 0.0) / wall if wall else 0.0) for one in found]
@@ -93,7 +93,7 @@ def summarize(pipeline: str, runs: Sequence[Timeline]) -> Summary:
     return Summary(
         pipeline,
         tuple(runs),
-        series([run.wall_seconds for run in runs]),
+        series([run.worked_seconds for run in runs]),
         {part: series([run.seconds(part) for run in runs]) for part in Part},
         tuple(_summary(name, stages) for name, stages in by_stage(runs).items() if name),
     )

@@ -24,7 +24,7 @@ class Part(Enum):
     As long as any stage does its work, the others' repeating and waiting cost nobody anything.
     """
 
-    AWAY = "away"  # between a kill and the moment the run was taken up again
+    AWAY = "away"  # nobody worked: it was killed and not yet taken up again, it was stopped, the machine slept
     EXECUTING = "executing"
     SILENT = "silent"  # executing too, but between two outputs that are far apart
     RETRYING = "retrying"  # an attempt that did not count, and the delay after it
@@ -101,6 +101,11 @@ class Timeline(NamedTuple):
     @property
     def wall_seconds(self) -> float:
         return self.wall / MICROSECONDS
+
+    @property
+    def worked_seconds(self) -> float:
+        """Without what nobody spent on it."""
+        return self.wall_seconds - self.seconds(Part.AWAY)
 
 
 def attribute(wall: int, spans: Iterable[Span]) -> dict[int, dict[Part, int]]:

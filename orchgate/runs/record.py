@@ -29,6 +29,7 @@ class Usage(Struct, frozen=True):
     processes: int | None = None
     complete: bool | None = None
     lower_bounds: dict[str, str] = {}
+    away_seconds: float | None = None
 
 
 class Tests(Struct, frozen=True):
@@ -152,6 +153,7 @@ class Run(Struct, frozen=True, kw_only=True):
     machine: Machine | None = None
     process: Process | None = None
     usage: Usage | None = None
+    away_seconds: float | None = None
     tests: Tests | None = None
     metrics: dict[str, float] = {}
     writes: Writes | None = None

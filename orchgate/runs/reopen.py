@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
-from orchgate.runs import ids, journal, state, writer
+from orchgate.runs import gaps, ids, journal, sittings, state, writer
 from orchgate.runs.liveness import Self, is_alive
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ class Told(NamedTuple):
     manifest: state.Document
     torn: tuple[int, ...]
     alive: bool
+    times: sittings.Times
+    stopped: bool = False  # alive, but somebody stopped it
 
     @property
     def status(self) -> str:
@@ -42,7 +44,8 @@ def tell(folder: str) -> Told:
     process = document["process"]
     known = process and Self(*(process[field] for field in Self._fields))
     alive = document["status"] == "in_progress" and known is not None and is_alive(known)
-    return Told(folder, document, recorded.torn, alive)
+    stopped = alive and known is not None and gaps.stopped(known.pid)
+    return Told(folder, document, recorded.torn, alive, sittings.of(recorded.events), stopped)
 
 
 def reopen_child(session: Session, pipeline: Pipeline, run_id: str) -> tuple[Recorder, Mapping[str, Any]] | None:
