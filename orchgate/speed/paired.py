@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
 from orchgate.metrics.comparison import LOOKS, judge, next_look
 from orchgate.metrics.values import Judgement, Pair
 from orchgate.model import Verdict
+from orchgate.runs import worked
 from orchgate.speed import failures, sampling
 from orchgate.speed.attribution import changes, spread
 from orchgate.speed.measurement import Measurement, Progress
@@ -76,14 +76,14 @@ def sample(
     with sampling.rig([side], environ, watch) as rig:
         if failed := sampling.prepare(rig, side, prepare):
             raise OrchgateError(f"{failed.stage} failed on {side.label}: {failed.detail}: {failed.said}")
-        start = time.monotonic()
+        start = worked.now()
         deadline = None if budget_seconds is None else start + budget_seconds
         samples: list[Sample] = []
         for number in range(0 if warm_up else 1, runs + 1):
             doing = f"run {number} of {runs}" if number else "warming up"
-            tell(Progress(doing, len(samples), runs, time.monotonic() - start, budget_seconds or 0.0))
+            tell(Progress(doing, len(samples), runs, worked.now() - start, budget_seconds or 0.0))
             try:
-                ran = sampling.once(rig, side, deadline)
+                ran = sampling.undisturbed(rig, side, deadline)
             except sampling.OutOfTime:
                 break
             if ran.failure:
@@ -123,7 +123,7 @@ class _Course:
         self._tell = tell
         self._seed = os.urandom(8).hex()
         self._flips = random.Random(self._seed)  # noqa: S311 -- a coin, not a secret
-        self._start = time.monotonic()
+        self._start = worked.now()
         self._since = self._start  # the budget's own start
         self._doing, self._told = "", 0.0
         self._pairs: list[Pair] = []
@@ -131,6 +131,7 @@ class _Course:
         self._warm_up: tuple[Sample, Sample] | None = None
         self._warm_seconds = 0.0
         self._first_pair = 0.0  # when it began
+        self._thrown_away = 0  # pairs
         self._failed: dict[str, list[Failure]] = {side.label: [] for side in sides}  # in a row
         self._prepared: set[str] = set()
         self._passed: set[str] = set()
@@ -141,7 +142,7 @@ class _Course:
         """Tells how far it is; in how many seconds to do so again."""
         if self._tell is None:
             return None
-        now = time.monotonic()
+        now = worked.now()
         if now - self._told >= _TELLING:
             self._told = now
             self._tell(Progress(self._doing, len(self._pairs), self._most, now - self._since, self._budget))
@@ -161,7 +162,7 @@ class _Course:
                 self._failed[side.label].append(failure)
             else:
                 self._prepared.add(side.label)
-        self._since = time.monotonic()
+        self._since = worked.now()
         if found := self._broken():
             return self.ended(failures.judgement(found, self._prepared), "failed")
         return None
@@ -172,8 +173,8 @@ class _Course:
             self._warm_up = self._both(head_first=False)
         except sampling.OutOfTime:
             return self.ended(self._so_far(), "budget")
-        self._warm_seconds = time.monotonic() - self._since
-        self._first_pair = time.monotonic()
+        self._warm_seconds = worked.now() - self._since
+        self._first_pair = worked.now()
         while not self._broken():
             if len(self._pairs) >= self._most:
                 return self.ended(self._so_far(), "looked")
@@ -211,14 +212,26 @@ class _Course:
 
     def _fits(self, pairs: int) -> bool:
         seconds = self._pair_seconds() if self._pairs else self._warm_seconds / _COLD
-        return time.monotonic() - self._since + pairs * seconds <= self._budget
+        return worked.now() - self._since + pairs * seconds <= self._budget
 
     def _pair_seconds(self) -> float:
         if not self._pairs:
             return self._warm_seconds
-        return (time.monotonic() - self._first_pair) / len(self._pairs)
+        return (worked.now() - self._first_pair) / len(self._pairs)
 
     def _both(self, *, head_first: bool) -> tuple[Sample, Sample]:
+        """One run of each. Where either was stopped, or the machine slept, neither says anything: once more."""
+        for _ in range(sampling.MOST_DISTURBED):
+            begun = worked.mark()
+            failed, passed = {label: list(known) for label, known in self._failed.items()}, set(self._passed)
+            pair = self._in_turn(head_first=head_first)
+            if not begun.disturbed:
+                return pair
+            self._failed, self._passed = failed, passed
+            self._thrown_away += 1
+        raise sampling.disturbed()
+
+    def _in_turn(self, *, head_first: bool) -> tuple[Sample, Sample]:
         base, head = self._sides
         if head_first:
             ran = self._one(head)
@@ -258,6 +271,9 @@ class _Course:
     def ended(self, judgement: Judgement, stopped: str) -> Measurement:
         broken = self._broken() if stopped == "failed" else ()
         notes = failures.notes(self._sides, self._samples)
+        if self._thrown_away:
+            pairs = "1 pair was" if self._thrown_away == 1 else f"{self._thrown_away} pairs were"
+            notes.append(f"{pairs} thrown away and measured again: stopped meanwhile, or the machine slept")
         return Measurement(
             tuple(self._pairs),
             tuple(self._samples),
@@ -265,7 +281,7 @@ class _Course:
             changes(self._sides, self._samples or ([self._warm_up] if self._warm_up else [])),
             broken,
             stopped,
-            time.monotonic() - self._start,
+            worked.now() - self._start,
             self._pair_seconds(),
             spread([base.metrics["cpu_seconds"] for base, _ in self._samples if "cpu_seconds" in base.metrics]),
             self._seed,

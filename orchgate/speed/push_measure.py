@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.config.load import load_work_tree
@@ -15,6 +14,7 @@ from orchgate.metrics.comparison import LOOKS
 from orchgate.metrics.policy import policy as policy_of
 from orchgate.metrics.stored import judge_stored, suspicious
 from orchgate.model import Verdict
+from orchgate.runs import worked
 from orchgate.runs.definition import pipeline_hash
 from orchgate.runs.environment import unhooked
 from orchgate.runs.pipeline import find, load_all
@@ -216,10 +216,10 @@ def _without_base(job: Job, head: Side, why: str) -> Found:
 def _alone(job: Job, head: Side, seconds: float) -> Found:
     """One run of head, screened. Raises OrchgateError where it fails: what base does, nobody knows."""
     performance = job.question.config.performance
-    started = time.monotonic()
+    started = worked.now()
 
     def tick() -> float:
-        if time.monotonic() - started > seconds:
+        if worked.now() - started > seconds:
             raise _OutOfTime
         return 0.5
 
@@ -228,13 +228,13 @@ def _alone(job: Job, head: Side, seconds: float) -> Found:
         with sampling.rig([head], job.environ, performance.watch, tick=tick) as rig:
             if failed := sampling.prepare(rig, head, performance.prepare, MOST_SECONDS):
                 raise OrchgateError(words.failure(failed), job.question.reproduce)
-            started = time.monotonic()
-            run = sampling.once(rig, head)
+            started = worked.now()
+            run = sampling.undisturbed(rig, head)
     except _OutOfTime:
         return _too_long(job)
     if run.failure:
         raise OrchgateError(words.failure(run.failure), job.question.reproduce)
-    return _screened(job, head, run)._replace(pair_seconds=2 * (time.monotonic() - started))
+    return _screened(job, head, run)._replace(pair_seconds=2 * (worked.now() - started))
 
 
 def _screened(job: Job, head: Side, run: Sample) -> Found:

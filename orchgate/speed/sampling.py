@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate import files
+from orchgate.errors import OrchgateError
 from orchgate.git import shelf
 from orchgate.git.call import scrubbed
 from orchgate.metrics.values import KNOWN
-from orchgate.runs import environment, ids, stage_end, usage
+from orchgate.runs import environment, ids, stage_end, usage, worked
 from orchgate.runs.running import Program
 from orchgate.runs.session import Session, Setting, Silent
 
@@ -27,6 +27,7 @@ _OF_HOOKS = ("PRE_COMMIT", "GITHEAD_", "GIT_REFLOG_ACTION", "GIT_EXEC_PATH", "OL
 _PREPARE = "prepare"
 ARTIFACTS = "artifacts"
 COUNTERS = frozenset(metric.name for metric in KNOWN)
+MOST_DISTURBED = 5  # runs, or pairs of them, that are thrown away in a row
 _MARGIN = 256 * 1024  # bytes; the kernel counts pages in batches
 
 
@@ -151,7 +152,7 @@ def prepare(rig_: Rig, side: Side, command: Sequence[str], timeout: float | None
 
 
 def once(rig_: Rig, side: Side, deadline: float | None = None) -> Sample:
-    """Runs a side, until a moment of the monotonic clock at most.
+    """Runs a side, until a moment of the clock of `worked` at most.
 
     Raises OutOfTime; KeyboardInterrupt when a signal asked for an end; both once nothing runs any more.
     """
@@ -166,6 +167,26 @@ def once(rig_: Rig, side: Side, deadline: float | None = None) -> Sample:
     ran = _added_up(rig_, side, done)
     # A program begins as a copy of the one that starts it, and its peak with it.
     return ran._replace(hidden_memory=ran.metrics.get("max_rss_bytes", 0.0) <= own + _MARGIN)
+
+
+def undisturbed(rig_: Rig, side: Side, deadline: float | None = None) -> Sample:
+    """As `once`, and again where something was stopped meanwhile, or the machine slept.
+
+    Raises OrchgateError where that happens again and again.
+    """
+    for _ in range(MOST_DISTURBED):
+        begun = worked.mark()
+        ran = once(rig_, side, deadline)
+        if not begun.disturbed:
+            return ran
+    raise disturbed()
+
+
+def disturbed() -> OrchgateError:
+    return OrchgateError(
+        f"what is measured was stopped {MOST_DISTURBED} times (SIGSTOP, Ctrl-Z, sleep of the machine)",
+        "measure where nobody stops it",
+    )
 
 
 def _own_peak() -> int:
@@ -208,7 +229,7 @@ def _attempt(rig_: Rig, side: Side, stage: Stage, index: int, deadline: float | 
     argv = stage.argv or ("/bin/sh", "-c", stage.shell)
     before = stage_end.stamps(stage, cwd)
     ended: list[Result] = []
-    left = None if deadline is None else max(0.001, deadline - time.monotonic())
+    left = None if deadline is None else max(0.001, deadline - worked.now())
     limit = min((one for one in (stage.timeout_seconds, left) if one is not None), default=None)
     program = Program(argv, cwd, environ, log, rig_.session.mark(), limit)
     rig_.session.loop.start(program, ended.append)
