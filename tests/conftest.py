@@ -40,7 +40,13 @@ INHERITED = (
 def _hermetic(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     for name in [name for name in os.environ if name.startswith(INHERITED)]:
         monkeypatch.delenv(name)
-    for name in ("CHANGE_TARGET", "PULL_BASE_SHA", "DIFF_BUDGET_OVERRIDE_REASON", "ORCHGATE_DEBUG"):
+    for name in (
+        "CHANGE_TARGET",
+        "PULL_BASE_SHA",
+        "DIFF_BUDGET_OVERRIDE_REASON",
+        "ORCHGATE_DEBUG",
+        "ORCHGATE_OBSERVED_BY",
+    ):
         monkeypatch.delenv(name, raising=False)
     settings = {
         "GIT_CONFIG_GLOBAL": os.devnull,

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from orchgate import files
-from orchgate.commands import _carrying
+from orchgate.commands import _carrying, _inside
 from orchgate.errors import OrchgateError, UsageError, quoted
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
@@ -39,10 +39,19 @@ def run(args: argparse.Namespace) -> Verdict:
 
 def _content(place: Place, link: str) -> bytes:
     """The bytes of what was pinned, or of what only this disk has, which is said. Raises OrchgateError."""
+    from orchgate.runs.locate import NAME
+
+    path = _carrying.named(place, link)
+    content = _of(place, path, link)
+    if path.endswith("/" + NAME):
+        sys.stderr.writelines(f"orchgate: {escape(line)}\n" for line in _inside.told(path, content))
+    return content
+
+
+def _of(place: Place, path: str, link: str) -> bytes:
     from orchgate.evidence import carry
     from orchgate.runs.locate import read_file
 
-    path = _carrying.named(place, link)
     pin = place.lock.get(path)
     if pin is not None:
         return carry.anywhere(place.artifacts, pin, place.store, place.limit)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchgate.errors import quoted
 from orchgate.hotspots.growth import LEAST
 from orchgate.hotspots.ranking import Hotspot, Kind, counted, short
-from orchgate.hotspots.timeline import Part
+from orchgate.hotspots.timeline import MICROSECONDS, Part
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
@@ -87,12 +87,22 @@ def _pipeline(summary: Summary, glyphs: Mapping[Part, str]) -> Iterator[str]:
 
 def _title(summary: Summary) -> str:
     run = summary.runs[-1]
+    inside = _inside(summary)
     if len(summary.runs) == 1:
-        worked = short(run.worked_seconds)
-        return f"{summary.pipeline}: {run.status} after {worked} (run {run.run_id} of task {run.task})"
-    return (
-        f"{summary.pipeline}: {len(summary.runs)} runs, {short(summary.wall.median)} each (median); bars show medians"
-    )
+        after = short(run.worked_seconds + run.inside / MICROSECONDS)
+        return f"{summary.pipeline}: {run.status} after {after} (run {run.run_id} of task {run.task}){inside}"
+    median = short(summary.wall.median)
+    return f"{summary.pipeline}: {len(summary.runs)} runs, {median} each (median){inside}; bars show medians"
+
+
+def _inside(summary: Summary) -> str:
+    """How much of an observed program's time is told by the runs that it recorded itself."""
+    seconds = sum(run.inside for run in summary.runs) / MICROSECONDS
+    if not seconds:
+        return ""
+    inner = sum(len(run.inner) for run in summary.runs)
+    what = counted(inner, "run that it recorded itself", "runs that it recorded itself")
+    return f"; {short(seconds)} of it in {what}" if len(summary.runs) == 1 else f"; besides {short(seconds)} in {what}"
 
 
 def _legend(summary: Summary, glyphs: Mapping[Part, str]) -> Iterator[str]:

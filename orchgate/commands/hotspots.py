@@ -78,7 +78,10 @@ def _read(words: Sequence[str]) -> tuple[list[Timeline], list[tuple[str, Orchgat
         path, first = troubles[0]
         more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
         raise OrchgateError(f"no run can be read: {_shown(path)}: {first.message}{more}", first.hint)
-    return runs, troubles
+    from orchgate.hotspots.inside import joined
+
+    together, unread = joined(runs)
+    return together, troubles + unread
 
 
 def _shown(path: str) -> str:
@@ -109,7 +112,7 @@ def _document(
 
 
 def _run(run: Timeline) -> dict[str, Any]:
-    from orchgate.hotspots.timeline import Part
+    from orchgate.hotspots.timeline import MICROSECONDS, Part
 
     return {
         "run_id": run.run_id,
@@ -120,6 +123,8 @@ def _run(run: Timeline) -> dict[str, Any]:
         "wall_seconds": run.wall_seconds,
         "parts": {part.value: round(run.seconds(part), 6) for part in Part},
         "missing": list(run.missing),
+        "inside_seconds": round(run.inside / MICROSECONDS, 6),
+        "inner_runs": [os.path.basename(os.path.dirname(path)) for path in run.inner],
     }
 
 

@@ -77,7 +77,7 @@ def _task(root: str, task: str) -> dict[str, Any]:
         "ignored": dict(sorted(updated.aggregate.ignored.items())),
         "read": read | {"rebuilt_because": updated.rebuilt or None, "unfinished_bytes": updated.unfinished},
         "state": state,
-        "notes": notes,
+        "notes": [*notes, *_outside(updated)],
         "pipelines": snapshot.pipelines(updated.aggregate),
     }
 
@@ -95,6 +95,16 @@ def _publish(root: str, task: str, updated: Updated) -> tuple[str | None, list[s
         return None, [*notes, f"the snapshot was not written: {error.message}"]
     state = os.path.relpath(path, root)
     return state, notes + ([f"another program's {state} is now {os.path.relpath(kept, root)}"] if kept else [])
+
+
+def _outside(updated: Updated) -> Iterator[str]:
+    """Which pipelines are programs that were observed while they recorded runs themselves, of the newest ones."""
+    inner: dict[str, set[str]] = {}
+    for entry in updated.newest:
+        if inside := getattr(entry, "inside", ()):
+            inner.setdefault(entry.pipeline_id, set()).update(inside)
+    for outer, pipelines in sorted(inner.items()):
+        yield f"{outer} is seen from outside: what it recorded itself counts as {', '.join(sorted(pipelines))}"
 
 
 def _print(tasks: list[dict[str, Any]]) -> None:

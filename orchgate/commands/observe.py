@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from orchgate.commands import _runs
+from orchgate.commands import _inside, _runs
 from orchgate.commands._lines import lower_bounds
 from orchgate.errors import UsageError
 from orchgate.outputs._escape import escape
@@ -84,7 +84,8 @@ def show(root: str, observed: Observed, output: str) -> None:
         document = {"version": VERSION, "exit_code": observed.code, "manifest_path": path, "run": manifest}
         sys.stdout.write(json.dumps({**document, "activity": observed.activity}) + "\n")
         return
-    lines = [*_costs(observed), *_files(observed.activity), f"manifest: {path}"]
+    inside = _inside.lines(observed.finished.folder, manifest)
+    lines = [*_costs(observed), *_files(observed.activity), *inside, f"manifest: {path}"]
     sys.stderr.writelines(f"orchgate: {escape(line)}\n" for line in lines)
 
 

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from orchgate import files
-from orchgate.commands import _runs
+from orchgate.commands import _inside, _runs
 from orchgate.commands._lines import lower_bounds
 from orchgate.errors import OrchgateError, quoted
 from orchgate.model import Verdict
@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> Verdict:
             if not args.watch or not _in_progress(rows):
                 _runs.print_json(document)
         else:
-            lines = _text(rows, detailed=True) if args.run else (*_text(rows, detailed=False), *_gate_line(gate))
+            shown = _inside.grouped(rows, row)
+            lines = _text(shown, detailed=True) if args.run else (*_text(shown, detailed=False), *_gate_line(gate))
             before = _print([*lines, *map(escape, troubles)], before)
         if not args.watch or not _in_progress(rows):
             return Verdict.BROKEN if args.run and rows[0]["status"] == UNREADABLE else Verdict.PASS
@@ -134,7 +135,8 @@ def row(task: str, folder: str) -> dict[str, Any]:
         return _unreadable(task, folder, error)
     torn = f"unfinished lines in the journal: {', '.join(map(str, told.torn[:20]))}" if told.torn else None
     problem = _all_of(_contradiction(folder), torn, _clock(folder))
-    return known | {**_facts(told), "status": told.status, "problem": problem}
+    facts = _facts(told) | _inside.facts(folder, told.manifest)
+    return known | {**facts, "status": told.status, "problem": problem}
 
 
 def _clock(folder: str) -> str | None:
@@ -250,6 +252,8 @@ def _text(rows: Sequence[Mapping[str, Any]], *, detailed: bool) -> Iterator[str]
         if said := sittings.words(row.get("seconds", 0.0), row.get("away_seconds")):
             yield escape(f"{row['run_id']}: {said}")
         if detailed:
+            if len(rows) > 1:
+                yield escape(f"  {row['pipeline_id']} ({row['run_id']}):")
             yield from (f"  {_stage(stage)}" for stage in row["stages"])
         if row["status"] == "abandoned":
             yield escape(f"  hint: it was killed: orchgate resume {row['run_id']} --task {quoted(row['task_id'])}")
@@ -265,7 +269,8 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     )
     now = f"stopped ({now})" if row.get("stopped") else now
     seconds = f"{row['seconds']:.1f}" if "seconds" in row else "-"
-    cells = (row["run_id"], row["task_id"], row["pipeline_id"], row["status"], f"{done}/{len(stages)}", seconds, now)
+    name = "  " * row.get("depth", 0) + row["run_id"]
+    cells = (name, row["task_id"], row["pipeline_id"], row["status"], f"{done}/{len(stages)}", seconds, now)
     return tuple(escape(cell) for cell in cells)
 
 

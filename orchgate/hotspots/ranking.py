@@ -183,6 +183,8 @@ def _about(times: Sequence[StageTime], idle: float, seconds: float) -> Iterator[
         yield f"{said}, for up to {short(max(silences))}"
     if child := next((stage.child for stage in reversed(times) if stage.child), ""):
         yield f"a pipeline of its own, run {child}"
+    if any(stage.outside for stage in times):
+        yield "beside the runs that it recorded itself"
     if cached := sum(stage.cached for stage in times):
         yield f"answered from the cache in {cached} of {len(times)} runs"
 

@@ -72,6 +72,7 @@ class StageTime(NamedTuple):
     cached: bool = False
     silences: tuple[tuple[int, int], ...] = ()
     child: str = ""  # the id of the run of a sub-pipeline
+    outside: bool = False  # of an observed program: only what it did beside the runs that it recorded itself
 
     def seconds(self, *parts: Part) -> float:
         return sum(self.spent.get(part, 0) for part in parts or Part) / MICROSECONDS
@@ -81,7 +82,8 @@ class Timeline(NamedTuple):
     """One run. `wall` is in microseconds, `started` in seconds since the epoch.
 
     The stages' `spent` add up to `wall`; what belongs to no stage is a stage without a name. `missing` says in words
-    what could not be read, and so what the numbers do not tell.
+    what could not be read, and so what the numbers do not tell. `inner` are the manifests of the runs that an observed
+    program recorded itself; the microseconds that are told there are left out here, and are `inside`.
     """
 
     path: str
@@ -94,6 +96,8 @@ class Timeline(NamedTuple):
     stages: tuple[StageTime, ...]
     missing: tuple[str, ...] = ()
     writes: Mapping[str, int] = {}  # the runner's own: manifest_writes, journal_writes, files, bytes
+    inner: tuple[str, ...] = ()
+    inside: int = 0
 
     def seconds(self, *parts: Part) -> float:
         return sum(stage.seconds(*parts) for stage in self.stages)

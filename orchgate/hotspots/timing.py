@@ -138,6 +138,7 @@ def _unended(run: Run) -> list[str]:
 
 def _timeline(run: Run, found: _Found, missing: Sequence[str]) -> Timeline:
     spent = attribute(found.wall, found.spans)
+    real = os.path.realpath(run.folder)
     stages = [_stage(stage, spent.pop(stage.index, {}), found) for stage in run.stages]
     stages += [StageTime("", "", parts) for parts in spent.values()]  # no stage's, or of one nobody knows
     return Timeline(
@@ -151,6 +152,7 @@ def _timeline(run: Run, found: _Found, missing: Sequence[str]) -> Timeline:
         stages=tuple(stages),
         missing=tuple(missing),
         writes={name: getattr(run.writes, name) for name in run.writes.__struct_fields__} if run.writes else {},
+        inner=tuple(os.path.normpath(os.path.join(real, link.manifest)) for link in run.inner_runs),
     )
 
 

@@ -25,7 +25,14 @@ def entry(manifest: Mapping[str, Any]) -> dict[str, Any]:
     line |= {"commit": git.get("commit"), "tree": git.get("tree"), "dirty": git.get("dirty")}
     line |= {"machine": machine.get("fingerprint"), **(manifest["usage"] or {}), **(manifest["writes"] or {})}
     line |= {key: manifest.get(key) for key in ("away_seconds", "tests", "metrics", "flaky")}
+    line["inside"] = _inside(manifest)
     return _told(line, manifest["usage"]) | {"stages": [_stage(stage) for stage in manifest["commands"]]}
+
+
+def _inside(manifest: Mapping[str, Any]) -> list[str]:
+    """The pipelines of which an observed program recorded runs itself, in the same task."""
+    inner = manifest.get("inner_runs") or ()
+    return sorted({one["pipeline_id"] for one in inner if one["task_id"] == manifest["task_id"]})
 
 
 def _stage(stage: Mapping[str, Any]) -> dict[str, Any]:

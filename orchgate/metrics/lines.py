@@ -40,6 +40,7 @@ class Kind(Enum):
     BAD_TIME = "impossible time"
     DUPLICATE = "duplicate run"
     SUPERSEDED = "superseded by a resumed run"
+    OUTSIDE = "observed from outside, where the run inside counts"
 
 
 class Tests(Struct, gc=False):
@@ -100,6 +101,7 @@ class Own(Cost, gc=False, kw_only=True):
     manifest_writes: Count | None = None  # the runner's own
     metrics: Said | None = None
     flaky: list[Name] = []
+    inside: list[Name] = []  # pipelines of which the observed program recorded runs itself, in this file
     stages: list[Stage] = []
 
 
@@ -126,6 +128,8 @@ def decode(line: bytes | memoryview, *, own: bool) -> Entry | Kind:
     started = entry.started_at
     if started < _FIRST_DAY or not started <= (entry.completed_at or started) < _LAST_DAY:
         return Kind.BAD_TIME
+    if isinstance(entry, Own) and entry.pipeline_id in entry.inside:
+        return Kind.OUTSIDE
     return entry
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from orchgate.runs.ids import RUN_ID
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -23,6 +25,8 @@ NON_INTERACTIVE = {
     "TERM": "dumb",
 }
 
+OBSERVED_BY = "ORCHGATE_OBSERVED_BY"  # the id of the run that watches whoever inherits it, see runs/inner.py
+
 _INSTALLED = (".install_state_v2", ".install_state_v1")  # what pre-commit leaves in the environments it makes
 
 
@@ -36,6 +40,12 @@ def of_run(environ: Mapping[str, str], task: str, run_id: str, folder: str) -> d
         "ORCHGATE_RUN_ID": run_id,
         "ORCHGATE_ARTIFACTS": os.path.join(folder, "artifacts"),
     }
+
+
+def observer(environ: Mapping[str, str]) -> str | None:
+    """The id of the run that observes this process from outside, None for none."""
+    named = environ.get(OBSERVED_BY, "")
+    return named if RUN_ID.fullmatch(named) else None
 
 
 def of_stage(base: Mapping[str, str], root: str, stage: Stage) -> tuple[str, dict[str, str]]:

@@ -160,7 +160,14 @@ _SETTLED = _of("succeeded", "failed", "skipped", "cancelled")
 _ENDED = _of("succeeded", "failed", "cancelled")
 
 
+_INNER = _list(
+    _object(
+        {"run_id": _run_id, "manifest": _place, "linked_by": _of("process", "time and folder")}
+        | dict.fromkeys(("task_id", "pipeline_id"), _text)
+    )
+)
 _IDENTITY: Mapping[str, Check] = {"process": _PROCESS, "git": _GIT}
+_WATCHED: Mapping[str, Check] = {"observed_by": _maybe(_run_id)}
 _KINDS: Mapping[object, _Fields] = {
     "run": _fields(
         {
@@ -172,9 +179,12 @@ _KINDS: Mapping[object, _Fields] = {
             "machine": _maybe(_table(_scalar)),
             **_IDENTITY,
         },
-        {"detail": _maybe(_text), "agent_loop": _PLAN},
+        {"detail": _maybe(_text), "agent_loop": _PLAN, **_WATCHED},
     ),
-    "resume": _fields({"reason": _text, **_IDENTITY}, {"detail": _maybe(_text), "agent_loop": _PLAN, "runner": _text}),
+    "resume": _fields(
+        {"reason": _text, **_IDENTITY},
+        {"detail": _maybe(_text), "agent_loop": _PLAN, "runner": _text, **_WATCHED},
+    ),
     "stage": _fields({"stage": _STAGE}),
     "start": _fields({"stage": _count, "attempt": _count}, {"log_path": _maybe(_place), "uncached": _maybe(_text)}),
     "end": _fields(
@@ -184,6 +194,7 @@ _KINDS: Mapping[object, _Fields] = {
             "tests": _TESTS,
             "metrics": _METRICS,
             "iteration": _TURN,
+            "inner_runs": _INNER,
             **dict.fromkeys(("again", "timed_out"), _maybe(_flag)),
             **dict.fromkeys(("detail", "signal", "cache_key"), _maybe(_text)),
         },

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orchgate import files
 from orchgate.errors import OrchgateError
 from orchgate.process import ProgramMissing
-from orchgate.runs import attached, family, watching, writer
+from orchgate.runs import attached, family, ids, inner, watching, writer
+from orchgate.runs.environment import OBSERVED_BY
 from orchgate.runs.runner import Finished
 from orchgate.runs.session import Session
 from orchgate.secrets.redact import redacted_words
@@ -84,7 +85,9 @@ def _first_event(session: Session, request: Request, run_id: str) -> dict[str, A
 
 def _watched(session: Session, request: Request, folder: str) -> tuple[dict[str, Any], int, dict[str, Any]]:
     """The fields of the `end` event, the exit code, and what happened to the files."""
-    environ = {**session.setting.environ, family.MARK: session.mark()}
+    own = {family.MARK: session.mark(), OBSERVED_BY: os.path.basename(folder)}
+    environ = {**session.setting.environ, **own}
+    began = session.clock.now()
     # Our own folder is not looked into: nothing that is recorded here counts as the program's.
     with watching.watch(request.watch, exclude=[folder]) as seen:
         refused, ended = None, None
@@ -97,9 +100,22 @@ def _watched(session: Session, request: Request, folder: str) -> tuple[dict[str,
     if ended is None or refused is not None:
         code = MISSING if isinstance(refused, ProgramMissing) and "No such file" in refused.message else REFUSED
         return _unstarted(refused), code, document
-    end = _end(ended, activity)
+    inside = inner.find(_seen(session, request, folder, began, activity))
+    end = _with_inner(_end(ended, activity), inside)
     code = 128 + _number(ended.signal) if ended.code is None else ended.code
     return end, code, document
+
+
+def _seen(session: Session, request: Request, folder: str, began: float, activity: Activity) -> inner.Watched:
+    """What is known of an observation that is over."""
+    folders = dict.fromkeys((*request.watch, os.path.join(session.setting.root, ids.RUNS)))
+    return inner.Watched(os.path.basename(folder), folder, began, session.clock.now(), tuple(folders), activity.files)
+
+
+def _with_inner(end: dict[str, Any], inside: inner.Found) -> dict[str, Any]:
+    """The `end` event with the runs that the program recorded itself."""
+    detail = "; ".join(filter(None, (end["detail"], *inside.notes)))[:400] or None
+    return {**end, "detail": detail} | ({"inner_runs": inside.links} if inside.links else {})
 
 
 def _unstarted(refused: OrchgateError | None) -> dict[str, Any]:

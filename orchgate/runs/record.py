@@ -88,6 +88,16 @@ class Child(Struct, frozen=True):
     manifest: str
 
 
+class Inner(Struct, frozen=True):
+    """A run that an observed program recorded itself. `linked_by` says how that is known."""
+
+    run_id: str
+    task_id: str
+    pipeline_id: str
+    manifest: str
+    linked_by: str = ""
+
+
 class Git(Struct, frozen=True):
     commit: str | None
     tree: str | None
@@ -149,6 +159,8 @@ class Run(Struct, frozen=True, kw_only=True):
     journal_path: str | None = None
     stages: tuple[Stage, ...] = field(default=(), name="commands")
     child_runs: tuple[Child, ...] = ()
+    inner_runs: tuple[Inner, ...] = ()
+    observed_by: str | None = None
     git: Git | None = None
     machine: Machine | None = None
     process: Process | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 from orchgate import __version__
 from orchgate.git.call import scrubbed
 from orchgate.runs import family
+from orchgate.runs.environment import observer
 from orchgate.runs.execute import Loop
 from orchgate.runs.ids import JOURNAL_VERSION, Clock
 from orchgate.runs.liveness import myself
@@ -125,6 +126,7 @@ class Session:
             "process": me._asdict() if me else None,
             "git": git._asdict() if git else None,
             "machine": self.setting.machine,
+            "observed_by": observer(self.setting.environ),
         }
 
     def _watch(self, leader: int) -> None:

@@ -92,7 +92,13 @@ def _begin(event: Event) -> Document:
         "usage": None,
         "flaky": [],
         "writes": None,
+        **_observed(event),
     }
+
+
+def _observed(event: Event) -> Document:
+    """Which run watches this one from outside, where one does."""
+    return {"observed_by": event["observed_by"]} if event.get("observed_by") else {}
 
 
 def _stage(index: int, stage: Mapping[str, Any]) -> Document:
@@ -133,6 +139,8 @@ def _end(document: Document, event: Event) -> None:
     tried = [attempt["status"] for attempt in stage["attempts"]]
     stage["flaky"] = bool(tried) and tried[-1] == "succeeded" and "failed" in tried
     stage |= {key: event[key] for key in ("cache_key", "tests", "metrics") if event.get(key)}
+    if event.get("inner_runs"):
+        document["inner_runs"] = event["inner_runs"]
 
 
 def _skip(document: Document, event: Event) -> None:
@@ -162,7 +170,7 @@ def _resume(document: Document, event: Event) -> None:
         if stage["status"] != "succeeded" and not (stage["status"] == "failed" and stage["allow_failure"]):
             stage |= {key: _PENDING[key] for key in ("status", "status_detail", "completed_at", "exit_code", "summary")}
     document |= {"status": "in_progress", "status_detail": None, "completed_at": None, "writes": None, "summary": None}
-    document["process"] = event["process"]
+    document |= {"process": event["process"], **_observed(event)}
     if document["git"] and event["git"]:
         document["git"] = _both(document["git"], event["git"])
     document["resume_events"].append(

@@ -1,0 +1,84 @@
+"""What is said of a run that was observed from outside and of those that its program recorded itself meanwhile."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from orchgate.errors import OrchgateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    Row = dict[str, Any]
+
+LISTED = 20
+
+
+def lines(folder: str, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each run inside the one in a folder, and one that says how sure that is."""
+    links = manifest.get("inner_runs") or []
+    for link in links[:LISTED]:
+        path = place(folder, link)
+        yield f"inside: {link['pipeline_id']} {_status(path)}: {os.path.relpath(path)}"
+    if len(links) > LISTED:
+        yield f"and {len(links) - LISTED} more inside; the manifest lists all"
+    if any(link["linked_by"] != "process" for link in links):
+        yield "they are linked by time and folder: what another process recorded at the same time looks alike"
+
+
+def told(path: str, content: bytes) -> Iterator[str]:
+    """Which runs are inside or around the one whose manifest this is, by their repository paths."""
+    from orchgate.runs.manifest import decode
+
+    try:
+        run = decode(content, path)
+    except OrchgateError:
+        return
+    for link in run.inner_runs[:LISTED]:
+        inner = os.path.normpath(os.path.join(run.folder, link.manifest))
+        yield f"inside, recorded by the observed program: {link.pipeline_id}: {inner}"
+    if run.observed_by:
+        yield f"recorded by a program that run {run.observed_by} observed"
+
+
+def place(folder: str, link: Mapping[str, Any]) -> str:
+    """Where the manifest of a run inside lies, by the folder of the run around it."""
+    return os.path.normpath(os.path.join(os.path.realpath(folder), link["manifest"]))
+
+
+def _status(path: str) -> str:
+    from orchgate.runs.manifest import load
+
+    try:
+        return load(path).status
+    except OrchgateError as error:
+        return f"({error.message})"
+
+
+def facts(folder: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run's row says about those around and inside it."""
+    links = [
+        {key: link[key] for key in ("run_id", "task_id", "pipeline_id", "linked_by")}
+        | {"manifest_path": place(folder, link)}
+        for link in manifest.get("inner_runs") or ()
+    ]
+    return {"observed_by": manifest.get("observed_by"), "inner_runs": links}
+
+
+def grouped(rows: Sequence[Row], row: Callable[[str, str], Row]) -> list[Row]:
+    """Rows with those of the runs inside below them, one level deeper, each once. `row` makes one that is not there."""
+    here = {one["run_id"]: one for one in rows}
+    inner = {link["run_id"] for one in rows for link in one.get("inner_runs") or ()}
+    found: dict[str, Row] = {}
+
+    def add(one: Row, depth: int) -> None:
+        if one["run_id"] not in found:
+            found[one["run_id"]] = one | {"depth": depth}
+            for link in (one.get("inner_runs") or ())[:LISTED]:
+                known = here.get(link["run_id"])
+                add(known or row(link["task_id"], os.path.dirname(link["manifest_path"])), depth + 1)
+
+    for one in (*(one for one in rows if one["run_id"] not in inner), *rows):
+        add(one, 0)
+    return list(found.values())

@@ -1,0 +1,152 @@
+"""The runs that an observed program recorded itself, found by who says so, or by time and folder.
+
+A run of ours names the run that watches it. Other programs do not know of us: theirs are those that began, or were
+taken up again, while the program ran, and whose files changed meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate.errors import OrchgateError
+from orchgate.runs import ids, locate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from orchgate.runs.record import Run
+
+MOST = 1_000
+SLACK = 2.0  # seconds by which the clocks of two programs, and that of the file system, may differ
+PROCESS, TIME = "process", "time and folder"
+
+
+class Watched(NamedTuple):
+    """An observation that is over: its run's id and folder, when the program began and ended (seconds since the epoch).
+
+    `folders` are those that were watched, `touched` the files that something happened to; all absolute.
+    """
+
+    run_id: str
+    folder: str
+    began: float
+    ended: float
+    folders: tuple[str, ...]
+    touched: Iterable[str]
+
+
+class Found(NamedTuple):
+    """The links, as the journal holds them, and what to say about runs that may be meant."""
+
+    links: list[dict[str, Any]]
+    notes: tuple[str, ...]
+
+
+def find(watched: Watched) -> Found:
+    """The runs that were recorded within an observation, oldest first, without those that another of them called."""
+    found: dict[str, tuple[Run, str]] = {}
+    notes: list[str] = []
+    for folder in sorted(_candidates(watched), key=os.path.basename):
+        try:
+            run, how = _judged(folder, watched)
+        except OrchgateError as error:
+            notes.append(f"run {os.path.basename(folder)} is not linked: {error.message}")
+            continue
+        if how:
+            found[folder] = run, how
+    called = {run.run_id for run, _ in found.values()}
+    own = [(folder, *one) for folder, one in found.items() if one[0].parent_run_id not in called]
+    if len(own) > MOST:
+        notes.append(f"{len(own) - MOST} more runs were recorded inside; the first {MOST} are linked")
+    links = [_linked(folder, run, how, watched.folder) for folder, run, how in own[:MOST]]
+    return Found(links, tuple(notes))
+
+
+def _linked(folder: str, run: Run, how: str, outer: str) -> dict[str, Any]:
+    manifest = os.path.relpath(os.path.join(folder, ids.MANIFEST), os.path.realpath(outer))
+    named = {"run_id": run.run_id, "task_id": run.task_id, "pipeline_id": run.pipeline_id}
+    return {**named, "manifest": manifest, "linked_by": how}
+
+
+def _candidates(watched: Watched) -> set[str]:
+    """Folders of runs, links resolved, in which something happened since the program began."""
+    named = {os.path.dirname(path) for path in watched.touched if os.path.basename(path) in (ids.MANIFEST, ids.JOURNAL)}
+    listed = (run for folder in watched.folders for run in _below(os.path.realpath(folder)))
+    found = {run for run in (*named, *listed) if _is_run(run)}
+    own = os.path.realpath(watched.folder)
+    return {run for run in found if run != own and _changed(run) >= watched.began - SLACK}
+
+
+def _below(folder: str) -> Iterator[str]:
+    """What may be runs in a folder of tasks, of one task, or of a repository. Links are left out."""
+    for cli in (os.path.join(folder, "cli"), *(os.path.join(task, "cli") for task in _folders(folder))):
+        yield from _folders(cli)
+    for task in _folders(os.path.join(folder, ids.RUNS)):
+        yield from _folders(os.path.join(task, "cli"))
+
+
+def _folders(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+
+
+def _is_run(folder: str) -> bool:
+    """Whether a run of its own lies there: summaries and redirects of other programs lie elsewhere."""
+    parent, name = os.path.split(folder)
+    return ids.RUN_ID.fullmatch(name) is not None and os.path.basename(parent) == "cli" and not os.path.islink(folder)
+
+
+def _changed(folder: str) -> float:
+    """When a run last wrote its manifest, 0 where it has none."""
+    try:
+        return os.lstat(os.path.join(folder, ids.MANIFEST)).st_mtime
+    except OSError:
+        return 0.0
+
+
+def _judged(folder: str, watched: Watched) -> tuple[Run, str]:
+    """A run, and how it is known to have been recorded within an observation; "" for one that was not."""
+    from orchgate.runs.decode import MAX_BYTES, parse
+    from orchgate.runs.manifest import to_run
+
+    path = os.path.join(folder, ids.MANIFEST)
+    document = parse(locate.read_file(path, MAX_BYTES))
+    run = to_run(document, path)
+    if run.run_id != os.path.basename(folder):
+        raise OrchgateError(f"its manifest tells of run {run.run_id[:60]}")
+    if locate.is_derived(document):
+        return run, _own(run, watched)
+    return run, TIME if _in_time(run, [run.started_at.timestamp(), *_resumed(document)], watched) else ""
+
+
+def _own(run: Run, watched: Watched) -> str:
+    from orchgate.runs import journal
+
+    events = journal.read(os.path.join(run.folder, ids.JOURNAL)).events
+    began = [event for event in events if event["event"] in ("run", "resume")]
+    if any(event.get("observed_by") == watched.run_id for event in began):
+        return PROCESS
+    if all("observed_by" in event for event in began):
+        return ""  # it would have known
+    return TIME if _in_time(run, [ids.seconds(event["at"]) for event in began], watched) else ""
+
+
+def _resumed(document: Mapping[str, Any]) -> Iterator[float]:
+    """When another program took its run up again, as far as it says."""
+    entries = document.get("resume_events")
+    for entry in entries if isinstance(entries, list) else ():
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+            if entry["outcome"] == "accepted":
+                yield ids.seconds(entry["timestamp"])
+
+
+def _in_time(run: Run, begins: Iterable[float], watched: Watched) -> bool:
+    """Whether a run began or was taken up again while the program ran, and did not outlive it."""
+    if run.completed_at and run.completed_at.timestamp() > watched.ended + SLACK:
+        return False
+    return any(watched.began - SLACK <= begin <= watched.ended + SLACK for begin in begins)
