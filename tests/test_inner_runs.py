@@ -1,4 +1,4 @@
-"""Observed orchestrators: what the observed program recorded itself is linked with the run that was seen from outside."""
+"""Observed orchestrators: what a program recorded itself is linked with the run that was seen from outside."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from orchgate import files, locks
-from orchgate.commands import _runs
+from orchgate.commands import _runs, _summarized
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.evidence import summary
 from orchgate.inside import require_real
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from orchgate.commands._summarized import Named
     from orchgate.evidence.lock import Facts
 
 SUMMARY = "write a table of runs before and after a change into the task's action plan"
 SECTION = "Artifacts and Notes"
 MOST_RUNS = 50
-MAX_BYTES = 64 * 1024 * 1024  # of a manifest, or of the plan
+MAX_BYTES = 64 * 1024 * 1024  # of the plan
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", required=True, metavar="ID", help="the task whose action plan is written")
     for side in ("before", "after"):
-        help_ = f"runs {side} the change: ids or manifests"
+        help_ = f"runs {side} the change: ids, or manifests or folders of runs, of another clone or work tree as well"
         parser.add_argument(f"--{side}", nargs="+", required=True, metavar="RUN", help=help_)
     parser.add_argument("--section", default=SECTION, metavar="TITLE", help="where it goes (%(default)s)")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the plan would change")
@@ -37,14 +38,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Verdict:
     root = _runs.root()
-    before, after = (_manifests(root, runs, args.task) for runs in (args.before, args.after))
-    both = sorted(set(before) & set(after))
+    before, after = (_named(root, runs, args.task) for runs in (args.before, args.after))
+    both = sorted(before.keys() & after.keys())
     if both:
         raise UsageError(f"{both[0]} is named before and after the change", "name each run once")
-    known = {path: _facts(root, path) for path in (*before, *after)}
-    pipeline = _pipeline(known)
+    known = {**before, **after}
+    facts = {path: one.facts for path, one in known.items()}
+    pipeline = _pipeline(facts)
     plan = _action_plan(root, args.task)
-    block = summary.render(pipeline, before, after, known.__getitem__)
+    if not args.check:
+        for path, one in known.items():
+            _summarized.bring(root, path, one)
+    origins = {path: one.origin for path, one in known.items() if one.origin}
+    block = summary.render(pipeline, list(before), list(after), facts.__getitem__, origins)
     if args.check:
         changed = _update(root, plan, block, pipeline, args.section, write=False)
     else:
@@ -52,6 +58,14 @@ def run(args: argparse.Namespace) -> Verdict:
             changed = _update(root, plan, block, pipeline, args.section, write=True)
     _tell(plan, block, changed=changed, checking=args.check)
     return Verdict.FAIL if args.check and changed else Verdict.PASS
+
+
+def _named(root: str, runs: Sequence[str], task: str) -> dict[str, Named]:
+    """The runs of one side by the repository path of their manifests, in the order of time, each once."""
+    if len(runs) > MOST_RUNS:
+        raise UsageError(f"{len(runs)} runs on one side, limit {MOST_RUNS}", "name those that matter")
+    found = dict(_summarized.named(root, name, task) for name in runs)
+    return dict(sorted(found.items(), key=lambda one: one[0].split("/")[-2]))
 
 
 def _update(root: str, plan: str, block: str, pipeline: str, section: str, *, write: bool) -> bool:
@@ -63,29 +77,6 @@ def _update(root: str, plan: str, block: str, pipeline: str, section: str, *, wr
     if changed != text and write:
         files.replace(full, changed.replace("\n", newline).encode("utf-8"))
     return changed != text
-
-
-def _manifests(root: str, runs: Sequence[str], task: str) -> list[str]:
-    """Repository paths of the runs' manifests, in the order of time, each once. Raises UsageError."""
-    if len(runs) > MOST_RUNS:
-        raise UsageError(f"{len(runs)} runs on one side, limit {MOST_RUNS}", "name those that matter")
-    paths = set()
-    for name in runs:
-        shown = _runs.shown(root, _runs.locate(root, name, task)[1])
-        if os.path.isabs(shown):
-            raise UsageError(f"{name} lies outside of this repository", "nobody else could open it")
-        paths.add(shown)
-    return sorted(paths, key=lambda path: path.split("/")[-2])
-
-
-def _facts(root: str, path: str) -> Facts:
-    from orchgate.evidence.facts import facts_of
-    from orchgate.runs import derivation
-
-    try:
-        return facts_of(derivation.require_file(os.path.join(root, path), MAX_BYTES))
-    except OrchgateError as error:
-        raise OrchgateError(f"{path} {error.message}", error.hint) from error
 
 
 def _pipeline(known: dict[str, Facts]) -> str:

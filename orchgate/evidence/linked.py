@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.documents.resolve import Where
 from orchgate.documents.targets import Kind
+from orchgate.evidence import origin
 from orchgate.evidence.claims import weight
 from orchgate.files import open_regular
 from orchgate.git.snapshot import folders_of
@@ -87,9 +88,11 @@ def expand(wanted: Iterable[Link], artifacts: Artifacts) -> Expanded:
 
 
 def with_runs(paths: Iterable[str], artifacts: Artifacts) -> Iterator[str]:
-    """Paths, and for each manifest of ours what it is derived from and what shows it: its journal and its logs."""
+    """Paths, and with each manifest where it was brought from, and of ours its journal and its logs."""
     for path in paths:
         yield path
+        if path.endswith("/" + NAME) and artifacts.on_disk(noted := f"{path.rpartition('/')[0]}/{origin.NAME}"):
+            yield noted
         if path.endswith("/" + NAME) and artifacts.on_disk(journal_of(path)) and _is_ours(artifacts, path):
             yield journal_of(path)
             logs = f"{path.rpartition('/')[0]}/{LOGS}"
@@ -156,9 +159,9 @@ def is_log(path: str) -> bool:
 
 
 def _manifest_beside(path: str) -> str:
-    """The manifest that a journal or a log of a run belongs to; the path itself for anything else."""
+    """The manifest that another file of its run goes with; the path itself for anything else."""
     folder, _, name = path.rpartition("/")
-    if name == JOURNAL:
+    if name in (JOURNAL, origin.NAME):
         return f"{folder}/{NAME}"
     above, _, last = folder.rpartition("/")
     return f"{above}/{NAME}" if last == LOGS else path

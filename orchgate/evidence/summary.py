@@ -96,10 +96,16 @@ def recorded(facts: Facts) -> Recorded:
     return before_after.Recorded(facts.status.casefold() in _SUCCEEDED, facts.numbers)
 
 
-def render(pipeline: str, before: Sequence[str], after: Sequence[str], facts: Callable[[str], Facts]) -> str:
+def render(
+    pipeline: str,
+    before: Sequence[str],
+    after: Sequence[str],
+    facts: Callable[[str], Facts],
+    origins: Mapping[str, str] | None = None,
+) -> str:
     """The block for runs by the repository paths of their manifests, without a line break at its end.
 
-    Raises what `facts` raises.
+    `origins` says of those that were recorded elsewhere where that was. Raises what `facts` raises.
     """
     known = {path: facts(path) for path in (*before, *after)}
     rows = before_after.rows(*([recorded(known[path]) for path in side] for side in (before, after)))
@@ -107,7 +113,7 @@ def render(pipeline: str, before: Sequence[str], after: Sequence[str], facts: Ca
     for side, paths in zip(SIDES, (before, after), strict=True):
         lines += [f"{side} ({_counted(len(paths))} of {pipeline}):", "", *(f"- `{path}`" for path in paths), ""]
     machines = {run.machine for run in known.values() if run.machine}
-    lines += [*_table(rows), "", *_notes(rows, machines=len(machines)), END]
+    lines += [*_table(rows), "", *_notes(rows, machines=len(machines)), *_brought(origins or {}), END]
     return "\n".join(lines)
 
 
@@ -140,6 +146,14 @@ def _notes(rows: Sequence[Row], *, machines: int) -> Iterator[str]:
     if machines > 1:
         yield f"Recorded on {machines} kinds of machine: times and memory do not compare."
     yield ""
+
+
+def _brought(origins: Mapping[str, str]) -> Iterator[str]:
+    """Which runs were recorded in another clone. Identifiers, not paths: these are no further citations."""
+    for place in sorted(set(origins.values())):
+        runs = [path.split("/")[-2] for path, origin in origins.items() if origin == place]
+        yield f"Recorded elsewhere, in {place}: {', '.join(sorted(runs))}."
+        yield ""
 
 
 def cells_of(row: Row) -> tuple[str, str, str, str]:
