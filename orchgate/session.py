@@ -77,11 +77,12 @@ def context(repository: Repository, target: Target, environ: Mapping[str, str]) 
         patch=lambda changes: _patch(repository, scope, changes),
         start_of=repository.start_of,
         repository=repository,
-        started=lambda: _started(repository, environ),
+        started=lambda: started(repository, environ),
     )
 
 
-def _started(repository: Repository, environ: Mapping[str, str]) -> str | None:
+def started(repository: Repository, environ: Mapping[str, str]) -> str | None:
+    """The commit where what is checked out left the default branch; None where nobody knows. Raises GitError."""
     return scopes.resolve(repository, Target("range", None), environ, wishes(repository)).base
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.documents.behind import in_work, named_in
 from orchgate.documents.review import KEY, date_of, last_review
-from orchgate.documents.tasks import normal_status
 from orchgate.errors import quoted
 from orchgate.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
@@ -59,7 +59,10 @@ def run(ctx: Context) -> Outcome:
     parts = [(behind, code)]
     if uncovered := _uncovered(ctx, behind):
         covered = [path for path in code if path not in uncovered]
-        parts = [(_Behind(_in_work(ctx, known.all), ""), uncovered), *([(behind, covered)] if covered else [])]
+        parts = [
+            (_Behind(in_work(ctx.config.documents, known.all), ""), uncovered),
+            *([(behind, covered)] if covered else []),
+        ]
     findings: list[Finding] = []
     specs: list[str] = []
     for named, paths in parts:
@@ -95,14 +98,14 @@ def _behind(ctx: Context, known: Packets, changes: tuple[Change, ...]) -> _Behin
         if not own:  # what the change touches is gone; others of its packet may be left
             own = tuple(packet for packet in known.all if not touched.isdisjoint(packet.names))
         return _Behind(own, "the documents of this change", tuple(sorted(touched)))
-    if named := _named(ctx.branch, known.all):
+    if named := named_in(ctx.branch, known.all):
         return _Behind(named, f"branch {ctx.branch}")
     reasons = ctx.exceptions.reasons(TRAILER)
     if reasons:
         values = tuple(reason.text for reason in reasons)
-        found = tuple(packet for value in values for packet in _named(value, known.all))
+        found = tuple(packet for value in values for packet in named_in(value, known.all))
         return _Behind(found, f"trailer Task: {values[0]}", values, partly=bool(reasons[0].merge))
-    return _Behind(_in_work(ctx, known.all), "")
+    return _Behind(in_work(ctx.config.documents, known.all), "")
 
 
 def _uncovered(ctx: Context, behind: _Behind) -> list[str]:
@@ -111,43 +114,6 @@ def _uncovered(ctx: Context, behind: _Behind) -> list[str]:
         return []
     changes = (change for part in ctx.exceptions.rest(TRAILER) for change in part.changes)
     return [change.path for change in changes if any(_is_code(ctx, path) for path in _paths(change))]
-
-
-def _named(text: str, packets: tuple[Packet, ...]) -> tuple[Packet, ...]:
-    """Packets whose task, slug or four-digit id stands in a text, between anything but letters and digits.
-
-    The longest name counts: a branch `0007-faster-start-again` is not of the task `faster-start`.
-    """
-    import re
-
-    best: list[Packet] = []
-    longest = 0
-    for packet in packets:
-        ids = {name[:4] for name in packet.names if re.match(r"\d{4}-", name)}
-        for name in packet.names | ids:
-            size = len(name)
-            if size < longest or name not in text:
-                continue
-            if not re.search(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", text):
-                continue
-            best = [packet] if size > longest else [*best, packet]
-            longest = size
-    return tuple({packet.name: packet for packet in best}.values())
-
-
-def _in_work(ctx: Context, packets: tuple[Packet, ...]) -> tuple[Packet, ...]:
-    """Packets whose status in the task list is neither finished nor inactive nor still to begin."""
-    settings = ctx.config.documents
-    over = {normal_status(status) for status in (*settings.finished_statuses, *settings.inactive_statuses)}
-    waiting = ("backlog", "planned", "todo", "not-started", "blocked")
-    return tuple(
-        packet
-        for packet in packets
-        if packet.item is not None
-        and packet.item.status
-        and packet.item.status not in over
-        and not packet.item.status.startswith(waiting)
-    )
 
 
 def _stale(ctx: Context, specs: list[str], changes: tuple[Change, ...]) -> tuple[list[Finding], tuple[Trouble, ...]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.commands import _pinning
+from orchgate.commands import _pinning, _whose
 from orchgate.context import MAX_DOCUMENT_BYTES
-from orchgate.errors import GitError, Unreadable, UsageError
+from orchgate.errors import GitError, Unreadable, UsageError, quoted
 from orchgate.evidence import linked, pin
 from orchgate.evidence.lock import PATH
 from orchgate.model import Verdict
@@ -16,30 +17,66 @@ from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from orchgate.documents.markdown import Document
+    from orchgate.evidence.lock import Pinned
     from orchgate.git.repository import Repository
 
 MOST_LISTED = 20
+MOST_UNASKED = 20  # artifacts that are pinned before anybody has seen what they are
 SUMMARY = "write what the cited artifacts are into .orchgate/evidence.lock"
 
 
+class _Many(Exception):
+    """More would be pinned than anybody asked for by name."""
+
+    def __init__(self, pins: tuple[Pinned, ...]) -> None:
+        super().__init__()
+        self.pins = pins
+
+
+class _Read(NamedTuple):
+    """Documents, those that cannot be read, and whose they are ("" for all documents that there are)."""
+
+    documents: list[Document]
+    unread: list[Unreadable]
+    whose: str
+
+
+class _Wanted(NamedTuple):
+    """What documents rely on, and the files on disk that this stands for."""
+
+    read: _Read
+    links: tuple[linked.Link, ...]
+    found: linked.Expanded
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="artifacts; without: all that documents rely on")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="artifacts; without: what a task's documents rely on")
+    parser.add_argument("--task", default="", metavar="ID", help="whose documents; default: the task of this change")
+    parser.add_argument("--all", action="store_true", help="what all documents rely on, of whatever task")
+    parser.add_argument("--yes", action="store_true", help=f"do not ask before pinning more than {MOST_UNASKED}")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the lock would change")
     parser.add_argument("--prune", action="store_true", help="drop the pins that no document relies on any more")
+    parser.epilog = (
+        "Without PATH and --task: the task whose documents changed since the last commit, else the one that the branch "
+        "or a Task: trailer names, else the only one in work. --check and --prune look at all documents."
+    )
 
 
 def run(args: argparse.Namespace) -> Verdict:
     from orchgate import session
 
-    if args.prune and args.paths:
+    if args.prune and (args.paths or args.task):
         raise UsageError("--prune looks at all documents, so it takes no paths", "orchgate evidence pin --prune")
+    if (args.all or args.task) and (args.paths or (args.all and args.task)):
+        raise UsageError("paths, --task or --all: one of them says what is pinned", "orchgate evidence pin --task ID")
     with session.opened() as repository:
         if not repository.root:
             raise GitError("a bare repository has no work tree to pin anything of", "run this in a clone")
         place = _place(repository)
-        return _explicit(place, args) if args.paths else _all(place, args)
+        return _explicit(place, args) if args.paths else _cited(place, repository, args)
 
 
 def _place(repository: Repository) -> _pinning.Place:
@@ -73,26 +110,69 @@ def _explicit(place: _pinning.Place, args: argparse.Namespace) -> Verdict:
     return _end(made, args, moved=moved)
 
 
-def _all(place: _pinning.Place, args: argparse.Namespace) -> Verdict:
-    documents, unread = _documents(place)
-    for error in unread:
+def _cited(place: _pinning.Place, repository: Repository, args: argparse.Namespace) -> Verdict:
+    read = _documents(place, repository, args)
+    for error in read.unread:
         _say(f"{error.path}: {error.message}: what it cites is not known")
-    wanted = _pinning.links(place, documents)
-    disk = _pinning.artifacts(place)
-    found = linked.expand(wanted, disk)
+    links = _pinning.links(place, read.documents)
+    wanted = _Wanted(read, links, linked.expand(links, _pinning.artifacts(place)))
+    asks = not (args.yes or args.check)
+    try:
+        made, moved = pin.update(place.root, _maker(place, args, wanted, asks=asks), write=not args.check)
+    except _Many as many:
+        _ask(many.pins, args, read.whose)
+        made, moved = pin.update(place.root, _maker(place, args, wanted, asks=False))
+    _tell_of(wanted.found, made)
+    verdict = _end(made, args, read, moved=moved)
+    if read.unread:
+        return Verdict.BROKEN
+    return Verdict.FAIL if wanted.found.crowded else verdict
+
+
+def _maker(
+    place: _pinning.Place, args: argparse.Namespace, wanted: _Wanted, *, asks: bool
+) -> Callable[[bytes | None], pin.Plan]:
+    """What makes the new lock from the old one; raises _Many where somebody has to be asked first."""
+    disk, files, unread = _pinning.artifacts(place), wanted.found.files, wanted.read.unread
 
     def make(data: bytes | None) -> pin.Plan:
-        made = pin.plan(data, found.files, disk, place.limits)
-        stale = linked.unlinked(made.pins, wanted)
+        made = pin.plan(data, files, disk, place.limits)
+        new = (*made.added, *made.changed)
+        if asks and len(new) > MOST_UNASKED:
+            raise _Many(new)
+        stale = () if wanted.read.whose else linked.unlinked(made.pins, wanted.links)
         if stale and args.prune and not unread:
-            return pin.plan(data, found.files, disk, place.limits, drop=frozenset(stale))
+            return pin.plan(data, files, disk, place.limits, drop=frozenset(stale))
         if stale:
             them = "it" if len(stale) == 1 else "them"
             why = "not dropped, because some documents cannot be read" if unread else f"--prune drops {them}"
             _say(f"{_pinning.counted(len(stale), 'pin')} that no document relies on: {why}")
         return made
 
-    made, moved = pin.update(place.root, make, write=not args.check)
+    return make
+
+
+def _ask(pins: tuple[Pinned, ...], args: argparse.Namespace, whose: str) -> None:
+    """Lists what would be pinned, and asks. Raises UsageError where nobody says yes."""
+    counts = Counter(linked.kind(one.path) for one in pins)
+    kinds = ", ".join(_pinning.counted(count, kind) for kind, count in counts.most_common())
+    _say(f"{len(pins)} artifacts would be pinned: {kinds}")
+    for one in pins[:MOST_LISTED]:
+        _say(f"  {one.path} ({one.size} bytes)")
+    if len(pins) > MOST_LISTED:
+        _say(f"  and {len(pins) - MOST_LISTED} more")
+    if sys.stdin and sys.stdin.isatty() and sys.stdout.isatty():
+        sys.stdout.write("pin them all? [y/N] ")
+        sys.stdout.flush()
+        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+            return
+    scope = ["--task", args.task] if args.task else ["--prune"] if args.prune else [] if whose else ["--all"]
+    command = " ".join(map(quoted, ("orchgate", "evidence", "pin", *scope, "--yes")))
+    raise UsageError(f"nothing was pinned: {len(pins)} artifacts are more than {MOST_UNASKED}", command)
+
+
+def _tell_of(found: linked.Expanded, made: pin.Plan) -> None:
+    """What links stand for that was not pinned."""
     for link in found.crowded:
         where = f"{link.location.path}:{link.location.line}"
         _say(
@@ -103,39 +183,46 @@ def _all(place: _pinning.Place, args: argparse.Namespace) -> Verdict:
         _say(f"neither here nor pinned: {link.path} ({link.location.path}:{link.location.line})")
     if len(missing) > MOST_LISTED:
         _say(f"and {len(missing) - MOST_LISTED} more that are neither here nor pinned: orchgate check --all-files")
-    verdict = _end(made, args, moved=moved, documents=len(documents))
-    if unread:
-        return Verdict.BROKEN
-    return Verdict.FAIL if found.crowded else verdict
 
 
 def _is_pinned(link: linked.Link, made: pin.Plan) -> bool:
     return len(linked.unlinked(made.pins, [link])) < len(made.pins)
 
 
-def _documents(place: _pinning.Place) -> tuple[list[Document], list[Unreadable]]:
+def _documents(place: _pinning.Place, repository: Repository, args: argparse.Namespace) -> _Read:
+    """The documents that are meant, of those that the configuration takes for documents."""
     from orchgate.documents.markdown import Document
     from orchgate.git.snapshot import SYMLINK
     from orchgate.globs import matches
 
     settings, entries = place.config.evidence, place.tree.entries
-    paths = [path for path in entries if entries[path].mode != SYMLINK and matches(path, settings.documents)]
+    whose = _whose_documents(place, repository, args)
+    paths = [path for packet in whose.packets for path in packet.paths] if whose else list(entries)
+    plain = (path for path in paths if path in entries and entries[path].mode != SYMLINK)
+    chosen = [path for path in plain if matches(path, settings.documents) and not matches(path, settings.exclude)]
     read: list[Document] = []
     unread: list[Unreadable] = []
-    for path, content in place.tree.read_many(
-        [path for path in paths if not matches(path, settings.exclude)], MAX_DOCUMENT_BYTES
-    ):
+    for path, content in place.tree.read_many(chosen, MAX_DOCUMENT_BYTES):
         if isinstance(content, Unreadable):
             unread.append(content)
         else:
             read.append(Document(path, content))
-    return read, unread
+    return _Read(read, unread, f" of {whose.words}" if whose else "")
 
 
-def _end(made: pin.Plan, args: argparse.Namespace, *, moved: bool, documents: int | None = None) -> Verdict:
+def _whose_documents(place: _pinning.Place, repository: Repository, args: argparse.Namespace) -> _whose.Whose | None:
+    """Whose documents are meant; None for all."""
+    if args.task:
+        return _whose.named(place, args.task)
+    if args.all or args.check or args.prune or not place.packets.all:
+        return None
+    return _whose.behind(place, repository, "orchgate evidence pin")
+
+
+def _end(made: pin.Plan, args: argparse.Namespace, read: _Read | None = None, *, moved: bool) -> Verdict:
     for line in _pinning.told(made, checking=args.check):
         _say(line)
-    examined = "" if documents is None else f"; {_pinning.counted(documents, 'document')} read"
+    examined = f"; {_pinning.counted(len(read.documents), 'document')}{read.whose} read" if read else ""
     add = f"; git add {os.path.dirname(PATH)}" if moved and not args.check else ""
     _say(_pinning.summary(made, moved) + examined + add)
     # A log that is too large stays where it is: the run is pinned, and what it printed is said to be missing.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchgate import files, locks
 from orchgate.commands import _runs, _summarized
-from orchgate.errors import OrchgateError, UsageError
+from orchgate.errors import OrchgateError, UsageError, quoted
 from orchgate.evidence import summary
 from orchgate.inside import require_real
 from orchgate.model import Verdict
@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> Verdict:
         with locks.held(root, "plans", "orchgate evidence summarize"):  # another pipeline's table goes there, too
             changed = _update(root, plan, block, pipeline, args.section, write=True)
     _tell(plan, block, changed=changed, checking=args.check)
+    if changed and not args.check:
+        sys.stdout.write(escape(f"next: orchgate evidence pin --task {quoted(args.task)}, then commit both") + "\n")
     return Verdict.FAIL if args.check and changed else Verdict.PASS
 
 
@@ -141,5 +143,3 @@ def _tell(plan: str, block: str, *, changed: bool, checking: bool) -> None:
     lines = [line for line in block.splitlines() if line.startswith("|")]
     sys.stdout.writelines(escape(line) + "\n" for line in lines)
     sys.stdout.write(escape(f"{plan}: {verb if changed else 'as it was'}") + "\n")
-    if changed and not checking:
-        sys.stdout.write("next: orchgate evidence pin, and commit the plan with the lock\n")

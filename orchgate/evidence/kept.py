@@ -105,7 +105,7 @@ class Kept:
                 "EVD009",
                 place.location,
                 f"{place.reference.text} is on this machine only: it is not pinned",
-                "orchgate evidence pin, then git add .orchgate",
+                f"orchgate evidence pin{'' if place.packet else ' --all'}, then git add .orchgate",
                 severity,
             )
         elif target.kind is Kind.PATH and path not in self._entries:

@@ -153,6 +153,13 @@ def _chain(path: str) -> set[str]:
     return {path, *folders_of([path])} - {""}
 
 
+def kind(path: str) -> str:
+    """What an artifact is, in a word."""
+    name = path.rpartition("/")[2]
+    known = {NAME: "manifest", JOURNAL: "journal", origin.NAME: "origin"}
+    return known.get(name) or ("log" if is_log(path) else "other artifact")
+
+
 def is_log(path: str) -> bool:
     """Whether a path is where a run of ours keeps what a stage printed."""
     return path.rpartition("/")[0].endswith("/" + LOGS)
