@@ -14,6 +14,7 @@ from orchgate.errors import OrchgateError, quoted
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.runs import ids, sittings
+from orchgate.runs.state import OUTPUT
 
 if TYPE_CHECKING:
     import argparse
@@ -224,6 +225,7 @@ def _facts(told: Told) -> dict[str, Any]:
         "stopped": stopped,
         "stages": [
             {"id": stage["id"], "status": stage["status"], "detail": stage["status_detail"], **_bounds(stage)}
+            | {key: stage[key] for key in OUTPUT if key in stage}
             for stage in manifest["commands"]
         ],
         "flaky": manifest["flaky"],

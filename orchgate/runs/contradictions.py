@@ -24,6 +24,7 @@ def contradictions(run: Run) -> Iterator[Problem]:
             yield _at(position, "id", f'"{shorten(stage.id)}" is the id of an earlier stage too')
         ids.add(stage.id)
         yield from _exit_code(position, stage)
+        yield from _output(position, stage)
         yield from _stage_times(position, stage, run)
         if stage.attempts or stage.flaky:
             yield from _attempts(position, stage)
@@ -55,6 +56,12 @@ def _exit_code(position: int, stage: Stage) -> Iterator[Problem]:
         yield _at(position, "exit_code", f"is {stage.exit_code}, although the stage is succeeded")
     elif stage.status == "failed" and stage.exit_code == 0:
         yield _at(position, "exit_code", "is 0, although the stage is failed")
+
+
+def _output(position: int, stage: Stage) -> Iterator[Problem]:
+    printed, left_out = stage.output_bytes, stage.output_left_out_bytes
+    if printed is not None and left_out is not None and left_out > printed:
+        yield _at(position, "output_left_out_bytes", f"is {left_out}, although the stage printed {printed}")
 
 
 def _stage_times(position: int, stage: Stage, run: Run) -> Iterator[Problem]:

@@ -196,6 +196,7 @@ _KINDS: Mapping[object, _Fields] = {
             "iteration": _TURN,
             "inner_runs": _INNER,
             **dict.fromkeys(("again", "timed_out"), _maybe(_flag)),
+            **dict.fromkeys(("output_bytes", "output_left_out_bytes"), _maybe(_count)),
             **dict.fromkeys(("detail", "signal", "cache_key"), _maybe(_text)),
         },
     ),

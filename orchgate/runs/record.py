@@ -73,6 +73,8 @@ class Stage(Struct, frozen=True):
     usage: Usage | None = None
     tests: Tests | None = None
     metrics: dict[str, float] = {}
+    output_bytes: int | None = None  # None: not known
+    output_left_out_bytes: int | None = None
 
     @property
     def finished(self) -> bool:

@@ -47,6 +47,8 @@ def describe(stage: Stage, result: Result, results: Results | None) -> dict[str,
         "summary": (stage.summary_hint[:_LONGEST] or said) if succeeded else said,
         "detail": "; ".join(_details(stage, result, results))[: 2 * _LONGEST] or None,
         "usage": result.usage,
+        "output_bytes": result.output_bytes,
+        "output_left_out_bytes": result.left_out,
     }
     if result.signal:
         event["signal"] = result.signal

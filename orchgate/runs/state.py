@@ -24,6 +24,7 @@ Document = dict[str, Any]
 # A run that was killed and taken up again: what it did after its last event, nobody has seen.
 KILLED = "killed once, and what it did last is unknown"
 _UNKNOWN = ("wall_seconds", usage.CPU, "max_rss_bytes", "read_bytes", "written_bytes", "processes")
+OUTPUT = ("output_bytes", "output_left_out_bytes")  # what a stage printed, and what of that its log does not hold
 
 # What a stage starts from; a stage that is taken up again goes back to it, apart from what has been spent.
 _PENDING: Mapping[str, Any] = {
@@ -129,6 +130,7 @@ def _end(document: Document, event: Event) -> None:
         attempt = stage["attempts"][-1]
         attempt |= {"status": event["status"], "completed_at": event["at"], "exit_code": event["exit_code"]}
         attempt |= {key: event[key] for key in ("signal", "timed_out") if event.get(key)}
+        attempt |= {key: event[key] for key in OUTPUT if event.get(key) is not None}  # until they are added up
     stage["usage"] = usage.add(stage["usage"], spent) if spent else stage["usage"]
     if event.get("again"):  # another attempt follows
         return
@@ -214,6 +216,7 @@ def _totals(document: Document, times: Times) -> None:
     tests: dict[str, int] = {}
     metrics: dict[str, float] = {}
     for stage in stages:
+        _printed(stage)
         spent = usage.add(spent, stage["usage"]) if stage["usage"] else spent
         for key in ("passed", "failed", "skipped", "errors"):
             if counted := stage.get("tests"):
@@ -247,6 +250,15 @@ def legacy(document: Document) -> Document:
         spent = {key: value for key, value in spent.items() if key not in ("lower_bounds", "complete")}
         spent["wall_seconds"] = max(0.0, wall)
     return {key: value for key, value in document.items() if key != "away_seconds"} | {"usage": spent}
+
+
+def _printed(stage: Document) -> None:
+    """What all attempts printed; not known where that of one is not: it was killed, or an older version recorded it."""
+    attempts = stage["attempts"]
+    for key in OUTPUT:
+        known = [attempt.pop(key) for attempt in attempts if key in attempt]
+        if known and len(known) == len(attempts):
+            stage[key] = sum(known)
 
 
 def outcome(stages: Iterable[Mapping[str, Any]]) -> tuple[str, str | None]:
