@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from orchgate.errors import quoted
@@ -50,12 +51,18 @@ def text(
         yield ""
     runs = sum(len(summary.runs) for summary in summaries)
     of_all = f" (in all {runs} runs)" if runs > 1 else ""
-    worth = [one for one in saving if one.savable > 0 and one.savable >= _SMALL * (one.seconds or 0) / (one.share or 1)]
+    worth = [one for one in saving if _is_worth(one)]
     yield from map(escape, _section(f"what could be saved, at most{of_all}:", worth, most, several))
     rest = [one for one in saving if not one.savable]
     yield from map(escape, _section(f"what takes its time{of_all}:", rest, most, several))
     yield from map(escape, _section(f"reads and writes{of_all}:", traffic, most, several))
     yield escape("hint: " + _hint(worth, summaries))
+
+
+def _is_worth(one: Hotspot) -> bool:
+    """What could be saved may come from the order of the others: something that takes no time itself is no hotspot."""
+    wall = (one.seconds or 0.0) / (one.share or 1.0)
+    return one.savable > 0 and min(one.savable, one.seconds or 0.0) >= _SMALL * wall
 
 
 def _glyphs() -> Mapping[Part, str]:
@@ -68,6 +75,7 @@ def _glyphs() -> Mapping[Part, str]:
 
 def _pipeline(summary: Summary, glyphs: Mapping[Part, str]) -> Iterator[str]:
     yield _title(summary)
+    yield from _left_out(summary)
     missing = [(run.run_id, said) for run in summary.runs for said in run.missing]
     for run_id, said in missing[:_MISSING]:
         yield f"  missing: {said}" + (f" ({run_id})" if len(summary.runs) > 1 else "")
@@ -103,6 +111,15 @@ def _inside(summary: Summary) -> str:
     inner = sum(len(run.inner) for run in summary.runs)
     what = counted(inner, "run that it recorded itself", "runs that it recorded itself")
     return f"; {short(seconds)} of it in {what}" if len(summary.runs) == 1 else f"; besides {short(seconds)} in {what}"
+
+
+def _left_out(summary: Summary) -> Iterator[str]:
+    if left := summary.left_out:
+        statuses = ", ".join(f"{count} {status}" for status, count in Counter(run.status for run in left).items())
+        seconds = short(sum(run.wall_seconds for run in left))
+        yield f"  not counted: {counted(len(left), 'run')} that did not succeed ({statuses}), {seconds} in all"
+    elif len(summary.runs) > 1 and summary.runs[-1].status != "succeeded":
+        yield "  none of these runs succeeded: what they took is no measure of what the pipeline takes"
 
 
 def _legend(summary: Summary, glyphs: Mapping[Part, str]) -> Iterator[str]:
@@ -159,8 +176,11 @@ def _row(one: Hotspot, several: bool) -> str:
     if one.seconds is None:
         return f"{what}: {one.path + ': ' if one.path else ''}{one.detail}"
     seconds = one.savable or one.seconds
+    # Where stages ran side by side, what one is charged with is not what the run would gain.
+    differs = one.kind is Kind.STAGE and not one.savable and short(one.without) != short(one.seconds)
+    gone = f"; without it at most {short(one.without)} less" if differs else ""
     share = (one.share or 0.0) * (seconds / one.seconds if one.seconds else 1.0)
-    return f"{short(seconds):>9}  {share:>6.1%}  {what}: {one.detail}"
+    return f"{short(seconds):>9}  {share:>6.1%}  {what}: {one.detail}{gone}"
 
 
 def _hint(worth: Sequence[Hotspot], summaries: Sequence[Summary]) -> str:
@@ -180,5 +200,5 @@ def _hint(worth: Sequence[Hotspot], summaries: Sequence[Summary]) -> str:
         return f"{one.stage} has to be repeated; {command} shows how often"
     if one.kind is Kind.RECORDING:
         return "what happens between a command's end and the next start takes longest to no use; " + again
-    beside = ", or let it run beside others (needs)" if len(summary.stages) > 1 else ""
+    beside = f", or let it run beside {' or '.join(one.beside[:2])} (max-parallel)" if one.beside else ""
     return f"find out what {one.stage} waits for{beside}; {again}"

@@ -41,10 +41,13 @@ def run(args: argparse.Namespace) -> Verdict:
     runs, troubles = _read(args.runs)
     from orchgate.hotspots import ranking, traffic
 
-    saving = ranking.rank(runs)
-    moved, problems = traffic.rank(runs)
+    runs = ranking.outermost(runs)
+    counted, left_out = ranking.counting(runs)
+    saving = ranking.rank(counted)
+    moved, problems = traffic.rank(counted)
     troubles += [(path, OrchgateError(message)) for path, message in problems]
-    summaries = [ranking.summarize(name, group) for name, group in ranking.grouped(runs).items()]
+    groups = ranking.grouped(counted).items()
+    summaries = [ranking.summarize(name, group, left_out[name]) for name, group in groups]
     if args.output_format == "json":
         _runs.print_json(_document(runs, summaries, _ranked(saving, moved)[: args.top], troubles))
     else:
@@ -104,7 +107,7 @@ def _document(
     return {
         "version": VERSION,
         "runs": [_run(run) for run in runs],
-        "wall_seconds": round(sum(run.wall_seconds for run in runs), 6),
+        "wall_seconds": round(sum(run.wall_seconds for summary in summaries for run in summary.runs), 6),
         "hotspots": [_hotspot(one) for one in ranked],
         "pipelines": [_pipeline(summary) for summary in summaries],
         "troubles": [{"path": path, "message": error.message, "hint": error.hint} for path, error in troubles],
@@ -136,11 +139,13 @@ def _hotspot(one: Hotspot) -> dict[str, Any]:
         "seconds": one.seconds,
         "share": None if one.share is None else round(one.share, 6),
         "savable_seconds": None if one.seconds is None else round(one.savable, 6),
+        "without_seconds": None if one.seconds is None else round(one.without, 6),
         "detail": one.detail,
         "gaps": [{"stage": stage or None, "seconds": seconds} for stage, seconds in one.gaps],
         "path": one.path or None,
         "times": one.times,
         "bytes": one.bytes,
+        "could_run_beside": list(one.beside),
     }
 
 
@@ -148,6 +153,8 @@ def _pipeline(summary: Summary) -> dict[str, Any]:
     return {
         "pipeline_id": summary.pipeline,
         "runs": len(summary.runs),
+        "left_out_runs": len(summary.left_out),
+        "left_out_seconds": round(sum(run.wall_seconds for run in summary.left_out), 6),
         "wall": _series(summary.wall),
         "parts": {part.value: _series(figures) for part, figures in summary.parts.items()},
         "stages": [

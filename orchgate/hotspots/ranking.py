@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.hotspots import placing
 from orchgate.hotspots.growth import Series, series
 from orchgate.hotspots.timeline import MICROSECONDS, Part
 from orchgate.runs.ids import ahead_from
@@ -12,6 +13,7 @@ from orchgate.runs.ids import ahead_from
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from orchgate.hotspots.placing import Placed
     from orchgate.hotspots.timeline import StageTime, Timeline
 
 _WORK = (Part.EXECUTING, Part.SILENT)
@@ -30,9 +32,11 @@ class Kind(Enum):
 class Hotspot(NamedTuple):
     """One thing that takes time, or bytes, in all runs of one pipeline together.
 
-    `stage` is "" for what concerns the whole run. `share` is the fraction of the wall time of all runs looked at.
-    `savable` is how much of `seconds` could be saved at most. `seconds` and `share` are None for reads and writes,
-    which have `times` or `bytes` instead, and a `path` where one file is meant. `gaps` are the stages' own seconds.
+    `stage` is "" for what concerns the whole run; one of a sub-pipeline has its caller's name before it. `share` is the
+    fraction of the wall time of all runs looked at. `savable` is by how much the runs could have been shorter at most
+    without what of `seconds` is thought to be of no use, `without` without all of it. `seconds` and `share` are None
+    for reads and writes, which have `times` or `bytes` instead, and a `path` where one file is meant. `gaps` are the
+    stages' own seconds. `beside` are stages that it could run beside, did they have a slot.
     """
 
     kind: Kind
@@ -46,6 +50,9 @@ class Hotspot(NamedTuple):
     times: int | None = None
     bytes: int | None = None
     path: str = ""
+    without: float = 0.0
+    beside: tuple[str, ...] = ()
+    opaque: bool = False  # what is in it is ranked itself
 
 
 class StageSummary(NamedTuple):
@@ -57,13 +64,14 @@ class StageSummary(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """All runs of one pipeline, oldest first."""
+    """The runs of one pipeline that count, oldest first, and those that do not."""
 
     pipeline: str
     runs: tuple[Timeline, ...]
     wall: Series
     parts: Mapping[Part, Series]
     stages: tuple[StageSummary, ...]
+    left_out: tuple[Timeline, ...] = ()
 
 
 def top(runs: Iterable[Timeline]) -> Hotspot | None:
@@ -75,7 +83,7 @@ def rank(runs: Sequence[Timeline]) -> list[Hotspot]:
     """All hotspots in time: what could save most comes first, then what takes longest."""
     wall = sum(run.worked_seconds for run in runs)
     found = [one for group in grouped(runs).values() for one in _of_pipeline(group)]
-    found.sort(key=lambda one: (-one.savable, -(one.seconds or 0.0)))
+    found.sort(key=lambda one: (one.opaque, -one.savable, -one.without, -(one.seconds or 0.0)))
     return [one._replace(share=(one.seconds or 0.0) / wall if wall else 0.0) for one in found]
 
 
@@ -88,7 +96,34 @@ def grouped(runs: Iterable[Timeline]) -> dict[str, list[Timeline]]:
     return groups
 
 
-def summarize(pipeline: str, runs: Sequence[Timeline]) -> Summary:
+def outermost(runs: Sequence[Timeline]) -> list[Timeline]:
+    """The runs that none of the others called: those are told as a part of it."""
+    inside = {inner.run_id for run in runs for inner in _called(run)}
+    return [run for run in runs if run.run_id not in inside]
+
+
+def _called(run: Timeline) -> Iterator[Timeline]:
+    for stage in run.stages:
+        if stage.inner:
+            yield stage.inner
+            yield from _called(stage.inner)
+
+
+def counting(runs: Iterable[Timeline]) -> tuple[list[Timeline], dict[str, list[Timeline]]]:
+    """The runs that count, and by pipeline those that do not: a run that failed early would make everything look cheap.
+
+    Of a pipeline none of whose runs succeeded all count, and so does a run that stands alone.
+    """
+    counted_in: list[Timeline] = []
+    left_out: dict[str, list[Timeline]] = {}
+    for pipeline, group in grouped(runs).items():
+        good = [run for run in group if run.status == "succeeded"]
+        counted_in += good or group
+        left_out[pipeline] = [run for run in group if run.status != "succeeded"] if good else []
+    return counted_in, left_out
+
+
+def summarize(pipeline: str, runs: Sequence[Timeline], left_out: Iterable[Timeline] = ()) -> Summary:
     """One or more runs of one pipeline, oldest first, as medians and growth."""
     return Summary(
         pipeline,
@@ -96,10 +131,12 @@ def summarize(pipeline: str, runs: Sequence[Timeline]) -> Summary:
         series([run.worked_seconds for run in runs]),
         {part: series([run.seconds(part) for run in runs]) for part in Part},
         tuple(_summary(name, stages) for name, stages in by_stage(runs).items() if name),
+        tuple(left_out),
     )
 
 
 def _summary(name: str, stages: Sequence[StageTime]) -> StageSummary:
+    stages = [stage for stage in stages if not stage.cached] or stages  # what was not run is no time it takes
     parts = {part: series([stage.seconds(part) for stage in stages]).median for part in Part}
     return StageSummary(name, parts, series([stage.seconds() for stage in stages]))
 
@@ -114,67 +151,90 @@ def by_stage(runs: Sequence[Timeline]) -> dict[str, list[StageTime]]:
 
 
 def _of_pipeline(runs: Sequence[Timeline]) -> Iterator[Hotspot]:
-    stages = by_stage(runs)
+    placed = placing.by_name(runs)
     pipeline = runs[0].pipeline
-    if waiting := _waiting(pipeline, stages, len(runs)):
+    if waiting := _waiting(pipeline, runs, placed):
         yield waiting
-    for name, times in stages.items():
-        if retry := _retry(pipeline, name, times):
-            yield retry
-        if work := _work(pipeline, name, times):
-            yield work
+    for name, times in placed.items():
+        if name:
+            if retry := _retry(pipeline, name, times):
+                yield retry
+            if work := _work(pipeline, name, times):
+                yield work
     recording = _total(run.seconds(Part.RECORDING) for run in runs)
     if recording:
         detail = "between the end of a command and the end of its stage or run"
-        yield Hotspot(Kind.RECORDING, pipeline, "", recording, None, detail, recording)
+        saved = _total(placing.without(run, Part.RECORDING) / MICROSECONDS for run in runs)
+        yield Hotspot(Kind.RECORDING, pipeline, "", recording, None, detail, saved, without=saved)
 
 
-def _waiting(pipeline: str, stages: Mapping[str, Sequence[StageTime]], runs: int) -> Hotspot | None:
+def _waiting(pipeline: str, runs: Sequence[Timeline], stages: Mapping[str, Sequence[Placed]]) -> Hotspot | None:
     """One hotspot for all stages: what holds one up usually holds up the others too."""
-    found = {name: _total(stage.seconds(Part.WAITING) for stage in times) for name, times in stages.items()}
+    found = {name: _total(one.time.seconds(Part.WAITING) for one in times) for name, times in stages.items()}
     gaps = sorted(((name, seconds) for name, seconds in found.items() if seconds), key=lambda gap: -gap[1])
     if not gaps:
         return None
     total = _total(seconds for _, seconds in gaps)
-    listed = ", ".join(f"{name or 'any stage'} {short(seconds / runs)}" for name, seconds in gaps)
-    detail = f"before the commands of {counted(len(gaps), 'stage')}{' (mean of a run)' if runs > 1 else ''}: {listed}"
-    return Hotspot(Kind.WAITING, pipeline, "", total, None, detail, total, tuple(gaps))
+    listed = ", ".join(f"{name or 'any stage'} {short(seconds / len(runs))}" for name, seconds in gaps)
+    mean = " (mean of a run)" if len(runs) > 1 else ""
+    detail = f"before the commands of {counted(len(gaps), 'stage')}{mean}: {listed}"
+    saved = _total(placing.without(run, Part.WAITING) / MICROSECONDS for run in runs)
+    return Hotspot(Kind.WAITING, pipeline, "", total, None, detail, saved, tuple(gaps), without=saved)
 
 
-def _retry(pipeline: str, name: str, times: Sequence[StageTime]) -> Hotspot | None:
-    seconds = _total(stage.seconds(Part.RETRYING) for stage in times)
-    if not seconds:
+def _retry(pipeline: str, name: str, times: Sequence[Placed]) -> Hotspot | None:
+    spent = [one.time.lasted(Part.RETRYING) for one in times]
+    if not any(spent):
         return None
-    again = sum(max(0, stage.attempts - 1) for stage in times)
+    again = sum(max(0, one.time.attempts - 1) for one in times)
     detail = f"{counted(again, 'attempt')} that did not count" if again else "an attempt that did not count"
     if len(times) > 1:
-        retried = sum(stage.seconds(Part.RETRYING) > 0 for stage in times)
-        detail += f", in {retried} of {len(times)} runs"
-    return Hotspot(Kind.RETRY, pipeline, name, seconds, None, detail, seconds, times=again)
+        detail += f", in {sum(map(bool, spent))} of {len(times)} runs"
+    saved = _saved(times, spent)
+    seconds = _total(one / MICROSECONDS for one in spent)
+    return Hotspot(Kind.RETRY, pipeline, name, seconds, None, detail, saved, times=again, without=saved)
 
 
-def _work(pipeline: str, name: str, times: Sequence[StageTime]) -> Hotspot | None:
+def _work(pipeline: str, name: str, times: Sequence[Placed]) -> Hotspot | None:
     """The stage's own work. Of that, what passed without the processor might be saved; what was not measured, not."""
-    seconds = _total(stage.seconds(*_WORK) for stage in times)
-    if not seconds:
+    seconds = _total(one.time.seconds(*_WORK) for one in times)
+    if not any(one.time.lasted(*_WORK) for one in times):
         return None
-    idle = _total(_idle(stage) for stage in times)
-    idle = idle if idle >= _BUSY * seconds else 0.0
-    details = list(_about(times, idle, seconds))
-    return Hotspot(Kind.STAGE, pipeline, name, seconds, None, "; ".join(details) or "its command", idle)
+    opaque = any(one.time.inner for one in times)
+    own = sum(one.time.lasted(*_WORK) for one in times)
+    idle = [0 if opaque else _idle(one.time) for one in times]
+    idle = idle if sum(idle) >= _BUSY * own else [0] * len(times)
+    details = list(_about([one.time for one in times], sum(idle), own))
+    return Hotspot(
+        Kind.STAGE,
+        pipeline,
+        name,
+        seconds,
+        None,
+        "; ".join(details) or "its command",
+        _saved(times, idle),
+        without=_saved(times, [one.time.lasted(*_WORK) for one in times]),
+        beside=() if opaque else times[-1].beside(),
+        opaque=opaque,
+    )
 
 
-def _idle(stage: StageTime) -> float:
-    """Seconds of a stage's work in which none of its processes used the processor, as far as that was measured."""
+def _saved(times: Sequence[Placed], less: Sequence[int]) -> float:
+    """By how many seconds all runs could have been shorter at most, had a stage taken so many microseconds less."""
+    return _total(one.saved(spent) / MICROSECONDS if spent else 0 for one, spent in zip(times, less, strict=True))
+
+
+def _idle(stage: StageTime) -> int:
+    """Microseconds of a stage's work in which none of its processes used the processor, as far as that was measured."""
     cpu, wall = stage.cost.cpu_seconds, stage.cost.wall_seconds
     if cpu is None or not wall or stage.child:
-        return 0.0
-    return stage.seconds(*_WORK) * max(0.0, 1.0 - cpu / wall)
+        return 0
+    return round(stage.lasted(*_WORK) * max(0.0, 1.0 - cpu / wall))
 
 
-def _about(times: Sequence[StageTime], idle: float, seconds: float) -> Iterator[str]:
+def _about(times: Sequence[StageTime], idle: int, spent: int) -> Iterator[str]:
     if idle:
-        yield f"{idle / seconds:.0%} of it off the processor: waiting for a disk, the network, a timer, a busy machine"
+        yield f"{idle / spent:.0%} of it off the processor: waiting for a disk, the network, a timer, a busy machine"
     elif any(stage.cost.cpu_seconds is not None for stage in times):
         yield "busy all the time"
     silences = [(end - begin) / MICROSECONDS for stage in times for begin, end in stage.silences]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from bisect import bisect_left, bisect_right
 from enum import Enum
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,6 +34,7 @@ class Part(Enum):
 
 _RANK = {part: rank for rank, part in enumerate(Part)}
 _BY_TIME = attrgetter("begin", "end", "stage")
+_OWN = tuple(part for part in Part if part is not Part.AWAY)
 _COMMANDS = (Part.EXECUTING, Part.SILENT, Part.RETRYING)
 
 
@@ -62,7 +63,11 @@ class Cost(NamedTuple):
 
 
 class StageTime(NamedTuple):
-    """One stage. `spent` are microseconds by part, `silences` (begin, end) in microseconds between two outputs."""
+    """One stage. `spent` are microseconds by part, `silences` (begin, end) in microseconds between two outputs.
+
+    `own` are microseconds by part as well, but its own: what others did meanwhile takes nothing from it. Empty where
+    that is the same. `inner` is the run of its sub-pipeline, where that is known.
+    """
 
     id: str
     status: str
@@ -73,6 +78,13 @@ class StageTime(NamedTuple):
     silences: tuple[tuple[int, int], ...] = ()
     child: str = ""  # the id of the run of a sub-pipeline
     outside: bool = False  # of an observed program: only what it did beside the runs that it recorded itself
+    own: Mapping[Part, int] = {}
+    inner: Timeline | None = None
+
+    def lasted(self, *parts: Part) -> int:
+        """Its own microseconds; waiting is nobody's but that of the stage that came next."""
+        own = self.own or self.spent
+        return sum((self.spent if part is Part.WAITING else own).get(part, 0) for part in parts or _OWN)
 
     def seconds(self, *parts: Part) -> float:
         return sum(self.spent.get(part, 0) for part in parts or Part) / MICROSECONDS
@@ -84,6 +96,8 @@ class Timeline(NamedTuple):
     The stages' `spent` add up to `wall`; what belongs to no stage is a stage without a name. `missing` says in words
     what could not be read, and so what the numbers do not tell. `inner` are the manifests of the runs that an observed
     program recorded itself; the microseconds that are told there are left out here, and are `inside`.
+    `tail` are microseconds after the last stage's end. `needs` are by the stages' numbers, None where nobody recorded
+    them; `slots` is how many stages could run at once.
     """
 
     path: str
@@ -98,6 +112,10 @@ class Timeline(NamedTuple):
     writes: Mapping[str, int] = {}  # the runner's own: manifest_writes, journal_writes, files, bytes
     inner: tuple[str, ...] = ()
     inside: int = 0
+    tail: int = 0
+    needs: Mapping[int, tuple[int, ...]] | None = None
+    slots: int = 0
+    measured: bool = False
 
     def seconds(self, *parts: Part) -> float:
         return sum(stage.seconds(*parts) for stage in self.stages)
@@ -130,6 +148,29 @@ def attribute(wall: int, spans: Iterable[Span]) -> dict[int, dict[Part, int]]:
             share, rest = divmod(end - begin, len(stages))
             of_stage[part] = of_stage.get(part, 0) + share + (position < rest)
     return spent
+
+
+def own(wall: int, spans: Sequence[Span]) -> tuple[dict[int, dict[Part, int]], int]:
+    """Microseconds by stage and part, whatever the others did meanwhile, and how long nobody did anything at the end.
+
+    Where nobody ran the run, no stage was busy.
+    """
+    inside = [one for span in spans if (one := _clipped(span, wall))]
+    away = [one for one in inside if one.part is Part.AWAY]
+    found: dict[int, dict[Part, int]] = {}
+    for one in inside:
+        if one.stage:
+            lost = sum(max(0, min(one.end, other.end) - max(one.begin, other.begin)) for other in away)
+            of_stage = found.setdefault(one.stage, {})
+            of_stage[one.part] = of_stage.get(one.part, 0) + max(0, one.end - one.begin - lost)
+    return found, wall - max(one.end for one in inside) if found else 0
+
+
+def at_once(spans: Iterable[Span]) -> int:
+    """The most stages that were busy at one moment."""
+    changes = [(span.begin, 1) for span in spans if span.end > span.begin]
+    changes += [(span.end, -1) for span in spans if span.end > span.begin]
+    return max(accumulate(change for _, change in sorted(changes)), default=0)
 
 
 def _clipped(span: Span, wall: int) -> Span | None:

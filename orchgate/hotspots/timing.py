@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
-from orchgate.hotspots.timeline import Cost, Part, Span, StageTime, Timeline, attribute
+from orchgate.hotspots.timeline import Cost, Part, Span, StageTime, Timeline, at_once, attribute, own
 from orchgate.runs import ids
 from orchgate.runs.locate import read_file
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from orchgate.runs.record import Run, Stage, Usage
 
 _ENDLESS = float("inf")
+_NESTED = 16  # pipelines call each other no deeper
 
 
 class _Found(NamedTuple):
@@ -27,14 +28,37 @@ class _Found(NamedTuple):
     silences: Mapping[int, tuple[tuple[int, int], ...]]
     attempts: Mapping[int, int]
     missing: Sequence[str]
+    needs: Mapping[int, tuple[int, ...]] | None = None
+    slots: int = 0
+    measured: bool = False
 
 
 def read(folder: str) -> Timeline:
-    """The timeline of the run in a folder.
+    """The timeline of the run in a folder, with those of the runs that it called.
 
     What of it cannot be read is said in `missing`. Raises OrchgateError when neither a manifest nor a journal of ours
     tells anything.
     """
+    return _with_inner(_read(folder), folder, {os.path.basename(folder)}, _NESTED)
+
+
+def _with_inner(run: Timeline, folder: str, seen: set[str], depth: int) -> Timeline:
+    """`seen` are the runs that were read: whoever is called twice counts once."""
+    stages, missing = [], list(run.missing)
+    for stage in run.stages:
+        inner = None
+        if depth and ids.RUN_ID.fullmatch(stage.child) and stage.child not in seen:
+            seen.add(stage.child)
+            place = os.path.join(os.path.dirname(folder), stage.child)
+            try:
+                inner = _with_inner(_read(place), place, seen, depth - 1)
+            except OrchgateError as error:
+                missing.append(f"stage {stage.id}: its run {stage.child} cannot be read: {error.message}")
+        stages.append(stage._replace(inner=inner))
+    return run._replace(stages=tuple(stages), missing=tuple(missing))
+
+
+def _read(folder: str) -> Timeline:
     path = os.path.join(folder, ids.MANIFEST)
     if not any(os.path.lexists(os.path.join(folder, name)) for name in (ids.MANIFEST, ids.JOURNAL)):
         raise OrchgateError("there is neither a manifest nor a journal", "a run that never began; delete its folder")
@@ -88,7 +112,13 @@ def _own(run: Run, events: Sequence[Mapping[str, Any]]) -> _Found:
     missing = [f"the clock went back by {back / 1e6:.1f} s; times after that are too short"] if back else []
     missing += _unended(run)
     spans = from_journal(events, times)
-    return _Found(spans, times[-1] - times[0], {}, {}, missing)
+    found = _Found(spans, times[-1] - times[0], {}, {}, missing)
+    pipeline, stages = events[0]["pipeline"], events[0]["stages"]
+    if not pipeline.get("slots") or len(stages) != len(run.stages):
+        return found
+    needs = {index: tuple(stage.get("needs", ())) for index, stage in enumerate(stages, 1)}
+    slots = max(pipeline["slots"], at_once(span for span in spans if span.stage))  # it went on with more cores
+    return found._replace(needs=needs, slots=slots, measured=bool(pipeline.get("measured")))
 
 
 def _from_manifest(run: Run) -> _Found:
@@ -104,7 +134,10 @@ def _foreign(run: Run, document: Mapping[str, Any]) -> _Found:
     start, end, missing = _bounds(run)
     told = tell(run, start, end, _resumes(document))
     end = end if run.completed_at and end > start else max(end, told.latest)
-    return _Found(told.spans, end - start, told.silences, told.attempts, (*missing, *told.missing))
+    found = _Found(told.spans, end - start, told.silences, told.attempts, (*missing, *told.missing))
+    # That orchestrator runs its stages strictly in order.
+    in_order = {index: (index - 1,) if index > 1 else () for index in range(1, len(run.stages) + 1)}
+    return found._replace(needs=in_order, slots=1)
 
 
 def _resumes(document: Mapping[str, Any]) -> list[int]:
@@ -139,7 +172,11 @@ def _unended(run: Run) -> list[str]:
 def _timeline(run: Run, found: _Found, missing: Sequence[str]) -> Timeline:
     spent = attribute(found.wall, found.spans)
     real = os.path.realpath(run.folder)
-    stages = [_stage(stage, spent.pop(stage.index, {}), found) for stage in run.stages]
+    lasted, tail = own(found.wall, found.spans)
+    stages = [
+        _stage(stage, spent.pop(stage.index, {}), found)._replace(own=lasted.get(stage.index, {}))
+        for stage in run.stages
+    ]
     stages += [StageTime("", "", parts) for parts in spent.values()]  # no stage's, or of one nobody knows
     return Timeline(
         path=run.path,
@@ -153,6 +190,10 @@ def _timeline(run: Run, found: _Found, missing: Sequence[str]) -> Timeline:
         missing=tuple(missing),
         writes={name: getattr(run.writes, name) for name in run.writes.__struct_fields__} if run.writes else {},
         inner=tuple(os.path.normpath(os.path.join(real, link.manifest)) for link in run.inner_runs),
+        tail=tail,
+        needs=found.needs,
+        slots=found.slots,
+        measured=found.measured,
     )
 
 

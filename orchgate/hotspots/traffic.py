@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError
-from orchgate.hotspots.ranking import Hotspot, Kind, by_stage, counted, grouped
+from orchgate.hotspots.placing import by_name
+from orchgate.hotspots.ranking import Hotspot, Kind, counted, grouped
 from orchgate.runs import ids
 from orchgate.runs.decode import parse
 from orchgate.runs.locate import read_file
@@ -33,7 +34,8 @@ def rank(runs: Sequence[Timeline]) -> tuple[list[Hotspot], list[tuple[str, str]]
 
 
 def _stages(pipeline: str, runs: Sequence[Timeline]) -> Iterator[Hotspot]:
-    for name, times in by_stage(runs).items():
+    for name, placed in by_name(runs).items():
+        times = [one.time for one in placed if not one.time.inner]  # what a pipeline moved, its stages moved
         for kind, key, verb in ((Kind.WRITE, "written_bytes", "wrote"), (Kind.READ, "read_bytes", "read")):
             known = [value for stage in times if (value := getattr(stage.cost, key)) is not None]
             if total := sum(known):

@@ -146,7 +146,7 @@ _TESTS = _maybe(_object({}, dict.fromkeys(("passed", "failed", "skipped", "error
 _METRICS = _maybe(_table(_amount))
 _STAGE = _object(
     {"id": _text, "title": _text, "kind": _text},
-    {"command": _maybe(_text), "argv": _list(_text), "allow_failure": _flag},
+    {"command": _maybe(_text), "argv": _list(_text), "allow_failure": _flag, "needs": _list(_count)},
 )
 _PLAN = _maybe(
     _object(
@@ -174,7 +174,9 @@ _KINDS: Mapping[object, _Fields] = {
             **dict.fromkeys(("task_id", "runner"), _text),
             "run_id": _run_id,
             "parent_run_id": _maybe(_run_id),
-            "pipeline": _object({"id": _text, "title": _text}, {"digest": _maybe(_text)}),
+            "pipeline": _object(
+                {"id": _text, "title": _text}, {"digest": _maybe(_text), "slots": _count, "measured": _flag}
+            ),
             "stages": _list(_STAGE),
             "machine": _maybe(_table(_scalar)),
             **_IDENTITY,

@@ -75,8 +75,14 @@ class Execution:
             "task_id": self.session.setting.task,
             "run_id": self.recorder.run_id,
             "parent_run_id": self.caller.run_id if self.caller else None,
-            "pipeline": {"id": pipeline.id, "title": redacted(pipeline.title), "digest": pipeline.digest},
-            "stages": [_defined(stage) for stage in pipeline.stages],
+            "pipeline": {
+                "id": pipeline.id,
+                "title": redacted(pipeline.title),
+                "digest": pipeline.digest,
+                "slots": self._limit,  # with the needs, what a schedule is replayed from
+                **({"measured": True} if self.session.setting.measured else {}),
+            },
+            "stages": [_defined(stage, self._schedule.needs[index]) for index, stage in enumerate(pipeline.stages, 1)],
             "detail": self.session.note or None,
             **self.session.identity(),
         }
@@ -249,7 +255,7 @@ def _child_event(index: int, child: Execution, status: str) -> dict[str, Any]:
     return {"event": "child", "stage": index, "pipeline_id": child.pipeline.id, "status": status, **place}
 
 
-def _defined(stage: Stage) -> dict[str, Any]:
+def _defined(stage: Stage, needs: tuple[int, ...]) -> dict[str, Any]:
     """A stage as the first event lists it, without secrets: what a run leaves behind travels."""
     shown = stage._replace(argv=redacted_words(stage.argv), shell=redacted(stage.shell))
     fields: dict[str, Any] = {
@@ -262,6 +268,8 @@ def _defined(stage: Stage) -> dict[str, Any]:
         fields["argv"] = shown.argv
     if stage.allow_failure:
         fields["allow_failure"] = True
+    if needs:
+        fields["needs"] = sorted(needs)
     return fields
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchgate.runs.stages import Pipeline
 
 
@@ -13,7 +15,18 @@ class Schedule:
     """The stages of one run that are ready, waiting, or settled."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        needs = self.needs = _needs(pipeline)
+        self.begin(_needs(pipeline))
+
+    @classmethod
+    def of(cls, needs: Mapping[int, tuple[int, ...]]) -> Self:
+        """A schedule of stages of which only the needs are known, as those of a recorded run."""
+        schedule = cls.__new__(cls)
+        schedule.begin(needs)
+        return schedule
+
+    def begin(self, needs: Mapping[int, tuple[int, ...]]) -> None:
+        """By stage the stages it needs. Called once."""
+        self.needs = needs
         self.ready: deque[int] = deque(index for index, needed in needs.items() if not needed)
         self.settled: set[int] = set()
         self._size = len(needs)

@@ -1,0 +1,177 @@
+"""How much shorter a run could have been, had parts of it taken less time. Pure: durations and needs in, values out.
+
+Times are whole microseconds. What is said is an upper bound for every order in which the stages might run, not only for
+the one that the scheduler picks: taking time away can reorder what follows, for better or for worse (Graham 1969).
+"""
+
+from __future__ import annotations
+
+import heapq
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.runs.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    Needs = Mapping[int, tuple[int, ...]]
+    Durations = Mapping[int, int]
+
+_CUTS = 10  # earliest starts, and as many latest ends, between which work is looked at; any choice gives a bound
+_MANY = 100  # stages; of a longer run each is judged by what the whole cannot go below
+
+
+class Course(NamedTuple):
+    """What a run was made of, without the time in which nobody ran it.
+
+    `serial` is what belongs to no stage. `least` is what the stages cannot go below, in whichever order they run.
+    `known`: needs and slots were recorded. `measured`: it ran one stage at a time on purpose.
+    """
+
+    wall: int
+    serial: int
+    needs: Needs
+    slots: int
+    durations: Durations
+    least: int
+    known: bool = False
+    measured: bool = False
+
+
+def course(
+    wall: int, serial: int, durations: Durations, needs: Needs | None, slots: int, *, measured: bool = False
+) -> Course:
+    """`needs` are None where nobody recorded them. Those that cannot be true of the durations count as unknown."""
+    order = None if needs is None or slots < 1 else _order(needs, durations)
+    if needs is not None and order is not None:
+        lowest = _least(order, needs, slots, durations)
+        if lowest + serial <= wall:
+            return Course(wall, serial, needs, slots, durations, lowest, known=True, measured=measured)
+    alone = sum(durations.values())
+    if alone + serial <= wall:
+        # A scheduler that leaves no slot empty while a stage is ready ran them one after the other: there was one slot,
+        # or each needed the one before. Whichever is taken away, the others still run one after the other.
+        chain: Needs = dict.fromkeys(list(durations)[:1], ()) | {index: (one,) for one, index in pairwise(durations)}
+        return Course(wall, serial, chain, 1, durations, alone)
+    free: Needs = dict.fromkeys(durations, ())
+    return Course(wall, serial, free, max(1, len(durations)), durations, max(durations.values(), default=0))
+
+
+def savable(one: Course, less: Durations, serial: int = 0) -> int:
+    """How much shorter the run could have been at most, had stages taken so much less, and so much less been serial."""
+    shorter = {index: max(0, spent - less.get(index, 0)) for index, spent in one.durations.items()}
+    taken = sum(one.durations.values()) - sum(shorter.values())
+    floor = one.least - taken  # putting back what was taken makes no schedule longer than by that
+    order = _order(one.needs, shorter) if len(shorter) <= _MANY else None
+    if order is not None:
+        floor = max(floor, _least(order, one.needs, one.slots, shorter))
+    floor = max(0, floor) + max(0, one.serial - serial)
+    return max(0, one.wall - floor)
+
+
+def replay(needs: Needs, slots: int, durations: Durations) -> int:
+    """How long the stages take by the rule of the runner: the one that was ready first starts first."""
+    schedule = Schedule.of(needs)
+    running: list[tuple[int, int]] = []
+    now = 0
+    while not schedule.complete:
+        while schedule.ready and len(running) < slots:
+            index = schedule.ready.popleft()
+            heapq.heappush(running, (now + durations.get(index, 0), index))
+        if not running:  # they need each other
+            break
+        now, index = heapq.heappop(running)
+        schedule.done(index)
+    return now
+
+
+def replayed(one: Course, less: Durations) -> int:
+    """How much shorter the runner's own schedule gets when stages take less; below 0 where it gets longer."""
+    shorter = {index: max(0, spent - less.get(index, 0)) for index, spent in one.durations.items()}
+    return replay(one.needs, one.slots, one.durations) - replay(one.needs, one.slots, shorter)
+
+
+def beside(one: Course, index: int) -> list[int]:
+    """The stages that could have run beside one and did not have the slot: neither needs the other, through others
+    neither. Longest first; nothing where nobody knows, and where one more slot would not shorten the run.
+    """
+    if not one.known or one.measured or one.slots >= len(one.durations) or not one.durations.get(index):
+        return []
+    if replay(one.needs, one.slots + 1, one.durations) >= replay(one.needs, one.slots, one.durations):
+        return []
+    order = _order(one.needs, one.durations) or []
+    above, below = {index}, {index}
+    for other in reversed(order):
+        if other in above:
+            above |= set(one.needs[other])
+    for other in order:
+        if below & set(one.needs[other]):
+            below.add(other)
+    free = [other for other, spent in one.durations.items() if spent and other not in above | below]
+    return sorted(free, key=lambda other: -one.durations[other])
+
+
+def _order(needs: Needs, durations: Durations) -> list[int] | None:
+    """The stages, each after those it needs; None when there is no such order, or a need that is no stage."""
+    if needs.keys() != durations.keys():
+        return None
+    schedule = Schedule.of(needs)
+    order = []
+    while schedule.ready:
+        order.append(schedule.ready.popleft())
+        schedule.done(order[-1])
+    return order if len(order) == len(needs) else None
+
+
+def _least(order: Sequence[int], needs: Needs, slots: int, durations: Durations) -> int:
+    """What no schedule goes below: the longest chain, and between any two moments the work that has to fit there."""
+    heads = _heads(order, needs, durations)
+    tails = _tails(order, needs, durations)
+    lowest = max((heads[index] + durations[index] + tails[index] for index in order), default=0)
+    if slots == 1:
+        return sum(durations.values())
+    if slots >= len(order):
+        return lowest
+    working = [index for index in order if durations[index]]
+    for head in _chosen(heads[index] for index in working):
+        late = [index for index in working if heads[index] >= head]
+        for tail in _chosen(tails[index] for index in late):
+            inside = [durations[index] for index in late if tails[index] >= tail]
+            lowest = max(lowest, head + _packed(inside, slots) + tail)
+    return lowest
+
+
+def _heads(order: Sequence[int], needs: Needs, durations: Durations) -> dict[int, int]:
+    """When each stage can start at the earliest."""
+    heads: dict[int, int] = {}
+    for index in order:
+        heads[index] = max((heads[need] + durations[need] for need in needs[index]), default=0)
+    return heads
+
+
+def _tails(order: Sequence[int], needs: Needs, durations: Durations) -> dict[int, int]:
+    """How much has to follow the end of each stage at least."""
+    tails = dict.fromkeys(order, 0)
+    for index in reversed(order):
+        for need in needs[index]:
+            tails[need] = max(tails[need], durations[index] + tails[index])
+    return tails
+
+
+def _packed(durations: Iterable[int], slots: int) -> int:
+    """How long stages take at least that need nothing of each other: together as much as the slots hold, and of any
+    `k * slots + 1` of them at least `k + 1` share one slot.
+    """
+    longest = sorted(durations, reverse=True)
+    sums = [0, *accumulate(longest)]
+    shared = (
+        sums[rounds * slots + 1] - sums[rounds * slots - rounds] for rounds in range(1, (len(longest) - 1) // slots + 1)
+    )
+    return max(-(-sums[-1] // slots), *shared, longest[0] if longest else 0)
+
+
+def _chosen(values: Iterable[int]) -> Iterator[int]:
+    found = sorted(set(values))
+    step = max(1, -(-len(found) // _CUTS))
+    yield from found[::step]
