@@ -12,6 +12,7 @@ from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.runs.iterations import Ending, Plan
     from orchgate.runs.validator import Candidate
@@ -187,14 +188,27 @@ def _show(folder: str, ending: Ending, output: str) -> None:
 
     root = _runs.root()
     state = os.path.join(os.path.dirname(_runs.shown(root, folder)), iterations.STATE)
-    if output == "json":
-        import json
+    import json
 
-        with open(os.path.join(folder, iterations.STATE), encoding="utf-8") as file:
-            told = json.load(file)
+    with open(os.path.join(folder, iterations.STATE), encoding="utf-8") as file:
+        told = json.load(file)
+    if output == "json":
         paths = {"manifest_path": _runs.shown(root, folder), "state_path": state}
         _runs.print_json({"version": VERSION, **paths, **told})
         return
+    for line in _remarks(told["iterations"]):
+        sys.stdout.write(escape(line) + "\n")
     sys.stdout.write(escape(f"ended: {ending.status}") + "\n")
     sys.stdout.write(escape(f"manifest: {_runs.shown(root, folder)}") + "\n")
     sys.stdout.write(escape(f"state: {state}") + "\n")
+
+
+def _remarks(turns: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What nobody should overlook, however the loop ended."""
+    if flaky := [str(turn["n"]) for turn in turns if turn.get("flaky")]:
+        yield f"the validator is flaky: it passed and failed on the same work tree (iteration {', '.join(flaky)})"
+    for turn in turns:
+        if turn.get("outside"):
+            from orchgate.runs import outside
+
+            yield f"iteration {turn['n']} {outside.summary(turn['outside'], turn['outsideCount'])}"

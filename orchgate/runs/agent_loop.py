@@ -12,8 +12,20 @@ from typing import TYPE_CHECKING, Any
 from orchgate import files
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.git import state as git_state
-from orchgate.patterns import lazy
-from orchgate.runs import environment, ids, iterations, journal, output, prompt, stage_end, state, worked, writer
+from orchgate.runs import (
+    environment,
+    ids,
+    iterations,
+    journal,
+    output,
+    outside,
+    prompt,
+    stage_end,
+    state,
+    validator,
+    worked,
+    writer,
+)
 from orchgate.runs.iterations import Ending
 from orchgate.runs.reopen import event as taken_up
 from orchgate.runs.reopen import tell
@@ -34,11 +46,8 @@ if TYPE_CHECKING:
 PIPELINE = "rlm"
 PLACEHOLDER = "{prompt}"
 CANCELLED = 130
-ERROR = 10
-PATIENCE = 5  # turns in which nothing changes and the same exit code comes, whatever the validator prints
+ORCHGATE = ".orchgate"
 _SUCCEEDED = ("passed", "complete")
-# Seconds, clock times and addresses differ from run to run although nothing else does.
-_FLEETING = lazy(rb"0x[0-9a-f]+|\d+(?:[.:]\d+)+ *(?:m?s\b)?|\b\d+ *m?s\b")
 
 
 def run(setting: Setting, plan: Plan) -> tuple[str, Ending]:
@@ -68,7 +77,7 @@ def resume(setting: Setting, folder: str, budget: Mapping[str, Any]) -> tuple[st
         if told.manifest["status"] == "succeeded":
             ending = Ending("passed" if plan.validator else "complete", 0)
             recorder.settle()
-            _write_state(recorder, plan, ending)
+            iterations.write(folder, recorder.events, plan, ending)
             return folder, ending
         iterations.require_whole(plan)
         session.guard(recorder.journal.descriptor)
@@ -86,6 +95,10 @@ class _AgentLoop:
         self._root = setting.root
         self._base = environment.of_run(setting.environ, setting.task, recorder.run_id, recorder.folder)
         self._deadline: float | None = None
+        folders = tuple(dict.fromkeys((*(name for name in setting.artifacts if name != ids.RUNS), ORCHGATE)))
+        self._places = outside.Places(self._root, setting.repository, recorder.folder, folders)
+        self._before: outside.Seen = {}
+        self._broken = ""  # what became of the run's own record, where that ends the loop
 
     def drive(self, resumed: Mapping[str, Any] | None) -> Ending:
         """From the first event of this process to the last of the run."""
@@ -95,15 +108,18 @@ class _AgentLoop:
             self._workspace = Workspace(self._root, self._session.setting.repository, store)
             with contextlib.closing(self._workspace):
                 self._start_clock()
-                _write_state(self._recorder, self._plan, None)
+                self._write_state(None)
                 ending = self._until_ended()
             self._finish(ending)
-            _write_state(self._recorder, self._plan, ending)
+            self._write_state(ending)
         except Exception:
             with contextlib.suppress(Exception):
-                _write_state(self._recorder, self._plan, Ending("error", ERROR))
+                self._write_state(Ending("error", iterations.ERROR))
             raise
         return ending
+
+    def _write_state(self, ending: Ending | None) -> None:
+        iterations.write(self._recorder.folder, self._recorder.events, self._plan, ending)
 
     def _first_event(self) -> dict[str, Any]:
         return {
@@ -151,15 +167,26 @@ class _AgentLoop:
             self._session.turn()  # passes on a signal that came while no program ran
             done = self._iterations()
             if ending := self._ended(done, fresh=fresh):
+                self._give_up_asking()
                 return ending
             self._step(done)
             fresh = True
             if (done := self._iterations())[-1].complete:
-                _write_state(self._recorder, self._plan, None)
+                self._write_state(None)
+
+    def _give_up_asking(self) -> None:
+        """A pass that was to be confirmed, and now cannot be, is none."""
+        for stage in self._stages()[-1:]:
+            if stage["status"] == "running":
+                event = {"event": "end", "stage": stage["index"], "attempt": len(stage["attempts"])}
+                event |= {"status": "cancelled", "exit_code": None, "summary": None, "usage": None}
+                self._recorder.record({**event, "detail": "passed once, and was not asked again"}, sync=True)
 
     def _ended(self, done: Sequence[Iteration], *, fresh: bool) -> Ending | None:
         """Why there is no next turn. What only this process can judge, or may try once more, counts when `fresh`."""
         last = done[-1] if done else None
+        if self._broken:
+            return Ending(self._broken, iterations.ERROR)
         if last and last.passed:
             return Ending("passed", 0)
         if self._session.stopping:
@@ -170,30 +197,12 @@ class _AgentLoop:
             return Ending("validator-not-started", 4)
         complete = [one for one in done if one.complete]
         if self._plan.max_iterations and len(complete) >= self._plan.max_iterations:
-            return self._used_up(complete[-1])
+            return iterations.used_up(self._plan, complete[-1], late=self._seconds_left == 0.0)
         if self._seconds_left == 0.0:
             return Ending("max-minutes", 3)
-        if fresh and last and last.complete and self._stands_still(complete):
+        if fresh and last and last.complete and iterations.stands_still(self._plan, complete):
             return Ending("no-progress", 3)
         return None
-
-    def _used_up(self, last: Iteration) -> Ending:
-        if self._plan.validator:
-            return Ending("max-iterations", 3)
-        if last.agent_status == "succeeded":
-            return Ending("complete", 0)
-        return Ending("max-minutes", 3) if self._seconds_left == 0.0 else Ending("agent-failed", ERROR)
-
-    def _stands_still(self, complete: Sequence[Iteration]) -> bool:
-        """Nothing changed, and the same was said twice; or nothing changed for long. Turns that are counted, and that
-        nobody validates, all take place.
-        """
-        if not self._plan.validator and self._plan.max_iterations:
-            return False
-        recent = complete[-PATIENCE:]
-        if len(recent) == PATIENCE and not any(one.changed for one in recent):
-            return len({one.validator_exit for one in recent}) == 1
-        return len(recent) > 1 and not recent[-1].changed and recent[-1].verdict == recent[-2].verdict
 
     def _step(self, done: Sequence[Iteration]) -> None:
         """Runs the next program: one that was interrupted, the validator, or the agent."""
@@ -209,7 +218,8 @@ class _AgentLoop:
             self._agent(last["index"], number, done)
         else:
             result = self._program(last["index"], self._plan.validator, "")
-            self._end(last["index"], result, {})
+            flaky = result.code == 0 and validator.failed_on_it(done)
+            self._end(last["index"], result, {"flaky": flaky}, doubtful=validator.in_doubt(done))
 
     def _add(self, kind: str, number: int) -> dict[str, Any]:
         import shlex
@@ -221,7 +231,8 @@ class _AgentLoop:
         return self._stages()[-1]
 
     def _agent(self, index: int, number: int, done: Sequence[Iteration]) -> None:
-        text = prompt.build(self._situation(number, done))
+        said = prompt.last_said(self._recorder.folder, done)
+        text = prompt.build(prompt.situation(self._plan, number, self._seconds_left, self._workspace, said))
         path = os.path.join(self._recorder.folder, "artifacts", f"prompt-{number:02d}.txt")
         files.replace(path, redacted(text).encode())
         inline = any(PLACEHOLDER in word for word in self._plan.agent)
@@ -231,25 +242,19 @@ class _AgentLoop:
             result = self._program(index, argv, "" if inline else spoken)
         after = self._workspace.state()
         difference = self._workspace.difference(before, after)
-        self._end(index, result, {"changed": before != after, "diff": difference})
+        about = {"changed": before != after, "diff": difference, "tree": after}
+        self._end(index, result, about | self._beyond(index))
 
-    def _situation(self, number: int, done: Sequence[Iteration]) -> prompt.Situation:
-        earlier = next((one for one in reversed(done) if one.complete and one.validator_log), None)
-        said = None
-        if earlier and earlier.validator_log:
-            code = "did not exit by itself" if earlier.validator_exit is None else f"exited {earlier.validator_exit}"
-            log = prompt.last_output(os.path.join(self._recorder.folder, earlier.validator_log))
-            said = prompt.Verdict(f"After iteration {earlier.number} the validator {code}. The end of its output:", log)
-        return prompt.Situation(
-            goal=self._plan.goal,
-            number=number,
-            most=self._plan.max_iterations,
-            seconds_left=self._seconds_left,
-            validator=self._plan.validator_line,
-            status=self._workspace.status(),
-            files=self._workspace.files(),
-            last=said,
-        )
+    def _beyond(self, index: int) -> dict[str, Any]:
+        """What the agent changed outside of the workspace, as its `end` event tells it."""
+        if self._broken:
+            return {}
+        folder = os.path.relpath(self._recorder.folder, self._root)
+        found = outside.changes(self._places, self._before, f"{folder}/{self._stages()[index - 1]['log_path']}")
+        if any(name.startswith((f"{folder}/{ids.JOURNAL} ", f"{folder}/{ids.MANIFEST} ")) for name in found):
+            self._broken = "record-changed"
+        named = [redacted(name) for name in found[: outside.NAMED]]
+        return {"outside": named, "outside_count": len(found)} if found else {}
 
     def _program(self, index: int, argv: tuple[str, ...], source: str) -> Result:
         """Runs the program of a stage to its end, within the time that is left."""
@@ -262,38 +267,33 @@ class _AgentLoop:
             output.note(path, f"attempt {number}")
         cwd, environ = environment.of_stage(self._base, self._root, Stage(known["id"], known["title"]))
         results: list[Result] = []
-        program = Program(argv, cwd, environ, path, self._session.mark(), self._seconds_left, source)
+        program = Program(argv, cwd, environ, path, self._session.mark(), self._seconds_left, source, screened=True)
+        self._before = outside.look(self._places) if known["kind"] == "agent" else {}
         self._session.loop.start(program, results.append)
         while not results:
             self._session.turn()
-        return results[0]
+        if self._recorder.is_lost:  # by `git clean -fdx`, say
+            ids.run_folder(self._root, self._session.setting.task, self._recorder.run_id)  # refuses links
+            self._recorder.restore()
+            self._broken = "record-removed"
+        (found,) = results
+        return found._replace(recent=redacted(found.recent.decode("utf-8", "replace")).encode("utf-8", "replace"))
 
-    def _end(self, index: int, result: Result, about: Mapping[str, Any]) -> None:
-        """Records how the program of a stage ended."""
+    def _end(self, index: int, result: Result, about: Mapping[str, Any], *, doubtful: bool = False) -> None:
+        """Records how the program of a stage ended; a validator whose pass is `doubtful` is asked again."""
         known = self._stages()[index - 1]
         minutes = self._plan.max_minutes
         stage = Stage(known["id"], known["title"], timeout_seconds=None if minutes is None else minutes * 60)
         found = stage_end.found(stage, self._root, result, {})
-        extra = {**about, "verdict": _digest(result), "refused": bool(result.refused)}
+        extra = {**about, "verdict": validator.digest(result), "refused": bool(result.refused)}
         described = stage_end.describe(stage, result, found)
         if result.timed_out:
             described["detail"] = f"the {minutes:g} minutes were used up"
+        if named := about.get("outside"):
+            described["detail"] = "; ".join(
+                filter(None, (described["detail"], outside.summary(named, about["outside_count"])))
+            )
+        if validator.asks_again(known, passed=described["status"] == "succeeded", doubtful=doubtful):
+            described["again"] = True
         ended = {"event": "end", "stage": index, "attempt": len(known["attempts"]), **described, "iteration": extra}
         self._recorder.record(ended, sync=True)
-
-
-def _write_state(recorder: Recorder, plan: Plan, ending: Ending | None) -> None:
-    import json
-
-    done = iterations.iterations(recorder.events, validated=bool(plan.validator))
-    document = iterations.document(iterations.shown(plan), done, ending)
-    data = (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "replace")
-    files.replace(os.path.join(recorder.folder, iterations.STATE), data)
-
-
-def _digest(result: Result) -> str:
-    """The same for two results that say the same, apart from when and how fast."""
-    import hashlib
-
-    said = repr((result.code, result.signal, result.refused)).encode("ascii", "backslashreplace")
-    return hashlib.sha256(said + _FLEETING.sub(b"#", result.recent)).hexdigest()

@@ -17,6 +17,7 @@ def contradictions(run: Run) -> Iterator[Problem]:
     """Each pair of statements that exclude each other, in the order of the document."""
     yield from _run_times(run)
     ids: set[str] = set()
+    looped = any(stage.kind == "agent" for stage in run.stages)
     for position, stage in enumerate(run.stages):
         if stage.index != position + 1:
             yield _at(position, "index", f"is {stage.index} where {position + 1} comes next")
@@ -27,7 +28,7 @@ def contradictions(run: Run) -> Iterator[Problem]:
         yield from _output(position, stage)
         yield from _stage_times(position, stage, run)
         if stage.attempts or stage.flaky:
-            yield from _attempts(position, stage)
+            yield from _attempts(position, stage, looped=looped)
         if run.finished:
             yield from _against_run(position, stage, run)
     yield from _outcome(run)
@@ -80,7 +81,8 @@ def _stage_times(position: int, stage: Stage, run: Run) -> Iterator[Problem]:
         yield _at(position, "completed_at", "lies after the end of the run")
 
 
-def _attempts(position: int, stage: Stage) -> Iterator[Problem]:
+def _attempts(position: int, stage: Stage, *, looped: bool) -> Iterator[Problem]:
+    """The validator of an agent loop is flaky too when it failed on the same work tree in an earlier turn."""
     numbers = [attempt.number for attempt in stage.attempts]
     if numbers != list(range(1, len(numbers) + 1)):
         yield _at(position, "attempts", "are not numbered 1, 2, 3, …")
@@ -90,7 +92,7 @@ def _attempts(position: int, stage: Stage) -> Iterator[Problem]:
     flaky = last == "succeeded" and any(attempt.status == "failed" for attempt in stage.attempts)
     if flaky and not stage.flaky:
         yield _at(position, "flaky", "is false, although an attempt failed and a later one succeeded")
-    if stage.flaky and not flaky:
+    if stage.flaky and not flaky and not looped:
         yield _at(position, "flaky", "is true, although no attempt failed before one succeeded")
 
 

@@ -155,7 +155,11 @@ _PLAN = _maybe(
     )
 )
 _DIFFERENCE = _maybe(_table(lambda value: _scalar(value) or _list(_scalar)(value)))
-_TURN = _object({}, {"changed": _flag, "diff": _DIFFERENCE, "verdict": _text, "refused": _flag})
+_TURN = _object(
+    {},
+    {"diff": _DIFFERENCE, "outside": _list(_text), "outside_count": _count}
+    | {**dict.fromkeys(("changed", "refused", "flaky"), _flag), **dict.fromkeys(("verdict", "tree"), _text)},
+)
 _SETTLED = _of("succeeded", "failed", "skipped", "cancelled")
 _ENDED = _of("succeeded", "failed", "cancelled")
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from orchgate.runs.forks import Forks
     from orchgate.runs.meter import Meter
     from orchgate.runs.running import Program, Result
+    from orchgate.secrets.stream import Redactor
 
 GRACE = 2.0  # seconds between asking a program to end and ending it
 _BUFFER = 1024 * 1024
@@ -100,7 +101,7 @@ class Loop:
 
     def start(self, program: Program, done: Callable[[Result], None]) -> None:
         """Starts a program; `done` is called once, from `turn`. Raises WriteError when its log cannot be made."""
-        output = Output(program.log)
+        output = Output(program.log, screen=_screen() if program.screened else None)
         environ = {**program.env, family.MARK: program.mark}
         try:
             with _source(program.source) as source, self.told_apart() as (number, meter):
@@ -302,6 +303,12 @@ class Loop:
             running.close()
             self._forget(running.pid)
         self._running.clear()
+
+
+def _screen() -> Redactor:
+    from orchgate.secrets.stream import Redactor
+
+    return Redactor()
 
 
 @contextlib.contextmanager

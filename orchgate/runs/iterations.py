@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orchgate import files
 from orchgate.errors import OrchgateError
 from orchgate.runs import state
 from orchgate.secrets.redact import is_redacted, redacted, redacted_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 STATE = "artifacts/state.json"
 SETTLED = ("succeeded", "failed")
+PATIENCE = 5  # turns in which nothing changes and the same exit code comes, whatever the validator prints
+ERROR = 10
 
 
 class Plan(NamedTuple):
@@ -60,6 +64,11 @@ class Iteration(NamedTuple):
     validator_exit: int | None
     validator_log: str | None
     passed: bool
+    tree: str = ""  # the state of the workspace that was validated, "" where nobody knows
+    flaky: bool = False  # the validator passed and failed on it
+    asked: int = 0  # how often the validator gave an answer
+    outside: tuple[str, ...] = ()  # what the agent changed outside of the workspace
+    outside_count: int = 0
 
 
 def shown(plan: Plan) -> Plan:
@@ -123,11 +132,39 @@ def _iteration(
         validator_exit=validator["exit_code"] if validator else None,
         validator_log=validator["log_path"] if validator else None,
         passed=validator is not None and validator["status"] == "succeeded",
+        tree=about.get("tree", ""),
+        flaky=validator is not None and validator["flaky"],
+        asked=sum(one["status"] in SETTLED for one in validator["attempts"]) if validator else 0,
+        outside=tuple(about.get("outside", ())),
+        outside_count=about.get("outside_count", 0),
     )
+
+
+def used_up(plan: Plan, last: Iteration, *, late: bool) -> Ending:
+    """How a loop ends whose iterations are done; `late` when its minutes are used up too."""
+    if plan.validator:
+        return Ending("max-iterations", 3)
+    if last.agent_status == "succeeded":
+        return Ending("complete", 0)
+    return Ending("max-minutes", 3) if late else Ending("agent-failed", ERROR)
+
+
+def stands_still(plan: Plan, complete: Sequence[Iteration]) -> bool:
+    """Nothing changed, and the same was said twice; or nothing changed for long.
+
+    Turns that are counted, and that nobody validates, all take place.
+    """
+    if not plan.validator and plan.max_iterations:
+        return False
+    recent = complete[-PATIENCE:]
+    if len(recent) == PATIENCE and not any(one.changed for one in recent):
+        return len({one.validator_exit for one in recent}) == 1
+    return len(recent) > 1 and not recent[-1].changed and recent[-1].verdict == recent[-2].verdict
 
 
 def document(plan: Plan, done: Iterable[Iteration], ending: Ending | None) -> dict[str, Any]:
     """`state.json`. Paths are relative to the run's folder."""
+    listed = tuple(done)
     return {
         "goal": plan.goal,
         "validator": plan.validator_line or None,
@@ -141,8 +178,22 @@ def document(plan: Plan, done: Iterable[Iteration], ending: Ending | None) -> di
                 "validatorExitCode": one.validator_exit,
                 "validatorLogPath": one.validator_log,
                 "diffSummary": one.diff,
+                **({"flaky": True, "validatorAsked": one.asked} if one.flaky else {}),
+                **({"outside": one.outside, "outsideCount": one.outside_count} if one.outside else {}),
             }
-            for one in done
+            for one in listed
         ],
+        "flaky": any(one.flaky for one in listed),
         "final": {"status": ending.status, "exitCode": ending.code} if ending else None,
     }
+
+
+def write(folder: str, events: Iterable[dict[str, Any]], plan: Plan, ending: Ending | None) -> None:
+    """Puts `state.json` into the folder of a run. Raises WriteError."""
+    import json
+
+    done = iterations(events, validated=bool(plan.validator))
+    data = (json.dumps(document(shown(plan), done, ending), ensure_ascii=False, indent=2) + "\n").encode(
+        "utf-8", "replace"
+    )
+    files.replace(os.path.join(folder, STATE), data)

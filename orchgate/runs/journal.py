@@ -61,6 +61,14 @@ class Journal:
         self.writes += 1
         self._torn = False
 
+    def is_at(self, path: str) -> bool:
+        """Whether a path still leads to this journal."""
+        try:
+            found, held = os.lstat(path), os.fstat(self.descriptor)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)
+
     def close(self) -> None:
         os.close(self.descriptor)
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import TYPE_CHECKING
 
 from orchgate import files
+
+if TYPE_CHECKING:
+    from orchgate.secrets.stream import Redactor
 
 LIMIT = 8 * 1024 * 1024  # bytes of a log, half of them head and half tail
 _PIPE = 1024 * 1024  # what an unprivileged process may ask for; fewer and larger reads
@@ -17,8 +21,10 @@ _F_SETPIPE_SZ = 1031
 class Output:
     """The reading end of a stage's pipe and the log it fills."""
 
-    def __init__(self, path: str, limit: int = LIMIT) -> None:
+    def __init__(self, path: str, limit: int = LIMIT, screen: Redactor | None = None) -> None:
+        """`screen` takes the secrets out of what is written down; `total` counts what the stage printed."""
         self.path = path
+        self._screen = screen
         self.total = 0
         self.left_out = 0
         self.open = True
@@ -56,7 +62,11 @@ class Output:
         return self.open
 
     def _read(self, buffer: memoryview) -> int:
-        if self._head:
+        if self._screen:
+            count = os.readv(self.reader, [buffer])
+            self._put(self._screen.feed(bytes(buffer[:count])))
+            last = bytes(buffer[max(0, count - _RECENT) : count])
+        elif self._head:
             count = os.readv(self.reader, [buffer[: min(len(buffer), self._head)]])
             files.write_all(self._log, buffer[:count], self.path)
             self._head -= count
@@ -73,6 +83,20 @@ class Output:
         self._recent = (self._recent + last)[-_RECENT:]
         return count
 
+    def _put(self, data: bytes) -> None:
+        """What a screen let pass, into the log or its tail."""
+        head, rest = data[: self._head], memoryview(data)[self._head :]
+        files.write_all(self._log, memoryview(head), self.path)
+        self._head -= len(head)
+        if rest and not self._tail:
+            self._tail = bytearray(self._tail_size)
+        while rest:
+            piece = rest[: self._tail_size - self._at]
+            self._tail[self._at : self._at + len(piece)] = piece
+            self._at = (self._at + len(piece)) % self._tail_size
+            self._tailed += len(piece)
+            rest = rest[len(piece) :]
+
     @property
     def recent(self) -> bytes:
         """The last few thousand bytes."""
@@ -87,6 +111,8 @@ class Output:
     def finish(self) -> None:
         """Writes the tail and closes everything. Raises WriteError."""
         try:
+            if self._screen:
+                self._put(self._screen.flush())
             self._write_tail()
         finally:
             self.abandon()

@@ -11,12 +11,16 @@ from orchgate.secrets.redact import redacted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from orchgate.runs.iterations import Iteration, Plan
+    from orchgate.runs.workspace import Workspace
+
 LIMIT = 32 * 1024  # bytes of a whole prompt: one argument of a program may have 128 KiB on Linux
 GOAL_LIMIT = 8 * 1024
 _STATUS_LIMIT = 4 * 1024
 _FILES_LIMIT = 6 * 1024
 _OUTPUT_LIMIT = 10 * 1024
 _HEADER = 2 * 1024
+_SECRET = 4 * 1024  # more than is shown, so that none is cut in the middle
 
 
 class Verdict(NamedTuple):
@@ -37,6 +41,34 @@ class Situation(NamedTuple):
     status: str
     files: Sequence[str]
     last: Verdict | None
+
+
+def situation(
+    plan: Plan, number: int, seconds_left: float | None, workspace: Workspace, last: Verdict | None
+) -> Situation:
+    """How things stand before a turn."""
+    return Situation(
+        goal=plan.goal,
+        number=number,
+        most=plan.max_iterations,
+        seconds_left=seconds_left,
+        validator=plan.validator_line,
+        status=redacted(workspace.status()),
+        files=workspace.files(),
+        last=last,
+    )
+
+
+def last_said(folder: str, done: Sequence[Iteration]) -> Verdict | None:
+    """What the validator said last, from its log in the folder of the run; None when it was not asked yet."""
+    one = next((one for one in reversed(done) if one.complete and one.validator_log), None)
+    if one is None or one.validator_log is None:
+        return None
+    code = "did not exit by itself" if one.validator_exit is None else f"exited {one.validator_exit}"
+    if one.flaky:
+        code = f"is flaky: it passed on the same work tree, and then {code}"
+    ended = f"After iteration {one.number} the validator {code}. The end of its output:"
+    return Verdict(ended, last_output(os.path.join(folder, one.validator_log)))
 
 
 def build(now: Situation) -> str:
@@ -85,7 +117,7 @@ def _listing(files: Sequence[str]) -> str:
     shown: list[str] = []
     room = _FILES_LIMIT
     for path in files:
-        line = ascii(path)[1:-1] if not path.isprintable() else path
+        line = redacted(ascii(path)[1:-1] if not path.isprintable() else path)
         room -= len(line.encode()) + 1
         if room < 0:
             break
@@ -107,11 +139,11 @@ def tail(text: str, limit: int) -> str:
 
 
 def last_output(path: str) -> str:
-    """The end of a log, "" when there is none."""
+    """The end of a log without secrets, "" when there is none. Older versions wrote logs as they came."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            file.seek(max(0, size - _OUTPUT_LIMIT))
-            return file.read(_OUTPUT_LIMIT).decode("utf-8", "replace")
+            file.seek(max(0, size - _OUTPUT_LIMIT - _SECRET))
+            return redacted(file.read(_OUTPUT_LIMIT + _SECRET).decode("utf-8", "replace"))
     except OSError:
         return ""

@@ -24,7 +24,8 @@ LOST = "the kernel lost count of some"
 
 
 class Program(NamedTuple):
-    """What to run and where its output goes. `timeout` in seconds; `mark` is unique to this attempt.
+    """What to run and where its output goes, `screened` without its secrets. `timeout` in seconds; `mark` is unique to
+    this attempt.
 
     `source` is a file that becomes its standard input, "" for none: a program that does not read holds nobody up.
     """
@@ -36,6 +37,7 @@ class Program(NamedTuple):
     mark: str
     timeout: float | None = None
     source: str = ""
+    screened: bool = False
 
 
 class Birth(NamedTuple):

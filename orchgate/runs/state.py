@@ -140,6 +140,8 @@ def _end(document: Document, event: Event) -> None:
     stage["status_detail"] = event.get("detail") or stage["status_detail"]
     tried = [attempt["status"] for attempt in stage["attempts"]]
     stage["flaky"] = bool(tried) and tried[-1] == "succeeded" and "failed" in tried
+    if about := event.get("iteration"):  # the validator of an agent loop: also where it failed after it had passed
+        stage["flaky"] = about.get("flaky", False) or {"succeeded", "failed"} <= set(tried)
     stage |= {key: event[key] for key in ("cache_key", "tests", "metrics") if event.get(key)}
     if event.get("inner_runs"):
         document["inner_runs"] = event["inner_runs"]

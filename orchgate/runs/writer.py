@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from orchgate import files
+from orchgate.errors import OrchgateError
 from orchgate.inside import require_real
 from orchgate.metrics import entries
 from orchgate.runs import ids, journal, run_folder, sittings, state
@@ -96,6 +97,28 @@ class Recorder:
             entries.append(path, entries.encode(entries.entry(document)))
         self._write_manifest(render(document))
         return document
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the run's folder, or its journal, is not where it was: somebody removed or replaced it."""
+        return not self.journal.is_at(os.path.join(self.folder, ids.JOURNAL))
+
+    def restore(self) -> None:
+        """Puts a folder that was removed back, with the journal as it was. The logs are lost.
+
+        Raises OrchgateError when something else is in the journal's place, and WriteError.
+        """
+        path = os.path.join(self.folder, ids.JOURNAL)
+        if os.path.lexists(path) or os.path.islink(self.folder):
+            raise OrchgateError(f"{path} was replaced while the run went on", "its record ends here; start it again")
+        for name in FOLDERS:
+            files.make_folders(os.path.join(self.folder, name))
+        restored = journal.Journal(path)
+        restored.own()
+        for event in self.events:
+            restored.append(event, sync=event is self.events[-1])
+        self.journal.close()
+        self.journal = restored
 
     def close(self) -> None:
         self.journal.close()

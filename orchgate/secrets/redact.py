@@ -35,7 +35,7 @@ def redacted_words(words: Sequence[str]) -> tuple[str, ...]:
     """The words of a command without their secrets; what one word holds, the word before it may say."""
     texts = [word.encode("utf-8", "surrogateescape") for word in words]
     whole = b" ".join(texts)
-    if not _may_hold(whole):
+    if not may_hold(whole):
         return tuple(words)
     from orchgate.secrets import scan
 
@@ -55,7 +55,8 @@ def is_redacted(words: Iterable[str]) -> bool:
     return any(MARK in word for word in words)
 
 
-def _may_hold(text: bytes) -> bool:
+def may_hold(text: bytes) -> bool:
+    """Whether any word is in a text that every form of a secret has one of."""
     words = (text + text.lower()).decode("latin-1")
     return any(word in words for word in WORDS)
 
