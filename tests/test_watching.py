@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.runs import tally, watching
-from orchgate.runs.watching import FileActivity, counters
+from orchgate.runs.activity import Activity, FileActivity, counters, totals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,14 +33,14 @@ def top(tmp_path: Path) -> Path:
     return made
 
 
-def seen(folder: Path, script: str, *, exclude: tuple[str, ...] = ()) -> watching.Activity:
+def seen(folder: Path, script: str, *, exclude: tuple[str, ...] = ()) -> Activity:
     """What happened below a folder while a Python program worked in the folder above it."""
     with watching.watch([str(folder)], exclude) as watch:
         subprocess.run([sys.executable, "-c", f"import os\n{script}"], cwd=folder.parent, check=True)
         return watch.finish()
 
 
-def of(activity: watching.Activity, path: Path) -> FileActivity:
+def of(activity: Activity, path: Path) -> FileActivity:
     return activity.files.get(str(path), FileActivity())
 
 
@@ -113,7 +113,7 @@ def test_files_in_a_new_folder_are_counted(top: Path) -> None:
 def test_no_file_is_lost_in_a_burst_of_nested_folders(top: Path) -> None:
     script = "for n in range(1000):\n p = f'watched/{n % 7}/{n}/deep'; os.makedirs(p); open(p + '/a', 'w').write('x')"
 
-    assert counters(seen(top, script))["files_created"] == 1000
+    assert totals(seen(top, script))["files_created"] == 1000
 
 
 @pytest.mark.slow
@@ -189,7 +189,7 @@ def test_files_in_a_folder_that_is_moved_in_count_as_renamed(top: Path) -> None:
         top, "os.mkdir('draft'); open('draft/manifest.json', 'w').write('x'); os.rename('draft', 'watched/run')"
     )
 
-    assert counters(activity)["manifest_writes"] == 1
+    assert totals(activity)["manifest_writes"] == 1
 
 
 def test_links_to_folders_are_not_followed(top: Path) -> None:
@@ -298,7 +298,7 @@ def test_an_overflow_of_the_queue_is_said(top: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_what_was_lost_is_no_counter() -> None:
-    assert counters(watching.Activity({"/a/manifest.json": FileActivity(written=3)}, lost=True, notes=())) == {}
+    assert counters(Activity({"/a/manifest.json": FileActivity(written=3)}, lost=True, notes=())) == {}
 
 
 def test_after_an_overflow_the_next_measurement_is_whole_again(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,9 +312,7 @@ def test_after_an_overflow_the_next_measurement_is_whole_again(top: Path, monkey
         watch.take()
         (top / "unseen" / "b").write_text("x")
 
-        assert watch.finish() == watching.Activity(
-            {str(top / "unseen" / "b"): FileActivity(1, 1)}, lost=False, notes=()
-        )
+        assert watch.finish() == Activity({str(top / "unseen" / "b"): FileActivity(1, 1)}, lost=False, notes=())
 
 
 LIMITED = """

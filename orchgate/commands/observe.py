@@ -128,7 +128,7 @@ def _least_known(rss: int) -> str:
 
 
 def _files(activity: Mapping[str, Any]) -> Iterator[str]:
-    totals, least = activity["totals"], "at least " if activity["lost"] else ""
+    totals, least = activity["totals"], "at least " if activity["lower_bound"] else ""
     done = {
         "created": "created",
         "written": "writes",
@@ -136,13 +136,32 @@ def _files(activity: Mapping[str, Any]) -> Iterator[str]:
         "removed": "removed",
         "read": "reads",
     }
-    counts = ", ".join(f"{totals[key]:,} {word}" for key, word in done.items() if totals[key])
-    where = ", ".join(activity["watched"])
+    counts = ", ".join(f"{least}{totals[key]:,} {word}" for key, word in done.items() if totals[key])
+    absent = activity["absent"]
+    where = ", ".join(f"{one} (does not exist)" if one in absent else one for one in activity["watched"])
     yield f"below {where}: {least}{_counted(totals['files'], 'file', 'files')}{': ' if counts else ''}{counts}"
     for path, one in list(activity["files"].items())[:SHOWN]:
         if one["written"] + one["renamed"] + one["read"] > 1:
             yield f"  {path}: {', '.join(f'{one[key]:,} {word}' for key, word in done.items() if one[key])}"
     yield from activity["notes"]
+    yield from _beside(activity)
+
+
+def _beside(activity: Mapping[str, Any]) -> Iterator[str]:
+    """Where the counts are lower bounds, what was not followed, and what other programs did."""
+    if where := activity["lower_bound_where"]:
+        more = activity["lower_bound_folders"] - 1
+        folder, why = next(iter(where.items()))
+        beside = f" and {_counted(more, 'more folder', 'more folders')}" if more else ""
+        yield f"at least, because of {folder}{beside}: {why}"
+    for link, target in list(activity["links"].items())[:SHOWN]:
+        yield f"{link} is a link to {target}: not followed"
+    if others := activity["others"]:
+        named = ", ".join(list(activity["others_files"])[:SHOWN])
+        yield f"not counted, written by other programs: {_counted(others, 'file', 'files')} ({named})"
+    if shared := activity["shared"]:
+        named = ", ".join(activity["shared_files"][:SHOWN])
+        yield f"counted, though other programs wrote to them, too: {_counted(shared, 'file', 'files')} ({named})"
 
 
 def _counted(number: int | None, noun: str, plural: str) -> str:

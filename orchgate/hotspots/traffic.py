@@ -61,7 +61,7 @@ def _files(pipeline: str, runs: Sequence[Timeline], problems: list[tuple[str, st
     least = ""
     for run in runs:
         activity = _activity(run, problems)
-        least = "at least " if activity.get("lost") else least
+        least = "at least " if activity.get("lost") or activity.get("lower_bound") else least
         for path, counts in activity.get("files", {}).items():
             # The runs of an orchestrator write the same files, each in a folder of its own.
             name = ids.RUN_ID.sub("<run-id>", path) if len(runs) > 1 else path
@@ -101,7 +101,16 @@ def _activity(run: Timeline, problems: list[tuple[str, str]]) -> Mapping[str, An
         return {}
     notes = activity.get("notes")
     problems.extend((path, str(note)) for note in (notes if isinstance(notes, list) else ()))
+    where = activity.get("lower_bound_where")
+    if isinstance(where, dict) and where:
+        folder, why = next(iter(where.items()))
+        problems.append((path, f"counts are lower bounds: {folder}{_and_more(activity, len(where))}: {why}"))
     return activity | {"files": {name: counts for name, counts in files.items() if isinstance(counts, dict)}}
+
+
+def _and_more(activity: Mapping[str, Any], named: int) -> str:
+    more = max(_count(activity, "lower_bound_folders"), named) - 1
+    return f" and {counted(more, 'more folder')}" if more else ""
 
 
 def size(number: int) -> str:

@@ -64,6 +64,10 @@ class Forks:
             self._stage[pid] = leader
             self._counts[leader] = self._counts.get(leader, 0) + 1
 
+    def ours(self, pid: int) -> bool:
+        """Whether a process was started below this one, as far as events have been drained."""
+        return pid in self._stage
+
     def started_by(self, leader: int) -> tuple[int | None, bool]:
         """Processes of the stage that this one leads, itself included, and whether events were lost meanwhile.
 

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from orchgate import files
 from orchgate.errors import OrchgateError
 from orchgate.process import ProgramMissing
 from orchgate.runs import attached, family, ids, inner, watching, writer
+from orchgate.runs.activity import BLIND, UNTOLD, totals
 from orchgate.runs.environment import OBSERVED_BY
 from orchgate.runs.runner import Finished
 from orchgate.runs.session import Session
 from orchgate.secrets.redact import redacted_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from orchgate.runs.activity import Activity, FileActivity
     from orchgate.runs.session import Setting
-    from orchgate.runs.watching import Activity, FileActivity
 
 VERSION = 1
 LISTED = 1_000  # files named in activity.json, those with most writes and reads first
+MOST_NAMED = 20  # folders that are lower bounds, and files of other programs
+AT_LEAST = "folders used before they could be watched"
 ACTIVITY = "artifacts/activity.json"
 MISSING, REFUSED = 127, 126  # exit codes as shells, `env` and `timeout` have them
 _FIELDS = ("created", "written", "renamed", "removed", "read")
+
+
+_Item = TypeVar("_Item")
 
 
 class Request(NamedTuple):
@@ -95,13 +102,14 @@ def _watched(session: Session, request: Request, folder: str) -> tuple[dict[str,
             ended = attached.run(session.loop, request.argv, environ)
         except OrchgateError as error:
             refused = error
-        activity = seen.finish()
-    document = describe(activity, request.watch, session.setting.root)
+        # Without the counter of processes nobody can tell which are the program's.
+        happened = seen.finish(session.loop.forks.ours if session.loop.forks else None)
+    document = describe(happened, request.watch, session.setting.root)
     if ended is None or refused is not None:
         code = MISSING if isinstance(refused, ProgramMissing) and "No such file" in refused.message else REFUSED
         return _unstarted(refused), code, document
-    inside = inner.find(_seen(session, request, folder, began, activity))
-    end = _with_inner(_end(ended, activity), inside)
+    inside = inner.find(_seen(session, request, folder, began, happened))
+    end = _with_inner(_end(ended, happened), inside)
     code = 128 + _number(ended.signal) if ended.code is None else ended.code
     return end, code, document
 
@@ -133,7 +141,7 @@ def _end(ended: attached.Ended, activity: Activity) -> dict[str, Any]:
         "exit_code": ended.code,
         "summary": None,
         "detail": "; ".join([*details, *activity.notes])[:400] or None,
-        "usage": dict(ended.usage),
+        "usage": _bounded(ended.usage, activity),
         "metrics": _metrics(ended, activity),
     }
     if ended.asked:
@@ -147,7 +155,16 @@ def _metrics(ended: attached.Ended, activity: Activity) -> dict[str, float]:
         "asked_read_bytes": ended.storage.asked_read,
         "asked_written_bytes": ended.storage.asked_written,
     }
-    return {**watching.counters(activity), **{name: value for name, value in known.items() if value is not None}}
+    counted = {} if activity.lost else totals(activity)
+    return {**counted, **{name: value for name, value in known.items() if value is not None}}
+
+
+def _bounded(spent: Mapping[str, Any], activity: Activity) -> dict[str, Any]:
+    """A cost that says which counts of files are lower bounds."""
+    if not activity.unsure or activity.lost:
+        return dict(spent)
+    bounds = {**spent.get("lower_bounds", {}), **dict.fromkeys(totals(activity), AT_LEAST)}
+    return {**spent, "complete": False, "lower_bounds": bounds}
 
 
 def _reason(end: Mapping[str, Any]) -> str | None:
@@ -170,13 +187,27 @@ def describe(activity: Activity, watched: tuple[str, ...], root: str) -> dict[st
     return {
         "version": VERSION,
         "watched": [_named(folder, root) for folder in watched],
+        "watched_by": activity.watched_by,
         "lost": activity.lost,
+        "lower_bound": activity.lower_bound,
+        "lower_bound_folders": len(activity.unsure),
+        "lower_bound_where": {_named(path, root): why for path, why in _first(activity.unsure.items())},
         "early": activity.early,
         "notes": list(activity.notes),
-        "unseen": list(watching.BLIND),
+        "unseen": [*BLIND, *(() if activity.apart else (UNTOLD,))],
+        "absent": [_named(folder, root) for folder in activity.absent],
+        "links": {_named(path, root): _named(target, root) for path, target in sorted(activity.links.items())},
         "totals": {"files": len(ranked), **_totals(activity)},
         "files": {_named(path, root): _file(path, one) for path, one in ranked[:LISTED]},
+        "others": len(activity.others),
+        "others_files": {_named(path, root): one._asdict() for path, one in _first(sorted(activity.others.items()))},
+        "shared": len(activity.shared),
+        "shared_files": [_named(path, root) for path in _first(activity.shared)],
     }
+
+
+def _first(items: Iterable[_Item]) -> list[_Item]:
+    return list(itertools.islice(items, MOST_NAMED))
 
 
 def _totals(activity: Activity) -> dict[str, int]:

@@ -7,11 +7,17 @@ unless several processes open one file in the same moment.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 CLOSE_WRITE, CLOSE_NOWRITE, OPEN = 0x08, 0x10, 0x20
 MOVED_FROM, MOVED_TO, CREATE, DELETE = 0x40, 0x80, 0x100, 0x200
 ALL = CLOSE_WRITE | CLOSE_NOWRITE | OPEN | MOVED_FROM | MOVED_TO | CREATE | DELETE
 
 CREATED, WRITTEN, RENAMED, REMOVED, READ = range(5)
+_NOTHING = (0, 0, 0, 0, 0)
 _COLUMN = {CREATE: CREATED, CLOSE_WRITE: WRITTEN, MOVED_TO: RENAMED, DELETE: REMOVED, CLOSE_NOWRITE: READ}
 MOST = 500_000  # files counted one by one, some 150 MB
 
@@ -26,6 +32,8 @@ class Tally:
         # was made before or after that moment shows in the events that follow.
         self.standing: dict[bytes, int] = {}
         self.early = 0  # of those, the ones that had been there before: written once at least
+        # What is known to have happened to each of them before, as a mask; None where that is not known.
+        self.known: Mapping[bytes, int] | None = None
 
     def clear(self) -> None:
         self.counts.clear()
@@ -73,8 +81,19 @@ class Tally:
     def _made(self, path: bytes) -> None:
         del self.standing[path]
         self.early += 1
-        self.count(path, CREATED)
-        self.count(path, WRITTEN)
+        mask = CREATE | CLOSE_WRITE if self.known is None else self.known.get(path, 0)
+        for bit, column in ((CREATE, CREATED), (CLOSE_WRITE, WRITTEN), (MOVED_TO, RENAMED)):
+            if mask & bit:
+                self.count(path, column)
+
+    def at_least(self, path: bytes, row: Sequence[int]) -> None:
+        """Somebody else has counted this much of a file."""
+        if self.overfull and path not in self.counts:
+            return
+        for column, number in enumerate(row):
+            lacking = number - self.counts.get(path, _NOTHING)[column]
+            if lacking > 0:
+                self.count(path, column, lacking)
 
     def settle(self) -> None:
         """No more events will come for now: what stood in new folders was made there, and written once."""

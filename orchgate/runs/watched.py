@@ -16,12 +16,17 @@ from orchgate.runs import tally
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from orchgate.runs.witness import Witness
+
+NEW = "it was made during the run, and nobody watched it at first"
+MOVED_IN = "it came from where nobody watches: what happened just then is not known"
 _ONLY_FOLDERS, _FOLDER = 0x01000000, 0x40000000
 _DELETE_SELF, _OVERFLOW, _IGNORED = 0x400, 0x4000, 0x8000
 _AWAITED = tally.CREATE | tally.MOVED_TO | _DELETE_SELF | _ONLY_FOLDERS
 _SPECIAL = _FOLDER | _OVERFLOW | _IGNORED | _DELETE_SELF
 _EVENT = struct.Struct("iIII")  # watch, mask, cookie, length of the name
 _BUFFER = 64 * 1024
+_MOST_LINKS = 100
 MUCH = _BUFFER // 2  # bytes; where a read brings fewer there was no more to be had
 # How the events look in the kernel's bytes that cannot wait: a search for them is a thousand times faster than parsing.
 _NEW_FOLDER = struct.pack("I", _FOLDER | tally.CREATE)
@@ -31,24 +36,31 @@ _UPHEAVAL = tuple(struct.pack("I", _FOLDER | kind) for kind in (tally.MOVED_TO, 
 class Watched:
     """Watches on folders and all below them. Paths are absolute, as bytes."""
 
-    def __init__(self, roots: Collection[bytes], excluded: Collection[bytes], counts: tally.Tally) -> None:
-        """Raises OSError where the kernel gives no queue of events."""
+    def __init__(
+        self, roots: Collection[bytes], excluded: Collection[bytes], counts: tally.Tally, witness: Witness | None
+    ) -> None:
+        """`roots` lie in no other one of them. Raises OSError where the kernel gives no queue of events."""
         import inotify_simple
 
         self._inotify = inotify_simple.INotify(nonblocking=True)
-        self._roots = _outermost(roots)
+        self._roots = tuple(roots)
+        self.witness = witness
         self._excluded = frozenset(excluded)
         self._tally = counts
         self._folders: dict[int, bytes] = {}
         self._awaiting: dict[int, bytes] = {}
+        self._appeared: set[bytes] = set()  # the roots that were there at some time
         self._moved: dict[int, bytes] = {}  # by cookie: folders that left one name and may turn up under another
         # New folders whose first event is still to come, with the number of the last read before their watch.
         self._fresh: dict[int, int] = {}
+        self._ahead: set[bytes] = set()  # those whose making has been acted upon, and is still to be parsed
         self._raw: list[tuple[int, bytes]] = []
         self._reads = 0
         self.raw_bytes = 0
         self.overflowed = False
         self.unwatched: dict[int, int] = {}  # folders that could not be watched, by error number
+        self.unsure: dict[bytes, str] = {}  # folders that may have been used before their watch, and why
+        self.links: dict[bytes, bytes] = {}  # links to folders, which are not followed, and where they lead
         for root in self._roots:
             self._await(root, None)
 
@@ -59,6 +71,10 @@ class Watched:
     @property
     def watches(self) -> int:
         return len(self._folders)
+
+    def absent(self) -> list[bytes]:
+        """The roots that are not there, and of which nothing was ever seen."""
+        return [root for root in self._roots if root not in self._appeared and not os.path.lexists(root)]
 
     def close(self) -> None:
         self._inotify.close()
@@ -71,7 +87,14 @@ class Watched:
         try:
             data = os.read(self.descriptor, _BUFFER)
         except BlockingIOError:
-            return 0
+            data = b""
+        else:
+            self._take(data)
+        if self.witness:  # only now: what it tells from here on happened after the watches
+            self.witness.read()
+        return len(data)
+
+    def _take(self, data: bytes) -> None:
         self._reads += 1
         self._raw.append((self._reads, data))
         self.raw_bytes += len(data)
@@ -79,7 +102,11 @@ class Watched:
             self.parse()
         elif _NEW_FOLDER in data:
             self._add_new(data)
-        return len(data)
+
+    def clear(self) -> None:
+        """Begins another measurement of the same folders."""
+        self.overflowed = False
+        self.unsure.clear()
 
     def _add_new(self, data: bytes) -> None:
         """Watches new folders ahead of parsing. Other bytes that look like one name no folder, so they do no harm."""
@@ -91,11 +118,15 @@ class Watched:
                 name = data[position + 12 : position + 12 + length].rstrip(b"\0")
                 folder = self._folders.get(watch)
                 if folder is not None and 0 < len(name) < 256 and b"\0" not in name and b"/" not in name:
-                    self._add(folder + b"/" + name, self._tally.stands)
+                    path = folder + b"/" + name
+                    if self._add(path, self._tally.stands):
+                        self._ahead.add(path)
             position = data.find(_NEW_FOLDER, position + 4)
 
     def parse(self) -> None:
         """Counts what has been read."""
+        if self.witness:  # first: it knows what happened to the files that were found in new folders
+            self.witness.parse()
         raw, self._raw, self.raw_bytes = self._raw, [], 0
         left = dict(self._moved)
         for number, data in raw:
@@ -127,46 +158,73 @@ class Watched:
         elif mask & _IGNORED:
             self._gone(watch)
         elif watch in self._awaiting:
-            self._appeared(self._awaiting[watch] + b"/" + name)
+            self._came(self._awaiting[watch] + b"/" + name)
         elif (folder := self._folders.get(watch)) is not None and mask & _FOLDER and name:
             self._folder_event(folder + b"/" + name, mask & tally.ALL, cookie)
 
     def _folder_event(self, path: bytes, mask: int, cookie: int) -> None:
         if mask == tally.CREATE:
-            self._add(path, self._tally.stands)
+            if path in self._ahead:
+                self._ahead.discard(path)
+            else:
+                self._add(path, self._tally.stands)
+            self._doubt(path, NEW)
         elif mask == tally.MOVED_FROM:
             self._moved[cookie] = path
         elif mask == tally.MOVED_TO and (old := self._moved.pop(cookie, None)):
-            for watch, folder in self._folders.items():
-                if folder == old or folder.startswith(old + b"/"):
-                    self._folders[watch] = path + folder[len(old) :]
+            moved = [(watch, one) for watch, one in self._folders.items() if one == old or one.startswith(old + b"/")]
+            for watch, folder in moved:
+                self._folders[watch] = path + folder[len(old) :]
+            if not moved:  # it was faster than its watch
+                self._add(path, self._tally.stands)
+                self._doubt(path, NEW)
         elif mask == tally.MOVED_TO:  # it was filled where nobody looked
             self._add(path, lambda file: self._tally.count(file, tally.RENAMED))
+            self._doubt(path, MOVED_IN)
 
-    def _add(self, top: bytes, found: Callable[[bytes], None] | None, *, again: bool = False) -> None:
-        """Puts a folder and those below it under watch; the files that stand in them already go to `found`."""
-        waiting = [top]
+    def _doubt(self, path: bytes, why: str) -> None:
+        """Notes a folder, unless one above it is noted: that says enough."""
+        above = path
+        while above not in self.unsure and above != b"/":
+            above = os.path.dirname(above)
+        if above == b"/" and path not in self._excluded:
+            self.unsure[path] = why
+
+    def _add(self, top: bytes, found: Callable[[bytes], None] | None, *, again: bool = False) -> bool:
+        """Puts a folder and those below it under watch; the files that stand in them already go to `found`.
+
+        Returns whether the folder was there.
+        """
+        waiting, added = [top], False
         while waiting:
             folder = waiting.pop()
             if folder in self._excluded or not self._watch(folder, again=again):
                 continue
+            added = True
             try:
                 with os.scandir(folder) as entries:
                     for entry in entries:
                         if entry.is_dir(follow_symlinks=False):
                             waiting.append(entry.path)
-                        elif found:
+                            continue
+                        if found:
                             found(entry.path)
+                        if entry.is_symlink() and len(self.links) < _MOST_LINKS and os.path.isdir(entry.path):
+                            self.links[entry.path] = os.path.realpath(entry.path)
             except OSError as error:
                 self._refused(error)
+        return added
 
     def _watch(self, folder: bytes, *, again: bool) -> bool:
         """Whether the folder is to be looked into."""
+        key = self.witness.key(folder) if self.witness else b""
         try:
             watch = self._inotify.add_watch(folder, tally.ALL | _ONLY_FOLDERS)
         except OSError as error:
             self._refused(error)
             return False
+        if self.witness:
+            self.witness.watched(folder, key)
         known = self._folders.get(watch) == folder
         self._folders[watch] = folder
         if not known and self._reads:
@@ -188,6 +246,10 @@ class Watched:
             here = _step(above, root)
             if here == root:
                 self._add(root, found)
+                if os.path.isdir(root):
+                    self._appeared.add(root)
+                    if found:
+                        self._doubt(root, NEW)
             if here == root or above == reached or not os.path.isdir(here):
                 return
             reached = above
@@ -200,7 +262,7 @@ class Watched:
             return False
         return True
 
-    def _appeared(self, path: bytes) -> None:
+    def _came(self, path: bytes) -> None:
         for root in self._roots:
             if root == path or root.startswith(path + b"/"):
                 self._await(root, self._tally.stands)
@@ -229,12 +291,3 @@ def _step(above: bytes, root: bytes) -> bytes:
     """The folder on the way from one to another that lies directly below the first."""
     start = above.rstrip(b"/") + b"/"
     return start + root[len(start) :].partition(b"/")[0]
-
-
-def _outermost(roots: Collection[bytes]) -> tuple[bytes, ...]:
-    """The folders that lie in no other one of them."""
-    kept: list[bytes] = []
-    for root in sorted(set(roots)):
-        if not any(root.startswith(outer.rstrip(b"/") + b"/") for outer in kept):
-            kept.append(root)
-    return tuple(kept)

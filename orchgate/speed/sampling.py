@@ -260,7 +260,7 @@ def _added_up(rig_: Rig, side: Side, done: Sequence[_Done]) -> Sample:
     metrics = {**(costs_of(spent) if spent else {}), "success_rate": 1.0}
     notes: tuple[str, ...] = ()
     if rig_.watch:
-        from orchgate.runs.watching import counters
+        from orchgate.runs.activity import counters
 
         activity = rig_.watch.take()
         metrics |= {name: value for name, value in counters(activity).items() if name in rig_.counters}

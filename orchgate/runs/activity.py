@@ -1,0 +1,87 @@
+"""What happened to files while something ran: the counts of each, and how far they can be relied on."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.runs.ids import MANIFEST
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# What nobody can see, whatever the machine.
+BLIND = (
+    "changes through mapped memory and by truncate(2)",
+    "writes of other machines to a network file system",
+    "reads and writes of a file that was open before and stays open afterwards",
+    "one of several opens of one file in the same moment",
+)
+# What only the superuser is told.
+UNTOLD = "which process it was: what other programs do in the same folders counts as well"
+FANOTIFY, INOTIFY = "fanotify", "inotify"
+
+
+class FileActivity(NamedTuple):
+    """How often each thing happened to one file.
+
+    `written` counts closes after it was opened for writing, `renamed` renames to this name (over an older file or not),
+    `read` closes after it was opened for reading only.
+    """
+
+    created: int = 0
+    written: int = 0
+    renamed: int = 0
+    removed: int = 0
+    read: int = 0
+
+    @property
+    def writes(self) -> int:
+        """How often the file got new content."""
+        return self.written + self.renamed
+
+
+class Activity(NamedTuple):
+    """What happened to the files by absolute path. When some of it was `lost`, the counts are lower bounds.
+
+    So are those of the folders in `unsure`, which says why, and of what is below them: they were made or moved there,
+    and used before they could be watched, some 0.2 ms later. `early` files were found there by then, each counted as
+    created and written once. `others` are files that only programs other than the observed one touched (they are not
+    among `files`), `shared` those that both did. `absent` folders were never there; `links` to folders, which were not
+    followed, lead where they say.
+    """
+
+    files: Mapping[str, FileActivity]
+    lost: bool
+    notes: tuple[str, ...]
+    early: int = 0
+    unsure: Mapping[str, str] = {}
+    watched_by: str | None = None
+    apart: bool = False
+    others: Mapping[str, FileActivity] = {}
+    shared: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    links: Mapping[str, str] = {}
+
+    @property
+    def lower_bound(self) -> bool:
+        return self.lost or bool(self.unsure)
+
+
+def totals(activity: Activity) -> Mapping[str, float]:
+    """The counts as metrics, whether they are exact or lower bounds."""
+    files = activity.files
+    return {
+        "manifest_writes": sum(one.writes for path, one in files.items() if os.path.basename(path) == MANIFEST),
+        "files_written": sum(1 for one in files.values() if one.writes),
+        "file_writes": sum(one.written for one in files.values()),
+        "file_renames": sum(one.renamed for one in files.values()),
+        "files_created": sum(one.created for one in files.values()),
+        "files_removed": sum(one.removed for one in files.values()),
+        "file_reads": sum(one.read for one in files.values()),
+    }
+
+
+def counters(activity: Activity) -> Mapping[str, float]:
+    """The counts that are exact: none when some events were lost or may have been missed."""
+    return {} if activity.lower_bound else totals(activity)
