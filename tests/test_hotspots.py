@@ -454,6 +454,21 @@ def test_how_often_each_file_was_read_is_told(recorded: Path, capsys: pytest.Cap
     assert "read: 2 files read 42 times, 21.0 times each" in shown(capsys)
 
 
+def test_counts_that_may_have_missed_events_are_at_least_so_many(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    observed(recorded, {"b": {"read": 40, "written": 20}}, lower_bound=True, lower_bound_of=["file_writes"])
+    said = shown(capsys)
+
+    assert ("written at least 20 times" in said, "read 40 times" in said) == (True, True)
+
+
+def test_the_folder_because_of_which_they_are_is_named(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    observed(recorded, {}, lower_bound_where={"out/a": "gone before it could be watched"}, lower_bound_folders=3)
+
+    assert "out/a and 2 more folders: gone before it could be watched" in asked(capsys)["troubles"][0]["message"]
+
+
 def test_the_files_of_several_runs_are_counted_by_what_they_are(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(2):
         run = f"2026-01-0{number + 1}T00-00-00-000Z-00000000"

@@ -7,11 +7,12 @@ import os
 import pty
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jsonschema
 import pytest
@@ -197,6 +198,95 @@ def test_a_file_cannot_be_watched(repo: Repo) -> None:
     repo.write("a", "x")
 
     assert observe(repo, "true", options=("--watch", "a")).code == 2
+
+
+# A folder is made, filled and removed faster than anybody can watch it, and one file is written again at once.
+RACE = """
+import os, shutil
+for i in range(20):
+    os.makedirs(f"out/{i}/run")
+    for n in range(5): open(f"out/{i}/run/manifest.json", "w").close()
+    shutil.rmtree(f"out/{i}")
+"""
+WITHOUT_FANOTIFY = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"]  # the superuser's right to it
+
+
+class Raced(NamedTuple):
+    """A program whose folders were faster than the watch, observed."""
+
+    said: str
+    activity: dict[str, Any]
+    manifest: dict[str, Any]
+
+
+@pytest.fixture(scope="module", params=["as this user", "without fanotify"])
+def raced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Raced:
+    top = tmp_path_factory.mktemp("raced")
+    before: list[str] = []
+    if request.param == "without fanotify" and not os.geteuid():
+        if not shutil.which("setpriv"):
+            pytest.skip("there is no setpriv")
+        before = WITHOUT_FANOTIFY
+    (top / "out").mkdir()
+    argv = [*before, ORCHGATE, "observe", "--watch", "out", "--watch", "never", "--", sys.executable, "-c", RACE]
+    done = subprocess.run(argv, cwd=top, capture_output=True, text=True, check=True)
+    (run,) = (top / ".runs" / "observed" / "cli").iterdir()
+    return Raced(done.stderr, json.loads((run / "artifacts" / "activity.json").read_text()), manifest(run))
+
+
+def test_a_count_that_may_have_missed_events_says_so(raced: Raced) -> None:
+    found = raced.activity
+
+    assert (found["lower_bound"], "file_writes" in found["lower_bound_of"], found["totals"]["written"] <= 100) == (
+        True,
+        True,
+        True,
+    )
+
+
+def test_it_says_so_on_the_screen(raced: Raced) -> None:
+    assert (
+        f"at least {raced.activity['totals']['written']} write" in raced.said or not raced.activity["totals"]["written"]
+    )
+
+
+def test_it_names_the_folders_and_the_reason(raced: Raced) -> None:
+    (first, *_), count = raced.activity["lower_bound_where"], raced.activity["lower_bound_folders"]
+
+    assert (first.startswith("out/"), count >= 20) == (True, True)
+
+
+def test_the_run_says_which_metrics_are_lower_bounds(raced: Raced) -> None:
+    usage = raced.manifest["usage"]
+
+    assert (usage["complete"], set(usage["lower_bounds"]) >= {"file_writes", "manifest_writes"}) == (False, True)
+
+
+def test_what_is_recorded_of_lower_bounds_keeps_its_schemas(raced: Raced) -> None:
+    jsonschema.validate(raced.activity, json.loads(resources.read("schemas", "activity.json")))
+    jsonschema.validate(raced.manifest, json.loads(resources.read("schemas", "manifest-v1.json")))
+
+
+def test_a_watched_folder_that_is_never_there_is_said(raced: Raced) -> None:
+    assert (raced.activity["absent"], "never (does not exist)" in raced.said) == (["never"], True)
+
+
+def test_without_fanotify_inotify_counts_alone(raced: Raced, request: pytest.FixtureRequest) -> None:
+    if "without fanotify" not in request.node.name:
+        pytest.skip("about the other one")
+
+    assert raced.activity["watched_by"] == "inotify"
+
+
+def test_a_folder_that_was_there_before_is_counted_exactly(repo: Repo) -> None:
+    repo.write("out/keep", "")
+    result = python(repo, "for n in range(50): open('out/a', 'w').close()")
+
+    assert ("at least" in result.out, activity(repo)["lower_bound"], recorded(repo)["metrics"]["file_writes"]) == (
+        False,
+        False,
+        50,
+    )
 
 
 def test_processes_that_go_on_are_said_and_left_alone(repo: Repo) -> None:

@@ -33,9 +33,9 @@ def top(tmp_path: Path) -> Path:
     return made
 
 
-def seen(folder: Path, script: str, *, exclude: tuple[str, ...] = ()) -> Activity:
+def seen(folder: Path, script: str, *, exclude: tuple[str, ...] = (), privileged: bool = True) -> Activity:
     """What happened below a folder while a Python program worked in the folder above it."""
-    with watching.watch([str(folder)], exclude) as watch:
+    with watching.watch([str(folder)], exclude, privileged=privileged) as watch:
         subprocess.run([sys.executable, "-c", f"import os\n{script}"], cwd=folder.parent, check=True)
         return watch.finish()
 
@@ -207,6 +207,217 @@ def test_a_folder_inside_another_watched_one_counts_once(top: Path) -> None:
         assert of(watch.finish(), top / "sub" / "a") == FileActivity(created=1, written=1)
 
 
+# Folders that are younger than their watch
+
+
+# What a program does below `watched`, and how often it wrote there.
+RACES = {
+    "rebuilt": (
+        """
+import shutil
+for i in range(3):
+    shutil.rmtree("watched/a", True)
+    os.makedirs("watched/a")
+    for n in range(10): open(f"watched/a/{n}", "w").write("x")
+""",
+        30,
+    ),
+    "short-lived": (
+        """
+import shutil
+for i in range(300):
+    os.mkdir(f"watched/{i}")
+    open(f"watched/{i}/a", "w").write("x")
+    shutil.rmtree(f"watched/{i}")
+""",
+        300,
+    ),
+    "emptied": (
+        """
+for i in range(30):
+    os.mkdir(f"watched/{i}")
+    open(f"watched/{i}/a", "w").close()
+    os.remove(f"watched/{i}/a")
+""",
+        30,
+    ),
+    "renamed": (
+        """
+for i in range(30):
+    os.makedirs(f"watched/t{i}/b")
+    open(f"watched/t{i}/b/a", "w").close()
+    os.rename(f"watched/t{i}", f"watched/r{i}")
+""",
+        30,
+    ),
+    "rewritten": (
+        """
+for i in range(5):
+    os.makedirs(f"watched/{i}/b")
+    for n in range(60): open(f"watched/{i}/b/a", "w").close()
+""",
+        300,
+    ),
+    "atomic": (
+        """
+for i in range(20):
+    os.makedirs(f"watched/{i}/run")
+    for n in range(5):
+        open(f"watched/{i}/run/new", "w").close()
+        os.rename(f"watched/{i}/run/new", f"watched/{i}/run/manifest.json")
+""",
+        100,
+    ),
+    "linked": (
+        """
+for i in range(30):
+    os.mkdir(f"watched/{i}")
+    os.symlink("nowhere", f"watched/{i}/link")
+""",
+        0,
+    ),
+    "known": ('for n in range(500): open("watched/a", "w").close()', 500),
+}
+
+
+@pytest.mark.parametrize("privileged", [True, False], ids=["fanotify", "inotify"])
+@pytest.mark.parametrize("race", RACES)
+def test_a_count_is_right_or_a_lower_bound_that_says_so(top: Path, race: str, *, privileged: bool) -> None:
+    script, writes = RACES[race]
+    activity = seen(top, script, privileged=privileged)
+    counted = totals(activity)["file_writes"]
+
+    assert counted == writes or (counted < writes and "file_writes" in activity.bounds and activity.unsure)
+
+
+@pytest.fixture(scope="module")
+def witnessed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Skips where only the superuser is told by fanotify, and this is not one."""
+    with watching.watch([str(tmp_path_factory.mktemp("asked"))]) as watch:
+        if watch.finish().watched_by != "fanotify":
+            pytest.skip("fanotify tells this user nothing")
+
+
+@pytest.mark.usefixtures("witnessed")
+@pytest.mark.parametrize("race", ["rebuilt", "short-lived", "emptied", "renamed", "atomic", "linked"])
+def test_the_superuser_misses_nothing_that_happened_once(top: Path, race: str) -> None:
+    script, writes = RACES[race]
+
+    assert totals(seen(top, script))["file_writes"] == writes
+
+
+@pytest.mark.usefixtures("witnessed")
+def test_renames_over_a_manifest_are_exact_in_folders_of_any_age(top: Path) -> None:
+    activity = seen(top, RACES["atomic"][0])
+
+    assert (totals(activity)["manifest_writes"], "manifest_writes" in activity.bounds) == (100, False)
+
+
+@pytest.mark.usefixtures("witnessed")
+def test_folders_that_were_watched_in_time_are_no_lower_bound(top: Path) -> None:
+    with watching.watch([str(top)]) as watch:
+        (top / "a" / "b" / "c").mkdir(parents=True)
+        before = watch.take()
+        for _ in range(50):
+            (top / "a" / "b" / "c" / "x").write_text("x")
+        after = watch.finish()
+
+    assert (before.lower_bound, after.lower_bound, totals(after)["file_writes"]) == (False, False, 50)
+
+
+def test_folders_that_were_there_before_are_no_lower_bound(top: Path) -> None:
+    (top / "a").mkdir()
+
+    assert not seen(top, "for n in range(50): open(f'watched/a/{n}', 'w')", privileged=False).lower_bound
+
+
+def test_without_fanotify_a_new_folder_is_named_with_the_reason(top: Path) -> None:
+    activity = seen(top, "os.makedirs('watched/a/b')", privileged=False)
+
+    assert activity.unsure == {
+        str(top / "a"): "made during the run: what happened in it before it could be watched is not known"
+    }
+
+
+@pytest.mark.parametrize("privileged", [True, False], ids=["fanotify", "inotify"])
+def test_a_folder_that_is_moved_in_is_a_lower_bound(top: Path, *, privileged: bool) -> None:
+    script = "os.mkdir('draft'); open('draft/a', 'w'); os.rename('draft', 'watched/run')"
+
+    assert list(seen(top, script, privileged=privileged).unsure) == [str(top / "run")]
+
+
+def test_lower_bounds_are_no_counters(top: Path) -> None:
+    assert counters(seen(top, "os.mkdir('watched/a')", privileged=False)) == {}
+
+
+def test_a_new_measurement_has_no_lower_bounds_of_the_last(top: Path) -> None:
+    with watching.watch([str(top)], privileged=False) as watch:
+        (top / "a").mkdir()
+        watch.take()
+
+        assert not watch.finish().lower_bound
+
+
+# Other programs, other places
+
+
+@pytest.mark.usefixtures("witnessed")
+def test_files_of_other_programs_are_told_apart(top: Path) -> None:
+    script = "import sys\nfor name in sys.argv[1:]: open('watched/' + name, 'w').write('x')"
+    with watching.watch([str(top)]) as watch:
+        one = subprocess.Popen([sys.executable, "-c", script, "own", "both"], cwd=top.parent)
+        one.wait()
+        subprocess.run([sys.executable, "-c", script, "other", "both"], cwd=top.parent, check=True)
+        activity = watch.finish(lambda pid: pid == one.pid)
+
+    assert (sorted(activity.files), list(activity.others), activity.shared) == (
+        [str(top / "both"), str(top / "own")],
+        [str(top / "other")],
+        (str(top / "both"),),
+    )
+
+
+def test_a_link_to_a_folder_is_named_with_where_it_leads(top: Path) -> None:
+    (top.parent / "away").mkdir()
+    (top / "link").symlink_to(top.parent / "away")
+
+    assert seen(top, "pass").links == {str(top / "link"): str(top.parent / "away")}
+
+
+def test_a_folder_that_never_appears_is_named(tmp_path: Path) -> None:
+    with watching.watch([str(tmp_path / "never"), str(tmp_path / "later"), str(tmp_path / "gone")]) as watch:
+        (tmp_path / "later").mkdir()
+        (tmp_path / "gone").mkdir()
+        watch.take()
+        (tmp_path / "gone").rmdir()
+
+        assert watch.finish().absent == (str(tmp_path / "never"),)
+
+
+MOUNTED = """
+import subprocess, sys
+from orchgate.runs import watching
+from orchgate.runs.activity import totals
+for argv in (["-t", "tmpfs", "none", "w/memory"], ["--bind", "elsewhere", "w/bound"]):
+    subprocess.run(["mount", *argv], check=True)
+with watching.watch(["w"]) as watch:
+    for name in ("w/memory/a", "w/bound/a", "elsewhere/b", "w/a"):
+        open(name, "w").write("x")
+    print(totals(watch.finish())["file_writes"])
+"""
+
+
+def test_other_file_systems_and_bound_folders_below_count_as_well(tmp_path: Path) -> None:
+    for name in ("w/memory", "w/bound", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+    if os.geteuid() or subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this user may not mount")
+    argv = ["unshare", "--mount", sys.executable, "-c", MOUNTED]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert done.stdout == "4\n"
+
+
 # Several measurements, several hands
 
 
@@ -312,7 +523,13 @@ def test_after_an_overflow_the_next_measurement_is_whole_again(top: Path, monkey
         watch.take()
         (top / "unseen" / "b").write_text("x")
 
-        assert watch.finish() == Activity({str(top / "unseen" / "b"): FileActivity(1, 1)}, lost=False, notes=())
+        activity = watch.finish()
+
+    assert (activity.files, activity.lost, activity.notes) == (
+        {str(top / "unseen" / "b"): FileActivity(1, 1)},
+        False,
+        (),
+    )
 
 
 LIMITED = """

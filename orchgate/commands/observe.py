@@ -23,6 +23,15 @@ SUMMARY = "run any program and record what it costs: time, memory, processes, an
 VERSION = 1
 TASK = "observed"
 SHOWN = 3  # files
+# What is counted of files: in words, and the metric that says so of all of them.
+DONE = {
+    "created": ("created", "files_created"),
+    "written": ("writes", "file_writes"),
+    "renamed": ("renames to them", "file_renames"),
+    "removed": ("removed", "files_removed"),
+    "read": ("reads", "file_reads"),
+}
+ONE = {"writes": "write", "reads": "read", "renames to them": "rename to it"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -128,23 +137,27 @@ def _least_known(rss: int) -> str:
 
 
 def _files(activity: Mapping[str, Any]) -> Iterator[str]:
-    totals, least = activity["totals"], "at least " if activity["lower_bound"] else ""
-    done = {
-        "created": "created",
-        "written": "writes",
-        "renamed": "renames to them",
-        "removed": "removed",
-        "read": "reads",
-    }
-    counts = ", ".join(f"{least}{totals[key]:,} {word}" for key, word in done.items() if totals[key])
+    totals, bounds = activity["totals"], activity["lower_bound_of"]
+    counts = ", ".join(
+        f"{'at least ' if metric in bounds else ''}{done}"
+        for (key, (_, metric)) in DONE.items()
+        if (done := _done(totals, key))
+    )
+    least = "at least " if "files_written" in bounds else ""
     absent = activity["absent"]
     where = ", ".join(f"{one} (does not exist)" if one in absent else one for one in activity["watched"])
     yield f"below {where}: {least}{_counted(totals['files'], 'file', 'files')}{': ' if counts else ''}{counts}"
     for path, one in list(activity["files"].items())[:SHOWN]:
         if one["written"] + one["renamed"] + one["read"] > 1:
-            yield f"  {path}: {', '.join(f'{one[key]:,} {word}' for key, word in done.items() if one[key])}"
+            yield f"  {path}: {', '.join(done for key in DONE if (done := _done(one, key)))}"
     yield from activity["notes"]
     yield from _beside(activity)
+
+
+def _done(counts: Mapping[str, int], key: str) -> str:
+    """`3 writes`; empty where there were none."""
+    number, word = counts[key], DONE[key][0]
+    return f"{number:,} {word if number > 1 else ONE.get(word, word)}" if number else ""
 
 
 def _beside(activity: Mapping[str, Any]) -> Iterator[str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchgate.hotspots.timeline import Timeline
 
 ACTIVITY = "artifacts/activity.json"  # what `observe` leaves behind
+_METRICS = {"written": "file_writes", "read": "file_reads"}
 MAX_BYTES = 64 * 1024 * 1024
 
 
@@ -58,10 +59,10 @@ def _files(pipeline: str, runs: Sequence[Timeline], problems: list[tuple[str, st
     writes: dict[str, list[int]] = {}
     reads: dict[str, list[int]] = {}
     sizes: dict[str, int] = {}
-    least = ""
+    bounds: set[str] = set()
     for run in runs:
         activity = _activity(run, problems)
-        least = "at least " if activity.get("lost") or activity.get("lower_bound") else least
+        bounds |= _bounds(activity)
         for path, counts in activity.get("files", {}).items():
             # The runs of an orchestrator write the same files, each in a folder of its own.
             name = ids.RUN_ID.sub("<run-id>", path) if len(runs) > 1 else path
@@ -69,6 +70,7 @@ def _files(pipeline: str, runs: Sequence[Timeline], problems: list[tuple[str, st
             reads.setdefault(name, []).append(_count(counts, "read"))
             sizes[name] = max(sizes.get(name, 0), _count(counts, "size"))
     for kind, verb, table in ((Kind.WRITE, "written", writes), (Kind.READ, "read", reads)):
+        least = "at least " if verb in bounds else ""
         again = {path: sum(counts) for path, counts in table.items() if max(counts) > 1}
         if again:
             touched, total = sum(any(counts) for counts in table.values()), sum(map(sum, table.values()))
@@ -78,6 +80,14 @@ def _files(pipeline: str, runs: Sequence[Timeline], problems: list[tuple[str, st
         for path, times in again.items():
             about = f", about {size(times * sizes[path])} by its size now" if sizes[path] else ""
             yield Hotspot(kind, pipeline, "", None, None, f"{verb} {least}{times} times{about}", times=times, path=path)
+
+
+def _bounds(activity: Mapping[str, Any]) -> set[str]:
+    """Which of `written` and `read` are lower bounds in a run."""
+    if activity.get("lost"):
+        return {"written", "read"}
+    named = activity.get("lower_bound_of")
+    return {verb for verb, name in _METRICS.items() if isinstance(named, list) and name in named}
 
 
 def _count(counts: Mapping[str, Any], key: str) -> int:

@@ -20,6 +20,8 @@ BLIND = (
 # What only the superuser is told.
 UNTOLD = "which process it was: what other programs do in the same folders counts as well"
 FANOTIFY, INOTIFY = "fanotify", "inotify"
+WRITES, READS, MANIFESTS = "file_writes", "file_reads", "manifest_writes"
+METRICS = (MANIFESTS, "files_written", WRITES, "file_renames", "files_created", "files_removed", READS)
 
 
 class FileActivity(NamedTuple):
@@ -44,11 +46,11 @@ class FileActivity(NamedTuple):
 class Activity(NamedTuple):
     """What happened to the files by absolute path. When some of it was `lost`, the counts are lower bounds.
 
-    So are those of the folders in `unsure`, which says why, and of what is below them: they were made or moved there,
-    and used before they could be watched, some 0.2 ms later. `early` files were found there by then, each counted as
-    created and written once. `others` are files that only programs other than the observed one touched (they are not
-    among `files`), `shared` those that both did. `absent` folders were never there; `links` to folders, which were not
-    followed, lead where they say.
+    So are those metrics that are in `bounds`, because of the folders in `unsure`, which says why: they were made or
+    moved there, and used before they could be watched, some 0.2 ms later. `early` files were found in them, each
+    counted as created and written once where nobody knows better. Where processes can be told `apart`, `others` are
+    files that only programs other than the observed one touched (they are not among `files`), `shared` those that both
+    did. `absent` folders were never there; `links` to folders, which were not followed, lead where they say.
     """
 
     files: Mapping[str, FileActivity]
@@ -56,6 +58,7 @@ class Activity(NamedTuple):
     notes: tuple[str, ...]
     early: int = 0
     unsure: Mapping[str, str] = {}
+    bounds: frozenset[str] = frozenset()
     watched_by: str | None = None
     apart: bool = False
     others: Mapping[str, FileActivity] = {}
@@ -65,23 +68,35 @@ class Activity(NamedTuple):
 
     @property
     def lower_bound(self) -> bool:
-        return self.lost or bool(self.unsure)
+        return self.lost or bool(self.bounds)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """In a sentence, why some counts are not exact though nothing was lost."""
+        if not self.bounds:
+            return ()
+        folder, why = next(iter(self.unsure.items()))
+        more = f" and {len(self.unsure) - 1} more" if len(self.unsure) > 1 else ""
+        return (f"{', '.join(sorted(self.bounds))}: lower bounds, because of {folder}{more}: {why}",)
 
 
 def totals(activity: Activity) -> Mapping[str, float]:
     """The counts as metrics, whether they are exact or lower bounds."""
     files = activity.files
-    return {
-        "manifest_writes": sum(one.writes for path, one in files.items() if os.path.basename(path) == MANIFEST),
-        "files_written": sum(1 for one in files.values() if one.writes),
-        "file_writes": sum(one.written for one in files.values()),
-        "file_renames": sum(one.renamed for one in files.values()),
-        "files_created": sum(one.created for one in files.values()),
-        "files_removed": sum(one.removed for one in files.values()),
-        "file_reads": sum(one.read for one in files.values()),
-    }
+    counted = (
+        sum(one.writes for path, one in files.items() if os.path.basename(path) == MANIFEST),
+        sum(1 for one in files.values() if one.writes),
+        sum(one.written for one in files.values()),
+        sum(one.renamed for one in files.values()),
+        sum(one.created for one in files.values()),
+        sum(one.removed for one in files.values()),
+        sum(one.read for one in files.values()),
+    )
+    return dict(zip(METRICS, counted, strict=True))
 
 
 def counters(activity: Activity) -> Mapping[str, float]:
-    """The counts that are exact: none when some events were lost or may have been missed."""
-    return {} if activity.lower_bound else totals(activity)
+    """The counts that are exact: none when some events were lost, and none of which some may have been missed."""
+    if activity.lost:
+        return {}
+    return {name: count for name, count in totals(activity).items() if name not in activity.bounds}

@@ -11,7 +11,7 @@ from orchgate import files
 from orchgate.errors import OrchgateError
 from orchgate.process import ProgramMissing
 from orchgate.runs import attached, family, ids, inner, watching, writer
-from orchgate.runs.activity import BLIND, UNTOLD, totals
+from orchgate.runs.activity import BLIND, METRICS, UNTOLD, totals
 from orchgate.runs.environment import OBSERVED_BY
 from orchgate.runs.runner import Finished
 from orchgate.runs.session import Session
@@ -161,9 +161,9 @@ def _metrics(ended: attached.Ended, activity: Activity) -> dict[str, float]:
 
 def _bounded(spent: Mapping[str, Any], activity: Activity) -> dict[str, Any]:
     """A cost that says which counts of files are lower bounds."""
-    if not activity.unsure or activity.lost:
+    if not activity.bounds or activity.lost:
         return dict(spent)
-    bounds = {**spent.get("lower_bounds", {}), **dict.fromkeys(totals(activity), AT_LEAST)}
+    bounds = {**spent.get("lower_bounds", {}), **dict.fromkeys(sorted(activity.bounds), AT_LEAST)}
     return {**spent, "complete": False, "lower_bounds": bounds}
 
 
@@ -190,6 +190,7 @@ def describe(activity: Activity, watched: tuple[str, ...], root: str) -> dict[st
         "watched_by": activity.watched_by,
         "lost": activity.lost,
         "lower_bound": activity.lower_bound,
+        "lower_bound_of": sorted(METRICS if activity.lost else activity.bounds),
         "lower_bound_folders": len(activity.unsure),
         "lower_bound_where": {_named(path, root): why for path, why in _first(activity.unsure.items())},
         "early": activity.early,

@@ -31,12 +31,14 @@ class Tally:
         # Files that stood in a new folder when it came under watch, and how often each was opened since. Whether one
         # was made before or after that moment shows in the events that follow.
         self.standing: dict[bytes, int] = {}
+        self._empty: set[bytes] = set()
         self.early = 0  # of those, the ones that had been there before: written once at least
         # What is known to have happened to each of them before, as a mask; None where that is not known.
         self.known: Mapping[bytes, int] | None = None
 
     def clear(self) -> None:
         self.counts.clear()
+        self._empty.clear()
         self.overfull = False
         self.early = 0
 
@@ -51,6 +53,11 @@ class Tally:
 
     def stands(self, path: bytes) -> None:
         self.standing[path] = 0
+
+    def stands_empty(self, path: bytes) -> None:
+        """Something that is made without being written, such as a link."""
+        self.standing[path] = 0
+        self._empty.add(path)
 
     def own(self, path: bytes) -> bool:
         """Whether the opening of a file is its maker's own: then its close accounts for both."""
@@ -81,7 +88,8 @@ class Tally:
     def _made(self, path: bytes) -> None:
         del self.standing[path]
         self.early += 1
-        mask = CREATE | CLOSE_WRITE if self.known is None else self.known.get(path, 0)
+        guess = CREATE if path in self._empty else CREATE | CLOSE_WRITE
+        mask = guess if self.known is None else self.known.get(path, 0)
         for bit, column in ((CREATE, CREATED), (CLOSE_WRITE, WRITTEN), (MOVED_TO, RENAMED)):
             if mask & bit:
                 self.count(path, column)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from orchgate.runs.witness import Witness
 
-NEW = "it was made during the run, and nobody watched it at first"
-MOVED_IN = "it came from where nobody watches: what happened just then is not known"
+NEW = "made during the run: what happened in it before it could be watched is not known"
+MOVED_IN = "moved in from elsewhere: what happened in it before it could be watched is not known"
 _ONLY_FOLDERS, _FOLDER = 0x01000000, 0x40000000
 _DELETE_SELF, _OVERFLOW, _IGNORED = 0x400, 0x4000, 0x8000
 _AWAITED = tally.CREATE | tally.MOVED_TO | _DELETE_SELF | _ONLY_FOLDERS
@@ -207,7 +207,9 @@ class Watched:
                         if entry.is_dir(follow_symlinks=False):
                             waiting.append(entry.path)
                             continue
-                        if found:
+                        if found == self._tally.stands and not entry.is_file(follow_symlinks=False):
+                            self._tally.stands_empty(entry.path)
+                        elif found:
                             found(entry.path)
                         if entry.is_symlink() and len(self.links) < _MOST_LINKS and os.path.isdir(entry.path):
                             self.links[entry.path] = os.path.realpath(entry.path)

@@ -120,7 +120,10 @@ class Watch:
 
     def _added_up(self, watched: Watched, ours: Callable[[int], bool] | None) -> Activity:
         witness = self._witness
-        unsure = witness.unsure if witness and witness.trusted else watched.unsure
+        if witness and witness.trusted:
+            unsure, bounds = witness.unsure, frozenset(witness.bounds)
+        else:
+            unsure, bounds = watched.unsure, frozenset(activity.METRICS if watched.unsure else ())
         others, shared = witness.others(ours) if witness and ours else (set(), set())
         for path, row in witness.counts.items() if witness else ():
             self._tally.at_least(path, row)
@@ -132,6 +135,7 @@ class Watch:
             notes=(*self._notes, *losses),
             early=self._tally.early,
             unsure={os.fsdecode(path): why for path, why in sorted(unsure.items())},
+            bounds=bounds,
             watched_by=activity.FANOTIFY if witness else activity.INOTIFY,
             apart=bool(witness and ours),
             others={os.fsdecode(path): row for path, row in counts.items() if path in others},

@@ -11,15 +11,15 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from orchgate.runs import fanotify, tally
+from orchgate.runs import activity, fanotify, tally, watched
+from orchgate.runs.ids import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-WRITTEN_TOO_EARLY = "files were written before it was under watch: what happens to one again at once counts once"
-NEVER_WATCHED = "it was gone before it was under watch: what happens to a file again at once counts once"
-MOVED_IN = "it came from where nobody watches: what happened just then is not known"
-TO_AND_FRO = "it was renamed to and fro"
+EARLY = "used before it could be watched: a file that was written again at once counts once, and reads are unknown"
+GONE = "gone before it could be watched: a file that was written again at once counts once, and reads are unknown"
+TO_AND_FRO = "renamed to and fro: what happened under which name is not known"
 _COLUMNS = (
     (fanotify.CREATE, tally.CREATED),
     (fanotify.CLOSE_WRITE, tally.WRITTEN),
@@ -27,7 +27,8 @@ _COLUMNS = (
     (fanotify.DELETE, tally.REMOVED),
 )
 _BOTH_WAYS = fanotify.MOVED_FROM | fanotify.MOVED_TO
-_GONE = (errno.ENOENT, errno.ENOTDIR)
+_UNKNOWN = (b"", b"")
+_MISSING = (errno.ENOENT, errno.ENOTDIR)
 
 
 class Witness:
@@ -68,7 +69,8 @@ class Witness:
         self.counts: dict[bytes, list[int]] = {}
         self.processes: dict[bytes, set[int]] = {}  # by file: who did something to it
         self.early: dict[bytes, int] = {}  # what happened to files before their folder was under watch
-        self.unsure: dict[bytes, str] = {}  # folders whose counts are lower bounds, and why
+        self.unsure: dict[bytes, str] = {}  # folders because of which counts are lower bounds, and why
+        self.bounds: set[str] = set()  # the metrics that are
 
     @property
     def descriptor(self) -> int:
@@ -88,7 +90,7 @@ class Witness:
         try:
             return self._group.key(folder)
         except OSError as error:
-            self.trusted = self.trusted and error.errno in _GONE
+            self.trusted = self.trusted and error.errno in _MISSING
             return b""
 
     def watched(self, folder: bytes, before: bytes) -> None:
@@ -134,6 +136,9 @@ class Witness:
         for key in self._leaving:
             self._above.pop(key, None)
         self._leaving.clear()
+        # Folders that came inside another one, of which no record told: what is told from now on happened in them here.
+        for key in [key for key in self._place if key in self._since]:
+            self._above.setdefault(key, (b"", self._place.pop(key)))
 
     def others(self, ours: Callable[[int], bool]) -> tuple[set[bytes], set[bytes]]:
         """The files that only processes other than `ours` touched, and those that both did."""
@@ -153,7 +158,7 @@ class Witness:
         """Where a folder is by now, as far as the records have been followed; None for what is not ours."""
         names: list[bytes] = []
         while True:
-            above, name = self._above.get(key) or (b"", self._place.get(key, b""))
+            above, name = self._above.get(key, _UNKNOWN)
             if not above:
                 return b"/".join([name.rstrip(b"/"), *reversed(names)]) if name else None
             names.append(name)
@@ -170,7 +175,7 @@ class Witness:
         key, mask = record.file, record.mask
         known = key in self._above or key in self._left
         if mask & _BOTH_WAYS == _BOTH_WAYS:
-            self.unsure[path] = TO_AND_FRO
+            self._doubt(path, TO_AND_FRO)
         elif mask & (fanotify.CREATE | fanotify.MOVED_TO):
             self._above[key] = (record.folder, record.name)
             self._place.pop(key, None)
@@ -181,11 +186,15 @@ class Witness:
         elif mask & fanotify.MOVED_TO and not known:
             self._new.add(key)
             if inside:
-                self.unsure[path] = MOVED_IN
+                self._doubt(path, watched.MOVED_IN)
         if mask & _BOTH_WAYS == fanotify.MOVED_FROM:
             self._leave(key, later=bool(mask & fanotify.CREATE))
         if mask & fanotify.DELETE:
             self._dead.add(key)
+
+    def _doubt(self, path: bytes, why: str) -> None:
+        self.unsure[path] = why
+        self.bounds.update(activity.METRICS)
 
     def _leave(self, key: bytes, *, later: bool) -> None:
         """A folder left its name: `later`, where one record has that and its making, after the records that follow."""
@@ -206,4 +215,9 @@ class Witness:
         since = self._since.get(record.folder)
         if record.folder in self._new and (since is None or number <= since):
             self.early[path] = self.early.get(path, 0) | record.mask
-            self.unsure.setdefault(folder, NEVER_WATCHED if since is None else WRITTEN_TOO_EARLY)
+            self.unsure.setdefault(folder, GONE if since is None else EARLY)
+            self.bounds.add(activity.READS)
+            if record.mask & fanotify.CLOSE_WRITE:
+                self.bounds.add(activity.WRITES)
+                if record.name == MANIFEST.encode():
+                    self.bounds.add(activity.MANIFESTS)

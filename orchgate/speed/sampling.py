@@ -264,7 +264,7 @@ def _added_up(rig_: Rig, side: Side, done: Sequence[_Done]) -> Sample:
 
         activity = rig_.watch.take()
         metrics |= {name: value for name, value in counters(activity).items() if name in rig_.counters}
-        notes = activity.notes
+        notes = (*activity.notes, *activity.doubts)
     metrics |= _tests(done)
     for stage, one in zip(side.stages, done, strict=True):
         for name, value in one.metrics.items():
