@@ -278,6 +278,28 @@ def test_what_only_head_counts_is_held_to_its_own_bounds() -> None:
     assert counter(judge(pairs, policy(WRITES))).reason == "base does not measure it"
 
 
+WRITTEN = {"manifest_writes": 5.0}
+
+
+@pytest.mark.parametrize("lacking", [Pair({}, WRITTEN), Pair(WRITTEN, {})])
+def test_what_some_runs_could_not_count_exactly_is_undecided(lacking: Pair) -> None:
+    one = counter(judge([Pair(WRITTEN, WRITTEN), lacking], policy(WRITES)))
+
+    assert (one.verdict, one.reason) == (Verdict.INCONCLUSIVE, "1 of 4 runs could not count it exactly")
+
+
+def test_what_head_never_counts_exactly_is_undecided() -> None:
+    pairs = [Pair({"manifest_writes": 5.0}, {})] * 2
+
+    assert counter(judge(pairs, policy(WRITES))).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_count_above_its_maximum_fails_though_others_are_missing() -> None:
+    pairs = [Pair({}, {"manifest_writes": 5.0}), Pair({}, {})]
+
+    assert counter(judge(pairs, policy(WRITES._replace(most=4)))).verdict is Verdict.FAIL
+
+
 def test_a_counter_in_another_unit_is_named() -> None:
     one = counter(judge(counts([2] * 2, [2048] * 2), policy(WRITES)))
 

@@ -18,6 +18,8 @@ REPEATS = 2  # runs of an arm before its counters count as repeatable
 
 def counted(pairs: Sequence[Pair], metric: Metric) -> Counted | None:
     """The exact comparison of one metric that head measured; None where two runs of the same arm differ."""
+    if missing := _missing(pairs, metric):
+        return missing
     heads = {pair.head[metric.name] for pair in pairs}
     if not any(metric.name in pair.base for pair in pairs):
         bounds = [within_bounds(metric, head) for head in sorted(heads)]
@@ -25,6 +27,20 @@ def counted(pairs: Sequence[Pair], metric: Metric) -> Counted | None:
         return worst._replace(reason=worst.reason or "base does not measure it")
     bases, _ = map(set, columns(pairs, metric.name))
     return compared(metric, bases.pop(), heads.pop(), len(pairs)) if len(bases) == len(heads) == 1 else None
+
+
+def _missing(pairs: Sequence[Pair], metric: Metric) -> Counted | None:
+    """What is to be said of a metric that some runs could not count exactly; None where all did, or all of head's."""
+    heads = [pair.head[metric.name] for pair in pairs if metric.name in pair.head]
+    bases = sum(metric.name in pair.base for pair in pairs)
+    if len(heads) == len(pairs) and bases in (0, len(pairs)):
+        return None
+    most = within_bounds(metric, max(heads, default=0.0))
+    if heads and most.verdict is Verdict.FAIL:
+        return most
+    runs = 2 * len(pairs)
+    reason = f"{runs - len(heads) - bases} of {runs} runs could not count it exactly"
+    return most._replace(verdict=Verdict.INCONCLUSIVE, reason=reason)
 
 
 def compared(metric: Metric, base: float, head: float, runs: int = REPEATS) -> Counted:

@@ -41,7 +41,8 @@ def unreadable(pairs: Sequence[Pair], policy: Policy) -> str:
             continue
         for arm, values in arms:
             for number, value in enumerate(values):
-                problem = _problem(metric, value)
+                # A run whose files could not be counted exactly has no counter: `exact` leaves that undecided.
+                problem = "" if value is None and metric.kind is Kind.COUNTER else _problem(metric, value)
                 if problem:
                     return f"{name} of {arm} in pair {number} {problem}"
         odd = "" if metric.kind.exact else jump(name, *map(sum, columns(pairs, name)))

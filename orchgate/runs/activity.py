@@ -19,6 +19,9 @@ BLIND = (
 )
 # What only the superuser is told.
 UNTOLD = "which process it was: what other programs do in the same folders counts as well"
+# Why the counts of a folder may be lower bounds.
+NEW = "made during the run: what happened in it before it could be watched is not known"
+MOVED_IN = "moved in from elsewhere: what happened in it before it could be watched is not known"
 FANOTIFY, INOTIFY = "fanotify", "inotify"
 WRITES, READS, MANIFESTS = "file_writes", "file_reads", "manifest_writes"
 METRICS = (MANIFESTS, "files_written", WRITES, "file_renames", "files_created", "files_removed", READS)
@@ -69,15 +72,6 @@ class Activity(NamedTuple):
     @property
     def lower_bound(self) -> bool:
         return self.lost or bool(self.bounds)
-
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        """In a sentence, why some counts are not exact though nothing was lost."""
-        if not self.bounds:
-            return ()
-        folder, why = next(iter(self.unsure.items()))
-        more = f" and {len(self.unsure) - 1} more" if len(self.unsure) > 1 else ""
-        return (f"{', '.join(sorted(self.bounds))}: lower bounds, because of {folder}{more}: {why}",)
 
 
 def totals(activity: Activity) -> Mapping[str, float]:

@@ -11,15 +11,13 @@ import os
 import struct
 from typing import TYPE_CHECKING
 
-from orchgate.runs import tally
+from orchgate.runs import activity, tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from orchgate.runs.witness import Witness
 
-NEW = "made during the run: what happened in it before it could be watched is not known"
-MOVED_IN = "moved in from elsewhere: what happened in it before it could be watched is not known"
 _ONLY_FOLDERS, _FOLDER = 0x01000000, 0x40000000
 _DELETE_SELF, _OVERFLOW, _IGNORED = 0x400, 0x4000, 0x8000
 _AWAITED = tally.CREATE | tally.MOVED_TO | _DELETE_SELF | _ONLY_FOLDERS
@@ -168,7 +166,7 @@ class Watched:
                 self._ahead.discard(path)
             else:
                 self._add(path, self._tally.stands)
-            self._doubt(path, NEW)
+            self._doubt(path, activity.NEW)
         elif mask == tally.MOVED_FROM:
             self._moved[cookie] = path
         elif mask == tally.MOVED_TO and (old := self._moved.pop(cookie, None)):
@@ -177,10 +175,10 @@ class Watched:
                 self._folders[watch] = path + folder[len(old) :]
             if not moved:  # it was faster than its watch
                 self._add(path, self._tally.stands)
-                self._doubt(path, NEW)
+                self._doubt(path, activity.NEW)
         elif mask == tally.MOVED_TO:  # it was filled where nobody looked
             self._add(path, lambda file: self._tally.count(file, tally.RENAMED))
-            self._doubt(path, MOVED_IN)
+            self._doubt(path, activity.MOVED_IN)
 
     def _doubt(self, path: bytes, why: str) -> None:
         """Notes a folder, unless one above it is noted: that says enough."""
@@ -251,7 +249,7 @@ class Watched:
                 if os.path.isdir(root):
                     self._appeared.add(root)
                     if found:
-                        self._doubt(root, NEW)
+                        self._doubt(root, activity.NEW)
             if here == root or above == reached or not os.path.isdir(here):
                 return
             reached = above

@@ -11,7 +11,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from orchgate.runs import activity, fanotify, tally, watched
+from orchgate.runs import activity, fanotify, tally
 from orchgate.runs.ids import MANIFEST
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class Witness:
         elif mask & fanotify.MOVED_TO and not known:
             self._new.add(key)
             if inside:
-                self._doubt(path, watched.MOVED_IN)
+                self._doubt(path, activity.MOVED_IN)
         if mask & _BOTH_WAYS == fanotify.MOVED_FROM:
             self._leave(key, later=bool(mask & fanotify.CREATE))
         if mask & fanotify.DELETE:

@@ -17,6 +17,7 @@ from orchgate.runs.session import Session, Setting, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from orchgate.runs.running import Result
     from orchgate.runs.stages import Stage
@@ -94,7 +95,7 @@ class Rig(NamedTuple):
     environ: Mapping[str, str]
     watch: Watch | None
     judged: Collection[str] | None
-    counters: Collection[str]
+    counters: AbstractSet[str]
 
 
 @contextlib.contextmanager
@@ -104,7 +105,7 @@ def rig(
     watch: Sequence[str] = (),
     *,
     judged: Collection[str] | None = None,
-    counters: Collection[str] = COUNTERS,
+    counters: AbstractSet[str] = COUNTERS,
     tick: Callable[[], float | None] = lambda: None,
 ) -> Iterator[Rig]:
     """Everything ready to run; nothing that was started outlives the block. Raises OrchgateError."""
@@ -264,7 +265,9 @@ def _added_up(rig_: Rig, side: Side, done: Sequence[_Done]) -> Sample:
 
         activity = rig_.watch.take()
         metrics |= {name: value for name, value in counters(activity).items() if name in rig_.counters}
-        notes = (*activity.notes, *activity.doubts)
+        notes = activity.notes
+        if bounds := activity.bounds & rig_.counters:
+            notes += (f"{', '.join(sorted(bounds))}: not exact, folders were used before they could be watched",)
     metrics |= _tests(done)
     for stage, one in zip(side.stages, done, strict=True):
         for name, value in one.metrics.items():
