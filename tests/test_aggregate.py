@@ -51,6 +51,8 @@ usage = st.fixed_dictionaries(
         "system_seconds": seconds,
         "max_rss_bytes": counts,
         "written_bytes": counts,
+        "complete": st.booleans(),
+        "lower_bounds": st.dictionaries(st.sampled_from(["cpu_seconds", "max_rss_bytes"]), st.just("why"), max_size=2),
     },
 )
 stages = st.builds(
@@ -70,6 +72,7 @@ ours = st.builds(
     status=statuses,
     stages=st.lists(stages, max_size=3),
     flaky=st.lists(st.just("a"), max_size=1),
+    resumes=st.integers(0, 1),
 )
 theirs = st.builds(
     lambda at, **known: foreign(1, started_at=at, completed_at=at, **known),

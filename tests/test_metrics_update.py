@@ -70,7 +70,9 @@ def test_step_by_step_is_the_same_as_at_once(
     folder = tmp_path_factory.mktemp("task")
     write(folder, end=b"")
     for step in steps:
-        append(folder, *(own(number, resumes=again, wall_seconds=cost) for number, again, cost in step))
+        append(
+            folder, *(own(number, resumes=again, away_seconds=9.5, wall_seconds=cost) for number, again, cost in step)
+        )
         found = updated(folder)
     assert not steps or found.aggregate == afresh(folder)
 
@@ -81,7 +83,7 @@ def test_of_the_lines_of_a_run_the_last_with_most_resumes_counts(
 ) -> None:
     folder = tmp_path_factory.mktemp("task")
     write(folder, end=b"")
-    append(folder, *(own(number, resumes=again, wall_seconds=cost) for number, again, cost in runs))
+    append(folder, *(own(number, resumes=again, away_seconds=9.5, wall_seconds=cost) for number, again, cost in runs))
     counting: dict[int, tuple[int, int]] = {}
     for number, again, cost in runs:
         if again >= counting.get(number, (0, 0))[0]:

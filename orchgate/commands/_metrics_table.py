@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from orchgate.metrics.words import AT_LEAST
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _COLUMNS = (
     "wall p90",
     "cpu",
     "max RSS",
+    "tree RSS",
     "read",
     "written",
     "writes",
@@ -43,9 +45,36 @@ def show(pipelines: Sequence[Mapping[str, Any]]) -> None:
             _draw(table)
         else:
             _align(table)
+        for pipeline in pipelines:
+            if pipeline["machine"] == machine and (told := "; ".join(_left_out(pipeline))):
+                sys.stdout.write(escape(f"  {pipeline['pipeline']}: {told}") + "\n")
     from orchgate.metrics.sketch import ERROR
 
-    sys.stdout.write(f"costs are medians a run, within {ERROR:.0%} of a real one\n")
+    sys.stdout.write(f"costs are medians of successes, within {ERROR:.0%} of a real one\n")
+    if any(cost["lower_bounds"] for one in _all(pipelines) for cost in one["costs"].values()):
+        sys.stdout.write(f"{AT_LEAST}at least: some of these runs could not be measured whole\n")
+
+
+def _all(pipelines: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for pipeline in pipelines:
+        yield pipeline
+        yield from pipeline["stages"]
+
+
+def _left_out(pipeline: Mapping[str, Any]) -> Iterator[str]:
+    """What is not among the costs of a pipeline: how many runs, and how long those took that did not succeed."""
+    if not pipeline["statuses"].get("succeeded"):
+        yield "no successful run, so no costs"
+    elif not pipeline["costs"]:
+        yield "no successful run without stages from the cache, so no costs"
+    for how in ("failed", "cancelled"):
+        ended = pipeline[how]
+        if ended["runs"]:
+            times = f", {_told(ended['wall_seconds'])} in all" if ended["wall_seconds"] is not None else ""
+            middle = f" ({_told(ended['wall_seconds_p50'])} each, median)" if times and ended["runs"] > 1 else ""
+            yield f"{ended['runs']:,} {how}{times}{middle}"
+    if pipeline["cached_runs"]:
+        yield f"{pipeline['cached_runs']:,} with stages from the cache"
 
 
 def _rows(pipeline: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -63,7 +92,7 @@ def _cells(totals: Mapping[str, Any]) -> Iterator[str]:
     yield _seconds(costs.get("wall_seconds"), "p50")
     yield _seconds(costs.get("wall_seconds"), "p90")
     yield _seconds(costs.get("cpu_seconds"), "p50")
-    for name in ("max_rss_bytes", "read_bytes", "written_bytes"):
+    for name in ("max_rss_bytes", "tree_rss_bytes", "read_bytes", "written_bytes"):
         yield _size(costs.get(name))
     yield str(costs["manifest_writes"]["p50"]) if "manifest_writes" in costs else _NONE
     yield (totals["last_completed_at"] or _NONE)[:16].replace("T", " ")
@@ -79,15 +108,19 @@ def _percent(rate: float | None) -> str:
 def _seconds(cost: Mapping[str, Any] | None, quantile: str) -> str:
     if cost is None:
         return _NONE
-    seconds = cost[quantile]
+    return (AT_LEAST if cost["lower_bounds"] else "") + _told(cost[quantile])
+
+
+def _told(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 100 else f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
 
 
 def _size(cost: Mapping[str, Any] | None) -> str:
     if cost is None:
         return _NONE
-    size = cost["p50"]
-    return f"{size / MIB:.1f} MiB" if size >= MIB else f"{size / KIB:.1f} KiB" if size >= KIB else f"{size} B"
+    size, least = cost["p50"], AT_LEAST if cost["lower_bounds"] else ""
+    told = f"{size / MIB:.1f} MiB" if size >= MIB else f"{size / KIB:.1f} KiB" if size >= KIB else f"{size} B"
+    return least + told
 
 
 def _align(table: Sequence[Sequence[str]]) -> None:

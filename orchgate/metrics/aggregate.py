@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"  # the class of machines that nobody named
 MICRO = 1_000_000
 TIMES = ("wall_seconds", "cpu_seconds")  # kept in microseconds, all others as they are
-COSTS = (*TIMES, "max_rss_bytes", "read_bytes", "written_bytes", "processes", "manifest_writes")
+COSTS = (*TIMES, "max_rss_bytes", "tree_rss_bytes", "read_bytes", "written_bytes", "processes", "manifest_writes")
+SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
 _COUNTS = ("runs", "ours", "flaky", "cached", "resumed", "tested", "passed", "failed", "skipped")
 Time = datetime | None
 
@@ -29,10 +30,12 @@ Time = datetime | None
 class Totals(Struct, gc=False):
     """What the runs of a pipeline, or of one of its stages, add up to.
 
-    `ours` counts runs that this program recorded: whether others were `flaky`, `cached` or `resumed` is not known.
-    `cached` counts runs in which a stage was answered from the cache: what they cost is not what the work costs, and is
-    not among `costs`. `first` (the earliest start) and `last` (the latest end) come with how often they occurred.
-    `tested` counts runs that ran tests; `passed`, `failed` (errors included) and `skipped` are tests.
+    `costs` are those of successes; `bounded` counts the values among them that are lower bounds, by cost. What did
+    not succeed has its wall time in `unsuccessful`, by status. `ours` counts runs that this program recorded: whether
+    others were `flaky`, `cached` or `resumed` is not known. `cached` counts runs in which a stage was answered from the
+    cache: what they cost is not what the work costs, and is not among `costs`. `first` (the earliest start) and `last`
+    (the latest end) come with how often they occurred. `tested` counts runs that ran tests; `passed`, `failed` (errors
+    included) and `skipped` are tests.
     """
 
     runs: int = 0
@@ -50,6 +53,8 @@ class Totals(Struct, gc=False):
     last: Time = None
     lasts: int = 0
     costs: dict[str, Spread] = {}
+    bounded: dict[str, int] = {}
+    unsuccessful: dict[str, Spread] = {}
     stages: dict[str, Totals] = {}
 
 
@@ -82,7 +87,6 @@ def both(one: Totals, other: Totals) -> Totals:
     """As `merge`, of one pipeline or stage."""
     first = min((side.first for side in (one, other) if side.first), default=None)
     last = max((side.last for side in (one, other) if side.last), default=None)
-    costs = {name: _spread(one, other, name) for name in {**one.costs, **other.costs}}
     return Totals(
         **{name: getattr(one, name) + getattr(other, name) for name in _COUNTS},
         statuses=_sums(one.statuses, other.statuses),
@@ -90,13 +94,15 @@ def both(one: Totals, other: Totals) -> Totals:
         firsts=sum(side.firsts for side in (one, other) if side.first == first),
         last=last,
         lasts=sum(side.lasts for side in (one, other) if side.last == last),
-        costs=costs,
+        costs=_spreads(one.costs, other.costs),
+        bounded=_sums(one.bounded, other.bounded),
+        unsuccessful=_spreads(one.unsuccessful, other.unsuccessful),
         stages=_united(one.stages, other.stages),
     )
 
 
-def _spread(one: Totals, other: Totals, name: str) -> Spread:
-    return sketch.merge(one.costs.get(name) or Spread(), other.costs.get(name) or Spread())
+def _spreads(one: Mapping[str, Spread], other: Mapping[str, Spread]) -> dict[str, Spread]:
+    return {name: sketch.merge(one.get(name) or Spread(), other.get(name) or Spread()) for name in {**one, **other}}
 
 
 def _sums(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
@@ -116,7 +122,7 @@ def rates(aggregate: Aggregate, pipeline: str, machine: str | None = None) -> di
     """The rates of a pipeline by name, each from 0 to 1; those of which nothing is known are left out.
 
     `success_rate` is of the runs that came to an end of their own, `flaky_rate` of those that this program recorded,
-    `test_pass_rate` of the tests that were not skipped. Without a machine class: over all of them.
+    `test_pass_rate` of the tests that were run and not skipped. Without a machine class: over all of them.
     """
     if machine is None:
         return rates_of(all_machines(aggregate, pipeline))
@@ -125,9 +131,9 @@ def rates(aggregate: Aggregate, pipeline: str, machine: str | None = None) -> di
 
 def rates_of(totals: Totals) -> dict[str, float]:
     """As `rates`, of one pipeline or stage."""
-    succeeded = totals.statuses.get("succeeded", 0)
+    succeeded = totals.statuses.get(SUCCEEDED, 0)
     shares = {
-        "success_rate": (succeeded, succeeded + totals.statuses.get("failed", 0)),
+        "success_rate": (succeeded, succeeded + totals.statuses.get(FAILED, 0)),
         "flaky_rate": (totals.flaky, totals.ours),
         "test_pass_rate": (totals.passed, totals.passed + totals.failed),
     }

@@ -22,7 +22,7 @@ from orchgate.metrics.index import Known  # noqa: TC001 -- msgspec reads the ann
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-VERSION = 1
+VERSION = 2  # 1 counted what failed runs cost among the others
 NAME, INDEX = "aggregate.json", "aggregate.index"
 SAMPLES, SAMPLE = 32, 8192
 MAX_BYTES = 64 << 20

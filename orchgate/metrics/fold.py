@@ -1,23 +1,26 @@
-"""One run into an aggregate, and out of it again. Imports msgspec."""
+"""One run into an aggregate, and out of it again. Imports msgspec.
+
+What a run cost counts among the costs when it succeeded and no stage was answered from the cache; its attempts that
+failed before one passed are part of what the success cost. A stage that succeeded counts, whatever became of its run.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from orchgate.metrics import sketch
-from orchgate.metrics.aggregate import MICRO, UNKNOWN, Totals, both
+from orchgate.metrics.aggregate import MICRO, SUCCEEDED, UNKNOWN, Totals, both
 from orchgate.metrics.lines import Foreign, Own
 from orchgate.metrics.sketch import Spread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from orchgate.metrics.aggregate import Aggregate
-    from orchgate.metrics.lines import Cost, Entry, Kind, Stage
+    from orchgate.metrics.lines import Cost, Entry, Kind, Stage, Tests
 
 MOST_WRITES = 1 << 32  # as many as an entry of ours may count itself
-_PLAIN = ("max_rss_bytes", "read_bytes", "written_bytes", "processes")
 
 
 def add(aggregate: Aggregate, entry: Entry) -> None:
@@ -30,8 +33,7 @@ def add(aggregate: Aggregate, entry: Entry) -> None:
     statuses = totals.statuses
     statuses[entry.status] = statuses.get(entry.status, 0) + 1
     _stretch(totals, entry.started_at, entry.completed_at or entry.started_at)
-    for name, value in costs(entry):
-        _spread(totals, name, value)
+    _add_costs(totals, entry.status, spent(entry), entry)
     if isinstance(entry, Own):
         _count(totals, entry, 1)
         for stage in entry.stages:
@@ -56,10 +58,19 @@ def _together(entries: Sequence[Foreign]) -> Totals:
     starts = [entry.started_at for entry in entries]
     ends = [entry.completed_at or entry.started_at for entry in entries]
     first, last = min(starts), max(ends)
-    walls = [round(entry.duration_seconds * MICRO) for entry in entries if entry.duration_seconds is not None]
     statuses: dict[str, int] = {}
+    walls: dict[str, list[int]] = {}
     for entry in entries:
-        statuses[entry.status] = statuses.get(entry.status, 0) + 1
+        status = entry.status
+        statuses[status] = statuses.get(status, 0) + 1
+        if entry.duration_seconds is not None:
+            value = round(entry.duration_seconds * MICRO)
+            try:
+                walls[status].append(value)
+            except KeyError:
+                walls[status] = [value]
+    spreads = {status: sketch.of(values) for status, values in walls.items()}
+    whole = spreads.pop(SUCCEEDED, None)
     return Totals(
         runs=len(entries),
         statuses=statuses,
@@ -67,7 +78,8 @@ def _together(entries: Sequence[Foreign]) -> Totals:
         firsts=starts.count(first),
         last=last,
         lasts=ends.count(last),
-        costs={"wall_seconds": sketch.of(walls)} if walls else {},
+        costs={"wall_seconds": whole} if whole else {},
+        unsuccessful=spreads,
     )
 
 
@@ -75,20 +87,59 @@ def machine_of(entry: Entry) -> str:
     return (entry.machine or UNKNOWN) if isinstance(entry, Own) else UNKNOWN
 
 
-def _spread(totals: Totals, name: str, value: int) -> None:
-    spread = totals.costs.get(name)
+def _add_costs(totals: Totals, status: str, spent_: Iterable[tuple[str, int]], cost: Foreign | Cost) -> None:
+    if status != SUCCEEDED:
+        wall = _wall(cost)
+        if wall is not None:
+            _put(totals.unsuccessful, status, wall)
+        return
+    bounds = _bounds(cost)
+    for name, value in spent_:
+        _put(totals.costs, name, value)
+        if bounds is not None and (not bounds or name in bounds):
+            totals.bounded[name] = totals.bounded.get(name, 0) + 1
+
+
+def _put(spreads: dict[str, Spread], name: str, value: int) -> None:
+    spread = spreads.get(name)
     if spread is None:
-        spread = totals.costs[name] = Spread()
+        spread = spreads[name] = Spread()
     sketch.put(spread, value)
 
 
+def _wall(cost: Foreign | Cost) -> int | None:
+    """Microseconds; None where nobody knows."""
+    seconds = cost.duration_seconds if isinstance(cost, Foreign) else cost.wall_seconds
+    return None if seconds is None or (isinstance(cost, Own) and _absent(cost)) else round(seconds * MICRO)
+
+
+def _absent(entry: Own) -> bool:
+    """Whether the wall time holds hours in which nobody ran it: older versions counted them, and did not say so."""
+    return entry.resumes > 0 and entry.away_seconds is None
+
+
+def is_bound(cost: Foreign | Cost, name: str) -> bool:
+    """Whether a cost is known only to be at least what is recorded."""
+    bounds = _bounds(cost)
+    return bounds is not None and (not bounds or name in bounds)
+
+
+def _bounds(cost: Foreign | Cost) -> Collection[str] | None:
+    """The costs that are lower bounds; an empty one stands for all, None for none."""
+    if isinstance(cost, Foreign):
+        return None
+    return cost.lower_bounds or (() if cost.complete is False else None)
+
+
 def _add_stage(totals: Totals, stage: Stage) -> None:
-    inner = totals.stages.setdefault(stage.id, Totals())
+    inner = totals.stages.get(stage.id)
+    if inner is None:
+        inner = totals.stages[stage.id] = Totals()
     inner.runs += 1
     inner.statuses[stage.status] = inner.statuses.get(stage.status, 0) + 1
     _count_stage(inner, stage, 1)
-    for name, value in _costs_of(stage):
-        _spread(inner, name, value)
+    if not stage.cached:
+        _add_costs(inner, stage.status, _costs_of(stage), stage)
 
 
 def _stretch(totals: Totals, start: datetime, end: datetime) -> None:
@@ -105,26 +156,33 @@ def _stretch(totals: Totals, start: datetime, end: datetime) -> None:
 
 
 def _count(totals: Totals, entry: Own, sign: int) -> None:
+    cached = _cached(entry)
     totals.ours += sign
     totals.flaky += sign * bool(entry.flaky)
-    totals.cached += sign * _cached(entry)
+    totals.cached += sign * cached
     totals.resumed += sign * bool(entry.resumes)
-    _count_tests(totals, entry, sign)
+    if cached:  # what a stage from the cache repeats was counted when it ran
+        _count_tests(totals, [stage.tests for stage in entry.stages if stage.tests and not stage.cached], sign)
+    elif entry.tests:
+        _count_tests(totals, (entry.tests,), sign)
 
 
 def _count_stage(totals: Totals, stage: Stage, sign: int) -> None:
     totals.ours += sign
-    totals.flaky += sign * stage.flaky
-    totals.cached += sign * stage.cached
-    _count_tests(totals, stage, sign)
+    if stage.flaky:
+        totals.flaky += sign
+    if stage.cached:
+        totals.cached += sign
+    elif stage.tests:
+        _count_tests(totals, (stage.tests,), sign)
 
 
-def _count_tests(totals: Totals, cost: Cost, sign: int) -> None:
-    if cost.tests:
-        totals.tested += sign
-        totals.passed += sign * cost.tests.passed
-        totals.failed += sign * (cost.tests.failed + cost.tests.errors)
-        totals.skipped += sign * cost.tests.skipped
+def _count_tests(totals: Totals, found: Sequence[Tests], sign: int) -> None:
+    totals.tested += sign * bool(found)
+    for tests in found:
+        totals.passed += sign * tests.passed
+        totals.failed += sign * (tests.failed + tests.errors)
+        totals.skipped += sign * tests.skipped
 
 
 def _cached(entry: Own) -> bool:
@@ -132,29 +190,46 @@ def _cached(entry: Own) -> bool:
 
 
 def costs(entry: Entry) -> Iterator[tuple[str, int]]:
-    """What a run adds to its pipeline's costs, by name; times in microseconds."""
+    """What a run adds to its pipeline's costs, by name; times in microseconds. Nothing where it is none of them."""
+    if entry.status == SUCCEEDED:
+        yield from spent(entry)
+
+
+def spent(entry: Entry) -> Iterator[tuple[str, int]]:
+    """As `costs`, whether the run succeeded or not."""
     if isinstance(entry, Foreign):
         if entry.duration_seconds is not None:
             yield "wall_seconds", round(entry.duration_seconds * MICRO)
+        return
+    if _cached(entry):
         return
     said = entry.metrics.manifest_writes if entry.metrics else None
     # A program's own writes are what can change; the runner's are the same in every run.
     writes = round(said) if said is not None and 0 <= said < MOST_WRITES else entry.manifest_writes
     if writes is not None:
         yield "manifest_writes", writes
-    if not _cached(entry):
+    if not _absent(entry):
         yield from _costs_of(entry)
+        return
+    yield from ((name, value) for name, value in _costs_of(entry) if name != "wall_seconds")
 
 
 def _costs_of(cost: Cost) -> Iterator[tuple[str, int]]:
+    # One by one: this is asked of every stage there ever was.
     if cost.wall_seconds is not None:
         yield "wall_seconds", round(cost.wall_seconds * MICRO)
     if cost.user_seconds is not None and cost.system_seconds is not None:
         yield "cpu_seconds", round((cost.user_seconds + cost.system_seconds) * MICRO)
-    for name in _PLAIN:
-        value = getattr(cost, name)
-        if value is not None:
-            yield name, value
+    if cost.max_rss_bytes is not None:
+        yield "max_rss_bytes", cost.max_rss_bytes
+    if cost.tree_rss_bytes is not None:
+        yield "tree_rss_bytes", cost.tree_rss_bytes
+    if cost.read_bytes is not None:
+        yield "read_bytes", cost.read_bytes
+    if cost.written_bytes is not None:
+        yield "written_bytes", cost.written_bytes
+    if cost.processes is not None:
+        yield "processes", cost.processes
 
 
 def subtract(aggregate: Aggregate, entry: Entry) -> bool:
@@ -174,7 +249,7 @@ def subtract(aggregate: Aggregate, entry: Entry) -> bool:
         return True
     if not _shrink(totals, entry.started_at, entry.completed_at or entry.started_at):
         return False
-    known = all(_take(totals, name, value) for name, value in costs(entry))
+    known = _take_costs(totals, entry.status, spent(entry), entry)
     if isinstance(entry, Own):
         _count(totals, entry, -1)
         return known and all(_subtract_stage(totals, stage) for stage in entry.stages)
@@ -197,13 +272,30 @@ def _shrink(totals: Totals, start: datetime, end: datetime) -> bool:
     return totals.firsts > 0 and totals.lasts > 0
 
 
-def _take(totals: Totals, name: str, value: int) -> bool:
-    spread = totals.costs.get(name)
+def _take_costs(totals: Totals, status: str, spent_: Iterable[tuple[str, int]], cost: Foreign | Cost) -> bool:
+    if status != SUCCEEDED:
+        wall = _wall(cost)
+        return wall is None or _take(totals.unsuccessful, status, wall)
+    for name, value in spent_:
+        if not _take(totals.costs, name, value) or (is_bound(cost, name) and not _unbound(totals.bounded, name)):
+            return False
+    return True
+
+
+def _take(spreads: dict[str, Spread], name: str, value: int) -> bool:
+    spread = spreads.get(name)
     if spread is None or not sketch.take(spread, value):
         return False
     if not spread.count:
-        del totals.costs[name]
+        del spreads[name]
     return True
+
+
+def _unbound(bounded: dict[str, int], name: str) -> bool:
+    left = bounded.pop(name, 0) - 1
+    if left > 0:
+        bounded[name] = left
+    return left >= 0
 
 
 def _subtract_stage(totals: Totals, stage: Stage) -> bool:
@@ -214,7 +306,7 @@ def _subtract_stage(totals: Totals, stage: Stage) -> bool:
         del totals.stages[stage.id]
         return True
     _count_stage(inner, stage, -1)
-    return all(_take(inner, name, value) for name, value in _costs_of(stage))
+    return stage.cached or _take_costs(inner, stage.status, _costs_of(stage), stage)
 
 
 def ignore(aggregate: Aggregate, kind: Kind, count: int = 1) -> None:

@@ -51,15 +51,22 @@ class Tests(Struct, gc=False):
 
 
 class Cost(Struct, gc=False, kw_only=True):
-    """What a run or a stage cost, as entries write it. None: not measured."""
+    """What a run or a stage cost, as entries write it. None: not measured.
+
+    `lower_bounds` says of which metrics the kernel would not tell all, and why; where `complete` is False and it
+    names none, that is all of them.
+    """
 
     wall_seconds: Seconds | None = None
     user_seconds: Seconds | None = None
     system_seconds: Seconds | None = None
     max_rss_bytes: Bytes | None = None
+    tree_rss_bytes: Bytes | None = None
     read_bytes: Bytes | None = None
     written_bytes: Bytes | None = None
     processes: Count | None = None
+    complete: bool | None = None
+    lower_bounds: dict[str, str] | None = None
     tests: Tests | None = None
 
 
@@ -97,6 +104,7 @@ class Own(Cost, gc=False, kw_only=True):
     started_at: Moment
     completed_at: Moment | None = None
     resumes: Count = 0
+    away_seconds: Seconds | None = None  # left out of wall_seconds; older entries of resumed runs do not say
     machine: Name | None = None
     manifest_writes: Count | None = None  # the runner's own
     metrics: Said | None = None

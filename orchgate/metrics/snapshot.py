@@ -1,6 +1,7 @@
 """An aggregate in words and numbers that are not our own: plain dicts for JSON. Imports msgspec.
 
-Times are in seconds, sizes in bytes, moments in UTC. Quantiles are within `sketch.ERROR` of a real value.
+Times are in seconds, sizes in bytes, moments in UTC. Quantiles are within `sketch.ERROR` of a real value. Costs are of
+runs that succeeded without an answer from the cache; a quantile of values some of which are lower bounds is one, too.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from orchgate.metrics import fold, sketch
-from orchgate.metrics.aggregate import COSTS, MICRO, TIMES, rates_of
+from orchgate.metrics.aggregate import CANCELLED, COSTS, FAILED, MICRO, TIMES, rates_of
 from orchgate.metrics.lines import resumes
 
 if TYPE_CHECKING:
@@ -52,7 +53,19 @@ def _totals(totals: Totals) -> dict[str, Any]:
         "rates": _rates(totals),
         "first_started_at": _moment(totals.first),
         "last_completed_at": _moment(totals.last),
-        "costs": {name: _cost(name, totals.costs[name]) for name in COSTS if name in totals.costs},
+        "costs": {name: _cost(name, totals) for name in COSTS if name in totals.costs},
+        "failed": _unsuccessful(totals, FAILED),
+        "cancelled": _unsuccessful(totals, CANCELLED),
+    }
+
+
+def _unsuccessful(totals: Totals, status: str) -> dict[str, Any]:
+    """How many runs ended that way, and how long they took, all together and one in the middle."""
+    spread = totals.unsuccessful.get(status)
+    return {
+        "runs": totals.statuses.get(status, 0),
+        "wall_seconds": in_unit("wall_seconds", spread.total) if spread else None,
+        "wall_seconds_p50": in_unit("wall_seconds", sketch.quantile(spread, 0.5)) if spread else None,
     }
 
 
@@ -60,10 +73,12 @@ def _rates(totals: Totals) -> dict[str, float]:
     return {name: round(rate, 6) for name, rate in rates_of(totals).items()}
 
 
-def _cost(name: str, spread: Spread) -> dict[str, Any]:
+def _cost(name: str, totals: Totals) -> dict[str, Any]:
+    spread = totals.costs[name]
     known = {"sum": spread.total, "min": spread.low, "max": spread.high}
     quantiles = {key: sketch.quantile(spread, fraction) for key, fraction in QUANTILES}
-    return {"count": spread.count, **{key: in_unit(name, value) for key, value in {**known, **quantiles}.items()}}
+    numbers = {key: in_unit(name, value) for key, value in {**known, **quantiles}.items()}
+    return {"count": spread.count, "lower_bounds": totals.bounded.get(name, 0), **numbers}
 
 
 def in_unit(name: str, value: float | None) -> float | None:
@@ -119,20 +134,29 @@ def _state(machine: str, name: str, totals: Totals, newest: Sequence[Entry]) -> 
         "machine": machine,
         "pipeline": name,
         "runs": totals.runs,
+        "failed": _unsuccessful(totals, FAILED),
+        "cancelled": _unsuccessful(totals, CANCELLED),
+        "cached_runs": totals.cached if totals.ours else None,
+        "resumed_runs": totals.resumed if totals.ours else None,
         **rates,
         "median": medians,
-        "trend": _trend(totals, newest[-LAST:]),
+        "lower_bounds": {name: totals.bounded[name] for name in COSTS if name in totals.bounded},
+        "trend": _trend(totals, [entry for entry in newest if any(fold.costs(entry))][-LAST:]),
         "last_run": _run(newest[-1]) if newest else None,
     }
 
 
 def _trend(totals: Totals, last: Sequence[Entry]) -> dict[str, Any] | None:
-    """Medians of the last runs against all before; None where there are none on one of the sides."""
+    """Medians of the last runs that have costs against all before; None where there are none on one of the sides.
+
+    Neither is said of a cost some of whose values are lower bounds: it may have moved the other way.
+    """
     values: dict[str, list[int]] = {}
     for entry in last:
         for name, value in fold.costs(entry):
             values.setdefault(name, []).append(value)
-    found = {name: _change(name, totals.costs[name], values[name]) for name in COSTS if name in values}
+    exact = [name for name in COSTS if name in values and name not in totals.bounded]
+    found = {name: _change(name, totals.costs[name], values[name]) for name in exact}
     known = {name: change for name, change in found.items() if change}
     return {"runs": len(last), "costs": known} if known else None
 
@@ -154,5 +178,6 @@ def _run(entry: Entry) -> Mapping[str, Any]:
         "status": entry.status,
         "started_at": _moment(entry.started_at),
         "completed_at": _moment(entry.completed_at),
-        **{name: in_unit(name, value) for name, value in fold.costs(entry)},
+        **{name: in_unit(name, value) for name, value in fold.spent(entry)},
+        "lower_bounds": sorted(name for name, _ in fold.spent(entry) if fold.is_bound(entry, name)),
     }

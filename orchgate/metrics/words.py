@@ -15,11 +15,13 @@ _TITLES = {
     "cpu_seconds": "CPU time",
     "wall_seconds": "wall time",
     "max_rss_bytes": "memory",
+    "tree_rss_bytes": "memory of all processes at once",
     "read_bytes": "bytes read",
     "written_bytes": "bytes written",
 }
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 UNKNOWN = "-"
+AT_LEAST = "≥ "  # before what is a lower bound
 
 
 def title(name: str) -> str:
