@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.evidence import summary
+from orchgate.evidence import summary, summary_cells
 from orchgate.evidence.lock import Facts
+from orchgate.evidence.lock import parse as of_lock
+from orchgate.evidence.summary import Block
 from tests.repo import Repo, clone, init
 from tests.runs import Project
 
@@ -160,10 +162,10 @@ def test_a_run_that_is_gone_cannot_be_recomputed(summarized: Summarized) -> None
     ("pattern", "replacement", "expected"),
     [
         (r"<!-- orchgate summary ends -->", "", "does not end with"),
-        (r"<!-- orchgate summary v1 of diagnostics -->\n", "", "a summary ends here that does not begin"),
-        (r"summary v1 of", "summary of", "the line that begins this summary was changed"),
-        (r"summary v1 of", "summary v2 of", "a form, 2, that is not known here"),
-        (r"v1 of diagnostics", "v1 of other", "is a run of diagnostics, the summary is about other"),
+        (r"<!-- orchgate summary v2 of diagnostics -->\n", "", "a summary ends here that does not begin"),
+        (r"summary v2 of", "summary of", "the line that begins this summary was changed"),
+        (r"summary v2 of", "summary v3 of", "a form, 3, that is not known here"),
+        (r"v2 of diagnostics", "v2 of other", "is a run of diagnostics, the summary is about other"),
         (r"Before \(2 runs", "Earlier (2 runs", "names no runs before or after the change"),
     ],
 )
@@ -199,6 +201,43 @@ def test_a_clone_recomputes_it_from_the_lock(summarized: Summarized, tmp_path: P
     assert [one["rule"] for one in other.report("--all-files", "evidence")["diagnostics"]] == ["EVD011"]
 
 
+# Summaries and pins of before
+
+
+def old_pins(task: Summarized) -> None:
+    """The runs as an older version pinned them."""
+    assert task.repo.orchgate("evidence", "pin").code == 0
+    lock = task.repo.root / ".orchgate" / "evidence.lock"
+    lock.write_text(lock.read_text().replace(', "cached": 0', ""))
+
+
+def test_an_old_summary_of_old_pins_holds(summarized: Summarized) -> None:
+    old_pins(summarized)
+    (found,) = summary.blocks(summarized.plan)
+    assert isinstance(found, Block)
+    lock = of_lock((summarized.repo.root / ".orchgate" / "evidence.lock").read_bytes())
+
+    def facts(path: str) -> Facts:
+        pin = lock.get(path)
+        assert pin is not None
+        assert pin.run is not None
+        return pin.run
+
+    old = summary.render(found.pipeline, found.before, found.after, facts, 1)
+    summarized.repo.write(PLAN, summary.place(summarized.plan, old, found, 0))
+
+    assert "summary v1 of" in summarized.plan
+    assert summarized.findings() == []
+
+
+def test_a_new_summary_asks_old_pins_for_what_they_do_not_say(summarized: Summarized) -> None:
+    old_pins(summarized)
+
+    assert "the lock does not say whether" in summarized.findings()[0]
+    assert summarized.repo.orchgate("evidence", "pin").code == 0
+    assert summarized.findings() == []
+
+
 def test_line_breaks_of_the_plan_stay_as_they_are(task: Summarized) -> None:
     task.repo.write(PLAN, task.plan.replace("\n", "\r\n").encode())
     task.summarize()
@@ -212,7 +251,7 @@ def test_a_plan_without_the_section_gets_one(task: Summarized) -> None:
     task.repo.write(PLAN, "# ACTION_PLAN\n\nWords.\n")
     task.summarize()
 
-    assert task.plan.startswith("# ACTION_PLAN\n\nWords.\n\n## Artifacts and Notes\n\n<!-- orchgate summary v1")
+    assert task.plan.startswith("# ACTION_PLAN\n\nWords.\n\n## Artifacts and Notes\n\n<!-- orchgate summary v2")
 
 
 @pytest.mark.parametrize(
@@ -257,7 +296,7 @@ def test_a_damaged_block_is_not_written_over(summarized: Summarized) -> None:
     [
         ("wall_seconds", 70.1932, "70.193 s"),
         ("max_rss_bytes", 512, "512 B"),
-        ("max_rss_bytes", 50 * 1024 * 1024, "50.0 MiB"),
+        ("max_rss_bytes", 50 * 1024 * 1024, "50.00 MiB"),
         ("max_rss_bytes", 3 * 1024**3, "3.00 GiB"),
         ("manifest_writes", 14, "14"),
         ("manifest_writes", 14.5, "14.5"),
@@ -266,7 +305,7 @@ def test_a_damaged_block_is_not_written_over(summarized: Summarized) -> None:
     ],
 )
 def test_values_have_their_units(metric: str, number: float | None, shown: str) -> None:
-    assert summary.value(metric, number) == shown
+    assert summary_cells.value(metric, number) == shown
 
 
 def test_the_block_reads_well_as_plain_text() -> None:
@@ -276,7 +315,7 @@ def test_the_block_reads_well_as_plain_text() -> None:
     }
 
     assert summary.render("diagnostics", ("b1", "b2", "b3"), ("a1", "a2", "a3"), runs.__getitem__) == (
-        "<!-- orchgate summary v1 of diagnostics -->\n"
+        "<!-- orchgate summary v2 of diagnostics -->\n"
         "Before (3 runs of diagnostics):\n\n- `b1`\n- `b2`\n- `b3`\n\n"
         "After (3 runs of diagnostics):\n\n- `a1`\n- `a2`\n- `a3`\n\n"
         "| metric          |   before |    after |                             change |\n"
@@ -284,6 +323,7 @@ def test_the_block_reads_well_as_plain_text() -> None:
         "| wall time       | 70.200 s | 60.200 s | -14.2 % (-14.7 % to -13.8 %; 90 %) |\n"
         "| manifest writes |       14 |       14 |       0.0 % (0.0 % to 0.0 %; 90 %) |\n"
         "| success rate    |  100.0 % |  100.0 % |                               same |\n\n"
-        "Medians; the change is the median ratio of all pairs of runs (its interval; the confidence of that).\n\n"
+        "Medians of the runs that succeeded, without those that had stages from the cache; "
+        "the change is the median ratio of all pairs of runs (its interval; the confidence of that).\n\n"
         "<!-- orchgate summary ends -->"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchgate.evidence import summary
+from orchgate.evidence import summary, summary_cells
 from orchgate.evidence.lock import Facts
 from orchgate.evidence.summary import END, Block, Cut
 from orchgate.metrics.before_after import Row
@@ -85,7 +85,7 @@ KNOWN = Row("wall_seconds", 10.0, 9.0, -0.1, -0.12, -0.08, 0.9)
     ],
 )
 def test_a_change_is_said_only_as_far_as_it_is_known(row: Row, change: str) -> None:
-    assert summary.cells_of(row)[3] == change
+    assert summary_cells.cells_of(row)[3] == change
 
 
 TWO_KINDS = "Recorded on 2 kinds of machine: times and memory do not compare."

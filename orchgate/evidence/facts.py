@@ -15,7 +15,8 @@ _LONGEST = 1_000  # characters of a name that a pin keeps
 _LONGEST_LIST = 12_000  # characters of all paths beside the commit; escaped and with ids they fit a line of the lock
 _MOST_METRICS = 100  # of a program's own that a pin keeps
 _COUNTS = ("passed", "failed", "errors", "skipped")
-_USED = ("wall_seconds", "max_rss_bytes", "read_bytes", "written_bytes", "processes")
+_USED = ("wall_seconds", "max_rss_bytes", "tree_rss_bytes", "read_bytes", "written_bytes", "processes")
+_LONGEST_REASON = 200  # characters
 
 
 def facts_of(manifest: Mapping[str, Any]) -> Facts:
@@ -35,7 +36,25 @@ def facts_of(manifest: Mapping[str, Any]) -> Facts:
         format=_text(manifest, "format"),
         changed=_contents(git, "changed"),
         untracked=_contents(git, "untracked"),
+        cached=_cached(manifest),
+        lower_bounds=dict(sorted(_lower_bounds(_table(manifest, "usage")).items())),
     )
+
+
+def _cached(manifest: Mapping[str, Any]) -> int | None:
+    """How many stages were answered from the cache; None where the format does not say."""
+    stages = manifest.get("commands")
+    if manifest.get("format") != "orchgate" or not isinstance(stages, list):
+        return None
+    return sum(isinstance(stage, dict) and stage.get("cached") is True for stage in stages)
+
+
+def _lower_bounds(usage: Mapping[str, Any]) -> dict[str, str]:
+    """The numbers that are lower bounds, with the reason; all that were used where none is named and some are."""
+    said = _table(usage, "lower_bounds")
+    names = (*_USED, "cpu_seconds")
+    found = {name: str(said[name])[:_LONGEST_REASON] for name in names if name in said}
+    return dict.fromkeys(names, "") if not found and usage.get("complete") is False else found
 
 
 def _table(manifest: Mapping[str, Any], key: str) -> Mapping[str, Any]:

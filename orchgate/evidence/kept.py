@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # Files that grow with every run, and those that every run writes anew: that they moved on is no fault of a citation.
 _GROWING = ("/metrics.json", ".jsonl", ".ndjson")
+_UNSAID = ("cached", None)
 _RENEWED = ("/aggregate.json", "/state.json")
 
 
@@ -80,7 +81,10 @@ def _otherwise(pin: Pinned, found: Pinned) -> str:
     if pin.run is None or found.run is None:
         return "is pinned without what it says" if found.run else "is pinned as a manifest, which it is not"
     said, is_ = ({**run._asdict(), **run.numbers} for run in (pin.run, found.run))
-    names = (name for name in said if name != "numbers" and said[name] != is_.get(name))
+    # What older versions did not know, their pins do not say.
+    names = (
+        name for name in said if name != "numbers" and said[name] != is_.get(name) and (name, said[name]) != _UNSAID
+    )
     return next((f"says {name} {is_.get(name)!r}, the lock says {said[name]!r}" for name in names), "")
 
 

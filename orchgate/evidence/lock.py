@@ -39,7 +39,8 @@ class Facts(NamedTuple):
     Texts are "" and ids None where the manifest says nothing. `machine` is a fingerprint of its kind. `numbers` are
     metrics by name, as in metrics/values.py: wall_seconds, cpu_seconds, max_rss_bytes, read_bytes, written_bytes,
     manifest_writes, tests_passed … `format` is that of our manifests, or "". `changed` and `untracked` are as in
-    git/state.py, None where they are not known.
+    git/state.py, None where they are not known. `cached` counts the stages that were answered from the cache, None
+    where that is not known; `lower_bounds` are the numbers that are at least what they say, and why.
     """
 
     task: str = ""
@@ -54,6 +55,8 @@ class Facts(NamedTuple):
     format: str = ""
     changed: Mapping[str, str | None] | None = None
     untracked: Mapping[str, str | None] | None = None
+    cached: int | None = None
+    lower_bounds: Mapping[str, str] = {}
 
 
 class Pinned(NamedTuple):
@@ -233,6 +236,11 @@ def _facts(number: int, fields: object) -> Facts:
             isinstance(value, dict) and all(isinstance(v, str | None) for v in value.values())
         ):
             raise LockError(number, f"run.{name}: expected object ids by path, got {_shown(value)}")
+    cached, bounds = fields.get("cached"), fields.get("lower_bounds", {})
+    if cached is not None and (type(cached) is not int or cached < 0):
+        raise LockError(number, f"run.cached: expected a count, got {_shown(cached)}")
+    if not isinstance(bounds, dict) or not all(isinstance(why, str) for why in bounds.values()):
+        raise LockError(number, f"run.lower_bounds: expected texts by name, got {_shown(bounds)}")
     numbers = fields.get("numbers", {})
     if not isinstance(numbers, dict) or not all(map(_is_number, numbers.values())):
         raise LockError(number, "run.numbers: expected numbers by name")

@@ -1,7 +1,8 @@
 """The managed block of an action plan: the runs before and after a change, and a table of what they cost.
 
 Written by `orchgate evidence summarize` and recomputed by EVD011. The text is a pure function of the runs, so that
-writing it again changes nothing, and every number in it can be checked one by one.
+writing it again changes nothing, and every number in it can be checked one by one. Version 1, which is still read,
+counted runs with stages from the cache among the others, and showed nothing of those that did not succeed.
 """
 
 from __future__ import annotations
@@ -10,33 +11,27 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.evidence.claims import SUMMARY
+from orchgate.evidence.summary_cells import HEAD, NAMES, NEWEST, cells_of, disagree, value
 from orchgate.metrics import before_after
+from orchgate.metrics.words import AT_LEAST
 from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from orchgate.evidence.lock import Facts
     from orchgate.metrics.before_after import Recorded, Row
 
 _BEGIN = lazy(r"<!-- orchgate summary v(\d{1,6}) of ([^\n]{1,300}?) -->")
 END = "<!-- orchgate summary ends -->"
-VERSION = 1
+VERSION = NEWEST
+VERSIONS = (1, VERSION)
 SIDES = ("Before", "After")
-_HEAD = ("metric", "before", "after", "change")
 _LINK = lazy(r"- `([^`\n]+)`")
-_NAMES = {
-    "wall_seconds": "wall time",
-    "cpu_seconds": "CPU time",
-    "max_rss_bytes": "peak memory",
-    "manifest_writes": "manifest writes",
-    "written_bytes": "bytes written",
-    "read_bytes": "bytes read",
-    "processes": "processes",
-    "success_rate": "success rate",
-    "test_pass_rate": "test pass rate",
-}
 _SUCCEEDED = frozenset({"succeeded", "success", "passed", "completed"})
+_CANCELLED = frozenset({"cancelled", "canceled", "aborted", "interrupted"})
+_INTERVAL = "(its interval; the confidence of that)"
+_UNSAFE = lazy(r"[<>|`\\\x00-\x1f\x7f]+")
 
 
 class Block(NamedTuple):
@@ -92,8 +87,10 @@ def _links(inner: str, side: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def recorded(facts: Facts) -> Recorded:
-    return before_after.Recorded(facts.status.casefold() in _SUCCEEDED, facts.numbers)
+def recorded(facts: Facts, version: int = VERSION) -> Recorded:
+    status = facts.status.casefold()
+    of_kind = (status in _CANCELLED, bool(facts.cached)) if version > 1 else (False, False)
+    return before_after.Recorded(status in _SUCCEEDED, facts.numbers, *of_kind, facts.lower_bounds.keys())
 
 
 def render(
@@ -101,29 +98,56 @@ def render(
     before: Sequence[str],
     after: Sequence[str],
     facts: Callable[[str], Facts],
+    version: int = VERSION,
     origins: Mapping[str, str] | None = None,
 ) -> str:
     """The block for runs by the repository paths of their manifests, without a line break at its end.
 
     `origins` says of those that were recorded elsewhere where that was. Raises what `facts` raises.
     """
-    known = {path: facts(path) for path in (*before, *after)}
-    rows = before_after.rows(*([recorded(known[path]) for path in side] for side in (before, after)))
-    lines = [f"<!-- orchgate summary v{VERSION} of {pipeline} -->"]
+    sides = tuple([facts(path) for path in side] for side in (before, after))
+    rows = before_after.rows(*([recorded(known, version) for known in side] for side in sides))
+    lines = [f"<!-- orchgate summary v{version} of {pipeline} -->"]
     for side, paths in zip(SIDES, (before, after), strict=True):
         lines += [f"{side} ({_counted(len(paths))} of {pipeline}):", "", *(f"- `{path}`" for path in paths), ""]
-    machines = {run.machine for run in known.values() if run.machine}
-    lines += [*_table(rows), "", *_notes(rows, machines=len(machines)), *_brought(origins or {}), END]
+    cells = [cells_of(row, version) for row in rows] + (list(_left_out(*sides)) if version > 1 else [])
+    notes = _notes(rows, version, {run.machine for side in sides for run in side if run.machine})
+    lines += [*_table(cells), "", *notes, *_bounds(rows, sides), *_brought(origins or {}), END]
     return "\n".join(lines)
+
+
+def _left_out(*sides: Sequence[Facts]) -> Iterator[tuple[str, str, str, str]]:
+    """The runs that are in no median, by kind: how many on each side, and how long they took."""
+    for kind in _KINDS:
+        runs = [[one for one in side if kind == _kind(one)] for side in sides]
+        if any(runs):
+            before, after = map(_runs, runs)
+            yield kind, before, after, "in no median"
+
+
+_KINDS = ("failed runs", "cancelled runs", "runs that do not say how they ended", "runs with stages from the cache")
+
+
+def _kind(facts: Facts) -> str:
+    """The kind of runs that a run is of which are in no median; "" for one that is."""
+    status = facts.status.casefold()
+    if status in _SUCCEEDED:
+        return _KINDS[3] if facts.cached else ""
+    return _KINDS[1] if status in _CANCELLED else _KINDS[0] if status else _KINDS[2]
+
+
+def _runs(runs: Sequence[Facts]) -> str:
+    walls = [wall for one in runs if (wall := one.numbers.get("wall_seconds")) is not None]
+    return str(len(runs)) + (f" ({value('wall_seconds', sum(walls))})" if walls else "")
 
 
 def _counted(runs: int) -> str:
     return "one run" if runs == 1 else f"{runs} runs"
 
 
-def _table(rows: Sequence[Row]) -> Iterator[str]:
-    cells = [_HEAD, *(tuple(cells_of(row)) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(_HEAD))]
+def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    cells = [HEAD, *rows]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(HEAD))]
     for number, line in enumerate(cells):
         padded = [
             line[0].ljust(widths[0]),
@@ -138,13 +162,16 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
             )
 
 
-def _notes(rows: Sequence[Row], *, machines: int) -> Iterator[str]:
+def _notes(rows: Sequence[Row], version: int, machines: Collection[str]) -> Iterator[str]:
+    of_whom = " of the runs that succeeded, without those that had stages from the cache" if version > 1 else ""
     if any(row.confidence is not None for row in rows):
-        yield "Medians; the change is the median ratio of all pairs of runs (its interval; the confidence of that)."
+        yield f"Medians{of_whom}; the change is the median ratio of all pairs of runs {_INTERVAL}."
+        if version > 1 and any(map(disagree, rows)):
+            yield "Where the medians alone moved otherwise than the pairs, their change stands behind it."
     else:
         yield "One run on a side: no interval can be given."
-    if machines > 1:
-        yield f"Recorded on {machines} kinds of machine: times and memory do not compare."
+    if len(machines) > 1:
+        yield f"Recorded on {len(machines)} kinds of machine: times and memory do not compare."
     yield ""
 
 
@@ -156,48 +183,17 @@ def _brought(origins: Mapping[str, str]) -> Iterator[str]:
         yield ""
 
 
-def cells_of(row: Row) -> tuple[str, str, str, str]:
-    """A row as its table shows it."""
-    return _NAMES[row.metric], value(row.metric, row.before), value(row.metric, row.after), _change(row)
-
-
-def value(metric: str, number: float | None) -> str:
-    """A metric's value with its unit."""
-    if number is None:
-        return "not measured"
-    if metric.endswith("_rate"):
-        return f"{number * 100:.1f} %"
-    if metric.endswith("_seconds"):
-        return f"{number:.3f} s"
-    if metric.endswith("_bytes"):
-        return _bytes(number)
-    return f"{number:.1f}".removesuffix(".0")
-
-
-def _bytes(number: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if number < 1024:
-            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1024
-    return f"{number:.2f} GiB"
-
-
-def _change(row: Row) -> str:
-    if row.before is None or row.after is None:
-        return "unknown"
-    if row.metric.endswith("_rate"):
-        points = (row.after - row.before) * 100
-        return "same" if points == 0 else f"{points:+.1f} points"
-    if row.change is None:
-        return "unknown"
-    if row.low is None or row.high is None or row.confidence is None:
-        return _percent(row.change)
-    return f"{_percent(row.change)} ({_percent(row.low)} to {_percent(row.high)}; {row.confidence * 100:.0f} %)"
-
-
-def _percent(fraction: float) -> str:
-    shown = f"{fraction * 100:+.1f} %"
-    return "0.0 %" if shown in ("+0.0 %", "-0.0 %") else shown
+def _bounds(rows: Sequence[Row], sides: Sequence[Sequence[Facts]]) -> Iterator[str]:
+    """Why values are lower bounds, each reason once."""
+    found: dict[str, None] = {}
+    for row in rows:
+        for name, side, least in zip(SIDES, sides, row.least, strict=True):
+            for why in [one.lower_bounds.get(row.metric) for one in side] if least else ():
+                if why is not None:
+                    reason = _UNSAFE.sub(" ", why).strip() or "not measured whole"
+                    found[f"{AT_LEAST}{NAMES[row.metric]} {name.casefold()}: {reason}"] = None
+    if found:
+        yield from (*found, "")
 
 
 def place(text: str, block: str, found: Block | None, at: int) -> str:
@@ -217,7 +213,7 @@ def numbers_by_row(text: str) -> Mapping[str, tuple[tuple[str, ...], int]]:
     offset = 0
     for line in text.splitlines(keepends=True):
         cells = tuple(cell.strip() for cell in line.strip().strip("|").split("|"))
-        if line.lstrip().startswith("|") and cells[0] and not cells[0].startswith("-") and cells != _HEAD:
+        if line.lstrip().startswith("|") and cells[0] and not cells[0].startswith("-") and cells != HEAD:
             found[cells[0]] = (cells[1:], offset)
         offset += len(line)
     return found

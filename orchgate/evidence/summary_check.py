@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.errors import OrchgateError
+from orchgate.errors import OrchgateError, quoted
 from orchgate.evidence import summary
 from orchgate.model import Finding, Severity
 
@@ -35,7 +35,7 @@ def findings(document: Document, runs: Runs, artifacts: Artifacts) -> Iterator[F
 
 def _compared(document: Document, block: Block, runs: Runs, artifacts: Artifacts) -> Iterator[Finding]:
     at = document.location(block.start)
-    if block.version != summary.VERSION:
+    if block.version not in summary.VERSIONS:
         yield Finding(RULE, at, f"this summary has a form, {block.version}, that is not known here", _AGAIN)
         return
     if not block.before or not block.after:
@@ -48,13 +48,26 @@ def _compared(document: Document, block: Block, runs: Runs, artifacts: Artifacts
         yield Finding(RULE, at, message, "orchgate evidence pin, in the clone that has the run")
         return
     try:
-        wanted = summary.render(block.pipeline, block.before, block.after, runs.facts)
+        wanted = summary.render(block.pipeline, block.before, block.after, runs.facts, block.version)
+        yield from _other_kinds(document, block, runs)
         yield from _other_pipelines(document, block, runs)
     except OrchgateError as error:
         message = f"cannot be recomputed: a run it names {error.message}"
         yield Finding(RULE, at, message, error.hint or "orchgate evidence fetch brings pinned runs")
         return
     yield from _cells(document, block, wanted)
+
+
+def _other_kinds(document: Document, block: Block, runs: Runs) -> Iterator[Finding]:
+    """Runs with stages from the cache, which an old form counts among the others, and those of which nobody knows."""
+    for path in (*block.before, *block.after):
+        facts, at = runs.facts(path), document.location(document.text.find(path, block.start))
+        if facts.cached and block.version == 1:
+            message = f"{facts.run_id} had stages from the cache, and this summary counts it among the others"
+            yield Finding(RULE, at, message, _AGAIN, Severity.WARNING)
+        elif facts.cached is None and facts.format == "orchgate" and block.version > 1:
+            message = f"the lock does not say whether {facts.run_id} had stages from the cache"
+            yield Finding(RULE, at, message, f"orchgate evidence pin {quoted(path)}")
 
 
 def _other_pipelines(document: Document, block: Block, runs: Runs) -> Iterator[Finding]:

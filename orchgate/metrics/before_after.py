@@ -2,7 +2,8 @@
 
 The change is the median of the ratios of all pairs of a run after and a run before, and its interval are two of those
 ratios, chosen by the null distribution of the Mann-Whitney statistic (Hodges and Lehmann 1963). It takes no shape of
-the values for granted, but it is for runs under like conditions: runs of different days drift.
+the values for granted, but it is for runs under like conditions: runs of different days drift. The medians alone may
+have moved otherwise: a row has both.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 CONFIDENCE = 0.95
 SUCCESS_RATE = "success_rate"
@@ -20,6 +21,7 @@ METRICS = (
     "wall_seconds",
     "cpu_seconds",
     "max_rss_bytes",
+    "tree_rss_bytes",
     "manifest_writes",
     "written_bytes",
     "read_bytes",
@@ -30,17 +32,24 @@ METRICS = (
 
 
 class Recorded(NamedTuple):
-    """One recorded run. A metric that was not measured is not among its numbers."""
+    """One recorded run. A metric that was not measured is not among its numbers; `bounds` are those that are at least.
+
+    `cached`: a stage was answered from the cache, so that its costs are not those of the work.
+    """
 
     succeeded: bool
     numbers: Mapping[str, float]
+    cancelled: bool = False
+    cached: bool = False
+    bounds: Collection[str] = ()
 
 
 class Row(NamedTuple):
     """One metric. Values are medians in the metric's unit, rates over all runs; None: not measured there.
 
     `change` and its interval `low` to `high` are fractions of before; None where they cannot be said.
-    `confidence` is the interval's, a fraction.
+    `confidence` is the interval's, a fraction. `of_medians` is how far the medians alone moved. `least` says on which
+    side the value is a lower bound.
     """
 
     metric: str
@@ -50,10 +59,12 @@ class Row(NamedTuple):
     low: float | None = None
     high: float | None = None
     confidence: float | None = None
+    of_medians: float | None = None
+    least: tuple[bool, bool] = (False, False)
 
 
 def rows(before: Sequence[Recorded], after: Sequence[Recorded]) -> tuple[Row, ...]:
-    """A row for each metric that was measured on one side at least."""
+    """A row for each metric that was measured on one side at least. Who leaves runs out for costs does so before."""
     return tuple(_rows(before, after))
 
 
@@ -64,38 +75,48 @@ def _rows(before: Sequence[Recorded], after: Sequence[Recorded]) -> Iterator[Row
             row = Row(metric, of(before), of(after))
         else:
             row = _row(metric, _values(metric, before), _values(metric, after))
+            row = row._replace(least=(_least(metric, before), _least(metric, after)))
         if row.before is not None or row.after is not None:
             yield row
 
 
 def _values(metric: str, runs: Sequence[Recorded]) -> list[float]:
     """A metric of the runs that succeeded; nothing when one of them did not measure it."""
-    values = [run.numbers.get(metric) for run in runs if run.succeeded]
+    values = [run.numbers.get(metric) for run in runs if run.succeeded and not run.cached]
     return [] if None in values else [value for value in values if value is not None]
 
 
+def _least(metric: str, runs: Sequence[Recorded]) -> bool:
+    return any(metric in run.bounds for run in runs if run.succeeded and not run.cached)
+
+
 def _success(runs: Sequence[Recorded]) -> float | None:
-    return sum(run.succeeded for run in runs) / len(runs) if runs else None
+    """Of the runs that came to an end of their own."""
+    ended = [run.succeeded for run in runs if not run.cancelled]
+    return sum(ended) / len(ended) if ended else None
 
 
 def _tests(runs: Sequence[Recorded]) -> float | None:
-    passed = sum(run.numbers.get("tests_passed", 0) for run in runs)
-    all_ = passed + sum(run.numbers.get(f"tests_{how}", 0) for run in runs for how in ("failed", "errors"))
+    """What a stage from the cache repeats was counted when it ran."""
+    ran = [run.numbers for run in runs if not run.cached]
+    passed = sum(numbers.get("tests_passed", 0) for numbers in ran)
+    all_ = passed + sum(numbers.get(f"tests_{how}", 0) for numbers in ran for how in ("failed", "errors"))
     return passed / all_ if all_ else None
 
 
 def _row(metric: str, before: list[float], after: list[float]) -> Row:
     one, other = _median(before), _median(after)
-    if not before or not after or min(before) <= 0 or min(after) <= 0:
+    if one is None or other is None or min(before) <= 0 or min(after) <= 0:
         same = before and after and before == after
         return Row(metric, one, other, 0.0 if same else None)
     ratios = sorted(late / early for late in after for early in before)
     middle = _median(ratios)
     assert middle is not None
     cut, confidence = _cut(len(before), len(after))
+    row = Row(metric, one, other, middle - 1, of_medians=other / one - 1)
     if confidence is None:
-        return Row(metric, one, other, middle - 1)
-    return Row(metric, one, other, middle - 1, ratios[cut] - 1, ratios[-1 - cut] - 1, confidence)
+        return row
+    return row._replace(low=ratios[cut] - 1, high=ratios[-1 - cut] - 1, confidence=confidence)
 
 
 def _median(values: Sequence[float]) -> float | None:
