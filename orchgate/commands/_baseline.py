@@ -16,6 +16,7 @@ from orchgate.git import history
 from orchgate.metrics import baseline, baseline_facts
 from orchgate.metrics.estimate import median
 from orchgate.metrics.values import KNOWN, Kind
+from orchgate.metrics.words import AT_LEAST
 from orchgate.outputs._escape import escape
 from orchgate.runs import definition
 from orchgate.runs.machine import fingerprint
@@ -23,13 +24,14 @@ from orchgate.runs.pipeline import load_all
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
     from orchgate.metrics.baseline import Baseline, Record
 
 VERSION = 1
+_TOLD = ("median", "deviation", "least", "most")
 KINDS = {metric.name: metric.kind for metric in KNOWN}
 COMMIT_IT = f"commit {baseline.PATH} and {os.path.dirname(baseline.PATH)}/.gitattributes: others are judged by them"
 
@@ -139,6 +141,17 @@ def common(found: Sequence[Mapping[str, float]]) -> tuple[dict[str, tuple[float,
     return samples, notes
 
 
+def bounds(found: Iterable[Mapping[str, str]], names: Collection[str]) -> dict[str, str]:
+    """Why samples of these metrics are lower bounds, of several runs: the first reason of each."""
+    known: dict[str, str] = {}
+    for one in found:
+        for name, why in one.items():
+            line = " ".join(why.split())[: baseline_facts.MAX_TEXT]
+            if name in names:
+                known.setdefault(name, line if baseline_facts.is_text(line) else "not measured whole")
+    return dict(sorted(known.items()))
+
+
 # Showing
 
 
@@ -152,7 +165,10 @@ def row(at: Here, record: Record, known: Baseline) -> dict[str, Any]:
     plain |= {"this_machine": record.fingerprint == at.fingerprint, "commits_behind": behind, "stale": stale or None}
     plain["superseded"] = [_superseded(old) for old in known.history.get(record.place, ())]
     plain["samples"] = {name: list(samples) for name, samples in record.samples.items()}
-    plain["metrics"] = [_metric(name, record.samples[name]) for name in _ordered(record.samples)]
+    plain["lower_bounds"] = dict(record.lower_bounds)
+    plain["metrics"] = [
+        _metric(name, record.samples[name], record.lower_bounds.get(name)) for name in _ordered(record.samples)
+    ]
     return plain
 
 
@@ -173,7 +189,7 @@ def _ordered(samples: Mapping[str, object]) -> list[str]:
     return sorted(samples, key=lambda name: (known.index(name) if name in KINDS else len(known), name))
 
 
-def _metric(name: str, samples: Sequence[float]) -> dict[str, Any]:
+def _metric(name: str, samples: Sequence[float], bound: str | None) -> dict[str, Any]:
     """Median, and the median absolute deviation from it."""
     middle = median(samples)
     spread = median([abs(sample - middle) for sample in samples])
@@ -185,6 +201,7 @@ def _metric(name: str, samples: Sequence[float]) -> dict[str, Any]:
         "deviation": spread,
         "least": min(samples),
         "most": max(samples),
+        "lower_bound": bound,
     }
 
 
@@ -226,8 +243,12 @@ def _table(metrics: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     width = max(len("metric"), *(len(metric["name"]) for metric in metrics))
     yield f"  {'metric':<{width}}  {'median':>12}  {'deviation':>12}  {'least':>12}  {'most':>12}"
     for metric in metrics:
-        values = "  ".join(f"{number(metric[key]):>12}" for key in ("median", "deviation", "least", "most"))
-        yield f"  {metric['name']:<{width}}  {values}"
+        least = "" if metric["lower_bound"] is None else AT_LEAST
+        told = [f"{least if key != 'deviation' else ''}{number(metric[key])}" for key in _TOLD]
+        yield f"  {metric['name']:<{width}}  {'  '.join(f'{text:>12}' for text in told)}"
+    for metric in metrics:
+        if metric["lower_bound"] is not None:
+            yield f"  {AT_LEAST}{metric['name']}: at least, not measured whole: {metric['lower_bound']}"
 
 
 def number(value: float) -> str:

@@ -152,6 +152,7 @@ def _from_runs(at: Here, runs: Sequence[Run], notes: list[str]) -> Record:
         machine=_baseline.facts(_machine(first)),
         samples=samples,
         run_ids=tuple(sorted(run.run_id for run in runs)),
+        lower_bounds=_baseline.bounds([run.usage.lower_bounds for run in runs if run.usage], samples),
     )
 
 

@@ -47,7 +47,12 @@ def run(args: argparse.Namespace) -> Verdict:
         measured = _measure(at, args, at.repository.head, name)
         if failure := _failure(measured.samples):
             return _failed(args, name, failure)
-        samples, notes = _baseline.common([sample.without_hidden() for sample in measured.samples])
+        whole = [sample for sample in measured.samples if not sample.repeated]
+        if len(whole) < MIN_RUNS:
+            raise _flaky(name, measured.samples)
+        samples, notes = _baseline.common([sample.without_hidden() for sample in whole])
+        if left := len(measured.samples) - len(whole):
+            notes.append(f"{left} of {len(measured.samples)} runs left out: a stage passed only when repeated")
         notes += ["tracked files differ from HEAD, which was measured without these changes"] if dirty else []
         notes += list(dict.fromkeys(note for sample in measured.samples for note in sample.notes))
         record = Record(
@@ -62,9 +67,19 @@ def run(args: argparse.Namespace) -> Verdict:
             reason=reason,
             machine=_baseline.facts(at.machine),
             samples=samples,
+            lower_bounds=_baseline.bounds([sample.lower_bounds for sample in whole], samples),
         )
         _keep(at, args, record, notes)
     return Verdict.PASS
+
+
+def _flaky(name: str, samples: Sequence[Sample]) -> OrchgateError:
+    """What an attempt cost that failed is no cost of a run that goes well."""
+    repeated = [sample for sample in samples if sample.repeated]
+    message = (
+        f"{len(repeated)} of {len(samples)} runs of {name} passed only when stage {repeated[0].repeated} was repeated"
+    )
+    return OrchgateError(message, f"at least {MIN_RUNS} have to pass at once; --runs {2 * len(samples)} measures more")
 
 
 class _Measured(NamedTuple):

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> Verdict:
         for path, one in known.items():
             _summarized.bring(root, path, one)
     origins = {path: one.origin for path, one in known.items() if one.origin}
-    block = summary.render(pipeline, list(before), list(after), facts.__getitem__, origins)
+    block = summary.render(pipeline, list(before), list(after), facts.__getitem__, origins=origins)
     if args.check:
         changed = _update(root, plan, block, pipeline, args.section, write=False)
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.commands._runs import print_json
 from orchgate.metrics import words
+from orchgate.metrics.values import Compared
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.speed import explanation
@@ -16,7 +17,7 @@ from orchgate.speed import explanation
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.metrics.values import Compared, Counted, Judgement
+    from orchgate.metrics.values import Counted, Judgement
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.sampling import Side
 
@@ -97,17 +98,25 @@ def rows(judgement: Judgement) -> Iterator[str]:
     for name, *cells, verdict in table:
         padded = (cell.rjust(width) for cell, width in zip(cells, widths[1:-1], strict=True))
         yield "  ".join(["", name.ljust(widths[0]), *padded, verdict]).rstrip()
+    others = [
+        f"{words.title(one.name)} {words.percent(one.change_of_medians)}"
+        for one in judgement.metrics
+        if words.disagree(one)
+    ]
+    if others:
+        yield f"  the change is estimated from pairs; the medians of base and head alone moved by: {', '.join(others)}"
 
 
 def _compared(one: Compared) -> tuple[str, ...]:
-    values = (words.amount(one.name, one.base), words.amount(one.name, one.head))
-    return (words.title(one.name), *values, words.percent(one.estimate), words.interval(one), one.verdict.value)
+    values = (words.before(one), words.after(one))
+    return (words.title(one.name), *values, words.at_least(one), words.interval(one), one.verdict.value)
 
 
 def _counted(one: Counted) -> tuple[str, ...]:
-    change = words.UNKNOWN if not one.base else words.percent(one.head / one.base - 1)
-    values = (words.amount(one.name, one.base), words.amount(one.name, one.head))
-    return (words.title(one.name), *values, change, "exact", one.verdict.value)
+    bounds = (one.base_lower_bound, one.head_lower_bound) != (None, None)
+    change = words.UNKNOWN if not one.base or bounds else words.percent(one.head / one.base - 1)
+    kind = words.UNKNOWN if bounds else "exact"
+    return (words.title(one.name), words.before(one), words.after(one), change, kind, one.verdict.value)
 
 
 def as_json(shown: Shown) -> None:
@@ -146,6 +155,8 @@ def judged(judgement: Judgement) -> dict[str, Any]:
 
 def _plain(one: Compared | Counted) -> dict[str, Any]:
     fields = {**one._asdict(), "verdict": one.verdict.value}
+    if isinstance(one, Compared):
+        fields["change_of_medians"] = one.change_of_medians
     # JSON has no infinities: what grew from nothing cannot be said as a fraction.
     return {key: None if isinstance(value, float) and abs(value) == inf else value for key, value in fields.items()}
 

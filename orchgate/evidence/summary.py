@@ -99,6 +99,7 @@ def render(
     after: Sequence[str],
     facts: Callable[[str], Facts],
     version: int = VERSION,
+    *,
     origins: Mapping[str, str] | None = None,
 ) -> str:
     """The block for runs by the repository paths of their manifests, without a line break at its end.

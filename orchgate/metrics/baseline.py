@@ -38,6 +38,7 @@ class Record(NamedTuple):
     `samples` holds, by the names of metrics/values.py, one number for each run: seconds, bytes, counts, fractions.
     `fingerprint` is the class of machines and `machine` its readable facts. `commit` and `tree` are None outside of a
     repository; `dirty` says that the tree held changes that were not in the commit. `recorded_at` is UTC.
+    `lower_bounds` says of which metrics the samples are at least what they say, and why.
     """
 
     pipeline: str
@@ -52,6 +53,7 @@ class Record(NamedTuple):
     machine: Mapping[str, str | float]
     samples: Mapping[str, tuple[float, ...]]
     run_ids: tuple[str, ...] = ()
+    lower_bounds: Mapping[str, str] = {}
 
     @property
     def runs(self) -> int:
@@ -206,15 +208,20 @@ def _gaps(place: str, known: Mapping[str, Any], superseded: str) -> Iterator[str
 def _record(pipeline: str, fingerprint: str, known: Mapping[str, Any]) -> Record:
     machine: dict[str, str | float] = {}
     samples: dict[str, tuple[float, ...]] = {}
+    bounds: dict[str, str] = {}
     for name, value in sorted(known.items()):
         group, _, rest = name.partition(".")
         if group == "machine":
             machine[rest] = value
         elif group == "samples":
             samples[rest] = tuple(value)
+        elif group == "lower_bounds":
+            bounds[rest] = value
     plain = {name: known[name] for name in facts.REQUIRED}
     run_ids = tuple(known.get("run_ids", ()))
-    return Record(pipeline, fingerprint, **plain, machine=machine, samples=samples, run_ids=run_ids)
+    return Record(
+        pipeline, fingerprint, **plain, machine=machine, samples=samples, run_ids=run_ids, lower_bounds=bounds
+    )
 
 
 # Writing
@@ -243,6 +250,8 @@ def _lines(record: Record, superseded: str) -> Iterator[tuple[str, Any]]:
         yield f"{place}.run_ids", list(record.run_ids)
     for name, fact in record.machine.items():
         yield f"{place}.machine.{name}", fact if isinstance(fact, str) else _plain(fact)
+    for name, why in record.lower_bounds.items():
+        yield f"{place}.lower_bounds.{name}", why
     for name, samples in record.samples.items():
         yield f"{place}.samples.{name}", [_plain(sample) for sample in samples]
 

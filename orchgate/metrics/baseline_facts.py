@@ -72,9 +72,9 @@ def wrong_name(name: str) -> str:
         return "" if name in _FACTS else "is unknown" + _nearest(name, _FACTS)
     if group == "machine":
         return "" if rest in MACHINE else "is unknown" + _nearest(rest, MACHINE)
-    if group == "samples":
+    if group in ("samples", "lower_bounds"):
         return "" if is_metric(rest) else "is no name of a metric"
-    return "is unknown" + _nearest(group, ("machine", "samples"))
+    return "is unknown" + _nearest(group, ("lower_bounds", "machine", "samples"))
 
 
 def wrong_value(name: str, value: Any) -> str:
@@ -82,6 +82,8 @@ def wrong_value(name: str, value: Any) -> str:
     group, _, rest = name.partition(".")
     if group == "samples":
         return _wrong_samples(rest, value)
+    if group == "lower_bounds":
+        return "" if is_text(value) else f"expected one line of text, got {shown(value)}"
     if group == "machine":
         right = _is_number(value) and value > 0 if rest == "cores" else is_text(value)
         return "" if right else f"expected {'a number' if rest == 'cores' else 'text'}, got {shown(value)}"

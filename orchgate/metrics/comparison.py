@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.metrics import exact, samples
+from orchgate.metrics import exact, lower_bounds, samples
 from orchgate.metrics.sequential import HINT, LOOKS, PRIMARY, SECOND, Spending, settle
 from orchgate.metrics.summary import compared
 from orchgate.metrics.values import Judgement
@@ -13,6 +13,7 @@ from orchgate.model import Verdict, worst
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from orchgate.metrics.lower_bounds import Known
     from orchgate.metrics.sequential import State
     from orchgate.metrics.values import Counted, Metric, Pair, Policy
 
@@ -20,10 +21,11 @@ __all__ = ["LOOKS", "judge", "next_look"]
 
 
 class _Kinds(NamedTuple):
-    """The metrics of a policy by how they are judged in these pairs."""
+    """The metrics of a policy by how they are judged in these pairs, and which of their values are lower bounds."""
 
     counters: tuple[Counted, ...]
     statistical: tuple[Metric, ...]
+    known: Known
 
 
 def next_look(pairs: int) -> int | None:
@@ -66,7 +68,7 @@ def _looks(pairs: int) -> Iterator[Spending]:
 
 def _decided(kinds: _Kinds, states: Mapping[str, State], pairs: int, policy: Policy) -> bool:
     """Whether more pairs would change nothing that matters. One refusal is enough."""
-    excused = {SECOND} if _is_second(states, policy) else set()
+    excused = {SECOND} if _is_second(kinds, states, policy) else set()
     settled = all(
         metric.name in states and (states[metric.name].settled or metric.name in excused)
         for metric in kinds.statistical
@@ -75,11 +77,17 @@ def _decided(kinds: _Kinds, states: Mapping[str, State], pairs: int, policy: Pol
 
 
 def _refused(kinds: _Kinds, states: Mapping[str, State]) -> bool:
-    verdicts = {state.verdict for state in states.values()} | {one.verdict for one in kinds.counters}
-    return Verdict.FAIL in verdicts
+    failed = [metric for metric in kinds.statistical if _of(states, metric.name) is Verdict.FAIL]
+    return any(one.verdict is Verdict.FAIL for one in kinds.counters) or any(
+        lower_bounds.stands(metric, Verdict.FAIL, kinds.known) or states[metric.name].reason for metric in failed
+    )
 
 
-def _is_second(states: Mapping[str, State], policy: Policy) -> bool:
+def _of(states: Mapping[str, State], name: str) -> Verdict | None:
+    return states[name].verdict if name in states else None
+
+
+def _is_second(kinds: _Kinds, states: Mapping[str, State], policy: Policy) -> bool:
     """Whether wall time, still open, does not keep the rest waiting.
 
     On a busy machine it stays open for ever: neighbours lengthen it, and CPU time knows nothing of them. Once CPU time
@@ -89,6 +97,7 @@ def _is_second(states: Mapping[str, State], policy: Policy) -> bool:
     first, second = states.get(PRIMARY), states.get(SECOND)
     return (
         policy.inconclusive != "block"
+        and PRIMARY not in kinds.known.head
         and first is not None
         and first.settled
         and first.verdict is Verdict.PASS
@@ -101,14 +110,18 @@ def _is_second(states: Mapping[str, State], policy: Policy) -> bool:
 def _judgement(pairs: Sequence[Pair], kinds: _Kinds, states: Mapping[str, State], policy: Policy) -> Judgement:
     if not kinds.counters and not kinds.statistical:
         return Judgement(Verdict.BROKEN, decided=True, reason="no run measured any metric that is judged")
-    metrics = tuple(compared(pairs, metric, states.get(metric.name)) for metric in kinds.statistical)
-    left_open = {SECOND} if _is_second(states, policy) else set()
+    metrics = tuple(
+        lower_bounds.held(compared(pairs, metric, states.get(metric.name)), metric, kinds.known)
+        for metric in kinds.statistical
+    )
+    left_open = {SECOND} if _is_second(kinds, states, policy) else set()
     verdicts = [one.verdict for one in metrics if one.name not in left_open]
     verdict = worst(verdicts + [one.verdict for one in kinds.counters])
     return Judgement(verdict, metrics, kinds.counters, _decided(kinds, states, len(pairs), policy))
 
 
 def _kinds(pairs: Sequence[Pair], policy: Policy) -> _Kinds:
+    known = lower_bounds.of(pairs)
     counters: list[Counted] = []
     statistical: list[Metric] = []
     for metric in policy.metrics.values():
@@ -118,5 +131,5 @@ def _kinds(pairs: Sequence[Pair], policy: Policy) -> _Kinds:
         if counted is None:
             statistical.append(metric)
         else:
-            counters.append(counted)
-    return _Kinds(tuple(counters), tuple(statistical))
+            counters.append(lower_bounds.held(counted, metric, known))
+    return _Kinds(tuple(counters), tuple(statistical), known)

@@ -1,26 +1,20 @@
-"""One run into an aggregate, and out of it again. Imports msgspec.
-
-What a run cost counts among the costs when it succeeded and no stage was answered from the cache; its attempts that
-failed before one passed are part of what the success cost. A stage that succeeded counts, whatever became of its run.
-"""
+"""One run into an aggregate, and out of it again. Imports msgspec."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.metrics import sketch
+from orchgate.metrics import costs, sketch
 from orchgate.metrics.aggregate import MICRO, SUCCEEDED, UNKNOWN, Totals, both
 from orchgate.metrics.lines import Foreign, Own
 from orchgate.metrics.sketch import Spread
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from orchgate.metrics.aggregate import Aggregate
     from orchgate.metrics.lines import Cost, Entry, Kind, Stage, Tests
-
-MOST_WRITES = 1 << 32  # as many as an entry of ours may count itself
 
 
 def add(aggregate: Aggregate, entry: Entry) -> None:
@@ -33,7 +27,7 @@ def add(aggregate: Aggregate, entry: Entry) -> None:
     statuses = totals.statuses
     statuses[entry.status] = statuses.get(entry.status, 0) + 1
     _stretch(totals, entry.started_at, entry.completed_at or entry.started_at)
-    _add_costs(totals, entry.status, spent(entry), entry)
+    _add_costs(totals, entry.status, costs.spent(entry), entry)
     if isinstance(entry, Own):
         _count(totals, entry, 1)
         for stage in entry.stages:
@@ -89,11 +83,11 @@ def machine_of(entry: Entry) -> str:
 
 def _add_costs(totals: Totals, status: str, spent_: Iterable[tuple[str, int]], cost: Foreign | Cost) -> None:
     if status != SUCCEEDED:
-        wall = _wall(cost)
+        wall = costs.wall(cost)
         if wall is not None:
             _put(totals.unsuccessful, status, wall)
         return
-    bounds = _bounds(cost)
+    bounds = costs.bounds(cost)
     for name, value in spent_:
         _put(totals.costs, name, value)
         if bounds is not None and (not bounds or name in bounds):
@@ -107,30 +101,6 @@ def _put(spreads: dict[str, Spread], name: str, value: int) -> None:
     sketch.put(spread, value)
 
 
-def _wall(cost: Foreign | Cost) -> int | None:
-    """Microseconds; None where nobody knows."""
-    seconds = cost.duration_seconds if isinstance(cost, Foreign) else cost.wall_seconds
-    return None if seconds is None or (isinstance(cost, Own) and _absent(cost)) else round(seconds * MICRO)
-
-
-def _absent(entry: Own) -> bool:
-    """Whether the wall time holds hours in which nobody ran it: older versions counted them, and did not say so."""
-    return entry.resumes > 0 and entry.away_seconds is None
-
-
-def is_bound(cost: Foreign | Cost, name: str) -> bool:
-    """Whether a cost is known only to be at least what is recorded."""
-    bounds = _bounds(cost)
-    return bounds is not None and (not bounds or name in bounds)
-
-
-def _bounds(cost: Foreign | Cost) -> Collection[str] | None:
-    """The costs that are lower bounds; an empty one stands for all, None for none."""
-    if isinstance(cost, Foreign):
-        return None
-    return cost.lower_bounds or (() if cost.complete is False else None)
-
-
 def _add_stage(totals: Totals, stage: Stage) -> None:
     inner = totals.stages.get(stage.id)
     if inner is None:
@@ -139,7 +109,7 @@ def _add_stage(totals: Totals, stage: Stage) -> None:
     inner.statuses[stage.status] = inner.statuses.get(stage.status, 0) + 1
     _count_stage(inner, stage, 1)
     if not stage.cached:
-        _add_costs(inner, stage.status, _costs_of(stage), stage)
+        _add_costs(inner, stage.status, costs.of(stage), stage)
 
 
 def _stretch(totals: Totals, start: datetime, end: datetime) -> None:
@@ -156,7 +126,7 @@ def _stretch(totals: Totals, start: datetime, end: datetime) -> None:
 
 
 def _count(totals: Totals, entry: Own, sign: int) -> None:
-    cached = _cached(entry)
+    cached = costs.is_cached(entry)
     totals.ours += sign
     totals.flaky += sign * bool(entry.flaky)
     totals.cached += sign * cached
@@ -185,53 +155,6 @@ def _count_tests(totals: Totals, found: Sequence[Tests], sign: int) -> None:
         totals.skipped += sign * tests.skipped
 
 
-def _cached(entry: Own) -> bool:
-    return any(stage.cached for stage in entry.stages)
-
-
-def costs(entry: Entry) -> Iterator[tuple[str, int]]:
-    """What a run adds to its pipeline's costs, by name; times in microseconds. Nothing where it is none of them."""
-    if entry.status == SUCCEEDED:
-        yield from spent(entry)
-
-
-def spent(entry: Entry) -> Iterator[tuple[str, int]]:
-    """As `costs`, whether the run succeeded or not."""
-    if isinstance(entry, Foreign):
-        if entry.duration_seconds is not None:
-            yield "wall_seconds", round(entry.duration_seconds * MICRO)
-        return
-    if _cached(entry):
-        return
-    said = entry.metrics.manifest_writes if entry.metrics else None
-    # A program's own writes are what can change; the runner's are the same in every run.
-    writes = round(said) if said is not None and 0 <= said < MOST_WRITES else entry.manifest_writes
-    if writes is not None:
-        yield "manifest_writes", writes
-    if not _absent(entry):
-        yield from _costs_of(entry)
-        return
-    yield from ((name, value) for name, value in _costs_of(entry) if name != "wall_seconds")
-
-
-def _costs_of(cost: Cost) -> Iterator[tuple[str, int]]:
-    # One by one: this is asked of every stage there ever was.
-    if cost.wall_seconds is not None:
-        yield "wall_seconds", round(cost.wall_seconds * MICRO)
-    if cost.user_seconds is not None and cost.system_seconds is not None:
-        yield "cpu_seconds", round((cost.user_seconds + cost.system_seconds) * MICRO)
-    if cost.max_rss_bytes is not None:
-        yield "max_rss_bytes", cost.max_rss_bytes
-    if cost.tree_rss_bytes is not None:
-        yield "tree_rss_bytes", cost.tree_rss_bytes
-    if cost.read_bytes is not None:
-        yield "read_bytes", cost.read_bytes
-    if cost.written_bytes is not None:
-        yield "written_bytes", cost.written_bytes
-    if cost.processes is not None:
-        yield "processes", cost.processes
-
-
 def subtract(aggregate: Aggregate, entry: Entry) -> bool:
     """Takes a run out again, in place. False when what is left cannot be known without reading all the others.
 
@@ -249,7 +172,7 @@ def subtract(aggregate: Aggregate, entry: Entry) -> bool:
         return True
     if not _shrink(totals, entry.started_at, entry.completed_at or entry.started_at):
         return False
-    known = _take_costs(totals, entry.status, spent(entry), entry)
+    known = _take_costs(totals, entry.status, costs.spent(entry), entry)
     if isinstance(entry, Own):
         _count(totals, entry, -1)
         return known and all(_subtract_stage(totals, stage) for stage in entry.stages)
@@ -274,10 +197,10 @@ def _shrink(totals: Totals, start: datetime, end: datetime) -> bool:
 
 def _take_costs(totals: Totals, status: str, spent_: Iterable[tuple[str, int]], cost: Foreign | Cost) -> bool:
     if status != SUCCEEDED:
-        wall = _wall(cost)
+        wall = costs.wall(cost)
         return wall is None or _take(totals.unsuccessful, status, wall)
     for name, value in spent_:
-        if not _take(totals.costs, name, value) or (is_bound(cost, name) and not _unbound(totals.bounded, name)):
+        if not _take(totals.costs, name, value) or (costs.is_bound(cost, name) and not _unbound(totals.bounded, name)):
             return False
     return True
 
@@ -306,7 +229,7 @@ def _subtract_stage(totals: Totals, stage: Stage) -> bool:
         del totals.stages[stage.id]
         return True
     _count_stage(inner, stage, -1)
-    return stage.cached or _take_costs(inner, stage.status, _costs_of(stage), stage)
+    return stage.cached or _take_costs(inner, stage.status, costs.of(stage), stage)
 
 
 def ignore(aggregate: Aggregate, kind: Kind, count: int = 1) -> None:

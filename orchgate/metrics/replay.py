@@ -1,7 +1,8 @@
 """Recorded samples as JSON Lines: one run of one arm a line, any number of streams, in any order.
 
 `{"stream": s, "pair": n, "arm": "base"|"head", "order": 0|1, "metrics": {"cpu_seconds": x, …}}`; order 0 ran first.
-Other keys are ignored.
+`lower_bounds` may say which of them are such, and why: `{"cpu_seconds": "a child left its session"}`. Other keys are
+ignored.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class _Run(NamedTuple):
     arm: str
     order: int
     metrics: dict[str, float]
+    bounds: dict[str, str]
 
 
 def read_streams(lines: Iterable[bytes]) -> dict[str, list[Pair]]:
@@ -67,7 +69,21 @@ def _run(line: bytes, number: int) -> _Run:
         raise _error(number, f"'arm' is {read['arm'][:40]!r}, neither 'base' nor 'head'")
     if read["order"] not in {0, 1}:
         raise _error(number, f"'order' is {read['order']}, neither 0 nor 1")
-    return _Run(read["stream"], read["pair"], read["arm"], read["order"], _numbers(read["metrics"], number))
+    return _Run(
+        read["stream"],
+        read["pair"],
+        read["arm"],
+        read["order"],
+        _numbers(read["metrics"], number),
+        _bounds(read, number),
+    )
+
+
+def _bounds(read: Mapping[str, object], number: int) -> dict[str, str]:
+    bounds = read.get("lower_bounds", {})
+    if not isinstance(bounds, dict) or not all(isinstance(why, str) for why in bounds.values()):
+        raise _error(number, "'lower_bounds' is no object of reasons by metric")
+    return bounds
 
 
 def _numbers(metrics: Mapping[str, object], number: int) -> dict[str, float]:
@@ -90,7 +106,7 @@ def _pair(stream: str, number: int, arms: Mapping[str, _Run]) -> Pair:
     base, head = arms["base"], arms["head"]
     if base.order == head.order:
         raise OrchgateError(f"stream {stream!r}: both runs of pair {number} have order {base.order}", "0 ran first")
-    return Pair(base.metrics, head.metrics, head_first=head.order < base.order)
+    return Pair(base.metrics, head.metrics, head.order < base.order, base.bounds, head.bounds)
 
 
 def _error(number: int, what: str) -> OrchgateError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from orchgate.metrics import fold, sketch
+from orchgate.metrics import costs, fold, sketch
 from orchgate.metrics.aggregate import CANCELLED, COSTS, FAILED, MICRO, TIMES, rates_of
 from orchgate.metrics.lines import resumes
 
@@ -141,7 +141,7 @@ def _state(machine: str, name: str, totals: Totals, newest: Sequence[Entry]) -> 
         **rates,
         "median": medians,
         "lower_bounds": {name: totals.bounded[name] for name in COSTS if name in totals.bounded},
-        "trend": _trend(totals, [entry for entry in newest if any(fold.costs(entry))][-LAST:]),
+        "trend": _trend(totals, [entry for entry in newest if any(costs.of_success(entry))][-LAST:]),
         "last_run": _run(newest[-1]) if newest else None,
     }
 
@@ -153,7 +153,7 @@ def _trend(totals: Totals, last: Sequence[Entry]) -> dict[str, Any] | None:
     """
     values: dict[str, list[int]] = {}
     for entry in last:
-        for name, value in fold.costs(entry):
+        for name, value in costs.of_success(entry):
             values.setdefault(name, []).append(value)
     exact = [name for name in COSTS if name in values and name not in totals.bounded]
     found = {name: _change(name, totals.costs[name], values[name]) for name in exact}
@@ -178,6 +178,6 @@ def _run(entry: Entry) -> Mapping[str, Any]:
         "status": entry.status,
         "started_at": _moment(entry.started_at),
         "completed_at": _moment(entry.completed_at),
-        **{name: in_unit(name, value) for name, value in fold.spent(entry)},
-        "lower_bounds": sorted(name for name, _ in fold.spent(entry) if fold.is_bound(entry, name)),
+        **{name: in_unit(name, value) for name, value in costs.spent(entry)},
+        "lower_bounds": sorted(name for name, _ in costs.spent(entry) if costs.is_bound(entry, name)),
     }

@@ -10,14 +10,16 @@ from __future__ import annotations
 from math import erfc, exp, expm1, isfinite, log, pi, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.metrics import exact, samples
+from orchgate.metrics import exact, lower_bounds, samples
 from orchgate.metrics.estimate import median
+from orchgate.metrics.lower_bounds import EXACT
 from orchgate.metrics.values import Compared, Counted, Judgement
 from orchgate.model import Verdict, worst
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from orchgate.metrics.lower_bounds import Known
     from orchgate.metrics.values import Metric, Policy
 
 MIN_RUNS = 10  # of base
@@ -38,9 +40,15 @@ class _Change(NamedTuple):
 
 
 def judge_stored(
-    baseline: Mapping[str, Sequence[float]], head: Mapping[str, Sequence[float]], policy: Policy
+    baseline: Mapping[str, Sequence[float]],
+    head: Mapping[str, Sequence[float]],
+    policy: Policy,
+    known: Known = EXACT,
 ) -> Judgement:
-    """The verdict on head's runs (one is enough) by stored runs of base; values by metric, one for each run."""
+    """The verdict on head's runs (one is enough) by stored runs of base; values by metric, one for each run.
+
+    `known` says which of them are lower bounds.
+    """
     metrics: list[Compared] = []
     counters: list[Counted] = []
     for metric in _measured(baseline, head, policy):
@@ -50,9 +58,9 @@ def judge_stored(
             return Judgement(Verdict.BROKEN, decided=True, reason=problem)
         counter = _counted(metric, base_values, head_values)
         if counter:
-            counters.append(counter)
+            counters.append(lower_bounds.held(counter, metric, known))
         else:
-            metrics.append(_compared(metric, base_values, head_values))
+            metrics.append(lower_bounds.held(_compared(metric, base_values, head_values), metric, known))
     if not metrics and not counters:
         return Judgement(Verdict.BROKEN, decided=True, reason="no metric that is judged was both stored and measured")
     verdict = worst([one.verdict for one in metrics] + [one.verdict for one in counters])
@@ -60,7 +68,10 @@ def judge_stored(
 
 
 def suspicious(
-    baseline: Mapping[str, Sequence[float]], head: Mapping[str, Sequence[float]], policy: Policy
+    baseline: Mapping[str, Sequence[float]],
+    head: Mapping[str, Sequence[float]],
+    policy: Policy,
+    known: Known = EXACT,
 ) -> tuple[str, ...]:
     """The metrics in which head's runs, one is enough, look worse than stored runs of base, or cannot be screened.
 
@@ -69,7 +80,8 @@ def suspicious(
     return tuple(
         metric.name
         for metric in _measured(baseline, head, policy)
-        if _odd(metric, baseline.get(metric.name, ()), head.get(metric.name, ()))
+        if not lower_bounds.stands(metric, Verdict.PASS, known)
+        or _odd(metric, baseline.get(metric.name, ()), head.get(metric.name, ()))
     )
 
 
@@ -154,6 +166,8 @@ def _change(metric: Metric, base: Sequence[float], head: Sequence[float]) -> _Ch
     sign = 1.0 if metric.more_is_worse else -1.0
     offset = max(metric.slack, 1.0) if metric.kind.exact else 0.0
     before, after = ([log(value + offset) for value in values] for values in (base, head))
+    typical = median(base)
+    scale = (typical + offset) / typical if typical else 1.0  # a fraction of what base has, not of that and the offset
     middle = median(before)
     # Stored values that all agree do not mean that time stands still: at least the tolerance is taken for spread.
     spread = max(1.4826 * median([abs(value - middle) for value in before]), metric.tolerance, 0.001)
@@ -162,9 +176,9 @@ def _change(metric: Metric, base: Sequence[float], head: Sequence[float]) -> _Ch
     change = median(after) - middle
     return _Change(
         sign * expm1(min(change, 700.0)),
-        expm1(min(change, 700.0)),
-        expm1(change - 1.96 * error),
-        expm1(min(change + 1.96 * error, 700.0)),
+        scale * expm1(min(change, 700.0)),
+        scale * expm1(change - 1.96 * error),
+        scale * expm1(min(change + 1.96 * error, 700.0)),
         sign * change / error,
         exp(SURE * error) - 1,
     )

@@ -72,11 +72,16 @@ class Policy(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """One run of base and one of head, one right after the other. Metrics by name; a missing one was not measured."""
+    """One run of base and one of head, one right after the other. Metrics by name; a missing one was not measured.
+
+    The bounds say, by metric, why no more is known than that the run took at least so much.
+    """
 
     base: Mapping[str, float]
     head: Mapping[str, float]
     head_first: bool = False
+    base_bounds: Mapping[str, str] = {}
+    head_bounds: Mapping[str, str] = {}
 
 
 class Compared(NamedTuple):
@@ -84,7 +89,8 @@ class Compared(NamedTuple):
 
     `estimate` with its interval `low` to `high` is head's change as a fraction of base; `p` is the p-value that carried
     the verdict; `smallest_effect` is the smallest change that so many pairs on this machine could have shown.
-    None: cannot be said. `base` and `head` are typical values in the metric's unit.
+    None: cannot be said. `base` and `head` are medians in the metric's unit; the estimate is not theirs where it comes
+    from pairs. A side that is a lower bound says why.
     """
 
     name: str
@@ -98,16 +104,28 @@ class Compared(NamedTuple):
     base: float | None = None
     head: float | None = None
     reason: str = ""  # of an inconclusive verdict
+    base_lower_bound: str | None = None
+    head_lower_bound: str | None = None
+
+    @property
+    def change_of_medians(self) -> float | None:
+        """How far the medians alone moved, as a fraction of base."""
+        return self.head / self.base - 1 if self.base and self.head is not None else None
 
 
 class Counted(NamedTuple):
-    """What the exact comparison says of one counter. `base` is None where head's own bounds alone decide."""
+    """What the exact comparison says of one counter. `base` is None where head's own bounds alone decide.
+
+    A side that is a lower bound says why.
+    """
 
     name: str
     verdict: Verdict
     base: float | None
     head: float
     reason: str = ""
+    base_lower_bound: str | None = None
+    head_lower_bound: str | None = None
 
 
 class Judgement(NamedTuple):

@@ -21,6 +21,7 @@ _TITLES = {
 }
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 UNKNOWN = "-"
+_TOLERATED = 0.1 + 1e-9  # points by which two percentages differ that were only rounded otherwise
 AT_LEAST = "≥ "  # before what is a lower bound
 
 
@@ -75,18 +76,53 @@ def compared(one: Compared) -> str:
     if one.verdict is Verdict.BROKEN:
         return f"{name} could not be judged" + (f": {one.reason}" if one.reason else "")
     if one.verdict is Verdict.INCONCLUSIVE:
+        if _is_bound(one):
+            return f"cannot tell: {one.reason}"
         return f"{name}: cannot tell" + (f", {one.reason}" if one.reason else "") + _visible(one)
     if one.estimate is None:
         return f"{name}: {one.verdict.value}"
-    values = "" if one.base is None or one.head is None else f"; {values_of(one)}"
-    if one.verdict is Verdict.PASS:
-        return f"{name} is not worse: {percent(one.estimate)} ({interval(one)}{values})"
-    return f"{name} changed by {percent(one.estimate)} ({interval(one)}{values})"
+    verb = "is not worse:" if one.verdict is Verdict.PASS else "changed by"
+    return f"{name} {verb} {change(one)}"
+
+
+def change(one: Compared) -> str:
+    """`+20.3 % (+18.1 % to +22.4 %; 0.121 s -> 0.146 s)`; where the medians moved otherwise than that, by how much."""
+    told = [] if one.low is None or one.high is None else [interval(one)]
+    if one.base is not None and one.head is not None:
+        other = f"medians {values_of(one)}, {percent(one.change_of_medians)}"
+        told.append(other if disagree(one) else values_of(one))
+    return at_least(one) + (f" ({'; '.join(told)})" if told else "")
+
+
+def at_least(one: Compared) -> str:
+    """The estimate; of a lower bound, with which side of it the truth lies."""
+    if one.estimate is None or not _is_bound(one):
+        return percent(one.estimate)
+    return f"{'at most' if one.head_lower_bound is None else 'at least'} {percent(one.estimate)}"
+
+
+def disagree(one: Compared) -> bool:
+    """Whether the medians alone moved otherwise than the estimate, which is of pairs, by more than rounding."""
+    if one.estimate is None or one.change_of_medians is None:
+        return False
+    return abs(round(100 * one.estimate, 1) - round(100 * one.change_of_medians, 1)) > _TOLERATED
 
 
 def values_of(one: Compared | Counted) -> str:
     """`0.121 s -> 0.146 s`."""
-    return f"{amount(one.name, one.base)} -> {amount(one.name, one.head)}"
+    return f"{before(one)} -> {after(one)}"
+
+
+def before(one: Compared | Counted) -> str:
+    return ("" if one.base_lower_bound is None else AT_LEAST) + amount(one.name, one.base)
+
+
+def after(one: Compared | Counted) -> str:
+    return ("" if one.head_lower_bound is None else AT_LEAST) + amount(one.name, one.head)
+
+
+def _is_bound(one: Compared | Counted) -> bool:
+    return one.base_lower_bound is not None or one.head_lower_bound is not None
 
 
 def _visible(one: Compared) -> str:
@@ -95,8 +131,10 @@ def _visible(one: Compared) -> str:
 
 def counted(one: Counted) -> str:
     """What the exact comparison says of one counter, as half a sentence."""
-    if one.base is None or one.base == one.head:
-        text = f"{title(one.name)}: {amount(one.name, one.head)}" + ("" if one.base is None else ", as before")
+    if one.verdict is Verdict.INCONCLUSIVE and _is_bound(one):
+        return f"cannot tell: {one.reason}"
+    if one.base is None or (one.base == one.head and not _is_bound(one)):
+        text = f"{title(one.name)}: {after(one)}" + ("" if one.base is None else ", as before")
     else:
         text = f"{title(one.name)} {values_of(one)}"
     return text + (f" ({one.reason})" if one.reason else "")

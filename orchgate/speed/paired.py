@@ -93,9 +93,10 @@ def sample(
 
 
 def _pair(base: Sample, head: Sample, *, head_first: bool) -> Pair:
+    bounds = (base.lower_bounds, head.lower_bounds)
     if base.hidden_memory and head.hidden_memory:
-        return Pair(base.without_hidden(), head.without_hidden(), head_first)
-    return Pair(base.metrics, head.metrics, head_first)
+        return Pair(base.without_hidden(), head.without_hidden(), head_first, *bounds)
+    return Pair(base.metrics, head.metrics, head_first, *bounds)
 
 
 class _Course:

@@ -11,6 +11,7 @@ from orchgate.errors import ConfigError, OrchgateError, Unreadable
 from orchgate.metrics import baseline
 from orchgate.metrics.baseline import stale
 from orchgate.metrics.comparison import LOOKS
+from orchgate.metrics.lower_bounds import Known
 from orchgate.metrics.policy import policy as policy_of
 from orchgate.metrics.stored import judge_stored, suspicious
 from orchgate.model import Verdict
@@ -249,16 +250,16 @@ def _screened(job: Job, head: Side, run: Sample) -> Found:
         max_days=question.config.performance.baseline_days,
     )
     old = (words.no_baseline(question, f"the stored baseline {age}"),) if age else ()
-    suspects = suspicious(stored.samples, values, job.policy)
-    judgement = judge_stored(stored.samples, values, job.policy)
+    known = Known(stored.lower_bounds, run.lower_bounds)
+    suspects = suspicious(stored.samples, values, job.policy, known)
+    judgement = judge_stored(stored.samples, values, job.policy, known)
     facts = {"screened by the baseline of": stored.commit, "suspicious": list(suspects)}
     if judgement.verdict is Verdict.BROKEN:
         raise OrchgateError(f"the stored baseline: {judgement.reason}", question.reproduce)
     said = words.stored_findings(question, job.policy, judgement, stored.commit)
-    open_ = set(suspects) - {one.name for one in judgement.counters}
+    open_ = set(suspects) - {one.name for one in judgement.counters if one.verdict in words.WEIGHTS}
     if open_:
-        why = f"one run of head looks worse than the stored baseline in {', '.join(sorted(open_))}"
-        said = (*said, words.undecided(question, why, job.policy.inconclusive))
+        said = (*said, words.suspected(question, judgement, sorted(open_), job.policy.inconclusive))
     return Found((*said, *old), 0, 1, 0.0, not open_ and not old, facts)
 
 

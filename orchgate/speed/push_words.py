@@ -11,7 +11,7 @@ from orchgate.speed import explanation
 from orchgate.speed.verdicts import Said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from orchgate.metrics.values import Counted, Judgement, Policy
     from orchgate.speed.measurement import Measurement
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from orchgate.speed.sampling import Failure
 
 RULES = {Kind.TIME: "PRF001", Kind.COUNTER: "PRF002", Kind.RATE: "PRF005", Kind.MEMORY: "PRF006"}
+# More pairs do not help where a run cannot be measured whole.
+WHOLE = "a stage that waits for every process it starts is measured whole"
 WEIGHTS = {Verdict.FAIL: Severity.ERROR, Verdict.WARN: Severity.WARNING}
 
 
@@ -39,7 +41,9 @@ def findings(question: Question, policy: Policy, measurement: Measurement) -> tu
     if measurement.judgement.verdict is not Verdict.INCONCLUSIVE and not still:
         return said
     why = "; ".join(words.compared(one) if isinstance(one, Compared) else words.counted(one) for one in still)
-    open_ = undecided(question, f"{why or measurement.judgement.reason}{basis}", policy.inconclusive)
+    bounds = bool(still) and all((one.base_lower_bound, one.head_lower_bound) != (None, None) for one in still)
+    why = f"{why or measurement.judgement.reason}{basis}"
+    open_ = undecided(question, why, policy.inconclusive, WHOLE if bounds else "")
     # Wall time that stays open without a hint of growth, where CPU time has passed, is worth a line and no warning.
     if open_.severity is Severity.WARNING and measurement.judgement.verdict is not Verdict.INCONCLUSIVE:
         open_ = open_._replace(severity=Severity.NOTE)
@@ -72,7 +76,7 @@ def _change(one: Compared) -> str:
     """`+20.3 % (+18.1 % to +22.4 %; 0.121 s -> 0.146 s)`."""
     if one.estimate is None:  # head's own value is out of bounds
         return one.reason
-    return f"{words.percent(one.estimate)} ({words.interval(one)}; {words.values_of(one)})"
+    return words.change(one)
 
 
 def is_open(one: Said) -> bool:
@@ -80,10 +84,20 @@ def is_open(one: Said) -> bool:
     return one.rule in ("PRF003", "PRF004") and one.severity is not Severity.NOTE
 
 
-def undecided(question: Question, why: str, policy: str) -> Said:
+def undecided(question: Question, why: str, policy: str, hint: str = "") -> Said:
     """PRF004; an error where the policy blocks, which ends in exit code 3."""
     severity = Severity.ERROR if policy == "block" else Severity.WARNING
-    return Said("PRF004", f"{question.pipeline}: {why}", f"{question.reproduce} settles it", severity)
+    return Said("PRF004", f"{question.pipeline}: {why}", hint or f"{question.reproduce} settles it", severity)
+
+
+def suspected(question: Question, judgement: Judgement, names: Sequence[str], policy: str) -> Said:
+    """PRF004: one run of head looks worse than the stored baseline in these metrics, or is not known well enough."""
+    bounds = [one for one in _all(judgement) if one.name in names and one.head_lower_bound is not None]
+    told = [words.compared(one) if isinstance(one, Compared) else words.counted(one) for one in bounds]
+    rest = [name for name in names if all(name != one.name for one in bounds)]
+    if rest:
+        told.insert(0, f"one run of head looks worse than the stored baseline in {', '.join(rest)}")
+    return undecided(question, "; ".join(told), policy, "" if rest else WHOLE)
 
 
 def failure(one: Failure) -> str:
@@ -112,7 +126,10 @@ def facts(measurement: Measurement) -> dict[str, object]:
     judgement = measurement.judgement
     return {
         "verdict": judgement.verdict.value,
-        "metrics": [{**one._asdict(), "verdict": one.verdict.value} for one in judgement.metrics],
+        "metrics": [
+            {**one._asdict(), "change_of_medians": one.change_of_medians, "verdict": one.verdict.value}
+            for one in judgement.metrics
+        ],
         "counters": [{**one._asdict(), "verdict": one.verdict.value} for one in judgement.counters],
         "stages": [stage._asdict() for stage in measurement.stages],
         "notes": [*measurement.notes, *judgement.notes],

@@ -64,7 +64,8 @@ class Sample(NamedTuple):
 
     A run that failed has the `success_rate` 0 and no other metric. `tolerated` are stages that failed and may.
     `hidden_memory`: its `max_rss_bytes` says only that it took less than this program itself. `lower_bounds` says of
-    which metrics no more is known than that the run took at least so much, and why.
+    which metrics no more is known than that the run took at least so much, and why. `repeated` is the first stage that
+    passed only when it was repeated, "" for none.
     """
 
     metrics: Mapping[str, float]
@@ -74,6 +75,7 @@ class Sample(NamedTuple):
     notes: tuple[str, ...] = ()
     hidden_memory: bool = False
     lower_bounds: Mapping[str, str] = {}
+    repeated: str = ""
 
     def without_hidden(self) -> Mapping[str, float]:
         """The metrics that say what the run itself cost."""
@@ -206,6 +208,7 @@ class _Done(NamedTuple):
     tests: Mapping[str, int]
     metrics: Mapping[str, float]
     failure: Failure | None
+    repeated: bool = False
 
 
 def _repeated(rig_: Rig, side: Side, stage: Stage, index: int, deadline: float | None) -> _Done:
@@ -215,7 +218,7 @@ def _repeated(rig_: Rig, side: Side, stage: Stage, index: int, deadline: float |
         if done.failure is None:
             break
         again = _attempt(rig_, side, stage, index, deadline)
-        done = again._replace(cost=usage.add(done.cost, again.cost) if again.cost else done.cost)
+        done = again._replace(cost=usage.add(done.cost, again.cost) if again.cost else done.cost, repeated=True)
     return done
 
 
@@ -274,7 +277,8 @@ def _added_up(rig_: Rig, side: Side, done: Sequence[_Done]) -> Sample:
             metrics[name if name not in metrics else f"{stage.id}.{name}"] = value
     tolerated = tuple(one.failure for one in done if one.failure)
     bounds = (spent or {}).get("lower_bounds", {})
-    return Sample(metrics, costs, None, tolerated, notes, lower_bounds=bounds)
+    repeated = [stage.id for stage, one in zip(side.stages, done, strict=True) if one.repeated and not one.failure]
+    return Sample(metrics, costs, None, tolerated, notes, lower_bounds=bounds, repeated=(*repeated, "")[0])
 
 
 def costs_of(spent: Mapping[str, Any]) -> dict[str, float]:
