@@ -204,6 +204,18 @@ def test_a_run_that_fails_is_not_recorded(project: Project) -> None:
     assert "broken: run 1 failed in stage bad: exit 7\n  said: no luck\nnothing was recorded" in result.out
 
 
+@pytest.mark.parametrize(("every", "code"), [(8, 0), (3, 3)])
+def test_what_passes_only_when_repeated_is_no_sample(project: Project, every: int, code: int) -> None:
+    fail = f"n=$(cat ../f 2>/dev/null || echo 0); echo $((n+1)) > ../f; test $((n % {every})) != 1"
+    project.define("flaky", {"id": "a", "shell": fail, "retries": 1})
+
+    done = project.repo.orchgate("baseline", "record", "flaky", "--runs", "12")
+
+    assert done.code == code
+    assert ("runs left out: a stage passed only when repeated" in done.out) == (code == 0)
+    assert ("passed only when stage a was repeated" in done.out) == (code == 3)
+
+
 def test_a_run_that_fails_is_named_in_json(project: Project) -> None:
     failure = report(project, "record", *FEW, "--", "false", code=1)["failure"]
 

@@ -10,13 +10,16 @@ import pytest
 
 from orchgate.config.load import Source, build
 from orchgate.git.repository import open_repository
+from orchgate.metrics.comparison import judge
+from orchgate.metrics.lower_bounds import Known
 from orchgate.metrics.policy import policy
-from orchgate.metrics.values import Compared, Counted, Judgement
+from orchgate.metrics.stored import judge_stored, suspicious
+from orchgate.metrics.values import Compared, Counted, Judgement, Pair
 from orchgate.model import Severity, Verdict
 from orchgate.runs.environment import unhooked
 from orchgate.speed.attribution import StageChange
 from orchgate.speed.measurement import Measurement
-from orchgate.speed.push_words import findings, is_open
+from orchgate.speed.push_words import WHOLE, findings, is_open, suspected
 from orchgate.speed.question import Question
 
 if TYPE_CHECKING:
@@ -133,6 +136,61 @@ def test_open_wall_time_blocks_where_the_policy_says_so(question: Question) -> N
     (found,) = said(question, *judged, inconclusive="block")
 
     assert (found.rule, found.severity, is_open(found)) == ("PRF004", Severity.ERROR, True)
+
+
+# Lower bounds
+
+WHY = "a child left its session"
+
+
+@pytest.mark.parametrize(
+    ("slower", "sides", "rules"),
+    [
+        (0.3, (False, False), ["PRF001"]),
+        (0.3, (False, True), ["PRF001"]),
+        (0.3, (True, False), ["PRF004"]),
+        (0.3, (True, True), ["PRF004"]),
+        (-0.2, (False, False), []),
+        (-0.2, (False, True), ["PRF004"]),
+        (-0.2, (True, False), []),
+        (-0.2, (True, True), ["PRF004"]),
+    ],
+)
+def test_a_push_is_judged_by_what_holds_wherever_the_truth_lies(
+    question: Question, slower: float, sides: tuple[bool, bool], rules: list[str]
+) -> None:
+    bounds = [{"cpu_seconds": WHY} if bound else {} for bound in sides]
+    pair = Pair({"cpu_seconds": 1.0}, {"cpu_seconds": 1.0 + slower}, False, *bounds)
+    judgement = judge([pair] * 16, policy(question.config.performance))
+    measurement = Measurement((), (), judgement, STAGES, (), "decided", 4.0, 0.5, 0.02, "1")
+
+    found = findings(question, policy(question.config.performance), measurement)
+
+    assert [one.rule for one in found] == rules
+
+
+def test_what_a_bound_leaves_open_names_the_side_and_no_command_that_would_not_help(question: Question) -> None:
+    reason = f"CPU time of head is a lower bound: {WHY}"
+    (found,) = said(question, time("cpu_seconds", OPEN, reason=reason, head_lower_bound=WHY))
+
+    assert (f"bench: cannot tell: {reason};" in found.message, found.hint) == (True, WHOLE)
+
+
+def test_what_a_bound_leaves_open_blocks_where_the_policy_says_so(question: Question) -> None:
+    (found,) = said(question, time("cpu_seconds", OPEN, head_lower_bound=WHY), inconclusive="block")
+
+    assert (found.rule, found.severity) == ("PRF004", Severity.ERROR)
+
+
+def test_a_single_run_that_is_a_bound_is_said_to_be_one(question: Question) -> None:
+    known = Known({}, {"processes": WHY})
+    asked = policy(question.config.performance)
+    arms = {"processes": [3.0] * 10}, {"processes": [3.0]}
+    judgement = judge_stored(*arms, asked, known)
+
+    found = suspected(question, judgement, suspicious(*arms, asked, known), "warn")
+
+    assert found.message == f"bench: cannot tell: processes of head is a lower bound: {WHY}"
 
 
 # The environment
