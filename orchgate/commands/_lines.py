@@ -34,6 +34,8 @@ class Lines:
             self._names[recorder.run_id].append(event["stage"]["id"])
         for line in lines(event, self._names[recorder.run_id], recorder):
             _say(line)
+        if event["event"] == "finish":
+            del self._names[recorder.run_id]
 
     def close(self) -> None:
         pass

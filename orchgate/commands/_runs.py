@@ -123,6 +123,12 @@ def reporter(output: str) -> Reporter:
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    import json
+    sys.stdout.write(as_json(document) + "\n")
 
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+def as_json(value: Any, depth: int = 0) -> str:
+    """A value as JSON for people, as it stands so many levels down in a document."""
+    import json
+    import textwrap
+
+    return textwrap.indent(json.dumps(value, indent=2), "  " * depth)

@@ -110,10 +110,9 @@ def _costs(observed: Observed) -> Iterator[str]:
     cpu = f"{least.get('cpu_seconds', '')}{spent['user_seconds'] + spent['system_seconds']:.3f} s CPU"
     processes = least.get("processes", "") + _counted(spent["processes"], "process", "processes")
     yield f"{least.get('wall_seconds', '')}{spent['wall_seconds']:.3f} s wall, {cpu}, {processes}{away}"
-    tree = metrics.get("tree_max_rss_bytes")
-    largest = _size if "max_rss_bytes" in least else _least_known
+    tree = spent["tree_rss_bytes"]
     yield (
-        f"memory: {least.get('max_rss_bytes', '')}{largest(spent['max_rss_bytes'])} in the largest process, "
+        f"memory: {least.get('max_rss_bytes', '')}{_least_known(spent['max_rss_bytes'])} in the largest process, "
         f"{_size(tree) if tree else 'unknown'} in all at once (sampled; shared pages count for each)"
     )
     known = {**spent, **metrics}
@@ -128,12 +127,11 @@ def _costs(observed: Observed) -> Iterator[str]:
     yield from lower_bounds(spent)
 
 
-def _least_known(rss: int) -> str:
-    """The kernel keeps the largest resident set from before the program began: then it is ours that is shown."""
-    import resource
+def _least_known(rss: int | None) -> str:
+    """The kernel keeps the largest resident set from before the program began, which was ours."""
+    from orchgate.runs.proc import own_peak
 
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return f"at most {_size(rss)}" if rss <= own else _size(rss)
+    return f"at most {_size(own_peak())}" if rss is None else _size(rss)
 
 
 def _files(activity: Mapping[str, Any]) -> Iterator[str]:

@@ -24,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from orchgate.commands.run import exit_code, show
+    from orchgate.commands.run import Ended, exit_code, show
     from orchgate.runs.ids import run_folder
     from orchgate.runs.resume import resume
 
@@ -32,6 +32,6 @@ def run(args: argparse.Namespace) -> int:
     setting = _runs.setting(task, _runs.reporter(args.output_format), cache=not args.no_cache)
     if run_folder(setting.root, task, os.path.basename(folder)) != folder:
         raise OrchgateError(f"{folder} is not a run of this repository", "cd to where it was run")
-    finished = [resume(setting, folder)]
-    show(setting.root, finished, args.output_format)
-    return exit_code(finished)
+    ended = Ended.of([resume(setting, folder)], whole=args.output_format == "json")
+    show(setting.root, ended)
+    return exit_code(ended)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from orchgate.commands import _runs
 from orchgate.errors import UsageError
@@ -11,7 +11,7 @@ from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from orchgate.runs.runner import Finished
     from orchgate.runs.session import Setting
@@ -45,48 +45,98 @@ def run(args: argparse.Namespace) -> int:
     reporter = _runs.reporter(args.output_format)
     setting = _runs.setting(args.task, reporter, cache=cache, measured=args.measure)
     pipeline = find(setting.pipelines, args.pipeline)
-    finished = list(_repeated(setting, pipeline, args.repeat))
-    show(setting.root, finished, args.output_format)
-    return exit_code(finished)
+    ended = Ended.of(_repeated(setting, pipeline, args.repeat), whole=args.output_format == "json")
+    show(setting.root, ended)
+    return exit_code(ended)
 
 
 def _repeated(setting: Setting, pipeline: Pipeline, times: int) -> Iterator[Finished]:
+    import gc
+
     from orchgate.runs import runner
 
-    for _ in range(times):
+    gc.freeze()  # what is here now stays, and is not looked at again
+    for number in range(times):
+        if number:
+            gc.collect()  # the objects of a run know each other, and nobody else collects them here
         one = runner.run(setting, pipeline)
         yield one
         if one.status == "cancelled":
             return
 
 
-def exit_code(finished: Sequence[Finished]) -> int:
-    """0 when every run succeeded, 1 when one failed, 130 when one was cancelled."""
-    return next(_runs.EXIT_CODES[status] for status in _WORST_FIRST if status in {one.status for one in finished})
+class Ended:
+    """What is told of runs that have ended. A thousand of them are no more to hold than one, unless they are to be told
+    as a `whole`: then their manifests are kept, packed.
+    """
 
+    def __init__(self, *, whole: bool) -> None:
+        self.whole = whole
+        self.statuses: set[str] = set()
+        self.folders: list[str] = []
+        self._rates: dict[str, dict[str, Any]] = {}
+        self._packed: list[bytes] = []
 
-def show(root: str, finished: Sequence[Finished], output: str) -> None:
-    """The runs, and how often each stage passed when there are several."""
-    if output == "json":
-        runs = [{"manifest_path": _runs.shown(root, one.folder), **one.manifest} for one in finished]
-        _runs.print_json({"version": VERSION, "runs": runs, "pass_rates": rates([one.manifest for one in finished])})
-        return
-    for one in finished:
-        sys.stdout.write(escape(f"manifest: {_runs.shown(root, one.folder)}") + "\n")
-    if len(finished) > 1:
-        sys.stdout.writelines(escape(line) + "\n" for line in _table(rates([one.manifest for one in finished])))
+    @classmethod
+    def of(cls, finished: Iterable[Finished], *, whole: bool) -> Self:
+        ended = cls(whole=whole)
+        for one in finished:
+            ended._add(one)
+        return ended
 
-
-def rates(manifests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """For each stage, in how many of the runs that reached it it passed, and how often only when repeated."""
-    counted: dict[str, dict[str, Any]] = {}
-    for manifest in manifests:
-        for stage in manifest["commands"]:
-            row = counted.setdefault(stage["id"], {"id": stage["id"], "runs": 0, "passed": 0, "flaky": 0})
+    def _add(self, one: Finished) -> None:
+        self.statuses.add(one.status)
+        self.folders.append(one.folder)
+        for stage in one.manifest["commands"]:
+            row = self._rates.setdefault(stage["id"], {"id": stage["id"], "runs": 0, "passed": 0, "flaky": 0})
             row["runs"] += stage["status"] in ("succeeded", "failed")
             row["passed"] += stage["status"] == "succeeded"
             row["flaky"] += stage["flaky"]
-    return [{**row, "rate": row["passed"] / row["runs"] if row["runs"] else None} for row in counted.values()]
+        if self.whole:
+            import json
+            import zlib
+
+            self._packed.append(zlib.compress(json.dumps(one.manifest).encode()))
+
+    def manifests(self) -> Iterator[Mapping[str, Any]]:
+        """The manifests of runs that are told as a whole."""
+        import json
+        import zlib
+
+        return (json.loads(zlib.decompress(packed)) for packed in self._packed)
+
+    def rates(self) -> list[dict[str, Any]]:
+        """For each stage, in how many of the runs that reached it it passed, and how often only when repeated."""
+        rows = self._rates.values()
+        return [{**row, "rate": row["passed"] / row["runs"] if row["runs"] else None} for row in rows]
+
+
+def exit_code(ended: Ended) -> int:
+    """0 when every run succeeded, 1 when one failed, 130 when one was cancelled."""
+    return next(_runs.EXIT_CODES[status] for status in _WORST_FIRST if status in ended.statuses)
+
+
+def show(root: str, ended: Ended) -> None:
+    """The runs, and how often each stage passed when there are several."""
+    if ended.whole:
+        _print_json(root, ended)
+        return
+    for folder in ended.folders:
+        sys.stdout.write(escape(f"manifest: {_runs.shown(root, folder)}") + "\n")
+    if len(ended.folders) > 1:
+        sys.stdout.writelines(escape(line) + "\n" for line in _table(ended.rates()))
+
+
+def _print_json(root: str, ended: Ended) -> None:
+    """One document, a run at a time."""
+    sys.stdout.write(f'{{\n  "version": {VERSION},\n  "runs": [')
+    between = "\n"
+    for folder, manifest in zip(ended.folders, ended.manifests(), strict=True):
+        run_ = {"manifest_path": _runs.shown(root, folder), **manifest}
+        sys.stdout.write(between + _runs.as_json(run_, depth=2))
+        between = ",\n"
+    rates = _runs.as_json(ended.rates(), depth=1).lstrip()
+    sys.stdout.write(f'\n  ],\n  "pass_rates": {rates}\n}}\n')
 
 
 def _table(rows: list[dict[str, Any]]) -> Iterator[str]:

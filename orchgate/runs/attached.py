@@ -1,6 +1,8 @@
 """A program that runs as if we were not there: on our terminal, in our process group, with our signals.
 
-Its cost is what the kernel tells at the end of each process; memory of the whole tree is sampled while it runs.
+Its cost is what the kernel tells at the end of each process; memory of the whole tree is sampled while it runs. Nothing
+small stands between us and it, as in `starting`: that would be in the way of the terminal. So its own largest resident
+set is known only where it is above ours.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import signal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate import process
-from orchgate.runs import burial, family, usage, worked
+from orchgate.runs import burial, family, memory, proc, usage, worked
 from orchgate.runs.beside import Beside
 from orchgate.runs.costs import Costs
 from orchgate.runs.pausing import STOPPING
@@ -19,11 +21,10 @@ from orchgate.runs.running import LOST, Birth, signal_name
 from orchgate.runs.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.runs.execute import Loop
 
-_FIRST, _LONGEST = 0.01, 0.25  # seconds between two samples of memory, each 1.5 times the one before
 # Beside the ones that the loop handles anyway; a terminal sends the first to the program as well.
 _ALSO = (signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, *STOPPING)
 _STOPPING = tuple(number.name for number in STOPPING)
@@ -36,16 +37,13 @@ _ANSWERED = 5.0  # seconds; a program that goes on longer than this has taken Ct
 class Ended(NamedTuple):
     """How it ended. `code` is None when a signal ended it.
 
-    `tree_rss_bytes` is the largest sum of the resident sets of all its processes that a sample met (pages they share
-    count for each), None when no sample was taken. `asked` is the signal that asked it to end, "" if none did.
+    `asked` is the signal that asked it to end, "" if none did.
     """
 
     code: int | None
     signal: str | None
     usage: Mapping[str, Any]
     storage: usage.Storage
-    tree_rss_bytes: int | None
-    samples: int
     left: int  # processes that go on
     asked: str
 
@@ -53,12 +51,14 @@ class Ended(NamedTuple):
 class _Program:
     """The program that runs, and what its dead processes have cost so far."""
 
-    def __init__(self, birth: Birth) -> None:
+    def __init__(self, birth: Birth, loop: Loop, mark: str) -> None:
         self.pid = birth.pid
         self.meter = birth.meter
         self.watch = Stopwatch()
+        origin = family.Origin(birth.pid, birth.number, mark)
+        self.memory = memory.Sampler(origin, loop.numbers, self.seen)
         self.status: int | None = None
-        self.costs = Costs()
+        self.costs = Costs(birth.floor)
 
     def seen(self, pid: int) -> None:
         """One of its living processes was met."""
@@ -83,20 +83,20 @@ class _Program:
         spent = self.costs.total(self.meter.read() if self.meter else None, processes)
         if self.meter:
             self.meter.close()
-        return self.watch.told(spent) or {}
+        return self.watch.told(spent | {"tree_rss_bytes": self.memory.most}) or {}
 
 
 def run(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> Ended:
     """Runs a program to its end. Raises ProgramMissing, OrchgateError when it cannot be started."""
     asked, asked_at = "", 0.0
-    most, samples, pause = 0, 0, _FIRST
+    floor = proc.own_peak()
     with _handled(loop):
         with loop.told_apart() as (number, meter):
-            program = _Program(Birth(process.attach(argv, env=environ), number, meter))
+            birth = Birth(process.attach(argv, env=environ), number, meter, floor)
+        program = _Program(birth, loop, environ[family.MARK])
         beside = Beside(program.pid, program.watch)
-        due = worked.now() + pause
         while program.status is None:
-            loop.wait(max(0.0, due - worked.now()))
+            loop.wait(max(0.0, program.memory.due - worked.now()))
             while loop.signals:
                 name = loop.signals.pop(0)
                 _pass_on(name, program.pid)
@@ -106,10 +106,8 @@ def run(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> Ended:
                     asked, asked_at = name, worked.now()
             beside.account(loop.gap)
             program.bury()
-            if worked.now() >= due:
-                most, samples = max(most, tree_rss(program.pid, program.seen)), samples + 1
-                pause = min(_LONGEST, pause * 1.5)
-                due = worked.now() + pause
+            if worked.now() >= program.memory.due:
+                program.memory.take(others=())
     if asked in _FROM_TERMINAL and worked.now() - asked_at > _ANSWERED:
         asked = ""
     status = os.waitstatus_to_exitcode(program.status)
@@ -119,8 +117,6 @@ def run(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> Ended:
         signal=signal_name(-status) if status < 0 else None,
         usage=program.usage(loop, left),
         storage=program.costs.storage,
-        tree_rss_bytes=most or None,
-        samples=samples,
         left=left,
         asked=asked,
     )
@@ -170,24 +166,3 @@ def _in_foreground() -> bool:
         return False
     finally:
         os.close(terminal)
-
-
-def tree_rss(pid: int, visit: Callable[[int], object] = lambda _: None) -> int:
-    """Bytes of the resident sets of a process and all its living descendants, added up; 0 where nobody tells.
-
-    `visit` is called with each of them.
-    """
-    total, waiting = 0, [pid]
-    while waiting:
-        one = waiting.pop()
-        visit(one)
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            with open(f"/proc/{one}/statm", "rb") as file:
-                total += int(file.read().split()[1]) * _PAGE
-            for thread in os.listdir(f"/proc/{one}/task"):
-                with open(f"/proc/{one}/task/{thread}/children", "rb") as file:
-                    waiting.extend(map(int, file.read().split()))
-    return total
-
-
-_PAGE = os.sysconf("SC_PAGE_SIZE")

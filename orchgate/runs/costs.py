@@ -20,6 +20,7 @@ _UNEXPLAINED = 0.01  # seconds
 UNCOUNTED = "children of a process that ignores SIGCHLD are not counted"
 _UNREADABLE = "what an orphan of another user read and wrote cannot be seen"
 _UNLIKE = "an orphan may have been this stage's or another one's"
+_SMALL = "the first process took less than the runner, nobody knows how much"
 _OF_BYTES = ("read_bytes", "written_bytes")
 
 
@@ -37,7 +38,10 @@ class Metered(NamedTuple):
 class Costs:
     """Of one program, from its start to its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, floor: int = 0) -> None:
+        """`floor`: see `usage.of`; it is that of the first process."""
+        self._floor = floor
+        self._hidden = False  # the memory of the first process
         self._spent: dict[str, Any] | None = None
         self._bounds: dict[str, str] = {}
         self._suspicion = ""  # why a process of its may have died without being added here
@@ -49,7 +53,9 @@ class Costs:
         if wall is None and bytes_.read is None:
             bytes_ = usage.Storage(0, 0, 0, 0)
             self.at_least(_UNREADABLE, _OF_BYTES)
-        self._spent = usage.add(self._spent, usage.of(death.spent, bytes_, wall or 0.0))
+        spent = usage.of(death.spent, bytes_, wall or 0.0, floor=0 if wall is None else self._floor)
+        self._hidden = self._hidden or spent["max_rss_bytes"] is None
+        self._spent = usage.add(self._spent, spent)
         self.storage = usage.Storage(*map(_sum, self.storage, death.storage))
         if death.careless:
             self.careless()
@@ -71,7 +77,7 @@ class Costs:
         """What all of it has cost so far; nothing before the first process is dead."""
         assert self._spent is not None
         spent = {**self._spent, "processes": processes}
-        bounds = dict(self._bounds)
+        bounds = dict(self._bounds) | ({"max_rss_bytes": _SMALL} if self._hidden else {})
         missing = _missing(spent, metered, suspected=bool(self._suspicion))
         if metered is not None and missing:
             spent = _with(spent, metered, missing)

@@ -139,7 +139,12 @@ _USAGE = _maybe(
     _object(
         dict.fromkeys(("wall_seconds", "user_seconds", "system_seconds"), _seconds)
         | dict.fromkeys(("max_rss_bytes", "read_bytes", "written_bytes", "processes"), _maybe(_whole)),
-        {"away_seconds": _span, "complete": _flag, "lower_bounds": _table(_text)},
+        {
+            "tree_rss_bytes": _maybe(_whole),
+            "away_seconds": _span,
+            "complete": _flag,
+            "lower_bounds": _table(_text),
+        },
     )
 )
 _TESTS = _maybe(_object({}, dict.fromkeys(("passed", "failed", "skipped", "errors"), _count) | {"source": _text}))

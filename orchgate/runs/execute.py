@@ -1,4 +1,4 @@
-"""Runs programs: an event loop over their output, their ends, signals and deadlines. Nothing is polled.
+"""Runs programs: an event loop over their output, their ends, signals and deadlines. Only their memory is polled.
 
 Deadlines are of the clock of `worked`: whoever stops everything for an hour with Ctrl-Z finds it where it was.
 """
@@ -12,9 +12,8 @@ import signal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from orchgate import process
 from orchgate.errors import OrchgateError
-from orchgate.runs import burial, family, gaps, lineage, worked
+from orchgate.runs import burial, family, gaps, lineage, starting, worked
 from orchgate.runs.absence import Absence
 from orchgate.runs.meter import Meters
 from orchgate.runs.output import Output
@@ -46,11 +45,12 @@ class Loop:
         self._running: dict[int, Running] = {}
         self._timers: list[tuple[float, Callable[[], None]]] = []
         self._soon: list[Callable[[], None]] = []
-        self._buffer = memoryview(bytearray(_BUFFER))
+        self._buffer = memoryview(b"")
         self._previous: dict[signal.Signals, Any] = {}
         self.numbers = lineage.Numbers()
         self.meters = Meters(self.numbers)
         self.signals: list[str] = []
+        self.adopts = False  # whether orphans below this process become its children
         self.forks: Forks | None = None  # counts processes, where that is wanted
         self.tick: Callable[[], float | None] = lambda: None  # draws; says in how many seconds to draw again
         self.pauses = Pauses()
@@ -58,6 +58,7 @@ class Loop:
         self.gap: gaps.Gap | None = None  # found by the last wait
 
     def __enter__(self) -> Self:
+        self._buffer = memoryview(bytearray(_BUFFER))
         self._wakeup, self._waker = os.pipe()
         for end in (self._wakeup, self._waker):
             os.set_blocking(end, False)
@@ -79,6 +80,7 @@ class Loop:
         finally:
             for number, handler in self._previous.items():
                 signal.signal(number, handler or signal.SIG_DFL)
+            self._buffer = memoryview(b"")  # who still knows this loop does not keep it
             signal.set_wakeup_fd(self._previous_fd)
             self._selector.close()
             self._waits.close()
@@ -103,9 +105,10 @@ class Loop:
         """Starts a program; `done` is called once, from `turn`. Raises WriteError when its log cannot be made."""
         output = Output(program.log, screen=_screen() if program.screened else None)
         environ = {**program.env, family.MARK: program.mark}
+        argv, cwd, adopts = program.argv, program.cwd, self.adopts
         try:
             with _source(program.source) as source, self.told_apart() as (number, meter):
-                pid = process.spawn(program.argv, cwd=program.cwd, env=environ, output=output.writer, source=source)
+                first = starting.start(argv, cwd=cwd, env=environ, output=output.writer, source=source, adopts=adopts)
         except OrchgateError as error:
             output.abandon()
             self._soon.append(partial(done, refused(error.message)))
@@ -113,9 +116,10 @@ class Loop:
         except BaseException:
             output.abandon()
             raise
-        self._watch(pid)
+        self._watch(first.pid)
         output.started()
-        running = self._running[pid] = Running(program, Birth(pid, number, meter), output, done)
+        birth = Birth(first.pid, number, meter, first.floor, first.at)
+        running = self._running[first.pid] = Running(program, birth, output, self.numbers, done)
         self._selector.register(output.reader, selectors.EVENT_READ, running)
 
     @contextlib.contextmanager
@@ -179,6 +183,7 @@ class Loop:
         if self._soon:
             return 0.0
         moments = [running.deadline for running in self._running.values() if running.deadline is not None]
+        moments += [running.memory.due for running in self._running.values() if running.status is None]
         moments += [moment for moment, _ in self._timers]
         now = worked.now()
         draw = self.tick()
@@ -254,6 +259,8 @@ class Loop:
     def _keep_time(self) -> None:
         now = worked.now()
         for running in list(self._running.values()):
+            if running.status is None and running.memory.due <= now:
+                running.memory.take([pid for pid in self._running if pid != running.pid])
             if running.deadline is not None and running.deadline <= now:
                 self._overdue(running)
         due = [act for moment, act in self._timers if moment <= now] + self._soon

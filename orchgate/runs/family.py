@@ -8,13 +8,15 @@ its environment.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.runs import lineage
+from orchgate.runs import lineage, proc
 
 if TYPE_CHECKING:
+    import ctypes
     from collections.abc import Collection, Container, Iterable
 
 MARK = "ORCHGATE_PROCESS"
@@ -33,10 +35,17 @@ def become_subreaper(*, wanted: bool = True) -> str:
     import ctypes
 
     try:
-        failed = ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
+        failed = _libc().prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
     except (OSError, AttributeError):
         return "no subreaper on this system: daemons of a stage may outlive it"
     return f"no subreaper: {os.strerror(ctypes.get_errno())}" if failed else ""
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True)  # each one leaves something behind: repeated runs share theirs
 
 
 def everybody() -> dict[int, Process]:
@@ -60,12 +69,18 @@ def _process(pid: int) -> Process:
     return Process(pid, int(parent), int(session), state in b"ZX")
 
 
+def look(pid: int) -> Process | None:
+    """A process, even a zombie; None where nobody tells."""
+    try:
+        return _process(pid)
+    except (OSError, ValueError):
+        return None
+
+
 def session_of(pid: int) -> int:
     """The session a process, even a zombie, belongs to; 0 where nobody knows."""
-    try:
-        return _process(pid).session
-    except (OSError, ValueError):
-        return 0
+    one = look(pid)
+    return one.session if one else 0
 
 
 def marked(pid: int, mark: bytes) -> bool:
@@ -126,22 +141,22 @@ def descendants(of: Iterable[int]) -> list[int]:
 
 
 def _is_dead(pid: int) -> bool:
-    try:
-        return _process(pid).dead
-    except (OSError, ValueError, IndexError):
-        return True
+    one = look(pid)
+    return one is None or one.dead
+
+
+def members(origin: Origin, *, numbers: Container[int], others: Collection[int]) -> list[int]:
+    """The processes of a stage that runs: its first one, orphans of its that became ours, and all below these."""
+    ours = [pid for pid in children_of(os.getpid()) if pid not in others]
+    first = [pid for pid in ours if pid == origin.leader or not others or _belongs(pid, origin, numbers)]
+    return [*first, *descendants(first)]
 
 
 def children_of(pid: int) -> list[int]:
     """Its children, zombies too. One that is born or dies meanwhile may be missing."""
-    if not os.path.exists("/proc/thread-self/children"):  # not every kernel is built with these lists
-        return [one.pid for one in everybody().values() if one.parent == pid]
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
-                found += map(int, file.read().split())
-    return found
+    if proc.tells_children():
+        return proc.children(pid)
+    return [one.pid for one in everybody().values() if one.parent == pid]
 
 
 def of_sessions(sessions: Collection[int], mark: str, numbers: Container[int]) -> list[int]:

@@ -75,7 +75,10 @@ class Forks:
         """
         self.drain()
         lost, self._lost = self._lost, False
-        count = self._counts.pop(leader, None)
+        helper = self._stage.get(leader, leader)  # that started it, where it is another one, and is not the stage's
+        count = self._counts.pop(helper, None)
+        if count is not None and helper != leader:
+            count -= 1
         strays = self._counts.pop(0, 0)
         return (max(1, (count or 0) + strays) if lost else count), lost
 

@@ -151,7 +151,7 @@ def _end(ended: attached.Ended, activity: Activity) -> dict[str, Any]:
 
 def _metrics(ended: attached.Ended, activity: Activity) -> dict[str, float]:
     known = {
-        "tree_max_rss_bytes": ended.tree_rss_bytes,
+        "tree_max_rss_bytes": ended.usage["tree_rss_bytes"],
         "asked_read_bytes": ended.storage.asked_read,
         "asked_written_bytes": ended.storage.asked_written,
     }

@@ -24,6 +24,7 @@ class Usage(Struct, frozen=True):
     user_seconds: float | None = None
     system_seconds: float | None = None
     max_rss_bytes: int | None = None
+    tree_rss_bytes: int | None = None
     read_bytes: int | None = None
     written_bytes: int | None = None
     processes: int | None = None

@@ -6,12 +6,12 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.runs import family, worked
+from orchgate.runs import family, memory, worked
 from orchgate.runs.costs import Costs
 from orchgate.runs.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from orchgate.runs.burial import Death
     from orchgate.runs.meter import Meter
@@ -41,11 +41,16 @@ class Program(NamedTuple):
 
 
 class Birth(NamedTuple):
-    """The first process of a program: its id, the number it hands down, and what counts its time, if anything does."""
+    """The first process of a program: its id, the number it hands down, and what counts its time, if anything does.
+
+    `floor` and `at` as `starting` has them.
+    """
 
     pid: int
     number: int
     meter: Meter | None
+    floor: int
+    at: float | None = None
 
 
 class Result(NamedTuple):
@@ -68,21 +73,29 @@ class Result(NamedTuple):
 class Running:
     """One program, from its start to the end of the last process it left behind."""
 
-    def __init__(self, program: Program, birth: Birth, output: Output, done: Callable[[Result], None]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        birth: Birth,
+        output: Output,
+        numbers: Container[int],
+        done: Callable[[Result], None],
+    ) -> None:
         self.program = program
         self.output = output
         self.pid = birth.pid
         self.origin = family.Origin(birth.pid, birth.number, program.mark)
         self.meter = birth.meter
+        self.memory = memory.Sampler(self.origin, numbers, self.seen)
         self.done = done
-        self.watch = Stopwatch()
+        self.watch = Stopwatch(birth.at)
         self.deadline = None if program.timeout is None else worked.now() + program.timeout
         self.timed_out = False
         self.cancelled = False
         self.asked = False  # to end
         self.killed = False
         self.status: int | None = None  # as wait4 has it; set once the first process is dead
-        self.costs = Costs()
+        self.costs = Costs(birth.floor)
         self.usage: dict[str, Any] | None = None  # once it is settled
         self.left_behind = 0  # processes that nobody had told to end
         self.told: set[int] = set()  # processes left behind that were told to end
@@ -107,7 +120,7 @@ class Running:
         if lost:
             self.costs.at_least(LOST, ["processes"])
         metered = self.meter.read() if self.meter else None
-        self.usage = self.costs.total(metered, processes)
+        self.usage = self.costs.total(metered, processes) | {"tree_rss_bytes": self.memory.most}
         self.close()
 
     def close(self) -> None:

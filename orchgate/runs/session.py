@@ -99,6 +99,7 @@ class Session:
         """From here on nothing outlives this process, however it ends. `journal` is kept open until that is so."""
         self._watchdog = Watchdog(f"{self._token}-", self.loop.numbers, journal)
         self.note = family.become_subreaper()
+        self.loop.adopts = not self.note
         if self.setting.measured:
             self.loop.count()
 

@@ -13,10 +13,10 @@ _LEAST = 0.001  # seconds
 
 
 class Stopwatch:
-    """How long one program worked, from now on until `end`."""
+    """How long one program worked, from `begin` (of the clock of `worked`), or else now, until `end`."""
 
-    def __init__(self) -> None:
-        self._begin, self._before = worked.now(), worked.away()
+    def __init__(self, begin: float | None = None) -> None:
+        self._begin, self._before = worked.now() if begin is None else begin, worked.away()
         self._held = 0.0  # seconds in which it alone was stopped
         self._since: float | None = None  # it is stopped since then
         self._bound = ""  # why it may have worked for longer

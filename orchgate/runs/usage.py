@@ -5,19 +5,24 @@ Bytes are those the storage saw (`read_bytes` and `write_bytes` of /proc/<pid>/i
 of the same processes. Daemons that outlived their parents are added when this runner, their new parent, buries them.
 What nobody tells, such as the cost of a process whose parent does not want to know of its end, makes a number a lower
 bound: `lower_bounds` says why, by metric, and `complete` is false.
-The largest resident set is never below the runner's own: the kernel keeps it from the moment before the program began.
+What the kernel calls the largest resident set may be that of the program before: where the runner itself started one,
+a figure that is not above the runner's own is not known. `tree_rss_bytes` is sampled, see `memory`.
 Processes are counted in measured runs only, see `forks`.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from resource import struct_rusage
 
+_MARGIN = 256 * 1024  # bytes; the kernel counts pages in batches
+_LEAST = 1024 * 1024  # bytes; what a smaller program takes varies by a quarter with where the kernel puts it
 _SECONDS = ("wall_seconds", "user_seconds", "system_seconds")
+_PEAKS = ("max_rss_bytes", "tree_rss_bytes")
 _SUMS = ("read_bytes", "written_bytes", "processes")
 CPU = "cpu_seconds"  # in `lower_bounds`: user and system seconds
 # What is not known of a process that nobody buried, or not yet.
@@ -48,16 +53,21 @@ def storage(pid: int) -> Storage:
         return Storage(None, None)
 
 
-def of(spent: struct_rusage, bytes_: Storage, wall: float, processes: int | None = None) -> dict[str, Any]:
-    """One process's cost in the words of the manifest. `wall` in seconds."""
+def of(spent: struct_rusage, bytes_: Storage, wall: float, *, floor: int = 0) -> dict[str, Any]:
+    """One process's cost in the words of the manifest. `wall` in seconds.
+
+    `floor`: bytes that the kernel may have kept from the program that started it, see `starting`.
+    """
+    peak = spent.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {
         "wall_seconds": round(wall, 6),
         "user_seconds": round(spent.ru_utime, 6),
         "system_seconds": round(spent.ru_stime, 6),
-        "max_rss_bytes": spent.ru_maxrss * 1024,
+        "max_rss_bytes": max(peak, _LEAST) if not floor or peak > floor + _MARGIN else None,
+        "tree_rss_bytes": None,
         "read_bytes": bytes_.read,
         "written_bytes": bytes_.written,
-        "processes": processes,
+        "processes": None,
         "complete": True,
     }
 
@@ -84,11 +94,13 @@ def cpu_seconds(cost: Mapping[str, Any]) -> float:
 
 
 def add(one: Mapping[str, Any] | None, other: Mapping[str, Any]) -> dict[str, Any]:
-    """Two costs as one; what was not measured in one of them is not known of both."""
+    """Two costs as one; what was not measured in one of them is not known of both, peaks excepted."""
     if one is None:
         return dict(other)
     total = {key: round(one[key] + other[key], 6) for key in _SECONDS}
-    total["max_rss_bytes"] = max(one["max_rss_bytes"] or 0, other["max_rss_bytes"] or 0) or None
+    for key in _PEAKS:
+        if key in one or key in other:  # older versions knew only of one
+            total[key] = max(one.get(key) or 0, other.get(key) or 0) or None
     for key in _SUMS:
         total[key] = None if one[key] is None or other[key] is None else one[key] + other[key]
     if one.get("complete") and other.get("complete"):  # where one of them does not say, it is not known of both
