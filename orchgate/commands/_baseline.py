@@ -15,7 +15,7 @@ from orchgate.errors import OrchgateError, UsageError
 from orchgate.git import history
 from orchgate.metrics import baseline, baseline_facts
 from orchgate.metrics.estimate import median
-from orchgate.metrics.values import KNOWN, Kind
+from orchgate.metrics.values import KNOWN, WHEN_NAMED, Kind
 from orchgate.metrics.words import AT_LEAST
 from orchgate.outputs._escape import escape
 from orchgate.runs import definition
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 _TOLD = ("median", "deviation", "least", "most")
-KINDS = {metric.name: metric.kind for metric in KNOWN}
+KINDS = {metric.name: metric.kind for metric in (*KNOWN, *WHEN_NAMED)}
 COMMIT_IT = f"commit {baseline.PATH} and {os.path.dirname(baseline.PATH)}/.gitattributes: others are judged by them"
 
 

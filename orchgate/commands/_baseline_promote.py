@@ -188,6 +188,8 @@ def _metrics(run: Run) -> dict[str, float]:
     if run.tests:
         tried = run.tests.passed + run.tests.failed + run.tests.errors
         metrics |= {"tests_passed": run.tests.passed, **({"test_pass_rate": run.tests.passed / tried} if tried else {})}
-    # In a manifest it is never below what the runner itself held, which differs from one runner to the next.
-    metrics.pop("max_rss_bytes", None)
+    if run.usage.tree_rss_bytes is None:
+        # Versions that did not sample it say of no process that it took less than the runner itself held.
+        for name in ("max_rss_bytes", "tree_rss_bytes"):
+            metrics.pop(name, None)
     return {**run.metrics, **metrics}

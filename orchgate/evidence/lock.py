@@ -37,10 +37,10 @@ class Facts(NamedTuple):
     """What a manifest claims: all of it that rules ask for where the manifest itself is not at hand.
 
     Texts are "" and ids None where the manifest says nothing. `machine` is a fingerprint of its kind. `numbers` are
-    metrics by name, as in metrics/values.py: wall_seconds, cpu_seconds, max_rss_bytes, read_bytes, written_bytes,
-    manifest_writes, tests_passed … `format` is that of our manifests, or "". `changed` and `untracked` are as in
-    git/state.py, None where they are not known. `cached` counts the stages that were answered from the cache, None
-    where that is not known; `lower_bounds` are the numbers that are at least what they say, and why.
+    metrics by name, as in metrics/values.py: wall_seconds, cpu_seconds, max_rss_bytes, tree_rss_bytes, read_bytes,
+    written_bytes, manifest_writes, tests_passed … `format` is that of our manifests, or "". `changed` and `untracked`
+    are as in git/state.py, None where they are not known. `cached` counts the stages that were answered from the cache,
+    None where that is not known; `lower_bounds` are the numbers that are at least what they say, and why.
     """
 
     task: str = ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.metrics.values import KNOWN, Kind
+from orchgate.metrics.values import KNOWN, WHEN_NAMED, Kind
 from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _LIKE_A_PLACE = lazy(rf".+\.{_CLASS}(?:\..*)?")
 _WHEN = lazy(_MOMENT)
 _COMMIT = lazy(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _HASH = lazy(r"[0-9a-f]{64}")
-_POSITIVE = frozenset({metric.name for metric in KNOWN if metric.kind is Kind.MEMORY} | {"wall_seconds"})
+_POSITIVE = frozenset({one.name for one in (*KNOWN, *WHEN_NAMED) if one.kind is Kind.MEMORY} | {"wall_seconds"})
 _RATES = frozenset(metric.name for metric in KNOWN if metric.kind is Kind.RATE)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.metrics.values import KNOWN, Kind, Metric, Policy
+from orchgate.metrics.values import KNOWN, WHEN_NAMED, Kind, Metric, Policy
 
 if TYPE_CHECKING:
     from orchgate.config import settings
@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 def policy(performance: settings.Performance) -> Policy:
     """The policy of a configuration. A metric nobody knows is a counter that may not go up."""
     metrics = {metric.name: metric for metric in KNOWN}
+    others = {metric.name: metric for metric in WHEN_NAMED}
     for key, configured in performance.metrics.items():
         name = key.replace("-", "_")
-        metrics[name] = _merged(metrics.get(name, Metric(name, Kind.COUNTER, 0.0)), configured)
+        known = metrics.get(name) or others.get(name) or Metric(name, Kind.COUNTER, 0.0)
+        metrics[name] = _merged(known, configured)
     return Policy(metrics, performance.inconclusive)
 
 

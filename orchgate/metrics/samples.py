@@ -6,7 +6,7 @@ from math import exp, isfinite, log
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.metrics.estimate import Sample
-from orchgate.metrics.values import KNOWN, Kind
+from orchgate.metrics.values import KNOWN, WHEN_NAMED, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +101,7 @@ def scale(pairs: Sequence[Pair], metric: Metric) -> Scale:
 def notes(pairs: Sequence[Pair], policy: Policy) -> tuple[str, ...]:
     """What was measured and is not judged, and the other way round."""
     measured = {name for pair in pairs for name in (*pair.base, *pair.head)}
-    unknown = sorted(measured - policy.metrics.keys())
+    unknown = sorted(measured - policy.metrics.keys() - {metric.name for metric in WHEN_NAMED})
     missing = [metric.name for metric in policy.metrics.values() if metric.name not in measured and metric not in KNOWN]
     lines = [f"measured, not judged: {', '.join(unknown)}"] if unknown else []
     return (*lines, *([f"configured, not measured by any run: {', '.join(missing)}"] if missing else ()))

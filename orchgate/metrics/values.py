@@ -63,6 +63,9 @@ KNOWN: tuple[Metric, ...] = (
     Metric("test_pass_rate", Kind.RATE, 0.0, more_is_worse=False),
 )
 
+# What is judged only where the configuration names it: a sampled peak moves with the moments of the samples.
+WHEN_NAMED: tuple[Metric, ...] = (Metric("tree_rss_bytes", Kind.MEMORY, 0.03, 0.01, slack=MIB),)
+
 
 class Policy(NamedTuple):
     """What a comparison is held to. `inconclusive` is `warn` or `block`; metrics that are not in it are not judged."""

@@ -15,7 +15,7 @@ _TITLES = {
     "cpu_seconds": "CPU time",
     "wall_seconds": "wall time",
     "max_rss_bytes": "memory",
-    "tree_rss_bytes": "memory of all processes at once",
+    "tree_rss_bytes": "memory of all processes",
     "read_bytes": "bytes read",
     "written_bytes": "bytes written",
 }

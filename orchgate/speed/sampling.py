@@ -11,7 +11,7 @@ from orchgate.errors import OrchgateError
 from orchgate.git import shelf
 from orchgate.git.call import scrubbed
 from orchgate.metrics.values import KNOWN
-from orchgate.runs import environment, ids, stage_end, usage, worked
+from orchgate.runs import environment, ids, proc, stage_end, usage, worked
 from orchgate.runs.running import Program
 from orchgate.runs.session import Session, Setting, Silent
 
@@ -29,7 +29,7 @@ _PREPARE = "prepare"
 ARTIFACTS = "artifacts"
 COUNTERS = frozenset(metric.name for metric in KNOWN)
 MOST_DISTURBED = 5  # runs, or pairs of them, that are thrown away in a row
-_MARGIN = 256 * 1024  # bytes; the kernel counts pages in batches
+_MEMORY = ("max_rss_bytes", "tree_rss_bytes")
 
 
 class Side(NamedTuple):
@@ -63,9 +63,9 @@ class Sample(NamedTuple):
     """One run. `metrics` are the run's, `stages` the cost of each stage alone, by the names of `metrics.values`.
 
     A run that failed has the `success_rate` 0 and no other metric. `tolerated` are stages that failed and may.
-    `hidden_memory`: its `max_rss_bytes` says only that it took less than this program itself. `lower_bounds` says of
-    which metrics no more is known than that the run took at least so much, and why. `repeated` is the first stage that
-    passed only when it was repeated, "" for none.
+    `hidden_memory`: its memory says only that it took less than this program itself. `lower_bounds` says of which
+    metrics no more is known than that the run took at least so much, and why. `repeated` is the first stage that passed
+    only when it was repeated, "" for none.
     """
 
     metrics: Mapping[str, float]
@@ -79,7 +79,7 @@ class Sample(NamedTuple):
 
     def without_hidden(self) -> Mapping[str, float]:
         """The metrics that say what the run itself cost."""
-        hidden = ("max_rss_bytes",) if self.hidden_memory else ()
+        hidden = _MEMORY if self.hidden_memory else ()
         return {name: value for name, value in self.metrics.items() if name not in hidden}
 
 
@@ -162,14 +162,15 @@ def once(rig_: Rig, side: Side, deadline: float | None = None) -> Sample:
     if rig_.watch:
         rig_.watch.take()  # what happened before is not this run's
     done = []
-    own = _own_peak()
     for index, stage in enumerate(side.stages, 1):
         done.append(_repeated(rig_, side, stage, index, deadline))
         if done[-1].failure and not stage.allow_failure:
             return Sample({"success_rate": 0.0}, {}, done[-1].failure)
     ran = _added_up(rig_, side, done)
-    # A program begins as a copy of the one that starts it, and its peak with it.
-    return ran._replace(hidden_memory=ran.metrics.get("max_rss_bytes", 0.0) <= own + _MARGIN)
+    if "max_rss_bytes" in ran.metrics:
+        return ran
+    # Not known where programs begin as copies of this one: then it was no more than this one takes.
+    return ran._replace(metrics={**ran.metrics, **dict.fromkeys(_MEMORY, proc.own_peak())}, hidden_memory=True)
 
 
 def undisturbed(rig_: Rig, side: Side, deadline: float | None = None) -> Sample:
@@ -190,15 +191,6 @@ def disturbed() -> OrchgateError:
         f"what is measured was stopped {MOST_DISTURBED} times (SIGSTOP, Ctrl-Z, sleep of the machine)",
         "measure where nobody stops it",
     )
-
-
-def _own_peak() -> int:
-    """The most memory this program has used, in bytes; 0 where nobody knows."""
-    with contextlib.suppress(OSError), open("/proc/self/status", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return 0
 
 
 class _Done(NamedTuple):
@@ -285,7 +277,11 @@ def costs_of(spent: Mapping[str, Any]) -> dict[str, float]:
     """What processes cost, under the names of metrics; what was not measured is left out."""
     costs = {"cpu_seconds": round(spent["user_seconds"] + spent["system_seconds"], 6)}
     names = ("wall_seconds", "max_rss_bytes", "read_bytes", "written_bytes", "processes")
-    return costs | {name: spent[name] for name in names if spent[name] is not None}
+    costs |= {name: spent[name] for name in names if spent[name] is not None}
+    if "tree_rss_bytes" in spent and "max_rss_bytes" in costs:
+        # At some moment all of them held at least what the largest did, whether a sample met it or not.
+        costs["tree_rss_bytes"] = max(spent["tree_rss_bytes"] or 0, spent["max_rss_bytes"])
+    return costs
 
 
 def _tests(done: Sequence[_Done]) -> dict[str, float]:
