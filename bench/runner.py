@@ -1,4 +1,4 @@
-"""What recording costs: five stages of nothing, a thousand of them, a gigabyte of output, and a cached pipeline."""
+"""What recording costs: five stages of nothing, a thousand stages and runs, a gigabyte of output, a cached pipeline."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def rows() -> Iterator[Row]:
         yield from few(root)
         yield from many(root)
         yield loud(root)
+        yield repeated(root)
         yield cached(root)
 
 
@@ -76,14 +77,22 @@ def loud(root: Path) -> Row:
     return Row("stage printing 1 GB", f"{rate:.0f} MB/s, {memory / 1e6:.0f} MB", "300 MB/s, 80 MB", met)
 
 
-def measured(root: Path) -> tuple[float, int]:
+def repeated(root: Path) -> Row:
+    define(root, 1, run=["true"])
+    _, few = measured(root, "--repeat", "10")
+    _, many = measured(root, "--repeat", "1000")
+    grown = (many - few) / 1e6
+    return Row("1,000 repetitions, more memory than for 10", f"{grown:.1f} MB", "2 MB", grown <= 2.0)
+
+
+def measured(root: Path, *options: str) -> tuple[float, int]:
     """Wall seconds of one run, and the most memory it or a stage of it took, in bytes."""
     script = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True); "
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)"
     )
     start = time.perf_counter()
-    argv = [str(Path(ORCHGATE).with_name("python")), "-c", script, *RUN]
+    argv = [str(Path(ORCHGATE).with_name("python")), "-c", script, *RUN, *options]
     memory = subprocess.run(argv, cwd=root, env=environment(), capture_output=True, check=True).stdout
     return time.perf_counter() - start, int(memory)
 
