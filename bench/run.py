@@ -10,7 +10,7 @@ from pathlib import Path
 from common import line
 
 HERE = Path(__file__).parent
-HELPERS = ("common", "run", "shapes")
+HELPERS = ("common", "run", "shapes", "truth", "truth_recorded", "truth_situations", "truth_witness")  # or own tables
 
 
 def main(names: list[str]) -> None:
