@@ -1,6 +1,6 @@
 /* What bench/truth.py asks: a program that costs what it is told to and writes down what it cost by its own clocks.
  *
- *   truth stage FOLDER PROGRAM ...   runs a program in a cgroup of its own, where one can be made below the present one,
+ *   truth stage FOLDER PROGRAM ...   runs a program in the cgroup whose list of processes FOLDER/group names, if it does,
  *                                    and adds its beginning and end to FOLDER/began and FOLDER/ended
  *   truth burn FOLDER WORD ...       does one word after the other; every process keeps its line in FOLDER/processes:
  *
@@ -172,38 +172,26 @@ static void perform(char **word) {
     }
 }
 
-/* The folder of a new cgroup below the present one, "" where none can be made. */
-static void make_group(char *path, size_t size) {
-    char line[1024];
-    FILE *from = fopen("/proc/self/cgroup", "re");
-    *path = 0;
-    while (from && fgets(line, sizeof line, from)) {
-        char *names = strchr(line, ':'), *own = names ? strchr(names + 1, ':') : NULL;
-        if (!own) continue;
-        *own++ = 0;
-        own[strcspn(own, "\n")] = 0;
-        int old = strstr(names, "cpuacct") != NULL, unified = !names[1];
-        if (!old && !(unified && !*path)) continue;
-        if (unified && access("/sys/fs/cgroup/cgroup.controllers", F_OK)) continue;
-        snprintf(path, size, "/sys/fs/cgroup%s%s%s/truth-%d", old ? "/" : "", old ? names + 1 : "",
-                 strcmp(own, "/") ? own : "", getpid());
-    }
-    if (from) fclose(from);
-    if (!*path || mkdir(path, 0755) < 0) { *path = 0; return; }
-    char procs[1100];
-    snprintf(procs, sizeof procs, "%s/cgroup.procs", path);
-    int file = open(procs, O_WRONLY | O_CLOEXEC);
-    if (file < 0 || write(file, "0", 1) < 0) { rmdir(path); *path = 0; }
-    if (file >= 0) close(file);
+/* Moves into the cgroup that FOLDER/group names, if there is one. */
+static void join_group(void) {
+    char path[4096];
+    int file = open(in_folder("group"), O_RDONLY | O_CLOEXEC);
+    ssize_t length = file < 0 ? 0 : read(file, path, sizeof path - 1);
+    close(file);
+    if (length <= 0) return;
+    path[length] = 0;
+    file = open(path, O_WRONLY | O_CLOEXEC);
+    if (file < 0 || write(file, "0", 1) < 0) perror(path);
+    close(file);
 }
 
 static void nothing(int number) { (void)number; }
 
 static int stage(char **program) {
-    char group[1024], text[2048];
-    make_group(group, sizeof group);
+    char text[256];
+    join_group();
     double began = now(CLOCK_MONOTONIC);
-    snprintf(text, sizeof text, "%d %.6f %s\n", getpid(), began, group);
+    snprintf(text, sizeof text, "%d %.6f\n", getpid(), began);
     add_line("began", text);
     struct sigaction noted = {.sa_handler = nothing};
     sigaction(SIGTERM, &noted, NULL); /* the program was told as well, and its end is waited for */

@@ -45,7 +45,10 @@ def main() -> None:
         if program is None:
             print(*(f"{one.name}: not measured: no C compiler here" for one in wanted), sep="\n")
             return
-        table(wanted, args.repeat, args.at_once or [1, AT_ONCE], Bench(folder, program))
+        with truth_witness.place(folder) as groups:
+            if groups is None:
+                print("no cgroups here: CPU is what the programs say of themselves, without shells and the like")
+            table(wanted, args.repeat, args.at_once or [1, AT_ONCE], Bench(folder, program, groups))
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -55,9 +55,10 @@ Figures = dict[str, Figure]
 class Bench:
     """Where situations are set up, recorded and measured."""
 
-    def __init__(self, root: Path, program: Path) -> None:
+    def __init__(self, root: Path, program: Path, groups: Path | None) -> None:
         self.root = root
         self.program = program
+        self.groups = groups
         self._made = 0
         self._counts: dict[str, Counts | None] = {}
         self._differences: list[tuple[float, float]] = []  # seconds of CPU, share of memory
@@ -88,6 +89,7 @@ class Bench:
         self._made += 1
         folder = self.root / f"{self._made}"
         folder.mkdir()
+        truth_witness.make_group(self.groups, folder)
         for name, text in one.files.items():
             words = {"b": f"{self.program} burn {folder}", "d": str(folder)}
             (folder / name).write_text(text.format(**words))
@@ -237,7 +239,7 @@ def _stop(bench: Bench, one: Situation, folders: Sequence[Path], *, everything: 
     root = bench.pipeline(one, folders)
     child = _started(root, folders)
     time.sleep(0.5)
-    stages = [pid for folder in folders for group in truth_witness.groups(folder) for pid in group.processes()]
+    stages = [pid for folder in folders for pid in truth_witness.processes(folder)]
     pids = [child.pid, *(stages if everything else ())]
     began = time.monotonic()
     for pid in pids:

@@ -53,28 +53,64 @@ def compiled(folder: Path) -> Path | None:
     return program
 
 
-class Group(NamedTuple):
-    """One attempt of a stage: its first process, the moment it began, and its cgroup (None where there is none)."""
+class Attempt(NamedTuple):
+    """The first process of a stage, and the moment it began."""
 
     pid: int
     began: float
-    path: Path | None
 
-    def processes(self) -> list[int]:
-        if self.path is None:
-            return []
+
+@contextlib.contextmanager
+def place(folder: Path) -> Iterator[Path | None]:
+    """A cgroup of the second version in which groups can be made; None where there is none.
+
+    What is measured may well use groups of the first version, so those are left alone.
+    """
+    unified = Path("/sys/fs/cgroup")
+    if (unified / "cgroup.controllers").exists():
+        own = re.search(r"^0::(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
+        top = unified / (own[1].strip("/") if own else "")
+        yield top if os.access(top, os.W_OK) else None
+        return
+    top = folder / "cgroup"
+    top.mkdir()
+    mount = ["mount", "-t", "cgroup2", "none", str(top)]
+    mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    try:
+        yield top if mounted else None
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(top)], check=False)
+
+
+def make_group(top: Path | None, folder: Path) -> None:
+    """Gives the stage of a folder a cgroup of its own."""
+    if top is not None:
+        group = top / f"truth-{os.getpid()}-{folder.name}"
         with contextlib.suppress(OSError):
-            return [int(pid) for pid in (self.path / "cgroup.procs").read_text().split()]
-        return []
+            group.mkdir()
+            (folder / "group").write_text(str(group / "cgroup.procs"))
 
-    def cpu(self) -> float | None:
-        """Seconds that all its processes used, the dead ones included."""
-        if self.path is None:
-            return None
-        if (usage := self.path / "cpuacct.usage").exists():
-            return int(usage.read_text()) / 1e9
-        used = re.search(r"usage_usec (\d+)", (self.path / "cpu.stat").read_text())
-        return int(used[1]) / 1e6 if used else None
+
+def _group(folder: Path) -> Path | None:
+    with contextlib.suppress(OSError):
+        return Path((folder / "group").read_text()).parent
+    return None
+
+
+def processes(folder: Path) -> list[int]:
+    """Those of a stage that live; without cgroups those that keep a line of themselves."""
+    group = _group(folder)
+    if group is None:
+        return [int(row[0]) for row in _told(folder)]
+    return [int(pid) for (pid,) in _rows(group / "cgroup.procs")]
+
+
+def _used(folder: Path) -> float | None:
+    """Seconds of CPU that all its processes used, the dead ones included; None without cgroups."""
+    group = _group(folder)
+    used = re.search(r"usage_usec (\d+)", (group / "cpu.stat").read_text()) if group else None
+    return int(used[1]) / 1e6 if used else None
 
 
 class Witness(threading.Thread):
@@ -100,34 +136,32 @@ class Witness(threading.Thread):
         while not self._over.wait(PAUSE):
             for folder in self.folders:
                 present = 0
-                for pid in _present(folder):
+                for pid in processes(folder):
                     peak, size = _memory(pid)
                     self._rss[folder] = max(self._rss[folder], peak)
                     present += size
                 self._tree[folder] = max(self._tree[folder], present)
                 now = time.monotonic()
-                self._seen |= {group.pid: now for group in groups(folder) if _lives(group.pid)}
+                self._seen |= {one.pid: now for one in attempts(folder) if _lives(one.pid)}
 
     def truth(self, folder: Path) -> Truth:
         """What the stage of one folder cost; to be asked once it is over."""
         ends = {int(pid): (float(at), float(user) + float(system)) for pid, at, user, system in _rows(folder / "ended")}
-        wall = cpu = 0.0
         told = list(_told(folder))
-        for group in groups(folder):
-            end, waited = ends.get(group.pid, (self._seen.get(group.pid, group.began), 0.0))
-            wall += end - group.began
-            used = group.cpu()
-            cpu += waited if used is None else used
-        if not all(group.path for group in groups(folder)):  # then the programs' own word is what there is
-            cpu = max(cpu, sum(float(row[1]) for row in told))
+        wall = waited = 0.0
+        for one in attempts(folder):
+            end, seconds = ends.get(one.pid, (self._seen.get(one.pid, one.began), 0.0))
+            wall += end - one.began
+            waited += seconds
+        cpu = _used(folder)
+        if cpu is None:  # then the programs' own word is what there is
+            cpu = max(waited, sum(float(row[1]) for row in told))
         rss = max([self._rss[folder], *(int(row[2]) * 1024 for row in told)])
         return Truth(wall, cpu, rss or None, self._tree[folder] or None, sum(int(row[4]) for row in told))
 
 
-def groups(folder: Path) -> list[Group]:
-    return [
-        Group(int(pid), float(began), Path(*path) if path else None) for pid, began, *path in _rows(folder / "began")
-    ]
+def attempts(folder: Path) -> list[Attempt]:
+    return [Attempt(int(pid), float(began)) for pid, began in _rows(folder / "began")]
 
 
 def _rows(path: Path) -> list[list[str]]:
@@ -142,11 +176,6 @@ def _told(folder: Path) -> Iterator[list[str]]:
         for line in (folder / "processes").read_bytes()[128:].split(b"\n"):
             if line.strip(b"\0 "):
                 yield line.decode().split()
-
-
-def _present(folder: Path) -> list[int]:
-    found = [pid for group in groups(folder) for pid in group.processes()]
-    return found or [int(row[0]) for row in _told(folder)]
 
 
 def _lives(pid: int) -> bool:
@@ -200,13 +229,15 @@ def _whole(lines: Sequence[str]) -> Iterator[str]:
 
 def end(folders: Sequence[Path]) -> None:
     """Ends what is left of some stages and removes their cgroups."""
-    for group in (group for folder in folders for group in groups(folder)):
+    for folder in folders:
         for _ in range(100):
-            for pid in group.processes():
+            left = [pid for pid in processes(folder) if _lives(pid)]
+            for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, 9)
-            with contextlib.suppress(OSError):
-                if group.path:
-                    group.path.rmdir()
+            if not left:
                 break
             time.sleep(0.02)
+        if group := _group(folder):
+            with contextlib.suppress(OSError):
+                group.rmdir()
