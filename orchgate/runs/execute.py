@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from orchgate.errors import OrchgateError
 from orchgate.runs import burial, family, gaps, lineage, starting, worked
 from orchgate.runs.absence import Absence
+from orchgate.runs.heirs import credit
 from orchgate.runs.meter import Meters
 from orchgate.runs.output import Output
 from orchgate.runs.pausing import STOPPING, Pauses
@@ -23,7 +24,6 @@ from orchgate.runs.running import NOT_OURS, Birth, Running, refused, signal_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from orchgate.runs.burial import Death
     from orchgate.runs.forks import Forks
     from orchgate.runs.meter import Meter
     from orchgate.runs.running import Program, Result
@@ -201,21 +201,8 @@ class Loop:
         found = False
         while death := burial.next_death():
             found = True
-            if running := self._running.get(death.pid):
-                running.buried(death)
-                continue
-            heirs = self._heirs(death)
-            for heir in heirs:
-                heir.costs.add(death) if len(heirs) == 1 else heir.costs.doubtful()
+            credit(death, self._running, self.numbers)
         return found
-
-    def _heirs(self, death: Death) -> list[Running]:
-        """The program that an orphan belonged to; several where nobody can tell which."""
-        running = list(self._running.values())
-        if death.number in self.numbers:  # then this is the last word, though its program may be gone
-            return [one for one in running if one.origin.number == death.number]
-        known = [one for one in running if death.session == one.pid or death.pid in one.found]
-        return known or running
 
     def _settle(self, running: Running) -> None:
         """Its first process is dead: ends the others, then reports."""
