@@ -301,6 +301,11 @@ def test_a_meter_that_shows_more_than_anybody_was_buried_with_is_believed() -> N
     )
 
 
+def test_a_meter_that_has_seen_less_than_what_is_known_is_not_believed() -> None:
+    spent = costs(death(0.5, careless=True)).total(Metered(0.1, 0.0, near=0.01))
+    assert (usage.cpu_seconds(spent), "cpu_seconds" in spent["lower_bounds"]) == (0.5, True)
+
+
 def doubtful() -> Costs:
     """Of a program that ran beside another one when an orphan died that may have been anybody's."""
     made = costs(death(0.5))

@@ -78,6 +78,7 @@ class Costs:
         assert self._spent is not None
         spent = {**self._spent, "processes": processes}
         bounds = dict(self._bounds) | ({"max_rss_bytes": _SMALL} if self._hidden else {})
+        metered = _trusted(spent, metered)
         missing = _missing(spent, metered, suspected=bool(self._suspicion))
         if metered is not None and missing:
             spent = _with(spent, metered, missing)
@@ -90,6 +91,13 @@ class Costs:
 
 def _sum(one: int | None, other: int | None) -> int | None:
     return None if one is None or other is None else one + other
+
+
+def _trusted(spent: dict[str, Any], metered: Metered | None) -> Metered | None:
+    """What a meter says, unless it has seen less than what is known: processes can leave a group, or stop the clock."""
+    if metered is None or metered.user + metered.system < usage.cpu_seconds(spent) - metered.near:
+        return None
+    return metered
 
 
 def _missing(spent: dict[str, Any], metered: Metered | None, *, suspected: bool) -> float:
