@@ -51,12 +51,11 @@ class Ended(NamedTuple):
 class _Program:
     """The program that runs, and what its dead processes have cost so far."""
 
-    def __init__(self, birth: Birth, loop: Loop, mark: str) -> None:
+    def __init__(self, birth: Birth, mark: str) -> None:
         self.pid = birth.pid
         self.meter = birth.meter
         self.watch = Stopwatch()
-        origin = family.Origin(birth.pid, birth.number, mark)
-        self.memory = memory.Sampler(origin, loop.numbers, self.seen)
+        self.memory = memory.Sampler(family.Origin(birth.pid, birth.number, mark, birth.numbers), self.seen)
         self.status: int | None = None
         self.costs = Costs(birth.floor)
 
@@ -92,8 +91,8 @@ def run(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> Ended:
     floor = proc.own_peak()
     with _handled(loop):
         with loop.told_apart() as (number, meter):
-            birth = Birth(process.attach(argv, env=environ), number, meter, floor)
-        program = _Program(birth, loop, environ[family.MARK])
+            birth = Birth(process.attach(argv, env=environ), number, loop.numbers, meter, floor)
+        program = _Program(birth, environ[family.MARK])
         beside = Beside(program.pid, program.watch)
         while program.status is None:
             loop.wait(max(0.0, program.memory.due - worked.now()))

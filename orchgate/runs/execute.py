@@ -118,8 +118,8 @@ class Loop:
             raise
         self._watch(first.pid)
         output.started()
-        birth = Birth(first.pid, number, meter, first.floor, first.at)
-        running = self._running[first.pid] = Running(program, birth, output, self.numbers, done)
+        birth = Birth(first.pid, number, self.numbers, meter, first.floor, first.at)
+        running = self._running[first.pid] = Running(program, birth, output, done)
         self._selector.register(output.reader, selectors.EVENT_READ, running)
 
     @contextlib.contextmanager
@@ -229,7 +229,7 @@ class Loop:
         for _ in range(_LOOKS):
             if burial.childless():
                 return []
-            left = family.of_stage(running.origin, numbers=self.numbers, others=others)
+            left = family.of_stage(running.origin, others=others)
             for pid in left:
                 running.seen(pid)
             # Who died while we looked has handed its children to us: they are seen the next time.
@@ -292,7 +292,7 @@ class Loop:
         """The last resort, when an error leaves the loop: nothing of ours may outlive it."""
         for running in self._running.values():
             family.send_group(running.pid, signal.SIGKILL)
-            family.send(family.of_stage(running.origin, numbers=self.numbers, others=()), signal.SIGKILL)
+            family.send(family.of_stage(running.origin, others=()), signal.SIGKILL)
             running.output.abandon()
             running.close()
             self._forget(running.pid)

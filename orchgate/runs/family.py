@@ -104,27 +104,42 @@ def ignores_children(pid: int) -> bool:
 
 
 class Origin(NamedTuple):
-    """How the processes of a stage are told from others: its first process leads a session of that number."""
+    """How the processes of a stage are told from others: its first process leads a session of that number, and carries
+    one of the `numbers` that this runner gives.
+    """
 
     leader: int
     number: int
     mark: str
+    numbers: Container[int]
 
 
-def of_stage(origin: Origin, *, numbers: Container[int], others: Collection[int]) -> list[int]:
+def of_stage(origin: Origin, *, others: Collection[int]) -> list[int]:
     """Processes that a stage left behind when its first process died: children of ours by now, and theirs that live.
 
     Children of ours that look dead are among them: whom nobody can bury yet still has threads that end. `others` lead
-    stages that still run, `numbers` are those we give. When no other stage runs, every descendant is one.
+    stages that still run. When none does, every descendant is one.
     """
-    adopted = [pid for pid in children_of(os.getpid()) if pid not in others]
-    wanted = [pid for pid in adopted if not others or _belongs(pid, origin, numbers)]
-    return sorted({*wanted, *(pid for pid in descendants(wanted) if not _is_dead(pid))})
+    adopted, below = _everyone(origin, others)
+    return sorted({*adopted, *(pid for pid in below if not _is_dead(pid))})
 
 
-def _belongs(pid: int, origin: Origin, numbers: Container[int]) -> bool:
+def everyone_of(origin: Origin, *, others: Collection[int]) -> set[int]:
+    """All processes of a stage, its first one included while it is there, dead ones among them."""
+    adopted, below = _everyone(origin, others)
+    return {*adopted, *below}
+
+
+def _everyone(origin: Origin, others: Collection[int]) -> tuple[list[int], list[int]]:
+    """Children of ours that are a stage's, and all who descend from them."""
+    children = [pid for pid in children_of(os.getpid()) if pid not in others]
+    ours = [pid for pid in children if not others or _belongs(pid, origin)]
+    return ours, descendants(ours)
+
+
+def _belongs(pid: int, origin: Origin) -> bool:
     number = lineage.of(pid)
-    if number in numbers:
+    if number in origin.numbers:
         return number == origin.number
     return session_of(pid) == origin.leader or marked(pid, origin.mark.encode())
 
@@ -143,13 +158,6 @@ def descendants(of: Iterable[int]) -> list[int]:
 def _is_dead(pid: int) -> bool:
     one = look(pid)
     return one is None or one.dead
-
-
-def members(origin: Origin, *, numbers: Container[int], others: Collection[int]) -> list[int]:
-    """The processes of a stage that runs: its first one, orphans of its that became ours, and all below these."""
-    ours = [pid for pid in children_of(os.getpid()) if pid not in others]
-    first = [pid for pid in ours if pid == origin.leader or not others or _belongs(pid, origin, numbers)]
-    return [*first, *descendants(first)]
 
 
 def children_of(pid: int) -> list[int]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from orchgate.runs import family, proc, worked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Container
+    from collections.abc import Callable, Collection
 
     from orchgate.runs.family import Origin
 
@@ -23,10 +23,9 @@ _SHARE = 100  # a sample that took long is not taken again before that many time
 class Sampler:
     """The samples of one stage. `most`: the largest sum in bytes, None before there is any; `due`: when the next is."""
 
-    def __init__(self, origin: Origin, numbers: Container[int], visit: Callable[[int], object]) -> None:
-        """`visit` is called with every process that is met, `numbers` are those that the runner gives."""
+    def __init__(self, origin: Origin, visit: Callable[[int], object]) -> None:
+        """`visit` is called with every process that is met."""
         self._origin = origin
-        self._numbers = numbers
         self._visit = visit
         self._pause = _FIRST
         self.due = worked.now() + _FIRST
@@ -36,7 +35,7 @@ class Sampler:
         """Takes a sample. `others` lead stages that still run."""
         began = time.thread_time()
         found = 0
-        for pid in family.members(self._origin, numbers=self._numbers, others=others):
+        for pid in family.everyone_of(self._origin, others=others):
             self._visit(pid)
             found += proc.resident(pid)
         if found:

@@ -11,9 +11,10 @@ from orchgate.runs.costs import Costs
 from orchgate.runs.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from orchgate.runs.burial import Death
+    from orchgate.runs.lineage import Numbers
     from orchgate.runs.meter import Meter
     from orchgate.runs.output import Output
 
@@ -41,13 +42,14 @@ class Program(NamedTuple):
 
 
 class Birth(NamedTuple):
-    """The first process of a program: its id, the number it hands down, and what counts its time, if anything does.
+    """The first process of a program: its id, which of `numbers` it hands down, and what counts its time, if any.
 
     `floor` and `at` as `starting` has them.
     """
 
     pid: int
     number: int
+    numbers: Numbers
     meter: Meter | None
     floor: int
     at: float | None = None
@@ -73,20 +75,13 @@ class Result(NamedTuple):
 class Running:
     """One program, from its start to the end of the last process it left behind."""
 
-    def __init__(
-        self,
-        program: Program,
-        birth: Birth,
-        output: Output,
-        numbers: Container[int],
-        done: Callable[[Result], None],
-    ) -> None:
+    def __init__(self, program: Program, birth: Birth, output: Output, done: Callable[[Result], None]) -> None:
         self.program = program
         self.output = output
         self.pid = birth.pid
-        self.origin = family.Origin(birth.pid, birth.number, program.mark)
+        self.origin = family.Origin(birth.pid, birth.number, program.mark, birth.numbers)
         self.meter = birth.meter
-        self.memory = memory.Sampler(self.origin, numbers, self.seen)
+        self.memory = memory.Sampler(self.origin, self.seen)
         self.done = done
         self.watch = Stopwatch(birth.at)
         self.deadline = None if program.timeout is None else worked.now() + program.timeout
