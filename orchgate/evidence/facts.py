@@ -86,6 +86,8 @@ def _numbers(manifest: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     found: dict[str, Any] = {name: usage.get(name) for name in _USED}
     if found["wall_seconds"] is None:
         found["wall_seconds"] = _seconds(manifest.get("started_at"), manifest.get("completed_at"))
+    if manifest.get("resume_events") and "away_seconds" not in manifest:
+        found["wall_seconds"] = None  # of a time that holds hours in which nobody ran it
     spent = [usage.get("user_seconds"), usage.get("system_seconds")]
     found["cpu_seconds"] = sum(spent) if all(map(_is_number, spent)) else None
     found["manifest_writes"] = _table(manifest, "writes").get("manifest_writes")

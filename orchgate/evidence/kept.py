@@ -81,9 +81,11 @@ def _otherwise(pin: Pinned, found: Pinned) -> str:
     if pin.run is None or found.run is None:
         return "is pinned without what it says" if found.run else "is pinned as a manifest, which it is not"
     said, is_ = ({**run._asdict(), **run.numbers} for run in (pin.run, found.run))
+    # Older versions pinned a wall time that is not taken for one any more: of a run that had been resumed.
+    beside = {"numbers", *({"wall_seconds"} - is_.keys())}
     # What older versions did not know, their pins do not say.
     names = (
-        name for name in said if name != "numbers" and said[name] != is_.get(name) and (name, said[name]) != _UNSAID
+        name for name in said if name not in beside and said[name] != is_.get(name) and (name, said[name]) != _UNSAID
     )
     return next((f"says {name} {is_.get(name)!r}, the lock says {said[name]!r}" for name in names), "")
 

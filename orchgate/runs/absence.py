@@ -27,18 +27,22 @@ class Absence:
         """To be called whenever something has happened. `gap` is a time in which this process stood still."""
         changed = gaps.changes()
         alive = {pid: one for pid, one in running.items() if one.status is None}
-        if self._since is not None and not all(_still_held(one, changed) for one in alive.values()):
+        if self._since is not None and not _all_held(alive, changed):
             worked.leave_out(worked.now() - self._since)
             self._since = None
         if gap:
             _settle(gap, changed, list(alive.values()))
         _follow(changed, alive)
-        if self._since is None and alive and all(one.watch.held for one in alive.values()):
+        if self._since is None and _all_held(alive, {}):
             self._since = worked.now()
 
 
-def _still_held(one: Running, changed: Mapping[int, bool]) -> bool:
-    return one.watch.held and changed.get(one.pid, True) and gaps.state(one.pid) not in gaps.DEAD
+def _all_held(alive: Mapping[int, Running], changed: Mapping[int, bool]) -> bool:
+    """Whether something runs, and all of it is stopped."""
+    held = (
+        one.watch.held and changed.get(pid, True) and gaps.state(pid) not in gaps.DEAD for pid, one in alive.items()
+    )
+    return bool(alive) and all(held)
 
 
 def _settle(gap: Gap, changed: Mapping[int, bool], alive: Sequence[Running]) -> None:

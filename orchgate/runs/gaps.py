@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import threading
+import time
 from typing import Any, NamedTuple
 
 from orchgate.runs import worked
 
 BEAT = 0.1  # seconds of the longest wait: by so much a stop may have begun before it is taken to have
 _LEAST = 0.02  # seconds of a stop that is taken for one
+_BUSY = 0.2  # the same, between two waits: reading and writing takes its time, too
 _FROZEN = 1.0  # the same, where nobody told us to go on …
 _READY = 0.05  # … and we were ready for no more than this fraction of it
 
@@ -34,16 +37,18 @@ class Gap(NamedTuple):
 
 
 class Waits:
-    """Of one process's main thread."""
+    """Of one process's main thread, which works for a moment between two of them."""
 
     def __init__(self) -> None:
         self._continued = False
-        self._due = self._begin = 0.0
-        self._before = (0.0, 0)
+        self._begin = self._due = self._ended = worked.now()
+        self._cpu = time.thread_time()
+        self._between: Gap | None = None  # found before the wait that is under way
         try:
             self._schedule = os.open("/proc/self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             self._schedule = -1
+        self._before = self._kept()
 
     def close(self) -> None:
         if self._schedule >= 0:
@@ -55,21 +60,27 @@ class Waits:
 
     def begin(self, seconds: float) -> None:
         """A wait begins that takes at most so long."""
+        now, kept = worked.now(), self._kept()
+        self._between = None
+        if self._continued:
+            lost = now - self._ended - (time.thread_time() - self._cpu) - (kept[0] - self._before[0])
+            self._between = Gap(self._ended, lost, frozen=False) if lost >= _BUSY else None
         self._continued = False
-        self._before = self._kept()
-        self._begin = worked.now()
-        self._due = self._begin + seconds
+        self._before, self._begin, self._due = kept, now, now + seconds
 
     def over(self) -> Gap | None:
         """It is over: what kept us from noticing earlier, unless that was the machine."""
-        late = worked.now() - self._due
+        self._ended, self._cpu = worked.now(), time.thread_time()
+        late = self._ended - self._due
         if late < (_LEAST if self._continued else _FROZEN):
-            return None
-        ready, faults = (now - before for now, before in zip(self._kept(), self._before, strict=True))
-        if self._continued:
-            return Gap(self._begin, late - ready, frozen=False) if late - ready >= _LEAST else None
-        idle = self._schedule >= 0 and not faults and ready <= _READY * late
-        return Gap(self._begin, late - ready, frozen=True) if idle else None
+            return self._between
+        kept = self._kept()
+        ready, faults = kept[0] - self._before[0], kept[1] - self._before[1]
+        frozen = not self._continued
+        self._before, self._continued = kept, False
+        if frozen and (self._schedule < 0 or faults or ready > _READY * late):
+            return self._between
+        return Gap(self._begin, late - ready, frozen) if late - ready >= _LEAST else self._between
 
     def _kept(self) -> tuple[float, int]:
         """Seconds in which we were ready and had to wait for a processor, and how often for a page from a disk."""
@@ -111,9 +122,6 @@ def stop_ourselves(number: int) -> float:
 
     In a group that nobody could continue, the kernel ignores it.
     """
-    import threading
-    import time
-
     begin = time.monotonic()
     before = signal.signal(number, signal.SIG_DFL)
     signal.pthread_kill(threading.get_ident(), number)  # to this thread: on the way back it is dealt with
