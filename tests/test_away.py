@@ -103,8 +103,20 @@ def folder(root: Path, name: str) -> Path:
     return found
 
 
+def beats(runner: int) -> None:
+    """Until the runner has looked around, however busy the machine is: it wakes up now and then."""
+
+    def wakes() -> int:
+        with open(f"/proc/{runner}/status", encoding="utf-8", errors="replace") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches"))
+
+    enough = wakes() + 3
+    until(lambda: wakes() >= enough)
+
+
 def stop_stage(runner: int, stage: int) -> dict[str, Any]:
     os.killpg(stage, signal.SIGSTOP)
+    beats(runner)
     time.sleep(STOPPED)
     os.killpg(stage, signal.SIGCONT)
     return {}
@@ -166,9 +178,10 @@ def runs(place: Repo) -> dict[str, Run]:
         stop = NAMES[name]
         assert stop
         child, stage = started(place.root, name)
-        time.sleep(0.3)
+        beats(child.pid)
         seen = stop(child.pid, stage)
         if name != "unseen":
+            beats(child.pid)
             let_go(place.root, name)
         child.communicate(timeout=PATIENCE)
         found[name] = Run(folder(place.root, name), seen)
@@ -315,7 +328,12 @@ def killed(place: Repo) -> Run:
     earlier = [{**event, "at": ids.moment(ids.seconds(event["at"]) - HOURS)} for event in events(where)]
     (where / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in earlier))
     (place.root / "killed.pid").unlink()
-    opener = threading.Thread(target=lambda: (stage_of(place.root, "killed"), let_go(place.root, "killed")))
+
+    def go_on() -> None:
+        stage_of(place.root, "killed")
+        let_go(place.root, "killed")
+
+    opener = threading.Thread(target=go_on)
     opener.start()
     result = place.orchgate("resume", where.name, "--task", "killed")
     opener.join()
