@@ -249,6 +249,13 @@ def test_what_is_no_evidence_there_is_none_here(
     assert (found, expected in said, contents(clones.here.root / ".runs") == here) == (code, True, True), said
 
 
+def test_two_runs_of_one_id_are_not_taken_for_one(clones: Clones, tmp_path: Path) -> None:
+    one, other = foreign(clones.there.root), foreign(tmp_path, pipeline_title="another")
+    code, said = clones.summarize(one, other)
+
+    assert (code, "another run than one of the same id" in said) == (2, True)
+
+
 def test_links_and_what_is_too_large_stay_where_they_are_and_are_named(clones: Clones, tmp_path: Path) -> None:
     run = clones.runs(clones.there)[0]
     (tmp_path / "secret").write_text("hunter2")

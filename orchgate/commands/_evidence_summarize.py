@@ -66,7 +66,12 @@ def _named(root: str, runs: Sequence[str], task: str) -> dict[str, Named]:
     """The runs of one side by the repository path of their manifests, in the order of time, each once."""
     if len(runs) > MOST_RUNS:
         raise UsageError(f"{len(runs)} runs on one side, limit {MOST_RUNS}", "name those that matter")
-    found = dict(_summarized.named(root, name, task) for name in runs)
+    found: dict[str, Named] = {}
+    for name in runs:
+        path, one = _summarized.named(root, name, task)
+        if path in found and not _summarized.same(found[path], one):
+            raise UsageError(f"{name} is another run than one of the same id beside it", "name the one that is real")
+        found.setdefault(path, one)
     return dict(sorted(found.items(), key=lambda one: one[0].split("/")[-2]))
 
 

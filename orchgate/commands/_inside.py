@@ -68,17 +68,29 @@ def facts(folder: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def grouped(rows: Sequence[Row], row: Callable[[str, str], Row]) -> list[Row]:
     """Rows with those of the runs inside below them, one level deeper, each once. `row` makes one that is not there."""
-    here = {one["run_id"]: one for one in rows}
-    inner = {link["run_id"] for one in rows for link in one.get("inner_runs") or ()}
-    found: dict[str, Row] = {}
+    here = {_key(one): one for one in rows}
+    watched: dict[str, list[Row]] = {}  # known while the outer one still goes on
+    for one in rows:
+        if one.get("observed_by"):
+            watched.setdefault(one["observed_by"], []).append(one)
+    found: dict[tuple[str, str], Row] = {}
+
+    def inside(one: Row) -> Iterator[Row]:
+        for link in (one.get("inner_runs") or ())[:LISTED]:
+            yield here.get(_key(link)) or row(link["task_id"], os.path.dirname(link["manifest_path"]))
+        yield from watched.get(one["run_id"], ())
 
     def add(one: Row, depth: int) -> None:
-        if one["run_id"] not in found:
-            found[one["run_id"]] = one | {"depth": depth}
-            for link in (one.get("inner_runs") or ())[:LISTED]:
-                known = here.get(link["run_id"])
-                add(known or row(link["task_id"], os.path.dirname(link["manifest_path"])), depth + 1)
+        if _key(one) not in found:
+            found[_key(one)] = one | {"depth": depth}
+            for other in inside(one):
+                add(other, depth + 1)
 
-    for one in (*(one for one in rows if one["run_id"] not in inner), *rows):
+    inner = {_key(other) for one in rows for other in (*(one.get("inner_runs") or ()), *watched.get(one["run_id"], ()))}
+    for one in (*(one for one in rows if _key(one) not in inner), *rows):
         add(one, 0)
     return list(found.values())
+
+
+def _key(one: Mapping[str, Any]) -> tuple[str, str]:
+    return one["task_id"], one["run_id"]

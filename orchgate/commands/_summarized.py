@@ -45,6 +45,13 @@ def named(root: str, name: str, task: str) -> tuple[str, Named]:
     return target, Named(facts_of(found.document), words, found)
 
 
+def same(one: Named, other: Named) -> bool:
+    """Whether two that would be one run here are the same; of one that is here already, `bring` finds out."""
+    if one.elsewhere and other.elsewhere:
+        return one.elsewhere.manifest == other.elsewhere.manifest and one.elsewhere.journal == other.elsewhere.journal
+    return one.facts == other.facts
+
+
 def _about(name: str, error: OrchgateError) -> OrchgateError:
     """The same error with the run that it is about."""
     told = OrchgateError(f"{name} {error.message}", error.hint)
