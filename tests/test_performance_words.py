@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchgate.commands._perf_show import Asked, Shown, as_text
 from orchgate.config.load import Source, build
 from orchgate.git.repository import open_repository
 from orchgate.metrics.comparison import judge
@@ -21,6 +22,7 @@ from orchgate.speed.attribution import StageChange
 from orchgate.speed.measurement import Measurement
 from orchgate.speed.push_words import WHOLE, findings, is_open, suspected
 from orchgate.speed.question import Question
+from orchgate.speed.sampling import Side
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,6 +125,25 @@ def test_open_wall_time_beside_cpu_time_that_passed_is_a_note(question: Question
     (found,) = said(question, *judged, verdict=PASS)
 
     assert (found.rule, found.severity, is_open(found)) == ("PRF004", Severity.NOTE, False)
+
+
+def test_what_passed_gives_no_hint_to_measure_again(question: Question) -> None:
+    judged = (time("cpu_seconds", PASS), time("wall_seconds", OPEN, reason="too noisy"))
+
+    assert [one.hint for one in said(question, *judged, verdict=PASS)] == [""]
+
+
+@pytest.mark.parametrize(("verdict", "hinted"), [(PASS, False), (WARN, True), (OPEN, True), (FAIL, True)])
+def test_only_a_comparison_that_did_not_pass_says_how_to_repeat_it(
+    capsys: pytest.CaptureFixture[str], verdict: Verdict, hinted: bool
+) -> None:
+    measurement = Measurement((), (), Judgement(verdict, (), ()), STAGES, (), "decided", 4.0, 0.5, 0.02, "1")
+    asked = Asked("b" * 40, "c" * 40, "main", "bench", ())
+    side = Side("base", "b" * 40, "d" * 40, "/nowhere", "/nowhere", ())
+
+    as_text(Shown(asked, (side, side), measurement, "orchgate perf bench", {}, ()), dirty=False)
+
+    assert ("orchgate perf bench" in capsys.readouterr().out) is hinted
 
 
 def test_wall_time_that_may_have_grown_is_a_warning(question: Question) -> None:

@@ -6,10 +6,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.control import Control
 from rich.live import Live as RichLive
+from rich.segment import ControlType, Segment
 from rich.text import Text
 from rich.tree import Tree
 
+from orchgate.commands import _narrowed
 from orchgate.commands._lines import lower_bounds, stage_ids
 from orchgate.outputs._escape import escape
 from orchgate.runs import sittings, worked
@@ -55,10 +58,12 @@ class Live:
         self._top = ""
         self._drawn = 0.0
         self._stopped = False  # by Ctrl-Z
+        self._lengths: list[int] = []  # cells of each line as it was drawn last
 
     def attach(self, loop: Loop) -> None:
         self._loop = loop
         self._live = _screen(self._console)
+        self._lengths = []
         self._runs.clear()
         self._top = ""
         loop.tick = self._tick
@@ -83,6 +88,8 @@ class Live:
                 self._draw()
 
     def close(self) -> None:
+        if self._live.is_started:
+            self._leave_broken_rows()
         self._live.stop()
 
     def _pause(self, paused: bool) -> None:
@@ -93,6 +100,7 @@ class Live:
         elif not paused and self._stopped:
             self._stopped = False
             self._live = _screen(self._console)
+            self._lengths = []
             self._live.start()
             self._draw()
 
@@ -116,7 +124,20 @@ class Live:
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
-        self._live.update(self._tree(self._top), refresh=True)
+        tree = self._tree(self._top)
+        self._leave_broken_rows()
+        lines = self._console.render_lines(tree, pad=False)[: self._console.height]
+        self._lengths = [Segment.get_line_length(line) for line in lines]
+        self._live.update(tree, refresh=True)
+
+    def _leave_broken_rows(self) -> None:
+        """A terminal that got narrower since has broken the lines in two: what is drawn next goes up a row for each
+        line only, so the others are cleared here.
+        """
+        rows = _narrowed.broken(self._lengths, self._console.width)
+        self._lengths = []
+        if rows:
+            self._console.control(Control(*((ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)) * rows))
 
     def _tree(self, run_id: str) -> Tree:
         tree = Tree(Text(escape(self._titles[run_id]), style="bold"))

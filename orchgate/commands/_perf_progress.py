@@ -11,6 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from orchgate.commands import _narrowed
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 30
 _CLEAR = "\r\x1b[K"
+_UP = "\r\x1b[K\x1b[A"
 
 
 @contextlib.contextmanager
@@ -28,17 +30,26 @@ def shown(subject: str) -> Iterator[Callable[[Progress], None] | None]:
     if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         yield None
         return
+    drawn = ""
     try:
-        yield lambda now: _draw(line(subject, now))
+
+        def draw(now: Progress) -> None:
+            nonlocal drawn
+            drawn = _draw(line(subject, now), drawn)
+
+        yield draw
     finally:
-        _draw("")
+        _draw("", drawn)
 
 
-def _draw(text: str) -> None:
+def _draw(text: str, before: str) -> str:
+    """Draws over what was drawn before; what it drew."""
     with contextlib.suppress(OSError):  # the terminal may go away, the measurement stays
         columns = os.get_terminal_size(sys.stderr.fileno()).columns
-        sys.stderr.write(_CLEAR + text[: max(0, columns - 1)])
+        text = text[: max(0, columns - 1)]
+        sys.stderr.write(_UP * _narrowed.broken([len(before)], columns) + _CLEAR + text)
         sys.stderr.flush()
+    return text
 
 
 def line(subject: str, now: Progress) -> str:

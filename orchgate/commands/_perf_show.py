@@ -75,7 +75,8 @@ def _lines(shown: Shown, *, dirty: bool) -> Iterator[str]:
         yield "  note: changes that are not committed were not measured"
     if shown.kept:
         yield f"  samples: {shown.kept['file']}" if "file" in shown.kept else f"  no samples kept: {shown.kept['why']}"
-    yield f"  hint: {hint(shown)}"
+    if measurement.judgement.verdict is not Verdict.PASS:
+        yield f"  hint: {hint(shown)}"
 
 
 def hint(shown: Shown) -> str:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from orchgate import files
-from orchgate.commands import _inside, _runs
+from orchgate.commands import _inside, _narrowed, _runs
 from orchgate.commands._lines import lower_bounds
 from orchgate.errors import OrchgateError, quoted
 from orchgate.model import Verdict
@@ -95,7 +95,8 @@ def _print(lines: list[str], before: list[str]) -> list[str]:
     if lines == before:
         return before
     if before and sys.stdout.isatty():
-        sys.stdout.write(f"\x1b[{len(before)}F\x1b[J")
+        rows = len(before) + _narrowed.broken(map(len, before), os.get_terminal_size(sys.stdout.fileno()).columns)
+        sys.stdout.write(f"\x1b[{rows}F\x1b[J")
     sys.stdout.writelines(line + "\n" for line in lines)
     sys.stdout.flush()
     return lines

@@ -81,7 +81,9 @@ def _remembered(known: Recorded, path: str, facts: Mapping[str, object]) -> Answ
     again = f"rm {path} has it measured again"
     said = tuple(
         one._replace(
-            message=f"{one.message} (from the record of {known.at})", hint=f"{one.hint}; {again}" if one.hint else again
+            message=f"{one.message} (from the record of {known.at})",
+            # A note is no reason to measure again; older records may hold a hint to do so.
+            hint="" if one.severity is Severity.NOTE else f"{one.hint}; {again}" if one.hint else again,
         )
         for one in known.said
     )

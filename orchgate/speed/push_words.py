@@ -46,7 +46,7 @@ def findings(question: Question, policy: Policy, measurement: Measurement) -> tu
     open_ = undecided(question, why, policy.inconclusive, WHOLE if bounds else "")
     # Wall time that stays open without a hint of growth, where CPU time has passed, is worth a line and no warning.
     if open_.severity is Severity.WARNING and measurement.judgement.verdict is not Verdict.INCONCLUSIVE:
-        open_ = open_._replace(severity=Severity.NOTE)
+        open_ = open_._replace(severity=Severity.NOTE, hint="")  # it passed: there is nothing to do
     return (*said, open_)
 
 
@@ -116,9 +116,8 @@ def no_baseline(question: Question, why: str, severity: Severity = Severity.WARN
     import shlex
 
     record = f"orchgate baseline record {shlex.quote(question.pipeline)}, and commit .orchgate/baseline.json"
-    return Said(
-        "PRF003", f"{question.pipeline} was not compared: {why}", f"{record}; or {question.reproduce}", severity
-    )
+    hint = record if severity is Severity.NOTE else f"{record}; or {question.reproduce}"
+    return Said("PRF003", f"{question.pipeline} was not compared: {why}", hint, severity)
 
 
 def facts(measurement: Measurement) -> dict[str, object]:
