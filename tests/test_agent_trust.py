@@ -119,22 +119,30 @@ def outside(loops: Loops, shell: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("shell", "named"),
-    [
-        ("mkdir -p .git/hooks; echo exit 0 > .git/hooks/pre-push", [".git/hooks/pre-push (new)"]),
-        ("git config core.hooksPath /dev/null", [".git/config (changed)"]),
-        ("mkdir -p .git/info; echo '*.x' > .git/info/attributes", [".git/info/attributes (new)"]),
-        ("git update-ref refs/remotes/origin/main HEAD", ["ref refs/remotes/origin/main (new)"]),
-        ("git checkout -qb other", ["HEAD (changed)", "ref refs/heads/other (new)"]),
-        ("mkdir -p out/x; echo 1 > out/x/state.json", ["out/x/state.json (new)"]),
-        ("mkdir .orchgate; echo {} > .orchgate/baseline.json", [".orchgate/baseline.json (new)"]),
-        ("echo x >> a.py; git commit -qam more", []),
-        ("echo x > new.txt", []),
+EDITS = {
+    "mkdir -p .git/hooks; echo exit 0 > .git/hooks/pre-push": [".git/hooks/pre-push (new)"],
+    "git config core.hooksPath /dev/null": [".git/config (changed)"],
+    "mkdir -p .git/info; echo '*.x' > .git/info/attributes": [".git/info/attributes (new)"],
+    "git update-ref refs/remotes/origin/main HEAD": ["ref refs/remotes/origin/main (new)"],
+    "mkdir -p out/x; echo 1 > out/x/state.json": ["out/x/state.json (new)"],
+    "mkdir .orchgate; echo {} > .orchgate/baseline.json": [".orchgate/baseline.json (new)"],
+    "echo later > $(echo .runs/rlm/cli/*)/artifacts/prompt-01.txt": [
+        ".runs/rlm/cli/RUN/artifacts/prompt-01.txt (changed)"
     ],
-)
-def test_an_edit_outside_of_the_workspace_is_named(loops: Loops, shell: str, named: list[str]) -> None:
-    assert outside(loops, shell) == named
+}
+
+
+def test_edits_outside_of_the_workspace_are_named(loops: Loops) -> None:
+    found = outside(loops, "; ".join(EDITS))
+
+    named = [name.replace("RUN", loops.folder.name) for names in EDITS.values() for name in names]
+    assert found == sorted(named)
+
+
+def test_another_branch_is_named_and_a_commit_to_the_own_one_is_not(loops: Loops) -> None:
+    work = "echo x >> a.py; git commit -qam more; echo x > new.txt"
+
+    assert outside(loops, f"{work}; git checkout -qb other") == ["HEAD (changed)", "ref refs/heads/other (new)"]
 
 
 def test_another_run_that_was_edited_or_removed_is_named_and_a_new_one_is_not(loops: Loops) -> None:
@@ -162,9 +170,7 @@ def test_what_is_outside_is_said_on_the_screen_and_in_the_manifest(loops: Loops)
 # The record of the loop itself
 
 
-@pytest.mark.parametrize(
-    "shell", ["rm -rf .runs", "git clean -qfdx", "rm -rf .runs/rlm/cli/*", "rm .runs/rlm/cli/*/events.jsonl"]
-)
+@pytest.mark.parametrize("shell", ["git clean -qfdx", "rm .runs/rlm/cli/*/events.jsonl"])
 def test_a_record_that_was_removed_ends_the_loop_at_once_and_is_put_back(loops: Loops, shell: str) -> None:
     result = loops.run(f"test -e count && {shell}; {COUNTS}", "false", "--max-iterations", "9")
 

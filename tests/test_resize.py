@@ -11,7 +11,6 @@ import select
 import signal
 import struct
 import termios
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -127,16 +126,15 @@ class Terminal:
 
     def read(self, until: Callable[[str], bool]) -> None:
         """Shows what comes until it says so, or ends."""
-        came, end = "", time.monotonic() + PATIENCE
+        came = ""
         while not self.ended and not until(came):
-            assert time.monotonic() < end, self.screen.text()
-            if select.select([self.descriptor], [], [], 1.0)[0]:
-                data = b""
-                with contextlib.suppress(OSError):  # the other end is closed
-                    data = os.read(self.descriptor, 65536)
-                self.ended = not data
-                came += data.decode("utf-8", "replace")
-                self.screen.feed(data.decode("utf-8", "replace"))
+            assert select.select([self.descriptor], [], [], PATIENCE)[0], self.screen.text()
+            data = b""
+            with contextlib.suppress(OSError):  # the other end is closed
+                data = os.read(self.descriptor, 65536)
+            self.ended = not data
+            came += data.decode("utf-8", "replace")
+            self.screen.feed(data.decode("utf-8", "replace"))
 
     def close(self) -> int:
         os.close(self.descriptor)

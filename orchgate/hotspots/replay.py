@@ -60,11 +60,11 @@ def course(
 
 def savable(one: Course, less: Durations, serial: int = 0) -> int:
     """How much shorter the run could have been at most, had stages taken so much less, and so much less been serial."""
-    shorter = {index: max(0, spent - less.get(index, 0)) for index, spent in one.durations.items()}
-    taken = sum(one.durations.values()) - sum(shorter.values())
+    taken = sum(min(spent, one.durations.get(index, 0)) for index, spent in less.items())
     floor = one.least - taken  # putting back what was taken makes no schedule longer than by that
-    order = _order(one.needs, shorter) if len(shorter) <= _MANY else None
-    if order is not None:
+    if len(one.durations) <= _MANY:
+        shorter = _shorter(one, less)
+        order = _order(one.needs, shorter) or []
         floor = max(floor, _least(order, one.needs, one.slots, shorter))
     floor = max(0, floor) + max(0, one.serial - serial)
     return max(0, one.wall - floor)
@@ -88,15 +88,19 @@ def replay(needs: Needs, slots: int, durations: Durations) -> int:
 
 def replayed(one: Course, less: Durations) -> int:
     """How much shorter the runner's own schedule gets when stages take less; below 0 where it gets longer."""
-    shorter = {index: max(0, spent - less.get(index, 0)) for index, spent in one.durations.items()}
-    return replay(one.needs, one.slots, one.durations) - replay(one.needs, one.slots, shorter)
+    return replay(one.needs, one.slots, one.durations) - replay(one.needs, one.slots, _shorter(one, less))
+
+
+def _shorter(one: Course, less: Durations) -> dict[int, int]:
+    return {index: max(0, spent - less.get(index, 0)) for index, spent in one.durations.items()}
 
 
 def beside(one: Course, index: int) -> list[int]:
     """The stages that could have run beside one and did not have the slot: neither needs the other, through others
     neither. Longest first; nothing where nobody knows, and where one more slot would not shorten the run.
     """
-    if not one.known or one.measured or one.slots >= len(one.durations) or not one.durations.get(index):
+    count = len(one.durations)
+    if not one.known or one.measured or not one.slots < count <= _MANY or not one.durations.get(index):
         return []
     if replay(one.needs, one.slots + 1, one.durations) >= replay(one.needs, one.slots, one.durations):
         return []

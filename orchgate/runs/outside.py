@@ -85,12 +85,19 @@ def _git(repository: Repository) -> Iterator[tuple[str, tuple[Any, ...]]]:
             if name not in _LET_BE and (held := _held(path)):
                 yield f".git/{name}", held
     with contextlib.suppress(OrchgateError):
-        head = repository.git("rev-parse", "--symbolic-full-name", "HEAD").decode("utf-8", "replace").strip()
-        yield "HEAD", (head,)
+        yield "HEAD", (_branch(repository),)
         listed = repository.git("for-each-ref", "--format=%(refname) %(objectname)").decode("utf-8", "replace")
         for line in listed.splitlines():
             name, _, oid = line.rpartition(" ")
             yield f"ref {name}", (oid,)
+
+
+def _branch(repository: Repository) -> str:
+    """The full name of the branch that is checked out, also where it has no commit yet; "" for none."""
+    try:
+        return repository.git("symbolic-ref", "--quiet", "HEAD").decode("utf-8", "replace").strip()
+    except OrchgateError:
+        return ""
 
 
 def _walked(folder: str) -> Iterator[str]:
