@@ -166,10 +166,11 @@ class Record(NamedTuple):
     tree: int | None = None
     files: Mapping[str, int] | None = None
     at_least: bool = False
+    of_run: Mapping[str, str] = {}  # what is a lower bound of the whole run
 
     @property
     def bounds(self) -> Mapping[str, str]:
-        return self.usage.get("lower_bounds") or {}
+        return {**self.of_run, **(self.usage.get("lower_bounds") or {})}
 
 
 Found = list[tuple[Record, Path]]
@@ -268,9 +269,10 @@ def _started(root: Path, folders: Sequence[Path]) -> subprocess.Popen[bytes]:
 def _whole(root: Path, folders: Sequence[Path], away: float) -> Found:
     """The stages of a run that did not go straight, with its own wall time."""
     document = manifest(root)
-    wall = (document["usage"] or {}).get("wall_seconds")
+    whole = document["usage"] or {}
+    wall, bounds = whole.get("wall_seconds"), whole.get("lower_bounds") or {}
     return [
-        (Record(stage["usage"] or {}, wall, away), folder)
+        (Record(stage["usage"] or {}, wall, away, of_run=bounds), folder)
         for stage, folder in zip(document["commands"], folders, strict=True)
     ]
 
