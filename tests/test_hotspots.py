@@ -16,7 +16,7 @@ from orchgate import resources
 from orchgate.cli import main
 from orchgate.hotspots import chosen, traffic
 from orchgate.hotspots.growth import series
-from orchgate.hotspots.ranking import Kind, rank, short, summarize, top
+from orchgate.hotspots.ranking import Kind, counting, rank, short, summarize, top
 from orchgate.hotspots.timeline import Cost, Part, StageTime, Timeline
 from orchgate.runs import observe
 from tests.foreign_runs import FOREIGN, RUN, foreign, line, moment
@@ -214,6 +214,14 @@ def test_shares_are_of_all_runs_together() -> None:
     runs = [timeline(a=stage("a", waiting=5)), timeline(1, "other", b=stage("b", executing=15))]
 
     assert [one.share for one in rank(runs)] == [0.25, 0.75]
+
+
+def test_runs_with_stages_from_the_cache_are_left_out_where_others_ran_all() -> None:
+    cached = timeline(0, a=stage("a", waiting=0.01)._replace(cached=True))
+    whole, failed = timeline(1, a=stage("a", executing=9)), timeline(2)._replace(status="failed")
+
+    assert counting([cached, whole, failed]) == ([whole], {"demo": [cached, failed]})
+    assert counting([cached, failed]) == ([cached], {"demo": [failed]})
 
 
 def test_parts_are_medians_over_the_runs() -> None:

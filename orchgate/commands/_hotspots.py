@@ -114,11 +114,15 @@ def _inside(summary: Summary) -> str:
 
 
 def _left_out(summary: Summary) -> Iterator[str]:
-    if left := summary.left_out:
+    cached = [run for run in summary.left_out if run.status == "succeeded"]
+    if left := [run for run in summary.left_out if run.status != "succeeded"]:
         statuses = ", ".join(f"{count} {status}" for status, count in Counter(run.status for run in left).items())
         seconds = short(sum(run.wall_seconds for run in left))
         yield f"  not counted: {counted(len(left), 'run')} that did not succeed ({statuses}), {seconds} in all"
-    elif len(summary.runs) > 1 and summary.runs[-1].status != "succeeded":
+    if cached:
+        seconds = short(sum(run.wall_seconds for run in cached))
+        yield f"  not counted: {counted(len(cached), 'run')} with stages from the cache, {seconds} in all"
+    if not left and len(summary.runs) > 1 and summary.runs[-1].status != "succeeded":
         yield "  none of these runs succeeded: what they took is no measure of what the pipeline takes"
 
 

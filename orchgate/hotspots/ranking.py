@@ -112,14 +112,17 @@ def _called(run: Timeline) -> Iterator[Timeline]:
 def counting(runs: Iterable[Timeline]) -> tuple[list[Timeline], dict[str, list[Timeline]]]:
     """The runs that count, and by pipeline those that do not: a run that failed early would make everything look cheap.
 
-    Of a pipeline none of whose runs succeeded all count, and so does a run that stands alone.
+    So would one with stages from the cache, where others ran every stage. Of a pipeline none of whose runs succeeded
+    all count, and so does a run that stands alone.
     """
     counted_in: list[Timeline] = []
     left_out: dict[str, list[Timeline]] = {}
     for pipeline, group in grouped(runs).items():
         good = [run for run in group if run.status == "succeeded"]
-        counted_in += good or group
-        left_out[pipeline] = [run for run in group if run.status != "succeeded"] if good else []
+        whole = [run for run in good if not any(stage.cached for stage in run.stages)]
+        kept = whole or good or group
+        counted_in += kept
+        left_out[pipeline] = [run for run in group if all(run is not one for one in kept)]
     return counted_in, left_out
 
 
