@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from orchgate.runs import family, gaps, worked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from orchgate.runs.family import Origin
     from orchgate.runs.gaps import Gap
     from orchgate.runs.running import Running
 
@@ -34,7 +35,7 @@ class Absence:
             _settle(gap, changed, list(alive.values()))
         _follow(changed, alive)
         if self._since is None and _all_held(alive, {}):
-            self._since = worked.now()
+            self._since = max(one.watch.since for one in alive.values())
 
 
 def _all_held(alive: Mapping[int, Running], changed: Mapping[int, bool]) -> bool:
@@ -68,23 +69,20 @@ def _settle(gap: Gap, changed: Mapping[int, bool], alive: Sequence[Running]) -> 
 def _follow(changed: Mapping[int, bool], alive: Mapping[int, Running]) -> None:
     """Notes which programs somebody stopped, all of each, or let go on."""
     for pid, one in alive.items():
-        stopped = changed.get(pid)
+        stopped, since = changed.get(pid), worked.now()
         if stopped is False:
             one.watch.release()
-        elif stopped and not one.watch.held and _stands_still(one):
-            one.watch.hold()
+        elif stopped and not one.watch.held and stand_still(one.origin, alive.keys() - {pid}):
+            one.watch.hold(since)
 
 
-def _stands_still(one: Running) -> bool:
-    return stand_still(one.pid, lambda: family.of_sessions([one.pid], one.program.mark, [one.origin.number]))
-
-
-def stand_still(leader: int, members: Callable[[], Iterable[int]]) -> bool:
-    """Whether no process of a program goes on."""
+def stand_still(origin: Origin, others: Collection[int]) -> bool:
+    """Whether no process of a program goes on. `others` are the first ones of others that run."""
     for _ in range(_LOOKS):
-        if not gaps.stopped(leader):
+        if not gaps.stopped(origin.leader):
             return False
-        if all(gaps.stopped(pid) or gaps.state(pid) in gaps.DEAD for pid in members()):
+        members = family.everyone_of(origin, others=others)
+        if all(gaps.stopped(pid) or gaps.state(pid) in gaps.DEAD for pid in members):
             return True
         time.sleep(_PAUSE)
     return False

@@ -55,7 +55,8 @@ class _Program:
         self.pid = birth.pid
         self.meter = birth.meter
         self.watch = Stopwatch()
-        self.memory = memory.Sampler(family.Origin(birth.pid, birth.number, mark, birth.numbers), self.seen)
+        self.origin = family.Origin(birth.pid, birth.number, mark, birth.numbers)
+        self.memory = memory.Sampler(self.origin, self.seen)
         self.status: int | None = None
         self.costs = Costs(birth.floor)
 
@@ -93,7 +94,7 @@ def run(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> Ended:
         with loop.told_apart() as (number, meter):
             birth = Birth(process.attach(argv, env=environ), number, loop.numbers, meter, floor)
         program = _Program(birth, environ[family.MARK])
-        beside = Beside(program.pid, program.watch)
+        beside = Beside(program.origin, program.watch)
         while program.status is None:
             loop.wait(max(0.0, program.memory.due - worked.now()))
             while loop.signals:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from orchgate.runs import absence, family, gaps, worked
 
 if TYPE_CHECKING:
+    from orchgate.runs.family import Origin
     from orchgate.runs.gaps import Gap
     from orchgate.runs.stopwatch import Stopwatch
 
@@ -18,8 +19,9 @@ _ANSWERED = 5.0  # seconds; a program that stops later than this does so for ano
 class Beside:
     """Leaves out the time in which the program was stopped, and stops with it when we were told to stop as well."""
 
-    def __init__(self, pid: int, watch: Stopwatch) -> None:
-        self._pid = pid
+    def __init__(self, origin: Origin, watch: Stopwatch) -> None:
+        self._pid = origin.leader
+        self._origin = origin
         self._watch = watch
         self._since: float | None = None  # it is stopped since then
         self._asked = 0  # the signal that told us to stop
@@ -37,11 +39,11 @@ class Beside:
             self._since = None
         if gap and self._since is None:
             self._settle(gap, stopped=changed is not None)
-        stopped = bool(changed) and gaps.stopped(self._pid)
+        stopped, since = bool(changed) and gaps.stopped(self._pid), worked.now()
         if stopped and self._asked and worked.now() - self._asked_at < _ANSWERED:
             self._stop()
-        elif stopped and self._since is None and absence.stand_still(self._pid, _everybody):
-            self._since = worked.now()
+        elif stopped and self._since is None and absence.stand_still(self._origin, others=()):
+            self._since = since
 
     def _settle(self, gap: Gap, *, stopped: bool) -> None:
         if gap.frozen or stopped or gaps.stopped(self._pid):
@@ -53,8 +55,4 @@ class Beside:
         number, self._asked = self._asked, 0
         worked.leave_out(gaps.stop_ourselves(number))
         if gaps.stopped(self._pid):  # whoever continues us alone means the program
-            family.send(reversed(_everybody()), signal.SIGCONT)
-
-
-def _everybody() -> list[int]:
-    return family.descendants([os.getpid()])
+            family.send(reversed(family.descendants([os.getpid()])), signal.SIGCONT)

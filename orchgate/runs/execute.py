@@ -53,7 +53,7 @@ class Loop:
         self.adopts = False  # whether orphans below this process become its children
         self.forks: Forks | None = None  # counts processes, where that is wanted
         self.tick: Callable[[], float | None] = lambda: None  # draws; says in how many seconds to draw again
-        self.pauses = Pauses()
+        self.pauses = Pauses(self._running.keys())
         self._absence = Absence()
         self.gap: gaps.Gap | None = None  # found by the last wait
 

@@ -10,6 +10,7 @@ from orchgate.runs import environment, ids, output, stage_end, state, writer
 from orchgate.runs.recall import Recall
 from orchgate.runs.running import Program
 from orchgate.runs.schedule import Schedule
+from orchgate.runs.usage import AWAY
 from orchgate.secrets.redact import redacted, redacted_words
 
 if TYPE_CHECKING:
@@ -229,6 +230,8 @@ class Execution:
         child.recorder.close()
         self.recorder.record(_child_event(index, child, document["status"]))
         fields = {key: document[key] for key in ("status", "summary", "usage")}
+        if fields["usage"] and document.get(AWAY):
+            fields["usage"] = {**fields["usage"], AWAY: document[AWAY]}
         fields |= {"exit_code": None, "detail": document["status_detail"]}
         if index in self._late:
             self._late.discard(index)

@@ -196,11 +196,11 @@ def send(pids: Iterable[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-def send_group(leader: int, number: signal.Signals) -> None:
+def send_group(leader: int, number: signal.Signals, *, wake: bool = True) -> None:
     """Signals a whole process group, asleep or not."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
-        if number != signal.SIGKILL:
+        if wake and number != signal.SIGKILL:
             os.killpg(leader, signal.SIGCONT)
 
 

@@ -10,19 +10,24 @@ from typing import TYPE_CHECKING, Any
 from orchgate.runs import family, gaps, worked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 # From a terminal: Ctrl-Z, and reading from or writing to one that is somebody else's just now.
 STOPPING = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 _ROUNDS = 200
 _PAUSE = 0.001  # seconds
+_LISTED = os.path.isdir("/proc/self")  # macOS: nobody who left a group can be found
 _GOING = ("R", "S", "D", "I")  # states of processes that a signal may yet stop
 
 
 class Pauses:
-    """Handles the signals that stop. `shown` may be set: it is called before (True) and after (False) Ctrl-Z."""
+    """Handles the signals that stop. `shown` may be set: it is called before (True) and after (False) Ctrl-Z.
 
-    def __init__(self) -> None:
+    `leaders` are the first processes of all that runs.
+    """
+
+    def __init__(self, leaders: Collection[int]) -> None:
+        self._leaders = leaders
         self.shown: Callable[[bool], None] = lambda _: None
         self._under_way = False
 
@@ -35,11 +40,16 @@ class Pauses:
             if number == signal.SIGTSTP:
                 self.shown(True)
             held = _hold()
+            groups = () if _LISTED else tuple(self._leaders)
+            for leader in groups:
+                family.send_group(leader, signal.SIGSTOP, wake=False)
             try:
                 worked.leave_out(gaps.stop_ourselves(number))
             finally:
                 # Whoever waits for a child must find it running again, or would take it for stopped.
                 family.send(reversed(held), signal.SIGCONT)
+                for leader in groups:
+                    family.send_group(leader, signal.SIGCONT)
             if number == signal.SIGTSTP:
                 self.shown(False)
         finally:

@@ -27,9 +27,14 @@ class Stopwatch:
     def held(self) -> bool:
         return self._since is not None
 
-    def hold(self) -> None:
-        """It alone was stopped."""
-        self._since = worked.now()
+    @property
+    def since(self) -> float:
+        """When it was stopped, by the clock of `worked`; now, if it is not."""
+        return worked.now() if self._since is None else self._since
+
+    def hold(self, since: float) -> None:
+        """It alone was stopped, at a moment of the clock of `worked`."""
+        self._since = since
         worked.note()
 
     def release(self, *, counts: bool = True) -> None:
