@@ -172,10 +172,11 @@ def test_what_is_outside_is_said_on_the_screen_and_in_the_manifest(loops: Loops)
 
 @pytest.mark.parametrize("shell", ["git clean -qfdx", "rm .runs/rlm/cli/*/events.jsonl"])
 def test_a_record_that_was_removed_ends_the_loop_at_once_and_is_put_back(loops: Loops, shell: str) -> None:
-    result = loops.run(f"test -e count && {shell}; {COUNTS}", "false", "--max-iterations", "9")
+    result = loops.run(f"test -e count && git config a.b c && {shell}; {COUNTS}", "false", "--max-iterations", "9")
 
     told = manifest(loops.folder)
     assert (result.code, loops.ended()) == (10, ("record-removed", 10)), result.out
+    assert "changed outside of the workspace: .git/config (changed)" in result.out
     assert (told["status_detail"], [one["event"] for one in events(loops.folder)][-1]) == (
         "agent:record-removed",
         "finish",

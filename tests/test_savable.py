@@ -232,6 +232,12 @@ def test_what_is_inside_of_a_stage_is_ranked_in_its_place() -> None:
     assert listed(rank([nested()])) == [("call > deep", 8.0), ("last", 5.0), ("call > rest", 1.0), ("call", 0.0)]
 
 
+def test_in_the_text_its_caller_is_no_item_at_all() -> None:
+    lines = list(text([summarize("demo", [nested()])], rank([nested()]), [], 10))
+
+    assert [line for line in lines if "stage call:" in line] == []
+
+
 def test_a_run_inside_of_another_one_is_not_told_twice() -> None:
     run = nested()
 

@@ -53,7 +53,7 @@ def text(
     of_all = f" (in all {runs} runs)" if runs > 1 else ""
     worth = [one for one in saving if _is_worth(one)]
     yield from map(escape, _section(f"what could be saved, at most{of_all}:", worth, most, several))
-    rest = [one for one in saving if not one.savable]
+    rest = [one for one in saving if not one.savable and not one.opaque]  # its stages are there themselves
     yield from map(escape, _section(f"what takes its time{of_all}:", rest, most, several))
     yield from map(escape, _section(f"reads and writes{of_all}:", traffic, most, several))
     yield escape("hint: " + _hint(worth, summaries))

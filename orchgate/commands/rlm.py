@@ -27,6 +27,12 @@ _CODES = (
 )
 
 
+_MEANING = {
+    "record-removed": "the folder of this run was removed while it went on; it was put back, without its logs",
+    "record-changed": "the record of this run was changed while the agent ran: nobody can rely on it",
+}
+
+
 class _BadOptions(UsageError):
     exit_code = 5
 
@@ -198,7 +204,8 @@ def _show(folder: str, ending: Ending, output: str) -> None:
         return
     for line in _remarks(told["iterations"]):
         sys.stdout.write(escape(line) + "\n")
-    sys.stdout.write(escape(f"ended: {ending.status}") + "\n")
+    meaning = f": {_MEANING[ending.status]}" if ending.status in _MEANING else ""
+    sys.stdout.write(escape(f"ended: {ending.status}{meaning}") + "\n")
     sys.stdout.write(escape(f"manifest: {_runs.shown(root, folder)}") + "\n")
     sys.stdout.write(escape(f"state: {state}") + "\n")
 

@@ -238,7 +238,7 @@ def _idle(stage: StageTime) -> int:
 def _about(times: Sequence[StageTime], idle: int, spent: int) -> Iterator[str]:
     if idle:
         yield f"{idle / spent:.0%} of it off the processor: waiting for a disk, the network, a timer, a busy machine"
-    elif any(stage.cost.cpu_seconds is not None for stage in times):
+    elif any(stage.cost.cpu_seconds is not None and not stage.child for stage in times):
         yield "busy all the time"
     silences = [(end - begin) / MICROSECONDS for stage in times for begin, end in stage.silences]
     if silences:

@@ -247,11 +247,11 @@ class _AgentLoop:
 
     def _beyond(self, index: int) -> dict[str, Any]:
         """What the agent changed outside of the workspace, as its `end` event tells it."""
-        if self._broken:
-            return {}
         folder = os.path.relpath(self._recorder.folder, self._root)
         found = outside.changes(self._places, self._before, f"{folder}/{self._stages()[index - 1]['log_path']}")
-        if any(name.startswith((f"{folder}/{ids.JOURNAL} ", f"{folder}/{ids.MANIFEST} ")) for name in found):
+        if self._broken:  # all of it is gone, which is told already
+            found = [name for name in found if not name.startswith(f"{folder}/")]
+        elif any(name.startswith((f"{folder}/{ids.JOURNAL} ", f"{folder}/{ids.MANIFEST} ")) for name in found):
             self._broken = "record-changed"
         named = [redacted(name) for name in found[: outside.NAMED]]
         return {"outside": named, "outside_count": len(found)} if found else {}
