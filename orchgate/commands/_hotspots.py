@@ -180,11 +180,8 @@ def _row(one: Hotspot, several: bool) -> str:
     if one.seconds is None:
         return f"{what}: {one.path + ': ' if one.path else ''}{one.detail}"
     seconds = one.savable or one.seconds
-    # Where stages ran side by side, what one is charged with is not what the run would gain.
-    differs = one.kind is Kind.STAGE and not one.savable and short(one.without) != short(one.seconds)
-    gone = f"; without it at most {short(one.without)} less" if differs else ""
     share = (one.share or 0.0) * (seconds / one.seconds if one.seconds else 1.0)
-    return f"{short(seconds):>9}  {share:>6.1%}  {what}: {one.detail}{gone}"
+    return f"{short(seconds):>9}  {share:>6.1%}  {what}: {one.detail}"
 
 
 def _hint(worth: Sequence[Hotspot], summaries: Sequence[Summary]) -> str:

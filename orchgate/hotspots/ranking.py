@@ -208,6 +208,9 @@ def _work(pipeline: str, name: str, times: Sequence[Placed]) -> Hotspot | None:
     idle = [0 if opaque else _idle(one.time) for one in times]
     idle = idle if sum(idle) >= _BUSY * own else [0] * len(times)
     details = list(_about([one.time for one in times], sum(idle), own))
+    without = _saved(times, [one.time.lasted() for one in times])
+    if not any(idle) and _total((own / MICROSECONDS,)) != seconds:  # what it is charged with is not what is gained
+        details.append(f"without it at most {short(without)} less")
     return Hotspot(
         Kind.STAGE,
         pipeline,
@@ -216,7 +219,7 @@ def _work(pipeline: str, name: str, times: Sequence[Placed]) -> Hotspot | None:
         None,
         "; ".join(details) or "its command",
         _saved(times, idle),
-        without=_saved(times, [one.time.lasted(*_WORK) for one in times]),
+        without=without,
         beside=() if opaque else times[-1].beside(),
         opaque=opaque,
     )
