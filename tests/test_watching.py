@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -416,6 +417,72 @@ def test_other_file_systems_and_bound_folders_below_count_as_well(tmp_path: Path
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
 
     assert done.stdout == "4\n"
+
+
+# A program that makes, writes, reads, renames and removes files and folders at random, and says how often.
+RANDOM = """
+import json, os, random, shutil, sys
+choose = random.Random(int(sys.argv[1]))
+done = dict.fromkeys(("files_created", "file_writes", "file_renames", "files_removed", "file_reads"), 0)
+for step in range(150):
+    folders = [folder for folder, _, _ in os.walk("watched")]
+    files = [os.path.join(folder, name) for folder, _, names in os.walk("watched") for name in names]
+    folder, deed = choose.choice(folders), choose.random()
+    path = os.path.join(folder, choose.choice("xyz"))
+    if deed < 0.25:
+        os.makedirs(os.path.join(folder, choose.choice("abc"), choose.choice("de")), exist_ok=True)
+    elif deed < 0.55:
+        for _ in range(choose.choice((1, 1, 2, 5))):
+            done["files_created"] += not os.path.exists(path)
+            open(path, "w").close()
+            done["file_writes"] += 1
+    elif deed < 0.65 and files:
+        open(choose.choice(files)).close()
+        done["file_reads"] += 1
+    elif deed < 0.75 and files and (old := choose.choice(files)) != path:
+        os.rename(old, path)
+        done["file_renames"] += 1
+    elif deed < 0.85 and files:
+        os.remove(choose.choice(files))
+        done["files_removed"] += 1
+    elif deed < 0.92 and folder != "watched":
+        done["files_removed"] += sum(len(names) for _, _, names in os.walk(folder))
+        shutil.rmtree(folder)
+    elif folder != "watched":
+        new = os.path.join(choose.choice(folders), f"r{step}")
+        if not new.startswith(folder + "/"):
+            os.rename(folder, new)
+print(json.dumps(done))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("privileged", [True, False], ids=["fanotify", "inotify"])
+@pytest.mark.parametrize("seed", range(3))
+def test_random_doings_in_new_folders_are_right_or_lower_bounds(top: Path, seed: int, *, privileged: bool) -> None:
+    with watching.watch([str(top)], privileged=privileged) as watch:
+        argv = [sys.executable, "-S", "-E", "-c", RANDOM, str(seed)]
+        done = json.loads(subprocess.run(argv, cwd=top.parent, capture_output=True, check=True).stdout)
+        activity = watch.finish()
+    counted = totals(activity)
+
+    assert not [
+        (name, counted[name], number)
+        for name, number in done.items()
+        if counted[name] != number and not (name in activity.bounds and counted[name] < number)
+    ]
+
+
+@pytest.mark.parametrize("privileged", [True, False], ids=["fanotify", "inotify"])
+def test_folders_in_one_that_was_moved_in_are_known_from_then_on(top: Path, *, privileged: bool) -> None:
+    (top.parent / "draft" / "deep").mkdir(parents=True)
+    with watching.watch([str(top)], privileged=privileged) as watch:
+        (top.parent / "draft").rename(top / "run")
+        watch.take()
+        (top / "run" / "deep" / "a").write_text("x")
+        activity = watch.finish()
+
+    assert (activity.files, activity.lower_bound) == ({str(top / "run/deep/a"): FileActivity(1, 1)}, False)
 
 
 # Several measurements, several hands

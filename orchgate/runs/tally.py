@@ -32,6 +32,7 @@ class Tally:
         # was made before or after that moment shows in the events that follow.
         self.standing: dict[bytes, int] = {}
         self._empty: set[bytes] = set()
+        self.left: set[int] = set()  # renames of files out of sight, by cookie
         self.early = 0  # of those, the ones that had been there before: written once at least
         # What is known to have happened to each of them before, as a mask; None where that is not known.
         self.known: Mapping[bytes, int] | None = None
@@ -39,6 +40,7 @@ class Tally:
     def clear(self) -> None:
         self.counts.clear()
         self._empty.clear()
+        self.left.clear()
         self.overfull = False
         self.early = 0
 
@@ -88,20 +90,30 @@ class Tally:
     def _made(self, path: bytes) -> None:
         del self.standing[path]
         self.early += 1
+        if self.known is None and self.left:
+            self.left.pop()  # it may be the one that was renamed out of a folder under watch, and is counted there
+            return
         guess = CREATE if path in self._empty else CREATE | CLOSE_WRITE
         mask = guess if self.known is None else self.known.get(path, 0)
         for bit, column in ((CREATE, CREATED), (CLOSE_WRITE, WRITTEN), (MOVED_TO, RENAMED)):
             if mask & bit:
                 self.count(path, column)
 
-    def at_least(self, path: bytes, row: Sequence[int]) -> None:
-        """Somebody else has counted this much of a file."""
-        if self.overfull and path not in self.counts:
-            return
-        for column, number in enumerate(row):
-            lacking = number - self.counts.get(path, _NOTHING)[column]
-            if lacking > 0:
-                self.count(path, column, lacking)
+    def merge(self, counts: Mapping[bytes, Sequence[int]], *, by_name: bool) -> None:
+        """Somebody else has seen at least this much: the larger number holds, of each file where both go `by_name`.
+
+        Folders that were renamed may have made one event two names: then it is the larger sum of each column.
+        """
+        for column in range(READ):
+            own = sum(row[column] for row in self.counts.values())
+            if not by_name and own >= sum(row[column] for row in counts.values()):
+                continue
+            for path in () if by_name else self.counts:
+                self.counts[path][column] = 0
+            for path, row in counts.items():
+                lacking = row[column] - self.counts.get(path, _NOTHING)[column]
+                if lacking > 0 and not (self.overfull and by_name and path not in self.counts):
+                    self.count(path, column, lacking)
 
     def settle(self) -> None:
         """No more events will come for now: what stood in new folders was made there, and written once."""

@@ -22,6 +22,7 @@ _ONLY_FOLDERS, _FOLDER = 0x01000000, 0x40000000
 _DELETE_SELF, _OVERFLOW, _IGNORED = 0x400, 0x4000, 0x8000
 _AWAITED = tally.CREATE | tally.MOVED_TO | _DELETE_SELF | _ONLY_FOLDERS
 _SPECIAL = _FOLDER | _OVERFLOW | _IGNORED | _DELETE_SELF
+_MOVE = tally.MOVED_FROM | tally.MOVED_TO
 _EVENT = struct.Struct("iIII")  # watch, mask, cookie, length of the name
 _BUFFER = 64 * 1024
 _MOST_LINKS = 100
@@ -124,6 +125,7 @@ class Watched:
     def parse(self) -> None:
         """Counts what has been read."""
         if self.witness:  # first: it knows what happened to the files that were found in new folders
+            self.witness.read()
             self.witness.parse()
         raw, self._raw, self.raw_bytes = self._raw, [], 0
         left = dict(self._moved)
@@ -143,6 +145,8 @@ class Watched:
                 self._special(watch, mask, cookie, name)
             elif (folder := folders.get(watch)) is not None and name:
                 path = folder + b"/" + name
+                if mask & _MOVE:
+                    (self._tally.left.add if mask & tally.MOVED_FROM else self._tally.left.discard)(cookie)
                 # A watch may begin between the two events of one call, the file's creation and its opening.
                 if watch in fresh and fresh.pop(watch) == number - 1 and mask == tally.OPEN and self._tally.own(path):
                     continue
@@ -173,11 +177,14 @@ class Watched:
             moved = [(watch, one) for watch, one in self._folders.items() if one == old or one.startswith(old + b"/")]
             for watch, folder in moved:
                 self._folders[watch] = path + folder[len(old) :]
-            if not moved:  # it was faster than its watch
-                self._add(path, self._tally.stands)
+            # It may have been faster than its watch, and so may folders in it.
+            self._add(path, None if moved else self._tally.stands, again=True)
+            if not moved:
                 self._doubt(path, activity.NEW)
         elif mask == tally.MOVED_TO:  # it was filled where nobody looked
-            self._add(path, lambda file: self._tally.count(file, tally.RENAMED))
+            # Unless it came from a folder that is younger than its watch: there, its files may have been counted.
+            strange = self.witness.moved_in(path) if self.witness and self.witness.trusted else not self.unsure
+            self._add(path, (lambda file: self._tally.count(file, tally.RENAMED)) if strange else None)
             self._doubt(path, activity.MOVED_IN)
 
     def _doubt(self, path: bytes, why: str) -> None:
@@ -196,40 +203,40 @@ class Watched:
         waiting, added = [top], False
         while waiting:
             folder = waiting.pop()
-            if folder in self._excluded or not self._watch(folder, again=again):
+            if folder in self._excluded or (new := self._watch(folder, again=again)) is None:
                 continue
-            added = True
+            added, told = True, found if new else None
             try:
                 with os.scandir(folder) as entries:
                     for entry in entries:
                         if entry.is_dir(follow_symlinks=False):
                             waiting.append(entry.path)
                             continue
-                        if found == self._tally.stands and not entry.is_file(follow_symlinks=False):
+                        if told == self._tally.stands and not entry.is_file(follow_symlinks=False):
                             self._tally.stands_empty(entry.path)
-                        elif found:
-                            found(entry.path)
+                        elif told:
+                            told(entry.path)
                         if entry.is_symlink() and len(self.links) < _MOST_LINKS and os.path.isdir(entry.path):
                             self.links[entry.path] = os.path.realpath(entry.path)
             except OSError as error:
                 self._refused(error)
         return added
 
-    def _watch(self, folder: bytes, *, again: bool) -> bool:
-        """Whether the folder is to be looked into."""
+    def _watch(self, folder: bytes, *, again: bool) -> bool | None:
+        """Whether the folder is new to us, and not only its name; None where there is nothing to look for in it."""
         key = self.witness.key(folder) if self.witness else b""
         try:
             watch = self._inotify.add_watch(folder, tally.ALL | _ONLY_FOLDERS)
         except OSError as error:
             self._refused(error)
-            return False
+            return None
         if self.witness:
             self.witness.watched(folder, key)
-        known = self._folders.get(watch) == folder
+        before = self._folders.get(watch)
         self._folders[watch] = folder
-        if not known and self._reads:
+        if before is None and self._reads:
             self._fresh[watch] = self._reads
-        return again or not known
+        return None if before == folder and not again else before is None
 
     def _refused(self, error: OSError) -> None:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):  # gone again

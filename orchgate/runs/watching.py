@@ -125,8 +125,8 @@ class Watch:
         else:
             unsure, bounds = watched.unsure, frozenset(activity.METRICS if watched.unsure else ())
         others, shared = witness.others(ours) if witness and ours else (set(), set())
-        for path, row in witness.counts.items() if witness else ():
-            self._tally.at_least(path, row)
+        if witness:
+            self._tally.merge(witness.counts, by_name=not witness.renames)
         counts = {path: FileActivity(*row) for path, row in self._tally.counts.items() if any(row)}
         losses = (*watch_notes.losses(watched), *watch_notes.overfull(self._tally))
         return Activity(

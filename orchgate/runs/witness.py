@@ -69,6 +69,8 @@ class Witness:
         self.counts: dict[bytes, list[int]] = {}
         self.processes: dict[bytes, set[int]] = {}  # by file: who did something to it
         self.early: dict[bytes, int] = {}  # what happened to files before their folder was under watch
+        self._early_file: dict[bytes, bytes] = {}
+        self.renames = False  # whether any folder was renamed
         self.unsure: dict[bytes, str] = {}  # folders because of which counts are lower bounds, and why
         self.bounds: set[str] = set()  # the metrics that are
 
@@ -128,7 +130,8 @@ class Witness:
                 if record.mask & fanotify.OVERFLOW:
                     self.trusted = False
                 elif (folder := self._path(record.folder)) is None:
-                    continue
+                    if record.mask & fanotify.FOLDER and record.mask & fanotify.MOVED_TO:
+                        self._lose(record.file)
                 elif record.mask & fanotify.FOLDER:
                     self._folder(record, folder + b"/" + record.name)
                 elif self._inside(folder):
@@ -139,6 +142,10 @@ class Witness:
         # Folders that came inside another one, of which no record told: what is told from now on happened in them here.
         for key in [key for key in self._place if key in self._since]:
             self._above.setdefault(key, (b"", self._place.pop(key)))
+
+    def moved_in(self, folder: bytes) -> bool:
+        """Whether a folder that turned up came from where nobody watches."""
+        return self.unsure.get(folder) == activity.MOVED_IN
 
     def others(self, ours: Callable[[int], bool]) -> tuple[set[bytes], set[bytes]]:
         """The files that only processes other than `ours` touched, and those that both did."""
@@ -170,10 +177,11 @@ class Witness:
     def _folder(self, record: fanotify.Record, path: bytes) -> None:
         inside = self._inside(path)
         if path in self._excluded or not (inside or any(root.startswith(path + b"/") for root in self._roots)):
-            self._above.pop(record.file, None)
+            self._lose(record.file)
             return
         key, mask = record.file, record.mask
         known = key in self._above or key in self._left
+        self.renames = self.renames or bool(mask & _BOTH_WAYS)
         if mask & _BOTH_WAYS == _BOTH_WAYS:
             self._doubt(path, TO_AND_FRO)
         elif mask & (fanotify.CREATE | fanotify.MOVED_TO):
@@ -196,6 +204,11 @@ class Witness:
         self.unsure[path] = why
         self.bounds.update(activity.METRICS)
 
+    def _lose(self, key: bytes) -> None:
+        """A folder is where nobody watches: should it come back, it is a stranger."""
+        self._above.pop(key, None)
+        self._left.discard(key)
+
     def _leave(self, key: bytes, *, later: bool) -> None:
         """A folder left its name: `later`, where one record has that and its making, after the records that follow."""
         self._left.add(key)
@@ -214,7 +227,9 @@ class Witness:
         self.processes.setdefault(path, set()).add(record.process)
         since = self._since.get(record.folder)
         if record.folder in self._new and (since is None or number <= since):
-            self.early[path] = self.early.get(path, 0) | record.mask
+            first = self._early_file.setdefault(path, record.file)
+            # Of several files that had one name one after the other, nobody knows which was found there.
+            self.early[path] = self.early.get(path, 0) | record.mask if first == record.file else 0
             self.unsure.setdefault(folder, GONE if since is None else EARLY)
             self.bounds.add(activity.READS)
             if record.mask & fanotify.CLOSE_WRITE:
