@@ -144,7 +144,7 @@ def manifest(**usage: Any) -> dict[str, Any]:
 
 
 def test_a_pin_keeps_what_is_cached_and_what_is_a_lower_bound() -> None:
-    facts = facts_of(manifest(complete=False, lower_bounds={"cpu_seconds": WHY}))
+    facts = facts_of(manifest(user_seconds=1.0, system_seconds=0.1, complete=False, lower_bounds={"cpu_seconds": WHY}))
     pin = Pinned(".runs/t/cli/r/manifest.json", "0" * 64, 1, facts)
 
     again = lock.parse(lock.render([pin])).get(pin.path)
@@ -154,7 +154,25 @@ def test_a_pin_keeps_what_is_cached_and_what_is_a_lower_bound() -> None:
 
 
 def test_what_is_not_complete_and_says_no_more_is_all_lower_bounds() -> None:
-    assert {"wall_seconds", "cpu_seconds"} <= facts_of(manifest(complete=False)).lower_bounds.keys()
+    spent = {"user_seconds": 1.0, "system_seconds": 0.1, "complete": False}
+
+    assert facts_of(manifest(**spent)).lower_bounds == {"wall_seconds": "", "cpu_seconds": ""}
+
+
+def test_what_was_counted_from_outside_may_be_a_lower_bound() -> None:
+    bounds = {"manifest_writes": "a folder was made", "file_writes": "a folder was made", "unknown": "x"}
+    counted = {"manifest_writes": 30, "file_writes": 40}
+
+    facts = facts_of(manifest(complete=False, lower_bounds=bounds) | {"metrics": counted})
+
+    assert facts.lower_bounds.keys() == {"manifest_writes", "file_writes"}
+    assert cells([known(1.0)._replace(numbers={"manifest_writes": 24})], [facts._replace(cached=0)])[
+        "manifest writes"
+    ] == (
+        "24",
+        "≥ 30",
+        "at least +25.0 %",
+    )
 
 
 @pytest.mark.parametrize("extra", ['"cached": -1', '"cached": "1"', '"lower_bounds": 1', '"lower_bounds": {"a": 1}'])

@@ -8,7 +8,7 @@ from orchgate.evidence.lock import Facts
 from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 _OBJECT_ID = lazy(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LONGEST = 1_000  # characters of a name that a pin keeps
@@ -23,6 +23,7 @@ def facts_of(manifest: Mapping[str, Any]) -> Facts:
     """The facts of a parsed manifest of any format. What is missing or of another kind is not known; no errors."""
     git = _table(manifest, "git")
     dirty = git.get("dirty")
+    numbers = dict(sorted(_numbers(manifest)))
     return Facts(
         task=_text(manifest, "task_id"),
         run_id=_text(manifest, "run_id"),
@@ -32,12 +33,12 @@ def facts_of(manifest: Mapping[str, Any]) -> Facts:
         tree=_object_id(git, "tree"),
         dirty=dirty if isinstance(dirty, bool) else None,
         machine=_text(_table(manifest, "machine"), "fingerprint"),
-        numbers=dict(sorted(_numbers(manifest))),
+        numbers=numbers,
         format=_text(manifest, "format"),
         changed=_contents(git, "changed"),
         untracked=_contents(git, "untracked"),
         cached=_cached(manifest),
-        lower_bounds=dict(sorted(_lower_bounds(_table(manifest, "usage")).items())),
+        lower_bounds=dict(sorted(_lower_bounds(_table(manifest, "usage"), numbers).items())),
     )
 
 
@@ -49,12 +50,12 @@ def _cached(manifest: Mapping[str, Any]) -> int | None:
     return sum(isinstance(stage, dict) and stage.get("cached") is True for stage in stages)
 
 
-def _lower_bounds(usage: Mapping[str, Any]) -> dict[str, str]:
+def _lower_bounds(usage: Mapping[str, Any], numbers: Collection[str]) -> dict[str, str]:
     """The numbers that are lower bounds, with the reason; all that were used where none is named and some are."""
     said = _table(usage, "lower_bounds")
-    names = (*_USED, "cpu_seconds")
-    found = {name: str(said[name])[:_LONGEST_REASON] for name in names if name in said}
-    return dict.fromkeys(names, "") if not found and usage.get("complete") is False else found
+    if not said and usage.get("complete") is False:
+        return {name: "" for name in (*_USED, "cpu_seconds") if name in numbers}
+    return {name: str(why)[:_LONGEST_REASON] for name, why in said.items() if name in numbers}
 
 
 def _table(manifest: Mapping[str, Any], key: str) -> Mapping[str, Any]:
