@@ -267,11 +267,13 @@ class Shell:
 
     def hear(self, text: bytes) -> None:
         """Waits until something was said since the last time."""
-        end = time.monotonic() + PATIENCE
-        while text not in self.said:
-            assert time.monotonic() < end, self.said
+
+        def heard() -> bool:
             if select.select([self.terminal], [], [], 0.1)[0]:
                 self.said += os.read(self.terminal, 65536)
+            return text in self.said
+
+        until(heard)
         self.said = self.said.partition(text)[2]
 
     def close(self) -> None:
