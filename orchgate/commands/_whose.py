@@ -81,13 +81,9 @@ def _of(place: Place, paths: frozenset[str]) -> tuple[Packet, ...]:
 def _changed(repository: Repository) -> frozenset[str]:
     """What differs from the last commit in the index or the work tree, and what is new there."""
     git = repository.git.without_filters()  # which are programs of the repository's settings
-    found = git("ls-files", "-z", "--others", "--exclude-standard")
-    if repository.head is not None:
-        options = ("--name-only", "-z", "--no-ext-diff", "--no-relative", "--no-renames", "--ignore-submodules=dirty")
-        found += git("diff", *options, "HEAD", "--")
-    else:
-        found += git("ls-files", "-z", "--cached")
-    return frozenset(map(os.fsdecode, found.split(b"\0"))) - {""}
+    # `git diff` would write the index, and run a hook for that.
+    options = ("--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty")
+    return frozenset(os.fsdecode(line[3:]) for line in git("status", *options).split(b"\0") if line)
 
 
 def _fork(repository: Repository) -> str | None:
