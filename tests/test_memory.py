@@ -222,6 +222,15 @@ def test_of_several_parts_the_largest_peaks_count() -> None:
     assert (both["max_rss_bytes"], both["tree_rss_bytes"]) == (7, 9)
 
 
+@pytest.mark.parametrize(("largest", "sampled", "all_at_once"), [(7, 5, 7), (7, 9, 9), (None, 9, 9), (7, None, None)])
+def test_all_at_once_is_never_less_than_the_largest(
+    largest: int | None, sampled: int | None, all_at_once: int | None
+) -> None:
+    cost = {"max_rss_bytes": largest, "tree_rss_bytes": None}
+
+    assert usage.with_tree(cost, sampled)["tree_rss_bytes"] == all_at_once
+
+
 def test_what_an_older_version_recorded_adds_up_to_what_it_did() -> None:
     old: dict[str, Any] = dict.fromkeys(("wall_seconds", "user_seconds", "system_seconds"), 1.0)
     old |= {"max_rss_bytes": 5, **dict.fromkeys(("read_bytes", "written_bytes", "processes"))}

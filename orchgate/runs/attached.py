@@ -17,7 +17,7 @@ from orchgate.runs import burial, family, memory, proc, usage, worked
 from orchgate.runs.beside import Beside
 from orchgate.runs.costs import Costs
 from orchgate.runs.pausing import STOPPING
-from orchgate.runs.running import LOST, Birth, signal_name
+from orchgate.runs.running import LOST, UNSEEN, Birth, signal_name
 from orchgate.runs.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class _Program:
 
     def usage(self, loop: Loop, left: int) -> dict[str, Any]:
         """What it has cost, once its first process is dead and `left` others go on."""
+        if family.blind():
+            self.costs.at_least(UNSEEN)
         if left:
             self.costs.at_least(f"{left} {'process' if left == 1 else 'processes'} went on when it had ended")
         processes, lost = loop.forks.started_by(self.pid) if loop.forks else (None, False)
@@ -83,7 +85,7 @@ class _Program:
         spent = self.costs.total(self.meter.read() if self.meter else None, processes)
         if self.meter:
             self.meter.close()
-        return self.watch.told(spent | {"tree_rss_bytes": self.memory.most}) or {}
+        return self.watch.told(usage.with_tree(spent, self.memory.most)) or {}
 
 
 def run(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> Ended:

@@ -20,7 +20,7 @@ _UNEXPLAINED = 0.01  # seconds
 UNCOUNTED = "children of a process that ignores SIGCHLD are not counted"
 _UNREADABLE = "what an orphan of another user read and wrote cannot be seen"
 _UNLIKE = "an orphan may have been this stage's or another one's"
-_SMALL = "the first process took less than the runner, nobody knows how much"
+_SMALL = "the first process took less than the runner itself, so its peak is not known"
 _OF_BYTES = ("read_bytes", "written_bytes")
 
 

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.runs import lineage, proc
@@ -46,6 +47,11 @@ def _libc() -> ctypes.CDLL:
     import ctypes
 
     return ctypes.CDLL(None, use_errno=True)  # each one leaves something behind: repeated runs share theirs
+
+
+def blind() -> bool:
+    """Whether this is a system where processes are found in /proc, and it is not there."""
+    return sys.platform == "linux" and not os.path.exists("/proc/self/stat")
 
 
 def everybody() -> dict[int, Process]:

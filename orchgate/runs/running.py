@@ -6,7 +6,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.runs import family, memory, worked
+from orchgate.runs import family, memory, usage, worked
 from orchgate.runs.costs import Costs
 from orchgate.runs.stopwatch import Stopwatch
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 STILL_THERE = "a process could not be ended, and goes on"
 NOT_OURS = "a process outlived its parent, and this system does not hand it to us"
+UNSEEN = "there is no /proc to find processes in that left their parents"
 LOST = "the kernel lost count of some"
 
 
@@ -110,12 +111,14 @@ class Running:
 
     def settle(self, processes: int | None, lost: bool) -> None:
         """Nothing more is buried. `processes` is how many there were, at least so many when some were `lost`."""
+        if family.blind():
+            self.costs.at_least(UNSEEN)
         if self.immortal:
             self.costs.at_least(STILL_THERE)
         if lost:
             self.costs.at_least(LOST, ["processes"])
         metered = self.meter.read() if self.meter else None
-        self.usage = self.costs.total(metered, processes) | {"tree_rss_bytes": self.memory.most}
+        self.usage = usage.with_tree(self.costs.total(metered, processes), self.memory.most)
         self.close()
 
     def close(self) -> None:

@@ -55,8 +55,8 @@ def start(
         except OrchgateError:
             pass  # tried without it: then it goes well, or the reason names the program
         else:
+            at = worked.now()  # the helper may be over, and the program have begun, before we are given a processor
             _, status, _ = os.wait4(helper, 0)
-            at = worked.now()
             if pid := _left_by(helper, env.get(family.MARK, "")):
                 return Started(pid, at, 0)
             if status == 0:

@@ -72,6 +72,16 @@ def of(spent: struct_rusage, bytes_: Storage, wall: float, *, floor: int = 0) ->
     }
 
 
+def with_tree(cost: Mapping[str, Any], sampled: int | None) -> dict[str, Any]:
+    """A cost with the memory of all processes at once, which is never less than that of the largest one.
+
+    Where no sample met them, nothing is known.
+    """
+    if sampled is None:
+        return dict(cost)
+    return {**cost, "tree_rss_bytes": max(sampled, cost["max_rss_bytes"] or 0)}
+
+
 def at_least(cost: Mapping[str, Any], reasons: Mapping[str, str]) -> dict[str, Any]:
     """A cost of which some values are lower bounds, and why; of what was not measured at all, nothing is said."""
     bounds = dict(cost.get("lower_bounds", {}))
@@ -101,6 +111,7 @@ def add(one: Mapping[str, Any] | None, other: Mapping[str, Any]) -> dict[str, An
     for key in _PEAKS:
         if key in one or key in other:  # older versions knew only of one
             total[key] = max(one.get(key) or 0, other.get(key) or 0) or None
+    total = with_tree(total, total.get("tree_rss_bytes"))
     for key in _SUMS:
         total[key] = None if one[key] is None or other[key] is None else one[key] + other[key]
     if one.get("complete") and other.get("complete"):  # where one of them does not say, it is not known of both
