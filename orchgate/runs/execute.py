@@ -105,10 +105,18 @@ class Loop:
         """Starts a program; `done` is called once, from `turn`. Raises WriteError when its log cannot be made."""
         output = Output(program.log, screen=_screen() if program.screened else None)
         environ = {**program.env, family.MARK: program.mark}
-        argv, cwd, adopts = program.argv, program.cwd, self.adopts
         try:
             with _source(program.source) as source, self.told_apart() as (number, meter):
-                first = starting.start(argv, cwd=cwd, env=environ, output=output.writer, source=source, adopts=adopts)
+                handed = starting.Handed(number, self.numbers)
+                first = starting.start(
+                    program.argv,
+                    cwd=program.cwd,
+                    env=environ,
+                    output=output.writer,
+                    source=source,
+                    adopts=self.adopts,
+                    handed=handed,
+                )
         except OrchgateError as error:
             output.abandon()
             self._soon.append(partial(done, refused(error.message)))

@@ -15,16 +15,23 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import process
 from orchgate.errors import OrchgateError
-from orchgate.runs import family, proc, worked
+from orchgate.runs import family, lineage, proc, worked
 from orchgate.runs.loadable import loadable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
 _PLACES = ("/usr/bin/setsid", "/bin/setsid", "/run/current-system/sw/bin/setsid")
 _MARK = b"\0" + family.MARK.encode() + b"="
 _PAUSE = 0.0002  # seconds
 _PATIENCE = 10.0  # seconds for a process that was born and has not been given a processor yet
+
+
+class Handed(NamedTuple):
+    """Which of `numbers` whatever is started now carries, see `lineage`."""
+
+    number: int
+    numbers: Container[int]
 
 
 class Started(NamedTuple):
@@ -46,6 +53,7 @@ def start(
     output: int,
     source: int | None,
     adopts: bool,
+    handed: Handed,
 ) -> Started:
     """Starts a program. `adopts`: whether orphans below us become ours. Raises ProgramMissing, OrchgateError."""
     small = _small() if adopts else ""
@@ -57,7 +65,7 @@ def start(
         else:
             at = worked.now()  # the helper may be over, and the program have begun, before we are given a processor
             _, status, _ = os.wait4(helper, 0)
-            if pid := _left_by(helper, env.get(family.MARK, "")):
+            if pid := _left_by(helper, handed, env.get(family.MARK, "")):
                 return Started(pid, at, 0)
             if status == 0:
                 raise OrchgateError(f"cannot run {argv[0]}: it was started and cannot be found")
@@ -71,21 +79,25 @@ def _small() -> str:
     return next((path for path in _PLACES if os.access(path, os.X_OK)), "") if proc.tells_children() else ""
 
 
-def _left_by(helper: int, mark: str) -> int:
+def _left_by(helper: int, handed: Handed, mark: str) -> int:
     """The child that became ours when its parent ended; 0 for none.
 
     Process ids go up and begin again at their end, so among our children it is the first after its parent. What another
-    stage lost in the moment between the two births has another mark, or is dead and leads no session.
+    stage lost in the moment between the two births carries another number; where nobody carries any, it has another
+    mark, or is dead and leads no session.
     """
     for pid in sorted(proc.children(os.getpid()), key=lambda pid: (pid < helper, pid)):
-        if _is_strange(pid, mark):
+        if _is_strange(pid, handed, mark):
             continue
         _await_session(pid)
         return pid
     return 0
 
 
-def _is_strange(pid: int, mark: str) -> bool:
+def _is_strange(pid: int, handed: Handed, mark: str) -> bool:
+    carried = lineage.of(pid)
+    if carried in handed.numbers:
+        return carried != handed.number
     one = family.look(pid)
     if one is None:
         return False  # another user's, who may hide from us
