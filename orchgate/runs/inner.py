@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from orchgate.runs.record import Run
 
 MOST = 1_000
-SLACK = 2.0  # seconds by which the clocks of two programs, and that of the file system, may differ
+SLACK = 2.0  # seconds by which the time of a file system may differ from ours
+GRAIN = 0.05  # the same for the times that programs of one machine write down
 PROCESS, TIME = "process", "time and folder"
 
 
@@ -147,6 +148,6 @@ def _resumed(document: Mapping[str, Any]) -> Iterator[float]:
 
 def _in_time(run: Run, begins: Iterable[float], watched: Watched) -> bool:
     """Whether a run began or was taken up again while the program ran, and did not outlive it."""
-    if run.completed_at and run.completed_at.timestamp() > watched.ended + SLACK:
+    if run.completed_at and run.completed_at.timestamp() > watched.ended + GRAIN:
         return False
-    return any(watched.began - SLACK <= begin <= watched.ended + SLACK for begin in begins)
+    return any(watched.began - GRAIN <= begin <= watched.ended + GRAIN for begin in begins)
