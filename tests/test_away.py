@@ -353,6 +353,11 @@ def test_what_a_killed_process_did_last_is_said_to_be_unknown(killed: Run) -> No
     assert {"wall_seconds", "cpu_seconds"} <= killed.manifest["usage"]["lower_bounds"].keys()
 
 
+def test_so_is_what_the_killed_attempt_of_a_stage_took(killed: Run) -> None:
+    (stage,) = killed.manifest["commands"]
+    assert {"wall_seconds", "cpu_seconds"} <= stage["usage"]["lower_bounds"].keys()
+
+
 def test_people_are_told_how_long_nobody_worked(killed: Run) -> None:
     assert ", away 2 h" in killed.seen["out"]
 

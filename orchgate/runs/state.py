@@ -219,6 +219,7 @@ def _totals(document: Document, times: Times) -> None:
     metrics: dict[str, float] = {}
     for stage in stages:
         _printed(stage)
+        _bounded(stage)
         spent = usage.add(spent, stage["usage"]) if stage["usage"] else spent
         for key in ("passed", "failed", "skipped", "errors"):
             if counted := stage.get("tests"):
@@ -243,15 +244,27 @@ def _of_run(spent: Mapping[str, Any], times: Times) -> Document:
     return usage.at_least(cost, dict.fromkeys(_UNKNOWN, KILLED)) if times.killed else cost
 
 
+def _bounded(stage: Document) -> None:
+    """What an attempt took that was killed with its runner, nobody has seen."""
+    killed = any(one["status"] == "cancelled" and one["completed_at"] is None for one in stage["attempts"])
+    if killed and stage["usage"]:
+        stage["usage"] = usage.at_least(stage["usage"], dict.fromkeys(_UNKNOWN, KILLED))
+
+
 def legacy(document: Document) -> Document:
     """The manifest of a run that was resumed, as versions wrote it that took its absence for work."""
     spent = document["usage"]
     if spent:
         end = document["completed_at"] or document["updated_at"]
         wall = round(ids.seconds(end) - ids.seconds(document["started_at"]), 3)
-        spent = {key: value for key, value in spent.items() if key not in ("lower_bounds", "complete")}
-        spent["wall_seconds"] = max(0.0, wall)
-    return {key: value for key, value in document.items() if key != "away_seconds"} | {"usage": spent}
+        spent = _unbounded(spent) | {"wall_seconds": max(0.0, wall)}
+    stages = [stage | {"usage": _unbounded(stage["usage"] or {}) or None} for stage in document["commands"]]
+    known = {key: value for key, value in document.items() if key != "away_seconds"}
+    return known | {"usage": spent, "commands": stages}
+
+
+def _unbounded(spent: Mapping[str, Any]) -> Document:
+    return {key: value for key, value in spent.items() if key not in ("lower_bounds", "complete")}
 
 
 def _printed(stage: Document) -> None:
