@@ -18,6 +18,7 @@ from orchgate.metrics.stored import judge_stored, suspicious
 from orchgate.metrics.values import Compared, Counted, Judgement, Pair
 from orchgate.model import Severity, Verdict
 from orchgate.runs.environment import unhooked
+from orchgate.speed import explanation
 from orchgate.speed.attribution import StageChange
 from orchgate.speed.measurement import Measurement
 from orchgate.speed.push_words import WHOLE, findings, is_open, suspected
@@ -45,6 +46,13 @@ def question(repo: Repo) -> Question:
 
 def time(name: str, verdict: Verdict, **more: Any) -> Compared:
     return Compared(name, verdict, 0.2, 0.18, 0.22, 8, 0.001, 0.03, 0.1, 0.12)._replace(**more)
+
+
+def test_a_stage_that_waits_longer_carries_a_change_in_wall_time() -> None:
+    waits = StageChange("start", 0.1, 0.1, 0.5, 5.5, 0.02)
+    measured = Measurement((), (), Judgement(FAIL, (), ()), (waits, STAGES[1]), (), "decided", 4.0, 0.5, 0.02, "1")
+
+    assert [explanation.carrier(measured, f"{one}_seconds") for one in ("cpu", "wall")] == ["test", "start"]
 
 
 def said(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -173,6 +174,17 @@ def test_a_daemon_without_environment_ends_with_its_stage_though_others_run(tmp_
     assert {name: stage["status"] for name, stage in project.stages().items()} == dict.fromkeys(
         ("leaves", "looks", "stays"), "succeeded"
     )
+
+
+def test_an_orphan_without_number_mark_or_session_is_counted_once_or_said_to_be_missing(tmp_path: Path) -> None:
+    if not shutil.which("prlimit"):
+        pytest.skip("no prlimit here")
+    way = "(prlimit --locks=unlimited env -i setsid {burn} > /dev/null 2>&1 < /dev/null &) ; {over}"
+    found = burnt(run_all(tmp_path / "repo", dict.fromkeys(("one", "two"), way), {}))
+
+    for one in found.values():
+        exact = 0.95 * one.true <= one.recorded <= one.true + 0.1
+        assert exact or (not one.usage["complete"] and one.recorded <= one.true + 0.1)
 
 
 def test_a_run_within_a_stage_gets_its_own_and_is_the_stage_s(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from orchgate.errors import OrchgateError
 from orchgate.runs import burial, family, gaps, lineage, starting, worked
 from orchgate.runs.absence import Absence
-from orchgate.runs.heirs import credit
+from orchgate.runs.heirs import Heirs
 from orchgate.runs.meter import Meters
 from orchgate.runs.output import Output
 from orchgate.runs.pausing import STOPPING, Pauses
@@ -49,6 +49,7 @@ class Loop:
         self._previous: dict[signal.Signals, Any] = {}
         self.numbers = lineage.Numbers()
         self.meters = Meters(self.numbers)
+        self._heirs = Heirs(self.numbers)
         self.signals: list[str] = []
         self.adopts = False  # whether orphans below this process become its children
         self.forks: Forks | None = None  # counts processes, where that is wanted
@@ -209,7 +210,7 @@ class Loop:
         found = False
         while death := burial.next_death():
             found = True
-            credit(death, self._running, self.numbers)
+            self._heirs.credit(death, self._running)
         return found
 
     def _settle(self, running: Running) -> None:
@@ -233,7 +234,8 @@ class Loop:
 
     def _left(self, running: Running) -> list[int]:
         """Living processes that a program left behind."""
-        others = [pid for pid, other in self._running.items() if pid != running.pid and other.status is None]
+        others = self._running.keys() - {running.pid}  # those, too, whose first process is dead: they are not over yet
+        self._heirs.look(self._running)
         for _ in range(_LOOKS):
             if burial.childless():
                 return []

@@ -139,11 +139,12 @@ def everyone_of(origin: Origin, *, others: Collection[int]) -> set[int]:
 def _everyone(origin: Origin, others: Collection[int]) -> tuple[list[int], list[int]]:
     """Children of ours that are a stage's, and all who descend from them."""
     children = [pid for pid in children_of(os.getpid()) if pid not in others]
-    ours = [pid for pid in children if not others or _belongs(pid, origin)]
+    ours = [pid for pid in children if not others or belongs(pid, origin)]
     return ours, descendants(ours)
 
 
-def _belongs(pid: int, origin: Origin) -> bool:
+def belongs(pid: int, origin: Origin) -> bool:
+    """Whether a child of ours is known to be of a stage; False also where nobody can tell."""
     number = lineage.of(pid)
     if number in origin.numbers:
         return number == origin.number

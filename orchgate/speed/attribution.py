@@ -43,6 +43,18 @@ def changes(sides: tuple[Side, Side], samples: Sequence[tuple[Sample, Sample]]) 
     return tuple(one._replace(share=one.moved / moved) if one.id in base & head else one for one in found)
 
 
+def shares_of_wall(stages: Sequence[StageChange]) -> dict[str, float]:
+    """The fraction of a change in wall time that each stage of both sides carries; nothing where it hardly changed.
+
+    Of stages that wait, CPU time tells nothing.
+    """
+    known = [(one.id, one.base_wall, one.head_wall) for one in stages]
+    moved = {name: head - base for name, base, head in known if base is not None and head is not None}
+    before = sum(base for name, base, _ in known if base is not None and name in moved)
+    total = sum(moved.values())
+    return {name: one / total for name, one in moved.items()} if abs(total) > _WORTH_SHARING * before else {}
+
+
 def _change(name: str, samples: Sequence[tuple[Sample, Sample]], in_base: bool, in_head: bool) -> StageChange:
     arms = (
         [pair[0].stages for pair in samples] if in_base else [],

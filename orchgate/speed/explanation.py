@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.metrics import words
 from orchgate.model import Verdict
+from orchgate.speed import attribution
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,13 +36,16 @@ def carriers(measurement: Measurement) -> Iterator[str]:
         yield f"in stage {one.id}: {stage_values(one)} of CPU time, {percent} % of the change"
 
 
-def carrier(measurement: Measurement) -> str:
-    """The stage that carries most of a change; "" where none stands out or there is only one."""
-    shares = {one.id: one.share for one in measurement.stages if one.share is not None}
-    if len(measurement.stages) < 2 or not shares:
-        return ""
-    name = max(shares, key=lambda name: shares[name] or 0.0)
-    return name if (shares[name] or 0.0) >= _CARRIES else ""
+def carrier(measurement: Measurement, metric: str) -> str:
+    """The stage that carries most of a change in a time; "" where none stands out."""
+    stages = measurement.stages
+    if len(stages) == 1:
+        return stages[0].id
+    shares = {one.id: one.share for one in stages if one.share is not None}
+    if metric == "wall_seconds":
+        shares = attribution.shares_of_wall(stages)
+    name = max(shares, key=lambda name: shares[name], default="")
+    return name if name and shares[name] >= _CARRIES else ""
 
 
 def stage_values(one: StageChange) -> str:

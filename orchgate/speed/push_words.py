@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from orchgate.metrics import words
@@ -11,7 +12,7 @@ from orchgate.speed import explanation
 from orchgate.speed.verdicts import Said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from orchgate.metrics.values import Counted, Judgement, Policy
     from orchgate.speed.measurement import Measurement
@@ -33,8 +34,8 @@ def announcement(question: Question, budget: float) -> str:
 def findings(question: Question, policy: Policy, measurement: Measurement) -> tuple[Said, ...]:
     """What a comparison by pairs has to say; where nothing is wrong and all is decided, nothing."""
     basis = f"; {explanation.how_measured(measurement)}"
-    stage = explanation.carrier(measurement) or (measurement.stages[0].id if len(measurement.stages) == 1 else "")
-    said = tuple(_judged(question, policy, measurement.judgement, stage, basis))
+    carrier = partial(explanation.carrier, measurement)
+    said = tuple(_judged(question, policy, measurement.judgement, carrier, basis))
     if any(one.severity is Severity.ERROR for one in said):
         return said
     still = [one for one in _all(measurement.judgement) if one.verdict is Verdict.INCONCLUSIVE]
@@ -53,15 +54,18 @@ def findings(question: Question, policy: Policy, measurement: Measurement) -> tu
 def stored_findings(question: Question, policy: Policy, judgement: Judgement, commit: str | None) -> tuple[Said, ...]:
     """What a comparison with the stored baseline has to say of the counters; times only raise a suspicion."""
     basis = f"; against the stored baseline of {(commit or 'no commit')[:12]}"
-    return tuple(_judged(question, policy, judgement._replace(metrics=()), "", basis))
+    return tuple(_judged(question, policy, judgement._replace(metrics=()), lambda _: "", basis))
 
 
-def _judged(question: Question, policy: Policy, judgement: Judgement, stage: str, basis: str) -> Iterator[Said]:
-    """What got worse, one by one. `stage` carries a change in time, `basis` says how it is known."""
+def _judged(
+    question: Question, policy: Policy, judgement: Judgement, carrier: Callable[[str], str], basis: str
+) -> Iterator[Said]:
+    """What got worse, one by one. `carrier` tells where a change in a time comes from, `basis` how it is known."""
     for one in _all(judgement):
         if one.verdict in WEIGHTS:
             metric = policy.metrics[one.name]
-            where = f" in stage {stage}" if stage and metric.kind is Kind.TIME else ""
+            stage = carrier(one.name) if metric.kind is Kind.TIME else ""
+            where = f" in stage {stage}" if stage else ""
             changed = _change(one) if isinstance(one, Compared) else one.reason or words.values_of(one)
             limit = f"; from {words.percent(metric.block)} on it is refused" if one.verdict is Verdict.WARN else ""
             message = f"{question.pipeline}: {one.name} {changed}{where}{basis}{limit}"
