@@ -132,6 +132,13 @@ def test_or_of_the_name_it_is_given(repo: Repo) -> None:
     assert manifest(folder(repo, "0001-demo"))["pipeline_id"] == "noop"
 
 
+def test_its_time_is_the_programs_and_not_that_of_setting_up_the_watch(repo: Repo) -> None:
+    observe(repo, "true")
+    made = recorded(repo)
+
+    assert made["usage"]["wall_seconds"] == round(made["commands"][0]["usage"]["wall_seconds"], 3)
+
+
 def test_it_leaves_an_entry_with_the_metrics(repo: Repo) -> None:
     python(repo, LOOP)
     (line,) = (repo.root / ".runs" / "observed" / "metrics.json").read_text().splitlines()

@@ -50,10 +50,11 @@ def manifest(events: Iterable[Event]) -> Document:
     """
     document: Document = {}
     times = Sittings()
+    seen = False
     for event in events:
         kind = event.get("event")
         if kind == "run" and not document:
-            document = _begin(event)
+            document, seen = _begin(event), bool(event.get("observed"))
         elif document and kind in _FOLD:
             document["updated_at"] = event["at"]
             _FOLD[kind](document, event)
@@ -62,7 +63,7 @@ def manifest(events: Iterable[Event]) -> Document:
         times.see(event)
     if not document:
         raise OrchgateError("the journal is empty: the run never began", "delete its folder")
-    _totals(document, times.total())
+    _totals(document, times.total(), seen=seen)
     return document
 
 
@@ -211,8 +212,8 @@ _FOLD: Mapping[object, Callable[[Document, Event], None]] = {
 }
 
 
-def _totals(document: Document, times: Times) -> None:
-    """What the stages add up to: usage, tests, metrics and the flaky ones."""
+def _totals(document: Document, times: Times, *, seen: bool) -> None:
+    """What the stages add up to: usage, tests, metrics and the flaky ones. `seen`: of a program seen from outside."""
     stages = document["commands"]
     spent = None
     tests: dict[str, int] = {}
@@ -229,7 +230,7 @@ def _totals(document: Document, times: Times) -> None:
     document["child_runs"] = list(document["child_runs"].values())
     document["flaky"] = [stage["id"] for stage in stages if stage["flaky"]]
     if spent:
-        document["usage"] = _of_run(spent, times)
+        document["usage"] = _of_run(spent, times, seen=seen)
     if times.away is not None:
         document["away_seconds"] = round(times.away, 3)
     if tests:
@@ -238,9 +239,13 @@ def _totals(document: Document, times: Times) -> None:
         document["metrics"] = metrics
 
 
-def _of_run(spent: Mapping[str, Any], times: Times) -> Document:
-    """A run's own wall time in place of the sum of its stages'; what was left out of it stands beside the usage."""
-    cost = {key: value for key, value in spent.items() if key != usage.AWAY} | {"wall_seconds": round(times.worked, 3)}
+def _of_run(spent: Mapping[str, Any], times: Times, *, seen: bool) -> Document:
+    """A run's own wall time in place of the sum of its stages'; what was left out of it stands beside the usage.
+
+    Of an observed program's run it is the program's: to set up the watch, and to take stock, is not its work.
+    """
+    cost = {key: value for key, value in spent.items() if key != usage.AWAY}
+    cost["wall_seconds"] = round(spent["wall_seconds"] if seen else times.worked, 3)
     return usage.at_least(cost, dict.fromkeys(_UNKNOWN, KILLED)) if times.killed else cost
 
 
