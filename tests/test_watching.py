@@ -385,6 +385,27 @@ def test_a_link_to_a_folder_is_named_with_where_it_leads(top: Path) -> None:
     assert seen(top, "pass").links == {str(top / "link"): str(top.parent / "away")}
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        "os.symlink('../away', 'watched/link')",
+        "os.symlink('../away', 'watched/new'); os.rename('watched/new', 'watched/link')",
+        "os.symlink('../x', 'watched/link'); os.remove('watched/link'); os.symlink('../away', 'watched/link')",
+    ],
+    ids=["made", "renamed", "made again"],
+)
+def test_so_is_one_that_is_made_during_the_run(top: Path, made: str) -> None:
+    activity = seen(top, f"os.mkdir('away'); {made}; open('watched/link/a', 'w')")
+
+    assert activity.links == {str(top / "link"): str(top.parent / "away")}
+
+
+def test_a_link_to_a_watched_folder_needs_no_warning(top: Path) -> None:
+    (top / "first").symlink_to("runs")
+
+    assert seen(top, "os.makedirs('watched/runs/1'); os.symlink('runs/1', 'watched/latest')").links == {}
+
+
 def test_a_folder_that_never_appears_is_named(tmp_path: Path) -> None:
     with watching.watch([str(tmp_path / "never"), str(tmp_path / "later"), str(tmp_path / "gone")]) as watch:
         (tmp_path / "later").mkdir()

@@ -115,6 +115,12 @@ class Tally:
                 if lacking > 0 and not (self.overfull and by_name and path not in self.counts):
                     self.count(path, column, lacking)
 
+    def unopened(self) -> list[bytes]:
+        """The names that came into being without anything being opened under them, as links to folders do."""
+        return [
+            path for path, row in self.counts.items() if row[CREATED] + row[RENAMED] and not row[WRITTEN] + row[READ]
+        ]
+
     def settle(self) -> None:
         """No more events will come for now: what stood in new folders was made there, and written once."""
         for path in list(self.standing):

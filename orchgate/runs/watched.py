@@ -25,7 +25,7 @@ _SPECIAL = _FOLDER | _OVERFLOW | _IGNORED | _DELETE_SELF
 _MOVE = tally.MOVED_FROM | tally.MOVED_TO
 _EVENT = struct.Struct("iIII")  # watch, mask, cookie, length of the name
 _BUFFER = 64 * 1024
-_MOST_LINKS = 100
+MOST_LINKS = 100
 MUCH = _BUFFER // 2  # bytes; where a read brings fewer there was no more to be had
 # How the events look in the kernel's bytes that cannot wait: a search for them is a thousand times faster than parsing.
 _NEW_FOLDER = struct.pack("I", _FOLDER | tally.CREATE)
@@ -216,7 +216,7 @@ class Watched:
                             self._tally.stands_empty(entry.path)
                         elif told:
                             told(entry.path)
-                        if entry.is_symlink() and len(self.links) < _MOST_LINKS and os.path.isdir(entry.path):
+                        if entry.is_symlink() and len(self.links) < MOST_LINKS and os.path.isdir(entry.path):
                             self.links[entry.path] = os.path.realpath(entry.path)
             except OSError as error:
                 self._refused(error)

@@ -18,7 +18,7 @@ from orchgate.runs import activity, tally, watch_notes
 from orchgate.runs.activity import Activity, FileActivity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from orchgate.runs.watched import Watched
     from orchgate.runs.witness import Witness
@@ -54,8 +54,9 @@ class Watch:
         self._ending = False
         named = [os.path.realpath(folder) for folder in folders]
         excluded = [os.fsencode(os.path.realpath(folder)) for folder in exclude]
+        self._roots = _outermost([os.fsencode(root) for root in named])
         try:
-            self._begin(_outermost([os.fsencode(root) for root in named]), excluded, privileged=privileged)
+            self._begin(self._roots, excluded, privileged=privileged)
         except (ImportError, OSError) as error:
             self._notes.append(watch_notes.why_blind(error))
             return
@@ -141,8 +142,20 @@ class Watch:
             others={os.fsdecode(path): row for path, row in counts.items() if path in others},
             shared=tuple(sorted(os.fsdecode(path) for path in shared if path in counts)),
             absent=tuple(map(os.fsdecode, watched.absent())),
-            links={os.fsdecode(path): os.fsdecode(target) for path, target in watched.links.items()},
+            links={os.fsdecode(path): os.fsdecode(target) for path, target in self._outward(watched)},
         )
+
+    def _outward(self, watched: Watched) -> Iterator[tuple[bytes, bytes]]:
+        """The links to folders that are not watched, and where they lead; those made during the run included."""
+        from orchgate.runs.watched import MOST_LINKS
+
+        found = dict(watched.links)
+        for path in self._tally.unopened():
+            if len(found) < MOST_LINKS and os.path.islink(path) and os.path.isdir(path):
+                found[path] = os.path.realpath(path)
+        for path, target in found.items():
+            if _outermost((*self._roots, target)) != self._roots:
+                yield path, target
 
     def finish(self, ours: Callable[[int], bool] | None = None) -> Activity:
         """The same as `take`, and the end of the watch."""
