@@ -347,6 +347,38 @@ def test_a_folder_that_is_moved_in_is_a_lower_bound(top: Path, *, privileged: bo
     assert list(seen(top, script, privileged=privileged).unsure) == [str(top / "run")]
 
 
+def test_a_file_that_is_open_for_writing_twice_at_once_is_a_lower_bound(top: Path) -> None:
+    """Something else comes between the two: the second opening is no mere repetition of the first."""
+    activity = seen(top, "one = open('watched/a', 'w'); open('watched/b', 'w').close(); two = open('watched/a', 'w')")
+
+    assert (activity.bounds, activity.unsure) == (
+        {"file_writes": "files open several times at once"},
+        {str(top / "a"): "open several times at once: closes in the same moment count once"},
+    )
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "for n in range(9): one = open('watched/a', 'w'); one.close(); two = open('watched/a'); two.close()",
+        "for n in range(9):\n with open('watched/t', 'w'): os.rename('watched/t', 'watched/a')",
+        "for n in range(9):\n with open('watched/t', 'w'): os.remove('watched/t')",
+        "one = open('watched/a', 'w'); two = os.dup(one.fileno()); open('watched/b', 'w').close()",
+    ],
+    ids=["one after the other", "renamed while open", "removed while open", "one opening, two names for it"],
+)
+def test_one_opening_after_the_other_is_none(top: Path, script: str) -> None:
+    assert not seen(top, script).lower_bound
+
+
+def test_what_is_read_twice_at_once_is_a_lower_bound_of_reads_only(top: Path) -> None:
+    for name in "ab":
+        (top / name).touch()
+    activity = seen(top, "one = open('watched/a'); open('watched/b').close(); two = open('watched/a')")
+
+    assert list(activity.bounds) == ["file_reads"]
+
+
 def test_lower_bounds_are_no_counters(top: Path) -> None:
     assert counters(seen(top, "os.mkdir('watched/a')", privileged=False)) == {}
 

@@ -22,8 +22,12 @@ UNTOLD = "which process it was: what other programs do in the same folders count
 # Why the counts of a folder may be lower bounds.
 NEW = "made during the run: what happened in it before it could be watched is not known"
 MOVED_IN = "moved in from elsewhere: what happened in it before it could be watched is not known"
+AT_ONCE = "open several times at once: closes in the same moment count once"
 FANOTIFY, INOTIFY = "fanotify", "inotify"
 WRITES, READS, MANIFESTS = "file_writes", "file_reads", "manifest_writes"
+# The same of a metric.
+LATE = "folders used before they could be watched"
+MERGED = "files open several times at once"
 METRICS = (MANIFESTS, "files_written", WRITES, "file_renames", "files_created", "files_removed", READS)
 
 
@@ -49,8 +53,9 @@ class FileActivity(NamedTuple):
 class Activity(NamedTuple):
     """What happened to the files by absolute path. When some of it was `lost`, the counts are lower bounds.
 
-    So are those metrics that are in `bounds`, because of the folders in `unsure`, which says why: they were made or
-    moved there, and used before they could be watched, some 0.2 ms later. `early` files were found in them, each
+    So are those metrics that are in `bounds`, which says why, because of the folders and files in `unsure`: folders
+    that were made or moved there, and used before they could be watched, some 0.2 ms later, and files that were open
+    several times at once. `early` files were found in them, each
     counted as created and written once where nobody knows better. Where processes can be told `apart`, `others` are
     files that only programs other than the observed one touched (they are not among `files`), `shared` those that both
     did. `absent` folders were never there; `links` to folders, which were not followed, lead where they say.
@@ -61,7 +66,7 @@ class Activity(NamedTuple):
     notes: tuple[str, ...]
     early: int = 0
     unsure: Mapping[str, str] = {}
-    bounds: frozenset[str] = frozenset()
+    bounds: Mapping[str, str] = {}
     watched_by: str | None = None
     apart: bool = False
     others: Mapping[str, FileActivity] = {}
@@ -72,6 +77,12 @@ class Activity(NamedTuple):
     @property
     def lower_bound(self) -> bool:
         return self.lost or bool(self.bounds)
+
+
+def merged(path: str, one: FileActivity) -> tuple[str, ...]:
+    """The metrics that are lower bounds where a file was open several times at once."""
+    manifest = (MANIFESTS,) if os.path.basename(path) == MANIFEST else ()
+    return (*((WRITES, *manifest) if one.written else ()), *((READS,) if one.read else ()))
 
 
 def totals(activity: Activity) -> Mapping[str, float]:

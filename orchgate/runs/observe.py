@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 VERSION = 1
 LISTED = 1_000  # files named in activity.json, those with most writes and reads first
 MOST_NAMED = 20  # folders that are lower bounds, and files of other programs
-AT_LEAST = "folders used before they could be watched"
 ACTIVITY = "artifacts/activity.json"
 MISSING, REFUSED = 127, 126  # exit codes as shells, `env` and `timeout` have them
 _FIELDS = ("created", "written", "renamed", "removed", "read")
@@ -163,7 +162,7 @@ def _bounded(spent: Mapping[str, Any], activity: Activity) -> dict[str, Any]:
     """A cost that says which counts of files are lower bounds."""
     if not activity.bounds or activity.lost:
         return dict(spent)
-    bounds = {**spent.get("lower_bounds", {}), **dict.fromkeys(sorted(activity.bounds), AT_LEAST)}
+    bounds = {**spent.get("lower_bounds", {}), **dict(sorted(activity.bounds.items()))}
     return {**spent, "complete": False, "lower_bounds": bounds}
 
 

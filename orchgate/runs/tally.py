@@ -2,7 +2,7 @@
 
 The kernel tells an event only once when an identical one is the last in its queue. Every write and every read is
 therefore counted at its close, with the open that preceded it asked for as well: the two alternate, and nothing merges
-unless several processes open one file in the same moment.
+unless one file is open several times at once, which shows where something else comes between two openings.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ CLOSE_WRITE, CLOSE_NOWRITE, OPEN = 0x08, 0x10, 0x20
 MOVED_FROM, MOVED_TO, CREATE, DELETE = 0x40, 0x80, 0x100, 0x200
 ALL = CLOSE_WRITE | CLOSE_NOWRITE | OPEN | MOVED_FROM | MOVED_TO | CREATE | DELETE
 
+_CLOSE = CLOSE_WRITE | CLOSE_NOWRITE
 CREATED, WRITTEN, RENAMED, REMOVED, READ = range(5)
 _NOTHING = (0, 0, 0, 0, 0)
 _COLUMN = {CREATE: CREATED, CLOSE_WRITE: WRITTEN, MOVED_TO: RENAMED, DELETE: REMOVED, CLOSE_NOWRITE: READ}
@@ -32,6 +33,8 @@ class Tally:
         # was made before or after that moment shows in the events that follow.
         self.standing: dict[bytes, int] = {}
         self._empty: set[bytes] = set()
+        self._open: dict[bytes, int] = {}  # how often each file is open
+        self.at_once: set[bytes] = set()  # files that were open more than once at a time: some closes may be missing
         self.left: set[int] = set()  # renames of files out of sight, by cookie
         self.early = 0  # of those, the ones that had been there before: written once at least
         # What is known to have happened to each of them before, as a mask; None where that is not known.
@@ -40,6 +43,7 @@ class Tally:
     def clear(self) -> None:
         self.counts.clear()
         self._empty.clear()
+        self.at_once.clear()
         self.left.clear()
         self.overfull = False
         self.early = 0
@@ -69,6 +73,13 @@ class Tally:
         """One event of one file."""
         if path in self.standing and not self._place(path, mask):
             return
+        if mask == OPEN:
+            before = self._open.get(path, 0)
+            self._open[path] = before + 1
+            if before:
+                self.at_once.add(path)
+        elif (before := self._open.pop(path, 0)) > 1 and mask & _CLOSE:
+            self._open[path] = before - 1
         if (column := _COLUMN.get(mask)) is not None:
             self.count(path, column)
 

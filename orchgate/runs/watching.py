@@ -122,21 +122,25 @@ class Watch:
     def _added_up(self, watched: Watched, ours: Callable[[int], bool] | None) -> Activity:
         witness = self._witness
         if witness and witness.trusted:
-            unsure, bounds = witness.unsure, frozenset(witness.bounds)
+            unsure, late = witness.unsure, sorted(witness.bounds)
         else:
-            unsure, bounds = watched.unsure, frozenset(activity.METRICS if watched.unsure else ())
+            unsure, late = watched.unsure, list(activity.METRICS if watched.unsure else ())
         others, shared = witness.others(ours) if witness and ours else (set(), set())
         if witness:
             self._tally.merge(witness.counts, by_name=not witness.renames)
         counts = {path: FileActivity(*row) for path, row in self._tally.counts.items() if any(row)}
         losses = (*watch_notes.losses(watched), *watch_notes.overfull(self._tally))
+        files = {os.fsdecode(path): row for path, row in counts.items() if path not in others}
+        at_once = [path for path in map(os.fsdecode, sorted(self._tally.at_once)) if path in files]
+        merged = {name for path in at_once for name in activity.merged(path, files[path])}
         return Activity(
-            files={os.fsdecode(path): row for path, row in counts.items() if path not in others},
+            files=files,
             lost=bool(losses),
             notes=(*self._notes, *losses),
             early=self._tally.early,
-            unsure={os.fsdecode(path): why for path, why in sorted(unsure.items())},
-            bounds=bounds,
+            unsure={os.fsdecode(path): why for path, why in sorted(unsure.items())}
+            | dict.fromkeys(at_once, activity.AT_ONCE),
+            bounds=dict.fromkeys(sorted(merged), activity.MERGED) | dict.fromkeys(late, activity.LATE),
             watched_by=activity.FANOTIFY if witness else activity.INOTIFY,
             apart=bool(witness and ours),
             others={os.fsdecode(path): row for path, row in counts.items() if path in others},

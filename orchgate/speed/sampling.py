@@ -261,8 +261,8 @@ def _added_up(rig_: Rig, side: Side, done: Sequence[_Done]) -> Sample:
         activity = rig_.watch.take()
         metrics |= {name: value for name, value in counters(activity).items() if name in rig_.counters}
         notes = activity.notes
-        if bounds := activity.bounds & rig_.counters:
-            notes += (f"{', '.join(sorted(bounds))}: not exact, folders were used before they could be watched",)
+        inexact = {name: why for name, why in activity.bounds.items() if name in rig_.counters}
+        notes += tuple(f"{name}: not exact, {why}" for name, why in inexact.items())
     metrics |= _tests(done)
     for stage, one in zip(side.stages, done, strict=True):
         for name, value in one.metrics.items():
