@@ -315,6 +315,24 @@ def test_renames_over_a_manifest_are_exact_in_folders_of_any_age(top: Path) -> N
 
 
 @pytest.mark.usefixtures("witnessed")
+@pytest.mark.parametrize("race", ["rebuilt", "short-lived", "emptied", "renamed", "atomic"])
+def test_what_the_superuser_cannot_know_is_whether_a_file_was_written_again_or_read(top: Path, race: str) -> None:
+    activity = seen(top, RACES[race][0])
+
+    assert activity.bounds.keys() <= {"file_writes", "file_reads"}
+
+
+@pytest.mark.usefixtures("witnessed")
+def test_where_nothing_was_written_only_reads_are_unknown(top: Path) -> None:
+    activity = seen(top, RACES["linked"][0])
+
+    assert (activity.bounds.keys() <= {"file_reads"}, set(activity.unsure.values())) == (
+        True,
+        {"used before it could be watched: what was read in that moment is unknown"} if activity.bounds else set(),
+    )
+
+
+@pytest.mark.usefixtures("witnessed")
 def test_folders_that_were_watched_in_time_are_no_lower_bound(top: Path) -> None:
     with watching.watch([str(top)]) as watch:
         (top / "a" / "b" / "c").mkdir(parents=True)

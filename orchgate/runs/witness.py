@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 EARLY = "used before it could be watched: a file that was written again at once counts once, and reads are unknown"
-GONE = "gone before it could be watched: a file that was written again at once counts once, and reads are unknown"
+UNREAD = "used before it could be watched: what was read in that moment is unknown"
 TO_AND_FRO = "renamed to and fro: what happened under which name is not known"
 _COLUMNS = (
     (fanotify.CREATE, tally.CREATED),
@@ -230,9 +230,11 @@ class Witness:
             first = self._early_file.setdefault(path, record.file)
             # Of several files that had one name one after the other, nobody knows which was found there.
             self.early[path] = self.early.get(path, 0) | record.mask if first == record.file else 0
-            self.unsure.setdefault(folder, GONE if since is None else EARLY)
+            self.unsure.setdefault(folder, UNREAD)
             self.bounds.add(activity.READS)
             if record.mask & fanotify.CLOSE_WRITE:
+                if self.unsure[folder] == UNREAD:
+                    self.unsure[folder] = EARLY
                 self.bounds.add(activity.WRITES)
                 if record.name == MANIFEST.encode():
                     self.bounds.add(activity.MANIFESTS)
