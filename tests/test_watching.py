@@ -747,6 +747,16 @@ def test_a_file_found_in_a_new_folder_is_counted_once(events: list[int], row: li
     assert counted(*((mask, b"a") for mask in events), standing=b"a") == {b"a": row}
 
 
+def test_the_close_of_a_file_that_was_only_made_before_its_watch_is_a_write() -> None:
+    counts = tally.Tally()
+    counts.known = {b"/a": tally.CREATE}
+    counts.stands(b"/a")
+    for event in (tally.CLOSE_WRITE, tally.OPEN, tally.CLOSE_WRITE):
+        counts.event(b"/a", event)
+
+    assert counts.counts == {b"/a": [1, 2, 0, 0, 0]}
+
+
 def test_more_files_than_can_be_told_apart_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tally, "MOST", 2)
     one = tally.Tally()

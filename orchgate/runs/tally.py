@@ -92,20 +92,20 @@ class Tally:
         elif mask in (CLOSE_WRITE, CLOSE_NOWRITE) and self.standing[path]:
             self.standing[path] -= 1
         elif mask == CLOSE_WRITE:  # whoever made it had it still open
-            self._made(path)
+            self._made(path, CLOSE_WRITE)
             return False
         elif mask in (DELETE, MOVED_FROM):
             self._made(path)
         return True
 
-    def _made(self, path: bytes) -> None:
+    def _made(self, path: bytes, seen: int = 0) -> None:
         del self.standing[path]
         self.early += 1
         if self.known is None and self.left:
             self.left.pop()  # it may be the one that was renamed out of a folder under watch, and is counted there
             return
         guess = CREATE if path in self._empty else CREATE | CLOSE_WRITE
-        mask = guess if self.known is None else self.known.get(path, 0)
+        mask = guess if self.known is None else self.known.get(path, 0) | seen
         for bit, column in ((CREATE, CREATED), (CLOSE_WRITE, WRITTEN), (MOVED_TO, RENAMED)):
             if mask & bit:
                 self.count(path, column)
