@@ -100,7 +100,7 @@ def state(figure: Figure, name: str) -> str:
     if name == "bytes":
         share = LIMITS["max RSS"][0]
     off = figure.recorded - figure.true
-    if abs(off) <= max(share * figure.true, floor):
+    if abs(off) <= max(share * figure.true, floor, figure.more):
         return "ok"
     return "bound" if figure.bound and off < 0 else "off"
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TASK = "0001-truth"
 STOPPED = 1.0  # seconds
+STARTING = 0.1  # seconds that a run may take before its first stage and after its last one
 # The name in `lower_bounds` of the usage.
 BOUNDS = {
     "wall": "wall_seconds",
@@ -40,6 +41,7 @@ class Figure(NamedTuple):
     recorded: float | None
     true: float | None
     bound: bool = False
+    more: float = 0.0  # by which it may be off in any case
 
     @property
     def error(self) -> float:
@@ -72,7 +74,11 @@ class Bench:
         try:
             with Witness(folders) as witness:
                 found = WAYS[one.way](self, one, folders)
-            every = [figures(record, witness.truth(folder), self._counts[one.name]) for record, folder in found]
+            truths = [witness.truth(folder) for _, folder in found]
+            every = [
+                figures(record, truth, self._counts[one.name], worked(truths) if record.whole else truth.wall)
+                for (record, _), truth in zip(found, truths, strict=True)
+            ]
         finally:
             truth_witness.end(folders)
         return {name: max((one[name] for one in every), key=lambda one: abs(one.error)) for name in every[0]}
@@ -136,12 +142,19 @@ class Bench:
         self._differences.append((abs(user + system - truth.cpu), share))
 
 
-def figures(record: Record, truth: Truth, strace: Counts | None) -> Figures:
+def worked(truths: Sequence[Truth]) -> float:
+    """Seconds in which any stage of a run was at work, those added in which it was taken up again."""
+    seconds = 0.0
+    for same in zip(*(truth.attempts for truth in truths), strict=False):
+        seconds += max(end for _, end in same) - min(began for began, _ in same)
+    return seconds
+
+
+def figures(record: Record, truth: Truth, strace: Counts | None, wall: float) -> Figures:
     usage, bounds = record.usage, record.bounds
-    away = truth.wall - record.away
     cpu = usage["user_seconds"] + usage["system_seconds"] if usage else None
     found = {
-        "wall": Figure(record.wall, away, BOUNDS["wall"] in bounds),
+        "wall": Figure(record.wall, wall - record.away, BOUNDS["wall"] in bounds, STARTING if record.whole else 0.0),
         "CPU": Figure(cpu, truth.cpu, BOUNDS["CPU"] in bounds),
         "max RSS": Figure(usage.get("max_rss_bytes"), truth.rss, BOUNDS["max RSS"] in bounds),
         "tree RSS": Figure(usage.get("tree_rss_bytes", record.tree), truth.tree, BOUNDS["tree RSS"] in bounds),
@@ -167,6 +180,7 @@ class Record(NamedTuple):
     files: Mapping[str, int] | None = None
     at_least: bool = False
     of_run: Mapping[str, str] = {}  # what is a lower bound of the whole run
+    whole: bool = False
 
     @property
     def bounds(self) -> Mapping[str, str]:
@@ -272,7 +286,7 @@ def _whole(root: Path, folders: Sequence[Path], away: float) -> Found:
     whole = document["usage"] or {}
     wall, bounds = whole.get("wall_seconds"), whole.get("lower_bounds") or {}
     return [
-        (Record(stage["usage"] or {}, wall, away, of_run=bounds), folder)
+        (Record(stage["usage"] or {}, wall, away, of_run=bounds, whole=True), folder)
         for stage, folder in zip(document["commands"], folders, strict=True)
     ]
 

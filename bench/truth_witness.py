@@ -25,13 +25,20 @@ _RESUMED = re.compile(r"<\.\.\. \w+ resumed>")
 
 
 class Truth(NamedTuple):
-    """What a stage cost over all its attempts; None where no witness tells. Bytes of memory and of storage."""
+    """What a stage cost over all its attempts; None where no witness tells. Bytes of memory and of storage.
 
-    wall: float
+    `attempts`: when each began and ended.
+    """
+
+    attempts: tuple[tuple[float, float], ...]
     cpu: float
     rss: int | None
     tree: int | None
     written: int
+
+    @property
+    def wall(self) -> float:
+        return sum(end - began for began, end in self.attempts)
 
 
 class Counts(NamedTuple):
@@ -148,16 +155,18 @@ class Witness(threading.Thread):
         """What the stage of one folder cost; to be asked once it is over."""
         ends = {int(pid): (float(at), float(user) + float(system)) for pid, at, user, system in _rows(folder / "ended")}
         told = list(_told(folder))
-        wall = waited = 0.0
+        spans: list[tuple[float, float]] = []
+        waited = 0.0
         for one in attempts(folder):
             end, seconds = ends.get(one.pid, (self._seen.get(one.pid, one.began), 0.0))
-            wall += end - one.began
+            spans.append((one.began, end))
             waited += seconds
         cpu = _used(folder)
         if cpu is None:  # then the programs' own word is what there is
             cpu = max(waited, sum(float(row[1]) for row in told))
         rss = max([self._rss[folder], *(int(row[2]) * 1024 for row in told)])
-        return Truth(wall, cpu, rss or None, self._tree[folder] or None, sum(int(row[4]) for row in told))
+        tree = max(rss, self._tree[folder])
+        return Truth(tuple(spans), cpu, rss or None, tree or None, sum(int(row[4]) for row in told))
 
 
 def attempts(folder: Path) -> list[Attempt]:
