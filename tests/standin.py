@@ -1,7 +1,8 @@
 """A stand-in for the orchestrator that the corpus was recorded with: its formats, its pipelines, and its defect.
 
 The original waited up to five seconds before each stage's command, because a forced write of the manifest stood in a
-queue behind a timer; here it is 0.3 s. It is started as `python orchestrator.py PIPELINE`, in a folder of its own.
+queue behind a timer; here it is a fifth of a second. It is started as `python orchestrator.py PIPELINE`, in a folder of
+its own.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TASK = "0939-orchestrator-performance"
-WAIT = 0.3  # seconds
+WAIT = 0.2  # seconds
 STAGES = 2
 QUEUED = f"time.sleep({WAIT})  # the queue of the timer"
 AT_ONCE = "pass  # written at once"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -64,7 +65,7 @@ def _walk(folder: Path) -> Walked:
     remote = clone(seed, folder / "remote.git", "--bare")
     old, new = (clone(remote, folder / name) for name in ("before", "after"))
     before = tuple(_observed(old) for _ in range(2))
-    found = json.loads(old.orchgate("hotspots", before[-1].name, "--output-format", "json").out)
+    found = _ranked(old, before[-1].name)
 
     new.orchgate("new", "no-waiting", "--task", TASK)
     new.commit("Write the manifest at once", {"orchestrator.py": standin.program(waits=False)})
@@ -87,6 +88,13 @@ def _walk(folder: Path) -> Walked:
     return Walked(new, before, after, found, compared, pinned, recorded, refused)
 
 
+def _ranked(repo: Repo, run: str) -> dict[str, Any]:
+    """The JSON that `hotspots` prints; beside it, the standard error says which counts are lower bounds."""
+    argv = [ORCHGATE, "hotspots", run, "--output-format", "json"]
+    told: dict[str, Any] = json.loads(subprocess.run(argv, cwd=repo.root, capture_output=True, check=True).stdout)
+    return told
+
+
 def _observed(repo: Repo) -> Path:
     told = repo.orchgate(*OBSERVE)
     assert told.code == 0, told.out
@@ -102,7 +110,7 @@ def _counted(run: Path) -> tuple[bool, int]:
 def test_every_write_of_the_program_is_counted_or_the_count_is_a_lower_bound(walked: Walked) -> None:
     counts = [_counted(run) for run in (*walked.before, *walked.after)]
 
-    assert [one for one in counts if one[1] > standin.WRITES or one[0] != (one[1] == standin.WRITES)] == []
+    assert [one for one in counts if one[1] > standin.WRITES or (one[0] and one[1] != standin.WRITES)] == []
 
 
 def test_the_waiting_before_the_commands_is_found_inside(walked: Walked) -> None:
