@@ -54,7 +54,7 @@ class _Program:
     def __init__(self, birth: Birth, mark: str) -> None:
         self.pid = birth.pid
         self.meter = birth.meter
-        self.watch = Stopwatch()
+        self.watch = Stopwatch(birth.at)
         self.origin = family.Origin(birth.pid, birth.number, mark, birth.numbers)
         self.memory = memory.Sampler(self.origin, self.seen)
         self.status: int | None = None
@@ -94,7 +94,8 @@ def run(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> Ended:
     floor = proc.own_peak()
     with _handled(loop):
         with loop.told_apart() as (number, meter):
-            birth = Birth(process.attach(argv, env=environ), number, loop.numbers, meter, floor)
+            at = worked.now()  # on a busy machine we may learn late that it has begun
+            birth = Birth(process.attach(argv, env=environ), number, loop.numbers, meter, floor, at)
         program = _Program(birth, environ[family.MARK])
         beside = Beside(program.origin, program.watch)
         while program.status is None:
