@@ -83,7 +83,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repo]:
 def started(root: Path, name: str) -> tuple[subprocess.Popen[bytes], int]:
     """A run whose stage waits, and the stage's first process."""
     argv = [ORCHGATE, "run", name, "--task", name]
-    child = subprocess.Popen(argv, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    # In a group of its own: in one that nobody could continue, as these tests may run in, no SIGTSTP stops anything.
+    child = subprocess.Popen(
+        argv,
+        cwd=root,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        process_group=0,
+    )
     return child, stage_of(root, name)
 
 
