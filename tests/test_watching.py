@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.runs import tally, watching
-from orchgate.runs.activity import Activity, FileActivity, counters, totals
+from orchgate.runs.activity import Activity, FileActivity, totals
+from orchgate.runs.activity import counted as counters_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -397,8 +398,10 @@ def test_what_is_read_twice_at_once_is_a_lower_bound_of_reads_only(top: Path) ->
     assert list(activity.bounds) == ["file_reads"]
 
 
-def test_lower_bounds_are_no_counters(top: Path) -> None:
-    assert counters(seen(top, "os.mkdir('watched/a')", privileged=False)) == {}
+def test_what_was_counted_says_which_of_it_are_lower_bounds(top: Path) -> None:
+    activity = seen(top, "os.mkdir('watched/a')", privileged=False)
+
+    assert counters_of(activity).keys() == activity.bounds.keys()
 
 
 def test_a_new_measurement_has_no_lower_bounds_of_the_last(top: Path) -> None:
@@ -647,7 +650,7 @@ def test_an_overflow_of_the_queue_is_said(top: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_what_was_lost_is_no_counter() -> None:
-    assert counters(Activity({"/a/manifest.json": FileActivity(written=3)}, lost=True, notes=())) == {}
+    assert counters_of(Activity({"/a/manifest.json": FileActivity(written=3)}, lost=True, notes=())) == {}
 
 
 def test_after_an_overflow_the_next_measurement_is_whole_again(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,8 +100,6 @@ def totals(activity: Activity) -> Mapping[str, float]:
     return dict(zip(METRICS, counted, strict=True))
 
 
-def counters(activity: Activity) -> Mapping[str, float]:
-    """The counts that are exact: none when some events were lost, and none of which some may have been missed."""
-    if activity.lost:
-        return {}
-    return {name: count for name, count in totals(activity).items() if name not in activity.bounds}
+def counted(activity: Activity) -> Mapping[str, float]:
+    """The counts, of which those in its `bounds` are lower bounds; none when some events were lost."""
+    return {} if activity.lost else totals(activity)

@@ -255,20 +255,20 @@ def _added_up(rig_: Rig, side: Side, done: Sequence[_Done]) -> Sample:
             spent = usage.add(spent, one.cost)
     metrics = {**(costs_of(spent) if spent else {}), "success_rate": 1.0}
     notes: tuple[str, ...] = ()
+    bounds = dict((spent or {}).get("lower_bounds", {}))
     if rig_.watch:
-        from orchgate.runs.activity import counters
+        from orchgate.runs.activity import counted
 
         activity = rig_.watch.take()
-        metrics |= {name: value for name, value in counters(activity).items() if name in rig_.counters}
+        counters = {name: value for name, value in counted(activity).items() if name in rig_.counters}
+        metrics |= counters
         notes = activity.notes
-        inexact = {name: why for name, why in activity.bounds.items() if name in rig_.counters}
-        notes += tuple(f"{name}: not exact, {why}" for name, why in inexact.items())
+        bounds |= {name: why for name, why in activity.bounds.items() if name in counters}
     metrics |= _tests(done)
     for stage, one in zip(side.stages, done, strict=True):
         for name, value in one.metrics.items():
             metrics[name if name not in metrics else f"{stage.id}.{name}"] = value
     tolerated = tuple(one.failure for one in done if one.failure)
-    bounds = (spent or {}).get("lower_bounds", {})
     repeated = [stage.id for stage, one in zip(side.stages, done, strict=True) if one.repeated and not one.failure]
     return Sample(metrics, costs, None, tolerated, notes, lower_bounds=bounds, repeated=(*repeated, "")[0])
 
