@@ -71,13 +71,16 @@ def _made(home: str, folder: str) -> int:
             lock = _opened(home)
             _hold(lock, home)
             os.mkdir(folder)
+            # Another one may have been put in its place before we made ours in it: our lock is on the old one.
+            if os.path.samestat(os.fstat(lock), os.stat(home)):
+                return lock
+            os.rmdir(folder)
+            os.close(lock)
         except OSError as error:
             if lock >= 0:
                 os.close(lock)
             if error.errno != errno.ENOENT:
                 raise files.failure(folder, error) from error
-        else:
-            return lock
     raise files.WriteError(folder, "somebody takes away the folder it belongs to")
 
 
@@ -93,16 +96,16 @@ def _hold(lock: int, home: str) -> None:
 
     with contextlib.suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _sweep(home)
+        _sweep(lock, home)
     fcntl.flock(lock, fcntl.LOCK_SH)
 
 
-def _sweep(home: str) -> None:
-    """Removes what killed runners left."""
+def _sweep(lock: int, home: str) -> None:
+    """Removes what killed runners left in the folder that is locked, which may not be the one of that name any more."""
     import shutil
 
-    with os.scandir(home) as entries:
-        left = [entry.path for entry in entries if RUN_ID.fullmatch(entry.name)]
+    with os.scandir(lock) as entries:
+        left = [os.path.join(home, entry.name) for entry in entries if RUN_ID.fullmatch(entry.name)]
     for path in left:
         if not _is_held(os.path.join(path, JOURNAL)):
             shutil.rmtree(path, ignore_errors=True)
