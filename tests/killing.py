@@ -33,8 +33,8 @@ def _traces() -> bool:
     return tried.returncode == 0
 
 
-# Each step where somebody asked for many kills, by `ORCHGATE_KILLS=1000`; else every fifth: the suite has to end.
-MANY = 1 if int(os.environ.get("ORCHGATE_KILLS", "0")) >= 1000 else 5
+# Each step where somebody asked for many kills, by `ORCHGATE_KILLS=1000`; else every tenth: the suite has to end.
+MANY = 1 if int(os.environ.get("ORCHGATE_KILLS", "0")) >= 1000 else 10
 
 TRACED = pytest.mark.skipif(not _traces(), reason="strace is not here, or may not trace")
 
