@@ -14,7 +14,7 @@ import pytest
 from orchgate import resources
 from orchgate.runs import derivation, ids, inner
 from tests import repo as repositories
-from tests.foreign_runs import FOREIGN, RUN
+from tests.foreign_runs import FOREIGN, RUN, START, foreign
 from tests.manifest_samples import encoded, january
 from tests.repo import ORCHGATE
 from tests.runs import manifest
@@ -105,10 +105,12 @@ def test_so_is_a_run_of_ours_which_says_so_itself(observed: Observed) -> None:
     assert by["0001-own"] == inner.PROCESS
 
 
-def test_what_another_program_recorded_is_linked_by_less(observed: Observed) -> None:
+def test_what_another_program_recorded_is_linked_by_less_unless_the_kernel_names_it(observed: Observed) -> None:
     by = dict(zip(observed.linked("run_id"), observed.linked("linked_by"), strict=True))
+    activity = json.loads((observed.folder / "artifacts" / "activity.json").read_text())
 
-    assert by[RUN] == inner.TIME
+    # Processes are told apart only where both can be seen: who wrote, and who started whom.
+    assert by[RUN] in ({inner.PROCESS, inner.TIME} if activity["watched_by"] == "fanotify" else {inner.TIME})
 
 
 def test_a_run_that_somebody_else_recorded_meanwhile_is_not(observed: Observed) -> None:
@@ -168,6 +170,26 @@ def test_showing_the_manifest_names_them_beside_it(observed: Observed) -> None:
     shown = observed.repo.orchgate("evidence", "show", f".runs/{FOREIGN}/cli/{observed.folder.name}/manifest.json")
 
     assert f"diagnostics: .runs/{FOREIGN}/cli/{RUN}/manifest.json" in shown.out
+
+
+# Who wrote it is asked where the kernel tells
+
+
+@pytest.mark.parametrize(("by", "expected"), [("touched", [inner.PROCESS]), ("others", []), ("neither", [inner.TIME])])
+def test_a_run_that_only_somebody_else_wrote_is_not_linked(tmp_path: Path, by: str, expected: list[str]) -> None:
+    run = foreign(tmp_path)
+    wrote = {by: [str(run / "manifest.json")]}
+    seen = inner.Watched("own", str(tmp_path), START.timestamp(), START.timestamp() + 20, (str(tmp_path),), ())
+    seen = seen._replace(apart=True, touched=wrote.get("touched", ()), others=wrote.get("others", ()))
+
+    assert [link["linked_by"] for link in inner.find(seen).links] == expected
+
+
+def test_a_run_that_went_on_after_the_program_is_not_its_own(tmp_path: Path) -> None:
+    foreign(tmp_path)
+    seen = inner.Watched("own", str(tmp_path), START.timestamp(), START.timestamp() + 5, (str(tmp_path),), ())
+
+    assert inner.find(seen).links == []
 
 
 # Where the time went is told by the inner runs, and told once

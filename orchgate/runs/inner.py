@@ -14,7 +14,7 @@ from orchgate.errors import OrchgateError
 from orchgate.runs import ids, locate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from orchgate.runs.record import Run
 
@@ -27,7 +27,8 @@ PROCESS, TIME = "process", "time and folder"
 class Watched(NamedTuple):
     """An observation that is over: its run's id and folder, when the program began and ended (seconds since the epoch).
 
-    `folders` are those that were watched, `touched` the files that something happened to; all absolute.
+    `folders` are those that were watched, `touched` the files that something happened to; all absolute. Where processes
+    can be told `apart`, these are the program's own, and `others` are files that only somebody else touched.
     """
 
     run_id: str
@@ -35,7 +36,9 @@ class Watched(NamedTuple):
     began: float
     ended: float
     folders: tuple[str, ...]
-    touched: Iterable[str]
+    touched: Collection[str]
+    apart: bool = False
+    others: Collection[str] = ()
 
 
 class Found(NamedTuple):
@@ -122,7 +125,15 @@ def _judged(folder: str, watched: Watched) -> tuple[Run, str]:
         raise OrchgateError(f"its manifest tells of run {run.run_id[:60]}")
     if locate.is_derived(document):
         return run, _own(run, watched)
-    return run, TIME if _in_time(run, [run.started_at.timestamp(), *_resumed(document)], watched) else ""
+    return run, _foreign(run, document, watched)
+
+
+def _foreign(run: Run, document: Mapping[str, Any], watched: Watched) -> str:
+    if not _in_time(run, [run.started_at.timestamp(), *_resumed(document)], watched):
+        return ""
+    if watched.apart and run.path in watched.others:
+        return ""  # somebody else wrote it
+    return PROCESS if watched.apart and run.path in watched.touched else TIME
 
 
 def _own(run: Run, watched: Watched) -> str:

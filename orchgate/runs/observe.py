@@ -116,7 +116,16 @@ def _watched(session: Session, request: Request, folder: str) -> tuple[dict[str,
 def _seen(session: Session, request: Request, folder: str, began: float, activity: Activity) -> inner.Watched:
     """What is known of an observation that is over."""
     folders = dict.fromkeys((*request.watch, os.path.join(session.setting.root, ids.RUNS)))
-    return inner.Watched(os.path.basename(folder), folder, began, session.clock.now(), tuple(folders), activity.files)
+    return inner.Watched(
+        run_id=os.path.basename(folder),
+        folder=folder,
+        began=began,
+        ended=session.clock.now(),
+        folders=tuple(folders),
+        touched=activity.files,
+        apart=activity.apart,
+        others=activity.others,
+    )
 
 
 def _with_inner(end: dict[str, Any], inside: inner.Found) -> dict[str, Any]:
