@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from orchgate.metrics.lower_bounds import Known
     from orchgate.metrics.sequential import State
-    from orchgate.metrics.values import Counted, Metric, Pair, Policy
+    from orchgate.metrics.values import Counted, Metric, Pair, Policy, Sitting
 
 __all__ = ["LOOKS", "judge", "next_look"]
 
@@ -33,8 +33,11 @@ def next_look(pairs: int) -> int | None:
     return next((look for look in LOOKS if look > pairs), None)
 
 
-def judge(pairs: Sequence[Pair], policy: Policy) -> Judgement:
+def judge(pairs: Sequence[Pair], policy: Policy, sittings: Sequence[Sitting] = ()) -> Judgement:  # noqa: ARG001
     """The verdict over all pairs so far; it depends on nothing else.
+
+    `sittings` are the stretches in which they were measured, the last of which may go on; without them the pairs are
+    all that there will be.
 
     To be called at LOOKS, and once more where the pairs end between two of them: the last number counts as a look too.
     Metrics that no run measured are not judged; `notes` name those that were configured.

@@ -9,10 +9,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.model import Verdict
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from orchgate.model import Verdict
 
 MIB = 1024 * 1024
 
@@ -87,6 +87,27 @@ class Pair(NamedTuple):
     head_bounds: Mapping[str, str] = {}
 
 
+class Answer(Enum):
+    """What a comparison of times or memory ends in; the values are the words of the JSON output."""
+
+    SLOWER = "slower"
+    PROBABLY_SLOWER = "probably slower"
+    NOT_SLOWER = "not slower"
+    CANNOT_TELL = "cannot tell"
+
+
+class Sitting(NamedTuple):
+    """A stretch of pairs that were measured in one go, of a comparison that may go on another time.
+
+    It began after `begun` pairs and was planned to end at `planned`, both counted over the whole comparison. `share` is
+    the fraction of the error budgets that it may spend; the shares of all sittings add up to at most 1.
+    """
+
+    begun: int
+    planned: int
+    share: float = 1.0
+
+
 class Compared(NamedTuple):
     """What the test says of one time or memory metric.
 
@@ -109,6 +130,16 @@ class Compared(NamedTuple):
     reason: str = ""  # of an inconclusive verdict
     base_lower_bound: str | None = None
     head_lower_bound: str | None = None
+    # The evidence of "slower" is short of the level that refuses; so many pairs more would probably reach it.
+    probably: bool = False
+    pairs_missing: int | None = None
+
+    @property
+    def answer(self) -> Answer:
+        if self.probably:
+            return Answer.PROBABLY_SLOWER
+        known = {Verdict.PASS: Answer.NOT_SLOWER, Verdict.WARN: Answer.SLOWER, Verdict.FAIL: Answer.SLOWER}
+        return known.get(self.verdict, Answer.CANNOT_TELL)
 
     @property
     def change_of_medians(self) -> float | None:

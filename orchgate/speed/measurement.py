@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from orchgate.metrics.values import Judgement, Pair
+    from orchgate.metrics.values import Judgement, Pair, Sitting
     from orchgate.speed.attribution import StageChange
     from orchgate.speed.sampling import Failure, Sample
 
@@ -40,3 +40,5 @@ class Measurement(NamedTuple):
     flips: str
     warm_up: tuple[Sample, Sample] | None = None
     notes: tuple[str, ...] = ()
+    earlier: tuple[Pair, ...] = ()  # of former sittings, judged together with `pairs`, which are new
+    sitting: Sitting | None = None  # this one; None where no pair was planned

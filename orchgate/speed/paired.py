@@ -17,7 +17,7 @@ from orchgate.speed.measurement import Measurement, Progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from orchgate.metrics.values import Policy
+    from orchgate.metrics.values import Policy, Sitting
     from orchgate.speed.sampling import Failure, Sample, Side
 
 MOST_PAIRS = LOOKS[-1]
@@ -38,10 +38,14 @@ def measure(
     prepare_seconds: float | None = None,
     watch: Sequence[str] = (),
     tell: Callable[[Progress], None] | None = None,
+    earlier: Sequence[Pair] = (),  # noqa: ARG001
+    sittings: Sequence[Sitting] = (),  # noqa: ARG001
+    share: float = 1.0,  # noqa: ARG001
 ) -> Measurement:
     """Compares base and head. The budget, in seconds, does not count what `prepare` takes, which has its own limit.
 
-    With `partial`, pairs are run as long as one fits, even where not enough fit for a verdict.
+    `earlier` are the pairs of former `sittings` of the same comparison, which this one goes on with, spending `share`
+    of the error budgets. With `partial`, pairs are run as long as one fits, even where not enough fit for a verdict.
     Raises OrchgateError; KeyboardInterrupt when a signal asked for an end, with nothing left running.
     """
     course = _Course(sides, policy, budget_seconds, most_pairs, partial=partial, tell=tell)
