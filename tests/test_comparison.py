@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.metrics.comparison import LOOKS, judge, next_look
-from orchgate.metrics.values import KNOWN, Compared, Counted, Judgement, Kind, Metric, Pair, Policy
+from orchgate.metrics.values import KNOWN, Compared, Counted, Judgement, Kind, Metric, Pair, Policy, Sitting
 from orchgate.model import Verdict
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def test_scaling_both_arms_changes_no_verdict() -> None:
 def test_what_is_decided_is_not_changed_by_more_pairs() -> None:
     for seed in range(8):
         pairs = measured(LOOKS[5], 0.04, noise=0.06, seed=seed)
-        judgements = [judge(pairs[:look], policy(CPU)) for look in LOOKS[:6]]
+        judgements = [judge(pairs[:look], policy(CPU), [Sitting(0, 46)], ended=False) for look in LOOKS[:6]]
         first = next((n for n, one in enumerate(judgements) if one.decided), len(judgements))
         assert judgements[first:] == judgements[first : first + 1] * len(judgements[first:])
 
@@ -394,7 +394,7 @@ def test_noisy_wall_time_does_not_keep_cpu_time_that_passed_waiting() -> None:
 
 
 def test_a_hint_of_slower_wall_time_keeps_the_verdict_open() -> None:
-    judged = judge(with_wall(12, wall=0.3, noise=0.35, seed=1), policy(CPU, WALL))
+    judged = judge(with_wall(12, wall=0.35, noise=0.35, seed=11), policy(CPU, WALL))
 
     assert (judged.verdict, judged.decided) == (Verdict.INCONCLUSIVE, False)
 

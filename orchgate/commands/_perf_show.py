@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.commands._runs import print_json
 from orchgate.metrics import words
-from orchgate.metrics.values import Compared
+from orchgate.metrics.values import plain
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.speed import explanation
@@ -17,7 +16,7 @@ from orchgate.speed import explanation
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.metrics.values import Counted, Judgement
+    from orchgate.metrics.values import Compared, Counted, Judgement
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.sampling import Side
 
@@ -149,17 +148,9 @@ def as_json(shown: Shown) -> None:
 def judged(judgement: Judgement) -> dict[str, Any]:
     """The metrics and counters of a judgement, JSON-able."""
     return {
-        "metrics": [_plain(one) for one in judgement.metrics],
-        "counters": [_plain(one) for one in judgement.counters],
+        "metrics": [plain(one) for one in judgement.metrics],
+        "counters": [plain(one) for one in judgement.counters],
     }
-
-
-def _plain(one: Compared | Counted) -> dict[str, Any]:
-    fields = {**one._asdict(), "verdict": one.verdict.value}
-    if isinstance(one, Compared):
-        fields["change_of_medians"] = one.change_of_medians
-    # JSON has no infinities: what grew from nothing cannot be said as a fraction.
-    return {key: None if isinstance(value, float) and abs(value) == inf else value for key, value in fields.items()}
 
 
 def _environment(shown: Shown) -> dict[str, Any]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.metrics import exact, lower_bounds, samples
-from orchgate.metrics.sequential import HINT, LOOKS, PRIMARY, SECOND, Spending, settle
+from orchgate.metrics.sequential import DOUBT, HINT, PRIMARY, SECOND, settle
+from orchgate.metrics.spending import LOOKS, NOTHING, looks, next_look
 from orchgate.metrics.summary import compared
 from orchgate.metrics.values import Judgement
 from orchgate.model import Verdict, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from orchgate.metrics.lower_bounds import Known
     from orchgate.metrics.sequential import State
-    from orchgate.metrics.values import Counted, Metric, Pair, Policy, Sitting
+    from orchgate.metrics.values import Compared, Counted, Metric, Pair, Policy, Sitting
 
 __all__ = ["LOOKS", "judge", "next_look"]
 
@@ -28,19 +29,13 @@ class _Kinds(NamedTuple):
     known: Known
 
 
-def next_look(pairs: int) -> int | None:
-    """The number of pairs after which to look again; None after the last."""
-    return next((look for look in LOOKS if look > pairs), None)
-
-
-def judge(pairs: Sequence[Pair], policy: Policy, sittings: Sequence[Sitting] = ()) -> Judgement:  # noqa: ARG001
+def judge(pairs: Sequence[Pair], policy: Policy, sittings: Sequence[Sitting] = (), *, ended: bool = True) -> Judgement:
     """The verdict over all pairs so far; it depends on nothing else.
 
-    `sittings` are the stretches in which they were measured, the last of which may go on; without them the pairs are
-    all that there will be.
-
-    To be called at LOOKS, and once more where the pairs end between two of them: the last number counts as a look too.
-    Metrics that no run measured are not judged; `notes` name those that were configured.
+    `sittings` are the stretches in which they were measured; without them the pairs are all that there will be. While
+    the last one goes on (`ended` is False) it is looked at where LOOKS says and nowhere else; its end is a look too,
+    which spends what is left of its share. Metrics that no run measured are not judged; `notes` name those that were
+    configured.
     """
     if not pairs:
         return Judgement(Verdict.BROKEN, reason="no pair was measured")
@@ -48,35 +43,35 @@ def judge(pairs: Sequence[Pair], policy: Policy, sittings: Sequence[Sitting] = (
     reason = samples.unreadable(pairs, policy)
     if reason:
         return Judgement(Verdict.BROKEN, decided=True, reason=reason, notes=notes)
-    states: dict[str, State] = {}
-    for spending in _looks(len(pairs)):
-        seen = pairs[: spending.now]
+    seen, states, before = pairs[: LOOKS[-1]], dict[str, "State"](), NOTHING
+    kinds = _kinds(seen, policy)
+    for look in looks(len(pairs), sittings, ended=ended):
+        seen = pairs[: look.pairs]
         kinds = _kinds(seen, policy)
-        if spending.now >= LOOKS[0]:
-            settle(seen, kinds.statistical, states, spending)
-        if _decided(kinds, states, spending.now, policy):
+        if look.pairs >= LOOKS[0]:
+            settle(seen, kinds.statistical, states, look, before)
+            before = look
+        if _decided(kinds, states, look.pairs, policy):
             break
     return _judgement(seen, kinds, states, policy)._replace(notes=notes)
 
 
-def _looks(pairs: int) -> Iterator[Spending]:
-    before = 0
-    for look in LOOKS:
-        if look >= pairs:
-            break
-        yield Spending(before, look)
-        before = look
-    yield Spending(before, min(pairs, LOOKS[-1]))
-
-
 def _decided(kinds: _Kinds, states: Mapping[str, State], pairs: int, policy: Policy) -> bool:
-    """Whether more pairs would change nothing that matters. One refusal is enough."""
+    """Whether more pairs would change nothing that matters.
+
+    One refusal is enough, except that a CPU time which may have grown too is waited for: both are then said at once.
+    """
+    if pairs >= LOOKS[-1] or not (kinds.counters or kinds.statistical):
+        return True
+    if _refused(kinds, states):
+        first = states.get(PRIMARY)
+        return first is None or first.settled or first.test.p_slower > DOUBT
     excused = {SECOND} if _is_second(kinds, states, policy) else set()
     settled = all(
         metric.name in states and (states[metric.name].settled or metric.name in excused)
         for metric in kinds.statistical
     )
-    return _refused(kinds, states) or pairs >= LOOKS[-1] or (settled and pairs >= exact.REPEATS)
+    return settled and pairs >= exact.REPEATS
 
 
 def _refused(kinds: _Kinds, states: Mapping[str, State]) -> bool:
@@ -118,9 +113,14 @@ def _judgement(pairs: Sequence[Pair], kinds: _Kinds, states: Mapping[str, State]
         for metric in kinds.statistical
     )
     left_open = {SECOND} if _is_second(kinds, states, policy) else set()
-    verdicts = [one.verdict for one in metrics if one.name not in left_open]
+    verdicts = [_counts_as(one, policy) for one in metrics if one.name not in left_open]
     verdict = worst(verdicts + [one.verdict for one in kinds.counters])
     return Judgement(verdict, metrics, kinds.counters, _decided(kinds, states, len(pairs), policy))
+
+
+def _counts_as(one: Compared, policy: Policy) -> Verdict:
+    """Where what is undecided blocks, what is only probable does too."""
+    return Verdict.INCONCLUSIVE if one.probably and policy.inconclusive == "block" else one.verdict
 
 
 def _kinds(pairs: Sequence[Pair], policy: Policy) -> _Kinds:

@@ -61,13 +61,16 @@ def held(one: One, metric: Metric, known: Known) -> One:
     if one.verdict is Verdict.BROKEN or (base is None and head is None):
         return one
     fields: dict[str, Any] = {"base_lower_bound": base, "head_lower_bound": head}
-    if stands(metric, one.verdict, known) or _beyond(one, metric, head):
+    # "Probably slower" says nothing of how much, so it holds wherever "slower by what blocks" would.
+    said = Verdict.FAIL if getattr(one, "probably", False) else one.verdict
+    if stands(metric, said, known) or _beyond(one, metric, head):
         # What is known is one end of the truth; the other end of an interval is not.
         fields |= dict.fromkeys(("low", "high"))
     else:
         reasons = (*_reasons(metric.name, base, head), _open(one))
         fields |= {"verdict": Verdict.INCONCLUSIVE, "reason": "; ".join(filter(None, reasons))}
-        fields |= dict.fromkeys(("estimate", "low", "high", "p", "smallest_effect"))
+        fields |= dict.fromkeys(("estimate", "low", "high", "p", "smallest_effect", "pairs_missing"))
+        fields |= {"probably": False}
     return one._replace(**{name: value for name, value in fields.items() if name in one._fields})
 
 

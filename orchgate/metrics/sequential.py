@@ -8,7 +8,6 @@ how runs, looks or metrics depend on each other.
 
 from __future__ import annotations
 
-from math import log
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.metrics import estimate, exact, samples
@@ -17,126 +16,137 @@ from orchgate.model import Verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from orchgate.metrics.spending import Look
     from orchgate.metrics.values import Metric, Pair
 
-LOOKS = (8, 12, 16, 22, 32, 46, 66, 94, 128, 180, 256)  # pairs
 ALARM = 0.005
 MISS = 0.05
-PRIMARY = "cpu_seconds"  # of several metrics it holds half of ALARM
+UNSURE = 0.05  # of all intervals of a metric, look by look, the chance that any leaves the truth out
+PRIMARY = "cpu_seconds"
 SECOND = "wall_seconds"
-FIRST_ALARM = 12  # pairs: with fewer, no outcome of the coins is rare enough
-AT_FIRST = 0.25  # share of a budget that the first look spends which can use it
-HINT = 0.05  # p-value of being slower below which a metric that would pass is looked at again
-
-
-class State(NamedTuple):
-    """What the looks so far say of a metric. Once `settled` it stays as it is.
-
-    `below`: it was shown to be slower by less than blocks. `test` is that of the look that settled it, or of the last
-    one; `level` is what its p-value had to reach.
-    """
-
-    verdict: Verdict
-    settled: bool
-    below: bool
-    test: Test
-    p: float
-    level: float
-    reason: str = ""
+LEADING = 0.8  # of ALARM: what PRIMARY holds of it beside other metrics
+PROBABLE = 0.025  # p-value up to which head is probably slower, and what was called slower stays so
+HINT = 0.05  # p-value of being slower up to which a metric that would pass is looked at again
+DOUBT = 0.25  # the same of PRIMARY where something else was refused already
 
 
 class Test(NamedTuple):
     """One metric at one look. The p-values of `slower than tolerated` and of `slower by less than blocks`."""
 
     scale: samples.Scale
-    estimate: float
     p_slower: float
     p_less: float
+    blocked: bool  # the estimate reaches what blocks
+
+    @property
+    def pairs(self) -> int:
+        return len(self.scale.sample.base)
 
 
-class Spending(NamedTuple):
-    """One look, and what was spent before it. Numbers of pairs."""
+class State(NamedTuple):
+    """What the looks so far say of a metric; once `settled`, more pairs are not asked for.
 
-    before: int
-    now: int
+    `called`: it was shown to be slower, `below`: to be so by less than blocks. `test` is that of the last look, `level`
+    what its p-value had to reach, `unsure` the part of UNSURE that its interval has. Up to the fractions `alarm` and
+    `miss` of the budgets it has spent: a look at which no outcome of the coins would have been rare enough spends none.
+    """
 
-    def part(self, first: int) -> float:
-        """The part of a budget for this look: AT_FIRST by the first that can use it, then evenly over the logarithm."""
-        return _spent(self.now, first) - _spent(self.before, first)
+    verdict: Verdict
+    test: Test
+    level: float
+    unsure: float
+    alarm: float
+    miss: float
+    called: bool = False
+    below: bool = False
+    settled: bool = False
+    reason: str = ""
+
+    @property
+    def probably(self) -> bool:
+        return self.verdict is Verdict.WARN and not self.called
+
+    @property
+    def p(self) -> float:
+        """The p-value that carries the verdict."""
+        return self.test.p_less if self.verdict is Verdict.PASS else self.test.p_slower
 
 
-def _spent(pairs: int, first: int) -> float:
-    if pairs < first:
-        return 0.0
-    return AT_FIRST + (1 - AT_FIRST) * min(1.0, log(pairs / first) / log(LOOKS[-1] / first))
-
-
-def settle(pairs: Sequence[Pair], metrics: Sequence[Metric], states: dict[str, State], spending: Spending) -> None:
-    """Takes one look at all pairs so far: brings `states` up to date."""
-    open_ = [metric for metric in metrics if metric.name not in states or not states[metric.name].settled]
-    if not open_:
-        return
-    tests = {metric.name: _test(samples.scale(pairs, metric)) for metric in open_}
-    levels = _levels(metrics, tests, states, ALARM * spending.part(FIRST_ALARM))
-    for metric in open_:
-        states[metric.name] = _state(
-            metric,
-            tests[metric.name],
-            levels[metric.name],
-            states.get(metric.name),
-            MISS * spending.part(LOOKS[0]),
+def settle(
+    pairs: Sequence[Pair], metrics: Sequence[Metric], states: dict[str, State], look: Look, before: Look
+) -> None:
+    """Takes a look at all pairs so far, `before` being the one before it: brings `states` up to date."""
+    tests = {metric.name: _test(samples.scale(pairs, metric)) for metric in metrics}
+    spent = {
+        name: (state.alarm, state.miss) if (state := states.get(name)) else (before.alarm, before.miss)
+        for name in tests
+    }
+    weights = _weights(metrics)
+    parts = {name: ALARM * weights[name] * (look.alarm - alarm) for name, (alarm, _) in spent.items()}
+    called = {name for name, state in states.items() if state.called}
+    levels = _levels(tests, parts, called)
+    rarest = 2.0 ** -len(pairs)
+    for metric in metrics:
+        name, (alarm, miss) = metric.name, spent[metric.name]
+        refuted = MISS * (look.miss - miss)
+        fresh = State(
+            Verdict.INCONCLUSIVE,
+            tests[name],
+            levels[name],
+            UNSURE * (look.miss - before.miss),
+            look.alarm if levels[name] >= rarest or name in called else alarm,
+            look.miss if refuted >= rarest else miss,
         )
+        states[name] = _decided(metric, fresh, states.get(name), tests[name].p_less <= refuted)
 
 
-def _state(metric: Metric, test: Test, level: float, before: State | None, miss: float) -> State:
-    below = test.p_less <= miss or (before is not None and before.below)
-    state = State(Verdict.INCONCLUSIVE, False, below, test, test.p_slower, level)
+def _decided(metric: Metric, fresh: State, before: State | None, below: bool) -> State:
+    test = fresh.test
+    called = test.p_slower <= fresh.level or (before is not None and before.called)
+    below = below or (before is not None and before.below)
     bounds = exact.within_bounds(metric, test.scale.value(estimate.median(test.scale.sample.head)))
     if bounds.verdict is Verdict.FAIL:
-        return state._replace(verdict=Verdict.FAIL, settled=True, reason=bounds.reason)
-    if test.p_slower <= level or _called_slower(before):
-        blocked = test.estimate >= test.scale.block
-        # Slower, and less than what blocks: it may still turn out to block, until that is ruled out.
-        return state._replace(verdict=Verdict.FAIL if blocked else Verdict.WARN, settled=blocked or below)
-    if below:
-        return state._replace(verdict=Verdict.PASS, settled=test.p_slower > HINT, p=test.p_less)
-    return state
+        return fresh._replace(verdict=Verdict.FAIL, settled=True, reason=bounds.reason)
+    verdict = _verdict(test, called, below)
+    settled = (called and (test.blocked or below)) or (verdict is Verdict.PASS and test.p_slower > HINT)
+    settled = settled or (before is not None and before.settled)
+    return fresh._replace(verdict=verdict, called=called, below=below, settled=settled)
 
 
-def _called_slower(state: State | None) -> bool:
-    return state is not None and state.verdict in (Verdict.WARN, Verdict.FAIL)
+def _verdict(test: Test, called: bool, below: bool) -> Verdict:
+    """An early look may have met an odd stretch: what it called slower has to be probable still."""
+    if test.p_slower <= PROBABLE:
+        return Verdict.FAIL if called and test.blocked else Verdict.WARN
+    return Verdict.PASS if below and not test.blocked else Verdict.INCONCLUSIVE
 
 
 def _test(scale: samples.Scale) -> Test:
-    sample = scale.sample
     return Test(
         scale,
-        estimate.centre(sample),
-        estimate.p_above(sample, scale.tolerance),
-        estimate.p_below(sample, scale.block),
+        estimate.p_above(scale.sample, scale.tolerance),
+        estimate.p_below(scale.sample, scale.block),
+        estimate.leaning(scale.sample, scale.block) >= 0,
     )
 
 
-def _levels(
-    metrics: Sequence[Metric], tests: Mapping[str, Test], states: Mapping[str, State], alarm: float
-) -> dict[str, float]:
-    """What each open metric's p-value must reach at this look: Holm's method with weights.
+def _levels(tests: Mapping[str, Test], parts: Mapping[str, float], called: set[str]) -> dict[str, float]:
+    """What each metric's p-value must reach at this look, given its part of ALARM: Holm's method with weights.
 
-    A metric that was called slower leaves its share to the others.
+    A metric that was called slower leaves its part to the others.
     """
-    weights = _weights(metrics)
-    left = sum(weight for name, weight in weights.items() if not _called_slower(states.get(name)))
+    alarm = sum(parts.values())
+    left = sum(part for name, part in parts.items() if name not in called)
     levels = {}
-    for name in sorted(tests, key=lambda name: tests[name].p_slower / weights[name]):
-        levels[name] = alarm * weights[name] / max(left, weights[name])
+    for name in sorted(tests, key=lambda name: tests[name].p_slower / (parts[name] or 1e-300)):
+        levels[name] = alarm * parts[name] / max(left, parts[name]) if parts[name] else 0.0
         # Once one does not reach its level, none after it does: they come in the order of p-value by weight.
-        if not _called_slower(states.get(name)) and tests[name].p_slower <= levels[name]:
-            left -= weights[name]
+        if name not in called and tests[name].p_slower <= levels[name]:
+            left -= parts[name]
     return levels
 
 
 def _weights(metrics: Sequence[Metric]) -> dict[str, float]:
     names = [metric.name for metric in metrics]
     if PRIMARY not in names or len(names) == 1:
-        return dict.fromkeys(names, 1.0 / len(names))
-    return {name: 0.5 if name == PRIMARY else 0.5 / (len(names) - 1) for name in names}
+        return {name: 1.0 / len(names) for name in names}
+    return {name: LEADING if name == PRIMARY else (1 - LEADING) / (len(names) - 1) for name in names}

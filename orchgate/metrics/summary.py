@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from math import expm1
+from math import ceil, expm1, log2
 from typing import TYPE_CHECKING
 
 from orchgate.metrics import estimate, samples
-from orchgate.metrics.sequential import LOOKS
+from orchgate.metrics.spending import LOOKS
 from orchgate.metrics.values import Compared
+from orchgate.metrics.words import percent
 from orchgate.model import Verdict
 
 if TYPE_CHECKING:
@@ -22,23 +23,42 @@ def compared(pairs: Sequence[Pair], metric: Metric, state: State | None) -> Comp
     if state is None:
         return _early(pairs, metric)
     scale, sample = state.test.scale, state.test.scale.sample
-    middle = state.test.estimate
-    low, high = estimate.interval(sample, middle)
+    middle = estimate.centre(sample)
+    # Each side of all intervals together may leave the truth out as often as half of UNSURE says, so that the one of
+    # the look at which it stopped covers it whatever made it stop there.
+    edges = sorted(_fraction(scale, edge) for edge in estimate.interval(sample, middle, state.unsure / 2) or ())
     effect = estimate.smallest_effect(sample, middle, scale.tolerance, state.level)
-    edges = sorted((_fraction(scale, low), _fraction(scale, high)))
+    low, high = edges or (None, None)
     return Compared(
         metric.name,
         state.verdict,
         _fraction(scale, middle),
-        edges[0],
-        edges[1],
+        low,
+        high,
         len(sample.base),
         state.p,
         None if effect is None else abs(_fraction(scale, effect)),
         scale.value(estimate.median(sample.base)),
         scale.value(estimate.median(sample.head)),
         "; ".join(filter(None, (_demoted(metric), state.reason or _open(state, edges)))),
+        probably=state.probably,
+        pairs_missing=_missing(state, effect, middle),
     )
+
+
+def _missing(state: State, effect: float | None, middle: float) -> int | None:
+    """How many pairs more would probably decide: the effect that can be seen shrinks with the root of their number.
+
+    What has to be seen is the change that is probable, or else what blocks.
+    """
+    if state.verdict is not Verdict.INCONCLUSIVE and not state.probably:
+        return None
+    count, scale = len(state.test.scale.sample.base), state.test.scale
+    if effect is None:  # with so many, no outcome of the coins is rare enough
+        return max(1, ceil(-log2(state.level)) - count) if state.level else None
+    seen = max(effect - scale.tolerance, 0.0)
+    wanted = (middle if state.probably else scale.block) - scale.tolerance
+    return max(1, ceil(count * (seen / wanted) ** 2) - count) if wanted > 0 else None
 
 
 def _early(pairs: Sequence[Pair], metric: Metric) -> Compared:
@@ -65,7 +85,8 @@ def _demoted(metric: Metric) -> str:
 def _open(state: State, edges: Sequence[float]) -> str:
     if state.verdict is not Verdict.INCONCLUSIVE:
         return ""
-    return f"between {edges[0]:+.1%} and {edges[1]:+.1%} after {len(state.test.scale.sample.base)} pairs"
+    between = f"between {percent(edges[0])} and {percent(edges[1])} " if edges else ""
+    return f"{between}after {state.test.pairs} pairs"
 
 
 def _fraction(scale: samples.Scale, change: float) -> float:

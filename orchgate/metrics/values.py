@@ -7,7 +7,8 @@ Changes are fractions of the base: 0.05 is "5 % more than before".
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from math import inf
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.model import Verdict
 
@@ -160,6 +161,16 @@ class Counted(NamedTuple):
     reason: str = ""
     base_lower_bound: str | None = None
     head_lower_bound: str | None = None
+
+
+def plain(one: Compared | Counted) -> dict[str, Any]:
+    """A result for programs."""
+    fields = {**one._asdict(), "verdict": one.verdict.value}
+    if isinstance(one, Compared):
+        del fields["probably"]  # the answer says it
+        fields |= {"answer": one.answer.value, "change_of_medians": one.change_of_medians}
+    # JSON has no infinities: what grew from nothing cannot be said as a fraction.
+    return {key: None if isinstance(value, float) and abs(value) == inf else value for key, value in fields.items()}
 
 
 class Judgement(NamedTuple):

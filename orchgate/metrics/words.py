@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchgate.metrics.spending import LOOKS
+from orchgate.metrics.values import Compared
 from orchgate.model import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.metrics.values import Compared, Counted, Judgement
+    from orchgate.metrics.values import Counted, Judgement
 
 _TITLES = {
     "cpu_seconds": "CPU time",
@@ -20,8 +22,10 @@ _TITLES = {
     "written_bytes": "bytes written",
 }
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+_WORSE = (("_seconds", "slower"), ("_bytes", "larger"))
 UNKNOWN = "-"
 _TOLERATED = 0.1 + 1e-9  # points by which two percentages differ that were only rounded otherwise
+MOST = LOOKS[-1]
 AT_LEAST = "≥ "  # before what is a lower bound
 
 
@@ -80,9 +84,28 @@ def compared(one: Compared) -> str:
             return f"cannot tell: {one.reason}"
         return f"{name}: cannot tell" + (f", {one.reason}" if one.reason else "") + _visible(one)
     if one.estimate is None:
-        return f"{name}: {one.verdict.value}"
+        return f"{name}: {one.reason or one.verdict.value}"
+    if one.probably:
+        return f"{name}: {probable(one)}"
     verb = "is not worse:" if one.verdict is Verdict.PASS else "changed by"
     return f"{name} {verb} {change(one)}"
+
+
+def probable(one: Compared) -> str:
+    """`probably slower, +8.1 % (+0.3 % to +16.4 %; 0.121 s -> 0.131 s); about 24 more pairs would decide`."""
+    word = next(
+        (word for unit, word in _WORSE if one.name.endswith(unit)), "less" if (one.estimate or 0) < 0 else "more"
+    )
+    return f"probably {word}, {change(one)}" + "".join(f"; {told}" for told in [missing(one)] if told)
+
+
+def missing(one: Compared) -> str:
+    if one.pairs_missing is None:
+        return ""
+    if one.pairs + one.pairs_missing > MOST:
+        return f"more than the {MOST} pairs that are looked at would be needed to be sure"
+    pairs = "1 more pair" if one.pairs_missing == 1 else f"{one.pairs_missing} more pairs"
+    return f"about {pairs} would decide"
 
 
 def change(one: Compared) -> str:
@@ -141,15 +164,14 @@ def counted(one: Counted) -> str:
 
 
 def headlines(judgement: Judgement) -> Iterator[str]:
-    """What decided the verdict: one line for each metric that did, or one that says that nothing got worse."""
+    """What got worse, and what decided the verdict, a line each; or one that says that nothing got worse."""
     if judgement.reason:
         yield judgement.reason
-    for metric in judgement.metrics:
-        if metric.verdict is judgement.verdict and metric.verdict is not Verdict.PASS:
-            yield compared(metric)
-    for counter in judgement.counters:
-        if counter.verdict is judgement.verdict and counter.verdict is not Verdict.PASS:
-            yield counted(counter)
+    found: tuple[Compared | Counted, ...] = (*judgement.metrics, *judgement.counters)
+    for verdict in (Verdict.FAIL, Verdict.WARN, Verdict.BROKEN, Verdict.INCONCLUSIVE):
+        for one in found:
+            if one.verdict is verdict and verdict in (Verdict.FAIL, Verdict.WARN, judgement.verdict):
+                yield compared(one) if isinstance(one, Compared) else counted(one)
     if judgement.verdict is Verdict.PASS:
         yield _all_well(judgement)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
 from orchgate.metrics.comparison import LOOKS, judge, next_look
-from orchgate.metrics.values import Judgement, Pair
+from orchgate.metrics.values import Judgement, Pair, Sitting
 from orchgate.model import Verdict
 from orchgate.runs import worked
 from orchgate.speed import failures, sampling
@@ -17,7 +17,7 @@ from orchgate.speed.measurement import Measurement, Progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from orchgate.metrics.values import Policy, Sitting
+    from orchgate.metrics.values import Policy
     from orchgate.speed.sampling import Failure, Sample, Side
 
 MOST_PAIRS = LOOKS[-1]
@@ -186,7 +186,7 @@ class _Course:
             target = min(next_look(len(self._pairs)) or self._most, self._most)
             if not self._pairs_up_to(target):
                 break
-            judgement = judge(self._pairs, self._policy)
+            judgement = judge(self._pairs, self._policy, (Sitting(0, self._most),), ended=False)
             if judgement.decided:
                 return self.ended(judgement, "decided")
         if found := self._broken():
@@ -270,7 +270,7 @@ class _Course:
 
     def _so_far(self) -> Judgement:
         if self._pairs:
-            return judge(self._pairs, self._policy)
+            return judge(self._pairs, self._policy, (Sitting(0, self._most),))
         return Judgement(Verdict.INCONCLUSIVE, reason="the budget cannot hold enough pairs")
 
     def ended(self, judgement: Judgement, stopped: str) -> Measurement:

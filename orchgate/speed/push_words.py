@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from orchgate.metrics import words
-from orchgate.metrics.values import Compared, Kind
+from orchgate.metrics.values import Compared, Kind, plain
 from orchgate.model import Severity, Verdict
 from orchgate.speed import explanation
 from orchgate.speed.verdicts import Said
@@ -129,11 +129,8 @@ def facts(measurement: Measurement) -> dict[str, object]:
     judgement = measurement.judgement
     return {
         "verdict": judgement.verdict.value,
-        "metrics": [
-            {**one._asdict(), "change_of_medians": one.change_of_medians, "verdict": one.verdict.value}
-            for one in judgement.metrics
-        ],
-        "counters": [{**one._asdict(), "verdict": one.verdict.value} for one in judgement.counters],
+        "metrics": [plain(one) for one in judgement.metrics],
+        "counters": [plain(one) for one in judgement.counters],
         "stages": [stage._asdict() for stage in measurement.stages],
         "notes": [*measurement.notes, *judgement.notes],
         "stopped": measurement.stopped,
