@@ -231,13 +231,56 @@ def same_work(draw: random.Random, noise: str, pairs: int = 32) -> list[Pair]:
     ],
 )
 def test_a_counter_is_compared_exactly(base: int, head: int, metric: Metric, verdict: Verdict) -> None:
-    judgement = judge(counts([base] * 2, [head] * 2), policy(metric))
+    judgement = judge(counts([base] * 5, [head] * 5), policy(metric))
 
     assert (counter(judgement).verdict, judgement.decided) == (verdict, True)
 
 
-def test_one_run_of_each_does_not_refuse_a_counter() -> None:
-    assert counter(judge(counts([2], [3]), policy(WRITES))).verdict is Verdict.INCONCLUSIVE
+@pytest.mark.parametrize("runs", [1, 2, 4])
+def test_a_counter_that_went_up_in_fewer_than_five_runs_of_each_warns(runs: int) -> None:
+    one = counter(judge(counts([2] * runs, [3] * runs), policy(WRITES)))
+
+    assert (one.verdict, one.runs_missing, "5 that agree are needed" in one.reason) == (Verdict.WARN, 5 - runs, True)
+
+
+def test_a_bound_of_heads_own_needs_one_run() -> None:
+    assert counter(judge(counts([2], [3]), policy(WRITES._replace(most=2)))).verdict is Verdict.FAIL
+
+
+def test_what_too_few_runs_count_is_undecided_where_that_blocks() -> None:
+    blocking = Policy({"manifest_writes": WRITES}, "block")
+
+    assert judge(counts([2] * 4, [3] * 4), blocking).verdict is Verdict.INCONCLUSIVE
+
+
+# Reads, which caches spare
+
+READS = next(metric for metric in KNOWN if metric.name == "read_bytes")
+BLOCKED = READS._replace(refuses=True)  # the configuration sets its block
+COLD = 50_000_000
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "metric", "verdict"),
+    [
+        pytest.param([0] * 8, [COLD, *[0] * 7], READS, Verdict.PASS, id="only the first run of head read"),
+        pytest.param([0] * 8, [*[COLD] * 3, *[0] * 5], BLOCKED, Verdict.PASS, id="the first three of head"),
+        pytest.param([0] * 8, [*[COLD] * 7, 0], BLOCKED, Verdict.PASS, id="the last one did not"),
+        pytest.param([COLD] * 8, [COLD * 2] * 8, READS, Verdict.WARN, id="head reads more every time"),
+        pytest.param([COLD] * 8, [COLD * 2] * 8, BLOCKED, Verdict.FAIL, id="and the configuration blocks it"),
+        pytest.param([0] * 4, [COLD] * 4, READS, Verdict.PASS, id="head reads more, and was run four times"),
+        pytest.param([COLD] * 3, [COLD * 2] * 3, BLOCKED, Verdict.WARN, id="blocked, and seen three times"),
+        pytest.param([COLD] * 8, [COLD * 2 + n for n in range(8)], BLOCKED, Verdict.WARN, id="blocked, and it varies"),
+        pytest.param([COLD] * 8, [COLD * 2 + n for n in range(8)], READS, Verdict.WARN, id="it varies"),
+        pytest.param([0] * 8, [COLD] * 8, READS._replace(most=1.0), Verdict.FAIL, id="above its maximum every time"),
+        pytest.param([0] * 8, [*[COLD] * 7, 0], READS._replace(most=1.0), Verdict.PASS, id="above it at first"),
+        pytest.param([0] * 2, [COLD] * 2, READS._replace(most=1.0), Verdict.WARN, id="above it, and seen twice"),
+    ],
+)
+def test_bytes_read_while_caches_are_cold_never_refuse(
+    base: list[int], head: list[int], metric: Metric, verdict: Verdict
+) -> None:
+    assert counter(judge(counts(base, head, "read_bytes"), policy(metric))).verdict is verdict
 
 
 def test_a_counter_alone_refuses_and_stops_the_measurement() -> None:
@@ -268,7 +311,7 @@ def test_a_varying_counter_that_doubles_fails() -> None:
 def test_a_rate_that_falls_fails() -> None:
     rate = Metric("success_rate", Kind.RATE, 0.0, more_is_worse=False)
 
-    assert counter(judge(counts([1.0] * 2, [0.5] * 2, "success_rate"), policy(rate))).verdict is Verdict.FAIL
+    assert counter(judge(counts([1.0] * 5, [0.5] * 5, "success_rate"), policy(rate))).verdict is Verdict.FAIL
 
 
 def test_what_only_head_counts_is_held_to_its_own_bounds() -> None:

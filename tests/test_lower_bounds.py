@@ -274,3 +274,9 @@ def test_a_counter_that_is_a_bound_is_no_exact_comparison() -> None:
     one = Counted("processes", OPEN, 3, 3, f"processes of head is a lower bound: {WHY}", None, WHY)
 
     assert "exact" not in "\n".join(_perf_show.rows(Judgement(OPEN, (), (one,))))
+
+
+def test_a_count_that_went_up_in_too_few_runs_warns_also_where_head_may_count_more() -> None:
+    pair = Pair({"processes": 3}, {"processes": 4}, head_bounds={"processes": WHY})
+
+    assert [one.verdict for one in judge([pair] * 2, Policy({"processes": PROCESSES})).counters] == [Verdict.WARN]

@@ -388,14 +388,12 @@ def test_a_run_that_looks_like_the_baseline_passes(stored: Repo) -> None:
     assert (result["verdict"], result["examined"]["runs held to the baseline"]) == ("pass", 1)
 
 
-def test_a_counter_above_the_baseline_is_refused_without_a_single_pair(stored: Repo) -> None:
+def test_a_counter_above_the_baseline_warns_as_long_as_too_few_runs_show_it(stored: Repo) -> None:
     stored.commit("Write", {"work/load.py": WRITING.replace("NUMBER", "1")})
 
     told = push(stored)
 
-    assert (told.code, "manifest_writes 0 -> 1" in told.out, "stored baseline of" in told.out) == (1, True, True), (
-        told.out
-    )
+    assert (told.code, "PRF002 (warning) bench: manifest_writes 0 -> 1" in told.out) == (0, True), told.out
 
 
 def test_a_time_above_the_baseline_is_a_suspicion_and_no_refusal(hurried: Repo) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from orchgate.config.settings import Metric as Configured
 from orchgate.config.settings import Performance
 from orchgate.metrics.policy import policy
@@ -57,3 +59,10 @@ def test_an_unknown_metric_is_a_counter() -> None:
     metric = configured(lint_warnings=limits(minimum=1.0)).metrics["lint_warnings"]
 
     assert metric == Metric("lint_warnings", Kind.COUNTER, 0.0, least=1.0)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "refuses"), [(limits(), False), (limits(maximum=1e9), False), (limits(block=0.1), True)]
+)
+def test_bytes_read_refuse_only_where_their_block_is_configured(bounds: Configured, refuses: bool) -> None:
+    assert configured(read_bytes=bounds).metrics["read_bytes"].refuses is refuses

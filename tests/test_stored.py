@@ -68,10 +68,19 @@ def test_nine_stored_runs_do_not_show_the_spread() -> None:
     )
 
 
-def test_a_counter_blocks_by_any_change() -> None:
-    judgement = judge_stored({"manifest_writes": [2.0] * 10}, {"manifest_writes": [3.0]}, DEFAULT)
+@pytest.mark.parametrize(("runs", "verdict"), [(1, Verdict.WARN), (4, Verdict.WARN), (5, Verdict.FAIL)])
+def test_a_counter_blocks_by_any_change_from_five_runs_of_head_on(runs: int, verdict: Verdict) -> None:
+    judgement = judge_stored({"manifest_writes": [2.0] * 10}, {"manifest_writes": [3.0] * runs}, DEFAULT)
 
-    assert judgement.verdict is Verdict.FAIL
+    assert judgement.verdict is verdict
+
+
+def test_a_single_cold_run_is_no_suspicion() -> None:
+    assert suspicious({"read_bytes": [0.0] * 10}, {"read_bytes": [5e7]}, DEFAULT) == ()
+
+
+def test_a_single_cold_run_says_nothing_of_what_is_read() -> None:
+    assert judge_stored({"read_bytes": [0.0] * 10}, {"read_bytes": [5e7]}, DEFAULT).verdict is Verdict.PASS
 
 
 def test_a_counter_that_varied_when_stored_is_judged_by_its_spread() -> None:

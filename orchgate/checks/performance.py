@@ -42,7 +42,8 @@ RULES = (
         Severity.ERROR,
         what="Head writes more files, bytes or manifests, starts more processes or passes fewer tests than base, or a "
         "number is beyond the `max` or `min` that performance.metrics sets for it (diff_files and diff_lines too). "
-        "Counters are compared exactly; one that differs between two runs of the same tree is judged like a time.",
+        "Counters are compared exactly: an error once five runs of each side agree, a warning before; one that differs "
+        "between two runs of the same tree is judged like a time. Bytes read warn, unless their `block` is set.",
         why="A counter has no noise: one more manifest write a run is true on every machine, and shows long before "
         "a clock does.",
         bad="manifest_writes 2 -> 3",

@@ -134,5 +134,5 @@ def _kinds(pairs: Sequence[Pair], policy: Policy) -> _Kinds:
         if counted is None:
             statistical.append(metric)
         else:
-            counters.append(lower_bounds.held(counted, metric, known))
+            counters.append(exact.decided(lower_bounds.held(counted, metric, known), policy.inconclusive))
     return _Kinds(tuple(counters), tuple(statistical), known)

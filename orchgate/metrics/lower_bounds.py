@@ -61,9 +61,7 @@ def held(one: One, metric: Metric, known: Known) -> One:
     if one.verdict is Verdict.BROKEN or (base is None and head is None):
         return one
     fields: dict[str, Any] = {"base_lower_bound": base, "head_lower_bound": head}
-    # "Probably slower" says nothing of how much, so it holds wherever "slower by what blocks" would.
-    said = Verdict.FAIL if getattr(one, "probably", False) else one.verdict
-    if stands(metric, said, known) or _beyond(one, metric, head):
+    if stands(metric, _claim(one), known) or _beyond(one, metric, head):
         # What is known is one end of the truth; the other end of an interval is not.
         fields |= dict.fromkeys(("low", "high"))
     else:
@@ -72,6 +70,12 @@ def held(one: One, metric: Metric, known: Known) -> One:
         fields |= dict.fromkeys(("estimate", "low", "high", "p", "smallest_effect", "pairs_missing"))
         fields |= {"probably": False}
     return one._replace(**{name: value for name, value in fields.items() if name in one._fields})
+
+
+def _claim(one: Compared | Counted) -> Verdict:
+    """The verdict by what it says: a warning for want of runs or pairs says what a refusal says, of whatever size."""
+    short = one.runs_missing if isinstance(one, Counted) else one.probably
+    return Verdict.FAIL if short else one.verdict
 
 
 def _beyond(one: Compared | Counted, metric: Metric, head: str | None) -> bool:

@@ -34,4 +34,5 @@ def _merged(metric: Metric, configured: settings.Metric) -> Metric:
         slack=metric.slack if configured.block is None else 0.0,
         most=configured.max,
         least=configured.min,
+        refuses=metric.refuses or configured.block is not None,
     )

@@ -58,7 +58,7 @@ def judge_stored(
             return Judgement(Verdict.BROKEN, decided=True, reason=problem)
         counter = _counted(metric, base_values, head_values)
         if counter:
-            counters.append(lower_bounds.held(counter, metric, known))
+            counters.append(exact.decided(lower_bounds.held(counter, metric, known), policy.inconclusive))
         else:
             metrics.append(lower_bounds.held(_compared(metric, base_values, head_values), metric, known))
     if not metrics and not counters:
@@ -89,8 +89,8 @@ def _odd(metric: Metric, base: Sequence[float], head: Sequence[float]) -> bool:
     if _unreadable(metric, base, head):
         return True
     counter = _counted(metric, base, head)
-    if counter:
-        return counter.verdict is not Verdict.PASS
+    if counter:  # a suspicion is worth a measurement only where one may refuse
+        return counter.verdict is not Verdict.PASS and metric.refuses
     if len(base) < MIN_RUNS or _out_of_bounds(metric, head):
         return True
     change = _change(metric, base, head)
@@ -119,12 +119,14 @@ def _unreadable(metric: Metric, base: Sequence[float], head: Sequence[float]) ->
 
 
 def _counted(metric: Metric, base: Sequence[float], head: Sequence[float]) -> Counted | None:
+    if metric.settles:
+        return exact.settled(metric, base, head)
     if not base:
         return max((exact.within_bounds(metric, value) for value in head), key=lambda one: one.verdict is Verdict.FAIL)
     if not metric.kind.exact or len({*base}) > 1 or len({*head}) > 1:
         return None
-    # That it repeats, the stored runs show.
-    return exact.compared(metric, base[0], head[0], len(base))
+    # That base repeats, the stored runs show; head may still be one that varies.
+    return exact.compared(metric, base[0], head[0], min(len(base), len(head)))
 
 
 def _compared(metric: Metric, base: Sequence[float], head: Sequence[float]) -> Compared:

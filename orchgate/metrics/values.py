@@ -36,7 +36,8 @@ class Metric(NamedTuple):
 
     Up to `tolerance` it has not moved; from `block` (plus `slack`, in the metric's own unit) on the change is refused,
     and what lies between is a warning. `most` and `least` bound head's own value. `more_is_worse` is False for what
-    should be high, such as rates and tests passed.
+    should be high, such as rates and tests passed. What `settles` counts only once caches are warm; what is not to be
+    refused warns at most.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Metric(NamedTuple):
     more_is_worse: bool = True
     most: float | None = None
     least: float | None = None
+    settles: bool = False
+    refuses: bool = True
 
 
 # What is judged where the configuration says nothing else, in the order of the report.
@@ -57,7 +60,7 @@ KNOWN: tuple[Metric, ...] = (
     Metric("manifest_writes", Kind.COUNTER, 0.0),
     Metric("files_written", Kind.COUNTER, 0.0),
     Metric("written_bytes", Kind.COUNTER, 0.05, 0.01, slack=64 * 1024),
-    Metric("read_bytes", Kind.COUNTER, 0.10, 0.01, slack=MIB),
+    Metric("read_bytes", Kind.COUNTER, 0.10, 0.01, slack=MIB, settles=True, refuses=False),
     Metric("processes", Kind.COUNTER, 0.0),
     Metric("tests_passed", Kind.COUNTER, 0.0, more_is_worse=False),
     Metric("success_rate", Kind.RATE, 0.0, more_is_worse=False),
@@ -151,7 +154,7 @@ class Compared(NamedTuple):
 class Counted(NamedTuple):
     """What the exact comparison says of one counter. `base` is None where head's own bounds alone decide.
 
-    A side that is a lower bound says why.
+    A side that is a lower bound says why. So many `runs_missing` of each side, and it would be refused.
     """
 
     name: str
@@ -161,6 +164,7 @@ class Counted(NamedTuple):
     reason: str = ""
     base_lower_bound: str | None = None
     head_lower_bound: str | None = None
+    runs_missing: int = 0
 
 
 def plain(one: Compared | Counted) -> dict[str, Any]:
