@@ -198,6 +198,8 @@ class Judge:
         default = finding.severity or self._rules[finding.rule].severity
         configured = self._ctx.config.severity.get(finding.rule)
         severity = Severity(configured) if configured and configured != "off" else default
+        if finding.lifted and severity is Severity.ERROR:
+            severity = Severity.WARNING
         return Diagnostic(check, severity, finding, self._suppressed(finding, configured) if self._ignores else None)
 
     def _suppressed(self, finding: Finding, configured: str | None) -> str | None:

@@ -85,6 +85,7 @@ class Finding(NamedTuple):
     severity: Severity | None = None  # set only where one rule weighs differently by situation
     excuse: str = ""  # the commit trailer that would make an exception of it
     sought: tuple[str, ...] = ()  # what its check can look for a better hint by, see `suggestions`
+    lifted: bool = False  # an exception with a reason was made: it refuses nothing, whatever is configured
 
 
 class Trouble(NamedTuple):

@@ -44,6 +44,7 @@ def _hermetic(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
         "CHANGE_TARGET",
         "PULL_BASE_SHA",
         "DIFF_BUDGET_OVERRIDE_REASON",
+        "ORCHGATE_PERFORMANCE_OVERRIDE",
         "ORCHGATE_DEBUG",
         "ORCHGATE_OBSERVED_BY",
     ):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
 from orchgate.globs import matches
-from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Verdict
+from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchgate.context import Context
+    from orchgate.speed.failures import BothFail
+    from orchgate.speed.override import Override
     from orchgate.speed.push_speed import Answer
     from orchgate.speed.question import Question
     from orchgate.speed.verdicts import Said
@@ -33,8 +36,8 @@ RULES = (
         "stored number blames the machine; running both sides now blames the change.",
         bad="a commit after which the stage `test` parses its fixtures once for each test: cpu_seconds +20 % "
         "(18 to 22 %), all of it in `test`",
-        good="the fixtures parsed once; or a commit of its own that raises performance.metrics.cpu-seconds.block and "
-        "says what the time buys",
+        good="the fixtures parsed once; or `Performance-Override: what the time buys` as a trailer of the commit; or a "
+        "commit of its own that raises performance.metrics.cpu-seconds.block",
     ),
     Rule(
         "PRF002",
@@ -91,20 +94,81 @@ RULES = (
         bad="a log read as a whole to count its lines: max_rss_bytes +310 %",
         good="the log read line by line",
     ),
+    Rule(
+        "PRF008",
+        "override used",
+        Severity.NOTE,
+        what="The commit trailer `Performance-Override: reason`, in any commit of the judged branch itself, or the "
+        "environment variable ORCHGATE_PERFORMANCE_OVERRIDE for one push makes warnings of what would have been "
+        "refused. It is measured all the same, and the reason is shown even where nothing needed it. A trailer that "
+        "only came along with a merge excuses nothing, because a pipeline is measured as a whole.",
+        why="Some changes are worth their time. An exception is fine as long as everybody sees it and its reason.",
+        bad="ORCHGATE_PERFORMANCE_OVERRIDE=yes git push",
+        good="Performance-Override: every record is checked now, 8 % of the import",
+    ),
 )
 
 
 def run(ctx: Context) -> Outcome:
     if not ctx.config.performance.pipeline and not ctx.config.performance.metrics:
         return _nothing("performance.pipeline is not set")
-    size = tuple(map(_finding, _size(ctx)))
+    from orchgate.speed import override
+
+    # Without a base there is nothing to compare, and all of the history would be read for a reason.
+    exceptions = ctx.exceptions if ctx.scope.base is not None or ctx.scope.kind == "staged" else None
+    excused = override.found(ctx.environ, exceptions)
+    outcome = _judged(ctx, excused)
+    if excused is None:
+        way_out = partial(_way_out, ctx)
+        in_vain = override.in_vain(exceptions, way_out) if exceptions else ()
+        return outcome._replace(findings=(*override.hinted(outcome.findings, way_out), *in_vain))
+    lifted = override.lifted(outcome.findings)
+    if ctx.scope.kind == "staged" and not lifted:
+        return outcome  # it is said where commits are judged
+    return outcome._replace(findings=(*lifted, override.used(excused, outcome.findings)))
+
+
+def _judged(ctx: Context, excused: Override | None) -> Outcome:
+    from orchgate.speed import override
+
+    size = tuple(_finding(one)._replace(excuse=override.TRAILER) for one in _size(ctx))
     if why := _not_asked(ctx) or _irrelevant(ctx):
         return _nothing(why, size)
     from orchgate.speed import guardrails, push_speed
+    from orchgate.speed.failures import BothFail
 
     history = tuple(map(_finding, guardrails.of_history(ctx.config.performance, ctx.root)))
-    answer = push_speed.answer(_question(ctx))
+    try:
+        answer = push_speed.answer(_question(ctx))
+    except BothFail as error:
+        return _both_fail(ctx, error, (*size, *history), excused)
     return Outcome((*size, *history, *map(_finding, answer.said)), _examined(answer), answer.facts)
+
+
+def _both_fail(ctx: Context, error: BothFail, found: tuple[Finding, ...], excused: Override | None) -> Outcome:
+    """Nothing was measured: a warning where the change is shown to have nothing to do with it, or gives a reason."""
+    from orchgate.runs.stages import Stage
+    from orchgate.speed.reach import untouched
+
+    paths = {path for change in ctx.scope.changes for path in (change.path, change.old_path) if path}
+    prepare = (Stage("prepare", "prepare", ctx.config.performance.prepare),) if ctx.config.performance.prepare else ()
+    apart = untouched((*error.stages, *prepare), ctx.base, paths)
+    if apart or excused:
+        message = f"{error.message}; nothing was measured"
+        message += ", and the change touches nothing that it runs" if apart else ""
+        severity = Severity.WARNING if apart else Severity.ERROR
+        told = Finding("PRF003", Location(""), message, f"{error.hint} repeats it", severity)
+        return Outcome((*found, told), {PAIRS: 0}, {"not measured": error.message})
+    hint = f"{error.hint} repeats it; or say why it may land: {_way_out(ctx)}"
+    return Outcome(found, {PAIRS: 0}, {}, (Trouble(Location(""), error.message, hint),))
+
+
+def _way_out(ctx: Context) -> str:
+    from orchgate.speed.override import way_out
+
+    staged = ctx.scope.kind == "staged"
+    here = ctx.repository is None or ctx.scope.head in (None, ctx.repository.head)
+    return way_out(staged=staged, checked_out=here and bool(ctx.root))
 
 
 def _nothing(why: str, findings: tuple[Finding, ...] = ()) -> Outcome:

@@ -21,14 +21,17 @@ IN_DOCUMENTS = frozenset({"commands", "documents", "evidence"})
 LISTED = "orchgate explain lists them"
 ALLOW = "commands.allow in the configuration: globs on the whole command line, also for those inside a code block"
 BOUNDS = "performance.metrics.NAME in the configuration: block, tolerance, max and min, in a commit of its own"
+OVERRIDE = "a commit trailer Performance-Override: REASON, or ORCHGATE_PERFORMANCE_OVERRIDE=REASON git push"
 # Exceptions that only one rule knows.
 OWN_WAYS = {
     "DIF001": ("a commit trailer {diff_trailer}: REASON, or {diff_variable}=REASON in the environment",),
     "VER001": ("a commit trailer {version_trailer}: REASON, or a branch listed in version-bump.allow-branches",),
-    "PRF001": (BOUNDS,),
-    "PRF002": (BOUNDS,),
-    "PRF005": (BOUNDS,),
-    "PRF006": (BOUNDS,),
+    "PRF001": (OVERRIDE, BOUNDS),
+    "PRF002": (OVERRIDE, BOUNDS),
+    "PRF004": (OVERRIDE,),
+    "PRF005": (OVERRIDE, BOUNDS),
+    "PRF006": (OVERRIDE, BOUNDS),
+    "PRF007": (OVERRIDE,),
     "CMD001": (ALLOW,),
     "CMD002": (ALLOW,),
 }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SUMMARY = "run as a native git hook (pre-commit, pre-merge-commit, commit-msg, pre-push)"
 HOOKS = ("pre-commit", "pre-merge-commit", "commit-msg", "pre-push")
 # What a commit's message can excuse; the rest was said before it was written.
-EXCUSABLE = ("diff-budget", "version-bump", "specs")
+EXCUSABLE = ("diff-budget", "version-bump", "specs", "performance")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

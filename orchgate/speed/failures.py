@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchgate.errors import OrchgateError
 from orchgate.metrics.values import Judgement
 from orchgate.model import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orchgate.runs.stages import Stage
     from orchgate.speed.sampling import Failure, Sample, Side
+
+
+class BothFail(OrchgateError):
+    """The pipeline can be run neither at base nor at head. `stages` are base's."""
+
+    def __init__(self, message: str, hint: str, stages: Sequence[Stage]) -> None:
+        super().__init__(message, hint)
+        self.stages = tuple(stages)
 
 
 def judgement(failures: Sequence[Failure], passed: frozenset[str] | set[str]) -> Judgement:

@@ -22,6 +22,7 @@ from orchgate.runs.pipeline import find, load_all
 from orchgate.speed import push_words as words
 from orchgate.speed import sampling
 from orchgate.speed import sides as work_trees
+from orchgate.speed.failures import BothFail
 from orchgate.speed.paired import measure
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def _compared(job: Job, sides: tuple[Side, ...], seconds: float, *, partial: boo
     failed = {one.side: one for one in measurement.failures}
     if len(failed) == 2:
         message = f"{job.question.pipeline} fails at base too: {words.failure(failed['head'])}"
-        raise OrchgateError(message, job.question.reproduce)
+        raise BothFail(message, job.question.reproduce, base.stages)
     if measurement.judgement.verdict is Verdict.BROKEN and not failed:
         raise OrchgateError(measurement.judgement.reason, job.question.reproduce)
     return measurement
