@@ -155,8 +155,14 @@ class Judge:
             before = self._ctx.before
             same = before is self._ctx
             self._earlier = self if same else Judge((), self._available, before, ignores=self._ignores)
-        # What is measured does not hang on where documents are, and is not measured twice.
-        return tuple((self if name in ALONE else self._earlier).result(name) for name in asked)
+        # What is measured does not hang on where documents are, and is not measured twice: not here, and not by the
+        # hook of one check for that of another.
+        own = {check.id for check in self._checks}
+        return tuple(
+            (self if name in ALONE else self._earlier).result(name)
+            for name in asked
+            if name not in ALONE or name in own
+        )
 
     def _outcome(self, check: Check) -> Raw:
         start = time.perf_counter()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.runs import implementation_gate
-from orchgate.runs.implementation_gate import NAME, commands
+from orchgate.runs.implementation_gate import NAME, commands, on_disk
 from tests.runs import TASK, Project
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ def test_the_files_of_a_repository_tell_its_commands(
     for name, text in files.items():
         (tmp_path / name).write_text(text)
 
-    assert commands(str(tmp_path)) == expected
+    assert commands(on_disk(str(tmp_path))) == expected
 
 
 def test_stages_without_a_command_are_left_out_and_nobody_waits_for_them(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("")
 
-    stages = implementation_gate.settings(str(tmp_path), measured=True).stages
+    stages = implementation_gate.settings(on_disk(str(tmp_path)), measured=True).stages
 
     assert [(stage.id, stage.needs) for stage in stages] == [
         ("checks", ()),
@@ -58,7 +58,9 @@ def test_stages_without_a_command_are_left_out_and_nobody_waits_for_them(tmp_pat
 
 
 def test_speed_is_judged_only_where_a_pipeline_is_named_for_it(tmp_path: Path) -> None:
-    assert [stage.id for stage in implementation_gate.settings(str(tmp_path), measured=False).stages] == ["checks"]
+    assert [stage.id for stage in implementation_gate.settings(on_disk(str(tmp_path)), measured=False).stages] == [
+        "checks"
+    ]
 
 
 def test_a_program_with_odd_characters_in_its_path_stays_one_word() -> None:

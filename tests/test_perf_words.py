@@ -13,9 +13,9 @@ from orchgate.model import Verdict
 from orchgate.runs.stages import Pipeline, Stage
 from orchgate.speed import failures
 from orchgate.speed.attribution import changes, spread
+from orchgate.speed.defined import unfolded
 from orchgate.speed.measurement import Progress
 from orchgate.speed.sampling import Failure, Sample, Side
-from orchgate.speed.sides import unfolded
 
 
 def stage(name: str, *needs: str, **fields: Any) -> Stage:

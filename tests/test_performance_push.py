@@ -272,7 +272,7 @@ def test_a_pipeline_that_fails_on_both_sides_cannot_be_judged(repo: Repo) -> Non
     assert (told.code, "bench fails at base too" in told.out) == (3, True), told.out
 
 
-def test_a_base_without_the_pipeline_is_no_base(repo: Repo) -> None:
+def test_a_pipeline_that_only_the_change_defines_has_no_base(repo: Repo) -> None:
     gated = CONFIG.replace("bench", "other").replace('pipeline = "other"', 'pipeline = "bench"')
     repo.commit("Gate what is not there", {"orchgate.toml": gated})
     repo.git("push", "--quiet", "--no-verify", "origin", "main")
@@ -280,15 +280,16 @@ def test_a_base_without_the_pipeline_is_no_base(repo: Repo) -> None:
 
     told = push(repo)
 
-    assert (told.code, "PRF003 (warning)" in told.out, "orchgate baseline record bench" in told.out) == (0, True, True)
+    assert (told.code, "PRF007 (note) pipeline bench is new" in told.out) == (0, True), told.out
 
 
-def test_a_head_without_the_pipeline_cannot_be_judged(repo: Repo) -> None:
-    repo.commit("Drop it", {"orchgate.toml": CONFIG.replace("pipelines.bench", "pipelines.other")})
+def test_a_head_without_the_pipeline_is_judged_by_that_of_the_base(repo: Repo) -> None:
+    other = CONFIG.replace("pipelines.bench", "pipelines.other").replace('pipeline = "bench"', 'pipeline = "other"')
+    repo.commit("Drop it", {"orchgate.toml": other.replace("crunch.py", "load.py"), "work/crunch.py": FAILING})
 
     told = repo.orchgate("check", "performance")
 
-    assert (told.code, "there is no pipeline 'bench'" in told.out) == (3, True), told.out
+    assert (told.code, "removes pipeline bench: it is gone from the next push on" in told.out) == (1, True), told.out
 
 
 def test_a_first_push_has_nothing_to_be_compared_with(repo: Repo, tmp_path: Path) -> None:
@@ -404,9 +405,11 @@ def test_a_time_above_the_baseline_is_a_suspicion_and_no_refusal(hurried: Repo) 
     assert (told.code, "PRF004 (warning)" in told.out) == (0, True), told.out
 
 
-def test_a_baseline_of_another_definition_is_said_to_be_one(stored: Repo) -> None:
+def test_a_baseline_of_another_definition_than_the_base_s_is_said_to_be_one(stored: Repo) -> None:
     more = SHORT_BUDGET + f'[[pipelines.bench.stages]]\nid = "more"\nrun = ["{sys.executable}", "-c", ""]\n'
     stored.commit("One stage more", {"orchgate.toml": more})
+    stored.git("push", "--quiet", "--no-verify", "origin", "main")
+    stored.commit("Say it worse", {"work/load.py": "# so\n" + LOAD})
 
     told = push(stored)
 

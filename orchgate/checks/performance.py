@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from orchgate.errors import OrchgateError
+from orchgate.errors import ConfigError, OrchgateError
 from orchgate.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
+    from orchgate.config.settings import Config
     from orchgate.context import Context
     from orchgate.speed.failures import BothFail
     from orchgate.speed.override import Override
@@ -23,6 +24,7 @@ ID = "performance"
 # What no pipeline's speed hangs on, unless performance.relevant says otherwise: documents, evidence, the baseline.
 IRRELEVANT = ("**/*.md", "docs/**", "tasks/**", ".orchgate/**", "**/LICENSE*")
 PAIRS = "measured pairs"
+NOT_SET = "performance.pipeline is not set"
 
 RULES = (
     Rule(
@@ -95,6 +97,22 @@ RULES = (
         good="the log read line by line",
     ),
     Rule(
+        "PRF007",
+        "what is measured changed",
+        Severity.WARNING,
+        what="The change edits the pipeline that pushes are measured by: its stages, commands, environment or order, "
+        "also through codex.orchestrator.json or a pipeline that it calls. Both sides are run as the base defines it, "
+        "and the new definition judges from the next push on; stages that are only added are a note, with what they "
+        "cost. It is an error when head can no longer run what the base defines. A pipeline that the base does not "
+        "have is a note.",
+        why="A slow stage that gets another name, or another command, would never be compared with anything: whoever "
+        "edits the definition together with the code would have no gate.",
+        bad="one change that makes work.py slower, renames its stage and removes the script that the base runs",
+        good="the definition changed so that the base's still runs at head; or a commit trailer that says why it "
+        "cannot: `Performance-Override: the benchmark moved to tools/`",
+        worst=Severity.ERROR,
+    ),
+    Rule(
         "PRF008",
         "override used",
         Severity.NOTE,
@@ -110,8 +128,9 @@ RULES = (
 
 
 def run(ctx: Context) -> Outcome:
-    if not ctx.config.performance.pipeline and not ctx.config.performance.metrics:
-        return _nothing("performance.pipeline is not set")
+    settings = ctx.config.performance
+    if not settings.pipeline and not ctx.proposed.performance.pipeline and not settings.metrics:
+        return _nothing(NOT_SET)
     from orchgate.speed import override
 
     # Without a base there is nothing to compare, and all of the history would be read for a reason.
@@ -132,14 +151,21 @@ def _judged(ctx: Context, excused: Override | None) -> Outcome:
     from orchgate.speed import override
 
     size = tuple(_finding(one)._replace(excuse=override.TRAILER) for one in _size(ctx))
-    if why := _not_asked(ctx) or _irrelevant(ctx):
+    if why := _not_asked(ctx):
         return _nothing(why, size)
+    if not ctx.config.performance.pipeline:
+        return _nothing(NOT_SET, (*size, _finding(_without_base(ctx))))
+    question, new = _redefined(ctx, _question(ctx))
+    if new is not None:
+        return _nothing("the pipeline is new", (*size, _finding(new)))
+    if why := _irrelevant(ctx):
+        return _nothing(why, (*size, *map(_finding, _untimed(question))))
     from orchgate.speed import guardrails, push_speed
     from orchgate.speed.failures import BothFail
 
     history = tuple(map(_finding, guardrails.of_history(ctx.config.performance, ctx.root)))
     try:
-        answer = push_speed.answer(_question(ctx))
+        answer = push_speed.answer(question)
     except BothFail as error:
         return _both_fail(ctx, error, (*size, *history), excused)
     return Outcome((*size, *history, *map(_finding, answer.said)), _examined(answer), answer.facts)
@@ -171,6 +197,45 @@ def _way_out(ctx: Context) -> str:
     return way_out(staged=staged, checked_out=here and bool(ctx.root))
 
 
+def _without_base(ctx: Context) -> Said:
+    """Of a pipeline that only the change asks for."""
+    from orchgate.speed import push_words, redefined
+
+    if not ctx.unread:
+        return redefined.introduced(ctx.proposed.performance.pipeline)
+    question = _question(ctx)._replace(config=ctx.proposed)
+    return push_words.no_baseline(question, f"the configuration of the base cannot be read ({ctx.unread})")
+
+
+def _redefined(ctx: Context, question: Question) -> tuple[Question, Said | None]:
+    """The question with what the change does to the pipeline; or what is said of one that base does not define."""
+    paths = {path for change in ctx.scope.require_changes() for path in (change.path, change.old_path)}
+    if question.base is None:
+        return question, None
+    from orchgate.speed import redefined
+    from orchgate.speed.defined import NoPipeline, read
+
+    if not redefined.touched(paths, question.pipeline):
+        return question, None
+    try:
+        change = redefined.between(question.repository, question.base, question.head, question.pipeline, ctx.limits)
+    except NoPipeline:
+        read(question.repository, question.head, question.pipeline, "head")  # one that nobody defines is an error
+        return question, redefined.introduced(question.pipeline)
+    except ConfigError:  # base's cannot be run: there is no definition to compare head's with
+        return question, None
+    return question._replace(redefined=change), None
+
+
+def _untimed(question: Question) -> tuple[Said, ...]:
+    """What the change does to the pipeline, where it does nothing that would have to be measured."""
+    if question.redefined is None:
+        return ()
+    from orchgate.speed import redefined
+
+    return redefined.said(question.redefined, {})
+
+
 def _nothing(why: str, findings: tuple[Finding, ...] = ()) -> Outcome:
     return Outcome(findings, {PAIRS: 0}, {"not measured": why})
 
@@ -181,8 +246,8 @@ def _finding(said: Said) -> Finding:
 
 def _not_asked(ctx: Context) -> str:
     """Why nobody asked for a measurement; "" when it was asked for."""
-    if not ctx.config.performance.pipeline:
-        return "performance.pipeline is not set"
+    if not ctx.config.performance.pipeline and not ctx.proposed.performance.pipeline:
+        return NOT_SET
     if ID in ctx.named and ctx.scope.kind != "staged":
         return ""
     match ctx.scope.kind:
@@ -201,13 +266,19 @@ def _irrelevant(ctx: Context) -> str:
     if ctx.scope.base is None:
         return ""
     paths = {path for change in changes for path in (change.path, change.old_path) if path}
-    relevant = ctx.config.performance.relevant
-    if relevant:
-        touched, why = [path for path in paths if matches(path, relevant)], "none that performance.relevant names"
-    else:
-        ignored = (*IRRELEVANT, *(f"{root.rstrip('/')}/**" for root in ctx.limits.evidence.roots))
-        touched, why = [path for path in paths if not matches(path, ignored)], "documents and evidence only"
-    return "" if touched else f"{len(paths)} changed files, {why}"
+    if any(_relevant(paths, config) for config in (ctx.limits, ctx.proposed)):  # narrowing it does not help
+        return ""
+    named = ctx.config.performance.relevant
+    why = "none that performance.relevant names" if named else "documents and evidence only"
+    return f"{len(paths)} changed files, {why}"
+
+
+def _relevant(paths: Collection[str], config: Config) -> bool:
+    """Whether a configuration finds some of the changed paths worth measuring."""
+    if relevant := config.performance.relevant:
+        return any(matches(path, relevant) for path in paths)
+    ignored = (*IRRELEVANT, *(f"{root.rstrip('/')}/**" for root in config.evidence.roots))
+    return not all(matches(path, ignored) for path in paths)
 
 
 def _size(ctx: Context) -> Iterator[Said]:

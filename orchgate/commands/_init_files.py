@@ -130,7 +130,7 @@ def _kept(root: str) -> str:
 
 def _configurations(root: str) -> Iterator[tuple[str, str]]:
     """The texts that we write, and why; the one for this repository first."""
-    gate = implementation_gate.text(implementation_gate.commands(root), measured=False)
+    gate = implementation_gate.text(implementation_gate.commands(implementation_gate.on_disk(root)), measured=False)
     codex = CONFIGURATION.format(profile="codex-orchestrator"), f"profile codex-orchestrator, because of {CODEX}"
     plain = CONFIGURATION.format(profile="default") + "\n" + gate, ""
     # A repository of that tool has pipelines of its own, a gate most likely among them.

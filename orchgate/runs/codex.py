@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from orchgate.config.kinds import Kind
+    from orchgate.git.snapshot import Snapshot
 
 FILE = "codex.orchestrator.json"
 MAX_BYTES = 4 * 1024 * 1024
@@ -34,6 +35,23 @@ def load(root: str) -> dict[str, Pipeline]:
         content = read_file(path, MAX_BYTES)
     except (ManifestError, Unreadable) as error:
         raise ConfigError(f"{FILE} {error.message}") from error
+    return _parsed(content)
+
+
+def load_tree(tree: Snapshot) -> dict[str, Pipeline]:
+    """As `load`, of a tree that nobody has checked out, inside of which a link is followed. Raises ConfigError."""
+    try:
+        content = tree.find(FILE, MAX_BYTES)
+        if content is not None and not content.lstrip().startswith(b"{"):  # the target of a link looks like this
+            from orchgate.documents import symlinks
+
+            content = tree.read(symlinks.target(tree, FILE), MAX_BYTES)
+    except Unreadable as error:
+        raise ConfigError(f"{FILE} {error.message}", error.hint) from error
+    return {} if content is None else _parsed(content)
+
+
+def _parsed(content: bytes) -> dict[str, Pipeline]:
     try:
         return parse(content)
     except ConfigError as error:

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate import files, resources
 from orchgate.documents.definitions import SHIPPED
+from orchgate.errors import Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from orchgate.config.settings import Pipeline
+    from orchgate.git.snapshot import Snapshot
+
+    Reader = Callable[[str], bytes | None]
 
 NAME = SHIPPED
 TEMPLATE = "implementation-gate.toml"
@@ -57,52 +61,67 @@ _TOOLS = (
 )
 
 
-def commands(root: str) -> dict[str, str]:
-    """A command for each of the `STEPS` that a repository seems to have."""
+def commands(read: Reader) -> dict[str, str]:
+    """A command for each of the `STEPS` that a repository seems to have; `read` reads a file at its top."""
     found: dict[str, str] = {}
-    for step, command in (*_targets(root), *_scripts(root), *_tools(root)):
+    for step, command in (*_targets(read), *_scripts(read), *_tools(read)):
         found.setdefault(step, command)
     return found
 
 
-def _targets(root: str) -> Iterator[tuple[str, str]]:
+def _targets(read: Reader) -> Iterator[tuple[str, str]]:
     from orchgate.documents.programs import make_targets
 
     for name in _MAKEFILES:
-        if content := _read(root, name):
+        if content := read(name):
             defined = make_targets(name, content).defined
             yield from ((step, f"make {step}") for step in STEPS if step in defined)
 
 
-def _scripts(root: str) -> Iterator[tuple[str, str]]:
-    content = _read(root, "package.json")
+def _scripts(read: Reader) -> Iterator[tuple[str, str]]:
+    content = read("package.json")
     if not content:
         return
     from orchgate.documents.programs import npm_scripts
-    from orchgate.errors import Unreadable
 
     try:
         defined = npm_scripts("package.json", content).defined
     except Unreadable:
         return  # npm itself will say what is wrong with it
-    manager = next(name for lock, name in _MANAGERS if os.path.isfile(os.path.join(root, lock)))
+    manager = next(name for lock, name in _MANAGERS if read(lock) is not None)
     yield from ((step, f"{manager} run {step}") for step in STEPS if step in defined)
 
 
-def _tools(root: str) -> Iterator[tuple[str, str]]:
+def _tools(read: Reader) -> Iterator[tuple[str, str]]:
     for tool in _TOOLS:
-        content = _read(root, tool.marker)
+        content = read(tool.marker)
         if content is not None and tool.word.encode() in content:
             yield tool.step, tool.command
 
 
-def _read(root: str, name: str) -> bytes | None:
-    """The beginning of a file at the top of the repository; None when there is none to be read."""
-    try:
-        with open(files.open_regular(os.path.join(root, name)), "rb") as file:
-            return file.read(_MAX_BYTES)
-    except OSError:
-        return None
+def on_disk(root: str) -> Reader:
+    """Reads the beginning of a file at the top of a work tree; None when there is none to be read."""
+
+    def read(name: str) -> bytes | None:
+        try:
+            with open(files.open_regular(os.path.join(root, name)), "rb") as file:
+                return file.read(_MAX_BYTES)
+        except OSError:
+            return None
+
+    return read
+
+
+def in_tree(tree: Snapshot) -> Reader:
+    """Reads a file at the top of a tree; None when there is none to be read."""
+
+    def read(name: str) -> bytes | None:
+        try:
+            return tree.find(name, _MAX_BYTES)
+        except Unreadable:
+            return None
+
+    return read
 
 
 def text(found: Mapping[str, str], *, measured: bool, program: str = "orchgate") -> str:
@@ -136,13 +155,13 @@ def _needs(stage: str, ids: list[str]) -> str:
     return f"{before}needs = [{', '.join(left)}]{rest}" if left else before + rest.removeprefix("\n")
 
 
-def settings(root: str, *, measured: bool) -> Pipeline:
+def settings(read: Reader, *, measured: bool) -> Pipeline:
     """The shipped pipeline for a repository, as if its configuration defined it. Raises OrchgateError."""
     import tomllib
 
     from orchgate.config.table import FREE
 
-    table = tomllib.loads(text(commands(root), measured=measured, program=_program()))
+    table = tomllib.loads(text(commands(read), measured=measured, program=_program()))
     found: Any = FREE["pipelines"].kind.read(table["pipelines"], "pipelines")
     pipeline: Pipeline = found[NAME]
     return pipeline

@@ -10,28 +10,38 @@ from orchgate.runs import codex, implementation_gate
 from orchgate.runs.stages import Pipeline, Stage, check_startable, order, place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from orchgate.config.settings import Config
     from orchgate.config.settings import Pipeline as PipelineSettings
     from orchgate.config.settings import Stage as StageSettings
+    from orchgate.git.snapshot import Snapshot
 
-__all__ = ["MAX_NESTING", "MAX_STAGES", "Pipeline", "Stage", "find", "load_all", "nearest", "order"]
+__all__ = ["MAX_NESTING", "MAX_STAGES", "Pipeline", "Stage", "find", "load_all", "load_tree", "nearest", "order"]
 
 MAX_STAGES = 10_000  # with all sub-pipelines unfolded: two calls of two calls of … double at every step
 MAX_NESTING = 16
 
 
 def load_all(root: str, config: Config) -> dict[str, Pipeline]:
-    """Every pipeline by id, ours first; ours wins where both files define one, and both before the one that is shipped.
+    """Every pipeline of a work tree by id, ours first.
 
-    Raises ConfigError.
+    Ours wins where both files define one, and both before the one that is shipped. Raises ConfigError.
     """
+    return _all(config, codex.load(root), implementation_gate.on_disk(root))
+
+
+def load_tree(tree: Snapshot, config: Config) -> dict[str, Pipeline]:
+    """As `load_all`, of a tree that nobody has checked out; `config` is the tree's. Raises ConfigError."""
+    return _all(config, codex.load_tree(tree), implementation_gate.in_tree(tree))
+
+
+def _all(config: Config, others: Mapping[str, Pipeline], read: Callable[[str], bytes | None]) -> dict[str, Pipeline]:
     source = config.origins.get("pipelines", "") or "the configuration"
     own = {name: _own(name, settings, source) for name, settings in config.pipelines.items()}
-    found = {**own, **{name: found for name, found in codex.load(root).items() if name not in own}}
+    found = {**own, **{name: found for name, found in others.items() if name not in own}}
     if implementation_gate.NAME not in found:
-        shipped = implementation_gate.settings(root, measured=bool(config.performance.pipeline))
+        shipped = implementation_gate.settings(read, measured=bool(config.performance.pipeline))
         found[implementation_gate.NAME] = _own(implementation_gate.NAME, shipped, "orchgate itself")
     return found
 

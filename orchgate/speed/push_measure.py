@@ -6,7 +6,6 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.config.load import load_work_tree
 from orchgate.errors import ConfigError, OrchgateError, Unreadable
 from orchgate.metrics import baseline
 from orchgate.metrics.baseline import stale
@@ -16,14 +15,13 @@ from orchgate.metrics.policy import policy as policy_of
 from orchgate.metrics.stored import judge_stored, suspicious
 from orchgate.model import Verdict
 from orchgate.runs import worked
-from orchgate.runs.definition import pipeline_hash
 from orchgate.runs.environment import unhooked
-from orchgate.runs.pipeline import find, load_all
+from orchgate.speed import defined, sampling
 from orchgate.speed import push_words as words
-from orchgate.speed import sampling
 from orchgate.speed import sides as work_trees
 from orchgate.speed.failures import BothFail
 from orchgate.speed.paired import measure
+from orchgate.speed.unrunnable import head_failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -142,7 +140,7 @@ def _in_pairs(job: Job, sides: tuple[Side, ...]) -> Found:
     measurement = _compared(job, sides, job.budget, partial=job.stored is None)
     failed = {one.side: one for one in measurement.failures}
     if "head" in failed:
-        return _of(measurement, (words.head_failed(job.question, failed["head"]),), conclusive=False)
+        return _of(measurement, (head_failed(job.question, failed["head"]),), conclusive=False)
     if failed:
         return _without_base(job, sides[1], words.failure(failed["base"]))
     few = measurement.stopped == "budget" and len(measurement.pairs) < LOOKS[0]
@@ -191,7 +189,7 @@ def _judged(job: Job, measurement: Measurement) -> Found:
 
 def _screened_first(job: Job, sides: tuple[Side, ...], first: Measurement, run: Sample) -> Found:
     """Too few pairs fit for a verdict: head's run is screened, and a suspicion confirmed by as many pairs as do fit."""
-    found = _screened(job, sides[1], run)
+    found = _screened(job, run)
     left = job.budget - first.seconds
     if (found.conclusive and not found.said) or left < first.pair_seconds:
         return found._replace(pair_seconds=first.pair_seconds)
@@ -236,10 +234,10 @@ def _alone(job: Job, head: Side, seconds: float) -> Found:
         return _too_long(job)
     if run.failure:
         raise OrchgateError(words.failure(run.failure), job.question.reproduce)
-    return _screened(job, head, run)._replace(pair_seconds=2 * (worked.now() - started))
+    return _screened(job, run)._replace(pair_seconds=2 * (worked.now() - started))
 
 
-def _screened(job: Job, head: Side, run: Sample) -> Found:
+def _screened(job: Job, run: Sample) -> Found:
     """One run of head by the stored baseline. Only counters can be refused for it; a slower time is a suspicion."""
     question, stored = job.question, job.stored
     assert stored is not None
@@ -247,7 +245,7 @@ def _screened(job: Job, head: Side, run: Sample) -> Found:
     age = stale(
         stored,
         question.now.timestamp(),
-        pipeline_hash=_hash(head, question.pipeline),
+        pipeline_hash=_hash(question),
         max_days=question.config.performance.baseline_days,
     )
     old = (words.no_baseline(question, f"the stored baseline {age}"),) if age else ()
@@ -266,9 +264,13 @@ def _screened(job: Job, head: Side, run: Sample) -> Found:
     return Found((*said, *old), 0, 1, 0.0, not (open_ or old or short), facts)
 
 
-def _hash(side: Side, name: str) -> str:
-    known = load_all(side.root, load_work_tree(side.root))
-    return pipeline_hash(known, find(known, name))
+def _hash(question: Question) -> str:
+    """Of what is run, which is what the base defines; head's own definition where the base's cannot be run."""
+    assert question.base is not None
+    try:
+        return defined.read(question.repository, question.base, question.pipeline, "base").digest
+    except ConfigError:
+        return defined.read(question.repository, question.head, question.pipeline, "head").digest
 
 
 def _of(measurement: Measurement, said: tuple[Said, ...], *, conclusive: bool) -> Found:

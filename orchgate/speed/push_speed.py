@@ -8,6 +8,7 @@ from orchgate import __version__
 from orchgate.errors import GitError, OrchgateError
 from orchgate.git.call import common_dir
 from orchgate.model import Severity
+from orchgate.runs.environment import unhooked
 from orchgate.speed import verdicts
 from orchgate.speed.verdicts import Key, Recorded, Said
 
@@ -52,10 +53,34 @@ def answer(question: Question) -> Answer:
         raise OrchgateError("a bare repository has no place to run a pipeline in", "run it in a clone")
     from orchgate.speed.push_measure import measured
 
-    found = measured(question, key.machine, record.pair_seconds(key.asked, key.machine))
+    found = _with_definition(question, measured(question, key.machine, record.pair_seconds(key.asked, key.machine)))
     return Answer(
         found.said, found.pairs, found.runs, {**found.facts, **ignored, **_remember(question, path, key, found)}
     )
+
+
+def _with_definition(question: Question, found: Found) -> Found:
+    """What a measurement found, and what the change does to the definition of what was measured."""
+    change = question.redefined
+    if change is None or not change.phrases:
+        return found
+    from orchgate.speed import added, redefined
+
+    budget = question.config.performance.budget_seconds
+    costs: dict[str, str] = dict.fromkeys(change.added, added.NOT_MEASURED)
+    if found.pairs:
+        spent = found.facts.get("seconds")
+        left = budget - spent if isinstance(spent, float) else 0.0
+        costs = added.costs(
+            question.repository,
+            question.head,
+            change,
+            environ=unhooked(question.environ),
+            prepare=question.config.performance.prepare,
+            seconds=max(left, added.SHARE * budget),
+        )
+    said = (*found.said, *redefined.said(change, costs))
+    return found._replace(said=said, facts={**found.facts, **redefined.facts(change, costs)})
 
 
 def _tree(repository: Repository, commit: str) -> str:

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
+    from orchgate.speed.redefined import Redefined
 
 
 class Question(NamedTuple):
     """What is to be judged. `base` and `head` are commits, a None base that of a first push; `tree` is the base's.
 
-    `tell` says to a waiting person what takes so long.
+    `tell` says to a waiting person what takes so long. `redefined` is what the change does to the pipeline, None for a
+    change that cannot do anything to it.
     """
 
     repository: Repository
@@ -27,6 +29,7 @@ class Question(NamedTuple):
     environ: Mapping[str, str]
     now: datetime.datetime
     tell: Callable[[str], None]
+    redefined: Redefined | None = None
 
     @property
     def pipeline(self) -> str:

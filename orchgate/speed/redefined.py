@@ -1,0 +1,211 @@
+"""What a change does to the definition of what is measured: both sides run the base's, so that it cannot be evaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.config.kinds import clipped
+from orchgate.config.load import FILE, PYPROJECT
+from orchgate.documents.definitions import SHIPPED
+from orchgate.errors import ConfigError
+from orchgate.model import Severity
+from orchgate.runs import codex
+from orchgate.secrets.redact import redacted_words
+from orchgate.speed import defined
+from orchgate.speed.defined import NoPipeline
+from orchgate.speed.verdicts import Said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from orchgate.config.settings import Config
+    from orchgate.git.repository import Repository
+    from orchgate.runs.stages import Stage
+    from orchgate.speed.defined import Defined
+
+SHOWN = 5  # changes that are named one by one
+_LONGEST = 60  # characters of a command
+# What decides what a measured run does and costs, by the key that sets it; `needs` shows in the order.
+_KEYS = {
+    "cwd": "cwd",
+    "timeout_seconds": "timeout-seconds",
+    "retries": "retries",
+    "allow_failure": "allow-failure",
+    "junit": "junit",
+    "metrics": "metrics",
+}
+
+
+class Redefined(NamedTuple):
+    """What a change does to the pipeline that is measured.
+
+    `edits` are phrases that follow "this change", additions apart; `added` are ids of stages that only head has.
+    `staged`: stages that base has differ at head. `prepared`: the command that readies a tree does. `variables` are
+    names that the definitions set differently. `head` is head's own definition, None where there is none to be run.
+    """
+
+    pipeline: str
+    edits: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    staged: bool = False
+    prepared: bool = False
+    variables: tuple[str, ...] = ()
+    head: Defined | None = None
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        return (*self.edits, *(f"adds stage {name}" for name in self.added))
+
+
+def touched(paths: Iterable[str | None], pipeline: str) -> bool:
+    """Whether a change of these paths may change what is measured."""
+    return pipeline == SHIPPED or not {FILE, PYPROJECT, codex.FILE}.isdisjoint(paths)
+
+
+def between(repository: Repository, base: str, head: str, name: str, before: Config) -> Redefined:
+    """What head makes of a pipeline of base, whose configuration is `before`.
+
+    Raises NoPipeline where base does not define it, ConfigError where a definition or configuration cannot be read.
+    """
+    old = defined.read(repository, base, name, "base")
+    after = defined.config_of(repository, head, "head")
+    edits = list(_gate(repository, head, old, before.performance.pipeline, after.performance.pipeline))
+    prepared = before.performance.prepare != after.performance.prepare
+    if prepared:
+        edits.append("changes performance.prepare")
+    try:
+        new = defined.read(repository, head, name, "head")
+    except ConfigError as error:
+        moved = any(edit.startswith(_RENAMES) for edit in edits)
+        if not moved:
+            edits.append(_gone(name, error))
+        return Redefined(name, tuple(edits), (), staged=not moved, prepared=prepared)
+    changes = compared(old.stages, new.stages)
+    edits += changes.edits
+    return Redefined(name, tuple(edits), changes.added, bool(changes.edits), prepared, changes.variables, new)
+
+
+_RENAMES = "renames the pipeline "
+
+
+def _gone(name: str, error: ConfigError) -> str:
+    if isinstance(error, NoPipeline):
+        return f"removes pipeline {name}: it is gone from the next push on"
+    why = error.message.partition(": ")[2]
+    return f"makes pipeline {name} impossible to run ({why}): it is gone from the next push on"
+
+
+def _gate(repository: Repository, head: str, old: Defined, before: str, after: str) -> Iterator[str]:
+    """What becomes of the pipeline where it is the one that pushes are measured by, as `performance.pipeline` says."""
+    if before != old.name or after == before:
+        return
+    if not after:
+        yield "unsets performance.pipeline: nothing is measured from the next push on"
+        return
+    try:
+        same = not compared(old.stages, defined.read(repository, head, after, "head").stages).any
+    except ConfigError:
+        same = False
+    yield f"{_RENAMES}to {after}" if same else f"makes {after} what is measured from the next push on"
+
+
+class Changes(NamedTuple):
+    edits: tuple[str, ...]
+    added: tuple[str, ...]
+    variables: tuple[str, ...]
+
+    @property
+    def any(self) -> bool:
+        return bool(self.edits or self.added)
+
+
+def compared(old: Sequence[Stage], new: Sequence[Stage]) -> Changes:
+    """What differs between two definitions, as far as it may show in a measured run."""
+    before, after = {stage.id: stage for stage in old}, {stage.id: stage for stage in new}
+    renamed = _renamed(before, after)
+    edits = [f"renames stage {name} to {other}" for name, other in renamed.items()]
+    edits += [f"removes stage {name}" for name in before if name not in after and name not in renamed]
+    for name, stage in before.items():
+        edits += _edits(stage, after[name]) if name in after else ()
+    shared = [renamed.get(name, name) for name in before if name in after or name in renamed]
+    if shared != [name for name in after if name in shared]:
+        edits.append("runs the stages in another order")
+    known = {*before, *renamed.values()}
+    variables = {
+        variable
+        for name, stage in before.items()
+        if name in after
+        for variable in _variables(stage.env, after[name].env)
+    }
+    return Changes(tuple(edits), tuple(name for name in after if name not in known), tuple(sorted(variables)))
+
+
+def _renamed(before: Mapping[str, Stage], after: Mapping[str, Stage]) -> dict[str, str]:
+    """Stages that do the same under another id, new ids by old ones."""
+    new = {name: stage for name, stage in after.items() if name not in before}
+    renamed: dict[str, str] = {}
+    for name, stage in before.items():
+        if name not in after:
+            same = (other for other, one in new.items() if one.command == stage.command and not any(_edits(stage, one)))
+            if (other := next(same, "")) != "":
+                renamed[name] = other
+                del new[other]
+    return renamed
+
+
+def _edits(old: Stage, new: Stage) -> Iterator[str]:
+    if old.command != new.command:
+        yield f"changes the command of stage {old.id}: {_shown(old)} -> {_shown(new)}"
+    elif (old.argv, old.shell) != (new.argv, new.shell):
+        yield f"runs stage {old.id} {'through a shell' if new.shell else 'without a shell'}"
+    if names := _variables(old.env, new.env):
+        yield f"changes env of stage {old.id} ({_some(names)})"
+    if keys := [key for field, key in _KEYS.items() if getattr(old, field) != getattr(new, field)]:
+        yield f"changes {', '.join(keys)} of stage {old.id}"
+
+
+def _variables(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """Names whose values differ."""
+    return sorted(name for name in {**old, **new} if old.get(name) != new.get(name))
+
+
+def _shown(stage: Stage) -> str:
+    import shlex
+
+    words = redacted_words(stage.argv) if stage.argv else redacted_words((stage.shell,))
+    return clipped(shlex.join(words) if stage.argv else words[0], _LONGEST)
+
+
+def _some(items: Sequence[str], shown: int = SHOWN, mark: str = ", ") -> str:
+    more = f" and {len(items) - shown} more" if len(items) > shown else ""
+    return mark.join(items[:shown]) + more
+
+
+# In words
+
+NEXT = "the new definition judges from the next push on"
+
+
+def said(change: Redefined, costs: Mapping[str, str]) -> tuple[Said, ...]:
+    """PRF007: what the change does, with what the stages that it adds cost (by id, in words). Nothing for no change."""
+    phrases = [*change.edits, *(f"adds stage {name}{_cost(costs.get(name, ''))}" for name in change.added)]
+    if not phrases:
+        return ()
+    message = f"{change.pipeline} is measured as the base defines it; this change {_some(phrases, mark='; ')}"
+    return (Said("PRF007", message, NEXT, Severity.WARNING if change.edits else Severity.NOTE),)
+
+
+def _cost(words: str) -> str:
+    return f" ({words})" if words else ""
+
+
+def introduced(pipeline: str) -> Said:
+    """PRF007 for a pipeline that the base does not have."""
+    message = f"pipeline {pipeline} is new: it has no base to be judged by and is judged from the next push on"
+    return Said("PRF007", message, "", Severity.NOTE)
+
+
+def facts(change: Redefined, costs: Mapping[str, str]) -> dict[str, object]:
+    """For programs: `changed` in words, `added` stages with what they cost in words, or null."""
+    added = [{"stage": name, "cost": costs.get(name)} for name in change.added]
+    return {"definition": {"changed": list(change.edits), "added": added}}
