@@ -131,52 +131,66 @@ def env() -> dict[str, str]:
     return {**os.environ, "PATH": f"{Path(ORCHGATE).parent}:{os.environ['PATH']}"}
 
 
-def test_each_side_runs_its_own_definition(project: Project) -> None:
-    project.define("demo", {"id": "say", "run": ["sh", "-c", "exit 0"]})
+def test_both_sides_run_the_definition_of_the_base(project: Project) -> None:
+    project.define("demo", {"id": "say", "run": ["sh", "-c", "exit 0"]}, {"id": "old", "run": ["true"]})
     project.repo.git("checkout", "--quiet", "-b", "topic")
     text = (project.root / "orchgate.toml").read_text()
-    project.repo.commit(files={"orchgate.toml": text.replace("exit 0", "echo no such thing; exit 7")})
-
-    result = perf(project, "demo")
-
-    assert result.code == 1
-    assert "fail: stage say fails (exit 7) on head, passes on base: no such thing" in result.out
-
-
-def test_stages_that_one_side_has_alone_are_named_and_not_judged(project: Project) -> None:
-    project.define("demo", {"id": "same", "run": ["true"]}, {"id": "old", "run": ["true"]})
-    project.repo.git("checkout", "--quiet", "-b", "topic")
-    text = (project.root / "orchgate.toml").read_text()
-    project.repo.commit(files={"orchgate.toml": text.replace('"old"', '"new"')})
+    project.repo.commit(files={"orchgate.toml": text.replace("exit 0", "exit 7").replace('"old"', '"new"')})
 
     found = document(project, *QUICK, "demo")
 
-    assert "stage new is new on head: not judged" in found["notes"]
-    assert "stage old is not on head any more: not judged" in found["notes"]
-    costs = {stage["id"]: (stage["base_cpu"] is None, stage["head_cpu"] is None) for stage in found["stages"]}
-    assert costs == {"same": (False, False), "new": (True, False), "old": (False, True)}
+    assert [stage["id"] for stage in found["stages"]] == ["say", "old"]
+    assert found["definition"] == {
+        "changed": ["renames stage old to new", "changes the command of stage say: sh -c 'exit 0' -> sh -c 'exit 7'"],
+        "added": [],
+    }
 
 
-def test_no_stage_in_common_is_no_comparison(project: Project) -> None:
-    project.define("demo", {"id": "old", "run": ["true"]})
+def test_stages_that_head_adds_are_named_with_their_cost_and_not_judged(project: Project) -> None:
+    project.define("demo", {"id": "same", "run": ["true"]})
     project.repo.git("checkout", "--quiet", "-b", "topic")
     text = (project.root / "orchgate.toml").read_text()
-    project.repo.commit(files={"orchgate.toml": text.replace('"old"', '"new"')})
+    project.repo.commit(files={"orchgate.toml": text + '[[pipelines.demo.stages]]\nid = "new"\nrun = ["true"]\n'})
 
-    result = perf(project, "demo")
+    result = perf(project, *QUICK, "demo")
 
-    assert result.code == 3
-    assert "broken: the pipelines of base and head have no stage in common" in result.out
+    assert "note: demo is measured as the base defines it; this change adds stage new (" in result.out
+    assert "s of CPU time, " in result.out
 
 
-def test_a_base_without_the_pipeline_is_named(project: Project) -> None:
+def test_the_limits_are_those_of_the_base(project: Project) -> None:
+    write = "mkdir -p .runs/t/cli/r; for n in 1{more}; do echo $n > .runs/t/cli/r/manifest.json; done"
+    project.define("demo", {"id": "write", "shell": "sh write.sh"})
+    project.repo.commit(files={"write.sh": write.format(more="")})
+    text = (project.root / "orchgate.toml").read_text()
+    looser = "[performance.metrics]\nmanifest-writes = { block = 9 }\n"
+    branch(project, {"write.sh": write.format(more=" 2"), "orchgate.toml": looser + text})
+
+    assert perf(project, "demo", "--pairs", "4").code == 1
+
+
+def test_a_pipeline_that_only_head_defines_is_named_and_not_refused(project: Project) -> None:
     project.repo.git("checkout", "--quiet", "-b", "topic")
     project.define("demo", {"id": "say", "run": ["true"]})
 
     result = perf(project, "demo")
 
+    assert result.code == 0
+    assert "inconclusive: pipeline demo is new: it has no base to be judged by" in result.out
+
+
+def test_a_pipeline_that_only_head_defines_is_named_for_programs(project: Project) -> None:
+    project.repo.git("checkout", "--quiet", "-b", "topic")
+    project.define("demo", {"id": "say", "run": ["true"]})
+
+    assert document(project, "demo")["definition"]["changed"] == ["introduces pipeline demo"]
+
+
+def test_a_pipeline_that_nobody_defines_is_named(project: Project) -> None:
+    branch(project)
+    result = perf(project, "demo")
+
     assert result.code == 2
-    assert "base (" in result.out
     assert "there is no pipeline 'demo'" in result.out
 
 

@@ -16,6 +16,7 @@ from orchgate.speed import explanation
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from orchgate.commands._perf_defined import Told
     from orchgate.metrics.values import Compared, Counted, Judgement
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.sampling import Side
@@ -42,7 +43,10 @@ class Asked(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """All there is to show. `kept` is where the samples are (`file`), or `why` they were not kept."""
+    """All there is to show. `kept` is where the samples are (`file`), or `why` they were not kept.
+
+    `redefined` is what head does to the definition of the pipeline, None for a command.
+    """
 
     asked: Asked
     sides: tuple[Side, Side]
@@ -50,6 +54,7 @@ class Shown(NamedTuple):
     reproduce: str
     kept: Mapping[str, str]
     prepare: Sequence[str]
+    redefined: Told | None = None
 
 
 def exit_code(verdict: Verdict, inconclusive: str) -> int:
@@ -70,6 +75,8 @@ def _lines(shown: Shown, *, dirty: bool) -> Iterator[str]:
     first, *rest = explanation.lines(measurement)
     yield f"{measurement.judgement.verdict.value}: {first}"
     yield from (f"  {line}" for line in rest)
+    if shown.redefined:
+        yield from (f"  note: {one.message}" for one in shown.redefined.said)
     if dirty:
         yield "  note: changes that are not committed were not measured"
     if shown.kept:
@@ -137,6 +144,7 @@ def as_json(shown: Shown) -> None:
             "stopped": measurement.stopped,
             "seconds": round(measurement.seconds, 3),
             "noise": measurement.noise,
+            **(shown.redefined.facts if shown.redefined else {}),
             "environment": _environment(shown),
             "notes": [*judgement.notes, *measurement.notes],
             "samples": shown.kept.get("file"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from orchgate.commands import _target
-from orchgate.errors import UsageError
+from orchgate.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -70,13 +71,16 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _measured(args: argparse.Namespace, repository: Repository) -> int:
-    from orchgate.commands import _perf_progress, _perf_show
+    from orchgate.commands import _perf_defined, _perf_progress, _perf_show
     from orchgate.metrics.policy import policy
     from orchgate.speed import paired, sides
 
-    config = _config(repository)
-    asked = _asked(args, repository, config)
+    asked, config = _asked(args, repository)
+    change = _perf_defined.change(repository, asked, config) if asked.pipeline else None
+    if asked.pipeline and change is None:
+        return _perf_defined.introduced(repository, asked, reproduce(asked, args), args.output_format)
     settings = config.performance
+    started = time.monotonic()
     held_to = policy(settings)
     commits = {"base": asked.base, "head": asked.head}
     with sides.opened(
@@ -103,7 +107,9 @@ def _measured(args: argparse.Namespace, repository: Repository) -> int:
         if not settings.prepare:
             measurement = _warned(repository, measurement)
         kept = _keep(repository, asked, (base, head), measurement, args.save)
-        shown = _perf_show.Shown(asked, (base, head), measurement, reproduce(asked, args), kept, settings.prepare)
+    left = (args.budget or settings.budget_seconds) - (time.monotonic() - started)
+    told = _perf_defined.told(repository, asked, settings, change, left) if change else None
+    shown = _perf_show.Shown(asked, (base, head), measurement, reproduce(asked, args), kept, settings.prepare, told)
     if args.output_format == "json":
         _perf_show.as_json(shown)
     else:
@@ -118,27 +124,45 @@ def _warned(repository: Repository, measurement: Measurement) -> Measurement:
     return measurement._replace(notes=(*measurement.notes, *lines))
 
 
-def _config(repository: Repository) -> Config:
-    from orchgate.config.load import load, load_work_tree
+def _config(repository: Repository, base: str, *, command: bool) -> Config:
+    """The configuration that judges: the base's; where it has none, or none that a command needs, the one that is here.
 
+    Raises ConfigError.
+    """
+    from orchgate.config.load import find, load_work_tree
+    from orchgate.speed.defined import config_of
+
+    try:
+        if find(repository.tree(base)).file:
+            return config_of(repository, base, "base")
+    except ConfigError:
+        if not command:
+            raise
     if repository.root:
         return load_work_tree(repository.root)
-    return load(repository.tree(repository.require_commit("HEAD")))
+    return config_of(repository, repository.require_commit("HEAD"), "HEAD")
 
 
-def _asked(args: argparse.Namespace, repository: Repository, config: Config) -> Asked:
-    from orchgate import session
+def _asked(args: argparse.Namespace, repository: Repository) -> tuple[Asked, Config]:
+    """What is compared, and the configuration that judges it."""
     from orchgate.commands._perf_show import Asked
-    from orchgate.git import scope as scopes
-    from orchgate.git.target import Target
 
     command: tuple[str, ...] = args.command
+    head = repository.require_commit(args.head or "HEAD")
+    base, origin = (repository.require_commit(args.base), args.base) if args.base else _base(repository, head)
+    config = _config(repository, base, command=bool(command))
     pipeline = args.pipeline or ("" if command else config.performance.pipeline)
     if not pipeline and not command:
         raise UsageError("nothing to measure: no pipeline is named, and none configured", EXAMPLE)
-    head = repository.require_commit(args.head or "HEAD")
-    if args.base:
-        return Asked(repository.require_commit(args.base), head, args.base, pipeline, command)
+    return Asked(base, head, origin, pipeline, command), config
+
+
+def _base(repository: Repository, head: str) -> tuple[str, str]:
+    """Where head left the default branch, and in words how that is known."""
+    from orchgate import session
+    from orchgate.git import scope as scopes
+    from orchgate.git.target import Target
+
     scope = scopes.resolve(repository, Target("range", head), os.environ, session.wishes(repository))
     if scope.unknown:
         raise scope.unknown
@@ -146,7 +170,7 @@ def _asked(args: argparse.Namespace, repository: Repository, config: Config) -> 
         raise UsageError(
             f"{head[:12]} is on the default branch: there is nothing to compare it with", "orchgate perf --base HEAD~1"
         )
-    return Asked(scope.base, head, scope.origin, pipeline, command)
+    return scope.base, scope.origin
 
 
 def _prefix(repository: Repository) -> str:

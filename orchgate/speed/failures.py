@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchgate.runs.stages import Stage
-    from orchgate.speed.sampling import Failure, Sample, Side
+    from orchgate.speed.sampling import Failure, Sample
 
 
 class BothFail(OrchgateError):
@@ -63,20 +63,10 @@ def _said(failure: Failure) -> str:
     return f": {failure.said}" if failure.said else ""
 
 
-def notes(sides: tuple[Side, Side], samples: Sequence[tuple[Sample, Sample]]) -> list[str]:
+def notes(samples: Sequence[tuple[Sample, Sample]]) -> list[str]:
     """Lines for people about what was not compared."""
-    base, head = sides
-    ids = {side.label: [stage.id for stage in side.stages] for side in sides}
-    lines = [f"stage {name} is new on head: not judged" for name in ids["head"] if name not in ids["base"]]
-    lines += [f"stage {name} is not on head any more: not judged" for name in ids["base"] if name not in ids["head"]]
-    commands = {side.label: {stage.id: stage.definition for stage in side.stages} for side in (base, head)}
-    lines += [
-        f"stage {name} is defined differently on head"
-        for name, definition in commands["head"].items()
-        if commands["base"].get(name, definition) != definition
-    ]
     tolerated = {(one.side, one.stage, one.detail): None for pair in samples for ran in pair for one in ran.tolerated}
-    lines += [f"stage {stage} fails on {label}, as it may ({detail})" for label, stage, detail in tolerated]
+    lines = [f"stage {stage} fails on {label}, as it may ({detail})" for label, stage, detail in tolerated]
     if samples and all(ran.hidden_memory for pair in samples for ran in pair if not ran.failure):
         lines.append("memory is not judged: both sides take less than orchgate itself, and less is not seen")
     failed = {label: sum(pair[at].failure is not None for pair in samples) for at, label in enumerate(("base", "head"))}

@@ -275,7 +275,7 @@ class _Course:
 
     def ended(self, judgement: Judgement, stopped: str) -> Measurement:
         broken = self._broken() if stopped == "failed" else ()
-        notes = failures.notes(self._sides, self._samples)
+        notes = failures.notes(self._samples)
         if self._thrown_away:
             pairs = "1 pair was" if self._thrown_away == 1 else f"{self._thrown_away} pairs were"
             notes.append(f"{pairs} thrown away and measured again: stopped meanwhile, or the machine slept")

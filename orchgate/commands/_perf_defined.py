@@ -1,0 +1,80 @@
+"""What `orchgate perf` says of a pipeline that head defines otherwise than base, whose definition both sides run."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.commands import _perf_show
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchgate.commands._perf_show import Asked
+    from orchgate.config.settings import Config, Performance
+    from orchgate.git.repository import Repository
+    from orchgate.speed.redefined import Redefined
+    from orchgate.speed.verdicts import Said
+
+
+class Told(NamedTuple):
+    """What is said of the definition, and the same for programs."""
+
+    said: tuple[Said, ...]
+    facts: Mapping[str, object]
+
+
+def change(repository: Repository, asked: Asked, config: Config) -> Redefined | None:
+    """What head does to the pipeline; None where only head defines it.
+
+    Raises ConfigError where neither side does, base's cannot be run, or head's configuration cannot be read.
+    """
+    from orchgate.speed import defined, redefined
+
+    try:
+        return redefined.between(repository, asked.base, asked.head, asked.pipeline, config)
+    except defined.NoPipeline as error:
+        try:
+            defined.read(repository, asked.head, asked.pipeline, "head")
+        except defined.NoPipeline:
+            raise error from None
+        return None
+
+
+def told(repository: Repository, asked: Asked, performance: Performance, found: Redefined, seconds: float) -> Told:
+    """That in words; stages that head adds are run for what they cost, `seconds` being left."""
+    from orchgate.speed import added, redefined
+
+    costs = added.costs(
+        repository,
+        asked.head,
+        found,
+        environ=os.environ,
+        prepare=performance.prepare,
+        seconds=max(seconds, added.SHARE * performance.budget_seconds),
+    )
+    return Told(redefined.said(found, costs), redefined.facts(found, costs))
+
+
+def introduced(repository: Repository, asked: Asked, reproduce: str, output: str) -> int:
+    """Says that there is nothing to compare a new pipeline with, which is no reason to refuse it."""
+    from orchgate.metrics.values import Judgement
+    from orchgate.model import Verdict
+    from orchgate.speed import redefined
+    from orchgate.speed.measurement import Measurement
+    from orchgate.speed.sampling import Side
+
+    judgement = Judgement(Verdict.INCONCLUSIVE, decided=True, reason=redefined.introduced(asked.pipeline).message)
+    trees = (repository.git("rev-parse", "--verify", one + "^{tree}") for one in (asked.base, asked.head))
+    base, head = (
+        Side(label, commit, tree.decode("ascii").strip(), "", "", ())
+        for label, commit, tree in zip(("base", "head"), (asked.base, asked.head), trees, strict=True)
+    )
+    measurement = Measurement((), (), judgement, (), (), "decided", 0.0, 0.0, None, "")
+    facts = {"definition": {"changed": [f"introduces pipeline {asked.pipeline}"], "added": []}}
+    shown = _perf_show.Shown(asked, (base, head), measurement, reproduce, {}, (), Told((), facts))
+    if output == "json":
+        _perf_show.as_json(shown)
+    else:
+        _perf_show.as_text(shown, dirty=False)
+    return Verdict.PASS.exit_code
