@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from orchgate.commands import _perf_show
+from orchgate.commands._perf_show import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from orchgate.commands._perf_show import Asked
     from orchgate.config.settings import Config, Performance
     from orchgate.git.repository import Repository
+    from orchgate.speed.measurement import Measurement
     from orchgate.speed.redefined import Redefined
-    from orchgate.speed.verdicts import Said
-
-
-class Told(NamedTuple):
-    """What is said of the definition, and the same for programs."""
-
-    said: tuple[Said, ...]
-    facts: Mapping[str, object]
+    from orchgate.speed.sampling import Side
 
 
 def change(repository: Repository, asked: Asked, config: Config) -> Redefined | None:
@@ -56,19 +49,40 @@ def told(repository: Repository, asked: Asked, performance: Performance, found: 
     return Told(redefined.said(found, costs), redefined.facts(found, costs))
 
 
+def with_differences(
+    repository: Repository,
+    asked: Asked,
+    sides: tuple[Side, Side],
+    measurement: Measurement,
+    found: Redefined | None,
+) -> Measurement:
+    """With what else than the code differs, where it may explain what was measured."""
+    from orchgate.model import Verdict
+    from orchgate.speed import differences
+
+    if measurement.judgement.verdict is Verdict.PASS:
+        return measurement
+    differs = (
+        *differences.between(repository, sides, os.environ),
+        *differences.variables(found.variables if found else ()),
+        *differences.machine(repository, asked.base, asked.pipeline),
+    )
+    return measurement._replace(differs=differs)
+
+
 def introduced(repository: Repository, asked: Asked, reproduce: str, output: str) -> int:
     """Says that there is nothing to compare a new pipeline with, which is no reason to refuse it."""
     from orchgate.metrics.values import Judgement
     from orchgate.model import Verdict
     from orchgate.speed import redefined
     from orchgate.speed.measurement import Measurement
+    from orchgate.speed.push_speed import tree_of
     from orchgate.speed.sampling import Side
 
     judgement = Judgement(Verdict.INCONCLUSIVE, decided=True, reason=redefined.introduced(asked.pipeline).message)
-    trees = (repository.git("rev-parse", "--verify", one + "^{tree}") for one in (asked.base, asked.head))
     base, head = (
-        Side(label, commit, tree.decode("ascii").strip(), "", "", ())
-        for label, commit, tree in zip(("base", "head"), (asked.base, asked.head), trees, strict=True)
+        Side(label, commit, tree_of(repository, commit), "", "", ())
+        for label, commit in (("base", asked.base), ("head", asked.head))
     )
     measurement = Measurement((), (), judgement, (), (), "decided", 0.0, 0.0, None, "")
     facts = {"definition": {"changed": [f"introduces pipeline {asked.pipeline}"], "added": []}}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchgate.metrics.values import Compared, Counted, Judgement
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.sampling import Side
+    from orchgate.speed.verdicts import Said
 
 VERSION = 1
 _WIDTH = 12  # hex digits of an id, for people
@@ -40,6 +41,13 @@ class Asked(NamedTuple):
         import shlex
 
         return shlex.join(self.command) if self.command else self.pipeline
+
+
+class Told(NamedTuple):
+    """What is said of the definition, and the same for programs."""
+
+    said: tuple[Said, ...]
+    facts: Mapping[str, object]
 
 
 class Shown(NamedTuple):
@@ -145,6 +153,7 @@ def as_json(shown: Shown) -> None:
             "seconds": round(measurement.seconds, 3),
             "noise": measurement.noise,
             **(shown.redefined.facts if shown.redefined else {}),
+            "differs": list(measurement.differs),
             "environment": _environment(shown),
             "notes": [*judgement.notes, *measurement.notes],
             "samples": shown.kept.get("file"),

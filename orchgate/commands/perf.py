@@ -106,6 +106,7 @@ def _measured(args: argparse.Namespace, repository: Repository) -> int:
             )
         if not settings.prepare:
             measurement = _warned(repository, measurement)
+        measurement = _perf_defined.with_differences(repository, asked, (base, head), measurement, change)
         kept = _keep(repository, asked, (base, head), measurement, args.save)
     left = (args.budget or settings.budget_seconds) - (time.monotonic() - started)
     told = _perf_defined.told(repository, asked, settings, change, left) if change else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.metrics import words
 from orchgate.model import Verdict
-from orchgate.speed import attribution
+from orchgate.speed import attribution, differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +22,15 @@ def lines(measurement: Measurement) -> Iterator[str]:
     """Everything that explains a verdict, the most important first; untrusted text is not escaped yet."""
     yield from words.headlines(measurement.judgement)
     yield from carriers(measurement)
+    yield from also(measurement)
     yield f"{how_measured(measurement)}"
     yield from (f"note: {line}" for line in (*measurement.judgement.notes, *measurement.notes))
+
+
+def also(measurement: Measurement) -> Iterator[str]:
+    """What else than the code may be what a verdict is about; nothing beside one that all is well."""
+    if measurement.judgement.verdict is not Verdict.PASS:
+        yield from differences.told(measurement.differs)
 
 
 def carriers(measurement: Measurement) -> Iterator[str]:

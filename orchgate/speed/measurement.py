@@ -25,7 +25,7 @@ class Measurement(NamedTuple):
 
     `stopped` is "decided", "looked" (after the last look), "budget" or "failed". `noise` is the spread of base's CPU
     time as a fraction of its median (None: fewer than two runs). `flips` seeds the order of the pairs. `notes` are
-    lines for people: stages that only one side has, what could not be measured.
+    lines for people: what could not be measured. `differs` names what else than the code differs between the sides.
     """
 
     pairs: tuple[Pair, ...]
@@ -42,3 +42,4 @@ class Measurement(NamedTuple):
     notes: tuple[str, ...] = ()
     earlier: tuple[Pair, ...] = ()  # of former sittings, judged together with `pairs`, which are new
     sitting: Sitting | None = None  # this one; None where no pair was planned
+    differs: tuple[str, ...] = ()

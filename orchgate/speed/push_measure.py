@@ -16,7 +16,7 @@ from orchgate.metrics.stored import judge_stored, suspicious
 from orchgate.model import Verdict
 from orchgate.runs import worked
 from orchgate.runs.environment import unhooked
-from orchgate.speed import defined, sampling
+from orchgate.speed import defined, differences, sampling
 from orchgate.speed import push_words as words
 from orchgate.speed import sides as work_trees
 from orchgate.speed.failures import BothFail
@@ -166,6 +166,7 @@ def _compared(job: Job, sides: tuple[Side, ...], seconds: float, *, partial: boo
         watch=performance.watch,
         tell=functools.partial(_in_time, seconds),
     )
+    measurement = _with_differences(job, (base, head), measurement)
     failed = {one.side: one for one in measurement.failures}
     if len(failed) == 2:
         message = f"{job.question.pipeline} fails at base too: {words.failure(failed['head'])}"
@@ -173,6 +174,20 @@ def _compared(job: Job, sides: tuple[Side, ...], seconds: float, *, partial: boo
     if measurement.judgement.verdict is Verdict.BROKEN and not failed:
         raise OrchgateError(measurement.judgement.reason, job.question.reproduce)
     return measurement
+
+
+def _with_differences(job: Job, sides: tuple[Side, Side], measurement: Measurement) -> Measurement:
+    """With what else than the code differs, where it may explain what was found."""
+    if measurement.judgement.verdict is Verdict.PASS:
+        return measurement
+    question = job.question
+    names = question.redefined.variables if question.redefined else ()
+    found = (
+        *differences.between(question.repository, sides, job.environ),
+        *differences.variables(names),
+        *differences.machine(question.repository, sides[0].commit, question.pipeline),
+    )
+    return measurement._replace(differs=found)
 
 
 def _in_time(seconds: float, progress: Progress) -> None:
@@ -183,7 +198,7 @@ def _in_time(seconds: float, progress: Progress) -> None:
 
 
 def _judged(job: Job, measurement: Measurement) -> Found:
-    said = words.findings(job.question, job.policy, measurement)
+    said = words.with_differences(words.findings(job.question, job.policy, measurement), measurement)
     return _of(measurement, said, conclusive=not any(words.is_open(one) for one in said))
 
 

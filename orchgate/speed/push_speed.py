@@ -39,7 +39,7 @@ def answer(question: Question) -> Answer:
         from orchgate.speed.push_words import no_baseline
 
         return Answer((no_baseline(question, "there is no commit before it", Severity.NOTE),))
-    trees = _tree(question.repository, question.base), _tree(question.repository, question.head)
+    trees = tree_of(question.repository, question.base), tree_of(question.repository, question.head)
     if trees[0] == trees[1]:
         return Answer(facts={"not measured": "base and head hold the same files"})
     path = verdicts.path_in(common_dir(question.repository.git_dir))
@@ -83,7 +83,7 @@ def _with_definition(question: Question, found: Found) -> Found:
     return found._replace(said=said, facts={**found.facts, **redefined.facts(change, costs)})
 
 
-def _tree(repository: Repository, commit: str) -> str:
+def tree_of(repository: Repository, commit: str) -> str:
     """Hex id of a commit's tree. Raises GitError."""
     found = repository.blobs.resolve(commit + "^{tree}", 0)
     if found is None:

@@ -104,6 +104,16 @@ def suspected(question: Question, judgement: Judgement, names: Sequence[str], po
     return undecided(question, "; ".join(told), policy, "" if rest else WHOLE)
 
 
+def with_differences(said: tuple[Said, ...], measurement: Measurement) -> tuple[Said, ...]:
+    """With what else differs, beside the first finding that may be about it."""
+    line = next(explanation.also(measurement), "")
+    first = next((at for at, one in enumerate(said) if line and one.rule in (*RULES.values(), "PRF004")), None)
+    if first is None:
+        return said
+    one = said[first]._replace(message=f"{said[first].message}; {line}")
+    return (*said[:first], one, *said[first + 1 :])
+
+
 def failure(one: Failure) -> str:
     """`stage crunch fails at head: exit 3: last line of its output`."""
     return f"stage {one.stage} fails at {one.side}: {one.detail}" + (f": {one.said}" if one.said else "")
@@ -133,6 +143,7 @@ def facts(measurement: Measurement) -> dict[str, object]:
         "counters": [plain(one) for one in judgement.counters],
         "stages": [stage._asdict() for stage in measurement.stages],
         "notes": [*measurement.notes, *judgement.notes],
+        "differs": list(measurement.differs),
         "stopped": measurement.stopped,
         "seconds": round(measurement.seconds, 3),
         "noise": measurement.noise,
