@@ -355,10 +355,10 @@ def test_a_counter_in_another_unit_is_named() -> None:
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (0.0, "cpu_seconds of head in pair 3 is zero"),
-        (float("nan"), "cpu_seconds of head in pair 3 is nan"),
-        (float("inf"), "cpu_seconds of head in pair 3 is inf"),
-        (-1.0, "cpu_seconds of head in pair 3 is negative: -1"),
+        (0.0, "CPU time of head in pair 3 is zero"),
+        (float("nan"), "CPU time of head in pair 3 is nan"),
+        (float("inf"), "CPU time of head in pair 3 is inf"),
+        (-1.0, "CPU time of head in pair 3 is negative: -1"),
     ],
 )
 def test_a_value_that_is_no_measurement_breaks_the_comparison(value: float, reason: str) -> None:
@@ -378,14 +378,14 @@ def test_a_metric_that_some_runs_lack_breaks_the_comparison() -> None:
 
     assert (judgement.verdict, judgement.reason) == (
         Verdict.BROKEN,
-        "cpu_seconds of base in pair 5 was not measured, and elsewhere it was",
+        "CPU time of base in pair 5 was not measured, and elsewhere it was",
     )
 
 
 def test_a_rate_above_one_breaks_the_comparison() -> None:
     pairs = counts([1.0] * 2, [1.5] * 2, "success_rate")
 
-    assert judge(pairs, DEFAULT).reason == "success_rate of head in pair 0 is 1.5, a rate above 1"
+    assert judge(pairs, DEFAULT).reason == "success rate of head in pair 0 is 1.5, a rate above 1"
 
 
 @pytest.mark.parametrize("factor", [1000.0, 0.001])
@@ -410,7 +410,7 @@ def test_pairs_without_any_judged_metric_are_not_a_pass() -> None:
 def test_what_was_configured_and_not_measured_is_said() -> None:
     judgement = judge(measured(8), policy(CPU, Metric("lint_warnings", Kind.COUNTER, 0.0)))
 
-    assert judgement.notes == ("configured, not measured by any run: lint_warnings",)
+    assert judgement.notes == ("configured, not measured by any run: lint warnings",)
 
 
 def test_known_metrics_that_nothing_measures_are_not_worth_a_word() -> None:

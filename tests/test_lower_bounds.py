@@ -18,7 +18,7 @@ from orchgate.metrics import baseline, words
 from orchgate.metrics.comparison import judge
 from orchgate.metrics.lower_bounds import Known
 from orchgate.metrics.stored import judge_stored, suspicious
-from orchgate.metrics.values import Compared, Counted, Judgement, Kind, Metric, Pair, Policy
+from orchgate.metrics.values import Answer, Compared, Counted, Judgement, Kind, Metric, Pair, Policy
 from orchgate.model import Verdict
 from tests.baselines import record
 
@@ -33,6 +33,7 @@ PROCESSES = Metric("processes", Kind.COUNTER, 0.0)
 PASSED = Metric("tests_passed", Kind.COUNTER, 0.0, more_is_worse=False)
 WHY = "a child left its session"
 PASS, WARN, FAIL, OPEN = Verdict.PASS, Verdict.WARN, Verdict.FAIL, Verdict.INCONCLUSIVE
+PROBABLY, UNKNOWN = Answer.PROBABLY_SLOWER, Answer.CANNOT_TELL
 SIDES = [(False, False), (False, True), (True, False), (True, True)]
 IDS = ["both exact", "head at least", "base at least", "both at least"]
 
@@ -67,6 +68,20 @@ def test_a_head_that_is_not_slower_may_be_where_more_of_it_is_not_known(slower: 
 
 def test_slower_by_less_than_blocks_holds_of_exact_values_only() -> None:
     assert verdicts(0.03) == [WARN, OPEN, OPEN, OPEN]
+
+
+@pytest.mark.parametrize(("sides", "answer"), list(zip(SIDES, [PROBABLY, PROBABLY, UNKNOWN, UNKNOWN], strict=True)))
+def test_what_is_probably_slower_is_so_also_where_more_of_head_is_not_known(
+    sides: tuple[bool, bool], answer: Answer
+) -> None:
+    draw = random.Random(7)
+    bounds = [{"cpu_seconds": WHY} if bound else {} for bound in sides]
+    values = [(draw.lognormvariate(0, 0.1), 1.06 * draw.lognormvariate(0, 0.1)) for _ in range(32)]
+    noisy = [Pair({"cpu_seconds": base}, {"cpu_seconds": head}, False, *bounds) for base, head in values]
+
+    (metric,) = judge(noisy, policy(CPU)).metrics
+
+    assert (metric.answer, metric.pairs_missing is None) == (answer, answer is UNKNOWN)
 
 
 @pytest.mark.parametrize(("head", "expected"), [(4, [FAIL, FAIL, OPEN, OPEN]), (3, [PASS, OPEN, PASS, OPEN])])

@@ -21,7 +21,7 @@ from orchgate.runs.environment import unhooked
 from orchgate.speed import explanation
 from orchgate.speed.attribution import StageChange
 from orchgate.speed.measurement import Measurement
-from orchgate.speed.push_words import WHOLE, findings, is_open, suspected
+from orchgate.speed.push_words import WHOLE, findings, is_open, may_change, suspected
 from orchgate.speed.question import Question
 from orchgate.speed.sampling import Side
 
@@ -99,7 +99,7 @@ def test_a_slow_down_is_said_with_stage_interval_noise_and_pairs(question: Quest
     (found,) = said(question, time("cpu_seconds", FAIL))
 
     assert found.message == (
-        "bench: cpu_seconds +20.0 % (+18.0 % to +22.0 %; 0.100 s -> 0.120 s) in stage test; 0 pairs in 4.0 s; "
+        "bench: CPU time +20.0 % (+18.0 % to +22.0 %; 0.100 s -> 0.120 s) in stage test; 0 pairs in 4.0 s; "
         "the CPU time of base alone wavers by 2.0 % on this machine"
     )
 
@@ -114,6 +114,51 @@ def test_a_warning_says_where_the_limit_is(question: Question) -> None:
     (found,) = said(question, time("cpu_seconds", WARN))
 
     assert found.message.endswith("from +5.0 % on it is refused")
+
+
+PROBABLE: dict[str, Any] = {"probably": True, "pairs": 32, "pairs_missing": 24}
+
+
+def test_what_is_probable_warns_and_says_which_budget_would_decide(question: Question) -> None:
+    (found,) = said(question, time("cpu_seconds", WARN, **PROBABLE))
+
+    assert (found.rule, found.severity) == ("PRF001", Severity.WARNING)
+    assert found.message == (
+        "bench: CPU time probably slower, +20.0 % (+18.0 % to +22.0 %; 0.100 s -> 0.120 s) in stage test; about 24 "
+        "more pairs would decide, which a budget of 32 s holds; 0 pairs in 4.0 s; the CPU time of base alone wavers by "
+        "2.0 % on this machine"
+    )
+    assert found.hint == "orchgate perf --budget 32 --base bbbbbbbbbbbb --head cccccccccccc bench"
+
+
+def test_memory_that_is_probably_larger_is_a_warning_of_its_own_rule(question: Question) -> None:
+    (found,) = said(question, time("max_rss_bytes", WARN, **PROBABLE))
+
+    assert (found.rule, "memory probably larger, +20.0 %" in found.message) == ("PRF006", True)
+
+
+def test_no_budget_is_named_where_none_would_be_enough(question: Question) -> None:
+    (found,) = said(question, time("cpu_seconds", WARN, **{**PROBABLE, "pairs_missing": 400}))
+
+    assert ("would not be enough" in found.message, "budget" in found.message) == (True, False)
+
+
+def test_what_is_only_probable_blocks_where_the_undecided_does(question: Question) -> None:
+    (found,) = said(question, time("cpu_seconds", WARN, **PROBABLE), inconclusive="block", verdict=OPEN)
+
+    assert (found.rule, found.severity) == ("PRF004", Severity.ERROR)
+    assert "CPU time: probably slower, +20.0 %" in found.message
+
+
+@pytest.mark.parametrize(
+    ("verdict", "more", "expected"), [(WARN, PROBABLE, True), (WARN, {}, False), (PASS, {}, False), (OPEN, {}, True)]
+)
+def test_what_is_probable_or_open_is_measured_again_when_it_is_pushed_again(
+    question: Question, verdict: Verdict, more: dict[str, Any], expected: bool
+) -> None:
+    judgement = Judgement(verdict, (time("cpu_seconds", verdict, **more),), ())
+
+    assert may_change(said(question, *judgement.metrics), judgement) is expected
 
 
 def test_what_is_refused_needs_no_second_reason(question: Question) -> None:

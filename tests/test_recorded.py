@@ -29,7 +29,7 @@ EXPECTED: dict[str, tuple[str, str, int, float]] = {
     "busy/cpu/0/2": ("pass", "pass", 16, 1.4),
     "busy/files/0/2": ("inconclusive", "inconclusive", 64, 2.5),
     "busy/processes/0/2": ("pass", "pass", 32, 1.5),
-    "busy/files/10/3": ("warn", "warn", 64, 7.2),
+    "busy/files/10/3": ("warn", "fail", 64, 7.2),
     "busy/processes/10/3": ("fail", "fail", 12, 9.2),
     "busy/processes/2/4": ("pass", "pass", 16, 0.6),
     "idle/files/0/10": ("pass", "pass", 32, -4.4),

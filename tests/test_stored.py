@@ -92,11 +92,11 @@ def test_a_counter_that_varied_when_stored_is_judged_by_its_spread() -> None:
 @pytest.mark.parametrize(
     ("base", "head", "reason"),
     [
-        pytest.param([1.0] * 10, [float("nan")], "cpu_seconds of run of head 0 is nan", id="nan"),
-        pytest.param([1.0] * 9 + [0.0], [1.0], "cpu_seconds of stored run 9 is 0", id="zero"),
-        pytest.param([1.0] * 10, [-1.0], "cpu_seconds of run of head 0 is -1", id="negative"),
-        pytest.param([1.0] * 10, [], "cpu_seconds was not measured in head, and stored runs have it", id="missing"),
-        pytest.param([1.0] * 10, [5000.0], "cpu_seconds of head is 5,000 times base's", id="unit"),
+        pytest.param([1.0] * 10, [float("nan")], "CPU time of run of head 0 is nan", id="nan"),
+        pytest.param([1.0] * 9 + [0.0], [1.0], "CPU time of stored run 9 is 0", id="zero"),
+        pytest.param([1.0] * 10, [-1.0], "CPU time of run of head 0 is -1", id="negative"),
+        pytest.param([1.0] * 10, [], "CPU time was not measured in head, and stored runs have it", id="missing"),
+        pytest.param([1.0] * 10, [5000.0], "CPU time of head is 5,000 times base's", id="unit"),
     ],
 )
 def test_what_is_no_measurement_breaks_the_comparison(base: list[float], head: list[float], reason: str) -> None:

@@ -20,7 +20,7 @@ def test_the_loop_is_walked_and_what_should_not_land_does_not(repo: Repo, tmp_pa
 
     outcomes = ["landed", "landed", "blocked", "landed", "landed", "landed", "blocked", "landed", "blocked"]
     assert (result.code, re.findall(r"=> (\w+)", result.out)) == (0, outcomes), result.out
-    assert re.search(r"PRF001 demo: cpu_seconds \+\d.*in stage work", result.out), result.out
+    assert re.search(r"PRF001 demo: CPU time \+\d.*in stage work", result.out), result.out
 
 
 def test_the_folder_can_be_committed_to_afterwards(repo: Repo, tmp_path: Path) -> None:

@@ -33,10 +33,12 @@ RULES = (
         Severity.ERROR,
         what="The pipeline takes more CPU or wall time at head than at base. Both were run here in turn, in an order "
         "decided by coin flips, until the difference was larger than chance explains. It is an error from the blocking "
-        "threshold on (5 % of CPU time, 10 % of wall time), a warning below it, down to a tolerance of 1 %.",
+        "threshold on (5 % of CPU time, 10 % of wall time), a warning below it, down to a tolerance of 1 %. What "
+        "is only probably slower (chance alone does that once in 40 times) is a warning that says how many pairs are "
+        "missing.",
         why="Every change makes a pipeline a little slower and nobody notices the one that did. Comparing with a "
         "stored number blames the machine; running both sides now blames the change.",
-        bad="a commit after which the stage `test` parses its fixtures once for each test: cpu_seconds +20 % "
+        bad="a commit after which the stage `test` parses its fixtures once for each test: CPU time +20 % "
         "(18 to 22 %), all of it in `test`",
         good="the fixtures parsed once; or `Performance-Override: what the time buys` as a trailer of the commit; or a "
         "commit of its own that raises performance.metrics.cpu-seconds.block",

@@ -16,7 +16,6 @@ from orchgate.speed import explanation
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.commands._perf_defined import Told
     from orchgate.metrics.values import Compared, Counted, Judgement
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.sampling import Side
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 _WIDTH = 12  # hex digits of an id, for people
+_FEW = 20  # pairs that are enough for a large change
 
 
 class Asked(NamedTuple):
@@ -97,7 +97,9 @@ def hint(shown: Shown) -> str:
     """The next command: the same again, with the budget that it would have needed."""
     measurement = shown.measurement
     if measurement.stopped == "budget" and measurement.pair_seconds and "--budget" not in shown.reproduce:
-        needed = max(30, int(20 * measurement.pair_seconds) + 1)
+        wanting = [one for one in measurement.judgement.metrics if words.within_reach(one)]
+        pairs = max([one.pairs + (one.pairs_missing or 0) for one in wanting], default=_FEW)
+        needed = max(30, explanation.budget_for(measurement, pairs))
         return shown.reproduce.replace("orchgate perf", f"orchgate perf --budget {needed}", 1)
     return shown.reproduce
 
@@ -124,7 +126,7 @@ def rows(judgement: Judgement) -> Iterator[str]:
 
 def _compared(one: Compared) -> tuple[str, ...]:
     values = (words.before(one), words.after(one))
-    return (words.title(one.name), *values, words.at_least(one), words.interval(one), one.verdict.value)
+    return (words.title(one.name), *values, words.at_least(one), words.interval(one), words.outcome(one))
 
 
 def _counted(one: Counted) -> tuple[str, ...]:

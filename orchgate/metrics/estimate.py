@@ -7,6 +7,7 @@ estimate is the change at which it balances, the interval holds the changes that
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from math import log
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _SAME = 1e-9  # values this near to each other tie: head is rid of a change by subtraction, which rounds
-_FINE = 24  # halvings of an estimate
+_FINE = 20  # halvings of an estimate
 _STEPS = 12  # of an interval: to a 4,000th of where it began
 
 
@@ -46,15 +47,12 @@ def amounts(sample: Sample, shift: float) -> list[float]:
     pooled = [*sample.base, *[value - shift for value in sample.head]]
     scores, given = _scores(2 * count), [0.0] * (2 * count)
     order = sorted(range(2 * count), key=pooled.__getitem__)
-    start = 0
-    while start < len(order):
-        end = start + 1
-        while end < len(order) and pooled[order[end]] - pooled[order[end - 1]] <= _SAME:
-            end += 1
+    ordered = [pooled[run] for run in order]
+    ends = [place for place, (a, b) in enumerate(pairwise(ordered), 1) if b - a > _SAME]
+    for start, end in pairwise((0, *ends, 2 * count)):
         score = scores[start + end - 1]  # of the middle of ranks start + 1 to end
         for run in order[start:end]:
             given[run] = score
-        start = end
     return [base - head for base, head in zip(given[:count], given[count:], strict=True)]
 
 
@@ -70,8 +68,9 @@ def centre(sample: Sample) -> float:
     lowest, highest = min(differences), max(differences)
     # Where it balances over a whole stretch, its middle: so that changing the arms changes the sign, and nothing else.
     left = _root(lambda shift: leaning(sample, shift) > 0, lowest, highest, _FINE)
-    right = _root(lambda shift: leaning(sample, shift) >= 0, lowest, highest, _FINE)
-    return (left + right) / 2
+    if leaning(sample, left + (highest - lowest) / (1 << _FINE)) < 0:
+        return left
+    return (left + _root(lambda shift: leaning(sample, shift) >= 0, left, highest, _FINE)) / 2
 
 
 def leaning(sample: Sample, change: float) -> float:

@@ -116,7 +116,7 @@ def within_bounds(metric: Metric, head: float) -> Counted:
 def _moved(metric: Metric, base: float, head: float, verdict: Verdict) -> str:
     if verdict is Verdict.PASS:
         return ""
-    allowed = f"{metric.block:.0%}" + (f" and {metric.slack:g}" if metric.slack else "")
+    allowed = f"{100 * metric.block:.0f} %" + (f" and {metric.slack:g}" if metric.slack else "")
     limit = f"; up to {allowed} may {'go up' if metric.more_is_worse else 'be lost'}" if metric.block else ""
     odd = "" if metric.settles else jump(metric.name, base, head)
     return odd or f"{base:g} -> {head:g}{limit}"

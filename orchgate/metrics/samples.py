@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.metrics.estimate import Sample
 from orchgate.metrics.values import KNOWN, WHEN_NAMED, Kind
+from orchgate.metrics.words import title
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +45,7 @@ def unreadable(pairs: Sequence[Pair], policy: Policy) -> str:
                 # A run whose files could not be counted exactly has no counter: `exact` leaves that undecided.
                 problem = "" if value is None and metric.kind is Kind.COUNTER else _problem(metric, value)
                 if problem:
-                    return f"{name} of {arm} in pair {number} {problem}"
+                    return f"{title(name)} of {arm} in pair {number} {problem}"
         odd = "" if metric.kind.exact else jump(name, *map(sum, columns(pairs, name)))
         if odd:
             return odd
@@ -70,7 +71,7 @@ def jump(name: str, base: float, head: float) -> str:
     if not base or not head or 1 / JUMP < head / base < JUMP:
         return ""
     factor = f"{head / base:,.0f} times" if head > base else f"1/{base / head:,.0f} of"
-    return f"{name} of head is {factor} base's: was it measured in another unit?"
+    return f"{title(name)} of head is {factor} base's: was it measured in another unit?"
 
 
 def columns(pairs: Sequence[Pair], name: str) -> tuple[list[float], list[float]]:
@@ -103,5 +104,5 @@ def notes(pairs: Sequence[Pair], policy: Policy) -> tuple[str, ...]:
     measured = {name for pair in pairs for name in (*pair.base, *pair.head)}
     unknown = sorted(measured - policy.metrics.keys() - {metric.name for metric in WHEN_NAMED})
     missing = [metric.name for metric in policy.metrics.values() if metric.name not in measured and metric not in KNOWN]
-    lines = [f"measured, not judged: {', '.join(unknown)}"] if unknown else []
-    return (*lines, *([f"configured, not measured by any run: {', '.join(missing)}"] if missing else ()))
+    lines = (("measured, not judged", unknown), ("configured, not measured by any run", missing))
+    return tuple(f"{what}: {', '.join(map(title, names))}" for what, names in lines if names)

@@ -1,8 +1,9 @@
 """At which pairs a comparison is looked at, and how much of its error budgets each look may have spent.
 
-A sitting spends its share evenly over the logarithm of the pairs, towards the number that it was planned to hold. Its
-last look spends what is left, also where the clock ended it early. When a sitting ends does not depend on which run of
-a pair is called head, so neither does what a look may spend.
+A sitting spends its share evenly over the logarithm of the pairs, towards the number that it was planned to hold; of
+what refuses, half is held back for the last look, which has seen most. That one spends all that is left, also where the
+clock ended the sitting early. When it ends does not depend on which run of a pair is called head, so neither does what
+a look may spend.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 LOOKS = (8, 12, 16, 22, 32, 46, 66, 94, 128, 180, 256)  # pairs
 ALARM_FROM = 8  # pairs: spending begins after them, so that the first look can refuse only if it is the last
 MISS_FROM = 4  # pairs: eight that all say "less than what blocks" are enough to pass
+HELD = 0.5  # of the alarms of a sitting: what its last look has at least
 
 
 class Look(NamedTuple):
@@ -52,13 +54,13 @@ def looks(pairs: int, sittings: Sequence[Sitting], *, ended: bool) -> Iterator[L
 
 
 def _look(now: int, sitting: Sitting, before: float, *, at_end: bool) -> Look:
-    alarm, miss = (1.0 if at_end else _part(now, sitting, first) for first in (ALARM_FROM, MISS_FROM))
+    alarm, miss = (1 - HELD) * _part(now, sitting, ALARM_FROM), _part(now, sitting, MISS_FROM)
+    if at_end or now >= sitting.planned:
+        alarm = miss = 1.0
     # Whatever the shares add up to, no more than everything is spent.
-    return Look(now, *(min(1.0, before + sitting.share * part) for part in (alarm, miss)))
+    return Look(now, min(1.0, before + sitting.share * alarm), min(1.0, before + sitting.share * miss))
 
 
 def _part(now: int, sitting: Sitting, first: int) -> float:
     begun = max(sitting.begun, first)
-    if now <= begun:
-        return 0.0
-    return 1.0 if now >= sitting.planned else log(now / begun) / log(sitting.planned / begun)
+    return log(now / begun) / log(sitting.planned / begun) if begun < now < sitting.planned else 0.0

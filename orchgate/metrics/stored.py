@@ -14,6 +14,7 @@ from orchgate.metrics import exact, lower_bounds, samples
 from orchgate.metrics.estimate import median
 from orchgate.metrics.lower_bounds import EXACT
 from orchgate.metrics.values import Compared, Counted, Judgement
+from orchgate.metrics.words import title
 from orchgate.model import Verdict, worst
 
 if TYPE_CHECKING:
@@ -112,9 +113,9 @@ def _unreadable(metric: Metric, base: Sequence[float], head: Sequence[float]) ->
     for arm, values in (("stored run", base), ("run of head", head)):
         for number, value in enumerate(values):
             if not isfinite(value) or value < 0 or not (value or metric.kind.exact):
-                return f"{metric.name} of {arm} {number} is {value:g}"
+                return f"{title(metric.name)} of {arm} {number} is {value:g}"
     if not head:
-        return f"{metric.name} was not measured in head, and stored runs have it"
+        return f"{title(metric.name)} was not measured in head, and stored runs have it"
     return "" if metric.kind.exact or not base else samples.jump(metric.name, median(base), median(head))
 
 

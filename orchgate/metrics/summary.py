@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from orchgate.metrics.sequential import State
     from orchgate.metrics.values import Metric, Pair
 
+# A change as large as the smallest that can be seen is seen every second time, one larger by this factor four times of
+# five: (2.9 + 0.85) / 2.9, the standard errors of the level that refuses and of 80 %.
+SURELY = 1.3
+
 
 def compared(pairs: Sequence[Pair], metric: Metric, state: State | None) -> Compared:
     """The result of a metric, of what is known so far."""
@@ -56,7 +60,7 @@ def _missing(state: State, effect: float | None, middle: float) -> int | None:
     count, scale = len(state.test.scale.sample.base), state.test.scale
     if effect is None:  # with so many, no outcome of the coins is rare enough
         return max(1, ceil(-log2(state.level)) - count) if state.level else None
-    seen = max(effect - scale.tolerance, 0.0)
+    seen = SURELY * max(effect - scale.tolerance, 0.0)
     wanted = (middle if state.probably else scale.block) - scale.tolerance
     return max(1, ceil(count * (seen / wanted) ** 2) - count) if wanted > 0 else None
 

@@ -22,7 +22,7 @@ _TITLES = {
     "written_bytes": "bytes written",
 }
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
-_WORSE = (("_seconds", "slower"), ("_bytes", "larger"))
+_WORSE = {"_seconds": "slower", "_bytes": "larger"}
 UNKNOWN = "-"
 _TOLERATED = 0.1 + 1e-9  # points by which two percentages differ that were only rounded otherwise
 MOST = LOOKS[-1]
@@ -43,7 +43,7 @@ def amount(name: str, value: float | None) -> str:
     if name.endswith("_bytes"):
         return size(value)
     if name.endswith("_rate"):
-        return f"{value:.1%}".replace("%", " %")
+        return share(value)
     return f"{value:.0f}" if value == int(value) else f"{value:.6g}"
 
 
@@ -69,6 +69,11 @@ def percent(change: float | None) -> str:
     return f"{change * 100:+.1f} %"
 
 
+def share(part: float) -> str:
+    """`2.1 %`."""
+    return f"{part * 100:.1f} %"
+
+
 def interval(one: Compared) -> str:
     """`+10.1 % to +14.6 %`."""
     return UNKNOWN if one.low is None or one.high is None else f"{percent(one.low)} to {percent(one.high)}"
@@ -86,26 +91,36 @@ def compared(one: Compared) -> str:
     if one.estimate is None:
         return f"{name}: {one.reason or one.verdict.value}"
     if one.probably:
-        return f"{name}: {probable(one)}"
+        return "; ".join(filter(None, (f"{name}: {probable(one)}", missing(one))))
     verb = "is not worse:" if one.verdict is Verdict.PASS else "changed by"
     return f"{name} {verb} {change(one)}"
 
 
 def probable(one: Compared) -> str:
-    """`probably slower, +8.1 % (+0.3 % to +16.4 %; 0.121 s -> 0.131 s); about 24 more pairs would decide`."""
-    word = next(
-        (word for unit, word in _WORSE if one.name.endswith(unit)), "less" if (one.estimate or 0) < 0 else "more"
-    )
-    return f"probably {word}, {change(one)}" + "".join(f"; {told}" for told in [missing(one)] if told)
+    """`probably slower, +8.1 % (+0.3 % to +16.4 %; 0.121 s -> 0.131 s)`."""
+    return f"{outcome(one)}, {change(one)}"
+
+
+def outcome(one: Compared) -> str:
+    """`pass`, or `probably slower` where the evidence is short of a verdict."""
+    if not one.probably:
+        return one.verdict.value
+    less = "less" if (one.estimate or 0.0) < 0 else "more"
+    return f"probably {next((word for unit, word in _WORSE.items() if one.name.endswith(unit)), less)}"
 
 
 def missing(one: Compared) -> str:
+    """`about 24 more pairs would decide`; "" where that cannot be said."""
     if one.pairs_missing is None:
         return ""
-    if one.pairs + one.pairs_missing > MOST:
-        return f"more than the {MOST} pairs that are looked at would be needed to be sure"
-    pairs = "1 more pair" if one.pairs_missing == 1 else f"{one.pairs_missing} more pairs"
-    return f"about {pairs} would decide"
+    if not within_reach(one):
+        return f"the {MOST} pairs that are looked at would not be enough to be sure"
+    return f"about {one.pairs_missing} more {'pair' if one.pairs_missing == 1 else 'pairs'} would decide"
+
+
+def within_reach(one: Compared) -> bool:
+    """Whether so many pairs are ever looked at as would probably decide."""
+    return one.pairs_missing is not None and one.pairs + one.pairs_missing <= MOST
 
 
 def change(one: Compared) -> str:

@@ -65,8 +65,13 @@ def how_measured(measurement: Measurement) -> str:
     count = len(measurement.pairs)
     text = f"{count} {'pair' if count == 1 else 'pairs'} in {measurement.seconds:.1f} s"
     if measurement.noise is not None:
-        text += f"; the CPU time of base alone wavers by {measurement.noise:.1%} on this machine".replace("%", " %")
+        text += f"; the CPU time of base alone wavers by {words.share(measurement.noise)} on this machine"
     return text + _why_stopped(measurement)
+
+
+def budget_for(measurement: Measurement, pairs: int) -> int:
+    """Whole seconds that would hold so many pairs, with the run that warms up and a tenth to spare."""
+    return int(1.1 * (pairs + 1) * measurement.pair_seconds) + 1
 
 
 def _why_stopped(measurement: Measurement) -> str:

@@ -199,7 +199,7 @@ def _in_time(seconds: float, progress: Progress) -> None:
 
 def _judged(job: Job, measurement: Measurement) -> Found:
     said = words.with_differences(words.findings(job.question, job.policy, measurement), measurement)
-    return _of(measurement, said, conclusive=not any(words.is_open(one) for one in said))
+    return _of(measurement, said, conclusive=not words.may_change(said, measurement.judgement))
 
 
 def _screened_first(job: Job, sides: tuple[Side, ...], first: Measurement, run: Sample) -> Found:

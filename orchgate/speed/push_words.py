@@ -35,10 +35,13 @@ def findings(question: Question, policy: Policy, measurement: Measurement) -> tu
     """What a comparison by pairs has to say; where nothing is wrong and all is decided, nothing."""
     basis = f"; {explanation.how_measured(measurement)}"
     carrier = partial(explanation.carrier, measurement)
-    said = tuple(_judged(question, policy, measurement.judgement, carrier, basis))
+    said = (
+        *_judged(question, policy, measurement.judgement, carrier, basis),
+        *_probable(question, policy, measurement, basis),
+    )
     if any(one.severity is Severity.ERROR for one in said):
         return said
-    still = [one for one in _all(measurement.judgement) if one.verdict is Verdict.INCONCLUSIVE]
+    still = [one for one in _all(measurement.judgement) if _is_open(one, policy)]
     if measurement.judgement.verdict is not Verdict.INCONCLUSIVE and not still:
         return said
     why = "; ".join(words.compared(one) if isinstance(one, Compared) else words.counted(one) for one in still)
@@ -62,14 +65,41 @@ def _judged(
 ) -> Iterator[Said]:
     """What got worse, one by one. `carrier` tells where a change in a time comes from, `basis` how it is known."""
     for one in _all(judgement):
-        if one.verdict in WEIGHTS:
+        if one.verdict in WEIGHTS and not _is_probable(one):
             metric = policy.metrics[one.name]
             stage = carrier(one.name) if metric.kind is Kind.TIME else ""
             where = f" in stage {stage}" if stage else ""
             changed = _change(one) if isinstance(one, Compared) else one.reason or words.values_of(one)
             limit = f"; from {words.percent(metric.block)} on it is refused" if one.verdict is Verdict.WARN else ""
-            message = f"{question.pipeline}: {one.name} {changed}{where}{basis}{limit}"
+            message = f"{question.pipeline}: {words.title(one.name)} {changed}{where}{basis}{limit}"
             yield Said(RULES[metric.kind], message, f"{question.reproduce} repeats it", WEIGHTS[one.verdict])
+
+
+def _probable(question: Question, policy: Policy, measurement: Measurement, basis: str) -> Iterator[Said]:
+    """What is only probably worse, how many pairs are missing, and the budget that holds them."""
+    for one in measurement.judgement.metrics:
+        if not one.probably or _is_open(one, policy):
+            continue
+        kind, hint = policy.metrics[one.name].kind, f"{question.reproduce} repeats it"
+        stage = explanation.carrier(measurement, one.name) if kind is Kind.TIME else ""
+        told = f"{words.probable(one)}{f' in stage {stage}' if stage else ''}"
+        needed = words.missing(one)
+        if words.within_reach(one) and measurement.pair_seconds:
+            budget = explanation.budget_for(measurement, one.pairs + (one.pairs_missing or 0))
+            needed += f", which a budget of {budget} s holds"
+            hint = question.reproduce.replace("orchgate perf", f"orchgate perf --budget {budget}", 1)
+        told = "; ".join(filter(None, (told, needed)))
+        message = f"{question.pipeline}: {words.title(one.name)} {told}{basis}"
+        yield Said(RULES[kind], message, hint, Severity.WARNING)
+
+
+def _is_probable(one: Compared | Counted) -> bool:
+    return isinstance(one, Compared) and one.probably
+
+
+def _is_open(one: Compared | Counted, policy: Policy) -> bool:
+    """Undecided; where that blocks, so is what is only probable."""
+    return one.verdict is Verdict.INCONCLUSIVE or (policy.inconclusive == "block" and _is_probable(one))
 
 
 def _all(judgement: Judgement) -> tuple[Compared | Counted, ...]:
@@ -88,6 +118,12 @@ def is_open(one: Said) -> bool:
     return one.rule in ("PRF003", "PRF004") and one.severity is not Severity.NOTE
 
 
+def may_change(said: Sequence[Said], judgement: Judgement) -> bool:
+    """Whether more pairs of the same trees may say otherwise."""
+    refused = judgement.verdict is Verdict.FAIL
+    return any(map(is_open, said)) or (not refused and any(map(_is_probable, judgement.metrics)))
+
+
 def undecided(question: Question, why: str, policy: str, hint: str = "") -> Said:
     """PRF004; an error where the policy blocks, which ends in exit code 3."""
     severity = Severity.ERROR if policy == "block" else Severity.WARNING
@@ -100,7 +136,7 @@ def suspected(question: Question, judgement: Judgement, names: Sequence[str], po
     told = [words.compared(one) if isinstance(one, Compared) else words.counted(one) for one in bounds]
     rest = [name for name in names if all(name != one.name for one in bounds)]
     if rest:
-        told.insert(0, f"one run of head looks worse than the stored baseline in {', '.join(rest)}")
+        told.insert(0, f"one run of head looks worse than the stored baseline in {', '.join(map(words.title, rest))}")
     return undecided(question, "; ".join(told), policy, "" if rest else WHOLE)
 
 
