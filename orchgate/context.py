@@ -48,6 +48,9 @@ class Context:
     repository the open repository, None for a folder; only what makes work trees of its own needs it
     started    the commit where the branch in work left the default branch, None when nobody knows
     tell       says to a waiting person what takes so long
+    hold       tells what else is known before something is measured; why it is not to be, "" where it is
+    refused    another ref of the same push is refused, so that this one need not be measured
+    measure_anyway  also what is refused already is measured
     patch      lines of the judged change by path, counted from its patch
     start_of   size of an object in bytes and its first bytes
     """
@@ -102,6 +105,9 @@ class Context:
         self.repository = repository
         self.started = started
         self.tell: Callable[[str], None] = lambda _: None
+        self.hold: Callable[[], str] = str
+        self.refused = False
+        self.measure_anyway = False
 
     @cached_property
     def branch(self) -> str:

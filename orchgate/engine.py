@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 MANY_FILES = 1500  # from here on a second process for a whole tree pays for itself
 LONGEST = "evidence"
 PARTS = 64  # small enough that both processes end at about the same time
-# Asks for other checks' results, so it runs after them; measures, so nothing may run beside it.
+# Asks for other checks' results, so it runs after them; measures, so nothing may run beside it, and all else is said
+# before.
 ASKS = "configuration"
 ALONE = (ASKS, "performance")
 _NONE = suppressions.Covering()
@@ -80,8 +81,19 @@ def _joined(one: Raw, other: Raw) -> Raw:
 class Judge:
     """One judgement: each check runs at most once, also when another one asks for its result."""
 
-    def __init__(self, checks: Iterable[Check], available: Mapping[str, Check], ctx: Context, *, ignores: bool) -> None:
+    def __init__(
+        self,
+        checks: Iterable[Check],
+        available: Mapping[str, Check],
+        ctx: Context,
+        *,
+        ignores: bool,
+        early: Callable[[Report], None] | None = None,
+    ) -> None:
+        """`early` is told what is known before anything is measured; those checks' results are final."""
         self._checks = tuple(checks)
+        self._early = early
+        self._known: tuple[CheckResult, ...] | None = None  # what `early` was told
         self._available = available
         self._ctx = ctx
         self._ignores = ignores
@@ -93,16 +105,37 @@ class Judge:
         rules = (*suppressions.RULES, *(rule for check in available.values() for rule in check.rules))
         self._rules = {rule.id: rule for rule in rules}
         ctx.judge = self._before
+        ctx.hold = self._hold
         ctx.default_severities = self._default_severities
 
     def report(self) -> Report:
         """The verdict of every check, then what is wrong with the suppressions themselves."""
         if self._ctx.scope.whole_tree and len(self._ctx.snapshot.entries) >= MANY_FILES and cores() > 1:
             self._judge_side_by_side()
-        judged = (self._for_now(self.result(check.id)) for check in self._checks)
-        results = tuple(suggestions.suggested(judged, self._available, self._ctx))
+        for check in sorted(self._checks, key=lambda check: check.id in ALONE and 1 + ALONE.index(check.id)):
+            self.result(check.id)
+        known = {result.id: result for result in self._known or ()}
+        rest = {
+            result.id: result for result in self._final(check.id for check in self._checks if check.id not in known)
+        }
+        results = tuple({**known, **rest}[check.id] for check in self._checks)
         extra = self._complaints() if self._ignores else None
         return Report(self._ctx.scope, results if extra is None else (*results, extra))
+
+    def _final(self, names: Iterable[str]) -> tuple[CheckResult, ...]:
+        judged = (self._for_now(self.result(name)) for name in names)
+        return tuple(suggestions.suggested(judged, self._available, self._ctx))
+
+    def _hold(self) -> str:
+        """Tells what is known before something is measured; why it is not to be measured, "" where it is."""
+        if self._known is None:
+            self._known = self._final(check.id for check in self._checks if check.id in self._results)
+            if self._early is not None and self._known:
+                self._early(Report(self._ctx.scope, self._known))
+        lands = worst(result.verdict for result in self._known) in (Verdict.PASS, Verdict.WARN)
+        if self._ctx.measure_anyway or (lands and not self._ctx.refused):
+            return ""
+        return f"the {'push' if self._ctx.scope.kind == 'range' else 'change'} is refused already"
 
     def _for_now(self, result: CheckResult) -> CheckResult:
         """A result at commit time, before there is a message: what only its trailers can decide is left to its hook."""
@@ -238,7 +271,7 @@ class Judge:
             return None
         sound = [check for check in self._checks if not self.result(check.id).troubles]
         judged = frozenset(rule.id for check in sound for rule in check.rules)
-        findings = suppressions.complaints(everything, self._used, judged, self._known(everything))
+        findings = suppressions.complaints(everything, self._used, judged, self._known_rules(everything))
         diagnostics = tuple(self._stamp("suppressions", finding) for finding in findings)
         counted = {"suppressions": len(everything)}
         return CheckResult("suppressions", self._verdict(diagnostics, ()), diagnostics, counted, {}, (), 0.0)
@@ -251,7 +284,7 @@ class Judge:
         twice = {link for path in parsed for link in self._ctx.links.get(path, ())} if parsed else frozenset()
         return [path for path in parsed if path in touched and path not in twice]
 
-    def _known(self, found: Iterable[Suppression]) -> frozenset[str]:
+    def _known_rules(self, found: Iterable[Suppression]) -> frozenset[str]:
         """Ids of all rules; those of checks that did not run are looked up only when a comment names one."""
         if all(rule in self._rules for one in found for rule in one.rules):
             return frozenset(self._rules)

@@ -16,6 +16,7 @@ from orchgate.errors import ConfigError, GitError
 from orchgate.git import scope as scopes
 from orchgate.git.repository import open_repository
 from orchgate.git.target import Target
+from orchgate.model import Report, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
     from orchgate.git.target import Request
-    from orchgate.model import Change, Report, Scope
+    from orchgate.model import Change, Scope
 
     Tell = Callable[[str], None]
+    Early = Callable[[Report], None]
 
 
+LANDS = (Verdict.PASS, Verdict.WARN)
 PATHS_AT_ONCE = 500  # on one command line; what the system takes is a matter of megabytes
 
 
@@ -169,17 +172,27 @@ def _patch(repository: Repository, scope: Scope, changes: Iterable[Change]) -> P
     return Patch(counts)
 
 
-def judge(ctx: Context, names: Collection[str] = (), *, ignores: bool = True, tell: Tell | None = None) -> Report:
-    """The report of the named checks, or of all; `tell` is told what takes long.
+def judge(
+    ctx: Context,
+    names: Collection[str] = (),
+    *,
+    ignores: bool = True,
+    tell: Tell | None = None,
+    early: Early | None = None,
+    anyway: bool = False,
+) -> Report:
+    """The report of the named checks, or of all.
 
-    Raises UsageError for a check that does not exist.
+    `tell` is told what takes long; `early`, before anything is measured, what is known by then. `anyway` has measured
+    what is refused already. Raises UsageError for a check that does not exist.
     """
     ctx.named = frozenset(names)
     ctx.tell = tell or ctx.tell
+    ctx.measure_anyway = anyway
     checks = registry.checks(names)
     everything = {check.id: check for check in registry.checks()} if ctx.accepted is not None else {}
     available = {**everything, **{check.id: check for check in checks}}
-    return engine.Judge(checks, available, ctx, ignores=ignores).report()
+    return engine.Judge(checks, available, ctx, ignores=ignores, early=early).report()
 
 
 def judge_request(
@@ -190,7 +203,24 @@ def judge_request(
     *,
     ignores: bool,
     tell: Tell | None = None,
+    early: Early | None = None,
+    anyway: bool = False,
 ) -> Report:
     """The report of what a command line asked for."""
     target = scopes.target(repository, request, environ)
-    return judge(context(repository, target, environ), names, ignores=ignores, tell=tell)
+    ctx = context(repository, target, environ)
+    return judge(ctx, names, ignores=ignores, tell=tell, early=early, anyway=anyway)
+
+
+def judge_cheap(ctx: Context) -> Report:
+    """The report of all checks but those that measure, or hang on what is measured."""
+    return judge(ctx, [name for name in registry.check_ids() if name not in engine.ALONE])
+
+
+def completed(ctx: Context, cheap: Report, *, tell: Tell | None, anyway: bool) -> Report:
+    """What `judge_cheap` said of a change, with what it left out; measured only where no ref of the push is refused."""
+    ctx.refused = ctx.refused or cheap.verdict not in LANDS
+    rest = judge(ctx, engine.ALONE, tell=tell, anyway=anyway)
+    order = registry.check_ids()
+    checks = sorted((*cheap.checks, *rest.checks), key=lambda one: (one.id not in order, one.id))
+    return Report(rest.scope, tuple(checks))

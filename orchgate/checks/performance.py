@@ -302,7 +302,9 @@ def _question(ctx: Context) -> Question:
     head = ctx.scope.head or ctx.repository.head
     if head is None:
         raise OrchgateError("there is no commit to measure", "git commit, then run it again")
-    return Question(ctx.repository, ctx.config, ctx.scope.base, head, ctx.base, ctx.environ, ctx.now, ctx.tell)
+    return Question(
+        ctx.repository, ctx.config, ctx.scope.base, head, ctx.base, ctx.environ, ctx.now, ctx.tell, ctx.hold
+    )
 
 
 def _examined(answer: Answer) -> dict[str, int]:

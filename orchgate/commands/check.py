@@ -14,6 +14,7 @@ from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Collection
 
     from orchgate.git.repository import Repository
     from orchgate.model import Report, Verdict
@@ -32,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--commit", type=revision, metavar="REV", help="judge one commit")
     parser.add_argument("--output-format", choices=registry.plugins("outputs"), default="text", help="(%(default)s)")
     max_per_rule(parser)
+    measure_anyway(parser)
     parser.add_argument("--explain", action="store_true", help="also list what was counted and what was ignored")
     parser.add_argument(
         "--fix", action="store_true", help="first pin the cited artifacts that are here; stages nothing"
@@ -44,6 +46,11 @@ def max_per_rule(parser: argparse.ArgumentParser) -> None:
     """The option of every command that prints findings."""
     what = "print at most N findings of a rule as text; 0 for all; json holds them all (%(default)s)"
     parser.add_argument("--max-per-rule", type=_number, default=MOST, metavar="N", help=what)
+
+
+def measure_anyway(parser: argparse.ArgumentParser) -> None:
+    """The option of every command that may measure."""
+    parser.add_argument("--measure-anyway", action="store_true", help="measure also what other checks refuse already")
 
 
 def _number(text: str) -> int:
@@ -68,10 +75,18 @@ def run(args: argparse.Namespace) -> Verdict | int:
             return _show_config(repository, request)
         if args.fix:
             _fix(repository, request)
+        said: list[str] = []
         report = session.judge_request(
-            repository, request, os.environ, args.checks, ignores=not args.no_ignores, tell=tell
+            repository,
+            request,
+            os.environ,
+            args.checks,
+            ignores=not args.no_ignores,
+            tell=tell,
+            early=at_once(said, args.max_per_rule) if args.output_format == "text" else None,
+            anyway=args.measure_anyway,
         )
-    show(report, args.output_format, explain=args.explain, most=args.max_per_rule)
+    show(report, args.output_format, explain=args.explain, most=args.max_per_rule, said=said)
     return code(report)
 
 
@@ -99,8 +114,26 @@ def tell(line: str) -> None:
         sys.stderr.flush()
 
 
-def show(report: Report, output: str = "text", *, explain: bool = False, most: int = MOST) -> None:
-    """Writes a report to standard output in one of the formats; as text at most so many findings of a rule."""
+def at_once(said: list[str], most: int) -> Callable[[Report], None]:
+    """Writes the findings that are there before a measurement, and notes in `said` which checks they are of."""
+
+    def write(report: Report) -> None:
+        from orchgate.outputs import text
+
+        sys.stdout.writelines(line + "\n" for line in text.findings(report, most))
+        sys.stdout.flush()
+        said.extend(check.id for check in report.checks)
+
+    return write
+
+
+def show(
+    report: Report, output: str = "text", *, explain: bool = False, most: int = MOST, said: Collection[str] = ()
+) -> None:
+    """Writes a report to standard output in one of the formats; as text at most so many findings of a rule.
+
+    The findings of checks that were `said` are there already.
+    """
     if output != "text":
         registry.load("outputs", output).render(report, sys.stdout)
         return
@@ -108,7 +141,7 @@ def show(report: Report, output: str = "text", *, explain: bool = False, most: i
 
     if explain:
         sys.stdout.writelines(line + "\n" for line in text.explained(report))
-    text.render(report, sys.stdout, most)
+    text.render(report, sys.stdout, most, said)
 
 
 def code(report: Report) -> Verdict | int:

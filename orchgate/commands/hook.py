@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import session
-from orchgate.commands.check import code, max_per_rule, show, tell
+from orchgate.commands.check import at_once, code, max_per_rule, measure_anyway, show, tell
 from orchgate.errors import GitError, OrchgateError, UsageError
 from orchgate.git import history, messages, scope
 from orchgate.git.push import Push, holds_nothing
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import argparse
 
     from orchgate.git.repository import Repository
+    from orchgate.model import Report
 
 SUMMARY = "run as a native git hook (pre-commit, pre-merge-commit, commit-msg, pre-push)"
 HOOKS = ("pre-commit", "pre-merge-commit", "commit-msg", "pre-push")
@@ -33,6 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what = "git's own arguments: for pre-push the remote's name and address, for commit-msg the message's file"
     parser.add_argument("args", nargs="*", help=what)
     max_per_rule(parser)
+    measure_anyway(parser)
 
 
 def run(args: argparse.Namespace) -> Verdict | int:
@@ -41,7 +43,8 @@ def run(args: argparse.Namespace) -> Verdict | int:
     with session.opened() as repository:
         most = args.max_per_rule
         if args.hook == "pre-push":
-            return _pushes(repository, args.args[0] if args.args else "", lines, most)
+            setting = Setting(args.args[0] if args.args else "", most, args.measure_anyway, len(lines) > 1)
+            return _pushes(repository, setting, lines)
         if args.hook == "commit-msg":
             return _message(repository, args.args, most)
         report = session.judge_request(repository, Request(staged=True), os.environ, ignores=True, tell=tell)
@@ -88,17 +91,53 @@ def _not_told(why: str) -> OrchgateError:
     return OrchgateError(f"nobody said which refs are pushed: {why}", hint)
 
 
-def _pushes(repository: Repository, remote: str, lines: list[bytes], most: int) -> Verdict | int:
-    """Judges every ref of a push; the worst answer counts."""
+class Setting(NamedTuple):
+    """What holds for all refs of a push. `most` findings of a rule are shown; `several` refs are pushed."""
+
+    remote: str
+    most: int
+    measure_anyway: bool
+    several: bool
+
+
+class Waiting(NamedTuple):
+    """A ref that is judged but for its speed: what it costs to find out is spent once no other is refused."""
+
+    line: Line
+    target: Target
+    report: Report
+
+
+def _pushes(repository: Repository, setting: Setting, lines: list[bytes]) -> Verdict | int:
+    """Judges every ref of a push; the worst answer counts. What is cheap comes first, of all refs."""
     judged: list[str] = []
     told = [_fields(line) for line in lines]
-    results = [_push(repository, remote, line, judged, most) for line in _ancestors_first(repository, told)]
-    codes = [result for result in results if isinstance(result, int)]
+    results = [_push(repository, setting, line, judged) for line in _ancestors_first(repository, told)]
+    refused = any(_refuses(result) for result in results)
+    answers = [
+        _measured(repository, setting, one, refused=refused) if isinstance(one, Waiting) else one for one in results
+    ]
+    codes = [answer for answer in answers if isinstance(answer, int)]
     if codes:
         return max(codes)
-    if not results:
+    if not answers:
         sys.stdout.write("orchgate: nothing is pushed\n")
-    return worst(result for result in results if isinstance(result, Verdict))
+    return worst(answer for answer in answers if isinstance(answer, Verdict))
+
+
+def _refuses(result: Verdict | int | Waiting) -> bool:
+    answer = code(result.report) if isinstance(result, Waiting) else result
+    return answer not in session.LANDS
+
+
+def _measured(repository: Repository, setting: Setting, one: Waiting, *, refused: bool) -> Verdict | int:
+    """The rest of a ref that waited; the repository is asked anew, so that a hundred refs need no room."""
+    _announce(setting, one.line)
+    ctx = session.context(repository, one.target, os.environ)
+    ctx.refused = refused
+    report = session.completed(ctx, one.report, tell=tell, anyway=setting.measure_anyway)
+    show(report, most=setting.most, said=[check.id for check in one.report.checks])
+    return code(report)
 
 
 class Line(NamedTuple):
@@ -128,25 +167,37 @@ def _ancestors_first(repository: Repository, lines: list[Line]) -> list[Line]:
     return sorted(lines, key=lambda line: order.get(commits[line.local_oid] or "", -1))
 
 
-def _push(repository: Repository, remote: str, line: Line, judged: list[str], most: int) -> Verdict | int:
+def _announce(setting: Setting, line: Line) -> None:
+    remote, ref = escape(setting.remote or "remote"), escape(line.remote_ref)
+    sys.stdout.write(f"orchgate: {escape(line.local_ref)} -> {remote} {ref}\n")
+
+
+def _push(repository: Repository, setting: Setting, line: Line, judged: list[str]) -> Verdict | int | Waiting:
     """Judges one ref; `judged` are the commits of this push that were judged before it, less what those stand on."""
-    local_ref, local_oid, remote_ref, remote_oid = line
-    sys.stdout.write(f"orchgate: {escape(local_ref)} -> {escape(remote or 'remote')} {escape(remote_ref)}\n")
-    if not local_oid.strip("0"):
+    _announce(setting, line)
+    if not line.local_oid.strip("0"):
         sys.stdout.write("orchgate: a deletion: nothing to judge\n")
         return Verdict.PASS
-    if nothing := holds_nothing(remote_ref):
+    if nothing := holds_nothing(line.remote_ref):
         sys.stdout.write(f"orchgate: {escape(nothing)}\n")
         return Verdict.PASS
-    head = repository.here(local_oid)
+    head = repository.here(line.local_oid)
     if head is None:
-        if repository.kind(local_oid) is None:
-            raise GitError(f"object {local_oid} is missing from this repository", "git fsck")
+        if repository.kind(line.local_oid) is None:
+            raise GitError(f"object {line.local_oid} is missing from this repository", "git fsck")
         sys.stdout.write("orchgate: not a commit: nothing to judge\n")
         return Verdict.PASS
-    target = Target("range", head, push=Push(remote, remote_ref, remote_oid, head, tuple(judged)))
-    report = session.judge(session.context(repository, target, os.environ), tell=tell)
-    below = (report.scope.base, *report.scope.beside)
+    push = Push(setting.remote, line.remote_ref, line.remote_oid, head, tuple(judged))
+    target = Target("range", head, push=push)
+    ctx = session.context(repository, target, os.environ)
+    below = (ctx.scope.base, *ctx.scope.beside)
     judged[:] = [*(commit for commit in judged if commit not in below), head]  # git walks down from the head anyway
-    show(report, most=most)
+    said: list[str] = []
+    write = at_once(said, setting.most)
+    if setting.several and ctx.config.performance.pipeline:
+        report = session.judge_cheap(ctx)
+        write(report)
+        return Waiting(line, target, report)
+    report = session.judge(ctx, tell=tell, early=write, anyway=setting.measure_anyway)
+    show(report, most=setting.most, said=said)
     return code(report)

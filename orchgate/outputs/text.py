@@ -9,7 +9,7 @@ from orchgate.model import Severity, Verdict
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from typing import TextIO
 
     from orchgate.model import CheckResult, Diagnostic, Location, Report, Scope, Trouble
@@ -26,13 +26,22 @@ WORDS = {
 _LATER = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 
 
-def render(report: Report, stream: TextIO, most: int = 0) -> None:
-    """Writes the report; what is suppressed, or beyond `most` of one rule, is only counted."""
-    stream.writelines(line + "\n" for line in lines(report, most))
+def render(report: Report, stream: TextIO, most: int = 0, said: Collection[str] = ()) -> None:
+    """Writes the report; what is suppressed, or beyond `most` of one rule, is only counted.
+
+    Checks that were `said` have been written already, by `findings`.
+    """
+    stream.writelines(line + "\n" for line in lines(report, most, said))
 
 
-def lines(report: Report, most: int = 0) -> Iterator[str]:
+def lines(report: Report, most: int = 0, said: Collection[str] = ()) -> Iterator[str]:
     """The lines of a report, at most so many findings of a rule and causes of "could not check"; 0 for all."""
+    yield from findings(report._replace(checks=tuple(one for one in report.checks if one.id not in said)), most)
+    yield _summary(report)
+
+
+def findings(report: Report, most: int = 0) -> Iterator[str]:
+    """The lines of a report without the last, which sums it up."""
     shown, left = _shown(report, most)
     for diagnostic in shown:
         yield from _diagnostic(diagnostic)
@@ -44,7 +53,6 @@ def lines(report: Report, most: int = 0) -> Iterator[str]:
     for what, number in left.items():
         if number > 0:
             yield f"{what}: {number:,} more; --max-per-rule 0 shows all"
-    yield _summary(report)
 
 
 def _shown(report: Report, most: int) -> tuple[list[Diagnostic], Counter[str]]:

@@ -51,6 +51,10 @@ def answer(question: Question) -> Answer:
         return _remembered(known, path, ignored)
     if not question.repository.root:
         raise OrchgateError("a bare repository has no place to run a pipeline in", "run it in a clone")
+    if why := question.hold():
+        from orchgate.speed.push_words import not_measured
+
+        return Answer((not_measured(question, why),), facts={"not measured": why, **ignored})
     from orchgate.speed.push_measure import measured
 
     found = _with_definition(question, measured(question, key.machine, record.pair_seconds(key.asked, key.machine)))

@@ -31,6 +31,12 @@ def announcement(question: Question, budget: float) -> str:
     return f"measuring {question.pipeline}, {sides}, for up to {budget:g} s (performance.budget-seconds)"
 
 
+def not_measured(question: Question, why: str) -> Said:
+    """PRF004 as a note: nobody measured, and nobody needs to before the rest is in order."""
+    message = f"{question.pipeline} was not measured: {why} (--measure-anyway measures all the same)"
+    return Said("PRF004", message, question.reproduce, Severity.NOTE)
+
+
 def findings(question: Question, policy: Policy, measurement: Measurement) -> tuple[Said, ...]:
     """What a comparison by pairs has to say; where nothing is wrong and all is decided, nothing."""
     basis = f"; {explanation.how_measured(measurement)}"

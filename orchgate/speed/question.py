@@ -18,7 +18,8 @@ class Question(NamedTuple):
     """What is to be judged. `base` and `head` are commits, a None base that of a first push; `tree` is the base's.
 
     `tell` says to a waiting person what takes so long. `redefined` is what the change does to the pipeline, None for a
-    change that cannot do anything to it.
+    change that cannot do anything to it. `hold` is asked before anything is measured: why it is not to be, "" where it
+    is.
     """
 
     repository: Repository
@@ -30,6 +31,7 @@ class Question(NamedTuple):
     now: datetime.datetime
     tell: Callable[[str], None]
     redefined: Redefined | None = None
+    hold: Callable[[], str] = str
 
     @property
     def pipeline(self) -> str:
