@@ -35,7 +35,8 @@ RULES = (
         "decided by coin flips, until the difference was larger than chance explains. It is an error from the blocking "
         "threshold on (5 % of CPU time, 10 % of wall time), a warning below it, down to a tolerance of 1 %. What "
         "is only probably slower (chance alone does that once in 40 times) is a warning that says how many pairs are "
-        "missing.",
+        "missing. A head of which the fastest of three runs takes one and a half times as long as the slowest of base, "
+        "or that twice is not over in five times what base takes and a second more, is refused at once.",
         why="Every change makes a pipeline a little slower and nobody notices the one that did. Comparing with a "
         "stored number blames the machine; running both sides now blames the change.",
         bad="a commit after which the stage `test` parses its fixtures once for each test: CPU time +20 % "
@@ -302,9 +303,8 @@ def _question(ctx: Context) -> Question:
     head = ctx.scope.head or ctx.repository.head
     if head is None:
         raise OrchgateError("there is no commit to measure", "git commit, then run it again")
-    return Question(
-        ctx.repository, ctx.config, ctx.scope.base, head, ctx.base, ctx.environ, ctx.now, ctx.tell, ctx.hold
-    )
+    question = Question(ctx.repository, ctx.config, ctx.scope.base, head, ctx.base, ctx.environ, ctx.now, ctx.tell)
+    return question._replace(hold=ctx.hold)
 
 
 def _examined(answer: Answer) -> dict[str, int]:

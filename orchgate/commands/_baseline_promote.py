@@ -15,7 +15,7 @@ from orchgate.metrics.baseline_facts import MAX_RUNS, MIN_RUNS
 from orchgate.model import Verdict
 from orchgate.runs import definition, derivation, ids, journal, manifest, reopen
 from orchgate.runs.decode import MAX_BYTES
-from orchgate.speed.sampling import costs_of
+from orchgate.speed.costs import costs_of
 
 if TYPE_CHECKING:
     import argparse

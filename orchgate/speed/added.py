@@ -8,6 +8,7 @@ from orchgate.errors import OrchgateError
 from orchgate.metrics import words
 from orchgate.runs import worked
 from orchgate.speed import sampling, sides
+from orchgate.speed.limits import OutOfTime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +42,7 @@ def costs(
         with opened as (side,):
             repository.blobs.close()  # what measures ends every process below it, git's answering one too
             ran = _ran(side, environ, prepare, seconds)
-    except sampling.OutOfTime:
+    except OutOfTime:
         return dict.fromkeys(change.added, f"{NOT_MEASURED}: a run takes more than {seconds:.3g} s")
     except OrchgateError as error:
         return dict.fromkeys(change.added, f"{NOT_MEASURED}: {error.message}")

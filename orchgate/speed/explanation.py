@@ -63,6 +63,8 @@ def stage_values(one: StageChange) -> str:
 def how_measured(measurement: Measurement) -> str:
     """`14 pairs in 3.9 s; on this machine the CPU time of base alone wavers by 2.1 %`."""
     count = len(measurement.pairs)
+    if measurement.stopped == "gross" and not count:
+        return f"measured for {measurement.seconds:.1f} s"
     text = f"{count} {'pair' if count == 1 else 'pairs'} in {measurement.seconds:.1f} s"
     if measurement.noise is not None:
         text += f"; the CPU time of base alone wavers by {words.share(measurement.noise)} on this machine"
@@ -75,6 +77,8 @@ def budget_for(measurement: Measurement, pairs: int) -> int:
 
 
 def _why_stopped(measurement: Measurement) -> str:
+    if measurement.stopped == "gross":
+        return "; so large a difference needs no more"
     if measurement.stopped != "budget":
         return ""
     if not measurement.pair_seconds:

@@ -44,6 +44,14 @@ def judgement(failures: Sequence[Failure], passed: frozenset[str] | set[str]) ->
     return Judgement(Verdict.FAIL if refused else Verdict.BROKEN, decided=True, reason=reason + _said(failure))
 
 
+def unsteady(judgement: Judgement, ended: int) -> Judgement:
+    """The verdict where head was ended in so many pairs and then finished: those do not count, so it cannot pass."""
+    if judgement.verdict in (Verdict.FAIL, Verdict.BROKEN):
+        return judgement
+    reason = f"in {ended} pairs head was ended far beyond what base takes, and finished when it ran again"
+    return judgement._replace(verdict=Verdict.INCONCLUSIVE, decided=False, reason=reason)
+
+
 def advice(failures: Sequence[Failure]) -> str:
     """What is often forgotten where the same goes wrong on both sides; "" elsewhere."""
     if len({failure.side for failure in failures}) < 2 or any(failure.stage == "prepare" for failure in failures):

@@ -23,9 +23,11 @@ class Progress(NamedTuple):
 class Measurement(NamedTuple):
     """A comparison by measurement.
 
-    `stopped` is "decided", "looked" (after the last look), "budget" or "failed". `noise` is the spread of base's CPU
-    time as a fraction of its median (None: fewer than two runs). `flips` seeds the order of the pairs. `notes` are
-    lines for people: what could not be measured. `differs` names what else than the code differs between the sides.
+    `stopped` is "decided", "looked" (after the last look), "budget", "gross" (head is slower by so much that no
+    statistics were needed), "unsteady" (head was ended too often, and finished when it ran again) or "failed". `noise`
+    is the spread of base's CPU time as a fraction of its median (None: fewer than two runs). `flips` seeds the order of
+    the pairs. `notes` are lines for people: what could not be measured. `differs` names what else than the code differs
+    between the sides.
     """
 
     pairs: tuple[Pair, ...]

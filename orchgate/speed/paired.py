@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
+from orchgate.metrics import gross
 from orchgate.metrics.comparison import LOOKS, judge, next_look
 from orchgate.metrics.values import Judgement, Pair, Sitting
 from orchgate.model import Verdict
 from orchgate.runs import worked
 from orchgate.speed import failures, sampling
 from orchgate.speed.attribution import changes, spread
+from orchgate.speed.limits import OutOfTime
 from orchgate.speed.measurement import Measurement, Progress
+from orchgate.speed.telling import Teller
+from orchgate.speed.timing import Timing
+from orchgate.speed.turns import Turns, Unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from orchgate.metrics.values import Policy
-    from orchgate.speed.sampling import Failure, Sample, Side
+    from orchgate.metrics.values import Compared, Policy
+    from orchgate.speed.sampling import Rig, Sample, Side
 
 MOST_PAIRS = LOOKS[-1]
-_COLD = 4.0  # how much slower a first run may be than those that follow
-_TELLING = 0.5  # seconds between two words about how far it is
-_GIVE_UP = 3  # failures in a row of what has worked before
+_PLANNING = LOOKS[0]  # pairs of a sitting after which the rest of it is planned, and before which nobody looks
+_STOPS = (gross.PAIRS, gross.MORE_PAIRS, _PLANNING)
+_UNSTEADY = 3  # pairs that may be without a verdict because head was ended in them
 
 
 def measure(
@@ -38,9 +43,9 @@ def measure(
     prepare_seconds: float | None = None,
     watch: Sequence[str] = (),
     tell: Callable[[Progress], None] | None = None,
-    earlier: Sequence[Pair] = (),  # noqa: ARG001
-    sittings: Sequence[Sitting] = (),  # noqa: ARG001
-    share: float = 1.0,  # noqa: ARG001
+    earlier: Sequence[Pair] = (),
+    sittings: Sequence[Sitting] = (),
+    share: float = 1.0,
 ) -> Measurement:
     """Compares base and head. The budget, in seconds, does not count what `prepare` takes, which has its own limit.
 
@@ -48,14 +53,14 @@ def measure(
     of the error budgets. With `partial`, pairs are run as long as one fits, even where not enough fit for a verdict.
     Raises OrchgateError; KeyboardInterrupt when a signal asked for an end, with nothing left running.
     """
-    course = _Course(sides, policy, budget_seconds, most_pairs, partial=partial, tell=tell)
+    former = _Former(tuple(earlier), tuple(sittings), share)
+    course = _Course(sides, policy, Timing(budget_seconds), former, most_pairs, partial=partial, tell=tell)
     if not course.common:
         reason = "the pipelines of base and head have no stage in common"
         return course.ended(Judgement(Verdict.BROKEN, decided=True, reason=reason), "failed")
     counters = sampling.COUNTERS | policy.metrics.keys()
-    with sampling.rig(sides, environ, watch, judged=course.common, counters=counters, tick=course.tick) as rig:
-        course.rig = rig
-        measurement = course.prepared(prepare, prepare_seconds) or course.run()
+    with sampling.rig(sides, environ, watch, judged=course.common, counters=counters, tick=course.teller.tick) as rig:
+        measurement = course.prepared(rig, prepare, prepare_seconds) or course.run()
         if rig.session.loop.signals:
             raise KeyboardInterrupt
         return measurement
@@ -88,7 +93,7 @@ def sample(
             tell(Progress(doing, len(samples), runs, worked.now() - start, budget_seconds or 0.0))
             try:
                 ran = sampling.undisturbed(rig, side, deadline)
-            except sampling.OutOfTime:
+            except OutOfTime:
                 break
             if ran.failure:
                 return (*samples, ran)
@@ -103,16 +108,23 @@ def _pair(base: Sample, head: Sample, *, head_first: bool) -> Pair:
     return Pair(base.metrics, head.metrics, head_first, *bounds)
 
 
+class _Former(NamedTuple):
+    """What is gone on with: pairs of former sittings, and the share of the error budgets that this one may spend."""
+
+    pairs: tuple[Pair, ...]
+    sittings: tuple[Sitting, ...]
+    share: float
+
+
 class _Course:
     """A measurement under way."""
-
-    rig: sampling.Rig
 
     def __init__(
         self,
         sides: tuple[Side, Side],
         policy: Policy,
-        budget: float,
+        timing: Timing,
+        former: _Former,
         most: int,
         *,
         partial: bool,
@@ -122,163 +134,151 @@ class _Course:
 
         self._sides = sides
         self._policy = policy
-        self._budget = budget
-        self._most = most
+        self._timing = timing
+        self._former = former
+        self._most = min(most, MOST_PAIRS - len(former.pairs))
         self._partial = partial
-        self._tell = tell
         self._seed = os.urandom(8).hex()
         self._flips = random.Random(self._seed)  # noqa: S311 -- a coin, not a secret
-        self._start = worked.now()
-        self._since = self._start  # the budget's own start
-        self._doing, self._told = "", 0.0
         self._pairs: list[Pair] = []
         self._samples: list[tuple[Sample, Sample]] = []
         self._warm_up: tuple[Sample, Sample] | None = None
-        self._warm_seconds = 0.0
-        self._first_pair = 0.0  # when it began
-        self._thrown_away = 0  # pairs
-        self._failed: dict[str, list[Failure]] = {side.label: [] for side in sides}  # in a row
+        self._planned: int | None = None  # pairs of this sitting, once it is known
         self._prepared: set[str] = set()
-        self._passed: set[str] = set()
+        self.turns = Turns(sides, policy, timing)
+        self.teller = Teller(tell, timing, self._most)
         base, head = ({stage.id for stage in side.stages} for side in sides)
         self.common = frozenset(base & head)
 
-    def tick(self) -> float | None:
-        """Tells how far it is; in how many seconds to do so again."""
-        if self._tell is None:
-            return None
-        now = worked.now()
-        if now - self._told >= _TELLING:
-            self._told = now
-            self._tell(Progress(self._doing, len(self._pairs), self._most, now - self._since, self._budget))
-        return self._told + _TELLING - now
-
-    def _now(self, doing: str) -> None:
-        self._doing, self._told = doing, 0.0
-        self.tick()
-
-    def prepared(self, command: Sequence[str], timeout: float | None) -> Measurement | None:
+    def prepared(self, rig: Rig, command: Sequence[str], timeout: float | None) -> Measurement | None:
         """Readies both trees; the end of it all where that fails."""
+        self.turns.rig = rig
         for side in self._sides:
             if command and side.keep:
-                self._now(f"preparing {side.label}")
-            failure = sampling.prepare(self.rig, side, command, timeout)
+                self.teller.now(f"preparing {side.label}")
+            failure = sampling.prepare(rig, side, command, timeout)
             if failure:
-                self._failed[side.label].append(failure)
+                self.turns.failed[side.label].append(failure)
             else:
                 self._prepared.add(side.label)
-        self._since = worked.now()
-        if found := self._broken():
+        self._timing.begin()
+        if found := self.turns.broken():
             return self.ended(failures.judgement(found, self._prepared), "failed")
         return None
 
     def run(self) -> Measurement:
-        self._now("warming up")
+        if self._most <= 0:
+            return self.ended(self._judged(ended=True), "looked")
         try:
-            self._warm_up = self._both(head_first=False)
-        except sampling.OutOfTime:
-            return self.ended(self._so_far(), "budget")
-        self._warm_seconds = worked.now() - self._since
-        self._first_pair = worked.now()
-        while not self._broken():
-            if len(self._pairs) >= self._most:
-                return self.ended(self._so_far(), "looked")
-            target = min(next_look(len(self._pairs)) or self._most, self._most)
-            if not self._pairs_up_to(target):
+            return self._run()
+        except OutOfTime:
+            # Who failed once in the warm-up has not been tried a second time.
+            return self._over() if self._warm_up else self.ended(self._judged(ended=True), "budget")
+        except Unfinished as found:
+            return self._refused((gross.unfinished(found.found),))
+
+    def _run(self) -> Measurement:
+        self.teller.now("warming up")
+        turn = self.turns.warm_up()
+        self._warm_up = turn.base, turn.head
+        self._timing.warmed_up(turn.seconds)
+        while not self.turns.broken():
+            if not self._pairs_up_to(self._target()):
                 break
-            judgement = judge(self._pairs, self._policy, (Sitting(0, self._most),), ended=False)
-            if judgement.decided:
+            if found := self._excesses():
+                return self._refused(found)
+            if len(self._pairs) >= self._last():
+                return self.ended(self._judged(ended=True), "looked" if self._last() == self._most else "budget")
+            if self._is_look() and (judgement := self._judged(ended=False)).decided:
                 return self.ended(judgement, "decided")
-        if found := self._broken():
-            return self.ended(failures.judgement(found, self._passed), "failed")
-        return self.ended(self._so_far(), "budget")
+        return self._over()
+
+    def _target(self) -> int:
+        """After how many pairs of this sitting to stop and think."""
+        if len(self._pairs) < _PLANNING:
+            return min(next(stop for stop in _STOPS if stop > len(self._pairs)), self._last())
+        before = len(self._former.pairs)
+        look = next_look(before + len(self._pairs)) or MOST_PAIRS
+        return min(look - before, self._last())
+
+    def _is_look(self) -> bool:
+        return len(self._pairs) >= _PLANNING and len(self._former.pairs) + len(self._pairs) in LOOKS
+
+    def _last(self) -> int:
+        """How many pairs this sitting may have; once it is planned, how many it will."""
+        if self._planned is None and len(self._pairs) >= _PLANNING:
+            self._planned = min(self._most, len(self._pairs) + self._timing.plan())
+        return self._most if self._planned is None else self._planned
 
     def _pairs_up_to(self, target: int) -> bool:
         """Runs pairs until there are so many; False when the budget does not allow it, or something fails."""
         while len(self._pairs) < target:
-            # Before the first look half of its pairs say nothing; later ones count wherever the budget ends.
-            wanted = 1 if self._partial or self._pairs_enough() else target - len(self._pairs)
-            if not self._fits(wanted):
+            late = self._is_late()
+            if not (late or self._fits()) or self.turns.ended > _UNSTEADY:
                 return False
-            self._now(f"pair {len(self._pairs) + 1}")
+            self.teller.now(f"pair {len(self._pairs) + 1}", len(self._pairs))
             head_first = self._flips.random() < 0.5
-            try:
-                base, head = self._both(head_first=head_first)
-            except sampling.OutOfTime:
+            turn = self.turns.pair(head_first=head_first, late=late)
+            if self.turns.broken():
                 return False
-            if self._broken():
-                return False
-            self._samples.append((base, head))
-            self._pairs.append(_pair(base, head, head_first=head_first))
+            if turn.whole:
+                self._samples.append((turn.base, turn.head))
+                self._pairs.append(_pair(turn.base, turn.head, head_first=head_first))
+                self._timing.paired(turn.seconds)
         return True
 
-    def _pairs_enough(self) -> bool:
-        return len(self._pairs) >= LOOKS[0]
+    def _fits(self) -> bool:
+        """Whether the budget holds another pair: before the first look half of its pairs say nothing.
 
-    def _fits(self, pairs: int) -> bool:
-        seconds = self._pair_seconds() if self._pairs else self._warm_seconds / _COLD
-        return worked.now() - self._since + pairs * seconds <= self._budget
+        Later ones count wherever the budget ends.
+        """
+        count = len(self._pairs)
+        some = self._partial or self._former.pairs or count >= _PLANNING
+        return self._timing.fits(1 if some else min(self._most, _PLANNING) - count)
 
-    def _pair_seconds(self) -> float:
+    def _is_late(self) -> bool:
+        """Whether head looks so slow that a few pairs are enough, which may be run beyond the budget."""
+        wanted = next((stop for stop in _STOPS[:-1] if stop > len(self._pairs)), 0) - len(self._pairs)
+        return 0 < wanted <= self._most and self._suspicious() and self._timing.fits(wanted, late=True)
+
+    def _suspicious(self) -> bool:
+        """Whether all runs so far, the first ones included, look as if head were far too slow."""
+        first = [] if self._warm_up is None else [_pair(*self._warm_up, head_first=False)]
+        return gross.suspicious([*first, *self._pairs], self._policy)
+
+    def _excesses(self) -> tuple[Compared, ...]:
+        return gross.excesses(self._pairs, [head.waited for _, head in self._samples], self._policy)
+
+    def _refused(self, found: Sequence[Compared]) -> Measurement:
+        rest = self._judged(ended=True) if self._pairs else None
+        return self.ended(gross.judgement(found, rest), "gross")
+
+    def _over(self) -> Measurement:
+        """The end before it was decided."""
+        if found := self.turns.broken():
+            return self.ended(failures.judgement(found, self.turns.passed), "failed")
+        judgement = self._judged(ended=True)
+        if self.turns.ended > _UNSTEADY:
+            return self.ended(failures.unsteady(judgement, self.turns.ended), "unsteady")
+        return self.ended(judgement, "budget")
+
+    def _sitting(self) -> Sitting | None:
         if not self._pairs:
-            return self._warm_seconds
-        return (worked.now() - self._first_pair) / len(self._pairs)
+            return None
+        before = len(self._former.pairs)
+        return Sitting(before, before + (self._planned or len(self._pairs)), self._former.share)
 
-    def _both(self, *, head_first: bool) -> tuple[Sample, Sample]:
-        """One run of each. Where either was stopped, or the machine slept, neither says anything: once more."""
-        for _ in range(sampling.MOST_DISTURBED):
-            begun = worked.mark()
-            failed, passed = {label: list(known) for label, known in self._failed.items()}, set(self._passed)
-            pair = self._in_turn(head_first=head_first)
-            if not begun.disturbed:
-                return pair
-            self._failed, self._passed = failed, passed
-            self._thrown_away += 1
-        raise sampling.disturbed()
-
-    def _in_turn(self, *, head_first: bool) -> tuple[Sample, Sample]:
-        base, head = self._sides
-        if head_first:
-            ran = self._one(head)
-            return self._one(base), ran
-        ran = self._one(base)
-        return ran, self._one(head)
-
-    def _one(self, side: Side) -> Sample:
-        """One run; what fails and has never passed is tried a second time, to tell the broken from the flaky."""
-        deadline = self._since + self._budget
-        ran = sampling.once(self.rig, side, deadline)
-        self._noted(side, ran)
-        if ran.failure and side.label not in self._passed:
-            self._noted(side, sampling.once(self.rig, side, deadline))
-        return ran
-
-    def _noted(self, side: Side, ran: Sample) -> None:
-        if ran.failure:
-            self._failed[side.label].append(ran.failure)
-        else:
-            self._failed[side.label].clear()
-            self._passed.add(side.label)
-
-    def _broken(self) -> tuple[Failure, ...]:
-        """The failures of sides that cannot be measured."""
-        return tuple(
-            failed[-1]
-            for label, failed in self._failed.items()
-            if failed and (label not in self._passed or len(failed) >= _GIVE_UP)
-        )
-
-    def _so_far(self) -> Judgement:
-        if self._pairs:
-            return judge(self._pairs, self._policy, (Sitting(0, self._most),))
-        return Judgement(Verdict.INCONCLUSIVE, reason="the budget cannot hold enough pairs")
+    def _judged(self, *, ended: bool) -> Judgement:
+        pairs = (*self._former.pairs, *self._pairs)
+        if not pairs:
+            return Judgement(Verdict.INCONCLUSIVE, reason="the budget cannot hold enough pairs")
+        sitting = self._sitting()
+        sittings = (*self._former.sittings, *([sitting] if sitting else []))
+        return judge(pairs, self._policy, sittings, ended=ended)
 
     def ended(self, judgement: Judgement, stopped: str) -> Measurement:
-        broken = self._broken() if stopped == "failed" else ()
-        notes = failures.notes(self._samples)
-        if self._thrown_away:
-            pairs = "1 pair was" if self._thrown_away == 1 else f"{self._thrown_away} pairs were"
-            notes.append(f"{pairs} thrown away and measured again: stopped meanwhile, or the machine slept")
+        broken = self.turns.broken() if stopped == "failed" else ()
+        notes = (*failures.notes(self._samples), *self.turns.notes())
         return Measurement(
             tuple(self._pairs),
             tuple(self._samples),
@@ -286,10 +286,12 @@ class _Course:
             changes(self._sides, self._samples or ([self._warm_up] if self._warm_up else [])),
             broken,
             stopped,
-            worked.now() - self._start,
-            self._pair_seconds(),
+            self._timing.whole,
+            self._timing.pair_seconds,
             spread([base.metrics["cpu_seconds"] for base, _ in self._samples if "cpu_seconds" in base.metrics]),
             self._seed,
             self._warm_up,
             (*notes, *filter(None, [failures.advice(broken)])),
+            self._former.pairs,
+            self._sitting(),
         )

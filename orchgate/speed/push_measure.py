@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from orchgate.metrics.baseline import Record
     from orchgate.metrics.values import Policy
-    from orchgate.speed.measurement import Measurement, Progress
+    from orchgate.speed.measurement import Measurement
     from orchgate.speed.question import Question
     from orchgate.speed.sampling import Sample, Side
     from orchgate.speed.verdicts import Said
@@ -164,8 +164,9 @@ def _compared(job: Job, sides: tuple[Side, ...], seconds: float, *, partial: boo
         prepare=performance.prepare,
         prepare_seconds=MOST_SECONDS,
         watch=performance.watch,
-        tell=functools.partial(_in_time, seconds),
     )
+    if measurement.stopped == "budget" and measurement.warm_up is None:
+        raise _OutOfTime
     measurement = _with_differences(job, (base, head), measurement)
     failed = {one.side: one for one in measurement.failures}
     if len(failed) == 2:
@@ -188,13 +189,6 @@ def _with_differences(job: Job, sides: tuple[Side, Side], measurement: Measureme
         *differences.machine(question.repository, sides[0].commit, question.pipeline),
     )
     return measurement._replace(differs=found)
-
-
-def _in_time(seconds: float, progress: Progress) -> None:
-    """Ends a measurement whose first runs take longer than all of them may. Raises _OutOfTime."""
-    limits = {"warming up": seconds, "pair 1": MOST_SECONDS}
-    if progress.seconds > limits.get(progress.doing, progress.seconds):
-        raise _OutOfTime
 
 
 def _judged(job: Job, measurement: Measurement) -> Found:

@@ -77,7 +77,8 @@ def _judged(
             where = f" in stage {stage}" if stage else ""
             changed = _change(one) if isinstance(one, Compared) else one.reason or words.values_of(one)
             limit = f"; from {words.percent(metric.block)} on it is refused" if one.verdict is Verdict.WARN else ""
-            message = f"{question.pipeline}: {words.title(one.name)} {changed}{where}{basis}{limit}"
+            colon = ":" if isinstance(one, Compared) and one.estimate is None else ""
+            message = f"{question.pipeline}: {words.title(one.name)}{colon} {changed}{where}{basis}{limit}"
             yield Said(RULES[metric.kind], message, f"{question.reproduce} repeats it", WEIGHTS[one.verdict])
 
 
@@ -114,7 +115,7 @@ def _all(judgement: Judgement) -> tuple[Compared | Counted, ...]:
 
 def _change(one: Compared) -> str:
     """`+20.3 % (+18.1 % to +22.4 %; 0.121 s -> 0.146 s)`."""
-    if one.estimate is None:  # head's own value is out of bounds
+    if one.estimate is None:  # head's own value is out of bounds, or so large that nothing is estimated
         return one.reason
     return words.change(one)
 

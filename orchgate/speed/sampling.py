@@ -14,6 +14,8 @@ from orchgate.metrics.values import KNOWN
 from orchgate.runs import environment, ids, proc, stage_end, usage, worked
 from orchgate.runs.running import Program
 from orchgate.runs.session import Session, Setting, Silent
+from orchgate.speed import costs, pressure
+from orchgate.speed.limits import UNLIMITED, Limits, OutOfTime, TooSlow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -65,7 +67,8 @@ class Sample(NamedTuple):
     A run that failed has the `success_rate` 0 and no other metric. `tolerated` are stages that failed and may.
     `hidden_memory`: its memory says only that it took less than this program itself. `lower_bounds` says of which
     metrics no more is known than that the run took at least so much, and why. `repeated` is the first stage that passed
-    only when it was repeated, "" for none.
+    only when it was repeated, "" for none. `waited` is for how many seconds meanwhile something on this machine waited
+    for a CPU; None where the kernel does not say.
     """
 
     metrics: Mapping[str, float]
@@ -76,15 +79,12 @@ class Sample(NamedTuple):
     hidden_memory: bool = False
     lower_bounds: Mapping[str, str] = {}
     repeated: str = ""
+    waited: float | None = None
 
     def without_hidden(self) -> Mapping[str, float]:
         """The metrics that say what the run itself cost."""
         hidden = _MEMORY if self.hidden_memory else ()
         return {name: value for name, value in self.metrics.items() if name not in hidden}
-
-
-class OutOfTime(Exception):
-    """A run was ended because it was not over at the deadline."""
 
 
 class Rig(NamedTuple):
@@ -154,16 +154,30 @@ def prepare(rig_: Rig, side: Side, command: Sequence[str], timeout: float | None
     return done.failure
 
 
-def once(rig_: Rig, side: Side, deadline: float | None = None) -> Sample:
-    """Runs a side, until a moment of the clock of `worked` at most.
+def once(rig_: Rig, side: Side, deadline: float | None = None, limit: float | None = None) -> Sample:
+    """Runs a side, until a moment of the clock of `worked`, and for `limit` seconds of its judged stages, at most.
 
-    Raises OutOfTime; KeyboardInterrupt when a signal asked for an end; both once nothing runs any more.
+    Raises OutOfTime, TooSlow; KeyboardInterrupt when a signal asked for an end; all once nothing runs any more.
     """
     if rig_.watch:
         rig_.watch.take()  # what happened before is not this run's
+    before = pressure.waited()
+    try:
+        ran = _run(rig_, side, Limits(deadline, limit))
+    except TooSlow as found:
+        assert limit is not None
+        raise TooSlow(found.stage, limit) from None
+    after = pressure.waited()
+    return ran._replace(waited=after - before if before is not None and after is not None else None)
+
+
+def _run(rig_: Rig, side: Side, limits: Limits) -> Sample:
     done = []
     for index, stage in enumerate(side.stages, 1):
-        done.append(_repeated(rig_, side, stage, index, deadline))
+        judged = rig_.judged is None or stage.id in rig_.judged
+        begun = worked.now()
+        done.append(_repeated(rig_, side, stage, index, limits if judged else limits._replace(seconds=None)))
+        limits = limits.after(worked.now() - begun) if judged else limits
         if done[-1].failure and not stage.allow_failure:
             return Sample({"success_rate": 0.0}, {}, done[-1].failure)
     ran = _added_up(rig_, side, done)
@@ -203,18 +217,19 @@ class _Done(NamedTuple):
     repeated: bool = False
 
 
-def _repeated(rig_: Rig, side: Side, stage: Stage, index: int, deadline: float | None) -> _Done:
+def _repeated(rig_: Rig, side: Side, stage: Stage, index: int, limits: Limits) -> _Done:
     """A stage with its retries, which cost what they cost."""
-    done = _attempt(rig_, side, stage, index, deadline)
+    begun = worked.now()
+    done = _attempt(rig_, side, stage, index, limits)
     for _ in range(stage.retries):
         if done.failure is None:
             break
-        again = _attempt(rig_, side, stage, index, deadline)
+        again = _attempt(rig_, side, stage, index, limits.after(worked.now() - begun))
         done = again._replace(cost=usage.add(done.cost, again.cost) if again.cost else done.cost, repeated=True)
     return done
 
 
-def _attempt(rig_: Rig, side: Side, stage: Stage, index: int, deadline: float | None = None) -> _Done:
+def _attempt(rig_: Rig, side: Side, stage: Stage, index: int, limits: Limits = UNLIMITED) -> _Done:
     log = os.path.join(side.scratch, ids.log_path(index, stage.id))
     files.make_folders(os.path.dirname(log))
     with contextlib.suppress(FileNotFoundError):
@@ -225,8 +240,8 @@ def _attempt(rig_: Rig, side: Side, stage: Stage, index: int, deadline: float | 
     argv = stage.argv or ("/bin/sh", "-c", stage.shell)
     before = stage_end.stamps(stage, cwd)
     ended: list[Result] = []
-    left = None if deadline is None else max(0.001, deadline - worked.now())
-    limit = min((one for one in (stage.timeout_seconds, left) if one is not None), default=None)
+    left = None if limits.deadline is None else max(0.001, limits.deadline - worked.now())
+    limit = min((one for one in (stage.timeout_seconds, limits.seconds, left) if one is not None), default=None)
     program = Program(argv, cwd, environ, log, rig_.session.mark(), limit)
     rig_.session.loop.start(program, ended.append)
     while not ended:
@@ -235,6 +250,8 @@ def _attempt(rig_: Rig, side: Side, stage: Stage, index: int, deadline: float | 
         raise KeyboardInterrupt
     if ended[0].timed_out and limit is left:
         raise OutOfTime
+    if ended[0].timed_out and limit is not None and limit is limits.seconds:
+        raise TooSlow(stage.id, limit)
     return _described(
         side, stage, ended[0], stage_end.describe(stage, ended[0], stage_end.found(stage, cwd, ended[0], before))
     )
@@ -248,12 +265,12 @@ def _described(side: Side, stage: Stage, result: Result, event: Mapping[str, Any
 
 
 def _added_up(rig_: Rig, side: Side, done: Sequence[_Done]) -> Sample:
-    costs = {stage.id: costs_of(one.cost) for stage, one in zip(side.stages, done, strict=True) if one.cost}
+    by_stage = {stage.id: costs.costs_of(one.cost) for stage, one in zip(side.stages, done, strict=True) if one.cost}
     spent = None
     for stage, one in zip(side.stages, done, strict=True):
         if one.cost and (rig_.judged is None or stage.id in rig_.judged):
             spent = usage.add(spent, one.cost)
-    metrics = {**(costs_of(spent) if spent else {}), "success_rate": 1.0}
+    metrics = {**(costs.costs_of(spent) if spent else {}), "success_rate": 1.0}
     notes: tuple[str, ...] = ()
     bounds = dict((spent or {}).get("lower_bounds", {}))
     if rig_.watch:
@@ -264,31 +281,10 @@ def _added_up(rig_: Rig, side: Side, done: Sequence[_Done]) -> Sample:
         metrics |= counters
         notes = activity.notes
         bounds |= {name: why for name, why in activity.bounds.items() if name in counters}
-    metrics |= _tests(done)
+    metrics |= costs.tests([one.tests for one in done if one.tests])
     for stage, one in zip(side.stages, done, strict=True):
         for name, value in one.metrics.items():
             metrics[name if name not in metrics else f"{stage.id}.{name}"] = value
     tolerated = tuple(one.failure for one in done if one.failure)
     repeated = [stage.id for stage, one in zip(side.stages, done, strict=True) if one.repeated and not one.failure]
-    return Sample(metrics, costs, None, tolerated, notes, lower_bounds=bounds, repeated=(*repeated, "")[0])
-
-
-def costs_of(spent: Mapping[str, Any]) -> dict[str, float]:
-    """What processes cost, under the names of metrics; what was not measured is left out."""
-    costs = {"cpu_seconds": round(spent["user_seconds"] + spent["system_seconds"], 6)}
-    names = ("wall_seconds", "max_rss_bytes", "read_bytes", "written_bytes", "processes")
-    costs |= {name: spent[name] for name in names if spent[name] is not None}
-    if "tree_rss_bytes" in spent and "max_rss_bytes" in costs:
-        # At some moment all of them held at least what the largest did, whether a sample met it or not.
-        costs["tree_rss_bytes"] = max(spent["tree_rss_bytes"] or 0, spent["max_rss_bytes"])
-    return costs
-
-
-def _tests(done: Sequence[_Done]) -> dict[str, float]:
-    """Tests passed, and the fraction of those that could have; nothing where none were counted."""
-    counted = [one.tests for one in done if one.tests]
-    if not counted:
-        return {}
-    passed = sum(tests.get("passed", 0) for tests in counted)
-    failed = sum(tests.get("failed", 0) + tests.get("errors", 0) for tests in counted)
-    return {"tests_passed": passed, **({"test_pass_rate": passed / (passed + failed)} if passed + failed else {})}
+    return Sample(metrics, by_stage, None, tolerated, notes, lower_bounds=bounds, repeated=(*repeated, "")[0])

@@ -1,0 +1,179 @@
+"""One pair at a time: a run of each side, repeated where it says nothing, and ended where head is far too slow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.metrics import gross, words
+from orchgate.runs import worked
+from orchgate.speed import sampling
+from orchgate.speed.limits import TooSlow
+
+if TYPE_CHECKING:
+    from orchgate.metrics.values import Policy
+    from orchgate.speed.sampling import Failure, Rig, Sample, Side
+    from orchgate.speed.timing import Timing
+
+_GIVE_UP = 3  # failures in a row of what has worked before
+_REFUSED = 2  # runs of head that are ended one after the other
+_PATIENCE = 10.0  # seconds for head's first run, or a part of the budget if that is less:
+_PATIENT = 1 / 3
+_QUICK = 0.1  # of the budget: where base takes less, head may be ended after it
+
+
+class Unfinished(Exception):
+    """Head was ended twice, far beyond what base takes."""
+
+    def __init__(self, found: gross.Unfinished) -> None:
+        super().__init__(found)
+        self.found = found
+
+
+class Turn(NamedTuple):
+    """A run of each, which took so many `seconds`.
+
+    Unless it is `whole`, head was ended before and finished only when it was run again.
+    """
+
+    base: Sample
+    head: Sample
+    whole: bool
+    seconds: float
+
+
+class _How(NamedTuple):
+    """How to run a pair: in which order, `late` if need be, and for how many seconds head may run in any case."""
+
+    head_first: bool = False
+    late: bool = False
+    patience: float = 0.0
+
+
+class Turns:
+    """The runs of a measurement, and what is known of each side from them."""
+
+    def __init__(self, sides: tuple[Side, Side], policy: Policy, timing: Timing) -> None:
+        self.rig: Rig | None = None
+        self.thrown_away = 0  # pairs
+        self.ended = 0  # pairs in which head was ended, and finished when it ran again
+        self.failed: dict[str, list[Failure]] = {side.label: [] for side in sides}  # in a row
+        self.passed: set[str] = set()
+        self._base, self._head = sides
+        self._policy = policy
+        self._timing = timing
+        self._seconds: dict[str, float] = {}  # what the last run of each took
+        self._slowest: float | None = None  # of base's runs, in seconds; None: not known whole
+
+    def warm_up(self) -> Turn:
+        """The first run of each, base's first; head's may have to fill what base's filled another day."""
+        return self._undisturbed(_How(patience=min(_PATIENCE, _PATIENT * self._timing.budget)))
+
+    def pair(self, *, head_first: bool, late: bool) -> Turn:
+        """A run of each; `late`, also beyond the budget.
+
+        Raises OutOfTime, Unfinished; OrchgateError where they are stopped again and again.
+        """
+        turn = self._undisturbed(_How(head_first, late))
+        self.ended += not turn.whole
+        return turn
+
+    def _undisturbed(self, how: _How) -> Turn:
+        """Where either was stopped, or the machine slept, neither says anything: once more."""
+        for _ in range(sampling.MOST_DISTURBED):
+            begun = worked.mark()
+            failed, passed = {label: list(known) for label, known in self.failed.items()}, set(self.passed)
+            slowest = self._slowest
+            try:
+                turn = self._in_turn(how)
+            except Unfinished:
+                if not begun.disturbed:
+                    raise
+            else:
+                if not begun.disturbed:
+                    return turn
+            self.failed, self.passed, self._slowest = failed, passed, slowest
+            self.thrown_away += 1
+        raise sampling.disturbed()
+
+    def _in_turn(self, how: _How) -> Turn:
+        if how.head_first:
+            head, whole = self._of_head(how)
+            base = self._of_base(late=how.late or not whole)
+        else:
+            base = self._of_base(late=how.late)
+            head, whole = self._of_head(how)
+        return Turn(base, head, whole, sum(self._seconds.values()))
+
+    def _of_base(self, *, late: bool) -> Sample:
+        ran = self._one(self._base, late=late)
+        wall = ran.metrics.get("wall_seconds")
+        if wall is not None and "wall_seconds" not in ran.lower_bounds:
+            self._slowest = max(wall, self._slowest or 0.0)
+        return ran
+
+    def _of_head(self, how: _How) -> tuple[Sample, bool]:
+        """A run of head, and whether none was ended before it. Raises Unfinished.
+
+        A first run that was given more time than others is not held against it.
+        """
+        quick = self._slowest is not None and self._slowest <= _QUICK * self._timing.budget
+        limit, late = self._limit(), how.late or (quick and how.patience > 0.0)
+        ended: list[float] = []
+        allowed = None if limit is None else max(limit, how.patience)
+        whole = True
+        while True:
+            try:
+                return self._one(self._head, limit=allowed, late=late), whole
+            except TooSlow as slow:
+                whole, late = False, True
+                ended += [slow.seconds] if slow.seconds == limit else []
+                if len(ended) == _REFUSED:
+                    raise Unfinished(gross.Unfinished(self._slowest or 0.0, min(ended), slow.stage)) from None
+            self._of_base(late=True)
+            before, limit = limit, self._limit()
+            allowed = limit
+            if before is None or limit is None or limit > gross.FACTOR * before:
+                ended = []  # it is the machine: base takes far longer now, too
+
+    def _limit(self) -> float | None:
+        """For how many seconds a run of head may go on."""
+        return None if self._slowest is None else gross.limit(self._slowest, self._policy)
+
+    def _one(self, side: Side, *, limit: float | None = None, late: bool = False) -> Sample:
+        """One run; what fails and has never passed is tried a second time, to tell the broken from the flaky."""
+        assert self.rig is not None
+        deadline = self._timing.deadline(late=late)
+        begun = worked.now()
+        ran = sampling.once(self.rig, side, deadline, limit)
+        self._seconds[side.label] = worked.now() - begun
+        self._noted(side, ran)
+        if ran.failure and side.label not in self.passed:
+            self._noted(side, sampling.once(self.rig, side, deadline, limit))
+        return ran
+
+    def _noted(self, side: Side, ran: Sample) -> None:
+        if ran.failure:
+            self.failed[side.label].append(ran.failure)
+        else:
+            self.failed[side.label].clear()
+            self.passed.add(side.label)
+
+    def broken(self) -> tuple[Failure, ...]:
+        """The failures of sides that cannot be measured."""
+        return tuple(
+            failed[-1]
+            for label, failed in self.failed.items()
+            if failed and (label not in self.passed or len(failed) >= _GIVE_UP)
+        )
+
+    def notes(self) -> list[str]:
+        """Lines for people about runs that do not count."""
+        lines = []
+        if self.thrown_away:
+            pairs = "1 pair was" if self.thrown_away == 1 else f"{self.thrown_away} pairs were"
+            lines.append(f"{pairs} thrown away and measured again: stopped meanwhile, or the machine slept")
+        if self.ended:
+            pairs = "1 pair does" if self.ended == 1 else f"{self.ended} pairs do"
+            limit = words.seconds(self._limit() or 0.0)
+            lines.append(f"{pairs} not count: head was ended after {limit}, and finished when it ran again")
+        return lines
