@@ -60,6 +60,7 @@ def _hermetic(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
         "GIT_COMMITTER_DATE": "2026-02-01T12:00:00Z",
         "GIT_TERMINAL_PROMPT": "0",
         "ORCHGATE_TREES": str(tmp_path_factory.getbasetemp() / "trees"),
+        "XDG_STATE_HOME": str(tmp_path_factory.getbasetemp() / "state"),
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)

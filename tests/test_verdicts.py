@@ -1,138 +1,69 @@
-"""The record of what was judged on this machine: it saves time, and is never believed more than it deserves."""
+"""What is kept of a question, as bytes, and how its error budget is split."""
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from orchgate.files import WriteError
+from orchgate.metrics.values import Pair, Sitting
 from orchgate.model import Severity
 from orchgate.speed import verdicts
-from orchgate.speed.verdicts import Key, Recorded, Said
+from orchgate.speed.verdicts import Entry, Said
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-KEY = Key("b" * 40, "h" * 40, "asked", "machine")
-REFUSED = Recorded(KEY, "2026-02-01T12:00:00Z", True, 8, 0.5, (Said("PRF001", "slower", "look", Severity.ERROR),))
-PASSED = REFUSED._replace(said=())
-UNDECIDED = REFUSED._replace(conclusive=False)
+PAIR = Pair({"cpu_seconds": 0.1}, {"cpu_seconds": 0.11}, True, {}, {"cpu_seconds": "a child left its session"})
+SAID = Said("PRF001", "slower", "look", Severity.ERROR)
+ENTRY = Entry("2026-02-01T12:00:00Z", True, 8, (SAID,), (PAIR,), (Sitting(0, 8, 2 / 3),), 2)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return verdicts.path_in(str(tmp_path))
-
-
-def test_what_was_added_is_found(path: str) -> None:
-    verdicts.add(path, REFUSED)
-
-    assert verdicts.read(path).find(KEY) == REFUSED
-
-
-def test_an_empty_record_knows_nothing(path: str) -> None:
-    assert verdicts.read(path) == verdicts.Record(())
-
-
-@pytest.mark.parametrize("field", Key._fields)
-def test_another_tree_question_or_machine_is_not_answered(path: str, field: str) -> None:
-    verdicts.add(path, REFUSED)
-
-    assert verdicts.read(path).find(KEY._replace(**{field: "other"})) is None
-
-
-def test_the_newest_answer_counts(path: str) -> None:
-    verdicts.add(path, REFUSED)
-    verdicts.add(path, PASSED)
-
-    assert verdicts.read(path).find(KEY) == PASSED
-
-
-def test_what_nobody_could_tell_is_asked_again(path: str) -> None:
-    verdicts.add(path, UNDECIDED)
-
-    assert verdicts.read(path).find(KEY) is None
-
-
-def test_how_long_a_pair_takes_is_known_also_from_other_trees(path: str) -> None:
-    verdicts.add(path, UNDECIDED)
-
-    assert verdicts.read(path).pair_seconds("asked", "machine") == 0.5
-
-
-def test_how_long_a_pair_takes_elsewhere_is_not_known(path: str) -> None:
-    verdicts.add(path, UNDECIDED)
-
-    assert verdicts.read(path).pair_seconds("asked", "another machine") is None
+def test_an_entry_is_read_as_it_was_kept() -> None:
+    assert verdicts.decoded(verdicts.encoded(ENTRY)) == ENTRY
 
 
 WRONG = [
-    b"null",
-    b"5",
-    b"[]",
-    b"{}",
-    b"not json",
-    b"\xff\xfe",
-    b"[" * 100_000,
-    b'{"version": 2}',
-    b'{"version":1,"base":5,"head":"h","asked":"a","machine":"m","at":"x","conclusive":true,"pairs":1,"pair_seconds":1,"said":[]}',
-    b'{"version":1,"base":"b","head":"h","asked":"a","machine":"m","at":"x","conclusive":true,"pairs":1,"pair_seconds":NaN,"said":[]}',
-    b'{"version":1,"base":"b","head":"h","asked":"a","machine":"m","at":"x","conclusive":true,"pairs":1e999,"pair_seconds":1,"said":[]}',
-    b'{"version":1,"base":"b","head":"h","asked":"a","machine":"m","at":"x","conclusive":true,"pairs":1,"pair_seconds":1,"said":[5]}',
-    (
-        b'{"version":1,"base":"b","head":"h","asked":"a","machine":"m","at":"x","conclusive":true,"pairs":1,"pair_seconds":1,'
-        b'"said":[{"rule":"r","message":"m","hint":"h","severity":"fatal"}]}'
-    ),
+    None,
+    b"",
+    b"not packed",
+    zlib.compress(b"null"),
+    zlib.compress(b"5"),
+    zlib.compress(b"{}"),
+    zlib.compress(b"\xff\xfe"),
+    zlib.compress(b"[" * 100_000),
+    zlib.compress(b'{"version": 1}'),
+    verdicts.encoded(ENTRY)[:-9],
+    verdicts.encoded(ENTRY._replace(spent="2")),  # type: ignore[arg-type]
+    zlib.compress(zlib.decompress(verdicts.encoded(ENTRY)).replace(b'"error"', b'"fatal"')),
+    zlib.compress(zlib.decompress(verdicts.encoded(ENTRY)).replace(b"0.11", b'"0.11 s"')),
 ]
 
 
-@pytest.mark.parametrize("line", WRONG, ids=lambda line: line[:12].decode("latin-1") + str(len(line)))
-def test_a_line_that_is_no_judgement_is_counted_and_the_others_still_count(path: str, line: bytes) -> None:
-    verdicts.add(path, REFUSED)
-    with open(path, "ab") as file:
-        file.write(line + b"\n")
-
-    record = verdicts.read(path)
-
-    assert (record.ignored, record.find(KEY)) == (1, REFUSED)
+@pytest.mark.parametrize("data", WRONG, ids=range(len(WRONG)))
+def test_anything_else_is_no_entry(data: bytes | None) -> None:
+    assert verdicts.decoded(data) is None
 
 
-def test_a_torn_line_is_counted_and_does_not_melt_into_the_next(path: str) -> None:
-    verdicts.add(path, REFUSED)
-    with open(path, "ab") as file:
-        file.write(b'{"version":1,"base":"bb')
-    verdicts.add(path, PASSED)
+def test_numbers_that_were_whole_are_the_same_pairs_when_they_are_read_again() -> None:
+    counted = Pair({"processes": 3}, {"processes": 4})
+    kept = Entry(pairs=verdicts.plain([counted]))
 
-    record = verdicts.read(path)
-
-    assert (record.ignored, record.judged) == (1, (REFUSED, PASSED))
+    assert verdicts.decoded(verdicts.encoded(kept)) == kept
 
 
-def test_a_record_that_is_no_file_is_said_and_not_waited_for(path: str) -> None:
-    os.makedirs(os.path.dirname(path))
-    os.mkfifo(path)
-
-    assert verdicts.read(path) == verdicts.Record((), 1)
+@given(st.integers(1, 300))
+def test_all_shares_are_never_more_than_the_whole(pushes: int) -> None:
+    assert sum(map(verdicts.share, range(pushes))) <= 1
 
 
-def test_a_record_does_not_grow_for_ever(path: str) -> None:
-    long = REFUSED._replace(said=(Said("PRF001", "x" * 10_000, "", Severity.ERROR),))
-    for _ in range(100):
-        verdicts.add(path, long)
-    verdicts.add(path, PASSED)
-
-    record = verdicts.read(path)
-
-    assert (os.stat(path).st_size < 2 * verdicts.MAX_BYTES, record.ignored, record.find(KEY)) == (True, 0, PASSED)
+def test_the_first_sitting_has_two_thirds_and_the_next_a_third_of_that() -> None:
+    assert [round(verdicts.share(spent), 4) for spent in range(3)] == [0.6667, 0.2222, 0.0741]
 
 
-def test_a_record_that_cannot_be_written_says_so(path: str) -> None:
-    open(os.path.dirname(path), "w").close()  # a file where the folder belongs
+def test_an_older_entry_that_was_put_back_is_no_successor() -> None:
+    newer = ENTRY._replace(spent=3, pairs=(PAIR, PAIR))
 
-    with pytest.raises(WriteError, match="cannot write"):
-        verdicts.add(path, REFUSED)
+    assert (newer.follows(ENTRY), ENTRY.follows(newer)) == (True, False)
 
 
 def test_a_digest_tells_apart_what_a_joined_text_would_not() -> None:

@@ -304,11 +304,16 @@ def _question(ctx: Context) -> Question:
     if head is None:
         raise OrchgateError("there is no commit to measure", "git commit, then run it again")
     question = Question(ctx.repository, ctx.config, ctx.scope.base, head, ctx.base, ctx.environ, ctx.now, ctx.tell)
-    return question._replace(hold=ctx.hold)
+    return question._replace(hold=ctx.hold, branch=ctx.branch)
 
 
 def _examined(answer: Answer) -> dict[str, int]:
-    others = {"recorded verdicts": int(bool(answer.recorded_at)), "runs held to the baseline": answer.runs}
+    others = {
+        "earlier pairs": answer.earlier,
+        "recorded verdicts": int(bool(answer.recorded_at)),
+        "shared verdicts": int(bool(answer.ref)),
+        "runs held to the baseline": answer.runs,
+    }
     return {PAIRS: answer.pairs, **{name: number for name, number in others.items() if number}}
 
 

@@ -62,10 +62,9 @@ def stage_values(one: StageChange) -> str:
 
 def how_measured(measurement: Measurement) -> str:
     """`14 pairs in 3.9 s; on this machine the CPU time of base alone wavers by 2.1 %`."""
-    count = len(measurement.pairs)
-    if measurement.stopped == "gross" and not count:
+    if measurement.stopped == "gross" and not measurement.pairs:
         return f"measured for {measurement.seconds:.1f} s"
-    text = f"{count} {'pair' if count == 1 else 'pairs'} in {measurement.seconds:.1f} s"
+    text = f"{_counted(measurement)} in {measurement.seconds:.1f} s"
     if measurement.noise is not None:
         text += f"; the CPU time of base alone wavers by {words.share(measurement.noise)} on this machine"
     return text + _why_stopped(measurement)
@@ -74,6 +73,13 @@ def how_measured(measurement: Measurement) -> str:
 def budget_for(measurement: Measurement, pairs: int) -> int:
     """Whole seconds that would hold so many pairs, with the run that warms up and a tenth to spare."""
     return int(1.1 * (pairs + 1) * measurement.pair_seconds) + 1
+
+
+def _counted(measurement: Measurement) -> str:
+    """`14 pairs`, or `24 pairs, 16 of them of earlier pushes, 8 measured now`."""
+    new, earlier = len(measurement.pairs), len(measurement.earlier)
+    text = f"{new + earlier} {'pair' if new + earlier == 1 else 'pairs'}"
+    return f"{text}, {earlier} of them of earlier pushes, {new} measured now" if earlier else text
 
 
 def _why_stopped(measurement: Measurement) -> str:

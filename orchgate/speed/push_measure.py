@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from orchgate.metrics.values import Policy
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.question import Question
+    from orchgate.speed.remembered import Turn
     from orchgate.speed.sampling import Sample, Side
     from orchgate.speed.verdicts import Said
 
@@ -39,7 +40,8 @@ MOST_SECONDS = 240.0  # servers drop connections that are idle for longer
 class Found(NamedTuple):
     """What a measurement brought. `conclusive`: measuring the same trees again would bring nothing new.
 
-    `runs` counts runs of head that were compared with the stored baseline.
+    `runs` counts runs of head that were compared with the stored baseline. `measurement` is that by pairs which was
+    judged.
     """
 
     said: tuple[Said, ...]
@@ -48,13 +50,14 @@ class Found(NamedTuple):
     pair_seconds: float = 0.0
     conclusive: bool = False
     facts: Mapping[str, object] = {}
+    measurement: Measurement | None = None
 
 
 class Job(NamedTuple):
     """A question with what every measurement for it needs.
 
     `budget` is in seconds. `stored` is the baseline of this pipeline for this class of machines, None where there is
-    none; `unread` says why it cannot be read.
+    none; `unread` says why it cannot be read. `turn` is what measuring in pairs goes on with.
     """
 
     question: Question
@@ -63,15 +66,16 @@ class Job(NamedTuple):
     environ: Mapping[str, str]
     stored: Record | None
     unread: str
+    turn: Turn
 
 
 class _OutOfTime(Exception):
     """Not even the first runs fit into the budget."""
 
 
-def measured(question: Question, machine: str, pair_seconds: float | None) -> Found:
+def measured(question: Question, machine: str, pair_seconds: float | None, turn: Turn) -> Found:
     """Measures; `pair_seconds` is what a pair took before, None when nobody knows. Raises OrchgateError."""
-    job = _job(question, machine)
+    job = _job(question, machine, turn)
     question.tell(words.announcement(question, job.budget))
     found = _found(job, fits=pair_seconds is None or pair_seconds <= job.budget)
     if job.unread:
@@ -80,14 +84,14 @@ def measured(question: Question, machine: str, pair_seconds: float | None) -> Fo
     return found
 
 
-def _job(question: Question, machine: str) -> Job:
+def _job(question: Question, machine: str, turn: Turn) -> Job:
     performance = question.config.performance
     budget = min(performance.budget_seconds, MOST_SECONDS)
     try:
         stored, unread = _baseline(question, machine), ""
     except Unreadable as error:  # the change that mends it must not be refused for it
         stored, unread = None, f"{error.path} at the base {error.message}"
-    return Job(question, policy_of(performance), budget, unhooked(question.environ), stored, unread)
+    return Job(question, policy_of(performance), budget, unhooked(question.environ), stored, unread, turn)
 
 
 def _baseline(question: Question, machine: str) -> Record | None:
@@ -143,7 +147,8 @@ def _in_pairs(job: Job, sides: tuple[Side, ...]) -> Found:
         return _of(measurement, (head_failed(job.question, failed["head"]),), conclusive=False)
     if failed:
         return _without_base(job, sides[1], words.failure(failed["base"]))
-    few = measurement.stopped == "budget" and len(measurement.pairs) < LOOKS[0]
+    pairs = len(measurement.earlier) + len(measurement.pairs)
+    few = measurement.stopped == "budget" and pairs < LOOKS[0]
     if few and job.stored and measurement.warm_up and measurement.judgement.verdict is not Verdict.FAIL:
         return _screened_first(job, sides, measurement, measurement.warm_up[1])
     return _judged(job, measurement)
@@ -164,6 +169,9 @@ def _compared(job: Job, sides: tuple[Side, ...], seconds: float, *, partial: boo
         prepare=performance.prepare,
         prepare_seconds=MOST_SECONDS,
         watch=performance.watch,
+        earlier=job.turn.earlier,
+        sittings=job.turn.sittings,
+        share=job.turn.share,
     )
     if measurement.stopped == "budget" and measurement.warm_up is None:
         raise _OutOfTime
@@ -283,7 +291,8 @@ def _hash(question: Question) -> str:
 
 
 def _of(measurement: Measurement, said: tuple[Said, ...], *, conclusive: bool) -> Found:
-    return Found(said, len(measurement.pairs), 0, measurement.pair_seconds, conclusive, words.facts(measurement))
+    facts = words.facts(measurement)
+    return Found(said, len(measurement.pairs), 0, measurement.pair_seconds, conclusive, facts, measurement)
 
 
 def _too_long(job: Job) -> Found:

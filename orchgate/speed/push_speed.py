@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import __version__
-from orchgate.errors import GitError, OrchgateError
+from orchgate.errors import GitError, OrchgateError, quoted
 from orchgate.git.call import common_dir
-from orchgate.model import Severity
+from orchgate.metrics.values import Sitting
+from orchgate.model import Severity, Verdict
 from orchgate.runs.environment import unhooked
-from orchgate.speed import verdicts
-from orchgate.speed.verdicts import Key, Recorded, Said
+from orchgate.speed import interpreters, remembered, verdicts
+from orchgate.speed.remembered import Brought
+from orchgate.speed.verdicts import Entry, Key, Said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchgate.git.repository import Repository
+    from orchgate.metrics.values import Compared
+    from orchgate.speed.measurement import Measurement
     from orchgate.speed.push_measure import Found
     from orchgate.speed.question import Question
+    from orchgate.speed.remembered import Memory, Turn
+
+# What was answered while a repository is open: refs of one push that hold the same trees are measured once, also where
+# nobody could tell. It goes with the repository, so nothing outlives the push.
+_answered: weakref.WeakKeyDictionary[Repository, dict[Key, tuple[str, Answer]]] = weakref.WeakKeyDictionary()
 
 
 class Answer(NamedTuple):
     """What is to be said; `facts` are JSON-able.
 
-    `runs` are those of head alone. `recorded_at` is when it was measured, "" for now.
+    `pairs` are new ones, `earlier` those of other pushes; `runs` are those of head alone. `recorded_at` is when it was
+    measured, "" for now. `ref` is the other one of this push that it was measured for, "" for this one.
     """
 
     said: tuple[Said, ...] = ()
@@ -31,6 +42,8 @@ class Answer(NamedTuple):
     runs: int = 0
     facts: Mapping[str, object] = {}
     recorded_at: str = ""
+    earlier: int = 0
+    ref: str = ""
 
 
 def answer(question: Question) -> Answer:
@@ -42,25 +55,42 @@ def answer(question: Question) -> Answer:
     trees = tree_of(question.repository, question.base), tree_of(question.repository, question.head)
     if trees[0] == trees[1]:
         return Answer(facts={"not measured": "base and head hold the same files"})
-    path = verdicts.path_in(common_dir(question.repository.git_dir))
-    record = verdicts.read(path)
     key = Key(*trees, _asked(question), _machine())
-    ignored = {"unreadable lines of the record": record.ignored} if record.ignored else {}
-    known = record.find(key)
-    if known is not None:
-        return _remembered(known, path, ignored)
+    before = _answered.setdefault(question.repository, {})
+    if key in before:
+        return _shared(*before[key])
+    memory = remembered.opened(question.environ, common_dir(question.repository.git_dir), key, question.branch)
+    found = _remembered(question, memory) if memory.entry.conclusive else _measured(question, memory)
+    before[key] = (question.branch or question.head[:12], found)
+    return found
+
+
+def _shared(ref: str, answer_: Answer) -> Answer:
+    """An answer of another ref of this push, which holds the same trees."""
+    said = tuple(one._replace(message=f"{one.message} (as for {ref})") for one in answer_.said)
+    return answer_._replace(said=said, pairs=0, earlier=0, runs=0, facts={"measured for": ref}, ref=ref)
+
+
+def _measured(question: Question, memory: Memory) -> Answer:
     if not question.repository.root:
         raise OrchgateError("a bare repository has no place to run a pipeline in", "run it in a clone")
     if why := question.hold():
         from orchgate.speed.push_words import not_measured
 
-        return Answer((not_measured(question, why),), facts={"not measured": why, **ignored})
+        return Answer((not_measured(question, why),), facts={"not measured": why, **memory.facts})
     from orchgate.speed.push_measure import measured
 
-    found = _with_definition(question, measured(question, key.machine, record.pair_seconds(key.asked, key.machine)))
-    return Answer(
-        found.said, found.pairs, found.runs, {**found.facts, **ignored, **_remember(question, path, key, found)}
-    )
+    turn = remembered.begun(memory)
+    with remembered.given_back(turn):
+        found = measured(question, memory.key.machine, memory.pair_seconds, turn)
+    found = _with_definition(question, found)
+    brought = _brought(question, turn, found)
+    facts = remembered.ended(turn, brought)
+    if "not trusted" in facts:
+        question.tell(str(facts["not trusted"]))
+    said = (*found.said, *_of_branch(question, memory, brought.log_e, slower=brought.slower))
+    earlier = len(found.measurement.earlier) if found.measurement else 0
+    return Answer(said, found.pairs, found.runs, {**found.facts, **facts}, earlier=earlier)
 
 
 def _with_definition(question: Question, found: Found) -> Found:
@@ -87,6 +117,52 @@ def _with_definition(question: Question, found: Found) -> Found:
     return found._replace(said=said, facts={**found.facts, **redefined.facts(change, costs)})
 
 
+def _brought(question: Question, turn: Turn, found: Found) -> Brought:
+    """What is to be kept of a measurement. Failures are nobody's evidence, and what is decided needs no more pairs."""
+    at = question.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    measurement = found.measurement
+    compared = measurement.judgement.metrics if measurement else ()
+    conclusive = found.conclusive and not any(one.probably for one in compared)
+    earlier = len(measurement.earlier) if measurement else 0
+    entry = Entry(at, conclusive, earlier + found.pairs, found.said)
+    if measurement is None or measurement.failures or not measurement.pairs:
+        return Brought(entry, pair_seconds=found.pair_seconds)
+    sitting = measurement.sitting or Sitting(earlier, entry.judged, turn.share)
+    return Brought(
+        entry,
+        measurement.pairs,
+        sitting,
+        found.pair_seconds,
+        _log_e(question, measurement),
+        any(map(_is_slower, compared)) or measurement.judgement.verdict is Verdict.FAIL,
+    )
+
+
+def _is_slower(one: Compared) -> bool:
+    return one.verdict in (Verdict.WARN, Verdict.FAIL) and not one.probably
+
+
+def _log_e(question: Question, measurement: Measurement) -> float | None:
+    """What all pairs of head say of its CPU time."""
+    from orchgate.metrics import betting
+    from orchgate.metrics.policy import policy
+    from orchgate.metrics.sequential import PRIMARY
+
+    metric = policy(question.config.performance).metrics.get(PRIMARY)
+    return None if metric is None else betting.log_e_value((*measurement.earlier, *measurement.pairs), metric)
+
+
+def _of_branch(question: Question, memory: Memory, log_e: float | None, *, slower: bool) -> tuple[Said, ...]:
+    """What this head and those before it on its branch say together."""
+    if log_e is None or log_e <= 0 or slower or not memory.branch:
+        return ()
+    from orchgate.speed import heads
+    from orchgate.speed.push_words import slower_together
+
+    row = heads.added(memory.heads, heads.Head(memory.key.head, log_e))
+    return slower_together(question, row)
+
+
 def tree_of(repository: Repository, commit: str) -> str:
     """Hex id of a commit's tree. Raises GitError."""
     found = repository.blobs.resolve(commit + "^{tree}", 0)
@@ -97,7 +173,9 @@ def tree_of(repository: Repository, commit: str) -> str:
 
 def _asked(question: Question) -> str:
     """Everything besides the two trees that decides what a measurement says. Pipelines are part of the trees."""
-    return verdicts.digest([__version__, question.config.performance._replace(budget_seconds=0.0)])
+    performance = question.config.performance
+    programs = interpreters.of_question(question.config, question.repository.root, question.environ)
+    return verdicts.digest([__version__, verdicts.VERSION, performance._replace(budget_seconds=0.0), *programs])
 
 
 def _machine() -> str:
@@ -106,24 +184,17 @@ def _machine() -> str:
     return str(fingerprint()["fingerprint"])
 
 
-def _remembered(known: Recorded, path: str, facts: Mapping[str, object]) -> Answer:
-    again = f"rm {path} has it measured again"
+def _remembered(question: Question, memory: Memory) -> Answer:
+    known = memory.entry
+    again = f"to measure again: rm {quoted(memory.path)}"
     said = tuple(
         one._replace(
             message=f"{one.message} (from the record of {known.at})",
-            # A note is no reason to measure again; older records may hold a hint to do so.
+            # A note is no reason to measure again.
             hint="" if one.severity is Severity.NOTE else f"{one.hint}; {again}" if one.hint else again,
         )
         for one in known.said
     )
-    return Answer(said, 0, 0, {"recorded at": known.at, "recorded pairs": known.pairs, **facts}, known.at)
-
-
-def _remember(question: Question, path: str, key: Key, found: Found) -> dict[str, object]:
-    """Records a judgement, and how long it took, for the next time. What cannot be written is said."""
-    at = question.now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    try:
-        verdicts.add(path, Recorded(key, at, found.conclusive, found.pairs, found.pair_seconds, found.said))
-    except OrchgateError as error:
-        return {"not recorded": error.message}
-    return {}
+    log_e = next((head.log_e for head in memory.heads if head.tree == memory.key.head), None)
+    facts = {"recorded at": known.at, "recorded pairs": known.judged, **memory.facts}
+    return Answer((*said, *_of_branch(question, memory, log_e, slower=False)), 0, 0, facts, known.at)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
+from math import exp, log
 from typing import TYPE_CHECKING
 
-from orchgate.metrics import words
+from orchgate.metrics import betting, words
 from orchgate.metrics.values import Compared, Kind, plain
 from orchgate.model import Severity, Verdict
 from orchgate.speed import explanation
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from orchgate.metrics.values import Counted, Judgement, Policy
+    from orchgate.speed.heads import Head
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.question import Question
     from orchgate.speed.sampling import Failure
@@ -58,6 +60,19 @@ def findings(question: Question, policy: Policy, measurement: Measurement) -> tu
     if open_.severity is Severity.WARNING and measurement.judgement.verdict is not Verdict.INCONCLUSIVE:
         open_ = open_._replace(severity=Severity.NOTE, hint="")  # it passed: there is nothing to do
     return (*said, open_)
+
+
+def slower_together(question: Question, row: Sequence[Head]) -> tuple[Said, ...]:
+    """PRF001, a warning: what the heads of a branch say together, where that is enough. One alone speaks for itself."""
+    log_e = sum(head.log_e for head in row)
+    if len(row) < 2 or log_e < log(betting.WARNS):
+        return ()
+    e_value = f"{exp(log_e):.0f}" if log_e < log(1e6) else "more than a million"
+    message = (
+        f"{question.pipeline}: several pushes of this branch together look slower: CPU time of {len(row)} heads "
+        f"against the same base, e = {e_value} (were none slower, {betting.WARNS:.0f} is a chance of 2.5 %)"
+    )
+    return (Said("PRF001", message, question.reproduce, Severity.WARNING),)
 
 
 def stored_findings(question: Question, policy: Policy, judgement: Judgement, commit: str | None) -> tuple[Said, ...]:

@@ -19,7 +19,7 @@ class Question(NamedTuple):
 
     `tell` says to a waiting person what takes so long. `redefined` is what the change does to the pipeline, None for a
     change that cannot do anything to it. `hold` is asked before anything is measured: why it is not to be, "" where it
-    is.
+    is. `branch` is the one that is pushed, "" where nobody knows.
     """
 
     repository: Repository
@@ -32,6 +32,7 @@ class Question(NamedTuple):
     tell: Callable[[str], None]
     redefined: Redefined | None = None
     hold: Callable[[], str] = str
+    branch: str = ""
 
     @property
     def pipeline(self) -> str:

@@ -1,0 +1,308 @@
+"""A question that is asked again and again: what it goes on with, and what it may still spend."""
+
+from __future__ import annotations
+
+import os
+import resource
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchgate.metrics.comparison import LOOKS
+from orchgate.metrics.values import Pair, Sitting
+from orchgate.speed import remembered, verdicts
+from orchgate.speed.heads import Head, added
+from orchgate.speed.remembered import Brought, Memory, Turn
+from orchgate.speed.verdicts import Entry, Key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+KEY = Key("b" * 40, "h" * 40, "asked", "machine")
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Callable[..., Memory]:
+    """Reads what is known of a question, as a push does before it measures."""
+
+    def opened(key: Key = KEY, branch: str = "topic", repository: str = "/somewhere/.git") -> Memory:
+        return remembered.opened({"XDG_STATE_HOME": str(tmp_path / "state")}, repository, key, branch)
+
+    return opened
+
+
+def pairs(count: int, value: float = 0.1) -> tuple[Pair, ...]:
+    return tuple(Pair({"cpu_seconds": value}, {"cpu_seconds": value + number}) for number in range(count))
+
+
+def sat(turn: Turn, count: int, value: float = 0.1, *, log_e: float | None = None) -> dict[str, object]:
+    """Ends a sitting that brought pairs and no answer."""
+    begun = len(turn.earlier)
+    sitting = Sitting(begun, begun + count, turn.share)
+    return remembered.ended(turn, Brought(Entry("now"), pairs(count, value), sitting, 0.5, log_e))
+
+
+def answered(turn: Turn, *, slower: bool = False) -> dict[str, object]:
+    return remembered.ended(turn, Brought(Entry("now", True, 8), slower=slower))
+
+
+def shares(turn: Turn) -> list[float]:
+    return [round(sitting.share, 3) for sitting in turn.sittings]
+
+
+def test_a_question_without_an_answer_goes_on_where_it_stopped(ask: Callable[..., Memory]) -> None:
+    sat(remembered.begun(ask()), 3)
+    sat(remembered.begun(ask()), 2, 0.2)
+
+    third = remembered.begun(ask())
+
+    assert (third.earlier, shares(third), round(third.share, 3)) == (
+        (*pairs(3), *pairs(2, 0.2)),
+        [0.667, 0.222],
+        0.074,
+    )
+
+
+@pytest.mark.parametrize("field", Key._fields)
+def test_another_tree_question_or_machine_begins_anew(ask: Callable[..., Memory], field: str) -> None:
+    sat(remembered.begun(ask()), 3)
+
+    assert remembered.begun(ask(KEY._replace(**{field: "other"}))).earlier == ()
+
+
+def test_another_repository_begins_anew(ask: Callable[..., Memory]) -> None:
+    sat(remembered.begun(ask()), 3)
+
+    assert remembered.begun(ask(repository="/elsewhere/.git")).earlier == ()
+
+
+def test_an_answer_is_known_the_next_time(ask: Callable[..., Memory]) -> None:
+    answered(remembered.begun(ask()))
+
+    assert ask().entry.conclusive
+
+
+def test_a_sitting_without_a_new_pair_spends_nothing(ask: Callable[..., Memory]) -> None:
+    sat(remembered.begun(ask()), 3)
+    remembered.ended(remembered.begun(ask()), Brought(Entry("now")))
+
+    assert ask().entry.spent == 1
+
+
+def test_a_first_sitting_without_a_pair_leaves_nothing_behind(ask: Callable[..., Memory]) -> None:
+    remembered.ended(remembered.begun(ask()), Brought(Entry("now")))
+
+    assert not os.path.exists(ask().path)
+
+
+def test_a_sitting_that_is_interrupted_spends_nothing(ask: Callable[..., Memory]) -> None:
+    turn = remembered.begun(ask())
+    with pytest.raises(KeyboardInterrupt), remembered.given_back(turn):
+        raise KeyboardInterrupt
+
+    assert ask().entry == Entry()
+
+
+def test_a_sitting_that_was_killed_has_spent_its_share(ask: Callable[..., Memory]) -> None:
+    remembered.begun(ask())
+
+    assert round(remembered.begun(ask()).share, 3) == 0.222
+
+
+def test_with_all_pairs_that_there_may_be_what_is_open_stays_open(ask: Callable[..., Memory]) -> None:
+    sat(remembered.begun(ask()), LOOKS[-1])
+
+    assert ask().entry.conclusive
+
+
+def test_how_long_a_pair_takes_is_known_also_of_other_trees(ask: Callable[..., Memory]) -> None:
+    sat(remembered.begun(ask()), 3)
+
+    found = [ask(KEY._replace(**{name: "other"})).pair_seconds for name in ("head", "asked", "machine")]
+
+    assert found == [0.5, None, None]
+
+
+# Two at once
+
+
+def test_two_pushes_at_once_have_a_share_each(ask: Callable[..., Memory]) -> None:
+    both = remembered.begun(ask()), remembered.begun(ask())
+
+    assert [round(turn.share, 3) for turn in both] == [0.667, 0.222]
+
+
+def test_of_two_pushes_at_once_the_first_to_end_is_kept_and_the_other_says_so(ask: Callable[..., Memory]) -> None:
+    one, other = remembered.begun(ask()), remembered.begun(ask())
+    told = sat(other, 2, 0.2), sat(one, 3)
+    third = remembered.begun(ask())
+
+    assert (told, third.earlier, round(third.share, 3)) == (
+        ({}, {"not recorded": remembered.ANOTHER}),
+        pairs(2, 0.2),
+        0.074,
+    )
+
+
+def test_an_answer_is_kept_whatever_another_push_brought(ask: Callable[..., Memory]) -> None:
+    one, other = remembered.begun(ask()), remembered.begun(ask())
+    sat(other, 2)
+    answered(one)
+
+    assert (ask().entry.conclusive, ask().entry.spent) == (True, 2)
+
+
+def test_an_answer_stays_when_another_push_could_not_tell(ask: Callable[..., Memory]) -> None:
+    one, other = remembered.begun(ask()), remembered.begun(ask())
+    answered(one)
+    sat(other, 2)
+
+    assert ask().entry.conclusive
+
+
+def test_a_share_is_not_given_back_while_another_push_has_the_next(ask: Callable[..., Memory]) -> None:
+    one = remembered.begun(ask())
+    remembered.begun(ask())
+    remembered.ended(one, Brought(Entry("now")))
+
+    assert round(remembered.begun(ask()).share, 3) == 0.074
+
+
+# Changed while the pipeline ran
+
+
+def removed(path: str) -> None:
+    os.unlink(path)
+
+
+def appended(path: str) -> None:
+    with open(path, "ab") as file:
+        file.write(b"{}\n")
+
+
+def replaced(path: str) -> None:
+    with open(path, "wb") as file:
+        file.write(verdicts.encoded(Entry("then", True, 8)))
+
+
+@pytest.mark.parametrize("damage", [removed, appended, replaced])
+def test_what_a_stage_changes_is_noticed_and_nothing_is_lost(
+    ask: Callable[..., Memory], damage: Callable[[str], None]
+) -> None:
+    sat(remembered.begun(ask()), 3)
+    turn = remembered.begun(ask())
+    damage(turn.memory.path)
+
+    told = sat(turn, 2, 0.2)
+
+    assert (told, ask().entry.pairs) == (
+        {"not trusted": f"{turn.memory.path} {remembered.CHANGED}"},
+        (*pairs(3), *pairs(2, 0.2)),
+    )
+
+
+def test_an_older_file_that_a_stage_puts_back_is_noticed(ask: Callable[..., Memory]) -> None:
+    sat(remembered.begun(ask()), 3)
+    with open(ask().path, "rb") as file:
+        older = file.read()
+    sat(remembered.begun(ask()), 2)
+    turn = remembered.begun(ask())
+    with open(turn.memory.path, "wb") as file:
+        file.write(older)
+
+    assert "not trusted" in sat(turn, 4)
+
+
+def test_a_file_that_was_changed_between_pushes_is_said_and_asked_anew(ask: Callable[..., Memory]) -> None:
+    answered(remembered.begun(ask()))
+    appended(ask().path)
+
+    memory = ask()
+
+    assert (memory.entry, memory.facts) == (
+        Entry(),
+        {"not trusted": f"{memory.path} is not what was written there"},
+    )
+
+
+# What cannot be written
+
+
+def test_a_full_disk_leaves_what_was_there_and_is_said(ask: Callable[..., Memory]) -> None:
+    sat(remembered.begun(ask()), 3)
+    turn = remembered.begun(ask())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
+    try:
+        told = sat(turn, 200)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert ("cannot write" in str(told["not recorded"]), ask().entry.pairs) == (True, pairs(3))
+
+
+def test_where_no_share_can_be_kept_no_pair_is_used_twice(ask: Callable[..., Memory]) -> None:
+    sat(remembered.begun(ask()), 3)
+    memory = ask()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
+    try:
+        turn = remembered.begun(memory)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert (turn.earlier, turn.share, "cannot write" in turn.memory.why) == ((), 1.0, True)
+
+
+def test_without_a_place_of_ones_own_everything_is_measured_and_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    memory = remembered.opened({"XDG_STATE_HOME": str(tmp_path / "file")}, "/somewhere/.git", KEY)
+
+    told = sat(remembered.begun(memory), 3)
+
+    assert (memory.entry, list(told)) == (Entry(), ["not recorded"])
+
+
+# Heads of a branch
+
+
+def heads(memory: Memory) -> list[tuple[str, float]]:
+    return [(head.tree, head.log_e) for head in memory.heads]
+
+
+def test_every_head_of_a_branch_counts_once_with_all_its_pairs(ask: Callable[..., Memory]) -> None:
+    other = KEY._replace(head="other")
+    sat(remembered.begun(ask()), 3, log_e=1.0)
+    sat(remembered.begun(ask(other)), 3, log_e=2.0)
+    sat(remembered.begun(ask()), 3, log_e=1.5)
+
+    assert heads(ask()) == [("other", 2.0), ("h" * 40, 1.5)]
+
+
+@pytest.mark.parametrize("field", ["base", "asked", "machine"])
+def test_another_base_question_or_machine_begins_another_row(ask: Callable[..., Memory], field: str) -> None:
+    sat(remembered.begun(ask()), 3, log_e=1.0)
+
+    assert heads(ask(KEY._replace(**{field: "other"}))) == []
+
+
+def test_another_branch_begins_another_row(ask: Callable[..., Memory]) -> None:
+    sat(remembered.begun(ask()), 3, log_e=1.0)
+
+    assert heads(ask(branch="other")) == []
+
+
+def test_a_head_that_is_surely_slower_ends_the_row(ask: Callable[..., Memory]) -> None:
+    sat(remembered.begun(ask()), 3, log_e=1.0)
+    answered(remembered.begun(ask(KEY._replace(head="other"))), slower=True)
+
+    assert heads(ask()) == []
+
+
+def test_of_many_heads_the_oldest_are_taken_together() -> None:
+    row: tuple[Head, ...] = ()
+    for number in range(70):
+        row = added(row, Head(str(number), 1.0))
+
+    assert (len(row), sum(head.log_e for head in row)) == (64, 70.0)
