@@ -137,7 +137,7 @@ def replace(path: str, data: bytes, *, sync: bool = True, executable: bool = Fal
 
 def create(path: str, data: bytes, *, executable: bool = False) -> None:
     """Puts a whole file where none is. Raises WriteError, also when something is there by now."""
-    _put(path, data, _take_name, sync=True, executable=executable)
+    _put(path, data, take_name, sync=True, executable=executable)
 
 
 def _put(path: str, data: bytes, publish: Callable[[str, str], None], *, sync: bool, executable: bool) -> None:
@@ -153,7 +153,7 @@ def _put(path: str, data: bytes, publish: Callable[[str, str], None], *, sync: b
             else:
                 _put_through(places[-1], path, data, publish, sync=sync, executable=executable)
             if sync:
-                _sync_name(path, new=publish is _take_name)
+                _sync_name(path, new=publish is take_name)
     except OSError as error:
         raise failure(path, error) from error
 
@@ -221,7 +221,7 @@ def _take_after(descriptor: int, path: str, *, executable: bool) -> None:
     os.fchmod(descriptor, mode | (mode & 0o444) >> 2 if executable else mode)
 
 
-def _take_name(written: str, path: str) -> None:
+def take_name(written: str, path: str) -> None:
     """Gives a file its name unless that is taken. Raises OSError."""
     try:
         os.link(written, path)

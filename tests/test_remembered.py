@@ -40,7 +40,7 @@ def sat(turn: Turn, count: int, value: float = 0.1, *, log_e: float | None = Non
     """Ends a sitting that brought pairs and no answer."""
     begun = len(turn.earlier)
     sitting = Sitting(begun, begun + count, turn.share)
-    return remembered.ended(turn, Brought(Entry("now"), pairs(count, value), sitting, 0.5, log_e))
+    return remembered.ended(turn, Brought(Entry("now"), pairs(count, value), sitting, 0.5, log_e=log_e))
 
 
 def answered(turn: Turn, *, slower: bool = False) -> dict[str, object]:
@@ -90,6 +90,12 @@ def test_a_sitting_without_a_new_pair_spends_nothing(ask: Callable[..., Memory])
     assert ask().entry.spent == 1
 
 
+def test_a_sitting_that_failed_after_some_pairs_has_spent_its_share(ask: Callable[..., Memory]) -> None:
+    remembered.ended(remembered.begun(ask()), Brought(Entry("now"), pairs(9)))
+
+    assert (ask().entry.spent, ask().entry.pairs) == (1, ())
+
+
 def test_a_first_sitting_without_a_pair_leaves_nothing_behind(ask: Callable[..., Memory]) -> None:
     remembered.ended(remembered.begun(ask()), Brought(Entry("now")))
 
@@ -122,6 +128,16 @@ def test_how_long_a_pair_takes_is_known_also_of_other_trees(ask: Callable[..., M
     found = [ask(KEY._replace(**{name: "other"})).pair_seconds for name in ("head", "asked", "machine")]
 
     assert found == [0.5, None, None]
+
+
+def test_how_long_runs_took_is_known_the_last_ones_last(ask: Callable[..., Memory]) -> None:
+    for seconds in (range(1, 9), range(9, 71)):
+        ran = tuple(verdicts.Ran("tree", one, at="then") for one in seconds)
+        remembered.ended(remembered.begun(ask()), Brought(Entry("now"), ran=ran))
+
+    found = ask().ran
+
+    assert (len(found), found[0].seconds, found[-1]) == (64, 7, verdicts.Ran("tree", 70, at="then"))
 
 
 # Two at once

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from orchgate.speed.question import Question
     from orchgate.speed.remembered import Turn
     from orchgate.speed.sampling import Sample, Side
-    from orchgate.speed.verdicts import Said
+    from orchgate.speed.verdicts import Ran, Said
 
 MOST_SECONDS = 240.0  # servers drop connections that are idle for longer
 
@@ -41,7 +41,7 @@ class Found(NamedTuple):
     """What a measurement brought. `conclusive`: measuring the same trees again would bring nothing new.
 
     `runs` counts runs of head that were compared with the stored baseline. `measurement` is that by pairs which was
-    judged.
+    judged, and `ran` says how long a run of each tree took.
     """
 
     said: tuple[Said, ...]
@@ -51,6 +51,7 @@ class Found(NamedTuple):
     conclusive: bool = False
     facts: Mapping[str, object] = {}
     measurement: Measurement | None = None
+    ran: tuple[Ran, ...] = ()
 
 
 class Job(NamedTuple):

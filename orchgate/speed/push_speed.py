@@ -125,16 +125,16 @@ def _brought(question: Question, turn: Turn, found: Found) -> Brought:
     conclusive = found.conclusive and not any(one.probably for one in compared)
     earlier = len(measurement.earlier) if measurement else 0
     entry = Entry(at, conclusive, earlier + found.pairs, found.said)
+    ran = tuple(one._replace(at=at) for one in found.ran)
+    brought = Brought(entry, pair_seconds=found.pair_seconds, ran=ran)
     if measurement is None or measurement.failures or not measurement.pairs:
-        return Brought(entry, pair_seconds=found.pair_seconds)
+        return brought._replace(pairs=measurement.pairs if measurement else ())
     sitting = measurement.sitting or Sitting(earlier, entry.judged, turn.share)
-    return Brought(
-        entry,
-        measurement.pairs,
-        sitting,
-        found.pair_seconds,
-        _log_e(question, measurement),
-        any(map(_is_slower, compared)) or measurement.judgement.verdict is Verdict.FAIL,
+    return brought._replace(
+        pairs=measurement.pairs,
+        sitting=sitting,
+        log_e=_log_e(question, measurement),
+        slower=any(map(_is_slower, compared)) or measurement.judgement.verdict is Verdict.FAIL,
     )
 
 
@@ -149,7 +149,8 @@ def _log_e(question: Question, measurement: Measurement) -> float | None:
     from orchgate.metrics.sequential import PRIMARY
 
     metric = policy(question.config.performance).metrics.get(PRIMARY)
-    return None if metric is None else betting.log_e_value((*measurement.earlier, *measurement.pairs), metric)
+    pairs = (*measurement.earlier, *measurement.pairs)
+    return None if metric is None else betting.log_e_value(pairs, metric) or None
 
 
 def _of_branch(question: Question, memory: Memory, log_e: float | None, *, slower: bool) -> tuple[Said, ...]:

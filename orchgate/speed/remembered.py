@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.errors import OrchgateError
 from orchgate.speed import heads, verdicts
 from orchgate.speed import vault as vaults
-from orchgate.speed.verdicts import Entry
+from orchgate.speed.verdicts import Entry, Ran
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from orchgate.speed.verdicts import Key
 
 CHANGED = "was changed while the pipeline ran: it is not trusted, and written anew"
+_MOST_RUNS = 64
 ANOTHER = "another push of the same trees has ended meanwhile: these pairs are not kept"
 
 
 class Memory(NamedTuple):
     """What is known of a question that a push of a branch asks. `why` nothing can be kept, "" where it can.
 
-    `pair_seconds` is what a pair took when the same was last asked, also of other trees; None when it never was.
-    `heads` are those of the branch that were compared with the same base.
+    `pair_seconds` is what a pair took when the same was last asked, also of other trees; None when it never was; `ran`
+    is how long runs took, the last one last. `heads` are those of the branch that were compared with the same base.
     """
 
     key: Key
@@ -35,6 +36,7 @@ class Memory(NamedTuple):
     vault: Vault | None = None
     entry: Entry = Entry()
     pair_seconds: float | None = None
+    ran: tuple[Ran, ...] = ()
     heads: tuple[Head, ...] = ()
     forged: bool = False
     why: str = ""
@@ -64,7 +66,7 @@ class Turn(NamedTuple):
 
 
 class Brought(NamedTuple):
-    """What a turn brought. `sitting` is None where it is not to be gone on with; then `pairs`, the new ones, go.
+    """What a turn brought: `pairs` are the new ones, and `sitting` is None where they are not to be gone on with.
 
     `log_e` is what all pairs of the head say, None where that is nothing. `slower`: that head is surely slower.
     """
@@ -73,6 +75,7 @@ class Brought(NamedTuple):
     pairs: Sequence[Pair] = ()
     sitting: Sitting | None = None
     pair_seconds: float = 0.0
+    ran: tuple[Ran, ...] = ()
     log_e: float | None = None
     slower: bool = False
 
@@ -85,17 +88,25 @@ def opened(environ: Mapping[str, str], common_dir: str, key: Key, branch: str = 
         return Memory(key, branch, why=error.message)
     memory = Memory(key, branch, vault)
     content = vaults.read(vault, *key)
-    pace = vaults.read(vault, *_about_pace(key)).data
+    pair_seconds, ran = _durations(vaults.read(vault, *_about_durations(key)).data)
     return memory._replace(
         entry=verdicts.decoded(content.data) or Entry(),
-        pair_seconds=None if pace is None else float(json.loads(pace)),  # it is sealed: we wrote it
+        pair_seconds=pair_seconds,
+        ran=ran,
         heads=heads.decoded(vaults.read(vault, *_about_branch(memory)).data) if branch else (),
         forged=content.is_forged,
     )
 
 
-def _about_pace(key: Key) -> tuple[str, ...]:
-    return ("pace", key.asked, key.machine)
+def _durations(data: bytes | None) -> tuple[float | None, tuple[Ran, ...]]:
+    if data is None:
+        return None, ()
+    pair_seconds, ran = json.loads(data)  # it is sealed: we wrote it
+    return pair_seconds, tuple(Ran(*one) for one in ran)
+
+
+def _about_durations(key: Key) -> tuple[str, ...]:
+    return ("durations", key.asked, key.machine)
 
 
 def _about_branch(memory: Memory) -> tuple[str, ...]:
@@ -150,11 +161,20 @@ def _kept(turn: Turn, vault: Vault, brought: Brought) -> dict[str, object]:
         vaults.remove(vault, *memory.key)
     else:
         vaults.write(vault, verdicts.encoded(entry), *memory.key)
-    if brought.pair_seconds > 0:
-        vaults.write(vault, json.dumps(brought.pair_seconds).encode("ascii"), *_about_pace(memory.key))
+    if brought.pair_seconds > 0 or brought.ran:
+        _keep_durations(memory, vault, brought)
     if memory.branch:
         _keep_head(memory, vault, brought)
     return facts
+
+
+def _keep_durations(memory: Memory, vault: Vault, brought: Brought) -> None:
+    """Raises WriteError."""
+    about = _about_durations(memory.key)
+    content = vaults.read(vault, *about)
+    before = (memory.pair_seconds, memory.ran) if content.is_forged else _durations(content.data)
+    told = (brought.pair_seconds or before[0], (*before[1], *brought.ran)[-_MOST_RUNS:])
+    vaults.write(vault, json.dumps(told).encode("ascii"), *about)
 
 
 def _keep_head(memory: Memory, vault: Vault, brought: Brought) -> None:
@@ -184,9 +204,11 @@ def _with(turn: Turn, now: Entry, brought: Brought) -> Entry | None:
     if now.conclusive:
         return now
     alone = now.pairs == turn.earlier
-    if brought.sitting is None or not brought.pairs:
+    if not brought.pairs:  # so nobody looked at any
         last = alone and now.spent == turn.memory.entry.spent
         return now._replace(spent=now.spent - last)
+    if brought.sitting is None:
+        return now
     if not alone:
         return None
     from orchgate.metrics.comparison import LOOKS

@@ -114,6 +114,7 @@ def _secret(home: str) -> bytes:
     path = os.path.join(home, _SECRET)
     if not os.path.lexists(path):
         _make_secret(home, path)
+    _own(os.lstat(path), path)
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         _own(os.fstat(descriptor), path)
@@ -134,10 +135,11 @@ def _make_secret(home: str, path: str) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         os.fsync(descriptor)
         with contextlib.suppress(FileExistsError):
-            os.link(written, path, follow_symlinks=False)
+            files.take_name(written, path)
     finally:
         os.close(descriptor)
-        os.unlink(written)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(written)
 
 
 def read(vault: Vault, *about: str) -> Content:

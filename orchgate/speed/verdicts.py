@@ -37,6 +37,15 @@ class Said(NamedTuple):
     severity: Severity
 
 
+class Ran(NamedTuple):
+    """How long a run of a tree took, in seconds; `at_least`: it was not over by then. `at` is an ISO 8601 time."""
+
+    tree: str
+    seconds: float
+    at_least: bool = False
+    at: str = ""
+
+
 class Entry(NamedTuple):
     """What is kept of one question, judged `at` an ISO 8601 time; "" for never.
 
