@@ -90,6 +90,10 @@ def metrics(*lines: str) -> str:
     return section("performance", *lines) + "[performance.metrics]\ndiff-files = { max = 1 }\n"
 
 
+def benchmarks(path: str) -> str:
+    return f'benchmarks = {{ file = "{path}", format = "bmf" }}'
+
+
 ARTIFACT = ".runs/0001-x/cli/r/a.log"
 HUNTER = b"pass%b: hunter2\n" % b"word"  # in parts, so that no scanner takes this file for a leak
 MOOT = "the limit on the size of a change is not this key's; what the key itself refuses takes minutes to measure"
@@ -495,6 +499,10 @@ CASES: Mapping[str, tuple[Case, ...]] = {
     "performance.metrics": (
         Case(metrics(), "", TWO_FILES, "PRF002"),
         Case(metrics(), metrics().replace("max = 1", "max = 9"), TWO_FILES, "PRF002"),
+    ),
+    "performance.benchmarks": (
+        Case(metrics(benchmarks("a.json")), metrics(benchmarks("b.json")), TWO_FILES, "PRF002", elsewhere=MOOT),
+        Case(metrics(benchmarks("a.json")), metrics(), TWO_FILES, "PRF002", elsewhere=MOOT),
     ),
     "performance.budget-seconds": (
         Case(metrics("budget-seconds = 60"), metrics("budget-seconds = 1"), TWO_FILES, "PRF002", elsewhere=MOOT),

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from orchgate.config.settings import Benchmarks, Performance
 from orchgate.config.settings import Metric as Configured
-from orchgate.config.settings import Performance
 from orchgate.metrics.policy import policy
 from orchgate.metrics.values import KNOWN, Kind, Metric, Policy
 
 
 def configured(**metrics: Configured) -> Policy:
     names = {name.replace("_", "-"): metric for name, metric in metrics.items()}
-    nothing = dict.fromkeys(Performance._fields)
+    nothing = {**dict.fromkeys(Performance._fields), "benchmarks": Benchmarks("", "")}
     return policy(Performance(**{**nothing, "inconclusive": "block", "metrics": names}))  # type: ignore[arg-type]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchgate.commands import _perf_show
 from orchgate.commands._runs import print_json
 from orchgate.errors import GitError, UsageError
-from orchgate.metrics import words
+from orchgate.metrics import benchmark_words, words
 from orchgate.model import Verdict, worst
 from orchgate.outputs._escape import escape
 
@@ -54,7 +54,8 @@ def _policy() -> Policy:
         top = root()
     except GitError:  # a bare repository, or one that git refuses: samples can be judged without
         top = here()
-    return policy(load_work_tree(top).performance)
+    held_to = policy(load_work_tree(top).performance)
+    return held_to._replace(benchmarks=held_to.benchmarks._replace(required=False))  # older samples hold none
 
 
 def _stream(name: str, judgement: Judgement) -> dict[str, object]:
@@ -69,7 +70,8 @@ def _stream(name: str, judgement: Judgement) -> dict[str, object]:
 
 def _lines(judgements: Mapping[str, Judgement], verdict: Verdict) -> Iterator[str]:
     for name, judgement in judgements.items():
-        first, *rest = [*words.headlines(judgement), *(f"note: {note}" for note in judgement.notes)] or [""]
+        said = (*words.headlines(judgement), *benchmark_words.headlines(judgement), *benchmark_words.lines(judgement))
+        first, *rest = [*said, *(f"note: {note}" for note in judgement.notes)] or [""]
         yield f"{name}: {judgement.verdict.value}: {first}"
         yield from (f"  {line}" for line in rest)
         if len(judgements) == 1:

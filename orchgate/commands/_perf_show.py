@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.commands._runs import print_json
-from orchgate.metrics import words
+from orchgate.metrics import benchmark_words, words
 from orchgate.metrics.values import plain
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
@@ -169,6 +169,7 @@ def judged(judgement: Judgement) -> dict[str, Any]:
     return {
         "metrics": [plain(one) for one in judgement.metrics],
         "counters": [plain(one) for one in judgement.counters],
+        **benchmark_words.facts(judgement.benchmarks),
     }
 
 

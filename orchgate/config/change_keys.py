@@ -5,7 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchgate.config.kinds import Choice, MapOf, Number, Place, Text, Whole
-from orchgate.config.shapes import AREA, CHANGE, FEWER, GLOBS, METRIC, MORE, PLACES, REFUSED, RUN, SEEN, TEXTS, Key
+from orchgate.config.shapes import (
+    AREA,
+    BENCHMARKS,
+    CHANGE,
+    FEWER,
+    GLOBS,
+    METRIC,
+    MORE,
+    PLACES,
+    REFUSED,
+    RUN,
+    SEEN,
+    TEXTS,
+    Key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,4 +108,12 @@ PERFORMANCE: Mapping[str, Key] = {
     ),
     "task": Key(Text(), "", "task whose recorded runs are held to the bounds of the rates", SEEN, CHANGE, ("PRF",)),
     "metrics": Key(MapOf(METRIC), {}, "thresholds by metric", REFUSED, CHANGE, ("PRF",)),
+    "benchmarks": Key(
+        BENCHMARKS,
+        None,
+        "file in which a run leaves the results of its benchmarks, and the format of it",
+        SEEN,
+        CHANGE,
+        ("PRF",),
+    ),
 }

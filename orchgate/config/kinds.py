@@ -147,6 +147,32 @@ class Place(NamedTuple):
         return {"type": "string", "pattern": "^(?!!)"}
 
 
+class Inner(NamedTuple):
+    """A path of one file or folder inside the tree, relative to its top."""
+
+    def read(self, value: object, path: str) -> str:
+        text = Text().read(value, path)
+        parts = text.removeprefix("./").rstrip("/").split("/")
+        if not text.isprintable() or {"", ".", ".."}.intersection(parts) or parts[0] == ".git":
+            raise wrong(path, "a relative path inside the repository", value)
+        return "/".join(parts)
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "string", "minLength": 1, "pattern": "^(?!/)(?!(.*/)?\\.\\.(/|$))"}
+
+
+class OrNone(NamedTuple):
+    """A kind of text, or an empty string for none."""
+
+    kind: Kind
+
+    def read(self, value: object, path: str) -> object:
+        return "" if value == "" else self.kind.read(value, path)
+
+    def schema(self) -> dict[str, object]:
+        return {"anyOf": [{"const": ""}, self.kind.schema()]}
+
+
 _ALONE = "name what is meant, without the !"
 
 

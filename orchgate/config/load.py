@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchgate.config.kinds import Kind
-    from orchgate.config.settings import Documents
+    from orchgate.config.settings import Documents, Performance
     from orchgate.config.shapes import Key
     from orchgate.git.snapshot import Snapshot
 
@@ -173,6 +173,7 @@ def _value(spec: Key, key: str, path: str, table: Mapping[str, object], preset: 
 
 def _cross_check(config: Config) -> None:
     _check_places(config.documents)
+    _check_benchmarks(config.performance)
     for name, pipeline in config.pipelines.items():
         _check_stages(join("pipelines", name), pipeline)
     for pattern, ignore in config.per_file_ignores.items():
@@ -182,6 +183,18 @@ def _cross_check(config: Config) -> None:
             raise wrong(f"evidence.roots[{index}]", "a folder inside the repository", root)
         if git_name(root):
             raise wrong(f"evidence.roots[{index}]", "a folder that is not git's own", root)
+
+
+def _check_benchmarks(performance: Performance) -> None:
+    file, form = performance.benchmarks
+    for key, value, other in (("format", form, file), ("file", file, form)):
+        if other and not value:
+            raise ConfigError(f"performance.benchmarks.{key}: required key is missing")
+    for name in performance.metrics:
+        if name.startswith("benchmark:") and not file:
+            raise ConfigError(
+                f"{join('performance.metrics', name)}: no performance.benchmarks.file says where they are"
+            )
 
 
 def _check_places(documents: Documents) -> None:

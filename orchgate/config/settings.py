@@ -100,6 +100,13 @@ class Metric(NamedTuple):
     min: float | None
 
 
+class Benchmarks(NamedTuple):
+    """The file, or the folder of criterion, in which a run leaves the results of its benchmarks; "" for none."""
+
+    file: str
+    format: str
+
+
 class Performance(NamedTuple):
     pipeline: str
     budget_seconds: float
@@ -110,6 +117,7 @@ class Performance(NamedTuple):
     baseline_days: int
     task: str
     metrics: Mapping[str, Metric]
+    benchmarks: Benchmarks = Benchmarks("", "")
 
 
 class Stage(NamedTuple):

@@ -5,8 +5,22 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from orchgate.config.kinds import Flag, Globs, Kind, ListOf, MapOf, Number, Place, Record, Text, Whole
-from orchgate.config.settings import Area, Ignore, Metric, Pipeline, Stage
+from orchgate.config.kinds import (
+    Choice,
+    Flag,
+    Globs,
+    Inner,
+    Kind,
+    ListOf,
+    MapOf,
+    Number,
+    OrNone,
+    Place,
+    Record,
+    Text,
+    Whole,
+)
+from orchgate.config.settings import Area, Benchmarks, Ignore, Metric, Pipeline, Stage
 
 TEXTS = ListOf(Text())
 GLOBS = Globs()
@@ -65,6 +79,12 @@ METRIC = Record(
         "min": Number(0, 1e18, "a number"),
     },
     {"block": None, "tolerance": None, "max": None, "min": None},
+)
+BENCHMARK_FORMATS = ("pytest-benchmark", "hyperfine", "go", "bmf", "criterion")
+BENCHMARKS = Record(
+    Benchmarks,
+    {"file": OrNone(Inner()), "format": OrNone(Choice(BENCHMARK_FORMATS))},
+    {"file": "", "format": ""},
 )
 STAGE = Record(
     Stage,

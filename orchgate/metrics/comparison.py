@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.metrics import exact, lower_bounds, samples
+from orchgate.metrics import benchmarks, exact, lower_bounds, samples
 from orchgate.metrics.sequential import DOUBT, HINT, PRIMARY, SECOND, settle
 from orchgate.metrics.spending import LOOKS, NOTHING, looks, next_look
 from orchgate.metrics.summary import compared
@@ -29,6 +29,7 @@ class _Kinds(NamedTuple):
     known: Known
 
 
+@benchmarks.added_to
 def judge(pairs: Sequence[Pair], policy: Policy, sittings: Sequence[Sitting] = (), *, ended: bool = True) -> Judgement:
     """The verdict over all pairs so far; it depends on nothing else.
 

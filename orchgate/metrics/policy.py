@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.metrics.values import KNOWN, WHEN_NAMED, Kind, Metric, Policy
+from orchgate.metrics.values import BENCHMARK, KNOWN, USUAL_BENCHMARK, WHEN_NAMED, Benchmarks, Kind, Metric, Policy
 
 if TYPE_CHECKING:
     from orchgate.config import settings
@@ -14,11 +14,16 @@ def policy(performance: settings.Performance) -> Policy:
     """The policy of a configuration. A metric nobody knows is a counter that may not go up."""
     metrics = {metric.name: metric for metric in KNOWN}
     others = {metric.name: metric for metric in WHEN_NAMED}
+    limits = []
     for key, configured in performance.metrics.items():
+        if key.startswith(BENCHMARK):
+            limits.append((key.removeprefix(BENCHMARK), _merged(USUAL_BENCHMARK, configured)))
+            continue
         name = key.replace("-", "_")
         known = metrics.get(name) or others.get(name) or Metric(name, Kind.COUNTER, 0.0)
         metrics[name] = _merged(known, configured)
-    return Policy(metrics, performance.inconclusive)
+    named = Benchmarks(tuple(limits), required=bool(performance.benchmarks.file))
+    return Policy(metrics, performance.inconclusive, named)
 
 
 def _merged(metric: Metric, configured: settings.Metric) -> Metric:

@@ -1,8 +1,8 @@
 """Recorded samples as JSON Lines: one run of one arm a line, any number of streams, in any order.
 
 `{"stream": s, "pair": n, "arm": "base"|"head", "order": 0|1, "metrics": {"cpu_seconds": x, …}}`; order 0 ran first.
-`lower_bounds` may say which of them are such, and why: `{"cpu_seconds": "a child left its session"}`. Other keys are
-ignored.
+`lower_bounds` may say which of them are such, and why: `{"cpu_seconds": "a child left its session"}`; `unread` which
+benchmarks have no value. Other keys are ignored. The metric `benchmark:NAME` holds the seconds of one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from orchgate.metrics.values import Pair
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-MAX_LINE = 64 * 1024  # bytes
+MAX_LINE = 2 * 1024 * 1024  # bytes; what a run of thousands of benchmarks takes
 MAX_LINES = 1_000_000
 HINT = '{"stream": "…", "pair": 0, "arm": "base", "order": 0, "metrics": {"cpu_seconds": 0.12}}'
 
@@ -27,6 +27,7 @@ class _Run(NamedTuple):
     order: int
     metrics: dict[str, float]
     bounds: dict[str, str]
+    unread: dict[str, str]
 
 
 def read_streams(lines: Iterable[bytes]) -> dict[str, list[Pair]]:
@@ -75,15 +76,16 @@ def _run(line: bytes, number: int) -> _Run:
         read["arm"],
         read["order"],
         _numbers(read["metrics"], number),
-        _bounds(read, number),
+        _reasons(read, "lower_bounds", number),
+        _reasons(read, "unread", number),
     )
 
 
-def _bounds(read: Mapping[str, object], number: int) -> dict[str, str]:
-    bounds = read.get("lower_bounds", {})
-    if not isinstance(bounds, dict) or not all(isinstance(why, str) for why in bounds.values()):
-        raise _error(number, "'lower_bounds' is no object of reasons by metric")
-    return bounds
+def _reasons(read: Mapping[str, object], key: str, number: int) -> dict[str, str]:
+    reasons = read.get(key, {})
+    if not isinstance(reasons, dict) or not all(isinstance(why, str) for why in reasons.values()):
+        raise _error(number, f"'{key}' is no object of reasons by metric")
+    return reasons
 
 
 def _numbers(metrics: Mapping[str, object], number: int) -> dict[str, float]:
@@ -106,7 +108,8 @@ def _pair(stream: str, number: int, arms: Mapping[str, _Run]) -> Pair:
     base, head = arms["base"], arms["head"]
     if base.order == head.order:
         raise OrchgateError(f"stream {stream!r}: both runs of pair {number} have order {base.order}", "0 ran first")
-    return Pair(base.metrics, head.metrics, head.order < base.order, base.bounds, head.bounds)
+    head_first = head.order < base.order
+    return Pair(base.metrics, head.metrics, head_first, base.bounds, head.bounds, base.unread, head.unread)
 
 
 def _error(number: int, what: str) -> OrchgateError:

@@ -6,7 +6,7 @@ from math import exp, isfinite, log
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.metrics.estimate import Sample
-from orchgate.metrics.values import KNOWN, WHEN_NAMED, Kind
+from orchgate.metrics.values import BENCHMARK, KNOWN, WHEN_NAMED, Kind
 from orchgate.metrics.words import title
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def scale(pairs: Sequence[Pair], metric: Metric) -> Scale:
 def notes(pairs: Sequence[Pair], policy: Policy) -> tuple[str, ...]:
     """What was measured and is not judged, and the other way round."""
     measured = {name for pair in pairs for name in (*pair.base, *pair.head)}
+    measured = {name for name in measured if not name.startswith(BENCHMARK)}
     unknown = sorted(measured - policy.metrics.keys() - {metric.name for metric in WHEN_NAMED})
     missing = [metric.name for metric in policy.metrics.values() if metric.name not in measured and metric not in KNOWN]
     lines = (("measured, not judged", unknown), ("configured, not measured by any run", missing))

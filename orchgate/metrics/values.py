@@ -71,17 +71,36 @@ KNOWN: tuple[Metric, ...] = (
 WHEN_NAMED: tuple[Metric, ...] = (Metric("tree_rss_bytes", Kind.MEMORY, 0.03, 0.01, slack=MIB),)
 
 
+BENCHMARK = "benchmark:"  # before the name of a benchmark, where metrics are named
+RESULTS = "benchmarks"  # stands for all of them where a run's file of results could not be read
+
+
+USUAL_BENCHMARK = Metric("benchmark", Kind.TIME, 0.05, 0.01)
+
+
+class Benchmarks(NamedTuple):
+    """How named benchmarks are judged: by the first of `limits`, by glob of their names, that is theirs.
+
+    `required`: that no run reports any is no answer.
+    """
+
+    limits: tuple[tuple[str, Metric], ...] = ()
+    required: bool = False
+
+
 class Policy(NamedTuple):
     """What a comparison is held to. `inconclusive` is `warn` or `block`; metrics that are not in it are not judged."""
 
     metrics: Mapping[str, Metric]
     inconclusive: str = "warn"
+    benchmarks: Benchmarks = Benchmarks()
 
 
 class Pair(NamedTuple):
     """One run of base and one of head, one right after the other. Metrics by name; a missing one was not measured.
 
-    The bounds say, by metric, why no more is known than that the run took at least so much.
+    The bounds say, by metric, why no more is known than that the run took at least so much; `base_unread` and
+    `head_unread` why a benchmark of the run, or RESULTS, has no value.
     """
 
     base: Mapping[str, float]
@@ -89,6 +108,8 @@ class Pair(NamedTuple):
     head_first: bool = False
     base_bounds: Mapping[str, str] = {}
     head_bounds: Mapping[str, str] = {}
+    base_unread: Mapping[str, str] = {}
+    head_unread: Mapping[str, str] = {}
 
 
 class Answer(Enum):
@@ -177,6 +198,36 @@ def plain(one: Compared | Counted) -> dict[str, Any]:
     return {key: None if isinstance(value, float) and abs(value) == inf else value for key, value in fields.items()}
 
 
+class FailedBenchmark(NamedTuple):
+    """A benchmark ("": the whole file of results) without a value in some `runs` of a `side`, out of `of`, and why.
+
+    The verdict says what that is to head: FAIL where base always has one and head never.
+    """
+
+    name: str
+    side: str
+    runs: int
+    of: int
+    why: str
+    verdict: Verdict
+
+
+class Named(NamedTuple):
+    """What is known of named benchmarks, which were judged together; names are without BENCHMARK.
+
+    `judged` are those of both sides, worst first; `renamed` are pairs of one that only base has and one that only head
+    has, which may be the same and stand among both. `reason` says why they could not be judged, or only some of them.
+    """
+
+    verdict: Verdict
+    judged: tuple[Compared, ...] = ()
+    only_on_base: tuple[str, ...] = ()
+    only_on_head: tuple[str, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
+    failed: tuple[FailedBenchmark, ...] = ()
+    reason: str = ""
+
+
 class Judgement(NamedTuple):
     """The answer of a comparison. `decided`: more pairs cannot change it. `reason` says why it is broken, if it is.
 
@@ -190,3 +241,4 @@ class Judgement(NamedTuple):
     decided: bool = False
     reason: str = ""
     notes: tuple[str, ...] = ()
+    benchmarks: Named | None = None  # None: no run reported any, and none had to

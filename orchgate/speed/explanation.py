@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.metrics import words
+from orchgate.metrics import benchmark_words, words
 from orchgate.model import Verdict
 from orchgate.speed import attribution, differences
 
@@ -21,7 +21,9 @@ _NAMED = 3  # stages
 def lines(measurement: Measurement) -> Iterator[str]:
     """Everything that explains a verdict, the most important first; untrusted text is not escaped yet."""
     yield from words.headlines(measurement.judgement)
+    yield from benchmark_words.headlines(measurement.judgement)
     yield from carriers(measurement)
+    yield from benchmark_words.lines(measurement.judgement)
     yield from also(measurement)
     yield f"{how_measured(measurement)}"
     yield from (f"note: {line}" for line in (*measurement.judgement.notes, *measurement.notes))

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchgate import files
+from orchgate.metrics.replay import MAX_LINE
+from orchgate.metrics.values import BENCHMARK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.sampling import Side
 
 MOST_KEPT = 50  # measurements
-LONGEST = 60_000  # bytes of a line; with more stages than that the line goes without them
+LONGEST = MAX_LINE - 1  # bytes of a line; where stages make it longer it goes without them, and so with benchmarks
+LEFT_OUT = "left_out"
 _STAGE = ("cpu_seconds", "wall_seconds", "max_rss_bytes")
 
 
@@ -33,11 +36,20 @@ def _lines(stream: str, sides: tuple[Side, Side], measurement: Measurement) -> I
             line = {"stream": stream, "pair": number, "arm": side.label, "order": arm ^ pair.head_first}
             line |= {"metrics": dict((pair.base, pair.head)[arm]), "commit": side.commit, "tree": side.tree}
             line |= {"lower_bounds": dict(ran.lower_bounds)} if ran.lower_bounds else {}
+            line |= {"unread": dict(ran.unread)} if ran.unread else {}
             stages = {name: {key: cost[key] for key in _STAGE if key in cost} for name, cost in ran.stages.items()}
             whole = json.dumps({**line, "stages": stages}, separators=(",", ":")).encode("ascii")
             if len(whole) > LONGEST:
                 whole = json.dumps(line, separators=(",", ":")).encode("ascii")
+            if len(whole) > LONGEST:
+                whole = json.dumps(_without_benchmarks(line), separators=(",", ":")).encode("ascii")
             yield whole + b"\n"
+
+
+def _without_benchmarks(line: Mapping[str, Any]) -> dict[str, Any]:
+    metrics = {name: value for name, value in line["metrics"].items() if not name.startswith(BENCHMARK)}
+    gone = len(line["metrics"]) - len(metrics)
+    return {**line, "metrics": metrics, "unread": {}, LEFT_OUT: f"{gone} benchmarks, longer than {LONGEST} bytes"}
 
 
 def keep(common_dir: str, name: str, content: bytes) -> str:

@@ -22,6 +22,7 @@ from orchgate.speed.turns import Turns, Unfinished
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from orchgate.config.settings import Benchmarks
     from orchgate.metrics.values import Compared, Policy
     from orchgate.speed.sampling import Rig, Sample, Side
 
@@ -42,6 +43,7 @@ def measure(
     prepare: Sequence[str] = (),
     prepare_seconds: float | None = None,
     watch: Sequence[str] = (),
+    benchmarks: Benchmarks | None = None,
     tell: Callable[[Progress], None] | None = None,
     earlier: Sequence[Pair] = (),
     sittings: Sequence[Sitting] = (),
@@ -59,7 +61,10 @@ def measure(
         reason = "the pipelines of base and head have no stage in common"
         return course.ended(Judgement(Verdict.BROKEN, decided=True, reason=reason), "failed")
     counters = sampling.COUNTERS | policy.metrics.keys()
-    with sampling.rig(sides, environ, watch, judged=course.common, counters=counters, tick=course.teller.tick) as rig:
+    tick = course.teller.tick
+    with sampling.rig(
+        sides, environ, watch, judged=course.common, counters=counters, benchmarks=benchmarks, tick=tick
+    ) as rig:
         measurement = course.prepared(rig, prepare, prepare_seconds) or course.run()
         if rig.session.loop.signals:
             raise KeyboardInterrupt
@@ -102,7 +107,7 @@ def sample(
 
 
 def _pair(base: Sample, head: Sample, *, head_first: bool) -> Pair:
-    bounds = (base.lower_bounds, head.lower_bounds)
+    bounds = (base.lower_bounds, head.lower_bounds, base.unread, head.unread)
     if base.hidden_memory and head.hidden_memory:
         return Pair(base.without_hidden(), head.without_hidden(), head_first, *bounds)
     return Pair(base.metrics, head.metrics, head_first, *bounds)

@@ -16,7 +16,7 @@ from orchgate.metrics.stored import judge_stored, suspicious
 from orchgate.model import Verdict
 from orchgate.runs import worked
 from orchgate.runs.environment import unhooked
-from orchgate.speed import defined, differences, sampling
+from orchgate.speed import benchmark_findings, defined, differences, explanation, sampling
 from orchgate.speed import push_words as words
 from orchgate.speed import sides as work_trees
 from orchgate.speed.failures import BothFail
@@ -173,6 +173,7 @@ def _compared(job: Job, sides: tuple[Side, ...], seconds: float, *, partial: boo
         earlier=job.turn.earlier,
         sittings=job.turn.sittings,
         share=job.turn.share,
+        benchmarks=performance.benchmarks if performance.benchmarks.file else None,
     )
     if measurement.stopped == "budget" and measurement.warm_up is None:
         raise _OutOfTime
@@ -201,7 +202,10 @@ def _with_differences(job: Job, sides: tuple[Side, Side], measurement: Measureme
 
 
 def _judged(job: Job, measurement: Measurement) -> Found:
-    said = words.with_differences(words.findings(job.question, job.policy, measurement), measurement)
+    basis = f"; {explanation.how_measured(measurement)}"
+    named = benchmark_findings.findings(job.question, job.policy, measurement, basis)
+    found = (*words.findings(job.question, job.policy, measurement), *named)
+    said = words.with_differences(found, measurement)
     return _of(measurement, said, conclusive=not words.may_change(said, measurement.judgement))
 
 

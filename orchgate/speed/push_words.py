@@ -6,7 +6,7 @@ from functools import partial
 from math import exp, log
 from typing import TYPE_CHECKING
 
-from orchgate.metrics import betting, words
+from orchgate.metrics import benchmark_words, betting, words
 from orchgate.metrics.values import Compared, Kind, plain
 from orchgate.model import Severity, Verdict
 from orchgate.speed import explanation
@@ -50,8 +50,8 @@ def findings(question: Question, policy: Policy, measurement: Measurement) -> tu
     if any(one.severity is Severity.ERROR for one in said):
         return said
     still = [one for one in _all(measurement.judgement) if _is_open(one, policy)]
-    if measurement.judgement.verdict is not Verdict.INCONCLUSIVE and not still:
-        return said
+    if not still and (measurement.judgement.verdict is not Verdict.INCONCLUSIVE or measurement.judgement.benchmarks):
+        return said  # what stays open is said with the benchmarks
     why = "; ".join(words.compared(one) if isinstance(one, Compared) else words.counted(one) for one in still)
     bounds = bool(still) and all((one.base_lower_bound, one.head_lower_bound) != (None, None) for one in still)
     why = f"{why or measurement.judgement.reason}{basis}"
@@ -199,6 +199,7 @@ def facts(measurement: Measurement) -> dict[str, object]:
         "verdict": judgement.verdict.value,
         "metrics": [plain(one) for one in judgement.metrics],
         "counters": [plain(one) for one in judgement.counters],
+        **benchmark_words.facts(judgement.benchmarks),
         "stages": [stage._asdict() for stage in measurement.stages],
         "notes": [*measurement.notes, *judgement.notes],
         "differs": list(measurement.differs),

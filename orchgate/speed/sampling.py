@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
+    from orchgate.config.settings import Benchmarks
     from orchgate.runs.running import Result
     from orchgate.runs.stages import Stage
     from orchgate.runs.watching import Watch
+    from orchgate.speed.benchmark_files import Expected
 
 # What a hook exports says which change is pushed; both arms, and whoever repeats it by hand, must see the same.
 _OF_HOOKS = ("PRE_COMMIT", "GITHEAD_", "GIT_REFLOG_ACTION", "GIT_EXEC_PATH", "OLDPWD", "ORCHGATE_")
@@ -68,7 +70,8 @@ class Sample(NamedTuple):
     `hidden_memory`: its memory says only that it took less than this program itself. `lower_bounds` says of which
     metrics no more is known than that the run took at least so much, and why. `repeated` is the first stage that passed
     only when it was repeated, "" for none. `waited` is for how many seconds meanwhile something on this machine waited
-    for a CPU; None where the kernel does not say.
+    for a CPU; None where the kernel does not say. `unread` says which benchmarks have no value and why, and `reporter`
+    which stage wrote those that have one.
     """
 
     metrics: Mapping[str, float]
@@ -80,6 +83,8 @@ class Sample(NamedTuple):
     lower_bounds: Mapping[str, str] = {}
     repeated: str = ""
     waited: float | None = None
+    unread: Mapping[str, str] = {}
+    reporter: str = ""
 
     def without_hidden(self) -> Mapping[str, float]:
         """The metrics that say what the run itself cost."""
@@ -90,7 +95,8 @@ class Sample(NamedTuple):
 class Rig(NamedTuple):
     """What all runs of a measurement share.
 
-    Costs count over the stages in `judged` (None: all); of file events those are counted that are in `counters`.
+    Costs count over the stages in `judged` (None: all); of file events those are counted that are in `counters`. Each
+    run may leave results of `benchmarks`.
     """
 
     session: Session
@@ -98,6 +104,7 @@ class Rig(NamedTuple):
     watch: Watch | None
     judged: Collection[str] | None
     counters: AbstractSet[str]
+    benchmarks: Benchmarks | None = None
 
 
 @contextlib.contextmanager
@@ -108,6 +115,7 @@ def rig(
     *,
     judged: Collection[str] | None = None,
     counters: AbstractSet[str] = COUNTERS,
+    benchmarks: Benchmarks | None = None,
     tick: Callable[[], float | None] = lambda: None,
 ) -> Iterator[Rig]:
     """Everything ready to run; nothing that was started outlives the block. Raises OrchgateError."""
@@ -126,7 +134,7 @@ def rig(
 
             folders = [os.path.join(side.root, folder) for side in sides for folder in watch]
             watching = stack.enter_context(files_watched.watch(folders))
-        yield Rig(session, plain(environ), watching, judged, counters)
+        yield Rig(session, plain(environ), watching, judged, counters, benchmarks)
 
 
 def _empty(folder: str) -> None:
@@ -172,7 +180,8 @@ def once(rig_: Rig, side: Side, deadline: float | None = None, limit: float | No
 
 
 def _run(rig_: Rig, side: Side, limits: Limits) -> Sample:
-    done = []
+    named = _expected(rig_, side)
+    done, reporter = [], ""
     for index, stage in enumerate(side.stages, 1):
         judged = rig_.judged is None or stage.id in rig_.judged
         begun = worked.now()
@@ -180,11 +189,23 @@ def _run(rig_: Rig, side: Side, limits: Limits) -> Sample:
         limits = limits.after(worked.now() - begun) if judged else limits
         if done[-1].failure and not stage.allow_failure:
             return Sample({"success_rate": 0.0}, {}, done[-1].failure)
+        reporter = reporter or (stage.id if named and named.written else "")
     ran = _added_up(rig_, side, done)
+    if named:
+        found = named.results()
+        ran = ran._replace(metrics={**ran.metrics, **found.metrics}, unread=found.unread, reporter=reporter)
     if "max_rss_bytes" in ran.metrics:
         return ran
     # Not known where programs begin as copies of this one: then it was no more than this one takes.
     return ran._replace(metrics={**ran.metrics, **dict.fromkeys(_MEMORY, proc.own_peak())}, hidden_memory=True)
+
+
+def _expected(rig_: Rig, side: Side) -> Expected | None:
+    if rig_.benchmarks is None:
+        return None
+    from orchgate.speed import benchmark_files
+
+    return benchmark_files.expected(rig_.benchmarks, side.root, os.path.join(side.scratch, ARTIFACTS))
 
 
 def undisturbed(rig_: Rig, side: Side, deadline: float | None = None) -> Sample:

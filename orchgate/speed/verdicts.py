@@ -116,12 +116,11 @@ def _pair(
     base: Mapping[str, float],
     head: Mapping[str, float],
     head_first: bool,
-    base_bounds: Mapping[str, str],
-    head_bounds: Mapping[str, str],
+    *reasons: Mapping[str, str],
 ) -> Pair:
     sides = [{str(name): float(value) for name, value in side.items()} for side in (base, head)]
-    bounds = [{str(name): str(why) for name, why in side.items()} for side in (base_bounds, head_bounds)]
-    return Pair(sides[0], sides[1], head_first is True, bounds[0], bounds[1])
+    rest = [{str(name): str(why) for name, why in side.items()} for side in reasons]
+    return Pair(sides[0], sides[1], head_first is True, *rest)
 
 
 def plain(pairs: Sequence[Pair]) -> tuple[Pair, ...]:

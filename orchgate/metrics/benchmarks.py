@@ -1,0 +1,224 @@
+"""Named benchmarks of a comparison, judged together, and once: when the pairs are at their end.
+
+Each is tested as a time is, over all pairs in which both sides have it. FALSE bounds the fraction of false ones to be
+expected among those called slower. As nobody knows beforehand where a comparison ends, every look at which it may end
+has its own part of that: EARLY of what is left, and all of it where no more pairs come. To end there takes only that
+part, so whatever makes it end, the rate holds by adding up.
+"""
+
+from __future__ import annotations
+
+import functools
+from math import exp, expm1, log, log1p
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from orchgate.metrics import benchmark_names, estimate, exact
+from orchgate.metrics.estimate import Sample
+from orchgate.metrics.false_discoveries import believed, pairs_needed
+from orchgate.metrics.reported import reported
+from orchgate.metrics.sequential import MISS
+from orchgate.metrics.spending import LOOKS
+from orchgate.metrics.values import BENCHMARK, Compared, Judgement, Named
+from orchgate.model import Verdict, worst
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orchgate.metrics.reported import Column, Reported
+    from orchgate.metrics.values import Metric, Pair, Policy, Sitting
+
+FALSE = 0.01
+EARLY = 0.2
+PROBABLE = 0.025  # the same rate, of those called probably slower
+_FEWEST = 8  # pairs
+_HALVINGS = 12  # of an interval
+_EDGE = 1e-9  # outside of all that was measured
+_ORDER = (Verdict.FAIL, Verdict.WARN, Verdict.INCONCLUSIVE, Verdict.PASS)
+
+
+class _Belief(NamedTuple):
+    """Which are slower, which at least probably; up to which p-value one is not, and what an interval leaves out."""
+
+    slower: frozenset[str]
+    probable: frozenset[str]
+    miss: float
+    each: float
+
+
+class _End(NamedTuple):
+    """Where a comparison may end: after so many pairs, of a sitting that began after `begun` and has a `share`."""
+
+    pairs: int
+    ended: bool
+    begun: int = 0
+    share: float = 1.0
+
+    def part(self, first: int) -> float:
+        """The part of an error budget that ending here takes, of one that can be spent from a `first` look on."""
+        before = sum(max(first, self.begun + 1) <= look < self.pairs for look in LOOKS)
+        return self.share * (1 - EARLY) ** before * (1.0 if self.ended else EARLY)
+
+
+class Judge(Protocol):
+    def __call__(
+        self, pairs: Sequence[Pair], policy: Policy, sittings: Sequence[Sitting] = (), *, ended: bool = True
+    ) -> Judgement: ...
+
+
+class _Test(NamedTuple):
+    """One benchmark over the pairs that have it, on the scale of logarithms."""
+
+    metric: Metric
+    sample: Sample
+    p_slower: float
+
+
+def added_to(judge: Judge) -> Judge:
+    """A `judge` of whole runs that also judges their benchmarks; nothing is decided before those can be."""
+
+    @functools.wraps(judge)
+    def both(
+        pairs: Sequence[Pair], policy: Policy, sittings: Sequence[Sitting] = (), *, ended: bool = True
+    ) -> Judgement:
+        found = reported(pairs)
+        only = found is not None and all(map(_is_benchmark, (name for pair in pairs for name in pair.base)))
+        judgement = Judgement(Verdict.PASS, decided=True) if only else judge(pairs, policy, sittings, ended=ended)
+        if not pairs or (found is None and not policy.benchmarks.required):
+            return judgement
+        end = _End(len(pairs), ended, *((sittings[-1].begun, sittings[-1].share) if sittings else ()))
+        named, enough = _named(found, policy, end)
+        reason = judgement.reason or (named.reason if named.verdict is Verdict.BROKEN else "")
+        over = enough or judgement.verdict in (Verdict.FAIL, Verdict.BROKEN)
+        return judgement._replace(
+            verdict=worst((judgement.verdict, named.verdict)),
+            reason=reason,
+            decided=judgement.decided and over,
+            benchmarks=named,
+        )
+
+    return both
+
+
+def _is_benchmark(name: str) -> bool:
+    return name.startswith(BENCHMARK)
+
+
+def _named(found: Reported | None, policy: Policy, end: _End) -> tuple[Named, bool]:
+    """What is known of the benchmarks, and whether the pairs are enough to judge them."""
+    if found is None:
+        return Named(Verdict.BROKEN, reason="no run reported a benchmark"), True
+    if found.problem:
+        verdict = found.verdict if found.only_on_base or policy.benchmarks.required else Verdict.PASS
+        return Named(verdict, only_on_base=found.only_on_base, reason=found.problem), True
+    return _judged(found, policy, end), end.pairs >= first_look(len(found.common))
+
+
+def first_look(many: int) -> int:
+    """The number of pairs after which one of so many benchmarks can be called slower, though more may come."""
+    needed = pairs_needed(many, FALSE * EARLY) if many else LOOKS[0]
+    return next((look for look in LOOKS if look >= needed), LOOKS[-1])
+
+
+def _judged(found: Reported, policy: Policy, end: _End) -> Named:
+    metrics = {name: benchmark_names.limit(name, policy.benchmarks.limits) for name in found.values}
+    fraction = end.part(first_look(len(found.common)))
+    tests = {name: _test(metrics[name], *found.values[name]) for name in found.common}
+    judged = _answers(tests, fraction)
+    judged |= {name: one for name, metric in metrics.items() if (one := _beyond(name, metric, found.values[name][1]))}
+    answers = sorted(judged.values(), key=lambda one: (_ORDER.index(one.verdict), -(one.estimate or 0.0), one.name))
+    return Named(
+        _verdict(answers, found, policy),
+        tuple(answers),
+        found.only_on_base,
+        found.only_on_head,
+        benchmark_names.renamed(found.only_on_base, found.only_on_head),
+        found.failed,
+        _too_few(len(found.common), end.pairs, fraction),
+    )
+
+
+def _too_few(many: int, pairs: int, fraction: float) -> str:
+    needed = max(_FEWEST, pairs_needed(many, FALSE * fraction)) if many else 0
+    return f"{pairs} pairs of the {needed} that {many} benchmarks need" if pairs < needed else ""
+
+
+def _verdict(answers: Sequence[Compared], found: Reported, policy: Policy) -> Verdict:
+    """Some that stay undecided are usual among many; all of them, or where that blocks, are an answer."""
+    blocks = policy.inconclusive == "block"
+    verdicts = [Verdict.INCONCLUSIVE if blocks and one.probably else one.verdict for one in answers]
+    open_ = verdicts.count(Verdict.INCONCLUSIVE)
+    tolerated = open_ < len(verdicts) and not blocks
+    counted = [one for one in verdicts if one is not Verdict.INCONCLUSIVE or not tolerated]
+    return worst((*counted, *(one.verdict for one in found.failed)))
+
+
+def _test(metric: Metric, base: Column, head: Column) -> _Test:
+    both = [(one, other) for one, other in zip(base, head, strict=True) if one is not None and other is not None]
+    sample = Sample(tuple([log(one) for one, _ in both]), tuple([log(other) for _, other in both]))
+    return _Test(metric, sample, estimate.p_above(sample, log1p(metric.tolerance)) if len(both) >= _FEWEST else 1.0)
+
+
+def _answers(tests: Mapping[str, _Test], fraction: float) -> dict[str, Compared]:
+    p_values = {name: test.p_slower for name, test in tests.items()}
+    slower, probable = (believed(p_values, level * fraction) for level in (FALSE, PROBABLE))
+    # Those that moved were chosen for it: of their intervals, MISS may leave the truth out (Benjamini, Yekutieli 2005).
+    belief = _Belief(slower, probable, MISS * fraction, MISS / 2 * len(probable) / max(len(tests), 1))
+    return {name: _answer(name, test, belief) for name, test in tests.items()}
+
+
+def _answer(name: str, test: _Test, belief: _Belief) -> Compared:
+    sample, verdict, low, high = test.sample, Verdict.INCONCLUSIVE, None, None
+    pairs = len(sample.base)
+    if not pairs:  # each side has it, in pairs in which the other has not
+        return Compared(name, verdict, None, None, None, 0, None, None)
+    # Of those that moved, what the test says; of hundreds that did not, what costs next to nothing.
+    centre = estimate.median([head - base for base, head in zip(sample.base, sample.head, strict=True)])
+    if name in belief.probable:  # and with it every one that is slower
+        centre = estimate.centre(sample)
+        blocks = name in belief.slower and centre >= log1p(test.metric.block)
+        verdict = Verdict.FAIL if blocks else Verdict.WARN
+        low, high = _interval(sample, centre, belief.each)
+    elif pairs >= _FEWEST and estimate.p_below(sample, log1p(test.metric.block)) <= belief.miss:
+        verdict = Verdict.PASS
+    return Compared(
+        name,
+        verdict,
+        expm1(centre),
+        low,
+        high,
+        pairs,
+        test.p_slower if pairs >= _FEWEST else None,
+        None,
+        exp(estimate.median(sample.base)),
+        exp(estimate.median(sample.head)),
+        probably=name in belief.probable - belief.slower,
+    )
+
+
+def _interval(sample: Sample, centre: float, each: float) -> tuple[float | None, float | None]:
+    """The changes that the test does not refute at the level `each` on either side; None: so few pairs refute none."""
+    if 2.0 ** -len(sample.base) > each:
+        return None, None
+    differences = [head - base for base, head in zip(sample.base, sample.head, strict=True)]
+    outer, inner = min(differences) - _EDGE, centre
+    for _ in range(_HALVINGS):
+        middle = (outer + inner) / 2
+        outer, inner = (middle, inner) if estimate.p_above(sample, middle) <= each else (outer, middle)
+    low = outer
+    outer, inner = max(differences) + _EDGE, centre
+    for _ in range(_HALVINGS):
+        middle = (outer + inner) / 2
+        outer, inner = (middle, inner) if estimate.p_below(sample, middle) <= each else (outer, middle)
+    return expm1(low), expm1(outer)
+
+
+def _beyond(name: str, metric: Metric, head: Column) -> Compared | None:
+    """A benchmark whose own value on head is out of its bounds, whatever base has."""
+    values = [value for value in head if value is not None]
+    if not values:
+        return None
+    middle = estimate.median(values)
+    bounds = exact.within_bounds(metric, middle)
+    if bounds.verdict is not Verdict.FAIL:
+        return None
+    return Compared(name, Verdict.FAIL, None, None, None, len(values), None, None, None, middle, bounds.reason)

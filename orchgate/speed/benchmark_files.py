@@ -1,0 +1,125 @@
+"""The file in which a run leaves the results of its benchmarks: whether this run wrote it, and what it says.
+
+It is looked for in the tree, and below ORCHGATE_ARTIFACTS. Only what a run wrote counts: what was committed, or left by
+the run before, is recognised by being what it was before the run.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.errors import OrchgateError
+from orchgate.metrics.formats import bmf, criterion, go, hyperfine, pytest_benchmark
+from orchgate.metrics.formats.times import MOST, FormatError
+from orchgate.metrics.values import BENCHMARK, RESULTS
+from orchgate.runs.locate import read_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from orchgate.config.settings import Benchmarks
+    from orchgate.metrics.formats.times import Times
+
+MAX_BYTES = 64 * 1024 * 1024
+MAX_ESTIMATES = 64 * 1024  # bytes of one file of criterion's
+MAX_FOLDERS = 100_000
+_READERS = {
+    "pytest-benchmark": pytest_benchmark.read,
+    "hyperfine": hyperfine.read,
+    "go": go.read,
+    "bmf": bmf.read,
+}
+Stamp = tuple[int, int, int, int]
+
+
+class Place(NamedTuple):
+    """What is configured, and the folders in which it is looked for."""
+
+    wanted: Benchmarks
+    folders: tuple[str, ...]
+
+
+class Results(NamedTuple):
+    """Seconds by metric, and by metric (RESULTS for all of them) why there are none."""
+
+    metrics: Mapping[str, float]
+    unread: Mapping[str, str]
+
+
+class Expected(NamedTuple):
+    """Results that a run which is about to begin may write: what is there before it."""
+
+    place: Place
+    before: Mapping[str, Stamp]
+
+    @property
+    def written(self) -> bool:
+        """Whether the run has written any so far."""
+        return any(self.before.get(path) != stamp for path, stamp in _stamps(self.place).items())
+
+    def results(self) -> Results:
+        """The results of the run, which has ended. No errors."""
+        wanted, after = self.place.wanted, _stamps(self.place)
+        written = [path for path, stamp in after.items() if self.before.get(path) != stamp]
+        if not written:
+            return _nothing(f"{wanted.file} {'is older than the run' if after else 'was not written'}")
+        try:
+            times = _criterion(self.place, written) if wanted.format == "criterion" else _file(wanted, written[0])
+        except OrchgateError as error:
+            return _nothing(f"{wanted.file} {error.message}")
+        return Results(
+            {BENCHMARK + name: seconds for name, seconds in times.seconds.items()},
+            {BENCHMARK + name: why for name, why in times.failed.items()},
+        )
+
+
+def expected(wanted: Benchmarks, *folders: str) -> Expected:
+    """To be called before a run; what counts afterwards is what is there that was not, or is another."""
+    place = Place(wanted, folders)
+    return Expected(place, _stamps(place))
+
+
+def _stamps(place: Place) -> dict[str, Stamp]:
+    """Files by path, as far as they can be told apart. To compare them with their own former selves takes no clock."""
+    found = {}
+    for path in _paths(place):
+        try:
+            status = os.stat(path)
+        except (OSError, ValueError):
+            continue
+        found[path] = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+    return found
+
+
+def _paths(place: Place) -> Iterator[str]:
+    for folder in place.folders:
+        path = os.path.join(folder, place.wanted.file)
+        if place.wanted.format != "criterion":
+            yield path
+            continue
+        for number, (inner, folders, files) in enumerate(os.walk(path)):
+            if number > MAX_FOLDERS:
+                break
+            folders.sort()
+            if os.path.basename(inner) == "new" and "estimates.json" in files:
+                yield os.path.join(inner, "estimates.json")
+
+
+def _nothing(why: str) -> Results:
+    return Results({}, {RESULTS: why})
+
+
+def _file(wanted: Benchmarks, path: str) -> Times:
+    """Raises OrchgateError."""
+    return _READERS[wanted.format](read_file(path, MAX_BYTES))
+
+
+def _criterion(place: Place, written: list[str]) -> Times:
+    """Raises OrchgateError."""
+    if len(written) > MOST:
+        raise FormatError(f"holds more than {MOST} benchmarks")
+    tops = [os.path.join(folder, place.wanted.file) for folder in place.folders]
+    top = next(top for top in tops if written[0].startswith(top + os.sep))
+    inside = (path for path in written if path.startswith(top + os.sep))
+    return criterion.read({os.path.relpath(path, top): read_file(path, MAX_ESTIMATES) for path in inside})

@@ -1,0 +1,86 @@
+"""What the gate says about the named benchmarks of a push: pure text from a judgement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchgate.metrics import benchmark_names, words
+from orchgate.metrics import benchmark_words as told
+from orchgate.model import Severity, Verdict
+from orchgate.speed.verdicts import Said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchgate.metrics.values import Compared, Named, Policy
+    from orchgate.speed.measurement import Measurement
+    from orchgate.speed.question import Question
+
+_WEIGHTS = {Verdict.FAIL: Severity.ERROR, Verdict.WARN: Severity.WARNING}
+_GONE = "a benchmark is compared from the push on after the one that brings its name"
+
+
+def findings(question: Question, policy: Policy, measurement: Measurement, basis: str) -> Iterator[Said]:
+    """Those that moved, worst first, then those that failed, then what only one side has, and what stayed open."""
+    named = measurement.judgement.benchmarks
+    if named is None or named.verdict is Verdict.BROKEN:
+        return
+    if named.verdict is Verdict.FAIL and not named.judged:
+        yield _said(question, "PRF005", named.reason, Severity.ERROR)
+        return
+    movers = told.movers(named)
+    where = f" in stage {stage}" if (stage := _reporter(measurement)) else ""
+    for one in movers[: told.MOST]:
+        limit = _limit(one, policy)
+        yield _said(question, "PRF001", f"{told.moved(one)}{where}{basis}{limit}", _WEIGHTS[one.verdict])
+    if more := movers[told.MOST :]:
+        yield _said(question, "PRF001", f"{len(more)} more benchmarks got slower{where}", _WEIGHTS[more[0].verdict])
+    yield from _failed(question, named)
+    yield from _changed(question, named)
+    yield from _open(question, policy, named)
+
+
+def _said(question: Question, rule: str, message: str, severity: Severity) -> Said:
+    return Said(rule, f"{question.pipeline}: {message}", f"{question.reproduce} repeats it", severity)
+
+
+def _limit(one: Compared, policy: Policy) -> str:
+    """From where on what is a warning now would be refused."""
+    if one.verdict is not Verdict.WARN or one.probably:
+        return ""
+    metric = benchmark_names.limit(one.name, policy.benchmarks.limits)
+    return f"; from {words.percent(metric.block)} on it is refused"
+
+
+def _reporter(measurement: Measurement) -> str:
+    """The stage that wrote the results, where there are several."""
+    if len(measurement.stages) < 2:
+        return ""
+    return next((ran.reporter for pair in reversed(measurement.samples) for ran in pair if ran.reporter), "")
+
+
+def _failed(question: Question, named: Named) -> Iterator[Said]:
+    charged = [one for one in named.failed if one.verdict in _WEIGHTS]
+    for one in charged[: told.MOST]:
+        yield _said(question, "PRF005", told.failed(one), _WEIGHTS[one.verdict])
+    if more := charged[told.MOST :]:
+        worst = Severity.ERROR if any(one.verdict is Verdict.FAIL for one in more) else Severity.WARNING
+        yield _said(question, "PRF005", f"{len(more)} more benchmarks have no result", worst)
+    others = [one for one in named.failed if one.verdict not in _WEIGHTS]
+    for line in told.first([told.failed(one) for one in others]):
+        yield Said("PRF004", f"{question.pipeline}: {line}", "", Severity.NOTE)
+
+
+def _changed(question: Question, named: Named) -> Iterator[Said]:
+    severity = Severity.WARNING if named.only_on_base else Severity.NOTE
+    for line in told.changed(named):
+        yield Said("PRF007", f"{question.pipeline}: {line}", _GONE, severity)
+
+
+def _open(question: Question, policy: Policy, named: Named) -> Iterator[Said]:
+    """Some of many always stay open: a line. All of them, or where that blocks: what more runs would settle."""
+    if any(one.verdict is Verdict.INCONCLUSIVE for one in named.judged):
+        blocks = Severity.ERROR if policy.inconclusive == "block" else Severity.WARNING
+        settles = named.verdict is Verdict.INCONCLUSIVE or policy.inconclusive == "block"
+        hint = f"{question.reproduce} settles it" if settles else ""
+        yield Said("PRF004", f"{question.pipeline}: {told.rest(named)}", hint, blocks if settles else Severity.NOTE)
