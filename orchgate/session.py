@@ -12,7 +12,7 @@ from orchgate.config.kinds import join
 from orchgate.config.limits import Limits, limits, touches
 from orchgate.config.load import load
 from orchgate.context import Context
-from orchgate.errors import ConfigError, GitError
+from orchgate.errors import ConfigError, GitError, Unreadable
 from orchgate.git import scope as scopes
 from orchgate.git.repository import open_repository
 from orchgate.git.target import Target
@@ -58,6 +58,7 @@ def context(repository: Repository, target: Target, environ: Mapping[str, str]) 
     snapshot = repository.snapshot(target.head)
     proposed = load(snapshot)
     _known_rules(proposed)
+    _known_pipeline(proposed, snapshot)
     scope = scopes.resolve(repository, target, environ, wishes(repository))
     base = repository.tree(scope.base) if scope.base else repository.nothing
     judging = _limits(proposed, scope, base, snapshot)
@@ -131,6 +132,25 @@ def _known_rules(config: Config) -> None:
     for path, rule in named:
         if rule not in known:
             raise ConfigError(f"{path}: there is no rule {rule!r}", registry.nearest(rule, known))
+
+
+def _known_pipeline(config: Config, snapshot: Snapshot) -> None:
+    """Raises ConfigError where nobody defines what is to be measured: nothing would be, in silence."""
+    name = config.performance.pipeline
+    if not name or name in config.pipelines:
+        return
+    from orchgate.documents.definitions import SHIPPED
+    from orchgate.runs import codex, pipeline
+
+    try:
+        content = snapshot.find(codex.FILE, codex.MAX_BYTES)
+    except Unreadable as error:
+        raise ConfigError(f"{codex.FILE}: {error.message}", error.hint) from error
+    known = (*config.pipelines, *(codex.parse(content) if content is not None else ()), SHIPPED)
+    if name not in known:
+        hint = pipeline.nearest(name, known[:-1])
+        file = config.origins["performance.pipeline"]
+        raise ConfigError(f"performance.pipeline: there is no pipeline {name!r}", f"{hint} ({file})")
 
 
 def _readable_patterns(config: Config) -> None:

@@ -228,7 +228,7 @@ WRONG = [
     ("[documents]\nreview-days = 0", "documents.review-days: expected a whole number from 1 to 36500, got 0"),
     (
         "[performance.metrics]\ncpu = { block = 'x' }",
-        "performance.metrics.cpu.block: expected a fraction from 0 to 1e+09, got 'x'",
+        "performance.metrics.cpu.block: expected a fraction from 0 to 10, got 'x'",
     ),
     ("[performance]\nbudget-seconds = nan", "performance.budget-seconds: expected seconds from 1 to 240, got nan"),
     ("[performance]\nbudget-seconds = 241", "performance.budget-seconds: expected seconds from 1 to 240, got 241"),

@@ -174,6 +174,10 @@ def _value(spec: Key, key: str, path: str, table: Mapping[str, object], preset: 
 def _cross_check(config: Config) -> None:
     _check_places(config.documents)
     _check_benchmarks(config.performance)
+    if config.performance.metrics:
+        from orchgate.config import metric_names
+
+        metric_names.check(config)
     for name, pipeline in config.pipelines.items():
         _check_stages(join("pipelines", name), pipeline)
     for pattern, ignore in config.per_file_ignores.items():

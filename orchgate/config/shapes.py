@@ -73,7 +73,7 @@ AREA = Record(
 METRIC = Record(
     Metric,
     {
-        "block": Number(0, 1e9, "a fraction"),
+        "block": Number(0, 10, "a fraction"),
         "tolerance": Number(0, 1, "a fraction"),
         "max": Number(0, 1e18, "a number"),
         "min": Number(0, 1e18, "a number"),

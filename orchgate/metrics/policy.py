@@ -19,7 +19,8 @@ def policy(performance: settings.Performance) -> Policy:
         if key.startswith(BENCHMARK):
             limits.append((key.removeprefix(BENCHMARK), _merged(USUAL_BENCHMARK, configured)))
             continue
-        name = key.replace("-", "_")
+        stage, dot, own = key.rpartition(".")  # a stage's id is written as it is
+        name = f"{stage}{dot}{own.replace('-', '_')}"
         known = metrics.get(name) or others.get(name) or Metric(name, Kind.COUNTER, 0.0)
         metrics[name] = _merged(known, configured)
     named = Benchmarks(tuple(limits), required=bool(performance.benchmarks.file))
