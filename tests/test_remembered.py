@@ -52,16 +52,25 @@ def shares(turn: Turn) -> list[float]:
 
 
 def test_a_question_without_an_answer_goes_on_where_it_stopped(ask: Callable[..., Memory]) -> None:
-    sat(remembered.begun(ask()), 3)
+    sat(remembered.begun(ask()), 9)
     sat(remembered.begun(ask()), 2, 0.2)
 
     third = remembered.begun(ask())
 
     assert (third.earlier, shares(third), round(third.share, 3)) == (
-        (*pairs(3), *pairs(2, 0.2)),
+        (*pairs(9), *pairs(2, 0.2)),
         [0.667, 0.222],
         0.074,
     )
+
+
+def test_pairs_that_are_too_few_for_a_look_are_kept_and_spend_nothing(ask: Callable[..., Memory]) -> None:
+    sat(remembered.begun(ask()), 3)
+    sat(remembered.begun(ask()), 4, 0.2)
+
+    third = remembered.begun(ask())
+
+    assert (len(third.earlier), shares(third), round(third.share, 3)) == (7, [], 0.667)
 
 
 @pytest.mark.parametrize("field", Key._fields)
@@ -84,7 +93,7 @@ def test_an_answer_is_known_the_next_time(ask: Callable[..., Memory]) -> None:
 
 
 def test_a_sitting_without_a_new_pair_spends_nothing(ask: Callable[..., Memory]) -> None:
-    sat(remembered.begun(ask()), 3)
+    sat(remembered.begun(ask()), 9)
     remembered.ended(remembered.begun(ask()), Brought(Entry("now")))
 
     assert ask().entry.spent == 1
@@ -151,19 +160,19 @@ def test_two_pushes_at_once_have_a_share_each(ask: Callable[..., Memory]) -> Non
 
 def test_of_two_pushes_at_once_the_first_to_end_is_kept_and_the_other_says_so(ask: Callable[..., Memory]) -> None:
     one, other = remembered.begun(ask()), remembered.begun(ask())
-    told = sat(other, 2, 0.2), sat(one, 3)
+    told = sat(other, 8, 0.2), sat(one, 9)
     third = remembered.begun(ask())
 
     assert (told, third.earlier, round(third.share, 3)) == (
         ({}, {"not recorded": remembered.ANOTHER}),
-        pairs(2, 0.2),
+        pairs(8, 0.2),
         0.074,
     )
 
 
 def test_an_answer_is_kept_whatever_another_push_brought(ask: Callable[..., Memory]) -> None:
     one, other = remembered.begun(ask()), remembered.begun(ask())
-    sat(other, 2)
+    sat(other, 8)
     answered(one)
 
     assert (ask().entry.conclusive, ask().entry.spent) == (True, 2)
@@ -219,7 +228,7 @@ def test_what_a_stage_changes_is_noticed_and_nothing_is_lost(
 
 
 def test_an_older_file_that_a_stage_puts_back_is_noticed(ask: Callable[..., Memory]) -> None:
-    sat(remembered.begun(ask()), 3)
+    sat(remembered.begun(ask()), 9)
     with open(ask().path, "rb") as file:
         older = file.read()
     sat(remembered.begun(ask()), 2)

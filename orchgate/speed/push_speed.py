@@ -61,7 +61,8 @@ def answer(question: Question) -> Answer:
         return _shared(*before[key])
     memory = remembered.opened(question.environ, common_dir(question.repository.git_dir), key, question.branch)
     found = _remembered(question, memory) if memory.entry.conclusive else _measured(question, memory)
-    before[key] = (question.branch or question.head[:12], found)
+    if "not measured" not in found.facts:  # what kept this ref may not keep the next
+        before[key] = (question.branch or question.head[:12], found)
     return found
 
 

@@ -198,22 +198,26 @@ def _trusted(turn: Turn, content: vaults.Content) -> Entry | None:
 
 
 def _with(turn: Turn, now: Entry, brought: Brought) -> Entry | None:
-    """The entry with what a turn brought; None where that cannot be in it."""
+    """The entry with what a turn brought; None where that cannot be in it.
+
+    A turn of which nobody looked at the pairs, because there are too few so far, gives its share back and is no sitting
+    of its own: the next one goes on with its pairs as if they were its own.
+    """
     if brought.entry.conclusive:
         return brought.entry._replace(pairs=now.pairs, sittings=now.sittings, spent=now.spent)
     if now.conclusive:
         return now
+    from orchgate.metrics.comparison import LOOKS
+
     alone = now.pairs == turn.earlier
-    if not brought.pairs:  # so nobody looked at any
-        last = alone and now.spent == turn.memory.entry.spent
-        return now._replace(spent=now.spent - last)
-    if brought.sitting is None:
+    looked = bool(brought.pairs) and len(turn.earlier) + len(brought.pairs) >= LOOKS[0]
+    if not looked and alone and now.spent == turn.memory.entry.spent:
+        now = now._replace(spent=now.spent - 1)
+    if brought.sitting is None or not brought.pairs:
         return now
     if not alone:
         return None
-    from orchgate.metrics.comparison import LOOKS
-
     pairs = (*now.pairs, *verdicts.plain(brought.pairs))
     whole = len(pairs) >= LOOKS[-1]  # as many as there may ever be: asking again brings nothing new
-    sittings = (*now.sittings, brought.sitting)
+    sittings = (*now.sittings, brought.sitting) if looked else now.sittings
     return brought.entry._replace(pairs=pairs, sittings=sittings, spent=now.spent, conclusive=whole)
