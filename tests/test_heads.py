@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import datetime
+import os
 from math import log
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from orchgate.config.load import Source, build
+from orchgate.git.call import common_dir
+from orchgate.git.repository import open_repository
 from orchgate.metrics.values import Judgement, Pair
 from orchgate.model import Severity, Verdict
+from orchgate.speed import push_speed, remembered
 from orchgate.speed.explanation import how_measured
 from orchgate.speed.heads import Head
 from orchgate.speed.measurement import Measurement
 from orchgate.speed.push_words import slower_together
+from orchgate.speed.question import Question
+from orchgate.speed.remembered import Brought
+from orchgate.speed.verdicts import Entry, Key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.repo import Repo
 
 
 class Asked(NamedTuple):
@@ -63,3 +78,37 @@ def test_pairs_of_earlier_pushes_are_said() -> None:
 
 def test_without_earlier_pairs_none_are_mentioned() -> None:
     assert measured(1, 0) == "1 pair in 4.0 s"
+
+
+# As a push asks
+
+
+@pytest.fixture
+def question(repo: Repo, tmp_path: Path) -> Iterator[Question]:
+    """A change of branch topic that was judged before: not slower, though it points that way, like the head before."""
+    repo.commit("Start", {"a.txt": "a\n"})
+    repo.commit("Change", {"a.txt": "b\n"})
+    environ = {"XDG_STATE_HOME": str(tmp_path / "state"), "PATH": os.environ["PATH"]}
+    repository = open_repository(str(repo.root), environ)
+    config = build(Source("", {"performance": {"pipeline": "bench"}}))
+    now = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
+    commits = repo.git("rev-parse", "HEAD~1"), repo.git("rev-parse", "HEAD")
+    asked = Question(repository, config, *commits, repository.nothing, environ, now, lambda _: None)
+    asked = asked._replace(branch="topic")
+    trees = [repo.git("rev-parse", f"{commit}^{{tree}}") for commit in commits]
+    key = Key(trees[0], trees[1], push_speed._asked(asked), push_speed._machine())
+    for head, log_e in (("another tree", log(25)), (key.head, log(2))):
+        memory = remembered.opened(environ, common_dir(repository.git_dir), key._replace(head=head), "topic")
+        remembered.ended(remembered.begun(memory), Brought(Entry("now", True, 8), pairs=[Pair({}, {})], log_e=log_e))
+    yield asked
+    repository.close()
+
+
+def test_a_push_of_the_branch_is_warned_of_what_its_heads_say_together(question: Question) -> None:
+    (found,) = push_speed.answer(question).said
+
+    assert "several pushes of this branch together look slower: CPU time of 2 heads" in found.message
+
+
+def test_a_push_of_another_branch_is_not(question: Question) -> None:
+    assert push_speed.answer(question._replace(branch="other")).said == ()
