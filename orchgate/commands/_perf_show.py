@@ -51,7 +51,7 @@ class Told(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """All there is to show. `kept` is where the samples are (`file`), or `why` they were not kept.
+    """All there is to show. `kept` is where the samples are (`file`), or `why` nowhere, and what compares them.
 
     `redefined` is what head does to the definition of the pipeline, None for a command.
     """
@@ -87,10 +87,17 @@ def _lines(shown: Shown, *, dirty: bool) -> Iterator[str]:
         yield from (f"  note: {one.message}" for one in shown.redefined.said)
     if dirty:
         yield "  note: changes that are not committed were not measured"
-    if shown.kept:
-        yield f"  samples: {shown.kept['file']}" if "file" in shown.kept else f"  no samples kept: {shown.kept['why']}"
+    yield from _kept(shown.kept)
     if measurement.judgement.verdict is not Verdict.PASS:
         yield f"  hint: {hint(shown)}"
+
+
+def _kept(kept: Mapping[str, str]) -> Iterator[str]:
+    if kept:
+        without = " (without benchmarks: too many for a line)" if "without" in kept else ""
+        yield f"  samples: {kept['file']}{without}" if "file" in kept else f"  no samples kept: {kept['why']}"
+    if "benchstat" in kept:
+        yield f"  compare them: {kept['benchstat']}"
 
 
 def hint(shown: Shown) -> str:
@@ -159,6 +166,7 @@ def as_json(shown: Shown) -> None:
             "environment": _environment(shown),
             "notes": [*judgement.notes, *measurement.notes],
             "samples": shown.kept.get("file"),
+            "benchstat": shown.kept.get("benchstat"),
             "reproduce": shown.reproduce,
         }
     )

@@ -32,7 +32,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--budget", type=float, metavar="S", help="seconds to measure (performance.budget-seconds of the configuration)"
     )
     parser.add_argument("--pairs", type=int, metavar="N", help="at most N pairs of runs (256)")
-    parser.add_argument("--save", default="", metavar="FILE", help="also write the raw samples there, as JSON Lines")
+    parser.add_argument(
+        "--save",
+        default="",
+        metavar="FILE",
+        help="also write what was measured there: FILE.json in Bencher's format (medians of head), else raw JSON Lines",
+    )
+    parser.add_argument(
+        "--benchstat", default="", metavar="PREFIX", help="also write PREFIX.base.txt and PREFIX.head.txt for benchstat"
+    )
     parser.add_argument("--replay", default="", metavar="FILE", help="judge recorded samples instead; - is stdin")
     parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
     parser.add_argument(
@@ -48,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     if args.replay:
         from orchgate.commands import _perf_replay
 
-        if args.pipeline or args.command or args.base or args.head or args.save:
+        if args.pipeline or args.command or args.base or args.head or args.save or args.benchstat:
             raise UsageError("--replay judges what was recorded: nothing is run", "orchgate perf --replay FILE")
         return _perf_replay.run(args.replay, args.output_format)
     _check(args)
@@ -110,7 +118,7 @@ def _measured(args: argparse.Namespace, repository: Repository) -> int:
         if not settings.prepare:
             measurement = _warned(repository, measurement)
         measurement = _perf_defined.with_differences(repository, asked, (base, head), measurement, change)
-        kept = _keep(repository, asked, (base, head), measurement, args.save)
+        kept = _keep(repository, asked, (base, head), measurement, args)
     left = (args.budget or settings.budget_seconds) - (time.monotonic() - started)
     told = _perf_defined.told(repository, asked, settings, change, left) if change else None
     shown = _perf_show.Shown(asked, (base, head), measurement, reproduce(asked, args), kept, settings.prepare, told)
@@ -207,24 +215,46 @@ def reproduce(asked: Asked, args: argparse.Namespace) -> str:
 
 
 def _keep(
-    repository: Repository, asked: Asked, sides: tuple[Side, Side], measurement: Measurement, save: str
+    repository: Repository, asked: Asked, sides: tuple[Side, Side], measurement: Measurement, args: argparse.Namespace
 ) -> Mapping[str, str]:
-    """Where the samples went: the `file`, or `why` there is none. Raises WriteError for one the user named."""
+    """Where the samples went: the `file`, or `why` there is none, and the command that compares those of `benchstat`.
+
+    Raises WriteError for what the user named.
+    """
     import time
 
     from orchgate import files
     from orchgate.git.call import common_dir
     from orchgate.runs import ids
-    from orchgate.speed import kept_samples
+    from orchgate.speed import exports, kept_samples
 
     if not measurement.pairs:
-        return {}
+        return {"why": "no pair was measured"} if args.save or args.benchstat else {}
     content = kept_samples.encoded(asked.subject[:200], sides, measurement)
-    if save:
-        files.replace(os.path.abspath(save), content)
-        return {"file": save}
+    kept = {"without": "benchmarks"} if kept_samples.LEFT_OUT.encode() in content else {}
+    if args.benchstat:
+        kept["benchstat"] = _benchstat(args.benchstat, measurement, asked.subject)
+    if args.save:
+        in_bencher_s = args.save.endswith(".json")
+        files.replace(
+            os.path.abspath(args.save), exports.bencher(measurement, asked.subject) if in_bencher_s else content
+        )
+        return {**kept, "file": args.save}
     try:
         path = kept_samples.keep(common_dir(repository.git_dir), ids.new_run_id(time.time()), content)
     except files.WriteError as error:
-        return {"why": error.message}
-    return {"file": os.path.relpath(path)}
+        return {**kept, "why": error.message}
+    return {**kept, "file": os.path.relpath(path)}
+
+
+def _benchstat(prefix: str, measurement: Measurement, subject: str) -> str:
+    """Writes both sides' runs; the command that compares them. Raises WriteError."""
+    import shlex
+
+    from orchgate import files
+    from orchgate.speed import exports
+
+    paths = [f"{prefix}.{side}.txt" for side in ("base", "head")]
+    for path, content in zip(paths, exports.benchstat(measurement, subject), strict=True):
+        files.replace(os.path.abspath(path), content)
+    return shlex.join(["benchstat", *paths])

@@ -88,11 +88,12 @@ def added_to(judge: Judge) -> Judge:
         end = _End(len(pairs), ended, *((sittings[-1].begun, sittings[-1].share) if sittings else ()))
         named, enough = _named(found, policy, end)
         reason = judgement.reason or (named.reason if named.verdict is Verdict.BROKEN else "")
-        over = enough or judgement.verdict in (Verdict.FAIL, Verdict.BROKEN)
+        refused = Verdict.FAIL in (judgement.verdict, named.verdict)  # one is enough
+        open_ = not enough and not refused and judgement.verdict is not Verdict.BROKEN
         return judgement._replace(
             verdict=worst((judgement.verdict, named.verdict)),
             reason=reason,
-            decided=judgement.decided and over,
+            decided=(judgement.decided and not open_) or (enough and named.verdict is Verdict.FAIL),
             benchmarks=named,
         )
 
