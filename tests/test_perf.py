@@ -559,7 +559,7 @@ def test_names_in_samples_cannot_write_on_the_terminal(repo: Repo) -> None:
     [
         ([], "nothing to measure"),
         (["demo", "--", "true"], "a pipeline or a command, not both"),
-        (["--budget", "0", "demo"], "--budget takes seconds"),
+        (["--budget", "0", "demo"], "is no time up to 24h"),
         (["--pairs", "0", "demo"], "--pairs takes a number from 1"),
         (["--replay", "x", "demo"], "nothing is run"),
         (["--replay", "no-such-file"], "no-such-file: cannot be read"),

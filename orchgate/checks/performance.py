@@ -61,10 +61,10 @@ RULES = (
         "PRF003",
         "no baseline",
         Severity.WARNING,
-        what="There is nothing to compare head with: no base that could be run, or too little time to run it, and no "
-        "stored baseline of this pipeline for this kind of machine. A first push is a note.",
+        what="There is nothing to compare head with: no base that could be run, and no stored "
+        "baseline of this pipeline for this kind of machine. A first push is a note.",
         why="Head was not judged, and that must be seen: a pass would claim a comparison that nobody made.",
-        bad="a pipeline of four minutes, a budget of 30 seconds, and no .orchgate/baseline.json",
+        bad="a base that does not define the pipeline, and no .orchgate/baseline.json",
         good="orchgate baseline record PIPELINE, and the file committed",
     ),
     Rule(
@@ -75,7 +75,8 @@ RULES = (
         'change they could have shown. With performance.inconclusive = "block" the check ends in exit code 3.',
         why="A busy machine hides a slow-down as easily as it feigns one; both a pass and a refusal would be made up.",
         bad="twelve pairs on a machine that runs a build: 9 % or more would have been seen, 5 % would not",
-        good="a larger performance.budget-seconds, a quiet machine, or the `orchgate perf` command of the hint",
+        good="a larger performance.budget-seconds, a quiet machine, the `orchgate perf` command of the hint, or the CI "
+        "job that `orchgate perf --print-job github` prints. A note says what one run of head was screened against",
         refuses=Verdict.INCONCLUSIVE,
         worst=Severity.ERROR,
     ),
@@ -312,7 +313,7 @@ def _examined(answer: Answer) -> dict[str, int]:
         "earlier pairs": answer.earlier,
         "recorded verdicts": int(bool(answer.recorded_at)),
         "shared verdicts": int(bool(answer.ref)),
-        "runs held to the baseline": answer.runs,
+        "screened runs": answer.runs,
     }
     return {PAIRS: answer.pairs, **{name: number for name, number in others.items() if number}}
 

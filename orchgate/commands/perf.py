@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import TYPE_CHECKING
 
-from orchgate.commands import _target
+from orchgate.commands import _spans, _target
 from orchgate.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from orchgate.speed.sampling import Side
 
 SUMMARY = "judge speed: base and head in turn, or --replay recorded samples"
+JOBS = ("github", "gitlab")
 EXAMPLE = "orchgate perf PIPELINE, or orchgate perf -- CMD"
 
 
@@ -29,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", default="", metavar="REV", help="(where head left the default branch)")
     parser.add_argument("--head", default="", metavar="REV", help="(HEAD)")
     parser.add_argument(
-        "--budget", type=float, metavar="S", help="seconds to measure (performance.budget-seconds of the configuration)"
+        "--budget", type=_spans.budget, metavar="TIME", help="how long: 90, 5m, 1h30m (performance.budget-seconds)"
     )
     parser.add_argument("--pairs", type=int, metavar="N", help="at most N pairs of runs (256)")
     parser.add_argument(
@@ -42,6 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--benchstat", default="", metavar="PREFIX", help="also write PREFIX.base.txt and PREFIX.head.txt for benchstat"
     )
     parser.add_argument("--replay", default="", metavar="FILE", help="judge recorded samples instead; - is stdin")
+    parser.add_argument("--print-job", choices=JOBS, help="print a CI job that measures a proposed change, and stop")
     parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
     parser.add_argument(
         "pipeline",
@@ -53,6 +56,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.print_job:
+        return _job(args)
     if args.replay:
         from orchgate.commands import _perf_replay
 
@@ -71,9 +76,17 @@ def run(args: argparse.Namespace) -> int:
         repository.close()
 
 
+def _job(args: argparse.Namespace) -> int:
+    from orchgate import resources
+
+    given = (args.pipeline, args.command, args.base, args.head, args.save, args.replay, args.budget, args.pairs)
+    if any(given) or args.output_format != "text":
+        raise UsageError("--print-job measures nothing", f"orchgate perf --print-job {args.print_job}")
+    sys.stdout.write(resources.read("templates", f"performance-job-{args.print_job}.yml"))
+    return 0
+
+
 def _check(args: argparse.Namespace) -> None:
-    if args.budget is not None and not 0 < args.budget <= 86_400:
-        raise UsageError("--budget takes seconds, more than 0 and at most a day", "--budget 60")
     if args.pairs is not None and args.pairs < 1:
         raise UsageError("--pairs takes a number from 1", "--pairs 16")
 

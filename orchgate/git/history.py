@@ -34,3 +34,16 @@ def author(repository: Repository) -> str:
     name = said[: said.rfind(">") + 1] if completed.code == 0 else ""
     shown = "".join(character if character.isprintable() else "?" for character in " ".join(name.split()))
     return shown[:_LONGEST].strip() or "unknown"
+
+
+def first_parents(repository: Repository, commit: str, most: int) -> list[str]:
+    """Hex ids of the trees of a commit, its first parent, that one's first parent and so on. Raises GitError."""
+    options = (
+        "--first-parent",
+        f"--max-count={most}",
+        "--format=%T",
+        "--no-show-signature",
+        "--no-color",
+        "--no-notes",
+    )
+    return repository.git("log", *options, commit, "--").decode("ascii", "replace").split()

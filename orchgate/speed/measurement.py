@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchgate.metrics.values import Judgement, Pair, Sitting
     from orchgate.speed.attribution import StageChange
     from orchgate.speed.sampling import Failure, Sample
@@ -27,7 +29,7 @@ class Measurement(NamedTuple):
     statistics were needed), "unsteady" (head was ended too often, and finished when it ran again) or "failed". `noise`
     is the spread of base's CPU time as a fraction of its median (None: fewer than two runs). `flips` seeds the order of
     the pairs. `notes` are lines for people: what could not be measured. `differs` names what else than the code differs
-    between the sides.
+    between the sides. `took` is what the last whole run of each side took, in seconds, by label.
     """
 
     pairs: tuple[Pair, ...]
@@ -45,3 +47,4 @@ class Measurement(NamedTuple):
     earlier: tuple[Pair, ...] = ()  # of former sittings, judged together with `pairs`, which are new
     sitting: Sitting | None = None  # this one; None where no pair was planned
     differs: tuple[str, ...] = ()
+    took: Mapping[str, float] = {}

@@ -299,4 +299,5 @@ class _Course:
             (*notes, *filter(None, [failures.advice(broken)])),
             self._former.pairs,
             self._sitting(),
+            took=dict(self.turns.took),
         )

@@ -1,117 +1,66 @@
-"""Measures a push within its budget: in pairs where enough of them fit, else head alone against the stored baseline."""
+"""Measures a push within its budget: in pairs where enough of them fit, else head alone against what is on record."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from orchgate.errors import ConfigError, OrchgateError, Unreadable
-from orchgate.metrics import baseline
-from orchgate.metrics.baseline import stale
+from orchgate.errors import ConfigError, OrchgateError
+from orchgate.metrics import outliers
 from orchgate.metrics.comparison import LOOKS
-from orchgate.metrics.lower_bounds import Known
-from orchgate.metrics.policy import policy as policy_of
-from orchgate.metrics.stored import judge_stored, suspicious
 from orchgate.model import Verdict
-from orchgate.runs import worked
-from orchgate.runs.environment import unhooked
-from orchgate.speed import benchmark_findings, defined, differences, explanation, sampling
+from orchgate.speed import benchmark_findings, differences, explanation, long_words, push_job, screening
 from orchgate.speed import push_words as words
 from orchgate.speed import sides as work_trees
-from orchgate.speed.failures import BothFail
-from orchgate.speed.paired import measure
+from orchgate.speed.paired import MOST_PAIRS, measure
+from orchgate.speed.push_job import MOST_SECONDS, Found
+from orchgate.speed.screening import Suspicion
 from orchgate.speed.unrunnable import head_failed
+from orchgate.speed.verdicts import Ran
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.metrics.baseline import Record
-    from orchgate.metrics.values import Policy
     from orchgate.speed.measurement import Measurement
+    from orchgate.speed.push_job import Job
     from orchgate.speed.question import Question
     from orchgate.speed.remembered import Turn
     from orchgate.speed.sampling import Sample, Side
-    from orchgate.speed.verdicts import Ran, Said
+    from orchgate.speed.verdicts import Said
 
-MOST_SECONDS = 240.0  # servers drop connections that are idle for longer
-
-
-class Found(NamedTuple):
-    """What a measurement brought. `conclusive`: measuring the same trees again would bring nothing new.
-
-    `runs` counts runs of head that were compared with the stored baseline. `measurement` is that by pairs which was
-    judged, and `ran` says how long a run of each tree took.
-    """
-
-    said: tuple[Said, ...]
-    pairs: int = 0
-    runs: int = 0
-    pair_seconds: float = 0.0
-    conclusive: bool = False
-    facts: Mapping[str, object] = {}
-    measurement: Measurement | None = None
-    ran: tuple[Ran, ...] = ()
-
-
-class Job(NamedTuple):
-    """A question with what every measurement for it needs.
-
-    `budget` is in seconds. `stored` is the baseline of this pipeline for this class of machines, None where there is
-    none; `unread` says why it cannot be read. `turn` is what measuring in pairs goes on with.
-    """
-
-    question: Question
-    policy: Policy
-    budget: float
-    environ: Mapping[str, str]
-    stored: Record | None
-    unread: str
-    turn: Turn
+GROSS_PAIRS = 3  # that can show a gross excess; more of them show nothing else before the first look
+MOST_CONFIRMING = 32  # pairs, which find nearly every slow-down that is refused
 
 
 class _OutOfTime(Exception):
     """Not even the first runs fit into the budget."""
 
 
-def measured(question: Question, machine: str, pair_seconds: float | None, turn: Turn) -> Found:
-    """Measures; `pair_seconds` is what a pair took before, None when nobody knows. Raises OrchgateError."""
-    job = _job(question, machine, turn)
-    question.tell(words.announcement(question, job.budget))
-    found = _found(job, fits=pair_seconds is None or pair_seconds <= job.budget)
+def measured(question: Question, machine: str, ran: Sequence[Ran], turn: Turn) -> Found:
+    """Measures, unless how long runs took, by `ran` of earlier pushes or by other records, says it would be in vain.
+
+    `turn` is what measuring in pairs goes on with. Raises OrchgateError.
+    """
+    job = push_job.job(question, machine, ran, turn)
+    found = _found(job)
     if job.unread:
         said = (*found.said, words.no_baseline(question, job.unread))
         return found._replace(said=said, conclusive=False)
     return found
 
 
-def _job(question: Question, machine: str, turn: Turn) -> Job:
-    performance = question.config.performance
-    budget = min(performance.budget_seconds, MOST_SECONDS)
-    try:
-        stored, unread = _baseline(question, machine), ""
-    except Unreadable as error:  # the change that mends it must not be refused for it
-        stored, unread = None, f"{error.path} at the base {error.message}"
-    return Job(question, policy_of(performance), budget, unhooked(question.environ), stored, unread, turn)
-
-
-def _baseline(question: Question, machine: str) -> Record | None:
-    """Raises Unreadable."""
-    data = question.tree.find(baseline.PATH, baseline.MAX_BYTES)
-    return None if data is None else baseline.parse(data).of(question.pipeline, machine)
-
-
-def _found(job: Job, *, fits: bool) -> Found:
+def _found(job: Job) -> Found:
+    seconds, against = job.against.seconds, job.against
+    long = seconds is not None and 2 * LOOKS[0] * seconds > job.budget
+    if seconds is not None and long and (not against.told or seconds > MOST_SECONDS):
+        return _ended(job)
+    tell = long_words.screening(job.question, against) if long else words.announcement(job.question, job.budget)
+    job.question.tell(tell)
     with _sides(job) as (sides, without_base):
         if without_base:
             return _without_base(job, sides[-1], without_base)
-        seconds = job.budget
-        try:
-            if fits:
-                return _in_pairs(job, sides)
-        except _OutOfTime:
-            seconds = min(job.budget, MOST_SECONDS - job.budget)
-        return _alone(job, sides[-1], seconds) if job.stored and seconds > 0 else _too_long(job)
+        return _screened(job, sides) if long else _in_pairs(job, sides)
 
 
 @contextlib.contextmanager
@@ -140,22 +89,36 @@ def _sides(job: Job) -> Iterator[tuple[tuple[Side, ...], str]]:
 
 
 def _in_pairs(job: Job, sides: tuple[Side, ...]) -> Found:
-    """Raises _OutOfTime."""
-    # Without a baseline to ask, the few pairs that fit tell at least what the counters say.
-    measurement = _compared(job, sides, job.budget, partial=job.stored is None)
+    # Without runs on record, the few pairs that fit tell at least what the counters say.
+    try:
+        measurement = _compared(job, sides, job.budget, partial=not job.against.told)
+    except _OutOfTime:
+        return _too_long(job, sides, {})
+    if found := _by_failure(job, sides, measurement):
+        return found
+    few = measurement.stopped == "budget" and len(measurement.earlier) + len(measurement.pairs) < LOOKS[0]
+    if not few or measurement.judgement.verdict is Verdict.FAIL:
+        return _judged(job, sides, measurement)
+    if job.against.told:
+        if measurement.warm_up is None:  # base took longer than it ever did
+            return _screened(job, sides)
+        return _by_record(job, sides, measurement.warm_up[1], measurement.took)
+    if measurement.pairs:
+        return _judged(job, sides, measurement, few=True)
+    return _too_long(job, sides, measurement.took)
+
+
+def _by_failure(job: Job, sides: tuple[Side, ...], measurement: Measurement) -> Found | None:
+    """What a side that fails says; None where none does."""
     failed = {one.side: one for one in measurement.failures}
     if "head" in failed:
         return _of(measurement, (head_failed(job.question, failed["head"]),), conclusive=False)
-    if failed:
-        return _without_base(job, sides[1], words.failure(failed["base"]))
-    pairs = len(measurement.earlier) + len(measurement.pairs)
-    few = measurement.stopped == "budget" and pairs < LOOKS[0]
-    if few and job.stored and measurement.warm_up and measurement.judgement.verdict is not Verdict.FAIL:
-        return _screened_first(job, sides, measurement, measurement.warm_up[1])
-    return _judged(job, measurement)
+    return _without_base(job, sides[1], words.failure(failed["base"])) if failed else None
 
 
-def _compared(job: Job, sides: tuple[Side, ...], seconds: float, *, partial: bool) -> Measurement:
+def _compared(
+    job: Job, sides: tuple[Side, ...], seconds: float, *, partial: bool, most_pairs: int = MOST_PAIRS
+) -> Measurement:
     """Base and head in turn. Raises _OutOfTime; OrchgateError where both fail or nothing can be compared."""
     performance = job.question.config.performance
     base, head = sides
@@ -166,22 +129,23 @@ def _compared(job: Job, sides: tuple[Side, ...], seconds: float, *, partial: boo
         job.policy,
         budget_seconds=seconds,
         environ=job.environ,
+        most_pairs=most_pairs,
         partial=partial,
         prepare=performance.prepare,
         prepare_seconds=MOST_SECONDS,
         watch=performance.watch,
+        benchmarks=performance.benchmarks if performance.benchmarks.file else None,
         earlier=job.turn.earlier,
         sittings=job.turn.sittings,
         share=job.turn.share,
-        benchmarks=performance.benchmarks if performance.benchmarks.file else None,
     )
-    if measurement.stopped == "budget" and measurement.warm_up is None:
+    if measurement.stopped == "budget" and measurement.warm_up is None and not measurement.took:
         raise _OutOfTime
     measurement = _with_differences(job, (base, head), measurement)
     failed = {one.side: one for one in measurement.failures}
     if len(failed) == 2:
         message = f"{job.question.pipeline} fails at base too: {words.failure(failed['head'])}"
-        raise BothFail(message, job.question.reproduce, base.stages)
+        raise OrchgateError(message, job.question.reproduce)
     if measurement.judgement.verdict is Verdict.BROKEN and not failed:
         raise OrchgateError(measurement.judgement.reason, job.question.reproduce)
     return measurement
@@ -201,27 +165,18 @@ def _with_differences(job: Job, sides: tuple[Side, Side], measurement: Measureme
     return measurement._replace(differs=found)
 
 
-def _judged(job: Job, measurement: Measurement) -> Found:
+def _judged(job: Job, sides: tuple[Side, ...], measurement: Measurement, *, few: bool = False) -> Found:
     basis = f"; {explanation.how_measured(measurement)}"
     named = benchmark_findings.findings(job.question, job.policy, measurement, basis)
     found = (*words.findings(job.question, job.policy, measurement), *named)
     said = words.with_differences(found, measurement)
-    return _of(measurement, said, conclusive=not words.may_change(said, measurement.judgement))
-
-
-def _screened_first(job: Job, sides: tuple[Side, ...], first: Measurement, run: Sample) -> Found:
-    """Too few pairs fit for a verdict: head's run is screened, and a suspicion confirmed by as many pairs as do fit."""
-    found = _screened(job, run)
-    left = job.budget - first.seconds
-    if (found.conclusive and not found.said) or left < first.pair_seconds:
-        return found._replace(pair_seconds=first.pair_seconds)
-    try:
-        second = _compared(job, sides, left, partial=True)
-    except _OutOfTime:
-        return found._replace(pair_seconds=first.pair_seconds)
-    if second.failures or not second.pairs:
-        return found._replace(pair_seconds=first.pair_seconds)
-    return _judged(job, second)
+    ran = _ran(job, sides, measurement.took)
+    if few:
+        seconds = next((one.seconds for one in ran), None)
+        said = tuple(long_words.in_ci(job.question, one, seconds) if one.rule == "PRF004" else one for one in said)
+        said = (*said, *job.against.old)
+    conclusive = not words.may_change(said, measurement.judgement)
+    return _of(measurement, said, conclusive=conclusive)._replace(ran=ran)
 
 
 # Head alone
@@ -229,70 +184,76 @@ def _screened_first(job: Job, sides: tuple[Side, ...], first: Measurement, run: 
 
 def _without_base(job: Job, head: Side, why: str) -> Found:
     """Base cannot be run."""
-    if job.stored is None:
-        none = "" if job.unread else ", and there is no stored baseline for this kind of machine"
-        return Found((words.no_baseline(job.question, f"{why}{none}"),))
-    return _alone(job, head, job.budget)
+    if not job.against.told:
+        none = "" if job.unread else ", and nothing is on record of it on this kind of machine"
+        return Found((words.no_baseline(job.question, f"{why}{none}"), *job.against.old))
+    return _screened(job, (head,))
 
 
-def _alone(job: Job, head: Side, seconds: float) -> Found:
-    """One run of head, screened. Raises OrchgateError where it fails: what base does, nobody knows."""
-    performance = job.question.config.performance
-    started = worked.now()
-
-    def tick() -> float:
-        if worked.now() - started > seconds:
-            raise _OutOfTime
-        return 0.5
-
-    job.question.repository.blobs.close()  # as above
-    try:
-        with sampling.rig([head], job.environ, performance.watch, tick=tick) as rig:
-            if failed := sampling.prepare(rig, head, performance.prepare, MOST_SECONDS):
-                raise OrchgateError(words.failure(failed), job.question.reproduce)
-            started = worked.now()
-            run = sampling.undisturbed(rig, head)
-    except _OutOfTime:
-        return _too_long(job)
-    if run.failure:
+def _screened(job: Job, sides: tuple[Side, ...]) -> Found:
+    """One run of head, held to what is on record. Raises OrchgateError where it fails and base cannot be asked."""
+    head, slowest = sides[-1], job.against.slowest
+    # Beyond that it is suspicious whatever it goes on to do.
+    most = job.budget if slowest is None else min(job.left, outliers.GROSS * slowest + 1.0)
+    run, took = screening.alone(job.question, head, job.environ, most, MOST_SECONDS)
+    if run is None and slowest is None:
+        return _too_long(job, sides, {})
+    if run and run.failure and len(sides) == 1:
         raise OrchgateError(words.failure(run.failure), job.question.reproduce)
-    return _screened(job, run)._replace(pair_seconds=2 * (worked.now() - started))
+    found = _by_record(job, sides, run, {"head": took})
+    return found._replace(ran=(*found.ran, Ran(head.tree, took))) if run and not run.failure else found
 
 
-def _screened(job: Job, run: Sample) -> Found:
-    """One run of head by the stored baseline. Only counters can be refused for it; a slower time is a suspicion."""
-    question, stored = job.question, job.stored
-    assert stored is not None
-    values = {name: (value,) for name, value in run.without_hidden().items()}  # as the baseline was recorded
-    age = stale(
-        stored,
-        question.now.timestamp(),
-        pipeline_hash=_hash(question),
-        max_days=question.config.performance.baseline_days,
+def _by_record(job: Job, sides: tuple[Side, ...], run: Sample | None, took: Mapping[str, float]) -> Found:
+    """What a run of head says by what is on record; what is suspicious in it, pairs confirm or clear."""
+    question, against, seconds = job.question, job.against, took.get("head", 0.0)
+    if run and run.failure:
+        return _confirmed(job, sides, Suspicion(long_words.failed_alone(run.failure)), took)
+    one = screening.screened(question, against, run)
+    facts = {"screened by": against.told, "suspicious": list(one.suspects), "problems": list(against.recorded.problems)}
+    said = (*one.said, *against.old)
+    found = Found(said, 0, 1, 2 * seconds, screening.refuses(one.said), facts)
+    if screening.refuses(one.said):
+        return found
+    if one.suspects:
+        why = long_words.suspected(against, run, one.suspects, seconds)
+        confirmed = _confirmed(job, sides, Suspicion(why, one.suspects), took)
+        return confirmed._replace(said=(*said, *confirmed.said), facts={**facts, **confirmed.facts})
+    said = (*said, long_words.unsuspicious(question, against, seconds, job.policy.inconclusive))
+    return found._replace(said=said, conclusive=not any(map(words.is_open, said)))
+
+
+def _confirmed(job: Job, sides: tuple[Side, ...], suspicion: Suspicion, took: Mapping[str, float]) -> Found:
+    """What pairs make of a suspicion, in all the time that a push may take; open where they cannot tell."""
+    left, head = job.left, took.get("head", 0.0)
+    base = took.get("base") or job.against.seconds or head
+    pair = base + min(head or base, outliers.MOST_TIMES * base + 1.0)  # then head is ended
+    still_open = functools.partial(
+        long_words.still_open, job.question, suspicion.why, base, policy=job.policy.inconclusive
     )
-    old = (words.no_baseline(question, f"the stored baseline {age}"),) if age else ()
-    known = Known(stored.lower_bounds, run.lower_bounds)
-    suspects = suspicious(stored.samples, values, job.policy, known)
-    judgement = judge_stored(stored.samples, values, job.policy, known)
-    facts = {"screened by the baseline of": stored.commit, "suspicious": list(suspects)}
-    if judgement.verdict is Verdict.BROKEN:
-        raise OrchgateError(f"the stored baseline: {judgement.reason}", question.reproduce)
-    said = words.stored_findings(question, job.policy, judgement, stored.commit)
-    open_ = set(suspects) - {one.name for one in judgement.counters if one.verdict in words.WEIGHTS}
-    if open_:
-        said = (*said, words.suspected(question, judgement, sorted(open_), job.policy.inconclusive))
-    # Counts that went up in one run of head alone are confirmed in pairs where those fit.
-    short = any(one.runs_missing for one in judgement.counters)
-    return Found((*said, *old), 0, 1, 0.0, not (open_ or old or short), facts)
-
-
-def _hash(question: Question) -> str:
-    """Of what is run, which is what the base defines; head's own definition where the base's cannot be run."""
-    assert question.base is not None
+    if len(sides) < 2 or (1 + GROSS_PAIRS) * pair > left:
+        return Found((still_open(0),), runs=1)
+    job.question.tell(long_words.confirming(job.question, suspicion.why, left))
+    most = MOST_CONFIRMING if (1 + LOOKS[0]) * pair <= left else GROSS_PAIRS
     try:
-        return defined.read(question.repository, question.base, question.pipeline, "base").digest
-    except ConfigError:
-        return defined.read(question.repository, question.head, question.pipeline, "head").digest
+        measurement = _compared(job, sides, left, partial=True, most_pairs=most)
+    except _OutOfTime:
+        return Found((still_open(0),), runs=1)
+    if found := _by_failure(job, sides, measurement):
+        return found._replace(runs=1)
+    judged = _judged(job, sides, measurement)._replace(runs=1)
+    decided = tuple(one for one in judged.said if one.rule != "PRF004")
+    if screening.refuses(decided):
+        return judged
+    pairs = len(measurement.pairs)
+    if not any(map(words.is_open, judged.said)):
+        if decided:
+            return judged
+        return judged._replace(said=(*judged.said, long_words.cleared(job.question, suspicion.why, pairs)))
+    if screening.cleared(measurement.pairs, suspicion.names, job.policy):
+        note = long_words.not_borne_out(job.question, suspicion.why, pairs)
+        return judged._replace(said=(*decided, note), conclusive=True)
+    return judged._replace(said=(*decided, still_open(pairs)))
 
 
 def _of(measurement: Measurement, said: tuple[Said, ...], *, conclusive: bool) -> Found:
@@ -300,8 +261,22 @@ def _of(measurement: Measurement, said: tuple[Said, ...], *, conclusive: bool) -
     return Found(said, len(measurement.pairs), 0, measurement.pair_seconds, conclusive, facts, measurement)
 
 
-def _too_long(job: Job) -> Found:
-    why = f"a run of each takes more than the {job.budget:g} s of performance.budget-seconds"
-    said = words.undecided(job.question, why, job.policy.inconclusive)
-    # Where there is a baseline, the next push runs head alone at once.
-    return Found((said,), pair_seconds=job.budget * 1.001 if job.stored else 0.0)
+def _ran(job: Job, sides: tuple[Side, ...], took: Mapping[str, float]) -> tuple[Ran, ...]:
+    """How long a run of each side took, base's first; that of base is known to be more than what it was given."""
+    ran = tuple(Ran(side.tree, took[side.label]) for side in sides if took.get(side.label, 0.0) > 0)
+    if "base" in took or sides[0].label != "base":
+        return ran
+    return (Ran(sides[0].tree, job.budget, at_least=True), *ran)
+
+
+def _ended(job: Job) -> Found:
+    """Nothing is run: it is known that it would be in vain."""
+    said = long_words.not_measured(job.question, job.against, job.budget, job.policy.inconclusive)
+    return Found((said, *job.against.old))
+
+
+def _too_long(job: Job, sides: tuple[Side, ...], took: Mapping[str, float]) -> Found:
+    """The first runs did not end within the budget."""
+    ran = _ran(job, sides, took)
+    said = long_words.too_long(job.question, ran[:1], job.budget, job.policy.inconclusive)
+    return Found((said, *job.against.old), ran=ran)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchgate.git.repository import Repository
     from orchgate.metrics.values import Compared
     from orchgate.speed.measurement import Measurement
-    from orchgate.speed.push_measure import Found
+    from orchgate.speed.push_job import Found
     from orchgate.speed.question import Question
     from orchgate.speed.remembered import Memory, Turn
 
@@ -83,7 +83,7 @@ def _measured(question: Question, memory: Memory) -> Answer:
 
     turn = remembered.begun(memory)
     with remembered.given_back(turn):
-        found = measured(question, memory.key.machine, memory.pair_seconds, turn)
+        found = measured(question, memory.key.machine, memory.ran, turn)
     found = _with_definition(question, found)
     brought = _brought(question, turn, found)
     facts = remembered.ended(turn, brought)

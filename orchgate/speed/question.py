@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from orchgate.speed.redefined import Redefined
 
 
+_PAIRS = 20  # which find most slow-downs that are refused
+
+
 class Question(NamedTuple):
     """What is to be judged. `base` and `head` are commits, a None base that of a first push; `tree` is the base's.
 
@@ -44,3 +47,12 @@ class Question(NamedTuple):
         import shlex
 
         return f"orchgate perf --base {(self.base or '')[:12]} --head {self.head[:12]} {shlex.quote(self.pipeline)}"
+
+    def settled(self, seconds: float | None) -> str:
+        """The command that settles it, with a budget that holds enough pairs where a run takes so many seconds."""
+        import shlex
+
+        minutes = 20 if seconds is None else max(20, -int(-seconds * 2 * _PAIRS // 60))
+        budget = f"{minutes}m" if minutes < 120 else f"{min(24, -(-minutes // 60))}h"
+        name = shlex.quote(self.pipeline)
+        return f"orchgate perf --base {(self.base or '')[:12]} --head {self.head[:12]} --budget {budget} {name}"

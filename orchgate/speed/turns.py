@@ -61,6 +61,7 @@ class Turns:
         self._base, self._head = sides
         self._policy = policy
         self._timing = timing
+        self.took: dict[str, float] = {}  # the last whole run of each, in seconds
         self._seconds: dict[str, float] = {}  # what the last run of each took
         self._slowest: float | None = None  # of base's runs, in seconds; None: not known whole
 
@@ -146,6 +147,8 @@ class Turns:
         begun = worked.now()
         ran = sampling.once(self.rig, side, deadline, limit)
         self._seconds[side.label] = worked.now() - begun
+        if not ran.failure:
+            self.took[side.label] = self._seconds[side.label]
         self._noted(side, ran)
         if ran.failure and side.label not in self.passed:
             self._noted(side, sampling.once(self.rig, side, deadline, limit))
