@@ -364,7 +364,7 @@ def test_a_wrong_value_says_which_file_it_stands_in(read: Callable[..., Config])
 
 
 @pytest.mark.parametrize(
-    ("name", "key"), [(name, key) for name in TABLE for key in TABLE[name] if TABLE[name][key].kind == GLOBS]
+    ("name", "key"), [(name, key) for name in TABLE for key in TABLE[name] if TABLE[name][key].kind is GLOBS]
 )
 def test_every_list_of_globs_may_take_back(read: Callable[..., Config], name: str, key: str) -> None:
     section = getattr(read(f"[{name}]\n{key} = ['a/**', '!a/b']\n"), name.replace("-", "_"))

@@ -71,7 +71,7 @@ def two_stages(project: Project) -> None:
 @pytest.mark.slow
 def test_a_slower_head_is_refused_and_its_stage_named(project: Project) -> None:
     two_stages(project)
-    branch(project, {"work.py": WORK.format(rounds=20_000)})
+    branch(project, {"work.py": WORK.format(rounds=8_000)})
 
     result = perf(project, "demo", "--budget", "120")
 
@@ -90,7 +90,7 @@ def test_the_same_work_is_not_refused(project: Project) -> None:
 
 @pytest.mark.slow
 def test_a_command_is_measured_without_any_configuration(project: Project) -> None:
-    branch(project, {"work.py": WORK.format(rounds=20_000)})
+    branch(project, {"work.py": WORK.format(rounds=8_000)})
 
     found = document(project, "--budget", "120", "--", PYTHON, "work.py")
 

@@ -163,6 +163,7 @@ def as_json(shown: Shown) -> None:
             "noise": measurement.noise,
             **(shown.redefined.facts if shown.redefined else {}),
             "differs": list(measurement.differs),
+            "instructions": explanation.instructions(measurement),
             "environment": _environment(shown),
             "notes": [*judgement.notes, *measurement.notes],
             "samples": shown.kept.get("file"),

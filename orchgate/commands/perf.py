@@ -35,6 +35,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--pairs", type=int, metavar="N", help="at most N pairs of runs (256)")
     parser.add_argument(
+        "--exact", action="store_true", help="count instructions with valgrind where CPU time cannot tell"
+    )
+    parser.add_argument(
         "--save",
         default="",
         metavar="FILE",
@@ -127,6 +130,7 @@ def _measured(args: argparse.Namespace, repository: Repository) -> int:
                 watch=settings.watch,
                 benchmarks=settings.benchmarks if settings.benchmarks.file else None,
                 tell=tell,
+                exact=args.exact or settings.exact,
             )
         if not settings.prepare:
             measurement = _warned(repository, measurement)
@@ -224,6 +228,8 @@ def reproduce(asked: Asked, args: argparse.Namespace) -> str:
         words += ["--budget", f"{args.budget:g}"]
     if args.pairs:
         words += ["--pairs", str(args.pairs)]
+    if args.exact:
+        words.append("--exact")
     return shlex.join([*words, *(("--", *asked.command) if asked.command else (asked.pipeline,))])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.config.kinds import Choice, MapOf, Number, Place, Text, Whole
+from orchgate.config.kinds import Choice, Flag, MapOf, Number, Place, Text, Whole
 from orchgate.config.shapes import (
     AREA,
     BENCHMARKS,
@@ -108,6 +108,14 @@ PERFORMANCE: Mapping[str, Key] = {
     ),
     "task": Key(Text(), "", "task whose recorded runs are held to the bounds of the rates", SEEN, CHANGE, ("PRF",)),
     "metrics": Key(MapOf(METRIC), {}, "thresholds by metric", REFUSED, CHANGE, ("PRF",)),
+    "exact": Key(
+        Flag(),
+        False,
+        "whether instructions, counted by valgrind, decide what CPU time leaves open",
+        REFUSED,
+        CHANGE,
+        ("PRF",),
+    ),
     "benchmarks": Key(
         BENCHMARKS,
         None,

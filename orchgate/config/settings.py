@@ -117,6 +117,7 @@ class Performance(NamedTuple):
     baseline_days: int
     task: str
     metrics: Mapping[str, Metric]
+    exact: bool
     benchmarks: Benchmarks = Benchmarks("", "")
 
 

@@ -92,3 +92,9 @@ def _why_stopped(measurement: Measurement) -> str:
     if not measurement.pair_seconds:
         return "; the budget ended before base and head had run once"
     return f"; the budget ended there, one pair takes {words.seconds(measurement.pair_seconds)}"
+
+
+def instructions(measurement: Measurement) -> dict[str, float] | None:
+    """What was counted of each side, and the change as a fraction of base; None where nothing was."""
+    found = measurement.instructions
+    return None if found is None else {**found._asdict(), "change": found.change}

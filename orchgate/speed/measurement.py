@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from orchgate.metrics.instructions import Instructions
     from orchgate.metrics.values import Judgement, Pair, Sitting
     from orchgate.speed.attribution import StageChange
     from orchgate.speed.sampling import Failure, Sample
@@ -48,3 +49,4 @@ class Measurement(NamedTuple):
     sitting: Sitting | None = None  # this one; None where no pair was planned
     differs: tuple[str, ...] = ()
     took: Mapping[str, float] = {}
+    instructions: Instructions | None = None  # where they were counted

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.errors import OrchgateError
 from orchgate.metrics import gross
 from orchgate.metrics.comparison import LOOKS, judge, next_look
-from orchgate.metrics.values import Judgement, Pair, Sitting
+from orchgate.metrics.values import Judgement, Sitting
 from orchgate.model import Verdict
 from orchgate.runs import worked
 from orchgate.speed import failures, sampling
@@ -17,13 +17,13 @@ from orchgate.speed.limits import OutOfTime
 from orchgate.speed.measurement import Measurement, Progress
 from orchgate.speed.telling import Teller
 from orchgate.speed.timing import Timing
-from orchgate.speed.turns import Turns, Unfinished
+from orchgate.speed.turns import Turns, Unfinished, pair_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from orchgate.config.settings import Benchmarks
-    from orchgate.metrics.values import Compared, Policy
+    from orchgate.metrics.values import Compared, Pair, Policy
     from orchgate.speed.sampling import Rig, Sample, Side
 
 MOST_PAIRS = LOOKS[-1]
@@ -48,11 +48,13 @@ def measure(
     earlier: Sequence[Pair] = (),
     sittings: Sequence[Sitting] = (),
     share: float = 1.0,
+    exact: bool = False,
 ) -> Measurement:
     """Compares base and head. The budget, in seconds, does not count what `prepare` takes, which has its own limit.
 
     `earlier` are the pairs of former `sittings` of the same comparison, which this one goes on with, spending `share`
     of the error budgets. With `partial`, pairs are run as long as one fits, even where not enough fit for a verdict.
+    `exact`: where CPU time is left open, instructions are counted, which has its own limit.
     Raises OrchgateError; KeyboardInterrupt when a signal asked for an end, with nothing left running.
     """
     former = _Former(tuple(earlier), tuple(sittings), share)
@@ -66,6 +68,11 @@ def measure(
         sides, environ, watch, judged=course.common, counters=counters, benchmarks=benchmarks, tick=tick
     ) as rig:
         measurement = course.prepared(rig, prepare, prepare_seconds) or course.run()
+        if exact and not rig.session.loop.signals:
+            from orchgate.speed.exact import decided
+
+            course.teller.now("counting instructions", len(measurement.pairs))
+            measurement = decided(rig, sides, policy, measurement)
         if rig.session.loop.signals:
             raise KeyboardInterrupt
         return measurement
@@ -104,13 +111,6 @@ def sample(
                 return (*samples, ran)
             samples += [ran._replace(metrics=ran.without_hidden())] if number else []
         return tuple(samples)
-
-
-def _pair(base: Sample, head: Sample, *, head_first: bool) -> Pair:
-    bounds = (base.lower_bounds, head.lower_bounds, base.unread, head.unread)
-    if base.hidden_memory and head.hidden_memory:
-        return Pair(base.without_hidden(), head.without_hidden(), head_first, *bounds)
-    return Pair(base.metrics, head.metrics, head_first, *bounds)
 
 
 class _Former(NamedTuple):
@@ -228,7 +228,7 @@ class _Course:
                 return False
             if turn.whole:
                 self._samples.append((turn.base, turn.head))
-                self._pairs.append(_pair(turn.base, turn.head, head_first=head_first))
+                self._pairs.append(pair_of(turn.base, turn.head, head_first=head_first))
                 self._timing.paired(turn.seconds)
         return True
 
@@ -248,7 +248,7 @@ class _Course:
 
     def _suspicious(self) -> bool:
         """Whether all runs so far, the first ones included, look as if head were far too slow."""
-        first = [] if self._warm_up is None else [_pair(*self._warm_up, head_first=False)]
+        first = [] if self._warm_up is None else [pair_of(*self._warm_up, head_first=False)]
         return gross.suspicious([*first, *self._pairs], self._policy)
 
     def _excesses(self) -> tuple[Compared, ...]:

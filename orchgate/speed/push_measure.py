@@ -134,6 +134,7 @@ def _compared(
         prepare=performance.prepare,
         prepare_seconds=MOST_SECONDS,
         watch=performance.watch,
+        exact=performance.exact,
         benchmarks=performance.benchmarks if performance.benchmarks.file else None,
         earlier=job.turn.earlier,
         sittings=job.turn.sittings,
@@ -145,7 +146,7 @@ def _compared(
     failed = {one.side: one for one in measurement.failures}
     if len(failed) == 2:
         message = f"{job.question.pipeline} fails at base too: {words.failure(failed['head'])}"
-        raise OrchgateError(message, job.question.reproduce)
+        raise BothFail(message, job.question.reproduce, base.stages)
     if measurement.judgement.verdict is Verdict.BROKEN and not failed:
         raise OrchgateError(measurement.judgement.reason, job.question.reproduce)
     return measurement

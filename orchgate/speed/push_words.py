@@ -203,4 +203,5 @@ def facts(measurement: Measurement) -> dict[str, object]:
         "stopped": measurement.stopped,
         "seconds": round(measurement.seconds, 3),
         "noise": measurement.noise,
+        "instructions": explanation.instructions(measurement),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.metrics import gross, words
+from orchgate.metrics.values import Pair
 from orchgate.runs import worked
 from orchgate.speed import sampling
 from orchgate.speed.limits import TooSlow
@@ -39,6 +40,14 @@ class Turn(NamedTuple):
     head: Sample
     whole: bool
     seconds: float
+
+
+def pair_of(base: Sample, head: Sample, *, head_first: bool) -> Pair:
+    """Two runs as a pair; of memory that neither side is known of, nothing is said."""
+    reasons = (base.lower_bounds, head.lower_bounds, base.unread, head.unread)
+    if base.hidden_memory and head.hidden_memory:
+        return Pair(base.without_hidden(), head.without_hidden(), head_first, *reasons)
+    return Pair(base.metrics, head.metrics, head_first, *reasons)
 
 
 class _How(NamedTuple):
