@@ -135,12 +135,13 @@ def _brought(question: Question, turn: Turn, found: Found) -> Brought:
         pairs=measurement.pairs,
         sitting=sitting,
         log_e=_log_e(question, measurement),
-        slower=any(map(_is_slower, compared)) or measurement.judgement.verdict is Verdict.FAIL,
+        slower=any(map(_is_slower, compared)),
     )
 
 
 def _is_slower(one: Compared) -> bool:
-    return one.verdict in (Verdict.WARN, Verdict.FAIL) and not one.probably
+    """Whether it is decided that head takes more time, by however little."""
+    return one.name.endswith("_seconds") and one.verdict in (Verdict.WARN, Verdict.FAIL) and not one.probably
 
 
 def _log_e(question: Question, measurement: Measurement) -> float | None:
