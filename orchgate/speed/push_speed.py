@@ -87,8 +87,10 @@ def _measured(question: Question, memory: Memory) -> Answer:
     found = _with_definition(question, found)
     brought = _brought(question, turn, found)
     facts = remembered.ended(turn, brought)
-    if "not trusted" in facts:
-        question.tell(str(facts["not trusted"]))
+    if memory.vault:  # a machine without a place for it is none to be told of at every push
+        for name in ("not trusted", "not recorded"):
+            if name in facts:
+                question.tell(f"{name}: {facts[name]}")
     said = (*found.said, *_of_branch(question, memory, brought.log_e, slower=brought.slower))
     earlier = len(found.measurement.earlier) if found.measurement else 0
     return Answer(said, found.pairs, found.runs, {**found.facts, **facts}, earlier=earlier)

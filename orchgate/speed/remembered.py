@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchgate.speed.vault import Vault
     from orchgate.speed.verdicts import Key
 
-CHANGED = "was changed while the pipeline ran: it is not trusted, and written anew"
+CHANGED = "was changed while the pipeline ran; it is written anew from what was read before"
 _MOST_RUNS = 64
 ANOTHER = "another push of the same trees has ended meanwhile: these pairs are not kept"
 
