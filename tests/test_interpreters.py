@@ -79,6 +79,15 @@ def test_another_interpreter_is_another_question(
     assert asked(tools, **named) != before
 
 
+def test_a_script_that_is_written_anew_is_the_same_and_with_other_content_is_not(tools: Path) -> None:
+    before = asked(tools, run=["script"])
+    os.utime(tools / "script", (1, 1))
+    again = asked(tools, run=["script"])
+    program(tools / "script", "#!/usr/bin/env interpreter\nexit\n")
+
+    assert (again == before, asked(tools, run=["script"]) == before) == (True, False)
+
+
 def test_a_program_that_nobody_names_does_not_matter(tools: Path) -> None:
     before = asked(tools, run=["interpreter", "work.py"])
     program(tools / "other", "#!/bin/sh\nexit 1\n")

@@ -7,6 +7,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
+from orchgate import files
 from orchgate.errors import OrchgateError
 from orchgate.runs.environment import unhooked
 
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 _MOST = 64  # words of a command that are looked up
 _FIRST_LINE = 256  # bytes
+_LARGEST_SCRIPT = 1 << 16
 _OF_GIT = "git-core"  # the folder that git puts first for its hooks; the same question is asked without one, too
 
 
 def of_question(config: Config, root: str, environ: Mapping[str, str]) -> tuple[object, ...]:
-    """PATH, and each program that the pipeline's commands name, as what it is: place, size and time. No errors."""
+    """PATH, and each program that the pipeline's commands name, as what it is. No errors."""
     path = unhooked(environ).get("PATH", os.defpath)
     found = dict.fromkeys(_programs(config.performance.prepare, path))
     for stage in _stages(config, root):
@@ -53,7 +55,7 @@ def _words(line: str) -> list[str]:
         return line.split()
 
 
-def _programs(words: Iterable[str], path: str) -> Iterator[tuple[str, str, int, int]]:
+def _programs(words: Iterable[str], path: str) -> Iterator[tuple[object, ...]]:
     """Those of a command's words that name programs outside of the tree, and what runs the scripts among them."""
     for word in list(words)[:_MOST]:
         place = _found(word, path)
@@ -77,20 +79,34 @@ def _found(word: str, path: str) -> str:
     return shutil.which(word, path=path) or ""
 
 
-def _identity(place: str) -> tuple[str, int, int]:
+def _identity(place: str) -> tuple[object, ...]:
+    """What tells a program from another one at the same place.
+
+    A script is its content: version managers write theirs anew in every new shell. Nobody reads a large program for
+    this; that one is its size and time.
+    """
     real = os.path.realpath(place)
     try:
+        if start := _script(real):
+            import hashlib
+
+            return (real, hashlib.sha256(start).hexdigest())
         found = os.stat(real)
     except OSError:
-        return (real, -1, -1)
+        return (real,)
     return (real, found.st_size, found.st_mtime_ns)
 
 
 def _of_script(place: str) -> list[str]:
     """The interpreter that a script's first line names, by itself or through env."""
     try:
-        with open(os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            first = file.read(_FIRST_LINE).partition(b"\n")[0]
+        return os.fsdecode(_script(place)[2:_FIRST_LINE].partition(b"\n")[0]).split()
     except OSError:
         return []
-    return os.fsdecode(first[2:]).split() if first.startswith(b"#!") else []
+
+
+def _script(place: str) -> bytes:
+    """A script, or as much of it as anybody reads; nothing of any other program. Raises OSError."""
+    with open(files.open_regular(place), "rb") as file:
+        start = file.read(2)
+        return start + file.read(_LARGEST_SCRIPT) if start == b"#!" else b""
