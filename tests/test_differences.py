@@ -119,6 +119,6 @@ def test_what_else_differs_is_said_beside_a_refusal(slower: Project) -> None:
 @pytest.mark.slow
 def test_a_refused_push_says_what_else_differs(slower: Project) -> None:
     report = slower.repo.report("--from-ref", "main", "performance")
-    said = [one["message"] for one in report["diagnostics"] if one["rule"] == "PRF002"]
+    said = [one["rule"] for one in report["diagnostics"] if DIFFERS in one["message"]]
 
-    assert (len(said), DIFFERS in said[0], "hush" in json.dumps(report)) == (1, True, False)
+    assert (len(said), "hush" in json.dumps(report)) == (1, False)

@@ -166,7 +166,10 @@ def test_the_limits_are_those_of_the_base(project: Project) -> None:
     looser = "[performance.metrics]\nmanifest-writes = { block = 9 }\n"
     branch(project, {"write.sh": write.format(more=" 2"), "orchgate.toml": looser + text})
 
-    assert perf(project, "demo", "--pairs", "4").code == 1
+    result = perf(project, "demo", "--pairs", "4")
+
+    assert result.code == 1
+    assert "note: [performance] of this work tree differs from base's, which was used" in result.out
 
 
 def test_a_pipeline_that_only_head_defines_is_named_and_not_refused(project: Project) -> None:
@@ -184,6 +187,18 @@ def test_a_pipeline_that_only_head_defines_is_named_for_programs(project: Projec
     project.define("demo", {"id": "say", "run": ["true"]})
 
     assert document(project, "demo")["definition"]["changed"] == ["introduces pipeline demo"]
+
+
+def test_a_gate_that_only_head_has_is_no_refusal(project: Project) -> None:
+    project.define("demo", {"id": "say", "run": ["true"]})
+    project.repo.git("checkout", "--quiet", "-b", "topic")
+    text = (project.root / "orchgate.toml").read_text()
+    project.repo.commit(files={"orchgate.toml": '[performance]\npipeline = "demo"\n' + text})
+
+    result = perf(project, *QUICK)
+
+    assert result.code == 0
+    assert "this change makes demo what is measured from the next push on" in result.out
 
 
 def test_a_pipeline_that_nobody_defines_is_named(project: Project) -> None:

@@ -408,7 +408,7 @@ def test_a_time_above_the_baseline_is_a_suspicion_and_no_refusal(hurried: Repo) 
 
 
 def test_a_baseline_of_another_definition_than_the_base_s_is_said_to_be_one(stored: Repo) -> None:
-    more = SHORT_BUDGET + f'[[pipelines.bench.stages]]\nid = "more"\nrun = ["{sys.executable}", "-c", ""]\n'
+    more = SHORT_BUDGET + '[[pipelines.bench.stages]]\nid = "more"\nrun = ["true"]\n'
     stored.commit("One stage more", {"orchgate.toml": more})
     stored.git("push", "--quiet", "--no-verify", "origin", "main")
     stored.commit("Say it worse", {"work/crunch.py": "# worse\n" + LONG})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchgate.git.repository import open_repository
+from orchgate.runs.stages import Stage
 from orchgate.speed import added, defined, redefined
 
 if TYPE_CHECKING:
@@ -164,6 +165,40 @@ def test_a_script_that_the_base_runs_may_not_just_disappear(repo: Repo, edits: M
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("run", "script"),
+    [
+        ('shell = "cd tools && sh ./bench.sh"', "tools/bench.sh"),
+        ('run = ["python3", "-m", "tools.bench"]', "tools/bench.py"),
+        ('run = ["./bench.sh"]\ncwd = "tools"', "tools/bench.sh"),
+    ],
+)
+def test_a_script_is_missed_however_it_was_named(repo: Repo, run: str, script: str) -> None:
+    toml = GATE + f'[[pipelines.bench.stages]]\nid = "work"\n{run}\n'
+    repo.commit(
+        "Start", {"orchgate.toml": toml, "tools/other": "x\n", script: "#!/bin/sh\n" if script.endswith("sh") else "\n"}
+    )
+    repo.git("update-index", "--chmod=+x", script)
+    repo.commit("Let it run")
+    repo.git("checkout", "--quiet", "-b", "topic")
+    repo.git("mv", "--force", script, "elsewhere")
+    repo.commit("Change")
+
+    assert f"this change removes {script}" in messages(judged(repo))
+
+
+@pytest.mark.slow
+def test_a_preparation_that_head_has_no_files_for_is_no_broken_code(repo: Repo) -> None:
+    toml = GATE + 'prepare = ["sh", "ready.sh"]\n' + WORK
+    repo.commit("Start", {**FILES, "orchgate.toml": toml, "ready.sh": ":\n"})
+    repo.git("checkout", "--quiet", "-b", "topic")
+    repo.git("rm", "--quiet", "ready.sh")
+    repo.commit("Change")
+
+    assert "prepare fails at head" in messages(judged(repo))
+
+
+@pytest.mark.slow
 def test_code_that_is_broken_is_still_called_that(repo: Repo) -> None:
     change(repo, {"work.sh": "exit 3\n"})
 
@@ -289,6 +324,13 @@ def test_many_changes_are_counted_and_not_listed(repo: Repo) -> None:
     found = redefined.said(difference(repo, {"orchgate.toml": GATE + before}, {"orchgate.toml": GATE + after}), {})
 
     assert found[0].message.endswith(" and 4 more")
+
+
+def test_thousands_of_stages_under_other_names_are_told_apart_at_once() -> None:
+    old, new = (tuple(Stage(f"{mark}{n}", "", ("true", str(n // 2))) for n in range(10_000)) for mark in "ab")
+    found = redefined.compared(old, new[::-1])
+
+    assert (len(found.edits), found.edits[0], found.added) == (10_001, "renames stage a0 to b1", ())
 
 
 def test_no_secret_of_a_command_is_shown(repo: Repo) -> None:

@@ -206,7 +206,8 @@ def _without_base(ctx: Context) -> Said:
     from orchgate.speed import push_words, redefined
 
     if not ctx.unread:
-        return redefined.introduced(ctx.proposed.performance.pipeline)
+        name = ctx.proposed.performance.pipeline
+        return redefined.introduced(name, defined=name in ctx.limits.pipelines)
     question = _question(ctx)._replace(config=ctx.proposed)
     return push_words.no_baseline(question, f"the configuration of the base cannot be read ({ctx.unread})")
 

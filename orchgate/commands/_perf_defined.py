@@ -70,6 +70,19 @@ def with_differences(
     return measurement._replace(differs=differs)
 
 
+def limits_note(repository: Repository, config: Config) -> tuple[str, ...]:
+    """A line where the work tree's limits are other ones than those that judged, which are base's."""
+    from orchgate.config.load import load_work_tree
+    from orchgate.errors import ConfigError
+
+    try:
+        here = load_work_tree(repository.root) if repository.root else config
+    except ConfigError:
+        return ("the configuration of this work tree cannot be read: base's was used",)
+    same = here.performance == config.performance
+    return () if same else ("[performance] of this work tree differs from base's, which was used",)
+
+
 def introduced(repository: Repository, asked: Asked, reproduce: str, output: str) -> int:
     """Says that there is nothing to compare a new pipeline with, which is no reason to refuse it."""
     from orchgate.metrics.values import Judgement

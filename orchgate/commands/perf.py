@@ -132,8 +132,7 @@ def _measured(args: argparse.Namespace, repository: Repository) -> int:
                 tell=tell,
                 exact=args.exact or settings.exact,
             )
-        if not settings.prepare:
-            measurement = _warned(repository, measurement)
+        measurement = _warned(repository, config, measurement)
         measurement = _perf_defined.with_differences(repository, asked, (base, head), measurement, change)
         kept = _keep(repository, asked, (base, head), measurement, args)
     left = (args.budget or settings.budget_seconds) - (time.monotonic() - started)
@@ -146,10 +145,13 @@ def _measured(args: argparse.Namespace, repository: Repository) -> int:
     return _perf_show.exit_code(measurement.judgement.verdict, held_to.inconclusive)
 
 
-def _warned(repository: Repository, measurement: Measurement) -> Measurement:
+def _warned(repository: Repository, config: Config, measurement: Measurement) -> Measurement:
+    from orchgate.commands import _perf_defined
     from orchgate.speed import editable
 
-    lines = editable.warnings(repository.root or repository.git_dir, os.environ)
+    lines = list(_perf_defined.limits_note(repository, config))
+    if not config.performance.prepare:
+        lines += editable.warnings(repository.root or repository.git_dir, os.environ)
     return measurement._replace(notes=(*measurement.notes, *lines))
 
 
@@ -180,10 +182,17 @@ def _asked(args: argparse.Namespace, repository: Repository) -> tuple[Asked, Con
     head = repository.require_commit(args.head or "HEAD")
     base, origin = (repository.require_commit(args.base), args.base) if args.base else _base(repository, head)
     config = _config(repository, base, command=bool(command))
-    pipeline = args.pipeline or ("" if command else config.performance.pipeline)
+    pipeline = args.pipeline or ("" if command else config.performance.pipeline or _proposed(repository, head))
     if not pipeline and not command:
         raise UsageError("nothing to measure: no pipeline is named, and none configured", EXAMPLE)
     return Asked(base, head, origin, pipeline, command), config
+
+
+def _proposed(repository: Repository, head: str) -> str:
+    """The pipeline that pushes will be measured by once head has landed. Raises ConfigError."""
+    from orchgate.speed.defined import config_of
+
+    return config_of(repository, head, "head").performance.pipeline
 
 
 def _base(repository: Repository, head: str) -> tuple[str, str]:

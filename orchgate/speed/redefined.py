@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SHOWN = 5  # changes that are named one by one
 _LONGEST = 60  # characters of a command
+_WHOLE = 200  # characters of what is said of one change; ids may be of any length
 # What decides what a measured run does and costs, by the key that sets it; `needs` shows in the order.
 _KEYS = {
     "cwd": "cwd",
@@ -86,6 +87,7 @@ def between(repository: Repository, base: str, head: str, name: str, before: Con
 
 
 _RENAMES = "renames the pipeline "
+_MAKES = "makes {} what is measured from the next push on"
 
 
 def _gone(name: str, error: ConfigError) -> str:
@@ -98,6 +100,8 @@ def _gone(name: str, error: ConfigError) -> str:
 def _gate(repository: Repository, head: str, old: Defined, before: str, after: str) -> Iterator[str]:
     """What becomes of the pipeline where it is the one that pushes are measured by, as `performance.pipeline` says."""
     if before != old.name or after == before:
+        if before != after == old.name:
+            yield _MAKES.format(after)
         return
     if not after:
         yield "unsets performance.pipeline: nothing is measured from the next push on"
@@ -106,7 +110,7 @@ def _gate(repository: Repository, head: str, old: Defined, before: str, after: s
         same = not compared(old.stages, defined.read(repository, head, after, "head").stages).any
     except ConfigError:
         same = False
-    yield f"{_RENAMES}to {after}" if same else f"makes {after} what is measured from the next push on"
+    yield f"{_RENAMES}to {after}" if same else _MAKES.format(after)
 
 
 class Changes(NamedTuple):
@@ -127,8 +131,8 @@ def compared(old: Sequence[Stage], new: Sequence[Stage]) -> Changes:
     edits += [f"removes stage {name}" for name in before if name not in after and name not in renamed]
     for name, stage in before.items():
         edits += _edits(stage, after[name]) if name in after else ()
-    shared = [renamed.get(name, name) for name in before if name in after or name in renamed]
-    if shared != [name for name in after if name in shared]:
+    shared = dict.fromkeys(renamed.get(name, name) for name in before if name in after or name in renamed)
+    if list(shared) != [name for name in after if name in shared]:
         edits.append("runs the stages in another order")
     known = {*before, *renamed.values()}
     variables = {
@@ -141,16 +145,19 @@ def compared(old: Sequence[Stage], new: Sequence[Stage]) -> Changes:
 
 
 def _renamed(before: Mapping[str, Stage], after: Mapping[str, Stage]) -> dict[str, str]:
-    """Stages that do the same under another id, new ids by old ones."""
-    new = {name: stage for name, stage in after.items() if name not in before}
-    renamed: dict[str, str] = {}
-    for name, stage in before.items():
-        if name not in after:
-            same = (other for other, one in new.items() if one.command == stage.command and not any(_edits(stage, one)))
-            if (other := next(same, "")) != "":
-                renamed[name] = other
-                del new[other]
-    return renamed
+    """Stages that do the same under another id, new ids by old ones, in the order of the definitions."""
+    new: dict[object, list[str]] = {}
+    for name in reversed(list(after)):
+        if name not in before:
+            new.setdefault(_substance(after[name]), []).append(name)
+    missing = {name: new.get(_substance(stage), []) for name, stage in before.items() if name not in after}
+    return {name: same.pop() for name, same in missing.items() if same}
+
+
+def _substance(stage: Stage) -> tuple[object, ...]:
+    """All of a stage that may show in a measured run, but for its id."""
+    rest = (getattr(stage, field) for field in _KEYS)
+    return stage.argv, stage.shell, tuple(sorted(stage.env.items())), *rest
 
 
 def _edits(old: Stage, new: Stage) -> Iterator[str]:
@@ -176,9 +183,14 @@ def _shown(stage: Stage) -> str:
     return clipped(shlex.join(words) if stage.argv else words[0], _LONGEST)
 
 
-def _some(items: Sequence[str], shown: int = SHOWN, mark: str = ", ") -> str:
-    more = f" and {len(items) - shown} more" if len(items) > shown else ""
-    return mark.join(items[:shown]) + more
+def _some(items: Sequence[str], mark: str = ", ") -> str:
+    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return mark.join(clipped(item, _WHOLE) for item in items[:SHOWN]) + more
+
+
+def some(phrases: Sequence[str]) -> str:
+    """The first of what a change does, and how much more it is."""
+    return _some(phrases, "; ")
 
 
 # In words
@@ -191,7 +203,7 @@ def said(change: Redefined, costs: Mapping[str, str]) -> tuple[Said, ...]:
     phrases = [*change.edits, *(f"adds stage {name}{_cost(costs.get(name, ''))}" for name in change.added)]
     if not phrases:
         return ()
-    message = f"{change.pipeline} is measured as the base defines it; this change {_some(phrases, mark='; ')}"
+    message = f"{change.pipeline} is measured as the base defines it; this change {some(phrases)}"
     return (Said("PRF007", message, NEXT, Severity.WARNING if change.edits else Severity.NOTE),)
 
 
@@ -199,9 +211,10 @@ def _cost(words: str) -> str:
     return f" ({words})" if words else ""
 
 
-def introduced(pipeline: str) -> Said:
-    """PRF007 for a pipeline that the base does not have."""
-    message = f"pipeline {pipeline} is new: it has no base to be judged by and is judged from the next push on"
+def introduced(pipeline: str, *, defined: bool = False) -> Said:
+    """PRF007 for a pipeline that the base does not have, or (`defined`) has and does not measure."""
+    new = "new to the gate" if defined else "new"
+    message = f"pipeline {pipeline} is {new}: it has no base to be judged by and is judged from the next push on"
     return Said("PRF007", message, "", Severity.NOTE)
 
 

@@ -7,13 +7,12 @@ import shlex
 from typing import TYPE_CHECKING
 
 from orchgate.model import Severity
-from orchgate.speed import defined, push_words
+from orchgate.speed import defined, push_words, redefined
 from orchgate.speed.verdicts import Said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from orchgate.git.snapshot import Snapshot
     from orchgate.runs.stages import Stage
     from orchgate.speed.question import Question
     from orchgate.speed.sampling import Failure
@@ -35,7 +34,7 @@ def head_failed(question: Question, failure: Failure) -> Said:
 def _why(question: Question, failure: Failure) -> str:
     change = question.redefined
     if change is not None and (change.prepared if failure.stage == "prepare" else change.staged):
-        return f"this change {'; '.join(change.edits[:3])}"
+        return f"this change {redefined.some(change.edits)}"
     if gone := next(_gone(question, failure.stage), ""):
         return f"this change removes {gone}"
     return "the command is not found" if failure.detail.startswith(_NOT_FOUND) else ""
@@ -50,11 +49,24 @@ def _gone(question: Question, name: str) -> Iterator[str]:
         stages = defined.read(question.repository, question.base, question.pipeline, "base").stages
         stage = next(one for one in stages if one.id == name)
         words, folder = _words(stage), stage.cwd
-    base, head = question.tree, question.repository.tree(question.head)
-    for word in words:
+    left = question.repository.tree(question.head).entries
+    gone = [path for path in question.tree.entries if path not in left]
+    for path in _places(words, folder):
+        # A shell may have gone to another folder first.
+        yield from (one for one in gone if one == path or one.endswith(f"/{path}"))
+        if path in question.tree.folders and any(one.startswith(f"{path}/") for one in gone):
+            yield from () if any(one.startswith(f"{path}/") for one in left) else (path,)
+
+
+def _places(words: Sequence[str], folder: str) -> Iterator[str]:
+    """Paths that a command may name: its words, and the module that python is asked for."""
+    for before, word in zip(("", *words), words, strict=False):
         path = posixpath.normpath(posixpath.join(folder, word))
-        if _holds(base, path) and not _holds(head, path):
+        if path not in (".", "/") and not path.startswith("../"):
             yield path
+        if before == "-m":
+            module = posixpath.normpath(posixpath.join(folder, word.replace(".", "/")))
+            yield from (f"{module}.py", f"{module}/__main__.py")
 
 
 def _words(stage: Stage) -> tuple[str, ...]:
@@ -64,7 +76,3 @@ def _words(stage: Stage) -> tuple[str, ...]:
         return tuple(shlex.split(stage.shell, comments=True))
     except ValueError:  # a quotation that does not end; the shell will have said so
         return tuple(stage.shell.split())
-
-
-def _holds(tree: Snapshot, path: str) -> bool:
-    return path in tree.entries or (path in tree.folders and path not in ("", "."))
