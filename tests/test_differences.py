@@ -122,3 +122,13 @@ def test_a_refused_push_says_what_else_differs(slower: Project) -> None:
     said = [one["rule"] for one in report["diagnostics"] if DIFFERS in one["message"]]
 
     assert (len(said), "hush" in json.dumps(report)) == (1, False)
+
+
+@pytest.mark.slow
+def test_what_cannot_be_told_within_the_budget_says_what_else_differs(repo: Repo) -> None:
+    toml = '[performance]\npipeline = "bench"\nbudget-seconds = 1\n[[pipelines.bench.stages]]\nid = "s"\n'
+    repo.commit(files={"orchgate.toml": toml + 'run = ["sleep", "600"]\n'})
+    repo.git("checkout", "--quiet", "-b", "topic")
+    repo.commit(files={"go.sum": "x\n"})
+
+    assert "also differs: go.sum" in repo.orchgate("check", "performance", "--from-ref", "main").out

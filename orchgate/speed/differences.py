@@ -61,11 +61,16 @@ MACHINE = "machine class (the stored baseline is of another one)"
 def between(repository: Repository, sides: Sequence[Side], environ: Mapping[str, str]) -> tuple[str, ...]:
     """Lock files, files that choose an interpreter, and programs, in this order. Nothing where it cannot be told."""
     base, head = sides
+    return (*of_trees(repository, base.commit, head.commit), *programs(base, head, environ))
+
+
+def of_trees(repository: Repository, base: str, head: str) -> tuple[str, ...]:
+    """Lock files and files that choose an interpreter. Nothing where git cannot tell."""
     try:
-        changed = repository.changes(base.commit, head.commit)
+        changed = repository.changes(base, head)
     except OrchgateError:
         changed = ()
-    return (*files(change.path for change in changed), *programs(base, head, environ))
+    return files(change.path for change in changed)
 
 
 def files(paths: Iterable[str]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from orchgate.model import Verdict
 from orchgate.speed import benchmark_findings, differences, explanation, long_words, push_job, screening
 from orchgate.speed import push_words as words
 from orchgate.speed import sides as work_trees
+from orchgate.speed.failures import BothFail
 from orchgate.speed.paired import MOST_PAIRS, measure
 from orchgate.speed.push_job import MOST_SECONDS, Found
 from orchgate.speed.screening import Suspicion

@@ -84,7 +84,7 @@ def _measured(question: Question, memory: Memory) -> Answer:
     turn = remembered.begun(memory)
     with remembered.given_back(turn):
         found = measured(question, memory.key.machine, memory.ran, turn)
-    found = _with_definition(question, found)
+    found = _with_definition(question, _with_differences(question, found))
     brought = _brought(question, turn, found)
     facts = remembered.ended(turn, brought)
     if memory.vault:  # a machine without a place for it is none to be told of at every push
@@ -94,6 +94,22 @@ def _measured(question: Question, memory: Memory) -> Answer:
     said = (*found.said, *_of_branch(question, memory, brought.log_e, slower=brought.slower))
     earlier = len(found.measurement.earlier) if found.measurement else 0
     return Answer(said, found.pairs, found.runs, {**found.facts, **facts}, earlier=earlier)
+
+
+def _with_differences(question: Question, found: Found) -> Found:
+    """What was found without pairs, and what else than the code differs, where that may explain it."""
+    from orchgate.speed import differences, push_words
+
+    if not found.said or "differs" in found.facts:
+        return found
+    assert question.base is not None  # or nothing would have been measured
+    differs = (
+        *differences.of_trees(question.repository, question.base, question.head),
+        *differences.variables(question.redefined.variables if question.redefined else ()),
+        *differences.machine(question.repository, question.base, question.pipeline),
+    )
+    said = push_words.with_line(found.said, next(differences.told(differs), ""))
+    return found._replace(said=said, facts={**found.facts, "differs": list(differs)})
 
 
 def _with_definition(question: Question, found: Found) -> Found:
@@ -116,7 +132,9 @@ def _with_definition(question: Question, found: Found) -> Found:
             prepare=question.config.performance.prepare,
             seconds=max(left, added.SHARE * budget),
         )
-    said = (*found.said, *redefined.said(change, costs))
+    # Where head cannot be run for it, that says what the change does.
+    known = (change.staged or change.prepared) and any(one.rule == "PRF007" for one in found.said)
+    said = found.said if known else (*found.said, *redefined.said(change, costs))
     return found._replace(said=said, facts={**found.facts, **redefined.facts(change, costs)})
 
 

@@ -161,7 +161,11 @@ def suspected(question: Question, judgement: Judgement, names: Sequence[str], po
 
 def with_differences(said: tuple[Said, ...], measurement: Measurement) -> tuple[Said, ...]:
     """With what else differs, beside the first finding that may be about it."""
-    line = next(explanation.also(measurement), "")
+    return with_line(said, next(explanation.also(measurement), ""))
+
+
+def with_line(said: tuple[Said, ...], line: str) -> tuple[Said, ...]:
+    """With a line, if there is one, beside the first finding about the speed of head."""
     first = next((at for at, one in enumerate(said) if line and one.rule in (*RULES.values(), "PRF004")), None)
     if first is None:
         return said

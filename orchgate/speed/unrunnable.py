@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from orchgate.speed.question import Question
     from orchgate.speed.sampling import Failure
 
-OVERRIDE = "Performance-Override: REASON"
-HINT = f"keep what the base runs runnable, or say in a commit message why it cannot be, as a trailer: {OVERRIDE}"
+HINT = "let head keep what the base's definition runs: the new definition judges from the next push on"
 _NOT_FOUND = ("cannot run ", "exit 126", "exit 127")  # how the system and how shells say it
 
 
@@ -59,7 +58,9 @@ def _gone(question: Question, name: str) -> Iterator[str]:
 
 
 def _places(words: Sequence[str], folder: str) -> Iterator[str]:
-    """Paths that a command may name: its words, and the module that python is asked for."""
+    """Paths that a command may name: the folder it runs in, its words, and the module that python is asked for."""
+    if folder:
+        yield posixpath.normpath(folder)
     for before, word in zip(("", *words), words, strict=False):
         path = posixpath.normpath(posixpath.join(folder, word))
         if path not in (".", "/") and not path.startswith("../"):
