@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import re
@@ -11,7 +12,9 @@ import pytest
 
 from orchgate.git.repository import open_repository
 from orchgate.runs.stages import Stage
-from orchgate.speed import added, defined, redefined
+from orchgate.speed import added, defined, redefined, unrunnable
+from orchgate.speed.question import Question
+from orchgate.speed.sampling import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +67,6 @@ def messages(report: dict[str, Any], rule: str = "PRF007") -> str:
 
 # No way around
 
-QUICK = CONFIG.replace('"bench"', '"quick"', 1) + OTHER.replace("bench", "quick")
 EVASIONS: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
     "the only stage renamed": (
         {"orchgate.toml": GATE + WORK.replace('"work"', '"work2"')},
@@ -72,7 +74,6 @@ EVASIONS: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
     ),
     "another command": ({"orchgate.toml": CONFIG.replace("work.sh", "fast.sh")}, {}),
     "an empty pipeline": ({"orchgate.toml": GATE + "[pipelines.bench]\nstages = []\n"}, {}),
-    "another pipeline": ({"orchgate.toml": QUICK}, {}),
     "no gate at all": ({"orchgate.toml": "[diff-budget]\nmax-files = 9\n"}, {}),
     "a codex file": ({CODEX: codex(":")}, {CODEX: codex("sh work.sh"), "orchgate.toml": GATE}),
 }
@@ -152,38 +153,48 @@ def test_a_definition_is_said_to_change_where_nothing_else_does(repo: Repo) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("edits", [{}, {"orchgate.toml": CONFIG.replace("work.sh", "fast.sh")}])
-def test_a_script_that_the_base_runs_may_not_just_disappear(repo: Repo, edits: Mapping[str, str]) -> None:
+def test_a_script_that_the_base_runs_may_not_just_disappear(repo: Repo) -> None:
     repo.commit("Start", FILES)
     repo.git("checkout", "--quiet", "-b", "topic")
     repo.git("rm", "--quiet", "work.sh")
-    repo.commit("Change", edits)
+    repo.commit("Change", {"orchgate.toml": CONFIG.replace("work.sh", "fast.sh")})
     report = judged(repo)
 
     assert rules(report) == {("PRF007", "error")}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("run", "script"),
     [
         ('shell = "cd tools && sh ./bench.sh"', "tools/bench.sh"),
         ('run = ["python3", "-m", "tools.bench"]', "tools/bench.py"),
         ('run = ["./bench.sh"]\ncwd = "tools"', "tools/bench.sh"),
+        ('run = ["pytest", "suite"]', "suite/test_it.py"),
+        ('run = ["sh", "-c", "exit 127"]\ncwd = "old"', "old/x"),
     ],
 )
 def test_a_script_is_missed_however_it_was_named(repo: Repo, run: str, script: str) -> None:
     toml = GATE + f'[[pipelines.bench.stages]]\nid = "work"\n{run}\n'
-    repo.commit(
-        "Start", {"orchgate.toml": toml, "tools/other": "x\n", script: "#!/bin/sh\n" if script.endswith("sh") else "\n"}
-    )
-    repo.git("update-index", "--chmod=+x", script)
-    repo.commit("Let it run")
+    repo.commit("Start", {"orchgate.toml": toml, "tools/other": "x\n", script: "x\n"})
     repo.git("checkout", "--quiet", "-b", "topic")
-    repo.git("mv", "--force", script, "elsewhere")
+    repo.git("mv", script, "elsewhere")
     repo.commit("Change")
+    asked = question(repo)
+    said = unrunnable.head_failed(asked, Failure("head", "work", "exit 1", ""))
+    asked.repository.close()
 
-    assert f"this change removes {script}" in messages(judged(repo))
+    assert (said.rule, said.message.partition("this change removes ")[2]) in {
+        ("PRF007", script),
+        ("PRF007", script.partition("/")[0]),
+    }
+
+
+def question(repo: Repo) -> Question:
+    """What a push of the change asks."""
+    repository = open_repository(str(repo.root), {})
+    base, head = repository.require_commit("main"), repository.require_commit("HEAD")
+    config, now = defined.config_of(repository, base, "base"), datetime.datetime.now(datetime.UTC)
+    return Question(repository, config, base, head, repository.tree(base), {}, now, lambda _: None)
 
 
 @pytest.mark.slow
@@ -283,6 +294,11 @@ DIFFERENCES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         CALLS + INNER,
         CALLS + INNER.replace("work.sh", "fast.sh"),
         ("changes the command of stage call/one: sh work.sh -> sh fast.sh",),
+    ),
+    "another pipeline": (
+        CONFIG + OTHER.replace("bench", "quick"),
+        CONFIG.replace('"bench"', '"quick"', 1) + OTHER.replace("bench", "quick"),
+        ("makes quick what is measured from the next push on",),
     ),
     "another name for the pipeline": (CONFIG, CONFIG.replace("bench", "speed"), ("renames the pipeline to speed",)),
     "preparation": (CONFIG, GATE + 'prepare = ["true"]\n' + WORK + OTHER, ("changes performance.prepare",)),
