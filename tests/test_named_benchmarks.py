@@ -168,11 +168,8 @@ def test_a_bound_of_a_benchmark_is_about_head_alone() -> None:
 
 
 def test_where_undecided_blocks_one_undecided_benchmark_does() -> None:
-    pairs = pairs_of(16, ["quiet"])
-    noisy = [
-        Pair({**pair.base, "benchmark:noisy": 1.0 + number % 2}, {**pair.head, "benchmark:noisy": 2.0 - number % 2})
-        for number, pair in enumerate(pairs)
-    ]
+    pairs = zip(pairs_of(16, ["quiet"]), pairs_of(16, ["noisy"], spread=0.5), strict=True)
+    noisy = [Pair({**other.base, **one.base}, {**other.head, **one.head}) for one, other in pairs]
 
     assert [judge(noisy, POLICY._replace(inconclusive=word)).verdict for word in ("warn", "block")] == [
         Verdict.PASS,
