@@ -185,6 +185,18 @@ def test_where_nobody_writes_results_benchmarks_cannot_be_judged(place: Repo) ->
     assert "broken: no benchmark could be compared: base: out/bench.json is not JSON, or cut off" in told.out
 
 
+def test_a_push_whose_results_nobody_can_read_is_not_judged_and_can_be_excused(place: Repo) -> None:
+    place.git("checkout", "--quiet", "-b", "torn", "main")
+    place.commit(files={"write.sh": "mkdir -p out; echo > out/bench.json\n"})
+    place.commit(files={"other": "x\n"})
+
+    told = place.report("performance", "--from-ref", "HEAD~1", "--to-ref", "HEAD")
+
+    found = {one["rule"]: (one["severity"], one["message"]) for one in told["diagnostics"]}
+    why = "no benchmark could be compared: base: out/bench.json is empty; head: out/bench.json is empty"
+    assert (told["verdict"], found["PRF004"]) == ("inconclusive", ("error", f"bench: {why}"))
+
+
 def test_another_command_need_not_write_them(place: Repo) -> None:
     assert place.orchgate("perf", "--base", "main", "--head", "main", "--pairs", "2", "--", "true").code == 0
 

@@ -93,7 +93,7 @@ def added_to(judge: Judge) -> Judge:
         return judgement._replace(
             verdict=worst((judgement.verdict, named.verdict)),
             reason=reason,
-            decided=(judgement.decided and not open_) or (enough and named.verdict is Verdict.FAIL),
+            decided=(judgement.decided and not open_) or (enough and named.verdict in (Verdict.FAIL, Verdict.BROKEN)),
             benchmarks=named,
         )
 

@@ -242,3 +242,9 @@ class Judgement(NamedTuple):
     reason: str = ""
     notes: tuple[str, ...] = ()
     benchmarks: Named | None = None  # None: no run reported any, and none had to
+
+    @property
+    def is_of_benchmarks(self) -> bool:
+        """Whether it is what named benchmarks are, where whole runs could be judged."""
+        of_runs = bool(self.metrics or self.counters)
+        return of_runs and self.benchmarks is not None and self.benchmarks.verdict is self.verdict

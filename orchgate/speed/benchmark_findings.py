@@ -23,7 +23,11 @@ _GONE = "a benchmark is compared from the push on after the one that brings its 
 def findings(question: Question, policy: Policy, measurement: Measurement, basis: str) -> Iterator[Said]:
     """Those that moved, worst first, then those that failed, then what only one side has, and what stayed open."""
     named = measurement.judgement.benchmarks
-    if named is None or named.verdict is Verdict.BROKEN:
+    if named is None:
+        return
+    if named.verdict is Verdict.BROKEN:
+        hint = f"{question.reproduce} shows it again"
+        yield Said("PRF004", f"{question.pipeline}: {named.reason}", hint, Severity.ERROR)
         return
     if named.verdict is Verdict.FAIL and not named.judged:
         yield _said(question, "PRF005", named.reason, Severity.ERROR)

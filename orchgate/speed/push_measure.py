@@ -148,7 +148,8 @@ def _compared(
     if len(failed) == 2:
         message = f"{job.question.pipeline} fails at base too: {words.failure(failed['head'])}"
         raise BothFail(message, job.question.reproduce, base.stages)
-    if measurement.judgement.verdict is Verdict.BROKEN and not failed:
+    broken = measurement.judgement.verdict is Verdict.BROKEN and not measurement.judgement.is_of_benchmarks
+    if broken and not failed:
         raise OrchgateError(measurement.judgement.reason, job.question.reproduce)
     return measurement
 
