@@ -174,6 +174,7 @@ def test_a_file_that_is_cut_off_is_refused(form: str, cut: int) -> None:
         ("-1.5", "its time is -1.5"),
         ("0", "its time is 0"),
         ("1e400", "its time is inf"),
+        ("9" * 400, "its time is 999"),
         ('"12"', "its time is a string, not a number"),
         ("true", "its time is true or false, not a number"),
         ("null", "its time is missing, not a number"),

@@ -85,7 +85,8 @@ RULES = (
         "success or test pass rate fell",
         Severity.ERROR,
         what="The pipeline fails at head and succeeds at base, or a smaller share of its runs succeeds or of its tests "
-        "passes, or a rate lies below the `min` of performance.metrics.",
+        "passes, or a rate lies below the `min` of performance.metrics; or a benchmark has no result at head "
+        "any more.",
         why="A pipeline that fails early is fast. Its times say nothing and are not compared.",
         bad="stage `test` exits with 1 at head and with 0 at base",
         good="the failure mended first; then the speed is judged",

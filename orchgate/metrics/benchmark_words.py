@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MOST = 10  # that are named one by one
 _LISTED = 5  # names in one line
+_FEW = 3
+_LARGE = 0.1  # a change that is worth a word though nothing is known of it for sure
 _LONGEST = 120  # characters of a name
 NOTHING = Named(Verdict.PASS)
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
@@ -101,9 +103,11 @@ def rest(named: Named) -> str:
 
 
 def still_open(named: Named) -> str:
-    """`3 undecided (12 pairs of the 16 that 500 benchmarks need)`."""
-    open_ = sum(one.verdict is Verdict.INCONCLUSIVE for one in named.judged)
-    return f"{open_} undecided" + (f" ({named.reason})" if named.reason else "")
+    """`3 undecided (12 pairs of the 16 that 500 benchmarks need; most changed: parse +40.0 %)`."""
+    open_ = [one for one in named.judged if one.verdict is Verdict.INCONCLUSIVE]
+    most = [f"{called(one.name)} {words.percent(one.estimate)}" for one in open_ if (one.estimate or 0.0) >= _LARGE]
+    why = [named.reason, f"most changed: {', '.join(most[:_FEW])}" if most and named.reason else ""]
+    return f"{len(open_)} undecided" + (f" ({'; '.join(filter(None, why))})" if named.reason else "")
 
 
 def changed(named: Named) -> Iterator[str]:

@@ -122,7 +122,9 @@ def first_look(many: int) -> int:
 
 def _judged(found: Reported, policy: Policy, end: _End) -> Named:
     metrics = {name: benchmark_names.limit(name, policy.benchmarks.limits) for name in found.values}
-    fraction = end.part(first_look(len(found.common)))
+    many = len(found.common)
+    fraction = end.part(first_look(many))
+    needed = max(_FEWEST, pairs_needed(many, FALSE * fraction)) if many else 0
     tests = {name: _test(metrics[name], *found.values[name]) for name in found.common}
     judged = _answers(tests, fraction)
     judged |= {name: one for name, metric in metrics.items() if (one := _beyond(name, metric, found.values[name][1]))}
@@ -134,13 +136,9 @@ def _judged(found: Reported, policy: Policy, end: _End) -> Named:
         found.only_on_head,
         benchmark_names.renamed(found.only_on_base, found.only_on_head),
         found.failed,
-        _too_few(len(found.common), end.pairs, fraction),
+        f"{end.pairs} pairs of the {needed} that {many} benchmarks need" if end.pairs < needed else "",
+        needed,
     )
-
-
-def _too_few(many: int, pairs: int, fraction: float) -> str:
-    needed = max(_FEWEST, pairs_needed(many, FALSE * fraction)) if many else 0
-    return f"{pairs} pairs of the {needed} that {many} benchmarks need" if pairs < needed else ""
 
 
 def _verdict(answers: Sequence[Compared], found: Reported, policy: Policy) -> Verdict:

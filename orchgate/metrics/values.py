@@ -216,7 +216,8 @@ class Named(NamedTuple):
     """What is known of named benchmarks, which were judged together; names are without BENCHMARK.
 
     `judged` are those of both sides, worst first; `renamed` are pairs of one that only base has and one that only head
-    has, which may be the same and stand among both. `reason` says why they could not be judged, or only some of them.
+    has, which may be the same and stand among both. `reason` says why they could not be judged, or only some of them;
+    `needed` are the pairs with which each could.
     """
 
     verdict: Verdict
@@ -226,6 +227,7 @@ class Named(NamedTuple):
     renamed: tuple[tuple[str, str], ...] = ()
     failed: tuple[FailedBenchmark, ...] = ()
     reason: str = ""
+    needed: int = 0
 
 
 class Judgement(NamedTuple):

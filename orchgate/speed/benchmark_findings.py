@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 from orchgate.metrics import benchmark_names, words
@@ -41,7 +42,7 @@ def findings(question: Question, policy: Policy, measurement: Measurement, basis
         yield _said(question, "PRF001", f"{len(more)} more benchmarks got slower{where}", _WEIGHTS[more[0].verdict])
     yield from _failed(question, named)
     yield from _changed(question, named)
-    yield from _open(question, policy, named)
+    yield from _open(question, policy, named, measurement)
 
 
 def _said(question: Question, rule: str, message: str, severity: Severity) -> Said:
@@ -81,10 +82,18 @@ def _changed(question: Question, named: Named) -> Iterator[Said]:
         yield Said("PRF007", f"{question.pipeline}: {line}", _GONE, severity)
 
 
-def _open(question: Question, policy: Policy, named: Named) -> Iterator[Said]:
+def _open(question: Question, policy: Policy, named: Named, measurement: Measurement) -> Iterator[Said]:
     """Some of many always stay open: a line. All of them, or where that blocks: what more runs would settle."""
     if any(one.verdict is Verdict.INCONCLUSIVE for one in named.judged):
         blocks = Severity.ERROR if policy.inconclusive == "block" else Severity.WARNING
         settles = named.verdict is Verdict.INCONCLUSIVE or policy.inconclusive == "block"
-        hint = f"{question.reproduce} settles it" if settles else ""
+        hint = f"{_with_time(question, named, measurement)} settles it" if settles else ""
         yield Said("PRF004", f"{question.pipeline}: {told.rest(named)}", hint, blocks if settles else Severity.NOTE)
+
+
+def _with_time(question: Question, named: Named, measurement: Measurement) -> str:
+    """The command that repeats the measurement, with a budget for the pairs that all benchmarks need."""
+    if not named.reason or not measurement.pair_seconds:
+        return question.reproduce
+    budget = ceil((named.needed + 2) * measurement.pair_seconds)
+    return question.reproduce.replace("orchgate perf", f"orchgate perf --budget {budget}", 1)

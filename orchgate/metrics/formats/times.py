@@ -16,6 +16,7 @@ MOST = 5_000  # benchmarks
 LONGEST_NAME = 500
 LARGEST = 16 * 1024 * 1024  # bytes of JSON, what no reader needs left out
 _NANOSECONDS = 1e-9
+_LARGEST_NUMBER = 1e300
 
 
 class FormatError(OrchgateError):
@@ -62,7 +63,9 @@ def gathered(entries: Iterable[tuple[object, object]], *, least: bool = False) -
 
 def nanoseconds(value: object) -> object:
     """A number of nanoseconds in seconds; anything else as it is, to be refused by its kind."""
-    return value * _NANOSECONDS if _is_number(value) else value  # type: ignore[operator]
+    if _is_number(value) and abs(value) <= _LARGEST_NUMBER:  # type: ignore[arg-type]
+        return value * _NANOSECONDS  # type: ignore[operator]
+    return value
 
 
 def document(content: bytes, **hooks: Any) -> Any:
@@ -106,7 +109,7 @@ def _problem(value: object) -> str:
         return value.why
     if not _is_number(value):
         return f"its time is {_kind(value)}, not a number"
-    if not abs(value) <= 1e300:  # type: ignore[arg-type]  # NaN and the infinities are not, either
+    if not abs(value) <= _LARGEST_NUMBER:  # type: ignore[arg-type]  # NaN and the infinities are not, either
         return f"its time is {str(value)[:40]}"
     return "" if value > 0 else f"its time is {str(value)[:40]}"  # type: ignore[operator]
 
