@@ -1,0 +1,231 @@
+"""A search for the commit that made it slower, pair by pair: which pair of runs is wanted next, and when it is over.
+
+First the ends are compared, by the test of every comparison; then commits between them are visited; and the one that
+is found is compared with the commit before it, in pairs that had no part in finding it, by that test again. Everything
+follows from the pairs and from what could not be measured, so a search that was interrupted goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from math import log
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.errors import OrchgateError
+from orchgate.metrics import bisection
+from orchgate.metrics.bisection import Change
+from orchgate.metrics.comparison import LOOKS, judge
+from orchgate.metrics.values import Answer, Pair, Policy, Sitting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchgate.metrics.bisection import Belief, Segment
+    from orchgate.metrics.values import Compared, Metric
+
+SURE = 0.95
+MOST_PAIRS = 2000
+_ENDS = 256  # pairs
+_TRIAL = 256
+_VISIT = (4, 16)  # pairs: as few, and as many where it stays open
+_ENOUGH = 96  # pairs of a commit after which another one tells more
+_TRIALS = 3
+_CREDIBLE = 0.95
+
+
+class Why(Enum):
+    ENDS = "ends"
+    VISIT = "visit"
+    TRIAL = "trial"
+
+
+class Ask(NamedTuple):
+    """The pair of runs that is wanted next: which commits, and what for."""
+
+    why: Why
+    older: int
+    newer: int
+
+
+class How(Enum):
+    """What a search ends in; the values are the words of the JSON output."""
+
+    FOUND = "found"
+    RANGE = "found among skipped commits"
+    SAME = "ends do not differ"
+    FASTER = "bad is faster"
+    CANNOT_TELL = "cannot tell whether the ends differ"
+    UNCONFIRMED = "not confirmed"
+    OPEN = "not decided"
+
+
+class Ending(NamedTuple):
+    """How it ended. What is likeliest is one of the commits after `after`, up to `last`."""
+
+    how: How
+    after: int
+    last: int
+    probability: float
+
+
+class Search:
+    """A search under way over the commits 0 to `len(possible) - 1`; `possible` as in `bisection.belief`."""
+
+    def __init__(self, possible: Sequence[bool], metric: Metric, sure: float = SURE) -> None:
+        self.last = len(possible) - 1
+        self.sure = sure
+        self.changes: list[Change] = []
+        self.skipped: dict[int, str] = {}
+        self.ends: Compared | None = None
+        self.trial: Compared | None = None  # the last one that came to an end
+        self._possible = possible
+        self._metric = metric
+        self._compared: list[Pair] = []  # those of the ends, then those of one trial after the other
+        self._asked: list[Ask] = []
+        self._trials = 0
+        self._whole: Segment | None = None
+        self._known: tuple[Segment, Belief, tuple[int, ...]] | None = None
+
+    def add(self, ask: Ask, pair: Pair) -> None:
+        """Takes in a pair, whose `base` is the older commit. Raises OrchgateError for one that cannot be."""
+        self._known = None
+        base, head = pair.base[self._metric.name], pair.head[self._metric.name]
+        self.changes.append(Change(ask.older, ask.newer, log(base), log(head)))
+        if ask.why is Why.VISIT:
+            self._asked.append(ask)
+            return
+        if not self._asked or self._asked[-1] != ask:
+            self._compared = []
+        self._asked.append(ask)
+        self._compared.append(pair)
+        most = _ENDS if ask.why is Why.ENDS else _TRIAL
+        if len(self._compared) in LOOKS or len(self._compared) >= most:
+            self._look(ask, most)
+
+    def _look(self, ask: Ask, most: int) -> None:
+        found, decided = _judged(self._compared, self._metric, most)
+        if found.answer is not Answer.SLOWER and not decided and len(self._compared) < most:
+            return
+        if ask.why is Why.ENDS:
+            self.ends = found
+        else:
+            self.trial = found
+            self._trials += 1
+        self._compared = []
+
+    def skip(self, commit: int, why: str) -> None:
+        """A commit cannot be measured."""
+        self._known = None
+        self.skipped[commit] = why
+
+    def next(self) -> Ask | Ending:
+        """The pair that is wanted, or how the search ended."""
+        if self.ends is None:
+            return Ask(Why.ENDS, 0, self.last)
+        if self.ends.answer is not Answer.SLOWER:
+            return self._unequal(self.ends)
+        after, last = self.likeliest
+        if self.trial is not None and self._asked[-1].why is Why.TRIAL and not self._compared:
+            if self.trial.answer is Answer.SLOWER:
+                return self._found(*self._asked[-1][1:])
+            if self.trial.answer is not Answer.NOT_SLOWER or self._trials >= _TRIALS:
+                return self.standing(How.UNCONFIRMED)
+        if len(self.changes) >= MOST_PAIRS:
+            return self.standing(How.OPEN)
+        return self._going_on() or self._next_visit(after, last)
+
+    def _unequal(self, ends: Compared) -> Ending:
+        if ends.high is not None and ends.high < 0:
+            return Ending(How.FASTER, 0, self.last, 0.0)
+        same = ends.answer is Answer.NOT_SLOWER
+        return Ending(How.SAME if same else How.CANNOT_TELL, 0, self.last, 0.0)
+
+    def _found(self, after: int, last: int) -> Ending:
+        return Ending(How.FOUND if self._is_one(after, last) else How.RANGE, after, last, self.belief.of(after, last))
+
+    def _is_one(self, after: int, last: int) -> bool:
+        return sum(self._possible[after + 1 : last + 1]) == 1
+
+    def _going_on(self) -> Ask | None:
+        """What was asked last, as long as it is not answered."""
+        asked = self._asked[-1]
+        if self.skipped.keys() & {asked.older, asked.newer}:
+            return None
+        if asked.why is Why.TRIAL:
+            return asked if self._compared else None
+        least, most = _VISIT
+        count = next((number for number, one in enumerate(reversed(self._asked)) if one != asked), len(self._asked))
+        is_open = 1 - self.sure < self.belief.up_to(asked.newer) < self.sure
+        goes_on = asked.why is Why.VISIT and (count < least or (count < most and is_open))
+        return asked if goes_on else None
+
+    def _next_visit(self, after: int, last: int) -> Ask | Ending:
+        if self.belief.of(after, last) >= self.sure:
+            if (after, last) == (0, self.last):
+                return self._found(after, last)  # the ends are these two: they were compared
+            return Ask(Why.TRIAL, after, last)
+        counts: dict[int, int] = {}
+        for change in self.changes:
+            counts[change.newer] = counts.get(change.newer, 0) + (change.older == 0)
+        tired = {commit for commit, count in counts.items() if count >= _ENOUGH}
+        commit = bisection.halving(self.belief, self.segment, tired | self.skipped.keys())
+        return self.standing(How.OPEN) if commit is None else Ask(Why.VISIT, 0, commit)
+
+    def standing(self, how: How) -> Ending:
+        """Where a search that ends without an answer stands."""
+        if self.ends is None:
+            return Ending(how, 0, self.last, 0.0)
+        return Ending(how, *self.likeliest, self.belief.of(*self.likeliest))
+
+    @property
+    def segment(self) -> Segment:
+        """Where the step is looked for; the ends have to be compared."""
+        return self._now()[0]
+
+    @property
+    def belief(self) -> Belief:
+        return self._now()[1]
+
+    @property
+    def between(self) -> tuple[int, ...]:
+        """Commits that are neither as fast as the good one nor as slow as the last."""
+        return self._now()[2]
+
+    def _now(self) -> tuple[Segment, Belief, tuple[int, ...]]:
+        if self._known is None:
+            self._whole = self._whole or bisection.whole(self.changes, self.last)
+            segment, passed = bisection.narrowed(self.changes, self._whole)
+            self._known = segment, bisection.belief(self.changes, segment, self._possible), passed
+        return self._known
+
+    @property
+    def likeliest(self) -> tuple[int, int]:
+        return bisection.likeliest(self.belief, self.segment, self.skipped)
+
+    @property
+    def rest(self) -> tuple[float, float] | None:
+        """What became slower before and after the step that was confirmed, as logarithms; None where nothing did."""
+        ends, trial = self.ends, self.trial
+        if ends is None or ends.low is None or trial is None or trial.high is None or trial.high >= ends.low:
+            return None
+        step, whole = (log(1 + (one.estimate or 0.0)) for one in (trial, ends))
+        return self.segment.low, whole - step - self.segment.low
+
+    @property
+    def credible(self) -> tuple[int, int]:
+        """`(after, last)` that hold the first slow commit with a probability of 95 %."""
+        tail = (1 - _CREDIBLE) / 2
+        inner = range(self.segment.first, self.segment.last + 1)
+        after = max(commit for commit in inner if self.belief.up_to(commit) <= tail)
+        return after, min(commit for commit in inner if self.belief.up_to(commit) >= 1 - tail - 1e-9)
+
+
+def _judged(pairs: Sequence[Pair], metric: Metric, planned: int) -> tuple[Compared, bool]:
+    """What the test says so far, and whether more pairs could not change it.
+
+    Raises OrchgateError where pairs cannot be judged.
+    """
+    judgement = judge(pairs, Policy({metric.name: metric}), (Sitting(0, planned),))
+    if not judgement.metrics:
+        raise OrchgateError(judgement.reason or "nothing was measured")
+    return judgement.metrics[0], judgement.decided

@@ -1,0 +1,288 @@
+"""Measures what a search for the commit that made it slower asks for, until it knows or the time is used up."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.errors import OrchgateError
+from orchgate.metrics import words
+from orchgate.metrics.bisection_search import Ask, Ending, How, Search, Why
+from orchgate.metrics.values import Pair
+from orchgate.runs import worked
+from orchgate.speed import bisect_state, sampling, sides
+from orchgate.speed.measurement import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from orchgate.git.line import Commit
+    from orchgate.git.repository import Repository
+    from orchgate.metrics.values import Metric
+    from orchgate.runs.stages import Stage
+    from orchgate.speed.bisect_state import State
+    from orchgate.speed.sampling import Rig, Sample, Side
+
+_LONGER = 5.0  # times the longest run so far, and a second more: then a run of a commit between the ends is ended
+_TRIES = 2  # of a run that fails, to tell the broken from the flaky
+_TELLING = 0.5  # seconds between two words about how far it is
+_ANY = ("true",)  # stands for what runs, where only a work tree is wanted
+
+
+class Question(NamedTuple):
+    """What is asked: the line of commits from the good one to the bad one, what runs, and what of it counts.
+
+    `stages` are those of the pipeline as the good commit defines it, or the one that a command line is.
+    """
+
+    line: tuple[Commit, ...]
+    stages: tuple[Stage, ...]
+    subject: str
+    folder: str
+    prepare: tuple[str, ...]
+    metric: Metric
+    sure: float
+
+    @property
+    def commits(self) -> tuple[str, ...]:
+        return tuple(commit.oid for commit in self.line)
+
+    @property
+    def possible(self) -> tuple[bool, ...]:
+        """Which commits changed any file."""
+        trees = [commit.tree for commit in self.line]
+        return (False, *(tree != before for before, tree in pairwise(trees)))
+
+
+class Bisected(NamedTuple):
+    """How it ended, with all that was measured. `earlier` pairs were there before; `seconds` are those of this time."""
+
+    search: Search
+    ending: Ending
+    earlier: int
+    seconds: float
+
+
+class _Unusable(Exception):
+    """A commit that cannot be measured, and why."""
+
+    def __init__(self, commit: int, why: str) -> None:
+        super().__init__(why)
+        self.commit = commit
+        self.why = why
+
+
+def stages_of(
+    repository: Repository,
+    commit: str,
+    environ: Mapping[str, str],
+    *,
+    pipeline: str,
+    command: Sequence[str],
+    folder: str,
+) -> tuple[Stage, ...]:
+    """What is run at every commit, as this one defines it. Raises ConfigError, GitError."""
+    with sides.opened(
+        repository, {"good": commit}, environ=environ, pipeline=pipeline, command=command, folder=folder
+    ) as (side,):
+        return side.stages
+
+
+def bisect(
+    repository: Repository,
+    question: Question,
+    state: State,
+    environ: Mapping[str, str],
+    *,
+    max_seconds: float,
+    tell: Callable[[Progress], None] | None = None,
+) -> Bisected:
+    """Goes on with a bisection until it is answered, or until `max_seconds` are over.
+
+    Raises OrchgateError where the good or the bad commit cannot be measured, or the state not be kept;
+    KeyboardInterrupt when a signal asked for an end, with nothing left running and all whole pairs kept.
+    """
+    search = Search(question.possible, question.metric, question.sure)
+    longest = bisect_state.replay(state, search)
+    earlier = len(search.changes)
+    start = worked.now()
+    course = _Course(_Task(repository, question, environ, start, start + max_seconds, tell), search, state, longest)
+    with contextlib.ExitStack() as stack:
+        ending = course.run(stack)
+    return Bisected(search, ending, earlier, worked.now() - start)
+
+
+class _Task(NamedTuple):
+    """What stays the same while a bisection is measured."""
+
+    repository: Repository
+    question: Question
+    environ: Mapping[str, str]
+    start: float
+    deadline: float
+    tell: Callable[[Progress], None] | None
+
+
+class _Course:
+    """A bisection that is being measured."""
+
+    def __init__(self, task: _Task, search: Search, state: State, longest: float) -> None:
+        self._task = task
+        self._question = task.question
+        self._search = search
+        self._state = state
+        self._longest = longest  # wall seconds of a run so far
+        self._doing, self._told = "", 0.0
+        self._good: Side | None = None
+        self._warm: set[int] = set()
+
+    def run(self, stack: contextlib.ExitStack) -> Ending:
+        while isinstance(ask := self._search.next(), Ask):
+            if worked.now() >= self._task.deadline:
+                return self._search.standing(How.OPEN)
+            try:
+                self._good = self._good or stack.enter_context(self._side(0))
+                self._pairs(ask)
+            except _Unusable as unusable:
+                self._skip(ask, unusable)
+            except sampling.OutOfTime:
+                return self._search.standing(How.OPEN)
+        return ask
+
+    def _skip(self, ask: Ask, unusable: _Unusable) -> None:
+        if unusable.commit == 0 or ask.why is Why.ENDS:
+            which = "good" if unusable.commit == 0 else "bad"
+            oid = self._question.commits[unusable.commit][:12]
+            raise OrchgateError(
+                f"{which} ({oid}) cannot be measured: {unusable.why}", "name another commit as " + which
+            )
+        self._state = bisect_state.add_skipped(self._state, unusable.commit, unusable.why)
+        self._search.skip(unusable.commit, unusable.why)
+
+    @contextlib.contextmanager
+    def _side(self, commit: int) -> Iterator[Side]:
+        """A commit's work tree, with what the good one's definition runs there."""
+        oid = self._question.commits[commit]
+        with sides.opened(
+            self._task.repository,
+            {oid[:12]: oid},
+            environ=self._task.environ,
+            command=_ANY,
+            folder=self._question.folder,
+            prepare=self._question.prepare,
+        ) as (side,):
+            yield side._replace(stages=self._question.stages)
+
+    def _pairs(self, ask: Ask) -> None:
+        """Measures what is asked for, as long as the search asks for the same."""
+        with contextlib.ExitStack() as stack:
+            arms = {number: self._opened(number, stack) for number in (ask.older, ask.newer)}
+            rig = stack.enter_context(sampling.rig(tuple(arms.values()), self._task.environ, tick=self._tick))
+            for number, side in arms.items():
+                self._prepare(rig, number, side)
+            self._warm &= {0}
+            while worked.now() < self._task.deadline:
+                self._say(ask)
+                pair = self._pair(rig, ask, arms)
+                if rig.session.loop.signals:
+                    raise KeyboardInterrupt
+                self._state = bisect_state.add_pair(self._state, ask, pair, self._longest)
+                self._search.add(ask, pair)
+                if self._search.next() != ask:
+                    break
+
+    def _opened(self, number: int, stack: contextlib.ExitStack) -> Side:
+        if number == 0 and self._good is not None:
+            return self._good
+        try:
+            return stack.enter_context(self._side(number))
+        except OrchgateError as error:
+            raise _Unusable(number, f"no work tree: {error.message}") from error
+
+    def _prepare(self, rig: Rig, number: int, side: Side) -> None:
+        self._doing = f"preparing {side.label}"
+        left = max(0.001, self._task.deadline - worked.now())
+        failed = sampling.prepare(rig, side, self._question.prepare, left)
+        if rig.session.loop.signals:
+            raise KeyboardInterrupt
+        if failed and worked.now() >= self._task.deadline:
+            raise sampling.OutOfTime
+        if failed:
+            raise _Unusable(number, f"prepare fails ({failed.detail})" + (f": {failed.said}" if failed.said else ""))
+        if number == 0 and self._good is not None:
+            self._good = self._good._replace(keep=None)
+
+    def _pair(self, rig: Rig, ask: Ask, arms: Mapping[int, Side]) -> Pair:
+        """One run of each, in an order that a coin decides. What was stopped meanwhile does not count."""
+        head_first = random.Random(f"{self._state.seed} {len(self._search.changes)}").random() < 0.5  # noqa: S311 -- a coin, not a secret
+        order = (ask.newer, ask.older) if head_first else (ask.older, ask.newer)
+        for number in order:
+            if number not in self._warm:
+                self._once(rig, ask, number, arms[number])
+                self._warm.add(number)
+        for _ in range(sampling.MOST_DISTURBED):
+            begun = worked.mark()
+            ran = {number: self._once(rig, ask, number, arms[number]) for number in order}
+            if not begun.disturbed:
+                name = self._question.metric.name
+                base, head = ({name: ran[number].metrics[name]} for number in (ask.older, ask.newer))
+                return Pair(base, head, head_first)
+        raise sampling.disturbed()
+
+    def _once(self, rig: Rig, ask: Ask, number: int, side: Side) -> Sample:
+        """A run that went well. Raises _Unusable, sampling.OutOfTime, KeyboardInterrupt."""
+        why = ""
+        for _ in range(_TRIES):
+            limit = self._limit(ask)
+            try:
+                ran = sampling.once(rig, side, min(self._task.deadline, limit or self._task.deadline))
+            except sampling.OutOfTime:
+                if worked.now() >= self._task.deadline:
+                    raise
+                why = f"a run was not over after {_LONGER:g} times the longest one so far, and a second more"
+                continue
+            why = _problem(ran, self._question.metric.name)
+            if not why:
+                self._longest = max(self._longest, ran.metrics["wall_seconds"])
+                return ran
+        raise _Unusable(number, why)
+
+    def _limit(self, ask: Ask) -> float | None:
+        """When a run of a commit between the ends has to be over; None where it is not known what they take."""
+        if ask.why is Why.ENDS or not self._longest:
+            return None
+        return worked.now() + _LONGER * self._longest + 1.0
+
+    def _say(self, ask: Ask) -> None:
+        commits = self._question.commits
+        words_ = {
+            Why.ENDS: "comparing good and bad",
+            Why.VISIT: f"visiting {commits[ask.newer][:12]}",
+            Why.TRIAL: f"confirming {commits[ask.newer][:12]}",
+        }
+        self._doing = f"{words_[ask.why]}, pair {len(self._search.changes) + 1}"
+
+    def _tick(self) -> float | None:
+        """Tells how far it is; in how many seconds to do so again."""
+        if self._task.tell is None:
+            return None
+        now = worked.now()
+        if now - self._told >= _TELLING:
+            self._told = now
+            whole = self._task.deadline - self._task.start
+            self._task.tell(Progress(self._doing, 0, 1, now - self._task.start, whole))
+        return self._told + _TELLING - now
+
+
+def _problem(ran: Sample, metric: str) -> str:
+    """Why a run does not count; "" where it does."""
+    if ran.failure:
+        said = f": {ran.failure.said}" if ran.failure.said else ""
+        return f"stage {ran.failure.stage} fails ({ran.failure.detail}){said}"
+    if metric in ran.lower_bounds:
+        return f"{words.title(metric)} is a lower bound: {ran.lower_bounds[metric]}"
+    if not ran.metrics.get(metric):
+        return f"{words.title(metric)} was not measured"
+    return ""
