@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from math import expm1
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,6 +51,7 @@ class Shown(NamedTuple):
     subjects: Mapping[str, str]
     merged: tuple[int, tuple[str, ...]]
     path: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def search(self) -> Search:
@@ -79,13 +81,15 @@ class Row(NamedTuple):
 def shown(asked: Asked, question: Question, found: Bisected, repository: Repository, path: str) -> Shown:
     """Raises GitError."""
     from orchgate.git import line
+    from orchgate.speed import editable
 
     ending, commits = found.ending, question.commits
     listed = [*range(ending.after + 1, ending.last + 1)[-MOST_LISTED:], ending.last, 0, *found.search.skipped]
     places = {row.place for row in rows(found.search)} | set(listed)
     merged = line.brought(repository, question.line[ending.last]) if ending.how is How.FOUND else (0, ())
     subjects = line.subjects(repository, [commits[place] for place in sorted(places)])
-    return Shown(asked, question, found, subjects, merged, path)
+    warnings = () if question.prepare else tuple(editable.warnings(repository.root or repository.git_dir, os.environ))
+    return Shown(asked, question, found, subjects, merged, path, warnings)
 
 
 def exit_code(how: How) -> int:
@@ -153,6 +157,7 @@ def notes(found: Shown) -> Iterator[str]:
         inner = found.asked._replace(good=ends[0][:WIDTH], bad=ends[1][:WIDTH]) if ends else None
         search_it = f"; to search those: {command(inner)}" if inner else ""
         yield f"it is a merge that brought {commits}{search_it}"
+    yield from found.warnings
 
 
 def _rest(found: Shown, before: float, after: float) -> str:

@@ -45,10 +45,10 @@ def _answer(found: Shown) -> Iterator[str]:
     match ending.how:
         case How.FOUND:
             yield _named("first slower: ", found, ending.last)
-            yield f"{_sure(ending)}; confirmed against its parent: {title} {step}"
+            yield f"{title} {step} against its parent; {_sure(ending)}"
         case How.RANGE:
             yield from _range(found)
-            yield f"{_sure(ending)}; confirmed over all of them: {title} {step}"
+            yield f"{title} {step} over all of them; {_sure(ending)}"
         case How.SAME:
             yield "good and bad do not differ: nothing to bisect"
             yield f"bad against good: {title} {_told(search.ends)}"
@@ -60,7 +60,7 @@ def _answer(found: Shown) -> Iterator[str]:
             yield f"bad against good: {title} {_told(search.ends)}"
         case How.UNCONFIRMED:
             yield _named("not confirmed: ", found, ending.last)
-            yield f"{_sure(ending)} by the search, and against its parent: {title} {step}"
+            yield f"{title} {step} against its parent; the search is {_sure(ending)}"
         case How.OPEN:
             yield from _open(found)
 
@@ -106,7 +106,7 @@ def _count(number: int, noun: str) -> str:
 
 def _sure(ending: Ending) -> str:
     percent = 100 * ending.probability
-    return "more than 99 % sure" if percent > 99 else f"{percent:.0f} % sure"
+    return "> 99 % sure" if percent > 99 else f"{percent:.0f} % sure"
 
 
 def _told(one: Compared | None) -> str:
