@@ -106,7 +106,7 @@ def test_an_extra_manifest_write_is_refused_by_count_alone(project: Project) -> 
     project.repo.commit(files={"write.sh": write.format(more="")})
     branch(project, {"write.sh": write.format(more=" 2")})
 
-    result = perf(project, "demo", "--pairs", "4")
+    result = perf(project, "demo", "--pairs", "5")
 
     assert result.code == 1
     assert "fail: manifest writes 1 -> 2" in result.out
@@ -166,7 +166,7 @@ def test_the_limits_are_those_of_the_base(project: Project) -> None:
     looser = "[performance.metrics]\nmanifest-writes = { block = 9 }\n"
     branch(project, {"write.sh": write.format(more=" 2"), "orchgate.toml": looser + text})
 
-    result = perf(project, "demo", "--pairs", "4")
+    result = perf(project, "demo", "--pairs", "5")
 
     assert result.code == 1
     assert "note: [performance] of this work tree differs from base's, which was used" in result.out
@@ -266,7 +266,7 @@ def test_tests_that_are_gone_are_noticed(project: Project) -> None:
     project.repo.commit(files={"result": "===== 5 passed in 0.01s =====\n"})
     branch(project, {"result": "===== 4 passed in 0.01s =====\n"})
 
-    result = perf(project, "demo", "--pairs", "4")
+    result = perf(project, "demo", "--pairs", "5")
 
     assert result.code == 1
     assert "fail: tests passed 5 -> 4" in result.out
@@ -464,7 +464,7 @@ def test_a_killed_measurement_leaves_no_process_and_a_usable_tree(project: Proje
 
 def test_two_at_once_do_not_disturb_each_other(project: Project) -> None:
     branch(project)
-    argv = [ORCHGATE, "perf", "--pairs", "4", "--", "sh", "-c", "test ! -e here && touch here && sleep 0.02; rm here"]
+    argv = [ORCHGATE, "perf", "--pairs", "5", "--", "sh", "-c", "test ! -e here && touch here && sleep 0.02; rm here"]
     both = [subprocess.Popen(argv, cwd=project.root, stdout=subprocess.PIPE) for _ in range(2)]
 
     outputs = [one.communicate(timeout=60)[0].decode() for one in both]
@@ -572,7 +572,7 @@ def test_names_in_samples_cannot_write_on_the_terminal(repo: Repo) -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        ([], "nothing to measure"),
+        (["--base", "HEAD"], "nothing to measure"),
         (["demo", "--", "true"], "a pipeline or a command, not both"),
         (["--budget", "0", "demo"], "is no time up to 24h"),
         (["--pairs", "0", "demo"], "--pairs takes a number from 1"),

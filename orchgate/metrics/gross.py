@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 PAIRS = 3
 MORE_PAIRS = 6  # of wall time, where neighbours might explain what three show
 FACTOR = 1.5  # of base's slowest run
-FLOOR = 0.25  # seconds that head takes more; of shorter commands enough pairs fit for statistics
+# Seconds that head takes more at least: the times of very short commands double by chance, and wall time by neighbours.
+FLOORS = {PRIMARY: 0.02, SECOND: 0.25}
 _WAITING = 10.0  # times its CPU time: for so long at most a run waits for a CPU, where neighbours are many
 _LIMIT = 5.0  # times what base takes, and
 _MORE = 1.0  # seconds more: by then head should be over
@@ -95,7 +96,7 @@ def _known(pairs: Sequence[Pair], metric: Metric) -> bool:
 def _beyond(pairs: Sequence[Pair], metric: Metric, waited: Sequence[float]) -> bool:
     bases, heads = columns(pairs, metric.name)
     least = min(head - wait for head, wait in zip(heads, waited, strict=True))
-    return least > max(FACTOR, 1.0 + metric.block) * max(bases) + metric.slack + FLOOR
+    return least > max(FACTOR, 1.0 + metric.block) * max(bases) + metric.slack + FLOORS[metric.name]
 
 
 def unfinished(found: Unfinished) -> Compared:

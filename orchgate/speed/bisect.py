@@ -13,6 +13,7 @@ from orchgate.metrics.bisection_search import Ask, Ending, How, Search, Why
 from orchgate.metrics.values import Pair
 from orchgate.runs import worked
 from orchgate.speed import bisect_state, sampling, sides
+from orchgate.speed.limits import OutOfTime
 from orchgate.speed.measurement import Progress
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class _Course:
                 self._pairs(ask)
             except _Unusable as unusable:
                 self._skip(ask, unusable)
-            except sampling.OutOfTime:
+            except OutOfTime:
                 return self._search.standing(How.OPEN)
         return ask
 
@@ -208,7 +209,7 @@ class _Course:
         if rig.session.loop.signals:
             raise KeyboardInterrupt
         if failed and worked.now() >= self._task.deadline:
-            raise sampling.OutOfTime
+            raise OutOfTime
         if failed:
             raise _Unusable(number, f"prepare fails ({failed.detail})" + (f": {failed.said}" if failed.said else ""))
         if number == 0 and self._good is not None:
@@ -232,13 +233,13 @@ class _Course:
         raise sampling.disturbed()
 
     def _once(self, rig: Rig, ask: Ask, number: int, side: Side) -> Sample:
-        """A run that went well. Raises _Unusable, sampling.OutOfTime, KeyboardInterrupt."""
+        """A run that went well. Raises _Unusable, OutOfTime, KeyboardInterrupt."""
         why = ""
         for _ in range(_TRIES):
             limit = self._limit(ask)
             try:
                 ran = sampling.once(rig, side, min(self._task.deadline, limit or self._task.deadline))
-            except sampling.OutOfTime:
+            except OutOfTime:
                 if worked.now() >= self._task.deadline:
                     raise
                 why = f"a run was not over after {_LONGER:g} times the longest one so far, and a second more"

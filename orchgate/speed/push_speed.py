@@ -143,9 +143,8 @@ def _brought(question: Question, turn: Turn, found: Found) -> Brought:
     at = question.now.strftime("%Y-%m-%dT%H:%M:%SZ")
     measurement = found.measurement
     compared = measurement.judgement.metrics if measurement else ()
-    conclusive = found.conclusive and not any(one.probably for one in compared)
     earlier = len(measurement.earlier) if measurement else 0
-    entry = Entry(at, conclusive, earlier + found.pairs, found.said)
+    entry = Entry(at, found.conclusive, earlier + found.pairs, found.said)
     ran = tuple(one._replace(at=at) for one in found.ran)
     brought = Brought(entry, pair_seconds=found.pair_seconds, ran=ran)
     if measurement is None or measurement.failures or not measurement.pairs:
