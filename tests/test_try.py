@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -23,14 +24,17 @@ def test_the_loop_is_walked_and_what_should_not_land_does_not(repo: Repo, tmp_pa
     assert re.search(r"PRF001 demo: CPU time \+\d.*in stage work", result.out), result.out
 
 
-def test_the_folder_can_be_committed_to_afterwards(repo: Repo, tmp_path: Path) -> None:
+def test_the_folder_can_be_committed_to_afterwards_and_nothing_is_left_elsewhere(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     env = {"PRE_COMMIT_HOME": str(tmp_path / "pre-commit")}
     repo.orchgate("try", str(tmp_path / "play"), env=env)
     (tmp_path / "play" / "more.txt").write_text("more\n")
 
     result = repo.attempt("sh", "-c", "git add more.txt && git commit -m More", cwd=tmp_path / "play", env=env)
 
-    assert result.code == 0, result.out
+    assert (result.code, os.path.exists(os.environ["XDG_STATE_HOME"])) == (0, False), result.out
 
 
 def test_a_folder_that_holds_something_is_left_alone(repo: Repo) -> None:

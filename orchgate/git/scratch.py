@@ -24,7 +24,9 @@ class Scratch:
         from git.exc import GitCommandError, GitCommandNotFound
 
         self.root = root
-        self.env = {**scrubbed(environ), "GIT_TERMINAL_PROMPT": "0"}
+        # What its pushes remember of each other goes with it.
+        state = {"XDG_STATE_HOME": os.path.join(root, ".git", "state")}
+        self.env = {**scrubbed(environ), "GIT_TERMINAL_PROMPT": "0", **state}
         try:
             with Repo.init(root, initial_branch="main") as repository, repository.config_writer() as settings:
                 settings.set_value("user", "name", "orchgate try")
