@@ -65,6 +65,7 @@ repos:
         verbose: true
         stages: [pre-commit, pre-merge-commit, pre-push, manual]
 """
+REASON = "Performance-Override: all three rounds are needed after all"
 REMOTE = os.path.join(".git", "try-remote.git")  # out of the way, and gone with the folder
 _COMMENT_ALONE = lazy(r"(?m)(^## [^\n]+\n)\s*<!--[^>]*-->\n(?=\n|\Z)")  # below a heading, and nothing else
 _WALL_TIME = lazy(r"(\| wall time +\| +[^|]+\| +)[0-9.]+ s")
@@ -138,7 +139,10 @@ def _regress(scratch: Scratch) -> None:
     scratch.write(PROGRAM, WORK.format(rounds=3))
     _commit(scratch, "Tidy up", lands=True)
     _push(scratch, lands=False)
-    _must(scratch, ["git", "reset", "--quiet", "--hard", "HEAD~1"], "git reset --hard HEAD~1")
+    _say("   It may land for a reason that everybody sees; what was measured is on record, and is not measured again:")
+    amend = ["git", "commit", "--quiet", "--amend", "--no-edit", "--trailer", REASON]
+    _must(scratch, amend, f"git commit --quiet --amend --no-edit --trailer '{REASON}'")
+    _push(scratch, lands=True)
 
 
 def _travel(scratch: Scratch) -> None:
@@ -158,7 +162,7 @@ STEPS = (
     Step("The same claim lands once a pipeline has run and been recorded", _measure),
     Step("Find the hotspot, change it, run again: the plan shows before and after, and the push is faster", _improve),
     Step("A number that no run shows is blocked", _embellish),
-    Step("The gain is guarded: a push that gives it away is refused", _regress),
+    Step("The gain is guarded: a push that gives it away is refused, and lands once it says why", _regress),
     Step("The evidence travels: a clone without any run judges the same claims, and fetches them", _travel),
 )
 
