@@ -23,6 +23,14 @@ class Progress(NamedTuple):
     budget_seconds: float
 
 
+class Former(NamedTuple):
+    """What is gone on with: pairs of former sittings, and the share of the error budgets that this one may spend."""
+
+    pairs: tuple[Pair, ...]
+    sittings: tuple[Sitting, ...]
+    share: float
+
+
 class Measurement(NamedTuple):
     """A comparison by measurement.
 

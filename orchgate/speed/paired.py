@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
 from orchgate.metrics import gross
@@ -14,7 +14,7 @@ from orchgate.runs import worked
 from orchgate.speed import failures, sampling
 from orchgate.speed.attribution import changes, spread
 from orchgate.speed.limits import OutOfTime
-from orchgate.speed.measurement import Measurement, Progress
+from orchgate.speed.measurement import Former, Measurement, Progress
 from orchgate.speed.telling import Teller
 from orchgate.speed.timing import Timing
 from orchgate.speed.turns import Turns, Unfinished, pair_of
@@ -57,7 +57,7 @@ def measure(
     `exact`: where CPU time is left open, instructions are counted, which has its own limit.
     Raises OrchgateError; KeyboardInterrupt when a signal asked for an end, with nothing left running.
     """
-    former = _Former(tuple(earlier), tuple(sittings), share)
+    former = Former(tuple(earlier), tuple(sittings), share)
     course = _Course(sides, policy, Timing(budget_seconds), former, most_pairs, partial=partial, tell=tell)
     if not course.common:
         reason = "the pipelines of base and head have no stage in common"
@@ -113,14 +113,6 @@ def sample(
         return tuple(samples)
 
 
-class _Former(NamedTuple):
-    """What is gone on with: pairs of former sittings, and the share of the error budgets that this one may spend."""
-
-    pairs: tuple[Pair, ...]
-    sittings: tuple[Sitting, ...]
-    share: float
-
-
 class _Course:
     """A measurement under way."""
 
@@ -129,7 +121,7 @@ class _Course:
         sides: tuple[Side, Side],
         policy: Policy,
         timing: Timing,
-        former: _Former,
+        former: Former,
         most: int,
         *,
         partial: bool,
