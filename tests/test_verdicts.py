@@ -44,11 +44,26 @@ def test_anything_else_is_no_entry(data: bytes | None) -> None:
     assert verdicts.decoded(data) is None
 
 
-def test_numbers_that_were_whole_are_the_same_pairs_when_they_are_read_again() -> None:
-    counted = Pair({"processes": 3}, {"processes": 4})
-    kept = Entry(pairs=verdicts.plain([counted]))
+COUNTED = Pair({"written_bytes": 12_345_678_901}, {"cpu_seconds": 0.1234567890123}, True, {}, {"processes": "why"})
+
+
+def test_pairs_are_the_same_when_they_are_read_again() -> None:
+    kept = Entry(pairs=verdicts.plain([COUNTED]))
 
     assert verdicts.decoded(verdicts.encoded(kept)) == kept
+
+
+def test_every_field_of_a_pair_is_kept() -> None:
+    reasons = [{"a": str(number)} for number in range(len(Pair._fields) - 3)]
+    kept = Entry(pairs=(Pair({}, {}, True, *reasons),))
+
+    assert verdicts.decoded(verdicts.encoded(kept)) == kept
+
+
+def test_counts_are_kept_exactly_and_times_to_nine_digits() -> None:
+    (kept,) = verdicts.plain([COUNTED])
+
+    assert (kept.base["written_bytes"], kept.head["cpu_seconds"]) == (12_345_678_901, 0.123456789)
 
 
 @given(st.integers(1, 300))

@@ -77,10 +77,7 @@ def encoded(entry: Entry) -> bytes:
     import zlib
 
     said = [{**one._asdict(), "severity": one.severity.value} for one in entry.said]
-    pairs = [
-        [dict(pair.base), dict(pair.head), pair.head_first, dict(pair.base_bounds), dict(pair.head_bounds)]
-        for pair in entry.pairs
-    ]
+    pairs = [[dict(one.base), dict(one.head), one.head_first, *map(dict, one[3:])] for one in entry.pairs]
     told = {"version": VERSION, **entry._asdict(), "said": said, "pairs": pairs}
     # zlib rather than a denser packing: a hook imports it anyway, and samples shrink to a fifth.
     return zlib.compress(json.dumps(told, separators=(",", ":")).encode("ascii"))
@@ -112,19 +109,19 @@ def _built(told: Mapping[str, Any]) -> Entry:
     return Entry(str(told["at"]), told["conclusive"] is True, counts[0], said, pairs, sittings, counts[1])
 
 
-def _pair(
-    base: Mapping[str, float],
-    head: Mapping[str, float],
-    head_first: bool,
-    *reasons: Mapping[str, str],
-) -> Pair:
-    sides = [{str(name): float(value) for name, value in side.items()} for side in (base, head)]
+def _pair(base: Mapping[str, float], head: Mapping[str, float], head_first: bool, *reasons: Mapping[str, str]) -> Pair:
+    sides = [{str(name): _rounded(float(value)) for name, value in side.items()} for side in (base, head)]
     rest = [{str(name): str(why) for name, why in side.items()} for side in reasons]
     return Pair(sides[0], sides[1], head_first is True, *rest)
 
 
+def _rounded(value: float) -> float:
+    """A value to nine digits, which no clock has; counts are exact."""
+    return value if value.is_integer() else float(f"{value:.9g}")
+
+
 def plain(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
-    """Pairs as they are when they are read again: numbers are floats, and nothing else is in them."""
+    """Pairs as they are when they are read again."""
     return tuple(_pair(*pair) for pair in pairs)
 
 
