@@ -22,6 +22,7 @@ from orchgate.metrics.values import (
     Named,
     Pair,
     Policy,
+    Sitting,
 )
 from orchgate.model import Verdict
 
@@ -136,6 +137,30 @@ def test_a_comparison_goes_on_until_its_benchmarks_can_be_judged() -> None:
     pairs = pairs_of(16, HUNDRED)
 
     assert [judge(pairs[:count], POLICY).decided for count in (8, 12, 16)] == [False, False, True]
+
+
+def test_before_its_first_look_nothing_is_believed_while_more_pairs_are_to_come() -> None:
+    pairs, sittings = pairs_of(12, HUNDRED, dict.fromkeys(HUNDRED, 0.5)), (Sitting(0, 64),)
+
+    early, last = (judge(pairs, POLICY, sittings, ended=ended).benchmarks for ended in (False, True))
+
+    assert early is not None
+    assert last is not None
+    assert (early.verdict, last.verdict) == (Verdict.INCONCLUSIVE, Verdict.FAIL)
+
+
+def test_a_sitting_has_its_own_share_of_the_false_ones() -> None:
+    pairs = pairs_of(16, HUNDRED, {"b7": 0.5})
+
+    whole, part = (judge(pairs, POLICY, (Sitting(0, 16, share),)).benchmarks for share in (1.0, 0.1))
+
+    assert whole is not None
+    assert part is not None
+    assert (whole.judged[0].answer, part.judged[0].answer) == (Answer.SLOWER, Answer.PROBABLY_SLOWER)
+
+
+def test_a_comparison_goes_on_while_many_benchmarks_are_open() -> None:
+    assert not judge(pairs_of(16, HUNDRED, spread=0.5), POLICY).decided
 
 
 def test_the_more_benchmarks_the_more_pairs_they_need() -> None:

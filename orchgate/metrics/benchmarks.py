@@ -31,6 +31,7 @@ FALSE = 0.01
 EARLY = 0.2
 PROBABLE = 0.025  # the same rate, of those called probably slower
 _FEWEST = 8  # pairs
+_LEFT_OPEN = 0.1  # of the benchmarks
 _HALVINGS = 12  # of an interval
 _EDGE = 1e-9  # outside of all that was measured
 _ORDER = (Verdict.FAIL, Verdict.WARN, Verdict.INCONCLUSIVE, Verdict.PASS)
@@ -54,7 +55,12 @@ class _End(NamedTuple):
     share: float = 1.0
 
     def part(self, first: int) -> float:
-        """The part of an error budget that ending here takes, of one that can be spent from a `first` look on."""
+        """The part of an error budget that ending here takes, of one that can be spent from a `first` look on.
+
+        Nothing of it before, where more pairs are to come.
+        """
+        if self.pairs < first and not self.ended:
+            return 0.0
         before = sum(max(first, self.begun + 1) <= look < self.pairs for look in LOOKS)
         return self.share * (1 - EARLY) ** before * (1.0 if self.ended else EARLY)
 
@@ -93,7 +99,7 @@ def added_to(judge: Judge) -> Judge:
         return judgement._replace(
             verdict=worst((judgement.verdict, named.verdict)),
             reason=reason,
-            decided=(judgement.decided and not open_) or (enough and named.verdict in (Verdict.FAIL, Verdict.BROKEN)),
+            decided=(judgement.decided and not open_) or named.verdict in (Verdict.FAIL, Verdict.BROKEN),
             benchmarks=named,
         )
 
@@ -105,13 +111,20 @@ def _is_benchmark(name: str) -> bool:
 
 
 def _named(found: Reported | None, policy: Policy, end: _End) -> tuple[Named, bool]:
-    """What is known of the benchmarks, and whether the pairs are enough to judge them."""
+    """What is known of the benchmarks, and whether the pairs are enough."""
     if found is None:
         return Named(Verdict.BROKEN, reason="no run reported a benchmark"), True
     if found.problem:
         verdict = found.verdict if found.only_on_base or policy.benchmarks.required else Verdict.PASS
         return Named(verdict, only_on_base=found.only_on_base, reason=found.problem), True
-    return _judged(found, policy, end), end.pairs >= first_look(len(found.common))
+    named = _judged(found, policy, end)
+    return named, end.pairs >= first_look(len(found.common)) and _is_settled(named)
+
+
+def _is_settled(named: Named) -> bool:
+    """Whether more pairs would hardly tell more: of many benchmarks, some never settle."""
+    open_ = sum(one.verdict is Verdict.INCONCLUSIVE for one in named.judged)
+    return open_ <= _LEFT_OPEN * len(named.judged) and not any(one.probably for one in named.judged)
 
 
 def first_look(many: int) -> int:
@@ -124,7 +137,7 @@ def _judged(found: Reported, policy: Policy, end: _End) -> Named:
     metrics = {name: benchmark_names.limit(name, policy.benchmarks.limits) for name in found.values}
     many = len(found.common)
     fraction = end.part(first_look(many))
-    needed = max(_FEWEST, pairs_needed(many, FALSE * fraction)) if many else 0
+    needed = max(_FEWEST, pairs_needed(many, FALSE * (fraction or EARLY))) if many else 0
     tests = {name: _test(metrics[name], *found.values[name]) for name in found.common}
     judged = _answers(tests, fraction)
     judged |= {name: one for name, metric in metrics.items() if (one := _beyond(name, metric, found.values[name][1]))}
