@@ -1,9 +1,9 @@
 """How often does a bisection find the right commit?
 
-`python bench/accuracy/bisecting.py [TRIES]` searches simulated histories of 200 commits with a step of 10 %. Every pair
-of runs in them was recorded (README.md): those of fast commits where both arms did the same work, those of slow ones
-where head did 10 % more. `python bench/accuracy/bisecting.py real [TRIES]` lets the real program search repositories of
-200 commits whose command takes about 0.1 s, and 10 % more from one commit on.
+`python bench/accuracy/bisecting.py [TRIES]` searches simulated histories of 200 commits with one step of 10 %. All
+pairs of runs in them were recorded (README.md): those of fast commits where both arms did the same work, those of slow
+ones where head did 10 % more. `python bench/accuracy/bisecting.py real [TRIES]` lets the real program search
+repositories of 200 commits whose command takes about 0.1 s, and 10 % more from one commit on.
 """
 
 from __future__ import annotations

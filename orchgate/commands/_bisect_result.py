@@ -28,7 +28,7 @@ _RARE = 0.01  # p-value of pairs that fit what was found
 
 
 class Asked(NamedTuple):
-    """The command line, as it was typed."""
+    """What the command line asked for; `good` and `bad` as ids, which mean the same tomorrow."""
 
     good: str
     bad: str
@@ -114,7 +114,7 @@ def step(search: Search, ending: Ending) -> Compared | None:
 
 def is_likely(search: Search, ending: Ending) -> bool:
     """Whether there is anything to be said of where the step is."""
-    known = search.ends is not None and ending.how is How.OPEN
+    known = search.ends is not None and ending.how in (How.OPEN, How.SPENT)
     return known or ending.how in (How.FOUND, How.RANGE, How.UNCONFIRMED)
 
 
@@ -191,7 +191,7 @@ def following(found: Shown) -> str:
             return f"git log -p {base}..{head}"
         case How.OPEN:
             return command(found.asked, _longer(found.asked))
-        case How.CANNOT_TELL | How.UNCONFIRMED:
+        case How.CANNOT_TELL | How.UNCONFIRMED | How.SPENT:
             again = command(found.asked)
             return again.replace("orchgate bisect", "orchgate bisect --fresh", 1)
         case How.SAME | How.FASTER:

@@ -61,7 +61,7 @@ def _answer(found: Shown) -> Iterator[str]:
         case How.UNCONFIRMED:
             yield _named("not confirmed: ", found, ending.last)
             yield f"{title} {step} against its parent; the search is {_sure(ending)}"
-        case How.OPEN:
+        case How.OPEN | How.SPENT:
             yield from _open(found)
 
 
@@ -76,9 +76,10 @@ def _range(found: Shown) -> Iterator[str]:
 
 def _open(found: Shown) -> Iterator[str]:
     search, ending = found.search, found.ending
-    yield "not decided: the time is used up"
+    spent = ending.how is How.SPENT
+    yield "not decided: more pairs would not tell more" if spent else "not decided: the time is used up"
     if search.ends is None:
-        yield "whether good and bad differ is not known yet"
+        yield "whether bad is slower than good is not known yet"
         return
     after, last = search.credible
     left = _count(last - after, "commit")

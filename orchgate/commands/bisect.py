@@ -80,7 +80,8 @@ def _bisected(args: argparse.Namespace, repository: Repository, seconds: float) 
     from orchgate.speed import bisect, bisect_state
 
     question = _question(args, repository)
-    asked = _bisect_result.Asked(args.good, args.bad, args.max_time, args.metric, args.pipeline, args.command)
+    good, bad = (question.commits[place][: _bisect_result.WIDTH] for place in (0, -1))
+    asked = _bisect_result.Asked(good, bad, args.max_time, args.metric, args.pipeline, args.command)
     folder = os.path.join(common_dir(repository.git_dir), "orchgate", "bisect")
     repository.blobs.close()  # a git that waits for questions would pass for a process a stage left behind
     facts, metric = _facts(question), question.metric.name

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from orchgate.git.repository import Repository
 
+_PLAIN = ("--no-show-signature", "--encoding=UTF-8", "--no-color")  # whatever the user's settings say
 _LONGEST = 200  # characters of a subject
 
 
@@ -34,7 +35,9 @@ def between(repository: Repository, good: str, bad: str) -> tuple[Commit, ...]:
     if repository.git.attempt("merge-base", "--is-ancestor", good, bad).code != 0:
         raise _apart(repository, good, bad)
     shape = "--format=%H %T %P"
-    listed = repository.git("log", "--first-parent", "--reverse", shape, f"{good}..{bad}", "--").decode("ascii")
+    listed = repository.git("log", *_PLAIN, "--first-parent", "--reverse", shape, f"{good}..{bad}", "--").decode(
+        "ascii"
+    )
     line = [Commit(oid, tree, tuple(parents)) for oid, tree, *parents in map(str.split, listed.splitlines())]
     parent = line[0].parents[0] if line[0].parents else ""
     if parent != good:
@@ -67,7 +70,7 @@ def subjects(repository: Repository, commits: Sequence[str]) -> dict[str, str]:
     if not commits:
         return {}
     asked = "".join(f"{commit}\n" for commit in commits).encode("ascii")
-    output = repository.git("log", "--no-walk=unsorted", "--stdin", "-z", "--format=%H %s", input=asked)
+    output = repository.git("log", *_PLAIN, "--no-walk=unsorted", "--stdin", "-z", "--format=%H %s", input=asked)
     lines = (os.fsdecode(line) for line in output.split(b"\0") if line)
     return {oid: subject[:_LONGEST] for oid, _, subject in (line.partition(" ") for line in lines)}
 

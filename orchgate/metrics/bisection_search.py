@@ -15,6 +15,7 @@ from orchgate.errors import OrchgateError
 from orchgate.metrics import bisection
 from orchgate.metrics.bisection import Change
 from orchgate.metrics.comparison import LOOKS, judge
+from orchgate.metrics.estimate import centre
 from orchgate.metrics.values import Answer, Pair, Policy, Sitting
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class How(Enum):
     CANNOT_TELL = "cannot tell whether the ends differ"
     UNCONFIRMED = "not confirmed"
     OPEN = "not decided"
+    SPENT = "not decided by the most pairs"
 
 
 class Ending(NamedTuple):
@@ -131,7 +133,7 @@ class Search:
             if self.trial.answer is not Answer.NOT_SLOWER or self._trials >= _TRIALS:
                 return self.standing(How.UNCONFIRMED)
         if len(self.changes) >= MOST_PAIRS:
-            return self.standing(How.OPEN)
+            return self.standing(How.SPENT)
         return self._going_on() or self._next_visit(after, last)
 
     def _unequal(self, ends: Compared) -> Ending:
@@ -169,7 +171,7 @@ class Search:
             counts[change.newer] = counts.get(change.newer, 0) + (change.older == 0)
         tired = {commit for commit, count in counts.items() if count >= _ENOUGH}
         commit = bisection.halving(self.belief, self.segment, tired | self.skipped.keys())
-        return self.standing(How.OPEN) if commit is None else Ask(Why.VISIT, 0, commit)
+        return self.standing(How.SPENT) if commit is None else Ask(Why.VISIT, 0, commit)
 
     def standing(self, how: How) -> Ending:
         """Where a search that ends without an answer stands."""
@@ -209,7 +211,9 @@ class Search:
         if ends is None or ends.low is None or trial is None or trial.high is None or trial.high >= ends.low:
             return None
         step, whole = (log(1 + (one.estimate or 0.0)) for one in (trial, ends))
-        return self.segment.low, whole - step - self.segment.low
+        visited = [change.newer for change in self.changes if change.older == 0 and change.newer <= self.likeliest[0]]
+        before = centre(bisection.sample(self.changes, max(visited))) if visited else 0.0
+        return before, whole - step - before
 
     @property
     def credible(self) -> tuple[int, int]:
