@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from orchgate.commands._perf_progress import line
+from orchgate.commands._perf_show import rows
 from orchgate.metrics import words
-from orchgate.metrics.values import Compared, Counted, Judgement
+from orchgate.metrics.values import KNOWN, Compared, Counted, Judgement
 from orchgate.model import Verdict
 from orchgate.runs.stages import Pipeline, Stage
 from orchgate.speed import failures
@@ -52,6 +53,16 @@ def test_the_headlines_name_what_decided_and_nothing_else() -> None:
     found = words.headlines(Judgement(Verdict.FAIL, (SLOWER,), (fine, worse)))
 
     assert list(found) == [words.compared(SLOWER), "files written 2 -> 3"]
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+@pytest.mark.parametrize("probably", [False, True])
+def test_people_read_no_raw_names(verdict: Verdict, probably: bool) -> None:
+    metrics = tuple(SLOWER._replace(name=one.name, verdict=verdict, probably=probably) for one in KNOWN)
+    counters = tuple(Counted(one.name, verdict, 2, 3, "2 -> 3") for one in KNOWN)
+    judgement = Judgement(verdict, metrics, counters)
+
+    assert "_" not in "\n".join([*words.headlines(judgement), *rows(judgement)])
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ class Window(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What the rule says of a window: of all metrics that were judged, and what it tells of the one looked at."""
+    """What the rule says of a window: of all metrics together, and of the one that is looked at."""
 
     answer: Answer
     refused: bool

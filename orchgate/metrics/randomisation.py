@@ -28,11 +28,24 @@ def p_value(amounts: Sequence[float]) -> float:
     # On a grid the test is one of a slightly different statistic, and as exact.
     scale = (STEPS if len(amounts) <= MANY else STEPS // 4) / total
     steps = [round(amount * scale) for amount in amounts]
-    observed = sum(step for step in steps if step > 0)
+    whole, against = sum(map(abs, steps)), -sum(step for step in steps if step < 0)
+    # As much for as was seen is no more against than was seen. The rest is counted where that is the smaller part.
+    rest = whole - against - 1
+    rare = _counted(steps, min(against, rest))
+    return (rare if against <= rest else (1 << len(steps)) - rare) / float(1 << len(steps))
+
+
+def _counted(steps: Sequence[int], most: int) -> int:
+    """How many of all sign combinations have no more than `most` against them."""
     # Coefficient k of the product of (1 + x**step) counts the combinations with sum k. The polynomial lives in one
-    # integer; n bits hold every coefficient, and one more all of them added up, which is the remainder below.
+    # integer; n bits hold every coefficient, and one more all of them added up, which is the remainder below. It stays
+    # short for long where small steps come first; what lies beyond `most` is of no use.
     width = len(steps) + 1
+    length = (most + 1) * width
+    needed = (1 << length) - 1
     counts = 1
-    for step in steps:
-        counts += counts << (abs(step) * width)
-    return int((counts >> (observed * width)) % ((1 << width) - 1)) / float(1 << len(steps))
+    for step in sorted(map(abs, steps)):
+        counts += counts << (step * width)
+        if counts.bit_length() > length:
+            counts &= needed
+    return counts % ((1 << width) - 1)
