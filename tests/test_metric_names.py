@@ -11,7 +11,7 @@ from orchgate.config.metric_names import KNOWN as NAMES
 from orchgate.errors import ConfigError
 from orchgate.git.snapshot import FolderSnapshot
 from orchgate.metrics.values import KNOWN, WHEN_NAMED
-from orchgate.speed.guardrails import RATES, SIZES
+from orchgate.speed.guardrails import RATES, SIZES, unmeasured
 from tests.support import write_tree
 
 if TYPE_CHECKING:
@@ -75,7 +75,6 @@ WRONG = [
     ('"lnt.warnings" = { max = 3 }', "\"lnt.warnings\": 'lnt' is no stage"),
     ('"lint.cpu-seconds" = { block = 0.1 }', "\"lint.cpu-seconds\": 'lint' reports no metrics of its own"),
     ('"build.cpu-seconds" = { block = 0.1 }', "\"build.cpu-seconds\": 'build' is no stage"),
-    ('"benchmark:" = { block = 0.1 }', '"benchmark:": no run measures it'),
     ("cpu-seconds = {}\ncpu_seconds = {}", "cpu_seconds: is performance.metrics.cpu-seconds, which is set too"),
     ("max-rss-bytes = { min = 5, max = 4 }", "max-rss-bytes.min: 5 is above max, 4"),
     ("cpu-seconds = { block = 5 }", "cpu-seconds.block: expected a fraction from 0 to 1, got 5"),
@@ -104,7 +103,6 @@ def test_what_cannot_be_meant_is_named_with_a_way_out(tmp_path: Path, metrics: s
         f'{GATED}{REPORTING}[performance.metrics]\n"gpu.memory-bytes" = {{ block = 0.1 }}\n',
         f"{GATED}{CALLING}[performance.metrics]\nwarnings = {{ max = 3 }}\n",
         f"{REPORTING}[performance.metrics]\nwarnings = {{ max = 3 }}\n",
-        f'{GATED}{STAGE}[performance.metrics]\n"benchmark:parse-*" = {{ block = 0.1 }}\n',
         '[performance]\ntask = "0001-a"\n[performance.metrics]\nflaky-rate = { max = 0.1 }\n',
         "[performance.metrics]\ncpu-seconds = { block = 0 }\nmanifest-writes = { block = 5 }\n",
     ],
@@ -148,3 +146,24 @@ def test_so_does_one_that_mends_the_pipeline(repo: Repo) -> None:
     repo.stage("orchgate.toml", GATED + STAGE)
 
     assert repo.orchgate("check", "--staged").code == 0
+
+
+# What is measured
+
+
+@pytest.mark.parametrize(
+    ("metrics", "missing"),
+    [
+        ('"lint.wrnings" = {}', ["lint.wrnings"]),
+        ("lint-warnings = {}\ntests-passed = { min = 3 }", ["tests-passed"]),
+        ("cpu-seconds = {}\ndiff-lines = { max = 9 }\nmax-rss-bytes = { max = 9e9 }", []),
+    ],
+)
+def test_what_is_configured_and_measured_by_no_run_is_said(metrics: str, missing: list[str], tmp_path: Path) -> None:
+    write_tree(tmp_path, {"orchgate.toml": f"{GATED}{REPORTING}[performance.metrics]\n{metrics}\n"})
+    performance = load(FolderSnapshot(str(tmp_path))).performance
+    facts = {"metrics": [{"name": "cpu_seconds"}], "counters": [{"name": "lint_warnings"}]}
+
+    told = [one.message for one in unmeasured(performance, facts)]
+
+    assert told == [f"bench: no run measured {name}, which performance.metrics names" for name in missing]

@@ -173,7 +173,8 @@ def _judged(ctx: Context, excused: Override | None) -> Outcome:
         answer = push_speed.answer(question)
     except BothFail as error:
         return _both_fail(ctx, error, (*size, *history), excused)
-    return Outcome((*size, *history, *map(_finding, answer.said)), _examined(answer), answer.facts)
+    said = (*answer.said, *guardrails.unmeasured(ctx.config.performance, answer.facts))
+    return Outcome((*size, *history, *map(_finding, said)), _examined(answer), answer.facts)
 
 
 def _both_fail(ctx: Context, error: BothFail, found: tuple[Finding, ...], excused: Override | None) -> Outcome:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from orchgate.config.metric_names import BENCHMARK
 from orchgate.model import Severity, Verdict
 from orchgate.speed.verdicts import Said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from orchgate.config.settings import Performance
 
 SIZES = ("diff_files", "diff_lines")
 RATES = ("success_rate", "test_pass_rate", "flaky_rate")
+MEMORY = ("max_rss_bytes", "tree_rss_bytes")  # not judged where a run takes less than orchgate itself
 SPLIT = "split the change; git diff --stat BASE HEAD shows what counts"
 
 
@@ -37,6 +39,20 @@ def _beyond(performance: Performance, name: str, value: float) -> str:
 
     one = within_bounds(policy(performance).metrics[name], value)
     return "" if one.verdict is Verdict.PASS else one.reason
+
+
+def unmeasured(performance: Performance, facts: Mapping[str, Any]) -> Iterator[Said]:
+    """What is said of metrics that are configured and that no run of a comparison, told by its facts, measured."""
+    if "counters" not in facts:
+        return
+    judged = {one["name"] for one in (*facts["metrics"], *facts["counters"])}
+    elsewhere = (*SIZES, *MEMORY, "flaky_rate", *(RATES if performance.task else ()))
+    known = {name.replace("_", "-") for name in (*judged, *elsewhere)}
+    named = [key for key in performance.metrics if not key.startswith(BENCHMARK)]
+    if missing := [key for key in named if key.replace("_", "-") not in known]:
+        severity = Severity.ERROR if performance.inconclusive == "block" else Severity.WARNING
+        message = f"{performance.pipeline}: no run measured {', '.join(missing)}, which performance.metrics names"
+        yield Said("PRF004", message, "take it out, or see to it that a stage reports it", severity)
 
 
 def of_history(performance: Performance, root: str) -> Iterator[Said]:
