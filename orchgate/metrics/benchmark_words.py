@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MOST = 10  # that are named one by one
 _LISTED = 5  # names in one line
-_FEW = 3
+_FEW = 3  # names, and pairs from which on a change is worth one
 _LARGE = 0.1  # a change that is worth a word though nothing is known of it for sure
 _LONGEST = 120  # characters of a name
 NOTHING = Named(Verdict.PASS)
@@ -105,7 +105,8 @@ def rest(named: Named) -> str:
 def still_open(named: Named) -> str:
     """`3 undecided (12 pairs of the 16 that 500 benchmarks need; most changed: parse +40.0 %)`."""
     open_ = [one for one in named.judged if one.verdict is Verdict.INCONCLUSIVE]
-    most = [f"{called(one.name)} {words.percent(one.estimate)}" for one in open_ if (one.estimate or 0.0) >= _LARGE]
+    large = [one for one in open_ if one.pairs >= _FEW and (one.estimate or 0.0) >= _LARGE]
+    most = [f"{called(one.name)} {words.percent(one.estimate)}" for one in large]
     why = [named.reason, f"most changed: {', '.join(most[:_FEW])}" if most and named.reason else ""]
     return f"{len(open_)} undecided" + (f" ({'; '.join(filter(None, why))})" if named.reason else "")
 

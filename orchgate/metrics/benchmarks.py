@@ -149,9 +149,14 @@ def _judged(found: Reported, policy: Policy, end: _End) -> Named:
         found.only_on_head,
         benchmark_names.renamed(found.only_on_base, found.only_on_head),
         found.failed,
-        f"{end.pairs} pairs of the {needed} that {many} benchmarks need" if end.pairs < needed else "",
+        _too_few(many, end.pairs, needed) if end.pairs < needed else "",
         needed,
     )
+
+
+def _too_few(many: int, pairs: int, needed: int) -> str:
+    need = f"{many} benchmark{'s need' if many != 1 else ' needs'}"
+    return f"{pairs} pair{'s' * (pairs != 1)} of the {needed} that {need}"
 
 
 def _verdict(answers: Sequence[Compared], found: Reported, policy: Policy) -> Verdict:
