@@ -80,6 +80,11 @@ LOOSER = [
         "[performance.metrics]\nsuccess-rate = { min = 0.8 }",
         "performance.metrics may be looser: ",
     ),
+    (
+        "[performance.benchmarks]\nfile = 'b.json'\nformat = 'go'",
+        "[performance.benchmarks]\nfile = 'c.json'\nformat = 'go'",
+        "performance.benchmarks may be looser: changed from 'b.json', 'go' to 'c.json', 'go'",
+    ),
     ("[specs]\ncode = ['a', 'b']", "[specs]\ncode = ['a', '!a/x', 'b']", "specs.code is looser: adds '!a/x'"),
     (
         "[diff-budget]\nignore = ['a', '!a/x']",
@@ -178,6 +183,7 @@ TIGHTER = [
     ("[diff-budget]\nignore = ['a']", "[diff-budget]\nignore = ['a', '!a/x']"),
     ("[diff-budget]\nignore = ['a', '!a/x', 'b']", "[diff-budget]\nignore = ['a', '!a/x']"),
     ("[documents]\nplaceholders = ['!', 'a']", "[documents]\nplaceholders = ['a', '!']"),
+    ("", "[performance.benchmarks]\nfile = 'b.json'\nformat = 'go'"),
 ]
 
 

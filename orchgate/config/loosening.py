@@ -109,7 +109,7 @@ def _tightened(before: object, after: object) -> bool:
     if isinstance(before, dict) and isinstance(after, dict):
         return before.keys() == after.keys() and all(_tightened(before[key], after[key]) for key in before)
     if isinstance(before, tuple) and isinstance(after, tuple):
-        named = getattr(before, "_fields", ())
+        named = getattr(before, "_fields", ()) if type(before) is type(after) else ()
         least = ("min",) if isinstance(before, Metric) else ()
         pairs = zip(named, before, after, strict=True) if named else ()
         return before == after or (bool(named) and all(_tighter(old, new, name in least) for name, old, new in pairs))
@@ -117,7 +117,8 @@ def _tightened(before: object, after: object) -> bool:
 
 
 def _tighter(before: object, after: object, least: bool) -> bool:
-    if before == after or (before is None and isinstance(after, int | float)):
+    # Nothing is looser for a bound, or a file of benchmarks, where there was none.
+    if before == after or (before is None and isinstance(after, int | float)) or before == "":
         return True
     if not isinstance(before, int | float) or not isinstance(after, int | float):
         return False
