@@ -97,7 +97,7 @@ def test_a_command_is_measured_without_any_configuration(project: Project) -> No
     assert found["verdict"] == "fail"
     cpu = next(metric for metric in found["metrics"] if metric["name"] == "cpu_seconds")
     assert cpu["verdict"] == "fail"
-    assert cpu["low"] > 0.05
+    assert cpu["head"] > cpu["base"]  # be it by statistics or because it is several times as long
 
 
 def test_an_extra_manifest_write_is_refused_by_count_alone(project: Project) -> None:
