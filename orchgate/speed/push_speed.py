@@ -84,7 +84,7 @@ def _measured(question: Question, memory: Memory) -> Answer:
     turn = remembered.begun(memory)
     with remembered.given_back(turn):
         found = measured(question, memory.key.machine, memory.ran, turn)
-    found = _with_definition(question, _with_differences(question, found))
+        found = _with_definition(question, _with_differences(question, found))
     brought = _brought(question, turn, found)
     facts = remembered.ended(turn, brought)
     if memory.vault:  # a machine without a place for it is none to be told of at every push
