@@ -37,8 +37,8 @@ RULES = (
         "is only probably slower (chance alone does that once in 40 times) is a warning that says how many pairs are "
         "missing. A head of which the fastest of three runs takes one and a half times as long as the slowest of base, "
         "or that twice is not over in five times what base takes and a second more, is refused at once. "
-        "Named benchmarks are judged one by one, and all of them together. Several heads of a branch that together look "
-        "slower than their base (an e-value of 40 or more) are a warning, never an error.",
+        "Named benchmarks are judged one by one, and all of them together. Several heads of a branch that look slower "
+        "together than their base (an e-value of 40 or more) are a warning, never an error.",
         why="Every change makes a pipeline a little slower and nobody notices the one that did. Comparing with a "
         "stored number blames the machine; running both sides now blames the change.",
         bad="a commit after which the stage `test` parses its fixtures once for each test: CPU time +20 % "
