@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,8 @@ import yaml
 from orchgate.cli import main
 from orchgate.commands import _spans
 from orchgate.commands.perf import JOBS
+from orchgate.runs.machine import fingerprint
+from tests.repo import Repo, init
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,3 +74,51 @@ def test_a_budget_is_written_as_people_write_times(text: str, seconds: float) ->
 def test_what_is_no_time_up_to_a_day_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["perf", f"--budget={text}", "--", "true"]) == 2
     assert "no time up to 24h" in capsys.readouterr().err
+
+
+# A baseline that is recorded there
+
+CONFIG = f"""\
+[performance]
+pipeline = "bench"
+budget-seconds = 1
+[[pipelines.bench.stages]]
+id = "work"
+run = ["{sys.executable}", "-I", "-S", "-c", "import time; time.sleep(0.15)"]
+"""
+THERE = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}  # what makes another class of machines of this one
+
+
+@pytest.fixture(scope="module")
+def promoted(tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    """A repository with a baseline that was recorded on another class of machines and promoted here."""
+    if fingerprint("/", THERE) == fingerprint("/", {}):
+        pytest.skip("the kind of container is known by other means")
+    repo = init(tmp_path_factory.mktemp("ci") / "repo")
+    settings = {f"GIT_{who}_{what}": "ada@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in settings.items():
+            patched.setenv(name, value)
+        repo.commit("Start", {"orchgate.toml": CONFIG})
+        recorded = repo.orchgate("baseline", "record", "--runs", "10", "-o", "candidate.json", env=THERE)
+        assert recorded.code == 0, recorded.out
+        accepted = repo.orchgate("baseline", "promote", "--from", "candidate.json", "--reason", "first runs on CI")
+        assert accepted.code == 0, accepted.out
+        repo.git("add", ".orchgate")
+        repo.commit("Keep what CI recorded")
+        repo.git("branch", "topic")
+        repo.git("checkout", "--quiet", "topic")
+        repo.commit("Change", {"work.py": "x\n"})
+    return repo
+
+
+def test_a_baseline_from_there_is_used_there(promoted: Repo) -> None:
+    told = promoted.orchgate("check", "performance", "--from-ref", "main", env=THERE)
+
+    assert (told.code, "the stored baseline of" in told.out) == (0, True), told.out
+
+
+def test_a_baseline_from_there_changes_nothing_here(promoted: Repo) -> None:
+    told = promoted.orchgate("check", "performance", "--from-ref", "main")
+
+    assert (told.code, "the stored baseline of" in told.out) == (0, False), told.out

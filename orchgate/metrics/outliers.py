@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchgate.metrics import exact
+from orchgate.metrics.gross import FACTOR
 from orchgate.metrics.stored import MIN_RUNS, suspicious
 from orchgate.metrics.values import MIB, Kind
 from orchgate.model import Verdict
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from orchgate.metrics.values import Policy
 
-GROSS = 1.5  # times the worst recorded run
-MOST_TIMES = 5.0  # what base takes, and a second more: then a run of head is ended that is measured beside it
 _SLACK = {Kind.TIME: 0.1, Kind.MEMORY: 8.0 * MIB}  # seconds and bytes that are nobody's concern
 
 
@@ -32,14 +31,14 @@ def suspects(recorded: Mapping[str, Sequence[float]], head: Mapping[str, float],
 
 
 def gross(recorded: Mapping[str, Sequence[float]], head: Mapping[str, float], policy: Policy) -> tuple[str, ...]:
-    """The metrics in which a run of head is far beyond the worst recorded one."""
+    """The metrics in which a run of head is beyond FACTOR times the worst recorded one."""
     return tuple(
         name
         for name, values in recorded.items()
         if name in policy.metrics
         and name in head
         and policy.metrics[name].kind in _SLACK
-        and head[name] > GROSS * max(values) + _SLACK[policy.metrics[name].kind]
+        and head[name] > FACTOR * max(values) + _SLACK[policy.metrics[name].kind]
     )
 
 

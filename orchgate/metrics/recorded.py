@@ -16,7 +16,7 @@ from orchgate.metrics.lines import Name, Own
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-NEWEST = 1 << 19  # bytes at the end of a file in which runs are looked for
+NEWEST = 1 << 18  # bytes at the end of a file in which runs are looked for
 _TREE = re.compile(rb'"tree":"([0-9a-f]{40,64})"')
 
 

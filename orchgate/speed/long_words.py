@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.metrics import outliers, words
+from orchgate.metrics import gross, words
 from orchgate.metrics.comparison import LOOKS
 from orchgate.metrics.estimate import median
 from orchgate.model import Severity
@@ -85,7 +85,7 @@ def unsuspicious(question: Question, against: Held, seconds: float, policy: str)
     if against.shows_spread:
         message = f"{question.pipeline}: {run}: nothing suspicious, which is no proof{lost}"
         return Said("PRF004", message, "", Severity.NOTE)
-    seen = f"{outliers.GROSS:g} times the slowest of them would have been seen, less only from ten recorded runs on"
+    seen = f"{gross.FACTOR:g} times the slowest of them would have been seen, less only from ten recorded runs on"
     return _open(question, f"{run}: {seen}{lost}", against.seconds, policy)
 
 

@@ -7,7 +7,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from orchgate.errors import ConfigError, OrchgateError
-from orchgate.metrics import outliers
+from orchgate.metrics import gross
 from orchgate.metrics.comparison import LOOKS
 from orchgate.model import Verdict
 from orchgate.speed import benchmark_findings, differences, explanation, long_words, push_job, screening
@@ -17,6 +17,7 @@ from orchgate.speed.failures import BothFail
 from orchgate.speed.paired import MOST_PAIRS, measure
 from orchgate.speed.push_job import MOST_SECONDS, Found
 from orchgate.speed.screening import Suspicion
+from orchgate.speed.timing import LATE
 from orchgate.speed.unrunnable import head_failed
 from orchgate.speed.verdicts import Ran
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from orchgate.speed.sampling import Sample, Side
     from orchgate.speed.verdicts import Said
 
-GROSS_PAIRS = 3  # that can show a gross excess; more of them show nothing else before the first look
 MOST_CONFIRMING = 32  # pairs, which find nearly every slow-down that is refused
 
 
@@ -176,7 +176,7 @@ def _judged(job: Job, sides: tuple[Side, ...], measurement: Measurement, *, few:
     ran = _ran(job, sides, measurement.took)
     if few:
         seconds = next((one.seconds for one in ran), None)
-        said = tuple(long_words.in_ci(job.question, one, seconds) if one.rule == "PRF004" else one for one in said)
+        said = tuple(long_words.in_ci(job.question, one, seconds) if words.is_open(one) else one for one in said)
         said = (*said, *job.against.old)
     conclusive = not words.may_change(said, measurement.judgement)
     return _of(measurement, said, conclusive=conclusive)._replace(ran=ran)
@@ -197,7 +197,7 @@ def _screened(job: Job, sides: tuple[Side, ...]) -> Found:
     """One run of head, held to what is on record. Raises OrchgateError where it fails and base cannot be asked."""
     head, slowest = sides[-1], job.against.slowest
     # Beyond that it is suspicious whatever it goes on to do.
-    most = job.budget if slowest is None else min(job.left, outliers.GROSS * slowest + 1.0)
+    most = job.budget if slowest is None else min(job.left, gross.FACTOR * slowest + 1.0)
     run, took = screening.alone(job.question, head, job.environ, most, MOST_SECONDS)
     if run is None and slowest is None:
         return _too_long(job, sides, {})
@@ -221,42 +221,53 @@ def _by_record(job: Job, sides: tuple[Side, ...], run: Sample | None, took: Mapp
     if one.suspects:
         why = long_words.suspected(against, run, one.suspects, seconds)
         confirmed = _confirmed(job, sides, Suspicion(why, one.suspects), took)
-        return confirmed._replace(said=(*said, *confirmed.said), facts={**facts, **confirmed.facts})
-    said = (*said, long_words.unsuspicious(question, against, seconds, job.policy.inconclusive))
-    return found._replace(said=said, conclusive=not any(map(words.is_open, said)))
+        rest = against.old if confirmed.pairs else said  # pairs say it better
+        return confirmed._replace(said=(*rest, *confirmed.said), facts={**facts, **confirmed.facts})
+    if one.said:
+        return found
+    # No proof, so it is not kept as one: whoever gives it more time, or mends the record, is answered anew.
+    return found._replace(said=(*said, long_words.unsuspicious(question, against, seconds, job.policy.inconclusive)))
 
 
 def _confirmed(job: Job, sides: tuple[Side, ...], suspicion: Suspicion, took: Mapping[str, float]) -> Found:
     """What pairs make of a suspicion, in all the time that a push may take; open where they cannot tell."""
-    left, head = job.left, took.get("head", 0.0)
-    base = took.get("base") or job.against.seconds or head
-    pair = base + min(head or base, outliers.MOST_TIMES * base + 1.0)  # then head is ended
-    still_open = functools.partial(
-        long_words.still_open, job.question, suspicion.why, base, policy=job.policy.inconclusive
-    )
-    if len(sides) < 2 or (1 + GROSS_PAIRS) * pair > left:
+    question, left = job.question, job.left
+    base = took.get("base") or job.against.seconds or took.get("head", 0.0)
+    fit = functools.partial(_that_fit, job, base, took.get("head", base))
+    still_open = functools.partial(long_words.still_open, question, suspicion.why, base, policy=job.policy.inconclusive)
+    most = fit(left) if len(sides) > 1 else 0
+    if not most:
         return Found((still_open(0),), runs=1)
-    job.question.tell(long_words.confirming(job.question, suspicion.why, left))
-    most = MOST_CONFIRMING if (1 + LOOKS[0]) * pair <= left else GROSS_PAIRS
+    question.tell(long_words.confirming(question, suspicion.why, left))
     try:
-        measurement = _compared(job, sides, left, partial=True, most_pairs=most)
+        # What looks grossly slower may take a little longer than its budget.
+        seconds = left - LATE if fit(left - LATE) == most else left
+        measurement = _compared(job, sides, seconds, partial=True, most_pairs=most)
     except _OutOfTime:
         return Found((still_open(0),), runs=1)
     if found := _by_failure(job, sides, measurement):
         return found._replace(runs=1)
     judged = _judged(job, sides, measurement)._replace(runs=1)
     decided = tuple(one for one in judged.said if one.rule != "PRF004")
+    pairs = len(measurement.earlier) + len(measurement.pairs)
     if screening.refuses(decided):
         return judged
-    pairs = len(measurement.pairs)
     if not any(map(words.is_open, judged.said)):
-        if decided:
-            return judged
-        return judged._replace(said=(*judged.said, long_words.cleared(job.question, suspicion.why, pairs)))
-    if screening.cleared(measurement.pairs, suspicion.names, job.policy):
-        note = long_words.not_borne_out(job.question, suspicion.why, pairs)
-        return judged._replace(said=(*decided, note), conclusive=True)
+        note = () if decided else (long_words.cleared(question, suspicion.why, pairs),)
+        return judged._replace(said=(*judged.said, *note))
+    if not decided and screening.cleared(measurement.pairs, suspicion.names, job.policy):
+        return judged._replace(said=(long_words.not_borne_out(question, suspicion.why, pairs),))
     return judged._replace(said=(*decided, still_open(pairs)))
+
+
+def _that_fit(job: Job, base: float, head: float, left: float) -> int:
+    """How many pairs to confirm a suspicion with: enough to be judged, or those that show a gross excess, or none."""
+    limit = gross.limit(base, job.policy)
+    pair = base + (head if limit is None else min(head, limit))  # then head is ended
+    for enough, most in ((LOOKS[0], MOST_CONFIRMING), (gross.MORE_PAIRS, gross.MORE_PAIRS), (gross.PAIRS, gross.PAIRS)):
+        if (1 + enough) * pair <= left:
+            return most
+    return 0
 
 
 def _of(measurement: Measurement, said: tuple[Said, ...], *, conclusive: bool) -> Found:

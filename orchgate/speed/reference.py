@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchgate.speed.verdicts import Ran
 
 MOST_COMMITS = 64  # that are looked at, along the first parents of base
-MOST_FILES = 64  # those that were written last
+MOST_FILES = 32  # those that were written last
 MOST_RUNS = 40
 TREES = 3  # whose durations count: one of them may have met a busy machine
 DAYS = 7  # for which the durations of former pushes hold
@@ -137,6 +137,8 @@ def _recorded(question: Question, machine: str, line: _Line) -> tuple[list[Run],
             lines = "1 line" if tail.damaged == 1 else f"{tail.damaged} lines"
             problems.append(f"{lines} of {_short(question, path)} cannot be read")
         runs |= {run.run_id: run for run in tail.runs if run.metrics}
+        if sum(line.distance[run.tree] == 0 for run in runs.values()) >= MOST_RUNS:
+            break  # nothing is nearer
     near = sorted(runs.values(), key=lambda run: (line.distance[run.tree], -run.started))
     return list(islice((run for run in near if line.counts(run.tree)), MOST_RUNS)), problems
 

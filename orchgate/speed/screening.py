@@ -140,9 +140,10 @@ def _by_baseline(
         raise OrchgateError(f"the stored baseline: {judgement.reason}", question.reproduce)
     odd = suspicious(stored.samples, values, policy, known)
     unsure = {one.name for one in judgement.metrics if one.head_lower_bound is not None}
-    unsure |= {one.name for one in judgement.counters if one.head_lower_bound is not None}
+    unsure |= {one.name for one in judgement.counters if one.head_lower_bound is not None and not one.runs_missing}
     said = words.stored_findings(question, policy, judgement, stored.commit)
-    told = {one.name for one in judgement.counters if one.verdict in words.WEIGHTS}
+    # Counts that went up in one run of head alone are confirmed in pairs where those fit.
+    told = {one.name for one in judgement.counters if one.verdict in words.WEIGHTS and not one.runs_missing}
     bounds = [name for name in odd if name in unsure - told]
     if bounds:
         said = (*said, words.suspected(question, judgement, bounds, policy.inconclusive))
