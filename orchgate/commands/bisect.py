@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 SUMMARY = "find the commit that made it slower, between a good and a bad one"
 EXAMPLE = "orchgate bisect --good v1.2 --bad HEAD PIPELINE, or … -- CMD"
 _EPILOG = """\
-Commits are those of bad's first-parent line after good. Each is measured in turn with good; what cannot be built is
-skipped. What was measured is kept: the same command goes on where it stopped.
+Commits are those of bad's first-parent line after good. Each is measured in
+turn with good; what cannot be built is skipped. What was measured is kept: the
+same command goes on where it stopped.
 
-exit codes: 0 found and confirmed; 2 wrong usage; 3 not decided, or the ends do not differ; 130 interrupted
+exit codes: 0 found and confirmed; 2 wrong usage; 3 not decided, or the ends do
+not differ; 130 interrupted
 example: orchgate bisect --good v1.2 --bad HEAD -- make bench
 """
 

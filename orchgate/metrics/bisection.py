@@ -187,7 +187,8 @@ def _between(changes: Sequence[Change], segment: Segment) -> int | None:
     for commit in sorted({change.newer for change in changes if change.older == 0}):
         if segment.first < commit < segment.last:
             seen = sample(changes, commit)
-            if len(seen.head) < _BETWEEN or not segment.low + margin < centre(seen) < segment.high - margin:
+            middle = median([after - before for before, after in zip(seen.base, seen.head, strict=True)])
+            if len(seen.head) < _BETWEEN or not segment.low + margin < middle < segment.high - margin:
                 continue
             if p_above(seen, segment.low + margin) <= _RARE and p_below(seen, segment.high - margin) <= _RARE:
                 return commit

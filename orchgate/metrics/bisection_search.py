@@ -29,7 +29,7 @@ MOST_PAIRS = 2000
 _ENDS = 256  # pairs
 _TRIAL = 256
 _VISIT = (4, 16)  # pairs: as few, and as many where it stays open
-_ENOUGH = 96  # pairs of a commit after which another one tells more
+_ENOUGH = 192  # pairs of a commit after which another one tells more
 _TRIALS = 3
 _CREDIBLE = 0.95
 

@@ -248,6 +248,8 @@ class _Course:
             if not why:
                 self._longest = max(self._longest, ran.metrics["wall_seconds"])
                 return ran
+        if rig.session.loop.signals:  # whoever asked for an end did not ask to skip a commit
+            raise KeyboardInterrupt
         raise _Unusable(number, why)
 
     def _limit(self, ask: Ask) -> float | None:
