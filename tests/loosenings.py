@@ -519,6 +519,10 @@ CASES: Mapping[str, tuple[Case, ...]] = {
     "performance.baseline-days": (
         Case(metrics(), metrics("baseline-days = 9999"), TWO_FILES, "PRF002", elsewhere=MOOT),
     ),
+    "performance.exact": (
+        Case(metrics("exact = true"), metrics(), TWO_FILES, "PRF002", elsewhere=MOOT),
+        Case(metrics(), metrics("exact = true"), TWO_FILES, "PRF002", elsewhere=MOOT),
+    ),
     "performance.task": (
         Case(metrics('task = "0001-x"'), metrics('task = "0002-y"'), TWO_FILES, "PRF002", elsewhere=MOOT),
         Case(metrics('task = "0001-x"'), metrics(), TWO_FILES, "PRF002", elsewhere=MOOT),

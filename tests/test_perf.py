@@ -469,7 +469,7 @@ def test_two_at_once_do_not_disturb_each_other(project: Project) -> None:
 
     outputs = [one.communicate(timeout=60)[0].decode() for one in both]
 
-    assert ["4 pairs" in output for output in outputs] == [True, True]
+    assert ["5 pairs" in output for output in outputs] == [True, True]
 
 
 def test_git_status_is_as_before(project: Project) -> None:
