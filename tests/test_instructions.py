@@ -10,7 +10,7 @@ import pytest
 
 from orchgate.metrics import instructions
 from orchgate.metrics.instructions import Instructions
-from orchgate.metrics.values import KNOWN, Compared, Judgement, Policy
+from orchgate.metrics.values import KNOWN, Compared, Judgement, Named, Policy
 from orchgate.model import Verdict
 from orchgate.runs.stages import Stage
 from orchgate.speed import paired
@@ -94,6 +94,13 @@ def test_instructions_decide_cpu_time_and_nothing_else(
     metrics: tuple[Compared, ...], policy: Policy, head: int, verdict: Verdict
 ) -> None:
     assert instructions.decided(judged(*metrics), Instructions(100, head), policy).verdict is verdict
+
+
+@pytest.mark.parametrize("verdict", [Verdict.BROKEN, Verdict.INCONCLUSIVE, Verdict.WARN])
+def test_they_decide_nothing_of_named_benchmarks(verdict: Verdict) -> None:
+    judgement = judged(OPEN)._replace(benchmarks=Named(verdict))
+
+    assert instructions.decided(judgement, Instructions(100, 100), ONLY_CPU).verdict is verdict
 
 
 def test_it_is_said_that_they_decided() -> None:

@@ -53,7 +53,8 @@ def decided(judgement: Judgement, found: Instructions, policy: Policy) -> Judgem
     fields["reason"] = f"instructions {words.percent(found.change)}, counted twice"
     metrics = tuple(one._replace(**fields) if one.name == PRIMARY else one for one in judgement.metrics)
     verdicts = [_counts_as(one, policy) for one in metrics if not _is_second(one, verdict, policy)]
-    whole = worst([*verdicts, *(one.verdict for one in judgement.counters)])
+    named = [judgement.benchmarks.verdict] if judgement.benchmarks else []
+    whole = worst([*verdicts, *(one.verdict for one in judgement.counters), *named])
     return judgement._replace(verdict=whole, metrics=metrics, decided=whole is not Verdict.INCONCLUSIVE)
 
 
