@@ -15,11 +15,12 @@ from orchgate.metrics.comparison import judge
 from orchgate.metrics.lower_bounds import Known
 from orchgate.metrics.policy import policy
 from orchgate.metrics.stored import judge_stored, suspicious
-from orchgate.metrics.values import Compared, Counted, Judgement, Pair
+from orchgate.metrics.values import Compared, Counted, Judgement, Named, Pair
 from orchgate.model import Severity, Verdict
 from orchgate.runs.environment import unhooked
-from orchgate.speed import explanation
+from orchgate.speed import benchmark_findings, explanation
 from orchgate.speed.attribution import StageChange
+from orchgate.speed.failures import unsteady
 from orchgate.speed.measurement import Measurement
 from orchgate.speed.push_words import WHOLE, findings, is_open, may_change, suspected
 from orchgate.speed.question import Question
@@ -159,6 +160,45 @@ def test_what_is_probable_or_open_is_measured_again_when_it_is_pushed_again(
     judgement = Judgement(verdict, (time("cpu_seconds", verdict, **more),), ())
 
     assert may_change(said(question, *judgement.metrics), judgement) is expected
+
+
+PARSE = time("parse", WARN, probably=True)
+
+
+def of_benchmarks(question: Question, judgement: Judgement, inconclusive: str) -> list[Said]:
+    measurement = Measurement((), (), judgement, STAGES, (), "unsteady", 4.0, 0.5, 0.02, "1")
+    asked = policy(question.config.performance)._replace(inconclusive=inconclusive)
+    return [*findings(question, asked, measurement), *benchmark_findings.findings(question, asked, measurement, "")]
+
+
+@pytest.mark.parametrize(("inconclusive", "severity"), [("warn", Severity.WARNING), ("block", Severity.ERROR)])
+def test_a_head_that_was_ended_again_and_again_is_open_beside_benchmarks_that_passed(
+    question: Question, inconclusive: str, severity: Severity
+) -> None:
+    passed = Judgement(PASS, (time("cpu_seconds", PASS),), benchmarks=Named(PASS, (time("parse", PASS),)))
+
+    (found,) = of_benchmarks(question, unsteady(passed, 4), inconclusive)
+
+    assert (found.rule, found.severity) == ("PRF004", severity)
+    assert found.message.startswith("bench: in 4 pairs head was ended far beyond what base takes")
+
+
+@pytest.mark.parametrize(
+    ("inconclusive", "expected"),
+    [("warn", ("PRF001", Severity.WARNING)), ("block", ("PRF004", Severity.ERROR))],
+)
+def test_a_benchmark_that_is_probably_slower_blocks_where_the_undecided_does(
+    question: Question, inconclusive: str, expected: tuple[str, Severity]
+) -> None:
+    verdict = OPEN if inconclusive == "block" else WARN
+
+    found = of_benchmarks(question, Judgement(verdict, benchmarks=Named(verdict, (PARSE,))), inconclusive)
+
+    assert [(one.rule, one.severity) for one in found] == [expected]
+
+
+def test_a_benchmark_that_is_probably_slower_is_measured_again_when_it_is_pushed_again() -> None:
+    assert may_change((), Judgement(WARN, benchmarks=Named(WARN, (PARSE,))))
 
 
 def test_what_is_refused_needs_no_second_reason(question: Question) -> None:

@@ -11,7 +11,7 @@ from orchgate.model import Severity, Verdict
 from orchgate.speed.verdicts import Said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from orchgate.metrics.values import Compared, Named, Policy
     from orchgate.speed.measurement import Measurement
@@ -31,21 +31,29 @@ def findings(question: Question, policy: Policy, measurement: Measurement, basis
         yield Said("PRF004", f"{question.pipeline}: {named.reason}", hint, Severity.ERROR)
         return
     if named.verdict is Verdict.FAIL and not named.judged:
-        yield _said(question, "PRF005", named.reason, Severity.ERROR)
+        yield _said(question, "PRF005", Severity.ERROR, named.reason)
         return
     movers = told.movers(named)
     where = f" in stage {stage}" if (stage := _reporter(measurement)) else ""
     for one in movers[: told.MOST]:
         limit = _limit(one, policy)
-        yield _said(question, "PRF001", f"{told.moved(one)}{where}{basis}{limit}", _WEIGHTS[one.verdict])
+        yield _said(question, *_weight((one,), policy), f"{told.moved(one)}{where}{basis}{limit}")
     if more := movers[told.MOST :]:
-        yield _said(question, "PRF001", f"{len(more)} more benchmarks got slower{where}", _WEIGHTS[more[0].verdict])
+        what = f"{len(more)} more benchmark{'s' * (len(more) != 1)} got slower{where}"
+        yield _said(question, *_weight(more, policy), what)
     yield from _failed(question, named)
     yield from _changed(question, named)
     yield from _open(question, policy, named, measurement)
 
 
-def _said(question: Question, rule: str, message: str, severity: Severity) -> Said:
+def _weight(movers: Sequence[Compared], policy: Policy) -> tuple[str, Severity]:
+    """The rule and the weight of benchmarks that moved, worst first. Where what is undecided blocks, so is probable."""
+    if policy.inconclusive == "block" and movers[0].verdict is Verdict.WARN and any(one.probably for one in movers):
+        return "PRF004", Severity.ERROR
+    return "PRF001", _WEIGHTS[movers[0].verdict]
+
+
+def _said(question: Question, rule: str, severity: Severity, message: str) -> Said:
     return Said(rule, f"{question.pipeline}: {message}", f"{question.reproduce} repeats it", severity)
 
 
@@ -67,10 +75,11 @@ def _reporter(measurement: Measurement) -> str:
 def _failed(question: Question, named: Named) -> Iterator[Said]:
     charged = [one for one in named.failed if one.verdict in _WEIGHTS]
     for one in charged[: told.MOST]:
-        yield _said(question, "PRF005", told.failed(one), _WEIGHTS[one.verdict])
+        yield _said(question, "PRF005", _WEIGHTS[one.verdict], told.failed(one))
     if more := charged[told.MOST :]:
         worst = Severity.ERROR if any(one.verdict is Verdict.FAIL for one in more) else Severity.WARNING
-        yield _said(question, "PRF005", f"{len(more)} more benchmarks have no result", worst)
+        what = "1 more benchmark has no result" if len(more) == 1 else f"{len(more)} more benchmarks have no result"
+        yield _said(question, "PRF005", worst, what)
     others = [one for one in named.failed if one.verdict not in _WEIGHTS]
     for line in told.first([told.failed(one) for one in others]):
         yield Said("PRF004", f"{question.pipeline}: {line}", "", Severity.NOTE)

@@ -50,14 +50,16 @@ def findings(question: Question, policy: Policy, measurement: Measurement) -> tu
     if any(one.severity is Severity.ERROR for one in said):
         return said
     still = [one for one in _all(measurement.judgement) if _is_open(one, policy)]
-    if not still and (measurement.judgement.verdict is not Verdict.INCONCLUSIVE or measurement.judgement.benchmarks):
+    judgement = measurement.judgement
+    with_benchmarks = judgement.benchmarks is not None and not judgement.reason
+    if not still and (judgement.verdict is not Verdict.INCONCLUSIVE or with_benchmarks):
         return said  # what stays open is said with the benchmarks
     why = "; ".join(words.compared(one) if isinstance(one, Compared) else words.counted(one) for one in still)
     bounds = bool(still) and all((one.base_lower_bound, one.head_lower_bound) != (None, None) for one in still)
-    why = f"{why or measurement.judgement.reason}{basis}"
+    why = f"{'; '.join(filter(None, (judgement.reason, why)))}{basis}"
     open_ = undecided(question, why, policy.inconclusive, WHOLE if bounds else "")
     # Wall time that stays open without a hint of growth, where CPU time has passed, is worth a line and no warning.
-    if open_.severity is Severity.WARNING and measurement.judgement.verdict is not Verdict.INCONCLUSIVE:
+    if open_.severity is Severity.WARNING and judgement.verdict is not Verdict.INCONCLUSIVE:
         open_ = open_._replace(severity=Severity.NOTE, hint="")  # it passed: there is nothing to do
     return (*said, open_)
 
@@ -143,7 +145,8 @@ def is_open(one: Said) -> bool:
 def may_change(said: Sequence[Said], judgement: Judgement) -> bool:
     """Whether more pairs of the same trees may say otherwise."""
     refused = judgement.verdict is Verdict.FAIL
-    return any(map(is_open, said)) or (not refused and any(map(_is_probable, judgement.metrics)))
+    judged = (*judgement.metrics, *(judgement.benchmarks.judged if judgement.benchmarks else ()))
+    return any(map(is_open, said)) or (not refused and any(map(_is_probable, judged)))
 
 
 def undecided(question: Question, why: str, policy: str, hint: str = "") -> Said:
