@@ -167,3 +167,12 @@ def test_what_is_configured_and_measured_by_no_run_is_said(metrics: str, missing
     told = [one.message for one in unmeasured(performance, facts)]
 
     assert told == [f"bench: no run measured {name}, which performance.metrics names" for name in missing]
+
+
+@pytest.mark.parametrize("stopped", ["failed", "gross"])
+def test_what_ended_at_once_does_not_say_what_is_measured(stopped: str, tmp_path: Path) -> None:
+    write_tree(tmp_path, {"orchgate.toml": f"{GATED}[performance.metrics]\ncpu-seconds = {{}}\n"})
+    performance = load(FolderSnapshot(str(tmp_path))).performance
+    facts = {"metrics": [{"name": "wall_seconds"}], "counters": [], "stopped": stopped}
+
+    assert list(unmeasured(performance, facts)) == []

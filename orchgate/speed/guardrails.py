@@ -43,7 +43,7 @@ def _beyond(performance: Performance, name: str, value: float) -> str:
 
 def unmeasured(performance: Performance, facts: Mapping[str, Any]) -> Iterator[Said]:
     """What is said of metrics that are configured and that no run of a comparison, told by its facts, measured."""
-    if "counters" not in facts:
+    if "counters" not in facts or facts.get("stopped") in ("failed", "gross"):  # which ends before all is measured
         return
     judged = {one["name"] for one in (*facts["metrics"], *facts["counters"])}
     elsewhere = (*SIZES, *MEMORY, "flaky_rate", *(RATES if performance.task else ()))
