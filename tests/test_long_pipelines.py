@@ -199,6 +199,15 @@ def test_a_first_push_says_how_long_a_run_takes_and_the_next_one_runs_nothing(ch
     assert (code, told, len(change.runs)) == (0, (True,) * 4, ran), first + second
 
 
+def test_a_screening_is_no_proof_where_the_policy_wants_one(tmp_path: Path) -> None:
+    change = pushed(tmp_path, inconclusive="block")
+    change.remember(12, 30.0)
+
+    code, out = change.check()
+
+    assert (code, "nothing suspicious, which is no proof" in out, change.runs) == (3, True, ["head"]), out
+
+
 def test_what_is_left_open_ends_in_3_where_the_policy_says_so(tmp_path: Path) -> None:
     change = pushed(tmp_path, inconclusive="block")
     change.remember(12, 300.0)

@@ -79,12 +79,14 @@ def failed_alone(one: Failure) -> str:
 
 
 def unsuspicious(question: Question, against: Held, seconds: float, policy: str) -> Said:
-    """PRF004: a note where enough runs are on record to see a change that is refused; else it is left open."""
+    """PRF004: a note where enough runs are on record to see a change that is refused, unless the undecided blocks."""
     run = f"one run of head, {span(seconds)}, screened against {against.told} on this kind of machine"
     lost = f" ({'; '.join(against.recorded.problems)})" if against.recorded.problems else ""
     if against.shows_spread:
-        message = f"{question.pipeline}: {run}: nothing suspicious, which is no proof{lost}"
-        return Said("PRF004", message, "", Severity.NOTE)
+        told = f"{run}: nothing suspicious, which is no proof{lost}"
+        if policy == "block":
+            return _open(question, told, against.seconds, policy)
+        return Said("PRF004", f"{question.pipeline}: {told}", "", Severity.NOTE)
     seen = f"{gross.FACTOR:g} times the slowest of them would have been seen, less only from ten recorded runs on"
     return _open(question, f"{run}: {seen}{lost}", against.seconds, policy)
 

@@ -250,12 +250,14 @@ def _confirmed(job: Job, sides: tuple[Side, ...], suspicion: Suspicion, took: Ma
     judged = _judged(job, sides, measurement)._replace(runs=1)
     decided = tuple(one for one in judged.said if one.rule != "PRF004")
     pairs = len(measurement.earlier) + len(measurement.pairs)
-    if screening.refuses(decided):
+    if screening.refuses(decided) or measurement.judgement.verdict is Verdict.BROKEN:
         return judged
     if not any(map(words.is_open, judged.said)):
         note = () if decided else (long_words.cleared(question, suspicion.why, pairs),)
         return judged._replace(said=(*judged.said, *note))
-    if not decided and screening.cleared(measurement.pairs, suspicion.names, job.policy):
+    # Where what is undecided blocks, and where head did not even finish every time, so few pairs clear nothing.
+    clears = job.policy.inconclusive != "block" and measurement.stopped != "unsteady"
+    if clears and not decided and screening.cleared(measurement.pairs, suspicion.names, job.policy):
         return judged._replace(said=(long_words.not_borne_out(question, suspicion.why, pairs),))
     return judged._replace(said=(*decided, still_open(pairs)))
 
