@@ -382,6 +382,48 @@ def test_a_metric_that_some_runs_lack_breaks_the_comparison() -> None:
     )
 
 
+def failing(pairs: Sequence[Pair], base: int, head: int) -> list[Pair]:
+    """The pairs, of which every so many-th run of a side failed; 0 for none. Then nothing else is known of it."""
+    failed = {"success_rate": 0.0}
+    return [
+        pair._replace(
+            base=failed if base and number % base == 0 else {**pair.base, "success_rate": 1.0},
+            head=failed if head and number % head == 0 else {**pair.head, "success_rate": 1.0},
+        )
+        for number, pair in enumerate(pairs, 1)
+    ]
+
+
+@pytest.mark.parametrize(("slower", "verdict"), [(0.0, Verdict.PASS), (0.2, Verdict.FAIL)])
+def test_runs_that_fail_now_and_then_leave_the_others_to_be_compared(slower: float, verdict: Verdict) -> None:
+    judgement = judge(failing(measured(32, slower, noise=0.004), base=9, head=10), DEFAULT)
+
+    assert (judgement.verdict, judgement.reason) == (verdict, "")
+
+
+def test_a_head_that_fails_in_every_third_run_and_a_base_that_never_does_is_refused() -> None:
+    judgement = judge(failing(measured(66), base=0, head=3), DEFAULT)
+
+    failed = [one.name for one in judgement.metrics if one.verdict is Verdict.FAIL]
+    assert failed == ["success_rate"]
+
+
+def test_what_a_rate_is_said_to_be_is_that_of_all_runs() -> None:
+    (rate,) = [one for one in judge(failing(measured(60), 10, 5), DEFAULT).metrics if one.name == "success_rate"]
+
+    assert (rate.base, rate.head) == (0.9, 0.8)
+
+
+def test_a_few_failures_of_heads_alone_are_no_refusal() -> None:
+    assert judge(failing(measured(32), base=0, head=12), DEFAULT).verdict is not Verdict.FAIL
+
+
+def test_pairs_of_which_none_succeeded_as_a_whole_are_not_a_pass() -> None:
+    judgement = judge(failing(measured(9), base=1, head=1), DEFAULT)
+
+    assert (judgement.verdict, judgement.reason) == (Verdict.INCONCLUSIVE, "in no pair did both runs succeed")
+
+
 def test_a_rate_above_one_breaks_the_comparison() -> None:
     pairs = counts([1.0] * 2, [1.5] * 2, "success_rate")
 

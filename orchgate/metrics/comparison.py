@@ -116,6 +116,8 @@ def _judgement(pairs: Sequence[Pair], kinds: _Kinds, states: Mapping[str, State]
     left_open = {SECOND} if _is_second(kinds, states, policy) else set()
     verdicts = [_counts_as(one, policy) for one in metrics if one.name not in left_open]
     verdict = worst(verdicts + [one.verdict for one in kinds.counters])
+    if verdict in (Verdict.PASS, Verdict.WARN) and not any(samples.succeeded(pair) for pair in pairs):
+        return Judgement(Verdict.INCONCLUSIVE, metrics, kinds.counters, reason="in no pair did both runs succeed")
     return Judgement(verdict, metrics, kinds.counters, _decided(kinds, states, len(pairs), policy))
 
 
@@ -129,7 +131,8 @@ def _kinds(pairs: Sequence[Pair], policy: Policy) -> _Kinds:
     counters: list[Counted] = []
     statistical: list[Metric] = []
     for metric in policy.metrics.values():
-        if not any(metric.name in pair.head or metric.name in pair.base for pair in pairs):
+        seen = samples.of(pairs, metric.name)
+        if not any(metric.name in pair.head or metric.name in pair.base for pair in seen):
             continue
         counted = exact.counted(pairs, metric) if metric.kind.exact else None
         if counted is None:

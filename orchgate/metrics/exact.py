@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.metrics.samples import columns, jump
+from orchgate.metrics.samples import columns, jump, of
 from orchgate.metrics.values import Counted
 from orchgate.model import Verdict
 
@@ -23,6 +23,7 @@ REPEATS = 5  # agreeing runs of each side from which on a counter refuses
 
 def counted(pairs: Sequence[Pair], metric: Metric) -> Counted | None:
     """The exact comparison of one metric that head measured; None where two runs of the same arm differ."""
+    pairs = of(pairs, metric.name)
     if missing := _missing(pairs, metric):
         return missing
     if metric.settles:

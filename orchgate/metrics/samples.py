@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from orchgate.metrics.values import Metric, Pair, Policy
 
 JUMP = 1000.0  # times: seconds taken for milliseconds, rather than any change of code
+SUCCESS = "success_rate"
 DEMOTED = 0.05  # block of a counter that turns out to vary, where it was to be compared exactly
 
 
@@ -34,14 +35,18 @@ class Scale(NamedTuple):
 def unreadable(pairs: Sequence[Pair], policy: Policy) -> str:
     """Why these samples cannot be judged: metric, pair (from 0) and arm. Empty if they can."""
     for name, metric in policy.metrics.items():
-        arms = [("base", [pair.base.get(name) for pair in pairs]), ("head", [pair.head.get(name) for pair in pairs])]
-        measured = [any(value is not None for value in values) for _, values in arms]
+        seen = {number: pair for number, pair in enumerate(pairs) if _tells(pair, name)}
+        arms = [
+            ("base", {number: pair.base.get(name) for number, pair in seen.items()}),
+            ("head", {number: pair.head.get(name) for number, pair in seen.items()}),
+        ]
+        measured = [any(value is not None for value in values.values()) for _, values in arms]
         if metric.kind.exact and not measured[0]:
             arms = arms[1:]  # only head counts it: its own bounds are all there is
         if not any(measured):
             continue
         for arm, values in arms:
-            for number, value in enumerate(values):
+            for number, value in values.items():
                 # A run whose files could not be counted exactly has no counter: `exact` leaves that undecided.
                 problem = "" if value is None and metric.kind is Kind.COUNTER else _problem(metric, value)
                 if problem:
@@ -74,9 +79,30 @@ def jump(name: str, base: float, head: float) -> str:
     return f"{title(name)} of head is {factor} base's: was it measured in another unit?"
 
 
+def of(pairs: Sequence[Pair], name: str) -> Sequence[Pair]:
+    """The pairs that say something of a metric: of a run that failed, nothing is known but that it did."""
+    return [pair for pair in pairs if _tells(pair, name)]
+
+
+def _tells(pair: Pair, name: str) -> bool:
+    return name == SUCCESS or succeeded(pair)
+
+
+def succeeded(pair: Pair) -> bool:
+    """Whether neither run failed."""
+    return pair.base.get(SUCCESS) != 0 and pair.head.get(SUCCESS) != 0
+
+
 def columns(pairs: Sequence[Pair], name: str) -> tuple[list[float], list[float]]:
-    """Base's and head's values of a metric, pair by pair."""
-    return [pair.base[name] for pair in pairs], [pair.head[name] for pair in pairs]
+    """Base's and head's values of a metric, pair by pair, of those pairs that say something of it."""
+    seen = of(pairs, name)
+    return [pair.base[name] for pair in seen], [pair.head[name] for pair in seen]
+
+
+def means(pairs: Sequence[Pair], name: str) -> tuple[float, float]:
+    """What a rate is over all runs of each side: in single runs most rates are 0 or 1."""
+    base, head = columns(pairs, name)
+    return sum(base) / len(base), sum(head) / len(head)
 
 
 def scale(pairs: Sequence[Pair], metric: Metric) -> Scale:

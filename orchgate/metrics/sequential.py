@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.metrics import estimate, exact, samples
+from orchgate.metrics.spending import LOOKS
+from orchgate.metrics.values import Kind
 from orchgate.model import Verdict
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def settle(
     pairs: Sequence[Pair], metrics: Sequence[Metric], states: dict[str, State], look: Look, before: Look
 ) -> None:
     """Takes a look at all pairs so far, `before` being the one before it: brings `states` up to date."""
-    tests = {metric.name: _test(samples.scale(pairs, metric)) for metric in metrics}
+    tests = {metric.name: _test(pairs, metric) for metric in metrics if _enough(pairs, metric)}
     spent = {
         name: (state.alarm, state.miss) if (state := states.get(name)) else (before.alarm, before.miss)
         for name in tests
@@ -85,9 +87,9 @@ def settle(
     parts = {name: ALARM * weights[name] * (look.alarm - alarm) for name, (alarm, _) in spent.items()}
     called = {name for name, state in states.items() if state.called}
     levels = _levels(tests, parts, called)
-    rarest = 2.0 ** -len(pairs)
-    for metric in metrics:
+    for metric in (one for one in metrics if one.name in tests):
         name, (alarm, miss) = metric.name, spent[metric.name]
+        rarest = 2.0 ** -tests[name].pairs
         refuted = MISS * (look.miss - miss)
         fresh = State(
             Verdict.INCONCLUSIVE,
@@ -120,13 +122,31 @@ def _verdict(test: Test, called: bool, below: bool) -> Verdict:
     return Verdict.PASS if below and not test.blocked else Verdict.INCONCLUSIVE
 
 
-def _test(scale: samples.Scale) -> Test:
+def _enough(pairs: Sequence[Pair], metric: Metric) -> bool:
+    return len(samples.of(pairs, metric.name)) >= LOOKS[0]
+
+
+def _test(pairs: Sequence[Pair], metric: Metric) -> Test:
+    scale = samples.scale(pairs, metric)
+    if metric.kind is Kind.RATE:
+        blocked = _blocks(pairs, metric)
+        return Test(scale, estimate.p_above(scale.sample, 0.0), float(blocked), blocked)
     return Test(
         scale,
         estimate.p_above(scale.sample, scale.tolerance),
         estimate.p_below(scale.sample, scale.block),
         estimate.leaning(scale.sample, scale.block) >= 0,
     )
+
+
+def _blocks(pairs: Sequence[Pair], metric: Metric) -> bool:
+    """Whether a rate that differs from run to run is worse by what blocks, over all runs.
+
+    Most runs succeed or fail, and nothing is in between: no shift makes head's runs comparable with base's.
+    """
+    base, head = samples.means(pairs, metric.name)
+    worse = head - base if metric.more_is_worse else base - head
+    return worse >= (metric.block or samples.DEMOTED) * base
 
 
 def _levels(tests: Mapping[str, Test], parts: Mapping[str, float], called: set[str]) -> dict[str, float]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from orchgate.metrics import estimate, samples
 from orchgate.metrics.spending import LOOKS
-from orchgate.metrics.values import Compared
-from orchgate.metrics.words import percent
+from orchgate.metrics.values import Compared, Kind
+from orchgate.metrics.words import percent, share
 from orchgate.model import Verdict
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ SURELY = 1.3
 
 def compared(pairs: Sequence[Pair], metric: Metric, state: State | None) -> Compared:
     """The result of a metric, of what is known so far."""
+    if metric.kind is Kind.RATE:
+        return _rate(pairs, metric, state)
     if state is None:
         return _early(pairs, metric)
     scale, sample = state.test.scale, state.test.scale.sample
@@ -50,6 +52,20 @@ def compared(pairs: Sequence[Pair], metric: Metric, state: State | None) -> Comp
     )
 
 
+def _rate(pairs: Sequence[Pair], metric: Metric, state: State | None) -> Compared:
+    """Of a rate that differs from run to run what all runs together say: that of one is hardly ever the typical one."""
+    base, head = samples.means(pairs, metric.name)
+    verdict = Verdict.INCONCLUSIVE if state is None else state.verdict
+    count = len(samples.of(pairs, metric.name))
+    change = head / base - 1 if base else None
+    p = state.test.p_slower if state and verdict is not Verdict.PASS else None
+    reason = state.reason if state else _few(count)
+    if state and verdict is Verdict.INCONCLUSIVE:
+        reason = f"{share(base)} -> {share(head)} after {count} pairs"
+    probably = state is not None and state.probably
+    return Compared(metric.name, verdict, change, None, None, count, p, None, base, head, reason, probably=probably)
+
+
 def _missing(state: State, effect: float | None, middle: float) -> int | None:
     """How many pairs more would probably decide: the effect that can be seen shrinks with the root of their number.
 
@@ -73,13 +89,17 @@ def _early(pairs: Sequence[Pair], metric: Metric) -> Compared:
         _fraction(scale, estimate.centre(scale.sample)),
         None,
         None,
-        len(pairs),
+        len(scale.sample.base),
         None,
         None,
         scale.value(estimate.median(scale.sample.base)),
         scale.value(estimate.median(scale.sample.head)),
-        "; ".join(filter(None, (_demoted(metric), f"{len(pairs)} pairs of at least {LOOKS[0]}"))),
+        "; ".join(filter(None, (_demoted(metric), _few(len(scale.sample.base))))),
     )
+
+
+def _few(pairs: int) -> str:
+    return f"{pairs} pair{'s' * (pairs != 1)} of at least {LOOKS[0]}"
 
 
 def _demoted(metric: Metric) -> str:
