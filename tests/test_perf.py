@@ -76,7 +76,7 @@ def test_a_slower_head_is_refused_and_its_stage_named(project: Project) -> None:
     result = perf(project, "demo", "--budget", "120")
 
     assert result.code == 1
-    assert "fail: CPU time changed by " in result.out
+    assert "fail: CPU time" in result.out  # by statistics, or far beyond
     assert "  in stage test: " in result.out
     assert "(merge base with main)" in result.out
 
