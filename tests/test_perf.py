@@ -577,6 +577,8 @@ def test_names_in_samples_cannot_write_on_the_terminal(repo: Repo) -> None:
         (["--budget", "0", "demo"], "is no time up to 24h"),
         (["--pairs", "0", "demo"], "--pairs takes a number from 1"),
         (["--replay", "x", "demo"], "nothing is run"),
+        (["--replay", "x", "--exact"], "nothing is run"),
+        (["--print-job", "github", "--exact"], "--print-job measures nothing"),
         (["--replay", "no-such-file"], "no-such-file: cannot be read"),
         (["--", "true"], "is on the default branch"),
         (["--base", "HEAD", "no-such"], "there is no pipeline 'no-such'"),

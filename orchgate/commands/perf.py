@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     if args.replay:
         from orchgate.commands import _perf_replay
 
-        if args.pipeline or args.command or args.base or args.head or args.save or args.benchstat:
+        given = (args.pipeline, args.command, args.base, args.head, args.save, args.budget, args.pairs)
+        if any((*given, args.exact, args.benchstat)):
             raise UsageError("--replay judges what was recorded: nothing is run", "orchgate perf --replay FILE")
         return _perf_replay.run(args.replay, args.output_format)
     _check(args)
@@ -83,7 +84,7 @@ def _job(args: argparse.Namespace) -> int:
     from orchgate import resources
 
     given = (args.pipeline, args.command, args.base, args.head, args.save, args.replay, args.budget, args.pairs)
-    if any(given) or args.output_format != "text":
+    if any((*given, args.exact, args.benchstat)) or args.output_format != "text":
         raise UsageError("--print-job measures nothing", f"orchgate perf --print-job {args.print_job}")
     sys.stdout.write(resources.read("templates", f"performance-job-{args.print_job}.yml"))
     return 0
