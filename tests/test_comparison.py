@@ -96,7 +96,7 @@ def test_noise_leaves_it_open_and_says_what_could_have_been_seen() -> None:
 def test_fewer_pairs_than_the_first_look_are_inconclusive_whatever_they_show() -> None:
     metric = only(judge(measured(LOOKS[0] - 1, 9.0), policy(CPU)))
 
-    assert (metric.verdict, metric.reason) == (Verdict.INCONCLUSIVE, "7 pairs of at least 8")
+    assert (metric.verdict, metric.reason) == (Verdict.INCONCLUSIVE, "7 of at least 8 pairs")
 
 
 def test_every_count_of_pairs_has_a_verdict() -> None:

@@ -128,4 +128,4 @@ def test_a_change_is_not_worth_measuring(repo: Repo) -> None:
 
     report = checked("--from-ref", base, "performance")
 
-    assert report["checks"][0]["facts"]["not measured"] == "1 changed files, none that performance.relevant names"
+    assert report["checks"][0]["facts"]["not measured"] == "1 changed file, none that performance.relevant names"

@@ -279,7 +279,7 @@ def _irrelevant(ctx: Context) -> str:
         return ""
     named = ctx.config.performance.relevant
     why = "none that performance.relevant names" if named else "documents and evidence only"
-    return f"{len(paths)} changed files, {why}"
+    return f"{len(paths)} changed file{'s' * (len(paths) != 1)}, {why}"
 
 
 def _relevant(paths: Collection[str], config: Config) -> bool:

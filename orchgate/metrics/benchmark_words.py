@@ -76,7 +76,8 @@ def headlines(judgement: Judgement) -> Iterator[str]:
 def first(lines: Sequence[str]) -> Iterator[str]:
     yield from lines[:MOST]
     if len(lines) > MOST:
-        yield f"and {len(lines) - MOST} more benchmarks like these"
+        more = len(lines) - MOST
+        yield "and 1 more benchmark like these" if more == 1 else f"and {more} more benchmarks like these"
 
 
 def lines(judgement: Judgement) -> Iterator[str]:

@@ -99,7 +99,7 @@ def _early(pairs: Sequence[Pair], metric: Metric) -> Compared:
 
 
 def _few(pairs: int) -> str:
-    return f"{pairs} pair{'s' * (pairs != 1)} of at least {LOOKS[0]}"
+    return f"{pairs} of at least {LOOKS[0]} pairs"
 
 
 def _demoted(metric: Metric) -> str:
