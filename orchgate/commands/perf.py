@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from orchgate.commands import _spans, _target
+from orchgate.commands import _durations, _target
 from orchgate.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", default="", metavar="REV", help="(where head left the default branch)")
     parser.add_argument("--head", default="", metavar="REV", help="(HEAD)")
     parser.add_argument(
-        "--budget", type=_spans.budget, metavar="TIME", help="how long: 90, 5m, 1h30m (performance.budget-seconds)"
+        "--budget", type=_durations.budget, metavar="TIME", help="how long: 90, 5m, 1h30m (performance.budget-seconds)"
     )
     parser.add_argument("--pairs", type=int, metavar="N", help="at most N pairs of runs (256)")
     parser.add_argument(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 LONGEST = 1.0  # seconds of CPU time of a run: under cachegrind it takes up to fifty times as many
 _MOST_SECONDS = 240.0  # for all of it, what was measured before included: servers drop connections that are idle
-_LEAST_SECONDS = 60.0
+LEAST_SECONDS = 60.0
 _FOLDER = "instructions"
 _TAIL = 4096  # bytes; the sum is on the last line
 _MOST_OUTPUT = 1024 * 1024  # bytes of a stage's output, among which cachegrind says what it watches
@@ -52,7 +52,7 @@ def decided(rig: Rig, sides: tuple[Side, Side], policy: Policy, measurement: Mea
     """
     if measurement.stopped in ("failed", "gross", "unsteady") or not instructions.is_asked(measurement.judgement):
         return measurement
-    seconds = max(_LEAST_SECONDS, _MOST_SECONDS - measurement.seconds)
+    seconds = max(LEAST_SECONDS, _MOST_SECONDS - measurement.seconds)
     try:
         found = _counted(rig, sides, measurement, worked.now() + seconds)
     except NotCounted as error:

@@ -82,6 +82,8 @@ def unsuspicious(question: Question, against: Held, seconds: float, policy: str)
     """PRF004: a note where enough runs are on record to see a change that is refused, unless the undecided blocks."""
     run = f"one run of head, {span(seconds)}, screened against {against.told} on this kind of machine"
     lost = f" ({'; '.join(against.recorded.problems)})" if against.recorded.problems else ""
+    if question.config.performance.benchmarks.file:
+        lost += "; named benchmarks were not judged"
     if against.shows_spread:
         told = f"{run}: nothing suspicious, which is no proof{lost}"
         if policy == "block":

@@ -13,6 +13,7 @@ from orchgate.model import Verdict
 from orchgate.speed import benchmark_findings, differences, explanation, long_words, push_job, screening
 from orchgate.speed import push_words as words
 from orchgate.speed import sides as work_trees
+from orchgate.speed.exact import LEAST_SECONDS
 from orchgate.speed.failures import BothFail
 from orchgate.speed.paired import MOST_PAIRS, measure
 from orchgate.speed.push_job import MOST_SECONDS, Found
@@ -135,7 +136,7 @@ def _compared(
         prepare=performance.prepare,
         prepare_seconds=MOST_SECONDS,
         watch=performance.watch,
-        exact=performance.exact,
+        exact=performance.exact and seconds + LEAST_SECONDS <= MOST_SECONDS,
         benchmarks=performance.benchmarks if performance.benchmarks.file else None,
         earlier=job.turn.earlier,
         sittings=job.turn.sittings,
