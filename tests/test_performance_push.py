@@ -134,6 +134,16 @@ def test_a_push_of_documents_is_not_measured(repo: Repo) -> None:
     assert (told.code, "no measured pairs" in told.out) == (0, True), told.out
 
 
+def test_a_script_among_documents_is_measured_where_the_pipeline_runs_it(repo: Repo) -> None:
+    repo.commit("Move", {"docs/load.py": LOAD, "orchgate.toml": CONFIG.replace("work/load.py", "docs/load.py")})
+    repo.git("push", "--quiet", "--no-verify", "origin", "main")
+    repo.commit("Break", {"docs/load.py": FAILING})
+
+    told = push(repo)
+
+    assert (told.code, "stage load fails at head: exit 3" in told.out) == (1, True), told.out
+
+
 @pytest.fixture
 def writing(repo: Repo) -> Repo:
     """`repo` with a pipeline that writes one manifest at base and two at head."""

@@ -8,7 +8,7 @@ import pytest
 
 from orchgate.git.snapshot import FolderSnapshot
 from orchgate.runs.stages import Stage
-from orchgate.speed.reach import untouched
+from orchgate.speed.reach import named, untouched
 from tests.support import write_tree
 
 if TYPE_CHECKING:
@@ -76,3 +76,35 @@ def test_a_file_too_large_to_read_leaves_it_open(tmp_path: Path) -> None:
     tree = FolderSnapshot(str(write_tree(tmp_path, FILES | {"work.py": "#" * 300_000})))
 
     assert not untouched([stage("python3", "work.py")], tree, {"notes.txt"})
+
+
+@pytest.mark.parametrize(
+    ("ran", "path", "is_named"),
+    [
+        (stage("python3", "docs/build.py"), "docs/build.py", True),
+        (stage("python3", "docs/build.py"), "docs/guide.md", True),
+        (stage("sphinx-build", "-W", "docs", "out/html"), "docs/guide.md", True),
+        (stage("make", "--directory=docs"), "docs/guide.md", True),
+        (stage("python3", "build.py", cwd="docs"), "docs/guide.md", True),
+        (stage(shell="cd docs && make html"), "docs/guide.md", True),
+        (stage("python3", "linked.py"), "docs/build.py", True),
+        (stage("sh", "there/build.py"), "docs/build.py", True),
+        (stage("sh", "circle/build.py"), "docs/build.py", False),
+        (stage("python3", "outside.py"), "docs/build.py", False),
+        (stage("ruff", "check", "."), "docs/build.py", False),
+        (stage("tool", "--option="), "docs/build.py", False),
+        (stage("python3", "work.py"), "docs/build.py", False),
+    ],
+    ids=str,
+)
+def test_what_a_command_names_is_found_through_links(tmp_path: Path, ran: Stage, path: str, is_named: bool) -> None:
+    root = write_tree(tmp_path, FILES | {"docs/build.py": "", "docs/guide.md": ""})
+    for link, target in (
+        ("linked.py", "docs/build.py"),
+        ("there", "docs"),
+        ("circle", "circle"),
+        ("outside.py", "/usr/docs/build.py"),
+    ):
+        (root / link).symlink_to(target)
+
+    assert (path in named([ran], FolderSnapshot(str(root)))) is is_named

@@ -278,8 +278,24 @@ def _irrelevant(ctx: Context) -> str:
     if any(_relevant(paths, config) for config in (ctx.limits, ctx.proposed)):  # narrowing it does not help
         return ""
     named = ctx.config.performance.relevant
+    if not named and _is_run(ctx, paths):
+        return ""
     why = "none that performance.relevant names" if named else "documents and evidence only"
     return f"{len(paths)} changed file{'s' * (len(paths) != 1)}, {why}"
+
+
+def _is_run(ctx: Context, paths: Collection[str]) -> bool:
+    """Whether the pipeline names some paths: a script is none of the documents that it lies among."""
+    from orchgate.speed import defined, reach
+
+    assert ctx.repository is not None  # a folder has no base
+    assert ctx.scope.base is not None
+    try:
+        name = ctx.config.performance.pipeline
+        stages = defined.read(ctx.repository, ctx.scope.base, name, "base").stages
+    except ConfigError:
+        return False  # there is nothing to run on both sides
+    return not reach.named(stages, ctx.base).isdisjoint(paths)
 
 
 def _relevant(paths: Collection[str], config: Config) -> bool:

@@ -41,6 +41,19 @@ def target(tree: Snapshot, path: str) -> str:
     """
     if not is_link(tree, path):
         return path
+    at = followed(tree, path)
+    entry = tree.entries.get(at)
+    if entry is not None and entry.mode != SUBMODULE:
+        return at
+    what = "a folder" if at in tree.folders else f"{at}, which is not in the repository"
+    raise Unreadable(path, f"is a symbolic link to {what}", HINT)
+
+
+def followed(tree: Snapshot, path: str) -> str:
+    """A path of the tree without the symbolic links in it, whether there is anything at its end or not.
+
+    Raises Unreadable, LeadsOut.
+    """
     at, passed = path, 0
     while (link := _first_link(tree, at, path)) is not None:
         passed += 1
@@ -50,11 +63,7 @@ def target(tree: Snapshot, path: str) -> str:
         at = normpath(join(dirname(link), written, at[len(link) + 1 :]))
         if at.startswith(("/", "../")) or at == "..":
             raise LeadsOut(path, f"is a symbolic link that leads out of the repository: {written}", HINT)
-    entry = tree.entries.get(at)
-    if entry is not None and entry.mode != SUBMODULE:
-        return at
-    what = "a folder" if at in tree.folders else f"{at}, which is not in the repository"
-    raise Unreadable(path, f"is a symbolic link to {what}", HINT)
+    return at
 
 
 def _first_link(tree: Snapshot, path: str, document: str) -> str | None:

@@ -7,11 +7,13 @@ folder, and so on. A program that finds its files by itself, such as `make` or `
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from orchgate.documents.symlinks import followed
 from orchgate.errors import Unreadable
 from orchgate.globs import matches, negates
 from orchgate.patterns import lazy
@@ -57,6 +59,20 @@ def untouched(stages: Sequence[Stage], tree: Snapshot, paths: Collection[str]) -
     rest = [stage for stage in stages if all(name.startswith("$") or negates(name) for name in stage.inputs)]
     reached = _reached(rest, tree)
     return reached is not None and reached.isdisjoint(paths)
+
+
+def named(stages: Sequence[Stage], tree: Snapshot) -> set[str]:
+    """The paths that stages name in their commands, be it through links; of the top of the tree none is one.
+
+    With a file goes what lies beside it, with a folder all that is in it.
+    """
+    found: set[str] = set()
+    for stage in stages:
+        for folder, words in _commands(stage):
+            for path in {_path(name, folder) for word in words for name in _names(word)} - {"."}:
+                with contextlib.suppress(Unreadable):
+                    found.update(_at(path, tree), _at(followed(tree, path), tree))
+    return found
 
 
 def _reached(stages: Sequence[Stage], tree: Snapshot) -> set[str] | None:
@@ -144,14 +160,22 @@ def _path(word: str, folder: str) -> str:
 
 def _meant(word: str, folder: str, tree: Snapshot) -> Iterator[str]:
     """What a word of a command names: a file and what lies beside it, a folder, or a module."""
-    module = word.replace(".", "/")
-    for name in {word, word.rpartition("=")[2], f"{module}.py", f"{module}/__main__.py"}:
+    for name in _names(word):
         path = _path(name, folder)
-        if path == ".":
-            yield from tree.entries
-        elif path in tree.entries:
-            beside = posixpath.dirname(path)
-            yield path
-            yield from (other for other in tree.entries if beside and other.startswith(beside + "/"))
-        elif path in tree.folders:
-            yield from (other for other in tree.entries if other.startswith(path + "/"))
+        yield from tree.entries if path == "." else _at(path, tree)
+
+
+def _names(word: str) -> set[str]:
+    """A word as a path, as the value of an option, and as a module."""
+    module = word.replace(".", "/")
+    return {word, word.rpartition("=")[2], f"{module}.py", f"{module}/__main__.py"}
+
+
+def _at(path: str, tree: Snapshot) -> Iterator[str]:
+    """A file with what lies beside it, but for the top of the tree, or all that is in a folder."""
+    if path in tree.entries:
+        beside = posixpath.dirname(path)
+        yield path
+        yield from (other for other in tree.entries if beside and other.startswith(beside + "/"))
+    elif path in tree.folders:
+        yield from (other for other in tree.entries if other.startswith(path + "/"))
