@@ -97,6 +97,17 @@ def test_a_change_cannot_narrow_what_is_relevant_to_what_it_leaves_alone(repo: R
     assert rules(judged(repo)) == {("PRF002", "error")}
 
 
+MAY_FAIL = HURRIED.replace('"work.sh"]', '"work.sh"]\nallow-failure = true')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "found"), [(ONCE, {("PRF005", "warning")}), ("exit 4\n", set())])
+def test_a_stage_that_may_fail_and_did_not_before_is_said(repo: Repo, before: str, found: set[Any]) -> None:
+    change(repo, {"work.sh": "exit 3\n"}, {"orchgate.toml": MAY_FAIL, "work.sh": before})
+
+    assert rules(judged(repo)) == found
+
+
 # What still runs
 
 

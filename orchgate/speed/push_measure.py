@@ -172,8 +172,8 @@ def _with_differences(job: Job, sides: tuple[Side, Side], measurement: Measureme
 def _judged(job: Job, sides: tuple[Side, ...], measurement: Measurement, *, few: bool = False) -> Found:
     basis = f"; {explanation.how_measured(measurement)}"
     named = benchmark_findings.findings(job.question, job.policy, measurement, basis)
-    found = (*words.findings(job.question, job.policy, measurement), *named)
-    said = words.with_differences(found, measurement)
+    found = (*words.findings(job.question, job.policy, measurement), *words.tolerated(job.question, measurement))
+    said = words.with_differences((*found, *named), measurement)
     ran = _ran(job, sides, measurement.took)
     if few:
         seconds = next((one.seconds for one in ran), None)

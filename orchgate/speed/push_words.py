@@ -137,6 +137,16 @@ def _change(one: Compared) -> str:
     return words.change(one)
 
 
+def tolerated(question: Question, measurement: Measurement) -> Iterator[Said]:
+    """PRF005, a warning: stages that may fail, do so in every run of head, and did in none of base."""
+    runs = [[pair[at] for pair in measurement.samples if not pair[at].failure] for at in (0, 1)]
+    base, head = ([{one.stage: one for one in ran.tolerated} for ran in side] for side in runs)
+    for name, one in (head or [{}])[0].items():
+        if all(name in ran for ran in head) and not any(name in ran for ran in base):
+            told = f"{failure(one)}; it may, and did not before: what fails early is fast"
+            yield Said("PRF005", f"{question.pipeline}: {told}", f"{question.reproduce} repeats it", Severity.WARNING)
+
+
 def is_open(one: Said) -> bool:
     """Whether another measurement may say otherwise."""
     return one.rule in ("PRF003", "PRF004") and one.severity is not Severity.NOTE
