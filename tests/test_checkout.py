@@ -256,6 +256,15 @@ def test_a_submodule_is_an_empty_folder(two: Repo, new_repo: Callable[[str], Rep
         assert os.listdir(os.path.join(head.root, "inner")) == []
 
 
+def test_all_is_there_though_the_developer_sees_a_part(two: Repo) -> None:
+    two.commit(files={"lib/b.txt": "b\n"})
+    two.git("sparse-checkout", "set", "--cone", "lib")
+    two.git("sparse-checkout", "set", "--no-cone", "/lib/")
+
+    with taken(two) as found:
+        assert sorted(os.listdir(found.root)) == [".git", ".gitignore", "a.txt", "lib"]
+
+
 def test_filters_of_the_repository_apply(two: Repo) -> None:
     two.git("config", "filter.loud.smudge", "tr a-z A-Z")
     two.git("config", "filter.loud.clean", "tr A-Z a-z")

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
     from orchgate.git.repository import Repository
 
-# A hook of the developer's has no place in a tree that is none of theirs; sub-repositories would have to be fetched;
-# git-lfs takes what is here and otherwise meets a closed door. Of whom the folder is, we know: it is ours.
+# A hook of the developer's has no place in a tree that is none of theirs, and what they do not want to see may be run
+# all the same; sub-repositories would have to be fetched; git-lfs takes what is here and otherwise meets a closed door.
+# Of whom the folder is, we know: it is ours.
 _SETTINGS = (
     "core.hooksPath=/dev/null",
+    "core.sparseCheckout=false",
     "submodule.recurse=false",
     "lfs.url=http://127.0.0.1:9",
     "lfs.transfer.maxretries=1",
