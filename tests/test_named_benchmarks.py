@@ -291,6 +291,13 @@ def test_a_benchmark_that_fails_at_times_on_head_is_a_warning() -> None:
     assert "benchmark b1 has no result in 1 of 16 runs of head: it was not reported" in lines(pairs)
 
 
+def test_runs_that_fail_at_times_are_no_benchmarks_that_do() -> None:
+    pairs = pairs_of(16, ["a", "b"])
+    pairs[3] = pairs[3]._replace(head={"success_rate": 0.0})
+
+    assert (named(pairs).failed, len(named(pairs).judged)) == ((), 2)
+
+
 def test_a_file_that_head_never_writes_is_refused() -> None:
     pairs = [
         pair._replace(head={"cpu_seconds": 1.0}, head_unread={RESULTS: "bench.json was not written"})

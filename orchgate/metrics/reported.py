@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.metrics.samples import succeeded
 from orchgate.metrics.values import BENCHMARK, RESULTS, FailedBenchmark
 from orchgate.model import Verdict
 
@@ -31,7 +32,8 @@ class Reported(NamedTuple):
 
 
 def reported(pairs: Sequence[Pair]) -> Reported | None:
-    """None where no run says anything of benchmarks."""
+    """None where no run says anything of benchmarks. A run that failed has none, and the success rate says that."""
+    pairs = [pair for pair in pairs if succeeded(pair)]
     sides = [(pair.base, pair.base_unread) for pair in pairs], [(pair.head, pair.head_unread) for pair in pairs]
     base, head = (_columns(side) for side in sides)
     whole = [_whole(label, side) for label, side in zip(("base", "head"), sides, strict=True)]
