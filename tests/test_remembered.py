@@ -280,6 +280,13 @@ def test_where_no_share_can_be_kept_no_pair_is_used_twice(ask: Callable[..., Mem
     assert (turn.earlier, turn.share, "cannot write" in turn.memory.why) == ((), 1.0, True)
 
 
+def test_a_folder_in_the_place_of_the_file_is_named(ask: Callable[..., Memory]) -> None:
+    path = ask().path
+    os.makedirs(path)
+
+    assert remembered.begun(ask()).memory.facts == {"not recorded": f"cannot write {path}: Is a directory"}
+
+
 def test_without_a_place_of_ones_own_everything_is_measured_and_that_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     memory = remembered.opened({"XDG_STATE_HOME": str(tmp_path / "file")}, "/somewhere/.git", KEY)

@@ -123,7 +123,7 @@ def begun(memory: Memory) -> Turn:
             taken = entry._replace(spent=entry.spent + 1)
             raw = vaults.write(memory.vault, verdicts.encoded(taken), *memory.key)
     except OrchgateError as error:
-        return Turn(memory._replace(vault=None, why=error.message))
+        return Turn(memory._replace(vault=None, forged=False, why=error.message))  # which names the file
     return Turn(memory._replace(entry=taken), entry.pairs, entry.sittings, verdicts.share(entry.spent), raw)
 
 
