@@ -73,7 +73,7 @@ LOOSER = [
     (
         "[performance.metrics]\ncpu-seconds = { block = 0.1 }",
         "[performance.metrics]\ncpu-seconds = { block = 0.2 }",
-        "performance.metrics may be looser: ",
+        "performance.metrics may be looser: changed from {'cpu-seconds': {block = 0.1}} to {'cpu-seconds': ",
     ),
     (
         "[performance.metrics]\nsuccess-rate = { min = 0.9 }",
@@ -84,6 +84,11 @@ LOOSER = [
         "[performance.benchmarks]\nfile = 'b.json'\nformat = 'go'",
         "[performance.benchmarks]\nfile = 'c.json'\nformat = 'go'",
         "performance.benchmarks may be looser: changed from 'b.json', 'go' to 'c.json', 'go'",
+    ),
+    (
+        "",
+        "[performance]\nprepare = ['true']",
+        "performance.prepare may be looser: changed from nothing to 'true'",
     ),
     ("[specs]\ncode = ['a', 'b']", "[specs]\ncode = ['a', '!a/x', 'b']", "specs.code is looser: adds '!a/x'"),
     (

@@ -126,8 +126,22 @@ def _tighter(before: object, after: object, least: bool) -> bool:
 
 
 def _shown(value: object) -> str:
-    text = ", ".join(map(repr, value)) if isinstance(value, tuple) else repr(value)
+    text = repr(value)
+    if isinstance(value, tuple):
+        text = ", ".join(map(repr, value)) or "nothing"
+    elif isinstance(value, dict):
+        text = "{" + ", ".join(f"{key!r}: {_entry(one)}" for key, one in value.items()) + "}"
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _entry(value: object) -> str:
+    """A value of a table; one that is a table itself as the file writes it, without what it does not set."""
+    names = getattr(value, "_fields", ())
+    if not names:
+        return repr(value)
+    found = ((name.replace("_", "-"), getattr(value, name)) for name in names)
+    told = ((name, list(one) if isinstance(one, tuple) else one) for name, one in found if one not in (None, ()))
+    return "{" + ", ".join(f"{name} = {one!r}" for name, one in told) + "}"
 
 
 def _pipelines(base: Config, proposed: Config) -> Iterator[Loosening]:
