@@ -111,7 +111,7 @@ def slower(repo: Repo) -> Project:
 
 @pytest.mark.slow
 def test_what_else_differs_is_said_beside_a_refusal(slower: Project) -> None:
-    result = slower.repo.orchgate("perf", "demo", "--pairs", "4")
+    result = slower.repo.orchgate("perf", "demo", "--pairs", "5")
 
     assert (result.code, f"  {DIFFERS}\n" in result.out, "hush" in result.out) == (1, True, False), result.out
 
