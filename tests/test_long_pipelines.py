@@ -19,7 +19,7 @@ from orchgate.metrics import baseline, recorded
 from orchgate.metrics.baseline import Baseline
 from orchgate.runs import ids
 from orchgate.runs.machine import fingerprint
-from orchgate.speed import reference
+from orchgate.speed import reference, screening
 from orchgate.speed.question import Question
 from orchgate.speed.verdicts import Ran
 from tests.baselines import record
@@ -215,6 +215,13 @@ def test_what_is_left_open_ends_in_3_where_the_policy_says_so(tmp_path: Path) ->
     code, out = change.check()
 
     assert (code, "PRF004" in out, change.runs) == (3, True, []), out
+
+
+@pytest.mark.parametrize(("base", "had", "suspicious"), [(2.0, 8.0, True), (2.0, 4.0, True), (5.0, 8.0, False)])
+def test_a_first_run_of_head_is_suspicious_once_it_takes_far_longer_than_base(
+    base: float, had: float, *, suspicious: bool
+) -> None:
+    assert screening.overdue(base, had) is suspicious
 
 
 # The stored baseline

@@ -75,6 +75,10 @@ def failed_alone(one: Failure) -> str:
     return f"one run of head failed ({failure(one)})"
 
 
+def unfinished(base: float, head: float) -> str:
+    return f"the first run of head was not over after {span(head)}, and base took {span(base)}"
+
+
 # Answers
 
 

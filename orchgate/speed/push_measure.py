@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from orchgate.errors import ConfigError, OrchgateError
 from orchgate.metrics import gross
 from orchgate.metrics.comparison import LOOKS
+from orchgate.metrics.sequential import SECOND
 from orchgate.model import Verdict
 from orchgate.speed import benchmark_findings, differences, explanation, long_words, push_job, screening
 from orchgate.speed import push_words as words
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from orchgate.speed.remembered import Turn
     from orchgate.speed.sampling import Sample, Side
     from orchgate.speed.verdicts import Said
-
-MOST_CONFIRMING = 32  # pairs, which find nearly every slow-down that is refused
 
 
 class _OutOfTime(Exception):
@@ -107,7 +106,7 @@ def _in_pairs(job: Job, sides: tuple[Side, ...]) -> Found:
         return _by_record(job, sides, measurement.warm_up[1], measurement.took)
     if measurement.pairs:
         return _judged(job, sides, measurement, few=True)
-    return _too_long(job, sides, measurement.took)
+    return _unfinished(job, sides, measurement.took) or _too_long(job, sides, measurement.took)
 
 
 def _by_failure(job: Job, sides: tuple[Side, ...], measurement: Measurement) -> Found | None:
@@ -234,7 +233,7 @@ def _confirmed(job: Job, sides: tuple[Side, ...], suspicion: Suspicion, took: Ma
     """What pairs make of a suspicion, in all the time that a push may take; open where they cannot tell."""
     question, left = job.question, job.left
     base = took.get("base") or job.against.seconds or took.get("head", 0.0)
-    fit = functools.partial(_that_fit, job, base, took.get("head", base))
+    fit = functools.partial(screening.that_fit, job.policy, base, took.get("head", base))
     still_open = functools.partial(long_words.still_open, question, suspicion.why, base, policy=job.policy.inconclusive)
     most = fit(left) if len(sides) > 1 else 0
     if not most:
@@ -263,14 +262,13 @@ def _confirmed(job: Job, sides: tuple[Side, ...], suspicion: Suspicion, took: Ma
     return judged._replace(said=(*decided, still_open(pairs)))
 
 
-def _that_fit(job: Job, base: float, head: float, left: float) -> int:
-    """How many pairs to confirm a suspicion with: enough to be judged, or those that show a gross excess, or none."""
-    limit = gross.limit(base, job.policy)
-    pair = base + (head if limit is None else min(head, limit))  # then head is ended
-    for enough, most in ((LOOKS[0], MOST_CONFIRMING), (gross.MORE_PAIRS, gross.MORE_PAIRS), (gross.PAIRS, gross.PAIRS)):
-        if (1 + enough) * pair <= left:
-            return most
-    return 0
+def _unfinished(job: Job, sides: tuple[Side, ...], took: Mapping[str, float]) -> Found | None:
+    """What pairs make of a head that the budget ended when it had had far more time than base took; None of another."""
+    base = took.get("base")
+    if base is None or "head" in took or not screening.overdue(base, job.budget - base):
+        return None
+    suspicion = Suspicion(long_words.unfinished(base, job.budget - base), (SECOND,))
+    return _confirmed(job, sides, suspicion, took)._replace(ran=_ran(job, sides, took))
 
 
 def _of(measurement: Measurement, said: tuple[Said, ...], *, conclusive: bool) -> Found:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
-from orchgate.metrics import outliers
+from orchgate.metrics import gross, outliers
 from orchgate.metrics.baseline import stale
+from orchgate.metrics.comparison import LOOKS
 from orchgate.metrics.estimate import median
 from orchgate.metrics.lower_bounds import Known
 from orchgate.metrics.stored import judge_stored, suspicious
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 
 CLEARING = 3  # pairs
+MOST_CONFIRMING = 32  # pairs, which find nearly every slow-down that is refused
 
 
 class Held(NamedTuple):
@@ -148,6 +150,21 @@ def _by_baseline(
     if bounds:
         said = (*said, words.suspected(question, judgement, bounds, policy.inconclusive))
     return said, tuple(name for name in odd if name not in told and name not in bounds)
+
+
+def overdue(base: float, head: float) -> bool:
+    """Whether a run of head that is not over after so many seconds is suspicious, where base's slowest took `base`."""
+    return head >= gross.FACTOR * base + 1.0
+
+
+def that_fit(policy: Policy, base: float, head: float, left: float) -> int:
+    """How many pairs to confirm a suspicion with: enough to be judged, or those that show a gross excess, or none."""
+    limit = gross.limit(base, policy)
+    pair = base + (head if limit is None else min(head, limit))  # then head is ended
+    for enough, most in ((LOOKS[0], MOST_CONFIRMING), (gross.MORE_PAIRS, gross.MORE_PAIRS), (gross.PAIRS, gross.PAIRS)):
+        if (1 + enough) * pair <= left:
+            return most
+    return 0
 
 
 def cleared(pairs: Sequence[Pair], names: Sequence[str], policy: Policy) -> bool:
