@@ -457,7 +457,7 @@ def test_a_change_larger_than_its_bound_is_refused_without_being_measured(repo: 
 
     told = push(repo)
 
-    assert (told.code, "PRF002 diff_lines: 11 is above its maximum of 10" in told.out) == (1, True), told.out
+    assert (told.code, "PRF002 diff lines: 11 is above its maximum of 10" in told.out) == (1, True), told.out
 
 
 def test_the_rates_of_recorded_runs_can_be_bounded(repo: Repo) -> None:
@@ -469,7 +469,7 @@ def test_the_rates_of_recorded_runs_can_be_bounded(repo: Repo) -> None:
 
     told = push(repo)
 
-    assert (told.code, "PRF005 success_rate of the recorded runs of bench" in told.out) == (1, True), told.out
+    assert (told.code, "PRF005 success rate of the recorded runs of bench" in told.out) == (1, True), told.out
 
 
 def test_the_checks_that_come_after_a_measurement_are_not_disturbed_by_it(writing: Repo) -> None:

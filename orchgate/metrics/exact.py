@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.metrics.samples import columns, jump, of
 from orchgate.metrics.values import Counted
+from orchgate.metrics.words import amount
 from orchgate.model import Verdict
 
 if TYPE_CHECKING:
@@ -108,16 +109,18 @@ def decided(one: Counted, inconclusive: str) -> Counted:
 def within_bounds(metric: Metric, head: float) -> Counted:
     """What head's own value says, without any base."""
     if metric.most is not None and head > metric.most:
-        return Counted(metric.name, Verdict.FAIL, None, head, f"{head:g} is above its maximum of {metric.most:g}")
+        reason = f"{amount(metric.name, head)} is above its maximum of {amount(metric.name, metric.most)}"
+        return Counted(metric.name, Verdict.FAIL, None, head, reason)
     if metric.least is not None and head < metric.least:
-        return Counted(metric.name, Verdict.FAIL, None, head, f"{head:g} is below its minimum of {metric.least:g}")
+        reason = f"{amount(metric.name, head)} is below its minimum of {amount(metric.name, metric.least)}"
+        return Counted(metric.name, Verdict.FAIL, None, head, reason)
     return Counted(metric.name, Verdict.PASS, None, head)
 
 
 def _moved(metric: Metric, base: float, head: float, verdict: Verdict) -> str:
     if verdict is Verdict.PASS:
         return ""
-    allowed = f"{100 * metric.block:.0f} %" + (f" and {metric.slack:g}" if metric.slack else "")
+    allowed = f"{100 * metric.block:.0f} %" + (f" and {amount(metric.name, metric.slack)}" if metric.slack else "")
     limit = f"; up to {allowed} may {'go up' if metric.more_is_worse else 'be lost'}" if metric.block else ""
     odd = "" if metric.settles else jump(metric.name, base, head)
-    return odd or f"{base:g} -> {head:g}{limit}"
+    return odd or f"{amount(metric.name, base)} -> {amount(metric.name, head)}{limit}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orchgate.config.metric_names import BENCHMARK
+from orchgate.metrics import words
 from orchgate.model import Severity, Verdict
 from orchgate.speed.verdicts import Said
 
@@ -29,7 +30,7 @@ def of_size(performance: Performance, files: int, lines: int) -> Iterator[Said]:
     """What is said of a change of so many files and lines."""
     for name, number in zip(SIZES, (files, lines), strict=True):
         if name in bounded(performance, SIZES) and (reason := _beyond(performance, name, number)):
-            yield Said("PRF002", f"{name}: {reason}", SPLIT, Severity.ERROR)
+            yield Said("PRF002", f"{words.title(name)}: {reason}", SPLIT, Severity.ERROR)
 
 
 def _beyond(performance: Performance, name: str, value: float) -> str:
@@ -70,7 +71,7 @@ def of_history(performance: Performance, root: str) -> Iterator[Said]:
     known = rates(update(task_folder(root, performance.task)).aggregate, performance.pipeline)
     hint = f"orchgate metrics --task {performance.task} shows the runs"
     for name in wanted:
-        where = f"{name} of the recorded runs of {performance.pipeline} in {performance.task}"
+        where = f"{words.title(name)} of the recorded runs of {performance.pipeline} in {performance.task}"
         if name not in known:
             message = f"{where} is not known: none is here"
             yield Said(
