@@ -338,6 +338,12 @@ def test_a_file_that_is_torn_at_times_on_head_is_one_warning_and_not_one_a_bench
     ]
 
 
+def test_a_time_beyond_all_measure_is_slower_and_no_internal_error() -> None:
+    (one,) = named([Pair({"benchmark:a": 1e-9}, {"benchmark:a": 1e305})] * 16).judged
+
+    assert one.answer is Answer.SLOWER
+
+
 def test_without_benchmarks_nothing_is_said_of_them() -> None:
     judgement = judge([Pair({"cpu_seconds": 1.0}, {"cpu_seconds": 1.0})] * 8, POLICY._replace(benchmarks=Benchmarks()))
 

@@ -34,6 +34,7 @@ _FEWEST = 8  # pairs
 _LEFT_OPEN = 0.1  # of the benchmarks
 _HALVINGS = 12  # of an interval
 _EDGE = 1e-9  # outside of all that was measured
+_LARGEST = 700.0  # logarithm of a change that is a number still
 _ORDER = (Verdict.FAIL, Verdict.WARN, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 
@@ -200,7 +201,7 @@ def _answer(name: str, test: _Test, belief: _Belief) -> Compared:
     return Compared(
         name,
         verdict,
-        expm1(centre),
+        _fraction(centre),
         low,
         high,
         pairs,
@@ -226,7 +227,11 @@ def _interval(sample: Sample, centre: float, each: float) -> tuple[float | None,
     for _ in range(_HALVINGS):
         middle = (outer + inner) / 2
         outer, inner = (middle, inner) if estimate.p_below(sample, middle) <= each else (outer, middle)
-    return expm1(low), expm1(outer)
+    return _fraction(low), _fraction(outer)
+
+
+def _fraction(change: float) -> float:
+    return expm1(min(change, _LARGEST))
 
 
 def _beyond(name: str, metric: Metric, head: Column) -> Compared | None:
