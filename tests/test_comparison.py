@@ -409,9 +409,14 @@ def test_a_head_that_fails_in_every_third_run_and_a_base_that_never_does_is_refu
 
 
 def test_what_a_rate_is_said_to_be_is_that_of_all_runs() -> None:
-    (rate,) = [one for one in judge(failing(measured(60), 10, 5), DEFAULT).metrics if one.name == "success_rate"]
+    (rate,) = [one for one in judge(failing(measured(8), 8, 4), DEFAULT).metrics if one.name == "success_rate"]
 
-    assert (rate.base, rate.head) == (0.9, 0.8)
+    assert (rate.base, rate.head) == (0.875, 0.75)
+
+
+@pytest.mark.parametrize(("head", "verdict"), [(12, Verdict.PASS), (4, Verdict.INCONCLUSIVE), (2, Verdict.WARN)])
+def test_how_often_head_alone_has_to_fail_to_be_worth_a_word(head: int, verdict: Verdict) -> None:
+    assert judge(failing(measured(16, noise=0.004), base=0, head=head), DEFAULT).verdict is verdict
 
 
 def test_a_few_failures_of_heads_alone_are_no_refusal() -> None:

@@ -29,7 +29,7 @@ SECOND = "wall_seconds"
 LEADING = 0.8  # of ALARM: what PRIMARY holds of it beside other metrics
 PROBABLE = 0.025  # p-value up to which head is probably slower, and what was called slower stays so
 HINT = 0.05  # p-value of being slower up to which a metric that would pass is looked at again
-DOUBT = 0.25  # the same of PRIMARY where something else was refused already
+DOUBT = 0.25  # the same of PRIMARY where something else was refused already, and of a rate that varies
 
 
 class Test(NamedTuple):
@@ -111,7 +111,8 @@ def _decided(metric: Metric, fresh: State, before: State | None, below: bool) ->
         return fresh._replace(verdict=Verdict.FAIL, settled=True, reason=bounds.reason)
     verdict = _verdict(test, called, below)
     settled = (called and (test.blocked or below)) or (verdict is Verdict.PASS and test.p_slower > HINT)
-    settled = settled or (before is not None and before.settled)
+    # Times are settled for good; a rate that turns out to be worse after all is looked at further.
+    settled = settled or (before is not None and before.settled and (metric.kind is not Kind.RATE or not test.blocked))
     return fresh._replace(verdict=verdict, called=called, below=below, settled=settled)
 
 
@@ -129,8 +130,9 @@ def _enough(pairs: Sequence[Pair], metric: Metric) -> bool:
 def _test(pairs: Sequence[Pair], metric: Metric) -> Test:
     scale = samples.scale(pairs, metric)
     if metric.kind is Kind.RATE:
-        blocked = _blocks(pairs, metric)
-        return Test(scale, estimate.p_above(scale.sample, 0.0), float(blocked), blocked)
+        p_slower = estimate.p_above(scale.sample, 0.0)
+        blocked = p_slower <= DOUBT and _blocks(pairs, metric)  # one failure more is nobody's
+        return Test(scale, p_slower, float(blocked), blocked)
     return Test(
         scale,
         estimate.p_above(scale.sample, scale.tolerance),
