@@ -40,7 +40,7 @@ def sat(turn: Turn, count: int, value: float = 0.1, *, log_e: float | None = Non
     """Ends a sitting that brought pairs and no answer."""
     begun = len(turn.earlier)
     sitting = Sitting(begun, begun + count, turn.share)
-    return remembered.ended(turn, Brought(Entry("now"), pairs(count, value), sitting, 0.5, log_e=log_e))
+    return remembered.ended(turn, Brought(Entry("now"), pairs(count, value), sitting, log_e=log_e))
 
 
 def answered(turn: Turn, *, slower: bool = False) -> dict[str, object]:
@@ -131,12 +131,13 @@ def test_with_all_pairs_that_there_may_be_what_is_open_stays_open(ask: Callable[
     assert ask().entry.conclusive
 
 
-def test_how_long_a_pair_takes_is_known_also_of_other_trees(ask: Callable[..., Memory]) -> None:
-    sat(remembered.begun(ask()), 3)
+def test_how_long_runs_took_is_known_also_of_other_trees(ask: Callable[..., Memory]) -> None:
+    ran = (verdicts.Ran("tree", 0.5, at="then"),)
+    remembered.ended(remembered.begun(ask()), Brought(Entry("now"), ran=ran))
 
-    found = [ask(KEY._replace(**{name: "other"})).pair_seconds for name in ("head", "asked", "machine")]
+    found = [ask(KEY._replace(**{name: "other"})).ran for name in ("head", "asked", "machine")]
 
-    assert found == [0.5, None, None]
+    assert found == [ran, (), ()]
 
 
 def test_how_long_runs_took_is_known_the_last_ones_last(ask: Callable[..., Memory]) -> None:

@@ -35,7 +35,6 @@ class Found(NamedTuple):
     said: tuple[Said, ...]
     pairs: int = 0
     runs: int = 0
-    pair_seconds: float = 0.0
     conclusive: bool = False
     facts: Mapping[str, object] = {}
     measurement: Measurement | None = None

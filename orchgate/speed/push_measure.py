@@ -215,7 +215,7 @@ def _by_record(job: Job, sides: tuple[Side, ...], run: Sample | None, took: Mapp
     one = screening.screened(question, against, run)
     facts = {"screened by": against.told, "suspicious": list(one.suspects), "problems": list(against.recorded.problems)}
     said = (*one.said, *against.old)
-    found = Found(said, 0, 1, 2 * seconds, screening.refuses(one.said), facts)
+    found = Found(said, 0, 1, screening.refuses(one.said), facts)
     if screening.refuses(one.said):
         return found
     if one.suspects:
@@ -273,7 +273,7 @@ def _unfinished(job: Job, sides: tuple[Side, ...], took: Mapping[str, float]) ->
 
 def _of(measurement: Measurement, said: tuple[Said, ...], *, conclusive: bool) -> Found:
     facts = words.facts(measurement)
-    return Found(said, len(measurement.pairs), 0, measurement.pair_seconds, conclusive, facts, measurement)
+    return Found(said, len(measurement.pairs), 0, conclusive, facts, measurement)
 
 
 def _ran(job: Job, sides: tuple[Side, ...], took: Mapping[str, float]) -> tuple[Ran, ...]:

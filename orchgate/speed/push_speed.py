@@ -146,7 +146,7 @@ def _brought(question: Question, turn: Turn, found: Found) -> Brought:
     earlier = len(measurement.earlier) if measurement else 0
     entry = Entry(at, found.conclusive, earlier + found.pairs, found.said)
     ran = tuple(one._replace(at=at) for one in found.ran)
-    brought = Brought(entry, pair_seconds=found.pair_seconds, ran=ran)
+    brought = Brought(entry, ran=ran)
     if measurement is None or measurement.failures or not measurement.pairs:
         return brought._replace(pairs=measurement.pairs if measurement else ())
     sitting = measurement.sitting or Sitting(earlier, entry.judged, turn.share)

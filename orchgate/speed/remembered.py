@@ -27,15 +27,14 @@ ANOTHER = "another push of the same trees has ended meanwhile: these pairs are n
 class Memory(NamedTuple):
     """What is known of a question that a push of a branch asks. `why` nothing can be kept, "" where it can.
 
-    `pair_seconds` is what a pair took when the same was last asked, also of other trees; None when it never was; `ran`
-    is how long runs took, the last one last. `heads` are those of the branch that were compared with the same base.
+    `ran` is how long runs took when the same was asked, also of other trees, the last one last. `heads` are those of
+    the branch that were compared with the same base.
     """
 
     key: Key
     branch: str = ""
     vault: Vault | None = None
     entry: Entry = Entry()
-    pair_seconds: float | None = None
     ran: tuple[Ran, ...] = ()
     heads: tuple[Head, ...] = ()
     forged: bool = False
@@ -74,7 +73,6 @@ class Brought(NamedTuple):
     entry: Entry
     pairs: Sequence[Pair] = ()
     sitting: Sitting | None = None
-    pair_seconds: float = 0.0
     ran: tuple[Ran, ...] = ()
     log_e: float | None = None
     slower: bool = False
@@ -88,21 +86,16 @@ def opened(environ: Mapping[str, str], common_dir: str, key: Key, branch: str = 
         return Memory(key, branch, why=error.message)
     memory = Memory(key, branch, vault)
     content = vaults.read(vault, *key)
-    pair_seconds, ran = _durations(vaults.read(vault, *_about_durations(key)).data)
     return memory._replace(
         entry=verdicts.decoded(content.data) or Entry(),
-        pair_seconds=pair_seconds,
-        ran=ran,
+        ran=_durations(vaults.read(vault, *_about_durations(key)).data),
         heads=heads.decoded(vaults.read(vault, *_about_branch(memory)).data) if branch else (),
         forged=content.is_forged,
     )
 
 
-def _durations(data: bytes | None) -> tuple[float | None, tuple[Ran, ...]]:
-    if data is None:
-        return None, ()
-    pair_seconds, ran = json.loads(data)  # it is sealed: we wrote it
-    return pair_seconds, tuple(Ran(*one) for one in ran)
+def _durations(data: bytes | None) -> tuple[Ran, ...]:
+    return () if data is None else tuple(Ran(*one) for one in json.loads(data))  # it is sealed: we wrote it
 
 
 def _about_durations(key: Key) -> tuple[str, ...]:
@@ -161,7 +154,7 @@ def _kept(turn: Turn, vault: Vault, brought: Brought) -> dict[str, object]:
         vaults.remove(vault, *memory.key)
     else:
         vaults.write(vault, verdicts.encoded(entry), *memory.key)
-    if brought.pair_seconds > 0 or brought.ran:
+    if brought.ran:
         _keep_durations(memory, vault, brought)
     if memory.branch:
         _keep_head(memory, vault, brought)
@@ -172,9 +165,8 @@ def _keep_durations(memory: Memory, vault: Vault, brought: Brought) -> None:
     """Raises WriteError."""
     about = _about_durations(memory.key)
     content = vaults.read(vault, *about)
-    before = (memory.pair_seconds, memory.ran) if content.is_forged else _durations(content.data)
-    told = (brought.pair_seconds or before[0], (*before[1], *brought.ran)[-_MOST_RUNS:])
-    vaults.write(vault, json.dumps(told).encode("ascii"), *about)
+    before = memory.ran if content.is_forged else _durations(content.data)
+    vaults.write(vault, json.dumps((*before, *brought.ran)[-_MOST_RUNS:]).encode("ascii"), *about)
 
 
 def _keep_head(memory: Memory, vault: Vault, brought: Brought) -> None:

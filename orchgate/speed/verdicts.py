@@ -14,7 +14,7 @@ from orchgate.model import Severity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-VERSION = 2  # of the rule as well: what was judged by another one is judged again
+VERSION = 3  # of the rule as well: what was judged by another one is judged again
 _FIRST_SHARE = 2 / 3
 _LONGEST = 16 << 20  # bytes of an entry once it is unpacked
 
