@@ -315,7 +315,8 @@ def test_both_are_in_the_headlines() -> None:
     assert [line.split(" changed")[0] for line in told] == ["CPU time", "memory"]
 
 
-def test_a_warning_beside_a_refusal_is_in_the_headlines_too() -> None:
-    told = list(words.headlines(judge(refused_memory(0.03, 0.004), BOTH)))
+def test_a_warning_is_told_after_what_was_refused() -> None:
+    judgement = judge(refused_memory(0.03, 0.004), BOTH)
+    told = [*words.headlines(judgement), *words.milder(judgement)]
 
     assert [line.split(" changed")[0] for line in told] == ["memory", "CPU time"]

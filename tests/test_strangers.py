@@ -93,11 +93,14 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stranger:
 
 
 def test_the_traps_are_set(own: Stranger) -> None:
-    for verb in (["status"], ["diff"], ["log", "-p", "-1"]):
-        subprocess.run(["git", *verb], cwd=own.repo.root, capture_output=True, check=False)
-
     expected = {"filter-evil-clean", "filter-spoken-process", "included", "core-fsmonitor", "inner-clean"}
-    until(lambda: expected <= own.ran)  # git does not wait for a filter when another one has failed
+
+    def sprung() -> bool:
+        for verb in (["status"], ["diff"], ["log", "-p", "-1"]):
+            subprocess.run(["git", *verb], cwd=own.repo.root, capture_output=True, check=False)
+        return expected <= own.ran
+
+    until(sprung)  # git kills a filter when another one has failed, sometimes before it did anything
 
 
 @pytest.mark.parametrize("line", READING)

@@ -70,7 +70,8 @@ def _stream(name: str, judgement: Judgement) -> dict[str, object]:
 
 def _lines(judgements: Mapping[str, Judgement], verdict: Verdict) -> Iterator[str]:
     for name, judgement in judgements.items():
-        said = (*words.headlines(judgement), *benchmark_words.headlines(judgement), *benchmark_words.lines(judgement))
+        deciding = (*words.headlines(judgement), *benchmark_words.headlines(judgement))
+        said = (*deciding, *words.milder(judgement), *benchmark_words.lines(judgement))
         first, *rest = [*said, *(f"note: {note}" for note in judgement.notes)] or [""]
         yield f"{name}: {judgement.verdict.value}: {first}"
         yield from (f"  {line}" for line in rest)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchgate.metrics.spending import LOOKS
-from orchgate.metrics.values import Compared
 from orchgate.model import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.metrics.values import Counted, Judgement
+    from orchgate.metrics.values import Compared, Counted, Judgement
 
 _TITLES = {
     "cpu_seconds": "CPU time",
@@ -179,16 +178,25 @@ def counted(one: Counted) -> str:
 
 
 def headlines(judgement: Judgement) -> Iterator[str]:
-    """What got worse, and what decided the verdict, a line each; or one that says that nothing got worse."""
+    """What decided the verdict, a line each; or one that says that nothing got worse."""
     if judgement.reason:
         yield judgement.reason
-    found: tuple[Compared | Counted, ...] = (*judgement.metrics, *judgement.counters)
-    for verdict in (Verdict.FAIL, Verdict.WARN, Verdict.BROKEN, Verdict.INCONCLUSIVE):
-        for one in found:
-            if one.verdict is verdict and verdict in (Verdict.FAIL, Verdict.WARN, judgement.verdict):
-                yield compared(one) if isinstance(one, Compared) else counted(one)
     if judgement.verdict is Verdict.PASS:
         yield _all_well(judgement)
+    else:
+        yield from _with(judgement, judgement.verdict)
+
+
+def milder(judgement: Judgement) -> Iterator[str]:
+    """What got worse without deciding the verdict, a line each."""
+    for verdict in (Verdict.FAIL, Verdict.WARN):
+        if verdict is not judgement.verdict:
+            yield from _with(judgement, verdict)
+
+
+def _with(judgement: Judgement, verdict: Verdict) -> Iterator[str]:
+    yield from (compared(one) for one in judgement.metrics if one.verdict is verdict)
+    yield from (counted(one) for one in judgement.counters if one.verdict is verdict)
 
 
 def _all_well(judgement: Judgement) -> str:

@@ -22,6 +22,7 @@ def lines(measurement: Measurement) -> Iterator[str]:
     """Everything that explains a verdict, the most important first; untrusted text is not escaped yet."""
     yield from words.headlines(measurement.judgement)
     yield from benchmark_words.headlines(measurement.judgement)
+    yield from words.milder(measurement.judgement)
     yield from carriers(measurement)
     yield from benchmark_words.lines(measurement.judgement)
     yield from also(measurement)
