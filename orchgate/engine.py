@@ -288,9 +288,7 @@ class Judge:
         """Ids of all rules; those of checks that did not run are looked up only when a comment names one."""
         if all(rule in self._rules for one in found for rule in one.rules):
             return frozenset(self._rules)
-        from orchgate import registry
-
-        return frozenset((*self._rules, *registry.rules()))
+        return frozenset((*self._rules, *suppressions.every_rule()))
 
 
 def _declares(check: Check, rules: Collection[str]) -> bool:

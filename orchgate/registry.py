@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import UsageError
 from orchgate.model import Check, Rule
-from orchgate.suppressions import RULES as SUPPRESSION_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,9 +46,8 @@ def checks(names: Iterable[str] = ()) -> tuple[Check, ...]:
 
 
 def rules() -> Mapping[str, tuple[str, Rule]]:
-    """Every rule by id, with the id of what reports it. Imports every check."""
-    found = {rule.id: (check.id, rule) for check in checks() for rule in check.rules}
-    return {**found, **{rule.id: ("suppressions", rule) for rule in SUPPRESSION_RULES}}
+    """The rules of all checks by id, with the id of the check. Imports every check."""
+    return {rule.id: (check.id, rule) for check in checks() for rule in check.rules}
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ import datetime
 import os
 from typing import TYPE_CHECKING
 
-from orchgate import engine, registry
+from orchgate import engine, registry, suppressions
 from orchgate.config.kinds import join
 from orchgate.config.limits import Limits, limits, touches
 from orchgate.config.load import load
@@ -128,7 +128,7 @@ def _known_rules(config: Config) -> None:
     for pattern, ignore in config.per_file_ignores.items():
         path = join("per-file-ignores", pattern)
         named += [(f"{path}.rules[{index}]", rule) for index, rule in enumerate(ignore.rules)]
-    known = registry.rules() if named else {}  # imports every check, which most runs need not
+    known = suppressions.every_rule() if named else {}  # imports every check, which most runs need not
     for path, rule in named:
         if rule not in known:
             raise ConfigError(f"{path}: there is no rule {rule!r}", registry.nearest(rule, known))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate import registry
 from orchgate.globs import matches
 from orchgate.model import Finding, Location, Rule, Severity
 from orchgate.patterns import lazy
@@ -44,6 +45,11 @@ _COMMENT = lazy(r"(?s)\s*orchgate:\s*ignore\[([^\]\n]*)\](.*)")
 _WILD = lazy(r"[*?\[{!\\]|/$")  # what may make a glob of an entry, or take one back
 
 MARK = "orchgate:"
+
+
+def every_rule() -> Mapping[str, tuple[str, Rule]]:
+    """Every rule by id, with the id of what reports it: those of all checks, and those about suppressions."""
+    return {**registry.rules(), **{rule.id: ("suppressions", rule) for rule in RULES}}
 
 
 class Suppression(NamedTuple):

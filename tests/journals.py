@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from orchgate.runs import journal, state, writer
+from orchgate.runs import journal, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,4 +63,4 @@ def recorded(manifest: Mapping[str, Any]) -> dict[str, bytes]:
     """Both files of a run as its recorder would have left them, by name: the manifest in its whole form."""
     data = journal_for(manifest)
     whole = state.manifest(json.loads(line) for line in data.splitlines())
-    return {"manifest.json": writer.render(whole), "events.jsonl": data}
+    return {"manifest.json": state.render(whole), "events.jsonl": data}

@@ -9,7 +9,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from orchgate import registry
+from orchgate import suppressions
 from orchgate.cli import main
 from orchgate.config.load import load
 from orchgate.context import Context
@@ -95,7 +95,7 @@ def describe(outcome: Outcome) -> list[str]:
 
 def severity(finding: Finding) -> str:
     """What a finding weighs before configuration: its own severity, or else its rule's."""
-    return (finding.severity or registry.rules()[finding.rule][1].severity).value
+    return (finding.severity or suppressions.every_rule()[finding.rule][1].severity).value
 
 
 def hinted(hint: str) -> str:

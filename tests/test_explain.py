@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate import registry
+from orchgate import suppressions
 from orchgate.cli import main
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ def said(capsys: Output, *args: str) -> str:
 def test_without_a_rule_every_rule_is_listed_once(capsys: Output) -> None:
     listed = [line.split()[0] for line in said(capsys, "explain").splitlines() if line.startswith("  ")]
 
-    assert sorted(listed) == sorted(registry.rules())
+    assert sorted(listed) == sorted(suppressions.every_rule())
 
 
-@pytest.mark.parametrize("rule", sorted(registry.rules()))
+@pytest.mark.parametrize("rule", sorted(suppressions.every_rule()))
 def test_every_rule_says_what_why_bad_good_and_how_to_make_an_exception(rule: str, capsys: Output) -> None:
     text = said(capsys, "explain", rule)
-    about = registry.rules()[rule][1]
+    about = suppressions.every_rule()[rule][1]
 
     wanted = (about.title, about.severity.value, "Why: ", "  bad   ", "  good  ", "Exceptions", f"[severity] {rule} =")
     assert [part for part in wanted if part not in text] == []

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, settings
 
-from orchgate import __version__, registry, resources
+from orchgate import __version__, registry, resources, suppressions
 from orchgate.cli import help_text
 from orchgate.errors import OrchgateError
 from orchgate.git import message_hook
@@ -45,10 +45,10 @@ LAYERS = (
     ("runs",),
     ("speed", "hotspots"),
     ("evidence",),
+    ("registry",),
     ("context", "suppressions"),
     ("suggestions", "candidates"),
     ("checks", "outputs"),
-    ("registry",),
     ("engine",),
     ("session",),
     ("commands",),
@@ -330,28 +330,28 @@ SOURCES = "\n".join(
 )
 
 
-@pytest.mark.parametrize("name", registry.rules())
+@pytest.mark.parametrize("name", suppressions.every_rule())
 def test_a_rule_explains_itself(name: str) -> None:
-    check, rule = registry.rules()[name]
+    check, rule = suppressions.every_rule()[name]
 
     assert rule.id == name
     assert re.fullmatch(r"[A-Z]{3}\d{3}", name)
     assert all(text.strip() for text in (check, rule.title, rule.what, rule.why, rule.bad, rule.good))
 
 
-@pytest.mark.parametrize("name", registry.rules())
+@pytest.mark.parametrize("name", suppressions.every_rule())
 def test_a_rule_has_a_failing_case(name: str) -> None:
     cases = [case.name for case, lines in EXPECTED.items() if f": {name} " in lines]
 
     assert cases or name in SOURCES
 
 
-@pytest.mark.parametrize("name", registry.rules())
+@pytest.mark.parametrize("name", suppressions.every_rule())
 def test_a_rule_weighs_in_some_case_what_it_says(name: str) -> None:
     """Some rules weigh differently by situation; what `explain` calls their weight is one of those."""
     seen = {word for lines in EXPECTED.values() for word in re.findall(rf": {name} (error|warning|note) ", lines)}
 
-    assert not seen or registry.rules()[name][1].severity.value in seen
+    assert not seen or suppressions.every_rule()[name][1].severity.value in seen
 
 
 @pytest.mark.parametrize("check", [check.name for check in CASES.iterdir() if check.is_dir()])

@@ -466,10 +466,9 @@ def test_the_runner_counts_its_own_bytes_exactly(project: Project) -> None:
 
 
 def _first_manifest(line: str) -> bytes:
-    from orchgate.runs.state import manifest as derived
-    from orchgate.runs.writer import render
+    from orchgate.runs import state
 
-    return render(derived([json.loads(line)]))
+    return state.render(state.manifest([json.loads(line)]))
 
 
 def test_the_manifest_is_derived_from_the_journal_alone(project: Project) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from orchgate import registry
+from orchgate import registry, suppressions
 from orchgate.errors import UsageError
 from orchgate.model import Severity, Verdict
 
@@ -42,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Verdict:
-    known = registry.rules()
+    known = suppressions.every_rule()
     wanted = [rule for name in args.rules for rule in _named(name, known)]
     parts = ["\n".join(_explained(*known[rule])) for rule in dict.fromkeys(wanted)] or ["\n".join(_table(known))]
     sys.stdout.write("\n\n".join(parts) + "\n")

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError
-from orchgate.runs import journal, locate, sittings, state, writer
+from orchgate.runs import journal, locate, sittings, state
 from orchgate.runs.decode import HINTS, Reason, parse, shorten
 from orchgate.runs.lines import dotted
 from orchgate.runs.validate import Problem
@@ -87,7 +87,7 @@ def _same(document: Mapping[str, Any], derived: Mapping[str, Any]) -> bool:
 def _as_read(derived: Mapping[str, Any]) -> dict[str, Any]:
     import json
 
-    read: dict[str, Any] = json.loads(writer.render(dict(derived)))
+    read: dict[str, Any] = json.loads(state.render(dict(derived)))
     return read
 
 

@@ -288,3 +288,10 @@ def outcome(stages: Iterable[Mapping[str, Any]]) -> tuple[str, str | None]:
         if stage["status"] not in fine:
             return "failed", f"stage:{stage['id']}:{stage['status']}"
     return "succeeded", None
+
+
+def render(document: Document) -> bytes:
+    """A manifest as it is written."""
+    import json
+
+    return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "replace")

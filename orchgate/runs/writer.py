@@ -50,7 +50,7 @@ class Recorder:
         if self._aside:
             run_folder.appear(self._aside, self.folder)
             self.journal.path, self._aside = os.path.join(self.folder, ids.JOURNAL), ""
-        self._write_manifest(render(state.manifest(self.events)))
+        self._write_manifest(state.render(state.manifest(self.events)))
         self._seen(self, stamped)
 
     def carry_on(self, events: Iterable[dict[str, Any]]) -> None:
@@ -95,7 +95,7 @@ class Recorder:
         path = os.path.join(os.path.dirname(os.path.dirname(self.folder)), ids.METRICS)
         if fresh or not entries.has(path, self.run_id, len(document["resume_events"])):
             entries.append(path, entries.encode(entries.entry(document)))
-        self._write_manifest(render(document))
+        self._write_manifest(state.render(document))
         return document
 
     @property
@@ -147,7 +147,7 @@ class Recorder:
         written, digits = writes["bytes"], len(str(writes["bytes"]))
         document = state.manifest([*self.events, event])
         rest = len(journal.encode(event)) + len(entries.encode(entries.entry(document))) + len(b"\n\n")
-        rest += len(render(document)) - 3 * digits
+        rest += len(state.render(document)) - 3 * digits
         for _ in range(3):
             writes["bytes"] = written + rest + 3 * len(str(writes["bytes"]))
 
@@ -165,13 +165,6 @@ def create(root: str, task: str, clock: Clock, seen: Callable[[Recorder, Event],
         recorder = Recorder(folder, clock, seen, begun_in)
         recorder.journal.own()
     return recorder
-
-
-def render(document: state.Document) -> bytes:
-    """A manifest as it is written."""
-    import json
-
-    return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "replace")
 
 
 def summary(stages: Iterable[Mapping[str, Any]]) -> str:
