@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
-from orchgate.globs import matches
+from orchgate.lib.globs import matches
 from orchgate.model import Finding, Location, Severity
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ def console() -> None:
 
     if sys.getfilesystemencoding() != "utf-8":
         # git's names and the documents that mention them are UTF-8, whatever the locale calls itself.
-        from orchgate.process import restart
+        from orchgate.lib.process import restart
 
         restart("-X", "utf8")
     gc.disable()  # the process is over before a collection would pay; its cost is 5 % of a large tree's check

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate import suggestions, suppressions
 from orchgate.documents.names import is_markdown
 from orchgate.errors import OrchgateError, Unreadable
+from orchgate.lib.parallel import cores, shares, spread
 from orchgate.model import (
     CheckResult,
     Diagnostic,
@@ -21,7 +22,6 @@ from orchgate.model import (
     Verdict,
     worst,
 )
-from orchgate.parallel import cores, shares, spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping

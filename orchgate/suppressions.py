@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import registry
-from orchgate.globs import matches
+from orchgate.lib.globs import matches
+from orchgate.lib.patterns import lazy
 from orchgate.model import Finding, Location, Rule, Severity
-from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

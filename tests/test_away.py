@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from orchgate.commands.status import row
-from orchgate.runs import gaps, ids, worked
+from orchgate.lib import working_time
+from orchgate.runs import gaps, ids
 from tests.repo import ORCHGATE, init
 from tests.runs import PATIENCE, Project, events, manifest, until
 
@@ -407,9 +408,9 @@ def test_a_measured_run_that_was_stopped_does_not_count(tmp_path: Path) -> None:
 
 
 def test_a_clock_of_work_stands_still_while_everything_is_stopped() -> None:
-    before, mark = worked.now(), worked.mark()
-    worked.leave_out(50.0)
-    assert worked.now() < before
+    before, mark = working_time.now(), working_time.mark()
+    working_time.leave_out(50.0)
+    assert working_time.now() < before
     assert mark.disturbed
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate import resources
+from orchgate.lib import resources
 from orchgate.metrics import baseline_facts, baseline_file
 from orchgate.metrics.baseline import KEPT, MAX_BYTES, PATH, Baseline, BaselineError, Record, parse, render, stale
 from orchgate.metrics.baseline import seconds as at

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from orchgate import resources
+from orchgate.lib import resources
 from orchgate.metrics import baseline_file
 from orchgate.metrics.baseline import PATH, Baseline, Record, render
 from orchgate.runs import definition

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jsonschema
 import pytest
 
-from orchgate import resources
 from orchgate.cli import main
 from orchgate.commands import _durations
 from orchgate.errors import UsageError
+from orchgate.lib import resources
 from tests.repo import ORCHGATE, Repo, clone, init
 from tests.runs import Project, living, until
 

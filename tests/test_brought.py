@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jsonschema
 import pytest
 
-from orchgate import resources
 from orchgate.cli import main
 from orchgate.evidence import origin
+from orchgate.lib import resources
 from tests.foreign_runs import foreign
 from tests.repo import ORCHGATE, Repo, clone, init
 from tests.runs import Project

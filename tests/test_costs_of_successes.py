@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from orchgate import resources
 from orchgate.cli import main
+from orchgate.lib import resources
 from orchgate.metrics.entries import entry as entry_of
 from tests.metrics_lines import append, foreign, own, write
 from tests.runs import TASK

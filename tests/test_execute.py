@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate import files
+from orchgate.lib import files
 from orchgate.runs import environment, family, ids, schedule, usage
 from orchgate.runs.output import Output
 from orchgate.runs.stages import Pipeline, Stage

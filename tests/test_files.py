@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate import files, temporary
+from orchgate.lib import files, temporary
 from tests.killing import TRACED, killed_at_each_step
 from tests.repo import init
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate.globs import compile_glob, expand_braces, matches
+from orchgate.lib.globs import compile_glob, expand_braces, matches
 from tests.work import no_hang
 
 PATHS = (

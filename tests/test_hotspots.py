@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from orchgate import resources
 from orchgate.cli import main
 from orchgate.hotspots import chosen, traffic
 from orchgate.hotspots.growth import series
 from orchgate.hotspots.ranking import Kind, counting, rank, short, summarize, top
 from orchgate.hotspots.timeline import Cost, Part, StageTime, Timeline
+from orchgate.lib import resources
 from orchgate.runs import observe
 from tests.foreign_runs import FOREIGN, RUN, foreign, line, moment
 from tests.runs import TASK, Project, stop

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jsonschema
 import pytest
 
-from orchgate import resources
+from orchgate.lib import resources
 from orchgate.runs import derivation, ids, inner
 from tests import repo as repositories
 from tests.foreign_runs import FOREIGN, RUN, START, foreign

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate import files
 from orchgate.errors import OrchgateError
+from orchgate.lib import files
 from orchgate.metrics import entries
 from orchgate.runs import journal
 from orchgate.runs.state import manifest

@@ -15,7 +15,7 @@ from orchgate.evidence import lock as locks
 from orchgate.evidence.facts import facts_of
 from orchgate.evidence.lock import Facts, Lock, LockError, Pinned, both_sides, parse, render
 from orchgate.evidence.pin import ATTRIBUTES
-from orchgate.inside import git_name
+from orchgate.lib.inside import git_name
 
 if TYPE_CHECKING:
     from tests.repo import Repo

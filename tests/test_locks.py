@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate import locks
 from orchgate.cli import main
+from orchgate.lib import locks
 from orchgate.metrics.entries import encode
 from tests.repo import init
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchgate import resources
 from orchgate.commands import _baseline, _perf_show
+from orchgate.lib import resources
 from orchgate.metrics import baseline, words
 from orchgate.metrics.comparison import judge
 from orchgate.metrics.lower_bounds import Known

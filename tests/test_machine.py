@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
-from orchgate import resources
+from orchgate.lib import resources
 from orchgate.runs import machine
 from orchgate.runs.machine import fingerprint
 from tests.support import write_tree

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from referencing import Registry
 
-from orchgate import resources
+from orchgate.lib import resources
 from orchgate.runs.validate import SCHEMAS, explain, format_of, is_valid
 from tests.manifest_samples import january, june, own
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from orchgate import resources
 from orchgate.cli import main
+from orchgate.lib import resources
 from tests.metrics_lines import append, foreign, own, write
 from tests.repo import ORCHGATE
 from tests.runs import TASK, Project

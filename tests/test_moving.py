@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate import resources
+from orchgate.lib import resources
 from tests.support import checked
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate import resources
 from orchgate.checks import documents
 from orchgate.cli import main
 from orchgate.commands._new_packet import write
@@ -17,6 +16,7 @@ from orchgate.commands.new import TEMPLATES, filled, plan_packet
 from orchgate.config.load import Source, build
 from orchgate.documents.markdown import Document
 from orchgate.errors import OrchgateError
+from orchgate.lib import resources
 from orchgate.model import Severity
 from tests.support import folder_context, write_tree
 

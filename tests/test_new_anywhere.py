@@ -11,7 +11,6 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from orchgate import resources
 from orchgate.checks import documents
 from orchgate.cli import main
 from orchgate.commands._new_packet import write
@@ -21,6 +20,7 @@ from orchgate.config.shapes import PACKET_KINDS
 from orchgate.documents.layout import layout_of
 from orchgate.documents.packet import find_packets
 from orchgate.errors import ConfigError, OrchgateError, UsageError
+from orchgate.lib import resources
 from tests.support import folder_context, write_tree
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jsonschema
 import pytest
 
-from orchgate import resources
+from orchgate.lib import resources
 from tests.repo import ORCHGATE
 from tests.runs import PATIENCE, events, living, manifest, stop, until
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate import resources
 from orchgate.cli import main
+from orchgate.lib import resources
 from orchgate.model import CheckResult, Diagnostic, Finding, Location, Report, Scope, Severity, Trouble, Verdict
 from orchgate.outputs import json as json_output
 from orchgate.outputs import text

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from orchgate import resources
 from orchgate.cli import main
+from orchgate.lib import resources
 from tests.repo import ORCHGATE, Repo, Result
 from tests.runs import Project, living, until
 

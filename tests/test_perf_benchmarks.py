@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jsonschema
 import pytest
 
-from orchgate import resources
 from orchgate.config.settings import Benchmarks
+from orchgate.lib import resources
 from orchgate.metrics.values import BENCHMARK, RESULTS
 from orchgate.speed import benchmark_files
 from tests.repo import ORCHGATE, Repo, Result, init

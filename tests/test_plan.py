@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from orchgate import resources
 from orchgate.cli import main
+from orchgate.lib import resources
 
 if TYPE_CHECKING:
     from tests.repo import Repo

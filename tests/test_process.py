@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate import process
 from orchgate.errors import OrchgateError
-from orchgate.process import ProgramMissing, run
+from orchgate.lib import process
+from orchgate.lib.process import ProgramMissing, run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,10 +16,11 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, settings
 
-from orchgate import __version__, registry, resources, suppressions
+from orchgate import __version__, registry, suppressions
 from orchgate.cli import help_text
 from orchgate.errors import OrchgateError
 from orchgate.git import message_hook
+from orchgate.lib import resources
 from orchgate.model import STAGES
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate import process
+from orchgate.lib import process
 from orchgate.runs import definition
 from orchgate.secrets.forms import FORMS
 from orchgate.secrets.redact import WORDS, is_redacted, redacted, redacted_words

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate import process
 from orchgate.errors import ConfigError
 from orchgate.evidence import secrets
+from orchgate.lib import process
 from orchgate.secrets import scan, unpacked
 
 if TYPE_CHECKING:

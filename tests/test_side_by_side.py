@@ -36,7 +36,7 @@ def tree(repo: Repo) -> Repo:
 def said(capsys: pytest.CaptureFixture[str], *, split: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     monkeypatch.setattr(engine, "MANY_FILES", 0 if split else 10**9)
     monkeypatch.setattr(engine, "cores", lambda: 2)
-    monkeypatch.setattr("orchgate.parallel.cores", lambda: 2)
+    monkeypatch.setattr("orchgate.lib.parallel.cores", lambda: 2)
     return main(COMMAND), capsys.readouterr().out
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from orchgate.lib import working_time
 from orchgate.metrics import entries
-from orchgate.runs import ids, sittings, state, worked
+from orchgate.runs import ids, sittings, state
 from orchgate.runs.derivation import difference
 from tests.journals import events_of, journal_for
 from tests.manifest_samples import own
@@ -127,7 +128,7 @@ def test_an_older_wall_time_that_holds_absence_is_no_fact() -> None:
 
 
 def test_sleep_of_the_machine_is_nobody_s_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, mark = ids.Clock(), worked.mark()
+    clock, mark = ids.Clock(), working_time.mark()
     began, real = clock.now(), time.clock_gettime
     monkeypatch.setattr("time.clock_gettime", lambda number: real(number) + HOUR)
     assert clock.away() == pytest.approx(HOUR, abs=0.1)
@@ -136,7 +137,7 @@ def test_sleep_of_the_machine_is_nobody_s_work(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_setting_the_clock_is_no_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, mark = ids.Clock(), worked.mark()
+    clock, mark = ids.Clock(), working_time.mark()
     monkeypatch.setattr("time.time", lambda: START + 9 * HOUR)
     assert (clock.away(), mark.disturbed) == (0.0, False)
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate import files
 from orchgate.cli import main
 from orchgate.config.load import load_work_tree
 from orchgate.errors import ConfigError, OrchgateError
 from orchgate.evidence import lock
 from orchgate.git.state import Question
+from orchgate.lib import files
 from orchgate.metrics.entries import encode
 from orchgate.runs import journal
 from tests.journals import events_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fuzz.violation import Violation
-from orchgate import globs
 from orchgate.git import messages, patch
+from orchgate.lib import globs
 from orchgate.model import Change
 
 if TYPE_CHECKING:

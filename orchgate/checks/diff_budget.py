@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError, quoted
 from orchgate.git.snapshot import MAX_BYTES, SUBMODULE
-from orchgate.globs import matches
+from orchgate.lib.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from orchgate.evidence.rules import LOCK, RULES
 from orchgate.evidence.support import Support
 from orchgate.evidence.ticked import may_lack_evidence, ticked_findings
 from orchgate.git.snapshot import folders_of
-from orchgate.globs import matches
+from orchgate.lib.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Trouble
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.evidence.rules import LOCK
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
-from orchgate.globs import matches
+from orchgate.lib.globs import matches
+from orchgate.lib.parallel import spread
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble
-from orchgate.parallel import spread
 from orchgate.runs import locate
 from orchgate.runs.contradictions import contradictions
 from orchgate.runs.decode import HINTS, ManifestError, Reason, parse, shorten

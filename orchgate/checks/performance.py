@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from orchgate.errors import ConfigError, OrchgateError
-from orchgate.globs import matches
+from orchgate.lib.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble, Verdict
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.documents.behind import in_work, named_in
 from orchgate.documents.review import KEY, date_of, last_review
 from orchgate.errors import quoted
-from orchgate.globs import matches
+from orchgate.lib.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
 
 if TYPE_CHECKING:

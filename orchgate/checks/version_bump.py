@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate import versions
 from orchgate.errors import Unreadable
-from orchgate.globs import matches
+from orchgate.lib import versions
+from orchgate.lib.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
 
 if TYPE_CHECKING:

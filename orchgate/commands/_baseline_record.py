@@ -7,11 +7,11 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import files
 from orchgate.commands import _baseline, _target
 from orchgate.config.load import load_work_tree
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.git import history
+from orchgate.lib import files
 from orchgate.metrics import baseline_file
 from orchgate.metrics.baseline import PATH, Baseline, Record, render
 from orchgate.metrics.baseline_facts import MAX_RUNS, MIN_RUNS

@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import files, temporary
+from orchgate.lib import files, temporary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

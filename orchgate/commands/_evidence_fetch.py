@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate import locks
 from orchgate.commands import _carrying
 from orchgate.commands._carrying import say
+from orchgate.lib import locks
 from orchgate.model import Verdict
 
 if TYPE_CHECKING:

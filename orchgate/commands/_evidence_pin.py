@@ -193,7 +193,7 @@ def _documents(place: _pinning.Place, repository: Repository, args: argparse.Nam
     """The documents that are meant, of those that the configuration takes for documents."""
     from orchgate.documents.markdown import Document
     from orchgate.git.snapshot import SYMLINK
-    from orchgate.globs import matches
+    from orchgate.lib.globs import matches
 
     settings, entries = place.config.evidence, place.tree.entries
     whose = _whose_documents(place, repository, args)

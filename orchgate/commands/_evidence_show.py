@@ -6,9 +6,9 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from orchgate import files
 from orchgate.commands import _carrying, _inside
 from orchgate.errors import OrchgateError, UsageError, quoted
+from orchgate.lib import files
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 

@@ -6,11 +6,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from orchgate import files, locks
 from orchgate.commands import _runs, _summarized
 from orchgate.errors import OrchgateError, UsageError, quoted
 from orchgate.evidence import summary
-from orchgate.inside import require_real
+from orchgate.lib import files, locks
+from orchgate.lib.inside import require_real
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 

@@ -14,8 +14,9 @@ from rich.tree import Tree
 
 from orchgate.commands import _narrowed
 from orchgate.commands._lines import lower_bounds, stage_ids
+from orchgate.lib import working_time
 from orchgate.outputs._escape import escape
-from orchgate.runs import sittings, worked
+from orchgate.runs import sittings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -155,7 +156,7 @@ class Live:
     def _line(self, stage: _Stage) -> Text:
         sign, style = _SIGNS[stage.status]
         running = stage.status == "running"
-        seconds = worked.now() - stage.started if running else stage.seconds
+        seconds = working_time.now() - stage.started if running else stage.seconds
         said = self._loop.last_line(stage.log) if running else stage.about
         text = Text(f"{sign} {escape(stage.name)}", style=style, no_wrap=True, overflow="ellipsis")
         text.append("" if seconds is None else f"  {seconds:.1f} s", style="dim")
@@ -176,7 +177,7 @@ def _interesting(stages: list[_Stage], room: int) -> list[_Stage]:
 def _update(stage: _Stage, event: Mapping[str, Any], folder: str) -> None:
     kind = event["event"]
     if kind == "start":
-        stage.status, stage.started = "running", worked.now()
+        stage.status, stage.started = "running", working_time.now()
         stage.log = f"{folder}/{event.get('log_path', '')}"
     elif kind == "child":
         stage.child = event["run_id"]

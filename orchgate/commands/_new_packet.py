@@ -6,11 +6,11 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate import files
 from orchgate.commands import _begun
 from orchgate.commands._begun import NOTHING, Begun
 from orchgate.errors import OrchgateError
-from orchgate.inside import git_name, require_inside
+from orchgate.lib import files
+from orchgate.lib.inside import git_name, require_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,14 +8,14 @@ import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
+from orchgate.lib.patterns import lazy
 from orchgate.outputs._escape import escape
-from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orchgate.git.scratch import Scratch
-    from orchgate.process import Completed
+    from orchgate.lib.process import Completed
 
 TASK = "0001-faster-start"
 CHECKLIST = f"tasks/tasks-{TASK}.md"

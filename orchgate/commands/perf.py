@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _job(args: argparse.Namespace) -> int:
-    from orchgate import resources
+    from orchgate.lib import resources
 
     given = (args.pipeline, args.command, args.base, args.head, args.save, args.replay, args.budget, args.pairs)
     if any((*given, args.exact, args.benchstat)) or args.output_format != "text":
@@ -252,8 +252,8 @@ def _keep(
     """
     import time
 
-    from orchgate import files
     from orchgate.git.call import common_dir
+    from orchgate.lib import files
     from orchgate.runs import ids
     from orchgate.speed import exports, kept_samples
 
@@ -280,7 +280,7 @@ def _benchstat(prefix: str, measurement: Measurement, subject: str) -> str:
     """Writes both sides' runs; the command that compares them. Raises WriteError."""
     import shlex
 
-    from orchgate import files
+    from orchgate.lib import files
     from orchgate.speed import exports
 
     paths = [f"{prefix}.{side}.txt" for side in ("base", "head")]

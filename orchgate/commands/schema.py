@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from orchgate import registry, resources
+from orchgate import registry
 from orchgate.errors import UsageError
+from orchgate.lib import resources
 from orchgate.model import Verdict
 
 if TYPE_CHECKING:

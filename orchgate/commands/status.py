@@ -7,10 +7,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from orchgate import files
 from orchgate.commands import _inside, _narrowed, _runs
 from orchgate.commands._lines import lower_bounds
 from orchgate.errors import OrchgateError, quoted
+from orchgate.lib import files
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.runs import ids, sittings

@@ -9,7 +9,7 @@ from orchgate.config.profiles import PROFILES
 from orchgate.config.settings import Config, Ignore, Pipeline
 from orchgate.config.table import FREE, SECTIONS, TABLE
 from orchgate.errors import ConfigError, Unreadable
-from orchgate.inside import git_name
+from orchgate.lib.inside import git_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

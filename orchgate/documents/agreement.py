@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from orchgate.documents.claims import front_matter_claims, header_claims
 from orchgate.documents.layout import TITLES
 from orchgate.documents.titles import document_name
+from orchgate.lib.patterns import lazy
 from orchgate.model import Finding, Location, Severity
-from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.documents.sections import APPROVALS
 from orchgate.documents.titles import normal
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ import stat
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchgate.inside import git_name, is_git_name
+from orchgate.lib.inside import git_name, is_git_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -104,7 +104,7 @@ class Artifacts:
         return self._matches_pin(pattern) or next(self.found(pattern), None) is not None
 
     def _matches_pin(self, pattern: str) -> bool:
-        from orchgate.globs import compile_glob
+        from orchgate.lib.globs import compile_glob
 
         if not self._pinned:
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchgate.documents.parts import Blocks, Comment, Fence
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     import re

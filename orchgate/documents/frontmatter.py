@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 _KEY = lazy(r"([^\s:#'\"\[\]{}-][^:#]*?)[ \t]*:(?:[ \t]+(.*))?$")
 _QUOTED = lazy(r"(?:\"((?:[^\"\\]|\\.)*)\"|'((?:[^']|'')*)')[ \t]*(?:#.*)?$")

@@ -26,7 +26,7 @@ from orchgate.documents.waits import (
     may_hold_options,
     rules,
 )
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

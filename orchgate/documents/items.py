@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.documents.blocks import indent_of
 from orchgate.documents.parts import Item
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     import re

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.documents.names import SUFFIXES, as_md, is_markdown
-from orchgate.globs import matcher
+from orchgate.lib.globs import matcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.documents import blocks, inline
 from orchgate.documents.parts import Comment
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     import re

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.documents.layout import KINDS, Layout, Place
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,7 +10,7 @@ from orchgate.documents.requests import requests
 from orchgate.documents.steps import steps
 from orchgate.documents.waits import Wait
 from orchgate.errors import Unreadable
-from orchgate.globs import chosen
+from orchgate.lib.globs import chosen
 from orchgate.model import Finding, Location, Severity, Trouble
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from orchgate.documents.names import is_mdx
 from orchgate.documents.targets import Kind, unquoted
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
-from orchgate.globs import compile_glob, expand_braces
+from orchgate.lib.globs import compile_glob, expand_braces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchgate.lib.patterns import lazy
 from orchgate.model import Finding, Severity
-from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     import datetime

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.documents.parts import covered, joined
 from orchgate.documents.titles import choices, normal, spellings
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

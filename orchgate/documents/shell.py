@@ -12,7 +12,7 @@ import posixpath
 import re
 from typing import NamedTuple
 
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 _BLANK = lazy(r"(?:[^\S\n]|\\\r?\n)+")  # every blank that ends a word, also those no shell takes for one
 _COMMENT = lazy(r"#[^\n]*")

@@ -15,7 +15,7 @@ from orchgate.documents.shell import one_of, script
 from orchgate.documents.titles import normal
 from orchgate.documents.transcripts import fence_commands, has_prompts, is_shell, language
 from orchgate.documents.wrappers import WRAPPERS, started
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.documents.names import is_markdown
 from orchgate.errors import Unreadable
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -7,7 +7,7 @@ import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 MAX_TITLE = 500  # characters that are compared; nobody writes a longer heading on purpose
 DASHES = "‐‑‒–—―−﹣-"  # noqa: RUF001 -- telling them apart is the point

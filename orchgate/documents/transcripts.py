@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from orchgate.documents.shell import script
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import files
 from orchgate.errors import OrchgateError, UsageError, quoted
 from orchgate.evidence import origin
-from orchgate.inside import require_real
+from orchgate.lib import files
+from orchgate.lib.inside import require_real
 from orchgate.runs import derivation, ids, locate, run_folder
 from orchgate.runs.decode import parse
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate import files
 from orchgate.errors import GitError, OrchgateError, Unreadable, quoted
 from orchgate.evidence import secrets
-from orchgate.inside import GIT_NAMES, looks_like_git, require_real
+from orchgate.lib import files
+from orchgate.lib.inside import GIT_NAMES, looks_like_git, require_real
 from orchgate.secrets.redact import redacted
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.documents.targets import Kind
 from orchgate.evidence.cited import FAILURE
 from orchgate.evidence.required import PHASES
-from orchgate.globs import expand_braces
-from orchgate.patterns import lazy
+from orchgate.lib.globs import expand_braces
+from orchgate.lib.patterns import lazy
 from orchgate.runs.locate import manifest_of
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.documents.links import Written
 from orchgate.documents.targets import RUN_ID, Kind
+from orchgate.lib.patterns import lazy
 from orchgate.model import Severity
-from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from orchgate.documents.links import Reference, Statement

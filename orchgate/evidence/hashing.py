@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.evidence.lock import Pinned
-from orchgate.inside import links
+from orchgate.lib.inside import links
 from orchgate.runs.locate import journal_of
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from orchgate.documents.targets import Kind, is_unfilled, of_this_user, unquoted
 from orchgate.errors import Unreadable
 from orchgate.evidence.better import ANCHOR, PATH, PLAIN
 from orchgate.evidence.claims import RESULT, Place, file_weight, is_file, task_folder, weight
+from orchgate.lib.patterns import lazy
 from orchgate.model import Finding, Location, Severity, Trouble
-from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,9 +9,9 @@ from orchgate.documents.resolve import Where
 from orchgate.documents.targets import Kind
 from orchgate.evidence import origin
 from orchgate.evidence.claims import weight
-from orchgate.files import open_regular
 from orchgate.git.snapshot import folders_of
-from orchgate.globs import expand_braces, matches
+from orchgate.lib.files import open_regular
+from orchgate.lib.globs import expand_braces, matches
 from orchgate.runs.locate import BEGINNING, JOURNAL, LOGS, NAME, journal_of, mentioned
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.evidence.rules import LOCK
-from orchgate.inside import git_name
-from orchgate.patterns import lazy
+from orchgate.lib.inside import git_name
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.errors import OrchgateError
 from orchgate.evidence.cited import SUCCEEDED
 from orchgate.git.state import shown
-from orchgate.globs import matches
+from orchgate.lib.globs import matches
 from orchgate.model import Finding, Severity, Trouble
 from orchgate.runs.locate import OURS
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.documents.standing import Standing, standing
 from orchgate.errors import Unreadable
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

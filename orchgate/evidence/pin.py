@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate import files
 from orchgate.errors import OrchgateError
 from orchgate.evidence import lock as locks
 from orchgate.evidence.hashing import Refused, measure
 from orchgate.evidence.lock import Lock, LockError, Pinned
 from orchgate.git import united
-from orchgate.locks import RECORDS, held
+from orchgate.lib import files
+from orchgate.lib.locks import RECORDS, held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping

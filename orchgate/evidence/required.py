@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from orchgate.errors import KeptElsewhere, OrchgateError
+from orchgate.lib.patterns import lazy
 from orchgate.model import Finding, Location
-from orchgate.patterns import lazy
 from orchgate.runs.locate import mentioned
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import ConfigError
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 from orchgate.secrets import scan, unpacked
 from orchgate.secrets.redact import redacted
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.errors import OrchgateError
 from orchgate.evidence.claims import SUMMARY
 from orchgate.evidence.summary_cells import HEAD, NAMES, NEWEST, cells_of, disagree, value
+from orchgate.lib.patterns import lazy
 from orchgate.metrics import before_after
 from orchgate.metrics.words import AT_LEAST
-from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

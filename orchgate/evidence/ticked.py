@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from orchgate.documents.parts import covered, joined
+from orchgate.lib.patterns import lazy
 from orchgate.model import Finding, Severity
-from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

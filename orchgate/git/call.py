@@ -6,8 +6,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from orchgate import process
 from orchgate.errors import GitError
+from orchgate.lib import process
 
 if TYPE_CHECKING:
     import subprocess
@@ -137,7 +137,7 @@ class Git:
 
     def attended(self, *args: str, patience: float) -> process.Completed:
         """As `attempt`, for calls that talk to a server, which are given up after `patience` seconds of silence."""
-        from orchgate import attended
+        from orchgate.lib import attended
 
         return attended.run((*self._options, *args), cwd=self.cwd, env=self.env, patience=patience)
 

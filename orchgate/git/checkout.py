@@ -13,10 +13,10 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import files
 from orchgate.errors import OrchgateError
 from orchgate.git import shelf
 from orchgate.git.call import Git, common_dir, failed, names, scrubbed
+from orchgate.lib import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

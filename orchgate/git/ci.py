@@ -8,7 +8,7 @@ from orchgate.errors import GitError
 from orchgate.git import events
 from orchgate.git.events import CiBase
 from orchgate.git.landing import NAME_IT
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

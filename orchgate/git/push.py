@@ -8,8 +8,8 @@ from orchgate.errors import GitError
 from orchgate.git.fork import Found, apart, left
 from orchgate.git.landing import Judged, default_tip, is_lasting
 from orchgate.git.refs import TRACKING
-from orchgate.globs import matches
-from orchgate.patterns import lazy
+from orchgate.lib.globs import matches
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

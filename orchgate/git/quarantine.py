@@ -17,8 +17,8 @@ import time
 import zlib
 from typing import TYPE_CHECKING
 
-from orchgate import files
 from orchgate.git.call import NO_HOOKS, Git
+from orchgate.lib import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

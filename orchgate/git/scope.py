@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from orchgate import files
 from orchgate.errors import GitError, OrchgateError, UsageError, WrongCheckout
 from orchgate.git.diff import merged
 from orchgate.git.target import Target
+from orchgate.lib import files
 from orchgate.model import Scope
 
 if TYPE_CHECKING:

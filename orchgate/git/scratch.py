@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from orchgate import process
 from orchgate.errors import GitError
 from orchgate.git.call import scrubbed
+from orchgate.lib import process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from orchgate.git.contents import REF
 
 if TYPE_CHECKING:
     from orchgate.git.quarantine import Quarantine
-    from orchgate.process import Completed
+    from orchgate.lib.process import Completed
 
 ASKING_SECONDS = 60.0  # of silence, while a server is asked what it has
 CARRYING_SECONDS = 300.0  # of silence, while contents travel: a server's hooks may look at each of them

@@ -12,8 +12,8 @@ import stat
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import files, locks
 from orchgate.errors import GitError, OrchgateError
+from orchgate.lib import files, locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -11,8 +11,8 @@ import stat
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from orchgate import files
 from orchgate.errors import Unreadable
+from orchgate.lib import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from orchgate import files
+from orchgate.lib import files
 
 FILE = ".gitattributes"
 _MOST = 1 << 20  # bytes

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import Unreadable
+from orchgate.lib.patterns import lazy
 from orchgate.metrics import baseline_facts as facts
-from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orchgate.lib.patterns import lazy
 from orchgate.metrics.values import KNOWN, WHEN_NAMED, Kind
-from orchgate.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -7,8 +7,8 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from orchgate import files, locks
 from orchgate.git import united
+from orchgate.lib import files, locks
 from orchgate.metrics.baseline import MAX_BYTES, PATH, Baseline, BaselineError, parse, render
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.globs import compile_glob
+from orchgate.lib.globs import compile_glob
 from orchgate.metrics.values import USUAL_BENCHMARK
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from zlib import crc32
 
 from msgspec import MsgspecError, Raw, Struct, json
 
-from orchgate import files
+from orchgate.lib import files
 from orchgate.metrics.aggregate import Aggregate  # noqa: TC001 -- msgspec reads the annotations
 from orchgate.metrics.index import Known  # noqa: TC001 -- msgspec reads the annotations
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import files, locks
+from orchgate.lib import files, locks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

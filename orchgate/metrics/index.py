@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate import files
+from orchgate.lib import files
 
 if TYPE_CHECKING:
     from array import array

@@ -6,8 +6,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import files
-from orchgate.inside import require_inside
+from orchgate.lib import files
+from orchgate.lib.inside import require_inside
 from orchgate.metrics import snapshot
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import MsgspecError, json
 
-from orchgate import files
+from orchgate.lib import files
 from orchgate.metrics import costs
 from orchgate.metrics.aggregate import MICRO, SUCCEEDED
 from orchgate.metrics.lines import Name, Own

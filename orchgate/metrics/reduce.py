@@ -10,10 +10,10 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import adler32, crc32
 
+from orchgate.lib.parallel import shares, spread
 from orchgate.metrics import fold
 from orchgate.metrics.aggregate import Aggregate, merge
 from orchgate.metrics.lines import LONGEST, OWN, Foreign, Kind, checked, decode
-from orchgate.parallel import shares, spread
 
 if TYPE_CHECKING:
     from array import array

@@ -12,8 +12,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate import locks
 from orchgate.errors import OrchgateError
+from orchgate.lib import locks
 from orchgate.metrics import checkpoint, index, reduce, repeated
 from orchgate.metrics.aggregate import Aggregate, merge
 from orchgate.metrics.checkpoint import State

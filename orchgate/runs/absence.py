@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from orchgate.runs import family, gaps, worked
+from orchgate.lib import working_time
+from orchgate.runs import family, gaps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -29,7 +30,7 @@ class Absence:
         changed = gaps.changes()
         alive = {pid: one for pid, one in running.items() if one.status is None}
         if self._since is not None and not _all_held(alive, changed):
-            worked.leave_out(worked.now() - self._since)
+            working_time.leave_out(working_time.now() - self._since)
             self._since = None
         if gap:
             _settle(gap, changed, list(alive.values()))
@@ -54,22 +55,22 @@ def _settle(gap: Gap, changed: Mapping[int, bool], alive: Sequence[Running]) -> 
     ended = [one for one in alive if gaps.state(one.pid) in gaps.DEAD]
     halted = [one for one in alive if one not in ended and (one.pid in changed or gaps.stopped(one.pid))]
     if gap.frozen or len(halted) == len(alive):
-        worked.leave_out(gap.seconds)
+        working_time.leave_out(gap.seconds)
         return
     for one in ended:
         one.watch.at_least(gap.begin, UNSEEN)
     if len(ended) + len(halted) == len(alive):
-        worked.leave_out(worked.now() - gap.begin)
+        working_time.leave_out(working_time.now() - gap.begin)
         return
     for one in halted:
         one.watch.leave_out(gap.seconds)
-    worked.note()
+    working_time.note()
 
 
 def _follow(changed: Mapping[int, bool], alive: Mapping[int, Running]) -> None:
     """Notes which programs somebody stopped, all of each, or let go on."""
     for pid, one in alive.items():
-        stopped, since = changed.get(pid), worked.now()
+        stopped, since = changed.get(pid), working_time.now()
         if stopped is False:
             one.watch.release()
         elif stopped and not one.watch.held and stand_still(one.origin, alive.keys() - {pid}):

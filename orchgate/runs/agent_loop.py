@@ -9,9 +9,9 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from orchgate import files
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.git import state as git_state
+from orchgate.lib import files, working_time
 from orchgate.runs import (
     environment,
     ids,
@@ -23,7 +23,6 @@ from orchgate.runs import (
     stage_end,
     state,
     validator,
-    worked,
     writer,
 )
 from orchgate.runs.iterations import Ending
@@ -148,11 +147,11 @@ class _AgentLoop:
         if self._plan.max_minutes is None:
             return
         spent = sum(stage["usage"]["wall_seconds"] for stage in self._stages() if stage["usage"])
-        self._deadline = worked.now() + self._plan.max_minutes * 60 - spent
+        self._deadline = working_time.now() + self._plan.max_minutes * 60 - spent
 
     @property
     def _seconds_left(self) -> float | None:
-        return None if self._deadline is None else max(0.0, self._deadline - worked.now())
+        return None if self._deadline is None else max(0.0, self._deadline - working_time.now())
 
     def _stages(self) -> list[dict[str, Any]]:
         stages: list[dict[str, Any]] = state.manifest(self._recorder.events)["commands"]

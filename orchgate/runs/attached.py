@@ -12,8 +12,8 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import process
-from orchgate.runs import burial, family, memory, proc, usage, worked
+from orchgate.lib import process, working_time
+from orchgate.runs import burial, family, memory, proc, usage
 from orchgate.runs.beside import Beside
 from orchgate.runs.costs import Costs
 from orchgate.runs.pausing import STOPPING
@@ -94,24 +94,24 @@ def run(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> Ended:
     floor = proc.own_peak()
     with _handled(loop):
         with loop.told_apart() as (number, meter):
-            at = worked.now()  # on a busy machine we may learn late that it has begun
+            at = working_time.now()  # on a busy machine we may learn late that it has begun
             birth = Birth(process.attach(argv, env=environ), number, loop.numbers, meter, floor, at)
         program = _Program(birth, environ[family.MARK])
         beside = Beside(program.origin, program.watch)
         while program.status is None:
-            loop.wait(max(0.0, program.memory.due - worked.now()))
+            loop.wait(max(0.0, program.memory.due - working_time.now()))
             while loop.signals:
                 name = loop.signals.pop(0)
                 _pass_on(name, program.pid)
                 if name in _STOPPING:
                     beside.ask(signal.Signals[name])
                 if name in _ENDING:
-                    asked, asked_at = name, worked.now()
+                    asked, asked_at = name, working_time.now()
             beside.account(loop.gap)
             program.bury()
-            if worked.now() >= program.memory.due:
+            if working_time.now() >= program.memory.due:
                 program.memory.take(others=())
-    if asked in _FROM_TERMINAL and worked.now() - asked_at > _ANSWERED:
+    if asked in _FROM_TERMINAL and working_time.now() - asked_at > _ANSWERED:
         asked = ""
     status = os.waitstatus_to_exitcode(program.status)
     left = _left(loop, program)
@@ -141,12 +141,12 @@ def _handled(loop: Loop) -> Iterator[None]:
 
 def _left(loop: Loop, program: _Program) -> int:
     """Processes that go on, those set aside that are over in a moment."""
-    end = worked.now() + _ALMOST_OVER
+    end = working_time.now() + _ALMOST_OVER
     while True:
         program.bury()
         if burial.childless():
             return 0
-        if (seconds := end - worked.now()) <= 0 or loop.signals:
+        if (seconds := end - working_time.now()) <= 0 or loop.signals:
             return len(family.children_of(os.getpid()))
         loop.wait(seconds)
 

@@ -6,7 +6,8 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from orchgate.runs import absence, family, gaps, worked
+from orchgate.lib import working_time
+from orchgate.runs import absence, family, gaps
 
 if TYPE_CHECKING:
     from orchgate.runs.family import Origin
@@ -29,30 +30,30 @@ class Beside:
 
     def ask(self, number: int) -> None:
         """We were told to stop, which is done once the program has stopped, if it ever does."""
-        self._asked, self._asked_at = number, worked.now()
+        self._asked, self._asked_at = number, working_time.now()
 
     def account(self, gap: Gap | None) -> None:
         """To be called whenever something has happened. `gap` is a time in which this process stood still."""
         changed = gaps.changes().get(self._pid)
         if self._since is not None and not gaps.stopped(self._pid):
-            worked.leave_out(worked.now() - self._since)
+            working_time.leave_out(working_time.now() - self._since)
             self._since = None
         if gap and self._since is None:
             self._settle(gap, stopped=changed is not None)
-        stopped, since = bool(changed) and gaps.stopped(self._pid), worked.now()
-        if stopped and self._asked and worked.now() - self._asked_at < _ANSWERED:
+        stopped, since = bool(changed) and gaps.stopped(self._pid), working_time.now()
+        if stopped and self._asked and working_time.now() - self._asked_at < _ANSWERED:
             self._stop()
         elif stopped and self._since is None and absence.stand_still(self._origin, others=()):
             self._since = since
 
     def _settle(self, gap: Gap, *, stopped: bool) -> None:
         if gap.frozen or stopped or gaps.stopped(self._pid):
-            worked.leave_out(gap.seconds)
+            working_time.leave_out(gap.seconds)
         elif gaps.state(self._pid) in gaps.DEAD:
             self._watch.at_least(gap.begin, absence.UNSEEN)
 
     def _stop(self) -> None:
         number, self._asked = self._asked, 0
-        worked.leave_out(gaps.stop_ourselves(number))
+        working_time.leave_out(gaps.stop_ourselves(number))
         if gaps.stopped(self._pid):  # whoever continues us alone means the program
             family.send(reversed(family.descendants([os.getpid()])), signal.SIGCONT)

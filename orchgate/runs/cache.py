@@ -12,8 +12,8 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import files
 from orchgate.errors import Unreadable
+from orchgate.lib import files
 from orchgate.runs import ids, products
 from orchgate.runs.decode import ManifestError
 from orchgate.runs.junit import Counts

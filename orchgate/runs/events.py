@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate import __version__
 from orchgate.errors import OrchgateError
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 from orchgate.runs.ids import JOURNAL_VERSION, RUN_ID
 
 if TYPE_CHECKING:

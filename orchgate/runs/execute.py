@@ -13,7 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from orchgate.errors import OrchgateError
-from orchgate.runs import burial, family, gaps, lineage, starting, worked
+from orchgate.lib import working_time
+from orchgate.runs import burial, family, gaps, lineage, starting
 from orchgate.runs.absence import Absence
 from orchgate.runs.heirs import Heirs
 from orchgate.runs.meter import Meters
@@ -149,7 +150,7 @@ class Loop:
                 self._selector.register(descriptor, selectors.EVENT_READ, self.forks)
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
-        self._timers.append((worked.now() + seconds, act))
+        self._timers.append((working_time.now() + seconds, act))
 
     def cancel(self, *, at_once: bool = False) -> None:
         """Asks every program to end, and drops what was to happen later."""
@@ -162,7 +163,7 @@ class Loop:
             running.cancelled = running.cancelled or not running.timed_out
             self._ask(running)
             if at_once:
-                running.deadline = worked.now()
+                running.deadline = working_time.now()
 
     def turn(self) -> None:
         """Waits for the next thing to happen, and lets it."""
@@ -194,7 +195,7 @@ class Loop:
         moments = [running.deadline for running in self._running.values() if running.deadline is not None]
         moments += [running.memory.due for running in self._running.values() if running.status is None]
         moments += [moment for moment, _ in self._timers]
-        now = worked.now()
+        now = working_time.now()
         draw = self.tick()
         waits = [max(0.0, moment - now) for moment in moments] + ([] if draw is None else [draw])
         return min(waits) if waits else None
@@ -223,7 +224,7 @@ class Loop:
         if not running.asked:
             running.left_behind = len(left)
             running.asked = True
-            running.deadline = worked.now() + GRACE
+            running.deadline = working_time.now() + GRACE
         if running.killed:
             family.send(left, signal.SIGKILL)
         else:
@@ -250,11 +251,11 @@ class Loop:
     def _ask(self, running: Running) -> None:
         if not running.asked:
             running.asked = True
-            running.deadline = worked.now() + GRACE
+            running.deadline = working_time.now() + GRACE
             family.send_group(running.pid, signal.SIGTERM)
 
     def _keep_time(self) -> None:
-        now = worked.now()
+        now = working_time.now()
         for running in list(self._running.values()):
             if running.status is None and running.memory.due <= now:
                 running.memory.take([pid for pid in self._running if pid != running.pid])
@@ -272,7 +273,7 @@ class Loop:
             self._ask(running)
         elif not running.killed:
             running.killed = True
-            running.deadline = worked.now() + GRACE
+            running.deadline = working_time.now() + GRACE
             if running.status is None:
                 family.send_group(running.pid, signal.SIGKILL)
             family.send(self._left(running), signal.SIGKILL)
@@ -280,7 +281,7 @@ class Loop:
             running.immortal = len(self._left(running))  # another user's, or stuck in the kernel
             self._report(running)
         else:
-            running.deadline = worked.now() + GRACE
+            running.deadline = working_time.now() + GRACE
 
     def _report(self, running: Running) -> None:
         seen = -1

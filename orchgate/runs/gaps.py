@@ -14,7 +14,7 @@ import threading
 import time
 from typing import Any, NamedTuple
 
-from orchgate.runs import worked
+from orchgate.lib import working_time
 
 BEAT = 0.1  # seconds of the longest wait: by so much a stop may have begun before it is taken to have
 _LEAST = 0.02  # seconds of a stop that is taken for one
@@ -41,7 +41,7 @@ class Waits:
 
     def __init__(self) -> None:
         self._continued = False
-        self._begin = self._due = self._ended = worked.now()
+        self._begin = self._due = self._ended = working_time.now()
         self._cpu = time.thread_time()
         self._between: Gap | None = None  # found before the wait that is under way
         try:
@@ -60,7 +60,7 @@ class Waits:
 
     def begin(self, seconds: float) -> None:
         """A wait begins that takes at most so long."""
-        now, kept = worked.now(), self._kept()
+        now, kept = working_time.now(), self._kept()
         self._between = None
         if self._continued:
             lost = now - self._ended - (time.thread_time() - self._cpu) - (kept[0] - self._before[0])
@@ -70,7 +70,7 @@ class Waits:
 
     def over(self) -> Gap | None:
         """It is over: what kept us from noticing earlier, unless that was the machine."""
-        self._ended, self._cpu = worked.now(), time.thread_time()
+        self._ended, self._cpu = working_time.now(), time.thread_time()
         late = self._ended - self._due
         if late < (_LEAST if self._continued else _FROZEN):
             return self._between

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import files
+from orchgate.lib import files
 from orchgate.runs.ids import METRICS, RUNS, ahead_from
 from orchgate.runs.implementation_gate import NAME
 

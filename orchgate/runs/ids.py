@@ -7,9 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError, UsageError
-from orchgate.inside import is_git_name, require_inside
-from orchgate.patterns import lazy
-from orchgate.runs import locate, worked
+from orchgate.lib import working_time
+from orchgate.lib.inside import is_git_name, require_inside
+from orchgate.lib.patterns import lazy
+from orchgate.runs import locate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,16 +72,16 @@ class Clock:
     """Wall time that never runs backwards: set once, and carried on by a clock that nobody sets."""
 
     def __init__(self, not_before: float = 0.0) -> None:
-        self._offset = max(time.time(), not_before) - worked.real()
-        self._away = worked.away()
+        self._offset = max(time.time(), not_before) - working_time.real()
+        self._away = working_time.away()
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return self._offset + worked.real()
+        return self._offset + working_time.real()
 
     def away(self) -> float:
         """Seconds since its beginning in which nobody worked."""
-        return max(0.0, round(worked.away() - self._away, 3))
+        return max(0.0, round(working_time.away() - self._away, 3))
 
 
 def log_path(index: int, stage: str) -> str:

@@ -10,9 +10,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import files, resources
 from orchgate.documents.definitions import SHIPPED
 from orchgate.errors import Unreadable
+from orchgate.lib import files, resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.git import worktree
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
-from orchgate.globs import bare, compile_glob, expand_braces, matches, negates
-from orchgate.patterns import lazy
+from orchgate.lib.globs import bare, compile_glob, expand_braces, matches, negates
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import files
 from orchgate.errors import OrchgateError
+from orchgate.lib import files
 from orchgate.runs import state
 from orchgate.secrets.redact import is_redacted, redacted, redacted_words
 

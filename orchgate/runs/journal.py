@@ -9,8 +9,8 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import files, locks
 from orchgate.errors import OrchgateError
+from orchgate.lib import files, locks
 from orchgate.runs import locate
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import LFS_BEGINNING
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 from orchgate.runs.decode import ManifestError, Reason
 
 if TYPE_CHECKING:

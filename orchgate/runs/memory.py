@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from orchgate.runs import family, proc, worked
+from orchgate.lib import working_time
+from orchgate.runs import family, proc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -28,7 +29,7 @@ class Sampler:
         self._origin = origin
         self._visit = visit
         self._pause = _FIRST
-        self.due = worked.now() + _FIRST
+        self.due = working_time.now() + _FIRST
         self.most: int | None = None
 
     def take(self, others: Collection[int]) -> None:
@@ -42,4 +43,4 @@ class Sampler:
             self.most = max(self.most or 0, found)
         spent = time.thread_time() - began
         self._pause = min(_LONGEST, self._pause * _GROWTH)
-        self.due = worked.now() + max(self._pause, _SHARE * spent * (1 + len(others)))
+        self.due = working_time.now() + max(self._pause, _SHARE * spent * (1 + len(others)))

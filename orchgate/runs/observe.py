@@ -7,9 +7,9 @@ import itertools
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from orchgate import files
 from orchgate.errors import OrchgateError
-from orchgate.process import ProgramMissing
+from orchgate.lib import files
+from orchgate.lib.process import ProgramMissing
 from orchgate.runs import attached, family, ids, inner, watching, writer
 from orchgate.runs.activity import BLIND, METRICS, UNTOLD, totals
 from orchgate.runs.environment import OBSERVED_BY

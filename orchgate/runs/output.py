@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from orchgate import files
+from orchgate.lib import files
 
 if TYPE_CHECKING:
     from orchgate.secrets.stream import Redactor

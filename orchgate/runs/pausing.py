@@ -7,7 +7,8 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from orchgate.runs import family, gaps, worked
+from orchgate.lib import working_time
+from orchgate.runs import family, gaps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -44,7 +45,7 @@ class Pauses:
             for leader in groups:
                 family.send_group(leader, signal.SIGSTOP, wake=False)
             try:
-                worked.leave_out(gaps.stop_ourselves(number))
+                working_time.leave_out(gaps.stop_ourselves(number))
             finally:
                 # Whoever waits for a child must find it running again, or would take it for stopped.
                 family.send(reversed(held), signal.SIGCONT)

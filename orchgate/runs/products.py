@@ -10,8 +10,8 @@ import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
-from orchgate.globs import bare, compile_glob, expand_braces, matches, negates
-from orchgate.inside import is_git_name, links, why_outside
+from orchgate.lib.globs import bare, compile_glob, expand_braces, matches, negates
+from orchgate.lib.inside import is_git_name, links, why_outside
 from orchgate.runs.inputs import is_literal, top_of
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import Unreadable
-from orchgate.globs import matches
-from orchgate.patterns import lazy
+from orchgate.lib.globs import matches
+from orchgate.lib.patterns import lazy
 from orchgate.runs.decode import ManifestError
 from orchgate.runs.junit import Counts, ResultsError, parse_junit, pytest_line
 from orchgate.runs.locate import read_file

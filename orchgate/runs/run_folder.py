@@ -11,8 +11,8 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from orchgate import files
-from orchgate.inside import require_real
+from orchgate.lib import files
+from orchgate.lib.inside import require_real
 from orchgate.runs.locate import JOURNAL, RUN_ID
 
 if TYPE_CHECKING:

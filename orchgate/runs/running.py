@@ -6,7 +6,8 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.runs import family, memory, usage, worked
+from orchgate.lib import working_time
+from orchgate.runs import family, memory, usage
 from orchgate.runs.costs import Costs
 from orchgate.runs.stopwatch import Stopwatch
 
@@ -85,7 +86,7 @@ class Running:
         self.memory = memory.Sampler(self.origin, self.seen)
         self.done = done
         self.watch = Stopwatch(birth.at)
-        self.deadline = None if program.timeout is None else worked.now() + program.timeout
+        self.deadline = None if program.timeout is None else working_time.now() + program.timeout
         self.timed_out = False
         self.cancelled = False
         self.asked = False  # to end

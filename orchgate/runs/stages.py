@@ -148,8 +148,8 @@ def check_startable(stage: Stage, path: str) -> None:
 
 
 def _why_no_output(pattern: str) -> str:
-    from orchgate.globs import bare
-    from orchgate.inside import why_outside
+    from orchgate.lib.globs import bare
+    from orchgate.lib.inside import why_outside
 
     if "\0" in pattern or not _encodable(pattern):
         return "holds a character that cannot stand in a path"

@@ -13,9 +13,9 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate import process
 from orchgate.errors import OrchgateError
-from orchgate.runs import family, lineage, proc, worked
+from orchgate.lib import process, working_time
+from orchgate.runs import family, lineage, proc
 from orchgate.runs.loadable import loadable
 
 if TYPE_CHECKING:
@@ -63,14 +63,16 @@ def start(
         except OrchgateError:
             pass  # tried without it: then it goes well, or the reason names the program
         else:
-            at = worked.now()  # the helper may be over, and the program have begun, before we are given a processor
+            at = (
+                working_time.now()
+            )  # the helper may be over, and the program have begun, before we are given a processor
             _, status, _ = os.wait4(helper, 0)
             if pid := _left_by(helper, handed, env.get(family.MARK, "")):
                 return Started(pid, at, 0)
             if status == 0:
                 raise OrchgateError(f"cannot run {argv[0]}: it was started and cannot be found")
     floor = proc.own_peak()
-    return Started(process.spawn(argv, cwd=cwd, env=env, output=output, source=source), worked.now(), floor)
+    return Started(process.spawn(argv, cwd=cwd, env=env, output=output, source=source), working_time.now(), floor)
 
 
 @functools.cache
@@ -118,6 +120,6 @@ def _mark_of(pid: int) -> str:
 
 def _await_session(pid: int) -> None:
     """Until the process leads the session by which it is ended: its first half may be over before it came to that."""
-    end = worked.now() + _PATIENCE
-    while (one := family.look(pid)) and one.session != pid and not one.dead and worked.now() < end:
+    end = working_time.now() + _PATIENCE
+    while (one := family.look(pid)) and one.session != pid and not one.dead and working_time.now() < end:
         time.sleep(_PAUSE)

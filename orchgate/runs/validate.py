@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import resources
 from orchgate.errors import OrchgateError
+from orchgate.lib import resources
 from orchgate.runs.decode import shorten
 
 if TYPE_CHECKING:

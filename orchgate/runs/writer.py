@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from orchgate import files
 from orchgate.errors import OrchgateError
-from orchgate.inside import require_real
+from orchgate.lib import files
+from orchgate.lib.inside import require_real
 from orchgate.metrics import entries
 from orchgate.runs import ids, journal, run_folder, sittings, state
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import binascii
 from typing import TYPE_CHECKING
 
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 from orchgate.secrets import values
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ Whole lines pass at once. Memory is bounded: of a line without end the beginning
 
 from __future__ import annotations
 
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 from orchgate.secrets.redact import MARK, may_hold
 
 _LONGEST = 64 * 1024  # bytes of a line that are waited for

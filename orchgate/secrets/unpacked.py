@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 from orchgate.secrets.scan import Unseen
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 LONGEST = 400  # bytes of a value that are looked at
 # What is filled in later, or comes from elsewhere: a variable of a shell, a template or a workflow, a tag of YAML, what

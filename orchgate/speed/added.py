@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
+from orchgate.lib import working_time
 from orchgate.metrics import words
-from orchgate.runs import worked
 from orchgate.speed import sampling, sides
 from orchgate.speed.limits import OutOfTime
 
@@ -54,7 +54,7 @@ def _ran(side: Side, environ: Mapping[str, str], prepare: Sequence[str], seconds
     with sampling.rig([side], environ) as rig:
         if failed := sampling.prepare(rig, side, prepare, seconds):
             raise OrchgateError(f"{failed.stage} fails: {failed.detail}")
-        ran = sampling.once(rig, side, worked.now() + seconds)
+        ran = sampling.once(rig, side, working_time.now() + seconds)
         if rig.session.loop.signals:
             raise KeyboardInterrupt
         return ran

@@ -8,10 +8,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
+from orchgate.lib import working_time
 from orchgate.metrics import words
 from orchgate.metrics.bisection_search import Ask, Ending, How, Search, Why
 from orchgate.metrics.values import Pair
-from orchgate.runs import worked
 from orchgate.speed import bisect_state, sampling, sides
 from orchgate.speed.limits import OutOfTime
 from orchgate.speed.measurement import Progress
@@ -108,11 +108,11 @@ def bisect(
     search = Search(question.possible, question.metric, question.sure)
     longest = bisect_state.replay(state, search)
     earlier = len(search.changes)
-    start = worked.now()
+    start = working_time.now()
     course = _Course(_Task(repository, question, environ, start, start + max_seconds, tell), search, state, longest)
     with contextlib.ExitStack() as stack:
         ending = course.run(stack)
-    return Bisected(search, ending, earlier, worked.now() - start)
+    return Bisected(search, ending, earlier, working_time.now() - start)
 
 
 class _Task(NamedTuple):
@@ -141,7 +141,7 @@ class _Course:
 
     def run(self, stack: contextlib.ExitStack) -> Ending:
         while isinstance(ask := self._search.next(), Ask):
-            if worked.now() >= self._task.deadline:
+            if working_time.now() >= self._task.deadline:
                 return self._search.standing(How.OPEN)
             try:
                 self._good = self._good or stack.enter_context(self._side(0))
@@ -184,7 +184,7 @@ class _Course:
             for number, side in arms.items():
                 self._prepare(rig, number, side)
             self._warm &= {0}
-            while worked.now() < self._task.deadline:
+            while working_time.now() < self._task.deadline:
                 self._say(ask)
                 pair = self._pair(rig, ask, arms)
                 if rig.session.loop.signals:
@@ -204,11 +204,11 @@ class _Course:
 
     def _prepare(self, rig: Rig, number: int, side: Side) -> None:
         self._doing = f"preparing {side.label}"
-        left = max(0.001, self._task.deadline - worked.now())
+        left = max(0.001, self._task.deadline - working_time.now())
         failed = sampling.prepare(rig, side, self._question.prepare, left)
         if rig.session.loop.signals:
             raise KeyboardInterrupt
-        if failed and worked.now() >= self._task.deadline:
+        if failed and working_time.now() >= self._task.deadline:
             raise OutOfTime
         if failed:
             raise _Unusable(number, f"prepare fails ({failed.detail})" + (f": {failed.said}" if failed.said else ""))
@@ -224,7 +224,7 @@ class _Course:
                 self._once(rig, ask, number, arms[number])
                 self._warm.add(number)
         for _ in range(sampling.MOST_DISTURBED):
-            begun = worked.mark()
+            begun = working_time.mark()
             ran = {number: self._once(rig, ask, number, arms[number]) for number in order}
             if not begun.disturbed:
                 name = self._question.metric.name
@@ -240,7 +240,7 @@ class _Course:
             try:
                 ran = sampling.once(rig, side, min(self._task.deadline, limit or self._task.deadline))
             except OutOfTime:
-                if worked.now() >= self._task.deadline:
+                if working_time.now() >= self._task.deadline:
                     raise
                 why = f"a run was not over after {_LONGER:g} times the longest one so far, and a second more"
                 continue
@@ -256,7 +256,7 @@ class _Course:
         """When a run of a commit between the ends has to be over; None where it is not known what they take."""
         if ask.why is Why.ENDS or not self._longest:
             return None
-        return worked.now() + _LONGER * self._longest + 1.0
+        return working_time.now() + _LONGER * self._longest + 1.0
 
     def _say(self, ask: Ask) -> None:
         commits = self._question.commits
@@ -271,7 +271,7 @@ class _Course:
         """Tells how far it is; in how many seconds to do so again."""
         if self._task.tell is None:
             return None
-        now = worked.now()
+        now = working_time.now()
         if now - self._told >= _TELLING:
             self._told = now
             whole = self._task.deadline - self._task.start

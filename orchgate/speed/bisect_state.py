@@ -9,8 +9,8 @@ import os
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import files, locks
 from orchgate.errors import OrchgateError
+from orchgate.lib import files, locks
 from orchgate.metrics.bisection_search import Ask, Why
 from orchgate.metrics.values import Pair
 

@@ -7,7 +7,7 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
-from orchgate.globs import matches
+from orchgate.lib.globs import matches
 from orchgate.metrics import baseline
 from orchgate.runs import environment
 from orchgate.runs.machine import fingerprint

@@ -11,12 +11,12 @@ import re
 import stat
 from typing import TYPE_CHECKING
 
-from orchgate import files
 from orchgate.errors import OrchgateError
 from orchgate.git import shelf
+from orchgate.lib import files, working_time
 from orchgate.metrics import instructions
 from orchgate.metrics.instructions import REPEATS, Instructions
-from orchgate.runs import ids, worked
+from orchgate.runs import ids
 from orchgate.speed import sampling
 from orchgate.speed.attribution import median
 from orchgate.speed.limits import OutOfTime
@@ -54,7 +54,7 @@ def decided(rig: Rig, sides: tuple[Side, Side], policy: Policy, measurement: Mea
         return measurement
     seconds = max(LEAST_SECONDS, _MOST_SECONDS - measurement.seconds)
     try:
-        found = _counted(rig, sides, measurement, worked.now() + seconds)
+        found = _counted(rig, sides, measurement, working_time.now() + seconds)
     except NotCounted as error:
         return _without(measurement, str(error))
     except OutOfTime:

@@ -7,8 +7,8 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
-from orchgate import files
 from orchgate.errors import OrchgateError
+from orchgate.lib import files
 from orchgate.runs.environment import unhooked
 
 if TYPE_CHECKING:

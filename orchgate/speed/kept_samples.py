@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from orchgate import files
+from orchgate.lib import files
 from orchgate.metrics.replay import MAX_LINE
 from orchgate.metrics.values import BENCHMARK
 

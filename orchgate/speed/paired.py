@@ -6,11 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
+from orchgate.lib import working_time
 from orchgate.metrics import gross
 from orchgate.metrics.comparison import LOOKS, judge, next_look
 from orchgate.metrics.values import Judgement, Sitting
 from orchgate.model import Verdict
-from orchgate.runs import worked
 from orchgate.speed import failures, sampling
 from orchgate.speed.attribution import changes, spread
 from orchgate.speed.limits import OutOfTime
@@ -97,12 +97,12 @@ def sample(
     with sampling.rig([side], environ, watch) as rig:
         if failed := sampling.prepare(rig, side, prepare):
             raise OrchgateError(f"{failed.stage} failed on {side.label}: {failed.detail}: {failed.said}")
-        start = worked.now()
+        start = working_time.now()
         deadline = None if budget_seconds is None else start + budget_seconds
         samples: list[Sample] = []
         for number in range(0 if warm_up else 1, runs + 1):
             doing = f"run {number} of {runs}" if number else "warming up"
-            tell(Progress(doing, len(samples), runs, worked.now() - start, budget_seconds or 0.0))
+            tell(Progress(doing, len(samples), runs, working_time.now() - start, budget_seconds or 0.0))
             try:
                 ran = sampling.undisturbed(rig, side, deadline)
             except OutOfTime:

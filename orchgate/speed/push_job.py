@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import Unreadable
+from orchgate.lib import working_time
 from orchgate.metrics import baseline
 from orchgate.metrics.policy import policy as policy_of
-from orchgate.runs import worked
 from orchgate.runs.environment import unhooked
 from orchgate.speed import reference, screening
 
@@ -60,7 +60,7 @@ class Job(NamedTuple):
     @property
     def left(self) -> float:
         """Seconds until a server may drop the connection."""
-        return MOST_SECONDS - (worked.now() - self.begun)
+        return MOST_SECONDS - (working_time.now() - self.begun)
 
 
 def job(question: Question, machine: str, ran: Sequence[Ran], turn: Turn) -> Job:
@@ -74,7 +74,7 @@ def job(question: Question, machine: str, ran: Sequence[Ran], turn: Turn) -> Job
     policy = policy_of(performance)
     recorded = reference.gather(question, machine, ran)
     against = screening.held(question, policy, recorded, stored)
-    return Job(question, policy, budget, unhooked(question.environ), against, unread, worked.now(), turn)
+    return Job(question, policy, budget, unhooked(question.environ), against, unread, working_time.now(), turn)
 
 
 def _baseline(question: Question, machine: str) -> Record | None:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from orchgate.documents.symlinks import followed
 from orchgate.errors import Unreadable
-from orchgate.globs import matches, negates
-from orchgate.patterns import lazy
+from orchgate.lib.globs import matches, negates
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -6,12 +6,12 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import files
 from orchgate.errors import OrchgateError
 from orchgate.git import shelf
 from orchgate.git.call import scrubbed
+from orchgate.lib import files, working_time
 from orchgate.metrics.values import KNOWN
-from orchgate.runs import environment, ids, proc, stage_end, usage, worked
+from orchgate.runs import environment, ids, proc, stage_end, usage
 from orchgate.runs.running import Program
 from orchgate.runs.session import Session, Setting, Silent
 from orchgate.speed import costs, pressure
@@ -184,9 +184,9 @@ def _run(rig_: Rig, side: Side, limits: Limits) -> Sample:
     done, reporter = [], ""
     for index, stage in enumerate(side.stages, 1):
         judged = rig_.judged is None or stage.id in rig_.judged
-        begun = worked.now()
+        begun = working_time.now()
         done.append(_repeated(rig_, side, stage, index, limits if judged else limits._replace(seconds=None)))
-        limits = limits.after(worked.now() - begun) if judged else limits
+        limits = limits.after(working_time.now() - begun) if judged else limits
         if done[-1].failure and not stage.allow_failure:
             return Sample({"success_rate": 0.0}, {}, done[-1].failure)
         reporter = reporter or (stage.id if named and named.written else "")
@@ -214,7 +214,7 @@ def undisturbed(rig_: Rig, side: Side, deadline: float | None = None) -> Sample:
     Raises OrchgateError where that happens again and again.
     """
     for _ in range(MOST_DISTURBED):
-        begun = worked.mark()
+        begun = working_time.mark()
         ran = once(rig_, side, deadline)
         if not begun.disturbed:
             return ran
@@ -240,12 +240,12 @@ class _Done(NamedTuple):
 
 def _repeated(rig_: Rig, side: Side, stage: Stage, index: int, limits: Limits) -> _Done:
     """A stage with its retries, which cost what they cost."""
-    begun = worked.now()
+    begun = working_time.now()
     done = _attempt(rig_, side, stage, index, limits)
     for _ in range(stage.retries):
         if done.failure is None:
             break
-        again = _attempt(rig_, side, stage, index, limits.after(worked.now() - begun))
+        again = _attempt(rig_, side, stage, index, limits.after(working_time.now() - begun))
         done = again._replace(cost=usage.add(done.cost, again.cost) if again.cost else done.cost, repeated=True)
     return done
 
@@ -261,7 +261,7 @@ def _attempt(rig_: Rig, side: Side, stage: Stage, index: int, limits: Limits = U
     argv = stage.argv or ("/bin/sh", "-c", stage.shell)
     before = stage_end.stamps(stage, cwd)
     ended: list[Result] = []
-    left = None if limits.deadline is None else max(0.001, limits.deadline - worked.now())
+    left = None if limits.deadline is None else max(0.001, limits.deadline - working_time.now())
     limit = min((one for one in (stage.timeout_seconds, limits.seconds, left) if one is not None), default=None)
     program = Program(argv, cwd, environ, log, rig_.session.mark(), limit)
     rig_.session.loop.start(program, ended.append)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
+from orchgate.lib import working_time
 from orchgate.metrics import gross, outliers
 from orchgate.metrics.baseline import stale
 from orchgate.metrics.comparison import LOOKS
@@ -12,7 +13,6 @@ from orchgate.metrics.estimate import median
 from orchgate.metrics.lower_bounds import Known
 from orchgate.metrics.stored import judge_stored, suspicious
 from orchgate.model import Severity, Verdict
-from orchgate.runs import worked
 from orchgate.speed import push_words as words
 from orchgate.speed import reference, sampling
 from orchgate.speed.limits import OutOfTime
@@ -102,12 +102,12 @@ def alone(
     with sampling.rig([head], environ, performance.watch) as rig:
         if failed := sampling.prepare(rig, head, performance.prepare, prepare_seconds):
             raise OrchgateError(words.failure(failed), question.reproduce)
-        started = worked.now()
+        started = working_time.now()
         try:
             run = sampling.undisturbed(rig, head, started + seconds)
         except OutOfTime:
-            return None, worked.now() - started
-        return run, worked.now() - started
+            return None, working_time.now() - started
+        return run, working_time.now() - started
 
 
 def screened(question: Question, against: Held, run: Sample | None) -> Screened:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.runs import worked
+from orchgate.lib import working_time
 from orchgate.speed.measurement import Progress
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Teller:
         """Tells how far it is; in how many seconds to do so again."""
         if self._tell is None:
             return None
-        now = worked.now()
+        now = working_time.now()
         if now - self._told >= _OFTEN:
             self._told = now
             self._tell(Progress(self._doing, self._pairs, self._most, self._timing.spent, self._timing.budget))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchgate.runs import worked
+from orchgate.lib import working_time
 
 LATE = 30.0  # seconds beyond the budget in which what looks grossly slower is confirmed
 _COLD = 4.0  # how much slower a first run may be than those that follow
@@ -14,14 +14,14 @@ class Timing:
 
     def __init__(self, budget: float) -> None:
         self.budget = budget
-        self._start = worked.now()
+        self._start = working_time.now()
         self._since = self._start  # the budget's own start
         self._warm: float | None = None  # what the warm-up took
         self._pairs: list[float] = []  # what each took
 
     def begin(self) -> None:
         """The budget begins here: what came before is not counted."""
-        self._since = worked.now()
+        self._since = working_time.now()
 
     def warmed_up(self, seconds: float) -> None:
         """The first run of each took so long."""
@@ -34,12 +34,12 @@ class Timing:
     @property
     def whole(self) -> float:
         """Seconds since it began, preparations included."""
-        return worked.now() - self._start
+        return working_time.now() - self._start
 
     @property
     def spent(self) -> float:
         """Seconds of the budget."""
-        return worked.now() - self._since
+        return working_time.now() - self._since
 
     def deadline(self, *, late: bool = False) -> float:
         return self._since + self.budget + (LATE if late else 0.0)
@@ -52,7 +52,7 @@ class Timing:
     def fits(self, pairs: int, *, late: bool = False) -> bool:
         """Whether so many pairs more are over before the deadline. Of the first, only the cold warm-up is known."""
         seconds = self.pair_seconds if self._pairs or late else self.pair_seconds / _COLD
-        return worked.now() + pairs * seconds <= self.deadline(late=late)
+        return working_time.now() + pairs * seconds <= self.deadline(late=late)
 
     def plan(self) -> int:
         """How many pairs more the budget will hold, at most.
@@ -61,4 +61,4 @@ class Timing:
         planned is not run. How long both runs of a pair took says nothing about which of them is head.
         """
         quick = sorted(self._pairs)[len(self._pairs) // _QUARTER]
-        return max(0, int((self.deadline() - worked.now()) / quick)) if quick > 0 else 0
+        return max(0, int((self.deadline() - working_time.now()) / quick)) if quick > 0 else 0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.lib import working_time
 from orchgate.metrics import gross, words
 from orchgate.metrics.values import Pair
-from orchgate.runs import worked
 from orchgate.speed import sampling
 from orchgate.speed.limits import TooSlow
 
@@ -90,7 +90,7 @@ class Turns:
     def _undisturbed(self, how: _How) -> Turn:
         """Where either was stopped, or the machine slept, neither says anything: once more."""
         for _ in range(sampling.MOST_DISTURBED):
-            begun = worked.mark()
+            begun = working_time.mark()
             failed, passed = {label: list(known) for label, known in self.failed.items()}, set(self.passed)
             slowest = self._slowest
             try:
@@ -153,9 +153,9 @@ class Turns:
         """One run; what fails and has never passed is tried a second time, to tell the broken from the flaky."""
         assert self.rig is not None
         deadline = self._timing.deadline(late=late)
-        begun = worked.now()
+        begun = working_time.now()
         ran = sampling.once(self.rig, side, deadline, limit)
-        self._seconds[side.label] = worked.now() - begun
+        self._seconds[side.label] = working_time.now() - begun
         if not ran.failure:
             self.took[side.label] = self._seconds[side.label]
         self._noted(side, ran)

@@ -13,8 +13,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate import files, locks
 from orchgate.errors import OrchgateError, quoted
+from orchgate.lib import files, locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

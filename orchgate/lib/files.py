@@ -141,7 +141,7 @@ def create(path: str, data: bytes, *, executable: bool = False) -> None:
 
 
 def _put(path: str, data: bytes, publish: Callable[[str, str], None], *, sync: bool, executable: bool) -> None:
-    from orchgate import temporary  # a commit only reads
+    from orchgate.lib import temporary  # a commit only reads
 
     places = list(temporary.folders(path))
     try:
@@ -173,7 +173,7 @@ def _put_through(
     folder: str, path: str, data: bytes, publish: Callable[[str, str], None], *, sync: bool, executable: bool
 ) -> None:
     """Raises OSError; then nothing is left in `folder`."""
-    from orchgate import temporary
+    from orchgate.lib import temporary
 
     name, descriptor, lock = temporary.opened(folder)
     try:

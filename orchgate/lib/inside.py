@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from orchgate.errors import Unreadable
-from orchgate.patterns import lazy
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     import ast

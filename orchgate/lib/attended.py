@@ -15,8 +15,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-from orchgate import process
 from orchgate.errors import OrchgateError
+from orchgate.lib import process
 
 if TYPE_CHECKING:
     import subprocess

@@ -10,8 +10,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from orchgate import files, temporary
 from orchgate.errors import OrchgateError
+from orchgate.lib import files, temporary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
