@@ -9,8 +9,8 @@ import os
 import subprocess
 import sys
 
-from orchgate import session
 from orchgate.checks.diff_budget import CHECK
+from orchgate.gate import session
 from orchgate.git.target import Target
 
 SHOWN = 10

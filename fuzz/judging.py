@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fuzz.violation import Violation
-from orchgate import session
 from orchgate.config.load import load
-from orchgate.context import Context
 from orchgate.errors import Unreadable
+from orchgate.gate import session
+from orchgate.gate.context import Context
 from orchgate.git.snapshot import MAX_BYTES, Entry, folders_of
 from orchgate.model import Change, Scope
 from orchgate.outputs import json, text

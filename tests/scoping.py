@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from orchgate import session
+from orchgate.gate import session
 from orchgate.git import scope as scopes
 from orchgate.git.target import Request
 

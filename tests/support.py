@@ -9,10 +9,10 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from orchgate import suppressions
 from orchgate.cli import main
 from orchgate.config.load import load
-from orchgate.context import Context
+from orchgate.gate import suppressions
+from orchgate.gate.context import Context
 from orchgate.git.exceptions import Exceptions
 from orchgate.git.snapshot import FolderSnapshot
 from orchgate.model import ABSENT, Change, Outcome, Scope

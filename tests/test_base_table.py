@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from orchgate import session
 from orchgate.errors import OrchgateError, WrongCheckout
+from orchgate.gate import session
 from orchgate.git import scope as scopes
 from orchgate.git.push import Push
 from orchgate.git.target import Target

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate import session
 from orchgate.errors import GitError, Unreadable
+from orchgate.gate import session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from orchgate.model import Change, Scope
 from tests.support import describe, folder_context
 
 if TYPE_CHECKING:
-    from orchgate.context import Context
+    from orchgate.gate.context import Context
 
 CORPUS = Path(os.environ.get("ORCHGATE_CORPUS") or Path(__file__).resolve().parents[2] / "shared" / "corpus")
 NAME = "orchestrator-performance-reliability-loop-2"

@@ -8,8 +8,8 @@ import pytest
 
 from orchgate.commands.check import code
 from orchgate.config.load import Source, build
-from orchgate.engine import Judge
 from orchgate.errors import GitError, Unreadable
+from orchgate.gate.engine import Judge
 from orchgate.model import (
     Check,
     Finding,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from orchgate.context import Context
+    from orchgate.gate.context import Context
 
 
 def rule(name: str, severity: Severity = Severity.ERROR) -> Rule:

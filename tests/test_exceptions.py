@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate import session
 from orchgate.checks import specs, version_bump
+from orchgate.gate import session
 from orchgate.git import scope as scopes
 from orchgate.git.messages import trailers
 from orchgate.git.target import Request

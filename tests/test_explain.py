@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate import suppressions
 from orchgate.cli import main
+from orchgate.gate import suppressions
 
 if TYPE_CHECKING:
     Output = pytest.CaptureFixture[str]

@@ -14,7 +14,7 @@ from orchgate import registry
 from orchgate.documents import frontmatter
 from orchgate.documents.markdown import Document
 from orchgate.documents.shell import script
-from orchgate.engine import Judge
+from orchgate.gate.engine import Judge
 from tests.support import folder_context, write_tree
 from tests.work import growth, no_hang
 

@@ -242,7 +242,7 @@ def _fewer(value: Any) -> Any:
 
 
 def test_every_rule_that_a_key_governs_exists() -> None:
-    from orchgate import suppressions
+    from orchgate.gate import suppressions
 
     governed = {rule for table in (*TABLE.values(), FREE) for key in table.values() for rule in key.governs}
 

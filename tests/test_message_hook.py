@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate import session
+from orchgate.gate import session
 from orchgate.git import message_hook
 
 if TYPE_CHECKING:

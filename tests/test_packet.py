@@ -20,7 +20,7 @@ from tests.work import growth, no_hang
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchgate.context import Context
+    from orchgate.gate.context import Context
     from orchgate.model import Finding
 
 LAYOUT = layout_of(build(Source("", {})).documents)

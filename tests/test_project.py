@@ -16,9 +16,10 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, settings
 
-from orchgate import __version__, registry, suppressions
+from orchgate import __version__, registry
 from orchgate.cli import help_text
 from orchgate.errors import OrchgateError
+from orchgate.gate import suppressions
 from orchgate.git import message_hook
 from orchgate.lib import resources
 from orchgate.model import STAGES

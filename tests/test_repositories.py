@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from orchgate import session
 from orchgate.cli import main
 from orchgate.errors import GitError
+from orchgate.gate import session
 from tests.repo import Repo, clone, init
 from tests.scoping import budget_of, files, scope_of, unknown
 

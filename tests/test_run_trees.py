@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate import session
 from orchgate.cli import main
+from orchgate.gate import session
 from orchgate.git.state import MOST, Question
 from orchgate.runs.ids import new_run_id
 from tests.journals import recorded

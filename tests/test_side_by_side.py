@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate import engine
 from orchgate.cli import main
+from orchgate.gate import engine
 
 if TYPE_CHECKING:
     from orchgate.model import Check

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate import engine
 from orchgate.documents.nearest import closest
+from orchgate.gate import engine
 from tests.support import checked
 from tests.work import no_hang
 

@@ -8,8 +8,8 @@ import pytest
 
 from orchgate.checks.version_bump import CHECK
 from orchgate.config.load import Source, build
-from orchgate.context import Context
 from orchgate.errors import OrchgateError
+from orchgate.gate.context import Context
 from orchgate.git.snapshot import FolderSnapshot
 from orchgate.model import Change, Outcome, Scope, Severity
 from tests.support import NOW, excused, write_tree

@@ -11,8 +11,8 @@ from orchgate.model import Check, Outcome, Rule, Severity
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from orchgate.context import Context
     from orchgate.documents.definitions import Definitions
+    from orchgate.gate.context import Context
     from orchgate.model import Change
 
 # Files that define names, with the kind of name.

@@ -12,7 +12,7 @@ from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Tr
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from orchgate.context import Context
+    from orchgate.gate.context import Context
     from orchgate.model import CheckResult
 
 SECRETS = ("evidence.secrets", "evidence.secrets-allowed")

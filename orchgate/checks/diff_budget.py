@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from orchgate.config.settings import DiffBudget
-    from orchgate.context import Context
+    from orchgate.gate.context import Context
     from orchgate.model import Change
 
 REST = "code"

@@ -15,9 +15,9 @@ from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.context import Context
     from orchgate.documents.markdown import Document
     from orchgate.documents.packet import Packet
+    from orchgate.gate.context import Context
 
 LISTED = 8  # approvals that one message names
 

@@ -6,7 +6,6 @@ from collections import Counter
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from orchgate.candidates import is_checked, judged_documents, lost_links
 from orchgate.documents.artifacts import Artifacts
 from orchgate.documents.names import is_markdown, is_mdx
 from orchgate.documents.targets import RUN_ID
@@ -19,6 +18,7 @@ from orchgate.evidence.references import References
 from orchgate.evidence.rules import LOCK, RULES
 from orchgate.evidence.support import Support
 from orchgate.evidence.ticked import may_lack_evidence, ticked_findings
+from orchgate.gate.candidates import is_checked, judged_documents, lost_links
 from orchgate.git.snapshot import folders_of
 from orchgate.lib.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Trouble
@@ -26,10 +26,10 @@ from orchgate.model import Check, Finding, Location, Outcome, Trouble
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from orchgate.context import Context
     from orchgate.documents.markdown import Document
     from orchgate.evidence.kept import Comparison, Kept
     from orchgate.evidence.lock import Lock
+    from orchgate.gate.context import Context
 
 _MANY = 200  # vanished paths; from here on reading every document is cheaper than searching for names
 
@@ -277,8 +277,8 @@ def _unasked(ctx: Context, unknown: OrchgateError) -> Iterator[Trouble]:
 
 def _as_they_were(ctx: Context) -> Iterator[Document]:
     """The touched documents before the change, under the names they have now."""
-    from orchgate.context import MAX_DOCUMENT_BYTES
     from orchgate.documents.markdown import Document
+    from orchgate.gate.context import MAX_DOCUMENT_BYTES
 
     names = {change.old_path or change.path: change.path for change in ctx.scope.changes if change.status != "A"}
     wanted = [name for name in names if matches(name, ctx.config.evidence.documents)]

@@ -23,7 +23,7 @@ from orchgate.runs.validate import SCHEMAS, Problem, explain, format_of, is_vali
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from orchgate.context import Context
+    from orchgate.gate.context import Context
     from orchgate.runs.record import Run
 
     Content = bytes | ManifestError | Unreadable

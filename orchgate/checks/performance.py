@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from orchgate.config.settings import Config
-    from orchgate.context import Context
+    from orchgate.gate.context import Context
     from orchgate.speed.failures import BothFail
     from orchgate.speed.override import Override
     from orchgate.speed.push_speed import Answer

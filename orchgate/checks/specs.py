@@ -11,10 +11,10 @@ from orchgate.lib.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
 
 if TYPE_CHECKING:
-    from orchgate.context import Context
     from orchgate.documents.layout import Layout
     from orchgate.documents.packet import Packet
     from orchgate.documents.packets import Packets
+    from orchgate.gate.context import Context
     from orchgate.model import Change, Trouble
 
 SPECS = ("tech-spec", "mini-spec")

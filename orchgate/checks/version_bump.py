@@ -12,7 +12,7 @@ from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from orchgate.context import Context
+    from orchgate.gate.context import Context
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Change
 

@@ -8,10 +8,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate import session
 from orchgate.commands import _runs, _target
 from orchgate.config.load import load_work_tree
 from orchgate.errors import OrchgateError, UsageError
+from orchgate.gate import session
 from orchgate.git import history
 from orchgate.metrics import baseline, baseline_facts
 from orchgate.metrics.estimate import median

@@ -38,9 +38,9 @@ class Place(NamedTuple):
 @contextlib.contextmanager
 def here() -> Iterator[Place]:
     """The work tree around the current folder. Raises OrchgateError, GitError, ConfigError."""
-    from orchgate import session
     from orchgate.config.load import load_work_tree
     from orchgate.evidence import pin
+    from orchgate.gate import session
     from orchgate.git.store import Store
 
     with session.opened() as repository:

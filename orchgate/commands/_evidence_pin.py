@@ -8,10 +8,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.commands import _pinning, _whose
-from orchgate.context import MAX_DOCUMENT_BYTES
 from orchgate.errors import GitError, Unreadable, UsageError, quoted
 from orchgate.evidence import linked, pin
 from orchgate.evidence.lock import PATH
+from orchgate.gate.context import MAX_DOCUMENT_BYTES
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 
@@ -66,7 +66,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Verdict:
-    from orchgate import session
+    from orchgate.gate import session
 
     if args.prune and (args.paths or args.task):
         raise UsageError("--prune looks at all documents, so it takes no paths", "orchgate evidence pin --prune")

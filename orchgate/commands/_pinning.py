@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from orchgate.config.settings import Config
-    from orchgate.context import Context
     from orchgate.documents.markdown import Document
     from orchgate.documents.packets import Packets
     from orchgate.evidence.linked import Link
+    from orchgate.gate.context import Context
     from orchgate.git.snapshot import Snapshot
 
 

@@ -7,8 +7,9 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from orchgate import registry, session
+from orchgate import registry
 from orchgate.errors import OrchgateError, UsageError
+from orchgate.gate import session
 from orchgate.git.target import Request
 from orchgate.outputs._escape import escape
 
@@ -92,8 +93,8 @@ def run(args: argparse.Namespace) -> Verdict | int:
 
 def _fix(repository: Repository, request: Request) -> None:
     """Pins before anything is judged. What keeps it from that is said; the verdict is the checks' business."""
-    from orchgate.candidates import judged_documents
     from orchgate.commands import _pinning
+    from orchgate.gate.candidates import judged_documents
     from orchgate.git import scope
 
     if not repository.root:

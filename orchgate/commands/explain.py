@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from orchgate import registry, suppressions
+from orchgate import registry
 from orchgate.errors import UsageError
+from orchgate.gate import suppressions
 from orchgate.model import Severity, Verdict
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import stat
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate import session
 from orchgate.commands.check import at_once, code, max_per_rule, measure_anyway, show, tell
 from orchgate.errors import GitError, OrchgateError, UsageError
+from orchgate.gate import session
 from orchgate.git import history, messages, scope
 from orchgate.git.push import Push, holds_nothing
 from orchgate.git.target import Request, Target

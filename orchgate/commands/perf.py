@@ -198,7 +198,7 @@ def _proposed(repository: Repository, head: str) -> str:
 
 def _base(repository: Repository, head: str) -> tuple[str, str]:
     """Where head left the default branch, and in words how that is known."""
-    from orchgate import session
+    from orchgate.gate import session
     from orchgate.git import scope as scopes
     from orchgate.git.target import Target
 

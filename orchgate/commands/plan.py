@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from orchgate import session
 from orchgate.config.load import load_work_tree
 from orchgate.errors import OrchgateError
+from orchgate.gate import session
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.runs import inputs

@@ -12,7 +12,7 @@ from orchgate.errors import OrchgateError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from orchgate.context import Context
+    from orchgate.gate.context import Context
     from orchgate.model import Check, CheckResult, Diagnostic
 
 MOST = 20  # nobody mends more at a time, and comparing names letter by letter is slow

@@ -6,9 +6,9 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate import suggestions, suppressions
 from orchgate.documents.names import is_markdown
 from orchgate.errors import OrchgateError, Unreadable
+from orchgate.gate import suggestions, suppressions
 from orchgate.lib.parallel import cores, shares, spread
 from orchgate.model import (
     CheckResult,
@@ -26,11 +26,11 @@ from orchgate.model import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-    from orchgate.context import Context
     from orchgate.documents.markdown import Document
+    from orchgate.gate.context import Context
+    from orchgate.gate.suppressions import Suppression
     from orchgate.git.message_hook import MessageHook
     from orchgate.model import Check
-    from orchgate.suppressions import Suppression
 
 
 MANY_FILES = 1500  # from here on a second process for a whole tree pays for itself

@@ -12,7 +12,7 @@ from orchgate.model import Finding, Location, Severity
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from orchgate.context import Context
+    from orchgate.gate.context import Context
 
 
 def judged_documents(ctx: Context) -> list[str]:

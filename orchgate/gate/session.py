@@ -7,12 +7,13 @@ import datetime
 import os
 from typing import TYPE_CHECKING
 
-from orchgate import engine, registry, suppressions
+from orchgate import registry
 from orchgate.config.kinds import join
 from orchgate.config.limits import Limits, limits, touches
 from orchgate.config.load import load
-from orchgate.context import Context
 from orchgate.errors import ConfigError, GitError, Unreadable
+from orchgate.gate import engine, suppressions
+from orchgate.gate.context import Context
 from orchgate.git import scope as scopes
 from orchgate.git.repository import open_repository
 from orchgate.git.target import Target
