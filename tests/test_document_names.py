@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.cli import main
-from orchgate.documents.layout import layout_of
-from orchgate.documents.markdown import Document
+from orchgate.markdown.document import Document
+from orchgate.packets.layout import layout_of
 from tests.support import checked, folder_context
 from tests.work import growth
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate import registry
-from orchgate.documents import frontmatter
-from orchgate.documents.markdown import Document
-from orchgate.documents.shell import script
 from orchgate.gate.engine import Judge
+from orchgate.markdown import frontmatter
+from orchgate.markdown.document import Document
+from orchgate.plan_commands.shell import script
 from tests.support import folder_context, write_tree
 from tests.work import growth, no_hang
 

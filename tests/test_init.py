@@ -8,7 +8,7 @@ import yaml
 
 from orchgate.cli import main
 from orchgate.config.load import load_work_tree
-from orchgate.documents.hook_config import FILE, LOCAL_ENTRY, is_wired, new_file, remote_entry, with_entry
+from orchgate.plan_commands.hook_config import FILE, LOCAL_ENTRY, is_wired, new_file, remote_entry, with_entry
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ import yaml
 
 from orchgate.cli import main
 from orchgate.config.load import load_work_tree
-from orchgate.documents.hook_config import (
+from orchgate.plan_commands.hook_config import (
     FILE,
     HOOK_TYPES,
     LOCAL_ENTRY,

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.checks.evidence import CHECK
-from orchgate.documents.artifacts import Artifacts
-from orchgate.documents.links import BareForms, Sentences
-from orchgate.documents.markdown import Document
-from orchgate.documents.nearest import Nearest
-from orchgate.documents.resolve import Resolver, Where
-from orchgate.documents.targets import Kind, Reader
 from orchgate.git.snapshot import FolderSnapshot
+from orchgate.markdown.document import Document
 from orchgate.model import Severity
+from orchgate.references.artifacts import Artifacts
+from orchgate.references.links import BareForms, Sentences
+from orchgate.references.nearest import Nearest
+from orchgate.references.resolve import Resolver, Where
+from orchgate.references.targets import Kind, Reader
 from tests.support import judge_folder, write_tree
 
 if TYPE_CHECKING:

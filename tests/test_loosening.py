@@ -13,7 +13,7 @@ from orchgate.config.load import Source, build
 from orchgate.config.loosening import SHIPPED, Loosening, loosened
 from orchgate.config.shapes import PACKET_KINDS, Looser, Role
 from orchgate.config.table import FREE, TABLE
-from orchgate.documents import definitions
+from orchgate.plan_commands import definitions
 from tests.support import checked
 
 if TYPE_CHECKING:

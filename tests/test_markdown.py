@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from orchgate.documents.markdown import Document
+from orchgate.markdown.document import Document
 from tests.work import no_hang
 
 CORPUS = Path(os.environ.get("ORCHGATE_CORPUS", Path(__file__).parents[2] / "shared" / "corpus"))

@@ -14,9 +14,9 @@ from orchgate.cli import main
 from orchgate.commands._new_packet import write
 from orchgate.commands.new import TEMPLATES, filled, plan_packet
 from orchgate.config.load import Source, build
-from orchgate.documents.markdown import Document
 from orchgate.errors import OrchgateError
 from orchgate.lib import resources
+from orchgate.markdown.document import Document
 from orchgate.model import Severity
 from tests.support import folder_context, write_tree
 

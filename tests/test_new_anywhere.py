@@ -17,15 +17,15 @@ from orchgate.commands._new_packet import write
 from orchgate.commands.new import TEMPLATES, filled, plan_packet
 from orchgate.config.load import Source, build
 from orchgate.config.shapes import PACKET_KINDS
-from orchgate.documents.layout import layout_of
-from orchgate.documents.packet import find_packets
 from orchgate.errors import ConfigError, OrchgateError, UsageError
 from orchgate.lib import resources
+from orchgate.packets.layout import layout_of
+from orchgate.packets.packet import find_packets
 from tests.support import folder_context, write_tree
 
 if TYPE_CHECKING:
     from orchgate.commands._new_packet import Plan
-    from orchgate.documents.layout import Layout
+    from orchgate.packets.layout import Layout
     from tests.repo import Repo
 
 KEYS = ("packets", "tech-spec", "action-plan", "checklist", "mini-spec")

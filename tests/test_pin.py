@@ -415,7 +415,7 @@ def test_a_full_disk_leaves_the_old_lock(cited: Repo, monkeypatch: pytest.Monkey
 
 def test_two_who_pin_at_once_lose_nothing(cited: Repo) -> None:
     disk = pins.Limits(10**6, 10**6)
-    from orchgate.documents.artifacts import Artifacts
+    from orchgate.references.artifacts import Artifacts
 
     names = [f"out/{number}.txt" for number in range(20)]
     for name in names:

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.documents.definitions import Definitions, near
-from orchgate.documents.programs import codex_pipelines, hook_ids, make_targets, nox_sessions, npm_scripts
-from orchgate.documents.requests import Request, requests
-from orchgate.documents.shell import script
-from orchgate.documents.wrappers import started
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import FolderSnapshot
+from orchgate.plan_commands.definitions import Definitions, near
+from orchgate.plan_commands.programs import codex_pipelines, hook_ids, make_targets, nox_sessions, npm_scripts
+from orchgate.plan_commands.requests import Request, requests
+from orchgate.plan_commands.shell import script
+from orchgate.plan_commands.wrappers import started
 from tests.support import write_tree
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.documents.nearest import closest
 from orchgate.gate import engine
+from orchgate.references.nearest import closest
 from tests.support import checked
 from tests.work import no_hang
 

@@ -12,9 +12,9 @@ import pytest
 from orchgate import registry
 from orchgate.cli import main
 from orchgate.config.settings import Ignore
-from orchgate.documents.markdown import Document
 from orchgate.gate import suppressions
 from orchgate.gate.engine import Judge
+from orchgate.markdown.document import Document
 from orchgate.model import Finding, Location
 from tests.support import checked, folder_context, write_tree
 from tests.work import growth, no_hang

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate.documents.titles import Name, choices, document_name, normal, spellings
+from orchgate.packets.titles import Name, choices, document_name, normal, spellings
 from tests.work import no_hang
 
 

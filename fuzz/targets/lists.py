@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fuzz.judging import Asked, case, judge, samples, tracked
-from orchgate.documents import tasks
 from orchgate.errors import OrchgateError
 from orchgate.git import events
+from orchgate.packets import tasks
 from orchgate.runs import codex
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from orchgate.model import Check, Outcome, Rule, Severity
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from orchgate.documents.definitions import Definitions
     from orchgate.gate.context import Context
     from orchgate.model import Change
+    from orchgate.plan_commands.definitions import Definitions
 
 # Files that define names, with the kind of name.
 DEFINING = {
@@ -58,7 +58,7 @@ def run(ctx: Context) -> Outcome:
     touched = [] if ctx.scope.whole_tree else [change for change in ctx.scope.require_changes() if _may_take(change)]
     if not plans and not touched:
         return Outcome((), {"documents": 0, "commands": 0})
-    from orchgate.documents.rehearsal import Rehearsal
+    from orchgate.plan_commands.rehearsal import Rehearsal
 
     rehearsal = Rehearsal(ctx.config.commands, _definitions(ctx))
     documents, unread = ctx.documents(plans)
@@ -72,7 +72,7 @@ def run(ctx: Context) -> Outcome:
 
 
 def _definitions(ctx: Context) -> Definitions:
-    from orchgate.documents.definitions import SHIPPED, Definitions
+    from orchgate.plan_commands.definitions import SHIPPED, Definitions
 
     return Definitions(ctx.snapshot, (*ctx.proposed.pipelines, SHIPPED))
 
@@ -96,7 +96,7 @@ def _active(ctx: Context, paths: Iterable[str]) -> list[str]:
     plans = _action_plans(ctx, paths)
     if not plans:
         return []
-    from orchgate.documents.tasks import normal_status
+    from orchgate.packets.tasks import normal_status
 
     owners = ctx.packets.owners
     inactive = {normal_status(status) for status in ctx.config.documents.inactive_statuses}
@@ -111,7 +111,7 @@ def _may_take(change: Change) -> bool:
 
 def _taken_away(ctx: Context, touched: list[Change]) -> frozenset[tuple[str, str]]:
     """(kind, name) of what files of the base defined and no longer do; unreadable ones take nothing away."""
-    from orchgate.documents.definitions import Definitions
+    from orchgate.plan_commands.definitions import Definitions
 
     before, after = Definitions(ctx.base), Definitions(ctx.snapshot)
     gone: set[tuple[str, str]] = set()

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.documents import approvals, sections
-from orchgate.documents.agreement import disagreements
-from orchgate.documents.layout import TITLES
-from orchgate.documents.review import review_of
-from orchgate.documents.selection import Selection, select
-from orchgate.documents.standing import Standing, standing
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
+from orchgate.packets import approvals, sections
+from orchgate.packets.agreement import disagreements
+from orchgate.packets.layout import TITLES
+from orchgate.packets.review import review_of
+from orchgate.packets.selection import Selection, select
+from orchgate.packets.standing import Standing, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.documents.markdown import Document
-    from orchgate.documents.packet import Packet
     from orchgate.gate.context import Context
+    from orchgate.markdown.document import Document
+    from orchgate.packets.packet import Packet
 
 LISTED = 8  # approvals that one message names
 

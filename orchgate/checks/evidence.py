@@ -6,9 +6,6 @@ from collections import Counter
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from orchgate.documents.artifacts import Artifacts
-from orchgate.documents.names import is_markdown, is_mdx
-from orchgate.documents.targets import RUN_ID
 from orchgate.errors import OrchgateError
 from orchgate.evidence.cited import Runs
 from orchgate.evidence.claims import SUMMARY
@@ -21,15 +18,18 @@ from orchgate.evidence.ticked import may_lack_evidence, ticked_findings
 from orchgate.gate.candidates import is_checked, judged_documents, lost_links
 from orchgate.git.snapshot import folders_of
 from orchgate.lib.globs import matches
+from orchgate.markdown.names import is_markdown, is_mdx
 from orchgate.model import Check, Finding, Location, Outcome, Trouble
+from orchgate.references.artifacts import Artifacts
+from orchgate.references.targets import RUN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from orchgate.documents.markdown import Document
     from orchgate.evidence.kept import Comparison, Kept
     from orchgate.evidence.lock import Lock
     from orchgate.gate.context import Context
+    from orchgate.markdown.document import Document
 
 _MANY = 200  # vanished paths; from here on reading every document is cheaper than searching for names
 
@@ -157,7 +157,7 @@ def _pages(ctx: Context, gone: Iterable[str]) -> set[str]:
     pages = [path for path in gone if is_markdown(path)]
     if not pages or not any(map(is_mdx, ctx.snapshot.entries)):
         return set()
-    from orchgate.documents.sites import called
+    from orchgate.references.sites import called
 
     return {called(path) for path in pages} - {""}
 
@@ -277,8 +277,8 @@ def _unasked(ctx: Context, unknown: OrchgateError) -> Iterator[Trouble]:
 
 def _as_they_were(ctx: Context) -> Iterator[Document]:
     """The touched documents before the change, under the names they have now."""
-    from orchgate.documents.markdown import Document
     from orchgate.gate.context import MAX_DOCUMENT_BYTES
+    from orchgate.markdown.document import Document
 
     names = {change.old_path or change.path: change.path for change in ctx.scope.changes if change.status != "A"}
     wanted = [name for name in names if matches(name, ctx.config.evidence.documents)]

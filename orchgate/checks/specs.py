@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.documents.behind import in_work, named_in
-from orchgate.documents.review import KEY, date_of, last_review
 from orchgate.errors import quoted
 from orchgate.lib.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
+from orchgate.packets.behind import in_work, named_in
+from orchgate.packets.review import KEY, date_of, last_review
 
 if TYPE_CHECKING:
-    from orchgate.documents.layout import Layout
-    from orchgate.documents.packet import Packet
-    from orchgate.documents.packets import Packets
     from orchgate.gate.context import Context
     from orchgate.model import Change, Trouble
+    from orchgate.packets.layout import Layout
+    from orchgate.packets.packet import Packet
+    from orchgate.packets.task_documents import Packets
 
 SPECS = ("tech-spec", "mini-spec")
 TRAILER = "task"

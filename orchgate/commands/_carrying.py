@@ -7,10 +7,10 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.documents.artifacts import Artifacts
 from orchgate.errors import GitError, UsageError
 from orchgate.evidence.lock import PATH
 from orchgate.outputs._escape import escape
+from orchgate.references.artifacts import Artifacts
 
 if TYPE_CHECKING:
     import argparse

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from orchgate.documents.markdown import Document
     from orchgate.evidence.lock import Pinned
     from orchgate.git.repository import Repository
+    from orchgate.markdown.document import Document
 
 MOST_LISTED = 20
 MOST_UNASKED = 20  # artifacts that are pinned before anybody has seen what they are
@@ -81,9 +81,9 @@ def run(args: argparse.Namespace) -> Verdict:
 
 def _place(repository: Repository) -> _pinning.Place:
     from orchgate.config.load import load_work_tree
-    from orchgate.documents.markdown import Document
-    from orchgate.documents.packets import Packets
     from orchgate.git.worktree import OnDisk
+    from orchgate.markdown.document import Document
+    from orchgate.packets.task_documents import Packets
 
     config = load_work_tree(repository.root)
     tree = OnDisk(repository, (root.strip("/") for root in config.evidence.roots))
@@ -191,9 +191,9 @@ def _is_pinned(link: linked.Link, made: pin.Plan) -> bool:
 
 def _documents(place: _pinning.Place, repository: Repository, args: argparse.Namespace) -> _Read:
     """The documents that are meant, of those that the configuration takes for documents."""
-    from orchgate.documents.markdown import Document
     from orchgate.git.snapshot import SYMLINK
     from orchgate.lib.globs import matches
+    from orchgate.markdown.document import Document
 
     settings, entries = place.config.evidence, place.tree.entries
     whose = _whose_documents(place, repository, args)

@@ -101,8 +101,8 @@ def _pipeline(known: dict[str, Facts]) -> str:
 def _action_plan(root: str, task: str) -> str:
     """The repository path of the task's action plan. Raises UsageError."""
     from orchgate.config.load import load_work_tree
-    from orchgate.documents.packets import Packets
     from orchgate.git.snapshot import WorkTree
+    from orchgate.packets.task_documents import Packets
 
     packets = Packets(load_work_tree(root).documents, WorkTree(root))
     found = [packet for packet in packets.all if task in (packet.task, packet.slug)]
@@ -134,8 +134,8 @@ def _placed(plan: str, text: str, block: str, pipeline: str, section: str) -> st
             raise OrchgateError(f"{plan}:{line}: {found.message}", "delete what is left of it, and run this again")
         if found.pipeline == pipeline:
             return summary.place(text, block, found, 0)
-    from orchgate.documents.markdown import Document
-    from orchgate.documents.sections import first_titled
+    from orchgate.markdown.document import Document
+    from orchgate.packets.sections import first_titled
 
     there = first_titled(Document(plan, text.encode("utf-8")), section)
     if there is None:

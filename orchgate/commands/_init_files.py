@@ -7,10 +7,10 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.config import load
-from orchgate.documents import hook_config
 from orchgate.errors import ConfigError, OrchgateError
 from orchgate.git.snapshot import WorkTree
 from orchgate.lib import files
+from orchgate.plan_commands import hook_config
 from orchgate.runs import implementation_gate
 
 if TYPE_CHECKING:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.documents.artifacts import Artifacts
 from orchgate.evidence import linked, pin
 from orchgate.evidence.lock import PATH, parse
 from orchgate.outputs._escape import escape
+from orchgate.references.artifacts import Artifacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from orchgate.config.settings import Config
-    from orchgate.documents.markdown import Document
-    from orchgate.documents.packets import Packets
     from orchgate.evidence.linked import Link
     from orchgate.gate.context import Context
     from orchgate.git.snapshot import Snapshot
+    from orchgate.markdown.document import Document
+    from orchgate.packets.task_documents import Packets
 
 
 class Place(NamedTuple):

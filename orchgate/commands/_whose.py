@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.documents.behind import in_work, named_in
 from orchgate.errors import OrchgateError, UsageError, quoted
+from orchgate.packets.behind import in_work, named_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchgate.commands._pinning import Place
-    from orchgate.documents.packet import Packet
     from orchgate.git.repository import Repository
+    from orchgate.packets.packet import Packet
 
 LISTED = 5
 

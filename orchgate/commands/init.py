@@ -10,13 +10,13 @@ from orchgate import __version__
 from orchgate.commands import _ignoring, _init_files, _init_hooks
 from orchgate.commands._init_files import Write
 from orchgate.config import load
-from orchgate.documents import hook_config
-from orchgate.documents.hook_config import HOOK_TYPES
 from orchgate.errors import OrchgateError
 from orchgate.gate import session
 from orchgate.lib import locks, process
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
+from orchgate.plan_commands import hook_config
+from orchgate.plan_commands.hook_config import HOOK_TYPES
 
 if TYPE_CHECKING:
     import argparse

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from orchgate.commands import _begun, _new_packet
 from orchgate.commands._new_packet import CONFIGURED, Plan
 from orchgate.config.load import load_work_tree
-from orchgate.documents.layout import Layout, layout_of
-from orchgate.documents.tasks import MAX_BYTES, Index, decode, read_index, with_item
 from orchgate.errors import OrchgateError, Unreadable, UsageError, quoted
 from orchgate.gate import session
 from orchgate.lib import files, locks, resources
 from orchgate.lib.patterns import lazy
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
+from orchgate.packets.layout import Layout, layout_of
+from orchgate.packets.tasks import MAX_BYTES, Index, decode, read_index, with_item
 
 if TYPE_CHECKING:
     import argparse

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchgate.documents.artifacts import Artifacts
-    from orchgate.documents.markdown import Document
     from orchgate.git.snapshot import Snapshot
+    from orchgate.markdown.document import Document
+    from orchgate.references.artifacts import Artifacts
 
 PATH, ANCHOR = "path", "anchor"
 PLAIN = {PATH: "correct the path, or remove the link", ANCHOR: "correct the anchor, or drop it"}
@@ -20,7 +20,7 @@ def suggester(
     snapshot: Snapshot, artifacts: Artifacts, document: Callable[[str], Document]
 ) -> Callable[[tuple[str, ...]], str]:
     """Finds the hint for `(PATH, path)` or `(ANCHOR, path, anchor)`; "" where nothing is near. Raises Unreadable."""
-    from orchgate.documents.nearest import Nearest, closest
+    from orchgate.references.nearest import Nearest, closest
 
     nearest = Nearest(snapshot, artifacts)
 

@@ -14,9 +14,9 @@ from orchgate.secrets.redact import redacted
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
-    from orchgate.documents.artifacts import Artifacts
     from orchgate.evidence.lock import Pinned
     from orchgate.git.store import Store
+    from orchgate.references.artifacts import Artifacts
 
 _UNPIN = "delete its line from .orchgate/evidence.lock, and ask whoever added it"
 

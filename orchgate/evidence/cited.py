@@ -9,9 +9,9 @@ from orchgate.errors import OrchgateError, quoted
 from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
-    from orchgate.documents.artifacts import Artifacts
     from orchgate.evidence.lock import Facts, Lock
     from orchgate.git.snapshot import Snapshot
+    from orchgate.references.artifacts import Artifacts
 
 SUCCEEDED = frozenset({"succeeded", "success", "passed", "completed", "complete", "ok", "done"})
 # Words of a sentence that knowingly cites a run that did not succeed.

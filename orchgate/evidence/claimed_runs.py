@@ -8,19 +8,19 @@ from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.documents.targets import Kind
 from orchgate.evidence.cited import FAILURE
 from orchgate.evidence.required import PHASES
 from orchgate.lib.globs import expand_braces
 from orchgate.lib.patterns import lazy
+from orchgate.references.targets import Kind
 from orchgate.runs.locate import manifest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from orchgate.documents.markdown import Document
     from orchgate.evidence.claims import Place
     from orchgate.evidence.references import References
+    from orchgate.markdown.document import Document
 
 _SUCCESS = lazy(
     r"\b(?:pass(?:es|ed|ing)?|green|succe(?:ed|ss)\w*|works|verified|validated|clean|faster|improve[ds]?|"

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.documents.links import Written
-from orchgate.documents.targets import RUN_ID, Kind
 from orchgate.lib.patterns import lazy
 from orchgate.model import Severity
+from orchgate.references.links import Written
+from orchgate.references.targets import RUN_ID, Kind
 
 if TYPE_CHECKING:
-    from orchgate.documents.links import Reference, Statement
-    from orchgate.documents.markdown import Document
-    from orchgate.documents.targets import Target
+    from orchgate.markdown.document import Document
     from orchgate.model import Location
+    from orchgate.references.links import Reference, Statement
+    from orchgate.references.targets import Target
 
 SUMMARY = "<!-- orchgate summary"  # how a managed block begins, see `summary`
 # Labels under which a path is a result somebody is meant to open.

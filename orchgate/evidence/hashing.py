@@ -12,7 +12,7 @@ from orchgate.lib.inside import links
 from orchgate.runs.locate import journal_of
 
 if TYPE_CHECKING:
-    from orchgate.documents.artifacts import Artifacts
+    from orchgate.references.artifacts import Artifacts
 
 MANIFEST = "/manifest.json"
 CHUNK = 1 << 20

@@ -6,28 +6,28 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchgate.documents.links import Reference, Written
-from orchgate.documents.names import is_markdown, is_mdx
-from orchgate.documents.resolve import Where
-from orchgate.documents.targets import Kind, is_unfilled, of_this_user, unquoted
 from orchgate.errors import Unreadable
 from orchgate.evidence.better import ANCHOR, PATH, PLAIN
 from orchgate.evidence.claims import RESULT, Place, file_weight, is_file, task_folder, weight
 from orchgate.lib.patterns import lazy
+from orchgate.markdown.names import is_markdown, is_mdx
 from orchgate.model import Finding, Location, Severity, Trouble
+from orchgate.references.links import Reference, Written
+from orchgate.references.resolve import Where
+from orchgate.references.targets import Kind, is_unfilled, of_this_user, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from orchgate.documents.artifacts import Artifacts
-    from orchgate.documents.markdown import Document
-    from orchgate.documents.resolve import Resolution
-    from orchgate.documents.targets import Target
     from orchgate.evidence.line_counts import Lines
     from orchgate.evidence.owners import Owners
     from orchgate.evidence.references import References
     from orchgate.evidence.support import Support
     from orchgate.git.snapshot import Snapshot
+    from orchgate.markdown.document import Document
+    from orchgate.references.artifacts import Artifacts
+    from orchgate.references.resolve import Resolution
+    from orchgate.references.targets import Target
 
 _LINE_ANCHOR = lazy(r"L\d+|:~:|user-content-|top$|$", re.IGNORECASE)
 
@@ -83,7 +83,7 @@ class Judge:
 
     @staticmethod
     def _was_served(document: Document, target: Target, found: Resolution, gone: frozenset[str]) -> bool:
-        from orchgate.documents.sites import served
+        from orchgate.references.sites import served
 
         lost = served(gone, target.path, document.path.rpartition("/")[0])
         return found.where is Where.MISSING and lost != ""

@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from orchgate.documents.artifacts import Artifacts
-from orchgate.documents.resolve import Resolver, Where
-from orchgate.documents.targets import Kind
 from orchgate.errors import quoted
 from orchgate.evidence.claims import weight
 from orchgate.evidence.hashing import Refused, measure, prefix_hash
 from orchgate.model import Finding, Location, Severity, Trouble
+from orchgate.references.artifacts import Artifacts
+from orchgate.references.resolve import Resolver, Where
+from orchgate.references.targets import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.documents.targets import Target
     from orchgate.evidence.claims import Place
     from orchgate.evidence.lock import Lock, Pinned
     from orchgate.git.snapshot import Snapshot
+    from orchgate.references.targets import Target
 
 # Files that grow with every run, and those that every run writes anew: that they moved on is no fault of a citation.
 _GROWING = ("/metrics.json", ".jsonl", ".ndjson")

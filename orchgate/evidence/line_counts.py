@@ -9,8 +9,8 @@ from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 
 if TYPE_CHECKING:
-    from orchgate.documents.artifacts import Artifacts
     from orchgate.git.snapshot import Snapshot
+    from orchgate.references.artifacts import Artifacts
 
 CHUNK = 1 << 20
 MAX_BYTES = 64 * 1024 * 1024  # of a file of the tree; larger ones are no text that anybody cites by line

@@ -5,24 +5,24 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.documents.resolve import Where
-from orchgate.documents.targets import Kind
 from orchgate.evidence import origin
 from orchgate.evidence.claims import weight
 from orchgate.git.snapshot import folders_of
 from orchgate.lib.files import open_regular
 from orchgate.lib.globs import expand_braces, matches
+from orchgate.references.resolve import Where
+from orchgate.references.targets import Kind
 from orchgate.runs.locate import BEGINNING, JOURNAL, LOGS, NAME, journal_of, mentioned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from orchgate.documents.artifacts import Artifacts
-    from orchgate.documents.markdown import Document
     from orchgate.evidence.owners import Owners
     from orchgate.evidence.references import References
     from orchgate.git.snapshot import Snapshot
+    from orchgate.markdown.document import Document
     from orchgate.model import Location
+    from orchgate.references.artifacts import Artifacts
 
 MOST_FILES = 200  # that one link to a folder or one pattern pins; more is a heap, not evidence
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchgate.documents.standing import Standing, standing
 from orchgate.errors import Unreadable
 from orchgate.lib.patterns import lazy
+from orchgate.packets.standing import Standing, standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchgate.documents.layout import Place
-    from orchgate.documents.markdown import Document
-    from orchgate.documents.packet import Packet
-    from orchgate.documents.packets import Packets
+    from orchgate.markdown.document import Document
+    from orchgate.packets.layout import Place
+    from orchgate.packets.packet import Packet
+    from orchgate.packets.task_documents import Packets
 
 _LEADING_ID = lazy(r"\d+(?=-)")
 

@@ -16,7 +16,7 @@ from orchgate.lib.locks import RECORDS, held
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from orchgate.documents.artifacts import Artifacts
+    from orchgate.references.artifacts import Artifacts
 
 # Two branches that pin different artifacts add lines at the same place: git is told to take both.
 ATTRIBUTES = "evidence.lock text eol=lf merge=union"

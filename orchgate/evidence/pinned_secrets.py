@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchgate.config.settings import Evidence
-    from orchgate.documents.artifacts import Artifacts
     from orchgate.git.snapshot import Snapshot
+    from orchgate.references.artifacts import Artifacts
 
 
 def pinned_secrets(snapshot: Snapshot, base: Snapshot, artifacts: Artifacts, settings: Evidence) -> Iterator[str]:

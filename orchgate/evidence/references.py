@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.documents.links import BareForms, Reference, Sentences, Written
-from orchgate.documents.markdown import Document
-from orchgate.documents.resolve import Resolver
-from orchgate.documents.targets import Reader
 from orchgate.evidence.claims import Place
+from orchgate.markdown.document import Document
+from orchgate.references.links import BareForms, Reference, Sentences, Written
+from orchgate.references.resolve import Resolver
+from orchgate.references.targets import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.documents.artifacts import Artifacts
-    from orchgate.documents.links import Statement
-    from orchgate.documents.resolve import Resolution
-    from orchgate.documents.targets import Target
     from orchgate.evidence.owners import Owners
     from orchgate.git.snapshot import Snapshot
+    from orchgate.references.artifacts import Artifacts
+    from orchgate.references.links import Statement
+    from orchgate.references.resolve import Resolution
+    from orchgate.references.targets import Target
 
 
 class References:

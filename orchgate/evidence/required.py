@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from orchgate.config.settings import Config
-    from orchgate.documents.artifacts import Artifacts
-    from orchgate.documents.markdown import Document
-    from orchgate.documents.packet import Packet
     from orchgate.evidence.cited import Runs
+    from orchgate.markdown.document import Document
+    from orchgate.packets.packet import Packet
+    from orchgate.references.artifacts import Artifacts
 
 PHASES = {
     "before": lazy(r"\b(?:before|baseline|pre[- ]?change)\b", re.IGNORECASE),

@@ -11,10 +11,10 @@ from orchgate.model import Finding, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.documents.artifacts import Artifacts
-    from orchgate.documents.markdown import Document
     from orchgate.evidence.cited import Runs
     from orchgate.evidence.summary import Block
+    from orchgate.markdown.document import Document
+    from orchgate.references.artifacts import Artifacts
 
 RULE = "EVD011"
 _AGAIN = "orchgate evidence summarize writes it from the runs"

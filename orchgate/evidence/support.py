@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.documents.targets import Kind
 from orchgate.errors import KeptElsewhere, OrchgateError
 from orchgate.evidence.cited import FAILURE, SUCCEEDED
 from orchgate.evidence.claims import task_folder
 from orchgate.model import Finding, Location, Trouble
+from orchgate.references.targets import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.documents.artifacts import Artifacts
-    from orchgate.documents.links import Reference
-    from orchgate.documents.markdown import Document
-    from orchgate.documents.resolve import Resolution
-    from orchgate.documents.targets import Target
     from orchgate.evidence.cited import Runs
     from orchgate.evidence.kept import Kept
     from orchgate.evidence.owners import Owners
     from orchgate.evidence.references import References
+    from orchgate.markdown.document import Document
+    from orchgate.references.artifacts import Artifacts
+    from orchgate.references.links import Reference
+    from orchgate.references.resolve import Resolution
+    from orchgate.references.targets import Target
 
 
 class Support:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from orchgate.documents.parts import covered, joined
 from orchgate.lib.patterns import lazy
+from orchgate.markdown.parts import covered, joined
 from orchgate.model import Finding, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from orchgate.documents.markdown import Document, Item
+    from orchgate.markdown.document import Document, Item
 
 _TICKED_LINE = lazy(r"\[[xX]\][ \t][^\n]*")
 _NAMED = lazy(r"`[^`]+`|\]\(|\b[a-z]{2,}://|<https?:|#\d+\b|\b(?=[0-9a-f]*\d)[0-9a-f]{7,40}\b|\w/\w[\w./-]{0,200}\.\w")

@@ -47,7 +47,7 @@ def _is_followed(ctx: Context, link: str) -> bool:
     """Whether what a symbolic link leads to is judged under the link's name: a packet's, or no document by itself."""
     if not _is_chosen(ctx, link):
         return False
-    from orchgate.documents.symlinks import target
+    from orchgate.references.symlinks import target
 
     try:
         real = target(ctx.snapshot, link)
@@ -65,7 +65,7 @@ def lost_links(ctx: Context) -> Iterator[Finding]:
     entries = ctx.snapshot.entries
     for path in dict.fromkeys((*candidates(ctx), *_bereaved(ctx))):
         if path in entries and entries[path].mode == SYMLINK and _is_chosen(ctx, path):
-            from orchgate.documents import symlinks
+            from orchgate.references import symlinks
 
             try:
                 symlinks.target(ctx.snapshot, path)
@@ -81,7 +81,7 @@ def _bereaved(ctx: Context) -> Iterator[str]:
     gone = {one.old_path or one.path for one in changes if one.deleted or one.old_path}
     links = {path for path, entry in ctx.snapshot.entries.items() if entry.mode == SYMLINK} if gone else set()
     if links:
-        from orchgate.documents import symlinks
+        from orchgate.references import symlinks
 
         led = symlinks.by_target(ctx.base)
         yield from (link for path in sorted(gone) for link in led.get(path, ()) if link in links)

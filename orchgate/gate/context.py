@@ -6,26 +6,26 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchgate.documents.artifacts import Artifacts
-from orchgate.documents.markdown import Document
-from orchgate.documents.names import is_markdown
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.git.snapshot import SYMLINK
+from orchgate.markdown.document import Document
+from orchgate.markdown.names import is_markdown
 from orchgate.model import Location, Trouble
+from orchgate.references.artifacts import Artifacts
 
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from orchgate.config.settings import Config
-    from orchgate.documents.layout import Layout
-    from orchgate.documents.packets import Packets
     from orchgate.git.diff import Patch
     from orchgate.git.exceptions import Exceptions
     from orchgate.git.message_hook import MessageHook
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Change, CheckResult, Scope
+    from orchgate.packets.layout import Layout
+    from orchgate.packets.task_documents import Packets
 
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 
@@ -129,7 +129,7 @@ class Context:
     @cached_property
     def packets(self) -> Packets:
         """The packets and the task list of the snapshot."""
-        from orchgate.documents.packets import Packets
+        from orchgate.packets.task_documents import Packets
 
         return Packets(self.config.documents, self.snapshot, self.layout)
 
@@ -153,7 +153,7 @@ class Context:
         return self if same else self._under(self.limits)
 
     def _under(self, config: Config) -> Context:
-        from orchgate.documents.moved import layout_with_moved
+        from orchgate.packets.moved import layout_with_moved
 
         documents = config.documents._replace(task_index=self.config.documents.task_index)
         other = Context.__new__(Context)
@@ -189,7 +189,7 @@ class Context:
             if path not in entries or entries[path].mode != SYMLINK:
                 found[path] = path
                 continue
-            from orchgate.documents import symlinks
+            from orchgate.references import symlinks
 
             try:
                 found[path] = symlinks.target(self.snapshot, path)
@@ -202,7 +202,7 @@ class Context:
         """Documents that are symbolic links, by the file of the tree that they lead to."""
         if all(entry.mode != SYMLINK for entry in self.snapshot.entries.values()):
             return {}
-        from orchgate.documents import symlinks
+        from orchgate.references import symlinks
 
         return symlinks.by_target(self.snapshot)
 

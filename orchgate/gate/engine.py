@@ -6,10 +6,10 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.documents.names import is_markdown
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.gate import suggestions, suppressions
 from orchgate.lib.parallel import cores, shares, spread
+from orchgate.markdown.names import is_markdown
 from orchgate.model import (
     CheckResult,
     Diagnostic,
@@ -26,10 +26,10 @@ from orchgate.model import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-    from orchgate.documents.markdown import Document
     from orchgate.gate.context import Context
     from orchgate.gate.suppressions import Suppression
     from orchgate.git.message_hook import MessageHook
+    from orchgate.markdown.document import Document
     from orchgate.model import Check
 
 

@@ -140,7 +140,7 @@ def _known_pipeline(config: Config, snapshot: Snapshot) -> None:
     name = config.performance.pipeline
     if not name or name in config.pipelines:
         return
-    from orchgate.documents.definitions import SHIPPED
+    from orchgate.plan_commands.definitions import SHIPPED
     from orchgate.runs import codex, pipeline
 
     try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from orchgate.config.settings import Ignore
-    from orchgate.documents.markdown import Comment, Document
+    from orchgate.markdown.document import Comment, Document
 
 RULES = (
     Rule(

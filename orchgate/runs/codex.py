@@ -43,7 +43,7 @@ def load_tree(tree: Snapshot) -> dict[str, Pipeline]:
     try:
         content = tree.find(FILE, MAX_BYTES)
         if content is not None and not content.lstrip().startswith(b"{"):  # the target of a link looks like this
-            from orchgate.documents import symlinks
+            from orchgate.references import symlinks
 
             content = tree.read(symlinks.target(tree, FILE), MAX_BYTES)
     except Unreadable as error:

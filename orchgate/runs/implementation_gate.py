@@ -10,9 +10,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.documents.definitions import SHIPPED
 from orchgate.errors import Unreadable
 from orchgate.lib import files, resources
+from orchgate.plan_commands.definitions import SHIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -70,7 +70,7 @@ def commands(read: Reader) -> dict[str, str]:
 
 
 def _targets(read: Reader) -> Iterator[tuple[str, str]]:
-    from orchgate.documents.programs import make_targets
+    from orchgate.plan_commands.programs import make_targets
 
     for name in _MAKEFILES:
         if content := read(name):
@@ -82,7 +82,7 @@ def _scripts(read: Reader) -> Iterator[tuple[str, str]]:
     content = read("package.json")
     if not content:
         return
-    from orchgate.documents.programs import npm_scripts
+    from orchgate.plan_commands.programs import npm_scripts
 
     try:
         defined = npm_scripts("package.json", content).defined

@@ -19,7 +19,7 @@ from orchgate.runs.decode import ManifestError, Reason
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from orchgate.documents.artifacts import Artifacts
+    from orchgate.references.artifacts import Artifacts
 
 NAME = "manifest.json"
 JOURNAL = "events.jsonl"

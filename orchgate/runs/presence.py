@@ -7,8 +7,8 @@ import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from orchgate.documents.artifacts import Artifacts
     from orchgate.git.snapshot import Snapshot
+    from orchgate.references.artifacts import Artifacts
     from orchgate.runs.record import Run
 
 

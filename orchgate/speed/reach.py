@@ -13,10 +13,10 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from orchgate.documents.symlinks import followed
 from orchgate.errors import Unreadable
 from orchgate.lib.globs import matches, negates
 from orchgate.lib.patterns import lazy
+from orchgate.references.symlinks import followed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -136,7 +136,7 @@ def _commands(stage: Stage) -> Iterator[tuple[str, list[str]]]:
         program, options = posixpath.basename(stage.argv[0]), stage.argv[1:]
         shell = options[1] if program in _SHELLS and options[:1] == ("-c",) and len(options) > 1 else ""
     if shell:
-        from orchgate.documents.shell import script
+        from orchgate.plan_commands.shell import script
 
         for command in script(shell, stage.cwd)[0]:
             known = command.folder is not None and command.words and command.words[0].literal

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.config.kinds import clipped
 from orchgate.config.load import FILE, PYPROJECT
-from orchgate.documents.definitions import SHIPPED
 from orchgate.errors import ConfigError
 from orchgate.model import Severity
+from orchgate.plan_commands.definitions import SHIPPED
 from orchgate.runs import codex
 from orchgate.secrets.redact import redacted_words
 from orchgate.speed import defined

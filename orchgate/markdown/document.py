@@ -1,0 +1,154 @@
+"""A Markdown document: headings, sections, code spans, links, fences, list items, comments, each with its place.
+
+Not a renderer: it knows as much of CommonMark and GitHub's dialect as a gate needs, in linear time, and computes
+each kind of part only when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from orchgate.markdown import blocks, frontmatter, headings, inline, items
+from orchgate.markdown.names import is_mdx
+from orchgate.markdown.parts import Comment, Fence, Heading, Item, Link, Section, Span, Use, covered
+from orchgate.model import Location
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchgate.markdown.parts import Blocks
+
+__all__ = ["Comment", "Document", "Fence", "Heading", "Item", "Link", "Section", "Span", "Use"]
+
+
+def decode(data: bytes) -> str:
+    """Text of a document's bytes with line feeds alone; what is not UTF-8 survives as surrogates."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = data.decode("utf-16", "replace")
+    else:
+        text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+class Document:
+    """One document of the tree. Offsets count characters of `text`, which is `source` without MDX's code."""
+
+    def __init__(self, path: str, data: bytes) -> None:
+        self.path = path
+        self.source = self.text = decode(data)
+        self._mdx: list[Comment] = []
+        if is_mdx(path):
+            from orchgate.markdown import mdx
+
+            self.text, self._mdx = mdx.read(self.source, blocks.front_matter_end(self.source))
+
+    def __repr__(self) -> str:
+        return f"Document({self.path!r})"
+
+    @cached_property
+    def front_matter(self) -> Mapping[str, str | list[str]]:
+        return frontmatter.parse(self.text[: self._body]) if self._body else {}
+
+    @cached_property
+    def _body(self) -> int:
+        return blocks.front_matter_end(self.text)
+
+    @cached_property
+    def _blocks(self) -> Blocks:
+        return blocks.find_blocks(self.text, self._body, indented_code=not is_mdx(self.path))
+
+    @cached_property
+    def _segments(self) -> tuple[tuple[int, int], ...]:
+        return tuple(inline.segments(len(self.text), self._blocks.masks))
+
+    @cached_property
+    def _inline(self) -> tuple[list[Span], list[Comment]]:
+        return inline.spans_and_comments(self.text, self._segments)
+
+    @property
+    def fences(self) -> tuple[Fence, ...]:
+        return self._blocks.fences
+
+    @cached_property
+    def spans(self) -> tuple[Span, ...]:
+        return tuple(self._inline[0])
+
+    @cached_property
+    def comments(self) -> tuple[Comment, ...]:
+        """Block and inline comments, in order."""
+        if "<!--" not in self.text:
+            return tuple(self._mdx)
+        every = (*self._blocks.comments, *self._inline[1], *self._mdx)
+        return tuple(sorted(every, key=lambda comment: comment.offset))
+
+    @cached_property
+    def links(self) -> tuple[Link, ...]:
+        return tuple(inline.links(self.text, self._segments, self._in_span_or_comment))
+
+    @cached_property
+    def undefined(self) -> tuple[Use, ...]:
+        """References to labels that the document does not define."""
+        return tuple(inline.undefined(self.text, self._segments, self._in_span_or_comment))
+
+    @cached_property
+    def _span_offsets(self) -> list[int]:
+        return [span.offset for span in self._inline[0]]
+
+    @cached_property
+    def _remarks(self) -> list[tuple[int, int]]:
+        return [(comment.offset, comment.end) for comment in self._inline[1]]
+
+    def _in_span_or_comment(self, offset: int) -> bool:
+        index = bisect_right(self._span_offsets, offset) - 1
+        if index >= 0 and offset < inline.span_end(self.text, self._inline[0][index]):
+            return True
+        return bool(self._remarks) and covered(self._remarks, offset)
+
+    @cached_property
+    def headings(self) -> tuple[Heading, ...]:
+        return tuple(headings.find(self.text, self._segments))
+
+    @cached_property
+    def sections(self) -> tuple[Section, ...]:
+        return tuple(headings.sections(self.headings, len(self.text)))
+
+    @cached_property
+    def anchors(self) -> frozenset[str]:
+        """What `#…` may point at here: anchors of headings, also of those in quotes and lists, and of HTML ids."""
+        return headings.anchors(self.text, self._segments, self.headings)
+
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        return tuple(items.find(self.text, self._segments))
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        starts = [0]
+        at = self.text.find("\n")
+        while at >= 0:
+            starts.append(at + 1)
+            at = self.text.find("\n", at + 1)
+        return starts
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column, from 1."""
+        line = bisect_right(self._line_starts, offset)
+        return line, offset - self._line_starts[line - 1] + 1
+
+    def location(self, offset: int) -> Location:
+        return Location(self.path, *self.position(offset))
+
+    def line(self, offset: int) -> str:
+        """The line that holds an offset, without its end."""
+        start = self.text.rfind("\n", 0, offset) + 1
+        return self.text[start : blocks.line_end(self.text, offset)]
+
+    def hidden(self, offset: int) -> bool:
+        """Whether an offset lies in front matter, a fence, indented code or a block comment."""
+        return covered(self._blocks.masks, offset)
+
+    def in_code(self, offset: int) -> bool:
+        """Whether an offset is not prose: hidden as above, or in a code span or an inline comment."""
+        return self.hidden(offset) or self._in_span_or_comment(offset)

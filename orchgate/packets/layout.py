@@ -1,0 +1,147 @@
+"""Where the documents of a packet are: the configured patterns, read in both directions."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.lib.globs import matcher
+from orchgate.markdown.names import SUFFIXES, as_md, is_markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from orchgate.config.settings import Documents
+
+KINDS = ("prd", "tech-spec", "action-plan", "checklist", "mini-spec")
+TITLES = {
+    "prd": "PRD",
+    "tech-spec": "TECH_SPEC",
+    "action-plan": "ACTION_PLAN",
+    "checklist": "checklist",
+    "mini-spec": "mini-spec",
+}
+
+
+LONGEST_TIED = 300  # characters of a path: ways to cut it grow with the cube
+
+
+class Pattern(NamedTuple):
+    """One configured place, such as `docs/PRD-{slug}.md`; `rank` is its turn within its kind.
+
+    `only` is the single name a plain pattern carries, so that it needs no regular expression. `tied` is stricter than
+    `expression`: the task ends in the slug. `within` are the only paths that count, where not all do.
+    """
+
+    kind: str
+    rank: int
+    text: str
+    prefix: str
+    suffix: str
+    only: str
+    expression: re.Pattern[str]
+    tied: re.Pattern[str] | None = None
+    within: frozenset[str] | None = None
+
+    def names(self, path: str) -> tuple[str, str] | None:
+        """The slug and the task in a path that has the prefix, or None when it is not of this pattern."""
+        if not path.endswith(self.suffix) or (self.within is not None and path not in self.within):
+            return None
+        if self.only:
+            name = path[len(self.prefix) : len(path) - len(self.suffix)]
+            if not name or "/" in name:
+                return None
+            return (name, "") if self.only == "slug" else ("", name)
+        # `{task}-{slug}` can be cut in many ways: one in which the task ends in the slug is meant, if there is one.
+        tied = self.tied.fullmatch(path) if self.tied and len(path) <= LONGEST_TIED else None
+        match = tied or self.expression.fullmatch(path)
+        return (match.groupdict("").get("slug", ""), match.groupdict("").get("task", "")) if match else None
+
+
+class Place(NamedTuple):
+    """One path that a pattern recognises, and the names it carries ("" where the pattern has none)."""
+
+    kind: str
+    rank: int
+    path: str
+    slug: str
+    task: str
+
+
+class Layout(NamedTuple):
+    patterns: tuple[Pattern, ...]
+    excluded: Callable[[str], bool] | None
+
+    def places(self, paths: Iterable[str]) -> Iterator[Place]:
+        """Every document of every packet among the paths, by kind. A path may be a place of two kinds.
+
+        `docs/PRD-x.mdx` is at the place of `docs/PRD-x.md`, which comes first where both are there.
+        """
+        listed = tuple(paths)
+        others: dict[str, str] = {}  # Markdown under another suffix, and what it would be called under the usual one
+        below: dict[str, list[str]] = {}
+        for pattern in self.patterns:
+            prefix = pattern.prefix
+            if prefix not in below:
+                below[prefix] = [path for path in listed if path.startswith(prefix) and not self._excludes(path)]
+                odd = (path for path in below[prefix] if not path.endswith(SUFFIXES[0]) and is_markdown(path))
+                others.update((path, as_md(path)) for path in odd)
+            kind, rank, names = pattern.kind, pattern.rank, pattern.names
+            for path in below[prefix]:
+                found = names(path)
+                if found is not None:
+                    yield Place(kind, rank, path, found[0], found[1])
+                elif path in others and (found := names(others[path])) is not None:
+                    yield Place(kind, rank + len(self.patterns), path, found[0], found[1])
+
+    def _excludes(self, path: str) -> bool:
+        return self.excluded is not None and self.excluded(path)
+
+    def path(self, kind: str, *, slug: str, task: str) -> str:
+        """Where a packet's document of a kind is expected: the kind's first pattern, filled in; "" without one."""
+        return next(iter(self.paths(kind, slug=slug, task=task)), "")
+
+    def paths(self, kind: str, *, slug: str, task: str) -> list[str]:
+        """Where a packet's document of a kind may be, by rank."""
+        texts = (pattern.text for pattern in self.patterns if pattern.kind == kind)
+        return [text.replace("{slug}", slug).replace("{task}", task) for text in texts]
+
+
+def layout_of(settings: Documents) -> Layout:
+    """The patterns of a configuration."""
+    configured = zip(KINDS, settings.places.values(), strict=True)
+    return Layout(
+        tuple(_pattern(kind, rank, text) for kind, texts in configured for rank, text in enumerate(texts) if text),
+        matcher(settings.exclude) if settings.exclude else None,
+    )
+
+
+def _pattern(kind: str, rank: int, text: str) -> Pattern:
+    parts = re.split(r"(\{slug\}|\{task\})", text.removeprefix("./"))
+    only = parts[1][1:-1] if len(parts) == 3 else ""
+    free = {"{slug}": "(?P<slug>[^/]+)", "{task}": "(?P<task>[^/]+)"}
+    slug_first = parts.index("{slug}") < parts.index("{task}") if {"{slug}", "{task}"} <= set(parts) else None
+    tied = {
+        "{slug}": free["{slug}"] if slug_first else "(?P=slug)",
+        "{task}": "(?P<task>(?:[^/]+-)?%s)" % ("(?P=slug)" if slug_first else free["{slug}"]),
+    }
+    return Pattern(
+        kind,
+        rank,
+        "".join(parts),
+        parts[0],
+        parts[-1],
+        only,
+        _expression(parts, free),
+        None if slug_first is None else _expression(parts, tied),
+    )
+
+
+def _expression(parts: list[str], names: Mapping[str, str]) -> re.Pattern[str]:
+    """A whole path: names where they stand first, the same ones where they stand again."""
+    seen: set[str] = set()
+    source = ""
+    for part in parts:
+        source += re.escape(part) if part not in names else f"(?P={part[1:-1]})" if part in seen else names[part]
+        seen.add(part)
+    return re.compile(source, re.DOTALL)

@@ -1,0 +1,243 @@
+"""Packets: which documents belong to one task, found from names alone."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.lib.patterns import lazy
+from orchgate.packets.layout import KINDS, Layout, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from orchgate.packets.tasks import Item
+
+_TASK_ID = lazy(r"(?:[A-Za-z]{1,10}-)?\d+-(?P<slug>.+)", re.DOTALL)
+ALIKE = 0.6  # share of common words from which two names are taken for one packet
+MANY = 50  # groups that share a word before the word says nothing
+
+
+class Packet(NamedTuple):
+    """The documents of one task by kind. `task` or `slug` is "" when no document carries it.
+
+    `joined` are the documents that belong here by likeness of their names only. A mini-spec that stands in for the
+    TECH_SPEC is listed as the TECH_SPEC alone, and `stands_in` says so. `names` are all its documents carry.
+    """
+
+    task: str
+    slug: str
+    documents: Mapping[str, str]
+    item: Item | None = None
+    joined: tuple[str, ...] = ()
+    stands_in: bool = False
+    names: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        return self.task or self.slug
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(self.documents.values())
+
+    @property
+    def paths_set(self) -> frozenset[str]:
+        return frozenset(self.documents.values())
+
+    @property
+    def anchor(self) -> str:
+        """The document that stands for the packet in messages: its PRD, or the first it has."""
+        return next(iter(self.documents.values()))
+
+
+def stem(name: str) -> str:
+    """What the names of one packet have in common: a task's name without its id."""
+    match = _TASK_ID.fullmatch(name)
+    return match["slug"] if match else name
+
+
+class _Group:
+    """Documents under one name while packets are being put together."""
+
+    def __init__(self) -> None:
+        self.tasks: list[str] = []
+        self.slugs: list[str] = []
+        self.places: dict[str, Place] = {}
+        self.joined: list[str] = []
+        self.item: Item | None = None
+
+    def add(self, place: Place) -> None:
+        held = self.places.get(place.kind)
+        if held is None or place.rank < held.rank:
+            self.places[place.kind] = place
+        if place.task and place.task not in self.tasks:
+            self.tasks.append(place.task)
+        if place.slug and place.slug not in self.slugs:
+            self.slugs.append(place.slug)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Kinds of its documents; a mini-spec is none while it only stands in for a TECH_SPEC."""
+        spec, mini = self.places.get("tech-spec"), self.places.get("mini-spec")
+        stands_in = spec is not None and mini is not None and spec.path == mini.path
+        return frozenset(kind for kind in self.places if not (stands_in and kind == "tech-spec"))
+
+    def take_over(self, other: _Group) -> None:
+        """Adds the documents and the entry of another group, which is empty afterwards."""
+        for place in other.places.values():
+            self.add(place)
+        if other.item is not None:
+            _take(self, other.item)
+        other.places = {}
+
+    def packet(self) -> Packet:
+        documents = {kind: self.places[kind].path for kind in KINDS if kind in self.places}
+        stands_in = "tech-spec" in documents and documents["tech-spec"] == documents.get("mini-spec")
+        if stands_in:
+            del documents["mini-spec"]
+        return Packet(
+            self.tasks[0] if self.tasks else "",
+            self.slugs[0] if self.slugs else "",
+            documents,
+            self.item,
+            tuple(path for path in dict.fromkeys(self.joined) if path in documents.values()),
+            stands_in,
+            frozenset([*self.tasks, *self.slugs]),
+        )
+
+
+def find_packets(paths: Iterable[str], layout: Layout, items: tuple[Item, ...] = ()) -> tuple[Packet, ...]:
+    """Every group of documents that belong to one task, alone or with its entry of the task list.
+
+    A slug belongs to the task `<id>-<slug>` or `<slug>`; else to the task whose entry names both; else to the
+    incomplete group with the most similar name. A slug that two tasks share is part of both packets.
+    """
+    found = _Found(tuple(layout.places(paths)))
+    found.link_items(items)
+    return tuple(group.packet() for group in _join_alike(found.groups()))
+
+
+class _Found:
+    """Groups by task and by slug, and which slug is which task's."""
+
+    def __init__(self, places: tuple[Place, ...]) -> None:
+        self.tasks: dict[str, _Group] = {}
+        self.slugs: dict[str, _Group] = {}
+        self.by_path: dict[str, Place] = {}
+        for place in places:
+            side, name = (self.tasks, place.task) if place.task else (self.slugs, place.slug)
+            side.setdefault(name, _Group()).add(place)
+            self.by_path[place.path] = place
+        self.owners: dict[str, list[str]] = {}
+        for task in self.tasks:
+            match = _TASK_ID.fullmatch(task)
+            for slug in (task, match["slug"] if match else ""):
+                if slug in self.slugs:
+                    self.owners.setdefault(slug, []).append(task)
+                    break
+
+    def link_items(self, items: tuple[Item, ...]) -> None:
+        """Gives every group its entry; an entry that names documents of two names makes them one packet."""
+        for item in items:
+            places = [self.by_path[path] for _, path in item.paths if path in self.by_path]
+            tasks = [name for name in item.names if name in self.tasks] + [place.task for place in places if place.task]
+            slugs = [name for name in item.names if name in self.slugs] + [place.slug for place in places if place.slug]
+            tasks += [task for slug in slugs for task in self.owners.get(slug, ())]
+            if tasks:
+                _take(self.tasks[tasks[0]], item)
+                self._one_packet(tasks, slugs)
+            elif slugs:
+                _take(self.slugs[slugs[0]], item)
+
+    def _one_packet(self, tasks: list[str], slugs: list[str]) -> None:
+        first = self.tasks[tasks[0]]
+        for slug in slugs:
+            if slug in self.slugs and not self.owners.get(slug):
+                self.owners[slug] = [tasks[0]]
+        for task in tasks[1:]:
+            other = self.tasks[task]
+            if other is not first and not first.kinds & other.kinds:
+                first.take_over(other)
+                self.tasks[task] = first
+
+    def groups(self) -> list[_Group]:
+        """One group for every packet-to-be, a task's with the documents of its slugs."""
+        for slug, tasks in self.owners.items():
+            for task in tasks:
+                for place in self.slugs[slug].places.values():
+                    self.tasks[task].add(place)
+        for task in self.tasks:
+            self._extend(task)
+        groups = [*self.tasks.values(), *(group for slug, group in self.slugs.items() if not self.owners.get(slug))]
+        return list({id(group): group for group in groups if group.places}.values())
+
+    def _extend(self, task: str) -> None:
+        """A spec named `<task>-more-words` belongs to the task, if that has no spec of its own."""
+        group = self.tasks[task]
+        stem = task.rpartition("-")[0] if set(group.places) <= {"tech-spec", "mini-spec"} else ""
+        while stem:
+            owner = self.tasks.get(stem)
+            if owner is not None and owner is not group and not owner.kinds & group.kinds:
+                owner.take_over(group)
+                return
+            stem = stem.rpartition("-")[0]
+
+
+def _take(group: _Group, item: Item) -> None:
+    # Two entries for one task: the one that says how far it is counts.
+    if group.item is None or (item.status and not group.item.status):
+        group.item = item
+
+
+def _join_alike(groups: list[_Group]) -> list[_Group]:
+    """Joins incomplete groups that have nothing in common but much of their names."""
+    needed = set(KINDS[:4])
+    loose = [group for group in groups if not needed <= set(group.places)]
+    words = {id(group): _words(group) for group in loose}
+    by_word: dict[str, list[_Group]] = {}
+    for group in loose:
+        for word in words[id(group)]:
+            by_word.setdefault(word, []).append(group)
+    best: dict[int, _Group | None] = {}
+    for group in loose:
+        near = {id(other): other for word in words[id(group)] if len(by_word[word]) <= MANY for other in by_word[word]}
+        best[id(group)] = _nearest(group, list(near.values()), words)
+    gone: set[int] = set()
+    for group in loose:
+        other = best[id(group)]
+        if other is None or best[id(other)] is not group or id(group) in gone or id(other) in gone:
+            continue
+        keep, lose = (group, other) if _weight(group) >= _weight(other) else (other, group)
+        keep.joined += [place.path for place in lose.places.values()]
+        keep.take_over(lose)
+        gone.add(id(lose))
+    return [group for group in groups if id(group) not in gone]
+
+
+def _nearest(group: _Group, others: list[_Group], words: Mapping[int, frozenset[str]]) -> _Group | None:
+    """The one group most like this one that has other documents; None when there is none, or two are equally like."""
+    mine = words[id(group)]
+    ranked: list[tuple[float, _Group]] = []
+    for other in others:
+        theirs = words[id(other)]
+        if other is group or group.kinds & other.kinds or (group.tasks and other.tasks):
+            continue
+        likeness = len(mine & theirs) / len(mine | theirs)
+        if likeness >= ALIKE:
+            ranked.append((likeness, other))
+    ranked.sort(key=lambda pair: -pair[0])
+    if not ranked or (len(ranked) > 1 and ranked[0][0] == ranked[1][0]):
+        return None
+    return ranked[0][1]
+
+
+def _words(group: _Group) -> frozenset[str]:
+    """Words of a group's name without its id."""
+    name = (group.tasks or group.slugs)[0]
+    match = _TASK_ID.fullmatch(name)
+    return frozenset(re.split(r"[-_. ]+", (match["slug"] if match else name).casefold()))
+
+
+def _weight(group: _Group) -> tuple[int, int]:
+    return (1 if "prd" in group.places else 0, len(group.places))

@@ -1,0 +1,140 @@
+"""The packets and the task list of one tree, worked out as far as somebody asks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from orchgate.errors import Unreadable
+from orchgate.model import Location, Trouble
+from orchgate.packets.layout import KINDS, layout_of
+from orchgate.packets.packet import Packet, find_packets, stem
+from orchgate.packets.tasks import MAX_BYTES, Index, Item, normal_status, read_index
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from orchgate.config.settings import Documents
+    from orchgate.git.snapshot import Snapshot
+    from orchgate.packets.layout import Layout
+
+MANY_NAMES = 40  # from here on looking at all packets is cheaper than looking for some
+
+
+class Packets:
+    """All packets of a tree. A change of a few documents is answered without looking at every one of them."""
+
+    def __init__(self, settings: Documents, tree: Snapshot, layout: Layout | None = None) -> None:
+        self.layout = layout or layout_of(settings)
+        self.tree = tree
+        self.settings = settings
+
+    @cached_property
+    def _read(self) -> tuple[Index | None, tuple[Trouble, ...]]:
+        return read_tasks(self.settings.task_index, self.tree)
+
+    @property
+    def tasks(self) -> Index | None:
+        """The task list; None when there is none, or it cannot be read."""
+        return self._read[0]
+
+    @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        return self._read[1]
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        return self.tasks.items if self.tasks else ()
+
+    @cached_property
+    def all(self) -> tuple[Packet, ...]:
+        return find_packets(self.tree.entries, self.layout, self.items)
+
+    @cached_property
+    def owners(self) -> Mapping[str, tuple[Packet, ...]]:
+        """The packets of every document, judged or not."""
+        owners: dict[str, tuple[Packet, ...]] = {}
+        for packet in self.all:
+            for path in packet.paths:
+                owners[path] = (*owners.get(path, ()), packet)
+        return owners
+
+    @cached_property
+    def ids(self) -> frozenset[str]:
+        """Four-digit ids of the tree's tasks."""
+        names = {packet.task[:4] for packet in self.all}
+        return frozenset(name for name in names if len(name) == 4 and name.isdigit())
+
+    def active(self, packet: Packet) -> bool:
+        """Whether the task list leaves the packet's status open to be judged."""
+        return packet.item is None or packet.item.status not in self._inactive
+
+    @cached_property
+    def _inactive(self) -> frozenset[str]:
+        return frozenset(normal_status(status) for status in self.settings.inactive_statuses)
+
+    def of(self, paths: Collection[str], items: Collection[Item] = ()) -> tuple[Packet, ...]:
+        """The packets of some documents and some entries of the task list."""
+        near = None if "all" in self.__dict__ else self._near(paths, items)
+        if near is None:
+            return self._among_all(paths, items)
+        wanted = {id(item) for item in items}
+        return tuple(
+            packet
+            for packet in near
+            if not packet.paths_set.isdisjoint(paths) or (packet.item is not None and id(packet.item) in wanted)
+        )
+
+    def _among_all(self, paths: Iterable[str], items: Iterable[Item]) -> tuple[Packet, ...]:
+        """As `of`; each document and entry is looked up, however many packets there are."""
+        found = {id(packet): packet for path in paths for packet in self.owners.get(path, ())}
+        found |= {id(packet): packet for item in items for packet in self._by_item.get(id(item), ())}
+        return tuple(sorted(found.values(), key=lambda packet: self._places[id(packet)]))
+
+    @cached_property
+    def _by_item(self) -> Mapping[int, list[Packet]]:
+        found: dict[int, list[Packet]] = {}
+        for packet in self.all:
+            found.setdefault(id(packet.item), []).append(packet)
+        return found
+
+    @cached_property
+    def _places(self) -> Mapping[int, int]:
+        """The place of each packet among all."""
+        return {id(packet): place for place, packet in enumerate(self.all)}
+
+    def _near(self, paths: Collection[str], items: Collection[Item]) -> tuple[Packet, ...] | None:
+        """The packets around some names; None where only a look at all can tell.
+
+        Names are followed through the task list until nothing is added. Complete packets found this way are the same
+        as among all, because only incomplete ones are joined by likeness.
+        """
+        names = {stem(place.task or place.slug) for place in self.layout.places(paths)}
+        names |= {stem(name) for item in items for name in item.names}
+        related: dict[int, Item] = {}
+        while True:
+            if len(names) > MANY_NAMES:
+                return None
+            more = [item for item in self.items if id(item) not in related and item.mentions(names)]
+            if not more:
+                break
+            related.update((id(item), item) for item in more)
+            listed = self.layout.places(path for item in more for _, path in item.paths)
+            names |= {stem(place.task or place.slug) for place in listed}
+            names |= {stem(name) for item in more for name in item.names}
+        nearby = [path for path in self.tree.entries if any(name in path for name in names)]
+        # In the order of the list, as `all` would see them.
+        found = find_packets(nearby, self.layout, tuple(item for item in self.items if id(item) in related))
+        touched = [packet for packet in found if not packet.paths_set.isdisjoint(paths)]
+        return found if all(set(KINDS[:4]) <= set(packet.documents) for packet in touched) else None
+
+
+def read_tasks(path: str, tree: Snapshot) -> tuple[Index | None, tuple[Trouble, ...]]:
+    """The task list of a tree, None when it has none; trouble when it is there and cannot be read."""
+    if not path or path not in tree.entries:
+        return None, ()
+    try:
+        return read_index(path, tree.read(path, MAX_BYTES)), ()
+    except Unreadable as error:
+        hint = "tasks' statuses are unknown until it can be read: mend the file"
+        return None, (Trouble(Location(path), error.message, error.hint or hint),)

@@ -1,0 +1,167 @@
+"""The list of tasks, `tasks/index.json`: who is working on what, and how far it is."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.errors import Unreadable
+from orchgate.lib.patterns import lazy
+from orchgate.markdown.names import is_markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+MAX_BYTES = 16 * 1024 * 1024
+_DATED = lazy(r"\d{8}-(?=.)")
+_SEPARATORS = lazy(r"[\s_-]+")
+
+
+class Item(NamedTuple):
+    """One task. `status` is normalised, "" for none; `paths` are (dotted key, path) of what it points to."""
+
+    id: str
+    slug: str
+    title: str
+    status: str
+    completed: bool
+    paths: tuple[tuple[str, str], ...]
+    raw: Mapping[str, object]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names its task may go by, the likeliest first; a date that leads the id is not part of any."""
+        whole = _DATED.sub("", self.id, count=1)
+        joined = f"{self.id}-{self.slug}" if self.id and self.slug else ""
+        return tuple(dict.fromkeys(name for name in (joined, self.slug, whole, self.id) if name))
+
+    def mentions(self, words: Collection[str]) -> bool:
+        """Whether one of the words stands in its names or paths."""
+        text = "\n".join((self.id, self.slug, *(path for _, path in self.paths)))
+        return any(word in text for word in words)
+
+
+class Index(NamedTuple):
+    """The list as read from `path`; `text` is kept to find lines in."""
+
+    path: str
+    text: str
+    items: tuple[Item, ...]
+
+    def line_of(self, value: str) -> int:
+        """The first line that holds a string value; 0 when it is written in a way that cannot be found."""
+        import json
+
+        for spelling in (json.dumps(value, ensure_ascii=False), json.dumps(value)):
+            at = self.text.find(spelling)
+            if at >= 0:
+                return self.text.count("\n", 0, at) + 1
+        return 0
+
+
+def normal_status(value: object) -> str:
+    """`In Progress`, `in_progress` and `in-progress` are one status."""
+    return _SEPARATORS.sub("-", value.strip().casefold()) if isinstance(value, str) else ""
+
+
+def read_index(path: str, content: bytes) -> Index:
+    """The tasks of an index file: `{"items": […]}` or a bare list. Raises Unreadable for anything else."""
+    text = decode(path, content)
+    data = parse(path, text)
+    items = data.get("items") if isinstance(data, dict) else data
+    if not isinstance(items, list):
+        raise Unreadable(path, 'holds no list of tasks: expected {"items": […]}')
+    for number, item in enumerate(items):
+        if not isinstance(item, dict):
+            raise Unreadable(path, f"items[{number}]: expected an object, got {_kind(item)}")
+    return Index(path, text, tuple(_item(item) for item in items))
+
+
+def decode(path: str, content: bytes) -> str:
+    """The text of an index file, as it is written. Raises Unreadable."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Unreadable(path, f"is not UTF-8: byte {error.start}") from error
+
+
+def parse(path: str, text: str) -> object:
+    """The JSON value of an index file, byte order mark or not. Raises Unreadable."""
+    import json
+
+    try:
+        return json.loads(text.removeprefix("\ufeff"))
+    except RecursionError as error:
+        raise Unreadable(path, "is nested too deeply") from error
+    except ValueError as error:
+        raise Unreadable(path, f"is not valid JSON: {error}") from error
+
+
+def _item(raw: Mapping[str, object]) -> Item:
+    return Item(
+        _text(raw.get("id")),
+        _text(raw.get("slug")),
+        _text(raw.get("title")),
+        normal_status(raw.get("status")),
+        bool(raw.get("completed_at")),
+        tuple(_paths(raw)),
+        raw,
+    )
+
+
+def _paths(raw: Mapping[str, object]) -> list[tuple[str, str]]:
+    """The documents an item names: `path`, `relates_to`, and the values of `paths`."""
+    nested = raw.get("paths")
+    values = [(key, raw.get(key)) for key in ("path", "relates_to")]
+    values += [(f"paths.{key}", value) for key, value in nested.items()] if isinstance(nested, dict) else []
+    return [(key, value) for key, value in values if isinstance(value, str) and is_markdown(value)]
+
+
+def _text(value: object) -> str:
+    """Ids are now and then written as numbers."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def _kind(value: object) -> str:
+    return {"str": "a string", "list": "a list", "NoneType": "null", "bool": "true or false"}.get(
+        type(value).__name__, "a number"
+    )
+
+
+def with_item(path: str, text: str, item: Mapping[str, object]) -> str:
+    """The text of an index with one more task at its end, everything else as it was written. Raises Unreadable."""
+    import json
+
+    data = parse(path, text)
+    items = data.get("items") if isinstance(data, dict) else data
+    if not isinstance(items, list):
+        raise Unreadable(path, 'holds no list of tasks: expected {"items": […]}')
+    items.append(item)
+    changed = _inserted(text, item)
+    if changed is None or parse(path, changed) != data:
+        changed = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return changed
+
+
+def _inserted(text: str, item: Mapping[str, object]) -> str | None:
+    """The text with the item before the bracket that closes the list; None when that place is not plain to see."""
+    import json
+
+    close = text.rfind("]")
+    match = re.search(r'"items"\s*:\s*\[|\A\ufeff?\s*\[', text)
+    if match is None or close < match.end() or text[close + 1 :].strip(" \t\r\n}"):
+        return None
+    newline = "\r\n" if "\r\n" in text else "\n"
+    outer = re.match(r"\s*", text[match.end() :])
+    assert outer is not None
+    empty = not text[match.end() : close].strip()
+    own = "    " if empty else outer[0].rpartition("\n")[2]
+    one_line = not empty and "\n" not in outer[0]
+    step = re.match(rf"\{{\s*?\n{own}([ \t]+)", text[match.end() + outer.end() :])
+    dumped = json.dumps(item, ensure_ascii=False, indent=None if one_line else (step[1] if step else "  "))
+    if one_line:
+        return text[:close].rstrip() + ", " + dumped + text[close:]
+    dumped = dumped.replace("\n", newline + own)
+    head = text[: match.end()] if empty else text[:close].rstrip() + ","
+    tail = newline + own[: len(own) // 2] if empty else text[len(text[:close].rstrip()) : close]
+    return head + newline + own + dumped + tail + text[close:]

@@ -1,0 +1,198 @@
+"""What names a command asks for: the `lint` of `npm run lint`, the `dist` of `make -C docs dist`.
+
+Only what is certain becomes a request: a workspace, an option that may take the next word, or a folder that nobody
+can tell makes the whole command silent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.lib.patterns import lazy
+from orchgate.plan_commands.shell import Word, joined, one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orchgate.plan_commands.shell import Command
+    from orchgate.plan_commands.wrappers import Started
+
+
+class Request(NamedTuple):
+    """One name asked for.
+
+    kind    "script", "target", "session", "hook", "pipeline" or "codex-pipeline"
+    folder  where the file that defines it is looked for
+    file    that file, when the command names it
+    loose   the program also runs other things by that name, so that only a slip of the pen counts
+    """
+
+    kind: str
+    name: str
+    folder: str
+    file: str = ""
+    loose: bool = False
+
+
+def requests(started: Started) -> list[Request]:
+    """The names that a command asks for; none when it does not tell where from."""
+    read = _READERS.get(started.program.partition("@")[0])
+    if read is None or started.command.folder is None or not started.command.words[0].literal:
+        return []
+    return read(started.command)
+
+
+_NPM_FLAGS = one_of("-s --silent --quiet -q --ignore-scripts --foreground-scripts -d -dd --verbose --no-color")
+# Options that spread a script over packages, or make a missing one harmless.
+_SPREAD = lazy(r"-w|--workspace|-r$|--recursive|--filter|-F|--if-present")
+VERB_AND_NAME = 2
+_NPM_FOLDERS = frozenset({"--prefix", "-C", "--dir", "--cwd"})
+
+
+def _scripts(command: Command) -> list[Request]:
+    """npm, yarn, pnpm and bun."""
+    texts = command.argv
+    words = deque(command.words[1 : texts.index("--") if "--" in texts else None])
+    if any(_SPREAD.match(word.text) for word in words):
+        return []
+    folder = command.folder
+    rest: list[Word] = []
+    while words:
+        word = words.popleft()
+        option, _, value = word.text.partition("=")
+        if option in _NPM_FOLDERS:
+            target = Word(value, word.literal) if value else words.popleft() if words else Word("", literal=False)
+            folder = joined(folder, target)
+        elif not word.text.startswith("-"):
+            rest.append(word)
+        elif len(rest) < VERB_AND_NAME and word.text not in _NPM_FLAGS:
+            return []
+    rest = rest[:VERB_AND_NAME]
+    known = folder is not None and all(word.literal for word in rest)
+    return _script_request(command.words[0].text, [word.text for word in rest], folder or "") if known else []
+
+
+def _script_request(program: str, texts: list[str], folder: str) -> list[Request]:
+    if program == "npm" and texts[:1] in (["test"], ["t"], ["tst"]):
+        return [Request("script", "test", folder)]
+    if texts[:1] and texts[0] in ("run", "run-script") and len(texts) > 1:
+        builtin = texts[1] == "env"
+        return [] if builtin else [Request("script", texts[1], folder, loose=program in ("yarn", "bun"))]
+    if program != "npm" and texts and ":" in texts[0]:
+        return [Request("script", texts[0], folder, loose=True)]
+    return []
+
+
+def _targets(command: Command) -> list[Request]:
+    folder = command.folder
+    file = Word("")
+    names: list[Word] = []
+    words = deque(command.words[1:])
+    while words and folder is not None:
+        word = words.popleft()
+        option, _, value = word.text.partition("=")
+        if option in ("-C", "--directory", "-f", "--file", "--makefile"):
+            target = Word(value, word.literal) if value else words.popleft() if words else Word("", literal=False)
+            folder, file = (joined(folder, target), file) if option in ("-C", "--directory") else (folder, target)
+        elif word.text in ("-I", "-o", "-W", "--eval", "-E"):
+            return []
+        elif word.text in ("-j", "-l", "--jobs") and words and words[0].text.isdigit():
+            words.popleft()
+        elif re.match(r"-[CfIoWE].|--eval", word.text):
+            return []
+        elif not word.text.startswith("-") and "=" not in word.text:
+            names.append(word)
+    path = joined(folder, file) if file.text else ""
+    if folder is None or path is None:
+        return []
+    return [Request("target", word.text, folder, path) for word in names if word.literal and word.text]
+
+
+def _sessions(command: Command) -> list[Request]:
+    """Nox takes any number of names behind `-s`."""
+    file = Word("")
+    names: list[Word] = []
+    taking = False
+    words = deque(command.words[1:])
+    while words:
+        word = words.popleft()
+        option, _, value = word.text.partition("=")
+        if word.text == "--":
+            break
+        if re.fullmatch(r"-[rRxv]*[se]|--sessions?", option):
+            taking = True
+            names.extend([Word(value, word.literal)] if value else [])
+        elif option in ("-f", "--noxfile") and (value or words):
+            file, taking = Word(value, word.literal) if value else words.popleft(), False
+        elif word.text.startswith("-"):
+            taking = False
+        elif taking:
+            names.append(word)
+    path = joined(command.folder, file) if file.text else ""
+    if command.folder is None or path is None:
+        return []
+    return [Request("session", _session(word.text), command.folder, path) for word in names if _session_literal(word)]
+
+
+def _session_literal(word: Word) -> bool:
+    return bool(word.text) and (word.literal or re.fullmatch(r"[\w-]+\([^()$*?]*\)", word.text) is not None)
+
+
+def _session(name: str) -> str:
+    """A session's name without interpreter and parameters: `tests-3.12(django='5')` is `tests`."""
+    return re.sub(r"-(?:pypy)?\d+(?:\.\d+)*t?$", "", name.partition("(")[0])
+
+
+_HOOK_VALUES = one_of(
+    "--color --hook-stage --stage --from-ref --source -s --to-ref --origin -o --pre-rebase-upstream --pre- "
+    "rebase-branch --commit-msg-filename --prepare-commit-message-source --commit-object-name --remote-name "
+    "--remote-url --local-branch --remote-branch --checkout-type --is-squash-merge --rewrite-command"
+)
+
+
+def _hooks(command: Command) -> list[Request]:
+    words = deque(command.words[1:])
+    if not words or words.popleft().text != "run":
+        return []
+    while words:
+        word = words.popleft()
+        if word.text in ("-c", "--config", "--files") or word.text.startswith("--config="):
+            return []
+        if word.text in _HOOK_VALUES and words:
+            words.popleft()
+        elif not word.text.startswith("-"):
+            return [Request("hook", word.text, "")] if word.literal else []
+    return []
+
+
+def _pipelines(command: Command) -> list[Request]:
+    return _first_after(command, ("run", "plan"), "pipeline")
+
+
+def _codex_pipelines(command: Command) -> list[Request]:
+    found = _first_after(command, ("start", "plan"), "codex-pipeline")
+    return [request._replace(name=request.name.removesuffix("-devtools")) for request in found]
+
+
+def _first_after(command: Command, verbs: tuple[str, ...], kind: str) -> list[Request]:
+    words = command.words
+    asks = len(words) > 2 and words[1].text in verbs and words[2].literal and not words[2].text.startswith("-")
+    return [Request(kind, words[2].text, "")] if asks else []
+
+
+_READERS: Mapping[str, Callable[[Command], list[Request]]] = {
+    "npm": _scripts,
+    "yarn": _scripts,
+    "pnpm": _scripts,
+    "bun": _scripts,
+    "make": _targets,
+    "gmake": _targets,
+    "nox": _sessions,
+    "pre-commit": _hooks,
+    "orchgate": _pipelines,
+    "codex-orchestrator": _codex_pipelines,
+    "codex-orch": _codex_pipelines,
+}
+PROGRAMS = frozenset(_READERS)

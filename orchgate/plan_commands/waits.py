@@ -1,0 +1,233 @@
+"""The table of programs that wait for a person: one row is one thing known.
+
+A row matches when the program, its first words and one of its options are there; an option of `quiet` makes it
+silent. Single letters also count inside a cluster (`-qy`). What cannot be told, such as an argument that may stand
+for options, never matches.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.lib.patterns import lazy
+from orchgate.plan_commands.shell import one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orchgate.plan_commands.shell import Command, Word
+
+
+class Wait(NamedTuple):
+    """Why a command would wait: `why` completes "`git commit` …", `instead` says what to write."""
+
+    why: str
+    instead: str
+    certain: bool = True
+
+
+EDITS, PAGES, ASKS, ENDLESS, LOGIN = (
+    "opens an editor",
+    "opens a pager",
+    "asks before it goes on",
+    "never ends by itself",
+    "asks for credentials",
+)
+
+
+class Row(NamedTuple):
+    """`start`: program names joined by `|`, then the words that must follow; `needs` and `quiet`: options."""
+
+    start: str
+    why: str
+    instead: str
+    needs: str = ""
+    quiet: str = ""
+
+
+HELP = "--help --version"
+YES = "-y --yes --assume-yes --assumeyes --dry-run --simulate --just-print --no-act"
+SHELL = "opens a shell that waits for input"
+PROMPT = "opens a prompt"
+TERMINAL = "needs a person at a terminal"
+INSTALLS = "install|remove|purge|upgrade|dist-upgrade|full-upgrade|autoremove|reinstall|build-dep"
+EDITING = "write the file with a command, or edit it as part of the change"
+PRINTING = "print it with cat, head or sed -n"
+
+ROWS = (
+    Row("nano|pico|joe|micro|ed|kak|helix|hx|mcedit|gedit|vipw|vigr|sudoedit|vimdiff|gvim", EDITS, EDITING),
+    Row("emacs", EDITS, EDITING, quiet="-batch --batch --script -script --eval -f --daemon"),
+    Row("emacsclient", EDITS, EDITING, quiet="-e --eval -n --no-wait"),
+    Row("crontab", EDITS, "crontab FILE", needs="-e"),
+    Row("visudo", EDITS, "visudo -c -f FILE checks a file written otherwise", quiet="-c --check"),
+    Row("kubectl|oc edit", EDITS, "kubectl apply -f FILE or kubectl patch"),
+    Row("systemctl edit", EDITS, "write the drop-in file, then systemctl daemon-reload", quiet="--stdin"),
+    Row("sudo", EDITS, EDITING, needs="-e --edit"),
+    Row(
+        "git rebase",
+        EDITS,
+        "git rebase --autosquash without -i, or set GIT_SEQUENCE_EDITOR",
+        needs="-i --interactive --edit-todo",
+    ),
+    Row("git config", EDITS, "git config KEY VALUE", needs="-e --edit"),
+    Row("git branch", EDITS, "git config branch.NAME.description TEXT", needs="--edit-description"),
+    Row("git revert|cherry-pick", EDITS, "add --no-edit", needs="-e --edit", quiet="--no-edit"),
+    Row("git tag", EDITS, "add -m MESSAGE", needs="-a -s --annotate --sign", quiet="-m -F --message --file -d -v -l"),
+    Row("git add|stage", ASKS, "git add PATH", needs="-p -i -e --patch --interactive --edit"),
+    Row("git checkout|reset|restore|stash", ASKS, "name the paths", needs="-p --patch"),
+    Row("git clean", ASKS, "git clean -f", needs="-i --interactive"),
+    Row("git mergetool", ASKS, "resolve the conflict in the files", quiet="-y --no-prompt --tool-help"),
+    Row("less|more|most", PAGES, PRINTING, quiet=HELP),
+    Row("man", PAGES, "man -P cat NAME", quiet="-w -k -f -P --pager --where --path"),
+    Row("top", ENDLESS, "top -b -n 1", quiet="-b -l -n1 -bn1"),
+    Row(
+        "htop|btop|atop|iotop|nvtop|tig|lazygit|ranger|nmtui|dialog|whiptail",
+        TERMINAL,
+        "use a command that prints and ends",
+    ),
+    Row("fzf", ASKS, "fzf --filter QUERY", quiet="-f --filter"),
+    Row("watch", ENDLESS, "run the command once, or in a loop with a limit"),
+    Row("tail", ENDLESS, "tail -n 100, or timeout 60 tail -f", needs="-f -F --follow"),
+    Row("journalctl", ENDLESS, "journalctl -n 100 --no-pager", needs="-f --follow"),
+    Row("tsc|webpack|rollup|jest|vitest|ava|mocha", ENDLESS, "leave --watch out", needs="--watch --watchAll"),
+    Row(f"apt|apt-get|aptitude {INSTALLS}", ASKS, "add -y", quiet=f"{YES} -qq -s"),
+    Row(
+        "yum|dnf|microdnf install|remove|erase|update|upgrade|reinstall|groupinstall|autoremove",
+        ASKS,
+        "add -y",
+        quiet=YES,
+    ),
+    Row(
+        "zypper install|in|remove|rm|update|up|dup", ASKS, "add --non-interactive", quiet=f"{YES} -n --non-interactive"
+    ),
+    Row("conda|mamba|micromamba install|remove|uninstall|create|update|upgrade", ASKS, "add --yes", quiet=f"{YES} -d"),
+    Row("pip|pip3 uninstall", ASKS, "add --yes", quiet=YES),
+    Row(
+        "npm init|create|innit", ASKS, "add --yes", quiet="-y --yes -f --force --template -t --ci --defaults --default"
+    ),
+    Row(
+        "yarn|pnpm|bun create",
+        ASKS,
+        "add the options that answer its questions",
+        quiet="-y --yes --template -t --ci --defaults",
+    ),
+    Row("poetry init", ASKS, "add --no-interaction", quiet="-n --no-interaction"),
+    Row("npm|pnpm login|adduser", LOGIN, "set NODE_AUTH_TOKEN or write .npmrc"),
+    Row("gh auth login", LOGIN, "set GH_TOKEN", quiet="--with-token"),
+    Row("gcloud auth login", LOGIN, "gcloud auth activate-service-account", quiet="--cred-file"),
+    Row("gcloud init", ASKS, "gcloud config set KEY VALUE"),
+    Row("heroku|vercel|netlify|firebase login", LOGIN, "set the token in the environment"),
+    Row(
+        "docker|podman login",
+        LOGIN,
+        "add --username NAME --password-stdin",
+        quiet="--password-stdin -p --password -u --username",
+    ),
+    Row(
+        "gh pr create",
+        ASKS,
+        "add --title and --body, or --fill",
+        quiet="-t --title -f --fill --fill-first --fill-verbose -w --web --dry-run --recover",
+    ),
+    Row("gh issue create", ASKS, "add --title and --body", quiet="-t --title -w --web --recover"),
+    Row("gh repo delete", ASKS, "add --yes", quiet="--yes --confirm"),
+    Row("docker|podman system|image|container|volume|network|builder prune", ASKS, "add --force", quiet="-f --force"),
+    Row("terraform|tofu destroy", ASKS, "add -auto-approve", quiet="-auto-approve --auto-approve"),
+    Row("pulumi up|destroy", ASKS, "add --yes", quiet=YES),
+    Row("rm|mv|cp|ln", ASKS, "leave -i out", needs="-i -I --interactive", quiet="-f --force"),
+    Row("find", ASKS, "use -exec", needs="-ok -okdir"),
+    Row(
+        "passwd",
+        "asks for a password",
+        "chpasswd reads it from a pipe",
+        quiet="-l -u -d -e -S -x --stdin --lock --unlock --delete --expire --status",
+    ),
+    Row(
+        "gpg|gpg2",
+        ASKS,
+        "gpg --batch --gen-key FILE",
+        needs="--gen-key --full-gen-key --full-generate-key --edit-key",
+        quiet="--batch",
+    ),
+    Row("openssl req", ASKS, "add -subj /CN=NAME", needs="-new -x509", quiet="-subj -batch -config"),
+    Row("poetry|pipenv shell", SHELL, "poetry run COMMAND"),
+    Row("psql", PROMPT, "add -c QUERY or -f FILE", quiet="-c --command -f --file -l --list"),
+    Row("mysql|mariadb", PROMPT, "add -e QUERY", quiet="-e --execute"),
+    Row("mongosh|mongo", PROMPT, "add --eval CODE", quiet="--eval -f --file"),
+    Row("gdb|lldb", PROMPT, "add --batch", quiet="-batch --batch -b"),
+    Row("sftp", PROMPT, "add -b FILE", quiet="-b"),
+    Row("su", SHELL, "sudo -n -u NAME COMMAND", quiet="-c --command"),
+    Row("read", "waits for an answer", "take the answer as an argument", needs="-p"),
+)
+
+# Programs whose bare name opens a prompt.
+REPLS = frozenset({"python", "python3", "ipython", "node", "irb", "ghci", "lua", "jshell", "sh", "bash", "zsh", "fish"})
+_STANDS_FOR_OPTIONS = lazy(r"\$|\.\.\.|…|\[|<[^>]*(?:opt|flag|arg)|`", re.IGNORECASE)
+
+
+def may_hold_options(arguments: Sequence[Word]) -> bool:
+    """Whether an argument may stand for options, such as `$FLAGS`, `...` and `<options>`."""
+    return any(_STANDS_FOR_OPTIONS.match(word.text) for word in arguments if not word.literal)
+
+
+class Rule(NamedTuple):
+    words: tuple[frozenset[str], ...]
+    needs: frozenset[str]
+    quiet: frozenset[str]
+    row: Row
+
+
+@cache
+def rules() -> Mapping[str, tuple[Rule, ...]]:
+    """The table by program."""
+    found: dict[str, tuple[Rule, ...]] = {}
+    for row in ROWS:
+        programs, *words = row.start.split()
+        rule = Rule(
+            tuple(one_of(word.replace("|", " ")) for word in words),
+            one_of(row.needs),
+            one_of(row.quiet) | one_of(HELP),
+            row,
+        )
+        for program in programs.split("|"):
+            found[program] = (*found.get(program, ()), rule)
+    return found
+
+
+def from_table(program: str, command: Command) -> Wait | None:
+    arguments = command.words[1:]
+    if not arguments and program in REPLS:
+        return Wait(PROMPT, "name a script, or pass the code as an argument")
+    for rule in rules().get(program, ()):
+        if _applies(rule, arguments):
+            return Wait(rule.row.why, rule.row.instead)
+    return None
+
+
+def _applies(rule: Rule, arguments: tuple[Word, ...]) -> bool:
+    positional = [word.text for word in arguments if not word.text.startswith("-")]
+    if len(positional) < len(rule.words):
+        return False
+    if any(word not in expected for word, expected in zip(positional, rule.words, strict=False)):
+        return False
+    if may_hold_options(arguments):
+        return False
+    if has(arguments, rule.quiet, behind_dashes=True):
+        return False
+    return not rule.needs or has(arguments, rule.needs)
+
+
+def has(arguments: tuple[Word, ...], options: frozenset[str], *, behind_dashes: bool = False) -> bool:
+    """Whether one of the options is there: alone, with `=value`, or its letter in a cluster."""
+    letters = {option[1] for option in options if len(option) == 2}
+    for word in arguments:
+        if word.text == "--" and not behind_dashes:
+            return False
+        name, _, value = word.text.partition("=")
+        if name in options and value != "false":
+            return True
+        if re.fullmatch(r"-[A-Za-z]{2,6}[0-9]*", name) and letters.intersection(name[1:]):
+            return True
+    return False

@@ -1,0 +1,137 @@
+"""Which existing path somebody may have meant. Looked for only when something is missing, among few candidates."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from orchgate.references.targets import RUN_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from orchgate.git.snapshot import Snapshot
+    from orchgate.references.artifacts import Artifacts
+
+_NEIGHBOURS = 12  # names on either side, in alphabetical order, that are compared letter by letter
+_LONGEST = 200  # characters of a name that are compared
+_MOST_NAMESAKES = 20
+_ALIKE = 0.75
+
+
+def closest(name: str, known: Sequence[str], cutoff: float) -> str:
+    """The name somebody probably meant, or "". Of very many those are compared that begin or end like it."""
+    from difflib import get_close_matches
+
+    few = known if len(known) <= 4 * _NEIGHBOURS else _neighbours(name, known)
+    return next(iter(get_close_matches(name[:_LONGEST], [one for one in few if len(one) <= _LONGEST], 1, cutoff)), "")
+
+
+def _neighbours(name: str, known: Iterable[str]) -> list[str]:
+    forwards = sorted(known)
+    backwards = sorted(one[::-1] for one in forwards)
+    behind = (one[::-1] for one in _around(name[::-1], backwards))
+    return sorted({*_around(name, forwards), *behind})
+
+
+def _around(name: str, names: Sequence[str]) -> Sequence[str]:
+    at = bisect_left(names, name)
+    return names[max(at - _NEIGHBOURS, 0) : at + _NEIGHBOURS]
+
+
+class Nearest:
+    """Suggestions, each computed once a run."""
+
+    def __init__(self, snapshot: Snapshot, artifacts: Artifacts) -> None:
+        self._snapshot = snapshot
+        self._artifacts = artifacts
+        self._known: dict[str, str] = {}
+        self._listed: dict[str, Sequence[str]] = {}
+
+    def hint(self, path: str) -> str:
+        """The next thing to do about a missing path."""
+        if path not in self._known:
+            self._known[path] = self._artifact(path) if self._artifacts.owns(path) else self._file(path)
+        return self._known[path]
+
+    def _artifact(self, path: str) -> str:
+        root = next(root for root in self._artifacts.roots if path == root or path.startswith(root + "/"))
+        if root not in self._snapshot.folders and not self._artifacts.exists(root):
+            return f"there is no {root}/ here at all: check where the runs are, or record them again"
+        folder, name = path.rpartition("/")[::2]
+        while folder and not self._is_folder(folder):
+            folder, name = folder.rpartition("/")[::2]
+        names = self._names(folder)
+        if RUN_ID.fullmatch(name):
+            runs = [other for other in names if RUN_ID.fullmatch(other)]
+            near = _closest_run(name, runs)
+            return f"the nearest run in {folder}/ is {near}" if near else f"{folder}/ holds no run"
+        near = self._alike(name, names)
+        return f"did you mean {folder}/{near}?" if near else f"{folder}/ holds no {name}"
+
+    def _file(self, path: str) -> str:
+        folder, name = path.rpartition("/")[::2]
+        near = self._alike(name, self._names(folder)) if folder in self._snapshot.folders else ""
+        if near:
+            return f"did you mean {folder}/{near}?" if folder else f"did you mean {near}?"
+        namesakes = self._by_name.get(name.casefold(), [])
+        if 0 < len(namesakes) <= _MOST_NAMESAKES:
+            return f"did you mean {max(namesakes, key=lambda other: _shared(path, other))}?"
+        return "correct the path, or remove the link"
+
+    def _alike(self, name: str, names: Sequence[str]) -> str:
+        """The name that differs in case only or in a few letters; "" when none is close."""
+        folded = name.casefold()
+        same = [other for other in names if other.casefold() == folded and other != name]
+        if same:
+            return same[0]
+        from difflib import get_close_matches
+
+        suffix = name.rpartition(".")[2]
+        few = [other[:_LONGEST] for other in _around(name, names)]
+        ranked = get_close_matches(name[:_LONGEST], few, n=2, cutoff=_ALIKE)
+        return next((other for other in ranked if other.rpartition(".")[2] == suffix), "")
+
+    def _is_folder(self, path: str) -> bool:
+        return path in self._snapshot.folders or bool(self._artifacts.names(path))
+
+    def _names(self, folder: str) -> Sequence[str]:
+        if folder not in self._listed:
+            self._listed[folder] = sorted({*self._by_folder.get(folder, ()), *self._artifacts.names(folder)})
+        return self._listed[folder]
+
+    @cached_property
+    def _by_folder(self) -> dict[str, list[str]]:
+        """Names of files and folders by the folder they lie in."""
+        return _grouped([*self._snapshot.entries, *self._snapshot.folders])
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for path in self._snapshot.entries:
+            found.setdefault(path.rpartition("/")[2].casefold(), []).append(path)
+        return found
+
+
+def _grouped(paths: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        if name:
+            found.setdefault(folder, []).append(name)
+    return found
+
+
+def _closest_run(name: str, runs: Sequence[str]) -> str:
+    """The run whose time is closest. Run ids sort by time, so it is one of two neighbours."""
+    at = bisect_left(runs, name)
+    return max(runs[max(at - 1, 0) : at + 1], key=lambda run: _common_prefix(name, run), default="")
+
+
+def _shared(path: str, other: str) -> int:
+    return len(set(path.split("/")) & set(other.split("/")))
+
+
+def _common_prefix(one: str, two: str) -> int:
+    return next((index for index, pair in enumerate(zip(one, two, strict=False)) if pair[0] != pair[1]), len(one))

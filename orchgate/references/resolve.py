@@ -1,0 +1,198 @@
+"""Whether what a document points at is in the judged tree, or is an artifact on disk beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+from bisect import bisect_left
+from enum import Enum
+from functools import cached_property
+from posixpath import join, normpath
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.errors import Unreadable
+from orchgate.git.snapshot import SUBMODULE, SYMLINK
+from orchgate.lib.globs import compile_glob, expand_braces
+from orchgate.markdown.names import is_mdx
+from orchgate.references.targets import Kind, unquoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchgate.git.snapshot import Snapshot
+    from orchgate.references.artifacts import Artifacts
+    from orchgate.references.targets import Target
+
+_MOST_LINKS = 40  # symbolic links in a row, as the kernel counts them
+
+
+class Where(Enum):
+    HERE = "here"
+    MISSING = "missing"
+    OUTSIDE = "outside"  # above the top level, or behind a symbolic link that leaves the repository
+
+
+class Resolution(NamedTuple):
+    """`path` is the repository path that was found, or that a reader would look for first."""
+
+    where: Where
+    path: str
+
+
+class Resolver:
+    """Looks targets up. Paths count case-exactly, as they do in git."""
+
+    def __init__(self, snapshot: Snapshot, artifacts: Artifacts) -> None:
+        self._entries = snapshot.entries
+        self._folders = snapshot.folders
+        self._snapshot = snapshot
+        self._artifacts = artifacts
+        self._patterns: dict[str, Resolution] = {}
+        self._spans: dict[tuple[str, str], Resolution] = {}
+
+    def span(self, target: Target, document: str) -> Resolution:
+        """A code span is read from the top level first, then from the document's folder."""
+        folder = document.rpartition("/")[0]
+        key = (target.path, folder)
+        if key not in self._spans:
+            self._spans[key] = self._first(target, ("", folder) if folder else ("",))
+        return self._spans[key]
+
+    def begins_here(self, path: str, document: str) -> bool:
+        """Whether a path begins where the repository has something, so that it is meant as one of its paths."""
+        folder, first = document.rpartition("/")[0], path.partition("/")[0]
+        if first in (".", ".."):
+            return True
+        return first != path and (first in self._folders or (bool(folder) and f"{folder}/{first}" in self._folders))
+
+    def link(self, target: Target, document: str) -> Resolution:
+        """A Markdown link is read from the document's folder, as GitHub does; artifacts also from the top level.
+
+        In MDX, which is made for sites, what a site would serve is there, too.
+        """
+        folder = document.rpartition("/")[0]
+        if target.path.startswith("/"):
+            found = self._first(target._replace(path=target.path.lstrip("/")), ("",))
+        else:
+            found = self._first(target, (folder, "") if target.artifact and folder else (folder,))
+        if found.where is Where.MISSING and target.kind is Kind.PATH and not target.artifact and is_mdx(document):
+            from orchgate.references.sites import served
+
+            path = served(self._entries, target.path, folder)
+            return Resolution(Where.HERE, path) if path else found
+        return found
+
+    def _first(self, target: Target, bases: tuple[str, ...]) -> Resolution:
+        look = self._match if target.kind is Kind.PATTERN else self._look
+        results: list[Resolution] = []
+        for written in self._spellings(target.path):
+            for base in bases:
+                path = _joined(base, written)
+                result = Resolution(Where.OUTSIDE, path) if _climbs(path) else look(path)
+                if result.where is Where.HERE:
+                    return result
+                results.append(result)
+        # What leaves by a symbolic link is there for its author; what climbs above the top may be meant from elsewhere.
+        return next((result for result in results if not _climbs(result.path)), results[0])
+
+    @staticmethod
+    def _spellings(path: str) -> Iterator[str]:
+        yield path
+        if "%" in path:
+            yield unquoted(path)
+        if path.rstrip(".,:") != path and path.strip("./"):
+            yield path.rstrip(".,:")
+
+    def _look(self, path: str) -> Resolution:
+        where = self._where(path)
+        return Resolution(where, path)
+
+    def _where(self, path: str, links: int = 0) -> Where:
+        if path in (".", ""):
+            return Where.HERE
+        entry = self._entries.get(path)
+        if entry is not None and entry.mode != SYMLINK:
+            return Where.HERE
+        if path in self._folders:
+            return Where.HERE
+        behind = self._behind_link(path) if self._links else None
+        if behind is not None:
+            if behind.startswith(("../", "/")) or behind == "..":
+                return Where.OUTSIDE
+            return self._where(behind, links + 1) if links < _MOST_LINKS else Where.MISSING
+        if self._artifacts.owns(path):
+            return self._on_disk(path)
+        return Where.MISSING
+
+    def _on_disk(self, path: str) -> Where:
+        if self._artifacts.is_pinned(path):
+            return Where.HERE
+        if path.partition("/")[0] in self._absent:
+            return Where.MISSING
+        if self._artifacts.on_disk(path):
+            return Where.HERE
+        full = self._artifacts.full(path)
+        if "\0" in path or not os.path.lexists(full) or self._artifacts.inside(os.path.realpath(full)):
+            return Where.MISSING
+        return Where.OUTSIDE
+
+    @cached_property
+    def _links(self) -> frozenset[str]:
+        """Symbolic links and submodules of the tree."""
+        return frozenset(path for path, entry in self._entries.items() if entry.mode in (SYMLINK, SUBMODULE))
+
+    @cached_property
+    def _absent(self) -> frozenset[str]:
+        """First folders of the roots that are not on disk, so that nothing below them needs a look."""
+        first = {root.partition("/")[0] for root in self._artifacts.roots}
+        return frozenset(name for name in first if not os.path.lexists(self._artifacts.full(name)))
+
+    def _behind_link(self, path: str) -> str | None:
+        """The path with its first symbolic link replaced; "." for what lies in a submodule, which nobody here knows."""
+        parts = path.split("/")
+        for count in range(1, len(parts) + 1):
+            head = "/".join(parts[:count])
+            if head not in self._links:
+                continue
+            if self._entries[head].mode == SUBMODULE:
+                return "."
+            try:
+                pointed = os.fsdecode(self._snapshot.read(head))
+            except Unreadable:
+                return None
+            return normpath(join("/".join(parts[: count - 1]), pointed, *parts[count:]))
+        return None
+
+    def _match(self, pattern: str) -> Resolution:
+        if pattern not in self._patterns:
+            missing = [part for part in expand_braces(pattern) if not self._matches(part.rstrip("/"))]
+            self._patterns[pattern] = (
+                Resolution(Where.MISSING, missing[0]) if missing else Resolution(Where.HERE, pattern)
+            )
+        return self._patterns[pattern]
+
+    def _matches(self, pattern: str) -> bool:
+        if not re.search(r"[*?\[]", pattern):
+            return self._where(pattern) is Where.HERE
+        literal = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+        matches = compile_glob(pattern).fullmatch
+        at = bisect_left(self._sorted, literal)
+        while at < len(self._sorted) and self._sorted[at].startswith(literal):
+            if matches(self._sorted[at]):
+                return True
+            at += 1
+        return self._artifacts.owns(literal + "x") and self._artifacts.matching(pattern)
+
+    @cached_property
+    def _sorted(self) -> list[str]:
+        return sorted([*self._entries, *self._folders])
+
+
+def _joined(base: str, path: str) -> str:
+    """A written path below a folder, normalised; most need no normalising."""
+    whole = f"{base}/{path}" if base else path
+    return normpath(whole) if "./" in whole or "//" in whole or whole.endswith(("/", ".")) else whole
+
+
+def _climbs(path: str) -> bool:
+    return path == ".." or path.startswith("../")
