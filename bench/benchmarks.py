@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from common import Row, main
 
-from orchgate.metrics.benchmarks import FALSE
-from orchgate.metrics.comparison import judge
-from orchgate.metrics.values import BENCHMARK, Benchmarks, Pair, Policy
 from orchgate.model import Verdict
+from orchgate.verdict.benchmarks import FALSE
+from orchgate.verdict.comparison import judge
+from orchgate.verdict.values import BENCHMARK, Benchmarks, Pair, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from common import Row, main
 
-from orchgate.metrics.comparison import judge
-from orchgate.metrics.values import KNOWN, Pair, Policy
+from orchgate.verdict.comparison import judge
+from orchgate.verdict.values import KNOWN, Pair, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

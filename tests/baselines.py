@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchgate.metrics.baseline import Record
+from orchgate.verdict.baseline import Record
 
 HERE = "0123456789abcdef"
 THERE = "fedcba9876543210"

@@ -7,7 +7,7 @@ from math import exp
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.metrics.bisection_search import MOST_PAIRS, Ask, Ending, How, Search
-from orchgate.metrics.values import Kind, Metric, Pair
+from orchgate.verdict.values import Kind, Metric, Pair
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

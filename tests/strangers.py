@@ -9,8 +9,8 @@ import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.evidence import lock
-from orchgate.metrics import baseline
 from orchgate.metrics.entries import encode
+from orchgate.verdict import baseline
 from tests.baselines import record
 from tests.journals import events_of
 from tests.manifest_samples import encoded, january, own

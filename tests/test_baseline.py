@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.lib import resources
-from orchgate.metrics import baseline_facts, baseline_file
-from orchgate.metrics.baseline import KEPT, MAX_BYTES, PATH, Baseline, BaselineError, Record, parse, render, stale
-from orchgate.metrics.baseline import seconds as at
+from orchgate.verdict import baseline_facts, baseline_file
+from orchgate.verdict.baseline import KEPT, MAX_BYTES, PATH, Baseline, BaselineError, Record, parse, render, stale
+from orchgate.verdict.baseline import seconds as at
 from tests.baselines import DAY, HERE, THERE, record
 
 if TYPE_CHECKING:

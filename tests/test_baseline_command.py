@@ -11,11 +11,11 @@ import jsonschema
 import pytest
 
 from orchgate.lib import resources
-from orchgate.metrics import baseline_file
-from orchgate.metrics.baseline import PATH, Baseline, Record, render
 from orchgate.runs import definition
 from orchgate.runs.machine import fingerprint
 from orchgate.runs.pipeline import Pipeline, Stage
+from orchgate.verdict import baseline_file
+from orchgate.verdict.baseline import PATH, Baseline, Record, render
 from tests.baselines import THERE, record
 from tests.repo import ORCHGATE
 from tests.runs import TASK, Project

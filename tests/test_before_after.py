@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate.metrics.before_after import Recorded, Row, _rank_sums, rows
+from orchgate.verdict.before_after import Recorded, Row, _rank_sums, rows
 
 VALUES = st.lists(st.floats(0.001, 1e6), min_size=1, max_size=6)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.metrics.formats import bmf, criterion, go, hyperfine, pytest_benchmark
-from orchgate.metrics.formats.times import LARGEST, LONGEST_NAME, MOST, FormatError, Times
+from orchgate.speed.formats import bmf, criterion, go, hyperfine, pytest_benchmark
+from orchgate.speed.formats.times import LARGEST, LONGEST_NAME, MOST, FormatError, Times
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate.metrics.betting import log_e_value
-from orchgate.metrics.values import KNOWN, Pair
+from orchgate.verdict.betting import log_e_value
+from orchgate.verdict.values import KNOWN, Pair
 
 CPU = KNOWN[0]
 TIMES = st.floats(0.01, 10.0)

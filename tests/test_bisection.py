@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchgate.metrics import bisection
 from orchgate.metrics.bisection import Change, Segment
 from orchgate.metrics.bisection_search import Ask, How, Search, Why
-from orchgate.metrics.values import Answer, Pair
+from orchgate.verdict.values import Answer, Pair
 from tests.bisections import CPU, History, pair, searched, step
 
 if TYPE_CHECKING:

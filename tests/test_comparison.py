@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.metrics.comparison import LOOKS, judge, next_look
-from orchgate.metrics.values import KNOWN, Compared, Counted, Judgement, Kind, Metric, Pair, Policy, Sitting
 from orchgate.model import Verdict
+from orchgate.verdict.comparison import LOOKS, judge, next_look
+from orchgate.verdict.values import KNOWN, Compared, Counted, Judgement, Kind, Metric, Pair, Policy, Sitting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.git.repository import open_repository
-from orchgate.metrics import baseline
 from orchgate.runs.machine import fingerprint
 from orchgate.runs.stages import Stage
 from orchgate.speed import differences
 from orchgate.speed.sampling import Side
+from orchgate.verdict import baseline
 from tests.baselines import record
 from tests.runs import Project
 

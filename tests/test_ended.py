@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.metrics.values import KNOWN, Pair, Policy, Sitting
 from orchgate.model import Verdict
 from orchgate.runs.stages import Stage
 from orchgate.speed import paired
 from orchgate.speed.sampling import Side
 from orchgate.speed.timing import Timing
+from orchgate.verdict.values import KNOWN, Pair, Policy, Sitting
 from tests.runs import living
 
 if TYPE_CHECKING:

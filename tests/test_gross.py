@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.metrics import gross
-from orchgate.metrics.comparison import judge
-from orchgate.metrics.values import KNOWN, Pair, Policy
 from orchgate.model import Verdict
+from orchgate.verdict import gross
+from orchgate.verdict.comparison import judge
+from orchgate.verdict.values import KNOWN, Pair, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

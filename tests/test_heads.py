@@ -12,7 +12,6 @@ import pytest
 from orchgate.config.load import Source, build
 from orchgate.git.call import common_dir
 from orchgate.git.repository import open_repository
-from orchgate.metrics.values import Judgement, Pair
 from orchgate.model import Severity, Verdict
 from orchgate.speed import push_speed, remembered
 from orchgate.speed.explanation import how_measured
@@ -22,6 +21,7 @@ from orchgate.speed.push_words import slower_together
 from orchgate.speed.question import Question
 from orchgate.speed.remembered import Brought
 from orchgate.speed.verdicts import Entry, Key
+from orchgate.verdict.values import Judgement, Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

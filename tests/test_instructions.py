@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.metrics import instructions
-from orchgate.metrics.instructions import Instructions
-from orchgate.metrics.values import KNOWN, Compared, Judgement, Named, Policy
 from orchgate.model import Verdict
 from orchgate.runs.stages import Stage
 from orchgate.speed import paired
 from orchgate.speed.sampling import Side
+from orchgate.verdict import instructions
+from orchgate.verdict.instructions import Instructions
+from orchgate.verdict.values import KNOWN, Compared, Judgement, Named, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,13 +15,14 @@ import pytest
 
 from orchgate.config.load import load
 from orchgate.git.repository import open_repository
-from orchgate.metrics import baseline, recorded
-from orchgate.metrics.baseline import Baseline
+from orchgate.metrics import recorded
 from orchgate.runs import ids
 from orchgate.runs.machine import fingerprint
 from orchgate.speed import reference, screening
 from orchgate.speed.question import Question
 from orchgate.speed.verdicts import Ran
+from orchgate.verdict import baseline
+from orchgate.verdict.baseline import Baseline
 from tests.baselines import record
 from tests.repo import ORCHGATE, Repo, init
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from orchgate.commands import _baseline, _perf_show
 from orchgate.lib import resources
-from orchgate.metrics import baseline, words
-from orchgate.metrics.comparison import judge
-from orchgate.metrics.lower_bounds import Known
-from orchgate.metrics.stored import judge_stored, suspicious
-from orchgate.metrics.values import Answer, Compared, Counted, Judgement, Kind, Metric, Pair, Policy
 from orchgate.model import Verdict
+from orchgate.verdict import baseline, words
+from orchgate.verdict.comparison import judge
+from orchgate.verdict.lower_bounds import Known
+from orchgate.verdict.stored import judge_stored, suspicious
+from orchgate.verdict.values import Answer, Compared, Counted, Judgement, Kind, Metric, Pair, Policy
 from tests.baselines import record
 
 if TYPE_CHECKING:

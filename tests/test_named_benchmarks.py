@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.metrics import benchmark_words
-from orchgate.metrics.benchmarks import FALSE, PROBABLE, first_look
-from orchgate.metrics.comparison import judge
-from orchgate.metrics.false_discoveries import believed, pairs_needed, threshold
-from orchgate.metrics.values import (
+from orchgate.model import Verdict
+from orchgate.verdict import benchmark_words
+from orchgate.verdict.benchmarks import FALSE, PROBABLE, first_look
+from orchgate.verdict.comparison import judge
+from orchgate.verdict.false_discoveries import believed, pairs_needed, threshold
+from orchgate.verdict.values import (
     BENCHMARK,
     KNOWN,
     RESULTS,
@@ -24,7 +25,6 @@ from orchgate.metrics.values import (
     Policy,
     Sitting,
 )
-from orchgate.model import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

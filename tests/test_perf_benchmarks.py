@@ -12,8 +12,8 @@ import pytest
 
 from orchgate.config.settings import Benchmarks
 from orchgate.lib import resources
-from orchgate.metrics.values import BENCHMARK, RESULTS
 from orchgate.speed import benchmark_files
+from orchgate.verdict.values import BENCHMARK, RESULTS
 from tests.repo import ORCHGATE, Repo, Result, init
 
 if TYPE_CHECKING:

@@ -8,8 +8,6 @@ import pytest
 
 from orchgate.commands._perf_progress import line
 from orchgate.commands._perf_show import rows
-from orchgate.metrics import words
-from orchgate.metrics.values import KNOWN, Compared, Counted, Judgement
 from orchgate.model import Verdict
 from orchgate.runs.stages import Pipeline, Stage
 from orchgate.speed import failures
@@ -17,6 +15,8 @@ from orchgate.speed.attribution import changes, spread
 from orchgate.speed.defined import unfolded
 from orchgate.speed.measurement import Progress
 from orchgate.speed.sampling import Failure, Sample, Side
+from orchgate.verdict import words
+from orchgate.verdict.values import KNOWN, Compared, Counted, Judgement
 
 
 def stage(name: str, *needs: str, **fields: Any) -> Stage:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.config.load import load_work_tree
-from orchgate.metrics import baseline
 from orchgate.runs import ids
 from orchgate.runs.definition import pipeline_hash
 from orchgate.runs.machine import fingerprint
 from orchgate.runs.pipeline import load_all
+from orchgate.verdict import baseline
 from tests.baselines import record
 from tests.repo import ORCHGATE, PRE_COMMIT, Repo, Result, init
 

@@ -11,11 +11,6 @@ import pytest
 from orchgate.commands._perf_show import Asked, Shown, as_text
 from orchgate.config.load import Source, build
 from orchgate.git.repository import open_repository
-from orchgate.metrics.comparison import judge
-from orchgate.metrics.lower_bounds import Known
-from orchgate.metrics.policy import policy
-from orchgate.metrics.stored import judge_stored, suspicious
-from orchgate.metrics.values import Compared, Counted, Judgement, Named, Pair
 from orchgate.model import Severity, Verdict
 from orchgate.runs.environment import unhooked
 from orchgate.speed import benchmark_findings, explanation
@@ -25,6 +20,11 @@ from orchgate.speed.measurement import Measurement
 from orchgate.speed.push_words import WHOLE, findings, is_open, may_change, suspected
 from orchgate.speed.question import Question
 from orchgate.speed.sampling import Side
+from orchgate.verdict.comparison import judge
+from orchgate.verdict.lower_bounds import Known
+from orchgate.verdict.policy import policy
+from orchgate.verdict.stored import judge_stored, suspicious
+from orchgate.verdict.values import Compared, Counted, Judgement, Named, Pair
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ import pytest
 
 from orchgate.config.settings import Benchmarks, Performance
 from orchgate.config.settings import Metric as Configured
-from orchgate.metrics.policy import policy
-from orchgate.metrics.values import KNOWN, Kind, Metric, Policy
+from orchgate.verdict.policy import policy
+from orchgate.verdict.values import KNOWN, Kind, Metric, Policy
 
 
 def configured(**metrics: Configured) -> Policy:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate.metrics.estimate import Sample, amounts, centre, interval, p_above, p_below, smallest_effect
-from orchgate.metrics.randomisation import STEPS, p_value
+from orchgate.verdict.estimate import Sample, amounts, centre, interval, p_above, p_below, smallest_effect
+from orchgate.verdict.randomisation import STEPS, p_value
 
 whole = st.lists(st.integers(-50, 50), min_size=1, max_size=9)
 

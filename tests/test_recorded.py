@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.metrics.comparison import judge
-from orchgate.metrics.replay import read_streams
-from orchgate.metrics.values import KNOWN, Pair, Policy
+from orchgate.verdict.comparison import judge
+from orchgate.verdict.replay import read_streams
+from orchgate.verdict.values import KNOWN, Pair, Policy
 
 if TYPE_CHECKING:
-    from orchgate.metrics.values import Compared
+    from orchgate.verdict.values import Compared
 
 STREAMS = Path(__file__).parent / "data" / "streams.jsonl.xz"
 POLICY = Policy({metric.name: metric for metric in KNOWN})

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.metrics.comparison import LOOKS
-from orchgate.metrics.values import Pair, Sitting
 from orchgate.speed import remembered, verdicts
 from orchgate.speed.heads import Head, added
 from orchgate.speed.remembered import Brought, Memory, Turn
 from orchgate.speed.verdicts import Entry, Key
+from orchgate.verdict.comparison import LOOKS
+from orchgate.verdict.values import Pair, Sitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from orchgate.errors import OrchgateError
-from orchgate.metrics.replay import MAX_LINE, read_streams
-from orchgate.metrics.values import Pair
+from orchgate.verdict.replay import MAX_LINE, read_streams
+from orchgate.verdict.values import Pair
 
 
 def line(stream: str = "s", pair: int = 0, arm: str = "base", order: int = 0, **metrics: Any) -> bytes:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchgate.metrics.outliers import shows_spread, suspects
-from orchgate.metrics.values import KNOWN, MIB, Pair, Policy
 from orchgate.speed.screening import cleared
+from orchgate.verdict.outliers import shows_spread, suspects
+from orchgate.verdict.values import KNOWN, MIB, Pair, Policy
 
 DEFAULT = Policy({metric.name: metric for metric in KNOWN})
 TEN = (20.0, 20.4, 19.6, 20.2, 19.8, 20.6, 19.4, 20.0, 20.3, 19.7)

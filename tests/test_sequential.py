@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from orchgate.metrics import words
-from orchgate.metrics.comparison import judge
-from orchgate.metrics.sequential import ALARM, MISS, PROBABLE, State, settle
-from orchgate.metrics.spending import LOOKS, NOTHING, Look, looks
-from orchgate.metrics.values import KNOWN, Answer, Kind, Metric, Pair, Policy, Sitting
 from orchgate.model import Verdict
+from orchgate.verdict import words
+from orchgate.verdict.comparison import judge
+from orchgate.verdict.sequential import ALARM, MISS, PROBABLE, State, settle
+from orchgate.verdict.spending import LOOKS, NOTHING, Look, looks
+from orchgate.verdict.values import KNOWN, Answer, Kind, Metric, Pair, Policy, Sitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,7 +7,7 @@ import pytest
 from orchgate.evidence import summary, summary_cells
 from orchgate.evidence.lock import Facts
 from orchgate.evidence.summary import END, Block, Cut
-from orchgate.metrics.before_after import Row
+from orchgate.verdict.before_after import Row
 
 BEGIN = "<!-- orchgate summary v1 of diagnostics -->"
 BEFORE = "Before (one run of diagnostics):\n\n- `b1`\n"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchgate.evidence import lock, summary, summary_cells
 from orchgate.evidence.facts import facts_of
 from orchgate.evidence.lock import Facts, Pinned
-from orchgate.metrics.before_after import Recorded, rows
+from orchgate.verdict.before_after import Recorded, rows
 
 WHY = "a child left its session"
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate.metrics.values import Pair, Sitting
 from orchgate.model import Severity
 from orchgate.speed import verdicts
 from orchgate.speed.verdicts import Entry, Said
+from orchgate.verdict.values import Pair, Sitting
 
 PAIR = Pair({"cpu_seconds": 0.1}, {"cpu_seconds": 0.11}, True, {}, {"cpu_seconds": "a child left its session"})
 SAID = Said("PRF001", "slower", "look", Severity.ERROR)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from orchgate.evidence import lock
-from orchgate.metrics import baseline_file
-from orchgate.metrics.baseline import Baseline, render
+from orchgate.verdict import baseline_file
+from orchgate.verdict.baseline import Baseline, render
 from tests.baselines import record
 from tests.killing import MANY, TRACED, killed_at_each_step
 from tests.repo import ORCHGATE, Repo, init

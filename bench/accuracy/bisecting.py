@@ -23,7 +23,7 @@ from streams import everything
 from table import share
 
 from orchgate.metrics.bisection_search import Ask, Ending, How, Search
-from orchgate.metrics.values import Kind, Metric, Pair
+from orchgate.verdict.values import Kind, Metric, Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from streams import everything
 
-from orchgate.metrics import gross
-from orchgate.metrics.values import KNOWN, Pair, Policy
+from orchgate.verdict import gross
+from orchgate.verdict.values import KNOWN, Pair, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

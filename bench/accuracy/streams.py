@@ -12,8 +12,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.metrics.replay import read_streams
-from orchgate.metrics.values import Pair
+from orchgate.verdict.replay import read_streams
+from orchgate.verdict.values import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from rivals import RIVALS, Runs
 from streams import everything, was_tuned_on
 
-from orchgate.metrics.comparison import judge
-from orchgate.metrics.estimate import Sample, centre
-from orchgate.metrics.values import KNOWN, Answer, Compared, Pair, Policy
 from orchgate.model import Verdict
+from orchgate.verdict.comparison import judge
+from orchgate.verdict.estimate import Sample, centre
+from orchgate.verdict.values import KNOWN, Answer, Compared, Pair, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fuzz.violation import Violation
-from orchgate.metrics.baseline import Baseline, parse, render, stale
+from orchgate.verdict.baseline import Baseline, parse, render, stale
 from tests.baselines import THERE, record
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from fuzz.violation import Violation
 from orchgate.commands import _perf_replay, _perf_show
 from orchgate.config.load import Source, build
-from orchgate.metrics.comparison import judge
-from orchgate.metrics.policy import policy
-from orchgate.metrics.replay import read_streams
 from orchgate.model import Verdict, worst
+from orchgate.verdict.comparison import judge
+from orchgate.verdict.policy import policy
+from orchgate.verdict.replay import read_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

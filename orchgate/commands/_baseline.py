@@ -13,14 +13,14 @@ from orchgate.config.load import load_work_tree
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.gate import session
 from orchgate.git import history
-from orchgate.metrics import baseline, baseline_facts
-from orchgate.metrics.estimate import median
-from orchgate.metrics.values import KNOWN, WHEN_NAMED, Kind
-from orchgate.metrics.words import AT_LEAST
 from orchgate.outputs._escape import escape
 from orchgate.runs import definition
 from orchgate.runs.machine import fingerprint
 from orchgate.runs.pipeline import load_all
+from orchgate.verdict import baseline, baseline_facts
+from orchgate.verdict.estimate import median
+from orchgate.verdict.values import KNOWN, WHEN_NAMED, Kind
+from orchgate.verdict.words import AT_LEAST
 
 if TYPE_CHECKING:
     import argparse
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
-    from orchgate.metrics.baseline import Baseline, Record
+    from orchgate.verdict.baseline import Baseline, Record
 
 VERSION = 1
 _TOLD = ("median", "deviation", "least", "most")

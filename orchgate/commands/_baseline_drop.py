@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from orchgate.commands import _baseline
 from orchgate.errors import UsageError
-from orchgate.metrics import baseline_file
 from orchgate.model import Verdict
+from orchgate.verdict import baseline_file
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from orchgate.metrics.baseline import Baseline
+    from orchgate.verdict.baseline import Baseline
 
 
 def run(args: argparse.Namespace) -> Verdict:

@@ -10,20 +10,20 @@ from orchgate.commands import _baseline, _runs
 from orchgate.commands.baseline import RUNS
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.git import history
-from orchgate.metrics import baseline, baseline_file
-from orchgate.metrics.baseline_facts import MAX_RUNS, MIN_RUNS
 from orchgate.model import Verdict
 from orchgate.runs import definition, derivation, ids, journal, manifest, reopen
 from orchgate.runs.decode import MAX_BYTES
 from orchgate.speed.costs import costs_of
+from orchgate.verdict import baseline, baseline_file
+from orchgate.verdict.baseline_facts import MAX_RUNS, MIN_RUNS
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
     from orchgate.commands._baseline import Here
-    from orchgate.metrics.baseline import Baseline, Record
     from orchgate.runs.record import Run
+    from orchgate.verdict.baseline import Baseline, Record
 
 _SEARCHED = 500  # newest runs of a task among which those of one kind are looked for
 _AGAIN = "orchgate run PIPELINE --task TASK --measure --repeat 12"

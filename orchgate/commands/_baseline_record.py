@@ -12,13 +12,13 @@ from orchgate.config.load import load_work_tree
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.git import history
 from orchgate.lib import files
-from orchgate.metrics import baseline_file
-from orchgate.metrics.baseline import PATH, Baseline, Record, render
-from orchgate.metrics.baseline_facts import MAX_RUNS, MIN_RUNS
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.runs import definition, ids, pipeline
 from orchgate.speed import paired, sides
+from orchgate.verdict import baseline_file
+from orchgate.verdict.baseline import PATH, Baseline, Record, render
+from orchgate.verdict.baseline_facts import MAX_RUNS, MIN_RUNS
 
 if TYPE_CHECKING:
     import argparse

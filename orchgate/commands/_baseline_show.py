@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from orchgate.commands import _baseline
 from orchgate.errors import UsageError
-from orchgate.metrics import baseline, baseline_file
 from orchgate.model import Verdict
+from orchgate.verdict import baseline, baseline_file
 
 if TYPE_CHECKING:
     import argparse

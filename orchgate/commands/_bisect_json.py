@@ -11,7 +11,7 @@ from orchgate.metrics.bisection_search import How
 
 if TYPE_CHECKING:
     from orchgate.commands._bisect_result import Row, Shown
-    from orchgate.metrics.values import Compared
+    from orchgate.verdict.values import Compared
 
 FORMAT, VERSION = "orchgate-bisect-report", 1
 _MOST_SURE = 0.999  # nobody is surer than the model is right

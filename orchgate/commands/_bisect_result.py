@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.commands import _durations
 from orchgate.metrics.bisection import sample
 from orchgate.metrics.bisection_search import How
-from orchgate.metrics.estimate import centre, p_above, p_below
+from orchgate.verdict.estimate import centre, p_above, p_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from orchgate.git.repository import Repository
     from orchgate.metrics.bisection_search import Ending, Search
-    from orchgate.metrics.values import Compared
     from orchgate.speed.bisect import Bisected, Question
+    from orchgate.verdict.values import Compared
 
 DEFAULT_TIME = "1h"
 LONGEST = 7 * 86_400.0  # seconds

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from orchgate.commands import _bisect_result
 from orchgate.commands._bisect_result import MOST_LISTED, WIDTH
-from orchgate.metrics import words
 from orchgate.metrics.bisection_search import How
 from orchgate.outputs._escape import escape
+from orchgate.verdict import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchgate.commands._bisect_result import Shown
     from orchgate.metrics.bisection_search import Ending
-    from orchgate.metrics.values import Compared
+    from orchgate.verdict.values import Compared
 
 _COLUMNS = 80
 _SUBJECT = 32  # characters of a subject in the table

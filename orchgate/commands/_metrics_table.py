@@ -6,8 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from orchgate.metrics.words import AT_LEAST
 from orchgate.outputs._escape import escape
+from orchgate.verdict.words import AT_LEAST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

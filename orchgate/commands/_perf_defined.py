@@ -85,12 +85,12 @@ def limits_note(repository: Repository, config: Config) -> tuple[str, ...]:
 
 def introduced(repository: Repository, asked: Asked, reproduce: str, output: str) -> int:
     """Says that there is nothing to compare a new pipeline with, which is no reason to refuse it."""
-    from orchgate.metrics.values import Judgement
     from orchgate.model import Verdict
     from orchgate.speed import redefined
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.push_speed import tree_of
     from orchgate.speed.sampling import Side
+    from orchgate.verdict.values import Judgement
 
     judgement = Judgement(Verdict.INCONCLUSIVE, decided=True, reason=redefined.introduced(asked.pipeline).message)
     base, head = (

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from orchgate.commands import _perf_show
 from orchgate.commands._runs import print_json
 from orchgate.errors import GitError, UsageError
-from orchgate.metrics import benchmark_words, words
 from orchgate.model import Verdict, worst
 from orchgate.outputs._escape import escape
+from orchgate.verdict import benchmark_words, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from orchgate.metrics.values import Judgement, Pair, Policy
+    from orchgate.verdict.values import Judgement, Pair, Policy
 
 
 def run(path: str, output: str) -> int:
-    from orchgate.metrics.comparison import judge
+    from orchgate.verdict.comparison import judge
 
     held_to = _policy()
     judgements = {name: judge(pairs, held_to) for name, pairs in _streams(path).items()}
@@ -33,7 +33,7 @@ def run(path: str, output: str) -> int:
 
 
 def _streams(path: str) -> dict[str, list[Pair]]:
-    from orchgate.metrics.replay import read_streams
+    from orchgate.verdict.replay import read_streams
 
     if path == "-":
         return read_streams(sys.stdin.buffer)
@@ -48,7 +48,7 @@ def _policy() -> Policy:
     """What the configuration here says; the defaults outside of a repository."""
     from orchgate.commands._runs import here, root
     from orchgate.config.load import load_work_tree
-    from orchgate.metrics.policy import policy
+    from orchgate.verdict.policy import policy
 
     try:
         top = root()

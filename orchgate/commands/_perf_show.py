@@ -7,19 +7,19 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.commands._runs import print_json
-from orchgate.metrics import benchmark_words, words
-from orchgate.metrics.values import plain
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.speed import explanation
+from orchgate.verdict import benchmark_words, words
+from orchgate.verdict.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.metrics.values import Compared, Counted, Judgement
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.sampling import Side
     from orchgate.speed.verdicts import Said
+    from orchgate.verdict.values import Compared, Counted, Judgement
 
 VERSION = 1
 _WIDTH = 12  # hex digits of an id, for people

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
-    from orchgate.metrics.values import Metric
     from orchgate.speed.bisect import Question
+    from orchgate.verdict.values import Metric
 
 SUMMARY = "find the commit that made it slower, between a good and a bad one"
 EXAMPLE = "orchgate bisect --good v1.2 --bad HEAD PIPELINE, or … -- CMD"
@@ -132,7 +132,7 @@ def _config(repository: Repository, good: str, *, is_command: bool) -> Config:
 
 def _metric(config: Config, name: str) -> Metric:
     """What is called slower: more than the tolerance. As much again has to be ruled out for "they do not differ"."""
-    from orchgate.metrics.policy import policy
+    from orchgate.verdict.policy import policy
 
     known = policy(config.performance).metrics[name.replace("-", "_")]
     return known._replace(block=2 * known.tolerance, most=None, least=None)

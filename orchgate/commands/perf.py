@@ -97,8 +97,8 @@ def _check(args: argparse.Namespace) -> None:
 
 def _measured(args: argparse.Namespace, repository: Repository) -> int:
     from orchgate.commands import _perf_defined, _perf_progress, _perf_show
-    from orchgate.metrics.policy import policy
     from orchgate.speed import paired, sides
+    from orchgate.verdict.policy import policy
 
     asked, config = _asked(args, repository)
     change = _perf_defined.change(repository, asked, config) if asked.pipeline else None

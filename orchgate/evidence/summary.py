@@ -13,14 +13,14 @@ from orchgate.errors import OrchgateError
 from orchgate.evidence.claims import SUMMARY
 from orchgate.evidence.summary_cells import HEAD, NAMES, NEWEST, cells_of, disagree, value
 from orchgate.lib.patterns import lazy
-from orchgate.metrics import before_after
-from orchgate.metrics.words import AT_LEAST
+from orchgate.verdict import before_after
+from orchgate.verdict.words import AT_LEAST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from orchgate.evidence.lock import Facts
-    from orchgate.metrics.before_after import Recorded, Row
+    from orchgate.verdict.before_after import Recorded, Row
 
 _BEGIN = lazy(r"<!-- orchgate summary v(\d{1,6}) of ([^\n]{1,300}?) -->")
 END = "<!-- orchgate summary ends -->"

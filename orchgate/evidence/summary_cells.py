@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.metrics.words import AT_LEAST
+from orchgate.verdict.words import AT_LEAST
 
 if TYPE_CHECKING:
-    from orchgate.metrics.before_after import Row
+    from orchgate.verdict.before_after import Row
 
 NEWEST = 2
 HEAD = ("metric", "before", "after", "change")

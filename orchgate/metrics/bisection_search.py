@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.errors import OrchgateError
 from orchgate.metrics import bisection
 from orchgate.metrics.bisection import Change
-from orchgate.metrics.comparison import LOOKS, judge
-from orchgate.metrics.estimate import centre
-from orchgate.metrics.values import Answer, Pair, Policy, Sitting
+from orchgate.verdict.comparison import LOOKS, judge
+from orchgate.verdict.estimate import centre
+from orchgate.verdict.values import Answer, Pair, Policy, Sitting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchgate.metrics.bisection import Belief, Segment
-    from orchgate.metrics.values import Compared, Metric
+    from orchgate.verdict.values import Compared, Metric
 
 SURE = 0.95
 MOST_PAIRS = 2000

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
-from orchgate.metrics import words
 from orchgate.speed import sampling, sides
 from orchgate.speed.limits import OutOfTime
+from orchgate.verdict import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,16 +10,16 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
-from orchgate.metrics.formats import bmf, criterion, go, hyperfine, pytest_benchmark
-from orchgate.metrics.formats.times import MOST, FormatError
-from orchgate.metrics.values import BENCHMARK, RESULTS
 from orchgate.runs.locate import read_file
+from orchgate.speed.formats import bmf, criterion, go, hyperfine, pytest_benchmark
+from orchgate.speed.formats.times import MOST, FormatError
+from orchgate.verdict.values import BENCHMARK, RESULTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from orchgate.config.settings import Benchmarks
-    from orchgate.metrics.formats.times import Times
+    from orchgate.speed.formats.times import Times
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_ESTIMATES = 64 * 1024  # bytes of one file of criterion's

@@ -5,17 +5,17 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
-from orchgate.metrics import benchmark_names, words
-from orchgate.metrics import benchmark_words as told
 from orchgate.model import Severity, Verdict
 from orchgate.speed.verdicts import Said
+from orchgate.verdict import benchmark_names, words
+from orchgate.verdict import benchmark_words as told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from orchgate.metrics.values import Compared, Named, Policy
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.question import Question
+    from orchgate.verdict.values import Compared, Named, Policy
 
 _WEIGHTS = {Verdict.FAIL: Severity.ERROR, Verdict.WARN: Severity.WARNING}
 _GONE = "a benchmark is compared from the push on after the one that brings its name"

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
-from orchgate.metrics import words
 from orchgate.metrics.bisection_search import Ask, Ending, How, Search, Why
-from orchgate.metrics.values import Pair
 from orchgate.speed import bisect_state, sampling, sides
 from orchgate.speed.limits import OutOfTime
 from orchgate.speed.measurement import Progress
+from orchgate.verdict import words
+from orchgate.verdict.values import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from orchgate.git.line import Commit
     from orchgate.git.repository import Repository
-    from orchgate.metrics.values import Metric
     from orchgate.runs.stages import Stage
     from orchgate.speed.bisect_state import State
     from orchgate.speed.sampling import Rig, Sample, Side
+    from orchgate.verdict.values import Metric
 
 _LONGER = 5.0  # times the longest run so far, and a second more: then a run of a commit between the ends is ended
 _TRIES = 2  # of a run that fails, to tell the broken from the flaky

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orchgate.errors import OrchgateError
 from orchgate.lib import files, locks
 from orchgate.metrics.bisection_search import Ask, Why
-from orchgate.metrics.values import Pair
+from orchgate.verdict.values import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
 from orchgate.lib.globs import matches
-from orchgate.metrics import baseline
 from orchgate.runs import environment
 from orchgate.runs.machine import fingerprint
+from orchgate.verdict import baseline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING
 from orchgate.errors import OrchgateError
 from orchgate.git import shelf
 from orchgate.lib import files, working_time
-from orchgate.metrics import instructions
-from orchgate.metrics.instructions import REPEATS, Instructions
 from orchgate.runs import ids
 from orchgate.speed import sampling
 from orchgate.speed.attribution import median
 from orchgate.speed.limits import OutOfTime
+from orchgate.verdict import instructions
+from orchgate.verdict.instructions import REPEATS, Instructions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.metrics.values import Policy
     from orchgate.runs.stages import Stage
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.sampling import Rig, Sample, Side
+    from orchgate.verdict.values import Policy
 
 LONGEST = 1.0  # seconds of CPU time of a run: under cachegrind it takes up to fifty times as many
 _MOST_SECONDS = 240.0  # for all of it, what was measured before included: servers drop connections that are idle

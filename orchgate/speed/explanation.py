@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.metrics import benchmark_words, words
 from orchgate.model import Verdict
 from orchgate.speed import attribution, differences
+from orchgate.verdict import benchmark_words, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

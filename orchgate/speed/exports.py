@@ -7,8 +7,8 @@ import re
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
-from orchgate.metrics.formats.bmf import THROUGHPUT
-from orchgate.metrics.values import BENCHMARK
+from orchgate.speed.formats.bmf import THROUGHPUT
+from orchgate.verdict.values import BENCHMARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

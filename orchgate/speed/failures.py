@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
-from orchgate.metrics.values import Judgement
 from orchgate.model import Verdict
+from orchgate.verdict.values import Judgement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

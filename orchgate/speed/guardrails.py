@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orchgate.config.metric_names import BENCHMARK
-from orchgate.metrics import words
 from orchgate.model import Severity, Verdict
 from orchgate.speed.verdicts import Said
+from orchgate.verdict import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,8 +35,8 @@ def of_size(performance: Performance, files: int, lines: int) -> Iterator[Said]:
 
 def _beyond(performance: Performance, name: str, value: float) -> str:
     """Why a value is out of its bounds; "" when it is not."""
-    from orchgate.metrics.exact import within_bounds
-    from orchgate.metrics.policy import policy
+    from orchgate.verdict.exact import within_bounds
+    from orchgate.verdict.policy import policy
 
     one = within_bounds(policy(performance).metrics[name], value)
     return "" if one.verdict is Verdict.PASS else one.reason

@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from orchgate.lib import files
-from orchgate.metrics.replay import MAX_LINE
-from orchgate.metrics.values import BENCHMARK
+from orchgate.verdict.replay import MAX_LINE
+from orchgate.verdict.values import BENCHMARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

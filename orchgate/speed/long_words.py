@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.metrics import gross, words
-from orchgate.metrics.comparison import LOOKS
-from orchgate.metrics.estimate import median
 from orchgate.model import Severity
 from orchgate.speed import reference
 from orchgate.speed.push_words import failure, undecided
 from orchgate.speed.verdicts import Said
+from orchgate.verdict import gross, words
+from orchgate.verdict.comparison import LOOKS
+from orchgate.verdict.estimate import median
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

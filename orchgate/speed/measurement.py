@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orchgate.metrics.instructions import Instructions
-    from orchgate.metrics.values import Judgement, Pair, Sitting
     from orchgate.speed.attribution import StageChange
     from orchgate.speed.sampling import Failure, Sample
+    from orchgate.verdict.instructions import Instructions
+    from orchgate.verdict.values import Judgement, Pair, Sitting
 
 
 class Progress(NamedTuple):

@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
-from orchgate.metrics import gross
-from orchgate.metrics.comparison import LOOKS, judge, next_look
-from orchgate.metrics.values import Judgement, Sitting
 from orchgate.model import Verdict
 from orchgate.speed import failures, sampling
 from orchgate.speed.attribution import changes, spread
@@ -18,13 +15,16 @@ from orchgate.speed.measurement import Former, Measurement, Progress
 from orchgate.speed.telling import Teller
 from orchgate.speed.timing import Timing
 from orchgate.speed.turns import Turns, Unfinished, pair_of
+from orchgate.verdict import gross
+from orchgate.verdict.comparison import LOOKS, judge, next_look
+from orchgate.verdict.values import Judgement, Sitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from orchgate.config.settings import Benchmarks
-    from orchgate.metrics.values import Compared, Pair, Policy
     from orchgate.speed.sampling import Rig, Sample, Side
+    from orchgate.verdict.values import Compared, Pair, Policy
 
 MOST_PAIRS = LOOKS[-1]
 _PLANNING = LOOKS[0]  # pairs of a sitting after which the rest of it is planned, and before which nobody looks

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import Unreadable
 from orchgate.lib import working_time
-from orchgate.metrics import baseline
-from orchgate.metrics.policy import policy as policy_of
 from orchgate.runs.environment import unhooked
 from orchgate.speed import reference, screening
+from orchgate.verdict import baseline
+from orchgate.verdict.policy import policy as policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchgate.metrics.baseline import Record
-    from orchgate.metrics.values import Policy
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.question import Question
     from orchgate.speed.remembered import Turn
     from orchgate.speed.screening import Held
     from orchgate.speed.verdicts import Ran, Said
+    from orchgate.verdict.baseline import Record
+    from orchgate.verdict.values import Policy
 
 MOST_SECONDS = 240.0  # servers drop connections that are idle for longer
 

@@ -7,9 +7,6 @@ import functools
 from typing import TYPE_CHECKING
 
 from orchgate.errors import ConfigError, OrchgateError
-from orchgate.metrics import gross
-from orchgate.metrics.comparison import LOOKS
-from orchgate.metrics.sequential import SECOND
 from orchgate.model import Verdict
 from orchgate.speed import benchmark_findings, differences, explanation, long_words, push_job, screening
 from orchgate.speed import push_words as words
@@ -22,6 +19,9 @@ from orchgate.speed.screening import Suspicion
 from orchgate.speed.timing import LATE
 from orchgate.speed.unrunnable import head_failed
 from orchgate.speed.verdicts import Ran
+from orchgate.verdict import gross
+from orchgate.verdict.comparison import LOOKS
+from orchgate.verdict.sequential import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate import __version__
 from orchgate.errors import GitError, OrchgateError, quoted
 from orchgate.git.call import common_dir
-from orchgate.metrics.values import Sitting
 from orchgate.model import Severity, Verdict
 from orchgate.runs.environment import unhooked
 from orchgate.speed import interpreters, remembered, verdicts
 from orchgate.speed.remembered import Brought
 from orchgate.speed.verdicts import Entry, Key, Said
+from orchgate.verdict.values import Sitting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchgate.git.repository import Repository
-    from orchgate.metrics.values import Compared
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.push_job import Found
     from orchgate.speed.question import Question
     from orchgate.speed.remembered import Memory, Turn
+    from orchgate.verdict.values import Compared
 
 # What was answered while a repository is open: refs of one push that hold the same trees are measured once, also where
 # nobody could tell. It goes with the repository, so nothing outlives the push.
@@ -165,9 +165,9 @@ def _is_slower(one: Compared) -> bool:
 
 def _log_e(question: Question, measurement: Measurement) -> float | None:
     """What all pairs of head say of its CPU time."""
-    from orchgate.metrics import betting
-    from orchgate.metrics.policy import policy
-    from orchgate.metrics.sequential import PRIMARY
+    from orchgate.verdict import betting
+    from orchgate.verdict.policy import policy
+    from orchgate.verdict.sequential import PRIMARY
 
     metric = policy(question.config.performance).metrics.get(PRIMARY)
     pairs = (*measurement.earlier, *measurement.pairs)

@@ -6,20 +6,20 @@ from functools import partial
 from math import exp, log
 from typing import TYPE_CHECKING
 
-from orchgate.metrics import benchmark_words, betting, words
-from orchgate.metrics.values import Compared, Kind, plain
 from orchgate.model import Severity, Verdict
 from orchgate.speed import explanation
 from orchgate.speed.verdicts import Said
+from orchgate.verdict import benchmark_words, betting, words
+from orchgate.verdict.values import Compared, Kind, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from orchgate.metrics.values import Counted, Judgement, Policy
     from orchgate.speed.heads import Head
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.question import Question
     from orchgate.speed.sampling import Failure
+    from orchgate.verdict.values import Counted, Judgement, Policy
 
 RULES = {Kind.TIME: "PRF001", Kind.COUNTER: "PRF002", Kind.RATE: "PRF005", Kind.MEMORY: "PRF006"}
 # More pairs do not help where a run cannot be measured whole.

@@ -14,10 +14,10 @@ from orchgate.speed.verdicts import Entry, Ran
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.metrics.values import Pair, Sitting
     from orchgate.speed.heads import Head
     from orchgate.speed.vault import Vault
     from orchgate.speed.verdicts import Key
+    from orchgate.verdict.values import Pair, Sitting
 
 CHANGED = "was changed while the pipeline ran; it is written anew from what was read before"
 _MOST_RUNS = 64
@@ -199,7 +199,7 @@ def _with(turn: Turn, now: Entry, brought: Brought) -> Entry | None:
         return brought.entry._replace(pairs=now.pairs, sittings=now.sittings, spent=now.spent)
     if now.conclusive:
         return now
-    from orchgate.metrics.comparison import LOOKS
+    from orchgate.verdict.comparison import LOOKS
 
     alone = now.pairs == turn.earlier
     looked = bool(brought.pairs) and len(turn.earlier) + len(brought.pairs) >= LOOKS[0]

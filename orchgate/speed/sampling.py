@@ -10,12 +10,12 @@ from orchgate.errors import OrchgateError
 from orchgate.git import shelf
 from orchgate.git.call import scrubbed
 from orchgate.lib import files, working_time
-from orchgate.metrics.values import KNOWN
 from orchgate.runs import environment, ids, proc, stage_end, usage
 from orchgate.runs.running import Program
 from orchgate.runs.session import Session, Setting, Silent
 from orchgate.speed import costs, pressure
 from orchgate.speed.limits import UNLIMITED, Limits, OutOfTime, TooSlow
+from orchgate.verdict.values import KNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

@@ -6,26 +6,26 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
-from orchgate.metrics import gross, outliers
-from orchgate.metrics.baseline import stale
-from orchgate.metrics.comparison import LOOKS
-from orchgate.metrics.estimate import median
-from orchgate.metrics.lower_bounds import Known
-from orchgate.metrics.stored import judge_stored, suspicious
 from orchgate.model import Severity, Verdict
 from orchgate.speed import push_words as words
 from orchgate.speed import reference, sampling
 from orchgate.speed.limits import OutOfTime
+from orchgate.verdict import gross, outliers
+from orchgate.verdict.baseline import stale
+from orchgate.verdict.comparison import LOOKS
+from orchgate.verdict.estimate import median
+from orchgate.verdict.lower_bounds import Known
+from orchgate.verdict.stored import judge_stored, suspicious
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchgate.metrics.baseline import Record
-    from orchgate.metrics.values import Pair, Policy
     from orchgate.speed.question import Question
     from orchgate.speed.reference import Reference
     from orchgate.speed.sampling import Sample, Side
     from orchgate.speed.verdicts import Said
+    from orchgate.verdict.baseline import Record
+    from orchgate.verdict.values import Pair, Policy
 
 
 CLEARING = 3  # pairs

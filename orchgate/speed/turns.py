@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.lib import working_time
-from orchgate.metrics import gross, words
-from orchgate.metrics.values import Pair
 from orchgate.speed import sampling
 from orchgate.speed.limits import TooSlow
+from orchgate.verdict import gross, words
+from orchgate.verdict.values import Pair
 
 if TYPE_CHECKING:
-    from orchgate.metrics.values import Policy
     from orchgate.speed.sampling import Failure, Rig, Sample, Side
     from orchgate.speed.timing import Timing
+    from orchgate.verdict.values import Policy
 
 _GIVE_UP = 3  # failures in a row of what has worked before
 _REFUSED = 2  # runs of head that are ended one after the other

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.metrics.values import Pair, Sitting
 from orchgate.model import Severity
+from orchgate.verdict.values import Pair, Sitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

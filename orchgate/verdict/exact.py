@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.metrics.samples import columns, jump, of
-from orchgate.metrics.values import Counted
-from orchgate.metrics.words import amount
 from orchgate.model import Verdict
+from orchgate.verdict.samples import columns, jump, of
+from orchgate.verdict.values import Counted
+from orchgate.verdict.words import amount
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchgate.metrics.values import Metric, Pair
+    from orchgate.verdict.values import Metric, Pair
 
 REPEATS = 5  # agreeing runs of each side from which on a counter refuses
 

@@ -10,18 +10,18 @@ from __future__ import annotations
 from math import erfc, exp, expm1, isfinite, log, pi, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.metrics import exact, lower_bounds, samples
-from orchgate.metrics.estimate import median
-from orchgate.metrics.lower_bounds import EXACT
-from orchgate.metrics.values import Compared, Counted, Judgement
-from orchgate.metrics.words import title
 from orchgate.model import Verdict, worst
+from orchgate.verdict import exact, lower_bounds, samples
+from orchgate.verdict.estimate import median
+from orchgate.verdict.lower_bounds import EXACT
+from orchgate.verdict.values import Compared, Counted, Judgement
+from orchgate.verdict.words import title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchgate.metrics.lower_bounds import Known
-    from orchgate.metrics.values import Metric, Policy
+    from orchgate.verdict.lower_bounds import Known
+    from orchgate.verdict.values import Metric, Policy
 
 MIN_RUNS = 10  # of base
 BLOCK = 0.25  # a change of time or memory below this warns at most

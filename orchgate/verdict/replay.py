@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
-from orchgate.metrics.values import Pair
+from orchgate.verdict.values import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

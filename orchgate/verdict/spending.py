@@ -11,7 +11,7 @@ from __future__ import annotations
 from math import log
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.metrics.values import Sitting
+from orchgate.verdict.values import Sitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.metrics import exact
-from orchgate.metrics.gross import FACTOR
-from orchgate.metrics.stored import MIN_RUNS, suspicious
-from orchgate.metrics.values import MIB, Kind
 from orchgate.model import Verdict
+from orchgate.verdict import exact
+from orchgate.verdict.gross import FACTOR
+from orchgate.verdict.stored import MIN_RUNS, suspicious
+from orchgate.verdict.values import MIB, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.metrics.values import Policy
+    from orchgate.verdict.values import Policy
 
 _SLACK = {Kind.TIME: 0.1, Kind.MEMORY: 8.0 * MIB}  # seconds and bytes that are nobody's concern
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from orchgate.metrics import exact
-from orchgate.metrics.values import Compared, Counted
-from orchgate.metrics.words import title
 from orchgate.model import Verdict
+from orchgate.verdict import exact
+from orchgate.verdict.values import Compared, Counted
+from orchgate.verdict.words import title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchgate.metrics.values import Metric, Pair
+    from orchgate.verdict.values import Metric, Pair
 
 One = TypeVar("One", Compared, Counted)
 

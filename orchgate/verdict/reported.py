@@ -5,14 +5,14 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.metrics.samples import succeeded
-from orchgate.metrics.values import BENCHMARK, RESULTS, FailedBenchmark
 from orchgate.model import Verdict
+from orchgate.verdict.samples import succeeded
+from orchgate.verdict.values import BENCHMARK, RESULTS, FailedBenchmark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchgate.metrics.values import Pair
+    from orchgate.verdict.values import Pair
 
 Column = tuple[float | None, ...]  # seconds, pair by pair
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchgate.lib.globs import compile_glob
-from orchgate.metrics.values import USUAL_BENCHMARK
+from orchgate.verdict.values import USUAL_BENCHMARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from orchgate.metrics.values import Metric
+    from orchgate.verdict.values import Metric
 
 _MOST = 30  # names of a side; with more, comparing each with each takes seconds and tells nothing
 _ALIKE = 0.6

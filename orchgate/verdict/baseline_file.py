@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.git import united
 from orchgate.lib import files, locks
-from orchgate.metrics.baseline import MAX_BYTES, PATH, Baseline, BaselineError, parse, render
+from orchgate.verdict.baseline import MAX_BYTES, PATH, Baseline, BaselineError, parse, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from itertools import pairwise
 from math import log
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.metrics.randomisation import p_value
+from orchgate.verdict.randomisation import p_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.metrics import words
-from orchgate.metrics.sequential import HINT, PRIMARY, SECOND
-from orchgate.metrics.values import Answer
 from orchgate.model import Verdict, worst
+from orchgate.verdict import words
+from orchgate.verdict.sequential import HINT, PRIMARY, SECOND
+from orchgate.verdict.values import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchgate.metrics.values import Compared, Judgement, Metric, Policy
+    from orchgate.verdict.values import Compared, Judgement, Metric, Policy
 
 REPEATS = 2  # runs of each side
 _AGREE = 0.001  # of the larger one, by which counts of the same program may differ

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.lib.patterns import lazy
-from orchgate.metrics.values import KNOWN, WHEN_NAMED, Kind
+from orchgate.verdict.values import KNOWN, WHEN_NAMED, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

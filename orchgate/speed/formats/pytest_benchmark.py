@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from orchgate.metrics.formats.times import Failed, FormatError, document, gathered, table
+from orchgate.speed.formats.times import Failed, FormatError, document, gathered, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.metrics.formats.times import Times
+    from orchgate.speed.formats.times import Times
 
 WRITER = "pytest --benchmark-json"
 # Every single round is in the file, which makes nearly all of it. Inside a string each quote would have a backslash.

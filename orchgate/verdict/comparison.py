@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.metrics import benchmarks, exact, lower_bounds, samples
-from orchgate.metrics.sequential import DOUBT, HINT, PRIMARY, SECOND, settle
-from orchgate.metrics.spending import LOOKS, NOTHING, looks, next_look
-from orchgate.metrics.summary import compared
-from orchgate.metrics.values import Judgement
 from orchgate.model import Verdict, worst
+from orchgate.verdict import benchmarks, exact, lower_bounds, samples
+from orchgate.verdict.sequential import DOUBT, HINT, PRIMARY, SECOND, settle
+from orchgate.verdict.spending import LOOKS, NOTHING, looks, next_look
+from orchgate.verdict.summary import compared
+from orchgate.verdict.values import Judgement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchgate.metrics.lower_bounds import Known
-    from orchgate.metrics.sequential import State
-    from orchgate.metrics.values import Compared, Counted, Metric, Pair, Policy, Sitting
+    from orchgate.verdict.lower_bounds import Known
+    from orchgate.verdict.sequential import State
+    from orchgate.verdict.values import Compared, Counted, Metric, Pair, Policy, Sitting
 
 __all__ = ["LOOKS", "judge", "next_look"]
 

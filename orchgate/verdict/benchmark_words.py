@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orchgate.metrics import words
-from orchgate.metrics.values import Answer, Named
 from orchgate.model import Verdict
+from orchgate.verdict import words
+from orchgate.verdict.values import Answer, Named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from orchgate.metrics.values import Compared, FailedBenchmark, Judgement
+    from orchgate.verdict.values import Compared, FailedBenchmark, Judgement
 
 MOST = 10  # that are named one by one
 _LISTED = 5  # names in one line

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from orchgate.metrics.formats.times import Failed, FormatError, document, gathered, table
+from orchgate.speed.formats.times import Failed, FormatError, document, gathered, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from orchgate.metrics.formats.times import Times
+    from orchgate.speed.formats.times import Times
 
 WRITER = "hyperfine --export-json"
 

@@ -12,20 +12,20 @@ import functools
 from math import exp, expm1, log, log1p
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from orchgate.metrics import benchmark_names, estimate, exact
-from orchgate.metrics.estimate import Sample
-from orchgate.metrics.false_discoveries import believed, pairs_needed
-from orchgate.metrics.reported import reported
-from orchgate.metrics.sequential import MISS
-from orchgate.metrics.spending import LOOKS
-from orchgate.metrics.values import BENCHMARK, Compared, Judgement, Named
 from orchgate.model import Verdict, worst
+from orchgate.verdict import benchmark_names, estimate, exact
+from orchgate.verdict.estimate import Sample
+from orchgate.verdict.false_discoveries import believed, pairs_needed
+from orchgate.verdict.reported import reported
+from orchgate.verdict.sequential import MISS
+from orchgate.verdict.spending import LOOKS
+from orchgate.verdict.values import BENCHMARK, Compared, Judgement, Named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchgate.metrics.reported import Column, Reported
-    from orchgate.metrics.values import Metric, Pair, Policy, Sitting
+    from orchgate.verdict.reported import Column, Reported
+    from orchgate.verdict.values import Metric, Pair, Policy, Sitting
 
 FALSE = 0.01
 EARLY = 0.2

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from orchgate.metrics.values import Metric, Pair
+    from orchgate.verdict.values import Metric, Pair
 
 WARNS = 40.0  # the e-value of several heads from which on it is said: one in 40 would reach it by chance
 _STAKES = tuple(step / 16 for step in range(1, 16))  # fractions of what one owns; the mean of all these ways counts

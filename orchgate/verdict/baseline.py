@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import Unreadable
 from orchgate.lib.patterns import lazy
-from orchgate.metrics import baseline_facts as facts
+from orchgate.verdict import baseline_facts as facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -5,14 +5,14 @@ from __future__ import annotations
 from math import exp, isfinite, log
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.metrics.estimate import Sample
-from orchgate.metrics.values import BENCHMARK, KNOWN, WHEN_NAMED, Kind
-from orchgate.metrics.words import title
+from orchgate.verdict.estimate import Sample
+from orchgate.verdict.values import BENCHMARK, KNOWN, WHEN_NAMED, Kind
+from orchgate.verdict.words import title
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchgate.metrics.values import Metric, Pair, Policy
+    from orchgate.verdict.values import Metric, Pair, Policy
 
 JUMP = 1000.0  # times: seconds taken for milliseconds, rather than any change of code
 SUCCESS = "success_rate"

@@ -9,17 +9,17 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.metrics import words
-from orchgate.metrics.estimate import median
-from orchgate.metrics.samples import columns
-from orchgate.metrics.sequential import PRIMARY, SECOND
-from orchgate.metrics.values import Compared, Judgement
 from orchgate.model import Verdict
+from orchgate.verdict import words
+from orchgate.verdict.estimate import median
+from orchgate.verdict.samples import columns
+from orchgate.verdict.sequential import PRIMARY, SECOND
+from orchgate.verdict.values import Compared, Judgement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchgate.metrics.values import Metric, Pair, Policy
+    from orchgate.verdict.values import Metric, Pair, Policy
 
 PAIRS = 3
 MORE_PAIRS = 6  # of wall time, where neighbours might explain what three show

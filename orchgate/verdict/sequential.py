@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.metrics import estimate, exact, samples
-from orchgate.metrics.spending import LOOKS
-from orchgate.metrics.values import Kind
 from orchgate.model import Verdict
+from orchgate.verdict import estimate, exact, samples
+from orchgate.verdict.spending import LOOKS
+from orchgate.verdict.values import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchgate.metrics.spending import Look
-    from orchgate.metrics.values import Metric, Pair
+    from orchgate.verdict.spending import Look
+    from orchgate.verdict.values import Metric, Pair
 
 ALARM = 0.005
 MISS = 0.05

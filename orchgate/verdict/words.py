@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.metrics.spending import LOOKS
 from orchgate.model import Verdict
+from orchgate.verdict.spending import LOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.metrics.values import Compared, Counted, Judgement
+    from orchgate.verdict.values import Compared, Counted, Judgement
 
 _TITLES = {
     "cpu_seconds": "CPU time",

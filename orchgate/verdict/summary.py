@@ -5,17 +5,17 @@ from __future__ import annotations
 from math import ceil, expm1, log2
 from typing import TYPE_CHECKING
 
-from orchgate.metrics import estimate, samples
-from orchgate.metrics.spending import LOOKS
-from orchgate.metrics.values import Compared, Kind
-from orchgate.metrics.words import percent, share
 from orchgate.model import Verdict
+from orchgate.verdict import estimate, samples
+from orchgate.verdict.spending import LOOKS
+from orchgate.verdict.values import Compared, Kind
+from orchgate.verdict.words import percent, share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchgate.metrics.sequential import State
-    from orchgate.metrics.values import Metric, Pair
+    from orchgate.verdict.sequential import State
+    from orchgate.verdict.values import Metric, Pair
 
 # A change as large as the smallest that can be seen is seen every second time, one larger by this factor four times of
 # five: (2.9 + 0.85) / 2.9, the standard errors of the level that refuses and of 80 %.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.metrics.values import BENCHMARK, KNOWN, USUAL_BENCHMARK, WHEN_NAMED, Benchmarks, Kind, Metric, Policy
+from orchgate.verdict.values import BENCHMARK, KNOWN, USUAL_BENCHMARK, WHEN_NAMED, Benchmarks, Kind, Metric, Policy
 
 if TYPE_CHECKING:
     from orchgate.config import settings

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchgate.metrics.formats.times import Failed, FormatError, document, gathered, nanoseconds
+from orchgate.speed.formats.times import Failed, FormatError, document, gathered, nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from orchgate.metrics.formats.times import Times
+    from orchgate.speed.formats.times import Times
 
 TAIL = "/new/estimates.json"
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from orchgate.metrics.formats.times import Failed, FormatError, gathered, nanoseconds
+from orchgate.speed.formats.times import Failed, FormatError, gathered, nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.metrics.formats.times import Times
+    from orchgate.speed.formats.times import Times
 
 _UNITS = ("ns/op", "sec/op")
 _PROCESSORS = re.compile(r"-\d+\Z")  # what GOMAXPROCS was, behind each name; a line about a failure does without
