@@ -6,7 +6,7 @@ import random
 from math import exp
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.metrics.bisection_search import MOST_PAIRS, Ask, Ending, How, Search
+from orchgate.bisect.search import MOST_PAIRS, Ask, Ending, How, Search
 from orchgate.verdict.values import Kind, Metric, Pair
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import jsonschema
 import pytest
 
+from orchgate.bisect.measure import Bisected, Question
+from orchgate.bisect.search import Ending, How, Search
 from orchgate.commands import _bisect_json, _bisect_result, _bisect_show
 from orchgate.commands._bisect_result import Asked, Shown
 from orchgate.git.line import Commit
 from orchgate.lib import resources
-from orchgate.metrics.bisection_search import Ending, How, Search
-from orchgate.speed.bisect import Bisected, Question
 from tests.bisections import CPU, History, searched, step
 
 if TYPE_CHECKING:

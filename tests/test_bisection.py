@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchgate.metrics import bisection
-from orchgate.metrics.bisection import Change, Segment
-from orchgate.metrics.bisection_search import Ask, How, Search, Why
+from orchgate.bisect import likelihood
+from orchgate.bisect.likelihood import Change, Segment
+from orchgate.bisect.search import Ask, How, Search, Why
 from orchgate.verdict.values import Answer, Pair
 from tests.bisections import CPU, History, pair, searched, step
 
@@ -75,7 +75,7 @@ def test_a_commit_between_two_steps_is_called_that() -> None:
     segment = Segment(0, 9, 0.0, 0.2)
     changes = [Change(0, 5, 0.01 * (number % 3), 0.1 + 0.01 * (number % 4)) for number in range(24)]
 
-    assert bisection.narrowed(changes, segment)[1] == (5,)
+    assert likelihood.narrowed(changes, segment)[1] == (5,)
 
 
 def test_of_a_step_its_fix_and_another_step_one_step_is_found() -> None:
@@ -182,7 +182,7 @@ def test_a_finished_search_that_is_taken_up_again_is_finished() -> None:
 
 
 def belief_of(changes: Sequence[Change], last: int) -> Callable[[int], float]:
-    return bisection.belief(changes, Segment(0, last, 0.0, 0.1), [True] * (last + 1)).up_to
+    return likelihood.belief(changes, Segment(0, last, 0.0, 0.1), [True] * (last + 1)).up_to
 
 
 def test_before_anything_is_measured_all_commits_are_equally_likely() -> None:
@@ -215,7 +215,7 @@ def test_one_disturbed_run_does_not_outweigh_the_others() -> None:
 )
 def test_a_belief_is_a_probability_that_only_grows(found: list[tuple[int, float, float]], high: float) -> None:
     changes = [Change(0, place, before, after) for place, before, after in found]
-    cumulative = bisection.belief(changes, Segment(0, 20, 0.0, high), [True] * 21).cumulative
+    cumulative = likelihood.belief(changes, Segment(0, 20, 0.0, high), [True] * 21).cumulative
 
     assert cumulative == sorted(cumulative)
     assert (cumulative[0], round(cumulative[-1], 9)) == (0.0, 1.0)

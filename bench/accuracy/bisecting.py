@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from streams import everything
 from table import share
 
-from orchgate.metrics.bisection_search import Ask, Ending, How, Search
+from orchgate.bisect.search import Ask, Ending, How, Search
 from orchgate.verdict.values import Kind, Metric, Pair
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orchgate.bisect.search import How
 from orchgate.commands import _bisect_result
 from orchgate.commands._bisect_result import MOST_LISTED
 from orchgate.commands._runs import print_json
-from orchgate.metrics.bisection_search import How
 
 if TYPE_CHECKING:
     from orchgate.commands._bisect_result import Row, Shown

@@ -6,17 +6,17 @@ import os
 from math import expm1
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.bisect.likelihood import sample
+from orchgate.bisect.search import How
 from orchgate.commands import _durations
-from orchgate.metrics.bisection import sample
-from orchgate.metrics.bisection_search import How
 from orchgate.verdict.estimate import centre, p_above, p_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from orchgate.bisect.measure import Bisected, Question
+    from orchgate.bisect.search import Ending, Search
     from orchgate.git.repository import Repository
-    from orchgate.metrics.bisection_search import Ending, Search
-    from orchgate.speed.bisect import Bisected, Question
     from orchgate.verdict.values import Compared
 
 DEFAULT_TIME = "1h"

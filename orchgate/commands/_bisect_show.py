@@ -5,17 +5,17 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from orchgate.bisect.search import How
 from orchgate.commands import _bisect_result
 from orchgate.commands._bisect_result import MOST_LISTED, WIDTH
-from orchgate.metrics.bisection_search import How
 from orchgate.outputs._escape import escape
 from orchgate.verdict import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from orchgate.bisect.search import Ending
     from orchgate.commands._bisect_result import Shown
-    from orchgate.metrics.bisection_search import Ending
     from orchgate.verdict.values import Compared
 
 _COLUMNS = 80

@@ -13,9 +13,9 @@ from orchgate.outputs._escape import escape
 if TYPE_CHECKING:
     import argparse
 
+    from orchgate.bisect.measure import Question
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
-    from orchgate.speed.bisect import Question
     from orchgate.verdict.values import Metric
 
 SUMMARY = "find the commit that made it slower, between a good and a bad one"
@@ -77,9 +77,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _bisected(args: argparse.Namespace, repository: Repository, seconds: float) -> int:
+    from orchgate.bisect import measure, state
     from orchgate.commands import _bisect_json, _bisect_result, _bisect_show, _perf_progress
     from orchgate.git.call import common_dir
-    from orchgate.speed import bisect, bisect_state
 
     question = _question(args, repository)
     good, bad = (question.commits[place][: _bisect_result.WIDTH] for place in (0, -1))
@@ -87,12 +87,12 @@ def _bisected(args: argparse.Namespace, repository: Repository, seconds: float) 
     folder = os.path.join(common_dir(repository.git_dir), "orchgate", "bisect")
     repository.blobs.close()  # a git that waits for questions would pass for a process a stage left behind
     facts, metric = _facts(question), question.metric.name
-    with bisect_state.opened(folder, facts, question.commits, metric, fresh=args.fresh) as state:
+    with state.opened(folder, facts, question.commits, metric, fresh=args.fresh) as state:
         if args.resume and not state.lines:
             raise UsageError("there is no such bisection to go on with", _bisect_result.command(asked))
         try:
             with _perf_progress.shown(question.subject) as tell:
-                found = bisect.bisect(repository, question, state, os.environ, max_seconds=seconds, tell=tell)
+                found = measure.bisect(repository, question, state, os.environ, max_seconds=seconds, tell=tell)
         except KeyboardInterrupt:
             sys.stderr.write(f"orchgate: interrupted; to go on: {escape(_bisect_result.command(asked))}\n")
             raise
@@ -103,8 +103,8 @@ def _bisected(args: argparse.Namespace, repository: Repository, seconds: float) 
 
 
 def _question(args: argparse.Namespace, repository: Repository) -> Question:
+    from orchgate.bisect import measure
     from orchgate.git import line
-    from orchgate.speed import bisect
 
     good, bad = repository.require_commit(args.good), repository.require_commit(args.bad)
     commits = line.between(repository, good, bad)
@@ -113,12 +113,12 @@ def _question(args: argparse.Namespace, repository: Repository) -> Question:
     if not pipeline and not args.command:
         raise UsageError(f"nothing to measure: no pipeline is named, and none configured at {good[:12]}", EXAMPLE)
     folder = _target.folder(repository.root) if args.command and repository.root else ""
-    stages = bisect.stages_of(repository, good, os.environ, pipeline=pipeline, command=args.command, folder=folder)
+    stages = measure.stages_of(repository, good, os.environ, pipeline=pipeline, command=args.command, folder=folder)
     import shlex
 
     subject = shlex.join(args.command) if args.command else pipeline
     metric = _metric(config, args.metric)
-    return bisect.Question(commits, stages, subject, folder, config.performance.prepare, metric, args.sure)
+    return measure.Question(commits, stages, subject, folder, config.performance.prepare, metric, args.sure)
 
 
 def _config(repository: Repository, good: str, *, is_command: bool) -> Config:

@@ -9,15 +9,15 @@ import os
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orchgate.bisect.search import Ask, Why
 from orchgate.errors import OrchgateError
 from orchgate.lib import files, locks
-from orchgate.metrics.bisection_search import Ask, Why
 from orchgate.verdict.values import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from orchgate.metrics.bisection_search import Search
+    from orchgate.bisect.search import Search
 
 VERSION = 1
 FORMAT = "orchgate-bisect"

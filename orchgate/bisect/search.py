@@ -11,9 +11,9 @@ from enum import Enum
 from math import log
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.bisect import likelihood
+from orchgate.bisect.likelihood import Change
 from orchgate.errors import OrchgateError
-from orchgate.metrics import bisection
-from orchgate.metrics.bisection import Change
 from orchgate.verdict.comparison import LOOKS, judge
 from orchgate.verdict.estimate import centre
 from orchgate.verdict.values import Answer, Pair, Policy, Sitting
@@ -21,7 +21,7 @@ from orchgate.verdict.values import Answer, Pair, Policy, Sitting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchgate.metrics.bisection import Belief, Segment
+    from orchgate.bisect.likelihood import Belief, Segment
     from orchgate.verdict.values import Compared, Metric
 
 SURE = 0.95
@@ -170,7 +170,7 @@ class Search:
         for change in self.changes:
             counts[change.newer] = counts.get(change.newer, 0) + (change.older == 0)
         tired = {commit for commit, count in counts.items() if count >= _ENOUGH}
-        commit = bisection.halving(self.belief, self.segment, tired | self.skipped.keys())
+        commit = likelihood.halving(self.belief, self.segment, tired | self.skipped.keys())
         return self.standing(How.SPENT) if commit is None else Ask(Why.VISIT, 0, commit)
 
     def standing(self, how: How) -> Ending:
@@ -195,14 +195,14 @@ class Search:
 
     def _now(self) -> tuple[Segment, Belief, tuple[int, ...]]:
         if self._known is None:
-            self._whole = self._whole or bisection.whole(self.changes, self.last)
-            segment, passed = bisection.narrowed(self.changes, self._whole)
-            self._known = segment, bisection.belief(self.changes, segment, self._possible), passed
+            self._whole = self._whole or likelihood.whole(self.changes, self.last)
+            segment, passed = likelihood.narrowed(self.changes, self._whole)
+            self._known = segment, likelihood.belief(self.changes, segment, self._possible), passed
         return self._known
 
     @property
     def likeliest(self) -> tuple[int, int]:
-        return bisection.likeliest(self.belief, self.segment, self.skipped)
+        return likelihood.likeliest(self.belief, self.segment, self.skipped)
 
     @property
     def rest(self) -> tuple[float, float] | None:
@@ -212,7 +212,7 @@ class Search:
             return None
         step, whole = (log(1 + (one.estimate or 0.0)) for one in (trial, ends))
         visited = [change.newer for change in self.changes if change.older == 0 and change.newer <= self.likeliest[0]]
-        before = centre(bisection.sample(self.changes, max(visited))) if visited else 0.0
+        before = centre(likelihood.sample(self.changes, max(visited))) if visited else 0.0
         return before, whole - step - before
 
     @property

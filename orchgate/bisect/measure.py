@@ -7,10 +7,11 @@ import random
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.bisect import state
+from orchgate.bisect.search import Ask, Ending, How, Search, Why
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
-from orchgate.metrics.bisection_search import Ask, Ending, How, Search, Why
-from orchgate.speed import bisect_state, sampling, sides
+from orchgate.speed import sampling, sides
 from orchgate.speed.limits import OutOfTime
 from orchgate.speed.measurement import Progress
 from orchgate.verdict import words
@@ -19,10 +20,10 @@ from orchgate.verdict.values import Pair
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from orchgate.bisect.state import State
     from orchgate.git.line import Commit
     from orchgate.git.repository import Repository
     from orchgate.runs.stages import Stage
-    from orchgate.speed.bisect_state import State
     from orchgate.speed.sampling import Rig, Sample, Side
     from orchgate.verdict.values import Metric
 
@@ -106,7 +107,7 @@ def bisect(
     KeyboardInterrupt when a signal asked for an end, with nothing left running and all whole pairs kept.
     """
     search = Search(question.possible, question.metric, question.sure)
-    longest = bisect_state.replay(state, search)
+    longest = state.replay(state, search)
     earlier = len(search.changes)
     start = working_time.now()
     course = _Course(_Task(repository, question, environ, start, start + max_seconds, tell), search, state, longest)
@@ -159,7 +160,7 @@ class _Course:
             raise OrchgateError(
                 f"{which} ({oid}) cannot be measured: {unusable.why}", "name another commit as " + which
             )
-        self._state = bisect_state.add_skipped(self._state, unusable.commit, unusable.why)
+        self._state = state.add_skipped(self._state, unusable.commit, unusable.why)
         self._search.skip(unusable.commit, unusable.why)
 
     @contextlib.contextmanager
@@ -189,7 +190,7 @@ class _Course:
                 pair = self._pair(rig, ask, arms)
                 if rig.session.loop.signals:
                     raise KeyboardInterrupt
-                self._state = bisect_state.add_pair(self._state, ask, pair, self._longest)
+                self._state = state.add_pair(self._state, ask, pair, self._longest)
                 self._search.add(ask, pair)
                 if self._search.next() != ask:
                     break
