@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.runs import family
+from orchgate.runner import process_tree
 from tests.repo import ORCHGATE, Repo, Result
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def until(true: Callable[[], object], seconds: float = PATIENCE) -> None:
 def living(word: str) -> list[int]:
     """Processes, apart from zombies, whose command line holds a word of the test's own."""
     found = []
-    for pid, process in family.everybody().items():
+    for pid, process in process_tree.everybody().items():
         try:
             line = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from orchgate.runs import validator
-from orchgate.runs.iterations import Iteration
+from orchgate.agent import validator
+from orchgate.agent.iterations import Iteration
 from tests.repo import ORCHGATE
 from tests.runs import events, manifest
 from tests.test_recorded_commands import TOKEN

@@ -20,7 +20,8 @@ import pytest
 
 from orchgate.commands.status import row
 from orchgate.lib import working_time
-from orchgate.runs import gaps, ids
+from orchgate.runner import gaps
+from orchgate.runs import ids
 from tests.repo import ORCHGATE, init
 from tests.runs import PATIENCE, Project, events, manifest, until
 

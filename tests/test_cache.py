@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from orchgate.git.repository import Repository, open_repository
 from orchgate.git.worktree import blob
-from orchgate.runs.cache import Cache, Hit, Miss
-from orchgate.runs.inputs import Key, Keys, why_never
+from orchgate.runner.cache import Cache, Hit, Miss
+from orchgate.runner.inputs import Key, Keys, why_never
 from orchgate.runs.junit import Counts
 from orchgate.runs.stages import Stage
 from tests.work import lines_run
@@ -400,7 +400,7 @@ def test_a_named_pipe_is_not_waited_for(repo: Repo, key_of: Callable[..., Key]) 
 def test_more_than_is_worth_hashing_has_no_key(
     repo: Repo, key_of: Callable[..., Key], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchgate.runs.inputs.MAX_HASHED_BYTES", 1000)
+    monkeypatch.setattr("orchgate.runner.inputs.MAX_HASHED_BYTES", 1000)
     repo.write("src/one", b"x" * 600)
     repo.write("src/two", b"x" * 600)
 

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchgate.agent import iterations
 from orchgate.cli import main
 from orchgate.errors import OrchgateError
 from orchgate.hotspots.timing import read as timeline
-from orchgate.runs import iterations, journal, state
+from orchgate.runs import journal, state
 from orchgate.runs.derivation import difference
 from tests.journals import events_of, recorded
 from tests.manifest_samples import own

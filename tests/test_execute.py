@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.lib import files
-from orchgate.runs import environment, family, ids, schedule, usage
-from orchgate.runs.output import Output
+from orchgate.runner import environment, process_tree, schedule
+from orchgate.runner.output import Output
+from orchgate.runs import ids, usage
 from orchgate.runs.stages import Pipeline, Stage
 from tests.runs import until
 
@@ -78,8 +79,8 @@ def test_a_gigabyte_of_output_takes_little_memory_and_time(tmp_path: Path) -> No
     # A tenth of it here; bench/runner.py measures the whole.
     script = (
         "import sys\n"
-        "from orchgate.runs.execute import Loop\n"
-        "from orchgate.runs.running import Program\n"
+        "from orchgate.runner.loop import Loop\n"
+        "from orchgate.runner.child import Program\n"
         "import os\n"
         "ended = []\n"
         "program = Program(['head', '-c', '100000000', '/dev/zero'], '/', dict(os.environ), sys.argv[1], 'm', None)\n"
@@ -100,18 +101,18 @@ def test_a_gigabyte_of_output_takes_little_memory_and_time(tmp_path: Path) -> No
 
 
 def test_a_process_s_own_session_is_known() -> None:
-    assert family.session_of(os.getpid()) == os.getsid(0)
+    assert process_tree.session_of(os.getpid()) == os.getsid(0)
 
 
 def test_the_session_of_nobody_is_0() -> None:
-    assert family.session_of(2**22 + 1) == 0
+    assert process_tree.session_of(2**22 + 1) == 0
 
 
 def test_a_mark_is_found_in_an_environment() -> None:
-    child = subprocess.Popen(["sleep", "60"], env={**os.environ, family.MARK: "abc-1."})
+    child = subprocess.Popen(["sleep", "60"], env={**os.environ, process_tree.MARK: "abc-1."})
     try:
-        until(lambda: family.marked(child.pid, b"abc-"))  # a moment after its start it has no environment yet
-        assert not family.marked(child.pid, b"abc-2.")
+        until(lambda: process_tree.marked(child.pid, b"abc-"))  # a moment after its start it has no environment yet
+        assert not process_tree.marked(child.pid, b"abc-2.")
     finally:
         child.kill()
         child.wait()

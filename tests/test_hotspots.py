@@ -18,7 +18,7 @@ from orchgate.hotspots.growth import series
 from orchgate.hotspots.ranking import Kind, counting, rank, short, summarize, top
 from orchgate.hotspots.timeline import Cost, Part, StageTime, Timeline
 from orchgate.lib import resources
-from orchgate.runs import observe
+from orchgate.observe import observe
 from tests.foreign_runs import FOREIGN, RUN, foreign, line, moment
 from tests.runs import TASK, Project, stop
 

@@ -12,7 +12,8 @@ import jsonschema
 import pytest
 
 from orchgate.lib import resources
-from orchgate.runs import derivation, ids, inner
+from orchgate.observe import inner
+from orchgate.runs import derivation, ids
 from tests import repo as repositories
 from tests.foreign_runs import FOREIGN, RUN, START, foreign
 from tests.manifest_samples import encoded, january

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.runs import loadable, usage
+from orchgate.runner import loadable
+from orchgate.runs import usage
 from tests.runs import TASK, Project, manifest
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ DAEMON = (
 )
 RUNNER = """
 import json, os, sys
-from orchgate.runs.running import Program
-from orchgate.runs.session import Session, Setting, Silent
+from orchgate.runner.child import Program
+from orchgate.runner.session import Session, Setting, Silent
 
 held = bytearray(b"x") * int(sys.argv[2])
 folder, adopts = sys.argv[1], sys.argv[3] == "adopts"

@@ -12,7 +12,7 @@ from orchgate.commands._perf_show import Asked, Shown, as_text
 from orchgate.config.load import Source, build
 from orchgate.git.repository import open_repository
 from orchgate.model import Severity, Verdict
-from orchgate.runs.environment import unhooked
+from orchgate.runner.environment import unhooked
 from orchgate.speed import benchmark_findings, explanation
 from orchgate.speed.attribution import StageChange
 from orchgate.speed.failures import unsteady

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchgate.runner.output import LIMIT
 from orchgate.runs import state
 from orchgate.runs.contradictions import contradictions
 from orchgate.runs.manifest import to_run
-from orchgate.runs.output import LIMIT
 from tests.manifest_samples import PATH, own
 from tests.runs import TASK, Project, manifest
 

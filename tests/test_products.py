@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.errors import ConfigError
-from orchgate.runs import cache, products
-from orchgate.runs.products import NotKeptError, Product
+from orchgate.runner import cache, products
+from orchgate.runner.products import NotKeptError, Product
 from orchgate.runs.stages import Pipeline, Stage, check_startable
 from tests.runs import TASK, Project, events
 

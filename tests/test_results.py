@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate.runs import junit, results
+from orchgate.runner import results
+from orchgate.runner.results import Results, collect, parse_metrics, stamps
+from orchgate.runs import junit
 from orchgate.runs.junit import Counts, ResultsError, parse_junit, pytest_line
-from orchgate.runs.results import Results, collect, parse_metrics, stamps
 from orchgate.runs.stages import Stage
 from tests.work import no_hang
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from orchgate.runs import prompt
-from orchgate.runs.validator import detect
+from orchgate.agent import prompt
+from orchgate.agent.validator import detect
 from tests.repo import ORCHGATE, Repo, Result
 from tests.runs import events, living, manifest, stop, until
 

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.runs import ids, writer
+from orchgate.runner import writer
+from orchgate.runs import ids
 from orchgate.runs.ids import Clock
 from tests.runs import TASK, Project, events, stop, until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchgate.runs.writer import Recorder
+    from orchgate.runner.writer import Recorder
     from tests.repo import Repo, Result
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.runs.output import Output
+from orchgate.runner.output import Output
 from orchgate.secrets.stream import Redactor
 
 if TYPE_CHECKING:

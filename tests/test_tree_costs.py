@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from orchgate.runs import burial, family, lineage, meter, usage
-from orchgate.runs.costs import Costs, Metered
+from orchgate.runner import lineage, meter, process_tree, reaped
+from orchgate.runner.costs import Costs, Metered
+from orchgate.runs import usage
 from tests.repo import ORCHGATE, init
 from tests.runs import TASK, Project, manifest
 from tests.support import checked
@@ -242,7 +243,7 @@ def ended(script: str) -> int:
 @pytest.mark.parametrize(("action", "careless"), [("SIG_IGN", True), ("SIG_DFL", False)])
 def test_a_dead_process_still_tells_whether_it_ignored_its_children(action: str, careless: bool) -> None:
     pid = ended(f"import signal; signal.signal(signal.SIGCHLD, signal.{action})")
-    told = family.ignores_children(pid)
+    told = process_tree.ignores_children(pid)
     os.waitpid(pid, 0)
     assert told == careless
 
@@ -273,12 +274,12 @@ def test_no_two_attempts_and_no_two_runners_have_a_number_in_common() -> None:
     )
 
 
-def death(seconds: float, *, careless: bool = False, bytes_: int | None = 0) -> burial.Death:
+def death(seconds: float, *, careless: bool = False, bytes_: int | None = 0) -> reaped.Death:
     spent = resource.struct_rusage((seconds, 0.0, 1024, *[0] * 13))
-    return burial.Death(1, 1, 0, spent, usage.Storage(bytes_, bytes_, bytes_, bytes_), 0, careless)
+    return reaped.Death(1, 1, 0, spent, usage.Storage(bytes_, bytes_, bytes_, bytes_), 0, careless)
 
 
-def costs(*deaths: burial.Death) -> Costs:
+def costs(*deaths: reaped.Death) -> Costs:
     """Of a program whose first process died first."""
     made = Costs()
     for number, one in enumerate(deaths):

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.runs import tally, watching
-from orchgate.runs.activity import Activity, FileActivity, totals
-from orchgate.runs.activity import counted as counters_of
+from orchgate.observe import event_counts, watch
+from orchgate.runner.activity import Activity, FileActivity, totals
+from orchgate.runner.activity import counted as counters_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ def top(tmp_path: Path) -> Path:
 
 def seen(folder: Path, script: str, *, exclude: tuple[str, ...] = (), privileged: bool = True) -> Activity:
     """What happened below a folder while a Python program worked in the folder above it."""
-    with watching.watch([str(folder)], exclude, privileged=privileged) as watch:
+    with watch.watch([str(folder)], exclude, privileged=privileged) as watch:
         subprocess.run([sys.executable, "-c", f"import os\n{script}"], cwd=folder.parent, check=True)
         return watch.finish()
 
@@ -144,7 +144,7 @@ def test_a_folder_that_appears_later_is_watched(tmp_path: Path) -> None:
 
 def test_so_is_one_whose_parents_are_not_there_either(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b" / "c"
-    with watching.watch([str(folder)]) as watch:
+    with watch.watch([str(folder)]) as watch:
         folder.mkdir(parents=True)
         (folder / "x").write_text("x")
 
@@ -160,7 +160,7 @@ def test_a_watched_folder_may_be_removed_and_made_again(top: Path) -> None:
 def test_a_folder_may_take_the_folders_above_it_along(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
-    with watching.watch([str(folder)]) as watch:
+    with watch.watch([str(folder)]) as watch:
         shutil.rmtree(tmp_path / "a")
         watch.take()
         folder.mkdir(parents=True)
@@ -178,7 +178,7 @@ def test_a_folder_that_is_renamed_keeps_being_watched_under_its_new_name(top: Pa
 
 def test_a_folder_that_is_moved_away_is_not_watched_any_more(top: Path) -> None:
     (top / "old").mkdir()
-    with watching.watch([str(top)]) as watch:
+    with watch.watch([str(top)]) as watch:
         (top / "old").rename(top.parent / "away")
         watch.take()
         (top.parent / "away" / "a").write_text("x")
@@ -203,7 +203,7 @@ def test_links_to_folders_are_not_followed(top: Path) -> None:
 
 def test_a_folder_inside_another_watched_one_counts_once(top: Path) -> None:
     (top / "sub").mkdir()
-    with watching.watch([str(top), str(top / "sub"), str(top)]) as watch:
+    with watch.watch([str(top), str(top / "sub"), str(top)]) as watch:
         (top / "sub" / "a").write_text("x")
 
         assert of(watch.finish(), top / "sub" / "a") == FileActivity(created=1, written=1)
@@ -295,7 +295,7 @@ def test_a_count_is_right_or_a_lower_bound_that_says_so(top: Path, race: str, *,
 @pytest.fixture(scope="module")
 def witnessed(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Skips where only the superuser is told by fanotify, and this is not one."""
-    with watching.watch([str(tmp_path_factory.mktemp("asked"))]) as watch:
+    with watch.watch([str(tmp_path_factory.mktemp("asked"))]) as watch:
         if watch.finish().watched_by != "fanotify":
             pytest.skip("fanotify tells this user nothing")
 
@@ -335,7 +335,7 @@ def test_where_nothing_was_written_only_reads_are_unknown(top: Path) -> None:
 
 @pytest.mark.usefixtures("witnessed")
 def test_folders_that_were_watched_in_time_are_no_lower_bound(top: Path) -> None:
-    with watching.watch([str(top)]) as watch:
+    with watch.watch([str(top)]) as watch:
         (top / "a" / "b" / "c").mkdir(parents=True)
         before = watch.take()
         for _ in range(50):
@@ -405,7 +405,7 @@ def test_what_was_counted_says_which_of_it_are_lower_bounds(top: Path) -> None:
 
 
 def test_a_new_measurement_has_no_lower_bounds_of_the_last(top: Path) -> None:
-    with watching.watch([str(top)], privileged=False) as watch:
+    with watch.watch([str(top)], privileged=False) as watch:
         (top / "a").mkdir()
         watch.take()
 
@@ -418,7 +418,7 @@ def test_a_new_measurement_has_no_lower_bounds_of_the_last(top: Path) -> None:
 @pytest.mark.usefixtures("witnessed")
 def test_files_of_other_programs_are_told_apart(top: Path) -> None:
     script = "import sys\nfor name in sys.argv[1:]: open('watched/' + name, 'w').write('x')"
-    with watching.watch([str(top)]) as watch:
+    with watch.watch([str(top)]) as watch:
         one = subprocess.Popen([sys.executable, "-c", script, "own", "both"], cwd=top.parent)
         one.wait()
         subprocess.run([sys.executable, "-c", script, "other", "both"], cwd=top.parent, check=True)
@@ -460,7 +460,7 @@ def test_a_link_to_a_watched_folder_needs_no_warning(top: Path) -> None:
 
 
 def test_a_folder_that_never_appears_is_named(tmp_path: Path) -> None:
-    with watching.watch([str(tmp_path / "never"), str(tmp_path / "later"), str(tmp_path / "gone")]) as watch:
+    with watch.watch([str(tmp_path / "never"), str(tmp_path / "later"), str(tmp_path / "gone")]) as watch:
         (tmp_path / "later").mkdir()
         (tmp_path / "gone").mkdir()
         watch.take()
@@ -472,7 +472,7 @@ def test_a_folder_that_never_appears_is_named(tmp_path: Path) -> None:
 MOUNTED = """
 import subprocess, sys
 from orchgate.runs import watching
-from orchgate.runs.activity import totals
+from orchgate.runner.activity import totals
 for argv in (["-t", "tmpfs", "none", "w/memory"], ["--bind", "elsewhere", "w/bound"]):
     subprocess.run(["mount", *argv], check=True)
 with watching.watch(["w"]) as watch:
@@ -534,7 +534,7 @@ print(json.dumps(done))
 @pytest.mark.parametrize("privileged", [True, False], ids=["fanotify", "inotify"])
 @pytest.mark.parametrize("seed", range(3))
 def test_random_doings_in_new_folders_are_right_or_lower_bounds(top: Path, seed: int, *, privileged: bool) -> None:
-    with watching.watch([str(top)], privileged=privileged) as watch:
+    with watch.watch([str(top)], privileged=privileged) as watch:
         argv = [sys.executable, "-S", "-E", "-c", RANDOM, str(seed)]
         done = json.loads(subprocess.run(argv, cwd=top.parent, capture_output=True, check=True).stdout)
         activity = watch.finish()
@@ -550,7 +550,7 @@ def test_random_doings_in_new_folders_are_right_or_lower_bounds(top: Path, seed:
 @pytest.mark.parametrize("privileged", [True, False], ids=["fanotify", "inotify"])
 def test_folders_in_one_that_was_moved_in_are_known_from_then_on(top: Path, *, privileged: bool) -> None:
     (top.parent / "draft" / "deep").mkdir(parents=True)
-    with watching.watch([str(top)], privileged=privileged) as watch:
+    with watch.watch([str(top)], privileged=privileged) as watch:
         (top.parent / "draft").rename(top / "run")
         watch.take()
         (top / "run" / "deep" / "a").write_text("x")
@@ -563,7 +563,7 @@ def test_folders_in_one_that_was_moved_in_are_known_from_then_on(top: Path, *, p
 
 
 def test_each_take_tells_what_happened_since_the_last(top: Path) -> None:
-    with watching.watch([str(top)]) as watch:
+    with watch.watch([str(top)]) as watch:
         (top / "a").write_text("x")
         watch.take()
         (top / "b").write_text("x")
@@ -572,7 +572,7 @@ def test_each_take_tells_what_happened_since_the_last(top: Path) -> None:
 
 
 def test_a_finished_watch_can_be_closed_again(top: Path) -> None:
-    watch = watching.watch([str(top)])
+    watch = watch.watch([str(top)])
     watch.finish()
     watch.close()
 
@@ -581,7 +581,7 @@ def test_a_finished_watch_can_be_closed_again(top: Path) -> None:
 
 def test_a_process_that_never_stops_writing_holds_nobody_up(top: Path) -> None:
     endless = "while True: open('a', 'w').write('x')"
-    with watching.watch([str(top)]) as watch, subprocess.Popen([sys.executable, "-c", endless], cwd=top) as writer:
+    with watch.watch([str(top)]) as watch, subprocess.Popen([sys.executable, "-c", endless], cwd=top) as writer:
         while not (top / "a").exists():
             pass
         activity = watch.finish()
@@ -593,7 +593,7 @@ def test_a_process_that_never_stops_writing_holds_nobody_up(top: Path) -> None:
 def test_no_thread_and_no_descriptor_is_left(top: Path) -> None:
     before = (threading.active_count(), len(os.listdir("/proc/self/fd")))
     for _ in range(20):
-        watching.watch([str(top)]).finish()
+        watch.watch([str(top)]).finish()
 
     assert (threading.active_count(), len(os.listdir("/proc/self/fd"))) == before
 
@@ -604,7 +604,7 @@ def test_random_doings_in_known_folders_are_counted_exactly(top: Path, seed: int
     for name in "xyz":
         (top / name).mkdir()
     wanted: dict[str, list[int]] = {}
-    with watching.watch([str(top)]) as watch:
+    with watch.watch([str(top)]) as watch:
         for _ in range(2000):
             _act(choose, top, wanted)
         activity = watch.finish()
@@ -618,17 +618,17 @@ def _act(choose: random.Random, top: Path, wanted: dict[str, list[int]]) -> None
     deed = choose.choice(("write", "write", "read", "remove", "rename"))
     if deed == "write":
         one.write_text("x")
-        row[tally.CREATED] += not there
-        row[tally.WRITTEN] += 1
+        row[event_counts.CREATED] += not there
+        row[event_counts.WRITTEN] += 1
     elif deed == "read" and there:
         one.read_text()
-        row[tally.READ] += 1
+        row[event_counts.READ] += 1
     elif deed == "remove" and there:
         one.unlink()
-        row[tally.REMOVED] += 1
+        row[event_counts.REMOVED] += 1
     elif deed == "rename" and there and one != other:
         one.rename(other)
-        wanted.setdefault(str(other), [0] * 5)[tally.RENAMED] += 1
+        wanted.setdefault(str(other), [0] * 5)[event_counts.RENAMED] += 1
     for path in [path for path, counts in wanted.items() if not any(counts)]:
         del wanted[path]
 
@@ -637,7 +637,7 @@ def _act(choose: random.Random, top: Path, wanted: dict[str, list[int]]) -> None
 
 
 def test_an_overflow_of_the_queue_is_said(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching.Watch, "_look", lambda *_: None)  # nobody empties the queue
+    monkeypatch.setattr(watch.Watch, "_look", lambda *_: None)  # nobody empties the queue
     limit = int(QUEUE.read_text())
     if limit > 100_000:
         pytest.skip("the kernel's queue is too long to be filled here")
@@ -654,11 +654,11 @@ def test_what_was_lost_is_no_counter() -> None:
 
 
 def test_after_an_overflow_the_next_measurement_is_whole_again(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching.Watch, "_look", lambda *_: None)
+    monkeypatch.setattr(watch.Watch, "_look", lambda *_: None)
     limit = int(QUEUE.read_text())
     if limit > 100_000:
         pytest.skip("the kernel's queue is too long to be filled here")
-    with watching.watch([str(top)]) as watch:
+    with watch.watch([str(top)]) as watch:
         fill = f"for n in range({limit}): open('a', 'w')\nimport os; os.mkdir('unseen')"
         subprocess.run([sys.executable, "-c", fill], cwd=top, check=True)
         watch.take()
@@ -714,7 +714,7 @@ def test_a_folder_nobody_may_read_is_said(top: Path) -> None:
     (top / "closed").mkdir(mode=0)
     if os.access(top / "closed", os.R_OK):
         pytest.skip("this user may read everything")
-    with watching.watch([str(top)]) as watch:
+    with watch.watch([str(top)]) as watch:
         notes = watch.finish().notes
     (top / "closed").chmod(0o700)
 
@@ -725,7 +725,7 @@ def test_a_folder_nobody_may_read_is_said(top: Path) -> None:
 
 
 def counted(*events: tuple[int, bytes], standing: bytes = b"") -> Mapping[bytes, list[int]]:
-    one = tally.Tally()
+    one = event_counts.Tally()
     if standing:
         one.stands(standing)
     for mask, path in events:
@@ -738,12 +738,16 @@ def counted(*events: tuple[int, bytes], standing: bytes = b"") -> Mapping[bytes,
     ("events", "row"),
     [
         pytest.param([], [1, 1, 0, 0, 0], id="made before the watch"),
-        pytest.param([tally.CREATE, tally.OPEN, tally.CLOSE_WRITE], [1, 1, 0, 0, 0], id="made after it"),
-        pytest.param([tally.CLOSE_WRITE], [1, 1, 0, 0, 0], id="open when it came"),
-        pytest.param([tally.MOVED_TO], [0, 0, 1, 0, 0], id="moved there after it"),
-        pytest.param([tally.OPEN, tally.CLOSE_WRITE], [1, 2, 0, 0, 0], id="made before and written after"),
-        pytest.param([tally.OPEN, tally.CLOSE_NOWRITE], [1, 1, 0, 0, 1], id="made before and read after"),
-        pytest.param([tally.DELETE], [1, 1, 0, 1, 0], id="made before and removed after"),
+        pytest.param(
+            [event_counts.CREATE, event_counts.OPEN, event_counts.CLOSE_WRITE], [1, 1, 0, 0, 0], id="made after it"
+        ),
+        pytest.param([event_counts.CLOSE_WRITE], [1, 1, 0, 0, 0], id="open when it came"),
+        pytest.param([event_counts.MOVED_TO], [0, 0, 1, 0, 0], id="moved there after it"),
+        pytest.param(
+            [event_counts.OPEN, event_counts.CLOSE_WRITE], [1, 2, 0, 0, 0], id="made before and written after"
+        ),
+        pytest.param([event_counts.OPEN, event_counts.CLOSE_NOWRITE], [1, 1, 0, 0, 1], id="made before and read after"),
+        pytest.param([event_counts.DELETE], [1, 1, 0, 1, 0], id="made before and removed after"),
     ],
 )
 def test_a_file_found_in_a_new_folder_is_counted_once(events: list[int], row: list[int]) -> None:
@@ -751,19 +755,19 @@ def test_a_file_found_in_a_new_folder_is_counted_once(events: list[int], row: li
 
 
 def test_the_close_of_a_file_that_was_only_made_before_its_watch_is_a_write() -> None:
-    counts = tally.Tally()
-    counts.known = {b"/a": tally.CREATE}
+    counts = event_counts.Tally()
+    counts.known = {b"/a": event_counts.CREATE}
     counts.stands(b"/a")
-    for event in (tally.CLOSE_WRITE, tally.OPEN, tally.CLOSE_WRITE):
+    for event in (event_counts.CLOSE_WRITE, event_counts.OPEN, event_counts.CLOSE_WRITE):
         counts.event(b"/a", event)
 
     assert counts.counts == {b"/a": [1, 2, 0, 0, 0]}
 
 
 def test_more_files_than_can_be_told_apart_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tally, "MOST", 2)
-    one = tally.Tally()
+    monkeypatch.setattr(event_counts, "MOST", 2)
+    one = event_counts.Tally()
     for name in (b"a", b"b", b"c"):
-        one.event(name, tally.CREATE)
+        one.event(name, event_counts.CREATE)
 
     assert one.overfull

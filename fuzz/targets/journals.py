@@ -15,7 +15,8 @@ from orchgate.commands import status
 from orchgate.errors import OrchgateError
 from orchgate.hotspots import ranking, timing, traffic
 from orchgate.metrics import entries
-from orchgate.runs import derivation, journal, reopen, state
+from orchgate.runner import reopen
+from orchgate.runs import derivation, journal, state
 from tests.journals import recorded
 from tests.manifest_samples import PATH, TASK, own
 

@@ -11,7 +11,8 @@ from orchgate.commands.baseline import RUNS
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.git import history
 from orchgate.model import Verdict
-from orchgate.runs import definition, derivation, ids, journal, manifest, reopen
+from orchgate.runner import reopen
+from orchgate.runs import definition, derivation, ids, journal, manifest
 from orchgate.runs.decode import MAX_BYTES
 from orchgate.speed.costs import costs_of
 from orchgate.verdict import baseline, baseline_file

@@ -12,8 +12,8 @@ from orchgate.runs import ids, sittings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from orchgate.runs.execute import Loop
-    from orchgate.runs.writer import Recorder
+    from orchgate.runner.loop import Loop
+    from orchgate.runner.writer import Recorder
 
 
 class Lines:

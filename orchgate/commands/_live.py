@@ -21,8 +21,8 @@ from orchgate.runs import sittings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchgate.runs.execute import Loop
-    from orchgate.runs.writer import Recorder
+    from orchgate.runner.loop import Loop
+    from orchgate.runner.writer import Recorder
 
 REDRAW_SECONDS = 0.25
 _SIGNS = {

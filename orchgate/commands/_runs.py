@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchgate.git.repository import Repository
-    from orchgate.runs.session import Reporter, Setting
+    from orchgate.runner.session import Reporter, Setting
 
 CANCELLED = 130
 EXIT_CODES = {"succeeded": 0, "failed": 1, "cancelled": CANCELLED}
@@ -35,9 +35,9 @@ def setting(task: str, reporter: Reporter, *, cache: bool = True, measured: bool
     repository = around(at, os.environ)
     root = repository.root if repository else at
     with Question(repository, contents=True) as question:  # git looks while we read
+        from orchgate.runner.session import Setting
         from orchgate.runs.machine import fingerprint
         from orchgate.runs.pipeline import load_all
-        from orchgate.runs.session import Setting
 
         ids.task_folder(root, task)
         first = not os.path.lexists(os.path.join(root, ids.RUNS))
@@ -109,7 +109,7 @@ def shown(root: str, folder: str) -> str:
 
 def reporter(output: str) -> Reporter:
     """Who tells what happens: nobody for a program, a live tree on a terminal, lines elsewhere."""
-    from orchgate.runs.session import Silent
+    from orchgate.runner.session import Silent
 
     if output == "json":
         return Silent()

@@ -16,8 +16,8 @@ from orchgate.runs import sittings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from orchgate.runs.observe import Observed, Request
-    from orchgate.runs.session import Setting
+    from orchgate.observe.observe import Observed, Request
+    from orchgate.runner.session import Setting
 
 SUMMARY = "run any program and record what it costs: time, memory, processes, and what happens to files"
 VERSION = 1
@@ -51,12 +51,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from orchgate.runs.observe import observe
+    from orchgate.observe.observe import observe
 
     argv = tuple(args.program[1:] if args.program[:1] == ["--"] else args.program)
     if not argv or not argv[0]:
         raise UsageError("no program to observe", "orchgate observe -- make test")
-    from orchgate.runs.session import Silent
+    from orchgate.runner.session import Silent
 
     setting = _runs.setting(args.task, Silent(), measured=True)
     observed = observe(setting, _request(setting, args, argv))
@@ -66,8 +66,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _request(setting: Setting, args: argparse.Namespace, argv: tuple[str, ...]) -> Request:
+    from orchgate.observe.observe import Request
     from orchgate.runs.ids import check_task
-    from orchgate.runs.observe import Request
 
     name = args.name or os.path.basename(argv[0])
     named = [os.path.abspath(path) for path in args.watch or ()]
@@ -129,7 +129,7 @@ def _costs(observed: Observed) -> Iterator[str]:
 
 def _least_known(rss: int | None) -> str:
     """The kernel keeps the largest resident set from before the program began, which was ours."""
-    from orchgate.runs.proc import own_peak
+    from orchgate.runner.proc import own_peak
 
     return f"at most {_size(own_peak())}" if rss is None else _size(rss)
 

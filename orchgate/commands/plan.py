@@ -10,7 +10,7 @@ from orchgate.errors import OrchgateError
 from orchgate.gate import session
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
-from orchgate.runs import inputs
+from orchgate.runner import inputs
 from orchgate.runs.pipeline import find, load_all, order
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from orchgate.commands.run import Ended, exit_code, show
+    from orchgate.runner.resume import resume
     from orchgate.runs.ids import run_folder
-    from orchgate.runs.resume import resume
 
     task, folder = _runs.locate(_runs.root(), args.run, args.task)
     setting = _runs.setting(task, _runs.reporter(args.output_format), cache=not args.no_cache)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.runs.iterations import Ending, Plan
-    from orchgate.runs.validator import Candidate
+    from orchgate.agent.iterations import Ending, Plan
+    from orchgate.agent.validator import Candidate
 
 SUMMARY = "let an agent work towards a goal until a validator passes, every turn recorded"
 VERSION = 1
@@ -79,8 +79,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _begun(args: argparse.Namespace) -> tuple[str, Ending]:
-    from orchgate.runs import agent_loop
-    from orchgate.runs.iterations import Plan
+    from orchgate.agent import loop
+    from orchgate.agent.iterations import Plan
 
     limits = _limits(args)
     goal = _goal(args.goal)
@@ -92,11 +92,11 @@ def _begun(args: argparse.Namespace) -> tuple[str, Ending]:
         raise _BadOptions("any number of iterations needs a validator or a time limit", "--max-minutes 30")
     _check_agent(plan, root)
     setting = _runs.setting(args.task or TASK, _runs.reporter(args.output_format), cache=False)
-    return agent_loop.run(setting, plan)
+    return loop.run(setting, plan)
 
 
 def _resumed(args: argparse.Namespace) -> tuple[str, Ending]:
-    from orchgate.runs import agent_loop
+    from orchgate.agent import loop
     from orchgate.runs.ids import run_folder
 
     if args.goal or args.agent or args.validator != "auto":
@@ -106,7 +106,7 @@ def _resumed(args: argparse.Namespace) -> tuple[str, Ending]:
     setting = _runs.setting(task, _runs.reporter(args.output_format), cache=False)
     if run_folder(setting.root, task, os.path.basename(folder)) != folder:
         raise _Failed(f"{folder} is not a run of this repository", "cd to where it was run")
-    return agent_loop.resume(setting, folder, limits)
+    return loop.resume(setting, folder, limits)
 
 
 def _limits(args: argparse.Namespace) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def _limits(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _goal(text: str) -> str:
-    from orchgate.runs.prompt import GOAL_LIMIT
+    from orchgate.agent.prompt import GOAL_LIMIT
 
     if not text.strip():
         raise _BadOptions("the loop needs a goal", '--goal "make the tests pass"')
@@ -161,7 +161,7 @@ def _check_agent(plan: Plan, root: str) -> None:
 
 
 def _validator(wanted: str, root: str) -> tuple[str, ...]:
-    from orchgate.runs.validator import detect
+    from orchgate.agent.validator import detect
 
     if wanted == "none":
         return ()
@@ -190,7 +190,7 @@ def _chosen(found: list[Candidate]) -> Candidate:
 
 
 def _show(folder: str, ending: Ending, output: str) -> None:
-    from orchgate.runs import iterations
+    from orchgate.agent import iterations
 
     root = _runs.root()
     state = os.path.join(os.path.dirname(_runs.shown(root, folder)), iterations.STATE)
@@ -216,6 +216,6 @@ def _remarks(turns: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"the validator is flaky: it passed and failed on the same work tree (iteration {', '.join(flaky)})"
     for turn in turns:
         if turn.get("outside"):
-            from orchgate.runs import outside
+            from orchgate.runner import outside
 
             yield f"iteration {turn['n']} {outside.summary(turn['outside'], turn['outsideCount'])}"

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Mapping
 
-    from orchgate.runs.runner import Finished
-    from orchgate.runs.session import Setting
+    from orchgate.runner.runner import Finished
+    from orchgate.runner.session import Setting
     from orchgate.runs.stages import Pipeline
 
 SUMMARY = "run a pipeline and record the evidence"
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 def _repeated(setting: Setting, pipeline: Pipeline, times: int) -> Iterator[Finished]:
     import gc
 
-    from orchgate.runs import runner
+    from orchgate.runner import runner
 
     gc.freeze()  # what is here now stays, and is not looked at again
     for number in range(times):

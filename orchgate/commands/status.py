@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.git.repository import Repository
+    from orchgate.runner.reopen import Told
     from orchgate.runs.gate_runs import Gate
-    from orchgate.runs.reopen import Told
 
 SUMMARY = "show the runs: how they ended, and what those that still run are doing"
 VERSION = 1
@@ -126,7 +126,7 @@ def _listed(root: str, task: str, run: str) -> dict[str, Any]:
 
 def row(task: str, folder: str) -> dict[str, Any]:
     """What is known of one run. A journal that cannot be read is a row that says so."""
-    from orchgate.runs.reopen import tell
+    from orchgate.runner.reopen import tell
 
     known = _known(task, folder)
     try:

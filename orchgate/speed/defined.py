@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.config.load import load
 from orchgate.errors import ConfigError, UsageError
+from orchgate.runner.schedule import Schedule
 from orchgate.runs.definition import pipeline_hash
 from orchgate.runs.pipeline import find, load_tree
-from orchgate.runs.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
 from orchgate.lib.globs import matches
-from orchgate.runs import environment
+from orchgate.runner import environment
 from orchgate.runs.machine import fingerprint
 from orchgate.verdict import baseline
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import files
-from orchgate.runs.environment import unhooked
+from orchgate.runner.environment import unhooked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

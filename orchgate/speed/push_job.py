@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import Unreadable
 from orchgate.lib import working_time
-from orchgate.runs.environment import unhooked
+from orchgate.runner.environment import unhooked
 from orchgate.speed import reference, screening
 from orchgate.verdict import baseline
 from orchgate.verdict.policy import policy as policy_of

@@ -9,7 +9,7 @@ from orchgate import __version__
 from orchgate.errors import GitError, OrchgateError, quoted
 from orchgate.git.call import common_dir
 from orchgate.model import Severity, Verdict
-from orchgate.runs.environment import unhooked
+from orchgate.runner.environment import unhooked
 from orchgate.speed import interpreters, remembered, verdicts
 from orchgate.speed.remembered import Brought
 from orchgate.speed.verdicts import Entry, Key, Said

@@ -10,9 +10,10 @@ from orchgate.errors import OrchgateError
 from orchgate.git import shelf
 from orchgate.git.call import scrubbed
 from orchgate.lib import files, working_time
-from orchgate.runs import environment, ids, proc, stage_end, usage
-from orchgate.runs.running import Program
-from orchgate.runs.session import Session, Setting, Silent
+from orchgate.runner import environment, proc, stage_end
+from orchgate.runner.child import Program
+from orchgate.runner.session import Session, Setting, Silent
+from orchgate.runs import ids, usage
 from orchgate.speed import costs, pressure
 from orchgate.speed.limits import UNLIMITED, Limits, OutOfTime, TooSlow
 from orchgate.verdict.values import KNOWN
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from orchgate.config.settings import Benchmarks
-    from orchgate.runs.running import Result
+    from orchgate.observe.watch import Watch
+    from orchgate.runner.child import Result
     from orchgate.runs.stages import Stage
-    from orchgate.runs.watching import Watch
     from orchgate.speed.benchmark_files import Expected
 
 # What a hook exports says which change is pushed; both arms, and whoever repeats it by hand, must see the same.
@@ -130,7 +131,7 @@ def rig(
         session.loop.tick = tick
         watching = None
         if watch:
-            from orchgate.runs import watching as files_watched
+            from orchgate.observe import watch as files_watched
 
             folders = [os.path.join(side.root, folder) for side in sides for folder in watch]
             watching = stack.enter_context(files_watched.watch(folders))
@@ -295,7 +296,7 @@ def _added_up(rig_: Rig, side: Side, done: Sequence[_Done]) -> Sample:
     notes: tuple[str, ...] = ()
     bounds = dict((spent or {}).get("lower_bounds", {}))
     if rig_.watch:
-        from orchgate.runs.activity import counted
+        from orchgate.runner.activity import counted
 
         activity = rig_.watch.take()
         counters = {name: value for name, value in counted(activity).items() if name in rig_.counters}

@@ -1,0 +1,80 @@
+"""Which command tells whether an agent has done its work, and what its answers are worth."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.lib.patterns import lazy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from orchgate.agent.iterations import Iteration
+    from orchgate.runner.child import Result
+
+CONFIRMED = 3  # times in a row that one has to pass which failed on the same work tree
+# Seconds, clock times and addresses differ from run to run although nothing else does.
+_FLEETING = lazy(rb"0x[0-9a-f]+|\d+(?:[.:]\d+)+ *(?:m?s\b)?|\b\d+ *m?s\b")
+
+_LOCKS = (
+    ("package-lock.json", "npm test"),
+    ("npm-shrinkwrap.json", "npm test"),
+    ("pnpm-lock.yaml", "pnpm test"),
+    ("yarn.lock", "yarn test"),
+)
+_MARKERS = (
+    ("pyproject.toml", "pytest"),
+    ("pytest.ini", "pytest"),
+    ("go.mod", "go test ./..."),
+    ("Cargo.toml", "cargo test"),
+)
+
+
+class Candidate(NamedTuple):
+    """A command, and the file that speaks for it."""
+
+    command: str
+    because: str
+
+
+def detect(root: str) -> list[Candidate]:
+    """Every command that the files at the top of a folder suggest, each once."""
+    wanted = list(_MARKERS)
+    if os.path.isfile(os.path.join(root, "package.json")):
+        wanted = [*_LOCKS, *wanted]
+    found: dict[str, Candidate] = {}
+    for name, command in wanted:
+        if os.path.isfile(os.path.join(root, name)):
+            found.setdefault(command, Candidate(command, name))
+    return list(found.values())
+
+
+def failed_on_it(done: Sequence[Iteration]) -> bool:
+    """Whether the validator failed before on the work tree of the last turn."""
+    *earlier, last = done
+    failed = [one for one in earlier if one.complete and not one.passed]
+    idle = bool(failed) and not last.changed and failed[-1] is earlier[-1]
+    return idle or (bool(last.tree) and any(one.tree == last.tree for one in failed))
+
+
+def in_doubt(done: Sequence[Iteration]) -> bool:
+    """Whether a pass in the last turn is none yet: the validator has failed on the same work tree, or was flaky."""
+    return failed_on_it(done) or any(one.flaky for one in done)
+
+
+def asks_again(stage: Mapping[str, Any], *, passed: bool, doubtful: bool) -> bool:
+    """Whether the validator has to be asked once more; `stage` is as it was before this answer."""
+    if not (passed and doubtful):
+        return False
+    passes = [attempt for attempt in stage["attempts"] if attempt["status"] == "succeeded"]
+    return len(passes) + 1 < CONFIRMED
+
+
+def digest(result: Result) -> str:
+    """The same for two results that say the same, apart from when and how fast."""
+    import hashlib
+
+    said = repr((result.code, result.signal, result.refused)).encode("ascii", "backslashreplace")
+    return hashlib.sha256(said + _FLEETING.sub(b"#", result.recent)).hexdigest()

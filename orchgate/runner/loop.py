@@ -1,0 +1,328 @@
+"""Runs programs: an event loop over their output, their ends, signals and deadlines. Only their memory is polled.
+
+Deadlines are of the clock of `worked`: whoever stops everything for an hour with Ctrl-Z finds it where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+from orchgate.errors import OrchgateError
+from orchgate.lib import working_time
+from orchgate.runner import gaps, lineage, process_tree, reaped, starting
+from orchgate.runner.absence import Absence
+from orchgate.runner.child import NOT_OURS, Birth, Running, refused, signal_name
+from orchgate.runner.heirs import Heirs
+from orchgate.runner.meter import Meters
+from orchgate.runner.output import Output
+from orchgate.runner.pausing import STOPPING, Pauses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from orchgate.runner.child import Program, Result
+    from orchgate.runner.forks import Forks
+    from orchgate.runner.meter import Meter
+    from orchgate.secrets.stream import Redactor
+
+GRACE = 2.0  # seconds between asking a program to end and ending it
+_BUFFER = 1024 * 1024
+_LOOKS = 100  # at a list of processes that changes while it is read
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Loop:
+    """Everything that can happen while stages run. Signals ask for an end; a second one enforces it."""
+
+    def __init__(self, watch: Callable[[int], None], forget: Callable[[int], None]) -> None:
+        self._watch = watch
+        self._forget = forget
+        self._selector = selectors.DefaultSelector()
+        self._running: dict[int, Running] = {}
+        self._timers: list[tuple[float, Callable[[], None]]] = []
+        self._soon: list[Callable[[], None]] = []
+        self._buffer = memoryview(b"")
+        self._previous: dict[signal.Signals, Any] = {}
+        self.numbers = lineage.Numbers()
+        self.meters = Meters(self.numbers)
+        self._heirs = Heirs(self.numbers)
+        self.signals: list[str] = []
+        self.adopts = False  # whether orphans below this process become its children
+        self.forks: Forks | None = None  # counts processes, where that is wanted
+        self.tick: Callable[[], float | None] = lambda: None  # draws; says in how many seconds to draw again
+        self.pauses = Pauses(self._running.keys())
+        self._absence = Absence()
+        self.gap: gaps.Gap | None = None  # found by the last wait
+
+    def __enter__(self) -> Self:
+        self._buffer = memoryview(bytearray(_BUFFER))
+        self._wakeup, self._waker = os.pipe()
+        for end in (self._wakeup, self._waker):
+            os.set_blocking(end, False)
+        self._previous_fd = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        self._selector.register(self._wakeup, selectors.EVENT_READ)
+        self._waits = gaps.Waits()
+        handlers = dict.fromkeys(_HANDLED, self._signalled) | dict.fromkeys(STOPPING, self.pauses.handle)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*handlers, signal.SIGCHLD, signal.SIGCONT))
+        for number, handler in handlers.items():
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish is respected
+                self._previous[number] = signal.signal(number, handler)
+        self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._previous[signal.SIGCONT] = signal.signal(signal.SIGCONT, self._waits.continued)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._end_everything()
+        finally:
+            for number, handler in self._previous.items():
+                signal.signal(number, handler or signal.SIG_DFL)
+            self._buffer = memoryview(b"")  # who still knows this loop does not keep it
+            signal.set_wakeup_fd(self._previous_fd)
+            self._selector.close()
+            self._waits.close()
+            if self.forks:
+                self.forks.close()
+            os.close(self._wakeup)
+            os.close(self._waker)
+
+    def _signalled(self, number: int, _: object) -> None:
+        self.signals.append(signal_name(number))
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything can still happen by itself."""
+        return bool(self._running or self._timers or self._soon)
+
+    def last_line(self, log: str) -> str:
+        """What the program that writes to a log said last; "" when none runs."""
+        return next((one.output.last_line() for one in self._running.values() if one.program.log == log), "")
+
+    def start(self, program: Program, done: Callable[[Result], None]) -> None:
+        """Starts a program; `done` is called once, from `turn`. Raises WriteError when its log cannot be made."""
+        output = Output(program.log, screen=_screen() if program.screened else None)
+        environ = {**program.env, process_tree.MARK: program.mark}
+        try:
+            with _source(program.source) as source, self.told_apart() as (number, meter):
+                handed = starting.Handed(number, self.numbers)
+                first = starting.start(
+                    program.argv,
+                    cwd=program.cwd,
+                    env=environ,
+                    output=output.writer,
+                    source=source,
+                    adopts=self.adopts,
+                    handed=handed,
+                )
+        except OrchgateError as error:
+            output.abandon()
+            self._soon.append(partial(done, refused(error.message)))
+            return
+        except BaseException:
+            output.abandon()
+            raise
+        self._watch(first.pid)
+        output.started()
+        birth = Birth(first.pid, number, self.numbers, meter, first.floor, first.at)
+        running = self._running[first.pid] = Running(program, birth, output, done)
+        self._selector.register(output.reader, selectors.EVENT_READ, running)
+
+    @contextlib.contextmanager
+    def told_apart(self) -> Iterator[tuple[int, Meter | None]]:
+        """What is started in here hands down a number of its own, and has a meter of its own if there is any."""
+        number = self.numbers.new()
+        with self.meters.begun() as meter, lineage.handed_down(number):
+            yield number, meter
+
+    def count(self) -> None:
+        """Counts processes from here on, one program at a time, if the kernel lets us."""
+        self.meters.measured = True
+        from orchgate.runner.forks import Forks
+
+        with contextlib.suppress(OSError):
+            self.forks = Forks()
+            for descriptor in self.forks.descriptors:
+                self._selector.register(descriptor, selectors.EVENT_READ, self.forks)
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        self._timers.append((working_time.now() + seconds, act))
+
+    def cancel(self, *, at_once: bool = False) -> None:
+        """Asks every program to end, and drops what was to happen later."""
+        self._timers.clear()
+        self.end([running.program.mark for running in self._running.values()], at_once=at_once)
+
+    def end(self, marks: Collection[str], *, at_once: bool = False) -> None:
+        """Asks the programs with these marks to end."""
+        for running in [one for one in self._running.values() if one.program.mark in marks]:
+            running.cancelled = running.cancelled or not running.timed_out
+            self._ask(running)
+            if at_once:
+                running.deadline = working_time.now()
+
+    def turn(self) -> None:
+        """Waits for the next thing to happen, and lets it."""
+        self.wait(self._patience())
+        self._absence.account(self.gap, self._running)
+        self._bury()
+        self._keep_time()
+
+    def wait(self, seconds: float | None) -> None:
+        """Waits for a signal, the end of a child, or output, which it takes, or a beat; `gap` says what kept us."""
+        seconds = gaps.BEAT if seconds is None else min(seconds, gaps.BEAT)
+        self._waits.begin(seconds)
+        ready = self._selector.select(seconds)
+        self.gap = self._waits.over()
+        for key, _ in ready:
+            running = key.data
+            if running is None:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wakeup, 4096)
+            elif self.forks is not None and running is self.forks:
+                self.forks.drain()
+            elif not running.output.pump(self._buffer):
+                self._selector.unregister(key.fileobj)
+
+    def _patience(self) -> float | None:
+        """Seconds until the next deadline; None when only an event can help."""
+        if self._soon:
+            return 0.0
+        moments = [running.deadline for running in self._running.values() if running.deadline is not None]
+        moments += [running.memory.due for running in self._running.values() if running.status is None]
+        moments += [moment for moment, _ in self._timers]
+        now = working_time.now()
+        draw = self.tick()
+        waits = [max(0.0, moment - now) for moment in moments] + ([] if draw is None else [draw])
+        return min(waits) if waits else None
+
+    def _bury(self) -> None:
+        """Waits for every dead child, our own and those we inherited."""
+        self._reap()
+        for running in [running for running in self._running.values() if running.status is not None]:
+            self._settle(running)
+
+    def _reap(self) -> bool:
+        """Buries who is dead; whether anybody was."""
+        found = False
+        while death := reaped.next_death():
+            found = True
+            self._heirs.credit(death, self._running)
+        return found
+
+    def _settle(self, running: Running) -> None:
+        """Its first process is dead: ends the others, then reports."""
+        running.output.pump(self._buffer)
+        left = self._left(running)
+        if not left:
+            self._report(running)
+            return
+        if not running.asked:
+            running.left_behind = len(left)
+            running.asked = True
+            running.deadline = working_time.now() + GRACE
+        if running.killed:
+            process_tree.send(left, signal.SIGKILL)
+        else:
+            new = set(left) - running.told
+            running.told |= new
+            process_tree.send(new, signal.SIGTERM)
+            process_tree.send(new, signal.SIGCONT)
+
+    def _left(self, running: Running) -> list[int]:
+        """Living processes that a program left behind."""
+        others = self._running.keys() - {running.pid}  # those, too, whose first process is dead: they are not over yet
+        self._heirs.look(self._running)
+        for _ in range(_LOOKS):
+            if reaped.childless():
+                return []
+            left = process_tree.of_stage(running.origin, others=others)
+            for pid in left:
+                running.seen(pid)
+            # Who died while we looked has handed its children to us: they are seen the next time.
+            if not self._reap() and (left or others):
+                return left
+        return []
+
+    def _ask(self, running: Running) -> None:
+        if not running.asked:
+            running.asked = True
+            running.deadline = working_time.now() + GRACE
+            process_tree.send_group(running.pid, signal.SIGTERM)
+
+    def _keep_time(self) -> None:
+        now = working_time.now()
+        for running in list(self._running.values()):
+            if running.status is None and running.memory.due <= now:
+                running.memory.take([pid for pid in self._running if pid != running.pid])
+            if running.deadline is not None and running.deadline <= now:
+                self._overdue(running)
+        due = [act for moment, act in self._timers if moment <= now] + self._soon
+        self._timers = [timer for timer in self._timers if timer[0] > now]
+        self._soon = []
+        for act in due:
+            act()
+
+    def _overdue(self, running: Running) -> None:
+        if not running.asked:
+            running.timed_out = True
+            self._ask(running)
+        elif not running.killed:
+            running.killed = True
+            running.deadline = working_time.now() + GRACE
+            if running.status is None:
+                process_tree.send_group(running.pid, signal.SIGKILL)
+            process_tree.send(self._left(running), signal.SIGKILL)
+        elif running.status is not None:
+            running.immortal = len(self._left(running))  # another user's, or stuck in the kernel
+            self._report(running)
+        else:
+            running.deadline = working_time.now() + GRACE
+
+    def _report(self, running: Running) -> None:
+        seen = -1
+        while running.output.total != seen and running.output.open:  # an immortal process may hold it open
+            seen = running.output.total
+            running.output.pump(self._buffer)
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(running.output.reader)
+        del self._running[running.pid]
+        self._forget(running.pid)
+        if not hasattr(os, "waitid") and process_tree.group_exists(
+            running.pid
+        ):  # macOS: who left the group is not found
+            running.costs.at_least(NOT_OURS)
+            process_tree.send_group(running.pid, signal.SIGKILL)
+        running.settle(*(self.forks.started_by(running.pid) if self.forks else (None, False)))
+        running.output.finish()
+        running.done(running.result())
+
+    def _end_everything(self) -> None:
+        """The last resort, when an error leaves the loop: nothing of ours may outlive it."""
+        for running in self._running.values():
+            process_tree.send_group(running.pid, signal.SIGKILL)
+            process_tree.send(process_tree.of_stage(running.origin, others=()), signal.SIGKILL)
+            running.output.abandon()
+            running.close()
+            self._forget(running.pid)
+        self._running.clear()
+
+
+def _screen() -> Redactor:
+    from orchgate.secrets.stream import Redactor
+
+    return Redactor()
+
+
+@contextlib.contextmanager
+def _source(path: str) -> Iterator[int | None]:
+    """A descriptor of the file a program reads, None for no file."""
+    if not path:
+        yield None
+        return
+    with open(path, "rb") as file:
+        yield file.fileno()

@@ -1,0 +1,281 @@
+"""One run as it happens: which stage starts next, what the end of one means, and what is recorded of it."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate.runner import environment, output, stage_end, writer
+from orchgate.runner.child import Program
+from orchgate.runner.schedule import Schedule
+from orchgate.runner.stage_cache import Recall
+from orchgate.runs import ids, state
+from orchgate.runs.usage import AWAY
+from orchgate.secrets.redact import redacted, redacted_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orchgate.runner.child import Result
+    from orchgate.runner.session import Session
+    from orchgate.runner.writer import Recorder
+    from orchgate.runs.stages import Pipeline, Stage
+
+PARALLEL = 4  # stages at once where the pipeline does not say, or fewer with fewer cores
+
+
+class Caller(NamedTuple):
+    """The run that a sub-pipeline's run is part of, and the environment its stage hands down."""
+
+    run_id: str
+    env: Mapping[str, str]
+
+
+class Execution:
+    """One run of one pipeline. Stages are numbered from 1."""
+
+    def __init__(self, session: Session, pipeline: Pipeline, recorder: Recorder, caller: Caller | None = None) -> None:
+        self.session = session
+        self.pipeline = pipeline
+        self.recorder = recorder
+        self.caller = caller
+        self.document: state.Document | None = None  # the manifest, once the run has ended
+        self.on_end: Callable[[Execution], None] = lambda _: None
+        setting = session.setting
+        inherited = caller.env if caller else {}
+        environ = {**setting.environ, **inherited}
+        self._base = environment.of_run(environ, setting.task, recorder.run_id, recorder.folder)
+        self._recall = Recall(setting, pipeline, inherited)
+        self._limit = 1 if setting.measured else pipeline.max_parallel or min(PARALLEL, cores())
+        self._schedule = Schedule(pipeline)
+        self._active: set[int] = set()
+        self._tries: dict[int, int] = {}  # in this process
+        self._numbers: dict[int, int] = {}  # of the last attempt, over all processes
+        self._delayed: dict[int, dict[str, Any]] = {}  # the ends of failed attempts that are to be repeated
+        self._children: dict[int, Execution] = {}
+        self._marks: dict[int, str] = {}  # of the programs that run
+        self._late: set[int] = set()  # stages whose sub-pipeline took too long
+        self._stopped = ""
+        self._earlier: dict[int, str] = {}  # runs of sub-pipelines that an earlier process left
+        self._going_on = False
+
+    def begin(self, resumed: Mapping[str, Any] | None = None) -> None:
+        """Records that the run begins, or with `resumed` that it is taken up again, and starts what can start."""
+        self.recorder.begin(resumed or self._first_event())
+        if resumed:
+            stages = state.manifest(self.recorder.events)["commands"]
+            self._numbers = {stage["index"]: len(stage["attempts"]) for stage in stages}
+            self._earlier = {stage["index"]: stage["sub_run_id"] for stage in stages if stage.get("sub_run_id")}
+            self._schedule.already({stage["index"] for stage in stages if stage["status"] != "pending"})
+        self.go_on()
+
+    def _first_event(self) -> dict[str, Any]:
+        pipeline = self.pipeline
+        return {
+            "event": "run",
+            "task_id": self.session.setting.task,
+            "run_id": self.recorder.run_id,
+            "parent_run_id": self.caller.run_id if self.caller else None,
+            "pipeline": {
+                "id": pipeline.id,
+                "title": redacted(pipeline.title),
+                "digest": pipeline.digest,
+                "slots": self._limit,  # with the needs, what a schedule is replayed from
+                **({"measured": True} if self.session.setting.measured else {}),
+            },
+            "stages": [_defined(stage, self._schedule.needs[index]) for index, stage in enumerate(pipeline.stages, 1)],
+            "detail": self.session.note or None,
+            **self.session.identity(),
+        }
+
+    def go_on(self) -> None:
+        """Starts what can start, and ends the run when nothing is left to do."""
+        if self._going_on or self.document is not None:
+            return
+        self._going_on = True
+        for child in list(self._children.values()):
+            child.go_on()
+        if self._ending:
+            self._drop_delayed()
+        ready = self._schedule.ready
+        while ready and len(self._active) < self._limit and not self._ending:
+            self._start(ready.popleft())
+        self._going_on = False
+        if not self._active:
+            self._finish()
+
+    @property
+    def _ending(self) -> str:
+        """Why no more stages are to start; "" as long as they may."""
+        return f"signal:{self.session.stopping}" if self.session.stopping else self._stopped
+
+    def stop(self, reason: str) -> None:
+        """Ends this run and the runs it calls, but nothing else."""
+        self._stopped = reason
+        for child in list(self._children.values()):
+            child.stop(reason)
+        self.session.loop.end(tuple(self._marks.values()))
+        self.go_on()
+
+    def _drop_delayed(self) -> None:
+        """What was to be repeated stays as it is."""
+        for index, event in list(self._delayed.items()):
+            self._delayed.pop(index)
+            self.recorder.record({**event, "again": False, "usage": None}, sync=True)
+            self._settle(index, done=False)
+
+    def _finish(self) -> None:
+        status, detail = state.outcome(state.manifest(self.recorder.events)["commands"])
+        if self._ending and status != "succeeded":
+            status, detail = "cancelled", self._ending
+        self.recorder.cached = self._recall.written
+        self.document = self.recorder.finish(status, detail)
+        self.on_end(self)
+
+    def _start(self, index: int) -> None:
+        stage = self.pipeline.stages[index - 1]
+        self._active.add(index)
+        if stage.pipeline:
+            self._call(index)
+        elif cached := self._recall.hit(index, self._schedule.needs[index]):
+            self.recorder.record({"event": "cached", "stage": index, **cached}, sync=True)
+            self._settle(index, done=True)
+        else:
+            self._attempt(index)
+
+    def _attempt(self, index: int) -> None:
+        stage = self.pipeline.stages[index - 1]
+        log = ids.log_path(index, stage.id)
+        path = os.path.join(self.recorder.folder, log)
+        number = self._count(index)
+        event = {"event": "start", "stage": index, "attempt": number, "log_path": log}
+        reason = self._recall.reasons.get(index)
+        self.recorder.record(event | ({"uncached": reason} if reason else {}))
+        if number > 1:
+            output.note(path, f"attempt {number}")
+        cwd, environ = environment.of_stage(self._base, self.session.setting.root, stage)
+        argv = stage.argv or ("/bin/sh", "-c", stage.shell)
+        mark = self._marks[index] = self.session.mark()
+        program = Program(argv, cwd, environ, path, mark, stage.timeout_seconds)
+        self.session.loop.start(program, partial(self._ended, index, cwd, stage_end.stamps(stage, cwd)))
+
+    def _again(self, index: int) -> None:
+        if index in self._delayed:  # and not given up meanwhile
+            (self._call if self.pipeline.stages[index - 1].pipeline else self._attempt)(index)
+
+    def _count(self, index: int) -> int:
+        """The number of the attempt that begins now."""
+        self._delayed.pop(index, None)
+        self._tries[index] = self._tries.get(index, 0) + 1
+        self._numbers[index] = self._numbers.get(index, 0) + 1
+        return self._numbers[index]
+
+    def _ended(self, index: int, cwd: str, before: Mapping[str, Any], result: Result) -> None:
+        stage = self.pipeline.stages[index - 1]
+        del self._marks[index]
+        event = stage_end.describe(stage, result, stage_end.found(stage, cwd, result, before))
+        if key := self._recall.key(index):
+            event["cache_key"] = key
+        self._judge(index, event)
+
+    def _judge(self, index: int, fields: Mapping[str, Any]) -> None:
+        """Records the end of an attempt: another one follows, or this one counts."""
+        stage = self.pipeline.stages[index - 1]
+        event = {"event": "end", "stage": index, "attempt": self._numbers[index], **fields}
+        failed = event["status"] == "failed"
+        if failed and self._tries[index] <= stage.retries and not self._ending:
+            event["again"] = True
+            self.recorder.record(event, sync=True)
+            self._delayed[index] = event
+            self.session.loop.later(stage.retry_delay_seconds, partial(self._again, index))
+        else:
+            if said := self._recall.ended(index, succeeded=event["status"] == "succeeded"):
+                event["detail"] = f"{event['detail']}; {said}" if event["detail"] else said
+            self.recorder.record(event, sync=True)
+            self._recall.ran(index, event, self.session.setting.task, self.recorder.run_id)
+            self._settle(index, done=event["status"] == "succeeded" or (failed and stage.allow_failure))
+        self.go_on()
+
+    def _settle(self, index: int, *, done: bool) -> None:
+        self._active.discard(index)
+        if done:
+            self._schedule.done(index)
+        elif not self._ending and (skipped := self._schedule.failed(index)):
+            detail = f"needs {self.pipeline.stages[index - 1].id}"
+            self.recorder.record({"event": "skip", "stages": skipped, "status": "skipped", "detail": detail})
+
+    def _call(self, index: int) -> None:
+        """Runs a sub-pipeline as a run of its own, or takes up the one an earlier process left unfinished."""
+        stage = self.pipeline.stages[index - 1]
+        self.recorder.record({"event": "start", "stage": index, "attempt": self._count(index)})
+        pipeline = self.session.setting.pipelines[stage.pipeline]
+        recorder, resumed = _child_recorder(self.session, pipeline, self._earlier.pop(index, ""))
+        caller = Caller(self.recorder.run_id, {**(self.caller.env if self.caller else {}), **stage.env})
+        child = self._children[index] = Execution(self.session, pipeline, recorder, caller)
+        self.recorder.record(_child_event(index, child, "in_progress"))
+        child.on_end = partial(self._returned, index)
+        if stage.timeout_seconds is not None:
+            self.session.loop.later(stage.timeout_seconds, partial(self._too_late, index, child))
+        child.begin(resumed)
+
+    def _too_late(self, index: int, child: Execution) -> None:
+        if self._children.get(index) is child:
+            self._late.add(index)
+            child.stop("timeout")
+
+    def _returned(self, index: int, child: Execution) -> None:
+        document = child.document
+        assert document is not None
+        del self._children[index]
+        child.recorder.close()
+        self.recorder.record(_child_event(index, child, document["status"]))
+        fields = {key: document[key] for key in ("status", "summary", "usage")}
+        if fields["usage"] and document.get(AWAY):
+            fields["usage"] = {**fields["usage"], AWAY: document[AWAY]}
+        fields |= {"exit_code": None, "detail": document["status_detail"]}
+        if index in self._late:
+            self._late.discard(index)
+            seconds = self.pipeline.stages[index - 1].timeout_seconds
+            fields |= {"status": "failed", "detail": f"timed out after {seconds:g} s", "timed_out": True}
+        self._judge(index, fields)
+
+
+def _child_recorder(session: Session, pipeline: Pipeline, earlier: str) -> tuple[Recorder, Mapping[str, Any] | None]:
+    setting = session.setting
+    if earlier:
+        from orchgate.runner.reopen import reopen_child
+
+        if found := reopen_child(session, pipeline, earlier):
+            return found
+        if os.path.lexists(ids.run_folder(setting.root, setting.task, earlier)):
+            earlier = ""  # it stays as it is; otherwise the id is one that was given away, and never used
+    return writer.create(setting.root, setting.task, session.clock, setting.reporter.seen, earlier), None
+
+
+def _child_event(index: int, child: Execution, status: str) -> dict[str, Any]:
+    run_id = child.recorder.run_id
+    place = {"run_id": run_id, "manifest": f"../{run_id}/{ids.MANIFEST}"}
+    return {"event": "child", "stage": index, "pipeline_id": child.pipeline.id, "status": status, **place}
+
+
+def _defined(stage: Stage, needs: tuple[int, ...]) -> dict[str, Any]:
+    """A stage as the first event lists it, without secrets: what a run leaves behind travels."""
+    shown = stage._replace(argv=redacted_words(stage.argv), shell=redacted(stage.shell))
+    fields: dict[str, Any] = {
+        "id": stage.id,
+        "title": redacted(stage.title) or stage.id,
+        "command": shown.command,
+        "kind": stage.kind,
+    }
+    if shown.argv:
+        fields["argv"] = shown.argv
+    if stage.allow_failure:
+        fields["allow_failure"] = True
+    if needs:
+        fields["needs"] = sorted(needs)
+    return fields
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,221 @@
+"""Descendants: who they are, how they are found again once they have slipped away, and how they are ended.
+
+A process that becomes a daemon leaves its group, its session and its parent. As a *subreaper* the runner is handed
+every such orphan below it. Its number (`lineage`) tells which stage it came from, or else its session, or a mark in
+its environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.runner import lineage, proc
+
+if TYPE_CHECKING:
+    import ctypes
+    from collections.abc import Collection, Container, Iterable
+
+MARK = "ORCHGATE_PROCESS"
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class Process(NamedTuple):
+    pid: int
+    parent: int
+    session: int
+    dead: bool
+
+
+def become_subreaper(*, wanted: bool = True) -> str:
+    """Makes this process the new parent of every orphan below it; says why when that is not possible here."""
+    import ctypes
+
+    try:
+        failed = _libc().prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
+    except (OSError, AttributeError):
+        return "no subreaper on this system: daemons of a stage may outlive it"
+    return f"no subreaper: {os.strerror(ctypes.get_errno())}" if failed else ""
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True)  # each one leaves something behind: repeated runs share theirs
+
+
+def blind() -> bool:
+    """Whether this is a system where processes are found in /proc, and it is not there."""
+    return sys.platform == "linux" and not os.path.exists("/proc/self/stat")
+
+
+def everybody() -> dict[int, Process]:
+    """Every process of this machine that can be seen; nobody without /proc."""
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return {}
+    found = {}
+    for name in names:
+        if name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                found[int(name)] = _process(int(name))
+    return found
+
+
+def _process(pid: int) -> Process:
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        # The program's name, field 2, stands in parentheses and may hold anything.
+        state, parent, _, session, *_ = file.read().rpartition(b")")[2].split(None, 4)
+    return Process(pid, int(parent), int(session), state in b"ZX")
+
+
+def look(pid: int) -> Process | None:
+    """A process, even a zombie; None where nobody tells."""
+    try:
+        return _process(pid)
+    except (OSError, ValueError):
+        return None
+
+
+def session_of(pid: int) -> int:
+    """The session a process, even a zombie, belongs to; 0 where nobody knows."""
+    one = look(pid)
+    return one.session if one else 0
+
+
+def marked(pid: int, mark: bytes) -> bool:
+    """Whether a process inherited an environment with this mark (or one that begins with it)."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return b"\0" + MARK.encode() + b"=" + mark in b"\0" + file.read()
+    except OSError:
+        return False
+
+
+def ignores_children(pid: int) -> bool:
+    """Whether a process, even a zombie, does not want to know how its children end.
+
+    The kernel buries them then, and adds what they cost to nobody. (SA_NOCLDWAIT does the same and cannot be seen.)
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/status", "rb") as file:
+        ignored = file.read().partition(b"\nSigIgn:")[2].split(None, 1)[0]
+        return bool(int(ignored, 16) >> (signal.SIGCHLD - 1) & 1)
+    return False
+
+
+class Origin(NamedTuple):
+    """How the processes of a stage are told from others: its first process leads a session of that number, and carries
+    one of the `numbers` that this runner gives.
+    """
+
+    leader: int
+    number: int
+    mark: str
+    numbers: Container[int]
+
+
+def of_stage(origin: Origin, *, others: Collection[int]) -> list[int]:
+    """Processes that a stage left behind when its first process died: children of ours by now, and theirs that live.
+
+    Children of ours that look dead are among them: whom nobody can bury yet still has threads that end. `others` lead
+    stages that still run. When none does, every descendant is one.
+    """
+    adopted, below = _everyone(origin, others)
+    return sorted({*adopted, *(pid for pid in below if not _is_dead(pid))})
+
+
+def everyone_of(origin: Origin, *, others: Collection[int]) -> set[int]:
+    """All processes of a stage, its first one included while it is there, dead ones among them."""
+    adopted, below = _everyone(origin, others)
+    return {*adopted, *below}
+
+
+def _everyone(origin: Origin, others: Collection[int]) -> tuple[list[int], list[int]]:
+    """Children of ours that are a stage's, and all who descend from them."""
+    children = [pid for pid in children_of(os.getpid()) if pid not in others]
+    ours = [pid for pid in children if not others or belongs(pid, origin)]
+    return ours, descendants(ours)
+
+
+def belongs(pid: int, origin: Origin) -> bool:
+    """Whether a child of ours is known to be of a stage; False also where nobody can tell."""
+    number = lineage.of(pid)
+    if number in origin.numbers:
+        return number == origin.number
+    return session_of(pid) == origin.leader or marked(pid, origin.mark.encode())
+
+
+def descendants(of: Iterable[int]) -> list[int]:
+    """Everybody below some processes, parents before their children."""
+    found: dict[int, None] = {}
+    waiting = list(of)
+    for pid in waiting:  # and so on: the list grows while it is gone through
+        new = [child for child in children_of(pid) if child not in found]
+        found.update(dict.fromkeys(new))
+        waiting += new
+    return list(found)
+
+
+def _is_dead(pid: int) -> bool:
+    one = look(pid)
+    return one is None or one.dead
+
+
+def children_of(pid: int) -> list[int]:
+    """Its children, zombies too. One that is born or dies meanwhile may be missing."""
+    if proc.tells_children():
+        return proc.children(pid)
+    return [one.pid for one in everybody().values() if one.parent == pid]
+
+
+def of_sessions(sessions: Collection[int], mark: str, numbers: Container[int]) -> list[int]:
+    """Living processes of the sessions, with one of the numbers, or with a mark that begins so, wherever they are."""
+    seen = everybody()
+    wanted = {pid for pid, process in seen.items() if process.session in sessions}
+    wanted |= {pid for pid in seen if lineage.of(pid) in numbers or marked(pid, mark.encode())}
+    wanted = _with_descendants(wanted, seen) - {os.getpid()}
+    return sorted(pid for pid in wanted if not seen[pid].dead)
+
+
+def _with_descendants(pids: Iterable[int], seen: dict[int, Process]) -> set[int]:
+    children: dict[int, list[int]] = {}
+    for process in seen.values():
+        children.setdefault(process.parent, []).append(process.pid)
+    found: set[int] = set()
+    waiting = list(pids)
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found:
+            found.add(pid)
+            waiting.extend(children.get(pid, ()))
+    return found
+
+
+def send(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def send_group(leader: int, number: signal.Signals, *, wake: bool = True) -> None:
+    """Signals a whole process group, asleep or not."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, number)
+        if wake and number != signal.SIGKILL:
+            os.killpg(leader, signal.SIGCONT)
+
+
+def group_exists(leader: int) -> bool:
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
