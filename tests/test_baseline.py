@@ -449,7 +449,7 @@ def test_a_folder_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
 
 PUT = """
 import sys
-from orchgate.metrics import baseline_file
+from orchgate.verdict import baseline_file
 from tests.baselines import record
 sys.stdin.read(1)
 for number in range(5):

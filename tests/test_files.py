@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LEFT = ".orchgate-0123456789abcdef.tmp"
 WRITER = """
 import sys
-from orchgate import files
+from orchgate.lib import files
 
 for number in range(50):
     files.replace(sys.argv[1], (sys.argv[2] * 5000).encode(), sync=False)
@@ -305,7 +305,7 @@ def test_without_locks_age_tells_who_is_dead(
 @TRACED
 @pytest.mark.parametrize("verb", ["replace", "create"])
 def test_a_writer_killed_at_any_step_leaves_the_old_file_or_the_new_one(tmp_path: Path, verb: str) -> None:
-    program = f"import sys; from orchgate import files; files.{verb}(sys.argv[1], b'new' * 9)"
+    program = f"import sys; from orchgate.lib import files; files.{verb}(sys.argv[1], b'new' * 9)"
     for number, run in enumerate(killed_at_each_step(sys.executable, "-c", program, "a")):
         made = init(tmp_path / f"repo-{number}")
         if verb == "replace":
@@ -328,7 +328,7 @@ def limited() -> None:
 
 def test_a_file_that_may_not_grow_leaves_the_old_one_and_nothing_else(repo: Repo) -> None:
     (repo.root / "a").write_text("old")
-    program = "import sys; from orchgate import files; files.replace(sys.argv[1], b'x' * 99)"
+    program = "import sys; from orchgate.lib import files; files.replace(sys.argv[1], b'x' * 99)"
 
     done = subprocess.run(
         [sys.executable, "-c", program, "a"], cwd=repo.root, capture_output=True, check=False, preexec_fn=limited
@@ -368,7 +368,7 @@ def test_a_refusal_names_the_file_the_reason_and_what_to_do(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_whoever_ends_a_writer_gets_the_whole_file_and_then_its_end(repo: Repo, number: signal.Signals) -> None:
     program = (
-        "import os, sys\nfrom orchgate import files\n"
+        "import os, sys\nfrom orchgate.lib import files\n"
         f"sync = os.fsync\nos.fsync = lambda one: (os.kill(os.getpid(), {int(number)}), sync(one))\n"
         "files.replace(sys.argv[1], b'new')\nprint('went on')"
     )

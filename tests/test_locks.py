@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HOLDER = """
 import sys
-from orchgate import locks
+from orchgate.lib import locks
 
 with locks.held(sys.argv[1], "one", "orchgate demo"):
     print("held", flush=True)
@@ -32,7 +32,7 @@ with locks.held(sys.argv[1], "one", "orchgate demo"):
 """
 COUNTER = """
 import sys
-from orchgate import locks
+from orchgate.lib import locks
 
 for _ in range(20):
     with locks.held(sys.argv[1], "one", "orchgate demo"):

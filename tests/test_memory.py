@@ -247,7 +247,7 @@ def repeated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     script = (
         "import os, sys\n"
         "from orchgate import cli\n"
-        "from orchgate.runs import proc, runner\n"
+        "from orchgate.runner import proc, runner\n"
         "held, run = [], runner.run\n"
         "def counted(*args):\n"
         "    held.append(proc.resident(os.getpid()))\n"

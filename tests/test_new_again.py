@@ -50,7 +50,7 @@ def kept(repo: Repo) -> list[str]:
 def started(repo: Repo, step: str = "files.create", *args: str) -> None:
     """`orchgate new` that is killed when it comes to a step for the second time."""
     program = (
-        "import os, signal, sys\nfrom orchgate import files\nfrom orchgate.cli import main\n"
+        "import os, signal, sys\nfrom orchgate.lib import files\nfrom orchgate.cli import main\n"
         "count = 0\n"
         f"real = {step}\n"
         "def dying(*args, **kwargs):\n"
@@ -205,7 +205,7 @@ def test_under_another_number_nothing_of_the_old_one_stays(repo: Repo, how: str)
 def test_an_interrupt_leaves_no_document(repo: Repo) -> None:
     repo.commit(files={"tasks/index.json": LIST})
     program = (
-        "import sys\nfrom orchgate import files\nfrom orchgate.cli import main\n"
+        "import sys\nfrom orchgate.lib import files\nfrom orchgate.cli import main\n"
         "real = files.replace\n"
         "def interrupted(path, *args, **kwargs):\n"
         "    if path.endswith('index.json'):\n"

@@ -37,9 +37,9 @@ def top(tmp_path: Path) -> Path:
 
 def seen(folder: Path, script: str, *, exclude: tuple[str, ...] = (), privileged: bool = True) -> Activity:
     """What happened below a folder while a Python program worked in the folder above it."""
-    with watch.watch([str(folder)], exclude, privileged=privileged) as watch:
+    with watch.watch([str(folder)], exclude, privileged=privileged) as begun:
         subprocess.run([sys.executable, "-c", f"import os\n{script}"], cwd=folder.parent, check=True)
-        return watch.finish()
+        return begun.finish()
 
 
 def of(activity: Activity, path: Path) -> FileActivity:
@@ -144,11 +144,11 @@ def test_a_folder_that_appears_later_is_watched(tmp_path: Path) -> None:
 
 def test_so_is_one_whose_parents_are_not_there_either(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b" / "c"
-    with watch.watch([str(folder)]) as watch:
+    with watch.watch([str(folder)]) as begun:
         folder.mkdir(parents=True)
         (folder / "x").write_text("x")
 
-        assert of(watch.finish(), folder / "x") == FileActivity(created=1, written=1)
+        assert of(begun.finish(), folder / "x") == FileActivity(created=1, written=1)
 
 
 def test_a_watched_folder_may_be_removed_and_made_again(top: Path) -> None:
@@ -160,13 +160,13 @@ def test_a_watched_folder_may_be_removed_and_made_again(top: Path) -> None:
 def test_a_folder_may_take_the_folders_above_it_along(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
-    with watch.watch([str(folder)]) as watch:
+    with watch.watch([str(folder)]) as begun:
         shutil.rmtree(tmp_path / "a")
-        watch.take()
+        begun.take()
         folder.mkdir(parents=True)
         (folder / "x").write_text("x")
 
-        assert of(watch.finish(), folder / "x") == FileActivity(created=1, written=1)
+        assert of(begun.finish(), folder / "x") == FileActivity(created=1, written=1)
 
 
 def test_a_folder_that_is_renamed_keeps_being_watched_under_its_new_name(top: Path) -> None:
@@ -178,12 +178,12 @@ def test_a_folder_that_is_renamed_keeps_being_watched_under_its_new_name(top: Pa
 
 def test_a_folder_that_is_moved_away_is_not_watched_any_more(top: Path) -> None:
     (top / "old").mkdir()
-    with watch.watch([str(top)]) as watch:
+    with watch.watch([str(top)]) as begun:
         (top / "old").rename(top.parent / "away")
-        watch.take()
+        begun.take()
         (top.parent / "away" / "a").write_text("x")
 
-        assert watch.finish().files == {}
+        assert begun.finish().files == {}
 
 
 def test_files_in_a_folder_that_is_moved_in_count_as_renamed(top: Path) -> None:
@@ -203,10 +203,10 @@ def test_links_to_folders_are_not_followed(top: Path) -> None:
 
 def test_a_folder_inside_another_watched_one_counts_once(top: Path) -> None:
     (top / "sub").mkdir()
-    with watch.watch([str(top), str(top / "sub"), str(top)]) as watch:
+    with watch.watch([str(top), str(top / "sub"), str(top)]) as begun:
         (top / "sub" / "a").write_text("x")
 
-        assert of(watch.finish(), top / "sub" / "a") == FileActivity(created=1, written=1)
+        assert of(begun.finish(), top / "sub" / "a") == FileActivity(created=1, written=1)
 
 
 # Folders that are younger than their watch
@@ -295,8 +295,8 @@ def test_a_count_is_right_or_a_lower_bound_that_says_so(top: Path, race: str, *,
 @pytest.fixture(scope="module")
 def witnessed(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Skips where only the superuser is told by fanotify, and this is not one."""
-    with watch.watch([str(tmp_path_factory.mktemp("asked"))]) as watch:
-        if watch.finish().watched_by != "fanotify":
+    with watch.watch([str(tmp_path_factory.mktemp("asked"))]) as begun:
+        if begun.finish().watched_by != "fanotify":
             pytest.skip("fanotify tells this user nothing")
 
 
@@ -335,12 +335,12 @@ def test_where_nothing_was_written_only_reads_are_unknown(top: Path) -> None:
 
 @pytest.mark.usefixtures("witnessed")
 def test_folders_that_were_watched_in_time_are_no_lower_bound(top: Path) -> None:
-    with watch.watch([str(top)]) as watch:
+    with watch.watch([str(top)]) as begun:
         (top / "a" / "b" / "c").mkdir(parents=True)
-        before = watch.take()
+        before = begun.take()
         for _ in range(50):
             (top / "a" / "b" / "c" / "x").write_text("x")
-        after = watch.finish()
+        after = begun.finish()
 
     assert (before.lower_bound, after.lower_bound, totals(after)["file_writes"]) == (False, False, 50)
 
@@ -405,11 +405,11 @@ def test_what_was_counted_says_which_of_it_are_lower_bounds(top: Path) -> None:
 
 
 def test_a_new_measurement_has_no_lower_bounds_of_the_last(top: Path) -> None:
-    with watch.watch([str(top)], privileged=False) as watch:
+    with watch.watch([str(top)], privileged=False) as begun:
         (top / "a").mkdir()
-        watch.take()
+        begun.take()
 
-        assert not watch.finish().lower_bound
+        assert not begun.finish().lower_bound
 
 
 # Other programs, other places
@@ -418,11 +418,11 @@ def test_a_new_measurement_has_no_lower_bounds_of_the_last(top: Path) -> None:
 @pytest.mark.usefixtures("witnessed")
 def test_files_of_other_programs_are_told_apart(top: Path) -> None:
     script = "import sys\nfor name in sys.argv[1:]: open('watched/' + name, 'w').write('x')"
-    with watch.watch([str(top)]) as watch:
+    with watch.watch([str(top)]) as begun:
         one = subprocess.Popen([sys.executable, "-c", script, "own", "both"], cwd=top.parent)
         one.wait()
         subprocess.run([sys.executable, "-c", script, "other", "both"], cwd=top.parent, check=True)
-        activity = watch.finish(lambda pid: pid == one.pid)
+        activity = begun.finish(lambda pid: pid == one.pid)
 
     assert (sorted(activity.files), list(activity.others), activity.shared) == (
         [str(top / "both"), str(top / "own")],
@@ -460,25 +460,25 @@ def test_a_link_to_a_watched_folder_needs_no_warning(top: Path) -> None:
 
 
 def test_a_folder_that_never_appears_is_named(tmp_path: Path) -> None:
-    with watch.watch([str(tmp_path / "never"), str(tmp_path / "later"), str(tmp_path / "gone")]) as watch:
+    with watch.watch([str(tmp_path / "never"), str(tmp_path / "later"), str(tmp_path / "gone")]) as begun:
         (tmp_path / "later").mkdir()
         (tmp_path / "gone").mkdir()
-        watch.take()
+        begun.take()
         (tmp_path / "gone").rmdir()
 
-        assert watch.finish().absent == (str(tmp_path / "never"),)
+        assert begun.finish().absent == (str(tmp_path / "never"),)
 
 
 MOUNTED = """
 import subprocess, sys
-from orchgate.runs import watching
+from orchgate.observe import watch
 from orchgate.runner.activity import totals
 for argv in (["-t", "tmpfs", "none", "w/memory"], ["--bind", "elsewhere", "w/bound"]):
     subprocess.run(["mount", *argv], check=True)
-with watching.watch(["w"]) as watch:
+with watch.watch(["w"]) as begun:
     for name in ("w/memory/a", "w/bound/a", "elsewhere/b", "w/a"):
         open(name, "w").write("x")
-    print(totals(watch.finish())["file_writes"])
+    print(totals(begun.finish())["file_writes"])
 """
 
 
@@ -534,10 +534,10 @@ print(json.dumps(done))
 @pytest.mark.parametrize("privileged", [True, False], ids=["fanotify", "inotify"])
 @pytest.mark.parametrize("seed", range(3))
 def test_random_doings_in_new_folders_are_right_or_lower_bounds(top: Path, seed: int, *, privileged: bool) -> None:
-    with watch.watch([str(top)], privileged=privileged) as watch:
+    with watch.watch([str(top)], privileged=privileged) as begun:
         argv = [sys.executable, "-S", "-E", "-c", RANDOM, str(seed)]
         done = json.loads(subprocess.run(argv, cwd=top.parent, capture_output=True, check=True).stdout)
-        activity = watch.finish()
+        activity = begun.finish()
     counted = totals(activity)
 
     assert not [
@@ -550,11 +550,11 @@ def test_random_doings_in_new_folders_are_right_or_lower_bounds(top: Path, seed:
 @pytest.mark.parametrize("privileged", [True, False], ids=["fanotify", "inotify"])
 def test_folders_in_one_that_was_moved_in_are_known_from_then_on(top: Path, *, privileged: bool) -> None:
     (top.parent / "draft" / "deep").mkdir(parents=True)
-    with watch.watch([str(top)], privileged=privileged) as watch:
+    with watch.watch([str(top)], privileged=privileged) as begun:
         (top.parent / "draft").rename(top / "run")
-        watch.take()
+        begun.take()
         (top / "run" / "deep" / "a").write_text("x")
-        activity = watch.finish()
+        activity = begun.finish()
 
     assert (activity.files, activity.lower_bound) == ({str(top / "run/deep/a"): FileActivity(1, 1)}, False)
 
@@ -563,28 +563,28 @@ def test_folders_in_one_that_was_moved_in_are_known_from_then_on(top: Path, *, p
 
 
 def test_each_take_tells_what_happened_since_the_last(top: Path) -> None:
-    with watch.watch([str(top)]) as watch:
+    with watch.watch([str(top)]) as begun:
         (top / "a").write_text("x")
-        watch.take()
+        begun.take()
         (top / "b").write_text("x")
 
-        assert list(watch.take().files) == [str(top / "b")]
+        assert list(begun.take().files) == [str(top / "b")]
 
 
 def test_a_finished_watch_can_be_closed_again(top: Path) -> None:
-    watch = watch.watch([str(top)])
-    watch.finish()
-    watch.close()
+    begun = watch.watch([str(top)])
+    begun.finish()
+    begun.close()
 
-    assert watch.finish().lost
+    assert begun.finish().lost
 
 
 def test_a_process_that_never_stops_writing_holds_nobody_up(top: Path) -> None:
     endless = "while True: open('a', 'w').write('x')"
-    with watch.watch([str(top)]) as watch, subprocess.Popen([sys.executable, "-c", endless], cwd=top) as writer:
+    with watch.watch([str(top)]) as begun, subprocess.Popen([sys.executable, "-c", endless], cwd=top) as writer:
         while not (top / "a").exists():
             pass
-        activity = watch.finish()
+        activity = begun.finish()
         writer.kill()
 
     assert activity.files
@@ -604,10 +604,10 @@ def test_random_doings_in_known_folders_are_counted_exactly(top: Path, seed: int
     for name in "xyz":
         (top / name).mkdir()
     wanted: dict[str, list[int]] = {}
-    with watch.watch([str(top)]) as watch:
+    with watch.watch([str(top)]) as begun:
         for _ in range(2000):
             _act(choose, top, wanted)
-        activity = watch.finish()
+        activity = begun.finish()
 
     assert {path: list(one) for path, one in activity.files.items()} == wanted
 
@@ -658,13 +658,13 @@ def test_after_an_overflow_the_next_measurement_is_whole_again(top: Path, monkey
     limit = int(QUEUE.read_text())
     if limit > 100_000:
         pytest.skip("the kernel's queue is too long to be filled here")
-    with watch.watch([str(top)]) as watch:
+    with watch.watch([str(top)]) as begun:
         fill = f"for n in range({limit}): open('a', 'w')\nimport os; os.mkdir('unseen')"
         subprocess.run([sys.executable, "-c", fill], cwd=top, check=True)
-        watch.take()
+        begun.take()
         (top / "unseen" / "b").write_text("x")
 
-        activity = watch.finish()
+        activity = begun.finish()
 
     assert (activity.files, activity.lost, activity.notes) == (
         {str(top / "unseen" / "b"): FileActivity(1, 1)},
@@ -675,9 +675,9 @@ def test_after_an_overflow_the_next_measurement_is_whole_again(top: Path, monkey
 
 LIMITED = """
 import sys
-from orchgate.runs import watching
+from orchgate.observe import watch
 {prepare}
-activity = watching.watch([sys.argv[1]]).finish()
+activity = watch.watch([sys.argv[1]]).finish()
 print(activity.lost, activity.notes[0])
 """
 
@@ -714,8 +714,8 @@ def test_a_folder_nobody_may_read_is_said(top: Path) -> None:
     (top / "closed").mkdir(mode=0)
     if os.access(top / "closed", os.R_OK):
         pytest.skip("this user may read everything")
-    with watch.watch([str(top)]) as watch:
-        notes = watch.finish().notes
+    with watch.watch([str(top)]) as begun:
+        notes = begun.finish().notes
     (top / "closed").chmod(0o700)
 
     assert notes == ("counts are lower bounds: 1 folder could not be watched: Permission denied",)

@@ -7,7 +7,7 @@ import random
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.bisect import state
+from orchgate.bisect import progress
 from orchgate.bisect.search import Ask, Ending, How, Search, Why
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
@@ -20,7 +20,7 @@ from orchgate.verdict.values import Pair
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from orchgate.bisect.state import State
+    from orchgate.bisect.progress import State
     from orchgate.git.line import Commit
     from orchgate.git.repository import Repository
     from orchgate.runs.stages import Stage
@@ -107,7 +107,7 @@ def bisect(
     KeyboardInterrupt when a signal asked for an end, with nothing left running and all whole pairs kept.
     """
     search = Search(question.possible, question.metric, question.sure)
-    longest = state.replay(state, search)
+    longest = progress.replay(state, search)
     earlier = len(search.changes)
     start = working_time.now()
     course = _Course(_Task(repository, question, environ, start, start + max_seconds, tell), search, state, longest)
@@ -160,7 +160,7 @@ class _Course:
             raise OrchgateError(
                 f"{which} ({oid}) cannot be measured: {unusable.why}", "name another commit as " + which
             )
-        self._state = state.add_skipped(self._state, unusable.commit, unusable.why)
+        self._state = progress.add_skipped(self._state, unusable.commit, unusable.why)
         self._search.skip(unusable.commit, unusable.why)
 
     @contextlib.contextmanager
@@ -190,7 +190,7 @@ class _Course:
                 pair = self._pair(rig, ask, arms)
                 if rig.session.loop.signals:
                     raise KeyboardInterrupt
-                self._state = state.add_pair(self._state, ask, pair, self._longest)
+                self._state = progress.add_pair(self._state, ask, pair, self._longest)
                 self._search.add(ask, pair)
                 if self._search.next() != ask:
                     break

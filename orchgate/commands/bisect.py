@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _bisected(args: argparse.Namespace, repository: Repository, seconds: float) -> int:
-    from orchgate.bisect import measure, state
+    from orchgate.bisect import measure, progress
     from orchgate.commands import _bisect_json, _bisect_result, _bisect_show, _perf_progress
     from orchgate.git.call import common_dir
 
@@ -87,7 +87,7 @@ def _bisected(args: argparse.Namespace, repository: Repository, seconds: float) 
     folder = os.path.join(common_dir(repository.git_dir), "orchgate", "bisect")
     repository.blobs.close()  # a git that waits for questions would pass for a process a stage left behind
     facts, metric = _facts(question), question.metric.name
-    with state.opened(folder, facts, question.commits, metric, fresh=args.fresh) as state:
+    with progress.opened(folder, facts, question.commits, metric, fresh=args.fresh) as state:
         if args.resume and not state.lines:
             raise UsageError("there is no such bisection to go on with", _bisect_result.command(asked))
         try:

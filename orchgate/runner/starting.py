@@ -63,9 +63,7 @@ def start(
         except OrchgateError:
             pass  # tried without it: then it goes well, or the reason names the program
         else:
-            at = (
-                working_time.now()
-            )  # the helper may be over, and the program have begun, before we are given a processor
+            at = working_time.now()  # the helper may end, and the program begin, before we get a processor
             _, status, _ = os.wait4(helper, 0)
             if pid := _left_by(helper, handed, env.get(process_tree.MARK, "")):
                 return Started(pid, at, 0)
