@@ -1,4 +1,7 @@
-"""Looks into checks/, outputs/ and commands/: a file is a plug-in, its name is its id."""
+"""Looks into checks/, outputs/ and commands/: a file is a plug-in, its name is its id.
+
+So is a package, where a command has several files: its `command.py` is what the command line asks for.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,14 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 def plugins(folder: str) -> tuple[str, ...]:
     """Ids of the plug-ins in a folder of the package, sorted; nothing is imported."""
-    files = os.listdir(os.path.join(_PACKAGE, folder))
-    return tuple(sorted(file[:-3].replace("_", "-") for file in files if file.endswith(".py") and file[0] != "_"))
+    names = os.listdir(os.path.join(_PACKAGE, folder))
+    files = (name[:-3] for name in names if name.endswith(".py") and name[0] != "_")
+    packages = (name for name in names if "." not in name and _is_package(folder, name))
+    return tuple(sorted(name.replace("_", "-") for name in (*files, *packages)))
+
+
+def _is_package(folder: str, name: str) -> bool:
+    return os.path.exists(os.path.join(_PACKAGE, folder, name, "command.py"))
 
 
 def check_ids() -> tuple[str, ...]:
@@ -31,7 +40,8 @@ def load(folder: str, name: str) -> ModuleType:
     known = plugins(folder)
     if name not in known:
         raise UsageError(f"{name!r} is not one of the {folder}", nearest(name, known))
-    return importlib.import_module(f"orchgate.{folder}.{name.replace('-', '_')}")
+    module = name.replace("-", "_")
+    return importlib.import_module(f"orchgate.{folder}.{module}{'.command' if _is_package(folder, module) else ''}")
 
 
 def load_check(name: str) -> Check:

@@ -10,8 +10,8 @@ import pytest
 
 from orchgate.bisect.measure import Bisected, Question
 from orchgate.bisect.search import Ending, How, Search
-from orchgate.commands import _bisect_json, _bisect_result, _bisect_show
-from orchgate.commands._bisect_result import Asked, Shown
+from orchgate.commands.bisect import output, report_json, result
+from orchgate.commands.bisect.result import Asked, Shown
 from orchgate.git.line import Commit
 from orchgate.lib import resources
 from tests.bisections import CPU, History, searched, step
@@ -61,7 +61,7 @@ def shown(search: Search, ending: Ending, merged: tuple[int, Sequence[str]] = (0
 
 
 def text(found: Shown, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    _bisect_show.as_text(found)
+    output.as_text(found)
     return capsys.readouterr().out.splitlines()
 
 
@@ -72,7 +72,7 @@ def test_the_answer_comes_first(case: tuple[Case, Shown], capsys: pytest.Capture
 
 
 def test_only_a_commit_that_was_found_is_success(case: tuple[Case, Shown]) -> None:
-    assert _bisect_result.exit_code(case[1].ending.how) == case[0].code
+    assert result.exit_code(case[1].ending.how) == case[0].code
 
 
 def test_lines_fit_a_terminal_and_end_in_a_command(
@@ -85,7 +85,7 @@ def test_lines_fit_a_terminal_and_end_in_a_command(
 
 
 def test_the_json_fits_its_schema(case: tuple[Case, Shown], capsys: pytest.CaptureFixture[str]) -> None:
-    _bisect_json.as_json(case[1])
+    report_json.as_json(case[1])
     document = json.loads(capsys.readouterr().out)
     jsonschema.validate(document, SCHEMA)
 

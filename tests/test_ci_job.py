@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from orchgate.cli import main
-from orchgate.commands import _durations
-from orchgate.commands.perf import JOBS
+from orchgate.commands.perf.command import JOBS
+from orchgate.commands.shared import durations
 from orchgate.runs.machine import fingerprint
 from tests.repo import Repo, init
 
@@ -67,7 +67,7 @@ def test_a_job_is_printed_and_nothing_measured(capsys: pytest.CaptureFixture[str
     [("90", 90), ("0.3", 0.3), ("30s", 30), ("5m", 300), ("20m", 1200), ("1h30m", 5400), ("1H", 3600), ("24h", 86400)],
 )
 def test_a_budget_is_written_as_people_write_times(text: str, seconds: float) -> None:
-    assert _durations.budget(text) == seconds
+    assert durations.budget(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "0", "-5", "m", "25h", "1h1h", "1e3", "nan", "inf", "1.2.3", "5 m", "9" * 400])

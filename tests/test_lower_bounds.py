@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchgate.commands import _baseline, _perf_show
+from orchgate.commands.baseline import common
+from orchgate.commands.perf import report
 from orchgate.lib import resources
 from orchgate.model import Verdict
 from orchgate.verdict import baseline, words
@@ -129,7 +130,7 @@ def test_the_result_is_named() -> None:
 
 
 def test_no_change_is_told_where_it_cannot_be() -> None:
-    text = "\n".join(_perf_show.rows(judge(pairs(-0.218, (True, True)), policy(CPU))))
+    text = "\n".join(report.rows(judge(pairs(-0.218, (True, True)), policy(CPU))))
 
     assert ("%" in text, text.count("≥ ")) == (False, 2)
 
@@ -184,15 +185,15 @@ def test_a_baseline_that_says_something_else_of_it_is_refused(value: str) -> Non
 
 
 def test_a_baseline_is_shown_with_what_is_a_lower_bound() -> None:
-    metric = _baseline._metric("cpu_seconds", [0.1, 0.2], WHY)
+    metric = common._metric("cpu_seconds", [0.1, 0.2], WHY)
 
-    text = "\n".join(_baseline._table([metric]))
+    text = "\n".join(common._table([metric]))
 
     assert (text.count("≥ "), WHY in text) == (4, True)
 
 
 def test_reasons_of_several_runs_are_one_line_each() -> None:
-    found = _baseline.bounds(
+    found = common.bounds(
         [{"cpu_seconds": "a\nb", "x": "y"}, {"cpu_seconds": "c"}, {"wall_seconds": " "}],
         ["cpu_seconds", "wall_seconds"],
     )
@@ -265,7 +266,7 @@ def test_a_change_of_pairs_that_the_medians_do_not_show_says_so() -> None:
 def test_the_table_says_it_below() -> None:
     one = Compared("cpu_seconds", PASS, -0.03, -0.05, -0.01, 20, 0.01, 0.02, 10.0, 9.0)
 
-    *_, last = _perf_show.rows(Judgement(PASS, (one,)))
+    *_, last = report.rows(Judgement(PASS, (one,)))
 
     assert last.strip() == (
         "the change is estimated from pairs; the medians of base and head alone moved by: CPU time -10.0 %"
@@ -288,7 +289,7 @@ def test_what_is_said_of_pairs_agrees_with_the_medians_or_says_why_not(values: l
 def test_a_counter_that_is_a_bound_is_no_exact_comparison() -> None:
     one = Counted("processes", OPEN, 3, 3, f"processes of head is a lower bound: {WHY}", None, WHY)
 
-    assert "exact" not in "\n".join(_perf_show.rows(Judgement(OPEN, (), (one,))))
+    assert "exact" not in "\n".join(report.rows(Judgement(OPEN, (), (one,))))
 
 
 def test_a_count_that_went_up_in_too_few_runs_warns_also_where_head_may_count_more() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from orchgate.checks import documents
 from orchgate.cli import main
-from orchgate.commands._new_packet import write
-from orchgate.commands.new import TEMPLATES, filled, plan_packet
+from orchgate.commands.new.command import TEMPLATES, filled, plan_packet
+from orchgate.commands.new.packet import write
 from orchgate.config.load import Source, build
 from orchgate.errors import OrchgateError
 from orchgate.lib import resources

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.cli import main
-from orchgate.commands import _begun
+from orchgate.commands.new import unfinished
 from tests.killing import MANY, TRACED, killed_at_each_step
 from tests.repo import ORCHGATE, Repo, init
 
@@ -243,14 +243,14 @@ def test_an_interrupt_leaves_no_document(repo: Repo) -> None:
 def test_a_note_that_we_did_not_write_counts_for_nothing(repo: Repo, content: str) -> None:
     repo.write(".git/orchgate/new/faster-start.json", content)
 
-    assert _begun.read(str(repo.root), "faster-start") == _begun.NOTHING
+    assert unfinished.read(str(repo.root), "faster-start") == unfinished.NOTHING
     assert (main(["new", "faster-start"]), written(repo)) == (0, packet("faster-start", "0001"))
 
 
 @pytest.mark.parametrize("path", ["../outside", "/etc/hostname", ".git/HEAD", "a/../../b"])
 def test_a_note_leads_to_nothing_outside(repo: Repo, path: str) -> None:
     (repo.root.parent / "outside").write_text("mine\n")
-    known = {path: [_begun.digest(b"mine\n")]}
+    known = {path: [unfinished.digest(b"mine\n")]}
     note = {"version": 1, "task": "0009-faster-start", "title": "T", "mini_spec": False, "documents": known}
     repo.write(".git/orchgate/new/faster-start.json", json.dumps(note))
 

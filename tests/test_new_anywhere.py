@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from orchgate.checks import documents
 from orchgate.cli import main
-from orchgate.commands._new_packet import write
-from orchgate.commands.new import TEMPLATES, filled, plan_packet
+from orchgate.commands.new.command import TEMPLATES, filled, plan_packet
+from orchgate.commands.new.packet import write
 from orchgate.config.load import Source, build
 from orchgate.config.shapes import PACKET_KINDS
 from orchgate.errors import ConfigError, OrchgateError, UsageError
@@ -24,7 +24,7 @@ from orchgate.packets.packet import find_packets
 from tests.support import folder_context, write_tree
 
 if TYPE_CHECKING:
-    from orchgate.commands._new_packet import Plan
+    from orchgate.commands.new.packet import Plan
     from orchgate.packets.layout import Layout
     from tests.repo import Repo
 

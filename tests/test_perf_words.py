@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchgate.commands._perf_progress import line
-from orchgate.commands._perf_show import rows
+from orchgate.commands.perf.report import rows
+from orchgate.commands.shared.progress_bar import line
 from orchgate.model import Verdict
 from orchgate.runs.stages import Pipeline, Stage
 from orchgate.speed import failures

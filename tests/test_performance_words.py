@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.commands._perf_show import Asked, Shown, as_text
+from orchgate.commands.perf.report import Asked, Shown, as_text
 from orchgate.config.load import Source, build
 from orchgate.git.repository import open_repository
 from orchgate.model import Severity, Verdict

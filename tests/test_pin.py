@@ -275,7 +275,7 @@ def test_pruning_drops_what_no_document_relies_on(cited: Repo, capsys: pytest.Ca
 def test_nothing_is_pruned_while_a_document_cannot_be_read(cited: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     main(["evidence", "pin"])
     cited.write(NOTES, "# Notes\n" + "x" * 100)
-    monkeypatch.setattr("orchgate.commands._evidence_pin.MAX_DOCUMENT_BYTES", 50)
+    monkeypatch.setattr("orchgate.commands.evidence.pin.MAX_DOCUMENT_BYTES", 50)
 
     assert main(["evidence", "pin", "--prune"]) == 3
     assert pinned(cited) == {MANIFEST}

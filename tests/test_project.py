@@ -183,7 +183,7 @@ def test_git_is_run_in_one_folder() -> None:
                 running.add(name_of(path))
 
     # `try` plays the user of a repository that git/scratch.py made.
-    assert {name for name in running if layer(name) != "git"} <= {"commands._try_steps"}
+    assert {name for name in running if layer(name) != "git"} <= {"commands.shared.try_steps"}
 
 
 def test_git_python_is_imported_in_the_git_folder_only() -> None:

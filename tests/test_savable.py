@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from orchgate.commands._hotspots import text
+from orchgate.commands.hotspots.text import text
 from orchgate.hotspots import replay
 from orchgate.hotspots.ranking import Kind, counting, outermost, rank, summarize
 from orchgate.hotspots.timeline import Cost, Part, Span, StageTime, Timeline, attribute, own

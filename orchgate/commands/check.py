@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> Verdict | int:
 
 def _fix(repository: Repository, request: Request) -> None:
     """Pins before anything is judged. What keeps it from that is said; the verdict is the checks' business."""
-    from orchgate.commands import _pinning
+    from orchgate.commands.evidence import pinning
     from orchgate.gate.candidates import judged_documents
     from orchgate.git import scope
 
@@ -101,7 +101,7 @@ def _fix(repository: Repository, request: Request) -> None:
         raise UsageError("a bare repository has nothing on disk to pin", "run --fix in a clone")
     ctx = session.context(repository, scope.target(repository, request, os.environ), os.environ)
     try:
-        for line in _pinning.fix(ctx, judged_documents(ctx)):
+        for line in pinning.fix(ctx, judged_documents(ctx)):
             tell(line)
     except OrchgateError as error:
         place = getattr(error, "path", "")

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from orchgate.commands import _runs
+from orchgate.commands.shared import running
 from orchgate.errors import OrchgateError
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
@@ -28,13 +28,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Verdict:
-    root = _runs.root()
+    root = running.root()
     tasks = [ids.check_task(args.task)] if args.task else _tasks(root)
     found = [_task(root, task) for task in tasks]
     if args.output_format == "json":
         from orchgate.metrics.sketch import ERROR
 
-        _runs.print_json({"version": VERSION, "quantile_error": ERROR, "tasks": found})
+        running.print_json({"version": VERSION, "quantile_error": ERROR, "tasks": found})
     else:
         _print(found)
     return Verdict.BROKEN if any(task["problem"] or _unwritten(task) for task in found) else Verdict.PASS
@@ -122,9 +122,9 @@ def _print(tasks: list[dict[str, Any]]) -> None:
         for line in _told(task):
             _line(f"  {line}")
         if task["pipelines"]:
-            from orchgate.commands import _metrics_table
+            from orchgate.commands.shared import metrics_table
 
-            _metrics_table.show(task["pipelines"])
+            metrics_table.show(task["pipelines"])
 
 
 def _told(task: Mapping[str, Any]) -> Iterator[str]:

@@ -7,8 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from orchgate.commands import _inside, _runs
-from orchgate.commands._lines import lower_bounds
+from orchgate.commands.shared import inner_runs, running
+from orchgate.commands.shared.lines import lower_bounds
 from orchgate.errors import UsageError
 from orchgate.outputs._escape import escape
 from orchgate.runs import sittings
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("no program to observe", "orchgate observe -- make test")
     from orchgate.runner.session import Silent
 
-    setting = _runs.setting(args.task, Silent(), measured=True)
+    setting = running.setting(args.task, Silent(), measured=True)
     observed = observe(setting, _request(setting, args, argv))
     sys.stdout.flush()
     show(setting.root, observed, args.output_format)
@@ -86,14 +86,14 @@ def _roots(root: str) -> tuple[str, ...]:
 
 def show(root: str, observed: Observed, output: str) -> None:
     manifest = observed.finished.manifest
-    path = _runs.shown(root, observed.finished.folder)
+    path = running.shown(root, observed.finished.folder)
     if output == "json":
         import json
 
         document = {"version": VERSION, "exit_code": observed.code, "manifest_path": path, "run": manifest}
         sys.stdout.write(json.dumps({**document, "activity": observed.activity}) + "\n")
         return
-    inside = _inside.lines(observed.finished.folder, manifest)
+    inside = inner_runs.lines(observed.finished.folder, manifest)
     lines = [*_costs(observed), *_files(observed.activity), *inside, f"manifest: {path}"]
     sys.stderr.writelines(f"orchgate: {escape(line)}\n" for line in lines)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from orchgate.commands import _runs
+from orchgate.commands.shared import running
 from orchgate.errors import OrchgateError
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> int:
     from orchgate.runner.resume import resume
     from orchgate.runs.ids import run_folder
 
-    task, folder = _runs.locate(_runs.root(), args.run, args.task)
-    setting = _runs.setting(task, _runs.reporter(args.output_format), cache=not args.no_cache)
+    task, folder = running.locate(running.root(), args.run, args.task)
+    setting = running.setting(task, running.reporter(args.output_format), cache=not args.no_cache)
     if run_folder(setting.root, task, os.path.basename(folder)) != folder:
         raise OrchgateError(f"{folder} is not a run of this repository", "cd to where it was run")
     ended = Ended.of([resume(setting, folder)], whole=args.output_format == "json")

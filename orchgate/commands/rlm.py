@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from orchgate.commands import _runs
+from orchgate.commands.shared import running
 from orchgate.errors import ConfigError, OrchgateError, UsageError
 from orchgate.outputs._escape import escape
 
@@ -86,12 +86,12 @@ def _begun(args: argparse.Namespace) -> tuple[str, Ending]:
     goal = _goal(args.goal)
     agent = _words("--agent", args.agent)
     iterations, minutes = limits.get("max_iterations", ITERATIONS), limits.get("max_minutes")
-    root = _runs.root()
+    root = running.root()
     plan = Plan(goal, agent, _validator(args.validator, root), iterations, minutes)
     if plan.endless:
         raise _BadOptions("any number of iterations needs a validator or a time limit", "--max-minutes 30")
     _check_agent(plan, root)
-    setting = _runs.setting(args.task or TASK, _runs.reporter(args.output_format), cache=False)
+    setting = running.setting(args.task or TASK, running.reporter(args.output_format), cache=False)
     return loop.run(setting, plan)
 
 
@@ -102,8 +102,8 @@ def _resumed(args: argparse.Namespace) -> tuple[str, Ending]:
     if args.goal or args.agent or args.validator != "auto":
         raise _BadOptions("a run keeps its goal, agent and validator", "only the limits can change with --resume")
     limits = _limits(args)
-    task, folder = _runs.locate(_runs.root(), args.resume, args.task)
-    setting = _runs.setting(task, _runs.reporter(args.output_format), cache=False)
+    task, folder = running.locate(running.root(), args.resume, args.task)
+    setting = running.setting(task, running.reporter(args.output_format), cache=False)
     if run_folder(setting.root, task, os.path.basename(folder)) != folder:
         raise _Failed(f"{folder} is not a run of this repository", "cd to where it was run")
     return loop.resume(setting, folder, limits)
@@ -192,21 +192,21 @@ def _chosen(found: list[Candidate]) -> Candidate:
 def _show(folder: str, ending: Ending, output: str) -> None:
     from orchgate.agent import iterations
 
-    root = _runs.root()
-    state = os.path.join(os.path.dirname(_runs.shown(root, folder)), iterations.STATE)
+    root = running.root()
+    state = os.path.join(os.path.dirname(running.shown(root, folder)), iterations.STATE)
     import json
 
     with open(os.path.join(folder, iterations.STATE), encoding="utf-8") as file:
         told = json.load(file)
     if output == "json":
-        paths = {"manifest_path": _runs.shown(root, folder), "state_path": state}
-        _runs.print_json({"version": VERSION, **paths, **told})
+        paths = {"manifest_path": running.shown(root, folder), "state_path": state}
+        running.print_json({"version": VERSION, **paths, **told})
         return
     for line in _remarks(told["iterations"]):
         sys.stdout.write(escape(line) + "\n")
     meaning = f": {_MEANING[ending.status]}" if ending.status in _MEANING else ""
     sys.stdout.write(escape(f"ended: {ending.status}{meaning}") + "\n")
-    sys.stdout.write(escape(f"manifest: {_runs.shown(root, folder)}") + "\n")
+    sys.stdout.write(escape(f"manifest: {running.shown(root, folder)}") + "\n")
     sys.stdout.write(escape(f"state: {state}") + "\n")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
-from orchgate.commands import _runs
+from orchgate.commands.shared import running
 from orchgate.errors import UsageError
 from orchgate.outputs._escape import escape
 
@@ -42,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--repeat takes a number from 1", "--repeat 10")
     # A pass rate counts what really ran.
     cache = not (args.no_cache or args.measure or args.repeat > 1)
-    reporter = _runs.reporter(args.output_format)
-    setting = _runs.setting(args.task, reporter, cache=cache, measured=args.measure)
+    reporter = running.reporter(args.output_format)
+    setting = running.setting(args.task, reporter, cache=cache, measured=args.measure)
     pipeline = find(setting.pipelines, args.pipeline)
     ended = Ended.of(_repeated(setting, pipeline, args.repeat), whole=args.output_format == "json")
     show(setting.root, ended)
@@ -113,7 +113,7 @@ class Ended:
 
 def exit_code(ended: Ended) -> int:
     """0 when every run succeeded, 1 when one failed, 130 when one was cancelled."""
-    return next(_runs.EXIT_CODES[status] for status in _WORST_FIRST if status in ended.statuses)
+    return next(running.EXIT_CODES[status] for status in _WORST_FIRST if status in ended.statuses)
 
 
 def show(root: str, ended: Ended) -> None:
@@ -122,7 +122,7 @@ def show(root: str, ended: Ended) -> None:
         _print_json(root, ended)
         return
     for folder in ended.folders:
-        sys.stdout.write(escape(f"manifest: {_runs.shown(root, folder)}") + "\n")
+        sys.stdout.write(escape(f"manifest: {running.shown(root, folder)}") + "\n")
     if len(ended.folders) > 1:
         sys.stdout.writelines(escape(line) + "\n" for line in _table(ended.rates()))
 
@@ -132,10 +132,10 @@ def _print_json(root: str, ended: Ended) -> None:
     sys.stdout.write(f'{{\n  "version": {VERSION},\n  "runs": [')
     between = "\n"
     for folder, manifest in zip(ended.folders, ended.manifests(), strict=True):
-        run_ = {"manifest_path": _runs.shown(root, folder), **manifest}
-        sys.stdout.write(between + _runs.as_json(run_, depth=2))
+        run_ = {"manifest_path": running.shown(root, folder), **manifest}
+        sys.stdout.write(between + running.as_json(run_, depth=2))
         between = ",\n"
-    rates = _runs.as_json(ended.rates(), depth=1).lstrip()
+    rates = running.as_json(ended.rates(), depth=1).lstrip()
     sys.stdout.write(f'\n  ],\n  "pass_rates": {rates}\n}}\n')
 
 

@@ -7,8 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from orchgate.commands import _inside, _narrowed, _runs
-from orchgate.commands._lines import lower_bounds
+from orchgate.commands.shared import inner_runs, narrowed, running
+from orchgate.commands.shared.lines import lower_bounds
 from orchgate.errors import OrchgateError, quoted
 from orchgate.lib import files
 from orchgate.model import Verdict
@@ -45,8 +45,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Verdict:
     if args.task:
         ids.check_task(args.task)
-    repository = _runs.around_here()
-    root = repository.root if repository else _runs.here()
+    repository = running.around_here()
+    root = repository.root if repository else running.here()
     gate = _gate(root, repository)
     before: list[str] = []
     while True:
@@ -55,9 +55,9 @@ def run(args: argparse.Namespace) -> Verdict:
         if args.output_format == "json":
             document = {"version": VERSION, "runs": rows, "gate": gate._asdict(), "troubles": troubles}
             if not args.watch or not _in_progress(rows):
-                _runs.print_json(document)
+                running.print_json(document)
         else:
-            shown = _inside.grouped(rows, row)
+            shown = inner_runs.grouped(rows, row)
             lines = _text(shown, detailed=True) if args.run else (*_text(shown, detailed=False), *_gate_line(gate))
             before = _print([*lines, *map(escape, troubles)], before)
         if not args.watch or not _in_progress(rows):
@@ -95,7 +95,7 @@ def _print(lines: list[str], before: list[str]) -> list[str]:
     if lines == before:
         return before
     if before and sys.stdout.isatty():
-        rows = len(before) + _narrowed.broken(map(len, before), os.get_terminal_size(sys.stdout.fileno()).columns)
+        rows = len(before) + narrowed.broken(map(len, before), os.get_terminal_size(sys.stdout.fileno()).columns)
         sys.stdout.write(f"\x1b[{rows}F\x1b[J")
     sys.stdout.writelines(line + "\n" for line in lines)
     sys.stdout.flush()
@@ -105,7 +105,7 @@ def _print(lines: list[str], before: list[str]) -> list[str]:
 def _rows(root: str, args: argparse.Namespace, troubles: list[str]) -> list[dict[str, Any]]:
     """The runs that are meant. What cannot be listed, or is left out although it is odd, goes to `troubles`."""
     if args.run:
-        task, folder = _runs.locate(root, args.run, args.task)
+        task, folder = running.locate(root, args.run, args.task)
         return [row(task, folder)]
     runs = list(ids.all_runs(root, args.task, lambda error: troubles.append(error.message)))
     limit, most = ids.ahead_from(), max(0, args.limit)
@@ -137,7 +137,7 @@ def row(task: str, folder: str) -> dict[str, Any]:
         return _unreadable(task, folder, error)
     torn = f"unfinished lines in the journal: {', '.join(map(str, told.torn[:20]))}" if told.torn else None
     problem = _all_of(_contradiction(folder), torn, _clock(folder))
-    facts = _facts(told) | _inside.facts(folder, told.manifest)
+    facts = _facts(told) | inner_runs.facts(folder, told.manifest)
     return known | {**facts, "status": told.status, "problem": problem}
 
 

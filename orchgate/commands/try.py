@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from orchgate.commands._try_steps import STEPS
+from orchgate.commands.shared.try_steps import STEPS
 from orchgate.errors import UsageError
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape

@@ -1,0 +1,169 @@
+"""`orchgate baseline record`: runs of HEAD, one after the other, in a work tree of their own."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate.commands.baseline import common
+from orchgate.commands.shared import options
+from orchgate.config.load import load_work_tree
+from orchgate.errors import OrchgateError, UsageError
+from orchgate.git import history
+from orchgate.lib import files
+from orchgate.model import Verdict
+from orchgate.outputs._escape import escape
+from orchgate.runs import definition, ids, pipeline
+from orchgate.speed import paired, sides
+from orchgate.verdict import baseline_file
+from orchgate.verdict.baseline import PATH, Baseline, Record, render
+from orchgate.verdict.baseline_facts import MAX_RUNS, MIN_RUNS
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from orchgate.commands.baseline.common import Here
+    from orchgate.speed.measurement import Progress
+    from orchgate.speed.sampling import Sample, Side
+
+_CLEAR = "\r\x1b[K"  # the terminal's line
+
+
+def run(args: argparse.Namespace) -> Verdict:
+    if not MIN_RUNS <= args.runs <= MAX_RUNS:
+        raise UsageError(f"--runs takes a number from {MIN_RUNS} to {MAX_RUNS}: fewer show no spread", "--runs 12")
+    if args.output and os.path.realpath(args.output).endswith(f"/{PATH}"):
+        raise UsageError("--output writes a candidate, not the baseline itself", "orchgate baseline record PIPELINE")
+    with common.here() as at:
+        name = common.target(at, args)
+        reason = common.reason(args, "first baseline")
+        if not args.output:  # before minutes are spent on it
+            common.refuse_overwriting(at, baseline_file.load(at.root), name, at.fingerprint, args)
+        if at.repository.head is None:
+            raise OrchgateError("there is no commit to measure yet", 'git commit -m "a first commit"')
+        dirty = common.tree_state(at, args)
+        measured = _measure(at, args, at.repository.head, name)
+        if failure := _failure(measured.samples):
+            return _failed(args, name, failure)
+        whole = [sample for sample in measured.samples if not sample.repeated]
+        if len(whole) < MIN_RUNS:
+            raise _flaky(name, measured.samples)
+        samples, notes = common.common([sample.without_hidden() for sample in whole])
+        if left := len(measured.samples) - len(whole):
+            notes.append(f"{left} of {len(measured.samples)} runs left out: a stage passed only when repeated")
+        notes += ["tracked files differ from HEAD, which was measured without these changes"] if dirty else []
+        notes += list(dict.fromkeys(note for sample in measured.samples for note in sample.notes))
+        record = Record(
+            pipeline=name,
+            fingerprint=at.fingerprint,
+            pipeline_hash=measured.digest,
+            commit=at.repository.head,
+            tree=measured.tree,
+            dirty=dirty,
+            recorded_at=ids.moment(time.time()),
+            recorded_by=history.author(at.repository),
+            reason=reason,
+            machine=common.facts(at.machine),
+            samples=samples,
+            lower_bounds=common.bounds([sample.lower_bounds for sample in whole], samples),
+        )
+        _keep(at, args, record, notes)
+    return Verdict.PASS
+
+
+def _flaky(name: str, samples: Sequence[Sample]) -> OrchgateError:
+    """What an attempt cost that failed is no cost of a run that goes well."""
+    repeated = [sample for sample in samples if sample.repeated]
+    message = (
+        f"{len(repeated)} of {len(samples)} runs of {name} passed only when stage {repeated[0].repeated} was repeated"
+    )
+    return OrchgateError(message, f"at least {MIN_RUNS} have to pass at once; --runs {2 * len(samples)} measures more")
+
+
+class _Measured(NamedTuple):
+    """Runs of one tree, and the digest of what was run."""
+
+    tree: str
+    digest: str
+    samples: tuple[Sample, ...]
+
+
+def _measure(at: Here, args: argparse.Namespace, commit: str, name: str) -> _Measured:
+    performance = at.config.performance
+    folder = options.folder(at.root) if args.command else ""
+    opened = sides.opened(
+        at.repository,
+        {"head": commit},
+        environ=os.environ,
+        pipeline="" if args.command else name,
+        command=args.command,
+        folder=folder,
+        prepare=performance.prepare,
+    )
+    with opened as (side,):
+        at.repository.close()  # a git that waits for questions would pass for a process a stage left behind
+        samples = paired.sample(
+            side,
+            args.runs,
+            environ=os.environ,
+            prepare=performance.prepare,
+            watch=performance.watch,
+            tell=_tell if sys.stderr.isatty() else lambda _: None,
+        )
+        if sys.stderr.isatty():
+            sys.stderr.write(_CLEAR)
+        digest = definition.command_hash(args.command, folder) if args.command else _hash(side, name)
+        return _Measured(side.tree, digest, samples)
+
+
+def _hash(side: Side, name: str) -> str:
+    """The definition that was run, which is the commit's, not the work tree's."""
+    known = pipeline.load_all(side.root, load_work_tree(side.root))
+    return definition.pipeline_hash(known, pipeline.find(known, name))
+
+
+def _tell(progress: Progress) -> None:
+    """On a terminal's standard error; elsewhere it would only fill a log."""
+    sys.stderr.write(_CLEAR + escape(progress.doing))
+    sys.stderr.flush()
+
+
+def _failure(samples: Sequence[Sample]) -> dict[str, Any] | None:
+    for number, sample in enumerate(samples, 1):
+        if sample.failure:
+            return {"run": number, **sample.failure._asdict()}
+    return None
+
+
+def _failed(args: argparse.Namespace, name: str, failure: dict[str, Any]) -> Verdict:
+    def heading() -> Iterator[str]:
+        yield f"{name}: run {failure['run']} failed in stage {failure['stage']}: {failure['detail']}"
+        if failure["said"]:
+            yield f"  said: {failure['said']}"
+        yield "nothing was recorded"
+
+    common.show(args, (), (), heading, failure)
+    return Verdict.FAIL
+
+
+def _keep(at: Here, args: argparse.Namespace, record: Record, notes: Sequence[str]) -> None:
+    """Writes the record to its place and shows it. Raises UsageError when somebody was faster."""
+    if args.output:
+        path = os.path.abspath(args.output)
+        files.replace(path, render(Baseline({record.place: record})))
+        known, next_step = Baseline(), f"candidate: {args.output}; orchgate baseline promote --from {args.output}"
+    else:
+
+        def change(found: Baseline) -> Baseline:
+            common.refuse_overwriting(at, found, *record.place, args)
+            return found.put(record)
+
+        known, next_step = baseline_file.update(at.root, change), common.COMMIT_IT
+
+    def heading() -> Iterator[str]:
+        yield f"recorded {record.runs} runs; {next_step}"
+
+    common.show(args, [common.row(at, record, known)], notes, heading)

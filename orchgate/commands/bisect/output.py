@@ -1,0 +1,143 @@
+"""What a bisection found, as text for people."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from orchgate.bisect.search import How
+from orchgate.commands.bisect import result
+from orchgate.commands.bisect.result import MOST_LISTED, WIDTH
+from orchgate.outputs._escape import escape
+from orchgate.verdict import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchgate.bisect.search import Ending
+    from orchgate.commands.bisect.result import Shown
+    from orchgate.verdict.values import Compared
+
+_COLUMNS = 80
+_SUBJECT = 32  # characters of a subject in the table
+_WORTH_NAMING = 0.2  # the probability from which on the likeliest commit of an open search is named
+
+
+def as_text(found: Shown) -> None:
+    sys.stdout.writelines(escape(line) + "\n" for line in _lines(found))
+
+
+def _lines(found: Shown) -> Iterator[str]:
+    first, *rest = _answer(found)
+    yield first
+    yield from (f"  {line}" for line in rest)
+    yield f"  {_how_measured(found)}"
+    yield from _table(found)
+    yield from (f"  note: {line}" for line in result.notes(found))
+    yield f"  hint: {result.following(found)}"
+
+
+def _answer(found: Shown) -> Iterator[str]:
+    """The answer first, then what it rests on."""
+    search, ending = found.search, found.ending
+    title = words.title(found.question.metric.name)
+    step = _told(result.step(search, ending))
+    match ending.how:
+        case How.FOUND:
+            yield _named("first slower: ", found, ending.last)
+            yield f"{title} {step} against its parent; {_sure(ending)}"
+        case How.RANGE:
+            yield from _range(found)
+            yield f"{title} {step} over all of them; {_sure(ending)}"
+        case How.SAME:
+            yield "good and bad do not differ: nothing to bisect"
+            yield f"bad against good: {title} {_told(search.ends)}"
+        case How.FASTER:
+            yield "bad is faster than good: nothing to bisect"
+            yield f"bad against good: {title} {_told(search.ends)}"
+        case How.CANNOT_TELL:
+            yield "cannot tell whether bad is slower than good"
+            yield f"bad against good: {title} {_told(search.ends)}"
+        case How.UNCONFIRMED:
+            yield _named("not confirmed: ", found, ending.last)
+            yield f"{title} {step} against its parent; the search is {_sure(ending)}"
+        case How.OPEN | How.SPENT:
+            yield from _open(found)
+
+
+def _range(found: Shown) -> Iterator[str]:
+    places = range(found.ending.after + 1, found.ending.last + 1)
+    yield f"one of {len(places)} commits made it slower; only the last of them can be measured"
+    listed = places[-MOST_LISTED:]
+    if len(listed) < len(places):
+        yield f"({len(places) - len(listed)} more before these)"
+    yield from (_named("", found, place, _COLUMNS - 2) for place in listed)
+
+
+def _open(found: Shown) -> Iterator[str]:
+    search, ending = found.search, found.ending
+    spent = ending.how is How.SPENT
+    yield "not decided: more pairs would not tell more" if spent else "not decided: the time is used up"
+    if search.ends is None:
+        yield "whether bad is slower than good is not known yet"
+        return
+    after, last = search.credible
+    left = _count(last - after, "commit")
+    yield f"95 % sure: one of the {left} after {found.short(after)}, up to {found.short(last)}"
+    if ending.probability >= _WORTH_NAMING:
+        yield _named(f"likeliest, {100 * ending.probability:.0f} %: ", found, ending.last, _COLUMNS - 2)
+
+
+def _named(before: str, found: Shown, place: int, width: int = _COLUMNS) -> str:
+    """A commit and its subject, on one line of a terminal."""
+    return _clipped(f"{before}{found.short(place)} {_subject(found, place)}".rstrip(), width)
+
+
+def _subject(found: Shown, place: int) -> str:
+    return escape(found.subjects.get(found.oid(place), ""))
+
+
+def _clipped(line: str, width: int) -> str:
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _sure(ending: Ending) -> str:
+    percent = 100 * ending.probability
+    return "> 99 % sure" if percent > 99 else f"{percent:.0f} % sure"
+
+
+def _told(one: Compared | None) -> str:
+    if one is None or one.estimate is None:
+        return words.UNKNOWN
+    interval = "" if one.low is None else f" ({words.interval(one)})"
+    return f"{words.percent(one.estimate)}{interval}"
+
+
+def _how_measured(found: Shown) -> str:
+    search, earlier = found.search, found.found.earlier
+    rows = result.rows(search)
+    parts = [
+        f"{len(rows) + 1 if rows else 0} of {_count(len(found.question.line), 'commit')} measured",
+        _count(len(search.changes), "pair") + (f" ({earlier} of them before)" if earlier else ""),
+        *([f"{len(search.skipped)} skipped"] if search.skipped else []),
+        f"{found.found.seconds:.0f} s",
+    ]
+    return ", ".join(parts)
+
+
+def _table(found: Shown) -> Iterator[str]:
+    rows = result.rows(found.search)
+    if not rows:
+        return
+    title = words.title(found.question.metric.name)
+    places = len(str(found.search.last))
+    shape = f"  {{:<{WIDTH}}}  {{:>{places}}}  {{:>5}}  {{:>{len(title)}}}  {{:<7}}  {{}}"
+    yield shape.format("commit", "#", "pairs", title, "", "").rstrip()
+    yield shape.format(found.short(0), 0, "", "", "good", _clipped(_subject(found, 0), _SUBJECT)).rstrip()
+    for row in rows:
+        cells = (found.short(row.place), row.place, row.pairs, words.percent(row.change), row.level)
+        yield shape.format(*cells, _clipped(_subject(found, row.place), _SUBJECT)).rstrip()

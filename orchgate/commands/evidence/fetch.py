@@ -1,0 +1,50 @@
+"""`orchgate evidence fetch`: brings pinned artifacts from a remote and puts them where the documents say they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchgate.commands.evidence import workspace
+from orchgate.commands.evidence.workspace import say
+from orchgate.lib import locks
+from orchgate.model import Verdict
+
+if TYPE_CHECKING:
+    import argparse
+
+SUMMARY = "bring pinned artifacts from a remote, and write those that are not here"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="artifacts or folders of them; without: all pinned")
+    parser.add_argument("--remote", default="", metavar="REMOTE", help="default: the branch's, or origin")
+    parser.add_argument("--force", action="store_true", help="also replace what is here and is not what was pinned")
+    workspace.add_timeout(parser)
+
+
+def run(args: argparse.Namespace) -> Verdict:
+    from orchgate.evidence import carry
+
+    with workspace.online(), workspace.here() as place:
+        if workspace.nothing_pinned(place):
+            return Verdict.PASS
+        pins = workspace.chosen(place, args.paths)
+        carry.require_writable(place.artifacts, pins, place.store.tracked())  # before anything is asked of a remote
+        remote = args.remote or place.store.default_remote()
+        with place.store.visit(remote, args.timeout) as visit:
+            before = visit.local().contents
+            known = visit.keep(visit.look())
+            workspace.note(visit)
+        with locks.held(place.artifacts.root, "artifacts", "orchgate evidence fetch"):
+            done = carry.restore(place.artifacts, pins, place.store, known, place.limit, force=args.force)
+    for path in done.different:
+        say(f"left alone: {path} is not what was pinned")
+    for path in done.missing:
+        say(f"missing: {path} has not been pushed to {remote}")
+    if done.different:
+        say("  hint: --force replaces it; orchgate evidence pin takes what is here")
+    if done.missing:
+        say("  hint: orchgate evidence push, in the clone that has the run")
+    said = f"{len(pins)} pinned artifacts: {len(done.written)} written, {done.kept} were here"
+    say(f"{said}; {len(known.keys() - before.keys())} new in the store")
+    return Verdict.BROKEN if done.missing else Verdict.FAIL if done.different else Verdict.PASS

@@ -1,0 +1,235 @@
+"""`orchgate evidence pin`: writes down what the cited artifacts are."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.commands.evidence import pinning
+from orchgate.commands.shared import tasks
+from orchgate.errors import GitError, Unreadable, UsageError, quoted
+from orchgate.evidence import linked, pin
+from orchgate.evidence.lock import PATH
+from orchgate.gate.context import MAX_DOCUMENT_BYTES
+from orchgate.model import Verdict
+from orchgate.outputs._escape import escape
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from orchgate.evidence.lock import Pinned
+    from orchgate.git.repository import Repository
+    from orchgate.markdown.document import Document
+
+MOST_LISTED = 20
+MOST_UNASKED = 20  # artifacts that are pinned before anybody has seen what they are
+SUMMARY = "write what the cited artifacts are into .orchgate/evidence.lock"
+
+
+class _Many(Exception):
+    """More would be pinned than anybody asked for by name."""
+
+    def __init__(self, pins: tuple[Pinned, ...]) -> None:
+        super().__init__()
+        self.pins = pins
+
+
+class _Read(NamedTuple):
+    """Documents, those that cannot be read, and whose they are ("" for all documents that there are)."""
+
+    documents: list[Document]
+    unread: list[Unreadable]
+    whose: str
+
+
+class _Wanted(NamedTuple):
+    """What documents rely on, and the files on disk that this stands for."""
+
+    read: _Read
+    links: tuple[linked.Link, ...]
+    found: linked.Expanded
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="artifacts; without: what a task's documents rely on")
+    parser.add_argument("--task", default="", metavar="ID", help="whose documents; default: the task of this change")
+    parser.add_argument("--all", action="store_true", help="what all documents rely on, of whatever task")
+    parser.add_argument("--yes", action="store_true", help=f"do not ask before pinning more than {MOST_UNASKED}")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the lock would change")
+    parser.add_argument("--prune", action="store_true", help="drop the pins that no document relies on any more")
+    parser.epilog = (
+        "Without PATH and --task: the task whose documents changed since the last commit, else the one that the branch "
+        "or a Task: trailer names, else the only one in work. --check and --prune look at all documents."
+    )
+
+
+def run(args: argparse.Namespace) -> Verdict:
+    from orchgate.gate import session
+
+    if args.prune and (args.paths or args.task):
+        raise UsageError("--prune looks at all documents, so it takes no paths", "orchgate evidence pin --prune")
+    if (args.all or args.task) and (args.paths or (args.all and args.task)):
+        raise UsageError("paths, --task or --all: one of them says what is pinned", "orchgate evidence pin --task ID")
+    with session.opened() as repository:
+        if not repository.root:
+            raise GitError("a bare repository has no work tree to pin anything of", "run this in a clone")
+        place = _place(repository)
+        return _explicit(place, args) if args.paths else _cited(place, repository, args)
+
+
+def _place(repository: Repository) -> pinning.Place:
+    from orchgate.config.load import load_work_tree
+    from orchgate.git.worktree import OnDisk
+    from orchgate.markdown.document import Document
+    from orchgate.packets.task_documents import Packets
+
+    config = load_work_tree(repository.root)
+    tree = OnDisk(repository, (root.strip("/") for root in config.evidence.roots))
+
+    def document(path: str) -> Document:
+        return Document(path, tree.read(path, MAX_DOCUMENT_BYTES))
+
+    return pinning.Place(repository.root, config, tree, Packets(config.documents, tree), document, whole=True)
+
+
+def _explicit(place: pinning.Place, args: argparse.Namespace) -> Verdict:
+    disk = pinning.artifacts(place)
+    paths = []
+    for given in args.paths:
+        path = pinning.repository_path(place.root, given)
+        if not path or not disk.owns(path):
+            roots = ", ".join(disk.roots)
+            raise UsageError(f"{given} does not lie under {roots}", "evidence.roots says where artifacts are")
+        if path in place.tree.entries:
+            raise UsageError(f"{given} is tracked by git, which holds it better than a pin could")
+        paths.append(path)
+    paths = list(linked.with_runs(paths, disk))
+    made, moved = pin.update(place.root, lambda data: pin.plan(data, paths, disk, place.limits), write=not args.check)
+    return _end(made, args, moved=moved)
+
+
+def _cited(place: pinning.Place, repository: Repository, args: argparse.Namespace) -> Verdict:
+    read = _documents(place, repository, args)
+    for error in read.unread:
+        _say(f"{error.path}: {error.message}: what it cites is not known")
+    links = pinning.links(place, read.documents)
+    wanted = _Wanted(read, links, linked.expand(links, pinning.artifacts(place)))
+    asks = not (args.yes or args.check)
+    try:
+        made, moved = pin.update(place.root, _maker(place, args, wanted, asks=asks), write=not args.check)
+    except _Many as many:
+        _ask(many.pins, args, read.whose)
+        made, moved = pin.update(place.root, _maker(place, args, wanted, asks=False))
+    _tell_of(wanted.found, made)
+    verdict = _end(made, args, read, moved=moved)
+    if read.unread:
+        return Verdict.BROKEN
+    return Verdict.FAIL if wanted.found.crowded else verdict
+
+
+def _maker(
+    place: pinning.Place, args: argparse.Namespace, wanted: _Wanted, *, asks: bool
+) -> Callable[[bytes | None], pin.Plan]:
+    """What makes the new lock from the old one; raises _Many where somebody has to be asked first."""
+    disk, files, unread = pinning.artifacts(place), wanted.found.files, wanted.read.unread
+
+    def make(data: bytes | None) -> pin.Plan:
+        made = pin.plan(data, files, disk, place.limits)
+        new = (*made.added, *made.changed)
+        if asks and len(new) > MOST_UNASKED:
+            raise _Many(new)
+        stale = () if wanted.read.whose else linked.unlinked(made.pins, wanted.links)
+        if stale and args.prune and not unread:
+            return pin.plan(data, files, disk, place.limits, drop=frozenset(stale))
+        if stale:
+            them = "it" if len(stale) == 1 else "them"
+            why = "not dropped, because some documents cannot be read" if unread else f"--prune drops {them}"
+            _say(f"{pinning.counted(len(stale), 'pin')} that no document relies on: {why}")
+        return made
+
+    return make
+
+
+def _ask(pins: tuple[Pinned, ...], args: argparse.Namespace, whose: str) -> None:
+    """Lists what would be pinned, and asks. Raises UsageError where nobody says yes."""
+    counts = Counter(linked.kind(one.path) for one in pins)
+    kinds = ", ".join(pinning.counted(count, kind) for kind, count in counts.most_common())
+    _say(f"{len(pins)} artifacts would be pinned: {kinds}")
+    for one in pins[:MOST_LISTED]:
+        _say(f"  {one.path} ({one.size} bytes)")
+    if len(pins) > MOST_LISTED:
+        _say(f"  and {len(pins) - MOST_LISTED} more")
+    if sys.stdin and sys.stdin.isatty() and sys.stdout.isatty():
+        sys.stdout.write("pin them all? [y/N] ")
+        sys.stdout.flush()
+        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+            return
+    scope = ["--task", args.task] if args.task else ["--prune"] if args.prune else [] if whose else ["--all"]
+    command = " ".join(map(quoted, ("orchgate", "evidence", "pin", *scope, "--yes")))
+    raise UsageError(f"nothing was pinned: {len(pins)} artifacts are more than {MOST_UNASKED}", command)
+
+
+def _tell_of(found: linked.Expanded, made: pin.Plan) -> None:
+    """What links stand for that was not pinned."""
+    for link in found.crowded:
+        where = f"{link.location.path}:{link.location.line}"
+        _say(
+            f"not pinned: {link.path} stands for more than {linked.MOST_FILES} files: link those that matter ({where})"
+        )
+    missing = [link for link in found.missing if not _is_pinned(link, made)]
+    for link in missing[:MOST_LISTED]:
+        _say(f"neither here nor pinned: {link.path} ({link.location.path}:{link.location.line})")
+    if len(missing) > MOST_LISTED:
+        _say(f"and {len(missing) - MOST_LISTED} more that are neither here nor pinned: orchgate check --all-files")
+
+
+def _is_pinned(link: linked.Link, made: pin.Plan) -> bool:
+    return len(linked.unlinked(made.pins, [link])) < len(made.pins)
+
+
+def _documents(place: pinning.Place, repository: Repository, args: argparse.Namespace) -> _Read:
+    """The documents that are meant, of those that the configuration takes for documents."""
+    from orchgate.git.snapshot import SYMLINK
+    from orchgate.lib.globs import matches
+    from orchgate.markdown.document import Document
+
+    settings, entries = place.config.evidence, place.tree.entries
+    whose = _whose_documents(place, repository, args)
+    paths = [path for packet in whose.packets for path in packet.paths] if whose else list(entries)
+    plain = (path for path in paths if path in entries and entries[path].mode != SYMLINK)
+    chosen = [path for path in plain if matches(path, settings.documents) and not matches(path, settings.exclude)]
+    read: list[Document] = []
+    unread: list[Unreadable] = []
+    for path, content in place.tree.read_many(chosen, MAX_DOCUMENT_BYTES):
+        if isinstance(content, Unreadable):
+            unread.append(content)
+        else:
+            read.append(Document(path, content))
+    return _Read(read, unread, f" of {whose.words}" if whose else "")
+
+
+def _whose_documents(place: pinning.Place, repository: Repository, args: argparse.Namespace) -> tasks.Whose | None:
+    """Whose documents are meant; None for all."""
+    if args.task:
+        return tasks.named(place, args.task)
+    if args.all or args.check or args.prune or not place.packets.all:
+        return None
+    return tasks.behind(place, repository, "orchgate evidence pin")
+
+
+def _end(made: pin.Plan, args: argparse.Namespace, read: _Read | None = None, *, moved: bool) -> Verdict:
+    for line in pinning.told(made, checking=args.check):
+        _say(line)
+    examined = f"; {pinning.counted(len(read.documents), 'document')}{read.whose} read" if read else ""
+    add = f"; git add {os.path.dirname(PATH)}" if moved and not args.check else ""
+    _say(pinning.summary(made, moved) + examined + add)
+    # A log that is too large stays where it is: the run is pinned, and what it printed is said to be missing.
+    refused = [error for error in made.refused if not (error.large and linked.is_log(error.path))]
+    return Verdict.FAIL if refused or (args.check and moved) else Verdict.PASS
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(escape(line) + "\n")

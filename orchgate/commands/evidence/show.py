@@ -1,0 +1,81 @@
+"""`orchgate evidence show`: prints an artifact that a document links to, from the disk or from the store."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from orchgate.commands.evidence import workspace
+from orchgate.commands.shared import inner_runs
+from orchgate.errors import OrchgateError, UsageError, quoted
+from orchgate.lib import files
+from orchgate.model import Verdict
+from orchgate.outputs._escape import escape
+
+if TYPE_CHECKING:
+    import argparse
+
+    from orchgate.commands.evidence.workspace import Place
+
+SUMMARY = "print an artifact that a document links to, wherever it is kept"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("link", metavar="LINK", help="as the document writes it")
+    parser.add_argument("-o", "--output", default="", metavar="FILE", help="write it there instead")
+
+
+def run(args: argparse.Namespace) -> Verdict:
+    with workspace.here() as place:
+        content = _content(place, args.link)
+    if args.output:
+        _write(args.output, content)
+    elif sys.stdout.isatty():
+        sys.stdout.write(_readable(content, args.link))
+    else:
+        sys.stdout.buffer.write(content)
+    return Verdict.PASS
+
+
+def _content(place: Place, link: str) -> bytes:
+    """The bytes of what was pinned, or of what only this disk has, which is said. Raises OrchgateError."""
+    from orchgate.runs.locate import NAME
+
+    path = workspace.named(place, link)
+    content = _of(place, path, link)
+    if path.endswith("/" + NAME):
+        sys.stderr.writelines(f"orchgate: {escape(line)}\n" for line in inner_runs.told(path, content))
+    return content
+
+
+def _of(place: Place, path: str, link: str) -> bytes:
+    from orchgate.evidence import carry
+    from orchgate.runs.locate import read_file
+
+    pin = place.lock.get(path)
+    if pin is not None:
+        return carry.anywhere(place.artifacts, pin, place.store, place.limit)
+    below = [one.path for one in place.lock.below(path)]
+    if below:
+        raise UsageError(
+            f"{link} is a folder of {len(below)} pinned artifacts", f"orchgate evidence show {quoted(below[0])}"
+        )
+    if not place.artifacts.on_disk(path):
+        raise OrchgateError(f"{link} is neither pinned nor on disk", "orchgate check evidence says where it is cited")
+    sys.stderr.write("orchgate: this is on your disk only: it is not pinned\n")
+    return read_file(place.artifacts.full(path), place.limit)
+
+
+def _readable(content: bytes, link: str) -> str:
+    """What a terminal may be shown: control characters of an artifact would be obeyed."""
+    if b"\0" in content:
+        raise UsageError(f"{link} is not text", f"orchgate evidence show {quoted(link)} -o FILE")
+    lines = content.decode("utf-8", "replace").split("\n")
+    return "\n".join(escape(line.removesuffix("\r")) for line in lines).removesuffix("\n") + "\n"
+
+
+def _write(path: str, content: bytes) -> None:
+    if os.path.lexists(path):
+        raise OrchgateError(f"cannot write {path}: File exists", "name a file that is not there yet")
+    files.create(path, content)

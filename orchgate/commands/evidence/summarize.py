@@ -1,0 +1,151 @@
+"""`orchgate evidence summarize`: writes what runs cost before and after a change into the task's action plan."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from orchgate.commands.evidence import summarized
+from orchgate.commands.shared import running
+from orchgate.errors import OrchgateError, UsageError, quoted
+from orchgate.evidence import summary
+from orchgate.lib import files, locks
+from orchgate.lib.inside import require_real
+from orchgate.model import Verdict
+from orchgate.outputs._escape import escape
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from orchgate.commands.evidence.summarized import Named
+    from orchgate.evidence.lock import Facts
+
+SUMMARY = "write a table of runs before and after a change into the task's action plan"
+SECTION = "Artifacts and Notes"
+MOST_RUNS = 50
+MAX_BYTES = 64 * 1024 * 1024  # of the plan
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--task", required=True, metavar="ID", help="the task whose action plan is written")
+    for side in ("before", "after"):
+        help_ = f"runs {side} the change: ids, or manifests or folders of runs, of another clone or work tree as well"
+        parser.add_argument(f"--{side}", nargs="+", required=True, metavar="RUN", help=help_)
+    parser.add_argument("--section", default=SECTION, metavar="TITLE", help="where it goes (%(default)s)")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the plan would change")
+
+
+def run(args: argparse.Namespace) -> Verdict:
+    root = running.root()
+    before, after = (_named(root, runs, args.task) for runs in (args.before, args.after))
+    both = sorted(before.keys() & after.keys())
+    if both:
+        raise UsageError(f"{both[0]} is named before and after the change", "name each run once")
+    known = {**before, **after}
+    facts = {path: one.facts for path, one in known.items()}
+    pipeline = _pipeline(facts)
+    plan = _action_plan(root, args.task)
+    if not args.check:
+        for path, one in known.items():
+            summarized.bring(root, path, one)
+    origins = {path: one.origin for path, one in known.items() if one.origin}
+    block = summary.render(pipeline, list(before), list(after), facts.__getitem__, origins=origins)
+    if args.check:
+        changed = _update(root, plan, block, pipeline, args.section, write=False)
+    else:
+        with locks.held(root, "plans", "orchgate evidence summarize"):  # another pipeline's table goes there, too
+            changed = _update(root, plan, block, pipeline, args.section, write=True)
+    _tell(plan, block, changed=changed, checking=args.check)
+    if changed and not args.check:
+        sys.stdout.write(escape(f"next: orchgate evidence pin --task {quoted(args.task)}, then commit both") + "\n")
+    return Verdict.FAIL if args.check and changed else Verdict.PASS
+
+
+def _named(root: str, runs: Sequence[str], task: str) -> dict[str, Named]:
+    """The runs of one side by the repository path of their manifests, in the order of time, each once."""
+    if len(runs) > MOST_RUNS:
+        raise UsageError(f"{len(runs)} runs on one side, limit {MOST_RUNS}", "name those that matter")
+    found: dict[str, Named] = {}
+    for name in runs:
+        path, one = summarized.named(root, name, task)
+        if path in found and not summarized.same(found[path], one):
+            raise UsageError(f"{name} is another run than one of the same id beside it", "name the one that is real")
+        found.setdefault(path, one)
+    return dict(sorted(found.items(), key=lambda one: one[0].split("/")[-2]))
+
+
+def _update(root: str, plan: str, block: str, pipeline: str, section: str, *, write: bool) -> bool:
+    """Puts the block into the plan as it is by now; whether that is, or would be, another text."""
+    require_real(root, plan)
+    full = os.path.join(root, plan)
+    text, newline = _read(full, plan)
+    changed = _placed(plan, text, block, pipeline, section)
+    if changed != text and write:
+        files.replace(full, changed.replace("\n", newline).encode("utf-8"))
+    return changed != text
+
+
+def _pipeline(known: dict[str, Facts]) -> str:
+    """The pipeline that all runs are of. Raises UsageError."""
+    pipelines = {facts.pipeline: path for path, facts in known.items()}
+    if len(pipelines) > 1:
+        one, other = sorted(pipelines)[:2]
+        raise UsageError(f"{pipelines[one]} is a run of {one}, {pipelines[other]} of {other}", "compare like with like")
+    for path, facts in known.items():
+        if facts.status == "in_progress":
+            raise UsageError(f"{path} is still in progress", "orchgate status --watch")
+    return next(iter(pipelines))
+
+
+def _action_plan(root: str, task: str) -> str:
+    """The repository path of the task's action plan. Raises UsageError."""
+    from orchgate.config.load import load_work_tree
+    from orchgate.git.snapshot import WorkTree
+    from orchgate.packets.task_documents import Packets
+
+    packets = Packets(load_work_tree(root).documents, WorkTree(root))
+    found = [packet for packet in packets.all if task in (packet.task, packet.slug)]
+    plans = [packet.documents["action-plan"] for packet in found if "action-plan" in packet.documents]
+    if not plans:
+        what = "has no action plan" if found else "has no packet here"
+        raise UsageError(f"task {task} {what}", f"orchgate new {task.lstrip('0123456789-') or 'SLUG'} writes one")
+    return plans[0]
+
+
+def _read(full: str, plan: str) -> tuple[str, str]:
+    """A plan's text with plain line breaks, and the line break it is written with. Raises OrchgateError."""
+    try:
+        text = files.read(full, MAX_BYTES).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OrchgateError(f"{plan} cannot be read: {error}", "it has to be text in UTF-8") from error
+    plain = text.replace("\r\n", "\n")
+    newline = "\r\n" if "\r\n" in text else "\n"
+    if plain.replace("\n", newline) != text or "\r" in plain:
+        raise OrchgateError(f"{plan} mixes line breaks of several kinds", "let an editor write it with one kind")
+    return plain, newline
+
+
+def _placed(plan: str, text: str, block: str, pipeline: str, section: str) -> str:
+    """The plan with the block. Raises OrchgateError where an old one is damaged."""
+    for found in summary.blocks(text):
+        if isinstance(found, summary.Cut):
+            line = text.count("\n", 0, found.offset) + 1
+            raise OrchgateError(f"{plan}:{line}: {found.message}", "delete what is left of it, and run this again")
+        if found.pipeline == pipeline:
+            return summary.place(text, block, found, 0)
+    from orchgate.markdown.document import Document
+    from orchgate.packets.sections import first_titled
+
+    there = first_titled(Document(plan, text.encode("utf-8")), section)
+    if there is None:
+        text = f"{text.rstrip()}\n\n## {section}\n"
+    return summary.place(text, block, None, len(text) if there is None else there.end)
+
+
+def _tell(plan: str, block: str, *, changed: bool, checking: bool) -> None:
+    verb = "would be written" if checking else "written"
+    lines = [line for line in block.splitlines() if line.startswith("|")]
+    sys.stdout.writelines(escape(line) + "\n" for line in lines)
+    sys.stdout.write(escape(f"{plan}: {verb if changed else 'as it was'}") + "\n")

@@ -1,0 +1,290 @@
+"""`orchgate perf`: is head slower than base? Measured in turn, or judged from recorded samples."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from orchgate.commands.shared import durations, options
+from orchgate.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from orchgate.commands.perf.report import Asked
+    from orchgate.config.settings import Config
+    from orchgate.git.repository import Repository
+    from orchgate.speed.measurement import Measurement
+    from orchgate.speed.sampling import Side
+
+SUMMARY = "judge speed: base and head in turn, or --replay recorded samples"
+JOBS = ("github", "gitlab")
+EXAMPLE = "orchgate perf PIPELINE, or orchgate perf -- CMD"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.__class__ = options.Parser  # the command line's own is made before it is known which command this is
+    parser.usage = "orchgate perf [OPTIONS] [PIPELINE | -- CMD ...]"
+    parser.add_argument("--base", default="", metavar="REV", help="(where head left the default branch)")
+    parser.add_argument("--head", default="", metavar="REV", help="(HEAD)")
+    parser.add_argument(
+        "--budget", type=durations.budget, metavar="TIME", help="how long: 90, 5m, 1h30m (performance.budget-seconds)"
+    )
+    parser.add_argument("--pairs", type=int, metavar="N", help="at most N pairs of runs (256)")
+    parser.add_argument(
+        "--exact", action="store_true", help="count instructions with valgrind where CPU time cannot tell"
+    )
+    parser.add_argument(
+        "--save",
+        default="",
+        metavar="FILE",
+        help="also write what was measured there: FILE.json in Bencher's format (medians of head), else raw JSON Lines",
+    )
+    parser.add_argument(
+        "--benchstat", default="", metavar="PREFIX", help="also write PREFIX.base.txt and PREFIX.head.txt for benchstat"
+    )
+    parser.add_argument("--replay", default="", metavar="FILE", help="judge recorded samples instead; - is stdin")
+    parser.add_argument("--print-job", choices=JOBS, help="print a CI job that measures a proposed change, and stop")
+    parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
+    parser.add_argument(
+        "pipeline",
+        nargs="?",
+        default="",
+        metavar="PIPELINE | -- CMD",
+        help="a configured pipeline (performance.pipeline), or a command, run in both trees",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.print_job:
+        return _job(args)
+    if args.replay:
+        from orchgate.commands.perf import replay
+
+        given = (args.pipeline, args.command, args.base, args.head, args.save, args.budget, args.pairs)
+        if any((*given, args.exact, args.benchstat)):
+            raise UsageError("--replay judges what was recorded: nothing is run", "orchgate perf --replay FILE")
+        return replay.run(args.replay, args.output_format)
+    _check(args)
+    options.check(args)
+    from orchgate.commands.shared.running import here
+    from orchgate.git.repository import open_repository
+
+    repository = open_repository(here(), os.environ)
+    try:
+        return _measured(args, repository)
+    finally:
+        repository.close()
+
+
+def _job(args: argparse.Namespace) -> int:
+    from orchgate.lib import resources
+
+    given = (args.pipeline, args.command, args.base, args.head, args.save, args.replay, args.budget, args.pairs)
+    if any((*given, args.exact, args.benchstat)) or args.output_format != "text":
+        raise UsageError("--print-job measures nothing", f"orchgate perf --print-job {args.print_job}")
+    sys.stdout.write(resources.read("templates", f"performance-job-{args.print_job}.yml"))
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.pairs is not None and args.pairs < 1:
+        raise UsageError("--pairs takes a number from 1", "--pairs 16")
+
+
+def _measured(args: argparse.Namespace, repository: Repository) -> int:
+    from orchgate.commands.perf import definition, report
+    from orchgate.commands.shared import progress_bar
+    from orchgate.speed import paired, sides
+    from orchgate.verdict.policy import policy
+
+    asked, config = _asked(args, repository)
+    change = definition.change(repository, asked, config) if asked.pipeline else None
+    if asked.pipeline and change is None:
+        return definition.introduced(repository, asked, reproduce(asked, args), args.output_format)
+    settings = config.performance
+    started = time.monotonic()
+    held_to = policy(settings)
+    if asked.pipeline != settings.pipeline:  # what else is run need not write their file
+        held_to = held_to._replace(benchmarks=held_to.benchmarks._replace(required=False))
+    commits = {"base": asked.base, "head": asked.head}
+    with sides.opened(
+        repository,
+        commits,
+        environ=os.environ,
+        pipeline=asked.pipeline,
+        command=asked.command,
+        folder=_prefix(repository) if asked.command else "",
+        prepare=settings.prepare,
+    ) as (base, head):
+        repository.blobs.close()  # a git that waits for questions would pass for a process a stage left behind
+        with progress_bar.shown(asked.subject) as tell:
+            measurement = paired.measure(
+                (base, head),
+                held_to,
+                budget_seconds=args.budget or settings.budget_seconds,
+                environ=os.environ,
+                most_pairs=args.pairs or paired.MOST_PAIRS,
+                prepare=settings.prepare,
+                watch=settings.watch,
+                benchmarks=settings.benchmarks if settings.benchmarks.file else None,
+                tell=tell,
+                exact=args.exact or settings.exact,
+            )
+        measurement = _warned(repository, config, measurement)
+        measurement = definition.with_differences(repository, asked, (base, head), measurement, change)
+        kept = _keep(repository, asked, (base, head), measurement, args)
+    left = (args.budget or settings.budget_seconds) - (time.monotonic() - started)
+    told = definition.told(repository, asked, settings, change, left) if change else None
+    shown = report.Shown(asked, (base, head), measurement, reproduce(asked, args), kept, settings.prepare, told)
+    if args.output_format == "json":
+        report.as_json(shown)
+    else:
+        report.as_text(shown, dirty=_is_dirty(repository) if not args.head else False)
+    return report.exit_code(measurement.judgement.verdict, held_to.inconclusive)
+
+
+def _warned(repository: Repository, config: Config, measurement: Measurement) -> Measurement:
+    from orchgate.commands.perf import definition
+    from orchgate.speed import editable
+
+    lines = list(definition.limits_note(repository, config))
+    if not config.performance.prepare:
+        lines += editable.warnings(repository.root or repository.git_dir, os.environ)
+    return measurement._replace(notes=(*measurement.notes, *lines))
+
+
+def _config(repository: Repository, base: str, *, command: bool) -> Config:
+    """The configuration that judges: the base's; where it has none, or none that a command needs, the one that is here.
+
+    Raises ConfigError.
+    """
+    from orchgate.config.load import find, load_work_tree
+    from orchgate.speed.defined import config_of
+
+    try:
+        if find(repository.tree(base)).file:
+            return config_of(repository, base, "base")
+    except ConfigError:
+        if not command:
+            raise
+    if repository.root:
+        return load_work_tree(repository.root)
+    return config_of(repository, repository.require_commit("HEAD"), "HEAD")
+
+
+def _asked(args: argparse.Namespace, repository: Repository) -> tuple[Asked, Config]:
+    """What is compared, and the configuration that judges it."""
+    from orchgate.commands.perf.report import Asked
+
+    command: tuple[str, ...] = args.command
+    head = repository.require_commit(args.head or "HEAD")
+    base, origin = (repository.require_commit(args.base), args.base) if args.base else _base(repository, head)
+    config = _config(repository, base, command=bool(command))
+    pipeline = args.pipeline or ("" if command else config.performance.pipeline or _proposed(repository, head))
+    if not pipeline and not command:
+        raise UsageError("nothing to measure: no pipeline is named, and none configured", EXAMPLE)
+    return Asked(base, head, origin, pipeline, command), config
+
+
+def _proposed(repository: Repository, head: str) -> str:
+    """The pipeline that pushes will be measured by once head has landed. Raises ConfigError."""
+    from orchgate.speed.defined import config_of
+
+    return config_of(repository, head, "head").performance.pipeline
+
+
+def _base(repository: Repository, head: str) -> tuple[str, str]:
+    """Where head left the default branch, and in words how that is known."""
+    from orchgate.gate import session
+    from orchgate.git import scope as scopes
+    from orchgate.git.target import Target
+
+    scope = scopes.resolve(repository, Target("range", head), os.environ, session.wishes(repository))
+    if scope.unknown:
+        raise scope.unknown
+    if scope.base is None or scope.base == head:
+        raise UsageError(
+            f"{head[:12]} is on the default branch: there is nothing to compare it with", "orchgate perf --base HEAD~1"
+        )
+    return scope.base, scope.origin
+
+
+def _prefix(repository: Repository) -> str:
+    """The folder below the top in which the command was typed."""
+    inner = os.path.relpath(os.path.realpath(os.getcwd()), os.path.realpath(repository.root or os.curdir))
+    return "" if inner == os.curdir or inner.startswith(os.pardir) else inner
+
+
+def _is_dirty(repository: Repository) -> bool:
+    from orchgate.git.state import Question
+
+    if not repository.root:
+        return False
+    with Question(repository) as question:
+        pass
+    state = question.answer()
+    return state is not None and state.dirty
+
+
+def reproduce(asked: Asked, args: argparse.Namespace) -> str:
+    """The command line that repeats a measurement."""
+    import shlex
+
+    words = ["orchgate", "perf", "--base", asked.base[:12], "--head", asked.head[:12]]
+    if args.budget:
+        words += ["--budget", f"{args.budget:g}"]
+    if args.pairs:
+        words += ["--pairs", str(args.pairs)]
+    if args.exact:
+        words.append("--exact")
+    return shlex.join([*words, *(("--", *asked.command) if asked.command else (asked.pipeline,))])
+
+
+def _keep(
+    repository: Repository, asked: Asked, sides: tuple[Side, Side], measurement: Measurement, args: argparse.Namespace
+) -> Mapping[str, str]:
+    """Where the samples went: the `file`, or `why` there is none, and the command that compares those of `benchstat`.
+
+    Raises WriteError for what the user named.
+    """
+    import time
+
+    from orchgate.git.call import common_dir
+    from orchgate.lib import files
+    from orchgate.runs import ids
+    from orchgate.speed import exports, kept_samples
+
+    if not measurement.pairs:
+        return {"why": "no pair was measured"} if args.save or args.benchstat else {}
+    content = kept_samples.encoded(asked.subject[:200], sides, measurement)
+    kept = {"without": "benchmarks"} if kept_samples.LEFT_OUT.encode() in content else {}
+    if args.benchstat:
+        kept["benchstat"] = _benchstat(args.benchstat, measurement, asked.subject)
+    if args.save:
+        in_bencher_s = args.save.endswith(".json")
+        files.replace(
+            os.path.abspath(args.save), exports.bencher(measurement, asked.subject) if in_bencher_s else content
+        )
+        return {**kept, "file": args.save}
+    try:
+        path = kept_samples.keep(common_dir(repository.git_dir), ids.new_run_id(time.time()), content)
+    except files.WriteError as error:
+        return {**kept, "why": error.message}
+    return {**kept, "file": os.path.relpath(path)}
+
+
+def _benchstat(prefix: str, measurement: Measurement, subject: str) -> str:
+    """Writes both sides' runs; the command that compares them. Raises WriteError."""
+    import shlex
+
+    from orchgate.lib import files
+    from orchgate.speed import exports
+
+    paths = [f"{prefix}.{side}.txt" for side in ("base", "head")]
+    for path, content in zip(paths, exports.benchstat(measurement, subject), strict=True):
+        files.replace(os.path.abspath(path), content)
+    return shlex.join(["benchstat", *paths])
