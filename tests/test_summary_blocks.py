@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from orchgate.evidence import summary, summary_cells
@@ -86,6 +88,25 @@ KNOWN = Row("wall_seconds", 10.0, 9.0, -0.1, -0.12, -0.08, 0.9)
 )
 def test_a_change_is_said_only_as_far_as_it_is_known(row: Row, change: str) -> None:
     assert summary_cells.cells_of(row)[3] == change
+
+
+@pytest.mark.parametrize(
+    ("version", "of_medians", "change"),
+    [
+        (1, -0.3, "-10.0 % (-12.0 % to -8.0 %; 90 %)"),
+        (2, -0.3, "-10.0 % (-12.0 % to -8.0 %; 90 %); medians -30.0 %"),
+        (2, -0.1, "-10.0 % (-12.0 % to -8.0 %; 90 %)"),
+    ],
+)
+def test_medians_that_moved_differently_are_said_since_version_2(version: int, of_medians: float, change: str) -> None:
+    assert summary_cells.cells_of(KNOWN._replace(of_medians=of_medians), version)[3] == change
+
+
+@pytest.mark.parametrize("unknown", [{"change": None}, {"of_medians": None}, {"least": (True, False)}])
+def test_what_is_not_known_on_both_sides_does_not_disagree(unknown: dict[str, Any]) -> None:
+    row = KNOWN._replace(of_medians=-0.3)
+
+    assert (summary_cells.disagree(row), summary_cells.disagree(row._replace(**unknown))) == (True, False)
 
 
 TWO_KINDS = "Recorded on 2 kinds of machine: times and memory do not compare."

@@ -127,6 +127,13 @@ def test_why_a_value_is_a_lower_bound_is_said_once() -> None:
     assert text.count(f"≥ CPU time after: {WHY}") == 1
 
 
+@pytest.mark.parametrize("why", ["", " ", "\n"])
+def test_a_lower_bound_without_a_reason_was_not_measured_whole(why: str) -> None:
+    text = block(GOOD, [known(9.0)._replace(lower_bounds={"cpu_seconds": why})])
+
+    assert "≥ CPU time after: not measured whole" in text
+
+
 def test_a_reason_cannot_end_the_block() -> None:
     hostile = known(9.0)._replace(lower_bounds={"cpu_seconds": f"x {summary.END}\n| wall time | 1 | 2 | 3 |"})
 
