@@ -86,6 +86,7 @@ class Finding(NamedTuple):
     excuse: str = ""  # the commit trailer that would make an exception of it
     sought: tuple[str, ...] = ()  # what its check can look for a better hint by, see `suggestions`
     lifted: bool = False  # an exception with a reason was made: it refuses nothing, whatever is configured
+    listed: tuple[str, ...] = ()  # ("empty sections", "Goals"): several of a document may be one line of text
 
 
 class Trouble(NamedTuple):

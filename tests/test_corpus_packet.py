@@ -23,7 +23,7 @@ NAME = "orchestrator-performance-reliability-loop-2"
 pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason="corpus not beside the checkout")
 
 # The status says in-progress while every box is ticked, so the approvals are due; nobody gave one.
-DUE = "lacks approvals, and every box is ticked"
+DUE = "all boxes are ticked but approvals are missing"
 APPROVALS = [
     f"docs/PRD-{NAME}.md:40:1: DOC006 warning PRD {DUE}: Product (empty), Engineering (empty), Design (empty) (hint)",
     f"docs/TECH_SPEC-{NAME}.md:67:1: DOC006 warning TECH_SPEC {DUE}: Engineering (empty), Reviewer (empty) (hint)",

@@ -60,24 +60,22 @@ def test_equality_passes(small: Repo) -> None:
 def test_one_line_more_is_refused(small: Repo) -> None:
     small.stage("a", "x\n" * 11)
 
-    assert told(budget_of(staged=True)) == [("DIF001", "over the budget of code: 11 lines, limit 10 (largest: a 11)")]
+    assert told(budget_of(staged=True)) == [("DIF001", 'area "code": 11 lines (limit 10); largest: a 11')]
 
 
 def test_one_file_more_is_refused(small: Repo) -> None:
     for name in "abcd":
         small.stage(name, "x\n")
 
-    assert told(budget_of(staged=True)) == [
-        ("DIF001", "over the budget of code: 4 files, limit 3 (largest: a 1, b 1, c 1)")
-    ]
+    assert told(budget_of(staged=True)) == [("DIF001", 'area "code": 4 files (limit 3); largest: a 1, b 1, c 1')]
 
 
 def test_both_limits_are_one_finding(small: Repo) -> None:
     for name in "abcd":
         small.stage(name, "x\n" * 1000)
 
-    assert [message.partition(" (")[0] for _, message in told(budget_of(staged=True))] == [
-        "over the budget of code: 4 files, limit 3 and 4,000 lines, limit 10"
+    assert [message.partition(";")[0] for _, message in told(budget_of(staged=True))] == [
+        'area "code": 4 files (limit 3), 4,000 lines (limit 10)'
     ]
 
 
@@ -146,9 +144,7 @@ def test_areas_are_counted_apart(areas: Repo) -> None:
 def test_area_over_its_own_limit_is_named(areas: Repo) -> None:
     areas.stage("docs/a.md", "x\n" * 21)
 
-    assert told(budget_of(staged=True)) == [
-        ("DIF001", "over the budget of docs: 21 lines, limit 20 (largest: docs/a.md 21)")
-    ]
+    assert told(budget_of(staged=True)) == [("DIF001", 'area "docs": 21 lines (limit 20); largest: docs/a.md 21')]
 
 
 def test_two_areas_over_are_two_findings(areas: Repo) -> None:
@@ -234,7 +230,7 @@ def over(small: Repo) -> Repo:
 
 def test_reason_in_the_environment_lifts_the_budget_and_is_shown(over: Repo) -> None:
     assert told(budget_of({VARIABLE: "generated client"}, staged=True)) == [
-        ("DIF004", f"over the budget of code: 11 lines, limit 10; lifted by {VARIABLE}: generated client")
+        ("DIF004", f'area "code": 11 lines (limit 10); lifted by {VARIABLE}: generated client')
     ]
 
 
@@ -245,7 +241,7 @@ def test_whitespace_is_no_reason(over: Repo, reason: str) -> None:
 
 def test_override_nobody_needed_is_shown_too(small: Repo) -> None:
     assert told(budget_of({VARIABLE: "left on"}, staged=True)) == [
-        ("DIF004", f"within the budget, which is lifted all the same by {VARIABLE}: left on")
+        ("DIF004", f"within the budget, so this override is not needed: {VARIABLE}: left on")
     ]
 
 
@@ -274,7 +270,7 @@ def test_trailer_in_the_range_lifts_the_budget_whatever_its_case(over: Repo, nam
     over.commit("two")
     lifted = f"lifted by Diff-Budget-Override: a reason (commit {oid})"
 
-    assert told(budget_of(from_ref="HEAD~2")) == [("DIF004", f"over the budget of code: 11 lines, limit 10; {lifted}")]
+    assert told(budget_of(from_ref="HEAD~2")) == [("DIF004", f'area "code": 11 lines (limit 10); {lifted}')]
 
 
 @pytest.mark.parametrize(

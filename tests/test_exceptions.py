@@ -181,10 +181,8 @@ def test_trailer_of_a_merged_branch_excuses_nothing_else(gated: Repo, order: str
         gated.commit("own", many("p", 4 if order == "after" else 2))
     findings = budget_of(from_ref="main").findings
 
-    assert [(finding.rule, finding.message.partition(":")[0]) for finding in findings] == [
-        ("DIF001", "over the budget of code")
-    ]
-    assert "4 files, limit 3" in findings[0].message
+    assert [(finding.rule, finding.message.partition(":")[0]) for finding in findings] == [("DIF001", 'area "code"')]
+    assert "4 files (limit 3)" in findings[0].message
 
 
 def test_each_merge_needs_a_trailer_of_its_own(gated: Repo) -> None:

@@ -322,7 +322,7 @@ def test_the_budget_that_judges_is_the_old_one(repo: Repo) -> None:
     repo.stage("orchgate.toml", LIMIT_50)
     repo.stage("code.py", TEN_LINES)
 
-    assert "12 lines, limit 5" in repo.orchgate("check", "--staged", "diff-budget").out
+    assert "12 lines (limit 5)" in repo.orchgate("check", "--staged", "diff-budget").out
 
 
 def test_the_error_names_the_rule_that_refuses(repo: Repo) -> None:
@@ -577,7 +577,7 @@ def test_another_place_is_a_warning_that_says_which_places_are_judged(repo: Repo
     repo.commit(files={"orchgate.toml": ""})
     repo.stage("orchgate.toml", "[documents]\npackets = 'plans/{slug}.md'\n")
 
-    assert "the old and the new places are judged in this change" in repo.orchgate("check", "configuration").out
+    assert "this change is judged at both the old and the new paths" in repo.orchgate("check", "configuration").out
 
 
 def test_a_push_is_judged_by_the_limits_where_it_left_the_default_branch(repo: Repo) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from orchgate.cli import main
 from orchgate.lib import resources
-from orchgate.model import CheckResult, Diagnostic, Finding, Location, Report, Scope, Severity, Trouble, Verdict
+from orchgate.model import Change, CheckResult, Diagnostic, Finding, Location, Report, Scope, Severity, Trouble, Verdict
 from orchgate.outputs import json as json_output
 from orchgate.outputs import text
 from orchgate.outputs._escape import escape
@@ -131,15 +131,82 @@ def test_a_trouble_names_check_place_and_hint() -> None:
 @pytest.mark.parametrize(
     ("examined", "words"),
     [
-        ({"links": 0}, "nothing was examined (nothing is staged), no links"),
-        ({"links": 2, "manifests": 0, "specs": 0}, "2 links, no manifests, specs"),
+        ({"links": 2, "manifests": 0, "specs": 0}, "2 links"),
         ({"links": 41_000}, "41,000 links"),
         ({"links": 1, "manifests": 2}, "1 link, 2 manifests"),
-        ({}, "nothing was examined (nothing is staged)"),
     ],
 )
-def test_what_was_examined_is_said_also_when_it_is_nothing(examined: dict[str, int], words: str) -> None:
+def test_what_was_examined_is_said_and_zeros_are_left_out(examined: dict[str, int], words: str) -> None:
     assert shown(report(result(examined=examined))) == [f"orchgate: passed: {words}; base 1c7363c"]
+
+
+CHANGE = Change("M", "a", None, "100644", "100644", "1" * 40, "2" * 40, 1, 1)
+
+
+@pytest.mark.parametrize("examined", [{}, {"links": 0}])
+@pytest.mark.parametrize(
+    ("scope", "words"),
+    [
+        (STAGED, "no staged changes (base 1c7363c); `git add` what you want checked"),
+        (STAGED._replace(base=None), "no staged changes (no base: HEAD); `git add` what you want checked"),
+        (STAGED._replace(changes=(CHANGE,)), "nothing to check in 1 changed file (base 1c7363c)"),
+        (STAGED._replace(changes=(CHANGE, CHANGE)), "nothing to check in 2 changed files (base 1c7363c)"),
+        (Scope("range", BASE, BASE, origin="\x1bmain"), "no changes since \\x1bmain (base 1c7363c)"),
+        (Scope("range", BASE, BASE, settled="nothing new: x\ny"), "nothing new: x\\ny (base 1c7363c)"),
+        (Scope("tree", None, None), "nothing to check (no base)"),
+    ],
+)
+def test_a_pass_that_looked_at_nothing_says_how_that_is_known(
+    examined: dict[str, int], scope: Scope, words: str
+) -> None:
+    assert shown(report(result(examined=examined), scope=scope)) == [f"orchgate: passed: {words}"]
+
+
+def test_what_was_not_looked_at_and_is_refused_all_the_same_is_not_called_nothing() -> None:
+    found = diagnostic(Location("a.md"))
+
+    lines = shown(report(result(found, verdict=Verdict.FAIL, examined={})))
+
+    assert lines[-1] == "orchgate: refused: 1 error; base 1c7363c"
+
+
+def empty(title: str, line: int, path: str = "a.md", weight: str = "warning") -> Diagnostic:
+    listed = ("empty sections", title)
+    finding = Finding("DOC003", Location(path, line, 1), f"section {title!r} is empty", "to be written", listed=listed)
+    return Diagnostic("documents", Severity(weight), finding)
+
+
+def test_what_can_be_listed_is_one_line_a_document() -> None:
+    found = [empty("Goals", 3), empty("Risks", 9), empty("Goals", 5, "b.md")]
+
+    assert shown(report(result(*found, verdict=Verdict.WARN)))[:-1] == [
+        "a.md:3:1: DOC003 (warning) empty sections: Goals, Risks",
+        "  hint: to be written",
+        "b.md:5:1: DOC003 (warning) section 'Goals' is empty",
+        "  hint: to be written",
+    ]
+
+
+def test_what_is_listed_in_one_line_is_counted_one_by_one() -> None:
+    found = [empty(f"S{at}", at) for at in range(1, 16)]
+
+    first, _, last = shown(report(result(*found, verdict=Verdict.WARN)))
+
+    assert first.endswith("empty sections: S1, S2, S3, S4, S5, S6, S7, S8, S9, S10, S11, S12 and 3 more")
+    assert last.startswith("orchgate: passed with warnings: 15 warnings, ")
+
+
+def test_what_weighs_differently_is_not_listed_together() -> None:
+    lines = shown(report(result(empty("Goals", 3), empty("Risks", 9, weight="error"), verdict=Verdict.FAIL)))
+
+    assert [line for line in lines if "empty sections" in line] == []
+
+
+def test_a_hint_for_one_of_those_listed_is_no_hint_for_all() -> None:
+    second = empty("Risks", 9)
+    found = [empty("Goals", 3), second._replace(finding=second.finding._replace(hint="another"))]
+
+    assert len(shown(report(result(*found, verdict=Verdict.WARN)))) == 2
 
 
 def test_a_cause_is_said_once_with_every_check_that_it_kept_from_judging() -> None:
@@ -161,10 +228,10 @@ def test_what_several_checks_count_is_said_once() -> None:
 @pytest.mark.parametrize(
     ("scope", "words"),
     [
-        (Scope("staged", None, None, origin="first commit"), "no base (first commit)"),
+        (Scope("staged", None, None, origin="first commit"), "no base: first commit"),
         (Scope("tree", None, None), "no base"),
         (Scope("range", BASE, BASE, origin="merge base with \x1bmain"), "base 1c7363c"),
-        (Scope("range", None, BASE, origin="x\ny"), "no base (x\\ny)"),
+        (Scope("range", None, BASE, origin="x\ny"), "no base: x\\ny"),
     ],
 )
 def test_the_base_is_said(scope: Scope, words: str) -> None:
@@ -377,7 +444,7 @@ def test_a_clean_commit_says_what_was_examined(repo: Repo, capsys: pytest.Captur
     repo.commit(files={"a.txt": "a\n"})
 
     assert main(["check", "--staged"]) == 0
-    assert "passed: nothing was examined (nothing is staged), no documents" in capsys.readouterr().out
+    assert "passed: no staged changes (base " in capsys.readouterr().out
 
 
 def test_explain_lists_what_counted_and_what_was_ignored(busy: Repo, capsys: pytest.CaptureFixture[str]) -> None:

@@ -382,15 +382,15 @@ def test_a_branch_names_the_task(tasks: Path, branch: str) -> None:
 
 @pytest.mark.parametrize("branch", ["main", "", "faster", "10007", "faster-started", "0007faster"])
 def test_another_branch_names_no_task(tasks: Path, branch: str) -> None:
-    assert [message.split(":")[0] for message in spec_findings(tasks, branch=branch)] == [
-        "1 code file changed, and no task is behind the change"
+    assert [message.split(";")[0] for message in spec_findings(tasks, branch=branch)] == [
+        "cannot tell which task this change belongs to (1 code file changed)"
     ]
 
 
 def test_the_longest_name_in_a_branch_counts(tasks: Path) -> None:
     (message,) = spec_findings(tasks, branch="0008-faster-start-again")
 
-    assert message.startswith("1 code file changed, and task 0008-faster-start-again (named by branch 0008")
+    assert message.startswith("1 code file changed, but task 0008-faster-start-again (named by branch 0008")
 
 
 def test_a_trailer_names_the_task(tasks: Path) -> None:
@@ -399,7 +399,7 @@ def test_a_trailer_names_the_task(tasks: Path) -> None:
 
 def test_a_trailer_that_names_no_packet_is_said(tasks: Path) -> None:
     assert spec_findings(tasks, trailers={"task": ("0042-other",)}) == [
-        "1 code file changed, and task 0042-other (named by trailer Task: 0042-other) has no packet"
+        "1 code file changed, but task 0042-other (named by trailer Task: 0042-other) has no packet"
     ]
 
 

@@ -71,7 +71,7 @@ def test_new_branch_over_the_budget_is_refused(repo: Repo, remote: Repo) -> None
 def test_refusal_says_why(repo: Repo) -> None:
     branch(repo, "big", BIG)
 
-    assert "DIF001 over the budget of code: 50 lines, limit 10" in push(repo, "big").out
+    assert 'DIF001 area "code": 50 lines (limit 10)' in push(repo, "big").out
 
 
 def test_new_branch_without_new_commits_is_pushed(repo: Repo) -> None:
@@ -83,7 +83,7 @@ def test_update_is_judged_as_a_whole_branch(repo: Repo) -> None:
     push(repo, "feature")
     repo.commit("more", {"more.txt": "2\n" * 8})
 
-    assert "16 lines, limit 10" in push(repo, "feature").out
+    assert "16 lines (limit 10)" in push(repo, "feature").out
 
 
 def test_update_of_the_default_branch_starts_at_what_the_remote_has(repo: Repo) -> None:
@@ -106,7 +106,7 @@ def test_forced_push_is_judged_from_the_fork(repo: Repo) -> None:
     repo.git("reset", "-q", "--hard", "main")
     repo.commit("new", {"new.txt": BIG})
 
-    assert "50 lines, limit 10" in push(repo, "--force", "feature").out
+    assert "50 lines (limit 10)" in push(repo, "--force", "feature").out
 
 
 def test_forced_push_over_an_object_that_is_not_here_is_judged_from_the_fork(
@@ -371,7 +371,7 @@ def test_sha256_push_is_judged(tmp_path: Path) -> None:
     install(near, "pre-push")
     branch(near, "big", BIG)
 
-    assert "50 lines, limit 10" in push(near, "big").out
+    assert "50 lines (limit 10)" in push(near, "big").out
 
 
 # Commits

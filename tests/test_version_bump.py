@@ -92,7 +92,7 @@ def test_the_hint_elsewhere_names_the_trailer(tmp_path: Path) -> None:
     change = Change("M", "package.json", None, "100644", "100644", ONE, TWO, 1, 1)
     outcome = judge(tmp_path, package("1"), package("2"), scope=Scope("range", ONE, TWO, (change,)))
 
-    assert outcome.findings[0].hint == 'restore the version, or add the commit trailer "Version-Bump: why"'
+    assert outcome.findings[0].hint == "restore the version, or give a reason in the commit trailer `Version-Bump: …`"
 
 
 def test_mending_an_unreadable_file_may_be_allowed(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_renaming_a_file_out_of_sight_takes_its_version_away(tmp_path: Path) -> 
 
     outcome = judge(tmp_path, package("1"), {"package.old": '{"version": "1"}'}, change=change)
 
-    assert [(f.location.path, f.message) for f in outcome.findings] == [("package.json", "version 1 is gone")]
+    assert [(f.location.path, f.message) for f in outcome.findings] == [("package.json", "version 1 was removed")]
 
 
 def test_a_file_that_vanished_while_reading_is_not_unchanged(tmp_path: Path) -> None:

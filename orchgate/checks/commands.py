@@ -31,10 +31,10 @@ RULES = (
         "CMD001",
         "would ask a question",
         Severity.ERROR,
-        what="A command in a step section of an action plan opens an editor or a pager, asks before it goes on, opens "
-        "a prompt, or never ends. `sudo` without `-n` is a warning, because it asks only on some machines.",
-        why="Plans are carried out by agents, by CI and by people who paste the block as a whole. A command that waits "
-        "for an answer nobody gives hangs until a timeout, and the run it belongs to is lost.",
+        what="A command in a step section of an action plan opens an editor or a pager, asks for confirmation, opens a "
+        "prompt, or never ends. `sudo` without `-n` is a warning, because it asks only on some machines.",
+        why="Plans are carried out by agents, by CI and by people who paste whole blocks. A command that waits for an "
+        "answer hangs until a timeout, and the run it belongs to is lost.",
         bad="`git commit` · `npm init` · `apt-get install jq` · `docker run -it image` · `tail -f app.log`",
         good="`git commit -m 'docs: plan'` · `npm init --yes` · `apt-get install -y jq` · `tail -n 100 app.log`",
     ),
@@ -42,11 +42,11 @@ RULES = (
         "CMD002",
         "names a script, target or pipeline that does not exist",
         Severity.ERROR,
-        what="A command asks for an npm script, a make target, a nox session, a pre-commit hook or a pipeline, and the "
-        "file that would define it does not. Names that may come from elsewhere (an include, a workspace, another "
-        "folder) are left alone.",
-        why="A plan whose steps cannot be run was not run. Such names are slips of the pen, or are left over from a "
-        "script that was renamed.",
+        what="A command names an npm script, a make target, a nox session, a pre-commit hook or a pipeline that the "
+        "file which should define it does not define. Names that may come from elsewhere (an include, a workspace, "
+        "another folder) are left alone.",
+        why="A plan whose steps cannot be run was never run. Such names are typos, or left over from a script that was "
+        "renamed.",
         bad="`npm run lnit` where package.json defines lint",
         good="`npm run lint`",
     ),
@@ -140,6 +140,4 @@ def suggest(ctx: Context) -> Callable[[tuple[str, ...]], str]:
     return _definitions(ctx).suggest
 
 
-CHECK = Check(
-    "commands", "commands of action plans run without a person and name what exists", RULES, run, suggest=suggest
-)
+CHECK = Check("commands", "commands of action plans run unattended and name what exists", RULES, run, suggest=suggest)

@@ -23,21 +23,21 @@ RULES = (
         "this change loosens the gate",
         Severity.WARNING,
         what="The change edits orchgate's configuration so that more would pass: a higher limit, a new exception, a "
-        "lower severity, documents or code no longer looked at, a pipeline changed. The change is judged by the base's "
-        "configuration, by the defaults where the base has none, or none that can be read; where documents move, both "
-        "their old and their new places are looked at. It is an error when the same change also contains what the "
-        "base's configuration refuses. A pure move between orchgate.toml and pyproject.toml loosens nothing.",
-        why="Whoever may raise the budget in the change that exceeds it has no budget.",
+        "lower severity, documents or code that are no longer checked, a changed pipeline. The change is judged by the "
+        "configuration of its base, or by the defaults where the base has none that can be read; where documents move, "
+        "both their old and their new paths are checked. It is an error when the same change also contains something "
+        "that the base's configuration refuses. A pure move between orchgate.toml and pyproject.toml loosens nothing.",
+        why="A budget that can be raised in the same change that exceeds it is not a budget.",
         bad="one change with `max-lines = 5000` and 4,200 lines of code",
-        good="a change of its own that raises the limit and says why, reviewed and landed; then the code",
+        good="first a separate change that raises the limit and says why; once it has landed, the code",
         worst=Severity.ERROR,
     ),
     Rule(
         "CFG002",
         "two configurations",
         Severity.WARNING,
-        what="There is orchgate.toml and [tool.orchgate] in pyproject.toml. orchgate.toml counts, the other does not.",
-        why="Somebody will edit the one that does not count, and believe that it does.",
+        what="There are both orchgate.toml and [tool.orchgate] in pyproject.toml. Only orchgate.toml is used.",
+        why="Sooner or later somebody edits the other one and wonders why nothing changes.",
         bad="orchgate.toml with `max-lines = 800`, pyproject.toml with `[tool.orchgate.diff-budget] max-lines = 400`",
         good="all of it in orchgate.toml",
     ),
@@ -61,24 +61,24 @@ def run(ctx: Context) -> Outcome:
 _SHADOWED = Finding(
     "CFG002",
     Location(PYPROJECT),
-    f"[tool.orchgate] does not count, because there is an {FILE}",
-    f"move what is missing to {FILE} and delete the table",
+    f"[tool.orchgate] is ignored because there is also {FILE}",
+    f"move its settings to {FILE} and delete the table",
 )
-APART = "land the configuration first, in a change of its own"
+APART = "land the configuration first, in a separate change"
 
 
 def _unread(ctx: Context) -> Finding:
     place = Location(FILE if FILE in ctx.snapshot.entries else PYPROJECT)
-    message = f"the configuration of the base cannot be read ({ctx.unread})"
+    message = f"the base's configuration cannot be read ({ctx.unread})"
     if ctx.accepted is None:
-        hint = "this change only repairs it and is judged by its own limits: look at them before it lands"
+        hint = "this change only repairs it and is judged by its own limits: review them before it lands"
         return Finding("CFG001", place, message, hint)
-    message += ", so the defaults are this change's limits"
+    message += ", so this change is judged by the defaults"
     refused = _refused(ctx, EVERY_RULE)
     if refused:
-        message += f", and they refuse it ({', '.join(refused)})"
-        return Finding("CFG001", place, message, "land the repair first, in a change of its own", Severity.ERROR)
-    return Finding("CFG001", place, message, "look at the repaired limits before it lands")
+        message += f", which refuse it ({', '.join(refused)})"
+        return Finding("CFG001", place, message, "land the repair first, in a separate change", Severity.ERROR)
+    return Finding("CFG001", place, message, "review the repaired limits before it lands")
 
 
 def _finding(ctx: Context, loosening: Loosening) -> Finding:
@@ -87,10 +87,10 @@ def _finding(ctx: Context, loosening: Loosening) -> Finding:
         refused += _pinned_secrets(ctx)
     place, message = _location(ctx, loosening.key), f"{loosening.key} {loosening.what}"
     if refused:
-        message += f"; this change also contains what the old value refuses ({', '.join(refused)})"
+        message += f", and this change also contains what the old value refuses ({', '.join(refused)})"
         return Finding("CFG001", place, message, APART, Severity.ERROR)
-    judges = "the old and the new places are judged in" if loosening.moves else "the old value judges"
-    return Finding("CFG001", place, message, f"{judges} this change")
+    judged = "at both the old and the new paths" if loosening.moves else "by the old value"
+    return Finding("CFG001", place, message, f"this change is judged {judged}")
 
 
 def _refused(ctx: Context, rules: Collection[str]) -> list[str]:
@@ -122,7 +122,7 @@ def _unknown(ctx: Context, found: tuple[Loosening, ...], unread: bool) -> Iterat
     place = _location(ctx, found[0].key) if found else Location(FILE)
     for result in _results(ctx, rules):
         if result.troubles:
-            message = f"{result.id} could not judge this change by the old limits"
+            message = f"the check {result.id} could not judge this change by the old limits"
             yield Trouble(place, message, f"orchgate check {result.id}")
 
 

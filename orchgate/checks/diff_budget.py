@@ -24,9 +24,9 @@ RULES = (
         "DIF001",
         "over budget",
         Severity.ERROR,
-        what="The change touches more files or lines than the budget of its area allows. Lines are added plus removed, "
-        "a rename counts as one file, a binary file counts no lines, ignored paths do not count.",
-        why="Reviewers stop reading long before a thousand lines; what nobody read was not reviewed.",
+        what="The change touches more files or lines than the budget of an area allows. Lines are added plus removed; "
+        "a rename counts as one file, a binary file as no lines, and ignored paths not at all.",
+        why="Reviewers stop reading long before a thousand lines, and what nobody read was not reviewed.",
         bad="a feature, its refactoring and a reformatting in one commit: 61 files, 2,900 lines",
         good="three commits, each within 25 files and 800 lines",
     ),
@@ -98,7 +98,8 @@ def run(ctx: Context) -> Outcome:
 
 
 def _first_push(ctx: Context, files: int) -> Outcome:
-    message = f"{ctx.scope.origin}: {files} files are pushed without a base to measure them against"
+    message = f"not measured: {files:,} file{'s' * (files != 1)} pushed without a base to compare with"
+    message += f" ({ctx.scope.origin})" if ctx.scope.origin else ""
     finding = Finding("DIF003", Location(""), message, severity=Severity.NOTE)
     return Outcome((finding,), {"changed files": files}, _facts([], ctx.config.diff_budget))
 
@@ -182,10 +183,10 @@ def _rest(ctx: Context, budget: DiffBudget, measured: Measured) -> Iterator[Coun
 def _hidden_findings(counted: Iterable[Counted], measured: Measured) -> Iterator[Finding]:
     for row in counted:
         if row.path in measured.troubles:
-            message = f"its lines cannot be counted: {measured.troubles[row.path]}"
+            message = f"lines cannot be counted: {measured.troubles[row.path]}"
             yield Finding("DIF003", Location(row.path), message, "list it under diff-budget.ignore if it is generated")
         elif row.path in measured.lines:
-            message = f"an attribute hides this text file's diff from git (+{row.added} -{row.removed} lines, counted)"
+            message = f"a git attribute hides the diff of this text file (+{row.added} -{row.removed} lines, counted)"
             yield Finding("DIF002", Location(row.path), message, f"git check-attr diff -- {quoted(row.path)}")
 
 
@@ -207,13 +208,13 @@ def _budget(ctx: Context, counted: list[Counted], rest: list[Counted]) -> Iterat
         what = f"; not covered by {partly}" if partly else ""
         excuse = budget.override_trailer
         for excess, largest in left:
-            yield Finding("DIF001", Location(""), f"{excess} ({largest}){what}", hint, excuse=excuse)
+            yield Finding("DIF001", Location(""), f"{excess}; {largest}{what}", hint, excuse=excuse)
         if partly and not left:
             yield from (Finding("DIF004", Location(""), f"{excess}; lifted by {partly}") for excess, _ in over)
     elif over:
         yield from (Finding("DIF004", Location(""), f"{excess}; lifted by {lifted}") for excess, _ in over)
     if (lifted or partly) and not over:
-        yield Finding("DIF004", Location(""), f"within the budget, which is lifted all the same by {lifted or partly}")
+        yield Finding("DIF004", Location(""), f"within the budget, so this override is not needed: {lifted or partly}")
 
 
 def _over(counted: list[Counted], budget: DiffBudget) -> Iterator[tuple[str, str]]:
@@ -222,12 +223,12 @@ def _over(counted: list[Counted], budget: DiffBudget) -> Iterator[tuple[str, str
         rows = [row for row in counted if row.area == name]
         lines = sum(row.added + row.removed for row in rows)
         over = [
-            f"{number:,} {what}, limit {limit:,}"
+            f"{number:,} {what if number != 1 else what[:-1]} (limit {limit:,})"
             for number, what, limit in ((len(rows), "files", max_files), (lines, "lines", max_lines))
             if limit is not None and number > limit
         ]
         if over:
-            yield f"over the budget of {name}: {' and '.join(over)}", _largest(rows)
+            yield f'area "{name}": {", ".join(over)}', _largest(rows)
 
 
 def _largest(rows: Iterable[Counted]) -> str:
@@ -237,12 +238,12 @@ def _largest(rows: Iterable[Counted]) -> str:
 
 def _hint(ctx: Context) -> str:
     budget = ctx.config.diff_budget
-    ways = ["split the change (orchgate check diff-budget --explain lists what counted)"]
-    if budget.override_variable:
-        ways.append(f'{budget.override_variable}="reason" git commit …')
+    ways = ["split the change"]
     if budget.override_trailer:
-        ways.append(f"add the commit trailer {budget.override_trailer}: reason")
-    return "; or ".join(ways)
+        ways.append(f"give a reason in the commit trailer `{budget.override_trailer}: …`")
+    if budget.override_variable:
+        ways.append(f"give a reason in the environment variable {budget.override_variable}")
+    return f"{', or '.join(ways)}; `orchgate check diff-budget --explain` lists what counted"
 
 
 def _facts(rows: list[Counted], budget: DiffBudget) -> dict[str, object]:

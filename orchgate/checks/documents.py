@@ -26,10 +26,10 @@ RULES = (
         "DOC001",
         "missing document",
         Severity.ERROR,
-        what="A packet lacks one of the documents that `documents.required` asks of every packet. A document that"
-        " this change deletes or renames counts as missing as long as others of its packet remain.",
-        why="Each document answers a question of its own: why, how, in which steps, what is left. A packet"
-        " without one of them looks complete to everybody who does not count.",
+        what="A packet lacks one of the documents listed in `documents.required`. A document that this change deletes "
+        "or renames counts as missing while other documents of its packet remain.",
+        why="Each document answers its own question: why, how, in which steps, what is left. Without one of them a "
+        "packet still looks complete at first glance.",
         bad="docs/PRD-faster-start.md without docs/ACTION_PLAN-faster-start.md",
         good="docs/PRD-, docs/TECH_SPEC-, docs/ACTION_PLAN-faster-start.md and tasks/tasks-0007-faster-start.md",
     ),
@@ -37,11 +37,11 @@ RULES = (
         "DOC002",
         "missing section",
         Severity.ERROR,
-        what="A document has no heading for a section that `documents.required-sections` asks of its kind. Case,"
-        " markup, numbering, a suffix in parentheses and `&` for `and` make no difference; headings in code do"
-        " not count.",
-        why="Readers and tools look for decisions, steps and results under known names. What has no place is not"
-        " written.",
+        what="A document has no heading for a section that `documents.required-sections` lists for its kind. Case, "
+        "markup, numbering, a suffix in parentheses and `&` for `and` make no difference; headings inside code do not "
+        "count.",
+        why="Readers and tools look for decisions, steps and results under known names. What has no place does not get "
+        "written.",
         bad="a PRD that never says what it leaves out",
         good="## Non-Goals",
     ),
@@ -49,9 +49,10 @@ RULES = (
         "DOC003",
         "empty section",
         Severity.WARNING,
-        what="A required section holds nothing but blank lines, comments or bare bullets. It is a warning while"
-        " the work goes on, and an error once the packet is finished.",
-        why="A heading without text passes for an answer. In a fresh packet it is the list of what the author owes.",
+        what="A required section holds nothing but blank lines, comments or bare bullets. While the work is in "
+        "progress this is a warning, and only for documents that the change edits; in a finished packet it is an "
+        "error.",
+        why="A heading without text looks like an answer. In a new packet, empty sections are the author's to-do list.",
         bad="## Goals\n<!-- what will be better afterwards? -->",
         good="## Goals\n- A run starts within 50 ms.",
         worst=Severity.ERROR,
@@ -60,11 +61,11 @@ RULES = (
         "DOC004",
         "placeholder left in a finished packet",
         Severity.ERROR,
-        what="A document of a finished packet still holds a word that stands for a value"
-        " (`documents.placeholders`). Only values count: code, comments and mentions in the middle of a"
-        " sentence do not.",
-        why="While the work goes on a placeholder is a promise. Once the packet is called done nobody comes back"
-        " to it.",
+        what="A document of a finished packet still contains a placeholder (`documents.placeholders`) where a value "
+        "belongs. Code, comments and mentions in the middle of a sentence do not count. It is a warning where all "
+        "boxes are ticked but the task list says that the work is in progress.",
+        why="While the work is in progress a placeholder is a promise. Once the packet is called done, nobody comes "
+        "back to it.",
         bad="- Measured impact: TBD",
         good="- Measured impact: 70.2 s -> 58.9 s over 12 runs",
     ),
@@ -72,9 +73,10 @@ RULES = (
         "DOC005",
         "packet disagrees about its task",
         Severity.ERROR,
-        what="The documents of a packet name different tasks: by their first heading, the links in the checklist's"
-        " header, `relates_to`, the task list, or by file names that are only alike.",
-        why="Evidence and approvals are looked up by task. A copied header sends both to somebody else's packet.",
+        what="The documents of a packet name different tasks: in their first heading, the links in the checklist's "
+        "header, `relates_to` or the task list, or because their file names are similar but not the same. What only "
+        "suggests a mix-up, such as a similar name, is a warning.",
+        why="Evidence and approvals are looked up by task. A copied header sends readers to somebody else's packet.",
         bad="tasks/tasks-0007-faster-start.md: - Primary PRD: `docs/PRD-slower-start.md`",
         good="tasks/tasks-0007-faster-start.md: - Primary PRD: `docs/PRD-faster-start.md`",
     ),
@@ -82,10 +84,10 @@ RULES = (
         "DOC006",
         "approval missing once implemented",
         Severity.ERROR,
-        what="A packet is finished, and a section for approvals has entries that are empty, pending or refused, or"
-        " dates nobody filled in. `N/A` is an answer for a role that is not concerned, but not for all of"
-        " them. It is a warning where every box is ticked and the task list still says that the work goes on.",
-        why="Approval after the fact is the step that silently never happens.",
+        what="A packet is finished, but its approvals section has entries that are empty, pending or refused, or dates "
+        "that nobody filled in. `N/A` is a valid answer for a role that is not concerned, but not for all of them. It "
+        "is a warning where all boxes are ticked but the task list says that the work is in progress.",
+        why="Approval after the fact tends never to happen.",
         bad="- Product:\n- Engineering: pending",
         good="- Product: approved by Jo (2026-02-14)\n- Engineering: Sam, 2026-02-15\n- Design: N/A",
     ),
@@ -93,11 +95,11 @@ RULES = (
         "DOC007",
         "review overdue",
         Severity.NOTE,
-        what="`last_review` in the front matter is older than `documents.review-days`, in the future, or no date."
-        " Age is a note while the change leaves the document alone, an error when it edits it; finished"
-        " packets do not age.",
-        why="A document that steers work should have been read lately. A gate that fails because a day has passed"
-        " teaches people to skip it, so the calendar alone never blocks.",
+        what="`last_review` in the front matter is older than `documents.review-days`, in the future, or not a date. "
+        "An old review is a note while the change leaves the document alone, and an error when it edits the document; "
+        "finished packets do not expire.",
+        why="A document that guides work should have been reviewed recently. A gate that fails because a day has "
+        "passed teaches people to skip it, so the calendar alone never blocks.",
         bad="last_review: 2099-01-01",
         good="last_review: 2026-02-27",
         worst=Severity.ERROR,
@@ -107,8 +109,8 @@ RULES = (
         "duplicate section",
         Severity.WARNING,
         what="Two headings of one level below the same parent carry the same title.",
-        why="Readers stop at the first, writers continue the second, and the two drift apart. Links to the"
-        " section reach only the first.",
+        why="Readers stop at the first, authors continue the second, and the two drift apart. A link to the section "
+        "reaches only the first.",
         bad="## Decision Log … ## Decision Log",
         good="## Decision Log\n### 2026-02-01\n### 2026-02-14",
     ),
@@ -167,7 +169,7 @@ def _packet_findings(ctx: Context, selection: Selection, case: _Case, edited: fr
     for kind, document in case.documents.items():
         yield from _section_findings(ctx, case, kind, document)
         if case.standing is not Standing.OPEN:
-            yield from _unfinished(ctx, case, kind, document)
+            yield from _unfinished(ctx, case, document)
         if case.standing is not Standing.FINISHED or document.path in edited:
             yield from review_of(document, ctx.today, ctx.config.documents.review_days, edited=document.path in edited)
 
@@ -191,8 +193,18 @@ def _missing_documents(ctx: Context, selection: Selection, packet: Packet) -> It
             "DOC001",
             Location(packet.anchor),
             f"packet {packet.name} has no {TITLES[kind]}: {how}",
-            undo if kind in lost else f"write {path}; its sections: orchgate explain DOC002",
+            undo if kind in lost else _written(path, ctx.config.documents.required_sections.get(kind, ())),
         )
+
+
+def _written(path: str, required: tuple[str, ...]) -> str:
+    names = [_name_of(title) for title in required]
+    return f"write {path}" + (f"; needed sections: {', '.join(names)}" if names else "")
+
+
+def _name_of(title: str) -> str:
+    """The first spelling of a required section, such as "Sign-off" of "Sign-off | Approvals"."""
+    return title.partition("|")[0].strip()
 
 
 def _is_packet(packet: Packet) -> bool:
@@ -204,8 +216,9 @@ def _is_packet(packet: Packet) -> bool:
 def _section_findings(ctx: Context, case: _Case, kind: str, document: Document) -> Iterator[Finding]:
     required = _required(ctx, case.packet, kind, document)
     for title in sections.missing(document, required):
-        name = title.partition("|")[0].strip()
-        yield Finding("DOC002", Location(document.path), f"no section {name!r}", f"add a heading: ## {name}")
+        name = _name_of(title)
+        hint, listed = f"add the heading ## {name}", ("missing sections", name)
+        yield Finding("DOC002", Location(document.path), f"missing section {name!r}", hint, listed=listed)
     for title in required:
         finished = case.standing is Standing.FINISHED
         if not finished and not _is_judged_itself(ctx, document):
@@ -213,14 +226,17 @@ def _section_findings(ctx: Context, case: _Case, kind: str, document: Document) 
         section = sections.first_titled(document, title)
         if section is None or not sections.is_empty(document, section):
             continue
-        message = f"section {section.heading.title!r} is empty" + (" in a finished packet" if finished else "")
-        hint = "write it" if finished else "write it before the packet is finished"
+        name, in_packet = section.heading.title, " in a finished packet" if finished else ""
+        hint = "write the text" if finished else "to be written before the packet is finished"
         weight = Severity.ERROR if finished else Severity.WARNING
-        yield Finding("DOC003", document.location(section.heading.offset), message, hint, weight)
+        place = document.location(section.heading.offset)
+        listed = (f"empty sections{in_packet}", name)
+        yield Finding("DOC003", place, f"section {name!r} is empty{in_packet}", hint, weight, listed=listed)
     for headings in sections.duplicates(document):
         title, line = headings[0].title, document.position(headings[0].offset)[0]
-        message = f"section {title!r} is already on line {line}" + (f", {len(headings)} in all" if headings[2:] else "")
-        yield Finding("DOC008", document.location(headings[1].offset), message, "join them, or rename one")
+        message = f"section {title!r} already exists on line {line}"
+        message += f" ({len(headings)} in all)" if headings[2:] else ""
+        yield Finding("DOC008", document.location(headings[1].offset), message, "merge them, or rename one")
 
 
 def _is_judged_itself(ctx: Context, document: Document) -> bool:
@@ -236,27 +252,30 @@ def _required(ctx: Context, packet: Packet, kind: str, document: Document) -> tu
     return min((required, configured.get("mini-spec", ())), key=lambda titles: len(sections.missing(document, titles)))
 
 
-def _unfinished(ctx: Context, case: _Case, kind: str, document: Document) -> Iterator[Finding]:
+def _unfinished(ctx: Context, case: _Case, document: Document) -> Iterator[Finding]:
     weight = Severity.ERROR if case.standing is Standing.FINISHED else Severity.WARNING
-    says = _why_finished(case)
+    sign, clause = _why_finished(case)
     for word, at in sections.placeholders(document, ctx.config.documents.placeholders):
-        message = f"{word} is still here, and {says}"
+        message = f"placeholder {word} in a finished packet ({sign})"
         yield Finding("DOC004", document.location(at), message, "write the value, or say why there is none", weight)
     for section in approvals.sections(document):
         gaps = approvals.gaps(document, section)
         if gaps:
             listed = ", ".join(f"{gap.role} ({gap.why})" for gap in gaps[:LISTED])
             listed += f" and {len(gaps) - LISTED} more" if gaps[LISTED:] else ""
-            message = f"{TITLES[kind]} lacks approvals, and {says}: {listed}"
+            message = f"{clause} but approvals are missing: {listed}"
             hint = "- Role: name, date; N/A for a role that is not concerned"
             yield Finding("DOC006", document.location(gaps[0].offset), message, hint, weight)
 
 
-def _why_finished(case: _Case) -> str:
+def _why_finished(case: _Case) -> tuple[str, str]:
+    """The sign that a packet is finished, in brackets and in a sentence."""
     item = case.packet.item
     if case.standing is Standing.CLAIMED or item is None or not (item.status or item.completed):
-        return "every box is ticked"
-    return f"its status is {item.status}" if item.status else "the task list gives the day it was completed"
+        return "all boxes ticked", "all boxes are ticked"
+    if item.status:
+        return f"status {item.status}", f"status is {item.status}"
+    return "completed_at is set", "completed_at is set"
 
 
 CHECK = Check("documents", "packets are complete, filled in and agree with themselves", RULES, run)

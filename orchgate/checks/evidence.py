@@ -6,7 +6,7 @@ from collections import Counter
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from orchgate.errors import OrchgateError
+from orchgate.errors import OrchgateError, quoted
 from orchgate.evidence.cited import Runs
 from orchgate.evidence.claims import SUMMARY
 from orchgate.evidence.judge import Judge
@@ -217,8 +217,8 @@ def _tracked(ctx: Context) -> Iterator[Finding]:
         added = [one.path for one in ctx.scope.changes if one.status == "A" and one.path.startswith(root + "/")]
         if added:
             more = f" and {len(added) - 1} more" if len(added) > 1 else ""
-            hint = f"to leave it out: git rm -r --cached {root}, and orchgate init adds {root}/ to .gitignore"
-            yield Finding("EVD015", Location(added[0]), f"{added[0]}{more}: files of runs get tracked by git", hint)
+            message = f"{added[0]}{more}: run artifacts are being added to git"
+            yield Finding("EVD015", Location(added[0]), message, f"git rm -r --cached {quoted(root)}")
 
 
 def _required(ctx: Context, setting: Setting, paths: list[str]) -> Iterator[Finding]:

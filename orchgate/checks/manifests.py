@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from orchgate.errors import OrchgateError, Unreadable
+from orchgate.errors import OrchgateError, Unreadable, quoted
 from orchgate.evidence.rules import LOCK
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.lib.globs import matches
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Content = bytes | ManifestError | Unreadable
     Journal = Callable[[str], bytes | None]  # of a repository path; None for what is not there, raises OrchgateError
 
-_NO_JOURNAL = "its journal is not here, and a manifest alone proves nothing"
+_NO_JOURNAL = "its journal is missing, and a manifest alone proves nothing"
 MOST = 10  # contradictions, or missing files, that one manifest is told about
 
 RULES = (
@@ -37,10 +37,10 @@ RULES = (
         "MAN001",
         "manifest cannot be read",
         Severity.ERROR,
-        what="The file at a manifest's place is no JSON object that every reader understands the same way: too large, "
-        "nested too deeply, cut off, not UTF-8, with a key twice, with NaN, or not a file at all.",
-        why="Readers disagree about such files: one takes the first of two keys, the next the last. Evidence that two "
-        "people can read differently is no evidence.",
+        what="The file at a manifest's path is not a JSON object that every reader understands in the same way: it is "
+        "too large, nested too deeply, cut off, not UTF-8, contains a key twice or NaN, or is not a file at all.",
+        why="Readers disagree about such files: one takes the first of two keys, another the last. Evidence that two "
+        "people can read differently is not evidence.",
         bad='{"status": "failed", "status": "succeeded"}',
         good='{"status": "succeeded"}',
     ),
@@ -48,10 +48,10 @@ RULES = (
         "MAN002",
         "manifest breaks its schema",
         Severity.ERROR,
-        what="A key is missing, unknown or of the wrong kind. Three formats are known and told apart by their content: "
-        "orchgate's own, and codex-orchestrator's of January and of June 2026.",
-        why="Every other check, the metrics and the reports rely on these keys. A manifest that lacks them was edited, "
-        "cut, or written by a program nobody told the gate about.",
+        what="A key is missing, unknown or of the wrong type. Three formats are known and recognized by their content: "
+        "orchgate's own, and those of codex-orchestrator of January and of June 2026.",
+        why="Every other check, the metrics and the reports rely on these keys. A manifest without them was edited, "
+        "cut short, or written by a program that orchgate does not know.",
         bad='"exit_code": "0"',
         good='"exit_code": 0',
     ),
@@ -59,10 +59,10 @@ RULES = (
         "MAN003",
         "manifest contradicts itself",
         Severity.ERROR,
-        what="Two statements of the manifest exclude each other: a stage that succeeded with exit code 1, a run that "
-        "succeeded although a stage failed, an end before the start, stages numbered with gaps or named twice.",
-        why="Runners do not write this; hands and broken tools do. Whichever half is true, the other one misleads "
-        "whoever relies on the run.",
+        what="Two statements of the manifest cannot both be true: a stage succeeded with exit code 1, a run succeeded "
+        "although a stage failed, the end is before the start, stages are numbered with gaps or share an id.",
+        why="Runners do not write this; manual edits and broken tools do. Whichever half is true, the other one "
+        "misleads everybody who relies on the run.",
         bad='"status": "succeeded", "exit_code": 1',
         good='"status": "failed", "exit_code": 1',
     ),
@@ -70,8 +70,8 @@ RULES = (
         "MAN004",
         "manifest does not match its path",
         Severity.ERROR,
-        what="A manifest lies at <root>/<task>/cli/<run-id>/manifest.json, and its task_id and run_id say the same. "
-        "A run id is the UTC time to the millisecond and eight hexadecimal digits.",
+        what="A manifest's path is <root>/<task>/cli/<run-id>/manifest.json, and its task_id and run_id have to match "
+        "it. A run id is the UTC time to the millisecond followed by eight hexadecimal digits.",
         why="Documents cite runs by path. A manifest in another run's folder lets one task claim another's result.",
         bad='.runs/0002-b/cli/<run-id>/manifest.json holding "task_id": "0001-a"',
         good='.runs/0001-a/cli/<run-id>/manifest.json holding "task_id": "0001-a"',
@@ -81,8 +81,9 @@ RULES = (
         "manifest points to a missing file",
         Severity.ERROR,
         what="The log or error file of a finished stage, or the manifest of a child run, is neither in the repository "
-        "nor on disk. Where a manifest is tracked and none of its logs ever were, this is a warning.",
-        why="The manifest says what happened; only the log shows it. Without it a reviewer has to believe.",
+        "nor on disk. It is a warning for a manifest in git without any of its logs in git.",
+        why="The manifest says what happened; only the log shows it. Without the log a reviewer has to take it on "
+        "faith.",
         bad='"log_path": ".runs/0001-a/cli/<run-id>/commands/01-build.ndjson" after the folder was cleaned',
         good="the log beside the manifest, deleted only together with it",
     ),
@@ -90,10 +91,10 @@ RULES = (
         "MAN006",
         "run was abandoned",
         Severity.WARNING,
-        what="The run is recorded as queued or in progress, but its runner has given no sign of life for longer than "
-        "the manifest itself allows, at most manifests.stale-minutes. A run that is alive is not reported.",
-        why="The runner was killed, so nobody knows how the run would have ended. It proves nothing; a document that "
-        "cites it is refused by the evidence check.",
+        what="The run is recorded as queued or in progress, but its runner has shown no sign of life for longer than "
+        "the manifest itself allows, at most manifests.stale-minutes. A run that is still alive is not reported.",
+        why="The runner was killed, so nobody knows how the run would have ended. It proves nothing, and the evidence "
+        "check refuses documents that cite it.",
         bad='"status": "in_progress", "heartbeat_at": "<three days ago>"',
         good='"status": "cancelled", "completed_at": "<when it was>"',
     ),
@@ -101,11 +102,11 @@ RULES = (
         "MAN007",
         "manifest contradicts its journal",
         Severity.ERROR,
-        what="A manifest of orchgate's own is not what its journal, `events.jsonl` beside it, adds up to, or the "
-        "journal is missing or cannot be read. A journal that the evidence lock pins together with its manifest may be "
-        "elsewhere. Manifests of other formats have no journal.",
-        why="The journal is written as things happen, the manifest is derived from it. A manifest that says something "
-        "else was edited, and is evidence of nothing.",
+        what="A manifest of orchgate's own format differs from what its journal, `events.jsonl` beside it, adds up to, "
+        "or the journal is missing or unreadable. A journal that the evidence lock pins together with its manifest may "
+        "be stored elsewhere. Manifests of other formats have no journal.",
+        why="The journal is written as things happen, and the manifest is derived from it. A manifest that says "
+        "something else was edited, and is evidence of nothing.",
         bad="failed changed into succeeded in manifest.json, and events.jsonl left as it was",
         good="both files as the run left them; in git, both or none",
     ),
@@ -225,10 +226,10 @@ def _judge(
         return
     kind = format_of(document)
     if not kind:
-        yield Finding("MAN002", Location(path), "is in no known format", 'it lacks "format" and "runner"; see the rule')
+        yield Finding("MAN002", Location(path), "is in no known format", 'it has neither "format" nor "runner"')
         return
     if not is_valid(document, kind):
-        hint = f"orchgate schema {SCHEMAS[kind].removesuffix('.json')} shows what is expected"
+        hint = f"orchgate schema {SCHEMAS[kind].removesuffix('.json')}"
         yield from _located("MAN002", path, content, [explain(document, kind)], hint)
         return
     try:
@@ -251,7 +252,9 @@ def _judge_run(ctx: Context, presence: Presence, run: Run, content: bytes) -> It
         for finding in _located("MAN005", run.path, content, lost, hint):
             yield finding._replace(severity=severity)
     if not run.finished and (problem := _abandoned(ctx, run)):
-        yield from _located("MAN006", run.path, content, [problem], "resume the run, or delete its folder")
+        own = run.format == "orchgate"
+        hint = f"orchgate resume {quoted(run.run_id)}" if own else f"delete {run.folder}, or let its runner finish it"
+        yield from _located("MAN006", run.path, content, [problem], hint)
 
 
 def _against_journal(path: str, content: bytes, document: dict[str, Any], journal: Journal) -> Iterator[Finding]:
@@ -331,7 +334,7 @@ def _missing(presence: Presence, run: Run, folder: str, recorded: str) -> str:
     meant = targets(run, folder, recorded)
     if any(presence.exists(path) for path in meant):
         return ""
-    return f"{shorten(recorded, 200)} {'does not exist' if meant else 'leads out of the repository'}"
+    return f"{shorten(recorded, 200)} {'does not exist' if meant else 'is outside the repository'}"
 
 
 def _weigh(ctx: Context, presence: Presence, run: Run) -> tuple[Severity | None, str]:
@@ -339,7 +342,7 @@ def _weigh(ctx: Context, presence: Presence, run: Run) -> tuple[Severity | None,
     if run.path in ctx.snapshot.entries and not any(
         presence.has_folder(f"{run.folder}/{name}") for name in ("commands", "stages")
     ):
-        return Severity.WARNING, "commit the logs with their manifest: git add -f the folder of the run"
+        return Severity.WARNING, f"git add -f {quoted(run.folder)}"
     return None, "restore the file, or run the pipeline again"
 
 
@@ -350,8 +353,8 @@ def _abandoned(ctx: Context, run: Run) -> Problem | None:
         return None
     last = (ctx.now - quiet).isoformat(timespec="seconds")
     if quiet.total_seconds() < 0:
-        return Problem(("status",), f"is {run.status}, but the last sign of life, {last}, lies in the future")
-    return Problem(("status",), f"is {run.status}, but nothing was heard of the run since {last}")
+        return Problem(("status",), f"{run.status}, but its last sign of life, {last}, is in the future")
+    return Problem(("status",), f"{run.status}, but abandoned since {last}")
 
 
 CHECK = Check("manifests", "manifests of recorded runs are whole, consistent and where they belong", RULES, run)

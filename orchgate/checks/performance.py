@@ -31,31 +31,32 @@ RULES = (
         "PRF001",
         "slower beyond the tolerance",
         Severity.ERROR,
-        what="The pipeline takes more CPU or wall time at head than at base. Both were run here in turn, in an order "
-        "decided by coin flips, until the difference was larger than chance explains. It is an error from the blocking "
-        "threshold on (5 % of CPU time, 10 % of wall time), a warning below it, down to a tolerance of 1 %. What "
-        "is only probably slower (chance alone does that once in 40 times) is a warning that says how many pairs are "
-        "missing. A head of which the fastest of three runs takes one and a half times as long as the slowest of base, "
-        "or that twice is not over in five times what base takes and a second more, is refused at once. "
-        "Named benchmarks are judged one by one, and all of them together. Several heads of a branch that look slower "
-        "together than their base (an e-value of 40 or more) are a warning, never an error.",
-        why="Every change makes a pipeline a little slower and nobody notices the one that did. Comparing with a "
-        "stored number blames the machine; running both sides now blames the change.",
-        bad="a commit after which the stage `test` parses its fixtures once for each test: CPU time +20 % "
-        "(18 to 22 %), all of it in `test`",
+        what="The pipeline takes more CPU or wall time at head than at base. Both are run here alternately, in random "
+        "order, until the difference is larger than chance explains. It is an error from the blocking threshold on (5 "
+        "% of CPU time, 10 % of wall time), and a warning below it, down to a tolerance of 1 %. A change that is only "
+        "probably slower (chance alone gives such a result once in 40 times) is a warning that says how many pairs are "
+        "missing. Head is refused at once if the fastest of three runs takes one and a half times as long as the "
+        "slowest of base, or if it twice fails to finish within five times the duration of base and a second more. "
+        "Named benchmarks are judged one by one, and all of them together. Several heads of a branch that together "
+        "look slower than their base (an e-value of 40 or more) are a warning, never an error.",
+        why="Every change makes a pipeline a little slower, and nobody notices which one did. Comparing with a stored "
+        "number blames the machine; running both sides now blames the change.",
+        bad="a commit after which the stage `test` parses its fixtures once for each test: CPU time +20 % (18 to 22 "
+        "%), all of it in `test`",
         good="the fixtures parsed once; or `Performance-Override: what the time buys` as a trailer of the commit; or a "
-        "commit of its own that raises performance.metrics.cpu-seconds.block",
+        "separate commit that raises performance.metrics.cpu-seconds.block",
     ),
     Rule(
         "PRF002",
         "a counter went up",
         Severity.ERROR,
         what="Head writes more files, bytes or manifests, starts more processes or passes fewer tests than base, or a "
-        "number is beyond the `max` or `min` that performance.metrics sets for it (diff_files and diff_lines too). "
-        "Counters are compared exactly: an error once five runs of each side agree, a warning before; one that differs "
-        "between two runs of the same tree is judged like a time. Bytes read warn, unless their `block` is set.",
-        why="A counter has no noise: one more manifest write a run is true on every machine, and shows long before "
-        "a clock does.",
+        "number is outside the `max` or `min` that performance.metrics sets for it (diff_files and diff_lines too). "
+        "Counters are compared exactly: an error once five runs of each side agree, a warning before that. A counter "
+        "that differs between two runs of the same tree is judged like a time. More bytes read are a warning, unless "
+        "their `block` is set.",
+        why="A counter has no noise: one more manifest write per run is true on every machine, and shows long before a "
+        "clock does.",
         bad="manifest_writes 2 -> 3",
         good="the state collected in memory and written once at the end of the run",
     ),
@@ -63,9 +64,9 @@ RULES = (
         "PRF003",
         "no baseline",
         Severity.WARNING,
-        what="There is nothing to compare head with: no base that could be run, and no stored "
-        "baseline of this pipeline for this kind of machine. A first push is a note.",
-        why="Head was not judged, and that must be seen: a pass would claim a comparison that nobody made.",
+        what="There is nothing to compare head with: no base that could be run, and no stored baseline of this "
+        "pipeline for this type of machine. On a first push it is a note.",
+        why="Head was not judged, and that has to be visible: a pass would claim a comparison that nobody made.",
         bad="a base that does not define the pipeline, and no .orchgate/baseline.json",
         good="orchgate baseline record PIPELINE, and the file committed",
     ),
@@ -73,12 +74,13 @@ RULES = (
         "PRF004",
         "inconclusive",
         Severity.WARNING,
-        what="The runs that the budget had room for cannot tell whether head is slower. The message says how small a "
-        'change they could have shown. With performance.inconclusive = "block" the check ends in exit code 3.',
-        why="A busy machine hides a slow-down as easily as it feigns one; both a pass and a refusal would be made up.",
+        what="The runs that fit into the budget cannot tell whether head is slower. The message says how small a "
+        "change they could have shown, or what a single run of head was compared with. With performance.inconclusive = "
+        '"block" the check ends in exit code 3.',
+        why="A busy machine hides a slowdown as easily as it feigns one; both a pass and a refusal would be made up.",
         bad="twelve pairs on a machine that runs a build: 9 % or more would have been seen, 5 % would not",
         good="a larger performance.budget-seconds, a quiet machine, the `orchgate perf` command of the hint, or the CI "
-        "job that `orchgate perf --print-job github` prints. A note says what one run of head was screened against",
+        "job that `orchgate perf --print-job github` prints",
         refuses=Verdict.INCONCLUSIVE,
         worst=Severity.ERROR,
     ),
@@ -87,19 +89,19 @@ RULES = (
         "success or test pass rate fell",
         Severity.ERROR,
         what="The pipeline fails at head and succeeds at base, or a smaller share of its runs succeeds or of its tests "
-        "passes, or a rate lies below the `min` of performance.metrics; or a benchmark has no result at head "
-        "any more.",
+        "passes, or a rate is below the `min` of performance.metrics, or a benchmark no longer has a result at head.",
         why="A pipeline that fails early is fast. Its times say nothing and are not compared.",
         bad="stage `test` exits with 1 at head and with 0 at base",
-        good="the failure mended first; then the speed is judged",
+        good="the failure fixed first; then the speed is judged",
     ),
     Rule(
         "PRF006",
         "more memory",
         Severity.ERROR,
-        what="The largest resident size of any process of the pipeline grew beyond the threshold (3 % and 1 MiB), "
-        "shown as PRF001 shows a time.",
-        why="Memory does not get slower, it gets killed: on the smallest machine first, and never with a message.",
+        what="The largest resident set size of any process of the pipeline grew beyond the threshold (3 % and 1 MiB), "
+        "shown in the way PRF001 shows a time.",
+        why="A process that needs too much memory does not get slower, it gets killed: on the smallest machine first, "
+        "and never with a message.",
         bad="a log read as a whole to count its lines: max_rss_bytes +310 %",
         good="the log read line by line",
     ),
@@ -109,11 +111,11 @@ RULES = (
         Severity.WARNING,
         what="The change edits the pipeline that pushes are measured by: its stages, commands, environment or order, "
         "also through codex.orchestrator.json or a pipeline that it calls. Both sides are run as the base defines it, "
-        "and the new definition judges from the next push on; stages that are only added are a note, with what they "
+        "and the new definition takes effect from the next push on; stages that are only added are a note with their "
         "cost. It is an error when head can no longer run what the base defines. A pipeline that the base does not "
         "have is a note.",
-        why="A slow stage that gets another name, or another command, would never be compared with anything: whoever "
-        "edits the definition together with the code would have no gate.",
+        why="A slow stage with another name, or another command, would never be compared with anything: whoever edits "
+        "the definition together with the code would face no gate.",
         bad="one change that makes work.py slower, renames its stage and removes the script that the base runs",
         good="the definition changed so that the base's still runs at head; or a commit trailer that says why it "
         "cannot: `Performance-Override: the benchmark moved to tools/`",
@@ -124,9 +126,9 @@ RULES = (
         "override used",
         Severity.NOTE,
         what="The commit trailer `Performance-Override: reason`, in any commit of the judged branch itself, or the "
-        "environment variable ORCHGATE_PERFORMANCE_OVERRIDE for one push makes warnings of what would have been "
-        "refused. It is measured all the same, and the reason is shown even where nothing needed it. A trailer that "
-        "only came along with a merge excuses nothing, because a pipeline is measured as a whole.",
+        "environment variable ORCHGATE_PERFORMANCE_OVERRIDE for one push, turns what would have been refused into "
+        "warnings. The change is measured all the same, and the reason is shown even where nothing needed it. A "
+        "trailer that only arrived with a merge excuses nothing, because a pipeline is measured as a whole.",
         why="Some changes are worth their time. An exception is fine as long as everybody sees it and its reason.",
         bad="ORCHGATE_PERFORMANCE_OVERRIDE=yes git push",
         good="Performance-Override: every record is checked now, 8 % of the import",

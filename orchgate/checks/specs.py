@@ -25,12 +25,12 @@ RULES = (
         "SPC001",
         "code changed and the task has no fresh spec",
         Severity.ERROR,
-        what="The change touches code (`specs.code`), and no task behind it has a TECH_SPEC or a mini-spec in the"
-        " tree. The task is the one whose packet the change touches, else the one that the branch or a `Task:`"
-        " trailer names, else any task of the list that is in work. The spec may have landed earlier. Its"
-        " `last_review` counts only when this change edits the spec.",
-        why="A spec written after the code describes the code. Asking for it in the same diff, or at a fixed age,"
-        " makes people touch files to please the gate.",
+        what="The change touches code (`specs.code`), and no task it belongs to has a TECH_SPEC or a mini-spec in the "
+        "tree. The task is the one whose packet the change touches, else the one that the branch or a `Task:` trailer "
+        "names, else any task of the list that is in progress. The spec may have landed earlier. Its `last_review` "
+        "counts only when this change edits the spec.",
+        why="A spec written after the code only describes the code. Asking for it in the same diff, or at a fixed age, "
+        "would make people touch files to please the gate.",
         bad="src/start.py changes on branch 0007-faster-start, and tasks/specs/0007-faster-start.md was deleted",
         good="src/start.py changes on branch 0007-faster-start, and docs/TECH_SPEC-faster-start.md is in the tree",
     ),
@@ -130,14 +130,14 @@ def _stale(ctx: Context, specs: list[str], changes: tuple[Change, ...]) -> tuple
         age = (ctx.today - reviewed).days
         if age <= limit:
             return [], tuple(troubles)
-        message = f"the spec of changed code was last reviewed {age} days ago, limit {limit}"
+        message = f"the spec of the changed code was last reviewed {age} days ago (limit {limit})"
         hint = f"review it, then set {KEY}: {ctx.today.isoformat()}"
         findings.append(Finding("SPC001", document.location(document.text.index(KEY)), message, hint))
     return findings, tuple(troubles)
 
 
 def _missing(ctx: Context, layout: Layout, behind: _Behind, code: list[str]) -> Finding:
-    count = "1 code file changed" if len(code) == 1 else f"{len(code)} code files changed"
+    changed = f"{len(code):,} code file{'s' * (len(code) != 1)} changed"
     where = Location(code[0])
     if behind.packets:
         packet = behind.packets[0]
@@ -146,20 +146,20 @@ def _missing(ctx: Context, layout: Layout, behind: _Behind, code: list[str]) -> 
         return Finding(
             "SPC001",
             where,
-            f"{count}, and task {packet.name}{source} has no TECH_SPEC or mini-spec",
-            f"write {path}; orchgate new starts a whole packet"
+            f"{changed}, but task {packet.name}{source} has no TECH_SPEC or mini-spec",
+            f"write {path}, or start a whole packet with `orchgate new`"
             if path
             else "documents.tech-spec names no place for one",
             excuse="" if behind.by else TRAILER.capitalize(),
         )
     if behind.names:
-        message = f"{count}, and task {behind.names[0]} (named by {behind.by}) has no packet"
+        message = f"{changed}, but task {behind.names[0]} (named by {behind.by}) has no packet"
         return Finding("SPC001", where, message, f"orchgate new {quoted(behind.names[0])}")
-    message = f"{count}, and no task is behind the change: neither its documents nor its branch nor a trailer name one"
+    message = f"cannot tell which task this change belongs to ({changed})"
     index = ctx.config.documents.task_index
-    in_work = f", and none in {index} is in work" if index in ctx.snapshot.entries else ""
-    hint = "orchgate new SLUG, or name the task: branch <task>, trailer Task: <task>"
-    return Finding("SPC001", where, message + in_work, hint, excuse=TRAILER.capitalize())
+    none = f"; no task in {index} is in progress" if index in ctx.snapshot.entries else ""
+    hint = "name the task in the branch or in a commit trailer `Task: …`, or start one with `orchgate new`"
+    return Finding("SPC001", where, message + none, hint, excuse=TRAILER.capitalize())
 
 
-CHECK = Check("specs", "changed code has a spec that somebody read lately", RULES, run)
+CHECK = Check("specs", "changed code has a spec that was reviewed recently", RULES, run)

@@ -23,11 +23,11 @@ RULES = (
         "VER001",
         "version changed",
         Severity.ERROR,
-        what="The version that a file carries differs between base and head, is gone, or appears in a file that had "
-        "none. The parsed value counts, not the line: dependencies' versions and lock files never do, and a new file "
-        "starts with whatever version it likes. It is a note where the branch or a commit trailer allows it.",
+        what="The version in a file differs between base and head, was removed, or was added to a file that had none. "
+        "The parsed value counts, not the line: versions of dependencies and lock files never do, and a new file may "
+        "start with any version. It is a note where the branch or a commit trailer allows it.",
         why="Release tools read the version to decide what to publish. A bump that slipped into a feature publishes "
-        "it, and two branches that both bump collide.",
+        "it, and two branches that both bump the version collide.",
         bad='a bug fix that also turns version = "1.4.0" into "1.5.0"',
         good="Version-Bump: release 1.5.0, as a trailer of the release commit",
     ),
@@ -35,9 +35,9 @@ RULES = (
         "VER002",
         "version unreadable on one side",
         Severity.ERROR,
-        what="A file that carries a version cannot be read at base or at head: broken TOML or JSON, the key twice, no "
-        "text, too large.",
-        why="Whether the version changed is then unknown, and unknown is not unchanged.",
+        what="A file with a version cannot be read at base or at head: it is broken TOML or JSON, has the key twice, "
+        "is not text, or is too large.",
+        why="Then nobody knows whether the version changed, and unknown is not unchanged.",
         bad='a package.json with a conflict marker between two "version" lines',
         good="a package.json that parses",
     ),
@@ -187,20 +187,20 @@ def _judge(ctx: Context, stretch: Stretch, pair: Pair, pairs: list[Pair], allowe
 
 
 def _unreadable(ctx: Context, pair: Pair, allowed: str) -> Iterator[Finding]:
-    """A new file that cannot be read changes no version; mending one is fine where versions may change."""
+    """A new file that cannot be read changes no version; fixing one is fine where versions may change."""
     if pair.base is ABSENT:
         return
     place = Location(pair.path)
     if pair.base.error and pair.head.error:
-        said = f"cannot tell whether the version changed: the file {pair.head.error}; it was unreadable before, too"
-        yield Finding("VER002", place, said, "mend the file, or leave it out of version-bump.files")
+        said = f"cannot tell whether the version changed: the file {pair.head.error}; at base it was unreadable as well"
+        yield Finding("VER002", place, said, "fix the file, or leave it out of version-bump.files")
     elif pair.head.error:
         before = _facts(pair.base)
         said = f"cannot tell whether the version{f' {before}' if before else ''} changed: the file {pair.head.error}"
-        yield Finding("VER002", place, said, "mend the file")
+        yield Finding("VER002", place, said, "fix the file")
     else:
-        after = "the file is gone" if pair.change.deleted else f"it is {_facts(pair.head) or 'none'} now"
-        said = f"cannot tell whether the version changed: before, the file {pair.base.error}; {after}"
+        after = "now the file is deleted" if pair.change.deleted else f"now it is {_facts(pair.head) or 'none'}"
+        said = f"cannot tell whether the version changed: at base the file {pair.base.error}; {after}"
         if allowed:
             yield Finding("VER002", place, f"{said}, allowed by {allowed}", severity=Severity.NOTE)
         else:
@@ -216,14 +216,14 @@ def _differences(ctx: Context, stretch: Stretch, pair: Pair, pairs: list[Pair]) 
     gained = [value for key, value in head.items() if key not in base and value not in base.values()]
     changed.extend(zip(lost, gained, strict=False))  # the key changed together with the version
     for old, new in dict.fromkeys(changed):
-        verb = "goes back from" if versions.is_downgrade(old, new) else "changed from"
+        verb = "was lowered from" if versions.is_downgrade(old, new) else "changed from"
         yield f"version {verb} {old} to {new}"
     for value in dict.fromkeys(lost[len(gained) :]):
         if head or not _still_there(ctx, stretch, pair, pairs, value):
-            yield f"version {value} is gone{' with the file' if pair.change.deleted else ''}"
+            yield f"version {value} was removed{' with the file' if pair.change.deleted else ''}"
     for value in dict.fromkeys(gained[len(lost) :]):
         if pair.base is not ABSENT and (base or not _was_there(ctx, stretch, pair, pairs, value)):
-            yield f"version {value} was not there before"
+            yield f"version {value} was added"
 
 
 def _still_there(ctx: Context, stretch: Stretch, pair: Pair, pairs: list[Pair], version: str) -> bool:
@@ -277,9 +277,9 @@ def _line(stretch: Stretch, pair: Pair) -> int:
 def _hint(ctx: Context) -> str:
     settings = ctx.config.version_bump
     branches = f"commit on a branch named {' or '.join(settings.allow_branches)}" if settings.allow_branches else ""
-    trailer = f'add the commit trailer "{settings.allow_trailer}: why"' if settings.allow_trailer else ""
-    ways = [way for way in (trailer, branches) if way] or ["list the branch of releases in version-bump.allow-branches"]
-    return f"restore the version, or {' or '.join(ways)}"
+    trailer = f"give a reason in the commit trailer `{settings.allow_trailer}: …`" if settings.allow_trailer else ""
+    ways = [way for way in (trailer, branches) if way] or ["list the release branch in version-bump.allow-branches"]
+    return f"restore the version, or {', or '.join(ways)}"
 
 
 CHECK = Check("version-bump", "versions change only in releases", RULES, run)

@@ -9,7 +9,7 @@ from orchgate.model import Severity, Verdict
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from typing import TextIO
 
     from orchgate.model import CheckResult, Diagnostic, Location, Report, Scope, Trouble
@@ -22,7 +22,7 @@ WORDS = {
     Verdict.FAIL: "refused",
 }
 
-
+LISTED = 12  # names in one line
 _LATER = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 
 
@@ -43,8 +43,8 @@ def lines(report: Report, most: int = 0, said: Collection[str] = ()) -> Iterator
 def findings(report: Report, most: int = 0) -> Iterator[str]:
     """The lines of a report without the last, which sums it up."""
     shown, left = _shown(report, most)
-    for diagnostic in shown:
-        yield from _diagnostic(diagnostic)
+    for group in _groups(shown):
+        yield from _diagnostics(group)
     causes = list(_causes(report).items())
     for trouble, checks in causes[: most or None]:
         yield f"{_place(trouble.location)}could not check {', '.join(checks)}: {escape(trouble.message)}"
@@ -80,11 +80,27 @@ def _causes(report: Report) -> dict[Trouble, list[str]]:
     return causes
 
 
-def _diagnostic(diagnostic: Diagnostic) -> Iterator[str]:
-    finding = diagnostic.finding
-    weight = "" if diagnostic.severity is Severity.ERROR else f"({diagnostic.severity.value}) "
-    yield f"{_place(finding.location)}{finding.rule} {weight}{escape(finding.message)}"
-    yield from _hint(finding.hint)
+def _groups(shown: Iterable[Diagnostic]) -> Iterable[list[Diagnostic]]:
+    """What is one line each: diagnostics of a document that differ only in what they name, where it can be listed."""
+    groups: dict[tuple[object, ...], list[Diagnostic]] = {}
+    for at, one in enumerate(shown):
+        found = one.finding
+        same = (found.location.path, found.listed[0]) if found.listed else (at,)
+        groups.setdefault((found.rule, one.severity, *same), []).append(one)
+    return groups.values()
+
+
+def _diagnostics(group: list[Diagnostic]) -> Iterator[str]:
+    first, *others = (diagnostic.finding for diagnostic in group)
+    weight = "" if group[0].severity is Severity.ERROR else f"({group[0].severity.value}) "
+    message, hint = first.message, first.hint
+    if others:
+        names = [first.listed[1], *(other.listed[1] for other in others)]
+        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+        message = f"{first.listed[0]}: {', '.join(names[:LISTED])}{more}"
+        hint = hint if {hint} == {other.hint for other in others} else ""
+    yield f"{_place(first.location)}{first.rule} {weight}{escape(message)}"
+    yield from _hint(hint)
 
 
 def _place(location: Location) -> str:
@@ -99,28 +115,30 @@ def _hint(hint: str) -> Iterator[str]:
 
 
 def _summary(report: Report) -> str:
-    scope = report.scope
-    base = f"base {scope.base[:7]}" if scope.base else "no base"
-    if scope.origin and not scope.base:
-        base += f" ({escape(scope.origin)})"
-    counts = (*_nothing(report), *_weights(report), *_examined(report.checks))
-    return f"orchgate: {WORDS[report.verdict]}{': ' if counts else ''}{', '.join(counts)}; {base}"
+    word, base = WORDS[report.verdict], _base(report.scope)
+    if report.verdict in (Verdict.PASS, Verdict.WARN) and not any(any(one.examined.values()) for one in report.checks):
+        what, way = _nothing(report.scope)
+        return f"orchgate: {word}: {', '.join((what, *_weights(report)))} ({base}){f'; {way}' if way else ''}"
+    counts = (*_weights(report), *_examined(report.checks))
+    return f"orchgate: {word}{': ' if counts else ''}{', '.join(counts)}; {base}"
 
 
-def _nothing(report: Report) -> Iterator[str]:
-    """That there was nothing to look at, and how that is known; said first, because it is easily taken for a pass."""
-    checks = report.checks
-    if not any(check.troubles or any(check.examined.values()) for check in checks):
-        why = _why_nothing(report.scope)
-        yield f"nothing was examined{f' ({escape(why)})' if why else ''}"
+def _base(scope: Scope) -> str:
+    if scope.base:
+        return f"base {scope.base[:7]}"
+    return f"no base: {escape(scope.origin)}" if scope.origin else "no base"
 
 
-def _why_nothing(scope: Scope) -> str:
-    if scope.settled or scope.unknown is not None or scope.changes or scope.whole_tree:
-        return scope.settled
+def _nothing(scope: Scope) -> tuple[str, str]:
+    """That there was nothing to look at, how that is known, and the next step: it is easily taken for a pass."""
+    if scope.settled:
+        return escape(scope.settled), ""
+    if scope.unknown is not None or scope.changes or scope.whole_tree:
+        number = len(scope.changes)
+        return f"nothing to check in {number:,} changed file{'s' * (number != 1)}" if number else "nothing to check", ""
     if scope.kind == "staged":
-        return "nothing is staged"
-    return f"no change since {scope.origin or 'the base'}"
+        return "no staged changes", "`git add` what you want checked"
+    return f"no changes since {escape(scope.origin or 'the base')}", ""
 
 
 def _weights(report: Report) -> Iterator[str]:
@@ -135,29 +153,22 @@ def _weights(report: Report) -> Iterator[str]:
 
 
 def _examined(checks: tuple[CheckResult, ...]) -> Iterator[str]:
-    """What was looked at, once a name, and then what there was none of.
-
-    Where several checks count the same thing, the largest number stands.
-    """
+    """What was looked at, once a name: where several checks count the same thing, the largest number stands."""
     totals: dict[str, int] = {}
     for check in checks:
         for name, number in check.examined.items():
             totals[name] = max(totals.get(name, 0), number)
-    for name, number in totals.items():
-        if number:
-            yield f"{number:,} {name if number != 1 else _singular(name)}"
-    if none := [name for name, number in totals.items() if not number]:
-        yield "no " + ", ".join(none)
+    yield from (_counted(number, name) for name, number in totals.items() if number)
 
 
-def _singular(name: str) -> str:
-    return name.removesuffix("s")
+def _counted(number: int, name: str) -> str:
+    return f"{number:,} {name if number != 1 else name.removesuffix('s')}"
 
 
 def explained(report: Report) -> Iterator[str]:
     """Facts of each check as plain lines, for `--explain`."""
     for check in report.checks:
-        counts = ", ".join(f"{number} {name}" for name, number in check.examined.items()) or "nothing"
+        counts = ", ".join(_counted(number, name) for name, number in check.examined.items() if number) or "nothing"
         yield f"{check.id}: {WORDS[check.verdict]}; examined {counts}; {check.seconds * 1000:.0f} ms"
         yield from _facts(check.facts, "  ")
 
