@@ -68,6 +68,9 @@ HEAD = "# Title\n\n"
         (HEAD + "<!--orchgate:ignore[EVD001]reason-->\ntext\n", {3, 4}),
         (HEAD + "<!-- orchgate: ignore[] reason -->\ntext\n", set()),
         (HEAD + "<!-- orchgate: ignore EVD001 reason -->\ntext\n", set()),
+        (HEAD + "<!-- orchgate: ignore[evd001] reason -->\ntext\n", {3, 4}),
+        (HEAD + "<!-- orchgate ignore[EVD001] reason -->\ntext\n", {3, 4}),
+        (HEAD + "<!-- orchgate: ignore [EVD001]: reason -->\ntext\n", {3, 4}),
         (HEAD + "<!-- see orchgate: ignore[EVD001] reason -->\ntext\n", set()),
         (HEAD + f"{IGNORE}\r\ntext\r\n".replace("\r\n", "\n"), {3, 4}),
     ],
@@ -89,10 +92,23 @@ def test_windows_line_ends_change_nothing() -> None:
         IGNORE * 20_000,
         "<!-- orchgate: ignore[" * 40_000,
         "<!-- orchgate:" + " " * 1_000_000 + "-->",
+        "<!-- orchgate ignore" + " " * 1_000_000 + "-->",
+        "<!-- orchgate" + "\n" * 1_000_000 + "ignore EVD001 -->",
+        "orchgate " * 200_000,
         ("<!-- orchgate: ignore[EVD001] r -->" + "\n" * 40) * 20_000,
         "<!-- orchgate: ignore[EVD001] r\n" * 30_000,
     ],
-    ids=["stacked", "one-line", "unclosed", "spaces", "gaps", "never-ends"],
+    ids=[
+        "stacked",
+        "one-line",
+        "unclosed",
+        "spaces",
+        "spaces-before-brackets",
+        "spaces-before-ignore",
+        "words",
+        "gaps",
+        "never-ends",
+    ],
 )
 def test_comments_are_read_in_linear_time(text: str) -> None:
     document = Document("a.md", text.encode())
@@ -165,13 +181,32 @@ def test_an_unknown_rule_is_a_warning(repo: Repo, capsys: pytest.CaptureFixture[
     repo.stage("a.md", f"{HEAD}<!-- orchgate: ignore[EVD01] reason -->\ntext\n")
     main(["check", "--staged", "evidence"])
 
-    assert "a.md:3:1: SUP002 (warning) EVD01 is not a rule\n" in capsys.readouterr().out
+    assert "a.md:3:1: SUP002 (warning) there is no rule EVD01\n" in capsys.readouterr().out
 
 
-def test_a_comment_that_names_no_rule_is_a_warning(repo: Repo) -> None:
-    repo.stage("a.md", f"{HEAD}<!-- orchgate: ignore[] reason -->\ntext\n")
+@pytest.mark.parametrize("written", [": ignore[] reason", ": ignore reason", ": ignore", " ignore[] reason"])
+def test_a_comment_that_names_no_rule_is_reported(repo: Repo, written: str) -> None:
+    repo.stage("a.md", f"{HEAD}<!-- orchgate{written} -->\ntext\n")
 
-    assert diagnostics() == [("SUP002", "warning", 3, None)]
+    assert [(rule[:3], line) for rule, _, line, _ in diagnostics()] == [("SUP", 3)]
+
+
+@pytest.mark.parametrize("written", [": ignore EVD001", " ignore evd001", ": ignore EVD001, EVD003"])
+def test_a_comment_without_brackets_is_a_warning_that_says_how_to_write_it(
+    repo: Repo, written: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repo.stage("a.md", f"{HEAD}<!-- orchgate{written} the page moves -->\n{LINK}\n")
+    main(["check", "--staged", "evidence"])
+
+    out = capsys.readouterr().out
+    assert "EVD001 gone.md does not exist" in out
+    assert f"hint: write ignore[{written.partition('ignore ')[2].upper()}] and the reason\n" in out
+
+
+def test_a_sentence_about_ignoring_is_no_comment_of_ours(repo: Repo) -> None:
+    repo.stage("a.md", f"{HEAD}<!-- orchgate ignore lists are set elsewhere; orchgate ignores it -->\ntext\n")
+
+    assert diagnostics() == []
 
 
 def test_a_rule_of_a_check_that_did_not_run_is_neither_unknown_nor_unused(repo: Repo) -> None:

@@ -171,7 +171,7 @@ class Judge:
         self._ctx.leads = leads
         raws = [self._outcome(check) for check in checks]
         read = ((path, self._ctx.parsed(path)) for path in self._ctx.parsed_paths)
-        return Job(raws, [path for path, document in read if document and suppressions.MARK in document.source])
+        return Job(raws, [path for path, document in read if document and suppressions.may_hold(document.source)])
 
     def result(self, name: str) -> CheckResult:
         """A check's result, judged now if it was not yet. A check that is not there has no findings."""

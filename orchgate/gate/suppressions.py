@@ -13,7 +13,7 @@ from orchgate.lib.patterns import lazy
 from orchgate.model import Finding, Location, Rule, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from orchgate.config.settings import Ignore
     from orchgate.markdown.document import Comment, Document
@@ -23,8 +23,8 @@ RULES = (
         "SUP001",
         "suppression without a reason",
         Severity.ERROR,
-        what="An ignore comment names a rule but says nothing about why. It suppresses nothing.",
-        why="The next reader cannot tell a decision from an accident, and the exception outlives its cause.",
+        what="An ignore comment names a rule but does not say why. It suppresses nothing.",
+        why="Later readers cannot tell a decision from an accident, and the exception outlives its cause.",
         bad="<!-- orchgate: ignore[EVD001] -->",
         good="<!-- orchgate: ignore[EVD001] the run was deleted by the retention policy -->",
     ),
@@ -32,19 +32,20 @@ RULES = (
         "SUP002",
         "suppression that suppresses nothing",
         Severity.WARNING,
-        what="An ignore comment names a rule that reports nothing on this line or the next, or that does not exist.",
-        why="A stale exception hides the fault that comes back later.",
+        what="An ignore comment names a rule that reports nothing on this line or the next, a rule that does not "
+        "exist, or no rule in brackets.",
+        why="A stale exception hides the fault when it comes back, and a misspelled one never hid anything.",
         bad="<!-- orchgate: ignore[EVD001] old link --> above a line whose link resolves",
-        good="the comment is deleted together with its cause",
+        good="the comment deleted together with its cause",
     ),
 )
 _LOOK_BACK = 200  # characters in front of a comment that can make it one at the end of a line
 _TEXT = lazy(r"\S")
-_COMMENT = lazy(r"(?s)\s*orchgate:\s*ignore\[([^\]\n]*)\](.*)")
+_SIGN = lazy(r"orchgate[:\s]*+ignore")
+_COMMENT = lazy(r"(?s)\s*+orchgate\s*+(:?)\s*+ignore\b\s*+:?\s*+(?:\[([^\]\n]*)\])?(.*)")
+_BARE = lazy(r"[A-Za-z]{3}\d{3}\b(?:\s*,\s*[A-Za-z]{3}\d{3}\b)*")  # rules without brackets
 
 _WILD = lazy(r"[*?\[{!\\]|/$")  # what may make a glob of an entry, or take one back
-
-MARK = "orchgate:"
 
 
 def every_rule() -> Mapping[str, tuple[str, Rule]]:
@@ -53,17 +54,26 @@ def every_rule() -> Mapping[str, tuple[str, Rule]]:
 
 
 class Suppression(NamedTuple):
-    """One comment: the rules it names, its reason, and the lines it covers (0 covers findings of the whole file)."""
+    """One comment: the rules it names, its reason, and the lines it covers (0 covers findings of the whole file).
+
+    `bare` is what stands where the rules in brackets belong; such a comment suppresses nothing.
+    """
 
     location: Location
     rules: tuple[str, ...]
     reason: str
     lines: frozenset[int]
+    bare: str = ""
+
+
+def may_hold(source: str) -> bool:
+    """Whether a text may have suppressions. Most have none, and their comments need not be looked for."""
+    return "orchgate" in source and _SIGN.search(source) is not None
 
 
 def read(document: Document) -> tuple[Suppression, ...]:
     """The suppressions of a document. A comment before the first heading also covers findings of the whole file."""
-    if MARK not in document.source:
+    if not may_hold(document.source):
         return ()
     found = []
     below: dict[int, int] = {}  # offset of a comment -> line of the text below it, past other comments
@@ -72,9 +82,14 @@ def read(document: Document) -> tuple[Suppression, ...]:
         match = _COMMENT.fullmatch(comment.text)
         if match is None:
             continue
-        rules = tuple(rule.strip() for rule in match[1].split(",") if rule.strip())
+        colon, listed, reason = match.groups()
+        bare = _BARE.match(reason) if listed is None else None
+        if listed is None and not colon and bare is None:
+            continue  # a sentence, such as "orchgate ignore lists are in the configuration"
+        rules = tuple(rule.strip().upper() for rule in (listed or "").split(",") if rule.strip())
         lines = _covered(document, comment.offset, below[comment.offset])
-        found.append(Suppression(document.location(comment.offset), rules, match[2].strip(), lines))
+        place = document.location(comment.offset)
+        found.append(Suppression(place, rules, reason.strip(), lines, bare[0].upper() if bare else ""))
     return tuple(reversed(found))
 
 
@@ -147,23 +162,24 @@ def complaints(
     `used` holds the place of each suppression with the rules it silenced; `judged` the rules of the checks that ran:
     only of those can be said that nothing was there to suppress.
     """
-    found = []
-    for suppression in suppressions:
-        if not suppression.reason:
-            found.append(
-                Finding("SUP001", suppression.location, "the ignore comment gives no reason", "write why after the ]")
-            )
-            continue
-        if not suppression.rules:
-            found.append(
-                Finding("SUP002", suppression.location, "the ignore comment names no rule", "ignore[RULE] reason")
-            )
-        for rule in suppression.rules:
+    return tuple(finding for one in suppressions for finding in _complaints(one, used, judged, known))
+
+
+def _complaints(
+    one: Suppression, used: Collection[tuple[Location, str]], judged: frozenset[str], known: frozenset[str]
+) -> Iterator[Finding]:
+    if one.bare:
+        message = "an ignore comment without brackets suppresses nothing"
+        yield Finding("SUP002", one.location, message, f"write ignore[{one.bare}] and the reason")
+    elif not one.reason:
+        message = "the ignore comment gives no reason, so it suppresses nothing"
+        yield Finding("SUP001", one.location, message, "write the reason after the ]")
+    elif not one.rules:
+        yield Finding("SUP002", one.location, "the ignore comment names no rule", "write ignore[RULE] and the reason")
+    else:
+        for rule in one.rules:
             if rule not in known:
-                found.append(
-                    Finding("SUP002", suppression.location, f"{rule} is not a rule", "orchgate explain lists them")
-                )
-            elif rule in judged and (suppression.location, rule) not in used:
+                yield Finding("SUP002", one.location, f"there is no rule {rule}", "orchgate explain")
+            elif rule in judged and (one.location, rule) not in used:
                 message = f"nothing to suppress: {rule} reports nothing here"
-                found.append(Finding("SUP002", suppression.location, message, "delete the comment"))
-    return tuple(found)
+                yield Finding("SUP002", one.location, message, "delete the comment")
