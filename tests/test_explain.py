@@ -31,6 +31,17 @@ def test_every_rule_says_what_why_bad_good_and_how_to_make_an_exception(rule: st
     assert [part for part in wanted if part not in text] == []
 
 
+def test_the_severity_is_that_of_the_usual_case(capsys: Output) -> None:
+    heads = [said(capsys, "explain", rule).partition("\n")[0] for rule in ("EVD001", "EVD005", "DOC007", "DIF004")]
+
+    assert [head.partition(", ")[2] for head in heads] == [
+        "error: blocks)",
+        "usually a warning, in some cases an error)",
+        "usually a note, in some cases an error)",
+        "note: informs)",
+    ]
+
+
 def test_a_rule_may_be_written_in_lower_case(capsys: Output) -> None:
     assert said(capsys, "explain", "ver001").startswith("VER001: ")
 

@@ -73,7 +73,7 @@ def _table(known: Mapping[str, tuple[str, Rule]]) -> Iterator[str]:
 
 
 def _explained(check: str, rule: Rule) -> Iterator[str]:
-    yield f"{rule.id}: {rule.title} (check {check}, {_weight(rule.severity)})"
+    yield f"{rule.id}: {rule.title} (check {check}, {_weight(rule)})"
     yield ""
     yield from _wrapped(rule.what, "")
     yield ""
@@ -87,9 +87,11 @@ def _explained(check: str, rule: Rule) -> Iterator[str]:
         yield from _wrapped(f"- {way}", "  ")
 
 
-def _weight(severity: Severity) -> str:
-    meaning = {Severity.ERROR: "blocks", Severity.WARNING: "does not block", Severity.NOTE: "informs"}[severity]
-    return f"{severity.value}: {meaning}"
+def _weight(rule: Rule) -> str:
+    if rule.worst is not None:
+        return f"usually a {rule.severity.value}, in some cases an {rule.worst.value}"
+    meaning = {Severity.ERROR: "blocks", Severity.WARNING: "does not block", Severity.NOTE: "informs"}[rule.severity]
+    return f"{rule.severity.value}: {meaning}"
 
 
 def _ways(check: str, rule: str) -> Iterable[str]:

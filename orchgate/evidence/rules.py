@@ -49,14 +49,15 @@ RULES = (
     Rule(
         "EVD005",
         "ticked item without evidence",
-        Severity.ERROR,
-        what="A ticked item of a checklist, or of an action plan's Progress section, has an empty `Evidence:`, or it "
-        "states a result without naming any evidence although its packet is finished. An item without evidence in a "
-        "packet that is still open, or one that is only paperwork, is a warning in a checklist and a note under "
-        "Progress.",
+        Severity.WARNING,
+        what="A ticked item of a checklist, or of an action plan's Progress section, names no evidence. While its "
+        "packet is open, and for items that are only paperwork, this is a warning in a checklist and a note under "
+        "Progress. It is an error where `Evidence:` is there but empty, and where the item states a result and its "
+        "packet is finished.",
         why="A tick is a claim; without evidence it is only an opinion.",
         bad="- [x] Benchmarks recorded - Evidence:",
         good="- [x] Benchmarks recorded - Evidence: `out/0001-demo/state.json`",
+        worst=Severity.ERROR,
     ),
     Rule(
         "EVD006",

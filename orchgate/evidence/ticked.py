@@ -94,6 +94,7 @@ def _judge(document: Document, item: Item, checklist: bool, finished: Callable[[
             document.location(item.offset),
             f"ticked, but its evidence is {value}" if value else "ticked, but its evidence is empty",
             "link the run or file that shows it, or untick the item",
+            Severity.ERROR,
         )
     if marker or _NAMED.search(whole):
         return None
