@@ -20,7 +20,7 @@ import pytest
 
 from orchgate.commands.status import row
 from orchgate.lib import working_time
-from orchgate.runner import gaps
+from orchgate.runner import suspended
 from orchgate.runs import ids
 from tests.repo import ORCHGATE, init
 from tests.runs import PATIENCE, Project, events, manifest, until
@@ -159,8 +159,8 @@ def end_unseen(runner: int, stage: int) -> dict[str, Any]:
 def type_ctrl_z(runner: int, stage: int) -> dict[str, Any]:
     """As a terminal does, which knows the runner's group only."""
     os.kill(runner, signal.SIGTSTP)
-    until(lambda: gaps.stopped(runner))
-    seen = {"stage": gaps.stopped(stage), "row": row("typed", str(folder(PLACES[0], "typed")))}
+    until(lambda: suspended.stopped(runner))
+    seen = {"stage": suspended.stopped(stage), "row": row("typed", str(folder(PLACES[0], "typed")))}
     time.sleep(STOPPED)
     os.kill(runner, signal.SIGCONT)
     return seen
@@ -303,7 +303,7 @@ def test_a_shell_sees_a_run_stop_and_go_on(shell: Shell, place: Repo) -> None:
     stage = stage_of(place.root, "shell")
     shell.type(b"\x1a")
     shell.hear(b"Stopped")
-    stopped = gaps.stopped(stage)
+    stopped = suspended.stopped(stage)
     time.sleep(LEAST)
     shell.type(b"fg\n")
     let_go(place.root, "shell")
@@ -396,7 +396,7 @@ def test_a_measured_run_that_was_stopped_does_not_count(tmp_path: Path) -> None:
     def go_on() -> None:
         until((tmp_path / "once").exists)
         stage = int((tmp_path / "ran").read_text().split()[0])
-        until(lambda: gaps.stopped(stage))
+        until(lambda: suspended.stopped(stage))
         time.sleep(0.2)
         os.kill(stage, signal.SIGCONT)
 
@@ -416,7 +416,7 @@ def test_a_clock_of_work_stands_still_while_everything_is_stopped() -> None:
 
 
 def test_a_long_wait_without_a_signal_proves_nothing() -> None:
-    waits = gaps.Waits()
+    waits = suspended.Waits()
     waits.begin(0.0)
     sum(range(20_000_000))  # busy, as the machine may be with something else
     found = waits.over()
@@ -425,7 +425,7 @@ def test_a_long_wait_without_a_signal_proves_nothing() -> None:
 
 
 def test_a_signal_to_go_on_without_a_stop_proves_nothing() -> None:
-    waits = gaps.Waits()
+    waits = suspended.Waits()
     waits.begin(60.0)
     waits.continued()
     found = waits.over()

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from orchgate.git.repository import Repository, open_repository
 from orchgate.git.worktree import blob
-from orchgate.runner.cache import Cache, Hit, Miss
-from orchgate.runner.inputs import Key, Keys, why_never
+from orchgate.runner.inputs import CacheKey, Keys, why_never
+from orchgate.runner.stage_cache import CacheStore, Hit, Miss
 from orchgate.runs.junit import Counts
 from orchgate.runs.stages import Stage
 from tests.work import lines_run
@@ -42,10 +42,10 @@ def opened(repo: Repo) -> Iterator[Repository]:
 
 
 @pytest.fixture
-def key_of(opened: Repository) -> Callable[..., Key]:
+def key_of(opened: Repository) -> Callable[..., CacheKey]:
     """The key of a stage as things are now."""
 
-    def key_of(stage: Stage, environ: Mapping[str, str] | None = None, **more: object) -> Key:
+    def key_of(stage: Stage, environ: Mapping[str, str] | None = None, **more: object) -> CacheKey:
         return Keys(opened, [stage], environ or {}).key(stage, **more)  # type: ignore[arg-type] # passed through
 
     return key_of
@@ -54,22 +54,22 @@ def key_of(opened: Repository) -> Callable[..., Key]:
 # --- what a key depends on
 
 
-def test_unchanged_inputs_have_the_same_key(key_of: Callable[..., Key]) -> None:
+def test_unchanged_inputs_have_the_same_key(key_of: Callable[..., CacheKey]) -> None:
     assert key_of(stage("src/**")) == key_of(stage("src/**"))
 
 
-def test_a_key_says_how_many_files_stand_behind_it(key_of: Callable[..., Key]) -> None:
+def test_a_key_says_how_many_files_stand_behind_it(key_of: Callable[..., CacheKey]) -> None:
     assert key_of(stage("src/**")).files == 2
 
 
-def test_a_committed_change_of_an_input_changes_the_key(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_a_committed_change_of_an_input_changes_the_key(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     before = key_of(stage("src/**"))
     repo.commit(files={"src/a.py": "changed\n"})
 
     assert key_of(stage("src/**")).value != before.value
 
 
-def test_a_dirty_input_has_the_key_it_will_have_once_committed(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_a_dirty_input_has_the_key_it_will_have_once_committed(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     repo.write("src/a.py", "changed\n")
     dirty = key_of(stage("src/**"))
     repo.commit(files={"src/a.py": "changed\n"})
@@ -77,7 +77,9 @@ def test_a_dirty_input_has_the_key_it_will_have_once_committed(repo: Repo, key_o
     assert key_of(stage("src/**")) == dirty
 
 
-def test_an_untracked_input_has_the_key_it_will_have_once_committed(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_an_untracked_input_has_the_key_it_will_have_once_committed(
+    repo: Repo, key_of: Callable[..., CacheKey]
+) -> None:
     repo.write("src/new.py", "new\n")
     untracked = key_of(stage("src/**"))
     repo.commit(files={"src/new.py": "new\n"})
@@ -85,7 +87,7 @@ def test_an_untracked_input_has_the_key_it_will_have_once_committed(repo: Repo, 
     assert key_of(stage("src/**")) == untracked
 
 
-def test_a_change_that_is_taken_back_brings_the_old_key_back(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_a_change_that_is_taken_back_brings_the_old_key_back(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     before = key_of(stage("src/**"))
     repo.write("src/a.py", "changed\n")
     repo.write("src/a.py", "a\n")
@@ -93,14 +95,14 @@ def test_a_change_that_is_taken_back_brings_the_old_key_back(repo: Repo, key_of:
     assert key_of(stage("src/**")) == before
 
 
-def test_a_new_time_alone_changes_nothing(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_a_new_time_alone_changes_nothing(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     before = key_of(stage("src/**"))
     os.utime(repo.root / "src/a.py", (1, 1))
 
     assert key_of(stage("src/**")) == before
 
 
-def test_other_files_do_not_matter(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_other_files_do_not_matter(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     before = key_of(stage("src/**"))
     repo.write("docs/x.md", "changed\n")
 
@@ -149,7 +151,7 @@ def oddly_named(repo: Repo) -> None:
     ids=lambda it: it.__name__,
 )
 def test_every_way_an_input_may_differ_changes_the_key(
-    repo: Repo, key_of: Callable[..., Key], change: Callable[[Repo], None]
+    repo: Repo, key_of: Callable[..., CacheKey], change: Callable[[Repo], None]
 ) -> None:
     before = key_of(stage("src/**"))
     change(repo)
@@ -157,7 +159,7 @@ def test_every_way_an_input_may_differ_changes_the_key(
     assert key_of(stage("src/**")).value not in ("", before.value)
 
 
-def test_an_unmerged_input_is_read_from_disk(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_an_unmerged_input_is_read_from_disk(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     repo.git("checkout", "--quiet", "-b", "other")
     repo.commit(files={"src/a.py": "one\n"})
     repo.git("checkout", "--quiet", "main")
@@ -168,7 +170,7 @@ def test_an_unmerged_input_is_read_from_disk(repo: Repo, key_of: Callable[..., K
     assert key_of(stage("src/**")).value not in ("", before.value)
 
 
-def test_what_a_link_leads_to_is_an_input_too(repo: Repo, key_of: Callable[..., Key], tmp_path: Path) -> None:
+def test_what_a_link_leads_to_is_an_input_too(repo: Repo, key_of: Callable[..., CacheKey], tmp_path: Path) -> None:
     (tmp_path / "outside").write_text("1")
     (repo.root / "src/link").symlink_to(tmp_path / "outside")
     before = key_of(stage("src/**"))
@@ -177,15 +179,15 @@ def test_what_a_link_leads_to_is_an_input_too(repo: Repo, key_of: Callable[..., 
     assert key_of(stage("src/**")).value not in ("", before.value)
 
 
-def test_a_folder_may_be_named_without_a_wildcard(key_of: Callable[..., Key]) -> None:
+def test_a_folder_may_be_named_without_a_wildcard(key_of: Callable[..., CacheKey]) -> None:
     assert [key_of(stage(name)).files for name in ("src", "src/", "./src")] == [2, 2, 2]
 
 
-def test_a_file_may_be_named_itself(key_of: Callable[..., Key]) -> None:
+def test_a_file_may_be_named_itself(key_of: Callable[..., CacheKey]) -> None:
     assert key_of(stage("src/a.py")).files == 1
 
 
-def test_an_input_that_is_taken_back_does_not_count(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_an_input_that_is_taken_back_does_not_count(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     inputs = stage("src/**", "!src/generated/**")
     before = key_of(inputs)
 
@@ -194,7 +196,7 @@ def test_an_input_that_is_taken_back_does_not_count(repo: Repo, key_of: Callable
     assert key_of(inputs) == before
 
 
-def test_an_input_that_is_named_again_counts(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_an_input_that_is_named_again_counts(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     repo.write("src/generated/a.py", "old\n")
     inputs = stage("src/**", "!src/generated/", "src/generated/a.py")
     before = key_of(inputs)
@@ -208,18 +210,20 @@ def test_an_input_that_is_named_again_counts(repo: Repo, key_of: Callable[..., K
     ("inputs", "reason"),
     [
         (("$HOME", "!src/**"), "no inputs"),
-        (("src/**", "!src/**"), "its inputs take back every file that they name"),
-        (("src/**", "!../x"), "input !../x leads out of the repository"),
+        (("src/**", "!src/**"), "its inputs exclude every file that they name"),
+        (("src/**", "!../x"), "input !../x points outside the repository"),
     ],
 )
 def test_inputs_of_which_nothing_is_left_have_no_key(
-    key_of: Callable[..., Key], inputs: tuple[str, ...], reason: str
+    key_of: Callable[..., CacheKey], inputs: tuple[str, ...], reason: str
 ) -> None:
-    assert key_of(stage(*inputs)) == Key("", reason)
+    assert key_of(stage(*inputs)) == CacheKey("", reason)
 
 
 @pytest.mark.parametrize("name", ["./!odd.txt", "\\!odd.txt"])
-def test_a_name_that_begins_with_the_mark_can_be_an_input(repo: Repo, key_of: Callable[..., Key], name: str) -> None:
+def test_a_name_that_begins_with_the_mark_can_be_an_input(
+    repo: Repo, key_of: Callable[..., CacheKey], name: str
+) -> None:
     repo.write("!odd.txt", "old\n")
     before = key_of(stage(name))
 
@@ -228,7 +232,7 @@ def test_a_name_that_begins_with_the_mark_can_be_an_input(repo: Repo, key_of: Ca
     assert (before.files, key_of(stage(name)).value != before.value) == (1, True)
 
 
-def test_a_named_file_counts_though_git_ignores_it(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_a_named_file_counts_though_git_ignores_it(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     repo.write("build/out.bin", "1")
     before = key_of(stage("build/out.bin"))
     repo.write("build/out.bin", "2")
@@ -236,28 +240,28 @@ def test_a_named_file_counts_though_git_ignores_it(repo: Repo, key_of: Callable[
     assert key_of(stage("build/out.bin")).value not in ("", before.value)
 
 
-def test_a_named_file_that_appears_changes_the_key(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_a_named_file_that_appears_changes_the_key(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     before = key_of(stage("src/**", "setup.cfg"))
     repo.write("setup.cfg", "1")
 
     assert key_of(stage("src/**", "setup.cfg")).value not in ("", before.value)
 
 
-def test_ignored_files_below_a_glob_do_not_count(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_ignored_files_below_a_glob_do_not_count(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     before = key_of(stage("src/**"))
     repo.write("src/a.pyc", "compiled")
 
     assert key_of(stage("src/**")) == before
 
 
-def test_what_runs_record_is_nobodys_input(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_what_runs_record_is_nobodys_input(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     before = key_of(stage("**"))
     repo.write(".runs/0001-x/metrics.json", "{}")
 
     assert key_of(stage("**")) == before
 
 
-def test_what_runs_record_counts_where_it_is_named(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_what_runs_record_counts_where_it_is_named(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     repo.write("out/0001-x/a.json", "1")
     before = key_of(stage("out/0001-x/**"))
     repo.write("out/0001-x/a.json", "2")
@@ -277,7 +281,7 @@ def test_what_runs_record_counts_where_it_is_named(repo: Repo, key_of: Callable[
     ],
     ids=str,
 )
-def test_another_stage_has_another_key(key_of: Callable[..., Key], change: dict[str, object]) -> None:
+def test_another_stage_has_another_key(key_of: Callable[..., CacheKey], change: dict[str, object]) -> None:
     assert key_of(stage("src/**", **change)).value not in ("", key_of(stage("src/**")).value)
 
 
@@ -286,11 +290,11 @@ def test_another_stage_has_another_key(key_of: Callable[..., Key], change: dict[
     [{"pipeline": "other"}, {"inherited": {"A": "1"}}, {"needed": (KEY,)}],
     ids=["pipeline", "inherited", "needed"],
 )
-def test_where_a_stage_runs_is_part_of_its_key(key_of: Callable[..., Key], more: dict[str, object]) -> None:
+def test_where_a_stage_runs_is_part_of_its_key(key_of: Callable[..., CacheKey], more: dict[str, object]) -> None:
     assert key_of(stage("src/**"), **more).value not in ("", key_of(stage("src/**")).value)
 
 
-def test_another_title_is_the_same_stage(key_of: Callable[..., Key]) -> None:
+def test_another_title_is_the_same_stage(key_of: Callable[..., CacheKey]) -> None:
     assert key_of(stage("src/**", title="Other")) == key_of(stage("src/**"))
 
 
@@ -303,17 +307,17 @@ def test_another_title_is_the_same_stage(key_of: Callable[..., Key]) -> None:
     ],
     ids=["inputs", "argv", "shell"],
 )
-def test_a_variable_that_is_named_counts(key_of: Callable[..., Key], names_it: Stage) -> None:
+def test_a_variable_that_is_named_counts(key_of: Callable[..., CacheKey], names_it: Stage) -> None:
     values: list[dict[str, str]] = [{"CC": "gcc"}, {"CC": "clang"}, {"CC": ""}, {"PATH": "/"}]
 
     assert len({key_of(names_it, environ).value for environ in values}) == 4
 
 
-def test_a_variable_that_is_not_named_does_not_count(key_of: Callable[..., Key]) -> None:
+def test_a_variable_that_is_not_named_does_not_count(key_of: Callable[..., CacheKey]) -> None:
     assert key_of(stage("src/**"), {"CC": "gcc"}) == key_of(stage("src/**"), {"CC": "clang"})
 
 
-def test_what_the_stage_sets_itself_hides_the_environment(key_of: Callable[..., Key]) -> None:
+def test_what_the_stage_sets_itself_hides_the_environment(key_of: Callable[..., CacheKey]) -> None:
     sets = stage("src/**", "$CC", env={"CC": "gcc"})
 
     assert key_of(sets, {"CC": "clang"}) == key_of(sets, {})
@@ -327,7 +331,7 @@ def test_what_the_stage_sets_itself_hides_the_environment(key_of: Callable[..., 
     [
         (stage(), "no inputs"),
         (stage("$CC"), "no inputs"),
-        (stage("src/**", argv=(), pipeline="other"), "a pipeline of its own"),
+        (stage("src/**", argv=(), pipeline="other"), "a sub-pipeline"),
         (stage("src/**", argv=(), shell="cp x $ORCHGATE_ARTIFACTS"), "its command names the run it is part of"),
     ],
 )
@@ -338,34 +342,34 @@ def test_some_stages_always_run(unsuitable: Stage, reason: str) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("nothing/**", "input nothing/** matches no file that git knows"),
-        ("build/**", "input build/** matches no file that git knows"),
-        ("../other/**", "input ../other/** leads out of the repository"),
-        ("/etc/passwd", "input /etc/passwd leads out of the repository"),
+        ("nothing/**", "input nothing/** matches no file known to git"),
+        ("build/**", "input build/** matches no file known to git"),
+        ("../other/**", "input ../other/** points outside the repository"),
+        ("/etc/passwd", "input /etc/passwd points outside the repository"),
     ],
 )
 def test_inputs_nobody_can_vouch_for_have_no_key(
-    repo: Repo, key_of: Callable[..., Key], name: str, reason: str
+    repo: Repo, key_of: Callable[..., CacheKey], name: str, reason: str
 ) -> None:
     repo.write("build/out.bin", "1")
 
-    assert key_of(stage("src/**", name)) == Key("", reason)
+    assert key_of(stage("src/**", name)) == CacheKey("", reason)
 
 
-def test_a_repository_inside_has_no_key(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_a_repository_inside_has_no_key(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     repo.git("init", "--quiet", "src/inner")
     repo.write("src/inner/x", "1")
 
-    assert "src/inner/ is a repository of its own" in key_of(stage("src/**")).reason
+    assert "src/inner/ is a nested repository" in key_of(stage("src/**")).reason
 
 
-def test_a_repository_elsewhere_does_not_matter(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_a_repository_elsewhere_does_not_matter(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     repo.git("init", "--quiet", "docs/inner")
 
     assert key_of(stage("src/**")).value
 
 
-def test_a_submodule_has_no_key(repo: Repo, new_repo: Callable[[str], Repo], key_of: Callable[..., Key]) -> None:
+def test_a_submodule_has_no_key(repo: Repo, new_repo: Callable[[str], Repo], key_of: Callable[..., CacheKey]) -> None:
     other = new_repo("other")
     other.commit(files={"x": "1"})
     repo.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other.root), "src/sub")
@@ -373,32 +377,32 @@ def test_a_submodule_has_no_key(repo: Repo, new_repo: Callable[[str], Repo], key
     assert "src/sub is a submodule" in key_of(stage("src/**")).reason
 
 
-def test_a_link_to_a_folder_has_no_key(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_a_link_to_a_folder_has_no_key(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     (repo.root / "src/link").symlink_to("../docs")
 
     assert key_of(stage("src/**")).reason == "input src/link is no ordinary file"
 
 
-def test_a_link_that_leads_nowhere_is_an_input_like_any_other(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_a_link_that_leads_nowhere_is_an_input_like_any_other(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     (repo.root / "src/link").symlink_to("nowhere")
 
     assert key_of(stage("src/**")).files == 3
 
 
-def test_a_link_that_leads_to_itself_has_no_key(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_a_link_that_leads_to_itself_has_no_key(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     (repo.root / "src/link").symlink_to("link")
 
     assert key_of(stage("src/**")).reason.startswith("input src/link cannot be read: ")
 
 
-def test_a_named_pipe_is_not_waited_for(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_a_named_pipe_is_not_waited_for(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     os.mkfifo(repo.root / "src/pipe")
 
     assert key_of(stage("src/**", "src/pipe")).reason == "input src/pipe is no ordinary file"
 
 
 def test_more_than_is_worth_hashing_has_no_key(
-    repo: Repo, key_of: Callable[..., Key], monkeypatch: pytest.MonkeyPatch
+    repo: Repo, key_of: Callable[..., CacheKey], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orchgate.runner.inputs.MAX_HASHED_BYTES", 1000)
     repo.write("src/one", b"x" * 600)
@@ -408,10 +412,10 @@ def test_more_than_is_worth_hashing_has_no_key(
 
 
 def test_outside_of_a_repository_there_is_no_key() -> None:
-    assert "outside of a git work tree" in Keys(None, [], {}).key(stage("src/**")).reason
+    assert "not in a git work tree" in Keys(None, [], {}).key(stage("src/**")).reason
 
 
-def test_a_broken_index_is_a_reason_and_no_error(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_a_broken_index_is_a_reason_and_no_error(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     repo.write(".git/index", b"nonsense")
 
     assert key_of(stage("src/**")).reason.startswith("git ls-files: ")
@@ -437,7 +441,7 @@ def test_files_are_listed_again_once_a_stage_ran(repo: Repo, opened: Repository)
     assert keys.key(stage("src/**")).value not in ("", before.value)
 
 
-def test_the_index_is_not_written(repo: Repo, key_of: Callable[..., Key]) -> None:
+def test_the_index_is_not_written(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     os.utime(repo.root / "src/a.py", (1, 1))
     before = (repo.root / ".git/index").read_bytes()
     key_of(stage("src/**"))
@@ -464,47 +468,47 @@ def test_an_id_is_the_one_git_gives(
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
+def cache(tmp_path: Path) -> CacheStore:
     """A cache beside a run that really happened."""
     folder = tmp_path / ".runs" / SUCCESS.task_id / "cli" / RUN
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text("{}")
-    return Cache(str(tmp_path))
+    return CacheStore(str(tmp_path))
 
 
 def entry(tmp_path: Path) -> Path:
     return tmp_path / ".runs" / ".cache" / f"{KEY}.json"
 
 
-def test_a_success_is_remembered_with_all_it_found(cache: Cache) -> None:
+def test_a_success_is_remembered_with_all_it_found(cache: CacheStore) -> None:
     cache.record(KEY, SUCCESS)
 
     assert cache.lookup(KEY) == SUCCESS
 
 
-def test_a_success_without_results_is_remembered(cache: Cache) -> None:
+def test_a_success_without_results_is_remembered(cache: CacheStore) -> None:
     cache.record(KEY, Hit("0001-x", RUN, "test"))
 
     assert cache.lookup(KEY) == Hit("0001-x", RUN, "test")
 
 
-def test_what_never_succeeded_is_a_miss(cache: Cache) -> None:
-    assert cache.lookup(KEY) == Miss("it never succeeded with these inputs")
+def test_what_never_succeeded_is_a_miss(cache: CacheStore) -> None:
+    assert cache.lookup(KEY) == Miss("it has not succeeded with these inputs yet")
 
 
 @pytest.mark.parametrize("key", ["", "ab", "../../etc/passwd", "AB" * 32, KEY + "\n"])
-def test_what_is_no_key_is_a_miss(cache: Cache, key: str) -> None:
+def test_what_is_no_key_is_a_miss(cache: CacheStore, key: str) -> None:
     assert (cache.lookup(key), cache.record(key, SUCCESS)) == (Miss("it has no key"), "it has no key")
 
 
-def test_a_success_whose_run_is_gone_is_a_miss(cache: Cache, tmp_path: Path) -> None:
+def test_a_success_whose_run_is_gone_is_a_miss(cache: CacheStore, tmp_path: Path) -> None:
     cache.record(KEY, SUCCESS)
     (tmp_path / ".runs" / SUCCESS.task_id / "cli" / RUN / "manifest.json").unlink()
 
-    assert cache.lookup(KEY) == Miss(f"the run that did it is gone: {RUN}")
+    assert cache.lookup(KEY) == Miss(f"the run it came from is gone: {RUN}")
 
 
-def test_an_entry_cut_off_anywhere_is_a_miss(cache: Cache, tmp_path: Path) -> None:
+def test_an_entry_cut_off_anywhere_is_a_miss(cache: CacheStore, tmp_path: Path) -> None:
     cache.record(KEY, SUCCESS)
     whole = entry(tmp_path).read_bytes()
     answers = []
@@ -522,7 +526,7 @@ def test_an_entry_with_any_byte_changed_is_a_miss_or_the_same(
     root = tmp_path_factory.mktemp("cache")
     (root / ".runs" / SUCCESS.task_id / "cli" / RUN).mkdir(parents=True)
     (root / ".runs" / SUCCESS.task_id / "cli" / RUN / "manifest.json").write_text("{}")
-    changed = Cache(str(root))
+    changed = CacheStore(str(root))
     changed.record(KEY, SUCCESS)
     content = bytearray(entry(root).read_bytes())
     content[position % len(content)] = byte
@@ -545,7 +549,7 @@ def test_an_entry_with_any_byte_changed_is_a_miss_or_the_same(
     ],
     ids=["nothing", "line", "null", "list", "empty", "deep", "bytes", "half"],
 )
-def test_a_foreign_entry_is_a_miss_with_a_reason(cache: Cache, tmp_path: Path, content: bytes) -> None:
+def test_a_foreign_entry_is_a_miss_with_a_reason(cache: CacheStore, tmp_path: Path, content: bytes) -> None:
     cache.record(KEY, SUCCESS)
     entry(tmp_path).write_bytes(content)
 
@@ -555,12 +559,12 @@ def test_a_foreign_entry_is_a_miss_with_a_reason(cache: Cache, tmp_path: Path, c
     assert found.reason.startswith("its cache entry cannot be used: ")
 
 
-def test_an_entry_under_another_key_is_a_miss(cache: Cache, tmp_path: Path) -> None:
+def test_an_entry_under_another_key_is_a_miss(cache: CacheStore, tmp_path: Path) -> None:
     cache.record(KEY, SUCCESS)
     other = "cd" * 32
     entry(tmp_path).rename(entry(tmp_path).with_name(f"{other}.json"))
 
-    assert cache.lookup(other) == Miss("its cache entry cannot be used: it was changed, or belongs to something else")
+    assert cache.lookup(other) == Miss("its cache entry cannot be used: it was edited, or belongs to another stage")
 
 
 @pytest.mark.parametrize(
@@ -573,13 +577,13 @@ def test_an_entry_under_another_key_is_a_miss(cache: Cache, tmp_path: Path) -> N
         SUCCESS._replace(run_id="latest"),
     ],
 )
-def test_an_entry_that_leads_elsewhere_is_a_miss(cache: Cache, forged: Hit) -> None:
+def test_an_entry_that_leads_elsewhere_is_a_miss(cache: CacheStore, forged: Hit) -> None:
     cache.record(KEY, forged)
 
     assert isinstance(cache.lookup(KEY), Miss)
 
 
-def test_an_entry_of_another_version_is_a_miss(cache: Cache, tmp_path: Path) -> None:
+def test_an_entry_of_another_version_is_a_miss(cache: CacheStore, tmp_path: Path) -> None:
     cache.record(KEY, SUCCESS)
     document = json.loads(entry(tmp_path).read_bytes())
     entry(tmp_path).write_text(json.dumps({**document, "version": 2}) + "\n")
@@ -589,32 +593,32 @@ def test_an_entry_of_another_version_is_a_miss(cache: Cache, tmp_path: Path) -> 
     )
 
 
-def test_a_folder_in_place_of_an_entry_is_a_miss(cache: Cache, tmp_path: Path) -> None:
+def test_a_folder_in_place_of_an_entry_is_a_miss(cache: CacheStore, tmp_path: Path) -> None:
     entry(tmp_path).mkdir(parents=True)
 
     assert isinstance(cache.lookup(KEY), Miss)
 
 
-def test_a_folder_in_place_of_an_entry_is_a_reason(cache: Cache, tmp_path: Path) -> None:
+def test_a_folder_in_place_of_an_entry_is_a_reason(cache: CacheStore, tmp_path: Path) -> None:
     entry(tmp_path).mkdir(parents=True)
 
     assert cache.record(KEY, SUCCESS).startswith("cannot be written: ")
 
 
-def test_a_file_in_place_of_the_folder_is_a_reason(cache: Cache, tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_a_reason(cache: CacheStore, tmp_path: Path) -> None:
     (tmp_path / ".runs" / ".cache").write_text("x")
 
     assert cache.record(KEY, SUCCESS).startswith("cannot be written: ")
 
 
-def test_a_failed_write_leaves_nothing_behind(cache: Cache, tmp_path: Path) -> None:
+def test_a_failed_write_leaves_nothing_behind(cache: CacheStore, tmp_path: Path) -> None:
     entry(tmp_path).mkdir(parents=True)
     cache.record(KEY, SUCCESS)
 
     assert [path.name for path in entry(tmp_path).parent.iterdir()] == [entry(tmp_path).name]
 
 
-def test_more_than_a_small_file_is_not_remembered(cache: Cache) -> None:
+def test_more_than_a_small_file_is_not_remembered(cache: CacheStore) -> None:
     assert "limit 65536" in cache.record(KEY, SUCCESS._replace(summary="x" * 70_000))
 
 
@@ -622,8 +626,8 @@ def keys(count: int) -> list[str]:
     return [f"{number:064x}" for number in range(count)]
 
 
-def test_the_newest_entries_are_kept(cache: Cache, tmp_path: Path) -> None:
-    small = Cache(str(tmp_path), keep=3)
+def test_the_newest_entries_are_kept(cache: CacheStore, tmp_path: Path) -> None:
+    small = CacheStore(str(tmp_path), keep=3)
     for number, key in enumerate(keys(6)):
         small.record(key, SUCCESS)
         os.utime(entry(tmp_path).with_name(f"{key}.json"), (1000 + number, 1000 + number))
@@ -631,8 +635,8 @@ def test_the_newest_entries_are_kept(cache: Cache, tmp_path: Path) -> None:
     assert [isinstance(small.lookup(key), Hit) for key in keys(6)] == [False, False, False, True, True, True]
 
 
-def test_what_is_asked_for_stays(cache: Cache, tmp_path: Path) -> None:
-    small = Cache(str(tmp_path), keep=2)
+def test_what_is_asked_for_stays(cache: CacheStore, tmp_path: Path) -> None:
+    small = CacheStore(str(tmp_path), keep=2)
     for number, key in enumerate(keys(2)):
         small.record(key, SUCCESS)
         os.utime(entry(tmp_path).with_name(f"{key}.json"), (1000 + number, 1000 + number))
@@ -642,8 +646,8 @@ def test_what_is_asked_for_stays(cache: Cache, tmp_path: Path) -> None:
     assert [isinstance(small.lookup(key), Hit) for key in keys(2)] == [True, False]
 
 
-def test_what_killed_writers_left_goes_when_room_is_made(cache: Cache, tmp_path: Path) -> None:
-    small = Cache(str(tmp_path), keep=1)
+def test_what_killed_writers_left_goes_when_room_is_made(cache: CacheStore, tmp_path: Path) -> None:
+    small = CacheStore(str(tmp_path), keep=1)
     small.record(KEY, SUCCESS)
     left, fresh = (entry(tmp_path).with_name(f"{KEY}.json.{number}.tmp") for number in (1, 2))
     left.write_text("x")
@@ -656,7 +660,7 @@ def test_what_killed_writers_left_goes_when_room_is_made(cache: Cache, tmp_path:
 
 @pytest.mark.parametrize("stages", [1, 5])
 def test_an_unchanged_pipeline_is_answered_without_reading_its_files(
-    repo: Repo, opened: Repository, cache: Cache, stages: int
+    repo: Repo, opened: Repository, cache: CacheStore, stages: int
 ) -> None:
     """A few lines for each file, whatever the number of stages that share it, and none for what it holds."""
     for number in range(500):

@@ -254,7 +254,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a folder": (as_folder, "Is a directory"),
     "a named pipe": (as_pipe, "not a regular file"),
     "a link that leads nowhere": (as_link, "No such file"),
-    "another run's journal": (as_link_to_another, f"tells of another run, {GOOD}"),
+    "another run's journal": (as_link_to_another, f"is that of another run, {GOOD}"),
     "no journal": (Path.unlink, "No such file"),
 }
 damaged = pytest.mark.parametrize(("damage", "said"), DAMAGE.values(), ids=DAMAGE)

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from orchgate.lib import resources
-from orchgate.observe import inner
+from orchgate.observe import inner_runs
 from orchgate.runs import derivation, ids
 from tests import repo as repositories
 from tests.foreign_runs import FOREIGN, RUN, START, foreign
@@ -103,7 +103,7 @@ def test_the_runs_that_the_program_recorded_are_linked(observed: Observed) -> No
 def test_so_is_a_run_of_ours_which_says_so_itself(observed: Observed) -> None:
     by = dict(zip(observed.linked("task_id"), observed.linked("linked_by"), strict=True))
 
-    assert by["0001-own"] == inner.PROCESS
+    assert by["0001-own"] == inner_runs.PROCESS
 
 
 def test_what_another_program_recorded_is_linked_by_less_unless_the_kernel_names_it(observed: Observed) -> None:
@@ -111,7 +111,9 @@ def test_what_another_program_recorded_is_linked_by_less_unless_the_kernel_names
     activity = json.loads((observed.folder / "artifacts" / "activity.json").read_text())
 
     # Processes are told apart only where both can be seen: who wrote, and who started whom.
-    assert by[RUN] in ({inner.PROCESS, inner.TIME} if activity["watched_by"] == "fanotify" else {inner.TIME})
+    assert by[RUN] in (
+        {inner_runs.PROCESS, inner_runs.TIME} if activity["watched_by"] == "fanotify" else {inner_runs.TIME}
+    )
 
 
 def test_a_run_that_somebody_else_recorded_meanwhile_is_not(observed: Observed) -> None:
@@ -176,21 +178,23 @@ def test_showing_the_manifest_names_them_beside_it(observed: Observed) -> None:
 # Who wrote it is asked where the kernel tells
 
 
-@pytest.mark.parametrize(("by", "expected"), [("touched", [inner.PROCESS]), ("others", []), ("neither", [inner.TIME])])
+@pytest.mark.parametrize(
+    ("by", "expected"), [("touched", [inner_runs.PROCESS]), ("others", []), ("neither", [inner_runs.TIME])]
+)
 def test_a_run_that_only_somebody_else_wrote_is_not_linked(tmp_path: Path, by: str, expected: list[str]) -> None:
     run = foreign(tmp_path)
     wrote = {by: [str(run / "manifest.json")]}
-    seen = inner.Watched("own", str(tmp_path), START.timestamp(), START.timestamp() + 20, (str(tmp_path),), ())
+    seen = inner_runs.Observation("own", str(tmp_path), START.timestamp(), START.timestamp() + 20, (str(tmp_path),), ())
     seen = seen._replace(apart=True, touched=wrote.get("touched", ()), others=wrote.get("others", ()))
 
-    assert [link["linked_by"] for link in inner.find(seen).links] == expected
+    assert [link["linked_by"] for link in inner_runs.find(seen).links] == expected
 
 
 def test_a_run_that_went_on_after_the_program_is_not_its_own(tmp_path: Path) -> None:
     foreign(tmp_path)
-    seen = inner.Watched("own", str(tmp_path), START.timestamp(), START.timestamp() + 5, (str(tmp_path),), ())
+    seen = inner_runs.Observation("own", str(tmp_path), START.timestamp(), START.timestamp() + 5, (str(tmp_path),), ())
 
-    assert inner.find(seen).links == []
+    assert inner_runs.find(seen).links == []
 
 
 # Where the time went is told by the inner runs, and told once

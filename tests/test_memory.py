@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.runner import loadable
+from orchgate.runner import starting
 from orchgate.runs import usage
 from tests.runs import TASK, Project, manifest
 
@@ -45,11 +45,11 @@ DAEMON = (
 RUNNER = """
 import json, os, sys
 from orchgate.runner.child import Program
-from orchgate.runner.session import Session, Setting, Silent
+from orchgate.runner.session import Session, RunSettings, Silent
 
 held = bytearray(b"x") * int(sys.argv[2])
 folder, adopts = sys.argv[1], sys.argv[3] == "adopts"
-setting = Setting(folder, "", {}, {}, None, None, None, Silent(), cache=False, measured=True)
+setting = RunSettings(folder, "", {}, {}, None, None, None, Silent(), cache=False, measured=True)
 told = {"runner": os.getpid(), "names": list(os.environ)}
 with Session(setting) as session:
     session.guard(os.open(os.devnull, os.O_RDONLY))
@@ -247,12 +247,12 @@ def repeated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     script = (
         "import os, sys\n"
         "from orchgate import cli\n"
-        "from orchgate.runner import proc, runner\n"
-        "held, run = [], runner.run\n"
+        "from orchgate.runner import pipeline_run, process_tree\n"
+        "held, run = [], pipeline_run.run\n"
         "def counted(*args):\n"
-        "    held.append(proc.resident(os.getpid()))\n"
+        "    held.append(process_tree.resident(os.getpid()))\n"
         "    return run(*args)\n"
-        "runner.run = counted\n"
+        "pipeline_run.run = counted\n"
         f"cli.main(['run', 'demo', '--task', '{TASK}', '--repeat', '40'])\n"
         "print(held[20], held[39])\n"
     )
@@ -283,7 +283,7 @@ def test_peaks_are_in_manifest_metrics_and_entry(repo: Repo) -> None:
 
 
 def test_a_program_of_this_machine_is_surely_started() -> None:
-    assert loadable.loadable("sh", {"PATH": "/usr/bin:/bin"}, "/", "/bin/sh")
+    assert starting.loadable("sh", {"PATH": "/usr/bin:/bin"}, "/", "/bin/sh")
 
 
 @pytest.mark.parametrize("path", ["", ":/nowhere", "/nowhere"])
@@ -292,4 +292,4 @@ def test_a_program_is_looked_for_where_its_own_path_leads(tmp_path: Path, path: 
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
 
-    assert loadable.loadable("mine", {"PATH": path}, str(tmp_path), "/bin/sh") is (path != "/nowhere")
+    assert starting.loadable("mine", {"PATH": path}, str(tmp_path), "/bin/sh") is (path != "/nowhere")

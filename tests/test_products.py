@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.errors import ConfigError
-from orchgate.runner import cache, products
+from orchgate.runner import products, stage_cache
 from orchgate.runner.products import NotKeptError, Product
 from orchgate.runs.stages import Pipeline, Stage, check_startable
 from tests.runs import TASK, Project, events
@@ -90,14 +90,14 @@ def a_link_to_itself(root: Path) -> None:
 
 
 ALTERED = {
-    deleted: "its product dist/a is missing",
-    edited: "its product dist/a differs",
-    longer: "its product dist/a differs",
-    not_executable: "its product dist/sub/b differs",
-    pointed_elsewhere: "its product dist/link differs",
-    a_folder_now: "its product dist/a differs: it is not a file any more",
-    moved_behind_a_link: "its product dist/sub/b is reached through a symbolic link",
-    a_link_to_itself: "its product dist/a differs",
+    deleted: "its output dist/a is missing",
+    edited: "its output dist/a has changed",
+    longer: "its output dist/a has changed",
+    not_executable: "its output dist/sub/b has changed",
+    pointed_elsewhere: "its output dist/link has changed",
+    a_folder_now: "its output dist/a has changed: it is no longer a file",
+    moved_behind_a_link: "its output dist/sub/b is reached through a symbolic link",
+    a_link_to_itself: "its output dist/a has changed",
 }
 
 
@@ -148,12 +148,12 @@ def test_products_of_a_flaky_stage_are_not_remembered(project: Project) -> None:
 
 
 NOT_LEFT = {
-    "nothing": ("true", ["dist/**"], "its output dist/** is not there"),
-    "one of two": (BUILD, ["dist/**", "report.xml"], "its output report.xml is not there"),
-    "a folder that is empty": ("mkdir -p dist", ["dist"], "its output dist is not there"),
+    "nothing": ("true", ["dist/**"], "its output dist/** does not exist"),
+    "one of two": (BUILD, ["dist/**", "report.xml"], "its output report.xml does not exist"),
+    "a folder that is empty": ("mkdir -p dist", ["dist"], "its output dist does not exist"),
     "a pipe": ("mkdir dist; mkfifo dist/p", ["dist"], "its output dist/p is not a regular file"),
     "a link outside": ("ln -s /usr dist", ["dist/**"], "its outputs are reached through a symbolic link: dist"),
-    "a repository": ("git init -q dist", ["dist/**"], "its output dist/** is not there"),
+    "a repository": ("git init -q dist", ["dist/**"], "its output dist/** does not exist"),
 }
 
 
@@ -164,7 +164,7 @@ def test_a_success_without_what_it_declares_says_so_and_is_not_remembered(
 ) -> None:
     build(project, shell=f"echo x >> ran; {shell}", outputs=outputs)
     result = project.run()
-    assert (result.code, f"build: succeeded ({said}: not remembered" in result.out) == (0, True), result.out
+    assert (result.code, f"build: succeeded ({said}: not cached" in result.out) == (0, True), result.out
     project.run("demo")
     assert times_run(project) == 2
 
@@ -173,13 +173,13 @@ def test_a_success_without_what_it_declares_says_so_and_is_not_remembered(
 @pytest.mark.parametrize("options", [("--no-cache",), ("--measure",)])
 def test_it_says_so_without_the_cache_too(project: Project, options: tuple[str, ...]) -> None:
     build(project, shell="true")
-    assert "build: succeeded (its output dist/** is not there" in project.run("demo", *options).out
+    assert "build: succeeded (its output dist/** does not exist" in project.run("demo", *options).out
 
 
 @pytest.mark.slow
 def test_a_stage_that_writes_what_it_reads_says_why_it_is_never_remembered(project: Project) -> None:
     build(project, shell="echo x >> src/gen", outputs=["src/gen"])
-    assert "what it reads changed while it ran: not remembered" in project.run().out
+    assert "its inputs changed while it ran: not cached" in project.run().out
 
 
 @pytest.mark.slow
@@ -238,7 +238,7 @@ def test_a_cached_stage_whose_products_nobody_checks_says_so_where_one_needs_the
     needing(project)
     project.run()
     out = project.run().out
-    said = "what it left behind is not checked: it declares no outputs"
+    said = "its outputs are not checked: it declares none"
     assert (out.count(said), f"{said})" in out, detail(project)) == (1, True, said)
 
 
@@ -254,7 +254,7 @@ def test_stages_of_the_other_orchestrator_leave_nothing_declared(project: Projec
     stage = {"kind": "command", "id": "one", "title": "One", "command": "true", "outputs": ["dist/**"]}
     pipeline = {"id": "theirs", "title": "Theirs", "stages": [stage]}
     project.repo.commit(files={"codex.orchestrator.json": json.dumps({"pipelines": [pipeline]})})
-    assert "is not there" not in project.run("theirs").out
+    assert "does not exist" not in project.run("theirs").out
 
 
 # The cache's files
@@ -265,7 +265,7 @@ def forge(project: Project, **changed: object) -> None:
     (entry,) = (project.root / ".runs" / ".cache").glob("*.json")
     body = {key: value for key, value in json.loads(entry.read_text()).items() if key != "digest"} | changed
     body = {key: value for key, value in body.items() if value is not None or key not in changed}
-    entry.write_text(json.dumps({**body, "digest": cache._digest(body)}) + "\n")
+    entry.write_text(json.dumps({**body, "digest": stage_cache._digest(body)}) + "\n")
 
 
 @pytest.mark.slow
@@ -274,7 +274,7 @@ def test_an_entry_that_does_not_say_what_was_left_answers_for_no_stage_that_decl
     project.run()
     forge(project, products=None)
     project.run()
-    assert detail(project) == "not from the cache: its cache entry does not say what it left behind"
+    assert detail(project) == "not from the cache: its cache entry does not list its outputs"
 
 
 @pytest.mark.slow

@@ -138,7 +138,7 @@ def test_a_failed_run_can_be_taken_up(project: Project) -> None:
 def test_a_run_of_another_tree_is_refused(killed: Project) -> None:
     killed.repo.commit("other", {"new.txt": "x\n"})
     result = resume(killed)
-    assert (result.code, "one run cannot speak for both" in result.out) == (3, True)
+    assert (result.code, "the run cannot be resumed" in result.out) == (3, True)
 
 
 def test_a_run_of_a_changed_pipeline_is_refused(killed: Project) -> None:

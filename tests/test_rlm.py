@@ -286,7 +286,7 @@ def test_an_agent_that_does_not_read_is_not_waited_for(loops: Loops) -> None:
 
 def test_a_prompt_is_bounded() -> None:
     long = "\N{SNOWMAN}" * 100_000
-    verdict = prompt.Verdict(long, long)
+    verdict = prompt.LastValidation(long, long)
     now = prompt.Situation(long, 2, 0, 60.0, long, long, [long[:3000]] * 1000, verdict)
     assert len(prompt.build(now).encode()) <= prompt.LIMIT
 

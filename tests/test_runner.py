@@ -587,7 +587,7 @@ def test_a_terminal_shows_a_live_tree(project: Project) -> None:
 def test_a_run_imports_nothing_heavy(project: Project, module: str) -> None:
     project.define("demo", {"id": "one", "run": ["true"]})
     told = project.run(env={"PYTHONPROFILEIMPORTTIME": "1"}).out
-    assert "orchgate.runner.runner" in told
+    assert "orchgate.runner.pipeline_run" in told
     assert not [line for line in told.splitlines() if line.rpartition("|")[2].strip() == module]
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from orchgate.runner import lineage, meter, process_tree, reaped
-from orchgate.runner.costs import Costs, Metered
+from orchgate.runner import meter, process_tree, reaped
+from orchgate.runner.reaped import Costs, Metered
 from orchgate.runs import usage
 from tests.repo import ORCHGATE, init
 from tests.runs import TASK, Project, manifest
@@ -249,23 +249,23 @@ def test_a_dead_process_still_tells_whether_it_ignored_its_children(action: str,
 
 
 def test_a_dead_process_still_tells_its_number() -> None:
-    number = lineage.Numbers().new()
-    with lineage.handed_down(number):
+    number = process_tree.Numbers().new()
+    with process_tree.handed_down(number):
         pid = ended("import os; os.setsid()")
-    told = lineage.of(pid)
+    told = process_tree.number_of(pid)
     os.waitpid(pid, 0)
     assert told == number
 
 
 def test_a_number_that_was_handed_down_is_not_kept() -> None:
-    before = lineage.of(os.getpid())
-    with lineage.handed_down(lineage.Numbers().new()):
+    before = process_tree.number_of(os.getpid())
+    with process_tree.handed_down(process_tree.Numbers().new()):
         pass
-    assert lineage.of(os.getpid()) == before
+    assert process_tree.number_of(os.getpid()) == before
 
 
 def test_no_two_attempts_and_no_two_runners_have_a_number_in_common() -> None:
-    one, other = lineage.Numbers(), lineage.Numbers()
+    one, other = process_tree.Numbers(), process_tree.Numbers()
     given = [one.new() for _ in range(100)]
     assert (len(set(given)), [number in one for number in given], [number in other for number in given]) == (
         100,
@@ -274,12 +274,12 @@ def test_no_two_attempts_and_no_two_runners_have_a_number_in_common() -> None:
     )
 
 
-def death(seconds: float, *, careless: bool = False, bytes_: int | None = 0) -> reaped.Death:
+def death(seconds: float, *, careless: bool = False, bytes_: int | None = 0) -> reaped.DeadChild:
     spent = resource.struct_rusage((seconds, 0.0, 1024, *[0] * 13))
-    return reaped.Death(1, 1, 0, spent, usage.Storage(bytes_, bytes_, bytes_, bytes_), 0, careless)
+    return reaped.DeadChild(1, 1, 0, spent, usage.Storage(bytes_, bytes_, bytes_, bytes_), 0, careless)
 
 
-def costs(*deaths: reaped.Death) -> Costs:
+def costs(*deaths: reaped.DeadChild) -> Costs:
     """Of a program whose first process died first."""
     made = Costs()
     for number, one in enumerate(deaths):
@@ -362,14 +362,14 @@ def test_a_sum_with_what_an_older_version_wrote_does_not_say_that_it_is_complete
     assert "complete" not in usage.add(costs(death(0.5)).total(), old)
 
 
-def groups(numbers: lineage.Numbers) -> list[str]:
+def groups(numbers: process_tree.Numbers) -> list[str]:
     """Control groups that a runner with these numbers has left."""
     top = meter.place()
     return [name for name in os.listdir(top) if f"{numbers.first:x}" in name] if top else []
 
 
 def test_nothing_is_left_of_a_meter_though_a_process_goes_on() -> None:
-    numbers = lineage.Numbers()
+    numbers = process_tree.Numbers()
     with meter.Meters(numbers).begun() as counting:
         child = subprocess.Popen(["sleep", "60"])
     if counting:
@@ -381,14 +381,14 @@ def test_nothing_is_left_of_a_meter_though_a_process_goes_on() -> None:
 
 
 def test_nor_where_the_program_cannot_be_started() -> None:
-    numbers = lineage.Numbers()
+    numbers = process_tree.Numbers()
     with pytest.raises(FileNotFoundError), meter.Meters(numbers).begun():
         subprocess.Popen(["no-such-program"])
     assert groups(numbers) == []
 
 
 def test_nor_of_those_of_a_runner_that_was_killed() -> None:
-    numbers = lineage.Numbers()
+    numbers = process_tree.Numbers()
     with meter.Meters(numbers).begun():
         pass
     meter.sweep(numbers)
@@ -396,7 +396,7 @@ def test_nor_of_those_of_a_runner_that_was_killed() -> None:
 
 
 def test_a_meter_agrees_with_the_kernel_s_own_times() -> None:
-    with meter.Meters(lineage.Numbers()).begun() as counting:
+    with meter.Meters(process_tree.Numbers()).begun() as counting:
         child = subprocess.Popen([*PYTHON.split(), "-c", "import time\nwhile time.process_time() < 0.1: pass"])
     _, _, spent = os.wait4(child.pid, 0)
     child.returncode = 0

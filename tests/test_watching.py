@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.observe import event_counts, watch
-from orchgate.runner.activity import Activity, FileActivity, totals
-from orchgate.runner.activity import counted as counters_of
+from orchgate.observe.activity import Activity, FileActivity, totals
+from orchgate.observe.activity import counted as counters_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -472,7 +472,7 @@ def test_a_folder_that_never_appears_is_named(tmp_path: Path) -> None:
 MOUNTED = """
 import subprocess, sys
 from orchgate.observe import watch
-from orchgate.runner.activity import totals
+from orchgate.observe.activity import totals
 for argv in (["-t", "tmpfs", "none", "w/memory"], ["--bind", "elsewhere", "w/bound"]):
     subprocess.run(["mount", *argv], check=True)
 with watch.watch(["w"]) as begun:
@@ -725,7 +725,7 @@ def test_a_folder_nobody_may_read_is_said(top: Path) -> None:
 
 
 def counted(*events: tuple[int, bytes], standing: bytes = b"") -> Mapping[bytes, list[int]]:
-    one = event_counts.Tally()
+    one = event_counts.EventCounts()
     if standing:
         one.stands(standing)
     for mask, path in events:
@@ -755,7 +755,7 @@ def test_a_file_found_in_a_new_folder_is_counted_once(events: list[int], row: li
 
 
 def test_the_close_of_a_file_that_was_only_made_before_its_watch_is_a_write() -> None:
-    counts = event_counts.Tally()
+    counts = event_counts.EventCounts()
     counts.known = {b"/a": event_counts.CREATE}
     counts.stands(b"/a")
     for event in (event_counts.CLOSE_WRITE, event_counts.OPEN, event_counts.CLOSE_WRITE):
@@ -766,7 +766,7 @@ def test_the_close_of_a_file_that_was_only_made_before_its_watch_is_a_write() ->
 
 def test_more_files_than_can_be_told_apart_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_counts, "MOST", 2)
-    one = event_counts.Tally()
+    one = event_counts.EventCounts()
     for name in (b"a", b"b", b"c"):
         one.event(name, event_counts.CREATE)
 

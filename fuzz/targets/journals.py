@@ -62,7 +62,7 @@ def shown(place: str) -> None:
         ranking.rank([timeline])
         traffic.rank([timeline])
     with contextlib.suppress(OrchgateError):
-        told = reopen.tell(place)
+        told = reopen.status_of(place)
         reopen.digest(journal.read(os.path.join(place, "events.jsonl")).events)
         if told.manifest["completed_at"] is not None:
             entries.encode(entries.entry(told.manifest))

@@ -1,4 +1,4 @@
-"""What an agent loop has done so far, as a pure function of its journal, and the `state.json` that tells it."""
+"""What an agent loop has done so far, as a pure function of its journal, and the `state.json` that says so."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 STATE = "artifacts/state.json"
 SETTLED = ("succeeded", "failed")
-PATIENCE = 5  # turns in which nothing changes and the same exit code comes, whatever the validator prints
+PATIENCE = 5  # iterations without a change and with the same exit code, whatever the validator prints
 ERROR = 10
 
 
-class Plan(NamedTuple):
+class LoopPlan(NamedTuple):
     """What was asked for. No `validator` is an empty one; `max_iterations` 0 and `max_minutes` None are no limit."""
 
     goal: str
@@ -30,7 +30,7 @@ class Plan(NamedTuple):
 
     @property
     def endless(self) -> bool:
-        """Whether nothing would ever end it but the agent standing still."""
+        """Whether nothing would end it but the agent making no progress."""
         return not self.validator and not self.max_iterations and self.max_minutes is None
 
     @property
@@ -41,7 +41,7 @@ class Plan(NamedTuple):
         return shlex.join(self.validator)
 
 
-class Ending(NamedTuple):
+class LoopEnding(NamedTuple):
     """How a loop ended: a word for people and programs, and the exit code."""
 
     status: str
@@ -49,7 +49,7 @@ class Ending(NamedTuple):
 
 
 class Iteration(NamedTuple):
-    """One turn of the agent, and what the validator thought of it. `verdict` is a digest of that."""
+    """One turn of the agent, and the validator's result. `verdict` is a digest of that."""
 
     number: int
     started_at: str | None
@@ -64,38 +64,38 @@ class Iteration(NamedTuple):
     validator_exit: int | None
     validator_log: str | None
     passed: bool
-    tree: str = ""  # the state of the workspace that was validated, "" where nobody knows
+    tree: str = ""  # the state of the workspace that was validated, "" where unknown
     flaky: bool = False  # the validator passed and failed on it
-    asked: int = 0  # how often the validator gave an answer
+    asked: int = 0  # how often the validator gave a result
     outside: tuple[str, ...] = ()  # what the agent changed outside of the workspace
     outside_count: int = 0
 
 
-def shown(plan: Plan) -> Plan:
+def shown(plan: LoopPlan) -> LoopPlan:
     """A plan as it is written down: without secrets."""
     agent, validator = redacted_words(plan.agent), redacted_words(plan.validator)
     return plan._replace(goal=redacted(plan.goal), agent=agent, validator=validator)
 
 
-def require_whole(plan: Plan) -> None:
-    """Raises OrchgateError for a recorded plan that had secrets in it: its commands are not known any more."""
+def require_whole(plan: LoopPlan) -> None:
+    """Raises OrchgateError for a recorded plan that had secrets in it: its commands are no longer known."""
     if is_redacted((plan.goal, *plan.agent, *plan.validator)):
         raise OrchgateError(
-            "the goal or the commands of this run were recorded without their secrets: nobody can go on with it",
-            "start it again with orchgate rlm; a secret that comes from the environment does not get into the record",
+            "the goal or the commands of this run were recorded without their secrets, so it cannot be resumed",
+            "start it again with orchgate rlm, and pass secrets in the environment: those are not recorded",
         )
 
 
-def plan_of(events: Iterable[Mapping[str, Any]]) -> Plan:
-    """What the journal says was asked for, last word first. Raises OrchgateError for a run of another kind."""
+def plan_of(events: Iterable[Mapping[str, Any]]) -> LoopPlan:
+    """What the journal says was asked for; later events win. Raises OrchgateError for a run of another kind."""
     asked: dict[str, Any] = {}
     for event in events:
         asked |= event.get("agent_loop") or {}
     try:
         agent, validator = tuple(asked["agent"]), tuple(asked["validator"])
-        return Plan(asked["goal"], agent, validator, asked["max_iterations"], asked["max_minutes"])
+        return LoopPlan(asked["goal"], agent, validator, asked["max_iterations"], asked["max_minutes"])
     except KeyError as error:
-        raise OrchgateError("this run is no agent loop", "orchgate resume RUN takes up a pipeline") from error
+        raise OrchgateError("this run is not an agent loop", "resume a pipeline with orchgate resume RUN") from error
 
 
 def iterations(events: Iterable[dict[str, Any]], *, validated: bool) -> list[Iteration]:
@@ -116,7 +116,7 @@ def _iteration(
     agent, last = stages[0], stages[-1]
     complete = len(stages) == size and last["status"] in SETTLED
     about = ends.get(agent["index"], {}).get("iteration", {})
-    said = ends.get(last["index"], {}).get("iteration", {})
+    result = ends.get(last["index"], {}).get("iteration", {})
     validator = last if size > 1 and len(stages) > 1 else None
     return Iteration(
         number=number,
@@ -126,9 +126,9 @@ def _iteration(
         complete=complete,
         changed=about.get("changed", True),
         diff=about.get("diff"),
-        verdict=said.get("verdict", "") if complete else "",
+        verdict=result.get("verdict", "") if complete else "",
         agent_refused=bool(about.get("refused")),
-        validator_refused=validator is not None and complete and bool(said.get("refused")),
+        validator_refused=validator is not None and complete and bool(result.get("refused")),
         validator_exit=validator["exit_code"] if validator else None,
         validator_log=validator["log_path"] if validator else None,
         passed=validator is not None and validator["status"] == "succeeded",
@@ -140,19 +140,19 @@ def _iteration(
     )
 
 
-def used_up(plan: Plan, last: Iteration, *, late: bool) -> Ending:
-    """How a loop ends whose iterations are done; `late` when its minutes are used up too."""
+def used_up(plan: LoopPlan, last: Iteration, *, late: bool) -> LoopEnding:
+    """How a loop ends after its last iteration; `late` when its time is up as well."""
     if plan.validator:
-        return Ending("max-iterations", 3)
+        return LoopEnding("max-iterations", 3)
     if last.agent_status == "succeeded":
-        return Ending("complete", 0)
-    return Ending("max-minutes", 3) if late else Ending("agent-failed", ERROR)
+        return LoopEnding("complete", 0)
+    return LoopEnding("max-minutes", 3) if late else LoopEnding("agent-failed", ERROR)
 
 
-def stands_still(plan: Plan, complete: Sequence[Iteration]) -> bool:
-    """Nothing changed, and the same was said twice; or nothing changed for long.
+def stands_still(plan: LoopPlan, complete: Sequence[Iteration]) -> bool:
+    """Nothing changed, and the validator's result was the same twice; or nothing changed for long.
 
-    Turns that are counted, and that nobody validates, all take place.
+    A fixed number of iterations without a validator all take place.
     """
     if not plan.validator and plan.max_iterations:
         return False
@@ -162,7 +162,7 @@ def stands_still(plan: Plan, complete: Sequence[Iteration]) -> bool:
     return len(recent) > 1 and not recent[-1].changed and recent[-1].verdict == recent[-2].verdict
 
 
-def document(plan: Plan, done: Iterable[Iteration], ending: Ending | None) -> dict[str, Any]:
+def document(plan: LoopPlan, done: Iterable[Iteration], ending: LoopEnding | None) -> dict[str, Any]:
     """`state.json`. Paths are relative to the run's folder."""
     listed = tuple(done)
     return {
@@ -188,7 +188,7 @@ def document(plan: Plan, done: Iterable[Iteration], ending: Ending | None) -> di
     }
 
 
-def write(folder: str, events: Iterable[dict[str, Any]], plan: Plan, ending: Ending | None) -> None:
+def write(folder: str, events: Iterable[dict[str, Any]], plan: LoopPlan, ending: LoopEnding | None) -> None:
     """Puts `state.json` into the folder of a run. Raises WriteError."""
     import json
 

@@ -1,6 +1,6 @@
-"""Lets an agent work towards a goal, turn by turn, as one recorded run: until success, a limit, or a standstill.
+"""Lets an agent work towards a goal as one recorded run: until success, a limit, or a standstill.
 
-Every turn is a stage of kind `agent`, followed by one of the validator. All of them may fail: what counts is the end.
+Every iteration is a stage of kind `agent`, followed by one of the validator. All of them may fail: the end counts.
 """
 
 from __future__ import annotations
@@ -9,27 +9,27 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from orchgate.agent import iterations, prompt, validator
-from orchgate.agent.iterations import Ending
+from orchgate.agent import iterations, outside, prompt, validator
+from orchgate.agent.iterations import LoopEnding
 from orchgate.agent.workspace import Workspace
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.git import state as git_state
 from orchgate.lib import files, working_time
-from orchgate.runner import environment, output, outside, stage_end, writer
-from orchgate.runner.child import Program
+from orchgate.runner import environment, stage_run, writer
 from orchgate.runner.reopen import event as taken_up
-from orchgate.runner.reopen import tell
+from orchgate.runner.reopen import status_of
 from orchgate.runner.session import Session
-from orchgate.runs import ids, journal, state
+from orchgate.runner.stage_run import StageAttempt
+from orchgate.runs import ids, journal
 from orchgate.runs.stages import Stage
 from orchgate.secrets.redact import redacted, redacted_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchgate.agent.iterations import Iteration, Plan
-    from orchgate.runner.child import Result
-    from orchgate.runner.session import Setting
+    from orchgate.agent.iterations import Iteration, LoopPlan
+    from orchgate.runner.session import RunSettings
+    from orchgate.runner.stage_run import StageOutcome
     from orchgate.runner.writer import Recorder
 
 PIPELINE = "rlm"
@@ -39,62 +39,66 @@ ORCHGATE = ".orchgate"
 _SUCCEEDED = ("passed", "complete")
 
 
-def run(setting: Setting, plan: Plan) -> tuple[str, Ending]:
+def run(settings: RunSettings, plan: LoopPlan) -> tuple[str, LoopEnding]:
     """Runs a loop to its end; its folder and its ending. Raises OrchgateError when it could not be recorded."""
-    with Session(setting) as session:
-        recorder = writer.create(setting.root, setting.task, session.clock, setting.reporter.seen)
+    with Session(settings) as session:
+        recorder = writer.create(settings.root, settings.task, session.clock, settings.reporter.seen)
         with contextlib.closing(recorder):
             session.guard(recorder.journal.descriptor)
             return recorder.folder, _AgentLoop(session, recorder, plan).drive(None)
 
 
-def resume(setting: Setting, folder: str, budget: Mapping[str, Any]) -> tuple[str, Ending]:
+def resume(settings: RunSettings, folder: str, budget: Mapping[str, Any]) -> tuple[str, LoopEnding]:
     """Goes on with a loop that was killed, cancelled or out of its budget, with the limits in `budget` instead."""
-    told = tell(folder)
-    if told.alive:
-        raise OrchgateError(f"run {told.manifest['run_id']} is still running", "orchgate status --watch shows it")
+    known = status_of(folder)
+    if known.alive:
+        raise OrchgateError(
+            f"run {known.manifest['run_id']} is still running", f"orchgate status {known.manifest['run_id']}"
+        )
     with (
-        Session(setting, not_before=ids.seconds(told.manifest["updated_at"])) as session,
-        contextlib.closing(writer.Recorder(folder, session.clock, setting.reporter.seen)) as recorder,
+        Session(settings, not_before=ids.seconds(known.manifest["updated_at"])) as session,
+        contextlib.closing(writer.Recorder(folder, session.clock, settings.reporter.seen)) as recorder,
     ):
         recorder.journal.own()
-        told = tell(folder)  # somebody else may have been faster
+        known = status_of(folder)  # somebody else may have been faster
         recorder.carry_on(journal.read(recorder.journal.path).events)
         plan = iterations.plan_of(recorder.events)._replace(**budget)
         if plan.endless:
-            raise UsageError("any number of iterations needs a validator or a time limit", "--max-minutes 30")
-        if told.manifest["status"] == "succeeded":
-            ending = Ending("passed" if plan.validator else "complete", 0)
+            raise UsageError(
+                "unlimited iterations need a validator or a time limit", "add a limit such as --max-minutes 30"
+            )
+        if known.manifest["status"] == "succeeded":
+            ending = LoopEnding("passed" if plan.validator else "complete", 0)
             recorder.settle()
             iterations.write(folder, recorder.events, plan, ending)
             return folder, ending
         iterations.require_whole(plan)
         session.guard(recorder.journal.descriptor)
-        return folder, _AgentLoop(session, recorder, plan).drive(taken_up(session, told))
+        return folder, _AgentLoop(session, recorder, plan).drive(taken_up(session, known))
 
 
 class _AgentLoop:
     """One process's part of a loop."""
 
-    def __init__(self, session: Session, recorder: Recorder, plan: Plan) -> None:
+    def __init__(self, session: Session, recorder: Recorder, plan: LoopPlan) -> None:
         self._session = session
         self._recorder = recorder
         self._plan = plan
-        setting = session.setting
-        self._root = setting.root
-        self._base = environment.of_run(setting.environ, setting.task, recorder.run_id, recorder.folder)
+        settings = session.settings
+        self._root = settings.root
+        self._base = environment.of_run(settings.environ, settings.task, recorder.run_id, recorder.folder)
         self._deadline: float | None = None
-        folders = tuple(dict.fromkeys((*(name for name in setting.artifacts if name != ids.RUNS), ORCHGATE)))
-        self._places = outside.Places(self._root, setting.repository, recorder.folder, folders)
+        folders = tuple(dict.fromkeys((*(name for name in settings.artifacts if name != ids.RUNS), ORCHGATE)))
+        self._places = outside.Places(self._root, settings.repository, recorder.folder, folders)
         self._before: outside.Seen = {}
-        self._broken = ""  # what became of the run's own record, where that ends the loop
+        self._broken = ""  # what happened to the run's own record, where that ends the loop
 
-    def drive(self, resumed: Mapping[str, Any] | None) -> Ending:
+    def drive(self, resumed: Mapping[str, Any] | None) -> LoopEnding:
         """From the first event of this process to the last of the run."""
         store = os.path.join(self._recorder.folder, "artifacts", ".footprints")
         self._recorder.begin({**(resumed or self._first_event()), "agent_loop": iterations.shown(self._plan)._asdict()})
         try:
-            self._workspace = Workspace(self._root, self._session.setting.repository, store)
+            self._workspace = Workspace(self._root, self._session.settings.repository, store)
             with contextlib.closing(self._workspace):
                 self._start_clock()
                 self._write_state(None)
@@ -103,17 +107,17 @@ class _AgentLoop:
             self._write_state(ending)
         except Exception:
             with contextlib.suppress(Exception):
-                self._write_state(Ending("error", iterations.ERROR))
+                self._write_state(LoopEnding("error", iterations.ERROR))
             raise
         return ending
 
-    def _write_state(self, ending: Ending | None) -> None:
+    def _write_state(self, ending: LoopEnding | None) -> None:
         iterations.write(self._recorder.folder, self._recorder.events, self._plan, ending)
 
     def _first_event(self) -> dict[str, Any]:
         return {
             "event": "run",
-            "task_id": self._session.setting.task,
+            "task_id": self._session.settings.task,
             "run_id": self._recorder.run_id,
             "parent_run_id": None,
             "pipeline": {"id": PIPELINE, "title": prompt.head(" ".join(redacted(self._plan.goal).split()), 200)},
@@ -122,12 +126,12 @@ class _AgentLoop:
             **self._session.identity(),
         }
 
-    def _finish(self, ending: Ending) -> None:
-        self._recorder.cached = len(self._iterations()) + 1  # files beside the logs: the prompts, and the state
+    def _finish(self, ending: LoopEnding) -> None:
+        self._recorder.other_files = len(self._iterations()) + 1  # files beside the logs: the prompts, and the state
         if ending.status == "cancelled":
             self._recorder.finish("cancelled", f"signal:{self._session.stopping}")
         elif ending.status in _SUCCEEDED:
-            made = git_state.of(self._session.setting.repository, self._session.setting.artifacts)
+            made = git_state.of(self._session.settings.repository, self._session.settings.artifacts)
             self._recorder.record({"event": "tree", "git": made._asdict() if made else None})
             self._recorder.finish("succeeded", None)
         else:
@@ -136,66 +140,62 @@ class _AgentLoop:
     def _start_clock(self) -> None:
         if self._plan.max_minutes is None:
             return
-        spent = sum(stage["usage"]["wall_seconds"] for stage in self._stages() if stage["usage"])
+        spent = sum(stage["usage"]["wall_seconds"] for stage in self._recorder.stages if stage["usage"])
         self._deadline = working_time.now() + self._plan.max_minutes * 60 - spent
 
     @property
     def _seconds_left(self) -> float | None:
         return None if self._deadline is None else max(0.0, self._deadline - working_time.now())
 
-    def _stages(self) -> list[dict[str, Any]]:
-        stages: list[dict[str, Any]] = state.manifest(self._recorder.events)["commands"]
-        return stages
-
     def _iterations(self) -> list[Iteration]:
         return iterations.iterations(self._recorder.events, validated=bool(self._plan.validator))
 
-    def _until_ended(self) -> Ending:
+    def _until_ended(self) -> LoopEnding:
         fresh = False
         while True:
-            self._session.turn()  # passes on a signal that came while no program ran
+            self._session.turn()  # handles a signal that came while no program ran
             done = self._iterations()
             if ending := self._ended(done, fresh=fresh):
-                self._give_up_asking()
+                self._drop_unconfirmed()
                 return ending
             self._step(done)
             fresh = True
             if (done := self._iterations())[-1].complete:
                 self._write_state(None)
 
-    def _give_up_asking(self) -> None:
-        """A pass that was to be confirmed, and now cannot be, is none."""
-        for stage in self._stages()[-1:]:
+    def _drop_unconfirmed(self) -> None:
+        """A pass that was to be confirmed, and cannot be any more, does not count."""
+        for stage in self._recorder.stages[-1:]:
             if stage["status"] == "running":
                 event = {"event": "end", "stage": stage["index"], "attempt": len(stage["attempts"])}
                 event |= {"status": "cancelled", "exit_code": None, "summary": None, "usage": None}
-                self._recorder.record({**event, "detail": "passed once, and was not asked again"}, sync=True)
+                self._recorder.record({**event, "detail": "passed once, and was not run again"}, sync=True)
 
-    def _ended(self, done: Sequence[Iteration], *, fresh: bool) -> Ending | None:
-        """Why there is no next turn. What only this process can judge, or may try once more, counts when `fresh`."""
+    def _ended(self, done: Sequence[Iteration], *, fresh: bool) -> LoopEnding | None:
+        """Why there is no next step. What only this process can judge, or may try once more, counts when `fresh`."""
         last = done[-1] if done else None
         if self._broken:
-            return Ending(self._broken, iterations.ERROR)
+            return LoopEnding(self._broken, iterations.ERROR)
         if last and last.passed:
-            return Ending("passed", 0)
+            return LoopEnding("passed", 0)
         if self._session.stopping:
-            return Ending("cancelled", CANCELLED)
+            return LoopEnding("cancelled", CANCELLED)
         if fresh and last and last.agent_refused:
-            return Ending("agent-not-started", 5)
+            return LoopEnding("agent-not-started", 5)
         if fresh and last and last.validator_refused:
-            return Ending("validator-not-started", 4)
+            return LoopEnding("validator-not-started", 4)
         complete = [one for one in done if one.complete]
         if self._plan.max_iterations and len(complete) >= self._plan.max_iterations:
             return iterations.used_up(self._plan, complete[-1], late=self._seconds_left == 0.0)
         if self._seconds_left == 0.0:
-            return Ending("max-minutes", 3)
+            return LoopEnding("max-minutes", 3)
         if fresh and last and last.complete and iterations.stands_still(self._plan, complete):
-            return Ending("no-progress", 3)
+            return LoopEnding("no-progress", 3)
         return None
 
     def _step(self, done: Sequence[Iteration]) -> None:
         """Runs the next program: one that was interrupted, the validator, or the agent."""
-        stages = self._stages()
+        stages = self._recorder.stages
         last = stages[-1] if stages else None
         if last and last["status"] not in iterations.SETTLED:
             kind, number = last["kind"], done[-1].number
@@ -206,9 +206,9 @@ class _AgentLoop:
         if kind == "agent":
             self._agent(last["index"], number, done)
         else:
-            result = self._program(last["index"], self._plan.validator, "")
-            flaky = result.code == 0 and validator.failed_on_it(done)
-            self._end(last["index"], result, {"flaky": flaky}, doubtful=validator.in_doubt(done))
+            outcome = self._program(last["index"], self._plan.validator)
+            flaky = outcome.result.code == 0 and validator.failed_on_it(done)
+            self._end(last["index"], outcome, {"flaky": flaky}, doubtful=validator.in_doubt(done))
 
     def _add(self, kind: str, number: int) -> dict[str, Any]:
         import shlex
@@ -217,72 +217,62 @@ class _AgentLoop:
         argv = redacted_words(self._plan.agent if kind == "agent" else self._plan.validator)
         stage = {"id": name, "title": name, "command": shlex.join(argv), "argv": list(argv), "kind": kind}
         self._recorder.record({"event": "stage", "stage": {**stage, "allow_failure": True}})
-        return self._stages()[-1]
+        return self._recorder.stages[-1]
 
     def _agent(self, index: int, number: int, done: Sequence[Iteration]) -> None:
-        said = prompt.last_said(self._recorder.folder, done)
-        text = prompt.build(prompt.situation(self._plan, number, self._seconds_left, self._workspace, said))
+        last = prompt.last_validation(self._recorder.folder, done)
+        text = prompt.build(prompt.situation(self._plan, number, self._seconds_left, self._workspace, last))
         path = os.path.join(self._recorder.folder, "artifacts", f"prompt-{number:02d}.txt")
         files.replace(path, redacted(text).encode())
         inline = any(PLACEHOLDER in word for word in self._plan.agent)
         argv = tuple(word.replace(PLACEHOLDER, text) for word in self._plan.agent)
         before = self._workspace.state()
-        with prompt.spoken(text, path) as spoken:
-            result = self._program(index, argv, "" if inline else spoken)
+        with prompt.unredacted(text, path) as source:
+            outcome = self._program(index, argv, "" if inline else source)
         after = self._workspace.state()
         difference = self._workspace.difference(before, after)
         about = {"changed": before != after, "diff": difference, "tree": after}
-        self._end(index, result, about | self._beyond(index))
+        self._end(index, outcome, about | self._beyond(index))
 
     def _beyond(self, index: int) -> dict[str, Any]:
-        """What the agent changed outside of the workspace, as its `end` event tells it."""
+        """What the agent changed outside of the workspace, as its `end` event has it."""
         folder = os.path.relpath(self._recorder.folder, self._root)
-        found = outside.changes(self._places, self._before, f"{folder}/{self._stages()[index - 1]['log_path']}")
-        if self._broken:  # all of it is gone, which is told already
+        found = outside.changes(self._places, self._before, f"{folder}/{self._recorder.stages[index - 1]['log_path']}")
+        if self._broken:  # all of it is gone, which is reported already
             found = [name for name in found if not name.startswith(f"{folder}/")]
         elif any(name.startswith((f"{folder}/{ids.JOURNAL} ", f"{folder}/{ids.MANIFEST} ")) for name in found):
             self._broken = "record-changed"
         named = [redacted(name) for name in found[: outside.NAMED]]
         return {"outside": named, "outside_count": len(found)} if found else {}
 
-    def _program(self, index: int, argv: tuple[str, ...], source: str) -> Result:
+    def _program(self, index: int, argv: tuple[str, ...], source: str = "") -> StageOutcome:
         """Runs the program of a stage to its end, within the time that is left."""
-        known = self._stages()[index - 1]
+        known = self._recorder.stages[index - 1]
         number = len(known["attempts"]) + 1
         log = ids.log_path(index, known["id"])
-        path = os.path.join(self._recorder.folder, log)
         self._recorder.record({"event": "start", "stage": index, "attempt": number, "log_path": log})
-        if number > 1:
-            output.note(path, f"attempt {number}")
-        cwd, environ = environment.of_stage(self._base, self._root, Stage(known["id"], known["title"]))
-        results: list[Result] = []
-        program = Program(argv, cwd, environ, path, self._session.mark(), self._seconds_left, source, screened=True)
+        stage = Stage(known["id"], known["title"], argv, timeout_seconds=self._seconds_left)
+        path = os.path.join(self._recorder.folder, log)
         self._before = outside.look(self._places) if known["kind"] == "agent" else {}
-        self._session.loop.start(program, results.append)
-        while not results:
-            self._session.turn()
+        attempt = StageAttempt(stage, self._root, self._base, path, number, source, screened=True)
+        outcome = stage_run.run(self._session, attempt)
         if self._recorder.is_lost:  # by `git clean -fdx`, say
-            ids.run_folder(self._root, self._session.setting.task, self._recorder.run_id)  # refuses links
+            ids.run_folder(self._root, self._session.settings.task, self._recorder.run_id)  # refuses links
             self._recorder.restore()
             self._broken = "record-removed"
-        (found,) = results
-        return found._replace(recent=redacted(found.recent.decode("utf-8", "replace")).encode("utf-8", "replace"))
+        return outcome
 
-    def _end(self, index: int, result: Result, about: Mapping[str, Any], *, doubtful: bool = False) -> None:
-        """Records how the program of a stage ended; a validator whose pass is `doubtful` is asked again."""
-        known = self._stages()[index - 1]
-        minutes = self._plan.max_minutes
-        stage = Stage(known["id"], known["title"], timeout_seconds=None if minutes is None else minutes * 60)
-        found = stage_end.found(stage, self._root, result, {})
-        extra = {**about, "verdict": validator.digest(result), "refused": bool(result.refused)}
-        described = stage_end.describe(stage, result, found)
+    def _end(self, index: int, outcome: StageOutcome, about: Mapping[str, Any], *, doubtful: bool = False) -> None:
+        """Records how the program of a stage ended; a validator whose pass is `doubtful` runs again."""
+        known = self._recorder.stages[index - 1]
+        result, event = outcome
         if result.timed_out:
-            described["detail"] = f"the {minutes:g} minutes were used up"
+            event["detail"] = f"the limit of {self._plan.max_minutes:g} minutes was reached"
         if named := about.get("outside"):
-            described["detail"] = "; ".join(
-                filter(None, (described["detail"], outside.summary(named, about["outside_count"])))
-            )
-        if validator.asks_again(known, passed=described["status"] == "succeeded", doubtful=doubtful):
-            described["again"] = True
-        ended = {"event": "end", "stage": index, "attempt": len(known["attempts"]), **described, "iteration": extra}
+            elsewhere = outside.summary(named, about["outside_count"])
+            event["detail"] = "; ".join(filter(None, (event["detail"], elsewhere)))
+        if validator.asks_again(known, passed=outcome.succeeded, doubtful=doubtful):
+            event["again"] = True
+        extra = {**about, "verdict": validator.digest(result), "refused": bool(result.refused)}
+        ended = {"event": "end", "stage": index, "attempt": len(known["attempts"]), **event, "iteration": extra}
         self._recorder.record(ended, sync=True)

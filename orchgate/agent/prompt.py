@@ -1,4 +1,4 @@
-"""What an agent is told: the goal, where things stand, and what the validator said last. All of it bounded."""
+"""The prompt of an agent: the goal, the state of the work, and the last output of the validator. All of it bounded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchgate.secrets.redact import redacted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from orchgate.agent.iterations import Iteration, Plan
+    from orchgate.agent.iterations import Iteration, LoopPlan
     from orchgate.agent.workspace import Workspace
 
 LIMIT = 32 * 1024  # bytes of a whole prompt: one argument of a program may have 128 KiB on Linux
@@ -20,11 +20,11 @@ _STATUS_LIMIT = 4 * 1024
 _FILES_LIMIT = 6 * 1024
 _OUTPUT_LIMIT = 10 * 1024
 _HEADER = 2 * 1024
-_SECRET = 4 * 1024  # more than is shown, so that none is cut in the middle
+_SECRET = 4 * 1024  # more than is shown, so that no secret is cut in the middle
 
 
-class Verdict(NamedTuple):
-    """What a validator said: how it ended, in a word or two, and the end of its output."""
+class LastValidation(NamedTuple):
+    """How the validator ended last, in words, and the end of its output."""
 
     ended: str
     output: str
@@ -40,13 +40,13 @@ class Situation(NamedTuple):
     validator: str
     status: str
     files: Sequence[str]
-    last: Verdict | None
+    last: LastValidation | None
 
 
 def situation(
-    plan: Plan, number: int, seconds_left: float | None, workspace: Workspace, last: Verdict | None
+    plan: LoopPlan, number: int, seconds_left: float | None, workspace: Workspace, last: LastValidation | None
 ) -> Situation:
-    """How things stand before a turn."""
+    """The state of the work before an iteration."""
     return Situation(
         goal=plan.goal,
         number=number,
@@ -59,8 +59,8 @@ def situation(
     )
 
 
-def last_said(folder: str, done: Sequence[Iteration]) -> Verdict | None:
-    """What the validator said last, from its log in the folder of the run; None when it was not asked yet."""
+def last_validation(folder: str, done: Sequence[Iteration]) -> LastValidation | None:
+    """The validator's last result, from its log in the folder of the run; None when it has not run yet."""
     one = next((one for one in reversed(done) if one.complete and one.validator_log), None)
     if one is None or one.validator_log is None:
         return None
@@ -68,7 +68,7 @@ def last_said(folder: str, done: Sequence[Iteration]) -> Verdict | None:
     if one.flaky:
         code = f"is flaky: it passed on the same work tree, and then {code}"
     ended = f"After iteration {one.number} the validator {code}. The end of its output:"
-    return Verdict(ended, last_output(os.path.join(folder, one.validator_log)))
+    return LastValidation(ended, last_output(os.path.join(folder, one.validator_log)))
 
 
 def build(now: Situation) -> str:
@@ -84,8 +84,8 @@ def build(now: Situation) -> str:
 
 
 @contextlib.contextmanager
-def spoken(text: str, path: str) -> Iterator[str]:
-    """A file with a prompt as it is meant: the one at `path` is recorded, without secrets."""
+def unredacted(text: str, path: str) -> Iterator[str]:
+    """A file with the whole prompt: the one at `path` is recorded, and has no secrets."""
     if redacted(text) == text:
         yield path
         return

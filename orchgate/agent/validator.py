@@ -1,4 +1,4 @@
-"""Which command tells whether an agent has done its work, and what its answers are worth."""
+"""Which command decides whether an agent has done its work, and how far its results can be relied on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from orchgate.agent.iterations import Iteration
     from orchgate.runner.child import Result
 
-CONFIRMED = 3  # times in a row that one has to pass which failed on the same work tree
+CONFIRMED = 3  # passes in a row needed after a failure on the same work tree
 # Seconds, clock times and addresses differ from run to run although nothing else does.
 _FLEETING = lazy(rb"0x[0-9a-f]+|\d+(?:[.:]\d+)+ *(?:m?s\b)?|\b\d+ *m?s\b")
 
@@ -33,7 +33,7 @@ _MARKERS = (
 
 
 class Candidate(NamedTuple):
-    """A command, and the file that speaks for it."""
+    """A command, and the file that suggests it."""
 
     command: str
     because: str
@@ -52,7 +52,7 @@ def detect(root: str) -> list[Candidate]:
 
 
 def failed_on_it(done: Sequence[Iteration]) -> bool:
-    """Whether the validator failed before on the work tree of the last turn."""
+    """Whether the validator failed before on the work tree of the last iteration."""
     *earlier, last = done
     failed = [one for one in earlier if one.complete and not one.passed]
     idle = bool(failed) and not last.changed and failed[-1] is earlier[-1]
@@ -60,12 +60,12 @@ def failed_on_it(done: Sequence[Iteration]) -> bool:
 
 
 def in_doubt(done: Sequence[Iteration]) -> bool:
-    """Whether a pass in the last turn is none yet: the validator has failed on the same work tree, or was flaky."""
+    """Whether a pass in the last iteration does not count yet: it failed on the same work tree, or is flaky."""
     return failed_on_it(done) or any(one.flaky for one in done)
 
 
 def asks_again(stage: Mapping[str, Any], *, passed: bool, doubtful: bool) -> bool:
-    """Whether the validator has to be asked once more; `stage` is as it was before this answer."""
+    """Whether the validator has to run once more; `stage` is as it was before this result."""
     if not (passed and doubtful):
         return False
     passes = [attempt for attempt in stage["attempts"] if attempt["status"] == "succeeded"]
@@ -73,8 +73,8 @@ def asks_again(stage: Mapping[str, Any], *, passed: bool, doubtful: bool) -> boo
 
 
 def digest(result: Result) -> str:
-    """The same for two results that say the same, apart from when and how fast."""
+    """The same for two results that differ only in when and how fast."""
     import hashlib
 
-    said = repr((result.code, result.signal, result.refused)).encode("ascii", "backslashreplace")
-    return hashlib.sha256(said + _FLEETING.sub(b"#", result.recent)).hexdigest()
+    ended = repr((result.code, result.signal, result.refused)).encode("ascii", "backslashreplace")
+    return hashlib.sha256(ended + _FLEETING.sub(b"#", result.recent)).hexdigest()

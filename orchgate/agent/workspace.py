@@ -1,4 +1,4 @@
-"""The folder an agent works in: what it holds, and what one iteration changed."""
+"""The folder an agent works in: what it contains, and what an iteration changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LONGEST = 200
 
 
 class Workspace:
-    """A work tree, or a plain folder, of which less can be said."""
+    """A work tree, or a plain folder, about which less is known."""
 
     def __init__(self, root: str, repository: Repository | None, store: str) -> None:
         self._root = root
@@ -38,7 +38,7 @@ class Workspace:
             self._footprints.close()
 
     def state(self) -> str:
-        """Two states with the same text hold the same; it begins with `tree:` when `difference` can compare it."""
+        """Equal for equal contents; begins with `tree:` when `difference` can compare it."""
         if self._footprints:
             try:
                 return f"tree:{self._footprints.take()}"
@@ -50,7 +50,7 @@ class Workspace:
         return f"files:{known.hexdigest()}"
 
     def difference(self, before: str, after: str) -> dict[str, Any] | None:
-        """What lies between two states, in numbers and names; None where nobody can tell."""
+        """What changed between two states, in numbers and names; None where that is unknown."""
         if self._footprints is None or not (before.startswith("tree:") and after.startswith("tree:")):
             return None
         try:
@@ -59,7 +59,7 @@ class Workspace:
             return None
 
     def status(self) -> str:
-        """What git says; "" outside of a repository."""
+        """The output of git status; "" outside of a repository."""
         if self._footprints is None:
             return ""
         try:

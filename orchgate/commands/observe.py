@@ -16,8 +16,8 @@ from orchgate.runs import sittings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from orchgate.observe.observe import Observed, Request
-    from orchgate.runner.session import Setting
+    from orchgate.observe.observe import Observed, ObserveRequest
+    from orchgate.runner.session import RunSettings
 
 SUMMARY = "run any program and record what it costs: time, memory, processes, and what happens to files"
 VERSION = 1
@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
     return observed.code
 
 
-def _request(setting: Setting, args: argparse.Namespace, argv: tuple[str, ...]) -> Request:
-    from orchgate.observe.observe import Request
+def _request(setting: RunSettings, args: argparse.Namespace, argv: tuple[str, ...]) -> ObserveRequest:
+    from orchgate.observe.observe import ObserveRequest
     from orchgate.runs.ids import check_task
 
     name = args.name or os.path.basename(argv[0])
@@ -75,7 +75,7 @@ def _request(setting: Setting, args: argparse.Namespace, argv: tuple[str, ...]) 
         if os.path.lexists(folder) and not os.path.isdir(folder):
             raise UsageError(f"--watch {folder}: is no folder", "watch the folder it is in")
     folders = named or [os.path.join(setting.root, folder) for folder in _roots(setting.root)]
-    return Request(argv, check_task(name), tuple(folders))
+    return ObserveRequest(argv, check_task(name), tuple(folders))
 
 
 def _roots(root: str) -> tuple[str, ...]:
@@ -129,7 +129,7 @@ def _costs(observed: Observed) -> Iterator[str]:
 
 def _least_known(rss: int | None) -> str:
     """The kernel keeps the largest resident set from before the program began, which was ours."""
-    from orchgate.runner.proc import own_peak
+    from orchgate.runner.process_tree import own_peak
 
     return f"at most {_size(own_peak())}" if rss is None else _size(rss)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.agent.iterations import Ending, Plan
+    from orchgate.agent.iterations import LoopEnding, LoopPlan
     from orchgate.agent.validator import Candidate
 
 SUMMARY = "let an agent work towards a goal until a validator passes, every turn recorded"
@@ -78,16 +78,16 @@ def run(args: argparse.Namespace) -> int:
     return ending.code
 
 
-def _begun(args: argparse.Namespace) -> tuple[str, Ending]:
+def _begun(args: argparse.Namespace) -> tuple[str, LoopEnding]:
     from orchgate.agent import loop
-    from orchgate.agent.iterations import Plan
+    from orchgate.agent.iterations import LoopPlan
 
     limits = _limits(args)
     goal = _goal(args.goal)
     agent = _words("--agent", args.agent)
     iterations, minutes = limits.get("max_iterations", ITERATIONS), limits.get("max_minutes")
     root = running.root()
-    plan = Plan(goal, agent, _validator(args.validator, root), iterations, minutes)
+    plan = LoopPlan(goal, agent, _validator(args.validator, root), iterations, minutes)
     if plan.endless:
         raise _BadOptions("any number of iterations needs a validator or a time limit", "--max-minutes 30")
     _check_agent(plan, root)
@@ -95,7 +95,7 @@ def _begun(args: argparse.Namespace) -> tuple[str, Ending]:
     return loop.run(setting, plan)
 
 
-def _resumed(args: argparse.Namespace) -> tuple[str, Ending]:
+def _resumed(args: argparse.Namespace) -> tuple[str, LoopEnding]:
     from orchgate.agent import loop
     from orchgate.runs.ids import run_folder
 
@@ -151,7 +151,7 @@ def _words(option: str, line: str) -> tuple[str, ...]:
     return words
 
 
-def _check_agent(plan: Plan, root: str) -> None:
+def _check_agent(plan: LoopPlan, root: str) -> None:
     import shutil
 
     program = plan.agent[0]
@@ -189,7 +189,7 @@ def _chosen(found: list[Candidate]) -> Candidate:
     raise _NoValidator(f"{answer[:40]!r} is none of them", f'--validator "{found[0].command}"')
 
 
-def _show(folder: str, ending: Ending, output: str) -> None:
+def _show(folder: str, ending: LoopEnding, output: str) -> None:
     from orchgate.agent import iterations
 
     root = running.root()
@@ -216,6 +216,6 @@ def _remarks(turns: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"the validator is flaky: it passed and failed on the same work tree (iteration {', '.join(flaky)})"
     for turn in turns:
         if turn.get("outside"):
-            from orchgate.runner import outside
+            from orchgate.agent import outside
 
             yield f"iteration {turn['n']} {outside.summary(turn['outside'], turn['outsideCount'])}"

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Mapping
 
-    from orchgate.runner.runner import Finished
-    from orchgate.runner.session import Setting
+    from orchgate.runner.pipeline_run import Finished
+    from orchgate.runner.session import RunSettings
     from orchgate.runs.stages import Pipeline
 
 SUMMARY = "run a pipeline and record the evidence"
@@ -50,16 +50,16 @@ def run(args: argparse.Namespace) -> int:
     return exit_code(ended)
 
 
-def _repeated(setting: Setting, pipeline: Pipeline, times: int) -> Iterator[Finished]:
+def _repeated(setting: RunSettings, pipeline: Pipeline, times: int) -> Iterator[Finished]:
     import gc
 
-    from orchgate.runner import runner
+    from orchgate.runner import pipeline_run
 
     gc.freeze()  # what is here now stays, and is not looked at again
     for number in range(times):
         if number:
             gc.collect()  # the objects of a run know each other, and nobody else collects them here
-        one = runner.run(setting, pipeline)
+        one = pipeline_run.run(setting, pipeline)
         yield one
         if one.status == "cancelled":
             return

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.git.repository import Repository
-    from orchgate.runner.reopen import Told
+    from orchgate.runner.reopen import RunStatus
     from orchgate.runs.gate_runs import Gate
 
 SUMMARY = "show the runs: how they ended, and what those that still run are doing"
@@ -126,13 +126,13 @@ def _listed(root: str, task: str, run: str) -> dict[str, Any]:
 
 def row(task: str, folder: str) -> dict[str, Any]:
     """What is known of one run. A journal that cannot be read is a row that says so."""
-    from orchgate.runner.reopen import tell
+    from orchgate.runner.reopen import status_of
 
     known = _known(task, folder)
     try:
         if _is_foreign(folder):
             return known | {**_foreign(folder), "problem": _clock(folder)}
-        told = tell(folder)
+        told = status_of(folder)
     except OrchgateError as error:
         return _unreadable(task, folder, error)
     torn = f"unfinished lines in the journal: {', '.join(map(str, told.torn[:20]))}" if told.torn else None
@@ -210,7 +210,7 @@ def _foreign(folder: str) -> dict[str, Any]:
     }
 
 
-def _facts(told: Told) -> dict[str, Any]:
+def _facts(told: RunStatus) -> dict[str, Any]:
     manifest, stopped = told.manifest, told.stopped
     going_on = told.alive and not stopped
     # A run that goes on is worked on since its last event.

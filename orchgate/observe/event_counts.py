@@ -23,7 +23,7 @@ _COLUMN = {CREATE: CREATED, CLOSE_WRITE: WRITTEN, MOVED_TO: RENAMED, DELETE: REM
 MOST = 500_000  # files counted one by one, some 150 MB
 
 
-class Tally:
+class EventCounts:
     """Counts by path: [created, written, renamed to, removed, opened for reading]."""
 
     def __init__(self) -> None:

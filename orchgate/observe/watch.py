@@ -2,27 +2,28 @@
 
 On Linux the kernel tells every create, close after writing, rename, removal and close after reading (inotify). A thread
 takes its bytes in batches and leaves them unparsed until they are asked for, so that the observed program keeps the
-processors to itself. Elsewhere nothing is counted, and that is said.
+processors to itself. Elsewhere nothing is counted, which a note says.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-from orchgate.observe import event_counts, watch_notes
-from orchgate.runner import activity
-from orchgate.runner.activity import Activity, FileActivity
+from orchgate.observe import activity, event_counts
+from orchgate.observe.activity import Activity, FileActivity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from orchgate.observe.watched_tree import Watched
-    from orchgate.observe.witness import Witness
+    from orchgate.observe.event_counts import EventCounts
+    from orchgate.observe.fanotify import Witness
+    from orchgate.observe.watched_tree import WatchedTree
 
 # An event that wakes this thread costs the program some microseconds, and this thread some more: few of them do,
 # `_WAKES` a second, saved up to `_SAVED`. After that it naps between two looks, which take 1 to 3 % of a processor. The
@@ -32,6 +33,7 @@ _NAP = 0.005  # seconds
 _PLENTY = 64 * 1024  # bytes, a tenth of what the queue holds: no nap before the next look
 _MOST_RAW = 64 * 1024 * 1024
 _MOST_READS = 1_000  # many times what the queue holds
+_NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "lustre", "gpfs", "glusterfs", "afs", "fuse.sshfs")
 
 
 def watch(folders: Iterable[str], exclude: Iterable[str] = (), *, privileged: bool = True) -> Watch:
@@ -47,10 +49,10 @@ class Watch:
     """An open watch: `take` returns what happened since the last time, `finish` the same, and ends it."""
 
     def __init__(self, folders: Iterable[str], exclude: Iterable[str], *, privileged: bool) -> None:
-        self._tally = event_counts.Tally()
+        self._counts = event_counts.EventCounts()
         self._lock = threading.Lock()
         self._notes: list[str] = []
-        self._watched: Watched | None = None
+        self._watched: WatchedTree | None = None
         self._witness: Witness | None = None
         self._ending = False
         named = [os.path.realpath(folder) for folder in folders]
@@ -59,21 +61,21 @@ class Watch:
         try:
             self._begin(self._roots, excluded, privileged=privileged)
         except (ImportError, OSError) as error:
-            self._notes.append(watch_notes.why_blind(error))
+            self._notes.append(_why_blind(error))
             return
-        self._notes += watch_notes.network(named)
+        self._notes += _on_network(named)
         self._wakeup, self._waker = os.pipe()
         self._thread = threading.Thread(target=self._look, args=(self._watched,), name="orchgate-watch", daemon=True)
         self._thread.start()
 
     def _begin(self, roots: Collection[bytes], excluded: Collection[bytes], *, privileged: bool) -> None:
         """Raises ImportError, OSError where the kernel gives no queue of events."""
-        from orchgate.observe.watched_tree import Watched
+        from orchgate.observe.watched_tree import WatchedTree
 
         if privileged:
             self._witness = _witness(roots, excluded)
         try:
-            self._watched = Watched(roots, excluded, self._tally, self._witness)
+            self._watched = WatchedTree(roots, excluded, self._counts, self._witness)
         except (ImportError, OSError):
             self._dismiss()
             raise
@@ -84,7 +86,7 @@ class Watch:
                 self._watched.witness = None
                 self._dismiss()
             else:
-                self._tally.known = self._witness.early
+                self._counts.known = self._witness.early
 
     def _dismiss(self) -> None:
         if self._witness:
@@ -111,16 +113,16 @@ class Watch:
                     break
                 watched.parse()
             watched.parse()
-            self._tally.settle()
+            self._counts.settle()
             taken = self._added_up(watched, ours)
-            self._tally.clear()
+            self._counts.clear()
             watched.clear()
             if self._witness:
                 self._witness.clear()
-                self._tally.known = self._witness.early if self._witness.trusted else None
+                self._counts.known = self._witness.early if self._witness.trusted else None
         return taken
 
-    def _added_up(self, watched: Watched, ours: Callable[[int], bool] | None) -> Activity:
+    def _added_up(self, watched: WatchedTree, ours: Callable[[int], bool] | None) -> Activity:
         witness = self._witness
         if witness and witness.trusted:
             unsure, late = witness.unsure, sorted(witness.bounds)
@@ -128,17 +130,17 @@ class Watch:
             unsure, late = watched.unsure, list(activity.METRICS if watched.unsure else ())
         others, shared = witness.others(ours) if witness and ours else (set(), set())
         if witness:
-            self._tally.merge(witness.counts, by_name=not witness.renames)
-        counts = {path: FileActivity(*row) for path, row in self._tally.counts.items() if any(row)}
-        losses = (*watch_notes.losses(watched), *watch_notes.overfull(self._tally))
+            self._counts.merge(witness.counts, by_name=not witness.renames)
+        counts = {path: FileActivity(*row) for path, row in self._counts.counts.items() if any(row)}
+        losses = (*_losses(watched), *_overfull(self._counts))
         files = {os.fsdecode(path): row for path, row in counts.items() if path not in others}
-        at_once = [path for path in map(os.fsdecode, sorted(self._tally.at_once)) if path in files]
+        at_once = [path for path in map(os.fsdecode, sorted(self._counts.at_once)) if path in files]
         merged = {name for path in at_once for name in activity.merged(path, files[path])}
         return Activity(
             files=files,
             lost=bool(losses),
             notes=(*self._notes, *losses),
-            early=self._tally.early,
+            early=self._counts.early,
             unsure={os.fsdecode(path): why for path, why in sorted(unsure.items())}
             | dict.fromkeys(at_once, activity.AT_ONCE),
             bounds=dict.fromkeys(sorted(merged), activity.MERGED) | dict.fromkeys(late, activity.LATE),
@@ -150,12 +152,12 @@ class Watch:
             links={os.fsdecode(path): os.fsdecode(target) for path, target in self._outward(watched)},
         )
 
-    def _outward(self, watched: Watched) -> Iterator[tuple[bytes, bytes]]:
+    def _outward(self, watched: WatchedTree) -> Iterator[tuple[bytes, bytes]]:
         """The links to folders that are not watched, and where they lead; those made during the run included."""
         from orchgate.observe.watched_tree import MOST_LINKS
 
         found = dict(watched.links)
-        for path in self._tally.unopened():
+        for path in self._counts.unopened():
             if len(found) < MOST_LINKS and os.path.islink(path) and os.path.isdir(path):
                 found[path] = os.path.realpath(path)
         for path, target in found.items():
@@ -180,7 +182,7 @@ class Watch:
         watched.close()
         self._dismiss()
 
-    def _look(self, watched: Watched) -> None:
+    def _look(self, watched: WatchedTree) -> None:
         """The thread: takes the kernel's bytes before its queue is full."""
         poller = select.poll()
         for descriptor in (watched.descriptor, self._wakeup, *([self._witness.descriptor] if self._witness else [])):
@@ -195,7 +197,7 @@ class Watch:
                 if taken < _PLENTY:
                     time.sleep(_NAP)
 
-    def _empty(self, watched: Watched) -> int:
+    def _empty(self, watched: WatchedTree) -> int:
         """Takes what the kernel's queue holds, in bytes."""
         from orchgate.observe.watched_tree import MUCH
 
@@ -211,7 +213,7 @@ class Watch:
 
 def _witness(roots: Collection[bytes], excluded: Collection[bytes]) -> Witness | None:
     """None where the kernel, or one of the file systems, does not tell us more than anybody."""
-    from orchgate.observe.witness import Witness
+    from orchgate.observe.fanotify import Witness
 
     with contextlib.suppress(OSError):
         return Witness(roots, excluded)
@@ -225,3 +227,51 @@ def _outermost(roots: Collection[bytes]) -> tuple[bytes, ...]:
         if not any(root.startswith(outer.rstrip(b"/") + b"/") for outer in kept):
             kept.append(root)
     return tuple(kept)
+
+
+def _why_blind(error: ImportError | OSError) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EMFILE:
+        limit = _limit("max_user_instances")
+        return f"file events not counted: this user has all {limit} queues of events in use (max_user_instances)"
+    return f"file events not counted: this system tells none ({error})"
+
+
+def _losses(watched: WatchedTree) -> list[str]:
+    notes = []
+    if watched.overflowed:
+        limit = _limit("max_queued_events")
+        notes.append(f"counts are lower bounds: the kernel's queue of {limit} events overflowed (max_queued_events)")
+    for number, folders in watched.unwatched.items():
+        where = f"{folders} {'folder' if folders == 1 else 'folders'}"
+        if number == errno.ENOSPC:
+            why = f"this user's limit of {_limit('max_user_watches')} watches is reached (fs.inotify.max_user_watches)"
+        else:
+            why = os.strerror(number)
+        notes.append(f"counts are lower bounds: {where} could not be watched: {why}")
+    return notes
+
+
+def _overfull(counts: EventCounts) -> list[str]:
+    return [f"counts are lower bounds: more than {event_counts.MOST} files had events"] if counts.overfull else []
+
+
+def _limit(name: str) -> str:
+    with contextlib.suppress(OSError), open(f"/proc/sys/fs/inotify/{name}", encoding="ascii") as file:
+        return file.read().strip()
+    return "?"
+
+
+def _on_network(roots: Iterable[str]) -> list[str]:
+    """Which folders lie on file systems that other machines write to."""
+    kinds: dict[str, str] = {}
+    with contextlib.suppress(OSError), open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            mount, _, source = line.partition(" - ")
+            if source and (kind := source.split(" ", 1)[0]) in _NETWORK:
+                kinds[mount.split(" ")[4]] = kind
+    return [
+        f"{root} is on a network file system ({kind}): writes of other machines are not seen"
+        for root in roots
+        for mount, kind in kinds.items()
+        if f"{root}/".startswith(f"{mount.rstrip('/')}/")
+    ]

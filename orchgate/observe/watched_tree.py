@@ -11,35 +11,38 @@ import os
 import struct
 from typing import TYPE_CHECKING
 
-from orchgate.observe import event_counts
-from orchgate.runner import activity
+from orchgate.observe import activity
+from orchgate.observe.event_counts import ALL, CREATE, DELETE, MOVED_FROM, MOVED_TO, OPEN, RENAMED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from orchgate.observe.witness import Witness
+    from orchgate.observe.event_counts import EventCounts
+    from orchgate.observe.fanotify import Witness
 
 _ONLY_FOLDERS, _FOLDER = 0x01000000, 0x40000000
 _DELETE_SELF, _OVERFLOW, _IGNORED = 0x400, 0x4000, 0x8000
-_AWAITED = event_counts.CREATE | event_counts.MOVED_TO | _DELETE_SELF | _ONLY_FOLDERS
+_AWAITED = CREATE | MOVED_TO | _DELETE_SELF | _ONLY_FOLDERS
 _SPECIAL = _FOLDER | _OVERFLOW | _IGNORED | _DELETE_SELF
-_MOVE = event_counts.MOVED_FROM | event_counts.MOVED_TO
+_MOVE = MOVED_FROM | MOVED_TO
 _EVENT = struct.Struct("iIII")  # watch, mask, cookie, length of the name
 _BUFFER = 64 * 1024
 MOST_LINKS = 100
 MUCH = _BUFFER // 2  # bytes; where a read brings fewer there was no more to be had
 # How the events look in the kernel's bytes that cannot wait: a search for them is a thousand times faster than parsing.
-_NEW_FOLDER = struct.pack("I", _FOLDER | event_counts.CREATE)
-_UPHEAVAL = tuple(
-    struct.pack("I", _FOLDER | kind) for kind in (event_counts.MOVED_TO, event_counts.MOVED_FROM, event_counts.DELETE)
-)
+_NEW_FOLDER = struct.pack("I", _FOLDER | CREATE)
+_UPHEAVAL = tuple(struct.pack("I", _FOLDER | kind) for kind in (MOVED_TO, MOVED_FROM, DELETE))
 
 
-class Watched:
+class WatchedTree:
     """Watches on folders and all below them. Paths are absolute, as bytes."""
 
     def __init__(
-        self, roots: Collection[bytes], excluded: Collection[bytes], counts: event_counts.Tally, witness: Witness | None
+        self,
+        roots: Collection[bytes],
+        excluded: Collection[bytes],
+        counts: EventCounts,
+        witness: Witness | None,
     ) -> None:
         """`roots` lie in no other one of them. Raises OSError where the kernel gives no queue of events."""
         import inotify_simple
@@ -48,7 +51,7 @@ class Watched:
         self._roots = tuple(roots)
         self.witness = witness
         self._excluded = frozenset(excluded)
-        self._tally = counts
+        self._counts = counts
         self._folders: dict[int, bytes] = {}
         self._awaiting: dict[int, bytes] = {}
         self._appeared: set[bytes] = set()  # the roots that were there at some time
@@ -121,7 +124,7 @@ class Watched:
                 folder = self._folders.get(watch)
                 if folder is not None and 0 < len(name) < 256 and b"\0" not in name and b"/" not in name:
                     path = folder + b"/" + name
-                    if self._add(path, self._tally.stands):
+                    if self._add(path, self._counts.stands):
                         self._ahead.add(path)
             position = data.find(_NEW_FOLDER, position + 4)
 
@@ -139,7 +142,7 @@ class Watched:
                 self._forget(path)
 
     def _count(self, data: bytes, number: int) -> None:
-        position, end, folders, fresh, event = 0, len(data), self._folders, self._fresh, self._tally.event
+        position, end, folders, fresh, event = 0, len(data), self._folders, self._fresh, self._counts.event
         while position < end:
             watch, mask, cookie, length = _EVENT.unpack_from(data, position)
             position += _EVENT.size + length
@@ -149,14 +152,9 @@ class Watched:
             elif (folder := folders.get(watch)) is not None and name:
                 path = folder + b"/" + name
                 if mask & _MOVE:
-                    (self._tally.left.add if mask & event_counts.MOVED_FROM else self._tally.left.discard)(cookie)
+                    (self._counts.left.add if mask & MOVED_FROM else self._counts.left.discard)(cookie)
                 # A watch may begin between the two events of one call, the file's creation and its opening.
-                if (
-                    watch in fresh
-                    and fresh.pop(watch) == number - 1
-                    and mask == event_counts.OPEN
-                    and self._tally.own(path)
-                ):
+                if watch in fresh and fresh.pop(watch) == number - 1 and mask == OPEN and self._counts.own(path):
                     continue
                 event(path, mask)
 
@@ -170,29 +168,29 @@ class Watched:
         elif watch in self._awaiting:
             self._came(self._awaiting[watch] + b"/" + name)
         elif (folder := self._folders.get(watch)) is not None and mask & _FOLDER and name:
-            self._folder_event(folder + b"/" + name, mask & event_counts.ALL, cookie)
+            self._folder_event(folder + b"/" + name, mask & ALL, cookie)
 
     def _folder_event(self, path: bytes, mask: int, cookie: int) -> None:
-        if mask == event_counts.CREATE:
+        if mask == CREATE:
             if path in self._ahead:
                 self._ahead.discard(path)
             else:
-                self._add(path, self._tally.stands)
+                self._add(path, self._counts.stands)
             self._doubt(path, activity.NEW)
-        elif mask == event_counts.MOVED_FROM:
+        elif mask == MOVED_FROM:
             self._moved[cookie] = path
-        elif mask == event_counts.MOVED_TO and (old := self._moved.pop(cookie, None)):
+        elif mask == MOVED_TO and (old := self._moved.pop(cookie, None)):
             moved = [(watch, one) for watch, one in self._folders.items() if one == old or one.startswith(old + b"/")]
             for watch, folder in moved:
                 self._folders[watch] = path + folder[len(old) :]
             # It may have been faster than its watch, and so may folders in it.
-            self._add(path, None if moved else self._tally.stands, again=True)
+            self._add(path, None if moved else self._counts.stands, again=True)
             if not moved:
                 self._doubt(path, activity.NEW)
-        elif mask == event_counts.MOVED_TO:  # it was filled where nobody looked
+        elif mask == MOVED_TO:  # it was filled where nobody looked
             # Unless it came from a folder that is younger than its watch: there, its files may have been counted.
             strange = self.witness.moved_in(path) if self.witness and self.witness.trusted else not self.unsure
-            self._add(path, (lambda file: self._tally.count(file, event_counts.RENAMED)) if strange else None)
+            self._add(path, (lambda file: self._counts.count(file, RENAMED)) if strange else None)
             self._doubt(path, activity.MOVED_IN)
 
     def _doubt(self, path: bytes, why: str) -> None:
@@ -220,8 +218,8 @@ class Watched:
                         if entry.is_dir(follow_symlinks=False):
                             waiting.append(entry.path)
                             continue
-                        if told == self._tally.stands and not entry.is_file(follow_symlinks=False):
-                            self._tally.stands_empty(entry.path)
+                        if told == self._counts.stands and not entry.is_file(follow_symlinks=False):
+                            self._counts.stands_empty(entry.path)
                         elif told:
                             told(entry.path)
                         if entry.is_symlink() and len(self.links) < MOST_LINKS and os.path.isdir(entry.path):
@@ -234,7 +232,7 @@ class Watched:
         """Whether the folder is new to us, and not only its name; None where there is nothing to look for in it."""
         key = self.witness.key(folder) if self.witness else b""
         try:
-            watch = self._inotify.add_watch(folder, event_counts.ALL | _ONLY_FOLDERS)
+            watch = self._inotify.add_watch(folder, ALL | _ONLY_FOLDERS)
         except OSError as error:
             self._refused(error)
             return None
@@ -280,7 +278,7 @@ class Watched:
     def _came(self, path: bytes) -> None:
         for root in self._roots:
             if root == path or root.startswith(path + b"/"):
-                self._await(root, self._tally.stands)
+                self._await(root, self._counts.stands)
 
     def _gone(self, watch: int) -> None:
         self._folders.pop(watch, None)
@@ -288,7 +286,7 @@ class Watched:
         if (above := self._awaiting.pop(watch, None)) is not None:
             for root in self._roots:
                 if root.startswith(above + b"/"):
-                    self._await(root, self._tally.stands)
+                    self._await(root, self._counts.stands)
 
     def _forget(self, path: bytes) -> None:
         """A folder was moved to where nobody looks."""

@@ -1,4 +1,4 @@
-"""What the programs of a stage see: nobody to ask, and where they are."""
+"""The environment of the programs of a stage: nobody to ask, and which run they belong to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from orchgate.runs.stages import Stage
 
-# Programs that would ask a question, open an editor or a pager are told that nobody is there. TERM=dumb keeps cursor
+# Programs that would ask a question, or open an editor or a pager, learn that nobody is there. TERM=dumb keeps cursor
 # movements out of the log. PYTHONUNBUFFERED is left alone: it would slow down what is being measured.
 NON_INTERACTIVE = {
     "CI": "1",
@@ -25,7 +25,7 @@ NON_INTERACTIVE = {
     "TERM": "dumb",
 }
 
-OBSERVED_BY = "ORCHGATE_OBSERVED_BY"  # the id of the run that watches whoever inherits it, see runs/inner.py
+OBSERVED_BY = "ORCHGATE_OBSERVED_BY"  # the id of the run that watches whoever inherits it, see observe/inner_runs.py
 
 _INSTALLED = (".install_state_v2", ".install_state_v1")  # what pre-commit leaves in the environments it makes
 
@@ -50,8 +50,12 @@ def observer(environ: Mapping[str, str]) -> str | None:
 
 def of_stage(base: Mapping[str, str], root: str, stage: Stage) -> tuple[str, dict[str, str]]:
     """Working folder and environment of a stage."""
-    cwd = os.path.join(root, stage.cwd) if stage.cwd else root
-    return cwd, {**base, "ORCHGATE_STAGE_ID": stage.id, **stage.env}
+    return folder(root, stage), {**base, "ORCHGATE_STAGE_ID": stage.id, **stage.env}
+
+
+def folder(root: str, stage: Stage) -> str:
+    """The folder that a stage works in."""
+    return os.path.join(root, stage.cwd) if stage.cwd else root
 
 
 def unhooked(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The key under which a stage's success can be found again: its definition, what it sets, and what it reads."""
+"""The key under which the success of a stage is cached: its definition, its variables, and the files it reads."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from orchgate.runs.stages import Stage
 
 VERSION = 1  # of what goes into a key: raise it when that changes, and everything runs once more
-MAX_HASHED_BYTES = 1 << 30  # of files git has to be told about; beyond it running the stage is cheaper than asking
+MAX_HASHED_BYTES = 1 << 30  # of files git does not track; beyond it running the stage is cheaper than hashing
 MOST_FOLDERS = 100
 OF_ONE_RUN = frozenset({"ORCHGATE_ARTIFACTS", "ORCHGATE_RUN_ID"})
 _WILDCARD = lazy(r"[*?{\[]")
 _VARIABLE = lazy(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 
 
-class Key(NamedTuple):
-    """`value` is 64 hexadecimal digits, or "" for a stage that has to run: then `reason` says why.
+class CacheKey(NamedTuple):
+    """`value` is 64 hexadecimal digits, or "" for a stage that has to run, and `reason` says why.
 
     `files` counts its inputs.
     """
@@ -38,19 +38,19 @@ class Key(NamedTuple):
     files: int = 0
 
 
-class _Read(NamedTuple):
+class _InputsDigest(NamedTuple):
     digest: str
     files: int
 
 
 class NotPinnedError(OrchgateError):
-    """Why it cannot be told whether a stage's inputs are what they were."""
+    """Why it is unknown whether the inputs of a stage have changed."""
 
 
 def why_never(stage: Stage) -> str:
     """Why a stage is never answered from the cache, whatever the files hold; "" for one that may be."""
     if stage.pipeline:
-        return "a pipeline of its own, whose stages are looked up one by one"
+        return "a sub-pipeline, whose stages are looked up one by one"
     if all(name.startswith("$") or negates(name) for name in stage.inputs):
         return "no inputs"
     return "its command names the run it is part of" if OF_ONE_RUN.intersection(variables(stage)) else ""
@@ -79,7 +79,7 @@ class Keys:
         self._repository = repository
         self._environ = environ
         self._own_folders = own_folders
-        self._known: dict[tuple[str, ...], _Read] = {}
+        self._known: dict[tuple[str, ...], _InputsDigest] = {}
         self._tops = _tops(pattern for stage in stages if not why_never(stage) for pattern in _named(stage.inputs))
 
     def forget(self) -> None:
@@ -89,34 +89,34 @@ class Keys:
 
     def key(
         self, stage: Stage, pipeline: str = "", inherited: Mapping[str, str] | None = None, needed: Sequence[str] = ()
-    ) -> Key:
+    ) -> CacheKey:
         """The key of a stage as things are now.
 
         `inherited` is what a calling pipeline sets; `needed` are keys of the stages it needs, as far as they have one:
         with other inputs they may have left something else behind.
         """
         if reason := why_never(stage):
-            return Key("", reason)
+            return CacheKey("", reason)
         try:
             read = self._read(stage.inputs)
         except OrchgateError as error:
-            return Key("", error.message)
+            return CacheKey("", error.message)
         set_by_others = tuple((name, self._environ.get(name)) for name in variables(stage) if name not in stage.env)
         inherits = tuple(sorted((inherited or {}).items()))
         told = (VERSION, pipeline, stage.definition, inherits, set_by_others, tuple(needed), read.digest)
-        return Key(_digest(ascii(told)), files=read.files)
+        return CacheKey(_digest(ascii(told)), files=read.files)
 
     @cached_property
     def _opened(self) -> Repository:
         if self._repository is None or not self._repository.root:
-            raise NotPinnedError("outside of a git work tree nothing tells what changed")
+            raise NotPinnedError("not in a git work tree: nothing tells what changed")
         return self._repository
 
     @cached_property
     def _files(self) -> Files:
         return worktree.files(self._opened, self._tops)
 
-    def _read(self, inputs: tuple[str, ...]) -> _Read:
+    def _read(self, inputs: tuple[str, ...]) -> _InputsDigest:
         """What stands behind some inputs, once for all stages that share them. Raises OrchgateError."""
         if inputs not in self._known:
             lines: list[str] = []
@@ -132,7 +132,7 @@ class Keys:
                 files -= not contents
                 room -= sum(hashed for _, hashed in contents)
                 lines += [f"{told} {path}" for told, _ in contents]
-            self._known[inputs] = _Read(_digest("\0".join(lines)), files)  # no path holds a NUL
+            self._known[inputs] = _InputsDigest(_digest("\0".join(lines)), files)  # no path holds a NUL
         return self._known[inputs]
 
     def _chosen(self, patterns: tuple[str, ...]) -> list[str]:
@@ -141,7 +141,7 @@ class Keys:
         tops = [top_of(bare(pattern)) for pattern in patterns if not negates(pattern)]
         for nested in files.nested:
             if matches(nested + "x", patterns) or any(top.startswith(nested) for top in tops):
-                raise NotPinnedError(f"{nested} is a repository of its own: git does not tell what changed in it")
+                raise NotPinnedError(f"{nested} is a nested repository: git does not tell what changed in it")
         own = tuple(folder + "/" for folder in self._own_folders if not any(_below(top, folder) for top in tops))
         chosen: set[str] = set()
         for pattern in patterns:
@@ -152,12 +152,12 @@ class Keys:
                 continue
             named = [path for paths in (files.clean, files.dirty) for path in paths if fits(path)]
             if not named and not is_literal(glob):
-                raise NotPinnedError(f"input {pattern} matches no file that git knows")
+                raise NotPinnedError(f"input {pattern} matches no file known to git")
             chosen.update(path for path in named if not path.startswith(own))
             if not named:
                 chosen.add(glob)  # git ignores it, or it is not there: its name alone makes it count
         if not chosen and any(map(negates, patterns)):
-            raise NotPinnedError("its inputs take back every file that they name")
+            raise NotPinnedError("its inputs exclude every file that they name")
         return sorted(chosen)
 
     def _contents(self, path: str, header: str, room: int) -> Iterator[tuple[str, int]]:
@@ -183,7 +183,7 @@ class Keys:
             glob = bare(pattern)
             mark = pattern.removesuffix(glob)
             if glob.startswith("/") or ".." in glob.split("/"):
-                raise NotPinnedError(f"input {pattern} leads out of the repository")
+                raise NotPinnedError(f"input {pattern} points outside the repository")
             folder = is_literal(glob) and os.path.isdir(os.path.join(root, glob))
             yield mark + (glob.rstrip("/") + "/**" if folder or glob.endswith("/") else glob)
 

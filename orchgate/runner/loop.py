@@ -1,6 +1,6 @@
 """Runs programs: an event loop over their output, their ends, signals and deadlines. Only their memory is polled.
 
-Deadlines are of the clock of `worked`: whoever stops everything for an hour with Ctrl-Z finds it where it was.
+Deadlines use the clock of `working_time`, which stands still while everything is stopped with Ctrl-Z.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
-from orchgate.runner import gaps, lineage, process_tree, reaped, starting
-from orchgate.runner.absence import Absence
-from orchgate.runner.child import NOT_OURS, Birth, Running, refused, signal_name
-from orchgate.runner.heirs import Heirs
+from orchgate.runner import process_tree, reaped, starting, suspended
+from orchgate.runner.child import NOT_OURS, Birth, CostOwners, Running, refused, signal_name
 from orchgate.runner.meter import Meters
 from orchgate.runner.output import Output
-from orchgate.runner.pausing import STOPPING, Pauses
+from orchgate.runner.suspended import STOPPING, Absence, Pauses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -32,12 +30,12 @@ if TYPE_CHECKING:
 
 GRACE = 2.0  # seconds between asking a program to end and ending it
 _BUFFER = 1024 * 1024
-_LOOKS = 100  # at a list of processes that changes while it is read
+_LOOKS = 100  # at a list of processes that changes meanwhile
 _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Loop:
-    """Everything that can happen while stages run. Signals ask for an end; a second one enforces it."""
+    """Waits for whatever can happen while stages run. A first signal asks programs to end, a second one kills them."""
 
     def __init__(self, watch: Callable[[int], None], forget: Callable[[int], None]) -> None:
         self._watch = watch
@@ -48,16 +46,16 @@ class Loop:
         self._soon: list[Callable[[], None]] = []
         self._buffer = memoryview(b"")
         self._previous: dict[signal.Signals, Any] = {}
-        self.numbers = lineage.Numbers()
+        self.numbers = process_tree.Numbers()
         self.meters = Meters(self.numbers)
-        self._heirs = Heirs(self.numbers)
+        self._owners = CostOwners(self.numbers)
         self.signals: list[str] = []
         self.adopts = False  # whether orphans below this process become its children
         self.forks: Forks | None = None  # counts processes, where that is wanted
-        self.tick: Callable[[], float | None] = lambda: None  # draws; says in how many seconds to draw again
+        self.tick: Callable[[], float | None] = lambda: None  # draws; returns in how many seconds to draw again
         self.pauses = Pauses(self._running.keys())
         self._absence = Absence()
-        self.gap: gaps.Gap | None = None  # found by the last wait
+        self.gap: suspended.Standstill | None = None  # found during the last wait
 
     def __enter__(self) -> Self:
         self._buffer = memoryview(bytearray(_BUFFER))
@@ -66,7 +64,7 @@ class Loop:
             os.set_blocking(end, False)
         self._previous_fd = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         self._selector.register(self._wakeup, selectors.EVENT_READ)
-        self._waits = gaps.Waits()
+        self._waits = suspended.Waits()
         handlers = dict.fromkeys(_HANDLED, self._signalled) | dict.fromkeys(STOPPING, self.pauses.handle)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*handlers, signal.SIGCHLD, signal.SIGCONT))
         for number, handler in handlers.items():
@@ -82,7 +80,7 @@ class Loop:
         finally:
             for number, handler in self._previous.items():
                 signal.signal(number, handler or signal.SIG_DFL)
-            self._buffer = memoryview(b"")  # who still knows this loop does not keep it
+            self._buffer = memoryview(b"")  # a reference to this loop must not keep it alive
             signal.set_wakeup_fd(self._previous_fd)
             self._selector.close()
             self._waits.close()
@@ -100,7 +98,7 @@ class Loop:
         return bool(self._running or self._timers or self._soon)
 
     def last_line(self, log: str) -> str:
-        """What the program that writes to a log said last; "" when none runs."""
+        """The last line that the program writing to this log has printed; "" when none runs."""
         return next((one.output.last_line() for one in self._running.values() if one.program.log == log), "")
 
     def start(self, program: Program, done: Callable[[Result], None]) -> None:
@@ -108,7 +106,7 @@ class Loop:
         output = Output(program.log, screen=_screen() if program.screened else None)
         environ = {**program.env, process_tree.MARK: program.mark}
         try:
-            with _source(program.source) as source, self.told_apart() as (number, meter):
+            with _source(program.source) as source, self.numbered() as (number, meter):
                 handed = starting.Handed(number, self.numbers)
                 first = starting.start(
                     program.argv,
@@ -133,10 +131,10 @@ class Loop:
         self._selector.register(output.reader, selectors.EVENT_READ, running)
 
     @contextlib.contextmanager
-    def told_apart(self) -> Iterator[tuple[int, Meter | None]]:
-        """What is started in here hands down a number of its own, and has a meter of its own if there is any."""
+    def numbered(self) -> Iterator[tuple[int, Meter | None]]:
+        """Whatever is started in here hands down a number of its own, and has its own meter if there is one."""
         number = self.numbers.new()
-        with self.meters.begun() as meter, lineage.handed_down(number):
+        with self.meters.begun() as meter, process_tree.handed_down(number):
             yield number, meter
 
     def count(self) -> None:
@@ -169,12 +167,12 @@ class Loop:
         """Waits for the next thing to happen, and lets it."""
         self.wait(self._patience())
         self._absence.account(self.gap, self._running)
-        self._bury()
+        self._reap_all()
         self._keep_time()
 
     def wait(self, seconds: float | None) -> None:
-        """Waits for a signal, the end of a child, or output, which it takes, or a beat; `gap` says what kept us."""
-        seconds = gaps.BEAT if seconds is None else min(seconds, gaps.BEAT)
+        """Waits for a signal, a dead child, output, which it reads, or a beat; `gap` is how long we stood still."""
+        seconds = suspended.BEAT if seconds is None else min(seconds, suspended.BEAT)
         self._waits.begin(seconds)
         ready = self._selector.select(seconds)
         self.gap = self._waits.over()
@@ -200,18 +198,18 @@ class Loop:
         waits = [max(0.0, moment - now) for moment in moments] + ([] if draw is None else [draw])
         return min(waits) if waits else None
 
-    def _bury(self) -> None:
-        """Waits for every dead child, our own and those we inherited."""
+    def _reap_all(self) -> None:
+        """Waits for every dead child, our own and those we adopted."""
         self._reap()
         for running in [running for running in self._running.values() if running.status is not None]:
             self._settle(running)
 
     def _reap(self) -> bool:
-        """Buries who is dead; whether anybody was."""
+        """Reaps the dead; returns whether there were any."""
         found = False
-        while death := reaped.next_death():
+        while dead := reaped.next_dead():
             found = True
-            self._heirs.credit(death, self._running)
+            self._owners.credit(dead, self._running)
         return found
 
     def _settle(self, running: Running) -> None:
@@ -228,22 +226,22 @@ class Loop:
         if running.killed:
             process_tree.send(left, signal.SIGKILL)
         else:
-            new = set(left) - running.told
-            running.told |= new
+            new = set(left) - running.asked_left
+            running.asked_left |= new
             process_tree.send(new, signal.SIGTERM)
             process_tree.send(new, signal.SIGCONT)
 
     def _left(self, running: Running) -> list[int]:
         """Living processes that a program left behind."""
-        others = self._running.keys() - {running.pid}  # those, too, whose first process is dead: they are not over yet
-        self._heirs.look(self._running)
+        others = self._running.keys() - {running.pid}  # also those whose first process is dead: they are not over yet
+        self._owners.look(self._running)
         for _ in range(_LOOKS):
             if reaped.childless():
                 return []
-            left = process_tree.of_stage(running.origin, others=others)
+            left = process_tree.of_stage(running.tree, others=others)
             for pid in left:
                 running.seen(pid)
-            # Who died while we looked has handed its children to us: they are seen the next time.
+            # A process that died meanwhile handed its children to us: the next look finds them.
             if not self._reap() and (left or others):
                 return left
         return []
@@ -292,12 +290,12 @@ class Loop:
             self._selector.unregister(running.output.reader)
         del self._running[running.pid]
         self._forget(running.pid)
-        if not hasattr(os, "waitid") and process_tree.group_exists(
-            running.pid
-        ):  # macOS: who left the group is not found
+        # macOS: who left the group is not found.
+        if not hasattr(os, "waitid") and process_tree.group_exists(running.pid):
             running.costs.at_least(NOT_OURS)
             process_tree.send_group(running.pid, signal.SIGKILL)
-        running.settle(*(self.forks.started_by(running.pid) if self.forks else (None, False)))
+        processes, lost = self.forks.started_by(running.pid) if self.forks else (None, False)
+        running.settle(processes, lost=lost)
         running.output.finish()
         running.done(running.result())
 
@@ -305,7 +303,7 @@ class Loop:
         """The last resort, when an error leaves the loop: nothing of ours may outlive it."""
         for running in self._running.values():
             process_tree.send_group(running.pid, signal.SIGKILL)
-            process_tree.send(process_tree.of_stage(running.origin, others=()), signal.SIGKILL)
+            process_tree.send(process_tree.of_stage(running.tree, others=()), signal.SIGKILL)
             running.output.abandon()
             running.close()
             self._forget(running.pid)

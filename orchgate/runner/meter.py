@@ -2,7 +2,7 @@
 
 A control group of the first version counts exactly, for a third of a millisecond, where we may make one (and where it
 does nothing but count: together with the `cpu` controller it would change who gets the processor). In measured runs an
-event of `perf` counts as well, and needs no privilege. Elsewhere nobody counts: see `costs`.
+event of `perf` counts as well, and needs no privilege. Elsewhere nothing counts it: see `reaped`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import struct
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from orchgate.runner.costs import Metered
+from orchgate.runner.reaped import Metered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.runner.lineage import Numbers
+    from orchgate.runner.process_tree import Numbers
 
 _KIND = "cpuacct"
 _NANO = 1e-9
@@ -29,7 +29,7 @@ class Meter(Protocol):
         """What has been counted so far; None where it cannot be read."""
 
     def close(self) -> None:
-        """Nothing is counted any more, and nothing is left of the meter."""
+        """Stops counting, and leaves nothing behind."""
 
 
 class Meters:
@@ -46,20 +46,20 @@ class Meters:
         """Counts a program that is started in here, if anything can. Where that fails, nothing is left of it."""
         meter = self._meter()
         try:
-            with meter.entered() if isinstance(meter, _Group) else contextlib.nullcontext():
+            with meter.entered() if isinstance(meter, _ControlGroup) else contextlib.nullcontext():
                 yield meter
         except BaseException:
             if meter:
                 meter.close()
             raise
 
-    def _meter(self) -> _Group | _Clock | None:
+    def _meter(self) -> _ControlGroup | _Clock | None:
         if self._place is None:
             self._place = place()
         with contextlib.suppress(OSError):
             if self._place:
                 self._made += 1
-                return _Group(self._place, f"{self._prefix}{self._made}")
+                return _ControlGroup(self._place, f"{self._prefix}{self._made}")
         self._place = ""  # not asked again
         with contextlib.suppress(OSError):
             return _Clock() if self.measured else None
@@ -89,7 +89,7 @@ def _prefix(numbers: Numbers) -> str:
 
 
 def sweep(numbers: Numbers) -> None:
-    """Removes the groups that a runner with these numbers could not remove itself."""
+    """Removes the groups that a killed runner with these numbers left behind."""
     if top := place():
         with contextlib.suppress(OSError):
             for found in os.listdir(top):
@@ -97,7 +97,7 @@ def sweep(numbers: Numbers) -> None:
                     _remove(os.path.join(top, found), top)
 
 
-class _Group:
+class _ControlGroup:
     """A control group of one program's own."""
 
     def __init__(self, top: str, name: str) -> None:
@@ -150,7 +150,7 @@ class _Group:
 
 
 def _own_seconds() -> float:
-    """Processor time of ours, and of helpers that we waited for."""
+    """Processor time of this process and of helpers that it waited for."""
     import resource
 
     helpers = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,4 +1,4 @@
-"""A stage's output on its way into its log: fast, bounded in memory and on disk, head and tail kept."""
+"""Copies the output of a stage into its log: fast, bounded in memory and on disk, head and tail kept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from orchgate.secrets.stream import Redactor
 
 LIMIT = 8 * 1024 * 1024  # bytes of a log, half of them head and half tail
-_PIPE = 1024 * 1024  # what an unprivileged process may ask for; fewer and larger reads
+_PIPE = 1024 * 1024  # the most an unprivileged process may ask for; fewer and larger reads
 _TURN = 8 * _PIPE  # one noisy stage must not keep the others waiting
 _RECENT = 4096
 _F_SETPIPE_SZ = 1031
@@ -84,7 +84,7 @@ class Output:
         return count
 
     def _put(self, data: bytes) -> None:
-        """What a screen let pass, into the log or its tail."""
+        """Redacted output, into the log or its tail."""
         head, rest = data[: self._head], memoryview(data)[self._head :]
         files.write_all(self._log, memoryview(head), self.path)
         self._head -= len(head)
@@ -152,7 +152,7 @@ def _widen(pipe: int) -> None:
 
 
 def note(path: str, text: str) -> None:
-    """Adds a line of the runner's own to a log. Raises WriteError."""
+    """Adds a line by the runner itself to a log. Raises WriteError."""
     descriptor = _log(path)
     try:
         files.write_all(descriptor, f"[orchgate: {text}]\n".encode(), path)

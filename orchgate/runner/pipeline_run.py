@@ -1,15 +1,16 @@
-"""One run as it happens: which stage starts next, what the end of one means, and what is recorded of it."""
+"""One run of a pipeline: which stage starts next, what the end of a stage leads to, and what is recorded."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.runner import environment, output, stage_end, writer
-from orchgate.runner.child import Program
+from orchgate.runner import environment, stage_run, writer
 from orchgate.runner.schedule import Schedule
-from orchgate.runner.stage_cache import Recall
+from orchgate.runner.session import Session
+from orchgate.runner.stage_run import StageAttempt
 from orchgate.runs import ids, state
 from orchgate.runs.usage import AWAY
 from orchgate.secrets.redact import redacted, redacted_words
@@ -17,12 +18,44 @@ from orchgate.secrets.redact import redacted, redacted_words
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from orchgate.runner.child import Result
-    from orchgate.runner.session import Session
+    from orchgate.runner.session import RunSettings
+    from orchgate.runner.stage_cache import StageCache
+    from orchgate.runner.stage_run import StageOutcome
     from orchgate.runner.writer import Recorder
     from orchgate.runs.stages import Pipeline, Stage
 
-PARALLEL = 4  # stages at once where the pipeline does not say, or fewer with fewer cores
+PARALLEL = 4  # stages at once where the pipeline does not say; fewer with fewer cores
+
+
+class Finished(NamedTuple):
+    """A run that came to an end, and its manifest."""
+
+    folder: str
+    manifest: Mapping[str, Any]
+
+    @property
+    def status(self) -> str:
+        return str(self.manifest["status"])
+
+
+def run(settings: RunSettings, pipeline: Pipeline) -> Finished:
+    """Runs a pipeline to its end. Raises OrchgateError when that could not be recorded."""
+    with Session(settings) as session:
+        recorder = writer.create(settings.root, settings.task, session.clock, settings.reporter.seen)
+        with contextlib.closing(recorder):
+            session.guard(recorder.journal.descriptor)
+            return drive(PipelineRun(session, pipeline, recorder))
+
+
+def drive(run_: PipelineRun, resumed: Mapping[str, Any] | None = None) -> Finished:
+    """Drives a run to its end. `resumed` is the event with which an earlier process's run is resumed."""
+    run_.begin(resumed)
+    while run_.document is None:
+        if not run_.session.loop.busy:
+            raise AssertionError("a run waits for nothing")
+        run_.session.turn()
+        run_.go_on()
+    return Finished(run_.recorder.folder, run_.document)
 
 
 class Caller(NamedTuple):
@@ -32,7 +65,7 @@ class Caller(NamedTuple):
     env: Mapping[str, str]
 
 
-class Execution:
+class PipelineRun:
     """One run of one pipeline. Stages are numbered from 1."""
 
     def __init__(self, session: Session, pipeline: Pipeline, recorder: Recorder, caller: Caller | None = None) -> None:
@@ -41,19 +74,19 @@ class Execution:
         self.recorder = recorder
         self.caller = caller
         self.document: state.Document | None = None  # the manifest, once the run has ended
-        self.on_end: Callable[[Execution], None] = lambda _: None
-        setting = session.setting
+        self.on_end: Callable[[PipelineRun], None] = lambda _: None
+        settings = session.settings
         inherited = caller.env if caller else {}
-        environ = {**setting.environ, **inherited}
-        self._base = environment.of_run(environ, setting.task, recorder.run_id, recorder.folder)
-        self._recall = Recall(setting, pipeline, inherited)
-        self._limit = 1 if setting.measured else pipeline.max_parallel or min(PARALLEL, cores())
+        environ = {**settings.environ, **inherited}
+        self._base = environment.of_run(environ, settings.task, recorder.run_id, recorder.folder)
+        self._cache = _cache(settings, pipeline, inherited)
+        self._limit = 1 if settings.measured else pipeline.max_parallel or min(PARALLEL, cores())
         self._schedule = Schedule(pipeline)
         self._active: set[int] = set()
         self._tries: dict[int, int] = {}  # in this process
         self._numbers: dict[int, int] = {}  # of the last attempt, over all processes
         self._delayed: dict[int, dict[str, Any]] = {}  # the ends of failed attempts that are to be repeated
-        self._children: dict[int, Execution] = {}
+        self._children: dict[int, PipelineRun] = {}
         self._marks: dict[int, str] = {}  # of the programs that run
         self._late: set[int] = set()  # stages whose sub-pipeline took too long
         self._stopped = ""
@@ -61,10 +94,10 @@ class Execution:
         self._going_on = False
 
     def begin(self, resumed: Mapping[str, Any] | None = None) -> None:
-        """Records that the run begins, or with `resumed` that it is taken up again, and starts what can start."""
+        """Records that the run begins, or with `resumed` that it is resumed again, and starts what can start."""
         self.recorder.begin(resumed or self._first_event())
         if resumed:
-            stages = state.manifest(self.recorder.events)["commands"]
+            stages = self.recorder.stages
             self._numbers = {stage["index"]: len(stage["attempts"]) for stage in stages}
             self._earlier = {stage["index"]: stage["sub_run_id"] for stage in stages if stage.get("sub_run_id")}
             self._schedule.already({stage["index"] for stage in stages if stage["status"] != "pending"})
@@ -74,7 +107,7 @@ class Execution:
         pipeline = self.pipeline
         return {
             "event": "run",
-            "task_id": self.session.setting.task,
+            "task_id": self.session.settings.task,
             "run_id": self.recorder.run_id,
             "parent_run_id": self.caller.run_id if self.caller else None,
             "pipeline": {
@@ -82,7 +115,7 @@ class Execution:
                 "title": redacted(pipeline.title),
                 "digest": pipeline.digest,
                 "slots": self._limit,  # with the needs, what a schedule is replayed from
-                **({"measured": True} if self.session.setting.measured else {}),
+                **({"measured": True} if self.session.settings.measured else {}),
             },
             "stages": [_defined(stage, self._schedule.needs[index]) for index, stage in enumerate(pipeline.stages, 1)],
             "detail": self.session.note or None,
@@ -119,17 +152,17 @@ class Execution:
         self.go_on()
 
     def _drop_delayed(self) -> None:
-        """What was to be repeated stays as it is."""
+        """Attempts that were to be repeated count as they ended."""
         for index, event in list(self._delayed.items()):
             self._delayed.pop(index)
             self.recorder.record({**event, "again": False, "usage": None}, sync=True)
             self._settle(index, done=False)
 
     def _finish(self) -> None:
-        status, detail = state.outcome(state.manifest(self.recorder.events)["commands"])
+        status, detail = state.outcome(self.recorder.stages)
         if self._ending and status != "succeeded":
             status, detail = "cancelled", self._ending
-        self.recorder.cached = self._recall.written
+        self.recorder.other_files = self._cache.written if self._cache else 0
         self.document = self.recorder.finish(status, detail)
         self.on_end(self)
 
@@ -138,7 +171,7 @@ class Execution:
         self._active.add(index)
         if stage.pipeline:
             self._call(index)
-        elif cached := self._recall.hit(index, self._schedule.needs[index]):
+        elif self._cache and (cached := self._cache.hit(index, self._schedule.needs[index])):
             self.recorder.record({"event": "cached", "stage": index, **cached}, sync=True)
             self._settle(index, done=True)
         else:
@@ -147,18 +180,13 @@ class Execution:
     def _attempt(self, index: int) -> None:
         stage = self.pipeline.stages[index - 1]
         log = ids.log_path(index, stage.id)
-        path = os.path.join(self.recorder.folder, log)
         number = self._count(index)
         event = {"event": "start", "stage": index, "attempt": number, "log_path": log}
-        reason = self._recall.reasons.get(index)
+        reason = self._cache.reasons.get(index) if self._cache else None
         self.recorder.record(event | ({"uncached": reason} if reason else {}))
-        if number > 1:
-            output.note(path, f"attempt {number}")
-        cwd, environ = environment.of_stage(self._base, self.session.setting.root, stage)
-        argv = stage.argv or ("/bin/sh", "-c", stage.shell)
-        mark = self._marks[index] = self.session.mark()
-        program = Program(argv, cwd, environ, path, mark, stage.timeout_seconds)
-        self.session.loop.start(program, partial(self._ended, index, cwd, stage_end.stamps(stage, cwd)))
+        path = os.path.join(self.recorder.folder, log)
+        attempt = StageAttempt(stage, self.session.settings.root, self._base, path, number)
+        self._marks[index] = stage_run.start(self.session, attempt, partial(self._ended, index))
 
     def _again(self, index: int) -> None:
         if index in self._delayed:  # and not given up meanwhile
@@ -171,13 +199,10 @@ class Execution:
         self._numbers[index] = self._numbers.get(index, 0) + 1
         return self._numbers[index]
 
-    def _ended(self, index: int, cwd: str, before: Mapping[str, Any], result: Result) -> None:
-        stage = self.pipeline.stages[index - 1]
+    def _ended(self, index: int, outcome: StageOutcome) -> None:
         del self._marks[index]
-        event = stage_end.describe(stage, result, stage_end.found(stage, cwd, result, before))
-        if key := self._recall.key(index):
-            event["cache_key"] = key
-        self._judge(index, event)
+        key = self._cache.key(index) if self._cache else ""
+        self._judge(index, {**outcome.event, "cache_key": key} if key else outcome.event)
 
     def _judge(self, index: int, fields: Mapping[str, Any]) -> None:
         """Records the end of an attempt: another one follows, or this one counts."""
@@ -190,12 +215,18 @@ class Execution:
             self._delayed[index] = event
             self.session.loop.later(stage.retry_delay_seconds, partial(self._again, index))
         else:
-            if said := self._recall.ended(index, succeeded=event["status"] == "succeeded"):
-                event["detail"] = f"{event['detail']}; {said}" if event["detail"] else said
-            self.recorder.record(event, sync=True)
-            self._recall.ran(index, event, self.session.setting.task, self.recorder.run_id)
+            self._record_last(index, event)
             self._settle(index, done=event["status"] == "succeeded" or (failed and stage.allow_failure))
         self.go_on()
+
+    def _record_last(self, index: int, event: dict[str, Any]) -> None:
+        """Records the end of the attempt that counts, and tells the cache of it."""
+        cache = self._cache
+        if cache and (note := cache.ended(index, succeeded=event["status"] == "succeeded")):
+            event["detail"] = f"{event['detail']}; {note}" if event["detail"] else note
+        self.recorder.record(event, sync=True)
+        if cache:
+            cache.ran(index, event, self.session.settings.task, self.recorder.run_id)
 
     def _settle(self, index: int, *, done: bool) -> None:
         self._active.discard(index)
@@ -206,25 +237,25 @@ class Execution:
             self.recorder.record({"event": "skip", "stages": skipped, "status": "skipped", "detail": detail})
 
     def _call(self, index: int) -> None:
-        """Runs a sub-pipeline as a run of its own, or takes up the one an earlier process left unfinished."""
+        """Runs a sub-pipeline as a run of its own, or resumes the one that an earlier process left unfinished."""
         stage = self.pipeline.stages[index - 1]
         self.recorder.record({"event": "start", "stage": index, "attempt": self._count(index)})
-        pipeline = self.session.setting.pipelines[stage.pipeline]
+        pipeline = self.session.settings.pipelines[stage.pipeline]
         recorder, resumed = _child_recorder(self.session, pipeline, self._earlier.pop(index, ""))
         caller = Caller(self.recorder.run_id, {**(self.caller.env if self.caller else {}), **stage.env})
-        child = self._children[index] = Execution(self.session, pipeline, recorder, caller)
+        child = self._children[index] = PipelineRun(self.session, pipeline, recorder, caller)
         self.recorder.record(_child_event(index, child, "in_progress"))
         child.on_end = partial(self._returned, index)
         if stage.timeout_seconds is not None:
             self.session.loop.later(stage.timeout_seconds, partial(self._too_late, index, child))
         child.begin(resumed)
 
-    def _too_late(self, index: int, child: Execution) -> None:
+    def _too_late(self, index: int, child: PipelineRun) -> None:
         if self._children.get(index) is child:
             self._late.add(index)
             child.stop("timeout")
 
-    def _returned(self, index: int, child: Execution) -> None:
+    def _returned(self, index: int, child: PipelineRun) -> None:
         document = child.document
         assert document is not None
         del self._children[index]
@@ -242,25 +273,25 @@ class Execution:
 
 
 def _child_recorder(session: Session, pipeline: Pipeline, earlier: str) -> tuple[Recorder, Mapping[str, Any] | None]:
-    setting = session.setting
+    settings = session.settings
     if earlier:
         from orchgate.runner.reopen import reopen_child
 
         if found := reopen_child(session, pipeline, earlier):
             return found
-        if os.path.lexists(ids.run_folder(setting.root, setting.task, earlier)):
-            earlier = ""  # it stays as it is; otherwise the id is one that was given away, and never used
-    return writer.create(setting.root, setting.task, session.clock, setting.reporter.seen, earlier), None
+        if os.path.lexists(ids.run_folder(settings.root, settings.task, earlier)):
+            earlier = ""  # it stays as it is; otherwise the id was assigned and never used
+    return writer.create(settings.root, settings.task, session.clock, settings.reporter.seen, earlier), None
 
 
-def _child_event(index: int, child: Execution, status: str) -> dict[str, Any]:
+def _child_event(index: int, child: PipelineRun, status: str) -> dict[str, Any]:
     run_id = child.recorder.run_id
     place = {"run_id": run_id, "manifest": f"../{run_id}/{ids.MANIFEST}"}
     return {"event": "child", "stage": index, "pipeline_id": child.pipeline.id, "status": status, **place}
 
 
 def _defined(stage: Stage, needs: tuple[int, ...]) -> dict[str, Any]:
-    """A stage as the first event lists it, without secrets: what a run leaves behind travels."""
+    """A stage as the first event lists it, without secrets: records of runs are shared."""
     shown = stage._replace(argv=redacted_words(stage.argv), shell=redacted(stage.shell))
     fields: dict[str, Any] = {
         "id": stage.id,
@@ -275,6 +306,15 @@ def _defined(stage: Stage, needs: tuple[int, ...]) -> dict[str, Any]:
     if needs:
         fields["needs"] = sorted(needs)
     return fields
+
+
+def _cache(settings: RunSettings, pipeline: Pipeline, inherited: Mapping[str, str]) -> StageCache | None:
+    """The cache as one run uses it; None where no stage says what it reads or leaves behind."""
+    if not any(stage.inputs or stage.outputs for stage in pipeline.stages):
+        return None
+    from orchgate.runner.stage_cache import StageCache
+
+    return StageCache(settings, pipeline, inherited)
 
 
 def cores() -> int:

@@ -1,8 +1,12 @@
-"""Descendants: who they are, how they are found again once they have slipped away, and how they are ended.
+"""The processes below this one: who descends from whom, which stage they come from, and how they are ended.
 
 A process that becomes a daemon leaves its group, its session and its parent. As a *subreaper* the runner is handed
-every such orphan below it. Its number (`lineage`) tells which stage it came from, or else its session, or a mark in
-its environment.
+every such orphan below it. A number tells which attempt it came from, or else its session, or a mark in its
+environment.
+
+The number is the soft limit RLIMIT_LOCKS, which no kernel since Linux 2.4.25 enforces. Every process hands it down,
+over fork, exec and setsid, whatever it does to its environment, and it can be read from a zombie. Something that sets
+limits anew (PAM, a runner inside the stage) takes it away: then the other signs have to do.
 """
 
 from __future__ import annotations
@@ -14,17 +18,19 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.runner import lineage, proc
-
 if TYPE_CHECKING:
     import ctypes
-    from collections.abc import Collection, Container, Iterable
+    from collections.abc import Collection, Container, Iterable, Iterator
 
 MARK = "ORCHGATE_PROCESS"
 _PR_SET_CHILD_SUBREAPER = 36
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_LOCKS = 10  # the number of the limit on every architecture
+_LOWEST, _HIGHEST = 1 << 40, 1 << 60  # far above what anybody would set it to
+_ATTEMPTS = 1 << 24  # of one process
 
 
-class Process(NamedTuple):
+class ProcessStat(NamedTuple):
     pid: int
     parent: int
     session: int
@@ -46,7 +52,7 @@ def become_subreaper(*, wanted: bool = True) -> str:
 def _libc() -> ctypes.CDLL:
     import ctypes
 
-    return ctypes.CDLL(None, use_errno=True)  # each one leaves something behind: repeated runs share theirs
+    return ctypes.CDLL(None, use_errno=True)  # each one leaks a little: repeated runs share it
 
 
 def blind() -> bool:
@@ -54,7 +60,7 @@ def blind() -> bool:
     return sys.platform == "linux" and not os.path.exists("/proc/self/stat")
 
 
-def everybody() -> dict[int, Process]:
+def everybody() -> dict[int, ProcessStat]:
     """Every process of this machine that can be seen; nobody without /proc."""
     try:
         names = os.listdir("/proc")
@@ -68,14 +74,14 @@ def everybody() -> dict[int, Process]:
     return found
 
 
-def _process(pid: int) -> Process:
+def _process(pid: int) -> ProcessStat:
     with open(f"/proc/{pid}/stat", "rb") as file:
         # The program's name, field 2, stands in parentheses and may hold anything.
         state, parent, _, session, *_ = file.read().rpartition(b")")[2].split(None, 4)
-    return Process(pid, int(parent), int(session), state in b"ZX")
+    return ProcessStat(pid, int(parent), int(session), state in b"ZX")
 
 
-def look(pid: int) -> Process | None:
+def look(pid: int) -> ProcessStat | None:
     """A process, even a zombie; None where nobody tells."""
     try:
         return _process(pid)
@@ -99,9 +105,9 @@ def marked(pid: int, mark: bytes) -> bool:
 
 
 def ignores_children(pid: int) -> bool:
-    """Whether a process, even a zombie, does not want to know how its children end.
+    """Whether a process, even a zombie, ignores SIGCHLD, and with it how its children end.
 
-    The kernel buries them then, and adds what they cost to nobody. (SA_NOCLDWAIT does the same and cannot be seen.)
+    The kernel reaps them then, and adds their costs to no process. (SA_NOCLDWAIT does the same and cannot be seen.)
     """
     with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/status", "rb") as file:
         ignored = file.read().partition(b"\nSigIgn:")[2].split(None, 1)[0]
@@ -109,7 +115,7 @@ def ignores_children(pid: int) -> bool:
     return False
 
 
-class Origin(NamedTuple):
+class TreeIdentity(NamedTuple):
     """How the processes of a stage are told from others: its first process leads a session of that number, and carries
     one of the `numbers` that this runner gives.
     """
@@ -120,32 +126,32 @@ class Origin(NamedTuple):
     numbers: Container[int]
 
 
-def of_stage(origin: Origin, *, others: Collection[int]) -> list[int]:
+def of_stage(origin: TreeIdentity, *, others: Collection[int]) -> list[int]:
     """Processes that a stage left behind when its first process died: children of ours by now, and theirs that live.
 
-    Children of ours that look dead are among them: whom nobody can bury yet still has threads that end. `others` lead
-    stages that still run. When none does, every descendant is one.
+    Children of ours that look dead are among them: one that cannot be reaped yet still has threads that end. `others`
+    lead stages that still run. When none does, every descendant belongs to this one.
     """
     adopted, below = _everyone(origin, others)
     return sorted({*adopted, *(pid for pid in below if not _is_dead(pid))})
 
 
-def everyone_of(origin: Origin, *, others: Collection[int]) -> set[int]:
+def everyone_of(origin: TreeIdentity, *, others: Collection[int]) -> set[int]:
     """All processes of a stage, its first one included while it is there, dead ones among them."""
     adopted, below = _everyone(origin, others)
     return {*adopted, *below}
 
 
-def _everyone(origin: Origin, others: Collection[int]) -> tuple[list[int], list[int]]:
+def _everyone(origin: TreeIdentity, others: Collection[int]) -> tuple[list[int], list[int]]:
     """Children of ours that are a stage's, and all who descend from them."""
     children = [pid for pid in children_of(os.getpid()) if pid not in others]
     ours = [pid for pid in children if not others or belongs(pid, origin)]
     return ours, descendants(ours)
 
 
-def belongs(pid: int, origin: Origin) -> bool:
+def belongs(pid: int, origin: TreeIdentity) -> bool:
     """Whether a child of ours is known to be of a stage; False also where nobody can tell."""
-    number = lineage.of(pid)
+    number = number_of(pid)
     if number in origin.numbers:
         return number == origin.number
     return session_of(pid) == origin.leader or marked(pid, origin.mark.encode())
@@ -169,8 +175,8 @@ def _is_dead(pid: int) -> bool:
 
 def children_of(pid: int) -> list[int]:
     """Its children, zombies too. One that is born or dies meanwhile may be missing."""
-    if proc.tells_children():
-        return proc.children(pid)
+    if tells_children():
+        return listed_children(pid)
     return [one.pid for one in everybody().values() if one.parent == pid]
 
 
@@ -178,12 +184,12 @@ def of_sessions(sessions: Collection[int], mark: str, numbers: Container[int]) -
     """Living processes of the sessions, with one of the numbers, or with a mark that begins so, wherever they are."""
     seen = everybody()
     wanted = {pid for pid, process in seen.items() if process.session in sessions}
-    wanted |= {pid for pid in seen if lineage.of(pid) in numbers or marked(pid, mark.encode())}
+    wanted |= {pid for pid in seen if number_of(pid) in numbers or marked(pid, mark.encode())}
     wanted = _with_descendants(wanted, seen) - {os.getpid()}
     return sorted(pid for pid in wanted if not seen[pid].dead)
 
 
-def _with_descendants(pids: Iterable[int], seen: dict[int, Process]) -> set[int]:
+def _with_descendants(pids: Iterable[int], seen: dict[int, ProcessStat]) -> set[int]:
     children: dict[int, list[int]] = {}
     for process in seen.values():
         children.setdefault(process.parent, []).append(process.pid)
@@ -219,3 +225,109 @@ def group_exists(leader: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def listed_children(pid: int) -> list[int]:
+    """Living and dead children of all threads of a process, including those it adopted."""
+    found: list[int] = []
+    for thread in _threads(pid):
+        try:
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def tells_children() -> bool:
+    """Whether this kernel lists the children of a process."""
+    return os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+
+
+def _threads(pid: int) -> list[str]:
+    folder = f"/proc/{pid}/task"
+    try:
+        # A folder has a link for each folder in it, and two of its own: listing them costs more than counting.
+        return [str(pid)] if os.stat(folder).st_nlink == 3 else os.listdir(folder)
+    except OSError:
+        return []
+
+
+def resident(pid: int) -> int:
+    """Bytes of a process in memory, shared ones among them; 0 for a dead one, and where nobody tells."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            return int(file.read().split()[1]) * _PAGE
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def own_peak() -> int:
+    """The most memory this program has held, in bytes; 0 where nobody tells."""
+    try:
+        with open("/proc/self/status", "rb") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith(b"VmHWM:"))
+    except (OSError, ValueError, StopIteration):
+        return _own_peak_elsewhere()
+
+
+def _own_peak_elsewhere() -> int:
+    import resource
+
+    # Kibibytes everywhere but on macOS.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+class Numbers:
+    """The numbers that one runner gives to attempts."""
+
+    def __init__(self) -> None:
+        self.first = _LOWEST + int.from_bytes(os.urandom(7), "big") % (_HIGHEST - _LOWEST - _ATTEMPTS)
+        self._given = 0
+
+    def new(self) -> int:
+        self._given += 1
+        return self.first + self._given % _ATTEMPTS
+
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, int) and self.first <= number < self.first + _ATTEMPTS
+
+
+@contextlib.contextmanager
+def handed_down(number: int) -> Iterator[None]:
+    """Processes that are started in here, and all that descend from them, carry the number, where a system has it."""
+    import resource
+
+    before = None
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, ValueError):  # a sandbox may not know the limit, or forbid it
+            before = resource.getrlimit(_LOCKS)
+            resource.setrlimit(_LOCKS, (number, before[1]))
+    try:
+        yield
+    finally:
+        if before is not None:
+            with contextlib.suppress(OSError, ValueError):
+                resource.setrlimit(_LOCKS, before)
+
+
+def number_of(pid: int) -> int:
+    """The number that a process, even a zombie, carries; 0 where nobody knows."""
+    if sys.platform != "linux":
+        return 0
+    import resource
+
+    try:
+        return max(0, resource.prlimit(pid, _LOCKS)[0])
+    except ProcessLookupError:
+        return 0
+    except (OSError, ValueError):  # another user's
+        return _number_from_table(pid)
+
+
+def _number_from_table(pid: int) -> int:
+    with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/limits", "rb") as file:
+        for line in file:
+            if line.startswith(b"Max file locks"):
+                return int(line.split()[3])  # not a number: unlimited
+    return 0

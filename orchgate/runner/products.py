@@ -1,6 +1,6 @@
-"""What a stage leaves behind: the files it declares as `outputs`, as they were when it succeeded, and are now.
+"""The files that a stage declares as `outputs`, as they were when it succeeded, and as they are now.
 
-Links are kept as what they say and never followed: what lies outside is nobody's product.
+Links are compared by their target's name and never followed: what lies outside is not an output.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 MOST = 10_000  # files
-MOST_BYTES = 1 << 30  # beyond it running the stage is cheaper than asking
+MOST_BYTES = 1 << 30  # beyond it running the stage is cheaper than hashing
 MOST_NAMES = 2 * 1024 * 1024  # bytes of all paths
 MOST_LOOKED_AT = 200_000  # files below the folders that are named
 _CHUNK = 1 << 20
@@ -29,7 +29,7 @@ KINDS = (_FILE, _PROGRAM, _LINK)
 class Product(NamedTuple):
     """One file by its repository path. `kind` is file, program (an executable one) or link; `sha256` is in hex.
 
-    Of a link, size and digest are those of what it says.
+    Of a link, size and digest are those of its target's name.
     """
 
     path: str
@@ -39,7 +39,7 @@ class Product(NamedTuple):
 
 
 class NotKeptError(OrchgateError):
-    """Why nobody can vouch for what a stage left behind. Continues "succeeded, but …"."""
+    """Why the outputs of a stage cannot be relied on. Continues "succeeded, but …"."""
 
 
 def find(root: str, outputs: Sequence[str]) -> list[str]:
@@ -57,7 +57,7 @@ def find(root: str, outputs: Sequence[str]) -> list[str]:
         if not negates(pattern):
             fits = compile_glob(bare(pattern)).fullmatch
             if not any(map(fits, found)):
-                raise NotKeptError(f"its output {declared} is not there")
+                raise NotKeptError(f"its output {declared} does not exist")
     return sorted(found)
 
 
@@ -82,7 +82,7 @@ def why_changed(root: str, products: Iterable[Product]) -> str:
         if folder not in reached:
             reached[folder] = not folder or next(links(root, folder), None) is None
         if not reached[folder]:
-            return f"its product {product.path} is reached through a symbolic link"
+            return f"its output {product.path} is reached through a symbolic link"
         if reason := _differs(root, product, content=False):
             return reason
     return next((reason for product in listed if (reason := _differs(root, product, content=True))), "")
@@ -188,13 +188,13 @@ def _differs(root: str, product: Product, *, content: bool) -> str:
     try:
         status = os.lstat(os.path.join(root, path))
         if not stat.S_ISREG(status.st_mode) and not stat.S_ISLNK(status.st_mode):
-            return f"its product {path} differs: it is not a file any more"
+            return f"its output {path} has changed: it is no longer a file"
         if (_kind(status), status.st_size) != (product.kind, product.size):
-            return f"its product {path} differs"
-        return f"its product {path} differs" if content and _read(root, path, MOST_BYTES) != product else ""
+            return f"its output {path} has changed"
+        return f"its output {path} has changed" if content and _read(root, path, MOST_BYTES) != product else ""
     except (FileNotFoundError, NotADirectoryError):
-        return f"its product {path} is missing"
+        return f"its output {path} is missing"
     except (OSError, ValueError) as error:
-        return f"its product {path} cannot be read: {getattr(error, 'strerror', error)}"
+        return f"its output {path} cannot be read: {getattr(error, 'strerror', error)}"
     except NotKeptError:
-        return f"its product {path} changes while it is read"
+        return f"its output {path} keeps changing"

@@ -1,4 +1,4 @@
-"""What a run's journal tells, and how the run it belongs to is opened again."""
+"""What the journal of an existing run says, and how that run is opened again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
-from orchgate.runner import gaps, writer
+from orchgate.runner import suspended, writer
 from orchgate.runs import ids, journal, sittings, state
 from orchgate.runs.liveness import Self, is_alive
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from orchgate.runs.stages import Pipeline
 
 
-class Told(NamedTuple):
-    """What a run's journal tells, and whether somebody runs it right now."""
+class RunStatus(NamedTuple):
+    """What a run's journal says, and whether the run is going on right now."""
 
     folder: str
     manifest: state.Document
@@ -35,41 +35,43 @@ class Told(NamedTuple):
         return "abandoned" if status == "in_progress" and not self.alive else status
 
 
-def tell(folder: str) -> Told:
+def status_of(folder: str) -> RunStatus:
     """What is known of the run in a folder. Raises OrchgateError when its journal cannot be read."""
     recorded = journal.read(os.path.join(folder, ids.JOURNAL))
     document = state.manifest(recorded.events)
     name = os.path.basename(folder)
     if document["run_id"] != name:
-        raise OrchgateError(f"its journal tells of another run, {document['run_id'][:60]}", f"put back what {name} was")
+        raise OrchgateError(
+            f"its journal is that of another run, {document['run_id'][:60]}", f"restore the folder of {name}"
+        )
     process = document["process"]
     known = process and Self(*(process[field] for field in Self._fields))
     alive = document["status"] == "in_progress" and known is not None and is_alive(known)
-    stopped = alive and known is not None and gaps.stopped(known.pid)
-    return Told(folder, document, recorded.torn, alive, sittings.of(recorded.events), stopped)
+    stopped = alive and known is not None and suspended.stopped(known.pid)
+    return RunStatus(folder, document, recorded.torn, alive, sittings.of(recorded.events), stopped)
 
 
 def reopen_child(session: Session, pipeline: Pipeline, run_id: str) -> tuple[Recorder, Mapping[str, Any]] | None:
-    """The unfinished run of a sub-pipeline, to be taken up; None when it has to begin anew."""
-    folder = ids.run_folder(session.setting.root, session.setting.task, run_id)
+    """The unfinished run of a sub-pipeline, to be resumed; None when it has to begin anew."""
+    folder = ids.run_folder(session.settings.root, session.settings.task, run_id)
     try:
-        told = tell(folder)
+        known = status_of(folder)
         events = journal.read(os.path.join(folder, ids.JOURNAL)).events
-    except OrchgateError:  # it was killed before its first event, or is damaged; it stays as it is
+    except OrchgateError:  # killed before its first event, or damaged: it stays as it is
         return None
-    if told.alive or digest(events) != pipeline.digest:
+    if known.alive or digest(events) != pipeline.digest:
         return None
-    recorder = writer.Recorder(folder, session.clock, session.setting.reporter.seen)
+    recorder = writer.Recorder(folder, session.clock, session.settings.reporter.seen)
     recorder.journal.own()
     recorder.carry_on(events)
-    return recorder, event(session, told)
+    return recorder, event(session, known)
 
 
-def event(session: Session, told: Told) -> dict[str, Any]:
-    """The event with which a run is taken up again."""
-    taken_up = {"event": "resume", "reason": f"the run was {told.status}", **session.identity()}
-    if told.torn:
-        taken_up["detail"] = f"unfinished lines in the journal: {', '.join(map(str, told.torn[:20]))}"
+def event(session: Session, known: RunStatus) -> dict[str, Any]:
+    """The event with which a run is resumed."""
+    taken_up = {"event": "resume", "reason": f"the run was {known.status}", **session.identity()}
+    if known.torn:
+        taken_up["detail"] = f"unfinished lines in the journal: {', '.join(map(str, known.torn[:20]))}"
     return taken_up
 
 

@@ -1,4 +1,4 @@
-"""Takes up a run that was killed, cancelled or failed: what succeeded is kept, the rest runs again."""
+"""Resumes a run that was killed, cancelled or failed: what succeeded is kept, the rest runs again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError, quoted
 from orchgate.runner import writer
-from orchgate.runner.pipeline_run import Execution
-from orchgate.runner.reopen import digest, event, tell
-from orchgate.runner.runner import Finished, drive
+from orchgate.runner.pipeline_run import Finished, PipelineRun, drive
+from orchgate.runner.reopen import digest, event, status_of
 from orchgate.runner.session import Session
 from orchgate.runs import ids, journal
 
@@ -17,51 +16,51 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchgate.git.state import State
-    from orchgate.runner.session import Setting
+    from orchgate.runner.session import RunSettings
     from orchgate.runner.writer import Recorder
     from orchgate.runs.stages import Pipeline
 
 
-def resume(setting: Setting, folder: str) -> Finished:
-    """Runs to its end what is left of a run. Raises OrchgateError when that would not be the same run any more."""
-    told = tell(folder)
-    if told.alive:
+def resume(settings: RunSettings, folder: str) -> Finished:
+    """Runs what is left of a run. Raises OrchgateError when that would not be the same run any more."""
+    known = status_of(folder)
+    if known.alive:
         raise OrchgateError(
-            f"run {told.manifest['run_id']} is still running, as process {told.manifest['process']['pid']}",
-            "orchgate status --watch shows it; end it with kill",
+            f"run {known.manifest['run_id']} is still running, as process {known.manifest['process']['pid']}",
+            f"orchgate status {known.manifest['run_id']}",
         )
     with (
-        Session(setting, not_before=ids.seconds(told.manifest["updated_at"])) as session,
-        contextlib.closing(writer.Recorder(folder, session.clock, setting.reporter.seen)) as recorder,
+        Session(settings, not_before=ids.seconds(known.manifest["updated_at"])) as session,
+        contextlib.closing(writer.Recorder(folder, session.clock, settings.reporter.seen)) as recorder,
     ):
-        recorder.journal.own()  # the processes of the killed runner are gone now
-        told = tell(folder)  # somebody else may have been faster
+        recorder.journal.own()  # the processes of a killed runner are gone now
+        known = status_of(folder)  # somebody else may have been faster
         recorder.carry_on(journal.read(recorder.journal.path).events)
-        if told.manifest["status"] == "succeeded":
+        if known.manifest["status"] == "succeeded":
             return Finished(folder, recorder.settle())
-        pipeline = _same_pipeline(setting, told.manifest, recorder)
-        _same_tree(setting.git, told.manifest)
+        pipeline = _same_pipeline(settings, known.manifest, recorder)
+        _same_tree(settings.git, known.manifest)
         session.guard(recorder.journal.descriptor)
-        return drive(Execution(session, pipeline, recorder), event(session, told))
+        return drive(PipelineRun(session, pipeline, recorder), event(session, known))
 
 
-def _same_pipeline(setting: Setting, manifest: Mapping[str, Any], recorder: Recorder) -> Pipeline:
+def _same_pipeline(settings: RunSettings, manifest: Mapping[str, Any], recorder: Recorder) -> Pipeline:
     name = manifest["pipeline_id"]
     if manifest["parent_run_id"]:
         raise OrchgateError(
-            f"this is a part of run {manifest['parent_run_id']}", f"orchgate resume {manifest['parent_run_id']}"
+            f"this run is a part of run {manifest['parent_run_id']}", f"orchgate resume {manifest['parent_run_id']}"
         )
     if "agent_loop" in recorder.events[0]:
         raise OrchgateError("this run is an agent loop", f"orchgate rlm --resume {manifest['run_id']}")
     if "observed" in recorder.events[0]:
         raise OrchgateError(
-            "this run was observed from outside: it cannot be taken up", f"orchgate observe -- {_command(manifest)}"
+            "this run was observed from outside and cannot be resumed", f"orchgate observe -- {_command(manifest)}"
         )
-    pipeline = setting.pipelines.get(name)
+    pipeline = settings.pipelines.get(name)
     known = pipeline is not None and pipeline.digest == digest(tuple(recorder.events))
     if pipeline is None or not known or len(pipeline.stages) != len(manifest["commands"]):
         raise OrchgateError(
-            f"the pipeline {name} has changed since the run began: it would not be the same run any more",
+            f"pipeline {name} has changed since the run began, so the run cannot be resumed",
             _again(manifest),
         )
     return pipeline
@@ -79,7 +78,7 @@ def _same_tree(now: State | None, manifest: Mapping[str, Any]) -> None:
     before = manifest["git"] or {}
     if (now.tree if now else None) != before.get("tree"):
         raise OrchgateError(
-            f"the run began on tree {str(before.get('tree'))[:12]}, this is {str(now.tree if now else None)[:12]}: "
-            "one run cannot speak for both",
+            f"the run began on tree {str(before.get('tree'))[:12]}, the work tree is now "
+            f"{str(now.tree if now else None)[:12]}: the run cannot be resumed",
             _again(manifest),
         )

@@ -1,4 +1,4 @@
-"""One process's work on a run and the runs it calls: what they share, and the end they come to together."""
+"""What a run and the runs it calls share within one process: the event loop, the watchdog, the clock, the signals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Reporter(Protocol):
-    """Who tells people what happens."""
+    """Shows what happens."""
 
     def attach(self, loop: Loop) -> None:
         """Called before anything happens; may set the loop's `tick`."""
@@ -47,8 +47,8 @@ class Silent:
         pass
 
 
-class Setting(NamedTuple):
-    """What runs are made of. Runs that are `measured` do one thing at a time and count what that costs.
+class RunSettings(NamedTuple):
+    """What a run is made with. Runs that are `measured` do one thing at a time and count what that costs.
 
     `environ` is what the programs of a run start from; a session leaves out of it what binds git to a repository.
     """
@@ -63,34 +63,34 @@ class Setting(NamedTuple):
     reporter: Reporter
     cache: bool = True
     measured: bool = False
-    artifacts: tuple[str, ...] = ()  # folders that are no part of the tree a run is of
+    artifacts: tuple[str, ...] = ()  # folders that do not belong to the tree of a run
 
 
 class Session:
     """The loop, the watchdog and the clock of one process; signals end everything in it."""
 
-    def __init__(self, setting: Setting, not_before: float = 0.0) -> None:
+    def __init__(self, settings: RunSettings, not_before: float = 0.0) -> None:
         # In a hook, git's variables beat the folder a program works in: a test that makes a repository of its own
         # would write into the commit that is being made.
-        self.setting = setting._replace(environ=scrubbed(setting.environ))
+        self.settings = settings._replace(environ=scrubbed(settings.environ))
         self.clock = Clock(not_before)
         self.loop = Loop(self._watch, self._forget)
         self.stopping = ""  # the signal that asked for an end
-        self.note = ""  # what this system cannot do for us
+        self.note = ""  # what this system cannot do
         self._token = os.urandom(8).hex()
         self._marks = 0
         self._watchdog: Watchdog | None = None
 
     def __enter__(self) -> Self:
         self.loop.__enter__()
-        self.setting.reporter.attach(self.loop)
+        self.settings.reporter.attach(self.loop)
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
             self.loop.__exit__(kind, error, trace)
         finally:
-            self.setting.reporter.close()
+            self.settings.reporter.close()
             process_tree.become_subreaper(wanted=False)
             if self._watchdog:
                 self._watchdog.dismiss(clean=kind is None)
@@ -100,7 +100,7 @@ class Session:
         self._watchdog = Watchdog(f"{self._token}-", self.loop.numbers, journal)
         self.note = process_tree.become_subreaper()
         self.loop.adopts = not self.note
-        if self.setting.measured:
+        if self.settings.measured:
             self.loop.count()
 
     def mark(self) -> str:
@@ -120,14 +120,14 @@ class Session:
 
     def identity(self) -> dict[str, Any]:
         """What the first event of this process says about it."""
-        me, git = myself(), self.setting.git
+        me, git = myself(), self.settings.git
         return {
             "journal": JOURNAL_VERSION,
             "runner": f"orchgate {__version__}",
             "process": me._asdict() if me else None,
             "git": git._asdict() if git else None,
-            "machine": self.setting.machine,
-            "observed_by": observer(self.setting.environ),
+            "machine": self.settings.machine,
+            "observed_by": observer(self.settings.environ),
         }
 
     def _watch(self, leader: int) -> None:

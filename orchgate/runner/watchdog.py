@@ -1,4 +1,4 @@
-"""A second process that ends the stages when the runner is killed without a chance to do so itself.
+"""A second process that ends the stages when the runner itself is killed.
 
 It is forked from the runner, so it costs a millisecond and no memory of its own, leaves its session, and sleeps on a
 pipe until the runner is gone. It keeps the journal open, and so the run locked, until the last stage's process is dead:
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.runner import meter, process_tree
-from orchgate.runner.pausing import STOPPING
+from orchgate.runner.suspended import STOPPING
 
 if TYPE_CHECKING:
-    from orchgate.runner.lineage import Numbers
+    from orchgate.runner.process_tree import Numbers
 
 _WORD = struct.Struct("q")
 _ROUNDS = 100

@@ -1,4 +1,4 @@
-"""The files of one run: its folder, journal, manifest and metrics entry, and the count of what they cost to write."""
+"""The files of one run: its folder, journal, manifest and metrics entry, and how much was written to them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ class Recorder:
         self._manifests = 0
         self._manifest_bytes = 0
         self._logs: set[str] = set()
-        self.cached = 0  # files written beside these: for the cache, for an agent
+        self._fold = state.Fold()
+        self.other_files = 0  # written beside these: for the cache, for an agent
 
     def begin(self, event: Event) -> None:
         """Records the first event of this process, and the first manifest. Raises WriteError."""
@@ -55,7 +56,8 @@ class Recorder:
 
     def carry_on(self, events: Iterable[dict[str, Any]]) -> None:
         """What the journal held when this process took over."""
-        self.events.extend(events)
+        for event in events:
+            self._keep(event)
         written = (event["writes"] for event in reversed(self.events) if event["event"] == "finish")
         self._before = next(filter(None, written), {})
 
@@ -66,10 +68,19 @@ class Recorder:
     def _add(self, event: Event, *, sync: bool) -> Event:
         stamped = self._stamped(event)
         self.journal.append(stamped, sync=sync)
-        self.events.append(stamped)
+        self._keep(stamped)
         if "log_path" in event:
             self._logs.add(event["log_path"])
         return stamped
+
+    def _keep(self, event: dict[str, Any]) -> None:
+        self.events.append(event)
+        self._fold.add(event)
+
+    @property
+    def stages(self) -> list[state.Document]:
+        """The run's stages as they stand, in the words of the manifest."""
+        return self._fold.stages
 
     def _stamped(self, event: Event) -> dict[str, Any]:
         """An event with its time, and how long in this process nobody worked; the first one says so in any case."""
@@ -79,28 +90,36 @@ class Recorder:
 
     def finish(self, status: str, detail: str | None) -> state.Document:
         """Ends the run: journal, metrics, manifest, in this order. Raises WriteError."""
-        document = state.manifest(self.events)
         event = self._stamped({"event": "finish", "status": status, "detail": detail})
-        event |= {"summary": summary(document["commands"]), "writes": self._writes()}
-        self._count_the_rest(event)
+        event |= {"summary": summary(self.stages), "writes": self._writes()}
+        self._fold.add(event)
+        document = self._fold.manifest()
+        self._count_the_rest(event, document)
         self.journal.append(event, sync=True)
         self.events.append(event)
-        document = self.settle(fresh=True)
+        self._write_entry(document)
+        self._write_manifest(state.render(document))
         self._seen(self, event)
         return document
 
-    def settle(self, *, fresh: bool = False) -> state.Document:
-        """Metrics entry and manifest of a run that has ended. Unless it is `fresh`, the entry may be there already."""
+    def settle(self) -> state.Document:
+        """Metrics entry and manifest of a run that ended before, where its process did not come to write them."""
         document = state.manifest(self.events)
-        path = os.path.join(os.path.dirname(os.path.dirname(self.folder)), ids.METRICS)
-        if fresh or not entries.has(path, self.run_id, len(document["resume_events"])):
-            entries.append(path, entries.encode(entries.entry(document)))
+        if not entries.has(self._entries, self.run_id, len(document["resume_events"])):
+            self._write_entry(document)
         self._write_manifest(state.render(document))
         return document
 
     @property
+    def _entries(self) -> str:
+        return os.path.join(os.path.dirname(os.path.dirname(self.folder)), ids.METRICS)
+
+    def _write_entry(self, document: state.Document) -> None:
+        entries.append(self._entries, entries.encode(entries.entry(document)))
+
+    @property
     def is_lost(self) -> bool:
-        """Whether the run's folder, or its journal, is not where it was: somebody removed or replaced it."""
+        """Whether the run's folder, or its journal, is not where it was: it was removed or replaced."""
         return not self.journal.is_at(os.path.join(self.folder, ids.JOURNAL))
 
     def restore(self) -> None:
@@ -110,7 +129,7 @@ class Recorder:
         """
         path = os.path.join(self.folder, ids.JOURNAL)
         if os.path.lexists(path) or os.path.islink(self.folder):
-            raise OrchgateError(f"{path} was replaced while the run went on", "its record ends here; start it again")
+            raise OrchgateError(f"{path} was replaced during the run", "its record is incomplete: start the run again")
         for name in FOLDERS:
             files.make_folders(os.path.join(self.folder, name))
         restored = journal.Journal(path)
@@ -135,17 +154,17 @@ class Recorder:
         known = {
             "manifest_writes": self._manifests + 1,
             "journal_writes": self.journal.writes + 1,
-            "files": len(self._logs) + self.cached + len((ids.JOURNAL, ids.MANIFEST, ids.METRICS)),
+            "files": len(self._logs) + self.other_files + len((ids.JOURNAL, ids.MANIFEST, ids.METRICS)),
             "bytes": self.journal.bytes + self._manifest_bytes,
         }
         shared = "files"  # an earlier process wrote the same ones
         return {key: value + (0 if key == shared else self._before.get(key, 0)) for key, value in known.items()}
 
-    def _count_the_rest(self, event: dict[str, Any]) -> None:
+    @staticmethod
+    def _count_the_rest(event: Event, document: state.Document) -> None:
         """Adds the bytes of the last line, the entry and the last manifest, each of which holds the sum itself."""
-        writes = event["writes"]
+        writes = event["writes"]  # the manifest's as well
         written, digits = writes["bytes"], len(str(writes["bytes"]))
-        document = state.manifest([*self.events, event])
         rest = len(journal.encode(event)) + len(entries.encode(entries.entry(document))) + len(b"\n\n")
         rest += len(state.render(document)) - 3 * digits
         for _ in range(3):

@@ -48,23 +48,44 @@ def manifest(events: Iterable[Event]) -> Document:
 
     Raises OrchgateError when there are none.
     """
-    document: Document = {}
-    times = Sittings()
-    seen = False
+    fold = Fold()
     for event in events:
+        fold.add(event)
+    return fold.manifest()
+
+
+class Fold:
+    """The events of a journal, added up one after another."""
+
+    def __init__(self) -> None:
+        self._document: Document = {}
+        self._times = Sittings()
+        self._observed = False
+
+    def add(self, event: Event) -> None:
+        """Raises OrchgateError for an event that cannot follow the others."""
         kind = event.get("event")
-        if kind == "run" and not document:
-            document, seen = _begin(event), bool(event.get("observed"))
-        elif document and kind in _FOLD:
-            document["updated_at"] = event["at"]
-            _FOLD[kind](document, event)
+        if kind == "run" and not self._document:
+            self._document, self._observed = _begin(event), bool(event.get("observed"))
+        elif self._document and kind in _FOLD:
+            self._document["updated_at"] = event["at"]
+            _FOLD[kind](self._document, event)
         else:
             raise OrchgateError(f"an event of kind {str(kind)[:40]!r} has no place here", "the journal was edited")
-        times.see(event)
-    if not document:
-        raise OrchgateError("the journal is empty: the run never began", "delete its folder")
-    _totals(document, times.total(), seen=seen)
-    return document
+        self._times.see(event)
+
+    @property
+    def stages(self) -> list[Document]:
+        """The stages as they stand; what all of their attempts printed is not added up yet."""
+        stages: list[Document] = self._document["commands"]
+        return stages
+
+    def manifest(self) -> Document:
+        """All of it; nothing can be added afterwards. Raises OrchgateError when there were no events."""
+        if not self._document:
+            raise OrchgateError("the journal is empty: the run never began", "delete its folder")
+        _totals(self._document, self._times.total(), seen=self._observed)
+        return self._document
 
 
 def _begin(event: Event) -> Document:

@@ -10,9 +10,9 @@ from orchgate.errors import OrchgateError
 from orchgate.git import shelf
 from orchgate.git.call import scrubbed
 from orchgate.lib import files, working_time
-from orchgate.runner import environment, proc, stage_end
-from orchgate.runner.child import Program
-from orchgate.runner.session import Session, Setting, Silent
+from orchgate.runner import environment, process_tree, stage_run
+from orchgate.runner.session import RunSettings, Session, Silent
+from orchgate.runner.stage_run import StageAttempt
 from orchgate.runs import ids, usage
 from orchgate.speed import costs, pressure
 from orchgate.speed.limits import UNLIMITED, Limits, OutOfTime, TooSlow
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from orchgate.config.settings import Benchmarks
     from orchgate.observe.watch import Watch
-    from orchgate.runner.child import Result
     from orchgate.runs.stages import Stage
     from orchgate.speed.benchmark_files import Expected
 
@@ -125,8 +124,8 @@ def rig(
         stack.callback(os.close, kept)
         for side in sides:
             _empty(os.path.join(side.scratch, ARTIFACTS))
-        setting = Setting(sides[0].root, "", {}, {}, None, None, None, Silent(), cache=False, measured=True)
-        session = stack.enter_context(Session(setting))
+        settings = RunSettings(sides[0].root, "", {}, {}, None, None, None, Silent(), cache=False, measured=True)
+        session = stack.enter_context(Session(settings))
         session.guard(kept)
         session.loop.tick = tick
         watching = None
@@ -198,7 +197,7 @@ def _run(rig_: Rig, side: Side, limits: Limits) -> Sample:
     if "max_rss_bytes" in ran.metrics:
         return ran
     # Not known where programs begin as copies of this one: then it was no more than this one takes.
-    return ran._replace(metrics={**ran.metrics, **dict.fromkeys(_MEMORY, proc.own_peak())}, hidden_memory=True)
+    return ran._replace(metrics={**ran.metrics, **dict.fromkeys(_MEMORY, process_tree.own_peak())}, hidden_memory=True)
 
 
 def _expected(rig_: Rig, side: Side) -> Expected | None:
@@ -256,32 +255,21 @@ def _attempt(rig_: Rig, side: Side, stage: Stage, index: int, limits: Limits = U
     files.make_folders(os.path.dirname(log))
     with contextlib.suppress(FileNotFoundError):
         os.unlink(log)
-    base = {**rig_.environ, "ORCHGATE_ARTIFACTS": os.path.join(side.scratch, ARTIFACTS)}
-    cwd, environ = environment.of_stage(base, side.root, stage)
-    environ["PWD"] = cwd  # what it says of the developer's folder is wrong here
-    argv = stage.argv or ("/bin/sh", "-c", stage.shell)
-    before = stage_end.stamps(stage, cwd)
-    ended: list[Result] = []
     left = None if limits.deadline is None else max(0.001, limits.deadline - working_time.now())
     limit = min((one for one in (stage.timeout_seconds, limits.seconds, left) if one is not None), default=None)
-    program = Program(argv, cwd, environ, log, rig_.session.mark(), limit)
-    rig_.session.loop.start(program, ended.append)
-    while not ended:
-        rig_.session.turn()
+    environ = {**rig_.environ, "ORCHGATE_ARTIFACTS": os.path.join(side.scratch, ARTIFACTS)}
+    # What PWD says of the developer's folder is wrong here.
+    env = {**stage.env, "PWD": environment.folder(side.root, stage)}
+    limited = stage._replace(timeout_seconds=limit, env=env)
+    result, event = outcome = stage_run.run(rig_.session, StageAttempt(limited, side.root, environ, log))
     if rig_.session.stopping:
         raise KeyboardInterrupt
-    if ended[0].timed_out and limit is left:
+    if result.timed_out and limit is left:
         raise OutOfTime
-    if ended[0].timed_out and limit is not None and limit is limits.seconds:
+    if result.timed_out and limit is not None and limit is limits.seconds:
         raise TooSlow(stage.id, limit)
-    return _described(
-        side, stage, ended[0], stage_end.describe(stage, ended[0], stage_end.found(stage, cwd, ended[0], before))
-    )
-
-
-def _described(side: Side, stage: Stage, result: Result, event: Mapping[str, Any]) -> _Done:
     failure = None
-    if event["status"] != "succeeded":
+    if not outcome.succeeded:
         failure = Failure(side.label, stage.id, event["detail"] or "failed", result.last_line)
     return _Done(result.usage, event.get("tests", {}), event.get("metrics", {}), failure)
 
@@ -296,7 +284,7 @@ def _added_up(rig_: Rig, side: Side, done: Sequence[_Done]) -> Sample:
     notes: tuple[str, ...] = ()
     bounds = dict((spent or {}).get("lower_bounds", {}))
     if rig_.watch:
-        from orchgate.runner.activity import counted
+        from orchgate.observe.activity import counted
 
         activity = rig_.watch.take()
         counters = {name: value for name, value in counted(activity).items() if name in rig_.counters}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchgate.git.repository import Repository
-    from orchgate.runner.session import Reporter, Setting
+    from orchgate.runner.session import Reporter, RunSettings
 
 CANCELLED = 130
 EXIT_CODES = {"succeeded": 0, "failed": 1, "cancelled": CANCELLED}
@@ -26,7 +26,7 @@ def here() -> str:
         raise OrchgateError("the current folder does not exist any more") from error
 
 
-def setting(task: str, reporter: Reporter, *, cache: bool = True, measured: bool = False) -> Setting:
+def setting(task: str, reporter: Reporter, *, cache: bool = True, measured: bool = False) -> RunSettings:
     """What a run of a task here is made of. Raises UsageError, ConfigError, GitError."""
     from orchgate.config.load import load_work_tree
     from orchgate.git.state import Question, around
@@ -35,7 +35,7 @@ def setting(task: str, reporter: Reporter, *, cache: bool = True, measured: bool
     repository = around(at, os.environ)
     root = repository.root if repository else at
     with Question(repository, contents=True) as question:  # git looks while we read
-        from orchgate.runner.session import Setting
+        from orchgate.runner.session import RunSettings
         from orchgate.runs.machine import fingerprint
         from orchgate.runs.pipeline import load_all
 
@@ -49,7 +49,7 @@ def setting(task: str, reporter: Reporter, *, cache: bool = True, measured: bool
     if first and repository:
         _tell_of_git(repository)
     environ = dict(os.environ)
-    return Setting(root, task, pipelines, environ, repository, state, machine, reporter, cache, measured, artifacts)
+    return RunSettings(root, task, pipelines, environ, repository, state, machine, reporter, cache, measured, artifacts)
 
 
 def _tell_of_git(repository: Repository) -> None:

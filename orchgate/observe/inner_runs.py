@@ -1,7 +1,7 @@
-"""The runs that an observed program recorded itself, found by who says so, or by time and folder.
+"""The runs that an observed program recorded itself, found by what they say, or by time and folder.
 
-A run of ours names the run that watches it. Other programs do not know of us: theirs are those that began, or were
-taken up again, while the program ran, and whose files changed meanwhile.
+A run of orchgate names the run that observes it. Those of other programs are the ones that began, or were resumed,
+while the program ran, and whose files changed meanwhile.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GRAIN = 0.05  # the same for the times that programs of one machine write down
 PROCESS, TIME = "process", "time and folder"
 
 
-class Watched(NamedTuple):
+class Observation(NamedTuple):
     """An observation that is over: its run's id and folder, when the program began and ended (seconds since the epoch).
 
     `folders` are those that were watched, `touched` the files that something happened to; all absolute. Where processes
@@ -41,20 +41,20 @@ class Watched(NamedTuple):
     others: Collection[str] = ()
 
 
-class Found(NamedTuple):
+class InnerRuns(NamedTuple):
     """The links, as the journal holds them, and what to say about runs that may be meant."""
 
     links: list[dict[str, Any]]
     notes: tuple[str, ...]
 
 
-def find(watched: Watched) -> Found:
+def find(observation: Observation) -> InnerRuns:
     """The runs that were recorded within an observation, oldest first, without those that another of them called."""
     found: dict[str, tuple[Run, str]] = {}
     notes: list[str] = []
-    for folder in sorted(_candidates(watched), key=os.path.basename):
+    for folder in sorted(_candidates(observation), key=os.path.basename):
         try:
-            run, how = _judged(folder, watched)
+            run, how = _judged(folder, observation)
         except OrchgateError as error:
             notes.append(f"run {os.path.basename(folder)} is not linked: {error.message}")
             continue
@@ -64,8 +64,8 @@ def find(watched: Watched) -> Found:
     own = [(folder, *one) for folder, one in found.items() if one[0].parent_run_id not in called]
     if len(own) > MOST:
         notes.append(f"{len(own) - MOST} more runs were recorded inside; the first {MOST} are linked")
-    links = [_linked(folder, run, how, watched.folder) for folder, run, how in own[:MOST]]
-    return Found(links, tuple(notes))
+    links = [_linked(folder, run, how, observation.folder) for folder, run, how in own[:MOST]]
+    return InnerRuns(links, tuple(notes))
 
 
 def _linked(folder: str, run: Run, how: str, outer: str) -> dict[str, Any]:
@@ -74,13 +74,15 @@ def _linked(folder: str, run: Run, how: str, outer: str) -> dict[str, Any]:
     return {**named, "manifest": manifest, "linked_by": how}
 
 
-def _candidates(watched: Watched) -> set[str]:
+def _candidates(observation: Observation) -> set[str]:
     """Folders of runs, links resolved, in which something happened since the program began."""
-    named = {os.path.dirname(path) for path in watched.touched if os.path.basename(path) in (ids.MANIFEST, ids.JOURNAL)}
-    listed = (run for folder in watched.folders for run in _below(os.path.realpath(folder)))
+    named = {
+        os.path.dirname(path) for path in observation.touched if os.path.basename(path) in (ids.MANIFEST, ids.JOURNAL)
+    }
+    listed = (run for folder in observation.folders for run in _below(os.path.realpath(folder)))
     found = {run for run in (*named, *listed) if _is_run(run)}
-    own = os.path.realpath(watched.folder)
-    return {run for run in found if run != own and _changed(run) >= watched.began - SLACK}
+    own = os.path.realpath(observation.folder)
+    return {run for run in found if run != own and _changed(run) >= observation.began - SLACK}
 
 
 def _below(folder: str) -> Iterator[str]:
@@ -113,7 +115,7 @@ def _changed(folder: str) -> float:
         return 0.0
 
 
-def _judged(folder: str, watched: Watched) -> tuple[Run, str]:
+def _judged(folder: str, observation: Observation) -> tuple[Run, str]:
     """A run, and how it is known to have been recorded within an observation; "" for one that was not."""
     from orchgate.runs.decode import MAX_BYTES, parse
     from orchgate.runs.manifest import to_run
@@ -122,34 +124,34 @@ def _judged(folder: str, watched: Watched) -> tuple[Run, str]:
     document = parse(locate.read_file(path, MAX_BYTES))
     run = to_run(document, path)
     if run.run_id != os.path.basename(folder):
-        raise OrchgateError(f"its manifest tells of run {run.run_id[:60]}")
+        raise OrchgateError(f"its manifest is that of run {run.run_id[:60]}")
     if locate.is_derived(document):
-        return run, _own(run, watched)
-    return run, _foreign(run, document, watched)
+        return run, _own(run, observation)
+    return run, _foreign(run, document, observation)
 
 
-def _foreign(run: Run, document: Mapping[str, Any], watched: Watched) -> str:
-    if not _in_time(run, [run.started_at.timestamp(), *_resumed(document)], watched):
+def _foreign(run: Run, document: Mapping[str, Any], observation: Observation) -> str:
+    if not _in_time(run, [run.started_at.timestamp(), *_resumed(document)], observation):
         return ""
-    if watched.apart and run.path in watched.others:
+    if observation.apart and run.path in observation.others:
         return ""  # somebody else wrote it
-    return PROCESS if watched.apart and run.path in watched.touched else TIME
+    return PROCESS if observation.apart and run.path in observation.touched else TIME
 
 
-def _own(run: Run, watched: Watched) -> str:
+def _own(run: Run, observation: Observation) -> str:
     from orchgate.runs import journal
 
     events = journal.read(os.path.join(run.folder, ids.JOURNAL)).events
     began = [event for event in events if event["event"] in ("run", "resume")]
-    if any(event.get("observed_by") == watched.run_id for event in began):
+    if any(event.get("observed_by") == observation.run_id for event in began):
         return PROCESS
     if all("observed_by" in event for event in began):
         return ""  # it would have known
-    return TIME if _in_time(run, [ids.seconds(event["at"]) for event in began], watched) else ""
+    return TIME if _in_time(run, [ids.seconds(event["at"]) for event in began], observation) else ""
 
 
 def _resumed(document: Mapping[str, Any]) -> Iterator[float]:
-    """When another program took its run up again, as far as it says."""
+    """When another program resumed its run, as far as recorded."""
     entries = document.get("resume_events")
     for entry in entries if isinstance(entries, list) else ():
         with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
@@ -157,8 +159,8 @@ def _resumed(document: Mapping[str, Any]) -> Iterator[float]:
                 yield ids.seconds(entry["timestamp"])
 
 
-def _in_time(run: Run, begins: Iterable[float], watched: Watched) -> bool:
-    """Whether a run began or was taken up again while the program ran, and did not outlive it."""
-    if run.completed_at and run.completed_at.timestamp() > watched.ended + GRAIN:
+def _in_time(run: Run, begins: Iterable[float], observation: Observation) -> bool:
+    """Whether a run began or was resumed while the program ran, and did not outlive it."""
+    if run.completed_at and run.completed_at.timestamp() > observation.ended + GRAIN:
         return False
-    return any(watched.began - GRAIN <= begin <= watched.ended + GRAIN for begin in begins)
+    return any(observation.began - GRAIN <= begin <= observation.ended + GRAIN for begin in begins)

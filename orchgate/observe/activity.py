@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from orchgate.runs.ids import MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+VERSION = 1
+LISTED = 1_000  # files named in activity.json, those with most writes and reads first
+MOST_NAMED = 20  # folders that are lower bounds, and files of other programs
+_FIELDS = ("created", "written", "renamed", "removed", "read")
+_Item = TypeVar("_Item")
 # What nobody can see, whatever the machine.
 BLIND = (
     "changes through mapped memory and by truncate(2)",
@@ -103,3 +109,52 @@ def totals(activity: Activity) -> Mapping[str, float]:
 def counted(activity: Activity) -> Mapping[str, float]:
     """The counts, of which those in its `bounds` are lower bounds; none when some events were lost."""
     return {} if activity.lost else totals(activity)
+
+
+def document(activity: Activity, watched: tuple[str, ...], root: str) -> dict[str, Any]:
+    """The content of activity.json: totals, and the files with most writes and reads."""
+    ranked = sorted(activity.files.items(), key=lambda item: (-item[1].writes - item[1].read, item[0]))
+    return {
+        "version": VERSION,
+        "watched": [named(folder, root) for folder in watched],
+        "watched_by": activity.watched_by,
+        "lost": activity.lost,
+        "lower_bound": activity.lower_bound,
+        "lower_bound_of": sorted(METRICS if activity.lost else activity.bounds),
+        "lower_bound_folders": len(activity.unsure),
+        "lower_bound_where": {named(path, root): why for path, why in _first(activity.unsure.items())},
+        "early": activity.early,
+        "notes": list(activity.notes),
+        "unseen": [*BLIND, *(() if activity.apart else (UNTOLD,))],
+        "absent": [named(folder, root) for folder in activity.absent],
+        "links": {named(path, root): named(target, root) for path, target in sorted(activity.links.items())},
+        "totals": {"files": len(ranked), **_totals(activity)},
+        "files": {named(path, root): _file(path, one) for path, one in ranked[:LISTED]},
+        "others": len(activity.others),
+        "others_files": {named(path, root): one._asdict() for path, one in _first(sorted(activity.others.items()))},
+        "shared": len(activity.shared),
+        "shared_files": [named(path, root) for path in _first(activity.shared)],
+    }
+
+
+def _first(items: Iterable[_Item]) -> list[_Item]:
+    return list(itertools.islice(items, MOST_NAMED))
+
+
+def _totals(activity: Activity) -> dict[str, int]:
+    return {name: sum(getattr(one, name) for one in activity.files.values()) for name in _FIELDS}
+
+
+def _file(path: str, one: FileActivity) -> dict[str, int | None]:
+    """Its counts, and its size in bytes afterwards; None for what is gone."""
+    try:
+        size: int | None = os.lstat(path).st_size
+    except (OSError, ValueError):
+        size = None
+    return {**one._asdict(), "size": size}
+
+
+def named(path: str, root: str) -> str:
+    """A path inside the repository relative to its top; bytes that are no UTF-8 are escaped."""
+    shown = os.path.relpath(path, root) if path == root or path.startswith(root + os.sep) else path
+    return os.fsencode(shown).decode("utf-8", "backslashreplace")

@@ -1,7 +1,5 @@
-"""Places around a workspace in which an agent has no business, and what changed there while it worked.
-
-Looked at before and after: git's hooks, configuration and refs, other runs, artifacts, and orchgate's own folder. What
-lies outside of the repository, such as a home folder, is not.
+"""What an agent changed outside of its workspace: git's hooks, configuration and refs, other runs, artifacts, and
+orchgate's own folder, looked at before and after. What lies outside of the repository, such as a home folder, is not.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ _FILES = 5_000  # looked at in each place
 _HASHED = 64 * 1024  # bytes of a file of git's that are read
 _IN_GIT = ("hooks", "info")
 _OF_GIT = ("config", "config.worktree", "objects/info/alternates")
-_LET_BE = ("info/refs",)  # git writes it by itself
+_IGNORED = ("info/refs",)  # git writes it by itself
 
 Seen = dict[str, tuple[Any, ...]]
 
@@ -41,7 +39,7 @@ class Places(NamedTuple):
 
 
 def look(places: Places) -> Seen:
-    """What is there, by repository path; what a file holds as far as its stamps tell."""
+    """What is there, by repository path; the content of a file as far as its stamps show it."""
     found: Seen = {}
     if places.repository:
         found |= _git(places.repository)
@@ -54,23 +52,23 @@ def look(places: Places) -> Seen:
 
 
 def changes(places: Places, before: Seen, log: str) -> list[str]:
-    """What is otherwise than before, in words; `log` is the repository path of what the program itself printed."""
+    """What differs from before, in words; `log` is the repository path of the program's own output."""
     after = look(places)
     own = os.path.relpath(places.own, places.root) + "/"
-    # Its own branch is where an agent commits to.
-    let_be = (log, f"ref {before.get('HEAD', ('',))[0]}")
-    told = []
+    # An agent commits to its own branch.
+    ignored = (log, f"ref {before.get('HEAD', ('',))[0]}")
+    listed = []
     for path in sorted(before.keys() | after.keys()):
         was, now = before.get(path, ()), after.get(path, ())
-        if path in let_be or was == now or not (path.startswith(own) or not _goes_on(path, before, after)):
+        if path in ignored or was == now or not (path.startswith(own) or not _goes_on(path, before, after)):
             continue
-        told.append(f"{path} ({'changed' if was and now else 'new' if now else 'gone'})")
-    return told
+        listed.append(f"{path} ({'changed' if was and now else 'new' if now else 'gone'})")
+    return listed
 
 
-def summary(told: Sequence[str], count: int) -> str:
+def summary(names: Sequence[str], count: int) -> str:
     """So many changes in one line, the first of them named."""
-    listed = [name.removeprefix("ref ") for name in told[:3]]
+    listed = [name.removeprefix("ref ") for name in names[:3]]
     more = f" and {count - len(listed)} more" if count > len(listed) else ""
     return f"changed outside of the workspace: {', '.join(listed)}{more}"
 
@@ -82,8 +80,8 @@ def _git(repository: Repository) -> Iterator[tuple[str, tuple[Any, ...]]]:
         walked = [path for name in _IN_GIT for path in _walked(os.path.join(folder, name))]
         for path in [*walked, *(os.path.join(folder, name) for name in _OF_GIT)]:
             name = os.path.relpath(path, folder)
-            if name not in _LET_BE and (held := _held(path)):
-                yield f".git/{name}", held
+            if name not in _IGNORED and (content := _content(path)):
+                yield f".git/{name}", content
     with contextlib.suppress(OrchgateError):
         yield "HEAD", (_branch(repository),)
         listed = repository.git("for-each-ref", "--format=%(refname) %(objectname)").decode("utf-8", "replace")
@@ -112,7 +110,7 @@ def _walked(folder: str) -> Iterator[str]:
 
 
 def _runs(places: Places) -> Iterator[str]:
-    """The files of the loop's own run, and of other runs what tells how they went."""
+    """The files of the loop's own run, and of other runs those that say how they went."""
     for path in _walked(places.own):
         if f"{os.sep}.footprints{os.sep}" not in path:
             yield path
@@ -137,8 +135,8 @@ def _stamp(path: str) -> tuple[Any, ...]:
     return found.st_mode, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _held(path: str) -> tuple[Any, ...]:
-    """What a small file holds: git writes some of them again as they were."""
+def _content(path: str) -> tuple[Any, ...]:
+    """The content of a small file: git rewrites some of them without a change."""
     try:
         found = os.lstat(path)
         if not stat.S_ISREG(found.st_mode):
@@ -150,12 +148,12 @@ def _held(path: str) -> tuple[Any, ...]:
 
 
 def _goes_on(path: str, before: Seen, after: Seen) -> bool:
-    """Whether a file of another run is as somebody leaves it who runs it, or a new one: an agent may run pipelines."""
+    """Whether a file of another run is new, or was only written on: an agent may run pipelines."""
     folder, name = os.path.split(path)
     if not path.startswith(f"{ids.RUNS}/") or name not in (ids.MANIFEST, ids.JOURNAL, ids.METRICS):
         return False
-    telling = path if name == ids.METRICS else f"{folder}/{ids.JOURNAL}"
-    was, now = before.get(telling, ()), after.get(telling, ())
+    log = path if name == ids.METRICS else f"{folder}/{ids.JOURNAL}"
+    was, now = before.get(log, ()), after.get(log, ())
     if not was:
         return bool(now)
     return len(now) == len(was) and now[1] == was[1] and bool(now[2] > was[2])

@@ -1,0 +1,156 @@
+"""Runs one stage: its program, in its folder, with its variables, within its limit, its output in a log.
+
+Pipelines, agent loops and measurements run their stages here. What has ended is told in the words of the journal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchgate.runner import environment, output
+from orchgate.runner.child import Program
+from orchgate.secrets.redact import redacted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orchgate.runner.child import Result
+    from orchgate.runner.results import Results
+    from orchgate.runner.session import Session
+    from orchgate.runs.stages import Stage
+
+_LONGEST = 200
+_LOOKED_AT = 4096  # characters, for a secret that the cut would leave half of
+
+
+class StageAttempt(NamedTuple):
+    """One attempt at a stage of a work tree whose top is `root`.
+
+    `environ` is what the program starts from, before the stage's own variables; its output goes to the file `log`.
+    `number` counts the attempts in that file. `source` is a file for its standard input, "" for none. What is
+    `screened` is recorded without secrets.
+    """
+
+    stage: Stage
+    root: str
+    environ: Mapping[str, str]
+    log: str
+    number: int = 1
+    source: str = ""
+    screened: bool = False
+
+
+class StageOutcome(NamedTuple):
+    """How an attempt ended. `event` holds the fields of an `end` event, apart from which attempt it was."""
+
+    result: Result
+    event: dict[str, Any]
+
+    @property
+    def succeeded(self) -> bool:
+        return bool(self.event["status"] == "succeeded")
+
+
+def start(session: Session, attempt: StageAttempt, done: Callable[[StageOutcome], None]) -> str:
+    """Starts an attempt; `done` is called once, from the session's `turn`. Returns the mark to end it by.
+
+    Raises WriteError when its log cannot be written.
+    """
+    stage = attempt.stage
+    cwd, environ = environment.of_stage(attempt.environ, attempt.root, stage)
+    before = _stamps(stage, cwd)
+    if attempt.number > 1:
+        output.note(attempt.log, f"attempt {attempt.number}")
+
+    def ended(result: Result) -> None:
+        if attempt.screened:
+            recent = redacted(result.recent.decode("utf-8", "replace")).encode("utf-8", "replace")
+            result = result._replace(recent=recent)
+        done(StageOutcome(result, _describe(stage, result, _results(stage, cwd, result, before))))
+
+    mark = session.mark()
+    argv = stage.argv or ("/bin/sh", "-c", stage.shell)
+    limit = stage.timeout_seconds
+    session.loop.start(Program(argv, cwd, environ, attempt.log, mark, limit, attempt.source, attempt.screened), ended)
+    return mark
+
+
+def run(session: Session, attempt: StageAttempt) -> StageOutcome:
+    """Runs an attempt to its end, which a signal may ask for. Raises WriteError when its log cannot be written."""
+    outcomes: list[StageOutcome] = []
+    start(session, attempt, outcomes.append)
+    while not outcomes:
+        session.turn()
+    return outcomes[0]
+
+
+def _stamps(stage: Stage, cwd: str) -> Mapping[str, Any]:
+    """What lies where a stage will put its results, before it starts."""
+    if not stage.junit and not stage.metrics:
+        return {}
+    from orchgate.runner import results
+
+    return results.stamps(stage, cwd)
+
+
+def _results(stage: Stage, cwd: str, result: Result, before: Mapping[str, Any]) -> Results | None:
+    """What a stage reported about itself; None when it plainly reported nothing."""
+    if not (stage.junit or stage.metrics or b" passed" in result.recent or b" failed" in result.recent):
+        return None
+    from orchgate.runner import results
+
+    return results.collect(stage, cwd, result.recent, before)
+
+
+def _describe(stage: Stage, result: Result, results: Results | None) -> dict[str, Any]:
+    succeeded = result.code == 0 and not result.refused and not result.timed_out and not result.cancelled
+    status = "succeeded" if succeeded else "cancelled" if result.cancelled else "failed"
+    # What a program prints last may be a secret; its log is looked at before it travels.
+    last_line = redacted(result.last_line[:_LOOKED_AT])[:_LONGEST] or None
+    event: dict[str, Any] = {
+        "status": status,
+        "exit_code": result.code,
+        "summary": (stage.summary_hint[:_LONGEST] or last_line) if succeeded else last_line,
+        "detail": "; ".join(_details(stage, result, results))[: 2 * _LONGEST] or None,
+        "usage": result.usage,
+        "output_bytes": result.output_bytes,
+        "output_left_out_bytes": result.left_out,
+    }
+    if result.signal:
+        event["signal"] = result.signal
+    if result.timed_out:
+        event["timed_out"] = True
+    if results and results.tests:
+        event["tests"] = {key: value for key, value in results.tests._asdict().items() if value is not None}
+    if results and results.metrics:
+        event["metrics"] = dict(results.metrics)
+    return event
+
+
+def _details(stage: Stage, result: Result, results: Results | None) -> list[str]:
+    details = []
+    if result.refused:
+        details.append(result.refused)
+    elif result.timed_out:
+        details.append(f"timed out after {stage.timeout_seconds:g} s")
+    elif result.cancelled:
+        details.append("cancelled")
+    elif ended := how_it_ended(result.code, result.signal):
+        details.append(ended)
+    if result.left_behind:
+        ended = "was ended" if result.left_behind == 1 else "were ended"
+        details.append(f"{_counted(result.left_behind, 'process', 'es')} left behind {ended}")
+    if result.immortal:
+        details.append(f"{_counted(result.immortal, 'process', 'es')} could not be ended")
+    if result.left_out:
+        details.append(f"{result.left_out} of {result.output_bytes} bytes of output left out of the log")
+    return details + list(results.problems if results else ())
+
+
+def how_it_ended(code: int | None, signal: str | None) -> str:
+    """`ended by SIGSEGV`, `exit 1`; "" for a program that ended well."""
+    return f"ended by {signal}" if signal else f"exit {code}" if code else ""
+
+
+def _counted(number: int, noun: str, plural: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else plural}"
