@@ -13,14 +13,13 @@ from orchgate.config.load import Source, build
 from orchgate.git.call import common_dir
 from orchgate.git.repository import open_repository
 from orchgate.model import Severity, Verdict
-from orchgate.speed import push_speed, remembered
 from orchgate.speed.explanation import how_measured
-from orchgate.speed.heads import Head
 from orchgate.speed.measurement import Measurement
-from orchgate.speed.push_words import slower_together
-from orchgate.speed.question import Question
-from orchgate.speed.remembered import Brought
-from orchgate.speed.verdicts import Entry, Key
+from orchgate.speed.push import gate, verdict_record
+from orchgate.speed.push.findings import slower_together
+from orchgate.speed.push.request import Question
+from orchgate.speed.push.stored_verdict import Entry, Key
+from orchgate.speed.push.verdict_record import Brought, Head
 from orchgate.verdict.values import Judgement, Pair
 
 if TYPE_CHECKING:
@@ -96,19 +95,21 @@ def question(repo: Repo, tmp_path: Path) -> Iterator[Question]:
     asked = Question(repository, config, *commits, repository.nothing, environ, now, lambda _: None)
     asked = asked._replace(branch="topic")
     trees = [repo.git("rev-parse", f"{commit}^{{tree}}") for commit in commits]
-    key = Key(trees[0], trees[1], push_speed._asked(asked), push_speed._machine())
+    key = Key(trees[0], trees[1], gate._asked(asked), gate._machine())
     for head, log_e in (("another tree", log(25)), (key.head, log(2))):
-        memory = remembered.opened(environ, common_dir(repository.git_dir), key._replace(head=head), "topic")
-        remembered.ended(remembered.begun(memory), Brought(Entry("now", True, 8), pairs=[Pair({}, {})], log_e=log_e))
+        memory = verdict_record.opened(environ, common_dir(repository.git_dir), key._replace(head=head), "topic")
+        verdict_record.ended(
+            verdict_record.begun(memory), Brought(Entry("now", True, 8), pairs=[Pair({}, {})], log_e=log_e)
+        )
     yield asked
     repository.close()
 
 
 def test_a_push_of_the_branch_is_warned_of_what_its_heads_say_together(question: Question) -> None:
-    (found,) = push_speed.answer(question).said
+    (found,) = gate.answer(question).said
 
     assert "several pushes of this branch together look slower: CPU time of 2 heads" in found.message
 
 
 def test_a_push_of_another_branch_is_not(question: Question) -> None:
-    assert push_speed.answer(question._replace(branch="other")).said == ()
+    assert gate.answer(question._replace(branch="other")).said == ()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchgate.config.load import Source, build
-from orchgate.speed.interpreters import of_question
+from orchgate.speed.push.stored_verdict import of_question
 
 if TYPE_CHECKING:
     from collections.abc import Callable

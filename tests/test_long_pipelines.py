@@ -18,9 +18,9 @@ from orchgate.git.repository import open_repository
 from orchgate.metrics import recorded
 from orchgate.runs import ids
 from orchgate.runs.machine import fingerprint
-from orchgate.speed import reference, screening
-from orchgate.speed.question import Question
-from orchgate.speed.verdicts import Ran
+from orchgate.speed.push import recorded_runs, screening
+from orchgate.speed.push.request import Question
+from orchgate.speed.push.stored_verdict import Ran
 from orchgate.verdict import baseline
 from orchgate.verdict.baseline import Baseline
 from tests.baselines import record
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from orchgate.speed.reference import Reference
+    from orchgate.speed.push.recorded_runs import Reference
 
 CONFIG = """\
 [performance]
@@ -256,7 +256,7 @@ def gathered(change: Pushed, judged: tuple[Ran, ...] = (), base: str = "main") -
         commit, head = (repository.require_commit(name) for name in (base, "topic"))
         tree = repository.tree(commit)
         question = Question(repository, load(tree), commit, head, tree, {}, NOW, lambda _: None)
-        return reference.gather(question, MACHINE, judged)
+        return recorded_runs.gather(question, MACHINE, judged)
     finally:
         repository.close()
 

@@ -18,7 +18,7 @@ from orchgate.lib import resources
 from orchgate.model import Verdict
 from orchgate.verdict import baseline, words
 from orchgate.verdict.comparison import judge
-from orchgate.verdict.lower_bounds import Known
+from orchgate.verdict.exact import Known
 from orchgate.verdict.stored import judge_stored, suspicious
 from orchgate.verdict.values import Answer, Compared, Counted, Judgement, Kind, Metric, Pair, Policy
 from tests.baselines import record

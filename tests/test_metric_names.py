@@ -10,7 +10,7 @@ from orchgate.config.load import load
 from orchgate.config.metric_names import KNOWN as NAMES
 from orchgate.errors import ConfigError
 from orchgate.git.snapshot import FolderSnapshot
-from orchgate.speed.guardrails import RATES, SIZES, unmeasured
+from orchgate.speed.push.bounds import RATES, SIZES, unmeasured
 from orchgate.verdict.values import KNOWN, WHEN_NAMED
 from tests.support import write_tree
 

@@ -10,9 +10,8 @@ import pytest
 
 from orchgate.model import Verdict
 from orchgate.verdict import benchmark_words
-from orchgate.verdict.benchmarks import FALSE, PROBABLE, first_look
+from orchgate.verdict.benchmarks import FALSE, PROBABLE, believed, first_look, pairs_needed, threshold
 from orchgate.verdict.comparison import judge
-from orchgate.verdict.false_discoveries import believed, pairs_needed, threshold
 from orchgate.verdict.values import (
     BENCHMARK,
     KNOWN,

@@ -11,10 +11,10 @@ from orchgate.commands.shared.progress_bar import line
 from orchgate.model import Verdict
 from orchgate.runs.stages import Pipeline, Stage
 from orchgate.speed import failures
-from orchgate.speed.attribution import changes, spread
-from orchgate.speed.defined import unfolded
-from orchgate.speed.measurement import Progress
+from orchgate.speed.definition import unfolded
+from orchgate.speed.measurement import changes, spread
 from orchgate.speed.sampling import Failure, Sample, Side
+from orchgate.speed.timing import Progress
 from orchgate.verdict import words
 from orchgate.verdict.values import KNOWN, Compared, Counted, Judgement
 

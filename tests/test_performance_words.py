@@ -13,23 +13,22 @@ from orchgate.config.load import Source, build
 from orchgate.git.repository import open_repository
 from orchgate.model import Severity, Verdict
 from orchgate.runner.environment import unhooked
-from orchgate.speed import benchmark_findings, explanation
-from orchgate.speed.attribution import StageChange
+from orchgate.speed import explanation
 from orchgate.speed.failures import unsteady
-from orchgate.speed.measurement import Measurement
-from orchgate.speed.push_words import WHOLE, findings, is_open, may_change, suspected
-from orchgate.speed.question import Question
+from orchgate.speed.measurement import Measurement, StageChange
+from orchgate.speed.push import findings
+from orchgate.speed.push.findings import WHOLE, is_open, may_change, of_pairs, suspected
+from orchgate.speed.push.request import Question
 from orchgate.speed.sampling import Side
 from orchgate.verdict.comparison import judge
-from orchgate.verdict.lower_bounds import Known
-from orchgate.verdict.policy import policy
+from orchgate.verdict.exact import Known
 from orchgate.verdict.stored import judge_stored, suspicious
-from orchgate.verdict.values import Compared, Counted, Judgement, Named, Pair
+from orchgate.verdict.values import Compared, Counted, Judgement, Named, Pair, policy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchgate.speed.verdicts import Said
+    from orchgate.speed.push.stored_verdict import Said
     from tests.repo import Repo
 
 STAGES = (StageChange("build", 0.1, 0.1, 0.1, 0.1, 0.02), StageChange("test", 0.2, 0.3, 0.2, 0.3, 0.98))
@@ -66,7 +65,7 @@ def said(
     judgement = Judgement(verdict, compared, counted)
     measurement = Measurement((), (), judgement, STAGES, (), "decided", 4.0, 0.5, 0.02, "1")
     asked = policy(question.config.performance)._replace(inconclusive=inconclusive)
-    return list(findings(question, asked, measurement))
+    return list(of_pairs(question, asked, measurement))
 
 
 TABLE = [
@@ -168,7 +167,7 @@ PARSE = time("parse", WARN, probably=True)
 def of_benchmarks(question: Question, judgement: Judgement, inconclusive: str) -> list[Said]:
     measurement = Measurement((), (), judgement, STAGES, (), "unsteady", 4.0, 0.5, 0.02, "1")
     asked = policy(question.config.performance)._replace(inconclusive=inconclusive)
-    return [*findings(question, asked, measurement), *benchmark_findings.findings(question, asked, measurement, "")]
+    return [*of_pairs(question, asked, measurement), *findings.of_benchmarks(question, asked, measurement, "")]
 
 
 @pytest.mark.parametrize(("inconclusive", "severity"), [("warn", Severity.WARNING), ("block", Severity.ERROR)])
@@ -278,7 +277,7 @@ def test_a_push_is_judged_by_what_holds_wherever_the_truth_lies(
     judgement = judge([pair] * 16, policy(question.config.performance))
     measurement = Measurement((), (), judgement, STAGES, (), "decided", 4.0, 0.5, 0.02, "1")
 
-    found = findings(question, policy(question.config.performance), measurement)
+    found = of_pairs(question, policy(question.config.performance), measurement)
 
     assert [one.rule for one in found] == rules
 

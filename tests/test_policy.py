@@ -6,8 +6,7 @@ import pytest
 
 from orchgate.config.settings import Benchmarks, Performance
 from orchgate.config.settings import Metric as Configured
-from orchgate.verdict.policy import policy
-from orchgate.verdict.values import KNOWN, Kind, Metric, Policy
+from orchgate.verdict.values import KNOWN, Kind, Metric, Policy, policy
 
 
 def configured(**metrics: Configured) -> Policy:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.speed import remembered
+from orchgate.speed.push import verdict_record
 from tests.repo import ORCHGATE, Repo
 
 if TYPE_CHECKING:
@@ -155,7 +155,9 @@ def test_of_two_pushes_at_once_one_is_kept_and_neither_fails(undecided: Repo, tm
 
     lost = [result["facts"].get("not recorded") for result in results]
     measured = all(result["examined"]["measured pairs"] for result in results)  # a busy machine may not get that far
-    assert (sorted(one.returncode for one in both), lost.count(remembered.ANOTHER)) == ([0, 0], int(measured)), results
+    assert (sorted(one.returncode for one in both), lost.count(verdict_record.ANOTHER)) == ([0, 0], int(measured)), (
+        results
+    )
 
 
 def test_two_refs_that_hold_the_same_files_are_measured_once(undecided: Repo) -> None:

@@ -10,8 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate.verdict.estimate import Sample, amounts, centre, interval, p_above, p_below, smallest_effect
-from orchgate.verdict.randomisation import STEPS, p_value
+from orchgate.verdict.sign_flip import (
+    STEPS,
+    Sample,
+    amounts,
+    centre,
+    interval,
+    p_above,
+    p_below,
+    p_value,
+    smallest_effect,
+)
 
 whole = st.lists(st.integers(-50, 50), min_size=1, max_size=9)
 

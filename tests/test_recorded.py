@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchgate.speed.sample_files import read_streams
 from orchgate.verdict.comparison import judge
-from orchgate.verdict.replay import read_streams
 from orchgate.verdict.values import KNOWN, Pair, Policy
 
 if TYPE_CHECKING:

@@ -12,14 +12,15 @@ import pytest
 
 from orchgate.git.repository import open_repository
 from orchgate.runs.stages import Stage
-from orchgate.speed import added, defined, redefined, unrunnable
-from orchgate.speed.question import Question
+from orchgate.speed import added, definition
+from orchgate.speed.push import findings
+from orchgate.speed.push.request import Question
 from orchgate.speed.sampling import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orchgate.speed.redefined import Redefined
+    from orchgate.speed.definition import Redefined
     from tests.repo import Repo
 
 GATE = '[performance]\npipeline = "bench"\nbudget-seconds = 10\n'
@@ -193,7 +194,7 @@ def test_a_script_is_missed_however_it_was_named(repo: Repo, run: str, script: s
     repo.git("mv", script, "elsewhere")
     repo.commit("Change")
     asked = question(repo)
-    said = unrunnable.head_failed(asked, Failure("head", "work", "exit 1", ""))
+    said = findings.failed_at_head(asked, Failure("head", "work", "exit 1", ""))
     asked.repository.close()
 
     assert (said.rule, said.message.partition("this change removes ")[2]) in {
@@ -206,7 +207,7 @@ def question(repo: Repo) -> Question:
     """What a push of the change asks."""
     repository = open_repository(str(repo.root), {})
     base, head = repository.require_commit("main"), repository.require_commit("HEAD")
-    config, now = defined.config_of(repository, base, "base"), datetime.datetime.now(datetime.UTC)
+    config, now = definition.config_of(repository, base, "base"), datetime.datetime.now(datetime.UTC)
     return Question(repository, config, base, head, repository.tree(base), {}, now, lambda _: None)
 
 
@@ -267,8 +268,8 @@ def difference(repo: Repo, before: Mapping[str, str], after: Mapping[str, str]) 
     head = repo.commit("After", after)
     repository = open_repository(str(repo.root), {})
     try:
-        config = defined.config_of(repository, base, "base")
-        return redefined.between(repository, base, head, config.performance.pipeline, config)
+        config = definition.config_of(repository, base, "base")
+        return definition.between(repository, base, head, config.performance.pipeline, config)
     finally:
         repository.close()
 
@@ -349,14 +350,14 @@ def test_a_definition_that_moves_to_another_orchestrator_s_file_is_the_same(repo
 
 def test_many_changes_are_counted_and_not_listed(repo: Repo) -> None:
     before, after = ("".join(STAGE.format(id=n, script=f"{n}{mark}") for n in range(9)) for mark in ("a", "b"))
-    found = redefined.said(difference(repo, {"orchgate.toml": GATE + before}, {"orchgate.toml": GATE + after}), {})
+    found = definition.said(difference(repo, {"orchgate.toml": GATE + before}, {"orchgate.toml": GATE + after}), {})
 
     assert found[0].message.endswith(" and 4 more")
 
 
 def test_thousands_of_stages_under_other_names_are_told_apart_at_once() -> None:
     old, new = (tuple(Stage(f"{mark}{n}", "", ("true", str(n // 2))) for n in range(10_000)) for mark in "ab")
-    found = redefined.compared(old, new[::-1])
+    found = definition.compared(old, new[::-1])
 
     assert (len(found.edits), found.edits[0], found.added) == (10_001, "renames stage a0 to b1", ())
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.speed import remembered, verdicts
-from orchgate.speed.heads import Head, added
-from orchgate.speed.remembered import Brought, Memory, Turn
-from orchgate.speed.verdicts import Entry, Key
+from orchgate.speed.push import stored_verdict, verdict_record
+from orchgate.speed.push.stored_verdict import Entry, Key
+from orchgate.speed.push.verdict_record import Brought, Head, Memory, Turn, with_head
 from orchgate.verdict.comparison import LOOKS
 from orchgate.verdict.values import Pair, Sitting
 
@@ -27,7 +26,7 @@ def ask(tmp_path: Path) -> Callable[..., Memory]:
     """Reads what is known of a question, as a push does before it measures."""
 
     def opened(key: Key = KEY, branch: str = "topic", repository: str = "/somewhere/.git") -> Memory:
-        return remembered.opened({"XDG_STATE_HOME": str(tmp_path / "state")}, repository, key, branch)
+        return verdict_record.opened({"XDG_STATE_HOME": str(tmp_path / "state")}, repository, key, branch)
 
     return opened
 
@@ -40,11 +39,11 @@ def sat(turn: Turn, count: int, value: float = 0.1, *, log_e: float | None = Non
     """Ends a sitting that brought pairs and no answer."""
     begun = len(turn.earlier)
     sitting = Sitting(begun, begun + count, turn.share)
-    return remembered.ended(turn, Brought(Entry("now"), pairs(count, value), sitting, log_e=log_e))
+    return verdict_record.ended(turn, Brought(Entry("now"), pairs(count, value), sitting, log_e=log_e))
 
 
 def answered(turn: Turn, *, slower: bool = False) -> dict[str, object]:
-    return remembered.ended(turn, Brought(Entry("now", True, 8), slower=slower))
+    return verdict_record.ended(turn, Brought(Entry("now", True, 8), slower=slower))
 
 
 def shares(turn: Turn) -> list[float]:
@@ -52,10 +51,10 @@ def shares(turn: Turn) -> list[float]:
 
 
 def test_a_question_without_an_answer_goes_on_where_it_stopped(ask: Callable[..., Memory]) -> None:
-    sat(remembered.begun(ask()), 9)
-    sat(remembered.begun(ask()), 2, 0.2)
+    sat(verdict_record.begun(ask()), 9)
+    sat(verdict_record.begun(ask()), 2, 0.2)
 
-    third = remembered.begun(ask())
+    third = verdict_record.begun(ask())
 
     assert (third.earlier, shares(third), round(third.share, 3)) == (
         (*pairs(9), *pairs(2, 0.2)),
@@ -65,75 +64,75 @@ def test_a_question_without_an_answer_goes_on_where_it_stopped(ask: Callable[...
 
 
 def test_pairs_that_are_too_few_for_a_look_are_kept_and_spend_nothing(ask: Callable[..., Memory]) -> None:
-    sat(remembered.begun(ask()), 3)
-    sat(remembered.begun(ask()), 4, 0.2)
+    sat(verdict_record.begun(ask()), 3)
+    sat(verdict_record.begun(ask()), 4, 0.2)
 
-    third = remembered.begun(ask())
+    third = verdict_record.begun(ask())
 
     assert (len(third.earlier), shares(third), round(third.share, 3)) == (7, [], 0.667)
 
 
 @pytest.mark.parametrize("field", Key._fields)
 def test_another_tree_question_or_machine_begins_anew(ask: Callable[..., Memory], field: str) -> None:
-    sat(remembered.begun(ask()), 3)
+    sat(verdict_record.begun(ask()), 3)
 
-    assert remembered.begun(ask(KEY._replace(**{field: "other"}))).earlier == ()
+    assert verdict_record.begun(ask(KEY._replace(**{field: "other"}))).earlier == ()
 
 
 def test_another_repository_begins_anew(ask: Callable[..., Memory]) -> None:
-    sat(remembered.begun(ask()), 3)
+    sat(verdict_record.begun(ask()), 3)
 
-    assert remembered.begun(ask(repository="/elsewhere/.git")).earlier == ()
+    assert verdict_record.begun(ask(repository="/elsewhere/.git")).earlier == ()
 
 
 def test_an_answer_is_known_the_next_time(ask: Callable[..., Memory]) -> None:
-    answered(remembered.begun(ask()))
+    answered(verdict_record.begun(ask()))
 
     assert ask().entry.conclusive
 
 
 def test_a_sitting_without_a_new_pair_spends_nothing(ask: Callable[..., Memory]) -> None:
-    sat(remembered.begun(ask()), 9)
-    remembered.ended(remembered.begun(ask()), Brought(Entry("now")))
+    sat(verdict_record.begun(ask()), 9)
+    verdict_record.ended(verdict_record.begun(ask()), Brought(Entry("now")))
 
     assert ask().entry.spent == 1
 
 
 def test_a_sitting_that_failed_after_some_pairs_has_spent_its_share(ask: Callable[..., Memory]) -> None:
-    remembered.ended(remembered.begun(ask()), Brought(Entry("now"), pairs(9)))
+    verdict_record.ended(verdict_record.begun(ask()), Brought(Entry("now"), pairs(9)))
 
     assert (ask().entry.spent, ask().entry.pairs) == (1, ())
 
 
 def test_a_first_sitting_without_a_pair_leaves_nothing_behind(ask: Callable[..., Memory]) -> None:
-    remembered.ended(remembered.begun(ask()), Brought(Entry("now")))
+    verdict_record.ended(verdict_record.begun(ask()), Brought(Entry("now")))
 
     assert not os.path.exists(ask().path)
 
 
 def test_a_sitting_that_is_interrupted_spends_nothing(ask: Callable[..., Memory]) -> None:
-    turn = remembered.begun(ask())
-    with pytest.raises(KeyboardInterrupt), remembered.given_back(turn):
+    turn = verdict_record.begun(ask())
+    with pytest.raises(KeyboardInterrupt), verdict_record.given_back(turn):
         raise KeyboardInterrupt
 
     assert ask().entry == Entry()
 
 
 def test_a_sitting_that_was_killed_has_spent_its_share(ask: Callable[..., Memory]) -> None:
-    remembered.begun(ask())
+    verdict_record.begun(ask())
 
-    assert round(remembered.begun(ask()).share, 3) == 0.222
+    assert round(verdict_record.begun(ask()).share, 3) == 0.222
 
 
 def test_with_all_pairs_that_there_may_be_what_is_open_stays_open(ask: Callable[..., Memory]) -> None:
-    sat(remembered.begun(ask()), LOOKS[-1])
+    sat(verdict_record.begun(ask()), LOOKS[-1])
 
     assert ask().entry.conclusive
 
 
 def test_how_long_runs_took_is_known_also_of_other_trees(ask: Callable[..., Memory]) -> None:
-    ran = (verdicts.Ran("tree", 0.5, at="then"),)
-    remembered.ended(remembered.begun(ask()), Brought(Entry("now"), ran=ran))
+    ran = (stored_verdict.Ran("tree", 0.5, at="then"),)
+    verdict_record.ended(verdict_record.begun(ask()), Brought(Entry("now"), ran=ran))
 
     found = [ask(KEY._replace(**{name: "other"})).ran for name in ("head", "asked", "machine")]
 
@@ -142,37 +141,37 @@ def test_how_long_runs_took_is_known_also_of_other_trees(ask: Callable[..., Memo
 
 def test_how_long_runs_took_is_known_the_last_ones_last(ask: Callable[..., Memory]) -> None:
     for seconds in (range(1, 9), range(9, 71)):
-        ran = tuple(verdicts.Ran("tree", one, at="then") for one in seconds)
-        remembered.ended(remembered.begun(ask()), Brought(Entry("now"), ran=ran))
+        ran = tuple(stored_verdict.Ran("tree", one, at="then") for one in seconds)
+        verdict_record.ended(verdict_record.begun(ask()), Brought(Entry("now"), ran=ran))
 
     found = ask().ran
 
-    assert (len(found), found[0].seconds, found[-1]) == (64, 7, verdicts.Ran("tree", 70, at="then"))
+    assert (len(found), found[0].seconds, found[-1]) == (64, 7, stored_verdict.Ran("tree", 70, at="then"))
 
 
 # Two at once
 
 
 def test_two_pushes_at_once_have_a_share_each(ask: Callable[..., Memory]) -> None:
-    both = remembered.begun(ask()), remembered.begun(ask())
+    both = verdict_record.begun(ask()), verdict_record.begun(ask())
 
     assert [round(turn.share, 3) for turn in both] == [0.667, 0.222]
 
 
 def test_of_two_pushes_at_once_the_first_to_end_is_kept_and_the_other_says_so(ask: Callable[..., Memory]) -> None:
-    one, other = remembered.begun(ask()), remembered.begun(ask())
+    one, other = verdict_record.begun(ask()), verdict_record.begun(ask())
     told = sat(other, 8, 0.2), sat(one, 9)
-    third = remembered.begun(ask())
+    third = verdict_record.begun(ask())
 
     assert (told, third.earlier, round(third.share, 3)) == (
-        ({}, {"not recorded": remembered.ANOTHER}),
+        ({}, {"not recorded": verdict_record.ANOTHER}),
         pairs(8, 0.2),
         0.074,
     )
 
 
 def test_an_answer_is_kept_whatever_another_push_brought(ask: Callable[..., Memory]) -> None:
-    one, other = remembered.begun(ask()), remembered.begun(ask())
+    one, other = verdict_record.begun(ask()), verdict_record.begun(ask())
     sat(other, 8)
     answered(one)
 
@@ -180,7 +179,7 @@ def test_an_answer_is_kept_whatever_another_push_brought(ask: Callable[..., Memo
 
 
 def test_an_answer_stays_when_another_push_could_not_tell(ask: Callable[..., Memory]) -> None:
-    one, other = remembered.begun(ask()), remembered.begun(ask())
+    one, other = verdict_record.begun(ask()), verdict_record.begun(ask())
     answered(one)
     sat(other, 2)
 
@@ -188,11 +187,11 @@ def test_an_answer_stays_when_another_push_could_not_tell(ask: Callable[..., Mem
 
 
 def test_a_share_is_not_given_back_while_another_push_has_the_next(ask: Callable[..., Memory]) -> None:
-    one = remembered.begun(ask())
-    remembered.begun(ask())
-    remembered.ended(one, Brought(Entry("now")))
+    one = verdict_record.begun(ask())
+    verdict_record.begun(ask())
+    verdict_record.ended(one, Brought(Entry("now")))
 
-    assert round(remembered.begun(ask()).share, 3) == 0.074
+    assert round(verdict_record.begun(ask()).share, 3) == 0.074
 
 
 # Changed while the pipeline ran
@@ -209,31 +208,31 @@ def appended(path: str) -> None:
 
 def replaced(path: str) -> None:
     with open(path, "wb") as file:
-        file.write(verdicts.encoded(Entry("then", True, 8)))
+        file.write(stored_verdict.encoded(Entry("then", True, 8)))
 
 
 @pytest.mark.parametrize("damage", [removed, appended, replaced])
 def test_what_a_stage_changes_is_noticed_and_nothing_is_lost(
     ask: Callable[..., Memory], damage: Callable[[str], None]
 ) -> None:
-    sat(remembered.begun(ask()), 3)
-    turn = remembered.begun(ask())
+    sat(verdict_record.begun(ask()), 3)
+    turn = verdict_record.begun(ask())
     damage(turn.memory.path)
 
     told = sat(turn, 2, 0.2)
 
     assert (told, ask().entry.pairs) == (
-        {"not trusted": f"{turn.memory.path} {remembered.CHANGED}"},
+        {"not trusted": f"{turn.memory.path} {verdict_record.CHANGED}"},
         (*pairs(3), *pairs(2, 0.2)),
     )
 
 
 def test_an_older_file_that_a_stage_puts_back_is_noticed(ask: Callable[..., Memory]) -> None:
-    sat(remembered.begun(ask()), 9)
+    sat(verdict_record.begun(ask()), 9)
     with open(ask().path, "rb") as file:
         older = file.read()
-    sat(remembered.begun(ask()), 2)
-    turn = remembered.begun(ask())
+    sat(verdict_record.begun(ask()), 2)
+    turn = verdict_record.begun(ask())
     with open(turn.memory.path, "wb") as file:
         file.write(older)
 
@@ -241,7 +240,7 @@ def test_an_older_file_that_a_stage_puts_back_is_noticed(ask: Callable[..., Memo
 
 
 def test_a_file_that_was_changed_between_pushes_is_said_and_asked_anew(ask: Callable[..., Memory]) -> None:
-    answered(remembered.begun(ask()))
+    answered(verdict_record.begun(ask()))
     appended(ask().path)
 
     memory = ask()
@@ -256,8 +255,8 @@ def test_a_file_that_was_changed_between_pushes_is_said_and_asked_anew(ask: Call
 
 
 def test_a_full_disk_leaves_what_was_there_and_is_said(ask: Callable[..., Memory]) -> None:
-    sat(remembered.begun(ask()), 3)
-    turn = remembered.begun(ask())
+    sat(verdict_record.begun(ask()), 3)
+    turn = verdict_record.begun(ask())
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
     try:
@@ -269,12 +268,12 @@ def test_a_full_disk_leaves_what_was_there_and_is_said(ask: Callable[..., Memory
 
 
 def test_where_no_share_can_be_kept_no_pair_is_used_twice(ask: Callable[..., Memory]) -> None:
-    sat(remembered.begun(ask()), 3)
+    sat(verdict_record.begun(ask()), 3)
     memory = ask()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
     try:
-        turn = remembered.begun(memory)
+        turn = verdict_record.begun(memory)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
@@ -285,14 +284,14 @@ def test_a_folder_in_the_place_of_the_file_is_named(ask: Callable[..., Memory]) 
     path = ask().path
     os.makedirs(path)
 
-    assert remembered.begun(ask()).memory.facts == {"not recorded": f"cannot write {path}: Is a directory"}
+    assert verdict_record.begun(ask()).memory.facts == {"not recorded": f"cannot write {path}: Is a directory"}
 
 
 def test_without_a_place_of_ones_own_everything_is_measured_and_that_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    memory = remembered.opened({"XDG_STATE_HOME": str(tmp_path / "file")}, "/somewhere/.git", KEY)
+    memory = verdict_record.opened({"XDG_STATE_HOME": str(tmp_path / "file")}, "/somewhere/.git", KEY)
 
-    told = sat(remembered.begun(memory), 3)
+    told = sat(verdict_record.begun(memory), 3)
 
     assert (memory.entry, list(told)) == (Entry(), ["not recorded"])
 
@@ -306,29 +305,29 @@ def heads(memory: Memory) -> list[tuple[str, float]]:
 
 def test_every_head_of_a_branch_counts_once_with_all_its_pairs(ask: Callable[..., Memory]) -> None:
     other = KEY._replace(head="other")
-    sat(remembered.begun(ask()), 3, log_e=1.0)
-    sat(remembered.begun(ask(other)), 3, log_e=2.0)
-    sat(remembered.begun(ask()), 3, log_e=1.5)
+    sat(verdict_record.begun(ask()), 3, log_e=1.0)
+    sat(verdict_record.begun(ask(other)), 3, log_e=2.0)
+    sat(verdict_record.begun(ask()), 3, log_e=1.5)
 
     assert heads(ask()) == [("other", 2.0), ("h" * 40, 1.5)]
 
 
 @pytest.mark.parametrize("field", ["base", "asked", "machine"])
 def test_another_base_question_or_machine_begins_another_row(ask: Callable[..., Memory], field: str) -> None:
-    sat(remembered.begun(ask()), 3, log_e=1.0)
+    sat(verdict_record.begun(ask()), 3, log_e=1.0)
 
     assert heads(ask(KEY._replace(**{field: "other"}))) == []
 
 
 def test_another_branch_begins_another_row(ask: Callable[..., Memory]) -> None:
-    sat(remembered.begun(ask()), 3, log_e=1.0)
+    sat(verdict_record.begun(ask()), 3, log_e=1.0)
 
     assert heads(ask(branch="other")) == []
 
 
 def test_a_head_that_is_surely_slower_ends_the_row(ask: Callable[..., Memory]) -> None:
-    sat(remembered.begun(ask()), 3, log_e=1.0)
-    answered(remembered.begun(ask(KEY._replace(head="other"))), slower=True)
+    sat(verdict_record.begun(ask()), 3, log_e=1.0)
+    answered(verdict_record.begun(ask(KEY._replace(head="other"))), slower=True)
 
     assert heads(ask()) == []
 
@@ -336,6 +335,6 @@ def test_a_head_that_is_surely_slower_ends_the_row(ask: Callable[..., Memory]) -
 def test_of_many_heads_the_oldest_are_taken_together() -> None:
     row: tuple[Head, ...] = ()
     for number in range(70):
-        row = added(row, Head(str(number), 1.0))
+        row = with_head(row, Head(str(number), 1.0))
 
     assert (len(row), sum(head.log_e for head in row)) == (64, 70.0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchgate.speed.screening import cleared
-from orchgate.verdict.outliers import shows_spread, suspects
+from orchgate.speed.push.screening import cleared
+from orchgate.verdict.stored import shows_spread, suspects
 from orchgate.verdict.values import KNOWN, MIB, Pair, Policy
 
 DEFAULT = Policy({metric.name: metric for metric in KNOWN})

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.errors import OrchgateError
-from orchgate.speed import vault as vaults
+from orchgate.speed.push import private_store as vaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from orchgate.speed.vault import Vault
+    from orchgate.speed.push.private_store import Vault
 
 ABOUT = ("base", "head")
 

@@ -10,7 +10,7 @@ from math import erfc, expm1, log, sqrt
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.verdict.estimate import Sample, centre
+from orchgate.verdict.sign_flip import Sample, centre
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

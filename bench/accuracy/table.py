@@ -17,7 +17,7 @@ from streams import everything, was_tuned_on
 
 from orchgate.model import Verdict
 from orchgate.verdict.comparison import judge
-from orchgate.verdict.estimate import Sample, centre
+from orchgate.verdict.sign_flip import Sample, centre
 from orchgate.verdict.values import KNOWN, Answer, Compared, Pair, Policy
 
 if TYPE_CHECKING:

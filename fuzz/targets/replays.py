@@ -9,9 +9,9 @@ from fuzz.violation import Violation
 from orchgate.commands.perf import replay, report
 from orchgate.config.load import Source, build
 from orchgate.model import Verdict, worst
+from orchgate.speed.sample_files import read_streams
 from orchgate.verdict.comparison import judge
-from orchgate.verdict.policy import policy
-from orchgate.verdict.replay import read_streams
+from orchgate.verdict.values import policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

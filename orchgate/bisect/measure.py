@@ -12,8 +12,7 @@ from orchgate.bisect.search import Ask, Ending, How, Search, Why
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
 from orchgate.speed import sampling, sides
-from orchgate.speed.limits import OutOfTime
-from orchgate.speed.measurement import Progress
+from orchgate.speed.timing import OutOfTime, Progress
 from orchgate.verdict import words
 from orchgate.verdict.values import Pair
 

@@ -15,7 +15,7 @@ from orchgate.bisect import likelihood
 from orchgate.bisect.likelihood import Change
 from orchgate.errors import OrchgateError
 from orchgate.verdict.comparison import LOOKS, judge
-from orchgate.verdict.estimate import centre
+from orchgate.verdict.sign_flip import centre
 from orchgate.verdict.values import Answer, Pair, Policy, Sitting
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from orchgate.config.settings import Config
     from orchgate.gate.context import Context
     from orchgate.speed.failures import BothFail
-    from orchgate.speed.override import Override
-    from orchgate.speed.push_speed import Answer
-    from orchgate.speed.question import Question
-    from orchgate.speed.verdicts import Said
+    from orchgate.speed.push.gate import Answer
+    from orchgate.speed.push.override import Override
+    from orchgate.speed.push.request import Question
+    from orchgate.speed.push.stored_verdict import Said
 
 ID = "performance"
 # What no pipeline's speed hangs on, unless performance.relevant says otherwise: documents, evidence, the baseline.
@@ -140,7 +140,7 @@ def run(ctx: Context) -> Outcome:
     settings = ctx.config.performance
     if not settings.pipeline and not ctx.proposed.performance.pipeline and not settings.metrics:
         return _nothing(NOT_SET)
-    from orchgate.speed import override
+    from orchgate.speed.push import override
 
     # Without a base there is nothing to compare, and all of the history would be read for a reason.
     exceptions = ctx.exceptions if ctx.scope.base is not None or ctx.scope.kind == "staged" else None
@@ -157,7 +157,7 @@ def run(ctx: Context) -> Outcome:
 
 
 def _judged(ctx: Context, excused: Override | None) -> Outcome:
-    from orchgate.speed import override
+    from orchgate.speed.push import override
 
     size = tuple(_finding(one)._replace(excuse=override.TRAILER) for one in _size(ctx))
     if why := _not_asked(ctx):
@@ -169,22 +169,22 @@ def _judged(ctx: Context, excused: Override | None) -> Outcome:
         return _nothing("the pipeline is new", (*size, _finding(new)))
     if why := _irrelevant(ctx):
         return _nothing(why, (*size, *map(_finding, _untimed(question))))
-    from orchgate.speed import guardrails, push_speed
     from orchgate.speed.failures import BothFail
+    from orchgate.speed.push import bounds, gate
 
-    history = tuple(map(_finding, guardrails.of_history(ctx.config.performance, ctx.root)))
+    history = tuple(map(_finding, bounds.of_history(ctx.config.performance, ctx.root)))
     try:
-        answer = push_speed.answer(question)
+        answer = gate.answer(question)
     except BothFail as error:
         return _both_fail(ctx, error, (*size, *history), excused)
-    said = (*answer.said, *guardrails.unmeasured(ctx.config.performance, answer.facts))
+    said = (*answer.said, *bounds.unmeasured(ctx.config.performance, answer.facts))
     return Outcome((*size, *history, *map(_finding, said)), _examined(answer), answer.facts)
 
 
 def _both_fail(ctx: Context, error: BothFail, found: tuple[Finding, ...], excused: Override | None) -> Outcome:
     """Nothing was measured: a warning where the change is shown to have nothing to do with it, or gives a reason."""
     from orchgate.runs.stages import Stage
-    from orchgate.speed.reach import untouched
+    from orchgate.speed.push.affected import untouched
 
     paths = {path for change in ctx.scope.changes for path in (change.path, change.old_path) if path}
     prepare = (Stage("prepare", "prepare", ctx.config.performance.prepare),) if ctx.config.performance.prepare else ()
@@ -200,7 +200,7 @@ def _both_fail(ctx: Context, error: BothFail, found: tuple[Finding, ...], excuse
 
 
 def _way_out(ctx: Context) -> str:
-    from orchgate.speed.override import way_out
+    from orchgate.speed.push.override import way_out
 
     staged = ctx.scope.kind == "staged"
     here = ctx.repository is None or ctx.scope.head in (None, ctx.repository.head)
@@ -209,13 +209,14 @@ def _way_out(ctx: Context) -> str:
 
 def _without_base(ctx: Context) -> Said:
     """Of a pipeline that only the change asks for."""
-    from orchgate.speed import push_words, redefined
+    from orchgate.speed import definition
+    from orchgate.speed.push import findings
 
     if not ctx.unread:
         name = ctx.proposed.performance.pipeline
-        return redefined.introduced(name, defined=name in ctx.limits.pipelines)
+        return definition.introduced(name, defined=name in ctx.limits.pipelines)
     question = _question(ctx)._replace(config=ctx.proposed)
-    return push_words.no_baseline(question, f"the configuration of the base cannot be read ({ctx.unread})")
+    return findings.no_baseline(question, f"the configuration of the base cannot be read ({ctx.unread})")
 
 
 def _redefined(ctx: Context, question: Question) -> tuple[Question, Said | None]:
@@ -223,16 +224,16 @@ def _redefined(ctx: Context, question: Question) -> tuple[Question, Said | None]
     paths = {path for change in ctx.scope.require_changes() for path in (change.path, change.old_path)}
     if question.base is None:
         return question, None
-    from orchgate.speed import redefined
-    from orchgate.speed.defined import NoPipeline, read
+    from orchgate.speed import definition
+    from orchgate.speed.definition import NoPipeline, read
 
-    if not redefined.touched(paths, question.pipeline):
+    if not definition.touched(paths, question.pipeline):
         return question, None
     try:
-        change = redefined.between(question.repository, question.base, question.head, question.pipeline, ctx.limits)
+        change = definition.between(question.repository, question.base, question.head, question.pipeline, ctx.limits)
     except NoPipeline:
         read(question.repository, question.head, question.pipeline, "head")  # one that nobody defines is an error
-        return question, redefined.introduced(question.pipeline)
+        return question, definition.introduced(question.pipeline)
     except ConfigError:  # base's cannot be run: there is no definition to compare head's with
         return question, None
     return question._replace(redefined=change), None
@@ -242,9 +243,9 @@ def _untimed(question: Question) -> tuple[Said, ...]:
     """What the change does to the pipeline, where it does nothing that would have to be measured."""
     if question.redefined is None:
         return ()
-    from orchgate.speed import redefined
+    from orchgate.speed import definition
 
-    return redefined.said(question.redefined, {})
+    return definition.said(question.redefined, {})
 
 
 def _nothing(why: str, findings: tuple[Finding, ...] = ()) -> Outcome:
@@ -288,16 +289,17 @@ def _irrelevant(ctx: Context) -> str:
 
 def _is_run(ctx: Context, paths: Collection[str]) -> bool:
     """Whether the pipeline names some paths: a script is none of the documents that it lies among."""
-    from orchgate.speed import defined, reach
+    from orchgate.speed import definition
+    from orchgate.speed.push import affected
 
     assert ctx.repository is not None  # a folder has no base
     assert ctx.scope.base is not None
     try:
         name = ctx.config.performance.pipeline
-        stages = defined.read(ctx.repository, ctx.scope.base, name, "base").stages
+        stages = definition.read(ctx.repository, ctx.scope.base, name, "base").stages
     except ConfigError:
         return False  # there is nothing to run on both sides
-    return not reach.named(stages, ctx.base).isdisjoint(paths)
+    return not affected.named(stages, ctx.base).isdisjoint(paths)
 
 
 def _relevant(paths: Collection[str], config: Config) -> bool:
@@ -313,15 +315,15 @@ def _size(ctx: Context) -> Iterator[Said]:
     first_push = ctx.scope.base is None and ctx.scope.head is not None
     if not ctx.config.performance.metrics or ctx.scope.unknown is not None or first_push:
         return
-    from orchgate.speed import guardrails
+    from orchgate.speed.push import bounds
 
     counted = [change for change in ctx.scope.changes if not matches(change.path, ctx.config.diff_budget.ignore)]
     lines = sum((change.added or 0) + (change.removed or 0) for change in counted)
-    yield from guardrails.of_size(ctx.config.performance, len(counted), lines)
+    yield from bounds.of_size(ctx.config.performance, len(counted), lines)
 
 
 def _question(ctx: Context) -> Question:
-    from orchgate.speed.question import Question
+    from orchgate.speed.push.request import Question
 
     assert ctx.repository is not None  # only a folder has none, and nobody pushes a folder
     head = ctx.scope.head or ctx.repository.head

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
 from orchgate.speed import sampling, sides
-from orchgate.speed.limits import OutOfTime
+from orchgate.speed.timing import OutOfTime
 from orchgate.verdict import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orchgate.git.repository import Repository
-    from orchgate.speed.redefined import Redefined
+    from orchgate.speed.definition import Redefined
     from orchgate.speed.sampling import Sample, Side
 
 SHARE = 0.2  # of the budget, which this run may take where the comparison used it up

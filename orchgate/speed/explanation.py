@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchgate.model import Verdict
-from orchgate.speed import attribution, differences
+from orchgate.speed import differences
+from orchgate.speed.measurement import shares_of_wall
 from orchgate.verdict import benchmark_words, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.speed.attribution import StageChange
-    from orchgate.speed.measurement import Measurement
+    from orchgate.speed.measurement import Measurement, StageChange
 
 _CARRIES = 0.2  # the share of a change from which a stage is named
 _NAMED = 3  # stages
@@ -53,7 +53,7 @@ def carrier(measurement: Measurement, metric: str) -> str:
         return stages[0].id
     shares = {one.id: one.share for one in stages if one.share is not None}
     if metric == "wall_seconds":
-        shares = attribution.shares_of_wall(stages)
+        shares = shares_of_wall(stages)
     name = max(shares, key=lambda name: shares[name], default="")
     return name if name and shares[name] >= _CARRIES else ""
 

@@ -1,26 +1,90 @@
-"""What a measurement is and brings, as values."""
+"""What a measurement brings: pairs, verdict, and which stages a change in time comes from."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.speed.attribution import StageChange
-    from orchgate.speed.sampling import Failure, Sample
+    from orchgate.speed.sampling import Failure, Sample, Side
     from orchgate.verdict.instructions import Instructions
     from orchgate.verdict.values import Judgement, Pair, Sitting
 
+_WORTH_SHARING = 0.005  # a change of the whole, as a fraction, below which nobody carries it
 
-class Progress(NamedTuple):
-    """What is happening: `doing` in words, and how many of at most `most` pairs are done."""
 
-    doing: str
-    pairs: int
-    most: int
-    seconds: float
-    budget_seconds: float
+class StageChange(NamedTuple):
+    """What one stage costs on each side, in CPU and wall seconds; None where it was not measured, or is not there.
+
+    `share` is the fraction of the whole change in CPU time that this stage carries; None where that hardly changed.
+    """
+
+    id: str
+    base_cpu: float | None
+    head_cpu: float | None
+    base_wall: float | None
+    head_wall: float | None
+    share: float | None = None
+
+    @property
+    def moved(self) -> float:
+        """CPU seconds that head takes more than base; 0 where only one side is known."""
+        return self.head_cpu - self.base_cpu if self.head_cpu is not None and self.base_cpu is not None else 0.0
+
+
+def changes(sides: tuple[Side, Side], samples: Sequence[tuple[Sample, Sample]]) -> tuple[StageChange, ...]:
+    """Every stage of either side, head's first, with medians over the runs."""
+    base, head = ({stage.id for stage in side.stages} for side in sides)
+    order = [stage.id for stage in (*sides[1].stages, *sides[0].stages)]
+    found = [_change(name, samples, name in base, name in head) for name in dict.fromkeys(order)]
+    before = sum(one.base_cpu or 0.0 for one in found if one.id in base & head)
+    moved = sum(one.moved for one in found)
+    if before <= 0 or abs(moved) < _WORTH_SHARING * before:
+        return tuple(found)
+    return tuple(one._replace(share=one.moved / moved) if one.id in base & head else one for one in found)
+
+
+def shares_of_wall(stages: Sequence[StageChange]) -> dict[str, float]:
+    """The fraction of a change in wall time that each stage of both sides carries; nothing where it hardly changed.
+
+    Of stages that wait, CPU time tells nothing.
+    """
+    known = [(one.id, one.base_wall, one.head_wall) for one in stages]
+    moved = {name: head - base for name, base, head in known if base is not None and head is not None}
+    before = sum(base for name, base, _ in known if base is not None and name in moved)
+    total = sum(moved.values())
+    return {name: one / total for name, one in moved.items()} if abs(total) > _WORTH_SHARING * before else {}
+
+
+def _change(name: str, samples: Sequence[tuple[Sample, Sample]], in_base: bool, in_head: bool) -> StageChange:
+    arms = (
+        [pair[0].stages for pair in samples] if in_base else [],
+        [pair[1].stages for pair in samples] if in_head else [],
+    )
+    cpu = [median(_values(arm, name, "cpu_seconds")) for arm in arms]
+    wall = [median(_values(arm, name, "wall_seconds")) for arm in arms]
+    return StageChange(name, cpu[0], cpu[1], wall[0], wall[1])
+
+
+def _values(runs: Sequence[Mapping[str, Mapping[str, float]]], stage: str, metric: str) -> Iterator[float]:
+    return (run[stage][metric] for run in runs if metric in run.get(stage, {}))
+
+
+def median(values: Iterator[float] | Sequence[float]) -> float | None:
+    ordered = sorted(values)
+    if not ordered:
+        return None
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def spread(values: Sequence[float]) -> float | None:
+    """The usual distance from the median, as a fraction of it (1.48 median absolute deviations); None for a few."""
+    middle = median(values)
+    if middle is None or middle <= 0 or len(values) < 4:
+        return None
+    return 1.4826 * (median([abs(value - middle) for value in values]) or 0.0) / middle
 
 
 class Former(NamedTuple):

@@ -9,11 +9,8 @@ from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
 from orchgate.model import Verdict
 from orchgate.speed import failures, sampling
-from orchgate.speed.attribution import changes, spread
-from orchgate.speed.limits import OutOfTime
-from orchgate.speed.measurement import Former, Measurement, Progress
-from orchgate.speed.telling import Teller
-from orchgate.speed.timing import Timing
+from orchgate.speed.measurement import Former, Measurement, changes, spread
+from orchgate.speed.timing import OutOfTime, Progress, Teller, Timing
 from orchgate.speed.turns import Turns, Unfinished, pair_of
 from orchgate.verdict import gross
 from orchgate.verdict.comparison import LOOKS, judge, next_look
@@ -69,7 +66,7 @@ def measure(
     ) as rig:
         measurement = course.prepared(rig, prepare, prepare_seconds) or course.run()
         if exact and not rig.session.loop.signals:
-            from orchgate.speed.exact import decided
+            from orchgate.speed.instruction_counts import decided
 
             course.teller.now("counting instructions", len(measurement.pairs))
             measurement = decided(rig, sides, policy, measurement)

@@ -14,8 +14,8 @@ from orchgate.runner import environment, process_tree, stage_run
 from orchgate.runner.session import RunSettings, Session, Silent
 from orchgate.runner.stage_run import StageAttempt
 from orchgate.runs import ids, usage
-from orchgate.speed import costs, pressure
-from orchgate.speed.limits import UNLIMITED, Limits, OutOfTime, TooSlow
+from orchgate.speed import costs, timing
+from orchgate.speed.timing import UNLIMITED, Limits, OutOfTime, TooSlow
 from orchgate.verdict.values import KNOWN
 
 if TYPE_CHECKING:
@@ -169,13 +169,13 @@ def once(rig_: Rig, side: Side, deadline: float | None = None, limit: float | No
     """
     if rig_.watch:
         rig_.watch.take()  # what happened before is not this run's
-    before = pressure.waited()
+    before = timing.waited_for_cpu()
     try:
         ran = _run(rig_, side, Limits(deadline, limit))
     except TooSlow as found:
         assert limit is not None
         raise TooSlow(found.stage, limit) from None
-    after = pressure.waited()
+    after = timing.waited_for_cpu()
     return ran._replace(waited=after - before if before is not None and after is not None else None)
 
 

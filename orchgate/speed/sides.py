@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.git import checkout as checkouts
 from orchgate.runs.stages import Stage
-from orchgate.speed import defined
+from orchgate.speed import definition
 from orchgate.speed.sampling import Side
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def opened(
         stages: tuple[Stage, ...] = (Stage(COMMAND, COMMAND, tuple(command), cwd=folder),)
     else:
         label, commit = tuple(defined_by) or next(iter(commits.items()))
-        stages = defined.read(repository, commit, pipeline, label).stages
+        stages = definition.read(repository, commit, pipeline, label).stages
     with contextlib.ExitStack() as stack:
         yield tuple(
             _side(

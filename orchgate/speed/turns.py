@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.lib import working_time
 from orchgate.speed import sampling
-from orchgate.speed.limits import TooSlow
+from orchgate.speed.timing import TooSlow
 from orchgate.verdict import gross, words
 from orchgate.verdict.values import Pair
 

@@ -4,27 +4,34 @@ Each is tested as a time is, over all pairs in which both sides have it. FALSE b
 expected among those called slower. As nobody knows beforehand where a comparison ends, every look at which it may end
 has its own part of that: EARLY of what is left, and all of it where no more pairs come. To end there takes only that
 part, so whatever makes it end, the rate holds by adding up.
+
+Which of many tests to believe: the step-up procedure of Benjamini and Hochberg assumes that tests depend on each other
+in no bad way. Benchmarks of one run share its coin flip and its neighbours, in ways nobody knows, so the thresholds are
+those that hold under any dependence (Blanchard and Roquain, "Two simple sufficient conditions for FDR control", 2008):
+the one of the k smallest p-values is `level * reshaped(k) / m`, where `reshaped(k)` is the sum of i * weight(i) up to k
+for weights that add up to 1. Benjamini and Yekutieli's are the weights in proportion to 1 / i; here they make a part,
+and the rest lies on i = 1: a change mostly moves few benchmarks, and for the first it takes fewer pairs.
 """
 
 from __future__ import annotations
 
 import functools
-from math import exp, expm1, log, log1p
+from functools import lru_cache
+from math import ceil, exp, expm1, log, log1p, log2
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from orchgate.model import Verdict, worst
-from orchgate.verdict import benchmark_names, estimate, exact
-from orchgate.verdict.estimate import Sample
-from orchgate.verdict.false_discoveries import believed, pairs_needed
-from orchgate.verdict.reported import reported
+from orchgate.verdict import exact, reported_benchmarks, sign_flip
+from orchgate.verdict.reported_benchmarks import reported
 from orchgate.verdict.sequential import MISS
+from orchgate.verdict.sign_flip import Sample
 from orchgate.verdict.spending import LOOKS
 from orchgate.verdict.values import BENCHMARK, Compared, Judgement, Named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchgate.verdict.reported import Column, Reported
+    from orchgate.verdict.reported_benchmarks import Column, Reported
     from orchgate.verdict.values import Metric, Pair, Policy, Sitting
 
 FALSE = 0.01
@@ -36,6 +43,7 @@ _HALVINGS = 12  # of an interval
 _EDGE = 1e-9  # outside of all that was measured
 _LARGEST = 700.0  # logarithm of a change that is a number still
 _ORDER = (Verdict.FAIL, Verdict.WARN, Verdict.INCONCLUSIVE, Verdict.PASS)
+_ON_THE_FIRST = 0.8
 
 
 class _Belief(NamedTuple):
@@ -135,7 +143,7 @@ def first_look(many: int) -> int:
 
 
 def _judged(found: Reported, policy: Policy, end: _End) -> Named:
-    metrics = {name: benchmark_names.limit(name, policy.benchmarks.limits) for name in found.values}
+    metrics = {name: reported_benchmarks.limit(name, policy.benchmarks.limits) for name in found.values}
     many = len(found.common)
     fraction = end.part(first_look(many))
     needed = max(_FEWEST, pairs_needed(many, FALSE * (fraction or EARLY))) if many else 0
@@ -148,7 +156,7 @@ def _judged(found: Reported, policy: Policy, end: _End) -> Named:
         tuple(answers),
         found.only_on_base,
         found.only_on_head,
-        benchmark_names.renamed(found.only_on_base, found.only_on_head),
+        reported_benchmarks.renamed(found.only_on_base, found.only_on_head),
         found.failed,
         _too_few(many, end.pairs, needed) if end.pairs < needed else "",
         needed,
@@ -173,7 +181,7 @@ def _verdict(answers: Sequence[Compared], found: Reported, policy: Policy) -> Ve
 def _test(metric: Metric, base: Column, head: Column) -> _Test:
     both = [(one, other) for one, other in zip(base, head, strict=True) if one is not None and other is not None]
     sample = Sample(tuple([log(one) for one, _ in both]), tuple([log(other) for _, other in both]))
-    return _Test(metric, sample, estimate.p_above(sample, log1p(metric.tolerance)) if len(both) >= _FEWEST else 1.0)
+    return _Test(metric, sample, sign_flip.p_above(sample, log1p(metric.tolerance)) if len(both) >= _FEWEST else 1.0)
 
 
 def _answers(tests: Mapping[str, _Test], fraction: float) -> dict[str, Compared]:
@@ -190,13 +198,13 @@ def _answer(name: str, test: _Test, belief: _Belief) -> Compared:
     if not pairs:  # each side has it, in pairs in which the other has not
         return Compared(name, verdict, None, None, None, 0, None, None)
     # Of those that moved, what the test says; of hundreds that did not, what costs next to nothing.
-    centre = estimate.median([head - base for base, head in zip(sample.base, sample.head, strict=True)])
+    centre = sign_flip.median([head - base for base, head in zip(sample.base, sample.head, strict=True)])
     if name in belief.probable:  # and with it every one that is slower
-        centre = estimate.centre(sample)
+        centre = sign_flip.centre(sample)
         blocks = name in belief.slower and centre >= log1p(test.metric.block)
         verdict = Verdict.FAIL if blocks else Verdict.WARN
         low, high = _interval(sample, centre, belief.each)
-    elif pairs >= _FEWEST and estimate.p_below(sample, log1p(test.metric.block)) <= belief.miss:
+    elif pairs >= _FEWEST and sign_flip.p_below(sample, log1p(test.metric.block)) <= belief.miss:
         verdict = Verdict.PASS
     return Compared(
         name,
@@ -207,8 +215,8 @@ def _answer(name: str, test: _Test, belief: _Belief) -> Compared:
         pairs,
         test.p_slower if pairs >= _FEWEST else None,
         None,
-        exp(estimate.median(sample.base)),
-        exp(estimate.median(sample.head)),
+        exp(sign_flip.median(sample.base)),
+        exp(sign_flip.median(sample.head)),
         probably=name in belief.probable - belief.slower,
     )
 
@@ -221,12 +229,12 @@ def _interval(sample: Sample, centre: float, each: float) -> tuple[float | None,
     outer, inner = min(differences) - _EDGE, centre
     for _ in range(_HALVINGS):
         middle = (outer + inner) / 2
-        outer, inner = (middle, inner) if estimate.p_above(sample, middle) <= each else (outer, middle)
+        outer, inner = (middle, inner) if sign_flip.p_above(sample, middle) <= each else (outer, middle)
     low = outer
     outer, inner = max(differences) + _EDGE, centre
     for _ in range(_HALVINGS):
         middle = (outer + inner) / 2
-        outer, inner = (middle, inner) if estimate.p_below(sample, middle) <= each else (outer, middle)
+        outer, inner = (middle, inner) if sign_flip.p_below(sample, middle) <= each else (outer, middle)
     return _fraction(low), _fraction(outer)
 
 
@@ -239,8 +247,34 @@ def _beyond(name: str, metric: Metric, head: Column) -> Compared | None:
     values = [value for value in head if value is not None]
     if not values:
         return None
-    middle = estimate.median(values)
+    middle = sign_flip.median(values)
     bounds = exact.within_bounds(metric, middle)
     if bounds.verdict is not Verdict.FAIL:
         return None
     return Compared(name, Verdict.FAIL, None, None, None, len(values), None, None, None, middle, bounds.reason)
+
+
+def believed(p_values: Mapping[str, float], level: float) -> frozenset[str]:
+    """The tests to believe at a false discovery rate of `level`."""
+    ordered = sorted(p_values, key=lambda name: p_values[name])
+    many = len(ordered)
+    for rank in range(many, 0, -1):
+        if p_values[ordered[rank - 1]] <= threshold(rank, many, level):
+            return frozenset(ordered[:rank])
+    return frozenset()
+
+
+def threshold(rank: int, many: int, level: float) -> float:
+    """What the p-value of that rank must not exceed, of so many tests."""
+    reshaped = _ON_THE_FIRST + (1 - _ON_THE_FIRST) * rank / _harmonic(many)
+    return level * reshaped / many
+
+
+@lru_cache(maxsize=8)
+def _harmonic(many: int) -> float:
+    return sum(1 / rank for rank in range(1, many + 1))
+
+
+def pairs_needed(many: int, level: float) -> int:
+    """Pairs of runs from which on a sign-flip test can be believed, alone among so many."""
+    return ceil(-log2(threshold(1, many, level)))

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from math import ceil, expm1, log2
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.model import Verdict, worst
-from orchgate.verdict import benchmarks, exact, lower_bounds, samples
+from orchgate.verdict import benchmarks, exact, samples, sign_flip
 from orchgate.verdict.sequential import DOUBT, HINT, PRIMARY, SECOND, settle
 from orchgate.verdict.spending import LOOKS, NOTHING, looks, next_look
-from orchgate.verdict.summary import compared
-from orchgate.verdict.values import Judgement
+from orchgate.verdict.values import Compared, Judgement, Kind
+from orchgate.verdict.words import percent, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchgate.verdict.lower_bounds import Known
+    from orchgate.verdict.exact import Known
     from orchgate.verdict.sequential import State
-    from orchgate.verdict.values import Compared, Counted, Metric, Pair, Policy, Sitting
+    from orchgate.verdict.values import Counted, Metric, Pair, Policy, Sitting
 
 __all__ = ["LOOKS", "judge", "next_look"]
+# A change as large as the smallest that can be seen is seen every second time, one larger by this factor four times of
+# five: (2.9 + 0.85) / 2.9, the standard errors of the level that refuses and of 80 %.
+SURELY = 1.3
 
 
 class _Kinds(NamedTuple):
@@ -78,7 +82,7 @@ def _decided(kinds: _Kinds, states: Mapping[str, State], pairs: int, policy: Pol
 def _refused(kinds: _Kinds, states: Mapping[str, State]) -> bool:
     failed = [metric for metric in kinds.statistical if _of(states, metric.name) is Verdict.FAIL]
     return any(one.verdict is Verdict.FAIL for one in kinds.counters) or any(
-        lower_bounds.stands(metric, Verdict.FAIL, kinds.known) or states[metric.name].reason for metric in failed
+        exact.holds(metric, Verdict.FAIL, kinds.known) or states[metric.name].reason for metric in failed
     )
 
 
@@ -110,7 +114,7 @@ def _judgement(pairs: Sequence[Pair], kinds: _Kinds, states: Mapping[str, State]
     if not kinds.counters and not kinds.statistical:
         return Judgement(Verdict.BROKEN, decided=True, reason="no run measured any metric that is judged")
     metrics = tuple(
-        lower_bounds.held(compared(pairs, metric, states.get(metric.name)), metric, kinds.known)
+        exact.within_knowledge(summarised(pairs, metric, states.get(metric.name)), metric, kinds.known)
         for metric in kinds.statistical
     )
     left_open = {SECOND} if _is_second(kinds, states, policy) else set()
@@ -127,7 +131,7 @@ def _counts_as(one: Compared, policy: Policy) -> Verdict:
 
 
 def _kinds(pairs: Sequence[Pair], policy: Policy) -> _Kinds:
-    known = lower_bounds.of(pairs)
+    known = exact.known_bounds(pairs)
     counters: list[Counted] = []
     statistical: list[Metric] = []
     for metric in policy.metrics.values():
@@ -138,5 +142,105 @@ def _kinds(pairs: Sequence[Pair], policy: Policy) -> _Kinds:
         if counted is None:
             statistical.append(metric)
         else:
-            counters.append(exact.decided(lower_bounds.held(counted, metric, known), policy.inconclusive))
+            counters.append(exact.decided(exact.within_knowledge(counted, metric, known), policy.inconclusive))
     return _Kinds(tuple(counters), tuple(statistical), known)
+
+
+def summarised(pairs: Sequence[Pair], metric: Metric, state: State | None) -> Compared:
+    """The result of a metric, of what is known so far."""
+    if metric.kind is Kind.RATE:
+        return _rate(pairs, metric, state)
+    if state is None:
+        return _early(pairs, metric)
+    scale, sample = state.test.scale, state.test.scale.sample
+    middle = sign_flip.centre(sample)
+    # Each side of all intervals together may leave the truth out as often as half of UNSURE says, so that the one of
+    # the look at which it stopped covers it whatever made it stop there.
+    edges = sorted(_fraction(scale, edge) for edge in sign_flip.interval(sample, middle, state.unsure / 2) or ())
+    effect = sign_flip.smallest_effect(sample, middle, scale.tolerance, state.level)
+    low, high = edges or (None, None)
+    return Compared(
+        metric.name,
+        state.verdict,
+        _fraction(scale, middle),
+        low,
+        high,
+        len(sample.base),
+        state.p,
+        None if effect is None else abs(_fraction(scale, effect)),
+        scale.value(sign_flip.median(sample.base)),
+        scale.value(sign_flip.median(sample.head)),
+        "; ".join(filter(None, (_demoted(metric), state.reason or _open(state, edges)))),
+        probably=state.probably,
+        pairs_missing=_missing(state, effect, middle),
+    )
+
+
+def _rate(pairs: Sequence[Pair], metric: Metric, state: State | None) -> Compared:
+    """Of a rate that differs from run to run what all runs together say: that of one is hardly ever the typical one."""
+    base, head = samples.means(pairs, metric.name)
+    verdict = Verdict.INCONCLUSIVE if state is None else state.verdict
+    count = len(samples.of(pairs, metric.name))
+    change = head / base - 1 if base else None
+    p = state.test.p_slower if state and verdict is not Verdict.PASS else None
+    reason = state.reason if state else _few(count)
+    if state and verdict is Verdict.INCONCLUSIVE:
+        reason = f"{share(base)} -> {share(head)} after {count} pairs"
+    probably = state is not None and state.probably
+    return Compared(metric.name, verdict, change, None, None, count, p, None, base, head, reason, probably=probably)
+
+
+def _missing(state: State, effect: float | None, middle: float) -> int | None:
+    """How many pairs more would probably decide: the effect that can be seen shrinks with the root of their number.
+
+    What has to be seen is the change that is probable, or else what blocks.
+    """
+    if state.verdict is not Verdict.INCONCLUSIVE and not state.probably:
+        return None
+    count, scale = len(state.test.scale.sample.base), state.test.scale
+    if effect is None:  # with so many, no outcome of the coins is rare enough
+        return max(1, ceil(-log2(state.level)) - count) if state.level else None
+    seen = SURELY * max(effect - scale.tolerance, 0.0)
+    wanted = (middle if state.probably else scale.block) - scale.tolerance
+    return max(1, ceil(count * (seen / wanted) ** 2) - count) if wanted > 0 else None
+
+
+def _early(pairs: Sequence[Pair], metric: Metric) -> Compared:
+    scale = samples.scale(pairs, metric)
+    return Compared(
+        metric.name,
+        Verdict.INCONCLUSIVE,
+        _fraction(scale, sign_flip.centre(scale.sample)),
+        None,
+        None,
+        len(scale.sample.base),
+        None,
+        None,
+        scale.value(sign_flip.median(scale.sample.base)),
+        scale.value(sign_flip.median(scale.sample.head)),
+        "; ".join(filter(None, (_demoted(metric), _few(len(scale.sample.base))))),
+    )
+
+
+def _few(pairs: int) -> str:
+    return f"{pairs} of at least {LOOKS[0]} pairs"
+
+
+def _demoted(metric: Metric) -> str:
+    return "counts differ between runs of the same tree, so they are compared like times" if metric.kind.exact else ""
+
+
+def _open(state: State, edges: Sequence[float]) -> str:
+    if state.verdict is not Verdict.INCONCLUSIVE:
+        return ""
+    between = f"between {percent(edges[0])} and {percent(edges[1])} " if edges else ""
+    return f"{between}after {state.test.pairs} pairs"
+
+
+def _fraction(scale: samples.Scale, change: float) -> float:
+    """A change on the test's scale as a fraction of what base typically has."""
+    with_offset = expm1(min(scale.sign * change, 700.0))
+    if not scale.offset:
+        return with_offset
+    base = scale.value(sign_flip.median(scale.sample.base))
+    return with_offset * (base + scale.offset) / base if base > 0 else with_offset

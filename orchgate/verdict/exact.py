@@ -3,23 +3,29 @@
 A count that went up warns, and refuses once REPEATS runs of each side agree. What depends on what caches hold
 (`settles`) is looked at in the last REPEATS runs alone, is never judged like a time, and refuses only where the
 configuration sets its `block`.
+
+Of values that are lower bounds only what holds wherever the truth lies is reported. More is worse: where head's value
+is one, "slower" holds, since what is known exceeds already, and "not slower" does not. Where base's is one, "not
+slower" holds, since even what is known of base is not exceeded, and "slower" does not. A warning means "slower, and by
+less than blocks", of which neither leaves both. Where both are, nothing holds.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from orchgate.model import Verdict
 from orchgate.verdict.samples import columns, jump, of
-from orchgate.verdict.values import Counted
-from orchgate.verdict.words import amount
+from orchgate.verdict.values import Compared, Counted
+from orchgate.verdict.words import amount, title
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from orchgate.verdict.values import Metric, Pair
 
 REPEATS = 5  # agreeing runs of each side from which on a counter refuses
+One = TypeVar("One", Compared, Counted)
 
 
 def counted(pairs: Sequence[Pair], metric: Metric) -> Counted | None:
@@ -124,3 +130,82 @@ def _moved(metric: Metric, base: float, head: float, verdict: Verdict) -> str:
     limit = f"; up to {allowed} may {'go up' if metric.more_is_worse else 'be lost'}" if metric.block else ""
     odd = "" if metric.settles else jump(metric.name, base, head)
     return odd or f"{amount(metric.name, base)} -> {amount(metric.name, head)}{limit}"
+
+
+class Known(NamedTuple):
+    """Why the values of a side are lower bounds, by metric."""
+
+    base: Mapping[str, str] = {}
+    head: Mapping[str, str] = {}
+
+
+EXACT = Known()
+
+
+def known_bounds(pairs: Sequence[Pair]) -> Known:
+    """One run whose value is a lower bound makes a side's values such."""
+    base: dict[str, str] = {}
+    head: dict[str, str] = {}
+    for pair in pairs:
+        for known, bounds in ((base, pair.base_bounds), (head, pair.head_bounds)):
+            for name, why in bounds.items():
+                known.setdefault(name, why)
+    return Known(base, head)
+
+
+def holds(metric: Metric, verdict: Verdict, known: Known) -> bool:
+    """Whether a verdict holds wherever the truth lies."""
+    base, head = metric.name in known.base, metric.name in known.head
+    maybe_worse, maybe_better = (head, base) if metric.more_is_worse else (base, head)
+    return {
+        Verdict.PASS: not maybe_worse,
+        Verdict.WARN: not maybe_worse and not maybe_better,
+        Verdict.FAIL: not maybe_better,
+    }.get(verdict, not base and not head)
+
+
+def within_knowledge(one: One, metric: Metric, known: Known) -> One:
+    """A result with what it is allowed to say; one that does not stand is inconclusive, and no change is told."""
+    base: str | None = known.base.get(metric.name)
+    head: str | None = known.head.get(metric.name)
+    if one.verdict is Verdict.BROKEN or (base is None and head is None):
+        return one
+    fields: dict[str, Any] = {"base_lower_bound": base, "head_lower_bound": head}
+    if holds(metric, _claim(one), known) or _beyond(one, metric, head):
+        # What is known is one end of the truth; the other end of an interval is not.
+        fields |= dict.fromkeys(("low", "high"))
+    else:
+        reasons = (*_reasons(metric.name, base, head), _undecided(one))
+        fields |= {"verdict": Verdict.INCONCLUSIVE, "reason": "; ".join(filter(None, reasons))}
+        fields |= dict.fromkeys(("estimate", "low", "high", "p", "smallest_effect", "pairs_missing"))
+        fields |= {"probably": False}
+    return one._replace(**{name: value for name, value in fields.items() if name in one._fields})
+
+
+def _claim(one: Compared | Counted) -> Verdict:
+    """The verdict by what it says: a warning for want of runs or pairs says what a refusal says, of whatever size."""
+    short = one.runs_missing if isinstance(one, Counted) else one.probably
+    return Verdict.FAIL if short else one.verdict
+
+
+def _beyond(one: Compared | Counted, metric: Metric, head: str | None) -> bool:
+    """Whether head's own value is out of its bounds, which has nothing to do with base."""
+    if one.verdict is not Verdict.FAIL or one.head is None:
+        return False
+    if within_bounds(metric, one.head).verdict is not Verdict.FAIL:
+        return False
+    return head is None or (metric.most is not None and one.head > metric.most)
+
+
+def _undecided(one: Compared | Counted) -> str:
+    return one.reason if one.verdict is Verdict.INCONCLUSIVE else ""
+
+
+def _reasons(name: str, base: str | None, head: str | None) -> list[str]:
+    """`CPU time of head is a lower bound: a child left its session`."""
+    sides = (("base", base), ("head", head))
+    return [
+        f"{title(name)} of {side} is a lower bound" + (f": {why}" if why else "")
+        for side, why in sides
+        if why is not None
+    ]

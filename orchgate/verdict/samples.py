@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import exp, isfinite, log
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.verdict.estimate import Sample
+from orchgate.verdict.sign_flip import Sample
 from orchgate.verdict.values import BENCHMARK, KNOWN, WHEN_NAMED, Kind
 from orchgate.verdict.words import title
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.model import Verdict
-from orchgate.verdict import estimate, exact, samples
+from orchgate.verdict import exact, samples, sign_flip
 from orchgate.verdict.spending import LOOKS
 from orchgate.verdict.values import Kind
 
@@ -106,7 +106,7 @@ def _decided(metric: Metric, fresh: State, before: State | None, below: bool) ->
     test = fresh.test
     called = test.p_slower <= fresh.level or (before is not None and before.called)
     below = below or (before is not None and before.below)
-    bounds = exact.within_bounds(metric, test.scale.value(estimate.median(test.scale.sample.head)))
+    bounds = exact.within_bounds(metric, test.scale.value(sign_flip.median(test.scale.sample.head)))
     if bounds.verdict is Verdict.FAIL:
         return fresh._replace(verdict=Verdict.FAIL, settled=True, reason=bounds.reason)
     verdict = _verdict(test, called, below)
@@ -130,14 +130,14 @@ def _enough(pairs: Sequence[Pair], metric: Metric) -> bool:
 def _test(pairs: Sequence[Pair], metric: Metric) -> Test:
     scale = samples.scale(pairs, metric)
     if metric.kind is Kind.RATE:
-        p_slower = estimate.p_above(scale.sample, 0.0)
+        p_slower = sign_flip.p_above(scale.sample, 0.0)
         blocked = p_slower <= DOUBT and _blocks(pairs, metric)  # one failure more is nobody's
         return Test(scale, p_slower, float(blocked), blocked)
     return Test(
         scale,
-        estimate.p_above(scale.sample, scale.tolerance),
-        estimate.p_below(scale.sample, scale.block),
-        estimate.leaning(scale.sample, scale.block) >= 0,
+        sign_flip.p_above(scale.sample, scale.tolerance),
+        sign_flip.p_below(scale.sample, scale.block),
+        sign_flip.leaning(scale.sample, scale.block) >= 0,
     )
 
 

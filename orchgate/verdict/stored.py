@@ -3,6 +3,10 @@
 The machine may have been another one that day in all but name, so times block only where they changed by a quarter or
 more, and nothing here is a test that holds under drift. Median and MAD (Hampel 1974) over one value a run; logarithms,
 normal approximation. The caller sees to it that both sides come from one machine class.
+
+One run of head against recorded runs never gives a verdict, only a suspicion that pairs should look at. Fewer than ten
+recorded runs show no spread: then, and against the runs of one tree alone, only a gross excess over the slowest of them
+is suspicious.
 """
 
 from __future__ import annotations
@@ -11,22 +15,24 @@ from math import erfc, exp, expm1, isfinite, log, pi, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.model import Verdict, worst
-from orchgate.verdict import exact, lower_bounds, samples
-from orchgate.verdict.estimate import median
-from orchgate.verdict.lower_bounds import EXACT
-from orchgate.verdict.values import Compared, Counted, Judgement
+from orchgate.verdict import exact, samples
+from orchgate.verdict.exact import EXACT
+from orchgate.verdict.gross import FACTOR
+from orchgate.verdict.sign_flip import median
+from orchgate.verdict.values import MIB, Compared, Counted, Judgement, Kind
 from orchgate.verdict.words import title
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.verdict.lower_bounds import Known
+    from orchgate.verdict.exact import Known
     from orchgate.verdict.values import Metric, Policy
 
 MIN_RUNS = 10  # of base
 BLOCK = 0.25  # a change of time or memory below this warns at most
 SURE = 3.0  # standard errors beyond which a change is one
 ODD = 2.0  # the same for a suspicion, which pairs will confirm or clear
+_SLACK = {Kind.TIME: 0.1, Kind.MEMORY: 8.0 * MIB}  # seconds and bytes that are nobody's concern
 
 
 class _Change(NamedTuple):
@@ -59,9 +65,9 @@ def judge_stored(
             return Judgement(Verdict.BROKEN, decided=True, reason=problem)
         counter = _counted(metric, base_values, head_values)
         if counter:
-            counters.append(exact.decided(lower_bounds.held(counter, metric, known), policy.inconclusive))
+            counters.append(exact.decided(exact.within_knowledge(counter, metric, known), policy.inconclusive))
         else:
-            metrics.append(lower_bounds.held(_compared(metric, base_values, head_values), metric, known))
+            metrics.append(exact.within_knowledge(_compared(metric, base_values, head_values), metric, known))
     if not metrics and not counters:
         return Judgement(Verdict.BROKEN, decided=True, reason="no metric that is judged was both stored and measured")
     verdict = worst([one.verdict for one in metrics] + [one.verdict for one in counters])
@@ -81,7 +87,7 @@ def suspicious(
     return tuple(
         metric.name
         for metric in _measured(baseline, head, policy)
-        if not lower_bounds.stands(metric, Verdict.PASS, known)
+        if not exact.holds(metric, Verdict.PASS, known)
         or _odd(metric, baseline.get(metric.name, ()), head.get(metric.name, ()))
     )
 
@@ -185,3 +191,36 @@ def _change(metric: Metric, base: Sequence[float], head: Sequence[float]) -> _Ch
         sign * change / error,
         exp(SURE * error) - 1,
     )
+
+
+def suspects(recorded: Mapping[str, Sequence[float]], head: Mapping[str, float], policy: Policy) -> tuple[str, ...]:
+    """The times and memory metrics in which a run of head is out of what the recorded runs cost."""
+    found = dict.fromkeys((*grossly_beyond(recorded, head, policy), *_beyond_bounds(head, policy)))
+    many = {name: values for name, values in recorded.items() if len(values) >= MIN_RUNS and name in head}
+    ran = {name: (head[name],) for name in many}
+    return (*found, *(name for name in suspicious(many, ran, policy) if name not in found))
+
+
+def grossly_beyond(
+    recorded: Mapping[str, Sequence[float]], head: Mapping[str, float], policy: Policy
+) -> tuple[str, ...]:
+    """The metrics in which a run of head is beyond FACTOR times the worst recorded one."""
+    return tuple(
+        name
+        for name, values in recorded.items()
+        if name in policy.metrics
+        and name in head
+        and policy.metrics[name].kind in _SLACK
+        and head[name] > FACTOR * max(values) + _SLACK[policy.metrics[name].kind]
+    )
+
+
+def _beyond_bounds(head: Mapping[str, float], policy: Policy) -> Iterator[str]:
+    for name, value in head.items():
+        if name in policy.metrics and exact.within_bounds(policy.metrics[name], value).verdict is Verdict.FAIL:
+            yield name
+
+
+def shows_spread(recorded: Mapping[str, Sequence[float]]) -> bool:
+    """Whether there are enough runs to see less than a gross excess."""
+    return max(map(len, recorded.values()), default=0) >= MIN_RUNS

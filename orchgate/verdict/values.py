@@ -1,8 +1,4 @@
-"""The vocabulary of measuring: what a metric is, how far it may move, and what a comparison says. Pure values.
-
-Names of metrics are in snake case with their unit at the end; the configuration writes them with `-` for `_`.
-Changes are fractions of the base: 0.05 is "5 % more than before".
-"""
+"""What a comparison is made of: metrics and their limits, pairs of runs, and the judgement."""
 
 from __future__ import annotations
 
@@ -14,6 +10,8 @@ from orchgate.model import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from orchgate.config import settings
 
 MIB = 1024 * 1024
 
@@ -250,3 +248,37 @@ class Judgement(NamedTuple):
         """Whether it is what named benchmarks are, where whole runs could be judged."""
         of_runs = bool(self.metrics or self.counters)
         return of_runs and self.benchmarks is not None and self.benchmarks.verdict is self.verdict
+
+
+def policy(performance: settings.Performance) -> Policy:
+    """The policy of a configuration. A metric nobody knows is a counter that may not go up."""
+    metrics = {metric.name: metric for metric in KNOWN}
+    others = {metric.name: metric for metric in WHEN_NAMED}
+    limits = []
+    for key, configured in performance.metrics.items():
+        if key.startswith(BENCHMARK):
+            limits.append((key.removeprefix(BENCHMARK), _merged(USUAL_BENCHMARK, configured)))
+            continue
+        stage, dot, own = key.rpartition(".")  # a stage's id is written as it is
+        name = f"{stage}{dot}{own.replace('-', '_')}"
+        known = metrics.get(name) or others.get(name) or Metric(name, Kind.COUNTER, 0.0)
+        metrics[name] = _merged(known, configured)
+    named = Benchmarks(tuple(limits), required=bool(performance.benchmarks.file))
+    return Policy(metrics, performance.inconclusive, named)
+
+
+def _merged(metric: Metric, configured: settings.Metric) -> Metric:
+    block = metric.block if configured.block is None else configured.block
+    tolerance = metric.tolerance if configured.tolerance is None else configured.tolerance
+    if metric.kind.exact:
+        tolerance = min(tolerance, block)
+    return metric._replace(
+        # No measurement can show that a time did not move at all.
+        block=max(block, tolerance),
+        tolerance=tolerance,
+        # Who says how far a metric may move means exactly that far.
+        slack=metric.slack if configured.block is None else 0.0,
+        most=configured.max,
+        least=configured.min,
+        refuses=metric.refuses or configured.block is not None,
+    )

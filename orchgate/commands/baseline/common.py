@@ -18,7 +18,7 @@ from orchgate.runs import definition
 from orchgate.runs.machine import fingerprint
 from orchgate.runs.pipeline import load_all
 from orchgate.verdict import baseline, baseline_facts
-from orchgate.verdict.estimate import median
+from orchgate.verdict.sign_flip import median
 from orchgate.verdict.values import KNOWN, WHEN_NAMED, Kind
 from orchgate.verdict.words import AT_LEAST
 

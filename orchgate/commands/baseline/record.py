@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orchgate.commands.baseline.common import Here
-    from orchgate.speed.measurement import Progress
     from orchgate.speed.sampling import Sample, Side
+    from orchgate.speed.timing import Progress
 
 _CLEAR = "\r\x1b[K"  # the terminal's line
 

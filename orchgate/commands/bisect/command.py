@@ -134,7 +134,7 @@ def _config(repository: Repository, good: str, *, is_command: bool) -> Config:
 
 def _metric(config: Config, name: str) -> Metric:
     """What is called slower: more than the tolerance. As much again has to be ruled out for "they do not differ"."""
-    from orchgate.verdict.policy import policy
+    from orchgate.verdict.values import policy
 
     known = policy(config.performance).metrics[name.replace("-", "_")]
     return known._replace(block=2 * known.tolerance, most=None, least=None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.bisect.likelihood import sample
 from orchgate.bisect.search import How
 from orchgate.commands.shared import durations
-from orchgate.verdict.estimate import centre, p_above, p_below
+from orchgate.verdict.sign_flip import centre, p_above, p_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -81,14 +81,18 @@ class Row(NamedTuple):
 def shown(asked: Asked, question: Question, found: Bisected, repository: Repository, path: str) -> Shown:
     """Raises GitError."""
     from orchgate.git import line
-    from orchgate.speed import editable
+    from orchgate.speed import differences
 
     ending, commits = found.ending, question.commits
     listed = [*range(ending.after + 1, ending.last + 1)[-MOST_LISTED:], ending.last, 0, *found.search.skipped]
     places = {row.place for row in rows(found.search)} | set(listed)
     merged = line.brought(repository, question.line[ending.last]) if ending.how is How.FOUND else (0, ())
     subjects = line.subjects(repository, [commits[place] for place in sorted(places)])
-    warnings = () if question.prepare else tuple(editable.warnings(repository.root or repository.git_dir, os.environ))
+    warnings = (
+        ()
+        if question.prepare
+        else tuple(differences.editable_installs(repository.root or repository.git_dir, os.environ))
+    )
     return Shown(asked, question, found, subjects, merged, path, warnings)
 
 

@@ -99,7 +99,7 @@ def _measured(args: argparse.Namespace, repository: Repository) -> int:
     from orchgate.commands.perf import definition, report
     from orchgate.commands.shared import progress_bar
     from orchgate.speed import paired, sides
-    from orchgate.verdict.policy import policy
+    from orchgate.verdict.values import policy
 
     asked, config = _asked(args, repository)
     change = definition.change(repository, asked, config) if asked.pipeline else None
@@ -149,11 +149,11 @@ def _measured(args: argparse.Namespace, repository: Repository) -> int:
 
 def _warned(repository: Repository, config: Config, measurement: Measurement) -> Measurement:
     from orchgate.commands.perf import definition
-    from orchgate.speed import editable
+    from orchgate.speed import differences
 
     lines = list(definition.limits_note(repository, config))
     if not config.performance.prepare:
-        lines += editable.warnings(repository.root or repository.git_dir, os.environ)
+        lines += differences.editable_installs(repository.root or repository.git_dir, os.environ)
     return measurement._replace(notes=(*measurement.notes, *lines))
 
 
@@ -163,7 +163,7 @@ def _config(repository: Repository, base: str, *, command: bool) -> Config:
     Raises ConfigError.
     """
     from orchgate.config.load import find, load_work_tree
-    from orchgate.speed.defined import config_of
+    from orchgate.speed.definition import config_of
 
     try:
         if find(repository.tree(base)).file:
@@ -192,7 +192,7 @@ def _asked(args: argparse.Namespace, repository: Repository) -> tuple[Asked, Con
 
 def _proposed(repository: Repository, head: str) -> str:
     """The pipeline that pushes will be measured by once head has landed. Raises ConfigError."""
-    from orchgate.speed.defined import config_of
+    from orchgate.speed.definition import config_of
 
     return config_of(repository, head, "head").performance.pipeline
 
@@ -256,22 +256,22 @@ def _keep(
     from orchgate.git.call import common_dir
     from orchgate.lib import files
     from orchgate.runs import ids
-    from orchgate.speed import exports, kept_samples
+    from orchgate.speed import sample_files
 
     if not measurement.pairs:
         return {"why": "no pair was measured"} if args.save or args.benchstat else {}
-    content = kept_samples.encoded(asked.subject[:200], sides, measurement)
-    kept = {"without": "benchmarks"} if kept_samples.LEFT_OUT.encode() in content else {}
+    content = sample_files.encoded(asked.subject[:200], sides, measurement)
+    kept = {"without": "benchmarks"} if sample_files.LEFT_OUT.encode() in content else {}
     if args.benchstat:
         kept["benchstat"] = _benchstat(args.benchstat, measurement, asked.subject)
     if args.save:
         in_bencher_s = args.save.endswith(".json")
         files.replace(
-            os.path.abspath(args.save), exports.bencher(measurement, asked.subject) if in_bencher_s else content
+            os.path.abspath(args.save), sample_files.bencher(measurement, asked.subject) if in_bencher_s else content
         )
         return {**kept, "file": args.save}
     try:
-        path = kept_samples.keep(common_dir(repository.git_dir), ids.new_run_id(time.time()), content)
+        path = sample_files.keep_samples(common_dir(repository.git_dir), ids.new_run_id(time.time()), content)
     except files.WriteError as error:
         return {**kept, "why": error.message}
     return {**kept, "file": os.path.relpath(path)}
@@ -282,9 +282,9 @@ def _benchstat(prefix: str, measurement: Measurement, subject: str) -> str:
     import shlex
 
     from orchgate.lib import files
-    from orchgate.speed import exports
+    from orchgate.speed import sample_files
 
     paths = [f"{prefix}.{side}.txt" for side in ("base", "head")]
-    for path, content in zip(paths, exports.benchstat(measurement, subject), strict=True):
+    for path, content in zip(paths, sample_files.benchstat(measurement, subject), strict=True):
         files.replace(os.path.abspath(path), content)
     return shlex.join(["benchstat", *paths])

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from orchgate.commands.perf.report import Asked
     from orchgate.config.settings import Config, Performance
     from orchgate.git.repository import Repository
+    from orchgate.speed.definition import Redefined
     from orchgate.speed.measurement import Measurement
-    from orchgate.speed.redefined import Redefined
     from orchgate.speed.sampling import Side
 
 
@@ -22,21 +22,21 @@ def change(repository: Repository, asked: Asked, config: Config) -> Redefined | 
 
     Raises ConfigError where neither side does, base's cannot be run, or head's configuration cannot be read.
     """
-    from orchgate.speed import defined, redefined
+    from orchgate.speed import definition
 
     try:
-        return redefined.between(repository, asked.base, asked.head, asked.pipeline, config)
-    except defined.NoPipeline as error:
+        return definition.between(repository, asked.base, asked.head, asked.pipeline, config)
+    except definition.NoPipeline as error:
         try:
-            defined.read(repository, asked.head, asked.pipeline, "head")
-        except defined.NoPipeline:
+            definition.read(repository, asked.head, asked.pipeline, "head")
+        except definition.NoPipeline:
             raise error from None
         return None
 
 
 def told(repository: Repository, asked: Asked, performance: Performance, found: Redefined, seconds: float) -> Told:
     """That in words; stages that head adds are run for what they cost, `seconds` being left."""
-    from orchgate.speed import added, redefined
+    from orchgate.speed import added, definition
 
     costs = added.costs(
         repository,
@@ -46,7 +46,7 @@ def told(repository: Repository, asked: Asked, performance: Performance, found: 
         prepare=performance.prepare,
         seconds=max(seconds, added.SHARE * performance.budget_seconds),
     )
-    return Told(redefined.said(found, costs), redefined.facts(found, costs))
+    return Told(definition.said(found, costs), definition.facts(found, costs))
 
 
 def with_differences(
@@ -86,13 +86,13 @@ def limits_note(repository: Repository, config: Config) -> tuple[str, ...]:
 def introduced(repository: Repository, asked: Asked, reproduce: str, output: str) -> int:
     """Says that there is nothing to compare a new pipeline with, which is no reason to refuse it."""
     from orchgate.model import Verdict
-    from orchgate.speed import redefined
+    from orchgate.speed import definition
     from orchgate.speed.measurement import Measurement
-    from orchgate.speed.push_speed import tree_of
+    from orchgate.speed.push.gate import tree_of
     from orchgate.speed.sampling import Side
     from orchgate.verdict.values import Judgement
 
-    judgement = Judgement(Verdict.INCONCLUSIVE, decided=True, reason=redefined.introduced(asked.pipeline).message)
+    judgement = Judgement(Verdict.INCONCLUSIVE, decided=True, reason=definition.introduced(asked.pipeline).message)
     base, head = (
         Side(label, commit, tree_of(repository, commit), "", "", ())
         for label, commit in (("base", asked.base), ("head", asked.head))

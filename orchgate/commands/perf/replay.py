@@ -33,7 +33,7 @@ def run(path: str, output: str) -> int:
 
 
 def _streams(path: str) -> dict[str, list[Pair]]:
-    from orchgate.verdict.replay import read_streams
+    from orchgate.speed.sample_files import read_streams
 
     if path == "-":
         return read_streams(sys.stdin.buffer)
@@ -48,7 +48,7 @@ def _policy() -> Policy:
     """What the configuration here says; the defaults outside of a repository."""
     from orchgate.commands.shared.running import here, root
     from orchgate.config.load import load_work_tree
-    from orchgate.verdict.policy import policy
+    from orchgate.verdict.values import policy
 
     try:
         top = root()

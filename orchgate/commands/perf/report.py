@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.speed.measurement import Measurement
+    from orchgate.speed.push.stored_verdict import Said
     from orchgate.speed.sampling import Side
-    from orchgate.speed.verdicts import Said
     from orchgate.verdict.values import Compared, Counted, Judgement
 
 VERSION = 1

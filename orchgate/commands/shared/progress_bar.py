@@ -17,7 +17,7 @@ from orchgate.outputs._escape import escape
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from orchgate.speed.measurement import Progress
+    from orchgate.speed.timing import Progress
 
 _WIDTH = 30
 _CLEAR = "\r\x1b[K"

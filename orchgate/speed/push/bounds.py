@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchgate.config.metric_names import BENCHMARK
 from orchgate.model import Severity, Verdict
-from orchgate.speed.verdicts import Said
+from orchgate.speed.push.stored_verdict import Said
 from orchgate.verdict import words
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def of_size(performance: Performance, files: int, lines: int) -> Iterator[Said]:
 def _beyond(performance: Performance, name: str, value: float) -> str:
     """Why a value is out of its bounds; "" when it is not."""
     from orchgate.verdict.exact import within_bounds
-    from orchgate.verdict.policy import policy
+    from orchgate.verdict.values import policy
 
     one = within_bounds(policy(performance).metrics[name], value)
     return "" if one.verdict is Verdict.PASS else one.reason

@@ -1,27 +1,30 @@
-"""What a change does to the definition of what is measured: both sides run the base's, so that it cannot be evaded."""
+"""What a tree defines as measured, and what a change does to that definition.
+
+Both sides run the base's definition, so that nobody can evade the comparison by editing what is measured.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.config.kinds import clipped
-from orchgate.config.load import FILE, PYPROJECT
-from orchgate.errors import ConfigError
+from orchgate.config.load import FILE, PYPROJECT, load
+from orchgate.errors import ConfigError, UsageError
 from orchgate.model import Severity
 from orchgate.plan_commands.definitions import SHIPPED
+from orchgate.runner.schedule import Schedule
 from orchgate.runs import codex
+from orchgate.runs.definition import pipeline_hash
+from orchgate.runs.pipeline import find, load_tree
 from orchgate.secrets.redact import redacted_words
-from orchgate.speed import defined
-from orchgate.speed.defined import NoPipeline
-from orchgate.speed.verdicts import Said
+from orchgate.speed.push.stored_verdict import Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
-    from orchgate.runs.stages import Stage
-    from orchgate.speed.defined import Defined
+    from orchgate.runs.stages import Pipeline, Stage
 
 SHOWN = 5  # changes that are named one by one
 _LONGEST = 60  # characters of a command
@@ -35,6 +38,76 @@ _KEYS = {
     "junit": "junit",
     "metrics": "metrics",
 }
+
+
+class NoPipeline(ConfigError):
+    """A side's tree does not define the pipeline."""
+
+
+class Defined(NamedTuple):
+    """A pipeline as a tree defines it: its stages, those of the pipelines it calls among them, and its digest."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    digest: str
+
+
+def config_of(repository: Repository, commit: str, label: str) -> Config:
+    """The configuration of a commit's tree. Raises ConfigError, which names the side."""
+    try:
+        return load(repository.tree(commit))
+    except ConfigError as error:
+        raise ConfigError(f"{_place(label, commit)}: {error.message}", error.hint) from error
+
+
+def read(repository: Repository, commit: str, name: str, label: str) -> Defined:
+    """A pipeline as the tree of a commit defines it. Raises ConfigError, NoPipeline, which name the side."""
+    config = config_of(repository, commit, label)
+    try:
+        pipelines = load_tree(repository.tree(commit), config)
+        pipeline = find(pipelines, name)
+        return Defined(name, unfolded(pipelines, pipeline), pipeline_hash(pipelines, pipeline))
+    except UsageError as error:
+        raise NoPipeline(f"{_place(label, commit)}: {error.message}", error.hint) from error
+    except ConfigError as error:
+        raise ConfigError(f"{_place(label, commit)}: {error.message}", error.hint) from error
+
+
+def _place(label: str, commit: str) -> str:
+    return f"{label} ({commit[:12]})"
+
+
+def unfolded(pipelines: Mapping[str, Pipeline], pipeline: Pipeline) -> tuple[Stage, ...]:
+    """The stages of a pipeline in the order of their needs, one after another, each call replaced by what it calls.
+
+    The ids of called stages begin with that of the call. What a call sets holds for them: its environment, its time
+    limit for each of them, its permission to fail.
+    """
+    return tuple(_unfolded(pipelines, pipeline, None))
+
+
+def _unfolded(pipelines: Mapping[str, Pipeline], pipeline: Pipeline, call: Stage | None) -> Iterator[Stage]:
+    schedule = Schedule(pipeline)
+    while schedule.ready:
+        index = schedule.ready.popleft()
+        schedule.done(index)
+        stage = _within(call, pipeline.stages[index - 1])
+        if stage.pipeline:
+            yield from _unfolded(pipelines, pipelines[stage.pipeline], stage)
+        else:
+            yield stage
+
+
+def _within(call: Stage | None, stage: Stage) -> Stage:
+    if call is None:
+        return stage
+    limits = [limit for limit in (call.timeout_seconds, stage.timeout_seconds) if limit is not None]
+    return stage._replace(
+        id=f"{call.id}/{stage.id}",
+        env={**call.env, **stage.env},
+        timeout_seconds=min(limits, default=None),
+        allow_failure=call.allow_failure or stage.allow_failure,
+    )
 
 
 class Redefined(NamedTuple):
@@ -68,14 +141,14 @@ def between(repository: Repository, base: str, head: str, name: str, before: Con
 
     Raises NoPipeline where base does not define it, ConfigError where a definition or configuration cannot be read.
     """
-    old = defined.read(repository, base, name, "base")
-    after = defined.config_of(repository, head, "head")
+    old = read(repository, base, name, "base")
+    after = config_of(repository, head, "head")
     edits = list(_gate(repository, head, old, before.performance.pipeline, after.performance.pipeline))
     prepared = before.performance.prepare != after.performance.prepare
     if prepared:
         edits.append("changes performance.prepare")
     try:
-        new = defined.read(repository, head, name, "head")
+        new = read(repository, head, name, "head")
     except ConfigError as error:
         moved = any(edit.startswith(_RENAMES) for edit in edits)
         if not moved:
@@ -107,7 +180,7 @@ def _gate(repository: Repository, head: str, old: Defined, before: str, after: s
         yield "unsets performance.pipeline: nothing is measured from the next push on"
         return
     try:
-        same = not compared(old.stages, defined.read(repository, head, after, "head").stages).any
+        same = not compared(old.stages, read(repository, head, after, "head").stages).any
     except ConfigError:
         same = False
     yield f"{_RENAMES}to {after}" if same else _MAKES.format(after)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from orchgate.git.snapshot import Snapshot
     from orchgate.metrics.recorded import Run
-    from orchgate.speed.question import Question
-    from orchgate.speed.verdicts import Ran
+    from orchgate.speed.push.request import Question
+    from orchgate.speed.push.stored_verdict import Ran
 
 MOST_COMMITS = 64  # that are looked at, along the first parents of base
 MOST_FILES = 32  # those that were written last

@@ -1,4 +1,10 @@
-"""The memory of a push: read before anything of the change runs, written once all that it started is dead."""
+"""The record of verdicts: read before anything of the change runs, written once all that it started is dead.
+
+Beside the verdict of each comparison it holds how long runs took, and the heads of a branch: heads of which none is
+surely slower may be slower together. Each head contributes one e-value, of all its pairs, whichever way its own
+comparison ended; see `verdict.betting`. The row begins anew with another base, definition or machine, and after a head
+that was surely slower.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +13,49 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
-from orchgate.speed import heads, verdicts
-from orchgate.speed import vault as vaults
-from orchgate.speed.verdicts import Entry, Ran
+from orchgate.speed.push import private_store as vaults
+from orchgate.speed.push import stored_verdict
+from orchgate.speed.push.stored_verdict import Entry, Ran
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from orchgate.speed.heads import Head
-    from orchgate.speed.vault import Vault
-    from orchgate.speed.verdicts import Key
+    from orchgate.speed.push.private_store import Vault
+    from orchgate.speed.push.stored_verdict import Key
     from orchgate.verdict.values import Pair, Sitting
 
+_MOST_HEADS = 64  # heads; of more, the oldest ones are taken together
 CHANGED = "was changed while the pipeline ran; it is written anew from what was read before"
 _MOST_RUNS = 64
 ANOTHER = "another push of the same trees has ended meanwhile: these pairs are not kept"
+
+
+class Head(NamedTuple):
+    tree: str
+    log_e: float
+
+
+def with_head(heads: Iterable[Head], head: Head) -> tuple[Head, ...]:
+    """A row with a head that may be in it already: then what is known of it now counts."""
+    row = [one for one in heads if one.tree != head.tree]
+    row.append(head)
+    while len(row) > _MOST_HEADS:
+        row[:2] = [Head("", row[0].log_e + row[1].log_e)]
+    return tuple(row)
+
+
+def encoded_heads(heads: Iterable[Head]) -> bytes:
+    return json.dumps([[head.tree, head.log_e] for head in heads]).encode("ascii")
+
+
+def decoded_heads(data: bytes | None) -> tuple[Head, ...]:
+    """A row as it was encoded; none for anything else."""
+    if data is None:
+        return ()
+    try:
+        return tuple(Head(str(tree), float(log_e)) for tree, log_e in json.loads(data))
+    except (ValueError, TypeError):
+        return ()
 
 
 class Memory(NamedTuple):
@@ -87,9 +121,9 @@ def opened(environ: Mapping[str, str], common_dir: str, key: Key, branch: str = 
     memory = Memory(key, branch, vault)
     content = vaults.read(vault, *key)
     return memory._replace(
-        entry=verdicts.decoded(content.data) or Entry(),
+        entry=stored_verdict.decoded(content.data) or Entry(),
         ran=_durations(vaults.read(vault, *_about_durations(key)).data),
-        heads=heads.decoded(vaults.read(vault, *_about_branch(memory)).data) if branch else (),
+        heads=decoded_heads(vaults.read(vault, *_about_branch(memory)).data) if branch else (),
         forged=content.is_forged,
     )
 
@@ -112,12 +146,12 @@ def begun(memory: Memory) -> Turn:
         return Turn(memory)
     try:
         with vaults.alone(memory.vault):
-            entry = verdicts.decoded(vaults.read(memory.vault, *memory.key).data) or Entry()
+            entry = stored_verdict.decoded(vaults.read(memory.vault, *memory.key).data) or Entry()
             taken = entry._replace(spent=entry.spent + 1)
-            raw = vaults.write(memory.vault, verdicts.encoded(taken), *memory.key)
+            raw = vaults.write(memory.vault, stored_verdict.encoded(taken), *memory.key)
     except OrchgateError as error:
         return Turn(memory._replace(vault=None, forged=False, why=error.message))  # which names the file
-    return Turn(memory._replace(entry=taken), entry.pairs, entry.sittings, verdicts.share(entry.spent), raw)
+    return Turn(memory._replace(entry=taken), entry.pairs, entry.sittings, stored_verdict.share(entry.spent), raw)
 
 
 @contextlib.contextmanager
@@ -147,13 +181,13 @@ def _kept(turn: Turn, vault: Vault, brought: Brought) -> dict[str, object]:
     memory = turn.memory
     now = _trusted(turn, vaults.read(vault, *memory.key))
     facts: dict[str, object] = {} if now is not None else {"not trusted": f"{memory.path} {CHANGED}"}
-    entry = _with(turn, now or memory.entry, brought)
+    entry = _with_result(turn, now or memory.entry, brought)
     if entry is None:
         return {**facts, "not recorded": ANOTHER}
     if entry == Entry():
         vaults.remove(vault, *memory.key)
     else:
-        vaults.write(vault, verdicts.encoded(entry), *memory.key)
+        vaults.write(vault, stored_verdict.encoded(entry), *memory.key)
     if brought.ran:
         _keep_durations(memory, vault, brought)
     if memory.branch:
@@ -176,20 +210,20 @@ def _keep_head(memory: Memory, vault: Vault, brought: Brought) -> None:
         vaults.remove(vault, *about)
     elif brought.log_e is not None:
         content = vaults.read(vault, *about)
-        row = memory.heads if content.is_forged else heads.decoded(content.data)
-        row = heads.added(row, heads.Head(memory.key.head, brought.log_e))
-        vaults.write(vault, heads.encoded(row), *about)
+        row = memory.heads if content.is_forged else decoded_heads(content.data)
+        row = with_head(row, Head(memory.key.head, brought.log_e))
+        vaults.write(vault, encoded_heads(row), *about)
 
 
 def _trusted(turn: Turn, content: vaults.Content) -> Entry | None:
     """The entry as it is now: as this turn left it, or as other pushes did. None where anybody else was at it."""
     if content.raw == turn.raw:
         return turn.memory.entry
-    entry = verdicts.decoded(content.data)
+    entry = stored_verdict.decoded(content.data)
     return entry if entry is not None and entry.follows(turn.memory.entry) else None
 
 
-def _with(turn: Turn, now: Entry, brought: Brought) -> Entry | None:
+def _with_result(turn: Turn, now: Entry, brought: Brought) -> Entry | None:
     """The entry with what a turn brought; None where that cannot be in it.
 
     A turn of which nobody looked at the pairs, because there are too few so far, gives its share back and is no sitting
@@ -209,7 +243,7 @@ def _with(turn: Turn, now: Entry, brought: Brought) -> Entry | None:
         return now
     if not alone:
         return None
-    pairs = (*now.pairs, *verdicts.plain(brought.pairs))
+    pairs = (*now.pairs, *stored_verdict.plain(brought.pairs))
     whole = len(pairs) >= LOOKS[-1]  # as many as there may ever be: asking again brings nothing new
     sittings = (*now.sittings, brought.sitting) if looked else now.sittings
     return brought.entry._replace(pairs=pairs, sittings=sittings, spent=now.spent, conclusive=whole)

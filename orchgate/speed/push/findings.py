@@ -1,30 +1,38 @@
-"""What the gate says about a push's speed: pure text from a measurement."""
+"""What the gate reports about a push's speed: findings from a measurement."""
 
 from __future__ import annotations
 
+import posixpath
+import shlex
 from functools import partial
-from math import exp, log
+from math import ceil, exp, log
 from typing import TYPE_CHECKING
 
 from orchgate.model import Severity, Verdict
-from orchgate.speed import explanation
-from orchgate.speed.verdicts import Said
-from orchgate.verdict import benchmark_words, betting, words
+from orchgate.speed import definition, explanation
+from orchgate.speed.push.stored_verdict import Said
+from orchgate.verdict import benchmark_words, betting, reported_benchmarks, words
+from orchgate.verdict import benchmark_words as told
 from orchgate.verdict.values import Compared, Kind, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from orchgate.speed.heads import Head
+    from orchgate.runs.stages import Stage
     from orchgate.speed.measurement import Measurement
-    from orchgate.speed.question import Question
+    from orchgate.speed.push.request import Question
+    from orchgate.speed.push.verdict_record import Head
     from orchgate.speed.sampling import Failure
-    from orchgate.verdict.values import Counted, Judgement, Policy
+    from orchgate.verdict.values import Counted, Judgement, Named, Policy
 
 RULES = {Kind.TIME: "PRF001", Kind.COUNTER: "PRF002", Kind.RATE: "PRF005", Kind.MEMORY: "PRF006"}
 # More pairs do not help where a run cannot be measured whole.
 WHOLE = "a stage that waits for every process it starts is measured whole"
 WEIGHTS = {Verdict.FAIL: Severity.ERROR, Verdict.WARN: Severity.WARNING}
+HINT = "let head keep what the base's definition runs: the new definition judges from the next push on"
+_NOT_FOUND = ("cannot run ", "exit 126", "exit 127")  # how the system and how shells say it
+_BENCHMARK_WEIGHTS = {Verdict.FAIL: Severity.ERROR, Verdict.WARN: Severity.WARNING}
+_GONE = "a benchmark is compared from the push on after the one that brings its name"
 
 
 def announcement(question: Question, budget: float) -> str:
@@ -39,12 +47,12 @@ def not_measured(question: Question, why: str) -> Said:
     return Said("PRF004", message, question.reproduce, Severity.NOTE)
 
 
-def findings(question: Question, policy: Policy, measurement: Measurement) -> tuple[Said, ...]:
+def of_pairs(question: Question, policy: Policy, measurement: Measurement) -> tuple[Said, ...]:
     """What a comparison by pairs has to say; where nothing is wrong and all is decided, nothing."""
     basis = f"; {explanation.how_measured(measurement)}"
     carrier = partial(explanation.carrier, measurement)
     said = (
-        *_judged(question, policy, measurement.judgement, carrier, basis),
+        *_worse(question, policy, measurement.judgement, carrier, basis),
         *_probable(question, policy, measurement, basis),
     )
     if any(one.severity is Severity.ERROR for one in said):
@@ -80,10 +88,10 @@ def slower_together(question: Question, row: Sequence[Head]) -> tuple[Said, ...]
 def stored_findings(question: Question, policy: Policy, judgement: Judgement, commit: str | None) -> tuple[Said, ...]:
     """What a comparison with the stored baseline has to say of the counters; times only raise a suspicion."""
     basis = f"; against the stored baseline of {(commit or 'no commit')[:12]}"
-    return tuple(_judged(question, policy, judgement._replace(metrics=()), lambda _: "", basis))
+    return tuple(_worse(question, policy, judgement._replace(metrics=()), lambda _: "", basis))
 
 
-def _judged(
+def _worse(
     question: Question, policy: Policy, judgement: Judgement, carrier: Callable[[str], str], basis: str
 ) -> Iterator[Said]:
     """What got worse, one by one. `carrier` tells where a change in a time comes from, `basis` how it is known."""
@@ -143,7 +151,7 @@ def tolerated(question: Question, measurement: Measurement) -> Iterator[Said]:
     base, head = ([{one.stage: one for one in ran.tolerated} for ran in side] for side in runs)
     for name, one in (head or [{}])[0].items():
         if all(name in ran for ran in head) and not any(name in ran for ran in base):
-            told = f"{failure(one)}; it may, and did not before: what fails early is fast"
+            told = f"{failed_stage(one)}; it may, and did not before: what fails early is fast"
             yield Said("PRF005", f"{question.pipeline}: {told}", f"{question.reproduce} repeats it", Severity.WARNING)
 
 
@@ -186,14 +194,14 @@ def with_line(said: tuple[Said, ...], line: str) -> tuple[Said, ...]:
     return (*said[:first], one, *said[first + 1 :])
 
 
-def failure(one: Failure) -> str:
+def failed_stage(one: Failure) -> str:
     """`stage crunch fails at head: exit 3: last line of its output`."""
     return f"stage {one.stage} fails at {one.side}: {one.detail}" + (f": {one.said}" if one.said else "")
 
 
 def head_failed(question: Question, one: Failure) -> Said:
     """PRF005: base runs and head does not."""
-    message = f"{question.pipeline} fails and did not before: {failure(one)}"
+    message = f"{question.pipeline} fails and did not before: {failed_stage(one)}"
     return Said("PRF005", message, f"mend it first; {question.reproduce} repeats it", Severity.ERROR)
 
 
@@ -222,3 +230,148 @@ def facts(measurement: Measurement) -> dict[str, object]:
         "noise": measurement.noise,
         "instructions": explanation.instructions(measurement),
     }
+
+
+def failed_at_head(question: Question, failure: Failure) -> Said:
+    """PRF007 where head can no longer run what the base defines, PRF005 where it runs and fails."""
+    why = _why(question, failure)
+    if not why:
+        return head_failed(question, failure)
+    message = f"{question.pipeline} cannot be run any more as the base defines it: {failed_stage(failure)}; {why}"
+    return Said("PRF007", message, HINT, Severity.ERROR)
+
+
+def _why(question: Question, failure: Failure) -> str:
+    change = question.redefined
+    if change is not None and (change.prepared if failure.stage == "prepare" else change.staged):
+        return f"this change {definition.some(change.edits)}"
+    if gone := next(_gone(question, failure.stage), ""):
+        return f"this change removes {gone}"
+    return "the command is not found" if failure.detail.startswith(_NOT_FOUND) else ""
+
+
+def _gone(question: Question, name: str) -> Iterator[str]:
+    """Files and folders that the command of a stage names, and that only base has."""
+    assert question.base is not None
+    if name == "prepare":
+        words, folder = question.config.performance.prepare, ""
+    else:
+        stages = definition.read(question.repository, question.base, question.pipeline, "base").stages
+        stage = next(one for one in stages if one.id == name)
+        words, folder = _words_of_stage(stage), stage.cwd
+    left = question.repository.tree(question.head).entries
+    gone = [path for path in question.tree.entries if path not in left]
+    for path in _places(words, folder):
+        # A shell may have gone to another folder first.
+        yield from (one for one in gone if one == path or one.endswith(f"/{path}"))
+        if path in question.tree.folders and any(one.startswith(f"{path}/") for one in gone):
+            yield from () if any(one.startswith(f"{path}/") for one in left) else (path,)
+
+
+def _places(words: Sequence[str], folder: str) -> Iterator[str]:
+    """Paths that a command may name: the folder it runs in, its words, and the module that python is asked for."""
+    if folder:
+        yield posixpath.normpath(folder)
+    for before, word in zip(("", *words), words, strict=False):
+        path = posixpath.normpath(posixpath.join(folder, word))
+        if path not in (".", "/") and not path.startswith("../"):
+            yield path
+        if before == "-m":
+            module = posixpath.normpath(posixpath.join(folder, word.replace(".", "/")))
+            yield from (f"{module}.py", f"{module}/__main__.py")
+
+
+def _words_of_stage(stage: Stage) -> tuple[str, ...]:
+    if stage.argv:
+        return stage.argv
+    try:
+        return tuple(shlex.split(stage.shell, comments=True))
+    except ValueError:  # a quotation that does not end; the shell will have said so
+        return tuple(stage.shell.split())
+
+
+def of_benchmarks(question: Question, policy: Policy, measurement: Measurement, basis: str) -> Iterator[Said]:
+    """Those that moved, worst first, then those that failed, then what only one side has, and what stayed open."""
+    named = measurement.judgement.benchmarks
+    if named is None:
+        return
+    if named.verdict is Verdict.BROKEN:
+        hint = f"{question.reproduce} shows it again"
+        yield Said("PRF004", f"{question.pipeline}: {named.reason}", hint, Severity.ERROR)
+        return
+    if named.verdict is Verdict.FAIL and not named.judged:
+        yield _of_benchmarks(question, "PRF005", Severity.ERROR, named.reason)
+        return
+    movers = told.movers(named)
+    where = f" in stage {stage}" if (stage := _reporter(measurement)) else ""
+    for one in movers[: told.MOST]:
+        limit = _benchmark_limit(one, policy)
+        yield _of_benchmarks(question, *_weight((one,), policy), f"{told.moved(one)}{where}{basis}{limit}")
+    if more := movers[told.MOST :]:
+        what = f"{len(more)} more benchmark{'s' * (len(more) != 1)} got slower{where}"
+        yield _of_benchmarks(question, *_weight(more, policy), what)
+    yield from _failed_benchmarks(question, named)
+    yield from _changed_benchmarks(question, named)
+    yield from _open_benchmarks(question, policy, named, measurement)
+
+
+def _weight(movers: Sequence[Compared], policy: Policy) -> tuple[str, Severity]:
+    """The rule and the weight of benchmarks that moved, worst first. Where what is undecided blocks, so is probable."""
+    if policy.inconclusive == "block" and movers[0].verdict is Verdict.WARN and any(one.probably for one in movers):
+        return "PRF004", Severity.ERROR
+    return "PRF001", _BENCHMARK_WEIGHTS[movers[0].verdict]
+
+
+def _of_benchmarks(question: Question, rule: str, severity: Severity, message: str) -> Said:
+    return Said(rule, f"{question.pipeline}: {message}", f"{question.reproduce} repeats it", severity)
+
+
+def _benchmark_limit(one: Compared, policy: Policy) -> str:
+    """From where on what is a warning now would be refused."""
+    if one.verdict is not Verdict.WARN or one.probably:
+        return ""
+    metric = reported_benchmarks.limit(one.name, policy.benchmarks.limits)
+    return f"; from {words.percent(metric.block)} on it is refused"
+
+
+def _reporter(measurement: Measurement) -> str:
+    """The stage that wrote the results, where there are several."""
+    if len(measurement.stages) < 2:
+        return ""
+    return next((ran.reporter for pair in reversed(measurement.samples) for ran in pair if ran.reporter), "")
+
+
+def _failed_benchmarks(question: Question, named: Named) -> Iterator[Said]:
+    charged = [one for one in named.failed if one.verdict in _BENCHMARK_WEIGHTS]
+    for one in charged[: told.MOST]:
+        yield _of_benchmarks(question, "PRF005", _BENCHMARK_WEIGHTS[one.verdict], told.failed(one))
+    if more := charged[told.MOST :]:
+        worst = Severity.ERROR if any(one.verdict is Verdict.FAIL for one in more) else Severity.WARNING
+        what = "1 more benchmark has no result" if len(more) == 1 else f"{len(more)} more benchmarks have no result"
+        yield _of_benchmarks(question, "PRF005", worst, what)
+    others = [one for one in named.failed if one.verdict not in _BENCHMARK_WEIGHTS]
+    for line in told.first([told.failed(one) for one in others]):
+        yield Said("PRF004", f"{question.pipeline}: {line}", "", Severity.NOTE)
+
+
+def _changed_benchmarks(question: Question, named: Named) -> Iterator[Said]:
+    severity = Severity.WARNING if named.only_on_base else Severity.NOTE
+    for line in told.changed(named):
+        yield Said("PRF007", f"{question.pipeline}: {line}", _GONE, severity)
+
+
+def _open_benchmarks(question: Question, policy: Policy, named: Named, measurement: Measurement) -> Iterator[Said]:
+    """Some of many always stay open: a line. All of them, or where that blocks: what more runs would settle."""
+    if any(one.verdict is Verdict.INCONCLUSIVE for one in named.judged):
+        blocks = Severity.ERROR if policy.inconclusive == "block" else Severity.WARNING
+        settles = named.verdict is Verdict.INCONCLUSIVE or policy.inconclusive == "block"
+        hint = f"{_with_time(question, named, measurement)} settles it" if settles else ""
+        yield Said("PRF004", f"{question.pipeline}: {told.rest(named)}", hint, blocks if settles else Severity.NOTE)
+
+
+def _with_time(question: Question, named: Named, measurement: Measurement) -> str:
+    """The command that repeats the measurement, with a budget for the pairs that all benchmarks need."""
+    if not named.reason or not measurement.pair_seconds:
+        return question.reproduce
+    budget = ceil((named.needed + 2) * measurement.pair_seconds)
+    return question.reproduce.replace("orchgate perf", f"orchgate perf --budget {budget}", 1)

@@ -1,20 +1,24 @@
-"""Which benchmarks the runs of a comparison reported, and which of them only one side has, or had only at times."""
+"""Which benchmarks the runs reported, which of them only one side has, and which limits apply to a name."""
 
 from __future__ import annotations
 
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.lib.globs import compile_glob
 from orchgate.model import Verdict
 from orchgate.verdict.samples import succeeded
-from orchgate.verdict.values import BENCHMARK, RESULTS, FailedBenchmark
+from orchgate.verdict.values import BENCHMARK, RESULTS, USUAL_BENCHMARK, FailedBenchmark
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from orchgate.verdict.values import Pair
+    from orchgate.verdict.values import Metric, Pair
 
 Column = tuple[float | None, ...]  # seconds, pair by pair
+_MOST = 30  # names of a side; with more, comparing each with each takes seconds and tells nothing
+_ALIKE = 0.6
+_SLASH = "\0"  # in no name
 
 
 class Reported(NamedTuple):
@@ -129,3 +133,27 @@ def _failed(
         verdict = Verdict.PASS if missing[0] else Verdict.FAIL if never else Verdict.WARN
         return FailedBenchmark(name, "base and head" if missing[0] else "head", missing[1], of, why, verdict)
     return FailedBenchmark(name, "base", missing[0], of, unread[0].get(name, "it was not reported"), Verdict.PASS)
+
+
+def limit(name: str, limits: Sequence[tuple[str, Metric]]) -> Metric:
+    """What a benchmark is held to: by its own name, else by the first glob that matches; a `*` matches a `/`, too."""
+    for glob, metric in limits:
+        if glob == name:
+            return metric
+    for glob, metric in limits:
+        if compile_glob(glob.replace("/", _SLASH)).fullmatch(name.replace("/", _SLASH)):
+            return metric
+    return USUAL_BENCHMARK
+
+
+def renamed(gone: Sequence[str], new: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Pairs of an old and a new name that are nearest to each other, and near."""
+    if not gone or not new or max(len(gone), len(new)) > _MOST:
+        return ()
+    return tuple((old, name) for old in gone if (name := _nearest(old, new)) and _nearest(name, gone) == old)
+
+
+def _nearest(name: str, among: Iterable[str]) -> str:
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name, among, n=1, cutoff=_ALIKE)), "")

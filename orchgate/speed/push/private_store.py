@@ -1,8 +1,9 @@
-"""What this user's pushes remember: sealed files in a folder of his own, under names that cannot be guessed.
+"""Signed files in a folder of this user's own, under names that cannot be guessed.
 
-A file is sealed with HMAC-SHA256 under 32 random bytes that lie in the folder too, and so is its name. The seal covers
-what the file is about and the repository it belongs to, so that a file put in the place of another one is not taken for
-it. Programs that run as the same user may read the secret all the same: docs/performance.md says what that means.
+A file is signed with HMAC-SHA256 under 32 random bytes that lie in the folder too, and so is its name. The signature
+covers what the file is about and the repository it belongs to, so that a file put in the place of another one is not
+taken for it. Programs that run as the same user may read the secret all the same: docs/performance.md says what that
+means.
 """
 
 from __future__ import annotations

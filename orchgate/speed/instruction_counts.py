@@ -16,8 +16,8 @@ from orchgate.git import shelf
 from orchgate.lib import files, working_time
 from orchgate.runs import ids
 from orchgate.speed import sampling
-from orchgate.speed.attribution import median
-from orchgate.speed.limits import OutOfTime
+from orchgate.speed.measurement import median
+from orchgate.speed.timing import OutOfTime
 from orchgate.verdict import instructions
 from orchgate.verdict.instructions import REPEATS, Instructions
 

@@ -1,37 +1,101 @@
-"""Measures a push within its budget: in pairs where enough of them fit, else head alone against what is on record."""
+"""Measures a push within its budget: in pairs where enough of them fit, else one run of head against the record."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.errors import ConfigError, OrchgateError
+from orchgate.errors import ConfigError, OrchgateError, Unreadable
+from orchgate.lib import working_time
 from orchgate.model import Verdict
-from orchgate.speed import benchmark_findings, differences, explanation, long_words, push_job, screening
-from orchgate.speed import push_words as words
+from orchgate.runner.environment import unhooked
+from orchgate.speed import differences, explanation
 from orchgate.speed import sides as work_trees
-from orchgate.speed.exact import LEAST_SECONDS
 from orchgate.speed.failures import BothFail
+from orchgate.speed.instruction_counts import LEAST_SECONDS
 from orchgate.speed.paired import MOST_PAIRS, measure
-from orchgate.speed.push_job import MOST_SECONDS, Found
-from orchgate.speed.screening import Suspicion
+from orchgate.speed.push import findings, recorded_runs, screening
+from orchgate.speed.push.findings import failed_at_head
+from orchgate.speed.push.screening import Suspicion
+from orchgate.speed.push.stored_verdict import Ran
 from orchgate.speed.timing import LATE
-from orchgate.speed.unrunnable import head_failed
-from orchgate.speed.verdicts import Ran
-from orchgate.verdict import gross
+from orchgate.verdict import baseline, gross
 from orchgate.verdict.comparison import LOOKS
 from orchgate.verdict.sequential import SECOND
+from orchgate.verdict.values import policy as policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.speed.measurement import Measurement
-    from orchgate.speed.push_job import Job
-    from orchgate.speed.question import Question
-    from orchgate.speed.remembered import Turn
+    from orchgate.speed.push.request import Question
+    from orchgate.speed.push.screening import Held
+    from orchgate.speed.push.stored_verdict import Said
+    from orchgate.speed.push.verdict_record import Turn
     from orchgate.speed.sampling import Sample, Side
-    from orchgate.speed.verdicts import Said
+    from orchgate.verdict.baseline import Record
+    from orchgate.verdict.values import Policy
+
+MOST_SECONDS = 240.0  # servers drop connections that are idle for longer
+
+
+class Found(NamedTuple):
+    """What a measurement brought. `conclusive`: measuring the same trees again would bring nothing new.
+
+    `runs` counts runs of head that were held to what is on record. `measurement` is that by pairs which was judged, and
+    `ran` says how long a run of each tree took.
+    """
+
+    said: tuple[Said, ...]
+    pairs: int = 0
+    runs: int = 0
+    conclusive: bool = False
+    facts: Mapping[str, object] = {}
+    measurement: Measurement | None = None
+    ran: tuple[Ran, ...] = ()
+
+
+class Job(NamedTuple):
+    """A question with what every measurement for it needs.
+
+    `budget` is in seconds, `begun` a moment of the clock of `worked`. `against` is what a run of head can be held to;
+    `unread` says why the stored baseline cannot be read. `turn` is what measuring in pairs goes on with.
+    """
+
+    question: Question
+    policy: Policy
+    budget: float
+    environ: Mapping[str, str]
+    against: Held
+    unread: str
+    begun: float
+    turn: Turn
+
+    @property
+    def left(self) -> float:
+        """Seconds until a server may drop the connection."""
+        return MOST_SECONDS - (working_time.now() - self.begun)
+
+
+def prepared(question: Question, machine: str, ran: Sequence[Ran], turn: Turn) -> Job:
+    """What is known before anything is run. Raises OrchgateError."""
+    performance = question.config.performance
+    budget = min(performance.budget_seconds, MOST_SECONDS)
+    try:
+        stored, unread = _stored_baseline(question, machine), ""
+    except Unreadable as error:  # the change that mends it must not be refused for it
+        stored, unread = None, f"{error.path} at the base {error.message}"
+    policy = policy_of(performance)
+    recorded = recorded_runs.gather(question, machine, ran)
+    against = screening.held(question, policy, recorded, stored)
+    return Job(question, policy, budget, unhooked(question.environ), against, unread, working_time.now(), turn)
+
+
+def _stored_baseline(question: Question, machine: str) -> Record | None:
+    """Raises Unreadable."""
+    data = question.tree.find(baseline.PATH, baseline.MAX_BYTES)
+    return None if data is None else baseline.parse(data).of(question.pipeline, machine)
 
 
 class _OutOfTime(Exception):
@@ -43,10 +107,10 @@ def measured(question: Question, machine: str, ran: Sequence[Ran], turn: Turn) -
 
     `turn` is what measuring in pairs goes on with. Raises OrchgateError.
     """
-    job = push_job.job(question, machine, ran, turn)
+    job = prepared(question, machine, ran, turn)
     found = _found(job)
     if job.unread:
-        said = (*found.said, words.no_baseline(question, job.unread))
+        said = (*found.said, findings.no_baseline(question, job.unread))
         return found._replace(said=said, conclusive=False)
     return found
 
@@ -56,7 +120,7 @@ def _found(job: Job) -> Found:
     long = seconds is not None and 2 * LOOKS[0] * seconds > job.budget
     if seconds is not None and long and (not against.told or seconds > MOST_SECONDS):
         return _ended(job)
-    tell = long_words.screening(job.question, against) if long else words.announcement(job.question, job.budget)
+    tell = screening.announcement(job.question, against) if long else findings.announcement(job.question, job.budget)
     job.question.tell(tell)
     with _sides(job) as (sides, without_base):
         if without_base:
@@ -113,8 +177,8 @@ def _by_failure(job: Job, sides: tuple[Side, ...], measurement: Measurement) -> 
     """What a side that fails says; None where none does."""
     failed = {one.side: one for one in measurement.failures}
     if "head" in failed:
-        return _of(measurement, (head_failed(job.question, failed["head"]),), conclusive=False)
-    return _without_base(job, sides[1], words.failure(failed["base"])) if failed else None
+        return _of(measurement, (failed_at_head(job.question, failed["head"]),), conclusive=False)
+    return _without_base(job, sides[1], findings.failed_stage(failed["base"])) if failed else None
 
 
 def _compared(
@@ -146,7 +210,7 @@ def _compared(
     measurement = _with_differences(job, (base, head), measurement)
     failed = {one.side: one for one in measurement.failures}
     if len(failed) == 2:
-        message = f"{job.question.pipeline} fails at base too: {words.failure(failed['head'])}"
+        message = f"{job.question.pipeline} fails at base too: {findings.failed_stage(failed['head'])}"
         raise BothFail(message, job.question.reproduce, base.stages)
     broken = measurement.judgement.verdict is Verdict.BROKEN and not measurement.judgement.is_of_benchmarks
     if broken and not failed:
@@ -170,15 +234,15 @@ def _with_differences(job: Job, sides: tuple[Side, Side], measurement: Measureme
 
 def _judged(job: Job, sides: tuple[Side, ...], measurement: Measurement, *, few: bool = False) -> Found:
     basis = f"; {explanation.how_measured(measurement)}"
-    named = benchmark_findings.findings(job.question, job.policy, measurement, basis)
-    found = (*words.findings(job.question, job.policy, measurement), *words.tolerated(job.question, measurement))
-    said = words.with_differences((*found, *named), measurement)
+    named = findings.of_benchmarks(job.question, job.policy, measurement, basis)
+    found = (*findings.of_pairs(job.question, job.policy, measurement), *findings.tolerated(job.question, measurement))
+    said = findings.with_differences((*found, *named), measurement)
     ran = _ran(job, sides, measurement.took)
     if few:
         seconds = next((one.seconds for one in ran), None)
-        said = tuple(long_words.in_ci(job.question, one, seconds) if words.is_open(one) else one for one in said)
+        said = tuple(screening.in_ci(job.question, one, seconds) if findings.is_open(one) else one for one in said)
         said = (*said, *job.against.old)
-    conclusive = not words.may_change(said, measurement.judgement)
+    conclusive = not findings.may_change(said, measurement.judgement)
     return _of(measurement, said, conclusive=conclusive)._replace(ran=ran)
 
 
@@ -189,7 +253,7 @@ def _without_base(job: Job, head: Side, why: str) -> Found:
     """Base cannot be run."""
     if not job.against.told:
         none = "" if job.unread else ", and nothing is on record of it on this kind of machine"
-        return Found((words.no_baseline(job.question, f"{why}{none}"), *job.against.old))
+        return Found((findings.no_baseline(job.question, f"{why}{none}"), *job.against.old))
     return _screened(job, (head,))
 
 
@@ -202,7 +266,7 @@ def _screened(job: Job, sides: tuple[Side, ...]) -> Found:
     if run is None and slowest is None:
         return _too_long(job, sides, {})
     if run and run.failure and len(sides) == 1:
-        raise OrchgateError(words.failure(run.failure), job.question.reproduce)
+        raise OrchgateError(findings.failed_stage(run.failure), job.question.reproduce)
     found = _by_record(job, sides, run, {"head": took})
     return found._replace(ran=(*found.ran, Ran(head.tree, took))) if run and not run.failure else found
 
@@ -211,7 +275,7 @@ def _by_record(job: Job, sides: tuple[Side, ...], run: Sample | None, took: Mapp
     """What a run of head says by what is on record; what is suspicious in it, pairs confirm or clear."""
     question, against, seconds = job.question, job.against, took.get("head", 0.0)
     if run and run.failure:
-        return _confirmed(job, sides, Suspicion(long_words.failed_alone(run.failure)), took)
+        return _confirmed(job, sides, Suspicion(screening.failed_alone(run.failure)), took)
     one = screening.screened(question, against, run)
     facts = {"screened by": against.told, "suspicious": list(one.suspects), "problems": list(against.recorded.problems)}
     said = (*one.said, *against.old)
@@ -219,14 +283,14 @@ def _by_record(job: Job, sides: tuple[Side, ...], run: Sample | None, took: Mapp
     if screening.refuses(one.said):
         return found
     if one.suspects:
-        why = long_words.suspected(against, run, one.suspects, seconds)
+        why = screening.looks_suspicious(against, run, one.suspects, seconds)
         confirmed = _confirmed(job, sides, Suspicion(why, one.suspects), took)
         rest = against.old if confirmed.pairs else said  # pairs say it better
         return confirmed._replace(said=(*rest, *confirmed.said), facts={**facts, **confirmed.facts})
     if one.said:
         return found
     # No proof, so it is not kept as one: whoever gives it more time, or mends the record, is answered anew.
-    return found._replace(said=(*said, long_words.unsuspicious(question, against, seconds, job.policy.inconclusive)))
+    return found._replace(said=(*said, screening.unsuspicious(question, against, seconds, job.policy.inconclusive)))
 
 
 def _confirmed(job: Job, sides: tuple[Side, ...], suspicion: Suspicion, took: Mapping[str, float]) -> Found:
@@ -234,11 +298,11 @@ def _confirmed(job: Job, sides: tuple[Side, ...], suspicion: Suspicion, took: Ma
     question, left = job.question, job.left
     base = took.get("base") or job.against.seconds or took.get("head", 0.0)
     fit = functools.partial(screening.that_fit, job.policy, base, took.get("head", base))
-    still_open = functools.partial(long_words.still_open, question, suspicion.why, base, policy=job.policy.inconclusive)
+    still_open = functools.partial(screening.still_open, question, suspicion.why, base, policy=job.policy.inconclusive)
     most = fit(left) if len(sides) > 1 else 0
     if not most:
         return Found((still_open(0),), runs=1)
-    question.tell(long_words.confirming(question, suspicion.why, left))
+    question.tell(screening.confirming(question, suspicion.why, left))
     try:
         # What looks grossly slower may take a little longer than its budget.
         seconds = left - LATE if fit(left - LATE) == most else left
@@ -252,13 +316,13 @@ def _confirmed(job: Job, sides: tuple[Side, ...], suspicion: Suspicion, took: Ma
     pairs = len(measurement.earlier) + len(measurement.pairs)
     if screening.refuses(decided) or measurement.judgement.verdict is Verdict.BROKEN:
         return judged
-    if not any(map(words.is_open, judged.said)):
-        note = () if decided else (long_words.cleared(question, suspicion.why, pairs),)
+    if not any(map(findings.is_open, judged.said)):
+        note = () if decided else (screening.cleared_by_pairs(question, suspicion.why, pairs),)
         return judged._replace(said=(*judged.said, *note))
     # Where what is undecided blocks, and where head did not even finish every time, so few pairs clear nothing.
     clears = job.policy.inconclusive != "block" and measurement.stopped != "unsteady"
     if clears and not decided and screening.cleared(measurement.pairs, suspicion.names, job.policy):
-        return judged._replace(said=(long_words.not_borne_out(question, suspicion.why, pairs),))
+        return judged._replace(said=(screening.not_borne_out(question, suspicion.why, pairs),))
     return judged._replace(said=(*decided, still_open(pairs)))
 
 
@@ -267,12 +331,12 @@ def _unfinished(job: Job, sides: tuple[Side, ...], took: Mapping[str, float]) ->
     base = took.get("base")
     if base is None or "head" in took or not screening.overdue(base, job.budget - base):
         return None
-    suspicion = Suspicion(long_words.unfinished(base, job.budget - base), (SECOND,))
+    suspicion = Suspicion(screening.unfinished(base, job.budget - base), (SECOND,))
     return _confirmed(job, sides, suspicion, took)._replace(ran=_ran(job, sides, took))
 
 
 def _of(measurement: Measurement, said: tuple[Said, ...], *, conclusive: bool) -> Found:
-    facts = words.facts(measurement)
+    facts = findings.facts(measurement)
     return Found(said, len(measurement.pairs), 0, conclusive, facts, measurement)
 
 
@@ -286,12 +350,12 @@ def _ran(job: Job, sides: tuple[Side, ...], took: Mapping[str, float]) -> tuple[
 
 def _ended(job: Job) -> Found:
     """Nothing is run: it is known that it would be in vain."""
-    said = long_words.not_measured(job.question, job.against, job.budget, job.policy.inconclusive)
+    said = screening.not_measured(job.question, job.against, job.budget, job.policy.inconclusive)
     return Found((said, *job.against.old))
 
 
 def _too_long(job: Job, sides: tuple[Side, ...], took: Mapping[str, float]) -> Found:
     """The first runs did not end within the budget."""
     ran = _ran(job, sides, took)
-    said = long_words.too_long(job.question, ran[:1], job.budget, job.policy.inconclusive)
+    said = screening.too_long(job.question, ran[:1], job.budget, job.policy.inconclusive)
     return Found((said, *job.against.old), ran=ran)

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
-    from orchgate.speed.redefined import Redefined
-
+    from orchgate.speed.definition import Redefined
 
 _PAIRS = 20  # which find most slow-downs that are refused
 

@@ -10,9 +10,9 @@ from orchgate.errors import GitError, OrchgateError, quoted
 from orchgate.git.call import common_dir
 from orchgate.model import Severity, Verdict
 from orchgate.runner.environment import unhooked
-from orchgate.speed import interpreters, remembered, verdicts
-from orchgate.speed.remembered import Brought
-from orchgate.speed.verdicts import Entry, Key, Said
+from orchgate.speed.push import stored_verdict, verdict_record
+from orchgate.speed.push.stored_verdict import Entry, Key, Said
+from orchgate.speed.push.verdict_record import Brought
 from orchgate.verdict.values import Sitting
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from orchgate.git.repository import Repository
     from orchgate.speed.measurement import Measurement
-    from orchgate.speed.push_job import Found
-    from orchgate.speed.question import Question
-    from orchgate.speed.remembered import Memory, Turn
+    from orchgate.speed.push.measure import Found
+    from orchgate.speed.push.request import Question
+    from orchgate.speed.push.verdict_record import Memory, Turn
     from orchgate.verdict.values import Compared
 
 # What was answered while a repository is open: refs of one push that hold the same trees are measured once, also where
@@ -49,7 +49,7 @@ class Answer(NamedTuple):
 def answer(question: Question) -> Answer:
     """What there is to say about head's speed. Raises OrchgateError where nobody can find out."""
     if question.base is None:
-        from orchgate.speed.push_words import no_baseline
+        from orchgate.speed.push.findings import no_baseline
 
         return Answer((no_baseline(question, "there is no commit before it", Severity.NOTE),))
     trees = tree_of(question.repository, question.base), tree_of(question.repository, question.head)
@@ -59,7 +59,7 @@ def answer(question: Question) -> Answer:
     before = _answered.setdefault(question.repository, {})
     if key in before:
         return _shared(*before[key])
-    memory = remembered.opened(question.environ, common_dir(question.repository.git_dir), key, question.branch)
+    memory = verdict_record.opened(question.environ, common_dir(question.repository.git_dir), key, question.branch)
     found = _remembered(question, memory) if memory.entry.conclusive else _measured(question, memory)
     if "not measured" not in found.facts:  # what kept this ref may not keep the next
         before[key] = (question.branch or question.head[:12], found)
@@ -76,17 +76,17 @@ def _measured(question: Question, memory: Memory) -> Answer:
     if not question.repository.root:
         raise OrchgateError("a bare repository has no place to run a pipeline in", "run it in a clone")
     if why := question.hold():
-        from orchgate.speed.push_words import not_measured
+        from orchgate.speed.push.findings import not_measured
 
         return Answer((not_measured(question, why),), facts={"not measured": why, **memory.facts})
-    from orchgate.speed.push_measure import measured
+    from orchgate.speed.push.measure import measured
 
-    turn = remembered.begun(memory)
-    with remembered.given_back(turn):
+    turn = verdict_record.begun(memory)
+    with verdict_record.given_back(turn):
         found = measured(question, memory.key.machine, memory.ran, turn)
         found = _with_definition(question, _with_differences(question, found))
     brought = _brought(question, turn, found)
-    facts = remembered.ended(turn, brought)
+    facts = verdict_record.ended(turn, brought)
     if memory.vault:  # a machine without a place for it is none to be told of at every push
         for name in ("not trusted", "not recorded"):
             if name in facts:
@@ -98,7 +98,8 @@ def _measured(question: Question, memory: Memory) -> Answer:
 
 def _with_differences(question: Question, found: Found) -> Found:
     """What was found without pairs, and what else than the code differs, where that may explain it."""
-    from orchgate.speed import differences, push_words
+    from orchgate.speed import differences
+    from orchgate.speed.push import findings
 
     if not found.said or "differs" in found.facts:
         return found
@@ -108,7 +109,7 @@ def _with_differences(question: Question, found: Found) -> Found:
         *differences.variables(question.redefined.variables if question.redefined else ()),
         *differences.machine(question.repository, question.base, question.pipeline),
     )
-    said = push_words.with_line(found.said, next(differences.told(differs), ""))
+    said = findings.with_line(found.said, next(differences.told(differs), ""))
     return found._replace(said=said, facts={**found.facts, "differs": list(differs)})
 
 
@@ -117,7 +118,7 @@ def _with_definition(question: Question, found: Found) -> Found:
     change = question.redefined
     if change is None or not change.phrases:
         return found
-    from orchgate.speed import added, redefined
+    from orchgate.speed import added, definition
 
     budget = question.config.performance.budget_seconds
     costs: dict[str, str] = dict.fromkeys(change.added, added.NOT_MEASURED)
@@ -134,8 +135,8 @@ def _with_definition(question: Question, found: Found) -> Found:
         )
     # Where head cannot be run for it, that says what the change does.
     known = (change.staged or change.prepared) and any(one.rule == "PRF007" for one in found.said)
-    said = found.said if known else (*found.said, *redefined.said(change, costs))
-    return found._replace(said=said, facts={**found.facts, **redefined.facts(change, costs)})
+    said = found.said if known else (*found.said, *definition.said(change, costs))
+    return found._replace(said=said, facts={**found.facts, **definition.facts(change, costs)})
 
 
 def _brought(question: Question, turn: Turn, found: Found) -> Brought:
@@ -166,8 +167,8 @@ def _is_slower(one: Compared) -> bool:
 def _log_e(question: Question, measurement: Measurement) -> float | None:
     """What all pairs of head say of its CPU time."""
     from orchgate.verdict import betting
-    from orchgate.verdict.policy import policy
     from orchgate.verdict.sequential import PRIMARY
+    from orchgate.verdict.values import policy
 
     metric = policy(question.config.performance).metrics.get(PRIMARY)
     pairs = (*measurement.earlier, *measurement.pairs)
@@ -178,10 +179,10 @@ def _of_branch(question: Question, memory: Memory, log_e: float | None, *, slowe
     """What this head and those before it on its branch say together."""
     if log_e is None or log_e <= 0 or slower or not memory.branch:
         return ()
-    from orchgate.speed import heads
-    from orchgate.speed.push_words import slower_together
+    from orchgate.speed.push import verdict_record
+    from orchgate.speed.push.findings import slower_together
 
-    row = heads.added(memory.heads, heads.Head(memory.key.head, log_e))
+    row = verdict_record.with_head(memory.heads, verdict_record.Head(memory.key.head, log_e))
     return slower_together(question, row)
 
 
@@ -196,8 +197,10 @@ def tree_of(repository: Repository, commit: str) -> str:
 def _asked(question: Question) -> str:
     """Everything besides the two trees that decides what a measurement says. Pipelines are part of the trees."""
     performance = question.config.performance
-    programs = interpreters.of_question(question.config, question.repository.root, question.environ)
-    return verdicts.digest([__version__, verdicts.VERSION, performance._replace(budget_seconds=0.0), *programs])
+    programs = stored_verdict.of_question(question.config, question.repository.root, question.environ)
+    return stored_verdict.digest(
+        [__version__, stored_verdict.VERSION, performance._replace(budget_seconds=0.0), *programs]
+    )
 
 
 def _machine() -> str:

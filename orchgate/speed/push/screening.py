@@ -1,0 +1,310 @@
+"""One run of head compared with recorded runs of base, for pipelines of which too few pairs fit. It proves nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.errors import OrchgateError
+from orchgate.lib import working_time
+from orchgate.model import Severity, Verdict
+from orchgate.speed import sampling
+from orchgate.speed.push import findings, recorded_runs
+from orchgate.speed.push.findings import failed_stage, undecided
+from orchgate.speed.push.stored_verdict import Said
+from orchgate.speed.timing import OutOfTime
+from orchgate.verdict import gross, stored, words
+from orchgate.verdict.baseline import stale
+from orchgate.verdict.comparison import LOOKS
+from orchgate.verdict.exact import Known
+from orchgate.verdict.sign_flip import median
+from orchgate.verdict.stored import judge_stored, suspicious
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orchgate.speed.push.recorded_runs import Reference
+    from orchgate.speed.push.request import Question
+    from orchgate.speed.push.stored_verdict import Ran
+    from orchgate.speed.sampling import Failure, Sample, Side
+    from orchgate.verdict.baseline import Record
+    from orchgate.verdict.values import Pair, Policy
+
+CLEARING = 3  # pairs
+MOST_CONFIRMING = 32  # pairs, which find nearly every slow-down that is refused
+JOB = "orchgate perf --print-job github, or gitlab, prints the CI job that decides it"
+
+
+class Held(NamedTuple):
+    """What a run of head is held to: recorded runs, and the stored baseline, None where there is none.
+
+    `old` says why the baseline should be recorded anew.
+    """
+
+    policy: Policy
+    recorded: Reference
+    stored: Record | None
+    old: tuple[Said, ...] = ()
+
+    @property
+    def seconds(self) -> float | None:
+        """What a run of base takes."""
+        walls = self.stored.samples.get("wall_seconds") if self.stored else None
+        return self.recorded.seconds or (median(walls) if walls else None)
+
+    @property
+    def slowest(self) -> float | None:
+        """Seconds of the slowest run on record."""
+        stored = max(self.stored.samples.get("wall_seconds", ()), default=None) if self.stored else None
+        return max((one for one in (self.recorded.slowest, stored) if one is not None), default=None)
+
+    @property
+    def shows_spread(self) -> bool:
+        return self.stored is not None or stored.shows_spread(recorded_runs.samples(self.recorded.runs))
+
+    @property
+    def told(self) -> str:
+        """`14 recorded runs of base's tree and the stored baseline of 0a1b2c3d4e5f`; "" where there is neither."""
+        parts = [recorded_runs.told(self.recorded)] if self.recorded.runs else []
+        if self.stored:
+            parts.append(f"the stored baseline of {(self.stored.commit or 'no commit')[:12]}")
+        return " and ".join(parts)
+
+
+def held(question: Question, policy: Policy, recorded: Reference, stored: Record | None) -> Held:
+    """What there is to hold a run to. A baseline of another definition than base's is none."""
+    if stored is None:
+        return Held(policy, recorded, None)
+    days = question.config.performance.baseline_days
+    age = stale(stored, question.now.timestamp(), pipeline_hash=recorded.definition, max_days=days)
+    old = (findings.no_baseline(question, f"the stored baseline {age}"),) if age else ()
+    other = recorded.definition not in ("", stored.pipeline_hash)
+    return Held(policy, recorded, None if other else stored, old)
+
+
+class Suspicion(NamedTuple):
+    """What is suspicious, as half a sentence, and the metrics it is about; none where head's run failed."""
+
+    why: str
+    names: tuple[str, ...] = ()
+
+
+class Screened(NamedTuple):
+    """What one run of head tells: what is refused or not known, and the metrics that pairs should look at."""
+
+    said: tuple[Said, ...]
+    suspects: tuple[str, ...]
+
+
+def alone(
+    question: Question, head: Side, environ: Mapping[str, str], seconds: float, prepare_seconds: float
+) -> tuple[Sample | None, float]:
+    """One run of head, and how long it took; None where it was ended after so many seconds. Raises OrchgateError."""
+    performance = question.config.performance
+    question.repository.blobs.close()  # what measures ends every process below it; git's is started again when needed
+    with sampling.rig([head], environ, performance.watch) as rig:
+        if failed := sampling.prepare(rig, head, performance.prepare, prepare_seconds):
+            raise OrchgateError(findings.failed_stage(failed), question.reproduce)
+        started = working_time.now()
+        try:
+            run = sampling.undisturbed(rig, head, started + seconds)
+        except OutOfTime:
+            return None, working_time.now() - started
+        return run, working_time.now() - started
+
+
+def screened(question: Question, against: Held, run: Sample | None) -> Screened:
+    """What a run of head says by what is on record. Only counters can be refused for it; the rest is a suspicion.
+
+    A run that is None was ended, being far beyond all of them.
+    """
+    if run is None:
+        return Screened((), ("wall_seconds",))
+    suspects = dict.fromkeys(_out(against, run.without_hidden()))
+    said: tuple[Said, ...] = ()
+    if against.stored is not None:
+        said, odd = _by_baseline(question, against.policy, against.stored, run)
+        suspects |= dict.fromkeys(odd)
+    return Screened(said, tuple(suspects))
+
+
+def _out(against: Held, ran: Mapping[str, float]) -> Sequence[str]:
+    runs = against.recorded.runs
+    # An ancestor may have been slower: what is far beyond the runs of the nearest tree alone is suspicious too.
+    near = stored.grossly_beyond(recorded_runs.samples(runs[: against.recorded.nearest]), ran, against.policy)
+    return (*near, *stored.suspects(recorded_runs.samples(runs), ran, against.policy))
+
+
+def _by_baseline(
+    question: Question, policy: Policy, stored: Record, run: Sample
+) -> tuple[tuple[Said, ...], tuple[str, ...]]:
+    values = {name: (value,) for name, value in run.without_hidden().items()}  # as the baseline was recorded
+    known = Known(stored.lower_bounds, run.lower_bounds)
+    judgement = judge_stored(stored.samples, values, policy, known)
+    if judgement.verdict is Verdict.BROKEN:
+        raise OrchgateError(f"the stored baseline: {judgement.reason}", question.reproduce)
+    odd = suspicious(stored.samples, values, policy, known)
+    unsure = {one.name for one in judgement.metrics if one.head_lower_bound is not None}
+    unsure |= {one.name for one in judgement.counters if one.head_lower_bound is not None and not one.runs_missing}
+    said = findings.stored_findings(question, policy, judgement, stored.commit)
+    # Counts that went up in one run of head alone are confirmed in pairs where those fit.
+    told = {one.name for one in judgement.counters if one.verdict in findings.WEIGHTS and not one.runs_missing}
+    bounds = [name for name in odd if name in unsure - told]
+    if bounds:
+        said = (*said, findings.suspected(question, judgement, bounds, policy.inconclusive))
+    return said, tuple(name for name in odd if name not in told and name not in bounds)
+
+
+def overdue(base: float, head: float) -> bool:
+    """Whether a run of head that is not over after so many seconds is suspicious, where base's slowest took `base`."""
+    return head >= gross.FACTOR * base + 1.0
+
+
+def that_fit(policy: Policy, base: float, head: float, left: float) -> int:
+    """How many pairs to confirm a suspicion with: enough to be judged, or those that show a gross excess, or none."""
+    limit = gross.limit(base, policy)
+    pair = base + (head if limit is None else min(head, limit))  # then head is ended
+    for enough, most in ((LOOKS[0], MOST_CONFIRMING), (gross.MORE_PAIRS, gross.MORE_PAIRS), (gross.PAIRS, gross.PAIRS)):
+        if (1 + enough) * pair <= left:
+            return most
+    return 0
+
+
+def cleared(pairs: Sequence[Pair], names: Sequence[str], policy: Policy) -> bool:
+    """Whether base, run beside head, takes about as much: then what is on record was of a better day."""
+    for name in names:
+        ratios = [pair.head[name] / pair.base[name] for pair in pairs if pair.base.get(name) and name in pair.head]
+        metric = policy.metrics[name]
+        if len(ratios) < CLEARING or not metric.more_is_worse or median(ratios) > 1 + metric.block:
+            return False
+    return bool(names)
+
+
+def refuses(said: Sequence[Said]) -> bool:
+    return any(one.severity is Severity.ERROR for one in said)
+
+
+def span(seconds: float) -> str:
+    """`0.521 s`, `26.1 s`, `7 min`, `2.5 h`."""
+    if seconds < 100:
+        return words.seconds(seconds)
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def needed(seconds: float, *, at_least: bool = False) -> str:
+    """`a run takes 26.1 s, eight pairs need 7 min`."""
+    more = "more than " if at_least else ""
+    return f"a run takes {more}{span(seconds)}, eight pairs need {more}{span(2 * LOOKS[0] * seconds)}"
+
+
+# Before and while head runs
+
+
+def announcement(question: Question, against: Held) -> str:
+    about = "" if against.seconds is None else f", about {span(against.seconds)}"
+    return (
+        f"one run of {question.pipeline} at {question.head[:7]}{about}, held to {against.told}: eight pairs do not fit"
+    )
+
+
+def confirming(question: Question, why: str, seconds: float) -> str:
+    sides = f"{question.head[:7]} against {(question.base or '')[:7]}"
+    return f"{why}: measuring {question.pipeline}, {sides}, for up to {seconds:.0f} s more"
+
+
+# Suspicions: what is suspicious, as half a sentence
+
+
+def looks_suspicious(against: Held, run: Sample | None, names: Sequence[str], seconds: float) -> str:
+    """`one run of head, 41.2 s, is beyond 14 recorded runs of base's tree in wall time (25.9 s to 26.4 s)`."""
+    if run is None:
+        slowest = "" if against.slowest is None else f": the slowest of {against.told} took {span(against.slowest)}"
+        return f"one run of head was ended after {span(seconds)}{slowest}"
+    told = "; ".join(_beyond(against, name, run.metrics.get(name)) for name in names)
+    return f"one run of head, {span(seconds)}, looks worse than {against.told} in {told}"
+
+
+def _beyond(against: Held, name: str, value: float | None) -> str:
+    """`wall time (41.2 s against 26.1 s)`."""
+    known = recorded_runs.samples(against.recorded.runs).get(name) or (
+        against.stored and against.stored.samples.get(name)
+    )
+    if not known or value is None:
+        return words.title(name)
+    return f"{words.title(name)} ({words.amount(name, value)} against {words.amount(name, median(known))})"
+
+
+def failed_alone(one: Failure) -> str:
+    return f"one run of head failed ({failed_stage(one)})"
+
+
+def unfinished(base: float, head: float) -> str:
+    return f"the first run of head was not over after {span(head)}, and base took {span(base)}"
+
+
+# Answers
+
+
+def unsuspicious(question: Question, against: Held, seconds: float, policy: str) -> Said:
+    """PRF004: a note where enough runs are on record to see a change that is refused, unless the undecided blocks."""
+    run = f"one run of head, {span(seconds)}, screened against {against.told} on this kind of machine"
+    lost = f" ({'; '.join(against.recorded.problems)})" if against.recorded.problems else ""
+    if question.config.performance.benchmarks.file:
+        lost += "; named benchmarks were not judged"
+    if against.shows_spread:
+        told = f"{run}: nothing suspicious, which is no proof{lost}"
+        if policy == "block":
+            return _open(question, told, against.seconds, policy)
+        return Said("PRF004", f"{question.pipeline}: {told}", "", Severity.NOTE)
+    seen = f"{gross.FACTOR:g} times the slowest of them would have been seen, less only from ten recorded runs on"
+    return _open(question, f"{run}: {seen}{lost}", against.seconds, policy)
+
+
+def cleared_by_pairs(question: Question, why: str, pairs: int) -> Said:
+    message = f"{question.pipeline}: {why}; {_pairs(pairs)} cleared it"
+    return Said("PRF004", message, "", Severity.NOTE)
+
+
+def not_borne_out(question: Question, why: str, pairs: int) -> Said:
+    message = f"{question.pipeline}: {why}; {_pairs(pairs)} did not bear that out: base takes as much now"
+    return Said("PRF004", message, "", Severity.NOTE)
+
+
+def still_open(question: Question, why: str, seconds: float, pairs: int, *, policy: str) -> Said:
+    tried = f"; {_pairs(pairs)} could neither confirm nor clear it" if pairs else ""
+    return _open(question, f"{why}{tried}", seconds, policy)
+
+
+def not_measured(question: Question, against: Held, budget: float, policy: str) -> Said:
+    """Nothing was run."""
+    assert against.seconds is not None
+    room = f"performance.budget-seconds allows {budget:g} s"
+    if against.told:
+        why = "a run is longer than a push may take"
+    else:
+        lost = f" ({'; '.join(against.recorded.problems)})" if against.recorded.problems else ""
+        why = f"no run of base is on record on this kind of machine to screen one of head against{lost}"
+    return _open(
+        question, f"not measured: {room}, and {why}", against.seconds, policy, at_least=against.recorded.at_least
+    )
+
+
+def too_long(question: Question, ran: Sequence[Ran], budget: float, policy: str) -> Said:
+    """The first runs did not end, or hardly."""
+    why = f"too few runs fit into the {budget:g} s of performance.budget-seconds"
+    seconds, at_least = (ran[0].seconds, ran[0].at_least) if ran else (None, False)
+    return _open(question, why, seconds, policy, at_least=at_least)
+
+
+def in_ci(question: Question, said: Said, seconds: float | None) -> Said:
+    """A finding that a few pairs left open, with what decides it."""
+    why = said.message if seconds is None else f"{said.message}; {needed(seconds)}"
+    return said._replace(message=f"{why}; {JOB}", hint=question.settled(seconds))
+
+
+def _open(question: Question, why: str, seconds: float | None, policy: str, *, at_least: bool = False) -> Said:
+    long = "" if seconds is None else f"; {needed(seconds, at_least=at_least)}"
+    return undecided(question, f"{why}{long}; {JOB}", policy, question.settled(seconds))
+
+
+def _pairs(count: int) -> str:
+    return "1 pair" if count == 1 else f"{count} pairs"
