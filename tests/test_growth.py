@@ -12,7 +12,7 @@ import pytest
 
 from orchgate import registry
 from orchgate.gate.engine import Judge
-from orchgate.markdown import frontmatter
+from orchgate.markdown import blocks
 from orchgate.markdown.document import Document
 from orchgate.plan_commands.shell import script
 from tests.support import folder_context, write_tree
@@ -118,11 +118,14 @@ def test_as_many_names_as_mentions_are_no_more_work_for_each(files: Callable[[in
 )
 def test_front_matter_is_read_in_linear_time(lines: str) -> None:
     with no_hang():
-        frontmatter.parse(f"---\n{lines}---")
+        blocks.parse_front_matter(f"---\n{lines}---")
 
 
 def test_front_matter_keeps_every_line_of_a_text() -> None:
-    assert frontmatter.parse("---\nk: |\n  a\n  b\n\n  c\nl: one\n  two\n---") == {"k": "a b c", "l": "one two"}
+    assert blocks.parse_front_matter("---\nk: |\n  a\n  b\n\n  c\nl: one\n  two\n---") == {
+        "k": "a b c",
+        "l": "one two",
+    }
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from orchgate.checks import documents, specs
 from orchgate.config.load import Source, build
 from orchgate.errors import ConfigError, Unreadable
 from orchgate.model import ABSENT, Change, Scope, Severity
+from orchgate.packets.catalog import Packets
 from orchgate.packets.layout import layout_of
 from orchgate.packets.packet import Packet, find_packets
-from orchgate.packets.task_documents import Packets
 from orchgate.packets.tasks import Item, normal_status, read_index, with_item
 from tests.support import excused, folder_context, write_tree
 from tests.work import growth, no_hang

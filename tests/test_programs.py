@@ -8,9 +8,9 @@ from orchgate.errors import Unreadable
 from orchgate.git.snapshot import FolderSnapshot
 from orchgate.plan_commands.definitions import Definitions, near
 from orchgate.plan_commands.programs import codex_pipelines, hook_ids, make_targets, nox_sessions, npm_scripts
-from orchgate.plan_commands.requests import Request, requests
+from orchgate.plan_commands.requested_names import RequestedName, requested_names
 from orchgate.plan_commands.shell import script
-from orchgate.plan_commands.wrappers import started
+from orchgate.plan_commands.wrappers import started_programs
 from tests.support import write_tree
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def asked(line: str) -> list[tuple[str, str, str]]:
-    found = [request for command in script(line)[0] for one in started(command) for request in requests(one)]
+    found = [
+        request for command in script(line)[0] for one in started_programs(command) for request in requested_names(one)
+    ]
     return [(request.kind, request.name, request.folder) for request in found]
 
 
@@ -128,7 +130,7 @@ def test_names_that_a_command_asks_for(line: str, found: list[tuple[str, str, st
     assert asked(line) == found
 
 
-def missing(root: Path, request: Request, pipelines: tuple[str, ...] = ()) -> str | None:
+def missing(root: Path, request: RequestedName, pipelines: tuple[str, ...] = ()) -> str | None:
     found = Definitions(FolderSnapshot(str(root)), pipelines).missing(request)
     return found and (found.file or "no " + found.wanted_file)
 
@@ -136,40 +138,40 @@ def missing(root: Path, request: Request, pipelines: tuple[str, ...] = ()) -> st
 def test_npm_looks_in_the_folders_above(tmp_path: Path) -> None:
     write_tree(tmp_path, {"package.json": '{"scripts": {"a": ""}}', "x/y/z": ""})
 
-    assert missing(tmp_path, Request("script", "b", "x/y")) == "package.json"
+    assert missing(tmp_path, RequestedName("script", "b", "x/y")) == "package.json"
 
 
 def test_a_folder_that_is_not_there_tells_nothing(tmp_path: Path) -> None:
-    assert missing(tmp_path, Request("script", "b", "gone")) is None
+    assert missing(tmp_path, RequestedName("script", "b", "gone")) is None
 
 
 def test_a_symlink_to_a_definition_tells_nothing(tmp_path: Path) -> None:
     write_tree(tmp_path, {"real": "{}"})
     (tmp_path / "package.json").symlink_to("real")
 
-    assert missing(tmp_path, Request("script", "b", "")) is None
+    assert missing(tmp_path, RequestedName("script", "b", "")) is None
 
 
 def test_no_makefile_at_all(tmp_path: Path) -> None:
-    assert missing(tmp_path, Request("target", "b", "")) == "no Makefile"
+    assert missing(tmp_path, RequestedName("target", "b", "")) == "no Makefile"
 
 
 def test_make_prefers_the_file_that_make_prefers(tmp_path: Path) -> None:
     write_tree(tmp_path, {"GNUmakefile": "a:\n", "Makefile": "b:\n"})
 
-    assert missing(tmp_path, Request("target", "b", "")) == "GNUmakefile"
+    assert missing(tmp_path, RequestedName("target", "b", "")) == "GNUmakefile"
 
 
 def test_a_built_in_rule_may_make_a_program(tmp_path: Path) -> None:
     write_tree(tmp_path, {"prog.c": ""})
 
-    assert missing(tmp_path, Request("target", "prog", "")) is None
+    assert missing(tmp_path, RequestedName("target", "prog", "")) is None
 
 
 def test_a_pipeline_may_come_from_either_place(tmp_path: Path) -> None:
     write_tree(tmp_path, {"codex.orchestrator.json": '{"pipelines": [{"id": "a"}]}'})
 
-    assert [missing(tmp_path, Request("pipeline", name, ""), ("b",)) for name in "abc"] == [
+    assert [missing(tmp_path, RequestedName("pipeline", name, ""), ("b",)) for name in "abc"] == [
         None,
         None,
         "the configuration",

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchgate.plan_commands.checker import fence_commands, is_shell, language
 from orchgate.plan_commands.shell import Command, Word, script
-from orchgate.plan_commands.transcripts import fence_commands, is_shell, language
 from tests.work import growth, no_hang
 
 

@@ -58,16 +58,16 @@ def run(ctx: Context) -> Outcome:
     touched = [] if ctx.scope.whole_tree else [change for change in ctx.scope.require_changes() if _may_take(change)]
     if not plans and not touched:
         return Outcome((), {"documents": 0, "commands": 0})
-    from orchgate.plan_commands.rehearsal import Rehearsal
+    from orchgate.plan_commands.checker import CommandChecker
 
-    rehearsal = Rehearsal(ctx.config.commands, _definitions(ctx))
+    checker = CommandChecker(ctx.config.commands, _definitions(ctx))
     documents, unread = ctx.documents(plans)
-    findings = [finding for document in documents for finding in rehearsal.judge(document)]
+    findings = [finding for document in documents for finding in checker.judge(document)]
     gone = _taken_away(ctx, touched)
     others, unread_too = ctx.documents(_naming(ctx, gone, plans))
-    findings.extend(finding for document in others for finding in rehearsal.lost(document, gone))
-    examined = {"documents": len(documents) + len(others), "commands": rehearsal.commands}
-    troubles = (*unread, *unread_too, *rehearsal.troubles.values())
+    findings.extend(finding for document in others for finding in checker.lost(document, gone))
+    examined = {"documents": len(documents) + len(others), "commands": checker.commands}
+    troubles = (*unread, *unread_too, *checker.troubles.values())
     return Outcome(tuple(dict.fromkeys(findings)), examined, troubles=troubles)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
-from orchgate.packets import approvals, sections
+from orchgate.packets import sections
 from orchgate.packets.agreement import disagreements
+from orchgate.packets.catalog import Selection, select
 from orchgate.packets.layout import TITLES
+from orchgate.packets.progress import Standing, standing
 from orchgate.packets.review import review_of
-from orchgate.packets.selection import Selection, select
-from orchgate.packets.standing import Standing, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -258,8 +258,8 @@ def _unfinished(ctx: Context, case: _Case, document: Document) -> Iterator[Findi
     for word, at in sections.placeholders(document, ctx.config.documents.placeholders):
         message = f"placeholder {word} in a finished packet ({sign})"
         yield Finding("DOC004", document.location(at), message, "write the value, or say why there is none", weight)
-    for section in approvals.sections(document):
-        gaps = approvals.gaps(document, section)
+    for section in sections.approval_sections(document):
+        gaps = sections.missing_approvals(document, section)
         if gaps:
             listed = ", ".join(f"{gap.role} ({gap.why})" for gap in gaps[:LISTED])
             listed += f" and {len(gaps) - LISTED} more" if gaps[LISTED:] else ""

@@ -157,7 +157,7 @@ def _pages(ctx: Context, gone: Iterable[str]) -> set[str]:
     pages = [path for path in gone if is_markdown(path)]
     if not pages or not any(map(is_mdx, ctx.snapshot.entries)):
         return set()
-    from orchgate.references.sites import called
+    from orchgate.references.resolve import called
 
     return {called(path) for path in pages} - {""}
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.errors import quoted
 from orchgate.lib.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
-from orchgate.packets.behind import in_work, named_in
+from orchgate.packets.progress import in_work, named_in
 from orchgate.packets.review import KEY, date_of, last_review
 
 if TYPE_CHECKING:
     from orchgate.gate.context import Context
     from orchgate.model import Change, Trouble
+    from orchgate.packets.catalog import Packets
     from orchgate.packets.layout import Layout
     from orchgate.packets.packet import Packet
-    from orchgate.packets.task_documents import Packets
 
 SPECS = ("tech-spec", "mini-spec")
 TRAILER = "task"

@@ -83,7 +83,7 @@ class Judge:
 
     @staticmethod
     def _was_served(document: Document, target: Target, found: Resolution, gone: frozenset[str]) -> bool:
-        from orchgate.references.sites import served
+        from orchgate.references.resolve import served
 
         lost = served(gone, target.path, document.path.rpartition("/")[0])
         return found.where is Where.MISSING and lost != ""

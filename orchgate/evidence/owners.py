@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import Unreadable
 from orchgate.lib.patterns import lazy
-from orchgate.packets.standing import Standing, standing
+from orchgate.packets.progress import Standing, standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orchgate.markdown.document import Document
+    from orchgate.packets.catalog import Packets
     from orchgate.packets.layout import Place
     from orchgate.packets.packet import Packet
-    from orchgate.packets.task_documents import Packets
 
 _LEADING_ID = lazy(r"\d+(?=-)")
 

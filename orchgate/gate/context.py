@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Change, CheckResult, Scope
+    from orchgate.packets.catalog import Packets
     from orchgate.packets.layout import Layout
-    from orchgate.packets.task_documents import Packets
 
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 
@@ -129,7 +129,7 @@ class Context:
     @cached_property
     def packets(self) -> Packets:
         """The packets and the task list of the snapshot."""
-        from orchgate.packets.task_documents import Packets
+        from orchgate.packets.catalog import Packets
 
         return Packets(self.config.documents, self.snapshot, self.layout)
 
@@ -153,7 +153,7 @@ class Context:
         return self if same else self._under(self.limits)
 
     def _under(self, config: Config) -> Context:
-        from orchgate.packets.moved import layout_with_moved
+        from orchgate.packets.layout import layout_with_moved
 
         documents = config.documents._replace(task_index=self.config.documents.task_index)
         other = Context.__new__(Context)

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchgate.markdown import blocks, frontmatter, headings, inline, items
+from orchgate.markdown import blocks, inline, structure
 from orchgate.markdown.names import is_mdx
 from orchgate.markdown.parts import Comment, Fence, Heading, Item, Link, Section, Span, Use, covered
 from orchgate.model import Location
@@ -49,7 +49,7 @@ class Document:
 
     @cached_property
     def front_matter(self) -> Mapping[str, str | list[str]]:
-        return frontmatter.parse(self.text[: self._body]) if self._body else {}
+        return blocks.parse_front_matter(self.text[: self._body]) if self._body else {}
 
     @cached_property
     def _body(self) -> int:
@@ -108,20 +108,20 @@ class Document:
 
     @cached_property
     def headings(self) -> tuple[Heading, ...]:
-        return tuple(headings.find(self.text, self._segments))
+        return tuple(structure.find_headings(self.text, self._segments))
 
     @cached_property
     def sections(self) -> tuple[Section, ...]:
-        return tuple(headings.sections(self.headings, len(self.text)))
+        return tuple(structure.sections(self.headings, len(self.text)))
 
     @cached_property
     def anchors(self) -> frozenset[str]:
         """What `#…` may point at here: anchors of headings, also of those in quotes and lists, and of HTML ids."""
-        return headings.anchors(self.text, self._segments, self.headings)
+        return structure.anchors(self.text, self._segments, self.headings)
 
     @cached_property
     def items(self) -> tuple[Item, ...]:
-        return tuple(items.find(self.text, self._segments))
+        return tuple(structure.find_items(self.text, self._segments))
 
     @cached_property
     def _line_starts(self) -> list[int]:

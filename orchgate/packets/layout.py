@@ -6,12 +6,14 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.lib.globs import matcher
+from orchgate.lib.patterns import lazy
 from orchgate.markdown.names import SUFFIXES, as_md, is_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from orchgate.config.settings import Documents
+    from orchgate.model import Change
 
 KINDS = ("prd", "tech-spec", "action-plan", "checklist", "mini-spec")
 TITLES = {
@@ -23,7 +25,14 @@ TITLES = {
 }
 
 
+TASK_ID = lazy(r"(?:[A-Za-z]{1,10}-)?\d+-(?P<slug>.+)", re.DOTALL)
 LONGEST_TIED = 300  # characters of a path: ways to cut it grow with the cube
+
+
+def stem(name: str) -> str:
+    """What the names of one packet have in common: a task's name without its id."""
+    match = TASK_ID.fullmatch(name)
+    return match["slug"] if match else name
 
 
 class Pattern(NamedTuple):
@@ -145,3 +154,34 @@ def _expression(parts: list[str], names: Mapping[str, str]) -> re.Pattern[str]:
         source += re.escape(part) if part not in names else f"(?P={part[1:-1]})" if part in seen else names[part]
         seen.add(part)
     return re.compile(source, re.DOTALL)
+
+
+def layout_with_moved(before: Documents, after: Documents, changes: Iterable[Change]) -> Layout:
+    """The places of `before`, and those of `after` for the documents that the change moved there.
+
+    A document has moved when the change takes it away from a place of its kind and brings it to a new place of that
+    kind, as one rename or under the same name. Any other document at a new place is nothing that `before` knows of.
+    """
+    old, new = layout_of(before), layout_of(after)
+    moved = _moved(old, new, tuple(changes))
+    count = len(new.patterns)
+    extra = [pattern._replace(within=moved.get(pattern.kind, frozenset())) for pattern in new.patterns]
+    kept = [pattern._replace(rank=pattern.rank + count) for pattern in old.patterns]
+    return Layout((*extra, *kept), old.excluded)
+
+
+def _moved(old: Layout, new: Layout, changes: tuple[Change, ...]) -> Mapping[str, frozenset[str]]:
+    """New paths of moved documents by kind."""
+    renamed = {change.path: change.old_path for change in changes if change.status == "R" and change.old_path}
+    lost = list(old.places(change.path for change in changes if change.deleted))
+    found: dict[str, set[str]] = {}
+    for place in new.places(change.path for change in changes if change.status in ("A", "R")):
+        came_from = [renamed[place.path]] if place.path in renamed else []
+        same = any(was.kind == place.kind for was in old.places(came_from))
+        if same or any(was.kind == place.kind and _names(was) & _names(place) for was in lost):
+            found.setdefault(place.kind, set()).add(place.path)
+    return {kind: frozenset(paths) for kind, paths in found.items()}
+
+
+def _names(place: Place) -> set[str]:
+    return {stem(name) for name in (place.task, place.slug) if name}

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.lib.patterns import lazy
-from orchgate.packets.layout import KINDS, Layout, Place
+from orchgate.packets.layout import KINDS, TASK_ID, Layout, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from orchgate.packets.tasks import Item
 
-_TASK_ID = lazy(r"(?:[A-Za-z]{1,10}-)?\d+-(?P<slug>.+)", re.DOTALL)
 ALIKE = 0.6  # share of common words from which two names are taken for one packet
 MANY = 50  # groups that share a word before the word says nothing
 
@@ -49,12 +47,6 @@ class Packet(NamedTuple):
     def anchor(self) -> str:
         """The document that stands for the packet in messages: its PRD, or the first it has."""
         return next(iter(self.documents.values()))
-
-
-def stem(name: str) -> str:
-    """What the names of one packet have in common: a task's name without its id."""
-    match = _TASK_ID.fullmatch(name)
-    return match["slug"] if match else name
 
 
 class _Group:
@@ -131,7 +123,7 @@ class _Found:
             self.by_path[place.path] = place
         self.owners: dict[str, list[str]] = {}
         for task in self.tasks:
-            match = _TASK_ID.fullmatch(task)
+            match = TASK_ID.fullmatch(task)
             for slug in (task, match["slug"] if match else ""):
                 if slug in self.slugs:
                     self.owners.setdefault(slug, []).append(task)
@@ -235,7 +227,7 @@ def _nearest(group: _Group, others: list[_Group], words: Mapping[int, frozenset[
 def _words(group: _Group) -> frozenset[str]:
     """Words of a group's name without its id."""
     name = (group.tasks or group.slugs)[0]
-    match = _TASK_ID.fullmatch(name)
+    match = TASK_ID.fullmatch(name)
     return frozenset(re.split(r"[-_. ]+", (match["slug"] if match else name).casefold()))
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from orchgate.git.snapshot import Snapshot
     from orchgate.plan_commands.programs import Names
-    from orchgate.plan_commands.requests import Request
+    from orchgate.plan_commands.requested_names import RequestedName
 
 CODEX = "codex.orchestrator.json"
 SHIPPED = "implementation-gate"  # the pipeline that every repository has, see `runs.implementation_gate`
@@ -43,7 +43,7 @@ WORDS = {
 class Missing(NamedTuple):
     """A name that does not exist; `file` would define it, and is "" when there is no such file at all."""
 
-    request: Request
+    request: RequestedName
     file: str
     wanted_file: str
     known: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Definitions:
         self._read: dict[tuple[str, str], Names | Unreadable] = {}
         self._known: dict[tuple[str, str], frozenset[str]] = {}
 
-    def missing(self, request: Request) -> Missing | None:
+    def missing(self, request: RequestedName) -> Missing | None:
         """What is known to be missing. Raises Unreadable when the file that would tell cannot be read."""
         if request.folder not in self._tree.folders:
             return None
@@ -76,7 +76,7 @@ class Definitions:
             return None
         return Missing(request, file, file, names.defined)
 
-    def _misses(self, request: Request, file: str, names: Names) -> bool:
+    def _misses(self, request: RequestedName, file: str, names: Names) -> bool:
         """Whether the name certainly does not exist."""
         key = (request.kind, file)
         if key not in self._known:
@@ -106,7 +106,7 @@ class Definitions:
         entry = self._tree.entries.get(path)
         return entry is not None and entry.mode not in (SYMLINK, SUBMODULE)
 
-    def _file(self, request: Request) -> str | None:
+    def _file(self, request: RequestedName) -> str | None:
         """The file that defines the names; "" when there is none, None when that cannot be told."""
         if request.file:
             return request.file if self._has(request.file) else None
@@ -136,14 +136,14 @@ class Definitions:
             folder = folder.rpartition("/")[0]
         return found
 
-    def _makefile(self, request: Request) -> str | None:
+    def _makefile(self, request: RequestedName) -> str | None:
         found = [self._in(request.folder, name) for name in MAKEFILES]
         if any(found) or None in found:
             return next((file for file in found if file), None)
         generated = any(posixpath.join(request.folder, name) in self._tree.entries for name in GENERATORS)
         return None if generated or self._made_otherwise(request) else ""
 
-    def _made_otherwise(self, request: Request) -> bool:
+    def _made_otherwise(self, request: RequestedName) -> bool:
         """Whether make knows what to do without a rule: the target is there, or a built-in rule may make it."""
         if request.kind != "target":
             return False
@@ -161,7 +161,7 @@ class Definitions:
                 dot = path.rfind(".", 0, dot)
         return frozenset(found)
 
-    def _missing_pipeline(self, request: Request) -> Missing | None:
+    def _missing_pipeline(self, request: RequestedName) -> Missing | None:
         known = self._all_pipelines
         if request.name in known:
             return None

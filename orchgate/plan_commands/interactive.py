@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from orchgate.plan_commands.shell import Command, Word
-    from orchgate.plan_commands.wrappers import Started
+    from orchgate.plan_commands.wrappers import StartedProgram
 
 # Also English words: in a sentence or an untagged block they are commands only with an option or a path.
 WORDLIKE = one_of("less more most man top watch select read ed joe find dialog helix micro ranger")
@@ -43,7 +43,7 @@ def knows(program: str) -> bool:
     return program in rules() or program in _SPECIAL or program in REPLS
 
 
-def waits(started: Started, outer: Command) -> Wait | None:
+def why_it_waits(started: StartedProgram, outer: Command) -> Wait | None:
     """Why a command would wait for a person, or None. `outer` is the command line that started it."""
     command, program = started.command, started.program
     if re.match(r"\$\{?(?:EDITOR|VISUAL)\b", command.words[0].text):
@@ -68,7 +68,7 @@ def password(outer: Command) -> Wait | None:
     return Wait("asks for a password on most machines", "sudo -n fails at once instead", certain=False)
 
 
-def _settled(wait: Wait, started: Started, outer: Command) -> bool:
+def _settled(wait: Wait, started: StartedProgram, outer: Command) -> bool:
     """Whether something around the program answers it or ends it."""
     command = started.command
     if wait.why == ENDLESS:

@@ -74,7 +74,7 @@ _OPAQUE: Mapping[str, frozenset[str]] = {
 }
 
 
-class Started(NamedTuple):
+class StartedProgram(NamedTuple):
     """What a command line starts in the end, and through which programs."""
 
     command: Command
@@ -85,7 +85,7 @@ class Started(NamedTuple):
         return self.command.words[0].text.rpartition("/")[2]
 
 
-def started(command: Command) -> Iterator[Started]:
+def started_programs(command: Command) -> Iterator[StartedProgram]:
     """The programs that a command starts in the end: the wrapped one, and those of a `bash -c` line."""
     through: list[str] = []
     for _ in range(MAX_NESTING):
@@ -94,11 +94,11 @@ def started(command: Command) -> Iterator[Started]:
             break
         through.append(_name(command))
         command = inner
-    yield Started(command, tuple(through))
+    yield StartedProgram(command, tuple(through))
     if _name(command) in _SHELL_NAMES and (line := _command_line(command)) is not None and len(through) < MAX_NESTING:
         for nested in script(line, command.folder)[0]:
             if not (_name(nested) in _SHELL_NAMES and _command_line(nested) is not None):
-                yield from started(nested._replace(offset=command.offset, fed=nested.fed or command.fed))
+                yield from started_programs(nested._replace(offset=command.offset, fed=nested.fed or command.fed))
 
 
 def _name(command: Command) -> str:

@@ -1,4 +1,4 @@
-"""Whether what a document points at is in the judged tree, or is an artifact on disk beside it."""
+"""Where the targets of references are: in the tree, among the artifacts, or nowhere; and what a site of MDX serves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchgate.markdown.names import is_mdx
 from orchgate.references.targets import Kind, unquoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from orchgate.git.snapshot import Snapshot
     from orchgate.references.artifacts import Artifacts
@@ -76,8 +76,6 @@ class Resolver:
         else:
             found = self._first(target, (folder, "") if target.artifact and folder else (folder,))
         if found.where is Where.MISSING and target.kind is Kind.PATH and not target.artifact and is_mdx(document):
-            from orchgate.references.sites import served
-
             path = served(self._entries, target.path, folder)
             return Resolution(Where.HERE, path) if path else found
         return found
@@ -196,3 +194,35 @@ def _joined(base: str, path: str) -> str:
 
 def _climbs(path: str) -> bool:
     return path == ".." or path.startswith("../")
+
+
+_SUFFIXES = ("", ".mdx", ".md", "/index.mdx", "/index.md")
+_SERVED = ("", "static", "public", "pages", "src/pages")
+_TOP = "@site"  # the folder of the site, as Docusaurus calls it
+
+
+def served(entries: Container[str], written: str, folder: str) -> str:
+    """The file that a link of a page in `folder` leads to on its site; "" for none. Only what is there is served."""
+    path = unquoted(written)
+    from_top = path.startswith(("/", _TOP + "/"))
+    path = path.removeprefix(_TOP).strip("/")
+    places = (
+        (join(base, below, path) for base in _upwards(folder) for below in _SERVED)
+        if from_top
+        else [join(folder, path)]
+    )
+    named = (normpath(place) + suffix for place in places for suffix in _SUFFIXES)
+    return next((name for name in named if name in entries), "")
+
+
+def called(page: str) -> str:
+    """The word that a link to a page holds."""
+    return page.rpartition(".")[0].removesuffix("/index").rpartition("/")[2]
+
+
+def _upwards(folder: str) -> Iterator[str]:
+    """The folders in which the site may begin, the nearest first."""
+    while folder:
+        yield folder
+        folder = folder.rpartition("/")[0]
+    yield ""

@@ -84,7 +84,7 @@ def _place(repository: Repository) -> pinning.Place:
     from orchgate.config.load import load_work_tree
     from orchgate.git.worktree import OnDisk
     from orchgate.markdown.document import Document
-    from orchgate.packets.task_documents import Packets
+    from orchgate.packets.catalog import Packets
 
     config = load_work_tree(repository.root)
     tree = OnDisk(repository, (root.strip("/") for root in config.evidence.roots))

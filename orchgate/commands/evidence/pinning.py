@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orchgate.gate.context import Context
     from orchgate.git.snapshot import Snapshot
     from orchgate.markdown.document import Document
-    from orchgate.packets.task_documents import Packets
+    from orchgate.packets.catalog import Packets
 
 
 class Place(NamedTuple):

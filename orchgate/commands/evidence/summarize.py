@@ -103,7 +103,7 @@ def _action_plan(root: str, task: str) -> str:
     """The repository path of the task's action plan. Raises UsageError."""
     from orchgate.config.load import load_work_tree
     from orchgate.git.snapshot import WorkTree
-    from orchgate.packets.task_documents import Packets
+    from orchgate.packets.catalog import Packets
 
     packets = Packets(load_work_tree(root).documents, WorkTree(root))
     found = [packet for packet in packets.all if task in (packet.task, packet.slug)]

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError, UsageError, quoted
-from orchgate.packets.behind import in_work, named_in
+from orchgate.packets.progress import in_work, named_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,14 +1,14 @@
-"""The packets and the task list of one tree, worked out as far as somebody asks."""
+"""The packets and the task list of one tree, worked out as far as somebody asks, and those that a change touches."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import Unreadable
 from orchgate.model import Location, Trouble
-from orchgate.packets.layout import KINDS, layout_of
-from orchgate.packets.packet import Packet, find_packets, stem
+from orchgate.packets.layout import KINDS, layout_of, stem
+from orchgate.packets.packet import Packet, find_packets
 from orchgate.packets.tasks import MAX_BYTES, Index, Item, normal_status, read_index
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from orchgate.config.settings import Documents
     from orchgate.git.snapshot import Snapshot
+    from orchgate.model import Change
     from orchgate.packets.layout import Layout
 
 MANY_NAMES = 40  # from here on looking at all packets is cheaper than looking for some
@@ -138,3 +139,71 @@ def read_tasks(path: str, tree: Snapshot) -> tuple[Index | None, tuple[Trouble, 
     except Unreadable as error:
         hint = "tasks' statuses are unknown until it can be read: mend the file"
         return None, (Trouble(Location(path), error.message, error.hint or hint),)
+
+
+class Selection(NamedTuple):
+    """Packets to judge. `lost` are documents the change took away, by packet name: (kind, old path, new path or "")."""
+
+    packets: tuple[Packet, ...] = ()
+    lost: Mapping[str, tuple[tuple[str, str, str], ...]] = {}
+    troubles: tuple[Trouble, ...] = ()
+
+
+def select(known: Packets, base: Snapshot, changes: tuple[Change, ...] | None, also: Iterable[str] = ()) -> Selection:
+    """The packets that `changes` touch; all of the tree for None. Those the task list calls inactive are left alone.
+
+    `also` are paths that count as touched, such as symbolic links to what was changed.
+    """
+    lost: dict[str, tuple[tuple[str, str, str], ...]] = {}
+    if changes is None:
+        wanted = known.all
+    else:
+        touched = _touched(changes).union(also)
+        listed = known.settings.task_index in touched
+        if not listed and next(known.layout.places(touched), None) is None:
+            return Selection()
+        lost, bereaved = _lost(changes, known)
+        wanted = known.of(touched | bereaved, _changed_entries(known, base) if listed else ())
+    return Selection(tuple(packet for packet in wanted if known.active(packet)), lost, known.troubles)
+
+
+def _touched(changes: tuple[Change, ...]) -> frozenset[str]:
+    old = (change.old_path for change in changes if change.old_path)
+    return frozenset([*(change.path for change in changes), *old])
+
+
+def _lost(
+    changes: tuple[Change, ...], known: Packets
+) -> tuple[dict[str, tuple[tuple[str, str, str], ...]], frozenset[str]]:
+    """Documents deleted or renamed away from packets of which something remains, and what remains.
+
+    The packet a lost document belonged to is found by putting the lost ones back among the others.
+    """
+    moved = [(change.old_path, change.path) for change in changes if change.old_path]
+    deleted = [(change.path, "") for change in changes if change.deleted]
+    gone = {path: to for path, to in [*moved, *deleted] if path not in known.tree.entries}
+    if not gone or next(known.layout.places(gone), None) is None:
+        return {}, frozenset()
+    lost: dict[str, tuple[tuple[str, str, str], ...]] = {}
+    remains: set[str] = set()
+    for packet in find_packets([*known.tree.entries, *gone], known.layout, known.items):
+        missing = tuple((kind, path, gone[path]) for kind, path in packet.documents.items() if path in gone)
+        remaining = [path for path in packet.paths if path not in gone and path not in gone.values()]
+        if missing and remaining:
+            remains.update(remaining)
+            for heir in known.owners.get(remaining[0], ()):
+                lost[heir.name] = missing
+    return lost, frozenset(remains)
+
+
+def _changed_entries(known: Packets, base: Snapshot) -> Collection[Item]:
+    """The entries that the base's list does not hold in the same form.
+
+    A base whose list cannot be read says nothing about which entries changed: the change that mends it is not
+    blamed for all of them.
+    """
+    before, troubles = read_tasks(known.settings.task_index, base)
+    if troubles:
+        return ()
+    old = {item.names: item.raw for item in before.items} if before else {}
+    return [item for item in known.items if old.get(item.names) != item.raw]

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from orchgate.plan_commands.shell import Command
-    from orchgate.plan_commands.wrappers import Started
+    from orchgate.plan_commands.wrappers import StartedProgram
 
 
-class Request(NamedTuple):
+class RequestedName(NamedTuple):
     """One name asked for.
 
     kind    "script", "target", "session", "hook", "pipeline" or "codex-pipeline"
@@ -36,7 +36,7 @@ class Request(NamedTuple):
     loose: bool = False
 
 
-def requests(started: Started) -> list[Request]:
+def requested_names(started: StartedProgram) -> list[RequestedName]:
     """The names that a command asks for; none when it does not tell where from."""
     read = _READERS.get(started.program.partition("@")[0])
     if read is None or started.command.folder is None or not started.command.words[0].literal:
@@ -51,7 +51,7 @@ VERB_AND_NAME = 2
 _NPM_FOLDERS = frozenset({"--prefix", "-C", "--dir", "--cwd"})
 
 
-def _scripts(command: Command) -> list[Request]:
+def _scripts(command: Command) -> list[RequestedName]:
     """npm, yarn, pnpm and bun."""
     texts = command.argv
     words = deque(command.words[1 : texts.index("--") if "--" in texts else None])
@@ -71,21 +71,21 @@ def _scripts(command: Command) -> list[Request]:
             return []
     rest = rest[:VERB_AND_NAME]
     known = folder is not None and all(word.literal for word in rest)
-    return _script_request(command.words[0].text, [word.text for word in rest], folder or "") if known else []
+    return _script_name(command.words[0].text, [word.text for word in rest], folder or "") if known else []
 
 
-def _script_request(program: str, texts: list[str], folder: str) -> list[Request]:
+def _script_name(program: str, texts: list[str], folder: str) -> list[RequestedName]:
     if program == "npm" and texts[:1] in (["test"], ["t"], ["tst"]):
-        return [Request("script", "test", folder)]
+        return [RequestedName("script", "test", folder)]
     if texts[:1] and texts[0] in ("run", "run-script") and len(texts) > 1:
         builtin = texts[1] == "env"
-        return [] if builtin else [Request("script", texts[1], folder, loose=program in ("yarn", "bun"))]
+        return [] if builtin else [RequestedName("script", texts[1], folder, loose=program in ("yarn", "bun"))]
     if program != "npm" and texts and ":" in texts[0]:
-        return [Request("script", texts[0], folder, loose=True)]
+        return [RequestedName("script", texts[0], folder, loose=True)]
     return []
 
 
-def _targets(command: Command) -> list[Request]:
+def _targets(command: Command) -> list[RequestedName]:
     folder = command.folder
     file = Word("")
     names: list[Word] = []
@@ -107,10 +107,10 @@ def _targets(command: Command) -> list[Request]:
     path = joined(folder, file) if file.text else ""
     if folder is None or path is None:
         return []
-    return [Request("target", word.text, folder, path) for word in names if word.literal and word.text]
+    return [RequestedName("target", word.text, folder, path) for word in names if word.literal and word.text]
 
 
-def _sessions(command: Command) -> list[Request]:
+def _sessions(command: Command) -> list[RequestedName]:
     """Nox takes any number of names behind `-s`."""
     file = Word("")
     names: list[Word] = []
@@ -133,7 +133,9 @@ def _sessions(command: Command) -> list[Request]:
     path = joined(command.folder, file) if file.text else ""
     if command.folder is None or path is None:
         return []
-    return [Request("session", _session(word.text), command.folder, path) for word in names if _session_literal(word)]
+    return [
+        RequestedName("session", _session(word.text), command.folder, path) for word in names if _session_literal(word)
+    ]
 
 
 def _session_literal(word: Word) -> bool:
@@ -152,7 +154,7 @@ _HOOK_VALUES = one_of(
 )
 
 
-def _hooks(command: Command) -> list[Request]:
+def _hooks(command: Command) -> list[RequestedName]:
     words = deque(command.words[1:])
     if not words or words.popleft().text != "run":
         return []
@@ -163,26 +165,26 @@ def _hooks(command: Command) -> list[Request]:
         if word.text in _HOOK_VALUES and words:
             words.popleft()
         elif not word.text.startswith("-"):
-            return [Request("hook", word.text, "")] if word.literal else []
+            return [RequestedName("hook", word.text, "")] if word.literal else []
     return []
 
 
-def _pipelines(command: Command) -> list[Request]:
+def _pipelines(command: Command) -> list[RequestedName]:
     return _first_after(command, ("run", "plan"), "pipeline")
 
 
-def _codex_pipelines(command: Command) -> list[Request]:
+def _codex_pipelines(command: Command) -> list[RequestedName]:
     found = _first_after(command, ("start", "plan"), "codex-pipeline")
     return [request._replace(name=request.name.removesuffix("-devtools")) for request in found]
 
 
-def _first_after(command: Command, verbs: tuple[str, ...], kind: str) -> list[Request]:
+def _first_after(command: Command, verbs: tuple[str, ...], kind: str) -> list[RequestedName]:
     words = command.words
     asks = len(words) > 2 and words[1].text in verbs and words[2].literal and not words[2].text.startswith("-")
-    return [Request(kind, words[2].text, "")] if asks else []
+    return [RequestedName(kind, words[2].text, "")] if asks else []
 
 
-_READERS: Mapping[str, Callable[[Command], list[Request]]] = {
+_READERS: Mapping[str, Callable[[Command], list[RequestedName]]] = {
     "npm": _scripts,
     "yarn": _scripts,
     "pnpm": _scripts,

@@ -1,0 +1,339 @@
+"""What would stop the commands of a plan: which commands its step sections hold, and what each waits for or misses.
+
+A fenced block that names a shell is a script. A block without a language, and a code span, may just as well be output
+or a phrase, so they count only where they start like a command; a sentence that says not to run one is not a step.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.errors import Unreadable
+from orchgate.lib.globs import chosen
+from orchgate.lib.patterns import lazy
+from orchgate.model import Finding, Location, Severity, Trouble
+from orchgate.packets.titles import normal
+from orchgate.plan_commands import interactive
+from orchgate.plan_commands.definitions import WORDS, Definitions
+from orchgate.plan_commands.interactive import password, why_it_waits
+from orchgate.plan_commands.requested_names import PROGRAMS, requested_names
+from orchgate.plan_commands.shell import one_of, script
+from orchgate.plan_commands.waits import Wait
+from orchgate.plan_commands.wrappers import WRAPPERS, started_programs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from orchgate.config.settings import Commands
+    from orchgate.markdown.document import Document
+    from orchgate.markdown.parts import Fence, Span
+    from orchgate.plan_commands.definitions import Missing
+    from orchgate.plan_commands.requested_names import RequestedName
+    from orchgate.plan_commands.shell import Command
+    from orchgate.plan_commands.wrappers import StartedProgram
+
+SHOWN = 60  # characters of a command in a message
+READ = 2000  # characters of a command that are read for that, blanks among them
+LISTED = 8  # names in a hint
+PHRASE = 3  # so many names of which none exists are a sentence: `make task archiving proactive`
+
+
+class CommandChecker:
+    """One pass over documents. `commands` counts the steps, `troubles` are files that should have told, by path."""
+
+    def __init__(self, settings: Commands, definitions: Definitions) -> None:
+        self._settings = settings
+        self._definitions = definitions
+        self.commands = 0
+        self.troubles: dict[str, Trouble] = {}
+
+    def judge(self, document: Document) -> Iterator[Finding]:
+        """What stops the commands of a document."""
+        for step in steps(document, self._settings.sections):
+            self.commands += 1
+            if not self._allowed(step):
+                place = document.location(step.offset)
+                yield from self._waiting(place, step)
+                yield from self._missing(place, step, lambda _: True)
+
+    def lost(self, document: Document, gone: frozenset[tuple[str, str]]) -> Iterator[Finding]:
+        """Which commands of a document name something of `gone`, as (kind, name), that is missing now."""
+        for step in steps(document, self._settings.sections):
+            self.commands += 1
+            if not self._allowed(step):
+                place = document.location(step.offset)
+                yield from self._missing(place, step, lambda request: (request.kind, request.name) in gone)
+
+    def _allowed(self, step: PlanStep) -> bool:
+        from fnmatch import fnmatchcase
+
+        line = " ".join(step.command.text.split())
+        return chosen(self._settings.allow, lambda glob: fnmatchcase(line, glob))
+
+    def _waiting(self, place: Location, step: PlanStep) -> Iterator[Finding]:
+        wait = self._wait(step)
+        if wait is not None:
+            severity = None if wait.certain else Severity.WARNING
+            yield Finding("CMD001", place, f"`{_shown(step)}` {wait.why}", wait.instead, severity)
+
+    def _wait(self, step: PlanStep) -> Wait | None:
+        if step.mentioned:
+            return None
+        for program in step.started_programs():
+            if _listed(program.command.argv, self._settings.interactive):
+                return Wait("is listed in commands.interactive", "use a command that asks nothing")
+            if wait := why_it_waits(program, step.command):
+                return wait
+        return password(step.command)
+
+    def _missing(self, place: Location, step: PlanStep, wanted: Callable[[RequestedName], bool]) -> Iterator[Finding]:
+        for program in step.started_programs():
+            asked = requested_names(program)
+            found = [missing for request in asked if (missing := self._look(request)) is not None]
+            if len(found) >= PHRASE and len(found) == len(asked):
+                continue
+            for missing in found:
+                if wanted(missing.request):
+                    asked_for = (missing.request.kind, missing.file, missing.request.name) if missing.file else ()
+                    yield Finding("CMD002", place, _message(step, missing), _hint(missing), sought=asked_for)
+
+    def _look(self, request: RequestedName) -> Missing | None:
+        try:
+            return self._definitions.missing(request)
+        except Unreadable as error:
+            self.troubles[error.path] = Trouble(Location(error.path), error.message, error.hint)
+            return None
+
+
+def _listed(argv: tuple[str, ...], programs: tuple[str, ...]) -> bool:
+    """Whether a command starts with one of the configured programs, such as `make deploy`."""
+    start = (argv[0].rpartition("/")[2], *argv[1:])
+    return any(start[: len(words)] == words for words in (tuple(program.split()) for program in programs) if words)
+
+
+def _message(step: PlanStep, missing: Missing) -> str:
+    request = missing.request
+    if not missing.file:
+        return f"`{_shown(step)}` needs a {missing.wanted_file}, and there is none"
+    return f"`{_shown(step)}` names the {WORDS[request.kind]} {request.name}, which {missing.file} does not define"
+
+
+def _hint(missing: Missing) -> str:
+    if not missing.file:
+        return f"add {missing.wanted_file}, or say in which folder the command runs"
+    names = ", ".join(missing.known[:LISTED])
+    more = f" and {len(missing.known) - LISTED} more" if len(missing.known) > LISTED else ""
+    return f"it defines {names}{more}" if names else "it defines none"
+
+
+def _shown(step: PlanStep) -> str:
+    text = step.command.text
+    line = " ".join(text[:READ].replace("\\\n", " ").split())
+    return line if len(line) <= SHOWN and len(text) <= READ else line[: SHOWN - 1] + "…"
+
+
+TOOLS = one_of(
+    "awk bash cargo cat cd cmake cp curl deno docker-compose echo env export find git go gradle grep jq ls "
+    "mkdir mkdocs mv mvn mypy node perl pip printf pytest python python3 rg rm ruby ruff sed sh sort source "
+    "tee touch tox tsc vitest wget"
+)
+# Words that make a line a sentence, whatever it starts with: `make sure the build passes`.
+_PROSE = one_of(
+    "a an the this that these those is are was be been it its of to for and or with without sure only than "
+    "then into all you your we our not if when which must should can will"
+)
+_NOT_A_STEP = lazy(
+    r"\b(?:no|not|never|avoid\w*|don['\u2019]t|doesn['\u2019]t|cannot|can['\u2019]t|instead of|rather than"
+    r"|without|unlike|add(?:s|ed|ing)?|creat(?:e|es|ed|ing)|introduc\w+|implement(?:s|ed|ing)?|new|propos\w+|planned|future"
+    r"|renam\w+|remov\w+|delet\w+|dropp?\w*|replac\w+|deprecat\w+|retir\w+|missing|formerly|previously|legacy|old)\b",
+    re.IGNORECASE,
+)
+_TOLD = lazy(
+    r"(?:\b(?:run|runs|running|rerun|re-run|execute|start|call|type|enter|invoke)|[:>])\s*[*_]*$", re.IGNORECASE
+)
+_ITEM_MARKS = lazy(r"\W*(?:\d+[.)])?\W*(?:\[[ xX]\])?\W*")
+_SENTENCE_END = lazy(r"[.;!?:]\s|\n")
+_MENTION = lazy(r"[a-z][a-z-]*|--?[A-Za-z][A-Za-z-]*")
+_PATHLIKE = lazy(r"-|.*[/.]")
+LOOK_BACK = 160  # characters of a sentence that are read before a code span
+LONGEST_INDENT = 1000  # characters that a line of a block may have lost
+
+
+class PlanStep(NamedTuple):
+    """One command of a document. `mentioned`: it stands in a sentence and may be no more than a name."""
+
+    command: Command
+    offset: int
+    mentioned: bool = False
+
+    def started_programs(self) -> Iterator[StartedProgram]:
+        return started_programs(self.command)
+
+
+def steps(document: Document, titles: Iterable[str]) -> Iterator[PlanStep]:
+    """The commands of the sections with one of the titles, in the order of the document."""
+    ranges = _ranges(document, {normal(title) for title in titles})
+    if not ranges:
+        return
+    found = [*_fenced(document, ranges), *_inline(document, ranges)]
+    yield from sorted(found, key=lambda step: step.offset)
+
+
+def _ranges(document: Document, wanted: set[str]) -> list[tuple[int, int]]:
+    """The wanted sections; one inside another counts once."""
+    ranges: list[tuple[int, int]] = []
+    for section in document.sections:
+        if normal(section.heading.title) in wanted and not (ranges and section.start < ranges[-1][1]):
+            ranges.append((section.heading.body, section.end))
+    return ranges
+
+
+def _within(ranges: list[tuple[int, int]], offset: int) -> int | None:
+    """Which of the ranges holds an offset."""
+    index = bisect_right(ranges, offset, key=lambda start_end: start_end[0]) - 1
+    return index if index >= 0 and offset < ranges[index][1] else None
+
+
+def _fenced(document: Document, ranges: list[tuple[int, int]]) -> Iterator[PlanStep]:
+    folders: dict[int, str | None] = {}
+    for fence in document.fences:
+        section = _within(ranges, fence.offset)
+        if section is None:
+            continue
+        folder = folders.get(section, "")
+        found, after = _block(fence, folder)
+        yield from _placed(document, fence, found)
+        # Whether the next block starts where this one ended, nobody says.
+        folders[section] = folder if after == folder else None
+
+
+def _block(fence: Fence, folder: str | None) -> tuple[list[Command], str | None]:
+    name = language(fence.info)
+    if is_shell(name):
+        return fence_commands(fence.text, folder)
+    if name and not (name in ("text", "txt", "plain") and has_prompts(fence.text)):
+        return [], folder
+    found, after = fence_commands(fence.text, folder)
+    if has_prompts(fence.text):
+        return found, after
+    return [command for command in found if len(command.words) > 1 and starts_like_a_command(command)], after
+
+
+def _placed(document: Document, fence: Fence, found: list[Command]) -> Iterator[PlanStep]:
+    """A block's commands, in order, where they stand in the document, whatever indent the block lost."""
+    at = document.text.find("\n", fence.offset) + 1
+    line = seen = 0
+    for command in found:
+        for _ in range(fence.text.count("\n", seen, command.offset)):
+            at = document.text.find("\n", at) + 1
+        line = fence.text.rfind("\n", seen, command.offset) + 1 or line
+        seen = command.offset
+        first = command.text.split("\n", 1)[0]
+        column = at + command.offset - line
+        found_at = document.text.find(first, column, column + LONGEST_INDENT + len(first))
+        yield PlanStep(command, max(found_at, at))
+
+
+def _inline(document: Document, ranges: list[tuple[int, int]]) -> Iterator[PlanStep]:
+    for span in document.spans:
+        if _within(ranges, span.offset) is not None and " " in span.text.strip():
+            found = script(span.text.strip().removeprefix("$ "))[0]
+            if found and starts_like_a_command(found[0]) and not _told_otherwise(document, span):
+                told = _is_told(document, span)
+                for command in found:
+                    yield PlanStep(command, span.offset, mentioned=not told and _bare(command))
+
+
+def starts_like_a_command(command: Command) -> bool:
+    """Whether a line of unknown kind is a command rather than a phrase."""
+    first = command.words[0].text
+    arguments = command.argv[1:]
+    if any(word.lower() in _PROSE for word in arguments):
+        return False
+    if first in interactive.WORDLIKE:
+        return any(_PATHLIKE.match(word) for word in arguments)
+    known = first in TOOLS or first in PROGRAMS or first in WRAPPERS or interactive.knows(first)
+    return known or bool(command.env) or first.startswith(("./", "../"))
+
+
+def _bare(command: Command) -> bool:
+    return all(_MENTION.fullmatch(word.text) for word in command.words)
+
+
+def _before(document: Document, span: Span) -> str:
+    """The sentence up to a code span."""
+    text = document.text[max(0, span.offset - LOOK_BACK) : span.offset].rstrip("`")
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    return text[ends[-1] :] if ends else text
+
+
+def _told_otherwise(document: Document, span: Span) -> bool:
+    return _NOT_A_STEP.search(_before(document, span)) is not None
+
+
+def _is_told(document: Document, span: Span) -> bool:
+    """Whether the words before a code span tell to run it, or nothing stands before it in its line."""
+    far = max(0, span.offset - LOOK_BACK)
+    before = document.text[max(document.text.rfind("\n", far, span.offset) + 1, far) : span.offset].rstrip("`")
+    return (
+        _TOLD.search(before.rstrip()) is not None
+        or re.fullmatch(r"\W*(?:\d+[.)])?\W*(?:\[[ xX]\])?\W*", before) is not None
+    )
+
+
+_HEREDOC = lazy(r"<<-?\s*['\"]?(\w+)")
+_PROMPT = lazy(r"[ \t]*[$%\u276f\u279c] +(?=\S)")
+_TRANSCRIPTS = frozenset({"console", "shell-session", "shellsession", "sh-session", "bash-session", "terminal"})
+_SHELLS = frozenset({"sh", "bash", "shell", "zsh", "fish", "ksh", "dash", "shellscript"}) | _TRANSCRIPTS
+
+
+def language(info: str) -> str:
+    """The language a fence's info string names, lower case: "bash" for `{.bash .numberLines}`; "" for none."""
+    first = info.strip().split(maxsplit=1)[:1]
+    name = re.split(r"[\s,:{}]", first[0].lstrip("{.").rstrip("}"), maxsplit=1)[0] if first else ""
+    return name.lower().removeprefix("language-")
+
+
+def is_shell(name: str) -> bool:
+    """Whether a language is a shell whose grammar `script` follows."""
+    return name in _SHELLS
+
+
+def has_prompts(text: str) -> bool:
+    """Whether a line of the text starts with a prompt: then the other lines are output."""
+    return any(_PROMPT.match(line) for line in text.split("\n"))
+
+
+def fence_commands(text: str, folder: str | None = "") -> tuple[list[Command], str | None]:
+    """The commands of a fenced block, a script or a transcript with prompts, and the folder it ends in."""
+    if not has_prompts(text):
+        return script(text, folder)
+    found: list[Command] = []
+    for start, end in _typed(text):
+        part, folder = script(text[start:end], folder)
+        found.extend(command._replace(offset=command.offset + start) for command in part)
+    return found, folder
+
+
+def _typed(text: str) -> Iterator[tuple[int, int]]:
+    """The stretches of a transcript that somebody typed: prompt lines, their continuations and here-documents."""
+    offset = 0
+    start: int | None = None
+    until = ""
+    for line in text.split("\n"):
+        end = offset + len(line)
+        if start is None and (prompt := _PROMPT.match(line)):
+            start = offset + prompt.end()
+            heredoc = _HEREDOC.search(line)
+            until = heredoc[1] if heredoc else ""
+        if start is not None and (line.strip() == until if until else not line.rstrip("\r").endswith("\\")):
+            yield start, end
+            start, until = None, ""
+        elif start is not None and until and _HEREDOC.search(line) is None and _PROMPT.match(line):
+            yield start, end  # the here-document was never closed
+            start, until = None, ""
+        offset = end + 1
+    if start is not None:
+        yield start, len(text)
