@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from orchgate.git.repository import Repository, open_repository
 from orchgate.git.worktree import blob
 from orchgate.runner.inputs import CacheKey, Keys, why_never
+from orchgate.runner.results import Counts
 from orchgate.runner.stage_cache import CacheStore, Hit, Miss
-from orchgate.runs.junit import Counts
 from orchgate.runs.stages import Stage
 from tests.work import lines_run
 

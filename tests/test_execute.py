@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.lib import files
-from orchgate.runner import environment, process_tree, schedule
+from orchgate.runner import environment, process_tree
 from orchgate.runner.output import Output
 from orchgate.runs import ids, usage
-from orchgate.runs.stages import Pipeline, Stage
+from orchgate.runs.stages import Pipeline, Schedule, Stage
 from tests.runs import until
 
 if TYPE_CHECKING:
@@ -138,11 +138,11 @@ def pipeline(*stages: tuple[str, tuple[str, ...]], sequential: bool = False) -> 
 
 
 def test_stages_that_need_nothing_are_ready() -> None:
-    assert list(schedule.Schedule(pipeline(("a", ()), ("b", ("a",)), ("c", ()))).ready) == [1, 3]
+    assert list(Schedule(pipeline(("a", ()), ("b", ("a",)), ("c", ()))).ready) == [1, 3]
 
 
 def test_a_stage_is_ready_once_all_it_needs_is_done() -> None:
-    plan = schedule.Schedule(pipeline(("a", ()), ("b", ()), ("c", ("a", "b"))))
+    plan = Schedule(pipeline(("a", ()), ("b", ()), ("c", ("a", "b"))))
     plan.ready.clear()
     plan.done(1)
     early = list(plan.ready)
@@ -151,22 +151,22 @@ def test_a_stage_is_ready_once_all_it_needs_is_done() -> None:
 
 
 def test_a_failure_settles_all_that_follows_from_it() -> None:
-    plan = schedule.Schedule(pipeline(("a", ()), ("b", ("a",)), ("c", ("b",)), ("d", ())))
+    plan = Schedule(pipeline(("a", ()), ("b", ("a",)), ("c", ("b",)), ("d", ())))
     assert plan.failed(1) == [2, 3]
 
 
 def test_a_stage_that_names_a_need_twice_still_starts() -> None:
-    plan = schedule.Schedule(pipeline(("a", ()), ("b", ("a", "a"))))
+    plan = Schedule(pipeline(("a", ()), ("b", ("a", "a"))))
     plan.done(1)
     assert 2 in plan.ready
 
 
 def test_a_sequential_pipeline_has_one_stage_ready() -> None:
-    assert list(schedule.Schedule(pipeline(("a", ()), ("b", ()), sequential=True)).ready) == [1]
+    assert list(Schedule(pipeline(("a", ()), ("b", ()), sequential=True)).ready) == [1]
 
 
 def test_ten_thousand_stages_are_no_effort() -> None:
-    plan = schedule.Schedule(pipeline(*((f"s{n}", ()) for n in range(10_000)), sequential=True))
+    plan = Schedule(pipeline(*((f"s{n}", ()) for n in range(10_000)), sequential=True))
     assert len(plan.failed(1)) == 9_999
 
 

@@ -11,9 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.runner import results
-from orchgate.runner.results import Results, collect, parse_metrics, stamps
-from orchgate.runs import junit
-from orchgate.runs.junit import Counts, ResultsError, parse_junit, pytest_line
+from orchgate.runner.results import (
+    Counts,
+    Results,
+    ResultsError,
+    collect,
+    parse_junit,
+    parse_metrics,
+    pytest_line,
+    stamps,
+)
 from orchgate.runs.stages import Stage
 from tests.work import no_hang
 
@@ -136,8 +143,8 @@ def test_another_encoding_is_read() -> None:
     [
         (b"", "is not XML: no element found"),
         (PYTEST.encode()[:200], "is not XML: "),
-        (b"<html><body/></html>", "is no JUnit report: its first element is <html>"),
-        (b"<coverage/>", "is no JUnit report: its first element is <coverage>"),
+        (b"<html><body/></html>", "is not a JUnit report: its first element is <html>"),
+        (b"<coverage/>", "is not a JUnit report: its first element is <coverage>"),
         (b"12 passed", "is not XML: syntax error"),
         (b"<testsuite>\xff</testsuite>", "is not XML: not well-formed"),
         (b'<?xml version="1.0" encoding="no-such"?><testsuite/>', ""),
@@ -314,7 +321,7 @@ def test_a_whole_number_that_readers_would_round_is_a_fraction() -> None:
         (b"[" * 50_000, "is not JSON"),
         (b'{"a": ' + b"9" * 5_000 + b"}", "is not JSON"),
         (b'{"a": 1, "a": 2}', "names 'a' twice"),
-        (b"{" + b",".join(b'"%d": 1' % n for n in range(101)) + b"}", "holds 101 metrics, limit 100"),
+        (b"{" + b",".join(b'"%d": 1' % n for n in range(101)) + b"}", "has 101 metrics, limit 100"),
     ],
     ids=["empty", "torn", "bytes", "list", "number", "deep", "digits", "twice", "many"],
 )
@@ -424,7 +431,7 @@ def test_more_reports_than_anybody_writes_are_refused(tmp_path: Path, monkeypatc
     for number in range(3):
         (tmp_path / f"{number}.xml").write_text(JEST)
 
-    assert collect(stage("*.xml"), str(tmp_path), b"", {}).problems == ("*.xml: names 3 files, limit 2: not counted",)
+    assert collect(stage("*.xml"), str(tmp_path), b"", {}).problems == ("*.xml: matches 3 files, limit 2: not counted",)
 
 
 def test_a_report_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -458,4 +465,4 @@ def test_a_folder_of_the_stage_that_is_gone_is_survived(tmp_path: Path) -> None:
 
 
 def test_the_parser_looks_at_a_long_line_only_once() -> None:
-    assert pytest_line(b"x" * junit.LONGEST_LINE + b" 1 passed in 1s") is None
+    assert pytest_line(b"x" * results.LONGEST_LINE + b" 1 passed in 1s") is None

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from fuzz.violation import Violation
 from orchgate.errors import OrchgateError
-from orchgate.runner.results import parse_metrics
-from orchgate.runs.junit import Counts, parse_junit, pytest_line
+from orchgate.runner.results import Counts, parse_junit, parse_metrics, pytest_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

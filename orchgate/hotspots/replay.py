@@ -10,7 +10,7 @@ import heapq
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.runner.schedule import Schedule
+from orchgate.runs.stages import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

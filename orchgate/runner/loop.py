@@ -16,7 +16,7 @@ from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
 from orchgate.runner import process_tree, reaped, starting, suspended
 from orchgate.runner.child import NOT_OURS, Birth, CostOwners, Running, refused, signal_name
-from orchgate.runner.meter import Meters
+from orchgate.runner.meter import Forks, Meters
 from orchgate.runner.output import Output
 from orchgate.runner.suspended import STOPPING, Absence, Pauses
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from orchgate.runner.child import Program, Result
-    from orchgate.runner.forks import Forks
     from orchgate.runner.meter import Meter
     from orchgate.secrets.stream import Redactor
 
@@ -140,8 +139,6 @@ class Loop:
     def count(self) -> None:
         """Counts processes from here on, one program at a time, if the kernel lets us."""
         self.meters.measured = True
-        from orchgate.runner.forks import Forks
-
         with contextlib.suppress(OSError):
             self.forks = Forks()
             for descriptor in self.forks.descriptors:

@@ -8,10 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.runner import environment, stage_run, writer
-from orchgate.runner.schedule import Schedule
 from orchgate.runner.session import Session
 from orchgate.runner.stage_run import StageAttempt
 from orchgate.runs import ids, state
+from orchgate.runs.stages import Schedule
 from orchgate.runs.usage import AWAY
 from orchgate.secrets.redact import redacted, redacted_words
 

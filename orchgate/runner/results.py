@@ -1,7 +1,7 @@
-"""What a stage found out, read from what it left behind: a JUnit report, pytest's closing line, a file of metrics.
+"""What a stage reported: the tests of a JUnit report or of pytest's closing line, and a file of metrics.
 
-These files are written by other people's tools, under the stage's control: they may be huge, torn, hostile, or left
-over from yesterday. Whatever cannot be counted is said in `problems`, and never counted.
+These files are written by other people's tools, under the stage's control: they may be huge, truncated, hostile, or
+left over from yesterday. Whatever cannot be counted is listed in `problems`, and never counted.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.errors import Unreadable
+from orchgate.errors import OrchgateError, Unreadable
 from orchgate.lib.globs import matches
 from orchgate.lib.patterns import lazy
 from orchgate.runs.decode import ManifestError
-from orchgate.runs.junit import Counts, ResultsError, parse_junit, pytest_line
 from orchgate.runs.locate import read_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from orchgate.runs.stages import Stage
 
@@ -32,6 +31,53 @@ MOST_PROBLEMS = 5
 EXACT = 2**53  # beyond it a whole number is not the same in every reader
 CHUNK = 1 << 20
 _GLOB = lazy(r"[*?{\[]")
+MAX_TAG = 8 * 1024 * 1024  # bytes of one tag or comment; a parser starts over with it at every chunk
+LONGEST_LINE = 1_000
+_COLOUR = lazy("\x1b\\[[0-9;]*m")
+_PART = r"[0-9]{1,9} (?:subtests )?[a-z]{2,12}"
+_CLOSING = lazy(rf"=* ?((?:no tests ran|{_PART})(?:, {_PART})*) in [0-9.]{{1,16}}s(?: \([0-9:, a-z]{{1,30}}\))? ?=*")
+# An expected failure counts as skipped and an unexpected pass as passed, as in pytest's own JUnit report.
+_WORDS = {
+    "passed": "passed",
+    "xpassed": "passed",
+    "failed": "failed",
+    "subtests failed": "failed",
+    "skipped": "skipped",
+    "xfailed": "skipped",
+    "error": "errors",
+    "errors": "errors",
+}
+_OTHER_WORDS = frozenset(
+    {"deselected", "warning", "warnings", "rerun", "reruns", "subtests passed", "subtests skipped", "subtests xfailed"}
+)
+
+
+class Counts(NamedTuple):
+    """How tests ended. `source` is `junit` or `pytest`, the words of the manifest."""
+
+    passed: int
+    failed: int
+    skipped: int
+    errors: int
+    source: str
+
+    def known(self) -> dict[str, int | str]:
+        """The counts as the journal has them."""
+        return {key: value for key, value in self._asdict().items() if value is not None}
+
+    def plus(self, other: Counts) -> Counts:
+        """The sum; it keeps this one's source."""
+        return Counts(
+            self.passed + other.passed,
+            self.failed + other.failed,
+            self.skipped + other.skipped,
+            self.errors + other.errors,
+            self.source,
+        )
+
+
+class ResultsError(OrchgateError):
+    """One file of results that cannot be counted."""
 
 
 class Results(NamedTuple):
@@ -59,7 +105,7 @@ def stamps(stage: Stage, folder: str) -> Mapping[str, Stamp]:
 
 
 def collect(stage: Stage, folder: str, tail: bytes, before: Mapping[str, Stamp]) -> Results:
-    """The results of a stage that has ended. `tail` is the end of its log, `before` what `stamps` said. No errors."""
+    """The results of a stage that has ended. `tail` is the end of its log, `before` comes from `stamps`. No errors."""
     problems: list[str] = []
     tests = _tests(stage, folder, before, problems) if stage.junit else None
     metrics: Mapping[str, float] = {}
@@ -76,7 +122,7 @@ def collect(stage: Stage, folder: str, tail: bytes, before: Mapping[str, Stamp])
 def _tests(stage: Stage, folder: str, before: Mapping[str, Stamp], problems: list[str]) -> Counts | None:
     paths = list(_reports(stage.junit, folder))
     if len(paths) > MAX_REPORTS:
-        problems.append(f"{stage.junit}: names {len(paths)} files, limit {MAX_REPORTS}: not counted")
+        problems.append(f"{stage.junit}: matches {len(paths)} files, limit {MAX_REPORTS}: not counted")
         return None
     total: Counts | None = None
     for path in paths:
@@ -98,14 +144,14 @@ def _noting(path: str, problems: list[str]) -> Iterator[None]:
 
 
 def _chunks(path: str) -> Iterator[bytes]:
-    """A report in pieces, so that a large one costs no memory. Raises ResultsError for what is no ordinary file."""
+    """A report in pieces, so that a large one costs no memory. Raises ResultsError for what is not a regular file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
         raise ResultsError(f"cannot be read: {error.strerror}") from error
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ResultsError("is no ordinary file")
+            raise ResultsError("is not a regular file")
         for _ in range(MAX_REPORT_BYTES // CHUNK):
             if not (chunk := os.read(descriptor, CHUNK)):
                 return
@@ -151,7 +197,7 @@ def _reports(pattern: str, folder: str) -> Iterator[str]:
 
 
 def parse_metrics(content: bytes) -> tuple[dict[str, float], list[str]]:
-    """The finite numbers of a JSON object by name, and for each other entry why it is none. Raises ResultsError."""
+    """The finite numbers of a JSON object by name, and why each other entry is not one. Raises ResultsError."""
     import json
 
     try:
@@ -161,7 +207,7 @@ def parse_metrics(content: bytes) -> tuple[dict[str, float], list[str]]:
     if not isinstance(table, dict):
         raise ResultsError("is not one JSON object of numbers by name")
     if len(table) > MAX_METRICS:
-        raise ResultsError(f"holds {len(table)} metrics, limit {MAX_METRICS}")
+        raise ResultsError(f"has {len(table)} metrics, limit {MAX_METRICS}")
     found: dict[str, float] = {}
     refused = []
     for name, value in table.items():
@@ -189,3 +235,110 @@ def _why_no_metric(name: str, value: object) -> str:
         return f"expected a finite number, got {kinds.get(type(value), 'null')}"
     # Neither NaN nor infinity compares as smaller, and no whole number beyond it fits into a float.
     return "" if abs(value) <= 1e308 else "expected a finite number"
+
+
+def parse_junit(chunks: Iterable[bytes]) -> Counts:
+    """Counts of a JUnit report as pytest, jest, surefire and many others write it. Raises ResultsError.
+
+    Every test case is counted itself; the totals in the report's attributes only where it lists no case at all.
+    """
+    from xml.parsers import expat
+
+    counting = _Counting()
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = counting.start
+    parser.EndElementHandler = counting.end
+    parser.EntityDeclHandler = _refuse_entity
+    given = 0
+    try:
+        for chunk in chunks:
+            parser.Parse(chunk, False)
+            given += len(chunk)
+            if given - max(parser.CurrentByteIndex, 0) > MAX_TAG:
+                raise ResultsError(f"has a tag or a comment of more than {MAX_TAG} bytes")
+        parser.Parse(b"", True)
+    except expat.ExpatError as error:
+        raise ResultsError(f"is not XML: {error}") from error
+    except (ValueError, LookupError) as error:  # an encoding that Python does not have
+        raise ResultsError(f"cannot be decoded: {error}") from error
+    return counting.tests()
+
+
+def _refuse_entity(name: str, *_: object) -> None:
+    # A few nested entities expand to gigabytes, or to a file of this machine. No reporter writes any.
+    raise ResultsError(f"declares the XML entity {name[:40]!r}, which no test reporter does")
+
+
+class _Counting:
+    """Counts test cases while expat walks through a report."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.counts = {"passed": 0, "failure": 0, "skipped": 0, "error": 0}
+        self.case: int | None = None  # depth of the test case we are in
+        self.outcome = "passed"
+        self.suite: int | None = None  # depth of the outermost suite that has totals
+        self.totals = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        name = tag.rpartition(":")[2]
+        self.depth += 1
+        if self.depth == 1 and name not in ("testsuites", "testsuite"):
+            raise ResultsError(f"is not a JUnit report: its first element is <{name[:40]}>")
+        if self.case is not None:
+            # Deeper ones, and surefire's <flakyFailure> and <rerunFailure>, do not decide how the test ended.
+            if self.depth == self.case + 1 and name in ("failure", "error", "skipped"):
+                self.outcome = max(self.outcome, name, key=("passed", "skipped", "error", "failure").index)
+        elif name == "testcase":
+            self.case = self.depth
+            self.outcome = "skipped" if attributes.get("status") in ("notrun", "disabled") else "passed"
+        elif self.suite is None and name in ("testsuites", "testsuite") and "tests" in attributes:
+            self.suite = self.depth
+            self._add(attributes)
+
+    def _add(self, attributes: dict[str, str]) -> None:
+        for key in self.totals:
+            text = attributes.get(key, "").strip()
+            if text.isascii() and text.isdigit() and len(text) < 10:
+                self.totals[key] += int(text)
+
+    def end(self, _: str) -> None:
+        if self.case == self.depth:
+            self.counts[self.outcome] += 1
+            self.case = None
+        if self.suite == self.depth:
+            self.suite = None
+        self.depth -= 1
+
+    def tests(self) -> Counts:
+        counts, totals = self.counts, self.totals
+        if any(counts.values()) or not totals["tests"]:
+            return Counts(counts["passed"], counts["failure"], counts["skipped"], counts["error"], "junit")
+        passed = totals["tests"] - totals["failures"] - totals["errors"] - totals["skipped"]
+        if passed < 0:
+            raise ResultsError("contradicts itself: fewer tests than failed and skipped ones")
+        return Counts(passed, totals["failures"], totals["skipped"], totals["errors"], "junit")
+
+
+def pytest_line(tail: bytes) -> Counts | None:
+    """Counts in pytest's closing line, the last one in the end of a log; None where there is none."""
+    for line in reversed(tail.splitlines()):
+        if len(line) > LONGEST_LINE or b" in " not in line:
+            continue
+        match = _CLOSING.fullmatch(_COLOUR.sub("", line.decode("ascii", "replace")).strip())
+        if match and (found := _counted(match[1])):
+            return found
+    return None
+
+
+def _counted(text: str) -> Counts | None:
+    counts = {"passed": 0, "failed": 0, "skipped": 0, "errors": 0}
+    known = text.startswith("no tests ran")
+    for part in text.removeprefix("no tests ran").split(", "):
+        number, _, word = part.partition(" ")
+        if word in _WORDS:
+            counts[_WORDS[word]] += int(number)
+            known = True
+        elif word and word not in _OTHER_WORDS:
+            return None  # "3 files in 2s": the closing line of another tool
+    return Counts(**counts, source="pytest") if known else None

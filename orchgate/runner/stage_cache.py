@@ -16,9 +16,9 @@ from orchgate.errors import Unreadable
 from orchgate.lib import files
 from orchgate.runner import products
 from orchgate.runner.inputs import Keys
+from orchgate.runner.results import Counts
 from orchgate.runs import ids
 from orchgate.runs.decode import ManifestError
-from orchgate.runs.junit import Counts
 from orchgate.runs.locate import NAME, RUN_ID, read_file
 
 if TYPE_CHECKING:
@@ -169,7 +169,10 @@ class StageCache:
             self._note_outputs(index, known.products)
         unchecked = not known.products and any(stage.id in other.needs for other in self._pipeline.stages)
         fields = {"from": known.run_id, "cache_key": key, "summary": known.summary, "metrics": dict(known.metrics)}
-        return fields | {"tests": _counts(known.tests), "detail": UNCHECKED if unchecked else None}
+        return fields | {
+            "tests": known.tests.known() if known.tests else None,
+            "detail": UNCHECKED if unchecked else None,
+        }
 
     def _token(self, index: int) -> str:
         """What represents a stage in the keys of those that need it: its inputs and outputs."""
@@ -225,10 +228,6 @@ class StageCache:
         hit = Hit(task, run_id, name, ids.log_path(index, name), event["summary"], tests, metrics, left)
         if not self._cache.record(self._found[index], hit):
             self.written += 1
-
-
-def _counts(tests: Any) -> dict[str, Any] | None:
-    return {key: value for key, value in tests._asdict().items() if value is not None} if tests else None
 
 
 class _DamagedError(Exception):

@@ -121,7 +121,7 @@ def _describe(stage: Stage, result: Result, results: Results | None) -> dict[str
     if result.timed_out:
         event["timed_out"] = True
     if results and results.tests:
-        event["tests"] = {key: value for key, value in results.tests._asdict().items() if value is not None}
+        event["tests"] = results.tests.known()
     if results and results.metrics:
         event["metrics"] = dict(results.metrics)
     return event

@@ -12,10 +12,10 @@ from orchgate.config.load import FILE, PYPROJECT, load
 from orchgate.errors import ConfigError, UsageError
 from orchgate.model import Severity
 from orchgate.plan_commands.definitions import SHIPPED
-from orchgate.runner.schedule import Schedule
 from orchgate.runs import codex
 from orchgate.runs.definition import pipeline_hash
 from orchgate.runs.pipeline import find, load_tree
+from orchgate.runs.stages import Schedule
 from orchgate.secrets.redact import redacted_words
 from orchgate.speed.push.stored_verdict import Said
 
