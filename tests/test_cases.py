@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,14 +31,30 @@ def worst(check: Check, finding: Finding) -> int:
     return max(WEIGHTS[severity] for severity in (rule.severity, rule.worst) if severity)
 
 
+def linked(case: Path, place: Path) -> Path:
+    """The case, copied and given its symbolic links where it has any: no source distribution holds links that lead out."""
+    links = case / "LINKS"
+    if not links.exists():
+        return case
+    copy = place / case.name
+    shutil.copytree(case, copy)
+    for line in links.read_text().splitlines():
+        name, _, target = line.partition(" -> ")
+        path = copy / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(target)
+    return copy
+
+
 @pytest.mark.parametrize("case", FOLDERS, ids=lambda folder: f"{folder.parent.name}/{folder.name}")
-def test_case_gets_exactly_its_diagnostics(case: Path) -> None:
+def test_case_gets_exactly_its_diagnostics(case: Path, tmp_path: Path) -> None:
     check = importlib.import_module(f"orchgate.checks.{case.parent.name.replace('-', '_')}").CHECK
-    base = case / "base"
-    scope = case / "SCOPE"
+    folder = linked(case, tmp_path)
+    base = folder / "base"
+    scope = folder / "SCOPE"
     tree = scope.exists() and scope.read_text().strip() == "tree"
 
-    outcome = judge_folder(check, case / "repo", base if base.exists() else None, tree=tree)
+    outcome = judge_folder(check, folder / "repo", base if base.exists() else None, tree=tree)
     lines = [*describe(outcome), examined(outcome)]
 
     expected = case / "EXPECTED"
