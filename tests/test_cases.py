@@ -32,7 +32,7 @@ def worst(check: Check, finding: Finding) -> int:
 
 
 def linked(case: Path, place: Path) -> Path:
-    """The case, copied and given its symbolic links where it has any: no source distribution holds links that lead out."""
+    """The case, or a copy with its symbolic links: a source distribution may not hold links that lead out of it."""
     links = case / "LINKS"
     if not links.exists():
         return case

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -423,27 +424,50 @@ def test_the_readme_names_every_check() -> None:
     assert [name for name in registry.check_ids() if f"`{name}`" not in readme] == []
 
 
-# The wheel
+# Packages
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A source distribution, and the wheel built from it and from nothing else."""
+    folder = tmp_path_factory.mktemp("dist")
+    succeeding(sys.executable, "-m", "build", "--outdir", folder, TOP)
+    return folder
+
+
+def succeeding(*argv: str | Path) -> str:
+    completed = subprocess.run(argv, cwd=TOP.parent, capture_output=True, check=False)
+    assert completed.returncode == 0, (completed.stdout + completed.stderr).decode()
+    return completed.stdout.decode()
 
 
 @pytest.mark.slow
-def test_the_wheel_works_elsewhere(tmp_path: Path) -> None:
-    python = [sys.executable, "-m"]
+@pytest.mark.parametrize(
+    "install",
+    [
+        pytest.param(("pip", "--quiet", "--python", "{python}", "install", "--no-index"), id="pip"),
+        pytest.param(("uv", "pip", "install", "--quiet", "--python", "{python}", "--no-index"), id="uv"),
+    ],
+)
+def test_the_wheel_of_the_source_distribution_works_elsewhere(
+    packages: Path, tmp_path: Path, install: tuple[str, ...]
+) -> None:
     fresh = tmp_path / "fresh" / "bin" / "python"
-
-    def run(*argv: str | Path) -> str:
-        completed = subprocess.run(argv, cwd=tmp_path, capture_output=True, check=False)
-        assert completed.returncode == 0, (completed.stdout + completed.stderr).decode()
-        return completed.stdout.decode()
-
-    run(*python, "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path / "dist", TOP)
-    run(*python, "venv", "--without-pip", tmp_path / "fresh")
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
-    run(*python, "pip", "--quiet", "--python", fresh, "install", "--no-deps", "--no-index", wheel)
+    succeeding(sys.executable, "-m", "venv", "--without-pip", tmp_path / "fresh")
+    (wheel,) = packages.glob("*.whl")
+    succeeding(sys.executable, "-m", *(word.format(python=fresh) for word in install), "--no-deps", wheel)
     installed = fresh.with_name("orchgate")
 
-    assert run(installed, "--version") == f"orchgate {__version__}\n"
-    assert run(installed, "schema", "report") == (TOP / "schemas" / "report.json").read_text()
+    assert succeeding(installed, "--version") == f"orchgate {__version__}\n"
+    assert succeeding(installed, "schema", "report") == (TOP / "schemas" / "report.json").read_text()
     (package,) = (tmp_path / "fresh" / "lib").glob("python3.*/site-packages/orchgate")
     for folder in ("schemas", "templates"):
         assert {path.name for path in (package / folder).iterdir()} == {path.name for path in (TOP / folder).iterdir()}
+
+
+@pytest.mark.slow
+def test_the_source_distribution_holds_no_link(packages: Path) -> None:
+    (archive,) = packages.glob("*.tar.gz")
+
+    with tarfile.open(archive) as opened:
+        assert [member.name for member in opened if member.issym() or member.islnk()] == []
