@@ -1,4 +1,4 @@
-"""`nox -s tests`, `lint`, `bench`, `fuzz`, `kills`: each makes its own environment."""
+"""`nox -s tests`, `lint`, `matrix`, `lowest`, `hooks`, `bench`, `fuzz`, `kills` …: each makes its own environment."""
 
 import nox
 
@@ -28,6 +28,33 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
+
+
+@nox.session(python=["3.11", "3.12", "3.13", "3.14"])
+def matrix(session: nox.Session) -> None:
+    """The tests on every supported Python that is installed: `nox -s matrix`, or one: `nox -s matrix-3.13`."""
+    _install(session, "test")
+    session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session(venv_backend="uv")
+def lowest(session: nox.Session) -> None:
+    """The tests with the oldest versions that `pyproject.toml` allows."""
+    session.install("--resolution", "lowest-direct", "-e", ".", "--group", "test")
+    session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session(venv_backend="uv")
+def newest(session: nox.Session) -> None:
+    """The tests with the newest releases of everything, whatever was installed before."""
+    session.install("--upgrade", "-e", ".", "--group", "test")
+    session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def hooks(session: nox.Session) -> None:
+    """Writes the dependencies of our own hooks into `.pre-commit-config.yaml`, from `pyproject.toml`."""
+    session.run("python", "-m", "tests.hook_dependencies", external=True)
 
 
 @nox.session

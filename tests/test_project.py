@@ -24,6 +24,7 @@ from orchgate.gate import suppressions
 from orchgate.git import message_hook
 from orchgate.lib import resources
 from orchgate.model import STAGES
+from tests import hook_dependencies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -409,6 +410,13 @@ def test_no_test_measures_time() -> None:
 
 def test_the_version_is_one() -> None:
     assert tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["version"] == __version__
+
+
+def test_our_own_hooks_need_what_the_project_says() -> None:
+    """Out of date? `nox -s hooks` writes it."""
+    written = hook_dependencies.CONFIG.read_text()
+
+    assert hook_dependencies.rendered(written) == written
 
 
 def test_the_help_in_the_readme_is_the_real_one() -> None:
