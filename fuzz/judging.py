@@ -13,6 +13,7 @@ from orchgate.config.load import load
 from orchgate.errors import Unreadable
 from orchgate.gate import session
 from orchgate.gate.context import Context
+from orchgate.gate.documents import ParsedDocuments
 from orchgate.git.snapshot import MAX_BYTES, Entry, folders_of
 from orchgate.model import Change, Scope
 from orchgate.outputs import json, text
@@ -104,7 +105,8 @@ def judge(asked: Asked, *checks: str) -> Report:
     head, base = Tree(asked.files), Tree(asked.base)
     config = asked.config or load(head)
     scope = Scope("tree" if asked.whole else "staged", None, None, tuple(_changes(base.files, head.files)))
-    ctx = Context(root=asked.root, config=config, scope=scope, snapshot=head, base=base, today=NOW.date(), now=NOW)
+    documents = ParsedDocuments(head)
+    ctx = Context(asked.root, config, config, scope, snapshot=head, base=base, documents=documents, now=NOW)
     report = session.judge(ctx, checks)
     for result in report.checks:
         if result.crash:

@@ -118,11 +118,21 @@ class Outcome(NamedTuple):
 STAGES = ("pre-commit", "pre-merge-commit", "pre-push", "manual")
 
 
+class Turn(Enum):
+    """When a check runs among the others of a judgement."""
+
+    WITH_OTHERS = 0
+    AFTER_OTHERS = 1  # it asks for their results
+    ALONE = 2  # it measures: nothing may run beside it, and everything else is reported before
+
+
 class Check(NamedTuple):
-    """One plug-in of `checks/`. `run` takes a `context.Context`; its id is its file's name with `-` for `_`.
+    """One plug-in of `checks/`. `run` takes a `gate.context.Context`; its id is its file's name with `-` for `_`.
 
     `stages` are those of the hook of its own; the hook of all checks runs it at every stage. `suggest` takes the
-    context, too, and makes what finds a better hint for what a finding `sought`, "" where there is none.
+    context, too, and makes what finds a better hint for what a finding `sought`, "" where there is none. One that is
+    `shared` reads every document of a large tree and can do so in parts, see `gate.context.Share`. Findings of one
+    that is `excusable` can be excused by the message of the commit.
     """
 
     id: str
@@ -131,6 +141,9 @@ class Check(NamedTuple):
     run: Callable[..., Outcome]
     stages: tuple[str, ...] = STAGES
     suggest: Callable[..., Callable[[tuple[str, ...]], str]] | None = None
+    turn: Turn = Turn.WITH_OTHERS
+    shared: bool = False
+    excusable: bool = False
 
 
 class CheckResult(NamedTuple):

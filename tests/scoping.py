@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from orchgate.gate import session
+from orchgate.gate.branches import wishes
 from orchgate.git import scope as scopes
 from orchgate.git.target import Request
 
@@ -21,7 +22,7 @@ def scope_of(env: Mapping[str, str] | None = None, **flags: Any) -> Scope:
     environ = {**os.environ, **(env or {})}
     with session.opened(environ) as repository:
         target = scopes.target(repository, Request(**flags), environ)
-        return scopes.resolve(repository, target, environ, session.wishes(repository))
+        return scopes.resolve(repository, target, environ, wishes(repository))
 
 
 def files(scope: Scope) -> list[str]:

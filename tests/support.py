@@ -13,8 +13,10 @@ from orchgate.cli import main
 from orchgate.config.load import load
 from orchgate.gate import suppressions
 from orchgate.gate.context import Context
-from orchgate.git.exceptions import Exceptions
+from orchgate.gate.documents import ParsedDocuments
+from orchgate.git.push import Push
 from orchgate.git.snapshot import FolderSnapshot
+from orchgate.git.target import Target
 from orchgate.model import ABSENT, Change, Outcome, Scope
 
 if TYPE_CHECKING:
@@ -56,18 +58,20 @@ def folder_context(repo: Path, base: Path | None = None, *, tree: bool = False) 
     return Context(
         root=str(repo),
         config=config,
+        proposed=config,
         scope=Scope("tree" if tree else "staged", None, None, changes),
         snapshot=head_tree,
         base=base_tree,
-        today=NOW.date(),
+        documents=ParsedDocuments(head_tree),
         now=NOW,
     )
 
 
-def excused(scope: Scope, trailers: Mapping[str, Iterable[str]]) -> Exceptions:
-    """What a message with these trailers excuses."""
+def target(branch: str, trailers: Mapping[str, Iterable[str]]) -> Target:
+    """A change on a branch, with a message that has these trailers."""
     lines = [f"{name}: {value}" for name, values in trailers.items() for value in values]
-    return Exceptions(None, scope, lambda: "\n".join(["subject", "", *lines]))
+    push = Push("origin", f"refs/heads/{branch}" if branch else "", ABSENT, ABSENT)
+    return Target("staged", None, push=push, message=lambda: "\n".join(["subject", "", *lines]))
 
 
 def judge_folder(check: Check, repo: Path, base: Path | None = None, *, tree: bool = False) -> Outcome:

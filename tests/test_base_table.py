@@ -15,6 +15,7 @@ import pytest
 
 from orchgate.errors import OrchgateError, WrongCheckout
 from orchgate.gate import session
+from orchgate.gate.branches import wishes
 from orchgate.git import scope as scopes
 from orchgate.git.push import Push
 from orchgate.git.target import Target
@@ -562,7 +563,7 @@ def push(world: World, here: Repo, head: str, ref: str, old: str = ZEROS, remote
     oid = here.git("rev-parse", head + "^{commit}")
     with session.opened(os.environ) as repository:
         wanted = Target("range", oid, push=Push(remote, ref, old.format(**world.ids), oid))
-        return scopes.resolve(repository, wanted, os.environ, session.wishes(repository))
+        return scopes.resolve(repository, wanted, os.environ, wishes(repository))
 
 
 WORK = (*FULL, "checkout -q -b work {C}", "commit w")

@@ -33,9 +33,7 @@ pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not h
 
 
 def judge(folder: Path, now: datetime.datetime = AFTERWARDS) -> Outcome:
-    context = folder_context(folder, tree=True)
-    context.now = now
-    return CHECK.run(context)
+    return CHECK.run(folder_context(folder, tree=True)._replace(now=now))
 
 
 def test_there_are_six_manifests() -> None:

@@ -25,9 +25,9 @@ pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason="corpus not beside t
 # The status says in-progress while every box is ticked, so the approvals are due; nobody gave one.
 DUE = "all boxes are ticked but approvals are missing"
 APPROVALS = [
-    f"docs/PRD-{NAME}.md:40:1: DOC006 warning PRD {DUE}: Product (empty), Engineering (empty), Design (empty) (hint)",
-    f"docs/TECH_SPEC-{NAME}.md:67:1: DOC006 warning TECH_SPEC {DUE}: Engineering (empty), Reviewer (empty) (hint)",
-    f"tasks/specs/0939-{NAME}.md:36:1: DOC006 warning mini-spec {DUE}: Reviewer (pending) (hint)",
+    f"docs/PRD-{NAME}.md:40:1: DOC006 warning {DUE}: Product (empty), Engineering (empty), Design (empty) (hint)",
+    f"docs/TECH_SPEC-{NAME}.md:67:1: DOC006 warning {DUE}: Engineering (empty), Reviewer (empty) (hint)",
+    f"tasks/specs/0939-{NAME}.md:36:1: DOC006 warning {DUE}: Reviewer (pending) (hint)",
 ]
 
 
@@ -35,9 +35,8 @@ def packet(root: Path, *, config: str = 'profile = "codex-orchestrator"\n', toda
     """The whole tree of a repository that holds the packet and nothing else."""
     shutil.copytree(CORPUS / "packet-0939", root / "repo")
     (root / "repo" / "orchgate.toml").write_text(config)
-    ctx = folder_context(root / "repo", tree=True)
-    ctx.today = datetime.date.fromisoformat(today)
-    return ctx
+    now = datetime.datetime.fromisoformat(f"{today}T12:00:00+00:00")
+    return folder_context(root / "repo", tree=True)._replace(now=now)
 
 
 def test_the_packet_is_complete_but_nobody_approved_it(tmp_path: Path) -> None:
@@ -60,15 +59,14 @@ def test_by_the_sections_of_our_own_templates_two_are_missing(tmp_path: Path) ->
     lines = describe(documents.CHECK.run(packet(tmp_path, config="")))
 
     assert sorted({*lines} - {*APPROVALS}) == [
-        f"docs/TECH_SPEC-{NAME}.md: DOC002 error no section 'Design' (hint)",
-        f"tasks/specs/0939-{NAME}.md: DOC002 error no section 'Testing' (hint)",
+        f"docs/TECH_SPEC-{NAME}.md: DOC002 error missing section 'Design' (hint)",
+        f"tasks/specs/0939-{NAME}.md: DOC002 error missing section 'Testing' (hint)",
     ]
 
 
 def test_changed_code_rests_on_the_spec_of_the_task_in_work(tmp_path: Path) -> None:
-    ctx = packet(tmp_path)
     change = Change("M", "orchestrator/src/cli/run/manifest.ts", None, "100644", "100644", "1" * 40, "2" * 40, 5, 1)
-    ctx.scope = Scope("staged", None, None, (change,))
+    ctx = packet(tmp_path)._replace(scope=Scope("staged", None, None, (change,)))
 
     outcome = specs.CHECK.run(ctx)
 

@@ -9,7 +9,7 @@ import pytest
 from orchgate.commands.check import code
 from orchgate.config.load import Source, build
 from orchgate.errors import GitError, Unreadable
-from orchgate.gate.engine import Judge
+from orchgate.gate.engine import Judgement
 from orchgate.model import (
     Check,
     Finding,
@@ -19,6 +19,7 @@ from orchgate.model import (
     Rule,
     Severity,
     Trouble,
+    Turn,
     Verdict,
     worst,
 )
@@ -60,9 +61,9 @@ def judge(tmp_path: Path) -> Callable[..., Report]:
 
     def judge(*checks: Check, ignores: bool = True, **tables: object) -> Report:
         write_tree(tmp_path, {"a.txt": "text\n"})
-        ctx = folder_context(tmp_path)
-        ctx.config = build(Source("", {name.replace("_", "-"): table for name, table in tables.items()}))
-        return Judge(checks, {one.id: one for one in checks}, ctx, ignores=ignores).report()
+        config = build(Source("", {name.replace("_", "-"): table for name, table in tables.items()}))
+        ctx = folder_context(tmp_path)._replace(config=config)
+        return Judgement(checks, {one.id: one for one in checks}, ctx, ignores=ignores).report()
 
     return judge
 
@@ -182,8 +183,8 @@ def test_a_check_runs_once_also_when_another_asks_for_it(judge: Callable[..., Re
         return Outcome()
 
     def asks(ctx: Context) -> Outcome:
-        assert ctx.judge is not None
-        ctx.judge(("TST",))
+        assert ctx.engine is not None
+        ctx.engine.results_before(("TST",))
         return Outcome()
 
     judge(check(asks, "asks"), check(asked, "asked"))
@@ -191,10 +192,26 @@ def test_a_check_runs_once_also_when_another_asks_for_it(judge: Callable[..., Re
     assert runs == ["asked"]
 
 
+def test_checks_run_in_the_order_of_their_turns(judge: Callable[..., Report]) -> None:
+    ran: list[str] = []
+
+    def taking(turn: Turn) -> Check:
+        def run(_: Context) -> Outcome:
+            ran.append(turn.name)
+            return Outcome()
+
+        return check(run, turn.name)._replace(turn=turn)
+
+    report = judge(*map(taking, reversed(Turn)))
+
+    assert ran == ["WITH_OTHERS", "AFTER_OTHERS", "ALONE"]
+    assert [one.id for one in report.checks] == ["ALONE", "AFTER_OTHERS", "WITH_OTHERS"]
+
+
 def test_a_check_that_is_not_there_has_no_findings(judge: Callable[..., Report]) -> None:
     def asks(ctx: Context) -> Outcome:
-        assert ctx.judge is not None
-        assert ctx.judge(("PRF",)) == ()
+        assert ctx.engine is not None
+        assert ctx.engine.results_before(("PRF",)) == ()
         return Outcome()
 
     assert judge(check(asks)).verdict is Verdict.PASS
@@ -233,3 +250,22 @@ def test_no_ignores_shows_what_is_off(judge: Callable[..., Report]) -> None:
 
 def test_seconds_are_measured(judge: Callable[..., Report]) -> None:
     assert 0 <= judge(finds()).checks[0].seconds < 5
+
+
+# The context
+
+
+def test_a_context_does_not_change(tmp_path: Path) -> None:
+    ctx = folder_context(tmp_path)
+    for name in ("config", "named", "touched", "new"):
+        with pytest.raises(AttributeError):
+            setattr(ctx, name, None)
+
+
+def test_contexts_of_one_change_share_their_documents(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"a.md": "# A\n"})
+    ctx = folder_context(tmp_path)
+
+    other = ctx._replace(named=frozenset({"documents"}))
+
+    assert other.documents.one("a.md") is ctx.documents.one("a.md")

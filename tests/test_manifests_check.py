@@ -121,7 +121,7 @@ def test_a_tracked_manifest_is_read_from_the_tree_and_not_from_disk(tmp_path: Pa
             return encoded(january(status="done"))
 
     context = folder_context(write_tree(tmp_path, {PATH: encoded(january()), **LOGS}), tree=True)
-    context.snapshot = Tree(str(tmp_path))
+    context = context._replace(snapshot=Tree(str(tmp_path)))
 
     assert [finding.rule for finding in CHECK.run(context).findings] == ["MAN002"]
 
@@ -133,8 +133,7 @@ def test_a_manifest_that_the_tree_cannot_give_is_trouble(tmp_path: Path) -> None
         def read(self, path: str, limit: int = 0) -> bytes:
             raise Unreadable(path, "object 111 is missing from this repository")
 
-    context = folder_context(tmp_path, tree=True)
-    context.snapshot = Tree(str(tmp_path))
+    context = folder_context(tmp_path, tree=True)._replace(snapshot=Tree(str(tmp_path)))
 
     assert describe(CHECK.run(context)) == [f"trouble: {PATH}: object 111 is missing from this repository"]
 
@@ -143,8 +142,7 @@ def test_a_submodule_in_its_place_is_a_finding(tmp_path: Path) -> None:
     class Tree(FolderSnapshot):
         entries = {PATH: Entry("160000", "1" * 40)}  # noqa: RUF012 -- a stand-in
 
-    context = folder_context(tmp_path, tree=True)
-    context.snapshot = Tree(str(tmp_path))
+    context = folder_context(tmp_path, tree=True)._replace(snapshot=Tree(str(tmp_path)))
 
     assert describe(CHECK.run(context)) == [f"{PATH}: MAN001 error is a submodule, not a file (hint)"]
 

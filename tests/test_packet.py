@@ -14,7 +14,7 @@ from orchgate.packets.catalog import Packets
 from orchgate.packets.layout import layout_of
 from orchgate.packets.packet import Packet, find_packets
 from orchgate.packets.tasks import Item, normal_status, read_index, with_item
-from tests.support import excused, folder_context, write_tree
+from tests.support import folder_context, target, write_tree
 from tests.work import growth, no_hang
 
 if TYPE_CHECKING:
@@ -240,8 +240,7 @@ def judged(ctx: Context) -> list[tuple[str, str]]:
 
 def renamed(ctx: Context, *pairs: tuple[str, str]) -> Context:
     changes = tuple(Change("R", new, old, "100644", "100644", "1" * 40, "1" * 40, 0, 0) for old, new in pairs)
-    ctx.scope = Scope("staged", None, None, changes)
-    return ctx
+    return ctx._replace(scope=Scope("staged", None, None, changes))
 
 
 def test_a_renamed_prd_is_missed_once(tmp_path: Path) -> None:
@@ -358,10 +357,8 @@ CODE = '[specs]\ncode = ["src/**"]\n'
 def spec_findings(root: Path, *, branch: str = "", trailers: dict[str, tuple[str, ...]] | None = None) -> list[str]:
     """Findings of the specs check when only src/a.py changes."""
     changes = (Change("A", "src/a.py", None, "000000", "100644", ABSENT, "2" * 40, 1, 0),)
-    ctx = folder_context(root)
-    ctx.scope = Scope("staged", None, None, changes)
-    ctx.branch = branch
-    ctx.exceptions = excused(ctx.scope, trailers or {})
+    scope = Scope("staged", None, None, changes)
+    ctx = folder_context(root)._replace(scope=scope, target=target(branch, trailers or {}))
     return [finding.message for finding in specs.CHECK.run(ctx).findings]
 
 
@@ -404,8 +401,7 @@ def test_a_trailer_that_names_no_packet_is_said(tasks: Path) -> None:
 
 
 def test_without_a_base_code_cannot_be_judged(tasks: Path) -> None:
-    ctx = folder_context(tasks)
-    ctx.scope = Scope("tree", None, None, (), ConfigError("no base"))
+    ctx = folder_context(tasks)._replace(scope=Scope("tree", None, None, (), ConfigError("no base")))
 
     with pytest.raises(ConfigError):
         specs.CHECK.run(ctx)

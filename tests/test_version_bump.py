@@ -9,10 +9,8 @@ import pytest
 from orchgate.checks.version_bump import CHECK
 from orchgate.config.load import Source, build
 from orchgate.errors import OrchgateError
-from orchgate.gate.context import Context
-from orchgate.git.snapshot import FolderSnapshot
 from orchgate.model import Change, Outcome, Scope, Severity
-from tests.support import NOW, excused, write_tree
+from tests.support import folder_context, target, write_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,20 +32,10 @@ def judge(
     write_tree(tmp_path / "base", base).mkdir(exist_ok=True)
     write_tree(tmp_path / "head", head).mkdir(exist_ok=True)
     change = change or Change("M", "package.json", None, "100644", "100644", ONE, TWO, 1, 1)
+    ctx = folder_context(tmp_path / "head", tmp_path / "base")
+    config = build(Source("orchgate.toml", {"version-bump": settings or {}}))
     scope = scope or Scope("staged", ONE, None, (change,))
-    return CHECK.run(
-        Context(
-            root=str(tmp_path / "head"),
-            config=build(Source("orchgate.toml", {"version-bump": settings or {}})),
-            scope=scope,
-            snapshot=FolderSnapshot(str(tmp_path / "head")),
-            base=FolderSnapshot(str(tmp_path / "base")),
-            today=NOW.date(),
-            now=NOW,
-            branch=lambda: branch,
-            exceptions=lambda: excused(scope, trailers or {}),
-        )
-    )
+    return CHECK.run(ctx._replace(config=config, scope=scope, target=target(branch, trailers or {})))
 
 
 def package(version: str) -> dict[str, str]:

@@ -61,10 +61,10 @@ def run(ctx: Context) -> Outcome:
     from orchgate.plan_commands.checker import CommandChecker
 
     checker = CommandChecker(ctx.config.commands, _definitions(ctx))
-    documents, unread = ctx.documents(plans)
+    documents, unread = ctx.documents.read(plans)
     findings = [finding for document in documents for finding in checker.judge(document)]
     gone = _taken_away(ctx, touched)
-    others, unread_too = ctx.documents(_naming(ctx, gone, plans))
+    others, unread_too = ctx.documents.read(_naming(ctx, gone, plans))
     findings.extend(finding for document in others for finding in checker.lost(document, gone))
     examined = {"documents": len(documents) + len(others), "commands": checker.commands}
     troubles = (*unread, *unread_too, *checker.troubles.values())

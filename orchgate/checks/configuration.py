@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from orchgate.config.limits import only_configuration
 from orchgate.config.load import FILE, PYPROJECT
 from orchgate.config.loosening import Loosening, loosened
-from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble
+from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from orchgate.gate.context import Context
+    from orchgate.gate.context import Context, Engine
     from orchgate.model import CheckResult
 
 SECRETS = ("evidence.secrets", "evidence.secrets-allowed")
@@ -50,7 +50,7 @@ def run(ctx: Context) -> Outcome:
     twice = (_SHADOWED,) if ctx.proposed.shadowed else ()
     if ctx.accepted is None:
         return Outcome((*unread, *twice), {"configuration changes": len(unread)})
-    found = loosened(ctx.accepted, ctx.proposed, ctx.default_severities)
+    found = loosened(ctx.accepted, ctx.proposed, _engine(ctx).default_severities)
     findings = tuple(_finding(ctx, loosening) for loosening in found)
     facts = {"loosened": [one.key for one in found]}
     return Outcome(
@@ -103,8 +103,12 @@ def _refused(ctx: Context, rules: Collection[str]) -> list[str]:
 
 
 def _results(ctx: Context, rules: Collection[str]) -> tuple[CheckResult, ...]:
-    assert ctx.judge is not None  # the engine sets it before any check runs
-    return ctx.judge(rules)
+    return _engine(ctx).results_before(rules)
+
+
+def _engine(ctx: Context) -> Engine:
+    assert ctx.engine is not None  # this check never runs by itself
+    return ctx.engine
 
 
 def _pinned_secrets(ctx: Context) -> list[str]:
@@ -143,4 +147,4 @@ def _location(ctx: Context, key: str) -> Location:
     return Location(path)
 
 
-CHECK = Check("configuration", "the change does not loosen the gate that judges it", RULES, run)
+CHECK = Check("configuration", "the change does not loosen the gate that judges it", RULES, run, turn=Turn.AFTER_OTHERS)

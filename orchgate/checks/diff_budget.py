@@ -265,4 +265,4 @@ def _totals(rows: list[Counted]) -> dict[str, object]:
     return {"files": len(rows), "added": added, "removed": removed, "lines": added + removed}
 
 
-CHECK = Check("diff-budget", "files and lines of the change against a budget", RULES, run)
+CHECK = Check("diff-budget", "files and lines of the change against a budget", RULES, run, excusable=True)

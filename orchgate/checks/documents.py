@@ -130,7 +130,7 @@ def run(ctx: Context) -> Outcome:
     changes = None if ctx.scope.whole_tree else ctx.scope.require_changes()
     selection = select(ctx.packets, ctx.base, changes, ctx.touched if changes is not None else ())
     paths = tuple(dict.fromkeys(path for packet in selection.packets for path in packet.paths))
-    read, troubles = ctx.documents(paths)
+    read, troubles = ctx.documents.read(paths)
     by_path = {document.path: document for document in read}
     edited = _edited(ctx)
     findings: dict[Finding, None] = {}  # two packets may share a document

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError, quoted
@@ -43,10 +43,10 @@ class Setting:
 
     def __init__(self, ctx: Context, *, needed: bool) -> None:
         self._ctx = ctx
-        self.lock = pins = _lock(ctx) if needed else None
+        self.lock = pins = ctx.lock if needed else None
         self.changed = _repinned(ctx, self.lock) if _moves_lock(ctx) else frozenset()
         self.artifacts = _artifacts(ctx, pins)
-        self.packets = Owners(ctx.packets, ctx.document, whole=ctx.scope.whole_tree)
+        self.packets = Owners(ctx.packets, ctx.documents.one, whole=ctx.scope.whole_tree)
         self.references = References(ctx.snapshot, self.artifacts, self.packets)
         self.runs = Runs(ctx.snapshot, self.artifacts, ctx.config.manifests.max_bytes, self.lock)
         self.comparison: Comparison | None = None
@@ -57,7 +57,7 @@ class Setting:
             self.packets,
             references=self.references,
             support=self.support,
-            document=ctx.document,
+            document=ctx.documents.one,
         )
 
     def _kept(self) -> Kept | None:
@@ -90,8 +90,8 @@ def run(ctx: Context) -> Outcome:
     findings: list[Finding] = []
     troubles: list[Trouble] = []
     examined = 0
-    for part in ctx.share(paths):
-        documents, more = ctx.documents(part)
+    for part in ctx.share.parts(paths):
+        documents, more = ctx.documents.read(part)
         troubles += more
         examined += len(documents)
         for document in documents:
@@ -101,27 +101,27 @@ def run(ctx: Context) -> Outcome:
             if may_lack_evidence(document.text):
                 kinds, finished = setting.packets.kinds(document.path), partial(setting.packets.finished, document.path)
                 findings += ticked_findings(document, kinds, finished)
-    if ctx.leads:
+    if ctx.share.leads:
         findings += _required(ctx, setting, paths)
         findings += _tracked(ctx)
         findings += lost_links(ctx)
     gone = _vanished(ctx)
     if gone or setting.changed:
         names = {path.rpartition("/")[2] for path in gone} | _names(setting.changed) | _pages(ctx, gone)
-        others, more = ctx.documents(_mentioning(ctx, names, frozenset(paths)))
+        others, more = ctx.documents.read(_mentioning(ctx, names, frozenset(paths)))
         troubles += more
         examined += len(others)
         for document in others:
             findings += judge.vanished(document, gone)
             findings += judge.repinned(document, setting.changed)
             findings += _summaries(document, setting)
-    if ctx.leads:
+    if ctx.share.leads:
         for said in _other_trees(ctx, setting):
             if isinstance(said, Trouble):
                 troubles.append(said)
             else:
                 findings.append(said)
-    pins = {"pins": len(setting.lock.pins)} if setting.lock and ctx.leads else {}  # two processes read one lock
+    pins = {"pins": len(setting.lock.pins)} if setting.lock and ctx.share.leads else {}  # two processes read one lock
     return Outcome(
         tuple(sorted(findings, key=lambda finding: finding.location)),
         {"documents": examined, "links": judge.links, **pins},
@@ -178,16 +178,6 @@ def _artifacts(ctx: Context, pins: Lock | None) -> Artifacts:
     return Artifacts(ctx.root, ctx.artifacts.roots, pins.pins, pins.folders) if pins else ctx.artifacts
 
 
-@lru_cache(maxsize=2)  # once for the judgement, and once for the hints
-def _lock(ctx: Context) -> Lock | None:
-    """The judged tree's lock. A tree without one does not load what reads it. Raises LockError."""
-    if LOCK not in ctx.snapshot.entries:
-        return None
-    from orchgate.evidence.lock import of
-
-    return of(ctx.snapshot)
-
-
 def _repinned(ctx: Context, lock: Lock | None) -> frozenset[str]:
     """Artifacts whose pins the change takes away or alters, and the folders above them.
 
@@ -234,7 +224,7 @@ def _required(ctx: Context, setting: Setting, paths: list[str]) -> Iterator[Find
     judged = {packet.anchor: packet for path in paths for packet in setting.packets.of(path)}
     for packet in judged.values():
         if setting.packets.is_finished(packet):
-            yield from missing_runs(packet, required, ctx.document, setting.artifacts, setting.runs)
+            yield from missing_runs(packet, required, ctx.documents.one, setting.artifacts, setting.runs)
 
 
 def _other_trees(ctx: Context, setting: Setting) -> Iterator[Finding | Trouble]:
@@ -244,7 +234,7 @@ def _other_trees(ctx: Context, setting: Setting) -> Iterator[Finding | Trouble]:
         return
     roots = setting.artifacts.roots
     touched = [path for path in ctx.touched if is_checked(ctx, path)]
-    documents, _ = ctx.documents(touched)  # what cannot be read has been said
+    documents, _ = ctx.documents.read(touched)  # what cannot be read has been said
     if all("/cli/" not in document.text for document in documents):
         return
     from orchgate.evidence.claimed_runs import added, cited_anew, claims
@@ -264,25 +254,25 @@ def _other_trees(ctx: Context, setting: Setting) -> Iterator[Finding | Trouble]:
     from orchgate.evidence.other_tree import other_trees
     from orchgate.evidence.sides import Sides
 
-    sides = Sides(ctx.repository, ctx.scope, ctx.snapshot, ctx.base, ctx.config, started=ctx.started)
+    sides = Sides(ctx.repository, ctx.scope, ctx.snapshot, ctx.base, ctx.config, started=lambda: ctx.started)
     yield from other_trees(new, setting.runs, sides.judged)
 
 
 def _unasked(ctx: Context, unknown: OrchgateError) -> Iterator[Trouble]:
     """Without a base nobody knows which claims are new; where no run is cited, nobody needs to."""
-    documents = (ctx.parsed(path) for path in ctx.parsed_paths)
+    documents = (ctx.documents.parsed(path) for path in ctx.documents.parsed_paths)
     if any(document is not None and "/cli/" in document.text for document in documents):
         yield Trouble(Location(""), unknown.message, unknown.hint)
 
 
 def _as_they_were(ctx: Context) -> Iterator[Document]:
     """The touched documents before the change, under the names they have now."""
-    from orchgate.gate.context import MAX_DOCUMENT_BYTES
+    from orchgate.gate.documents import MAX_BYTES
     from orchgate.markdown.document import Document
 
     names = {change.old_path or change.path: change.path for change in ctx.scope.changes if change.status != "A"}
     wanted = [name for name in names if matches(name, ctx.config.evidence.documents)]
-    for name, content in ctx.base.read_many(wanted, MAX_DOCUMENT_BYTES):
+    for name, content in ctx.base.read_many(wanted, MAX_BYTES):
         if isinstance(content, bytes):
             yield Document(names[name], content)
 
@@ -291,7 +281,9 @@ def suggest(ctx: Context) -> Callable[[tuple[str, ...]], str]:
     """Finds better hints. Raises LockError where the lock cannot be read, but then nothing was judged."""
     from orchgate.evidence.better import suggester
 
-    return suggester(ctx.snapshot, _artifacts(ctx, _lock(ctx)), ctx.document)
+    return suggester(ctx.snapshot, _artifacts(ctx, ctx.lock), ctx.documents.one)
 
 
-CHECK = Check("evidence", "links lead to evidence that exists and supports the claim", RULES, run, suggest=suggest)
+CHECK = Check(
+    "evidence", "links lead to evidence that exists and supports the claim", RULES, run, suggest=suggest, shared=True
+)

@@ -161,7 +161,7 @@ def _cited(ctx: Context, touched: Iterable[str], troubles: list[Trouble]) -> Ite
     config = ctx.config.evidence
     wanted = [path for path in touched if matches(path, config.documents) and not matches(path, config.exclude)]
     entries = ctx.snapshot.entries
-    documents, unread = ctx.documents(
+    documents, unread = ctx.documents.read(
         path for path in wanted if path in entries and entries[path].mode not in (SYMLINK, SUBMODULE)
     )
     troubles.extend(unread)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import ConfigError, OrchgateError
 from orchgate.lib.globs import matches
-from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble, Verdict
+from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble, Turn, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -330,7 +330,7 @@ def _question(ctx: Context) -> Question:
     if head is None:
         raise OrchgateError("there is no commit to measure", "git commit, then run it again")
     question = Question(ctx.repository, ctx.config, ctx.scope.base, head, ctx.base, ctx.environ, ctx.now, ctx.tell)
-    return question._replace(hold=ctx.hold, branch=ctx.branch)
+    return question._replace(hold=ctx.engine.hold if ctx.engine else str, branch=ctx.branch)
 
 
 def _examined(answer: Answer) -> dict[str, int]:
@@ -344,5 +344,11 @@ def _examined(answer: Answer) -> dict[str, int]:
 
 
 CHECK = Check(
-    ID, "what is pushed makes the pipelines no slower and no worse", RULES, run, stages=("pre-push", "manual")
+    ID,
+    "what is pushed makes the pipelines no slower and no worse",
+    RULES,
+    run,
+    stages=("pre-push", "manual"),
+    turn=Turn.ALONE,
+    excusable=True,
 )

@@ -8,6 +8,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate import registry
 from orchgate.commands.check import at_once, code, max_per_rule, measure_anyway, show, tell
 from orchgate.errors import GitError, OrchgateError, UsageError
 from orchgate.gate import session
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 SUMMARY = "run as a native git hook (pre-commit, pre-merge-commit, commit-msg, pre-push)"
 HOOKS = ("pre-commit", "pre-merge-commit", "commit-msg", "pre-push")
-# What a commit's message can excuse; the rest was said before it was written.
-EXCUSABLE = ("diff-budget", "version-bump", "specs", "performance")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +62,8 @@ def _message(repository: Repository, args: list[str], most: int) -> Verdict | in
     read = functools.cache(lambda: messages.in_the_making(repository.git, path, edited=edited))
     read()  # a message that cannot be read is no message without exceptions
     ctx = session.context(repository, target._replace(message=read), os.environ)
-    report = session.judge(ctx, EXCUSABLE, tell=tell)
+    # What the message cannot excuse was reported before it was written.
+    report = session.judge(ctx, [check.id for check in registry.checks() if check.excusable], tell=tell)
     show(report, most=most)
     return code(report)
 
@@ -134,8 +134,7 @@ def _measured(repository: Repository, setting: Setting, one: Waiting, *, refused
     """The rest of a ref that waited; the repository is asked anew, so that a hundred refs need no room."""
     _announce(setting, one.line)
     ctx = session.context(repository, one.target, os.environ)
-    ctx.refused = refused
-    report = session.completed(ctx, one.report, tell=tell, anyway=setting.measure_anyway)
+    report = session.completed(ctx, one.report, tell=tell, anyway=setting.measure_anyway, refused=refused)
     show(report, most=setting.most, said=[check.id for check in one.report.checks])
     return code(report)
 

@@ -34,7 +34,7 @@ def is_checked(ctx: Context, path: str) -> bool:
     mode = ctx.snapshot.entries[path].mode
     if mode == SYMLINK:
         return _is_followed(ctx, path)
-    return mode != SUBMODULE and not any(_is_followed(ctx, link) for link in ctx.links.get(path, ()))
+    return mode != SUBMODULE and not any(_is_followed(ctx, link) for link in ctx.documents.links.get(path, ()))
 
 
 def _is_chosen(ctx: Context, path: str) -> bool:

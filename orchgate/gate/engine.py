@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
+from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.gate import suggestions, suppressions
+from orchgate.gate.context import Share
 from orchgate.lib.parallel import cores, shares, spread
 from orchgate.markdown.names import is_markdown
 from orchgate.model import (
@@ -19,6 +21,7 @@ from orchgate.model import (
     Report,
     Severity,
     Trouble,
+    Turn,
     Verdict,
     worst,
 )
@@ -34,13 +37,16 @@ if TYPE_CHECKING:
 
 
 MANY_FILES = 1500  # from here on a second process for a whole tree pays for itself
-LONGEST = "evidence"
 PARTS = 64  # small enough that both processes end at about the same time
-# Asks for other checks' results, so it runs after them; measures, so nothing may run beside it, and all else is said
-# before.
-ASKS = "configuration"
-ALONE = (ASKS, "performance")
 _NONE = suppressions.Covering()
+
+
+class Measure(Enum):
+    """When checks that measure do so."""
+
+    ALWAYS = "always"
+    UNLESS_REFUSED = "unless the other checks refuse the change"
+    NEVER = "never"  # something else of the same push is refused
 
 
 class Raw(NamedTuple):
@@ -52,7 +58,7 @@ class Raw(NamedTuple):
     crash: str | None = None
 
 
-class Job(NamedTuple):
+class HalfDone(NamedTuple):
     """What one of two processes did: outcomes, and the documents it read that hold suppressions."""
 
     raws: list[Raw]
@@ -78,7 +84,7 @@ def _joined(one: Raw, other: Raw) -> Raw:
     return Raw(one.check, outcome, max(one.seconds, other.seconds), one.crash or other.crash)
 
 
-class Judge:
+class Judgement:
     """One judgement: each check runs at most once, also when another one asks for its result."""
 
     def __init__(
@@ -89,30 +95,29 @@ class Judge:
         *,
         ignores: bool,
         early: Callable[[Report], None] | None = None,
+        measure: Measure = Measure.UNLESS_REFUSED,
     ) -> None:
-        """`early` is told what is known before anything is measured; those checks' results are final."""
+        """`early` gets what is known before anything is measured; those checks' results are final."""
         self._checks = tuple(checks)
         self._early = early
-        self._known: tuple[CheckResult, ...] | None = None  # what `early` was told
+        self._measure = measure
+        self._known: tuple[CheckResult, ...] | None = None  # what `early` got
         self._available = available
-        self._ctx = ctx
+        self._ctx = ctx._replace(engine=self)
         self._ignores = ignores
         self._results: dict[str, CheckResult] = {}
         self._used: set[tuple[Location, str]] = set()
         self._suppressions: dict[str, suppressions.Covering] = {}
         self._configured = suppressions.Configured(ctx.config.per_file_ignores)
-        self._earlier: Judge | None = None
+        self._earlier: Judgement | None = None
         rules = (*suppressions.RULES, *(rule for check in available.values() for rule in check.rules))
         self._rules = {rule.id: rule for rule in rules}
-        ctx.judge = self._before
-        ctx.hold = self._hold
-        ctx.default_severities = self._default_severities
 
     def report(self) -> Report:
         """The verdict of every check, then what is wrong with the suppressions themselves."""
         if self._ctx.scope.whole_tree and len(self._ctx.snapshot.entries) >= MANY_FILES and cores() > 1:
             self._judge_side_by_side()
-        for check in sorted(self._checks, key=lambda check: check.id in ALONE and 1 + ALONE.index(check.id)):
+        for check in sorted(self._checks, key=lambda check: check.turn.value):
             self.result(check.id)
         known = {result.id: result for result in self._known or ()}
         rest = {
@@ -126,14 +131,14 @@ class Judge:
         judged = (self._for_now(self.result(name)) for name in names)
         return tuple(suggestions.suggested(judged, self._available, self._ctx))
 
-    def _hold(self) -> str:
-        """Tells what is known before something is measured; why it is not to be measured, "" where it is."""
+    def hold(self) -> str:
+        """Reports what is known before something is measured. Says why it is not to be measured, "" where it is."""
         if self._known is None:
             self._known = self._final(check.id for check in self._checks if check.id in self._results)
             if self._early is not None and self._known:
                 self._early(Report(self._ctx.scope, self._known))
         lands = worst(result.verdict for result in self._known) in (Verdict.PASS, Verdict.WARN)
-        if self._ctx.measure_anyway or (lands and not self._ctx.refused):
+        if self._measure is Measure.ALWAYS or (lands and self._measure is Measure.UNLESS_REFUSED):
             return ""
         return f"the {'push' if self._ctx.scope.kind == 'range' else 'change'} is refused already"
 
@@ -155,23 +160,24 @@ class Judge:
 
         This one begins with the check that reads every document; the other does the rest and then helps with it.
         """
-        longest = [check for check in self._checks if check.id == LONGEST]
-        others = [check for check in self._checks if check.id not in (LONGEST, *ALONE)]
+        together = [check for check in self._checks if check.turn is Turn.WITH_OTHERS]
+        longest = [check for check in together if check.shared][:1]
+        others = [check for check in together if check not in longest]
         if not longest or not others:
             return
         take = shares(PARTS)
-        self._ctx.share = lambda paths: _taken(paths, take)
-        mine, theirs = spread(lambda jobs: self._job(*jobs[0]), [(True, longest), (False, others + longest)], 1)
-        self._ctx.documents(theirs.marked)
+        mine, theirs = spread(lambda jobs: self._half(*jobs[0], take), [(True, longest), (False, others + longest)], 1)
+        self._ctx.documents.read(theirs.marked)
         *rest, helped = theirs.raws
         for raw in (*rest, _joined(mine.raws[0], helped)):
             self._results[raw.check] = self._judged(raw)
 
-    def _job(self, leads: bool, checks: Iterable[Check]) -> Job:
-        self._ctx.leads = leads
+    def _half(self, leads: bool, checks: Iterable[Check], take: Callable[[], int | None]) -> HalfDone:
+        self._ctx = self._ctx._replace(share=Share(lambda paths: _taken(paths, take), leads))
         raws = [self._outcome(check) for check in checks]
-        read = ((path, self._ctx.parsed(path)) for path in self._ctx.parsed_paths)
-        return Job(raws, [path for path, document in read if document and suppressions.may_hold(document.source)])
+        documents = self._ctx.documents
+        read = ((path, documents.parsed(path)) for path in documents.parsed_paths)
+        return HalfDone(raws, [path for path, document in read if document and suppressions.may_hold(document.source)])
 
     def result(self, name: str) -> CheckResult:
         """A check's result, judged now if it was not yet. A check that is not there has no findings."""
@@ -181,20 +187,21 @@ class Judge:
             self._results[name] = empty if check is None else self._judged(self._outcome(check))
         return self._results[name]
 
-    def _before(self, rules: Collection[str]) -> tuple[CheckResult, ...]:
+    def results_before(self, rules: Collection[str]) -> tuple[CheckResult, ...]:
         """What the checks with rules of these ids or families say of the change by the base's configuration alone."""
-        asked = [check.id for check in self._available.values() if check.id != ASKS and _declares(check, rules)]
+        others = (check for check in self._available.values() if check.turn is not Turn.AFTER_OTHERS)
+        asked = [check for check in others if _declares(check, rules)]
         if self._earlier is None:
             before = self._ctx.before
             same = before is self._ctx
-            self._earlier = self if same else Judge((), self._available, before, ignores=self._ignores)
+            self._earlier = self if same else Judgement((), self._available, before, ignores=self._ignores)
         # What is measured does not hang on where documents are, and is not measured twice: not here, and not by the
         # hook of one check for that of another.
         own = {check.id for check in self._checks}
         return tuple(
-            (self if name in ALONE else self._earlier).result(name)
-            for name in asked
-            if name not in ALONE or name in own
+            (self if check.turn is Turn.ALONE else self._earlier).result(check.id)
+            for check in asked
+            if check.turn is not Turn.ALONE or check.id in own
         )
 
     def _outcome(self, check: Check) -> Raw:
@@ -227,7 +234,8 @@ class Judge:
             return self._rules[diagnostic.finding.rule].refuses
         return _WEIGHT[diagnostic.severity]
 
-    def _default_severities(self, rule: str) -> tuple[str, str]:
+    def default_severities(self, rule: str) -> tuple[str, str]:
+        """The severity of a rule that no configuration mentions, usually and at worst."""
         known = self._rules.get(rule)
         if known is None:
             return Severity.ERROR.value, Severity.ERROR.value
@@ -259,10 +267,10 @@ class Judge:
         return self._suppressions[path]
 
     def _document(self, path: str) -> Document | None:
-        document = self._ctx.parsed(path)
+        document = self._ctx.documents.parsed(path)
         if document is None and is_markdown(path):  # reported by a check that does not read it
             with contextlib.suppress(Unreadable):
-                document = self._ctx.document(path)
+                document = self._ctx.documents.one(path)
         return document
 
     def _complaints(self) -> CheckResult | None:
@@ -278,10 +286,10 @@ class Judge:
 
     def _answered_for(self) -> Iterable[str]:
         """Documents whose suppressions are judged: of the others some checks have read a part, or nothing."""
-        parsed = self._ctx.parsed_paths
+        parsed = self._ctx.documents.parsed_paths
         touched = frozenset(parsed) if self._ctx.scope.whole_tree else {one.path for one in self._ctx.scope.changes}
         # A link and what it leads to hold the same comments.
-        twice = {link for path in parsed for link in self._ctx.links.get(path, ())} if parsed else frozenset()
+        twice = {link for path in parsed for link in self._ctx.documents.links.get(path, ())} if parsed else frozenset()
         return [path for path in parsed if path in touched and path not in twice]
 
     def _known_rules(self, found: Iterable[Suppression]) -> frozenset[str]:

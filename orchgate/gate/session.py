@@ -13,31 +13,27 @@ from orchgate.config.limits import Limits, limits, touches
 from orchgate.config.load import load
 from orchgate.errors import ConfigError, GitError, Unreadable
 from orchgate.gate import engine, suppressions
+from orchgate.gate.branches import wishes
 from orchgate.gate.context import Context
+from orchgate.gate.documents import ParsedDocuments
 from orchgate.git import scope as scopes
 from orchgate.git.repository import open_repository
-from orchgate.git.target import Target
-from orchgate.model import Report, Verdict
+from orchgate.model import Report, Turn, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from orchgate.config.settings import Config
-    from orchgate.git.diff import Patch
-    from orchgate.git.exceptions import Exceptions
-    from orchgate.git.landing import Wishes
-    from orchgate.git.message_hook import MessageHook
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
-    from orchgate.git.target import Request
-    from orchgate.model import Change, Scope
+    from orchgate.git.target import Request, Target
+    from orchgate.model import Scope
 
     Tell = Callable[[str], None]
     Early = Callable[[Report], None]
 
 
 LANDS = (Verdict.PASS, Verdict.WARN)
-PATHS_AT_ONCE = 500  # on one command line; what the system takes is a matter of megabytes
 
 
 @contextlib.contextmanager
@@ -63,7 +59,6 @@ def context(repository: Repository, target: Target, environ: Mapping[str, str]) 
     scope = scopes.resolve(repository, target, environ, wishes(repository))
     base = repository.tree(scope.base) if scope.base else repository.nothing
     judging = _limits(proposed, scope, base, snapshot)
-    now = datetime.datetime.now(datetime.UTC)
     return Context(
         root=repository.root,
         config=judging.config,
@@ -73,54 +68,12 @@ def context(repository: Repository, target: Target, environ: Mapping[str, str]) 
         scope=scope,
         snapshot=snapshot,
         base=base,
-        today=now.date(),
-        now=now,
+        documents=ParsedDocuments(snapshot),
+        now=datetime.datetime.now(datetime.UTC),
         environ=environ,
-        branch=lambda: _branch(repository, target, environ),
-        exceptions=lambda: _exceptions(repository, scope, target),
-        message_hook=lambda: _message_hook(repository, scope, target, environ),
-        patch=lambda changes: _patch(repository, scope, changes),
-        start_of=repository.start_of,
+        target=target,
         repository=repository,
-        started=lambda: started(repository, environ),
     )
-
-
-def started(repository: Repository, environ: Mapping[str, str]) -> str | None:
-    """The commit where what is checked out left the default branch; None where nobody knows. Raises GitError."""
-    return scopes.resolve(repository, Target("range", None), environ, wishes(repository)).base
-
-
-def _exceptions(repository: Repository, scope: Scope, target: Target) -> Exceptions:
-    from orchgate.git.exceptions import Exceptions
-
-    return Exceptions(repository, scope, target.message)
-
-
-def _message_hook(
-    repository: Repository, scope: Scope, target: Target, environ: Mapping[str, str]
-) -> MessageHook | None:
-    """The hook that will read the message of the commit that is being made; None when none is, or this is it."""
-    if scope.kind != "staged" or target.message is not None or not environ.get("GIT_INDEX_FILE"):
-        return None
-    from orchgate.git import message_hook
-
-    return message_hook.find(repository, environ)
-
-
-def wishes(repository: Repository) -> Callable[[str], Wishes]:
-    """Reads what the configuration of a commit says about branches; one that is broken says nothing."""
-
-    def of_commit(commit: str) -> Wishes:
-        from orchgate.git.landing import Wishes
-
-        try:
-            top = load(repository.tree(commit)).top
-        except ConfigError:
-            return Wishes()
-        return Wishes(top.default_branch, top.orphan_branches)
-
-    return of_commit
 
 
 def _known_rules(config: Config) -> None:
@@ -171,28 +124,6 @@ def _limits(proposed: Config, scope: Scope, base: Snapshot, snapshot: Snapshot) 
     return limits(proposed, scope, base, snapshot)
 
 
-def _branch(repository: Repository, target: Target, environ: Mapping[str, str]) -> str:
-    if target.push is not None:
-        return target.push.remote_ref.removeprefix("refs/heads/")
-    return repository.branch or environ.get("GITHUB_HEAD_REF", "") or environ.get("GITHUB_REF_NAME", "")
-
-
-def _patch(repository: Repository, scope: Scope, changes: Iterable[Change]) -> Patch:
-    from orchgate.git import patch
-    from orchgate.git.diff import Patch
-
-    counts: dict[str, tuple[int, int]] = {}
-    wanted = list(changes)
-    # Among a few paths git might pair a removal with an addition that it kept apart among all of them.
-    for renames in (False, True):
-        group = [change for change in wanted if (change.old_path is not None) == renames]
-        for start in range(0, len(group), PATHS_AT_ONCE):
-            part = group[start : start + PATHS_AT_ONCE]
-            paths = [path for change in part for path in (change.old_path, change.path) if path]
-            counts |= patch.read(repository.patch(scope.base, scope.head, paths, renames=renames), part).counts
-    return Patch(counts)
-
-
 def judge(
     ctx: Context,
     names: Collection[str] = (),
@@ -201,19 +132,19 @@ def judge(
     tell: Tell | None = None,
     early: Early | None = None,
     anyway: bool = False,
+    refused: bool = False,
 ) -> Report:
     """The report of the named checks, or of all.
 
-    `tell` is told what takes long; `early`, before anything is measured, what is known by then. `anyway` has measured
-    what is refused already. Raises UsageError for a check that does not exist.
+    `tell` is told what takes long; `early`, before anything is measured, what is known by then. What is `refused`
+    already is measured only where `anyway` says so. Raises UsageError for a check that does not exist.
     """
-    ctx.named = frozenset(names)
-    ctx.tell = tell or ctx.tell
-    ctx.measure_anyway = anyway
+    ctx = ctx._replace(named=frozenset(names), tell=tell or ctx.tell)
     checks = registry.checks(names)
     everything = {check.id: check for check in registry.checks()} if ctx.accepted is not None else {}
     available = {**everything, **{check.id: check for check in checks}}
-    return engine.Judge(checks, available, ctx, ignores=ignores, early=early).report()
+    measure = engine.Measure.ALWAYS if anyway else engine.Measure.NEVER if refused else engine.Measure.UNLESS_REFUSED
+    return engine.Judgement(checks, available, ctx, ignores=ignores, early=early, measure=measure).report()
 
 
 def judge_request(
@@ -234,14 +165,14 @@ def judge_request(
 
 
 def judge_cheap(ctx: Context) -> Report:
-    """The report of all checks but those that measure, or hang on what is measured."""
-    return judge(ctx, [name for name in registry.check_ids() if name not in engine.ALONE])
+    """The report of all checks but those that measure, or that depend on what is measured."""
+    return judge(ctx, [check.id for check in registry.checks() if check.turn is Turn.WITH_OTHERS])
 
 
-def completed(ctx: Context, cheap: Report, *, tell: Tell | None, anyway: bool) -> Report:
+def completed(ctx: Context, cheap: Report, *, tell: Tell | None, anyway: bool, refused: bool) -> Report:
     """What `judge_cheap` said of a change, with what it left out; measured only where no ref of the push is refused."""
-    ctx.refused = ctx.refused or cheap.verdict not in LANDS
-    rest = judge(ctx, engine.ALONE, tell=tell, anyway=anyway)
+    left = [check.id for check in registry.checks() if check.turn is not Turn.WITH_OTHERS]
+    rest = judge(ctx, left, tell=tell, anyway=anyway, refused=refused or cheap.verdict not in LANDS)
     order = registry.check_ids()
     checks = sorted((*cheap.checks, *rest.checks), key=lambda one: (one.id not in order, one.id))
     return Report(rest.scope, tuple(checks))

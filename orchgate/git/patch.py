@@ -10,11 +10,28 @@ from orchgate.git.diff import Patch, split_patch
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from orchgate.model import Change
+    from orchgate.git.repository import Repository
+    from orchgate.model import Change, Scope
+
+PATHS_AT_ONCE = 500  # on one command line; what the system takes is a matter of megabytes
 
 # Stands in for the file names of each patch: unidiff stumbles over quoted names and over ` b/` inside them, and we
 # know the names already, from NUL-terminated records in the same order.
 HEADER = "--- a/file\n+++ b/file\n"
+
+
+def counted(repository: Repository, scope: Scope, changes: Iterable[Change]) -> Patch:
+    """Lines of some changes of a scope, counted from their patch with every file shown as text. Raises GitError."""
+    counts: dict[str, tuple[int, int]] = {}
+    wanted = list(changes)
+    # Among a few paths git might pair a removal with an addition that it kept apart among all of them.
+    for renames in (False, True):
+        group = [change for change in wanted if (change.old_path is not None) == renames]
+        for start in range(0, len(group), PATHS_AT_ONCE):
+            part = group[start : start + PATHS_AT_ONCE]
+            paths = [path for change in part for path in (change.old_path, change.path) if path]
+            counts |= read(repository.patch(scope.base, scope.head, paths, renames=renames), part).counts
+    return Patch(counts)
 
 
 def read(patch: bytes, changes: Iterable[Change]) -> Patch:

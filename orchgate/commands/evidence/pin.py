@@ -12,7 +12,7 @@ from orchgate.commands.shared import tasks
 from orchgate.errors import GitError, Unreadable, UsageError, quoted
 from orchgate.evidence import linked, pin
 from orchgate.evidence.lock import PATH
-from orchgate.gate.context import MAX_DOCUMENT_BYTES
+from orchgate.gate.documents import MAX_BYTES as MAX_DOCUMENT_BYTES
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 

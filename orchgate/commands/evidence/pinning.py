@@ -79,8 +79,8 @@ def fix(ctx: Context, paths: Iterable[str]) -> Iterator[str]:
     A pin that does not hold any more stays: nothing mechanical may take altered evidence for the real one.
     Raises OrchgateError.
     """
-    place = Place(ctx.root, ctx.config, ctx.snapshot, ctx.packets, ctx.document, ctx.scope.whole_tree)
-    documents, _ = ctx.documents(paths)
+    place = Place(ctx.root, ctx.config, ctx.snapshot, ctx.packets, ctx.documents.one, ctx.scope.whole_tree)
+    documents, _ = ctx.documents.read(paths)
     found = linked.expand(links(place, documents), artifacts(place))
 
     def make(data: bytes | None) -> pin.Plan:

@@ -199,11 +199,11 @@ def _proposed(repository: Repository, head: str) -> str:
 
 def _base(repository: Repository, head: str) -> tuple[str, str]:
     """Where head left the default branch, and in words how that is known."""
-    from orchgate.gate import session
+    from orchgate.gate.branches import wishes
     from orchgate.git import scope as scopes
     from orchgate.git.target import Target
 
-    scope = scopes.resolve(repository, Target("range", head), os.environ, session.wishes(repository))
+    scope = scopes.resolve(repository, Target("range", head), os.environ, wishes(repository))
     if scope.unknown:
         raise scope.unknown
     if scope.base is None or scope.base == head:
