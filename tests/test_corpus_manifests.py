@@ -14,7 +14,7 @@ import pytest
 
 from orchgate.checks.manifests import CHECK
 from orchgate.model import Severity
-from orchgate.runs.manifest import load
+from orchgate.runs.run import load
 from orchgate.runs.validate import format_of, is_valid
 from tests.support import folder_context
 from tests.test_manifest_schemas import schema

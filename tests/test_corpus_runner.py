@@ -54,7 +54,7 @@ def test_the_slow_pipeline_can_be_killed_and_leaves_no_orphan(project: Project) 
 
 @pytest.mark.parametrize("name", ["noop", "failing", "nested"])
 def test_what_is_recorded_can_be_read_back(project: Project, name: str) -> None:
-    from orchgate.runs.manifest import load
+    from orchgate.runs.run import load
 
     code = project.run(name).code
     runs = [load(str(folder / "manifest.json")) for folder in project.folders()]

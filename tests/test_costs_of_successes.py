@@ -10,7 +10,8 @@ import pytest
 
 from orchgate.cli import main
 from orchgate.lib import resources
-from orchgate.metrics.entries import entry as entry_of
+from orchgate.runs.entry import entry as entry_of
+from orchgate.runs.run import from_manifest
 from tests.metrics_lines import append, foreign, own, write
 from tests.runs import TASK
 
@@ -281,10 +282,8 @@ USAGE = {"wall_seconds": 1.0, "user_seconds": 0.5, "system_seconds": 0.1}
 )
 def test_an_entry_says_only_what_is_not_complete(known: dict[str, Any], told: dict[str, Any]) -> None:
     stage = {"id": "a", "status": "succeeded", "usage": USAGE | known, "attempts": [1]}
-    manifest: dict[str, Any] = dict.fromkeys(
-        ("run_id", "task_id", "parent_run_id", "pipeline_id", "status", "started_at", "completed_at", "git", "machine")
-    )
-    made = entry_of(manifest | {"resume_events": [], "usage": USAGE | known, "writes": None, "commands": [stage]})
+    manifest: dict[str, Any] = dict.fromkeys(("run_id", "task_id", "pipeline_id", "status", "started_at"))
+    made = entry_of(from_manifest(manifest | {"usage": USAGE | known, "commands": [stage]}))
 
     for line in (made, made["stages"][0]):
         assert {key: line[key] for key in ("complete", "lower_bounds") if key in line} == told

@@ -16,6 +16,7 @@ from orchgate.evidence.facts import facts_of
 from orchgate.evidence.lock import Facts, Lock, LockError, Pinned, both_sides, parse, render
 from orchgate.evidence.pin import ATTRIBUTES
 from orchgate.lib.inside import git_name
+from orchgate.runs.run import from_manifest
 
 if TYPE_CHECKING:
     from tests.repo import Repo
@@ -158,13 +159,15 @@ def test_of_a_conflict_both_sides_are_kept_and_the_original_is_not() -> None:
 
 
 def test_a_manifest_of_another_kind_has_few_facts() -> None:
-    told = facts_of({"status": 3, "git": {"tree": "xyz", "dirty": "no"}, "usage": [], "tests": {"passed": True}})
+    odd = {"status": 3, "git": {"tree": "xyz", "dirty": "no"}, "usage": [], "tests": {"passed": True}}
+    told = facts_of(from_manifest(odd))
 
     assert told == Facts()
 
 
 def test_seconds_of_a_run_without_usage_are_those_between_its_moments() -> None:
-    told = facts_of({"started_at": "2026-01-06T09:26:22.129Z", "completed_at": "2026-01-06T09:26:23.379Z"})
+    times = {"started_at": "2026-01-06T09:26:22.129Z", "completed_at": "2026-01-06T09:26:23.379Z"}
+    told = facts_of(from_manifest(times))
 
     assert told.numbers == {"wall_seconds": 1.25}
 

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.errors import Unreadable
-from orchgate.runs.decode import ManifestError, Reason, deeper_than, parse
-from orchgate.runs.lines import dotted, lines_of, places
-from orchgate.runs.manifest import decode, load
+from orchgate.runs.decode import ManifestError, Reason, deeper_than, dotted, lines_of, parse, places
+from orchgate.runs.run import decode, load
 from tests.manifest_samples import PATH, RUN, TASK, encoded, january, june, own
 from tests.work import no_hang
 
@@ -242,9 +241,9 @@ def test_lines_of_what_is_not_there_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        (own(run_id=5), "run_id: Expected `str`, got `int`"),
-        ({"task_id": "x"}, "manifest: Object missing required field `run_id`"),
-        (own(started_at="2026-02-30T00:00:00Z"), "started_at: is no date and time that exists"),
+        (own(run_id=5), "run_id: expected a string, got a number"),
+        ({"task_id": "x"}, "run_id: is missing"),
+        (own(started_at="2026-02-30T00:00:00Z"), "started_at: is not a date and time that exists"),
     ],
     ids=["wrong kind", "missing", "no date"],
 )

@@ -12,8 +12,7 @@ from orchgate.lib.parallel import spread
 from orchgate.model import Location, Severity
 from orchgate.runs import locate
 from orchgate.runs.liveness import is_alive, silence
-from orchgate.runs.manifest import decode
-from orchgate.runs.record import Process
+from orchgate.runs.run import RunnerProcess, decode
 from tests.journals import recorded
 from tests.manifest_samples import PATH, RUN, TASK, encoded, january, own
 from tests.support import NOW, describe, folder_context, judge_folder, write_tree
@@ -33,10 +32,11 @@ def judge(root: Path, files: dict[str, str | bytes] | None = None) -> Outcome:
     return judge_folder(CHECK, root, tree=True)
 
 
-def this_process() -> Process:
+def this_process() -> RunnerProcess:
     with open("/proc/sys/kernel/random/boot_id") as boot, open("/proc/self/stat") as stat:
         ticks = int(stat.read().rpartition(")")[2].split()[19])
-        return Process(os.getpid(), ticks, boot.read().strip(), os.readlink("/proc/self/ns/pid"))
+        namespace = os.readlink("/proc/self/ns/pid")
+        return RunnerProcess(pid=os.getpid(), start_ticks=ticks, boot_id=boot.read().strip(), pid_namespace=namespace)
 
 
 def test_counts_what_it_looked_at(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_task_may_have_an_odd_name(tmp_path: Path) -> None:
 
 def test_a_run_whose_process_lives_is_not_abandoned(tmp_path: Path) -> None:
     process = this_process()
-    named = {name: getattr(process, name) for name in process.__struct_fields__}
+    named = process.asdict()
 
     run = recorded(own(status="in_progress", completed_at=None, commands=[], writes=None, process=named))
 
@@ -181,9 +181,9 @@ def test_a_run_whose_process_lives_is_not_abandoned(tmp_path: Path) -> None:
 )
 def test_another_process_does_not_pass_for_the_runner(other: dict[str, int | str]) -> None:
     process = this_process()
-    fields = {name: getattr(process, name) for name in process.__struct_fields__}
+    stranger = RunnerProcess(**(process.asdict() | other))
 
-    assert (is_alive(process), is_alive(Process(**{**fields, **other}))) == (True, False)
+    assert (is_alive(process), is_alive(stranger)) == (True, False)
 
 
 @pytest.mark.parametrize("content", [b"", b"soon\n", b"2026-03-01T11:00:00", b"\xff" * 200])

@@ -10,7 +10,7 @@ import pytest
 from orchgate.runner.output import LIMIT
 from orchgate.runs import state
 from orchgate.runs.contradictions import contradictions
-from orchgate.runs.manifest import to_run
+from orchgate.runs.run import checked
 from tests.manifest_samples import PATH, own
 from tests.runs import TASK, Project, manifest
 
@@ -103,4 +103,4 @@ def test_more_left_out_than_was_printed_is_a_contradiction() -> None:
     document = own()
     document["commands"][0] |= {"output_bytes": 3, "output_left_out_bytes": 4}
 
-    assert [one.path for one in contradictions(to_run(document, PATH))] == [("commands", 0, "output_left_out_bytes")]
+    assert [one.path for one in contradictions(checked(document, PATH))] == [("commands", 0, "output_left_out_bytes")]

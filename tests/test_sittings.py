@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from orchgate.lib import working_time
-from orchgate.metrics import entries
 from orchgate.runs import ids, sittings, state
 from orchgate.runs.derivation import difference
+from orchgate.runs.entry import entry
+from orchgate.runs.run import from_journal, from_manifest
 from tests.journals import events_of, journal_for
 from tests.manifest_samples import own
 
@@ -89,8 +90,8 @@ def test_the_wall_time_of_a_resumed_run_is_that_of_its_sittings() -> None:
 
 
 def test_a_metrics_entry_says_what_is_left_out() -> None:
-    made = state.manifest(resumed(2 * HOUR))
-    assert entries.entry(made)["away_seconds"] == pytest.approx(2 * HOUR)
+    made = from_journal(resumed(2 * HOUR))
+    assert entry(made)["away_seconds"] == pytest.approx(2 * HOUR)
 
 
 def test_an_older_journal_is_added_up_the_same_way() -> None:
@@ -123,8 +124,8 @@ def test_an_older_wall_time_that_holds_absence_is_no_fact() -> None:
     from orchgate.evidence.facts import facts_of
 
     made = state.manifest(resumed(HOUR, None))
-    assert "wall_seconds" not in facts_of(state.legacy(made)).numbers
-    assert "wall_seconds" in facts_of(made).numbers
+    assert "wall_seconds" not in facts_of(from_manifest(state.legacy(made))).numbers
+    assert "wall_seconds" in facts_of(from_manifest(made)).numbers
 
 
 def test_sleep_of_the_machine_is_nobody_s_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from orchgate.evidence import lock, summary, summary_cells
 from orchgate.evidence.facts import facts_of
 from orchgate.evidence.lock import Facts, Pinned
+from orchgate.runs.run import from_manifest
 from orchgate.verdict.before_after import Recorded, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchgate.runs.run import Run
 
 WHY = "a child left its session"
 
@@ -145,13 +151,14 @@ def test_a_reason_cannot_end_the_block() -> None:
 # What a pin keeps of it
 
 
-def manifest(**usage: Any) -> dict[str, Any]:
+def run_with(metrics: Mapping[str, float] | None = None, /, **usage: Any) -> Run:
     stages = [{"id": "a", "cached": True}, {"id": "b", "cached": False}]
-    return {"format": "orchgate", "status": "succeeded", "commands": stages, "usage": {"wall_seconds": 1.0} | usage}
+    document = {"format": "orchgate", "status": "succeeded", "commands": stages, "metrics": metrics or {}}
+    return from_manifest(document | {"usage": {"wall_seconds": 1.0} | usage})
 
 
 def test_a_pin_keeps_what_is_cached_and_what_is_a_lower_bound() -> None:
-    facts = facts_of(manifest(user_seconds=1.0, system_seconds=0.1, complete=False, lower_bounds={"cpu_seconds": WHY}))
+    facts = facts_of(run_with(user_seconds=1.0, system_seconds=0.1, complete=False, lower_bounds={"cpu_seconds": WHY}))
     pin = Pinned(".runs/t/cli/r/manifest.json", "0" * 64, 1, facts)
 
     again = lock.parse(lock.render([pin])).get(pin.path)
@@ -163,14 +170,14 @@ def test_a_pin_keeps_what_is_cached_and_what_is_a_lower_bound() -> None:
 def test_what_is_not_complete_and_says_no_more_is_all_lower_bounds() -> None:
     spent = {"user_seconds": 1.0, "system_seconds": 0.1, "complete": False}
 
-    assert facts_of(manifest(**spent)).lower_bounds == {"wall_seconds": "", "cpu_seconds": ""}
+    assert facts_of(run_with(**spent)).lower_bounds == {"wall_seconds": "", "cpu_seconds": ""}
 
 
 def test_what_was_counted_from_outside_may_be_a_lower_bound() -> None:
     bounds = {"manifest_writes": "a folder was made", "file_writes": "a folder was made", "unknown": "x"}
     counted = {"manifest_writes": 30, "file_writes": 40}
 
-    facts = facts_of(manifest(complete=False, lower_bounds=bounds) | {"metrics": counted})
+    facts = facts_of(run_with(counted, complete=False, lower_bounds=bounds))
 
     assert facts.lower_bounds.keys() == {"manifest_writes", "file_writes"}
     assert cells([known(1.0)._replace(numbers={"manifest_writes": 24})], [facts._replace(cached=0)])[

@@ -89,7 +89,7 @@ def test_time_is_charged_to(wall: int, spans: list[Span], spent: Mapping[int, Ma
 def charged(*events: tuple[int, dict[str, Any]]) -> dict[tuple[int, str], int]:
     """Microseconds by stage and part, of a journal with events at these microseconds."""
     times = [time for time, _ in events]
-    spans = own_logs.from_journal([event for _, event in events], times)
+    spans = own_logs.spans_of([event for _, event in events], times)
     spent = attribute(times[-1] - times[0], spans)
     return {(stage, part.value): time for stage, parts in spent.items() for part, time in parts.items()}
 
@@ -247,7 +247,7 @@ def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_log_that_is_too_long_is_not_read(tmp_path: Path) -> None:
-    decoder = msgspec.json.Decoder(foreign_logs.Line)
+    decoder = msgspec.json.Decoder(foreign_logs.LogLine)
     (tmp_path / "log").write_text(COMMAND[0] + "\n")
 
     assert log_lines.read(str(tmp_path / "log"), decoder, 10)[1].endswith("bytes long, limit 10")

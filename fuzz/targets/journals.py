@@ -17,6 +17,8 @@ from orchgate.hotspots import ranking, timing, traffic
 from orchgate.metrics import entries
 from orchgate.runner import reopen
 from orchgate.runs import derivation, journal, state
+from orchgate.runs.entry import entry
+from orchgate.runs.run import from_manifest
 from tests.journals import recorded
 from tests.manifest_samples import PATH, TASK, own
 
@@ -65,4 +67,4 @@ def shown(place: str) -> None:
         told = reopen.status_of(place)
         reopen.digest(journal.read(os.path.join(place, "events.jsonl")).events)
         if told.manifest["completed_at"] is not None:
-            entries.encode(entries.entry(told.manifest))
+            entries.encode(entry(from_manifest(told.manifest)))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from fuzz.judging import Asked, judge, samples
 from fuzz.violation import Violation
-from orchgate.runs import decode, manifest, validate
+from orchgate.runs import decode, validate
 from orchgate.runs.contradictions import contradictions
+from orchgate.runs.run import checked
 from tests.journals import recorded
 from tests.manifest_samples import PATH, january, june, own
 
@@ -45,7 +46,7 @@ def prepare(folder: str) -> Callable[[bytes], None]:
         explained(document)
         if document.get("status") == "succeeded" and not found and plain(document) != true:
             raise Violation("a manifest passes that its journal does not add up to")
-        list(contradictions(manifest.to_run(document, PATH)))
+        list(contradictions(checked(document, PATH)))
 
     return one
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import files
-from orchgate.runs import state
+from orchgate.runs.run import from_journal, timestamp
 from orchgate.secrets.redact import is_redacted, redacted, redacted_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from orchgate.runs.run import StageRun
 
 STATE = "artifacts/state.json"
 SETTLED = ("succeeded", "failed")
@@ -101,7 +103,7 @@ def plan_of(events: Iterable[Mapping[str, Any]]) -> LoopPlan:
 def iterations(events: Iterable[dict[str, Any]], *, validated: bool) -> list[Iteration]:
     """Every iteration that has begun."""
     listed = tuple(events)
-    stages = state.manifest(listed)["commands"]
+    stages = from_journal(listed).stages
     ends: dict[int, Mapping[str, Any]] = {event["stage"]: event for event in listed if event["event"] == "end"}
     size = 2 if validated else 1
     return [
@@ -110,31 +112,29 @@ def iterations(events: Iterable[dict[str, Any]], *, validated: bool) -> list[Ite
     ]
 
 
-def _iteration(
-    number: int, stages: list[dict[str, Any]], ends: Mapping[int, Mapping[str, Any]], size: int
-) -> Iteration:
+def _iteration(number: int, stages: Sequence[StageRun], ends: Mapping[int, Mapping[str, Any]], size: int) -> Iteration:
     agent, last = stages[0], stages[-1]
-    complete = len(stages) == size and last["status"] in SETTLED
-    about = ends.get(agent["index"], {}).get("iteration", {})
-    result = ends.get(last["index"], {}).get("iteration", {})
+    complete = len(stages) == size and last.status in SETTLED
+    about = ends.get(agent.number, {}).get("iteration", {})
+    result = ends.get(last.number, {}).get("iteration", {})
     validator = last if size > 1 and len(stages) > 1 else None
     return Iteration(
         number=number,
-        started_at=agent["started_at"],
-        summary=agent["summary"] or agent["status_detail"],
-        agent_status=agent["status"],
+        started_at=timestamp(agent.started_at) if agent.started_at else None,
+        summary=agent.summary or agent.status_detail,
+        agent_status=agent.status,
         complete=complete,
         changed=about.get("changed", True),
         diff=about.get("diff"),
         verdict=result.get("verdict", "") if complete else "",
         agent_refused=bool(about.get("refused")),
         validator_refused=validator is not None and complete and bool(result.get("refused")),
-        validator_exit=validator["exit_code"] if validator else None,
-        validator_log=validator["log_path"] if validator else None,
-        passed=validator is not None and validator["status"] == "succeeded",
+        validator_exit=validator.exit_code if validator else None,
+        validator_log=validator.log_path if validator else None,
+        passed=validator is not None and validator.status == "succeeded",
         tree=about.get("tree", ""),
-        flaky=validator is not None and validator["flaky"],
-        asked=sum(one["status"] in SETTLED for one in validator["attempts"]) if validator else 0,
+        flaky=validator is not None and validator.flaky,
+        asked=sum(one.status in SETTLED for one in validator.attempts) if validator else 0,
         outside=tuple(about.get("outside", ())),
         outside_count=about.get("outside_count", 0),
     )

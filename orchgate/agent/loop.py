@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from orchgate.runner.session import RunSettings
     from orchgate.runner.stage_run import StageOutcome
     from orchgate.runner.writer import Recorder
+    from orchgate.runs.run import StageRun
 
 PIPELINE = "rlm"
 PLACEHOLDER = "{prompt}"
@@ -140,7 +141,7 @@ class _AgentLoop:
     def _start_clock(self) -> None:
         if self._plan.max_minutes is None:
             return
-        spent = sum(stage["usage"]["wall_seconds"] for stage in self._recorder.stages if stage["usage"])
+        spent = sum(stage.usage.wall_seconds or 0.0 for stage in self._recorder.stages if stage.usage)
         self._deadline = working_time.now() + self._plan.max_minutes * 60 - spent
 
     @property
@@ -166,8 +167,8 @@ class _AgentLoop:
     def _drop_unconfirmed(self) -> None:
         """A pass that was to be confirmed, and cannot be any more, does not count."""
         for stage in self._recorder.stages[-1:]:
-            if stage["status"] == "running":
-                event = {"event": "end", "stage": stage["index"], "attempt": len(stage["attempts"])}
+            if stage.status == "running":
+                event = {"event": "end", "stage": stage.number, "attempt": len(stage.attempts)}
                 event |= {"status": "cancelled", "exit_code": None, "summary": None, "usage": None}
                 self._recorder.record({**event, "detail": "passed once, and was not run again"}, sync=True)
 
@@ -197,20 +198,20 @@ class _AgentLoop:
         """Runs the next program: one that was interrupted, the validator, or the agent."""
         stages = self._recorder.stages
         last = stages[-1] if stages else None
-        if last and last["status"] not in iterations.SETTLED:
-            kind, number = last["kind"], done[-1].number
+        if last and last.status not in iterations.SETTLED:
+            kind, number = last.kind, done[-1].number
         else:
             validating = bool(done) and not done[-1].complete
             kind, number = ("command", done[-1].number) if validating else ("agent", len(done) + 1)
             last = self._add(kind, number)
         if kind == "agent":
-            self._agent(last["index"], number, done)
+            self._agent(last.number, number, done)
         else:
-            outcome = self._program(last["index"], self._plan.validator)
+            outcome = self._program(last.number, self._plan.validator)
             flaky = outcome.result.code == 0 and validator.failed_on_it(done)
-            self._end(last["index"], outcome, {"flaky": flaky}, doubtful=validator.in_doubt(done))
+            self._end(last.number, outcome, {"flaky": flaky}, doubtful=validator.in_doubt(done))
 
-    def _add(self, kind: str, number: int) -> dict[str, Any]:
+    def _add(self, kind: str, number: int) -> StageRun:
         import shlex
 
         name = f"iteration-{number}" if kind == "agent" else f"validator-{number}"
@@ -237,7 +238,7 @@ class _AgentLoop:
     def _beyond(self, index: int) -> dict[str, Any]:
         """What the agent changed outside of the workspace, as its `end` event has it."""
         folder = os.path.relpath(self._recorder.folder, self._root)
-        found = outside.changes(self._places, self._before, f"{folder}/{self._recorder.stages[index - 1]['log_path']}")
+        found = outside.changes(self._places, self._before, f"{folder}/{self._recorder.stages[index - 1].log_path}")
         if self._broken:  # all of it is gone, which is reported already
             found = [name for name in found if not name.startswith(f"{folder}/")]
         elif any(name.startswith((f"{folder}/{ids.JOURNAL} ", f"{folder}/{ids.MANIFEST} ")) for name in found):
@@ -248,12 +249,12 @@ class _AgentLoop:
     def _program(self, index: int, argv: tuple[str, ...], source: str = "") -> StageOutcome:
         """Runs the program of a stage to its end, within the time that is left."""
         known = self._recorder.stages[index - 1]
-        number = len(known["attempts"]) + 1
-        log = ids.log_path(index, known["id"])
+        number = len(known.attempts) + 1
+        log = ids.log_path(index, known.id)
         self._recorder.record({"event": "start", "stage": index, "attempt": number, "log_path": log})
-        stage = Stage(known["id"], known["title"], argv, timeout_seconds=self._seconds_left)
+        stage = Stage(known.id, known.title, argv, timeout_seconds=self._seconds_left)
         path = os.path.join(self._recorder.folder, log)
-        self._before = outside.look(self._places) if known["kind"] == "agent" else {}
+        self._before = outside.look(self._places) if known.kind == "agent" else {}
         attempt = StageAttempt(stage, self._root, self._base, path, number, source, screened=True)
         outcome = stage_run.run(self._session, attempt)
         if self._recorder.is_lost:  # by `git clean -fdx`, say
@@ -274,5 +275,5 @@ class _AgentLoop:
         if validator.asks_again(known, passed=outcome.succeeded, doubtful=doubtful):
             event["again"] = True
         extra = {**about, "verdict": validator.digest(result), "refused": bool(result.refused)}
-        ended = {"event": "end", "stage": index, "attempt": len(known["attempts"]), **event, "iteration": extra}
+        ended = {"event": "end", "stage": index, "attempt": len(known.attempts), **event, "iteration": extra}
         self._recorder.record(ended, sync=True)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
     from orchgate.agent.iterations import Iteration
     from orchgate.runner.child import Result
+    from orchgate.runs.run import StageRun
 
 CONFIRMED = 3  # passes in a row needed after a failure on the same work tree
 # Seconds, clock times and addresses differ from run to run although nothing else does.
@@ -64,11 +64,11 @@ def in_doubt(done: Sequence[Iteration]) -> bool:
     return failed_on_it(done) or any(one.flaky for one in done)
 
 
-def asks_again(stage: Mapping[str, Any], *, passed: bool, doubtful: bool) -> bool:
+def asks_again(stage: StageRun, *, passed: bool, doubtful: bool) -> bool:
     """Whether the validator has to run once more; `stage` is as it was before this result."""
     if not (passed and doubtful):
         return False
-    passes = [attempt for attempt in stage["attempts"] if attempt["status"] == "succeeded"]
+    passes = [attempt for attempt in stage.attempts if attempt.status == "succeeded"]
     return len(passes) + 1 < CONFIRMED
 
 

@@ -13,10 +13,7 @@ from orchgate.lib.parallel import spread
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble
 from orchgate.runs import locate
 from orchgate.runs.contradictions import contradictions
-from orchgate.runs.decode import HINTS, ManifestError, Reason, parse, shorten
-from orchgate.runs.lines import dotted, lines_of
-from orchgate.runs.liveness import silence
-from orchgate.runs.manifest import to_run
+from orchgate.runs.decode import HINTS, ManifestError, Reason, dotted, lines_of, parse, shorten
 from orchgate.runs.presence import Presence, targets
 from orchgate.runs.validate import SCHEMAS, Problem, explain, format_of, is_valid
 
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from orchgate.gate.context import Context
-    from orchgate.runs.record import Run
+    from orchgate.runs.run import Run
 
     Content = bytes | ManifestError | Unreadable
     Journal = Callable[[str], bytes | None]  # of a repository path; None for what is not there, raises OrchgateError
@@ -232,8 +229,10 @@ def _judge(
         hint = f"orchgate schema {SCHEMAS[kind].removesuffix('.json')}"
         yield from _located("MAN002", path, content, [explain(document, kind)], hint)
         return
+    from orchgate.runs.run import checked  # most changes touch no run
+
     try:
-        recorded = to_run(document, path)
+        recorded = checked(document, path)
     except ManifestError as error:
         yield Finding("MAN002", Location(path), error.message, error.hint)
         return
@@ -347,6 +346,8 @@ def _weigh(ctx: Context, presence: Presence, run: Run) -> tuple[Severity | None,
 
 
 def _abandoned(ctx: Context, run: Run) -> Problem | None:
+    from orchgate.runs.liveness import silence
+
     most = ctx.config.manifests.stale_minutes * 60
     quiet = silence(run, ctx.artifacts.full(run.folder) if ctx.root else "", ctx.now)
     if quiet is None or -most <= quiet.total_seconds() <= min(most, run.heartbeat_stale_after_seconds or most):

@@ -187,7 +187,7 @@ def _is_foreign(folder: str) -> bool:
         journal = os.path.lexists(os.path.join(folder, ids.JOURNAL))
     else:
         journal = True
-    from orchgate.runs.manifest import load
+    from orchgate.runs.run import load
 
     manifest = os.path.join(folder, ids.MANIFEST)
     try:
@@ -198,7 +198,7 @@ def _is_foreign(folder: str) -> bool:
 
 def _foreign(folder: str) -> dict[str, Any]:
     """What another program's manifest tells."""
-    from orchgate.runs.manifest import load
+    from orchgate.runs.run import load
 
     run = load(os.path.join(folder, ids.MANIFEST))
     end = run.completed_at or run.last_sign_of_life

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from orchgate.evidence.origin import Origin
-    from orchgate.runs.record import Run
+    from orchgate.runs.run import Run
 
 MOST_FILES = 200
 MOST_INNER = 50  # that come with an observed one
@@ -61,7 +61,7 @@ class Brought(NamedTuple):
 
 def examine(root: str, folder: str, limits: Limits) -> Examined:
     """A finished run outside of this repository's own runs. Raises Refused, UsageError, OrchgateError."""
-    from orchgate.runs.manifest import to_run
+    from orchgate.runs.run import checked
     from orchgate.runs.validate import format_of
 
     source = os.path.realpath(folder)
@@ -75,7 +75,7 @@ def examine(root: str, folder: str, limits: Limits) -> Examined:
         raise Refused(error.message, error.hint) from error
     if not format_of(document):
         raise OrchgateError("is of no format that is known", "orchgate schema manifest-v1 describes ours")
-    run = to_run(document, os.path.join(source, ids.MANIFEST))
+    run = checked(document, os.path.join(source, ids.MANIFEST))
     _require_place(run, source)
     if not run.finished:
         raise UsageError("is still in progress", "orchgate status --watch, where it runs")

@@ -56,9 +56,10 @@ class Runs:
     def facts(self, path: str) -> Facts:
         """What a manifest claims. Raises OrchgateError when it cannot be read or is no JSON object."""
         from orchgate.evidence.facts import facts_of
+        from orchgate.runs.run import from_manifest
 
         if path not in self._facts:
-            self._facts[path] = self._pinned(path) or facts_of(self._parsed(path, self._bytes(path)))
+            self._facts[path] = self._pinned(path) or facts_of(from_manifest(self._parsed(path, self._bytes(path))))
         return self._facts[path]
 
     def _pinned(self, path: str) -> Facts | None:

@@ -108,6 +108,7 @@ def _read(path: str, descriptor: int, limit: int, manifest_limit: int) -> tuple[
 
     from orchgate.evidence.facts import facts_of
     from orchgate.runs.decode import parse
+    from orchgate.runs.run import from_manifest
 
     data = os.read(descriptor, min(status.st_size, manifest_limit) + 1)
     if len(data) != status.st_size and len(data) <= manifest_limit:
@@ -116,7 +117,7 @@ def _read(path: str, descriptor: int, limit: int, manifest_limit: int) -> tuple[
         document = parse(data, manifest_limit)
     except OrchgateError as error:
         raise Refused(path, error.message, error.hint, certain=True) from None
-    return Pinned(path, hashlib.sha256(data).hexdigest(), len(data), facts_of(document)), document
+    return Pinned(path, hashlib.sha256(data).hexdigest(), len(data), facts_of(from_manifest(document))), document
 
 
 def _hash(path: str, descriptor: int, size: int) -> tuple[int, str]:

@@ -22,7 +22,7 @@ def latest(root: str) -> list[str]:
     Runs that another run called do not count. Those that do not say what they are of are all there, for the caller to
     find out why.
     """
-    from orchgate.runs.manifest import load
+    from orchgate.runs.run import load
 
     pipelines: set[str] = set()
     found = []

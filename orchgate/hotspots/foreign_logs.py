@@ -6,28 +6,28 @@ Imports msgspec.
 
 from __future__ import annotations
 
+from datetime import datetime  # noqa: TC003 -- msgspec looks at it when it runs
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 
 from orchgate.hotspots import log_lines
 from orchgate.hotspots.timeline import Part, Span
-from orchgate.runs.record import Moment  # noqa: TC001 -- msgspec looks at it when it runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from orchgate.runs.record import Run, Stage
+    from orchgate.runs.run import Run, StageRun
 
 QUIET = 1_000_000  # microseconds without output that count as a silence
 _JUMP = 50_000  # microseconds; two writers of one log may be off by that much
 _KNOWN = ("command:start", "exec:begin", "exec:chunk", "exec:retry", "exec:end", "command:end")
 
 
-class Line(msgspec.Struct, frozen=True):
+class LogLine(msgspec.Struct, frozen=True):
     type: str
-    timestamp: Moment
+    timestamp: Annotated[datetime, msgspec.Meta(tz=True)]
     index: int
 
 
@@ -60,7 +60,7 @@ def tell(run: Run, start: int, end: int, resumes: Sequence[int] = ()) -> Told:
 
     `start` and `end` are the manifest's, `resumes` when the run was taken up again, in microseconds since the epoch.
     """
-    decoder = msgspec.json.Decoder(Line)
+    decoder = msgspec.json.Decoder(LogLine)
     missing: list[str] = []
     heard: dict[int, Heard] = {}
     if run.log_path:
@@ -71,13 +71,13 @@ def tell(run: Run, start: int, end: int, resumes: Sequence[int] = ()) -> Told:
     moments = sorted(moment for one in heard.values() for moment in (*one.begins, *one.spoke, *one.ends))
     latest = moments[-1] if moments else start
     for stage in run.stages:
-        one = heard.get(stage.index, Heard())
+        one = heard.get(stage.number, Heard())
         if stage.started_at and stage.kind == "command" and not one.whole and stage.log_path:
             one = _better(one, run, stage, decoder, missing)
         found = _spans(stage, one, start, max(end, latest), missing, known=bool(heard))
         spans += found
-        silences[stage.index] = tuple((span.begin, span.end) for span in found if span.part is Part.SILENT)
-        attempts[stage.index] = max(len(one.begins), 1 if stage.started_at else 0)
+        silences[stage.number] = tuple((span.begin, span.end) for span in found if span.part is Part.SILENT)
+        attempts[stage.number] = max(len(one.begins), 1 if stage.started_at else 0)
     spans += _away(resumes, moments, start)
     return Told(tuple(spans), latest, silences, attempts, tuple(missing))
 
@@ -89,16 +89,16 @@ def _away(resumes: Sequence[int], moments: Sequence[int], start: int) -> Iterabl
         yield Span(left - start, resume - start, Part.AWAY, 0)
 
 
-def _better(one: Heard, run: Run, stage: Stage, decoder: msgspec.json.Decoder[Line], missing: list[str]) -> Heard:
+def _better(one: Heard, run: Run, stage: StageRun, decoder: msgspec.json.Decoder[LogLine], missing: list[str]) -> Heard:
     """What the stage's own log knows, where the run's log broke off before its end."""
     problems: list[str] = []
-    own = _hear(run.log(stage) or "", decoder, f"the log of stage {stage.id}", problems).get(stage.index, Heard())
+    own = _hear(run.log(stage) or "", decoder, f"the log of stage {stage.id}", problems).get(stage.number, Heard())
     if not one.begins and (stage.finished or not problems[:1]):
         missing.extend(problems)
     return own if own.whole or len(own.begins) + len(own.ends) > len(one.begins) + len(one.ends) else one
 
 
-def _hear(path: str, decoder: msgspec.json.Decoder[Line], what: str, missing: list[str]) -> dict[int, Heard]:
+def _hear(path: str, decoder: msgspec.json.Decoder[LogLine], what: str, missing: list[str]) -> dict[int, Heard]:
     """A log's moments by stage. A clock that goes back stands still until it is where it was."""
     lines, problem = log_lines.read(path, decoder)
     if problem:
@@ -122,7 +122,7 @@ def _sorted(kinds: dict[str, list[int]]) -> Heard:
     return Heard(tuple(begins), tuple(kinds.get("exec:chunk", ())), tuple(ends))
 
 
-def _spans(stage: Stage, one: Heard, start: int, end: int, missing: list[str], *, known: bool) -> list[Span]:
+def _spans(stage: StageRun, one: Heard, start: int, end: int, missing: list[str], *, known: bool) -> list[Span]:
     """What is known of one stage; `known`: the logs tell of other stages at least."""
     if not stage.started_at:
         return []
@@ -130,20 +130,20 @@ def _spans(stage: Stage, one: Heard, start: int, end: int, missing: list[str], *
     over = log_lines.microseconds(stage.completed_at) if stage.completed_at else end
     if not one.begins:
         if known and not stage.finished:  # killed while it still waited for its command
-            return [Span(end - start, end - start, Part.EXECUTING, stage.index)]
+            return [Span(end - start, end - start, Part.EXECUTING, stage.number)]
         if stage.kind == "command" and stage.log_path:
             missing.append(f"stage {stage.id}: how long it waited before its command is not in the logs")
-        return [Span(started - start, over - start, Part.EXECUTING, stage.index)]
+        return [Span(started - start, over - start, Part.EXECUTING, stage.number)]
     last = one.begins[-1]
     ended = next((moment for moment in one.ends if moment >= last), None)
     if ended is None:
         ended = max(over, last)
         if stage.finished:
             missing.append(f"stage {stage.id}: the end of its command is not in the logs")
-    spans = [Span(one.begins[0] - start, last - start, Part.RETRYING, stage.index)] if last > one.begins[0] else []
+    spans = [Span(one.begins[0] - start, last - start, Part.RETRYING, stage.number)] if last > one.begins[0] else []
     moments = [last, *(moment for moment in one.spoke if last < moment < ended), ended]
-    spans += _work(moments, start, stage.index)
-    return [*spans, Span(ended - start, max(over, ended) - start, Part.RECORDING, stage.index)]
+    spans += _work(moments, start, stage.number)
+    return [*spans, Span(ended - start, max(over, ended) - start, Part.RECORDING, stage.number)]
 
 
 def _work(moments: Sequence[int], start: int, stage: int) -> Iterable[Span]:

@@ -10,7 +10,7 @@ from orchgate.runs import sittings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.runs.record import Run, Stage
+    from orchgate.runs.run import Run, StageRun
 
 
 class _Open(NamedTuple):
@@ -20,7 +20,7 @@ class _Open(NamedTuple):
     end: int | None = None
 
 
-def from_journal(events: Sequence[Mapping[str, Any]], times: Sequence[int]) -> list[Span]:
+def spans_of(events: Sequence[Mapping[str, Any]], times: Sequence[int]) -> list[Span]:
     """The spans that a journal tells of, in microseconds since its first event.
 
     `times` are the events' own in microseconds, never going back.
@@ -88,7 +88,7 @@ def from_attempts(run: Run, start: int, end: int) -> list[Span]:
     return [span for stage in run.stages for span in _of_stage(stage, start, end)]
 
 
-def _of_stage(stage: Stage, start: int, end: int) -> Iterator[Span]:
+def _of_stage(stage: StageRun, start: int, end: int) -> Iterator[Span]:
     from orchgate.hotspots.log_lines import microseconds
 
     begins = [microseconds(one.started_at) - start for one in stage.attempts if one.started_at]
@@ -97,9 +97,9 @@ def _of_stage(stage: Stage, start: int, end: int) -> Iterator[Span]:
     if not begins:
         return
     over = microseconds(stage.completed_at) - start if stage.completed_at else end - start
-    yield Span(begins[0], begins[-1], Part.RETRYING, stage.index)
+    yield Span(begins[0], begins[-1], Part.RETRYING, stage.number)
     once = len(begins) == 1 and stage.usage is not None and stage.usage.wall_seconds is not None
     spent = (stage.usage.wall_seconds or 0.0) + (stage.usage.away_seconds or 0.0) if once and stage.usage else None
     done = over if spent is None else min(over, begins[-1] + round(spent * MICROSECONDS))
-    yield Span(begins[-1], done, Part.EXECUTING, stage.index)
-    yield Span(done, over, Part.RECORDING, stage.index)
+    yield Span(begins[-1], done, Part.EXECUTING, stage.number)
+    yield Span(done, over, Part.RECORDING, stage.number)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.hotspots.timeline import Cost, Part, Span, StageTime, Timeline, at_once, attribute, own
 from orchgate.runs import ids
-from orchgate.runs.locate import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchgate.runs.record import Run, Stage, Usage
+    from orchgate.runs.run import Run, StageRun, Usage
 
 _ENDLESS = float("inf")
 _NESTED = 16  # pipelines call each other no deeper
@@ -64,17 +62,14 @@ def _read(folder: str) -> Timeline:
         raise OrchgateError("there is neither a manifest nor a journal", "a run that never began; delete its folder")
     missing: list[str] = []
     run, found = _journal(folder, path, missing)
-    document: Mapping[str, Any] = {}
     if run is None:
         if missing and not os.path.lexists(path):
             raise OrchgateError(missing[0], "without a manifest nothing else tells what happened")
-        from orchgate.runs.decode import MAX_BYTES, parse
-        from orchgate.runs.manifest import to_run
+        from orchgate.runs.run import load
 
-        document = parse(read_file(path, MAX_BYTES))
-        run = to_run(dict(document), path)
+        run = load(path)
     if run.format != "orchgate":
-        found = _foreign(run, document)
+        found = _foreign(run)
         missing.clear()  # the journal beside it is not one of ours
     elif found is None:
         missing = missing or ["the journal is not there"]
@@ -84,8 +79,8 @@ def _read(folder: str) -> Timeline:
 
 def _journal(folder: str, path: str, missing: list[str]) -> tuple[Run | None, _Found | None]:
     """What a journal of ours says; nothing when there is none that can be used."""
-    from orchgate.runs import journal, state
-    from orchgate.runs.manifest import to_run
+    from orchgate.runs import journal
+    from orchgate.runs.run import from_journal
 
     place = os.path.join(folder, ids.JOURNAL)
     if not os.path.isfile(place):
@@ -94,7 +89,7 @@ def _journal(folder: str, path: str, missing: list[str]) -> tuple[Run | None, _F
         recorded = journal.read(place)
         if not recorded.events:
             raise OrchgateError("it is empty")
-        run = to_run(state.manifest(recorded.events), path)
+        run = from_journal(recorded.events, path)
         found = _own(run, recorded.events)
         if recorded.torn:
             missing.append(f"the journal has lines that were never finished: {', '.join(map(str, recorded.torn[:20]))}")
@@ -106,12 +101,12 @@ def _journal(folder: str, path: str, missing: list[str]) -> tuple[Run | None, _F
 
 def _own(run: Run, events: Sequence[Mapping[str, Any]]) -> _Found:
     from orchgate.hotspots.log_lines import forward
-    from orchgate.hotspots.own_logs import from_journal
+    from orchgate.hotspots.own_logs import spans_of
 
     times, back = forward([round(ids.seconds(event["at"]) * 1e6) for event in events])
     missing = [f"the clock went back by {back / 1e6:.1f} s; times after that are too short"] if back else []
     missing += _unended(run)
-    spans = from_journal(events, times)
+    spans = spans_of(events, times)
     found = _Found(spans, times[-1] - times[0], {}, {}, missing)
     pipeline, stages = events[0]["pipeline"], events[0]["stages"]
     if not pipeline.get("slots") or len(stages) != len(run.stages):
@@ -128,11 +123,11 @@ def _from_manifest(run: Run) -> _Found:
     return _Found(from_attempts(run, start, end), end - start, {}, {}, missing)
 
 
-def _foreign(run: Run, document: Mapping[str, Any]) -> _Found:
+def _foreign(run: Run) -> _Found:
     from orchgate.hotspots.foreign_logs import tell
 
     start, end, missing = _bounds(run)
-    told = tell(run, start, end, _resumes(document))
+    told = tell(run, start, end, _resumed(run))
     end = end if run.completed_at and end > start else max(end, told.latest)
     found = _Found(told.spans, end - start, told.silences, told.attempts, (*missing, *told.missing))
     # That orchestrator runs its stages strictly in order.
@@ -140,14 +135,11 @@ def _foreign(run: Run, document: Mapping[str, Any]) -> _Found:
     return found._replace(needs=in_order, slots=1)
 
 
-def _resumes(document: Mapping[str, Any]) -> list[int]:
-    """When a run of the other orchestrator was taken up again, in microseconds since the epoch, as far as it says."""
-    entries = document.get("resume_events")
-    moments = []
-    for entry in entries if isinstance(entries, list) else ():
-        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
-            moments.append(round(ids.seconds(entry["timestamp"]) * 1e6))
-    return sorted(moments)
+def _resumed(run: Run) -> list[int]:
+    """When a run of the other orchestrator was resumed, in microseconds since the epoch, as far as it says."""
+    from orchgate.hotspots.log_lines import microseconds
+
+    return sorted(microseconds(one.timestamp) for one in run.resumptions if one.timestamp)
 
 
 def _bounds(run: Run) -> tuple[int, int, list[str]]:
@@ -174,7 +166,7 @@ def _timeline(run: Run, found: _Found, missing: Sequence[str]) -> Timeline:
     real = os.path.realpath(run.folder)
     lasted, tail = own(found.wall, found.spans)
     stages = [
-        _stage(stage, spent.pop(stage.index, {}), found)._replace(own=lasted.get(stage.index, {}))
+        _stage(stage, spent.pop(stage.number, {}), found)._replace(own=lasted.get(stage.number, {}))
         for stage in run.stages
     ]
     stages += [StageTime("", "", parts) for parts in spent.values()]  # no stage's, or of one nobody knows
@@ -188,7 +180,7 @@ def _timeline(run: Run, found: _Found, missing: Sequence[str]) -> Timeline:
         wall=found.wall,
         stages=tuple(stages),
         missing=tuple(missing),
-        writes={name: getattr(run.writes, name) for name in run.writes.__struct_fields__} if run.writes else {},
+        writes={name: count for name, count in run.writes.asdict().items() if count is not None} if run.writes else {},
         inner=tuple(os.path.normpath(os.path.join(real, link.manifest)) for link in run.inner_runs),
         tail=tail,
         needs=found.needs,
@@ -197,10 +189,10 @@ def _timeline(run: Run, found: _Found, missing: Sequence[str]) -> Timeline:
     )
 
 
-def _stage(stage: Stage, spent: Mapping[Part, int], found: _Found) -> StageTime:
+def _stage(stage: StageRun, spent: Mapping[Part, int], found: _Found) -> StageTime:
     cost = _cost(stage.usage, stage.metrics) if stage.usage else Cost()
-    attempts = found.attempts.get(stage.index, len(stage.attempts))
-    silences = found.silences.get(stage.index, ())
+    attempts = found.attempts.get(stage.number, len(stage.attempts))
+    silences = found.silences.get(stage.number, ())
     return StageTime(stage.id, stage.status, spent, cost, attempts, stage.cached, silences, stage.sub_run_id or "")
 
 

@@ -15,45 +15,6 @@ from orchgate.lib import files, locks
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SAME = ("run_id", "task_id", "parent_run_id", "pipeline_id", "status", "started_at", "completed_at")
-
-
-def entry(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The entry of a finished run, from its manifest. What is null, zero or false by default is left out."""
-    git, machine = manifest["git"] or {}, manifest["machine"] or {}
-    line = {"entry": 1, **{key: manifest[key] for key in _SAME}, "resumes": len(manifest["resume_events"])}
-    line |= {"commit": git.get("commit"), "tree": git.get("tree"), "dirty": git.get("dirty")}
-    line |= {"machine": machine.get("fingerprint"), **(manifest["usage"] or {}), **(manifest["writes"] or {})}
-    line |= {key: manifest.get(key) for key in ("away_seconds", "tests", "metrics", "flaky")}
-    line["inside"] = _inside(manifest)
-    return _told(line, manifest["usage"]) | {"stages": [_stage(stage) for stage in manifest["commands"]]}
-
-
-def _inside(manifest: Mapping[str, Any]) -> list[str]:
-    """The pipelines of which an observed program recorded runs itself, in the same task."""
-    inner = manifest.get("inner_runs") or ()
-    return sorted({one["pipeline_id"] for one in inner if one["task_id"] == manifest["task_id"]})
-
-
-def _stage(stage: Mapping[str, Any]) -> dict[str, Any]:
-    tries = len(stage["attempts"])
-    line = {"id": stage["id"], "status": stage["status"], **(stage["usage"] or {})}
-    line |= {key: stage.get(key) for key in ("flaky", "cached", "tests", "metrics")}
-    return _told(line | {"attempts": tries if tries > 1 else None}, stage["usage"])
-
-
-def _told(line: Mapping[str, Any], usage: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Without defaults: that a cost is complete is one, and that it is not has to be said."""
-    complete = (usage or {}).get("complete")
-    rest = {key: value for key, value in line.items() if key != "complete"}
-    return _without_defaults(rest) | ({"complete": False} if complete is False else {})
-
-
-def _without_defaults(line: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: value for key, value in line.items() if value is not None and value is not False and value not in ([], {})
-    }
-
 
 def encode(entry_: Mapping[str, Any]) -> bytes:
     import json

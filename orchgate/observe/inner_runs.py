@@ -6,7 +6,6 @@ while the program ran, and whose files changed meanwhile.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,9 +13,9 @@ from orchgate.errors import OrchgateError
 from orchgate.runs import ids, locate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator
 
-    from orchgate.runs.record import Run
+    from orchgate.runs.run import Run
 
 MOST = 1_000
 SLACK = 2.0  # seconds by which the time of a file system may differ from ours
@@ -117,21 +116,19 @@ def _changed(folder: str) -> float:
 
 def _judged(folder: str, observation: Observation) -> tuple[Run, str]:
     """A run, and how it is known to have been recorded within an observation; "" for one that was not."""
-    from orchgate.runs.decode import MAX_BYTES, parse
-    from orchgate.runs.manifest import to_run
+    from orchgate.runs.run import load
 
     path = os.path.join(folder, ids.MANIFEST)
-    document = parse(locate.read_file(path, MAX_BYTES))
-    run = to_run(document, path)
+    run = load(path)
     if run.run_id != os.path.basename(folder):
         raise OrchgateError(f"its manifest is that of run {run.run_id[:60]}")
-    if locate.is_derived(document):
+    if run.format == locate.OURS:
         return run, _own(run, observation)
-    return run, _foreign(run, document, observation)
+    return run, _foreign(run, observation)
 
 
-def _foreign(run: Run, document: Mapping[str, Any], observation: Observation) -> str:
-    if not _in_time(run, [run.started_at.timestamp(), *_resumed(document)], observation):
+def _foreign(run: Run, observation: Observation) -> str:
+    if not _in_time(run, [run.started_at.timestamp(), *_resumed(run)], observation):
         return ""
     if observation.apart and run.path in observation.others:
         return ""  # somebody else wrote it
@@ -150,13 +147,11 @@ def _own(run: Run, observation: Observation) -> str:
     return TIME if _in_time(run, [ids.seconds(event["at"]) for event in began], observation) else ""
 
 
-def _resumed(document: Mapping[str, Any]) -> Iterator[float]:
+def _resumed(run: Run) -> Iterator[float]:
     """When another program resumed its run, as far as recorded."""
-    entries = document.get("resume_events")
-    for entry in entries if isinstance(entries, list) else ():
-        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
-            if entry["outcome"] == "accepted":
-                yield ids.seconds(entry["timestamp"])
+    for one in run.resumptions:
+        if one.timestamp and one.outcome == "accepted":
+            yield one.timestamp.timestamp()
 
 
 def _in_time(run: Run, begins: Iterable[float], observation: Observation) -> bool:

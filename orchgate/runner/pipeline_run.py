@@ -11,6 +11,7 @@ from orchgate.runner import environment, stage_run, writer
 from orchgate.runner.session import Session
 from orchgate.runner.stage_run import StageAttempt
 from orchgate.runs import ids, state
+from orchgate.runs.run import outcome
 from orchgate.runs.stages import Schedule
 from orchgate.runs.usage import AWAY
 from orchgate.secrets.redact import redacted, redacted_words
@@ -98,9 +99,9 @@ class PipelineRun:
         self.recorder.begin(resumed or self._first_event())
         if resumed:
             stages = self.recorder.stages
-            self._numbers = {stage["index"]: len(stage["attempts"]) for stage in stages}
-            self._earlier = {stage["index"]: stage["sub_run_id"] for stage in stages if stage.get("sub_run_id")}
-            self._schedule.already({stage["index"] for stage in stages if stage["status"] != "pending"})
+            self._numbers = {stage.number: len(stage.attempts) for stage in stages}
+            self._earlier = {stage.number: stage.sub_run_id for stage in stages if stage.sub_run_id}
+            self._schedule.already({stage.number for stage in stages if stage.status != "pending"})
         self.go_on()
 
     def _first_event(self) -> dict[str, Any]:
@@ -159,7 +160,7 @@ class PipelineRun:
             self._settle(index, done=False)
 
     def _finish(self) -> None:
-        status, detail = state.outcome(self.recorder.stages)
+        status, detail = outcome(self.recorder.stages)
         if self._ending and status != "succeeded":
             status, detail = "cancelled", self._ending
         self.recorder.other_files = self._cache.written if self._cache else 0

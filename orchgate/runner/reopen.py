@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orchgate.errors import OrchgateError
 from orchgate.runner import suspended, writer
 from orchgate.runs import ids, journal, sittings, state
-from orchgate.runs.liveness import Self, is_alive
+from orchgate.runs.liveness import is_alive
+from orchgate.runs.run import from_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +45,7 @@ def status_of(folder: str) -> RunStatus:
         raise OrchgateError(
             f"its journal is that of another run, {document['run_id'][:60]}", f"restore the folder of {name}"
         )
-    process = document["process"]
-    known = process and Self(*(process[field] for field in Self._fields))
+    known = from_manifest(document).process
     alive = document["status"] == "in_progress" and known is not None and is_alive(known)
     stopped = alive and known is not None and suspended.stopped(known.pid)
     return RunStatus(folder, document, recorded.torn, alive, sittings.of(recorded.events), stopped)

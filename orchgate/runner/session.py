@@ -124,7 +124,7 @@ class Session:
         return {
             "journal": JOURNAL_VERSION,
             "runner": f"orchgate {__version__}",
-            "process": me._asdict() if me else None,
+            "process": me.asdict() if me else None,
             "git": git._asdict() if git else None,
             "machine": self.settings.machine,
             "observed_by": observer(self.settings.environ),

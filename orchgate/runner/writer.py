@@ -10,11 +10,14 @@ from orchgate.lib import files
 from orchgate.lib.inside import require_real
 from orchgate.metrics import entries
 from orchgate.runs import ids, journal, run_folder, sittings, state
+from orchgate.runs.entry import entry
+from orchgate.runs.run import from_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from orchgate.runs.ids import Clock
+    from orchgate.runs.run import Run, StageRun
 
     Event = Mapping[str, Any]
 
@@ -36,6 +39,7 @@ class Recorder:
         self.run_id = os.path.basename(folder)
         self.clock = clock
         self.events: list[dict[str, Any]] = []
+        self._fold = state.Fold()  # of these events
         self.journal = journal.Journal(os.path.join(begun_in or folder, ids.JOURNAL))
         self._seen = seen
         self._before: Mapping[str, int] = {}  # what an earlier process wrote for this run
@@ -51,7 +55,7 @@ class Recorder:
         if self._aside:
             run_folder.appear(self._aside, self.folder)
             self.journal.path, self._aside = os.path.join(self.folder, ids.JOURNAL), ""
-        self._write_manifest(state.render(state.manifest(self.events)))
+        self._write_manifest(state.render(self._fold.manifest()))
         self._seen(self, stamped)
 
     def carry_on(self, events: Iterable[dict[str, Any]]) -> None:
@@ -77,10 +81,14 @@ class Recorder:
         self.events.append(event)
         self._fold.add(event)
 
+    def run(self) -> Run:
+        """What has been recorded so far."""
+        return from_manifest(self._fold.manifest(), os.path.join(self.folder, ids.MANIFEST))
+
     @property
-    def stages(self) -> list[state.Document]:
-        """The run's stages as they stand, in the words of the manifest."""
-        return self._fold.stages
+    def stages(self) -> tuple[StageRun, ...]:
+        """The run's stages as they stand."""
+        return self.run().stages
 
     def _stamped(self, event: Event) -> dict[str, Any]:
         """An event with its time, and how long in this process nobody worked; the first one says so in any case."""
@@ -104,7 +112,7 @@ class Recorder:
 
     def settle(self) -> state.Document:
         """Metrics entry and manifest of a run that ended before, where its process did not come to write them."""
-        document = state.manifest(self.events)
+        document = self._fold.manifest()
         if not entries.has(self._entries, self.run_id, len(document["resume_events"])):
             self._write_entry(document)
         self._write_manifest(state.render(document))
@@ -115,7 +123,7 @@ class Recorder:
         return os.path.join(os.path.dirname(os.path.dirname(self.folder)), ids.METRICS)
 
     def _write_entry(self, document: state.Document) -> None:
-        entries.append(self._entries, entries.encode(entries.entry(document)))
+        entries.append(self._entries, _entry(document))
 
     @property
     def is_lost(self) -> bool:
@@ -165,7 +173,7 @@ class Recorder:
         """Adds the bytes of the last line, the entry and the last manifest, each of which holds the sum itself."""
         writes = event["writes"]  # the manifest's as well
         written, digits = writes["bytes"], len(str(writes["bytes"]))
-        rest = len(journal.encode(event)) + len(entries.encode(entries.entry(document))) + len(b"\n\n")
+        rest = len(journal.encode(event)) + len(_entry(document)) + len(b"\n\n")
         rest += len(state.render(document)) - 3 * digits
         for _ in range(3):
             writes["bytes"] = written + rest + 3 * len(str(writes["bytes"]))
@@ -186,15 +194,19 @@ def create(root: str, task: str, clock: Clock, seen: Callable[[Recorder, Event],
     return recorder
 
 
-def summary(stages: Iterable[Mapping[str, Any]]) -> str:
+def _entry(document: state.Document) -> bytes:
+    return entries.encode(entry(from_manifest(document)))
+
+
+def summary(stages: Iterable[StageRun]) -> str:
     """One line about all stages, for people."""
     counts: dict[str, int] = {}
     flaky = []
     for stage in stages:
-        counts[stage["status"]] = counts.get(stage["status"], 0) + 1
-        if stage["cached"]:
+        counts[stage.status] = counts.get(stage.status, 0) + 1
+        if stage.cached:
             counts["cached"] = counts.get("cached", 0) + 1
-        if stage["flaky"]:
-            flaky.append(stage["id"])
+        if stage.flaky:
+            flaky.append(stage.id)
     text = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no stages"
     return text + (f"; flaky: {', '.join(flaky)[:200]}" if flaky else "")

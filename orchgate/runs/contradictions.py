@@ -10,7 +10,7 @@ from orchgate.runs.validate import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.runs.record import Run, Stage
+    from orchgate.runs.run import Run, StageRun
 
 
 def contradictions(run: Run) -> Iterator[Problem]:
@@ -19,8 +19,8 @@ def contradictions(run: Run) -> Iterator[Problem]:
     ids: set[str] = set()
     looped = any(stage.kind == "agent" for stage in run.stages)
     for position, stage in enumerate(run.stages):
-        if stage.index != position + 1:
-            yield _at(position, "index", f"is {stage.index} where {position + 1} comes next")
+        if stage.number != position + 1:
+            yield _at(position, "index", f"is {stage.number} where {position + 1} comes next")
         if stage.id in ids:
             yield _at(position, "id", f'"{shorten(stage.id)}" is the id of an earlier stage too')
         ids.add(stage.id)
@@ -48,7 +48,7 @@ def _run_times(run: Run) -> Iterator[Problem]:
         yield Problem(("completed_at",), "lies before started_at")
 
 
-def _exit_code(position: int, stage: Stage) -> Iterator[Problem]:
+def _exit_code(position: int, stage: StageRun) -> Iterator[Problem]:
     """A stage that may fail is `skipped` with its exit code in the older formats, so `skipped` goes with any code."""
     if stage.exit_code is None:
         if stage.status == "succeeded" and stage.kind == "command":
@@ -59,13 +59,13 @@ def _exit_code(position: int, stage: Stage) -> Iterator[Problem]:
         yield _at(position, "exit_code", "is 0, although the stage is failed")
 
 
-def _output(position: int, stage: Stage) -> Iterator[Problem]:
+def _output(position: int, stage: StageRun) -> Iterator[Problem]:
     printed, left_out = stage.output_bytes, stage.output_left_out_bytes
     if printed is not None and left_out is not None and left_out > printed:
         yield _at(position, "output_left_out_bytes", f"is {left_out}, although the stage printed {printed}")
 
 
-def _stage_times(position: int, stage: Stage, run: Run) -> Iterator[Problem]:
+def _stage_times(position: int, stage: StageRun, run: Run) -> Iterator[Problem]:
     started, completed = stage.started_at, stage.completed_at
     if stage.status in ("succeeded", "failed"):
         if started is None:
@@ -81,7 +81,7 @@ def _stage_times(position: int, stage: Stage, run: Run) -> Iterator[Problem]:
         yield _at(position, "completed_at", "lies after the end of the run")
 
 
-def _attempts(position: int, stage: Stage, *, looped: bool) -> Iterator[Problem]:
+def _attempts(position: int, stage: StageRun, *, looped: bool) -> Iterator[Problem]:
     """The validator of an agent loop is flaky too when it failed on the same work tree in an earlier turn."""
     numbers = [attempt.number for attempt in stage.attempts]
     if numbers != list(range(1, len(numbers) + 1)):
@@ -96,7 +96,7 @@ def _attempts(position: int, stage: Stage, *, looped: bool) -> Iterator[Problem]
         yield _at(position, "flaky", "is true, although no attempt failed before one succeeded")
 
 
-def _against_run(position: int, stage: Stage, run: Run) -> Iterator[Problem]:
+def _against_run(position: int, stage: StageRun, run: Run) -> Iterator[Problem]:
     if stage.status == "running":
         yield _at(position, "status", f"is running, although the run is {run.status}")
     elif run.status != "succeeded":

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError
 from orchgate.runs import journal, locate, sittings, state
-from orchgate.runs.decode import HINTS, Reason, parse, shorten
-from orchgate.runs.lines import dotted
+from orchgate.runs.decode import HINTS, Reason, dotted, parse, shorten
 from orchgate.runs.validate import Problem
 
 if TYPE_CHECKING:

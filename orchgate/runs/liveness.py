@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import datetime
-    from typing import Protocol
 
-    from orchgate.runs.record import Run
-
-    class Process(Protocol):
-        """A process as a manifest or a journal tells it."""
-
-        @property
-        def pid(self) -> int: ...
-        @property
-        def start_ticks(self) -> int: ...
-        @property
-        def boot_id(self) -> str: ...
-        @property
-        def pid_namespace(self) -> str: ...
+    from orchgate.runs.run import Run, RunnerProcess
 
 
-class Self(NamedTuple):
-    """A process that can be recognised on the machine it runs on."""
-
-    pid: int
-    start_ticks: int
-    boot_id: str
-    pid_namespace: str
-
-
-def myself() -> Self | None:
+def myself() -> RunnerProcess | None:
     """This process; None without /proc."""
+    from orchgate.runs.run import RunnerProcess
+
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
             boot_id = stream.read().strip()
         with open("/proc/self/stat", "rb") as stat:
             ticks = int(stat.read().rpartition(b")")[2].split()[19])
-        return Self(os.getpid(), ticks, boot_id, os.readlink("/proc/self/ns/pid"))
+        namespace = os.readlink("/proc/self/ns/pid")
+        return RunnerProcess(pid=os.getpid(), start_ticks=ticks, boot_id=boot_id, pid_namespace=namespace)
     except (OSError, ValueError, IndexError):
         return None
 
@@ -77,7 +58,7 @@ def heartbeat(folder: str) -> datetime.datetime | None:
     return moment if moment.tzinfo else None
 
 
-def is_alive(process: Process) -> bool:
+def is_alive(process: RunnerProcess) -> bool:
     """Whether exactly this process runs on this machine; False also when nobody here can know."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from orchgate.git.snapshot import Snapshot
     from orchgate.references.artifacts import Artifacts
-    from orchgate.runs.record import Run
+    from orchgate.runs.run import Run
 
 
 class Presence:

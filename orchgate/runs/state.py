@@ -43,6 +43,33 @@ _PENDING: Mapping[str, Any] = {
 }
 
 
+class Fold:
+    """A manifest in the making. Events are added one by one; none of them is looked at twice."""
+
+    def __init__(self) -> None:
+        self._document: Document = {}
+        self._times = Sittings()
+        self._seen = False  # of a program that was observed from outside
+
+    def add(self, event: Event) -> None:
+        """Adds the next event. Raises OrchgateError for one that has no place here."""
+        kind = event.get("event")
+        if kind == "run" and not self._document:
+            self._document, self._seen = _begin(event), bool(event.get("observed"))
+        elif self._document and kind in _FOLD:
+            self._document["updated_at"] = event["at"]
+            _FOLD[kind](self._document, event)
+        else:
+            raise OrchgateError(f"an event of kind {str(kind)[:40]!r} has no place here", "the journal was edited")
+        self._times.see(event)
+
+    def manifest(self) -> Document:
+        """What the events so far add up to. Raises OrchgateError when there are none."""
+        if not self._document:
+            raise OrchgateError("the journal is empty: the run never began", "delete its folder")
+        return _totals(self._document, self._times.total(), seen=self._seen)
+
+
 def manifest(events: Iterable[Event]) -> Document:
     """The manifest that a journal's events add up to, which are as `events.require` wants them, or of our own making.
 
@@ -52,40 +79,6 @@ def manifest(events: Iterable[Event]) -> Document:
     for event in events:
         fold.add(event)
     return fold.manifest()
-
-
-class Fold:
-    """The events of a journal, added up one after another."""
-
-    def __init__(self) -> None:
-        self._document: Document = {}
-        self._times = Sittings()
-        self._observed = False
-
-    def add(self, event: Event) -> None:
-        """Raises OrchgateError for an event that cannot follow the others."""
-        kind = event.get("event")
-        if kind == "run" and not self._document:
-            self._document, self._observed = _begin(event), bool(event.get("observed"))
-        elif self._document and kind in _FOLD:
-            self._document["updated_at"] = event["at"]
-            _FOLD[kind](self._document, event)
-        else:
-            raise OrchgateError(f"an event of kind {str(kind)[:40]!r} has no place here", "the journal was edited")
-        self._times.see(event)
-
-    @property
-    def stages(self) -> list[Document]:
-        """The stages as they stand; what all of their attempts printed is not added up yet."""
-        stages: list[Document] = self._document["commands"]
-        return stages
-
-    def manifest(self) -> Document:
-        """All of it; nothing can be added afterwards. Raises OrchgateError when there were no events."""
-        if not self._document:
-            raise OrchgateError("the journal is empty: the run never began", "delete its folder")
-        _totals(self._document, self._times.total(), seen=self._observed)
-        return self._document
 
 
 def _begin(event: Event) -> Document:
@@ -233,31 +226,37 @@ _FOLD: Mapping[object, Callable[[Document, Event], None]] = {
 }
 
 
-def _totals(document: Document, times: Times, *, seen: bool) -> None:
-    """What the stages add up to: usage, tests, metrics and the flaky ones. `seen`: of a program seen from outside."""
-    stages = document["commands"]
+def _totals(document: Document, times: Times, *, seen: bool) -> Document:
+    """The manifest, with what its stages add up to: usage, tests, metrics and the flaky ones.
+
+    `seen`: of a program that was observed from outside.
+    """
+    stages = [_stage_total(stage) for stage in document["commands"]]
     spent = None
     tests: dict[str, int] = {}
     metrics: dict[str, float] = {}
     for stage in stages:
-        _printed(stage)
-        _bounded(stage)
         spent = usage.add(spent, stage["usage"]) if stage["usage"] else spent
         for key in ("passed", "failed", "skipped", "errors"):
             if counted := stage.get("tests"):
                 tests[key] = tests.get(key, 0) + counted.get(key, 0)
         for name, value in stage.get("metrics", {}).items():
             metrics[name if name not in metrics else f"{stage['id']}.{name}"] = value
-    document["child_runs"] = list(document["child_runs"].values())
-    document["flaky"] = [stage["id"] for stage in stages if stage["flaky"]]
+    whole = document | {
+        "commands": stages,
+        "child_runs": list(document["child_runs"].values()),
+        "resume_events": list(document["resume_events"]),
+        "flaky": [stage["id"] for stage in stages if stage["flaky"]],
+    }
     if spent:
-        document["usage"] = _of_run(spent, times, seen=seen)
+        whole["usage"] = _of_run(spent, times, seen=seen)
     if times.away is not None:
-        document["away_seconds"] = round(times.away, 3)
+        whole["away_seconds"] = round(times.away, 3)
     if tests:
-        document["tests"] = tests
+        whole["tests"] = tests
     if metrics:
-        document["metrics"] = metrics
+        whole["metrics"] = metrics
+    return whole
 
 
 def _of_run(spent: Mapping[str, Any], times: Times, *, seen: bool) -> Document:
@@ -270,11 +269,21 @@ def _of_run(spent: Mapping[str, Any], times: Times, *, seen: bool) -> Document:
     return usage.at_least(cost, dict.fromkeys(_UNKNOWN, KILLED)) if times.killed else cost
 
 
-def _bounded(stage: Document) -> None:
-    """What an attempt took that was killed with its runner, nobody has seen."""
-    killed = any(one["status"] == "cancelled" and one["completed_at"] is None for one in stage["attempts"])
+def _stage_total(stage: Document) -> Document:
+    """A stage with what its attempts printed together. Of one that was killed with its runner, nobody saw the cost.
+
+    What all printed is not known where that of one is not: it was killed, or an older version recorded it.
+    """
+    attempts = stage["attempts"]
+    whole = stage | {"attempts": [{key: one[key] for key in one if key not in OUTPUT} for one in attempts]}
+    for key in OUTPUT:
+        known = [attempt[key] for attempt in attempts if key in attempt]
+        if known and len(known) == len(attempts):
+            whole[key] = sum(known)
+    killed = any(one["status"] == "cancelled" and one["completed_at"] is None for one in attempts)
     if killed and stage["usage"]:
-        stage["usage"] = usage.at_least(stage["usage"], dict.fromkeys(_UNKNOWN, KILLED))
+        whole["usage"] = usage.at_least(stage["usage"], dict.fromkeys(_UNKNOWN, KILLED))
+    return whole
 
 
 def legacy(document: Document) -> Document:
@@ -291,24 +300,6 @@ def legacy(document: Document) -> Document:
 
 def _unbounded(spent: Mapping[str, Any]) -> Document:
     return {key: value for key, value in spent.items() if key not in ("lower_bounds", "complete")}
-
-
-def _printed(stage: Document) -> None:
-    """What all attempts printed; not known where that of one is not: it was killed, or an older version recorded it."""
-    attempts = stage["attempts"]
-    for key in OUTPUT:
-        known = [attempt.pop(key) for attempt in attempts if key in attempt]
-        if known and len(known) == len(attempts):
-            stage[key] = sum(known)
-
-
-def outcome(stages: Iterable[Mapping[str, Any]]) -> tuple[str, str | None]:
-    """Status and detail of a run whose stages have all been settled."""
-    for stage in stages:
-        fine = ("succeeded", "skipped", "failed") if stage["allow_failure"] else ("succeeded", "skipped")
-        if stage["status"] not in fine:
-            return "failed", f"stage:{stage['id']}:{stage['status']}"
-    return "succeeded", None
 
 
 def render(document: Document) -> bytes:

@@ -13,8 +13,9 @@ from orchgate.errors import OrchgateError, UsageError
 from orchgate.git import history
 from orchgate.model import Verdict
 from orchgate.runner import reopen
-from orchgate.runs import definition, derivation, ids, journal, manifest
+from orchgate.runs import definition, derivation, ids, journal
 from orchgate.runs.decode import MAX_BYTES
+from orchgate.runs.run import checked
 from orchgate.speed.costs import costs_of
 from orchgate.verdict import baseline, baseline_file
 from orchgate.verdict.baseline_facts import MAX_RUNS, MIN_RUNS
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orchgate.commands.baseline.common import Here
-    from orchgate.runs.record import Run
+    from orchgate.runs.run import Run
     from orchgate.verdict.baseline import Baseline, Record
 
 _SEARCHED = 500  # newest runs of a task among which those of one kind are looked for
@@ -95,7 +96,7 @@ def _chosen(at: Here, args: argparse.Namespace, notes: list[str]) -> list[Run]:
 
 def _load(folder: str) -> Run:
     path = os.path.join(folder, ids.MANIFEST)
-    return manifest.to_run(derivation.require_file(path, MAX_BYTES), path)
+    return checked(derivation.require_file(path, MAX_BYTES), path)
 
 
 def _kind(run: Run) -> tuple[object, ...]:
@@ -147,7 +148,7 @@ def _from_runs(at: Here, runs: Sequence[Run], notes: list[str]) -> Record:
         pipeline_hash=hashes.pop(),
         commit=first.git.commit,
         tree=first.git.tree,
-        dirty=first.git.dirty,
+        dirty=bool(first.git.dirty),
         recorded_at=ids.moment(newest.timestamp()),
         recorded_by="",
         reason="promoted from recorded runs",
@@ -159,9 +160,7 @@ def _from_runs(at: Here, runs: Sequence[Run], notes: list[str]) -> Record:
 
 
 def _machine(run: Run) -> dict[str, object]:
-    import msgspec
-
-    return dict(msgspec.structs.asdict(run.machine)) if run.machine else {}
+    return run.machine.asdict() if run.machine else {}
 
 
 def _hash(folder: str) -> str:
@@ -180,10 +179,8 @@ def _hash(folder: str) -> str:
 
 def _metrics(run: Run) -> dict[str, float]:
     """A run's cost as `paired.sample` would have it: the sum over its stages, without what the runner itself took."""
-    import msgspec
-
     assert run.usage  # without, there was a fault
-    spent = msgspec.structs.asdict(run.usage)
+    spent = run.usage.asdict()
     walls = [stage.usage.wall_seconds for stage in run.stages if stage.usage]
     spent["wall_seconds"] = None if None in walls else round(sum(filter(None, walls)), 6)
     metrics = {**costs_of(spent), "success_rate": 1.0}

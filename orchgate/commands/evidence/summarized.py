@@ -12,6 +12,7 @@ from orchgate.evidence import brought, origin
 from orchgate.evidence.facts import facts_of
 from orchgate.outputs._escape import escape
 from orchgate.runs import derivation, ids, locate
+from orchgate.runs.run import from_manifest
 
 if TYPE_CHECKING:
     from orchgate.evidence.brought import Examined, Limits
@@ -36,13 +37,14 @@ def named(root: str, name: str, task: str) -> tuple[str, Named]:
         if path:
             full = os.path.join(root, path)
             known = origin.beside(full)
-            return path, Named(facts_of(derivation.require_file(full, MAX_BYTES)), known.words if known else "")
+            run = from_manifest(derivation.require_file(full, MAX_BYTES), full)
+            return path, Named(facts_of(run), known.words if known else "")
         found = brought.examine(root, folder, _limits(root))
     except OrchgateError as error:
         raise _about(path or name, error) from error
     target = os.path.relpath(os.path.join(found.target, ids.MANIFEST), root)
     words = brought.origin_of(found, os.environ).words
-    return target, Named(facts_of(found.document), words, found)
+    return target, Named(facts_of(found.run), words, found)
 
 
 def same(one: Named, other: Named) -> bool:

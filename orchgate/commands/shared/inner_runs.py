@@ -29,7 +29,7 @@ def lines(folder: str, manifest: Mapping[str, Any]) -> Iterator[str]:
 
 def told(path: str, content: bytes) -> Iterator[str]:
     """Which runs are inside or around the one whose manifest this is, by their repository paths."""
-    from orchgate.runs.manifest import decode
+    from orchgate.runs.run import decode
 
     try:
         run = decode(content, path)
@@ -48,7 +48,7 @@ def place(folder: str, link: Mapping[str, Any]) -> str:
 
 
 def _status(path: str) -> str:
-    from orchgate.runs.manifest import load
+    from orchgate.runs.run import load
 
     try:
         return load(path).status

@@ -1,0 +1,289 @@
+"""One run as a value, made from a journal or from a manifest of any format.
+
+Whatever is said of a run elsewhere (its metrics entry, the facts of its pin, its row in a table) is a function of it.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from orchgate.lib.json_values import Value, read
+from orchgate.runs.decode import MAX_BYTES, MAX_DEPTH, ManifestError, Reason, dotted, parse
+from orchgate.runs.locate import OURS, read_file
+from orchgate.runs.validate import format_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from orchgate.lib.json_values import Fault
+
+UNFINISHED = frozenset({"queued", "in_progress"})
+
+
+class Usage(Value):
+    """What a stage or a run cost. None: not measured.
+
+    `lower_bounds` says by metric (`cpu_seconds` among them) why it is only known to be at least so. `complete`: whether
+    none is; None where nobody knows.
+    """
+
+    wall_seconds: float | None = None
+    user_seconds: float | None = None
+    system_seconds: float | None = None
+    max_rss_bytes: int | None = None
+    tree_rss_bytes: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    processes: int | None = None
+    complete: bool | None = None
+    lower_bounds: Mapping[str, str] = {}
+    away_seconds: float | None = None
+
+
+class TestCounts(Value):
+    """How tests ended. `source` is `junit` or `pytest`; None for the sum of several stages."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    errors: int = 0
+    source: str | None = None
+
+
+class Attempt(Value):
+    number: int
+    status: str
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    timed_out: bool = False
+
+
+class StageRun(Value):
+    """One stage; `number` counts from 1. Paths are as recorded: `Run.place` says where they lead."""
+
+    keys: ClassVar = {"number": "index"}
+
+    number: int
+    id: str
+    title: str
+    kind: str
+    status: str
+    command: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    exit_code: int | None = None
+    summary: str | None = None
+    log_path: str | None = None
+    error_file: str | None = None
+    sub_run_id: str | None = None
+    status_detail: str | None = None
+    allow_failure: bool = False
+    attempts: tuple[Attempt, ...] = ()
+    flaky: bool = False
+    cached: bool = False
+    usage: Usage | None = None
+    tests: TestCounts | None = None
+    metrics: Mapping[str, float] = {}
+    output_bytes: int | None = None
+    output_left_out_bytes: int | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.status not in ("pending", "running")
+
+
+class ChildRun(Value):
+    """The run of a sub-pipeline."""
+
+    run_id: str
+    pipeline_id: str
+    status: str
+    manifest: str
+
+
+class InnerRun(Value):
+    """A run that an observed program recorded itself. `linked_by` says how that is known."""
+
+    run_id: str
+    task_id: str
+    pipeline_id: str
+    manifest: str
+    linked_by: str = ""
+
+
+class Resumption(Value):
+    """Somebody asked for the run to be continued. `timestamp` is None where no moment is recorded that exists."""
+
+    timestamp: datetime | None = None
+    outcome: str | None = None  # "accepted", or why not
+
+
+class Checkout(Value):
+    """What the run was a run of, as `git.state.State`; `dirty` is None where the manifest does not say."""
+
+    commit: str | None = None
+    tree: str | None = None
+    dirty: bool | None = None
+    branch: str | None = None
+    changed: Mapping[str, str | None] | None = None
+    untracked: Mapping[str, str | None] | None = None
+
+
+class Machine(Value):
+    fingerprint: str
+    cpu_model: str | None = None
+    cores: float | None = None
+    memory_class: str | None = None
+    kernel: str | None = None
+    python: str | None = None
+    container: str | None = None
+
+
+class RunnerProcess(Value):
+    """The runner's process, recognisable on the machine it runs on."""
+
+    pid: int
+    start_ticks: int
+    boot_id: str
+    pid_namespace: str
+
+
+class Writes(Value):
+    """The runner's own writes."""
+
+    manifest_writes: int | None = None
+    journal_writes: int | None = None
+    files: int | None = None
+    bytes: int | None = None
+
+
+class Run(Value):
+    """A run, whichever program recorded it.
+
+    `path` is where its manifest is, `format` a name in `validate.SCHEMAS`. What the older formats do not record is
+    None, empty or False.
+    """
+
+    keys: ClassVar = {"path": "", "format": "", "stages": "commands", "resumptions": "resume_events"}
+
+    path: str
+    format: str
+    task_id: str
+    run_id: str
+    pipeline_id: str
+    status: str
+    started_at: datetime
+    completed_at: datetime | None = None
+    updated_at: datetime | None = None
+    heartbeat_at: datetime | None = None
+    heartbeat_stale_after_seconds: int | None = None
+    status_detail: str | None = None
+    pipeline_title: str = ""
+    parent_run_id: str | None = None
+    summary: str | None = None
+    log_path: str | None = None
+    stages: tuple[StageRun, ...] = ()
+    child_runs: tuple[ChildRun, ...] = ()
+    inner_runs: tuple[InnerRun, ...] = ()
+    resumptions: tuple[Resumption, ...] = ()
+    observed_by: str | None = None
+    git: Checkout | None = None
+    machine: Machine | None = None
+    process: RunnerProcess | None = None
+    usage: Usage | None = None
+    away_seconds: float | None = None
+    tests: TestCounts | None = None
+    metrics: Mapping[str, float] = {}
+    writes: Writes | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.status not in UNFINISHED
+
+    @property
+    def flaky(self) -> list[str]:
+        """The ids of the stages that failed before they passed."""
+        return [stage.id for stage in self.stages if stage.flaky]
+
+    @property
+    def last_sign_of_life(self) -> datetime:
+        """The latest moment at which the manifest shows its runner alive."""
+        known = (self.started_at, self.updated_at, self.heartbeat_at, self.completed_at)
+        return max(moment for moment in known if moment is not None)
+
+    @property
+    def folder(self) -> str:
+        return os.path.dirname(self.path)
+
+    def place(self, recorded: str) -> str:
+        """Where a recorded path of this run's own folder lies, wherever the folder has been moved to."""
+        return os.path.join(self.folder, self.within(recorded) or recorded)
+
+    def within(self, recorded: str) -> str | None:
+        """A recorded path relative to the run's folder; None when it leads elsewhere."""
+        if self.format != OURS:
+            _, _, recorded = recorded.partition(f"/{self.run_id}/")
+        inner = os.path.normpath(recorded) if recorded else ".."
+        return None if inner.startswith(("../", "/")) or inner == ".." else inner
+
+    def log(self, stage: StageRun) -> str | None:
+        """Where a stage's log lies on disk, whether it is there or not."""
+        return self.place(stage.log_path) if stage.log_path else None
+
+
+def from_journal(events: Iterable[dict[str, Any]], path: str = "") -> Run:
+    """The run that a journal's events add up to. Raises OrchgateError where they do not make one."""
+    from orchgate.runs import state
+
+    return checked(state.manifest(events), path)
+
+
+def from_manifest(document: Mapping[str, Any], path: str = "") -> Run:
+    """The run of a parsed manifest. What is missing, or not of the kind it should be, counts as not recorded."""
+    return _read(document, path, [])
+
+
+def checked(document: Mapping[str, Any], path: str = "") -> Run:
+    """As `from_manifest`, but raises ManifestError for what is missing or of the wrong kind.
+
+    Checks only what a Run needs; whether the manifest keeps its whole schema is `validate`'s question.
+    """
+    faults: list[Fault] = []
+    run = _read(document, path, faults)
+    for where, what in faults:
+        if where[0] != "resume_events":  # other programs put there what they like
+            raise ManifestError(Reason.SCHEMA, f"{dotted(where)}: {what}")
+    return run
+
+
+def _read(document: Mapping[str, Any], path: str, faults: list[Fault]) -> Run:
+    return read(Run, document, faults, given={"path": path, "format": format_of(document)})
+
+
+def decode(data: bytes, path: str = "", max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Run:
+    """The run of a manifest's bytes. Raises ManifestError."""
+    return checked(parse(data, max_bytes, max_depth), path)
+
+
+def load(path: str, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Run:
+    """The run whose manifest is at `path`. Raises ManifestError, and Unreadable when the file cannot be reached."""
+    return decode(read_file(path, max_bytes), path, max_bytes, max_depth)
+
+
+def outcome(stages: Iterable[StageRun]) -> tuple[str, str | None]:
+    """Status and detail of a run whose stages have all been settled."""
+    for stage in stages:
+        fine = ("succeeded", "skipped", "failed") if stage.allow_failure else ("succeeded", "skipped")
+        if stage.status not in fine:
+            return "failed", f"stage:{stage.id}:{stage.status}"
+    return "succeeded", None
+
+
+def timestamp(moment: datetime) -> str:
+    """A point in time as manifests write it, UTC to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
