@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orchgate.git.repository import Repository, open_repository
 from orchgate.git.worktree import blob
 from orchgate.runner.inputs import CacheKey, Keys, why_never
-from orchgate.runner.results import Counts
+from orchgate.runner.results import CountedTests
 from orchgate.runner.stage_cache import CacheStore, Hit, Miss
 from orchgate.runs.stages import Stage
 from tests.work import lines_run
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 KEY = "ab" * 32
 RUN = "2026-01-06T09-26-22-129Z-c2f9cb47"
-SUCCESS = Hit("0001-x", RUN, "test", "stages/01-test.log", "12 passed", Counts(12, 0, 1, 0, "pytest"), {"ms": 2.5})
+SUCCESS = Hit(
+    "0001-x", RUN, "test", "stages/01-test.log", "12 passed", CountedTests(12, 0, 1, 0, "pytest"), {"ms": 2.5}
+)
 
 
 def stage(*inputs: str, **more: object) -> Stage:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from orchgate.runner import results
 from orchgate.runner.results import (
-    Counts,
-    Results,
+    CountedTests,
     ResultsError,
+    StageResults,
     collect,
     parse_junit,
     parse_metrics,
@@ -201,7 +201,7 @@ def test_a_large_report_costs_no_memory(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
-    assert (found.tests, peak < 6 << 20) == (Counts(100_000, 0, 0, 0, "junit"), True)
+    assert (found.tests, peak < 6 << 20) == (CountedTests(100_000, 0, 0, 0, "junit"), True)
 
 
 @given(st.text(alphabet="<>/ testcaseuilrfkpd='0&;![]", max_size=60))
@@ -237,7 +237,7 @@ def test_any_text_is_counted_or_refused(text: str) -> None:
     ],
 )
 def test_the_closing_line_is_understood(line: str, counts: tuple[int, int, int, int]) -> None:
-    assert pytest_line(f"....\n{line}\nDone.\n".encode()) == Counts(*counts, source="pytest")
+    assert pytest_line(f"....\n{line}\nDone.\n".encode()) == CountedTests(*counts, source="pytest")
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_other_lines_are_not_taken_for_it(line: str) -> None:
 
 
 def test_the_last_of_several_closing_lines_counts() -> None:
-    assert pytest_line(b"1 passed in 1s\n2 passed in 1s\n3 passed i") == Counts(2, 0, 0, 0, "pytest")
+    assert pytest_line(b"1 passed in 1s\n2 passed in 1s\n3 passed i") == CountedTests(2, 0, 0, 0, "pytest")
 
 
 def test_binary_output_is_no_closing_line() -> None:
@@ -338,15 +338,15 @@ def test_a_file_that_is_no_table_of_numbers_is_refused(content: bytes, reason: s
 def test_a_report_wins_over_the_log(tmp_path: Path) -> None:
     (tmp_path / "r.xml").write_text(PYTEST)
 
-    assert collect(stage("r.xml"), str(tmp_path), b"9 passed in 1s", {}).tests == Counts(2, 1, 2, 1, "junit")
+    assert collect(stage("r.xml"), str(tmp_path), b"9 passed in 1s", {}).tests == CountedTests(2, 1, 2, 1, "junit")
 
 
 def test_without_a_report_the_log_is_read(tmp_path: Path) -> None:
-    assert collect(stage(), str(tmp_path), b"9 passed in 1s", {}) == Results(Counts(9, 0, 0, 0, "pytest"))
+    assert collect(stage(), str(tmp_path), b"9 passed in 1s", {}) == StageResults(CountedTests(9, 0, 0, 0, "pytest"))
 
 
 def test_a_stage_that_tests_nothing_has_no_counts(tmp_path: Path) -> None:
-    assert collect(stage(), str(tmp_path), b"built\n", {}) == Results()
+    assert collect(stage(), str(tmp_path), b"built\n", {}) == StageResults()
 
 
 def test_a_report_that_was_not_written_is_said(tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_a_report_from_before_the_stage_is_not_counted(tmp_path: Path) -> None:
     (tmp_path / "r.xml").write_text(PYTEST)
     before = stamps(stage("r.xml"), str(tmp_path))
 
-    assert collect(stage("r.xml"), str(tmp_path), b"", before) == Results(
+    assert collect(stage("r.xml"), str(tmp_path), b"", before) == StageResults(
         None, {}, ("r.xml: is older than this stage's start: not counted",)
     )
 
@@ -367,7 +367,7 @@ def test_a_report_written_again_is_counted(tmp_path: Path) -> None:
     before = stamps(stage("r.xml"), str(tmp_path))
     (tmp_path / "r.xml").write_text(JEST)
 
-    assert collect(stage("r.xml"), str(tmp_path), b"", before).tests == Counts(1, 1, 1, 0, "junit")
+    assert collect(stage("r.xml"), str(tmp_path), b"", before).tests == CountedTests(1, 1, 1, 0, "junit")
 
 
 def test_a_report_that_keeps_an_old_time_is_counted_when_it_is_new(tmp_path: Path) -> None:
@@ -381,7 +381,7 @@ def test_old_metrics_are_not_counted(tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text('{"a": 1}')
     before = stamps(stage(metrics="m.json"), str(tmp_path))
 
-    assert collect(stage(metrics="m.json"), str(tmp_path), b"", before) == Results(
+    assert collect(stage(metrics="m.json"), str(tmp_path), b"", before) == StageResults(
         None, {}, ("m.json: is older than this stage's start: not counted",)
     )
 
@@ -389,7 +389,7 @@ def test_old_metrics_are_not_counted(tmp_path: Path) -> None:
 def test_metrics_of_a_stage_are_read(tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text('{"a": 1, "b": "x"}')
 
-    assert collect(stage(metrics="m.json"), str(tmp_path), b"", {}) == Results(
+    assert collect(stage(metrics="m.json"), str(tmp_path), b"", {}) == StageResults(
         None, {"a": 1}, ("m.json: b: expected a finite number, got a string",)
     )
 
@@ -400,7 +400,9 @@ def test_reports_named_by_a_glob_are_added(tmp_path: Path) -> None:
     (tmp_path / "target/reports/TEST-b.xml").write_text(PYTEST)
     (tmp_path / "target/reports/summary.xml").write_text("<x/>")
 
-    assert collect(stage("target/reports/TEST-*.xml"), str(tmp_path), b"", {}).tests == Counts(3, 2, 3, 1, "junit")
+    assert collect(stage("target/reports/TEST-*.xml"), str(tmp_path), b"", {}).tests == CountedTests(
+        3, 2, 3, 1, "junit"
+    )
 
 
 def test_one_torn_report_among_others_is_said(tmp_path: Path) -> None:
@@ -409,7 +411,7 @@ def test_one_torn_report_among_others_is_said(tmp_path: Path) -> None:
 
     found = collect(stage("*.xml"), str(tmp_path), b"", {})
 
-    assert (found.tests, len(found.problems)) == (Counts(1, 1, 1, 0, "junit"), 1)
+    assert (found.tests, len(found.problems)) == (CountedTests(1, 1, 1, 0, "junit"), 1)
 
 
 def test_a_glob_without_a_file_is_said(tmp_path: Path) -> None:

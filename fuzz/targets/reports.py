@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fuzz.violation import Violation
 from orchgate.errors import OrchgateError
-from orchgate.runner.results import Counts, parse_junit, parse_metrics, pytest_line
+from orchgate.runner.results import CountedTests, parse_junit, parse_metrics, pytest_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -41,7 +41,7 @@ def prepare(_: str) -> Callable[[bytes], None]:
     return one
 
 
-def _counted(chunks: Sequence[bytes]) -> Counts | None:
+def _counted(chunks: Sequence[bytes]) -> CountedTests | None:
     try:
         return parse_junit(chunks)
     except OrchgateError:

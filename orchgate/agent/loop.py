@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from orchgate.agent import iterations, outside, prompt, validator
 from orchgate.agent.iterations import LoopEnding
 from orchgate.agent.workspace import Workspace
-from orchgate.errors import OrchgateError, UsageError
+from orchgate.errors import UsageError
 from orchgate.git import state as git_state
 from orchgate.lib import files, working_time
 from orchgate.runner import environment, stage_run, writer
 from orchgate.runner.reopen import event as taken_up
-from orchgate.runner.reopen import status_of
+from orchgate.runner.reopen import reopened
 from orchgate.runner.session import Session
 from orchgate.runner.stage_run import StageAttempt
-from orchgate.runs import ids, journal
+from orchgate.runs import ids
 from orchgate.runs.stages import Stage
 from orchgate.secrets.redact import redacted, redacted_words
 
@@ -51,23 +51,10 @@ def run(settings: RunSettings, plan: LoopPlan) -> tuple[str, LoopEnding]:
 
 def resume(settings: RunSettings, folder: str, budget: Mapping[str, Any]) -> tuple[str, LoopEnding]:
     """Goes on with a loop that was killed, cancelled or out of its budget, with the limits in `budget` instead."""
-    known = status_of(folder)
-    if known.alive:
-        raise OrchgateError(
-            f"run {known.manifest['run_id']} is still running", f"orchgate status {known.manifest['run_id']}"
-        )
-    with (
-        Session(settings, not_before=ids.seconds(known.manifest["updated_at"])) as session,
-        contextlib.closing(writer.Recorder(folder, session.clock, settings.reporter.seen)) as recorder,
-    ):
-        recorder.journal.own()
-        known = status_of(folder)  # somebody else may have been faster
-        recorder.carry_on(journal.read(recorder.journal.path).events)
+    with reopened(settings, folder) as (session, recorder, known):
         plan = iterations.plan_of(recorder.events)._replace(**budget)
         if plan.endless:
-            raise UsageError(
-                "unlimited iterations need a validator or a time limit", "add a limit such as --max-minutes 30"
-            )
+            raise UsageError("unlimited iterations need a validator or a time limit", "add --max-minutes 30")
         if known.manifest["status"] == "succeeded":
             ending = LoopEnding("passed" if plan.validator else "complete", 0)
             recorder.settle()

@@ -7,6 +7,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orchgate.lib.parallel import cores
 from orchgate.runner import environment, stage_run, writer
 from orchgate.runner.session import Session
 from orchgate.runner.stage_run import StageAttempt
@@ -316,7 +317,3 @@ def _cache(settings: RunSettings, pipeline: Pipeline, inherited: Mapping[str, st
     from orchgate.runner.stage_cache import StageCache
 
     return StageCache(settings, pipeline, inherited)
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.runner import suspended, writer
+from orchgate.runner.session import Session
 from orchgate.runs import ids, journal, sittings, state
 from orchgate.runs.liveness import is_alive
 from orchgate.runs.run import from_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from orchgate.runner.session import Session
+    from orchgate.runner.session import RunSettings
     from orchgate.runner.writer import Recorder
     from orchgate.runs.stages import Pipeline
 
@@ -49,6 +51,32 @@ def status_of(folder: str) -> RunStatus:
     alive = document["status"] == "in_progress" and known is not None and is_alive(known)
     stopped = alive and known is not None and suspended.stopped(known.pid)
     return RunStatus(folder, document, recorded.torn, alive, sittings.of(recorded.events), stopped)
+
+
+class Reopened(NamedTuple):
+    """A run that this process has taken over."""
+
+    session: Session
+    recorder: Recorder
+    known: RunStatus
+
+
+@contextlib.contextmanager
+def reopened(settings: RunSettings, folder: str) -> Iterator[Reopened]:
+    """Takes over a run from a process that is gone. Raises OrchgateError for one that goes on, or cannot be read."""
+    known = status_of(folder)
+    run_id = known.manifest["run_id"]
+    if known.alive:
+        pid = known.manifest["process"]["pid"]
+        raise OrchgateError(f"run {run_id} is still running, as process {pid}", f"orchgate status {run_id}")
+    with (
+        Session(settings, not_before=ids.seconds(known.manifest["updated_at"])) as session,
+        contextlib.closing(writer.Recorder(folder, session.clock, settings.reporter.seen)) as recorder,
+    ):
+        recorder.journal.own()  # the processes of a killed runner are gone now
+        known = status_of(folder)  # another process may have been faster
+        recorder.carry_on(journal.read(recorder.journal.path).events)
+        yield Reopened(session, recorder, known)
 
 
 def reopen_child(session: Session, pipeline: Pipeline, run_id: str) -> tuple[Recorder, Mapping[str, Any]] | None:

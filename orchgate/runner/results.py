@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError, Unreadable
+from orchgate.lib import files
 from orchgate.lib.globs import matches
 from orchgate.lib.patterns import lazy
 from orchgate.runs.decode import ManifestError
@@ -52,7 +52,7 @@ _OTHER_WORDS = frozenset(
 )
 
 
-class Counts(NamedTuple):
+class CountedTests(NamedTuple):
     """How tests ended. `source` is `junit` or `pytest`, the words of the manifest."""
 
     passed: int
@@ -65,9 +65,9 @@ class Counts(NamedTuple):
         """The counts as the journal has them."""
         return {key: value for key, value in self._asdict().items() if value is not None}
 
-    def plus(self, other: Counts) -> Counts:
+    def plus(self, other: CountedTests) -> CountedTests:
         """The sum; it keeps this one's source."""
-        return Counts(
+        return CountedTests(
             self.passed + other.passed,
             self.failed + other.failed,
             self.skipped + other.skipped,
@@ -80,10 +80,10 @@ class ResultsError(OrchgateError):
     """One file of results that cannot be counted."""
 
 
-class Results(NamedTuple):
+class StageResults(NamedTuple):
     """All a stage reported. `problems` are lines for people: what was named but could not be counted."""
 
-    tests: Counts | None = None
+    tests: CountedTests | None = None
     metrics: Mapping[str, float] = {}
     problems: tuple[str, ...] = ()
 
@@ -104,7 +104,7 @@ def stamps(stage: Stage, folder: str) -> Mapping[str, Stamp]:
     return found
 
 
-def collect(stage: Stage, folder: str, tail: bytes, before: Mapping[str, Stamp]) -> Results:
+def collect(stage: Stage, folder: str, tail: bytes, before: Mapping[str, Stamp]) -> StageResults:
     """The results of a stage that has ended. `tail` is the end of its log, `before` comes from `stamps`. No errors."""
     problems: list[str] = []
     tests = _tests(stage, folder, before, problems) if stage.junit else None
@@ -116,15 +116,15 @@ def collect(stage: Stage, folder: str, tail: bytes, before: Mapping[str, Stamp])
             problems += [f"{stage.metrics}: {reason}" for reason in refused]
     if len(problems) > MOST_PROBLEMS:
         problems[MOST_PROBLEMS:] = [f"and {len(problems) - MOST_PROBLEMS} more of this kind"]
-    return Results(tests or pytest_line(tail), metrics, tuple(problems))
+    return StageResults(tests or pytest_line(tail), metrics, tuple(problems))
 
 
-def _tests(stage: Stage, folder: str, before: Mapping[str, Stamp], problems: list[str]) -> Counts | None:
+def _tests(stage: Stage, folder: str, before: Mapping[str, Stamp], problems: list[str]) -> CountedTests | None:
     paths = list(_reports(stage.junit, folder))
     if len(paths) > MAX_REPORTS:
         problems.append(f"{stage.junit}: matches {len(paths)} files, limit {MAX_REPORTS}: not counted")
         return None
-    total: Counts | None = None
+    total: CountedTests | None = None
     for path in paths:
         with _noting(path, problems):
             _refuse_unwritten(path, folder, before)
@@ -146,22 +146,15 @@ def _noting(path: str, problems: list[str]) -> Iterator[None]:
 def _chunks(path: str) -> Iterator[bytes]:
     """A report in pieces, so that a large one costs no memory. Raises ResultsError for what is not a regular file."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with open(files.open_regular(path), "rb", buffering=0) as file:
+            for _ in range(MAX_REPORT_BYTES // CHUNK):
+                if not (chunk := file.read(CHUNK)):
+                    return
+                yield chunk
+            if file.read(1):
+                raise ResultsError(f"is larger than {MAX_REPORT_BYTES} bytes")
     except OSError as error:
         raise ResultsError(f"cannot be read: {error.strerror}") from error
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ResultsError("is not a regular file")
-        for _ in range(MAX_REPORT_BYTES // CHUNK):
-            if not (chunk := os.read(descriptor, CHUNK)):
-                return
-            yield chunk
-        if os.read(descriptor, 1):
-            raise ResultsError(f"is larger than {MAX_REPORT_BYTES} bytes")
-    except OSError as error:
-        raise ResultsError(f"cannot be read: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
 
 
 def _refuse_unwritten(path: str, folder: str, before: Mapping[str, Stamp]) -> None:
@@ -189,10 +182,10 @@ def _reports(pattern: str, folder: str) -> Iterator[str]:
         return
     top = pattern[: wildcard.start()].rpartition("/")[0]
     found = []
-    for inner, names, files in os.walk(os.path.join(folder, top)):
-        names[:] = [name for name in names if name != ".git"]
+    for inner, folders, names in os.walk(os.path.join(folder, top)):
+        folders[:] = [name for name in folders if name != ".git"]
         below = os.path.relpath(inner, folder)
-        found += [os.path.normpath(os.path.join(below, name)) for name in files]
+        found += [os.path.normpath(os.path.join(below, name)) for name in names]
     yield from sorted(path for path in found if matches(path, [pattern]))
 
 
@@ -237,8 +230,8 @@ def _why_no_metric(name: str, value: object) -> str:
     return "" if abs(value) <= 1e308 else "expected a finite number"
 
 
-def parse_junit(chunks: Iterable[bytes]) -> Counts:
-    """Counts of a JUnit report as pytest, jest, surefire and many others write it. Raises ResultsError.
+def parse_junit(chunks: Iterable[bytes]) -> CountedTests:
+    """CountedTests of a JUnit report as pytest, jest, surefire and many others write it. Raises ResultsError.
 
     Every test case is counted itself; the totals in the report's attributes only where it lists no case at all.
     """
@@ -270,7 +263,7 @@ def _refuse_entity(name: str, *_: object) -> None:
 
 
 class _Counting:
-    """Counts test cases while expat walks through a report."""
+    """CountedTests test cases while expat walks through a report."""
 
     def __init__(self) -> None:
         self.depth = 0
@@ -310,18 +303,18 @@ class _Counting:
             self.suite = None
         self.depth -= 1
 
-    def tests(self) -> Counts:
+    def tests(self) -> CountedTests:
         counts, totals = self.counts, self.totals
         if any(counts.values()) or not totals["tests"]:
-            return Counts(counts["passed"], counts["failure"], counts["skipped"], counts["error"], "junit")
+            return CountedTests(counts["passed"], counts["failure"], counts["skipped"], counts["error"], "junit")
         passed = totals["tests"] - totals["failures"] - totals["errors"] - totals["skipped"]
         if passed < 0:
             raise ResultsError("contradicts itself: fewer tests than failed and skipped ones")
-        return Counts(passed, totals["failures"], totals["skipped"], totals["errors"], "junit")
+        return CountedTests(passed, totals["failures"], totals["skipped"], totals["errors"], "junit")
 
 
-def pytest_line(tail: bytes) -> Counts | None:
-    """Counts in pytest's closing line, the last one in the end of a log; None where there is none."""
+def pytest_line(tail: bytes) -> CountedTests | None:
+    """CountedTests in pytest's closing line, the last one in the end of a log; None where there is none."""
     for line in reversed(tail.splitlines()):
         if len(line) > LONGEST_LINE or b" in " not in line:
             continue
@@ -331,7 +324,7 @@ def pytest_line(tail: bytes) -> Counts | None:
     return None
 
 
-def _counted(text: str) -> Counts | None:
+def _counted(text: str) -> CountedTests | None:
     counts = {"passed": 0, "failed": 0, "skipped": 0, "errors": 0}
     known = text.startswith("no tests ran")
     for part in text.removeprefix("no tests ran").split(", "):
@@ -341,4 +334,4 @@ def _counted(text: str) -> Counts | None:
             known = True
         elif word and word not in _OTHER_WORDS:
             return None  # "3 files in 2s": the closing line of another tool
-    return Counts(**counts, source="pytest") if known else None
+    return CountedTests(**counts, source="pytest") if known else None

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError, quoted
-from orchgate.runner import writer
 from orchgate.runner.pipeline_run import Finished, PipelineRun, drive
-from orchgate.runner.reopen import digest, event, status_of
-from orchgate.runner.session import Session
-from orchgate.runs import ids, journal
+from orchgate.runner.reopen import digest, event, reopened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,19 +19,7 @@ if TYPE_CHECKING:
 
 def resume(settings: RunSettings, folder: str) -> Finished:
     """Runs what is left of a run. Raises OrchgateError when that would not be the same run any more."""
-    known = status_of(folder)
-    if known.alive:
-        raise OrchgateError(
-            f"run {known.manifest['run_id']} is still running, as process {known.manifest['process']['pid']}",
-            f"orchgate status {known.manifest['run_id']}",
-        )
-    with (
-        Session(settings, not_before=ids.seconds(known.manifest["updated_at"])) as session,
-        contextlib.closing(writer.Recorder(folder, session.clock, settings.reporter.seen)) as recorder,
-    ):
-        recorder.journal.own()  # the processes of a killed runner are gone now
-        known = status_of(folder)  # somebody else may have been faster
-        recorder.carry_on(journal.read(recorder.journal.path).events)
+    with reopened(settings, folder) as (session, recorder, known):
         if known.manifest["status"] == "succeeded":
             return Finished(folder, recorder.settle())
         pipeline = _same_pipeline(settings, known.manifest, recorder)

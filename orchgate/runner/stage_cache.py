@@ -16,7 +16,7 @@ from orchgate.errors import Unreadable
 from orchgate.lib import files
 from orchgate.runner import products
 from orchgate.runner.inputs import Keys
-from orchgate.runner.results import Counts
+from orchgate.runner.results import CountedTests
 from orchgate.runs import ids
 from orchgate.runs.decode import ManifestError
 from orchgate.runs.locate import NAME, RUN_ID, read_file
@@ -50,7 +50,7 @@ class Hit(NamedTuple):
     stage_id: str
     log_path: str = ""
     summary: str | None = None
-    tests: Counts | None = None
+    tests: CountedTests | None = None
     metrics: Mapping[str, float] = {}
     products: tuple[Product, ...] = ()
 
@@ -223,7 +223,7 @@ class StageCache:
         if left is None or event["attempt"] > 1:
             return
         name = self._pipeline.stages[index - 1].id
-        tests = Counts(**event["tests"]) if event.get("tests") else None
+        tests = CountedTests(**event["tests"]) if event.get("tests") else None
         metrics = event.get("metrics") or {}
         hit = Hit(task, run_id, name, ids.log_path(index, name), event["summary"], tests, metrics, left)
         if not self._cache.record(self._found[index], hit):
@@ -272,7 +272,7 @@ def _decoded(data: bytes, key: str) -> Hit:
 
 def _hit(entry: Mapping[str, Any]) -> Hit:
     try:
-        tests = Counts(**entry["tests"]) if entry["tests"] else None
+        tests = CountedTests(**entry["tests"]) if entry["tests"] else None
         left = products.decoded(entry.get("products", ()))
         plain = {name: entry[name] for name in Hit._fields if name not in ("tests", "products")}
         hit = Hit(**plain, tests=tests, products=left)

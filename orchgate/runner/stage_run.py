@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from orchgate.runner.child import Result
-    from orchgate.runner.results import Results
+    from orchgate.runner.results import StageResults
     from orchgate.runner.session import Session
     from orchgate.runs.stages import Stage
 
@@ -93,7 +93,7 @@ def _stamps(stage: Stage, cwd: str) -> Mapping[str, Any]:
     return results.stamps(stage, cwd)
 
 
-def _results(stage: Stage, cwd: str, result: Result, before: Mapping[str, Any]) -> Results | None:
+def _results(stage: Stage, cwd: str, result: Result, before: Mapping[str, Any]) -> StageResults | None:
     """What a stage reported about itself; None when it plainly reported nothing."""
     if not (stage.junit or stage.metrics or b" passed" in result.recent or b" failed" in result.recent):
         return None
@@ -102,7 +102,7 @@ def _results(stage: Stage, cwd: str, result: Result, before: Mapping[str, Any]) 
     return results.collect(stage, cwd, result.recent, before)
 
 
-def _describe(stage: Stage, result: Result, results: Results | None) -> dict[str, Any]:
+def _describe(stage: Stage, result: Result, results: StageResults | None) -> dict[str, Any]:
     succeeded = result.code == 0 and not result.refused and not result.timed_out and not result.cancelled
     status = "succeeded" if succeeded else "cancelled" if result.cancelled else "failed"
     # What a program prints last may be a secret; its log is looked at before it travels.
@@ -127,7 +127,7 @@ def _describe(stage: Stage, result: Result, results: Results | None) -> dict[str
     return event
 
 
-def _details(stage: Stage, result: Result, results: Results | None) -> list[str]:
+def _details(stage: Stage, result: Result, results: StageResults | None) -> list[str]:
     details = []
     if result.refused:
         details.append(result.refused)
