@@ -57,9 +57,9 @@ def _verdict(root: Path) -> Row:
 def _overhead(root: Path) -> Row:
     """From the difference between many pairs and few of a command that does nothing."""
     few, many = 8, 32
-    nothing = ("--budget", "60", "--", "/bin/sh", "-c", "exit 0")
+    nothing = ("--max-time", "60", "--", "/bin/sh", "-c", "exit 0")
     seconds = {
-        pairs: statistics.median(_perf(root, "--pairs", str(pairs), *nothing)[0] for _ in range(TIMES))
+        pairs: statistics.median(_perf(root, "--max-pairs", str(pairs), *nothing)[0] for _ in range(TIMES))
         for pairs in (1, few, many)
     }
     bare = cost(["/bin/sh", "-c", "exit 0"], root, 31).wall
@@ -73,7 +73,9 @@ def _start(root: Path) -> Row:
     start = time.perf_counter()
     write(root, "README.md", f"{start}\n")
     commit(root, "another head")
-    wall = cost([ORCHGATE, "perf", "--base", "HEAD~1", "--pairs", "1", "--", "/bin/sh", "-c", "exit 0"], root, 5).wall
+    wall = cost(
+        [ORCHGATE, "perf", "--base", "HEAD~1", "--max-pairs", "1", "--", "/bin/sh", "-c", "exit 0"], root, 5
+    ).wall
     return Row("  start, work trees and warm-up", f"{wall * 1000:.0f} ms", "500 ms", wall <= 0.5)
 
 

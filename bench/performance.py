@@ -29,7 +29,7 @@ os.makedirs(".runs/0001-a/cli/r", exist_ok=True)
 for _ in range(NUMBER):
     open(".runs/0001-a/cli/r/manifest.json", "w").close()
 """
-CHECK = [ORCHGATE, "check", "performance", "--from-ref", "HEAD~1"]
+CHECK = [ORCHGATE, "check", "performance", "--base", "HEAD~1"]
 
 
 def rows() -> Iterator[Row]:
@@ -45,7 +45,7 @@ def rows() -> Iterator[Row]:
         os.environ |= {"ORCHGATE_TREES": str(root / ".git" / "trees"), "XDG_STATE_HOME": str(root / ".git" / "state")}
         subprocess.run(CHECK, cwd=root, env=environment(), stdout=subprocess.DEVNULL, check=False)
         yield answered(root, "performance check answered from the record")
-        empty = cost([ORCHGATE, "check", "performance", "--from-ref", "HEAD"], root, 11)
+        empty = cost([ORCHGATE, "check", "performance", "--base", "HEAD"], root, 11)
         yield Row("  nothing to measure", f"{empty.wall * 1000:.0f} ms", "", None)
 
 

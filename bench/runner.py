@@ -79,8 +79,8 @@ def loud(root: Path) -> Row:
 
 def repeated(root: Path) -> Row:
     define(root, 1, run=["true"])
-    _, few = measured(root, "--repeat", "10")
-    _, many = measured(root, "--repeat", "1000")
+    _, few = measured(root, "--runs", "10")
+    _, many = measured(root, "--runs", "1000")
     grown = (many - few) / 1e6
     return Row("1,000 repetitions, more memory than for 10", f"{grown:.1f} MB", "2 MB", grown <= 2.0)
 

@@ -389,7 +389,7 @@ def shapes() -> Iterator[Shape]:
     yield Shape("stages of one manifest", _manifest)
     yield Shape("broken manifests", _manifests)
     yield Shape("trailers of one message", _trailers, ("hook", "commit-msg", ".git/MESSAGE"))
-    yield Shape("commits with trailers", _commits, ("check", "--from-ref", "main", "--to-ref", "topic"))
+    yield Shape("commits with trailers", _commits, ("check", "--base", "main", "--head", "topic"))
     yield Shape("refs of one push", _refs, ("hook", "pre-push", "origin", "url"), 0, _ref_lines)
     yield Shape("deletions in one push", _changed_files, ("hook", "pre-push", "origin", "url"), 0, _deletions)
     yield Shape("changed files", _changed_files, ("check", "--staged"))

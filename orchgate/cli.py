@@ -12,6 +12,8 @@ import sys
 INTERNAL_ERROR = 4
 INTERRUPTED = 130
 BROKEN_PIPE = 3
+UNSUPPORTED = 3
+REINSTALL = "reinstall orchgate in this environment: its dependencies are missing, or of another Python"
 # What a write that finds no room, or no way to the disk, is refused with; anything else is our own mistake.
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EBADF, errno.EIO)
 
@@ -47,6 +49,9 @@ def main(argv: list[str]) -> int:
     if sys.stdout is None:  # the caller closed it
         _complain("standard output is closed: the verdict cannot be delivered", "")
         return BROKEN_PIPE
+    if sys.platform == "win32":  # before anything is imported that Windows does not have
+        _complain("orchgate runs on Linux and macOS; on Windows, use it inside WSL", "wsl --install")
+        return UNSUPPORTED
     try:
         code = _version() if argv in (["--version"], ["-V"]) else _dispatch(argv)
         sys.stdout.flush()
@@ -92,9 +97,18 @@ def _failed(error: Exception) -> int:
         import traceback
 
         traceback.print_exc()
+    if isinstance(error, ImportError) and (missing := _foreign(error)):
+        _complain(escape(f"the module {missing} cannot be imported: {error}"), REINSTALL)
+        return INTERNAL_ERROR
     message = escape(f"internal error: {type(error).__name__}: {error}")
     _complain(message, "run it again with ORCHGATE_DEBUG=1 and report what it prints")
     return INTERNAL_ERROR
+
+
+def _foreign(error: ImportError) -> str:
+    """The module of another package that an import failed for; "" where it is our own."""
+    name = (error.name or "").partition(".")[0]
+    return "" if name == "orchgate" else name
 
 
 def _complain(message: str, hint: str) -> None:
@@ -123,10 +137,10 @@ def _dispatch(argv: list[str]) -> int:
         raise UsageError(f"unknown option {name}", "orchgate --help")
     module = registry.load("commands", name)
 
-    import argparse
+    from orchgate.commands.shared.options import Parser, describe
 
-    parser = argparse.ArgumentParser(prog=f"orchgate {name}", description=module.SUMMARY, allow_abbrev=False)
-    module.arguments(parser)
+    parser = getattr(module, "PARSER", Parser)(prog=f"orchgate {name}")
+    describe(parser, module)
     result = module.run(parser.parse_args(argv[1:]))
     return result if isinstance(result, int) else int(result.exit_code)
 
@@ -134,6 +148,7 @@ def _dispatch(argv: list[str]) -> int:
 def help_text() -> str:
     """What `orchgate --help` prints: every command with its summary."""
     from orchgate import registry
+    from orchgate.commands.shared.options import EXIT_CODES, code_lines
 
     rows = [(name, registry.load("commands", name).SUMMARY) for name in registry.plugins("commands")]
     width = max(len(name) for name, _ in rows)
@@ -143,7 +158,6 @@ def help_text() -> str:
         "Nothing lands that its own evidence does not support,\n"
         "and nothing is pushed that makes the pipelines worse.\n\n"
         f"commands:\n{listed}\n\n"
-        "orchgate COMMAND --help says more about one; orchgate --version prints the version.\n"
-        "exit codes: 0 passed, 1 refused, 2 wrong usage or configuration, 3 could not check, 4 internal error, "
-        "130 interrupted\n"
+        "orchgate COMMAND --help says more about one; orchgate --version prints the version.\n\n"
+        "exit codes (rlm and observe have others, see their --help):\n" + "\n".join(code_lines(EXIT_CODES)) + "\n"
     )

@@ -39,7 +39,8 @@ def load(folder: str, name: str) -> ModuleType:
     """The module of one plug-in. Raises UsageError, which names the nearest id."""
     known = plugins(folder)
     if name not in known:
-        raise UsageError(f"{name!r} is not one of the {folder}", nearest(name, known))
+        hint = "orchgate --help" if folder == "commands" else ""
+        raise UsageError(f"unknown {folder.removesuffix('s')} {name[:80]}; {nearest(name, known)}", hint)
     module = name.replace("-", "_")
     return importlib.import_module(f"orchgate.{folder}.{module}{'.command' if _is_package(folder, module) else ''}")
 

@@ -83,7 +83,7 @@ def test_a_pass_that_cannot_be_confirmed_in_time_is_none(loops: Loops) -> None:
         .replace("exit 0;;", "touch .git/late; exit 0;;")
         .replace("n=", "test -e .git/late && sleep 99; n=", 1)
     )
-    result = loops.run("true", slow, "--max-minutes", "0.05", "--max-iterations", "9")
+    result = loops.run("true", slow, "--max-time", "3s", "--max-iterations", "9")
 
     assert (result.code, loops.ended()[0]) == (3, "max-minutes"), result.out
     assert loops.repo.orchgate("check", "manifests", "--all-files").code == 0

@@ -482,7 +482,7 @@ def test_a_changed_pipeline_makes_it_stale() -> None:
 
 
 def test_another_machine_makes_it_stale() -> None:
-    reason = f"is of another class of machines: {HERE}, this one is {THERE}"
+    reason = f"is of another machine type: {HERE}, this one is {THERE}"
 
     assert stale(record(), NOW, machine=THERE) == reason
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 HERE = str(fingerprint()["fingerprint"])
 FEW = ("--runs", "10")
-AGAIN = ("--replace", "--reason", "worth it")
+AGAIN = ("--force", "--reason", "worth it")
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_an_existing_record_is_not_overwritten(project: Project) -> None:
 def test_replacing_asks_for_a_reason(project: Project) -> None:
     store(project, record(fingerprint=HERE))
 
-    assert "--replace takes a reason" in project.repo.orchgate("baseline", "record", *FEW, "--replace").out
+    assert "--force takes a reason" in project.repo.orchgate("baseline", "record", *FEW, "--force").out
 
 
 def test_the_record_of_another_machine_class_is_left_alone(project: Project) -> None:
@@ -305,7 +305,7 @@ sys.exit(child.wait())
 
 def measured(project: Project, *options: str, times: int = 10) -> list[str]:
     """Runs that were recorded, by id."""
-    result = project.run("demo", "--measure", "--repeat", str(times), *options)
+    result = project.run("demo", "--measure", "--runs", str(times), *options)
     assert result.code == 0, result.out
     return [folder.name for folder in project.folders()]
 

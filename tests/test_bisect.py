@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jsonschema
@@ -14,7 +15,6 @@ import pytest
 
 from orchgate.cli import main
 from orchgate.commands.shared import durations
-from orchgate.errors import UsageError
 from orchgate.lib import resources
 from tests.repo import ORCHGATE, Repo, clone, init
 from tests.runs import Project, living, until
@@ -392,15 +392,15 @@ def test_wrong_usage(adjacent: list[str], options: tuple[str, ...], capsys: pyte
     ("text", "seconds"), [("30", 30), ("30s", 30), ("20m", 1200), ("1h30m", 5400), ("1.5H", 5400), ("2m5s", 125)]
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert durations.parsed("--max-time", text, 1e6) == seconds
+    assert durations.up_to(1e6)(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "s", "m30", "5 m", "-3s", "1e9s", "\u0663s", "inf", "nan", "1s1s"])
 def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(UsageError, match="takes a duration"):
-        durations.parsed("--max-time", text, 86_400)
+    with pytest.raises(ArgumentTypeError, match="expected a time up to 24h"):
+        durations.up_to(durations.DAY)(text)
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(5400, "1h30m"), (59.6, "1m"), (7200, "2h"), (0.2, "0s")])
+@pytest.mark.parametrize(("seconds", "text"), [(5400, "1h30m"), (59.6, "1m"), (7200, "2h"), (0.2, "0.2s")])
 def test_a_duration_is_shown_as_it_is_typed(seconds: float, text: str) -> None:
     assert durations.shown(seconds) == text

@@ -10,8 +10,8 @@ import pytest
 
 from orchgate.bisect.measure import Bisected, Question
 from orchgate.bisect.search import Ending, How, Search
-from orchgate.commands.bisect import output, report_json, result
-from orchgate.commands.bisect.result import Asked, Shown
+from orchgate.commands.bisect import output, result
+from orchgate.commands.bisect.result import BisectReport, BisectRequest
 from orchgate.git.line import Commit
 from orchgate.lib import resources
 from tests.bisections import CPU, History, searched, step
@@ -46,37 +46,39 @@ CASES = {
 
 
 @pytest.fixture(scope="module", params=list(CASES))
-def case(request: pytest.FixtureRequest) -> tuple[Case, Shown]:
+def case(request: pytest.FixtureRequest) -> tuple[Case, BisectReport]:
     found = CASES[request.param]
     return found, shown(*searched(found.history))
 
 
-def shown(search: Search, ending: Ending, merged: tuple[int, Sequence[str]] = (0, ())) -> Shown:
+def shown(search: Search, ending: Ending, merged: tuple[int, Sequence[str]] = (0, ())) -> BisectReport:
     # Places stand for themselves in the ids, which people would read as hexadecimal.
     line = tuple(Commit(f"{place:012}{'0' * 28}", f"{place:040}", ()) for place in range(search.last + 1))
     question = Question(line, (), "make bench", "", (), CPU, 0.95)
     subjects = {commit.oid: f"change {place}" for place, commit in enumerate(line)}
-    asked = Asked("v1", "HEAD", "20m", "cpu-seconds", "", ("make", "bench"))
-    return Shown(asked, question, Bisected(search, ending, 0, 12.3), subjects, (merged[0], tuple(merged[1])), "state")
+    asked = BisectRequest("v1", "HEAD", 1200.0, "cpu-seconds", "", ("make", "bench"))
+    return BisectReport(
+        asked, question, Bisected(search, ending, 0, 12.3), subjects, (merged[0], tuple(merged[1])), "state"
+    )
 
 
-def text(found: Shown, capsys: pytest.CaptureFixture[str]) -> list[str]:
+def text(found: BisectReport, capsys: pytest.CaptureFixture[str]) -> list[str]:
     output.as_text(found)
     return capsys.readouterr().out.splitlines()
 
 
-def test_the_answer_comes_first(case: tuple[Case, Shown], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_answer_comes_first(case: tuple[Case, BisectReport], capsys: pytest.CaptureFixture[str]) -> None:
     expected, found = case
 
     assert (found.ending.how, text(found, capsys)[0]) == (expected.how, expected.first)
 
 
-def test_only_a_commit_that_was_found_is_success(case: tuple[Case, Shown]) -> None:
+def test_only_a_commit_that_was_found_is_success(case: tuple[Case, BisectReport]) -> None:
     assert result.exit_code(case[1].ending.how) == case[0].code
 
 
 def test_lines_fit_a_terminal_and_end_in_a_command(
-    case: tuple[Case, Shown], capsys: pytest.CaptureFixture[str]
+    case: tuple[Case, BisectReport], capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = text(case[1], capsys)
 
@@ -84,8 +86,8 @@ def test_lines_fit_a_terminal_and_end_in_a_command(
     assert lines[-1].startswith(("  hint: orchgate ", "  hint: git "))
 
 
-def test_the_json_fits_its_schema(case: tuple[Case, Shown], capsys: pytest.CaptureFixture[str]) -> None:
-    report_json.as_json(case[1])
+def test_the_json_fits_its_schema(case: tuple[Case, BisectReport], capsys: pytest.CaptureFixture[str]) -> None:
+    output.as_json(case[1])
     document = json.loads(capsys.readouterr().out)
     jsonschema.validate(document, SCHEMA)
 

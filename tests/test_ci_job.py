@@ -38,7 +38,9 @@ def test_a_job_measures_for_long_keeps_its_samples_and_records_a_candidate(
 ) -> None:
     said = "\n".join(commands(printed(capsys, job)))
 
-    assert [part in said for part in ("--budget 20m --save samples.jsonl", "baseline record -o candidate.json")] == [
+    assert [
+        part in said for part in ("--max-time 20m --output samples.jsonl", "baseline record -o candidate.json")
+    ] == [
         True,
         True,
     ]
@@ -66,14 +68,14 @@ def test_a_job_is_printed_and_nothing_measured(capsys: pytest.CaptureFixture[str
     ("text", "seconds"),
     [("90", 90), ("0.3", 0.3), ("30s", 30), ("5m", 300), ("20m", 1200), ("1h30m", 5400), ("1H", 3600), ("24h", 86400)],
 )
-def test_a_budget_is_written_as_people_write_times(text: str, seconds: float) -> None:
-    assert durations.budget(text) == seconds
+def test_a_time_is_written_as_people_write_times(text: str, seconds: float) -> None:
+    assert durations.up_to(durations.DAY)(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "0", "-5", "m", "25h", "1h1h", "1e3", "nan", "inf", "1.2.3", "5 m", "9" * 400])
 def test_what_is_no_time_up_to_a_day_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["perf", f"--budget={text}", "--", "true"]) == 2
-    assert "no time up to 24h" in capsys.readouterr().err
+    assert main(["perf", f"--max-time={text}", "--", "true"]) == 2
+    assert "expected a time up to 24h" in capsys.readouterr().err
 
 
 # A baseline that is recorded there
@@ -86,12 +88,12 @@ budget-seconds = 1
 id = "work"
 run = ["{sys.executable}", "-I", "-S", "-c", "import time; time.sleep(0.15)"]
 """
-THERE = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}  # what makes another class of machines of this one
+THERE = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}  # what makes another machine type of this one
 
 
 @pytest.fixture(scope="module")
 def promoted(tmp_path_factory: pytest.TempPathFactory) -> Repo:
-    """A repository with a baseline that was recorded on another class of machines and promoted here."""
+    """A repository with a baseline that was recorded on another machine type and promoted here."""
     if fingerprint("/", THERE) == fingerprint("/", {}):
         pytest.skip("the kind of container is known by other means")
     repo = init(tmp_path_factory.mktemp("ci") / "repo")
@@ -113,12 +115,12 @@ def promoted(tmp_path_factory: pytest.TempPathFactory) -> Repo:
 
 
 def test_a_baseline_from_there_is_used_there(promoted: Repo) -> None:
-    told = promoted.orchgate("check", "performance", "--from-ref", "main", env=THERE)
+    told = promoted.orchgate("check", "performance", "--base", "main", env=THERE)
 
     assert (told.code, "the stored baseline of" in told.out) == (0, True), told.out
 
 
 def test_a_baseline_from_there_changes_nothing_here(promoted: Repo) -> None:
-    told = promoted.orchgate("check", "performance", "--from-ref", "main")
+    told = promoted.orchgate("check", "performance", "--base", "main")
 
     assert (told.code, "the stored baseline of" in told.out) == (0, False), told.out

@@ -49,7 +49,8 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str], option: st
     code, out, _ = answer(capsys, option)
 
     assert code == 0
-    assert re.findall(r"^  (\w+)  ", out, re.MULTILINE) == list(registry.plugins("commands"))
+    listed = out.partition("commands:\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^  (\w+)  ", listed, re.MULTILINE) == list(registry.plugins("commands"))
 
 
 def test_no_arguments_show_the_help_and_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,15 +75,23 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], name:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["chek"], "orchgate: 'chek' is not one of the commands\n  hint: did you mean check?\n"),
+        (["chek"], "orchgate: unknown command chek; did you mean check?\n  hint: orchgate --help\n"),
         (["--frob"], "orchgate: unknown option --frob\n  hint: orchgate --help\n"),
         (["--version", "extra"], "orchgate: unknown option --version\n  hint: orchgate --help\n"),
-        (["../check"], "orchgate: '../check' is not one of the commands\n"),
-        (["_x\n\x1b"], "orchgate: '_x\\n\\x1b' is not one of the commands\n"),
-        (["check", "--output-format", "xml"], "usage: orchgate check "),
-        (["check", "--stage"], "usage: orchgate check "),
-        (["hook", "post-commit"], "usage: orchgate hook "),
-        (["hook"], "usage: orchgate hook "),
+        (["../check"], "orchgate: unknown command ../check; did you mean check?\n"),
+        (["_x\n\x1b"], "orchgate: unknown command _x\\n\\x1b; there are: baseline, "),
+        (["shared"], "orchgate: unknown command shared; "),
+        (["check", "--output-format", "xml"], "orchgate: --output-format: unknown value xml; "),
+        (
+            ["check", "--stage"],
+            "orchgate: unknown option --stage; did you mean --staged?\n  hint: orchgate check --help",
+        ),
+        (["check", "--max-per-rule", "x"], "orchgate: --max-per-rule: expected a whole number from 0 on, not 'x'\n"),
+        (["hook", "post-commit"], "orchgate: unknown hook post-commit; did you mean pre-commit?\n"),
+        (["hook", "--frob"], "orchgate: unknown option --frob\n  hint: orchgate hook --help\n"),
+        (["hook"], "orchgate: the following arguments are required: HOOK\n"),
+        (["evidence", "pul"], "orchgate: unknown verb pul; there are: fetch, pin, push, show, summarize, verify\n"),
+        (["schema", "reprot"], "orchgate: unknown schema reprot; did you mean report?\n"),
     ],
 )
 def test_wrong_usage_is_exit_2_on_stderr(capsys: pytest.CaptureFixture[str], argv: list[str], said: str) -> None:
@@ -96,12 +105,12 @@ def test_wrong_usage_is_exit_2_on_stderr(capsys: pytest.CaptureFixture[str], arg
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["evidense"], "orchgate: 'evidense' is not one of the checks\n  hint: did you mean evidence?\n"),
-        (["diff_budget"], "orchgate: 'diff_budget' is not one of the checks\n  hint: did you mean diff-budget?\n"),
+        (["evidense"], "orchgate: unknown check evidense; did you mean evidence?\n"),
+        (["diff_budget"], "orchgate: unknown check diff_budget; did you mean diff-budget?\n"),
         (["--staged", "--all-files"], "orchgate: --staged and --all-files exclude each other\n"),
         (["--all-files", "--commit", "HEAD"], "orchgate: --all-files and --commit exclude each other\n"),
-        (["--staged", "--from-ref", "a"], "orchgate: --staged and --from-ref/--to-ref exclude each other\n"),
-        (["--to-ref", "a"], "orchgate: --to-ref needs --from-ref\n  hint: "),
+        (["--staged", "--base", "a"], "orchgate: --staged and --base/--head exclude each other\n"),
+        (["--head", "a"], "orchgate: --head needs --base\n  hint: "),
     ],
 )
 def test_wrong_usage_of_check_is_exit_2(capsys: pytest.CaptureFixture[str], argv: list[str], said: str) -> None:
@@ -140,7 +149,7 @@ def test_git_not_on_path_is_exit_3_with_what_to_do(
 
 @pytest.mark.usefixtures("repo")
 def test_a_revision_that_is_not_there_is_exit_3(capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, err = answer(capsys, "check", "--from-ref", "no-such", "--to-ref", "HEAD")
+    code, _, err = answer(capsys, "check", "--base", "no-such", "--head", "HEAD")
 
     assert code == 3
     assert err.startswith("orchgate: no commit ")
@@ -149,7 +158,7 @@ def test_a_revision_that_is_not_there_is_exit_3(capsys: pytest.CaptureFixture[st
 @pytest.mark.usefixtures("repo")
 @pytest.mark.parametrize("revision", ["--output=/tmp/x", "-p", "a\nb", "\x1b[2J", "..", "HEAD:", ""])
 def test_a_hostile_revision_is_no_revision(capsys: pytest.CaptureFixture[str], revision: str) -> None:
-    code, out, err = answer(capsys, "check", f"--commit={revision}", "--from-ref=x")
+    code, out, err = answer(capsys, "check", f"--commit={revision}", "--base=x")
 
     assert code in (2, 3)
     assert out == ""
@@ -303,7 +312,7 @@ def test_a_push_whose_refs_cannot_be_read_is_no_pass(repo: Repo) -> None:
     completed = run(repo, "$ORCHGATE hook pre-push origin address <&-")
 
     assert (completed.returncode, completed.stdout) == (3, b"")
-    assert completed.stderr.startswith(b"orchgate: nobody said which refs are pushed: standard input is closed")
+    assert completed.stderr.startswith(b"orchgate: git's list of pushed refs is missing: standard input is closed")
 
 
 HOSTILE = (
@@ -352,3 +361,50 @@ def _state(root: Path) -> dict[str, tuple[int, bytes]]:
 
 def test_git_is_where_these_tests_expect_it() -> None:
     assert shutil.which("git")
+
+
+# Where it cannot run
+
+ELSEWHERE = """
+import sys
+for name in ("fcntl", "resource", "pwd", "grp", "termios", "pty", "tty"):
+    sys.modules[name] = None  # Windows has none of these
+sys.platform = "win32"
+from orchgate.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("argv", ["check", "run p --task t", "perf", "evidence pin", "metrics", "--help", ""])
+def test_windows_is_one_sentence(repo: Repo, argv: str) -> None:
+    result = repo.attempt(sys.executable, "-c", ELSEWHERE, *argv.split())
+
+    assert (result.code, result.out) == (
+        3,
+        "orchgate: orchgate runs on Linux and macOS; on Windows, use it inside WSL\n  hint: wsl --install\n",
+    )
+
+
+WITHOUT = """
+import sys
+for name in sys.argv[1].split(","):
+    sys.modules[name] = None
+from orchgate.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(("module", "argv"), [("msgspec", "status"), ("msgspec", "metrics"), ("re2", "evidence push")])
+def test_a_missing_dependency_is_named_with_what_to_do(repo: Repo, module: str, argv: str) -> None:
+    repo.write(".runs/t/cli/2026-01-06T09-26-22-129Z-c2f9cb47/manifest.json", "{}\n")
+    repo.write(".runs/t/metrics.json", "{}\n")
+
+    result = repo.attempt(sys.executable, "-c", WITHOUT, module, *argv.split())
+
+    assert (result.code, result.out) == (
+        4,
+        (
+            f"orchgate: the module {module} cannot be imported: import of {module} halted; None in sys.modules\n"
+            "  hint: reinstall orchgate in this environment: its dependencies are missing, or of another Python\n"
+        ),
+    )

@@ -217,7 +217,7 @@ def test_a_checkpoint_of_before_is_made_anew(task: Path, capsys: pytest.CaptureF
     checkpoint = task / "aggregate.json"
     checkpoint.write_text(checkpoint.read_text().replace('"version":2', '"version":1'))
 
-    assert "all of them: the checkpoint is of version 1" in shown(capsys)
+    assert "full rebuild: the checkpoint is of version 1" in shown(capsys)
 
 
 def test_the_trend_is_of_the_last_successes(task: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -290,7 +290,7 @@ def test_it_is_not_taken_up_again(
 
 
 VERBS: list[tuple[list[str], set[int]]] = [
-    (["status", "--watch"], {0}),
+    (["status", "--follow"], {0}),
     (["hotspots"], {0}),
     (["hotspots", BAD], {0, 3}),
     (["metrics", "--task", "0001-build"], {0, 3}),

@@ -270,7 +270,7 @@ def test_trailer_in_the_range_lifts_the_budget_whatever_its_case(over: Repo, nam
     over.commit("two")
     lifted = f"lifted by Diff-Budget-Override: a reason (commit {oid})"
 
-    assert told(budget_of(from_ref="HEAD~2")) == [("DIF004", f'area "code": 11 lines (limit 10); {lifted}')]
+    assert told(budget_of(base="HEAD~2")) == [("DIF004", f'area "code": 11 lines (limit 10); {lifted}')]
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_trailer_in_the_range_lifts_the_budget_whatever_its_case(over: Repo, nam
 def test_what_is_no_trailer_lifts_nothing(over: Repo, message: str) -> None:
     over.commit(message)
 
-    assert rules(budget_of(from_ref="HEAD~1")) == ["DIF001"]
+    assert rules(budget_of(base="HEAD~1")) == ["DIF001"]
 
 
 def test_trailer_before_the_range_lifts_nothing(over: Repo) -> None:
@@ -297,7 +297,7 @@ def test_trailer_before_the_range_lifts_nothing(over: Repo) -> None:
     over.git("stash", "pop", "-q")
     over.commit("big", {"a": "x\n" * 11})
 
-    assert rules(budget_of(from_ref="HEAD~1")) == ["DIF001"]
+    assert rules(budget_of(base="HEAD~1")) == ["DIF001"]
 
 
 def test_trailer_of_a_commit_lifts_that_commit(over: Repo) -> None:

@@ -111,14 +111,14 @@ def slower(repo: Repo) -> Project:
 
 @pytest.mark.slow
 def test_what_else_differs_is_said_beside_a_refusal(slower: Project) -> None:
-    result = slower.repo.orchgate("perf", "demo", "--pairs", "5")
+    result = slower.repo.orchgate("perf", "demo", "--max-pairs", "5")
 
     assert (result.code, f"  {DIFFERS}\n" in result.out, "hush" in result.out) == (1, True, False), result.out
 
 
 @pytest.mark.slow
 def test_a_refused_push_says_what_else_differs(slower: Project) -> None:
-    report = slower.repo.report("--from-ref", "main", "performance")
+    report = slower.repo.report("--base", "main", "performance")
     said = [one["rule"] for one in report["diagnostics"] if DIFFERS in one["message"]]
 
     assert (len(said), "hush" in json.dumps(report)) == (1, False)
@@ -131,4 +131,4 @@ def test_what_cannot_be_told_within_the_budget_says_what_else_differs(repo: Repo
     repo.git("checkout", "--quiet", "-b", "topic")
     repo.commit(files={"go.sum": "x\n"})
 
-    assert "also differs: go.sum" in repo.orchgate("check", "performance", "--from-ref", "main").out
+    assert "also differs: go.sum" in repo.orchgate("check", "performance", "--base", "main").out

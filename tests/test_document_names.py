@@ -52,7 +52,7 @@ def test_reading_fewer_names_is_a_loosening(repo: Repo) -> None:
     repo.commit("start")
     repo.commit("narrow", {"orchgate.toml": "[evidence]\ndocuments = ['**/*.md']\n", "a.mdx": BROKEN})
 
-    rules = {d["rule"] for d in checked("--from-ref", "HEAD~1")["diagnostics"] if d["severity"] == "error"}
+    rules = {d["rule"] for d in checked("--base", "HEAD~1")["diagnostics"] if d["severity"] == "error"}
     assert "CFG001" in rules
 
 

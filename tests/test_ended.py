@@ -160,7 +160,7 @@ def hanging(repo: Repo) -> Repo:
 
 
 def test_a_push_that_never_ends_is_refused_with_both_times_and_its_stage(hanging: Repo) -> None:
-    told = hanging.orchgate("check", "performance", "--from-ref", "main")
+    told = hanging.orchgate("check", "performance", "--base", "main")
 
     found = (told.code, "PRF001" in told.out, "base " in told.out, ", head not finished after " in told.out)
     assert found == (1, True, True, True), told.out

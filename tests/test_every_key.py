@@ -45,7 +45,7 @@ def land(repo: Repo, case: Case, files: Files) -> None:
 
 def judged(base: str, case: Case) -> dict[str, Any]:
     owner = [check.id for check in registry.checks() if case.rule and any(r.id == case.rule for r in check.rules)]
-    return checked("--from-ref", base, "configuration", *(owner or ["evidence"]))
+    return checked("--base", base, "configuration", *(owner or ["evidence"]))
 
 
 def errors(report: dict[str, Any]) -> set[str]:

@@ -101,7 +101,7 @@ def rules(outcome: Outcome) -> list[str]:
 @pytest.mark.parametrize(
     ("env", "flags"),
     [
-        ({}, {"from_ref": "main"}),
+        ({}, {"base": "main"}),
         ({}, {"commit": "HEAD"}),
         ({}, {"all_files": True}),
         ({}, {}),
@@ -135,7 +135,7 @@ def test_no_setting_hides_a_trailer(gated: Repo, key: str, value: str) -> None:
     gated.commit(f"x\n\n{LINE}", many("a"))
     gated.git("config", key, value)
 
-    assert rules(budget_of(from_ref="main")) == ["DIF004"]
+    assert rules(budget_of(base="main")) == ["DIF004"]
 
 
 def test_a_staged_change_has_no_message_yet(gated: Repo) -> None:
@@ -149,7 +149,7 @@ def test_a_staged_change_has_no_message_yet(gated: Repo) -> None:
 def test_note_names_the_commit(gated: Repo) -> None:
     oid = gated.commit(f"x\n\n{LINE}", many("a"))
 
-    assert budget_of(from_ref="main").findings[0].message.endswith(f"generated (commit {oid[:12]})")
+    assert budget_of(base="main").findings[0].message.endswith(f"generated (commit {oid[:12]})")
 
 
 # How much it covers
@@ -167,7 +167,7 @@ def side(repo: Repo, name: str, message: str, files: Mapping[str, str | bytes]) 
 def test_trailer_of_a_merged_branch_excuses_what_the_merge_brought(gated: Repo) -> None:
     merge = side(gated, "side", f"x\n\n{LINE}", many("s"))
     gated.commit("own", many("o", 2))
-    (finding,) = budget_of(from_ref="main").findings
+    (finding,) = budget_of(base="main").findings
 
     assert (finding.rule, f"for what merge {merge[:12]} brought in" in finding.message) == ("DIF004", True)
 
@@ -179,7 +179,7 @@ def test_trailer_of_a_merged_branch_excuses_nothing_else(gated: Repo, order: str
     side(gated, "side", f"x\n\n{LINE}", many("s"))
     if order != "before":
         gated.commit("own", many("p", 4 if order == "after" else 2))
-    findings = budget_of(from_ref="main").findings
+    findings = budget_of(base="main").findings
 
     assert [(finding.rule, finding.message.partition(":")[0]) for finding in findings] == [("DIF001", 'area "code"')]
     assert "4 files (limit 3)" in findings[0].message
@@ -189,14 +189,14 @@ def test_each_merge_needs_a_trailer_of_its_own(gated: Repo) -> None:
     side(gated, "one", f"x\n\n{LINE}", many("s"))
     side(gated, "two", "y", many("t"))
 
-    assert rules(budget_of(from_ref="main")) == ["DIF001"]
+    assert rules(budget_of(base="main")) == ["DIF001"]
 
 
 def test_two_merges_with_a_trailer_each_are_excused(gated: Repo) -> None:
     side(gated, "one", f"x\n\n{LINE}", many("s"))
     side(gated, "two", f"y\n\n{LINE}", many("t"))
 
-    assert set(rules(budget_of(from_ref="main"))) == {"DIF004"}
+    assert set(rules(budget_of(base="main"))) == {"DIF004"}
 
 
 def test_trailer_of_the_merge_itself_excuses_all(gated: Repo) -> None:
@@ -204,7 +204,7 @@ def test_trailer_of_the_merge_itself_excuses_all(gated: Repo) -> None:
     gated.git("commit", "-q", "--amend", "-m", f"merge\n\n{LINE}")
     gated.commit("own", many("o"))
 
-    assert rules(budget_of(from_ref="main")) == ["DIF004"]
+    assert rules(budget_of(base="main")) == ["DIF004"]
 
 
 def test_branch_merged_into_a_merged_branch_is_covered_by_the_outer_merge(gated: Repo) -> None:
@@ -216,7 +216,7 @@ def test_branch_merged_into_a_merged_branch_is_covered_by_the_outer_merge(gated:
     gated.git("checkout", "-q", "work")
     gated.git("merge", "-q", "--no-ff", "--no-edit", "outer")
 
-    assert rules(budget_of(from_ref="main")) == ["DIF004"]
+    assert rules(budget_of(base="main")) == ["DIF004"]
 
 
 def test_merge_that_ci_makes_of_the_change_leaves_its_trailers_what_they_are(gated: Repo) -> None:
@@ -249,7 +249,7 @@ def test_what_came_in_by_merging_the_default_branch_is_counted_nowhere(gated: Re
     side(gated, "side", f"x\n\n{LINE}", many("s"))
     gated.commit("last", many("p", 1))
 
-    assert rules(budget_of(from_ref="main")) == ["DIF004"]
+    assert rules(budget_of(base="main")) == ["DIF004"]
 
 
 def said(check: Check, **flags: str) -> list[tuple[str, str]]:

@@ -353,7 +353,7 @@ def test_the_runs_that_can_be_read_are_shown_and_the_others_named(
 
 
 def test_a_top_of_nothing_is_wrong_usage(recorded: Path) -> None:
-    assert main(["hotspots", "--top", "0"]) == 2
+    assert main(["hotspots", "--limit", "0"]) == 2
 
 
 # What people see

@@ -176,7 +176,7 @@ def test_a_hook_configuration_that_is_no_plain_text_file_is_left_alone(repo: Rep
 
 @pytest.mark.usefixtures("no_pre_commit")
 def test_remote_names_the_published_version(repo: Repo) -> None:
-    main(["init", "--remote"])
+    main(["init", "--published"])
 
     assert yaml.safe_load((repo.root / FILE).read_text())["repos"][0]["rev"].startswith("v")
 

@@ -152,7 +152,7 @@ def test_comments_alone_stay_above_what_is_written(repo: Repo, name: str, text: 
 
 
 @pytest.mark.usefixtures("_no_pre_commit")
-@pytest.mark.parametrize("options", [(), ("--remote",)])
+@pytest.mark.parametrize("options", [(), ("--published",)])
 @pytest.mark.parametrize("name", ["orchgate.toml", FILE])
 def test_a_file_of_ours_that_was_cut_anywhere_is_written_again_or_named(
     repo: Repo, capsys: Output, name: str, options: tuple[str, ...]

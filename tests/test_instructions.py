@@ -181,7 +181,7 @@ def test_what_starts_another_process_is_not_counted(tmp_path: Path) -> None:
 def test_the_configuration_asks_for_them(repo: Repo) -> None:
     repo.commit(files={"orchgate.toml": "[performance]\nexact = true\n"})
 
-    told = repo.orchgate("perf", "--base", "HEAD", "--pairs", "1", "--", "sh", "-c", "true & wait")
+    told = repo.orchgate("perf", "--base", "HEAD", "--max-pairs", "1", "--", "sh", "-c", "true & wait")
 
     assert (told.code, "note: instructions were not counted: " in told.out) == (0, True), told.out
 

@@ -99,7 +99,7 @@ def test_a_second_signal_kills_at_once(project: Project) -> None:
 
 def test_repeating_stops_when_it_is_interrupted(project: Project) -> None:
     project.define("demo", SLEEPER)
-    child = project.start("demo", "--repeat", "5")
+    child = project.start("demo", "--runs", "5")
     project.wait_for_output(b"up")
     assert (stop(child, signal.SIGINT).code, len(project.folders())) == (130, 1)
 

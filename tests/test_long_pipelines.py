@@ -60,7 +60,7 @@ class Pushed(NamedTuple):
         return self.repo.git("rev-parse", revision + "^{tree}")
 
     def check(self) -> tuple[int, str]:
-        told = self.repo.orchgate("check", "performance", "--from-ref", "main")
+        told = self.repo.orchgate("check", "performance", "--base", "main")
         return told.code, told.out
 
     def remember(self, count: int, wall: float, *, path: str = METRICS, **other: Any) -> None:
@@ -195,7 +195,7 @@ def test_a_first_push_says_how_long_a_run_takes_and_the_next_one_runs_nothing(ch
     code, second = change.check()
 
     base, head = (change.repo.git("rev-parse", name)[:12] for name in ("main", "topic"))
-    hint = f"  hint: orchgate perf --base {base} --head {head} --budget 20m bench\n"
+    hint = f"  hint: orchgate perf --base {base} --head {head} --max-time 20m bench\n"
     told = ("eight pairs need" in first, *(part in second for part in ("not measured", "--print-job github", hint)))
     assert (code, told, len(change.runs)) == (0, (True,) * 4, ran), first + second
 
@@ -262,7 +262,7 @@ def gathered(change: Pushed, judged: tuple[Ran, ...] = (), base: str = "main") -
 
 
 OTHERS: dict[str, Mapping[str, Any]] = {
-    "another class of machines": {"machine": "0" * 16},
+    "another machine type": {"machine": "0" * 16},
     "an unknown machine": {"machine": None},
     "another pipeline": {"pipeline_id": "other"},
     "a tree with changes": {"dirty": True},

@@ -586,7 +586,7 @@ def test_a_push_is_judged_by_the_limits_where_it_left_the_default_branch(repo: R
     repo.commit(files={"orchgate.toml": LIMIT_50})
     repo.commit(files={"code.py": TEN_LINES})
 
-    report = checked("--from-ref", "main", "--to-ref", "topic")
+    report = checked("--base", "main", "--head", "topic")
 
     assert sorted(d["rule"] for d in report["diagnostics"] if d["severity"] == "error") == ["CFG001", "DIF001"]
 

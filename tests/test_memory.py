@@ -253,7 +253,7 @@ def repeated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "    held.append(process_tree.resident(os.getpid()))\n"
         "    return run(*args)\n"
         "pipeline_run.run = counted\n"
-        f"cli.main(['run', 'demo', '--task', '{TASK}', '--repeat', '40'])\n"
+        f"cli.main(['run', 'demo', '--task', '{TASK}', '--runs', '40'])\n"
         "print(held[20], held[39])\n"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, check=True)

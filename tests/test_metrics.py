@@ -77,11 +77,11 @@ def test_metrics_read_like_this(task: Path, capsys: pytest.CaptureFixture[str]) 
         shown(capsys)
         == """\
 task 0001-demo: 3 runs in 5 lines
-  read 5 lines this time (2,043 bytes), all of them: there was no checkpoint
+  read 5 lines this time (2,043 bytes), full rebuild: there was no checkpoint
   ignored 2 lines: 1 duplicate run; 1 not an entry
   left 9 bytes of an unfinished last line for the next time
   snapshot: out/0001-demo/state.json
-machine class 0123456789abcdef
+machine type 0123456789abcdef
   pipeline  runs  success  flaky  tests    wall  wall p90     cpu   max RSS  read  written  writes    last end (UTC)
   demo         3    66.7%  33.3%  27/30   2.5 s     2.5 s  1.25 s  19.1 MiB   0 B  4.0 KiB       2  2026-02-01 12:00
     test       2   100.0%      -  18/20  2.25 s    2.25 s       -         -     -        -       -                 -
@@ -100,7 +100,7 @@ def test_a_second_look_reads_only_what_is_new(task: Path, capsys: pytest.Capture
 
 
 def test_no_runs_at_all_is_said(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "no run was recorded" in shown(capsys)
+    assert "no run is recorded here" in shown(capsys)
 
 
 def test_no_runs_of_a_task_are_said(task: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -126,6 +126,6 @@ def test_a_change_is_not_worth_measuring(repo: Repo) -> None:
     base = repo.commit(files={"orchgate.toml": toml + "[[pipelines.p.stages]]\nid = 'a'\nrun = ['true']\n"})
     repo.commit(files={"src/docs/a.txt": "x\n"})
 
-    report = checked("--from-ref", base, "performance")
+    report = checked("--base", base, "performance")
 
     assert report["checks"][0]["facts"]["not measured"] == "1 changed file, none that performance.relevant names"

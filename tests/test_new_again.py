@@ -145,7 +145,7 @@ def test_it_goes_on_with_its_number_its_title_and_its_mini_spec(repo: Repo, caps
     code = main(["new", "faster-start"])
 
     said = capsys.readouterr().out
-    assert (code, "0040-faster-start was begun before: this is what was missing" in said) == (0, True)
+    assert (code, "0040-faster-start was left unfinished before: this is what was missing" in said) == (0, True)
     assert written(repo) == packet("faster-start", "0040") | {"tasks/specs/0040-faster-start.md"}
     assert "Quick start" in (repo.root / "docs/TECH_SPEC-faster-start.md").read_text()
 

@@ -24,7 +24,7 @@ from orchgate.packets.packet import find_packets
 from tests.support import folder_context, write_tree
 
 if TYPE_CHECKING:
-    from orchgate.commands.new.packet import Plan
+    from orchgate.commands.new.packet import PacketPlan
     from orchgate.packets.layout import Layout
     from tests.repo import Repo
 
@@ -62,7 +62,9 @@ def tables(*, distinct: bool) -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
-def made(table: dict[str, Any], *, mini_spec: bool, profile: str = "default") -> tuple[Layout, Plan, list[str]] | None:
+def made(
+    table: dict[str, Any], *, mini_spec: bool, profile: str = "default"
+) -> tuple[Layout, PacketPlan, list[str]] | None:
     """The layout, what `new` wrote, and the rules of what the gate says of it; None where `new` said why it cannot."""
     raw = {"profile": profile, "documents": table}
     try:

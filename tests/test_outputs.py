@@ -433,7 +433,7 @@ def test_a_broken_report_validates(repo: Repo, capsys: pytest.CaptureFixture[str
     repo.git("switch", "-q", "--orphan", "other")
     repo.commit(files={"b.txt": "b\n"})
 
-    code = main(["check", "--from-ref", "main", "--output-format", "json"])
+    code = main(["check", "--base", "main", "--output-format", "json"])
     made = json.loads(capsys.readouterr().out)
 
     VALIDATOR.validate(made)

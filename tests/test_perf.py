@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 PYTHON = sys.executable
 SCHEMA = json.loads(resources.read("schemas", "perf.json"))
-QUICK = ("--pairs", "2")  # where the verdict does not hang on the statistics
+QUICK = ("--max-pairs", "2")  # where the verdict does not hang on the statistics
 WORK = "import sys\nfor _ in range({rounds}):\n    sum(range(1000))\n"
 
 
@@ -73,7 +73,7 @@ def test_a_slower_head_is_refused_and_its_stage_named(project: Project) -> None:
     two_stages(project)
     branch(project, {"work.py": WORK.format(rounds=8_000)})
 
-    result = perf(project, "demo", "--budget", "120")
+    result = perf(project, "demo", "--max-time", "120")
 
     assert result.code == 1
     assert "fail: CPU time" in result.out  # by statistics, or far beyond
@@ -85,14 +85,14 @@ def test_a_slower_head_is_refused_and_its_stage_named(project: Project) -> None:
 def test_the_same_work_is_not_refused(project: Project) -> None:
     two_stages(project)
 
-    assert perf(project, "--base", "HEAD", "demo", "--pairs", "8").code == 0
+    assert perf(project, "--base", "HEAD", "demo", "--max-pairs", "8").code == 0
 
 
 @pytest.mark.slow
 def test_a_command_is_measured_without_any_configuration(project: Project) -> None:
     branch(project, {"work.py": WORK.format(rounds=8_000)})
 
-    found = document(project, "--budget", "120", "--", PYTHON, "work.py")
+    found = document(project, "--max-time", "120", "--", PYTHON, "work.py")
 
     assert found["verdict"] == "fail"
     cpu = next(metric for metric in found["metrics"] if metric["name"] == "cpu_seconds")
@@ -106,7 +106,7 @@ def test_an_extra_manifest_write_is_refused_by_count_alone(project: Project) -> 
     project.repo.commit(files={"write.sh": write.format(more="")})
     branch(project, {"write.sh": write.format(more=" 2")})
 
-    result = perf(project, "demo", "--pairs", "5")
+    result = perf(project, "demo", "--max-pairs", "5")
 
     assert result.code == 1
     assert "fail: manifest writes 1 -> 2" in result.out
@@ -166,7 +166,7 @@ def test_the_limits_are_those_of_the_base(project: Project) -> None:
     looser = "[performance.metrics]\nmanifest-writes = { block = 9 }\n"
     branch(project, {"write.sh": write.format(more=" 2"), "orchgate.toml": looser + text})
 
-    result = perf(project, "demo", "--pairs", "5")
+    result = perf(project, "demo", "--max-pairs", "5")
 
     assert result.code == 1
     assert "note: [performance] of this work tree differs from base's, which was used" in result.out
@@ -266,7 +266,7 @@ def test_tests_that_are_gone_are_noticed(project: Project) -> None:
     project.repo.commit(files={"result": "===== 5 passed in 0.01s =====\n"})
     branch(project, {"result": "===== 4 passed in 0.01s =====\n"})
 
-    result = perf(project, "demo", "--pairs", "5")
+    result = perf(project, "demo", "--max-pairs", "5")
 
     assert result.code == 1
     assert "fail: tests passed 5 -> 4" in result.out
@@ -319,7 +319,7 @@ def test_a_command_that_fails_now_and_then_is_not_called_broken(project: Project
     (tmp_path / "count").write_text("0")
     code = f"n=$(($(cat {tmp_path}/count) + 1)); echo $n > {tmp_path}/count; test $((n % 5)) != 0"
 
-    found = document(project, "--pairs", "8", "--", "sh", "-c", code)
+    found = document(project, "--max-pairs", "8", "--", "sh", "-c", code)
 
     assert (found["stopped"] != "failed", found["verdict"] != "broken") == (True, True)
     assert [note for note in found["notes"] if "runs of base failed" in note or "runs of head failed" in note]
@@ -338,7 +338,7 @@ def test_a_stage_that_may_fail_does_not_end_the_comparison(project: Project) -> 
 def test_a_budget_that_is_too_small_says_what_is_needed(project: Project) -> None:
     branch(project)
 
-    result = perf(project, "--budget", "0.5", "--", "sleep", "0.3")
+    result = perf(project, "--max-time", "0.5", "--", "sleep", "0.3")
 
     assert result.code == 0
     assert "inconclusive: " in result.out
@@ -348,7 +348,7 @@ def test_a_budget_that_is_too_small_says_what_is_needed(project: Project) -> Non
 def test_a_run_that_outlasts_the_budget_is_ended(project: Project) -> None:
     branch(project)
 
-    result = perf(project, "--budget", "0.3", "--", "sleep", "611")
+    result = perf(project, "--max-time", "0.3", "--", "sleep", "611")
 
     assert "inconclusive: " in result.out
     assert "the budget ended before base and head had run once" in result.out
@@ -359,7 +359,7 @@ def test_undecided_blocks_where_the_policy_says_so(project: Project) -> None:
     project.repo.commit(files={"orchgate.toml": '[performance]\ninconclusive = "block"\n'})
     branch(project)
 
-    assert perf(project, "--budget", "0.3", "--", "sleep", "0.4").code == 3
+    assert perf(project, "--max-time", "0.3", "--", "sleep", "0.4").code == 3
 
 
 # Prepared trees
@@ -464,7 +464,16 @@ def test_a_killed_measurement_leaves_no_process_and_a_usable_tree(project: Proje
 
 def test_two_at_once_do_not_disturb_each_other(project: Project) -> None:
     branch(project)
-    argv = [ORCHGATE, "perf", "--pairs", "5", "--", "sh", "-c", "test ! -e here && touch here && sleep 0.02; rm here"]
+    argv = [
+        ORCHGATE,
+        "perf",
+        "--max-pairs",
+        "5",
+        "--",
+        "sh",
+        "-c",
+        "test ! -e here && touch here && sleep 0.02; rm here",
+    ]
     both = [subprocess.Popen(argv, cwd=project.root, stdout=subprocess.PIPE) for _ in range(2)]
 
     outputs = [one.communicate(timeout=60)[0].decode() for one in both]
@@ -485,7 +494,7 @@ def test_git_status_is_as_before(project: Project) -> None:
 
 def test_samples_are_kept_and_judged_the_same_again(project: Project, tmp_path: Path) -> None:
     branch(project)
-    found = document(project, "--pairs", "8", "--save", str(tmp_path / "s.jsonl"), "--", "true")
+    found = document(project, "--max-pairs", "8", "--output", str(tmp_path / "s.jsonl"), "--", "true")
 
     again = document(project, "--replay", str(tmp_path / "s.jsonl"))
 
@@ -574,8 +583,8 @@ def test_names_in_samples_cannot_write_on_the_terminal(repo: Repo) -> None:
     [
         (["--base", "HEAD"], "nothing to measure"),
         (["demo", "--", "true"], "a pipeline or a command, not both"),
-        (["--budget", "0", "demo"], "is no time up to 24h"),
-        (["--pairs", "0", "demo"], "--pairs takes a number from 1"),
+        (["--max-time", "0", "demo"], "--max-time: expected a time up to 24h"),
+        (["--max-pairs", "0", "demo"], "--max-pairs: expected a whole number from 1 on"),
         (["--replay", "x", "demo"], "nothing is run"),
         (["--replay", "x", "--exact"], "nothing is run"),
         (["--print-job", "github", "--exact"], "--print-job measures nothing"),

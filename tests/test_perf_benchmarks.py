@@ -87,9 +87,9 @@ def slower(place: Repo) -> Told:
     """One benchmark got slower, one a little, one got another name."""
     place.git("checkout", "--quiet", "-b", "slower", "main")
     place.commit(files={"results": results(parse=1500, load=2000, lenient=80, parse_new=5)})
-    text = place.orchgate("perf", "--pairs", "12", "--save", "raw.jsonl", "--benchstat", "runs")
-    report = measured(place, "--pairs", "12", "--save", "head.json")
-    push = place.report("performance", "--from-ref", "main", "--to-ref", "HEAD")
+    text = place.orchgate("perf", "--max-pairs", "12", "--output", "raw.jsonl", "--benchstat", "runs")
+    report = measured(place, "--max-pairs", "12", "--output", "head.json")
+    push = place.report("performance", "--base", "main", "--head", "HEAD")
     return Told(place, text, report, push)
 
 
@@ -169,7 +169,7 @@ def test_a_head_that_no_longer_writes_its_results_is_refused(place: Repo) -> Non
     place.git("checkout", "--quiet", "-b", "silent", "main")
     place.commit(files={"write.sh": "exit 0\n"})
 
-    told = place.orchgate("perf", "--pairs", "2")
+    told = place.orchgate("perf", "--max-pairs", "2")
 
     assert told.code == 1
     assert "fail: head reports no benchmark, base 4: out/bench.json was not written" in told.out
@@ -179,7 +179,7 @@ def test_where_nobody_writes_results_benchmarks_cannot_be_judged(place: Repo) ->
     place.git("checkout", "--quiet", "-b", "never", "main")
     place.commit(files={"write.sh": "mkdir -p out; echo '{' > out/bench.json\n"})
 
-    told = place.orchgate("perf", "--base", "HEAD", "--pairs", "2")
+    told = place.orchgate("perf", "--base", "HEAD", "--max-pairs", "2")
 
     assert told.code == 3
     assert "broken: no benchmark could be compared: base: out/bench.json is not JSON, or cut off" in told.out
@@ -190,7 +190,7 @@ def test_a_push_whose_results_nobody_can_read_is_not_judged_and_can_be_excused(p
     place.commit(files={"write.sh": "mkdir -p out; echo > out/bench.json\n"})
     place.commit(files={"other": "x\n"})
 
-    told = place.report("performance", "--from-ref", "HEAD~1", "--to-ref", "HEAD")
+    told = place.report("performance", "--base", "HEAD~1", "--head", "HEAD")
 
     found = {one["rule"]: (one["severity"], one["message"]) for one in told["diagnostics"]}
     why = "no benchmark could be compared: base: out/bench.json is empty; head: out/bench.json is empty"
@@ -198,7 +198,7 @@ def test_a_push_whose_results_nobody_can_read_is_not_judged_and_can_be_excused(p
 
 
 def test_another_command_need_not_write_them(place: Repo) -> None:
-    assert place.orchgate("perf", "--base", "main", "--head", "main", "--pairs", "2", "--", "true").code == 0
+    assert place.orchgate("perf", "--base", "main", "--head", "main", "--max-pairs", "2", "--", "true").code == 0
 
 
 # What counts as written by a run

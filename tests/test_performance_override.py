@@ -31,7 +31,7 @@ def bounded(repo: Repo) -> Repo:
 
 def said(repo: Repo, *args: str, **env: str) -> tuple[str, list[tuple[str, str]]]:
     """The verdict, and rule and severity of each finding."""
-    report: dict[str, Any] = repo.report("performance", *(args or ("--from-ref", "main")), env=env)
+    report: dict[str, Any] = repo.report("performance", *(args or ("--base", "main")), env=env)
     return report["verdict"], [(one["rule"], one["severity"]) for one in report["diagnostics"]]
 
 
@@ -42,7 +42,7 @@ REFUSED = ("fail", [("PRF002", "error")])
 # Where it counts
 
 
-@pytest.mark.parametrize("args", [("--from-ref", "main"), ("--commit", "HEAD"), ("--all-files",)], ids=str)
+@pytest.mark.parametrize("args", [("--base", "main"), ("--commit", "HEAD"), ("--all-files",)], ids=str)
 def test_a_trailer_lifts_what_refuses_in_every_mode(bounded: Repo, args: tuple[str, ...]) -> None:
     bounded.commit(f"Explain\n\n{TRAILER}", {"docs/a.txt": LONG})
 
@@ -87,7 +87,7 @@ def test_an_override_that_nothing_needs_is_shown(bounded: Repo) -> None:
 def test_the_note_says_reason_and_source(bounded: Repo) -> None:
     oid = bounded.commit(f"Explain\n\n{TRAILER}", {"docs/a.txt": LONG})
 
-    told = bounded.orchgate("check", "performance", "--from-ref", "main").out
+    told = bounded.orchgate("check", "performance", "--base", "main").out
     assert f"PRF008 (note) override: the guide is worth it (Performance-Override, commit {oid[:12]}); 1 finding" in told
 
 
@@ -106,7 +106,7 @@ def merged(repo: Repo, message: str) -> None:
 def test_a_trailer_that_only_came_along_with_a_merge_excuses_nothing_and_is_named(bounded: Repo) -> None:
     merged(bounded, "Merge it")
 
-    told = bounded.orchgate("check", "performance", "--from-ref", "main")
+    told = bounded.orchgate("check", "performance", "--base", "main")
 
     assert (told.code, "PRF008 (note) override that does not count: the guide" in told.out) == (1, True), told.out
 
@@ -122,7 +122,7 @@ def test_the_message_of_the_merge_itself_excuses_it(bounded: Repo) -> None:
 
 def test_a_refusal_names_a_command_that_takes_a_reason_and_gives_none(bounded: Repo) -> None:
     bounded.commit("Explain", {"docs/a.txt": LONG})
-    told = bounded.orchgate("check", "performance", "--from-ref", "main").out
+    told = bounded.orchgate("check", "performance", "--base", "main").out
     (command,) = re.findall(r"say why it may land: (git commit .*)$", told, re.MULTILINE)
 
     pasted = bounded.attempt("sh", "-c", command)
@@ -197,7 +197,7 @@ def test_a_change_to_a_pipeline_that_fails_on_both_sides_needs_a_reason(broken: 
     broken.commit("Fail otherwise", {"work.py": f"# why?\n{BROKEN}"})
 
     told = broken.attempt("git", "push", "origin", "main")
-    hook = broken.orchgate("check", "performance", "--from-ref", "origin/main")
+    hook = broken.orchgate("check", "performance", "--base", "origin/main")
     landed = broken.attempt("git", "push", "origin", "main", env={VARIABLE: "known"})
 
     assert (told.code, hook.code, "Performance-Override: …" in hook.out) == (1, 3, True), hook.out

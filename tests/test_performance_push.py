@@ -318,7 +318,7 @@ def test_a_bare_repository_has_no_place_to_measure_in(writing: Repo, tmp_path: P
     writing.git("push", "--quiet", "--no-verify", "origin", "main:topic")
     remote = Repo(tmp_path / "remote.git")
 
-    told = remote.orchgate("check", "performance", "--from-ref", "main", "--to-ref", "topic")
+    told = remote.orchgate("check", "performance", "--base", "main", "--head", "topic")
 
     assert (told.code, "a bare repository has no place" in told.out) == (3, True), told.out
 
@@ -473,7 +473,7 @@ def test_the_rates_of_recorded_runs_can_be_bounded(repo: Repo) -> None:
 
 
 def test_the_checks_that_come_after_a_measurement_are_not_disturbed_by_it(writing: Repo) -> None:
-    report = writing.report("--from-ref", "origin/main")
+    report = writing.report("--base", "origin/main")
 
     assert [one["id"] for one in report["checks"] if one["troubles"]] == []
 
@@ -487,6 +487,6 @@ def test_a_change_cannot_raise_the_bound_that_refuses_it(repo: Repo) -> None:
     }
     repo.commit("Write twice, and allow it", looser)
 
-    report = repo.report("performance", "configuration", "--from-ref", "origin/main")
+    report = repo.report("performance", "configuration", "--base", "origin/main")
 
     assert [one["rule"] for one in report["diagnostics"] if one["severity"] == "error"] == ["PRF002", "CFG001"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.commands.perf.report import Asked, Shown, as_text
+from orchgate.commands.perf.report import PerfReport, PerfRequest, as_text
 from orchgate.config.load import Source, build
 from orchgate.git.repository import open_repository
 from orchgate.model import Severity, Verdict
@@ -128,7 +128,7 @@ def test_what_is_probable_warns_and_says_which_budget_would_decide(question: Que
         "more pairs would decide, which a budget of 32 s holds; 0 pairs in 4.0 s; the CPU time of base alone wavers by "
         "2.0 % on this machine"
     )
-    assert found.hint == "orchgate perf --budget 32 --base bbbbbbbbbbbb --head cccccccccccc bench"
+    assert found.hint == "orchgate perf --max-time 32s --base bbbbbbbbbbbb --head cccccccccccc bench"
 
 
 def test_memory_that_is_probably_larger_is_a_warning_of_its_own_rule(question: Question) -> None:
@@ -230,10 +230,10 @@ def test_only_a_comparison_that_did_not_pass_says_how_to_repeat_it(
     capsys: pytest.CaptureFixture[str], verdict: Verdict, hinted: bool
 ) -> None:
     measurement = Measurement((), (), Judgement(verdict, (), ()), STAGES, (), "decided", 4.0, 0.5, 0.02, "1")
-    asked = Asked("b" * 40, "c" * 40, "main", "bench", ())
+    asked = PerfRequest("b" * 40, "c" * 40, "main", "bench", ())
     side = Side("base", "b" * 40, "d" * 40, "/nowhere", "/nowhere", ())
 
-    as_text(Shown(asked, (side, side), measurement, "orchgate perf bench", {}, ()), dirty=False)
+    as_text(PerfReport(asked, (side, side), measurement, "orchgate perf bench", {}, ()), dirty=False)
 
     assert ("orchgate perf bench" in capsys.readouterr().out) is hinted
 

@@ -166,7 +166,7 @@ def test_pinning_twice_changes_nothing(cited: Repo, capsys: pytest.CaptureFixtur
 
     assert main(["evidence", "pin"]) == 0
     assert written(cited) == before
-    assert capsys.readouterr().out == f"{locks.PATH}: 1 artifact, as it was; 1 document read\n"
+    assert capsys.readouterr().out == f"{locks.PATH}: 1 artifact, unchanged; 1 document read\n"
 
 
 def test_a_folder_is_pinned_as_the_files_in_it(cited: Repo) -> None:
@@ -185,9 +185,7 @@ def test_a_folder_of_very_many_files_is_named_and_not_pinned(cited: Repo, capsys
         cited.write(f"out/heap/{number}")
 
     assert main(["evidence", "pin"]) == 1
-    assert (
-        "out/heap stands for more than 200 files: link those that matter (docs/notes.md:3)" in capsys.readouterr().out
-    )
+    assert "out/heap means more than 200 files: link those that matter (docs/notes.md:3)" in capsys.readouterr().out
 
 
 def test_patterns_are_pinned_as_what_they_match(cited: Repo) -> None:
@@ -265,7 +263,7 @@ def test_pruning_drops_what_no_document_relies_on(cited: Repo, capsys: pytest.Ca
     main(["evidence", "pin"])
 
     assert pinned(cited) == {MANIFEST}
-    assert "1 pin that no document relies on: --prune drops it" in capsys.readouterr().out
+    assert "1 pin that no document cites: --prune drops it" in capsys.readouterr().out
 
     assert main(["evidence", "pin", "--prune"]) == 0
     assert pinned(cited) == set()

@@ -91,7 +91,7 @@ def test_where_several_may_be_meant_nothing_is_pinned(tasks: Repo, capsys: pytes
 def test_a_task_that_is_not_there_is_named_with_the_nearest(tasks: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["evidence", "pin", "--task", "0002-sped"])
 
-    assert (code, f"--task {SPEED}" in capsys.readouterr().err) == (2, True)
+    assert (code, f"unknown task 0002-sped; did you mean {SPEED}?" in capsys.readouterr().err) == (2, True)
 
 
 def test_all_documents_are_meant_where_that_is_said(tasks: Repo) -> None:

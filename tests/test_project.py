@@ -194,7 +194,7 @@ def test_git_is_run_in_one_folder() -> None:
                 running.add(name_of(path))
 
     # `try` plays the user of a repository that git/scratch.py made.
-    assert {name for name in running if layer(name) != "git"} <= {"commands.shared.try_steps"}
+    assert {name for name in running if layer(name) != "git"} <= {"commands.try"}
 
 
 def test_git_python_is_imported_in_the_git_folder_only() -> None:

@@ -137,7 +137,7 @@ def test_deletion_is_not_judged(repo: Repo, remote: Repo) -> None:
     push(repo, "feature")
     told = push(repo, "--delete", "feature")
 
-    assert (told.code, "a deletion: nothing to judge" in told.out, tips(remote)) == (0, True, {"main"})
+    assert (told.code, "a deletion, nothing to judge" in told.out, tips(remote)) == (0, True, {"main"})
 
 
 def test_empty_push_succeeds(repo: Repo) -> None:
@@ -192,7 +192,7 @@ def test_tag_of_a_blob_has_nothing_to_judge(repo: Repo) -> None:
     repo.git("tag", "key", repo.git("rev-parse", "HEAD:base.txt"))
     told = push(repo, "key")
 
-    assert (told.code, "not a commit: nothing to judge" in told.out) == (0, True)
+    assert (told.code, "not a commit, nothing to judge" in told.out) == (0, True)
 
 
 def test_commit_named_by_an_expression_with_spaces_is_judged(repo: Repo) -> None:
@@ -343,7 +343,7 @@ def hooked(repo: Repo, source: str) -> Result:
 
 
 def test_empty_pipe_pushes_nothing(repo: Repo) -> None:
-    assert hooked(repo, "printf '' |") == (0, "orchgate: nothing is pushed\n")
+    assert hooked(repo, "printf '' |") == (0, "orchgate: nothing to push\n")
 
 
 @pytest.mark.parametrize("source", ["</dev/null", "<orchgate.toml.empty", "<&-"])

@@ -88,7 +88,7 @@ def test_it_is_measured_all_the_same_where_somebody_asks(gated: Repo, ran: Calla
 def test_a_program_gets_one_document(gated: Repo, ran: Callable[[], bool]) -> None:
     gated.commit("Too much", many("src"))
 
-    report = gated.report("--from-ref", "origin/main")
+    report = gated.report("--base", "origin/main")
 
     assert [one["rule"] for one in report["diagnostics"]] == ["DIF001", "PRF004"]
     assert not ran()

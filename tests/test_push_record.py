@@ -66,13 +66,13 @@ def refused(repo: Repo, state: Path) -> Repo:
 
 def ask(repo: Repo, **env: str) -> dict[str, Any]:
     """The result of the check for what is committed since `origin`."""
-    (result,) = repo.report("performance", "--from-ref", "origin", env=env)["checks"]
+    (result,) = repo.report("performance", "--base", "origin", env=env)["checks"]
     assert not result["troubles"], result["troubles"]
     return dict(result)
 
 
 def first_hint(repo: Repo) -> str:
-    return str(repo.report("performance", "--from-ref", "origin")["diagnostics"][0]["hint"])
+    return str(repo.report("performance", "--base", "origin")["diagnostics"][0]["hint"])
 
 
 def largest(state: Path) -> int:
@@ -143,7 +143,7 @@ def test_of_two_pushes_at_once_one_is_kept_and_neither_fails(undecided: Repo, tm
     undecided.commit("Prepare", {"orchgate.toml": prepared})
     undecided.git("branch", "-f", "origin")
     undecided.commit("Say it best", {"work.py": "# best\n" + WAIT})
-    command = [ORCHGATE, "check", "performance", "--from-ref", "origin", "--output-format", "json"]
+    command = [ORCHGATE, "check", "performance", "--base", "origin", "--output-format", "json"]
     both = [
         subprocess.Popen(command, cwd=undecided.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)
     ]

@@ -55,7 +55,7 @@ def change(repo: Repo, files: Mapping[str, str], base: Mapping[str, str] = {}) -
 
 
 def judged(repo: Repo, *checks: str) -> dict[str, Any]:
-    return repo.report("--from-ref", "main", "performance", *checks)
+    return repo.report("--base", "main", "performance", *checks)
 
 
 def rules(report: dict[str, Any]) -> set[tuple[str, str]]:
@@ -255,7 +255,7 @@ def test_a_configuration_that_cannot_be_read_is_no_base_and_no_pass(repo: Repo) 
 def test_the_check_of_the_configuration_alone_measures_nothing(repo: Repo) -> None:
     change(repo, {"orchgate.toml": CONFIG.replace("work.sh", "fast.sh"), "work.sh": "exit 3\n"})
 
-    assert rules(repo.report("--from-ref", "main", "configuration")) == {("CFG001", "warning")}
+    assert rules(repo.report("--base", "main", "configuration")) == {("CFG001", "warning")}
 
 
 # What differs

@@ -195,7 +195,7 @@ def test_lost_configuration_is_exit_2_not_the_defaults(branched: Repo) -> None:
     oid = branched.git("rev-parse", "HEAD:orchgate.toml")
     (branched.root / ".git" / "objects" / oid[:2] / oid[2:]).unlink()
 
-    assert main([*BUDGET, "--from-ref", "HEAD~1"]) == 2
+    assert main([*BUDGET, "--base", "HEAD~1"]) == 2
 
 
 # Work trees and places
@@ -267,7 +267,7 @@ def bare(branched: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rep
 
 
 def test_range_in_a_bare_repository_works(bare: Repo) -> None:
-    assert files(scope_of(from_ref="main", to_ref="feature")) == ["one.txt"]
+    assert files(scope_of(base="main", head="feature")) == ["one.txt"]
 
 
 def test_bare_repository_without_a_flag_judges_its_head(bare: Repo) -> None:
@@ -370,7 +370,7 @@ def test_grafted_history_is_judged_as_it_will_be_pushed(branched: Repo) -> None:
         f"{branched.git('rev-parse', 'main')} {branched.git('rev-parse', 'HEAD~1')}\n"
     )
 
-    assert files(scope_of(from_ref="main")) == ["one.txt", "two.txt"]
+    assert files(scope_of(base="main")) == ["one.txt", "two.txt"]
 
 
 def test_author_cannot_write_a_parent(branched: Repo) -> None:
@@ -515,7 +515,7 @@ def listing(root: Path) -> dict[str, tuple[int, str]]:
 
 
 @pytest.mark.parametrize(
-    "flags", [["--staged"], [], ["--all-files"], ["--commit", "HEAD"], ["--from-ref", "main"]], ids=str
+    "flags", [["--staged"], [], ["--all-files"], ["--commit", "HEAD"], ["--base", "main"]], ids=str
 )
 def test_check_writes_nothing(branched: Repo, flags: list[str]) -> None:
     branched.stage("docs/PRD-x.md", "# PRD — x\n\n[a](nowhere.md) `.runs/x/cli/y/manifest.json`\n")
@@ -536,6 +536,6 @@ def test_fsmonitor_and_other_programs_are_not_run(branched: Repo, tmp_path: Path
     for key in PROGRAMS:
         branched.git("config", key, str(program))
     main(["check", "--staged"])
-    main(["check", "--from-ref", "main"])
+    main(["check", "--base", "main"])
 
     assert not (tmp_path / "ran").exists()

@@ -100,19 +100,19 @@ def test_a_validator_that_never_says_the_same_does_not_keep_an_idle_agent_going(
 
 def test_an_agent_that_hangs_is_ended_with_all_its_processes(loops: Loops) -> None:
     word = f"86{os.getpid()}"
-    result = loops.run(f"setsid sleep {word} & sleep {word}", "true", "--max-minutes", "0.01")
+    result = loops.run(f"setsid sleep {word} & sleep {word}", "true", "--max-time", "0.6s")
     assert (result.code, loops.ended(), living(word)) == (3, ("max-minutes", 3), []), result.out
 
 
 def test_an_agent_that_ignores_its_end_is_killed(loops: Loops) -> None:
     word = f"87{os.getpid()}"
-    result = loops.run(f"trap '' TERM; sleep {word}; sleep {word}", "true", "--max-minutes", "0.005")
+    result = loops.run(f"trap '' TERM; sleep {word}; sleep {word}", "true", "--max-time", "0.3s")
     assert (result.code, living(word)) == (3, [])
 
 
 def test_a_validator_that_hangs_is_ended_too(loops: Loops) -> None:
     word = f"88{os.getpid()}"
-    result = loops.run(COUNTS, f"sleep {word}", "--max-minutes", "0.01")
+    result = loops.run(COUNTS, f"sleep {word}", "--max-time", "0.6s")
     assert (result.code, loops.ended()[0], living(word)) == (3, "max-minutes", [])
 
 
@@ -136,9 +136,9 @@ def test_without_a_validator_a_failing_agent_is_no_success(loops: Loops) -> None
         ("--max-iterations", "-1"),
         ("--max-iterations", "three"),
         ("--max-iterations", "1.5"),
-        ("--max-minutes", "0"),
-        ("--max-minutes", "nan"),
-        ("--max-minutes", "soon"),
+        ("--max-time", "0s"),
+        ("--max-time", "nan"),
+        ("--max-time", "soon"),
         ("--validator", ""),
         ("--validator", "'open"),
         ("--agent", ""),

@@ -442,7 +442,7 @@ def test_before_is_where_the_branch_began_also_after_a_merge(story: Story) -> No
     story.claim(before, BEFORE[0])
     story.repo.commit("cited")
 
-    assert story.said("--from-ref", "main") == []
+    assert story.said("--base", "main") == []
 
 
 # What a change adds
@@ -589,7 +589,7 @@ def test_code_that_changed_after_the_run_in_the_same_push_is_refused(story: Stor
     story.repo.commit("cited")
     story.repo.commit(files={"src/a.py": "x = 2\n"})
 
-    assert story.severities("--from-ref", "main") == ["error"]
+    assert story.severities("--base", "main") == ["error"]
 
 
 def test_what_others_changed_meanwhile_does_not_count(story: Story) -> None:
@@ -602,7 +602,7 @@ def test_what_others_changed_meanwhile_does_not_count(story: Story) -> None:
     story.repo.git("checkout", "--quiet", "work")
     story.repo.git("merge", "--quiet", "main")
 
-    assert story.said("--from-ref", "main") == []
+    assert story.said("--base", "main") == []
 
 
 def test_what_others_changed_before_the_change_began_does_count(story: Story) -> None:
@@ -612,7 +612,7 @@ def test_what_others_changed_before_the_change_began_does_count(story: Story) ->
     story.claim(run)
     story.repo.commit("cited")
 
-    assert story.severities("--from-ref", "main") == ["error"]
+    assert story.severities("--base", "main") == ["error"]
 
 
 def test_a_file_of_others_that_the_run_saw_otherwise_counts(story: Story) -> None:
@@ -627,7 +627,7 @@ def test_a_file_of_others_that_the_run_saw_otherwise_counts(story: Story) -> Non
     story.repo.git("checkout", "--quiet", "work")
     story.repo.git("merge", "--quiet", "main")
 
-    assert story.severities("--from-ref", "main") == ["error"]
+    assert story.severities("--base", "main") == ["error"]
 
 
 def test_the_whole_tree_asks_what_the_branch_adds(story: Story) -> None:
@@ -666,11 +666,11 @@ def test_a_clone_without_the_run_is_told_by_its_pin(
     story.repo.commit("cited")
     fresh = clone(story.repo, tmp_path / "fresh", "--branch", "work")
     monkeypatch.chdir(fresh.root)
-    fine = Story.said(story, "--from-ref", "origin/main")
+    fine = Story.said(story, "--base", "origin/main")
     fresh.stage("src/a.py", "x = 3\n")
     fresh.commit("later")
 
-    assert (fine, Story.severities(story, "--from-ref", "origin/main")) == ([], ["error"])
+    assert (fine, Story.severities(story, "--base", "origin/main")) == ([], ["error"])
 
 
 def foreign(repo: Repo) -> str:

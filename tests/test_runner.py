@@ -513,14 +513,14 @@ def test_the_run_s_result_can_be_had_as_json(project: Project) -> None:
 def test_repeating_gives_pass_rates(project: Project) -> None:
     coin = "n=$(cat n 2>/dev/null || echo 0); echo $((n+1)) > n; test $((n % 2)) = 0"
     project.define("demo", {"id": "coin", "shell": coin}, {"id": "sure", "run": ["true"]})
-    document = json.loads(project.run("demo", "--repeat", "4", "--output-format", "json").out)
+    document = json.loads(project.run("demo", "--runs", "4", "--output-format", "json").out)
     rates = {row["id"]: (row["passed"], row["runs"], row["rate"]) for row in document["pass_rates"]}
     assert rates == {"coin": (2, 4, 0.5), "sure": (4, 4, 1.0)}
 
 
 def test_repeating_a_failing_pipeline_exits_1_and_shows_a_table(project: Project) -> None:
     project.define("demo", {"id": "one", "run": ["false"]})
-    result = project.run("demo", "--repeat", "2")
+    result = project.run("demo", "--runs", "2")
     assert (result.code, "0/2    0.0%" in result.out) == (1, True)
 
 

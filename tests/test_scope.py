@@ -61,16 +61,16 @@ def test_nothing_asked_for_is_the_index_against_the_fork_from_the_default_branch
     assert files(scope_of()) == ["one.txt", "staged.txt", "two.txt"]
 
 
-def test_from_ref_means_the_fork_point(branched: Repo) -> None:
-    assert files(scope_of(from_ref="main")) == ["one.txt", "two.txt"]
+def test_a_base_means_the_fork_point(branched: Repo) -> None:
+    assert files(scope_of(base="main")) == ["one.txt", "two.txt"]
 
 
-def test_to_ref_is_head_unless_named(branched: Repo) -> None:
-    assert files(scope_of(from_ref="main", to_ref="feature~1")) == ["one.txt"]
+def test_the_head_is_the_checked_out_commit_unless_named(branched: Repo) -> None:
+    assert files(scope_of(base="main", head="feature~1")) == ["one.txt"]
 
 
 def test_what_came_in_by_merging_is_not_yours(merged: Repo) -> None:
-    assert files(scope_of(from_ref="main")) == ["one.txt", "two.txt"]
+    assert files(scope_of(base="main")) == ["one.txt", "two.txt"]
 
 
 def test_commit_is_judged_against_its_parent(branched: Repo) -> None:
@@ -140,22 +140,22 @@ def test_all_files_knows_the_change_too(branched: Repo) -> None:
 
 @pytest.mark.parametrize(
     "flags",
-    [{"staged": True, "commit": "HEAD"}, {"all_files": True, "from_ref": "main"}, {"staged": True, "to_ref": "HEAD"}],
+    [{"staged": True, "commit": "HEAD"}, {"all_files": True, "base": "main"}, {"staged": True, "head": "HEAD"}],
 )
 def test_two_scopes_exclude_each_other(branched: Repo, flags: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="exclude each other"):
         scope_of(**flags)
 
 
-def test_to_ref_alone_is_wrong_usage(branched: Repo) -> None:
-    with pytest.raises(UsageError, match="--to-ref needs --from-ref"):
-        scope_of(to_ref="HEAD")
+def test_a_head_alone_is_wrong_usage(branched: Repo) -> None:
+    with pytest.raises(UsageError, match="--head needs --base"):
+        scope_of(head="HEAD")
 
 
 # Names of revisions
 
 
-@pytest.mark.parametrize("flag", ["--from-ref", "--to-ref", "--commit"])
+@pytest.mark.parametrize("flag", ["--base", "--head", "--commit"])
 @pytest.mark.parametrize("name", ["", " "])
 def test_an_empty_name_is_a_variable_that_nobody_set(branched: Repo, flag: str, name: str) -> None:
     assert branched.orchgate("check", f"{flag}={name}").code == 2
@@ -184,31 +184,31 @@ def test_what_names_no_commit_cannot_be_checked(branched: Repo, name: str) -> No
 
 def test_name_that_looks_like_an_option_writes_nothing(branched: Repo) -> None:
     before = branched.attempt("ls", "-a").out
-    main(["check", "diff-budget", "--from-ref=--output=x", "--to-ref=--output=y"])
+    main(["check", "diff-budget", "--base=--output=x", "--head=--output=y"])
 
     assert branched.attempt("ls", "-a").out == before
 
 
 def test_missing_base_is_exit_3(branched: Repo) -> None:
-    assert main(["check", "diff-budget", "--from-ref", "origin/main"]) == 3
+    assert main(["check", "diff-budget", "--base", "origin/main"]) == 3
 
 
 def test_missing_base_names_the_command_that_mends_it(branched: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     branched.git("remote", "add", "origin", ".")
-    main(["check", "diff-budget", "--from-ref", "origin/main"])
+    main(["check", "diff-budget", "--base", "origin/main"])
 
     assert "hint: git fetch origin main:refs/remotes/origin/main" in capsys.readouterr().out
 
 
 def test_unknown_head_is_exit_3(branched: Repo) -> None:
-    assert main(["check", "diff-budget", "--from-ref", "main", "--to-ref", "nowhere"]) == 3
+    assert main(["check", "diff-budget", "--base", "main", "--head", "nowhere"]) == 3
 
 
 @pytest.mark.parametrize("options", [(), ("-a", "-m", "annotated")])
 def test_tag_stands_for_its_commit(branched: Repo, options: tuple[str, ...]) -> None:
     branched.git("tag", *options, "v1", "main")
 
-    assert scope_of(from_ref="v1").base == branched.git("rev-parse", "main~1")
+    assert scope_of(base="v1").base == branched.git("rev-parse", "main~1")
 
 
 def test_tag_beside_a_branch_of_the_same_name_does_not_hide_the_default_branch(branched: Repo) -> None:
@@ -455,7 +455,7 @@ def test_only_branch_is_its_own_default(repo: Repo) -> None:
 def test_unknown_default_branch_cannot_be_checked(branched: Repo) -> None:
     branched.git("branch", "-m", "main", "other")
 
-    assert "--from-ref BASE" in unknown(scope_of()).hint
+    assert "--base BASE" in unknown(scope_of()).hint
 
 
 def test_unknown_default_branch_still_lets_the_whole_tree_be_judged(branched: Repo) -> None:
@@ -469,7 +469,7 @@ def test_unrelated_histories_have_no_base(branched: Repo, tmp_path: Path) -> Non
     other.commit("elsewhere", {"x.txt": "x\n"})
     branched.git("fetch", "-q", str(other.root), "main:strange")
 
-    assert "unrelated histories" in unknown(scope_of(from_ref="strange")).message
+    assert "unrelated histories" in unknown(scope_of(base="strange")).message
 
 
 def test_clone_knows_its_origins_default_branch(

@@ -111,7 +111,7 @@ def test_nor_does_a_program_that_is_observed(project: Project, in_hook: dict[str
 
 def test_nor_does_a_command_that_is_measured_or_readies_its_tree(project: Project, in_hook: dict[str, str]) -> None:
     head = project.repo.commit(files={"orchgate.toml": f"[performance]\nprepare = {json.dumps(['sh', '-c', SEES])}\n"})
-    options = ("--base", head, "--head", head, "--budget", "1")
+    options = ("--base", head, "--head", head, "--max-time", "1")
     project.repo.orchgate("perf", *options, "--", "sh", "-c", SEES, env=in_hook)
     assert set(seen()) == {"seen:"}
 

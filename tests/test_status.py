@@ -113,7 +113,7 @@ def test_watching_ends_with_the_run(project: Project) -> None:
     child = project.start()
     project.wait_for_output(b"up")
     watching = subprocess.Popen(
-        [ORCHGATE, "status", "--watch"],
+        [ORCHGATE, "status", "--follow"],
         cwd=project.root,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},

@@ -51,7 +51,7 @@ class Decision(NamedTuple):
 
 
 def by_perf(root: Path, budget: float) -> Decision:
-    argv = [ORCHGATE, "perf", "--base", "main", "--budget", f"{budget:g}", "--output-format", "json", "--"]
+    argv = [ORCHGATE, "perf", "--base", "main", "--max-time", f"{budget:g}", "--output-format", "json", "--"]
     done, seconds = timed([*argv, sys.executable, "-S", "work.py"], root)
     document = json.loads(done.stdout)
     cpu: dict[str, Any] = next((one for one in document["metrics"] if one["name"] == "cpu_seconds"), {})

@@ -100,7 +100,7 @@ VERBS = (
         "orchgate baseline record --runs 10 -o ../cand",
     ),
     Verb("baseline-drop", ("baseline", "drop"), "orchgate baseline record --runs 10"),
-    Verb("perf", ("perf", "--pairs", "2", "--", "true")),
+    Verb("perf", ("perf", "--max-pairs", "2", "--", "true")),
     Verb(
         "pre-push",
         ("hook", "pre-push", "origin", "../remote.git"),

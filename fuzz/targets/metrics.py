@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fuzz.violation import Violation
-from orchgate.commands.shared import metrics_table
+from orchgate.commands import metrics
 from orchgate.metrics import entries, snapshot, update
 from tests.metrics_lines import foreign, own
 
@@ -55,4 +55,4 @@ def told(aggregate: Aggregate) -> None:
     shown = snapshot.pipelines(aggregate)
     json.dumps(shown, allow_nan=False)
     with contextlib.redirect_stdout(io.StringIO()):
-        metrics_table.show(shown)
+        metrics.show_tables(shown)

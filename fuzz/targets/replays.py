@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from fuzz.violation import Violation
-from orchgate.commands.perf import replay, report
+from orchgate.commands.perf import report
 from orchgate.config.load import Source, build
 from orchgate.model import Verdict, worst
 from orchgate.speed.sample_files import read_streams
@@ -47,8 +47,8 @@ def prepare(_: str) -> Callable[[bytes], None]:
     def one(data: bytes) -> None:
         streams = read_streams([*data.split(b"\n"), *planted])
         judgements = {name: judge(pairs, POLICY) for name, pairs in streams.items()}
-        list(replay._lines(judgements, worst(one.verdict for one in judgements.values())))
-        json.dumps([replay._stream(name, one) for name, one in judgements.items()])
+        list(report._replayed_lines(judgements, worst(one.verdict for one in judgements.values())))
+        json.dumps([report._stream(name, one) for name, one in judgements.items()])
         if judgements[PLANTED].verdict is not Verdict.FAIL:
             raise Violation("a regression to twice the time was passed over")
         for judgement in judgements.values():

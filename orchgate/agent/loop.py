@@ -54,7 +54,7 @@ def resume(settings: RunSettings, folder: str, budget: Mapping[str, Any]) -> tup
     with reopened(settings, folder) as (session, recorder, known):
         plan = iterations.plan_of(recorder.events)._replace(**budget)
         if plan.endless:
-            raise UsageError("unlimited iterations need a validator or a time limit", "add --max-minutes 30")
+            raise UsageError("unlimited iterations need a validator or a time limit", "add --max-time 30m")
         if known.manifest["status"] == "succeeded":
             ending = LoopEnding("passed" if plan.validator else "complete", 0)
             recorder.settle()

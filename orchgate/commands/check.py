@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from orchgate import registry
+from orchgate.commands.shared.options import Renamed, whole_number
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.gate import session
 from orchgate.git.target import Request
@@ -17,22 +18,34 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Collection
 
+    from orchgate.commands.shared.options import Parser
     from orchgate.git.repository import Repository
     from orchgate.model import Report, Verdict
 
 SUMMARY = "judge a change before it lands: documents, evidence, manifests, budget, version"
+ABOUT = """\
+Without options, what is judged is the change a hook runner or CI names; where
+nobody names one, all that is committed or staged since the branch left the
+default branch. Unstaged changes are never judged."""
+EXAMPLES = (
+    "orchgate check --staged",
+    "orchgate check --base origin/main --head HEAD",
+    "orchgate check documents evidence --all-files --output-format json",
+)
 INTERNAL_ERROR = 4
 MOST = 100  # findings of a rule that are printed: nobody reads ten thousand lines, and many a terminal keeps fewer
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checks", nargs="*", metavar="CHECK", help="only these checks; all of them without")
+def arguments(parser: Parser) -> None:
+    parser.add_argument("checks", nargs="*", metavar="CHECK", help="only these checks (all of them)")
     parser.add_argument("--staged", action="store_true", help="judge what the next commit holds")
     parser.add_argument("--all-files", action="store_true", help="judge the whole tree")
-    parser.add_argument("--from-ref", type=revision, metavar="REV", help="judge what came since this revision")
-    parser.add_argument("--to-ref", type=revision, metavar="REV", help="up to this one (HEAD)")
+    parser.add_argument("--base", type=revision, metavar="REV", help="judge what came since this revision")
+    parser.add_argument("--head", type=revision, metavar="REV", help="up to this one (HEAD)")
     parser.add_argument("--commit", type=revision, metavar="REV", help="judge one commit")
     parser.add_argument("--output-format", choices=registry.plugins("outputs"), default="text", help="(%(default)s)")
+    # pre-commit's names for the two ends of a change.
+    parser.old_names = {"--from-ref": Renamed("--base", silent=True), "--to-ref": Renamed("--head", silent=True)}
     max_per_rule(parser)
     measure_anyway(parser)
     parser.add_argument("--explain", action="store_true", help="also list what was counted and what was ignored")
@@ -45,21 +58,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def max_per_rule(parser: argparse.ArgumentParser) -> None:
     """The option of every command that prints findings."""
-    what = "print at most N findings of a rule as text; 0 for all; json holds them all (%(default)s)"
-    parser.add_argument("--max-per-rule", type=_number, default=MOST, metavar="N", help=what)
+    what = "print at most N findings of a rule, 0 for all; other formats than text hold all (%(default)s)"
+    parser.add_argument("--max-per-rule", type=whole_number(0), default=MOST, metavar="N", help=what)
 
 
 def measure_anyway(parser: argparse.ArgumentParser) -> None:
     """The option of every command that may measure."""
-    parser.add_argument("--measure-anyway", action="store_true", help="measure also what other checks refuse already")
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        import argparse
-
-        raise argparse.ArgumentTypeError(f"expected a whole number, 0 for all, not {text!r}")
-    return int(text)
+    parser.add_argument("--measure-anyway", action="store_true", help="also measure what other checks have refused")
 
 
 def revision(text: str) -> str:
@@ -70,7 +75,7 @@ def revision(text: str) -> str:
 
 
 def run(args: argparse.Namespace) -> Verdict | int:
-    request = Request(args.staged, args.all_files, args.from_ref or "", args.to_ref or "", args.commit or "")
+    request = Request(args.staged, args.all_files, args.base or "", args.head or "", args.commit or "")
     with session.opened() as repository:
         if args.show_config:
             return _show_config(repository, request)
@@ -109,7 +114,7 @@ def _fix(repository: Repository, request: Request) -> None:
 
 
 def tell(line: str) -> None:
-    """What takes long, at once and to standard error, so that no report is spoilt."""
+    """Says on standard error what takes long, where it cannot spoil a report."""
     with contextlib.suppress(OSError, AttributeError):  # nobody may be listening there
         sys.stderr.write(f"orchgate: {escape(line)}\n")
         sys.stderr.flush()

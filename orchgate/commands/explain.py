@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from orchgate.model import Rule
 
 SUMMARY = "say what a rule wants, why, and how to make an exception"
+ABOUT = "Without RULE, lists the rules of every check with their severities."
+EXAMPLES = ("orchgate explain EVD002", "orchgate explain documents")
 # Checks whose findings stand in Markdown documents, where a comment can silence one line.
 IN_DOCUMENTS = frozenset({"commands", "documents", "evidence"})
 LISTED = "orchgate explain lists them"
@@ -39,7 +41,7 @@ OWN_WAYS = {
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("rules", nargs="*", metavar="RULE", help="a rule such as EVD002, or a check; all rules without")
+    parser.add_argument("rules", nargs="*", metavar="RULE", help="a rule such as EVD002, or a check")
 
 
 def run(args: argparse.Namespace) -> Verdict:

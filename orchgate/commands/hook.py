@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import registry
 from orchgate.commands.check import at_once, code, max_per_rule, measure_anyway, show, tell
+from orchgate.commands.shared.options import Parser
 from orchgate.errors import GitError, OrchgateError, UsageError
 from orchgate.gate import session
 from orchgate.git import history, messages, scope
@@ -20,18 +21,44 @@ from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from orchgate.git.repository import Repository
     from orchgate.model import Report
 
 SUMMARY = "run as a native git hook (pre-commit, pre-merge-commit, commit-msg, pre-push)"
+ABOUT = """\
+Takes the arguments and the standard input that git gives to the hook. Before a
+commit it judges what is staged; before a push, every ref that is pushed."""
+EXAMPLES = ('orchgate hook pre-commit "$@"', 'orchgate hook pre-push "$@"')
 HOOKS = ("pre-commit", "pre-merge-commit", "commit-msg", "pre-push")
 
 
+class PARSER(Parser):
+    """Passes on what is not ours, in its order: a remote may be called `-x`."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        ours: list[str] = []
+        of_git: list[str] = []
+        words = iter(args or ())
+        for word in words:
+            if word.partition("=")[0] in self._option_string_actions:
+                ours += [word, *([next(words, "")] if word == "--max-per-rule" else [])]
+            else:
+                of_git.append(word)
+        if of_git and of_git[0].startswith("-"):
+            self.unknown(of_git[0])
+        found, rest = super().parse_known_args([*ours, *of_git[:1]], namespace)
+        found.args = [word for word in of_git[1:] if word != "--"]
+        return found, rest
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("hook", choices=HOOKS, help="the hook git is running")
-    what = "git's own arguments: for pre-push the remote's name and address, for commit-msg the message's file"
-    parser.add_argument("args", nargs="*", help=what)
+    parser.add_argument("hook", choices=HOOKS, metavar="HOOK", help=f"the hook that git runs: {', '.join(HOOKS)}")
+    what = "git's own arguments: of pre-push the remote's name and URL, of commit-msg the file of the message"
+    parser.add_argument("args", nargs="*", default=[], metavar="ARG", help=what)
     max_per_rule(parser)
     measure_anyway(parser)
 
@@ -42,7 +69,7 @@ def run(args: argparse.Namespace) -> Verdict | int:
     with session.opened() as repository:
         most = args.max_per_rule
         if args.hook == "pre-push":
-            setting = Setting(args.args[0] if args.args else "", most, args.measure_anyway, len(lines) > 1)
+            setting = PushOptions(args.args[0] if args.args else "", most, args.measure_anyway, len(lines) > 1)
             return _pushes(repository, setting, lines)
         if args.hook == "commit-msg":
             return _message(repository, args.args, most)
@@ -71,13 +98,13 @@ def _message(repository: Repository, args: list[str], most: int) -> Verdict | in
 def _pushed_refs() -> list[bytes]:
     """The lines of git's protocol. Raises OrchgateError when nobody passed them on."""
     if sys.stdin is None:
-        raise _not_told("standard input is closed")
+        raise _no_input("standard input is closed")
     if sys.stdin.isatty():  # reading would wait for a person
-        raise _not_told("standard input is a terminal")
+        raise _no_input("standard input is a terminal")
     lines = sys.stdin.buffer.read().splitlines()
     # git itself hands over an empty pipe when nothing is to be pushed; /dev/null comes from a hook runner.
     if not lines and not _is_pipe():
-        raise _not_told("standard input is no pipe and holds no lines")
+        raise _no_input("standard input is empty and not a pipe")
     return lines
 
 
@@ -86,12 +113,12 @@ def _is_pipe() -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
-def _not_told(why: str) -> OrchgateError:
-    hint = "let the hook runner pass git's input on: in lefthook, use_stdin: true for this command"
-    return OrchgateError(f"nobody said which refs are pushed: {why}", hint)
+def _no_input(why: str) -> OrchgateError:
+    hint = "let the hook runner pass git's input on; in lefthook, set use_stdin: true for this command"
+    return OrchgateError(f"git's list of pushed refs is missing: {why}", hint)
 
 
-class Setting(NamedTuple):
+class PushOptions(NamedTuple):
     """What holds for all refs of a push. `most` findings of a rule are shown; `several` refs are pushed."""
 
     remote: str
@@ -100,37 +127,37 @@ class Setting(NamedTuple):
     several: bool
 
 
-class Waiting(NamedTuple):
+class Unmeasured(NamedTuple):
     """A ref that is judged but for its speed: what it costs to find out is spent once no other is refused."""
 
-    line: Line
+    line: PushedRef
     target: Target
     report: Report
 
 
-def _pushes(repository: Repository, setting: Setting, lines: list[bytes]) -> Verdict | int:
+def _pushes(repository: Repository, setting: PushOptions, lines: list[bytes]) -> Verdict | int:
     """Judges every ref of a push; the worst answer counts. What is cheap comes first, of all refs."""
     judged: list[str] = []
     told = [_fields(line) for line in lines]
     results = [_push(repository, setting, line, judged) for line in _ancestors_first(repository, told)]
     refused = any(_refuses(result) for result in results)
     answers = [
-        _measured(repository, setting, one, refused=refused) if isinstance(one, Waiting) else one for one in results
+        _measured(repository, setting, one, refused=refused) if isinstance(one, Unmeasured) else one for one in results
     ]
     codes = [answer for answer in answers if isinstance(answer, int)]
     if codes:
         return max(codes)
     if not answers:
-        sys.stdout.write("orchgate: nothing is pushed\n")
+        sys.stdout.write("orchgate: nothing to push\n")
     return worst(answer for answer in answers if isinstance(answer, Verdict))
 
 
-def _refuses(result: Verdict | int | Waiting) -> bool:
-    answer = code(result.report) if isinstance(result, Waiting) else result
+def _refuses(result: Verdict | int | Unmeasured) -> bool:
+    answer = code(result.report) if isinstance(result, Unmeasured) else result
     return answer not in session.LANDS
 
 
-def _measured(repository: Repository, setting: Setting, one: Waiting, *, refused: bool) -> Verdict | int:
+def _measured(repository: Repository, setting: PushOptions, one: Unmeasured, *, refused: bool) -> Verdict | int:
     """The rest of a ref that waited; the repository is asked anew, so that a hundred refs need no room."""
     _announce(setting, one.line)
     ctx = session.context(repository, one.target, os.environ)
@@ -139,7 +166,7 @@ def _measured(repository: Repository, setting: Setting, one: Waiting, *, refused
     return code(report)
 
 
-class Line(NamedTuple):
+class PushedRef(NamedTuple):
     """One line of git's pre-push protocol."""
 
     local_ref: str
@@ -148,16 +175,14 @@ class Line(NamedTuple):
     remote_oid: str
 
 
-def _fields(line: bytes) -> Line:
+def _fields(line: bytes) -> PushedRef:
     fields = os.fsdecode(line).rsplit(" ", 3)  # the first may be an expression with spaces: HEAD^{/a message}
     if len(fields) != 4:
-        raise OrchgateError(
-            f"git's pre-push line cannot be read: {os.fsdecode(line)!r}", "git --version; 1.8.2 is needed"
-        )
-    return Line(*fields)
+        raise OrchgateError(f"git's pre-push line cannot be read: {os.fsdecode(line)!r}", "git --version")
+    return PushedRef(*fields)
 
 
-def _ancestors_first(repository: Repository, lines: list[Line]) -> list[Line]:
+def _ancestors_first(repository: Repository, lines: list[PushedRef]) -> list[PushedRef]:
     """Refs of one push in an order in which each adds to those before: a stack is pushed as it was built."""
     if len(lines) < 2:
         return lines
@@ -166,16 +191,18 @@ def _ancestors_first(repository: Repository, lines: list[Line]) -> list[Line]:
     return sorted(lines, key=lambda line: order.get(commits[line.local_oid] or "", -1))
 
 
-def _announce(setting: Setting, line: Line) -> None:
+def _announce(setting: PushOptions, line: PushedRef) -> None:
     remote, ref = escape(setting.remote or "remote"), escape(line.remote_ref)
     sys.stdout.write(f"orchgate: {escape(line.local_ref)} -> {remote} {ref}\n")
 
 
-def _push(repository: Repository, setting: Setting, line: Line, judged: list[str]) -> Verdict | int | Waiting:
+def _push(
+    repository: Repository, setting: PushOptions, line: PushedRef, judged: list[str]
+) -> Verdict | int | Unmeasured:
     """Judges one ref; `judged` are the commits of this push that were judged before it, less what those stand on."""
     _announce(setting, line)
     if not line.local_oid.strip("0"):
-        sys.stdout.write("orchgate: a deletion: nothing to judge\n")
+        sys.stdout.write("orchgate: a deletion, nothing to judge\n")
         return Verdict.PASS
     if nothing := holds_nothing(line.remote_ref):
         sys.stdout.write(f"orchgate: {escape(nothing)}\n")
@@ -184,7 +211,7 @@ def _push(repository: Repository, setting: Setting, line: Line, judged: list[str
     if head is None:
         if repository.kind(line.local_oid) is None:
             raise GitError(f"object {line.local_oid} is missing from this repository", "git fsck")
-        sys.stdout.write("orchgate: not a commit: nothing to judge\n")
+        sys.stdout.write("orchgate: not a commit, nothing to judge\n")
         return Verdict.PASS
     push = Push(setting.remote, line.remote_ref, line.remote_oid, head, tuple(judged))
     target = Target("range", head, push=push)
@@ -196,7 +223,7 @@ def _push(repository: Repository, setting: Setting, line: Line, judged: list[str
     if setting.several and ctx.config.performance.pipeline:
         report = session.judge_cheap(ctx)
         write(report)
-        return Waiting(line, target, report)
+        return Unmeasured(line, target, report)
     report = session.judge(ctx, tell=tell, early=write, anyway=setting.measure_anyway)
     show(report, most=setting.most, said=said)
     return code(report)

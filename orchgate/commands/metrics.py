@@ -6,31 +6,57 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from orchgate.commands.shared import running
+from orchgate.commands.shared import running, tasks
+from orchgate.commands.shared.options import output_format
 from orchgate.errors import OrchgateError
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.runs import ids
+from orchgate.verdict.words import AT_LEAST
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.metrics.update import Updated
 
+
 SUMMARY = "bring the metrics of the runs up to date and show them"
+ABOUT = "Without --task, of all tasks that have recorded runs."
+EXAMPLES = ("orchgate metrics", "orchgate metrics --task 0001-faster-start --output-format json")
+EXIT_CODES = {0: "shown", 3: "the metrics of a task cannot be read, or their snapshot not be written"}
 VERSION = 1
+KIB = 1 << 10
+MIB = 1 << 20
+_COLUMNS = (
+    "pipeline",
+    "runs",
+    "success",
+    "flaky",
+    "tests",
+    "wall",
+    "wall p90",
+    "cpu",
+    "max RSS",
+    "tree RSS",
+    "read",
+    "written",
+    "writes",
+    "last end (UTC)",
+)
+_NAMES = 1  # columns that are text, from the left
+_NONE = "-"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--task", default="", metavar="ID", help="only this task's runs; all tasks without")
-    parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
+    tasks.option(parser, "only this task's runs (all)")
+    output_format(parser)
 
 
 def run(args: argparse.Namespace) -> Verdict:
     root = running.root()
-    tasks = [ids.check_task(args.task)] if args.task else _tasks(root)
-    found = [_task(root, task) for task in tasks]
+    wanted = [tasks.with_runs(root, args.task)] if args.task else _tasks(root)
+    found = [_task(root, task) for task in wanted]
     if args.output_format == "json":
         from orchgate.metrics.sketch import ERROR
 
@@ -104,13 +130,13 @@ def _outside(updated: Updated) -> Iterator[str]:
         if inside := getattr(entry, "inside", ()):
             inner.setdefault(entry.pipeline_id, set()).update(inside)
     for outer, pipelines in sorted(inner.items()):
-        yield f"{outer} is seen from outside: what it recorded itself counts as {', '.join(sorted(pipelines))}"
+        yield f"{outer} is observed from outside; the runs it recorded itself count as {', '.join(sorted(pipelines))}"
 
 
-def _print(tasks: list[dict[str, Any]]) -> None:
-    if not tasks:
-        sys.stdout.write("no metrics here: no run was recorded; orchgate run PIPELINE --task ID records one\n")
-    for number, task in enumerate(tasks):
+def _print(found: list[dict[str, Any]]) -> None:
+    if not found:
+        sys.stdout.write("no metrics: no run is recorded here\n  hint: orchgate run PIPELINE --task ID\n")
+    for number, task in enumerate(found):
         if number:
             sys.stdout.write("\n")
         if task["problem"]:
@@ -119,18 +145,16 @@ def _print(tasks: list[dict[str, Any]]) -> None:
                 _line(f"  hint: {task['hint']}")
             continue
         _line(f"task {task['task_id']}: {_counted(task['runs'], 'run')} in {_counted(task['lines'], 'line')}")
-        for line in _told(task):
+        for line in _lines_of(task):
             _line(f"  {line}")
         if task["pipelines"]:
-            from orchgate.commands.shared import metrics_table
-
-            metrics_table.show(task["pipelines"])
+            show_tables(task["pipelines"])
 
 
-def _told(task: Mapping[str, Any]) -> Iterator[str]:
+def _lines_of(task: Mapping[str, Any]) -> Iterator[str]:
     """What was read, and everything in it that does not count."""
     read = task["read"]
-    why = f", all of them: {read['rebuilt_because']}" if read["rebuilt_because"] else ""
+    why = f", full rebuild: {read['rebuilt_because']}" if read["rebuilt_because"] else ""
     yield f"read {_counted(read['lines'], 'line')} this time ({read['bytes']:,} bytes){why}"
     if task["ignored"]:
         kinds = "; ".join(f"{count} {kind}" for kind, count in task["ignored"].items())
@@ -150,3 +174,116 @@ def _counted(number: int, one: str) -> str:
 
 def _line(text: str) -> None:
     sys.stdout.write(escape(text) + "\n")
+
+
+def show_tables(pipelines: Sequence[Mapping[str, Any]]) -> None:
+    """Prints a table for each class of machines."""
+    for machine in dict.fromkeys(pipeline["machine"] for pipeline in pipelines):
+        sys.stdout.write(f"machine type {escape(machine)}\n")
+        rows = [row for pipeline in pipelines if pipeline["machine"] == machine for row in _rows(pipeline)]
+        used = [place for place in range(len(_COLUMNS)) if place < _NAMES or any(row[place] != _NONE for row in rows)]
+        table = [[row[place] for place in used] for row in (_COLUMNS, *rows)]
+        if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+            _draw(table)
+        else:
+            _align(table)
+        for pipeline in pipelines:
+            if pipeline["machine"] == machine and (told := "; ".join(_left_out(pipeline))):
+                sys.stdout.write(escape(f"  {pipeline['pipeline']}: {told}") + "\n")
+    from orchgate.metrics.sketch import ERROR
+
+    sys.stdout.write(f"costs are medians of successes, within {ERROR:.0%} of a real one\n")
+    if any(cost["lower_bounds"] for one in _all(pipelines) for cost in one["costs"].values()):
+        sys.stdout.write(f"{AT_LEAST}at least: some of these runs could not be measured whole\n")
+
+
+def _all(pipelines: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for pipeline in pipelines:
+        yield pipeline
+        yield from pipeline["stages"]
+
+
+def _left_out(pipeline: Mapping[str, Any]) -> Iterator[str]:
+    """What is not among the costs of a pipeline: how many runs, and how long those took that did not succeed."""
+    if not pipeline["statuses"].get("succeeded"):
+        yield "no successful run, so no costs"
+    elif not pipeline["costs"]:
+        yield "no successful run without stages from the cache, so no costs"
+    for how in ("failed", "cancelled"):
+        ended = pipeline[how]
+        if ended["runs"]:
+            times = f", {_time(ended['wall_seconds'])} in all" if ended["wall_seconds"] is not None else ""
+            middle = f" ({_time(ended['wall_seconds_p50'])} each, median)" if times and ended["runs"] > 1 else ""
+            yield f"{ended['runs']:,} {how}{times}{middle}"
+    if pipeline["cached_runs"]:
+        yield f"{pipeline['cached_runs']:,} with stages from the cache"
+
+
+def _rows(pipeline: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    yield (escape(pipeline["pipeline"]), *_cells(pipeline))
+    for stage in pipeline["stages"]:
+        yield (f"  {escape(stage['stage'])}", *_cells(stage))
+
+
+def _cells(totals: Mapping[str, Any]) -> Iterator[str]:
+    rates, costs, tests = totals["rates"], totals["costs"], totals["tests"]
+    yield f"{totals['runs']:,}"
+    yield _percent(rates.get("success_rate"))
+    yield _percent(rates.get("flaky_rate")) if totals["flaky_runs"] else _NONE
+    yield f"{tests['passed']:,}/{tests['passed'] + tests['failed']:,}" if tests else _NONE
+    yield _seconds(costs.get("wall_seconds"), "p50")
+    yield _seconds(costs.get("wall_seconds"), "p90")
+    yield _seconds(costs.get("cpu_seconds"), "p50")
+    for name in ("max_rss_bytes", "tree_rss_bytes", "read_bytes", "written_bytes"):
+        yield _size(costs.get(name))
+    yield str(costs["manifest_writes"]["p50"]) if "manifest_writes" in costs else _NONE
+    yield (totals["last_completed_at"] or _NONE)[:16].replace("T", " ")
+
+
+def _percent(rate: float | None) -> str:
+    """A share that is not whole is never shown as 0 % or 100 %."""
+    if rate is None:
+        return _NONE
+    return f"{rate:.1%}" if rate in (0, 1) else f"{min(max(rate, 0.001), 0.999):.1%}"
+
+
+def _seconds(cost: Mapping[str, Any] | None, quantile: str) -> str:
+    if cost is None:
+        return _NONE
+    return (AT_LEAST if cost["lower_bounds"] else "") + _time(cost[quantile])
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 100 else f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
+
+
+def _size(cost: Mapping[str, Any] | None) -> str:
+    if cost is None:
+        return _NONE
+    size, least = cost["p50"], AT_LEAST if cost["lower_bounds"] else ""
+    told = f"{size / MIB:.1f} MiB" if size >= MIB else f"{size / KIB:.1f} KiB" if size >= KIB else f"{size} B"
+    return least + told
+
+
+def _align(table: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[place]) for row in table) for place in range(len(table[0]))]
+    for row in table:
+        cells = (
+            cell.ljust(width) if place < _NAMES else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        sys.stdout.write("  " + "  ".join(cells).rstrip() + "\n")
+
+
+def _draw(table: Sequence[Sequence[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=SIMPLE_HEAD)
+    for place, name in enumerate(table[0]):
+        drawn.add_column(name, justify="left" if place < _NAMES else "right", overflow="fold")
+    for row in table[1:]:
+        drawn.add_row(*(Text(cell) for cell in row))
+    Console(markup=False, emoji=False, highlight=False).print(drawn)

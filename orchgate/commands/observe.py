@@ -7,8 +7,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from orchgate.commands.shared import inner_runs, running
+from orchgate.commands.shared import inner_runs, running, tasks
 from orchgate.commands.shared.lines import lower_bounds
+from orchgate.commands.shared.options import output_format
 from orchgate.errors import UsageError
 from orchgate.outputs._escape import escape
 from orchgate.runs import sittings
@@ -20,6 +21,20 @@ if TYPE_CHECKING:
     from orchgate.runner.session import RunSettings
 
 SUMMARY = "run any program and record what it costs: time, memory, processes, and what happens to files"
+ABOUT = """\
+The program keeps the terminal, its input and its output. What was observed goes
+to standard error, with --output-format json to the last line of standard
+output."""
+EXAMPLES = ("orchgate observe -- make test", "orchgate observe --watch build --task 0001-faster-start -- ./build.sh")
+ONLY_OWN_CODES = True
+EXIT_CODES = {
+    2: "wrong usage or configuration, or the program's own",
+    3: "the program could not be recorded, or the program's own",
+    126: "the program could not be started",
+    127: "the program was not found",
+    128: "and more: a signal ended the program",
+    0: "and any other: the program's own",
+}
 VERSION = 1
 TASK = "observed"
 SHOWN = 3  # files
@@ -36,17 +51,12 @@ ONE = {"writes": "write", "reads": "read", "renames to them": "rename to it"}
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "orchgate observe [--watch PATH] [--task ID] [--name ID] [--output-format {text,json}] -- CMD …"
-    parser.epilog = (
-        "The program keeps the terminal, its input and its output; the exit code is its own (126 and 127: it could not "
-        "be started; 128 and more: a signal ended it), or 3 when it could not be recorded. What was observed goes to "
-        "the standard error, as JSON to the last line of the standard output."
-    )
     parser.add_argument(
-        "--watch", action="append", metavar="PATH", help="a folder whose files are counted (.runs, out)"
+        "--watch", action="append", metavar="PATH", help="a folder whose files are counted (evidence.roots)"
     )
-    parser.add_argument("--task", default=TASK, metavar="ID", help="the task whose evidence this is (%(default)s)")
+    tasks.option(parser, "the task whose evidence this is (%(default)s)", default=TASK)
     parser.add_argument("--name", default="", metavar="ID", help="the pipeline it counts as (the program's name)")
-    parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
+    output_format(parser)
     parser.add_argument("program", nargs=argparse.REMAINDER, metavar="-- CMD …", help="the program and its arguments")
 
 
@@ -55,10 +65,10 @@ def run(args: argparse.Namespace) -> int:
 
     argv = tuple(args.program[1:] if args.program[:1] == ["--"] else args.program)
     if not argv or not argv[0]:
-        raise UsageError("no program to observe", "orchgate observe -- make test")
+        raise UsageError("no program is named", "orchgate observe -- make test")
     from orchgate.runner.session import Silent
 
-    setting = running.setting(args.task, Silent(), measured=True)
+    setting = running.setting(args.task, Silent(), measured=True, is_known=args.task == TASK)
     observed = observe(setting, _request(setting, args, argv))
     sys.stdout.flush()
     show(setting.root, observed, args.output_format)
@@ -73,7 +83,7 @@ def _request(setting: RunSettings, args: argparse.Namespace, argv: tuple[str, ..
     named = [os.path.abspath(path) for path in args.watch or ()]
     for folder in named:
         if os.path.lexists(folder) and not os.path.isdir(folder):
-            raise UsageError(f"--watch {folder}: is no folder", "watch the folder it is in")
+            raise UsageError(f"--watch {folder}: not a directory", "name the directory it is in")
     folders = named or [os.path.join(setting.root, folder) for folder in _roots(setting.root)]
     return ObserveRequest(argv, check_task(name), tuple(folders))
 
@@ -113,7 +123,7 @@ def _costs(observed: Observed) -> Iterator[str]:
     tree = spent["tree_rss_bytes"]
     yield (
         f"memory: {least.get('max_rss_bytes', '')}{_least_known(spent['max_rss_bytes'])} in the largest process, "
-        f"{_size(tree) if tree else 'unknown'} in all at once (sampled; shared pages count for each)"
+        f"{_size(tree) if tree else 'unknown'} in total (sampled; shared pages count for each process)"
     )
     known = {**spent, **metrics}
     read, written, asked_read, asked_written = (

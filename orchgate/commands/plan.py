@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from orchgate.commands.shared.options import output_format
 from orchgate.config.load import load_work_tree
 from orchgate.errors import OrchgateError
 from orchgate.gate import session
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from orchgate.runs.stages import Pipeline, Stage
 
 SUMMARY = "show what a pipeline would run, and in which order"
+ABOUT = "Without PIPELINE, lists the pipelines of this repository. Nothing is run."
+EXAMPLES = ("orchgate plan", "orchgate plan implementation-gate")
 VERSION = 1
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("pipeline", nargs="?", default="", metavar="PIPELINE", help="its id; all of them without")
-    parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
+    parser.add_argument("pipeline", nargs="?", default="", metavar="PIPELINE", help="its id (all of them)")
+    output_format(parser)
 
 
 def run(args: argparse.Namespace) -> Verdict:

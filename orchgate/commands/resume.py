@@ -1,37 +1,41 @@
-"""`orchgate resume`: takes up a run that was killed, cancelled or failed."""
+"""`orchgate resume`: continues a run that was killed, cancelled or failed."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
-from orchgate.commands.shared import running
+from orchgate.commands.shared import running, tasks
+from orchgate.commands.shared.options import output_format
 from orchgate.errors import OrchgateError
 
 if TYPE_CHECKING:
     import argparse
 
-SUMMARY = "take up a run that was killed, cancelled or failed"
+SUMMARY = "continue a run that was killed, cancelled or failed"
+ABOUT = """\
+Stages that succeeded are not run again; the others are, from the first on that
+did not."""
+EXAMPLES = ("orchgate resume latest", "orchgate resume 2026-01-06T09-26-22-129Z-c2f9cb47")
+EXIT_CODES = {0: "the run succeeded", 1: "the run failed", 130: "the run was cancelled"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a run id, latest, or the path of a run's manifest")
-    parser.add_argument(
-        "--task", default="", metavar="ID", help="the task it belongs to, where several have that run id"
-    )
+    parser.add_argument("run", metavar="RUN", help="a run id, `latest`, or the path of a run's manifest")
+    tasks.option(parser, "the task of the run, where several have one of that id")
     parser.add_argument("--no-cache", action="store_true", help="run every stage, whatever succeeded before")
-    parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
+    output_format(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from orchgate.commands.run import Ended, exit_code, show
+    from orchgate.commands.run import RunSummary, exit_code, show
     from orchgate.runner.resume import resume
     from orchgate.runs.ids import run_folder
 
     task, folder = running.locate(running.root(), args.run, args.task)
-    setting = running.setting(task, running.reporter(args.output_format), cache=not args.no_cache)
+    setting = running.setting(task, running.reporter(args.output_format), cache=not args.no_cache, is_known=True)
     if run_folder(setting.root, task, os.path.basename(folder)) != folder:
-        raise OrchgateError(f"{folder} is not a run of this repository", "cd to where it was run")
-    ended = Ended.of([resume(setting, folder)], whole=args.output_format == "json")
+        raise OrchgateError(f"{folder} is not a run of this repository", "run this in the repository it belongs to")
+    ended = RunSummary.of([resume(setting, folder)], whole=args.output_format == "json")
     show(setting.root, ended)
     return exit_code(ended)

@@ -6,7 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from orchgate.commands.shared import running
+from orchgate.commands.shared import durations, running, tasks
+from orchgate.commands.shared.options import Renamed, output_format, whole_number
 from orchgate.errors import ConfigError, OrchgateError, UsageError
 from orchgate.outputs._escape import escape
 
@@ -16,17 +17,31 @@ if TYPE_CHECKING:
 
     from orchgate.agent.iterations import LoopEnding, LoopPlan
     from orchgate.agent.validator import Candidate
+    from orchgate.commands.shared.options import Parser
 
 SUMMARY = "let an agent work towards a goal until a validator passes, every turn recorded"
 VERSION = 1
 ITERATIONS = 10
 TASK = "rlm"
-_CODES = (
-    "exit codes: 0 passed, or every iteration done without a validator; 2 no validator; 3 iterations or minutes used "
-    "up, or no progress; 4 the validator could not start; 5 wrong options; 10 error; 130 interrupted"
+LONGEST = 100 * durations.DAY
+ABOUT = """\
+Runs the agent, then the validator, until the validator passes or a limit is
+reached. Without options, detects the validator and runs ten times at most. The
+exit codes are those of codex-orchestrator's rlm, which this command replaces."""
+EXAMPLES = (
+    'orchgate rlm --task 0001-faster-start --goal "make the tests pass" --agent "my-agent --yes"',
+    'orchgate rlm --goal "fix the lint" --agent "my-agent {prompt}" --validator "make lint" --max-time 30m',
 )
-
-
+ONLY_OWN_CODES = True
+EXIT_CODES = {
+    0: "the validator passed, or every iteration is done without one",
+    2: "no validator",
+    3: "iterations or time used up, or no progress",
+    4: "the validator could not be started",
+    5: "wrong usage or configuration",
+    10: "error",
+    130: "interrupted",
+}
 _MEANING = {
     "record-removed": "the folder of this run was removed while it went on; it was put back, without its logs",
     "record-changed": "the record of this run was changed while the agent ran: nobody can rely on it",
@@ -45,25 +60,27 @@ class _Failed(OrchgateError):
     exit_code = 10
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = _CODES
+def arguments(parser: Parser) -> None:
+    parser.refused = _BadOptions
     parser.add_argument("--goal", default="", metavar="TEXT", help="what is to be achieved")
     parser.add_argument(
-        "--agent", default="", metavar="CMD", help="reads the prompt from its input, or as a {prompt} in CMD"
+        "--agent", default="", metavar="CMD", help="gets the prompt on standard input, or in place of {prompt}"
     )
     parser.add_argument(
-        "--validator", default="auto", metavar="CMD", help="exits 0 when the goal is reached; auto, none (%(default)s)"
+        "--validator", default="auto", metavar="CMD", help="exits 0 once the goal is reached; or none (%(default)s)"
     )
-    # Numbers are read by `_limits`: argparse would end with the code of a missing validator.
-    parser.add_argument("--max-iterations", metavar="N", help=f"0 for any number ({ITERATIONS})")
-    parser.add_argument("--max-minutes", metavar="M", help="for the whole loop; what runs then is ended")
-    parser.add_argument("--task", default="", metavar="ID", help=f"the task whose evidence this is ({TASK})")
-    parser.add_argument("--resume", default="", metavar="RUN", help="go on with a run that was killed or cancelled")
-    parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
+    number = whole_number(0, 10_000)
+    parser.add_argument("--max-iterations", type=number, metavar="N", help=f"0 for any number ({ITERATIONS})")
+    what = "for the whole loop, such as 30s, 5m or 1h30m; what runs then is ended (no limit)"
+    parser.add_argument("--max-time", type=durations.up_to(LONGEST), metavar="TIME", help=what)
+    parser.old_names = {"--max-minutes": Renamed("--max-time", lambda minutes: f"{minutes}m")}
+    tasks.option(parser, f"the task whose evidence this is ({TASK})")
+    parser.add_argument("--resume", default="", metavar="RUN", help="continue a run that was killed or cancelled")
+    output_format(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """As `_CODES` says."""
+    """As EXIT_CODES says."""
     try:
         folder, ending = _resumed(args) if args.resume else _begun(args)
     except (_NoValidator, _BadOptions, _Failed):
@@ -89,9 +106,10 @@ def _begun(args: argparse.Namespace) -> tuple[str, LoopEnding]:
     root = running.root()
     plan = LoopPlan(goal, agent, _validator(args.validator, root), iterations, minutes)
     if plan.endless:
-        raise _BadOptions("any number of iterations needs a validator or a time limit", "--max-minutes 30")
+        raise _BadOptions("any number of iterations needs a validator or a time limit", "add --max-time 30m")
     _check_agent(plan, root)
-    setting = running.setting(args.task or TASK, running.reporter(args.output_format), cache=False)
+    reporter = running.reporter(args.output_format)
+    setting = running.setting(args.task or TASK, reporter, cache=False, is_known=not args.task)
     return loop.run(setting, plan)
 
 
@@ -103,7 +121,7 @@ def _resumed(args: argparse.Namespace) -> tuple[str, LoopEnding]:
         raise _BadOptions("a run keeps its goal, agent and validator", "only the limits can change with --resume")
     limits = _limits(args)
     task, folder = running.locate(running.root(), args.resume, args.task)
-    setting = running.setting(task, running.reporter(args.output_format), cache=False)
+    setting = running.setting(task, running.reporter(args.output_format), cache=False, is_known=True)
     if run_folder(setting.root, task, os.path.basename(folder)) != folder:
         raise _Failed(f"{folder} is not a run of this repository", "cd to where it was run")
     return loop.resume(setting, folder, limits)
@@ -111,21 +129,11 @@ def _resumed(args: argparse.Namespace) -> tuple[str, LoopEnding]:
 
 def _limits(args: argparse.Namespace) -> dict[str, Any]:
     """The limits that were given."""
-    import math
-
     found: dict[str, Any] = {}
-    try:
-        if args.max_iterations is not None:
-            found["max_iterations"] = int(args.max_iterations)
-        if args.max_minutes is not None:
-            found["max_minutes"] = float(args.max_minutes)
-    except ValueError as error:
-        raise _BadOptions(f"not a number: {error}", "--max-iterations 10 --max-minutes 30") from error
-    if not 0 <= found.get("max_iterations", 0) <= 10_000:
-        raise _BadOptions("--max-iterations takes a number from 0 to 10000", "0 is for any number")
-    minutes = found.get("max_minutes", 1.0)
-    if not (math.isfinite(minutes) and 0 < minutes <= 100_000):
-        raise _BadOptions("--max-minutes takes a number above 0", "--max-minutes 30")
+    if args.max_iterations is not None:
+        found["max_iterations"] = args.max_iterations
+    if args.max_time is not None:
+        found["max_minutes"] = args.max_time / durations.MINUTE
     return found
 
 
@@ -133,7 +141,7 @@ def _goal(text: str) -> str:
     from orchgate.agent.prompt import GOAL_LIMIT
 
     if not text.strip():
-        raise _BadOptions("the loop needs a goal", '--goal "make the tests pass"')
+        raise _BadOptions("--goal is missing", 'such as --goal "make the tests pass"')
     if len(text.encode("utf-8", "replace")) > GOAL_LIMIT:
         raise _BadOptions(f"the goal is longer than {GOAL_LIMIT} bytes", "put it in a file and name the file")
     return text
@@ -169,7 +177,7 @@ def _validator(wanted: str, root: str) -> tuple[str, ...]:
         return _words("--validator", wanted)
     found = detect(root)
     if not found:
-        raise _NoValidator("nothing here tells how it is tested", '--validator "make test", or --validator none')
+        raise _NoValidator("no validator was found here", 'name one: --validator "make test", or --validator none')
     chosen = found[0] if len(found) == 1 else _chosen(found)
     return _words("--validator", chosen.command)
 
@@ -178,7 +186,9 @@ def _chosen(found: list[Candidate]) -> Candidate:
     """The one that a person picks; without a terminal there is nobody to ask."""
     listed = [f"{one.command} ({one.because})" for one in found]
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise _NoValidator(f"several validators are possible: {', '.join(listed)}", f'--validator "{found[0].command}"')
+        raise _NoValidator(
+            f"several validators are possible: {', '.join(listed)}", f'choose one: --validator "{found[0].command}"'
+        )
     for number, line in enumerate(listed, 1):
         sys.stderr.write(f"  {number}  {line}\n")
     sys.stderr.write("which one? ")
@@ -186,7 +196,7 @@ def _chosen(found: list[Candidate]) -> Candidate:
     answer = sys.stdin.readline().strip()
     if answer.isdecimal() and 1 <= int(answer) <= len(found):
         return found[int(answer) - 1]
-    raise _NoValidator(f"{answer[:40]!r} is none of them", f'--validator "{found[0].command}"')
+    raise _NoValidator(f"{answer[:40]!r} is none of them", f'choose one: --validator "{found[0].command}"')
 
 
 def _show(folder: str, ending: LoopEnding, output: str) -> None:

@@ -5,47 +5,54 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
-from orchgate.commands.shared import running
-from orchgate.errors import UsageError
+from orchgate.commands.shared import running, tasks
+from orchgate.commands.shared.options import Renamed, output_format, whole_number
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Mapping
 
+    from orchgate.commands.shared.options import Parser
     from orchgate.runner.pipeline_run import Finished
     from orchgate.runner.session import RunSettings
     from orchgate.runs.stages import Pipeline
 
 SUMMARY = "run a pipeline and record the evidence"
+ABOUT = """\
+Runs once, stages in parallel as far as their needs allow; a stage whose inputs
+are as they were when it last succeeded is answered from the cache."""
+EXAMPLES = (
+    "orchgate run implementation-gate --task 0001-faster-start",
+    "orchgate run diagnostics --task 0001 --runs 10",
+)
+EXIT_CODES = {0: "every run succeeded", 1: "a run failed", 130: "a run was cancelled"}
 VERSION = 1
 _WORST_FIRST = ("cancelled", "failed", "succeeded")
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("pipeline", metavar="PIPELINE", help="its id; orchgate plan lists them")
-    parser.add_argument("--task", required=True, metavar="ID", help="the task whose evidence this is")
-    parser.add_argument(
-        "--repeat", type=int, default=1, metavar="N", help="run it N times and show how often each stage passed"
-    )
+def arguments(parser: Parser) -> None:
+    parser.add_argument("pipeline", metavar="PIPELINE", help="its id; `orchgate plan` lists them")
+    tasks.option(parser, "the task whose evidence this is", required=True)
+    what = "how often to run it; with several, shows how often each stage passed (%(default)s)"
+    parser.add_argument("--runs", type=whole_number(1), default=1, metavar="N", help=what)
+    parser.old_names = {"--repeat": Renamed("--runs")}
     parser.add_argument("--no-cache", action="store_true", help="run every stage, whatever succeeded before")
     parser.add_argument(
         "--measure", action="store_true", help="one stage at a time, nothing from the cache, processes counted"
     )
-    parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
+    output_format(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from orchgate.runs.pipeline import find
 
-    if args.repeat < 1:
-        raise UsageError("--repeat takes a number from 1", "--repeat 10")
     # A pass rate counts what really ran.
-    cache = not (args.no_cache or args.measure or args.repeat > 1)
+    cache = not (args.no_cache or args.measure or args.runs > 1)
     reporter = running.reporter(args.output_format)
     setting = running.setting(args.task, reporter, cache=cache, measured=args.measure)
     pipeline = find(setting.pipelines, args.pipeline)
-    ended = Ended.of(_repeated(setting, pipeline, args.repeat), whole=args.output_format == "json")
+    ended = RunSummary.of(_repeated(setting, pipeline, args.runs), whole=args.output_format == "json")
     show(setting.root, ended)
     return exit_code(ended)
 
@@ -65,7 +72,7 @@ def _repeated(setting: RunSettings, pipeline: Pipeline, times: int) -> Iterator[
             return
 
 
-class Ended:
+class RunSummary:
     """What is told of runs that have ended. A thousand of them are no more to hold than one, unless they are to be told
     as a `whole`: then their manifests are kept, packed.
     """
@@ -111,12 +118,12 @@ class Ended:
         return [{**row, "rate": row["passed"] / row["runs"] if row["runs"] else None} for row in rows]
 
 
-def exit_code(ended: Ended) -> int:
+def exit_code(ended: RunSummary) -> int:
     """0 when every run succeeded, 1 when one failed, 130 when one was cancelled."""
-    return next(running.EXIT_CODES[status] for status in _WORST_FIRST if status in ended.statuses)
+    return next(running.CODES[status] for status in _WORST_FIRST if status in ended.statuses)
 
 
-def show(root: str, ended: Ended) -> None:
+def show(root: str, ended: RunSummary) -> None:
     """The runs, and how often each stage passed when there are several."""
     if ended.whole:
         _print_json(root, ended)
@@ -127,7 +134,7 @@ def show(root: str, ended: Ended) -> None:
         sys.stdout.writelines(escape(line) + "\n" for line in _table(ended.rates()))
 
 
-def _print_json(root: str, ended: Ended) -> None:
+def _print_json(root: str, ended: RunSummary) -> None:
     """One document, a run at a time."""
     sys.stdout.write(f'{{\n  "version": {VERSION},\n  "runs": [')
     between = "\n"

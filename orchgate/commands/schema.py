@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     import argparse
 
 SUMMARY = "print a JSON schema: of the configuration, the report, a manifest"
+ABOUT = "Without NAME, lists the schemas."
+EXAMPLES = ("orchgate schema", "orchgate schema config")
 SUFFIX = ".json"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", default="", metavar="NAME", help="a schema's name; all names without")
+    parser.add_argument("name", nargs="?", default="", metavar="NAME", help="a schema's name")
 
 
 def run(args: argparse.Namespace) -> Verdict:
@@ -28,6 +30,6 @@ def run(args: argparse.Namespace) -> Verdict:
         return Verdict.PASS
     name = args.name.removesuffix(SUFFIX)
     if name not in known:
-        raise UsageError(f"there is no schema {args.name!r}", registry.nearest(name, known))
+        raise UsageError(f"unknown schema {args.name}; {registry.nearest(name, known)}")
     sys.stdout.write(resources.read("schemas", name + SUFFIX))
     return Verdict.PASS

@@ -7,8 +7,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from orchgate.commands.shared import inner_runs, narrowed, running
+from orchgate.commands.shared import inner_runs, progress_bar, running, tasks
 from orchgate.commands.shared.lines import lower_bounds
+from orchgate.commands.shared.options import Renamed, output_format, whole_number
 from orchgate.errors import OrchgateError, quoted
 from orchgate.lib import files
 from orchgate.model import Verdict
@@ -20,33 +21,38 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping, Sequence
 
+    from orchgate.commands.shared.options import Parser
     from orchgate.git.repository import Repository
     from orchgate.runner.reopen import RunStatus
     from orchgate.runs.gate_runs import Gate
 
-SUMMARY = "show the runs: how they ended, and what those that still run are doing"
+SUMMARY = "show the runs: how they ended, and what those in progress are doing"
+ABOUT = "Without RUN, lists the newest runs of all tasks, and says what the gate's own run says of this commit."
+EXAMPLES = ("orchgate status", "orchgate status latest --follow", "orchgate status --task 0001-faster-start --limit 5")
+EXIT_CODES = {0: "shown, however the runs ended", 3: "the run that was asked for cannot be read"}
 VERSION = 1
 LISTED = 20
-WATCH_SECONDS = 0.5
+REFRESH_SECONDS = 0.5
 UNREADABLE = "unreadable"
-AHEAD = "dated in the future: the clock was wrong when it was made, and it does not count as the latest"
+AHEAD = "dated in the future, so the clock was wrong; it does not count as the latest"
 _OURS = b'{"event":'  # how our journals begin
 _COLUMNS = ("run", "task", "pipeline", "status", "stages", "seconds", "now")
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", nargs="?", default="", metavar="RUN", help="a run id, latest, or a manifest's path")
-    parser.add_argument("--task", default="", metavar="ID", help="only this task's runs")
-    parser.add_argument("--limit", type=int, default=LISTED, metavar="N", help="at most this many runs (%(default)s)")
-    parser.add_argument("--watch", action="store_true", help="go on until no run is in progress")
-    parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
+def arguments(parser: Parser) -> None:
+    parser.add_argument("run", nargs="?", default="", metavar="RUN", help="a run id, `latest`, or a manifest's path")
+    tasks.option(parser, "only this task's runs (all)")
+    what = "at most this many runs (%(default)s)"
+    parser.add_argument("--limit", type=whole_number(0), default=LISTED, metavar="N", help=what)
+    parser.add_argument("--follow", action="store_true", help="keep showing them until no run is in progress")
+    parser.old_names = {"--watch": Renamed("--follow")}
+    output_format(parser)
 
 
 def run(args: argparse.Namespace) -> Verdict:
-    if args.task:
-        ids.check_task(args.task)
     repository = running.around_here()
     root = repository.root if repository else running.here()
+    args.task = args.task and tasks.with_runs(root, args.task)
     gate = _gate(root, repository)
     before: list[str] = []
     while True:
@@ -54,15 +60,15 @@ def run(args: argparse.Namespace) -> Verdict:
         rows = _rows(root, args, troubles)
         if args.output_format == "json":
             document = {"version": VERSION, "runs": rows, "gate": gate._asdict(), "troubles": troubles}
-            if not args.watch or not _in_progress(rows):
+            if not args.follow or not _in_progress(rows):
                 running.print_json(document)
         else:
             shown = inner_runs.grouped(rows, row)
             lines = _text(shown, detailed=True) if args.run else (*_text(shown, detailed=False), *_gate_line(gate))
             before = _print([*lines, *map(escape, troubles)], before)
-        if not args.watch or not _in_progress(rows):
+        if not args.follow or not _in_progress(rows):
             return Verdict.BROKEN if args.run and rows[0]["status"] == UNREADABLE else Verdict.PASS
-        time.sleep(WATCH_SECONDS)
+        time.sleep(REFRESH_SECONDS)
 
 
 def _gate(root: str, repository: Repository | None) -> Gate:
@@ -77,13 +83,14 @@ def _gate(root: str, repository: Repository | None) -> Gate:
 def _gate_line(gate: Gate) -> Iterator[str]:
     """What the gate's own run says of the tree that is checked out; nothing where there is no commit yet."""
     tree = (gate.tree or "")[:12]
-    again = "orchgate run implementation-gate --task ID"
     if gate.status in ("passed", "failed"):
         yield escape(f"gate: tree {tree} {gate.status} in run {gate.run_id} of {gate.task_id}")
     elif gate.status == "changed":
-        yield f"gate: the work tree differs from its commit, so no run speaks for it; commit, then: {again}"
+        yield "gate: the work tree differs from its commit, so no run covers it"
+        yield "  hint: commit, then run the implementation-gate"
     elif gate.tree:
-        yield f"gate: no run of tree {tree}: {again}"
+        yield f"gate: no run of tree {tree}"
+        yield "  hint: orchgate run implementation-gate --task ID"
 
 
 def _in_progress(rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -95,7 +102,9 @@ def _print(lines: list[str], before: list[str]) -> list[str]:
     if lines == before:
         return before
     if before and sys.stdout.isatty():
-        rows = len(before) + narrowed.broken(map(len, before), os.get_terminal_size(sys.stdout.fileno()).columns)
+        rows = len(before) + progress_bar.broken_rows(
+            map(len, before), os.get_terminal_size(sys.stdout.fileno()).columns
+        )
         sys.stdout.write(f"\x1b[{rows}F\x1b[J")
     sys.stdout.writelines(line + "\n" for line in lines)
     sys.stdout.flush()
@@ -108,7 +117,7 @@ def _rows(root: str, args: argparse.Namespace, troubles: list[str]) -> list[dict
         task, folder = running.locate(root, args.run, args.task)
         return [row(task, folder)]
     runs = list(ids.all_runs(root, args.task, lambda error: troubles.append(error.message)))
-    limit, most = ids.ahead_from(), max(0, args.limit)
+    limit, most = ids.ahead_from(), args.limit
     odd = [run for _, run in runs[most:] if run > limit]
     if odd:
         also = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
@@ -243,7 +252,8 @@ def _bounds(stage: Mapping[str, Any]) -> dict[str, Any]:
 
 def _text(rows: Sequence[Mapping[str, Any]], *, detailed: bool) -> Iterator[str]:
     if not rows:
-        yield "no runs here; orchgate run PIPELINE --task ID makes one"
+        yield "no runs here"
+        yield "  hint: orchgate run PIPELINE --task ID"
         return
     table = [_COLUMNS, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in table) for column in range(len(_COLUMNS))]
@@ -259,7 +269,7 @@ def _text(rows: Sequence[Mapping[str, Any]], *, detailed: bool) -> Iterator[str]
                 yield escape(f"  {row['pipeline_id']} ({row['run_id']}):")
             yield from (f"  {_stage(stage)}" for stage in row["stages"])
         if row["status"] == "abandoned":
-            yield escape(f"  hint: it was killed: orchgate resume {row['run_id']} --task {quoted(row['task_id'])}")
+            yield escape(f"  hint: orchgate resume {row['run_id']} --task {quoted(row['task_id'])}")
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ def examine(root: str, folder: str, limits: Limits) -> Examined:
     run = checked(document, os.path.join(source, ids.MANIFEST))
     _require_place(run, source)
     if not run.finished:
-        raise UsageError("is still in progress", "orchgate status --watch, where it runs")
+        raise UsageError("is still in progress", "orchgate status --follow, where it runs")
     return Examined(source, ids.run_folder(root, run.task_id, run.run_id), document, data, journal, run)
 
 

@@ -28,8 +28,8 @@ def find(repository: Repository, wanted: Target, environ: Mapping[str, str], wis
     head = wanted.head or repository.head
     if wanted.push is not None:
         return push_base(repository, wanted.push, wishes)
-    if wanted.from_ref:
-        return Found(fork(repository, head or "", (repository.require_commit(wanted.from_ref),)), wanted.from_ref)
+    if wanted.base:
+        return Found(fork(repository, head or "", (repository.require_commit(wanted.base),)), wanted.base)
     if head is None:
         return Found((), "first commit")
     if wanted.kind == "tree" and (ref := environ.get("PRE_COMMIT_FROM_REF")):

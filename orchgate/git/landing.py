@@ -19,7 +19,7 @@ _LASTING = lazy(
     r"(release|releases|stable|maint|maintenance|support|lts)([/-].+)?"  # release/1.2, stable-4.x, maint
     r"|v?\d+(\.\d+)*\.x|v?\d+([.-]\d+)*-(stable|lts|maint)"  # 1.x, v2.4.x, 7-1-stable
 )
-NAME_IT = "orchgate check --from-ref BASE says what to compare with"
+NAME_IT = "name it: orchgate check --base BASE"
 
 
 class Wishes(NamedTuple):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchgate.git.target import Request
     from orchgate.model import Change
 
-NO_HOOK_HINT = "orchgate check --from-ref BASE --to-ref HEAD"
+NO_HOOK_HINT = "orchgate check --base BASE --head HEAD"
 MERGE_HINT = "git status says what is being merged; git merge --abort gives it up"
 MAX_MERGE_HEAD = 64 * 1024  # bytes
 
@@ -35,18 +35,18 @@ def target(repository: Repository, request: Request, environ: Mapping[str, str])
         return Target("tree", _tree_head(repository))
     if request.commit:
         return Target("commit", repository.require_commit(request.commit))
-    if request.from_ref or request.to_ref:
-        if not request.from_ref:
-            raise UsageError("--to-ref needs --from-ref", NO_HOOK_HINT)
-        return Target("range", repository.require_commit(request.to_ref or "HEAD"), request.from_ref)
+    if request.base or request.head:
+        if not request.base:
+            raise UsageError("--head needs --base", NO_HOOK_HINT)
+        return Target("range", repository.require_commit(request.head or "HEAD"), request.base)
     return _from_environment(repository, environ)
 
 
-_FLAGS = ("--staged", "--all-files", "--commit", "--from-ref/--to-ref")
+_FLAGS = ("--staged", "--all-files", "--commit", "--base/--head")
 
 
 def _given(request: Request) -> tuple[bool, ...]:
-    return (request.staged, request.all_files, bool(request.commit), bool(request.from_ref or request.to_ref))
+    return (request.staged, request.all_files, bool(request.commit), bool(request.base or request.head))
 
 
 def _staged(repository: Repository, environ: Mapping[str, str]) -> Target:

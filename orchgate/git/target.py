@@ -15,8 +15,8 @@ class Request(NamedTuple):
 
     staged: bool = False
     all_files: bool = False
-    from_ref: str = ""
-    to_ref: str = ""
+    base: str = ""
+    head: str = ""
     commit: str = ""
 
 
@@ -28,6 +28,6 @@ class Target(NamedTuple):
 
     kind: str
     head: str | None
-    from_ref: str = ""
+    base: str = ""
     push: Push | None = None
     message: Callable[[], str] | None = None

@@ -123,7 +123,7 @@ def _refuse_conflict(data: bytes, where: str) -> None:
             where,
             f"line {line}: an unresolved merge conflict",
             "keep the lines of both sides where they are of different machines or pipelines, and of one side where "
-            "they are of the same; then record anew: orchgate baseline record PIPELINE --replace --reason …",
+            "they are of the same; then record anew: orchgate baseline record PIPELINE --force --reason TEXT",
         )
 
 

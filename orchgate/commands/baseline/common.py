@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from orchgate.commands.shared.options import Parser
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
     from orchgate.verdict.baseline import Baseline, Record
 
 VERSION = 1
+RUNS = 12
 _TOLD = ("median", "deviation", "least", "most")
 KINDS = {metric.name: metric.kind for metric in (*KNOWN, *WHEN_NAMED)}
 COMMIT_IT = f"commit {baseline.PATH} and {os.path.dirname(baseline.PATH)}/.gitattributes: others are judged by them"
@@ -68,7 +70,7 @@ def here() -> Iterator[Here]:
 
 def target(at: Here, args: argparse.Namespace) -> str:
     """The name under which the wanted pipeline or command is recorded. Raises UsageError when there is none."""
-    options.check(args)
+    options.refuse_both(args)
     name = args.pipeline or at.config.performance.pipeline
     if args.command:
         name = definition.command_name(args.command, options.folder(at.root))
@@ -76,7 +78,7 @@ def target(at: Here, args: argparse.Namespace) -> str:
         known = ", ".join(at.hashes) or "none yet"
         raise UsageError("no pipeline is named, and performance.pipeline is not set", f"name one; there are: {known}")
     if not baseline_facts.is_pipeline(name):
-        raise UsageError(f"no record can stand under the name {name[:60]!r}", "put it into a pipeline with a short id")
+        raise UsageError(f"{name[:60]!r} cannot be the name of a record", "make it a pipeline with a short id")
     return str(name)
 
 
@@ -88,11 +90,19 @@ def facts(machine: Mapping[str, Any]) -> dict[str, str | float]:
 # Accepting
 
 
+def add_accepting(parser: Parser) -> None:
+    """The options of the verbs that put a record in its place."""
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why this is accepted; others will read it")
+    parser.add_argument("--force", action="store_true", help="supersede the record that is there; needs a reason")
+    parser.add_argument("--allow-dirty", action="store_true", help="although tracked files differ from the commit")
+    parser.old_names = {"--replace": options.Renamed("--force")}
+
+
 def reason(args: argparse.Namespace, default: str) -> str:
     """Raises UsageError where there has to be one and is none."""
     given = " ".join(args.reason.split())
-    if args.replace and not given:
-        raise UsageError("--replace takes a reason, which stays in the file", '--reason "the parser is worth 5 %"')
+    if args.force and not given:
+        raise UsageError("--force takes a reason, which stays in the file", '--reason "the parser is worth 5 %"')
     if given and not baseline_facts.is_text(given):
         raise UsageError(f"--reason takes one printable line of at most {baseline_facts.MAX_TEXT} characters")
     return given or default
@@ -101,11 +111,11 @@ def reason(args: argparse.Namespace, default: str) -> str:
 def refuse_overwriting(at: Here, existing: Baseline, pipeline: str, machine: str, args: argparse.Namespace) -> None:
     """Raises UsageError unless the record may be put in place of what is there."""
     old = existing.of(pipeline, machine)
-    if old is None or args.replace:
+    if old is None or args.force:
         return
-    whose = "this class of machines" if machine == at.fingerprint else f"machine class {machine}"
+    whose = "this machine type" if machine == at.fingerprint else f"machine type {machine}"
     message = f"{pipeline} has a baseline for {whose}, recorded {old.recorded_at} by {old.recorded_by}: {old.reason}"
-    raise UsageError(message, "to supersede it: --replace --reason TEXT; the old one stays in the history")
+    raise UsageError(message, "--force --reason TEXT supersedes it; the old one stays in the history")
 
 
 def tree_state(at: Here, args: argparse.Namespace) -> bool:
@@ -226,14 +236,15 @@ def told(one: Mapping[str, Any]) -> Iterator[str]:
     machine = one["machine"]
     about = [f"{machine['cores']:g} cores"] if "cores" in machine else []
     about += [str(machine[key]) for key in ("cpu_model", "memory_class", "container") if key in machine]
-    mine = "this machine's class" if one["this_machine"] else "another class of machines"
+    mine = "this machine type" if one["this_machine"] else "another machine type"
     yield f"{one['pipeline']} on {one['fingerprint']} ({mine}: {', '.join(about) or 'nothing known'})"
     commit = str(one["commit"] or "no commit")[:12] + (" with changes in the tree" if one["dirty"] else "")
     behind = f", {_counted(one['commits_behind'], 'commit')} behind HEAD" if one["commits_behind"] else ""
     yield f"  {_counted(one['runs'], 'run')} of {commit}{behind}, {one['recorded_at']} by {one['recorded_by']}"
     yield f"  reason: {one['reason']}"
     if one["stale"]:
-        yield f"  stale: it {one['stale']}; orchgate baseline record --replace --reason … {quoted(one['pipeline'])}"
+        yield f"  stale: it {one['stale']}"
+        yield f'  hint: orchgate baseline record --force --reason "measured again" {quoted(one["pipeline"])}'
     yield from _table(one["metrics"])
     for old in one["superseded"]:
         yield f"  superseded: {old['recorded_at']} by {old['recorded_by']}: {old['reason']}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchgate.commands.baseline import common
+from orchgate.commands.shared import options
 from orchgate.errors import UsageError
 from orchgate.model import Verdict
 from orchgate.verdict import baseline_file
@@ -13,7 +14,20 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from orchgate.commands.shared.options import Parser
     from orchgate.verdict.baseline import Baseline
+
+
+SUMMARY = "take a record out; it stays in the file's history"
+ABOUT = "Without arguments, the record of the pipeline that performance.pipeline names, for this machine type."
+EXAMPLES = ("orchgate baseline drop diagnostics", "orchgate baseline drop diagnostics --purge")
+
+
+def arguments(parser: Parser) -> None:
+    options.measured(parser, "performance.pipeline")
+    parser.add_argument("--machine", default="", metavar="ID", help="the machine type (this machine's)")
+    parser.add_argument("--purge", action="store_true", help="forget its history, too")
+    options.output_format(parser)
 
 
 def run(args: argparse.Namespace) -> Verdict:

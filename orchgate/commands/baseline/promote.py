@@ -7,8 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from orchgate.commands.baseline import common
-from orchgate.commands.baseline.command import RUNS
-from orchgate.commands.shared import running
+from orchgate.commands.shared import options, running, tasks
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.git import history
 from orchgate.model import Verdict
@@ -25,11 +24,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orchgate.commands.baseline.common import Here
+    from orchgate.commands.shared.options import Parser
     from orchgate.runs.run import Run
     from orchgate.verdict.baseline import Baseline, Record
 
 _SEARCHED = 500  # newest runs of a task among which those of one kind are looked for
-_AGAIN = "orchgate run PIPELINE --task TASK --measure --repeat 12"
+_AGAIN = "orchgate run PIPELINE --task TASK --measure --runs 12"
+
+
+SUMMARY = "make runs that are recorded already, or a candidate, the baseline"
+ABOUT = "Names runs, or with --task alone takes its newest runs of one pipeline, tree and machine type."
+EXAMPLES = ("orchgate baseline promote --task 0001-faster-start", "orchgate baseline promote --from candidate.json")
+
+
+def arguments(parser: Parser) -> None:
+    parser.takes_command = True
+    parser.add_argument("run", nargs="*", metavar="RUN", help="run ids, or paths of manifests, all of one tree")
+    parser.add_argument("--from", default="", dest="candidate", metavar="FILE", help="what `record -o FILE` wrote")
+    tasks.option(parser, "this task's runs; without RUN its newest of one kind")
+    common.add_accepting(parser)
+    options.output_format(parser)
 
 
 def run(args: argparse.Namespace) -> Verdict:
@@ -81,7 +95,7 @@ def _chosen(at: Here, args: argparse.Namespace, notes: list[str]) -> list[Run]:
     if args.run:
         folders = dict.fromkeys(running.locate(at.root, name, args.task)[1] for name in args.run)
         return [_load(folder) for folder in folders]
-    newest = list(islice(ids.all_runs(at.root, ids.check_task(args.task)), _SEARCHED))
+    newest = list(islice(ids.all_runs(at.root, tasks.with_runs(at.root, args.task)), _SEARCHED))
     runs = []
     for task, run in newest:
         try:
@@ -91,7 +105,7 @@ def _chosen(at: Here, args: argparse.Namespace, notes: list[str]) -> list[Run]:
     usable = [run for run in runs if not _fault(run)]
     if not usable:
         raise UsageError(f"no run of task {args.task} can be promoted", _fault(runs[0]) if runs else _AGAIN)
-    return [run for run in usable if _kind(run) == _kind(usable[0])][:RUNS]
+    return [run for run in usable if _kind(run) == _kind(usable[0])][: common.RUNS]
 
 
 def _load(folder: str) -> Run:
@@ -140,7 +154,7 @@ def _from_runs(at: Here, runs: Sequence[Run], notes: list[str]) -> Record:
     assert first.git  # without, and without the next, there was a fault
     assert first.machine
     if first.machine.fingerprint != at.fingerprint:
-        notes.append(f"these runs are of machine class {first.machine.fingerprint}, this machine is {at.fingerprint}")
+        notes.append(f"these runs are of machine type {first.machine.fingerprint}, this machine is {at.fingerprint}")
     newest = max(run.completed_at or run.started_at for run in runs)
     return baseline.Record(
         pipeline=first.pipeline_id,

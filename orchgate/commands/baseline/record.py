@@ -26,15 +26,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orchgate.commands.baseline.common import Here
+    from orchgate.commands.shared.options import Parser
     from orchgate.speed.sampling import Sample, Side
     from orchgate.speed.timing import Progress
 
 _CLEAR = "\r\x1b[K"  # the terminal's line
 
 
+SUMMARY = "run HEAD's pipeline several times and record what it costs"
+ABOUT = """\
+Without arguments, runs the pipeline that performance.pipeline names. Changes
+that are not committed are not measured."""
+EXAMPLES = ("orchgate baseline record", 'orchgate baseline record diagnostics --force --reason "a new parser"')
+EXIT_CODES = {1: "a run failed, so nothing was recorded"}
+
+
+def arguments(parser: Parser) -> None:
+    options.measured(parser, "performance.pipeline")
+    runs = options.whole_number(MIN_RUNS, MAX_RUNS)
+    parser.add_argument("--runs", type=runs, default=common.RUNS, metavar="N", help="how many runs (%(default)s)")
+    parser.add_argument("-o", "--output", default="", metavar="FILE", help="write a candidate for `promote --from`")
+    common.add_accepting(parser)
+    options.output_format(parser)
+
+
 def run(args: argparse.Namespace) -> Verdict:
-    if not MIN_RUNS <= args.runs <= MAX_RUNS:
-        raise UsageError(f"--runs takes a number from {MIN_RUNS} to {MAX_RUNS}: fewer show no spread", "--runs 12")
     if args.output and os.path.realpath(args.output).endswith(f"/{PATH}"):
         raise UsageError("--output writes a candidate, not the baseline itself", "orchgate baseline record PIPELINE")
     with common.here() as at:
@@ -142,7 +158,7 @@ def _failed(args: argparse.Namespace, name: str, failure: dict[str, Any]) -> Ver
     def heading() -> Iterator[str]:
         yield f"{name}: run {failure['run']} failed in stage {failure['stage']}: {failure['detail']}"
         if failure["said"]:
-            yield f"  said: {failure['said']}"
+            yield f"  last line: {failure['said']}"
         yield "nothing was recorded"
 
     common.show(args, (), (), heading, failure)

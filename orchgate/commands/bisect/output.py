@@ -1,13 +1,14 @@
-"""What a bisection found, as text for people."""
+"""What a bisection found, as text for people and as JSON."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchgate.bisect.search import How
 from orchgate.commands.bisect import result
 from orchgate.commands.bisect.result import MOST_LISTED, WIDTH
+from orchgate.commands.shared.running import print_json
 from orchgate.outputs._escape import escape
 from orchgate.verdict import words
 
@@ -15,19 +16,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchgate.bisect.search import Ending
-    from orchgate.commands.bisect.result import Shown
+    from orchgate.commands.bisect.result import BisectReport, MeasuredCommit
     from orchgate.verdict.values import Compared
 
+
+FORMAT, VERSION = "orchgate-bisect-report", 1
+_MOST_SURE = 0.999  # nobody is surer than the model is right
 _COLUMNS = 80
 _SUBJECT = 32  # characters of a subject in the table
 _WORTH_NAMING = 0.2  # the probability from which on the likeliest commit of an open search is named
 
 
-def as_text(found: Shown) -> None:
+def as_text(found: BisectReport) -> None:
     sys.stdout.writelines(escape(line) + "\n" for line in _lines(found))
 
 
-def _lines(found: Shown) -> Iterator[str]:
+def _lines(found: BisectReport) -> Iterator[str]:
     first, *rest = _answer(found)
     yield first
     yield from (f"  {line}" for line in rest)
@@ -37,7 +41,7 @@ def _lines(found: Shown) -> Iterator[str]:
     yield f"  hint: {result.following(found)}"
 
 
-def _answer(found: Shown) -> Iterator[str]:
+def _answer(found: BisectReport) -> Iterator[str]:
     """The answer first, then what it rests on."""
     search, ending = found.search, found.ending
     title = words.title(found.question.metric.name)
@@ -65,7 +69,7 @@ def _answer(found: Shown) -> Iterator[str]:
             yield from _open(found)
 
 
-def _range(found: Shown) -> Iterator[str]:
+def _range(found: BisectReport) -> Iterator[str]:
     places = range(found.ending.after + 1, found.ending.last + 1)
     yield f"one of {len(places)} commits made it slower; only the last of them can be measured"
     listed = places[-MOST_LISTED:]
@@ -74,7 +78,7 @@ def _range(found: Shown) -> Iterator[str]:
     yield from (_named("", found, place, _COLUMNS - 2) for place in listed)
 
 
-def _open(found: Shown) -> Iterator[str]:
+def _open(found: BisectReport) -> Iterator[str]:
     search, ending = found.search, found.ending
     spent = ending.how is How.SPENT
     yield "not decided: more pairs would not tell more" if spent else "not decided: the time is used up"
@@ -88,12 +92,12 @@ def _open(found: Shown) -> Iterator[str]:
         yield _named(f"likeliest, {100 * ending.probability:.0f} %: ", found, ending.last, _COLUMNS - 2)
 
 
-def _named(before: str, found: Shown, place: int, width: int = _COLUMNS) -> str:
+def _named(before: str, found: BisectReport, place: int, width: int = _COLUMNS) -> str:
     """A commit and its subject, on one line of a terminal."""
     return _clipped(f"{before}{found.short(place)} {_subject(found, place)}".rstrip(), width)
 
 
-def _subject(found: Shown, place: int) -> str:
+def _subject(found: BisectReport, place: int) -> str:
     return escape(found.subjects.get(found.oid(place), ""))
 
 
@@ -117,7 +121,7 @@ def _told(one: Compared | None) -> str:
     return f"{words.percent(one.estimate)}{interval}"
 
 
-def _how_measured(found: Shown) -> str:
+def _how_measured(found: BisectReport) -> str:
     search, earlier = found.search, found.found.earlier
     rows = result.rows(search)
     parts = [
@@ -129,7 +133,7 @@ def _how_measured(found: Shown) -> str:
     return ", ".join(parts)
 
 
-def _table(found: Shown) -> Iterator[str]:
+def _table(found: BisectReport) -> Iterator[str]:
     rows = result.rows(found.search)
     if not rows:
         return
@@ -141,3 +145,64 @@ def _table(found: Shown) -> Iterator[str]:
     for row in rows:
         cells = (found.short(row.place), row.place, row.pairs, words.percent(row.change), row.level)
         yield shape.format(*cells, _clipped(_subject(found, row.place), _SUBJECT)).rstrip()
+
+
+def as_json(found: BisectReport) -> None:
+    from orchgate import __version__
+
+    search, ending = found.search, found.ending
+    likely = result.is_likely(search, ending)
+    places = range(ending.after + 1, ending.last + 1) if likely else range(0)
+    print_json(
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "orchgate": __version__,
+            "outcome": ending.how.value,
+            "first_slower": _commit(found, ending.last) if ending.how is How.FOUND else None,
+            "candidates": [_commit(found, place) for place in places[-MOST_LISTED:]],
+            "candidate_count": len(places),
+            "probability": min(_plain(ending.probability), _MOST_SURE) if likely else None,
+            "step": _compared(result.step(search, ending) if likely else None),
+            "ends": _compared(search.ends),
+            "metric": found.question.metric.name,
+            "subject": found.question.subject,
+            "commit_count": len(found.question.line),
+            "measured": [_row(found, row) for row in result.rows(search)],
+            "skipped": [{"commit": found.oid(place), "reason": why} for place, why in search.skipped.items()],
+            "pair_count": len(search.changes),
+            "earlier_pair_count": found.found.earlier,
+            "seconds": _plain(found.found.seconds),
+            "notes": list(result.notes(found)),
+            "next": result.following(found),
+            "state": found.path,
+        }
+    )
+
+
+def _commit(found: BisectReport, place: int) -> dict[str, Any]:
+    commit = found.question.line[place]
+    return {
+        "commit": commit.oid,
+        "subject": found.subjects.get(commit.oid),
+        "position": place,
+        "parents": list(commit.parents),
+    }
+
+
+def _row(found: BisectReport, row: MeasuredCommit) -> dict[str, Any]:
+    probability = None if row.slow is None else _plain(row.slow)
+    rest = {"pair_count": row.pairs, "change": _plain(row.change), "slow_probability": probability, "level": row.level}
+    return {**_commit(found, row.place), **rest}
+
+
+def _compared(one: Compared | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    names = ("estimate", "low", "high", "p", "base", "head")
+    fields = {name: None if getattr(one, name) is None else _plain(getattr(one, name)) for name in names}
+    return {"answer": one.answer.value, "pair_count": one.pairs, **fields}
+
+
+def _plain(value: float) -> float:
+    return round(value, 6)

@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from orchgate.git.repository import Repository
     from orchgate.verdict.values import Compared
 
-DEFAULT_TIME = "1h"
-LONGEST = 7 * 86_400.0  # seconds
+DEFAULT_SECONDS = durations.HOUR
+LONGEST = 7 * durations.DAY
 WIDTH = 12  # hex digits of an id, for people
 MOST_LISTED = 12  # commits of a range, and skipped ones
 _DECIDED = 0.95  # the probability from which on a commit is called slow, or fast
 _RARE = 0.01  # p-value of pairs that fit what was found
 
 
-class Asked(NamedTuple):
+class BisectRequest(NamedTuple):
     """What the command line asked for; `good` and `bad` as ids, which mean the same tomorrow."""
 
     good: str
     bad: str
-    max_time: str
+    max_seconds: float
     metric: str
     pipeline: str
     command: tuple[str, ...]
@@ -42,10 +42,10 @@ class Asked(NamedTuple):
         return ("--", *self.command) if self.command else (self.pipeline,) if self.pipeline else ()
 
 
-class Shown(NamedTuple):
+class BisectReport(NamedTuple):
     """All there is to show. `subjects` are untrusted text by commit; `path` is where the measurements are kept."""
 
-    asked: Asked
+    asked: BisectRequest
     question: Question
     found: Bisected
     subjects: Mapping[str, str]
@@ -68,7 +68,7 @@ class Shown(NamedTuple):
         return self.oid(place)[:WIDTH]
 
 
-class Row(NamedTuple):
+class MeasuredCommit(NamedTuple):
     """A commit that was measured with the good one. `change` is a fraction, `slow` the probability that it is slow."""
 
     place: int
@@ -78,7 +78,7 @@ class Row(NamedTuple):
     level: str
 
 
-def shown(asked: Asked, question: Question, found: Bisected, repository: Repository, path: str) -> Shown:
+def shown(asked: BisectRequest, question: Question, found: Bisected, repository: Repository, path: str) -> BisectReport:
     """Raises GitError."""
     from orchgate.git import line
     from orchgate.speed import differences
@@ -93,20 +93,20 @@ def shown(asked: Asked, question: Question, found: Bisected, repository: Reposit
         if question.prepare
         else tuple(differences.editable_installs(repository.root or repository.git_dir, os.environ))
     )
-    return Shown(asked, question, found, subjects, merged, path, warnings)
+    return BisectReport(asked, question, found, subjects, merged, path, warnings)
 
 
 def exit_code(how: How) -> int:
     return 0 if how is How.FOUND else 3
 
 
-def command(asked: Asked, max_time: str = "") -> str:
-    """The command line that goes on."""
+def command(asked: BisectRequest, max_seconds: float = 0.0) -> str:
+    """The command line that continues."""
     import shlex
 
     words = ["orchgate", "bisect", "--good", asked.good, "--bad", asked.bad]
-    time = max_time or asked.max_time
-    words += ["--max-time", time] if time != DEFAULT_TIME else []
+    seconds = max_seconds or asked.max_seconds
+    words += ["--max-time", durations.shown(seconds)] if seconds != DEFAULT_SECONDS else []
     words += ["--metric", asked.metric] if asked.metric != "cpu-seconds" else []
     return shlex.join([*words, *asked.what])
 
@@ -122,13 +122,13 @@ def is_likely(search: Search, ending: Ending) -> bool:
     return known or ending.how in (How.FOUND, How.RANGE, How.UNCONFIRMED)
 
 
-def rows(search: Search) -> list[Row]:
+def rows(search: Search) -> list[MeasuredCommit]:
     """The commits that were measured with the good one, in their order."""
     found = []
     for place in sorted({change.newer for change in search.changes if change.older == 0}):
         seen = sample(search.changes, place)
         slow = search.belief.up_to(place) if search.ends is not None else None
-        found.append(Row(place, len(seen.head), expm1(centre(seen)), slow, _level(search, place, slow)))
+        found.append(MeasuredCommit(place, len(seen.head), expm1(centre(seen)), slow, _level(search, place, slow)))
     return found
 
 
@@ -142,7 +142,7 @@ def _level(search: Search, place: int, slow: float | None) -> str:
     return "slow" if slow >= _DECIDED else "fast"
 
 
-def notes(found: Shown) -> Iterator[str]:
+def notes(found: BisectReport) -> Iterator[str]:
     search, ending = found.search, found.ending
     for place, why in list(search.skipped.items())[:MOST_LISTED]:
         yield f"skipped {found.short(place)}: {why}"
@@ -164,7 +164,7 @@ def notes(found: Shown) -> Iterator[str]:
     yield from found.warnings
 
 
-def _rest(found: Shown, before: float, after: float) -> str:
+def _rest(found: BisectReport, before: float, after: float) -> str:
     """The command that searches what became slower elsewhere."""
     if before > after:
         return command(found.asked._replace(bad=found.short(found.ending.after)))
@@ -183,7 +183,7 @@ def _misfits(search: Search, ending: Ending) -> list[int]:
     return wrong
 
 
-def following(found: Shown) -> str:
+def following(found: BisectReport) -> str:
     """The next command, to be pasted."""
     import shlex
 
@@ -194,13 +194,9 @@ def following(found: Shown) -> str:
         case How.RANGE:
             return f"git log -p {base}..{head}"
         case How.OPEN:
-            return command(found.asked, _longer(found.asked))
+            return command(found.asked, min(2 * found.asked.max_seconds, LONGEST))
         case How.CANNOT_TELL | How.UNCONFIRMED | How.SPENT:
             again = command(found.asked)
             return again.replace("orchgate bisect", "orchgate bisect --fresh", 1)
         case How.SAME | How.FASTER:
             return shlex.join(["orchgate", "perf", "--base", base, "--head", head, *found.asked.what])
-
-
-def _longer(asked: Asked) -> str:
-    return durations.shown(min(2 * durations.parsed("--max-time", asked.max_time, LONGEST), LONGEST))

@@ -1,31 +1,33 @@
-"""`orchgate evidence`: what holds the claims of documents. Each verb is a file beside this one."""
+"""`orchgate evidence`: what holds the claims of documents. A verb is a file here."""
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from orchgate.commands.shared import options
 
 if TYPE_CHECKING:
     import argparse
-    from types import ModuleType
 
     from orchgate.model import Verdict
 
 SUMMARY = "pin what documents cite, verify it, summarize it, and move it with the repository"
-VERBS = ("fetch", "pin", "push", "show", "summarize", "verify")
-
-
-def _load(verb: str) -> ModuleType:
-    return importlib.import_module(f"orchgate.commands.evidence.{verb}")
+ABOUT = "Works on .orchgate/evidence.lock of this repository; each VERB has a --help of its own."
+EXAMPLES = (
+    "orchgate evidence pin --task 0001-faster-start",
+    "orchgate evidence push --remote origin",
+    "orchgate evidence fetch",
+)
+EXIT_CODES = {
+    1: "a secret would be sent, an artifact is not what was pinned, or --check would change something",
+    3: "an artifact is missing, or could not be read, sent or fetched",
+}
+PACKAGE, VERBS = "orchgate.commands.evidence", ("fetch", "pin", "push", "show", "summarize", "verify")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    listed = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for verb in VERBS:
-        module = _load(verb)
-        module.arguments(listed.add_parser(verb, help=module.SUMMARY, description=module.SUMMARY, allow_abbrev=False))
+    options.add_verbs(parser, PACKAGE, VERBS)
 
 
 def run(args: argparse.Namespace) -> Verdict | int:
-    result: Verdict | int = _load(args.verb).run(args)
-    return result
+    return options.run_verb(PACKAGE, args)

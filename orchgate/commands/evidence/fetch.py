@@ -13,13 +13,18 @@ if TYPE_CHECKING:
     import argparse
 
 SUMMARY = "bring pinned artifacts from a remote, and write those that are not here"
+ABOUT = "Without PATH, all that is pinned, from the remote of this branch, or origin."
+EXAMPLES = ("orchgate evidence fetch", "orchgate evidence fetch --remote upstream .runs/0001-faster-start")
+EXIT_CODES = {
+    1: "an artifact that is here is not what was pinned, and was left alone",
+    3: "an artifact is not on the remote, or could not be fetched",
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="artifacts or folders of them; without: all pinned")
-    parser.add_argument("--remote", default="", metavar="REMOTE", help="default: the branch's, or origin")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="artifacts or folders of them (all that is pinned)")
+    workspace.add_remote(parser)
     parser.add_argument("--force", action="store_true", help="also replace what is here and is not what was pinned")
-    workspace.add_timeout(parser)
 
 
 def run(args: argparse.Namespace) -> Verdict:
@@ -42,9 +47,9 @@ def run(args: argparse.Namespace) -> Verdict:
     for path in done.missing:
         say(f"missing: {path} has not been pushed to {remote}")
     if done.different:
-        say("  hint: --force replaces it; orchgate evidence pin takes what is here")
+        say("  hint: with --force it is replaced; `orchgate evidence pin` pins what is here")
     if done.missing:
-        say("  hint: orchgate evidence push, in the clone that has the run")
+        say("  hint: run `orchgate evidence push` in the clone that has the run")
     said = f"{len(pins)} pinned artifacts: {len(done.written)} written, {done.kept} were here"
     say(f"{said}; {len(known.keys() - before.keys())} new in the store")
     return Verdict.BROKEN if done.missing else Verdict.FAIL if done.different else Verdict.PASS

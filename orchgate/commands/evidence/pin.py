@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 MOST_LISTED = 20
 MOST_UNASKED = 20  # artifacts that are pinned before anybody has seen what they are
 SUMMARY = "write what the cited artifacts are into .orchgate/evidence.lock"
+ABOUT = """\
+Without PATH and --task: what the documents of one task cite. It is the task
+whose documents changed since the last commit, else the one that the branch or a
+Task: trailer names, else the only one in work. --check and --prune look at all
+documents."""
+EXAMPLES = ("orchgate evidence pin --task 0001-faster-start", "orchgate evidence pin --check")
+EXIT_CODES = {1: "an artifact could not be pinned, or --check would change the lock", 3: "a document cannot be read"}
 
 
 class _Many(Exception):
@@ -37,7 +44,7 @@ class _Many(Exception):
         self.pins = pins
 
 
-class _Read(NamedTuple):
+class _ReadDocuments(NamedTuple):
     """Documents, those that cannot be read, and whose they are ("" for all documents that there are)."""
 
     documents: list[Document]
@@ -48,22 +55,18 @@ class _Read(NamedTuple):
 class _Wanted(NamedTuple):
     """What documents rely on, and the files on disk that this stands for."""
 
-    read: _Read
+    read: _ReadDocuments
     links: tuple[linked.Link, ...]
     found: linked.Expanded
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="artifacts; without: what a task's documents rely on")
-    parser.add_argument("--task", default="", metavar="ID", help="whose documents; default: the task of this change")
-    parser.add_argument("--all", action="store_true", help="what all documents rely on, of whatever task")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="artifacts (what the documents of a task cite)")
+    tasks.option(parser, "whose documents (the task of this change)")
+    parser.add_argument("--all", action="store_true", help="what all documents cite, of all tasks")
     parser.add_argument("--yes", action="store_true", help=f"do not ask before pinning more than {MOST_UNASKED}")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the lock would change")
-    parser.add_argument("--prune", action="store_true", help="drop the pins that no document relies on any more")
-    parser.epilog = (
-        "Without PATH and --task: the task whose documents changed since the last commit, else the one that the branch "
-        "or a Task: trailer names, else the only one in work. --check and --prune look at all documents."
-    )
+    parser.add_argument("--prune", action="store_true", help="drop the pins that no document cites any more")
 
 
 def run(args: argparse.Namespace) -> Verdict:
@@ -80,7 +83,7 @@ def run(args: argparse.Namespace) -> Verdict:
         return _explicit(place, args) if args.paths else _cited(place, repository, args)
 
 
-def _place(repository: Repository) -> pinning.Place:
+def _place(repository: Repository) -> pinning.PinSource:
     from orchgate.config.load import load_work_tree
     from orchgate.git.worktree import OnDisk
     from orchgate.markdown.document import Document
@@ -92,17 +95,17 @@ def _place(repository: Repository) -> pinning.Place:
     def document(path: str) -> Document:
         return Document(path, tree.read(path, MAX_DOCUMENT_BYTES))
 
-    return pinning.Place(repository.root, config, tree, Packets(config.documents, tree), document, whole=True)
+    return pinning.PinSource(repository.root, config, tree, Packets(config.documents, tree), document, whole=True)
 
 
-def _explicit(place: pinning.Place, args: argparse.Namespace) -> Verdict:
+def _explicit(place: pinning.PinSource, args: argparse.Namespace) -> Verdict:
     disk = pinning.artifacts(place)
     paths = []
     for given in args.paths:
         path = pinning.repository_path(place.root, given)
         if not path or not disk.owns(path):
             roots = ", ".join(disk.roots)
-            raise UsageError(f"{given} does not lie under {roots}", "evidence.roots says where artifacts are")
+            raise UsageError(f"{given} is not below {roots}, where evidence.roots says artifacts are")
         if path in place.tree.entries:
             raise UsageError(f"{given} is tracked by git, which holds it better than a pin could")
         paths.append(path)
@@ -111,7 +114,7 @@ def _explicit(place: pinning.Place, args: argparse.Namespace) -> Verdict:
     return _end(made, args, moved=moved)
 
 
-def _cited(place: pinning.Place, repository: Repository, args: argparse.Namespace) -> Verdict:
+def _cited(place: pinning.PinSource, repository: Repository, args: argparse.Namespace) -> Verdict:
     read = _documents(place, repository, args)
     for error in read.unread:
         _say(f"{error.path}: {error.message}: what it cites is not known")
@@ -131,7 +134,7 @@ def _cited(place: pinning.Place, repository: Repository, args: argparse.Namespac
 
 
 def _maker(
-    place: pinning.Place, args: argparse.Namespace, wanted: _Wanted, *, asks: bool
+    place: pinning.PinSource, args: argparse.Namespace, wanted: _Wanted, *, asks: bool
 ) -> Callable[[bytes | None], pin.Plan]:
     """What makes the new lock from the old one; raises _Many where somebody has to be asked first."""
     disk, files, unread = pinning.artifacts(place), wanted.found.files, wanted.read.unread
@@ -147,7 +150,7 @@ def _maker(
         if stale:
             them = "it" if len(stale) == 1 else "them"
             why = "not dropped, because some documents cannot be read" if unread else f"--prune drops {them}"
-            _say(f"{pinning.counted(len(stale), 'pin')} that no document relies on: {why}")
+            _say(f"{pinning.counted(len(stale), 'pin')} that no document cites: {why}")
         return made
 
     return make
@@ -176,9 +179,7 @@ def _tell_of(found: linked.Expanded, made: pin.Plan) -> None:
     """What links stand for that was not pinned."""
     for link in found.crowded:
         where = f"{link.location.path}:{link.location.line}"
-        _say(
-            f"not pinned: {link.path} stands for more than {linked.MOST_FILES} files: link those that matter ({where})"
-        )
+        _say(f"not pinned: {link.path} means more than {linked.MOST_FILES} files: link those that matter ({where})")
     missing = [link for link in found.missing if not _is_pinned(link, made)]
     for link in missing[:MOST_LISTED]:
         _say(f"neither here nor pinned: {link.path} ({link.location.path}:{link.location.line})")
@@ -190,7 +191,7 @@ def _is_pinned(link: linked.Link, made: pin.Plan) -> bool:
     return len(linked.unlinked(made.pins, [link])) < len(made.pins)
 
 
-def _documents(place: pinning.Place, repository: Repository, args: argparse.Namespace) -> _Read:
+def _documents(place: pinning.PinSource, repository: Repository, args: argparse.Namespace) -> _ReadDocuments:
     """The documents that are meant, of those that the configuration takes for documents."""
     from orchgate.git.snapshot import SYMLINK
     from orchgate.lib.globs import matches
@@ -208,19 +209,21 @@ def _documents(place: pinning.Place, repository: Repository, args: argparse.Name
             unread.append(content)
         else:
             read.append(Document(path, content))
-    return _Read(read, unread, f" of {whose.words}" if whose else "")
+    return _ReadDocuments(read, unread, f" of {whose.words}" if whose else "")
 
 
-def _whose_documents(place: pinning.Place, repository: Repository, args: argparse.Namespace) -> tasks.Whose | None:
+def _whose_documents(
+    place: pinning.PinSource, repository: Repository, args: argparse.Namespace
+) -> pinning.ChosenPackets | None:
     """Whose documents are meant; None for all."""
     if args.task:
-        return tasks.named(place, args.task)
+        return pinning.ChosenPackets((tasks.packet(place.packets.all, args.task),))
     if args.all or args.check or args.prune or not place.packets.all:
         return None
-    return tasks.behind(place, repository, "orchgate evidence pin")
+    return pinning.behind(place, repository, "orchgate evidence pin")
 
 
-def _end(made: pin.Plan, args: argparse.Namespace, read: _Read | None = None, *, moved: bool) -> Verdict:
+def _end(made: pin.Plan, args: argparse.Namespace, read: _ReadDocuments | None = None, *, moved: bool) -> Verdict:
     for line in pinning.told(made, checking=args.check):
         _say(line)
     examined = f"; {pinning.counted(len(read.documents), 'document')}{read.whose} read" if read else ""

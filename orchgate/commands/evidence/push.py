@@ -7,27 +7,34 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.commands.evidence import workspace
 from orchgate.commands.evidence.pinning import counted
 from orchgate.commands.evidence.workspace import say
+from orchgate.commands.shared import options
 from orchgate.model import Verdict
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
-    from orchgate.commands.evidence.workspace import Place
+    from orchgate.commands.evidence.workspace import EvidenceWorkspace
     from orchgate.evidence.carry import Held, Load
     from orchgate.evidence.lock import Pinned
     from orchgate.evidence.secrets import Patterns
     from orchgate.git.visit import Pushed, Visit
 
 SUMMARY = "send the pinned artifacts to refs/orchgate/evidence of a remote"
+ABOUT = (
+    "Without PATH, all that is pinned, to the remote of this branch, or origin. What the remote has is not sent again."
+)
+EXAMPLES = ("orchgate evidence push", "orchgate evidence push --remote upstream --dry-run")
+EXIT_CODES = {
+    1: "an artifact seems to hold a secret, and was not sent",
+    3: "an artifact is not at hand, or was not sent",
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("remote", nargs="?", default="", metavar="REMOTE", help="default: the branch's, or origin")
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="artifacts or folders of them; without: all pinned")
-    parser.add_argument("--remote", dest="named", default="", metavar="REMOTE", help="as REMOTE; every word is a PATH")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="artifacts or folders of them (all that is pinned)")
+    workspace.add_remote(parser)
     parser.add_argument("--dry-run", action="store_true", help="say what the remote lacks, and send nothing")
-    workspace.add_timeout(parser)
 
 
 def run(args: argparse.Namespace) -> Verdict:
@@ -43,27 +50,29 @@ def run(args: argparse.Namespace) -> Verdict:
         verdicts = []
         for address in place.store.push_addresses(remote):
             with place.store.visit(remote, args.timeout, address=address) as visit:
-                verdicts.append(_visit(place, visit, _Task(remote, pins, patterns, args.dry_run)))
+                verdicts.append(_visit(place, visit, _PushRequest(remote, pins, patterns, args.dry_run)))
         return max(verdicts, key=lambda verdict: verdict.exit_code)
 
 
-def _split(place: Place, args: argparse.Namespace) -> tuple[str, list[str]]:
-    """The remote, "" where none is named, and the paths: a first word that is pinned is one of these."""
-    first = workspace.named(place, args.remote) if args.remote else ""
-    is_pinned = bool(first) and (place.lock.get(first) is not None or any(True for _ in place.lock.below(first)))
-    if args.remote and (args.named or is_pinned):
-        return args.named, [args.remote, *args.paths]
-    return args.remote or args.named, args.paths
+def _split(place: EvidenceWorkspace, args: argparse.Namespace) -> tuple[str, list[str]]:
+    """The remote, "" where none is named, and the paths. A remote was once the first word, which is still taken."""
+    if args.remote or not args.paths:
+        return args.remote, args.paths
+    first = workspace.named(place, args.paths[0])
+    if place.lock.get(first) is not None or any(True for _ in place.lock.below(first)):
+        return "", args.paths
+    options.warn(f"a remote is named by an option now: --remote {args.paths[0]}; the word alone goes away soon")
+    return args.paths[0], args.paths[1:]
 
 
-class _Task(NamedTuple):
+class _PushRequest(NamedTuple):
     remote: str
     pins: list[Pinned]
     patterns: Patterns
     dry_run: bool
 
 
-def _visit(place: Place, visit: Visit, task: _Task) -> Verdict:
+def _visit(place: EvidenceWorkspace, visit: Visit, task: _PushRequest) -> Verdict:
     from orchgate.evidence import carry
 
     content = carry.source(place.artifacts, place.store, visit.local().contents, place.limit)

@@ -16,21 +16,28 @@ from orchgate.outputs._escape import escape
 if TYPE_CHECKING:
     import argparse
 
-    from orchgate.commands.evidence.workspace import Place
+    from orchgate.commands.evidence.workspace import EvidenceWorkspace
 
 SUMMARY = "print an artifact that a document links to, wherever it is kept"
+ABOUT = "Prints what was pinned, from the disk or the store; what is not pinned, from the disk."
+EXAMPLES = (
+    "orchgate evidence show out/0001-faster-start/notes.txt",
+    "orchgate evidence show --output log.txt --force out/0001-faster-start/build.log",
+)
+EXIT_CODES = {3: "it is not here, or FILE is there already"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("link", metavar="LINK", help="as the document writes it")
-    parser.add_argument("-o", "--output", default="", metavar="FILE", help="write it there instead")
+    parser.add_argument("-o", "--output", default="", metavar="FILE", help="write it there instead of printing it")
+    parser.add_argument("--force", action="store_true", help="replace a FILE that is there")
 
 
 def run(args: argparse.Namespace) -> Verdict:
     with workspace.here() as place:
         content = _content(place, args.link)
     if args.output:
-        _write(args.output, content)
+        _write(args.output, content, force=args.force)
     elif sys.stdout.isatty():
         sys.stdout.write(_readable(content, args.link))
     else:
@@ -38,7 +45,7 @@ def run(args: argparse.Namespace) -> Verdict:
     return Verdict.PASS
 
 
-def _content(place: Place, link: str) -> bytes:
+def _content(place: EvidenceWorkspace, link: str) -> bytes:
     """The bytes of what was pinned, or of what only this disk has, which is said. Raises OrchgateError."""
     from orchgate.runs.locate import NAME
 
@@ -49,7 +56,7 @@ def _content(place: Place, link: str) -> bytes:
     return content
 
 
-def _of(place: Place, path: str, link: str) -> bytes:
+def _of(place: EvidenceWorkspace, path: str, link: str) -> bytes:
     from orchgate.evidence import carry
     from orchgate.runs.locate import read_file
 
@@ -62,7 +69,7 @@ def _of(place: Place, path: str, link: str) -> bytes:
             f"{link} is a folder of {len(below)} pinned artifacts", f"orchgate evidence show {quoted(below[0])}"
         )
     if not place.artifacts.on_disk(path):
-        raise OrchgateError(f"{link} is neither pinned nor on disk", "orchgate check evidence says where it is cited")
+        raise OrchgateError(f"{link} is neither pinned nor on disk", "orchgate check evidence --all-files")
     sys.stderr.write("orchgate: this is on your disk only: it is not pinned\n")
     return read_file(place.artifacts.full(path), place.limit)
 
@@ -75,7 +82,10 @@ def _readable(content: bytes, link: str) -> str:
     return "\n".join(escape(line.removesuffix("\r")) for line in lines).removesuffix("\n") + "\n"
 
 
-def _write(path: str, content: bytes) -> None:
+def _write(path: str, content: bytes, *, force: bool) -> None:
+    if force:
+        files.replace(os.path.abspath(path), content)
+        return
     if os.path.lexists(path):
-        raise OrchgateError(f"cannot write {path}: File exists", "name a file that is not there yet")
+        raise OrchgateError(f"cannot write {path}: it exists already", "name another file, or add --force")
     files.create(path, content)

@@ -4,32 +4,46 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.commands.evidence import summarized
-from orchgate.commands.shared import running
+from orchgate.commands.shared import running, tasks
 from orchgate.errors import OrchgateError, UsageError, quoted
-from orchgate.evidence import summary
+from orchgate.evidence import brought, origin, summary
+from orchgate.evidence.facts import facts_of
 from orchgate.lib import files, locks
 from orchgate.lib.inside import require_real
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
+from orchgate.runs import derivation, ids, locate
+from orchgate.runs.run import from_manifest
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from orchgate.commands.evidence.summarized import Named
+    from orchgate.evidence.brought import Examined, Limits
     from orchgate.evidence.lock import Facts
 
+
 SUMMARY = "write a table of runs before and after a change into the task's action plan"
+ABOUT = "The table replaces an older one of the same pipeline. Runs of another clone are copied here."
+EXAMPLES = ("orchgate evidence summarize --task 0001-faster-start --before RUN --after RUN",)
+EXIT_CODES = {1: "--check would change the plan", 3: "a run or the plan cannot be read"}
 SECTION = "Artifacts and Notes"
 MOST_RUNS = 50
-MAX_BYTES = 64 * 1024 * 1024  # of the plan
+MAX_BYTES = 64 * 1024 * 1024  # of the plan, and of a manifest
+
+
+class SummaryRun(NamedTuple):
+    """A run: what it claims, where it comes from ("" for here), and what is to be brought, None for nothing."""
+
+    facts: Facts
+    origin: str = ""
+    elsewhere: Examined | None = None
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--task", required=True, metavar="ID", help="the task whose action plan is written")
+    tasks.option(parser, "the task whose action plan is written", required=True)
     for side in ("before", "after"):
         help_ = f"runs {side} the change: ids, or manifests or folders of runs, of another clone or work tree as well"
         parser.add_argument(f"--{side}", nargs="+", required=True, metavar="RUN", help=help_)
@@ -49,7 +63,7 @@ def run(args: argparse.Namespace) -> Verdict:
     plan = _action_plan(root, args.task)
     if not args.check:
         for path, one in known.items():
-            summarized.bring(root, path, one)
+            _bring(root, path, one)
     origins = {path: one.origin for path, one in known.items() if one.origin}
     block = summary.render(pipeline, list(before), list(after), facts.__getitem__, origins=origins)
     if args.check:
@@ -63,14 +77,14 @@ def run(args: argparse.Namespace) -> Verdict:
     return Verdict.FAIL if args.check and changed else Verdict.PASS
 
 
-def _named(root: str, runs: Sequence[str], task: str) -> dict[str, Named]:
+def _named(root: str, runs: Sequence[str], task: str) -> dict[str, SummaryRun]:
     """The runs of one side by the repository path of their manifests, in the order of time, each once."""
     if len(runs) > MOST_RUNS:
         raise UsageError(f"{len(runs)} runs on one side, limit {MOST_RUNS}", "name those that matter")
-    found: dict[str, Named] = {}
+    found: dict[str, SummaryRun] = {}
     for name in runs:
-        path, one = summarized.named(root, name, task)
-        if path in found and not summarized.same(found[path], one):
+        path, one = _examined(root, name, task)
+        if path in found and not _same(found[path], one):
             raise UsageError(f"{name} is another run than one of the same id beside it", "name the one that is real")
         found.setdefault(path, one)
     return dict(sorted(found.items(), key=lambda one: one[0].split("/")[-2]))
@@ -95,7 +109,7 @@ def _pipeline(known: dict[str, Facts]) -> str:
         raise UsageError(f"{pipelines[one]} is a run of {one}, {pipelines[other]} of {other}", "compare like with like")
     for path, facts in known.items():
         if facts.status == "in_progress":
-            raise UsageError(f"{path} is still in progress", "orchgate status --watch")
+            raise UsageError(f"{path} is still in progress", "orchgate status --follow")
     return next(iter(pipelines))
 
 
@@ -106,12 +120,10 @@ def _action_plan(root: str, task: str) -> str:
     from orchgate.packets.catalog import Packets
 
     packets = Packets(load_work_tree(root).documents, WorkTree(root))
-    found = [packet for packet in packets.all if task in (packet.task, packet.slug)]
-    plans = [packet.documents["action-plan"] for packet in found if "action-plan" in packet.documents]
-    if not plans:
-        what = "has no action plan" if found else "has no packet here"
-        raise UsageError(f"task {task} {what}", f"orchgate new {task.lstrip('0123456789-') or 'SLUG'} writes one")
-    return plans[0]
+    packet = tasks.packet(packets.all, task)
+    if "action-plan" not in packet.documents:
+        raise UsageError(f"task {packet.name} has no action plan", "write one")
+    return packet.documents["action-plan"]
 
 
 def _read(full: str, plan: str) -> tuple[str, str]:
@@ -148,4 +160,72 @@ def _tell(plan: str, block: str, *, changed: bool, checking: bool) -> None:
     verb = "would be written" if checking else "written"
     lines = [line for line in block.splitlines() if line.startswith("|")]
     sys.stdout.writelines(escape(line) + "\n" for line in lines)
-    sys.stdout.write(escape(f"{plan}: {verb if changed else 'as it was'}") + "\n")
+    sys.stdout.write(escape(f"{plan}: {verb if changed else 'unchanged'}") + "\n")
+
+
+def _examined(root: str, name: str, task: str) -> tuple[str, SummaryRun]:
+    """The repository path of a run's manifest, here or once it is brought, and the run. Raises OrchgateError."""
+    folder = running.locate(root, name, task)[1]
+    path = _path(root, os.path.join(folder, ids.MANIFEST))
+    try:
+        if path:
+            full = os.path.join(root, path)
+            known = origin.beside(full)
+            run = from_manifest(derivation.require_file(full, MAX_BYTES), full)
+            return path, SummaryRun(facts_of(run), known.words if known else "")
+        found = brought.examine(root, folder, _limits(root))
+    except OrchgateError as error:
+        raise _about(path or name, error) from error
+    target = os.path.relpath(os.path.join(found.target, ids.MANIFEST), root)
+    words = brought.origin_of(found, os.environ).words
+    return target, SummaryRun(facts_of(found.run), words, found)
+
+
+def _same(one: SummaryRun, other: SummaryRun) -> bool:
+    """Whether two that would be one run here are the same; of one that is here already, `_bring` finds out."""
+    if one.elsewhere and other.elsewhere:
+        return one.elsewhere.manifest == other.elsewhere.manifest and one.elsewhere.journal == other.elsewhere.journal
+    return one.facts == other.facts
+
+
+def _about(name: str, error: OrchgateError) -> OrchgateError:
+    """The same error with the run that it is about."""
+    told = OrchgateError(f"{name} {error.message}", error.hint)
+    told.exit_code = error.exit_code
+    return told
+
+
+def _path(root: str, manifest: str) -> str:
+    """The repository path of a manifest where runs of this repository lie; "" for one elsewhere."""
+    from orchgate.config.load import load_work_tree
+
+    top, real = os.path.realpath(root), os.path.realpath(os.path.dirname(manifest))
+    path = os.path.relpath(os.path.join(real, ids.MANIFEST), top)
+    return path if locate.place_of(path, load_work_tree(root).evidence.roots) else ""
+
+
+def _limits(root: str) -> Limits:
+    from orchgate.config.load import load_work_tree
+
+    config = load_work_tree(root)
+    return brought.Limits(config.evidence.max_artifact_bytes, config.manifests.max_bytes)
+
+
+def _bring(root: str, path: str, one: SummaryRun) -> None:
+    """Copies a run that is elsewhere, with those that its program recorded itself, and says so."""
+    if one.elsewhere is None:
+        return
+    limits = _limits(root)
+    try:
+        done = brought.bring(one.elsewhere, limits, os.environ)
+    except OrchgateError as error:
+        raise _about(path, error) from error
+    _say(f"{path}: {'copied' if done.new else 'already here, and the same'} (from {one.origin})")
+    for left in done.left:
+        _say(f"  not copied: {left}")
+    for inner in brought.inner(root, one.elsewhere, limits, os.environ):
+        _say(f"  {inner}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(escape(line) + "\n")

@@ -15,16 +15,19 @@ from orchgate.outputs._escape import escape
 if TYPE_CHECKING:
     import argparse
 
-    from orchgate.commands.evidence.workspace import Place
+    from orchgate.commands.evidence.workspace import EvidenceWorkspace
 
 SUMMARY = "hash every pinned artifact that is here, and say which are not what was pinned"
+ABOUT = "Looks at the disk and at the store of this clone; asks no remote."
+EXAMPLES = ("orchgate evidence verify", "orchgate evidence verify --missing")
+EXIT_CODES = {1: "an artifact is not what was pinned", 3: "an artifact cannot be compared, or is damaged in the store"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--missing", action="store_true", help="also list the pinned artifacts that are not here")
 
 
-class Counts(NamedTuple):
+class Verification(NamedTuple):
     pins: int
     changed: int
     missing: int
@@ -51,10 +54,10 @@ def run(args: argparse.Namespace) -> Verdict:
         for trouble in comparison.troubles.values():
             _say(f"cannot be compared: {trouble.location.path} {trouble.message}")
         stored, damaged = _stored(place)
-    return _end(Counts(len(place.lock.pins), changed, missing, len(comparison.troubles), stored, damaged))
+    return _end(Verification(len(place.lock.pins), changed, missing, len(comparison.troubles), stored, damaged))
 
 
-def _stored(place: Place) -> tuple[int, int]:
+def _stored(place: EvidenceWorkspace) -> tuple[int, int]:
     """How many pinned contents the store holds whole, and how many damaged; the damaged ones are said."""
     known = place.store.known()
     wanted = {pin.sha256: pin.path for pin in place.lock.pins.values() if pin.sha256 in known}
@@ -69,7 +72,7 @@ def _stored(place: Place) -> tuple[int, int]:
     return len(wanted) - damaged, damaged
 
 
-def _end(counts: Counts) -> Verdict:
+def _end(counts: Verification) -> Verdict:
     if not counts.pins:
         _say(f"nothing is pinned: {PATH} is not here or empty")
         return Verdict.PASS

@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.commands.shared import durations
 from orchgate.errors import GitError, UsageError
 from orchgate.evidence.lock import PATH
 from orchgate.outputs._escape import escape
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from orchgate.git.visit import Visit
 
 
-class Place(NamedTuple):
+class EvidenceWorkspace(NamedTuple):
     root: str
     config: Config
     lock: Lock
@@ -36,7 +37,7 @@ class Place(NamedTuple):
 
 
 @contextlib.contextmanager
-def here() -> Iterator[Place]:
+def here() -> Iterator[EvidenceWorkspace]:
     """The work tree around the current folder. Raises OrchgateError, GitError, ConfigError."""
     from orchgate.config.load import load_work_tree
     from orchgate.evidence import pin
@@ -49,10 +50,10 @@ def here() -> Iterator[Place]:
         config = load_work_tree(repository.root)
         artifacts = Artifacts(repository.root, config.evidence.roots)
         lock = pin.lock_of(repository.root)
-        yield Place(repository.root, config, lock, artifacts, Store(repository, os.environ))
+        yield EvidenceWorkspace(repository.root, config, lock, artifacts, Store(repository, os.environ))
 
 
-def chosen(place: Place, given: Sequence[str]) -> list[Pinned]:
+def chosen(place: EvidenceWorkspace, given: Sequence[str]) -> list[Pinned]:
     """The pins of the artifacts (or folders of them) that are named, all of them for none. Raises UsageError."""
     if not given:
         return list(place.lock.pins.values())
@@ -67,7 +68,7 @@ def chosen(place: Place, given: Sequence[str]) -> list[Pinned]:
     return list(found.values())
 
 
-def named(place: Place, link: str) -> str:
+def named(place: EvidenceWorkspace, link: str) -> str:
     """The repository path that a link means: as a document writes it, from the top, or from the current folder."""
     from orchgate.commands.evidence.pinning import repository_path
 
@@ -81,22 +82,16 @@ def named(place: Place, link: str) -> str:
     return os.path.normpath(path)
 
 
-def add_timeout(parser: argparse.ArgumentParser) -> None:
+def add_remote(parser: argparse.ArgumentParser) -> None:
+    """The options of the verbs that talk to a server."""
+    parser.add_argument("--remote", default="", metavar="NAME", help="a remote (that of this branch, or origin)")
     parser.add_argument(
         "--timeout",
-        type=seconds,
-        metavar="SECONDS",
-        help="give a server up that says nothing for so long (default: 60 when asked what it has, 300 while "
-        "contents travel; nobody who is asked for a password is hurried)",
+        type=durations.up_to(durations.DAY),
+        metavar="TIME",
+        help="give up on a server that sends nothing for so long, such as 30s (60s when asked what it has, 5m while "
+        "contents travel; waiting for a password does not count)",
     )
-
-
-def seconds(text: str) -> float:
-    """A time to wait, for argparse."""
-    value = float(text)
-    if not 0 < value < 1e9:
-        raise ValueError(text)
-    return value
 
 
 def note(visit: Visit) -> None:
@@ -129,11 +124,12 @@ def online() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def nothing_pinned(place: Place) -> bool:
+def nothing_pinned(place: EvidenceWorkspace) -> bool:
     """Whether there is nothing to carry, which is said."""
     if place.lock.pins:
         return False
-    say(f"nothing is pinned in {PATH}: orchgate evidence pin")
+    say(f"nothing is pinned in {PATH}")
+    say("  hint: orchgate evidence pin")
     return True
 
 

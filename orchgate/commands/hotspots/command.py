@@ -7,7 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from orchgate.commands.shared import running
-from orchgate.errors import OrchgateError, UsageError
+from orchgate.commands.shared.options import Renamed, output_format, whole_number
+from orchgate.errors import OrchgateError
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 
@@ -15,29 +16,33 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from orchgate.commands.shared.options import Parser
     from orchgate.hotspots.growth import Series
     from orchgate.hotspots.ranking import Hotspot, Summary
     from orchgate.hotspots.timeline import Timeline
 
 SUMMARY = "show where the time and the I/O of runs go, and what could be saved"
+ABOUT = "Without arguments, of the latest run of each pipeline."
+EXAMPLES = ("orchgate hotspots", "orchgate hotspots 0001-faster-start --limit 3")
+EXIT_CODES = {0: "shown", 3: "no run can be read"}
 VERSION = 1
 LISTED = 10
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     parser.add_argument(
         "runs",
         nargs="*",
         metavar="RUN|TASK|FILE",
-        help="run ids, task ids, manifests or folders of runs, anywhere; without any, the latest run of each pipeline",
+        help="run ids, task ids, manifests or folders of runs, anywhere",
     )
-    parser.add_argument("--top", type=int, metavar="N", help=f"at most N of each kind; {LISTED} in text, all in json")
-    parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
+    what = f"at most N of each kind ({LISTED}, all in json)"
+    parser.add_argument("--limit", type=whole_number(1), metavar="N", help=what)
+    parser.old_names = {"--top": Renamed("--limit")}
+    output_format(parser)
 
 
 def run(args: argparse.Namespace) -> Verdict:
-    if args.top is not None and args.top < 1:
-        raise UsageError("--top: expected a number from 1", "--top 10")
     runs, troubles = _read(args.runs)
     from orchgate.hotspots import ranking, traffic
 
@@ -49,11 +54,11 @@ def run(args: argparse.Namespace) -> Verdict:
     groups = ranking.grouped(counted).items()
     summaries = [ranking.summarize(name, group, left_out[name]) for name, group in groups]
     if args.output_format == "json":
-        running.print_json(_document(runs, summaries, _ranked(saving, moved)[: args.top], troubles))
+        running.print_json(_document(runs, summaries, _ranked(saving, moved)[: args.limit], troubles))
     else:
         from orchgate.commands.hotspots.text import text
 
-        sys.stdout.writelines(line + "\n" for line in text(summaries, saving, moved, args.top or LISTED))
+        sys.stdout.writelines(line + "\n" for line in text(summaries, saving, moved, args.limit or LISTED))
     for path, trouble in troubles:
         sys.stderr.write(escape(f"orchgate: {_shown(path)}: {trouble.message}") + "\n")
         if trouble.hint:

@@ -169,7 +169,7 @@ def _section(title: str, found: Sequence[Hotspot], most: int, several: bool) -> 
     for position, one in enumerate(found[:most], 1):
         yield f"  {position:>2}. {_row(one, several)}"
     if len(found) > most:
-        yield f"      and {len(found) - most} more: --top {len(found)}"
+        yield f"      and {len(found) - most} more: --limit {len(found)}"
     yield ""
 
 
@@ -197,7 +197,7 @@ def _hint(worth: Sequence[Hotspot], summaries: Sequence[Summary]) -> str:
             "--output-format json lists every gap; " + again
         )
     if one.kind is Kind.RETRY:
-        command = f"orchgate run {quoted(one.pipeline)} --task {task} --repeat 10"
+        command = f"orchgate run {quoted(one.pipeline)} --task {task} --runs 10"
         return f"{one.stage} has to be repeated; {command} shows how often"
     if one.kind is Kind.RECORDING:
         return "what happens between a command's end and the next start takes longest to no use; " + again

@@ -10,6 +10,7 @@ from orchgate import __version__
 from orchgate.commands.init import files, hooks
 from orchgate.commands.init.files import Write
 from orchgate.commands.shared import gitignore
+from orchgate.commands.shared.options import Renamed
 from orchgate.config import load
 from orchgate.errors import OrchgateError
 from orchgate.gate import session
@@ -23,13 +24,20 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Sequence
 
+    from orchgate.commands.shared.options import Parser
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
 
 SUMMARY = "set up this repository: a configuration and the hooks"
+ABOUT = """\
+Without options, writes orchgate.toml and .pre-commit-config.yaml, adds the
+folders of recorded runs to .gitignore, and lets pre-commit install its hooks.
+What is there already stays as it is."""
+EXAMPLES = ("orchgate init --dry-run", "orchgate init --native")
+EXIT_CODES = {0: "set up, now or before", 3: "something is in the way; nothing was written"}
 
 
-class Plan(NamedTuple):
+class SetupPlan(NamedTuple):
     """What to write, what to install with pre-commit, and what is there already."""
 
     writes: tuple[Write, ...]
@@ -37,10 +45,12 @@ class Plan(NamedTuple):
     present: tuple[str, ...]
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument("--native", action="store_true", help="plain git hooks instead of pre-commit's")
-    parser.add_argument("--remote", action="store_true", help="let pre-commit install a published orchgate")
+    what = "let pre-commit install a published orchgate, instead of running the one on PATH"
+    parser.add_argument("--published", action="store_true", help=what)
+    parser.old_names = {"--remote": Renamed("--published")}
     parser.add_argument("--gitignore", action="store_true", help="only let git ignore the folders of recorded runs")
 
 
@@ -58,7 +68,7 @@ def run(args: argparse.Namespace) -> Verdict:
                 _tell([f"wrote {write.said}"])
             _tell([f"kept {said}" for said in plan.present])
             installed = plan.install and _install(repository)
-        _tell(_closing(plan, installed=installed, native=args.native, remote=args.remote))
+        _tell(_closing(plan, installed=installed, native=args.native, remote=args.published))
     return Verdict.PASS
 
 
@@ -66,21 +76,21 @@ def _tell(lines: Sequence[str] | Iterator[str]) -> None:
     sys.stdout.writelines(escape(line) + "\n" for line in lines)
 
 
-def _plan(repository: Repository, args: argparse.Namespace) -> Plan:
+def _plan(repository: Repository, args: argparse.Namespace) -> SetupPlan:
     """Everything that has to be done; nothing is written while it is made. Raises OrchgateError, ConfigError."""
     if args.gitignore:
         return _of([_ignored(repository, load.load_work_tree(repository.root))], install=False)
     configuration = files.configuration(repository.root)
-    changed = _hooks(repository, native=args.native, remote=args.remote)
+    changed = _hooks(repository, native=args.native, remote=args.published)
     install = not args.native and not all(hooks.is_installed(repository, hook) for hook in HOOK_TYPES)
     config = files.settings(repository.root, configuration)
     return _of((configuration, *changed, _ignored(repository, config)), install=install)
 
 
-def _of(outcomes: Iterable[Write | str], *, install: bool) -> Plan:
+def _of(outcomes: Iterable[Write | str], *, install: bool) -> SetupPlan:
     listed = tuple(outcomes)
     writes = tuple(one for one in listed if isinstance(one, Write))
-    return Plan(writes, install, tuple(one for one in listed if isinstance(one, str)))
+    return SetupPlan(writes, install, tuple(one for one in listed if isinstance(one, str)))
 
 
 def _ignored(repository: Repository, config: Config) -> Write | str:
@@ -138,15 +148,13 @@ def _install(repository: Repository) -> bool:
     if completed.code != 0:
         said = " ".join(os.fsdecode(completed.stderr + completed.stdout).split())
         hooks_path = "core.hooksPath" in said
-        hint = (
-            "git config --unset-all core.hooksPath, or orchgate init --native" if hooks_path else "pre-commit install"
-        )
+        hint = "orchgate init --native" if hooks_path else "pre-commit install"
         raise OrchgateError(f"pre-commit install failed: {said or completed.code}", hint)
     _tell(["installed the hooks " + ", ".join(HOOK_TYPES)])
     return True
 
 
-def _announced(plan: Plan) -> Iterator[str]:
+def _announced(plan: SetupPlan) -> Iterator[str]:
     for write in plan.writes:
         yield f"would write {write.said}"
         yield from ("  | " + line for line in write.text.splitlines())
@@ -156,7 +164,7 @@ def _announced(plan: Plan) -> Iterator[str]:
         yield "would run pre-commit install" if command else "pre-commit is not installed: would not install the hooks"
 
 
-def _closing(plan: Plan, *, installed: bool, native: bool, remote: bool) -> Iterator[str]:
+def _closing(plan: SetupPlan, *, installed: bool, native: bool, remote: bool) -> Iterator[str]:
     import shutil
 
     if not plan.writes and not plan.install:

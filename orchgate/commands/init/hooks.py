@@ -45,7 +45,7 @@ def native(repository: Repository) -> list[Write | str]:
         if fault:
             told.append(f"{shown}: {fault}")
         elif _asks(os.path.join(folder, hook), hook, script):
-            outcomes.append(f"{shown}: it asks the gate")
+            outcomes.append(f"{shown}: it calls orchgate")
         else:
             outcomes.append(planned(repository.root, shown, script, executable=True))
     if told:
@@ -77,12 +77,14 @@ def _fault(path: str, hook: str, script: str, shown: str) -> str:
     if not os.path.lexists(path):
         return ""
     if os.path.isdir(path):
-        return f"a folder, which git does not run; move it away:\n  mv {quoted(shown)} {quoted(shown + '.old')}"
+        return f"a directory, which git does not run; move it away:\n  mv {quoted(shown)} {quoted(shown + '.old')}"
     if not os.path.exists(path):
-        return f"a link that leads nowhere; remove it:\n  rm {quoted(shown)}"
+        return f"a broken link; remove it:\n  rm {quoted(shown)}"
     text = read(path)
     if text is not None and _calls(text, hook):
-        return "" if is_executable(path) else f"git does not run it:\n  chmod +x {quoted(shown)}"
+        return (
+            "" if is_executable(path) else f"it is not executable, so git does not run it:\n  chmod +x {quoted(shown)}"
+        )
     ours = text is not None and _is_ours(text)
     linked = os.path.islink(path)
     if ours and (not linked or _asks(path, hook, script)):
@@ -99,7 +101,7 @@ def _folder(repository: Repository) -> str:
     if not any(os.path.realpath(folder).startswith(os.path.realpath(home) + os.sep) for home in homes):
         raise OrchgateError(
             f"core.hooksPath is {folder}, outside of this repository",
-            f'git config core.hooksPath .githooks, or call orchgate hook NAME "$@" from {folder}',
+            'call `orchgate hook NAME "$@"` from there, or `git config core.hooksPath .githooks`',
         )
     return folder
 

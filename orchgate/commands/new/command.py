@@ -8,7 +8,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from orchgate.commands.new import packet, unfinished
-from orchgate.commands.new.packet import CONFIGURED, Plan
+from orchgate.commands.new.packet import CONFIGURED, PacketPlan
+from orchgate.commands.shared import tasks
 from orchgate.config.load import load_work_tree
 from orchgate.errors import OrchgateError, Unreadable, UsageError, quoted
 from orchgate.gate import session
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
     from orchgate.commands.new.unfinished import Begun
     from orchgate.config.settings import Documents
 
-SUMMARY = "write a task's packet from the templates"
+SUMMARY = "write the documents of a new task from the templates"
+ABOUT = """\
+Takes the next free four-digit number, and the words of SLUG as the title. What a
+call that was killed has left, the same call completes."""
+EXAMPLES = ("orchgate new faster-start", 'orchgate new faster-start --title "Start in half the time" --dry-run')
 TEMPLATES = {
     "prd": "PRD.md",
     "tech-spec": "TECH_SPEC.md",
@@ -42,10 +47,12 @@ LONGEST_NAME = 120
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("slug", metavar="SLUG", help="the task's name, such as faster-start")
-    parser.add_argument("--task", default="", metavar="ID", help="the task's id (the next free four-digit number)")
-    parser.add_argument("--title", default="", metavar="T", help="the title of the documents (the slug's words)")
-    parser.add_argument("--mini-spec", action="store_true", help="write a mini-spec too")
+    parser.add_argument("slug", metavar="SLUG", help="the name of the task, such as faster-start")
+    parser.add_argument(
+        "--task", default="", metavar="ID", help="the id of the task, or its number (the next free one)"
+    )
+    parser.add_argument("--title", default="", metavar="TEXT", help="the title of the documents (the words of SLUG)")
+    parser.add_argument("--mini-spec", action="store_true", help="write a mini-spec, too")
     parser.add_argument("--dry-run", action="store_true", help="print what would be written, and write nothing")
 
 
@@ -69,28 +76,32 @@ def run(args: argparse.Namespace) -> Verdict:
     return Verdict.PASS
 
 
-def _missing(root: str, plan: Plan) -> list[str]:
+def _missing(root: str, plan: PacketPlan) -> list[str]:
     """The documents of a plan that are not there yet."""
     return [path for path in plan.files if not os.path.lexists(os.path.join(root, path))]
 
 
-def _tell(plan: Plan, missing: Iterable[str], *, dry_run: bool) -> None:
+def _tell(plan: PacketPlan, missing: Iterable[str], *, dry_run: bool) -> None:
     verb = "would write" if dry_run else "wrote"
     lines = [f"{verb} {path}" for path in missing]
     if plan.tasks:
         lines.append(f"{verb} {plan.tasks[0]} (added {plan.task})")
     if plan.begun.task:
         lines.insert(
-            0, f"{plan.task} was begun before: " + ("this is what was missing" if lines else "nothing is missing")
+            0,
+            f"{plan.task} was left unfinished before: "
+            + ("this is what was missing" if lines else "nothing is missing"),
         )
     if not dry_run:
         added = " ".join(map(quoted, [*plan.files, *([plan.tasks[0]] if plan.tasks else [])]))
-        lines.append(f"next: fill in {next(iter(plan.files))}, then see what is still owed:")
+        lines.append(f"next: fill in {next(iter(plan.files))}, then see what is still missing:")
         lines.append(f"  git add {added} && orchgate check documents")
     sys.stdout.writelines(escape(line) + "\n" for line in lines)
 
 
-def plan_packet(root: str, settings: Documents, slug: str, task: str, title: str, *, mini_spec: bool = False) -> Plan:
+def plan_packet(
+    root: str, settings: Documents, slug: str, task: str, title: str, *, mini_spec: bool = False
+) -> PacketPlan:
     """What a new packet consists of, or what is missing of one whose writer was killed.
 
     Raises UsageError for a bad name, OrchgateError for a file that exists already.
@@ -107,7 +118,7 @@ def plan_packet(root: str, settings: Documents, slug: str, task: str, title: str
     files = {path: filled(resources.read("templates", TEMPLATES[kind]), fields) for kind, path in chosen.items()}
     entry = _entry(task, slug, title, next((chosen[kind] for kind in ("checklist", *chosen) if kind in chosen), ""))
     tasks = (index.path, with_item(index.path, index.text, entry)) if index and not listed else None
-    return Plan(task, files, tasks, slug, title, "mini-spec" in chosen, begun)
+    return PacketPlan(task, files, tasks, slug, title, "mini-spec" in chosen, begun)
 
 
 def _kinds(settings: Documents, *, mini_spec: bool) -> list[str]:
@@ -178,7 +189,7 @@ def _index(root: str, path: str) -> Index | None:
 
 def _free_name(root: str, layout: Layout, index: Index | None, slug: str, begun: Begun) -> str:
     """The task that was begun, or else one more than the highest four-digit id among files, list and what was begun."""
-    others = {place.task for place in layout.places(_existing(root, layout))} - {begun.task, None}
+    others = {place.task for place in layout.places(tasks.documents(root, layout))} - {begun.task, None}
     others |= {item.id for item in index.items if begun.task not in item.names} if index else set()
     others |= set(unfinished.tasks(root)) - {begun.task}
     used = {int(match[1]) for name in others if (match := _NUMBER.match(name or ""))}
@@ -186,14 +197,6 @@ def _free_name(root: str, layout: Layout, index: Index | None, slug: str, begun:
     if begun.task and not (own and int(own[1]) in used):
         return begun.task
     return f"{max(used, default=0) + 1:04d}-{slug}"
-
-
-def _existing(root: str, layout: Layout) -> Iterable[str]:
-    import glob
-
-    for pattern in layout.patterns:
-        parts = re.split(r"\{slug\}|\{task\}", pattern.text)
-        yield from glob.iglob("*".join(glob.escape(part) for part in parts), root_dir=root)
 
 
 def _refuse_clashes(root: str, task: str, chosen: Mapping[str, str], index: Index | None, begun: Begun) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CONFIGURED = "orchgate check --show-config prints where documents are expected"
 
 
-class Plan(NamedTuple):
+class PacketPlan(NamedTuple):
     """What would be written: new files by path, and the new text of the task list when there is one.
 
     `begun` is what a killed one left of the same packet.
@@ -44,7 +44,7 @@ def inside(root: str, path: str) -> str:
     return full
 
 
-def write(root: str, plan: Plan) -> None:
+def write(root: str, plan: PacketPlan) -> None:
     """Writes all of a plan or nothing: on any failure what was made is removed again. Raises OrchgateError.
 
     The note stays until the caller has said what was written, and forgets it.
@@ -65,7 +65,7 @@ def write(root: str, plan: Plan) -> None:
         undo.pop_all()
 
 
-def _note(root: str, plan: Plan) -> None:
+def _note(root: str, plan: PacketPlan) -> None:
     """Notes what is about to be written: whoever takes it up has to know it from the work of others."""
     known = dict(plan.begun.documents)
     for path, text in plan.files.items():
@@ -85,7 +85,7 @@ def _write(begun: Begun, path: str, full: str, data: bytes, undo: contextlib.Exi
     undo.callback(_quietly, os.unlink, full)
 
 
-def _drop(root: str, plan: Plan) -> None:
+def _drop(root: str, plan: PacketPlan) -> None:
     """Removes what was begun under another number, or at places that the configuration no longer names."""
     for path in plan.begun.documents:
         full = inside(root, path)

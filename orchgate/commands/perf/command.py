@@ -8,47 +8,72 @@ import time
 from typing import TYPE_CHECKING
 
 from orchgate.commands.shared import durations, options
+from orchgate.commands.shared.options import Renamed, output_format, whole_number
 from orchgate.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from orchgate.commands.perf.report import Asked
+    from orchgate.commands.perf.report import PerfRequest
+    from orchgate.commands.shared.options import Parser
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.sampling import Side
 
-SUMMARY = "judge speed: base and head in turn, or --replay recorded samples"
+SUMMARY = "judge speed: run base and head alternately, or --replay recorded samples"
+ABOUT = """\
+Without options, compares HEAD with the commit where it left the default branch,
+by the pipeline that performance.pipeline of base's configuration names. Changes
+that are not committed are not measured."""
+EXAMPLES = (
+    "orchgate perf",
+    "orchgate perf --base HEAD~1 --max-time 5m diagnostics",
+    "orchgate perf --max-pairs 32 -- make bench",
+)
+EXIT_CODES = {
+    0: "no slower; also: slower within what is tolerated, or undecided where that is a warning",
+    1: "slower, or worse in another way that blocks",
+    3: "could not be measured, or undecided where that blocks",
+}
 JOBS = ("github", "gitlab")
-EXAMPLE = "orchgate perf PIPELINE, or orchgate perf -- CMD"
+_NAME_ONE = "name a PIPELINE (`orchgate plan` lists them), or put a command behind --"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.__class__ = options.Parser  # the command line's own is made before it is known which command this is
+def arguments(parser: Parser) -> None:
+    parser.takes_command = True
     parser.usage = "orchgate perf [OPTIONS] [PIPELINE | -- CMD ...]"
-    parser.add_argument("--base", default="", metavar="REV", help="(where head left the default branch)")
-    parser.add_argument("--head", default="", metavar="REV", help="(HEAD)")
     parser.add_argument(
-        "--budget", type=durations.budget, metavar="TIME", help="how long: 90, 5m, 1h30m (performance.budget-seconds)"
+        "--base", default="", metavar="REV", help="the commit to compare with (where head left the default branch)"
     )
-    parser.add_argument("--pairs", type=int, metavar="N", help="at most N pairs of runs (256)")
+    parser.add_argument("--head", default="", metavar="REV", help="the commit to judge (HEAD)")
+    what = "at most so long, such as 30s, 5m or 1h30m (what the configuration says)"
+    parser.add_argument("--max-time", type=durations.up_to(durations.DAY), metavar="TIME", help=what)
+    parser.add_argument("--max-pairs", type=whole_number(1), metavar="N", help="at most N pairs of runs (256)")
     parser.add_argument(
-        "--exact", action="store_true", help="count instructions with valgrind where CPU time cannot tell"
+        "--exact", action="store_true", help="count instructions with valgrind where CPU time does not decide"
     )
     parser.add_argument(
-        "--save",
+        "-o",
+        "--output",
         default="",
         metavar="FILE",
-        help="also write what was measured there: FILE.json in Bencher's format (medians of head), else raw JSON Lines",
+        help="also write what was measured to FILE: *.json in Bencher's format (medians of head), else raw JSON Lines",
     )
     parser.add_argument(
         "--benchstat", default="", metavar="PREFIX", help="also write PREFIX.base.txt and PREFIX.head.txt for benchstat"
     )
-    parser.add_argument("--replay", default="", metavar="FILE", help="judge recorded samples instead; - is stdin")
+    parser.add_argument(
+        "--replay", default="", metavar="FILE", help="judge recorded samples instead; - is standard input"
+    )
     parser.add_argument("--print-job", choices=JOBS, help="print a CI job that measures a proposed change, and stop")
-    parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
+    parser.old_names = {
+        "--budget": Renamed("--max-time"),
+        "--pairs": Renamed("--max-pairs"),
+        "--save": Renamed("--output"),
+    }
+    output_format(parser)
     parser.add_argument(
         "pipeline",
         nargs="?",
@@ -62,14 +87,13 @@ def run(args: argparse.Namespace) -> int:
     if args.print_job:
         return _job(args)
     if args.replay:
-        from orchgate.commands.perf import replay
+        from orchgate.commands.perf import report
 
-        given = (args.pipeline, args.command, args.base, args.head, args.save, args.budget, args.pairs)
+        given = (args.pipeline, args.command, args.base, args.head, args.output, args.max_time, args.max_pairs)
         if any((*given, args.exact, args.benchstat)):
             raise UsageError("--replay judges what was recorded: nothing is run", "orchgate perf --replay FILE")
-        return replay.run(args.replay, args.output_format)
-    _check(args)
-    options.check(args)
+        return report.replay(args.replay, args.output_format)
+    options.refuse_both(args)
     from orchgate.commands.shared.running import here
     from orchgate.git.repository import open_repository
 
@@ -83,16 +107,11 @@ def run(args: argparse.Namespace) -> int:
 def _job(args: argparse.Namespace) -> int:
     from orchgate.lib import resources
 
-    given = (args.pipeline, args.command, args.base, args.head, args.save, args.replay, args.budget, args.pairs)
+    given = (args.pipeline, args.command, args.base, args.head, args.output, args.replay, args.max_time, args.max_pairs)
     if any((*given, args.exact, args.benchstat)) or args.output_format != "text":
         raise UsageError("--print-job measures nothing", f"orchgate perf --print-job {args.print_job}")
     sys.stdout.write(resources.read("templates", f"performance-job-{args.print_job}.yml"))
     return 0
-
-
-def _check(args: argparse.Namespace) -> None:
-    if args.pairs is not None and args.pairs < 1:
-        raise UsageError("--pairs takes a number from 1", "--pairs 16")
 
 
 def _measured(args: argparse.Namespace, repository: Repository) -> int:
@@ -117,7 +136,7 @@ def _measured(args: argparse.Namespace, repository: Repository) -> int:
         environ=os.environ,
         pipeline=asked.pipeline,
         command=asked.command,
-        folder=_prefix(repository) if asked.command else "",
+        folder=options.folder(repository.root or os.curdir) if asked.command else "",
         prepare=settings.prepare,
     ) as (base, head):
         repository.blobs.close()  # a git that waits for questions would pass for a process a stage left behind
@@ -125,9 +144,9 @@ def _measured(args: argparse.Namespace, repository: Repository) -> int:
             measurement = paired.measure(
                 (base, head),
                 held_to,
-                budget_seconds=args.budget or settings.budget_seconds,
+                budget_seconds=args.max_time or settings.budget_seconds,
                 environ=os.environ,
-                most_pairs=args.pairs or paired.MOST_PAIRS,
+                most_pairs=args.max_pairs or paired.MOST_PAIRS,
                 prepare=settings.prepare,
                 watch=settings.watch,
                 benchmarks=settings.benchmarks if settings.benchmarks.file else None,
@@ -137,9 +156,9 @@ def _measured(args: argparse.Namespace, repository: Repository) -> int:
         measurement = _warned(repository, config, measurement)
         measurement = definition.with_differences(repository, asked, (base, head), measurement, change)
         kept = _keep(repository, asked, (base, head), measurement, args)
-    left = (args.budget or settings.budget_seconds) - (time.monotonic() - started)
+    left = (args.max_time or settings.budget_seconds) - (time.monotonic() - started)
     told = definition.told(repository, asked, settings, change, left) if change else None
-    shown = report.Shown(asked, (base, head), measurement, reproduce(asked, args), kept, settings.prepare, told)
+    shown = report.PerfReport(asked, (base, head), measurement, reproduce(asked, args), kept, settings.prepare, told)
     if args.output_format == "json":
         report.as_json(shown)
     else:
@@ -176,9 +195,9 @@ def _config(repository: Repository, base: str, *, command: bool) -> Config:
     return config_of(repository, repository.require_commit("HEAD"), "HEAD")
 
 
-def _asked(args: argparse.Namespace, repository: Repository) -> tuple[Asked, Config]:
+def _asked(args: argparse.Namespace, repository: Repository) -> tuple[PerfRequest, Config]:
     """What is compared, and the configuration that judges it."""
-    from orchgate.commands.perf.report import Asked
+    from orchgate.commands.perf.report import PerfRequest
 
     command: tuple[str, ...] = args.command
     head = repository.require_commit(args.head or "HEAD")
@@ -186,8 +205,8 @@ def _asked(args: argparse.Namespace, repository: Repository) -> tuple[Asked, Con
     config = _config(repository, base, command=bool(command))
     pipeline = args.pipeline or ("" if command else config.performance.pipeline or _proposed(repository, head))
     if not pipeline and not command:
-        raise UsageError("nothing to measure: no pipeline is named, and none configured", EXAMPLE)
-    return Asked(base, head, origin, pipeline, command), config
+        raise UsageError("nothing to measure: no pipeline is named, and performance.pipeline is not set", _NAME_ONE)
+    return PerfRequest(base, head, origin, pipeline, command), config
 
 
 def _proposed(repository: Repository, head: str) -> str:
@@ -208,15 +227,9 @@ def _base(repository: Repository, head: str) -> tuple[str, str]:
         raise scope.unknown
     if scope.base is None or scope.base == head:
         raise UsageError(
-            f"{head[:12]} is on the default branch: there is nothing to compare it with", "orchgate perf --base HEAD~1"
+            f"{head[:12]} is on the default branch: nothing to compare it with", "orchgate perf --base HEAD~1"
         )
     return scope.base, scope.origin
-
-
-def _prefix(repository: Repository) -> str:
-    """The folder below the top in which the command was typed."""
-    inner = os.path.relpath(os.path.realpath(os.getcwd()), os.path.realpath(repository.root or os.curdir))
-    return "" if inner == os.curdir or inner.startswith(os.pardir) else inner
 
 
 def _is_dirty(repository: Repository) -> bool:
@@ -230,22 +243,26 @@ def _is_dirty(repository: Repository) -> bool:
     return state is not None and state.dirty
 
 
-def reproduce(asked: Asked, args: argparse.Namespace) -> str:
+def reproduce(asked: PerfRequest, args: argparse.Namespace) -> str:
     """The command line that repeats a measurement."""
     import shlex
 
     words = ["orchgate", "perf", "--base", asked.base[:12], "--head", asked.head[:12]]
-    if args.budget:
-        words += ["--budget", f"{args.budget:g}"]
-    if args.pairs:
-        words += ["--pairs", str(args.pairs)]
+    if args.max_time:
+        words += ["--max-time", durations.shown(args.max_time)]
+    if args.max_pairs:
+        words += ["--max-pairs", str(args.max_pairs)]
     if args.exact:
         words.append("--exact")
     return shlex.join([*words, *(("--", *asked.command) if asked.command else (asked.pipeline,))])
 
 
 def _keep(
-    repository: Repository, asked: Asked, sides: tuple[Side, Side], measurement: Measurement, args: argparse.Namespace
+    repository: Repository,
+    asked: PerfRequest,
+    sides: tuple[Side, Side],
+    measurement: Measurement,
+    args: argparse.Namespace,
 ) -> Mapping[str, str]:
     """Where the samples went: the `file`, or `why` there is none, and the command that compares those of `benchstat`.
 
@@ -259,17 +276,17 @@ def _keep(
     from orchgate.speed import sample_files
 
     if not measurement.pairs:
-        return {"why": "no pair was measured"} if args.save or args.benchstat else {}
+        return {"why": "no pair was measured"} if args.output or args.benchstat else {}
     content = sample_files.encoded(asked.subject[:200], sides, measurement)
     kept = {"without": "benchmarks"} if sample_files.LEFT_OUT.encode() in content else {}
     if args.benchstat:
         kept["benchstat"] = _benchstat(args.benchstat, measurement, asked.subject)
-    if args.save:
-        in_bencher_s = args.save.endswith(".json")
+    if args.output:
+        in_bencher_s = args.output.endswith(".json")
         files.replace(
-            os.path.abspath(args.save), sample_files.bencher(measurement, asked.subject) if in_bencher_s else content
+            os.path.abspath(args.output), sample_files.bencher(measurement, asked.subject) if in_bencher_s else content
         )
-        return {**kept, "file": args.save}
+        return {**kept, "file": args.output}
     try:
         path = sample_files.keep_samples(common_dir(repository.git_dir), ids.new_run_id(time.time()), content)
     except files.WriteError as error:

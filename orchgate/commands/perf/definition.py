@@ -6,10 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 from orchgate.commands.perf import report
-from orchgate.commands.perf.report import Told
+from orchgate.commands.perf.report import DefinitionChange
 
 if TYPE_CHECKING:
-    from orchgate.commands.perf.report import Asked
+    from orchgate.commands.perf.report import PerfRequest
     from orchgate.config.settings import Config, Performance
     from orchgate.git.repository import Repository
     from orchgate.speed.definition import Redefined
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchgate.speed.sampling import Side
 
 
-def change(repository: Repository, asked: Asked, config: Config) -> Redefined | None:
+def change(repository: Repository, asked: PerfRequest, config: Config) -> Redefined | None:
     """What head does to the pipeline; None where only head defines it.
 
     Raises ConfigError where neither side does, base's cannot be run, or head's configuration cannot be read.
@@ -34,7 +34,9 @@ def change(repository: Repository, asked: Asked, config: Config) -> Redefined | 
         return None
 
 
-def told(repository: Repository, asked: Asked, performance: Performance, found: Redefined, seconds: float) -> Told:
+def told(
+    repository: Repository, asked: PerfRequest, performance: Performance, found: Redefined, seconds: float
+) -> DefinitionChange:
     """That in words; stages that head adds are run for what they cost, `seconds` being left."""
     from orchgate.speed import added, definition
 
@@ -46,12 +48,12 @@ def told(repository: Repository, asked: Asked, performance: Performance, found: 
         prepare=performance.prepare,
         seconds=max(seconds, added.SHARE * performance.budget_seconds),
     )
-    return Told(definition.said(found, costs), definition.facts(found, costs))
+    return DefinitionChange(definition.said(found, costs), definition.facts(found, costs))
 
 
 def with_differences(
     repository: Repository,
-    asked: Asked,
+    asked: PerfRequest,
     sides: tuple[Side, Side],
     measurement: Measurement,
     found: Redefined | None,
@@ -83,7 +85,7 @@ def limits_note(repository: Repository, config: Config) -> tuple[str, ...]:
     return () if same else ("[performance] of this work tree differs from base's, which was used",)
 
 
-def introduced(repository: Repository, asked: Asked, reproduce: str, output: str) -> int:
+def introduced(repository: Repository, asked: PerfRequest, reproduce: str, output: str) -> int:
     """Says that there is nothing to compare a new pipeline with, which is no reason to refuse it."""
     from orchgate.model import Verdict
     from orchgate.speed import definition
@@ -99,7 +101,7 @@ def introduced(repository: Repository, asked: Asked, reproduce: str, output: str
     )
     measurement = Measurement((), (), judgement, (), (), "decided", 0.0, 0.0, None, "")
     facts = {"definition": {"changed": [f"introduces pipeline {asked.pipeline}"], "added": []}}
-    shown = report.Shown(asked, (base, head), measurement, reproduce, {}, (), Told((), facts))
+    shown = report.PerfReport(asked, (base, head), measurement, reproduce, {}, (), DefinitionChange((), facts))
     if output == "json":
         report.as_json(shown)
     else:

@@ -1,4 +1,4 @@
-"""What a measurement found, as text for people and as JSON."""
+"""What a measurement found, or recorded samples say (`--replay`), as text for people and as JSON."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orchgate.commands.shared import durations
 from orchgate.commands.shared.running import print_json
-from orchgate.model import Verdict
+from orchgate.errors import GitError, UsageError
+from orchgate.model import Verdict, worst
 from orchgate.outputs._escape import escape
 from orchgate.speed import explanation
 from orchgate.verdict import benchmark_words, words
@@ -19,14 +21,14 @@ if TYPE_CHECKING:
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.push.stored_verdict import Said
     from orchgate.speed.sampling import Side
-    from orchgate.verdict.values import Compared, Counted, Judgement
+    from orchgate.verdict.values import Compared, Counted, Judgement, Pair, Policy
 
 VERSION = 1
 _WIDTH = 12  # hex digits of an id, for people
 _FEW = 20  # pairs that are enough for a large change
 
 
-class Asked(NamedTuple):
+class PerfRequest(NamedTuple):
     """What is to be compared: commits as hex ids, and where base comes from."""
 
     base: str
@@ -43,26 +45,26 @@ class Asked(NamedTuple):
         return shlex.join(self.command) if self.command else self.pipeline
 
 
-class Told(NamedTuple):
+class DefinitionChange(NamedTuple):
     """What is said of the definition, and the same for programs."""
 
     said: tuple[Said, ...]
     facts: Mapping[str, object]
 
 
-class Shown(NamedTuple):
+class PerfReport(NamedTuple):
     """All there is to show. `kept` is where the samples are (`file`), or `why` nowhere, and what compares them.
 
     `redefined` is what head does to the definition of the pipeline, None for a command.
     """
 
-    asked: Asked
+    asked: PerfRequest
     sides: tuple[Side, Side]
     measurement: Measurement
     reproduce: str
     kept: Mapping[str, str]
     prepare: Sequence[str]
-    redefined: Told | None = None
+    redefined: DefinitionChange | None = None
 
 
 def exit_code(verdict: Verdict, inconclusive: str) -> int:
@@ -72,11 +74,11 @@ def exit_code(verdict: Verdict, inconclusive: str) -> int:
     return verdict.exit_code
 
 
-def as_text(shown: Shown, *, dirty: bool) -> None:
+def as_text(shown: PerfReport, *, dirty: bool) -> None:
     sys.stdout.writelines(escape(line) + "\n" for line in _lines(shown, dirty=dirty))
 
 
-def _lines(shown: Shown, *, dirty: bool) -> Iterator[str]:
+def _lines(shown: PerfReport, *, dirty: bool) -> Iterator[str]:
     asked, measurement = shown.asked, shown.measurement
     yield f"{asked.subject}: base {asked.base[:_WIDTH]} ({asked.origin}), head {asked.head[:_WIDTH]}"
     yield from rows(measurement.judgement)
@@ -100,14 +102,14 @@ def _kept(kept: Mapping[str, str]) -> Iterator[str]:
         yield f"  compare them: {kept['benchstat']}"
 
 
-def hint(shown: Shown) -> str:
+def hint(shown: PerfReport) -> str:
     """The next command: the same again, with the budget that it would have needed."""
     measurement = shown.measurement
-    if measurement.stopped == "budget" and measurement.pair_seconds and "--budget" not in shown.reproduce:
+    if measurement.stopped == "budget" and measurement.pair_seconds and "--max-time" not in shown.reproduce:
         wanting = [one for one in measurement.judgement.metrics if words.within_reach(one)]
         pairs = max([one.pairs + (one.pairs_missing or 0) for one in wanting], default=_FEW)
         needed = max(30, explanation.budget_for(measurement, pairs))
-        return shown.reproduce.replace("orchgate perf", f"orchgate perf --budget {needed}", 1)
+        return shown.reproduce.replace("orchgate perf", f"orchgate perf --max-time {durations.shown(needed)}", 1)
     return shown.reproduce
 
 
@@ -143,7 +145,7 @@ def _counted(one: Counted) -> tuple[str, ...]:
     return (words.title(one.name), words.before(one), words.after(one), change, kind, one.verdict.value)
 
 
-def as_json(shown: Shown) -> None:
+def as_json(shown: PerfReport) -> None:
     measurement = shown.measurement
     judgement = measurement.judgement
     print_json(
@@ -182,7 +184,7 @@ def judged(judgement: Judgement) -> dict[str, Any]:
     }
 
 
-def _environment(shown: Shown) -> dict[str, Any]:
+def _environment(shown: PerfReport) -> dict[str, Any]:
     """What the figures depend on: the machine, and how the runs were set up."""
     from orchgate import __version__
     from orchgate.runs.machine import fingerprint
@@ -196,3 +198,68 @@ def _environment(shown: Shown) -> dict[str, Any]:
         "prepare": list(shown.prepare),
         "python_hash_seed": "0",
     }
+
+
+def replay(path: str, output: str) -> int:
+    from orchgate.verdict.comparison import judge
+
+    held_to = _policy()
+    judgements = {name: judge(pairs, held_to) for name, pairs in _streams(path).items()}
+    verdict = worst(judgement.verdict for judgement in judgements.values())
+    if output == "json":
+        streams = [_stream(name, judgement) for name, judgement in judgements.items()]
+        print_json({"version": VERSION, "verdict": verdict.value, "streams": streams})
+    else:
+        sys.stdout.writelines(escape(line) + "\n" for line in _replayed_lines(judgements, verdict))
+    return exit_code(verdict, held_to.inconclusive)
+
+
+def _streams(path: str) -> dict[str, list[Pair]]:
+    from orchgate.speed.sample_files import read_streams
+
+    if path == "-":
+        return read_streams(sys.stdin.buffer)
+    try:
+        with open(path, "rb") as file:
+            return read_streams(file)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}", "orchgate perf --replay FILE") from error
+
+
+def _policy() -> Policy:
+    """What the configuration here says; the defaults outside of a repository."""
+    from orchgate.commands.shared.running import here, root
+    from orchgate.config.load import load_work_tree
+    from orchgate.verdict.values import policy
+
+    try:
+        top = root()
+    except GitError:  # a bare repository, or one that git refuses: samples can be judged without
+        top = here()
+    held_to = policy(load_work_tree(top).performance)
+    return held_to._replace(benchmarks=held_to.benchmarks._replace(required=False))  # older samples hold none
+
+
+def _stream(name: str, judgement: Judgement) -> dict[str, object]:
+    return {
+        "stream": name,
+        "verdict": judgement.verdict.value,
+        "reason": judgement.reason or None,
+        **judged(judgement),
+        "notes": list(judgement.notes),
+    }
+
+
+def _replayed_lines(judgements: Mapping[str, Judgement], verdict: Verdict) -> Iterator[str]:
+    for name, judgement in judgements.items():
+        deciding = (*words.headlines(judgement), *benchmark_words.headlines(judgement))
+        said = (*deciding, *words.milder(judgement), *benchmark_words.lines(judgement))
+        first, *rest = [*said, *(f"note: {note}" for note in judgement.notes)] or [""]
+        yield f"{name}: {judgement.verdict.value}: {first}"
+        yield from (f"  {line}" for line in rest)
+        if len(judgements) == 1:
+            yield from rows(judgement)
+    if len(judgements) > 1:
+        counts = [sum(one.verdict is kind for one in judgements.values()) for kind in Verdict]
+        told = ", ".join(f"{count} {kind.value}" for kind, count in zip(Verdict, counts, strict=True) if count)
+        yield f"{verdict.value}: {len(judgements)} streams: {told}"

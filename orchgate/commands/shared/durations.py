@@ -1,34 +1,30 @@
-"""Durations on the command line: `30s`, `20m`, `1h30m`; a number alone is seconds."""
+"""Durations on the command line: `30s`, `5m`, `1h30m`; a number alone is seconds."""
 
 from __future__ import annotations
 
 import re
 from argparse import ArgumentTypeError
+from typing import TYPE_CHECKING
 
-from orchgate.errors import UsageError
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
+_UNITS = {"h": HOUR, "m": MINUTE, "s": 1.0}
 _FORM = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
 
 
-DAY = 86_400.0
+def up_to(longest: float) -> Callable[[str], float]:
+    """A type for argparse: seconds, more than 0 and at most `longest`."""
 
+    def read(text: str) -> float:
+        if not 0 < (seconds := _seconds(text)) <= longest:
+            raise ArgumentTypeError(
+                f"expected a time up to {shown(longest)}, such as 30s, 5m or 1h30m, not {text[:40]!r}"
+            )
+        return seconds
 
-def budget(text: str) -> float:
-    """Seconds, more than 0 and at most a day. Raises ArgumentTypeError."""
-    if not 0 < (seconds := _seconds(text)) <= DAY:
-        raise ArgumentTypeError(f"{text[:40]!r} is no time up to 24h: write 90, 30s, 20m or 1h30m")
-    return seconds
-
-
-def parsed(option: str, text: str, most: float) -> float:
-    """Seconds, more than 0 and at most `most`. Raises UsageError, which names the option."""
-    seconds = _seconds(text)
-    if not 0 < seconds <= most:
-        raise UsageError(
-            f"{option} takes a duration such as 30s, 20m or 1h30m, at most {shown(most)}, got {text!r}", f"{option} 20m"
-        )
-    return seconds
+    return read
 
 
 def _seconds(text: str) -> float:
@@ -39,9 +35,9 @@ def _seconds(text: str) -> float:
 
 
 def shown(seconds: float) -> str:
-    """`1h30m` of 5400.0, in whole seconds."""
+    """`1h30m` of 5400.0, as an option takes it; parts of a second only where there is no whole one."""
     left, parts = round(seconds), []
     for letter, unit in _UNITS.items():
         count, left = divmod(left, int(unit))
         parts += [f"{count}{letter}"] if count else []
-    return "".join(parts) or "0s"
+    return "".join(parts) or f"{seconds:g}s"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orchgate.runner.writer import Recorder
 
 
-class Lines:
+class PlainReporter:
     """One line when a stage starts, one when it ends, one for the run."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ def lines(event: Mapping[str, Any], names: list[str], recorder: Recorder) -> Ite
     if kind == "run":
         yield f"run {recorder.run_id}: {event['pipeline']['id']} for {event['task_id']}"
     elif kind == "resume":
-        yield f"run {recorder.run_id} is taken up again: {event['reason']}"
+        yield f"run {recorder.run_id} is resumed: {event['reason']}"
     elif kind == "start":
         yield f"{name}: started" + (f", attempt {event['attempt']}" if event["attempt"] > 1 else "")
     elif kind == "end":
@@ -84,10 +84,10 @@ def _ended(event: Mapping[str, Any], name: str, recorder: Recorder) -> Iterator[
     about += [_seconds(usage)] if usage else []
     about += [tests(event["tests"])] if event.get("tests") else []
     about += lower_bounds(usage or {})
-    again = ", to be repeated" if event.get("again") else ""
+    again = ", to be retried" if event.get("again") else ""
     yield f"{name}: {event['status']}{again}" + (f" ({'; '.join(about)})" if about else "")
     if event["status"] == "failed" and event["summary"]:
-        yield f"  said: {event['summary']}"
+        yield f"  last line: {event['summary']}"
     if event["status"] == "failed" and event.get("exit_code") is not None:
         yield f"  log: {os.path.relpath(os.path.join(recorder.folder, ids.log_path(event['stage'], name)))}"
 
@@ -96,7 +96,7 @@ _COSTS = {
     "wall_seconds": "wall time",
     "cpu_seconds": "CPU time",
     "max_rss_bytes": "memory",
-    "tree_rss_bytes": "memory of all at once",
+    "tree_rss_bytes": "total memory",
     "read_bytes": "bytes read",
     "written_bytes": "bytes written",
     "processes": "processes",

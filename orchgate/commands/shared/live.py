@@ -12,7 +12,7 @@ from rich.segment import ControlType, Segment
 from rich.text import Text
 from rich.tree import Tree
 
-from orchgate.commands.shared import narrowed
+from orchgate.commands.shared import progress_bar
 from orchgate.commands.shared.lines import lower_bounds, stage_ids
 from orchgate.lib import working_time
 from orchgate.outputs._escape import escape
@@ -35,7 +35,7 @@ _SIGNS = {
 }
 
 
-class _Stage:
+class _StageLine:
     """One line of the tree."""
 
     def __init__(self, name: str) -> None:
@@ -48,13 +48,13 @@ class _Stage:
         self.child = ""
 
 
-class Live:
+class LiveReporter:
     """The stages of a run and of the runs it calls."""
 
     def __init__(self) -> None:
         self._console = Console(markup=False, emoji=False, highlight=False)
         self._live = _screen(self._console)
-        self._runs: dict[str, list[_Stage]] = {}
+        self._runs: dict[str, list[_StageLine]] = {}
         self._titles: dict[str, str] = {}
         self._top = ""
         self._drawn = 0.0
@@ -75,7 +75,7 @@ class Live:
         if run_id not in self._runs:
             self._begin(run_id, recorder.events)
         elif event["event"] == "stage":
-            self._runs[run_id].append(_Stage(event["stage"]["id"]))
+            self._runs[run_id].append(_StageLine(event["stage"]["id"]))
         stages = self._runs[run_id]
         if isinstance(event.get("stage"), int):
             _update(stages[event["stage"] - 1], event, recorder.folder)
@@ -107,7 +107,7 @@ class Live:
 
     def _begin(self, run_id: str, events: Sequence[Mapping[str, Any]]) -> None:
         first = events[0]
-        self._runs[run_id] = [_Stage(name) for name in stage_ids(events)]
+        self._runs[run_id] = [_StageLine(name) for name in stage_ids(events)]
         self._titles[run_id] = f"{first['pipeline']['id']} {run_id}"
         if not self._top:
             self._top = run_id
@@ -135,7 +135,7 @@ class Live:
         """A terminal that got narrower since has broken the lines in two: what is drawn next goes up a row for each
         line only, so the others are cleared here.
         """
-        rows = narrowed.broken(self._lengths, self._console.width)
+        rows = progress_bar.broken_rows(self._lengths, self._console.width)
         self._lengths = []
         if rows:
             self._console.control(Control(*((ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)) * rows))
@@ -153,7 +153,7 @@ class Live:
             tree.add(Text(f"and {len(stages) - len(chosen)} more", style="dim"))
         return tree
 
-    def _line(self, stage: _Stage) -> Text:
+    def _line(self, stage: _StageLine) -> Text:
         sign, style = _SIGNS[stage.status]
         running = stage.status == "running"
         seconds = working_time.now() - stage.started if running else stage.seconds
@@ -167,14 +167,14 @@ def _screen(console: Console) -> RichLive:
     return RichLive(console=console, auto_refresh=False, vertical_overflow="crop")
 
 
-def _interesting(stages: list[_Stage], room: int) -> list[_Stage]:
+def _interesting(stages: list[_StageLine], room: int) -> list[_StageLine]:
     """As many as there is room for: those that run or failed first, then those that ended last."""
     rank = {"running": 0, "failed": 1, "cancelled": 1, "succeeded": 2, "pending": 3, "skipped": 4}
     order = sorted(range(len(stages)), key=lambda index: (rank[stages[index].status], -index))
     return [stages[index] for index in sorted(order[:room])]
 
 
-def _update(stage: _Stage, event: Mapping[str, Any], folder: str) -> None:
+def _update(stage: _StageLine, event: Mapping[str, Any], folder: str) -> None:
     kind = event["event"]
     if kind == "start":
         stage.status, stage.started = "running", working_time.now()

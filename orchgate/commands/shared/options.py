@@ -1,36 +1,187 @@
-"""What a command line measures: `PIPELINE`, or `-- CMD` with whatever options CMD has."""
+"""Command lines: a parser that answers in our own words, old names of options, and what stands below every `--help`."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from orchgate.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import ModuleType
+
+    from orchgate.model import Verdict
+
+# One table for all commands; those that mean something else by a code say so in their own EXIT_CODES.
+EXIT_CODES = {
+    0: "passed, also with warnings; done",
+    1: "refused, failed, or something would change",
+    2: "wrong usage or configuration",
+    3: "could not check, or not decided",
+    4: "internal error",
+    130: "interrupted",
+}
+
+
+class Renamed(NamedTuple):
+    """An option under its old name: what it is called now, and how an old value is written today."""
+
+    name: str
+    value: Callable[[str], str] | None = None
+    silent: bool = False
 
 
 class Parser(argparse.ArgumentParser):
-    """Leaves everything behind a `--` alone, in `command`, a tuple: argparse itself forgets where it stood."""
+    """What it refuses is a UsageError. Where `takes_command` is set, all behind a `--` goes to `command`, a tuple."""
+
+    takes_command = False
+    refused: type[UsageError] = UsageError
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **options})
+        self.old_names: dict[str, Renamed] = {}
+        self.module: ModuleType | None = None  # whose texts --help shows
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         given = list(args or ())
         end = given.index("--") if "--" in given else len(given)
-        found, rest = super().parse_known_args(given[:end], namespace)
-        found.command = tuple(given[end + 1 :])
-        if end < len(given) and not found.command:
-            self.error("-- is followed by no command")
+        words = list(self._current(given[:end]))
+        if not self.takes_command:  # argparse itself forgets where a `--` stood
+            found, rest = super().parse_known_args(words + given[end:], namespace)
+        else:
+            found, rest = super().parse_known_args(words, namespace)
+            found.command = tuple(given[end + 1 :])
+            if end < len(given) and not found.command:
+                self.error("-- is followed by no command")
+        if rest:
+            self.unknown(rest[0])
         return found, rest
 
+    def _current(self, words: Sequence[str]) -> Iterator[str]:
+        """The words with old names of options replaced; each that is not silent is said."""
+        waiting: Renamed | None = None
+        for word in words:
+            name, equals, value = word.partition("=")
+            if waiting is not None:
+                yield waiting.value(word) if waiting.value else word
+                waiting = None
+            elif (known := self.old_names.get(name)) is not None:
+                if not known.silent:
+                    warn(f"{name} is called {known.name} now; the old name goes away in the next minor version")
+                yield known.name + (equals + (known.value(value) if known.value else value) if equals else "")
+                waiting = known if known.value and not equals else None
+            else:
+                yield word
 
-def check(args: Any) -> None:
+    def format_help(self) -> str:
+        if self.module is not None:
+            import textwrap
+
+            about = textwrap.fill(self.module.ABOUT, 80, break_on_hyphens=False, break_long_words=False)
+            self.description = f"{self.module.SUMMARY}\n\n{about}"
+            examples = "\n".join(f"  {example}" for example in self.module.EXAMPLES)
+            codes = "\n".join(code_lines(codes_of(self.module)))
+            self.epilog = f"examples:\n{examples}\n\nexit codes:\n{codes}"
+        return super().format_help()
+
+    def unknown(self, word: str) -> NoReturn:
+        """Raises for a word that is no part of this command line."""
+        name = word.partition("=")[0]
+        if not name.startswith("-"):
+            raise self.refused(f"unexpected argument {word}", f"{self.prog} --help")
+        import difflib
+
+        near = difflib.get_close_matches(name, [*self._option_string_actions, *self.old_names], n=1, cutoff=0.6)
+        meant = [self.old_names[one].name if one in self.old_names else one for one in near]
+        also = f"; did you mean {meant[0]}?" if meant else ""
+        raise self.refused(f"unknown option {name}{also}", f"{self.prog} --help")
+
+    def error(self, message: str) -> NoReturn:
+        """Argparse's own complaints, without its usage."""
+        raise self.refused(message.removeprefix("argument "), f"{self.prog} --help")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """As argparse does it, and names the likeliest choice."""
+        if action.choices is None or value in action.choices:
+            return
+        from orchgate import registry
+
+        what = f"{action.option_strings[-1]}: unknown value" if action.option_strings else f"unknown {action.dest}"
+        raise self.refused(f"{what} {value}; {registry.nearest(str(value), action.choices)}", f"{self.prog} --help")
+
+
+def warn(line: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(f"orchgate: {line}\n")
+
+
+def describe(parser: Parser, module: ModuleType) -> None:
+    """Gives a parser its arguments and its texts: what a command does, by default too, examples, and exit codes.
+
+    A command says SUMMARY, ABOUT, EXAMPLES, and EXIT_CODES where its codes mean more than the table says.
+    """
+    parser.module = module
+    module.arguments(parser)
+
+
+def codes_of(module: ModuleType) -> Mapping[int, str]:
+    """What each exit code of a command means."""
+    own: Mapping[int, str] = getattr(module, "EXIT_CODES", {})
+    return own if getattr(module, "ONLY_OWN_CODES", False) else {**EXIT_CODES, **own}
+
+
+def add_verbs(parser: argparse.ArgumentParser, package: str, verbs: Sequence[str]) -> None:
+    """The verbs of a command, each a module of its package that is described as a command is."""
+    listed = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
+    for verb in verbs:
+        module = importlib.import_module(f"{package}.{verb}")
+        describe(listed.add_parser(verb, help=module.SUMMARY), module)
+
+
+def run_verb(package: str, args: argparse.Namespace) -> Verdict | int:
+    result: Verdict | int = importlib.import_module(f"{package}.{args.verb}").run(args)
+    return result
+
+
+def measured(parser: Parser, without: str) -> None:
+    """What is run: `PIPELINE`, or `-- CMD` with whatever options CMD has."""
+    parser.takes_command = True
+    what = f"a pipeline ({without}), or a command behind --"
+    parser.add_argument("pipeline", nargs="?", default="", metavar="PIPELINE | -- CMD", help=what)
+
+
+def code_lines(codes: Mapping[int, str]) -> Iterator[str]:
+    return (f"  {code:<4} {meaning}" for code, meaning in sorted(codes.items()))
+
+
+def output_format(parser: argparse.ArgumentParser) -> None:
+    """The option of every command that prints one thing for people and for programs."""
+    parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
+
+
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A type for argparse: whole numbers from `least` on."""
+
+    def read(text: str) -> int:
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
+        if number < least or (most is not None and number > most):
+            up_to = f" to {most}" if most is not None else " on"
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least}{up_to}, not {text[:40]!r}")
+        return number
+
+    return read
+
+
+def refuse_both(args: argparse.Namespace) -> None:
     """Raises UsageError when both a pipeline and a command are named."""
     if args.pipeline and args.command:
-        raise UsageError("a pipeline or a command, not both", "orchgate … PIPELINE, or orchgate … -- CMD")
+        raise UsageError("a pipeline or a command, not both: name a PIPELINE, or put CMD behind --")
 
 
 def folder(root: str) -> str:

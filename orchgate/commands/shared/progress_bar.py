@@ -11,13 +11,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from orchgate.commands.shared import narrowed
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from orchgate.speed.timing import Progress
+
 
 _WIDTH = 30
 _CLEAR = "\r\x1b[K"
@@ -47,7 +47,7 @@ def _draw(text: str, before: str) -> str:
     with contextlib.suppress(OSError):  # the terminal may go away, the measurement stays
         columns = os.get_terminal_size(sys.stderr.fileno()).columns
         text = text[: max(0, columns - 1)]
-        sys.stderr.write(_UP * narrowed.broken([len(before)], columns) + _CLEAR + text)
+        sys.stderr.write(_UP * broken_rows([len(before)], columns) + _CLEAR + text)
         sys.stderr.flush()
     return text
 
@@ -58,3 +58,8 @@ def line(subject: str, now: Progress) -> str:
     full = round(_WIDTH * min(1.0, max(now.pairs / now.most, spent)))
     bar = "━" * full + "─" * (_WIDTH - full)
     return f"{escape(subject)[:40]} {bar}  {now.doing}, {now.seconds:.0f} of at most {now.budget_seconds:.0f} s"
+
+
+def broken_rows(lengths: Iterable[int], columns: int) -> int:
+    """Rows that lines of so many cells take beyond one each: a terminal breaks what is drawn when it gets narrower."""
+    return sum(max(0, -(-length // max(1, columns)) - 1) for length in lengths)

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from orchgate.commands.shared import tasks
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.runs import ids
 
@@ -16,18 +17,23 @@ if TYPE_CHECKING:
     from orchgate.runner.session import Reporter, RunSettings
 
 CANCELLED = 130
-EXIT_CODES = {"succeeded": 0, "failed": 1, "cancelled": CANCELLED}
+CODES = {"succeeded": 0, "failed": 1, "cancelled": CANCELLED}
 
 
 def here() -> str:
     try:
         return os.getcwd()
     except FileNotFoundError as error:
-        raise OrchgateError("the current folder does not exist any more") from error
+        raise OrchgateError("the current directory no longer exists") from error
 
 
-def setting(task: str, reporter: Reporter, *, cache: bool = True, measured: bool = False) -> RunSettings:
-    """What a run of a task here is made of. Raises UsageError, ConfigError, GitError."""
+def setting(
+    task: str, reporter: Reporter, *, cache: bool = True, measured: bool = False, is_known: bool = False
+) -> RunSettings:
+    """What a run of a task here is made of. Raises UsageError, ConfigError, GitError.
+
+    `task` is as somebody named it, unless `is_known`.
+    """
     from orchgate.config.load import load_work_tree
     from orchgate.git.state import Question, around
 
@@ -39,9 +45,10 @@ def setting(task: str, reporter: Reporter, *, cache: bool = True, measured: bool
         from orchgate.runs.machine import fingerprint
         from orchgate.runs.pipeline import load_all
 
-        ids.task_folder(root, task)
         first = not os.path.lexists(os.path.join(root, ids.RUNS))
         config = load_work_tree(root)
+        task = task if is_known else tasks.recorded(root, config, task)
+        ids.task_folder(root, task)
         pipelines = load_all(root, config)
         machine = fingerprint()
     artifacts = (ids.RUNS, *config.evidence.roots)
@@ -57,7 +64,9 @@ def _tell_of_git(repository: Repository) -> None:
     from orchgate.commands.shared import gitignore
 
     if gitignore.open_folders(repository, (ids.RUNS,)):
-        sys.stderr.write(f"orchgate: git does not ignore {ids.RUNS}/, where runs are recorded; {gitignore.COMMAND}\n")
+        sys.stderr.write(
+            f"orchgate: git does not ignore {ids.RUNS}/, where runs are recorded\n  hint: {gitignore.COMMAND}\n"
+        )
 
 
 def root() -> str:
@@ -79,7 +88,7 @@ def locate(root: str, run: str, task: str) -> tuple[str, str]:
     Raises UsageError when there is none, or when several tasks have one of that id.
     """
     if task:
-        ids.check_task(task)
+        task = tasks.with_runs(root, task)
     if not ids.RUN_ID.fullmatch(run) and run != "latest":
         return _by_path(run)
     found = [(name, run_id) for name, run_id in ids.all_runs(root, task) if run in (run_id, "latest")]
@@ -87,9 +96,9 @@ def locate(root: str, run: str, task: str) -> tuple[str, str]:
         found = found[:1]
     where = f" of task {task}" if task else ""
     if not found:
-        raise UsageError(f"there is no run {run}{where}", "orchgate status lists the runs that are here")
+        raise UsageError(f"unknown run {run}{where}", "orchgate status")
     if len(found) > 1:
-        raise UsageError(f"{len(found)} tasks have a run {run}", f"--task {found[0][0]}")
+        raise UsageError(f"{len(found)} tasks have a run {run}", f"name the task: --task {found[0][0]}")
     return found[0][0], ids.run_folder(root, *found[0])
 
 
@@ -97,7 +106,7 @@ def _by_path(path: str) -> tuple[str, str]:
     folder = os.path.abspath(path if os.path.isdir(path) else os.path.dirname(path) or os.curdir)
     cli, run_id = os.path.split(folder)
     if not os.path.exists(path) or not ids.RUN_ID.fullmatch(run_id):
-        raise UsageError(f"{path!r} is neither a run id nor a run's manifest", "orchgate status lists the runs")
+        raise UsageError(f"{path!r} is neither a run id nor a run's manifest", "orchgate status")
     return os.path.basename(os.path.dirname(cli)), folder
 
 
@@ -114,12 +123,12 @@ def reporter(output: str) -> Reporter:
     if output == "json":
         return Silent()
     if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-        from orchgate.commands.shared.live import Live
+        from orchgate.commands.shared.live import LiveReporter
 
-        return Live()
-    from orchgate.commands.shared.lines import Lines
+        return LiveReporter()
+    from orchgate.commands.shared.lines import PlainReporter
 
-    return Lines()
+    return PlainReporter()
 
 
 def print_json(document: Mapping[str, Any]) -> None:

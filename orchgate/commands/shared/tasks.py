@@ -1,110 +1,155 @@
-"""Whose documents are meant where nobody says: the change's, the branch's, a trailer's, or the only task's in work."""
+"""What `--task` takes in every command: the full id of a task or a unique beginning of it, its slug, or its number."""
 
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.errors import OrchgateError, UsageError, quoted
-from orchgate.packets.progress import in_work, named_in
+from orchgate.errors import OrchgateError, UsageError
+from orchgate.lib import files
+from orchgate.packets.layout import layout_of
+from orchgate.packets.tasks import MAX_BYTES, read_index
+from orchgate.runs import ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import argparse
+    from collections.abc import Collection, Iterable, Iterator
 
-    from orchgate.commands.evidence.pinning import Place
-    from orchgate.git.repository import Repository
+    from orchgate.config.settings import Config, Documents
+    from orchgate.packets.layout import Layout
     from orchgate.packets.packet import Packet
 
 LISTED = 5
+_NUMBER = re.compile(r"\d+-(?=.)", re.ASCII)  # what stands before the slug in a task's id
 
 
-class Whose(NamedTuple):
-    """Packets, and how they are known to be meant, in words; "" where somebody named them."""
+def option(parser: argparse.ArgumentParser, what: str, *, required: bool = False, default: str = "") -> None:
+    what += "; its id, or a beginning of it that no other task has"
+    parser.add_argument("--task", required=required, default=default, metavar="ID", help=what)
 
-    packets: tuple[Packet, ...]
-    by: str = ""
+
+class Known(NamedTuple):
+    """Tasks by their full ids, and slugs that documents carry without one."""
+
+    tasks: Collection[str]
+    slugs: Collection[str] = ()
 
     @property
-    def words(self) -> str:
-        by = f" ({self.by})" if self.by else ""
-        return _listed(self.packets) + by
+    def names(self) -> list[str]:
+        own = {_slug(task) for task in self.tasks}
+        return sorted({*self.tasks, *(slug for slug in self.slugs if slug not in own)})
 
 
-def named(place: Place, task: str) -> Whose:
-    """The packet of a task by its id, its slug, or the beginning of one. Raises UsageError."""
-    known = place.packets.all
-    found = [packet for packet in known if task in packet.names]
-    found = found or [packet for packet in known if any(name.startswith(task) for name in packet.names)]
+def recorded(root: str, config: Config, given: str) -> str:
+    """The task whose run is about to be recorded. Where there are packets it is one of theirs, or a helper of one.
+
+    Raises UsageError, which names the likeliest.
+    """
+    ids.check_task(given)
+    if os.path.isdir(os.path.join(root, ids.RUNS, given)):
+        return given
+    known = _of_documents(root, config.documents)
+    if not known.names:
+        return given
+    return resolved(given, known, helpers=True)
+
+
+def with_runs(root: str, given: str) -> str:
+    """The task that is asked for, by what is recorded here and by the packets of this work tree. Raises UsageError."""
+    ids.check_task(given)
+    recorded_ = _folders(os.path.join(root, ids.RUNS))
+    if given in recorded_:
+        return given
+    from orchgate.config.load import load_work_tree
+
+    documents = _of_documents(root, load_work_tree(root).documents)
+    return resolved(given, Known({*recorded_, *documents.tasks}, documents.slugs))
+
+
+def resolved(given: str, known: Known, *, helpers: bool = False) -> str:
+    """The full id of a task, from whatever names it. Raises UsageError where none does, or several do."""
+    names = known.names
+    slug = _slug(given)
+    exact = [name for name in names if given in (name, _slug(name))]
+    if len(exact) == 1:
+        return exact[0]
+    if not exact and slug in known.slugs and slug in names:  # its documents carry no number
+        return given
+    if helpers and any(given.startswith(f"{name}-") for name in names):
+        return given
+    found = exact or [name for name in names if name.startswith(given) or _slug(name).startswith(given)]
     if len(found) == 1:
-        return Whose((found[0],))
+        return found[0]
     if found:
-        raise UsageError(f"{task} may be {_listed(found)}", f"--task {quoted(found[0].name)}")
-    from difflib import get_close_matches
-
-    likely = get_close_matches(task, [packet.name for packet in known], 1)
-    hint = f"--task {quoted(likely[0])}" if likely else "orchgate new SLUG begins one"
-    raise UsageError(f"task {task} has no packet here", hint)
+        raise UsageError(f"several tasks begin with {given}: {listed(found)}", "name one of them")
+    raise unknown(given, names)
 
 
-def behind(place: Place, repository: Repository, command: str) -> Whose:
-    """The packets that a command without any task means. Raises UsageError where several may be meant."""
-    known = place.packets.all
-    for found, by in _told(place, repository):
-        if found:
-            return Whose(found, by)
-    if len(known) < 2:
-        return Whose(known, "the only one here")
-    active = in_work(place.config.documents, known)
-    message = "neither changed documents, the branch nor a trailer name a task, and "
-    message += f"{len(active)} are in work: {_listed(active)}" if active else f"{len(known)} have documents here"
-    raise UsageError(message, f"{command} --task {quoted((active or known)[0].name)}")
+def unknown(given: str, names: Collection[str]) -> UsageError:
+    import difflib
+
+    near = difflib.get_close_matches(given[:200], names, n=1, cutoff=0.6)
+    if near:
+        return UsageError(f"unknown task {given}; did you mean {near[0]}?")
+    there = f"there are {listed(names)}" if names else "there is none here"
+    return UsageError(f"unknown task {given}; {there}", "`orchgate new SLUG` begins a task")
 
 
-def _told(place: Place, repository: Repository) -> Iterator[tuple[tuple[Packet, ...], str]]:
-    known = place.packets.all
-    yield _of(place, _changed(repository)), "its documents changed"
-    yield named_in(repository.branch, known), f"branch {repository.branch}"
-    fork = _fork(repository)
-    if fork is not None:
-        for value in _trailers(repository, fork):
-            yield named_in(value, known), f"trailer Task: {value[:60]}"
-        changed = frozenset(change.path for change in repository.changes(fork, repository.head))
-        yield _of(place, changed), "its documents changed on this branch"
-    active = in_work(place.config.documents, known)
-    yield active if len(active) == 1 else (), "the only one in work"
+def packet(packets: Iterable[Packet], given: str) -> Packet:
+    """The packet of a task that is named as `--task` names one. Raises UsageError."""
+    known = tuple(packets)
+    exact = [one for one in known if given in one.names]
+    found = exact or [one for one in known if any(name.startswith(given) for name in one.names)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"{given} may be {listed(one.name for one in found)}", "name one of them")
+    raise unknown(given, [one.name for one in known])
 
 
-def _of(place: Place, paths: frozenset[str]) -> tuple[Packet, ...]:
-    return tuple(packet for packet in place.packets.all if not paths.isdisjoint(packet.paths))
+def listed(names: Iterable[str]) -> str:
+    shown = list(names)
+    return ", ".join(shown[:LISTED]) + (f" and {len(shown) - LISTED} more" if len(shown) > LISTED else "")
 
 
-def _changed(repository: Repository) -> frozenset[str]:
-    """What differs from the last commit in the index or the work tree, and what is new there."""
-    git = repository.git.without_filters()  # which are programs of the repository's settings
-    # `git diff` would write the index, and run a hook for that.
-    options = ("--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty")
-    return frozenset(os.fsdecode(line[3:]) for line in git("status", *options).split(b"\0") if line)
+def documents(root: str, layout: Layout) -> Iterator[str]:
+    """The repository paths at which the documents of tasks are on disk; a file that cannot be one is none."""
+    import glob
+
+    for pattern in layout.patterns:
+        parts = re.split(r"\{slug\}|\{task\}", pattern.text)
+        yield from glob.iglob("*".join(glob.escape(part) for part in parts), root_dir=root)
 
 
-def _fork(repository: Repository) -> str | None:
-    """Where what is checked out left the default branch; None where it is on it, or nobody knows."""
-    from orchgate.gate.branches import started
+def _of_documents(root: str, settings: Documents) -> Known:
+    layout = layout_of(settings)
+    places = list(layout.places(documents(root, layout)))
+    tasks = {place.task for place in places if place.task}
+    slugs = {place.slug for place in places if place.slug}
+    if settings.task_index:
+        for names in _of_index(root, settings.task_index):
+            tasks.add(names[0])
+            slugs.update(names[1:2])
+    return Known(tasks, slugs)
 
+
+def _of_index(root: str, path: str) -> Iterator[tuple[str, ...]]:
+    """The names of every task in the list; none of one that cannot be read, which is for the checks to say."""
     try:
-        fork = started(repository, os.environ) if repository.head else None
-    except OrchgateError:
-        return None
-    return None if fork == repository.head else fork
+        index = read_index(path, files.read(os.path.join(root, path), MAX_BYTES))
+    except (OSError, OrchgateError):
+        return
+    yield from (item.names for item in index.items if item.names)
 
 
-def _trailers(repository: Repository, fork: str) -> list[str]:
-    """What `Task:` trailers of the commits since a fork say, the newest first."""
-    from orchgate.git.messages import commits
+def _folders(path: str) -> set[str]:
+    try:
+        with os.scandir(path) as entries:
+            return {entry.name for entry in entries if entry.is_dir()}
+    except OSError:
+        return set()
 
-    own = commits(repository.git, (f"{fork}..HEAD",))
-    return [value for commit in own for value in commit.trailers.get("task", ())]
 
-
-def _listed(packets: tuple[Packet, ...] | list[Packet]) -> str:
-    more = f" and {len(packets) - LISTED} more" if len(packets) > LISTED else ""
-    return ", ".join(packet.name for packet in packets[:LISTED]) + more
+def _slug(task: str) -> str:
+    return _NUMBER.sub("", task, count=1)

@@ -119,7 +119,7 @@ def _probable(question: Question, policy: Policy, measurement: Measurement, basi
         if words.within_reach(one) and measurement.pair_seconds:
             budget = explanation.budget_for(measurement, one.pairs + (one.pairs_missing or 0))
             needed += f", which a budget of {budget} s holds"
-            hint = question.reproduce.replace("orchgate perf", f"orchgate perf --budget {budget}", 1)
+            hint = question.reproduce.replace("orchgate perf", f"orchgate perf --max-time {budget}s", 1)
         told = "; ".join(filter(None, (told, needed)))
         message = f"{question.pipeline}: {words.title(one.name)} {told}{basis}"
         yield Said(RULES[kind], message, hint, Severity.WARNING)
@@ -374,4 +374,4 @@ def _with_time(question: Question, named: Named, measurement: Measurement) -> st
     if not named.reason or not measurement.pair_seconds:
         return question.reproduce
     budget = ceil((named.needed + 2) * measurement.pair_seconds)
-    return question.reproduce.replace("orchgate perf", f"orchgate perf --budget {budget}", 1)
+    return question.reproduce.replace("orchgate perf", f"orchgate perf --max-time {budget}s", 1)

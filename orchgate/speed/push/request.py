@@ -54,4 +54,4 @@ class Question(NamedTuple):
         minutes = 20 if seconds is None else max(20, -int(-seconds * 2 * _PAIRS // 60))
         budget = f"{minutes}m" if minutes < 120 else f"{min(24, -(-minutes // 60))}h"
         name = shlex.quote(self.pipeline)
-        return f"orchgate perf --base {(self.base or '')[:12]} --head {self.head[:12]} --budget {budget} {name}"
+        return f"orchgate perf --base {(self.base or '')[:12]} --head {self.head[:12]} --max-time {budget}s {name}"
