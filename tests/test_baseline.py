@@ -424,8 +424,8 @@ def a_link(path: Path) -> None:
 PLACED: tuple[tuple[Callable[[Path], object], str], ...] = (
     (a_link, "is a symbolic link"),
     (lambda path: path.symlink_to("nowhere"), "is a symbolic link"),
-    (lambda path: path.mkdir(), "is no ordinary file"),
-    (os.mkfifo, "is no ordinary file"),
+    (lambda path: path.mkdir(), "is a directory, not a regular file"),
+    (os.mkfifo, "is a named pipe, not a regular file"),
     (lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 1 << 40), "bytes long, limit"),
 )
 

@@ -382,7 +382,7 @@ def test_a_submodule_has_no_key(repo: Repo, new_repo: Callable[[str], Repo], key
 def test_a_link_to_a_folder_has_no_key(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     (repo.root / "src/link").symlink_to("../docs")
 
-    assert key_of(stage("src/**")).reason == "input src/link is no ordinary file"
+    assert key_of(stage("src/**")).reason == "input src/link is a directory, not a regular file"
 
 
 def test_a_link_that_leads_nowhere_is_an_input_like_any_other(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
@@ -400,7 +400,7 @@ def test_a_link_that_leads_to_itself_has_no_key(repo: Repo, key_of: Callable[...
 def test_a_named_pipe_is_not_waited_for(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     os.mkfifo(repo.root / "src/pipe")
 
-    assert key_of(stage("src/**", "src/pipe")).reason == "input src/pipe is no ordinary file"
+    assert key_of(stage("src/**", "src/pipe")).reason == "input src/pipe is a named pipe, not a regular file"
 
 
 def test_more_than_is_worth_hashing_has_no_key(

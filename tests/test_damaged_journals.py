@@ -251,7 +251,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         with_data(lines_of([{**FIRST, "runner": "orchgate 99.1.0"}, {**SECOND, "event": "paint"}])),
         "a newer orchgate wrote it (orchgate 99.1.0, this is",
     ),
-    "a folder": (as_folder, "Is a directory"),
+    "a folder": (as_folder, "it is a directory"),
     "a named pipe": (as_pipe, "not a regular file"),
     "a link that leads nowhere": (as_link, "No such file"),
     "another run's journal": (as_link_to_another, f"is that of another run, {GOOD}"),

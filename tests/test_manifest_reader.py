@@ -255,7 +255,7 @@ def test_a_manifest_that_makes_no_run_says_where(document: object, message: str)
 
 
 def test_a_folder_is_no_manifest(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="is a folder, not a file"):
+    with pytest.raises(ManifestError, match="is a directory, not a regular file"):
         load(str(tmp_path))
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from orchgate.cli import main
 from orchgate.commands.new import unfinished
+from orchgate.lib.digest import sha256_hex
 from tests.killing import MANY, TRACED, killed_at_each_step
 from tests.repo import ORCHGATE, Repo, init
 
@@ -250,7 +251,7 @@ def test_a_note_that_we_did_not_write_counts_for_nothing(repo: Repo, content: st
 @pytest.mark.parametrize("path", ["../outside", "/etc/hostname", ".git/HEAD", "a/../../b"])
 def test_a_note_leads_to_nothing_outside(repo: Repo, path: str) -> None:
     (repo.root.parent / "outside").write_text("mine\n")
-    known = {path: [unfinished.digest(b"mine\n")]}
+    known = {path: [sha256_hex(b"mine\n")]}
     note = {"version": 1, "task": "0009-faster-start", "title": "T", "mini_spec": False, "documents": known}
     repo.write(".git/orchgate/new/faster-start.json", json.dumps(note))
 

@@ -336,7 +336,7 @@ def huge(path: Path) -> None:
 
 REFUSED: list[tuple[Callable[[Path], None], str]] = [
     (fifo, "is a named pipe"),
-    (folder, "is a folder"),
+    (folder, "is a directory"),
     (leading_out, "leads out of the repository"),
     (device, "leads out of the repository"),
     (dangling, "is a link that leads nowhere"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.lib.digest import sha256_hex
 from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
@@ -74,7 +75,5 @@ def asks_again(stage: StageRun, *, passed: bool, doubtful: bool) -> bool:
 
 def digest(result: Result) -> str:
     """The same for two results that differ only in when and how fast."""
-    import hashlib
-
     ended = repr((result.code, result.signal, result.refused)).encode("ascii", "backslashreplace")
-    return hashlib.sha256(ended + _FLEETING.sub(b"#", result.recent)).hexdigest()
+    return sha256_hex(ended + _FLEETING.sub(b"#", result.recent))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orchgate.bisect.search import Ask, Why
 from orchgate.errors import OrchgateError
 from orchgate.lib import files, locks
+from orchgate.lib.digest import sha256_hex
 from orchgate.verdict.values import Pair
 
 if TYPE_CHECKING:
@@ -83,10 +84,7 @@ def _begun(
 
 
 def _name(asked: Mapping[str, str]) -> str:
-    import hashlib
-
-    told = ascii(sorted(asked.items())).encode("ascii")
-    return hashlib.sha256(told).hexdigest()[:16] + ".jsonl"
+    return sha256_hex(ascii(sorted(asked.items())))[:16] + ".jsonl"
 
 
 def _read(path: str, asked: Mapping[str, str]) -> tuple[dict[str, Any], ...]:

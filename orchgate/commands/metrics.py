@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchgate.commands.shared import running, tasks
 from orchgate.commands.shared.options import output_format
 from orchgate.errors import OrchgateError
+from orchgate.lib.text import aligned
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.runs import ids
@@ -266,12 +267,7 @@ def _size(cost: Mapping[str, Any] | None) -> str:
 
 
 def _align(table: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(row[place]) for row in table) for place in range(len(table[0]))]
-    for row in table:
-        cells = (
-            cell.ljust(width) if place < _NAMES else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
+    for cells in aligned(table, range(_NAMES, len(table[0]))):
         sys.stdout.write("  " + "  ".join(cells).rstrip() + "\n")
 
 

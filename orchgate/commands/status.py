@@ -12,6 +12,7 @@ from orchgate.commands.shared.lines import lower_bounds
 from orchgate.commands.shared.options import Renamed, output_format, whole_number
 from orchgate.errors import OrchgateError, quoted
 from orchgate.lib import files
+from orchgate.lib.text import aligned
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.runs import ids, sittings
@@ -255,10 +256,8 @@ def _text(rows: Sequence[Mapping[str, Any]], *, detailed: bool) -> Iterator[str]
         yield "no runs here"
         yield "  hint: orchgate run PIPELINE --task ID"
         return
-    table = [_COLUMNS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in table) for column in range(len(_COLUMNS))]
-    for line in table:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+    for cells in aligned([_COLUMNS, *(_cells(row) for row in rows)]):
+        yield "  ".join(cells).rstrip()
     for row in rows:
         if row["problem"]:
             yield escape(f"{row['run_id']}: {row['problem']}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.errors import GitError, OrchgateError, Unreadable, quoted
 from orchgate.evidence import secrets
 from orchgate.lib import files
+from orchgate.lib.digest import sha256_hex
 from orchgate.lib.inside import GIT_NAMES, looks_like_git, require_real
 from orchgate.secrets.redact import redacted
 
@@ -103,20 +104,16 @@ def read(artifacts: Artifacts, pin: Pinned) -> bytes:
 
     Raises Unreadable when it is not here or is not what was pinned.
     """
-    import hashlib
-
     full = artifacts.full(pin.path)
     if not artifacts.on_disk(pin.path):
         raise Unreadable(pin.path, "is neither on disk nor in the store", "orchgate evidence push, where the run was")
     try:
-        # A pipe or a device would never end: what is no ordinary file cannot have been pinned.
-        descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
+        with open(files.open_regular(full), "rb") as file:
             # A lock may say any size: no more memory than the file needs.
-            content = file.read(min(pin.size, os.fstat(descriptor).st_size))
+            content = file.read(min(pin.size, os.fstat(file.fileno()).st_size))
     except OSError as error:
         raise Unreadable(pin.path, f"cannot be read: {error.strerror}", "ls -l shows who may read it") from error
-    if len(content) != pin.size or hashlib.sha256(content).hexdigest() != pin.sha256:
+    if len(content) != pin.size or sha256_hex(content) != pin.sha256:
         command = f"orchgate evidence pin {quoted(pin.path)}"
         hint = f"{command} takes what is on disk, orchgate evidence fetch --force what was pinned"
         raise Unreadable(pin.path, "is not what was pinned", hint)

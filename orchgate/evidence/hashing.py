@@ -1,28 +1,25 @@
-"""Artifacts as they are on disk: read once, hashed, and refused by name where they are no ordinary file of ours."""
+"""Artifacts as they are on disk: read once, hashed, and refused by name where they are not regular files of ours."""
 
 from __future__ import annotations
 
 import os
-import stat
 from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.evidence.lock import Pinned
+from orchgate.lib.digest import sha256_hex, sha256_of_chunks
+from orchgate.lib.files import NotRegularFileError, open_regular
 from orchgate.lib.inside import links
 from orchgate.runs.locate import journal_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import FileIO
+
     from orchgate.references.artifacts import Artifacts
 
 MANIFEST = "/manifest.json"
 CHUNK = 1 << 20
-_KINDS = {
-    stat.S_IFDIR: "is a folder",
-    stat.S_IFIFO: "is a named pipe",
-    stat.S_IFCHR: "is a device",
-    stat.S_IFBLK: "is a device",
-    stat.S_IFSOCK: "is a socket",
-}
 
 
 class Refused(Unreadable):
@@ -51,7 +48,9 @@ def measure(
     _refuse_links(artifacts, path)
     try:
         # Opened without following: a link that is put there meanwhile is an error, not a leak.
-        descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = open_regular(full, follow=False)
+    except NotRegularFileError as error:
+        raise Refused(path, f"is {error.kind}, not a regular file", "name a file", certain=True) from None
     except OSError as error:
         raise Refused(path, f"cannot be opened: {error.strerror}", "ls -l shows who may read it") from None
     try:
@@ -95,17 +94,12 @@ def _refuse_links(artifacts: Artifacts, path: str) -> None:
 def _read(path: str, descriptor: int, limit: int, manifest_limit: int) -> tuple[Pinned, dict[str, Any] | None]:
     """The pin of an open file, and what a manifest holds."""
     status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "is no ordinary file")
-        raise Refused(path, kind, "name a file", certain=True)
     if status.st_size > limit:
         hint = "keep a smaller extract of it, or raise evidence.max-artifact-bytes"
         raise Refused(path, f"is {status.st_size} bytes long, limit {limit}", hint, large=True)
     if not path.endswith(MANIFEST):
-        size, sha256 = _hash(path, descriptor, status.st_size)
-        return Pinned(path, sha256, size), None
-    import hashlib
-
+        size, found = _hash(path, descriptor, status.st_size)
+        return Pinned(path, found, size), None
     from orchgate.evidence.facts import facts_of
     from orchgate.runs.decode import parse
     from orchgate.runs.run import from_manifest
@@ -117,28 +111,23 @@ def _read(path: str, descriptor: int, limit: int, manifest_limit: int) -> tuple[
         document = parse(data, manifest_limit)
     except OrchgateError as error:
         raise Refused(path, error.message, error.hint, certain=True) from None
-    return Pinned(path, hashlib.sha256(data).hexdigest(), len(data), facts_of(from_manifest(document))), document
+    return Pinned(path, sha256_hex(data), len(data), facts_of(from_manifest(document))), document
 
 
 def _hash(path: str, descriptor: int, size: int) -> tuple[int, str]:
-    import hashlib
-
-    digest, read = hashlib.sha256(), 0
-    while chunk := os.read(descriptor, CHUNK):
-        digest.update(chunk)
-        read += len(chunk)
+    found, read = sha256_of_chunks(iter(lambda: os.read(descriptor, CHUNK), b""))
     if read != size:
         raise Refused(path, "changed while it was read", "wait until whoever writes it is done")
-    return read, digest.hexdigest()
+    return read, found
 
 
 def prefix_hash(full: str, size: int) -> str:
     """The hash of the first `size` bytes of a file. Raises OSError."""
-    import hashlib
-
-    digest = hashlib.sha256()
     with open(full, "rb", buffering=0) as file:
-        while size > 0 and (chunk := file.read(min(size, CHUNK))):
-            digest.update(chunk)
-            size -= len(chunk)
-    return digest.hexdigest()
+        return sha256_of_chunks(_first(file, size))[0]
+
+
+def _first(file: FileIO, size: int) -> Iterator[bytes]:
+    while size > 0 and (chunk := file.read(min(size, CHUNK))):
+        yield chunk
+        size -= len(chunk)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
+from orchgate.lib.files import open_regular
 
 if TYPE_CHECKING:
     from orchgate.git.snapshot import Snapshot
@@ -45,8 +46,7 @@ class Lines:
             return None
         count, last = 0, b""
         try:
-            descriptor = os.open(self._artifacts.full(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-            with open(descriptor, "rb", buffering=0) as file:
+            with open(open_regular(self._artifacts.full(path)), "rb", buffering=0) as file:
                 while count < wanted and (chunk := file.read(CHUNK)):
                     count, last = count + chunk.count(b"\n"), chunk
         except OSError as error:

@@ -13,6 +13,7 @@ from orchgate.errors import OrchgateError
 from orchgate.evidence.claims import SUMMARY
 from orchgate.evidence.summary_cells import HEAD, NAMES, NEWEST, cells_of, disagree, value
 from orchgate.lib.patterns import lazy
+from orchgate.lib.text import aligned
 from orchgate.verdict import before_after
 from orchgate.verdict.words import AT_LEAST
 
@@ -148,17 +149,12 @@ def _counted(runs: int) -> str:
 
 def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     cells = [HEAD, *rows]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(HEAD))]
-    for number, line in enumerate(cells):
-        padded = [
-            line[0].ljust(widths[0]),
-            *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
-        ]
+    for number, padded in enumerate(aligned(cells, range(1, len(HEAD)))):
         yield "| " + " | ".join(padded) + " |"
         if number == 0:
             yield (
                 "|"
-                + "|".join("-" * (width + 1) + (":" if column else "-") for column, width in enumerate(widths))
+                + "|".join("-" * (len(cell) + 1) + (":" if column else "-") for column, cell in enumerate(padded))
                 + "|"
             )
 

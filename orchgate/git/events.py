@@ -61,18 +61,14 @@ def read(environ: Mapping[str, str]) -> Event:
 
 
 def _content(path: str, name: str) -> dict[str, Any]:
-    import json
+    from orchgate.lib import json_data
 
     try:
-        with open(path, "rb") as file:
-            read = file.read(MAX_BYTES + 1)
-        if len(read) > MAX_BYTES:
-            raise ValueError(f"larger than {MAX_BYTES:,} bytes")
-        content = json.loads(read)
+        content = json_data.read(path, MAX_BYTES)
         if isinstance(content, dict):
             return content
         why = "it is not an object"
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
     if name in (*PUSHED, *ELSEWHERE):
         error_type = WrongCheckout if name in ELSEWHERE else GitError

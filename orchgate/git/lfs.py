@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import KeptElsewhere, Unreadable
+from orchgate.lib import files
+from orchgate.lib.digest import sha256_hex
 from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
@@ -65,20 +66,8 @@ def elsewhere(path: str) -> KeptElsewhere:
 
 def _read(place: str, named: Pointer) -> bytes | None:
     """A file that is what a pointer names; None for anything else."""
-    import hashlib
-
     try:
-        descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        content = files.read(place, named.size, follow=False)
     except OSError:
         return None
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size != named.size:
-            return None
-        with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(named.size)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return content if hashlib.sha256(content).hexdigest() == named.sha256 else None
+    return content if len(content) == named.size and sha256_hex(content) == named.sha256 else None

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.git.call import NO_HOOKS, Git
 from orchgate.lib import files
+from orchgate.lib.digest import sha256_hex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -157,7 +158,7 @@ def _place() -> str:
     space = ""
     with contextlib.suppress(OSError):
         space = os.readlink("/proc/self/ns/pid")
-    return hashlib.sha256(os.fsencode(f"{socket.gethostname()} {space}")).hexdigest()[:12]
+    return sha256_hex(f"{socket.gethostname()} {space}")[:12]
 
 
 def _sweep(objects: str) -> None:

@@ -13,7 +13,9 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import GitError, OrchgateError
-from orchgate.lib import files, locks
+from orchgate.lib import files, json_data, locks
+from orchgate.lib.digest import sha256_hex
+from orchgate.lib.flock import is_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +27,7 @@ MOST_BYTES = 8 << 30
 MOST_DAYS = 14
 _LOCK, _NOTES, _SCRATCH, _OWNER = "lock", "made.json", "scratch", "repository"
 _DAY = 86_400.0
+_MOST_NOTED = 1 << 26  # bytes
 
 
 class Room(NamedTuple):
@@ -48,7 +51,7 @@ def room(environ: Mapping[str, str], common_dir: str, name: str) -> Room:
     home = environ.get(VARIABLE) or os.path.join(environ.get("TMPDIR") or "/var/tmp", f"orchgate-{os.getuid()}")  # noqa: S108 -- checked below
     home = os.path.realpath(os.path.dirname(os.path.abspath(home))) + os.sep + os.path.basename(os.path.abspath(home))
     _claim(home)
-    folder = os.path.join(home, _digest(common_dir)[:12])
+    folder = os.path.join(home, sha256_hex(common_dir)[:12])
     _own(folder, common_dir)
     return Room(folder, "tree" if name in (_LOCK, _NOTES, _SCRATCH) else name)
 
@@ -78,13 +81,7 @@ def _claim(home: str) -> None:
 
 
 def key(tree: str, flavour: str) -> str:
-    return _digest(f"{tree}\0{flavour}")[:16]
-
-
-def _digest(text: str) -> str:
-    import hashlib
-
-    return hashlib.sha256(os.fsencode(text)).hexdigest()
+    return sha256_hex(f"{tree}\0{flavour}")[:16]
 
 
 @contextlib.contextmanager
@@ -106,36 +103,26 @@ def taken(room_: Room, name: str) -> Iterator[Place]:
 
 def _lock(folder: str) -> int | None:
     """A descriptor that holds a place's lock; None when somebody else does."""
-    import fcntl
-
     path = os.path.join(folder, _LOCK)
     while True:
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            lock = locks.open_lock(path, 0o600)
         except FileNotFoundError:  # just being removed
             continue
         except OSError as error:
             raise files.failure(path, error) from error
+        ours = False
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _same(lock, path):
+            if not locks.try_lock(lock, path):
+                return None
+            ours = is_at(lock, path)  # or it was removed between the opening and the locking
+            if ours:
                 _sign(lock)
                 return lock
-        except BlockingIOError:
-            os.close(lock)
-            return None
-        except OSError as error:
-            os.close(lock)
-            raise locks.missing(path, error) from error
-        os.close(lock)  # it was removed between the opening and the locking
-
-
-def _same(descriptor: int, path: str) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
+        finally:
+            if not ours:
+                os.close(lock)
 
 
 def _sign(lock: int) -> None:
@@ -147,11 +134,8 @@ def _sign(lock: int) -> None:
 
 def notes(place: Place) -> dict[str, Any] | None:
     """What was noted about a place once its work tree was complete; None before that, or when it cannot be read."""
-    import json
-
     try:
-        with open(os.path.join(place.folder, _NOTES), encoding="utf-8") as file:
-            read = json.load(file)
+        read = json_data.read(os.path.join(place.folder, _NOTES), _MOST_NOTED)
     except (OSError, ValueError):
         return None
     whole = isinstance(read, dict) and isinstance(read.get("kept"), list) and "prepared" in read

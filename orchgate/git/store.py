@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from orchgate.errors import GitError
 from orchgate.git.call import Git, names
 from orchgate.git.contents import REF
+from orchgate.lib import digest
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
@@ -53,13 +54,11 @@ class Store:
 
     def read_many(self, wanted: Mapping[str, str], limit: int) -> Iterator[tuple[str, bytes]]:
         """Contents by SHA-256 for object ids by SHA-256. Raises GitError."""
-        import hashlib
-
         contents = self._repository.blobs.read_many(wanted.values(), limit)
         for sha256, content in zip(wanted, contents, strict=True):
             if isinstance(content, str):
                 raise GitError(f"{REF}: {sha256[:12]}: {content}", "orchgate evidence fetch")
-            if hashlib.sha256(content).hexdigest() != sha256:
+            if digest.sha256_hex(content) != sha256:
                 raise GitError(f"{REF} holds other bytes under the name {sha256[:12]}", "push the artifact again")
             yield sha256, content
 

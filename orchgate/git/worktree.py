@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.errors import Unreadable
 from orchgate.git.call import names
 from orchgate.git.snapshot import SYMLINK, Entry, FolderSnapshot
+from orchgate.lib.files import NotRegularFileError, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,23 +68,23 @@ def blob(path: str, algorithm: str, *, follow: bool = False, limit: int) -> tupl
     """`<mode> <id>` of a file on disk, and how many bytes it has; None when it is not there.
 
     The id is that of `git hash-object --no-filters`. A link is its target's name, or with `follow` what it leads to.
-    Raises Unreadable for what is no file, larger than `limit` bytes, or cannot be read.
+    Raises Unreadable for what is not a regular file, larger than `limit` bytes, or cannot be read.
     """
     try:
         status = os.stat(path) if follow else os.lstat(path)
         if stat.S_ISLNK(status.st_mode):
             target = os.fsencode(os.readlink(path))
             return f"{SYMLINK} {_id([target], len(target), algorithm, path)}", len(target)
-        if not stat.S_ISREG(status.st_mode):
-            raise Unreadable(path, "is no ordinary file")
-        if status.st_size > limit:
+        if stat.S_ISREG(status.st_mode) and status.st_size > limit:
             raise Unreadable(path, f"is larger than {limit} bytes")
         mode = "100755" if status.st_mode & 0o100 else "100644"
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
+        with open(open_regular(path), "rb", buffering=0) as file:
             chunks = iter(lambda: file.read(CHUNK), b"")
             return f"{mode} {_id(chunks, status.st_size, algorithm, path)}", status.st_size
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except NotRegularFileError as error:
+        raise Unreadable(path, f"is {error.kind}, not a regular file") from error
     except OSError as error:
         raise Unreadable(path, f"cannot be read: {error.strerror}") from error
 

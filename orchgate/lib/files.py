@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 # takes the fragment for a whole line: the control character "cancel", and a line break.
 CANCEL = b"\x18\n"
 CHUNK = 1 << 20
-
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
 
 _ROOM = "make room (df -h shows where, ulimit -f how large one file may be), then run it again"
 _NEXT = {errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM, errno.EFBIG: _ROOM}
@@ -39,12 +45,21 @@ class WriteError(OrchgateError):
         self.code = code
 
 
-def open_regular(path: str) -> int:
+class NotRegularFileError(OSError):
+    """What is at a path is not a regular file. `kind` says what it is instead: "a directory", "a named pipe"."""
+
+    def __init__(self, path: str, mode: int) -> None:
+        self.kind = _KINDS.get(stat.S_IFMT(mode), "a special file")
+        code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+        super().__init__(code, f"it is {self.kind}, not a regular file", path)
+
+
+def open_regular(path: str, *, follow: bool = True) -> int:
     """A descriptor to read a regular file with; whoever put a named pipe there does not keep us waiting.
 
-    Raises OSError, also for what is not a regular file.
+    Raises OSError: NotRegularFileError for what is not a regular file, and for a symbolic link unless `follow`.
     """
-    return _regular(path, os.O_RDONLY)
+    return _regular(path, os.O_RDONLY | (0 if follow else os.O_NOFOLLOW))
 
 
 def _regular(path: str, flags: int) -> int:
@@ -53,15 +68,13 @@ def _regular(path: str, flags: int) -> int:
     if stat.S_ISREG(mode):
         return descriptor
     os.close(descriptor)
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    raise OSError(errno.EINVAL, "it is not a regular file", path)
+    raise NotRegularFileError(path, mode)
 
 
-def read(path: str, limit: int) -> bytes:
-    """The bytes of a regular file. Raises OSError, also for what is larger than `limit` bytes."""
+def read(path: str, limit: int, *, follow: bool = True) -> bytes:
+    """The bytes of a regular file. Raises OSError: EFBIG for what is larger than `limit` bytes."""
     parts, room = [], limit
-    with open(open_regular(path), "rb", buffering=0) as file:
+    with open(open_regular(path, follow=follow), "rb", buffering=0) as file:
         while room >= 0 and (part := file.read(CHUNK)):
             parts.append(part)
             room -= len(part)
@@ -251,7 +264,7 @@ def _make(path: str) -> None:
         _make(path)
     except FileExistsError:
         if not os.path.isdir(path):
-            raise NotADirectoryError(20, "a file stands where a folder belongs", path) from None
+            raise NotADirectoryError(errno.ENOTDIR, "it is not a directory", path) from None
     else:
         sync_folder(os.path.dirname(path))
 

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
-from orchgate.lib import files, temporary
+from orchgate.lib import files, flock, temporary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,28 +31,23 @@ class NoLocks(OrchgateError):
     """The file system knows no locks, so nobody can be alone."""
 
 
-def missing(path: str, error: OSError) -> NoLocks:
-    """What to raise where a lock was refused for any reason but that somebody holds it."""
-    hint = "use a clone on a local disk, or mount this one with locks: NFS without nolock, with a running lock service"
-    return NoLocks(f"{path}: this file system has no file locks: {error.strerror or error}", hint)
-
-
 def take(descriptor: int, path: str, patience: float = PATIENCE) -> None:
     """Waits until an open file is ours alone, until it is closed. Raises Busy, NoLocks."""
-    import fcntl
-
     end = time.monotonic() + patience
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() > end:
-                owner = _owner(descriptor)
-                told = f" by {owner}" if owner else " by another process"
-                raise Busy(f"{path} is held{told}", "wait until that one has ended, then run this again") from error
-            time.sleep(_PAUSE)
-        except OSError as error:
-            raise missing(path, error) from error
+    while not try_lock(descriptor, path):
+        if time.monotonic() > end:
+            owner = _owner(descriptor) or "another process"
+            raise Busy(f"{path} is held by {owner}", "wait until that one has ended, then run this again")
+        time.sleep(_PAUSE)
+
+
+def try_lock(descriptor: int, path: str) -> bool:
+    """Whether an open file is ours alone now, until it is closed. Raises NoLocks."""
+    try:
+        return flock.try_lock(descriptor)
+    except OSError as error:
+        hint = "use a clone on a local disk, or mount this one with locks: NFS without nolock, with a lock service"
+        raise NoLocks(f"{path}: this file system has no file locks: {error.strerror or error}", hint) from error
 
 
 @contextlib.contextmanager
@@ -89,31 +84,30 @@ def _place(root: str, name: str) -> str:
     path = os.path.join(folder, name)
     try:
         os.makedirs(folder, exist_ok=True)
-        os.close(_open(path))
+        os.close(open_lock(path))
     except OSError:
         return ""
     return path
 
 
-def _open(path: str) -> int:
+def open_lock(path: str, mode: int = 0o666) -> int:
+    """The descriptor of a file that is there to be locked, made if it is not there. Raises OSError."""
     # For writing, too: over NFS nothing else can be locked.
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
 
 
 def _locked(path: str, patience: float) -> int:
     """A descriptor that holds the lock. Raises Busy, NoLocks, WriteError."""
     while True:
         try:
-            descriptor = _open(path)
+            descriptor = open_lock(path)
         except OSError as error:
             raise files.failure(path, error) from error
         try:
             take(descriptor, path, patience)
             # Whoever held it before has taken the file away: what we locked is nobody's any more.
-            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            if flock.is_at(descriptor, path):
                 return descriptor
-        except FileNotFoundError:
-            pass
         except BaseException as error:
             if isinstance(error, NoLocks):  # so nobody holds it
                 with contextlib.suppress(OSError):

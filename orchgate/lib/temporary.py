@@ -14,6 +14,8 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
+from orchgate.lib.flock import try_lock
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -96,7 +98,7 @@ def _locked(path: str) -> int | None:
         return None
     ours = True
     with contextlib.suppress(OSError):  # a file system without locks: then age protects it
-        ours = _held(lock)
+        ours = try_lock(lock)
     if ours and os.fstat(lock).st_nlink:
         return lock
     os.close(lock)
@@ -125,17 +127,6 @@ def _shared(git: str) -> str:
     return git
 
 
-def _held(descriptor: int) -> bool:
-    """Whether we have the lock now. Raises OSError where there are no locks."""
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def tidy(root: str) -> None:
     """Removes what dead writers of a work tree left: whoever comes next may find nothing to write. No errors."""
     git = git_folder(os.path.join(root, _ROOM))
@@ -161,7 +152,7 @@ def _remove_left_over(path: str) -> None:
         return
     try:
         try:
-            dead = _held(descriptor)
+            dead = try_lock(descriptor)
         except OSError:
             dead = os.fstat(descriptor).st_mtime < time.time() - LEFT_OVER_SECONDS
         if dead:

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.lib import files
+from orchgate.lib import files, json_data
 from orchgate.lib.inside import require_inside
 from orchgate.metrics import snapshot
 
@@ -46,13 +46,9 @@ def publish(root: str, task: str, updated: Updated) -> Published:
 
 def _read(path: str) -> dict[str, Any] | None:
     """Our own snapshot as it was last written; None when there is none."""
-    import json
-
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        with open(descriptor, "rb") as file:
-            value = json.loads(file.read(_MOST))
-    except (OSError, ValueError, RecursionError):
+        value = json_data.read(path, _MOST)
+    except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) and value.get("format") == snapshot.FORMAT else None
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import locks
+from orchgate.lib.files import NotRegularFileError, open_regular
 from orchgate.metrics import checkpoint, index, reduce, repeated
 from orchgate.metrics.aggregate import Aggregate, merge
 from orchgate.metrics.checkpoint import State
@@ -69,15 +69,16 @@ def updated(folder: str) -> Iterator[Updated]:
     """As `update`; nobody else updates the folder before the block is left."""
     path = os.path.join(folder, METRICS)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        descriptor = open_regular(path)
     except FileNotFoundError:
         yield Updated(Aggregate(), {}, 0, 0, "", 0, "", ())
         return
+    except NotRegularFileError as error:
+        message = f"{path} is {error.kind}, not a regular file"
+        raise OrchgateError(message, "remove it; runs append their metrics there") from error
     except OSError as error:
         raise OrchgateError(f"cannot read {path}: {error.strerror}", "ls -l shows who may read it") from error
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OrchgateError(f"{path} is not a file", "remove it; runs append their metrics there")
         with _alone(folder) as hindered:
             yield _update(folder, descriptor, hindered)
     except OSError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import files
+from orchgate.lib.digest import sha256_hex
 from orchgate.lib.process import ProgramMissing
 from orchgate.observe import activity, inner_runs, watch
 from orchgate.observe.activity import named, totals
@@ -65,10 +66,9 @@ def observe(settings: RunSettings, request: ObserveRequest) -> Observed:
 
 
 def _first_event(session: Session, request: ObserveRequest, run_id: str) -> dict[str, Any]:
-    import hashlib
     import shlex
 
-    digest = hashlib.sha256(ascii((request.name, request.argv)).encode("ascii")).hexdigest()
+    digest = sha256_hex(ascii((request.name, request.argv)))
     stage = {"id": "observed", "title": request.name, "kind": "command"}
     argv = redacted_words(request.argv)
     return {

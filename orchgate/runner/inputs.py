@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.git import worktree
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
+from orchgate.lib.digest import sha256_hex
 from orchgate.lib.globs import bare, compile_glob, expand_braces, matches, negates
 from orchgate.lib.patterns import lazy
 
@@ -104,7 +105,7 @@ class Keys:
         set_by_others = tuple((name, self._environ.get(name)) for name in variables(stage) if name not in stage.env)
         inherits = tuple(sorted((inherited or {}).items()))
         told = (VERSION, pipeline, stage.definition, inherits, set_by_others, tuple(needed), read.digest)
-        return CacheKey(_digest(ascii(told)), files=read.files)
+        return CacheKey(sha256_hex(ascii(told)), files=read.files)
 
     @cached_property
     def _opened(self) -> Repository:
@@ -132,7 +133,7 @@ class Keys:
                 files -= not contents
                 room -= sum(hashed for _, hashed in contents)
                 lines += [f"{told} {path}" for told, _ in contents]
-            self._known[inputs] = _InputsDigest(_digest("\0".join(lines)), files)  # no path holds a NUL
+            self._known[inputs] = _InputsDigest(sha256_hex("\0".join(lines)), files)  # no path holds a NUL
         return self._known[inputs]
 
     def _chosen(self, patterns: tuple[str, ...]) -> list[str]:
@@ -221,9 +222,3 @@ def _tops(patterns: Iterable[str]) -> tuple[str, ...]:
 
 def _below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder + "/")
-
-
-def _digest(text: str) -> str:
-    import hashlib
-
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

@@ -10,6 +10,8 @@ import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
+from orchgate.lib.digest import sha256_hex, sha256_of_chunks
+from orchgate.lib.files import NotRegularFileError, open_regular
 from orchgate.lib.globs import bare, compile_glob, expand_braces, matches, negates
 from orchgate.lib.inside import is_git_name, links, why_outside
 from orchgate.runner.inputs import is_literal, top_of
@@ -90,9 +92,7 @@ def why_changed(root: str, products: Iterable[Product]) -> str:
 
 def digest(products: Iterable[Product]) -> str:
     """SHA-256 in hex of all that a stage left behind."""
-    import hashlib
-
-    return hashlib.sha256(ascii([tuple(product) for product in products]).encode("ascii")).hexdigest()
+    return sha256_hex(ascii([tuple(product) for product in products]))
 
 
 def decoded(entries: Any) -> tuple[Product, ...]:
@@ -151,25 +151,22 @@ def _below(root: str, top: str) -> Iterator[str]:
 
 def _read(root: str, path: str, room: int) -> Product:
     """One product as it is now. Raises NotKeptError, OSError."""
-    import hashlib
-
     full = os.path.join(root, path)
     if os.path.islink(full):
         says = os.fsencode(os.readlink(full))
-        return Product(path, _LINK, len(says), hashlib.sha256(says).hexdigest())
-    with open(os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
-        before = os.fstat(file.fileno())
-        if not stat.S_ISREG(before.st_mode):
-            raise NotKeptError(f"its output {path} is not a regular file")
+        return Product(path, _LINK, len(says), sha256_hex(says))
+    try:
+        descriptor = open_regular(full, follow=False)
+    except NotRegularFileError:
+        raise NotKeptError(f"its output {path} is not a regular file") from None
+    with open(descriptor, "rb", buffering=0) as file:
+        before = os.fstat(descriptor)
         if before.st_size > room:
             raise NotKeptError(f"its outputs hold more than {MOST_BYTES} bytes")
-        summed, left = hashlib.sha256(), before.st_size + 1
-        while left > 0 and (part := file.read(min(left, _CHUNK))):
-            summed.update(part)
-            left -= len(part)
-        if _stamp(before) != _stamp(os.fstat(file.fileno())) or left != 1:
+        summed, size = sha256_of_chunks(iter(lambda: file.read(_CHUNK), b""))
+        if _stamp(before) != _stamp(os.fstat(descriptor)) or size != before.st_size:
             raise NotKeptError(f"its output {path} changed while it was read")
-    return Product(path, _kind(before), before.st_size, summed.hexdigest())
+    return Product(path, _kind(before), before.st_size, summed)
 
 
 def _stamp(status: os.stat_result) -> tuple[int, ...]:

@@ -37,7 +37,7 @@ class Reason(Enum):
 
 
 HINTS = {
-    Reason.PLACE: "a manifest is an ordinary file; move what stands in its place",
+    Reason.PLACE: "a manifest is a regular file; move what is there out of the way",
     Reason.SIZE: "keep logs out of the manifest, or raise manifests.max-bytes",
     Reason.TRUNCATED: "its writer was interrupted: run the pipeline again, or delete the run",
     Reason.ENCODING: "write it again as UTF-8 without a byte order mark",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchgate.lib.digest import sha256_hex
 from orchgate.secrets.redact import redacted_words
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ def pipeline_hash(pipelines: Mapping[str, Pipeline], pipeline: Pipeline) -> str:
 def combined(own: str, reached: Iterable[str]) -> str:
     """The hash from the digests of a pipeline and of all it reaches, in any order."""
     others = set(reached) - {own}
-    return _sha256("\n".join((own, *sorted(others)))) if others else own
+    return sha256_hex("\n".join((own, *sorted(others)))) if others else own
 
 
 def command_hash(argv: Sequence[str], folder: str = "") -> str:
-    return _sha256("\0".join((*argv, folder)))
+    return sha256_hex("\0".join((*argv, folder)))
 
 
 def command_name(argv: Sequence[str], folder: str = "") -> str:
@@ -42,9 +43,3 @@ def command_name(argv: Sequence[str], folder: str = "") -> str:
     import shlex
 
     return f"-- {shlex.join(redacted_words(argv))}" + (f" # in {folder}" if folder else "")
-
-
-def _sha256(text: str) -> str:
-    import hashlib
-
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

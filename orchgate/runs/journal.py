@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 MAX_BYTES = locate.MAX_JOURNAL_BYTES
 MAX_LINES = 500_000
 _PATIENCE = 5.0  # seconds that the processes of a killed runner have for their own end
-_PAUSE = 0.01
 _EDITED = "the journal was damaged or edited"
 
 
@@ -40,20 +39,11 @@ class Journal:
 
         Raises OrchgateError when somebody holds on to it whom nobody here can see: another container, another machine.
         """
-        import fcntl
-        import time
-
-        end = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                return fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    message = f"{self.path} is held by a process that cannot be seen from here"
-                    raise OrchgateError(message, "wait for the run, or end it where it runs") from None
-                time.sleep(_PAUSE)
-            except OSError as error:
-                raise locks.missing(self.path, error) from error
+        try:
+            locks.take(self.descriptor, self.path, _PATIENCE)
+        except locks.Busy:
+            message = f"{self.path} is held by a process that cannot be seen from here"
+            raise OrchgateError(message, "wait for the run, or end it where it runs") from None
 
     def append(self, event: Mapping[str, Any], *, sync: bool) -> None:
         """Records an event in one write. Raises WriteError: then it must be taken for not recorded."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from orchgate.lib.files import open_regular
+
 if TYPE_CHECKING:
     import datetime
 
@@ -46,7 +48,7 @@ def heartbeat(folder: str) -> datetime.datetime | None:
     import datetime
 
     try:
-        descriptor = os.open(os.path.join(folder, ".heartbeat"), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        descriptor = open_regular(os.path.join(folder, ".heartbeat"), follow=False)
     except OSError:
         return None
     try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import LFS_BEGINNING
+from orchgate.lib import files
 from orchgate.lib.patterns import lazy
 from orchgate.runs.decode import ManifestError, Reason
 
@@ -129,13 +130,13 @@ def read_file(path: str, limit: int) -> bytes:
     Raises ManifestError for what is no file or larger than `limit` bytes, Unreadable when the system refuses.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        descriptor = files.open_regular(path)
+    except files.NotRegularFileError as error:
+        raise ManifestError(Reason.PLACE, f"is {error.kind}, not a regular file") from None
     except OSError as error:
         raise _refused(path, error) from None
     try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ManifestError(Reason.PLACE, f"is {_kind(status.st_mode)}, not a file")
         if status.st_size > limit:
             raise ManifestError(Reason.SIZE, f"is {status.st_size} bytes long, limit {limit}")
         data = _read(descriptor, status.st_size, limit)
@@ -170,8 +171,3 @@ def _refused(path: str, error: OSError) -> ManifestError | Unreadable:
     if isinstance(error, FileNotFoundError):
         return Unreadable(path, "vanished before it could be read", "run the check again")
     return Unreadable(path, f"cannot be read: {error.strerror}", "ls -l shows who may read it")
-
-
-def _kind(mode: int) -> str:
-    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
-    return kinds.get(stat.S_IFMT(mode), "a special file")

@@ -7,6 +7,10 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from orchgate.lib.digest import sha256_hex
+from orchgate.lib.files import open_regular
+from orchgate.lib.parallel import cores
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -33,17 +37,14 @@ def fingerprint(root: str = "/", environ: Mapping[str, str] = os.environ) -> dic
         "python": _python(),
         "container": _container(root, environ),
     }
-    import hashlib
-
-    told = ascii(tuple(machine.items())).encode("ascii")
-    return {"fingerprint": hashlib.sha256(told).hexdigest()[:16], **machine}
+    return {"fingerprint": sha256_hex(ascii(tuple(machine.items())))[:16], **machine}
 
 
 def _read(root: str, path: str) -> str:
     """The first page of a file as text; "" when there is none to be read."""
     with contextlib.suppress(OSError):
         # Not open(): these files are read at every run, and a FIFO in a made-up /proc must not stop it.
-        descriptor = os.open(os.path.join(root, path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_regular(os.path.join(root, path))
         try:
             return os.read(descriptor, PAGE).decode("utf-8", "replace")
         finally:
@@ -72,11 +73,7 @@ def _cpu_model(root: str) -> str:
 
 def _cores(root: str) -> float:
     """Cores this process may use at once: those it is bound to, or fewer where a quota grants less."""
-    try:
-        bound = len(os.sched_getaffinity(0))
-    except (AttributeError, OSError):
-        bound = os.cpu_count() or 1
-    return max(round(min([float(bound), *_quotas(root)]), 2), 0.01)
+    return max(round(min([float(cores()), *_quotas(root)]), 2), 0.01)
 
 
 def _quotas(root: str) -> Iterator[float]:

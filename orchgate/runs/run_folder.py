@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from orchgate.lib import files
+from orchgate.lib.flock import try_lock
 from orchgate.lib.inside import require_real
 from orchgate.runs.locate import JOURNAL, RUN_ID
 
@@ -113,16 +114,13 @@ def _sweep(lock: int, home: str) -> None:
 
 def _is_held(journal: str) -> bool:
     """Whether somebody alive has a journal's lock."""
-    import fcntl
-
     try:
-        descriptor = os.open(journal, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = files.open_regular(journal, follow=False)
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return not try_lock(descriptor)
     except OSError:
         return True
     finally:
         os.close(descriptor)
-    return False

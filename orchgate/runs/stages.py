@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from orchgate.errors import ConfigError
+from orchgate.lib.digest import sha256_hex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -76,10 +77,8 @@ class Pipeline(NamedTuple):
     @property
     def digest(self) -> str:
         """SHA-256, in hex, of all that decides what a run does; the same in every process and version of Python."""
-        import hashlib
-
         text = _canonical((self.id, self.sequential, self.env, *(stage.definition for stage in self.stages)))
-        return hashlib.sha256(text.encode("ascii")).hexdigest()
+        return sha256_hex(text)
 
 
 def _canonical(values: tuple[object, ...]) -> str:

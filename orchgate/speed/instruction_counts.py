@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import stat
 from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
 from orchgate.git import shelf
 from orchgate.lib import files, working_time
+from orchgate.lib.files import open_regular
 from orchgate.runs import ids
 from orchgate.speed import sampling
 from orchgate.speed.measurement import median
@@ -170,13 +170,11 @@ def _sum(folder: str, side: Side, index: int) -> int:
 
 
 def _tail(path: str) -> bytes:
-    """The end of an ordinary file; nothing of any other."""
+    """The end of a regular file; nothing of any other."""
     with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_regular(path, follow=False)
         try:
-            found = os.fstat(descriptor)
-            if stat.S_ISREG(found.st_mode):
-                return os.pread(descriptor, _TAIL, max(0, found.st_size - _TAIL))
+            return os.pread(descriptor, _TAIL, max(0, os.fstat(descriptor).st_size - _TAIL))
         finally:
             os.close(descriptor)
     return b""

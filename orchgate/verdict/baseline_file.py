@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from typing import TYPE_CHECKING
 
 from orchgate.git import united
@@ -31,20 +30,18 @@ def load(root: str) -> Baseline:
 def read(path: str, where: str) -> bytes | None:
     """The bytes of a baseline file, never waiting for a writer; None when there is none. Raises BaselineError."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
+        descriptor = files.open_regular(path, follow=False)
     except FileNotFoundError:
         return None
+    except files.NotRegularFileError as error:
+        message = f"is {error.kind}, not a regular file"
+        raise BaselineError(where, message, f"move it away: ls -ld {where}") from error
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise BaselineError(where, _LINK, "put the file itself there") from error
         raise BaselineError(where, f"cannot be read: {error.strerror}", f"ls -l {where}") from error
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise BaselineError(where, "is no ordinary file", f"move what stands there away: ls -ld {where}")
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(MAX_BYTES + 1)  # what is longer is refused by `parse`
-    finally:
-        os.close(descriptor)
+    with open(descriptor, "rb") as file:
+        return file.read(MAX_BYTES + 1)  # what is longer is refused by `parse`
 
 
 def update(root: str, change: Callable[[Baseline], Baseline]) -> Baseline:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.lib.numbers import median
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -105,25 +107,17 @@ def _tests(runs: Sequence[Recorded]) -> float | None:
 
 
 def _row(metric: str, before: list[float], after: list[float]) -> Row:
-    one, other = _median(before), _median(after)
+    one, other = (median(values) if values else None for values in (before, after))
     if one is None or other is None or min(before) <= 0 or min(after) <= 0:
         same = before and after and before == after
         return Row(metric, one, other, 0.0 if same else None)
     ratios = sorted(late / early for late in after for early in before)
-    middle = _median(ratios)
-    assert middle is not None
+    middle = median(ratios)
     cut, confidence = _cut(len(before), len(after))
     row = Row(metric, one, other, middle - 1, of_medians=other / one - 1)
     if confidence is None:
         return row
     return row._replace(low=ratios[cut] - 1, high=ratios[-1 - cut] - 1, confidence=confidence)
-
-
-def _median(values: Sequence[float]) -> float | None:
-    if not values:
-        return None
-    ordered, half = sorted(values), len(values) // 2
-    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def _cut(before: int, after: int) -> tuple[int, float | None]:

@@ -10,6 +10,7 @@ from orchgate.commands.bisect import result
 from orchgate.commands.shared import durations, options
 from orchgate.commands.shared.options import output_format
 from orchgate.errors import UsageError
+from orchgate.lib.digest import sha256_hex
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
@@ -137,15 +138,13 @@ def _metric(config: Config, name: str) -> Metric:
 
 def _facts(question: Question) -> dict[str, str]:
     """All that makes it this question: pairs that were measured for another one are not mixed in."""
-    import hashlib
-
     from orchgate.runs.machine import fingerprint
 
     asked = ascii((*(stage.definition for stage in question.stages), question.folder, *question.prepare))
     return {
         "good": question.commits[0],
         "bad": question.commits[-1],
-        "asked": hashlib.sha256(asked.encode("ascii")).hexdigest(),
+        "asked": sha256_hex(asked),
         "metric": question.metric.name,
         "machine": str(fingerprint()["fingerprint"]),
     }

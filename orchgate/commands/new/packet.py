@@ -10,6 +10,7 @@ from orchgate.commands.new import unfinished
 from orchgate.commands.new.unfinished import NOTHING, Begun
 from orchgate.errors import OrchgateError
 from orchgate.lib import files
+from orchgate.lib.digest import sha256_hex
 from orchgate.lib.inside import git_name, require_inside
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _note(root: str, plan: PacketPlan) -> None:
     """Notes what is about to be written: whoever takes it up has to know it from the work of others."""
     known = dict(plan.begun.documents)
     for path, text in plan.files.items():
-        known[path] = tuple(dict.fromkeys((*known.get(path, ()), unfinished.digest(text.encode("utf-8")))))
+        known[path] = tuple(dict.fromkeys((*known.get(path, ()), sha256_hex(text.encode("utf-8")))))
     with contextlib.suppress(files.WriteError):  # then a killed one is not taken up
         unfinished.note(root, plan.slug, Begun(plan.task, plan.title, plan.mini_spec, known))
 

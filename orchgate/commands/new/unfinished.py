@@ -6,7 +6,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.lib import files, temporary
+from orchgate.lib import files, json_data, temporary
+from orchgate.lib.digest import sha256_hex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,16 +56,10 @@ def forget(root: str, slug: str) -> None:
             os.unlink(path)
 
 
-def digest(data: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(data).hexdigest()
-
-
 def is_untouched(begun: Begun, path: str, full: str) -> bool:
     """Whether a document is as we wrote it: nobody has worked on it since."""
     try:
-        return digest(files.read(full, MAX_BYTES)) in begun.documents.get(path, ())
+        return sha256_hex(files.read(full, MAX_BYTES)) in begun.documents.get(path, ())
     except OSError:
         return False
 
@@ -86,11 +81,9 @@ def _paths(root: str) -> Iterator[str]:
 
 
 def _read(path: str) -> Begun | None:
-    import json
-
     try:
-        return _built(json.loads(files.read(path, MAX_BYTES)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return _built(json_data.read(path, MAX_BYTES))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orchgate.commands.shared import durations
 from orchgate.commands.shared.running import print_json
 from orchgate.errors import GitError, UsageError
+from orchgate.lib.text import aligned
 from orchgate.model import Verdict, worst
 from orchgate.outputs._escape import escape
 from orchgate.speed import explanation
@@ -120,10 +121,8 @@ def rows(judgement: Judgement) -> Iterator[str]:
     table += [_counted(one) for one in judgement.counters]
     if len(table) == 1:
         return
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    for name, *cells, verdict in table:
-        padded = (cell.rjust(width) for cell, width in zip(cells, widths[1:-1], strict=True))
-        yield "  ".join(["", name.ljust(widths[0]), *padded, verdict]).rstrip()
+    for cells in aligned(table, range(1, len(table[0]) - 1)):
+        yield "  ".join(["", *cells]).rstrip()
     others = [
         f"{words.title(one.name)} {words.percent(one.change_of_medians)}"
         for one in judgement.metrics

@@ -116,7 +116,7 @@ def _secret(home: str) -> bytes:
     if not os.path.lexists(path):
         _make_secret(home, path)
     _own(os.lstat(path), path)
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = files.open_regular(path, follow=False)
     try:
         _own(os.fstat(descriptor), path)
         secret = os.read(descriptor, _BYTES + 1)
@@ -164,7 +164,7 @@ def alone(vault: Vault) -> Iterator[None]:
     path = os.path.join(vault.home, _LOCK)
     try:
         # Never removed: whoever waits for it would wait for a file that is gone.
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        lock = locks.open_lock(path, 0o600)
     except OSError as error:
         raise files.failure(path, error) from error
     try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import files
+from orchgate.lib.digest import sha256_hex
 from orchgate.model import Severity
 from orchgate.runner.environment import unhooked
 from orchgate.verdict.values import Pair, Sitting
@@ -141,9 +142,7 @@ def plain(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
 
 def digest(parts: Iterable[object]) -> str:
     """SHA-256, in hex, of values whose `ascii` says all there is to say about them."""
-    import hashlib
-
-    return hashlib.sha256("\0".join(map(ascii, parts)).encode("ascii")).hexdigest()
+    return sha256_hex("\0".join(map(ascii, parts)))
 
 
 def of_question(config: Config, root: str, environ: Mapping[str, str]) -> tuple[object, ...]:
@@ -211,9 +210,7 @@ def _program_identity(place: str) -> tuple[object, ...]:
     real = os.path.realpath(place)
     try:
         if start := _script(real):
-            import hashlib
-
-            return (real, hashlib.sha256(start).hexdigest())
+            return (real, sha256_hex(start))
         found = os.stat(real)
     except OSError:
         return (real,)

@@ -1,0 +1,33 @@
+"""Text for people: counts, percentages, lines cut to a length, aligned columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number and its noun: "1 pair", "1,204 pairs". `many` is for plurals that do not end in "s" alone."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def percent(fraction: float, digits: int = 1) -> str:
+    """A fraction such as 0.123 as "12.3 %"."""
+    return f"{fraction * 100:.{digits}f} %"
+
+
+def clip(text: str, limit: int) -> str:
+    """A text of at most `limit` characters; an ellipsis stands for what was cut off."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> Iterator[list[str]]:
+    """The cells of each row padded to the width of their column; the columns `right`, from 0, end at the same place."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield [
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
