@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.plan_commands.hook_config import FILE, LOCAL_ENTRY, new_file
+from orchgate.commands.init.hook_config import FILE, LOCAL_ENTRY, new_file
 from tests.repo import ORCHGATE, PRE_COMMIT, Repo, Result
 
 if TYPE_CHECKING:

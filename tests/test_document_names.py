@@ -95,7 +95,7 @@ def test_of_two_names_the_usual_one_is_the_packets(tmp_path: Path) -> None:
     paths = ("docs/PRD-x.MD", "docs/PRD-x.markdown", "docs/PRD-x.md", "docs/PRD-x.mdx")
     layout = layout_of(folder_context(tmp_path).config.documents)
 
-    assert min(layout.places(paths), key=lambda place: place.rank).path == "docs/PRD-x.md"
+    assert min(layout.documents_among(paths), key=lambda place: place.rank).path == "docs/PRD-x.md"
 
 
 def test_an_ignore_comment_works_in_every_document(repo: Repo) -> None:

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from orchgate.cli import main
+from orchgate.commands.init.hook_config import FILE, LOCAL_ENTRY, is_wired, new_file, remote_entry, with_entry
 from orchgate.config.load import load_work_tree
-from orchgate.plan_commands.hook_config import FILE, LOCAL_ENTRY, is_wired, new_file, remote_entry, with_entry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ ENTRY = remote_entry("1.0")
 @pytest.fixture
 def no_pre_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """pre-commit is not installed: nothing slow is started."""
-    monkeypatch.setattr("orchgate.commands.init._install_command", lambda: ())
+    monkeypatch.setattr("orchgate.commands.init.command._install_command", lambda: ())
 
 
 def files(repo: Repo) -> set[str]:

@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from orchgate.cli import main
-from orchgate.config.load import load_work_tree
-from orchgate.plan_commands.hook_config import (
+from orchgate.commands.init.hook_config import (
     FILE,
     HOOK_TYPES,
     LOCAL_ENTRY,
@@ -21,6 +20,7 @@ from orchgate.plan_commands.hook_config import (
     remote_entry,
     with_entry,
 )
+from orchgate.config.load import load_work_tree
 from tests.killing import MANY, TRACED, killed_at_each_step
 from tests.repo import ORCHGATE, Repo, init
 
@@ -36,7 +36,7 @@ HOOK = ".git/hooks/pre-commit"
 @pytest.fixture
 def _no_pre_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """pre-commit is not installed: nothing slow is started."""
-    monkeypatch.setattr("orchgate.commands.init._install_command", lambda: ())
+    monkeypatch.setattr("orchgate.commands.init.command._install_command", lambda: ())
 
 
 def state(repo: Repo) -> dict[str, tuple[int, bytes]]:

@@ -12,10 +12,10 @@ from orchgate.git.snapshot import FolderSnapshot
 from orchgate.markdown.document import Document
 from orchgate.model import Severity
 from orchgate.references.artifacts import Artifacts
-from orchgate.references.links import BareForms, Sentences
+from orchgate.references.links import BarePaths, Sentences
 from orchgate.references.nearest import Nearest
 from orchgate.references.resolve import Resolver, Where
-from orchgate.references.targets import Kind, Reader
+from orchgate.references.targets import TargetKind, TargetReader
 from tests.support import judge_folder, write_tree
 
 if TYPE_CHECKING:
@@ -50,29 +50,29 @@ LATER = "2026-01-07T10-00-00-000Z-00000001"
     ],
 )
 def test_a_code_span_that_is_no_path_is_no_link(text: str) -> None:
-    assert Reader(ROOTS).span(text) is None
+    assert TargetReader(ROOTS).span(text) is None
 
 
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("docs/a.md", Kind.PATH),
-        (".runs/x/metrics.json", Kind.PATH),
-        ("README.md:12", Kind.PATH),
-        (".runs/**/manifest.json", Kind.PATTERN),
-        ("docs/{a,b}.md", Kind.PATTERN),
-        (".runs/x/cli/<run-id>/manifest.json", Kind.UNFILLED),
-        ("out/{task}/state.json", Kind.UNFILLED),
-        ("out/$TASK/state.json", Kind.UNFILLED),
-        ("out/YYYY-MM-DD/state.json", Kind.UNFILLED),
-        ("/Users/ann/x.md", Kind.LOCAL),
-        ("~/x.md", Kind.LOCAL),
-        ("C:\\Users\\ann\\x.md", Kind.LOCAL),
-        ("file:///home/ann/x.md", Kind.LOCAL),
+        ("docs/a.md", TargetKind.PATH),
+        (".runs/x/metrics.json", TargetKind.PATH),
+        ("README.md:12", TargetKind.PATH),
+        (".runs/**/manifest.json", TargetKind.PATTERN),
+        ("docs/{a,b}.md", TargetKind.PATTERN),
+        (".runs/x/cli/<run-id>/manifest.json", TargetKind.UNFILLED),
+        ("out/{task}/state.json", TargetKind.UNFILLED),
+        ("out/$TASK/state.json", TargetKind.UNFILLED),
+        ("out/YYYY-MM-DD/state.json", TargetKind.UNFILLED),
+        ("/Users/ann/x.md", TargetKind.LOCAL),
+        ("~/x.md", TargetKind.LOCAL),
+        ("C:\\Users\\ann\\x.md", TargetKind.LOCAL),
+        ("file:///home/ann/x.md", TargetKind.LOCAL),
     ],
 )
-def test_a_code_span_is_read_as_what_it_is(text: str, kind: Kind) -> None:
-    target = Reader(ROOTS).span(text)
+def test_a_code_span_is_read_as_what_it_is(text: str, kind: TargetKind) -> None:
+    target = TargetReader(ROOTS).span(text)
 
     assert target is not None
     assert target.kind is kind
@@ -82,11 +82,11 @@ def test_a_code_span_is_read_as_what_it_is(text: str, kind: Kind) -> None:
     "text", ["https://x.y", "mailto:a@b.c", "//x.y/z", "../../issues/7", "../../../pull/1", "", "…"]
 )
 def test_the_web_is_not_checked(text: str) -> None:
-    assert Reader(ROOTS).link(text) is None
+    assert TargetReader(ROOTS).link(text) is None
 
 
 def test_lines_anchors_and_queries_are_no_part_of_a_path() -> None:
-    read = Reader(ROOTS)
+    read = TargetReader(ROOTS)
     targets = [read.span("src/a.py:12-20"), read.span("src/a.py#L3"), read.link("a.md?plain=1#b"), read.link("a.md:3")]
 
     assert [(t.path, t.anchor) for t in targets if t] == [
@@ -98,7 +98,7 @@ def test_lines_anchors_and_queries_are_no_part_of_a_path() -> None:
 
 
 def test_a_name_full_of_stars_is_no_pattern() -> None:
-    assert Reader(ROOTS).span(".runs/" + "*a" * 20) is None
+    assert TargetReader(ROOTS).span(".runs/" + "*a" * 20) is None
 
 
 def resolver(root: Path) -> Resolver:
@@ -106,7 +106,7 @@ def resolver(root: Path) -> Resolver:
 
 
 def where(root: Path, text: str, document: str = "docs/a.md") -> Where:
-    target = Reader(ROOTS).span(text)
+    target = TargetReader(ROOTS).span(text)
     assert target is not None
     return resolver(root).span(target, document).where
 
@@ -190,7 +190,7 @@ def test_artifacts_without_backticks_are_references() -> None:
     text = "- Manifest: .runs/a/metrics.json, then out/b.json.\nlayout/x `out/c` [d](out/d) src/out/e <!-- out/f -->\n"
     document = Document("a.md", text.encode())
 
-    assert [reference.text for reference in BareForms(ROOTS).find(document)] == [".runs/a/metrics.json", "out/b.json"]
+    assert [reference.text for reference in BarePaths(ROOTS).find(document)] == [".runs/a/metrics.json", "out/b.json"]
 
 
 def nearest(root: Path) -> Nearest:

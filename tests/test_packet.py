@@ -13,7 +13,7 @@ from orchgate.model import ABSENT, Change, Scope, Severity
 from orchgate.packets.catalog import Packets
 from orchgate.packets.layout import layout_of
 from orchgate.packets.packet import Packet, find_packets
-from orchgate.packets.tasks import Item, normal_status, read_index, with_item
+from orchgate.packets.tasks import TaskEntry, normal_status, read_task_list, with_item
 from tests.support import folder_context, target, write_tree
 from tests.work import growth, no_hang
 
@@ -35,14 +35,14 @@ required-sections.mini-spec = []
 """
 
 
-def packets(*paths: str, items: tuple[Item, ...] = ()) -> tuple[Packet, ...]:
+def packets(*paths: str, items: tuple[TaskEntry, ...] = ()) -> tuple[Packet, ...]:
     return find_packets(paths, LAYOUT, items)
 
 
-def entry(**fields: object) -> Item:
+def entry(**fields: object) -> TaskEntry:
     import json
 
-    return read_index("tasks/index.json", json.dumps([fields]).encode()).items[0]
+    return read_task_list("tasks/index.json", json.dumps([fields]).encode()).items[0]
 
 
 def test_a_slug_belongs_to_the_task_that_ends_with_it() -> None:
@@ -70,13 +70,13 @@ def test_two_tasks_may_share_a_slug() -> None:
 def test_the_first_pattern_of_a_kind_wins() -> None:
     (packet,) = packets("tasks/specs/0007-x.md", "docs/TECH_SPEC-x.md")
 
-    assert (packet.documents["tech-spec"], packet.stands_in) == ("docs/TECH_SPEC-x.md", False)
+    assert (packet.documents["tech-spec"], packet.mini_spec_as_tech_spec) == ("docs/TECH_SPEC-x.md", False)
 
 
 def test_a_mini_spec_stands_in_for_a_tech_spec() -> None:
     (packet,) = packets("docs/PRD-x.md", "tasks/specs/0007-x.md")
 
-    assert packet.stands_in
+    assert packet.mini_spec_as_tech_spec
 
 
 def test_a_spec_that_extends_a_tasks_name_is_the_tasks() -> None:
@@ -88,7 +88,7 @@ def test_a_spec_that_extends_a_tasks_name_is_the_tasks() -> None:
 def test_documents_alike_by_name_are_one_packet() -> None:
     (packet,) = packets("docs/PRD-codex-start-autonomy.md", "tasks/tasks-0303-start-autonomy.md")
 
-    assert packet.joined == ("tasks/tasks-0303-start-autonomy.md",)
+    assert packet.grouped_by_name == ("tasks/tasks-0303-start-autonomy.md",)
 
 
 def test_documents_equally_like_two_packets_are_neither_ones() -> None:
@@ -108,7 +108,7 @@ def test_an_entry_joins_documents_of_two_names() -> None:
 
     (packet,) = packets("tasks/tasks-t-1.md", "docs/PRD-quite-another.md", items=(item,))
 
-    assert packet.item is item
+    assert packet.entry is item
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_an_entry_finds_its_packet(fields: dict[str, object]) -> None:
 
     (packet,) = packets("docs/PRD-x.md", "tasks/tasks-0007-x.md", items=(item,))
 
-    assert packet.item is item
+    assert packet.entry is item
 
 
 def test_of_two_entries_the_one_with_a_status_counts() -> None:
@@ -135,7 +135,7 @@ def test_of_two_entries_the_one_with_a_status_counts() -> None:
 
     (packet,) = packets("tasks/tasks-0007-x.md", items=(silent, speaking))
 
-    assert packet.item is speaking
+    assert packet.entry is speaking
 
 
 def test_names_may_hold_anything_but_a_slash() -> None:
@@ -192,7 +192,7 @@ NO_LISTS = (b"", b"{", b"5", b'{"items": 1}', b"[[]]", b"\xff", b"[" * 100_000, 
 @pytest.mark.parametrize("content", NO_LISTS)
 def test_an_index_that_is_no_list_of_tasks_is_unreadable(content: bytes) -> None:
     with pytest.raises(Unreadable):
-        read_index("tasks/index.json", content)
+        read_task_list("tasks/index.json", content)
 
 
 @pytest.mark.parametrize(
@@ -213,9 +213,9 @@ def test_an_index_that_is_no_list_of_tasks_is_unreadable(content: bytes) -> None
     ],
 )
 def test_an_added_task_is_the_last_and_the_others_stay(text: str) -> None:
-    before = read_index("i", text.encode()).items
+    before = read_task_list("i", text.encode()).items
 
-    after = read_index("i", with_item("i", text, {"id": "9", "title": "Größe"}).encode()).items
+    after = read_task_list("i", with_item("i", text, {"id": "9", "title": "Größe"}).encode()).items
 
     assert ([item.raw for item in after[:-1]], after[-1].id) == ([item.raw for item in before], "9")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate.packets.titles import Name, choices, document_name, normal, spellings
+from orchgate.packets.titles import DocumentName, choices, document_name, normal, spellings
 from tests.work import no_hang
 
 
@@ -100,7 +100,7 @@ def test_a_first_heading_tells_the_task(written: str, task: str) -> None:
 
 
 def test_a_heading_that_names_nothing_keeps_its_words() -> None:
-    assert document_name("Faster start") == Name("", "", "faster start")
+    assert document_name("Faster start") == DocumentName("", "", "faster start")
 
 
 @given(st.text())

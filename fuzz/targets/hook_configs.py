@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fuzz.violation import Violation
+from orchgate.commands.init import hook_config
 from orchgate.git import message_hook
-from orchgate.plan_commands import hook_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -65,6 +65,6 @@ def _read(name: str, place: str) -> None:
 def _extended(content: bytes) -> None:
     """What `new` makes of the list is a list again."""
     text = tasks.decode("tasks/index.json", content)
-    tasks.read_index("tasks/index.json", content)
+    tasks.read_task_list("tasks/index.json", content)
     longer = tasks.with_item("tasks/index.json", text, {"id": "0009-new", "title": "New"})
-    tasks.read_index("tasks/index.json", longer.encode("utf-8", "surrogateescape"))
+    tasks.read_task_list("tasks/index.json", longer.encode("utf-8", "surrogateescape"))

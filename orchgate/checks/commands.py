@@ -85,7 +85,7 @@ def _plans(ctx: Context) -> list[str]:
 
 
 def _action_plans(ctx: Context, paths: Iterable[str]) -> list[str]:
-    places = ctx.packets.layout.places(paths)
+    places = ctx.packets.layout.documents_among(paths)
     plans = dict.fromkeys(place.path for place in places if place.kind == "action-plan")
     entries = ctx.snapshot.entries
     return [path for path in plans if path in entries and entries[path].mode != SUBMODULE]
@@ -100,7 +100,9 @@ def _active(ctx: Context, paths: Iterable[str]) -> list[str]:
 
     owners = ctx.packets.owners
     inactive = {normal_status(status) for status in ctx.config.documents.inactive_statuses}
-    statuses = {path: [packet.item.status if packet.item else "" for packet in owners.get(path, ())] for path in plans}
+    statuses = {
+        path: [packet.entry.status if packet.entry else "" for packet in owners.get(path, ())] for path in plans
+    }
     return [path for path in plans if not statuses[path] or not inactive.issuperset(statuses[path])]
 
 

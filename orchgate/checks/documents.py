@@ -9,7 +9,7 @@ from orchgate.packets import sections
 from orchgate.packets.agreement import disagreements
 from orchgate.packets.catalog import Selection, select
 from orchgate.packets.layout import TITLES
-from orchgate.packets.progress import Standing, standing
+from orchgate.packets.progress import Progress, progress_of
 from orchgate.packets.review import review_of
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class _Case(NamedTuple):
 
     packet: Packet
     documents: dict[str, Document]
-    standing: Standing
+    progress: Progress
 
 
 def run(ctx: Context) -> Outcome:
@@ -156,7 +156,7 @@ def _case(ctx: Context, packet: Packet, by_path: dict[str, Document]) -> _Case:
     settings = ctx.config.documents
     readable = ((kind, by_path[path]) for kind, path in packet.documents.items() if path in by_path)
     documents = {kind: document for kind, document in readable if not _archived(document, settings.archived_markers)}
-    return _Case(packet, documents, standing(packet, documents.get("checklist"), settings.finished_statuses))
+    return _Case(packet, documents, progress_of(packet, documents.get("checklist"), settings.finished_statuses))
 
 
 def _archived(document: Document, markers: tuple[str, ...]) -> bool:
@@ -168,9 +168,9 @@ def _packet_findings(ctx: Context, selection: Selection, case: _Case, edited: fr
     yield from disagreements(case.packet, case.documents, ctx.packets)
     for kind, document in case.documents.items():
         yield from _section_findings(ctx, case, kind, document)
-        if case.standing is not Standing.OPEN:
+        if case.progress is not Progress.OPEN:
             yield from _unfinished(ctx, case, document)
-        if case.standing is not Standing.FINISHED or document.path in edited:
+        if case.progress is not Progress.FINISHED or document.path in edited:
             yield from review_of(document, ctx.today, ctx.config.documents.review_days, edited=document.path in edited)
 
 
@@ -180,7 +180,7 @@ def _missing_documents(ctx: Context, selection: Selection, packet: Packet) -> It
     if not lost and (not _is_packet(packet) or moved_here.issuperset(packet.paths)):
         return
     for kind in ctx.config.documents.required:
-        if kind in packet.documents or (kind == "mini-spec" and packet.stands_in):
+        if kind in packet.documents or (kind == "mini-spec" and packet.mini_spec_as_tech_spec):
             continue
         expected = ctx.packets.layout.path(
             kind, slug=packet.slug or "<slug>", task=packet.task or f"<id>-{packet.slug}"
@@ -210,7 +210,7 @@ def _name_of(title: str) -> str:
 def _is_packet(packet: Packet) -> bool:
     """A checklist or a mini-spec alone is a small task; with any of the larger documents it is a packet."""
     kinds = set(packet.documents) - {"checklist", "mini-spec"}
-    return bool(kinds - {"tech-spec"} if packet.stands_in else kinds)
+    return bool(kinds - {"tech-spec"} if packet.mini_spec_as_tech_spec else kinds)
 
 
 def _section_findings(ctx: Context, case: _Case, kind: str, document: Document) -> Iterator[Finding]:
@@ -220,7 +220,7 @@ def _section_findings(ctx: Context, case: _Case, kind: str, document: Document) 
         hint, listed = f"add the heading ## {name}", ("missing sections", name)
         yield Finding("DOC002", Location(document.path), f"missing section {name!r}", hint, listed=listed)
     for title in required:
-        finished = case.standing is Standing.FINISHED
+        finished = case.progress is Progress.FINISHED
         if not finished and not _is_judged_itself(ctx, document):
             continue  # what an open packet still owes is said where its author is at work, not at every commit
         section = sections.first_titled(document, title)
@@ -247,13 +247,13 @@ def _required(ctx: Context, packet: Packet, kind: str, document: Document) -> tu
     """The sections a document needs; a mini-spec that stands in for the TECH_SPEC may be built as either."""
     configured = ctx.config.documents.required_sections
     required = configured.get(kind, ())
-    if kind != "tech-spec" or not packet.stands_in:
+    if kind != "tech-spec" or not packet.mini_spec_as_tech_spec:
         return required
     return min((required, configured.get("mini-spec", ())), key=lambda titles: len(sections.missing(document, titles)))
 
 
 def _unfinished(ctx: Context, case: _Case, document: Document) -> Iterator[Finding]:
-    weight = Severity.ERROR if case.standing is Standing.FINISHED else Severity.WARNING
+    weight = Severity.ERROR if case.progress is Progress.FINISHED else Severity.WARNING
     sign, clause = _why_finished(case)
     for word, at in sections.placeholders(document, ctx.config.documents.placeholders):
         message = f"placeholder {word} in a finished packet ({sign})"
@@ -270,8 +270,8 @@ def _unfinished(ctx: Context, case: _Case, document: Document) -> Iterator[Findi
 
 def _why_finished(case: _Case) -> tuple[str, str]:
     """The sign that a packet is finished, in brackets and in a sentence."""
-    item = case.packet.item
-    if case.standing is Standing.CLAIMED or item is None or not (item.status or item.completed):
+    item = case.packet.entry
+    if case.progress is Progress.ALL_TICKED or item is None or not (item.status or item.completed):
         return "all boxes ticked", "all boxes are ticked"
     if item.status:
         return f"status {item.status}", f"status is {item.status}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.errors import quoted
 from orchgate.lib.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
-from orchgate.packets.progress import in_work, named_in
+from orchgate.packets.progress import packets_in_work, packets_named_in
 from orchgate.packets.review import KEY, date_of, last_review
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def run(ctx: Context) -> Outcome:
     if uncovered := _uncovered(ctx, behind):
         covered = [path for path in code if path not in uncovered]
         parts = [
-            (_Behind(in_work(ctx.config.documents, known.all), ""), uncovered),
+            (_Behind(packets_in_work(ctx.config.documents, known.all), ""), uncovered),
             *([(behind, covered)] if covered else []),
         ]
     findings: list[Finding] = []
@@ -91,21 +91,21 @@ def _specs(packet: Packet) -> list[str]:
 
 def _behind(ctx: Context, known: Packets, changes: tuple[Change, ...]) -> _Behind:
     """The tasks behind a change: of its documents, else of its branch, else of its trailers, else those in work."""
-    places = list(known.layout.places(path for change in changes for path in _paths(change)))
+    places = list(known.layout.documents_among(path for change in changes for path in _paths(change)))
     if places:
         touched = {name for place in places for name in (place.task, place.slug) if name}
         own = known.of({place.path for place in places})
         if not own:  # what the change touches is gone; others of its packet may be left
             own = tuple(packet for packet in known.all if not touched.isdisjoint(packet.names))
         return _Behind(own, "the documents of this change", tuple(sorted(touched)))
-    if named := named_in(ctx.branch, known.all):
+    if named := packets_named_in(ctx.branch, known.all):
         return _Behind(named, f"branch {ctx.branch}")
     reasons = ctx.exceptions.reasons(TRAILER)
     if reasons:
         values = tuple(reason.text for reason in reasons)
-        found = tuple(packet for value in values for packet in named_in(value, known.all))
+        found = tuple(packet for value in values for packet in packets_named_in(value, known.all))
         return _Behind(found, f"trailer Task: {values[0]}", values, partly=bool(reasons[0].merge))
-    return _Behind(in_work(ctx.config.documents, known.all), "")
+    return _Behind(packets_in_work(ctx.config.documents, known.all), "")
 
 
 def _uncovered(ctx: Context, behind: _Behind) -> list[str]:

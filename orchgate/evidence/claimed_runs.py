@@ -12,7 +12,7 @@ from orchgate.evidence.cited import FAILURE
 from orchgate.evidence.required import PHASES
 from orchgate.lib.globs import expand_braces
 from orchgate.lib.patterns import lazy
-from orchgate.references.targets import Kind
+from orchgate.references.targets import TargetKind
 from orchgate.runs.locate import manifest_of
 
 if TYPE_CHECKING:
@@ -78,12 +78,12 @@ def cited_anew(now: str, left: Counter[str]) -> frozenset[str]:
 def claims(document: Document, references: References, roots: tuple[str, ...], runs: frozenset[str]) -> Iterator[Claim]:
     """The claims of a document that cite one of the runs, or a file of one. `roots` are the folders of artifacts."""
     for reference, target in references.all(document):
-        if target.kind not in (Kind.PATH, Kind.PATTERN) or not target.artifact:
+        if target.kind not in (TargetKind.PATH, TargetKind.PATTERN) or not target.artifact:
             continue
         if runs.isdisjoint(reference.text.split("/")):
             continue
         found = references.find(document, reference, target).path
-        paths = expand_braces(target.path if target.kind is Kind.PATTERN else found)
+        paths = expand_braces(target.path if target.kind is TargetKind.PATTERN else found)
         named = dict.fromkeys(manifest for path in paths if (manifest := manifest_of(path + "/", roots)))
         place = references.place(document, reference) if named else None
         if place is not None and _rests_on_it(place):

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.lib.patterns import lazy
 from orchgate.model import Severity
-from orchgate.references.links import Written
-from orchgate.references.targets import RUN_ID, Kind
+from orchgate.references.links import Notation
+from orchgate.references.targets import RUN_ID, TargetKind
 
 if TYPE_CHECKING:
     from orchgate.markdown.document import Document
     from orchgate.model import Location
     from orchgate.references.links import Reference, Statement
-    from orchgate.references.targets import Target
+    from orchgate.references.targets import ReferenceTarget
 
 SUMMARY = "<!-- orchgate summary"  # how a managed block begins, see `summary`
 # Labels under which a path is a result somebody is meant to open.
@@ -36,7 +36,7 @@ class Place(NamedTuple):
 
     @property
     def link(self) -> bool:
-        return self.reference.written is Written.LINK
+        return self.reference.written is Notation.LINK
 
     @property
     def template(self) -> bool:
@@ -55,14 +55,14 @@ class Place(NamedTuple):
         return self.document.text[start : start + 200].partition("\n")[0].partition("`")[0]
 
 
-def weight(place: Place, target: Target) -> Severity | None:
+def weight(place: Place, target: ReferenceTarget) -> Severity | None:
     """How much a target that is not there weighs; None where the text does not claim that it is."""
     if place.link:
         return Severity.ERROR
     return artifact_weight(place, target) if target.artifact else file_weight(place, target)
 
 
-def artifact_weight(place: Place, target: Target) -> Severity | None:
+def artifact_weight(place: Place, target: ReferenceTarget) -> Severity | None:
     """A recorded run weighs wherever it is named; other artifacts where they are claimed, not planned."""
     said = place.said
     if RUN_ID.search(target.path):
@@ -71,18 +71,18 @@ def artifact_weight(place: Place, target: Target) -> Severity | None:
         return None  # still to be made
     if said.evidence or (said.checked and not said.gone):
         return Severity.ERROR
-    if said.gone or not place.packet or place.reference.written is Written.BARE:
+    if said.gone or not place.packet or place.reference.written is Notation.BARE:
         return None  # said to be gone, or a guide that explains where artifacts go
     if said.status:
         return Severity.ERROR
-    in_passing = target.kind is Kind.PATTERN or "." not in target.path.rpartition("/")[2]
+    in_passing = target.kind is TargetKind.PATTERN or "." not in target.path.rpartition("/")[2]
     return None if in_passing else Severity.WARNING
 
 
-def file_weight(place: Place, target: Target) -> Severity | None:
+def file_weight(place: Place, target: ReferenceTarget) -> Severity | None:
     """Code spans name files that were deleted, renamed or are planned all the time: only claims weigh."""
     said = place.said
-    if said.checked is False or said.gone or target.kind is Kind.PATTERN or place.template:
+    if said.checked is False or said.gone or target.kind is TargetKind.PATTERN or place.template:
         return None
     claimed = said.evidence or (said.status and place.packet)
     return Severity.WARNING if claimed and is_file(target.path) else None

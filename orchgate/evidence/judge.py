@@ -12,9 +12,9 @@ from orchgate.evidence.claims import RESULT, Place, file_weight, is_file, task_f
 from orchgate.lib.patterns import lazy
 from orchgate.markdown.names import is_markdown, is_mdx
 from orchgate.model import Finding, Location, Severity, Trouble
-from orchgate.references.links import Reference, Written
+from orchgate.references.links import Notation, Reference
 from orchgate.references.resolve import Where
-from orchgate.references.targets import Kind, is_unfilled, of_this_user, unquoted
+from orchgate.references.targets import TargetKind, is_unfilled, of_this_user, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from orchgate.markdown.document import Document
     from orchgate.references.artifacts import Artifacts
     from orchgate.references.resolve import Resolution
-    from orchgate.references.targets import Target
+    from orchgate.references.targets import ReferenceTarget
 
 _LINE_ANCHOR = lazy(r"L\d+|:~:|user-content-|top$|$", re.IGNORECASE)
 
@@ -67,14 +67,14 @@ class Judge:
                 continue
             target = known[text] if text in known else reader.span(text)
             if target is not None:
-                yield from self._reference(document, Reference(text, span.offset, Written.SPAN), target)
+                yield from self._reference(document, Reference(text, span.offset, Notation.SPAN), target)
         for reference, target in self._references.links_and_bare(document):
             yield from self._reference(document, reference, target)
 
     def vanished(self, document: Document, gone: frozenset[str]) -> Iterator[Finding]:
         """Findings about targets that this change took away, in a document that it does not touch."""
         for reference, target in self._references.all(document):
-            if target.kind is not Kind.PATH or reference.written is Written.BARE:
+            if target.kind is not TargetKind.PATH or reference.written is Notation.BARE:
                 continue
             found = self._references.find(document, reference, target)
             if found.path in gone or (is_mdx(document.path) and self._was_served(document, target, found, gone)):
@@ -82,7 +82,7 @@ class Judge:
                 yield from self._missing(self._place(document, reference), target, found)
 
     @staticmethod
-    def _was_served(document: Document, target: Target, found: Resolution, gone: frozenset[str]) -> bool:
+    def _was_served(document: Document, target: ReferenceTarget, found: Resolution, gone: frozenset[str]) -> bool:
         from orchgate.references.resolve import served
 
         lost = served(gone, target.path, document.path.rpartition("/")[0])
@@ -94,26 +94,26 @@ class Judge:
         `changed` holds the folders above them too.
         """
         for reference, target in self._references.all(document):
-            if target.artifact and target.kind in (Kind.PATH, Kind.PATTERN):
+            if target.artifact and target.kind in (TargetKind.PATH, TargetKind.PATTERN):
                 path = self._references.find(document, reference, target).path
-                if target.kind is Kind.PATTERN or path in changed:
+                if target.kind is TargetKind.PATTERN or path in changed:
                     yield from self._reference(document, reference, target)
 
-    def _reference(self, document: Document, reference: Reference, target: Target) -> Iterator[Finding]:
+    def _reference(self, document: Document, reference: Reference, target: ReferenceTarget) -> Iterator[Finding]:
         match target.kind:
-            case Kind.LOCAL:
+            case TargetKind.LOCAL:
                 yield from self._local(self._place(document, reference))
                 return
-            case Kind.UNFILLED:
+            case TargetKind.UNFILLED:
                 if target.artifact:
                     yield from self._unfilled(self._place(document, reference), target)
                 return
-            case Kind.ANCHOR:
+            case TargetKind.ANCHOR:
                 self.links += 1
                 yield from self._anchor(document, reference, document.path, target.anchor)
                 return
-        link = reference.written is Written.LINK
-        if target.kind is Kind.PATTERN and not link and weight(self._place(document, reference), target) is None:
+        link = reference.written is Notation.LINK
+        if target.kind is TargetKind.PATTERN and not link and weight(self._place(document, reference), target) is None:
             return  # a pattern in an explanation; looking for its matches would take long
         found = self._references.find(document, reference, target)
         if not (link or found.where is Where.HERE or target.artifact or self._meant(document, reference, target)):
@@ -126,8 +126,10 @@ class Judge:
         else:
             yield from self._found(document, reference, target, found)
 
-    def _found(self, document: Document, reference: Reference, target: Target, found: Resolution) -> Iterator[Finding]:
-        if target.line and target.kind is Kind.PATH:
+    def _found(
+        self, document: Document, reference: Reference, target: ReferenceTarget, found: Resolution
+    ) -> Iterator[Finding]:
+        if target.line and target.kind is TargetKind.PATH:
             yield from self._line(document, reference, target.line, found.path)
         if target.anchor and is_markdown(found.path):
             yield from self._anchor(document, reference, found.path, target.anchor)
@@ -141,7 +143,7 @@ class Judge:
         from orchgate.evidence.claimed_runs import says_success
 
         for use in document.undefined:
-            reference = Reference(use.written, use.offset, Written.LINK)
+            reference = Reference(use.written, use.offset, Notation.LINK)
             place = self._place(document, reference)
             said = place.said
             if said.checked is False or place.template or (use.shortcut and not said.evidence):
@@ -155,7 +157,7 @@ class Judge:
                 Severity.ERROR if claimed else Severity.WARNING,
             )
 
-    def _meant(self, document: Document, reference: Reference, target: Target) -> bool:
+    def _meant(self, document: Document, reference: Reference, target: ReferenceTarget) -> bool:
         """Whether a code span that leads nowhere is meant as a path at all, and not as `text/html` or `owner/name`."""
         if self._references.resolver.begins_here(target.path, document.path):
             return True
@@ -163,13 +165,13 @@ class Judge:
 
     # -- EVD001, EVD004: there is nothing there ------------------------------------------------
 
-    def _missing(self, place: Place, target: Target, found: Resolution) -> Iterator[Finding]:
+    def _missing(self, place: Place, target: ReferenceTarget, found: Resolution) -> Iterator[Finding]:
         severity = weight(place, target)
         if severity is None:
             return
         text = place.reference.text
         folder = place.document.path.rpartition("/")[0]
-        if target.kind is not Kind.PATTERN:
+        if target.kind is not TargetKind.PATTERN:
             beside = place.link and folder and not target.path.startswith((".", "/"))
             what = f"does not exist in {folder}/" if beside else "does not exist"
         elif found.path in text:
@@ -189,7 +191,7 @@ class Judge:
 
         return posixpath.relpath(path, place.document.path.rpartition("/")[0] or ".")
 
-    def _outside(self, place: Place, target: Target) -> Iterator[Finding]:
+    def _outside(self, place: Place, target: ReferenceTarget) -> Iterator[Finding]:
         if not place.link and not target.artifact and file_weight(place, target) is None:
             return
         yield Finding(
@@ -201,7 +203,7 @@ class Judge:
 
     # -- EVD002, EVD003: nobody else can open it ----------------------------------------------
 
-    def _unfilled(self, place: Place, target: Target) -> Iterator[Finding]:
+    def _unfilled(self, place: Place, target: ReferenceTarget) -> Iterator[Finding]:
         said, path = place.said, place.document.path
         if said.checked is False or place.template:
             return

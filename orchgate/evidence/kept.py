@@ -11,7 +11,7 @@ from orchgate.evidence.hashing import Refused, measure, prefix_hash
 from orchgate.model import Finding, Location, Severity, Trouble
 from orchgate.references.artifacts import Artifacts
 from orchgate.references.resolve import Resolver, Where
-from orchgate.references.targets import Kind
+from orchgate.references.targets import TargetKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchgate.evidence.claims import Place
     from orchgate.evidence.lock import Lock, Pinned
     from orchgate.git.snapshot import Snapshot
-    from orchgate.references.targets import Target
+    from orchgate.references.targets import ReferenceTarget
 
 # Files that grow with every run, and those that every run writes anew: that they moved on is no fault of a citation.
 _GROWING = ("/metrics.json", ".jsonl", ".ndjson")
@@ -100,7 +100,7 @@ class Kept:
         self._clone = Resolver(snapshot, Artifacts("", roots, lock.pins, lock.folders))
         self._told: set[tuple[str, str]] = set()
 
-    def findings(self, place: Place, target: Target, path: str) -> Iterator[Finding]:
+    def findings(self, place: Place, target: ReferenceTarget, path: str) -> Iterator[Finding]:
         """EVD008, EVD009."""
         severity = weight(place, target)
         if severity is None:
@@ -114,7 +114,7 @@ class Kept:
                 f"orchgate evidence pin{'' if place.packet else ' --all'}, then git add .orchgate",
                 severity,
             )
-        elif target.kind is Kind.PATH and path not in self._entries:
+        elif target.kind is TargetKind.PATH and path not in self._entries:
             yield from self._changed(place, path, severity)
 
     def _changed(self, place: Place, path: str, severity: Severity) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from orchgate.git.snapshot import folders_of
 from orchgate.lib.files import open_regular
 from orchgate.lib.globs import expand_braces, matches
 from orchgate.references.resolve import Where
-from orchgate.references.targets import Kind
+from orchgate.references.targets import TargetKind
 from orchgate.runs.locate import BEGINNING, JOURNAL, LOGS, NAME, journal_of, mentioned
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ def links(
 
 def _of(document: Document, references: References, packets: Owners, artifacts: Artifacts) -> Iterator[Link]:
     for reference, target in references.all(document):
-        if not target.artifact or target.kind not in (Kind.PATH, Kind.PATTERN):
+        if not target.artifact or target.kind not in (TargetKind.PATH, TargetKind.PATTERN):
             continue
         if weight(references.place(document, reference), target) is None:
             continue
         found = references.find(document, reference, target)
         if found.where is not Where.OUTSIDE and artifacts.owns(found.path):
-            yield Link(found.path, document.location(reference.offset), target.kind is Kind.PATTERN)
+            yield Link(found.path, document.location(reference.offset), target.kind is TargetKind.PATTERN)
     if packets.places(document.path):
         for path in mentioned(document.text, artifacts.roots):
             yield Link(path, document.location(document.text.find(path)))

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import Unreadable
 from orchgate.lib.patterns import lazy
-from orchgate.packets.progress import Standing, standing
+from orchgate.packets.progress import Progress, progress_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orchgate.markdown.document import Document
     from orchgate.packets.catalog import Packets
-    from orchgate.packets.layout import Place
+    from orchgate.packets.layout import PacketDocument
     from orchgate.packets.packet import Packet
 
 _LEADING_ID = lazy(r"\d+(?=-)")
@@ -27,15 +27,15 @@ class Owners:
         self._packets = packets
         self._document = document
         self._whole = whole  # the tree is judged, so that all packets are found at once
-        self._places: dict[str, tuple[Place, ...]] = {}
+        self._places: dict[str, tuple[PacketDocument, ...]] = {}
         self._owners: dict[str, tuple[Packet, ...]] = {}
         self._finished: dict[str, bool] = {}
         self._foreign: dict[tuple[str, str], str] = {}
 
-    def places(self, path: str) -> tuple[Place, ...]:
+    def places(self, path: str) -> tuple[PacketDocument, ...]:
         """The kinds of packet document that a path is; none for other documents."""
         if path not in self._places:
-            self._places[path] = tuple(self._packets.layout.places((path,)))
+            self._places[path] = tuple(self._packets.layout.documents_among((path,)))
         return self._places[path]
 
     def kinds(self, path: str) -> frozenset[str]:
@@ -64,8 +64,8 @@ class Owners:
                 boxes = self._document(checklist) if checklist else None
             except Unreadable:
                 boxes = None
-            how = standing(packet, boxes, self._packets.settings.finished_statuses)
-            self._finished[packet.anchor] = how is not Standing.OPEN
+            how = progress_of(packet, boxes, self._packets.settings.finished_statuses)
+            self._finished[packet.anchor] = how is not Progress.OPEN
         return self._finished[packet.anchor]
 
     def foreign(self, path: str, folder: str) -> str:
@@ -89,7 +89,7 @@ class Owners:
 
 
 def _names(packet: Packet) -> tuple[str, ...]:
-    listed = packet.item.names if packet.item else ()
+    listed = packet.entry.names if packet.entry else ()
     return tuple(name for name in (packet.task, packet.slug, *listed) if name)
 
 

@@ -8,7 +8,7 @@ from orchgate.errors import KeptElsewhere, OrchgateError
 from orchgate.evidence.cited import FAILURE, SUCCEEDED
 from orchgate.evidence.claims import task_folder
 from orchgate.model import Finding, Location, Trouble
-from orchgate.references.targets import Kind
+from orchgate.references.targets import TargetKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchgate.references.artifacts import Artifacts
     from orchgate.references.links import Reference
     from orchgate.references.resolve import Resolution
-    from orchgate.references.targets import Target
+    from orchgate.references.targets import ReferenceTarget
 
 
 class Support:
@@ -48,9 +48,9 @@ class Support:
         self.troubles: dict[str, Trouble] = {}  # manifests that nobody here can judge
 
     def findings(
-        self, document: Document, reference: Reference, target: Target, found: Resolution
+        self, document: Document, reference: Reference, target: ReferenceTarget, found: Resolution
     ) -> Iterator[Finding]:
-        if target.kind is Kind.PATH and self._artifacts.owns(found.path):
+        if target.kind is TargetKind.PATH and self._artifacts.owns(found.path):
             yield from self._cited(document, reference, found.path)
         if self._kept is not None:
             yield from self._kept.findings(self._references.place(document, reference), target, found.path)

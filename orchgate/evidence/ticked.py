@@ -6,13 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from orchgate.lib.patterns import lazy
-from orchgate.markdown.parts import covered, joined
+from orchgate.markdown.parts import covered, merged
 from orchgate.model import Finding, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from orchgate.markdown.document import Document, Item
+    from orchgate.markdown.document import Document
+    from orchgate.markdown.parts import ListItem
 
 _TICKED_LINE = lazy(r"\[[xX]\][ \t][^\n]*")
 _NAMED = lazy(r"`[^`]+`|\]\(|\b[a-z]{2,}://|<https?:|#\d+\b|\b(?=[0-9a-f]*\d)[0-9a-f]{7,40}\b|\w/\w[\w./-]{0,200}\.\w")
@@ -44,7 +45,7 @@ def ticked_findings(
     checklist = "checklist" in kinds
     if not (checklist or "action-plan" in kinds):
         return
-    ranges = [(0, len(document.text))] if checklist else joined(_progress(document))
+    ranges = [(0, len(document.text))] if checklist else merged(_progress(document))
     supported: list[tuple[int, int]] = []  # ranges of items that name evidence, for what is nested in them
     for item in document.items:
         if not covered(ranges, item.offset):
@@ -81,7 +82,7 @@ def _progress(document: Document) -> Iterator[tuple[int, int]]:
             yield section.start, section.end
 
 
-def _judge(document: Document, item: Item, checklist: bool, finished: Callable[[], bool]) -> Finding | None:
+def _judge(document: Document, item: ListItem, checklist: bool, finished: Callable[[], bool]) -> Finding | None:
     if not item.checked:
         return None
     whole = document.text[item.offset : item.end]
@@ -107,7 +108,7 @@ def _judge(document: Document, item: Item, checklist: bool, finished: Callable[[
     )
 
 
-def _weight(item: Item, checklist: bool, finished: Callable[[], bool]) -> Severity:
+def _weight(item: ListItem, checklist: bool, finished: Callable[[], bool]) -> Severity:
     said = _RESULT.search(item.text) is not None
     if (said or (checklist and not _PAPERWORK.search(item.text))) and finished():
         return Severity.ERROR

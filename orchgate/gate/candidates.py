@@ -57,7 +57,7 @@ def _is_followed(ctx: Context, link: str) -> bool:
 
 
 def _is_of_packet(ctx: Context, path: str) -> bool:
-    return next(ctx.packets.layout.places((path,)), None) is not None
+    return next(ctx.packets.layout.documents_among((path,)), None) is not None
 
 
 def lost_links(ctx: Context) -> Iterator[Finding]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from orchgate.config.settings import Ignore
-    from orchgate.markdown.document import Comment, Document
+    from orchgate.markdown.document import Document
+    from orchgate.markdown.parts import Comment
 
 RULES = (
     Rule(

@@ -232,7 +232,7 @@ _REMARK = lazy(r"(?:^|(?<=[ \t]))#.*")
 _FOLDED = lazy(r"[|>][+-]?\d?[ \t]*(?:#.*)?$")
 
 
-class _Entry(NamedTuple):
+class _FrontValue(NamedTuple):
     """The lines of a text, or the items of a list."""
 
     parts: list[str]
@@ -241,7 +241,7 @@ class _Entry(NamedTuple):
 
 def parse_front_matter(block: str) -> dict[str, str | list[str]]:
     """Top-level keys with text or a list of texts; nested tables are left out, a key without value is empty text."""
-    entries: dict[str, _Entry] = {}
+    entries: dict[str, _FrontValue] = {}
     key, folded = "", False
     for line in block.split("\n")[1:-1]:
         stripped = line.strip()
@@ -251,24 +251,24 @@ def parse_front_matter(block: str) -> dict[str, str | list[str]]:
         if match:
             key, raw = match[1], (match[2] or "").strip()
             folded = bool(_FOLDED.match(raw))
-            entries[key] = _Entry([]) if folded else _entry(_value(raw))
+            entries[key] = _FrontValue([]) if folded else _entry(_value(raw))
         elif key:
             entries[key] = _continued(entries[key], stripped, folded, line[0] in " \t")
     return {key: entry.parts if entry.listed else " ".join(entry.parts) for key, entry in entries.items()}
 
 
-def _entry(value: str | list[str]) -> _Entry:
-    return _Entry(value, listed=True) if isinstance(value, list) else _Entry([value] if value else [])
+def _entry(value: str | list[str]) -> _FrontValue:
+    return _FrontValue(value, listed=True) if isinstance(value, list) else _FrontValue([value] if value else [])
 
 
-def _continued(entry: _Entry, stripped: str, folded: bool, indented: bool) -> _Entry:
+def _continued(entry: _FrontValue, stripped: str, folded: bool, indented: bool) -> _FrontValue:
     """The entry with one more line; its parts grow in place."""
     if folded and not entry.listed:
         entry.parts.append(stripped)
     elif stripped.startswith("- ") or stripped == "-":
         if entry.listed or not entry.parts:
             entry.parts.append(scalar(stripped[1:].strip()))
-            return _Entry(entry.parts, listed=True)
+            return _FrontValue(entry.parts, listed=True)
     elif indented and not entry.listed and entry.parts:
         entry.parts.append(scalar(stripped))
     return entry

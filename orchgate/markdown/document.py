@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 
 from orchgate.markdown import blocks, inline, structure
 from orchgate.markdown.names import is_mdx
-from orchgate.markdown.parts import Comment, Fence, Heading, Item, Link, Section, Span, Use, covered
+from orchgate.markdown.parts import CodeSpan, Comment, Fence, Heading, LabelUse, Link, ListItem, Section, covered
 from orchgate.model import Location
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchgate.markdown.parts import Blocks
-
-__all__ = ["Comment", "Document", "Fence", "Heading", "Item", "Link", "Section", "Span", "Use"]
 
 
 def decode(data: bytes) -> str:
@@ -64,7 +62,7 @@ class Document:
         return tuple(inline.segments(len(self.text), self._blocks.masks))
 
     @cached_property
-    def _inline(self) -> tuple[list[Span], list[Comment]]:
+    def _inline(self) -> tuple[list[CodeSpan], list[Comment]]:
         return inline.spans_and_comments(self.text, self._segments)
 
     @property
@@ -72,7 +70,7 @@ class Document:
         return self._blocks.fences
 
     @cached_property
-    def spans(self) -> tuple[Span, ...]:
+    def spans(self) -> tuple[CodeSpan, ...]:
         return tuple(self._inline[0])
 
     @cached_property
@@ -88,7 +86,7 @@ class Document:
         return tuple(inline.links(self.text, self._segments, self._in_span_or_comment))
 
     @cached_property
-    def undefined(self) -> tuple[Use, ...]:
+    def undefined(self) -> tuple[LabelUse, ...]:
         """References to labels that the document does not define."""
         return tuple(inline.undefined(self.text, self._segments, self._in_span_or_comment))
 
@@ -120,7 +118,7 @@ class Document:
         return structure.anchors(self.text, self._segments, self.headings)
 
     @cached_property
-    def items(self) -> tuple[Item, ...]:
+    def items(self) -> tuple[ListItem, ...]:
         return tuple(structure.find_items(self.text, self._segments))
 
     @cached_property

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from orchgate.lib.patterns import lazy
-from orchgate.markdown.parts import Comment, Link, Span, Use
+from orchgate.markdown.parts import CodeSpan, Comment, LabelUse, Link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -46,8 +46,8 @@ def segments(length: int, masks: Iterable[Range]) -> Iterator[Range]:
         yield start, length
 
 
-def spans_and_comments(text: str, parts: Iterable[Range]) -> tuple[list[Span], list[Comment]]:
-    spans: list[Span] = []
+def spans_and_comments(text: str, parts: Iterable[Range]) -> tuple[list[CodeSpan], list[Comment]]:
+    spans: list[CodeSpan] = []
     comments: list[Comment] = []
     for start, end in parts:
         ticks = text.count("`", start, end)
@@ -55,7 +55,7 @@ def spans_and_comments(text: str, parts: Iterable[Range]) -> tuple[list[Span], l
         if not ticks and not remarks:
             continue
         if not remarks:
-            plain = [Span(match[1], match.start()) for match in _PLAIN_SPAN.finditer(text, start, end)]
+            plain = [CodeSpan(match[1], match.start()) for match in _PLAIN_SPAN.finditer(text, start, end)]
             # Every backtick found its partner on its own line: nothing can pair across lines.
             if 2 * len(plain) == ticks:
                 spans += plain
@@ -82,7 +82,7 @@ def _heading_apart(text: str, start: int, end: int) -> Iterator[Range]:
     yield start, end
 
 
-def _careful(text: str, start: int, end: int, spans: list[Span], comments: list[Comment]) -> None:
+def _careful(text: str, start: int, end: int, spans: list[CodeSpan], comments: list[Comment]) -> None:
     """Code spans of any length and inline comments of one paragraph, left to right."""
     runs = list(_RUN.finditer(text, start, end))
     later: dict[int, list[int]] = {}  # length of a backtick run -> its places in `runs`, last one first
@@ -109,7 +109,7 @@ def _careful(text: str, start: int, end: int, spans: list[Span], comments: list[
             places.pop()
         if length and places:
             closing = runs[places[-1]]
-            spans.append(Span(_content(text[run.end() : closing.start()]), run.end() - length))
+            spans.append(CodeSpan(_content(text[run.end() : closing.start()]), run.end() - length))
             done = closing.end()
             index = places[-1] + 1
 
@@ -127,7 +127,7 @@ def _content(raw: str) -> str:
     return text[1:-1] if len(text) > 2 and text[0] == text[-1] == " " and text.strip(" ") else text
 
 
-def span_end(text: str, span: Span) -> int:
+def span_end(text: str, span: CodeSpan) -> int:
     """Behind the closing backticks."""
     start = span.offset
     end = start + len(span.text) + 1
@@ -158,7 +158,7 @@ def links(text: str, parts: Sequence[Range], hidden: Callable[[int], bool]) -> l
     return sorted(found, key=_offset) if len(found) > 1 else found
 
 
-def undefined(text: str, parts: Sequence[Range], hidden: Callable[[int], bool]) -> list[Use]:
+def undefined(text: str, parts: Sequence[Range], hidden: Callable[[int], bool]) -> list[LabelUse]:
     """The references to labels that no definition of the text has, in order."""
     if "[" not in text:
         return []
@@ -175,7 +175,7 @@ def undefined(text: str, parts: Sequence[Range], hidden: Callable[[int], bool]) 
             and any(character.isalnum() for character in label)
             and not _is_box(text, match)
         ):
-            found.append(Use(match[0], label, match.start(), shortcut))
+            found.append(LabelUse(match[0], label, match.start(), shortcut))
     return found
 
 

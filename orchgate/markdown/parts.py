@@ -27,14 +27,14 @@ class Section(NamedTuple):
     end: int
 
 
-class Span(NamedTuple):
+class CodeSpan(NamedTuple):
     """A code span outside fences, comments and front matter; `text` is without the backticks."""
 
     text: str
     offset: int
 
 
-class Use(NamedTuple):
+class LabelUse(NamedTuple):
     """`[text][label]`, `[label][]` or (a `shortcut`) `[label]`, as `written`: a reference that wants a definition."""
 
     written: str
@@ -60,7 +60,7 @@ class Fence(NamedTuple):
     offset: int
 
 
-class Item(NamedTuple):
+class ListItem(NamedTuple):
     """A list item. `checked` is None without a box; `text` is the item's own, `end` is behind all nested in it.
 
     `indent` is the column of the marker, from 0.
@@ -93,7 +93,7 @@ class Blocks(NamedTuple):
     comments: tuple[Comment, ...] = ()
 
 
-def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Ranges in the order of their starts, such as sections, as ranges that are apart."""
     found: list[tuple[int, int]] = []
     for start, end in ranges:

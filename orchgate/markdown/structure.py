@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.lib.patterns import lazy
 from orchgate.markdown.blocks import indent_of
-from orchgate.markdown.parts import Heading, Item, Section
+from orchgate.markdown.parts import Heading, ListItem, Section
 
 if TYPE_CHECKING:
     import re
@@ -164,7 +164,7 @@ _BLANK = " \t>"
 _MARKS = frozenset("-*+0123456789")
 
 
-class _Open:
+class _OpenItem:
     """An item whose end is not known yet."""
 
     def __init__(self, match: re.Match[str], offset: int, number: int) -> None:
@@ -174,14 +174,14 @@ class _Open:
         self.number = number
         self.lines: list[str] = []
 
-    def close(self, end: int) -> Item:
-        return Item(self.checked, "\n".join(self.lines).strip(), self.offset, self.indent, end)
+    def close(self, end: int) -> ListItem:
+        return ListItem(self.checked, "\n".join(self.lines).strip(), self.offset, self.indent, end)
 
 
-def find_items(text: str, parts: Iterable[Range]) -> list[Item]:
+def find_items(text: str, parts: Iterable[Range]) -> list[ListItem]:
     """The items in order of appearance; fences and comments inside belong to an item but not to its text."""
-    done: list[tuple[int, Item]] = []
-    stack: list[_Open] = []
+    done: list[tuple[int, ListItem]] = []
+    stack: list[_OpenItem] = []
     count, after_blank, last_end = 0, False, 0
     for offset, line in _lines(text, parts):
         if not line.strip(_BLANK):
@@ -195,7 +195,7 @@ def find_items(text: str, parts: Iterable[Range]) -> list[Item]:
             opened = stack.pop()
             done.append((opened.number, opened.close(last_end)))
         if match:
-            stack.append(_Open(match, offset, count))
+            stack.append(_OpenItem(match, offset, count))
             stack[-1].lines.append(line[match.end() :].strip())
             count += 1
         elif stack:

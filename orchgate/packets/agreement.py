@@ -38,8 +38,8 @@ def disagreements(packet: Packet, documents: Mapping[str, Document], known: Pack
 
 
 def _alike(packet: Packet) -> Iterator[Finding]:
-    if packet.joined:
-        others = ", ".join(packet.joined)
+    if packet.grouped_by_name:
+        others = ", ".join(packet.grouped_by_name)
         message = f"packet {packet.name} is put together by likeness: {others}"
         hint = "rename the documents so that all carry the same slug"
         yield Finding("DOC005", Location(packet.anchor), message, hint, Severity.WARNING)
@@ -60,7 +60,7 @@ def _heading(packet: Packet, kind: str, document: Document, known: Packets) -> I
         yield Finding("DOC005", document.location(first.offset), message, f"write {own[1]}")
 
 
-def _names(packet: Packet, document: Document, claim: Claim, known: Packets) -> Iterator[Finding]:
+def _names(packet: Packet, document: Document, claim: Declaration, known: Packets) -> Iterator[Finding]:
     """A document named as this packet's that is another's; in front matter, which nobody else reads, also none."""
     loose = claim.what == "relates_to"
     weight = Severity.WARNING if loose else None
@@ -76,10 +76,10 @@ def _names(packet: Packet, document: Document, claim: Claim, known: Packets) -> 
         yield Finding("DOC005", document.location(claim.offset), message, hint, weight)
 
 
-def _task(packet: Packet, document: Document, claim: Claim) -> Iterator[Finding]:
+def _task(packet: Packet, document: Document, claim: Declaration) -> Iterator[Finding]:
     """A task's id alone names it, and so does its full name with something in front, such as a date."""
     ids = {match[1] for name in packet.names if (match := _ID.match(name))}
-    listed = packet.item.names if packet.item else ()
+    listed = packet.entry.names if packet.entry else ()
     if packet.task and claim.value not in ids.union(listed) and not any(name in claim.value for name in packet.names):
         message = f"{claim.label} is {claim.value}, the packet is {packet.task}"
         yield Finding("DOC005", document.location(claim.offset), message, f"write {packet.task}")
@@ -88,9 +88,9 @@ def _task(packet: Packet, document: Document, claim: Claim) -> Iterator[Finding]
 def _entry(packet: Packet, known: Packets) -> Iterator[Finding]:
     """The paths of the packet's entry in the task list."""
     tasks = known.tasks
-    if packet.item is None or tasks is None:
+    if packet.entry is None or tasks is None:
         return
-    for key, path in packet.item.paths:
+    for key, path in packet.entry.paths:
         owners = known.owners.get(path, ()) if key == "path" and path not in packet.paths else ()
         if path not in known.tree.entries:
             message = f"{key} of {packet.name} is {path}, which does not exist"
@@ -124,7 +124,7 @@ _LABELS = {
 }
 
 
-class Claim(NamedTuple):
+class Declaration(NamedTuple):
     """`what` is a kind of document, `task`, or `relates_to`; `value` a path or a task's name."""
 
     what: str
@@ -133,7 +133,7 @@ class Claim(NamedTuple):
     offset: int
 
 
-def header_claims(document: Document) -> Iterator[Claim]:
+def header_claims(document: Document) -> Iterator[Declaration]:
     """Lines such as `- Primary PRD: docs/PRD-x.md` above the first section; of several paths the first counts."""
     below = next((heading.offset for heading in document.headings if heading.level > 1), len(document.text))
     for match in _LINE.finditer(document.text, 0, min(below, HEADER_CHARACTERS)):
@@ -142,17 +142,17 @@ def header_claims(document: Document) -> Iterator[Claim]:
             continue
         value = _task_name(match["value"]) if what == "task" else next(iter(_PATH.findall(match["value"])), "")
         if value:
-            yield Claim(what, match["label"], value.removeprefix("./"), match.start("value"))
+            yield Declaration(what, match["label"], value.removeprefix("./"), match.start("value"))
 
 
-def front_matter_claims(document: Document) -> Iterator[Claim]:
+def front_matter_claims(document: Document) -> Iterator[Declaration]:
     """The documents that `relates_to` names; words that are no path claim nothing."""
     value = document.front_matter.get("relates_to", "") if document.text.startswith("---") else ""
     at = 0
     for text in [value] if isinstance(value, str) else value:
         for path in _PATH.findall(text):
             at = max(document.text.find(path, at), at)  # they stand in this order
-            yield Claim("relates_to", "relates_to", path.removeprefix("./"), at)
+            yield Declaration("relates_to", "relates_to", path.removeprefix("./"), at)
 
 
 def _task_name(value: str) -> str:

@@ -9,7 +9,7 @@ from orchgate.errors import Unreadable
 from orchgate.model import Location, Trouble
 from orchgate.packets.layout import KINDS, layout_of, stem
 from orchgate.packets.packet import Packet, find_packets
-from orchgate.packets.tasks import MAX_BYTES, Index, Item, normal_status, read_index
+from orchgate.packets.tasks import MAX_BYTES, TaskEntry, TaskList, normal_status, read_task_list
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -31,11 +31,11 @@ class Packets:
         self.settings = settings
 
     @cached_property
-    def _read(self) -> tuple[Index | None, tuple[Trouble, ...]]:
-        return read_tasks(self.settings.task_index, self.tree)
+    def _read(self) -> tuple[TaskList | None, tuple[Trouble, ...]]:
+        return task_list_of(self.settings.task_index, self.tree)
 
     @property
-    def tasks(self) -> Index | None:
+    def tasks(self) -> TaskList | None:
         """The task list; None when there is none, or it cannot be read."""
         return self._read[0]
 
@@ -44,7 +44,7 @@ class Packets:
         return self._read[1]
 
     @property
-    def items(self) -> tuple[Item, ...]:
+    def items(self) -> tuple[TaskEntry, ...]:
         return self.tasks.items if self.tasks else ()
 
     @cached_property
@@ -68,13 +68,13 @@ class Packets:
 
     def active(self, packet: Packet) -> bool:
         """Whether the task list leaves the packet's status open to be judged."""
-        return packet.item is None or packet.item.status not in self._inactive
+        return packet.entry is None or packet.entry.status not in self._inactive
 
     @cached_property
     def _inactive(self) -> frozenset[str]:
         return frozenset(normal_status(status) for status in self.settings.inactive_statuses)
 
-    def of(self, paths: Collection[str], items: Collection[Item] = ()) -> tuple[Packet, ...]:
+    def of(self, paths: Collection[str], items: Collection[TaskEntry] = ()) -> tuple[Packet, ...]:
         """The packets of some documents and some entries of the task list."""
         near = None if "all" in self.__dict__ else self._near(paths, items)
         if near is None:
@@ -83,10 +83,10 @@ class Packets:
         return tuple(
             packet
             for packet in near
-            if not packet.paths_set.isdisjoint(paths) or (packet.item is not None and id(packet.item) in wanted)
+            if not packet.paths_set.isdisjoint(paths) or (packet.entry is not None and id(packet.entry) in wanted)
         )
 
-    def _among_all(self, paths: Iterable[str], items: Iterable[Item]) -> tuple[Packet, ...]:
+    def _among_all(self, paths: Iterable[str], items: Iterable[TaskEntry]) -> tuple[Packet, ...]:
         """As `of`; each document and entry is looked up, however many packets there are."""
         found = {id(packet): packet for path in paths for packet in self.owners.get(path, ())}
         found |= {id(packet): packet for item in items for packet in self._by_item.get(id(item), ())}
@@ -96,7 +96,7 @@ class Packets:
     def _by_item(self) -> Mapping[int, list[Packet]]:
         found: dict[int, list[Packet]] = {}
         for packet in self.all:
-            found.setdefault(id(packet.item), []).append(packet)
+            found.setdefault(id(packet.entry), []).append(packet)
         return found
 
     @cached_property
@@ -104,15 +104,15 @@ class Packets:
         """The place of each packet among all."""
         return {id(packet): place for place, packet in enumerate(self.all)}
 
-    def _near(self, paths: Collection[str], items: Collection[Item]) -> tuple[Packet, ...] | None:
+    def _near(self, paths: Collection[str], items: Collection[TaskEntry]) -> tuple[Packet, ...] | None:
         """The packets around some names; None where only a look at all can tell.
 
         Names are followed through the task list until nothing is added. Complete packets found this way are the same
         as among all, because only incomplete ones are joined by likeness.
         """
-        names = {stem(place.task or place.slug) for place in self.layout.places(paths)}
+        names = {stem(place.task or place.slug) for place in self.layout.documents_among(paths)}
         names |= {stem(name) for item in items for name in item.names}
-        related: dict[int, Item] = {}
+        related: dict[int, TaskEntry] = {}
         while True:
             if len(names) > MANY_NAMES:
                 return None
@@ -120,7 +120,7 @@ class Packets:
             if not more:
                 break
             related.update((id(item), item) for item in more)
-            listed = self.layout.places(path for item in more for _, path in item.paths)
+            listed = self.layout.documents_among(path for item in more for _, path in item.paths)
             names |= {stem(place.task or place.slug) for place in listed}
             names |= {stem(name) for item in more for name in item.names}
         nearby = [path for path in self.tree.entries if any(name in path for name in names)]
@@ -130,12 +130,12 @@ class Packets:
         return found if all(set(KINDS[:4]) <= set(packet.documents) for packet in touched) else None
 
 
-def read_tasks(path: str, tree: Snapshot) -> tuple[Index | None, tuple[Trouble, ...]]:
+def task_list_of(path: str, tree: Snapshot) -> tuple[TaskList | None, tuple[Trouble, ...]]:
     """The task list of a tree, None when it has none; trouble when it is there and cannot be read."""
     if not path or path not in tree.entries:
         return None, ()
     try:
-        return read_index(path, tree.read(path, MAX_BYTES)), ()
+        return read_task_list(path, tree.read(path, MAX_BYTES)), ()
     except Unreadable as error:
         hint = "tasks' statuses are unknown until it can be read: mend the file"
         return None, (Trouble(Location(path), error.message, error.hint or hint),)
@@ -160,7 +160,7 @@ def select(known: Packets, base: Snapshot, changes: tuple[Change, ...] | None, a
     else:
         touched = _touched(changes).union(also)
         listed = known.settings.task_index in touched
-        if not listed and next(known.layout.places(touched), None) is None:
+        if not listed and next(known.layout.documents_among(touched), None) is None:
             return Selection()
         lost, bereaved = _lost(changes, known)
         wanted = known.of(touched | bereaved, _changed_entries(known, base) if listed else ())
@@ -182,7 +182,7 @@ def _lost(
     moved = [(change.old_path, change.path) for change in changes if change.old_path]
     deleted = [(change.path, "") for change in changes if change.deleted]
     gone = {path: to for path, to in [*moved, *deleted] if path not in known.tree.entries}
-    if not gone or next(known.layout.places(gone), None) is None:
+    if not gone or next(known.layout.documents_among(gone), None) is None:
         return {}, frozenset()
     lost: dict[str, tuple[tuple[str, str, str], ...]] = {}
     remains: set[str] = set()
@@ -196,13 +196,13 @@ def _lost(
     return lost, frozenset(remains)
 
 
-def _changed_entries(known: Packets, base: Snapshot) -> Collection[Item]:
+def _changed_entries(known: Packets, base: Snapshot) -> Collection[TaskEntry]:
     """The entries that the base's list does not hold in the same form.
 
     A base whose list cannot be read says nothing about which entries changed: the change that mends it is not
     blamed for all of them.
     """
-    before, troubles = read_tasks(known.settings.task_index, base)
+    before, troubles = task_list_of(known.settings.task_index, base)
     if troubles:
         return ()
     old = {item.names: item.raw for item in before.items} if before else {}

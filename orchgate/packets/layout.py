@@ -67,7 +67,7 @@ class Pattern(NamedTuple):
         return (match.groupdict("").get("slug", ""), match.groupdict("").get("task", "")) if match else None
 
 
-class Place(NamedTuple):
+class PacketDocument(NamedTuple):
     """One path that a pattern recognises, and the names it carries ("" where the pattern has none)."""
 
     kind: str
@@ -81,7 +81,7 @@ class Layout(NamedTuple):
     patterns: tuple[Pattern, ...]
     excluded: Callable[[str], bool] | None
 
-    def places(self, paths: Iterable[str]) -> Iterator[Place]:
+    def documents_among(self, paths: Iterable[str]) -> Iterator[PacketDocument]:
         """Every document of every packet among the paths, by kind. A path may be a place of two kinds.
 
         `docs/PRD-x.mdx` is at the place of `docs/PRD-x.md`, which comes first where both are there.
@@ -99,9 +99,9 @@ class Layout(NamedTuple):
             for path in below[prefix]:
                 found = names(path)
                 if found is not None:
-                    yield Place(kind, rank, path, found[0], found[1])
+                    yield PacketDocument(kind, rank, path, found[0], found[1])
                 elif path in others and (found := names(others[path])) is not None:
-                    yield Place(kind, rank + len(self.patterns), path, found[0], found[1])
+                    yield PacketDocument(kind, rank + len(self.patterns), path, found[0], found[1])
 
     def _excludes(self, path: str) -> bool:
         return self.excluded is not None and self.excluded(path)
@@ -173,15 +173,15 @@ def layout_with_moved(before: Documents, after: Documents, changes: Iterable[Cha
 def _moved(old: Layout, new: Layout, changes: tuple[Change, ...]) -> Mapping[str, frozenset[str]]:
     """New paths of moved documents by kind."""
     renamed = {change.path: change.old_path for change in changes if change.status == "R" and change.old_path}
-    lost = list(old.places(change.path for change in changes if change.deleted))
+    lost = list(old.documents_among(change.path for change in changes if change.deleted))
     found: dict[str, set[str]] = {}
-    for place in new.places(change.path for change in changes if change.status in ("A", "R")):
+    for place in new.documents_among(change.path for change in changes if change.status in ("A", "R")):
         came_from = [renamed[place.path]] if place.path in renamed else []
-        same = any(was.kind == place.kind for was in old.places(came_from))
+        same = any(was.kind == place.kind for was in old.documents_among(came_from))
         if same or any(was.kind == place.kind and _names(was) & _names(place) for was in lost):
             found.setdefault(place.kind, set()).add(place.path)
     return {kind: frozenset(paths) for kind, paths in found.items()}
 
 
-def _names(place: Place) -> set[str]:
+def _names(place: PacketDocument) -> set[str]:
     return {stem(name) for name in (place.task, place.slug) if name}

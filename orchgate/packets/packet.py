@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.packets.layout import KINDS, TASK_ID, Layout, Place
+from orchgate.packets.layout import KINDS, TASK_ID, Layout, PacketDocument
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from orchgate.packets.tasks import Item
+    from orchgate.packets.tasks import TaskEntry
 
 ALIKE = 0.6  # share of common words from which two names are taken for one packet
 MANY = 50  # groups that share a word before the word says nothing
@@ -19,16 +19,17 @@ MANY = 50  # groups that share a word before the word says nothing
 class Packet(NamedTuple):
     """The documents of one task by kind. `task` or `slug` is "" when no document carries it.
 
-    `joined` are the documents that belong here by likeness of their names only. A mini-spec that stands in for the
-    TECH_SPEC is listed as the TECH_SPEC alone, and `stands_in` says so. `names` are all its documents carry.
+    `grouped_by_name` are the documents that are here only because their names are similar. A mini-spec in the place of
+    the TECH_SPEC is listed as the TECH_SPEC alone, with `mini_spec_as_tech_spec` set. `names` are all that its
+    documents carry, `entry` is its entry in the task list.
     """
 
     task: str
     slug: str
     documents: Mapping[str, str]
-    item: Item | None = None
-    joined: tuple[str, ...] = ()
-    stands_in: bool = False
+    entry: TaskEntry | None = None
+    grouped_by_name: tuple[str, ...] = ()
+    mini_spec_as_tech_spec: bool = False
     names: frozenset[str] = frozenset()
 
     @property
@@ -49,17 +50,17 @@ class Packet(NamedTuple):
         return next(iter(self.documents.values()))
 
 
-class _Group:
+class _PacketGroup:
     """Documents under one name while packets are being put together."""
 
     def __init__(self) -> None:
         self.tasks: list[str] = []
         self.slugs: list[str] = []
-        self.places: dict[str, Place] = {}
-        self.joined: list[str] = []
-        self.item: Item | None = None
+        self.places: dict[str, PacketDocument] = {}
+        self.grouped_by_name: list[str] = []
+        self.entry: TaskEntry | None = None
 
-    def add(self, place: Place) -> None:
+    def add(self, place: PacketDocument) -> None:
         held = self.places.get(place.kind)
         if held is None or place.rank < held.rank:
             self.places[place.kind] = place
@@ -72,54 +73,54 @@ class _Group:
     def kinds(self) -> frozenset[str]:
         """Kinds of its documents; a mini-spec is none while it only stands in for a TECH_SPEC."""
         spec, mini = self.places.get("tech-spec"), self.places.get("mini-spec")
-        stands_in = spec is not None and mini is not None and spec.path == mini.path
-        return frozenset(kind for kind in self.places if not (stands_in and kind == "tech-spec"))
+        mini_spec_as_tech_spec = spec is not None and mini is not None and spec.path == mini.path
+        return frozenset(kind for kind in self.places if not (mini_spec_as_tech_spec and kind == "tech-spec"))
 
-    def take_over(self, other: _Group) -> None:
+    def take_over(self, other: _PacketGroup) -> None:
         """Adds the documents and the entry of another group, which is empty afterwards."""
         for place in other.places.values():
             self.add(place)
-        if other.item is not None:
-            _take(self, other.item)
+        if other.entry is not None:
+            _take(self, other.entry)
         other.places = {}
 
     def packet(self) -> Packet:
         documents = {kind: self.places[kind].path for kind in KINDS if kind in self.places}
-        stands_in = "tech-spec" in documents and documents["tech-spec"] == documents.get("mini-spec")
-        if stands_in:
+        mini_spec_as_tech_spec = "tech-spec" in documents and documents["tech-spec"] == documents.get("mini-spec")
+        if mini_spec_as_tech_spec:
             del documents["mini-spec"]
         return Packet(
             self.tasks[0] if self.tasks else "",
             self.slugs[0] if self.slugs else "",
             documents,
-            self.item,
-            tuple(path for path in dict.fromkeys(self.joined) if path in documents.values()),
-            stands_in,
+            self.entry,
+            tuple(path for path in dict.fromkeys(self.grouped_by_name) if path in documents.values()),
+            mini_spec_as_tech_spec,
             frozenset([*self.tasks, *self.slugs]),
         )
 
 
-def find_packets(paths: Iterable[str], layout: Layout, items: tuple[Item, ...] = ()) -> tuple[Packet, ...]:
+def find_packets(paths: Iterable[str], layout: Layout, items: tuple[TaskEntry, ...] = ()) -> tuple[Packet, ...]:
     """Every group of documents that belong to one task, alone or with its entry of the task list.
 
     A slug belongs to the task `<id>-<slug>` or `<slug>`; else to the task whose entry names both; else to the
     incomplete group with the most similar name. A slug that two tasks share is part of both packets.
     """
-    found = _Found(tuple(layout.places(paths)))
+    found = _Grouping(tuple(layout.documents_among(paths)))
     found.link_items(items)
     return tuple(group.packet() for group in _join_alike(found.groups()))
 
 
-class _Found:
+class _Grouping:
     """Groups by task and by slug, and which slug is which task's."""
 
-    def __init__(self, places: tuple[Place, ...]) -> None:
-        self.tasks: dict[str, _Group] = {}
-        self.slugs: dict[str, _Group] = {}
-        self.by_path: dict[str, Place] = {}
+    def __init__(self, places: tuple[PacketDocument, ...]) -> None:
+        self.tasks: dict[str, _PacketGroup] = {}
+        self.slugs: dict[str, _PacketGroup] = {}
+        self.by_path: dict[str, PacketDocument] = {}
         for place in places:
             side, name = (self.tasks, place.task) if place.task else (self.slugs, place.slug)
-            side.setdefault(name, _Group()).add(place)
+            side.setdefault(name, _PacketGroup()).add(place)
             self.by_path[place.path] = place
         self.owners: dict[str, list[str]] = {}
         for task in self.tasks:
@@ -129,7 +130,7 @@ class _Found:
                     self.owners.setdefault(slug, []).append(task)
                     break
 
-    def link_items(self, items: tuple[Item, ...]) -> None:
+    def link_items(self, items: tuple[TaskEntry, ...]) -> None:
         """Gives every group its entry; an entry that names documents of two names makes them one packet."""
         for item in items:
             places = [self.by_path[path] for _, path in item.paths if path in self.by_path]
@@ -153,7 +154,7 @@ class _Found:
                 first.take_over(other)
                 self.tasks[task] = first
 
-    def groups(self) -> list[_Group]:
+    def groups(self) -> list[_PacketGroup]:
         """One group for every packet-to-be, a task's with the documents of its slugs."""
         for slug, tasks in self.owners.items():
             for task in tasks:
@@ -176,22 +177,22 @@ class _Found:
             stem = stem.rpartition("-")[0]
 
 
-def _take(group: _Group, item: Item) -> None:
+def _take(group: _PacketGroup, item: TaskEntry) -> None:
     # Two entries for one task: the one that says how far it is counts.
-    if group.item is None or (item.status and not group.item.status):
-        group.item = item
+    if group.entry is None or (item.status and not group.entry.status):
+        group.entry = item
 
 
-def _join_alike(groups: list[_Group]) -> list[_Group]:
+def _join_alike(groups: list[_PacketGroup]) -> list[_PacketGroup]:
     """Joins incomplete groups that have nothing in common but much of their names."""
     needed = set(KINDS[:4])
     loose = [group for group in groups if not needed <= set(group.places)]
     words = {id(group): _words(group) for group in loose}
-    by_word: dict[str, list[_Group]] = {}
+    by_word: dict[str, list[_PacketGroup]] = {}
     for group in loose:
         for word in words[id(group)]:
             by_word.setdefault(word, []).append(group)
-    best: dict[int, _Group | None] = {}
+    best: dict[int, _PacketGroup | None] = {}
     for group in loose:
         near = {id(other): other for word in words[id(group)] if len(by_word[word]) <= MANY for other in by_word[word]}
         best[id(group)] = _nearest(group, list(near.values()), words)
@@ -201,16 +202,18 @@ def _join_alike(groups: list[_Group]) -> list[_Group]:
         if other is None or best[id(other)] is not group or id(group) in gone or id(other) in gone:
             continue
         keep, lose = (group, other) if _weight(group) >= _weight(other) else (other, group)
-        keep.joined += [place.path for place in lose.places.values()]
+        keep.grouped_by_name += [place.path for place in lose.places.values()]
         keep.take_over(lose)
         gone.add(id(lose))
     return [group for group in groups if id(group) not in gone]
 
 
-def _nearest(group: _Group, others: list[_Group], words: Mapping[int, frozenset[str]]) -> _Group | None:
+def _nearest(
+    group: _PacketGroup, others: list[_PacketGroup], words: Mapping[int, frozenset[str]]
+) -> _PacketGroup | None:
     """The one group most like this one that has other documents; None when there is none, or two are equally like."""
     mine = words[id(group)]
-    ranked: list[tuple[float, _Group]] = []
+    ranked: list[tuple[float, _PacketGroup]] = []
     for other in others:
         theirs = words[id(other)]
         if other is group or group.kinds & other.kinds or (group.tasks and other.tasks):
@@ -224,12 +227,12 @@ def _nearest(group: _Group, others: list[_Group], words: Mapping[int, frozenset[
     return ranked[0][1]
 
 
-def _words(group: _Group) -> frozenset[str]:
+def _words(group: _PacketGroup) -> frozenset[str]:
     """Words of a group's name without its id."""
     name = (group.tasks or group.slugs)[0]
     match = TASK_ID.fullmatch(name)
     return frozenset(re.split(r"[-_. ]+", (match["slug"] if match else name).casefold()))
 
 
-def _weight(group: _Group) -> tuple[int, int]:
+def _weight(group: _PacketGroup) -> tuple[int, int]:
     return (1 if "prd" in group.places else 0, len(group.places))

@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from orchgate.packets.packet import Packet
 
 
-class Standing(Enum):
-    """OPEN is in work; FINISHED is said to be done; CLAIMED has every box ticked while its status says otherwise."""
+class Progress(Enum):
+    """OPEN is in work; FINISHED is said to be done; ALL_TICKED has every box ticked while its status says otherwise."""
 
     OPEN = "open"
-    CLAIMED = "claimed"
+    ALL_TICKED = "all-ticked"
     FINISHED = "finished"
 
 
-def standing(packet: Packet, checklist: Document | None, finished_statuses: tuple[str, ...]) -> Standing:
+def progress_of(packet: Packet, checklist: Document | None, finished_statuses: tuple[str, ...]) -> Progress:
     """By the status in the task list; where that is silent, by the boxes of the checklist."""
-    status = packet.item.status if packet.item else ""
+    status = packet.entry.status if packet.entry else ""
     if status and status in _normal(finished_statuses):
-        return Standing.FINISHED
-    if not status and packet.item is not None and packet.item.completed:
-        return Standing.FINISHED
+        return Progress.FINISHED
+    if not status and packet.entry is not None and packet.entry.completed:
+        return Progress.FINISHED
     if checklist is None or not _all_ticked(checklist):
-        return Standing.OPEN
-    return Standing.CLAIMED if status else Standing.FINISHED
+        return Progress.OPEN
+    return Progress.ALL_TICKED if status else Progress.FINISHED
 
 
 @lru_cache(maxsize=4)
@@ -44,7 +44,7 @@ def _all_ticked(checklist: Document) -> bool:
     return bool(boxes) and all(boxes)
 
 
-def named_in(text: str, packets: tuple[Packet, ...]) -> tuple[Packet, ...]:
+def packets_named_in(text: str, packets: tuple[Packet, ...]) -> tuple[Packet, ...]:
     """Packets whose task, slug or four-digit id stands in a text, between anything but letters and digits.
 
     The longest name counts: a branch `0007-faster-start-again` is not of the task `faster-start`.
@@ -66,15 +66,15 @@ def named_in(text: str, packets: tuple[Packet, ...]) -> tuple[Packet, ...]:
     return tuple({packet.name: packet for packet in best}.values())
 
 
-def in_work(settings: Documents, packets: tuple[Packet, ...]) -> tuple[Packet, ...]:
+def packets_in_work(settings: Documents, packets: tuple[Packet, ...]) -> tuple[Packet, ...]:
     """Packets whose status in the task list is neither finished nor inactive nor still to begin."""
     over = {normal_status(status) for status in (*settings.finished_statuses, *settings.inactive_statuses)}
     waiting = ("backlog", "planned", "todo", "not-started", "blocked")
     return tuple(
         packet
         for packet in packets
-        if packet.item is not None
-        and packet.item.status
-        and packet.item.status not in over
-        and not packet.item.status.startswith(waiting)
+        if packet.entry is not None
+        and packet.entry.status
+        and packet.entry.status not in over
+        and not packet.entry.status.startswith(waiting)
     )

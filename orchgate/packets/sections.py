@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.lib.patterns import lazy
-from orchgate.markdown.parts import covered, joined
+from orchgate.markdown.parts import covered, merged
 from orchgate.packets.titles import choices, normal, spellings
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def placeholders(document: Document, words: tuple[str, ...]) -> Iterator[tuple[s
             if (word[0].isalnum() and not _begins_value(document, at)) or document.in_code(at):
                 continue
             if exempt is None:
-                exempt = joined((s.start, s.end) for s in document.sections if normal(s.heading.title) in APPROVALS)
+                exempt = merged((s.start, s.end) for s in document.sections if normal(s.heading.title) in APPROVALS)
             if not covered(exempt, at):
                 yield match[0], at
 

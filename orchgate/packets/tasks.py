@@ -17,7 +17,7 @@ _DATED = lazy(r"\d{8}-(?=.)")
 _SEPARATORS = lazy(r"[\s_-]+")
 
 
-class Item(NamedTuple):
+class TaskEntry(NamedTuple):
     """One task. `status` is normalised, "" for none; `paths` are (dotted key, path) of what it points to."""
 
     id: str
@@ -41,12 +41,12 @@ class Item(NamedTuple):
         return any(word in text for word in words)
 
 
-class Index(NamedTuple):
+class TaskList(NamedTuple):
     """The list as read from `path`; `text` is kept to find lines in."""
 
     path: str
     text: str
-    items: tuple[Item, ...]
+    items: tuple[TaskEntry, ...]
 
     def line_of(self, value: str) -> int:
         """The first line that holds a string value; 0 when it is written in a way that cannot be found."""
@@ -64,7 +64,7 @@ def normal_status(value: object) -> str:
     return _SEPARATORS.sub("-", value.strip().casefold()) if isinstance(value, str) else ""
 
 
-def read_index(path: str, content: bytes) -> Index:
+def read_task_list(path: str, content: bytes) -> TaskList:
     """The tasks of an index file: `{"items": […]}` or a bare list. Raises Unreadable for anything else."""
     text = decode(path, content)
     data = parse(path, text)
@@ -74,7 +74,7 @@ def read_index(path: str, content: bytes) -> Index:
     for number, item in enumerate(items):
         if not isinstance(item, dict):
             raise Unreadable(path, f"items[{number}]: expected an object, got {_kind(item)}")
-    return Index(path, text, tuple(_item(item) for item in items))
+    return TaskList(path, text, tuple(_item(item) for item in items))
 
 
 def decode(path: str, content: bytes) -> str:
@@ -97,8 +97,8 @@ def parse(path: str, text: str) -> object:
         raise Unreadable(path, f"is not valid JSON: {error}") from error
 
 
-def _item(raw: Mapping[str, object]) -> Item:
-    return Item(
+def _item(raw: Mapping[str, object]) -> TaskEntry:
+    return TaskEntry(
         _text(raw.get("id")),
         _text(raw.get("slug")),
         _text(raw.get("title")),

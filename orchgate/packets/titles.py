@@ -76,7 +76,7 @@ def choices(required: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in required.split("|") if part.strip())
 
 
-class Name(NamedTuple):
+class DocumentName(NamedTuple):
     """What a first heading says: a kind of document and a four-digit task id, "" where it says none."""
 
     kind: str
@@ -84,10 +84,10 @@ class Name(NamedTuple):
     rest: str
 
 
-def document_name(title: str) -> Name:
+def document_name(title: str) -> DocumentName:
     """`TECH_SPEC — 0939 Faster runs` as ("tech-spec", "0939", "0939 faster runs"), in every spelling seen of it."""
     text = _plain(title)
     match = _KIND.fullmatch(text)
     kind, rest = (KIND_WORDS[match["kind"]], match["rest"]) if match else ("", text)
     task = _TASK.match(rest)
-    return Name(kind, task["id"] if task else "", rest)
+    return DocumentName(kind, task["id"] if task else "", rest)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from orchgate.config.settings import Commands
     from orchgate.markdown.document import Document
-    from orchgate.markdown.parts import Fence, Span
-    from orchgate.plan_commands.definitions import Missing
+    from orchgate.markdown.parts import CodeSpan, Fence
+    from orchgate.plan_commands.definitions import MissingName
     from orchgate.plan_commands.requested_names import RequestedName
     from orchgate.plan_commands.shell import Command
     from orchgate.plan_commands.wrappers import StartedProgram
@@ -99,7 +99,7 @@ class CommandChecker:
                     asked_for = (missing.request.kind, missing.file, missing.request.name) if missing.file else ()
                     yield Finding("CMD002", place, _message(step, missing), _hint(missing), sought=asked_for)
 
-    def _look(self, request: RequestedName) -> Missing | None:
+    def _look(self, request: RequestedName) -> MissingName | None:
         try:
             return self._definitions.missing(request)
         except Unreadable as error:
@@ -113,14 +113,14 @@ def _listed(argv: tuple[str, ...], programs: tuple[str, ...]) -> bool:
     return any(start[: len(words)] == words for words in (tuple(program.split()) for program in programs) if words)
 
 
-def _message(step: PlanStep, missing: Missing) -> str:
+def _message(step: PlanStep, missing: MissingName) -> str:
     request = missing.request
     if not missing.file:
         return f"`{_shown(step)}` needs a {missing.wanted_file}, and there is none"
     return f"`{_shown(step)}` names the {WORDS[request.kind]} {request.name}, which {missing.file} does not define"
 
 
-def _hint(missing: Missing) -> str:
+def _hint(missing: MissingName) -> str:
     if not missing.file:
         return f"add {missing.wanted_file}, or say in which folder the command runs"
     names = ", ".join(missing.known[:LISTED])
@@ -262,18 +262,18 @@ def _bare(command: Command) -> bool:
     return all(_MENTION.fullmatch(word.text) for word in command.words)
 
 
-def _before(document: Document, span: Span) -> str:
+def _before(document: Document, span: CodeSpan) -> str:
     """The sentence up to a code span."""
     text = document.text[max(0, span.offset - LOOK_BACK) : span.offset].rstrip("`")
     ends = [match.end() for match in _SENTENCE_END.finditer(text)]
     return text[ends[-1] :] if ends else text
 
 
-def _told_otherwise(document: Document, span: Span) -> bool:
+def _told_otherwise(document: Document, span: CodeSpan) -> bool:
     return _NOT_A_STEP.search(_before(document, span)) is not None
 
 
-def _is_told(document: Document, span: Span) -> bool:
+def _is_told(document: Document, span: CodeSpan) -> bool:
     """Whether the words before a code span tell to run it, or nothing stands before it in its line."""
     far = max(0, span.offset - LOOK_BACK)
     before = document.text[max(document.text.rfind("\n", far, span.offset) + 1, far) : span.offset].rstrip("`")

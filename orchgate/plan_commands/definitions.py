@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from orchgate.git.snapshot import Snapshot
-    from orchgate.plan_commands.programs import Names
+    from orchgate.plan_commands.programs import DefinedNames
     from orchgate.plan_commands.requested_names import RequestedName
 
 CODEX = "codex.orchestrator.json"
@@ -23,7 +23,7 @@ HOOKS = ".pre-commit-config.yaml"
 MAKEFILES = ("GNUmakefile", "makefile", "Makefile")  # in the order make looks for them
 # What generates a makefile that git does not hold.
 GENERATORS = ("CMakeLists.txt", "configure", "configure.ac", "Makefile.am", "Makefile.in", "meson.build", "Makefile.PL")
-READERS: Mapping[str, Callable[[str, bytes], Names]] = {
+READERS: Mapping[str, Callable[[str, bytes], DefinedNames]] = {
     "script": programs.npm_scripts,
     "target": programs.make_targets,
     "session": programs.nox_sessions,
@@ -40,7 +40,7 @@ WORDS = {
 }
 
 
-class Missing(NamedTuple):
+class MissingName(NamedTuple):
     """A name that does not exist; `file` would define it, and is "" when there is no such file at all."""
 
     request: RequestedName
@@ -55,10 +55,10 @@ class Definitions:
     def __init__(self, tree: Snapshot, pipelines: tuple[str, ...] = ()) -> None:
         self._tree = tree
         self._pipelines = pipelines
-        self._read: dict[tuple[str, str], Names | Unreadable] = {}
+        self._read: dict[tuple[str, str], DefinedNames | Unreadable] = {}
         self._known: dict[tuple[str, str], frozenset[str]] = {}
 
-    def missing(self, request: RequestedName) -> Missing | None:
+    def missing(self, request: RequestedName) -> MissingName | None:
         """What is known to be missing. Raises Unreadable when the file that would tell cannot be read."""
         if request.folder not in self._tree.folders:
             return None
@@ -68,15 +68,15 @@ class Definitions:
         if file is None:
             return None
         if not file:
-            return None if request.loose else Missing(request, "", _usual(request.kind))
+            return None if request.loose else MissingName(request, "", _usual(request.kind))
         names = self.names(request.kind, file)
         if not self._misses(request, file, names) or self._made_otherwise(request):
             return None
         if request.loose and ":" not in request.name and not near(request.name, names.defined, 0.8):
             return None
-        return Missing(request, file, file, names.defined)
+        return MissingName(request, file, file, names.defined)
 
-    def _misses(self, request: RequestedName, file: str, names: Names) -> bool:
+    def _misses(self, request: RequestedName, file: str, names: DefinedNames) -> bool:
         """Whether the name certainly does not exist."""
         key = (request.kind, file)
         if key not in self._known:
@@ -89,7 +89,7 @@ class Definitions:
         guess = near(name, tuple(self._all_pipelines) if kind == "pipeline" else self.names(kind, file).defined)
         return f"did you mean {guess}?" if guess else ""
 
-    def names(self, kind: str, file: str) -> Names:
+    def names(self, kind: str, file: str) -> DefinedNames:
         """What a file of the tree defines. Raises Unreadable."""
         key = (kind, file)
         if key not in self._read:
@@ -161,12 +161,12 @@ class Definitions:
                 dot = path.rfind(".", 0, dot)
         return frozenset(found)
 
-    def _missing_pipeline(self, request: RequestedName) -> Missing | None:
+    def _missing_pipeline(self, request: RequestedName) -> MissingName | None:
         known = self._all_pipelines
         if request.name in known:
             return None
         where = CODEX if self._has(CODEX) and not self._pipelines else "the configuration"
-        return Missing(request, where, where, tuple(known))
+        return MissingName(request, where, where, tuple(known))
 
     @cached_property
     def _all_pipelines(self) -> dict[str, None]:

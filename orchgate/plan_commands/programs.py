@@ -21,7 +21,7 @@ MEND = "mend the file, then check again"
 TOO_DEEP = "is nested too deeply"
 
 
-class Names(NamedTuple):
+class DefinedNames(NamedTuple):
     """What a file defines. `open`: it may define more than these; `also`: names that exist for another reason."""
 
     defined: tuple[str, ...]
@@ -51,7 +51,7 @@ def _table(path: str, data: bytes) -> Mapping[str, object]:
     return value
 
 
-def npm_scripts(path: str, data: bytes) -> Names:
+def npm_scripts(path: str, data: bytes) -> DefinedNames:
     """Scripts of a package.json; `also` are its dependencies, whose programs yarn and pnpm run by name."""
     package = _table(path, data)
     scripts = package.get("scripts", {})
@@ -61,7 +61,7 @@ def npm_scripts(path: str, data: bytes) -> Names:
         package.get(key) for key in ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
     ]
     others = frozenset(name.rpartition("/")[2] for part in parts if isinstance(part, dict) for name in part)
-    return Names(tuple(scripts), also=others)
+    return DefinedNames(tuple(scripts), also=others)
 
 
 _RULE_LINE = lazy(r"^ *([^\s#:=][^#:=\n]*?)\s*&?::?(?![:=])", re.MULTILINE)
@@ -70,7 +70,7 @@ _DEFINE = lazy(r"^ *define\b.*?^ *endef\b", re.MULTILINE | re.DOTALL)
 _PHONY = lazy(r"^ *\.PHONY\s*:([^\n#]*)", re.MULTILINE)
 
 
-def make_targets(path: str, data: bytes) -> Names:
+def make_targets(path: str, data: bytes) -> DefinedNames:
     """Targets of a makefile. Pattern rules become open names, as do includes and targets made of variables."""
     text = re.sub(r"\\\r?\n", " ", _text(path, data))
     computed = bool(_COMPUTED.search(text))
@@ -82,13 +82,13 @@ def make_targets(path: str, data: bytes) -> Names:
     for match in _PHONY.finditer(text):
         targets.update(dict.fromkeys(match[1].split()))
     names = tuple(name for name in targets if not name.startswith("."))
-    return Names(
+    return DefinedNames(
         tuple(name for name in names if "%" not in name and "$" not in name),
         open=computed or any("%" in name or "$" in name for name in names),
     )
 
 
-def nox_sessions(path: str, data: bytes) -> Names:
+def nox_sessions(path: str, data: bytes) -> DefinedNames:
     """Sessions of a noxfile. Sessions made by calling `nox.session` in a loop, or from elsewhere, leave it open."""
     import ast
 
@@ -109,7 +109,7 @@ def nox_sessions(path: str, data: bytes) -> Names:
                 is_open = is_open or name is None
                 names.extend([name] if name else [])
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and id(node) not in decorators)
-    return Names(tuple(names), open=is_open or any(_is_session(call.func) for call in calls))
+    return DefinedNames(tuple(names), open=is_open or any(_is_session(call.func) for call in calls))
 
 
 def _is_session(node: ast.expr) -> bool:
@@ -137,16 +137,16 @@ def _session_name(decorator: ast.expr, function: str) -> str | None:
 _HOOK_ID = lazy(r"(?:^|[\s{,-])['\"]?(?:id|alias)['\"]?[ \t]*:[ \t]*['\"]?([^\s'\"#,}]+)", re.MULTILINE)
 
 
-def hook_ids(path: str, data: bytes) -> Names:
+def hook_ids(path: str, data: bytes) -> DefinedNames:
     """Hook ids and aliases of a .pre-commit-config.yaml. Reads more than a YAML parser would rather than less."""
     text = "\n".join(line for line in _text(path, data).split("\n") if not line.lstrip().startswith("#"))
-    return Names(tuple(dict.fromkeys(_HOOK_ID.findall(text))))
+    return DefinedNames(tuple(dict.fromkeys(_HOOK_ID.findall(text))))
 
 
-def codex_pipelines(path: str, data: bytes) -> Names:
+def codex_pipelines(path: str, data: bytes) -> DefinedNames:
     """Pipelines of a codex.orchestrator.json; `rlm` comes with the tool."""
     pipelines = _table(path, data).get("pipelines", [])
     if not isinstance(pipelines, list):
         raise Unreadable(path, 'holds "pipelines" that are not a list')
     found = [entry.get("id") for entry in pipelines if isinstance(entry, dict)]
-    return Names(tuple(name for name in found if isinstance(name, str)), also=frozenset({"rlm"}))
+    return DefinedNames(tuple(name for name in found if isinstance(name, str)), also=frozenset({"rlm"}))

@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.lib.patterns import lazy
-from orchgate.plan_commands.shell import Word, joined, one_of
+from orchgate.plan_commands.shell import Word, folder_from, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,7 +64,7 @@ def _scripts(command: Command) -> list[RequestedName]:
         option, _, value = word.text.partition("=")
         if option in _NPM_FOLDERS:
             target = Word(value, word.literal) if value else words.popleft() if words else Word("", literal=False)
-            folder = joined(folder, target)
+            folder = folder_from(folder, target)
         elif not word.text.startswith("-"):
             rest.append(word)
         elif len(rest) < VERB_AND_NAME and word.text not in _NPM_FLAGS:
@@ -95,7 +95,7 @@ def _targets(command: Command) -> list[RequestedName]:
         option, _, value = word.text.partition("=")
         if option in ("-C", "--directory", "-f", "--file", "--makefile"):
             target = Word(value, word.literal) if value else words.popleft() if words else Word("", literal=False)
-            folder, file = (joined(folder, target), file) if option in ("-C", "--directory") else (folder, target)
+            folder, file = (folder_from(folder, target), file) if option in ("-C", "--directory") else (folder, target)
         elif word.text in ("-I", "-o", "-W", "--eval", "-E"):
             return []
         elif word.text in ("-j", "-l", "--jobs") and words and words[0].text.isdigit():
@@ -104,7 +104,7 @@ def _targets(command: Command) -> list[RequestedName]:
             return []
         elif not word.text.startswith("-") and "=" not in word.text:
             names.append(word)
-    path = joined(folder, file) if file.text else ""
+    path = folder_from(folder, file) if file.text else ""
     if folder is None or path is None:
         return []
     return [RequestedName("target", word.text, folder, path) for word in names if word.literal and word.text]
@@ -130,7 +130,7 @@ def _sessions(command: Command) -> list[RequestedName]:
             taking = False
         elif taking:
             names.append(word)
-    path = joined(command.folder, file) if file.text else ""
+    path = folder_from(command.folder, file) if file.text else ""
     if command.folder is None or path is None:
         return []
     return [

@@ -286,10 +286,10 @@ def _changed(command: Command, folder: str | None) -> str | None:
         return None
     if targets[0].text in ("$(git rev-parse --show-toplevel)", "`git rev-parse --show-toplevel`"):
         return ""
-    return joined(folder, targets[0])
+    return folder_from(folder, targets[0])
 
 
-def joined(folder: str | None, target: Word) -> str | None:
+def folder_from(folder: str | None, target: Word) -> str | None:
     """A folder as seen from another; None when it is unknown or outside of where the text starts."""
     if folder is None or not target.literal or not target.text or target.text.startswith(("/", "-", "~")):
         return None

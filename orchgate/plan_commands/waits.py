@@ -37,7 +37,7 @@ EDITS, PAGES, ASKS, ENDLESS, LOGIN = (
 )
 
 
-class Row(NamedTuple):
+class WaitingProgram(NamedTuple):
     """`start`: program names joined by `|`, then the words that must follow; `needs` and `quiet`: options."""
 
     start: str
@@ -57,109 +57,117 @@ EDITING = "write the file with a command, or edit it as part of the change"
 PRINTING = "print it with cat, head or sed -n"
 
 ROWS = (
-    Row("nano|pico|joe|micro|ed|kak|helix|hx|mcedit|gedit|vipw|vigr|sudoedit|vimdiff|gvim", EDITS, EDITING),
-    Row("emacs", EDITS, EDITING, quiet="-batch --batch --script -script --eval -f --daemon"),
-    Row("emacsclient", EDITS, EDITING, quiet="-e --eval -n --no-wait"),
-    Row("crontab", EDITS, "crontab FILE", needs="-e"),
-    Row("visudo", EDITS, "visudo -c -f FILE checks a file written otherwise", quiet="-c --check"),
-    Row("kubectl|oc edit", EDITS, "kubectl apply -f FILE or kubectl patch"),
-    Row("systemctl edit", EDITS, "write the drop-in file, then systemctl daemon-reload", quiet="--stdin"),
-    Row("sudo", EDITS, EDITING, needs="-e --edit"),
-    Row(
+    WaitingProgram("nano|pico|joe|micro|ed|kak|helix|hx|mcedit|gedit|vipw|vigr|sudoedit|vimdiff|gvim", EDITS, EDITING),
+    WaitingProgram("emacs", EDITS, EDITING, quiet="-batch --batch --script -script --eval -f --daemon"),
+    WaitingProgram("emacsclient", EDITS, EDITING, quiet="-e --eval -n --no-wait"),
+    WaitingProgram("crontab", EDITS, "crontab FILE", needs="-e"),
+    WaitingProgram("visudo", EDITS, "visudo -c -f FILE checks a file written otherwise", quiet="-c --check"),
+    WaitingProgram("kubectl|oc edit", EDITS, "kubectl apply -f FILE or kubectl patch"),
+    WaitingProgram("systemctl edit", EDITS, "write the drop-in file, then systemctl daemon-reload", quiet="--stdin"),
+    WaitingProgram("sudo", EDITS, EDITING, needs="-e --edit"),
+    WaitingProgram(
         "git rebase",
         EDITS,
         "git rebase --autosquash without -i, or set GIT_SEQUENCE_EDITOR",
         needs="-i --interactive --edit-todo",
     ),
-    Row("git config", EDITS, "git config KEY VALUE", needs="-e --edit"),
-    Row("git branch", EDITS, "git config branch.NAME.description TEXT", needs="--edit-description"),
-    Row("git revert|cherry-pick", EDITS, "add --no-edit", needs="-e --edit", quiet="--no-edit"),
-    Row("git tag", EDITS, "add -m MESSAGE", needs="-a -s --annotate --sign", quiet="-m -F --message --file -d -v -l"),
-    Row("git add|stage", ASKS, "git add PATH", needs="-p -i -e --patch --interactive --edit"),
-    Row("git checkout|reset|restore|stash", ASKS, "name the paths", needs="-p --patch"),
-    Row("git clean", ASKS, "git clean -f", needs="-i --interactive"),
-    Row("git mergetool", ASKS, "resolve the conflict in the files", quiet="-y --no-prompt --tool-help"),
-    Row("less|more|most", PAGES, PRINTING, quiet=HELP),
-    Row("man", PAGES, "man -P cat NAME", quiet="-w -k -f -P --pager --where --path"),
-    Row("top", ENDLESS, "top -b -n 1", quiet="-b -l -n1 -bn1"),
-    Row(
+    WaitingProgram("git config", EDITS, "git config KEY VALUE", needs="-e --edit"),
+    WaitingProgram("git branch", EDITS, "git config branch.NAME.description TEXT", needs="--edit-description"),
+    WaitingProgram("git revert|cherry-pick", EDITS, "add --no-edit", needs="-e --edit", quiet="--no-edit"),
+    WaitingProgram(
+        "git tag", EDITS, "add -m MESSAGE", needs="-a -s --annotate --sign", quiet="-m -F --message --file -d -v -l"
+    ),
+    WaitingProgram("git add|stage", ASKS, "git add PATH", needs="-p -i -e --patch --interactive --edit"),
+    WaitingProgram("git checkout|reset|restore|stash", ASKS, "name the paths", needs="-p --patch"),
+    WaitingProgram("git clean", ASKS, "git clean -f", needs="-i --interactive"),
+    WaitingProgram("git mergetool", ASKS, "resolve the conflict in the files", quiet="-y --no-prompt --tool-help"),
+    WaitingProgram("less|more|most", PAGES, PRINTING, quiet=HELP),
+    WaitingProgram("man", PAGES, "man -P cat NAME", quiet="-w -k -f -P --pager --where --path"),
+    WaitingProgram("top", ENDLESS, "top -b -n 1", quiet="-b -l -n1 -bn1"),
+    WaitingProgram(
         "htop|btop|atop|iotop|nvtop|tig|lazygit|ranger|nmtui|dialog|whiptail",
         TERMINAL,
         "use a command that prints and ends",
     ),
-    Row("fzf", ASKS, "fzf --filter QUERY", quiet="-f --filter"),
-    Row("watch", ENDLESS, "run the command once, or in a loop with a limit"),
-    Row("tail", ENDLESS, "tail -n 100, or timeout 60 tail -f", needs="-f -F --follow"),
-    Row("journalctl", ENDLESS, "journalctl -n 100 --no-pager", needs="-f --follow"),
-    Row("tsc|webpack|rollup|jest|vitest|ava|mocha", ENDLESS, "leave --watch out", needs="--watch --watchAll"),
-    Row(f"apt|apt-get|aptitude {INSTALLS}", ASKS, "add -y", quiet=f"{YES} -qq -s"),
-    Row(
+    WaitingProgram("fzf", ASKS, "fzf --filter QUERY", quiet="-f --filter"),
+    WaitingProgram("watch", ENDLESS, "run the command once, or in a loop with a limit"),
+    WaitingProgram("tail", ENDLESS, "tail -n 100, or timeout 60 tail -f", needs="-f -F --follow"),
+    WaitingProgram("journalctl", ENDLESS, "journalctl -n 100 --no-pager", needs="-f --follow"),
+    WaitingProgram(
+        "tsc|webpack|rollup|jest|vitest|ava|mocha", ENDLESS, "leave --watch out", needs="--watch --watchAll"
+    ),
+    WaitingProgram(f"apt|apt-get|aptitude {INSTALLS}", ASKS, "add -y", quiet=f"{YES} -qq -s"),
+    WaitingProgram(
         "yum|dnf|microdnf install|remove|erase|update|upgrade|reinstall|groupinstall|autoremove",
         ASKS,
         "add -y",
         quiet=YES,
     ),
-    Row(
+    WaitingProgram(
         "zypper install|in|remove|rm|update|up|dup", ASKS, "add --non-interactive", quiet=f"{YES} -n --non-interactive"
     ),
-    Row("conda|mamba|micromamba install|remove|uninstall|create|update|upgrade", ASKS, "add --yes", quiet=f"{YES} -d"),
-    Row("pip|pip3 uninstall", ASKS, "add --yes", quiet=YES),
-    Row(
+    WaitingProgram(
+        "conda|mamba|micromamba install|remove|uninstall|create|update|upgrade", ASKS, "add --yes", quiet=f"{YES} -d"
+    ),
+    WaitingProgram("pip|pip3 uninstall", ASKS, "add --yes", quiet=YES),
+    WaitingProgram(
         "npm init|create|innit", ASKS, "add --yes", quiet="-y --yes -f --force --template -t --ci --defaults --default"
     ),
-    Row(
+    WaitingProgram(
         "yarn|pnpm|bun create",
         ASKS,
         "add the options that answer its questions",
         quiet="-y --yes --template -t --ci --defaults",
     ),
-    Row("poetry init", ASKS, "add --no-interaction", quiet="-n --no-interaction"),
-    Row("npm|pnpm login|adduser", LOGIN, "set NODE_AUTH_TOKEN or write .npmrc"),
-    Row("gh auth login", LOGIN, "set GH_TOKEN", quiet="--with-token"),
-    Row("gcloud auth login", LOGIN, "gcloud auth activate-service-account", quiet="--cred-file"),
-    Row("gcloud init", ASKS, "gcloud config set KEY VALUE"),
-    Row("heroku|vercel|netlify|firebase login", LOGIN, "set the token in the environment"),
-    Row(
+    WaitingProgram("poetry init", ASKS, "add --no-interaction", quiet="-n --no-interaction"),
+    WaitingProgram("npm|pnpm login|adduser", LOGIN, "set NODE_AUTH_TOKEN or write .npmrc"),
+    WaitingProgram("gh auth login", LOGIN, "set GH_TOKEN", quiet="--with-token"),
+    WaitingProgram("gcloud auth login", LOGIN, "gcloud auth activate-service-account", quiet="--cred-file"),
+    WaitingProgram("gcloud init", ASKS, "gcloud config set KEY VALUE"),
+    WaitingProgram("heroku|vercel|netlify|firebase login", LOGIN, "set the token in the environment"),
+    WaitingProgram(
         "docker|podman login",
         LOGIN,
         "add --username NAME --password-stdin",
         quiet="--password-stdin -p --password -u --username",
     ),
-    Row(
+    WaitingProgram(
         "gh pr create",
         ASKS,
         "add --title and --body, or --fill",
         quiet="-t --title -f --fill --fill-first --fill-verbose -w --web --dry-run --recover",
     ),
-    Row("gh issue create", ASKS, "add --title and --body", quiet="-t --title -w --web --recover"),
-    Row("gh repo delete", ASKS, "add --yes", quiet="--yes --confirm"),
-    Row("docker|podman system|image|container|volume|network|builder prune", ASKS, "add --force", quiet="-f --force"),
-    Row("terraform|tofu destroy", ASKS, "add -auto-approve", quiet="-auto-approve --auto-approve"),
-    Row("pulumi up|destroy", ASKS, "add --yes", quiet=YES),
-    Row("rm|mv|cp|ln", ASKS, "leave -i out", needs="-i -I --interactive", quiet="-f --force"),
-    Row("find", ASKS, "use -exec", needs="-ok -okdir"),
-    Row(
+    WaitingProgram("gh issue create", ASKS, "add --title and --body", quiet="-t --title -w --web --recover"),
+    WaitingProgram("gh repo delete", ASKS, "add --yes", quiet="--yes --confirm"),
+    WaitingProgram(
+        "docker|podman system|image|container|volume|network|builder prune", ASKS, "add --force", quiet="-f --force"
+    ),
+    WaitingProgram("terraform|tofu destroy", ASKS, "add -auto-approve", quiet="-auto-approve --auto-approve"),
+    WaitingProgram("pulumi up|destroy", ASKS, "add --yes", quiet=YES),
+    WaitingProgram("rm|mv|cp|ln", ASKS, "leave -i out", needs="-i -I --interactive", quiet="-f --force"),
+    WaitingProgram("find", ASKS, "use -exec", needs="-ok -okdir"),
+    WaitingProgram(
         "passwd",
         "asks for a password",
         "chpasswd reads it from a pipe",
         quiet="-l -u -d -e -S -x --stdin --lock --unlock --delete --expire --status",
     ),
-    Row(
+    WaitingProgram(
         "gpg|gpg2",
         ASKS,
         "gpg --batch --gen-key FILE",
         needs="--gen-key --full-gen-key --full-generate-key --edit-key",
         quiet="--batch",
     ),
-    Row("openssl req", ASKS, "add -subj /CN=NAME", needs="-new -x509", quiet="-subj -batch -config"),
-    Row("poetry|pipenv shell", SHELL, "poetry run COMMAND"),
-    Row("psql", PROMPT, "add -c QUERY or -f FILE", quiet="-c --command -f --file -l --list"),
-    Row("mysql|mariadb", PROMPT, "add -e QUERY", quiet="-e --execute"),
-    Row("mongosh|mongo", PROMPT, "add --eval CODE", quiet="--eval -f --file"),
-    Row("gdb|lldb", PROMPT, "add --batch", quiet="-batch --batch -b"),
-    Row("sftp", PROMPT, "add -b FILE", quiet="-b"),
-    Row("su", SHELL, "sudo -n -u NAME COMMAND", quiet="-c --command"),
-    Row("read", "waits for an answer", "take the answer as an argument", needs="-p"),
+    WaitingProgram("openssl req", ASKS, "add -subj /CN=NAME", needs="-new -x509", quiet="-subj -batch -config"),
+    WaitingProgram("poetry|pipenv shell", SHELL, "poetry run COMMAND"),
+    WaitingProgram("psql", PROMPT, "add -c QUERY or -f FILE", quiet="-c --command -f --file -l --list"),
+    WaitingProgram("mysql|mariadb", PROMPT, "add -e QUERY", quiet="-e --execute"),
+    WaitingProgram("mongosh|mongo", PROMPT, "add --eval CODE", quiet="--eval -f --file"),
+    WaitingProgram("gdb|lldb", PROMPT, "add --batch", quiet="-batch --batch -b"),
+    WaitingProgram("sftp", PROMPT, "add -b FILE", quiet="-b"),
+    WaitingProgram("su", SHELL, "sudo -n -u NAME COMMAND", quiet="-c --command"),
+    WaitingProgram("read", "waits for an answer", "take the answer as an argument", needs="-p"),
 )
 
 # Programs whose bare name opens a prompt.
@@ -172,20 +180,20 @@ def may_hold_options(arguments: Sequence[Word]) -> bool:
     return any(_STANDS_FOR_OPTIONS.match(word.text) for word in arguments if not word.literal)
 
 
-class Rule(NamedTuple):
+class _RowMatcher(NamedTuple):
     words: tuple[frozenset[str], ...]
     needs: frozenset[str]
     quiet: frozenset[str]
-    row: Row
+    row: WaitingProgram
 
 
 @cache
-def rules() -> Mapping[str, tuple[Rule, ...]]:
+def rules() -> Mapping[str, tuple[_RowMatcher, ...]]:
     """The table by program."""
-    found: dict[str, tuple[Rule, ...]] = {}
+    found: dict[str, tuple[_RowMatcher, ...]] = {}
     for row in ROWS:
         programs, *words = row.start.split()
-        rule = Rule(
+        rule = _RowMatcher(
             tuple(one_of(word.replace("|", " ")) for word in words),
             one_of(row.needs),
             one_of(row.quiet) | one_of(HELP),
@@ -206,7 +214,7 @@ def from_table(program: str, command: Command) -> Wait | None:
     return None
 
 
-def _applies(rule: Rule, arguments: tuple[Word, ...]) -> bool:
+def _applies(rule: _RowMatcher, arguments: tuple[Word, ...]) -> bool:
     positional = [word.text for word in arguments if not word.text.startswith("-")]
     if len(positional) < len(rule.words):
         return False

@@ -31,7 +31,7 @@ _GONE = lazy(
 _NEAR = 400  # characters before a reference in which a word is taken to be about it
 
 
-class Written(Enum):
+class Notation(Enum):
     SPAN = "span"
     LINK = "link"
     BARE = "bare"
@@ -42,7 +42,7 @@ class Reference(NamedTuple):
 
     text: str
     offset: int
-    written: Written
+    written: Notation
 
 
 class Sentence:
@@ -142,7 +142,7 @@ class Sentences:
         return start, end
 
 
-class BareForms:
+class BarePaths:
     """Finds artifact paths in prose. The pattern begins with literal text, which the engine finds quickly."""
 
     def __init__(self, roots: tuple[str, ...]) -> None:
@@ -156,4 +156,4 @@ class BareForms:
         for pattern in self._patterns:
             for match in pattern.finditer(document.text):
                 if not document.text.startswith("](", match.start() - 2) and not document.in_code(match.start()):
-                    yield Reference(match[0].rstrip(".:!?_"), match.start(), Written.BARE)
+                    yield Reference(match[0].rstrip(".:!?_"), match.start(), Notation.BARE)

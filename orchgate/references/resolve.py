@@ -14,14 +14,14 @@ from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.lib.globs import compile_glob, expand_braces
 from orchgate.markdown.names import is_mdx
-from orchgate.references.targets import Kind, unquoted
+from orchgate.references.targets import TargetKind, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
     from orchgate.git.snapshot import Snapshot
     from orchgate.references.artifacts import Artifacts
-    from orchgate.references.targets import Target
+    from orchgate.references.targets import ReferenceTarget
 
 _MOST_LINKS = 40  # symbolic links in a row, as the kernel counts them
 
@@ -50,7 +50,7 @@ class Resolver:
         self._patterns: dict[str, Resolution] = {}
         self._spans: dict[tuple[str, str], Resolution] = {}
 
-    def span(self, target: Target, document: str) -> Resolution:
+    def span(self, target: ReferenceTarget, document: str) -> Resolution:
         """A code span is read from the top level first, then from the document's folder."""
         folder = document.rpartition("/")[0]
         key = (target.path, folder)
@@ -65,7 +65,7 @@ class Resolver:
             return True
         return first != path and (first in self._folders or (bool(folder) and f"{folder}/{first}" in self._folders))
 
-    def link(self, target: Target, document: str) -> Resolution:
+    def link(self, target: ReferenceTarget, document: str) -> Resolution:
         """A Markdown link is read from the document's folder, as GitHub does; artifacts also from the top level.
 
         In MDX, which is made for sites, what a site would serve is there, too.
@@ -75,13 +75,13 @@ class Resolver:
             found = self._first(target._replace(path=target.path.lstrip("/")), ("",))
         else:
             found = self._first(target, (folder, "") if target.artifact and folder else (folder,))
-        if found.where is Where.MISSING and target.kind is Kind.PATH and not target.artifact and is_mdx(document):
+        if found.where is Where.MISSING and target.kind is TargetKind.PATH and not target.artifact and is_mdx(document):
             path = served(self._entries, target.path, folder)
             return Resolution(Where.HERE, path) if path else found
         return found
 
-    def _first(self, target: Target, bases: tuple[str, ...]) -> Resolution:
-        look = self._match if target.kind is Kind.PATTERN else self._look
+    def _first(self, target: ReferenceTarget, bases: tuple[str, ...]) -> Resolution:
+        look = self._match if target.kind is TargetKind.PATTERN else self._look
         results: list[Resolution] = []
         for written in self._spellings(target.path):
             for base in bases:

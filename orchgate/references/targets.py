@@ -29,7 +29,7 @@ _SITE = lazy(
 )
 
 
-class Kind(Enum):
+class TargetKind(Enum):
     PATH = "path"
     PATTERN = "pattern"
     UNFILLED = "unfilled"
@@ -37,70 +37,72 @@ class Kind(Enum):
     ANCHOR = "anchor"
 
 
-class Target(NamedTuple):
+class ReferenceTarget(NamedTuple):
     """`path` is as written, without line numbers, query and anchor; `artifact` says that it leads to a run's folder.
 
     `line` is the last line that the text names, by `:12-14` or `#L12-L14`; 0 for none.
     """
 
-    kind: Kind
+    kind: TargetKind
     path: str
     anchor: str = ""
     artifact: bool = False
     line: int = 0
 
 
-class Reader:
+class TargetReader:
     """Reads texts as targets, knowing where artifacts lie."""
 
     def __init__(self, roots: tuple[str, ...]) -> None:
         names = "|".join(re.escape(root.strip("/")) for root in roots) or r"(?!)"
         self._artifact = re.compile(rf"(?:\.{{1,2}}/)*(?:{names})/.")
-        self.known: dict[str, Target | None] = {}  # spans read so far; open for loops that cannot afford a call
+        self.known: dict[
+            str, ReferenceTarget | None
+        ] = {}  # spans read so far; open for loops that cannot afford a call
 
-    def span(self, text: str) -> Target | None:
+    def span(self, text: str) -> ReferenceTarget | None:
         """What a code span points at; None for words, options, commands, routes, packages and the like."""
         if text not in self.known:
             self.known[text] = self._read_span(text)
         return self.known[text]
 
-    def _read_span(self, text: str) -> Target | None:
+    def _read_span(self, text: str) -> ReferenceTarget | None:
         if "/" not in text and "\\" not in text:
             name = _LINES.sub("", text)
             named = name != text and "." in name and not _NOT_A_PATH.search(name)
-            return Target(Kind.PATH, name, line=_last_line(text, "")) if named else None
+            return ReferenceTarget(TargetKind.PATH, name, line=_last_line(text, "")) if named else None
         if _LOCAL.match(text):
-            return Target(Kind.LOCAL, text) if not _NOT_A_PATH.search(text.replace("\\", "/")) else None
+            return ReferenceTarget(TargetKind.LOCAL, text) if not _NOT_A_PATH.search(text.replace("\\", "/")) else None
         if _NOT_A_PATH.search(text) or "…" in text or "..." in text or "://" in text or text[0] in "@-/$%&!=+'(#,:~<{[":
             return None
         path, _, anchor = text.partition("#")
         return self._target(path, anchor)
 
-    def link(self, text: str) -> Target | None:
+    def link(self, text: str) -> ReferenceTarget | None:
         """What a Markdown destination points at; None for the web and for places only GitHub's site has."""
         if not text or "…" in text or "..." in text.partition("#")[0]:
             return None
         if text.startswith("#"):
-            return Target(Kind.ANCHOR, "", text[1:])
+            return ReferenceTarget(TargetKind.ANCHOR, "", text[1:])
         if _LOCAL.match(text):
-            return Target(Kind.LOCAL, text)
+            return ReferenceTarget(TargetKind.LOCAL, text)
         if _SCHEME.match(text) or text.startswith("//") or _SITE.match(text):
             return None
         path, _, anchor = text.partition("#")
         return self._target(path.partition("?")[0], anchor, link=True)
 
-    def _target(self, written: str, anchor: str, *, link: bool = False) -> Target | None:
+    def _target(self, written: str, anchor: str, *, link: bool = False) -> ReferenceTarget | None:
         path = _LINES.sub("", written)
         artifact = self._artifact.match(path) is not None
         if _UNFILLED.search(path):
-            return Target(Kind.UNFILLED, path, "", artifact) if artifact or link else None
+            return ReferenceTarget(TargetKind.UNFILLED, path, "", artifact) if artifact or link else None
         if _PATTERN.search(path):
             if any(part.count("*") > _MOST_STARS for part in path.split("/")) or path.count("**") > _MOST_STARS:
                 return None
-            return Target(Kind.PATTERN, path, "", artifact)
+            return ReferenceTarget(TargetKind.PATTERN, path, "", artifact)
         if not link and any(mark in path for mark in "<>{}$()=,'"):
             return None
-        return Target(Kind.PATH, path, anchor, artifact, _last_line(written, anchor))
+        return ReferenceTarget(TargetKind.PATH, path, anchor, artifact, _last_line(written, anchor))
 
 
 def _last_line(path: str, anchor: str) -> int:

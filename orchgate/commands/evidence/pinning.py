@@ -10,7 +10,7 @@ from orchgate.errors import OrchgateError, UsageError, quoted
 from orchgate.evidence import linked, pin
 from orchgate.evidence.lock import PATH, parse
 from orchgate.outputs._escape import escape
-from orchgate.packets.progress import in_work, named_in
+from orchgate.packets.progress import packets_in_work, packets_named_in
 from orchgate.references.artifacts import Artifacts
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def behind(place: PinSource, repository: Repository, command: str) -> ChosenPack
             return ChosenPackets(found, by)
     if len(known) < 2:
         return ChosenPackets(known, "the only one here")
-    active = in_work(place.config.documents, known)
+    active = packets_in_work(place.config.documents, known)
     message = "neither changed documents, the branch nor a trailer name a task, and "
     message += (
         f"{len(active)} are in work: {tasks.listed(packet.name for packet in active)}"
@@ -146,14 +146,14 @@ def behind(place: PinSource, repository: Repository, command: str) -> ChosenPack
 def _told(place: PinSource, repository: Repository) -> Iterator[tuple[tuple[Packet, ...], str]]:
     known = place.packets.all
     yield _of(place, _changed(repository)), "its documents changed"
-    yield named_in(repository.branch, known), f"branch {repository.branch}"
+    yield packets_named_in(repository.branch, known), f"branch {repository.branch}"
     fork = _fork(repository)
     if fork is not None:
         for value in _trailers(repository, fork):
-            yield named_in(value, known), f"trailer Task: {value[:60]}"
+            yield packets_named_in(value, known), f"trailer Task: {value[:60]}"
         changed = frozenset(change.path for change in repository.changes(fork, repository.head))
         yield _of(place, changed), "its documents changed on this branch"
-    active = in_work(place.config.documents, known)
+    active = packets_in_work(place.config.documents, known)
     yield active if len(active) == 1 else (), "the only one in work"
 
 

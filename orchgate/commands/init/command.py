@@ -7,8 +7,9 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import __version__
-from orchgate.commands.init import files, hooks
+from orchgate.commands.init import files, hook_config, hooks
 from orchgate.commands.init.files import Write
+from orchgate.commands.init.hook_config import HOOK_TYPES
 from orchgate.commands.shared import gitignore
 from orchgate.commands.shared.options import Renamed
 from orchgate.config import load
@@ -17,8 +18,6 @@ from orchgate.gate import session
 from orchgate.lib import locks, process
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
-from orchgate.plan_commands import hook_config
-from orchgate.plan_commands.hook_config import HOOK_TYPES
 
 if TYPE_CHECKING:
     import argparse

@@ -6,11 +6,11 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.commands.init import hook_config
 from orchgate.config import load
 from orchgate.errors import ConfigError, OrchgateError
 from orchgate.git.snapshot import WorkTree
 from orchgate.lib import files
-from orchgate.plan_commands import hook_config
 from orchgate.runs import implementation_gate
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from orchgate.commands.init.files import MAX_BYTES, Write, is_blank, is_executable, planned, read
+from orchgate.commands.init.hook_config import HOOK_TYPES
 from orchgate.errors import OrchgateError, quoted
 from orchgate.lib import files
-from orchgate.plan_commands.hook_config import HOOK_TYPES
 
 if TYPE_CHECKING:
     from orchgate.git.repository import Repository

@@ -18,7 +18,7 @@ from orchgate.lib.patterns import lazy
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.packets.layout import Layout, layout_of
-from orchgate.packets.tasks import MAX_BYTES, Index, decode, read_index, with_item
+from orchgate.packets.tasks import MAX_BYTES, TaskList, decode, read_task_list, with_item
 
 if TYPE_CHECKING:
     import argparse
@@ -174,22 +174,22 @@ def _task_name(slug: str, task: str) -> str:
     return task if task == slug or task.endswith("-" + slug) else f"{task}-{slug}"
 
 
-def _index(root: str, path: str) -> Index | None:
+def _index(root: str, path: str) -> TaskList | None:
     if not path or not os.path.lexists(os.path.join(root, path)):
         return None
     full = packet.inside(root, path)
     try:
         content = files.read(full, MAX_BYTES)
-        return read_index(path, content)._replace(text=decode(path, content))
+        return read_task_list(path, content)._replace(text=decode(path, content))
     except OSError as error:
         raise OrchgateError(f"{path} cannot be read: {error.strerror}") from error
     except Unreadable as error:
         raise OrchgateError(f"{path} {error.message}", "fix it first; nothing was written") from error
 
 
-def _free_name(root: str, layout: Layout, index: Index | None, slug: str, begun: Begun) -> str:
+def _free_name(root: str, layout: Layout, index: TaskList | None, slug: str, begun: Begun) -> str:
     """The task that was begun, or else one more than the highest four-digit id among files, list and what was begun."""
-    others = {place.task for place in layout.places(tasks.documents(root, layout))} - {begun.task, None}
+    others = {place.task for place in layout.documents_among(tasks.documents(root, layout))} - {begun.task, None}
     others |= {item.id for item in index.items if begun.task not in item.names} if index else set()
     others |= set(unfinished.tasks(root)) - {begun.task}
     used = {int(match[1]) for name in others if (match := _NUMBER.match(name or ""))}
@@ -199,7 +199,7 @@ def _free_name(root: str, layout: Layout, index: Index | None, slug: str, begun:
     return f"{max(used, default=0) + 1:04d}-{slug}"
 
 
-def _refuse_clashes(root: str, task: str, chosen: Mapping[str, str], index: Index | None, begun: Begun) -> bool:
+def _refuse_clashes(root: str, task: str, chosen: Mapping[str, str], index: TaskList | None, begun: Begun) -> bool:
     """Whether the list has the task already, which only one that was begun may. Raises UsageError, OrchgateError."""
     if len(set(chosen.values())) < len(chosen):
         raise UsageError(f"two documents would be one file: {', '.join(chosen.values())}", CONFIGURED)

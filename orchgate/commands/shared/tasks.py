@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.lib import files
 from orchgate.packets.layout import layout_of
-from orchgate.packets.tasks import MAX_BYTES, read_index
+from orchgate.packets.tasks import MAX_BYTES, read_task_list
 from orchgate.runs import ids
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def documents(root: str, layout: Layout) -> Iterator[str]:
 
 def _of_documents(root: str, settings: Documents) -> Known:
     layout = layout_of(settings)
-    places = list(layout.places(documents(root, layout)))
+    places = list(layout.documents_among(documents(root, layout)))
     tasks = {place.task for place in places if place.task}
     slugs = {place.slug for place in places if place.slug}
     if settings.task_index:
@@ -137,7 +137,7 @@ def _of_documents(root: str, settings: Documents) -> Known:
 def _of_index(root: str, path: str) -> Iterator[tuple[str, ...]]:
     """The names of every task in the list; none of one that cannot be read, which is for the checks to say."""
     try:
-        index = read_index(path, files.read(os.path.join(root, path), MAX_BYTES))
+        index = read_task_list(path, files.read(os.path.join(root, path), MAX_BYTES))
     except (OSError, OrchgateError):
         return
     yield from (item.names for item in index.items if item.names)
