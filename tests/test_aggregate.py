@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchgate.metrics import fold, reduce, sketch
 from orchgate.metrics.aggregate import Aggregate, merge, rates
-from orchgate.metrics.lines import Kind, checked
+from orchgate.metrics.lines import LineFault, checked
 from orchgate.metrics.sketch import Spread
 from tests.metrics_lines import foreign, only, own, updated, write
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def entry(line: bytes) -> Entry:
     found = checked(line)
-    assert not isinstance(found, Kind), found
+    assert not isinstance(found, LineFault), found
     return found
 
 

@@ -250,11 +250,11 @@ def test_runs_that_were_stopped_pass_the_manifests_check(runs: dict[str, Run], p
 
 
 def test_hotspots_take_no_stop_for_waiting_or_recording(runs: dict[str, Run]) -> None:
-    from orchgate.hotspots.timeline import Part
+    from orchgate.hotspots.timeline import Phase
     from orchgate.hotspots.timing import read
 
     told = read(str(runs["typed"].folder))
-    assert told.seconds(Part.AWAY) == pytest.approx(runs["typed"].manifest["away_seconds"], abs=0.01)
+    assert told.seconds(Phase.AWAY) == pytest.approx(runs["typed"].manifest["away_seconds"], abs=0.01)
     assert told.worked_seconds == pytest.approx(runs["typed"].manifest["usage"]["wall_seconds"], abs=0.02)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchgate.cli import main
-from orchgate.hotspots.ranking import Kind, top
-from orchgate.hotspots.timeline import Part, Timeline
+from orchgate.hotspots.ranking import HotspotKind, top
+from orchgate.hotspots.timeline import Phase, Timeline
 from orchgate.hotspots.timing import read
 
 CORPUS = Path(os.environ.get("ORCHGATE_CORPUS") or Path(__file__).resolve().parents[2] / "shared" / "corpus")
@@ -31,7 +31,7 @@ def test_the_waiting_before_the_stages_is_the_first_thing_to_work_on(diagnostics
     first = top([diagnostics])
 
     assert first is not None
-    assert (first.kind, f"{first.seconds:.1f}", f"{first.share:.3f}") == (Kind.WAITING, "14.9", "0.124")
+    assert (first.kind, f"{first.seconds:.1f}", f"{first.share:.3f}") == (HotspotKind.WAITING, "14.9", "0.124")
 
 
 def test_its_five_gaps_are_listed(diagnostics: Timeline) -> None:
@@ -50,19 +50,19 @@ def test_its_five_gaps_are_listed(diagnostics: Timeline) -> None:
 def test_the_stage_that_takes_most_of_the_time_is_still_told(diagnostics: Timeline) -> None:
     longest = max(diagnostics.stages, key=lambda stage: stage.seconds())
 
-    assert (longest.id, f"{longest.seconds(Part.EXECUTING, Part.SILENT):.1f}") == ("test", "94.9")
+    assert (longest.id, f"{longest.seconds(Phase.EXECUTING, Phase.SILENT):.1f}") == ("test", "94.9")
 
 
 def test_a_pipeline_of_nothing_does_nothing_but_wait() -> None:
     timeline = read(str(CORPUS / NOOP))
 
-    assert timeline.seconds(Part.WAITING) / timeline.wall_seconds > 0.95
+    assert timeline.seconds(Phase.WAITING) / timeline.wall_seconds > 0.95
 
 
 def test_a_killed_run_has_waited_for_the_stage_it_was_killed_in() -> None:
     timeline = read(str(CORPUS / KILLED))
 
-    assert timeline.seconds(Part.WAITING) == pytest.approx(10.016)
+    assert timeline.seconds(Phase.WAITING) == pytest.approx(10.016)
     assert "has not ended" in timeline.missing[0]
 
 

@@ -15,8 +15,8 @@ import pytest
 from orchgate.cli import main
 from orchgate.hotspots import chosen, traffic
 from orchgate.hotspots.growth import series
-from orchgate.hotspots.ranking import Kind, counting, rank, short, summarize, top
-from orchgate.hotspots.timeline import Cost, Part, StageTime, Timeline
+from orchgate.hotspots.ranking import HotspotKind, counting, rank, short, summarize, top
+from orchgate.hotspots.timeline import Phase, StageCost, StageTime, Timeline
 from orchgate.lib import resources
 from orchgate.observe import observe
 from tests.foreign_runs import FOREIGN, RUN, foreign, line, moment
@@ -174,15 +174,15 @@ def timeline(number: int = 0, pipeline: str = "demo", **stages: StageTime) -> Ti
 
 
 def stage(name: str, cpu: float | None = None, **seconds: float) -> StageTime:
-    spent = {Part(part): round(value * 1e6) for part, value in seconds.items()}
+    spent = {Phase(part): round(value * 1e6) for part, value in seconds.items()}
     wall = sum(seconds.values())
-    return StageTime(name, "succeeded", spent, Cost(cpu, wall) if cpu is not None else Cost(), 1)
+    return StageTime(name, "succeeded", spent, StageCost(cpu, wall) if cpu is not None else StageCost(), 1)
 
 
 def test_waiting_comes_before_a_stage_that_takes_longer() -> None:
     runs = [timeline(a=stage("a", waiting=2, executing=50))]
 
-    assert [one.kind for one in rank(runs)] == [Kind.WAITING, Kind.STAGE]
+    assert [one.kind for one in rank(runs)] == [HotspotKind.WAITING, HotspotKind.STAGE]
 
 
 def test_the_gaps_are_listed_longest_first() -> None:
@@ -199,7 +199,7 @@ def test_a_stage_off_the_processor_could_save_that_time() -> None:
     first = top([timeline(a=stage("a", executing=10, cpu=2.0))])
 
     assert first is not None
-    assert (first.kind, first.savable) == (Kind.STAGE, 8.0)
+    assert (first.kind, first.savable) == (HotspotKind.STAGE, 8.0)
 
 
 def test_a_busy_stage_has_nothing_to_save() -> None:
@@ -227,7 +227,7 @@ def test_runs_with_stages_from_the_cache_are_left_out_where_others_ran_all() -> 
 def test_parts_are_medians_over_the_runs() -> None:
     runs = [timeline(n, a=stage("a", waiting=wait, executing=1)) for n, wait in enumerate([1, 2, 90])]
 
-    assert summarize("demo", runs).parts[Part.WAITING].median == 2.0
+    assert summarize("demo", runs).parts[Phase.WAITING].median == 2.0
 
 
 # Growth

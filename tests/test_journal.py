@@ -68,7 +68,7 @@ def test_a_sync_that_fails_is_no_acknowledgement(path: Path, monkeypatch: pytest
 def test_a_torn_line_never_melts_into_the_next(path: Path) -> None:
     path.write_bytes(b'{"event":"y"')
     journal.Journal(str(path)).append(EVENT, sync=False)
-    assert journal.read(str(path)) == journal.Recorded((EVENT,), (1,))
+    assert journal.read(str(path)) == journal.JournalEvents((EVENT,), (1,))
 
 
 def test_a_torn_line_stays_in_the_file(path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_torn_last_line_is_reported_with_its_number(path: Path) -> None:
     journal.Journal(str(path)).append(EVENT, sync=False)
     with path.open("ab") as file:
         file.write(b'{"ev')
-    assert journal.read(str(path)) == journal.Recorded((EVENT,), (2,))
+    assert journal.read(str(path)) == journal.JournalEvents((EVENT,), (2,))
 
 
 @given(st.binary(max_size=60).filter(lambda data: b"\n" not in data and b"\x18" not in data))

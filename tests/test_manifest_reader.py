@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.errors import Unreadable
-from orchgate.runs.decode import ManifestError, Reason, deeper_than, dotted, lines_of, parse, places
+from orchgate.runs.decode import Flaw, ManifestError, deeper_than, dotted, lines_of, parse, places
 from orchgate.runs.run import decode, load
 from tests.manifest_samples import PATH, RUN, TASK, encoded, january, june, own
 from tests.work import no_hang
@@ -110,44 +110,44 @@ def test_a_path_that_climbs_out_is_not_within_the_run() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", Reason.TRUNCATED),
-        (b" \n", Reason.TRUNCATED),
-        (b'{"a": "b', Reason.TRUNCATED),
-        (b'{"a": tru', Reason.TRUNCATED),
-        (b"[]", Reason.SHAPE),
-        (b'"x"', Reason.SHAPE),
-        (b"null", Reason.SHAPE),
-        (b"true", Reason.SHAPE),
-        (b'{"a": NaN}', Reason.NUMBER),
-        (b'{"a": [1,Infinity]}', Reason.NUMBER),
-        (b'{"a":-Infinity}', Reason.NUMBER),
-        (b'{"a": 1e999}', Reason.NUMBER),
-        (b'{"a": ' + b"1" * 5000 + b"}", Reason.NUMBER),
-        (b'{"a": 01}', Reason.SYNTAX),
-        (b"{'a': 1}", Reason.SYNTAX),
-        (b'{"a": 1,}', Reason.SYNTAX),
-        (b'{"a": 1} x', Reason.SYNTAX),
-        (b'{"a": "\x01"}', Reason.SYNTAX),
-        (b'{"a": "\xff"}', Reason.ENCODING),
-        (b'{"\xff": 1}', Reason.ENCODING),
-        (b'{"a": "\xed\xa0\x80"}', Reason.ENCODING),
-        (b'{"a": "\\ud83d"}', Reason.ENCODING),
-        (b'{"a": "\\ude00\\ud83d"}', Reason.ENCODING),
-        (b"\xef\xbb\xbf{}", Reason.ENCODING),
-        ('{"a": 1}'.encode("utf-16"), Reason.ENCODING),
-        (b'{"a": 1, "a": 2}', Reason.DUPLICATE),
-        (b'{"a": 1, "\\u0061": 1}', Reason.DUPLICATE),
-        (b'{"a": 1, "a": 1}', Reason.DUPLICATE),
-        (b'{"x": [{"a" : 1,"b":0, "a"  :1}]}', Reason.DUPLICATE),
-        (b"[" * 65 + b"]" * 65, Reason.SHAPE),
-        (b'{"a":' * 65 + b"1" + b"}" * 65, Reason.DEPTH),
-        (b'{"a":' + b"[" * 500 + b"]" * 500 + b"}", Reason.DEPTH),
-        (b'{"a":' + b"[" * 100_000, Reason.DEPTH),
-        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, Reason.DEPTH),
+        (b"", Flaw.TRUNCATED),
+        (b" \n", Flaw.TRUNCATED),
+        (b'{"a": "b', Flaw.TRUNCATED),
+        (b'{"a": tru', Flaw.TRUNCATED),
+        (b"[]", Flaw.SHAPE),
+        (b'"x"', Flaw.SHAPE),
+        (b"null", Flaw.SHAPE),
+        (b"true", Flaw.SHAPE),
+        (b'{"a": NaN}', Flaw.NUMBER),
+        (b'{"a": [1,Infinity]}', Flaw.NUMBER),
+        (b'{"a":-Infinity}', Flaw.NUMBER),
+        (b'{"a": 1e999}', Flaw.NUMBER),
+        (b'{"a": ' + b"1" * 5000 + b"}", Flaw.NUMBER),
+        (b'{"a": 01}', Flaw.SYNTAX),
+        (b"{'a': 1}", Flaw.SYNTAX),
+        (b'{"a": 1,}', Flaw.SYNTAX),
+        (b'{"a": 1} x', Flaw.SYNTAX),
+        (b'{"a": "\x01"}', Flaw.SYNTAX),
+        (b'{"a": "\xff"}', Flaw.ENCODING),
+        (b'{"\xff": 1}', Flaw.ENCODING),
+        (b'{"a": "\xed\xa0\x80"}', Flaw.ENCODING),
+        (b'{"a": "\\ud83d"}', Flaw.ENCODING),
+        (b'{"a": "\\ude00\\ud83d"}', Flaw.ENCODING),
+        (b"\xef\xbb\xbf{}", Flaw.ENCODING),
+        ('{"a": 1}'.encode("utf-16"), Flaw.ENCODING),
+        (b'{"a": 1, "a": 2}', Flaw.DUPLICATE),
+        (b'{"a": 1, "\\u0061": 1}', Flaw.DUPLICATE),
+        (b'{"a": 1, "a": 1}', Flaw.DUPLICATE),
+        (b'{"x": [{"a" : 1,"b":0, "a"  :1}]}', Flaw.DUPLICATE),
+        (b"[" * 65 + b"]" * 65, Flaw.SHAPE),
+        (b'{"a":' * 65 + b"1" + b"}" * 65, Flaw.DEPTH),
+        (b'{"a":' + b"[" * 500 + b"]" * 500 + b"}", Flaw.DEPTH),
+        (b'{"a":' + b"[" * 100_000, Flaw.DEPTH),
+        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, Flaw.DEPTH),
     ],
-    ids=lambda value: value.name if isinstance(value, Reason) else repr(value[:24]),
+    ids=lambda value: value.name if isinstance(value, Flaw) else repr(value[:24]),
 )
-def test_what_readers_could_understand_differently_is_refused(data: bytes, reason: Reason) -> None:
+def test_what_readers_could_understand_differently_is_refused(data: bytes, reason: Flaw) -> None:
     assert refusal(data).reason is reason
 
 
@@ -175,7 +175,7 @@ def test_depth_is_counted_the_same_however_it_is_indented(indent: int | str | No
     for _ in range(65):
         document = {"a": document}
 
-    assert refusal(json.dumps(document, indent=indent).encode()).reason is Reason.DEPTH
+    assert refusal(json.dumps(document, indent=indent).encode()).reason is Flaw.DEPTH
 
 
 def test_size_is_refused_before_anything_is_read() -> None:
@@ -216,14 +216,14 @@ def outcome(data: bytes) -> object:
 @given(st.dictionaries(st.text(), JSON))
 def test_every_document_of_json_comes_back_equal(document: dict[str, object]) -> None:
     # Decoders do not agree on integers of any size, nor on surrogates that stand alone.
-    assert outcome(json.dumps(document).encode()) in (document, Reason.NUMBER, Reason.ENCODING)
+    assert outcome(json.dumps(document).encode()) in (document, Flaw.NUMBER, Flaw.ENCODING)
 
 
 @given(st.binary(max_size=60))
 def test_no_bytes_at_all_break_the_reader(data: bytes) -> None:
     read = outcome(data)
 
-    assert isinstance(read, Reason) or read == json.loads(data)
+    assert isinstance(read, Flaw) or read == json.loads(data)
 
 
 def test_depth_is_exact() -> None:
@@ -312,7 +312,7 @@ def test_depth_does_not_depend_on_the_way_it_is_measured(document: dict[str, obj
         try:
             parse(json.dumps(document, indent=indent).encode(), max_depth=limit)
         except ManifestError as error:
-            return error.reason is Reason.DEPTH
+            return error.reason is Flaw.DEPTH
         return False
 
     assert refused(2) == refused(None)

@@ -10,8 +10,8 @@ from hypothesis import strategies as some
 
 from orchgate.commands.hotspots.text import text
 from orchgate.hotspots import replay
-from orchgate.hotspots.ranking import Kind, counting, outermost, rank, summarize
-from orchgate.hotspots.timeline import Cost, Part, Span, StageTime, Timeline, attribute, own
+from orchgate.hotspots.ranking import HotspotKind, counting, outermost, rank, summarize
+from orchgate.hotspots.timeline import BusySpan, Phase, StageCost, StageTime, Timeline, attribute, own
 from tests.runs import TASK, Project, events, manifest
 
 if TYPE_CHECKING:
@@ -143,18 +143,18 @@ def side_by_side(slots: int, needs: Mapping[int, tuple[int, ...]], **seconds: in
     """A run whose stages all sleep, as the runner would have run them."""
     durations = {index: lasted * SECOND for index, lasted in enumerate(seconds.values(), 1)}
     needed = dict.fromkeys(durations, ()) | dict(needs)
-    spans: list[Span] = []
+    spans: list[BusySpan] = []
     ends: dict[int, int] = {}
     for index in sorted(durations):  # in the order of their numbers, which is one that needs allow here
         ready = max((ends[need] for need in needed[index]), default=0)
         busy = sum(one.begin <= ready < one.end for one in spans)
         begin = ready if busy < slots else min(one.end for one in spans if one.end > ready)
         ends[index] = begin + durations[index]
-        spans.append(Span(begin, ends[index], Part.EXECUTING, index))
+        spans.append(BusySpan(begin, ends[index], Phase.EXECUTING, index))
     wall = max(ends.values())
     spent, (lasted, tail) = attribute(wall, spans), own(wall, spans)
     stages = tuple(
-        StageTime(name, "succeeded", spent[index], Cost(0.0, seconds[name]), 1, own=lasted[index])
+        StageTime(name, "succeeded", spent[index], StageCost(0.0, seconds[name]), 1, own=lasted[index])
         for index, name in enumerate(seconds, 1)
     )
     return Timeline(
@@ -220,12 +220,12 @@ def nested() -> Timeline:
     """A run that called another one, in which one stage does everything."""
     inner = side_by_side(1, {2: (1,)}, deep=8, rest=1)._replace(run_id="run-9", pipeline="inner")
     outer = side_by_side(2, {2: (1,)}, call=9, last=5)
-    call = outer.stages[0]._replace(child="run-9", inner=inner, cost=Cost(0.0, 9.0, 100, 100))
+    call = outer.stages[0]._replace(child="run-9", inner=inner, cost=StageCost(0.0, 9.0, 100, 100))
     return outer._replace(stages=(call, outer.stages[1]))
 
 
 def listed(found: list[Hotspot]) -> list[tuple[str, float]]:
-    return [(one.stage, one.savable) for one in found if one.kind is Kind.STAGE]
+    return [(one.stage, one.savable) for one in found if one.kind is HotspotKind.STAGE]
 
 
 def test_what_is_inside_of_a_stage_is_ranked_in_its_place() -> None:

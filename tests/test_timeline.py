@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchgate.errors import OrchgateError
 from orchgate.hotspots import foreign_logs, log_lines, own_logs
-from orchgate.hotspots.timeline import Cost, Part, Span, attribute
+from orchgate.hotspots.timeline import BusySpan, Phase, StageCost, attribute
 from orchgate.hotspots.timing import read
 from tests.foreign_runs import COMMAND, foreign, line, moment
 from tests.manifest_samples import encoded, january, own
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 # Every second exactly once
 
-PARTS = (Part.EXECUTING, Part.SILENT, Part.RETRYING, Part.RECORDING, Part.AWAY)
+PARTS = (Phase.EXECUTING, Phase.SILENT, Phase.RETRYING, Phase.RECORDING, Phase.AWAY)
 SPANS = st.lists(
     st.builds(
-        Span,
+        BusySpan,
         st.integers(-500, 3000),
         st.integers(-500, 3000),
         st.sampled_from(PARTS),
@@ -37,7 +37,7 @@ SPANS = st.lists(
 
 
 @given(wall=st.integers(0, 2000), spans=SPANS)
-def test_the_parts_of_any_run_add_up_to_its_wall_time(wall: int, spans: list[Span]) -> None:
+def test_the_parts_of_any_run_add_up_to_its_wall_time(wall: int, spans: list[BusySpan]) -> None:
     spent = attribute(wall, spans)
 
     assert sum(sum(parts.values()) for parts in spent.values()) == wall
@@ -49,21 +49,25 @@ def test_the_parts_of_any_run_add_up_to_its_wall_time(wall: int, spans: list[Spa
     [
         (
             10,
-            [Span(0, 10, Part.EXECUTING, 1), Span(0, 10, Part.EXECUTING, 2)],
+            [BusySpan(0, 10, Phase.EXECUTING, 1), BusySpan(0, 10, Phase.EXECUTING, 2)],
             {1: {"executing": 5}, 2: {"executing": 5}},
         ),
-        (10, [Span(0, 10, Part.EXECUTING, 1), Span(0, 9, Part.RETRYING, 2)], {1: {"executing": 10}}),
-        (10, [Span(4, 10, Part.EXECUTING, 1)], {1: {"waiting": 4, "executing": 6}}),
-        (10, [Span(0, 4, Part.EXECUTING, 1)], {1: {"executing": 4, "recording": 6}}),
+        (10, [BusySpan(0, 10, Phase.EXECUTING, 1), BusySpan(0, 9, Phase.RETRYING, 2)], {1: {"executing": 10}}),
+        (10, [BusySpan(4, 10, Phase.EXECUTING, 1)], {1: {"waiting": 4, "executing": 6}}),
+        (10, [BusySpan(0, 4, Phase.EXECUTING, 1)], {1: {"executing": 4, "recording": 6}}),
         (
             10,
-            [Span(0, 2, Part.EXECUTING, 1), Span(5, 10, Part.EXECUTING, 2)],
+            [BusySpan(0, 2, Phase.EXECUTING, 1), BusySpan(5, 10, Phase.EXECUTING, 2)],
             {1: {"executing": 2}, 2: {"waiting": 3, "executing": 5}},
         ),
-        (10, [Span(10, 10, Part.EXECUTING, 1)], {1: {"waiting": 10}}),
+        (10, [BusySpan(10, 10, Phase.EXECUTING, 1)], {1: {"waiting": 10}}),
         (10, [], {0: {"waiting": 10}}),
-        (10, [Span(-5, 5, Part.EXECUTING, 1), Span(5, 50, Part.RETRYING, 1)], {1: {"executing": 5, "retrying": 5}}),
-        (10, [Span(12, 14, Part.EXECUTING, 1), Span(-4, -1, Part.EXECUTING, 2)], {0: {"waiting": 10}}),
+        (
+            10,
+            [BusySpan(-5, 5, Phase.EXECUTING, 1), BusySpan(5, 50, Phase.RETRYING, 1)],
+            {1: {"executing": 5, "retrying": 5}},
+        ),
+        (10, [BusySpan(12, 14, Phase.EXECUTING, 1), BusySpan(-4, -1, Phase.EXECUTING, 2)], {0: {"waiting": 10}}),
     ],
     ids=[
         "two at once share",
@@ -77,7 +81,7 @@ def test_the_parts_of_any_run_add_up_to_its_wall_time(wall: int, spans: list[Spa
         "spans outside the run",
     ],
 )
-def test_time_is_charged_to(wall: int, spans: list[Span], spent: Mapping[int, Mapping[str, int]]) -> None:
+def test_time_is_charged_to(wall: int, spans: list[BusySpan], spent: Mapping[int, Mapping[str, int]]) -> None:
     charged = attribute(wall, spans)
 
     assert {stage: {part.value: time for part, time in parts.items()} for stage, parts in charged.items()} == spent
@@ -156,7 +160,7 @@ def test_a_cached_stage_takes_only_the_time_of_the_question() -> None:
 def parts(folder: Path) -> dict[str, float]:
     timeline = read(str(folder))
     assert sum(sum(stage.spent.values()) for stage in timeline.stages) == timeline.wall
-    return {part.value: seconds for part in Part if (seconds := timeline.seconds(part))}
+    return {part.value: seconds for part in Phase if (seconds := timeline.seconds(part))}
 
 
 def missing(folder: Path) -> str:
@@ -303,7 +307,7 @@ def journal(folder: Path, **usage: float) -> Path:
 def test_a_cost_that_cannot_be_is_unknown(tmp_path: Path) -> None:
     folder = journal(tmp_path, user_seconds=-1.0, wall_seconds=-1.0, read_bytes=-7)
 
-    assert [stage.cost for stage in read(str(folder)).stages] == [Cost(None, None, None, 5)]
+    assert [stage.cost for stage in read(str(folder)).stages] == [StageCost(None, None, None, 5)]
 
 
 def test_a_journal_with_endless_numbers_is_not_used(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from orchgate.lib.parallel import spread
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble
 from orchgate.runs import locate
 from orchgate.runs.contradictions import contradictions
-from orchgate.runs.decode import HINTS, ManifestError, Reason, dotted, lines_of, parse, shorten
+from orchgate.runs.decode import HINTS, Flaw, ManifestError, dotted, lines_of, parse, shorten
 from orchgate.runs.presence import Presence, targets
 from orchgate.runs.validate import SCHEMAS, Problem, explain, format_of, is_valid
 
@@ -174,12 +174,12 @@ def _tracked(ctx: Context, paths: list[str]) -> Iterator[tuple[str, Content]]:
     modes = {path: ctx.snapshot.entries[path].mode for path in paths}
     for path in paths:
         if modes[path] in odd:
-            yield path, ManifestError(Reason.PLACE, odd[modes[path]])
+            yield path, ManifestError(Flaw.PLACE, odd[modes[path]])
     limit = ctx.config.manifests.max_bytes
     for path, content in ctx.snapshot.read_many([path for path in paths if modes[path] not in odd], limit):
         # A snapshot has one error for all; too large is a verdict about the manifest, the others are ours.
         too_large = isinstance(content, Unreadable) and content.message.startswith("is larger than")
-        yield path, ManifestError(Reason.SIZE, str(content)) if too_large else content
+        yield path, ManifestError(Flaw.SIZE, str(content)) if too_large else content
 
 
 def _beside(ctx: Context, paths: Iterable[str]) -> Iterator[tuple[str, Content]]:
@@ -242,7 +242,7 @@ def _judge(
 
 def _judge_run(ctx: Context, presence: Presence, run: Run, content: bytes) -> Iterator[Finding]:
     if wrong := list(islice(contradictions(run), MOST)):
-        yield from _located("MAN003", run.path, content, wrong, HINTS[Reason.SCHEMA])
+        yield from _located("MAN003", run.path, content, wrong, HINTS[Flaw.SCHEMA])
     if strays := list(_strays(run, ctx.artifacts.roots)):
         hint = f"keep a run in the folder it was recorded in: …/{shorten(run.task_id)}/cli/{shorten(run.run_id)}/"
         yield from _located("MAN004", run.path, content, strays, hint)
@@ -269,11 +269,11 @@ def _against_journal(path: str, content: bytes, document: dict[str, Any], journa
     from orchgate.runs import derivation  # most changes cite no run of ours
 
     if not ours:
-        yield Finding("MAN007", Location(path), derivation.NOT_OURS, HINTS[Reason.SCHEMA])
+        yield Finding("MAN007", Location(path), derivation.NOT_OURS, HINTS[Flaw.SCHEMA])
     elif data is None:
         yield Finding("MAN007", Location(path), _NO_JOURNAL, f"restore {locate.journal_of(path)}")
     elif problem := derivation.difference(document, data):
-        yield from _located("MAN007", path, content, [problem], HINTS[Reason.SCHEMA])
+        yield from _located("MAN007", path, content, [problem], HINTS[Flaw.SCHEMA])
 
 
 def _without_pinned(ctx: Context, found: Iterable[Finding]) -> Iterator[Finding]:

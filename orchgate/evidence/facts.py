@@ -8,7 +8,7 @@ from orchgate.evidence.lock import Facts
 from orchgate.lib.json_values import UNKNOWN_TIME
 from orchgate.lib.patterns import lazy
 from orchgate.runs.locate import OURS
-from orchgate.runs.run import Checkout, Usage
+from orchgate.runs.run import RecordedTree, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -26,7 +26,7 @@ _LONGEST_REASON = 200  # characters
 
 def facts_of(run: Run) -> Facts:
     """The facts of a run, whatever of it is known."""
-    git = run.git or Checkout()
+    git = run.git or RecordedTree()
     numbers = dict(sorted(_numbers(run)))
     return Facts(
         task=run.task_id[:_LONGEST],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import msgspec
 
 from orchgate.hotspots import log_lines
-from orchgate.hotspots.timeline import Part, Span
+from orchgate.hotspots.timeline import BusySpan, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,19 +43,19 @@ class Heard(NamedTuple):
         return bool(self.begins) and len(self.ends) >= len(self.begins)
 
 
-class Told(NamedTuple):
+class LogTimes(NamedTuple):
     """The stages' spans in microseconds since the run's start, the latest moment in any log since the epoch, and by
     the number of the stage its silences and how often its command was started.
     """
 
-    spans: tuple[Span, ...]
+    spans: tuple[BusySpan, ...]
     latest: int
     silences: dict[int, tuple[tuple[int, int], ...]]
     attempts: dict[int, int]
     missing: tuple[str, ...]
 
 
-def tell(run: Run, start: int, end: int, resumes: Sequence[int] = ()) -> Told:
+def tell(run: Run, start: int, end: int, resumes: Sequence[int] = ()) -> LogTimes:
     """What the logs of a run say.
 
     `start` and `end` are the manifest's, `resumes` when the run was taken up again, in microseconds since the epoch.
@@ -65,7 +65,7 @@ def tell(run: Run, start: int, end: int, resumes: Sequence[int] = ()) -> Told:
     heard: dict[int, Heard] = {}
     if run.log_path:
         heard = _hear(run.place(run.log_path), decoder, "the run's log", missing)
-    spans: list[Span] = []
+    spans: list[BusySpan] = []
     silences: dict[int, tuple[tuple[int, int], ...]] = {}
     attempts: dict[int, int] = {}
     moments = sorted(moment for one in heard.values() for moment in (*one.begins, *one.spoke, *one.ends))
@@ -76,17 +76,17 @@ def tell(run: Run, start: int, end: int, resumes: Sequence[int] = ()) -> Told:
             one = _better(one, run, stage, decoder, missing)
         found = _spans(stage, one, start, max(end, latest), missing, known=bool(heard))
         spans += found
-        silences[stage.number] = tuple((span.begin, span.end) for span in found if span.part is Part.SILENT)
+        silences[stage.number] = tuple((span.begin, span.end) for span in found if span.part is Phase.SILENT)
         attempts[stage.number] = max(len(one.begins), 1 if stage.started_at else 0)
     spans += _away(resumes, moments, start)
-    return Told(tuple(spans), latest, silences, attempts, tuple(missing))
+    return LogTimes(tuple(spans), latest, silences, attempts, tuple(missing))
 
 
-def _away(resumes: Sequence[int], moments: Sequence[int], start: int) -> Iterable[Span]:
+def _away(resumes: Sequence[int], moments: Sequence[int], start: int) -> Iterable[BusySpan]:
     """Nobody ran the run between the last thing that was logged and the moment it was taken up again."""
     for resume in resumes:
         left = max((moment for moment in moments if moment <= resume), default=start)
-        yield Span(left - start, resume - start, Part.AWAY, 0)
+        yield BusySpan(left - start, resume - start, Phase.AWAY, 0)
 
 
 def _better(one: Heard, run: Run, stage: StageRun, decoder: msgspec.json.Decoder[LogLine], missing: list[str]) -> Heard:
@@ -122,7 +122,7 @@ def _sorted(kinds: dict[str, list[int]]) -> Heard:
     return Heard(tuple(begins), tuple(kinds.get("exec:chunk", ())), tuple(ends))
 
 
-def _spans(stage: StageRun, one: Heard, start: int, end: int, missing: list[str], *, known: bool) -> list[Span]:
+def _spans(stage: StageRun, one: Heard, start: int, end: int, missing: list[str], *, known: bool) -> list[BusySpan]:
     """What is known of one stage; `known`: the logs tell of other stages at least."""
     if not stage.started_at:
         return []
@@ -130,30 +130,32 @@ def _spans(stage: StageRun, one: Heard, start: int, end: int, missing: list[str]
     over = log_lines.microseconds(stage.completed_at) if stage.completed_at else end
     if not one.begins:
         if known and not stage.finished:  # killed while it still waited for its command
-            return [Span(end - start, end - start, Part.EXECUTING, stage.number)]
+            return [BusySpan(end - start, end - start, Phase.EXECUTING, stage.number)]
         if stage.kind == "command" and stage.log_path:
             missing.append(f"stage {stage.id}: how long it waited before its command is not in the logs")
-        return [Span(started - start, over - start, Part.EXECUTING, stage.number)]
+        return [BusySpan(started - start, over - start, Phase.EXECUTING, stage.number)]
     last = one.begins[-1]
     ended = next((moment for moment in one.ends if moment >= last), None)
     if ended is None:
         ended = max(over, last)
         if stage.finished:
             missing.append(f"stage {stage.id}: the end of its command is not in the logs")
-    spans = [Span(one.begins[0] - start, last - start, Part.RETRYING, stage.number)] if last > one.begins[0] else []
+    spans = (
+        [BusySpan(one.begins[0] - start, last - start, Phase.RETRYING, stage.number)] if last > one.begins[0] else []
+    )
     moments = [last, *(moment for moment in one.spoke if last < moment < ended), ended]
     spans += _work(moments, start, stage.number)
-    return [*spans, Span(ended - start, max(over, ended) - start, Part.RECORDING, stage.number)]
+    return [*spans, BusySpan(ended - start, max(over, ended) - start, Phase.RECORDING, stage.number)]
 
 
-def _work(moments: Sequence[int], start: int, stage: int) -> Iterable[Span]:
+def _work(moments: Sequence[int], start: int, stage: int) -> Iterable[BusySpan]:
     """Executing, cut where nothing was heard for long. Silences are told apart only where something was heard."""
     begin = moments[0]
     for one, other in pairwise(moments):
         if other - one >= QUIET and len(moments) > 2:
             if one > begin:
-                yield Span(begin - start, one - start, Part.EXECUTING, stage)
-            yield Span(one - start, other - start, Part.SILENT, stage)
+                yield BusySpan(begin - start, one - start, Phase.EXECUTING, stage)
+            yield BusySpan(one - start, other - start, Phase.SILENT, stage)
             begin = other
     if moments[-1] > begin or begin == moments[0]:
-        yield Span(begin - start, moments[-1] - start, Part.EXECUTING, stage)
+        yield BusySpan(begin - start, moments[-1] - start, Phase.EXECUTING, stage)

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
-from orchgate.hotspots.timeline import MICROSECONDS, Part
+from orchgate.hotspots.timeline import MICROSECONDS, Phase
 from orchgate.hotspots.timing import read
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from orchgate.hotspots.timeline import StageTime, Timeline
 
-_WORK = (Part.EXECUTING, Part.SILENT)
+_WORK = (Phase.EXECUTING, Phase.SILENT)
 
 
 def joined(runs: Sequence[Timeline]) -> tuple[list[Timeline], list[tuple[str, OrchgateError]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.hotspots.timeline import MICROSECONDS, Part, Span
+from orchgate.hotspots.timeline import MICROSECONDS, BusySpan, Phase
 from orchgate.runs import sittings
 
 if TYPE_CHECKING:
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from orchgate.runs.run import Run, StageRun
 
 
-class _Open(NamedTuple):
+class _OpenAttempt(NamedTuple):
     """An attempt that has not ended, or one that has and will be repeated."""
 
     begin: int
     end: int | None = None
 
 
-def spans_of(events: Sequence[Mapping[str, Any]], times: Sequence[int]) -> list[Span]:
+def spans_of(events: Sequence[Mapping[str, Any]], times: Sequence[int]) -> list[BusySpan]:
     """The spans that a journal tells of, in microseconds since its first event.
 
     `times` are the events' own in microseconds, never going back.
     """
     start, latest = times[0], times[-1] - times[0]
-    spans: list[Span] = []
-    open_: dict[int, _Open] = {}
+    spans: list[BusySpan] = []
+    open_: dict[int, _OpenAttempt] = {}
     stopped = 0.0  # seconds in this sitting
     for position, (event, time) in enumerate(zip(events, times, strict=True)):
         at = time - start
@@ -36,59 +36,59 @@ def spans_of(events: Sequence[Mapping[str, Any]], times: Sequence[int]) -> list[
             left = times[position - 1] - start
             spans += [_lost(attempt, left, number) for number, attempt in open_.items()]
             open_.clear()
-            spans.append(Span(left, at, Part.AWAY, 0))
+            spans.append(BusySpan(left, at, Phase.AWAY, 0))
         elif stopped > before:  # since the event before; nobody worked then, whatever else was under way
-            spans.append(Span(at - round((stopped - before) * MICROSECONDS), at, Part.AWAY, 0))
+            spans.append(BusySpan(at - round((stopped - before) * MICROSECONDS), at, Phase.AWAY, 0))
         if event["event"] in _STAGES:
             spans += _STAGES[event["event"]](event, at, open_)
     return spans + [_unfinished(attempt, latest, number) for number, attempt in open_.items()]
 
 
-def _started(event: Mapping[str, Any], at: int, open_: dict[int, _Open]) -> Iterator[Span]:
+def _started(event: Mapping[str, Any], at: int, open_: dict[int, _OpenAttempt]) -> Iterator[BusySpan]:
     earlier = open_.pop(event["stage"], None)
     if earlier:
-        yield Span(earlier.begin, at, Part.RETRYING, event["stage"])
-    open_[event["stage"]] = _Open(at)
+        yield BusySpan(earlier.begin, at, Phase.RETRYING, event["stage"])
+    open_[event["stage"]] = _OpenAttempt(at)
 
 
-def _ended(event: Mapping[str, Any], at: int, open_: dict[int, _Open]) -> Iterator[Span]:
-    attempt = open_.pop(event["stage"], _Open(at))
+def _ended(event: Mapping[str, Any], at: int, open_: dict[int, _OpenAttempt]) -> Iterator[BusySpan]:
+    attempt = open_.pop(event["stage"], _OpenAttempt(at))
     if event.get("again"):
         open_[event["stage"]] = attempt._replace(end=at)
     elif attempt.end is not None:  # it was to be repeated, and then was not
-        yield Span(attempt.begin, attempt.end, Part.EXECUTING, event["stage"])
-        yield Span(attempt.end, at, Part.RETRYING, event["stage"])
+        yield BusySpan(attempt.begin, attempt.end, Phase.EXECUTING, event["stage"])
+        yield BusySpan(attempt.end, at, Phase.RETRYING, event["stage"])
     else:
         usage = event.get("usage") or {}
         spent = usage["wall_seconds"] + usage.get("away_seconds", 0.0) if usage else None
         end = at if spent is None else min(at, attempt.begin + round(spent * MICROSECONDS))
-        yield Span(attempt.begin, end, Part.EXECUTING, event["stage"])
-        yield Span(end, at, Part.RECORDING, event["stage"])
+        yield BusySpan(attempt.begin, end, Phase.EXECUTING, event["stage"])
+        yield BusySpan(end, at, Phase.RECORDING, event["stage"])
 
 
-def _cached(event: Mapping[str, Any], at: int, _: dict[int, _Open]) -> Iterator[Span]:
-    yield Span(at, at, Part.EXECUTING, event["stage"])
+def _cached(event: Mapping[str, Any], at: int, _: dict[int, _OpenAttempt]) -> Iterator[BusySpan]:
+    yield BusySpan(at, at, Phase.EXECUTING, event["stage"])
 
 
 _STAGES = {"start": _started, "end": _ended, "cached": _cached}
 
 
-def _lost(attempt: _Open, left: int, number: int) -> Span:
+def _lost(attempt: _OpenAttempt, left: int, number: int) -> BusySpan:
     """The work of an attempt that a kill made worthless."""
-    return Span(attempt.begin, left, Part.RETRYING, number)
+    return BusySpan(attempt.begin, left, Phase.RETRYING, number)
 
 
-def _unfinished(attempt: _Open, latest: int, number: int) -> Span:
-    part = Part.EXECUTING if attempt.end is None else Part.RETRYING
-    return Span(attempt.begin, latest, part, number)
+def _unfinished(attempt: _OpenAttempt, latest: int, number: int) -> BusySpan:
+    part = Phase.EXECUTING if attempt.end is None else Phase.RETRYING
+    return BusySpan(attempt.begin, latest, part, number)
 
 
-def from_attempts(run: Run, start: int, end: int) -> list[Span]:
+def from_attempts(run: Run, start: int, end: int) -> list[BusySpan]:
     """The spans that a manifest alone tells of. `start` and `end` in microseconds since the epoch."""
     return [span for stage in run.stages for span in _of_stage(stage, start, end)]
 
 
-def _of_stage(stage: StageRun, start: int, end: int) -> Iterator[Span]:
+def _of_stage(stage: StageRun, start: int, end: int) -> Iterator[BusySpan]:
     from orchgate.hotspots.log_lines import microseconds
 
     begins = [microseconds(one.started_at) - start for one in stage.attempts if one.started_at]
@@ -97,9 +97,9 @@ def _of_stage(stage: StageRun, start: int, end: int) -> Iterator[Span]:
     if not begins:
         return
     over = microseconds(stage.completed_at) - start if stage.completed_at else end - start
-    yield Span(begins[0], begins[-1], Part.RETRYING, stage.number)
+    yield BusySpan(begins[0], begins[-1], Phase.RETRYING, stage.number)
     once = len(begins) == 1 and stage.usage is not None and stage.usage.wall_seconds is not None
     spent = (stage.usage.wall_seconds or 0.0) + (stage.usage.away_seconds or 0.0) if once and stage.usage else None
     done = over if spent is None else min(over, begins[-1] + round(spent * MICROSECONDS))
-    yield Span(begins[-1], done, Part.EXECUTING, stage.number)
-    yield Span(done, over, Part.RECORDING, stage.number)
+    yield BusySpan(begins[-1], done, Phase.EXECUTING, stage.number)
+    yield BusySpan(done, over, Phase.RECORDING, stage.number)

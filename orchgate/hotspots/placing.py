@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.hotspots import replay
-from orchgate.hotspots.timeline import Part
+from orchgate.hotspots.timeline import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -52,15 +52,15 @@ def flat(run: Timeline, before: str = "", outer: Callable[[int], int] = lambda l
 def of(run: Timeline) -> Course:
     """What a run was made of."""
     named = {index: stage.lasted() for index, stage in enumerate(run.stages, 1) if stage.id}
-    away = sum(stage.spent.get(Part.AWAY, 0) for stage in run.stages)
-    nobodys = sum(sum(stage.spent.values()) - stage.spent.get(Part.AWAY, 0) for stage in run.stages if not stage.id)
+    away = sum(stage.spent.get(Phase.AWAY, 0) for stage in run.stages)
+    nobodys = sum(sum(stage.spent.values()) - stage.spent.get(Phase.AWAY, 0) for stage in run.stages if not stage.id)
     return replay.course(run.wall - away, run.tail + nobodys, named, run.needs, run.slots, measured=run.measured)
 
 
-def without(run: Timeline, part: Part) -> int:
+def without(run: Timeline, part: Phase) -> int:
     """By how many microseconds a run could be shorter at most without a part of every stage, called ones included."""
     less: dict[int, int] = {}
-    serial = run.tail if part is Part.RECORDING else 0
+    serial = run.tail if part is Phase.RECORDING else 0
     for index, stage in enumerate(run.stages, 1):
         if stage.id:
             less[index] = stage.lasted(part) + (without(stage.inner, part) if stage.inner else 0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.hotspots import placing
 from orchgate.hotspots.growth import Series, series
-from orchgate.hotspots.timeline import MICROSECONDS, Part
+from orchgate.hotspots.timeline import MICROSECONDS, Phase
 from orchgate.runs.ids import ahead_from
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from orchgate.hotspots.placing import Placed
     from orchgate.hotspots.timeline import StageTime, Timeline
 
-_WORK = (Part.EXECUTING, Part.SILENT)
+_WORK = (Phase.EXECUTING, Phase.SILENT)
 _BUSY = 0.1  # a stage that lets this share of its time pass without the processor is as busy as any
 
 
-class Kind(Enum):
+class HotspotKind(Enum):
     WAITING = "waiting"
     STAGE = "stage"
     RETRY = "retry"
@@ -39,7 +39,7 @@ class Hotspot(NamedTuple):
     stages' own seconds. `beside` are stages that it could run beside, did they have a slot.
     """
 
-    kind: Kind
+    kind: HotspotKind
     pipeline: str
     stage: str
     seconds: float | None
@@ -59,7 +59,7 @@ class StageSummary(NamedTuple):
     """Medians of one stage over the runs that have it: seconds by part, and the sum of all parts as a series."""
 
     id: str
-    parts: Mapping[Part, float]
+    parts: Mapping[Phase, float]
     total: Series
 
 
@@ -69,7 +69,7 @@ class Summary(NamedTuple):
     pipeline: str
     runs: tuple[Timeline, ...]
     wall: Series
-    parts: Mapping[Part, Series]
+    parts: Mapping[Phase, Series]
     stages: tuple[StageSummary, ...]
     left_out: tuple[Timeline, ...] = ()
 
@@ -132,7 +132,7 @@ def summarize(pipeline: str, runs: Sequence[Timeline], left_out: Iterable[Timeli
         pipeline,
         tuple(runs),
         series([run.worked_seconds for run in runs]),
-        {part: series([run.seconds(part) for run in runs]) for part in Part},
+        {part: series([run.seconds(part) for run in runs]) for part in Phase},
         tuple(_summary(name, stages) for name, stages in by_stage(runs).items() if name),
         tuple(left_out),
     )
@@ -140,7 +140,7 @@ def summarize(pipeline: str, runs: Sequence[Timeline], left_out: Iterable[Timeli
 
 def _summary(name: str, stages: Sequence[StageTime]) -> StageSummary:
     stages = [stage for stage in stages if not stage.cached] or stages  # what was not run is no time it takes
-    parts = {part: series([stage.seconds(part) for stage in stages]).median for part in Part}
+    parts = {part: series([stage.seconds(part) for stage in stages]).median for part in Phase}
     return StageSummary(name, parts, series([stage.seconds() for stage in stages]))
 
 
@@ -164,16 +164,16 @@ def _of_pipeline(runs: Sequence[Timeline]) -> Iterator[Hotspot]:
                 yield retry
             if work := _work(pipeline, name, times):
                 yield work
-    recording = _total(run.seconds(Part.RECORDING) for run in runs)
+    recording = _total(run.seconds(Phase.RECORDING) for run in runs)
     if recording:
         detail = "between the end of a command and the end of its stage or run"
-        saved = _total(placing.without(run, Part.RECORDING) / MICROSECONDS for run in runs)
-        yield Hotspot(Kind.RECORDING, pipeline, "", recording, None, detail, saved, without=saved)
+        saved = _total(placing.without(run, Phase.RECORDING) / MICROSECONDS for run in runs)
+        yield Hotspot(HotspotKind.RECORDING, pipeline, "", recording, None, detail, saved, without=saved)
 
 
 def _waiting(pipeline: str, runs: Sequence[Timeline], stages: Mapping[str, Sequence[Placed]]) -> Hotspot | None:
     """One hotspot for all stages: what holds one up usually holds up the others too."""
-    found = {name: _total(one.time.seconds(Part.WAITING) for one in times) for name, times in stages.items()}
+    found = {name: _total(one.time.seconds(Phase.WAITING) for one in times) for name, times in stages.items()}
     gaps = sorted(((name, seconds) for name, seconds in found.items() if seconds), key=lambda gap: -gap[1])
     if not gaps:
         return None
@@ -181,12 +181,12 @@ def _waiting(pipeline: str, runs: Sequence[Timeline], stages: Mapping[str, Seque
     listed = ", ".join(f"{name or 'any stage'} {short(seconds / len(runs))}" for name, seconds in gaps)
     mean = " (mean of a run)" if len(runs) > 1 else ""
     detail = f"before the commands of {counted(len(gaps), 'stage')}{mean}: {listed}"
-    saved = _total(placing.without(run, Part.WAITING) / MICROSECONDS for run in runs)
-    return Hotspot(Kind.WAITING, pipeline, "", total, None, detail, saved, tuple(gaps), without=saved)
+    saved = _total(placing.without(run, Phase.WAITING) / MICROSECONDS for run in runs)
+    return Hotspot(HotspotKind.WAITING, pipeline, "", total, None, detail, saved, tuple(gaps), without=saved)
 
 
 def _retry(pipeline: str, name: str, times: Sequence[Placed]) -> Hotspot | None:
-    spent = [one.time.lasted(Part.RETRYING) for one in times]
+    spent = [one.time.lasted(Phase.RETRYING) for one in times]
     if not any(spent):
         return None
     again = sum(max(0, one.time.attempts - 1) for one in times)
@@ -195,7 +195,7 @@ def _retry(pipeline: str, name: str, times: Sequence[Placed]) -> Hotspot | None:
         detail += f", in {sum(map(bool, spent))} of {len(times)} runs"
     saved = _saved(times, spent)
     seconds = _total(one / MICROSECONDS for one in spent)
-    return Hotspot(Kind.RETRY, pipeline, name, seconds, None, detail, saved, times=again, without=saved)
+    return Hotspot(HotspotKind.RETRY, pipeline, name, seconds, None, detail, saved, times=again, without=saved)
 
 
 def _work(pipeline: str, name: str, times: Sequence[Placed]) -> Hotspot | None:
@@ -212,7 +212,7 @@ def _work(pipeline: str, name: str, times: Sequence[Placed]) -> Hotspot | None:
     if not any(idle) and _total((own / MICROSECONDS,)) != seconds:  # what it is charged with is not what is gained
         details.append(f"without it at most {short(without)} less")
     return Hotspot(
-        Kind.STAGE,
+        HotspotKind.STAGE,
         pipeline,
         name,
         seconds,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MICROSECONDS = 1_000_000
 
 
-class Part(Enum):
+class Phase(Enum):
     """What time goes to, in the order in which one outranks the other where stages overlap.
 
     As long as any stage does its work, the others' repeating and waiting cost nobody anything.
@@ -32,13 +32,13 @@ class Part(Enum):
     WAITING = "waiting"  # nothing of the above: before a stage's command starts
 
 
-_RANK = {part: rank for rank, part in enumerate(Part)}
+_RANK = {part: rank for rank, part in enumerate(Phase)}
 _BY_TIME = attrgetter("begin", "end", "stage")
-_OWN = tuple(part for part in Part if part is not Part.AWAY)
-_COMMANDS = (Part.EXECUTING, Part.SILENT, Part.RETRYING)
+_OWN = tuple(part for part in Phase if part is not Phase.AWAY)
+_COMMANDS = (Phase.EXECUTING, Phase.SILENT, Phase.RETRYING)
 
 
-class Span(NamedTuple):
+class BusySpan(NamedTuple):
     """From `begin` to `end`, in microseconds, a stage was busy with `part`. Spans of several stages may overlap.
 
     `stage` is its number from 1: its id may be another's too. 0 is no stage.
@@ -46,11 +46,11 @@ class Span(NamedTuple):
 
     begin: int
     end: int
-    part: Part
+    part: Phase
     stage: int
 
 
-class Cost(NamedTuple):
+class StageCost(NamedTuple):
     """What a stage cost beyond time, in seconds and bytes. None: not measured.
 
     Bytes are those that were asked of the system where that was counted, otherwise those that the storage saw.
@@ -71,23 +71,23 @@ class StageTime(NamedTuple):
 
     id: str
     status: str
-    spent: Mapping[Part, int] = {}
-    cost: Cost = Cost()
+    spent: Mapping[Phase, int] = {}
+    cost: StageCost = StageCost()
     attempts: int = 0
     cached: bool = False
     silences: tuple[tuple[int, int], ...] = ()
     child: str = ""  # the id of the run of a sub-pipeline
     outside: bool = False  # of an observed program: only what it did beside the runs that it recorded itself
-    own: Mapping[Part, int] = {}
+    own: Mapping[Phase, int] = {}
     inner: Timeline | None = None
 
-    def lasted(self, *parts: Part) -> int:
+    def lasted(self, *parts: Phase) -> int:
         """Its own microseconds; waiting is nobody's but that of the stage that came next."""
         own = self.own or self.spent
-        return sum((self.spent if part is Part.WAITING else own).get(part, 0) for part in parts or _OWN)
+        return sum((self.spent if part is Phase.WAITING else own).get(part, 0) for part in parts or _OWN)
 
-    def seconds(self, *parts: Part) -> float:
-        return sum(self.spent.get(part, 0) for part in parts or Part) / MICROSECONDS
+    def seconds(self, *parts: Phase) -> float:
+        return sum(self.spent.get(part, 0) for part in parts or Phase) / MICROSECONDS
 
 
 class Timeline(NamedTuple):
@@ -117,7 +117,7 @@ class Timeline(NamedTuple):
     slots: int = 0
     measured: bool = False
 
-    def seconds(self, *parts: Part) -> float:
+    def seconds(self, *parts: Phase) -> float:
         return sum(stage.seconds(*parts) for stage in self.stages)
 
     @property
@@ -127,20 +127,20 @@ class Timeline(NamedTuple):
     @property
     def worked_seconds(self) -> float:
         """Without what nobody spent on it."""
-        return self.wall_seconds - self.seconds(Part.AWAY)
+        return self.wall_seconds - self.seconds(Phase.AWAY)
 
 
-def attribute(wall: int, spans: Iterable[Span]) -> dict[int, dict[Part, int]]:
+def attribute(wall: int, spans: Iterable[BusySpan]) -> dict[int, dict[Phase, int]]:
     """Microseconds by the number of the stage and by part; all together they are `wall`.
 
-    Where stages overlap, the first part in the order of `Part` counts, shared equally among the stages that do it.
+    Where stages overlap, the first part in the order of `Phase` counts, shared equally among the stages that do it.
     Where nobody is busy, the time goes to the stage whose command starts next, as waiting; after the last one's end it
     goes to the stage that ended last, as recording. A run in which no command starts waits for stage 0.
     """
     inside = sorted((one for span in spans if (one := _clipped(span, wall))), key=_BY_TIME)
     starts = sorted((span.begin, span.stage) for span in inside if span.part in _COMMANDS)
     ends = sorted((span.end, span.stage) for span in inside)
-    spent: dict[int, dict[Part, int]] = {}
+    spent: dict[int, dict[Phase, int]] = {}
     for begin, end, busy in _slices(wall, inside):
         part, stages = _doing(busy) if busy else _idle(begin, end, starts, ends)
         for position, stage in enumerate(stages):
@@ -150,14 +150,14 @@ def attribute(wall: int, spans: Iterable[Span]) -> dict[int, dict[Part, int]]:
     return spent
 
 
-def own(wall: int, spans: Sequence[Span]) -> tuple[dict[int, dict[Part, int]], int]:
+def own(wall: int, spans: Sequence[BusySpan]) -> tuple[dict[int, dict[Phase, int]], int]:
     """Microseconds by stage and part, whatever the others did meanwhile, and how long nobody did anything at the end.
 
     Where nobody ran the run, no stage was busy.
     """
     inside = [one for span in spans if (one := _clipped(span, wall))]
-    away = [one for one in inside if one.part is Part.AWAY]
-    found: dict[int, dict[Part, int]] = {}
+    away = [one for one in inside if one.part is Phase.AWAY]
+    found: dict[int, dict[Phase, int]] = {}
     for one in inside:
         if one.stage:
             lost = sum(max(0, min(one.end, other.end) - max(one.begin, other.begin)) for other in away)
@@ -166,14 +166,14 @@ def own(wall: int, spans: Sequence[Span]) -> tuple[dict[int, dict[Part, int]], i
     return found, wall - max(one.end for one in inside) if found else 0
 
 
-def at_once(spans: Iterable[Span]) -> int:
+def at_once(spans: Iterable[BusySpan]) -> int:
     """The most stages that were busy at one moment."""
     changes = [(span.begin, 1) for span in spans if span.end > span.begin]
     changes += [(span.end, -1) for span in spans if span.end > span.begin]
     return max(accumulate(change for _, change in sorted(changes)), default=0)
 
 
-def _clipped(span: Span, wall: int) -> Span | None:
+def _clipped(span: BusySpan, wall: int) -> BusySpan | None:
     """The part of a span inside the run; a start at the run's very end stays, it says what was waited for."""
     begin, end = max(0, span.begin), min(wall, span.end)
     if begin > wall or end < begin or span.end < 0:
@@ -181,10 +181,10 @@ def _clipped(span: Span, wall: int) -> Span | None:
     return span._replace(begin=begin, end=end)
 
 
-def _slices(wall: int, spans: Sequence[Span]) -> Iterable[tuple[int, int, tuple[Span, ...]]]:
+def _slices(wall: int, spans: Sequence[BusySpan]) -> Iterable[tuple[int, int, tuple[BusySpan, ...]]]:
     """The run cut wherever a span begins or ends, and the spans that are open in each piece."""
     cuts = sorted({0, wall, *(span.begin for span in spans), *(span.end for span in spans)})
-    open_: list[Span] = []
+    open_: list[BusySpan] = []
     waiting = iter(spans)
     following = next(waiting, None)
     for begin, end in pairwise(cuts):
@@ -196,16 +196,16 @@ def _slices(wall: int, spans: Sequence[Span]) -> Iterable[tuple[int, int, tuple[
         yield begin, end, tuple(open_)
 
 
-def _doing(busy: Sequence[Span]) -> tuple[Part, list[int]]:
+def _doing(busy: Sequence[BusySpan]) -> tuple[Phase, list[int]]:
     part = min((span.part for span in busy), key=_RANK.__getitem__)
     return part, sorted({span.stage for span in busy if span.part is part})
 
 
 def _idle(
     begin: int, end: int, starts: Sequence[tuple[int, int]], ends: Sequence[tuple[int, int]]
-) -> tuple[Part, list[int]]:
+) -> tuple[Phase, list[int]]:
     following = bisect_left(starts, (end, 0))
     if following < len(starts):
-        return Part.WAITING, [starts[following][1]]
+        return Phase.WAITING, [starts[following][1]]
     before = bisect_right(ends, (begin, sys.maxsize))
-    return (Part.RECORDING, [ends[before - 1][1]]) if before else (Part.WAITING, [0])
+    return (Phase.RECORDING, [ends[before - 1][1]]) if before else (Phase.WAITING, [0])

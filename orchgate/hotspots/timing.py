@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
-from orchgate.hotspots.timeline import Cost, Part, Span, StageTime, Timeline, at_once, attribute, own
+from orchgate.hotspots.timeline import BusySpan, Phase, StageCost, StageTime, Timeline, at_once, attribute, own
 from orchgate.runs import ids
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ _ENDLESS = float("inf")
 _NESTED = 16  # pipelines call each other no deeper
 
 
-class _Found(NamedTuple):
+class _RunSpans(NamedTuple):
     """A run's spans, and its end in microseconds since its start."""
 
-    spans: Sequence[Span]
+    spans: Sequence[BusySpan]
     wall: int
     silences: Mapping[int, tuple[tuple[int, int], ...]]
     attempts: Mapping[int, int]
@@ -77,7 +77,7 @@ def _read(folder: str) -> Timeline:
     return _timeline(run, found, (*missing, *found.missing))
 
 
-def _journal(folder: str, path: str, missing: list[str]) -> tuple[Run | None, _Found | None]:
+def _journal(folder: str, path: str, missing: list[str]) -> tuple[Run | None, _RunSpans | None]:
     """What a journal of ours says; nothing when there is none that can be used."""
     from orchgate.runs import journal
     from orchgate.runs.run import from_journal
@@ -99,7 +99,7 @@ def _journal(folder: str, path: str, missing: list[str]) -> tuple[Run | None, _F
     return None, None
 
 
-def _own(run: Run, events: Sequence[Mapping[str, Any]]) -> _Found:
+def _own(run: Run, events: Sequence[Mapping[str, Any]]) -> _RunSpans:
     from orchgate.hotspots.log_lines import forward
     from orchgate.hotspots.own_logs import spans_of
 
@@ -107,7 +107,7 @@ def _own(run: Run, events: Sequence[Mapping[str, Any]]) -> _Found:
     missing = [f"the clock went back by {back / 1e6:.1f} s; times after that are too short"] if back else []
     missing += _unended(run)
     spans = spans_of(events, times)
-    found = _Found(spans, times[-1] - times[0], {}, {}, missing)
+    found = _RunSpans(spans, times[-1] - times[0], {}, {}, missing)
     pipeline, stages = events[0]["pipeline"], events[0]["stages"]
     if not pipeline.get("slots") or len(stages) != len(run.stages):
         return found
@@ -116,20 +116,20 @@ def _own(run: Run, events: Sequence[Mapping[str, Any]]) -> _Found:
     return found._replace(needs=needs, slots=slots, measured=bool(pipeline.get("measured")))
 
 
-def _from_manifest(run: Run) -> _Found:
+def _from_manifest(run: Run) -> _RunSpans:
     from orchgate.hotspots.own_logs import from_attempts
 
     start, end, missing = _bounds(run)
-    return _Found(from_attempts(run, start, end), end - start, {}, {}, missing)
+    return _RunSpans(from_attempts(run, start, end), end - start, {}, {}, missing)
 
 
-def _foreign(run: Run) -> _Found:
+def _foreign(run: Run) -> _RunSpans:
     from orchgate.hotspots.foreign_logs import tell
 
     start, end, missing = _bounds(run)
     told = tell(run, start, end, _resumed(run))
     end = end if run.completed_at and end > start else max(end, told.latest)
-    found = _Found(told.spans, end - start, told.silences, told.attempts, (*missing, *told.missing))
+    found = _RunSpans(told.spans, end - start, told.silences, told.attempts, (*missing, *told.missing))
     # That orchestrator runs its stages strictly in order.
     in_order = {index: (index - 1,) if index > 1 else () for index in range(1, len(run.stages) + 1)}
     return found._replace(needs=in_order, slots=1)
@@ -161,7 +161,7 @@ def _unended(run: Run) -> list[str]:
     return ["the run has not ended: what is told goes up to its last sign of life"]
 
 
-def _timeline(run: Run, found: _Found, missing: Sequence[str]) -> Timeline:
+def _timeline(run: Run, found: _RunSpans, missing: Sequence[str]) -> Timeline:
     spent = attribute(found.wall, found.spans)
     real = os.path.realpath(run.folder)
     lasted, tail = own(found.wall, found.spans)
@@ -189,17 +189,17 @@ def _timeline(run: Run, found: _Found, missing: Sequence[str]) -> Timeline:
     )
 
 
-def _stage(stage: StageRun, spent: Mapping[Part, int], found: _Found) -> StageTime:
-    cost = _cost(stage.usage, stage.metrics) if stage.usage else Cost()
+def _stage(stage: StageRun, spent: Mapping[Phase, int], found: _RunSpans) -> StageTime:
+    cost = _cost(stage.usage, stage.metrics) if stage.usage else StageCost()
     attempts = found.attempts.get(stage.number, len(stage.attempts))
     silences = found.silences.get(stage.number, ())
     return StageTime(stage.id, stage.status, spent, cost, attempts, stage.cached, silences, stage.sub_run_id or "")
 
 
-def _cost(usage: Usage, metrics: Mapping[str, float]) -> Cost:
+def _cost(usage: Usage, metrics: Mapping[str, float]) -> StageCost:
     """What a stage cost; a value that cannot be, such as a negative one, is unknown."""
     moved = (metrics.get(f"asked_{key}", getattr(usage, key)) for key in ("read_bytes", "written_bytes"))
     values = (usage.user_seconds, usage.system_seconds, usage.wall_seconds, *moved)
     user, system, wall, read_, written = (one if one is not None and 0 <= one < _ENDLESS else None for one in values)
     cpu = None if user is None or system is None else user + system
-    return Cost(cpu, wall, *(None if one is None else int(one) for one in (read_, written)))
+    return StageCost(cpu, wall, *(None if one is None else int(one) for one in (read_, written)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError
 from orchgate.hotspots.placing import by_name
-from orchgate.hotspots.ranking import Hotspot, Kind, counted, grouped
+from orchgate.hotspots.ranking import Hotspot, HotspotKind, counted, grouped
 from orchgate.runs import ids
 from orchgate.runs.decode import parse
 from orchgate.runs.locate import read_file
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchgate.hotspots.timeline import Timeline
 
 ACTIVITY = "artifacts/activity.json"  # what `observe` leaves behind
+_MOVED = ((HotspotKind.WRITE, "written_bytes", "wrote"), (HotspotKind.READ, "read_bytes", "read"))
 _METRICS = {"written": "file_writes", "read": "file_reads"}
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -37,7 +38,10 @@ def rank(runs: Sequence[Timeline]) -> tuple[list[Hotspot], list[tuple[str, str]]
 def _stages(pipeline: str, runs: Sequence[Timeline]) -> Iterator[Hotspot]:
     for name, placed in by_name(runs).items():
         times = [one.time for one in placed if not one.time.inner]  # what a pipeline moved, its stages moved
-        for kind, key, verb in ((Kind.WRITE, "written_bytes", "wrote"), (Kind.READ, "read_bytes", "read")):
+        for kind, key, verb in (
+            (HotspotKind.WRITE, "written_bytes", "wrote"),
+            (HotspotKind.READ, "read_bytes", "read"),
+        ):
             known = [value for stage in times if (value := getattr(stage.cost, key)) is not None]
             if total := sum(known):
                 detail = f"{verb} {size(total)}" + (f" in {len(known)} runs" if len(known) > 1 else "")
@@ -51,7 +55,9 @@ def _runner(pipeline: str, runs: Sequence[Timeline]) -> Iterator[Hotspot]:
     if totals["bytes"] > 0:
         writes = counted(totals["manifest_writes"], "manifest write")
         detail = f"the runner itself: {writes}, {counted(totals['journal_writes'], 'journal write')}"
-        yield Hotspot(Kind.WRITE, pipeline, "", None, None, f"{detail}, {size(totals['bytes'])}", bytes=totals["bytes"])
+        yield Hotspot(
+            HotspotKind.WRITE, pipeline, "", None, None, f"{detail}, {size(totals['bytes'])}", bytes=totals["bytes"]
+        )
 
 
 def _files(pipeline: str, runs: Sequence[Timeline], problems: list[tuple[str, str]]) -> Iterator[Hotspot]:
@@ -69,7 +75,7 @@ def _files(pipeline: str, runs: Sequence[Timeline], problems: list[tuple[str, st
             writes.setdefault(name, []).append(_count(counts, "written") + _count(counts, "renamed"))
             reads.setdefault(name, []).append(_count(counts, "read"))
             sizes[name] = max(sizes.get(name, 0), _count(counts, "size"))
-    for kind, verb, table in ((Kind.WRITE, "written", writes), (Kind.READ, "read", reads)):
+    for kind, verb, table in ((HotspotKind.WRITE, "written", writes), (HotspotKind.READ, "read", reads)):
         least = "at least " if verb in bounds else ""
         again = {path: sum(counts) for path, counts in table.items() if max(counts) > 1}
         if again:

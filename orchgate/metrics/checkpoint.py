@@ -17,7 +17,7 @@ from msgspec import MsgspecError, Raw, Struct, json
 
 from orchgate.lib import files
 from orchgate.metrics.aggregate import Aggregate  # noqa: TC001 -- msgspec reads the annotations
-from orchgate.metrics.index import Known  # noqa: TC001 -- msgspec reads the annotations
+from orchgate.metrics.index import Index  # noqa: TC001 -- msgspec reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +40,9 @@ class Identity(Struct, gc=False):
     digest: int
 
 
-class State(Struct, gc=False):
+class Checkpoint(Struct, gc=False):
     identity: Identity
-    known: Known
+    known: Index
     aggregate: Aggregate
     byteorder: str = sys.byteorder  # the index is written as the machine holds it
 
@@ -89,7 +89,7 @@ def why_invalid(was: Identity, descriptor: int, status: os.stat_result) -> str:
     return ""
 
 
-def load(folder: str) -> State | str:
+def load(folder: str) -> Checkpoint | str:
     """The checkpoint of a folder, or why there is none that can be used."""
     try:
         data = files.read(os.path.join(folder, NAME), MAX_BYTES)
@@ -103,13 +103,13 @@ def load(folder: str) -> State | str:
             return f"the checkpoint is of version {envelope.version}"
         if crc32(envelope.state) != envelope.check:
             return "the checkpoint is damaged"
-        state = json.decode(envelope.state, type=State)
+        state = json.decode(envelope.state, type=Checkpoint)
     except (MsgspecError, RecursionError, ValueError):
         return "the checkpoint is damaged"
     return state if state.byteorder == sys.byteorder else "the checkpoint is of another kind of machine"
 
 
-def save(folder: str, state: State) -> None:
+def save(folder: str, state: Checkpoint) -> None:
     """Raises WriteError."""
     data = json.encode(state)
     # Not synced: one that a power cut takes is found to be damaged, and made anew.

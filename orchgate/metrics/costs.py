@@ -9,17 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchgate.metrics.aggregate import MICRO, SUCCEEDED
-from orchgate.metrics.lines import Foreign, Own
+from orchgate.metrics.lines import EntryLine, ForeignLine
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from orchgate.metrics.lines import Cost, Entry
+    from orchgate.metrics.lines import CostLine, Entry
 
 MOST_WRITES = 1 << 32  # as many as an entry of ours may count itself
 
 
-def is_cached(entry: Own) -> bool:
+def is_cached(entry: EntryLine) -> bool:
     return any(stage.cached for stage in entry.stages)
 
 
@@ -31,7 +31,7 @@ def of_success(entry: Entry) -> Iterator[tuple[str, int]]:
 
 def spent(entry: Entry) -> Iterator[tuple[str, int]]:
     """As `of_success`, whether the run succeeded or not."""
-    if isinstance(entry, Foreign):
+    if isinstance(entry, ForeignLine):
         if entry.duration_seconds is not None:
             yield "wall_seconds", round(entry.duration_seconds * MICRO)
         return
@@ -48,7 +48,7 @@ def spent(entry: Entry) -> Iterator[tuple[str, int]]:
     yield from ((name, value) for name, value in of(entry) if name != "wall_seconds")
 
 
-def of(cost: Cost) -> Iterator[tuple[str, int]]:
+def of(cost: CostLine) -> Iterator[tuple[str, int]]:
     # One by one: this is asked of every stage there ever was.
     if cost.wall_seconds is not None:
         yield "wall_seconds", round(cost.wall_seconds * MICRO)
@@ -66,25 +66,25 @@ def of(cost: Cost) -> Iterator[tuple[str, int]]:
         yield "processes", cost.processes
 
 
-def wall(cost: Foreign | Cost) -> int | None:
+def wall(cost: ForeignLine | CostLine) -> int | None:
     """Microseconds; None where nobody knows."""
-    seconds = cost.duration_seconds if isinstance(cost, Foreign) else cost.wall_seconds
-    return None if seconds is None or (isinstance(cost, Own) and _absent(cost)) else round(seconds * MICRO)
+    seconds = cost.duration_seconds if isinstance(cost, ForeignLine) else cost.wall_seconds
+    return None if seconds is None or (isinstance(cost, EntryLine) and _absent(cost)) else round(seconds * MICRO)
 
 
-def _absent(entry: Own) -> bool:
+def _absent(entry: EntryLine) -> bool:
     """Whether the wall time holds hours in which nobody ran it: older versions counted them, and did not say so."""
     return entry.resumes > 0 and entry.away_seconds is None
 
 
-def is_bound(cost: Foreign | Cost, name: str) -> bool:
+def is_bound(cost: ForeignLine | CostLine, name: str) -> bool:
     """Whether a cost is known only to be at least what is recorded."""
     known = bounds(cost)
     return known is not None and (not known or name in known)
 
 
-def bounds(cost: Foreign | Cost) -> Collection[str] | None:
+def bounds(cost: ForeignLine | CostLine) -> Collection[str] | None:
     """The costs that are lower bounds; an empty one stands for all, None for none."""
-    if isinstance(cost, Foreign):
+    if isinstance(cost, ForeignLine):
         return None
     return cost.lower_bounds or (() if cost.complete is False else None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.metrics import costs, sketch
 from orchgate.metrics.aggregate import MICRO, SUCCEEDED, UNKNOWN, Totals, both
-from orchgate.metrics.lines import Foreign, Own
+from orchgate.metrics.lines import EntryLine, ForeignLine
 from orchgate.metrics.sketch import Spread
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from orchgate.metrics.aggregate import Aggregate
-    from orchgate.metrics.lines import Cost, Entry, Kind, Stage, Tests
+    from orchgate.metrics.lines import CostLine, Entry, LineFault, StageLine, TestsLine
 
 
 def add(aggregate: Aggregate, entry: Entry) -> None:
@@ -28,15 +28,15 @@ def add(aggregate: Aggregate, entry: Entry) -> None:
     statuses[entry.status] = statuses.get(entry.status, 0) + 1
     _stretch(totals, entry.started_at, entry.completed_at or entry.started_at)
     _add_costs(totals, entry.status, costs.spent(entry), entry)
-    if isinstance(entry, Own):
+    if isinstance(entry, EntryLine):
         _count(totals, entry, 1)
         for stage in entry.stages:
             _add_stage(totals, stage)
 
 
-def add_foreign(aggregate: Aggregate, entries: Sequence[Foreign]) -> None:
+def add_foreign(aggregate: Aggregate, entries: Sequence[ForeignLine]) -> None:
     """Adds many runs of codex-orchestrator, in place; the same as adding each, in a third of the time."""
-    groups: dict[str, list[Foreign]] = {}
+    groups: dict[str, list[ForeignLine]] = {}
     for entry in entries:
         try:
             groups[entry.pipeline_id].append(entry)
@@ -48,7 +48,7 @@ def add_foreign(aggregate: Aggregate, entries: Sequence[Foreign]) -> None:
         pipelines[name] = both(pipelines[name], new) if name in pipelines else new
 
 
-def _together(entries: Sequence[Foreign]) -> Totals:
+def _together(entries: Sequence[ForeignLine]) -> Totals:
     starts = [entry.started_at for entry in entries]
     ends = [entry.completed_at or entry.started_at for entry in entries]
     first, last = min(starts), max(ends)
@@ -78,10 +78,10 @@ def _together(entries: Sequence[Foreign]) -> Totals:
 
 
 def machine_of(entry: Entry) -> str:
-    return (entry.machine or UNKNOWN) if isinstance(entry, Own) else UNKNOWN
+    return (entry.machine or UNKNOWN) if isinstance(entry, EntryLine) else UNKNOWN
 
 
-def _add_costs(totals: Totals, status: str, spent_: Iterable[tuple[str, int]], cost: Foreign | Cost) -> None:
+def _add_costs(totals: Totals, status: str, spent_: Iterable[tuple[str, int]], cost: ForeignLine | CostLine) -> None:
     if status != SUCCEEDED:
         wall = costs.wall(cost)
         if wall is not None:
@@ -101,7 +101,7 @@ def _put(spreads: dict[str, Spread], name: str, value: int) -> None:
     sketch.put(spread, value)
 
 
-def _add_stage(totals: Totals, stage: Stage) -> None:
+def _add_stage(totals: Totals, stage: StageLine) -> None:
     inner = totals.stages.get(stage.id)
     if inner is None:
         inner = totals.stages[stage.id] = Totals()
@@ -125,7 +125,7 @@ def _stretch(totals: Totals, start: datetime, end: datetime) -> None:
         totals.last = end
 
 
-def _count(totals: Totals, entry: Own, sign: int) -> None:
+def _count(totals: Totals, entry: EntryLine, sign: int) -> None:
     cached = costs.is_cached(entry)
     totals.ours += sign
     totals.flaky += sign * bool(entry.flaky)
@@ -137,7 +137,7 @@ def _count(totals: Totals, entry: Own, sign: int) -> None:
         _count_tests(totals, (entry.tests,), sign)
 
 
-def _count_stage(totals: Totals, stage: Stage, sign: int) -> None:
+def _count_stage(totals: Totals, stage: StageLine, sign: int) -> None:
     totals.ours += sign
     if stage.flaky:
         totals.flaky += sign
@@ -147,7 +147,7 @@ def _count_stage(totals: Totals, stage: Stage, sign: int) -> None:
         _count_tests(totals, (stage.tests,), sign)
 
 
-def _count_tests(totals: Totals, found: Sequence[Tests], sign: int) -> None:
+def _count_tests(totals: Totals, found: Sequence[TestsLine], sign: int) -> None:
     totals.tested += sign * bool(found)
     for tests in found:
         totals.passed += sign * tests.passed
@@ -173,7 +173,7 @@ def subtract(aggregate: Aggregate, entry: Entry) -> bool:
     if not _shrink(totals, entry.started_at, entry.completed_at or entry.started_at):
         return False
     known = _take_costs(totals, entry.status, costs.spent(entry), entry)
-    if isinstance(entry, Own):
+    if isinstance(entry, EntryLine):
         _count(totals, entry, -1)
         return known and all(_subtract_stage(totals, stage) for stage in entry.stages)
     return known
@@ -195,7 +195,7 @@ def _shrink(totals: Totals, start: datetime, end: datetime) -> bool:
     return totals.firsts > 0 and totals.lasts > 0
 
 
-def _take_costs(totals: Totals, status: str, spent_: Iterable[tuple[str, int]], cost: Foreign | Cost) -> bool:
+def _take_costs(totals: Totals, status: str, spent_: Iterable[tuple[str, int]], cost: ForeignLine | CostLine) -> bool:
     if status != SUCCEEDED:
         wall = costs.wall(cost)
         return wall is None or _take(totals.unsuccessful, status, wall)
@@ -221,7 +221,7 @@ def _unbound(bounded: dict[str, int], name: str) -> bool:
     return left >= 0
 
 
-def _subtract_stage(totals: Totals, stage: Stage) -> bool:
+def _subtract_stage(totals: Totals, stage: StageLine) -> bool:
     inner = totals.stages.get(stage.id)
     if inner is None or not _remove(inner, stage.status):
         return False
@@ -232,6 +232,6 @@ def _subtract_stage(totals: Totals, stage: Stage) -> bool:
     return stage.cached or _take_costs(inner, stage.status, costs.of(stage), stage)
 
 
-def ignore(aggregate: Aggregate, kind: Kind, count: int = 1) -> None:
+def ignore(aggregate: Aggregate, kind: LineFault, count: int = 1) -> None:
     """Counts lines that are no runs, in place."""
     aggregate.ignored[kind.value] = aggregate.ignored.get(kind.value, 0) + count

@@ -25,7 +25,7 @@ LARGE = 1 << 16  # runs; a segment of so many is left alone, so that no update p
 Segment = tuple[int, int]  # where it begins, and its runs
 
 
-class Known(NamedTuple):
+class Index(NamedTuple):
     """An index as the checkpoint describes it. `stamp` is what the system says of the file as we left it."""
 
     token: str
@@ -40,7 +40,7 @@ def stamp(path: str) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def intact(path: str, known: Known) -> bool:
+def intact(path: str, known: Index) -> bool:
     """Whether the file is the one that was left there, untouched."""
     try:
         if stamp(path) != known.stamp:
@@ -51,7 +51,7 @@ def intact(path: str, known: Known) -> bool:
         return False
 
 
-def create(path: str, parts: Iterable[tuple[array[int], array[int]]]) -> Known:
+def create(path: str, parts: Iterable[tuple[array[int], array[int]]]) -> Index:
     """A new index in place of an old one, from pairs of keys and offsets, sorted by key. Raises WriteError, OSError."""
     token = os.urandom(TOKEN_BYTES)
     data, segments = [token], []
@@ -62,10 +62,10 @@ def create(path: str, parts: Iterable[tuple[array[int], array[int]]]) -> Known:
             segments.append((end, len(keys)))
             end += 2 * WIDTH * len(keys)
     files.replace(path, b"".join(data))
-    return Known(token.hex(), stamp(path), tuple(segments))
+    return Index(token.hex(), stamp(path), tuple(segments))
 
 
-def extended(path: str, known: Known, runs: Sequence[tuple[int, int]]) -> Known:
+def extended(path: str, known: Index, runs: Sequence[tuple[int, int]]) -> Index:
     """The index with more runs. Raises WriteError, OSError; what a crash leaves behind is written over next time."""
     recent = (*known.recent, *runs)
     if len(recent) <= MOST_RECENT:
@@ -85,7 +85,7 @@ def extended(path: str, known: Known, runs: Sequence[tuple[int, int]]) -> Known:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    return Known(known.token, stamp(path), (*kept, (end, len(together))))
+    return Index(known.token, stamp(path), (*kept, (end, len(together))))
 
 
 def _trailing_small(segments: Sequence[Segment]) -> int:
@@ -111,7 +111,7 @@ def _runs(path: str, segment: Segment) -> Iterator[tuple[int, int]]:
     return zip(keys, offsets, strict=True)
 
 
-def find(path: str, known: Known, keys: Iterable[int]) -> Mapping[int, list[int]]:
+def find(path: str, known: Index, keys: Iterable[int]) -> Mapping[int, list[int]]:
     """The offsets of the runs that have these keys; those of which there are none are left out. Raises OSError."""
     recent: dict[int, list[int]] = {}
     for key, offset in known.recent:

@@ -1,6 +1,6 @@
 """Lines of a metrics file as values: our own entries and those of codex-orchestrator. Imports msgspec.
 
-Both are checked while they are decoded; whatever else a line may be has a name in `Kind`, and is no run.
+Both are checked while they are decoded; whatever else a line may be has a name in `LineFault`, and is no run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Count = Annotated[int, Meta(ge=0, le=1 << 32)]
 Status = Literal["succeeded", "failed", "cancelled"]
 
 
-class Kind(Enum):
+class LineFault(Enum):
     """Why a line does not count as a run."""
 
     TORN = "torn"
@@ -43,14 +43,14 @@ class Kind(Enum):
     OUTSIDE = "observed from outside, where the run inside counts"
 
 
-class Tests(Struct, gc=False):
+class TestsLine(Struct, gc=False):
     passed: Count = 0
     failed: Count = 0
     skipped: Count = 0
     errors: Count = 0
 
 
-class Cost(Struct, gc=False, kw_only=True):
+class CostLine(Struct, gc=False, kw_only=True):
     """What a run or a stage cost, as entries write it. None: not measured.
 
     `lower_bounds` says of which metrics the kernel would not tell all, and why; where `complete` is False and it
@@ -67,17 +67,17 @@ class Cost(Struct, gc=False, kw_only=True):
     processes: Count | None = None
     complete: bool | None = None
     lower_bounds: dict[str, str] | None = None
-    tests: Tests | None = None
+    tests: TestsLine | None = None
 
 
-class Stage(Cost, gc=False, kw_only=True):
+class StageLine(CostLine, gc=False, kw_only=True):
     id: Name
     status: Name
     flaky: bool = False
     cached: bool = False
 
 
-class Foreign(Struct, gc=False, kw_only=True):
+class ForeignLine(Struct, gc=False, kw_only=True):
     """An entry of codex-orchestrator; it records neither stages nor machine nor what a run cost besides time."""
 
     run_id: Name
@@ -89,13 +89,13 @@ class Foreign(Struct, gc=False, kw_only=True):
     entry: int | None = None
 
 
-class Said(Struct, gc=False):
+class ProgramMetrics(Struct, gc=False):
     """What a program said of itself, or was observed doing; of that, what has a name here."""
 
     manifest_writes: float | None = None
 
 
-class Own(Cost, gc=False, kw_only=True):
+class EntryLine(CostLine, gc=False, kw_only=True):
     """One of our own, see `entries`."""
 
     run_id: Name
@@ -107,20 +107,20 @@ class Own(Cost, gc=False, kw_only=True):
     away_seconds: Seconds | None = None  # left out of wall_seconds; older entries of resumed runs do not say
     machine: Name | None = None
     manifest_writes: Count | None = None  # the runner's own
-    metrics: Said | None = None
+    metrics: ProgramMetrics | None = None
     flaky: list[Name] = []
     inside: list[Name] = []  # pipelines of which the observed program recorded runs itself, in this file
-    stages: list[Stage] = []
+    stages: list[StageLine] = []
 
 
-Entry = Own | Foreign
+Entry = EntryLine | ForeignLine
 
-_foreign = json.Decoder(Foreign).decode
-_own = json.Decoder(Own).decode
+_foreign = json.Decoder(ForeignLine).decode
+_own = json.Decoder(EntryLine).decode
 _FIELDS = frozenset({"run_id", "pipeline_id", "status", "started_at"})
 
 
-def decode(line: bytes | memoryview, *, own: bool) -> Entry | Kind:
+def decode(line: bytes | memoryview, *, own: bool) -> Entry | LineFault:
     """A line without its line break, which is known to be UTF-8. `own`: whether it begins as we write it."""
     try:
         if own:
@@ -129,27 +129,27 @@ def decode(line: bytes | memoryview, *, own: bool) -> Entry | Kind:
             entry = _foreign(line)
             if entry.entry is not None:
                 if entry.entry != 1:
-                    return Kind.OTHER_VERSION
+                    return LineFault.OTHER_VERSION
                 entry = _own(line)  # ours, written anew by somebody
     except (MsgspecError, RecursionError, ValueError):
         return _why(bytes(line))
     started = entry.started_at
     if started < _FIRST_DAY or not started <= (entry.completed_at or started) < _LAST_DAY:
-        return Kind.BAD_TIME
-    if isinstance(entry, Own) and entry.pipeline_id in entry.inside:
-        return Kind.OUTSIDE
+        return LineFault.BAD_TIME
+    if isinstance(entry, EntryLine) and entry.pipeline_id in entry.inside:
+        return LineFault.OUTSIDE
     return entry
 
 
-def checked(line: bytes) -> Entry | Kind:
+def checked(line: bytes) -> Entry | LineFault:
     """As `decode`, of a line of any bytes."""
     if _undecodable(line) and not line.endswith(TORN):
-        return Kind.NOT_UTF8
+        return LineFault.NOT_UTF8
     return decode(line, own=line.startswith(OWN))
 
 
 def resumes(entry: Entry) -> int:
-    return entry.resumes if isinstance(entry, Own) else 0
+    return entry.resumes if isinstance(entry, EntryLine) else 0
 
 
 def _undecodable(line: bytes) -> bool:
@@ -160,22 +160,22 @@ def _undecodable(line: bytes) -> bool:
     return False
 
 
-def _why(line: bytes) -> Kind:
+def _why(line: bytes) -> LineFault:
     if line.endswith(TORN):
-        return Kind.TORN
+        return LineFault.TORN
     try:
         value: Any = json.decode(line)
     except ValidationError:  # JSON, but a number that no machine holds
-        return Kind.BAD_VALUE
+        return LineFault.BAD_VALUE
     except (MsgspecError, RecursionError, ValueError):
-        return Kind.NOT_JSON
+        return LineFault.NOT_JSON
     if not isinstance(value, dict) or not _FIELDS & value.keys():
-        return Kind.NOT_AN_ENTRY
+        return LineFault.NOT_AN_ENTRY
     if value.get("entry", 1) != 1:
-        return Kind.OTHER_VERSION
+        return LineFault.OTHER_VERSION
     if not value.keys() >= _FIELDS:
-        return Kind.INCOMPLETE
-    return Kind.BAD_TIME if _bad_time(line) else Kind.BAD_VALUE
+        return LineFault.INCOMPLETE
+    return LineFault.BAD_TIME if _bad_time(line) else LineFault.BAD_VALUE
 
 
 class _Times(Struct, gc=False):

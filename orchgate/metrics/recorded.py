@@ -11,7 +11,7 @@ from msgspec import MsgspecError, json
 from orchgate.lib import files
 from orchgate.metrics import costs
 from orchgate.metrics.aggregate import MICRO, SUCCEEDED
-from orchgate.metrics.lines import Name, Own
+from orchgate.metrics.lines import EntryLine, Name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -20,7 +20,7 @@ NEWEST = 1 << 18  # bytes at the end of a file in which runs are looked for
 _TREE = re.compile(rb'"tree":"([0-9a-f]{40,64})"')
 
 
-class Run(NamedTuple):
+class RecordedRun(NamedTuple):
     """A run that succeeded whole and at once: nothing cached, repeated or taken up again, no change without a commit.
 
     `metrics` are those that `speed.sampling` measures too, by the names of `metrics.values`, as far as they are known
@@ -37,11 +37,11 @@ class Run(NamedTuple):
 class Tail(NamedTuple):
     """The runs at the end of a file, oldest first. `damaged` counts lines that name one of the trees and are no run."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[RecordedRun, ...]
     damaged: int
 
 
-class _Placed(Own, gc=False, kw_only=True):
+class _Placed(EntryLine, gc=False, kw_only=True):
     tree: Name | None = None
     dirty: bool = False
 
@@ -90,7 +90,7 @@ def _is_whole(entry: _Placed) -> bool:
     )
 
 
-def _run(entry: _Placed) -> Run:
+def _run(entry: _Placed) -> RecordedRun:
     known = {name: value for name, value in costs.of(entry) if not costs.is_bound(entry, name)}
     metrics: dict[str, float] = {}
     if "cpu_seconds" in known:
@@ -102,7 +102,7 @@ def _run(entry: _Placed) -> Run:
     if "tree_rss_bytes" in known and "max_rss_bytes" in known:
         metrics["max_rss_bytes"] = known["max_rss_bytes"]
     metrics = {name: value for name, value in metrics.items() if value > 0}
-    return Run(
+    return RecordedRun(
         entry.run_id,
         entry.tree or "",
         entry.started_at.timestamp(),

@@ -13,7 +13,7 @@ from zlib import adler32, crc32
 from orchgate.lib.parallel import shares, spread
 from orchgate.metrics import fold
 from orchgate.metrics.aggregate import Aggregate, merge
-from orchgate.metrics.lines import LONGEST, OWN, Foreign, Kind, checked, decode
+from orchgate.metrics.lines import LONGEST, OWN, ForeignLine, LineFault, checked, decode
 
 if TYPE_CHECKING:
     from array import array
@@ -29,7 +29,7 @@ OFFSET_BITS = 48
 MOST_WAITING = 2000  # entries that are added together: lists are faster than one at a time
 
 
-class Part(NamedTuple):
+class RangeTotals(NamedTuple):
     """What some ranges add up to, and where their runs are: two arrays of equal length, sorted by key."""
 
     aggregate: Aggregate
@@ -46,7 +46,7 @@ class Pass:
         self.excluded = excluded
         self.aggregate = Aggregate()
         self.runs: list[int] = []
-        self.foreign: list[Foreign] = []
+        self.foreign: list[ForeignLine] = []
         self.offsets: list[int] = []  # of the foreign ones
 
     def settle(self) -> None:
@@ -60,14 +60,14 @@ class Pass:
         self.foreign.clear()
         self.offsets.clear()
 
-    def part(self) -> Part:
+    def part(self) -> RangeTotals:
         from array import array
 
         self.settle()
         self.runs.sort()
         mask = (1 << OFFSET_BITS) - 1
         keys = array("Q", (run >> OFFSET_BITS for run in self.runs))
-        return Part(self.aggregate, keys, array("Q", (run & mask for run in self.runs)))
+        return RangeTotals(self.aggregate, keys, array("Q", (run & mask for run in self.runs)))
 
 
 def key(run_id: str) -> int:
@@ -76,7 +76,7 @@ def key(run_id: str) -> int:
     return crc32(data) << 32 | adler32(data)
 
 
-def reduce(descriptor: int, start: int, end: int, excluded: Collection[int] = ()) -> list[Part]:
+def reduce(descriptor: int, start: int, end: int, excluded: Collection[int] = ()) -> list[RangeTotals]:
     """What the lines between two line starts add up to, without those at the `excluded` offsets.
 
     One part for each process that took part. Raises OSError, and OrchgateError when a process was killed.
@@ -89,7 +89,7 @@ def reduce(descriptor: int, start: int, end: int, excluded: Collection[int] = ()
         return [alone.part()]
     take = shares(count)
 
-    def work(_: Sequence[int]) -> Part:
+    def work(_: Sequence[int]) -> RangeTotals:
         gathered = Pass(descriptor, end, excluded)
         while (number := take()) is not None:
             read(gathered, bounds[number], bounds[number + 1])
@@ -98,20 +98,20 @@ def reduce(descriptor: int, start: int, end: int, excluded: Collection[int] = ()
     return spread(work, range(PROCESSES), worth_it=1, most=PROCESSES)
 
 
-def united(parts: Sequence[Part]) -> Aggregate:
+def united(parts: Sequence[RangeTotals]) -> Aggregate:
     total = Aggregate()
     for part in parts:
         total = merge(total, part.aggregate)
     return total
 
 
-def runs(parts: Iterable[Part]) -> Iterator[tuple[int, int]]:
+def runs(parts: Iterable[RangeTotals]) -> Iterator[tuple[int, int]]:
     """Key and offset of every run."""
     for part in parts:
         yield from zip(part.keys, part.offsets, strict=True)
 
 
-def entry_at(descriptor: int, offset: int) -> Entry | Kind:
+def entry_at(descriptor: int, offset: int) -> Entry | LineFault:
     """The line that begins at an offset. Raises OSError."""
     size = 1 << 14
     while True:
@@ -126,7 +126,7 @@ def entries(descriptor: int, start: int, end: int) -> Iterator[Entry]:
     """The entries whose lines begin after `start`, or at it where the file begins. Raises OSError."""
     begin = start if start == 0 else line_after(descriptor, start - 1, end)
     for line in os.pread(descriptor, end - begin, begin).split(b"\n"):
-        if line and not isinstance(entry := checked(line), Kind):
+        if line and not isinstance(entry := checked(line), LineFault):
             yield entry
 
 
@@ -147,7 +147,7 @@ def read(gathered: Pass, start: int, stop: int) -> None:
             buffer = bytearray(4 * len(buffer))
         else:
             gathered.aggregate.lines += 1
-            fold.ignore(gathered.aggregate, Kind.TOO_LONG)
+            fold.ignore(gathered.aggregate, LineFault.TOO_LONG)
             position = line_after(gathered.descriptor, position + got, gathered.end)
 
 
@@ -176,11 +176,11 @@ def _add(gathered: Pass, buffer: bytearray, position: int, stop: int) -> None:
             lines += 1
             line = view[begin:end]
             entry = decode(line, own=ours(OWN, begin)) if plain else checked(bytes(line))
-            if isinstance(entry, Kind):
+            if isinstance(entry, LineFault):
                 fold.ignore(aggregate, entry)
             elif excluded and position + begin in excluded:
                 pass
-            elif isinstance(entry, Foreign):
+            elif isinstance(entry, ForeignLine):
                 foreign.append(entry)
                 offsets.append(position + begin)
             else:

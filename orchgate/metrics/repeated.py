@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.metrics import fold, reduce
-from orchgate.metrics.lines import Kind, resumes
+from orchgate.metrics.lines import LineFault, resumes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchgate.metrics.aggregate import Aggregate
-    from orchgate.metrics.reduce import Part
+    from orchgate.metrics.reduce import RangeTotals
 
     Line = tuple[int, int]  # resumes, offset: the largest counts
 
@@ -39,10 +39,10 @@ class Repeats(NamedTuple):
     """Offsets of lines that were added and do not count, and how many lines that makes of which kind."""
 
     losers: set[int]
-    kinds: dict[Kind, int]
+    kinds: dict[LineFault, int]
 
 
-def within(parts: Sequence[Part]) -> Iterator[Group]:
+def within(parts: Sequence[RangeTotals]) -> Iterator[Group]:
     """The keys that occur more than once."""
     twice = {key for part in parts for key, following in pairwise(part.keys) if key == following}
     seen: set[int] = set()
@@ -58,7 +58,7 @@ def within(parts: Sequence[Part]) -> Iterator[Group]:
         yield from (Group((), offsets) for offsets in places.values())
 
 
-def since(parts: Sequence[Part], old: Mapping[int, Sequence[int]]) -> Iterator[Group]:
+def since(parts: Sequence[RangeTotals], old: Mapping[int, Sequence[int]]) -> Iterator[Group]:
     """The keys of new runs that occur more than once, or among the old runs already."""
     places: dict[int, list[int]] = {}
     for key, offset in reduce.runs(parts):
@@ -70,13 +70,13 @@ def since(parts: Sequence[Part], old: Mapping[int, Sequence[int]]) -> Iterator[G
 
 def judge(descriptor: int, groups: Iterable[Group]) -> Repeats:
     """Which of the lines of repeated runs count. Raises Changed when there are no runs where they were; OSError."""
-    found = Repeats(set(), {Kind.DUPLICATE: 0, Kind.SUPERSEDED: 0})
+    found = Repeats(set(), {LineFault.DUPLICATE: 0, LineFault.SUPERSEDED: 0})
     for group in groups:
         runs: dict[str, tuple[list[Line], list[Line]]] = {}
         for offsets, age in ((group.old, 0), (group.new, 1)):
             for offset in offsets:
                 entry = reduce.entry_at(descriptor, offset)
-                if isinstance(entry, Kind):
+                if isinstance(entry, LineFault):
                     raise Changed
                 runs.setdefault(entry.run_id, ([], []))[age].append((resumes(entry), offset))
         for old, new in runs.values():
@@ -90,8 +90,8 @@ def _judge(found: Repeats, old: list[Line], new: list[Line]) -> None:
     found.losers.update(offset for _, offset in counted if offset != winner[1])
     # Lines with the same number of resumes are copies of each other; each further number supersedes the one before.
     before, after = (len({times for times, _ in lines}) for lines in (old, [*old, *new]))
-    found.kinds[Kind.SUPERSEDED] += max(0, after - 1) - max(0, before - 1)
-    found.kinds[Kind.DUPLICATE] += len(old) + len(new) - after - (len(old) - before)
+    found.kinds[LineFault.SUPERSEDED] += max(0, after - 1) - max(0, before - 1)
+    found.kinds[LineFault.DUPLICATE] += len(old) + len(new) - after - (len(old) - before)
 
 
 def take_out(descriptor: int, aggregate: Aggregate, repeats: Repeats) -> bool:
@@ -101,7 +101,7 @@ def take_out(descriptor: int, aggregate: Aggregate, repeats: Repeats) -> bool:
     """
     for offset in repeats.losers:
         entry = reduce.entry_at(descriptor, offset)
-        if isinstance(entry, Kind):
+        if isinstance(entry, LineFault):
             raise Changed
         if not fold.subtract(aggregate, entry):
             return False

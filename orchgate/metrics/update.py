@@ -16,13 +16,13 @@ from orchgate.lib import locks
 from orchgate.lib.files import NotRegularFileError, open_regular
 from orchgate.metrics import checkpoint, index, reduce, repeated
 from orchgate.metrics.aggregate import Aggregate, merge
-from orchgate.metrics.checkpoint import State
+from orchgate.metrics.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orchgate.metrics.lines import Entry
-    from orchgate.metrics.reduce import Part
+    from orchgate.metrics.reduce import RangeTotals
 
 METRICS = "metrics.json"
 NEWEST = 1 << 19  # bytes at the end of a file in which the newest runs are looked for
@@ -47,14 +47,14 @@ class Updated(NamedTuple):
     newest: tuple[Entry, ...]
 
 
-class _Done(NamedTuple):
+class _Reduction(NamedTuple):
     """What was read: everything into `aggregate`, this time's lines also into `fresh`. `parts` hold their runs."""
 
     aggregate: Aggregate
     fresh: Aggregate
-    parts: Sequence[Part]
+    parts: Sequence[RangeTotals]
     begin: int
-    was: State | None
+    was: Checkpoint | None
     rebuilt: str
 
 
@@ -114,9 +114,9 @@ def _update(folder: str, descriptor: int, hindered: str) -> Updated:
     status = os.fstat(descriptor)
     end = _end(descriptor, status.st_size)
     was = checkpoint.load(folder)
-    if isinstance(was, State):
+    if isinstance(was, Checkpoint):
         was = _why_invalid(folder, descriptor, status, was) or was
-    done = _carry_on(folder, descriptor, was, end) if isinstance(was, State) else was
+    done = _carry_on(folder, descriptor, was, end) if isinstance(was, Checkpoint) else was
     if isinstance(done, str):
         done = _start_over(descriptor, end, done)
     if os.fstat(descriptor).st_size < end:
@@ -142,23 +142,23 @@ def _end(descriptor: int, size: int) -> int:
     return 0
 
 
-def _why_invalid(folder: str, descriptor: int, status: os.stat_result, was: State) -> str:
+def _why_invalid(folder: str, descriptor: int, status: os.stat_result, was: Checkpoint) -> str:
     if not index.intact(os.path.join(folder, checkpoint.INDEX), was.known):
         return "the index beside the checkpoint is not its own"
     return checkpoint.why_invalid(was.identity, descriptor, status)
 
 
-def _start_over(descriptor: int, end: int, why: str) -> _Done:
+def _start_over(descriptor: int, end: int, why: str) -> _Reduction:
     parts = reduce.reduce(descriptor, 0, end)
     total = reduce.united(parts)
     repeats = repeated.judge(descriptor, repeated.within(parts))
     if not repeated.take_out(descriptor, total, repeats):
         total = reduce.united(reduce.reduce(descriptor, 0, end, repeats.losers))
         repeated.count(total, repeats)
-    return _Done(total, total, parts, 0, None, why)
+    return _Reduction(total, total, parts, 0, None, why)
 
 
-def _carry_on(folder: str, descriptor: int, was: State, end: int) -> _Done | str:
+def _carry_on(folder: str, descriptor: int, was: Checkpoint, end: int) -> _Reduction | str:
     """What came since the checkpoint; or why that is not enough."""
     begin = was.identity.offset
     parts = reduce.reduce(descriptor, begin, end)
@@ -173,10 +173,10 @@ def _carry_on(folder: str, descriptor: int, was: State, end: int) -> _Done | str
     if not repeated.take_out(descriptor, total, repeats):
         return "a run that was superseded held an extreme"
     repeated.count(fresh, repeats)
-    return _Done(total, fresh, parts, begin, was, "")
+    return _Reduction(total, fresh, parts, begin, was, "")
 
 
-def _keep(folder: str, descriptor: int, status: os.stat_result, done: _Done, end: int) -> str:
+def _keep(folder: str, descriptor: int, status: os.stat_result, done: _Reduction, end: int) -> str:
     """Writes the checkpoint; why that did not work, "" if it did."""
     was = done.was
     if was and end == was.identity.offset and status.st_mtime_ns == was.identity.modified:
@@ -188,7 +188,7 @@ def _keep(folder: str, descriptor: int, status: os.stat_result, done: _Done, end
         else:
             known = index.extended(path, was.known, list(reduce.runs(done.parts)))
         identity = checkpoint.identity(descriptor, status, end)
-        checkpoint.save(folder, State(identity, known, done.aggregate))
+        checkpoint.save(folder, Checkpoint(identity, known, done.aggregate))
     except OrchgateError as error:
         return error.message
     except OSError as error:

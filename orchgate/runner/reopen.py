@@ -28,7 +28,7 @@ class RunStatus(NamedTuple):
     manifest: state.Document
     torn: tuple[int, ...]
     alive: bool
-    times: sittings.Times
+    times: sittings.WorkTimes
     stopped: bool = False  # alive, but somebody stopped it
 
     @property

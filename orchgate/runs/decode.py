@@ -21,7 +21,7 @@ MAX_DEPTH = 64
 SMALL = 64 * 1024  # indenting costs up to depth times this, and a decoder lets about 1,000 levels through
 
 
-class Reason(Enum):
+class Flaw(Enum):
     """Why a manifest cannot be read. The values continue the sentence "The manifest …"."""
 
     PLACE = "is no regular file"
@@ -37,23 +37,23 @@ class Reason(Enum):
 
 
 HINTS = {
-    Reason.PLACE: "a manifest is a regular file; move what is there out of the way",
-    Reason.SIZE: "keep logs out of the manifest, or raise manifests.max-bytes",
-    Reason.TRUNCATED: "its writer was interrupted: run the pipeline again, or delete the run",
-    Reason.ENCODING: "write it again as UTF-8 without a byte order mark",
-    Reason.SYNTAX: "it was edited by hand or damaged: restore it, or run the pipeline again",
-    Reason.NUMBER: "write null where there is no value; JSON knows neither NaN nor infinity",
-    Reason.DUPLICATE: "readers disagree about which one counts: keep one",
-    Reason.DEPTH: "no run writes this; raise manifests.max-depth if one really does",
-    Reason.SHAPE: "a manifest is one JSON object",
-    Reason.SCHEMA: "restore the file as its runner wrote it, or run the pipeline again",
+    Flaw.PLACE: "a manifest is a regular file; move what is there out of the way",
+    Flaw.SIZE: "keep logs out of the manifest, or raise manifests.max-bytes",
+    Flaw.TRUNCATED: "its writer was interrupted: run the pipeline again, or delete the run",
+    Flaw.ENCODING: "write it again as UTF-8 without a byte order mark",
+    Flaw.SYNTAX: "it was edited by hand or damaged: restore it, or run the pipeline again",
+    Flaw.NUMBER: "write null where there is no value; JSON knows neither NaN nor infinity",
+    Flaw.DUPLICATE: "readers disagree about which one counts: keep one",
+    Flaw.DEPTH: "no run writes this; raise manifests.max-depth if one really does",
+    Flaw.SHAPE: "a manifest is one JSON object",
+    Flaw.SCHEMA: "restore the file as its runner wrote it, or run the pipeline again",
 }
 
 
 class ManifestError(OrchgateError):
     """One manifest that cannot be used. `line` counts from 1; 0 where no line is to blame."""
 
-    def __init__(self, reason: Reason, message: str, line: int = 0) -> None:
+    def __init__(self, reason: Flaw, message: str, line: int = 0) -> None:
         super().__init__(message, HINTS[reason])
         self.reason = reason
         self.line = line
@@ -64,7 +64,7 @@ def parse(data: bytes, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -
     import msgspec
 
     if len(data) > max_bytes:
-        raise ManifestError(Reason.SIZE, f"is {len(data)} bytes long, limit {max_bytes}")
+        raise ManifestError(Flaw.SIZE, f"is {len(data)} bytes long, limit {max_bytes}")
     try:
         value = msgspec.json.decode(data)
     except RecursionError:
@@ -74,7 +74,7 @@ def parse(data: bytes, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -
     except msgspec.DecodeError as error:
         raise _syntax(data, error) from None
     if not isinstance(value, dict):
-        raise ManifestError(Reason.SHAPE, f"holds {_kind(value)} where one object belongs")
+        raise ManifestError(Flaw.SHAPE, f"holds {_kind(value)} where one object belongs")
     compact = msgspec.json.encode(value)
     if len(data) <= SMALL and (indented := msgspec.json.format(compact, indent=2)) == data.strip():
         # The usual case proves both at once: nothing was dropped, and the depth shows in the indentation.
@@ -106,7 +106,7 @@ def deeper_than(value: dict[str, Any], limit: int) -> bool:
 
 
 def too_deep(limit: int) -> ManifestError:
-    return ManifestError(Reason.DEPTH, f"is nested more than {limit} levels deep")
+    return ManifestError(Flaw.DEPTH, f"is nested more than {limit} levels deep")
 
 
 def _refuse_duplicates(data: bytes) -> None:
@@ -134,7 +134,7 @@ def _repeated(names: Iterable[str]) -> str:
 
 
 def _duplicate(data: bytes, name: str) -> ManifestError:
-    return ManifestError(Reason.DUPLICATE, f'names the key "{shorten(name)}" twice', line_of_repeated(data, name))
+    return ManifestError(Flaw.DUPLICATE, f'names the key "{shorten(name)}" twice', line_of_repeated(data, name))
 
 
 def _not_utf8(data: bytes) -> ManifestError:
@@ -142,28 +142,28 @@ def _not_utf8(data: bytes) -> ManifestError:
         data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        return ManifestError(Reason.ENCODING, f"is not UTF-8: byte 0x{data[error.start]:02x}", line)
-    return ManifestError(Reason.ENCODING, "is not UTF-8")
+        return ManifestError(Flaw.ENCODING, f"is not UTF-8: byte 0x{data[error.start]:02x}", line)
+    return ManifestError(Flaw.ENCODING, "is not UTF-8")
 
 
 def _syntax(data: bytes, error: msgspec.DecodeError) -> ManifestError:
     text = str(error)
     if not data.strip():
-        return ManifestError(Reason.TRUNCATED, "is empty")
+        return ManifestError(Flaw.TRUNCATED, "is empty")
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        return ManifestError(Reason.ENCODING, "starts with a byte order mark", 1)
+        return ManifestError(Flaw.ENCODING, "starts with a byte order mark", 1)
     if "out of range" in text:
-        return ManifestError(Reason.NUMBER, "holds a number that is too large")
+        return ManifestError(Flaw.NUMBER, "holds a number that is too large")
     if half := _half_character(data):
-        return ManifestError(Reason.ENCODING, "holds half a character: a surrogate without its partner", half)
+        return ManifestError(Flaw.ENCODING, "holds half a character: a surrogate without its partner", half)
     if "truncated" in text:
-        return ManifestError(Reason.TRUNCATED, f"ends in the middle, after {len(data)} bytes", data.count(b"\n") + 1)
+        return ManifestError(Flaw.TRUNCATED, f"ends in the middle, after {len(data)} bytes", data.count(b"\n") + 1)
     offset = int(match[1]) if (match := re.search(r"\(byte (\d+)\)$", text)) else 0
     line = data.count(b"\n", 0, offset) + 1
     if constant := re.match(rb"-?(NaN|Infinity)", data[max(0, offset - 1) : offset + 9].lstrip(b" \t\r\n:,[")):
-        return ManifestError(Reason.NUMBER, f"holds {constant[0].decode()}, which JSON does not have", line)
+        return ManifestError(Flaw.NUMBER, f"holds {constant[0].decode()}, which JSON does not have", line)
     message = re.sub(r"^JSON is malformed: | \(byte \d+\)$", "", text)
-    return ManifestError(Reason.SYNTAX, f"is not JSON: {message}", line)
+    return ManifestError(Flaw.SYNTAX, f"is not JSON: {message}", line)
 
 
 _SURROGATES = lazy(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")

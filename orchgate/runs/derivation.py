@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError
 from orchgate.runs import journal, locate, sittings, state
-from orchgate.runs.decode import HINTS, Reason, dotted, parse, shorten
+from orchgate.runs.decode import HINTS, Flaw, dotted, parse, shorten
 from orchgate.runs.validate import Problem
 
 if TYPE_CHECKING:
@@ -54,13 +54,13 @@ def require(document: Mapping[str, Any], read: Callable[[], bytes | None]) -> No
     data = read()
     if not locate.is_derived(document):
         if data is not None and data.startswith(locate.BEGINNING):
-            raise OrchgateError(NOT_OURS, HINTS[Reason.SCHEMA])
+            raise OrchgateError(NOT_OURS, HINTS[Flaw.SCHEMA])
         return
     if data is None:
-        raise OrchgateError("has no journal beside it, and alone proves nothing", HINTS[Reason.SCHEMA])
+        raise OrchgateError("has no journal beside it, and alone proves nothing", HINTS[Flaw.SCHEMA])
     problem = difference(document, data)
     if problem is not None:
-        raise OrchgateError(f"contradicts its journal: {told(problem)}", HINTS[Reason.SCHEMA])
+        raise OrchgateError(f"contradicts its journal: {told(problem)}", HINTS[Flaw.SCHEMA])
 
 
 def require_file(manifest: str, limit: int) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def _table(check: Check) -> Check:
     return lambda value: isinstance(value, dict) and all(_text(key) and check(item) for key, item in value.items())
 
 
-class _Fields(NamedTuple):
+class _EventFields(NamedTuple):
     """The fields that an object has to have, and what those and others are that it may have."""
 
     needed: frozenset[str]
@@ -114,8 +114,8 @@ class _Fields(NamedTuple):
         return ""
 
 
-def _fields(needed: Mapping[str, Check], other: Mapping[str, Check] | None = None) -> _Fields:
-    return _Fields(frozenset(needed), {**needed, **(other or {})})
+def _fields(needed: Mapping[str, Check], other: Mapping[str, Check] | None = None) -> _EventFields:
+    return _EventFields(frozenset(needed), {**needed, **(other or {})})
 
 
 def _object(needed: Mapping[str, Check], other: Mapping[str, Check] | None = None) -> Check:
@@ -177,7 +177,7 @@ _INNER = _list(
 )
 _IDENTITY: Mapping[str, Check] = {"process": _PROCESS, "git": _GIT}
 _WATCHED: Mapping[str, Check] = {"observed_by": _maybe(_run_id)}
-_KINDS: Mapping[object, _Fields] = {
+_KINDS: Mapping[object, _EventFields] = {
     "run": _fields(
         {
             **dict.fromkeys(("task_id", "runner"), _text),

@@ -69,14 +69,14 @@ def encode(event: Mapping[str, Any]) -> bytes:
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-class Recorded(NamedTuple):
+class JournalEvents(NamedTuple):
     """A journal as it was found. `torn` are line numbers of events that were never finished; they never happened."""
 
     events: tuple[dict[str, Any], ...]
     torn: tuple[int, ...]
 
 
-def read(path: str) -> Recorded:
+def read(path: str) -> JournalEvents:
     """The events of a journal. Raises OrchgateError when it cannot be read, or is no run's."""
     try:
         data = files.read(path, MAX_BYTES)
@@ -88,7 +88,7 @@ def read(path: str) -> Recorded:
         raise OrchgateError(f"{path}: {error.message}", error.hint) from error
 
 
-def parse(data: bytes) -> Recorded:
+def parse(data: bytes) -> JournalEvents:
     """The events in a journal's bytes. Raises OrchgateError when a finished line is not an event of a run."""
     from orchgate.runs import events
 
@@ -97,7 +97,7 @@ def parse(data: bytes) -> Recorded:
     lines = files.split(data)
     found = [(number, _decoded(number, line)) for number, line in lines.whole]
     events.require(found)
-    return Recorded(tuple(event for _, event in found), tuple(number for number, _ in lines.torn))
+    return JournalEvents(tuple(event for _, event in found), tuple(number for number, _ in lines.torn))
 
 
 def _decoded(number: int, line: bytes) -> Any:

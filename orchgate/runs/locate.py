@@ -15,7 +15,7 @@ from orchgate.errors import Unreadable
 from orchgate.git.snapshot import LFS_BEGINNING
 from orchgate.lib import files
 from orchgate.lib.patterns import lazy
-from orchgate.runs.decode import ManifestError, Reason
+from orchgate.runs.decode import Flaw, ManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +31,7 @@ LOGS = "stages"  # the folder of a run of ours that holds what its stages printe
 RUN_ID = lazy(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{3}Z-[0-9a-f]{8}")
 
 
-class Place(NamedTuple):
+class ManifestPlace(NamedTuple):
     """What a manifest's path says about it."""
 
     root: str
@@ -44,12 +44,12 @@ def _pattern(roots: tuple[str, ...], name: str) -> re.Pattern[str]:
     return re.compile(f"({'|'.join(map(re.escape, roots)) or '(?!)'})/({name})/cli/({name})/manifest\\.json")
 
 
-def place_of(path: str, roots: tuple[str, ...]) -> Place | None:
+def place_of(path: str, roots: tuple[str, ...]) -> ManifestPlace | None:
     """What the path of a manifest says; None for every other path."""
     if not path.endswith("/" + NAME):
         return None
     match = _pattern(roots, "[^/]+").fullmatch(path)
-    return Place(*match.groups()) if match else None
+    return ManifestPlace(*match.groups()) if match else None
 
 
 def is_derived(document: Mapping[str, object]) -> bool:
@@ -132,13 +132,13 @@ def read_file(path: str, limit: int) -> bytes:
     try:
         descriptor = files.open_regular(path)
     except files.NotRegularFileError as error:
-        raise ManifestError(Reason.PLACE, f"is {error.kind}, not a regular file") from None
+        raise ManifestError(Flaw.PLACE, f"is {error.kind}, not a regular file") from None
     except OSError as error:
         raise _refused(path, error) from None
     try:
         status = os.fstat(descriptor)
         if status.st_size > limit:
-            raise ManifestError(Reason.SIZE, f"is {status.st_size} bytes long, limit {limit}")
+            raise ManifestError(Flaw.SIZE, f"is {status.st_size} bytes long, limit {limit}")
         data = _read(descriptor, status.st_size, limit)
     except OSError as error:
         raise _refused(path, error) from None
@@ -161,13 +161,13 @@ def _read(descriptor: int, size: int, limit: int) -> bytes:
         parts.append(more)
         total += len(more)
     if total > limit:
-        raise ManifestError(Reason.SIZE, f"grew beyond {limit} bytes while it was read")
+        raise ManifestError(Flaw.SIZE, f"grew beyond {limit} bytes while it was read")
     return b"".join(parts)
 
 
 def _refused(path: str, error: OSError) -> ManifestError | Unreadable:
     if os.path.islink(path) and not os.path.exists(path):
-        return ManifestError(Reason.PLACE, "is a link that leads nowhere")
+        return ManifestError(Flaw.PLACE, "is a link that leads nowhere")
     if isinstance(error, FileNotFoundError):
         return Unreadable(path, "vanished before it could be read", "run the check again")
     return Unreadable(path, f"cannot be read: {error.strerror}", "ls -l shows who may read it")

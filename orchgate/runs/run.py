@@ -10,7 +10,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from orchgate.lib.json_values import Value, read
-from orchgate.runs.decode import MAX_BYTES, MAX_DEPTH, ManifestError, Reason, dotted, parse
+from orchgate.runs.decode import MAX_BYTES, MAX_DEPTH, Flaw, ManifestError, dotted, parse
 from orchgate.runs.locate import OURS, read_file
 from orchgate.runs.validate import format_of
 
@@ -123,7 +123,7 @@ class Resumption(Value):
     outcome: str | None = None  # "accepted", or why not
 
 
-class Checkout(Value):
+class RecordedTree(Value):
     """What the run was a run of, as `git.state.State`; `dirty` is None where the manifest does not say."""
 
     commit: str | None = None
@@ -192,7 +192,7 @@ class Run(Value):
     inner_runs: tuple[InnerRun, ...] = ()
     resumptions: tuple[Resumption, ...] = ()
     observed_by: str | None = None
-    git: Checkout | None = None
+    git: RecordedTree | None = None
     machine: Machine | None = None
     process: RunnerProcess | None = None
     usage: Usage | None = None
@@ -257,7 +257,7 @@ def checked(document: Mapping[str, Any], path: str = "") -> Run:
     run = _read(document, path, faults)
     for where, what in faults:
         if where[0] != "resume_events":  # other programs put there what they like
-            raise ManifestError(Reason.SCHEMA, f"{dotted(where)}: {what}")
+            raise ManifestError(Flaw.SCHEMA, f"{dotted(where)}: {what}")
     return run
 
 

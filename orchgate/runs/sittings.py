@@ -21,7 +21,7 @@ MOST_SECONDS = 366 * 86400.0  # longer than that no run lies there: a clock was 
 _BEGINS = ("run", "resume")
 
 
-class Times(NamedTuple):
+class WorkTimes(NamedTuple):
     """Seconds. `away` is None where it is not known.
 
     `killed` counts the sittings that were killed: how long they went on after their last event, nobody knows.
@@ -68,7 +68,7 @@ class Sittings:
         stopped = max(0.0, (self._left or 0.0) - self._first.get(KEY, 0.0))
         return seconds - min(stopped, seconds), min(stopped, seconds)
 
-    def total(self) -> Times:
+    def total(self) -> WorkTimes:
         """Up to the last event, of which there has to be one."""
         assert self._first is not None
         worked, stopped = self._sitting()
@@ -76,10 +76,10 @@ class Sittings:
         if self._first["event"] == "run":  # what older versions wrote says nothing of stops
             between = None if self._left is None else 0.0
         away = None if between is None else between + self._stopped + stopped
-        return Times(self._worked + worked, away, self._killed)
+        return WorkTimes(self._worked + worked, away, self._killed)
 
 
-def of(events: Iterable[Event]) -> Times:
+def of(events: Iterable[Event]) -> WorkTimes:
     """The times of a whole journal, or of its beginning."""
     sittings = Sittings()
     for event in events:

@@ -16,7 +16,7 @@ from orchgate.runs.sittings import Sittings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from orchgate.runs.sittings import Times
+    from orchgate.runs.sittings import WorkTimes
 
 Event = dict[str, Any]
 Document = dict[str, Any]
@@ -226,7 +226,7 @@ _FOLD: Mapping[object, Callable[[Document, Event], None]] = {
 }
 
 
-def _totals(document: Document, times: Times, *, seen: bool) -> Document:
+def _totals(document: Document, times: WorkTimes, *, seen: bool) -> Document:
     """The manifest, with what its stages add up to: usage, tests, metrics and the flaky ones.
 
     `seen`: of a program that was observed from outside.
@@ -259,7 +259,7 @@ def _totals(document: Document, times: Times, *, seen: bool) -> Document:
     return whole
 
 
-def _of_run(spent: Mapping[str, Any], times: Times, *, seen: bool) -> Document:
+def _of_run(spent: Mapping[str, Any], times: WorkTimes, *, seen: bool) -> Document:
     """A run's own wall time in place of the sum of its stages'; what was left out of it stands beside the usage.
 
     Of an observed program's run it is the program's: to set up the watch, and to take stock, is not its work.

@@ -120,7 +120,7 @@ def _document(
 
 
 def _run(run: Timeline) -> dict[str, Any]:
-    from orchgate.hotspots.timeline import MICROSECONDS, Part
+    from orchgate.hotspots.timeline import MICROSECONDS, Phase
 
     return {
         "run_id": run.run_id,
@@ -129,7 +129,7 @@ def _run(run: Timeline) -> dict[str, Any]:
         "manifest_path": run.path,
         "status": run.status,
         "wall_seconds": run.wall_seconds,
-        "parts": {part.value: round(run.seconds(part), 6) for part in Part},
+        "parts": {part.value: round(run.seconds(part), 6) for part in Phase},
         "missing": list(run.missing),
         "inside_seconds": round(run.inside / MICROSECONDS, 6),
         "inner_runs": [os.path.basename(os.path.dirname(path)) for path in run.inner],

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import quoted
 from orchgate.hotspots.growth import LEAST
-from orchgate.hotspots.ranking import Hotspot, Kind, counted, short
-from orchgate.hotspots.timeline import MICROSECONDS, Part
+from orchgate.hotspots.ranking import Hotspot, HotspotKind, counted, short
+from orchgate.hotspots.timeline import MICROSECONDS, Phase
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
@@ -22,22 +22,22 @@ WIDTH = 40  # characters of the longest bar
 _MISSING = 5  # lines about what could not be read, for each pipeline
 _SMALL = 0.001  # of the wall time; what could save less is not worth a line
 _BLOCKS = {
-    Part.AWAY: "╌",
-    Part.WAITING: "░",
-    Part.RETRYING: "▒",
-    Part.EXECUTING: "█",
-    Part.SILENT: "▓",
-    Part.RECORDING: "·",
+    Phase.AWAY: "╌",
+    Phase.WAITING: "░",
+    Phase.RETRYING: "▒",
+    Phase.EXECUTING: "█",
+    Phase.SILENT: "▓",
+    Phase.RECORDING: "·",
 }
 _ASCII = {
-    Part.AWAY: "-",
-    Part.WAITING: ".",
-    Part.RETRYING: "!",
-    Part.EXECUTING: "#",
-    Part.SILENT: "=",
-    Part.RECORDING: ",",
+    Phase.AWAY: "-",
+    Phase.WAITING: ".",
+    Phase.RETRYING: "!",
+    Phase.EXECUTING: "#",
+    Phase.SILENT: "=",
+    Phase.RECORDING: ",",
 }
-_WORDS = {Part.AWAY: "nobody worked on it", Part.SILENT: "executing without output"}
+_WORDS = {Phase.AWAY: "nobody worked on it", Phase.SILENT: "executing without output"}
 
 
 def text(
@@ -65,7 +65,7 @@ def _is_worth(one: Hotspot) -> bool:
     return one.savable > 0 and min(one.savable, one.seconds or 0.0) >= _SMALL * wall
 
 
-def _glyphs() -> Mapping[Part, str]:
+def _glyphs() -> Mapping[Phase, str]:
     try:
         "".join(_BLOCKS.values()).encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -73,7 +73,7 @@ def _glyphs() -> Mapping[Part, str]:
     return _BLOCKS
 
 
-def _pipeline(summary: Summary, glyphs: Mapping[Part, str]) -> Iterator[str]:
+def _pipeline(summary: Summary, glyphs: Mapping[Phase, str]) -> Iterator[str]:
     yield _title(summary)
     yield from _left_out(summary)
     missing = [(run.run_id, said) for run in summary.runs for said in run.missing]
@@ -126,16 +126,16 @@ def _left_out(summary: Summary) -> Iterator[str]:
         yield "  none of these runs succeeded: what they took is no measure of what the pipeline takes"
 
 
-def _legend(summary: Summary, glyphs: Mapping[Part, str]) -> Iterator[str]:
+def _legend(summary: Summary, glyphs: Mapping[Phase, str]) -> Iterator[str]:
     wall = sum(run.worked_seconds for run in summary.runs)
     for part, glyph in glyphs.items():
         if seconds := sum(run.seconds(part) for run in summary.runs):
             # Time in which nobody worked is no share of the work.
-            share = f"{seconds / wall:.1%}" if part is not Part.AWAY and wall else short(seconds)
+            share = f"{seconds / wall:.1%}" if part is not Phase.AWAY and wall else short(seconds)
             yield f"{glyph} {_WORDS.get(part, part.value)} {share}"
 
 
-def _bar(parts: Mapping[Part, float], longest: float, glyphs: Mapping[Part, str]) -> str:
+def _bar(parts: Mapping[Phase, float], longest: float, glyphs: Mapping[Phase, str]) -> str:
     """Every part as long as its time, the whole bar rounded once only."""
     bar, passed = "", 0.0
     for part, glyph in glyphs.items():
@@ -152,7 +152,7 @@ def _trends(summary: Summary) -> Iterator[str]:
         yield f"  trend: {runs} runs are too few, {LEAST} at least"
         return
     named: list[tuple[str, Series]] = [("a run", summary.wall)]
-    named += [(part.value, figures) for part, figures in summary.parts.items() if part is not Part.AWAY]
+    named += [(part.value, figures) for part, figures in summary.parts.items() if part is not Phase.AWAY]
     named += [(f"stage {stage.id}", stage.total) for stage in summary.stages]
     moving = [f"{name} {_change(figures.slope)}" for name, figures in named if figures.clear and figures.slope]
     yield f"  trend over {runs} runs: " + ("; ".join(moving) if moving else "none that stands out")
@@ -191,15 +191,15 @@ def _hint(worth: Sequence[Hotspot], summaries: Sequence[Summary]) -> str:
     summary = next(summary for summary in summaries if summary.pipeline == one.pipeline)
     task = quoted(summary.runs[-1].task)
     again = f"then run it again and compare: orchgate hotspots {task}"
-    if one.kind is Kind.WAITING:
+    if one.kind is HotspotKind.WAITING:
         return (
             "something holds the stages up before their commands start; look there for a timer, a queue or a lock; "
             "--output-format json lists every gap; " + again
         )
-    if one.kind is Kind.RETRY:
+    if one.kind is HotspotKind.RETRY:
         command = f"orchgate run {quoted(one.pipeline)} --task {task} --runs 10"
         return f"{one.stage} has to be repeated; {command} shows how often"
-    if one.kind is Kind.RECORDING:
+    if one.kind is HotspotKind.RECORDING:
         return "what happens between a command's end and the next start takes longest to no use; " + again
     beside = f", or let it run beside {' or '.join(one.beside[:2])} (max-parallel)" if one.beside else ""
     return f"find out what {one.stage} waits for{beside}; {again}"

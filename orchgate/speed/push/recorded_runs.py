@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.git.snapshot import Snapshot
-    from orchgate.metrics.recorded import Run
+    from orchgate.metrics.recorded import RecordedRun
     from orchgate.speed.push.request import Question
     from orchgate.speed.push.stored_verdict import Ran
 
@@ -39,7 +39,7 @@ class Reference(NamedTuple):
 
     seconds: float | None = None
     at_least: bool = False
-    runs: tuple[Run, ...] = ()
+    runs: tuple[RecordedRun, ...] = ()
     nearest: int = 0
     is_base: bool = False
     problems: tuple[str, ...] = ()
@@ -99,7 +99,7 @@ def gather(question: Question, machine: str, ran: Sequence[Ran]) -> Reference:
     return Reference(seconds, at_least, tuple(runs), count, near == 0, tuple(problems), line.definition)
 
 
-def _wall(run: Run) -> tuple[bool, float]:
+def _wall(run: RecordedRun) -> tuple[bool, float]:
     return False, run.metrics.get("wall_seconds", 0.0)
 
 
@@ -121,11 +121,11 @@ def _typical(timed: Sequence[tuple[int, tuple[bool, float]]]) -> tuple[float | N
     return seconds, at_least
 
 
-def _recorded(question: Question, machine: str, line: _Line) -> tuple[list[Run], list[str]]:
+def _recorded(question: Question, machine: str, line: _Line) -> tuple[list[RecordedRun], list[str]]:
     """The runs in the metrics of all tasks, the nearest first and of these the newest; and what could not be read."""
     from orchgate.metrics import recorded
 
-    runs: dict[str, Run] = {}
+    runs: dict[str, RecordedRun] = {}
     problems: list[str] = []
     for path in islice(_files(question, problems), MOST_FILES):
         try:
@@ -198,7 +198,7 @@ def told(reference: Reference) -> str:
     return f"{runs} recorded {'run' if runs == 1 else 'runs'} {whose}"
 
 
-def samples(runs: Sequence[Run]) -> Mapping[str, tuple[float, ...]]:
+def samples(runs: Sequence[RecordedRun]) -> Mapping[str, tuple[float, ...]]:
     """Values by metric, one for each run that knows it."""
     names = dict.fromkeys(name for run in runs for name in run.metrics)
     return {name: tuple(run.metrics[name] for run in runs if name in run.metrics) for name in names}
