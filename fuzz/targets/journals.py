@@ -18,7 +18,6 @@ from orchgate.metrics import entries
 from orchgate.runner import reopen
 from orchgate.runs import derivation, journal, state
 from orchgate.runs.entry import entry
-from orchgate.runs.run import from_manifest
 from tests.journals import recorded
 from tests.manifest_samples import PATH, TASK, own
 
@@ -64,7 +63,7 @@ def shown(place: str) -> None:
         ranking.rank([timeline])
         traffic.rank([timeline])
     with contextlib.suppress(OrchgateError):
-        told = reopen.status_of(place)
+        run = reopen.status_of(place).run
         reopen.digest(journal.read(os.path.join(place, "events.jsonl")).events)
-        if told.manifest["completed_at"] is not None:
-            entries.encode(entry(from_manifest(told.manifest)))
+        if run.completed_at is not None:
+            entries.encode(entry(run))

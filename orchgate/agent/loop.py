@@ -55,7 +55,7 @@ def resume(settings: RunSettings, folder: str, budget: Mapping[str, Any]) -> tup
         plan = iterations.plan_of(recorder.events)._replace(**budget)
         if plan.endless:
             raise UsageError("unlimited iterations need a validator or a time limit", "add --max-time 30m")
-        if known.manifest["status"] == "succeeded":
+        if known.run.status == "succeeded":
             ending = LoopEnding("passed" if plan.validator else "complete", 0)
             recorder.settle()
             iterations.write(folder, recorder.events, plan, ending)

@@ -13,6 +13,8 @@ from orchgate.commands.shared.options import output_format
 from orchgate.errors import UsageError
 from orchgate.outputs._escape import escape
 from orchgate.runs import sittings
+from orchgate.runs.ids import MANIFEST
+from orchgate.runs.run import from_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -103,7 +105,7 @@ def show(root: str, observed: Observed, output: str) -> None:
         document = {"version": VERSION, "exit_code": observed.code, "manifest_path": path, "run": manifest}
         sys.stdout.write(json.dumps({**document, "activity": observed.activity}) + "\n")
         return
-    inside = inner_runs.lines(observed.finished.folder, manifest)
+    inside = inner_runs.lines(from_manifest(manifest, os.path.join(observed.finished.folder, MANIFEST)))
     lines = [*_costs(observed), *_files(observed.activity), *inside, f"manifest: {path}"]
     sys.stderr.writelines(f"orchgate: {escape(line)}\n" for line in lines)
 

@@ -16,7 +16,7 @@ from orchgate.lib.text import aligned
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.runs import ids, sittings
-from orchgate.runs.state import OUTPUT
+from orchgate.runs.run import timestamp
 
 if TYPE_CHECKING:
     import argparse
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from orchgate.git.repository import Repository
     from orchgate.runner.reopen import RunStatus
     from orchgate.runs.gate_runs import Gate
+    from orchgate.runs.run import StageRun
 
 SUMMARY = "show the runs: how they ended, and what those in progress are doing"
 ABOUT = "Without RUN, lists the newest runs of all tasks, and says what the gate's own run says of this commit."
@@ -142,13 +143,13 @@ def row(task: str, folder: str) -> dict[str, Any]:
     try:
         if _is_foreign(folder):
             return known | {**_foreign(folder), "problem": _clock(folder)}
-        told = status_of(folder)
+        status = status_of(folder)
     except OrchgateError as error:
         return _unreadable(task, folder, error)
-    torn = f"unfinished lines in the journal: {', '.join(map(str, told.torn[:20]))}" if told.torn else None
+    torn = f"unfinished lines in the journal: {', '.join(map(str, status.torn[:20]))}" if status.torn else None
     problem = _all_of(_contradiction(folder), torn, _clock(folder))
-    facts = _facts(told) | inner_runs.facts(folder, told.manifest)
-    return known | {**facts, "status": told.status, "problem": problem}
+    facts = _facts(status) | inner_runs.facts(status.run)
+    return known | {**facts, "status": status.status, "problem": problem}
 
 
 def _clock(folder: str) -> str | None:
@@ -220,35 +221,33 @@ def _foreign(folder: str) -> dict[str, Any]:
     }
 
 
-def _facts(told: RunStatus) -> dict[str, Any]:
-    manifest, stopped = told.manifest, told.stopped
-    going_on = told.alive and not stopped
+def _facts(known: RunStatus) -> dict[str, Any]:
+    run = known.run
+    going_on = known.alive and not known.stopped and run.updated_at is not None
     # A run that goes on is worked on since its last event.
-    more = time.time() - ids.seconds(manifest["updated_at"]) if going_on else 0.0
+    more = time.time() - run.updated_at.timestamp() if going_on and run.updated_at else 0.0
     return {
-        "pipeline_id": manifest["pipeline_id"],
-        "parent_run_id": manifest["parent_run_id"],
-        "started_at": manifest["started_at"],
-        "completed_at": manifest["completed_at"],
-        "status_detail": manifest["status_detail"],
-        "seconds": round(told.times.worked + max(0.0, more), 3),
-        "away_seconds": manifest.get("away_seconds"),
-        "stopped": stopped,
-        "stages": [
-            {"id": stage["id"], "status": stage["status"], "detail": stage["status_detail"], **_bounds(stage)}
-            | {key: stage[key] for key in OUTPUT if key in stage}
-            for stage in manifest["commands"]
-        ],
-        "flaky": manifest["flaky"],
-        "tests": manifest.get("tests"),
-        "resumes": len(manifest["resume_events"]),
+        "pipeline_id": run.pipeline_id,
+        "parent_run_id": run.parent_run_id,
+        "started_at": timestamp(run.started_at),
+        "completed_at": timestamp(run.completed_at) if run.completed_at else None,
+        "status_detail": run.status_detail,
+        "seconds": round(known.times.worked + max(0.0, more), 3),
+        "away_seconds": run.away_seconds,
+        "stopped": known.stopped,
+        "stages": [_stage_facts(stage) for stage in run.stages],
+        "flaky": run.flaky,
+        "tests": run.tests.counts() if run.tests else None,
+        "resumes": len(run.resumptions),
     }
 
 
-def _bounds(stage: Mapping[str, Any]) -> dict[str, Any]:
-    """Which of a stage's costs are lower bounds, where some are."""
-    bounds = (stage["usage"] or {}).get("lower_bounds")
-    return {"lower_bounds": bounds} if bounds else {}
+def _stage_facts(stage: StageRun) -> dict[str, Any]:
+    """What a row says of a stage; which of its costs are lower bounds, and what it printed, where that is known."""
+    bounds = stage.usage.lower_bounds if stage.usage else {}
+    printed = {"output_bytes": stage.output_bytes, "output_left_out_bytes": stage.output_left_out_bytes}
+    about = {"id": stage.id, "status": stage.status, "detail": stage.status_detail}
+    return about | ({"lower_bounds": bounds} if bounds else {}) | {k: v for k, v in printed.items() if v is not None}
 
 
 def _text(rows: Sequence[Mapping[str, Any]], *, detailed: bool) -> Iterator[str]:

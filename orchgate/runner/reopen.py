@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orchgate.errors import OrchgateError
 from orchgate.runner import suspended, writer
 from orchgate.runner.session import Session
-from orchgate.runs import ids, journal, sittings, state
+from orchgate.runs import ids, journal, sittings
 from orchgate.runs.liveness import is_alive
-from orchgate.runs.run import from_manifest
+from orchgate.runs.run import from_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from orchgate.runner.session import RunSettings
     from orchgate.runner.writer import Recorder
+    from orchgate.runs.run import Run
     from orchgate.runs.stages import Pipeline
 
 
@@ -25,7 +26,7 @@ class RunStatus(NamedTuple):
     """What a run's journal says, and whether the run is going on right now."""
 
     folder: str
-    manifest: state.Document
+    run: Run
     torn: tuple[int, ...]
     alive: bool
     times: sittings.WorkTimes
@@ -33,24 +34,21 @@ class RunStatus(NamedTuple):
 
     @property
     def status(self) -> str:
-        """The manifest's status; `abandoned` for a run that was killed before it could say how it ended."""
-        status = str(self.manifest["status"])
+        """The run's status; `abandoned` for a run that was killed before it could say how it ended."""
+        status = self.run.status
         return "abandoned" if status == "in_progress" and not self.alive else status
 
 
 def status_of(folder: str) -> RunStatus:
     """What is known of the run in a folder. Raises OrchgateError when its journal cannot be read."""
     recorded = journal.read(os.path.join(folder, ids.JOURNAL))
-    document = state.manifest(recorded.events)
+    run = from_journal(recorded.events, os.path.join(folder, ids.MANIFEST))
     name = os.path.basename(folder)
-    if document["run_id"] != name:
-        raise OrchgateError(
-            f"its journal is that of another run, {document['run_id'][:60]}", f"restore the folder of {name}"
-        )
-    known = from_manifest(document).process
-    alive = document["status"] == "in_progress" and known is not None and is_alive(known)
-    stopped = alive and known is not None and suspended.stopped(known.pid)
-    return RunStatus(folder, document, recorded.torn, alive, sittings.of(recorded.events), stopped)
+    if run.run_id != name:
+        raise OrchgateError(f"its journal is that of another run, {run.run_id[:60]}", f"restore the folder of {name}")
+    alive = run.status == "in_progress" and run.process is not None and is_alive(run.process)
+    stopped = alive and run.process is not None and suspended.stopped(run.process.pid)
+    return RunStatus(folder, run, recorded.torn, alive, sittings.of(recorded.events), stopped)
 
 
 class Reopened(NamedTuple):
@@ -65,12 +63,11 @@ class Reopened(NamedTuple):
 def reopened(settings: RunSettings, folder: str) -> Iterator[Reopened]:
     """Takes over a run from a process that is gone. Raises OrchgateError for one that goes on, or cannot be read."""
     known = status_of(folder)
-    run_id = known.manifest["run_id"]
-    if known.alive:
-        pid = known.manifest["process"]["pid"]
-        raise OrchgateError(f"run {run_id} is still running, as process {pid}", f"orchgate status {run_id}")
+    run_id, process = known.run.run_id, known.run.process
+    if known.alive and process:
+        raise OrchgateError(f"run {run_id} is still running, as process {process.pid}", f"orchgate status {run_id}")
     with (
-        Session(settings, not_before=ids.seconds(known.manifest["updated_at"])) as session,
+        Session(settings, not_before=known.run.last_sign_of_life.timestamp()) as session,
         contextlib.closing(writer.Recorder(folder, session.clock, settings.reporter.seen)) as recorder,
     ):
         recorder.journal.own()  # the processes of a killed runner are gone now

@@ -2,67 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError, quoted
 from orchgate.runner.pipeline_run import Finished, PipelineRun, drive
 from orchgate.runner.reopen import digest, event, reopened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from orchgate.git.state import State
     from orchgate.runner.session import RunSettings
     from orchgate.runner.writer import Recorder
+    from orchgate.runs.run import Run
     from orchgate.runs.stages import Pipeline
 
 
 def resume(settings: RunSettings, folder: str) -> Finished:
     """Runs what is left of a run. Raises OrchgateError when that would not be the same run any more."""
     with reopened(settings, folder) as (session, recorder, known):
-        if known.manifest["status"] == "succeeded":
+        if known.run.status == "succeeded":
             return Finished(folder, recorder.settle())
-        pipeline = _same_pipeline(settings, known.manifest, recorder)
-        _same_tree(settings.git, known.manifest)
+        pipeline = _same_pipeline(settings, known.run, recorder)
+        _same_tree(settings.git, known.run)
         session.guard(recorder.journal.descriptor)
         return drive(PipelineRun(session, pipeline, recorder), event(session, known))
 
 
-def _same_pipeline(settings: RunSettings, manifest: Mapping[str, Any], recorder: Recorder) -> Pipeline:
-    name = manifest["pipeline_id"]
-    if manifest["parent_run_id"]:
-        raise OrchgateError(
-            f"this run is a part of run {manifest['parent_run_id']}", f"orchgate resume {manifest['parent_run_id']}"
-        )
+def _same_pipeline(settings: RunSettings, run: Run, recorder: Recorder) -> Pipeline:
+    name = run.pipeline_id
+    if run.parent_run_id:
+        raise OrchgateError(f"this run is a part of run {run.parent_run_id}", f"orchgate resume {run.parent_run_id}")
     if "agent_loop" in recorder.events[0]:
-        raise OrchgateError("this run is an agent loop", f"orchgate rlm --resume {manifest['run_id']}")
+        raise OrchgateError("this run is an agent loop", f"orchgate rlm --resume {run.run_id}")
     if "observed" in recorder.events[0]:
         raise OrchgateError(
-            "this run was observed from outside and cannot be resumed", f"orchgate observe -- {_command(manifest)}"
+            "this run was observed from outside and cannot be resumed", f"orchgate observe -- {_command(run)}"
         )
     pipeline = settings.pipelines.get(name)
     known = pipeline is not None and pipeline.digest == digest(tuple(recorder.events))
-    if pipeline is None or not known or len(pipeline.stages) != len(manifest["commands"]):
+    if pipeline is None or not known or len(pipeline.stages) != len(run.stages):
         raise OrchgateError(
             f"pipeline {name} has changed since the run began, so the run cannot be resumed",
-            _again(manifest),
+            _again(run),
         )
     return pipeline
 
 
-def _again(manifest: Mapping[str, Any]) -> str:
-    return f"orchgate run {quoted(manifest['pipeline_id'])} --task {quoted(manifest['task_id'])}"
+def _again(run: Run) -> str:
+    return f"orchgate run {quoted(run.pipeline_id)} --task {quoted(run.task_id)}"
 
 
-def _command(manifest: Mapping[str, Any]) -> str:
-    return " ".join(str(stage["command"]) for stage in manifest["commands"][:1])[:200]
+def _command(run: Run) -> str:
+    return " ".join(str(stage.command) for stage in run.stages[:1])[:200]
 
 
-def _same_tree(now: State | None, manifest: Mapping[str, Any]) -> None:
-    before = manifest["git"] or {}
-    if (now.tree if now else None) != before.get("tree"):
+def _same_tree(now: State | None, run: Run) -> None:
+    before = run.git.tree if run.git else None
+    if (now.tree if now else None) != before:
         raise OrchgateError(
-            f"the run began on tree {str(before.get('tree'))[:12]}, the work tree is now "
+            f"the run began on tree {str(before)[:12]}, the work tree is now "
             f"{str(now.tree if now else None)[:12]}: the run cannot be resumed",
-            _again(manifest),
+            _again(run),
         )

@@ -9,7 +9,7 @@ from orchgate.runs.run import timestamp
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orchgate.runs.run import Run, StageRun, TestCounts, Usage
+    from orchgate.runs.run import Run, StageRun, Usage
 
 
 def entry(run: Run) -> dict[str, Any]:
@@ -29,7 +29,12 @@ def entry(run: Run) -> dict[str, Any]:
     line |= {"commit": git.commit, "tree": git.tree, "dirty": git.dirty} if git else {}
     line |= {"machine": run.machine.fingerprint if run.machine else None, **_costs(usage)}
     line |= run.writes.asdict() if run.writes else {}
-    line |= {"away_seconds": run.away_seconds, "tests": _tests(run.tests), "metrics": run.metrics, "flaky": run.flaky}
+    line |= {
+        "away_seconds": run.away_seconds,
+        "tests": run.tests.counts() if run.tests else None,
+        "metrics": run.metrics,
+        "flaky": run.flaky,
+    }
     line["inside"] = sorted({inner.pipeline_id for inner in run.inner_runs if inner.task_id == run.task_id})
     return _told(line, usage) | {"stages": [_stage(stage) for stage in run.stages]}
 
@@ -37,16 +42,16 @@ def entry(run: Run) -> dict[str, Any]:
 def _stage(stage: StageRun) -> dict[str, Any]:
     tries = len(stage.attempts)
     line = {"id": stage.id, "status": stage.status, **_costs(stage.usage), "flaky": stage.flaky, "cached": stage.cached}
-    line |= {"tests": _tests(stage.tests), "metrics": stage.metrics, "attempts": tries if tries > 1 else None}
+    line |= {
+        "tests": stage.tests.counts() if stage.tests else None,
+        "metrics": stage.metrics,
+        "attempts": tries if tries > 1 else None,
+    }
     return _told(line, stage.usage)
 
 
 def _costs(usage: Usage | None) -> dict[str, Any]:
     return usage.asdict() if usage else {}
-
-
-def _tests(tests: TestCounts | None) -> dict[str, Any] | None:
-    return None if tests is None else {name: count for name, count in tests.asdict().items() if count is not None}
 
 
 def _told(line: Mapping[str, Any], usage: Usage | None) -> dict[str, Any]:

@@ -52,6 +52,9 @@ class TestCounts(Value):
     errors: int = 0
     source: str | None = None
 
+    def counts(self) -> dict[str, int | str]:
+        return {name: count for name, count in self.asdict().items() if count is not None}
+
 
 class Attempt(Value):
     number: int

@@ -10,20 +10,22 @@ from orchgate.errors import OrchgateError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from orchgate.runs.run import InnerRun, Run
+
     Row = dict[str, Any]
 
 LISTED = 20
 
 
-def lines(folder: str, manifest: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each run inside the one in a folder, and one that says how sure that is."""
-    links = manifest.get("inner_runs") or []
+def lines(run: Run) -> Iterator[str]:
+    """A line for each run inside another one, and one that says how sure that is."""
+    links = run.inner_runs
     for link in links[:LISTED]:
-        path = place(folder, link)
-        yield f"inside: {link['pipeline_id']} {_status(path)}: {os.path.relpath(path)}"
+        path = place(run.folder, link)
+        yield f"inside: {link.pipeline_id} {_status(path)}: {os.path.relpath(path)}"
     if len(links) > LISTED:
         yield f"and {len(links) - LISTED} more inside; the manifest lists all"
-    if any(link["linked_by"] != "process" for link in links):
+    if any(link.linked_by != "process" for link in links):
         yield "they are linked by time and folder: what another process recorded at the same time looks alike"
 
 
@@ -42,9 +44,9 @@ def told(path: str, content: bytes) -> Iterator[str]:
         yield f"recorded by a program that run {run.observed_by} observed"
 
 
-def place(folder: str, link: Mapping[str, Any]) -> str:
-    """Where the manifest of a run inside lies, by the folder of the run around it."""
-    return os.path.normpath(os.path.join(os.path.realpath(folder), link["manifest"]))
+def place(folder: str, link: InnerRun) -> str:
+    """Where the manifest of a run inside is, by the folder of the run around it."""
+    return os.path.normpath(os.path.join(os.path.realpath(folder), link.manifest))
 
 
 def _status(path: str) -> str:
@@ -56,14 +58,14 @@ def _status(path: str) -> str:
         return f"({error.message})"
 
 
-def facts(folder: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def facts(run: Run) -> dict[str, Any]:
     """What a run's row says about those around and inside it."""
     links = [
-        {key: link[key] for key in ("run_id", "task_id", "pipeline_id", "linked_by")}
-        | {"manifest_path": place(folder, link)}
-        for link in manifest.get("inner_runs") or ()
+        {"run_id": link.run_id, "task_id": link.task_id, "pipeline_id": link.pipeline_id, "linked_by": link.linked_by}
+        | {"manifest_path": place(run.folder, link)}
+        for link in run.inner_runs
     ]
-    return {"observed_by": manifest.get("observed_by"), "inner_runs": links}
+    return {"observed_by": run.observed_by, "inner_runs": links}
 
 
 def grouped(rows: Sequence[Row], row: Callable[[str, str], Row]) -> list[Row]:
