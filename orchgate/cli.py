@@ -92,6 +92,8 @@ def _failed(error: Exception) -> int:
     if isinstance(error, OrchgateError):
         path = getattr(error, "path", "")
         _complain(escape(f"{path}: {error.message}" if path else error.message), escape(error.hint))
+        for message, hint in getattr(error, "others", ()):  # of a configuration all that is wrong is said
+            _complain(escape(message), escape(hint))
         return error.exit_code
     if os.environ.get("ORCHGATE_DEBUG"):
         import traceback

@@ -29,9 +29,16 @@ class UsageError(OrchgateError):
 
 
 class ConfigError(OrchgateError):
-    """The configuration is wrong; the message begins with the dotted path of the key."""
+    """The configuration is wrong; the message names the place and the dotted path of the key.
+
+    `others` are what else is wrong with it, as messages with hints.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, hint: str = "", others: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message, hint)
+        self.others = others
 
 
 class GitError(OrchgateError):

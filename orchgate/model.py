@@ -132,7 +132,8 @@ class Check(NamedTuple):
     `stages` are those of the hook of its own; the hook of all checks runs it at every stage. `suggest` takes the
     context, too, and makes what finds a better hint for what a finding `sought`, "" where there is none. One that is
     `shared` reads every document of a large tree and can do so in parts, see `gate.context.Share`. Findings of one
-    that is `excusable` can be excused by the message of the commit.
+    that is `excusable` can be excused by the message of the commit. `keys` declares the keys of the check's table in
+    the configuration, which is called as the check is.
     """
 
     id: str
@@ -144,6 +145,7 @@ class Check(NamedTuple):
     turn: Turn = Turn.WITH_OTHERS
     shared: bool = False
     excusable: bool = False
+    keys: type | None = None
 
 
 class CheckResult(NamedTuple):

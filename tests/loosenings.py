@@ -64,8 +64,8 @@ def documents(text: str) -> str:
 
 def place(key: str) -> tuple[Case, ...]:
     """The documents of a kind are looked for elsewhere, in both directions."""
-    others = "".join(f'{other} = "z/{other}-{{slug}}.md"\n' for other in ("tech-spec", "mini-spec") if other != key)
-    one, two = (f'{NOTHING_BUT_GOALS}{others}{key} = "{folder}/{{slug}}.md"\n' for folder in ("k", "l"))
+    others = "".join(f'paths.{one} = "z/{one}-{{slug}}.md"\n' for one in ("tech-spec", "mini-spec") if one != key)
+    one, two = (f'{NOTHING_BUT_GOALS}{others}paths.{key} = "{folder}/{{slug}}.md"\n' for folder in ("k", "l"))
     return Case(one, two, {"k/x.md": BAD}, "DOC002"), Case(two, one, {"l/x.md": BAD}, "DOC002")
 
 
@@ -84,6 +84,10 @@ def pinned(content: bytes, size: int | None = None, path: str = ".runs/0001-x/cl
 
 def section(name: str, *lines: str) -> str:
     return "\n".join((f"[{name}]", *lines)) + "\n"
+
+
+def ignored(glob: str, *rules: str) -> str:
+    return f"[[ignore]]\npaths = ['{glob}']\nrules = {list(rules)}\nreason = 'r'\n"
 
 
 def metrics(*lines: str) -> str:
@@ -128,16 +132,23 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             elsewhere="only the first push of a branch with a history of its own asks for it",
         ),
     ),
-    "documents.packets": place("packets"),
-    "documents.tech-spec": place("tech-spec"),
-    "documents.action-plan": place("action-plan"),
-    "documents.checklist": (
+    "exclude": (
+        Case("", 'exclude = ["n.md"]\n', {"n.md": BROKEN}, "EVD001"),
+        Case("", 'extend-exclude = ["n.md"]\n', {"n.md": BROKEN}, "EVD001"),
+    ),
+    "documents.paths.prd": place("prd"),
+    "documents.paths.tech-spec": place("tech-spec"),
+    "documents.paths.action-plan": place("action-plan"),
+    "documents.paths.checklist": (
         *place("checklist"),
         Case(
-            NEEDS_TWO, NEEDS_TWO + 'checklist = "docs/PRD-{slug}.md"\n', {PRD: "# PRD\n\n## Goals\n\nMany.\n"}, "DOC001"
+            NEEDS_TWO,
+            NEEDS_TWO + 'paths.checklist = "docs/PRD-{slug}.md"\n',
+            {PRD: "# PRD\n\n## Goals\n\nMany.\n"},
+            "DOC001",
         ),
     ),
-    "documents.mini-spec": place("mini-spec"),
+    "documents.paths.mini-spec": place("mini-spec"),
     "documents.task-index": (
         Case(
             documents(""),
@@ -155,29 +166,29 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             '[documents]\nrequired = ["prd", "checklist"]\n', '[documents]\nrequired = ["prd"]\n', {PRD: OPEN}, "DOC001"
         ),
     ),
-    "documents.required-sections": (
+    "documents.required-sections.prd": (
         Case(documents(""), documents("").replace('prd = ["Goals"]', "prd = []"), {PRD: BAD}, "DOC002"),
     ),
-    "documents.finished-statuses": (
+    "documents.status.finished": (
         Case(
             documents(""),
-            documents('finished-statuses = ["never"]'),
+            documents('status.finished = ["never"]'),
             {PRD: OPEN},
             "DOC004",
             {"tasks/index.json": DONE % "done"},
         ),
     ),
-    "documents.inactive-statuses": (
+    "documents.status.inactive": (
         Case(
             documents(""),
-            documents('inactive-statuses = ["paused"]'),
+            documents('status.inactive = ["paused"]'),
             {PRD: BAD},
             "DOC002",
             {"tasks/index.json": DONE % "paused"},
         ),
         Case(
-            documents('inactive-statuses = ["paused"]') + '[specs]\ncode = ["*.py"]\n',
-            documents("inactive-statuses = []") + '[specs]\ncode = ["*.py"]\n',
+            documents('status.inactive = ["paused"]') + '[specs]\npaths = ["*.py"]\n',
+            documents("status.inactive = []") + '[specs]\npaths = ["*.py"]\n',
             {"a.py": "x\n"},
             "SPC001",
             {
@@ -196,19 +207,17 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             {"tasks/index.json": DONE % "done"},
         ),
     ),
-    "documents.review-days": (
+    "review.max-age-days": (
         Case(
-            documents("review-days = 5"),
-            documents("review-days = 50"),
+            documents("") + "[review]\nmax-age-days = 5\n",
+            documents("") + "[review]\nmax-age-days = 50\n",
             {"docs/TECH_SPEC-x.md": REVIEWED % "two"},
             "DOC007",
             {"docs/TECH_SPEC-x.md": REVIEWED % "one"},
         ),
     ),
     "documents.exclude": (Case(documents(""), documents('exclude = ["docs/PRD-x.md"]'), {PRD: BAD}, "DOC002"),),
-    "documents.archived-markers": (
-        Case(documents(""), documents('archived-markers = ["No section"]'), {PRD: BAD}, "DOC002"),
-    ),
+    "documents.stub-markers": (Case(documents(""), documents('stub-markers = ["No section"]'), {PRD: BAD}, "DOC002"),),
     "evidence.roots": (
         Case(
             "",
@@ -315,10 +324,10 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             "MAN001",
         ),
     ),
-    "manifests.stale-minutes": (
+    "manifests.abandoned-after-minutes": (
         Case(
-            '[severity]\nMAN006 = "error"\n[manifests]\nstale-minutes = 1\n',
-            '[severity]\nMAN006 = "error"\n[manifests]\nstale-minutes = 1000\n',
+            '[severity]\nMAN006 = "error"\n[manifests]\nabandoned-after-minutes = 1\n',
+            '[severity]\nMAN006 = "error"\n[manifests]\nabandoned-after-minutes = 1000\n',
             {
                 MANIFEST: encoded(
                     january(
@@ -360,21 +369,21 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             PLANNED,
         ),
     ),
-    "specs.code": (
-        Case(section("specs", 'code = ["*.py"]'), section("specs", 'code = ["x/**"]'), {"a.py": "x\n"}, "SPC001"),
+    "specs.paths": (
+        Case(section("specs", 'paths = ["*.py"]'), section("specs", 'paths = ["x/**"]'), {"a.py": "x\n"}, "SPC001"),
     ),
-    "specs.exempt": (
+    "specs.exclude": (
         Case(
-            section("specs", 'code = ["*.py"]'),
-            section("specs", 'code = ["*.py"]', 'exempt = ["a.py"]'),
+            section("specs", 'paths = ["*.py"]'),
+            section("specs", 'paths = ["*.py"]', 'exclude = ["a.py"]'),
             {"a.py": "x\n"},
             "SPC001",
         ),
     ),
-    "specs.review-days": (
+    "review.spec-max-age-days": (
         Case(
-            documents("") + section("specs", 'code = ["*.py"]', "review-days = 5"),
-            documents("") + section("specs", 'code = ["*.py"]', "review-days = 50"),
+            documents("") + section("specs", 'paths = ["*.py"]') + "[review]\nspec-max-age-days = 5\n",
+            documents("") + section("specs", 'paths = ["*.py"]') + "[review]\nspec-max-age-days = 50\n",
             {"a.py": "x\n", "docs/TECH_SPEC-x.md": REVIEWED % "two"},
             "SPC001",
             {"docs/TECH_SPEC-x.md": REVIEWED % "one"},
@@ -382,16 +391,16 @@ CASES: Mapping[str, tuple[Case, ...]] = {
     ),
     "diff-budget.max-files": (Case(section("diff-budget", "max-files = 2"), "", {"a": "x", "b": "x"}, "DIF001"),),
     "diff-budget.max-lines": (Case(section("diff-budget", "max-lines = 20"), "", {"a": LINES}, "DIF001"),),
-    "diff-budget.ignore": (
+    "diff-budget.exclude": (
         Case(
             section("diff-budget", "max-lines = 20"),
-            section("diff-budget", "max-lines = 20", 'ignore = ["a"]'),
+            section("diff-budget", "max-lines = 20", 'exclude = ["a"]'),
             {"a": LINES},
             "DIF001",
         ),
         Case(
-            section("diff-budget", "max-lines = 20", 'ignore = ["*", "!a"]'),
-            section("diff-budget", "max-lines = 20", 'ignore = ["*"]'),
+            section("diff-budget", "max-lines = 20", 'exclude = ["*", "!a"]'),
+            section("diff-budget", "max-lines = 20", 'exclude = ["*"]'),
             {"a": LINES},
             "DIF001",
         ),
@@ -453,18 +462,18 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             {"package.json": VERSIONS[0]},
         ),
     ),
-    "version-bump.allow-trailer": (
+    "version-bump.override-trailer": (
         Case(
             "",
-            section("version-bump", 'allow-trailer = "Why"'),
+            section("version-bump", 'override-trailer = "Why"'),
             {"package.json": VERSIONS[1]},
             "VER001",
             {"package.json": VERSIONS[0]},
             message="change\n\nWhy: so\n",
         ),
         Case(
-            section("version-bump", 'allow-trailer = ""'),
-            section("version-bump", 'allow-trailer = "Why"'),
+            section("version-bump", 'override-trailer = ""'),
+            section("version-bump", 'override-trailer = "Why"'),
             {"package.json": VERSIONS[1]},
             "VER001",
             {"package.json": VERSIONS[0]},
@@ -480,17 +489,17 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             {"a.py": "x = 1\n"},
         ),
     ),
-    "performance.relevant": (
+    "performance.paths": (
         Case(
             section("performance", 'pipeline = "p"') + PIPELINE,
-            section("performance", 'pipeline = "p"', 'relevant = ["b.py"]') + PIPELINE,
+            section("performance", 'pipeline = "p"', 'paths = ["b.py"]') + PIPELINE,
             {"a.py": FAILS},
             "PRF005",
             {"a.py": "x = 1\n"},
         ),
         Case(
-            section("performance", 'pipeline = "p"', 'relevant = ["a.py"]') + PIPELINE,
-            section("performance", 'pipeline = "p"', 'relevant = ["b.py"]') + PIPELINE,
+            section("performance", 'pipeline = "p"', 'paths = ["a.py"]') + PIPELINE,
+            section("performance", 'pipeline = "p"', 'paths = ["b.py"]') + PIPELINE,
             {"a.py": FAILS},
             "PRF005",
             {"a.py": "x = 1\n"},
@@ -500,32 +509,34 @@ CASES: Mapping[str, tuple[Case, ...]] = {
         Case(metrics(), "", TWO_FILES, "PRF002"),
         Case(metrics(), metrics().replace("max = 1", "max = 9"), TWO_FILES, "PRF002"),
     ),
-    "performance.benchmarks": (
+    "performance.benchmarks.file": (
         Case(metrics(benchmarks("a.json")), metrics(benchmarks("b.json")), TWO_FILES, "PRF002", elsewhere=MOOT),
         Case(metrics(benchmarks("a.json")), metrics(), TWO_FILES, "PRF002", elsewhere=MOOT),
     ),
-    "performance.budget-seconds": (
-        Case(metrics("budget-seconds = 60"), metrics("budget-seconds = 1"), TWO_FILES, "PRF002", elsewhere=MOOT),
+    "performance.max-seconds": (
+        Case(metrics("max-seconds = 60"), metrics("max-seconds = 1"), TWO_FILES, "PRF002", elsewhere=MOOT),
     ),
-    "performance.prepare": (
-        Case(metrics('prepare = ["make"]'), metrics('prepare = ["true"]'), TWO_FILES, "PRF002", elsewhere=MOOT),
-        Case(metrics(), metrics('prepare = ["true"]'), TWO_FILES, "PRF002", elsewhere=MOOT),
+    "performance.setup": (
+        Case(metrics('setup = ["make"]'), metrics('setup = ["true"]'), TWO_FILES, "PRF002", elsewhere=MOOT),
+        Case(metrics(), metrics('setup = ["true"]'), TWO_FILES, "PRF002", elsewhere=MOOT),
     ),
     "performance.watch": (Case(metrics(), metrics("watch = []"), TWO_FILES, "PRF002", elsewhere=MOOT),),
-    "performance.inconclusive": (
-        Case(metrics('inconclusive = "block"'), metrics(), TWO_FILES, "PRF002", elsewhere=MOOT),
-        Case(metrics(), metrics('inconclusive = "block"'), TWO_FILES, "PRF002", elsewhere=MOOT),
-    ),
-    "performance.baseline-days": (
-        Case(metrics(), metrics("baseline-days = 9999"), TWO_FILES, "PRF002", elsewhere=MOOT),
+    "performance.baseline-max-age-days": (
+        Case(metrics(), metrics("baseline-max-age-days = 9999"), TWO_FILES, "PRF002", elsewhere=MOOT),
     ),
     "performance.exact": (
         Case(metrics("exact = true"), metrics(), TWO_FILES, "PRF002", elsewhere=MOOT),
         Case(metrics(), metrics("exact = true"), TWO_FILES, "PRF002", elsewhere=MOOT),
     ),
-    "performance.task": (
-        Case(metrics('task = "0001-x"'), metrics('task = "0002-y"'), TWO_FILES, "PRF002", elsewhere=MOOT),
-        Case(metrics('task = "0001-x"'), metrics(), TWO_FILES, "PRF002", elsewhere=MOOT),
+    "performance.rates-from-task": (
+        Case(
+            metrics('rates-from-task = "0001-x"'),
+            metrics('rates-from-task = "0002-y"'),
+            TWO_FILES,
+            "PRF002",
+            elsewhere=MOOT,
+        ),
+        Case(metrics('rates-from-task = "0001-x"'), metrics(), TWO_FILES, "PRF002", elsewhere=MOOT),
     ),
     "pipelines": (
         Case(RUNS + DIAGNOSTICS, RUNS, FINISHED, "EVD010"),
@@ -540,13 +551,19 @@ CASES: Mapping[str, tuple[Case, ...]] = {
     "severity": (
         Case("", '[severity]\nEVD001 = "off"\n', {"n.md": BROKEN}, "EVD001"),
         Case("", '[severity]\nEVD001 = "warning"\n', {"n.md": BROKEN}, "EVD001"),
+        Case("", '[severity]\nevd = "off"\n', {"n.md": BROKEN}, "EVD001"),
+        Case("", '[severity]\nevidence = "off"\n', {"n.md": BROKEN}, "EVD001"),
         Case('[severity]\nDIF002 = "error"\n', "", {"a.txt": "x\n", ".gitattributes": "a.txt -diff\n"}, "DIF002"),
     ),
-    "per-file-ignores": (
+    "ignore": (
+        Case("", ignored("n.md", "EVD001"), {"n.md": BROKEN}, "EVD001"),
+        Case(ignored("*.md", "EVD002"), ignored("*.md", "EVD002", "evd001"), {"n.md": BROKEN}, "EVD001"),
+        Case(ignored("*.md", "EVD002"), ignored("*.md", "evd"), {"n.md": BROKEN}, "EVD001"),
+        # The old name, on both sides and on one.
         Case("", "[per-file-ignores]\n'n.md' = { rules = ['EVD001'], reason = 'r' }\n", {"n.md": BROKEN}, "EVD001"),
         Case(
             "[per-file-ignores]\n'*.md' = { rules = ['EVD002'], reason = 'r' }\n",
-            "[per-file-ignores]\n'*.md' = { rules = ['EVD002', 'EVD001'], reason = 'r' }\n",
+            ignored("*.md", "EVD002", "EVD001"),
             {"n.md": BROKEN},
             "EVD001",
         ),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.commands.check import code
-from orchgate.config.load import Source, build
+from orchgate.config.load import build
+from orchgate.config.source import Source
 from orchgate.errors import GitError, Unreadable
 from orchgate.gate.engine import Judgement
 from orchgate.model import (

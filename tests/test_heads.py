@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from orchgate.config.load import Source, build
+from orchgate.config.load import build
+from orchgate.config.source import Source
 from orchgate.git.call import common_dir
 from orchgate.git.repository import open_repository
 from orchgate.model import Severity, Verdict

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.cli import main
-from orchgate.config.load import Source, build
+from orchgate.config.load import build
+from orchgate.config.source import Source
 from orchgate.errors import ConfigError, OrchgateError
 from orchgate.evidence.lock import PATH, LockError, Pinned, parse, render
 from orchgate.lib.inside import git_name, is_git_name, looks_like_git, require_inside, require_real

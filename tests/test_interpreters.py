@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.config.load import Source, build
+from orchgate.config.load import build
+from orchgate.config.source import Source
 from orchgate.speed.push.stored_verdict import of_question
 
 if TYPE_CHECKING:

@@ -30,7 +30,9 @@ def error(tmp_path: Path, metrics: str, rest: str = GATED + STAGE) -> ConfigErro
     write_tree(tmp_path, {"orchgate.toml": f"{rest}[performance.metrics]\n{metrics}\n"})
     with pytest.raises(ConfigError) as caught:
         load(FolderSnapshot(str(tmp_path)))
-    return caught.value
+    place, _, message = caught.value.message.partition(": ")
+    assert place.startswith("orchgate.toml:")
+    return ConfigError(message, caught.value.hint)
 
 
 def test_the_closed_list_holds_every_metric_that_is_judged_and_no_other() -> None:
@@ -42,7 +44,9 @@ def test_the_closed_list_holds_every_metric_that_is_judged_and_no_other() -> Non
 def test_the_closed_list_knows_what_each_metric_blocks_by_default() -> None:
     known = {metric.name: metric.block for metric in (*KNOWN, *WHEN_NAMED)}
 
-    assert {name.replace("-", "_"): one.block for name, one in NAMES.items() if one.block is not None} == known
+    assert {
+        name.replace("-", "_"): one.fail_above for name, one in NAMES.items() if one.fail_above is not None
+    } == known
 
 
 @pytest.mark.parametrize(
@@ -62,28 +66,27 @@ def test_the_closed_list_knows_what_each_metric_blocks_by_default() -> None:
 )
 @pytest.mark.parametrize("stage", [STAGE, REPORTING], ids=["", "reporting"])
 def test_a_near_miss_is_named_whatever_stages_report(tmp_path: Path, stage: str, name: str, meant: str) -> None:
-    told = error(tmp_path, f"{name} = {{ block = 0.05 }}", GATED + stage)
+    told = error(tmp_path, f"{name} = {{ fail-above = 0.05 }}", GATED + stage)
 
     assert (told.message, told.hint) == (
         f"performance.metrics.{name}: no run measures it",
-        f'did you mean "{meant}"? (orchgate.toml)',
+        f'did you mean "{meant}"?',
     )
 
 
 WRONG = [
     ("lint-warnings = { max = 3 }", "lint-warnings: no run measures it"),
-    ('"lnt.warnings" = { max = 3 }', "\"lnt.warnings\": 'lnt' is no stage"),
-    ('"lint.cpu-seconds" = { block = 0.1 }', "\"lint.cpu-seconds\": 'lint' reports no metrics of its own"),
-    ('"build.cpu-seconds" = { block = 0.1 }', "\"build.cpu-seconds\": 'build' is no stage"),
+    ('"lnt.warnings" = { max = 3 }', '"lnt.warnings": "lnt" is no stage'),
+    ('"lint.cpu-seconds" = { fail-above = 0.1 }', '"lint.cpu-seconds": "lint" reports no metrics of its own'),
+    ('"build.cpu-seconds" = { fail-above = 0.1 }', '"build.cpu-seconds": "build" is no stage'),
     ("cpu-seconds = {}\ncpu_seconds = {}", "cpu_seconds: is performance.metrics.cpu-seconds, which is set too"),
     ("max-rss-bytes = { min = 5, max = 4 }", "max-rss-bytes.min: 5 is above max, 4"),
-    ("cpu-seconds = { block = 5 }", "cpu-seconds.block: expected a fraction from 0 to 1, got 5"),
-    ("cpu-seconds = { block = 11 }", "cpu-seconds.block: expected a fraction from 0 to 10, got 11"),
-    ("cpu-seconds = { block = 0.05, tolerance = 0.1 }", "cpu-seconds.tolerance: 0.1 is above block, 0.05"),
-    ("cpu-seconds = { tolerance = 0.2 }", "cpu-seconds.tolerance: 0.2 is above block, which is 0.05 by default"),
+    ("cpu-seconds = { fail-above = 5 }", "cpu-seconds.fail-above: expected a fraction from 0 to 1, got 5"),
+    ("cpu-seconds = { fail-above = 0.05, tolerance = 0.1 }", "cpu-seconds.tolerance: 0.1 is above fail-above, 0.05"),
+    ("cpu-seconds = { tolerance = 0.2 }", "cpu-seconds.tolerance: 0.2 is above fail-above, which is 0.05 by default"),
     ("success-rate = { min = 95 }", "success-rate.min: expected a rate from 0 to 1, got 95"),
     ("diff-lines = {}", "diff-lines: expected max or min"),
-    ("diff-lines = { block = 0.1 }", "diff-lines.block: is compared with no base"),
+    ("diff-lines = { fail-above = 0.1 }", "diff-lines.fail-above: is compared with no base"),
     ("flaky-rate = { max = 0.1 }", "flaky-rate: is known of the recorded runs of a task alone"),
 ]
 
@@ -99,12 +102,12 @@ def test_what_cannot_be_meant_is_named_with_a_way_out(tmp_path: Path, metrics: s
     "text",
     [
         f"{GATED}{REPORTING}[performance.metrics]\nlint-warnings = {{ max = 3 }}\ntests-failed = {{ max = 0 }}\n",
-        f'{GATED}{REPORTING}[performance.metrics]\n"lint.cpu-seconds" = {{ block = 0.1 }}\n',
-        f'{GATED}{REPORTING}[performance.metrics]\n"gpu.memory-bytes" = {{ block = 0.1 }}\n',
+        f'{GATED}{REPORTING}[performance.metrics]\n"lint.cpu-seconds" = {{ fail-above = 0.1 }}\n',
+        f'{GATED}{REPORTING}[performance.metrics]\n"gpu.memory-bytes" = {{ fail-above = 0.1 }}\n',
         f"{GATED}{CALLING}[performance.metrics]\nwarnings = {{ max = 3 }}\n",
         f"{REPORTING}[performance.metrics]\nwarnings = {{ max = 3 }}\n",
-        '[performance]\ntask = "0001-a"\n[performance.metrics]\nflaky-rate = { max = 0.1 }\n',
-        "[performance.metrics]\ncpu-seconds = { block = 0 }\nmanifest-writes = { block = 5 }\n",
+        '[performance]\nrates-from-task = "0001-a"\n[performance.metrics]\nflaky-rate = { max = 0.1 }\n',
+        "[performance.metrics]\ncpu-seconds = { fail-above = 0 }\nmanifest-writes = { fail-above = 5 }\n",
     ],
 )
 def test_what_can_be_meant_is_read(tmp_path: Path, text: str) -> None:
@@ -121,7 +124,10 @@ def test_a_pipeline_that_nobody_defines_is_named_at_every_check(repo: Repo) -> N
 
     told = repo.orchgate("check", "--staged")
 
-    assert (told.code, "performance.pipeline: there is no pipeline 'bnch'" in told.out) == (2, True), told.out
+    assert (told.code, 'orchgate.toml:2:12: performance.pipeline: there is no pipeline "bnch"' in told.out) == (
+        2,
+        True,
+    ), told.out
     assert "did you mean bench?" in told.out
 
 
@@ -134,7 +140,7 @@ def test_a_pipeline_of_the_orchestrator_counts_where_its_file_can_be_read(repo: 
 
 
 def test_the_change_that_mends_a_slip_lands(repo: Repo) -> None:
-    slip = f"{GATED}{STAGE}[performance.metrics]\ncpu = {{ block = 0.1 }}\n"
+    slip = f"{GATED}{STAGE}[performance.metrics]\ncpu = {{ fail-above = 0.1 }}\n"
     repo.commit("Slip", {"orchgate.toml": slip})
     repo.stage("orchgate.toml", slip.replace("cpu", "cpu-seconds"))
 

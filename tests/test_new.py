@@ -13,7 +13,8 @@ from orchgate.checks import documents
 from orchgate.cli import main
 from orchgate.commands.new.command import TEMPLATES, filled, plan_packet
 from orchgate.commands.new.packet import write
-from orchgate.config.load import Source, build
+from orchgate.config.load import build
+from orchgate.config.source import Source
 from orchgate.errors import OrchgateError
 from orchgate.lib import resources
 from orchgate.markdown.document import Document
@@ -57,7 +58,7 @@ def test_a_template_has_the_sections_that_are_required_of_it(kind: str) -> None:
 
     sections = tuple(heading.title for heading in template.headings if heading.level == 2)
 
-    assert sections == SETTINGS.required_sections[kind]
+    assert sections == SETTINGS.sections[kind]
 
 
 @pytest.mark.parametrize("kind", TEMPLATES)

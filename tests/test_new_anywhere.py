@@ -15,8 +15,9 @@ from orchgate.checks import documents
 from orchgate.cli import main
 from orchgate.commands.new.command import TEMPLATES, filled, plan_packet
 from orchgate.commands.new.packet import write
-from orchgate.config.load import Source, build
-from orchgate.config.shapes import PACKET_KINDS
+from orchgate.config.load import build
+from orchgate.config.settings import PACKET_KINDS
+from orchgate.config.source import Source
 from orchgate.errors import ConfigError, OrchgateError, UsageError
 from orchgate.lib import resources
 from orchgate.packets.layout import layout_of

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.checks import documents, specs
-from orchgate.config.load import Source, build
+from orchgate.config.load import build
+from orchgate.config.source import Source
 from orchgate.errors import ConfigError, Unreadable
 from orchgate.model import ABSENT, Change, Scope, Severity
 from orchgate.packets.catalog import Packets
@@ -441,4 +442,4 @@ def test_a_place_that_cannot_hold_packets_is_a_configuration_error(table: dict[s
 def test_a_profile_presets_severities_that_the_file_may_change() -> None:
     config = build(Source("orchgate.toml", {"profile": "codex-orchestrator", "severity": {"DOC006": "error"}}))
 
-    assert (config.severity["DOC002"], config.severity["DOC006"]) == ("warning", "error")
+    assert (config.top.severity["DOC002"], config.top.severity["DOC006"]) == ("warning", "error")

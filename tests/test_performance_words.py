@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchgate.commands.perf.report import PerfReport, PerfRequest, as_text
-from orchgate.config.load import Source, build
+from orchgate.config.load import build
+from orchgate.config.source import Source
 from orchgate.git.repository import open_repository
 from orchgate.model import Severity, Verdict
 from orchgate.runner.environment import unhooked

@@ -12,7 +12,7 @@ from orchgate.verdict.values import KNOWN, Kind, Metric, Policy, policy
 def configured(**metrics: Configured) -> Policy:
     names = {name.replace("_", "-"): metric for name, metric in metrics.items()}
     nothing = {**dict.fromkeys(Performance._fields), "benchmarks": Benchmarks("", "")}
-    return policy(Performance(**{**nothing, "inconclusive": "block", "metrics": names}))  # type: ignore[arg-type]
+    return policy(Performance(**{**nothing, "metrics": names}), undecided_blocks=True)  # type: ignore[arg-type]
 
 
 def limits(

@@ -339,12 +339,20 @@ def test_a_comment_that_names_ten_thousand_rules_is_judged_in_linear_time() -> N
 
 
 def test_entries_of_per_file_ignores_are_looked_up_and_not_compared() -> None:
-    ignores = {f"n{at}.md": Ignore(("EVD001",), f"r{at}") for at in range(50_000)}
+    ignores = [Ignore((f"n{at}.md",), ("EVD001",), f"r{at}") for at in range(50_000)]
     configured = suppressions.Configured(ignores)
 
     with no_hang():
-        reasons = [configured.reason(Finding("EVD001", Location(path), "m")) for path in ignores]
-    assert reasons == [ignore.reason for ignore in ignores.values()]
+        reasons = [configured.reason(Finding("EVD001", Location(one.paths[0]), "m")) for one in ignores]
+    assert reasons == [one.reason for one in ignores]
+
+
+def test_an_entry_may_name_a_family_of_rules() -> None:
+    configured = suppressions.Configured([Ignore(("a.md", "b.md"), ("EVD", "DOC001"), "r")])
+
+    told = {rule: configured.reason(Finding(rule, Location("b.md"), "m")) for rule in ("EVD001", "DOC001", "DOC002")}
+
+    assert told == {"EVD001": "r", "DOC001": "r", "DOC002": None}
 
 
 @pytest.mark.parametrize(
@@ -361,7 +369,7 @@ def test_entries_of_per_file_ignores_are_looked_up_and_not_compared() -> None:
     ],
 )
 def test_the_first_entry_that_matches_gives_the_reason(entries: tuple[str, ...], reason: int | None) -> None:
-    ignores = {entry: Ignore(("EVD001",), str(turn)) for turn, entry in enumerate(entries)}
+    ignores = [Ignore((entry,), ("EVD001",), str(turn)) for turn, entry in enumerate(entries)]
 
     told = suppressions.Configured(ignores).reason(Finding("EVD001", Location("a.md"), "m"))
 

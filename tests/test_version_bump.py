@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.checks.version_bump import CHECK
-from orchgate.config.load import Source, build
+from orchgate.config.load import build
+from orchgate.config.source import Source
 from orchgate.errors import OrchgateError
 from orchgate.model import Change, Outcome, Scope, Severity
 from tests.support import folder_context, target, write_tree

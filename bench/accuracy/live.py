@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CONFIG = """\
 [performance]
 pipeline = "bench"
-budget-seconds = {budget:g}
+max-seconds = {budget:g}
 [[pipelines.bench.stages]]
 id = "work"
 run = ["{python}", "-S", "work.py"]

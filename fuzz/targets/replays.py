@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from fuzz.violation import Violation
 from orchgate.commands.perf import report
-from orchgate.config.load import Source, build
+from orchgate.config.load import build
+from orchgate.config.source import Source
 from orchgate.model import Verdict, worst
 from orchgate.speed.sample_files import read_streams
 from orchgate.verdict.comparison import judge

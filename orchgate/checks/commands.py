@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.config.keys import FEWER, GLOBS, MORE, REFUSED, SEEN, TEXTS, key
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE
 from orchgate.model import Check, Outcome, Rule, Severity
@@ -53,6 +54,23 @@ RULES = (
 )
 
 
+class Steps(NamedTuple):
+    sections: tuple[str, ...] = key(
+        TEXTS,
+        ("Concrete Steps", "Validation", "Validation and Acceptance", "Steps", "Commands"),
+        "sections of the action plan whose commands are checked",
+        SEEN,
+        FEWER,
+        governs=("CMD",),
+    )
+    interactive: tuple[str, ...] = key(
+        TEXTS, (), "more programs that ask questions", REFUSED, FEWER, governs=("CMD001",)
+    )
+    allow: tuple[str, ...] = key(
+        GLOBS, (), "commands that are fine as they are, as globs", REFUSED, MORE, governs=("CMD",)
+    )
+
+
 def run(ctx: Context) -> Outcome:
     plans = _plans(ctx)
     touched = [] if ctx.scope.whole_tree else [change for change in ctx.scope.require_changes() if _may_take(change)]
@@ -60,7 +78,7 @@ def run(ctx: Context) -> Outcome:
         return Outcome((), {"documents": 0, "commands": 0})
     from orchgate.plan_commands.checker import CommandChecker
 
-    checker = CommandChecker(ctx.config.commands, _definitions(ctx))
+    checker = CommandChecker(ctx.config.of(Steps), _definitions(ctx))
     documents, unread = ctx.documents.read(plans)
     findings = [finding for document in documents for finding in checker.judge(document)]
     gone = _taken_away(ctx, touched)
@@ -99,7 +117,7 @@ def _active(ctx: Context, paths: Iterable[str]) -> list[str]:
     from orchgate.packets.tasks import normal_status
 
     owners = ctx.packets.owners
-    inactive = {normal_status(status) for status in ctx.config.documents.inactive_statuses}
+    inactive = {normal_status(status) for status in ctx.config.documents.status.inactive}
     statuses = {
         path: [packet.entry.status if packet.entry else "" for packet in owners.get(path, ())] for path in plans
     }
@@ -142,4 +160,6 @@ def suggest(ctx: Context) -> Callable[[tuple[str, ...]], str]:
     return _definitions(ctx).suggest
 
 
-CHECK = Check("commands", "commands of action plans run unattended and name what exists", RULES, run, suggest=suggest)
+CHECK = Check(
+    "commands", "commands of action plans run unattended and name what exists", RULES, run, suggest=suggest, keys=Steps
+)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from orchgate.config.faults import Fault, as_toml, dotted
+from orchgate.config.kinds import nearest
 from orchgate.config.limits import only_configuration
-from orchgate.config.load import FILE, PYPROJECT
-from orchgate.config.loosening import Loosening, loosened
+from orchgate.config.loosening import SHIPPED, Loosening, loosened
+from orchgate.config.source import FILE, PYPROJECT, Places
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from orchgate.config.faults import At
     from orchgate.gate.context import Context, Engine
     from orchgate.model import CheckResult
 
 SECRETS = ("evidence.secrets", "evidence.secrets-allowed")
-EVERY_RULE = ("DOC", "EVD", "MAN", "DIF", "VER", "CMD", "SPC", "PRF")
+EVERY_RULE = ("",)  # which every rule begins with
 RULES = (
     Rule(
         "CFG001",
@@ -41,16 +45,37 @@ RULES = (
         bad="orchgate.toml with `max-lines = 800`, pyproject.toml with `[tool.orchgate.diff-budget] max-lines = 400`",
         good="all of it in orchgate.toml",
     ),
+    Rule(
+        "CFG003",
+        "old name of a key",
+        Severity.WARNING,
+        what="The configuration sets a key under the name that it had in an earlier version. It still counts, for one "
+        "minor version.",
+        why="The next version does not know the old name, and ends in exit code 2 at every commit.",
+        bad="`review-days = 90` under [documents]",
+        good="orchgate config migrate",
+    ),
+    Rule(
+        "CFG004",
+        "setting without effect",
+        Severity.WARNING,
+        what="The configuration names something that is not there: a default branch that no remote and no local branch "
+        "has, a folder of a stage that the tree does not hold, a required run of a pipeline that nobody defines. It is "
+        "looked for where the change touches the configuration, or the whole tree is judged.",
+        why="A slip in a name switches off what the key was meant to switch on, in silence.",
+        bad='required-runs = ["diagnostic:after"] where the pipeline is called diagnostics',
+        good='required-runs = ["diagnostics:after"]',
+    ),
 )
 
 
 def run(ctx: Context) -> Outcome:
     ctx.scope.require_changes()  # without a base nobody can tell what was loosened
     unread = (_unread(ctx),) if ctx.unread else ()
-    twice = (_SHADOWED,) if ctx.proposed.shadowed else ()
+    twice = ((_SHADOWED,) if ctx.proposed.shadowed else ()) + _old_names(ctx) + _in_vain(ctx)
     if ctx.accepted is None:
         return Outcome((*unread, *twice), {"configuration changes": len(unread)})
-    found = loosened(ctx.accepted, ctx.proposed, _engine(ctx).default_severities)
+    found = loosened(ctx.accepted, ctx.proposed, _engine(ctx).rules())
     findings = tuple(_finding(ctx, loosening) for loosening in found)
     facts = {"loosened": [one.key for one in found]}
     return Outcome(
@@ -85,7 +110,7 @@ def _finding(ctx: Context, loosening: Loosening) -> Finding:
     refused = _refused(ctx, loosening.governs)
     if loosening.key in SECRETS:
         refused += _pinned_secrets(ctx)
-    place, message = _location(ctx, loosening.key), f"{loosening.key} {loosening.what}"
+    place, message = _location(ctx, loosening.at), f"{loosening.key} {loosening.what}"
     if refused:
         message += f", and this change also contains what the old value refuses ({', '.join(refused)})"
         return Finding("CFG001", place, message, APART, Severity.ERROR)
@@ -123,28 +148,90 @@ def _unknown(ctx: Context, found: tuple[Loosening, ...], unread: bool) -> Iterat
     rules = EVERY_RULE if unread else {rule for one in found for rule in one.governs}
     if not rules or only_configuration(ctx.scope, ctx.base, ctx.snapshot):
         return
-    place = _location(ctx, found[0].key) if found else Location(FILE)
+    place = _location(ctx, found[0].at) if found else Location(FILE)
     for result in _results(ctx, rules):
         if result.troubles:
             message = f"the check {result.id} could not judge this change by the old limits"
             yield Trouble(place, message, f"orchgate check {result.id}")
 
 
-def _location(ctx: Context, key: str) -> Location:
-    """The line that sets the key, as far as a search that knows no more of TOML than headers and `=` finds it."""
-    path = ctx.proposed.origins.get(key) or ctx.proposed.origins.get(key.partition(".")[0], "")
-    if path not in (FILE, PYPROJECT):  # the key went back to its default, perhaps with the file
+def _location(ctx: Context, at: At) -> Location:
+    """Where the proposed configuration sets a key."""
+    source = ctx.proposed.source
+    line, column = Places(source).of(at) if source.text else (0, 0)
+    if not line:  # the key went back to its default, perhaps with the file
         touched = {name for change in ctx.scope.changes for name in (change.path, change.old_path)}
-        return Location(FILE if FILE in touched else PYPROJECT)
-    header = ""
-    for number, line in enumerate(ctx.snapshot.read(path).decode("utf-8", "replace").split("\n"), 1):
-        name = line.partition("=")[0].strip().replace("'", '"')
-        if name.startswith("["):
-            header, name = name.strip("[").partition("]")[0].removeprefix("tool.orchgate").removeprefix("."), ""
-        place = ".".join(part for part in (header, name) if part)
-        if place == key or place.startswith(key + "."):
-            return Location(path, number, 1)
-    return Location(path)
+        return Location(source.file or (FILE if FILE in touched else PYPROJECT))
+    return Location(source.file, line, column)
+
+
+def _old_names(ctx: Context) -> tuple[Finding, ...]:
+    """One finding for each key that is set under the name it had."""
+    source, renamed = ctx.proposed.source, ctx.proposed.renamed
+    if not renamed:
+        return ()
+    places = Places(source)
+    found = ((places.of(old, key=True), old, new) for old, new in renamed)
+    return tuple(
+        Finding(
+            "CFG003",
+            Location(source.file, *place),
+            f"{dotted(old)} is called {dotted(new)} now",
+            "orchgate config migrate",
+        )
+        for place, old, new in sorted(found, key=lambda one: one[0])
+    )
+
+
+def _in_vain(ctx: Context) -> tuple[Finding, ...]:
+    """What is named and not there; looked for only where it may have changed."""
+    touched = ctx.accepted is not None
+    if not ctx.scope.whole_tree and not touched:
+        return ()
+    source = ctx.proposed.source
+    faults = (*_missing_folders(ctx), *_missing_pipelines(ctx), *(_missing_branch(ctx) if touched else ()))
+    places = Places(source)
+    return tuple(
+        Finding("CFG004", Location(source.file, *places.of(one.at)), f"{dotted(one.at)}: {one.message}", one.hint)
+        for one in faults
+    )
+
+
+def _missing_folders(ctx: Context) -> Iterator[Fault]:
+    """Folders of stages that nothing runs before, which could have made them."""
+    for name, pipeline in ctx.proposed.pipelines.items():
+        for number, stage in enumerate(pipeline.stages):
+            folder = os.path.normpath(stage.cwd)
+            if folder != "." and not stage.needs and folder not in ctx.snapshot.folders:
+                yield Fault(
+                    ("pipelines", name, "stages", number, "cwd"), f"the tree has no folder {as_toml(stage.cwd)}"
+                )
+
+
+def _missing_pipelines(ctx: Context) -> Iterator[Fault]:
+    """Pipelines whose runs are asked for, of a configuration that defines some and not these."""
+    config = ctx.proposed
+    if not config.pipelines or "evidence.required-runs" not in config.origins:
+        return
+    from orchgate.runs import codex
+
+    content = ctx.snapshot.find(codex.FILE, codex.MAX_BYTES)
+    known = {SHIPPED, *config.pipelines, *(codex.parse(content) if content is not None else ())}
+    for index, kind in enumerate(config.evidence.required_runs):
+        name = kind.partition(":")[0]
+        if name not in known:
+            message = f"nobody defines a pipeline {as_toml(name)}"
+            yield Fault(("evidence", "required-runs", index), message, nearest(name, sorted(known)))
+
+
+def _missing_branch(ctx: Context) -> Iterator[Fault]:
+    name = ctx.proposed.top.default_branch
+    if not name or ctx.repository is None:
+        return
+    refs = ctx.repository.refs
+    known = {*refs.local, *(branch for branches in refs.tracking.values() for branch in branches)}
+    if name not in known:
+        yield Fault(("default-branch",), f"there is no branch {as_toml(name)}", nearest(name, sorted(known)))
 
 
 CHECK = Check("configuration", "the change does not loosen the gate that judges it", RULES, run, turn=Turn.AFTER_OTHERS)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.config.keys import CHANGE, GLOBS, MORE, REFUSED, SEEN, key
+from orchgate.config.kinds import REQUIRED, MapOf, Place, Record, Whole
+from orchgate.config.names import ENVIRONMENT, TRAILER
 from orchgate.errors import OrchgateError, quoted
 from orchgate.git.snapshot import MAX_BYTES, SUBMODULE
 from orchgate.lib.globs import matches
@@ -12,7 +15,6 @@ from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from orchgate.config.settings import DiffBudget
     from orchgate.gate.context import Context
     from orchgate.model import Change
 
@@ -37,7 +39,7 @@ RULES = (
         what="A .gitattributes entry makes git show no lines of a text file. The lines are counted all the same.",
         why="A hidden diff passes every review tool unseen, and every budget that believes git's numbers.",
         bad="`*.md -diff` in .gitattributes",
-        good="hide only generated files, and list them under diff-budget.ignore",
+        good="hide only generated files, and list them under diff-budget.extend-exclude",
     ),
     Rule(
         "DIF003",
@@ -60,6 +62,63 @@ RULES = (
         good="Diff-Budget-Override: generated client for API v7, reviewed as a spec",
     ),
 )
+
+
+class Area(NamedTuple):
+    paths: tuple[str, ...]
+    max_files: int | None
+    max_lines: int | None
+
+
+AREA = Record(Area, {"paths": (GLOBS, REQUIRED), "max-files": (Whole(), None), "max-lines": (Whole(), None)})
+
+
+class Budget(NamedTuple):
+    max_files: int = key(Whole(), 25, "files a change may touch", REFUSED, MORE, governs=("DIF",))
+    max_lines: int = key(Whole(), 800, "lines a change may add and remove", REFUSED, MORE, governs=("DIF",))
+    exclude: tuple[str, ...] = key(
+        GLOBS,
+        (
+            "**/*.lock",
+            "**/package-lock.json",
+            "**/npm-shrinkwrap.json",
+            "**/pnpm-lock.yaml",
+            "**/go.sum",
+            "**/*.min.js",
+            "**/*.min.css",
+            "**/*.snap",
+        ),
+        "files that do not count",
+        SEEN,
+        MORE,
+        governs=("DIF", "PRF"),
+        was="diff-budget.ignore",
+        common=True,
+    )
+    areas: Mapping[str, Area] = key(
+        MapOf(AREA, Place()),
+        {},
+        "parts of the tree counted apart, each with its own limits",
+        REFUSED,
+        CHANGE,
+        governs=("DIF",),
+    )
+    override_variable: str = key(
+        ENVIRONMENT,
+        "DIFF_BUDGET_OVERRIDE_REASON",
+        "environment variable that lifts the budget with a reason",
+        REFUSED,
+        CHANGE,
+        governs=("DIF",),
+    )
+    override_trailer: str = key(
+        TRAILER,
+        "Diff-Budget-Override",
+        "commit trailer that lifts the budget with a reason",
+        REFUSED,
+        CHANGE,
+        governs=("DIF",),
+    )
 
 
 class Counted(NamedTuple):
@@ -85,7 +144,7 @@ class Measured(NamedTuple):
 
 def run(ctx: Context) -> Outcome:
     changes = ctx.scope.require_changes()
-    budget = ctx.config.diff_budget
+    budget = ctx.config.of(Budget)
     if ctx.scope.kind != "commit" and ctx.scope.base is None and ctx.scope.head is not None:
         return _first_push(ctx, len(changes))
     measured = _measure(ctx, changes)
@@ -101,7 +160,7 @@ def _first_push(ctx: Context, files: int) -> Outcome:
     message = f"not measured: {files:,} file{'s' * (files != 1)} pushed without a base to compare with"
     message += f" ({ctx.scope.origin})" if ctx.scope.origin else ""
     finding = Finding("DIF003", Location(""), message, severity=Severity.NOTE)
-    return Outcome((finding,), {"changed files": files}, _facts([], ctx.config.diff_budget))
+    return Outcome((finding,), {"changed files": files}, _facts([], ctx.config.of(Budget)))
 
 
 def _measure(ctx: Context, changes: Iterable[Change]) -> Measured:
@@ -141,17 +200,17 @@ def _with_counts(change: Change, measured: Mapping[str, tuple[int, int]]) -> Cha
     return change._replace(added=added, removed=removed)
 
 
-def _classify(change: Change, budget: DiffBudget) -> Counted:
+def _classify(change: Change, budget: Budget) -> Counted:
     paths = [path for path in (change.path, change.old_path) if path]
     area = next((name for name, area in budget.areas.items() if matches(change.path, area.paths)), REST)
     # A rename out of an ignored folder counts: both names have to be ignored.
     why = ""
-    if all(matches(path, budget.ignore) for path in paths):
-        why = next(pattern for pattern in budget.ignore if matches(change.path, (pattern,)))
+    if all(matches(path, budget.exclude) for path in paths):
+        why = next(pattern for pattern in budget.exclude if matches(change.path, (pattern,)))
     return Counted(change.path, change.added or 0, change.removed or 0, area, why)
 
 
-def _lifted(ctx: Context, budget: DiffBudget) -> str:
+def _lifted(ctx: Context, budget: Budget) -> str:
     """What lifts the budget of the whole change, and its reason; "" when nothing does. An empty reason is none."""
     reason = ctx.environ.get(budget.override_variable, "").strip() if budget.override_variable else ""
     if reason:
@@ -160,13 +219,13 @@ def _lifted(ctx: Context, budget: DiffBudget) -> str:
     return f"{budget.override_trailer}: {whole.text} ({whole.source})" if whole else ""
 
 
-def _partly(ctx: Context, budget: DiffBudget) -> str:
+def _partly(ctx: Context, budget: Budget) -> str:
     """The overrides that merges brought along for what they brought in; "" when there are none."""
     reasons = ctx.exceptions.reasons(budget.override_trailer) if budget.override_trailer else ()
     return "; ".join(f"{budget.override_trailer}: {one.text} ({one.source})" for one in reasons if one.merge)
 
 
-def _rest(ctx: Context, budget: DiffBudget, measured: Measured) -> Iterator[Counted]:
+def _rest(ctx: Context, budget: Budget, measured: Measured) -> Iterator[Counted]:
     """What is left to count where an override covers some merges only: the sum over the stretches between them."""
     if _lifted(ctx, budget) or not _partly(ctx, budget):
         return
@@ -184,13 +243,15 @@ def _hidden_findings(counted: Iterable[Counted], measured: Measured) -> Iterator
     for row in counted:
         if row.path in measured.troubles:
             message = f"lines cannot be counted: {measured.troubles[row.path]}"
-            yield Finding("DIF003", Location(row.path), message, "list it under diff-budget.ignore if it is generated")
+            yield Finding(
+                "DIF003", Location(row.path), message, "list it under diff-budget.extend-exclude if it is generated"
+            )
         elif row.path in measured.lines:
             message = f"a git attribute hides the diff of this text file (+{row.added} -{row.removed} lines, counted)"
             yield Finding("DIF002", Location(row.path), message, f"git check-attr diff -- {quoted(row.path)}")
 
 
-def _limits(budget: DiffBudget) -> Iterator[tuple[str, int | None, int | None]]:
+def _limits(budget: Budget) -> Iterator[tuple[str, int | None, int | None]]:
     yield REST, budget.max_files, budget.max_lines
     for name, area in budget.areas.items():
         yield name, area.max_files, area.max_lines
@@ -198,7 +259,7 @@ def _limits(budget: DiffBudget) -> Iterator[tuple[str, int | None, int | None]]:
 
 def _budget(ctx: Context, counted: list[Counted], rest: list[Counted]) -> Iterator[Finding]:
     """What the budget says. An override is shown also where nothing needed it: it may have been left on."""
-    budget = ctx.config.diff_budget
+    budget = ctx.config.of(Budget)
     over = list(_over(counted, budget))
     lifted = _lifted(ctx, budget)
     partly = "" if lifted else _partly(ctx, budget)
@@ -217,7 +278,7 @@ def _budget(ctx: Context, counted: list[Counted], rest: list[Counted]) -> Iterat
         yield Finding("DIF004", Location(""), f"within the budget, so this override is not needed: {lifted or partly}")
 
 
-def _over(counted: list[Counted], budget: DiffBudget) -> Iterator[tuple[str, str]]:
+def _over(counted: list[Counted], budget: Budget) -> Iterator[tuple[str, str]]:
     """For each area over its budget: by how much, and its largest files."""
     for name, max_files, max_lines in _limits(budget):
         rows = [row for row in counted if row.area == name]
@@ -237,7 +298,7 @@ def _largest(rows: Iterable[Counted]) -> str:
 
 
 def _hint(ctx: Context) -> str:
-    budget = ctx.config.diff_budget
+    budget = ctx.config.of(Budget)
     ways = ["split the change"]
     if budget.override_trailer:
         ways.append(f"give a reason in the commit trailer `{budget.override_trailer}: …`")
@@ -246,7 +307,7 @@ def _hint(ctx: Context) -> str:
     return f"{', or '.join(ways)}; `orchgate check diff-budget --explain` lists what counted"
 
 
-def _facts(rows: list[Counted], budget: DiffBudget) -> dict[str, object]:
+def _facts(rows: list[Counted], budget: Budget) -> dict[str, object]:
     counted = [row for row in rows if not row.why]
     return {
         **_totals(counted),
@@ -265,4 +326,4 @@ def _totals(rows: list[Counted]) -> dict[str, object]:
     return {"files": len(rows), "added": added, "removed": removed, "lines": added + removed}
 
 
-CHECK = Check("diff-budget", "files and lines of the change against a budget", RULES, run, excusable=True)
+CHECK = Check("diff-budget", "files and lines of the change against a budget", RULES, run, excusable=True, keys=Budget)

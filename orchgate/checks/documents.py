@@ -95,7 +95,7 @@ RULES = (
         "DOC007",
         "review overdue",
         Severity.NOTE,
-        what="`last_review` in the front matter is older than `documents.review-days`, in the future, or not a date. "
+        what="`last_review` in the front matter is older than `review.max-age-days`, in the future, or not a date. "
         "An old review is a note while the change leaves the document alone, and an error when it edits the document; "
         "finished packets do not expire.",
         why="A document that guides work should have been reviewed recently. A gate that fails because a day has "
@@ -155,8 +155,8 @@ def _edited(ctx: Context) -> frozenset[str]:
 def _case(ctx: Context, packet: Packet, by_path: dict[str, Document]) -> _Case:
     settings = ctx.config.documents
     readable = ((kind, by_path[path]) for kind, path in packet.documents.items() if path in by_path)
-    documents = {kind: document for kind, document in readable if not _archived(document, settings.archived_markers)}
-    return _Case(packet, documents, progress_of(packet, documents.get("checklist"), settings.finished_statuses))
+    documents = {kind: document for kind, document in readable if not _archived(document, settings.stub_markers)}
+    return _Case(packet, documents, progress_of(packet, documents.get("checklist"), settings.status.finished))
 
 
 def _archived(document: Document, markers: tuple[str, ...]) -> bool:
@@ -171,7 +171,7 @@ def _packet_findings(ctx: Context, selection: Selection, case: _Case, edited: fr
         if case.progress is not Progress.OPEN:
             yield from _unfinished(ctx, case, document)
         if case.progress is not Progress.FINISHED or document.path in edited:
-            yield from review_of(document, ctx.today, ctx.config.documents.review_days, edited=document.path in edited)
+            yield from review_of(document, ctx.today, ctx.config.review.max_age_days, edited=document.path in edited)
 
 
 def _missing_documents(ctx: Context, selection: Selection, packet: Packet) -> Iterator[Finding]:
@@ -193,7 +193,7 @@ def _missing_documents(ctx: Context, selection: Selection, packet: Packet) -> It
             "DOC001",
             Location(packet.anchor),
             f"packet {packet.name} has no {TITLES[kind]}: {how}",
-            undo if kind in lost else _written(path, ctx.config.documents.required_sections.get(kind, ())),
+            undo if kind in lost else _written(path, ctx.config.documents.sections[kind]),
         )
 
 
@@ -245,7 +245,7 @@ def _is_judged_itself(ctx: Context, document: Document) -> bool:
 
 def _required(ctx: Context, packet: Packet, kind: str, document: Document) -> tuple[str, ...]:
     """The sections a document needs; a mini-spec that stands in for the TECH_SPEC may be built as either."""
-    configured = ctx.config.documents.required_sections
+    configured = ctx.config.documents.sections
     required = configured.get(kind, ())
     if kind != "tech-spec" or not packet.mini_spec_as_tech_spec:
         return required

@@ -213,7 +213,7 @@ def _tracked(ctx: Context) -> Iterator[Finding]:
 
 def _required(ctx: Context, setting: Setting, paths: list[str]) -> Iterator[Finding]:
     kinds = ctx.config.evidence.required_runs
-    by_default = ctx.config.origins.get("evidence.required-runs", "").startswith("default")
+    by_default = ctx.config.origin("evidence.required-runs") == "default"
     if not kinds or (by_default and not ctx.config.pipelines):
         return
     from orchgate.evidence.required import missing_runs, required_runs

@@ -89,7 +89,8 @@ RULES = (
         "run was abandoned",
         Severity.WARNING,
         what="The run is recorded as queued or in progress, but its runner has shown no sign of life for longer than "
-        "the manifest itself allows, at most manifests.stale-minutes. A run that is still alive is not reported.",
+        "the manifest itself allows, at most manifests.abandoned-after-minutes. A run that is still alive is not "
+        "reported.",
         why="The runner was killed, so nobody knows how the run would have ended. It proves nothing, and the evidence "
         "check refuses documents that cite it.",
         bad='"status": "in_progress", "heartbeat_at": "<three days ago>"',
@@ -348,7 +349,7 @@ def _weigh(ctx: Context, presence: Presence, run: Run) -> tuple[Severity | None,
 def _abandoned(ctx: Context, run: Run) -> Problem | None:
     from orchgate.runs.liveness import silence
 
-    most = ctx.config.manifests.stale_minutes * 60
+    most = ctx.config.manifests.abandoned_after_minutes * 60
     quiet = silence(run, ctx.artifacts.full(run.folder) if ctx.root else "", ctx.now)
     if quiet is None or -most <= quiet.total_seconds() <= min(most, run.heartbeat_stale_after_seconds or most):
         return None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchgate.speed.push.stored_verdict import Said
 
 ID = "performance"
-# What no pipeline's speed hangs on, unless performance.relevant says otherwise: documents, evidence, the baseline.
+# What no pipeline's speed hangs on, unless performance.paths says otherwise: documents, evidence, the baseline.
 IRRELEVANT = ("**/*.md", "docs/**", "tasks/**", ".orchgate/**", "**/LICENSE*")
 PAIRS = "measured pairs"
 NOT_SET = "performance.pipeline is not set"
@@ -44,7 +44,7 @@ RULES = (
         bad="a commit after which the stage `test` parses its fixtures once for each test: CPU time +20 % (18 to 22 "
         "%), all of it in `test`",
         good="the fixtures parsed once; or `Performance-Override: what the time buys` as a trailer of the commit; or a "
-        "separate commit that raises performance.metrics.cpu-seconds.block",
+        "separate commit that raises performance.metrics.cpu-seconds.fail-above",
     ),
     Rule(
         "PRF002",
@@ -75,11 +75,11 @@ RULES = (
         "inconclusive",
         Severity.WARNING,
         what="The runs that fit into the budget cannot tell whether head is slower. The message says how small a "
-        "change they could have shown, or what a single run of head was compared with. With performance.inconclusive = "
-        '"block" the check ends in exit code 3.',
+        "change they could have shown, or what a single run of head was compared with. With severity.PRF004 = "
+        '"error" the check ends in exit code 3.',
         why="A busy machine hides a slowdown as easily as it feigns one; both a pass and a refusal would be made up.",
         bad="twelve pairs on a machine that runs a build: 9 % or more would have been seen, 5 % would not",
-        good="a larger performance.budget-seconds, a quiet machine, the `orchgate perf` command of the hint, or the CI "
+        good="a larger performance.max-seconds, a quiet machine, the `orchgate perf` command of the hint, or the CI "
         "job that `orchgate perf --print-job github` prints",
         refuses=Verdict.INCONCLUSIVE,
         worst=Severity.ERROR,
@@ -187,7 +187,7 @@ def _both_fail(ctx: Context, error: BothFail, found: tuple[Finding, ...], excuse
     from orchgate.speed.push.affected import untouched
 
     paths = {path for change in ctx.scope.changes for path in (change.path, change.old_path) if path}
-    prepare = (Stage("prepare", "prepare", ctx.config.performance.prepare),) if ctx.config.performance.prepare else ()
+    prepare = (Stage("prepare", "prepare", ctx.config.performance.setup),) if ctx.config.performance.setup else ()
     apart = untouched((*error.stages, *prepare), ctx.base, paths)
     if apart or excused:
         message = f"{error.message}; nothing was measured"
@@ -280,10 +280,10 @@ def _irrelevant(ctx: Context) -> str:
     paths = {path for change in changes for path in (change.path, change.old_path) if path}
     if any(_relevant(paths, config) for config in (ctx.limits, ctx.proposed)):  # narrowing it does not help
         return ""
-    named = ctx.config.performance.relevant
+    named = ctx.config.performance.paths
     if not named and _is_run(ctx, paths):
         return ""
-    why = "none that performance.relevant names" if named else "documents and evidence only"
+    why = "none that performance.paths names" if named else "documents and evidence only"
     return f"{len(paths)} changed file{'s' * (len(paths) != 1)}, {why}"
 
 
@@ -304,7 +304,7 @@ def _is_run(ctx: Context, paths: Collection[str]) -> bool:
 
 def _relevant(paths: Collection[str], config: Config) -> bool:
     """Whether a configuration finds some of the changed paths worth measuring."""
-    if relevant := config.performance.relevant:
+    if relevant := config.performance.paths:
         return any(matches(path, relevant) for path in paths)
     ignored = (*IRRELEVANT, *(f"{root.rstrip('/')}/**" for root in config.evidence.roots))
     return not all(matches(path, ignored) for path in paths)
@@ -317,7 +317,11 @@ def _size(ctx: Context) -> Iterator[Said]:
         return
     from orchgate.speed.push import bounds
 
-    counted = [change for change in ctx.scope.changes if not matches(change.path, ctx.config.diff_budget.ignore)]
+    counted = [
+        change
+        for change in ctx.scope.changes
+        if not matches(change.path, ctx.config.tables.named("diff-budget").exclude)
+    ]
     lines = sum((change.added or 0) + (change.removed or 0) for change in counted)
     yield from bounds.of_size(ctx.config.performance, len(counted), lines)
 

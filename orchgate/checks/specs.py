@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.config.keys import FEWER, GLOBS, MORE, SEEN, key
 from orchgate.errors import quoted
 from orchgate.lib.globs import matches
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
@@ -25,7 +26,7 @@ RULES = (
         "SPC001",
         "code changed and the task has no fresh spec",
         Severity.ERROR,
-        what="The change touches code (`specs.code`), and no task it belongs to has a TECH_SPEC or a mini-spec in the "
+        what="The change touches code (`specs.paths`), and no task it belongs to has a TECH_SPEC or a mini-spec in the "
         "tree. The task is the one whose packet the change touches, else the one that the branch or a `Task:` trailer "
         "names, else any task of the list that is in progress. The spec may have landed earlier. Its `last_review` "
         "counts only when this change edits the spec.",
@@ -35,6 +36,21 @@ RULES = (
         good="src/start.py changes on branch 0007-faster-start, and docs/TECH_SPEC-faster-start.md is in the tree",
     ),
 )
+
+
+class Code(NamedTuple):
+    paths: tuple[str, ...] = key(
+        GLOBS,
+        (),
+        "code that needs a task's spec, as globs; none: the check has nothing to do",
+        SEEN,
+        FEWER,
+        governs=("SPC",),
+        was="specs.code",
+    )
+    exclude: tuple[str, ...] = key(
+        GLOBS, (), "code that needs none, as globs", SEEN, MORE, governs=("SPC",), was="specs.exempt", common=True
+    )
 
 
 class _Behind(NamedTuple):
@@ -48,7 +64,7 @@ class _Behind(NamedTuple):
 
 def run(ctx: Context) -> Outcome:
     """Judges the change; there is nothing to do where no code is configured."""
-    if not ctx.config.specs.code:
+    if not ctx.config.of(Code).paths:
         return Outcome(examined={"code files": 0})
     changes = ctx.scope.require_changes()
     code = [change.path for change in changes if any(_is_code(ctx, path) for path in _paths(change))]
@@ -82,7 +98,8 @@ def _paths(change: Change) -> tuple[str, ...]:
 
 
 def _is_code(ctx: Context, path: str) -> bool:
-    return matches(path, ctx.config.specs.code) and not matches(path, ctx.config.specs.exempt)
+    code = ctx.config.of(Code)
+    return matches(path, code.paths) and not matches(path, code.exclude)
 
 
 def _specs(packet: Packet) -> list[str]:
@@ -120,7 +137,7 @@ def _stale(ctx: Context, specs: list[str], changes: tuple[Change, ...]) -> tuple
     """Findings for specs that this change edits and leaves with an old review; none as long as one of them is fresh."""
     edited = {change.path for change in changes if not change.deleted and (change.status != "R" or change.added)}
     documents, troubles = ctx.documents.read([path for path in specs if path in edited])
-    limit = ctx.config.specs.review_days
+    limit = ctx.config.review.spec_max_age_days
     findings: list[Finding] = []
     for document in documents:
         value = last_review(document)
@@ -149,7 +166,7 @@ def _missing(ctx: Context, layout: Layout, behind: _Behind, code: list[str]) -> 
             f"{changed}, but task {packet.name}{source} has no TECH_SPEC or mini-spec",
             f"write {path}, or start a whole packet with `orchgate new`"
             if path
-            else "documents.tech-spec names no place for one",
+            else "documents.paths.tech-spec names no place for one",
             excuse="" if behind.by else TRAILER.capitalize(),
         )
     if behind.names:
@@ -162,4 +179,4 @@ def _missing(ctx: Context, layout: Layout, behind: _Behind, code: list[str]) -> 
     return Finding("SPC001", where, message + none, hint, excuse=TRAILER.capitalize())
 
 
-CHECK = Check("specs", "changed code has a spec that was reviewed recently", RULES, run, excusable=True)
+CHECK = Check("specs", "changed code has a spec that was reviewed recently", RULES, run, excusable=True, keys=Code)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.config.keys import CHANGE, FEWER, GLOBS, MORE, REFUSED, SEEN, key
+from orchgate.config.names import BRANCHES, TRAILER
 from orchgate.errors import Unreadable
 from orchgate.lib import versions
 from orchgate.lib.globs import matches
@@ -42,6 +44,39 @@ RULES = (
         good="a package.json that parses",
     ),
 )
+
+
+class Releases(NamedTuple):
+    files: tuple[str, ...] = key(
+        GLOBS,
+        (
+            "**/pyproject.toml",
+            "**/package.json",
+            "**/Cargo.toml",
+            "**/__init__.py",
+            "**/__about__.py",
+            "**/_version.py",
+            "**/version.py",
+            "**/VERSION",
+            "**/VERSION.txt",
+        ),
+        "files that carry a version",
+        SEEN,
+        FEWER,
+        governs=("VER",),
+    )
+    allow_branches: tuple[str, ...] = key(
+        BRANCHES, (), "branches on which a version may change, as globs", REFUSED, MORE, governs=("VER",)
+    )
+    override_trailer: str = key(
+        TRAILER,
+        "Version-Bump",
+        "commit trailer that allows a version change with a reason",
+        REFUSED,
+        CHANGE,
+        governs=("VER",),
+        was="version-bump.allow-trailer",
+    )
 
 
 class Side(NamedTuple):
@@ -117,7 +152,7 @@ def _facts(side: Side) -> str | None:
 
 def _pairs(ctx: Context, stretch: Stretch) -> list[Pair]:
     """Changed files of the configured globs, with the versions of both sides; blobs are read in one go each."""
-    globs = ctx.config.version_bump.files
+    globs = ctx.config.of(Releases).files
     changes = [
         change
         for change in stretch.changes
@@ -151,8 +186,8 @@ def _sides(tree: Snapshot, paths: list[str]) -> dict[str, Side]:
 
 def _allowed(ctx: Context) -> tuple[str, tuple[Stretch, ...]]:
     """Why a version may change here, or "", and the parts of the change for which that does not hold."""
-    trailer = ctx.config.version_bump.allow_trailer
-    if ctx.branch and matches(ctx.branch, ctx.config.version_bump.allow_branches):
+    trailer = ctx.config.of(Releases).override_trailer
+    if ctx.branch and matches(ctx.branch, ctx.config.of(Releases).allow_branches):
         return f"branch {ctx.branch}", ()
     reasons = ctx.exceptions.reasons(trailer) if trailer else ()
     if not reasons:
@@ -183,7 +218,7 @@ def _judge(ctx: Context, stretch: Stretch, pair: Pair, pairs: list[Pair], allowe
         if allowed:
             yield Finding("VER001", place, f"{said}, allowed by {allowed}", severity=Severity.NOTE)
         else:
-            yield Finding("VER001", place, said, _hint(ctx), excuse=ctx.config.version_bump.allow_trailer)
+            yield Finding("VER001", place, said, _hint(ctx), excuse=ctx.config.of(Releases).override_trailer)
 
 
 def _unreadable(ctx: Context, pair: Pair, allowed: str) -> Iterator[Finding]:
@@ -245,7 +280,7 @@ def _was_there(ctx: Context, stretch: Stretch, pair: Pair, pairs: list[Pair], ve
 def _carried(ctx: Context, tree: Snapshot, pair: Pair, version: str) -> bool:
     """Whether another file of the same package, in a folder above or below, carries the version in a tree."""
     inside = _folder(pair.path)
-    globs = ctx.config.version_bump.files
+    globs = ctx.config.of(Releases).files
     related = [
         other
         for other, entry in tree.entries.items()
@@ -275,11 +310,13 @@ def _line(stretch: Stretch, pair: Pair) -> int:
 
 
 def _hint(ctx: Context) -> str:
-    settings = ctx.config.version_bump
+    settings = ctx.config.of(Releases)
     branches = f"commit on a branch named {' or '.join(settings.allow_branches)}" if settings.allow_branches else ""
-    trailer = f"give a reason in the commit trailer `{settings.allow_trailer}: …`" if settings.allow_trailer else ""
+    trailer = (
+        f"give a reason in the commit trailer `{settings.override_trailer}: …`" if settings.override_trailer else ""
+    )
     ways = [way for way in (trailer, branches) if way] or ["list the release branch in version-bump.allow-branches"]
     return f"restore the version, or {', or '.join(ways)}"
 
 
-CHECK = Check("version-bump", "versions change only in releases", RULES, run, excusable=True)
+CHECK = Check("version-bump", "versions change only in releases", RULES, run, excusable=True, keys=Releases)

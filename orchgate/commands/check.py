@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> Verdict | int:
     request = Request(args.staged, args.all_files, args.base or "", args.head or "", args.commit or "")
     with session.opened() as repository:
         if args.show_config:
-            return _show_config(repository, request)
+            return _show_config(repository, request, args.output_format)
         if args.fix:
             _fix(repository, request)
         said: list[str] = []
@@ -156,29 +156,11 @@ def code(report: Report) -> Verdict | int:
     return INTERNAL_ERROR if crashed else report.verdict
 
 
-def _show_config(repository: Repository, request: Request) -> Verdict:
-    from orchgate.config.loosening import table_of
+def _show_config(repository: Repository, request: Request, output: str) -> Verdict:
+    from orchgate.commands import config
     from orchgate.git import scope
     from orchgate.model import Verdict
 
     ctx = session.context(repository, scope.target(repository, request, os.environ), os.environ)
-    for key, value in table_of(ctx.config).items():
-        origin = ctx.config.origins.get(key) or ctx.config.origins.get(key.partition(".")[0], "default")
-        sys.stdout.write(f"{escape(key)} = {escape(_toml(value))}  # {escape(origin)}\n")
+    config.show(ctx.config, *config.work_tree(repository.root), output)
     return Verdict.PASS
-
-
-def _toml(value: object) -> str:
-    """A value as TOML would write it, on one line."""
-    import json
-
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if hasattr(value, "_asdict"):
-        value = {key.replace("_", "-"): item for key, item in value._asdict().items() if item not in (None, "", (), {})}
-    if isinstance(value, dict):
-        inner = ", ".join(f"{json.dumps(str(key))} = {_toml(item)}" for key, item in value.items())
-        return f"{{ {inner} }}" if inner else "{}"
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False)

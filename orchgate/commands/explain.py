@@ -23,7 +23,7 @@ EXAMPLES = ("orchgate explain EVD002", "orchgate explain documents")
 IN_DOCUMENTS = frozenset({"commands", "documents", "evidence"})
 LISTED = "orchgate explain lists them"
 ALLOW = "commands.allow in the configuration: globs on the whole command line, also for those inside a code block"
-BOUNDS = "performance.metrics.NAME in the configuration: block, tolerance, max and min, in a commit of its own"
+BOUNDS = "performance.metrics.NAME in the configuration: fail-above, tolerance, max and min, in a commit of its own"
 OVERRIDE = "a commit trailer Performance-Override: REASON, or ORCHGATE_PERFORMANCE_OVERRIDE=REASON git push"
 # Exceptions that only one rule knows.
 OWN_WAYS = {
@@ -97,16 +97,19 @@ def _weight(rule: Rule) -> str:
 
 
 def _ways(check: str, rule: str) -> Iterable[str]:
-    from orchgate.config.table import TABLE
+    from orchgate.checks.diff_budget import Budget
+    from orchgate.checks.version_bump import Releases
+    from orchgate.config.keys import default
 
+    budget, releases = default(Budget), default(Releases)
     names = {
-        "diff_trailer": TABLE["diff-budget"]["override-trailer"].default,
-        "diff_variable": TABLE["diff-budget"]["override-variable"].default,
-        "version_trailer": TABLE["version-bump"]["allow-trailer"].default,
+        "diff_trailer": budget.override_trailer,
+        "diff_variable": budget.override_variable,
+        "version_trailer": releases.override_trailer,
     }
     if check in IN_DOCUMENTS:
         yield f"<!-- orchgate: ignore[{rule}] REASON --> on the line or above it"
-    yield f'[per-file-ignores] "GLOB" = {{ rules = ["{rule}"], reason = "REASON" }} in the configuration'
+    yield f'[[ignore]] paths = ["GLOB"], rules = ["{rule}"], reason = "REASON" in the configuration'
     for way in OWN_WAYS.get(rule, ()):
         yield way.format(**names)
     yield f'[severity] {rule} = "warning", "note" or "off" in the configuration'

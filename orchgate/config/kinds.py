@@ -2,72 +2,38 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from orchgate.errors import ConfigError
+from orchgate.config.faults import INVALID, as_toml, clipped, dotted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from orchgate.config.faults import At, Reading
 
 
 class Kind(Protocol):
-    def read(self, value: object, path: str) -> object:
-        """The typed value. Raises ConfigError, whose message starts with the dotted `path`."""
+    def read(self, value: object, at: At, reading: Reading) -> object:
+        """The typed value; INVALID where there is none, with what is wrong in the reading's faults."""
 
     def schema(self) -> dict[str, object]:
         """JSON schema of what `read` accepts."""
 
 
-def wrong(path: str, expected: str, value: object) -> ConfigError:
-    return ConfigError(f"{path}: expected {expected}, got {_shown(value)}")
-
-
-def _shown(value: object) -> str:
-    try:
-        shown = repr(value)
-    except (RecursionError, ValueError):  # nested too deep, or an integer of thousands of digits
-        return "a " + ("table" if isinstance(value, dict) else "list" if isinstance(value, list) else "huge number")
-    return clipped(shown, 60)
-
-
-def clipped(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
-def unknown_key(path: str, key: str, known: Mapping[str, object]) -> ConfigError:
-    import difflib
-
-    near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
-    hint = f'did you mean "{near[0]}"?' if near else "known keys: " + ", ".join(sorted(known))
-    return ConfigError(f"{join(path, key)}: unknown key", hint)
-
-
-def join(path: str, key: str) -> str:
-    """The dotted path of a key, quoted where TOML would ask for quotes."""
-    bare = key.replace("-", "").replace("_", "")
-    shown = clipped(key, 120)
-    if not (bare.isascii() and bare.isalnum()):
-        shown = '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return f"{path}.{shown}" if path else shown
-
-
 class Text(NamedTuple):
     expected: str = "a string"
 
-    def read(self, value: object, path: str) -> str:
-        if not isinstance(value, str):
-            raise wrong(path, self.expected, value)
-        return value
+    def read(self, value: object, at: At, reading: Reading) -> object:
+        return value if isinstance(value, str) else reading.expected(at, self.expected, value)
 
     def schema(self) -> dict[str, object]:
         return {"type": "string"}
 
 
 class Flag(NamedTuple):
-    def read(self, value: object, path: str) -> bool:
-        if not isinstance(value, bool):
-            raise wrong(path, "true or false", value)
-        return value
+    def read(self, value: object, at: At, reading: Reading) -> object:
+        return value if isinstance(value, bool) else reading.expected(at, "true or false", value)
 
     def schema(self) -> dict[str, object]:
         return {"type": "boolean"}
@@ -79,9 +45,10 @@ class Whole(NamedTuple):
     minimum: int = 0
     maximum: int = 2**53
 
-    def read(self, value: object, path: str) -> int:
+    def read(self, value: object, at: At, reading: Reading) -> object:
         if isinstance(value, bool) or not isinstance(value, int) or not self.minimum <= value <= self.maximum:
-            raise wrong(path, f"a whole number from {self.minimum} to {self.maximum}", value)
+            bounds = f"from {self.minimum} to {self.maximum}" if self.maximum < 2**53 else f"of {self.minimum} or more"
+            return reading.expected(at, f"a whole number {bounds}", value)
         return value
 
     def schema(self) -> dict[str, object]:
@@ -89,15 +56,15 @@ class Whole(NamedTuple):
 
 
 class Number(NamedTuple):
-    """A finite number from `minimum` to `maximum`; `expected` names it: "a fraction", "seconds"."""
+    """A finite number from `minimum` to `maximum`; `what` names it: "a fraction", "seconds"."""
 
     minimum: float
     maximum: float
-    expected: str
+    what: str
 
-    def read(self, value: object, path: str) -> float:
+    def read(self, value: object, at: At, reading: Reading) -> object:
         if isinstance(value, bool) or not isinstance(value, int | float) or not self.minimum <= value <= self.maximum:
-            raise wrong(path, f"{self.expected} from {self.minimum:g} to {self.maximum:g}", value)
+            return reading.expected(at, f"{self.what} from {self.minimum:g} to {self.maximum:g}", value)
         return float(value)
 
     def schema(self) -> dict[str, object]:
@@ -107,55 +74,78 @@ class Number(NamedTuple):
 class Choice(NamedTuple):
     options: tuple[str, ...]
 
-    def read(self, value: object, path: str) -> str:
-        if value not in self.options:
-            raise wrong(path, "one of " + ", ".join(f'"{option}"' for option in self.options), value)
-        return str(value)
+    def read(self, value: object, at: At, reading: Reading) -> object:
+        if isinstance(value, str) and value in self.options:
+            return value
+        hint = nearest(value, self.options) if isinstance(value, str) and not reading.full else ""
+        return reading.expected(at, "one of " + ", ".join(f'"{option}"' for option in self.options), value, hint)
 
     def schema(self) -> dict[str, object]:
         return {"enum": list(self.options)}
 
 
 class ListOf(NamedTuple):
-    """A list; a single value stands for a list of one where `or_one` says so."""
+    """An array; a single value stands for an array of one where `or_one` says so."""
 
     item: Kind
     or_one: bool = False
 
-    def read(self, value: object, path: str) -> tuple[object, ...]:
+    def read(self, value: object, at: At, reading: Reading) -> object:
         if self.or_one and not isinstance(value, list):
             value = [value]
         if not isinstance(value, list):
-            raise wrong(path, "a list", value)
-        return tuple(self.item.read(item, f"{path}[{index}]") for index, item in enumerate(value))
+            return reading.expected(at, array(at, value), value)
+        items = tuple(self.item.read(item, (*at, index), reading) for index, item in enumerate(value))
+        return tuple(item for item in items if item is not INVALID)
 
     def schema(self) -> dict[str, object]:
         listed: dict[str, object] = {"type": "array", "items": self.item.schema()}
         return {"anyOf": [self.item.schema(), listed]} if self.or_one else listed
 
 
+def array(at: At, value: object) -> str:
+    """What is expected in place of a value that is no array, with the array that was probably meant."""
+    meant = f"; write `{at[-1]} = [{as_toml(value, 40)}]`" if at and isinstance(value, str | int | float) else ""
+    return f"an array{meant}"
+
+
 class Place(NamedTuple):
     """One path, or one glob: nothing stands before it that a leading `!` could take back from."""
 
-    def read(self, value: object, path: str) -> str:
-        text = Text().read(value, path)
-        if text.startswith("!"):
-            raise ConfigError(f"{path}: a leading ! takes back from a list of globs, and {text!r} stands alone", _ALONE)
+    def read(self, value: object, at: At, reading: Reading) -> object:
+        text = Path().read(value, at, reading)
+        if isinstance(text, str) and text.startswith("!"):
+            what = f"a leading ! takes back from a list of globs, and {as_toml(text)} stands alone"
+            return reading.wrong(at, what, "name what is meant, without the !")
         return text
 
     def schema(self) -> dict[str, object]:
-        return {"type": "string", "pattern": "^(?!!)"}
+        return {"type": "string", "minLength": 1, "pattern": "^(?!!)"}
+
+
+class Path(NamedTuple):
+    """A path or a glob: some text that a name in a repository can consist of."""
+
+    def read(self, value: object, at: At, reading: Reading) -> object:
+        if not isinstance(value, str):
+            return reading.expected(at, "a string", value)
+        if not value or "\0" in value or "\n" in value:
+            return reading.expected(at, "a path or a glob", value)
+        return value
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "string", "minLength": 1}
 
 
 class Inner(NamedTuple):
     """A path of one file or folder inside the tree, relative to its top."""
 
-    def read(self, value: object, path: str) -> str:
-        text = Text().read(value, path)
-        parts = text.removeprefix("./").rstrip("/").split("/")
-        if not text.isprintable() or {"", ".", ".."}.intersection(parts) or parts[0] == ".git":
-            raise wrong(path, "a relative path inside the repository", value)
-        return "/".join(parts)
+    def read(self, value: object, at: At, reading: Reading) -> object:
+        if isinstance(value, str):
+            parts = value.removeprefix("./").rstrip("/").split("/")
+            if value.isprintable() and not {"", ".", ".."}.intersection(parts) and parts[0] != ".git":
+                return "/".join(parts)
+        return reading.expected(at, "a relative path inside the repository", value)
 
     def schema(self) -> dict[str, object]:
         return {"type": "string", "minLength": 1, "pattern": "^(?!/)(?!(.*/)?\\.\\.(/|$))"}
@@ -166,86 +156,145 @@ class OrNone(NamedTuple):
 
     kind: Kind
 
-    def read(self, value: object, path: str) -> object:
-        return "" if value == "" else self.kind.read(value, path)
+    def read(self, value: object, at: At, reading: Reading) -> object:
+        return "" if value == "" else self.kind.read(value, at, reading)
 
     def schema(self) -> dict[str, object]:
         return {"anyOf": [{"const": ""}, self.kind.schema()]}
 
 
-_ALONE = "name what is meant, without the !"
+class Word(NamedTuple):
+    """A name of letters, digits and some more characters, such as a trailer's or a variable's; `what` names it."""
+
+    what: str
+    more: str = ""
+
+    def read(self, value: object, at: At, reading: Reading) -> object:
+        if isinstance(value, str):
+            bare = "".join(character for character in value if character not in self.more)
+            if value and (not bare or (bare.isascii() and bare.isalnum())):
+                return value
+        return reading.expected(at, self.what, value)
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "string", "pattern": f"^[A-Za-z0-9{self.more}]+$"}
 
 
 class Globs(NamedTuple):
-    """A list of globs, in which `!glob` takes back what entries before it matched; one that only does is refused."""
+    """A list of globs, in which `!glob` takes back what entries before it matched; one that only does is refused.
 
-    def read(self, value: object, path: str) -> tuple[str, ...]:
-        globs = tuple(str(item) for item in ListOf(Text()).read(value, path))
+    What extends a list may only take back.
+    """
+
+    extends: bool = False
+
+    def read(self, value: object, at: At, reading: Reading) -> object:
+        globs = ListOf(Path()).read(value, at, reading)
+        if not isinstance(globs, tuple):
+            return globs
         for index, glob in enumerate(globs):
-            if glob == "!":
-                raise wrong(f"{path}[{index}]", "a glob after the !", glob)
-        if globs and all(glob.startswith("!") for glob in globs):
-            hint = 'put what it takes back from before it: "**" is everything'
-            raise ConfigError(
-                f"{path}: {clipped(', '.join(globs), 60)} takes back from a list that names nothing", hint
-            )
+            if glob in ("!", "!/"):
+                return reading.expected((*at, index), "a glob after the !", glob)
+        if globs and not self.extends and all(str(glob).startswith("!") for glob in globs):
+            shown = clipped(", ".join(map(str, globs)), 60)
+            what = f"{shown} {'take' if globs[1:] else 'takes'} back from a list that names nothing"
+            return reading.wrong(at, what, 'put what it takes back from before it: "**" is everything')
         return globs
 
     def schema(self) -> dict[str, object]:
         some = {"contains": {"type": "string", "pattern": "^(?!!)"}}
-        return {"type": "array", "items": {"type": "string", "not": {"const": "!"}}, "anyOf": [{"maxItems": 0}, some]}
+        items = {"type": "string", "minLength": 1, "not": {"const": "!"}}
+        return {"type": "array", "items": items} | ({} if self.extends else {"anyOf": [{"maxItems": 0}, some]})
 
 
 class MapOf(NamedTuple):
-    """A table with names of the user's choice; names that are globs stand alone, as a `Place` does."""
+    """A table with names of the user's choice."""
 
     value: Kind
     name: Kind = Text()
 
-    def read(self, value: object, path: str) -> dict[str, object]:
+    def read(self, value: object, at: At, reading: Reading) -> object:
         if not isinstance(value, dict):
-            raise wrong(path, "a table", value)
-        for key in value:
-            self.name.read(key, join(path, key))
-        return {key: self.value.read(item, join(path, key)) for key, item in value.items()}
+            return reading.expected(at, "a table", value)
+        found: dict[str, object] = {}
+        for key, item in value.items():
+            if self.name.read(key, (*at, key), reading) is not INVALID:
+                read = self.value.read(item, (*at, key), reading)
+                if read is not INVALID:
+                    found[key] = read
+        return found
 
     def schema(self) -> dict[str, object]:
         names = {} if self.name == Text() else {"propertyNames": self.name.schema()}
         return {"type": "object", **names, "additionalProperties": self.value.schema()}
 
 
-class Record(NamedTuple):
-    """A table with fixed keys, read into `build(**values)`; a key without a default is required.
+class Required(Enum):
+    """Stands for the default of a key that has none."""
 
-    `also` is what load's own checks between the keys add to the schema.
+    REQUIRED = "required"
+
+
+REQUIRED = Required.REQUIRED
+
+
+class Record(NamedTuple):
+    """A table with fixed keys, read into `build(**values)`.
+
+    `keys` are kind and default by name; `was` has the old names of keys. `also` is what checks between the keys add to
+    the schema, and `check` is such a check: it says what is wrong with the values, at which key.
     """
 
     build: Callable[..., object]
-    keys: Mapping[str, Kind]
-    defaults: Mapping[str, object] = {}
+    keys: Mapping[str, tuple[Kind, object]]
+    was: Mapping[str, str] = {}
     also: Mapping[str, object] = {}
+    check: Callable[[Mapping[str, object], At, Reading], None] | None = None
 
-    def read(self, value: object, path: str) -> object:
+    def read(self, value: object, at: At, reading: Reading) -> object:
         if not isinstance(value, dict):
-            raise wrong(path, "a table", value)
-        for key in value:
-            if key not in self.keys:
-                raise unknown_key(path, key, self.keys)
+            return reading.expected(at, "a table", value)
         values: dict[str, object] = {}
-        for key, kind in self.keys.items():
-            if key in value:
-                values[key.replace("-", "_")] = kind.read(value[key], join(path, key))
-            elif key in self.defaults:
-                values[key.replace("-", "_")] = self.defaults[key]
+        before = len(reading.faults)
+        for key, item in value.items():
+            name = self.was.get(key, key)
+            if name not in self.keys:
+                reading.unknown(at, key, self.keys)
+            elif name != key and name in value:
+                reading.twice((*at, key), (*at, name))
             else:
-                raise ConfigError(f"{join(path, key)}: required key is missing")
-        return self.build(**values)
+                if name != key:
+                    reading.renamed.append(((*at, key), (*at, name)))
+                values[name] = self.keys[name][0].read(item, (*at, key), reading)
+        for key, (_, default) in self.keys.items():
+            if key not in values and default is REQUIRED:
+                reading.wrong((*at, key), "required key is missing")
+        if len(reading.faults) == before and self.check is not None:
+            self.check(values, at, reading)
+        if len(reading.faults) > before:
+            return INVALID
+        filled = {key: values.get(key, default) for key, (_, default) in self.keys.items()}
+        return self.build(**{key.replace("-", "_"): item for key, item in filled.items()})
 
     def schema(self) -> dict[str, object]:
+        old = {key: {**self.keys[name][0].schema(), "deprecated": True} for key, name in self.was.items()}
         return {
             "type": "object",
-            "properties": {key: kind.schema() for key, kind in self.keys.items()},
-            "required": [key for key in self.keys if key not in self.defaults],
+            "properties": {key: kind.schema() for key, (kind, _) in self.keys.items()} | old,
+            "required": [key for key, (_, default) in self.keys.items() if default is REQUIRED],
             "additionalProperties": False,
             **self.also,
         }
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """A hint that names the likeliest of the known names; "" where none is like it."""
+    import difflib
+
+    near = difflib.get_close_matches(name[:200], list(known), n=1, cutoff=cutoff)
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def join(path: str, key: str) -> str:
+    """The dotted path of a key, quoted where TOML would ask for quotes."""
+    return f"{path}.{dotted((key,))}" if path else dotted((key,))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.config.kinds import join
-from orchgate.config.load import FILE, PYPROJECT, Source, build, find, project_of
-from orchgate.config.loosening import fields
-from orchgate.config.shapes import Role
-from orchgate.config.table import TABLE
+from orchgate.config.faults import dotted
+from orchgate.config.keys import Nested, Role, fields
+from orchgate.config.load import build
+from orchgate.config.settings import SECTIONS
+from orchgate.config.source import FILE, NOTHING, PYPROJECT, find, project_of
+from orchgate.config.tables import of_check
 from orchgate.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from orchgate.config.faults import At
     from orchgate.config.settings import Config
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Scope
@@ -54,7 +56,7 @@ def limits(proposed: Config, scope: Scope, base: Snapshot, snapshot: Snapshot) -
         unread = error.message
         if only_configuration(scope, base, snapshot):
             return Limits(proposed, unread=unread)
-        accepted = build(Source("", {}))
+        accepted = build(NOTHING)
     return Limits(in_force(proposed, accepted, snapshot.entries), accepted, unread)
 
 
@@ -93,32 +95,40 @@ def in_force(proposed: Config, base: Config, entries: Collection[str]) -> Config
     Keys that name places count with both values, the new ones first. A task list that is no longer where the base's
     configuration says is looked for where the proposed one does. `entries` are the paths of the judged tree.
     """
-    origins = {key: _at_base(origin) for key, origin in base.origins.items()}
-    # Each section is put back where it came from, which no type checker can follow through a table.
-    sections: dict[str, Any] = {
-        name.replace("-", "_") or "top": _section(proposed, base, name, origins) for name in TABLE
-    }
-    config = base._replace(**sections, shadowed=proposed.shadowed, origins=origins)
+    origins = {key: f"{origin} at the base" for key, origin in base.origins.items()}
+    # Each table is put back where it came from, which no type checker can follow through a mapping.
+    sections: dict[str, Any] = {}
+    for name, table in SECTIONS.items():
+        old, new = getattr(base, name or "top"), getattr(proposed, name or "top")
+        sections[name or "top"] = _merged(table, (name,) if name else (), (old, new), proposed, origins)
+    checks: dict[str, Any] = {}
+    for name in {**base.tables.values, **proposed.tables.values}:
+        table = of_check(name)
+        checks[name] = _merged(table, (name,), (base.of(table), proposed.of(table)), proposed, origins)
+    config = base._replace(**sections, tables=base.tables._replace(values=checks), origins=origins)
     documents, index = config.documents, proposed.documents.task_index
     if documents.task_index not in entries and index in entries:
         config = config._replace(documents=documents._replace(task_index=index))
     return config
 
 
-def _section(proposed: Config, base: Config, name: str, origins: dict[str, str]) -> Any:
-    section = name.replace("-", "_") or "top"
-    old, new = getattr(base, section), getattr(proposed, section)
+def _merged(table: Any, at: At, sides: tuple[Any, Any], proposed: Config, origins: dict[str, str]) -> Any:
+    old, new = sides
     values: dict[str, object] = {}
-    for field, key in fields(name):
-        before, after, path = getattr(old, field), getattr(new, field), join(name, field.replace("_", "-"))
-        if key.role is Role.TASTE:
-            values[field], origins[path] = after, proposed.origins[path]
-        elif key.moves and before != after:
+    for field, one in fields(table).items():
+        path, before, after = (*at, field.replace("_", "-")), getattr(old, field), getattr(new, field)
+        if isinstance(one, Nested):
+            values[field] = _merged(one.table, path, (before, after), proposed, origins)
+        elif one.role is Role.TASTE:
+            values[field] = after
+            _taken_over(dotted(path), proposed, origins)
+        elif one.moves and before != after:
             values[field] = tuple(dict.fromkeys((*after, *before)))
-            origins[path] = f"{proposed.origins[path]}, and {origins[path]}"
+            origins[dotted(path)] = f"{proposed.origin(dotted(path))}, and {origins.get(dotted(path), 'default')}"
     return old._replace(**values)
 
 
-def _at_base(origin: str) -> str:
-    """Where a value in force comes from. A default is one wherever it is read."""
-    return origin if origin == "default" else f"{origin} at the base"
+def _taken_over(key: str, proposed: Config, origins: dict[str, str]) -> None:
+    origins.pop(key, None)
+    if key in proposed.origins:
+        origins[key] = proposed.origins[key]

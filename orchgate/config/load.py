@@ -1,103 +1,40 @@
-"""Finds a snapshot's configuration and turns it into a Config, errors with dotted paths."""
+"""Turns a tree's configuration into a Config: all that is wrong with it at once, each with its place."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from orchgate.config.kinds import join, unknown_key, wrong
+from orchgate.config import tables
+from orchgate.config.entries import OLD_IGNORES
+from orchgate.config.faults import Reading, as_toml
+from orchgate.config.keys import EXTEND, every, fields
+from orchgate.config.kinds import Choice
 from orchgate.config.profiles import PROFILES
-from orchgate.config.settings import Config, Ignore, Pipeline
-from orchgate.config.table import FREE, SECTIONS, TABLE
-from orchgate.errors import ConfigError, Unreadable
-from orchgate.lib.inside import git_name
+from orchgate.config.settings import SECTIONS, Config, Ignore, Top
+from orchgate.config.source import Source, error_of, find
+from orchgate.config.tables import Layers, Moved, Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from orchgate.config.kinds import Kind
-    from orchgate.config.settings import Documents, Performance
-    from orchgate.config.shapes import Key
+    from orchgate.config.faults import At
     from orchgate.git.snapshot import Snapshot
 
-FILE = "orchgate.toml"
-PYPROJECT = "pyproject.toml"
-MAX_BYTES = 1024 * 1024
-MAX_DOTS = 1000  # in one line: tomllib's time for a dotted key grows with the square of its parts
+    More = Callable[[Config, Reading], None]
+
+PIPELINES: At = ("pipelines",)
+MEASURED: At = ("performance", "pipeline")
+INCONCLUSIVE = ("performance", "inconclusive")  # was what the severity of PRF004 says
+PRF004 = "PRF004"
+JOINED: tuple[At, ...] = (("ignore",), ("severity", PRF004))  # where the old name and the new one go together
 
 
-class Source(NamedTuple):
-    """Where a configuration was found: the file ("" when there is none) and its raw table."""
+def load(snapshot: Snapshot, file: str = "", more: More | None = None) -> Config:
+    """The configuration of a tree, every key filled in. Raises ConfigError.
 
-    file: str
-    table: Mapping[str, object]
-    shadowed: bool = False  # both files have one and this is the first
-
-
-def find(snapshot: Snapshot) -> Source:
-    """The raw configuration of a tree. Raises ConfigError when a file is not TOML or cannot be read."""
-    own = _toml(snapshot, FILE, _content(snapshot, FILE))
-    if own is not None:
-        return Source(FILE, own, shadowed=is_nested(snapshot))
-    nested = _nested(snapshot)
-    if nested is None:
-        return Source("", {})
-    if not isinstance(nested, dict):
-        raise wrong("tool.orchgate", "a table", nested)
-    return Source(PYPROJECT, nested)
-
-
-def _nested(snapshot: Snapshot) -> object:
-    """What `[tool.orchgate]` holds; None when it is not there. Raises ConfigError."""
-    content = _content(snapshot, PYPROJECT)
-    # Parsing somebody's large pyproject.toml costs milliseconds on every commit; looking for the word does not.
-    project = _toml(snapshot, PYPROJECT, content) if content and b"orchgate" in content else None
-    tool = project.get("tool") if project else None
-    return tool.get("orchgate") if isinstance(tool, dict) else None
-
-
-def project_of(snapshot: Snapshot) -> dict[str, object]:
-    """All of a tree's pyproject.toml, empty when there is none. Raises ConfigError."""
-    return _toml(snapshot, PYPROJECT, _content(snapshot, PYPROJECT)) or {}
-
-
-def is_nested(snapshot: Snapshot) -> bool:
-    """Whether pyproject.toml has a configuration that can be read."""
-    try:
-        return _nested(snapshot) is not None
-    except ConfigError:  # a file we would not have read: its fault is not ours to report
-        return False
-
-
-def _content(snapshot: Snapshot, path: str) -> bytes | None:
-    try:
-        return snapshot.find(path, MAX_BYTES)
-    except Unreadable as error:
-        raise ConfigError(f"{path}: {error.message}", error.hint) from error
-
-
-def _toml(snapshot: Snapshot, path: str, content: bytes | None) -> dict[str, object] | None:
-    if content is None:
-        return None
-    if any(line.count(b".") > MAX_DOTS for line in content.split(b"\n")):
-        raise ConfigError(f"{path}: a line has more than {MAX_DOTS} dots")
-    import tomllib
-
-    try:
-        return tomllib.loads(content.decode("utf-8-sig"))  # editors on Windows begin files with a mark
-    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, an integer of thousands of digits, too deep
-        entry = snapshot.entries.get(path)
-        linked = entry is not None and entry.mode == "120000"
-        hint = "it is a symbolic link, which counts as its target's name: put the file itself there" if linked else ""
-        raise ConfigError(f"{path}: not valid TOML: {error}", hint) from error
-
-
-def load(snapshot: Snapshot) -> Config:
-    """The configuration of a tree, every key filled in. Raises ConfigError."""
-    source = find(snapshot)
-    try:
-        return build(source)
-    except ConfigError as error:
-        raise ConfigError(error.message, error.hint or f"it stands in {source.file}") from error
+    `file` is where it stands, if not in one of the usual files; `more` looks for faults that are seen from above.
+    """
+    return build(find(snapshot, file), more, exact=True)
 
 
 def load_work_tree(root: str) -> Config:
@@ -107,150 +44,200 @@ def load_work_tree(root: str) -> Config:
     return load(WorkTree(root))
 
 
-def build(source: Source) -> Config:
-    """A Config from a raw table. Raises ConfigError whose message starts with the dotted path of the key."""
-    known = {**TABLE[""], **{name: None for name in TABLE if name}, **dict.fromkeys(FREE)}
-    for name in source.table:
-        if name not in known:
-            raise unknown_key("", name, known)
-    profile = str(TABLE[""]["profile"].kind.read(source.table.get("profile", "default"), "profile"))
+def build(source: Source, more: More | None = None, *, exact: bool = False) -> Config:
+    """A Config from a raw table. Raises ConfigError; `exact` also where it asks for another version of orchgate."""
+    reading = Reading()
+    if exact:
+        _version(source)
+    config = _read(source, reading)
+    _cross_check(config, reading)
+    if more is not None:
+        more(config, reading)
+    if reading.faults:
+        raise error_of(source, reading.faults)
+    return config._replace(renamed=tuple(reading.renamed))
+
+
+def _version(source: Source) -> None:
+    """Another version's configuration may hold anything: nothing else is said about it."""
+    wanted = source.table.get("required-version")
+    if not isinstance(wanted, str) or not wanted:
+        return
+    from orchgate import __version__
+    from orchgate.config.faults import Fault
+    from orchgate.config.names import admits
+
+    reading = Reading()
+    if fields(Top)["required_version"].kind.read(wanted, ("required-version",), reading) == wanted:  # type: ignore[union-attr]  # it is a key
+        if admits(wanted, __version__):
+            return
+        message = f"asks for orchgate {wanted}, and this is {__version__}"
+        reading.faults.append(Fault(("required-version",), message, "install a version that it admits"))
+        raise error_of(source, reading.faults)
+
+
+def _read(source: Source, reading: Reading) -> Config:
+    profile = source.table.get("profile", "default")
+    presets = PROFILES.get(profile, {}) if isinstance(profile, str) else {}
+    raw = source.table
+    moved = _moved(raw, reading)
     origins: dict[str, str] = {}
-    # Each kind has read its own field, which no type checker can follow through a table.
+    layers = Layers(reading, presets, moved, {}, origins, source.file, f"profile {profile}", _everywhere)
+    own = {name: raw[name] for name in raw if not name or (name not in SECTIONS and not _is_of_top(name))}
+    top = _top({name: raw[name] for name in raw if name not in SECTIONS and name not in own}, layers)
+    if top.exclude:
+        layers = layers._replace(common={"exclude": top.exclude})
+    # Each table is read into its own field, which no type checker can follow through a mapping.
     values: dict[str, Any] = {
-        name.replace("-", "_") or "top": _section(name, source, profile, origins) for name in TABLE
+        name: tables.read(table, (name,), raw.get(name, {}), presets.get(name, {}), layers)
+        for name, table in SECTIONS.items()
+        if name
     }
-    free: dict[str, Any] = {
-        name.replace("-", "_"): _free(key.kind, source.table.get(name, {}), PROFILES[profile].get(name, {}), name)
-        for name, key in FREE.items()
-    }
-    config = Config(**values, **free, origins=origins, shadowed=source.shadowed)
-    _cross_check(config)
-    for name in FREE:
-        preset = f"profile {profile}" if name in PROFILES[profile] else "default"
-        origins[name] = source.file if name in source.table else preset
-    return config
+    for name in presets:
+        if name not in SECTIONS and name not in own:
+            preset = presets[name]
+            assert isinstance(preset, dict)
+            origins.update((f"{name}.{key}", layers.profile) for key in preset if name != "severity")
+    of_checks = Tables(_of_checks(own, layers), presets, layers.common)
+    return Config(top, **values, tables=of_checks, origins=origins, source=source)
 
 
-def _free(kind: Kind, table: object, preset: object, path: str) -> object:
-    """A table with names of the user's choice; what the profile presets stays where the user names something else."""
+def _top(raw: Mapping[str, object], layers: Layers) -> Top:
+    """The keys that stand in no table; what the profile presets of a severity stays where the file names another."""
+    preset = layers.presets.get("severity", {})
+    own = raw.get("severity", {})
     assert isinstance(preset, dict)
-    return kind.read({**preset, **table} if isinstance(table, dict) else table, path)
+    if preset and isinstance(own, dict):
+        raw = {**raw, "severity": {**preset, **own}}
+    moved = layers.moved
+    rest = {at: old for at, old in moved.items() if at not in JOINED}
+    top: Top = tables.read(Top, (), raw, {}, layers._replace(moved=rest))
+    if preset and not own:
+        layers.note(("severity",), layers.profile)
+    top = top._replace(severity={_rule(name): weight for name, weight in top.severity.items()})
+    if old := moved.get(("ignore",)):
+        top = top._replace(ignore=(*top.ignore, *_old_ignores(old, layers)))
+    if old := moved.get(("severity", PRF004)):
+        top = _old_inconclusive(top, old, layers)
+    return top
 
 
-def _section(name: str, source: Source, profile: str, origins: dict[str, str]) -> object:
-    table = source.table if name == "" else source.table.get(name, {})
+def _is_of_top(name: str) -> bool:
+    """Whether a name is that of a key that stands in no table."""
+    return "_" not in name and name.removeprefix(EXTEND).replace("-", "_") in Top._fields
+
+
+def _rule(name: str) -> str:
+    """A rule or a family of rules in upper case; the name of a check as it is."""
+    return name.upper() if name.isalnum() and name.lower() not in tables.check_ids() else name.lower()
+
+
+def _old_ignores(old: Moved, layers: Layers) -> Iterator[Ignore]:
+    found = OLD_IGNORES.read(old.value, old.at, layers.reading)
+    layers.note(("ignore",), layers.file)
+    if isinstance(found, dict):
+        for pattern, ignore in found.items():
+            yield ignore._replace(paths=(pattern,))
+
+
+def _old_inconclusive(top: Top, old: Moved, layers: Layers) -> Top:
+    found = Choice(("warn", "block")).read(old.value, old.at, layers.reading)
+    if found != "block" or PRF004 in top.severity:
+        return top
+    layers.note(("severity",), layers.file)
+    return top._replace(severity={**top.severity, PRF004: "error"})
+
+
+def _of_checks(raw: Mapping[str, object], layers: Layers) -> dict[str, Any]:
+    """The tables of checks that the file has; anything else there is unknown."""
+    found: dict[str, Any] = {}
+    olds = {old.at for old in layers.moved.values()}
+    known = [*(field.replace("_", "-") for field in Top._fields), *filter(None, SECTIONS), *tables.check_ids()]
+    for name, table in raw.items():
+        declared = tables.of_check(name)
+        if declared is not None:
+            found[name] = tables.read(declared, (name,), table, layers.presets.get(name, {}), layers)
+        elif (name,) not in olds:
+            layers.reading.unknown((), name, known, _everywhere)
+    return found
+
+
+def _everywhere() -> Mapping[str, At]:
+    """The path of every key that stands in a table, by its last part; of old names that of the new one."""
+    olds = {str(old[-1]): new for old, new in reversed(renames(declared()).items())}
+    names = {path[-1]: path for name, table in declared().items() if name for path, _ in every(table, (name,))}
+    return {**olds, **names}
+
+
+def declared() -> dict[str, Any]:
+    """What declares each table, by name: here, and in the files of checks."""
+    return {**SECTIONS, **tables.of_checks()}
+
+
+def _moved(raw: Mapping[str, object], reading: Reading) -> dict[At, Moved]:
+    """Values under old names, by the new path. Only a name that is no longer one makes anybody look."""
+    if not any(_strange(name, table) for name, table in raw.items()):
+        return {}
+    found: dict[At, Moved] = {}
+    known = {**SECTIONS, **{name: table for name in raw if (table := tables.of_check(name)) is not None}}
+    for old, new in renames(known).items():
+        value: object = raw
+        for part in old:
+            value = value.get(part, _ABSENT) if isinstance(value, dict) else _ABSENT
+        if value is _ABSENT:
+            continue
+        if new not in JOINED and _has(raw, new):
+            reading.twice(old, new)
+        reading.renamed.append((old, new))
+        found[new] = Moved(old, value)
+    return found
+
+
+_ABSENT = object()
+
+
+def _has(raw: Mapping[str, object], path: At) -> bool:
+    value: object = raw
+    for part in path:
+        if not isinstance(value, dict) or part not in value:
+            return False
+        value = value[part]
+    return True
+
+
+def _strange(name: str, table: object) -> bool:
+    """Whether a table, or a key in it, is not known under this name."""
+    known = (SECTIONS.get(name) if name else None) or (None if _is_of_top(name) else tables.of_check(name))
+    if known is None:
+        return not _is_of_top(name)
     if not isinstance(table, dict):
-        raise wrong(name, "a table", table)
-    preset = PROFILES[profile].get(name, {}) if name else {}
-    assert isinstance(preset, dict)
-    keys = TABLE[name]
-    if name:
-        for key in table:
-            if key not in keys:
-                raise unknown_key(name, key, keys)
-    values: dict[str, object] = {}
-    for key, spec in keys.items():
-        path = join(name, key)
-        values[key.replace("-", "_")] = _value(spec, key, path, table, preset)
-        origins[path] = source.file if key in table else f"profile {profile}" if key in preset else "default"
-    return SECTIONS[name](**values)
+        return False
+    names = fields(known)
+    return any(key.removeprefix(EXTEND).replace("-", "_") not in names for key in table)
 
 
-def _value(spec: Key, key: str, path: str, table: Mapping[str, object], preset: Mapping[str, object]) -> object:
-    if spec.default is None:  # a record whose own keys have defaults: the layers are merged key by key
-        layers: dict[str, object] = {}
-        for layer in (preset.get(key, {}), table.get(key, {})):
-            if not isinstance(layer, dict):
-                raise wrong(path, "a table", layer)
-            layers.update(layer)
-        return spec.kind.read(layers, path)
-    if key in table:
-        return spec.kind.read(table[key], path)
-    if key in preset:
-        return spec.kind.read(preset[key], path)
-    return spec.default
+def renames(known: Mapping[str, Any]) -> dict[At, At]:
+    """New paths by old ones, of all keys of some tables that had another name."""
+    found: dict[At, At] = {}
+    for name, table in known.items():
+        for path, one in every(table, (name,) if name else ()):
+            if one.was:
+                found[tuple(one.was.split("."))] = path
+    return {**found, INCONCLUSIVE: ("severity", PRF004)}
 
 
-def _cross_check(config: Config) -> None:
-    _check_places(config.documents)
-    _check_benchmarks(config.performance)
-    if config.performance.metrics:
+def _cross_check(config: Config, reading: Reading) -> None:
+    """What keys say about each other."""
+    documents, performance = config.documents, config.performance
+    for index, kind in enumerate(documents.required):
+        if not documents.places[kind] and not reading.within(("documents",)):
+            reading.expected(("documents", "required", index), "a kind of document that has a place", kind)
+    if performance.metrics or performance.benchmarks != ("", ""):
         from orchgate.config import metric_names
 
-        metric_names.check(config)
+        metric_names.check(config, reading)
     for name, pipeline in config.pipelines.items():
-        _check_stages(join("pipelines", name), pipeline)
-    for pattern, ignore in config.per_file_ignores.items():
-        _check_ignore(join("per-file-ignores", pattern), ignore)
-    for index, root in enumerate(config.evidence.roots):
-        if root.startswith("/") or ".." in root.split("/") or not root.strip("/."):
-            raise wrong(f"evidence.roots[{index}]", "a folder inside the repository", root)
-        if git_name(root):
-            raise wrong(f"evidence.roots[{index}]", "a folder that is not git's own", root)
-
-
-def _check_benchmarks(performance: Performance) -> None:
-    file, form = performance.benchmarks
-    for key, value, other in (("format", form, file), ("file", file, form)):
-        if other and not value:
-            raise ConfigError(f"performance.benchmarks.{key}: required key is missing")
-    for name in performance.metrics:
-        if name.startswith("benchmark:") and not file:
-            raise ConfigError(
-                f"{join('performance.metrics', name)}: no performance.benchmarks.file says where they are"
-            )
-
-
-def _check_places(documents: Documents) -> None:
-    """Each place names its packet, and what every packet needs has a place."""
-    for kind, places in documents.places.items():
-        for index, place in enumerate(places):
-            if "{slug}" not in place and "{task}" not in place:
-                raise wrong(f"documents.{kind}[{index}]", "a path with {slug} or {task}", place)
-            if not _is_inside(place):
-                raise wrong(f"documents.{kind}[{index}]", "a path inside the repository", place)
-    if documents.task_index and not _is_inside(documents.task_index):
-        raise wrong("documents.task-index", "a path inside the repository", documents.task_index)
-    for index, kind in enumerate(documents.required):
-        if not documents.places["packets" if kind == "prd" else kind]:
-            raise wrong(f"documents.required[{index}]", "a kind of document that has a place", kind)
-
-
-def _is_inside(path: str) -> bool:
-    """Whether a path can be one that git names: relative, and without empty parts or dots for parts."""
-    return "\0" not in path and not {"", ".", ".."}.intersection(path.removeprefix("./").split("/"))
-
-
-def _check_stages(path: str, pipeline: Pipeline) -> None:
-    seen: set[str] = set()
-    for index, stage in enumerate(pipeline.stages):
-        if sum(map(bool, (stage.run, stage.shell, stage.pipeline))) != 1:
-            raise ConfigError(f"{path}.stages[{index}]: expected one of run (a list), shell (a line), pipeline (an id)")
-        if stage.id in seen:
-            raise ConfigError(f"{path}.stages[{index}].id: {stage.id!r} is already a stage of this pipeline")
-        seen.add(stage.id)
-    for index, stage in enumerate(pipeline.stages):
-        for need in stage.needs:
-            if need not in seen:
-                raise ConfigError(f"{path}.stages[{index}].needs: no stage {need!r} in this pipeline")
-    _check_order(path, pipeline)
-
-
-def _check_order(path: str, pipeline: Pipeline) -> None:
-    if not any(stage.needs for stage in pipeline.stages):
-        return
-    import graphlib
-
-    try:
-        graphlib.TopologicalSorter({stage.id: stage.needs for stage in pipeline.stages}).prepare()
-    except graphlib.CycleError as error:
-        raise ConfigError(
-            f"{path}.stages: no order of {', '.join(map(repr, error.args[1]))} meets their needs"
-        ) from error
-
-
-def _check_ignore(path: str, ignore: Ignore) -> None:
-    if not ignore.reason.strip():
-        raise ConfigError(f"{path}.reason: expected a reason, got an empty string")
-    if not ignore.rules:
-        raise ConfigError(f"{path}.rules: expected at least one rule")
+        for number, stage in enumerate(pipeline.stages):
+            if stage.pipeline == name:
+                where: At = ("pipelines", name, "stages", number, "pipeline")
+                reading.wrong(where, f"pipeline {as_toml(name)} calls itself")

@@ -2,73 +2,96 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from orchgate.config.kinds import Globs, join
-from orchgate.config.settings import Metric
-from orchgate.config.shapes import CHANGE, MORE, STAGE_TASTE, Looser
-from orchgate.config.table import FREE, TABLE
+from orchgate.config.entries import STAGE_TASTE, Metric
+from orchgate.config.faults import as_toml, clipped, dotted, toml
+from orchgate.config.keys import CHANGE, MORE, ONCE_SET, Looser, every, fields
+from orchgate.config.kinds import Globs
+from orchgate.config.load import declared
+from orchgate.config.settings import SECTIONS, Top, family
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from orchgate.config.settings import Config, Pipeline, Stage
-    from orchgate.config.shapes import Key
+    from orchgate.config.entries import Pipeline, Stage
+    from orchgate.config.faults import At
+    from orchgate.config.keys import Key
+    from orchgate.config.settings import Config
+    from orchgate.model import Rule
+
+    Rules = Mapping[str, tuple[str, Rule]]
 
 SHIPPED = "implementation-gate"  # the one pipeline that is there without being configured
+APART = ("pipelines", "severity", "ignore")  # which are compared entry by entry
 _WEIGHT = {"off": 0, "note": 1, "warning": 2, "error": 3}
 
 
 class Loosening(NamedTuple):
     """One key that got looser: `what` follows it and says how, `governs` which rules or families it can silence.
 
-    `moves` says that the base's places and the new ones are in force, not the base's value alone.
+    `moves` says that the base's places and the new ones are in force, not the base's value alone. `at` is the path of
+    what sets it.
     """
 
-    key: str
+    at: At
     what: str
     governs: tuple[str, ...]
     moves: bool = False
 
-
-def fields(name: str) -> Iterator[tuple[str, Key]]:
-    """The keys of a table by the name of their field."""
-    for key, spec in TABLE[name].items():
-        yield key.replace("-", "_"), spec
+    @property
+    def key(self) -> str:
+        return dotted(self.at)
 
 
-def loosened(
-    base: Config, proposed: Config, default_severities: Callable[[str], tuple[str, str]]
-) -> tuple[Loosening, ...]:
-    """Every key that the proposed configuration loosens, in the order of the table."""
+def loosened(base: Config, proposed: Config, rules: Rules) -> tuple[Loosening, ...]:
+    """Every key that the proposed configuration loosens, in the order of the tables; `rules` are all there are."""
     return (
         *_keys(base, proposed),
         *_pipelines(base, proposed),
-        *_severities(base, proposed, default_severities),
+        *_severities(base, proposed, rules),
         *_ignores(base, proposed),
     )
 
 
+def sections(config: Config) -> Iterator[tuple[str, Any, Any]]:
+    """The tables of a configuration by name, with what declares them and their values."""
+    for name, table in declared().items():
+        yield name, table, getattr(config, name or "top") if name in SECTIONS else config.of(table)
+
+
+def value_at(values: Any, path: tuple[str, ...]) -> Any:
+    """The value of a key below a table's values."""
+    for name in path:
+        values = getattr(values, name.replace("-", "_"))
+    return values
+
+
 def _keys(base: Config, proposed: Config) -> Iterator[Loosening]:
-    for name in TABLE:
-        section = name.replace("-", "_") or "top"
-        for field, spec in fields(name):
-            before, after = getattr(getattr(base, section), field), getattr(getattr(proposed, section), field)
-            if what := _difference(spec, before, after):
-                yield Loosening(join(name, field.replace("_", "-")), what, spec.governs, spec.moves)
+    for (name, table, old), (_, _, new) in zip(sections(base), sections(proposed), strict=True):
+        for path, one in every(table):
+            before, after = value_at(old, path), value_at(new, path)
+            if one.common:  # what the top lists is said of the top
+                tops = base.top.exclude, proposed.top.exclude
+                before, after = _without(before, after, tops[0]), _without(after, before, tops[1])
+            apart = not name and path[0] in APART
+            if not apart and (what := _difference(one, before, after)):
+                yield Loosening((name, *path) if name else path, what, one.governs, one.moves)
+
+
+def _without(own: tuple[str, ...], other: tuple[str, ...], common: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(item for item in own if item in other or item not in common)
 
 
 def _difference(spec: Key, before: object, after: object) -> str:
     """How `after` is looser than `before`; "" when it is not."""
     if spec.looser is Looser.NO or before == after:
         return ""
-    if spec.looser is CHANGE:
+    if spec.looser is ONCE_SET and before == spec.default:
+        return ""
+    if spec.looser in (CHANGE, ONCE_SET):
         changed = f"may be looser: changed from {_shown(before)} to {_shown(after)}"
         return "" if _tightened(before, after) else changed
-    if isinstance(before, dict) and isinstance(after, dict):
-        pairs = [(before.get(key, ()), after.get(key, ())) for key in {**before, **after}]
-        parts = [part for old, new in pairs if (part := _list_difference(spec, old, new))]
-        return "is looser: " + "; ".join(parts) if parts else ""
     if isinstance(before, tuple) and isinstance(after, tuple):
         part = _list_difference(spec, before, after)
         return part and ("may be" if part.startswith("reorders") else "is") + f" looser: {part}"
@@ -77,7 +100,7 @@ def _difference(spec: Key, before: object, after: object) -> str:
     raised = after > before
     if raised != (spec.looser is MORE):
         return ""
-    return f"is looser: {'raised' if raised else 'lowered'} from {before} to {after}"
+    return f"is looser: {'raised' if raised else 'lowered'} from {toml(before)} to {toml(after)}"
 
 
 def _list_difference(spec: Key, before: tuple[str, ...], after: tuple[str, ...]) -> str:
@@ -117,8 +140,8 @@ def _tightened(before: object, after: object) -> bool:
 
 
 def _tighter(before: object, after: object, least: bool) -> bool:
-    # Nothing is looser for a bound, or a file of benchmarks, where there was none.
-    if before == after or (before is None and isinstance(after, int | float)) or before == "":
+    # Nothing is looser for a bound where there was none.
+    if before == after or (before is None and isinstance(after, int | float)):
         return True
     if not isinstance(before, int | float) or not isinstance(after, int | float):
         return False
@@ -126,40 +149,27 @@ def _tighter(before: object, after: object, least: bool) -> bool:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    if isinstance(value, tuple):
-        text = ", ".join(map(repr, value)) or "nothing"
-    elif isinstance(value, dict):
-        text = "{" + ", ".join(f"{key!r}: {_entry(one)}" for key, one in value.items()) + "}"
-    return text if len(text) <= 120 else text[:117] + "..."
-
-
-def _entry(value: object) -> str:
-    """A value of a table; one that is a table itself as the file writes it, without what it does not set."""
-    names = getattr(value, "_fields", ())
-    if not names:
-        return repr(value)
-    found = ((name.replace("_", "-"), getattr(value, name)) for name in names)
-    told = ((name, list(one) if isinstance(one, tuple) else one) for name, one in found if one not in (None, ()))
-    return "{" + ", ".join(f"{name} = {one!r}" for name, one in told) + "}"
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return clipped(", ".join(toml(one) for one in value) or "nothing", 120)
+    return as_toml(value, 120)
 
 
 def _pipelines(base: Config, proposed: Config) -> Iterator[Loosening]:
-    governs = FREE["pipelines"].governs
+    governs = cast("Key", fields(Top)["pipelines"]).governs
     for name in {**base.pipelines, **proposed.pipelines}:
         before, after = base.pipelines.get(name), proposed.pipelines.get(name)
         if before is None:
             if name in _expected(base):
-                yield Loosening(join("pipelines", name), "may be looser: replaces what the name stood for", governs)
+                yield Loosening(("pipelines", name), "may be looser: replaces what the name stood for", governs)
         elif after is None:
-            yield Loosening(join("pipelines", name), "is looser: removed", governs)
+            yield Loosening(("pipelines", name), "is looser: removed", governs)
         elif _substance(before) != _substance(after):
-            yield Loosening(join("pipelines", name), f"may be looser: {_what_differs(before, after)}", governs)
+            yield Loosening(("pipelines", name), f"may be looser: {_what_differs(before, after)}", governs)
 
 
 def _expected(base: Config) -> set[str]:
     """Pipelines whose runs a configuration asks for though it does not define them: something else does."""
-    asked = base.evidence.required_runs if base.origins["evidence.required-runs"] != "default" else ()
+    asked = base.evidence.required_runs if "evidence.required-runs" in base.origins else ()
     return {SHIPPED, base.performance.pipeline, *(kind.partition(":")[0] for kind in asked)}
 
 
@@ -183,30 +193,49 @@ def _changed(before: Stage, after: Stage) -> list[str]:
     return [field.replace("_", "-") for field, old, new in pairs if old != new and field not in STAGE_TASTE]
 
 
-def _severities(base: Config, proposed: Config, default: Callable[[str], tuple[str, str]]) -> Iterator[Loosening]:
+def _severities(base: Config, proposed: Config, rules: Rules) -> Iterator[Loosening]:
     """Rules that weigh less, usually or at worst: a configured severity replaces those of all situations."""
-    for rule in sorted({*base.severity, *proposed.severity}):
+    if base.top.severity == proposed.top.severity:
+        return
+    found: dict[str, tuple[str, list[str]]] = {}
+    for rule, (check, about) in sorted(rules.items()):
+        usual = (about.severity.value, (about.worst or about.severity).value)
         before, after = (
-            (one, one) if (one := config.severity.get(rule)) else default(rule) for config in (base, proposed)
+            (one, one) if (one := config.severity_of(rule, check)) else usual for config in (base, proposed)
         )
         lower = [(old, new) for old, new in zip(before, after, strict=True) if _WEIGHT[new] < _WEIGHT[old]]
         if lower:
-            old, new = lower[0]
-            yield Loosening(join("severity", rule), f"is looser: lowered from {old} to {new}", (rule,))
+            names = (name for name in (rule, family(rule), check) if name in proposed.top.severity)
+            what = f"is looser: lowered from {lower[0][0]} to {lower[0][1]}"
+            found.setdefault(next(names, rule), (what, []))[1].append(rule)
+    for name, (what, lowered) in found.items():
+        some = "" if lowered == [name] or len(lowered) == 1 else f" ({', '.join(lowered)})"
+        yield Loosening(("severity", name), what + some, tuple(lowered))
 
 
 def _ignores(base: Config, proposed: Config) -> Iterator[Loosening]:
-    for pattern, ignore in proposed.per_file_ignores.items():
-        had = base.per_file_ignores.get(pattern)
-        new = tuple(rule for rule in ignore.rules if had is None or rule not in had.rules)
-        if new:
-            yield Loosening(join("per-file-ignores", pattern), f"is looser: adds {', '.join(new)}", new)
+    had = {(paths, rule) for ignore in base.top.ignore for paths in _units(ignore.paths) for rule in ignore.rules}
+    for index, ignore in enumerate(proposed.top.ignore):
+        found: dict[str, list[str]] = {}
+        for paths in _units(ignore.paths):
+            for rule in ignore.rules:
+                if (paths, rule) not in had and (paths, family(rule)) not in had:
+                    found.setdefault(rule, []).append(", ".join(paths))
+        if found:
+            places = dict.fromkeys(place for places in found.values() for place in places)
+            what = f"is looser: adds {', '.join(found)} for {clipped(', '.join(places), 120)}"
+            yield Loosening(("ignore", index), what, tuple(found))
+
+
+def _units(paths: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
+    """The globs of an entry, each for itself; all together where one takes back from those before it."""
+    return (paths,) if any(path.startswith("!") for path in paths) else ((path,) for path in paths)
 
 
 def table_of(config: Config) -> Mapping[str, object]:
     """Every effective value by dotted key, for `--show-config`."""
-    shown: dict[str, object] = {}
-    for name in TABLE:
-        section = getattr(config, name.replace("-", "_") or "top")
-        shown |= {join(name, field.replace("_", "-")): getattr(section, field) for field, _ in fields(name)}
-    return {**shown, **{name: getattr(config, name.replace("-", "_")) for name in FREE}}
+    return {
+        dotted((name, *path) if name else path): value_at(values, path)
+        for name, table, values in sections(config)
+        for path, _ in every(table)
+    }

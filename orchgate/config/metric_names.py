@@ -7,24 +7,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.config.kinds import join
-from orchgate.errors import ConfigError
+from orchgate.config.faults import as_toml, dotted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from orchgate.config.faults import At, Reading
     from orchgate.config.settings import Config, Metric, Performance, Pipeline, Stage
 
-PATH = "performance.metrics"
+AT: At = ("performance", "metrics")
 BENCHMARK = "benchmark:"  # and a glob: the benchmarks that a run reports
 _MOST = 10.0  # times as much as before, of a count
 
 
 class Known(NamedTuple):
-    """What bounds a metric can have. `block` is the default, None where it is compared with no base."""
+    """What bounds a metric can have. `fail_above` is the default, None where it is compared with no base."""
 
-    block: float | None
-    most_block: float = _MOST
+    fail_above: float | None
+    most_above: float = _MOST
     most: float | None = None  # of `max` and `min`
     needs_task: bool = False
 
@@ -34,9 +34,9 @@ _RATE = Known(0.0, 1.0, 1.0)
 # Names as the configuration writes them; metrics/values.py and speed/guardrails.py hold what they stand for.
 KNOWN: Mapping[str, Known] = {
     "cpu-seconds": _COST,
-    "wall-seconds": _COST._replace(block=0.10),
-    "max-rss-bytes": _COST._replace(block=0.03),
-    "tree-rss-bytes": _COST._replace(block=0.03),
+    "wall-seconds": _COST._replace(fail_above=0.10),
+    "max-rss-bytes": _COST._replace(fail_above=0.03),
+    "tree-rss-bytes": _COST._replace(fail_above=0.03),
     "manifest-writes": Known(0.0),
     "files-written": Known(0.0),
     "written-bytes": Known(0.05),
@@ -54,82 +54,93 @@ _OTHER_WORDS = {"cpu": "cpu-seconds", "wall": "wall-seconds", "rss": "max-rss-by
 _UNITS = {*_OTHER_WORDS, "time", "second", "seconds", "secs", "ms", "max", "peak", "usage", "bytes", "total", "user"}
 
 
-def check(config: Config) -> None:
-    """Raises ConfigError for a metric that no run measures, and for bounds that cannot be meant."""
-    try:
-        _check(config, config.performance)
-    except ConfigError as error:
-        raise ConfigError(error.message, f"{error.hint} ({config.origins[PATH]})") from error
-
-
-def _check(config: Config, performance: Performance) -> None:
+def check(config: Config, reading: Reading) -> None:
+    """Says of which metric no run measures it, and which bounds cannot be meant."""
+    performance = config.performance
+    if reading.within(AT[:1]) or reading.within(("pipelines",)):
+        return  # what is wrong there would be said twice
+    _check_benchmarks(performance, reading)
     seen: dict[str, str] = {}
     for key, metric in performance.metrics.items():
-        path, name = join(PATH, key), key if key.startswith(BENCHMARK) else key.replace("_", "-")
+        at, name = (*AT, key), key if key.startswith(BENCHMARK) else key.replace("_", "-")
         if name in seen:
-            raise ConfigError(f"{path}: is {join(PATH, seen[name])}, which is set too", "keep one of them")
+            reading.wrong(at, f"is {dotted((*AT, seen[name]))}, which is set too", "keep one of them", of_key=True)
         seen[name] = key
-        _check_bounds(path, metric)
+        if reading.full:
+            break
+        _check_bounds(at, metric, reading)
         if known := KNOWN.get(name):
-            _check_known(path, metric, known, task=performance.task)
+            _check_known(at, metric, known, reading, task=performance.rates_from_task)
         elif not _is_benchmark(name):
-            _check_own(path, key, _measured(config))
+            _check_own(key, _measured(config), reading)
+
+
+def _check_benchmarks(performance: Performance, reading: Reading) -> None:
+    file, form = performance.benchmarks
+    for key, value, other in (("format", form, file), ("file", file, form)):
+        if other and not value:
+            reading.wrong((*AT[:1], "benchmarks", key), "required key is missing")
+    for name in performance.metrics:
+        if name.startswith(BENCHMARK) and not file:
+            reading.wrong((*AT, name), "no performance.benchmarks.file says where they are", of_key=True)
 
 
 def _is_benchmark(name: str) -> bool:
     return bool(name.removeprefix(BENCHMARK).strip()) and name.startswith(BENCHMARK)
 
 
-def _check_bounds(path: str, metric: Metric) -> None:
+def _check_bounds(at: At, metric: Metric, reading: Reading) -> None:
     if metric.min is not None and metric.max is not None and metric.min > metric.max:
-        raise ConfigError(f"{path}.min: {metric.min:g} is above max, {metric.max:g}", "no value is within both")
-    if metric.tolerance is not None and metric.block is not None and metric.tolerance > metric.block:
-        message = f"{path}.tolerance: {metric.tolerance:g} is above block, {metric.block:g}"
-        raise ConfigError(message, "what is tolerated cannot be more than what is refused")
+        reading.wrong((*at, "min"), f"{metric.min:g} is above max, {metric.max:g}", "no value is within both")
+    if metric.tolerance is not None and metric.fail_above is not None and metric.tolerance > metric.fail_above:
+        message = f"{metric.tolerance:g} is above fail-above, {metric.fail_above:g}"
+        reading.wrong((*at, "tolerance"), message, "what is tolerated cannot be more than what is refused")
 
 
-def _check_known(path: str, metric: Metric, known: Known, *, task: str) -> None:
-    if known.block is None:
-        _check_bounded(path, metric, known, task=task)
-    elif metric.block is not None and metric.block > known.most_block:
-        message = f"{path}.block: expected a fraction from 0 to {known.most_block:g}, got {metric.block:g}"
-        raise ConfigError(message, f"{metric.block / 100:g} is {metric.block:g} %")
-    elif metric.block is None and metric.tolerance is not None and metric.tolerance > known.block:
-        message = f"{path}.tolerance: {metric.tolerance:g} is above block, which is {known.block:g} by default"
-        raise ConfigError(message, f"set block = {metric.tolerance:g} or more beside it")
+def _check_known(at: At, metric: Metric, known: Known, reading: Reading, *, task: str) -> None:
+    limit = metric.fail_above
+    if known.fail_above is None:
+        _check_bounded(at, metric, known, reading, task=task)
+    elif limit is not None and limit > known.most_above:
+        message = f"expected a fraction from 0 to {known.most_above:g}, got {limit:g}"
+        reading.wrong((*at, "fail-above"), message, f"{limit / 100:g} is {limit:g} %")
+    elif limit is None and metric.tolerance is not None and metric.tolerance > known.fail_above:
+        message = f"{metric.tolerance:g} is above fail-above, which is {known.fail_above:g} by default"
+        reading.wrong((*at, "tolerance"), message, f"set fail-above = {metric.tolerance:g} or more beside it")
     for name, value in (("max", metric.max), ("min", metric.min)):
         if known.most is not None and value is not None and value > known.most:
-            message = f"{path}.{name}: expected a rate from 0 to {known.most:g}, got {value:g}"
-            raise ConfigError(message, f"{value / 100:g} is {value:g} %")
+            message = f"expected a rate from 0 to {known.most:g}, got {value:g}"
+            reading.wrong((*at, name), message, f"{value / 100:g} is {value:g} %")
 
 
-def _check_bounded(path: str, metric: Metric, known: Known, *, task: str) -> None:
+def _check_bounded(at: At, metric: Metric, known: Known, reading: Reading, *, task: str) -> None:
     """Of what is compared with no base."""
-    for name, value in (("block", metric.block), ("tolerance", metric.tolerance)):
+    for name, value in (("fail-above", metric.fail_above), ("tolerance", metric.tolerance)):
         if value is not None:
-            raise ConfigError(f"{path}.{name}: is compared with no base", "set max or min, which bound its own value")
-    if metric.max is None and metric.min is None:
-        raise ConfigError(f"{path}: expected max or min", "without one of them it bounds nothing")
+            reading.wrong((*at, name), "is compared with no base", "set max or min, which bound its own value")
+    if (metric.max, metric.min, metric.fail_above, metric.tolerance) == (None, None, None, None):
+        reading.wrong(at, "expected max or min", "without one of them it bounds nothing")
     if known.needs_task and not task:
-        message = f"{path}: is known of the recorded runs of a task alone, and performance.task is not set"
-        raise ConfigError(message, 'set task = "…" under [performance]')
+        message = "is known of the recorded runs of a task alone, and performance.rates-from-task is not set"
+        reading.wrong(at, message, 'set rates-from-task = "…" under [performance]', of_key=True)
 
 
-def _check_own(path: str, key: str, stages: Sequence[Stage]) -> None:
+def _check_own(key: str, stages: Sequence[Stage], reading: Reading) -> None:
     """Of a name that only what a stage reports itself can have, `NAME` or `STAGE.NAME`."""
-    prefix, _, name = key.rpartition(".")
+    at, (prefix, _, name) = (*AT, key), key.rpartition(".")
     reporting = [stage.id for stage in stages if stage.metrics]
     if prefix and name.replace("_", "-") in KNOWN and prefix not in reporting:
         what = "reports no metrics of its own" if prefix in {stage.id for stage in stages} else "is no stage"
-        raise ConfigError(f"{path}: {prefix!r} {what}", f'"{name}" alone is that of the whole pipeline')
-    if prefix and (near := _near(prefix, [stage.id for stage in stages])):
-        raise ConfigError(f"{path}: {prefix!r} is no stage", f'did you mean "{near}.{name}"?')
-    if near := _meant(key, strict=bool(reporting)):
-        raise ConfigError(f"{path}: no run measures it", f'did you mean "{near}"?')
-    if not reporting:
+        hint = f'"{name}" alone is that of the whole pipeline'
+        reading.wrong(at, f"{as_toml(prefix)} {what}", hint, of_key=True)
+    elif prefix and (near := _near(prefix, [stage.id for stage in stages])):
+        reading.wrong(at, f"{as_toml(prefix)} is no stage", f'did you mean "{near}.{name}"?', of_key=True)
+    elif near := _meant(key, strict=bool(reporting)):
+        reading.wrong(at, "no run measures it", f'did you mean "{near}"?', of_key=True)
+    elif not reporting:
         listed = ", ".join(KNOWN)
         hint = f'a stage that says metrics = "FILE" may report metrics of its own; known without: {listed}'
-        raise ConfigError(f"{path}: no run measures it", hint)
+        reading.wrong(at, "no run measures it", hint, of_key=True)
 
 
 def _meant(key: str, *, strict: bool) -> str:

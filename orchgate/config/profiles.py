@@ -11,7 +11,7 @@ PROFILES: Mapping[str, Mapping[str, object]] = {
     "default": {},
     "codex-orchestrator": {
         "documents": {
-            "archived-markers": ["<!-- docs-archive:stub -->"],
+            "stub-markers": ["<!-- docs-archive:stub -->"],
             "required-sections": {
                 "prd": [
                     (
@@ -27,7 +27,7 @@ PROFILES: Mapping[str, Mapping[str, object]] = {
             },
         },
         "specs": {
-            "code": ["orchestrator/src/**", "packages/*/src/**", "scripts/**", "bin/**", "adapters/**"],
+            "paths": ["orchestrator/src/**", "packages/*/src/**", "scripts/**", "bin/**", "adapters/**"],
         },
         "version-bump": {"files": ["package.json", "packages/*/package.json"]},
         # Its packets differ by era, and it keeps approvals in the task list's gate as well.

@@ -64,7 +64,7 @@ class Owners:
                 boxes = self._document(checklist) if checklist else None
             except Unreadable:
                 boxes = None
-            how = progress_of(packet, boxes, self._packets.settings.finished_statuses)
+            how = progress_of(packet, boxes, self._packets.settings.status.finished)
             self._finished[packet.anchor] = how is not Progress.OPEN
         return self._finished[packet.anchor]
 

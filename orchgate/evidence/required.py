@@ -32,7 +32,7 @@ def required_runs(config: Config) -> tuple[str, ...]:
     ran them is not asked for their runs.
     """
     kinds = config.evidence.required_runs
-    if not config.origins.get("evidence.required-runs", "").startswith("default"):  # also "default at the base"
+    if config.origin("evidence.required-runs") != "default":
         return kinds
     return tuple(kind for kind in kinds if kind.partition(":")[0] in config.pipelines)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchgate.config.load import FILE, PYPROJECT, load
+from orchgate.config.load import load
+from orchgate.config.source import FILE, PYPROJECT
 from orchgate.errors import OrchgateError
 from orchgate.evidence.other_tree import Judged, Side, tree_of
 from orchgate.git.fork import left

@@ -33,10 +33,11 @@ if TYPE_CHECKING:
     from orchgate.gate.suppressions import Suppression
     from orchgate.git.message_hook import MessageHook
     from orchgate.markdown.document import Document
-    from orchgate.model import Check
+    from orchgate.model import Check, Rule
 
 
 MANY_FILES = 1500  # from here on a second process for a whole tree pays for itself
+OFF = "off"
 PARTS = 64  # small enough that both processes end at about the same time
 _NONE = suppressions.Covering()
 
@@ -108,7 +109,7 @@ class Judgement:
         self._results: dict[str, CheckResult] = {}
         self._used: set[tuple[Location, str]] = set()
         self._suppressions: dict[str, suppressions.Covering] = {}
-        self._configured = suppressions.Configured(ctx.config.per_file_ignores)
+        self._configured = suppressions.Configured(ctx.config.top.ignore)
         self._earlier: Judgement | None = None
         rules = (*suppressions.RULES, *(rule for check in available.values() for rule in check.rules))
         self._rules = {rule.id: rule for rule in rules}
@@ -204,8 +205,15 @@ class Judgement:
             if check.turn is not Turn.ALONE or check.id in own
         )
 
+    def _is_off(self, check: Check) -> bool:
+        """Whether nothing that a check finds would count."""
+        severity_of = self._ctx.config.severity_of
+        return self._ignores and all(severity_of(rule.id, check.id) == OFF for rule in check.rules)
+
     def _outcome(self, check: Check) -> Raw:
         start = time.perf_counter()
+        if self._ctx.config.top.severity and self._is_off(check):
+            return Raw(check.id, Outcome(facts={"off": "severity of all its rules"}), 0.0)
         try:
             outcome = check.run(self._ctx)
             for finding in outcome.findings:
@@ -234,23 +242,25 @@ class Judgement:
             return self._rules[diagnostic.finding.rule].refuses
         return _WEIGHT[diagnostic.severity]
 
-    def default_severities(self, rule: str) -> tuple[str, str]:
-        """The severity of a rule that no configuration mentions, usually and at worst."""
-        known = self._rules.get(rule)
-        if known is None:
-            return Severity.ERROR.value, Severity.ERROR.value
-        return known.severity.value, (known.worst or known.severity).value
+    def rules(self) -> Mapping[str, tuple[str, Rule]]:
+        """Every rule by id, with the check that reports it."""
+        found = {rule.id: (check.id, rule) for check in self._available.values() for rule in check.rules}
+        return {**{rule.id: ("suppressions", rule) for rule in suppressions.RULES}, **found}
 
     def _stamp(self, check: str, finding: Finding) -> Diagnostic:
-        default = finding.severity or self._rules[finding.rule].severity
-        configured = self._ctx.config.severity.get(finding.rule)
-        severity = Severity(configured) if configured and configured != "off" else default
+        usual = self._rules[finding.rule].severity
+        configured = self._ctx.config.severity_of(finding.rule, check)
+        severity = finding.severity or usual
+        # What is only noted in this situation, such as a bump that the branch allows, is no fault by being configured.
+        noted = finding.severity is Severity.NOTE and usual is not Severity.NOTE
+        if configured and configured != OFF and not noted:
+            severity = Severity(configured)
         if finding.lifted and severity is Severity.ERROR:
             severity = Severity.WARNING
         return Diagnostic(check, severity, finding, self._suppressed(finding, configured) if self._ignores else None)
 
-    def _suppressed(self, finding: Finding, configured: str | None) -> str | None:
-        if configured == "off":
+    def _suppressed(self, finding: Finding, configured: str) -> str | None:
+        if configured == OFF:
             return f"severity.{finding.rule} is off"
         inline = self._inline(finding.location.path).of(finding)
         if inline is not None:

@@ -8,9 +8,11 @@ import os
 from typing import TYPE_CHECKING
 
 from orchgate import registry
-from orchgate.config.kinds import join
+from orchgate.config.faults import as_toml
+from orchgate.config.kinds import nearest
 from orchgate.config.limits import Limits, limits, touches
-from orchgate.config.load import load
+from orchgate.config.load import MEASURED, PIPELINES, load
+from orchgate.config.settings import family
 from orchgate.errors import ConfigError, GitError, Unreadable
 from orchgate.gate import engine, suppressions
 from orchgate.gate.branches import wishes
@@ -23,6 +25,7 @@ from orchgate.model import Report, Turn, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
+    from orchgate.config.faults import At, Reading
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
@@ -53,9 +56,7 @@ def opened(environ: Mapping[str, str] | None = None) -> Iterator[Repository]:
 def context(repository: Repository, target: Target, environ: Mapping[str, str]) -> Context:
     """Everything the checks need to judge a target. Raises ConfigError, GitError."""
     snapshot = repository.snapshot(target.head)
-    proposed = load(snapshot)
-    _known_rules(proposed)
-    _known_pipeline(proposed, snapshot)
+    proposed = load(snapshot, more=_what_is_named(snapshot))
     scope = scopes.resolve(repository, target, environ, wishes(repository))
     base = repository.tree(scope.base) if scope.base else repository.nothing
     judging = _limits(proposed, scope, base, snapshot)
@@ -76,20 +77,37 @@ def context(repository: Repository, target: Target, environ: Mapping[str, str]) 
     )
 
 
-def _known_rules(config: Config) -> None:
-    """Raises ConfigError where the configuration names a rule that no check has."""
-    named = [(join("severity", rule), rule) for rule in config.severity]
-    for pattern, ignore in config.per_file_ignores.items():
-        path = join("per-file-ignores", pattern)
-        named += [(f"{path}.rules[{index}]", rule) for index, rule in enumerate(ignore.rules)]
-    known = suppressions.every_rule() if named else {}  # imports every check, which most runs need not
-    for path, rule in named:
-        if rule not in known:
-            raise ConfigError(f"{path}: there is no rule {rule!r}", registry.nearest(rule, known))
+def _what_is_named(snapshot: Snapshot) -> Callable[[Config, Reading], None]:
+    """Looks for rules that no check has, and for a pipeline that nobody defines: nothing would be measured."""
+
+    def look(config: Config, reading: Reading) -> None:
+        _known_rules(config, reading)
+        if not reading.within(PIPELINES) and not reading.within(MEASURED[:1]):
+            _known_pipeline(config, reading, snapshot)
+
+    return look
 
 
-def _known_pipeline(config: Config, snapshot: Snapshot) -> None:
-    """Raises ConfigError where nobody defines what is to be measured: nothing would be, in silence."""
+def _known_rules(config: Config, reading: Reading) -> None:
+    weighed = config.source.table.get("severity")
+    names = [str(name) for name in weighed] if isinstance(weighed, dict) else []
+    named: list[tuple[At, str]] = [(("severity", name), name) for name in names]
+    for number, ignore in enumerate(config.top.ignore):
+        named += [(("ignore", number, "rules", index), rule) for index, rule in enumerate(ignore.rules)]
+    if not named:
+        return  # every check is imported for it, which most runs need not
+    rules = suppressions.every_rule()
+    families = {family(rule) for rule in rules}
+    checks = {check for check, _ in rules.values()}
+    for at, name in named:
+        other = at[0] == "severity" and name.lower() in checks
+        if name.upper() not in rules and name.upper() not in families and not other:
+            known = (*families, *rules, *(checks if at[0] == "severity" else ()))
+            hint = "" if reading.full else nearest(name, known) or f"families of rules: {', '.join(sorted(families))}"
+            reading.wrong(at, f"there is no rule {as_toml(name)}", hint, of_key=at[0] == "severity")
+
+
+def _known_pipeline(config: Config, reading: Reading, snapshot: Snapshot) -> None:
     name = config.performance.pipeline
     if not name or name in config.pipelines:
         return
@@ -102,9 +120,8 @@ def _known_pipeline(config: Config, snapshot: Snapshot) -> None:
         raise ConfigError(f"{codex.FILE}: {error.message}", error.hint) from error
     known = (*config.pipelines, *(codex.parse(content) if content is not None else ()), SHIPPED)
     if name not in known:
-        hint = pipeline.nearest(name, known[:-1])
-        file = config.origins["performance.pipeline"]
-        raise ConfigError(f"performance.pipeline: there is no pipeline {name!r}", f"{hint} ({file})")
+        message = f"there is no pipeline {as_toml(name)}"
+        reading.wrong(MEASURED, message, pipeline.nearest(name, known[:-1]))
 
 
 def _readable_patterns(config: Config) -> None:

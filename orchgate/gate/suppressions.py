@@ -1,4 +1,4 @@
-"""`<!-- orchgate: ignore[EVD001] reason -->` on or above a line, and `per-file-ignores` of the configuration.
+"""`<!-- orchgate: ignore[EVD001] reason -->` on or above a line, and `[[ignore]]` of the configuration.
 
 In MDX, which has no such comments, `{/* orchgate: ignore[EVD001] reason */}`.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import registry
+from orchgate.config.settings import family
 from orchgate.lib.globs import matches
 from orchgate.lib.patterns import lazy
 from orchgate.model import Finding, Location, Rule, Severity
@@ -127,16 +128,17 @@ class Covering:
 
 
 class Configured:
-    """Why `per-file-ignores` silences a finding. An entry without wildcards is looked up, not compared."""
+    """Why the configuration silences a finding. An entry without wildcards is looked up, not compared."""
 
-    def __init__(self, ignores: Mapping[str, Ignore]) -> None:
+    def __init__(self, ignores: Iterable[Ignore]) -> None:
         self._exact: dict[str, list[tuple[int, Ignore]]] = {}
-        self._globs: list[tuple[int, str, Ignore]] = []
-        for turn, (pattern, ignore) in enumerate(ignores.items()):
-            if _WILD.search(pattern):
-                self._globs.append((turn, pattern, ignore))
+        self._globs: list[tuple[int, Ignore]] = []
+        for turn, ignore in enumerate(ignores):
+            if any(map(_WILD.search, ignore.paths)):
+                self._globs.append((turn, ignore))
             else:
-                self._exact.setdefault(pattern, []).append((turn, ignore))
+                for path in ignore.paths:
+                    self._exact.setdefault(path, []).append((turn, ignore))
         self._known: dict[str, list[Ignore]] = {}
 
     def reason(self, finding: Finding) -> str | None:
@@ -144,11 +146,12 @@ class Configured:
         path = finding.location.path
         if path not in self._known:
             self._known[path] = self._matching(path)
-        return next((ignore.reason for ignore in self._known[path] if finding.rule in ignore.rules), None)
+        named = (finding.rule, family(finding.rule))
+        return next((one.reason for one in self._known[path] if any(rule in one.rules for rule in named)), None)
 
     def _matching(self, path: str) -> list[Ignore]:
         found = list(self._exact.get(path, ()))
-        found += [(turn, ignore) for turn, pattern, ignore in self._globs if matches(path, (pattern,))]
+        found += [(turn, ignore) for turn, ignore in self._globs if matches(path, ignore.paths)]
         return [ignore for _, ignore in sorted(found, key=lambda turn_ignore: turn_ignore[0])]
 
 

@@ -72,7 +72,7 @@ class Packets:
 
     @cached_property
     def _inactive(self) -> frozenset[str]:
-        return frozenset(normal_status(status) for status in self.settings.inactive_statuses)
+        return frozenset(normal_status(status) for status in self.settings.status.inactive)
 
     def of(self, paths: Collection[str], items: Collection[TaskEntry] = ()) -> tuple[Packet, ...]:
         """The packets of some documents and some entries of the task list."""

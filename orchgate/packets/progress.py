@@ -68,7 +68,7 @@ def packets_named_in(text: str, packets: tuple[Packet, ...]) -> tuple[Packet, ..
 
 def packets_in_work(settings: Documents, packets: tuple[Packet, ...]) -> tuple[Packet, ...]:
     """Packets whose status in the task list is neither finished nor inactive nor still to begin."""
-    over = {normal_status(status) for status in (*settings.finished_statuses, *settings.inactive_statuses)}
+    over = {normal_status(status) for status in (*settings.status.finished, *settings.status.inactive)}
     waiting = ("backlog", "planned", "todo", "not-started", "blocked")
     return tuple(
         packet

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from orchgate.errors import Unreadable
 from orchgate.lib.globs import chosen
@@ -26,7 +26,6 @@ from orchgate.plan_commands.wrappers import WRAPPERS, started_programs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from orchgate.config.settings import Commands
     from orchgate.markdown.document import Document
     from orchgate.markdown.parts import CodeSpan, Fence
     from orchgate.plan_commands.definitions import MissingName
@@ -40,10 +39,21 @@ LISTED = 8  # names in a hint
 PHRASE = 3  # so many names of which none exists are a sentence: `make task archiving proactive`
 
 
+class Settings(Protocol):
+    """What is configured: sections to look into, more programs that ask, and globs of what is fine."""
+
+    @property
+    def sections(self) -> tuple[str, ...]: ...
+    @property
+    def interactive(self) -> tuple[str, ...]: ...
+    @property
+    def allow(self) -> tuple[str, ...]: ...
+
+
 class CommandChecker:
     """One pass over documents. `commands` counts the steps, `troubles` are files that should have told, by path."""
 
-    def __init__(self, settings: Commands, definitions: Definitions) -> None:
+    def __init__(self, settings: Settings, definitions: Definitions) -> None:
         self._settings = settings
         self._definitions = definitions
         self.commands = 0

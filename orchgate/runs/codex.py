@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from orchgate.config.kinds import Flag, MapOf, Number, Text, clipped, join, wrong
+from orchgate.config.faults import Reading, as_toml, clipped
+from orchgate.config.kinds import Flag, MapOf, Number, Text, join
 from orchgate.errors import ConfigError, Unreadable
 from orchgate.runs.decode import ManifestError
 from orchgate.runs.locate import read_file
@@ -120,7 +121,7 @@ def _stage(table: dict[str, Any], path: str) -> Stage:
         hint = "a stage set cannot refer to another one" if kind == "stage-set" else ""
         allowed = KINDS if path.startswith("pipelines") else KINDS[:2]
         expected = "one of " + ", ".join(f'"{word}"' for word in allowed)
-        raise ConfigError(wrong(f"{path}.kind", expected, kind).message, hint)
+        raise ConfigError(f"{path}.kind: expected {expected}, got {as_toml(kind)}", hint)
     name = _name(table, path)
     milliseconds = _get(table, "timeoutMs", MILLISECONDS, path)
     command = kind == "command"
@@ -168,7 +169,7 @@ def _name(table: dict[str, Any], path: str) -> str:
 def _required(table: dict[str, Any], key: str, path: str) -> str:
     if table.get(key) is None:
         raise ConfigError(f"{path}.{key}: required key is missing")
-    text = Text().read(table[key], f"{path}.{key}")
+    text = str(_read(Text(), table[key], f"{path}.{key}"))
     if not text.strip():
         raise ConfigError(f"{path}.{key}: expected some text, got an empty string")
     return text
@@ -177,7 +178,18 @@ def _required(table: dict[str, Any], key: str, path: str) -> str:
 def _get(table: dict[str, Any], key: str, kind: Kind, path: str) -> object:
     """A key's value; None when it is missing or null."""
     value = table.get(key)
-    return None if value is None else kind.read(value, f"{path}.{key}")
+    return None if value is None else _read(kind, value, f"{path}.{key}")
+
+
+def _read(kind: Kind, value: object, path: str) -> object:
+    """What a kind makes of a value. Raises ConfigError for the first thing that is wrong with it."""
+    reading = Reading()
+    found = kind.read(value, (), reading)
+    if reading.faults:
+        fault = reading.faults[0]
+        where = "".join(f".{part}" if isinstance(part, str) else f"[{part}]" for part in fault.at)
+        raise ConfigError(f"{path}{where}: {fault.message}", fault.hint)
+    return found
 
 
 def _table(table: dict[str, Any], key: str) -> dict[str, Any]:
@@ -186,7 +198,7 @@ def _table(table: dict[str, Any], key: str) -> dict[str, Any]:
 
 def _object(value: object, path: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise wrong(path, "an object", value)
+        raise ConfigError(f"{path}: expected an object, got {as_toml(value)}")
     return value
 
 
@@ -194,7 +206,7 @@ def _list(value: object, path: str) -> list[object]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise wrong(path, "a list", value)
+        raise ConfigError(f"{path}: expected a list, got {as_toml(value)}")
     return value
 
 

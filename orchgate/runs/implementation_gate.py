@@ -159,10 +159,11 @@ def settings(read: Reader, *, measured: bool) -> Pipeline:
     """The shipped pipeline for a repository, as if its configuration defined it. Raises OrchgateError."""
     import tomllib
 
-    from orchgate.config.table import FREE
+    from orchgate.config.entries import PIPELINES
+    from orchgate.config.faults import Reading
 
     table = tomllib.loads(text(commands(read), measured=measured, program=_program()))
-    found: Any = FREE["pipelines"].kind.read(table["pipelines"], "pipelines")
+    found: Any = PIPELINES.read(table["pipelines"], ("pipelines",), Reading())
     pipeline: Pipeline = found[NAME]
     return pipeline
 

@@ -37,7 +37,7 @@ def load_tree(tree: Snapshot, config: Config) -> dict[str, Pipeline]:
 
 
 def _all(config: Config, others: Mapping[str, Pipeline], read: Callable[[str], bytes | None]) -> dict[str, Pipeline]:
-    source = config.origins.get("pipelines", "") or "the configuration"
+    source = config.origins.get("pipelines") or "the configuration"
     own = {name: _own(name, settings, source) for name, settings in config.pipelines.items()}
     found = {**own, **{name: found for name, found in others.items() if name not in own}}
     if implementation_gate.NAME not in found:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.config.kinds import clipped
-from orchgate.config.load import FILE, PYPROJECT, load
+from orchgate.config.faults import clipped
+from orchgate.config.load import load
+from orchgate.config.source import FILE, PYPROJECT
 from orchgate.errors import ConfigError, UsageError
 from orchgate.model import Severity
 from orchgate.plan_commands.definitions import SHIPPED
@@ -144,9 +145,9 @@ def between(repository: Repository, base: str, head: str, name: str, before: Con
     old = read(repository, base, name, "base")
     after = config_of(repository, head, "head")
     edits = list(_gate(repository, head, old, before.performance.pipeline, after.performance.pipeline))
-    prepared = before.performance.prepare != after.performance.prepare
+    prepared = before.performance.setup != after.performance.setup
     if prepared:
-        edits.append("changes performance.prepare")
+        edits.append("changes performance.setup")
     try:
         new = read(repository, head, name, "head")
     except ConfigError as error:

@@ -140,7 +140,7 @@ def editable_installs(root: str, environ: Mapping[str, str]) -> Iterator[str]:
         if f"{os.path.realpath(folder)}/".startswith(f"{os.path.realpath(root)}/"):
             yield (
                 f"{package} is installed from this work tree ({venv}): Python may run its code on both sides; "
-                "performance.prepare can install each side's own"
+                "performance.setup can install each side's own"
             )
 
 

@@ -58,7 +58,7 @@ def advice(failures: Sequence[Failure]) -> str:
         return ""
     return (
         "what git ignores (node_modules, .venv, …) and sub-repositories are not in these trees: "
-        "performance.prepare can put them there"
+        "performance.setup can put them there"
     )
 
 

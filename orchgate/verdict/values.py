@@ -250,7 +250,7 @@ class Judgement(NamedTuple):
         return of_runs and self.benchmarks is not None and self.benchmarks.verdict is self.verdict
 
 
-def policy(performance: settings.Performance) -> Policy:
+def policy(performance: settings.Performance, *, undecided_blocks: bool = False) -> Policy:
     """The policy of a configuration. A metric nobody knows is a counter that may not go up."""
     metrics = {metric.name: metric for metric in KNOWN}
     others = {metric.name: metric for metric in WHEN_NAMED}
@@ -264,11 +264,11 @@ def policy(performance: settings.Performance) -> Policy:
         known = metrics.get(name) or others.get(name) or Metric(name, Kind.COUNTER, 0.0)
         metrics[name] = _merged(known, configured)
     named = Benchmarks(tuple(limits), required=bool(performance.benchmarks.file))
-    return Policy(metrics, performance.inconclusive, named)
+    return Policy(metrics, "block" if undecided_blocks else "warn", named)
 
 
 def _merged(metric: Metric, configured: settings.Metric) -> Metric:
-    block = metric.block if configured.block is None else configured.block
+    block = metric.block if configured.fail_above is None else configured.fail_above
     tolerance = metric.tolerance if configured.tolerance is None else configured.tolerance
     if metric.kind.exact:
         tolerance = min(tolerance, block)
@@ -277,8 +277,8 @@ def _merged(metric: Metric, configured: settings.Metric) -> Metric:
         block=max(block, tolerance),
         tolerance=tolerance,
         # Who says how far a metric may move means exactly that far.
-        slack=metric.slack if configured.block is None else 0.0,
+        slack=metric.slack if configured.fail_above is None else 0.0,
         most=configured.max,
         least=configured.min,
-        refuses=metric.refuses or configured.block is not None,
+        refuses=metric.refuses or configured.fail_above is not None,
     )

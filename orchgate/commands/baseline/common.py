@@ -186,7 +186,7 @@ def _stale(at: Here, record: Record, behind: int | None) -> str:
     known = at.hashes.get(record.pipeline, "")
     if not known and not record.pipeline.startswith("-- "):
         return "is of a pipeline that is not defined any more"
-    days = at.config.performance.baseline_days
+    days = at.config.performance.baseline_max_age_days
     return baseline.stale(record, at.now, pipeline_hash=known, commits_behind=behind, max_days=days)
 
 

@@ -117,7 +117,7 @@ def _measure(at: Here, args: argparse.Namespace, commit: str, name: str) -> _Mea
         pipeline="" if args.command else name,
         command=args.command,
         folder=folder,
-        prepare=performance.prepare,
+        prepare=performance.setup,
     )
     with opened as (side,):
         at.repository.close()  # a git that waits for questions would pass for a process a stage left behind
@@ -125,7 +125,7 @@ def _measure(at: Here, args: argparse.Namespace, commit: str, name: str) -> _Mea
             side,
             args.runs,
             environ=os.environ,
-            prepare=performance.prepare,
+            prepare=performance.setup,
             watch=performance.watch,
             tell=_tell if sys.stderr.isatty() else lambda _: None,
         )

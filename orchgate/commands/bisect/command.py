@@ -116,7 +116,7 @@ def _question(args: argparse.Namespace, repository: Repository) -> Question:
 
     subject = shlex.join(args.command) if args.command else pipeline
     metric = _metric(config, args.metric)
-    return measure.Question(commits, stages, subject, folder, config.performance.prepare, metric, args.sure)
+    return measure.Question(commits, stages, subject, folder, config.performance.setup, metric, args.sure)
 
 
 def _config(repository: Repository, good: str, *, is_command: bool) -> Config:

@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.commands.init import hook_config
-from orchgate.config import load
+from orchgate.config import load, source
 from orchgate.errors import ConfigError, OrchgateError
 from orchgate.git.snapshot import WorkTree
 from orchgate.lib import files
@@ -92,21 +92,21 @@ def is_executable(path: str) -> bool:
 
 def configuration(root: str) -> Write | str:
     """What has to be done about `orchgate.toml`. Raises ConfigError, OrchgateError."""
-    path = os.path.join(root, load.FILE)
+    path = os.path.join(root, source.FILE)
     text = None if os.path.islink(path) else read(path)
     wholes = list(_configurations(root))
     if text is None:
-        return _kept(root) or planned(root, load.FILE, *wholes[0])
+        return _kept(root) or planned(root, source.FILE, *wholes[0])
     if is_blank(text):
-        if load.is_nested(WorkTree(root)):
-            message = f"{load.FILE} is empty, and hides the configuration in {load.PYPROJECT}"
-            raise OrchgateError(message, f"rm {load.FILE}")
-        return planned(root, load.FILE, wholes[0][0], "it was empty")
+        if source.is_nested(WorkTree(root)):
+            message = f"{source.FILE} is empty, and hides the configuration in {source.PYPROJECT}"
+            raise OrchgateError(message, f"rm {source.FILE}")
+        return planned(root, source.FILE, wholes[0][0], "it was empty")
     if any(_is_cut(text, whole) for whole, _ in wholes):
-        return planned(root, load.FILE, wholes[0][0], _CUT)
+        return planned(root, source.FILE, wholes[0][0], _CUT)
     if is_comment(text):
-        return planned(root, load.FILE, _below(text, wholes[0][0]), "below the comments that were there")
-    return _kept(root) or load.FILE
+        return planned(root, source.FILE, _below(text, wholes[0][0]), "below the comments that were there")
+    return _kept(root) or source.FILE
 
 
 def settings(root: str, configuration_: Write | str) -> Config:
@@ -115,16 +115,16 @@ def settings(root: str, configuration_: Write | str) -> Config:
         return load.load_work_tree(root)
     import tomllib
 
-    return load.build(load.Source(load.FILE, tomllib.loads(configuration_.text)))
+    return load.build(source.Source(source.FILE, tomllib.loads(configuration_.text)))
 
 
 def _kept(root: str) -> str:
     """What is there already; "" for nothing. Raises ConfigError."""
     try:
-        found = load.find(WorkTree(root))
+        found = source.find(WorkTree(root))
         load.build(found)
     except ConfigError as error:
-        raise ConfigError(error.message, error.hint or _AGAIN) from error
+        raise ConfigError(error.message, error.hint or _AGAIN, error.others) from error
     return f"{found.file}: the configuration is there" if found.file else ""
 
 

@@ -123,9 +123,9 @@ def plan_packet(
 
 def _kinds(settings: Documents, *, mini_spec: bool) -> list[str]:
     """The kinds of document to write: those that every packet needs, or the first that has a place where none is."""
-    places = {"prd": settings.packets, **settings.places}
+    places = settings.places
     if mini_spec and not places["mini-spec"]:
-        raise UsageError("--mini-spec: documents.mini-spec names no place", CONFIGURED)
+        raise UsageError("--mini-spec: documents.paths.mini-spec names no place", CONFIGURED)
     kinds = [kind for kind in TEMPLATES if kind in settings.required or (mini_spec and kind == "mini-spec")]
     kinds = kinds or [kind for kind in TEMPLATES if places[kind]][:1]
     if not kinds:

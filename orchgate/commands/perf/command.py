@@ -126,7 +126,7 @@ def _measured(args: argparse.Namespace, repository: Repository) -> int:
         return definition.introduced(repository, asked, reproduce(asked, args), args.output_format)
     settings = config.performance
     started = time.monotonic()
-    held_to = policy(settings)
+    held_to = policy(settings, undecided_blocks=config.undecided_blocks)
     if asked.pipeline != settings.pipeline:  # what else is run need not write their file
         held_to = held_to._replace(benchmarks=held_to.benchmarks._replace(required=False))
     commits = {"base": asked.base, "head": asked.head}
@@ -137,17 +137,17 @@ def _measured(args: argparse.Namespace, repository: Repository) -> int:
         pipeline=asked.pipeline,
         command=asked.command,
         folder=options.folder(repository.root or os.curdir) if asked.command else "",
-        prepare=settings.prepare,
+        prepare=settings.setup,
     ) as (base, head):
         repository.blobs.close()  # a git that waits for questions would pass for a process a stage left behind
         with progress_bar.shown(asked.subject) as tell:
             measurement = paired.measure(
                 (base, head),
                 held_to,
-                budget_seconds=args.max_time or settings.budget_seconds,
+                budget_seconds=args.max_time or settings.max_seconds,
                 environ=os.environ,
                 most_pairs=args.max_pairs or paired.MOST_PAIRS,
-                prepare=settings.prepare,
+                prepare=settings.setup,
                 watch=settings.watch,
                 benchmarks=settings.benchmarks if settings.benchmarks.file else None,
                 tell=tell,
@@ -156,9 +156,9 @@ def _measured(args: argparse.Namespace, repository: Repository) -> int:
         measurement = _warned(repository, config, measurement)
         measurement = definition.with_differences(repository, asked, (base, head), measurement, change)
         kept = _keep(repository, asked, (base, head), measurement, args)
-    left = (args.max_time or settings.budget_seconds) - (time.monotonic() - started)
+    left = (args.max_time or settings.max_seconds) - (time.monotonic() - started)
     told = definition.told(repository, asked, settings, change, left) if change else None
-    shown = report.PerfReport(asked, (base, head), measurement, reproduce(asked, args), kept, settings.prepare, told)
+    shown = report.PerfReport(asked, (base, head), measurement, reproduce(asked, args), kept, settings.setup, told)
     if args.output_format == "json":
         report.as_json(shown)
     else:
@@ -171,7 +171,7 @@ def _warned(repository: Repository, config: Config, measurement: Measurement) ->
     from orchgate.speed import differences
 
     lines = list(definition.limits_note(repository, config))
-    if not config.performance.prepare:
+    if not config.performance.setup:
         lines += differences.editable_installs(repository.root or repository.git_dir, os.environ)
     return measurement._replace(notes=(*measurement.notes, *lines))
 
@@ -181,7 +181,8 @@ def _config(repository: Repository, base: str, *, command: bool) -> Config:
 
     Raises ConfigError.
     """
-    from orchgate.config.load import find, load_work_tree
+    from orchgate.config.load import load_work_tree
+    from orchgate.config.source import find
     from orchgate.speed.definition import config_of
 
     try:

@@ -45,8 +45,8 @@ def told(
         asked.head,
         found,
         environ=os.environ,
-        prepare=performance.prepare,
-        seconds=max(seconds, added.SHARE * performance.budget_seconds),
+        prepare=performance.setup,
+        seconds=max(seconds, added.SHARE * performance.max_seconds),
     )
     return DefinitionChange(definition.said(found, costs), definition.facts(found, costs))
 
@@ -81,7 +81,7 @@ def limits_note(repository: Repository, config: Config) -> tuple[str, ...]:
         here = load_work_tree(repository.root) if repository.root else config
     except ConfigError:
         return ("the configuration of this work tree cannot be read: base's was used",)
-    same = here.performance == config.performance
+    same = (here.performance, here.undecided_blocks) == (config.performance, config.undecided_blocks)
     return () if same else ("[performance] of this work tree differs from base's, which was used",)
 
 

@@ -235,7 +235,8 @@ def _policy() -> Policy:
         top = root()
     except GitError:  # a bare repository, or one that git refuses: samples can be judged without
         top = here()
-    held_to = policy(load_work_tree(top).performance)
+    config = load_work_tree(top)
+    held_to = policy(config.performance, undecided_blocks=config.undecided_blocks)
     return held_to._replace(benchmarks=held_to.benchmarks._replace(required=False))  # older samples hold none
 
 

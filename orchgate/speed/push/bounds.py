@@ -47,13 +47,12 @@ def unmeasured(performance: Performance, facts: Mapping[str, Any]) -> Iterator[S
     if "counters" not in facts or facts.get("stopped") in ("failed", "gross"):  # which ends before all is measured
         return
     judged = {one["name"] for one in (*facts["metrics"], *facts["counters"])}
-    elsewhere = (*SIZES, *MEMORY, "flaky_rate", *(RATES if performance.task else ()))
+    elsewhere = (*SIZES, *MEMORY, "flaky_rate", *(RATES if performance.rates_from_task else ()))
     known = {name.replace("_", "-") for name in (*judged, *elsewhere)}
     named = [key for key in performance.metrics if not key.startswith(BENCHMARK)]
     if missing := [key for key in named if key.replace("_", "-") not in known]:
-        severity = Severity.ERROR if performance.inconclusive == "block" else Severity.WARNING
         message = f"{performance.pipeline}: no run measured {', '.join(missing)}, which performance.metrics names"
-        yield Said("PRF004", message, "take it out, or see to it that a stage reports it", severity)
+        yield Said("PRF004", message, "take it out, or see to it that a stage reports it", Severity.WARNING)
 
 
 def of_history(performance: Performance, root: str) -> Iterator[Said]:
@@ -61,21 +60,24 @@ def of_history(performance: Performance, root: str) -> Iterator[Said]:
 
     Raises OrchgateError where they cannot be read.
     """
-    wanted = bounded(performance, RATES) if performance.task else ()
+    wanted = bounded(performance, RATES) if performance.rates_from_task else ()
     if not wanted:
         return
     from orchgate.metrics.aggregate import rates
     from orchgate.metrics.update import update
     from orchgate.runs.ids import task_folder
 
-    known = rates(update(task_folder(root, performance.task)).aggregate, performance.pipeline)
-    hint = f"orchgate metrics --task {performance.task} shows the runs"
+    known = rates(update(task_folder(root, performance.rates_from_task)).aggregate, performance.pipeline)
+    hint = f"orchgate metrics --task {performance.rates_from_task} shows the runs"
     for name in wanted:
-        where = f"{words.title(name)} of the recorded runs of {performance.pipeline} in {performance.task}"
+        where = f"{words.title(name)} of the recorded runs of {performance.pipeline} in {performance.rates_from_task}"
         if name not in known:
             message = f"{where} is not known: none is here"
             yield Said(
-                "PRF005", message, f"orchgate run {performance.pipeline} --task {performance.task}", Severity.NOTE
+                "PRF005",
+                message,
+                f"orchgate run {performance.pipeline} --task {performance.rates_from_task}",
+                Severity.NOTE,
             )
             continue
         if reason := _beyond(performance, name, known[name]):

@@ -38,7 +38,7 @@ _GONE = "a benchmark is compared from the push on after the one that brings its 
 def announcement(question: Question, budget: float) -> str:
     """What a waiting person reads while the pipeline runs."""
     sides = f"{question.head[:7]} against {(question.base or '')[:7]}"
-    return f"measuring {question.pipeline}, {sides}, for up to {budget:g} s (performance.budget-seconds)"
+    return f"measuring {question.pipeline}, {sides}, for up to {budget:g} s (performance.max-seconds)"
 
 
 def not_measured(question: Question, why: str) -> Said:
@@ -254,7 +254,7 @@ def _gone(question: Question, name: str) -> Iterator[str]:
     """Files and folders that the command of a stage names, and that only base has."""
     assert question.base is not None
     if name == "prepare":
-        words, folder = question.config.performance.prepare, ""
+        words, folder = question.config.performance.setup, ""
     else:
         stages = definition.read(question.repository, question.base, question.pipeline, "base").stages
         stage = next(one for one in stages if one.id == name)

@@ -120,7 +120,7 @@ def _with_definition(question: Question, found: Found) -> Found:
         return found
     from orchgate.speed import added, definition
 
-    budget = question.config.performance.budget_seconds
+    budget = question.config.performance.max_seconds
     costs: dict[str, str] = dict.fromkeys(change.added, added.NOT_MEASURED)
     if found.pairs:
         spent = found.facts.get("seconds")
@@ -130,7 +130,7 @@ def _with_definition(question: Question, found: Found) -> Found:
             question.head,
             change,
             environ=unhooked(question.environ),
-            prepare=question.config.performance.prepare,
+            prepare=question.config.performance.setup,
             seconds=max(left, added.SHARE * budget),
         )
     # Where head cannot be run for it, that says what the change does.
@@ -199,7 +199,7 @@ def _asked(question: Question) -> str:
     performance = question.config.performance
     programs = stored_verdict.of_question(question.config, question.repository.root, question.environ)
     return stored_verdict.digest(
-        [__version__, stored_verdict.VERSION, performance._replace(budget_seconds=0.0), *programs]
+        [__version__, stored_verdict.VERSION, performance._replace(max_seconds=0.0), *programs]
     )
 
 

@@ -81,12 +81,12 @@ class Job(NamedTuple):
 def prepared(question: Question, machine: str, ran: Sequence[Ran], turn: Turn) -> Job:
     """What is known before anything is run. Raises OrchgateError."""
     performance = question.config.performance
-    budget = min(performance.budget_seconds, MOST_SECONDS)
+    budget = min(performance.max_seconds, MOST_SECONDS)
     try:
         stored, unread = _stored_baseline(question, machine), ""
     except Unreadable as error:  # the change that mends it must not be refused for it
         stored, unread = None, f"{error.path} at the base {error.message}"
-    policy = policy_of(performance)
+    policy = policy_of(performance, undecided_blocks=question.config.undecided_blocks)
     recorded = recorded_runs.gather(question, machine, ran)
     against = screening.held(question, policy, recorded, stored)
     return Job(question, policy, budget, unhooked(question.environ), against, unread, working_time.now(), turn)
@@ -138,7 +138,7 @@ def _sides(job: Job) -> Iterator[tuple[tuple[Side, ...], str]]:
         question.repository,
         environ=job.environ,
         pipeline=question.pipeline,
-        prepare=question.config.performance.prepare,
+        prepare=question.config.performance.setup,
     )
     with contextlib.ExitStack() as stack:
         try:
@@ -196,7 +196,7 @@ def _compared(
         environ=job.environ,
         most_pairs=most_pairs,
         partial=partial,
-        prepare=performance.prepare,
+        prepare=performance.setup,
         prepare_seconds=MOST_SECONDS,
         watch=performance.watch,
         exact=performance.exact and seconds + LEAST_SECONDS <= MOST_SECONDS,

@@ -74,7 +74,7 @@ def held(question: Question, policy: Policy, recorded: Reference, stored: Record
     """What there is to hold a run to. A baseline of another definition than base's is none."""
     if stored is None:
         return Held(policy, recorded, None)
-    days = question.config.performance.baseline_days
+    days = question.config.performance.baseline_max_age_days
     age = stale(stored, question.now.timestamp(), pipeline_hash=recorded.definition, max_days=days)
     old = (findings.no_baseline(question, f"the stored baseline {age}"),) if age else ()
     other = recorded.definition not in ("", stored.pipeline_hash)
@@ -102,7 +102,7 @@ def alone(
     performance = question.config.performance
     question.repository.blobs.close()  # what measures ends every process below it; git's is started again when needed
     with sampling.rig([head], environ, performance.watch) as rig:
-        if failed := sampling.prepare(rig, head, performance.prepare, prepare_seconds):
+        if failed := sampling.prepare(rig, head, performance.setup, prepare_seconds):
             raise OrchgateError(findings.failed_stage(failed), question.reproduce)
         started = working_time.now()
         try:
@@ -277,7 +277,7 @@ def still_open(question: Question, why: str, seconds: float, pairs: int, *, poli
 def not_measured(question: Question, against: Held, budget: float, policy: str) -> Said:
     """Nothing was run."""
     assert against.seconds is not None
-    room = f"performance.budget-seconds allows {budget:g} s"
+    room = f"performance.max-seconds allows {budget:g} s"
     if against.told:
         why = "a run is longer than a push may take"
     else:
@@ -290,7 +290,7 @@ def not_measured(question: Question, against: Held, budget: float, policy: str) 
 
 def too_long(question: Question, ran: Sequence[Ran], budget: float, policy: str) -> Said:
     """The first runs did not end, or hardly."""
-    why = f"too few runs fit into the {budget:g} s of performance.budget-seconds"
+    why = f"too few runs fit into the {budget:g} s of performance.max-seconds"
     seconds, at_least = (ran[0].seconds, ran[0].at_least) if ran else (None, False)
     return _open(question, why, seconds, policy, at_least=at_least)
 

@@ -148,7 +148,7 @@ def digest(parts: Iterable[object]) -> str:
 def of_question(config: Config, root: str, environ: Mapping[str, str]) -> tuple[object, ...]:
     """PATH, and each program that the pipeline's commands name, as what it is. No errors."""
     path = unhooked(environ).get("PATH", os.defpath)
-    found = dict.fromkeys(_programs(config.performance.prepare, path))
+    found = dict.fromkeys(_programs(config.performance.setup, path))
     for stage in _stages(config, root):
         words = stage.argv or ("/bin/sh", *_words(stage.shell))
         found |= dict.fromkeys(_programs(words, stage.env.get("PATH", path)))

@@ -1,0 +1,199 @@
+"""Tables of which a configuration may have many: stages and pipelines, bounds of a metric, ignores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.config.faults import as_toml
+from orchgate.config.keys import GLOBS, TEXTS
+from orchgate.config.kinds import REQUIRED, Flag, ListOf, MapOf, Number, Place, Record, Text, Whole
+from orchgate.config.names import Command, Filled, Folder, Variable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchgate.config.faults import At, Reading
+
+
+class Metric(NamedTuple):
+    """How far a metric may move from the base, as fractions, and what its own value may be. None: the default."""
+
+    fail_above: float | None
+    tolerance: float | None
+    max: float | None
+    min: float | None
+
+
+METRIC = Record(
+    Metric,
+    {
+        "fail-above": (Number(0, 10, "a fraction"), None),
+        "tolerance": (Number(0, 1, "a fraction"), None),
+        "max": (Number(0, 1e18, "a number"), None),
+        "min": (Number(0, 1e18, "a number"), None),
+    },
+    was={"block": "fail-above"},
+)
+
+
+class Stage(NamedTuple):
+    id: str
+    run: tuple[str, ...]
+    shell: str
+    env: Mapping[str, str]
+    cwd: str
+    timeout_seconds: float | None
+    retries: int
+    allow_failure: bool
+    needs: tuple[str, ...]
+    inputs: tuple[str, ...]
+    junit: str
+    metrics: str
+    title: str
+    summary_hint: str
+    retry_delay_seconds: float
+    pipeline: str
+    outputs: tuple[str, ...]
+
+
+# The only keys of a stage that do not say what is run.
+STAGE_TASTE = ("title", "summary_hint")
+ENV = MapOf(Text(), Variable())
+_WAYS = ("run", "shell", "pipeline")
+
+
+def _one_way(values: Mapping[str, object], at: At, reading: Reading) -> None:
+    given = [way for way in _WAYS if values.get(way)]
+    if len(given) > 1:
+        reading.wrong(at, f"has {' and '.join(given)}", "a stage has one of run, shell and pipeline")
+    elif not given:
+        hint = 'write `run = ["pytest", "-q"]`, `shell = "pytest -q"` or `pipeline = "other"`'
+        reading.wrong(at, "expected one of run (an array), shell (a line), pipeline (an id)", hint)
+
+
+STAGE = Record(
+    Stage,
+    {
+        "id": (Filled("a name", a_name=True), REQUIRED),
+        "run": (Command(), ()),
+        "shell": (Text(), ""),
+        "env": (ENV, {}),
+        "cwd": (Folder(), ""),
+        "timeout-seconds": (Number(0.001, 1e7, "seconds"), None),
+        "retries": (Whole(0, 100), 0),
+        "allow-failure": (Flag(), False),
+        "needs": (TEXTS, ()),
+        "inputs": (GLOBS, ()),
+        "junit": (Place(), ""),
+        "metrics": (Text(), ""),
+        "title": (Text(), ""),
+        "summary-hint": (Text(), ""),
+        "retry-delay-seconds": (Number(0, 1e5, "seconds"), 0.0),
+        "pipeline": (Text(), ""),
+        "outputs": (GLOBS, ()),
+    },
+    also={
+        "oneOf": [
+            {"required": ["run"], "properties": {"run": {"minItems": 1}}},
+            {"required": ["shell"], "properties": {"shell": {"minLength": 1}}},
+            {"required": ["pipeline"], "properties": {"pipeline": {"minLength": 1}}},
+        ]
+    },
+    check=_one_way,
+)
+
+
+class Pipeline(NamedTuple):
+    title: str
+    stages: tuple[Stage, ...]
+    env: Mapping[str, str]
+    max_parallel: int | None
+
+
+def _stages_fit(values: Mapping[str, object], at: At, reading: Reading) -> None:
+    """Each stage has its own name, and what it needs is there and comes first."""
+    stages = values.get("stages", ())
+    assert isinstance(stages, tuple)
+    known: set[str] = set()
+    for index, stage in enumerate(stages):
+        if stage.id in known:
+            reading.wrong((*at, "stages", index, "id"), f"{as_toml(stage.id)} is already a stage of this pipeline")
+        known.add(stage.id)
+    for index, stage in enumerate(stages):
+        for number, need in enumerate(stage.needs):
+            where: At = (*at, "stages", index, "needs", number)
+            if need == stage.id:
+                reading.wrong(where, f"stage {need} needs itself")
+            elif need not in known:
+                reading.wrong(
+                    where, f"no stage {as_toml(need)} in this pipeline", "" if reading.full else _near(need, known)
+                )
+    if not reading.within(at) and any(stage.needs for stage in stages):
+        _order(stages, at, reading)
+
+
+def _near(need: str, known: set[str]) -> str:
+    from orchgate.config.kinds import nearest
+
+    return nearest(need, sorted(known))
+
+
+def _order(stages: tuple[Stage, ...], at: At, reading: Reading) -> None:
+    import graphlib
+
+    try:
+        graphlib.TopologicalSorter({stage.id: stage.needs for stage in stages}).prepare()
+    except graphlib.CycleError as error:
+        circle = list(reversed(error.args[1]))
+        index = next(number for number, stage in enumerate(stages) if stage.id == circle[0])
+        reading.wrong((*at, "stages", index, "needs"), f"stages need each other in a circle: {' -> '.join(circle)}")
+
+
+PIPELINE = Record(
+    Pipeline,
+    {
+        "title": (Text(), ""),
+        "stages": (ListOf(STAGE), ()),
+        "env": (ENV, {}),
+        "max-parallel": (Whole(1, 256), None),
+    },
+    check=_stages_fit,
+)
+PIPELINES = MapOf(PIPELINE, Filled("the name of a pipeline", a_name=True))
+
+
+class Ignore(NamedTuple):
+    """Rules, or families of them, that do not count in some files."""
+
+    paths: tuple[str, ...]
+    rules: tuple[str, ...]
+    reason: str
+
+
+def _not_empty(values: Mapping[str, object], at: At, reading: Reading) -> None:
+    for name, what in (("paths", "glob"), ("rules", "rule")):
+        if not values.get(name):
+            reading.wrong((*at, name), f"expected at least one {what}")
+
+
+def _ignore(**values: object) -> object:
+    rules = values["rules"]
+    assert isinstance(rules, tuple)
+    return Ignore(**{**values, "rules": tuple(rule.upper() for rule in rules)})  # type: ignore[arg-type]  # by name
+
+
+IGNORE = Record(
+    _ignore,
+    {"paths": (GLOBS, REQUIRED), "rules": (TEXTS, REQUIRED), "reason": (Filled("a reason"), REQUIRED)},
+    also={"allOf": [{"properties": {"paths": {"minItems": 1}, "rules": {"minItems": 1}}}]},
+    check=_not_empty,
+)
+# `per-file-ignores` had a table with the glob for a name.
+OLD_IGNORES = MapOf(
+    Record(
+        lambda **values: _ignore(paths=(), **values),
+        {"rules": (TEXTS, REQUIRED), "reason": (Filled("a reason"), REQUIRED)},
+        check=lambda values, at, reading: _not_empty({"paths": True, **values}, at, reading),
+    ),
+    Place(),
+)

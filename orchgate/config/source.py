@@ -1,0 +1,147 @@
+"""Finds a tree's configuration file, parses it, and says where in it something stands."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.config.faults import MOST, as_toml, dotted
+from orchgate.errors import ConfigError, Unreadable
+from orchgate.lib.patterns import lazy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from orchgate.config.faults import At, Fault
+    from orchgate.git.snapshot import Snapshot
+
+FILE = "orchgate.toml"
+PYPROJECT = "pyproject.toml"
+NESTED = ("tool", "orchgate")
+MAX_BYTES = 1024 * 1024
+MAX_DOTS = 1000  # in one line: tomllib's time for a dotted key grows with the square of its parts
+_PLACE = lazy(r" \(at line (\d+), column (\d+)\)$")  # how tomllib ends its messages, before Python 3.14 has attributes
+
+
+class Source(NamedTuple):
+    """Where a configuration was found: the file ("" when there is none), its table and its text.
+
+    `below` is the path of the table in the file. `shadowed` says that there is another one, which does not count.
+    """
+
+    file: str
+    table: Mapping[str, object]
+    text: str = ""
+    below: tuple[str, ...] = ()
+    shadowed: bool = False
+
+
+NOTHING = Source("", {})
+
+
+def find(snapshot: Snapshot, file: str = "") -> Source:
+    """The raw configuration of a tree; of the named file, if one is. Raises ConfigError where it cannot be read."""
+    named = file or FILE
+    own = _toml(snapshot, named, _content(snapshot, named))
+    if own is not None:
+        return Source(named, *own, (), shadowed=not file and is_nested(snapshot))
+    if file:
+        raise ConfigError(f"{file}: is not there, and is named as the configuration")
+    return _nested(snapshot) or NOTHING
+
+
+def _nested(snapshot: Snapshot) -> Source | None:
+    """What `[tool.orchgate]` holds; None when it is not there. Raises ConfigError."""
+    content = _content(snapshot, PYPROJECT)
+    # Parsing somebody's large pyproject.toml costs milliseconds on every commit; looking for the word does not.
+    found = _toml(snapshot, PYPROJECT, content) if content and b"orchgate" in content else None
+    if found is None:
+        return None
+    tool = found[0].get("tool")
+    table = tool.get("orchgate") if isinstance(tool, dict) else None
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        raise ConfigError(f"{PYPROJECT}: tool.orchgate: expected a table, got {as_toml(table)}")
+    return Source(PYPROJECT, table, found[1], NESTED)
+
+
+def project_of(snapshot: Snapshot) -> dict[str, object]:
+    """All of a tree's pyproject.toml, empty when there is none. Raises ConfigError."""
+    found = _toml(snapshot, PYPROJECT, _content(snapshot, PYPROJECT))
+    return found[0] if found else {}
+
+
+def is_nested(snapshot: Snapshot) -> bool:
+    """Whether pyproject.toml has a configuration that can be read."""
+    try:
+        return _nested(snapshot) is not None
+    except ConfigError:  # a file we would not have read: its fault is not ours to report
+        return False
+
+
+def _content(snapshot: Snapshot, path: str) -> bytes | None:
+    try:
+        return snapshot.find(path, MAX_BYTES)
+    except Unreadable as error:
+        raise ConfigError(f"{path}: {error.message}", error.hint) from error
+
+
+def _toml(snapshot: Snapshot, path: str, content: bytes | None) -> tuple[dict[str, object], str] | None:
+    if content is None:
+        return None
+    entry = snapshot.entries.get(path)
+    return parsed(path, content, linked=entry is not None and entry.mode == "120000")
+
+
+def parsed(path: str, content: bytes, *, linked: bool = False) -> tuple[dict[str, object], str]:
+    """A file's table and text. Raises ConfigError."""
+    if any(line.count(b".") > MAX_DOTS for line in content.split(b"\n")):
+        raise ConfigError(f"{path}: a line has more than {MAX_DOTS} dots")
+    import tomllib
+
+    try:
+        text = content.decode("utf-8-sig")  # editors on Windows begin files with a mark
+        return tomllib.loads(text), text
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, an integer of thousands of digits, too deep
+        hint = "it is a symbolic link, which counts as its target's name: put the file itself there" if linked else ""
+        place = _PLACE.search(str(error))
+        where = f"{path}:{place[1]}:{place[2]}" if place else path
+        raise ConfigError(f"{where}: not valid TOML: {_PLACE.sub('', str(error))}", hint) from error
+
+
+class Places:
+    """Where something stands in a configuration: line and column, (0, 0) where nobody knows."""
+
+    def __init__(self, source: Source) -> None:
+        from orchgate.config.positions import spans
+
+        self._below = source.below
+        self._spans = spans(source.text) if source.text else {}
+        self._starts = [match.end() for match in re.finditer("\n", source.text)]
+
+    def of(self, at: At, *, key: bool = False) -> tuple[int, int]:
+        """The place of a value, or of its `key`; of the nearest table around it where it is not there."""
+        path: At = (*self._below, *at)
+        while path and path not in self._spans:
+            path, key = path[:-1], True
+        if len(path) <= len(self._below):
+            return (0, 0)
+        offset = self._spans[path].key if key else self._spans[path].value
+        line = bisect_right(self._starts, offset)
+        return line + 1, offset - (self._starts[line - 1] if line else 0) + 1
+
+
+def error_of(source: Source, faults: Iterable[Fault]) -> ConfigError:
+    """One error that says all that is wrong, in the order of the file, each with its place."""
+    places = Places(source)
+    found = []
+    for turn, fault in enumerate(faults):
+        line, column = places.of(fault.at, key=fault.of_key)
+        where = f"{source.file}:{line}:{column}: " if line else f"{source.file}: " if source.text else ""
+        found.append((line, column, turn, f"{where}{dotted(fault.at)}: {fault.message}", fault.hint))
+    first, *others = [(message, hint) for *_, message, hint in sorted(found)]
+    if len(others) >= MOST:
+        others[MOST - 1 :] = [(f"and {len(others) - MOST + 1} more errors", "")]
+    return ConfigError(*first, tuple(others))
