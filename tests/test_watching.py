@@ -697,7 +697,7 @@ def test_too_many_queues_are_said(top: Path) -> None:
 def test_a_machine_without_file_events_is_said(top: Path) -> None:
     said = limited(top, "sys.modules['inotify_simple'] = None")
 
-    assert said.startswith("True file events not counted: this system tells none")
+    assert said.startswith("True file events not counted: this system reports none")
 
 
 def test_watches_that_the_kernel_refuses_are_said(top: Path) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from orchgate.runs.run import StageRun
+    from orchgate.runs.state import Document, Event
 
 STATE = "artifacts/state.json"
 SETTLED = ("succeeded", "failed")
@@ -100,7 +101,7 @@ def plan_of(events: Iterable[Mapping[str, Any]]) -> LoopPlan:
         raise OrchgateError("this run is not an agent loop", "resume a pipeline with orchgate resume RUN") from error
 
 
-def iterations(events: Iterable[dict[str, Any]], *, validated: bool) -> list[Iteration]:
+def iterations(events: Iterable[Event], *, validated: bool) -> list[Iteration]:
     """Every iteration that has begun."""
     listed = tuple(events)
     stages = from_journal(listed).stages
@@ -162,7 +163,7 @@ def stands_still(plan: LoopPlan, complete: Sequence[Iteration]) -> bool:
     return len(recent) > 1 and not recent[-1].changed and recent[-1].verdict == recent[-2].verdict
 
 
-def document(plan: LoopPlan, done: Iterable[Iteration], ending: LoopEnding | None) -> dict[str, Any]:
+def document(plan: LoopPlan, done: Iterable[Iteration], ending: LoopEnding | None) -> Document:
     """`state.json`. Paths are relative to the run's folder."""
     listed = tuple(done)
     return {
@@ -188,7 +189,7 @@ def document(plan: LoopPlan, done: Iterable[Iteration], ending: LoopEnding | Non
     }
 
 
-def write(folder: str, events: Iterable[dict[str, Any]], plan: LoopPlan, ending: LoopEnding | None) -> None:
+def write(folder: str, events: Iterable[Event], plan: LoopPlan, ending: LoopEnding | None) -> None:
     """Puts `state.json` into the folder of a run. Raises WriteError."""
     import json
 

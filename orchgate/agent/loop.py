@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from orchgate.runner.stage_run import StageOutcome
     from orchgate.runner.writer import Recorder
     from orchgate.runs.run import StageRun
+    from orchgate.runs.state import Event
 
 PIPELINE = "rlm"
 PLACEHOLDER = "{prompt}"
@@ -102,7 +103,7 @@ class _AgentLoop:
     def _write_state(self, ending: LoopEnding | None) -> None:
         iterations.write(self._recorder.folder, self._recorder.events, self._plan, ending)
 
-    def _first_event(self) -> dict[str, Any]:
+    def _first_event(self) -> Event:
         return {
             "event": "run",
             "task_id": self._session.settings.task,
@@ -222,7 +223,7 @@ class _AgentLoop:
         about = {"changed": before != after, "diff": difference, "tree": after}
         self._end(index, outcome, about | self._beyond(index))
 
-    def _beyond(self, index: int) -> dict[str, Any]:
+    def _beyond(self, index: int) -> Event:
         """What the agent changed outside of the workspace, as its `end` event has it."""
         folder = os.path.relpath(self._recorder.folder, self._root)
         found = outside.changes(self._places, self._before, f"{folder}/{self._recorder.stages[index - 1].log_path}")

@@ -115,11 +115,11 @@ def _workspace(now: Situation) -> str:
 
 def _listing(files: Sequence[str]) -> str:
     shown: list[str] = []
-    room = _FILES_LIMIT
+    left_over = _FILES_LIMIT
     for path in files:
         line = redacted(ascii(path)[1:-1] if not path.isprintable() else path)
-        room -= len(line.encode()) + 1
-        if room < 0:
+        left_over -= len(line.encode()) + 1
+        if left_over < 0:
             break
         shown.append(line)
     left = f"\n… and {len(files) - len(shown)} more" if len(shown) < len(files) else ""

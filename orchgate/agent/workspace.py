@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
 from orchgate.runs import ids
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orchgate.git.footprint import Footprints
     from orchgate.git.repository import Repository
     from orchgate.model import Change
+    from orchgate.runs.state import Document
 
 NAMED = 50  # changed files that a summary names
 _WALKED = 20_000  # files looked at where there is no repository
@@ -49,7 +50,7 @@ class Workspace:
             known.update(repr((path, *_stamp(os.path.join(self._root, path)))).encode("ascii", "backslashreplace"))
         return f"files:{known.hexdigest()}"
 
-    def difference(self, before: str, after: str) -> dict[str, Any] | None:
+    def difference(self, before: str, after: str) -> Document | None:
         """What changed between two states, in numbers and names; None where that is unknown."""
         if self._footprints is None or not (before.startswith("tree:") and after.startswith("tree:")):
             return None
@@ -94,7 +95,7 @@ def _stamp(path: str) -> tuple[int, ...]:
     return found.st_mode, found.st_size, found.st_mtime_ns
 
 
-def summary(changes: Iterable[Change]) -> dict[str, Any]:
+def summary(changes: Iterable[Change]) -> Document:
     """Changes in numbers, as `git diff --shortstat` has them, and the first names."""
     listed = sorted(changes, key=lambda change: change.path)
     return {

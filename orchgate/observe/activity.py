@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import itertools
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from orchgate.runs.ids import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from orchgate.runs.state import Document
+
 VERSION = 1
 LISTED = 1_000  # files named in activity.json, those with most writes and reads first
 MOST_NAMED = 20  # folders that are lower bounds, and files of other programs
 _FIELDS = ("created", "written", "renamed", "removed", "read")
 _Item = TypeVar("_Item")
-# What nobody can see, whatever the machine.
+# What cannot be seen on any machine.
 BLIND = (
     "changes through mapped memory and by truncate(2)",
     "writes of other machines to a network file system",
     "reads and writes of a file that was open before and stays open afterwards",
     "one of several opens of one file in the same moment",
 )
-# What only the superuser is told.
+# What only the superuser can see.
 UNTOLD = "which process it was: what other programs do in the same folders counts as well"
 # Why the counts of a folder may be lower bounds.
 NEW = "made during the run: what happened in it before it could be watched is not known"
@@ -62,7 +64,7 @@ class Activity(NamedTuple):
     So are those metrics that are in `bounds`, which says why, because of the folders and files in `unsure`: folders
     that were made or moved there, and used before they could be watched, some 0.2 ms later, and files that were open
     several times at once. `early` files were found in them, each
-    counted as created and written once where nobody knows better. Where processes can be told `apart`, `others` are
+    counted as created and written once where nothing else is known. Where processes can be told `apart`, `others` are
     files that only programs other than the observed one touched (they are not among `files`), `shared` those that both
     did. `absent` folders were never there; `links` to folders, which were not followed, lead where they say.
     """
@@ -111,7 +113,7 @@ def counted(activity: Activity) -> Mapping[str, float]:
     return {} if activity.lost else totals(activity)
 
 
-def document(activity: Activity, watched: tuple[str, ...], root: str) -> dict[str, Any]:
+def document(activity: Activity, watched: tuple[str, ...], root: str) -> Document:
     """The content of activity.json: totals, and the files with most writes and reads."""
     ranked = sorted(activity.files.items(), key=lambda item: (-item[1].writes - item[1].read, item[0]))
     return {

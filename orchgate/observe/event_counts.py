@@ -1,6 +1,6 @@
 """What the kernel's file events add up to, per file. Pure: no files, no processes.
 
-The kernel tells an event only once when an identical one is the last in its queue. Every write and every read is
+The kernel reports an event only once when an identical one is the last in its queue. Every write and every read is
 therefore counted at its close, with the open that preceded it asked for as well: the two alternate, and nothing merges
 unless one file is open several times at once, which shows where something else comes between two openings.
 """
@@ -91,7 +91,7 @@ class EventCounts:
             self.standing[path] += 1
         elif mask in (CLOSE_WRITE, CLOSE_NOWRITE) and self.standing[path]:
             self.standing[path] -= 1
-        elif mask == CLOSE_WRITE:  # whoever made it had it still open
+        elif mask == CLOSE_WRITE:  # its maker still had it open
             self._made(path, CLOSE_WRITE)
             return False
         elif mask in (DELETE, MOVED_FROM):

@@ -1,7 +1,7 @@
-"""What the kernel's fanotify tells of watched folders, beside inotify which counts: that a folder was untouched before
-its watch.
+"""What the kernel's fanotify reports of watched folders, in addition to inotify: that a folder was untouched before its
+watch.
 
-inotify counts exactly, but a folder made during the run is under watch only some 0.2 ms later. fanotify tells of the
+inotify counts exactly, but a folder made during the run is under watch only some 0.2 ms later. fanotify reports the
 names of a whole file system from their first moment, with folders as handles and who did it. It merges what one process
 does to one file in a short time, so that a record says *at least once*. Only the superuser gets these events, and not
 on every file system: OSError is the usual answer elsewhere.
@@ -60,7 +60,7 @@ class NameEvent(NamedTuple):
 
 
 class EventQueue:
-    """Events that nobody has read yet. Raises OSError where the kernel gives none."""
+    """The queue of unread events. Raises OSError where the kernel gives none."""
 
     def __init__(self) -> None:
         self._library = ctypes.CDLL(None, use_errno=True)
@@ -173,13 +173,13 @@ class Witness:
         self._queue.close()
 
     def start(self) -> None:
-        """From now on what comes under watch is new. Raises OSError where a file system tells nothing."""
+        """From now on what comes under watch is new. Raises OSError where a file system reports nothing."""
         if not self.trusted:
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
         self._started = True
 
     def key(self, folder: bytes) -> bytes:
-        """What a folder is known by; empty when it is gone, or nobody can tell."""
+        """The key of a folder; empty when it is gone, or unknown."""
         try:
             return self._queue.key(folder)
         except OSError as error:
@@ -201,7 +201,7 @@ class Witness:
         self._above[key] = (above, os.path.basename(folder) if above else folder)
 
     def read(self) -> int:
-        """Takes what the kernel has to tell, in bytes. What it tells later happened after all watches of now."""
+        """Reads the queue; returns the bytes. What is reported later happened after all present watches."""
         taken = 0
         while data := self._queue.read():
             self._reads += 1
@@ -230,12 +230,12 @@ class Witness:
         for key in self._leaving:
             self._above.pop(key, None)
         self._leaving.clear()
-        # Folders that came inside another one, of which no record told: what is told from now on happened in them here.
+        # Folders that came inside another one, without a record: what is reported from now on happened here.
         for key in [key for key in self._place if key in self._since]:
             self._above.setdefault(key, (b"", self._place.pop(key)))
 
     def moved_in(self, folder: bytes) -> bool:
-        """Whether a folder that turned up came from where nobody watches."""
+        """Whether a folder that turned up came from outside of the watched folders."""
         return self.unsure.get(folder) == activity.MOVED_IN
 
     def others(self, ours: Callable[[int], bool]) -> tuple[set[bytes], set[bytes]]:
@@ -296,7 +296,7 @@ class Witness:
         self.bounds.update(activity.METRICS)
 
     def _lose(self, key: bytes) -> None:
-        """A folder is where nobody watches: should it come back, it is a stranger."""
+        """A folder left the watched ones: should it come back, it counts as a new one."""
         self._above.pop(key, None)
         self._left.discard(key)
 
@@ -319,7 +319,7 @@ class Witness:
         since = self._since.get(record.folder)
         if record.folder in self._new and (since is None or number <= since):
             first = self._early_file.setdefault(path, record.file)
-            # Of several files that had one name one after the other, nobody knows which was found there.
+            # Of several files that had one name one after the other, it is unknown which was found there.
             self.early[path] = self.early.get(path, 0) | record.mask if first == record.file else 0
             self.unsure.setdefault(folder, UNREAD)
             self.bounds.add(activity.READS)

@@ -7,7 +7,7 @@ while the program ran, and whose files changed meanwhile.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.runs import ids, locate
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from orchgate.runs.run import Run
+    from orchgate.runs.state import Document
 
 MOST = 1_000
 SLACK = 2.0  # seconds by which the time of a file system may differ from ours
@@ -27,7 +28,7 @@ class Observation(NamedTuple):
     """An observation that is over: its run's id and folder, when the program began and ended (seconds since the epoch).
 
     `folders` are those that were watched, `touched` the files that something happened to; all absolute. Where processes
-    can be told `apart`, these are the program's own, and `others` are files that only somebody else touched.
+    can be told `apart`, these are the program's own, and `others` are files that only other programs touched.
     """
 
     run_id: str
@@ -43,7 +44,7 @@ class Observation(NamedTuple):
 class InnerRuns(NamedTuple):
     """The links, as the journal holds them, and what to say about runs that may be meant."""
 
-    links: list[dict[str, Any]]
+    links: list[Document]
     notes: tuple[str, ...]
 
 
@@ -67,7 +68,7 @@ def find(observation: Observation) -> InnerRuns:
     return InnerRuns(links, tuple(notes))
 
 
-def _linked(folder: str, run: Run, how: str, outer: str) -> dict[str, Any]:
+def _linked(folder: str, run: Run, how: str, outer: str) -> Document:
     manifest = os.path.relpath(os.path.join(folder, ids.MANIFEST), os.path.realpath(outer))
     named = {"run_id": run.run_id, "task_id": run.task_id, "pipeline_id": run.pipeline_id}
     return {**named, "manifest": manifest, "linked_by": how}
@@ -101,7 +102,7 @@ def _folders(folder: str) -> list[str]:
 
 
 def _is_run(folder: str) -> bool:
-    """Whether a run of its own lies there: summaries and redirects of other programs lie elsewhere."""
+    """Whether a run is recorded there: summaries and redirects of other programs are elsewhere."""
     parent, name = os.path.split(folder)
     return ids.RUN_ID.fullmatch(name) is not None and os.path.basename(parent) == "cli" and not os.path.islink(folder)
 
@@ -131,7 +132,7 @@ def _foreign(run: Run, observation: Observation) -> str:
     if not _in_time(run, [run.started_at.timestamp(), *_resumed(run)], observation):
         return ""
     if observation.apart and run.path in observation.others:
-        return ""  # somebody else wrote it
+        return ""  # another program wrote it
     return PROCESS if observation.apart and run.path in observation.touched else TIME
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from orchgate.observe.activity import Activity
     from orchgate.runner.foreground import ForegroundResult
     from orchgate.runner.session import RunSettings
+    from orchgate.runs.state import Document, Event
+    from orchgate.runs.usage import Cost
 
 ACTIVITY = "artifacts/activity.json"
 MISSING, REFUSED = 127, 126  # exit codes as shells, `env` and `timeout` have them
@@ -65,7 +67,7 @@ def observe(settings: RunSettings, request: ObserveRequest) -> Observed:
             return Observed(Finished(recorder.folder, finished), code, document)
 
 
-def _first_event(session: Session, request: ObserveRequest, run_id: str) -> dict[str, Any]:
+def _first_event(session: Session, request: ObserveRequest, run_id: str) -> Event:
     import shlex
 
     digest = sha256_hex(ascii((request.name, request.argv)))
@@ -84,7 +86,7 @@ def _first_event(session: Session, request: ObserveRequest, run_id: str) -> dict
     }
 
 
-def _watched(session: Session, request: ObserveRequest, folder: str) -> tuple[dict[str, Any], int, dict[str, Any]]:
+def _watched(session: Session, request: ObserveRequest, folder: str) -> tuple[Event, int, Document]:
     """The fields of the `end` event, the exit code, and what happened to the files."""
     own = {process_tree.MARK: session.mark(), OBSERVED_BY: os.path.basename(folder)}
     environ = {**session.settings.environ, **own}
@@ -96,7 +98,7 @@ def _watched(session: Session, request: ObserveRequest, folder: str) -> tuple[di
             ended = foreground.run(session.loop, request.argv, environ)
         except OrchgateError as error:
             refused = error
-        # Without the counter of processes nobody can tell which are the program's.
+        # Without the counter of processes it is unknown which are the program's.
         happened = seen.finish(session.loop.forks.ours if session.loop.forks else None)
     document = activity.document(happened, request.watch, session.settings.root)
     if ended is None or refused is not None:
@@ -124,7 +126,7 @@ def _observation(
     )
 
 
-def _with_inner(end: dict[str, Any], inside: inner_runs.InnerRuns) -> dict[str, Any]:
+def _with_inner(end: Event, inside: inner_runs.InnerRuns) -> Event:
     """The `end` event with the runs that the program recorded itself."""
     detail = "; ".join(filter(None, (end["detail"], *inside.notes)))[:400] or None
     return {**end, "detail": detail} | ({"inner_runs": inside.links} if inside.links else {})
@@ -135,17 +137,17 @@ def _code(refused: OrchgateError | None) -> int:
     return MISSING if missing else REFUSED
 
 
-def _unstarted(refused: OrchgateError | None) -> dict[str, Any]:
+def _unstarted(refused: OrchgateError | None) -> Event:
     detail = refused.message if refused else None
     return {"status": "failed", "exit_code": None, "summary": None, "detail": detail, "usage": None}
 
 
-def _end(ended: ForegroundResult, happened: Activity) -> dict[str, Any]:
+def _end(ended: ForegroundResult, happened: Activity) -> Event:
     status = "succeeded" if ended.code == 0 else "cancelled" if ended.asked else "failed"
     details = list(filter(None, [stage_run.how_it_ended(ended.code, ended.signal)]))
     if ended.left:
         details.append(f"{ended.left} {'process' if ended.left == 1 else 'processes'} left behind, not counted")
-    event: dict[str, Any] = {
+    event: Event = {
         "status": status,
         "exit_code": ended.code,
         "summary": None,
@@ -168,7 +170,7 @@ def _metrics(ended: ForegroundResult, happened: Activity) -> dict[str, float]:
     return {**counted, **{name: value for name, value in known.items() if value is not None}}
 
 
-def _bounded(spent: Mapping[str, Any], happened: Activity) -> dict[str, Any]:
+def _bounded(spent: Mapping[str, Any], happened: Activity) -> Cost:
     """A cost that says which counts of files are lower bounds."""
     if not happened.bounds or happened.lost:
         return dict(spent)

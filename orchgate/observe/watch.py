@@ -1,8 +1,8 @@
 """Counts what happens to the files below some folders while something else runs.
 
-On Linux the kernel tells every create, close after writing, rename, removal and close after reading (inotify). A thread
-takes its bytes in batches and leaves them unparsed until they are asked for, so that the observed program keeps the
-processors to itself. Elsewhere nothing is counted, which a note says.
+On Linux the kernel reports every create, close after writing, rename, removal and close after reading (inotify). A
+thread takes its bytes in batches and leaves them unparsed until they are asked for, so that the observed program keeps
+the processors to itself. Elsewhere nothing is counted, which a note says.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Watch:
         if self._witness:
             try:
                 self._witness.start()
-            except OSError:  # a file system below tells nothing of its files
+            except OSError:  # a file system below reports nothing
                 self._watched.witness = None
                 self._dismiss()
             else:
@@ -108,7 +108,7 @@ class Watch:
         if watched is None:
             return Activity({}, lost=True, notes=tuple(self._notes))
         with self._lock:
-            for _ in range(_MOST_READS):  # somebody left behind may write for ever
+            for _ in range(_MOST_READS):  # a process left behind may write for ever
                 if not watched.read():
                     break
                 watched.parse()
@@ -233,7 +233,7 @@ def _why_blind(error: ImportError | OSError) -> str:
     if isinstance(error, OSError) and error.errno == errno.EMFILE:
         limit = _limit("max_user_instances")
         return f"file events not counted: this user has all {limit} queues of events in use (max_user_instances)"
-    return f"file events not counted: this system tells none ({error})"
+    return f"file events not counted: this system reports none ({error})"
 
 
 def _losses(watched: WatchedTree) -> list[str]:

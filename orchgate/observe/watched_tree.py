@@ -1,4 +1,4 @@
-"""The folders under watch: which there are, which come and go, and what the kernel tells of the files in them.
+"""The folders under watch: which there are, which come and go, and what the kernel reports of the files in them.
 
 A folder that is made during the run is put under watch and then looked into: whatever was faster than the watch is
 found there. A folder that is not there yet is awaited in the nearest one above it that is.
@@ -95,7 +95,7 @@ class WatchedTree:
             data = b""
         else:
             self._take(data)
-        if self.witness:  # only now: what it tells from here on happened after the watches
+        if self.witness:  # only now: what it reports from here on happened after the watches
             self.witness.read()
         return len(data)
 
@@ -187,7 +187,7 @@ class WatchedTree:
             self._add(path, None if moved else self._counts.stands, again=True)
             if not moved:
                 self._doubt(path, activity.NEW)
-        elif mask == MOVED_TO:  # it was filled where nobody looked
+        elif mask == MOVED_TO:  # it was filled outside of the watched folders
             # Unless it came from a folder that is younger than its watch: there, its files may have been counted.
             strange = self.witness.moved_in(path) if self.witness and self.witness.trusted else not self.unsure
             self._add(path, (lambda file: self._counts.count(file, RENAMED)) if strange else None)
@@ -211,17 +211,17 @@ class WatchedTree:
             folder = waiting.pop()
             if folder in self._excluded or (new := self._watch(folder, again=again)) is None:
                 continue
-            added, told = True, found if new else None
+            added, report = True, found if new else None
             try:
                 with os.scandir(folder) as entries:
                     for entry in entries:
                         if entry.is_dir(follow_symlinks=False):
                             waiting.append(entry.path)
                             continue
-                        if told == self._counts.stands and not entry.is_file(follow_symlinks=False):
+                        if report == self._counts.stands and not entry.is_file(follow_symlinks=False):
                             self._counts.stands_empty(entry.path)
-                        elif told:
-                            told(entry.path)
+                        elif report:
+                            report(entry.path)
                         if entry.is_symlink() and len(self.links) < MOST_LINKS and os.path.isdir(entry.path):
                             self.links[entry.path] = os.path.realpath(entry.path)
             except OSError as error:
@@ -289,7 +289,7 @@ class WatchedTree:
                     self._await(root, self._counts.stands)
 
     def _forget(self, path: bytes) -> None:
-        """A folder was moved to where nobody looks."""
+        """A folder was moved out of the watched ones."""
         for watch in [
             watch for watch, folder in self._folders.items() if folder == path or folder.startswith(path + b"/")
         ]:
@@ -301,6 +301,6 @@ class WatchedTree:
 
 
 def _step(above: bytes, root: bytes) -> bytes:
-    """The folder on the way from one to another that lies directly below the first."""
+    """The folder on the way from one to another directly below the first."""
     start = above.rstrip(b"/") + b"/"
     return start + root[len(start) :].partition(b"/")[0]

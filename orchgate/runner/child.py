@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchgate.runner.output import Output
     from orchgate.runner.process_tree import Numbers
     from orchgate.runner.reaped import DeadChild
+    from orchgate.runs.usage import Cost
 
 STILL_THERE = "a process could not be ended, and goes on"
 NOT_OURS = "a process outlived its parent, and this system does not hand it to us"
@@ -34,7 +35,7 @@ class Program(NamedTuple):
     """What to run and where its output goes, `screened` without its secrets. `timeout` in seconds; `mark` is unique to
     this attempt.
 
-    `source` is a file that becomes its standard input, "" for none: a program that does not read holds nobody up.
+    `source` is a file that becomes its standard input, "" for none: a program that does not read it blocks nothing.
     """
 
     argv: Sequence[str]
@@ -75,7 +76,7 @@ class Result(NamedTuple):
     left_out: int
     left_behind: int  # processes that had to be ended after it
     immortal: int  # of those, the ones that could not be
-    usage: dict[str, Any] | None
+    usage: Cost | None
 
 
 class Stopwatch:
@@ -115,7 +116,7 @@ class Stopwatch:
         working_time.note()
 
     def at_least(self, moment: float, why: str) -> None:
-        """It ended after this moment of `now`, nobody knows when."""
+        """It ended at some unknown time after this moment of `now`."""
         self._wall, self._bound = moment - self._begin - self._held, why
 
     def end(self) -> float:
@@ -127,7 +128,7 @@ class Stopwatch:
         self._away = passed - self._wall + working_time.away() - self._before
         return self._wall
 
-    def recorded(self, cost: Mapping[str, Any]) -> dict[str, Any]:
+    def recorded(self, cost: Mapping[str, Any]) -> Cost:
         """A cost, with what was left out of its wall time."""
         known = dict(cost)
         if self._away >= _LEAST_AWAY:
@@ -189,7 +190,7 @@ class ChildProcess:
         if own:
             self.status = dead.status
 
-    def cost(self, processes: int | None, *, lost: bool, bound: str = "") -> dict[str, Any]:
+    def cost(self, processes: int | None, *, lost: bool, bound: str = "") -> Cost:
         """What it cost, once no more of its processes are reaped.
 
         `processes` is how many there were, at least so many when some were `lost`. `bound` is why more may come.
@@ -223,8 +224,8 @@ class Running(ChildProcess):
         self.cancelled = False
         self.asked = False  # to end
         self.killed = False
-        self.usage: dict[str, Any] | None = None  # once nothing more is reaped
-        self.left_behind = 0  # processes that nobody had asked to end
+        self.usage: Cost | None = None  # once nothing more is reaped
+        self.left_behind = 0  # processes that had not been asked to end before
         self.asked_left: set[int] = set()  # processes left behind that were asked to end
         self.found: set[int] = set()  # all processes that were seen to belong to it
         self.immortal = 0
@@ -291,7 +292,7 @@ class CostOwners:
 
 
 def _of(dead: DeadChild, running: Mapping[int, Running], numbers: Container[int]) -> list[Running]:
-    """The program that an orphan belonged to; several where nobody can tell which."""
+    """The program that an orphan belonged to; several where that is unknown."""
     programs = list(running.values())
     if dead.number in numbers:  # which decides, although its program may be gone
         return [one for one in programs if one.tree.number == dead.number]

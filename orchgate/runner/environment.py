@@ -1,4 +1,4 @@
-"""The environment of the programs of a stage: nobody to ask, and which run they belong to."""
+"""The environment of the programs of a stage: they cannot ask a question, and know which run they belong to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from orchgate.runs.stages import Stage
 
-# Programs that would ask a question, or open an editor or a pager, learn that nobody is there. TERM=dumb keeps cursor
+# Programs that would ask a question, or open an editor or a pager, learn that no user is there. TERM=dumb keeps cursor
 # movements out of the log. PYTHONUNBUFFERED is left alone: it would slow down what is being measured.
 NON_INTERACTIVE = {
     "CI": "1",
@@ -25,7 +25,9 @@ NON_INTERACTIVE = {
     "TERM": "dumb",
 }
 
-OBSERVED_BY = "ORCHGATE_OBSERVED_BY"  # the id of the run that watches whoever inherits it, see observe/inner_runs.py
+OBSERVED_BY = (
+    "ORCHGATE_OBSERVED_BY"  # the id of the run that observes the programs that inherit it, see observe/inner_runs.py
+)
 
 _INSTALLED = (".install_state_v2", ".install_state_v1")  # what pre-commit leaves in the environments it makes
 

@@ -1,6 +1,6 @@
 """A program that runs as if orchgate were not there: on its terminal, in its process group, with its signals.
 
-Its cost is what the kernel tells at the end of each process; memory of the whole tree is sampled while it runs. No
+Its cost is what the kernel reports at the end of each process; memory of the whole tree is sampled while it runs. No
 helper starts it, as in `starting`: that would get in the way of the terminal. So its largest resident set is known only
 where it is above ours.
 """
@@ -185,5 +185,5 @@ class _Stops:
     def _stop(self) -> None:
         number, self._asked = self._asked, 0
         working_time.leave_out(suspended.stop_ourselves(number))
-        if suspended.stopped(self._pid):  # whoever continues us alone means the program as well
+        if suspended.stopped(self._pid):  # SIGCONT for us alone is meant for the program as well
             process_tree.send(reversed(process_tree.descendants([os.getpid()])), signal.SIGCONT)

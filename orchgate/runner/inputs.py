@@ -75,7 +75,7 @@ class Keys:
     ) -> None:
         """Takes the stages to know where to look.
 
-        `own_folders` is where runs are recorded: what lies there is nobody's input unless an input names the folder.
+        `own_folders` is where runs are recorded: what lies there is not an input unless an input names the folder.
         """
         self._repository = repository
         self._environ = environ
@@ -104,13 +104,13 @@ class Keys:
             return CacheKey("", error.message)
         set_by_others = tuple((name, self._environ.get(name)) for name in variables(stage) if name not in stage.env)
         inherits = tuple(sorted((inherited or {}).items()))
-        told = (VERSION, pipeline, stage.definition, inherits, set_by_others, tuple(needed), read.digest)
-        return CacheKey(sha256_hex(ascii(told)), files=read.files)
+        parts = (VERSION, pipeline, stage.definition, inherits, set_by_others, tuple(needed), read.digest)
+        return CacheKey(sha256_hex(ascii(parts)), files=read.files)
 
     @cached_property
     def _opened(self) -> Repository:
         if self._repository is None or not self._repository.root:
-            raise NotPinnedError("not in a git work tree: nothing tells what changed")
+            raise NotPinnedError("not in a git work tree, so changes are not known")
         return self._repository
 
     @cached_property
@@ -118,21 +118,21 @@ class Keys:
         return worktree.files(self._opened, self._tops)
 
     def _read(self, inputs: tuple[str, ...]) -> _InputsDigest:
-        """What stands behind some inputs, once for all stages that share them. Raises OrchgateError."""
+        """The content of some inputs, read once for all stages that share them. Raises OrchgateError."""
         if inputs not in self._known:
             lines: list[str] = []
             files = 0
-            room = MAX_HASHED_BYTES
+            left = MAX_HASHED_BYTES
             for path in self._chosen(tuple(self._patterns(inputs))):
                 header = self._files.clean.get(path, "")
                 files += 1
                 if header.startswith("100"):  # an ordinary file, as the index says: by far the most
                     lines.append(f"{header} {path}")
                     continue
-                contents = list(self._contents(path, header, room))
+                contents = list(self._contents(path, header, left))
                 files -= not contents
-                room -= sum(hashed for _, hashed in contents)
-                lines += [f"{told} {path}" for told, _ in contents]
+                left -= sum(hashed for _, hashed in contents)
+                lines += [f"{content} {path}" for content, _ in contents]
             self._known[inputs] = _InputsDigest(sha256_hex("\0".join(lines)), files)  # no path holds a NUL
         return self._known[inputs]
 
@@ -161,18 +161,18 @@ class Keys:
             raise NotPinnedError("its inputs exclude every file that they name")
         return sorted(chosen)
 
-    def _contents(self, path: str, header: str, room: int) -> Iterator[tuple[str, int]]:
+    def _contents(self, path: str, header: str, left: int) -> Iterator[tuple[str, int]]:
         """What a path holds, and for a link what it leads to; with the bytes that had to be hashed for it."""
         full = os.path.join(self._opened.root, path)
         algorithm = worktree.algorithm(self._opened)
         try:
-            found = (header, 0) if header else worktree.blob(full, algorithm, limit=room)
+            found = (header, 0) if header else worktree.blob(full, algorithm, limit=left)
             if found is None:
                 return
             yield found
             if found[0].startswith(SUBMODULE):
                 raise NotPinnedError("is a submodule: git does not tell what changed in it")
-            if found[0].startswith(SYMLINK) and (target := worktree.blob(full, algorithm, follow=True, limit=room)):
+            if found[0].startswith(SYMLINK) and (target := worktree.blob(full, algorithm, follow=True, limit=left)):
                 yield target
         except (Unreadable, NotPinnedError) as error:
             raise NotPinnedError(f"input {path} {error.message}") from error

@@ -25,7 +25,7 @@ _KIND = "cpuacct"
 _NANO = 1e-9
 _CALLS = {"x86_64": 298, "aarch64": 241}  # number of perf_event_open
 _SOFTWARE, _TASK_CLOCK, _DUMMY = 1, 1, 9
-# inherit, exclude_kernel and exclude_hv (whoever may not look there may still count), task, watermark
+# inherit, exclude_kernel and exclude_hv (needed to count without privilege), task, watermark
 _FLAGS = 1 << 1 | 1 << 5 | 1 << 6 | 1 << 13 | 1 << 14
 # disabled until exec, inherit, exclude_kernel and exclude_hv: this clock counts all of the time all the same
 _CLOCK_FLAGS = 1 << 0 | 1 << 1 | 1 << 5 | 1 << 6 | 1 << 12
@@ -188,7 +188,7 @@ def _remove(folder: str, top: str) -> None:
     try:
         os.rmdir(folder)
         return
-    except OSError:  # somebody lives, or has made groups of their own
+    except OSError:  # a process lives in it, or has made groups of its own
         below = [entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
     for inner in below:
         _remove(inner, top)
@@ -200,11 +200,10 @@ def _remove(folder: str, top: str) -> None:
 
 
 class _Clock:
-    """An event of `perf` that our next child, and whoever descends from it, is counted by from its exec on."""
+    """An event of `perf` that counts our next child and its descendants, each from its exec on."""
 
     def __init__(self) -> None:
         """Raises OSError where the kernel does not count for us."""
-        # Nanoseconds of our next child, and of whoever descends from it, each from its first exec on.
         self._descriptor = _event(_TASK_CLOCK, _CLOCK_FLAGS, processor=-1)
 
     def read(self) -> Metered | None:

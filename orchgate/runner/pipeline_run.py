@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchgate.runner.stage_run import StageOutcome
     from orchgate.runner.writer import Recorder
     from orchgate.runs.stages import Pipeline, Stage
+    from orchgate.runs.state import Event
 
 PARALLEL = 4  # stages at once where the pipeline does not say; fewer with fewer cores
 
@@ -87,7 +88,7 @@ class PipelineRun:
         self._active: set[int] = set()
         self._tries: dict[int, int] = {}  # in this process
         self._numbers: dict[int, int] = {}  # of the last attempt, over all processes
-        self._delayed: dict[int, dict[str, Any]] = {}  # the ends of failed attempts that are to be repeated
+        self._delayed: dict[int, Event] = {}  # the ends of failed attempts that are to be repeated
         self._children: dict[int, PipelineRun] = {}
         self._marks: dict[int, str] = {}  # of the programs that run
         self._late: set[int] = set()  # stages whose sub-pipeline took too long
@@ -105,7 +106,7 @@ class PipelineRun:
             self._schedule.already({stage.number for stage in stages if stage.status != "pending"})
         self.go_on()
 
-    def _first_event(self) -> dict[str, Any]:
+    def _first_event(self) -> Event:
         pipeline = self.pipeline
         return {
             "event": "run",
@@ -221,8 +222,8 @@ class PipelineRun:
             self._settle(index, done=event["status"] == "succeeded" or (failed and stage.allow_failure))
         self.go_on()
 
-    def _record_last(self, index: int, event: dict[str, Any]) -> None:
-        """Records the end of the attempt that counts, and tells the cache of it."""
+    def _record_last(self, index: int, event: Event) -> None:
+        """Records the end of the attempt that counts, also in the cache."""
         cache = self._cache
         if cache and (note := cache.ended(index, succeeded=event["status"] == "succeeded")):
             event["detail"] = f"{event['detail']}; {note}" if event["detail"] else note
@@ -286,16 +287,16 @@ def _child_recorder(session: Session, pipeline: Pipeline, earlier: str) -> tuple
     return writer.create(settings.root, settings.task, session.clock, settings.reporter.seen, earlier), None
 
 
-def _child_event(index: int, child: PipelineRun, status: str) -> dict[str, Any]:
+def _child_event(index: int, child: PipelineRun, status: str) -> Event:
     run_id = child.recorder.run_id
     place = {"run_id": run_id, "manifest": f"../{run_id}/{ids.MANIFEST}"}
     return {"event": "child", "stage": index, "pipeline_id": child.pipeline.id, "status": status, **place}
 
 
-def _defined(stage: Stage, needs: tuple[int, ...]) -> dict[str, Any]:
+def _defined(stage: Stage, needs: tuple[int, ...]) -> Event:
     """A stage as the first event lists it, without secrets: records of runs are shared."""
     shown = stage._replace(argv=redacted_words(stage.argv), shell=redacted(stage.shell))
-    fields: dict[str, Any] = {
+    fields: Event = {
         "id": stage.id,
         "title": redacted(stage.title) or stage.id,
         "command": shown.command,

@@ -1,7 +1,7 @@
 """The processes below this one: who descends from whom, which stage they come from, and how they are ended.
 
 A process that becomes a daemon leaves its group, its session and its parent. As a *subreaper* the runner is handed
-every such orphan below it. A number tells which attempt it came from, or else its session, or a mark in its
+every such orphan below it. A number shows which attempt it came from, or else its session, or a mark in its
 environment.
 
 The number is the soft limit RLIMIT_LOCKS, which no kernel since Linux 2.4.25 enforces. Every process hands it down,
@@ -61,7 +61,7 @@ def blind() -> bool:
 
 
 def everybody() -> dict[int, ProcessStat]:
-    """Every process of this machine that can be seen; nobody without /proc."""
+    """Every visible process of this machine; none without /proc."""
     try:
         names = os.listdir("/proc")
     except OSError:
@@ -76,13 +76,13 @@ def everybody() -> dict[int, ProcessStat]:
 
 def _process(pid: int) -> ProcessStat:
     with open(f"/proc/{pid}/stat", "rb") as file:
-        # The program's name, field 2, stands in parentheses and may hold anything.
+        # The program's name, field 2, is in parentheses and may contain anything.
         state, parent, _, session, *_ = file.read().rpartition(b")")[2].split(None, 4)
     return ProcessStat(pid, int(parent), int(session), state in b"ZX")
 
 
 def look(pid: int) -> ProcessStat | None:
-    """A process, even a zombie; None where nobody tells."""
+    """A process, even a zombie; None where unknown."""
     try:
         return _process(pid)
     except (OSError, ValueError):
@@ -90,7 +90,7 @@ def look(pid: int) -> ProcessStat | None:
 
 
 def session_of(pid: int) -> int:
-    """The session a process, even a zombie, belongs to; 0 where nobody knows."""
+    """The session a process, even a zombie, belongs to; 0 where unknown."""
     one = look(pid)
     return one.session if one else 0
 
@@ -116,7 +116,7 @@ def ignores_children(pid: int) -> bool:
 
 
 class TreeIdentity(NamedTuple):
-    """How the processes of a stage are told from others: its first process leads a session of that number, and carries
+    """How the processes of a stage are recognised: its first process leads a session of that number, and carries
     one of the `numbers` that this runner gives.
     """
 
@@ -150,7 +150,7 @@ def _everyone(origin: TreeIdentity, others: Collection[int]) -> tuple[list[int],
 
 
 def belongs(pid: int, origin: TreeIdentity) -> bool:
-    """Whether a child of ours is known to be of a stage; False also where nobody can tell."""
+    """Whether a child of ours is known to be of a stage; False also where that is unknown."""
     number = number_of(pid)
     if number in origin.numbers:
         return number == origin.number
@@ -254,7 +254,7 @@ def _threads(pid: int) -> list[str]:
 
 
 def resident(pid: int) -> int:
-    """Bytes of a process in memory, shared ones among them; 0 for a dead one, and where nobody tells."""
+    """Bytes of a process in memory, shared ones among them; 0 for a dead one, and where unknown."""
     try:
         with open(f"/proc/{pid}/statm", "rb") as file:
             return int(file.read().split()[1]) * _PAGE
@@ -263,7 +263,7 @@ def resident(pid: int) -> int:
 
 
 def own_peak() -> int:
-    """The most memory this program has held, in bytes; 0 where nobody tells."""
+    """The most memory this program has held, in bytes; 0 where unknown."""
     try:
         with open("/proc/self/status", "rb") as file:
             return next(int(line.split()[1]) * 1024 for line in file if line.startswith(b"VmHWM:"))
@@ -312,7 +312,7 @@ def handed_down(number: int) -> Iterator[None]:
 
 
 def number_of(pid: int) -> int:
-    """The number that a process, even a zombie, carries; 0 where nobody knows."""
+    """The number that a process, even a zombie, carries; 0 where unknown."""
     if sys.platform != "linux":
         return 0
     import resource

@@ -65,13 +65,13 @@ def find(root: str, outputs: Sequence[str]) -> list[str]:
 
 def collect(root: str, outputs: Sequence[str]) -> tuple[Product, ...]:
     """What is there of some outputs. Raises NotKeptError."""
-    room, found = MOST_BYTES, []
+    left_over, found = MOST_BYTES, []
     for path in find(root, outputs):
         try:
-            found.append(_read(root, path, room))
+            found.append(_read(root, path, left_over))
         except OSError as error:
             raise NotKeptError(f"its output {path} cannot be read: {error.strerror}") from error
-        room -= found[-1].size
+        left_over -= found[-1].size
     return tuple(found)
 
 
@@ -149,7 +149,7 @@ def _below(root: str, top: str) -> Iterator[str]:
                 yield path
 
 
-def _read(root: str, path: str, room: int) -> Product:
+def _read(root: str, path: str, left_over: int) -> Product:
     """One product as it is now. Raises NotKeptError, OSError."""
     full = os.path.join(root, path)
     if os.path.islink(full):
@@ -161,7 +161,7 @@ def _read(root: str, path: str, room: int) -> Product:
         raise NotKeptError(f"its output {path} is not a regular file") from None
     with open(descriptor, "rb", buffering=0) as file:
         before = os.fstat(descriptor)
-        if before.st_size > room:
+        if before.st_size > left_over:
             raise NotKeptError(f"its outputs hold more than {MOST_BYTES} bytes")
         summed, size = sha256_of_chunks(iter(lambda: file.read(_CHUNK), b""))
         if _stamp(before) != _stamp(os.fstat(descriptor)) or size != before.st_size:

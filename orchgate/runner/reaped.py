@@ -8,7 +8,7 @@ counted their processor time all the same.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.runner import process_tree
 from orchgate.runs import usage
@@ -16,6 +16,8 @@ from orchgate.runs import usage
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from resource import struct_rusage
+
+    from orchgate.runs.usage import Cost
 
 _UNEXPLAINED = 0.01  # seconds
 UNCOUNTED = "children of a process that ignores SIGCHLD are not counted"
@@ -87,7 +89,7 @@ class Costs:
         """`floor`: see `usage.of`; it is that of the first process."""
         self._floor = floor
         self._hidden = False  # the memory of the first process
-        self._spent: dict[str, Any] | None = None
+        self._spent: Cost | None = None
         self._bounds: dict[str, str] = {}
         self._suspicion = ""  # why one of its processes may have died without being added here
         self.storage = usage.Storage(0, 0, 0, 0)
@@ -118,7 +120,7 @@ class Costs:
         for name in names:
             self._bounds.setdefault(name, reason)
 
-    def total(self, metered: Metered | None = None, processes: int | None = None) -> dict[str, Any]:
+    def total(self, metered: Metered | None = None, processes: int | None = None) -> Cost:
         """What all of it has cost so far; nothing before the first process is dead."""
         assert self._spent is not None
         spent = {**self._spent, "processes": processes}
@@ -138,14 +140,14 @@ def _sum(one: int | None, other: int | None) -> int | None:
     return None if one is None or other is None else one + other
 
 
-def _trusted(spent: dict[str, Any], metered: Metered | None) -> Metered | None:
+def _trusted(spent: Cost, metered: Metered | None) -> Metered | None:
     """What a meter says, unless it has seen less than what is known: processes can leave a group, or stop the clock."""
     if metered is None or metered.user + metered.system < usage.cpu_seconds(spent) - metered.near:
         return None
     return metered
 
 
-def _missing(spent: dict[str, Any], metered: Metered | None, *, suspected: bool) -> float:
+def _missing(spent: Cost, metered: Metered | None, *, suspected: bool) -> float:
     """Processor seconds that a meter counted and no reaped process accounts for; if unexplained, only larger ones."""
     if metered is None:
         return 0.0
@@ -153,7 +155,7 @@ def _missing(spent: dict[str, Any], metered: Metered | None, *, suspected: bool)
     return missing if missing > metered.near + (0.0 if suspected else _UNEXPLAINED) else 0.0
 
 
-def _with(spent: dict[str, Any], metered: Metered, missing: float) -> dict[str, Any]:
+def _with(spent: Cost, metered: Metered, missing: float) -> Cost:
     """Costs with the missing seconds, split as the meter splits them."""
     user = min(missing, max(0.0, metered.user - spent["user_seconds"]))
     return {

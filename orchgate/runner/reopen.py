@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchgate.runner.writer import Recorder
     from orchgate.runs.run import Run
     from orchgate.runs.stages import Pipeline
+    from orchgate.runs.state import Event
 
 
 class RunStatus(NamedTuple):
@@ -30,7 +31,7 @@ class RunStatus(NamedTuple):
     torn: tuple[int, ...]
     alive: bool
     times: sittings.WorkTimes
-    stopped: bool = False  # alive, but somebody stopped it
+    stopped: bool = False  # alive, but stopped by a signal
 
     @property
     def status(self) -> str:
@@ -92,15 +93,15 @@ def reopen_child(session: Session, pipeline: Pipeline, run_id: str) -> tuple[Rec
     return recorder, event(session, known)
 
 
-def event(session: Session, known: RunStatus) -> dict[str, Any]:
+def event(session: Session, known: RunStatus) -> Event:
     """The event with which a run is resumed."""
-    taken_up = {"event": "resume", "reason": f"the run was {known.status}", **session.identity()}
+    resumed = {"event": "resume", "reason": f"the run was {known.status}", **session.identity()}
     if known.torn:
-        taken_up["detail"] = f"unfinished lines in the journal: {', '.join(map(str, known.torn[:20]))}"
-    return taken_up
+        resumed["detail"] = f"unfinished lines in the journal: {', '.join(map(str, known.torn[:20]))}"
+    return resumed
 
 
-def digest(events: tuple[dict[str, Any], ...]) -> str:
+def digest(events: tuple[Event, ...]) -> str:
     """The definition of the pipeline that a run was made by. Raises OrchgateError for a run that never began."""
     if not events:
         raise OrchgateError("the journal is empty: the run never began", "delete its folder")

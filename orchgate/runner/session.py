@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orchgate.git.state import State
     from orchgate.runner.writer import Recorder
     from orchgate.runs.stages import Pipeline
+    from orchgate.runs.state import Event
 
 
 class Reporter(Protocol):
@@ -118,7 +119,7 @@ class Session:
         if self.loop.busy:
             self.loop.turn()
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Event:
         """What the first event of this process says about it."""
         me, git = myself(), self.settings.git
         return {

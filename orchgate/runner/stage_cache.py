@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from orchgate.runner.products import Product
     from orchgate.runner.session import RunSettings
     from orchgate.runs.stages import Pipeline
+    from orchgate.runs.state import Event
 
 UNCHECKED = "its outputs are not checked: it declares none"
 FOLDER = ".cache"
@@ -148,7 +149,7 @@ class StageCache:
         asked = settings.cache and any(stage.inputs for stage in pipeline.stages)
         self._keys = Keys(settings.repository, pipeline.stages, settings.environ) if asked else None
 
-    def hit(self, index: int, needed: Iterable[int]) -> dict[str, Any] | None:
+    def hit(self, index: int, needed: Iterable[int]) -> Event | None:
         """The fields of a `cached` event, when a stage is known to succeed with what it reads now."""
         stage = self._pipeline.stages[index - 1]
         if self._keys is None or not stage.inputs:
@@ -253,7 +254,7 @@ def _digest(body: Mapping[str, Any]) -> str:
 
 
 def _decoded(data: bytes, key: str) -> Hit:
-    """The success an entry tells of. Raises _DamagedError."""
+    """The success in an entry. Raises _DamagedError."""
     import json
 
     if not data.endswith(b"\n"):

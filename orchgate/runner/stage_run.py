@@ -1,6 +1,6 @@
 """Runs one stage: its program, in its folder, with its variables, within its limit, its output in a log.
 
-Pipelines, agent loops and measurements run their stages here. What has ended is told in the words of the journal.
+Pipelines, agent loops and measurements run their stages here. The outcome has the fields of an event of the journal.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchgate.runner.results import StageResults
     from orchgate.runner.session import Session
     from orchgate.runs.stages import Stage
+    from orchgate.runs.state import Event
 
 _LONGEST = 200
 _LOOKED_AT = 4096  # characters, for a secret that the cut would leave half of
@@ -44,7 +45,7 @@ class StageOutcome(NamedTuple):
     """How an attempt ended. `event` holds the fields of an `end` event, apart from which attempt it was."""
 
     result: Result
-    event: dict[str, Any]
+    event: Event
 
     @property
     def succeeded(self) -> bool:
@@ -85,7 +86,7 @@ def run(session: Session, attempt: StageAttempt) -> StageOutcome:
 
 
 def _stamps(stage: Stage, cwd: str) -> Mapping[str, Any]:
-    """What lies where a stage will put its results, before it starts."""
+    """The files where a stage will put its results, before it starts."""
     if not stage.junit and not stage.metrics:
         return {}
     from orchgate.runner import results
@@ -102,12 +103,12 @@ def _results(stage: Stage, cwd: str, result: Result, before: Mapping[str, Any]) 
     return results.collect(stage, cwd, result.recent, before)
 
 
-def _describe(stage: Stage, result: Result, results: StageResults | None) -> dict[str, Any]:
+def _describe(stage: Stage, result: Result, results: StageResults | None) -> Event:
     succeeded = result.code == 0 and not result.refused and not result.timed_out and not result.cancelled
     status = "succeeded" if succeeded else "cancelled" if result.cancelled else "failed"
     # What a program prints last may be a secret; its log is looked at before it travels.
     last_line = redacted(result.last_line[:_LOOKED_AT])[:_LONGEST] or None
-    event: dict[str, Any] = {
+    event: Event = {
         "status": status,
         "exit_code": result.code,
         "summary": (stage.summary_hint[:_LONGEST] or last_line) if succeeded else last_line,

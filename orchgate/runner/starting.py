@@ -91,7 +91,7 @@ def _left_by(helper: int, handed: Handed, mark: str) -> int:
     """The child that became ours when its parent ended; 0 for none.
 
     Process ids go up and begin again at their end, so among our children it is the first after its parent. What another
-    stage lost in the moment between the two births carries another number; where nobody carries any, it has another
+    stage lost in the moment between the two births carries another number; where there are no numbers, it has another
     mark, or is dead and leads no session.
     """
     for pid in sorted(process_tree.listed_children(os.getpid()), key=lambda pid: (pid < helper, pid)):
@@ -115,7 +115,7 @@ def _is_strange(pid: int, handed: Handed, mark: str) -> bool:
 
 
 def _mark_of(pid: int) -> str:
-    """The mark a process was given; "" where nobody tells: it may become its program, or end, while it is read."""
+    """The mark a process was given; "" where unknown: it may become its program, or end, while it is read."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             found, whole, _ = (b"\0" + file.read()).partition(_MARK)[2].partition(b"\0")

@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 BEAT = 0.1  # seconds of the longest wait: by so much a stop may have begun before it is taken to have
 _LEAST = 0.02  # seconds of a stop that is taken for one
 _BUSY = 0.2  # the same, between two waits: reading and writing takes its time, too
-_FROZEN = 1.0  # the same, where nobody told us to go on …
+_FROZEN = 1.0  # the same, where no SIGCONT came …
 _READY = 0.05  # … and we were ready for no more than this fraction of it
 
 DEAD = ("Z", "X", "")  # states of processes that are no more
-# From a terminal: Ctrl-Z, and reading from or writing to one that is somebody else's just now.
+# From a terminal: Ctrl-Z, and reading from or writing to one that belongs to another job just now.
 STOPPING = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 UNSEEN = "the runner was stopped when it ended"
 _LOOKS = 20  # a signal to a whole group reaches its processes one after the other
 _ROUNDS = 200
 _PAUSE = 0.001  # seconds
-_LISTED = os.path.isdir("/proc/self")  # macOS: nobody who left a group can be found
+_LISTED = os.path.isdir("/proc/self")  # macOS: a process that left its group cannot be found
 _GOING = ("R", "S", "D", "I")  # states of processes that a signal may yet stop
 
 
@@ -107,7 +107,7 @@ class Waits:
 
 
 def stopped(pid: int) -> bool:
-    """Whether a process stands still because of a signal."""
+    """Whether a process is stopped by a signal."""
     return state(pid) in ("T", "t")
 
 
@@ -126,17 +126,17 @@ def changes() -> dict[int, bool]:
     if not hasattr(os, "waitid"):
         return found
     try:
-        while told := os.waitid(os.P_ALL, 0, os.WSTOPPED | os.WCONTINUED | os.WNOHANG):
-            found[told.si_pid] = told.si_code != os.CLD_CONTINUED
+        while change := os.waitid(os.P_ALL, 0, os.WSTOPPED | os.WCONTINUED | os.WNOHANG):
+            found[change.si_pid] = change.si_code != os.CLD_CONTINUED
     except ChildProcessError:
         pass
     return found
 
 
 def stop_ourselves(number: int) -> float:
-    """Lets a signal that stops do so, as if nobody handled it; how many seconds it was until somebody continued us.
+    """Lets a signal stop this process, as if it had no handler; returns the seconds until SIGCONT came.
 
-    In a group that nobody could continue, the kernel ignores it.
+    In an orphaned process group, which no shell could continue, the kernel ignores it.
     """
     begin = time.monotonic()
     before = signal.signal(number, signal.SIG_DFL)
@@ -149,7 +149,7 @@ class Absence:
     """Leaves out the time in which everybody, or one program alone, was stopped."""
 
     def __init__(self) -> None:
-        self._since: float | None = None  # all that run have been stopped by somebody since then
+        self._since: float | None = None  # all running programs have been stopped since then
 
     def account(self, gap: Standstill | None, running: Mapping[int, Running]) -> None:
         """To be called whenever something has happened. `gap` is a time in which this process stood still."""
@@ -174,7 +174,7 @@ def _all_held(alive: Mapping[int, Running], changed: Mapping[int, bool]) -> bool
 def _settle(gap: Standstill, changed: Mapping[int, bool], alive: Sequence[Running]) -> None:
     """This process stood still. `changed` are children that were stopped or continued meanwhile.
 
-    Where a program went on, somebody worked. Of one that ended unseen only the least is known.
+    Where a program went on, that was work. Of one that ended meanwhile only the least is known.
     """
     ended = [one for one in alive if state(one.pid) in DEAD]
     halted = [one for one in alive if one not in ended and (one.pid in changed or stopped(one.pid))]
@@ -192,7 +192,7 @@ def _settle(gap: Standstill, changed: Mapping[int, bool], alive: Sequence[Runnin
 
 
 def _follow(changed: Mapping[int, bool], alive: Mapping[int, Running]) -> None:
-    """Notes which programs somebody stopped, all of each, or let go on."""
+    """Notes which programs were stopped, all of each, or continued."""
     for pid, one in alive.items():
         stopped, since = changed.get(pid), working_time.now()
         if stopped is False:

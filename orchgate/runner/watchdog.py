@@ -59,7 +59,7 @@ class Watchdog:
         self._say(leader)
 
     def forget(self, leader: int) -> None:
-        """A stage has ended; its number may become somebody else's."""
+        """A stage has ended; its number may be used again."""
         self._say(-leader)
 
     def dismiss(self, *, clean: bool) -> None:

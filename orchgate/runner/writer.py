@@ -38,7 +38,7 @@ class Recorder:
         self.folder = folder
         self.run_id = os.path.basename(folder)
         self.clock = clock
-        self.events: list[dict[str, Any]] = []
+        self.events: list[state.Event] = []
         self._fold = state.Fold()  # of these events
         self.journal = journal.Journal(os.path.join(begun_in or folder, ids.JOURNAL))
         self._seen = seen
@@ -46,7 +46,6 @@ class Recorder:
         self._manifests = 0
         self._manifest_bytes = 0
         self._logs: set[str] = set()
-        self._fold = state.Fold()
         self.other_files = 0  # written beside these: for the cache, for an agent
 
     def begin(self, event: Event) -> None:
@@ -58,7 +57,7 @@ class Recorder:
         self._write_manifest(state.render(self._fold.manifest()))
         self._seen(self, stamped)
 
-    def carry_on(self, events: Iterable[dict[str, Any]]) -> None:
+    def carry_on(self, events: Iterable[state.Event]) -> None:
         """What the journal held when this process took over."""
         for event in events:
             self._keep(event)
@@ -77,7 +76,7 @@ class Recorder:
             self._logs.add(event["log_path"])
         return stamped
 
-    def _keep(self, event: dict[str, Any]) -> None:
+    def _keep(self, event: state.Event) -> None:
         self.events.append(event)
         self._fold.add(event)
 
@@ -90,8 +89,8 @@ class Recorder:
         """The run's stages as they stand."""
         return self.run().stages
 
-    def _stamped(self, event: Event) -> dict[str, Any]:
-        """An event with its time, and how long in this process nobody worked; the first one says so in any case."""
+    def _stamped(self, event: Event) -> state.Event:
+        """An event with its time, and how long this process was away so far; the first event always has that."""
         away = self.clock.away()
         counted = {sittings.KEY: away} if away or event["event"] in ("run", "resume") else {}
         return {"event": event["event"], "at": ids.moment(self.clock.now()), **event, **counted}

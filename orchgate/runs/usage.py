@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from resource import struct_rusage
 
+Cost = dict[str, Any]  # of a process, a stage or a run, in the words of the manifest
 _MARGIN = 256 * 1024  # bytes; the kernel counts pages in batches
 _LEAST = 1024 * 1024  # bytes; what a smaller program takes varies by a quarter with where the kernel puts it
 _SECONDS = ("wall_seconds", "user_seconds", "system_seconds")
@@ -53,7 +54,7 @@ def storage(pid: int) -> Storage:
         return Storage(None, None)
 
 
-def of(spent: struct_rusage, bytes_: Storage, wall: float, *, floor: int = 0) -> dict[str, Any]:
+def of(spent: struct_rusage, bytes_: Storage, wall: float, *, floor: int = 0) -> Cost:
     """One process's cost in the words of the manifest. `wall` in seconds.
 
     `floor`: bytes that the kernel may have kept from the program that started it, see `starting`.
@@ -72,7 +73,7 @@ def of(spent: struct_rusage, bytes_: Storage, wall: float, *, floor: int = 0) ->
     }
 
 
-def with_tree(cost: Mapping[str, Any], sampled: int | None) -> dict[str, Any]:
+def with_tree(cost: Mapping[str, Any], sampled: int | None) -> Cost:
     """A cost with the memory of all processes at once, which is never less than that of the largest one.
 
     Where no sample met them, nothing is known.
@@ -82,7 +83,7 @@ def with_tree(cost: Mapping[str, Any], sampled: int | None) -> dict[str, Any]:
     return {**cost, "tree_rss_bytes": max(sampled, cost["max_rss_bytes"] or 0)}
 
 
-def at_least(cost: Mapping[str, Any], reasons: Mapping[str, str]) -> dict[str, Any]:
+def at_least(cost: Mapping[str, Any], reasons: Mapping[str, str]) -> Cost:
     """A cost of which some values are lower bounds, and why; of what was not measured at all, nothing is said."""
     bounds = dict(cost.get("lower_bounds", {}))
     for name, reason in reasons.items():
@@ -103,7 +104,7 @@ def cpu_seconds(cost: Mapping[str, Any]) -> float:
     return seconds
 
 
-def add(one: Mapping[str, Any] | None, other: Mapping[str, Any]) -> dict[str, Any]:
+def add(one: Mapping[str, Any] | None, other: Mapping[str, Any]) -> Cost:
     """Two costs as one; what was not measured in one of them is not known of both, peaks excepted."""
     if one is None:
         return dict(other)
