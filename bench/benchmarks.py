@@ -13,12 +13,12 @@ from common import Row, main
 from orchgate.model import Verdict
 from orchgate.verdict.benchmarks import FALSE
 from orchgate.verdict.comparison import judge
-from orchgate.verdict.values import BENCHMARK, Benchmarks, Pair, Policy
+from orchgate.verdict.values import BENCHMARK, BenchmarkLimits, Pair, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-POLICY = Policy({}, benchmarks=Benchmarks(required=True))
+POLICY = Policy({}, benchmarks=BenchmarkLimits(required=True))
 TRIES = 200  # comparisons of each kind of noise
 
 

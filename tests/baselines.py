@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchgate.verdict.baseline import Record
+from orchgate.verdict.baseline import BaselineRecord
 
 HERE = "0123456789abcdef"
 THERE = "fedcba9876543210"
 DAY = 86400.0
 
 
-def record(pipeline: str = "demo", fingerprint: str = HERE, **changes: Any) -> Record:
-    made = Record(
+def record(pipeline: str = "demo", fingerprint: str = HERE, **changes: Any) -> BaselineRecord:
+    made = BaselineRecord(
         pipeline=pipeline,
         fingerprint=fingerprint,
         pipeline_hash="a" * 64,

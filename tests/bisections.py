@@ -6,13 +6,13 @@ import random
 from math import exp
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.bisect.search import MOST_PAIRS, Ask, Ending, How, Search
-from orchgate.verdict.values import Kind, Metric, Pair
+from orchgate.bisect.search import MOST_PAIRS, Ask, BisectionEnding, How, Search
+from orchgate.verdict.values import Metric, MetricKind, Pair
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-CPU = Metric("cpu_seconds", Kind.TIME, 0.02, 0.01)
+CPU = Metric("cpu_seconds", MetricKind.TIME, 0.02, 0.01)
 LEVEL = 0.1  # seconds
 
 
@@ -37,7 +37,7 @@ def pair(history: History, ask: Ask, coins: random.Random) -> Pair:
     return Pair({CPU.name: base}, {CPU.name: head}, head_first=coins.random() < 0.5)
 
 
-def searched(history: History, seed: int = 1, *, most_pairs: int = MOST_PAIRS) -> tuple[Search, Ending]:
+def searched(history: History, seed: int = 1, *, most_pairs: int = MOST_PAIRS) -> tuple[Search, BisectionEnding]:
     """A search to its end, or until it has so many pairs."""
     search, coins = Search([True] * len(history.levels), CPU), random.Random(seed)
     while isinstance(ask := search.next(), Ask):

@@ -402,7 +402,7 @@ def test_a_measured_run_that_was_stopped_does_not_count(tmp_path: Path) -> None:
 
     helper = threading.Thread(target=go_on)
     helper.start()
-    with sampling.rig([side], dict(os.environ)) as rig:
+    with sampling.open_harness([side], dict(os.environ)) as rig:
         ran = sampling.undisturbed(rig, side)
     helper.join()
     assert (ran.failure, len((tmp_path / "ran").read_text().split())) == (None, 2)

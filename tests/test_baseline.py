@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 
 from orchgate.lib import resources
 from orchgate.verdict import baseline_facts, baseline_file
-from orchgate.verdict.baseline import KEPT, MAX_BYTES, PATH, Baseline, BaselineError, Record, parse, render, stale
+from orchgate.verdict.baseline import (
+    KEPT,
+    MAX_BYTES,
+    PATH,
+    Baseline,
+    BaselineError,
+    BaselineRecord,
+    parse,
+    render,
+    stale,
+)
 from orchgate.verdict.baseline import seconds as at
 from tests.baselines import DAY, HERE, THERE, record
 
@@ -28,7 +38,7 @@ if TYPE_CHECKING:
 SCHEMA = json.loads(resources.read("schemas", "baseline.json"))
 
 
-def of(*records: Record) -> Baseline:
+def of(*records: BaselineRecord) -> Baseline:
     found = Baseline()
     for one in records:
         found = found.put(one)
@@ -48,11 +58,11 @@ COMMITS = st.sampled_from((None, "b" * 40, "c" * 64))
 
 
 @st.composite
-def records(draw: st.DrawFn) -> Record:
+def records(draw: st.DrawFn) -> BaselineRecord:
     few = st.lists(NUMBERS, min_size=2, max_size=2)
     samples = few.map(lambda values: tuple(values * 5))
     metrics = st.sampled_from(("cpu_seconds", "wall_seconds", "processes", "build.custom size"))
-    return Record(
+    return BaselineRecord(
         pipeline=draw(NAMES),
         fingerprint=draw(st.sampled_from((HERE, THERE))),
         pipeline_hash=draw(st.sampled_from("0a")) * 64,
@@ -294,7 +304,7 @@ def test_the_schema_refuses_it_too(changes: dict[str, Any]) -> None:
 # Merging
 
 
-def recorded_on(repo: Repo, branch: str, one: Record) -> None:
+def recorded_on(repo: Repo, branch: str, one: BaselineRecord) -> None:
     repo.git("checkout", "--quiet", "-b", branch, "main")
     baseline_file.update(str(repo.root), lambda known: known.put(one))
     repo.git("add", "-A")

@@ -15,7 +15,7 @@ from orchgate.runs import definition
 from orchgate.runs.machine import fingerprint
 from orchgate.runs.pipeline import Pipeline, Stage
 from orchgate.verdict import baseline_file
-from orchgate.verdict.baseline import PATH, Baseline, Record, render
+from orchgate.verdict.baseline import PATH, Baseline, BaselineRecord, render
 from tests.baselines import THERE, record
 from tests.repo import ORCHGATE
 from tests.runs import TASK, Project
@@ -46,7 +46,7 @@ def known(project: Project) -> Baseline:
     return baseline_file.load(str(project.root))
 
 
-def store(project: Project, *records: Record) -> None:
+def store(project: Project, *records: BaselineRecord) -> None:
     for one in records:
         baseline_file.update(str(project.root), lambda found, one=one: found.put(one))  # type: ignore[misc]
 
@@ -82,7 +82,7 @@ def test_record_then_show_then_supersede_then_drop(project: Project) -> None:
 
 
 @pytest.fixture
-def recorded(project: Project) -> Record:
+def recorded(project: Project) -> BaselineRecord:
     """What was recorded of the default pipeline."""
     assert project.repo.orchgate("baseline", "record", *FEW, "--reason", "the  first\none").code == 0
     found = known(project).of("demo", HERE)
@@ -90,7 +90,7 @@ def recorded(project: Project) -> Record:
     return found
 
 
-def test_a_record_says_what_was_measured(project: Project, recorded: Record) -> None:
+def test_a_record_says_what_was_measured(project: Project, recorded: BaselineRecord) -> None:
     assert (recorded.commit, recorded.tree, recorded.dirty) == (
         project.repo.git("rev-parse", "HEAD"),
         project.repo.git("rev-parse", "HEAD^{tree}"),
@@ -98,32 +98,32 @@ def test_a_record_says_what_was_measured(project: Project, recorded: Record) -> 
     )
 
 
-def test_a_record_says_who_and_why(recorded: Record) -> None:
+def test_a_record_says_who_and_why(recorded: BaselineRecord) -> None:
     assert (recorded.recorded_by, recorded.reason) == ("Ada <ada@example.org>", "the first one")
 
 
-def test_a_record_holds_a_sample_of_each_metric_for_each_run(recorded: Record) -> None:
+def test_a_record_holds_a_sample_of_each_metric_for_each_run(recorded: BaselineRecord) -> None:
     assert {"cpu_seconds", "wall_seconds"} <= recorded.samples.keys()
     assert {len(samples) for samples in recorded.samples.values()} == {10}
 
 
-def test_a_record_counts_the_files_that_were_written(recorded: Record) -> None:
+def test_a_record_counts_the_files_that_were_written(recorded: BaselineRecord) -> None:
     assert set(recorded.samples["files_written"]) == {2}
 
 
-def test_a_record_carries_the_hash_that_plan_shows(project: Project, recorded: Record) -> None:
+def test_a_record_carries_the_hash_that_plan_shows(project: Project, recorded: BaselineRecord) -> None:
     plan = json.loads(project.repo.orchgate("plan", "demo", "--output-format", "json").out)
 
     assert recorded.pipeline_hash == plan["digest"]
 
 
-def test_the_file_that_is_recorded_keeps_its_schema(project: Project, recorded: Record) -> None:
+def test_the_file_that_is_recorded_keeps_its_schema(project: Project, recorded: BaselineRecord) -> None:
     schema = json.loads(resources.read("schemas", "baseline.json"))
 
     jsonschema.validate(json.loads((project.root / PATH).read_text()), schema)
 
 
-def test_recording_leaves_the_work_tree_alone(project: Project, recorded: Record) -> None:
+def test_recording_leaves_the_work_tree_alone(project: Project, recorded: BaselineRecord) -> None:
     assert project.repo.git("status", "--porcelain") == "?? .orchgate/"
 
 
@@ -358,7 +358,7 @@ def test_a_failed_run_cannot_be_promoted(project: Project) -> None:
     assert (result.code, "failed: only runs that succeeded" in result.out) == (2, True)
 
 
-def candidate(project: Project, *records: Record) -> str:
+def candidate(project: Project, *records: BaselineRecord) -> str:
     found = Baseline()
     for one in records:
         found = found.put(one)

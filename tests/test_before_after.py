@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate.verdict.before_after import Recorded, Row, _rank_sums, rows
+from orchgate.verdict.before_after import MetricChange, RecordedRun, _rank_sums, rows
 
 VALUES = st.lists(st.floats(0.001, 1e6), min_size=1, max_size=6)
 
 
-def runs(*seconds: float, **also: float) -> list[Recorded]:
-    return [Recorded(True, {"wall_seconds": value, **also}) for value in seconds]
+def runs(*seconds: float, **also: float) -> list[RecordedRun]:
+    return [RecordedRun(True, {"wall_seconds": value, **also}) for value in seconds]
 
 
-def wall(before: list[Recorded], after: list[Recorded]) -> Row:
+def wall(before: list[RecordedRun], after: list[RecordedRun]) -> MetricChange:
     return next(row for row in rows(before, after) if row.metric == "wall_seconds")
 
 
@@ -61,17 +61,17 @@ def test_another_unit_changes_no_fraction(before: list[float], after: list[float
 
 
 def test_a_metric_that_one_run_did_not_measure_is_not_known() -> None:
-    row = wall([*runs(1.0), Recorded(True, {})], runs(1.0))
+    row = wall([*runs(1.0), RecordedRun(True, {})], runs(1.0))
 
     assert (row.before, row.change) == (None, None)
 
 
 def test_times_come_from_runs_that_succeeded() -> None:
-    assert wall([*runs(10.0), Recorded(False, {"wall_seconds": 1.0})], runs(5.0)).before == 10.0
+    assert wall([*runs(10.0), RecordedRun(False, {"wall_seconds": 1.0})], runs(5.0)).before == 10.0
 
 
 def test_the_success_rate_counts_all_runs() -> None:
-    found = rows([Recorded(True, {}), Recorded(False, {})], [Recorded(True, {})])
+    found = rows([RecordedRun(True, {}), RecordedRun(False, {})], [RecordedRun(True, {})])
 
     assert [(row.metric, row.before, row.after) for row in found] == [("success_rate", 0.5, 1.0)]
 
@@ -79,7 +79,9 @@ def test_the_success_rate_counts_all_runs() -> None:
 def test_the_test_pass_rate_leaves_out_what_was_skipped() -> None:
     numbers = {"tests_passed": 3, "tests_failed": 1, "tests_skipped": 4}
 
-    row = next(row for row in rows([Recorded(True, numbers)], [Recorded(True, {})]) if row.metric == "test_pass_rate")
+    row = next(
+        row for row in rows([RecordedRun(True, numbers)], [RecordedRun(True, {})]) if row.metric == "test_pass_rate"
+    )
 
     assert (row.before, row.after) == (0.75, None)
 

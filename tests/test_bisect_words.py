@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import jsonschema
 import pytest
 
-from orchgate.bisect.measure import Bisected, Question
-from orchgate.bisect.search import Ending, How, Search
+from orchgate.bisect.measure import Bisected, BisectionQuestion
+from orchgate.bisect.search import BisectionEnding, How, Search
 from orchgate.commands.bisect import output, result
 from orchgate.commands.bisect.result import BisectReport, BisectRequest
 from orchgate.git.line import Commit
@@ -51,10 +51,10 @@ def case(request: pytest.FixtureRequest) -> tuple[Case, BisectReport]:
     return found, shown(*searched(found.history))
 
 
-def shown(search: Search, ending: Ending, merged: tuple[int, Sequence[str]] = (0, ())) -> BisectReport:
+def shown(search: Search, ending: BisectionEnding, merged: tuple[int, Sequence[str]] = (0, ())) -> BisectReport:
     # Places stand for themselves in the ids, which people would read as hexadecimal.
     line = tuple(Commit(f"{place:012}{'0' * 28}", f"{place:040}", ()) for place in range(search.last + 1))
-    question = Question(line, (), "make bench", "", (), CPU, 0.95)
+    question = BisectionQuestion(line, (), "make bench", "", (), CPU, 0.95)
     subjects = {commit.oid: f"change {place}" for place, commit in enumerate(line)}
     asked = BisectRequest("v1", "HEAD", 1200.0, "cpu-seconds", "", ("make", "bench"))
     return BisectReport(

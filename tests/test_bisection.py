@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchgate.bisect import likelihood
-from orchgate.bisect.likelihood import Change, Segment
+from orchgate.bisect.likelihood import CommitChange, Segment
 from orchgate.bisect.search import Ask, How, Search, Why
 from orchgate.verdict.values import Answer, Pair
 from tests.bisections import CPU, History, pair, searched, step
@@ -73,7 +73,7 @@ def test_a_single_step_leaves_no_rest() -> None:
 
 def test_a_commit_between_two_steps_is_called_that() -> None:
     segment = Segment(0, 9, 0.0, 0.2)
-    changes = [Change(0, 5, 0.01 * (number % 3), 0.1 + 0.01 * (number % 4)) for number in range(24)]
+    changes = [CommitChange(0, 5, 0.01 * (number % 3), 0.1 + 0.01 * (number % 4)) for number in range(24)]
 
     assert likelihood.narrowed(changes, segment)[1] == (5,)
 
@@ -181,7 +181,7 @@ def test_a_finished_search_that_is_taken_up_again_is_finished() -> None:
 # The belief
 
 
-def belief_of(changes: Sequence[Change], last: int) -> Callable[[int], float]:
+def belief_of(changes: Sequence[CommitChange], last: int) -> Callable[[int], float]:
     return likelihood.belief(changes, Segment(0, last, 0.0, 0.1), [True] * (last + 1)).up_to
 
 
@@ -192,21 +192,21 @@ def test_before_anything_is_measured_all_commits_are_equally_likely() -> None:
 
 
 def test_a_slow_commit_makes_those_after_it_unlikely() -> None:
-    assert belief_of([Change(0, 5, 0.0, 0.1)] * 8, 10)(5) > 0.99
+    assert belief_of([CommitChange(0, 5, 0.0, 0.1)] * 8, 10)(5) > 0.99
 
 
 def test_a_fast_commit_makes_those_before_it_unlikely() -> None:
-    assert belief_of([Change(0, 5, 0.0, 0.0)] * 8, 10)(5) < 0.01
+    assert belief_of([CommitChange(0, 5, 0.0, 0.0)] * 8, 10)(5) < 0.01
 
 
 def test_a_commit_as_fast_as_its_parent_is_not_the_one() -> None:
-    up_to = belief_of([Change(4, 5, 0.0, 0.0)] * 12, 10)
+    up_to = belief_of([CommitChange(4, 5, 0.0, 0.0)] * 12, 10)
 
     assert up_to(5) - up_to(4) < 0.01
 
 
 def test_one_disturbed_run_does_not_outweigh_the_others() -> None:
-    assert belief_of([Change(0, 5, 0.0, 0.0)] * 7 + [Change(0, 5, 0.0, 3.0)], 10)(5) < 0.05
+    assert belief_of([CommitChange(0, 5, 0.0, 0.0)] * 7 + [CommitChange(0, 5, 0.0, 3.0)], 10)(5) < 0.05
 
 
 @given(
@@ -214,7 +214,7 @@ def test_one_disturbed_run_does_not_outweigh_the_others() -> None:
     st.floats(0.005, 5),
 )
 def test_a_belief_is_a_probability_that_only_grows(found: list[tuple[int, float, float]], high: float) -> None:
-    changes = [Change(0, place, before, after) for place, before, after in found]
+    changes = [CommitChange(0, place, before, after) for place, before, after in found]
     cumulative = likelihood.belief(changes, Segment(0, 20, 0.0, high), [True] * 21).cumulative
 
     assert cumulative == sorted(cumulative)

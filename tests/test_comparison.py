@@ -9,14 +9,24 @@ import pytest
 
 from orchgate.model import Verdict
 from orchgate.verdict.comparison import LOOKS, judge, next_look
-from orchgate.verdict.values import KNOWN, Compared, Counted, Judgement, Kind, Metric, Pair, Policy, Sitting
+from orchgate.verdict.values import (
+    KNOWN,
+    Compared,
+    ComparedCounter,
+    Judgement,
+    Metric,
+    MetricKind,
+    Pair,
+    Policy,
+    Sitting,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DEFAULT = Policy({metric.name: metric for metric in KNOWN})
-CPU = Metric("cpu_seconds", Kind.TIME, 0.05, 0.01)
-WRITES = Metric("manifest_writes", Kind.COUNTER, 0.0)
+CPU = Metric("cpu_seconds", MetricKind.TIME, 0.05, 0.01)
+WRITES = Metric("manifest_writes", MetricKind.COUNTER, 0.0)
 
 
 def policy(*metrics: Metric) -> Policy:
@@ -47,7 +57,7 @@ def only(judgement: Judgement) -> Compared:
     return metric
 
 
-def counter(judgement: Judgement) -> Counted:
+def counter(judgement: Judgement) -> ComparedCounter:
     (one,) = judgement.counters
     return one
 
@@ -114,7 +124,7 @@ def test_constants_that_differ_fail() -> None:
 
 
 def test_a_slack_is_added_to_what_blocks() -> None:
-    rss = Metric("max_rss_bytes", Kind.MEMORY, 0.03, 0.01, slack=1024 * 1024)
+    rss = Metric("max_rss_bytes", MetricKind.MEMORY, 0.03, 0.01, slack=1024 * 1024)
     pairs = [Pair({"max_rss_bytes": 10e6}, {"max_rss_bytes": 10.9e6})] * 16
 
     assert judge(pairs, policy(rss)).verdict is Verdict.WARN
@@ -122,7 +132,7 @@ def test_a_slack_is_added_to_what_blocks() -> None:
 
 
 def test_what_should_be_high_fails_when_it_falls() -> None:
-    rate = Metric("requests_per_second", Kind.TIME, 0.05, 0.01, more_is_worse=False)
+    rate = Metric("requests_per_second", MetricKind.TIME, 0.05, 0.01, more_is_worse=False)
 
     metric = only(judge(measured(32, -0.2, name="requests_per_second"), policy(rate)))
 
@@ -309,7 +319,7 @@ def test_a_varying_counter_that_doubles_fails() -> None:
 
 
 def test_a_rate_that_falls_fails() -> None:
-    rate = Metric("success_rate", Kind.RATE, 0.0, more_is_worse=False)
+    rate = Metric("success_rate", MetricKind.RATE, 0.0, more_is_worse=False)
 
     assert counter(judge(counts([1.0] * 5, [0.5] * 5, "success_rate"), policy(rate))).verdict is Verdict.FAIL
 
@@ -455,7 +465,7 @@ def test_pairs_without_any_judged_metric_are_not_a_pass() -> None:
 
 
 def test_what_was_configured_and_not_measured_is_said() -> None:
-    judgement = judge(measured(8), policy(CPU, Metric("lint_warnings", Kind.COUNTER, 0.0)))
+    judgement = judge(measured(8), policy(CPU, Metric("lint_warnings", MetricKind.COUNTER, 0.0)))
 
     assert judgement.notes == ("configured, not measured by any run: lint warnings",)
 
@@ -474,7 +484,7 @@ def with_wall(pairs: int, *, wall: float, noise: float, seed: int = 3) -> list[P
     ]
 
 
-WALL = Metric("wall_seconds", Kind.TIME, 0.10, 0.01)
+WALL = Metric("wall_seconds", MetricKind.TIME, 0.10, 0.01)
 
 
 def test_noisy_wall_time_does_not_keep_cpu_time_that_passed_waiting() -> None:

@@ -18,9 +18,9 @@ from orchgate.speed.explanation import how_measured
 from orchgate.speed.measurement import Measurement
 from orchgate.speed.push import gate, verdict_record
 from orchgate.speed.push.findings import slower_together
-from orchgate.speed.push.request import Question
-from orchgate.speed.push.stored_verdict import Entry, Key
-from orchgate.speed.push.verdict_record import Brought, Head
+from orchgate.speed.push.request import PushRequest
+from orchgate.speed.push.stored_verdict import ComparisonKey, StoredVerdict
+from orchgate.speed.push.verdict_record import BranchHead, SittingResult
 from orchgate.verdict.values import Judgement, Pair
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Asked(NamedTuple):
 
 
 def told(*e_values: float) -> list[str]:
-    row = [Head(str(number), log(one)) for number, one in enumerate(e_values)]
+    row = [BranchHead(str(number), log(one)) for number, one in enumerate(e_values)]
     return [one.message for one in slower_together(Asked(), row)]  # type: ignore[arg-type]
 
 
@@ -50,7 +50,7 @@ def test_several_heads_that_look_slower_are_said_together() -> None:
 
 
 def test_it_is_a_warning_and_never_refuses() -> None:
-    (found,) = slower_together(Asked(), [Head("a", 5.0), Head("b", 5.0)])  # type: ignore[arg-type]
+    (found,) = slower_together(Asked(), [BranchHead("a", 5.0), BranchHead("b", 5.0)])  # type: ignore[arg-type]
 
     assert (found.rule, found.severity) == ("PRF001", Severity.WARNING)
 
@@ -84,7 +84,7 @@ def test_without_earlier_pairs_none_are_mentioned() -> None:
 
 
 @pytest.fixture
-def question(repo: Repo, tmp_path: Path) -> Iterator[Question]:
+def question(repo: Repo, tmp_path: Path) -> Iterator[PushRequest]:
     """A change of branch topic that was judged before: not slower, though it points that way, like the head before."""
     repo.commit("Start", {"a.txt": "a\n"})
     repo.commit("Change", {"a.txt": "b\n"})
@@ -93,24 +93,25 @@ def question(repo: Repo, tmp_path: Path) -> Iterator[Question]:
     config = build(Source("", {"performance": {"pipeline": "bench"}}))
     now = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
     commits = repo.git("rev-parse", "HEAD~1"), repo.git("rev-parse", "HEAD")
-    asked = Question(repository, config, *commits, repository.nothing, environ, now, lambda _: None)
+    asked = PushRequest(repository, config, *commits, repository.nothing, environ, now, lambda _: None)
     asked = asked._replace(branch="topic")
     trees = [repo.git("rev-parse", f"{commit}^{{tree}}") for commit in commits]
-    key = Key(trees[0], trees[1], gate._asked(asked), gate._machine())
+    key = ComparisonKey(trees[0], trees[1], gate._asked(asked), gate._machine())
     for head, log_e in (("another tree", log(25)), (key.head, log(2))):
         memory = verdict_record.opened(environ, common_dir(repository.git_dir), key._replace(head=head), "topic")
         verdict_record.ended(
-            verdict_record.begun(memory), Brought(Entry("now", True, 8), pairs=[Pair({}, {})], log_e=log_e)
+            verdict_record.begun(memory),
+            SittingResult(StoredVerdict("now", True, 8), pairs=[Pair({}, {})], log_e=log_e),
         )
     yield asked
     repository.close()
 
 
-def test_a_push_of_the_branch_is_warned_of_what_its_heads_say_together(question: Question) -> None:
+def test_a_push_of_the_branch_is_warned_of_what_its_heads_say_together(question: PushRequest) -> None:
     (found,) = gate.answer(question).said
 
     assert "several pushes of this branch together look slower: CPU time of 2 heads" in found.message
 
 
-def test_a_push_of_another_branch_is_not(question: Question) -> None:
+def test_a_push_of_another_branch_is_not(question: PushRequest) -> None:
     assert gate.answer(question._replace(branch="other")).said == ()

@@ -14,7 +14,7 @@ from orchgate.speed import paired
 from orchgate.speed.sampling import Side
 from orchgate.verdict import instructions
 from orchgate.verdict.instructions import Instructions
-from orchgate.verdict.values import KNOWN, Compared, Judgement, Named, Policy
+from orchgate.verdict.values import KNOWN, BenchmarkJudgement, Compared, Judgement, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,7 +98,7 @@ def test_instructions_decide_cpu_time_and_nothing_else(
 
 @pytest.mark.parametrize("verdict", [Verdict.BROKEN, Verdict.INCONCLUSIVE, Verdict.WARN])
 def test_they_decide_nothing_of_named_benchmarks(verdict: Verdict) -> None:
-    judgement = judged(OPEN)._replace(benchmarks=Named(verdict))
+    judgement = judged(OPEN)._replace(benchmarks=BenchmarkJudgement(verdict))
 
     assert instructions.decided(judgement, Instructions(100, 100), ONLY_CPU).verdict is verdict
 

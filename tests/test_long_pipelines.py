@@ -19,8 +19,8 @@ from orchgate.metrics import recorded
 from orchgate.runs import ids
 from orchgate.runs.machine import fingerprint
 from orchgate.speed.push import recorded_runs, screening
-from orchgate.speed.push.request import Question
-from orchgate.speed.push.stored_verdict import Ran
+from orchgate.speed.push.request import PushRequest
+from orchgate.speed.push.stored_verdict import RunDuration
 from orchgate.verdict import baseline
 from orchgate.verdict.baseline import Baseline
 from tests.baselines import record
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from orchgate.speed.push.recorded_runs import Reference
+    from orchgate.speed.push.recorded_runs import RecordedRuns
 
 CONFIG = """\
 [performance]
@@ -250,12 +250,12 @@ def test_the_stored_baseline_tells_how_long_a_run_takes(change: Pushed) -> None:
 # What counts as a run of base
 
 
-def gathered(change: Pushed, judged: tuple[Ran, ...] = (), base: str = "main") -> Reference:
+def gathered(change: Pushed, judged: tuple[RunDuration, ...] = (), base: str = "main") -> RecordedRuns:
     repository = open_repository(str(change.repo.root), {})
     try:
         commit, head = (repository.require_commit(name) for name in (base, "topic"))
         tree = repository.tree(commit)
-        question = Question(repository, load(tree), commit, head, tree, {}, NOW, lambda _: None)
+        question = PushRequest(repository, load(tree), commit, head, tree, {}, NOW, lambda _: None)
         return recorded_runs.gather(question, MACHINE, judged)
     finally:
         repository.close()
@@ -386,8 +386,8 @@ def test_of_a_huge_history_the_end_is_read(change: Pushed) -> None:
 
 def judged(
     change: Pushed, revision: str, seconds: float, *, at: datetime.datetime = NOW, at_least: bool = False
-) -> Ran:
-    return Ran(change.tree(revision), seconds, at_least, at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+) -> RunDuration:
+    return RunDuration(change.tree(revision), seconds, at_least, at.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 def test_a_former_push_tells_how_long_a_run_takes(change: Pushed) -> None:

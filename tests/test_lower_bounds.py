@@ -18,9 +18,9 @@ from orchgate.lib import resources
 from orchgate.model import Verdict
 from orchgate.verdict import baseline, words
 from orchgate.verdict.comparison import judge
-from orchgate.verdict.exact import Known
+from orchgate.verdict.exact import LowerBounds
 from orchgate.verdict.stored import judge_stored, suspicious
-from orchgate.verdict.values import Answer, Compared, Counted, Judgement, Kind, Metric, Pair, Policy
+from orchgate.verdict.values import Answer, Compared, ComparedCounter, Judgement, Metric, MetricKind, Pair, Policy
 from tests.baselines import record
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from tests.repo import Repo
 
-CPU = Metric("cpu_seconds", Kind.TIME, 0.05, 0.01)
-WALL = Metric("wall_seconds", Kind.TIME, 0.10, 0.01)
-PROCESSES = Metric("processes", Kind.COUNTER, 0.0)
-PASSED = Metric("tests_passed", Kind.COUNTER, 0.0, more_is_worse=False)
+CPU = Metric("cpu_seconds", MetricKind.TIME, 0.05, 0.01)
+WALL = Metric("wall_seconds", MetricKind.TIME, 0.10, 0.01)
+PROCESSES = Metric("processes", MetricKind.COUNTER, 0.0)
+PASSED = Metric("tests_passed", MetricKind.COUNTER, 0.0, more_is_worse=False)
 WHY = "a child left its session"
 PASS, WARN, FAIL, OPEN = Verdict.PASS, Verdict.WARN, Verdict.FAIL, Verdict.INCONCLUSIVE
 PROBABLY, UNKNOWN = Answer.PROBABLY_SLOWER, Answer.CANNOT_TELL
@@ -150,7 +150,7 @@ def test_what_holds_is_said_as_a_bound(slower: float, sides: tuple[bool, bool], 
 
 
 def stored(slower: float, bounds: tuple[bool, bool]) -> tuple[Verdict, tuple[str, ...]]:
-    known = Known(*({"cpu_seconds": WHY} if bound else {} for bound in bounds))
+    known = LowerBounds(*({"cpu_seconds": WHY} if bound else {} for bound in bounds))
     arms = {"cpu_seconds": [0.1, 0.101] * 6}, {"cpu_seconds": [0.1 * (1 + slower)]}
     return judge_stored(*arms, policy(CPU), known).verdict, suspicious(*arms, policy(CPU), known)
 
@@ -287,7 +287,7 @@ def test_what_is_said_of_pairs_agrees_with_the_medians_or_says_why_not(values: l
 
 
 def test_a_counter_that_is_a_bound_is_no_exact_comparison() -> None:
-    one = Counted("processes", OPEN, 3, 3, f"processes of head is a lower bound: {WHY}", None, WHY)
+    one = ComparedCounter("processes", OPEN, 3, 3, f"processes of head is a lower bound: {WHY}", None, WHY)
 
     assert "exact" not in "\n".join(report.rows(Judgement(OPEN, (), (one,))))
 

@@ -18,8 +18,8 @@ from orchgate.verdict.values import (
     RESULTS,
     USUAL_BENCHMARK,
     Answer,
-    Benchmarks,
-    Named,
+    BenchmarkJudgement,
+    BenchmarkLimits,
     Pair,
     Policy,
     Sitting,
@@ -28,7 +28,7 @@ from orchgate.verdict.values import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-POLICY = Policy({metric.name: metric for metric in KNOWN}, benchmarks=Benchmarks(required=True))
+POLICY = Policy({metric.name: metric for metric in KNOWN}, benchmarks=BenchmarkLimits(required=True))
 
 
 def pairs_of(
@@ -46,13 +46,13 @@ def pairs_of(
     return [Pair(run({}), run(slower or {}), draw.random() < 0.5) for _ in range(count)]
 
 
-def named(pairs: Sequence[Pair], policy: Policy = POLICY) -> Named:
+def named(pairs: Sequence[Pair], policy: Policy = POLICY) -> BenchmarkJudgement:
     found = judge(pairs, policy).benchmarks
     assert found is not None
     return found
 
 
-def answers(found: Named) -> dict[str, Answer]:
+def answers(found: BenchmarkJudgement) -> dict[str, Answer]:
     return {one.name: one.answer for one in found.judged}
 
 
@@ -168,7 +168,7 @@ def test_the_more_benchmarks_the_more_pairs_they_need() -> None:
 
 def test_limits_are_found_by_name_then_by_glob() -> None:
     lenient = USUAL_BENCHMARK._replace(block=0.5)
-    policy = POLICY._replace(benchmarks=Benchmarks((("b*", lenient), ("b7", USUAL_BENCHMARK)), required=True))
+    policy = POLICY._replace(benchmarks=BenchmarkLimits((("b*", lenient), ("b7", USUAL_BENCHMARK)), required=True))
 
     found = named(pairs_of(16, HUNDRED, {"b7": 0.2, "b8": 0.2}), policy)
 
@@ -177,7 +177,7 @@ def test_limits_are_found_by_name_then_by_glob() -> None:
 
 def test_a_star_of_a_limit_matches_folders_too() -> None:
     lenient = USUAL_BENCHMARK._replace(block=9.0)
-    policy = POLICY._replace(benchmarks=Benchmarks((("*parse*", lenient),), required=True))
+    policy = POLICY._replace(benchmarks=BenchmarkLimits((("*parse*", lenient),), required=True))
 
     found = named(pairs_of(16, ["tests/a.py::test_parse[1]", "z"], {"tests/a.py::test_parse[1]": 0.5}), policy)
 
@@ -185,7 +185,7 @@ def test_a_star_of_a_limit_matches_folders_too() -> None:
 
 
 def test_a_bound_of_a_benchmark_is_about_head_alone() -> None:
-    policy = POLICY._replace(benchmarks=Benchmarks((("b1", USUAL_BENCHMARK._replace(most=1e-6)),), required=True))
+    policy = POLICY._replace(benchmarks=BenchmarkLimits((("b1", USUAL_BENCHMARK._replace(most=1e-6)),), required=True))
 
     one = named(pairs_of(8, ["b1", "b2"]), policy).judged[0]
 
@@ -344,7 +344,9 @@ def test_a_time_beyond_all_measure_is_slower_and_no_internal_error() -> None:
 
 
 def test_without_benchmarks_nothing_is_said_of_them() -> None:
-    judgement = judge([Pair({"cpu_seconds": 1.0}, {"cpu_seconds": 1.0})] * 8, POLICY._replace(benchmarks=Benchmarks()))
+    judgement = judge(
+        [Pair({"cpu_seconds": 1.0}, {"cpu_seconds": 1.0})] * 8, POLICY._replace(benchmarks=BenchmarkLimits())
+    )
 
     assert (judgement.benchmarks, lines([])) == (None, [])
 

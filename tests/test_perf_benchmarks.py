@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from orchgate.speed.benchmark_files import Results
+    from orchgate.speed.benchmark_files import BenchmarkResults
 
 SCHEMA = json.loads(resources.read("schemas", "perf.json"))
 CONFIG = """\
@@ -206,7 +206,7 @@ def test_another_command_need_not_write_them(place: Repo) -> None:
 
 def after(
     folder: Path, form: str, file: str, *writes: tuple[str, str], before: tuple[tuple[str, str], ...] = ()
-) -> Results:
+) -> BenchmarkResults:
     """The results of a run that writes files, some of which are there already."""
 
     def write(files: tuple[tuple[str, str], ...]) -> None:

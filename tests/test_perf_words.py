@@ -13,10 +13,10 @@ from orchgate.runs.stages import Pipeline, Stage
 from orchgate.speed import failures
 from orchgate.speed.definition import unfolded
 from orchgate.speed.measurement import changes, spread
-from orchgate.speed.sampling import Failure, Sample, Side
+from orchgate.speed.sampling import Failure, MeasuredRun, Side
 from orchgate.speed.timing import Progress
 from orchgate.verdict import words
-from orchgate.verdict.values import KNOWN, Compared, Counted, Judgement
+from orchgate.verdict.values import KNOWN, Compared, ComparedCounter, Judgement
 
 
 def stage(name: str, *needs: str, **fields: Any) -> Stage:
@@ -47,8 +47,8 @@ def test_a_change_is_told_with_its_interval_and_its_values() -> None:
 
 
 def test_the_headlines_name_what_decided_and_nothing_else() -> None:
-    fine = Counted("manifest_writes", Verdict.PASS, 2, 2)
-    worse = Counted("files_written", Verdict.FAIL, 2, 3)
+    fine = ComparedCounter("manifest_writes", Verdict.PASS, 2, 2)
+    worse = ComparedCounter("files_written", Verdict.FAIL, 2, 3)
 
     found = words.headlines(Judgement(Verdict.FAIL, (SLOWER,), (fine, worse)))
 
@@ -59,7 +59,7 @@ def test_the_headlines_name_what_decided_and_nothing_else() -> None:
 @pytest.mark.parametrize("probably", [False, True])
 def test_people_read_no_raw_names(verdict: Verdict, probably: bool) -> None:
     metrics = tuple(SLOWER._replace(name=one.name, verdict=verdict, probably=probably) for one in KNOWN)
-    counters = tuple(Counted(one.name, verdict, 2, 3, "2 -> 3") for one in KNOWN)
+    counters = tuple(ComparedCounter(one.name, verdict, 2, 3, "2 -> 3") for one in KNOWN)
     judgement = Judgement(verdict, metrics, counters)
 
     assert "_" not in "\n".join([*words.headlines(judgement), *rows(judgement)])
@@ -90,8 +90,10 @@ def side(label: str, *names: str) -> Side:
     return Side(label, "1" * 40, "2" * 40, "/x", "/y", tuple(map(stage, names)))
 
 
-def ran(**cpu: float) -> Sample:
-    return Sample({"cpu_seconds": sum(cpu.values())}, {name: {"cpu_seconds": value} for name, value in cpu.items()})
+def ran(**cpu: float) -> MeasuredRun:
+    return MeasuredRun(
+        {"cpu_seconds": sum(cpu.values())}, {name: {"cpu_seconds": value} for name, value in cpu.items()}
+    )
 
 
 def test_the_stage_that_carries_a_change_has_its_share() -> None:

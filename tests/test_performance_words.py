@@ -19,12 +19,12 @@ from orchgate.speed.failures import unsteady
 from orchgate.speed.measurement import Measurement, StageChange
 from orchgate.speed.push import findings
 from orchgate.speed.push.findings import WHOLE, is_open, may_change, of_pairs, suspected
-from orchgate.speed.push.request import Question
+from orchgate.speed.push.request import PushRequest
 from orchgate.speed.sampling import Side
 from orchgate.verdict.comparison import judge
-from orchgate.verdict.exact import Known
+from orchgate.verdict.exact import LowerBounds
 from orchgate.verdict.stored import judge_stored, suspicious
-from orchgate.verdict.values import Compared, Counted, Judgement, Named, Pair, policy
+from orchgate.verdict.values import BenchmarkJudgement, Compared, ComparedCounter, Judgement, Pair, policy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,12 +37,12 @@ FAIL, WARN, PASS, OPEN = Verdict.FAIL, Verdict.WARN, Verdict.PASS, Verdict.INCON
 
 
 @pytest.fixture
-def question(repo: Repo) -> Question:
+def request(repo: Repo) -> PushRequest:
     repo.commit("Start", {"a.txt": "a\n"})
     repository = open_repository(str(repo.root), {})
     config = build(Source("", {"performance": {"pipeline": "bench"}}))
     now = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
-    return Question(repository, config, "b" * 40, "c" * 40, repository.nothing, {}, now, lambda _: None)
+    return PushRequest(repository, config, "b" * 40, "c" * 40, repository.nothing, {}, now, lambda _: None)
 
 
 def time(name: str, verdict: Verdict, **more: Any) -> Compared:
@@ -57,16 +57,19 @@ def test_a_stage_that_waits_longer_carries_a_change_in_wall_time() -> None:
 
 
 def said(
-    question: Question, *judged: Compared | Counted, inconclusive: str = "warn", verdict: Verdict | None = None
+    request: PushRequest,
+    *judged: Compared | ComparedCounter,
+    inconclusive: str = "warn",
+    verdict: Verdict | None = None,
 ) -> list[Said]:
     compared = tuple(one for one in judged if isinstance(one, Compared))
-    counted = tuple(one for one in judged if isinstance(one, Counted))
+    counted = tuple(one for one in judged if isinstance(one, ComparedCounter))
     order = (PASS, WARN, OPEN, FAIL)
     verdict = verdict or max((one.verdict for one in judged), key=order.index)
     judgement = Judgement(verdict, compared, counted)
     measurement = Measurement((), (), judgement, STAGES, (), "decided", 4.0, 0.5, 0.02, "1")
-    asked = policy(question.config.performance)._replace(inconclusive=inconclusive)
-    return list(of_pairs(question, asked, measurement))
+    asked = policy(request.config.performance)._replace(inconclusive=inconclusive)
+    return list(of_pairs(request, asked, measurement))
 
 
 TABLE = [
@@ -76,28 +79,28 @@ TABLE = [
     (time("max_rss_bytes", FAIL), "PRF006", Severity.ERROR),
     (time("max_rss_bytes", WARN), "PRF006", Severity.WARNING),
     (time("read_bytes", FAIL), "PRF002", Severity.ERROR),  # a counter that does not repeat is judged like a time
-    (Counted("manifest_writes", FAIL, 1, 2, "1 -> 2"), "PRF002", Severity.ERROR),
-    (Counted("tests_passed", FAIL, 9, 8, "9 -> 8"), "PRF002", Severity.ERROR),
-    (Counted("written_bytes", WARN, 100, 102, "100 -> 102"), "PRF002", Severity.WARNING),
-    (Counted("success_rate", FAIL, 1.0, 0.9, "1 -> 0.9"), "PRF005", Severity.ERROR),
-    (Counted("test_pass_rate", FAIL, 1.0, 0.9, "1 -> 0.9"), "PRF005", Severity.ERROR),
+    (ComparedCounter("manifest_writes", FAIL, 1, 2, "1 -> 2"), "PRF002", Severity.ERROR),
+    (ComparedCounter("tests_passed", FAIL, 9, 8, "9 -> 8"), "PRF002", Severity.ERROR),
+    (ComparedCounter("written_bytes", WARN, 100, 102, "100 -> 102"), "PRF002", Severity.WARNING),
+    (ComparedCounter("success_rate", FAIL, 1.0, 0.9, "1 -> 0.9"), "PRF005", Severity.ERROR),
+    (ComparedCounter("test_pass_rate", FAIL, 1.0, 0.9, "1 -> 0.9"), "PRF005", Severity.ERROR),
     (time("cpu_seconds", OPEN, reason="too noisy"), "PRF004", Severity.WARNING),
 ]
 
 
 @pytest.mark.parametrize(("one", "rule", "severity"), TABLE, ids=lambda value: str(getattr(value, "name", value)))
 def test_each_kind_of_metric_has_its_rule(
-    question: Question, one: Compared | Counted, rule: str, severity: Severity
+    request: PushRequest, one: Compared | ComparedCounter, rule: str, severity: Severity
 ) -> None:
-    assert [(found.rule, found.severity) for found in said(question, one)] == [(rule, severity)]
+    assert [(found.rule, found.severity) for found in said(request, one)] == [(rule, severity)]
 
 
-def test_nothing_worse_is_nothing_said(question: Question) -> None:
-    assert said(question, time("cpu_seconds", PASS), Counted("manifest_writes", PASS, 1, 1)) == []
+def test_nothing_worse_is_nothing_said(request: PushRequest) -> None:
+    assert said(request, time("cpu_seconds", PASS), ComparedCounter("manifest_writes", PASS, 1, 1)) == []
 
 
-def test_a_slow_down_is_said_with_stage_interval_noise_and_pairs(question: Question) -> None:
-    (found,) = said(question, time("cpu_seconds", FAIL))
+def test_a_slow_down_is_said_with_stage_interval_noise_and_pairs(request: PushRequest) -> None:
+    (found,) = said(request, time("cpu_seconds", FAIL))
 
     assert found.message == (
         "bench: CPU time +20.0 % (+18.0 % to +22.0 %; 0.100 s -> 0.120 s) in stage test; 0 pairs in 4.0 s; "
@@ -105,14 +108,14 @@ def test_a_slow_down_is_said_with_stage_interval_noise_and_pairs(question: Quest
     )
 
 
-def test_the_hint_is_the_command_that_repeats_it(question: Question) -> None:
-    (found,) = said(question, time("cpu_seconds", FAIL))
+def test_the_hint_is_the_command_that_repeats_it(request: PushRequest) -> None:
+    (found,) = said(request, time("cpu_seconds", FAIL))
 
     assert found.hint == "orchgate perf --base bbbbbbbbbbbb --head cccccccccccc bench repeats it"
 
 
-def test_a_warning_says_where_the_limit_is(question: Question) -> None:
-    (found,) = said(question, time("cpu_seconds", WARN))
+def test_a_warning_says_where_the_limit_is(request: PushRequest) -> None:
+    (found,) = said(request, time("cpu_seconds", WARN))
 
     assert found.message.endswith("from +5.0 % on it is refused")
 
@@ -120,8 +123,8 @@ def test_a_warning_says_where_the_limit_is(question: Question) -> None:
 PROBABLE: dict[str, Any] = {"probably": True, "pairs": 32, "pairs_missing": 24}
 
 
-def test_what_is_probable_warns_and_says_which_budget_would_decide(question: Question) -> None:
-    (found,) = said(question, time("cpu_seconds", WARN, **PROBABLE))
+def test_what_is_probable_warns_and_says_which_budget_would_decide(request: PushRequest) -> None:
+    (found,) = said(request, time("cpu_seconds", WARN, **PROBABLE))
 
     assert (found.rule, found.severity) == ("PRF001", Severity.WARNING)
     assert found.message == (
@@ -132,20 +135,20 @@ def test_what_is_probable_warns_and_says_which_budget_would_decide(question: Que
     assert found.hint == "orchgate perf --max-time 32s --base bbbbbbbbbbbb --head cccccccccccc bench"
 
 
-def test_memory_that_is_probably_larger_is_a_warning_of_its_own_rule(question: Question) -> None:
-    (found,) = said(question, time("max_rss_bytes", WARN, **PROBABLE))
+def test_memory_that_is_probably_larger_is_a_warning_of_its_own_rule(request: PushRequest) -> None:
+    (found,) = said(request, time("max_rss_bytes", WARN, **PROBABLE))
 
     assert (found.rule, "memory probably larger, +20.0 %" in found.message) == ("PRF006", True)
 
 
-def test_no_budget_is_named_where_none_would_be_enough(question: Question) -> None:
-    (found,) = said(question, time("cpu_seconds", WARN, **{**PROBABLE, "pairs_missing": 400}))
+def test_no_budget_is_named_where_none_would_be_enough(request: PushRequest) -> None:
+    (found,) = said(request, time("cpu_seconds", WARN, **{**PROBABLE, "pairs_missing": 400}))
 
     assert ("would not be enough" in found.message, "budget" in found.message) == (True, False)
 
 
-def test_what_is_only_probable_blocks_where_the_undecided_does(question: Question) -> None:
-    (found,) = said(question, time("cpu_seconds", WARN, **PROBABLE), inconclusive="block", verdict=OPEN)
+def test_what_is_only_probable_blocks_where_the_undecided_does(request: PushRequest) -> None:
+    (found,) = said(request, time("cpu_seconds", WARN, **PROBABLE), inconclusive="block", verdict=OPEN)
 
     assert (found.rule, found.severity) == ("PRF004", Severity.ERROR)
     assert "CPU time: probably slower, +20.0 %" in found.message
@@ -155,29 +158,29 @@ def test_what_is_only_probable_blocks_where_the_undecided_does(question: Questio
     ("verdict", "more", "expected"), [(WARN, PROBABLE, True), (WARN, {}, False), (PASS, {}, False), (OPEN, {}, True)]
 )
 def test_what_is_probable_or_open_is_measured_again_when_it_is_pushed_again(
-    question: Question, verdict: Verdict, more: dict[str, Any], expected: bool
+    request: PushRequest, verdict: Verdict, more: dict[str, Any], expected: bool
 ) -> None:
     judgement = Judgement(verdict, (time("cpu_seconds", verdict, **more),), ())
 
-    assert may_change(said(question, *judgement.metrics), judgement) is expected
+    assert may_change(said(request, *judgement.metrics), judgement) is expected
 
 
 PARSE = time("parse", WARN, probably=True)
 
 
-def of_benchmarks(question: Question, judgement: Judgement, inconclusive: str) -> list[Said]:
+def of_benchmarks(request: PushRequest, judgement: Judgement, inconclusive: str) -> list[Said]:
     measurement = Measurement((), (), judgement, STAGES, (), "unsteady", 4.0, 0.5, 0.02, "1")
-    asked = policy(question.config.performance)._replace(inconclusive=inconclusive)
-    return [*of_pairs(question, asked, measurement), *findings.of_benchmarks(question, asked, measurement, "")]
+    asked = policy(request.config.performance)._replace(inconclusive=inconclusive)
+    return [*of_pairs(request, asked, measurement), *findings.of_benchmarks(request, asked, measurement, "")]
 
 
 @pytest.mark.parametrize(("inconclusive", "severity"), [("warn", Severity.WARNING), ("block", Severity.ERROR)])
 def test_a_head_that_was_ended_again_and_again_is_open_beside_benchmarks_that_passed(
-    question: Question, inconclusive: str, severity: Severity
+    request: PushRequest, inconclusive: str, severity: Severity
 ) -> None:
-    passed = Judgement(PASS, (time("cpu_seconds", PASS),), benchmarks=Named(PASS, (time("parse", PASS),)))
+    passed = Judgement(PASS, (time("cpu_seconds", PASS),), benchmarks=BenchmarkJudgement(PASS, (time("parse", PASS),)))
 
-    (found,) = of_benchmarks(question, unsteady(passed, 4), inconclusive)
+    (found,) = of_benchmarks(request, unsteady(passed, 4), inconclusive)
 
     assert (found.rule, found.severity) == ("PRF004", severity)
     assert found.message.startswith("bench: in 4 pairs head was ended far beyond what base takes")
@@ -188,42 +191,42 @@ def test_a_head_that_was_ended_again_and_again_is_open_beside_benchmarks_that_pa
     [("warn", ("PRF001", Severity.WARNING)), ("block", ("PRF004", Severity.ERROR))],
 )
 def test_a_benchmark_that_is_probably_slower_blocks_where_the_undecided_does(
-    question: Question, inconclusive: str, expected: tuple[str, Severity]
+    request: PushRequest, inconclusive: str, expected: tuple[str, Severity]
 ) -> None:
     verdict = OPEN if inconclusive == "block" else WARN
 
-    found = of_benchmarks(question, Judgement(verdict, benchmarks=Named(verdict, (PARSE,))), inconclusive)
+    found = of_benchmarks(request, Judgement(verdict, benchmarks=BenchmarkJudgement(verdict, (PARSE,))), inconclusive)
 
     assert [(one.rule, one.severity) for one in found] == [expected]
 
 
 def test_a_benchmark_that_is_probably_slower_is_measured_again_when_it_is_pushed_again() -> None:
-    assert may_change((), Judgement(WARN, benchmarks=Named(WARN, (PARSE,))))
+    assert may_change((), Judgement(WARN, benchmarks=BenchmarkJudgement(WARN, (PARSE,))))
 
 
-def test_what_is_refused_needs_no_second_reason(question: Question) -> None:
-    found = said(question, time("cpu_seconds", FAIL), time("wall_seconds", OPEN, reason="too noisy"))
+def test_what_is_refused_needs_no_second_reason(request: PushRequest) -> None:
+    found = said(request, time("cpu_seconds", FAIL), time("wall_seconds", OPEN, reason="too noisy"))
 
     assert [one.rule for one in found] == ["PRF001"]
 
 
-def test_a_warning_and_what_stays_open_are_both_said(question: Question) -> None:
-    found = said(question, time("wall_seconds", WARN), time("cpu_seconds", OPEN, reason="too noisy"))
+def test_a_warning_and_what_stays_open_are_both_said(request: PushRequest) -> None:
+    found = said(request, time("wall_seconds", WARN), time("cpu_seconds", OPEN, reason="too noisy"))
 
     assert [one.rule for one in found] == ["PRF001", "PRF004"]
 
 
-def test_open_wall_time_beside_cpu_time_that_passed_is_a_note(question: Question) -> None:
+def test_open_wall_time_beside_cpu_time_that_passed_is_a_note(request: PushRequest) -> None:
     judged = (time("cpu_seconds", PASS), time("wall_seconds", OPEN, reason="too noisy"))
-    (found,) = said(question, *judged, verdict=PASS)
+    (found,) = said(request, *judged, verdict=PASS)
 
     assert (found.rule, found.severity, is_open(found)) == ("PRF004", Severity.NOTE, False)
 
 
-def test_what_passed_gives_no_hint_to_measure_again(question: Question) -> None:
+def test_what_passed_gives_no_hint_to_measure_again(request: PushRequest) -> None:
     judged = (time("cpu_seconds", PASS), time("wall_seconds", OPEN, reason="too noisy"))
 
-    assert [one.hint for one in said(question, *judged, verdict=PASS)] == [""]
+    assert [one.hint for one in said(request, *judged, verdict=PASS)] == [""]
 
 
 @pytest.mark.parametrize(("verdict", "hinted"), [(PASS, False), (WARN, True), (OPEN, True), (FAIL, True)])
@@ -239,15 +242,15 @@ def test_only_a_comparison_that_did_not_pass_says_how_to_repeat_it(
     assert ("orchgate perf bench" in capsys.readouterr().out) is hinted
 
 
-def test_wall_time_that_may_have_grown_is_a_warning(question: Question) -> None:
-    (found,) = said(question, time("cpu_seconds", PASS), time("wall_seconds", OPEN, reason="too noisy"))
+def test_wall_time_that_may_have_grown_is_a_warning(request: PushRequest) -> None:
+    (found,) = said(request, time("cpu_seconds", PASS), time("wall_seconds", OPEN, reason="too noisy"))
 
     assert (found.rule, found.severity, is_open(found)) == ("PRF004", Severity.WARNING, True)
 
 
-def test_open_wall_time_blocks_where_the_policy_says_so(question: Question) -> None:
+def test_open_wall_time_blocks_where_the_policy_says_so(request: PushRequest) -> None:
     judged = (time("cpu_seconds", PASS), time("wall_seconds", OPEN, reason="too noisy"))
-    (found,) = said(question, *judged, inconclusive="block")
+    (found,) = said(request, *judged, inconclusive="block")
 
     assert (found.rule, found.severity, is_open(found)) == ("PRF004", Severity.ERROR, True)
 
@@ -271,38 +274,38 @@ WHY = "a child left its session"
     ],
 )
 def test_a_push_is_judged_by_what_holds_wherever_the_truth_lies(
-    question: Question, slower: float, sides: tuple[bool, bool], rules: list[str]
+    request: PushRequest, slower: float, sides: tuple[bool, bool], rules: list[str]
 ) -> None:
     bounds = [{"cpu_seconds": WHY} if bound else {} for bound in sides]
     pair = Pair({"cpu_seconds": 1.0}, {"cpu_seconds": 1.0 + slower}, False, *bounds)
-    judgement = judge([pair] * 16, policy(question.config.performance))
+    judgement = judge([pair] * 16, policy(request.config.performance))
     measurement = Measurement((), (), judgement, STAGES, (), "decided", 4.0, 0.5, 0.02, "1")
 
-    found = of_pairs(question, policy(question.config.performance), measurement)
+    found = of_pairs(request, policy(request.config.performance), measurement)
 
     assert [one.rule for one in found] == rules
 
 
-def test_what_a_bound_leaves_open_names_the_side_and_no_command_that_would_not_help(question: Question) -> None:
+def test_what_a_bound_leaves_open_names_the_side_and_no_command_that_would_not_help(request: PushRequest) -> None:
     reason = f"CPU time of head is a lower bound: {WHY}"
-    (found,) = said(question, time("cpu_seconds", OPEN, reason=reason, head_lower_bound=WHY))
+    (found,) = said(request, time("cpu_seconds", OPEN, reason=reason, head_lower_bound=WHY))
 
     assert (f"bench: cannot tell: {reason};" in found.message, found.hint) == (True, WHOLE)
 
 
-def test_what_a_bound_leaves_open_blocks_where_the_policy_says_so(question: Question) -> None:
-    (found,) = said(question, time("cpu_seconds", OPEN, head_lower_bound=WHY), inconclusive="block")
+def test_what_a_bound_leaves_open_blocks_where_the_policy_says_so(request: PushRequest) -> None:
+    (found,) = said(request, time("cpu_seconds", OPEN, head_lower_bound=WHY), inconclusive="block")
 
     assert (found.rule, found.severity) == ("PRF004", Severity.ERROR)
 
 
-def test_a_single_run_that_is_a_bound_is_said_to_be_one(question: Question) -> None:
-    known = Known({}, {"processes": WHY})
-    asked = policy(question.config.performance)
+def test_a_single_run_that_is_a_bound_is_said_to_be_one(request: PushRequest) -> None:
+    known = LowerBounds({}, {"processes": WHY})
+    asked = policy(request.config.performance)
     arms = {"processes": [3.0] * 10}, {"processes": [3.0]}
     judgement = judge_stored(*arms, asked, known)
 
-    found = suspected(question, judgement, suspicious(*arms, asked, known), "warn")
+    found = suspected(request, judgement, suspicious(*arms, asked, known), "warn")
 
     assert found.message == f"bench: cannot tell: processes of head is a lower bound: {WHY}"
 

@@ -6,7 +6,7 @@ import pytest
 
 from orchgate.config.settings import Benchmarks, Performance
 from orchgate.config.settings import Metric as Configured
-from orchgate.verdict.values import KNOWN, Kind, Metric, Policy, policy
+from orchgate.verdict.values import KNOWN, Metric, MetricKind, Policy, policy
 
 
 def configured(**metrics: Configured) -> Policy:
@@ -57,7 +57,7 @@ def test_a_counter_may_be_held_to_no_change_at_all() -> None:
 def test_an_unknown_metric_is_a_counter() -> None:
     metric = configured(lint_warnings=limits(minimum=1.0)).metrics["lint_warnings"]
 
-    assert metric == Metric("lint_warnings", Kind.COUNTER, 0.0, least=1.0)
+    assert metric == Metric("lint_warnings", MetricKind.COUNTER, 0.0, least=1.0)
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,13 @@ from orchgate.git.repository import open_repository
 from orchgate.runs.stages import Stage
 from orchgate.speed import added, definition
 from orchgate.speed.push import findings
-from orchgate.speed.push.request import Question
+from orchgate.speed.push.request import PushRequest
 from orchgate.speed.sampling import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orchgate.speed.definition import Redefined
+    from orchgate.speed.definition import PipelineChange
     from tests.repo import Repo
 
 GATE = '[performance]\npipeline = "bench"\nbudget-seconds = 10\n'
@@ -203,12 +203,12 @@ def test_a_script_is_missed_however_it_was_named(repo: Repo, run: str, script: s
     }
 
 
-def question(repo: Repo) -> Question:
+def question(repo: Repo) -> PushRequest:
     """What a push of the change asks."""
     repository = open_repository(str(repo.root), {})
     base, head = repository.require_commit("main"), repository.require_commit("HEAD")
     config, now = definition.config_of(repository, base, "base"), datetime.datetime.now(datetime.UTC)
-    return Question(repository, config, base, head, repository.tree(base), {}, now, lambda _: None)
+    return PushRequest(repository, config, base, head, repository.tree(base), {}, now, lambda _: None)
 
 
 @pytest.mark.slow
@@ -261,7 +261,7 @@ def test_the_check_of_the_configuration_alone_measures_nothing(repo: Repo) -> No
 # What differs
 
 
-def difference(repo: Repo, before: Mapping[str, str], after: Mapping[str, str]) -> Redefined:
+def difference(repo: Repo, before: Mapping[str, str], after: Mapping[str, str]) -> PipelineChange:
     base = repo.commit("Before", before)
     for path in before.keys() - after.keys():
         repo.git("rm", "--quiet", path)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.speed.push import stored_verdict, verdict_record
-from orchgate.speed.push.stored_verdict import Entry, Key
-from orchgate.speed.push.verdict_record import Brought, Head, Memory, Turn, with_head
+from orchgate.speed.push.stored_verdict import ComparisonKey, StoredVerdict
+from orchgate.speed.push.verdict_record import BranchHead, OpenSitting, SittingResult, VerdictRecord, with_head
 from orchgate.verdict.comparison import LOOKS
 from orchgate.verdict.values import Pair, Sitting
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-KEY = Key("b" * 40, "h" * 40, "asked", "machine")
+KEY = ComparisonKey("b" * 40, "h" * 40, "asked", "machine")
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> Callable[..., Memory]:
+def ask(tmp_path: Path) -> Callable[..., VerdictRecord]:
     """Reads what is known of a question, as a push does before it measures."""
 
-    def opened(key: Key = KEY, branch: str = "topic", repository: str = "/somewhere/.git") -> Memory:
+    def opened(key: ComparisonKey = KEY, branch: str = "topic", repository: str = "/somewhere/.git") -> VerdictRecord:
         return verdict_record.opened({"XDG_STATE_HOME": str(tmp_path / "state")}, repository, key, branch)
 
     return opened
@@ -35,22 +35,22 @@ def pairs(count: int, value: float = 0.1) -> tuple[Pair, ...]:
     return tuple(Pair({"cpu_seconds": value}, {"cpu_seconds": value + number}) for number in range(count))
 
 
-def sat(turn: Turn, count: int, value: float = 0.1, *, log_e: float | None = None) -> dict[str, object]:
+def sat(turn: OpenSitting, count: int, value: float = 0.1, *, log_e: float | None = None) -> dict[str, object]:
     """Ends a sitting that brought pairs and no answer."""
     begun = len(turn.earlier)
     sitting = Sitting(begun, begun + count, turn.share)
-    return verdict_record.ended(turn, Brought(Entry("now"), pairs(count, value), sitting, log_e=log_e))
+    return verdict_record.ended(turn, SittingResult(StoredVerdict("now"), pairs(count, value), sitting, log_e=log_e))
 
 
-def answered(turn: Turn, *, slower: bool = False) -> dict[str, object]:
-    return verdict_record.ended(turn, Brought(Entry("now", True, 8), slower=slower))
+def answered(turn: OpenSitting, *, slower: bool = False) -> dict[str, object]:
+    return verdict_record.ended(turn, SittingResult(StoredVerdict("now", True, 8), slower=slower))
 
 
-def shares(turn: Turn) -> list[float]:
+def shares(turn: OpenSitting) -> list[float]:
     return [round(sitting.share, 3) for sitting in turn.sittings]
 
 
-def test_a_question_without_an_answer_goes_on_where_it_stopped(ask: Callable[..., Memory]) -> None:
+def test_a_question_without_an_answer_goes_on_where_it_stopped(ask: Callable[..., VerdictRecord]) -> None:
     sat(verdict_record.begun(ask()), 9)
     sat(verdict_record.begun(ask()), 2, 0.2)
 
@@ -63,7 +63,7 @@ def test_a_question_without_an_answer_goes_on_where_it_stopped(ask: Callable[...
     )
 
 
-def test_pairs_that_are_too_few_for_a_look_are_kept_and_spend_nothing(ask: Callable[..., Memory]) -> None:
+def test_pairs_that_are_too_few_for_a_look_are_kept_and_spend_nothing(ask: Callable[..., VerdictRecord]) -> None:
     sat(verdict_record.begun(ask()), 3)
     sat(verdict_record.begun(ask()), 4, 0.2)
 
@@ -72,93 +72,95 @@ def test_pairs_that_are_too_few_for_a_look_are_kept_and_spend_nothing(ask: Calla
     assert (len(third.earlier), shares(third), round(third.share, 3)) == (7, [], 0.667)
 
 
-@pytest.mark.parametrize("field", Key._fields)
-def test_another_tree_question_or_machine_begins_anew(ask: Callable[..., Memory], field: str) -> None:
+@pytest.mark.parametrize("field", ComparisonKey._fields)
+def test_another_tree_question_or_machine_begins_anew(ask: Callable[..., VerdictRecord], field: str) -> None:
     sat(verdict_record.begun(ask()), 3)
 
     assert verdict_record.begun(ask(KEY._replace(**{field: "other"}))).earlier == ()
 
 
-def test_another_repository_begins_anew(ask: Callable[..., Memory]) -> None:
+def test_another_repository_begins_anew(ask: Callable[..., VerdictRecord]) -> None:
     sat(verdict_record.begun(ask()), 3)
 
     assert verdict_record.begun(ask(repository="/elsewhere/.git")).earlier == ()
 
 
-def test_an_answer_is_known_the_next_time(ask: Callable[..., Memory]) -> None:
+def test_an_answer_is_known_the_next_time(ask: Callable[..., VerdictRecord]) -> None:
     answered(verdict_record.begun(ask()))
 
     assert ask().entry.conclusive
 
 
-def test_a_sitting_without_a_new_pair_spends_nothing(ask: Callable[..., Memory]) -> None:
+def test_a_sitting_without_a_new_pair_spends_nothing(ask: Callable[..., VerdictRecord]) -> None:
     sat(verdict_record.begun(ask()), 9)
-    verdict_record.ended(verdict_record.begun(ask()), Brought(Entry("now")))
+    verdict_record.ended(verdict_record.begun(ask()), SittingResult(StoredVerdict("now")))
 
     assert ask().entry.spent == 1
 
 
-def test_a_sitting_that_failed_after_some_pairs_has_spent_its_share(ask: Callable[..., Memory]) -> None:
-    verdict_record.ended(verdict_record.begun(ask()), Brought(Entry("now"), pairs(9)))
+def test_a_sitting_that_failed_after_some_pairs_has_spent_its_share(ask: Callable[..., VerdictRecord]) -> None:
+    verdict_record.ended(verdict_record.begun(ask()), SittingResult(StoredVerdict("now"), pairs(9)))
 
     assert (ask().entry.spent, ask().entry.pairs) == (1, ())
 
 
-def test_a_first_sitting_without_a_pair_leaves_nothing_behind(ask: Callable[..., Memory]) -> None:
-    verdict_record.ended(verdict_record.begun(ask()), Brought(Entry("now")))
+def test_a_first_sitting_without_a_pair_leaves_nothing_behind(ask: Callable[..., VerdictRecord]) -> None:
+    verdict_record.ended(verdict_record.begun(ask()), SittingResult(StoredVerdict("now")))
 
     assert not os.path.exists(ask().path)
 
 
-def test_a_sitting_that_is_interrupted_spends_nothing(ask: Callable[..., Memory]) -> None:
+def test_a_sitting_that_is_interrupted_spends_nothing(ask: Callable[..., VerdictRecord]) -> None:
     turn = verdict_record.begun(ask())
     with pytest.raises(KeyboardInterrupt), verdict_record.given_back(turn):
         raise KeyboardInterrupt
 
-    assert ask().entry == Entry()
+    assert ask().entry == StoredVerdict()
 
 
-def test_a_sitting_that_was_killed_has_spent_its_share(ask: Callable[..., Memory]) -> None:
+def test_a_sitting_that_was_killed_has_spent_its_share(ask: Callable[..., VerdictRecord]) -> None:
     verdict_record.begun(ask())
 
     assert round(verdict_record.begun(ask()).share, 3) == 0.222
 
 
-def test_with_all_pairs_that_there_may_be_what_is_open_stays_open(ask: Callable[..., Memory]) -> None:
+def test_with_all_pairs_that_there_may_be_what_is_open_stays_open(ask: Callable[..., VerdictRecord]) -> None:
     sat(verdict_record.begun(ask()), LOOKS[-1])
 
     assert ask().entry.conclusive
 
 
-def test_how_long_runs_took_is_known_also_of_other_trees(ask: Callable[..., Memory]) -> None:
-    ran = (stored_verdict.Ran("tree", 0.5, at="then"),)
-    verdict_record.ended(verdict_record.begun(ask()), Brought(Entry("now"), ran=ran))
+def test_how_long_runs_took_is_known_also_of_other_trees(ask: Callable[..., VerdictRecord]) -> None:
+    ran = (stored_verdict.RunDuration("tree", 0.5, at="then"),)
+    verdict_record.ended(verdict_record.begun(ask()), SittingResult(StoredVerdict("now"), ran=ran))
 
     found = [ask(KEY._replace(**{name: "other"})).ran for name in ("head", "asked", "machine")]
 
     assert found == [ran, (), ()]
 
 
-def test_how_long_runs_took_is_known_the_last_ones_last(ask: Callable[..., Memory]) -> None:
+def test_how_long_runs_took_is_known_the_last_ones_last(ask: Callable[..., VerdictRecord]) -> None:
     for seconds in (range(1, 9), range(9, 71)):
-        ran = tuple(stored_verdict.Ran("tree", one, at="then") for one in seconds)
-        verdict_record.ended(verdict_record.begun(ask()), Brought(Entry("now"), ran=ran))
+        ran = tuple(stored_verdict.RunDuration("tree", one, at="then") for one in seconds)
+        verdict_record.ended(verdict_record.begun(ask()), SittingResult(StoredVerdict("now"), ran=ran))
 
     found = ask().ran
 
-    assert (len(found), found[0].seconds, found[-1]) == (64, 7, stored_verdict.Ran("tree", 70, at="then"))
+    assert (len(found), found[0].seconds, found[-1]) == (64, 7, stored_verdict.RunDuration("tree", 70, at="then"))
 
 
 # Two at once
 
 
-def test_two_pushes_at_once_have_a_share_each(ask: Callable[..., Memory]) -> None:
+def test_two_pushes_at_once_have_a_share_each(ask: Callable[..., VerdictRecord]) -> None:
     both = verdict_record.begun(ask()), verdict_record.begun(ask())
 
     assert [round(turn.share, 3) for turn in both] == [0.667, 0.222]
 
 
-def test_of_two_pushes_at_once_the_first_to_end_is_kept_and_the_other_says_so(ask: Callable[..., Memory]) -> None:
+def test_of_two_pushes_at_once_the_first_to_end_is_kept_and_the_other_says_so(
+    ask: Callable[..., VerdictRecord],
+) -> None:
     one, other = verdict_record.begun(ask()), verdict_record.begun(ask())
     told = sat(other, 8, 0.2), sat(one, 9)
     third = verdict_record.begun(ask())
@@ -170,7 +172,7 @@ def test_of_two_pushes_at_once_the_first_to_end_is_kept_and_the_other_says_so(as
     )
 
 
-def test_an_answer_is_kept_whatever_another_push_brought(ask: Callable[..., Memory]) -> None:
+def test_an_answer_is_kept_whatever_another_push_brought(ask: Callable[..., VerdictRecord]) -> None:
     one, other = verdict_record.begun(ask()), verdict_record.begun(ask())
     sat(other, 8)
     answered(one)
@@ -178,7 +180,7 @@ def test_an_answer_is_kept_whatever_another_push_brought(ask: Callable[..., Memo
     assert (ask().entry.conclusive, ask().entry.spent) == (True, 2)
 
 
-def test_an_answer_stays_when_another_push_could_not_tell(ask: Callable[..., Memory]) -> None:
+def test_an_answer_stays_when_another_push_could_not_tell(ask: Callable[..., VerdictRecord]) -> None:
     one, other = verdict_record.begun(ask()), verdict_record.begun(ask())
     answered(one)
     sat(other, 2)
@@ -186,10 +188,10 @@ def test_an_answer_stays_when_another_push_could_not_tell(ask: Callable[..., Mem
     assert ask().entry.conclusive
 
 
-def test_a_share_is_not_given_back_while_another_push_has_the_next(ask: Callable[..., Memory]) -> None:
+def test_a_share_is_not_given_back_while_another_push_has_the_next(ask: Callable[..., VerdictRecord]) -> None:
     one = verdict_record.begun(ask())
     verdict_record.begun(ask())
-    verdict_record.ended(one, Brought(Entry("now")))
+    verdict_record.ended(one, SittingResult(StoredVerdict("now")))
 
     assert round(verdict_record.begun(ask()).share, 3) == 0.074
 
@@ -208,12 +210,12 @@ def appended(path: str) -> None:
 
 def replaced(path: str) -> None:
     with open(path, "wb") as file:
-        file.write(stored_verdict.encoded(Entry("then", True, 8)))
+        file.write(stored_verdict.encoded(StoredVerdict("then", True, 8)))
 
 
 @pytest.mark.parametrize("damage", [removed, appended, replaced])
 def test_what_a_stage_changes_is_noticed_and_nothing_is_lost(
-    ask: Callable[..., Memory], damage: Callable[[str], None]
+    ask: Callable[..., VerdictRecord], damage: Callable[[str], None]
 ) -> None:
     sat(verdict_record.begun(ask()), 3)
     turn = verdict_record.begun(ask())
@@ -227,7 +229,7 @@ def test_what_a_stage_changes_is_noticed_and_nothing_is_lost(
     )
 
 
-def test_an_older_file_that_a_stage_puts_back_is_noticed(ask: Callable[..., Memory]) -> None:
+def test_an_older_file_that_a_stage_puts_back_is_noticed(ask: Callable[..., VerdictRecord]) -> None:
     sat(verdict_record.begun(ask()), 9)
     with open(ask().path, "rb") as file:
         older = file.read()
@@ -239,14 +241,14 @@ def test_an_older_file_that_a_stage_puts_back_is_noticed(ask: Callable[..., Memo
     assert "not trusted" in sat(turn, 4)
 
 
-def test_a_file_that_was_changed_between_pushes_is_said_and_asked_anew(ask: Callable[..., Memory]) -> None:
+def test_a_file_that_was_changed_between_pushes_is_said_and_asked_anew(ask: Callable[..., VerdictRecord]) -> None:
     answered(verdict_record.begun(ask()))
     appended(ask().path)
 
     memory = ask()
 
     assert (memory.entry, memory.facts) == (
-        Entry(),
+        StoredVerdict(),
         {"not trusted": f"{memory.path} is not what was written there"},
     )
 
@@ -254,7 +256,7 @@ def test_a_file_that_was_changed_between_pushes_is_said_and_asked_anew(ask: Call
 # What cannot be written
 
 
-def test_a_full_disk_leaves_what_was_there_and_is_said(ask: Callable[..., Memory]) -> None:
+def test_a_full_disk_leaves_what_was_there_and_is_said(ask: Callable[..., VerdictRecord]) -> None:
     sat(verdict_record.begun(ask()), 3)
     turn = verdict_record.begun(ask())
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -267,7 +269,7 @@ def test_a_full_disk_leaves_what_was_there_and_is_said(ask: Callable[..., Memory
     assert ("cannot write" in str(told["not recorded"]), ask().entry.pairs) == (True, pairs(3))
 
 
-def test_where_no_share_can_be_kept_no_pair_is_used_twice(ask: Callable[..., Memory]) -> None:
+def test_where_no_share_can_be_kept_no_pair_is_used_twice(ask: Callable[..., VerdictRecord]) -> None:
     sat(verdict_record.begun(ask()), 3)
     memory = ask()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -280,7 +282,7 @@ def test_where_no_share_can_be_kept_no_pair_is_used_twice(ask: Callable[..., Mem
     assert (turn.earlier, turn.share, "cannot write" in turn.memory.why) == ((), 1.0, True)
 
 
-def test_a_folder_in_the_place_of_the_file_is_named(ask: Callable[..., Memory]) -> None:
+def test_a_folder_in_the_place_of_the_file_is_named(ask: Callable[..., VerdictRecord]) -> None:
     path = ask().path
     os.makedirs(path)
 
@@ -293,17 +295,17 @@ def test_without_a_place_of_ones_own_everything_is_measured_and_that_is_said(tmp
 
     told = sat(verdict_record.begun(memory), 3)
 
-    assert (memory.entry, list(told)) == (Entry(), ["not recorded"])
+    assert (memory.entry, list(told)) == (StoredVerdict(), ["not recorded"])
 
 
 # Heads of a branch
 
 
-def heads(memory: Memory) -> list[tuple[str, float]]:
+def heads(memory: VerdictRecord) -> list[tuple[str, float]]:
     return [(head.tree, head.log_e) for head in memory.heads]
 
 
-def test_every_head_of_a_branch_counts_once_with_all_its_pairs(ask: Callable[..., Memory]) -> None:
+def test_every_head_of_a_branch_counts_once_with_all_its_pairs(ask: Callable[..., VerdictRecord]) -> None:
     other = KEY._replace(head="other")
     sat(verdict_record.begun(ask()), 3, log_e=1.0)
     sat(verdict_record.begun(ask(other)), 3, log_e=2.0)
@@ -313,19 +315,19 @@ def test_every_head_of_a_branch_counts_once_with_all_its_pairs(ask: Callable[...
 
 
 @pytest.mark.parametrize("field", ["base", "asked", "machine"])
-def test_another_base_question_or_machine_begins_another_row(ask: Callable[..., Memory], field: str) -> None:
+def test_another_base_question_or_machine_begins_another_row(ask: Callable[..., VerdictRecord], field: str) -> None:
     sat(verdict_record.begun(ask()), 3, log_e=1.0)
 
     assert heads(ask(KEY._replace(**{field: "other"}))) == []
 
 
-def test_another_branch_begins_another_row(ask: Callable[..., Memory]) -> None:
+def test_another_branch_begins_another_row(ask: Callable[..., VerdictRecord]) -> None:
     sat(verdict_record.begun(ask()), 3, log_e=1.0)
 
     assert heads(ask(branch="other")) == []
 
 
-def test_a_head_that_is_surely_slower_ends_the_row(ask: Callable[..., Memory]) -> None:
+def test_a_head_that_is_surely_slower_ends_the_row(ask: Callable[..., VerdictRecord]) -> None:
     sat(verdict_record.begun(ask()), 3, log_e=1.0)
     answered(verdict_record.begun(ask(KEY._replace(head="other"))), slower=True)
 
@@ -333,8 +335,8 @@ def test_a_head_that_is_surely_slower_ends_the_row(ask: Callable[..., Memory]) -
 
 
 def test_of_many_heads_the_oldest_are_taken_together() -> None:
-    row: tuple[Head, ...] = ()
+    row: tuple[BranchHead, ...] = ()
     for number in range(70):
-        row = with_head(row, Head(str(number), 1.0))
+        row = with_head(row, BranchHead(str(number), 1.0))
 
     assert (len(row), sum(head.log_e for head in row)) == (64, 70.0)

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from orchgate.model import Verdict
 from orchgate.verdict import words
 from orchgate.verdict.comparison import judge
-from orchgate.verdict.sequential import ALARM, MISS, PROBABLE, State, settle
+from orchgate.verdict.sequential import ALARM, MISS, PROBABLE, TestState, settle
 from orchgate.verdict.spending import LOOKS, NOTHING, Look, looks
-from orchgate.verdict.values import KNOWN, Answer, Kind, Metric, Pair, Policy, Sitting
+from orchgate.verdict.values import KNOWN, Answer, Metric, MetricKind, Pair, Policy, Sitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-CPU = Metric("cpu_seconds", Kind.TIME, 0.05, 0.01)
-WALL = Metric("wall_seconds", Kind.TIME, 0.10, 0.01)
-MEMORY = Metric("max_rss_bytes", Kind.MEMORY, 0.03, 0.01)
+CPU = Metric("cpu_seconds", MetricKind.TIME, 0.05, 0.01)
+WALL = Metric("wall_seconds", MetricKind.TIME, 0.10, 0.01)
+MEMORY = Metric("max_rss_bytes", MetricKind.MEMORY, 0.03, 0.01)
 ALONE = Policy({"cpu_seconds": CPU})
 
 
@@ -127,9 +127,9 @@ def swap(base: float, head: float) -> tuple[float, float]:
     return head / 1.01, base * 1.01
 
 
-def decided(runs: Sequence[tuple[float, float]]) -> Iterator[State]:
+def decided(runs: Sequence[tuple[float, float]]) -> Iterator[TestState]:
     """The states of CPU time after each look."""
-    states: dict[str, State] = {}
+    states: dict[str, TestState] = {}
     before = NOTHING
     pairs = [Pair({"cpu_seconds": base}, {"cpu_seconds": head}) for base, head in runs]
     for look in looks(len(pairs), [], ended=True):
@@ -140,7 +140,7 @@ def decided(runs: Sequence[tuple[float, float]]) -> Iterator[State]:
 
 @pytest.mark.parametrize(("metrics", "share"), [([CPU], 1.0), ([CPU, WALL, MEMORY], 0.8), ([WALL, MEMORY], 0.5)])
 def test_cpu_time_holds_most_of_the_alarms_and_the_others_share_the_rest(metrics: list[Metric], share: float) -> None:
-    states: dict[str, State] = {}
+    states: dict[str, TestState] = {}
     streams = [measured(16, 0.0, 0.1, number, metric.name) for number, metric in enumerate(metrics)]
 
     settle(together(*streams), metrics, states, Look(16, 1.0, 1.0), NOTHING)
@@ -149,7 +149,7 @@ def test_cpu_time_holds_most_of_the_alarms_and_the_others_share_the_rest(metrics
 
 
 def test_a_metric_that_is_slower_leaves_its_part_of_the_alarms_to_the_others() -> None:
-    states: dict[str, State] = {}
+    states: dict[str, TestState] = {}
     pairs = together(measured(16, 1.0, 0.1, 1), measured(16, 0.0, 0.1, 2, "wall_seconds"))
 
     settle(pairs, [CPU, WALL], states, Look(16, 1.0, 1.0), NOTHING)
@@ -158,7 +158,7 @@ def test_a_metric_that_is_slower_leaves_its_part_of_the_alarms_to_the_others() -
 
 
 def test_a_look_that_could_not_have_refused_leaves_its_part_to_the_next() -> None:
-    states: dict[str, State] = {}
+    states: dict[str, TestState] = {}
     pairs, first = measured(16, 0.0, 0.1, 1), Look(8, 0.4, 0.5)  # 0.4 of ALARM is less than one outcome of eight coins
 
     settle(pairs[:8], [CPU], states, first, NOTHING)
@@ -179,7 +179,7 @@ def test_passing_is_paid_for_look_by_look() -> None:
 
 def test_what_an_early_look_called_slower_has_to_be_probable_at_the_stop() -> None:
     odd, calm = measured(12, 0.5, 0.05, 1), measured(34, -0.01, 0.05, 2)
-    states: dict[str, State] = {}
+    states: dict[str, TestState] = {}
     settle(odd, [CPU], states, Look(12, 0.5, 0.5), NOTHING)
     early = states["cpu_seconds"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from orchgate.model import Verdict
 from orchgate.verdict.stored import judge_stored, suspicious
-from orchgate.verdict.values import KNOWN, Compared, Kind, Metric, Policy
+from orchgate.verdict.values import KNOWN, Compared, Metric, MetricKind, Policy
 
 DEFAULT = Policy({metric.name: metric for metric in KNOWN})
 SPREAD = (1.0, 1.02, 0.98, 1.01, 0.99, 1.03, 0.97, 1.0, 1.015, 0.985)  # median 1.0, about 2 % apart
@@ -137,7 +137,7 @@ def test_a_spread_that_is_wide_hides_what_a_narrow_one_shows() -> None:
 
 
 def test_memory_has_its_slack_in_stored_mode_too() -> None:
-    rss = Metric("max_rss_bytes", Kind.MEMORY, 0.03, 0.01, slack=1024 * 1024)
+    rss = Metric("max_rss_bytes", MetricKind.MEMORY, 0.03, 0.01, slack=1024 * 1024)
     base = {"max_rss_bytes": [10e6] * 10}
 
     assert suspicious(base, {"max_rss_bytes": [10.9e6]}, Policy({"max_rss_bytes": rss})) == ()

@@ -9,7 +9,7 @@ import pytest
 from orchgate.evidence import summary, summary_cells
 from orchgate.evidence.lock import Facts
 from orchgate.evidence.summary import END, Block, Cut
-from orchgate.verdict.before_after import Row
+from orchgate.verdict.before_after import MetricChange
 
 BEGIN = "<!-- orchgate summary v1 of diagnostics -->"
 BEFORE = "Before (one run of diagnostics):\n\n- `b1`\n"
@@ -68,7 +68,7 @@ def test_only_runs_listed_below_a_side_belong_to_it(
     assert (block.before, block.after) == (before, after)
 
 
-KNOWN = Row("wall_seconds", 10.0, 9.0, -0.1, -0.12, -0.08, 0.9)
+KNOWN = MetricChange("wall_seconds", 10.0, 9.0, -0.1, -0.12, -0.08, 0.9)
 
 
 @pytest.mark.parametrize(
@@ -81,12 +81,12 @@ KNOWN = Row("wall_seconds", 10.0, 9.0, -0.1, -0.12, -0.08, 0.9)
         (KNOWN._replace(low=None), "-10.0 %"),
         (KNOWN._replace(high=None), "-10.0 %"),
         (KNOWN._replace(confidence=None), "-10.0 %"),
-        (Row("success_rate", 1.0, None), "unknown"),
-        (Row("success_rate", 0.5, 0.75), "+25.0 points"),
-        (Row("success_rate", 1.0, 1.0), "same"),
+        (MetricChange("success_rate", 1.0, None), "unknown"),
+        (MetricChange("success_rate", 0.5, 0.75), "+25.0 points"),
+        (MetricChange("success_rate", 1.0, 1.0), "same"),
     ],
 )
-def test_a_change_is_said_only_as_far_as_it_is_known(row: Row, change: str) -> None:
+def test_a_change_is_said_only_as_far_as_it_is_known(row: MetricChange, change: str) -> None:
     assert summary_cells.cells_of(row)[3] == change
 
 

@@ -13,7 +13,7 @@ from orchgate.evidence import lock, summary, summary_cells
 from orchgate.evidence.facts import facts_of
 from orchgate.evidence.lock import Facts, Pinned
 from orchgate.runs.run import from_manifest
-from orchgate.verdict.before_after import Recorded, rows
+from orchgate.verdict.before_after import RecordedRun, rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -198,8 +198,8 @@ def test_a_lock_that_says_something_else_of_it_is_refused(extra: str) -> None:
 
 
 def test_a_rate_is_not_of_tests_that_the_cache_repeats() -> None:
-    ran = Recorded(True, {"tests_passed": 1, "tests_failed": 1})
-    repeated = Recorded(True, {"tests_passed": 8}, cached=True)
+    ran = RecordedRun(True, {"tests_passed": 1, "tests_failed": 1})
+    repeated = RecordedRun(True, {"tests_passed": 8}, cached=True)
 
     assert rows([ran, repeated], [ran])[-1].before == 0.5
 

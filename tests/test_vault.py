@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.errors import OrchgateError
-from orchgate.speed.push import private_store as vaults
+from orchgate.speed.push import private_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from orchgate.speed.push.private_store import Vault
+    from orchgate.speed.push.private_store import PrivateStore
 
 ABOUT = ("base", "head")
 
@@ -25,28 +25,28 @@ def state(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def vault(state: dict[str, str]) -> Vault:
-    return vaults.opened(state, "/somewhere/.git")
+def vault(state: dict[str, str]) -> PrivateStore:
+    return private_store.opened(state, "/somewhere/.git")
 
 
-def keep(vault: Vault, data: bytes, *about: str) -> str:
-    with vaults.alone(vault):
-        vaults.write(vault, data, *(about or ABOUT))
+def keep(vault: PrivateStore, data: bytes, *about: str) -> str:
+    with private_store.alone(vault):
+        private_store.write(vault, data, *(about or ABOUT))
     return vault.path(*(about or ABOUT))
 
 
-def test_what_was_kept_is_read(vault: Vault) -> None:
+def test_what_was_kept_is_read(vault: PrivateStore) -> None:
     keep(vault, b"data")
 
-    assert vaults.read(vault, *ABOUT).data == b"data"
+    assert private_store.read(vault, *ABOUT).data == b"data"
 
 
-def test_what_was_never_kept_is_not_there(vault: Vault) -> None:
-    assert vaults.read(vault, *ABOUT) == vaults.NOTHING
+def test_what_was_never_kept_is_not_there(vault: PrivateStore) -> None:
+    assert private_store.read(vault, *ABOUT) == private_store.NOTHING
 
 
-def test_the_next_process_finds_the_same_vault(state: dict[str, str], vault: Vault) -> None:
-    assert vaults.opened(state, "/somewhere/.git") == vault
+def test_the_next_process_finds_the_same_vault(state: dict[str, str], vault: PrivateStore) -> None:
+    assert private_store.opened(state, "/somewhere/.git") == vault
 
 
 def overwritten(path: str) -> None:
@@ -83,33 +83,33 @@ def a_folder(path: str) -> None:
 
 
 def huge(path: str) -> None:
-    os.truncate(path, vaults.LARGEST + 1)
+    os.truncate(path, private_store.LARGEST + 1)
 
 
 @pytest.mark.parametrize("damage", [overwritten, appended, shortened, emptied, linked, piped, a_folder, huge])
-def test_what_was_changed_is_forged(vault: Vault, damage: Callable[[str], None]) -> None:
+def test_what_was_changed_is_forged(vault: PrivateStore, damage: Callable[[str], None]) -> None:
     damage(keep(vault, b"data"))
 
-    found = vaults.read(vault, *ABOUT)
+    found = private_store.read(vault, *ABOUT)
 
     assert (found.data, found.is_forged) == (None, True)
 
 
-def test_a_file_that_was_copied_over_another_one_is_forged(vault: Vault) -> None:
+def test_a_file_that_was_copied_over_another_one_is_forged(vault: PrivateStore) -> None:
     other = keep(vault, b"passed", "base", "another head")
     os.replace(other, keep(vault, b"refused"))
 
-    assert vaults.read(vault, *ABOUT).is_forged
+    assert private_store.read(vault, *ABOUT).is_forged
 
 
-def test_a_file_that_was_copied_from_another_repository_is_forged(state: dict[str, str], vault: Vault) -> None:
-    other = keep(vaults.opened(state, "/elsewhere/.git"), b"passed")
+def test_a_file_that_was_copied_from_another_repository_is_forged(state: dict[str, str], vault: PrivateStore) -> None:
+    other = keep(private_store.opened(state, "/elsewhere/.git"), b"passed")
     os.replace(other, keep(vault, b"refused"))
 
-    assert vaults.read(vault, *ABOUT).is_forged
+    assert private_store.read(vault, *ABOUT).is_forged
 
 
-def test_without_the_secret_nobody_knows_the_names(vault: Vault) -> None:
+def test_without_the_secret_nobody_knows_the_names(vault: PrivateStore) -> None:
     other = vault._replace(secret=b"\0" * 32)
 
     assert {os.path.basename(part) for part in (vault.path(*ABOUT), vault.folder)}.isdisjoint(
@@ -117,7 +117,7 @@ def test_without_the_secret_nobody_knows_the_names(vault: Vault) -> None:
     )
 
 
-def test_the_folder_and_the_secret_are_closed_to_others(vault: Vault) -> None:
+def test_the_folder_and_the_secret_are_closed_to_others(vault: PrivateStore) -> None:
     modes = [os.stat(path).st_mode & 0o777 for path in (vault.home, os.path.join(vault.home, "secret"))]
 
     assert modes == [0o700, 0o600]
@@ -128,26 +128,26 @@ def test_the_folder_and_the_secret_are_closed_to_others(vault: Vault) -> None:
 
 def refusal(environ: dict[str, str]) -> str:
     with pytest.raises(OrchgateError) as caught:
-        vaults.opened(environ, "/somewhere/.git")
+        private_store.opened(environ, "/somewhere/.git")
     return caught.value.message
 
 
 @pytest.mark.parametrize("name", ["", "secret"])
-def test_a_vault_that_others_may_open_is_not_used(state: dict[str, str], vault: Vault, name: str) -> None:
+def test_a_vault_that_others_may_open_is_not_used(state: dict[str, str], vault: PrivateStore, name: str) -> None:
     path = os.path.join(vault.home, name).rstrip("/")
     os.chmod(path, 0o755)
 
     assert refusal(state) == f"{path} is open to others"
 
 
-def test_a_vault_that_is_a_link_is_not_used(state: dict[str, str], vault: Vault) -> None:
+def test_a_vault_that_is_a_link_is_not_used(state: dict[str, str], vault: PrivateStore) -> None:
     os.rename(vault.home, vault.home + ".mine")
     os.symlink(vault.home + ".mine", vault.home)
 
     assert refusal(state) == f"{vault.home} is not this user's own"
 
 
-def test_a_secret_that_is_a_link_is_not_read(state: dict[str, str], vault: Vault) -> None:
+def test_a_secret_that_is_a_link_is_not_read(state: dict[str, str], vault: PrivateStore) -> None:
     secret = os.path.join(vault.home, "secret")
     os.unlink(secret)
     os.symlink("/dev/zero", secret)
@@ -155,7 +155,7 @@ def test_a_secret_that_is_a_link_is_not_read(state: dict[str, str], vault: Vault
     assert refusal(state) == f"{secret} is not this user's own"
 
 
-def test_a_secret_of_another_length_is_not_used(state: dict[str, str], vault: Vault) -> None:
+def test_a_secret_of_another_length_is_not_used(state: dict[str, str], vault: PrivateStore) -> None:
     secret = os.path.join(vault.home, "secret")
     os.truncate(secret, 0)
 
@@ -164,7 +164,7 @@ def test_a_secret_of_another_length_is_not_used(state: dict[str, str], vault: Va
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 @pytest.mark.parametrize("name", ["", "secret"])
-def test_what_belongs_to_another_user_is_not_used(state: dict[str, str], vault: Vault, name: str) -> None:
+def test_what_belongs_to_another_user_is_not_used(state: dict[str, str], vault: PrivateStore, name: str) -> None:
     path = os.path.join(vault.home, name).rstrip("/")
     os.chown(path, 65534, 65534)
 
@@ -185,12 +185,12 @@ def test_a_home_in_which_nothing_can_be_made_is_said(tmp_path: Path) -> None:
 
 
 def test_a_relative_state_folder_is_none(tmp_path: Path) -> None:
-    found = vaults.opened({"XDG_STATE_HOME": "state", "HOME": str(tmp_path)}, "/somewhere/.git")
+    found = private_store.opened({"XDG_STATE_HOME": "state", "HOME": str(tmp_path)}, "/somewhere/.git")
 
     assert found.home == str(tmp_path / ".local" / "state" / "orchgate")
 
 
-def test_another_secret_is_noticed_before_anything_is_written(vault: Vault) -> None:
+def test_another_secret_is_noticed_before_anything_is_written(vault: PrivateStore) -> None:
     os.unlink(os.path.join(vault.home, "secret"))
 
     with pytest.raises(OrchgateError, match="another secret"):
@@ -205,26 +205,26 @@ def aged(path: str, seconds: int) -> str:
     return path
 
 
-def test_of_a_repository_the_oldest_files_go(vault: Vault) -> None:
-    paths = [aged(keep(vault, b"data", str(number)), number) for number in range(vaults.MOST_FILES + 2)]
+def test_of_a_repository_the_oldest_files_go(vault: PrivateStore) -> None:
+    paths = [aged(keep(vault, b"data", str(number)), number) for number in range(private_store.MOST_FILES + 2)]
     keep(vault, b"data", "newest")
 
     assert [os.path.exists(path) for path in paths[:4]] == [False, False, False, True]
 
 
 def test_of_all_repositories_the_oldest_files_go(state: dict[str, str]) -> None:
-    large = os.urandom(vaults.LARGEST - 64)
-    kept = [keep(vaults.opened(state, f"/repository/{number}/.git"), large) for number in range(2)]
+    large = os.urandom(private_store.LARGEST - 64)
+    kept = [keep(private_store.opened(state, f"/repository/{number}/.git"), large) for number in range(2)]
     paths = [aged(path, number) for number, path in enumerate(kept)]
     for number in (2, 3):
-        keep(vaults.opened(state, f"/repository/{number}/.git"), large)
+        keep(private_store.opened(state, f"/repository/{number}/.git"), large)
 
     assert [os.path.exists(path) for path in paths] == [False, False]
 
 
-def test_what_is_too_large_is_not_kept_and_what_was_there_stays(vault: Vault) -> None:
+def test_what_is_too_large_is_not_kept_and_what_was_there_stays(vault: PrivateStore) -> None:
     keep(vault, b"data")
 
     with pytest.raises(OrchgateError, match="bytes are more than"):
-        keep(vault, b"x" * vaults.LARGEST)
-    assert vaults.read(vault, *ABOUT).data == b"data"
+        keep(vault, b"x" * private_store.LARGEST)
+    assert private_store.read(vault, *ABOUT).data == b"data"

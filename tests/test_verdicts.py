@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from orchgate.model import Severity
 from orchgate.speed.push import stored_verdict
-from orchgate.speed.push.stored_verdict import Entry, Said
+from orchgate.speed.push.stored_verdict import Said, StoredVerdict
 from orchgate.verdict.values import Pair, Sitting
 
 PAIR = Pair({"cpu_seconds": 0.1}, {"cpu_seconds": 0.11}, True, {}, {"cpu_seconds": "a child left its session"})
 SAID = Said("PRF001", "slower", "look", Severity.ERROR)
-ENTRY = Entry("2026-02-01T12:00:00Z", True, 8, (SAID,), (PAIR,), (Sitting(0, 8, 2 / 3),), 2)
+ENTRY = StoredVerdict("2026-02-01T12:00:00Z", True, 8, (SAID,), (PAIR,), (Sitting(0, 8, 2 / 3),), 2)
 
 
 def test_an_entry_is_read_as_it_was_kept() -> None:
@@ -48,14 +48,14 @@ COUNTED = Pair({"written_bytes": 12_345_678_901}, {"cpu_seconds": 0.123456789012
 
 
 def test_pairs_are_the_same_when_they_are_read_again() -> None:
-    kept = Entry(pairs=stored_verdict.plain([COUNTED]))
+    kept = StoredVerdict(pairs=stored_verdict.plain([COUNTED]))
 
     assert stored_verdict.decoded(stored_verdict.encoded(kept)) == kept
 
 
 def test_every_field_of_a_pair_is_kept() -> None:
     reasons = [{"a": str(number)} for number in range(len(Pair._fields) - 3)]
-    kept = Entry(pairs=(Pair({}, {}, True, *reasons),))
+    kept = StoredVerdict(pairs=(Pair({}, {}, True, *reasons),))
 
     assert stored_verdict.decoded(stored_verdict.encoded(kept)) == kept
 

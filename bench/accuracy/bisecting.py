@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from streams import everything
 from table import share
 
-from orchgate.bisect.search import Ask, Ending, How, Search
-from orchgate.verdict.values import Kind, Metric, Pair
+from orchgate.bisect.search import Ask, BisectionEnding, How, Search
+from orchgate.verdict.values import Metric, MetricKind, Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 COMMITS = 200
 PERCENT = 10
 SEED = 20261128
-METRIC = Metric("cpu_seconds", Kind.TIME, 0.02, 0.01)
+METRIC = Metric("cpu_seconds", MetricKind.TIME, 0.02, 0.01)
 WORKLOADS = ("cpu", "files", "memory", "processes")
 UNITS = 1200  # of arithmetic: about 0.1 s
 ORCHGATE = os.path.join(os.path.dirname(sys.executable), "orchgate")
@@ -72,7 +72,7 @@ def recorded(tracks: Tracks, workload: str, coins: random.Random, *, differs: bo
         place += 1
 
 
-def is_right(ending: Ending, first_slow: int) -> bool:
+def is_right(ending: BisectionEnding, first_slow: int) -> bool:
     return (ending.how, ending.last) == (How.FOUND, first_slow)
 
 

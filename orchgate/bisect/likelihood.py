@@ -34,7 +34,7 @@ _RARE = 0.01  # p-value of both sides, then
 _QUARTER = 0.25
 
 
-class Change(NamedTuple):
+class CommitChange(NamedTuple):
     """One pair of runs: logarithms of what the older and the newer commit took."""
 
     older: int
@@ -70,18 +70,18 @@ class Belief(NamedTuple):
         return max(0.0, self.up_to(last) - self.up_to(after))
 
 
-def whole(changes: Sequence[Change], last: int) -> Segment:
+def whole(changes: Sequence[CommitChange], last: int) -> Segment:
     """The segment that is the whole line, whose ends were compared."""
     return Segment(0, last, 0.0, centre(sample(changes, last)))
 
 
-def sample(changes: Sequence[Change], commit: int) -> Sample:
+def sample(changes: Sequence[CommitChange], commit: int) -> Sample:
     """All pairs of a commit with the good one."""
     found = [change for change in changes if (change.older, change.newer) == (0, commit)]
     return Sample(tuple(change.before for change in found), tuple(change.after for change in found))
 
 
-def belief(changes: Sequence[Change], segment: Segment, possible: Sequence[bool]) -> Belief:
+def belief(changes: Sequence[CommitChange], segment: Segment, possible: Sequence[bool]) -> Belief:
     """What all pairs say of where the step of a segment is.
 
     `possible[i]`: commit i can be the one at all; one that changed no file cannot. Entry 0, the good one's, is unused.
@@ -101,7 +101,7 @@ def belief(changes: Sequence[Change], segment: Segment, possible: Sequence[bool]
     return Belief(segment.first, [mass / total for mass in cumulative])
 
 
-def _groups(changes: Sequence[Change], segment: Segment) -> dict[tuple[int, int], list[float]]:
+def _groups(changes: Sequence[CommitChange], segment: Segment) -> dict[tuple[int, int], list[float]]:
     """Pairs by what was compared, as far as they tell of a segment; those with the good commit without its level."""
     groups: dict[tuple[int, int], list[float]] = {}
     for older, newer, before, after in changes:
@@ -168,7 +168,7 @@ def likeliest(found: Belief, segment: Segment, skipped: Collection[int]) -> tupl
     return max(pairwise([segment.first, *ends, segment.last]), key=lambda block: found.of(*block))
 
 
-def narrowed(changes: Sequence[Change], segment: Segment) -> tuple[Segment, tuple[int, ...]]:
+def narrowed(changes: Sequence[CommitChange], segment: Segment) -> tuple[Segment, tuple[int, ...]]:
     """The part of a segment with the largest step, and the commits between two levels that were met on the way."""
     passed: list[int] = []
     while (commit := _between(changes, segment)) is not None:
@@ -181,7 +181,7 @@ def narrowed(changes: Sequence[Change], segment: Segment) -> tuple[Segment, tupl
     return segment, tuple(passed)
 
 
-def _between(changes: Sequence[Change], segment: Segment) -> int | None:
+def _between(changes: Sequence[CommitChange], segment: Segment) -> int | None:
     """A commit that is surely neither as fast as the one end nor as slow as the other: there is more than one step."""
     margin = _QUARTER * (segment.high - segment.low)
     for commit in sorted({change.newer for change in changes if change.older == 0}):

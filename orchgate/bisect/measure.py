@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.bisect import progress
-from orchgate.bisect.search import Ask, Ending, How, Search, Why
+from orchgate.bisect.search import Ask, BisectionEnding, How, Search, Why
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
 from orchgate.speed import sampling, sides
@@ -19,11 +19,11 @@ from orchgate.verdict.values import Pair
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from orchgate.bisect.progress import State
+    from orchgate.bisect.progress import BisectionState
     from orchgate.git.line import Commit
     from orchgate.git.repository import Repository
     from orchgate.runs.stages import Stage
-    from orchgate.speed.sampling import Rig, Sample, Side
+    from orchgate.speed.sampling import Harness, MeasuredRun, Side
     from orchgate.verdict.values import Metric
 
 _LONGER = 5.0  # times the longest run so far, and a second more: then a run of a commit between the ends is ended
@@ -32,7 +32,7 @@ _TELLING = 0.5  # seconds between two words about how far it is
 _ANY = ("true",)  # stands for what runs, where only a work tree is wanted
 
 
-class Question(NamedTuple):
+class BisectionQuestion(NamedTuple):
     """What is asked: the line of commits from the good one to the bad one, what runs, and what of it counts.
 
     `stages` are those of the pipeline as the good commit defines it, or the one that a command line is.
@@ -61,7 +61,7 @@ class Bisected(NamedTuple):
     """How it ended, with all that was measured. `earlier` pairs were there before; `seconds` are those of this time."""
 
     search: Search
-    ending: Ending
+    ending: BisectionEnding
     earlier: int
     seconds: float
 
@@ -93,8 +93,8 @@ def stages_of(
 
 def bisect(
     repository: Repository,
-    question: Question,
-    state: State,
+    question: BisectionQuestion,
+    state: BisectionState,
     environ: Mapping[str, str],
     *,
     max_seconds: float,
@@ -109,27 +109,29 @@ def bisect(
     longest = progress.replay(state, search)
     earlier = len(search.changes)
     start = working_time.now()
-    course = _Course(_Task(repository, question, environ, start, start + max_seconds, tell), search, state, longest)
+    bisection = _BisectionRun(
+        _BisectionTask(repository, question, environ, start, start + max_seconds, tell), search, state, longest
+    )
     with contextlib.ExitStack() as stack:
-        ending = course.run(stack)
+        ending = bisection.run(stack)
     return Bisected(search, ending, earlier, working_time.now() - start)
 
 
-class _Task(NamedTuple):
+class _BisectionTask(NamedTuple):
     """What stays the same while a bisection is measured."""
 
     repository: Repository
-    question: Question
+    question: BisectionQuestion
     environ: Mapping[str, str]
     start: float
     deadline: float
     tell: Callable[[Progress], None] | None
 
 
-class _Course:
+class _BisectionRun:
     """A bisection that is being measured."""
 
-    def __init__(self, task: _Task, search: Search, state: State, longest: float) -> None:
+    def __init__(self, task: _BisectionTask, search: Search, state: BisectionState, longest: float) -> None:
         self._task = task
         self._question = task.question
         self._search = search
@@ -139,7 +141,7 @@ class _Course:
         self._good: Side | None = None
         self._warm: set[int] = set()
 
-    def run(self, stack: contextlib.ExitStack) -> Ending:
+    def run(self, stack: contextlib.ExitStack) -> BisectionEnding:
         while isinstance(ask := self._search.next(), Ask):
             if working_time.now() >= self._task.deadline:
                 return self._search.standing(How.OPEN)
@@ -180,14 +182,16 @@ class _Course:
         """Measures what is asked for, as long as the search asks for the same."""
         with contextlib.ExitStack() as stack:
             arms = {number: self._opened(number, stack) for number in (ask.older, ask.newer)}
-            rig = stack.enter_context(sampling.rig(tuple(arms.values()), self._task.environ, tick=self._tick))
+            harness = stack.enter_context(
+                sampling.open_harness(tuple(arms.values()), self._task.environ, tick=self._tick)
+            )
             for number, side in arms.items():
-                self._prepare(rig, number, side)
+                self._prepare(harness, number, side)
             self._warm &= {0}
             while working_time.now() < self._task.deadline:
                 self._say(ask)
-                pair = self._pair(rig, ask, arms)
-                if rig.session.loop.signals:
+                pair = self._pair(harness, ask, arms)
+                if harness.session.loop.signals:
                     raise KeyboardInterrupt
                 self._state = progress.add_pair(self._state, ask, pair, self._longest)
                 self._search.add(ask, pair)
@@ -202,11 +206,11 @@ class _Course:
         except OrchgateError as error:
             raise _Unusable(number, f"no work tree: {error.message}") from error
 
-    def _prepare(self, rig: Rig, number: int, side: Side) -> None:
+    def _prepare(self, harness: Harness, number: int, side: Side) -> None:
         self._doing = f"preparing {side.label}"
         left = max(0.001, self._task.deadline - working_time.now())
-        failed = sampling.prepare(rig, side, self._question.prepare, left)
-        if rig.session.loop.signals:
+        failed = sampling.prepare(harness, side, self._question.prepare, left)
+        if harness.session.loop.signals:
             raise KeyboardInterrupt
         if failed and working_time.now() >= self._task.deadline:
             raise OutOfTime
@@ -215,30 +219,30 @@ class _Course:
         if number == 0 and self._good is not None:
             self._good = self._good._replace(keep=None)
 
-    def _pair(self, rig: Rig, ask: Ask, arms: Mapping[int, Side]) -> Pair:
+    def _pair(self, harness: Harness, ask: Ask, arms: Mapping[int, Side]) -> Pair:
         """One run of each, in an order that a coin decides. What was stopped meanwhile does not count."""
         head_first = random.Random(f"{self._state.seed} {len(self._search.changes)}").random() < 0.5  # noqa: S311 -- a coin, not a secret
         order = (ask.newer, ask.older) if head_first else (ask.older, ask.newer)
         for number in order:
             if number not in self._warm:
-                self._once(rig, ask, number, arms[number])
+                self._once(harness, ask, number, arms[number])
                 self._warm.add(number)
         for _ in range(sampling.MOST_DISTURBED):
             begun = working_time.mark()
-            ran = {number: self._once(rig, ask, number, arms[number]) for number in order}
+            ran = {number: self._once(harness, ask, number, arms[number]) for number in order}
             if not begun.disturbed:
                 name = self._question.metric.name
                 base, head = ({name: ran[number].metrics[name]} for number in (ask.older, ask.newer))
                 return Pair(base, head, head_first)
         raise sampling.disturbed()
 
-    def _once(self, rig: Rig, ask: Ask, number: int, side: Side) -> Sample:
+    def _once(self, harness: Harness, ask: Ask, number: int, side: Side) -> MeasuredRun:
         """A run that went well. Raises _Unusable, OutOfTime, KeyboardInterrupt."""
         why = ""
         for _ in range(_TRIES):
             limit = self._limit(ask)
             try:
-                ran = sampling.once(rig, side, min(self._task.deadline, limit or self._task.deadline))
+                ran = sampling.once(harness, side, min(self._task.deadline, limit or self._task.deadline))
             except OutOfTime:
                 if working_time.now() >= self._task.deadline:
                     raise
@@ -248,7 +252,7 @@ class _Course:
             if not why:
                 self._longest = max(self._longest, ran.metrics["wall_seconds"])
                 return ran
-        if rig.session.loop.signals:  # whoever asked for an end did not ask to skip a commit
+        if harness.session.loop.signals:  # whoever asked for an end did not ask to skip a commit
             raise KeyboardInterrupt
         raise _Unusable(number, why)
 
@@ -279,7 +283,7 @@ class _Course:
         return self._told + _TELLING - now
 
 
-def _problem(ran: Sample, metric: str) -> str:
+def _problem(ran: MeasuredRun, metric: str) -> str:
     """Why a run does not count; "" where it does."""
     if ran.failure:
         said = f": {ran.failure.said}" if ran.failure.said else ""

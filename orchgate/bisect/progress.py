@@ -28,7 +28,7 @@ _PATIENCE = 3.0  # seconds for the last processes of one that was interrupted
 _FRESH = "the same command with --fresh begins anew"
 
 
-class State(NamedTuple):
+class BisectionState(NamedTuple):
     """An open state: who holds it is alone with its question. `seed` decides the coins, `lines` were there before."""
 
     path: str
@@ -43,7 +43,7 @@ class State(NamedTuple):
 @contextlib.contextmanager
 def opened(
     folder: str, asked: Mapping[str, str], commits: tuple[str, ...], metric: str, *, fresh: bool
-) -> Iterator[State]:
+) -> Iterator[BisectionState]:
     """The state of a question, which `asked` says in full; an empty one where it is new, or is to begin `fresh`.
 
     The question is about one metric of `commits`, the good one first.
@@ -58,7 +58,7 @@ def opened(
             found, torn = _begun(path, descriptor, asked, fresh=fresh)
         except OSError as error:
             raise files.failure(path, error) from error
-        yield State(path, descriptor, found[0]["seed"], found[1:], torn, commits, metric)
+        yield BisectionState(path, descriptor, found[0]["seed"], found[1:], torn, commits, metric)
     finally:
         os.close(descriptor)
 
@@ -121,7 +121,7 @@ def _prune(folder: str) -> None:
             os.unlink(old)
 
 
-def replay(state: State, search: Search) -> float:
+def replay(state: BisectionState, search: Search) -> float:
     """Takes into a search what was measured before; the wall seconds of the longest run among that.
 
     Raises OrchgateError for a line that cannot be.
@@ -145,19 +145,19 @@ def replay(state: State, search: Search) -> float:
     return longest
 
 
-def add_pair(state: State, ask: Ask, pair: Pair, longest: float) -> State:
+def add_pair(state: BisectionState, ask: Ask, pair: Pair, longest: float) -> BisectionState:
     """Keeps a pair; the longest run so far took so many wall seconds. The state as it is then. Raises WriteError."""
     line = {"why": ask.why.value, "older": state.commits[ask.older], "newer": state.commits[ask.newer]}
     values = {"base": pair.base[state.metric], "head": pair.head[state.metric], "head_first": pair.head_first}
     return _added(state, {**line, **values, "longest": round(longest, 6)})
 
 
-def add_skipped(state: State, commit: int, because: str) -> State:
+def add_skipped(state: BisectionState, commit: int, because: str) -> BisectionState:
     """Keeps that a commit cannot be measured. Raises WriteError."""
     return _added(state, {"skipped": state.commits[commit], "because": because})
 
 
-def _added(state: State, line: Mapping[str, Any]) -> State:
+def _added(state: BisectionState, line: Mapping[str, Any]) -> BisectionState:
     _append(state.path, state.descriptor, line, torn=state.torn)
     return state._replace(torn=False)
 

@@ -12,7 +12,7 @@ from math import log
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.bisect import likelihood
-from orchgate.bisect.likelihood import Change
+from orchgate.bisect.likelihood import CommitChange
 from orchgate.errors import OrchgateError
 from orchgate.verdict.comparison import LOOKS, judge
 from orchgate.verdict.sign_flip import centre
@@ -61,7 +61,7 @@ class How(Enum):
     SPENT = "not decided by the most pairs"
 
 
-class Ending(NamedTuple):
+class BisectionEnding(NamedTuple):
     """How it ended. What is likeliest is one of the commits after `after`, up to `last`."""
 
     how: How
@@ -76,7 +76,7 @@ class Search:
     def __init__(self, possible: Sequence[bool], metric: Metric, sure: float = SURE) -> None:
         self.last = len(possible) - 1
         self.sure = sure
-        self.changes: list[Change] = []
+        self.changes: list[CommitChange] = []
         self.skipped: dict[int, str] = {}
         self.ends: Compared | None = None
         self.trial: Compared | None = None  # the last one that came to an end
@@ -92,7 +92,7 @@ class Search:
         """Takes in a pair, whose `base` is the older commit. Raises OrchgateError for one that cannot be."""
         self._known = None
         base, head = pair.base[self._metric.name], pair.head[self._metric.name]
-        self.changes.append(Change(ask.older, ask.newer, log(base), log(head)))
+        self.changes.append(CommitChange(ask.older, ask.newer, log(base), log(head)))
         if ask.why is Why.VISIT:
             self._asked.append(ask)
             return
@@ -120,7 +120,7 @@ class Search:
         self._known = None
         self.skipped[commit] = why
 
-    def next(self) -> Ask | Ending:
+    def next(self) -> Ask | BisectionEnding:
         """The pair that is wanted, or how the search ended."""
         if self.ends is None:
             return Ask(Why.ENDS, 0, self.last)
@@ -136,14 +136,16 @@ class Search:
             return self.standing(How.SPENT)
         return self._going_on() or self._next_visit(after, last)
 
-    def _unequal(self, ends: Compared) -> Ending:
+    def _unequal(self, ends: Compared) -> BisectionEnding:
         if ends.high is not None and ends.high < 0:
-            return Ending(How.FASTER, 0, self.last, 0.0)
+            return BisectionEnding(How.FASTER, 0, self.last, 0.0)
         same = ends.answer is Answer.NOT_SLOWER
-        return Ending(How.SAME if same else How.CANNOT_TELL, 0, self.last, 0.0)
+        return BisectionEnding(How.SAME if same else How.CANNOT_TELL, 0, self.last, 0.0)
 
-    def _found(self, after: int, last: int) -> Ending:
-        return Ending(How.FOUND if self._is_one(after, last) else How.RANGE, after, last, self.belief.of(after, last))
+    def _found(self, after: int, last: int) -> BisectionEnding:
+        return BisectionEnding(
+            How.FOUND if self._is_one(after, last) else How.RANGE, after, last, self.belief.of(after, last)
+        )
 
     def _is_one(self, after: int, last: int) -> bool:
         return sum(self._possible[after + 1 : last + 1]) == 1
@@ -161,7 +163,7 @@ class Search:
         goes_on = asked.why is Why.VISIT and (count < least or (count < most and is_open))
         return asked if goes_on else None
 
-    def _next_visit(self, after: int, last: int) -> Ask | Ending:
+    def _next_visit(self, after: int, last: int) -> Ask | BisectionEnding:
         if self.belief.of(after, last) >= self.sure:
             if (after, last) == (0, self.last):
                 return self._found(after, last)  # the ends are these two: they were compared
@@ -173,11 +175,11 @@ class Search:
         commit = likelihood.halving(self.belief, self.segment, tired | self.skipped.keys())
         return self.standing(How.SPENT) if commit is None else Ask(Why.VISIT, 0, commit)
 
-    def standing(self, how: How) -> Ending:
+    def standing(self, how: How) -> BisectionEnding:
         """Where a search that ends without an answer stands."""
         if self.ends is None:
-            return Ending(how, 0, self.last, 0.0)
-        return Ending(how, *self.likeliest, self.belief.of(*self.likeliest))
+            return BisectionEnding(how, 0, self.last, 0.0)
+        return BisectionEnding(how, *self.likeliest, self.belief.of(*self.likeliest))
 
     @property
     def segment(self) -> Segment:

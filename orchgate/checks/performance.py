@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from orchgate.config.settings import Config
     from orchgate.gate.context import Context
     from orchgate.speed.failures import BothFail
-    from orchgate.speed.push.gate import Answer
+    from orchgate.speed.push.gate import PushResult
     from orchgate.speed.push.override import Override
-    from orchgate.speed.push.request import Question
+    from orchgate.speed.push.request import PushRequest
     from orchgate.speed.push.stored_verdict import Said
 
 ID = "performance"
@@ -219,7 +219,7 @@ def _without_base(ctx: Context) -> Said:
     return findings.no_baseline(question, f"the configuration of the base cannot be read ({ctx.unread})")
 
 
-def _redefined(ctx: Context, question: Question) -> tuple[Question, Said | None]:
+def _redefined(ctx: Context, question: PushRequest) -> tuple[PushRequest, Said | None]:
     """The question with what the change does to the pipeline; or what is said of one that base does not define."""
     paths = {path for change in ctx.scope.require_changes() for path in (change.path, change.old_path)}
     if question.base is None:
@@ -239,7 +239,7 @@ def _redefined(ctx: Context, question: Question) -> tuple[Question, Said | None]
     return question._replace(redefined=change), None
 
 
-def _untimed(question: Question) -> tuple[Said, ...]:
+def _untimed(question: PushRequest) -> tuple[Said, ...]:
     """What the change does to the pipeline, where it does nothing that would have to be measured."""
     if question.redefined is None:
         return ()
@@ -326,18 +326,18 @@ def _size(ctx: Context) -> Iterator[Said]:
     yield from bounds.of_size(ctx.config.performance, len(counted), lines)
 
 
-def _question(ctx: Context) -> Question:
-    from orchgate.speed.push.request import Question
+def _question(ctx: Context) -> PushRequest:
+    from orchgate.speed.push.request import PushRequest
 
     assert ctx.repository is not None  # only a folder has none, and nobody pushes a folder
     head = ctx.scope.head or ctx.repository.head
     if head is None:
         raise OrchgateError("there is no commit to measure", "git commit, then run it again")
-    question = Question(ctx.repository, ctx.config, ctx.scope.base, head, ctx.base, ctx.environ, ctx.now, ctx.tell)
+    question = PushRequest(ctx.repository, ctx.config, ctx.scope.base, head, ctx.base, ctx.environ, ctx.now, ctx.tell)
     return question._replace(hold=ctx.engine.hold if ctx.engine else str, branch=ctx.branch)
 
 
-def _examined(answer: Answer) -> dict[str, int]:
+def _examined(answer: PushResult) -> dict[str, int]:
     others = {
         "earlier pairs": answer.earlier,
         "recorded verdicts": int(bool(answer.recorded_at)),

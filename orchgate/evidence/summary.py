@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from orchgate.evidence.lock import Facts
-    from orchgate.verdict.before_after import Recorded, Row
+    from orchgate.verdict.before_after import MetricChange, RecordedRun
 
 _BEGIN = lazy(r"<!-- orchgate summary v(\d{1,6}) of ([^\n]{1,300}?) -->")
 END = "<!-- orchgate summary ends -->"
@@ -88,10 +88,10 @@ def _links(inner: str, side: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def recorded(facts: Facts, version: int = VERSION) -> Recorded:
+def recorded(facts: Facts, version: int = VERSION) -> RecordedRun:
     status = facts.status.casefold()
     of_kind = (status in _CANCELLED, bool(facts.cached)) if version > 1 else (False, False)
-    return before_after.Recorded(status in _SUCCEEDED, facts.numbers, *of_kind, facts.lower_bounds.keys())
+    return before_after.RecordedRun(status in _SUCCEEDED, facts.numbers, *of_kind, facts.lower_bounds.keys())
 
 
 def render(
@@ -159,7 +159,7 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
             )
 
 
-def _notes(rows: Sequence[Row], version: int, machines: Collection[str]) -> Iterator[str]:
+def _notes(rows: Sequence[MetricChange], version: int, machines: Collection[str]) -> Iterator[str]:
     of_whom = " of the runs that succeeded, without those that had stages from the cache" if version > 1 else ""
     if any(row.confidence is not None for row in rows):
         yield f"Medians{of_whom}; the change is the median ratio of all pairs of runs {_INTERVAL}."
@@ -180,7 +180,7 @@ def _brought(origins: Mapping[str, str]) -> Iterator[str]:
         yield ""
 
 
-def _bounds(rows: Sequence[Row], sides: Sequence[Sequence[Facts]]) -> Iterator[str]:
+def _bounds(rows: Sequence[MetricChange], sides: Sequence[Sequence[Facts]]) -> Iterator[str]:
     """Why values are lower bounds, each reason once."""
     found: dict[str, None] = {}
     for row in rows:

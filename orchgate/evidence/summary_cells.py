@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from orchgate.verdict.words import AT_LEAST
 
 if TYPE_CHECKING:
-    from orchgate.verdict.before_after import Row
+    from orchgate.verdict.before_after import MetricChange
 
 NEWEST = 2
 HEAD = ("metric", "before", "after", "change")
@@ -26,7 +26,7 @@ NAMES = {
 _TOLERATED = 0.1 + 1e-9  # points by which two percentages differ that were only rounded otherwise
 
 
-def cells_of(row: Row, version: int = NEWEST) -> tuple[str, str, str, str]:
+def cells_of(row: MetricChange, version: int = NEWEST) -> tuple[str, str, str, str]:
     """A row as its table shows it."""
     before, after = (
         (AT_LEAST if least and number is not None else "") + value(row.metric, number, version)
@@ -65,7 +65,7 @@ def _bytes(number: float, places: int) -> str:
     return f"{number:.2f} GiB"
 
 
-def _change(row: Row, version: int) -> str:
+def _change(row: MetricChange, version: int) -> str:
     if row.before is None or row.after is None:
         return "unknown"
     if row.metric.endswith("_rate"):
@@ -83,14 +83,14 @@ def _change(row: Row, version: int) -> str:
     return f"{change}; medians {_percent(row.of_medians)}"
 
 
-def disagree(row: Row) -> bool:
+def disagree(row: MetricChange) -> bool:
     """Whether the medians of a row moved otherwise than its pairs."""
     if row.change is None or row.of_medians is None or any(row.least):
         return False
     return abs(round(100 * row.change, 1) - round(100 * row.of_medians, 1)) > _TOLERATED
 
 
-def _bounded(row: Row) -> str:
+def _bounded(row: MetricChange) -> str:
     """What can be said of a change one side of which is a lower bound: only what holds wherever the truth lies."""
     if row.change is not None and row.least == (False, True) and row.change > 0:
         return f"at least {_percent(row.change)}"

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orchgate.git.repository import Repository
-    from orchgate.speed.definition import Redefined
-    from orchgate.speed.sampling import Sample, Side
+    from orchgate.speed.definition import PipelineChange
+    from orchgate.speed.sampling import MeasuredRun, Side
 
 SHARE = 0.2  # of the budget, which this run may take where the comparison used it up
 NOT_MEASURED = "cost not measured"
@@ -24,7 +24,7 @@ NOT_MEASURED = "cost not measured"
 def costs(
     repository: Repository,
     head: str,
-    change: Redefined,
+    change: PipelineChange,
     *,
     environ: Mapping[str, str],
     prepare: Sequence[str],
@@ -49,18 +49,18 @@ def costs(
     return {name: _cost(name, ran) for name in change.added}
 
 
-def _ran(side: Side, environ: Mapping[str, str], prepare: Sequence[str], seconds: float) -> Sample:
+def _ran(side: Side, environ: Mapping[str, str], prepare: Sequence[str], seconds: float) -> MeasuredRun:
     """Raises OutOfTime, OrchgateError."""
-    with sampling.rig([side], environ) as rig:
-        if failed := sampling.prepare(rig, side, prepare, seconds):
+    with sampling.open_harness([side], environ) as harness:
+        if failed := sampling.prepare(harness, side, prepare, seconds):
             raise OrchgateError(f"{failed.stage} fails: {failed.detail}")
-        ran = sampling.once(rig, side, working_time.now() + seconds)
-        if rig.session.loop.signals:
+        ran = sampling.once(harness, side, working_time.now() + seconds)
+        if harness.session.loop.signals:
             raise KeyboardInterrupt
         return ran
 
 
-def _cost(name: str, ran: Sample) -> str:
+def _cost(name: str, ran: MeasuredRun) -> str:
     if ran.failure:
         fails = ran.failure.stage == name
         return f"fails: {ran.failure.detail}" if fails else f"{NOT_MEASURED}: stage {ran.failure.stage} fails"

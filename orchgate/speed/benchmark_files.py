@@ -33,14 +33,14 @@ _READERS = {
 Stamp = tuple[int, int, int, int]
 
 
-class Place(NamedTuple):
+class SearchedFolders(NamedTuple):
     """What is configured, and the folders in which it is looked for."""
 
     wanted: Benchmarks
     folders: tuple[str, ...]
 
 
-class Results(NamedTuple):
+class BenchmarkResults(NamedTuple):
     """Seconds by metric, and by metric (RESULTS for all of them) why there are none."""
 
     metrics: Mapping[str, float]
@@ -50,7 +50,7 @@ class Results(NamedTuple):
 class Expected(NamedTuple):
     """Results that a run which is about to begin may write: what is there before it."""
 
-    place: Place
+    place: SearchedFolders
     before: Mapping[str, Stamp]
 
     @property
@@ -58,7 +58,7 @@ class Expected(NamedTuple):
         """Whether the run has written any so far."""
         return any(self.before.get(path) != stamp for path, stamp in _stamps(self.place).items())
 
-    def results(self) -> Results:
+    def results(self) -> BenchmarkResults:
         """The results of the run, which has ended. No errors."""
         wanted, after = self.place.wanted, _stamps(self.place)
         written = [path for path, stamp in after.items() if self.before.get(path) != stamp]
@@ -68,7 +68,7 @@ class Expected(NamedTuple):
             times = _criterion(self.place, written) if wanted.format == "criterion" else _file(wanted, written[0])
         except OrchgateError as error:
             return _nothing(f"{wanted.file} {error.message}")
-        return Results(
+        return BenchmarkResults(
             {BENCHMARK + name: seconds for name, seconds in times.seconds.items()},
             {BENCHMARK + name: why for name, why in times.failed.items()},
         )
@@ -76,11 +76,11 @@ class Expected(NamedTuple):
 
 def expected(wanted: Benchmarks, *folders: str) -> Expected:
     """To be called before a run; what counts afterwards is what is there that was not, or is another."""
-    place = Place(wanted, folders)
+    place = SearchedFolders(wanted, folders)
     return Expected(place, _stamps(place))
 
 
-def _stamps(place: Place) -> dict[str, Stamp]:
+def _stamps(place: SearchedFolders) -> dict[str, Stamp]:
     """Files by path, as far as they can be told apart. To compare them with their own former selves takes no clock."""
     found = {}
     for path in _paths(place):
@@ -92,7 +92,7 @@ def _stamps(place: Place) -> dict[str, Stamp]:
     return found
 
 
-def _paths(place: Place) -> Iterator[str]:
+def _paths(place: SearchedFolders) -> Iterator[str]:
     for folder in place.folders:
         path = os.path.join(folder, place.wanted.file)
         if place.wanted.format != "criterion":
@@ -106,8 +106,8 @@ def _paths(place: Place) -> Iterator[str]:
                 yield os.path.join(inner, "estimates.json")
 
 
-def _nothing(why: str) -> Results:
-    return Results({}, {RESULTS: why})
+def _nothing(why: str) -> BenchmarkResults:
+    return BenchmarkResults({}, {RESULTS: why})
 
 
 def _file(wanted: Benchmarks, path: str) -> Times:
@@ -115,7 +115,7 @@ def _file(wanted: Benchmarks, path: str) -> Times:
     return _READERS[wanted.format](read_file(path, MAX_BYTES))
 
 
-def _criterion(place: Place, written: list[str]) -> Times:
+def _criterion(place: SearchedFolders, written: list[str]) -> Times:
     """Raises OrchgateError."""
     if len(written) > MOST:
         raise FormatError(f"holds more than {MOST} benchmarks")

@@ -45,7 +45,7 @@ class NoPipeline(ConfigError):
     """A side's tree does not define the pipeline."""
 
 
-class Defined(NamedTuple):
+class PipelineDefinition(NamedTuple):
     """A pipeline as a tree defines it: its stages, those of the pipelines it calls among them, and its digest."""
 
     name: str
@@ -61,13 +61,13 @@ def config_of(repository: Repository, commit: str, label: str) -> Config:
         raise ConfigError(f"{_place(label, commit)}: {error.message}", error.hint) from error
 
 
-def read(repository: Repository, commit: str, name: str, label: str) -> Defined:
+def read(repository: Repository, commit: str, name: str, label: str) -> PipelineDefinition:
     """A pipeline as the tree of a commit defines it. Raises ConfigError, NoPipeline, which name the side."""
     config = config_of(repository, commit, label)
     try:
         pipelines = load_tree(repository.tree(commit), config)
         pipeline = find(pipelines, name)
-        return Defined(name, unfolded(pipelines, pipeline), pipeline_hash(pipelines, pipeline))
+        return PipelineDefinition(name, unfolded(pipelines, pipeline), pipeline_hash(pipelines, pipeline))
     except UsageError as error:
         raise NoPipeline(f"{_place(label, commit)}: {error.message}", error.hint) from error
     except ConfigError as error:
@@ -111,7 +111,7 @@ def _within(call: Stage | None, stage: Stage) -> Stage:
     )
 
 
-class Redefined(NamedTuple):
+class PipelineChange(NamedTuple):
     """What a change does to the pipeline that is measured.
 
     `edits` are phrases that follow "this change", additions apart; `added` are ids of stages that only head has.
@@ -125,7 +125,7 @@ class Redefined(NamedTuple):
     staged: bool = False
     prepared: bool = False
     variables: tuple[str, ...] = ()
-    head: Defined | None = None
+    head: PipelineDefinition | None = None
 
     @property
     def phrases(self) -> tuple[str, ...]:
@@ -137,7 +137,7 @@ def touched(paths: Iterable[str | None], pipeline: str) -> bool:
     return pipeline == SHIPPED or not {FILE, PYPROJECT, codex.FILE}.isdisjoint(paths)
 
 
-def between(repository: Repository, base: str, head: str, name: str, before: Config) -> Redefined:
+def between(repository: Repository, base: str, head: str, name: str, before: Config) -> PipelineChange:
     """What head makes of a pipeline of base, whose configuration is `before`.
 
     Raises NoPipeline where base does not define it, ConfigError where a definition or configuration cannot be read.
@@ -154,10 +154,10 @@ def between(repository: Repository, base: str, head: str, name: str, before: Con
         moved = any(edit.startswith(_RENAMES) for edit in edits)
         if not moved:
             edits.append(_gone(name, error))
-        return Redefined(name, tuple(edits), (), staged=not moved, prepared=prepared)
+        return PipelineChange(name, tuple(edits), (), staged=not moved, prepared=prepared)
     changes = compared(old.stages, new.stages)
     edits += changes.edits
-    return Redefined(name, tuple(edits), changes.added, bool(changes.edits), prepared, changes.variables, new)
+    return PipelineChange(name, tuple(edits), changes.added, bool(changes.edits), prepared, changes.variables, new)
 
 
 _RENAMES = "renames the pipeline "
@@ -171,7 +171,7 @@ def _gone(name: str, error: ConfigError) -> str:
     return f"makes pipeline {name} impossible to run ({why}): it is gone from the next push on"
 
 
-def _gate(repository: Repository, head: str, old: Defined, before: str, after: str) -> Iterator[str]:
+def _gate(repository: Repository, head: str, old: PipelineDefinition, before: str, after: str) -> Iterator[str]:
     """What becomes of the pipeline where it is the one that pushes are measured by, as `performance.pipeline` says."""
     if before != old.name or after == before:
         if before != after == old.name:
@@ -187,7 +187,7 @@ def _gate(repository: Repository, head: str, old: Defined, before: str, after: s
     yield f"{_RENAMES}to {after}" if same else _MAKES.format(after)
 
 
-class Changes(NamedTuple):
+class StageChanges(NamedTuple):
     edits: tuple[str, ...]
     added: tuple[str, ...]
     variables: tuple[str, ...]
@@ -197,7 +197,7 @@ class Changes(NamedTuple):
         return bool(self.edits or self.added)
 
 
-def compared(old: Sequence[Stage], new: Sequence[Stage]) -> Changes:
+def compared(old: Sequence[Stage], new: Sequence[Stage]) -> StageChanges:
     """What differs between two definitions, as far as it may show in a measured run."""
     before, after = {stage.id: stage for stage in old}, {stage.id: stage for stage in new}
     renamed = _renamed(before, after)
@@ -215,7 +215,7 @@ def compared(old: Sequence[Stage], new: Sequence[Stage]) -> Changes:
         if name in after
         for variable in _variables(stage.env, after[name].env)
     }
-    return Changes(tuple(edits), tuple(name for name in after if name not in known), tuple(sorted(variables)))
+    return StageChanges(tuple(edits), tuple(name for name in after if name not in known), tuple(sorted(variables)))
 
 
 def _renamed(before: Mapping[str, Stage], after: Mapping[str, Stage]) -> dict[str, str]:
@@ -272,7 +272,7 @@ def some(phrases: Sequence[str]) -> str:
 NEXT = "the new definition judges from the next push on"
 
 
-def said(change: Redefined, costs: Mapping[str, str]) -> tuple[Said, ...]:
+def said(change: PipelineChange, costs: Mapping[str, str]) -> tuple[Said, ...]:
     """PRF007: what the change does, with what the stages that it adds cost (by id, in words). Nothing for no change."""
     phrases = [*change.edits, *(f"adds stage {name}{_cost(costs.get(name, ''))}" for name in change.added)]
     if not phrases:
@@ -292,7 +292,7 @@ def introduced(pipeline: str, *, defined: bool = False) -> Said:
     return Said("PRF007", message, "", Severity.NOTE)
 
 
-def facts(change: Redefined, costs: Mapping[str, str]) -> dict[str, object]:
+def facts(change: PipelineChange, costs: Mapping[str, str]) -> dict[str, object]:
     """For programs: `changed` in words, `added` stages with what they cost in words, or null."""
     added = [{"stage": name, "cost": costs.get(name)} for name in change.added]
     return {"definition": {"changed": list(change.edits), "added": added}}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchgate.runs.stages import Stage
-    from orchgate.speed.sampling import Failure, Sample
+    from orchgate.speed.sampling import Failure, MeasuredRun
 
 
 class BothFail(OrchgateError):
@@ -71,7 +71,7 @@ def _said(failure: Failure) -> str:
     return f": {failure.said}" if failure.said else ""
 
 
-def notes(samples: Sequence[tuple[Sample, Sample]]) -> list[str]:
+def notes(samples: Sequence[tuple[MeasuredRun, MeasuredRun]]) -> list[str]:
     """Lines for people about what was not compared."""
     tolerated = {(one.side, one.stage, one.detail): None for pair in samples for ran in pair for one in ran.tolerated}
     lines = [f"stage {stage} fails on {label}, as it may ({detail})" for label, stage, detail in tolerated]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from orchgate.runs.stages import Stage
     from orchgate.speed.measurement import Measurement
-    from orchgate.speed.sampling import Rig, Sample, Side
+    from orchgate.speed.sampling import Harness, MeasuredRun, Side
     from orchgate.verdict.values import Policy
 
 LONGEST = 1.0  # seconds of CPU time of a run: under cachegrind it takes up to fifty times as many
@@ -45,7 +45,7 @@ class NotCounted(Exception):
     """The instructions cannot be counted, or not so that they mean something; `args[0]` says why."""
 
 
-def decided(rig: Rig, sides: tuple[Side, Side], policy: Policy, measurement: Measurement) -> Measurement:
+def decided(harness: Harness, sides: tuple[Side, Side], policy: Policy, measurement: Measurement) -> Measurement:
     """A measurement whose CPU time is open, decided by instructions where they can be counted.
 
     Where they cannot, a note says why, and the verdict stays what it is. Raises KeyboardInterrupt.
@@ -54,7 +54,7 @@ def decided(rig: Rig, sides: tuple[Side, Side], policy: Policy, measurement: Mea
         return measurement
     seconds = max(LEAST_SECONDS, _MOST_SECONDS - measurement.seconds)
     try:
-        found = _counted(rig, sides, measurement, working_time.now() + seconds)
+        found = _counted(harness, sides, measurement, working_time.now() + seconds)
     except NotCounted as error:
         return _without(measurement, str(error))
     except OutOfTime:
@@ -69,14 +69,14 @@ def _without(measurement: Measurement, why: str) -> Measurement:
     return measurement._replace(notes=(*measurement.notes, f"instructions were not counted: {why}"))
 
 
-def _counted(rig: Rig, sides: tuple[Side, Side], measurement: Measurement, deadline: float) -> Instructions:
+def _counted(harness: Harness, sides: tuple[Side, Side], measurement: Measurement, deadline: float) -> Instructions:
     """Raises NotCounted, OutOfTime."""
-    prefix = _prefix(rig.environ)
-    _check(rig, sides, measurement)
+    prefix = _prefix(harness.environ)
+    _check(harness, sides, measurement)
     counts: dict[str, list[int]] = {side.label: [] for side in sides}
     for _ in range(REPEATS):
         for side in sides:
-            counts[side.label].append(_run(rig, side, prefix, deadline))
+            counts[side.label].append(_run(harness, side, prefix, deadline))
     found = {label: instructions.agreed(known) for label, known in counts.items()}
     for label, count in found.items():
         if not count:
@@ -97,7 +97,7 @@ def _prefix(environ: Mapping[str, str]) -> tuple[str, ...]:
     return (*still, os.path.abspath(valgrind), *_OPTIONS)
 
 
-def _check(rig: Rig, sides: tuple[Side, Side], measurement: Measurement) -> None:
+def _check(harness: Harness, sides: tuple[Side, Side], measurement: Measurement) -> None:
     """Raises NotCounted where it is known already that counting would be in vain."""
     samples = measurement.samples or ((measurement.warm_up,) if measurement.warm_up else ())
     if not samples:
@@ -107,27 +107,27 @@ def _check(rig: Rig, sides: tuple[Side, Side], measurement: Measurement) -> None
         taken = median(list(_values(runs, "cpu_seconds"))) or 0.0
         if taken > LONGEST:
             raise NotCounted(f"a run of {side.label} takes {taken:.1f} s of CPU time, more than {LONGEST:g} s")
-        judged = sum(rig.judged is None or stage.id in rig.judged for stage in side.stages)
+        judged = sum(harness.judged is None or stage.id in harness.judged for stage in side.stages)
         if max(_values(runs, "processes"), default=0.0) > judged:
             raise NotCounted(f"{side.label} starts further processes")
 
 
-def _values(runs: Sequence[Sample], name: str) -> Iterator[float]:
+def _values(runs: Sequence[MeasuredRun], name: str) -> Iterator[float]:
     return (run.metrics[name] for run in runs if name in run.metrics)
 
 
-def _run(rig: Rig, side: Side, prefix: Sequence[str], deadline: float) -> int:
+def _run(harness: Harness, side: Side, prefix: Sequence[str], deadline: float) -> int:
     """The instructions of one run's judged stages. Raises NotCounted, OutOfTime."""
     folder = os.path.join(side.scratch, _FOLDER)
     shelf.erase(folder)
     files.make_folders(folder)
-    judged = [rig.judged is None or stage.id in rig.judged for stage in side.stages]
+    judged = [harness.judged is None or stage.id in harness.judged for stage in side.stages]
     stages = [
         _watched(stage, (*prefix, f"--cachegrind-out-file={folder}/{index}.%p")) if counts else stage
         for index, (stage, counts) in enumerate(zip(side.stages, judged, strict=True), 1)
     ]
     try:
-        ran = sampling.once(rig, side._replace(stages=tuple(stages)), deadline)
+        ran = sampling.once(harness, side._replace(stages=tuple(stages)), deadline)
         if ran.failure:
             failure = ran.failure  # whose last line is valgrind's own
             raise NotCounted(f"stage {failure.stage} of {side.label} fails under valgrind ({failure.detail})")

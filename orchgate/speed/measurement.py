@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.speed.sampling import Failure, Sample, Side
+    from orchgate.speed.sampling import Failure, MeasuredRun, Side
     from orchgate.verdict.instructions import Instructions
     from orchgate.verdict.values import Judgement, Pair, Sitting
 
@@ -33,7 +33,7 @@ class StageChange(NamedTuple):
         return self.head_cpu - self.base_cpu if self.head_cpu is not None and self.base_cpu is not None else 0.0
 
 
-def changes(sides: tuple[Side, Side], samples: Sequence[tuple[Sample, Sample]]) -> tuple[StageChange, ...]:
+def changes(sides: tuple[Side, Side], samples: Sequence[tuple[MeasuredRun, MeasuredRun]]) -> tuple[StageChange, ...]:
     """Every stage of either side, head's first, with medians over the runs."""
     base, head = ({stage.id for stage in side.stages} for side in sides)
     order = [stage.id for stage in (*sides[1].stages, *sides[0].stages)]
@@ -57,7 +57,7 @@ def shares_of_wall(stages: Sequence[StageChange]) -> dict[str, float]:
     return {name: one / total for name, one in moved.items()} if abs(total) > _WORTH_SHARING * before else {}
 
 
-def _change(name: str, samples: Sequence[tuple[Sample, Sample]], in_base: bool, in_head: bool) -> StageChange:
+def _change(name: str, samples: Sequence[tuple[MeasuredRun, MeasuredRun]], in_base: bool, in_head: bool) -> StageChange:
     arms = (
         [pair[0].stages for pair in samples] if in_base else [],
         [pair[1].stages for pair in samples] if in_head else [],
@@ -106,7 +106,7 @@ class Measurement(NamedTuple):
     """
 
     pairs: tuple[Pair, ...]
-    samples: tuple[tuple[Sample, Sample], ...]  # of base and of head, one for each pair
+    samples: tuple[tuple[MeasuredRun, MeasuredRun], ...]  # of base and of head, one for each pair
     judgement: Judgement
     stages: tuple[StageChange, ...]
     failures: tuple[Failure, ...]
@@ -115,7 +115,7 @@ class Measurement(NamedTuple):
     pair_seconds: float  # what one pair took; the warm-up when no other was run, 0.0 when none was
     noise: float | None
     flips: str
-    warm_up: tuple[Sample, Sample] | None = None
+    warm_up: tuple[MeasuredRun, MeasuredRun] | None = None
     notes: tuple[str, ...] = ()
     earlier: tuple[Pair, ...] = ()  # of former sittings, judged together with `pairs`, which are new
     sitting: Sitting | None = None  # this one; None where no pair was planned

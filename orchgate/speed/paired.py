@@ -10,8 +10,8 @@ from orchgate.lib import working_time
 from orchgate.model import Verdict
 from orchgate.speed import failures, sampling
 from orchgate.speed.measurement import Former, Measurement, changes, spread
-from orchgate.speed.timing import OutOfTime, Progress, Teller, Timing
-from orchgate.speed.turns import Turns, Unfinished, pair_of
+from orchgate.speed.timing import OutOfTime, Progress, ProgressReporter, Timing
+from orchgate.speed.turns import HeadUnfinished, PairRunner, pair_of
 from orchgate.verdict import gross
 from orchgate.verdict.comparison import LOOKS, judge, next_look
 from orchgate.verdict.values import Judgement, Sitting
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from orchgate.config.settings import Benchmarks
-    from orchgate.speed.sampling import Rig, Sample, Side
+    from orchgate.speed.sampling import Harness, MeasuredRun, Side
     from orchgate.verdict.values import Compared, Pair, Policy
 
 MOST_PAIRS = LOOKS[-1]
@@ -55,22 +55,22 @@ def measure(
     Raises OrchgateError; KeyboardInterrupt when a signal asked for an end, with nothing left running.
     """
     former = Former(tuple(earlier), tuple(sittings), share)
-    course = _Course(sides, policy, Timing(budget_seconds), former, most_pairs, partial=partial, tell=tell)
-    if not course.common:
+    run = PairedRun(sides, policy, Timing(budget_seconds), former, most_pairs, partial=partial, tell=tell)
+    if not run.common:
         reason = "the pipelines of base and head have no stage in common"
-        return course.ended(Judgement(Verdict.BROKEN, decided=True, reason=reason), "failed")
+        return run.ended(Judgement(Verdict.BROKEN, decided=True, reason=reason), "failed")
     counters = sampling.COUNTERS | policy.metrics.keys()
-    tick = course.teller.tick
-    with sampling.rig(
-        sides, environ, watch, judged=course.common, counters=counters, benchmarks=benchmarks, tick=tick
-    ) as rig:
-        measurement = course.prepared(rig, prepare, prepare_seconds) or course.run()
-        if exact and not rig.session.loop.signals:
+    tick = run.reporter.tick
+    with sampling.open_harness(
+        sides, environ, watch, judged=run.common, counters=counters, benchmarks=benchmarks, tick=tick
+    ) as harness:
+        measurement = run.prepared(harness, prepare, prepare_seconds) or run.run()
+        if exact and not harness.session.loop.signals:
             from orchgate.speed.instruction_counts import decided
 
-            course.teller.now("counting instructions", len(measurement.pairs))
-            measurement = decided(rig, sides, policy, measurement)
-        if rig.session.loop.signals:
+            run.reporter.now("counting instructions", len(measurement.pairs))
+            measurement = decided(harness, sides, policy, measurement)
+        if harness.session.loop.signals:
             raise KeyboardInterrupt
         return measurement
 
@@ -85,23 +85,23 @@ def sample(
     prepare: Sequence[str] = (),
     watch: Sequence[str] = (),
     tell: Callable[[Progress], None] = lambda _: None,
-) -> tuple[Sample, ...]:
+) -> tuple[MeasuredRun, ...]:
     """Runs of one side alone, after one that warms up and does not count; a failure among them ends them.
 
     Fewer than asked for where the budget, in seconds, ends before them.
     Raises OrchgateError where it cannot be prepared; KeyboardInterrupt as `measure`.
     """
-    with sampling.rig([side], environ, watch) as rig:
-        if failed := sampling.prepare(rig, side, prepare):
+    with sampling.open_harness([side], environ, watch) as harness:
+        if failed := sampling.prepare(harness, side, prepare):
             raise OrchgateError(f"{failed.stage} failed on {side.label}: {failed.detail}: {failed.said}")
         start = working_time.now()
         deadline = None if budget_seconds is None else start + budget_seconds
-        samples: list[Sample] = []
+        samples: list[MeasuredRun] = []
         for number in range(0 if warm_up else 1, runs + 1):
             doing = f"run {number} of {runs}" if number else "warming up"
             tell(Progress(doing, len(samples), runs, working_time.now() - start, budget_seconds or 0.0))
             try:
-                ran = sampling.undisturbed(rig, side, deadline)
+                ran = sampling.undisturbed(harness, side, deadline)
             except OutOfTime:
                 break
             if ran.failure:
@@ -110,7 +110,7 @@ def sample(
         return tuple(samples)
 
 
-class _Course:
+class PairedRun:
     """A measurement under way."""
 
     def __init__(
@@ -135,22 +135,22 @@ class _Course:
         self._seed = os.urandom(8).hex()
         self._flips = random.Random(self._seed)  # noqa: S311 -- a coin, not a secret
         self._pairs: list[Pair] = []
-        self._samples: list[tuple[Sample, Sample]] = []
-        self._warm_up: tuple[Sample, Sample] | None = None
+        self._samples: list[tuple[MeasuredRun, MeasuredRun]] = []
+        self._warm_up: tuple[MeasuredRun, MeasuredRun] | None = None
         self._planned: int | None = None  # pairs of this sitting, once it is known
         self._prepared: set[str] = set()
-        self.turns = Turns(sides, policy, timing)
-        self.teller = Teller(tell, timing, self._most)
+        self.turns = PairRunner(sides, policy, timing)
+        self.reporter = ProgressReporter(tell, timing, self._most)
         base, head = ({stage.id for stage in side.stages} for side in sides)
         self.common = frozenset(base & head)
 
-    def prepared(self, rig: Rig, command: Sequence[str], timeout: float | None) -> Measurement | None:
+    def prepared(self, harness: Harness, command: Sequence[str], timeout: float | None) -> Measurement | None:
         """Readies both trees; the end of it all where that fails."""
-        self.turns.rig = rig
+        self.turns.harness = harness
         for side in self._sides:
             if command and side.keep:
-                self.teller.now(f"preparing {side.label}")
-            failure = sampling.prepare(rig, side, command, timeout)
+                self.reporter.now(f"preparing {side.label}")
+            failure = sampling.prepare(harness, side, command, timeout)
             if failure:
                 self.turns.failed[side.label].append(failure)
             else:
@@ -168,11 +168,11 @@ class _Course:
         except OutOfTime:
             # Who failed once in the warm-up has not been tried a second time.
             return self._over() if self._warm_up else self.ended(self._judged(ended=True), "budget")
-        except Unfinished as found:
+        except HeadUnfinished as found:
             return self._refused((gross.unfinished(found.found),))
 
     def _run(self) -> Measurement:
-        self.teller.now("warming up")
+        self.reporter.now("warming up")
         turn = self.turns.warm_up()
         self._warm_up = turn.base, turn.head
         self._timing.warmed_up(turn.seconds)
@@ -210,7 +210,7 @@ class _Course:
             late = self._is_late()
             if not (late or self._fits()) or self.turns.ended > _UNSTEADY:
                 return False
-            self.teller.now(f"pair {len(self._pairs) + 1}", len(self._pairs))
+            self.reporter.now(f"pair {len(self._pairs) + 1}", len(self._pairs))
             head_first = self._flips.random() < 0.5
             turn = self.turns.pair(head_first=head_first, late=late)
             if self.turns.broken():

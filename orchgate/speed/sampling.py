@@ -15,7 +15,7 @@ from orchgate.runner.session import RunSettings, Session, Silent
 from orchgate.runner.stage_run import StageAttempt
 from orchgate.runs import ids, usage
 from orchgate.speed import costs, timing
-from orchgate.speed.timing import UNLIMITED, Limits, OutOfTime, TooSlow
+from orchgate.speed.timing import UNLIMITED, OutOfTime, RunLimits, TooSlow
 from orchgate.verdict.values import KNOWN
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Failure(NamedTuple):
     said: str
 
 
-class Sample(NamedTuple):
+class MeasuredRun(NamedTuple):
     """One run. `metrics` are the run's, `stages` the cost of each stage alone, by the names of `metrics.values`.
 
     A run that failed has the `success_rate` 0 and no other metric. `tolerated` are stages that failed and may.
@@ -92,7 +92,7 @@ class Sample(NamedTuple):
         return {name: value for name, value in self.metrics.items() if name not in hidden}
 
 
-class Rig(NamedTuple):
+class Harness(NamedTuple):
     """What all runs of a measurement share.
 
     Costs count over the stages in `judged` (None: all); of file events those are counted that are in `counters`. Each
@@ -108,7 +108,7 @@ class Rig(NamedTuple):
 
 
 @contextlib.contextmanager
-def rig(
+def open_harness(
     sides: Sequence[Side],
     environ: Mapping[str, str],
     watch: Sequence[str] = (),
@@ -117,7 +117,7 @@ def rig(
     counters: AbstractSet[str] = COUNTERS,
     benchmarks: Benchmarks | None = None,
     tick: Callable[[], float | None] = lambda: None,
-) -> Iterator[Rig]:
+) -> Iterator[Harness]:
     """Everything ready to run; nothing that was started outlives the block. Raises OrchgateError."""
     with contextlib.ExitStack() as stack:
         kept = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if sides[0].lock < 0 else os.dup(sides[0].lock)
@@ -134,7 +134,7 @@ def rig(
 
             folders = [os.path.join(side.root, folder) for side in sides for folder in watch]
             watching = stack.enter_context(files_watched.watch(folders))
-        yield Rig(session, plain(environ), watching, judged, counters, benchmarks)
+        yield Harness(session, plain(environ), watching, judged, counters, benchmarks)
 
 
 def _empty(folder: str) -> None:
@@ -149,29 +149,29 @@ def plain(environ: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **environment.NON_INTERACTIVE, "CI": ci, "PYTHONHASHSEED": "0"}
 
 
-def prepare(rig_: Rig, side: Side, command: Sequence[str], timeout: float | None = None) -> Failure | None:
+def prepare(harness: Harness, side: Side, command: Sequence[str], timeout: float | None = None) -> Failure | None:
     """Readies a side's work tree, unless that was done before; how it failed, if it did."""
     from orchgate.runs.stages import Stage
 
     if not command or side.keep is None:
         return None
     stage = Stage(_PREPARE, _PREPARE, tuple(command), timeout_seconds=timeout)
-    done = _attempt(rig_, side, stage, 0)
+    done = _attempt(harness, side, stage, 0)
     if done.failure is None:
         side.keep()
     return done.failure
 
 
-def once(rig_: Rig, side: Side, deadline: float | None = None, limit: float | None = None) -> Sample:
+def once(harness: Harness, side: Side, deadline: float | None = None, limit: float | None = None) -> MeasuredRun:
     """Runs a side, until a moment of the clock of `worked`, and for `limit` seconds of its judged stages, at most.
 
     Raises OutOfTime, TooSlow; KeyboardInterrupt when a signal asked for an end; all once nothing runs any more.
     """
-    if rig_.watch:
-        rig_.watch.take()  # what happened before is not this run's
+    if harness.watch:
+        harness.watch.take()  # what happened before is not this run's
     before = timing.waited_for_cpu()
     try:
-        ran = _run(rig_, side, Limits(deadline, limit))
+        ran = _run(harness, side, RunLimits(deadline, limit))
     except TooSlow as found:
         assert limit is not None
         raise TooSlow(found.stage, limit) from None
@@ -179,18 +179,18 @@ def once(rig_: Rig, side: Side, deadline: float | None = None, limit: float | No
     return ran._replace(waited=after - before if before is not None and after is not None else None)
 
 
-def _run(rig_: Rig, side: Side, limits: Limits) -> Sample:
-    named = _expected(rig_, side)
+def _run(harness: Harness, side: Side, limits: RunLimits) -> MeasuredRun:
+    named = _expected(harness, side)
     done, reporter = [], ""
     for index, stage in enumerate(side.stages, 1):
-        judged = rig_.judged is None or stage.id in rig_.judged
+        judged = harness.judged is None or stage.id in harness.judged
         begun = working_time.now()
-        done.append(_repeated(rig_, side, stage, index, limits if judged else limits._replace(seconds=None)))
+        done.append(_repeated(harness, side, stage, index, limits if judged else limits._replace(seconds=None)))
         limits = limits.after(working_time.now() - begun) if judged else limits
         if done[-1].failure and not stage.allow_failure:
-            return Sample({"success_rate": 0.0}, {}, done[-1].failure)
+            return MeasuredRun({"success_rate": 0.0}, {}, done[-1].failure)
         reporter = reporter or (stage.id if named and named.written else "")
-    ran = _added_up(rig_, side, done)
+    ran = _added_up(harness, side, done)
     if named:
         found = named.results()
         ran = ran._replace(metrics={**ran.metrics, **found.metrics}, unread=found.unread, reporter=reporter)
@@ -200,22 +200,22 @@ def _run(rig_: Rig, side: Side, limits: Limits) -> Sample:
     return ran._replace(metrics={**ran.metrics, **dict.fromkeys(_MEMORY, process_tree.own_peak())}, hidden_memory=True)
 
 
-def _expected(rig_: Rig, side: Side) -> Expected | None:
-    if rig_.benchmarks is None:
+def _expected(harness: Harness, side: Side) -> Expected | None:
+    if harness.benchmarks is None:
         return None
     from orchgate.speed import benchmark_files
 
-    return benchmark_files.expected(rig_.benchmarks, side.root, os.path.join(side.scratch, ARTIFACTS))
+    return benchmark_files.expected(harness.benchmarks, side.root, os.path.join(side.scratch, ARTIFACTS))
 
 
-def undisturbed(rig_: Rig, side: Side, deadline: float | None = None) -> Sample:
+def undisturbed(harness: Harness, side: Side, deadline: float | None = None) -> MeasuredRun:
     """As `once`, and again where something was stopped meanwhile, or the machine slept.
 
     Raises OrchgateError where that happens again and again.
     """
     for _ in range(MOST_DISTURBED):
         begun = working_time.mark()
-        ran = once(rig_, side, deadline)
+        ran = once(harness, side, deadline)
         if not begun.disturbed:
             return ran
     raise disturbed()
@@ -228,7 +228,7 @@ def disturbed() -> OrchgateError:
     )
 
 
-class _Done(NamedTuple):
+class _StageCost(NamedTuple):
     """A stage that has ended, well or not."""
 
     cost: Mapping[str, Any] | None
@@ -238,31 +238,31 @@ class _Done(NamedTuple):
     repeated: bool = False
 
 
-def _repeated(rig_: Rig, side: Side, stage: Stage, index: int, limits: Limits) -> _Done:
+def _repeated(harness: Harness, side: Side, stage: Stage, index: int, limits: RunLimits) -> _StageCost:
     """A stage with its retries, which cost what they cost."""
     begun = working_time.now()
-    done = _attempt(rig_, side, stage, index, limits)
+    done = _attempt(harness, side, stage, index, limits)
     for _ in range(stage.retries):
         if done.failure is None:
             break
-        again = _attempt(rig_, side, stage, index, limits.after(working_time.now() - begun))
+        again = _attempt(harness, side, stage, index, limits.after(working_time.now() - begun))
         done = again._replace(cost=usage.add(done.cost, again.cost) if again.cost else done.cost, repeated=True)
     return done
 
 
-def _attempt(rig_: Rig, side: Side, stage: Stage, index: int, limits: Limits = UNLIMITED) -> _Done:
+def _attempt(harness: Harness, side: Side, stage: Stage, index: int, limits: RunLimits = UNLIMITED) -> _StageCost:
     log = os.path.join(side.scratch, ids.log_path(index, stage.id))
     files.make_folders(os.path.dirname(log))
     with contextlib.suppress(FileNotFoundError):
         os.unlink(log)
     left = None if limits.deadline is None else max(0.001, limits.deadline - working_time.now())
     limit = min((one for one in (stage.timeout_seconds, limits.seconds, left) if one is not None), default=None)
-    environ = {**rig_.environ, "ORCHGATE_ARTIFACTS": os.path.join(side.scratch, ARTIFACTS)}
+    environ = {**harness.environ, "ORCHGATE_ARTIFACTS": os.path.join(side.scratch, ARTIFACTS)}
     # What PWD says of the developer's folder is wrong here.
     env = {**stage.env, "PWD": environment.folder(side.root, stage)}
     limited = stage._replace(timeout_seconds=limit, env=env)
-    result, event = outcome = stage_run.run(rig_.session, StageAttempt(limited, side.root, environ, log))
-    if rig_.session.stopping:
+    result, event = outcome = stage_run.run(harness.session, StageAttempt(limited, side.root, environ, log))
+    if harness.session.stopping:
         raise KeyboardInterrupt
     if result.timed_out and limit is left:
         raise OutOfTime
@@ -271,23 +271,23 @@ def _attempt(rig_: Rig, side: Side, stage: Stage, index: int, limits: Limits = U
     failure = None
     if not outcome.succeeded:
         failure = Failure(side.label, stage.id, event["detail"] or "failed", result.last_line)
-    return _Done(result.usage, event.get("tests", {}), event.get("metrics", {}), failure)
+    return _StageCost(result.usage, event.get("tests", {}), event.get("metrics", {}), failure)
 
 
-def _added_up(rig_: Rig, side: Side, done: Sequence[_Done]) -> Sample:
+def _added_up(harness: Harness, side: Side, done: Sequence[_StageCost]) -> MeasuredRun:
     by_stage = {stage.id: costs.costs_of(one.cost) for stage, one in zip(side.stages, done, strict=True) if one.cost}
     spent = None
     for stage, one in zip(side.stages, done, strict=True):
-        if one.cost and (rig_.judged is None or stage.id in rig_.judged):
+        if one.cost and (harness.judged is None or stage.id in harness.judged):
             spent = usage.add(spent, one.cost)
     metrics = {**(costs.costs_of(spent) if spent else {}), "success_rate": 1.0}
     notes: tuple[str, ...] = ()
     bounds = dict((spent or {}).get("lower_bounds", {}))
-    if rig_.watch:
+    if harness.watch:
         from orchgate.observe.activity import counted
 
-        activity = rig_.watch.take()
-        counters = {name: value for name, value in counted(activity).items() if name in rig_.counters}
+        activity = harness.watch.take()
+        counters = {name: value for name, value in counted(activity).items() if name in harness.counters}
         metrics |= counters
         notes = activity.notes
         bounds |= {name: why for name, why in activity.bounds.items() if name in counters}
@@ -297,4 +297,4 @@ def _added_up(rig_: Rig, side: Side, done: Sequence[_Done]) -> Sample:
             metrics[name if name not in metrics else f"{stage.id}.{name}"] = value
     tolerated = tuple(one.failure for one in done if one.failure)
     repeated = [stage.id for stage, one in zip(side.stages, done, strict=True) if one.repeated and not one.failure]
-    return Sample(metrics, by_stage, None, tolerated, notes, lower_bounds=bounds, repeated=(*repeated, "")[0])
+    return MeasuredRun(metrics, by_stage, None, tolerated, notes, lower_bounds=bounds, repeated=(*repeated, "")[0])

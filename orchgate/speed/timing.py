@@ -29,18 +29,18 @@ class TooSlow(Exception):
         self.seconds = seconds
 
 
-class Limits(NamedTuple):
+class RunLimits(NamedTuple):
     """When a run is ended: at a `deadline` of the clock of `worked`, or once its judged stages took so many seconds."""
 
     deadline: float | None = None
     seconds: float | None = None
 
-    def after(self, spent: float) -> Limits:
+    def after(self, spent: float) -> RunLimits:
         """What is left once judged stages took so many seconds."""
         return self if self.seconds is None else self._replace(seconds=max(0.001, self.seconds - spent))
 
 
-UNLIMITED = Limits()
+UNLIMITED = RunLimits()
 
 
 def waited_for_cpu() -> float | None:
@@ -121,7 +121,7 @@ class Progress(NamedTuple):
     budget_seconds: float
 
 
-class Teller:
+class ProgressReporter:
     """Says what is being done: when that changes, and now and then; `tell` is None where nobody listens."""
 
     def __init__(self, tell: Callable[[Progress], None] | None, timing: Timing, most: int) -> None:

@@ -11,7 +11,7 @@ from orchgate.verdict import gross, words
 from orchgate.verdict.values import Pair
 
 if TYPE_CHECKING:
-    from orchgate.speed.sampling import Failure, Rig, Sample, Side
+    from orchgate.speed.sampling import Failure, Harness, MeasuredRun, Side
     from orchgate.speed.timing import Timing
     from orchgate.verdict.values import Policy
 
@@ -22,7 +22,7 @@ _PATIENT = 1 / 3
 _QUICK = 0.1  # of the budget: where base takes less, head may be ended after it
 
 
-class Unfinished(Exception):
+class HeadUnfinished(Exception):
     """Head was ended twice, far beyond what base takes."""
 
     def __init__(self, found: gross.Unfinished) -> None:
@@ -30,19 +30,19 @@ class Unfinished(Exception):
         self.found = found
 
 
-class Turn(NamedTuple):
+class RunPair(NamedTuple):
     """A run of each, which took so many `seconds`.
 
     Unless it is `whole`, head was ended before and finished only when it was run again.
     """
 
-    base: Sample
-    head: Sample
+    base: MeasuredRun
+    head: MeasuredRun
     whole: bool
     seconds: float
 
 
-def pair_of(base: Sample, head: Sample, *, head_first: bool) -> Pair:
+def pair_of(base: MeasuredRun, head: MeasuredRun, *, head_first: bool) -> Pair:
     """Two runs as a pair; of memory that neither side is known of, nothing is said."""
     reasons = (base.lower_bounds, head.lower_bounds, base.unread, head.unread)
     if base.hidden_memory and head.hidden_memory:
@@ -50,7 +50,7 @@ def pair_of(base: Sample, head: Sample, *, head_first: bool) -> Pair:
     return Pair(base.metrics, head.metrics, head_first, *reasons)
 
 
-class _How(NamedTuple):
+class _Order(NamedTuple):
     """How to run a pair: in which order, `late` if need be, and for how many seconds head may run in any case."""
 
     head_first: bool = False
@@ -58,11 +58,11 @@ class _How(NamedTuple):
     patience: float = 0.0
 
 
-class Turns:
+class PairRunner:
     """The runs of a measurement, and what is known of each side from them."""
 
     def __init__(self, sides: tuple[Side, Side], policy: Policy, timing: Timing) -> None:
-        self.rig: Rig | None = None
+        self.harness: Harness | None = None
         self.thrown_away = 0  # pairs
         self.ended = 0  # pairs in which head was ended, and finished when it ran again
         self.failed: dict[str, list[Failure]] = {side.label: [] for side in sides}  # in a row
@@ -74,20 +74,20 @@ class Turns:
         self._seconds: dict[str, float] = {}  # what the last run of each took
         self._slowest: float | None = None  # of base's runs, in seconds; None: not known whole
 
-    def warm_up(self) -> Turn:
+    def warm_up(self) -> RunPair:
         """The first run of each, base's first; head's may have to fill what base's filled another day."""
-        return self._undisturbed(_How(patience=min(_PATIENCE, _PATIENT * self._timing.budget)))
+        return self._undisturbed(_Order(patience=min(_PATIENCE, _PATIENT * self._timing.budget)))
 
-    def pair(self, *, head_first: bool, late: bool) -> Turn:
+    def pair(self, *, head_first: bool, late: bool) -> RunPair:
         """A run of each; `late`, also beyond the budget.
 
         Raises OutOfTime, Unfinished; OrchgateError where they are stopped again and again.
         """
-        turn = self._undisturbed(_How(head_first, late))
+        turn = self._undisturbed(_Order(head_first, late))
         self.ended += not turn.whole
         return turn
 
-    def _undisturbed(self, how: _How) -> Turn:
+    def _undisturbed(self, how: _Order) -> RunPair:
         """Where either was stopped, or the machine slept, neither says anything: once more."""
         for _ in range(sampling.MOST_DISTURBED):
             begun = working_time.mark()
@@ -95,7 +95,7 @@ class Turns:
             slowest = self._slowest
             try:
                 turn = self._in_turn(how)
-            except Unfinished:
+            except HeadUnfinished:
                 if not begun.disturbed:
                     raise
             else:
@@ -105,23 +105,23 @@ class Turns:
             self.thrown_away += 1
         raise sampling.disturbed()
 
-    def _in_turn(self, how: _How) -> Turn:
+    def _in_turn(self, how: _Order) -> RunPair:
         if how.head_first:
             head, whole = self._of_head(how)
             base = self._of_base(late=how.late or not whole)
         else:
             base = self._of_base(late=how.late)
             head, whole = self._of_head(how)
-        return Turn(base, head, whole, sum(self._seconds.values()))
+        return RunPair(base, head, whole, sum(self._seconds.values()))
 
-    def _of_base(self, *, late: bool) -> Sample:
+    def _of_base(self, *, late: bool) -> MeasuredRun:
         ran = self._one(self._base, late=late)
         wall = ran.metrics.get("wall_seconds")
         if wall is not None and "wall_seconds" not in ran.lower_bounds:
             self._slowest = max(wall, self._slowest or 0.0)
         return ran
 
-    def _of_head(self, how: _How) -> tuple[Sample, bool]:
+    def _of_head(self, how: _Order) -> tuple[MeasuredRun, bool]:
         """A run of head, and whether none was ended before it. Raises Unfinished.
 
         A first run that was given more time than others is not held against it.
@@ -138,7 +138,7 @@ class Turns:
                 whole, late = False, True
                 ended += [slow.seconds] if slow.seconds == limit else []
                 if len(ended) == _REFUSED:
-                    raise Unfinished(gross.Unfinished(self._slowest or 0.0, min(ended), slow.stage)) from None
+                    raise HeadUnfinished(gross.Unfinished(self._slowest or 0.0, min(ended), slow.stage)) from None
             self._of_base(late=True)
             before, limit = limit, self._limit()
             allowed = limit
@@ -149,21 +149,21 @@ class Turns:
         """For how many seconds a run of head may go on."""
         return None if self._slowest is None else gross.limit(self._slowest, self._policy)
 
-    def _one(self, side: Side, *, limit: float | None = None, late: bool = False) -> Sample:
+    def _one(self, side: Side, *, limit: float | None = None, late: bool = False) -> MeasuredRun:
         """One run; what fails and has never passed is tried a second time, to tell the broken from the flaky."""
-        assert self.rig is not None
+        assert self.harness is not None
         deadline = self._timing.deadline(late=late)
         begun = working_time.now()
-        ran = sampling.once(self.rig, side, deadline, limit)
+        ran = sampling.once(self.harness, side, deadline, limit)
         self._seconds[side.label] = working_time.now() - begun
         if not ran.failure:
             self.took[side.label] = self._seconds[side.label]
         self._noted(side, ran)
         if ran.failure and side.label not in self.passed:
-            self._noted(side, sampling.once(self.rig, side, deadline, limit))
+            self._noted(side, sampling.once(self.harness, side, deadline, limit))
         return ran
 
-    def _noted(self, side: Side, ran: Sample) -> None:
+    def _noted(self, side: Side, ran: MeasuredRun) -> None:
         if ran.failure:
             self.failed[side.label].append(ran.failure)
         else:

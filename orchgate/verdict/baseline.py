@@ -32,7 +32,7 @@ class BaselineError(Unreadable):
     """A baseline that cannot be used; the message begins with the dotted path of what is wrong with it."""
 
 
-class Record(NamedTuple):
+class BaselineRecord(NamedTuple):
     """The accepted samples of one pipeline on one class of machines.
 
     `samples` holds, by the names of metrics/values.py, one number for each run: seconds, bytes, counts, fractions.
@@ -70,14 +70,14 @@ Place = tuple[str, str]  # pipeline, fingerprint
 class Baseline(NamedTuple):
     """All records, and those they superseded, newest first."""
 
-    records: Mapping[Place, Record] = {}
-    history: Mapping[Place, tuple[Record, ...]] = {}
+    records: Mapping[Place, BaselineRecord] = {}
+    history: Mapping[Place, tuple[BaselineRecord, ...]] = {}
 
-    def of(self, pipeline: str, fingerprint: str) -> Record | None:
+    def of(self, pipeline: str, fingerprint: str) -> BaselineRecord | None:
         """The record that counts for a pipeline on a class of machines."""
         return self.records.get((pipeline, fingerprint))
 
-    def put(self, record: Record) -> Baseline:
+    def put(self, record: BaselineRecord) -> Baseline:
         """With a record; the one it supersedes goes to the history."""
         rest = self.drop(*record.place)
         return rest._replace(records={**rest.records, record.place: record})
@@ -95,7 +95,7 @@ class Baseline(NamedTuple):
         return Baseline(records, history | ({place: old} if old and not purge else {}))
 
 
-def _newest_first(records: Iterable[Record]) -> tuple[Record, ...]:
+def _newest_first(records: Iterable[BaselineRecord]) -> tuple[BaselineRecord, ...]:
     return tuple(sorted(records, key=lambda record: record.recorded_at, reverse=True))
 
 
@@ -174,8 +174,8 @@ def _facts(pairs: Iterable[tuple[str, Any]]) -> tuple[Found, list[str]]:
 
 def _assembled(found: Found, problems: list[str]) -> Baseline:
     """The records that facts add up to; what is missing from them is added to the problems, unless there are others."""
-    records: dict[Place, Record] = {}
-    history: dict[Place, list[Record]] = {}
+    records: dict[Place, BaselineRecord] = {}
+    history: dict[Place, list[BaselineRecord]] = {}
     for (pipeline, machine, superseded), known in found.items():
         if superseded:
             known.setdefault("recorded_at", superseded)
@@ -205,7 +205,7 @@ def _gaps(place: str, known: Mapping[str, Any], superseded: str) -> Iterator[str
             yield f"{place}.{name}: holds {length} samples, the other metrics of these runs {usual}"
 
 
-def _record(pipeline: str, fingerprint: str, known: Mapping[str, Any]) -> Record:
+def _record(pipeline: str, fingerprint: str, known: Mapping[str, Any]) -> BaselineRecord:
     machine: dict[str, str | float] = {}
     samples: dict[str, tuple[float, ...]] = {}
     bounds: dict[str, str] = {}
@@ -219,7 +219,7 @@ def _record(pipeline: str, fingerprint: str, known: Mapping[str, Any]) -> Record
             bounds[rest] = value
     plain = {name: known[name] for name in facts.REQUIRED}
     run_ids = tuple(known.get("run_ids", ()))
-    return Record(
+    return BaselineRecord(
         pipeline, fingerprint, **plain, machine=machine, samples=samples, run_ids=run_ids, lower_bounds=bounds
     )
 
@@ -241,7 +241,7 @@ def render(baseline: Baseline) -> bytes:
     return "\n".join(["{", *sorted(told), f'  "version": {VERSION}', "}", ""]).encode()
 
 
-def _lines(record: Record, superseded: str) -> Iterator[tuple[str, Any]]:
+def _lines(record: BaselineRecord, superseded: str) -> Iterator[tuple[str, Any]]:
     place = facts.place(*record.place, superseded)
     for name in facts.REQUIRED:
         if not (superseded and name == "recorded_at"):
@@ -265,7 +265,7 @@ def _plain(number: float) -> float:
 
 
 def stale(
-    record: Record,
+    record: BaselineRecord,
     now: float,
     *,
     pipeline_hash: str = "",

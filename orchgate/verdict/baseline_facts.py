@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.lib.patterns import lazy
-from orchgate.verdict.values import KNOWN, WHEN_NAMED, Kind
+from orchgate.verdict.values import KNOWN, WHEN_NAMED, MetricKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,11 +28,11 @@ _LIKE_A_PLACE = lazy(rf".+\.{_CLASS}(?:\..*)?")
 _WHEN = lazy(_MOMENT)
 _COMMIT = lazy(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _HASH = lazy(r"[0-9a-f]{64}")
-_POSITIVE = frozenset({one.name for one in (*KNOWN, *WHEN_NAMED) if one.kind is Kind.MEMORY} | {"wall_seconds"})
-_RATES = frozenset(metric.name for metric in KNOWN if metric.kind is Kind.RATE)
+_POSITIVE = frozenset({one.name for one in (*KNOWN, *WHEN_NAMED) if one.kind is MetricKind.MEMORY} | {"wall_seconds"})
+_RATES = frozenset(metric.name for metric in KNOWN if metric.kind is MetricKind.RATE)
 
 
-class Key(NamedTuple):
+class FactKey(NamedTuple):
     """Where a fact belongs. `superseded` is the time of a record in the history, "" for the one that counts."""
 
     pipeline: str
@@ -50,10 +50,10 @@ def place(pipeline: str, machine: str, superseded: str = "") -> str:
     return f"{pipeline}.{machine}" + (f".history.{superseded}" if superseded else "")
 
 
-def key(text: str) -> Key | None:
+def key(text: str) -> FactKey | None:
     """What a key says; None when it is none."""
     match = _KEY.fullmatch(text)
-    return Key(match["pipeline"], match["machine"], match["superseded"] or "", match["name"]) if match else None
+    return FactKey(match["pipeline"], match["machine"], match["superseded"] or "", match["name"]) if match else None
 
 
 def is_pipeline(name: Any) -> bool:

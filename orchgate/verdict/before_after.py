@@ -33,7 +33,7 @@ METRICS = (
 )
 
 
-class Recorded(NamedTuple):
+class RecordedRun(NamedTuple):
     """One recorded run. A metric that was not measured is not among its numbers; `bounds` are those that are at least.
 
     `cached`: a stage was answered from the cache, so that its costs are not those of the work.
@@ -46,7 +46,7 @@ class Recorded(NamedTuple):
     bounds: Collection[str] = ()
 
 
-class Row(NamedTuple):
+class MetricChange(NamedTuple):
     """One metric. Values are medians in the metric's unit, rates over all runs; None: not measured there.
 
     `change` and its interval `low` to `high` are fractions of before; None where they cannot be said.
@@ -65,16 +65,16 @@ class Row(NamedTuple):
     least: tuple[bool, bool] = (False, False)
 
 
-def rows(before: Sequence[Recorded], after: Sequence[Recorded]) -> tuple[Row, ...]:
+def rows(before: Sequence[RecordedRun], after: Sequence[RecordedRun]) -> tuple[MetricChange, ...]:
     """A row for each metric that was measured on one side at least. Who leaves runs out for costs does so before."""
     return tuple(_rows(before, after))
 
 
-def _rows(before: Sequence[Recorded], after: Sequence[Recorded]) -> Iterator[Row]:
+def _rows(before: Sequence[RecordedRun], after: Sequence[RecordedRun]) -> Iterator[MetricChange]:
     for metric in METRICS:
         if metric in (SUCCESS_RATE, TEST_PASS_RATE):
             of = _success if metric == SUCCESS_RATE else _tests
-            row = Row(metric, of(before), of(after))
+            row = MetricChange(metric, of(before), of(after))
         else:
             row = _row(metric, _values(metric, before), _values(metric, after))
             row = row._replace(least=(_least(metric, before), _least(metric, after)))
@@ -82,23 +82,23 @@ def _rows(before: Sequence[Recorded], after: Sequence[Recorded]) -> Iterator[Row
             yield row
 
 
-def _values(metric: str, runs: Sequence[Recorded]) -> list[float]:
+def _values(metric: str, runs: Sequence[RecordedRun]) -> list[float]:
     """A metric of the runs that succeeded; nothing when one of them did not measure it."""
     values = [run.numbers.get(metric) for run in runs if run.succeeded and not run.cached]
     return [] if None in values else [value for value in values if value is not None]
 
 
-def _least(metric: str, runs: Sequence[Recorded]) -> bool:
+def _least(metric: str, runs: Sequence[RecordedRun]) -> bool:
     return any(metric in run.bounds for run in runs if run.succeeded and not run.cached)
 
 
-def _success(runs: Sequence[Recorded]) -> float | None:
+def _success(runs: Sequence[RecordedRun]) -> float | None:
     """Of the runs that came to an end of their own."""
     ended = [run.succeeded for run in runs if not run.cancelled]
     return sum(ended) / len(ended) if ended else None
 
 
-def _tests(runs: Sequence[Recorded]) -> float | None:
+def _tests(runs: Sequence[RecordedRun]) -> float | None:
     """What a stage from the cache repeats was counted when it ran."""
     ran = [run.numbers for run in runs if not run.cached]
     passed = sum(numbers.get("tests_passed", 0) for numbers in ran)
@@ -106,15 +106,15 @@ def _tests(runs: Sequence[Recorded]) -> float | None:
     return passed / all_ if all_ else None
 
 
-def _row(metric: str, before: list[float], after: list[float]) -> Row:
+def _row(metric: str, before: list[float], after: list[float]) -> MetricChange:
     one, other = (median(values) if values else None for values in (before, after))
     if one is None or other is None or min(before) <= 0 or min(after) <= 0:
         same = before and after and before == after
-        return Row(metric, one, other, 0.0 if same else None)
+        return MetricChange(metric, one, other, 0.0 if same else None)
     ratios = sorted(late / early for late in after for early in before)
     middle = median(ratios)
     cut, confidence = _cut(len(before), len(after))
-    row = Row(metric, one, other, middle - 1, of_medians=other / one - 1)
+    row = MetricChange(metric, one, other, middle - 1, of_medians=other / one - 1)
     if confidence is None:
         return row
     return row._replace(low=ratios[cut] - 1, high=ratios[-1 - cut] - 1, confidence=confidence)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchgate.model import Verdict
 from orchgate.verdict import words
-from orchgate.verdict.values import Answer, Named
+from orchgate.verdict.values import Answer, BenchmarkJudgement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ _LISTED = 5  # names in one line
 _FEW = 3  # names, and pairs from which on a change is worth one
 _LARGE = 0.1  # a change that is worth a word though nothing is known of it for sure
 _LONGEST = 120  # characters of a name
-NOTHING = Named(Verdict.PASS)
+NOTHING = BenchmarkJudgement(Verdict.PASS)
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
@@ -53,7 +53,7 @@ def failed(one: FailedBenchmark) -> str:
     return f"{what} {verb} {runs} of {one.side}: {one.why}"
 
 
-def movers(named: Named) -> tuple[Compared, ...]:
+def movers(named: BenchmarkJudgement) -> tuple[Compared, ...]:
     """What moved, worst first."""
     return tuple(one for one in named.judged if one.verdict in (Verdict.FAIL, Verdict.WARN))
 
@@ -92,7 +92,7 @@ def lines(judgement: Judgement) -> Iterator[str]:
     yield from changed(named)
 
 
-def rest(named: Named) -> str:
+def rest(named: BenchmarkJudgement) -> str:
     """`other benchmarks: 497 not slower, 3 undecided, 1 added`."""
     passed = sum(one.verdict is Verdict.PASS for one in named.judged)
     parts = [f"{passed} not slower"] if passed else []
@@ -103,7 +103,7 @@ def rest(named: Named) -> str:
     return others + ", ".join(parts) if parts else ""
 
 
-def still_open(named: Named) -> str:
+def still_open(named: BenchmarkJudgement) -> str:
     """`3 undecided (12 pairs of the 16 that 500 benchmarks need; most changed: parse +40.0 %)`."""
     open_ = [one for one in named.judged if one.verdict is Verdict.INCONCLUSIVE]
     large = [one for one in open_ if one.pairs >= _FEW and (one.estimate or 0.0) >= _LARGE]
@@ -112,7 +112,7 @@ def still_open(named: Named) -> str:
     return f"{len(open_)} undecided" + (f" ({'; '.join(filter(None, why))})" if named.reason else "")
 
 
-def changed(named: Named) -> Iterator[str]:
+def changed(named: BenchmarkJudgement) -> Iterator[str]:
     """What only one side has."""
     old, new = ({pair[side] for pair in named.renamed} for side in (0, 1))
     pairs = [f"{called(one)} -> {called(other)}" for one, other in named.renamed]
@@ -127,7 +127,7 @@ def changed(named: Named) -> Iterator[str]:
             yield f"benchmarks {what}: {', '.join(listed[:_LISTED])}{more}"
 
 
-def facts(named: Named | None) -> dict[str, Any]:
+def facts(named: BenchmarkJudgement | None) -> dict[str, Any]:
     """All of it for programs, JSON-able."""
     found = named or NOTHING
     return {

@@ -26,7 +26,7 @@ from orchgate.verdict.reported_benchmarks import reported
 from orchgate.verdict.sequential import MISS
 from orchgate.verdict.sign_flip import Sample
 from orchgate.verdict.spending import LOOKS
-from orchgate.verdict.values import BENCHMARK, Compared, Judgement, Named
+from orchgate.verdict.values import BENCHMARK, BenchmarkJudgement, Compared, Judgement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,7 +74,7 @@ class _End(NamedTuple):
         return self.share * (1 - EARLY) ** before * (1.0 if self.ended else EARLY)
 
 
-class Judge(Protocol):
+class PairJudge(Protocol):
     def __call__(
         self, pairs: Sequence[Pair], policy: Policy, sittings: Sequence[Sitting] = (), *, ended: bool = True
     ) -> Judgement: ...
@@ -88,7 +88,7 @@ class _Test(NamedTuple):
     p_slower: float
 
 
-def added_to(judge: Judge) -> Judge:
+def added_to(judge: PairJudge) -> PairJudge:
     """A `judge` of whole runs that also judges their benchmarks; nothing is decided before those can be."""
 
     @functools.wraps(judge)
@@ -119,18 +119,18 @@ def _is_benchmark(name: str) -> bool:
     return name.startswith(BENCHMARK)
 
 
-def _named(found: Reported | None, policy: Policy, end: _End) -> tuple[Named, bool]:
+def _named(found: Reported | None, policy: Policy, end: _End) -> tuple[BenchmarkJudgement, bool]:
     """What is known of the benchmarks, and whether the pairs are enough."""
     if found is None:
-        return Named(Verdict.BROKEN, reason="no run reported a benchmark"), True
+        return BenchmarkJudgement(Verdict.BROKEN, reason="no run reported a benchmark"), True
     if found.problem:
         verdict = found.verdict if found.only_on_base or policy.benchmarks.required else Verdict.PASS
-        return Named(verdict, only_on_base=found.only_on_base, reason=found.problem), True
+        return BenchmarkJudgement(verdict, only_on_base=found.only_on_base, reason=found.problem), True
     named = _judged(found, policy, end)
     return named, end.pairs >= first_look(len(found.common)) and _is_settled(named)
 
 
-def _is_settled(named: Named) -> bool:
+def _is_settled(named: BenchmarkJudgement) -> bool:
     """Whether more pairs would hardly tell more: of many benchmarks, some never settle."""
     open_ = sum(one.verdict is Verdict.INCONCLUSIVE for one in named.judged)
     return open_ <= _LEFT_OPEN * len(named.judged) and not any(one.probably for one in named.judged)
@@ -142,7 +142,7 @@ def first_look(many: int) -> int:
     return next((look for look in LOOKS if look >= needed), LOOKS[-1])
 
 
-def _judged(found: Reported, policy: Policy, end: _End) -> Named:
+def _judged(found: Reported, policy: Policy, end: _End) -> BenchmarkJudgement:
     metrics = {name: reported_benchmarks.limit(name, policy.benchmarks.limits) for name in found.values}
     many = len(found.common)
     fraction = end.part(first_look(many))
@@ -151,7 +151,7 @@ def _judged(found: Reported, policy: Policy, end: _End) -> Named:
     judged = _answers(tests, fraction)
     judged |= {name: one for name, metric in metrics.items() if (one := _beyond(name, metric, found.values[name][1]))}
     answers = sorted(judged.values(), key=lambda one: (_ORDER.index(one.verdict), -(one.estimate or 0.0), one.name))
-    return Named(
+    return BenchmarkJudgement(
         _verdict(answers, found, policy),
         tuple(answers),
         found.only_on_base,

@@ -9,15 +9,15 @@ from orchgate.model import Verdict, worst
 from orchgate.verdict import benchmarks, exact, samples, sign_flip
 from orchgate.verdict.sequential import DOUBT, HINT, PRIMARY, SECOND, settle
 from orchgate.verdict.spending import LOOKS, NOTHING, looks, next_look
-from orchgate.verdict.values import Compared, Judgement, Kind
+from orchgate.verdict.values import Compared, Judgement, MetricKind
 from orchgate.verdict.words import percent, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchgate.verdict.exact import Known
-    from orchgate.verdict.sequential import State
-    from orchgate.verdict.values import Counted, Metric, Pair, Policy, Sitting
+    from orchgate.verdict.exact import LowerBounds
+    from orchgate.verdict.sequential import TestState
+    from orchgate.verdict.values import ComparedCounter, Metric, Pair, Policy, Sitting
 
 __all__ = ["LOOKS", "judge", "next_look"]
 # A change as large as the smallest that can be seen is seen every second time, one larger by this factor four times of
@@ -28,9 +28,9 @@ SURELY = 1.3
 class _Kinds(NamedTuple):
     """The metrics of a policy by how they are judged in these pairs, and which of their values are lower bounds."""
 
-    counters: tuple[Counted, ...]
+    counters: tuple[ComparedCounter, ...]
     statistical: tuple[Metric, ...]
-    known: Known
+    known: LowerBounds
 
 
 @benchmarks.added_to
@@ -48,7 +48,7 @@ def judge(pairs: Sequence[Pair], policy: Policy, sittings: Sequence[Sitting] = (
     reason = samples.unreadable(pairs, policy)
     if reason:
         return Judgement(Verdict.BROKEN, decided=True, reason=reason, notes=notes)
-    seen, states, before = pairs[: LOOKS[-1]], dict[str, "State"](), NOTHING
+    seen, states, before = pairs[: LOOKS[-1]], dict[str, "TestState"](), NOTHING
     kinds = _kinds(seen, policy)
     for look in looks(len(pairs), sittings, ended=ended):
         seen = pairs[: look.pairs]
@@ -61,7 +61,7 @@ def judge(pairs: Sequence[Pair], policy: Policy, sittings: Sequence[Sitting] = (
     return _judgement(seen, kinds, states, policy)._replace(notes=notes)
 
 
-def _decided(kinds: _Kinds, states: Mapping[str, State], pairs: int, policy: Policy) -> bool:
+def _decided(kinds: _Kinds, states: Mapping[str, TestState], pairs: int, policy: Policy) -> bool:
     """Whether more pairs would change nothing that matters.
 
     One refusal is enough, except that a CPU time which may have grown too is waited for: both are then said at once.
@@ -79,18 +79,18 @@ def _decided(kinds: _Kinds, states: Mapping[str, State], pairs: int, policy: Pol
     return settled and pairs >= exact.REPEATS
 
 
-def _refused(kinds: _Kinds, states: Mapping[str, State]) -> bool:
+def _refused(kinds: _Kinds, states: Mapping[str, TestState]) -> bool:
     failed = [metric for metric in kinds.statistical if _of(states, metric.name) is Verdict.FAIL]
     return any(one.verdict is Verdict.FAIL for one in kinds.counters) or any(
         exact.holds(metric, Verdict.FAIL, kinds.known) or states[metric.name].reason for metric in failed
     )
 
 
-def _of(states: Mapping[str, State], name: str) -> Verdict | None:
+def _of(states: Mapping[str, TestState], name: str) -> Verdict | None:
     return states[name].verdict if name in states else None
 
 
-def _is_second(kinds: _Kinds, states: Mapping[str, State], policy: Policy) -> bool:
+def _is_second(kinds: _Kinds, states: Mapping[str, TestState], policy: Policy) -> bool:
     """Whether wall time, still open, does not keep the rest waiting.
 
     On a busy machine it stays open for ever: neighbours lengthen it, and CPU time knows nothing of them. Once CPU time
@@ -110,7 +110,7 @@ def _is_second(kinds: _Kinds, states: Mapping[str, State], policy: Policy) -> bo
     )
 
 
-def _judgement(pairs: Sequence[Pair], kinds: _Kinds, states: Mapping[str, State], policy: Policy) -> Judgement:
+def _judgement(pairs: Sequence[Pair], kinds: _Kinds, states: Mapping[str, TestState], policy: Policy) -> Judgement:
     if not kinds.counters and not kinds.statistical:
         return Judgement(Verdict.BROKEN, decided=True, reason="no run measured any metric that is judged")
     metrics = tuple(
@@ -132,7 +132,7 @@ def _counts_as(one: Compared, policy: Policy) -> Verdict:
 
 def _kinds(pairs: Sequence[Pair], policy: Policy) -> _Kinds:
     known = exact.known_bounds(pairs)
-    counters: list[Counted] = []
+    counters: list[ComparedCounter] = []
     statistical: list[Metric] = []
     for metric in policy.metrics.values():
         seen = samples.of(pairs, metric.name)
@@ -146,9 +146,9 @@ def _kinds(pairs: Sequence[Pair], policy: Policy) -> _Kinds:
     return _Kinds(tuple(counters), tuple(statistical), known)
 
 
-def summarised(pairs: Sequence[Pair], metric: Metric, state: State | None) -> Compared:
+def summarised(pairs: Sequence[Pair], metric: Metric, state: TestState | None) -> Compared:
     """The result of a metric, of what is known so far."""
-    if metric.kind is Kind.RATE:
+    if metric.kind is MetricKind.RATE:
         return _rate(pairs, metric, state)
     if state is None:
         return _early(pairs, metric)
@@ -176,7 +176,7 @@ def summarised(pairs: Sequence[Pair], metric: Metric, state: State | None) -> Co
     )
 
 
-def _rate(pairs: Sequence[Pair], metric: Metric, state: State | None) -> Compared:
+def _rate(pairs: Sequence[Pair], metric: Metric, state: TestState | None) -> Compared:
     """Of a rate that differs from run to run what all runs together say: that of one is hardly ever the typical one."""
     base, head = samples.means(pairs, metric.name)
     verdict = Verdict.INCONCLUSIVE if state is None else state.verdict
@@ -190,7 +190,7 @@ def _rate(pairs: Sequence[Pair], metric: Metric, state: State | None) -> Compare
     return Compared(metric.name, verdict, change, None, None, count, p, None, base, head, reason, probably=probably)
 
 
-def _missing(state: State, effect: float | None, middle: float) -> int | None:
+def _missing(state: TestState, effect: float | None, middle: float) -> int | None:
     """How many pairs more would probably decide: the effect that can be seen shrinks with the root of their number.
 
     What has to be seen is the change that is probable, or else what blocks.
@@ -230,7 +230,7 @@ def _demoted(metric: Metric) -> str:
     return "counts differ between runs of the same tree, so they are compared like times" if metric.kind.exact else ""
 
 
-def _open(state: State, edges: Sequence[float]) -> str:
+def _open(state: TestState, edges: Sequence[float]) -> str:
     if state.verdict is not Verdict.INCONCLUSIVE:
         return ""
     between = f"between {percent(edges[0])} and {percent(edges[1])} " if edges else ""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from orchgate.model import Verdict
 from orchgate.verdict.samples import columns, jump, of
-from orchgate.verdict.values import Compared, Counted
+from orchgate.verdict.values import Compared, ComparedCounter
 from orchgate.verdict.words import amount, title
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from orchgate.verdict.values import Metric, Pair
 
 REPEATS = 5  # agreeing runs of each side from which on a counter refuses
-One = TypeVar("One", Compared, Counted)
+One = TypeVar("One", Compared, ComparedCounter)
 
 
-def counted(pairs: Sequence[Pair], metric: Metric) -> Counted | None:
+def counted(pairs: Sequence[Pair], metric: Metric) -> ComparedCounter | None:
     """The exact comparison of one metric that head measured; None where two runs of the same arm differ."""
     pairs = of(pairs, metric.name)
     if missing := _missing(pairs, metric):
@@ -45,7 +45,7 @@ def counted(pairs: Sequence[Pair], metric: Metric) -> Counted | None:
     return compared(metric, bases.pop(), heads.pop(), len(pairs)) if len(bases) == len(heads) == 1 else None
 
 
-def _missing(pairs: Sequence[Pair], metric: Metric) -> Counted | None:
+def _missing(pairs: Sequence[Pair], metric: Metric) -> ComparedCounter | None:
     """What is to be said of a metric that some runs could not count exactly; None where all did, or all of head's."""
     heads = [pair.head[metric.name] for pair in pairs if metric.name in pair.head]
     bases = sum(metric.name in pair.base for pair in pairs)
@@ -59,13 +59,13 @@ def _missing(pairs: Sequence[Pair], metric: Metric) -> Counted | None:
     return most._replace(verdict=Verdict.INCONCLUSIVE, reason=reason)
 
 
-def compared(metric: Metric, base: float, head: float, runs: int = REPEATS) -> Counted:
+def compared(metric: Metric, base: float, head: float, runs: int = REPEATS) -> ComparedCounter:
     """What the values of two trees say, each seen in so many runs that agree."""
     own = within_bounds(metric, head)
     if own.verdict is Verdict.FAIL:
         return own._replace(base=base)
     verdict = _verdict(metric, base, head)
-    one = Counted(metric.name, verdict, base, head, _moved(metric, base, head, verdict))
+    one = ComparedCounter(metric.name, verdict, base, head, _moved(metric, base, head, verdict))
     if verdict is not Verdict.FAIL or runs >= REPEATS:
         return one
     agree = "1 run of each is" if runs == 1 else f"{runs} runs of each are"
@@ -80,7 +80,7 @@ def _verdict(metric: Metric, base: float, head: float) -> Verdict:
     return Verdict.WARN if worse > 0 and worse > metric.tolerance * base else Verdict.PASS
 
 
-def settled(metric: Metric, base: Sequence[float], head: Sequence[float]) -> Counted:
+def settled(metric: Metric, base: Sequence[float], head: Sequence[float]) -> ComparedCounter:
     """What the last runs of each side say, which found the caches as full as they get.
 
     Head's least is held to base's most: what some runs alone had to read is nobody's. Of fewer than REPEATS runs
@@ -105,22 +105,22 @@ def _agreeing(values: Sequence[float]) -> int:
     return len(values) if len({*values}) == 1 else 1
 
 
-def decided(one: Counted, inconclusive: str) -> Counted:
+def decided(one: ComparedCounter, inconclusive: str) -> ComparedCounter:
     """A result under a policy: what too few runs show is undecided where that blocks."""
     if one.runs_missing and inconclusive == "block":
         return one._replace(verdict=Verdict.INCONCLUSIVE)
     return one
 
 
-def within_bounds(metric: Metric, head: float) -> Counted:
+def within_bounds(metric: Metric, head: float) -> ComparedCounter:
     """What head's own value says, without any base."""
     if metric.most is not None and head > metric.most:
         reason = f"{amount(metric.name, head)} is above its maximum of {amount(metric.name, metric.most)}"
-        return Counted(metric.name, Verdict.FAIL, None, head, reason)
+        return ComparedCounter(metric.name, Verdict.FAIL, None, head, reason)
     if metric.least is not None and head < metric.least:
         reason = f"{amount(metric.name, head)} is below its minimum of {amount(metric.name, metric.least)}"
-        return Counted(metric.name, Verdict.FAIL, None, head, reason)
-    return Counted(metric.name, Verdict.PASS, None, head)
+        return ComparedCounter(metric.name, Verdict.FAIL, None, head, reason)
+    return ComparedCounter(metric.name, Verdict.PASS, None, head)
 
 
 def _moved(metric: Metric, base: float, head: float, verdict: Verdict) -> str:
@@ -132,17 +132,17 @@ def _moved(metric: Metric, base: float, head: float, verdict: Verdict) -> str:
     return odd or f"{amount(metric.name, base)} -> {amount(metric.name, head)}{limit}"
 
 
-class Known(NamedTuple):
+class LowerBounds(NamedTuple):
     """Why the values of a side are lower bounds, by metric."""
 
     base: Mapping[str, str] = {}
     head: Mapping[str, str] = {}
 
 
-EXACT = Known()
+EXACT = LowerBounds()
 
 
-def known_bounds(pairs: Sequence[Pair]) -> Known:
+def known_bounds(pairs: Sequence[Pair]) -> LowerBounds:
     """One run whose value is a lower bound makes a side's values such."""
     base: dict[str, str] = {}
     head: dict[str, str] = {}
@@ -150,10 +150,10 @@ def known_bounds(pairs: Sequence[Pair]) -> Known:
         for known, bounds in ((base, pair.base_bounds), (head, pair.head_bounds)):
             for name, why in bounds.items():
                 known.setdefault(name, why)
-    return Known(base, head)
+    return LowerBounds(base, head)
 
 
-def holds(metric: Metric, verdict: Verdict, known: Known) -> bool:
+def holds(metric: Metric, verdict: Verdict, known: LowerBounds) -> bool:
     """Whether a verdict holds wherever the truth lies."""
     base, head = metric.name in known.base, metric.name in known.head
     maybe_worse, maybe_better = (head, base) if metric.more_is_worse else (base, head)
@@ -164,7 +164,7 @@ def holds(metric: Metric, verdict: Verdict, known: Known) -> bool:
     }.get(verdict, not base and not head)
 
 
-def within_knowledge(one: One, metric: Metric, known: Known) -> One:
+def within_knowledge(one: One, metric: Metric, known: LowerBounds) -> One:
     """A result with what it is allowed to say; one that does not stand is inconclusive, and no change is told."""
     base: str | None = known.base.get(metric.name)
     head: str | None = known.head.get(metric.name)
@@ -182,13 +182,13 @@ def within_knowledge(one: One, metric: Metric, known: Known) -> One:
     return one._replace(**{name: value for name, value in fields.items() if name in one._fields})
 
 
-def _claim(one: Compared | Counted) -> Verdict:
+def _claim(one: Compared | ComparedCounter) -> Verdict:
     """The verdict by what it says: a warning for want of runs or pairs says what a refusal says, of whatever size."""
-    short = one.runs_missing if isinstance(one, Counted) else one.probably
+    short = one.runs_missing if isinstance(one, ComparedCounter) else one.probably
     return Verdict.FAIL if short else one.verdict
 
 
-def _beyond(one: Compared | Counted, metric: Metric, head: str | None) -> bool:
+def _beyond(one: Compared | ComparedCounter, metric: Metric, head: str | None) -> bool:
     """Whether head's own value is out of its bounds, which has nothing to do with base."""
     if one.verdict is not Verdict.FAIL or one.head is None:
         return False
@@ -197,7 +197,7 @@ def _beyond(one: Compared | Counted, metric: Metric, head: str | None) -> bool:
     return head is None or (metric.most is not None and one.head > metric.most)
 
 
-def _undecided(one: Compared | Counted) -> str:
+def _undecided(one: Compared | ComparedCounter) -> str:
     return one.reason if one.verdict is Verdict.INCONCLUSIVE else ""
 
 

@@ -6,7 +6,7 @@ from math import exp, isfinite, log
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.verdict.sign_flip import Sample
-from orchgate.verdict.values import BENCHMARK, KNOWN, WHEN_NAMED, Kind
+from orchgate.verdict.values import BENCHMARK, KNOWN, WHEN_NAMED, MetricKind
 from orchgate.verdict.words import title
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def unreadable(pairs: Sequence[Pair], policy: Policy) -> str:
         for arm, values in arms:
             for number, value in values.items():
                 # A run whose files could not be counted exactly has no counter: `exact` leaves that undecided.
-                problem = "" if value is None and metric.kind is Kind.COUNTER else _problem(metric, value)
+                problem = "" if value is None and metric.kind is MetricKind.COUNTER else _problem(metric, value)
                 if problem:
                     return f"{title(name)} of {arm} in pair {number} {problem}"
         odd = "" if metric.kind.exact else jump(name, *map(sum, columns(pairs, name)))
@@ -66,7 +66,7 @@ def _problem(metric: Metric, value: float | None) -> str:
         return f"is negative: {value:g}"
     if not value and not metric.kind.exact:
         return "is zero"
-    if metric.kind is Kind.RATE and value > 1:
+    if metric.kind is MetricKind.RATE and value > 1:
         return f"is {value:g}, a rate above 1"
     return ""
 
@@ -111,7 +111,7 @@ def scale(pairs: Sequence[Pair], metric: Metric) -> Scale:
     block, tolerance, offset = metric.block, metric.tolerance, 0.0
     if metric.kind.exact:
         block, tolerance = block or DEMOTED, tolerance or 0.01
-        offset = max(metric.slack, 1.0 if metric.kind is Kind.COUNTER else 0.01)
+        offset = max(metric.slack, 1.0 if metric.kind is MetricKind.COUNTER else 0.01)
     sign = 1.0 if metric.more_is_worse else -1.0
     middle = sorted(base)[len(base) // 2]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
 from orchgate.verdict import exact, samples, sign_flip
 from orchgate.verdict.spending import LOOKS
-from orchgate.verdict.values import Kind
+from orchgate.verdict.values import MetricKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ class Test(NamedTuple):
         return len(self.scale.sample.base)
 
 
-class State(NamedTuple):
+class TestState(NamedTuple):
     """What the looks so far say of a metric; once `settled`, more pairs are not asked for.
 
     `called`: it was shown to be slower, `below`: to be so by less than blocks. `test` is that of the last look, `level`
@@ -75,7 +75,7 @@ class State(NamedTuple):
 
 
 def settle(
-    pairs: Sequence[Pair], metrics: Sequence[Metric], states: dict[str, State], look: Look, before: Look
+    pairs: Sequence[Pair], metrics: Sequence[Metric], states: dict[str, TestState], look: Look, before: Look
 ) -> None:
     """Takes a look at all pairs so far, `before` being the one before it: brings `states` up to date."""
     tests = {metric.name: _test(pairs, metric) for metric in metrics if _enough(pairs, metric)}
@@ -91,7 +91,7 @@ def settle(
         name, (alarm, miss) = metric.name, spent[metric.name]
         rarest = 2.0 ** -tests[name].pairs
         refuted = MISS * (look.miss - miss)
-        fresh = State(
+        fresh = TestState(
             Verdict.INCONCLUSIVE,
             tests[name],
             levels[name],
@@ -102,7 +102,7 @@ def settle(
         states[name] = _decided(metric, fresh, states.get(name), tests[name].p_less <= refuted)
 
 
-def _decided(metric: Metric, fresh: State, before: State | None, below: bool) -> State:
+def _decided(metric: Metric, fresh: TestState, before: TestState | None, below: bool) -> TestState:
     test = fresh.test
     called = test.p_slower <= fresh.level or (before is not None and before.called)
     below = below or (before is not None and before.below)
@@ -112,7 +112,9 @@ def _decided(metric: Metric, fresh: State, before: State | None, below: bool) ->
     verdict = _verdict(test, called, below)
     settled = (called and (test.blocked or below)) or (verdict is Verdict.PASS and test.p_slower > HINT)
     # Times are settled for good; a rate that turns out to be worse after all is looked at further.
-    settled = settled or (before is not None and before.settled and (metric.kind is not Kind.RATE or not test.blocked))
+    settled = settled or (
+        before is not None and before.settled and (metric.kind is not MetricKind.RATE or not test.blocked)
+    )
     return fresh._replace(verdict=verdict, called=called, below=below, settled=settled)
 
 
@@ -129,7 +131,7 @@ def _enough(pairs: Sequence[Pair], metric: Metric) -> bool:
 
 def _test(pairs: Sequence[Pair], metric: Metric) -> Test:
     scale = samples.scale(pairs, metric)
-    if metric.kind is Kind.RATE:
+    if metric.kind is MetricKind.RATE:
         p_slower = sign_flip.p_above(scale.sample, 0.0)
         blocked = p_slower <= DOUBT and _blocks(pairs, metric)  # one failure more is nobody's
         return Test(scale, p_slower, float(blocked), blocked)

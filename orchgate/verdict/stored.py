@@ -19,20 +19,20 @@ from orchgate.verdict import exact, samples
 from orchgate.verdict.exact import EXACT
 from orchgate.verdict.gross import FACTOR
 from orchgate.verdict.sign_flip import median
-from orchgate.verdict.values import MIB, Compared, Counted, Judgement, Kind
+from orchgate.verdict.values import MIB, Compared, ComparedCounter, Judgement, MetricKind
 from orchgate.verdict.words import title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.verdict.exact import Known
+    from orchgate.verdict.exact import LowerBounds
     from orchgate.verdict.values import Metric, Policy
 
 MIN_RUNS = 10  # of base
 BLOCK = 0.25  # a change of time or memory below this warns at most
 SURE = 3.0  # standard errors beyond which a change is one
 ODD = 2.0  # the same for a suspicion, which pairs will confirm or clear
-_SLACK = {Kind.TIME: 0.1, Kind.MEMORY: 8.0 * MIB}  # seconds and bytes that are nobody's concern
+_SLACK = {MetricKind.TIME: 0.1, MetricKind.MEMORY: 8.0 * MIB}  # seconds and bytes that are nobody's concern
 
 
 class _Change(NamedTuple):
@@ -50,14 +50,14 @@ def judge_stored(
     baseline: Mapping[str, Sequence[float]],
     head: Mapping[str, Sequence[float]],
     policy: Policy,
-    known: Known = EXACT,
+    known: LowerBounds = EXACT,
 ) -> Judgement:
     """The verdict on head's runs (one is enough) by stored runs of base; values by metric, one for each run.
 
     `known` says which of them are lower bounds.
     """
     metrics: list[Compared] = []
-    counters: list[Counted] = []
+    counters: list[ComparedCounter] = []
     for metric in _measured(baseline, head, policy):
         base_values, head_values = baseline.get(metric.name, ()), head.get(metric.name, ())
         problem = _unreadable(metric, base_values, head_values)
@@ -78,7 +78,7 @@ def suspicious(
     baseline: Mapping[str, Sequence[float]],
     head: Mapping[str, Sequence[float]],
     policy: Policy,
-    known: Known = EXACT,
+    known: LowerBounds = EXACT,
 ) -> tuple[str, ...]:
     """The metrics in which head's runs, one is enough, look worse than stored runs of base, or cannot be screened.
 
@@ -125,7 +125,7 @@ def _unreadable(metric: Metric, base: Sequence[float], head: Sequence[float]) ->
     return "" if metric.kind.exact or not base else samples.jump(metric.name, median(base), median(head))
 
 
-def _counted(metric: Metric, base: Sequence[float], head: Sequence[float]) -> Counted | None:
+def _counted(metric: Metric, base: Sequence[float], head: Sequence[float]) -> ComparedCounter | None:
     if metric.settles:
         return exact.settled(metric, base, head)
     if not base:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 
 
-class Kind(Enum):
+class MetricKind(Enum):
     """How a metric is judged: by a statistical test, or exactly."""
 
     TIME = "time"
@@ -26,7 +26,7 @@ class Kind(Enum):
 
     @property
     def exact(self) -> bool:
-        return self in (Kind.COUNTER, Kind.RATE)
+        return self in (MetricKind.COUNTER, MetricKind.RATE)
 
 
 class Metric(NamedTuple):
@@ -39,7 +39,7 @@ class Metric(NamedTuple):
     """
 
     name: str
-    kind: Kind
+    kind: MetricKind
     block: float
     tolerance: float = 0.0
     slack: float = 0.0
@@ -52,31 +52,31 @@ class Metric(NamedTuple):
 
 # What is judged where the configuration says nothing else, in the order of the report.
 KNOWN: tuple[Metric, ...] = (
-    Metric("cpu_seconds", Kind.TIME, 0.05, 0.01),
-    Metric("wall_seconds", Kind.TIME, 0.10, 0.01),
-    Metric("max_rss_bytes", Kind.MEMORY, 0.03, 0.01, slack=MIB),
-    Metric("manifest_writes", Kind.COUNTER, 0.0),
-    Metric("files_written", Kind.COUNTER, 0.0),
-    Metric("written_bytes", Kind.COUNTER, 0.05, 0.01, slack=64 * 1024),
-    Metric("read_bytes", Kind.COUNTER, 0.10, 0.01, slack=MIB, settles=True, refuses=False),
-    Metric("processes", Kind.COUNTER, 0.0),
-    Metric("tests_passed", Kind.COUNTER, 0.0, more_is_worse=False),
-    Metric("success_rate", Kind.RATE, 0.0, more_is_worse=False),
-    Metric("test_pass_rate", Kind.RATE, 0.0, more_is_worse=False),
+    Metric("cpu_seconds", MetricKind.TIME, 0.05, 0.01),
+    Metric("wall_seconds", MetricKind.TIME, 0.10, 0.01),
+    Metric("max_rss_bytes", MetricKind.MEMORY, 0.03, 0.01, slack=MIB),
+    Metric("manifest_writes", MetricKind.COUNTER, 0.0),
+    Metric("files_written", MetricKind.COUNTER, 0.0),
+    Metric("written_bytes", MetricKind.COUNTER, 0.05, 0.01, slack=64 * 1024),
+    Metric("read_bytes", MetricKind.COUNTER, 0.10, 0.01, slack=MIB, settles=True, refuses=False),
+    Metric("processes", MetricKind.COUNTER, 0.0),
+    Metric("tests_passed", MetricKind.COUNTER, 0.0, more_is_worse=False),
+    Metric("success_rate", MetricKind.RATE, 0.0, more_is_worse=False),
+    Metric("test_pass_rate", MetricKind.RATE, 0.0, more_is_worse=False),
 )
 
 # What is judged only where the configuration names it: a sampled peak moves with the moments of the samples.
-WHEN_NAMED: tuple[Metric, ...] = (Metric("tree_rss_bytes", Kind.MEMORY, 0.03, 0.01, slack=MIB),)
+WHEN_NAMED: tuple[Metric, ...] = (Metric("tree_rss_bytes", MetricKind.MEMORY, 0.03, 0.01, slack=MIB),)
 
 
 BENCHMARK = "benchmark:"  # before the name of a benchmark, where metrics are named
 RESULTS = "benchmarks"  # stands for all of them where a run's file of results could not be read
 
 
-USUAL_BENCHMARK = Metric("benchmark", Kind.TIME, 0.05, 0.01)
+USUAL_BENCHMARK = Metric("benchmark", MetricKind.TIME, 0.05, 0.01)
 
 
-class Benchmarks(NamedTuple):
+class BenchmarkLimits(NamedTuple):
     """How named benchmarks are judged: by the first of `limits`, by glob of their names, that is theirs.
 
     `required`: that no run reports any is no answer.
@@ -91,7 +91,7 @@ class Policy(NamedTuple):
 
     metrics: Mapping[str, Metric]
     inconclusive: str = "warn"
-    benchmarks: Benchmarks = Benchmarks()
+    benchmarks: BenchmarkLimits = BenchmarkLimits()
 
 
 class Pair(NamedTuple):
@@ -170,7 +170,7 @@ class Compared(NamedTuple):
         return self.head / self.base - 1 if self.base and self.head is not None else None
 
 
-class Counted(NamedTuple):
+class ComparedCounter(NamedTuple):
     """What the exact comparison says of one counter. `base` is None where head's own bounds alone decide.
 
     A side that is a lower bound says why. So many `runs_missing` of each side, and it would be refused.
@@ -186,7 +186,7 @@ class Counted(NamedTuple):
     runs_missing: int = 0
 
 
-def plain(one: Compared | Counted) -> dict[str, Any]:
+def plain(one: Compared | ComparedCounter) -> dict[str, Any]:
     """A result for programs."""
     fields = {**one._asdict(), "verdict": one.verdict.value}
     if isinstance(one, Compared):
@@ -210,7 +210,7 @@ class FailedBenchmark(NamedTuple):
     verdict: Verdict
 
 
-class Named(NamedTuple):
+class BenchmarkJudgement(NamedTuple):
     """What is known of named benchmarks, which were judged together; names are without BENCHMARK.
 
     `judged` are those of both sides, worst first; `renamed` are pairs of one that only base has and one that only head
@@ -237,11 +237,11 @@ class Judgement(NamedTuple):
 
     verdict: Verdict
     metrics: tuple[Compared, ...] = ()
-    counters: tuple[Counted, ...] = ()
+    counters: tuple[ComparedCounter, ...] = ()
     decided: bool = False
     reason: str = ""
     notes: tuple[str, ...] = ()
-    benchmarks: Named | None = None  # None: no run reported any, and none had to
+    benchmarks: BenchmarkJudgement | None = None  # None: no run reported any, and none had to
 
     @property
     def is_of_benchmarks(self) -> bool:
@@ -261,9 +261,9 @@ def policy(performance: settings.Performance, *, undecided_blocks: bool = False)
             continue
         stage, dot, own = key.rpartition(".")  # a stage's id is written as it is
         name = f"{stage}{dot}{own.replace('-', '_')}"
-        known = metrics.get(name) or others.get(name) or Metric(name, Kind.COUNTER, 0.0)
+        known = metrics.get(name) or others.get(name) or Metric(name, MetricKind.COUNTER, 0.0)
         metrics[name] = _merged(known, configured)
-    named = Benchmarks(tuple(limits), required=bool(performance.benchmarks.file))
+    named = BenchmarkLimits(tuple(limits), required=bool(performance.benchmarks.file))
     return Policy(metrics, "block" if undecided_blocks else "warn", named)
 
 

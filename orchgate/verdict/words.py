@@ -10,7 +10,7 @@ from orchgate.verdict.spending import LOOKS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.verdict.values import Compared, Counted, Judgement
+    from orchgate.verdict.values import Compared, ComparedCounter, Judgement
 
 _TITLES = {
     "cpu_seconds": "CPU time",
@@ -145,20 +145,20 @@ def disagree(one: Compared) -> bool:
     return abs(round(100 * one.estimate, 1) - round(100 * one.change_of_medians, 1)) > _TOLERATED
 
 
-def values_of(one: Compared | Counted) -> str:
+def values_of(one: Compared | ComparedCounter) -> str:
     """`0.121 s -> 0.146 s`."""
     return f"{before(one)} -> {after(one)}"
 
 
-def before(one: Compared | Counted) -> str:
+def before(one: Compared | ComparedCounter) -> str:
     return ("" if one.base_lower_bound is None else AT_LEAST) + amount(one.name, one.base)
 
 
-def after(one: Compared | Counted) -> str:
+def after(one: Compared | ComparedCounter) -> str:
     return ("" if one.head_lower_bound is None else AT_LEAST) + amount(one.name, one.head)
 
 
-def _is_bound(one: Compared | Counted) -> bool:
+def _is_bound(one: Compared | ComparedCounter) -> bool:
     return one.base_lower_bound is not None or one.head_lower_bound is not None
 
 
@@ -166,7 +166,7 @@ def _visible(one: Compared) -> str:
     return "" if one.smallest_effect is None else f"; it could have seen {percent(one.smallest_effect)}"
 
 
-def counted(one: Counted) -> str:
+def counted(one: ComparedCounter) -> str:
     """What the exact comparison says of one counter, as half a sentence."""
     if one.verdict is Verdict.INCONCLUSIVE and _is_bound(one):
         return f"cannot tell: {one.reason}"

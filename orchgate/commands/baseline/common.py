@@ -19,7 +19,7 @@ from orchgate.runs.machine import fingerprint
 from orchgate.runs.pipeline import load_all
 from orchgate.verdict import baseline, baseline_facts
 from orchgate.verdict.sign_flip import median
-from orchgate.verdict.values import KNOWN, WHEN_NAMED, Kind
+from orchgate.verdict.values import KNOWN, WHEN_NAMED, MetricKind
 from orchgate.verdict.words import AT_LEAST
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orchgate.commands.shared.options import Parser
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
-    from orchgate.verdict.baseline import Baseline, Record
+    from orchgate.verdict.baseline import Baseline, BaselineRecord
 
 VERSION = 1
 RUNS = 12
@@ -146,7 +146,7 @@ def common(found: Sequence[Mapping[str, float]]) -> tuple[dict[str, tuple[float,
             notes.append(f"{name}: {bad or 'is no name of a metric'}: left out")
         else:
             samples[name] = tuple(values)
-            if KINDS.get(name, Kind.COUNTER).exact and len(set(values)) > 1:
+            if KINDS.get(name, MetricKind.COUNTER).exact and len(set(values)) > 1:
                 notes.append(f"{name} differs between runs of one tree: {number(min(values))} to {number(max(values))}")
     return samples, notes
 
@@ -165,7 +165,7 @@ def bounds(found: Iterable[Mapping[str, str]], names: Collection[str]) -> dict[s
 # Showing
 
 
-def row(at: Here, record: Record, known: Baseline) -> dict[str, Any]:
+def row(at: Here, record: BaselineRecord, known: Baseline) -> dict[str, Any]:
     """A record with what follows from it, JSON-able."""
     head = at.repository.head
     behind = history.commits_between(at.repository, record.commit, head) if record.commit and head else None
@@ -182,7 +182,7 @@ def row(at: Here, record: Record, known: Baseline) -> dict[str, Any]:
     return plain
 
 
-def _stale(at: Here, record: Record, behind: int | None) -> str:
+def _stale(at: Here, record: BaselineRecord, behind: int | None) -> str:
     known = at.hashes.get(record.pipeline, "")
     if not known and not record.pipeline.startswith("-- "):
         return "is of a pipeline that is not defined any more"
@@ -190,7 +190,7 @@ def _stale(at: Here, record: Record, behind: int | None) -> str:
     return baseline.stale(record, at.now, pipeline_hash=known, commits_behind=behind, max_days=days)
 
 
-def _superseded(record: Record) -> dict[str, Any]:
+def _superseded(record: BaselineRecord) -> dict[str, Any]:
     return {"recorded_at": record.recorded_at, "recorded_by": record.recorded_by, "reason": record.reason}
 
 
@@ -203,7 +203,7 @@ def _metric(name: str, samples: Sequence[float], bound: str | None) -> dict[str,
     """Median, and the median absolute deviation from it."""
     middle = median(samples)
     spread = median([abs(sample - middle) for sample in samples])
-    kind = KINDS.get(name, Kind.COUNTER).value
+    kind = KINDS.get(name, MetricKind.COUNTER).value
     return {
         "name": name,
         "kind": kind,

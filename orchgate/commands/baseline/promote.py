@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from orchgate.commands.baseline.common import Here
     from orchgate.commands.shared.options import Parser
     from orchgate.runs.run import Run
-    from orchgate.verdict.baseline import Baseline, Record
+    from orchgate.verdict.baseline import Baseline, BaselineRecord
 
 _SEARCHED = 500  # newest runs of a task among which those of one kind are looked for
 _AGAIN = "orchgate run PIPELINE --task TASK --measure --runs 12"
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> Verdict:
     return Verdict.PASS
 
 
-def _candidates(path: str) -> list[Record]:
+def _candidates(path: str) -> list[BaselineRecord]:
     """The records of a file that `record -o` wrote, or of another repository's baseline."""
     data = baseline_file.read(path, path)
     if data is None:
@@ -132,7 +132,7 @@ def _fault(run: Run) -> str:
     return ""
 
 
-def _from_runs(at: Here, runs: Sequence[Run], notes: list[str]) -> Record:
+def _from_runs(at: Here, runs: Sequence[Run], notes: list[str]) -> BaselineRecord:
     """One record from runs of one kind. Raises UsageError for those that do not belong together."""
     for run in runs:
         if reason := _fault(run):
@@ -156,7 +156,7 @@ def _from_runs(at: Here, runs: Sequence[Run], notes: list[str]) -> Record:
     if first.machine.fingerprint != at.fingerprint:
         notes.append(f"these runs are of machine type {first.machine.fingerprint}, this machine is {at.fingerprint}")
     newest = max(run.completed_at or run.started_at for run in runs)
-    return baseline.Record(
+    return baseline.BaselineRecord(
         pipeline=first.pipeline_id,
         fingerprint=first.machine.fingerprint,
         pipeline_hash=hashes.pop(),

@@ -18,7 +18,7 @@ from orchgate.outputs._escape import escape
 from orchgate.runs import definition, ids, pipeline
 from orchgate.speed import paired, sides
 from orchgate.verdict import baseline_file
-from orchgate.verdict.baseline import PATH, Baseline, Record, render
+from orchgate.verdict.baseline import PATH, Baseline, BaselineRecord, render
 from orchgate.verdict.baseline_facts import MAX_RUNS, MIN_RUNS
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from orchgate.commands.baseline.common import Here
     from orchgate.commands.shared.options import Parser
-    from orchgate.speed.sampling import Sample, Side
+    from orchgate.speed.sampling import MeasuredRun, Side
     from orchgate.speed.timing import Progress
 
 _CLEAR = "\r\x1b[K"  # the terminal's line
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> Verdict:
             notes.append(f"{left} of {len(measured.samples)} runs left out: a stage passed only when repeated")
         notes += ["tracked files differ from HEAD, which was measured without these changes"] if dirty else []
         notes += list(dict.fromkeys(note for sample in measured.samples for note in sample.notes))
-        record = Record(
+        record = BaselineRecord(
             pipeline=name,
             fingerprint=at.fingerprint,
             pipeline_hash=measured.digest,
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> Verdict:
     return Verdict.PASS
 
 
-def _flaky(name: str, samples: Sequence[Sample]) -> OrchgateError:
+def _flaky(name: str, samples: Sequence[MeasuredRun]) -> OrchgateError:
     """What an attempt cost that failed is no cost of a run that goes well."""
     repeated = [sample for sample in samples if sample.repeated]
     message = (
@@ -104,7 +104,7 @@ class _Measured(NamedTuple):
 
     tree: str
     digest: str
-    samples: tuple[Sample, ...]
+    samples: tuple[MeasuredRun, ...]
 
 
 def _measure(at: Here, args: argparse.Namespace, commit: str, name: str) -> _Measured:
@@ -147,7 +147,7 @@ def _tell(progress: Progress) -> None:
     sys.stderr.flush()
 
 
-def _failure(samples: Sequence[Sample]) -> dict[str, Any] | None:
+def _failure(samples: Sequence[MeasuredRun]) -> dict[str, Any] | None:
     for number, sample in enumerate(samples, 1):
         if sample.failure:
             return {"run": number, **sample.failure._asdict()}
@@ -165,7 +165,7 @@ def _failed(args: argparse.Namespace, name: str, failure: dict[str, Any]) -> Ver
     return Verdict.FAIL
 
 
-def _keep(at: Here, args: argparse.Namespace, record: Record, notes: Sequence[str]) -> None:
+def _keep(at: Here, args: argparse.Namespace, record: BaselineRecord, notes: Sequence[str]) -> None:
     """Writes the record to its place and shows it. Raises UsageError when somebody was faster."""
     if args.output:
         path = os.path.abspath(args.output)

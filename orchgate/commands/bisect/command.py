@@ -16,7 +16,7 @@ from orchgate.outputs._escape import escape
 if TYPE_CHECKING:
     import argparse
 
-    from orchgate.bisect.measure import Question
+    from orchgate.bisect.measure import BisectionQuestion
     from orchgate.commands.shared.options import Parser
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
@@ -100,7 +100,7 @@ def _bisected(args: argparse.Namespace, repository: Repository) -> int:
     return result.exit_code(found.ending.how)
 
 
-def _question(args: argparse.Namespace, repository: Repository) -> Question:
+def _question(args: argparse.Namespace, repository: Repository) -> BisectionQuestion:
     from orchgate.bisect import measure
     from orchgate.git import line
 
@@ -116,7 +116,7 @@ def _question(args: argparse.Namespace, repository: Repository) -> Question:
 
     subject = shlex.join(args.command) if args.command else pipeline
     metric = _metric(config, args.metric)
-    return measure.Question(commits, stages, subject, folder, config.performance.setup, metric, args.sure)
+    return measure.BisectionQuestion(commits, stages, subject, folder, config.performance.setup, metric, args.sure)
 
 
 def _config(repository: Repository, good: str, *, is_command: bool) -> Config:
@@ -136,7 +136,7 @@ def _metric(config: Config, name: str) -> Metric:
     return known._replace(block=2 * known.tolerance, most=None, least=None)
 
 
-def _facts(question: Question) -> dict[str, str]:
+def _facts(question: BisectionQuestion) -> dict[str, str]:
     """All that makes it this question: pairs that were measured for another one are not mixed in."""
     from orchgate.runs.machine import fingerprint
 

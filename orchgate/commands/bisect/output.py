@@ -15,7 +15,7 @@ from orchgate.verdict import words
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.bisect.search import Ending
+    from orchgate.bisect.search import BisectionEnding
     from orchgate.commands.bisect.result import BisectReport, MeasuredCommit
     from orchgate.verdict.values import Compared
 
@@ -109,7 +109,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _sure(ending: Ending) -> str:
+def _sure(ending: BisectionEnding) -> str:
     percent = 100 * ending.probability
     return "> 99 % sure" if percent > 99 else f"{percent:.0f} % sure"
 

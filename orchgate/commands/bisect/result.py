@@ -14,8 +14,8 @@ from orchgate.verdict.sign_flip import centre, p_above, p_below
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from orchgate.bisect.measure import Bisected, Question
-    from orchgate.bisect.search import Ending, Search
+    from orchgate.bisect.measure import Bisected, BisectionQuestion
+    from orchgate.bisect.search import BisectionEnding, Search
     from orchgate.git.repository import Repository
     from orchgate.verdict.values import Compared
 
@@ -46,7 +46,7 @@ class BisectReport(NamedTuple):
     """All there is to show. `subjects` are untrusted text by commit; `path` is where the measurements are kept."""
 
     asked: BisectRequest
-    question: Question
+    question: BisectionQuestion
     found: Bisected
     subjects: Mapping[str, str]
     merged: tuple[int, tuple[str, ...]]
@@ -58,7 +58,7 @@ class BisectReport(NamedTuple):
         return self.found.search
 
     @property
-    def ending(self) -> Ending:
+    def ending(self) -> BisectionEnding:
         return self.found.ending
 
     def oid(self, place: int) -> str:
@@ -78,7 +78,9 @@ class MeasuredCommit(NamedTuple):
     level: str
 
 
-def shown(asked: BisectRequest, question: Question, found: Bisected, repository: Repository, path: str) -> BisectReport:
+def shown(
+    asked: BisectRequest, question: BisectionQuestion, found: Bisected, repository: Repository, path: str
+) -> BisectReport:
     """Raises GitError."""
     from orchgate.git import line
     from orchgate.speed import differences
@@ -111,12 +113,12 @@ def command(asked: BisectRequest, max_seconds: float = 0.0) -> str:
     return shlex.join([*words, *asked.what])
 
 
-def step(search: Search, ending: Ending) -> Compared | None:
+def step(search: Search, ending: BisectionEnding) -> Compared | None:
     """What was confirmed; the comparison of the ends where nothing can be measured between them."""
     return search.ends if (ending.after, ending.last) == (0, search.last) else search.trial
 
 
-def is_likely(search: Search, ending: Ending) -> bool:
+def is_likely(search: Search, ending: BisectionEnding) -> bool:
     """Whether there is anything to be said of where the step is."""
     known = search.ends is not None and ending.how in (How.OPEN, How.SPENT)
     return known or ending.how in (How.FOUND, How.RANGE, How.UNCONFIRMED)
@@ -171,7 +173,7 @@ def _rest(found: BisectReport, before: float, after: float) -> str:
     return command(found.asked._replace(good=found.short(found.ending.last)))
 
 
-def _misfits(search: Search, ending: Ending) -> list[int]:
+def _misfits(search: Search, ending: BisectionEnding) -> list[int]:
     """Commits whose own pairs clearly say the opposite of what was found."""
     middle, wrong = (search.segment.low + search.segment.high) / 2, []
     for row in rows(search):

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from orchgate.commands.perf.report import PerfRequest
     from orchgate.config.settings import Config, Performance
     from orchgate.git.repository import Repository
-    from orchgate.speed.definition import Redefined
+    from orchgate.speed.definition import PipelineChange
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.sampling import Side
 
 
-def change(repository: Repository, asked: PerfRequest, config: Config) -> Redefined | None:
+def change(repository: Repository, asked: PerfRequest, config: Config) -> PipelineChange | None:
     """What head does to the pipeline; None where only head defines it.
 
     Raises ConfigError where neither side does, base's cannot be run, or head's configuration cannot be read.
@@ -35,7 +35,7 @@ def change(repository: Repository, asked: PerfRequest, config: Config) -> Redefi
 
 
 def told(
-    repository: Repository, asked: PerfRequest, performance: Performance, found: Redefined, seconds: float
+    repository: Repository, asked: PerfRequest, performance: Performance, found: PipelineChange, seconds: float
 ) -> DefinitionChange:
     """That in words; stages that head adds are run for what they cost, `seconds` being left."""
     from orchgate.speed import added, definition
@@ -56,7 +56,7 @@ def with_differences(
     asked: PerfRequest,
     sides: tuple[Side, Side],
     measurement: Measurement,
-    found: Redefined | None,
+    found: PipelineChange | None,
 ) -> Measurement:
     """With what else than the code differs, where it may explain what was measured."""
     from orchgate.model import Verdict

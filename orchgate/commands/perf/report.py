@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.push.stored_verdict import Said
     from orchgate.speed.sampling import Side
-    from orchgate.verdict.values import Compared, Counted, Judgement, Pair, Policy
+    from orchgate.verdict.values import Compared, ComparedCounter, Judgement, Pair, Policy
 
 VERSION = 1
 _WIDTH = 12  # hex digits of an id, for people
@@ -137,7 +137,7 @@ def _compared(one: Compared) -> tuple[str, ...]:
     return (words.title(one.name), *values, words.at_least(one), words.interval(one), words.outcome(one))
 
 
-def _counted(one: Counted) -> tuple[str, ...]:
+def _counted(one: ComparedCounter) -> tuple[str, ...]:
     bounds = (one.base_lower_bound, one.head_lower_bound) != (None, None)
     change = words.UNKNOWN if not one.base or bounds else words.percent(one.head / one.base - 1)
     kind = words.UNKNOWN if bounds else "exact"

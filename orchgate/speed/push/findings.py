@@ -13,19 +13,24 @@ from orchgate.speed import definition, explanation
 from orchgate.speed.push.stored_verdict import Said
 from orchgate.verdict import benchmark_words, betting, reported_benchmarks, words
 from orchgate.verdict import benchmark_words as told
-from orchgate.verdict.values import Compared, Kind, plain
+from orchgate.verdict.values import Compared, MetricKind, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from orchgate.runs.stages import Stage
     from orchgate.speed.measurement import Measurement
-    from orchgate.speed.push.request import Question
-    from orchgate.speed.push.verdict_record import Head
+    from orchgate.speed.push.request import PushRequest
+    from orchgate.speed.push.verdict_record import BranchHead
     from orchgate.speed.sampling import Failure
-    from orchgate.verdict.values import Counted, Judgement, Named, Policy
+    from orchgate.verdict.values import BenchmarkJudgement, ComparedCounter, Judgement, Policy
 
-RULES = {Kind.TIME: "PRF001", Kind.COUNTER: "PRF002", Kind.RATE: "PRF005", Kind.MEMORY: "PRF006"}
+RULES = {
+    MetricKind.TIME: "PRF001",
+    MetricKind.COUNTER: "PRF002",
+    MetricKind.RATE: "PRF005",
+    MetricKind.MEMORY: "PRF006",
+}
 # More pairs do not help where a run cannot be measured whole.
 WHOLE = "a stage that waits for every process it starts is measured whole"
 WEIGHTS = {Verdict.FAIL: Severity.ERROR, Verdict.WARN: Severity.WARNING}
@@ -35,25 +40,25 @@ _BENCHMARK_WEIGHTS = {Verdict.FAIL: Severity.ERROR, Verdict.WARN: Severity.WARNI
 _GONE = "a benchmark is compared from the push on after the one that brings its name"
 
 
-def announcement(question: Question, budget: float) -> str:
+def announcement(request: PushRequest, budget: float) -> str:
     """What a waiting person reads while the pipeline runs."""
-    sides = f"{question.head[:7]} against {(question.base or '')[:7]}"
-    return f"measuring {question.pipeline}, {sides}, for up to {budget:g} s (performance.max-seconds)"
+    sides = f"{request.head[:7]} against {(request.base or '')[:7]}"
+    return f"measuring {request.pipeline}, {sides}, for up to {budget:g} s (performance.max-seconds)"
 
 
-def not_measured(question: Question, why: str) -> Said:
+def not_measured(request: PushRequest, why: str) -> Said:
     """PRF004 as a note: nobody measured, and nobody needs to before the rest is in order."""
-    message = f"{question.pipeline} was not measured: {why} (--measure-anyway measures all the same)"
-    return Said("PRF004", message, question.reproduce, Severity.NOTE)
+    message = f"{request.pipeline} was not measured: {why} (--measure-anyway measures all the same)"
+    return Said("PRF004", message, request.reproduce, Severity.NOTE)
 
 
-def of_pairs(question: Question, policy: Policy, measurement: Measurement) -> tuple[Said, ...]:
+def of_pairs(request: PushRequest, policy: Policy, measurement: Measurement) -> tuple[Said, ...]:
     """What a comparison by pairs has to say; where nothing is wrong and all is decided, nothing."""
     basis = f"; {explanation.how_measured(measurement)}"
     carrier = partial(explanation.carrier, measurement)
     said = (
-        *_worse(question, policy, measurement.judgement, carrier, basis),
-        *_probable(question, policy, measurement, basis),
+        *_worse(request, policy, measurement.judgement, carrier, basis),
+        *_probable(request, policy, measurement, basis),
     )
     if any(one.severity is Severity.ERROR for one in said):
         return said
@@ -65,76 +70,76 @@ def of_pairs(question: Question, policy: Policy, measurement: Measurement) -> tu
     why = "; ".join(words.compared(one) if isinstance(one, Compared) else words.counted(one) for one in still)
     bounds = bool(still) and all((one.base_lower_bound, one.head_lower_bound) != (None, None) for one in still)
     why = f"{'; '.join(filter(None, (judgement.reason, why)))}{basis}"
-    open_ = undecided(question, why, policy.inconclusive, WHOLE if bounds else "")
+    open_ = undecided(request, why, policy.inconclusive, WHOLE if bounds else "")
     # Wall time that stays open without a hint of growth, where CPU time has passed, is worth a line and no warning.
     if open_.severity is Severity.WARNING and judgement.verdict is not Verdict.INCONCLUSIVE:
         open_ = open_._replace(severity=Severity.NOTE, hint="")  # it passed: there is nothing to do
     return (*said, open_)
 
 
-def slower_together(question: Question, row: Sequence[Head]) -> tuple[Said, ...]:
+def slower_together(request: PushRequest, row: Sequence[BranchHead]) -> tuple[Said, ...]:
     """PRF001, a warning: what the heads of a branch say together, where that is enough. One alone speaks for itself."""
     log_e = sum(head.log_e for head in row)
     if len(row) < 2 or log_e < log(betting.WARNS):
         return ()
     e_value = f"{exp(log_e):.0f}" if log_e < log(1e6) else "more than a million"
     message = (
-        f"{question.pipeline}: several pushes of this branch together look slower: CPU time of {len(row)} heads "
+        f"{request.pipeline}: several pushes of this branch together look slower: CPU time of {len(row)} heads "
         f"against the same base, e = {e_value} (were none slower, {betting.WARNS:.0f} is a chance of 2.5 %)"
     )
-    return (Said("PRF001", message, question.reproduce, Severity.WARNING),)
+    return (Said("PRF001", message, request.reproduce, Severity.WARNING),)
 
 
-def stored_findings(question: Question, policy: Policy, judgement: Judgement, commit: str | None) -> tuple[Said, ...]:
+def stored_findings(request: PushRequest, policy: Policy, judgement: Judgement, commit: str | None) -> tuple[Said, ...]:
     """What a comparison with the stored baseline has to say of the counters; times only raise a suspicion."""
     basis = f"; against the stored baseline of {(commit or 'no commit')[:12]}"
-    return tuple(_worse(question, policy, judgement._replace(metrics=()), lambda _: "", basis))
+    return tuple(_worse(request, policy, judgement._replace(metrics=()), lambda _: "", basis))
 
 
 def _worse(
-    question: Question, policy: Policy, judgement: Judgement, carrier: Callable[[str], str], basis: str
+    request: PushRequest, policy: Policy, judgement: Judgement, carrier: Callable[[str], str], basis: str
 ) -> Iterator[Said]:
     """What got worse, one by one. `carrier` tells where a change in a time comes from, `basis` how it is known."""
     for one in _all(judgement):
         if one.verdict in WEIGHTS and not _is_probable(one):
             metric = policy.metrics[one.name]
-            stage = carrier(one.name) if metric.kind is Kind.TIME else ""
+            stage = carrier(one.name) if metric.kind is MetricKind.TIME else ""
             where = f" in stage {stage}" if stage else ""
             changed = _change(one) if isinstance(one, Compared) else one.reason or words.values_of(one)
             limit = f"; from {words.percent(metric.block)} on it is refused" if one.verdict is Verdict.WARN else ""
             colon = ":" if isinstance(one, Compared) and one.estimate is None else ""
-            message = f"{question.pipeline}: {words.title(one.name)}{colon} {changed}{where}{basis}{limit}"
-            yield Said(RULES[metric.kind], message, f"{question.reproduce} repeats it", WEIGHTS[one.verdict])
+            message = f"{request.pipeline}: {words.title(one.name)}{colon} {changed}{where}{basis}{limit}"
+            yield Said(RULES[metric.kind], message, f"{request.reproduce} repeats it", WEIGHTS[one.verdict])
 
 
-def _probable(question: Question, policy: Policy, measurement: Measurement, basis: str) -> Iterator[Said]:
+def _probable(request: PushRequest, policy: Policy, measurement: Measurement, basis: str) -> Iterator[Said]:
     """What is only probably worse, how many pairs are missing, and the budget that holds them."""
     for one in measurement.judgement.metrics:
         if not one.probably or _is_open(one, policy):
             continue
-        kind, hint = policy.metrics[one.name].kind, f"{question.reproduce} repeats it"
-        stage = explanation.carrier(measurement, one.name) if kind is Kind.TIME else ""
+        kind, hint = policy.metrics[one.name].kind, f"{request.reproduce} repeats it"
+        stage = explanation.carrier(measurement, one.name) if kind is MetricKind.TIME else ""
         told = f"{words.probable(one)}{f' in stage {stage}' if stage else ''}"
         needed = words.missing(one)
         if words.within_reach(one) and measurement.pair_seconds:
             budget = explanation.budget_for(measurement, one.pairs + (one.pairs_missing or 0))
             needed += f", which a budget of {budget} s holds"
-            hint = question.reproduce.replace("orchgate perf", f"orchgate perf --max-time {budget}s", 1)
+            hint = request.reproduce.replace("orchgate perf", f"orchgate perf --max-time {budget}s", 1)
         told = "; ".join(filter(None, (told, needed)))
-        message = f"{question.pipeline}: {words.title(one.name)} {told}{basis}"
+        message = f"{request.pipeline}: {words.title(one.name)} {told}{basis}"
         yield Said(RULES[kind], message, hint, Severity.WARNING)
 
 
-def _is_probable(one: Compared | Counted) -> bool:
+def _is_probable(one: Compared | ComparedCounter) -> bool:
     return isinstance(one, Compared) and one.probably
 
 
-def _is_open(one: Compared | Counted, policy: Policy) -> bool:
+def _is_open(one: Compared | ComparedCounter, policy: Policy) -> bool:
     """Undecided; where that blocks, so is what is only probable."""
     return one.verdict is Verdict.INCONCLUSIVE or (policy.inconclusive == "block" and _is_probable(one))
 
 
-def _all(judgement: Judgement) -> tuple[Compared | Counted, ...]:
+def _all(judgement: Judgement) -> tuple[Compared | ComparedCounter, ...]:
     return (*judgement.metrics, *judgement.counters)
 
 
@@ -145,14 +150,14 @@ def _change(one: Compared) -> str:
     return words.change(one)
 
 
-def tolerated(question: Question, measurement: Measurement) -> Iterator[Said]:
+def tolerated(request: PushRequest, measurement: Measurement) -> Iterator[Said]:
     """PRF005, a warning: stages that may fail, do so in every run of head, and did in none of base."""
     runs = [[pair[at] for pair in measurement.samples if not pair[at].failure] for at in (0, 1)]
     base, head = ([{one.stage: one for one in ran.tolerated} for ran in side] for side in runs)
     for name, one in (head or [{}])[0].items():
         if all(name in ran for ran in head) and not any(name in ran for ran in base):
             told = f"{failed_stage(one)}; it may, and did not before: what fails early is fast"
-            yield Said("PRF005", f"{question.pipeline}: {told}", f"{question.reproduce} repeats it", Severity.WARNING)
+            yield Said("PRF005", f"{request.pipeline}: {told}", f"{request.reproduce} repeats it", Severity.WARNING)
 
 
 def is_open(one: Said) -> bool:
@@ -167,17 +172,17 @@ def may_change(said: Sequence[Said], judgement: Judgement) -> bool:
     return any(map(is_open, said)) or (not refused and any(map(_is_probable, judged)))
 
 
-def undecided(question: Question, why: str, policy: str, hint: str = "") -> Said:
+def undecided(request: PushRequest, why: str, policy: str, hint: str = "") -> Said:
     """PRF004; an error where the policy blocks, which ends in exit code 3."""
     severity = Severity.ERROR if policy == "block" else Severity.WARNING
-    return Said("PRF004", f"{question.pipeline}: {why}", hint or f"{question.reproduce} settles it", severity)
+    return Said("PRF004", f"{request.pipeline}: {why}", hint or f"{request.reproduce} settles it", severity)
 
 
-def suspected(question: Question, judgement: Judgement, names: Sequence[str], policy: str) -> Said:
+def suspected(request: PushRequest, judgement: Judgement, names: Sequence[str], policy: str) -> Said:
     """PRF004: of one run of head not enough is known in these metrics to hold it to the stored baseline."""
     bounds = [one for one in _all(judgement) if one.name in names]
     told = [words.compared(one) if isinstance(one, Compared) else words.counted(one) for one in bounds]
-    return undecided(question, "; ".join(told), policy, WHOLE)
+    return undecided(request, "; ".join(told), policy, WHOLE)
 
 
 def with_differences(said: tuple[Said, ...], measurement: Measurement) -> tuple[Said, ...]:
@@ -199,19 +204,19 @@ def failed_stage(one: Failure) -> str:
     return f"stage {one.stage} fails at {one.side}: {one.detail}" + (f": {one.said}" if one.said else "")
 
 
-def head_failed(question: Question, one: Failure) -> Said:
+def head_failed(request: PushRequest, one: Failure) -> Said:
     """PRF005: base runs and head does not."""
-    message = f"{question.pipeline} fails and did not before: {failed_stage(one)}"
-    return Said("PRF005", message, f"mend it first; {question.reproduce} repeats it", Severity.ERROR)
+    message = f"{request.pipeline} fails and did not before: {failed_stage(one)}"
+    return Said("PRF005", message, f"mend it first; {request.reproduce} repeats it", Severity.ERROR)
 
 
-def no_baseline(question: Question, why: str, severity: Severity = Severity.WARNING) -> Said:
+def no_baseline(request: PushRequest, why: str, severity: Severity = Severity.WARNING) -> Said:
     """PRF003, with the command that records one."""
     import shlex
 
-    record = f"orchgate baseline record {shlex.quote(question.pipeline)}, and commit .orchgate/baseline.json"
-    hint = record if severity is Severity.NOTE else f"{record}; or {question.reproduce}"
-    return Said("PRF003", f"{question.pipeline} was not compared: {why}", hint, severity)
+    record = f"orchgate baseline record {shlex.quote(request.pipeline)}, and commit .orchgate/baseline.json"
+    hint = record if severity is Severity.NOTE else f"{record}; or {request.reproduce}"
+    return Said("PRF003", f"{request.pipeline} was not compared: {why}", hint, severity)
 
 
 def facts(measurement: Measurement) -> dict[str, object]:
@@ -232,39 +237,39 @@ def facts(measurement: Measurement) -> dict[str, object]:
     }
 
 
-def failed_at_head(question: Question, failure: Failure) -> Said:
+def failed_at_head(request: PushRequest, failure: Failure) -> Said:
     """PRF007 where head can no longer run what the base defines, PRF005 where it runs and fails."""
-    why = _why(question, failure)
+    why = _why(request, failure)
     if not why:
-        return head_failed(question, failure)
-    message = f"{question.pipeline} cannot be run any more as the base defines it: {failed_stage(failure)}; {why}"
+        return head_failed(request, failure)
+    message = f"{request.pipeline} cannot be run any more as the base defines it: {failed_stage(failure)}; {why}"
     return Said("PRF007", message, HINT, Severity.ERROR)
 
 
-def _why(question: Question, failure: Failure) -> str:
-    change = question.redefined
+def _why(request: PushRequest, failure: Failure) -> str:
+    change = request.redefined
     if change is not None and (change.prepared if failure.stage == "prepare" else change.staged):
         return f"this change {definition.some(change.edits)}"
-    if gone := next(_gone(question, failure.stage), ""):
+    if gone := next(_gone(request, failure.stage), ""):
         return f"this change removes {gone}"
     return "the command is not found" if failure.detail.startswith(_NOT_FOUND) else ""
 
 
-def _gone(question: Question, name: str) -> Iterator[str]:
+def _gone(request: PushRequest, name: str) -> Iterator[str]:
     """Files and folders that the command of a stage names, and that only base has."""
-    assert question.base is not None
+    assert request.base is not None
     if name == "prepare":
-        words, folder = question.config.performance.setup, ""
+        words, folder = request.config.performance.setup, ""
     else:
-        stages = definition.read(question.repository, question.base, question.pipeline, "base").stages
+        stages = definition.read(request.repository, request.base, request.pipeline, "base").stages
         stage = next(one for one in stages if one.id == name)
         words, folder = _words_of_stage(stage), stage.cwd
-    left = question.repository.tree(question.head).entries
-    gone = [path for path in question.tree.entries if path not in left]
+    left = request.repository.tree(request.head).entries
+    gone = [path for path in request.tree.entries if path not in left]
     for path in _places(words, folder):
         # A shell may have gone to another folder first.
         yield from (one for one in gone if one == path or one.endswith(f"/{path}"))
-        if path in question.tree.folders and any(one.startswith(f"{path}/") for one in gone):
+        if path in request.tree.folders and any(one.startswith(f"{path}/") for one in gone):
             yield from () if any(one.startswith(f"{path}/") for one in left) else (path,)
 
 
@@ -290,29 +295,29 @@ def _words_of_stage(stage: Stage) -> tuple[str, ...]:
         return tuple(stage.shell.split())
 
 
-def of_benchmarks(question: Question, policy: Policy, measurement: Measurement, basis: str) -> Iterator[Said]:
+def of_benchmarks(request: PushRequest, policy: Policy, measurement: Measurement, basis: str) -> Iterator[Said]:
     """Those that moved, worst first, then those that failed, then what only one side has, and what stayed open."""
     named = measurement.judgement.benchmarks
     if named is None:
         return
     if named.verdict is Verdict.BROKEN:
-        hint = f"{question.reproduce} shows it again"
-        yield Said("PRF004", f"{question.pipeline}: {named.reason}", hint, Severity.ERROR)
+        hint = f"{request.reproduce} shows it again"
+        yield Said("PRF004", f"{request.pipeline}: {named.reason}", hint, Severity.ERROR)
         return
     if named.verdict is Verdict.FAIL and not named.judged:
-        yield _of_benchmarks(question, "PRF005", Severity.ERROR, named.reason)
+        yield _of_benchmarks(request, "PRF005", Severity.ERROR, named.reason)
         return
     movers = told.movers(named)
     where = f" in stage {stage}" if (stage := _reporter(measurement)) else ""
     for one in movers[: told.MOST]:
         limit = _benchmark_limit(one, policy)
-        yield _of_benchmarks(question, *_weight((one,), policy), f"{told.moved(one)}{where}{basis}{limit}")
+        yield _of_benchmarks(request, *_weight((one,), policy), f"{told.moved(one)}{where}{basis}{limit}")
     if more := movers[told.MOST :]:
         what = f"{len(more)} more benchmark{'s' * (len(more) != 1)} got slower{where}"
-        yield _of_benchmarks(question, *_weight(more, policy), what)
-    yield from _failed_benchmarks(question, named)
-    yield from _changed_benchmarks(question, named)
-    yield from _open_benchmarks(question, policy, named, measurement)
+        yield _of_benchmarks(request, *_weight(more, policy), what)
+    yield from _failed_benchmarks(request, named)
+    yield from _changed_benchmarks(request, named)
+    yield from _open_benchmarks(request, policy, named, measurement)
 
 
 def _weight(movers: Sequence[Compared], policy: Policy) -> tuple[str, Severity]:
@@ -322,8 +327,8 @@ def _weight(movers: Sequence[Compared], policy: Policy) -> tuple[str, Severity]:
     return "PRF001", _BENCHMARK_WEIGHTS[movers[0].verdict]
 
 
-def _of_benchmarks(question: Question, rule: str, severity: Severity, message: str) -> Said:
-    return Said(rule, f"{question.pipeline}: {message}", f"{question.reproduce} repeats it", severity)
+def _of_benchmarks(request: PushRequest, rule: str, severity: Severity, message: str) -> Said:
+    return Said(rule, f"{request.pipeline}: {message}", f"{request.reproduce} repeats it", severity)
 
 
 def _benchmark_limit(one: Compared, policy: Policy) -> str:
@@ -341,37 +346,39 @@ def _reporter(measurement: Measurement) -> str:
     return next((ran.reporter for pair in reversed(measurement.samples) for ran in pair if ran.reporter), "")
 
 
-def _failed_benchmarks(question: Question, named: Named) -> Iterator[Said]:
+def _failed_benchmarks(request: PushRequest, named: BenchmarkJudgement) -> Iterator[Said]:
     charged = [one for one in named.failed if one.verdict in _BENCHMARK_WEIGHTS]
     for one in charged[: told.MOST]:
-        yield _of_benchmarks(question, "PRF005", _BENCHMARK_WEIGHTS[one.verdict], told.failed(one))
+        yield _of_benchmarks(request, "PRF005", _BENCHMARK_WEIGHTS[one.verdict], told.failed(one))
     if more := charged[told.MOST :]:
         worst = Severity.ERROR if any(one.verdict is Verdict.FAIL for one in more) else Severity.WARNING
         what = "1 more benchmark has no result" if len(more) == 1 else f"{len(more)} more benchmarks have no result"
-        yield _of_benchmarks(question, "PRF005", worst, what)
+        yield _of_benchmarks(request, "PRF005", worst, what)
     others = [one for one in named.failed if one.verdict not in _BENCHMARK_WEIGHTS]
     for line in told.first([told.failed(one) for one in others]):
-        yield Said("PRF004", f"{question.pipeline}: {line}", "", Severity.NOTE)
+        yield Said("PRF004", f"{request.pipeline}: {line}", "", Severity.NOTE)
 
 
-def _changed_benchmarks(question: Question, named: Named) -> Iterator[Said]:
+def _changed_benchmarks(request: PushRequest, named: BenchmarkJudgement) -> Iterator[Said]:
     severity = Severity.WARNING if named.only_on_base else Severity.NOTE
     for line in told.changed(named):
-        yield Said("PRF007", f"{question.pipeline}: {line}", _GONE, severity)
+        yield Said("PRF007", f"{request.pipeline}: {line}", _GONE, severity)
 
 
-def _open_benchmarks(question: Question, policy: Policy, named: Named, measurement: Measurement) -> Iterator[Said]:
+def _open_benchmarks(
+    request: PushRequest, policy: Policy, named: BenchmarkJudgement, measurement: Measurement
+) -> Iterator[Said]:
     """Some of many always stay open: a line. All of them, or where that blocks: what more runs would settle."""
     if any(one.verdict is Verdict.INCONCLUSIVE for one in named.judged):
         blocks = Severity.ERROR if policy.inconclusive == "block" else Severity.WARNING
         settles = named.verdict is Verdict.INCONCLUSIVE or policy.inconclusive == "block"
-        hint = f"{_with_time(question, named, measurement)} settles it" if settles else ""
-        yield Said("PRF004", f"{question.pipeline}: {told.rest(named)}", hint, blocks if settles else Severity.NOTE)
+        hint = f"{_with_time(request, named, measurement)} settles it" if settles else ""
+        yield Said("PRF004", f"{request.pipeline}: {told.rest(named)}", hint, blocks if settles else Severity.NOTE)
 
 
-def _with_time(question: Question, named: Named, measurement: Measurement) -> str:
+def _with_time(request: PushRequest, named: BenchmarkJudgement, measurement: Measurement) -> str:
     """The command that repeats the measurement, with a budget for the pairs that all benchmarks need."""
     if not named.reason or not measurement.pair_seconds:
-        return question.reproduce
+        return request.reproduce
     budget = ceil((named.needed + 2) * measurement.pair_seconds)
-    return question.reproduce.replace("orchgate perf", f"orchgate perf --max-time {budget}s", 1)
+    return request.reproduce.replace("orchgate perf", f"orchgate perf --max-time {budget}s", 1)

@@ -11,8 +11,8 @@ from orchgate.git.call import common_dir
 from orchgate.model import Severity, Verdict
 from orchgate.runner.environment import unhooked
 from orchgate.speed.push import stored_verdict, verdict_record
-from orchgate.speed.push.stored_verdict import Entry, Key, Said
-from orchgate.speed.push.verdict_record import Brought
+from orchgate.speed.push.stored_verdict import ComparisonKey, Said, StoredVerdict
+from orchgate.speed.push.verdict_record import SittingResult
 from orchgate.verdict.values import Sitting
 
 if TYPE_CHECKING:
@@ -20,17 +20,19 @@ if TYPE_CHECKING:
 
     from orchgate.git.repository import Repository
     from orchgate.speed.measurement import Measurement
-    from orchgate.speed.push.measure import Found
-    from orchgate.speed.push.request import Question
-    from orchgate.speed.push.verdict_record import Memory, Turn
+    from orchgate.speed.push.measure import PushMeasurement
+    from orchgate.speed.push.request import PushRequest
+    from orchgate.speed.push.verdict_record import OpenSitting, VerdictRecord
     from orchgate.verdict.values import Compared
 
 # What was answered while a repository is open: refs of one push that hold the same trees are measured once, also where
 # nobody could tell. It goes with the repository, so nothing outlives the push.
-_answered: weakref.WeakKeyDictionary[Repository, dict[Key, tuple[str, Answer]]] = weakref.WeakKeyDictionary()
+_answered: weakref.WeakKeyDictionary[Repository, dict[ComparisonKey, tuple[str, PushResult]]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
-class Answer(NamedTuple):
+class PushResult(NamedTuple):
     """What is to be said; `facts` are JSON-able.
 
     `pairs` are new ones, `earlier` those of other pushes; `runs` are those of head alone. `recorded_at` is when it was
@@ -46,91 +48,91 @@ class Answer(NamedTuple):
     ref: str = ""
 
 
-def answer(question: Question) -> Answer:
+def answer(request: PushRequest) -> PushResult:
     """What there is to say about head's speed. Raises OrchgateError where nobody can find out."""
-    if question.base is None:
+    if request.base is None:
         from orchgate.speed.push.findings import no_baseline
 
-        return Answer((no_baseline(question, "there is no commit before it", Severity.NOTE),))
-    trees = tree_of(question.repository, question.base), tree_of(question.repository, question.head)
+        return PushResult((no_baseline(request, "there is no commit before it", Severity.NOTE),))
+    trees = tree_of(request.repository, request.base), tree_of(request.repository, request.head)
     if trees[0] == trees[1]:
-        return Answer(facts={"not measured": "base and head hold the same files"})
-    key = Key(*trees, _asked(question), _machine())
-    before = _answered.setdefault(question.repository, {})
+        return PushResult(facts={"not measured": "base and head hold the same files"})
+    key = ComparisonKey(*trees, _asked(request), _machine())
+    before = _answered.setdefault(request.repository, {})
     if key in before:
         return _shared(*before[key])
-    memory = verdict_record.opened(question.environ, common_dir(question.repository.git_dir), key, question.branch)
-    found = _remembered(question, memory) if memory.entry.conclusive else _measured(question, memory)
+    memory = verdict_record.opened(request.environ, common_dir(request.repository.git_dir), key, request.branch)
+    found = _remembered(request, memory) if memory.entry.conclusive else _measured(request, memory)
     if "not measured" not in found.facts:  # what kept this ref may not keep the next
-        before[key] = (question.branch or question.head[:12], found)
+        before[key] = (request.branch or request.head[:12], found)
     return found
 
 
-def _shared(ref: str, answer_: Answer) -> Answer:
+def _shared(ref: str, answer_: PushResult) -> PushResult:
     """An answer of another ref of this push, which holds the same trees."""
     said = tuple(one._replace(message=f"{one.message} (as for {ref})") for one in answer_.said)
     return answer_._replace(said=said, pairs=0, earlier=0, runs=0, facts={"measured for": ref}, ref=ref)
 
 
-def _measured(question: Question, memory: Memory) -> Answer:
-    if not question.repository.root:
+def _measured(request: PushRequest, memory: VerdictRecord) -> PushResult:
+    if not request.repository.root:
         raise OrchgateError("a bare repository has no place to run a pipeline in", "run it in a clone")
-    if why := question.hold():
+    if why := request.hold():
         from orchgate.speed.push.findings import not_measured
 
-        return Answer((not_measured(question, why),), facts={"not measured": why, **memory.facts})
+        return PushResult((not_measured(request, why),), facts={"not measured": why, **memory.facts})
     from orchgate.speed.push.measure import measured
 
     turn = verdict_record.begun(memory)
     with verdict_record.given_back(turn):
-        found = measured(question, memory.key.machine, memory.ran, turn)
-        found = _with_definition(question, _with_differences(question, found))
-    brought = _brought(question, turn, found)
+        found = measured(request, memory.key.machine, memory.ran, turn)
+        found = _with_definition(request, _with_differences(request, found))
+    brought = _brought(request, turn, found)
     facts = verdict_record.ended(turn, brought)
-    if memory.vault:  # a machine without a place for it is none to be told of at every push
+    if memory.store:  # a machine without a place for it is none to be told of at every push
         for name in ("not trusted", "not recorded"):
             if name in facts:
-                question.tell(f"{name}: {facts[name]}")
-    said = (*found.said, *_of_branch(question, memory, brought.log_e, slower=brought.slower))
+                request.tell(f"{name}: {facts[name]}")
+    said = (*found.said, *_of_branch(request, memory, brought.log_e, slower=brought.slower))
     earlier = len(found.measurement.earlier) if found.measurement else 0
-    return Answer(said, found.pairs, found.runs, {**found.facts, **facts}, earlier=earlier)
+    return PushResult(said, found.pairs, found.runs, {**found.facts, **facts}, earlier=earlier)
 
 
-def _with_differences(question: Question, found: Found) -> Found:
+def _with_differences(request: PushRequest, found: PushMeasurement) -> PushMeasurement:
     """What was found without pairs, and what else than the code differs, where that may explain it."""
     from orchgate.speed import differences
     from orchgate.speed.push import findings
 
     if not found.said or "differs" in found.facts:
         return found
-    assert question.base is not None  # or nothing would have been measured
+    assert request.base is not None  # or nothing would have been measured
     differs = (
-        *differences.of_trees(question.repository, question.base, question.head),
-        *differences.variables(question.redefined.variables if question.redefined else ()),
-        *differences.machine(question.repository, question.base, question.pipeline),
+        *differences.of_trees(request.repository, request.base, request.head),
+        *differences.variables(request.redefined.variables if request.redefined else ()),
+        *differences.machine(request.repository, request.base, request.pipeline),
     )
     said = findings.with_line(found.said, next(differences.told(differs), ""))
     return found._replace(said=said, facts={**found.facts, "differs": list(differs)})
 
 
-def _with_definition(question: Question, found: Found) -> Found:
+def _with_definition(request: PushRequest, found: PushMeasurement) -> PushMeasurement:
     """What a measurement found, and what the change does to the definition of what was measured."""
-    change = question.redefined
+    change = request.redefined
     if change is None or not change.phrases:
         return found
     from orchgate.speed import added, definition
 
-    budget = question.config.performance.max_seconds
+    budget = request.config.performance.max_seconds
     costs: dict[str, str] = dict.fromkeys(change.added, added.NOT_MEASURED)
     if found.pairs:
         spent = found.facts.get("seconds")
         left = budget - spent if isinstance(spent, float) else 0.0
         costs = added.costs(
-            question.repository,
-            question.head,
+            request.repository,
+            request.head,
             change,
-            environ=unhooked(question.environ),
-            prepare=question.config.performance.setup,
+            environ=unhooked(request.environ),
+            prepare=request.config.performance.setup,
             seconds=max(left, added.SHARE * budget),
         )
     # Where head cannot be run for it, that says what the change does.
@@ -139,22 +141,22 @@ def _with_definition(question: Question, found: Found) -> Found:
     return found._replace(said=said, facts={**found.facts, **definition.facts(change, costs)})
 
 
-def _brought(question: Question, turn: Turn, found: Found) -> Brought:
+def _brought(request: PushRequest, turn: OpenSitting, found: PushMeasurement) -> SittingResult:
     """What is to be kept of a measurement. Failures are nobody's evidence, and what is decided needs no more pairs."""
-    at = question.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = request.now.strftime("%Y-%m-%dT%H:%M:%SZ")
     measurement = found.measurement
     compared = measurement.judgement.metrics if measurement else ()
     earlier = len(measurement.earlier) if measurement else 0
-    entry = Entry(at, found.conclusive, earlier + found.pairs, found.said)
+    entry = StoredVerdict(at, found.conclusive, earlier + found.pairs, found.said)
     ran = tuple(one._replace(at=at) for one in found.ran)
-    brought = Brought(entry, ran=ran)
+    brought = SittingResult(entry, ran=ran)
     if measurement is None or measurement.failures or not measurement.pairs:
         return brought._replace(pairs=measurement.pairs if measurement else ())
     sitting = measurement.sitting or Sitting(earlier, entry.judged, turn.share)
     return brought._replace(
         pairs=measurement.pairs,
         sitting=sitting,
-        log_e=_log_e(question, measurement),
+        log_e=_log_e(request, measurement),
         slower=any(map(_is_slower, compared)),
     )
 
@@ -164,26 +166,26 @@ def _is_slower(one: Compared) -> bool:
     return one.name.endswith("_seconds") and one.verdict in (Verdict.WARN, Verdict.FAIL) and not one.probably
 
 
-def _log_e(question: Question, measurement: Measurement) -> float | None:
+def _log_e(request: PushRequest, measurement: Measurement) -> float | None:
     """What all pairs of head say of its CPU time."""
     from orchgate.verdict import betting
     from orchgate.verdict.sequential import PRIMARY
     from orchgate.verdict.values import policy
 
-    metric = policy(question.config.performance).metrics.get(PRIMARY)
+    metric = policy(request.config.performance).metrics.get(PRIMARY)
     pairs = (*measurement.earlier, *measurement.pairs)
     return None if metric is None else betting.log_e_value(pairs, metric) or None
 
 
-def _of_branch(question: Question, memory: Memory, log_e: float | None, *, slower: bool) -> tuple[Said, ...]:
+def _of_branch(request: PushRequest, memory: VerdictRecord, log_e: float | None, *, slower: bool) -> tuple[Said, ...]:
     """What this head and those before it on its branch say together."""
     if log_e is None or log_e <= 0 or slower or not memory.branch:
         return ()
     from orchgate.speed.push import verdict_record
     from orchgate.speed.push.findings import slower_together
 
-    row = verdict_record.with_head(memory.heads, verdict_record.Head(memory.key.head, log_e))
-    return slower_together(question, row)
+    row = verdict_record.with_head(memory.heads, verdict_record.BranchHead(memory.key.head, log_e))
+    return slower_together(request, row)
 
 
 def tree_of(repository: Repository, commit: str) -> str:
@@ -194,10 +196,10 @@ def tree_of(repository: Repository, commit: str) -> str:
     return found.oid
 
 
-def _asked(question: Question) -> str:
+def _asked(request: PushRequest) -> str:
     """Everything besides the two trees that decides what a measurement says. Pipelines are part of the trees."""
-    performance = question.config.performance
-    programs = stored_verdict.of_question(question.config, question.repository.root, question.environ)
+    performance = request.config.performance
+    programs = stored_verdict.of_question(request.config, request.repository.root, request.environ)
     return stored_verdict.digest(
         [__version__, stored_verdict.VERSION, performance._replace(max_seconds=0.0), *programs]
     )
@@ -209,7 +211,7 @@ def _machine() -> str:
     return str(fingerprint()["fingerprint"])
 
 
-def _remembered(question: Question, memory: Memory) -> Answer:
+def _remembered(request: PushRequest, memory: VerdictRecord) -> PushResult:
     known = memory.entry
     again = f"to measure again: rm {quoted(memory.path)}"
     said = tuple(
@@ -222,4 +224,4 @@ def _remembered(question: Question, memory: Memory) -> Answer:
     )
     log_e = next((head.log_e for head in memory.heads if head.tree == memory.key.head), None)
     facts = {"recorded at": known.at, "recorded pairs": known.judged, **memory.facts}
-    return Answer((*said, *_of_branch(question, memory, log_e, slower=False)), 0, 0, facts, known.at)
+    return PushResult((*said, *_of_branch(request, memory, log_e, slower=False)), 0, 0, facts, known.at)

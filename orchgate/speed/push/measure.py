@@ -18,7 +18,7 @@ from orchgate.speed.paired import MOST_PAIRS, measure
 from orchgate.speed.push import findings, recorded_runs, screening
 from orchgate.speed.push.findings import failed_at_head
 from orchgate.speed.push.screening import Suspicion
-from orchgate.speed.push.stored_verdict import Ran
+from orchgate.speed.push.stored_verdict import RunDuration
 from orchgate.speed.timing import LATE
 from orchgate.verdict import baseline, gross
 from orchgate.verdict.comparison import LOOKS
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.speed.measurement import Measurement
-    from orchgate.speed.push.request import Question
-    from orchgate.speed.push.screening import Held
+    from orchgate.speed.push.request import PushRequest
+    from orchgate.speed.push.screening import ScreeningReference
     from orchgate.speed.push.stored_verdict import Said
-    from orchgate.speed.push.verdict_record import Turn
-    from orchgate.speed.sampling import Sample, Side
-    from orchgate.verdict.baseline import Record
+    from orchgate.speed.push.verdict_record import OpenSitting
+    from orchgate.speed.sampling import MeasuredRun, Side
+    from orchgate.verdict.baseline import BaselineRecord
     from orchgate.verdict.values import Policy
 
 MOST_SECONDS = 240.0  # servers drop connections that are idle for longer
 
 
-class Found(NamedTuple):
+class PushMeasurement(NamedTuple):
     """What a measurement brought. `conclusive`: measuring the same trees again would bring nothing new.
 
     `runs` counts runs of head that were held to what is on record. `measurement` is that by pairs which was judged, and
@@ -53,24 +53,24 @@ class Found(NamedTuple):
     conclusive: bool = False
     facts: Mapping[str, object] = {}
     measurement: Measurement | None = None
-    ran: tuple[Ran, ...] = ()
+    ran: tuple[RunDuration, ...] = ()
 
 
-class Job(NamedTuple):
-    """A question with what every measurement for it needs.
+class MeasurementJob(NamedTuple):
+    """A request with what every measurement for it needs.
 
     `budget` is in seconds, `begun` a moment of the clock of `worked`. `against` is what a run of head can be held to;
     `unread` says why the stored baseline cannot be read. `turn` is what measuring in pairs goes on with.
     """
 
-    question: Question
+    request: PushRequest
     policy: Policy
     budget: float
     environ: Mapping[str, str]
-    against: Held
+    against: ScreeningReference
     unread: str
     begun: float
-    turn: Turn
+    turn: OpenSitting
 
     @property
     def left(self) -> float:
@@ -78,50 +78,50 @@ class Job(NamedTuple):
         return MOST_SECONDS - (working_time.now() - self.begun)
 
 
-def prepared(question: Question, machine: str, ran: Sequence[Ran], turn: Turn) -> Job:
+def prepared(request: PushRequest, machine: str, ran: Sequence[RunDuration], turn: OpenSitting) -> MeasurementJob:
     """What is known before anything is run. Raises OrchgateError."""
-    performance = question.config.performance
+    performance = request.config.performance
     budget = min(performance.max_seconds, MOST_SECONDS)
     try:
-        stored, unread = _stored_baseline(question, machine), ""
+        stored, unread = _stored_baseline(request, machine), ""
     except Unreadable as error:  # the change that mends it must not be refused for it
         stored, unread = None, f"{error.path} at the base {error.message}"
-    policy = policy_of(performance, undecided_blocks=question.config.undecided_blocks)
-    recorded = recorded_runs.gather(question, machine, ran)
-    against = screening.held(question, policy, recorded, stored)
-    return Job(question, policy, budget, unhooked(question.environ), against, unread, working_time.now(), turn)
+    policy = policy_of(performance, undecided_blocks=request.config.undecided_blocks)
+    recorded = recorded_runs.gather(request, machine, ran)
+    against = screening.held(request, policy, recorded, stored)
+    return MeasurementJob(request, policy, budget, unhooked(request.environ), against, unread, working_time.now(), turn)
 
 
-def _stored_baseline(question: Question, machine: str) -> Record | None:
+def _stored_baseline(request: PushRequest, machine: str) -> BaselineRecord | None:
     """Raises Unreadable."""
-    data = question.tree.find(baseline.PATH, baseline.MAX_BYTES)
-    return None if data is None else baseline.parse(data).of(question.pipeline, machine)
+    data = request.tree.find(baseline.PATH, baseline.MAX_BYTES)
+    return None if data is None else baseline.parse(data).of(request.pipeline, machine)
 
 
 class _OutOfTime(Exception):
     """Not even the first runs fit into the budget."""
 
 
-def measured(question: Question, machine: str, ran: Sequence[Ran], turn: Turn) -> Found:
+def measured(request: PushRequest, machine: str, ran: Sequence[RunDuration], turn: OpenSitting) -> PushMeasurement:
     """Measures, unless how long runs took, by `ran` of earlier pushes or by other records, says it would be in vain.
 
     `turn` is what measuring in pairs goes on with. Raises OrchgateError.
     """
-    job = prepared(question, machine, ran, turn)
+    job = prepared(request, machine, ran, turn)
     found = _found(job)
     if job.unread:
-        said = (*found.said, findings.no_baseline(question, job.unread))
+        said = (*found.said, findings.no_baseline(request, job.unread))
         return found._replace(said=said, conclusive=False)
     return found
 
 
-def _found(job: Job) -> Found:
+def _found(job: MeasurementJob) -> PushMeasurement:
     seconds, against = job.against.seconds, job.against
     long = seconds is not None and 2 * LOOKS[0] * seconds > job.budget
     if seconds is not None and long and (not against.told or seconds > MOST_SECONDS):
         return _ended(job)
-    tell = screening.announcement(job.question, against) if long else findings.announcement(job.question, job.budget)
-    job.question.tell(tell)
+    tell = screening.announcement(job.request, against) if long else findings.announcement(job.request, job.budget)
+    job.request.tell(tell)
     with _sides(job) as (sides, without_base):
         if without_base:
             return _without_base(job, sides[-1], without_base)
@@ -129,23 +129,23 @@ def _found(job: Job) -> Found:
 
 
 @contextlib.contextmanager
-def _sides(job: Job) -> Iterator[tuple[tuple[Side, ...], str]]:
+def _sides(job: MeasurementJob) -> Iterator[tuple[tuple[Side, ...], str]]:
     """Base and head; or head alone, and why base cannot be run. Raises ConfigError for head, GitError for either."""
-    question = job.question
-    assert question.base is not None
+    request = job.request
+    assert request.base is not None
     opened = functools.partial(
         work_trees.opened,
-        question.repository,
+        request.repository,
         environ=job.environ,
-        pipeline=question.pipeline,
-        prepare=question.config.performance.setup,
+        pipeline=request.pipeline,
+        prepare=request.config.performance.setup,
     )
     with contextlib.ExitStack() as stack:
         try:
-            sides = stack.enter_context(opened({"base": question.base, "head": question.head}))
+            sides = stack.enter_context(opened({"base": request.base, "head": request.head}))
             without_base = ""
         except ConfigError as error:
-            sides = stack.enter_context(opened({"head": question.head}))
+            sides = stack.enter_context(opened({"head": request.head}))
             without_base = error.message
         yield sides, without_base
 
@@ -153,7 +153,7 @@ def _sides(job: Job) -> Iterator[tuple[tuple[Side, ...], str]]:
 # In pairs
 
 
-def _in_pairs(job: Job, sides: tuple[Side, ...]) -> Found:
+def _in_pairs(job: MeasurementJob, sides: tuple[Side, ...]) -> PushMeasurement:
     # Without runs on record, the few pairs that fit tell at least what the counters say.
     try:
         measurement = _compared(job, sides, job.budget, partial=not job.against.told)
@@ -173,22 +173,22 @@ def _in_pairs(job: Job, sides: tuple[Side, ...]) -> Found:
     return _unfinished(job, sides, measurement.took) or _too_long(job, sides, measurement.took)
 
 
-def _by_failure(job: Job, sides: tuple[Side, ...], measurement: Measurement) -> Found | None:
+def _by_failure(job: MeasurementJob, sides: tuple[Side, ...], measurement: Measurement) -> PushMeasurement | None:
     """What a side that fails says; None where none does."""
     failed = {one.side: one for one in measurement.failures}
     if "head" in failed:
-        return _of(measurement, (failed_at_head(job.question, failed["head"]),), conclusive=False)
+        return _of(measurement, (failed_at_head(job.request, failed["head"]),), conclusive=False)
     return _without_base(job, sides[1], findings.failed_stage(failed["base"])) if failed else None
 
 
 def _compared(
-    job: Job, sides: tuple[Side, ...], seconds: float, *, partial: bool, most_pairs: int = MOST_PAIRS
+    job: MeasurementJob, sides: tuple[Side, ...], seconds: float, *, partial: bool, most_pairs: int = MOST_PAIRS
 ) -> Measurement:
     """Base and head in turn. Raises _OutOfTime; OrchgateError where both fail or nothing can be compared."""
-    performance = job.question.config.performance
+    performance = job.request.config.performance
     base, head = sides
     # What measures ends every process below it, git's answering one too. It is started again when it is needed.
-    job.question.repository.blobs.close()
+    job.request.repository.blobs.close()
     measurement = measure(
         (base, head),
         job.policy,
@@ -210,37 +210,39 @@ def _compared(
     measurement = _with_differences(job, (base, head), measurement)
     failed = {one.side: one for one in measurement.failures}
     if len(failed) == 2:
-        message = f"{job.question.pipeline} fails at base too: {findings.failed_stage(failed['head'])}"
-        raise BothFail(message, job.question.reproduce, base.stages)
+        message = f"{job.request.pipeline} fails at base too: {findings.failed_stage(failed['head'])}"
+        raise BothFail(message, job.request.reproduce, base.stages)
     broken = measurement.judgement.verdict is Verdict.BROKEN and not measurement.judgement.is_of_benchmarks
     if broken and not failed:
-        raise OrchgateError(measurement.judgement.reason, job.question.reproduce)
+        raise OrchgateError(measurement.judgement.reason, job.request.reproduce)
     return measurement
 
 
-def _with_differences(job: Job, sides: tuple[Side, Side], measurement: Measurement) -> Measurement:
+def _with_differences(job: MeasurementJob, sides: tuple[Side, Side], measurement: Measurement) -> Measurement:
     """With what else than the code differs, where it may explain what was found."""
     if measurement.judgement.verdict is Verdict.PASS:
         return measurement
-    question = job.question
-    names = question.redefined.variables if question.redefined else ()
+    request = job.request
+    names = request.redefined.variables if request.redefined else ()
     found = (
-        *differences.between(question.repository, sides, job.environ),
+        *differences.between(request.repository, sides, job.environ),
         *differences.variables(names),
-        *differences.machine(question.repository, sides[0].commit, question.pipeline),
+        *differences.machine(request.repository, sides[0].commit, request.pipeline),
     )
     return measurement._replace(differs=found)
 
 
-def _judged(job: Job, sides: tuple[Side, ...], measurement: Measurement, *, few: bool = False) -> Found:
+def _judged(
+    job: MeasurementJob, sides: tuple[Side, ...], measurement: Measurement, *, few: bool = False
+) -> PushMeasurement:
     basis = f"; {explanation.how_measured(measurement)}"
-    named = findings.of_benchmarks(job.question, job.policy, measurement, basis)
-    found = (*findings.of_pairs(job.question, job.policy, measurement), *findings.tolerated(job.question, measurement))
+    named = findings.of_benchmarks(job.request, job.policy, measurement, basis)
+    found = (*findings.of_pairs(job.request, job.policy, measurement), *findings.tolerated(job.request, measurement))
     said = findings.with_differences((*found, *named), measurement)
     ran = _ran(job, sides, measurement.took)
     if few:
         seconds = next((one.seconds for one in ran), None)
-        said = tuple(screening.in_ci(job.question, one, seconds) if findings.is_open(one) else one for one in said)
+        said = tuple(screening.in_ci(job.request, one, seconds) if findings.is_open(one) else one for one in said)
         said = (*said, *job.against.old)
     conclusive = not findings.may_change(said, measurement.judgement)
     return _of(measurement, said, conclusive=conclusive)._replace(ran=ran)
@@ -249,37 +251,39 @@ def _judged(job: Job, sides: tuple[Side, ...], measurement: Measurement, *, few:
 # Head alone
 
 
-def _without_base(job: Job, head: Side, why: str) -> Found:
+def _without_base(job: MeasurementJob, head: Side, why: str) -> PushMeasurement:
     """Base cannot be run."""
     if not job.against.told:
         none = "" if job.unread else ", and nothing is on record of it on this kind of machine"
-        return Found((findings.no_baseline(job.question, f"{why}{none}"), *job.against.old))
+        return PushMeasurement((findings.no_baseline(job.request, f"{why}{none}"), *job.against.old))
     return _screened(job, (head,))
 
 
-def _screened(job: Job, sides: tuple[Side, ...]) -> Found:
+def _screened(job: MeasurementJob, sides: tuple[Side, ...]) -> PushMeasurement:
     """One run of head, held to what is on record. Raises OrchgateError where it fails and base cannot be asked."""
     head, slowest = sides[-1], job.against.slowest
     # Beyond that it is suspicious whatever it goes on to do.
     most = job.budget if slowest is None else min(job.left, gross.FACTOR * slowest + 1.0)
-    run, took = screening.alone(job.question, head, job.environ, most, MOST_SECONDS)
+    run, took = screening.alone(job.request, head, job.environ, most, MOST_SECONDS)
     if run is None and slowest is None:
         return _too_long(job, sides, {})
     if run and run.failure and len(sides) == 1:
-        raise OrchgateError(findings.failed_stage(run.failure), job.question.reproduce)
+        raise OrchgateError(findings.failed_stage(run.failure), job.request.reproduce)
     found = _by_record(job, sides, run, {"head": took})
-    return found._replace(ran=(*found.ran, Ran(head.tree, took))) if run and not run.failure else found
+    return found._replace(ran=(*found.ran, RunDuration(head.tree, took))) if run and not run.failure else found
 
 
-def _by_record(job: Job, sides: tuple[Side, ...], run: Sample | None, took: Mapping[str, float]) -> Found:
+def _by_record(
+    job: MeasurementJob, sides: tuple[Side, ...], run: MeasuredRun | None, took: Mapping[str, float]
+) -> PushMeasurement:
     """What a run of head says by what is on record; what is suspicious in it, pairs confirm or clear."""
-    question, against, seconds = job.question, job.against, took.get("head", 0.0)
+    request, against, seconds = job.request, job.against, took.get("head", 0.0)
     if run and run.failure:
         return _confirmed(job, sides, Suspicion(screening.failed_alone(run.failure)), took)
-    one = screening.screened(question, against, run)
+    one = screening.screened(request, against, run)
     facts = {"screened by": against.told, "suspicious": list(one.suspects), "problems": list(against.recorded.problems)}
     said = (*one.said, *against.old)
-    found = Found(said, 0, 1, screening.refuses(one.said), facts)
+    found = PushMeasurement(said, 0, 1, screening.refuses(one.said), facts)
     if screening.refuses(one.said):
         return found
     if one.suspects:
@@ -290,25 +294,27 @@ def _by_record(job: Job, sides: tuple[Side, ...], run: Sample | None, took: Mapp
     if one.said:
         return found
     # No proof, so it is not kept as one: whoever gives it more time, or mends the record, is answered anew.
-    return found._replace(said=(*said, screening.unsuspicious(question, against, seconds, job.policy.inconclusive)))
+    return found._replace(said=(*said, screening.unsuspicious(request, against, seconds, job.policy.inconclusive)))
 
 
-def _confirmed(job: Job, sides: tuple[Side, ...], suspicion: Suspicion, took: Mapping[str, float]) -> Found:
+def _confirmed(
+    job: MeasurementJob, sides: tuple[Side, ...], suspicion: Suspicion, took: Mapping[str, float]
+) -> PushMeasurement:
     """What pairs make of a suspicion, in all the time that a push may take; open where they cannot tell."""
-    question, left = job.question, job.left
+    request, left = job.request, job.left
     base = took.get("base") or job.against.seconds or took.get("head", 0.0)
     fit = functools.partial(screening.that_fit, job.policy, base, took.get("head", base))
-    still_open = functools.partial(screening.still_open, question, suspicion.why, base, policy=job.policy.inconclusive)
+    still_open = functools.partial(screening.still_open, request, suspicion.why, base, policy=job.policy.inconclusive)
     most = fit(left) if len(sides) > 1 else 0
     if not most:
-        return Found((still_open(0),), runs=1)
-    question.tell(screening.confirming(question, suspicion.why, left))
+        return PushMeasurement((still_open(0),), runs=1)
+    request.tell(screening.confirming(request, suspicion.why, left))
     try:
         # What looks grossly slower may take a little longer than its budget.
         seconds = left - LATE if fit(left - LATE) == most else left
         measurement = _compared(job, sides, seconds, partial=True, most_pairs=most)
     except _OutOfTime:
-        return Found((still_open(0),), runs=1)
+        return PushMeasurement((still_open(0),), runs=1)
     if found := _by_failure(job, sides, measurement):
         return found._replace(runs=1)
     judged = _judged(job, sides, measurement)._replace(runs=1)
@@ -317,16 +323,16 @@ def _confirmed(job: Job, sides: tuple[Side, ...], suspicion: Suspicion, took: Ma
     if screening.refuses(decided) or measurement.judgement.verdict is Verdict.BROKEN:
         return judged
     if not any(map(findings.is_open, judged.said)):
-        note = () if decided else (screening.cleared_by_pairs(question, suspicion.why, pairs),)
+        note = () if decided else (screening.cleared_by_pairs(request, suspicion.why, pairs),)
         return judged._replace(said=(*judged.said, *note))
     # Where what is undecided blocks, and where head did not even finish every time, so few pairs clear nothing.
     clears = job.policy.inconclusive != "block" and measurement.stopped != "unsteady"
     if clears and not decided and screening.cleared(measurement.pairs, suspicion.names, job.policy):
-        return judged._replace(said=(screening.not_borne_out(question, suspicion.why, pairs),))
+        return judged._replace(said=(screening.not_borne_out(request, suspicion.why, pairs),))
     return judged._replace(said=(*decided, still_open(pairs)))
 
 
-def _unfinished(job: Job, sides: tuple[Side, ...], took: Mapping[str, float]) -> Found | None:
+def _unfinished(job: MeasurementJob, sides: tuple[Side, ...], took: Mapping[str, float]) -> PushMeasurement | None:
     """What pairs make of a head that the budget ended when it had had far more time than base took; None of another."""
     base = took.get("base")
     if base is None or "head" in took or not screening.overdue(base, job.budget - base):
@@ -335,27 +341,27 @@ def _unfinished(job: Job, sides: tuple[Side, ...], took: Mapping[str, float]) ->
     return _confirmed(job, sides, suspicion, took)._replace(ran=_ran(job, sides, took))
 
 
-def _of(measurement: Measurement, said: tuple[Said, ...], *, conclusive: bool) -> Found:
+def _of(measurement: Measurement, said: tuple[Said, ...], *, conclusive: bool) -> PushMeasurement:
     facts = findings.facts(measurement)
-    return Found(said, len(measurement.pairs), 0, conclusive, facts, measurement)
+    return PushMeasurement(said, len(measurement.pairs), 0, conclusive, facts, measurement)
 
 
-def _ran(job: Job, sides: tuple[Side, ...], took: Mapping[str, float]) -> tuple[Ran, ...]:
+def _ran(job: MeasurementJob, sides: tuple[Side, ...], took: Mapping[str, float]) -> tuple[RunDuration, ...]:
     """How long a run of each side took, base's first; that of base is known to be more than what it was given."""
-    ran = tuple(Ran(side.tree, took[side.label]) for side in sides if took.get(side.label, 0.0) > 0)
+    ran = tuple(RunDuration(side.tree, took[side.label]) for side in sides if took.get(side.label, 0.0) > 0)
     if "base" in took or sides[0].label != "base":
         return ran
-    return (Ran(sides[0].tree, job.budget, at_least=True), *ran)
+    return (RunDuration(sides[0].tree, job.budget, at_least=True), *ran)
 
 
-def _ended(job: Job) -> Found:
+def _ended(job: MeasurementJob) -> PushMeasurement:
     """Nothing is run: it is known that it would be in vain."""
-    said = screening.not_measured(job.question, job.against, job.budget, job.policy.inconclusive)
-    return Found((said, *job.against.old))
+    said = screening.not_measured(job.request, job.against, job.budget, job.policy.inconclusive)
+    return PushMeasurement((said, *job.against.old))
 
 
-def _too_long(job: Job, sides: tuple[Side, ...], took: Mapping[str, float]) -> Found:
+def _too_long(job: MeasurementJob, sides: tuple[Side, ...], took: Mapping[str, float]) -> PushMeasurement:
     """The first runs did not end within the budget."""
     ran = _ran(job, sides, took)
-    said = screening.too_long(job.question, ran[:1], job.budget, job.policy.inconclusive)
-    return Found((said, *job.against.old), ran=ran)
+    said = screening.too_long(job.request, ran[:1], job.budget, job.policy.inconclusive)
+    return PushMeasurement((said, *job.against.old), ran=ran)

@@ -24,12 +24,12 @@ VARIABLE = "XDG_STATE_HOME"
 MOST_FILES = 64  # of a repository
 MOST_BYTES = 8 << 20  # of all repositories
 LARGEST = 4 << 20  # bytes of a file; 256 pairs of runs with 500 benchmarks take 2.4 MB
-_SECRET, _LOCK, _ROOM = "secret", "lock", "speed"
-_BYTES = 32  # of the secret, and of a seal
+_SECRET, _LOCK, _FOLDER = "secret", "lock", "speed"
+_BYTES = 32  # of the secret, and of a signature
 _PATIENCE = 5.0  # seconds; whoever holds the lock writes a few small files
 
 
-class Vault(NamedTuple):
+class PrivateStore(NamedTuple):
     """The open folder of one repository. `repository` tells it from others, by the place of its git folder."""
 
     home: str
@@ -38,13 +38,13 @@ class Vault(NamedTuple):
 
     @property
     def folder(self) -> str:
-        return os.path.join(self.home, _ROOM, self._digest("folder")[:32])
+        return os.path.join(self.home, _FOLDER, self._digest("folder")[:32])
 
     def path(self, *about: str) -> str:
         """Where the file lies that is about this, whether it is there or not."""
         return os.path.join(self.folder, self._digest("name", *about)[:32])
 
-    def seal(self, data: bytes, *about: str) -> bytes:
+    def signature(self, data: bytes, *about: str) -> bytes:
         return self._hmac(data, "seal", *about)
 
     def _digest(self, *about: str) -> str:
@@ -57,8 +57,8 @@ class Vault(NamedTuple):
         return hmac.digest(self.secret, len(told).to_bytes(8, "big") + told + data, "sha256")
 
 
-class Content(NamedTuple):
-    """A file as it was found: `raw`, None where there is none; `data` is what was sealed, None where no seal holds."""
+class StoredContent(NamedTuple):
+    """A file as it was found: `raw`, None where there is none; `data` was signed, None where the signature is wrong."""
 
     raw: bytes | None
     data: bytes | None
@@ -68,16 +68,16 @@ class Content(NamedTuple):
         return self.raw is not None and self.data is None
 
 
-NOTHING = Content(None, None)
+NOTHING = StoredContent(None, None)
 
 
-def opened(environ: Mapping[str, str], repository: str) -> Vault:
-    """The vault of a repository, made if it is not there. Raises OrchgateError where it cannot be this user's alone."""
+def opened(environ: Mapping[str, str], repository: str) -> PrivateStore:
+    """The store of a repository, made if it is not there. Raises OrchgateError where it cannot be this user's alone."""
     home = os.path.join(_state_home(environ), "orchgate")
     try:
         os.makedirs(home, mode=0o700, exist_ok=True)
         _own(os.lstat(home), home, stat.S_ISDIR)
-        return Vault(home, _secret(home), os.path.realpath(repository))
+        return PrivateStore(home, _secret(home), os.path.realpath(repository))
     except OSError as error:
         raise files.failure(home, error) from error
 
@@ -143,25 +143,25 @@ def _make_secret(home: str, path: str) -> None:
             os.unlink(written)
 
 
-def read(vault: Vault, *about: str) -> Content:
+def read(store: PrivateStore, *about: str) -> StoredContent:
     """What was kept about this. No errors: what cannot be read is forged."""
-    path = vault.path(*about)
+    path = store.path(*about)
     try:
         raw = files.read(path, LARGEST)
     except FileNotFoundError:
         return NOTHING
     except OSError:
-        return Content(b"", None)
+        return StoredContent(b"", None)
     import hmac
 
-    seal, data = raw[:_BYTES], raw[_BYTES:]
-    return Content(raw, data if hmac.compare_digest(seal, vault.seal(data, *about)) else None)
+    signature, data = raw[:_BYTES], raw[_BYTES:]
+    return StoredContent(raw, data if hmac.compare_digest(signature, store.signature(data, *about)) else None)
 
 
 @contextlib.contextmanager
-def alone(vault: Vault) -> Iterator[None]:
+def alone(store: PrivateStore) -> Iterator[None]:
     """Keeps other pushes of this user from writing. Raises OrchgateError, also where the secret is another by now."""
-    path = os.path.join(vault.home, _LOCK)
+    path = os.path.join(store.home, _LOCK)
     try:
         # Never removed: whoever waits for it would wait for a file that is gone.
         lock = locks.open_lock(path, 0o600)
@@ -169,27 +169,27 @@ def alone(vault: Vault) -> Iterator[None]:
         raise files.failure(path, error) from error
     try:
         locks.take(lock, path, _PATIENCE)
-        if opened({VARIABLE: os.path.dirname(vault.home)}, vault.repository) != vault:
-            raise OrchgateError(f"{vault.home} was changed meanwhile: another secret is in it")
+        if opened({VARIABLE: os.path.dirname(store.home)}, store.repository) != store:
+            raise OrchgateError(f"{store.home} was changed meanwhile: another secret is in it")
         yield
     finally:
         os.close(lock)
 
 
-def write(vault: Vault, data: bytes, *about: str) -> bytes:
+def write(store: PrivateStore, data: bytes, *about: str) -> bytes:
     """Keeps data in place of what was kept about this. To be called while `alone`. Raises WriteError."""
-    path, raw = vault.path(*about), vault.seal(data, *about) + data
+    path, raw = store.path(*about), store.signature(data, *about) + data
     if len(raw) > LARGEST:
         raise files.WriteError(path, f"{len(raw)} bytes are more than {LARGEST}")
-    files.make_folders(vault.folder)
-    files.replace(path, raw, sync=False)  # what a power cut leaves of it has no seal
-    _make_room(vault)
+    files.make_folders(store.folder)
+    files.replace(path, raw, sync=False)  # what a power cut leaves of it has no signature
+    _prune(store)
     return raw
 
 
-def remove(vault: Vault, *about: str) -> None:
+def remove(store: PrivateStore, *about: str) -> None:
     """Forgets what was kept about this. To be called while `alone`. Raises WriteError."""
-    path = vault.path(*about)
+    path = store.path(*about)
     try:
         os.unlink(path)
     except FileNotFoundError:
@@ -198,20 +198,22 @@ def remove(vault: Vault, *about: str) -> None:
         raise files.failure(path, error) from error
 
 
-class _Kept(NamedTuple):
+class _StoredFile(NamedTuple):
     at: float
     path: str
     size: int
 
 
-def _make_room(vault: Vault) -> None:
+def _prune(store: PrivateStore) -> None:
     """Removes the oldest files of this repository, and of all, beyond what is kept. What cannot be removed stays."""
-    room = os.path.join(vault.home, _ROOM)
+    folder = os.path.join(store.home, _FOLDER)
     with contextlib.suppress(OSError):
-        for old in sorted(_kept(vault.folder), reverse=True)[MOST_FILES:]:
+        for old in sorted(_kept(store.folder), reverse=True)[MOST_FILES:]:
             os.unlink(old.path)
         total = 0
-        for kept in sorted((one for name in os.listdir(room) for one in _kept(os.path.join(room, name))), reverse=True):
+        for kept in sorted(
+            (one for name in os.listdir(folder) for one in _kept(os.path.join(folder, name))), reverse=True
+        ):
             total += kept.size
             if total > MOST_BYTES:
                 os.unlink(kept.path)
@@ -219,9 +221,9 @@ def _make_room(vault: Vault) -> None:
                     os.rmdir(os.path.dirname(kept.path))
 
 
-def _kept(folder: str) -> Iterator[_Kept]:
+def _kept(folder: str) -> Iterator[_StoredFile]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_file(follow_symlinks=False):
                 found = entry.stat(follow_symlinks=False)
-                yield _Kept(found.st_mtime, entry.path, found.st_size)
+                yield _StoredFile(found.st_mtime, entry.path, found.st_size)

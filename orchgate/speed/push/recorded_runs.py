@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from orchgate.git.snapshot import Snapshot
     from orchgate.metrics.recorded import RecordedRun
-    from orchgate.speed.push.request import Question
-    from orchgate.speed.push.stored_verdict import Ran
+    from orchgate.speed.push.request import PushRequest
+    from orchgate.speed.push.stored_verdict import RunDuration
 
 MOST_COMMITS = 64  # that are looked at, along the first parents of base
 MOST_FILES = 32  # those that were written last
@@ -28,7 +28,7 @@ TREES = 3  # whose durations count: one of them may have met a busy machine
 DAYS = 7  # for which the durations of former pushes hold
 
 
-class Reference(NamedTuple):
+class RecordedRuns(NamedTuple):
     """What is known before anything is run.
 
     `seconds` is what a run of base takes, by the nearest of base and its ancestors of which that is known; None where
@@ -51,15 +51,15 @@ class Reference(NamedTuple):
         return max((run.metrics["wall_seconds"] for run in self.runs if "wall_seconds" in run.metrics), default=None)
 
 
-class _Line:
+class _BaseHistory:
     """Base and its ancestors: the trees that count as base's, by how far away they are."""
 
-    def __init__(self, question: Question) -> None:
-        assert question.base is not None
-        self._question = question
+    def __init__(self, request: PushRequest) -> None:
+        assert request.base is not None
+        self._request = request
         self._definitions: dict[str, str] = {}
-        trees = history.first_parents(question.repository, question.base, MOST_COMMITS)
-        head = question.repository.blobs.resolve(question.head + "^{tree}", 0)
+        trees = history.first_parents(request.repository, request.base, MOST_COMMITS)
+        head = request.repository.blobs.resolve(request.head + "^{tree}", 0)
         # Head's own runs say nothing of base, also where an ancestor held the same files.
         own = head.oid if head else ""
         self.distance = {tree: at for at, tree in reversed(list(enumerate(trees))) if tree != own}
@@ -67,15 +67,15 @@ class _Line:
     @cached_property
     def definition(self) -> str:
         """Of base; "" where it cannot be told."""
-        return definition(self._question.tree, self._question.pipeline)
+        return definition(self._request.tree, self._request.pipeline)
 
     def counts(self, tree: str) -> bool:
         """Whether a tree is one of them and defines the pipeline as base does."""
         if tree not in self.distance or not self.definition:
             return False
         if tree not in self._definitions:
-            snapshot = self._question.repository.tree(tree)
-            self._definitions[tree] = definition(snapshot, self._question.pipeline)
+            snapshot = self._request.repository.tree(tree)
+            self._definitions[tree] = definition(snapshot, self._request.pipeline)
         return self._definitions[tree] == self.definition
 
 
@@ -88,24 +88,26 @@ def definition(snapshot: Snapshot, name: str) -> str:
         return ""
 
 
-def gather(question: Question, machine: str, ran: Sequence[Ran]) -> Reference:
+def gather(request: PushRequest, machine: str, ran: Sequence[RunDuration]) -> RecordedRuns:
     """What is on record; `ran` is how long runs took at earlier pushes. Raises GitError."""
-    line = _Line(question)
-    runs, problems = _recorded(question, machine, line)
-    timed = [*_timed(question, ran, line), *((line.distance[run.tree], _wall(run)) for run in runs)]
+    line = _BaseHistory(request)
+    runs, problems = _recorded(request, machine, line)
+    timed = [*_timed(request, ran, line), *((line.distance[run.tree], _wall(run)) for run in runs)]
     seconds, at_least = _typical(timed)
     near = line.distance[runs[0].tree] if runs else -1
     count = sum(line.distance[run.tree] == near for run in runs)
-    return Reference(seconds, at_least, tuple(runs), count, near == 0, tuple(problems), line.definition)
+    return RecordedRuns(seconds, at_least, tuple(runs), count, near == 0, tuple(problems), line.definition)
 
 
 def _wall(run: RecordedRun) -> tuple[bool, float]:
     return False, run.metrics.get("wall_seconds", 0.0)
 
 
-def _timed(question: Question, ran: Sequence[Ran], line: _Line) -> Iterator[tuple[int, tuple[bool, float]]]:
+def _timed(
+    request: PushRequest, ran: Sequence[RunDuration], line: _BaseHistory
+) -> Iterator[tuple[int, tuple[bool, float]]]:
     """How far away the trees are whose runs were timed by earlier pushes; whether a run was ended; how long it took."""
-    since, recently = (ids.moment(question.now.timestamp() - days * 86400) for days in (DAYS, 1))
+    since, recently = (ids.moment(request.now.timestamp() - days * 86400) for days in (DAYS, 1))
     for one in ran:
         # One that was ended may have met a busy moment; nobody should be left unmeasured for long for that.
         if one.at >= (recently if one.at_least else since) and line.counts(one.tree):
@@ -121,21 +123,21 @@ def _typical(timed: Sequence[tuple[int, tuple[bool, float]]]) -> tuple[float | N
     return seconds, at_least
 
 
-def _recorded(question: Question, machine: str, line: _Line) -> tuple[list[RecordedRun], list[str]]:
+def _recorded(request: PushRequest, machine: str, line: _BaseHistory) -> tuple[list[RecordedRun], list[str]]:
     """The runs in the metrics of all tasks, the nearest first and of these the newest; and what could not be read."""
     from orchgate.metrics import recorded
 
     runs: dict[str, RecordedRun] = {}
     problems: list[str] = []
-    for path in islice(_files(question, problems), MOST_FILES):
+    for path in islice(_files(request, problems), MOST_FILES):
         try:
-            tail = recorded.newest(path, question.pipeline, machine, line.distance)
+            tail = recorded.newest(path, request.pipeline, machine, line.distance)
         except OSError as error:
-            problems.append(f"{_short(question, path)} cannot be read: {error.strerror or error}")
+            problems.append(f"{_short(request, path)} cannot be read: {error.strerror or error}")
             continue
         if tail.damaged:
             lines = "1 line" if tail.damaged == 1 else f"{tail.damaged} lines"
-            problems.append(f"{lines} of {_short(question, path)} cannot be read")
+            problems.append(f"{lines} of {_short(request, path)} cannot be read")
         runs |= {run.run_id: run for run in tail.runs if run.metrics}
         if sum(line.distance[run.tree] == 0 for run in runs.values()) >= MOST_RUNS:
             break  # nothing is nearer
@@ -143,9 +145,9 @@ def _recorded(question: Question, machine: str, line: _Line) -> tuple[list[Recor
     return list(islice((run for run in near if line.counts(run.tree)), MOST_RUNS)), problems
 
 
-def _files(question: Question, problems: list[str]) -> Iterator[str]:
+def _files(request: PushRequest, problems: list[str]) -> Iterator[str]:
     """The metrics files of all tasks that the change does not bring itself, the one that was written last first."""
-    folder = os.path.join(question.repository.root, ids.RUNS)
+    folder = os.path.join(request.repository.root, ids.RUNS)
     try:
         with os.scandir(folder) as entries:
             paths = [os.path.join(entry.path, ids.METRICS) for entry in entries]
@@ -161,32 +163,32 @@ def _files(question: Question, problems: list[str]) -> Iterator[str]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            problems.append(f"{_short(question, path)} cannot be read: {error.strerror}")
+            problems.append(f"{_short(request, path)} cannot be read: {error.strerror}")
     for path in sorted(written, key=lambda path: (-written[path], path)):
-        if _is_brought(question, path):
-            problems.append(f"{_short(question, path)} is part of the change")
+        if _is_brought(request, path):
+            problems.append(f"{_short(request, path)} is part of the change")
         else:
             yield path
 
 
-def _is_brought(question: Question, path: str) -> bool:
+def _is_brought(request: PushRequest, path: str) -> bool:
     """Whether the change itself writes a file, under whichever name it is reached."""
-    root = os.path.realpath(question.repository.root)
+    root = os.path.realpath(request.repository.root)
     inner = os.path.relpath(os.path.realpath(path), root)
     if inner.startswith(os.pardir):
         return False
     if "\n" in inner:  # a name that git could not be asked for
         return True
-    blobs = question.repository.blobs
-    base, head = (blobs.resolve(f"{commit}:{inner}", 0) for commit in (question.base, question.head))
+    blobs = request.repository.blobs
+    base, head = (blobs.resolve(f"{commit}:{inner}", 0) for commit in (request.base, request.head))
     return head is not None and (base is None or base.oid != head.oid)
 
 
-def _short(question: Question, path: str) -> str:
-    return os.path.relpath(path, question.repository.root)
+def _short(request: PushRequest, path: str) -> str:
+    return os.path.relpath(path, request.repository.root)
 
 
-def told(reference: Reference) -> str:
+def told(reference: RecordedRuns) -> str:
     """`14 recorded runs of base's tree`."""
     runs = len(reference.runs)
     if not reference.is_base:

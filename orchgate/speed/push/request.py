@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
-    from orchgate.speed.definition import Redefined
+    from orchgate.speed.definition import PipelineChange
 
 _PAIRS = 20  # which find most slow-downs that are refused
 
 
-class Question(NamedTuple):
+class PushRequest(NamedTuple):
     """What is to be judged. `base` and `head` are commits, a None base that of a first push; `tree` is the base's.
 
     `tell` says to a waiting person what takes so long. `redefined` is what the change does to the pipeline, None for a
@@ -32,7 +32,7 @@ class Question(NamedTuple):
     environ: Mapping[str, str]
     now: datetime.datetime
     tell: Callable[[str], None]
-    redefined: Redefined | None = None
+    redefined: PipelineChange | None = None
     hold: Callable[[], str] = str
     branch: str = ""
 

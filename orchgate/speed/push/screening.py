@@ -15,18 +15,18 @@ from orchgate.speed.timing import OutOfTime
 from orchgate.verdict import gross, stored, words
 from orchgate.verdict.baseline import stale
 from orchgate.verdict.comparison import LOOKS
-from orchgate.verdict.exact import Known
+from orchgate.verdict.exact import LowerBounds
 from orchgate.verdict.sign_flip import median
 from orchgate.verdict.stored import judge_stored, suspicious
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchgate.speed.push.recorded_runs import Reference
-    from orchgate.speed.push.request import Question
-    from orchgate.speed.push.stored_verdict import Ran
-    from orchgate.speed.sampling import Failure, Sample, Side
-    from orchgate.verdict.baseline import Record
+    from orchgate.speed.push.recorded_runs import RecordedRuns
+    from orchgate.speed.push.request import PushRequest
+    from orchgate.speed.push.stored_verdict import RunDuration
+    from orchgate.speed.sampling import Failure, MeasuredRun, Side
+    from orchgate.verdict.baseline import BaselineRecord
     from orchgate.verdict.values import Pair, Policy
 
 CLEARING = 3  # pairs
@@ -34,15 +34,15 @@ MOST_CONFIRMING = 32  # pairs, which find nearly every slow-down that is refused
 JOB = "orchgate perf --print-job github, or gitlab, prints the CI job that decides it"
 
 
-class Held(NamedTuple):
+class ScreeningReference(NamedTuple):
     """What a run of head is held to: recorded runs, and the stored baseline, None where there is none.
 
     `old` says why the baseline should be recorded anew.
     """
 
     policy: Policy
-    recorded: Reference
-    stored: Record | None
+    recorded: RecordedRuns
+    stored: BaselineRecord | None
     old: tuple[Said, ...] = ()
 
     @property
@@ -70,15 +70,17 @@ class Held(NamedTuple):
         return " and ".join(parts)
 
 
-def held(question: Question, policy: Policy, recorded: Reference, stored: Record | None) -> Held:
+def held(
+    request: PushRequest, policy: Policy, recorded: RecordedRuns, stored: BaselineRecord | None
+) -> ScreeningReference:
     """What there is to hold a run to. A baseline of another definition than base's is none."""
     if stored is None:
-        return Held(policy, recorded, None)
-    days = question.config.performance.baseline_max_age_days
-    age = stale(stored, question.now.timestamp(), pipeline_hash=recorded.definition, max_days=days)
-    old = (findings.no_baseline(question, f"the stored baseline {age}"),) if age else ()
+        return ScreeningReference(policy, recorded, None)
+    days = request.config.performance.baseline_max_age_days
+    age = stale(stored, request.now.timestamp(), pipeline_hash=recorded.definition, max_days=days)
+    old = (findings.no_baseline(request, f"the stored baseline {age}"),) if age else ()
     other = recorded.definition not in ("", stored.pipeline_hash)
-    return Held(policy, recorded, None if other else stored, old)
+    return ScreeningReference(policy, recorded, None if other else stored, old)
 
 
 class Suspicion(NamedTuple):
@@ -88,7 +90,7 @@ class Suspicion(NamedTuple):
     names: tuple[str, ...] = ()
 
 
-class Screened(NamedTuple):
+class ScreeningResult(NamedTuple):
     """What one run of head tells: what is refused or not known, and the metrics that pairs should look at."""
 
     said: tuple[Said, ...]
@@ -96,38 +98,38 @@ class Screened(NamedTuple):
 
 
 def alone(
-    question: Question, head: Side, environ: Mapping[str, str], seconds: float, prepare_seconds: float
-) -> tuple[Sample | None, float]:
+    request: PushRequest, head: Side, environ: Mapping[str, str], seconds: float, prepare_seconds: float
+) -> tuple[MeasuredRun | None, float]:
     """One run of head, and how long it took; None where it was ended after so many seconds. Raises OrchgateError."""
-    performance = question.config.performance
-    question.repository.blobs.close()  # what measures ends every process below it; git's is started again when needed
-    with sampling.rig([head], environ, performance.watch) as rig:
-        if failed := sampling.prepare(rig, head, performance.setup, prepare_seconds):
-            raise OrchgateError(findings.failed_stage(failed), question.reproduce)
+    performance = request.config.performance
+    request.repository.blobs.close()  # what measures ends every process below it; git's is started again when needed
+    with sampling.open_harness([head], environ, performance.watch) as harness:
+        if failed := sampling.prepare(harness, head, performance.setup, prepare_seconds):
+            raise OrchgateError(findings.failed_stage(failed), request.reproduce)
         started = working_time.now()
         try:
-            run = sampling.undisturbed(rig, head, started + seconds)
+            run = sampling.undisturbed(harness, head, started + seconds)
         except OutOfTime:
             return None, working_time.now() - started
         return run, working_time.now() - started
 
 
-def screened(question: Question, against: Held, run: Sample | None) -> Screened:
+def screened(request: PushRequest, against: ScreeningReference, run: MeasuredRun | None) -> ScreeningResult:
     """What a run of head says by what is on record. Only counters can be refused for it; the rest is a suspicion.
 
     A run that is None was ended, being far beyond all of them.
     """
     if run is None:
-        return Screened((), ("wall_seconds",))
+        return ScreeningResult((), ("wall_seconds",))
     suspects = dict.fromkeys(_out(against, run.without_hidden()))
     said: tuple[Said, ...] = ()
     if against.stored is not None:
-        said, odd = _by_baseline(question, against.policy, against.stored, run)
+        said, odd = _by_baseline(request, against.policy, against.stored, run)
         suspects |= dict.fromkeys(odd)
-    return Screened(said, tuple(suspects))
+    return ScreeningResult(said, tuple(suspects))
 
 
-def _out(against: Held, ran: Mapping[str, float]) -> Sequence[str]:
+def _out(against: ScreeningReference, ran: Mapping[str, float]) -> Sequence[str]:
     runs = against.recorded.runs
     # An ancestor may have been slower: what is far beyond the runs of the nearest tree alone is suspicious too.
     near = stored.grossly_beyond(recorded_runs.samples(runs[: against.recorded.nearest]), ran, against.policy)
@@ -135,22 +137,22 @@ def _out(against: Held, ran: Mapping[str, float]) -> Sequence[str]:
 
 
 def _by_baseline(
-    question: Question, policy: Policy, stored: Record, run: Sample
+    request: PushRequest, policy: Policy, stored: BaselineRecord, run: MeasuredRun
 ) -> tuple[tuple[Said, ...], tuple[str, ...]]:
     values = {name: (value,) for name, value in run.without_hidden().items()}  # as the baseline was recorded
-    known = Known(stored.lower_bounds, run.lower_bounds)
+    known = LowerBounds(stored.lower_bounds, run.lower_bounds)
     judgement = judge_stored(stored.samples, values, policy, known)
     if judgement.verdict is Verdict.BROKEN:
-        raise OrchgateError(f"the stored baseline: {judgement.reason}", question.reproduce)
+        raise OrchgateError(f"the stored baseline: {judgement.reason}", request.reproduce)
     odd = suspicious(stored.samples, values, policy, known)
     unsure = {one.name for one in judgement.metrics if one.head_lower_bound is not None}
     unsure |= {one.name for one in judgement.counters if one.head_lower_bound is not None and not one.runs_missing}
-    said = findings.stored_findings(question, policy, judgement, stored.commit)
+    said = findings.stored_findings(request, policy, judgement, stored.commit)
     # Counts that went up in one run of head alone are confirmed in pairs where those fit.
     told = {one.name for one in judgement.counters if one.verdict in findings.WEIGHTS and not one.runs_missing}
     bounds = [name for name in odd if name in unsure - told]
     if bounds:
-        said = (*said, findings.suspected(question, judgement, bounds, policy.inconclusive))
+        said = (*said, findings.suspected(request, judgement, bounds, policy.inconclusive))
     return said, tuple(name for name in odd if name not in told and name not in bounds)
 
 
@@ -199,22 +201,20 @@ def needed(seconds: float, *, at_least: bool = False) -> str:
 # Before and while head runs
 
 
-def announcement(question: Question, against: Held) -> str:
+def announcement(request: PushRequest, against: ScreeningReference) -> str:
     about = "" if against.seconds is None else f", about {span(against.seconds)}"
-    return (
-        f"one run of {question.pipeline} at {question.head[:7]}{about}, held to {against.told}: eight pairs do not fit"
-    )
+    return f"one run of {request.pipeline} at {request.head[:7]}{about}, held to {against.told}: eight pairs do not fit"
 
 
-def confirming(question: Question, why: str, seconds: float) -> str:
-    sides = f"{question.head[:7]} against {(question.base or '')[:7]}"
-    return f"{why}: measuring {question.pipeline}, {sides}, for up to {seconds:.0f} s more"
+def confirming(request: PushRequest, why: str, seconds: float) -> str:
+    sides = f"{request.head[:7]} against {(request.base or '')[:7]}"
+    return f"{why}: measuring {request.pipeline}, {sides}, for up to {seconds:.0f} s more"
 
 
 # Suspicions: what is suspicious, as half a sentence
 
 
-def looks_suspicious(against: Held, run: Sample | None, names: Sequence[str], seconds: float) -> str:
+def looks_suspicious(against: ScreeningReference, run: MeasuredRun | None, names: Sequence[str], seconds: float) -> str:
     """`one run of head, 41.2 s, is beyond 14 recorded runs of base's tree in wall time (25.9 s to 26.4 s)`."""
     if run is None:
         slowest = "" if against.slowest is None else f": the slowest of {against.told} took {span(against.slowest)}"
@@ -223,7 +223,7 @@ def looks_suspicious(against: Held, run: Sample | None, names: Sequence[str], se
     return f"one run of head, {span(seconds)}, looks worse than {against.told} in {told}"
 
 
-def _beyond(against: Held, name: str, value: float | None) -> str:
+def _beyond(against: ScreeningReference, name: str, value: float | None) -> str:
     """`wall time (41.2 s against 26.1 s)`."""
     known = recorded_runs.samples(against.recorded.runs).get(name) or (
         against.stored and against.stored.samples.get(name)
@@ -244,37 +244,37 @@ def unfinished(base: float, head: float) -> str:
 # Answers
 
 
-def unsuspicious(question: Question, against: Held, seconds: float, policy: str) -> Said:
+def unsuspicious(request: PushRequest, against: ScreeningReference, seconds: float, policy: str) -> Said:
     """PRF004: a note where enough runs are on record to see a change that is refused, unless the undecided blocks."""
     run = f"one run of head, {span(seconds)}, screened against {against.told} on this kind of machine"
     lost = f" ({'; '.join(against.recorded.problems)})" if against.recorded.problems else ""
-    if question.config.performance.benchmarks.file:
+    if request.config.performance.benchmarks.file:
         lost += "; named benchmarks were not judged"
     if against.shows_spread:
         told = f"{run}: nothing suspicious, which is no proof{lost}"
         if policy == "block":
-            return _open(question, told, against.seconds, policy)
-        return Said("PRF004", f"{question.pipeline}: {told}", "", Severity.NOTE)
+            return _open(request, told, against.seconds, policy)
+        return Said("PRF004", f"{request.pipeline}: {told}", "", Severity.NOTE)
     seen = f"{gross.FACTOR:g} times the slowest of them would have been seen, less only from ten recorded runs on"
-    return _open(question, f"{run}: {seen}{lost}", against.seconds, policy)
+    return _open(request, f"{run}: {seen}{lost}", against.seconds, policy)
 
 
-def cleared_by_pairs(question: Question, why: str, pairs: int) -> Said:
-    message = f"{question.pipeline}: {why}; {_pairs(pairs)} cleared it"
+def cleared_by_pairs(request: PushRequest, why: str, pairs: int) -> Said:
+    message = f"{request.pipeline}: {why}; {_pairs(pairs)} cleared it"
     return Said("PRF004", message, "", Severity.NOTE)
 
 
-def not_borne_out(question: Question, why: str, pairs: int) -> Said:
-    message = f"{question.pipeline}: {why}; {_pairs(pairs)} did not bear that out: base takes as much now"
+def not_borne_out(request: PushRequest, why: str, pairs: int) -> Said:
+    message = f"{request.pipeline}: {why}; {_pairs(pairs)} did not bear that out: base takes as much now"
     return Said("PRF004", message, "", Severity.NOTE)
 
 
-def still_open(question: Question, why: str, seconds: float, pairs: int, *, policy: str) -> Said:
+def still_open(request: PushRequest, why: str, seconds: float, pairs: int, *, policy: str) -> Said:
     tried = f"; {_pairs(pairs)} could neither confirm nor clear it" if pairs else ""
-    return _open(question, f"{why}{tried}", seconds, policy)
+    return _open(request, f"{why}{tried}", seconds, policy)
 
 
-def not_measured(question: Question, against: Held, budget: float, policy: str) -> Said:
+def not_measured(request: PushRequest, against: ScreeningReference, budget: float, policy: str) -> Said:
     """Nothing was run."""
     assert against.seconds is not None
     room = f"performance.max-seconds allows {budget:g} s"
@@ -284,26 +284,26 @@ def not_measured(question: Question, against: Held, budget: float, policy: str) 
         lost = f" ({'; '.join(against.recorded.problems)})" if against.recorded.problems else ""
         why = f"no run of base is on record on this kind of machine to screen one of head against{lost}"
     return _open(
-        question, f"not measured: {room}, and {why}", against.seconds, policy, at_least=against.recorded.at_least
+        request, f"not measured: {room}, and {why}", against.seconds, policy, at_least=against.recorded.at_least
     )
 
 
-def too_long(question: Question, ran: Sequence[Ran], budget: float, policy: str) -> Said:
+def too_long(request: PushRequest, ran: Sequence[RunDuration], budget: float, policy: str) -> Said:
     """The first runs did not end, or hardly."""
     why = f"too few runs fit into the {budget:g} s of performance.max-seconds"
     seconds, at_least = (ran[0].seconds, ran[0].at_least) if ran else (None, False)
-    return _open(question, why, seconds, policy, at_least=at_least)
+    return _open(request, why, seconds, policy, at_least=at_least)
 
 
-def in_ci(question: Question, said: Said, seconds: float | None) -> Said:
+def in_ci(request: PushRequest, said: Said, seconds: float | None) -> Said:
     """A finding that a few pairs left open, with what decides it."""
     why = said.message if seconds is None else f"{said.message}; {needed(seconds)}"
-    return said._replace(message=f"{why}; {JOB}", hint=question.settled(seconds))
+    return said._replace(message=f"{why}; {JOB}", hint=request.settled(seconds))
 
 
-def _open(question: Question, why: str, seconds: float | None, policy: str, *, at_least: bool = False) -> Said:
+def _open(request: PushRequest, why: str, seconds: float | None, policy: str, *, at_least: bool = False) -> Said:
     long = "" if seconds is None else f"; {needed(seconds, at_least=at_least)}"
-    return undecided(question, f"{why}{long}; {JOB}", policy, question.settled(seconds))
+    return undecided(request, f"{why}{long}; {JOB}", policy, request.settled(seconds))
 
 
 def _pairs(count: int) -> str:

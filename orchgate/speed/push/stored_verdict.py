@@ -31,10 +31,10 @@ _LONGEST = 16 << 20  # bytes of an entry once it is unpacked
 _MOST = 64  # words of a command that are looked up
 _FIRST_LINE = 256  # bytes
 _LARGEST_SCRIPT = 1 << 16
-_OF_GIT = "git-core"  # the folder that git puts first for its hooks; the same question is asked without one, too
+_OF_GIT = "git-core"  # the folder that git puts first for its hooks; the same request is asked without one, too
 
 
-class Key(NamedTuple):
+class ComparisonKey(NamedTuple):
     """What a judgement is about: two trees, a digest of everything that was asked of them, and the kind of machine."""
 
     base: str
@@ -52,7 +52,7 @@ class Said(NamedTuple):
     severity: Severity
 
 
-class Ran(NamedTuple):
+class RunDuration(NamedTuple):
     """How long a run of a tree took, in seconds; `at_least`: it was not over by then. `at` is an ISO 8601 time."""
 
     tree: str
@@ -61,8 +61,8 @@ class Ran(NamedTuple):
     at: str = ""
 
 
-class Entry(NamedTuple):
-    """What is kept of one question, judged `at` an ISO 8601 time; "" for never.
+class StoredVerdict(NamedTuple):
+    """What is kept of one request, judged `at` an ISO 8601 time; "" for never.
 
     `conclusive`: asking again would bring nothing new, and `said` is the answer, from `judged` pairs. `pairs` are
     those of all `sittings`, to be gone on with; `spent` counts the shares that were handed out, also to pushes that are
@@ -77,7 +77,7 @@ class Entry(NamedTuple):
     sittings: tuple[Sitting, ...] = ()
     spent: int = 0
 
-    def follows(self, other: Entry) -> bool:
+    def follows(self, other: StoredVerdict) -> bool:
         """Whether this is what other pushes may have made of an entry. An older one that somebody put back is not."""
         return self.spent >= other.spent and self.pairs[: len(other.pairs)] == other.pairs
 
@@ -87,7 +87,7 @@ def share(spent: int) -> float:
     return float(_FIRST_SHARE * (1 - _FIRST_SHARE) ** spent)
 
 
-def encoded(entry: Entry) -> bytes:
+def encoded(entry: StoredVerdict) -> bytes:
     import json
     import zlib
 
@@ -98,7 +98,7 @@ def encoded(entry: Entry) -> bytes:
     return zlib.compress(json.dumps(told, separators=(",", ":")).encode("ascii"))
 
 
-def decoded(data: bytes | None) -> Entry | None:
+def decoded(data: bytes | None) -> StoredVerdict | None:
     """An entry as it was encoded; None for anything else, such as one of another version."""
     import json
     import zlib
@@ -111,7 +111,7 @@ def decoded(data: bytes | None) -> Entry | None:
         return None
 
 
-def _built(told: Mapping[str, Any]) -> Entry:
+def _built(told: Mapping[str, Any]) -> StoredVerdict:
     """Raises ValueError, TypeError, KeyError, AttributeError."""
     counts = told["judged"], told["spent"]
     if told["version"] != VERSION or not all(isinstance(one, int) for one in counts):
@@ -121,7 +121,7 @@ def _built(told: Mapping[str, Any]) -> Entry:
     )
     pairs = tuple(_pair(*one) for one in told["pairs"])
     sittings = tuple(Sitting(int(begun), int(planned), float(of)) for begun, planned, of in told["sittings"])
-    return Entry(str(told["at"]), told["conclusive"] is True, counts[0], said, pairs, sittings, counts[1])
+    return StoredVerdict(str(told["at"]), told["conclusive"] is True, counts[0], said, pairs, sittings, counts[1])
 
 
 def _pair(base: Mapping[str, float], head: Mapping[str, float], head_first: bool, *reasons: Mapping[str, str]) -> Pair:
@@ -189,7 +189,7 @@ def _programs(words: Iterable[str], path: str) -> Iterator[tuple[object, ...]]:
 
 
 def _program(word: str, path: str) -> str:
-    """The place of a program; "" for what is none, or lies in the tree, which is part of the question anyway."""
+    """The place of a program; "" for what is none, or lies in the tree, which is part of the request anyway."""
     if "\0" in word or not word:
         return ""
     if os.path.isabs(word):

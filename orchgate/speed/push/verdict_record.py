@@ -13,15 +13,14 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
-from orchgate.speed.push import private_store as vaults
-from orchgate.speed.push import stored_verdict
-from orchgate.speed.push.stored_verdict import Entry, Ran
+from orchgate.speed.push import private_store, stored_verdict
+from orchgate.speed.push.stored_verdict import RunDuration, StoredVerdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from orchgate.speed.push.private_store import Vault
-    from orchgate.speed.push.stored_verdict import Key
+    from orchgate.speed.push.private_store import PrivateStore
+    from orchgate.speed.push.stored_verdict import ComparisonKey
     from orchgate.verdict.values import Pair, Sitting
 
 _MOST_HEADS = 64  # heads; of more, the oldest ones are taken together
@@ -30,54 +29,54 @@ _MOST_RUNS = 64
 ANOTHER = "another push of the same trees has ended meanwhile: these pairs are not kept"
 
 
-class Head(NamedTuple):
+class BranchHead(NamedTuple):
     tree: str
     log_e: float
 
 
-def with_head(heads: Iterable[Head], head: Head) -> tuple[Head, ...]:
+def with_head(heads: Iterable[BranchHead], head: BranchHead) -> tuple[BranchHead, ...]:
     """A row with a head that may be in it already: then what is known of it now counts."""
     row = [one for one in heads if one.tree != head.tree]
     row.append(head)
     while len(row) > _MOST_HEADS:
-        row[:2] = [Head("", row[0].log_e + row[1].log_e)]
+        row[:2] = [BranchHead("", row[0].log_e + row[1].log_e)]
     return tuple(row)
 
 
-def encoded_heads(heads: Iterable[Head]) -> bytes:
+def encoded_heads(heads: Iterable[BranchHead]) -> bytes:
     return json.dumps([[head.tree, head.log_e] for head in heads]).encode("ascii")
 
 
-def decoded_heads(data: bytes | None) -> tuple[Head, ...]:
+def decoded_heads(data: bytes | None) -> tuple[BranchHead, ...]:
     """A row as it was encoded; none for anything else."""
     if data is None:
         return ()
     try:
-        return tuple(Head(str(tree), float(log_e)) for tree, log_e in json.loads(data))
+        return tuple(BranchHead(str(tree), float(log_e)) for tree, log_e in json.loads(data))
     except (ValueError, TypeError):
         return ()
 
 
-class Memory(NamedTuple):
-    """What is known of a question that a push of a branch asks. `why` nothing can be kept, "" where it can.
+class VerdictRecord(NamedTuple):
+    """What is known of a request that a push of a branch asks. `why` nothing can be kept, "" where it can.
 
     `ran` is how long runs took when the same was asked, also of other trees, the last one last. `heads` are those of
     the branch that were compared with the same base.
     """
 
-    key: Key
+    key: ComparisonKey
     branch: str = ""
-    vault: Vault | None = None
-    entry: Entry = Entry()
-    ran: tuple[Ran, ...] = ()
-    heads: tuple[Head, ...] = ()
+    store: PrivateStore | None = None
+    entry: StoredVerdict = StoredVerdict()
+    ran: tuple[RunDuration, ...] = ()
+    heads: tuple[BranchHead, ...] = ()
     forged: bool = False
     why: str = ""
 
     @property
     def path(self) -> str:
-        """The file to remove for the question to be asked anew."""
-        return self.vault.path(*self.key) if self.vault else ""
+        """The file to remove for the request to be asked anew."""
+        return self.store.path(*self.key) if self.store else ""
 
     @property
     def facts(self) -> dict[str, object]:
@@ -85,137 +84,139 @@ class Memory(NamedTuple):
         return facts | ({"not trusted": f"{self.path} is not what was written there"} if self.forged else {})
 
 
-class Turn(NamedTuple):
-    """One sitting of a question: what it goes on with, and the share of the error budgets that it may spend.
+class OpenSitting(NamedTuple):
+    """One sitting of a request: what it goes on with, and the share of the error budgets that it may spend.
 
     `raw` is the file as this turn left it.
     """
 
-    memory: Memory
+    memory: VerdictRecord
     earlier: tuple[Pair, ...] = ()
     sittings: tuple[Sitting, ...] = ()
     share: float = 1.0
     raw: bytes | None = None
 
 
-class Brought(NamedTuple):
+class SittingResult(NamedTuple):
     """What a turn brought: `pairs` are the new ones, and `sitting` is None where they are not to be gone on with.
 
     `log_e` is what all pairs of the head say, None where that is nothing. `slower`: that head is surely slower.
     """
 
-    entry: Entry
+    entry: StoredVerdict
     pairs: Sequence[Pair] = ()
     sitting: Sitting | None = None
-    ran: tuple[Ran, ...] = ()
+    ran: tuple[RunDuration, ...] = ()
     log_e: float | None = None
     slower: bool = False
 
 
-def opened(environ: Mapping[str, str], common_dir: str, key: Key, branch: str = "") -> Memory:
-    """What is known of a question. No errors: what cannot be read is not known."""
+def opened(environ: Mapping[str, str], common_dir: str, key: ComparisonKey, branch: str = "") -> VerdictRecord:
+    """What is known of a request. No errors: what cannot be read is not known."""
     try:
-        vault = vaults.opened(environ, common_dir)
+        store = private_store.opened(environ, common_dir)
     except OrchgateError as error:
-        return Memory(key, branch, why=error.message)
-    memory = Memory(key, branch, vault)
-    content = vaults.read(vault, *key)
+        return VerdictRecord(key, branch, why=error.message)
+    memory = VerdictRecord(key, branch, store)
+    content = private_store.read(store, *key)
     return memory._replace(
-        entry=stored_verdict.decoded(content.data) or Entry(),
-        ran=_durations(vaults.read(vault, *_about_durations(key)).data),
-        heads=decoded_heads(vaults.read(vault, *_about_branch(memory)).data) if branch else (),
+        entry=stored_verdict.decoded(content.data) or StoredVerdict(),
+        ran=_durations(private_store.read(store, *_about_durations(key)).data),
+        heads=decoded_heads(private_store.read(store, *_about_branch(memory)).data) if branch else (),
         forged=content.is_forged,
     )
 
 
-def _durations(data: bytes | None) -> tuple[Ran, ...]:
-    return () if data is None else tuple(Ran(*one) for one in json.loads(data))  # it is sealed: we wrote it
+def _durations(data: bytes | None) -> tuple[RunDuration, ...]:
+    return () if data is None else tuple(RunDuration(*one) for one in json.loads(data))  # it is signed: we wrote it
 
 
-def _about_durations(key: Key) -> tuple[str, ...]:
+def _about_durations(key: ComparisonKey) -> tuple[str, ...]:
     return ("durations", key.asked, key.machine)
 
 
-def _about_branch(memory: Memory) -> tuple[str, ...]:
+def _about_branch(memory: VerdictRecord) -> tuple[str, ...]:
     return ("branch", memory.branch, memory.key.base, memory.key.asked, memory.key.machine)
 
 
-def begun(memory: Memory) -> Turn:
-    """Takes the next share of a question. Where that cannot be kept, the pairs are not used: they could be twice."""
-    if memory.vault is None:
-        return Turn(memory)
+def begun(memory: VerdictRecord) -> OpenSitting:
+    """Takes the next share of a request. Where that cannot be kept, the pairs are not used: they could be twice."""
+    if memory.store is None:
+        return OpenSitting(memory)
     try:
-        with vaults.alone(memory.vault):
-            entry = stored_verdict.decoded(vaults.read(memory.vault, *memory.key).data) or Entry()
+        with private_store.alone(memory.store):
+            entry = stored_verdict.decoded(private_store.read(memory.store, *memory.key).data) or StoredVerdict()
             taken = entry._replace(spent=entry.spent + 1)
-            raw = vaults.write(memory.vault, stored_verdict.encoded(taken), *memory.key)
+            raw = private_store.write(memory.store, stored_verdict.encoded(taken), *memory.key)
     except OrchgateError as error:
-        return Turn(memory._replace(vault=None, forged=False, why=error.message))  # which names the file
-    return Turn(memory._replace(entry=taken), entry.pairs, entry.sittings, stored_verdict.share(entry.spent), raw)
+        return OpenSitting(memory._replace(store=None, forged=False, why=error.message))  # which names the file
+    return OpenSitting(
+        memory._replace(entry=taken), entry.pairs, entry.sittings, stored_verdict.share(entry.spent), raw
+    )
 
 
 @contextlib.contextmanager
-def given_back(turn: Turn) -> Iterator[None]:
+def given_back(turn: OpenSitting) -> Iterator[None]:
     """Gives the share back where what is done in the block ends without an answer."""
     try:
         yield
     except BaseException:
-        ended(turn, Brought(turn.memory.entry))
+        ended(turn, SittingResult(turn.memory.entry))
         raise
 
 
-def ended(turn: Turn, brought: Brought) -> dict[str, object]:
+def ended(turn: OpenSitting, brought: SittingResult) -> dict[str, object]:
     """Keeps what a turn brought; what there is to say about that. What cannot be written leaves the answer as it is."""
-    vault = turn.memory.vault
-    if vault is None:
+    store = turn.memory.store
+    if store is None:
         return turn.memory.facts
     try:
-        with vaults.alone(vault):
-            return turn.memory.facts | _kept(turn, vault, brought)
+        with private_store.alone(store):
+            return turn.memory.facts | _kept(turn, store, brought)
     except OrchgateError as error:
         return {**turn.memory.facts, "not recorded": error.message}
 
 
-def _kept(turn: Turn, vault: Vault, brought: Brought) -> dict[str, object]:
+def _kept(turn: OpenSitting, store: PrivateStore, brought: SittingResult) -> dict[str, object]:
     """Raises WriteError."""
     memory = turn.memory
-    now = _trusted(turn, vaults.read(vault, *memory.key))
+    now = _trusted(turn, private_store.read(store, *memory.key))
     facts: dict[str, object] = {} if now is not None else {"not trusted": f"{memory.path} {CHANGED}"}
     entry = _with_result(turn, now or memory.entry, brought)
     if entry is None:
         return {**facts, "not recorded": ANOTHER}
-    if entry == Entry():
-        vaults.remove(vault, *memory.key)
+    if entry == StoredVerdict():
+        private_store.remove(store, *memory.key)
     else:
-        vaults.write(vault, stored_verdict.encoded(entry), *memory.key)
+        private_store.write(store, stored_verdict.encoded(entry), *memory.key)
     if brought.ran:
-        _keep_durations(memory, vault, brought)
+        _keep_durations(memory, store, brought)
     if memory.branch:
-        _keep_head(memory, vault, brought)
+        _keep_head(memory, store, brought)
     return facts
 
 
-def _keep_durations(memory: Memory, vault: Vault, brought: Brought) -> None:
+def _keep_durations(memory: VerdictRecord, store: PrivateStore, brought: SittingResult) -> None:
     """Raises WriteError."""
     about = _about_durations(memory.key)
-    content = vaults.read(vault, *about)
+    content = private_store.read(store, *about)
     before = memory.ran if content.is_forged else _durations(content.data)
-    vaults.write(vault, json.dumps((*before, *brought.ran)[-_MOST_RUNS:]).encode("ascii"), *about)
+    private_store.write(store, json.dumps((*before, *brought.ran)[-_MOST_RUNS:]).encode("ascii"), *about)
 
 
-def _keep_head(memory: Memory, vault: Vault, brought: Brought) -> None:
+def _keep_head(memory: VerdictRecord, store: PrivateStore, brought: SittingResult) -> None:
     """Raises WriteError."""
     about = _about_branch(memory)
     if brought.slower:
-        vaults.remove(vault, *about)
+        private_store.remove(store, *about)
     elif brought.log_e is not None:
-        content = vaults.read(vault, *about)
+        content = private_store.read(store, *about)
         row = memory.heads if content.is_forged else decoded_heads(content.data)
-        row = with_head(row, Head(memory.key.head, brought.log_e))
-        vaults.write(vault, encoded_heads(row), *about)
+        row = with_head(row, BranchHead(memory.key.head, brought.log_e))
+        private_store.write(store, encoded_heads(row), *about)
 
 
-def _trusted(turn: Turn, content: vaults.Content) -> Entry | None:
+def _trusted(turn: OpenSitting, content: private_store.StoredContent) -> StoredVerdict | None:
     """The entry as it is now: as this turn left it, or as other pushes did. None where anybody else was at it."""
     if content.raw == turn.raw:
         return turn.memory.entry
@@ -223,7 +224,7 @@ def _trusted(turn: Turn, content: vaults.Content) -> Entry | None:
     return entry if entry is not None and entry.follows(turn.memory.entry) else None
 
 
-def _with_result(turn: Turn, now: Entry, brought: Brought) -> Entry | None:
+def _with_result(turn: OpenSitting, now: StoredVerdict, brought: SittingResult) -> StoredVerdict | None:
     """The entry with what a turn brought; None where that cannot be in it.
 
     A turn of which nobody looked at the pairs, because there are too few so far, gives its share back and is no sitting
