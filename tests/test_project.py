@@ -39,6 +39,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("__init__", "errors"),
     ("model",),
+    ("registry", "layouts"),
     ("lib",),
     ("secrets",),
     ("git",),
@@ -55,7 +56,6 @@ LAYERS = (
     ("hotspots", "speed"),
     ("bisect",),
     ("evidence",),
-    ("registry",),
     ("gate",),
     ("checks", "outputs"),
     ("commands",),

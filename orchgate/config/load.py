@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orchgate.config import tables
+from orchgate.config import profiles, tables
 from orchgate.config.entries import OLD_IGNORES
 from orchgate.config.faults import Reading, as_toml
 from orchgate.config.keys import EXTEND, every, fields
 from orchgate.config.kinds import Choice
-from orchgate.config.profiles import PROFILES
 from orchgate.config.settings import SECTIONS, Config, Ignore, Top
 from orchgate.config.source import Source, error_of, find
 from orchgate.config.tables import Layers, Moved, Tables
@@ -78,7 +77,7 @@ def _version(source: Source) -> None:
 
 def _read(source: Source, reading: Reading) -> Config:
     profile = source.table.get("profile", "default")
-    presets = PROFILES.get(profile, {}) if isinstance(profile, str) else {}
+    presets = profiles.presets(profile)
     raw = source.table
     moved = _moved(raw, reading)
     origins: dict[str, str] = {}

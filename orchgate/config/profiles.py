@@ -1,36 +1,21 @@
-"""Named sets of defaults, as TOML would give them."""
+"""Named sets of defaults, `profile = "NAME"`: a file in `layouts/` each, as TOML would give them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from orchgate import registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PROFILES: Mapping[str, Mapping[str, object]] = {
-    "default": {},
-    "codex-orchestrator": {
-        "documents": {
-            "stub-markers": ["<!-- docs-archive:stub -->"],
-            "required-sections": {
-                "prd": [
-                    (
-                        "Summary | Problem | Problem Statement | Problem and Outcome | Goal | Objective | Contract"
-                        " | Traceability"
-                    ),
-                    "Non-Goals | Out of Scope | Boundaries | Not Done If",
-                ],
-                "tech-spec": [],
-                "action-plan": [],
-                "checklist": [],
-                "mini-spec": [],
-            },
-        },
-        "specs": {
-            "paths": ["orchestrator/src/**", "packages/*/src/**", "scripts/**", "bin/**", "adapters/**"],
-        },
-        "version-bump": {"files": ["package.json", "packages/*/package.json"]},
-        # Its packets differ by era, and it keeps approvals in the task list's gate as well.
-        "severity": {"DOC002": "warning", "DOC006": "warning"},
-    },
-}
+DEFAULT = "default"
+NAMES = (DEFAULT, *registry.plugins("layouts"))
+
+
+def presets(name: object) -> Mapping[str, Any]:
+    """What a profile sets, by table; nothing for "default", and for what is no name of one."""
+    if name not in NAMES or name == DEFAULT:
+        return {}
+    found: Mapping[str, Any] = registry.load("layouts", str(name)).LAYOUT
+    return found

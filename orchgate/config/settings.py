@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from orchgate.config import profiles
 from orchgate.config.entries import IGNORE, METRIC, PIPELINES, Ignore, Metric, Pipeline, Stage
 from orchgate.config.keys import (
     CHANGE,
@@ -57,7 +58,7 @@ MAX_MANIFEST_DEPTH = 500
 
 class Top(NamedTuple):
     profile: str = key(
-        Choice(("default", "codex-orchestrator")),
+        Choice(profiles.NAMES),
         "default",
         "the set of defaults the other keys start from",
         REFUSED,

@@ -1,0 +1,33 @@
+"""Where codex-orchestrator keeps its documents and its versions, and which of its habits are no faults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LAYOUT: Mapping[str, object] = {
+    "documents": {
+        "stub-markers": ["<!-- docs-archive:stub -->"],
+        "required-sections": {
+            "prd": [
+                (
+                    "Summary | Problem | Problem Statement | Problem and Outcome | Goal | Objective | Contract"
+                    " | Traceability"
+                ),
+                "Non-Goals | Out of Scope | Boundaries | Not Done If",
+            ],
+            "tech-spec": [],
+            "action-plan": [],
+            "checklist": [],
+            "mini-spec": [],
+        },
+    },
+    "specs": {
+        "paths": ["orchestrator/src/**", "packages/*/src/**", "scripts/**", "bin/**", "adapters/**"],
+    },
+    "version-bump": {"files": ["package.json", "packages/*/package.json"]},
+    # Its packets differ by era, and it keeps approvals in the task list's gate as well.
+    "severity": {"DOC002": "warning", "DOC006": "warning"},
+}
