@@ -57,5 +57,9 @@ class Unreadable(OrchgateError):
         self.path = path
 
 
+class TooLarge(Unreadable):
+    """A file of more bytes than anybody wants to read at once."""
+
+
 class KeptElsewhere(Unreadable):
     """A file of which only a pointer is here, such as one of Git LFS: nobody here can judge it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from orchgate.errors import OrchgateError, Unreadable, quoted
+from orchgate.errors import OrchgateError, TooLarge, Unreadable, quoted
 from orchgate.evidence.rules import LOCK
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.lib.globs import matches
@@ -178,9 +178,8 @@ def _tracked(ctx: Context, paths: list[str]) -> Iterator[tuple[str, Content]]:
             yield path, ManifestError(Flaw.PLACE, odd[modes[path]])
     limit = ctx.config.manifests.max_bytes
     for path, content in ctx.snapshot.read_many([path for path in paths if modes[path] not in odd], limit):
-        # A snapshot has one error for all; too large is a verdict about the manifest, the others are ours.
-        too_large = isinstance(content, Unreadable) and content.message.startswith("is larger than")
-        yield path, ManifestError(Flaw.SIZE, str(content)) if too_large else content
+        # Too large is a verdict about the manifest; the other reasons are ours.
+        yield path, ManifestError(Flaw.SIZE, str(content)) if isinstance(content, TooLarge) else content
 
 
 def _beside(ctx: Context, paths: Iterable[str]) -> Iterator[tuple[str, Content]]:

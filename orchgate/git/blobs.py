@@ -22,6 +22,13 @@ WINDOW = 128
 CHUNK = 1 << 20
 
 
+class NoContent(NamedTuple):
+    """Why the content of an object is not to be had."""
+
+    why: str
+    too_large: bool
+
+
 class Object(NamedTuple):
     """What git holds under a name. `size` is in bytes; `content` is cut off at the limit that was asked for."""
 
@@ -52,7 +59,7 @@ class Blobs:
         self._owner = 0  # process id; the conversation belongs to whoever started it
         self._inherited: subprocess.Popen[bytes] | None = None
 
-    def read_many(self, names: Iterable[str], limit: int) -> Iterator[bytes | str]:
+    def read_many(self, names: Iterable[str], limit: int) -> Iterator[bytes | NoContent]:
         """Contents in the order asked, or why there is none. `limit` is in bytes.
 
         A name is an object id, or an expression such as `<id>:path` without line breaks.
@@ -129,10 +136,12 @@ class Blobs:
         child.wait()
 
 
-def _content(name: str, found: Object | None, limit: int) -> bytes | str:
+def _content(name: str, found: Object | None, limit: int) -> bytes | NoContent:
     if found is None:
-        return f"object {name} is missing from this repository"
-    return found.content if found.size <= limit else f"is larger than {limit} bytes ({found.size})"
+        return NoContent(f"object {name} is missing from this repository", too_large=False)
+    if found.size > limit:
+        return NoContent(f"is larger than {limit} bytes ({found.size})", too_large=True)
+    return found.content
 
 
 def _ended_early() -> GitError:

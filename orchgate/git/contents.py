@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import GitError
+from orchgate.git.blobs import NoContent
 from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def _sort(
             yield name
     trees = blobs.read_many([oid for _, oid in folders], MAX_TREE)
     for (folder, oid), data in zip(folders, trees, strict=True):
-        if isinstance(data, str):
-            raise damaged(f"{folder}/: {data}")
+        if isinstance(data, NoContent):
+            raise damaged(f"{folder}/: {data.why}")
         for mode, name, inner in _entries(data, len(oid) // 2):
             if mode.startswith(_REGULAR) and _REST.fullmatch(name):
                 contents[folder + name] = inner

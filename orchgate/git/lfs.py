@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.errors import KeptElsewhere, Unreadable
+from orchgate.errors import KeptElsewhere, TooLarge
 from orchgate.lib import files
 from orchgate.lib.digest import sha256_hex
 from orchgate.lib.patterns import lazy
@@ -43,7 +43,7 @@ class Lfs:
     def content(self, path: str, named: Pointer, limit: int) -> bytes:
         """The content that the pointer at a path names. `limit` in bytes. Raises Unreadable."""
         if named.size > limit:
-            raise Unreadable(path, f"is larger than {limit} bytes")
+            raise TooLarge(path, f"is larger than {limit} bytes")
         for place in self._places(path, named):
             content = _read(place, named)
             if content is not None:

@@ -11,7 +11,8 @@ import stat
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from orchgate.errors import Unreadable
+from orchgate.errors import TooLarge, Unreadable
+from orchgate.git.blobs import NoContent
 from orchgate.lib import files
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class GitSnapshot:
             # Not in the tree, or a folder; but a file whose object is missing from the repository looks the same.
             return self.read(path, limit) if path in self.entries else None
         if found.size > limit:
-            raise Unreadable(path, f"is larger than {limit} bytes")
+            raise TooLarge(path, f"is larger than {limit} bytes")
         return self._whole(path, found.content, limit)
 
     def _whole(self, path: str, content: bytes, limit: int) -> bytes:
@@ -136,7 +137,10 @@ class GitSnapshot:
                 yield path, Unreadable(path, "is not a file of this tree")
                 continue
             content = next(contents)
-            yield path, self._told(path, content, limit) if isinstance(content, bytes) else Unreadable(path, content)
+            if isinstance(content, NoContent):
+                yield path, (TooLarge if content.too_large else Unreadable)(path, content.why)
+            else:
+                yield path, self._told(path, content, limit)
 
     def _told(self, path: str, content: bytes, limit: int) -> bytes | Unreadable:
         try:
@@ -225,5 +229,5 @@ def _on_disk(full: str, path: str, limit: int) -> bytes:
         return files.read(full, limit)
     except OSError as error:
         if error.errno == errno.EFBIG:
-            raise Unreadable(path, f"is larger than {limit} bytes") from error
+            raise TooLarge(path, f"is larger than {limit} bytes") from error
         raise Unreadable(path, f"cannot be read: {error.strerror}") from error

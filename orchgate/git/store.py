@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchgate.errors import GitError
+from orchgate.git.blobs import NoContent
 from orchgate.git.call import Git, names
 from orchgate.git.contents import REF
 from orchgate.lib import digest
@@ -56,8 +57,8 @@ class Store:
         """Contents by SHA-256 for object ids by SHA-256. Raises GitError."""
         contents = self._repository.blobs.read_many(wanted.values(), limit)
         for sha256, content in zip(wanted, contents, strict=True):
-            if isinstance(content, str):
-                raise GitError(f"{REF}: {sha256[:12]}: {content}", "orchgate evidence fetch")
+            if isinstance(content, NoContent):
+                raise GitError(f"{REF}: {sha256[:12]}: {content.why}", "orchgate evidence fetch")
             if digest.sha256_hex(content) != sha256:
                 raise GitError(f"{REF} holds other bytes under the name {sha256[:12]}", "push the artifact again")
             yield sha256, content

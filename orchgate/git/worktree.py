@@ -11,7 +11,7 @@ import stat
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.errors import Unreadable
+from orchgate.errors import TooLarge, Unreadable
 from orchgate.git.call import names
 from orchgate.git.snapshot import SYMLINK, Entry, FolderSnapshot
 from orchgate.lib.files import NotRegularFileError, open_regular
@@ -76,7 +76,7 @@ def blob(path: str, algorithm: str, *, follow: bool = False, limit: int) -> tupl
             target = os.fsencode(os.readlink(path))
             return f"{SYMLINK} {_id([target], len(target), algorithm, path)}", len(target)
         if stat.S_ISREG(status.st_mode) and status.st_size > limit:
-            raise Unreadable(path, f"is larger than {limit} bytes")
+            raise TooLarge(path, f"is larger than {limit} bytes")
         mode = "100755" if status.st_mode & 0o100 else "100644"
         with open(open_regular(path), "rb", buffering=0) as file:
             chunks = iter(lambda: file.read(CHUNK), b"")

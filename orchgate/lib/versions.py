@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from orchgate.errors import Unreadable
+from orchgate.errors import TooLarge, Unreadable
 from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def read(path: str, data: bytes) -> dict[str, str]:
     A version that is computed, inherited from a workspace or declared dynamic is not carried. Raises Unreadable.
     """
     if len(data) > MAX_BYTES:
-        raise Unreadable(path, f"is larger than {MAX_BYTES} bytes")
+        raise TooLarge(path, f"is larger than {MAX_BYTES} bytes")
     name = path.rpartition("/")[2]
     suffix = name.rpartition(".")[2].lower() if "." in name else ""
     if suffix in ("py", "pyi"):
