@@ -51,7 +51,7 @@ def test_a_named_pipe_in_its_place_is_a_finding(tmp_path: Path) -> None:
     (tmp_path / FOLDER).mkdir(parents=True)
     os.mkfifo(tmp_path / PATH)
 
-    assert describe(judge(tmp_path)) == [f"{PATH}: MAN001 error is a named pipe, not a file (hint)"]
+    assert describe(judge(tmp_path)) == [f"{PATH}: MAN001 error is a named pipe, not a regular file (hint)"]
 
 
 def test_a_dangling_link_in_its_place_is_a_finding(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_submodule_in_its_place_is_a_finding(tmp_path: Path) -> None:
 
     context = folder_context(tmp_path, tree=True)._replace(snapshot=Tree(str(tmp_path)))
 
-    assert describe(CHECK.run(context)) == [f"{PATH}: MAN001 error is a submodule, not a file (hint)"]
+    assert describe(CHECK.run(context)) == [f"{PATH}: MAN001 error is a submodule, not a regular file (hint)"]
 
 
 def test_logs_that_were_never_tracked_do_not_block(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def _cited(ctx: Context, touched: Iterable[str], troubles: list[Trouble]) -> Ite
 
 def _tracked(ctx: Context, paths: list[str]) -> Iterator[tuple[str, Content]]:
     """Contents from the judged tree, never from disk."""
-    odd = {SYMLINK: "is a symbolic link, not a file", SUBMODULE: "is a submodule, not a file"}
+    odd = {SYMLINK: "is a symbolic link, not a regular file", SUBMODULE: "is a submodule, not a regular file"}
     modes = {path: ctx.snapshot.entries[path].mode for path in paths}
     for path in paths:
         if modes[path] in odd:

@@ -165,7 +165,7 @@ def _weigh(around: Surroundings, run: Run) -> tuple[Severity | None, str]:
 def _abandoned(around: Surroundings, run: Run) -> Problem | None:
     from orchgate.runs.liveness import silence
 
-    most = around.limits.stale_minutes * 60
+    most = around.limits.abandoned_after_minutes * 60
     quiet = silence(run, around.artifacts.full(run.folder) if around.root else "", around.now)
     if quiet is None or -most <= quiet.total_seconds() <= min(most, run.heartbeat_stale_after_seconds or most):
         return None
