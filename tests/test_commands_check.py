@@ -33,7 +33,7 @@ def test_sudo_is_only_a_warning(tmp_path: Path) -> None:
 
 
 def test_without_a_near_one_the_hint_lists_what_there_is(tmp_path: Path) -> None:
-    assert judge(tmp_path, shell("npm run zzz")).findings[0].hint == "it defines lint, test"
+    assert judge(tmp_path, shell("npm run zzz")).findings[0].hint == "package.json defines lint, test"
 
 
 def test_the_hint_says_what_to_write_instead(tmp_path: Path) -> None:

@@ -206,8 +206,8 @@ def nearest(root: Path) -> Nearest:
         ("nothing/like.it", "correct the path, or remove the link"),
         (f".runs/t/cli/{RUN[:-8]}00000000/manifest.json", f"the nearest run in .runs/t/cli/ is {RUN}"),
         (f".runs/t/cli/{RUN}/manifst.json", f"did you mean .runs/t/cli/{RUN}/manifest.json?"),
-        (f".runs/tt/cli/{RUN}/manifest.json", ".runs/ holds no tt"),
-        ("out/x/state.json", "there is no out/ here at all: check where the runs are, or record them again"),
+        (f".runs/tt/cli/{RUN}/manifest.json", "there is no tt in .runs/"),
+        ("out/x/state.json", "there is no out/ in this work tree; bring the runs here, or record them again"),
     ],
 )
 def test_the_nearest_existing_path_is_suggested(tmp_path: Path, path: str, hint: str) -> None:

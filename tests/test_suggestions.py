@@ -113,7 +113,7 @@ def test_a_script_that_is_like_none_says_what_there_is(repo: Repo) -> None:
     repo.stage("package.json", PACKAGE)
     repo.stage("docs/ACTION_PLAN-x.md", "# ACTION_PLAN - x\n\n## Steps\n\n- run `npm run zzz`\n")
 
-    assert hints("--staged", "commands") == ["it defines lint, test"]
+    assert hints("--staged", "commands") == ["package.json defines lint, test"]
 
 
 @pytest.mark.parametrize(

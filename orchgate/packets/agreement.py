@@ -39,9 +39,9 @@ def disagreements(packet: Packet, documents: Mapping[str, Document], known: Pack
 
 def _alike(packet: Packet) -> Iterator[Finding]:
     if packet.grouped_by_name:
-        others = ", ".join(packet.grouped_by_name)
-        message = f"packet {packet.name} is put together by likeness: {others}"
-        hint = "rename the documents so that all carry the same slug"
+        others = ", ".join(dict.fromkeys((packet.anchor, *packet.grouped_by_name)))
+        message = f"these files look like one packet but have different slugs: {others}"
+        hint = "rename the files so that all have the same slug"
         yield Finding("DOC005", Location(packet.anchor), message, hint, Severity.WARNING)
 
 
@@ -51,12 +51,12 @@ def _heading(packet: Packet, kind: str, document: Document, known: Packets) -> I
         return
     name = document_name(first.title)
     if name.kind and name.kind != kind and not {name.kind, kind} <= SPECS:
-        message = f"the first heading says {TITLES[name.kind]}, the file is the packet's {TITLES[kind]}"
-        hint = "correct the heading or the file's name"
+        message = f"the first heading says {TITLES[name.kind]}, but this file is the packet's {TITLES[kind]}"
+        hint = "correct the heading or the file name"
         yield Finding("DOC005", document.location(first.offset), message, hint, Severity.WARNING)
     own = _ID.match(packet.task)
     if name.task_id and own and name.task_id != own[1] and name.task_id in known.ids:
-        message = f"the first heading names task {name.task_id}, the packet is {packet.task}"
+        message = f"the first heading names task {name.task_id}, but this is packet {packet.task}"
         yield Finding("DOC005", document.location(first.offset), message, f"write {own[1]}")
 
 
@@ -67,12 +67,14 @@ def _names(packet: Packet, document: Document, claim: Declaration, known: Packet
     owners = () if claim.value in packet.paths else known.owners.get(claim.value, ())
     if owners and not any(owner.name == packet.name for owner in owners):
         own = packet.documents.get("prd" if loose else claim.what, "")
-        message = f"{claim.label} is {claim.value} of packet {owners[0].name}, this is packet {packet.name}"
+        message = (
+            f"{claim.label} is {claim.value}, which belongs to packet {owners[0].name}; this is packet {packet.name}"
+        )
         hint = f"name {own}" if own else "name this packet's document"
         yield Finding("DOC005", document.location(claim.offset), message, hint, weight)
     elif loose and "/" in claim.value and claim.value not in known.tree.entries:
         message = f"{claim.label} names {claim.value}, which does not exist"
-        hint = f"name {packet.documents.get('prd', 'a file of the repository')}"
+        hint = f"name {packet.documents.get('prd', 'a file in the repository')}"
         yield Finding("DOC005", document.location(claim.offset), message, hint, weight)
 
 
@@ -81,7 +83,7 @@ def _task(packet: Packet, document: Document, claim: Declaration) -> Iterator[Fi
     ids = {match[1] for name in packet.names if (match := _ID.match(name))}
     listed = packet.entry.names if packet.entry else ()
     if packet.task and claim.value not in ids.union(listed) and not any(name in claim.value for name in packet.names):
-        message = f"{claim.label} is {claim.value}, the packet is {packet.task}"
+        message = f"{claim.label} is {claim.value}, but this is packet {packet.task}"
         yield Finding("DOC005", document.location(claim.offset), message, f"write {packet.task}")
 
 
@@ -95,7 +97,7 @@ def _entry(packet: Packet, known: Packets) -> Iterator[Finding]:
         if path not in known.tree.entries:
             message = f"{key} of {packet.name} is {path}, which does not exist"
         elif owners and all(owner.name != packet.name for owner in owners):
-            message = f"{key} of {packet.name} is {path} of packet {owners[0].name}"
+            message = f"{key} of {packet.name} is {path}, which belongs to packet {owners[0].name}"
         else:
             continue
         hint = f"name {packet.documents.get('checklist', packet.anchor)}"

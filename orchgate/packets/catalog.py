@@ -137,7 +137,7 @@ def task_list_of(path: str, tree: Snapshot) -> tuple[TaskList | None, tuple[Trou
     try:
         return read_task_list(path, tree.read(path, MAX_BYTES)), ()
     except Unreadable as error:
-        hint = "tasks' statuses are unknown until it can be read: mend the file"
+        hint = "fix the file; until then the status of its tasks is unknown"
         return None, (Trouble(Location(path), error.message, error.hint or hint),)
 
 

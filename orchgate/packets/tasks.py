@@ -70,7 +70,7 @@ def read_task_list(path: str, content: bytes) -> TaskList:
     data = parse(path, text)
     items = data.get("items") if isinstance(data, dict) else data
     if not isinstance(items, list):
-        raise Unreadable(path, 'holds no list of tasks: expected {"items": […]}')
+        raise Unreadable(path, 'has no list of tasks; expected {"items": […]}')
     for number, item in enumerate(items):
         if not isinstance(item, dict):
             raise Unreadable(path, f"items[{number}]: expected an object, got {_kind(item)}")
@@ -82,7 +82,7 @@ def decode(path: str, content: bytes) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Unreadable(path, f"is not UTF-8: byte {error.start}") from error
+        raise Unreadable(path, f"is not UTF-8 (byte {error.start})") from error
 
 
 def parse(path: str, text: str) -> object:
@@ -123,7 +123,7 @@ def _text(value: object) -> str:
 
 
 def _kind(value: object) -> str:
-    return {"str": "a string", "list": "a list", "NoneType": "null", "bool": "true or false"}.get(
+    return {"str": "a string", "list": "an array", "NoneType": "null", "bool": "true or false"}.get(
         type(value).__name__, "a number"
     )
 
@@ -135,7 +135,7 @@ def with_item(path: str, text: str, item: Mapping[str, object]) -> str:
     data = parse(path, text)
     items = data.get("items") if isinstance(data, dict) else data
     if not isinstance(items, list):
-        raise Unreadable(path, 'holds no list of tasks: expected {"items": […]}')
+        raise Unreadable(path, 'has no list of tasks; expected {"items": […]}')
     items.append(item)
     changed = _inserted(text, item)
     if changed is None or parse(path, changed) != data:

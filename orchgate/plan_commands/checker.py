@@ -93,7 +93,7 @@ class CommandChecker:
             return None
         for program in step.started_programs():
             if _listed(program.command.argv, self._settings.interactive):
-                return Wait("is listed in commands.interactive", "use a command that asks nothing")
+                return Wait("is listed in commands.interactive", "use a command that does not ask questions")
             if wait := why_it_waits(program, step.command):
                 return wait
         return password(step.command)
@@ -126,16 +126,16 @@ def _listed(argv: tuple[str, ...], programs: tuple[str, ...]) -> bool:
 def _message(step: PlanStep, missing: MissingName) -> str:
     request = missing.request
     if not missing.file:
-        return f"`{_shown(step)}` needs a {missing.wanted_file}, and there is none"
+        return f"`{_shown(step)}` needs a {missing.wanted_file}, but there is none"
     return f"`{_shown(step)}` names the {WORDS[request.kind]} {request.name}, which {missing.file} does not define"
 
 
 def _hint(missing: MissingName) -> str:
     if not missing.file:
-        return f"add {missing.wanted_file}, or say in which folder the command runs"
+        return f"add {missing.wanted_file}, or state the directory that the command runs in"
     names = ", ".join(missing.known[:LISTED])
     more = f" and {len(missing.known) - LISTED} more" if len(missing.known) > LISTED else ""
-    return f"it defines {names}{more}" if names else "it defines none"
+    return f"{missing.file} defines {names}{more}" if names else f"{missing.file} defines none"
 
 
 def _shown(step: PlanStep) -> str:

@@ -65,7 +65,7 @@ def password(outer: Command) -> Wait | None:
     own = itertools.takewhile(lambda word: word.text.startswith("-"), outer.words[1:])
     if has(tuple(own), answered):
         return None
-    return Wait("asks for a password on most machines", "sudo -n fails at once instead", certain=False)
+    return Wait("asks for a password on most machines", "use sudo -n, which fails at once instead", certain=False)
 
 
 def _settled(wait: Wait, started: StartedProgram, outer: Command) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_BYTES = 4 * 1024 * 1024
-MEND = "mend the file, then check again"
+FIX = "fix the file, then check again"
 TOO_DEEP = "is nested too deeply"
 
 
@@ -43,9 +43,9 @@ def _table(path: str, data: bytes) -> Mapping[str, object]:
     try:
         value = json.loads(_text(path, data))
     except ValueError as error:
-        raise Unreadable(path, f"is not valid JSON: {error}", MEND) from error
+        raise Unreadable(path, f"is not valid JSON: {error}", FIX) from error
     except RecursionError as error:
-        raise Unreadable(path, TOO_DEEP, MEND) from error
+        raise Unreadable(path, TOO_DEEP, FIX) from error
     if not isinstance(value, dict):
         raise Unreadable(path, "is not a JSON object")
     return value
@@ -56,7 +56,7 @@ def npm_scripts(path: str, data: bytes) -> DefinedNames:
     package = _table(path, data)
     scripts = package.get("scripts", {})
     if not isinstance(scripts, dict):
-        raise Unreadable(path, 'holds "scripts" that are not a table')
+        raise Unreadable(path, '"scripts" is not an object')
     parts = [
         package.get(key) for key in ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
     ]
@@ -95,9 +95,9 @@ def nox_sessions(path: str, data: bytes) -> DefinedNames:
     try:
         tree = ast.parse(_text(path, data))
     except (SyntaxError, ValueError) as error:
-        raise Unreadable(path, f"is not valid Python: {error}", MEND) from error
+        raise Unreadable(path, f"is not valid Python: {error}", FIX) from error
     except (RecursionError, MemoryError) as error:
-        raise Unreadable(path, TOO_DEEP, MEND) from error
+        raise Unreadable(path, TOO_DEEP, FIX) from error
     names: list[str] = []
     is_open = any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in tree.body)
     decorators: set[int] = set()
@@ -147,6 +147,6 @@ def codex_pipelines(path: str, data: bytes) -> DefinedNames:
     """Pipelines of a codex.orchestrator.json; `rlm` comes with the tool."""
     pipelines = _table(path, data).get("pipelines", [])
     if not isinstance(pipelines, list):
-        raise Unreadable(path, 'holds "pipelines" that are not a list')
+        raise Unreadable(path, '"pipelines" is not an array')
     found = [entry.get("id") for entry in pipelines if isinstance(entry, dict)]
     return DefinedNames(tuple(name for name in found if isinstance(name, str)), also=frozenset({"rlm"}))

@@ -61,7 +61,9 @@ ROWS = (
     WaitingProgram("emacs", EDITS, EDITING, quiet="-batch --batch --script -script --eval -f --daemon"),
     WaitingProgram("emacsclient", EDITS, EDITING, quiet="-e --eval -n --no-wait"),
     WaitingProgram("crontab", EDITS, "crontab FILE", needs="-e"),
-    WaitingProgram("visudo", EDITS, "visudo -c -f FILE checks a file written otherwise", quiet="-c --check"),
+    WaitingProgram(
+        "visudo", EDITS, "write the file another way and check it with visudo -c -f FILE", quiet="-c --check"
+    ),
     WaitingProgram("kubectl|oc edit", EDITS, "kubectl apply -f FILE or kubectl patch"),
     WaitingProgram("systemctl edit", EDITS, "write the drop-in file, then systemctl daemon-reload", quiet="--stdin"),
     WaitingProgram("sudo", EDITS, EDITING, needs="-e --edit"),
@@ -149,7 +151,7 @@ ROWS = (
     WaitingProgram(
         "passwd",
         "asks for a password",
-        "chpasswd reads it from a pipe",
+        "use chpasswd, which reads it from a pipe",
         quiet="-l -u -d -e -S -x --stdin --lock --unlock --delete --expire --status",
     ),
     WaitingProgram(

@@ -58,7 +58,7 @@ class Nearest:
     def _artifact(self, path: str) -> str:
         root = next(root for root in self._artifacts.roots if path == root or path.startswith(root + "/"))
         if root not in self._snapshot.folders and not self._artifacts.exists(root):
-            return f"there is no {root}/ here at all: check where the runs are, or record them again"
+            return f"there is no {root}/ in this work tree; bring the runs here, or record them again"
         folder, name = path.rpartition("/")[::2]
         while folder and not self._is_folder(folder):
             folder, name = folder.rpartition("/")[::2]
@@ -66,9 +66,9 @@ class Nearest:
         if RUN_ID.fullmatch(name):
             runs = [other for other in names if RUN_ID.fullmatch(other)]
             near = _closest_run(name, runs)
-            return f"the nearest run in {folder}/ is {near}" if near else f"{folder}/ holds no run"
+            return f"the nearest run in {folder}/ is {near}" if near else f"there is no run in {folder}/"
         near = self._alike(name, names)
-        return f"did you mean {folder}/{near}?" if near else f"{folder}/ holds no {name}"
+        return f"did you mean {folder}/{near}?" if near else f"there is no {name} in {folder}/"
 
     def _file(self, path: str) -> str:
         folder, name = path.rpartition("/")[::2]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOST_LINKS = 40  # in a row, as the kernel counts them
 LONGEST = 4096  # bytes of a path, as systems take them
-HINT = "make it a file, or let it lead to a file of the repository"
+HINT = "replace it with a file, or point it at a file in the repository"
 
 
 class LeadsOut(Unreadable):
@@ -45,7 +45,7 @@ def target(tree: Snapshot, path: str) -> str:
     entry = tree.entries.get(at)
     if entry is not None and entry.mode != SUBMODULE:
         return at
-    what = "a folder" if at in tree.folders else f"{at}, which is not in the repository"
+    what = "a directory" if at in tree.folders else f"{at}, which is not in the repository"
     raise Unreadable(path, f"is a symbolic link to {what}", HINT)
 
 
@@ -58,7 +58,7 @@ def followed(tree: Snapshot, path: str) -> str:
     while (link := _first_link(tree, at, path)) is not None:
         passed += 1
         if passed > MOST_LINKS:
-            raise Unreadable(path, "is a symbolic link that leads back to itself", HINT)
+            raise Unreadable(path, "is a symbolic link that points back to itself", HINT)
         written = os.fsdecode(tree.read(link, LONGEST))
         at = normpath(join(dirname(link), written, at[len(link) + 1 :]))
         if at.startswith(("/", "../")) or at == "..":
