@@ -80,10 +80,10 @@ def run(ctx: Context) -> Outcome:
 
     checker = CommandChecker(ctx.config.of(Steps), _definitions(ctx))
     documents, unread = ctx.documents.read(plans)
-    findings = [finding for document in documents for finding in checker.judge(document)]
+    findings = [finding for document in documents for finding in checker.findings(document)]
     gone = _taken_away(ctx, touched)
     others, unread_too = ctx.documents.read(_naming(ctx, gone, plans))
-    findings.extend(finding for document in others for finding in checker.lost(document, gone))
+    findings.extend(finding for document in others for finding in checker.findings_about_removed(document, gone))
     examined = {"documents": len(documents) + len(others), "commands": checker.commands}
     troubles = (*unread, *unread_too, *checker.troubles.values())
     return Outcome(tuple(dict.fromkeys(findings)), examined, troubles=troubles)

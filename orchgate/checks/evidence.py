@@ -153,13 +153,13 @@ def _vanished(ctx: Context) -> frozenset[str]:
 
 
 def _pages(ctx: Context, gone: Iterable[str]) -> set[str]:
-    """What pages of a site that are gone are called in links without their suffix."""
+    """What pages of a site that are gone are page_name in links without their suffix."""
     pages = [path for path in gone if is_markdown(path)]
     if not pages or not any(map(is_mdx, ctx.snapshot.entries)):
         return set()
-    from orchgate.references.resolve import called
+    from orchgate.references.resolve import page_name
 
-    return {called(path) for path in pages} - {""}
+    return {page_name(path) for path in pages} - {""}
 
 
 def _mentioning(ctx: Context, names: Iterable[str], judged: frozenset[str]) -> list[str]:

@@ -83,9 +83,9 @@ class Judge:
 
     @staticmethod
     def _was_served(document: Document, target: ReferenceTarget, found: Resolution, gone: frozenset[str]) -> bool:
-        from orchgate.references.resolve import served
+        from orchgate.references.resolve import page_on_site
 
-        lost = served(gone, target.path, document.path.rpartition("/")[0])
+        lost = page_on_site(gone, target.path, document.path.rpartition("/")[0])
         return found.where is Where.MISSING and lost != ""
 
     def repinned(self, document: Document, changed: frozenset[str]) -> Iterator[Finding]:

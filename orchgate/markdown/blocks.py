@@ -15,7 +15,7 @@ _INTERRUPTS = lazy(r" {0,3}(?:```|~~~|#{1,6}[ \t]|[-*+][ \t]|1[.)][ \t]|<!--|[-*
 _FENCE = lazy(r"(`{3,}|~{3,})(.*)")
 _INDENTED = lazy(r"\n    ")
 _FRONT_END = lazy(r"\n(?:---|\.\.\.)[ \t]*(?=\n|$)")
-_DEEPEST = 64  # nested list items; deeper ones, which nobody writes by hand, count as text
+_DEEPEST = 64  # nested list items; deeper ones count as text
 _BLOCK_STARTS = frozenset("`~<>-*+#|_0123456789")
 
 
@@ -31,9 +31,9 @@ def front_matter_end(text: str) -> int:
 
 
 def find_blocks(text: str, start: int, *, indented_code: bool = True) -> Blocks:
-    """The blocks behind `start`, where the front matter ends. MDX has no indented code."""
+    """The blocks after `start`, where the front matter ends. MDX has no indented code."""
     front = ((0, start),) if start else ()
-    # One character is sought several times faster than several.
+    # Searching for one character is several times faster than for a string.
     if (
         "```" in text
         or ("~" in text and "~~~" in text)
@@ -50,7 +50,7 @@ def find_blocks(text: str, start: int, *, indented_code: bool = True) -> Blocks:
 
 
 def _only_comments(text: str, start: int, front: tuple[tuple[int, int], ...]) -> Blocks:
-    """As the scan, for the many documents that hold comments and nothing else of interest."""
+    """What the scan would find in a document with comments and nothing else of interest, as most are."""
     masks: list[tuple[int, int]] = []
     comments: list[Comment] = []
     at = text.find("<!--", start)
@@ -68,7 +68,7 @@ def _only_comments(text: str, start: int, front: tuple[tuple[int, int], ...]) ->
 
 
 def comment_end(text: str, at: int) -> int:
-    """Behind the `-->` of the comment that begins at `at`; an unclosed one runs to the end of the text."""
+    """Where the comment that begins at `at` ends, after its `-->`; an unclosed one runs to the end of the text."""
     end = text.find("-->", at + 2)  # `<!-->` is a whole comment
     return len(text) if end < 0 else max(end + 3, at + 5)
 
@@ -95,7 +95,7 @@ def indent_of(line: str) -> int:
 
 
 class _Scan:
-    """One pass over the lines that follows quotes and lists as far as code blocks depend on them."""
+    """One pass over the lines. It tracks quotes and lists only as far as code blocks depend on them."""
 
     def __init__(self, text: str, start: int, indented_code: bool) -> None:
         self.text = text
@@ -124,7 +124,7 @@ class _Scan:
             self.at = end + 1
 
     def _line(self, line: str, end: int) -> int:
-        """Takes one line and whatever block it opens; returns where that ends."""
+        """Reads one line and the block that it opens; returns where that ends."""
         rest = self._unquote(line)
         stripped = rest.lstrip(" \t")
         if not stripped:
@@ -240,7 +240,10 @@ class _FrontValue(NamedTuple):
 
 
 def parse_front_matter(block: str) -> dict[str, str | list[str]]:
-    """Top-level keys with text or a list of texts; nested tables are left out, a key without value is empty text."""
+    """The top-level keys with their text or list of texts, from the small part of YAML that front matter is written in.
+
+    Never raises: what it does not know is text. Nested tables are left out, a key without a value is empty text.
+    """
     entries: dict[str, _FrontValue] = {}
     key, folded = "", False
     for line in block.split("\n")[1:-1]:

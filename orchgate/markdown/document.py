@@ -1,7 +1,7 @@
 """A Markdown document: headings, sections, code spans, links, fences, list items, comments, each with its place.
 
-Not a renderer: it knows as much of CommonMark and GitHub's dialect as a gate needs, in linear time, and computes
-each kind of part only when somebody asks for it.
+Not a renderer: it reads as much of CommonMark and GitHub's dialect as the checks need, in linear time, and computes
+each kind of part on first use.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def decode(data: bytes) -> str:
-    """Text of a document's bytes with line feeds alone; what is not UTF-8 survives as surrogates."""
+    """The text of a document's bytes, with LF line ends; what is not UTF-8 becomes surrogates."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = data.decode("utf-16", "replace")
     else:
@@ -31,7 +31,7 @@ def decode(data: bytes) -> str:
 
 
 class Document:
-    """One document of the tree. Offsets count characters of `text`, which is `source` without MDX's code."""
+    """One document of the tree. Offsets count characters of `text`, which is `source` with MDX's code blanked out."""
 
     def __init__(self, path: str, data: bytes) -> None:
         self.path = path

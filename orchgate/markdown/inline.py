@@ -1,4 +1,4 @@
-"""Code spans, inline comments and links of the prose between blocks. Linear time, quick where the text is plain."""
+"""Code spans, inline comments and links in the prose between blocks. Linear time, fast for plain text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RUN = lazy(r"`+|<!--")
 _BREAK = lazy(r"\n(?=[ \t>]*(?:\n|[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t\n]|\||-{3,}[ \t]*\n|=+[ \t]*\n))")
 _HEADING = lazy(r"\n?[ \t>]*#{1,6}[ \t]")
 _BRACKET = lazy(r"\\[\\\[\]!]|!?\[|\]")
-# Possessive throughout: a megabyte of blanks behind `](` is read once.
+# Possessive throughout: a megabyte of blanks after `](` is read once.
 _GAP = r"[ \t]*+\n?+[ \t]*+"
 _DESTINATION = lazy(
     rf"""\({_GAP}(?:<([^<>\n]*)>|((?:(?!<)(?:[^\s()\\]|\\.|\([^\s()]*+\))++)?+))"""
@@ -115,7 +115,7 @@ def _careful(text: str, start: int, end: int, spans: list[CodeSpan], comments: l
 
 
 def _escaped(text: str, at: int, start: int) -> int:
-    """1 when a backslash takes the first character's meaning away."""
+    """1 when a backslash escapes the character, else 0."""
     before = at
     while before > start and text[before - 1] == "\\":
         before -= 1
@@ -128,7 +128,7 @@ def _content(raw: str) -> str:
 
 
 def span_end(text: str, span: CodeSpan) -> int:
-    """Behind the closing backticks."""
+    """The offset after the closing backticks."""
     start = span.offset
     end = start + len(span.text) + 1
     if text.startswith("`", end) and not text.startswith("`", start + 1):
@@ -143,7 +143,7 @@ def span_end(text: str, span: CodeSpan) -> int:
 def links(text: str, parts: Sequence[Range], hidden: Callable[[int], bool]) -> list[Link]:
     """All links of the ranges, in order; `hidden` says whether an offset is in a code span or comment."""
     found: list[Link] = []
-    bracket, angle = "[" in text, "<" in text  # one character is sought several times faster than two
+    bracket, angle = "[" in text, "<" in text  # searching for one character is several times faster than for two
     if bracket and "](" in text:
         for begin, stop in _with_brackets(text, parts):
             _inline_links(text, begin, stop, hidden, found)
@@ -184,7 +184,7 @@ def _folded(label: str) -> str:
 
 
 def _is_box(text: str, match: re.Match[str]) -> bool:
-    """Whether the first brackets are a checkbox, or an index as in `a[0][1]`, and no text of a link."""
+    """Whether the first brackets are a checkbox, or an index as in `a[0][1]`, rather than the text of a link."""
     before = text[match.start() - 1 : match.start()]
     return match[1] in (" ", "x", "X") or before.isalnum() or before in ("_", ")", "]", "\\")
 
@@ -235,7 +235,7 @@ def _inline_links(text: str, start: int, end: int, hidden: Callable[[int], bool]
         target = unescape(match[1] if match[1] is not None else match[2] or "")
         found.append(Link(target, text[opener.end() : token.start()], opener.start(), image))
         done = match.end()
-        if not image:  # a link holds no links, but an image may stand around
+        if not image:  # a link holds no links, but an image may hold one
             openers.clear()
 
 

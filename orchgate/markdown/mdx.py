@@ -1,7 +1,7 @@
 """What MDX adds to Markdown: `export` statements, expressions in braces, and comments `{/* … */}`.
 
-What is code is blanked out, so that `rows[0](row)` is no link and `{items[0][1]}` no reference; offsets stay as they
-are. A brace that nothing closes in its paragraph is text.
+Code is blanked out, so that `rows[0](row)` is not a link and `{items[0][1]}` not a reference; offsets stay the same. A
+brace that is not closed in its paragraph is text.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _BLOCK_COMMENT = lazy(r"(?:\A|\n)[ \t]*(\{/\*)")
 _STATEMENT = lazy(r"\n*export[ \t]+(?:default|const|let|var|function|class|async|[*{])")
 _TOKEN = lazy(r"\\[`{}]|`+|\{/\*|[{}]")
 _SEEN = lazy(r"[^\n]")
-_NAME = lazy(r"\{[ ]?[#:]")  # `{#anchor}` behind a heading
+_NAME = lazy(r"\{[ ]?[#:]")  # `{#anchor}` after a heading
 
 
 def read(text: str, start: int) -> tuple[str, list[Comment]]:
-    """The text behind the front matter, which ends at `start`, with its code blanked out, and its comments."""
+    """The text with the code after the front matter, which ends at `start`, blanked out; and its comments."""
     fences = blocks.find_blocks(text, start, indented_code=False).masks
     comments = list(_block_comments(text, fences))
     hidden = sorted([*fences, *((one.offset, one.end) for one in comments)])
@@ -95,7 +95,7 @@ class _Paragraph:
         return close
 
     def _skip_span(self, token: re.Match[str]) -> None:
-        """Moves behind a code span, in which braces are text."""
+        """Moves past a code span, in which braces are text."""
         length = len(token[0])
         if length in self._single:
             return

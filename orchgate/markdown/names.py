@@ -1,4 +1,4 @@
-"""Which files are Markdown documents by their names."""
+"""Which files are Markdown documents, by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ MDX = ".mdx"
 
 
 def is_markdown(path: str) -> bool:
-    """Whether a file is called like a Markdown document, in whatever case."""
+    """Whether a file has the name of a Markdown document, in any case."""
     return path.casefold().endswith(SUFFIXES)
 
 
@@ -16,7 +16,7 @@ def is_mdx(path: str) -> bool:
 
 
 def as_md(path: str) -> str:
-    """The path as it would be called under the usual suffix: `docs/a.MARKDOWN` is `docs/a.md`."""
+    """The path with the usual suffix: `docs/a.MARKDOWN` is `docs/a.md`."""
     folded = path.casefold()
     suffix = next((suffix for suffix in SUFFIXES if folded.endswith(suffix)), "")
     return path[: len(path) - len(suffix)] + SUFFIXES[0] if suffix else path

@@ -35,7 +35,7 @@ class CodeSpan(NamedTuple):
 
 
 class LabelUse(NamedTuple):
-    """`[text][label]`, `[label][]` or (a `shortcut`) `[label]`, as `written`: a reference that wants a definition."""
+    """`[text][label]`, `[label][]` or (a `shortcut`) `[label]`, as `written`: a reference that needs a definition."""
 
     written: str
     label: str
@@ -61,7 +61,7 @@ class Fence(NamedTuple):
 
 
 class ListItem(NamedTuple):
-    """A list item. `checked` is None without a box; `text` is the item's own, `end` is behind all nested in it.
+    """A list item. `checked` is None without a box; `text` is the item's own, `end` is after everything nested in it.
 
     `indent` is the column of the marker, from 0.
     """
@@ -74,7 +74,7 @@ class ListItem(NamedTuple):
 
 
 class Comment(NamedTuple):
-    """An HTML comment, or one of MDX; `text` is what stands between the marks, which have so many characters."""
+    """An HTML or MDX comment. `text` is what stands between the marks; `marks` is how many characters they have."""
 
     text: str
     offset: int
@@ -86,7 +86,7 @@ class Comment(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """What hides text from the inline syntax. `masks` are ranges of whole lines, sorted and apart."""
+    """What inline syntax does not apply to. `masks` are ranges of whole lines, sorted and disjoint."""
 
     masks: tuple[tuple[int, int], ...] = ()
     fences: tuple[Fence, ...] = ()
@@ -94,7 +94,7 @@ class Blocks(NamedTuple):
 
 
 def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Ranges in the order of their starts, such as sections, as ranges that are apart."""
+    """Ranges sorted by start, such as sections, with overlapping ones merged."""
     found: list[tuple[int, int]] = []
     for start, end in ranges:
         if found and start <= found[-1][1]:
@@ -105,6 +105,6 @@ def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def covered(ranges: Sequence[tuple[int, int]], offset: int) -> bool:
-    """Whether one of the ranges, sorted and apart, holds an offset."""
+    """Whether one of the ranges, sorted and disjoint, contains an offset."""
     index = bisect_right(ranges, offset, key=lambda begin_end: begin_end[0]) - 1
     return index >= 0 and ranges[index][0] <= offset < ranges[index][1]

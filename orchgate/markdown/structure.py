@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Range = tuple[int, int]
 
-# They begin with a literal newline, which the engine finds many times faster than `^`; see _search.
+# They begin with a literal newline, which the regex engine finds many times faster than `^`; see _search.
 _ATX = lazy(r"\n {0,3}(#{1,6})(?:[ \t]([^\n]*))?(?=\n|\Z)")
 _NESTED_ATX = lazy(r"\n[ \t>]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t>]++)*+#{1,6}[ \t]+([^\n]*)")
 _UNDERLINE = lazy(r"\n {0,3}(=+|-+)[ \t]*(?=\n|\Z)")
@@ -41,7 +41,7 @@ def find_headings(text: str, parts: Iterable[Range]) -> Iterator[Heading]:
         yield Heading(level, title, _numbered(anchor, seen), offset, min(end + 1, len(text)))
 
 
-@lru_cache(maxsize=4096)  # the same few section titles stand in every packet
+@lru_cache(maxsize=4096)  # every packet has the same few section titles
 def _title_and_slug(raw: str) -> tuple[str, str]:
     title = plain(raw)
     return title, slug(title)
@@ -61,12 +61,12 @@ def _atx_and_setext(text: str, parts: Iterable[Range]) -> Iterator[tuple[int, in
 
 
 def _opened(raw: str) -> str:
-    """What follows the opening `#`s, without closing ones."""
+    """What follows the opening `#`s, without the closing ones."""
     return _CLOSING.sub("", raw.strip(" \t")) if "#" in raw else raw
 
 
 def _search(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[tuple[re.Match[str], int]]:
-    """Matches with what to add to their offsets: the first line of the text has no newline before it."""
+    """Matches, with what to add to their offsets because the first line of the text has no newline before it."""
     if start == 0:
         stop = text.find("\n", 0, end)
         match = pattern.match("\n" + text[: end if stop < 0 else stop])
@@ -144,7 +144,7 @@ def _numbered(anchor: str, seen: dict[str, int]) -> str:
 
 
 def anchors(text: str, parts: Iterable[Range], headings: Sequence[Heading]) -> frozenset[str]:
-    """Everything `#…` may point at."""
+    """Everything that `#…` may point at."""
     found = {heading.anchor for heading in headings}
     nested: dict[str, int] = {}
     for start, end in parts:

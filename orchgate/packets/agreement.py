@@ -26,14 +26,14 @@ def disagreements(packet: Packet, documents: Mapping[str, Document], known: Pack
     yield from _alike(packet)
     for kind, document in documents.items():
         yield from _heading(packet, kind, document, known)
-        for claim in front_matter_claims(document):
-            yield from _names(packet, document, claim, known)
+        for declared in front_matter_declarations(document):
+            yield from _names(packet, document, declared, known)
     if checklist := documents.get("checklist"):
-        for claim in header_claims(checklist):
-            if claim.what == "task":
-                yield from _task(packet, checklist, claim)
+        for declared in header_declarations(checklist):
+            if declared.what == "task":
+                yield from _task(packet, checklist, declared)
             else:
-                yield from _names(packet, checklist, claim, known)
+                yield from _names(packet, checklist, declared, known)
     yield from _entry(packet, known)
 
 
@@ -60,31 +60,34 @@ def _heading(packet: Packet, kind: str, document: Document, known: Packets) -> I
         yield Finding("DOC005", document.location(first.offset), message, f"write {own[1]}")
 
 
-def _names(packet: Packet, document: Document, claim: Declaration, known: Packets) -> Iterator[Finding]:
-    """A document named as this packet's that is another's; in front matter, which nobody else reads, also none."""
-    loose = claim.what == "relates_to"
+def _names(packet: Packet, document: Document, declared: Declaration, known: Packets) -> Iterator[Finding]:
+    """A declared document that belongs to another packet; in front matter also one that does not exist."""
+    loose = declared.what == "relates_to"
     weight = Severity.WARNING if loose else None
-    owners = () if claim.value in packet.paths else known.owners.get(claim.value, ())
+    owners = () if declared.value in packet.paths else known.owners.get(declared.value, ())
     if owners and not any(owner.name == packet.name for owner in owners):
-        own = packet.documents.get("prd" if loose else claim.what, "")
-        message = (
-            f"{claim.label} is {claim.value}, which belongs to packet {owners[0].name}; this is packet {packet.name}"
-        )
+        own = packet.documents.get("prd" if loose else declared.what, "")
+        message = f"{declared.label} is {declared.value}, which belongs to packet {owners[0].name}"
+        message += f"; this is packet {packet.name}"
         hint = f"name {own}" if own else "name this packet's document"
-        yield Finding("DOC005", document.location(claim.offset), message, hint, weight)
-    elif loose and "/" in claim.value and claim.value not in known.tree.entries:
-        message = f"{claim.label} names {claim.value}, which does not exist"
+        yield Finding("DOC005", document.location(declared.offset), message, hint, weight)
+    elif loose and "/" in declared.value and declared.value not in known.tree.entries:
+        message = f"{declared.label} names {declared.value}, which does not exist"
         hint = f"name {packet.documents.get('prd', 'a file in the repository')}"
-        yield Finding("DOC005", document.location(claim.offset), message, hint, weight)
+        yield Finding("DOC005", document.location(declared.offset), message, hint, weight)
 
 
-def _task(packet: Packet, document: Document, claim: Declaration) -> Iterator[Finding]:
-    """A task's id alone names it, and so does its full name with something in front, such as a date."""
+def _task(packet: Packet, document: Document, declared: Declaration) -> Iterator[Finding]:
+    """A task may be named by its id alone, or by its full name with a prefix such as a date."""
     ids = {match[1] for name in packet.names if (match := _ID.match(name))}
     listed = packet.entry.names if packet.entry else ()
-    if packet.task and claim.value not in ids.union(listed) and not any(name in claim.value for name in packet.names):
-        message = f"{claim.label} is {claim.value}, but this is packet {packet.task}"
-        yield Finding("DOC005", document.location(claim.offset), message, f"write {packet.task}")
+    if (
+        packet.task
+        and declared.value not in ids.union(listed)
+        and not any(name in declared.value for name in packet.names)
+    ):
+        message = f"{declared.label} is {declared.value}, but this is packet {packet.task}"
+        yield Finding("DOC005", document.location(declared.offset), message, f"write {packet.task}")
 
 
 def _entry(packet: Packet, known: Packets) -> Iterator[Finding]:
@@ -127,7 +130,10 @@ _LABELS = {
 
 
 class Declaration(NamedTuple):
-    """`what` is a kind of document, `task`, or `relates_to`; `value` a path or a task's name."""
+    """What a document says about the packet it belongs to.
+
+    `what` is a kind of document, `task`, or `relates_to`; `value` is a path or a task's name.
+    """
 
     what: str
     label: str
@@ -135,8 +141,8 @@ class Declaration(NamedTuple):
     offset: int
 
 
-def header_claims(document: Document) -> Iterator[Declaration]:
-    """Lines such as `- Primary PRD: docs/PRD-x.md` above the first section; of several paths the first counts."""
+def header_declarations(document: Document) -> Iterator[Declaration]:
+    """Lines such as `- Primary PRD: docs/PRD-x.md` above the first section; the first of several paths counts."""
     below = next((heading.offset for heading in document.headings if heading.level > 1), len(document.text))
     for match in _LINE.finditer(document.text, 0, min(below, HEADER_CHARACTERS)):
         what = _LABELS.get(normal(match["label"]))
@@ -147,13 +153,13 @@ def header_claims(document: Document) -> Iterator[Declaration]:
             yield Declaration(what, match["label"], value.removeprefix("./"), match.start("value"))
 
 
-def front_matter_claims(document: Document) -> Iterator[Declaration]:
-    """The documents that `relates_to` names; words that are no path claim nothing."""
+def front_matter_declarations(document: Document) -> Iterator[Declaration]:
+    """The documents that `relates_to` names; words that are not paths are left out."""
     value = document.front_matter.get("relates_to", "") if document.text.startswith("---") else ""
     at = 0
     for text in [value] if isinstance(value, str) else value:
         for path in _PATH.findall(text):
-            at = max(document.text.find(path, at), at)  # they stand in this order
+            at = max(document.text.find(path, at), at)  # they are in this order
             yield Declaration("relates_to", "relates_to", path.removeprefix("./"), at)
 
 

@@ -1,4 +1,4 @@
-"""The packets and the task list of one tree, worked out as far as somebody asks, and those that a change touches."""
+"""The packets and the task list of one tree, computed on first use, and the packets that a change touches."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from orchgate.model import Change
     from orchgate.packets.layout import Layout
 
-MANY_NAMES = 40  # from here on looking at all packets is cheaper than looking for some
+MANY_NAMES = 40  # with more names than this, looking at all packets is cheaper
 
 
 class Packets:
-    """All packets of a tree. A change of a few documents is answered without looking at every one of them."""
+    """All packets of a tree. A change of a few documents does not look at all of them."""
 
     def __init__(self, settings: Documents, tree: Snapshot, layout: Layout | None = None) -> None:
         self.layout = layout or layout_of(settings)
@@ -53,7 +53,7 @@ class Packets:
 
     @cached_property
     def owners(self) -> Mapping[str, tuple[Packet, ...]]:
-        """The packets of every document, judged or not."""
+        """The packets of each document, whether they are checked or not."""
         owners: dict[str, tuple[Packet, ...]] = {}
         for packet in self.all:
             for path in packet.paths:
@@ -67,7 +67,7 @@ class Packets:
         return frozenset(name for name in names if len(name) == 4 and name.isdigit())
 
     def active(self, packet: Packet) -> bool:
-        """Whether the task list leaves the packet's status open to be judged."""
+        """Whether the task list does not call the packet inactive."""
         return packet.entry is None or packet.entry.status not in self._inactive
 
     @cached_property
@@ -87,7 +87,7 @@ class Packets:
         )
 
     def _among_all(self, paths: Iterable[str], items: Iterable[TaskEntry]) -> tuple[Packet, ...]:
-        """As `of`; each document and entry is looked up, however many packets there are."""
+        """As `of`, by looking up each document and entry among all packets."""
         found = {id(packet): packet for path in paths for packet in self.owners.get(path, ())}
         found |= {id(packet): packet for item in items for packet in self._by_item.get(id(item), ())}
         return tuple(sorted(found.values(), key=lambda packet: self._places[id(packet)]))
@@ -101,14 +101,14 @@ class Packets:
 
     @cached_property
     def _places(self) -> Mapping[int, int]:
-        """The place of each packet among all."""
+        """The position of each packet among all."""
         return {id(packet): place for place, packet in enumerate(self.all)}
 
     def _near(self, paths: Collection[str], items: Collection[TaskEntry]) -> tuple[Packet, ...] | None:
-        """The packets around some names; None where only a look at all can tell.
+        """The packets near some names; None where only all packets can tell.
 
         Names are followed through the task list until nothing is added. Complete packets found this way are the same
-        as among all, because only incomplete ones are joined by likeness.
+        as among all, because only incomplete ones are grouped by similar names.
         """
         names = {stem(place.task or place.slug) for place in self.layout.documents_among(paths)}
         names |= {stem(name) for item in items for name in item.names}
@@ -131,7 +131,7 @@ class Packets:
 
 
 def task_list_of(path: str, tree: Snapshot) -> tuple[TaskList | None, tuple[Trouble, ...]]:
-    """The task list of a tree, None when it has none; trouble when it is there and cannot be read."""
+    """The task list of a tree, None when it has none; trouble when it cannot be read."""
     if not path or path not in tree.entries:
         return None, ()
     try:
@@ -142,7 +142,7 @@ def task_list_of(path: str, tree: Snapshot) -> tuple[TaskList | None, tuple[Trou
 
 
 class Selection(NamedTuple):
-    """Packets to judge. `lost` are documents the change took away, by packet name: (kind, old path, new path or "")."""
+    """Packets to check. `lost` are documents that the change removed: (kind, old path, new path or ""), by packet."""
 
     packets: tuple[Packet, ...] = ()
     lost: Mapping[str, tuple[tuple[str, str, str], ...]] = {}
@@ -150,9 +150,9 @@ class Selection(NamedTuple):
 
 
 def select(known: Packets, base: Snapshot, changes: tuple[Change, ...] | None, also: Iterable[str] = ()) -> Selection:
-    """The packets that `changes` touch; all of the tree for None. Those the task list calls inactive are left alone.
+    """The packets that `changes` touch; for None, all packets of the tree. Inactive ones are left out.
 
-    `also` are paths that count as touched, such as symbolic links to what was changed.
+    `also` are paths that count as touched, such as symbolic links to changed files.
     """
     lost: dict[str, tuple[tuple[str, str, str], ...]] = {}
     if changes is None:
@@ -175,9 +175,9 @@ def _touched(changes: tuple[Change, ...]) -> frozenset[str]:
 def _lost(
     changes: tuple[Change, ...], known: Packets
 ) -> tuple[dict[str, tuple[tuple[str, str, str], ...]], frozenset[str]]:
-    """Documents deleted or renamed away from packets of which something remains, and what remains.
+    """Documents deleted or renamed away from packets with documents left, and what is left.
 
-    The packet a lost document belonged to is found by putting the lost ones back among the others.
+    The packet of a lost document is found by grouping the lost documents together with the others.
     """
     moved = [(change.old_path, change.path) for change in changes if change.old_path]
     deleted = [(change.path, "") for change in changes if change.deleted]
@@ -197,9 +197,9 @@ def _lost(
 
 
 def _changed_entries(known: Packets, base: Snapshot) -> Collection[TaskEntry]:
-    """The entries that the base's list does not hold in the same form.
+    """The entries that are not the same in the base's list.
 
-    A base whose list cannot be read says nothing about which entries changed: the change that mends it is not
+    Where the base's list cannot be read nobody knows which entries changed: the change that repairs it is not
     blamed for all of them.
     """
     before, troubles = task_list_of(known.settings.task_index, base)

@@ -26,7 +26,7 @@ TITLES = {
 
 
 TASK_ID = lazy(r"(?:[A-Za-z]{1,10}-)?\d+-(?P<slug>.+)", re.DOTALL)
-LONGEST_TIED = 300  # characters of a path: ways to cut it grow with the cube
+LONGEST_TIED = 300  # characters of a path: the ways to split it grow with the cube
 
 
 def stem(name: str) -> str:
@@ -36,10 +36,10 @@ def stem(name: str) -> str:
 
 
 class Pattern(NamedTuple):
-    """One configured place, such as `docs/PRD-{slug}.md`; `rank` is its turn within its kind.
+    """One configured path, such as `docs/PRD-{slug}.md`; `rank` is its position within its kind.
 
-    `only` is the single name a plain pattern carries, so that it needs no regular expression. `tied` is stricter than
-    `expression`: the task ends in the slug. `within` are the only paths that count, where not all do.
+    `only` is the one name in a plain pattern, which needs no regular expression. `tied` is stricter than
+    `expression`: the task ends in the slug. `within` are the only paths that count; None for all.
     """
 
     kind: str
@@ -61,14 +61,14 @@ class Pattern(NamedTuple):
             if not name or "/" in name:
                 return None
             return (name, "") if self.only == "slug" else ("", name)
-        # `{task}-{slug}` can be cut in many ways: one in which the task ends in the slug is meant, if there is one.
+        # `{task}-{slug}` can be split in many ways: one in which the task ends in the slug is preferred.
         tied = self.tied.fullmatch(path) if self.tied and len(path) <= LONGEST_TIED else None
         match = tied or self.expression.fullmatch(path)
         return (match.groupdict("").get("slug", ""), match.groupdict("").get("task", "")) if match else None
 
 
 class PacketDocument(NamedTuple):
-    """One path that a pattern recognises, and the names it carries ("" where the pattern has none)."""
+    """A path that a pattern matches, and the names in it ("" where the pattern has none)."""
 
     kind: str
     rank: int
@@ -82,12 +82,12 @@ class Layout(NamedTuple):
     excluded: Callable[[str], bool] | None
 
     def documents_among(self, paths: Iterable[str]) -> Iterator[PacketDocument]:
-        """Every document of every packet among the paths, by kind. A path may be a place of two kinds.
+        """Every document of every packet among the paths, by kind. A path may match patterns of two kinds.
 
-        `docs/PRD-x.mdx` is at the place of `docs/PRD-x.md`, which comes first where both are there.
+        `docs/PRD-x.mdx` counts as `docs/PRD-x.md`, which comes first where both exist.
         """
         listed = tuple(paths)
-        others: dict[str, str] = {}  # Markdown under another suffix, and what it would be called under the usual one
+        others: dict[str, str] = {}  # Markdown files with another suffix, and their path with the usual one
         below: dict[str, list[str]] = {}
         for pattern in self.patterns:
             prefix = pattern.prefix
@@ -147,7 +147,7 @@ def _pattern(kind: str, rank: int, text: str) -> Pattern:
 
 
 def _expression(parts: list[str], names: Mapping[str, str]) -> re.Pattern[str]:
-    """A whole path: names where they stand first, the same ones where they stand again."""
+    """A regular expression for the whole path: a group for the first use of a name, a back-reference after that."""
     seen: set[str] = set()
     source = ""
     for part in parts:
@@ -157,10 +157,10 @@ def _expression(parts: list[str], names: Mapping[str, str]) -> re.Pattern[str]:
 
 
 def layout_with_moved(before: Documents, after: Documents, changes: Iterable[Change]) -> Layout:
-    """The places of `before`, and those of `after` for the documents that the change moved there.
+    """The patterns of `before`, and those of `after` for the documents that the change moved there.
 
-    A document has moved when the change takes it away from a place of its kind and brings it to a new place of that
-    kind, as one rename or under the same name. Any other document at a new place is nothing that `before` knows of.
+    A document has moved when the change takes it away from a path of its kind and adds it at a new path of that kind,
+    as a rename or under the same name. Any other document at a new path is unknown to `before`.
     """
     old, new = layout_of(before), layout_of(after)
     moved = _moved(old, new, tuple(changes))

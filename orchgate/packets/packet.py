@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from orchgate.packets.tasks import TaskEntry
 
-ALIKE = 0.6  # share of common words from which two names are taken for one packet
-MANY = 50  # groups that share a word before the word says nothing
+SIMILAR = 0.6  # share of common words from which two names count as one packet
+MANY = 50  # a word that more groups share says nothing
 
 
 class Packet(NamedTuple):
@@ -46,12 +46,12 @@ class Packet(NamedTuple):
 
     @property
     def anchor(self) -> str:
-        """The document that stands for the packet in messages: its PRD, or the first it has."""
+        """The document that messages about the whole packet point at: its PRD, or the first it has."""
         return next(iter(self.documents.values()))
 
 
 class _PacketGroup:
-    """Documents under one name while packets are being put together."""
+    """Documents under one name while packets are being grouped."""
 
     def __init__(self) -> None:
         self.tasks: list[str] = []
@@ -71,7 +71,7 @@ class _PacketGroup:
 
     @property
     def kinds(self) -> frozenset[str]:
-        """Kinds of its documents; a mini-spec is none while it only stands in for a TECH_SPEC."""
+        """Kinds of its documents; a mini-spec at the TECH_SPEC's path counts as the mini-spec alone."""
         spec, mini = self.places.get("tech-spec"), self.places.get("mini-spec")
         mini_spec_as_tech_spec = spec is not None and mini is not None and spec.path == mini.path
         return frozenset(kind for kind in self.places if not (mini_spec_as_tech_spec and kind == "tech-spec"))
@@ -101,14 +101,14 @@ class _PacketGroup:
 
 
 def find_packets(paths: Iterable[str], layout: Layout, items: tuple[TaskEntry, ...] = ()) -> tuple[Packet, ...]:
-    """Every group of documents that belong to one task, alone or with its entry of the task list.
+    """Groups the documents that belong to one task, with its entry in the task list.
 
     A slug belongs to the task `<id>-<slug>` or `<slug>`; else to the task whose entry names both; else to the
     incomplete group with the most similar name. A slug that two tasks share is part of both packets.
     """
     found = _Grouping(tuple(layout.documents_among(paths)))
     found.link_items(items)
-    return tuple(group.packet() for group in _join_alike(found.groups()))
+    return tuple(group.packet() for group in _join_similar(found.groups()))
 
 
 class _Grouping:
@@ -131,7 +131,7 @@ class _Grouping:
                     break
 
     def link_items(self, items: tuple[TaskEntry, ...]) -> None:
-        """Gives every group its entry; an entry that names documents of two names makes them one packet."""
+        """Gives every group its entry; an entry that lists documents under two names makes them one packet."""
         for item in items:
             places = [self.by_path[path] for _, path in item.paths if path in self.by_path]
             tasks = [name for name in item.names if name in self.tasks] + [place.task for place in places if place.task]
@@ -155,7 +155,7 @@ class _Grouping:
                 self.tasks[task] = first
 
     def groups(self) -> list[_PacketGroup]:
-        """One group for every packet-to-be, a task's with the documents of its slugs."""
+        """One group for every packet; a task's includes the documents of its slugs."""
         for slug, tasks in self.owners.items():
             for task in tasks:
                 for place in self.slugs[slug].places.values():
@@ -178,13 +178,13 @@ class _Grouping:
 
 
 def _take(group: _PacketGroup, item: TaskEntry) -> None:
-    # Two entries for one task: the one that says how far it is counts.
+    # Of two entries for one task the one with a status counts.
     if group.entry is None or (item.status and not group.entry.status):
         group.entry = item
 
 
-def _join_alike(groups: list[_PacketGroup]) -> list[_PacketGroup]:
-    """Joins incomplete groups that have nothing in common but much of their names."""
+def _join_similar(groups: list[_PacketGroup]) -> list[_PacketGroup]:
+    """Joins incomplete groups that have only much of their names in common."""
     needed = set(KINDS[:4])
     loose = [group for group in groups if not needed <= set(group.places)]
     words = {id(group): _words(group) for group in loose}
@@ -211,16 +211,16 @@ def _join_alike(groups: list[_PacketGroup]) -> list[_PacketGroup]:
 def _nearest(
     group: _PacketGroup, others: list[_PacketGroup], words: Mapping[int, frozenset[str]]
 ) -> _PacketGroup | None:
-    """The one group most like this one that has other documents; None when there is none, or two are equally like."""
+    """The most similar group that has other documents; None when there is none, or two are equally similar."""
     mine = words[id(group)]
     ranked: list[tuple[float, _PacketGroup]] = []
     for other in others:
         theirs = words[id(other)]
         if other is group or group.kinds & other.kinds or (group.tasks and other.tasks):
             continue
-        likeness = len(mine & theirs) / len(mine | theirs)
-        if likeness >= ALIKE:
-            ranked.append((likeness, other))
+        similarity = len(mine & theirs) / len(mine | theirs)
+        if similarity >= SIMILAR:
+            ranked.append((similarity, other))
     ranked.sort(key=lambda pair: -pair[0])
     if not ranked or (len(ranked) > 1 and ranked[0][0] == ranked[1][0]):
         return None

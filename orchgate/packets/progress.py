@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Progress(Enum):
-    """OPEN is in work; FINISHED is said to be done; ALL_TICKED has every box ticked while its status says otherwise."""
+    """OPEN: in progress. FINISHED: called done. ALL_TICKED: every box is ticked, but the status is not finished."""
 
     OPEN = "open"
     ALL_TICKED = "all-ticked"
@@ -23,7 +23,7 @@ class Progress(Enum):
 
 
 def progress_of(packet: Packet, checklist: Document | None, finished_statuses: tuple[str, ...]) -> Progress:
-    """By the status in the task list; where that is silent, by the boxes of the checklist."""
+    """By the status in the task list; without one, by the boxes of the checklist."""
     status = packet.entry.status if packet.entry else ""
     if status and status in _normal(finished_statuses):
         return Progress.FINISHED
@@ -45,9 +45,9 @@ def _all_ticked(checklist: Document) -> bool:
 
 
 def packets_named_in(text: str, packets: tuple[Packet, ...]) -> tuple[Packet, ...]:
-    """Packets whose task, slug or four-digit id stands in a text, between anything but letters and digits.
+    """Packets whose task, slug or four-digit id occurs in a text, with no letter or digit next to it.
 
-    The longest name counts: a branch `0007-faster-start-again` is not of the task `faster-start`.
+    The longest match counts: branch `0007-faster-start-again` does not belong to task `faster-start`.
     """
     import re
 
@@ -67,7 +67,7 @@ def packets_named_in(text: str, packets: tuple[Packet, ...]) -> tuple[Packet, ..
 
 
 def packets_in_work(settings: Documents, packets: tuple[Packet, ...]) -> tuple[Packet, ...]:
-    """Packets whose status in the task list is neither finished nor inactive nor still to begin."""
+    """Packets whose status in the task list is not finished, not inactive and not still to begin."""
     over = {normal_status(status) for status in (*settings.status.finished, *settings.status.inactive)}
     waiting = ("backlog", "planned", "todo", "not-started", "blocked")
     return tuple(

@@ -26,7 +26,7 @@ def last_review(document: Document) -> str | None:
 
 
 def date_of(value: str) -> datetime.date | None:
-    """A date written as YYYY-MM-DD, and as nothing else; None for what is none."""
+    """A date written as YYYY-MM-DD; None for anything else."""
     import datetime
 
     try:
@@ -36,7 +36,7 @@ def date_of(value: str) -> datetime.date | None:
 
 
 def review_of(document: Document, today: datetime.date, days: int, *, edited: bool) -> Iterator[Finding]:
-    """DOC007: a review that is too old, not yet, or no date. Only a change that edits the document has to mend it."""
+    """DOC007: a review that is too old, in the future or not a date; an error only if the change edits the document."""
     value = last_review(document)
     if value is None:
         return

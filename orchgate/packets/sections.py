@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchgate.markdown.parts import Heading, Section
 
 APPROVALS = frozenset({"approvals", "approval", "sign off", "sign offs", "signoff", "signoffs"})
-_BLANK = lazy(r"[\s*+\-_\[\]]*")  # bullets, boxes and rules without a word
+_BLANK = lazy(r"[\s*+\-_\[\]]*")  # bullets, boxes and rules without text
 _BEFORE_VALUE = lazy(
     r"[ \t>|]*(?:(?:[-*+]|\d{1,4}[.)])[ \t]+)?(?:\[[ xX]\][ \t]*)?(?:[^:\n|]{1,80}:[*_]*[ \t]*)?[*_(]*"
 )
@@ -30,7 +30,7 @@ def first_titled(document: Document, required: str) -> Section | None:
     return min(found, key=lambda section: section.start) if found else None
 
 
-@lru_cache(maxsize=4)  # the rules of one document ask one after the other
+@lru_cache(maxsize=4)  # several rules ask about one document in a row
 def _by_title(document: Document) -> dict[str, Section]:
     """The first section of each spelling."""
     found: dict[str, Section] = {}
@@ -52,7 +52,7 @@ def missing(document: Document, required: tuple[str, ...]) -> list[str]:
 
 
 def is_empty(document: Document, section: Section) -> bool:
-    """Whether nothing but comments, bare bullets and blank space follows the heading; a subsection is something."""
+    """Whether only comments, bare bullets and blank space follow the heading; a subsection counts as content."""
     at = section.heading.body
     if document.text.find("<!--", at, section.end) < 0:
         return at >= section.end or _BLANK.fullmatch(document.text, at, section.end) is not None
@@ -80,10 +80,10 @@ def duplicates(document: Document) -> list[list[Heading]]:
 
 
 def placeholders(document: Document, words: tuple[str, ...]) -> Iterator[tuple[str, int]]:
-    """Values that stand for something nobody wrote yet, with their offsets.
+    """Placeholders for values that are still to be written, with their offsets.
 
     A word such as TBD counts where a value begins (`- Owner: TBD`), a bracket such as `<fill in>` anywhere; neither
-    in code, comments and approvals.
+    counts in code, comments and approvals.
     """
     exempt: list[tuple[int, int]] | None = None
     for word in words:
@@ -128,7 +128,7 @@ _HEADINGS = frozenset({"role", "area", "approver", "reviewer", "who"})
 
 
 class MissingApproval(NamedTuple):
-    """One approval that is not there: whose, why it does not count, and where."""
+    """An approval that is missing: whose, why what is there does not count, and where."""
 
     role: str
     why: str
@@ -148,10 +148,10 @@ def approval_sections(document: Document) -> list[Section]:
 
 
 def missing_approvals(document: Document, section: Section) -> list[MissingApproval]:
-    """What is missing among the approvals of a section; a section without any entry is one gap."""
+    """What is missing among the approvals of a section; a section without entries is one missing approval."""
     found: list[MissingApproval] = []
     given = False
-    reviewed = False  # the entry above named somebody, so that a date belongs to it
+    reviewed = False  # the entry above names somebody, so a date belongs to it
     entries = list(_entries(document, section))
     for entry in entries:
         why = _why_missing(entry)
@@ -170,7 +170,7 @@ def missing_approvals(document: Document, section: Section) -> list[MissingAppro
 
 
 def _entries(document: Document, section: Section) -> Iterator[_ApprovalLine]:
-    """Labelled lines and table rows; a label without value takes the more indented line below it."""
+    """Labelled lines and table rows; for a label without a value, the value is the more indented line below it."""
     waiting: tuple[_ApprovalLine, int] | None = None
     for offset, line in _lines(document, section):
         match = _ENTRY.fullmatch(line)
@@ -211,7 +211,7 @@ def _entry(body: str, offset: int, box: str | None) -> _ApprovalLine | None:
 
 
 def _row(body: str, offset: int) -> _ApprovalLine | None:
-    """A table row: the first cell is the role, the others its approval. Rules and headings are none."""
+    """A table row: the first cell is the role, the others its approval. None for separator and heading rows."""
     cells = [_bare(cell.strip()) for cell in body.strip("|").split("|")]
     if all(not cell.strip(":-") for cell in cells) or cells[0].casefold() in _HEADINGS:
         return None
@@ -226,7 +226,7 @@ def _bare(text: str) -> str:
 
 
 def _why_missing(entry: _ApprovalLine) -> str | None:
-    """Empty for an approval that is there, None for one that is not needed, else why it does not count."""
+    """Why an approval does not count; "" for one that is given, None for one that is not needed."""
     value = entry.value.strip(" _*.").casefold()
     if entry.box == " ":
         return "not ticked"

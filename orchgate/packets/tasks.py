@@ -1,4 +1,4 @@
-"""The list of tasks, `tasks/index.json`: who is working on what, and how far it is."""
+"""The task list, `tasks/index.json`: which tasks there are, and their status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SEPARATORS = lazy(r"[\s_-]+")
 
 
 class TaskEntry(NamedTuple):
-    """One task. `status` is normalised, "" for none; `paths` are (dotted key, path) of what it points to."""
+    """One task. `status` is normalised, "" for none; `paths` are its documents as (dotted key, path)."""
 
     id: str
     slug: str
@@ -30,26 +30,26 @@ class TaskEntry(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names its task may go by, the likeliest first; a date that leads the id is not part of any."""
+        """Names that the task may have, the likeliest first; a date at the start of the id is not part of any."""
         whole = _DATED.sub("", self.id, count=1)
         joined = f"{self.id}-{self.slug}" if self.id and self.slug else ""
         return tuple(dict.fromkeys(name for name in (joined, self.slug, whole, self.id) if name))
 
     def mentions(self, words: Collection[str]) -> bool:
-        """Whether one of the words stands in its names or paths."""
+        """Whether one of the words is in its names or paths."""
         text = "\n".join((self.id, self.slug, *(path for _, path in self.paths)))
         return any(word in text for word in words)
 
 
 class TaskList(NamedTuple):
-    """The list as read from `path`; `text` is kept to find lines in."""
+    """The list as read from `path`; `text` is kept for line numbers."""
 
     path: str
     text: str
     items: tuple[TaskEntry, ...]
 
     def line_of(self, value: str) -> int:
-        """The first line that holds a string value; 0 when it is written in a way that cannot be found."""
+        """The first line with a string value; 0 when it is spelled in a way that is not found."""
         import json
 
         for spelling in (json.dumps(value, ensure_ascii=False), json.dumps(value)):
@@ -78,7 +78,7 @@ def read_task_list(path: str, content: bytes) -> TaskList:
 
 
 def decode(path: str, content: bytes) -> str:
-    """The text of an index file, as it is written. Raises Unreadable."""
+    """The text of an index file. Raises Unreadable."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -86,7 +86,7 @@ def decode(path: str, content: bytes) -> str:
 
 
 def parse(path: str, text: str) -> object:
-    """The JSON value of an index file, byte order mark or not. Raises Unreadable."""
+    """The JSON value of an index file, with or without a byte order mark. Raises Unreadable."""
     import json
 
     try:
@@ -118,7 +118,7 @@ def _paths(raw: Mapping[str, object]) -> list[tuple[str, str]]:
 
 
 def _text(value: object) -> str:
-    """Ids are now and then written as numbers."""
+    """Ids are sometimes written as numbers."""
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
@@ -129,7 +129,7 @@ def _kind(value: object) -> str:
 
 
 def with_item(path: str, text: str, item: Mapping[str, object]) -> str:
-    """The text of an index with one more task at its end, everything else as it was written. Raises Unreadable."""
+    """The text of an index with one more task at its end and nothing else changed. Raises Unreadable."""
     import json
 
     data = parse(path, text)
@@ -144,7 +144,7 @@ def with_item(path: str, text: str, item: Mapping[str, object]) -> str:
 
 
 def _inserted(text: str, item: Mapping[str, object]) -> str | None:
-    """The text with the item before the bracket that closes the list; None when that place is not plain to see."""
+    """The text with the item before the bracket that closes the list; None when that bracket is not certain."""
     import json
 
     close = text.rfind("]")

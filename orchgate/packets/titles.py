@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from orchgate.lib.patterns import lazy
 
-MAX_TITLE = 500  # characters that are compared; nobody writes a longer heading on purpose
+MAX_TITLE = 500  # characters that are compared
 DASHES = "‐‑‒–—―−﹣-"  # noqa: RUF001 -- telling them apart is the point
 KIND_WORDS = {
     "prd": "prd",
@@ -42,7 +42,7 @@ _TASK = lazy(r"(?:task\s+)?#?(?P<id>\d{4})(?:\s*[-:|]|\s|$)")
 
 @lru_cache(maxsize=8192)
 def normal(title: str) -> str:
-    """A section title in the form that is compared: `## 2. **Goals & Aims** (draft):` is `goals and aims`."""
+    """A section title as it is compared: `## 2. **Goals & Aims** (draft):` is `goals and aims`."""
     text = _plain(title)
     text = _NUMBERING.sub("", _ORNAMENT.sub("", text), count=1)
     while (shorter := _SUFFIX.sub("", text, count=1)) not in ("", text):
@@ -52,7 +52,7 @@ def normal(title: str) -> str:
 
 @lru_cache(maxsize=8192)
 def spellings(title: str) -> tuple[str, ...]:
-    """All a section title answers to: `Scope / Non-Goals` is a section for either."""
+    """All titles that a section counts as: `Scope / Non-Goals` is both."""
     whole = normal(title)
     return (whole, *(normal(part) for part in whole.split(" / "))) if " / " in whole else (whole,)
 
@@ -77,7 +77,7 @@ def choices(required: str) -> tuple[str, ...]:
 
 
 class DocumentName(NamedTuple):
-    """What a first heading says: a kind of document and a four-digit task id, "" where it says none."""
+    """What a first heading names: a kind of document and a four-digit task id, "" for none."""
 
     kind: str
     task_id: str

@@ -1,4 +1,4 @@
-"""What would stop the commands of a plan: which commands its step sections hold, and what each waits for or misses.
+"""What would stop the commands of a plan: the commands in its step sections, and what each waits for or lacks.
 
 A fenced block that names a shell is a script. A block without a language, and a code span, may just as well be output
 or a phrase, so they count only where they start like a command; a sentence that says not to run one is not a step.
@@ -20,7 +20,7 @@ from orchgate.plan_commands.definitions import WORDS, Definitions
 from orchgate.plan_commands.interactive import password, why_it_waits
 from orchgate.plan_commands.requested_names import PROGRAMS, requested_names
 from orchgate.plan_commands.shell import one_of, script
-from orchgate.plan_commands.waits import Wait
+from orchgate.plan_commands.waiting_programs import Wait
 from orchgate.plan_commands.wrappers import WRAPPERS, started_programs
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from orchgate.plan_commands.wrappers import StartedProgram
 
 SHOWN = 60  # characters of a command in a message
-READ = 2000  # characters of a command that are read for that, blanks among them
+READ = 2000  # characters of a command that are read for that, with blanks
 LISTED = 8  # names in a hint
-PHRASE = 3  # so many names of which none exists are a sentence: `make task archiving proactive`
+PHRASE = 3  # this many names, none of which exists, are a sentence: `make task archiving proactive`
 
 
 class Settings(Protocol):
@@ -51,7 +51,7 @@ class Settings(Protocol):
 
 
 class CommandChecker:
-    """One pass over documents. `commands` counts the steps, `troubles` are files that should have told, by path."""
+    """One pass over documents. `commands` counts the steps, `troubles` are files that cannot be read, by path."""
 
     def __init__(self, settings: Settings, definitions: Definitions) -> None:
         self._settings = settings
@@ -59,8 +59,8 @@ class CommandChecker:
         self.commands = 0
         self.troubles: dict[str, Trouble] = {}
 
-    def judge(self, document: Document) -> Iterator[Finding]:
-        """What stops the commands of a document."""
+    def findings(self, document: Document) -> Iterator[Finding]:
+        """Findings about what would stop the commands of a document."""
         for step in steps(document, self._settings.sections):
             self.commands += 1
             if not self._allowed(step):
@@ -68,8 +68,8 @@ class CommandChecker:
                 yield from self._waiting(place, step)
                 yield from self._missing(place, step, lambda _: True)
 
-    def lost(self, document: Document, gone: frozenset[tuple[str, str]]) -> Iterator[Finding]:
-        """Which commands of a document name something of `gone`, as (kind, name), that is missing now."""
+    def findings_about_removed(self, document: Document, gone: frozenset[tuple[str, str]]) -> Iterator[Finding]:
+        """Findings about commands that use one of the names in `gone`, as (kind, name), that are missing now."""
         for step in steps(document, self._settings.sections):
             self.commands += 1
             if not self._allowed(step):
@@ -149,7 +149,7 @@ TOOLS = one_of(
     "mkdir mkdocs mv mvn mypy node perl pip printf pytest python python3 rg rm ruby ruff sed sh sort source "
     "tee touch tox tsc vitest wget"
 )
-# Words that make a line a sentence, whatever it starts with: `make sure the build passes`.
+# Words that make a line a sentence, however it starts: `make sure the build passes`.
 _PROSE = one_of(
     "a an the this that these those is are was be been it its of to for and or with without sure only than "
     "then into all you your we our not if when which must should can will"
@@ -160,7 +160,7 @@ _NOT_A_STEP = lazy(
     r"|renam\w+|remov\w+|delet\w+|dropp?\w*|replac\w+|deprecat\w+|retir\w+|missing|formerly|previously|legacy|old)\b",
     re.IGNORECASE,
 )
-_TOLD = lazy(
+_SAYS_TO_RUN = lazy(
     r"(?:\b(?:run|runs|running|rerun|re-run|execute|start|call|type|enter|invoke)|[:>])\s*[*_]*$", re.IGNORECASE
 )
 _ITEM_MARKS = lazy(r"\W*(?:\d+[.)])?\W*(?:\[[ xX]\])?\W*")
@@ -172,7 +172,7 @@ LONGEST_INDENT = 1000  # characters that a line of a block may have lost
 
 
 class PlanStep(NamedTuple):
-    """One command of a document. `mentioned`: it stands in a sentence and may be no more than a name."""
+    """One command of a document. `mentioned`: it is part of a sentence and may be only a name."""
 
     command: Command
     offset: int
@@ -192,7 +192,7 @@ def steps(document: Document, titles: Iterable[str]) -> Iterator[PlanStep]:
 
 
 def _ranges(document: Document, wanted: set[str]) -> list[tuple[int, int]]:
-    """The wanted sections; one inside another counts once."""
+    """The wanted sections; one inside another is not repeated."""
     ranges: list[tuple[int, int]] = []
     for section in document.sections:
         if normal(section.heading.title) in wanted and not (ranges and section.start < ranges[-1][1]):
@@ -215,7 +215,7 @@ def _fenced(document: Document, ranges: list[tuple[int, int]]) -> Iterator[PlanS
         folder = folders.get(section, "")
         found, after = _block(fence, folder)
         yield from _placed(document, fence, found)
-        # Whether the next block starts where this one ended, nobody says.
+        # Nothing says whether the next block starts in the folder where this one ended.
         folders[section] = folder if after == folder else None
 
 
@@ -232,7 +232,7 @@ def _block(fence: Fence, folder: str | None) -> tuple[list[Command], str | None]
 
 
 def _placed(document: Document, fence: Fence, found: list[Command]) -> Iterator[PlanStep]:
-    """A block's commands, in order, where they stand in the document, whatever indent the block lost."""
+    """A block's commands, in order, with their offsets in the document, whatever indentation the block lost."""
     at = document.text.find("\n", fence.offset) + 1
     line = seen = 0
     for command in found:
@@ -250,10 +250,10 @@ def _inline(document: Document, ranges: list[tuple[int, int]]) -> Iterator[PlanS
     for span in document.spans:
         if _within(ranges, span.offset) is not None and " " in span.text.strip():
             found = script(span.text.strip().removeprefix("$ "))[0]
-            if found and starts_like_a_command(found[0]) and not _told_otherwise(document, span):
-                told = _is_told(document, span)
+            if found and starts_like_a_command(found[0]) and not _says_not_to_run(document, span):
+                to_run = _says_to_run(document, span)
                 for command in found:
-                    yield PlanStep(command, span.offset, mentioned=not told and _bare(command))
+                    yield PlanStep(command, span.offset, mentioned=not to_run and _bare(command))
 
 
 def starts_like_a_command(command: Command) -> bool:
@@ -279,16 +279,16 @@ def _before(document: Document, span: CodeSpan) -> str:
     return text[ends[-1] :] if ends else text
 
 
-def _told_otherwise(document: Document, span: CodeSpan) -> bool:
+def _says_not_to_run(document: Document, span: CodeSpan) -> bool:
     return _NOT_A_STEP.search(_before(document, span)) is not None
 
 
-def _is_told(document: Document, span: CodeSpan) -> bool:
-    """Whether the words before a code span tell to run it, or nothing stands before it in its line."""
+def _says_to_run(document: Document, span: CodeSpan) -> bool:
+    """Whether the words before a code span say to run it, or there is nothing before it on its line."""
     far = max(0, span.offset - LOOK_BACK)
     before = document.text[max(document.text.rfind("\n", far, span.offset) + 1, far) : span.offset].rstrip("`")
     return (
-        _TOLD.search(before.rstrip()) is not None
+        _SAYS_TO_RUN.search(before.rstrip()) is not None
         or re.fullmatch(r"\W*(?:\d+[.)])?\W*(?:\[[ xX]\])?\W*", before) is not None
     )
 
@@ -328,7 +328,7 @@ def fence_commands(text: str, folder: str | None = "") -> tuple[list[Command], s
 
 
 def _typed(text: str) -> Iterator[tuple[int, int]]:
-    """The stretches of a transcript that somebody typed: prompt lines, their continuations and here-documents."""
+    """The parts of a transcript that were typed: prompt lines, their continuations and here-documents."""
     offset = 0
     start: int | None = None
     until = ""

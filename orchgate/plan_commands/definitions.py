@@ -1,4 +1,4 @@
-"""Where a tree defines the names that commands ask for, and which of them it does not."""
+"""Where a tree defines the names that commands use, and which of them are not defined."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CODEX = "codex.orchestrator.json"
 SHIPPED = "implementation-gate"  # the pipeline that every repository has, see `runs.implementation_gate`
 HOOKS = ".pre-commit-config.yaml"
 MAKEFILES = ("GNUmakefile", "makefile", "Makefile")  # in the order make looks for them
-# What generates a makefile that git does not hold.
+# Files that generate a makefile which git does not hold.
 GENERATORS = ("CMakeLists.txt", "configure", "configure.ac", "Makefile.am", "Makefile.in", "meson.build", "Makefile.PL")
 READERS: Mapping[str, Callable[[str, bytes], DefinedNames]] = {
     "script": programs.npm_scripts,
@@ -41,7 +41,7 @@ WORDS = {
 
 
 class MissingName(NamedTuple):
-    """A name that does not exist; `file` would define it, and is "" when there is no such file at all."""
+    """A name that does not exist. `file` is what would define it, "" when there is no such file."""
 
     request: RequestedName
     file: str
@@ -59,7 +59,7 @@ class Definitions:
         self._known: dict[tuple[str, str], frozenset[str]] = {}
 
     def missing(self, request: RequestedName) -> MissingName | None:
-        """What is known to be missing. Raises Unreadable when the file that would tell cannot be read."""
+        """The name, if it is certainly missing. Raises Unreadable when the file that would define it cannot be read."""
         if request.folder not in self._tree.folders:
             return None
         if request.kind == "pipeline":
@@ -70,7 +70,7 @@ class Definitions:
         if not file:
             return None if request.loose else MissingName(request, "", _usual(request.kind))
         names = self.names(request.kind, file)
-        if not self._misses(request, file, names) or self._made_otherwise(request):
+        if not self._misses(request, file, names) or self._made_without_rule(request):
             return None
         if request.loose and ":" not in request.name and not near(request.name, names.defined, 0.8):
             return None
@@ -84,7 +84,7 @@ class Definitions:
         return not names.open and request.name not in self._known[key]
 
     def suggest(self, sought: tuple[str, ...]) -> str:
-        """The hint for a name `(kind, file, name)` that is missing; "" where none is near. Raises Unreadable."""
+        """The hint for a missing name `(kind, file, name)`; "" where no name is similar. Raises Unreadable."""
         kind, file, name = sought
         guess = near(name, tuple(self._all_pipelines) if kind == "pipeline" else self.names(kind, file).defined)
         return f"did you mean {guess}?" if guess else ""
@@ -107,7 +107,7 @@ class Definitions:
         return entry is not None and entry.mode not in (SYMLINK, SUBMODULE)
 
     def _file(self, request: RequestedName) -> str | None:
-        """The file that defines the names; "" when there is none, None when that cannot be told."""
+        """The file that defines the names; "" when there is none, None when that is unknown."""
         if request.file:
             return request.file if self._has(request.file) else None
         match request.kind:
@@ -141,10 +141,10 @@ class Definitions:
         if any(found) or None in found:
             return next((file for file in found if file), None)
         generated = any(posixpath.join(request.folder, name) in self._tree.entries for name in GENERATORS)
-        return None if generated or self._made_otherwise(request) else ""
+        return None if generated or self._made_without_rule(request) else ""
 
-    def _made_otherwise(self, request: RequestedName) -> bool:
-        """Whether make knows what to do without a rule: the target is there, or a built-in rule may make it."""
+    def _made_without_rule(self, request: RequestedName) -> bool:
+        """Whether make needs no rule: the target exists, or a built-in rule may make it."""
         if request.kind != "target":
             return False
         path = posixpath.normpath(posixpath.join(request.folder, request.name))
@@ -152,7 +152,7 @@ class Definitions:
 
     @cached_property
     def _makeable(self) -> frozenset[str]:
-        """Every file, and its name up to each dot: what make may make of it, such as `start` of `start.c`."""
+        """Every file, and its name up to each dot, which make may build from it, such as `start` from `start.c`."""
         found = set(self._tree.entries)
         for path in self._tree.entries:
             dot = path.rfind(".")
@@ -180,7 +180,7 @@ def _usual(kind: str) -> str:
 
 
 def near(name: str, known: tuple[str, ...], cutoff: float = 0.6) -> str:
-    """The name somebody probably meant, or ""."""
+    """The name that was probably meant, or ""."""
     from orchgate.references.nearest import closest
 
     return closest(name, known, cutoff)

@@ -1,4 +1,4 @@
-"""Why a command would wait for a person: what the table of `waits` knows, and the programs that need a closer look.
+"""Why a command would wait for a person: by the table of `waiting_programs`, and for some programs by code.
 
 `git log`, `git diff` and the like are never reported: they page only when a person reads their output on a terminal.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.lib.patterns import lazy
 from orchgate.plan_commands.shell import one_of
-from orchgate.plan_commands.waits import (
+from orchgate.plan_commands.waiting_programs import (
     ASKS,
     EDITING,
     EDITS,
@@ -22,10 +22,10 @@ from orchgate.plan_commands.waits import (
     REPLS,
     TERMINAL,
     Wait,
-    from_table,
-    has,
+    has_option,
     may_hold_options,
     rules,
+    wait_by_table,
 )
 
 if TYPE_CHECKING:
@@ -51,25 +51,25 @@ def why_it_waits(started: StartedProgram, outer: Command) -> Wait | None:
     if not command.words[0].literal:
         return None
     special = _create if program.startswith("create-") and started.through else _SPECIAL.get(program)
-    wait = (special(command) if special else None) or from_table(program, command)
-    return None if wait is None or _settled(wait, started, outer) else wait
+    wait = (special(command) if special else None) or wait_by_table(program, command)
+    return None if wait is None or _answered_or_ended(wait, started, outer) else wait
 
 
 def password(outer: Command) -> Wait | None:
-    """`sudo` without `-n` asks on machines that are not set up for it: worth a word, not a refusal."""
+    """`sudo` without `-n` asks on machines that are not set up for it: a warning."""
     if outer.words[0].text != "sudo" or len(outer.words) < 2:
         return None
     answered = one_of(
         "-n -S -A --non-interactive --stdin --askpass -l -v -k -K --list --validate --version -V -h --help"
     )
     own = itertools.takewhile(lambda word: word.text.startswith("-"), outer.words[1:])
-    if has(tuple(own), answered):
+    if has_option(tuple(own), answered):
         return None
     return Wait("asks for a password on most machines", "use sudo -n, which fails at once instead", certain=False)
 
 
-def _settled(wait: Wait, started: StartedProgram, outer: Command) -> bool:
-    """Whether something around the program answers it or ends it."""
+def _answered_or_ended(wait: Wait, started: StartedProgram, outer: Command) -> bool:
+    """Whether something around the program answers its question or ends it."""
     command = started.command
     if wait.why == ENDLESS:
         ended = {"timeout", "gtimeout", "nohup"}.intersection(started.through)
@@ -84,7 +84,7 @@ def _settled(wait: Wait, started: StartedProgram, outer: Command) -> bool:
 
 
 def _answered(outer: Command) -> bool:
-    """Whether the wrapper was told to say yes: `npx --yes create-app`."""
+    """Whether the wrapper answers yes: `npx --yes create-app`."""
     return any(word.text in ("--yes", "-y") for word in outer.words)
 
 
@@ -103,16 +103,16 @@ def _git(command: Command) -> Wait | None:
     rest = tuple(arguments[1:])
     if verb == "commit":
         return _commit(rest)
-    return from_table("git", command._replace(words=(command.words[0], *arguments))) if verb else None
+    return wait_by_table("git", command._replace(words=(command.words[0], *arguments))) if verb else None
 
 
 _MESSAGE = one_of("-m -F -C --message --file --reuse-message --no-edit --fixup --dry-run --short --porcelain -h --help")
 
 
 def _commit(arguments: tuple[Word, ...]) -> Wait | None:
-    if has(arguments, frozenset({"-p", "--patch", "--interactive"})):
+    if has_option(arguments, frozenset({"-p", "--patch", "--interactive"})):
         return Wait(ASKS, "git add PATH, then git commit -m MESSAGE")
-    if has(arguments, _MESSAGE) or may_hold_options(arguments):
+    if has_option(arguments, _MESSAGE) or may_hold_options(arguments):
         return None
     amends = any(word.text == "--amend" for word in arguments)
     return Wait(EDITS, "add --no-edit or -m MESSAGE" if amends else "add -m MESSAGE")
@@ -159,7 +159,7 @@ def _ssh_keygen(command: Command) -> Wait | None:
 
 
 def _ssh(command: Command) -> Wait | None:
-    """`ssh host` without a command opens a remote shell; with options that take values it is not told apart."""
+    """`ssh host` without a command opens a remote shell; with options, which may take values, that is unknown."""
     arguments = command.words[1:]
     if len(arguments) == 1 and not arguments[0].text.startswith("-"):
         return Wait("opens a remote shell that waits for input", "ssh HOST COMMAND")
@@ -174,7 +174,7 @@ def _sqlite(command: Command) -> Wait | None:
 
 
 def _interpreter(command: Command) -> Wait | None:
-    """`bash -i`, `node -i`, `php -a`: what stands behind a script's name is the script's."""
+    """`bash -i`, `node -i`, `php -a`: what follows a script's name belongs to the script."""
     letters = ""
     for option in command.argv[1:]:
         if option == "--interactive":
@@ -210,7 +210,11 @@ def _terraform(command: Command) -> Wait | None:
 
 def _create(command: Command) -> Wait | None:
     quiet = one_of("-y --yes --template -t --ci --defaults --default --no-interactive --non-interactive --help")
-    return None if has(command.words[1:], quiet) else Wait(ASKS, "npx --yes, and the options that answer its questions")
+    return (
+        None
+        if has_option(command.words[1:], quiet)
+        else Wait(ASKS, "use npx --yes and the options that answer its questions")
+    )
 
 
 _SPECIAL: Mapping[str, Callable[[Command], Wait | None]] = {

@@ -1,7 +1,7 @@
-"""What names exist: npm scripts, make targets, nox sessions, pre-commit hooks, pipelines.
+"""Which names a file defines: npm scripts, make targets, nox sessions, pre-commit hooks, pipelines.
 
-Each reader takes the bytes of the file that defines them. It knows when the file may define more than can be read
-off it (`include`, computed names): such names are `open`, and nothing is said to be missing.
+Each reader takes the bytes of the file. Where the file may define more than can be read from it (`include`, computed
+names) the result is `open`, and no name counts as missing.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _PHONY = lazy(r"^ *\.PHONY\s*:([^\n#]*)", re.MULTILINE)
 
 
 def make_targets(path: str, data: bytes) -> DefinedNames:
-    """Targets of a makefile. Pattern rules become open names, as do includes and targets made of variables."""
+    """Targets of a makefile. Pattern rules, includes and targets made of variables leave the result open."""
     text = re.sub(r"\\\r?\n", " ", _text(path, data))
     computed = bool(_COMPUTED.search(text))
     if "endef" in text:
@@ -89,7 +89,7 @@ def make_targets(path: str, data: bytes) -> DefinedNames:
 
 
 def nox_sessions(path: str, data: bytes) -> DefinedNames:
-    """Sessions of a noxfile. Sessions made by calling `nox.session` in a loop, or from elsewhere, leave it open."""
+    """Sessions of a noxfile. Sessions made by a call of `nox.session` or by an import leave the result open."""
     import ast
 
     try:

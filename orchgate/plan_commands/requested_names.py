@@ -1,7 +1,7 @@
-"""What names a command asks for: the `lint` of `npm run lint`, the `dist` of `make -C docs dist`.
+"""Which names a command uses: the `lint` of `npm run lint`, the `dist` of `make -C docs dist`.
 
-Only what is certain becomes a request: a workspace, an option that may take the next word, or a folder that nobody
-can tell makes the whole command silent.
+Only what is certain counts: a workspace, an option that may take the next word, or an unknown folder means that no
+name of the command is looked up.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class RequestedName(NamedTuple):
-    """One name asked for.
+    """One name that a command uses.
 
     kind    "script", "target", "session", "hook", "pipeline" or "codex-pipeline"
     folder  where the file that defines it is looked for
     file    that file, when the command names it
-    loose   the program also runs other things by that name, so that only a slip of the pen counts
+    loose   the program also runs other things by that name, so that only a near miss counts as a typo
     """
 
     kind: str
@@ -37,7 +37,7 @@ class RequestedName(NamedTuple):
 
 
 def requested_names(started: StartedProgram) -> list[RequestedName]:
-    """The names that a command asks for; none when it does not tell where from."""
+    """The names that a command uses; none when it is unknown where they are defined."""
     read = _READERS.get(started.program.partition("@")[0])
     if read is None or started.command.folder is None or not started.command.words[0].literal:
         return []
@@ -111,7 +111,7 @@ def _targets(command: Command) -> list[RequestedName]:
 
 
 def _sessions(command: Command) -> list[RequestedName]:
-    """Nox takes any number of names behind `-s`."""
+    """Nox takes any number of names after `-s`."""
     file = Word("")
     names: list[Word] = []
     taking = False

@@ -1,9 +1,8 @@
-"""Splits the command lines that stand in documents into simple commands.
+"""Splits the command lines in documents into simple commands.
 
-Not a shell: it knows quotes, continuation lines, here-documents, comments, operators and redirections, and it knows
-what it does not know: a word that a shell would expand, or that stands for something (`<task-id>`, `...`), is not
-`literal`. Whatever is left open (a quote, a substitution) swallows the rest, so that nothing is guessed about it.
-Every step moves forward, so the time is linear in the text.
+Not a shell: it reads quotes, continuation lines, here-documents, comments, operators and redirections. A word that a
+shell would expand, or that is a placeholder (`<task-id>`, `...`), is not `literal`. An unclosed quote or substitution
+takes the rest of the text, so that nothing is guessed about it. Every step moves forward: linear time.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import NamedTuple
 
 from orchgate.lib.patterns import lazy
 
-_BLANK = lazy(r"(?:[^\S\n]|\\\r?\n)+")  # every blank that ends a word, also those no shell takes for one
+_BLANK = lazy(r"(?:[^\S\n]|\\\r?\n)+")  # every blank that ends a word, also those that shells do not split at
 _COMMENT = lazy(r"#[^\n]*")
 _PLACEHOLDER = lazy(r"<[A-Za-z](?:[^<>\n;&]{0,80}[^<>\n;&\s])?>")
 _REDIRECT = lazy(r"&>>?|[0-9]{0,3}(?:<<<|<<-?|<>|<&|>>|>&|>\||<|>)")
@@ -26,13 +25,13 @@ _IN_SUBSTITUTION = lazy(r"[^()'\"\\]+|'[^']*+'|\"(?:[^\"\\]++|\\.)*+\"|\\.", re.
 _VARIABLE = lazy(r"\$(?:\{[^{}\n]*\}|\w+|[@*#?!$-])?")
 _EXPANDED = lazy(r"[*?\[\]{}~]|\.\.\.|…")
 _ASSIGNMENT = lazy(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
-LONGEST_PATH = 4096  # what systems take; no folder of a tree has a longer one
+LONGEST_PATH = 4096  # the limit of common systems
 _LEADERS = frozenset({"if", "then", "elif", "else", "while", "until", "do", "!", "{", "}", "fi", "done", "esac"})
 _NOT_STARTED = frozenset({"for", "case", "function", "[[", "[", "(("})
 
 
 class Word(NamedTuple):
-    """One argument without its quotes. `literal`: no shell would make anything else of it."""
+    """One argument without its quotes. `literal`: a shell would leave it as it is."""
 
     text: str
     literal: bool = True
@@ -48,7 +47,7 @@ class Command(NamedTuple):
     fed         its standard input is a pipe, a file or a here-document
     captured    its standard output goes to a pipe or a file
     background  it is started with `&`
-    folder      where it runs, relative to where the text starts; None: nobody can tell
+    folder      where it runs, relative to where the text starts; None: unknown
     """
 
     offset: int
@@ -290,7 +289,7 @@ def _changed(command: Command, folder: str | None) -> str | None:
 
 
 def folder_from(folder: str | None, target: Word) -> str | None:
-    """A folder as seen from another; None when it is unknown or outside of where the text starts."""
+    """A folder relative to another; None when it is unknown or outside of where the text starts."""
     if folder is None or not target.literal or not target.text or target.text.startswith(("/", "-", "~")):
         return None
     path = posixpath.normpath(posixpath.join(folder, target.text))

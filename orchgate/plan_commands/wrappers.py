@@ -1,4 +1,4 @@
-"""Programs that only start another one: `sudo -u deploy env A=1 nice -n 5 npm run x` is about `npm run x`."""
+"""Programs that only start another one: `sudo -u deploy env A=1 nice -n 5 npm run x` runs `npm run x`."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ _OPAQUE: Mapping[str, frozenset[str]] = {
 
 
 class StartedProgram(NamedTuple):
-    """What a command line starts in the end, and through which programs."""
+    """The program that a command line finally starts, and the programs that start it."""
 
     command: Command
     through: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class StartedProgram(NamedTuple):
 
 
 def started_programs(command: Command) -> Iterator[StartedProgram]:
-    """The programs that a command starts in the end: the wrapped one, and those of a `bash -c` line."""
+    """The programs that a command finally starts: the wrapped one, and those of a `bash -c` line."""
     through: list[str] = []
     for _ in range(MAX_NESTING):
         inner = _unwrapped(command)
@@ -126,7 +126,7 @@ def _unwrapped(command: Command) -> Command | None:
 
 
 def _behind(command: Command, wrapper: Wrapper) -> Command | None:
-    """The command behind a wrapper's name, options and own words; None when there is none or it cannot be told."""
+    """The command after a wrapper's name, options and own words; None when there is none or it is unknown."""
     words, name = command.words, _name(command)
     env = command.env
     at, expected, positional = 1, list(wrapper.words), wrapper.positional

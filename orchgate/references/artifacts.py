@@ -1,4 +1,4 @@
-"""Files of recorded runs that lie beside the repository's own: under `.runs/`, `out/` and the like."""
+"""Files of recorded runs in the work tree that git does not hold: under `.runs/`, `out/` and the like."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Artifacts:
     """The runs and out folders of one work tree, as they are on disk.
 
     A path counts only when it is reached without leaving the repository; symbolic links inside it are followed.
-    `pinned` are files, and `folders` what holds them, that count as present wherever their content is.
+    `pinned` files, and the `folders` that hold them, count as present wherever their content is.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Artifacts:
         self._plain: dict[str, bool] = {"": True}
 
     def owns(self, path: str) -> bool:
-        """Whether a repository path lies under one of the roots."""
+        """Whether a repository path is under one of the roots."""
         return path.startswith(self._below) or path in self.roots
 
     def exists(self, path: str) -> bool:
@@ -40,7 +40,7 @@ class Artifacts:
         return self.is_pinned(path) or self.on_disk(path)
 
     def is_pinned(self, path: str) -> bool:
-        """Whether a pin vouches for a file, or for something in a folder."""
+        """Whether a file, or something in a folder, is pinned."""
         return path in self._pinned or path in self._folders
 
     def on_disk(self, path: str) -> bool:
@@ -62,7 +62,7 @@ class Artifacts:
         return os.path.exists(full) and self.inside(os.path.realpath(full))
 
     def _is_plain(self, folder: str) -> bool:
-        """Whether no symbolic link lies on the way to a folder, so that what is in it needs no resolving.
+        """Whether there is no symbolic link on the way to a folder, so that what is in it needs no resolving.
 
         Raises OSError when the folder is not there.
         """
@@ -74,7 +74,7 @@ class Artifacts:
         return self._plain[folder]
 
     def inside(self, real: str) -> bool:
-        """Whether a resolved path lies in the repository and not in a git folder."""
+        """Whether a resolved path is in the repository and not in a git directory."""
         below = self._real_root + os.sep
         return real == self._real_root or (real.startswith(below) and not git_name(real.removeprefix(below)))
 
@@ -83,11 +83,11 @@ class Artifacts:
         return os.path.realpath(self.root)
 
     def full(self, path: str) -> str:
-        """The place of an artifact on disk, whether it is there or not."""
+        """The path of an artifact on disk, whether it exists or not."""
         return os.path.join(self.root, path)
 
     def names(self, folder: str) -> tuple[str, ...]:
-        """What a folder under the roots holds, sorted; nothing when it is not there or cannot be listed."""
+        """The names in a folder under the roots, sorted; empty when it does not exist or cannot be listed."""
         names: set[str] = set()
         if folder in self._folders:
             below = folder + "/"
@@ -114,7 +114,7 @@ class Artifacts:
     def found(self, pattern: str) -> Iterator[str]:
         """What a glob under the roots matches on disk, inside the repository.
 
-        Where links lead to one folder by several ways, one of them is taken: links that lead back never end.
+        A folder that several links lead to is visited once: links that lead back would never end.
         """
         parts = pattern.split("/")
         waiting = [("", 0)] if self.root and self.owns(pattern) else []
@@ -129,7 +129,7 @@ class Artifacts:
                 waiting.extend(self._steps(path, parts, at))
 
     def _folder(self, path: str) -> tuple[int, int] | None:
-        """Which folder a path is, on which device; None for what is none, or is not in the repository."""
+        """The device and inode of a folder; None for what is not a folder, or not in the repository."""
         full = self.full(path)
         try:
             status = os.stat(full)
@@ -140,7 +140,7 @@ class Artifacts:
         return status.st_dev, status.st_ino
 
     def _steps(self, folder: str, parts: list[str], at: int) -> Iterator[tuple[str, int]]:
-        """Where one part of a pattern leads from a folder, the last name first, and the part that comes after it."""
+        """The paths that one part of a pattern leads to, last name first, each with the index of the next part."""
         import fnmatch
         import glob
 

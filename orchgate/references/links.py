@@ -28,7 +28,7 @@ _GONE = lazy(
     r"no longer|not (?:present|exist|found|created|add)|does not exist|never|without|prun|purg|clean)",
     re.IGNORECASE,
 )
-_NEAR = 400  # characters before a reference in which a word is taken to be about it
+_NEAR = 400  # characters before a reference in which a word counts as about it
 
 
 class Notation(Enum):
@@ -38,7 +38,7 @@ class Notation(Enum):
 
 
 class Reference(NamedTuple):
-    """`text` as written, without the marks around it; `offset` is where the construct begins."""
+    """Something that a document points at. `text` is without the marks around it, `offset` is where these begin."""
 
     text: str
     offset: int
@@ -57,7 +57,7 @@ class Sentence:
         self.start, self.end = start, end
         self._body = opening.end() if opening else start
         self._held: dict[re.Pattern[str], bool] = {}
-        # References are blanked out, so that words are found in the prose alone; the length stays.
+        # References are blanked out, so that only words in the prose are found; the length stays the same.
         self.plain = _SPAN.sub(lambda match: "\x01" * len(match[0]), text[self._body : end])
         marker = _MARKER.search(self.plain)
         self._evidence = marker.end() if marker else len(self.plain) + 1
@@ -66,7 +66,7 @@ class Sentence:
         self._status = (label.end(), filler.end()) if label and filler else (1, 0)
 
     def holds(self, words: re.Pattern[str]) -> bool:
-        """Whether one of the words stands in the prose; sought once, however many references ask."""
+        """Whether one of the words is in the prose; searched once, however many references ask."""
         if words not in self._held:
             self._held[words] = words.search(self.plain) is not None
         return self._held[words]
@@ -83,15 +83,15 @@ class Sentence:
 
     @cached_property
     def gone(self) -> list[int]:
-        """Where words stand that say that something is not there any more."""
+        """The offsets of words which say that something no longer exists."""
         return [match.start() for match in _GONE.finditer(self.plain)]
 
 
 class Statement(NamedTuple):
     """What a sentence says about one reference in it.
 
-    `checked` is the item's box, None without one; `evidence`: an `Evidence:` stands before the reference; `status`:
-    nothing but references stands between a label's colon and this one.
+    `checked` is the item's box, None without one; `evidence`: there is an `Evidence:` before the reference;
+    `status`: there are only references between a label's colon and this one.
     """
 
     sentence: Sentence
@@ -108,14 +108,14 @@ class Statement(NamedTuple):
         return bisect_left(gone, begin) < bisect_left(gone, self.here)
 
     def says(self, words: re.Pattern[str]) -> bool:
-        """Whether one of the words stands in the label, or not far before the reference."""
+        """Whether one of the words is in the label, or shortly before the reference."""
         plain = self.sentence.plain
         near = words.search(plain, max(self.here - _NEAR, 0), self.here)
         return bool(near or words.search(plain, 0, min(100, self.here)))
 
 
 class Sentences:
-    """The sentences of one document; keeps the last one, as references come in order."""
+    """The sentences of one document; keeps the last one, because references come in order."""
 
     def __init__(self, document: Document) -> None:
         self._text = document.text
@@ -143,7 +143,7 @@ class Sentences:
 
 
 class BarePaths:
-    """Finds artifact paths in prose. The pattern begins with literal text, which the engine finds quickly."""
+    """Finds artifact paths in prose. The pattern begins with literal text, which the regex engine finds quickly."""
 
     def __init__(self, roots: tuple[str, ...]) -> None:
         self._patterns = [self._pattern(re.escape(root.strip("/"))) for root in roots]

@@ -1,4 +1,4 @@
-"""Which existing path somebody may have meant. Looked for only when something is missing, among few candidates."""
+"""Which existing path was probably meant. Only for what is missing, and among few candidates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ALIKE = 0.75
 
 
 def closest(name: str, known: Sequence[str], cutoff: float) -> str:
-    """The name somebody probably meant, or "". Of very many those are compared that begin or end like it."""
+    """The name that was probably meant, or "". Of many names only those that begin or end like it are compared."""
     from difflib import get_close_matches
 
     few = known if len(known) <= 4 * _NEIGHBOURS else _neighbours(name, known)
@@ -103,7 +103,7 @@ class Nearest:
 
     @cached_property
     def _by_folder(self) -> dict[str, list[str]]:
-        """Names of files and folders by the folder they lie in."""
+        """Names of files and folders, by the folder that holds them."""
         return _grouped([*self._snapshot.entries, *self._snapshot.folders])
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Where the targets of references are: in the tree, among the artifacts, or nowhere; and what a site of MDX serves."""
+"""Where the targets of references are: in the tree, among the artifacts, on a site made of MDX, or nowhere."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _MOST_LINKS = 40  # symbolic links in a row, as the kernel counts them
 class Where(Enum):
     HERE = "here"
     MISSING = "missing"
-    OUTSIDE = "outside"  # above the top level, or behind a symbolic link that leaves the repository
+    OUTSIDE = "outside"  # above the top level, or through a symbolic link that leaves the repository
 
 
 class Resolution(NamedTuple):
-    """`path` is the repository path that was found, or that a reader would look for first."""
+    """`path` is the repository path that was found, or the first one that a reader would try."""
 
     where: Where
     path: str
@@ -59,7 +59,7 @@ class Resolver:
         return self._spans[key]
 
     def begins_here(self, path: str, document: str) -> bool:
-        """Whether a path begins where the repository has something, so that it is meant as one of its paths."""
+        """Whether a path begins with a name at the top of the repository, so that it is meant as a path in it."""
         folder, first = document.rpartition("/")[0], path.partition("/")[0]
         if first in (".", ".."):
             return True
@@ -68,7 +68,7 @@ class Resolver:
     def link(self, target: ReferenceTarget, document: str) -> Resolution:
         """A Markdown link is read from the document's folder, as GitHub does; artifacts also from the top level.
 
-        In MDX, which is made for sites, what a site would serve is there, too.
+        In MDX, which is made for sites, what a site would serve counts, too.
         """
         folder = document.rpartition("/")[0]
         if target.path.startswith("/"):
@@ -76,7 +76,7 @@ class Resolver:
         else:
             found = self._first(target, (folder, "") if target.artifact and folder else (folder,))
         if found.where is Where.MISSING and target.kind is TargetKind.PATH and not target.artifact and is_mdx(document):
-            path = served(self._entries, target.path, folder)
+            path = page_on_site(self._entries, target.path, folder)
             return Resolution(Where.HERE, path) if path else found
         return found
 
@@ -90,7 +90,7 @@ class Resolver:
                 if result.where is Where.HERE:
                     return result
                 results.append(result)
-        # What leaves by a symbolic link is there for its author; what climbs above the top may be meant from elsewhere.
+        # What leaves by a symbolic link exists for its author; what climbs above the top may be meant from elsewhere.
         return next((result for result in results if not _climbs(result.path)), results[0])
 
     @staticmethod
@@ -141,12 +141,12 @@ class Resolver:
 
     @cached_property
     def _absent(self) -> frozenset[str]:
-        """First folders of the roots that are not on disk, so that nothing below them needs a look."""
+        """First folders of the roots that are not on disk: nothing below them has to be looked up."""
         first = {root.partition("/")[0] for root in self._artifacts.roots}
         return frozenset(name for name in first if not os.path.lexists(self._artifacts.full(name)))
 
     def _behind_link(self, path: str) -> str | None:
-        """The path with its first symbolic link replaced; "." for what lies in a submodule, which nobody here knows."""
+        """The path with its first symbolic link replaced; "." for the unknown content of a submodule."""
         parts = path.split("/")
         for count in range(1, len(parts) + 1):
             head = "/".join(parts[:count])
@@ -201,8 +201,8 @@ _SERVED = ("", "static", "public", "pages", "src/pages")
 _TOP = "@site"  # the folder of the site, as Docusaurus calls it
 
 
-def served(entries: Container[str], written: str, folder: str) -> str:
-    """The file that a link of a page in `folder` leads to on its site; "" for none. Only what is there is served."""
+def page_on_site(entries: Container[str], written: str, folder: str) -> str:
+    """The file that a link of a page in `folder` leads to on its site; "" when no such file exists."""
     path = unquoted(written)
     from_top = path.startswith(("/", _TOP + "/"))
     path = path.removeprefix(_TOP).strip("/")
@@ -215,13 +215,13 @@ def served(entries: Container[str], written: str, folder: str) -> str:
     return next((name for name in named if name in entries), "")
 
 
-def called(page: str) -> str:
-    """The word that a link to a page holds."""
+def page_name(page: str) -> str:
+    """The word that a link to a page contains."""
     return page.rpartition(".")[0].removesuffix("/index").rpartition("/")[2]
 
 
 def _upwards(folder: str) -> Iterator[str]:
-    """The folders in which the site may begin, the nearest first."""
+    """The folders that may be the top of the site, the nearest first."""
     while folder:
         yield folder
         folder = folder.rpartition("/")[0]

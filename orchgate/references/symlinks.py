@@ -1,4 +1,4 @@
-"""Documents that are symbolic links: followed inside the judged tree, named where that cannot be."""
+"""Documents that are symbolic links: followed inside the tree that is checked, reported where that is impossible."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LeadsOut(Unreadable):
 
 
 class InSubmodule(Unreadable):
-    """The link leads into a submodule, of which nobody here knows what it holds."""
+    """The link leads into a submodule, whose content is unknown here."""
 
 
 def is_link(tree: Snapshot, path: str) -> bool:
@@ -35,7 +35,7 @@ def is_link(tree: Snapshot, path: str) -> bool:
 
 
 def target(tree: Snapshot, path: str) -> str:
-    """The file of the tree that a document is in the end: itself, or what its symbolic link leads to.
+    """The file of the tree that holds a document: itself, or what its symbolic link leads to.
 
     Raises Unreadable, LeadsOut.
     """
@@ -50,7 +50,7 @@ def target(tree: Snapshot, path: str) -> str:
 
 
 def followed(tree: Snapshot, path: str) -> str:
-    """A path of the tree without the symbolic links in it, whether there is anything at its end or not.
+    """A path of the tree with its symbolic links resolved, whether it exists or not.
 
     Raises Unreadable, LeadsOut.
     """

@@ -1,4 +1,4 @@
-"""What a text points at: a path, a pattern, something never filled in, another machine, or knowingly nothing."""
+"""What a text points at: a path, a pattern, an unfilled placeholder, another machine's path, an anchor, or nothing."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _LONGEST = 12  # digits of a line number that are looked at
 _NOT_A_PATH = lazy(r"[\s|\"`\\;^\x00-\x1f]")
 _UNFILLED = lazy(r"<[^<>/]*>|\{\{?[^{},/]*\}\}?|\$\{?\w+|YYYY|XXXX")
 _PATTERN = lazy(r"[*?]|\[[^\]/]+\]|\{[^{}]*,[^{}]*\}")
-_MOST_STARS = 3  # in one name; more would take long to match, and nobody writes them
-# What GitHub serves beside a repository's files: `../../issues/12` from the top is no path that leaves.
+_MOST_STARS = 3  # in one name; more would take long to match
+# Pages that GitHub serves beside a repository's files: `../../issues/12` does not leave the repository.
 _SITE = lazy(
     r"(?:\.\./)+(?:issues|pulls?|discussions|wiki|releases|actions|projects|security|compare|commits?|tree|blob|raw|"
     r"labels|milestones?|graphs|network|stargazers|archive|tags|branches)(?:[/?#]|$)"
@@ -38,7 +38,7 @@ class TargetKind(Enum):
 
 
 class ReferenceTarget(NamedTuple):
-    """`path` is as written, without line numbers, query and anchor; `artifact` says that it leads to a run's folder.
+    """`path` is as written, without line numbers, query and anchor; `artifact`: it leads into a folder of runs.
 
     `line` is the last line that the text names, by `:12-14` or `#L12-L14`; 0 for none.
     """
@@ -51,14 +51,14 @@ class ReferenceTarget(NamedTuple):
 
 
 class TargetReader:
-    """Reads texts as targets, knowing where artifacts lie."""
+    """Reads texts as targets; knows the roots of artifacts."""
 
     def __init__(self, roots: tuple[str, ...]) -> None:
         names = "|".join(re.escape(root.strip("/")) for root in roots) or r"(?!)"
         self._artifact = re.compile(rf"(?:\.{{1,2}}/)*(?:{names})/.")
         self.known: dict[
             str, ReferenceTarget | None
-        ] = {}  # spans read so far; open for loops that cannot afford a call
+        ] = {}  # spans read so far; public for loops that cannot afford a call
 
     def span(self, text: str) -> ReferenceTarget | None:
         """What a code span points at; None for words, options, commands, routes, packages and the like."""
@@ -125,10 +125,10 @@ def unquoted(path: str) -> str:
 
 
 def of_this_user(local: str) -> bool:
-    """Whether a machine-local path names no certain machine: `~/…` and temporary folders, common in instructions."""
+    """Whether a local path is not specific to one machine: `~/…` and temporary folders, common in instructions."""
     return _OWN_HOME.match(local) is not None
 
 
 def is_unfilled(text: str) -> bool:
-    """Whether a text holds a placeholder such as `<run-id>`, `{task}` or `$USER`."""
+    """Whether a text contains a placeholder such as `<run-id>`, `{task}` or `$USER`."""
     return _UNFILLED.search(text) is not None

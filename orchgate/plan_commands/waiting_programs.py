@@ -1,8 +1,8 @@
-"""The table of programs that wait for a person: one row is one thing known.
+"""The table of programs that wait for a person: one row is one way to make a program wait.
 
 A row matches when the program, its first words and one of its options are there; an option of `quiet` makes it
-silent. Single letters also count inside a cluster (`-qy`). What cannot be told, such as an argument that may stand
-for options, never matches.
+silent. Single letters also count inside a cluster (`-qy`). What is uncertain, such as an argument that may be a
+placeholder for options, never matches.
 """
 
 from __future__ import annotations
@@ -174,12 +174,12 @@ ROWS = (
 
 # Programs whose bare name opens a prompt.
 REPLS = frozenset({"python", "python3", "ipython", "node", "irb", "ghci", "lua", "jshell", "sh", "bash", "zsh", "fish"})
-_STANDS_FOR_OPTIONS = lazy(r"\$|\.\.\.|…|\[|<[^>]*(?:opt|flag|arg)|`", re.IGNORECASE)
+_MAY_BE_OPTIONS = lazy(r"\$|\.\.\.|…|\[|<[^>]*(?:opt|flag|arg)|`", re.IGNORECASE)
 
 
 def may_hold_options(arguments: Sequence[Word]) -> bool:
-    """Whether an argument may stand for options, such as `$FLAGS`, `...` and `<options>`."""
-    return any(_STANDS_FOR_OPTIONS.match(word.text) for word in arguments if not word.literal)
+    """Whether an argument may be a placeholder for options, such as `$FLAGS`, `...` and `<options>`."""
+    return any(_MAY_BE_OPTIONS.match(word.text) for word in arguments if not word.literal)
 
 
 class _RowMatcher(NamedTuple):
@@ -206,7 +206,7 @@ def rules() -> Mapping[str, tuple[_RowMatcher, ...]]:
     return found
 
 
-def from_table(program: str, command: Command) -> Wait | None:
+def wait_by_table(program: str, command: Command) -> Wait | None:
     arguments = command.words[1:]
     if not arguments and program in REPLS:
         return Wait(PROMPT, "name a script, or pass the code as an argument")
@@ -224,12 +224,12 @@ def _applies(rule: _RowMatcher, arguments: tuple[Word, ...]) -> bool:
         return False
     if may_hold_options(arguments):
         return False
-    if has(arguments, rule.quiet, behind_dashes=True):
+    if has_option(arguments, rule.quiet, behind_dashes=True):
         return False
-    return not rule.needs or has(arguments, rule.needs)
+    return not rule.needs or has_option(arguments, rule.needs)
 
 
-def has(arguments: tuple[Word, ...], options: frozenset[str], *, behind_dashes: bool = False) -> bool:
+def has_option(arguments: tuple[Word, ...], options: frozenset[str], *, behind_dashes: bool = False) -> bool:
     """Whether one of the options is there: alone, with `=value`, or its letter in a cluster."""
     letters = {option[1] for option in options if len(option) == 2}
     for word in arguments:
