@@ -11,7 +11,7 @@ import sys
 
 from orchgate.checks.diff_budget import CHECK
 from orchgate.gate import session
-from orchgate.git.target import Target
+from orchgate.git.target import ScopeTarget
 
 SHOWN = 10
 
@@ -37,7 +37,7 @@ def numstat(old: str, new: str) -> tuple[int, int] | None:
 def counted(old: str, new: str) -> tuple[int, int]:
     """Files and lines that the budget counts, ignored ones included."""
     with session.opened() as repository:
-        outcome = CHECK.run(session.context(repository, Target("range", new, old), {}))
+        outcome = CHECK.run(session.context(repository, ScopeTarget("range", new, old), {}))
     rows = [row for part in ("counted", "ignored") for row in outcome.facts[part]]  # type: ignore[attr-defined]
     return len(rows), sum(row["added"] + row["removed"] for row in rows)
 

@@ -14,7 +14,7 @@ from orchgate.errors import Unreadable
 from orchgate.gate import session
 from orchgate.gate.context import Context
 from orchgate.gate.documents import ParsedDocuments
-from orchgate.git.snapshot import MAX_BYTES, Entry, folders_of
+from orchgate.git.snapshot import MAX_BYTES, TreeEntry, folders_of
 from orchgate.model import Change, Scope
 from orchgate.outputs import json, text
 
@@ -36,8 +36,8 @@ class Tree:
         self.files = files
 
     @cached_property
-    def entries(self) -> Mapping[str, Entry]:
-        return {path: Entry("100644", "") for path in sorted(self.files)}
+    def entries(self) -> Mapping[str, TreeEntry]:
+        return {path: TreeEntry("100644", "") for path in sorted(self.files)}
 
     @cached_property
     def folders(self) -> Collection[str]:

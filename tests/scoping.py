@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from orchgate.gate import session
 from orchgate.gate.branches import wishes
 from orchgate.git import scope as scopes
-from orchgate.git.target import Request
+from orchgate.git.target import ScopeRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ def scope_of(env: Mapping[str, str] | None = None, **flags: Any) -> Scope:
     """The scope in the current folder; keywords are the flags of `orchgate check`."""
     environ = {**os.environ, **(env or {})}
     with session.opened(environ) as repository:
-        target = scopes.target(repository, Request(**flags), environ)
+        target = scopes.target(repository, ScopeRequest(**flags), environ)
         return scopes.resolve(repository, target, environ, wishes(repository))
 
 
@@ -42,5 +42,5 @@ def budget_of(env: Mapping[str, str] | None = None, **flags: Any) -> Outcome:
 
     environ = {**os.environ, **(env or {})}
     with session.opened(environ) as repository:
-        target = scopes.target(repository, Request(**flags), environ)
+        target = scopes.target(repository, ScopeRequest(**flags), environ)
         return CHECK.run(session.context(repository, target, environ))

@@ -14,9 +14,8 @@ from orchgate.config.load import load
 from orchgate.gate import suppressions
 from orchgate.gate.context import Context
 from orchgate.gate.documents import ParsedDocuments
-from orchgate.git.push import Push
 from orchgate.git.snapshot import FolderSnapshot
-from orchgate.git.target import Target
+from orchgate.git.target import Push, ScopeTarget
 from orchgate.model import ABSENT, Change, Outcome, Scope
 
 if TYPE_CHECKING:
@@ -67,11 +66,11 @@ def folder_context(repo: Path, base: Path | None = None, *, tree: bool = False) 
     )
 
 
-def target(branch: str, trailers: Mapping[str, Iterable[str]]) -> Target:
+def target(branch: str, trailers: Mapping[str, Iterable[str]]) -> ScopeTarget:
     """A change on a branch, with a message that has these trailers."""
     lines = [f"{name}: {value}" for name, values in trailers.items() for value in values]
     push = Push("origin", f"refs/heads/{branch}" if branch else "", ABSENT, ABSENT)
-    return Target("staged", None, push=push, message=lambda: "\n".join(["subject", "", *lines]))
+    return ScopeTarget("staged", None, push=push, message=lambda: "\n".join(["subject", "", *lines]))
 
 
 def judge_folder(check: Check, repo: Path, base: Path | None = None, *, tree: bool = False) -> Outcome:

@@ -17,8 +17,7 @@ from orchgate.errors import OrchgateError, WrongCheckout
 from orchgate.gate import session
 from orchgate.gate.branches import wishes
 from orchgate.git import scope as scopes
-from orchgate.git.push import Push
-from orchgate.git.target import Target
+from orchgate.git.target import Push, ScopeTarget
 from tests.repo import ORCHGATE, Repo, Result, init
 from tests.scoping import scope_of
 
@@ -475,7 +474,7 @@ def test_event_that_may_be_about_another_commit_must_be_read(world: World, here:
 def test_event_beyond_every_size_could_not_be_read(world: World, here: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     play(world, here, *DETACHED)
     variables = said_by_ci(world, here, {"push": "{T}"})
-    monkeypatch.setattr("orchgate.git.events.MAX_BYTES", 10)
+    monkeypatch.setattr("orchgate.git.ci.MAX_BYTES", 10)
 
     told = scope_of(variables).unknown
 
@@ -562,7 +561,7 @@ def push(world: World, here: Repo, head: str, ref: str, old: str = ZEROS, remote
     """The scope of a pushed commit."""
     oid = here.git("rev-parse", head + "^{commit}")
     with session.opened(os.environ) as repository:
-        wanted = Target("range", oid, push=Push(remote, ref, old.format(**world.ids), oid))
+        wanted = ScopeTarget("range", oid, push=Push(remote, ref, old.format(**world.ids), oid))
         return scopes.resolve(repository, wanted, os.environ, wishes(repository))
 
 

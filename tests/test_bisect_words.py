@@ -12,7 +12,7 @@ from orchgate.bisect.measure import Bisected, BisectionQuestion
 from orchgate.bisect.search import BisectionEnding, How, Search
 from orchgate.commands.bisect import output, result
 from orchgate.commands.bisect.result import BisectReport, BisectRequest
-from orchgate.git.line import Commit
+from orchgate.git.history import LineCommit
 from orchgate.lib import resources
 from tests.bisections import CPU, History, searched, step
 
@@ -53,7 +53,7 @@ def case(request: pytest.FixtureRequest) -> tuple[Case, BisectReport]:
 
 def shown(search: Search, ending: BisectionEnding, merged: tuple[int, Sequence[str]] = (0, ())) -> BisectReport:
     # Places stand for themselves in the ids, which people would read as hexadecimal.
-    line = tuple(Commit(f"{place:012}{'0' * 28}", f"{place:040}", ()) for place in range(search.last + 1))
+    line = tuple(LineCommit(f"{place:012}{'0' * 28}", f"{place:040}", ()) for place in range(search.last + 1))
     question = BisectionQuestion(line, (), "make bench", "", (), CPU, 0.95)
     subjects = {commit.oid: f"change {place}" for place, commit in enumerate(line)}
     asked = BisectRequest("v1", "HEAD", 1200.0, "cpu-seconds", "", ("make", "bench"))

@@ -14,7 +14,7 @@ import pytest
 
 from orchgate.errors import GitError, OrchgateError
 from orchgate.git import checkout as checkouts
-from orchgate.git import shelf
+from orchgate.git import worktree_cache
 from orchgate.git.repository import open_repository
 from tests.repo import Repo, clone
 
@@ -27,18 +27,18 @@ pytestmark = pytest.mark.slow
 
 
 @contextlib.contextmanager
-def taken(repo: Repo, commit: str = "HEAD", flavour: str = "") -> Iterator[Checkout]:
+def taken(repo: Repo, commit: str = "HEAD", variant: str = "") -> Iterator[Checkout]:
     repository = open_repository(str(repo.root), os.environ)
     try:
-        with checkouts.checkout(repository, repository.require_commit(commit), flavour, os.environ) as found:
+        with checkouts.checkout(repository, repository.require_commit(commit), variant, os.environ) as found:
             yield found
     finally:
         repository.close()
 
 
 @pytest.fixture(autouse=True)
-def _own_shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(shelf.VARIABLE, str(tmp_path / "trees"))
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(worktree_cache.VARIABLE, str(tmp_path / "trees"))
 
 
 @pytest.fixture
@@ -108,18 +108,18 @@ def test_what_a_run_left_is_gone_the_next_time(two: Repo) -> None:
 
 
 def test_what_was_prepared_stays(two: Repo) -> None:
-    with taken(two, flavour="pip") as first:
+    with taken(two, variant="pip") as first:
         Path(first.root, "made").mkdir()
         Path(first.root, "made", "library").write_text("x\n")
         checkouts.keep(open_repository(str(two.root), os.environ), first)
 
-    with taken(two, flavour="pip") as second:
+    with taken(two, variant="pip") as second:
         assert second.prepared
         assert read(second, "made/library") == "x\n"
 
 
 def test_what_was_prepared_in_another_way_is_another_tree(two: Repo) -> None:
-    with taken(two, flavour="pip") as one, taken(two, flavour="uv") as other:
+    with taken(two, variant="pip") as one, taken(two, variant="uv") as other:
         assert one.root != other.root
 
 
@@ -141,7 +141,7 @@ def test_a_tree_in_use_is_nobody_else_s(two: Repo) -> None:
 
 def test_too_many_users_at_once_are_refused(two: Repo) -> None:
     with contextlib.ExitStack() as stack:
-        for _ in range(shelf.SLOTS):
+        for _ in range(worktree_cache.SLOTS):
             stack.enter_context(taken(two))
 
         with pytest.raises(GitError, match="10 other measurements use this tree"):
@@ -170,7 +170,7 @@ def test_a_tree_that_git_cannot_mend_is_made_again(two: Repo) -> None:
 def test_a_folder_that_was_removed_is_made_again(two: Repo) -> None:
     with taken(two) as first:
         root = first.root
-    shelf.erase(root)
+    worktree_cache.erase(root)
 
     with taken(two) as second:
         assert (second.root, read(second)) == (root, "two\n")
@@ -274,7 +274,7 @@ def test_filters_of_the_repository_apply(two: Repo) -> None:
         assert read(head) == "THREE\n"
 
 
-def test_a_shelf_that_others_can_write_to_is_refused(two: Repo, tmp_path: Path) -> None:
+def test_a_cache_that_others_can_write_to_is_refused(two: Repo, tmp_path: Path) -> None:
     (tmp_path / "trees").mkdir(mode=0o777)
     (tmp_path / "trees").chmod(0o777)
 
@@ -282,7 +282,7 @@ def test_a_shelf_that_others_can_write_to_is_refused(two: Repo, tmp_path: Path) 
         pass
 
 
-def test_a_shelf_that_is_a_link_is_refused(two: Repo, tmp_path: Path) -> None:
+def test_a_cache_that_is_a_link_is_refused(two: Repo, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "trees").symlink_to(tmp_path / "elsewhere")
 
@@ -291,17 +291,17 @@ def test_a_shelf_that_is_a_link_is_refused(two: Repo, tmp_path: Path) -> None:
 
 
 def test_old_trees_go_and_git_forgets_them(two: Repo) -> None:
-    for number in range(shelf.MOST_PLACES + 2):
+    for number in range(worktree_cache.MOST_SLOTS + 2):
         commit = two.commit(files={"a.txt": f"{number}\n"})
         with taken(two, commit):
             pass
 
     listed = two.git("worktree", "list", "--porcelain").count("worktree ")
-    assert listed <= 1 + shelf.MOST_PLACES + 1
+    assert listed <= 1 + worktree_cache.MOST_SLOTS + 1
 
 
 def test_a_tree_in_use_is_not_pruned(two: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelf, "MOST_PLACES", 0)
+    monkeypatch.setattr(worktree_cache, "MOST_SLOTS", 0)
 
     with taken(two) as first, taken(two, "HEAD~1"):
         assert read(first) == "two\n"

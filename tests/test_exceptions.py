@@ -10,7 +10,7 @@ from orchgate.checks import specs, version_bump
 from orchgate.gate import session
 from orchgate.git import scope as scopes
 from orchgate.git.messages import trailers
-from orchgate.git.target import Request
+from orchgate.git.target import ScopeRequest
 from tests.scoping import budget_of
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def test_what_came_in_by_merging_the_default_branch_is_counted_nowhere(gated: Re
 def said(check: Check, **flags: str) -> list[tuple[str, str]]:
     """Rule and weight of what a check says about a change."""
     with session.opened() as repository:
-        target = scopes.target(repository, Request(**flags), {})  # type: ignore[arg-type]
+        target = scopes.target(repository, ScopeRequest(**flags), {})  # type: ignore[arg-type]
         findings = check.run(session.context(repository, target, {})).findings
     return [(finding.rule, finding.severity.value if finding.severity else "error") for finding in findings]
 
@@ -310,7 +310,7 @@ def test_version_that_came_in_by_merging_the_default_branch_is_not_the_pushers(g
     gated.commit("p2", {"pyproject.toml": '[project]\nname = "x"\nversion = "1.1"\n'})
     push = {"PRE_COMMIT_REMOTE_BRANCH": "refs/heads/p2", "PRE_COMMIT_TO_REF": "p2", "PRE_COMMIT_FROM_REF": "p1"}
     with session.opened() as repository:
-        target = scopes.target(repository, Request(), push)
+        target = scopes.target(repository, ScopeRequest(), push)
         ctx = session.context(repository, target, push)
         found = version_bump.CHECK.run(ctx).findings
 

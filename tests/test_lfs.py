@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchgate.cli import main
-from orchgate.git.lfs import Pointer, pointer
+from orchgate.git.snapshot import Pointer, pointer
 from tests.manifest_samples import PATH, encoded, january
 from tests.support import checked
 

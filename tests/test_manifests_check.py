@@ -7,7 +7,7 @@ import pytest
 
 from orchgate.checks.manifests import CHECK
 from orchgate.errors import OrchgateError, Unreadable
-from orchgate.git.snapshot import Entry, FolderSnapshot
+from orchgate.git.snapshot import FolderSnapshot, TreeEntry
 from orchgate.lib.parallel import spread
 from orchgate.model import Location, Severity
 from orchgate.runs import locate
@@ -115,7 +115,7 @@ def test_a_folder_that_cannot_be_listed_is_trouble(tmp_path: Path, monkeypatch: 
 
 def test_a_tracked_manifest_is_read_from_the_tree_and_not_from_disk(tmp_path: Path) -> None:
     class Tree(FolderSnapshot):
-        entries = {PATH: Entry("100644", "1" * 40)}  # noqa: RUF012 -- a stand-in
+        entries = {PATH: TreeEntry("100644", "1" * 40)}  # noqa: RUF012 -- a stand-in
 
         def read(self, path: str, limit: int = 0) -> bytes:
             return encoded(january(status="done"))
@@ -128,7 +128,7 @@ def test_a_tracked_manifest_is_read_from_the_tree_and_not_from_disk(tmp_path: Pa
 
 def test_a_manifest_that_the_tree_cannot_give_is_trouble(tmp_path: Path) -> None:
     class Tree(FolderSnapshot):
-        entries = {PATH: Entry("100644", "1" * 40)}  # noqa: RUF012 -- a stand-in
+        entries = {PATH: TreeEntry("100644", "1" * 40)}  # noqa: RUF012 -- a stand-in
 
         def read(self, path: str, limit: int = 0) -> bytes:
             raise Unreadable(path, "object 111 is missing from this repository")
@@ -140,7 +140,7 @@ def test_a_manifest_that_the_tree_cannot_give_is_trouble(tmp_path: Path) -> None
 
 def test_a_submodule_in_its_place_is_a_finding(tmp_path: Path) -> None:
     class Tree(FolderSnapshot):
-        entries = {PATH: Entry("160000", "1" * 40)}  # noqa: RUF012 -- a stand-in
+        entries = {PATH: TreeEntry("160000", "1" * 40)}  # noqa: RUF012 -- a stand-in
 
     context = folder_context(tmp_path, tree=True)._replace(snapshot=Tree(str(tmp_path)))
 

@@ -9,7 +9,7 @@ import pytest
 
 from orchgate.cli import main
 from orchgate.gate import session
-from orchgate.git.state import MOST, Question
+from orchgate.git.state import MOST, PendingStatus
 from orchgate.runs.ids import new_run_id
 from tests.journals import recorded
 from tests.manifest_samples import january, own
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from orchgate.git.state import State
+    from orchgate.git.state import WorkTreeState
     from tests.repo import Repo
 
 TASK = "0001-demo"
@@ -28,8 +28,8 @@ CHECKLIST = f"tasks/tasks-{TASK}.md"
 TICKED = "- [x] Tests pass. Evidence: `{}`\n"
 
 
-def state_of(repo: Repo) -> State:
-    with session.opened() as repository, Question(repository, contents=True) as question:
+def state_of(repo: Repo) -> WorkTreeState:
+    with session.opened() as repository, PendingStatus(repository, contents=True) as question:
         pass
     found = question.answer((".runs",))
     assert found is not None

@@ -110,10 +110,10 @@ def test_two_clones_that_push_at_once_leave_both_sets(pair: Pair) -> None:
 def test_a_lost_race_is_repeated(pair: Pair) -> None:
     pin(pair.other, {LOG: b"other\n"})
     repository = open_repository(str(pair.one.root), os.environ)
-    with Store(repository, os.environ).visit("origin") as visit:
-        there = visit.look()
+    with Store(repository, os.environ).connect("origin") as connection:
+        there = connection.look()
         faster = pair.other.orchgate("evidence", "push").code
-        pushed = visit.push(there, [(sha256(b"one\n"), b"one\n")])
+        pushed = connection.push(there, [(sha256(b"one\n"), b"one\n")])
     repository.close()
 
     assert (faster, pushed.races, remote_names(pair)) == (0, 1, {sha256(b"one\n"), sha256(b"other\n")})

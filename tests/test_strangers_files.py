@@ -14,7 +14,7 @@ from orchgate.cli import main
 from orchgate.config.load import load_work_tree
 from orchgate.errors import ConfigError, OrchgateError
 from orchgate.evidence import lock
-from orchgate.git.state import Question
+from orchgate.git.state import PendingStatus
 from orchgate.lib import files
 from orchgate.metrics.entries import encode
 from orchgate.runs import journal
@@ -229,7 +229,7 @@ def test_a_filter_is_not_asked_whether_a_file_changed(repo: Repo, tmp_path: Path
     (tmp_path / "ran").unlink()
     os.utime(repo.root / "f.txt", (1, 1) if touched else None)
 
-    with Question(open_repository(str(repo.root), os.environ), filters=False) as question:
+    with PendingStatus(open_repository(str(repo.root), os.environ), filters=False) as question:
         pass
 
     assert (question.answer() is not None, (tmp_path / "ran").exists()) == (True, False)

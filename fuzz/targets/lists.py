@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fuzz.judging import Asked, case, judge, samples, tracked
 from orchgate.errors import OrchgateError
-from orchgate.git import events
+from orchgate.git import ci
 from orchgate.packets import tasks
 from orchgate.runs import codex
 
@@ -57,7 +57,7 @@ def prepare(folder: str) -> Callable[[bytes], None]:
 
 def _read(name: str, place: str) -> None:
     try:
-        events.read({"GITHUB_EVENT_NAME": name, "GITHUB_EVENT_PATH": place, "GITHUB_BASE_REF": "main"})
+        ci.read_event({"GITHUB_EVENT_NAME": name, "GITHUB_EVENT_PATH": place, "GITHUB_BASE_REF": "main"})
     except OrchgateError:
         return
 

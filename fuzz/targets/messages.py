@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fuzz.violation import Violation
-from orchgate.git import messages, patch
+from orchgate.git import diff, messages
 from orchgate.lib import globs
 from orchgate.model import Change
 
@@ -33,7 +33,7 @@ def prepare(_: str) -> Callable[[bytes], None]:
             if "because" not in messages.trailers(f"{text}\n\n{KEPT}\n").get("size-reason", ("",))[-1] and text.strip():
                 raise Violation("a trailer at the end was not read")
         elif kind == 1:
-            counts = patch.read(data[1:], [CHANGE]).counts["a.txt"]
+            counts = diff.read_patch(data[1:], [CHANGE]).counts["a.txt"]
             if min(counts) < 0:
                 raise Violation("fewer lines than none")
         else:

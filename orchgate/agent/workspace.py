@@ -13,8 +13,8 @@ from orchgate.runs import ids
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from orchgate.git.footprint import Footprints
     from orchgate.git.repository import Repository
+    from orchgate.git.worktree import Footprints
     from orchgate.model import Change
     from orchgate.runs.state import Document
 
@@ -30,7 +30,7 @@ class Workspace:
         self._root = root
         self._footprints: Footprints | None = None
         if repository:
-            from orchgate.git.footprint import Footprints
+            from orchgate.git.worktree import Footprints
 
             self._footprints = Footprints(repository, store, (ids.RUNS,))
 

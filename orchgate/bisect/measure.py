@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from orchgate.bisect.progress import BisectionState
-    from orchgate.git.line import Commit
+    from orchgate.git.history import LineCommit
     from orchgate.git.repository import Repository
     from orchgate.runs.stages import Stage
     from orchgate.speed.sampling import Harness, MeasuredRun, Side
@@ -38,7 +38,7 @@ class BisectionQuestion(NamedTuple):
     `stages` are those of the pipeline as the good commit defines it, or the one that a command line is.
     """
 
-    line: tuple[Commit, ...]
+    line: tuple[LineCommit, ...]
     stages: tuple[Stage, ...]
     subject: str
     folder: str

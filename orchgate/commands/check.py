@@ -11,7 +11,7 @@ from orchgate import registry
 from orchgate.commands.shared.options import Renamed, whole_number
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.gate import session
-from orchgate.git.target import Request
+from orchgate.git.target import ScopeRequest
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def revision(text: str) -> str:
 
 
 def run(args: argparse.Namespace) -> Verdict | int:
-    request = Request(args.staged, args.all_files, args.base or "", args.head or "", args.commit or "")
+    request = ScopeRequest(args.staged, args.all_files, args.base or "", args.head or "", args.commit or "")
     with session.opened() as repository:
         if args.show_config:
             return _show_config(repository, request, args.output_format)
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> Verdict | int:
     return code(report)
 
 
-def _fix(repository: Repository, request: Request) -> None:
+def _fix(repository: Repository, request: ScopeRequest) -> None:
     """Pins before anything is judged. What keeps it from that is said; the verdict is the checks' business."""
     from orchgate.commands.evidence import pinning
     from orchgate.gate.candidates import judged_documents
@@ -156,7 +156,7 @@ def code(report: Report) -> Verdict | int:
     return INTERNAL_ERROR if crashed else report.verdict
 
 
-def _show_config(repository: Repository, request: Request, output: str) -> Verdict:
+def _show_config(repository: Repository, request: ScopeRequest, output: str) -> Verdict:
     from orchgate.commands import config
     from orchgate.git import scope
     from orchgate.model import Verdict

@@ -67,10 +67,10 @@ def run(args: argparse.Namespace) -> Verdict | int:
 def _show(output: str) -> Verdict:
     from orchgate.gate import session
     from orchgate.git import scope
-    from orchgate.git.target import Request
+    from orchgate.git.target import ScopeRequest
 
     with session.opened() as repository:
-        ctx = session.context(repository, scope.target(repository, Request(), os.environ), os.environ)
+        ctx = session.context(repository, scope.target(repository, ScopeRequest(), os.environ), os.environ)
         here, why = work_tree(repository.root)
     show(ctx.config, here, why, output)
     return Verdict.PASS

@@ -14,8 +14,7 @@ from orchgate.commands.shared.options import Parser
 from orchgate.errors import GitError, OrchgateError, UsageError
 from orchgate.gate import session
 from orchgate.git import history, messages, scope
-from orchgate.git.push import Push, holds_nothing
-from orchgate.git.target import Request, Target
+from orchgate.git.target import Push, ScopeRequest, ScopeTarget, holds_nothing
 from orchgate.model import Verdict, worst
 from orchgate.outputs._escape import escape
 
@@ -73,7 +72,7 @@ def run(args: argparse.Namespace) -> Verdict | int:
             return _pushes(repository, setting, lines)
         if args.hook == "commit-msg":
             return _message(repository, args.args, most)
-        report = session.judge_request(repository, Request(staged=True), os.environ, ignores=True, tell=tell)
+        report = session.judge_request(repository, ScopeRequest(staged=True), os.environ, ignores=True, tell=tell)
         show(report, most=most)
         return code(report)
 
@@ -85,7 +84,7 @@ def _message(repository: Repository, args: list[str], most: int) -> Verdict | in
     path = os.path.abspath(args[0])
     # git says so when no editor was open; a message from an editor still has its comments.
     edited = os.environ.get("GIT_EDITOR") != ":"
-    target = scope.target(repository, Request(staged=True), os.environ)
+    target = scope.target(repository, ScopeRequest(staged=True), os.environ)
     read = functools.cache(lambda: messages.in_the_making(repository.git, path, edited=edited))
     read()  # a message that cannot be read is no message without exceptions
     ctx = session.context(repository, target._replace(message=read), os.environ)
@@ -131,7 +130,7 @@ class Unmeasured(NamedTuple):
     """A ref that is judged but for its speed: what it costs to find out is spent once no other is refused."""
 
     line: PushedRef
-    target: Target
+    target: ScopeTarget
     report: Report
 
 
@@ -214,7 +213,7 @@ def _push(
         sys.stdout.write("orchgate: not a commit, nothing to judge\n")
         return Verdict.PASS
     push = Push(setting.remote, line.remote_ref, line.remote_oid, head, tuple(judged))
-    target = Target("range", head, push=push)
+    target = ScopeTarget("range", head, push=push)
     ctx = session.context(repository, target, os.environ)
     below = (ctx.scope.base, *ctx.scope.beside)
     judged[:] = [*(commit for commit in judged if commit not in below), head]  # git walks down from the head anyway

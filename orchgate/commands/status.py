@@ -74,10 +74,10 @@ def run(args: argparse.Namespace) -> Verdict:
 
 
 def _gate(root: str, repository: Repository | None) -> Gate:
-    from orchgate.git.state import Question
+    from orchgate.git.state import PendingStatus
     from orchgate.runs import gate_runs
 
-    with Question(repository, filters=False) as question:
+    with PendingStatus(repository, filters=False) as question:
         pass
     return gate_runs.of(root, question.answer())
 

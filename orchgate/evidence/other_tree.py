@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchgate.evidence.cited import Runs
     from orchgate.evidence.claimed_runs import Claim
     from orchgate.evidence.lock import Facts
-    from orchgate.git.snapshot import Entry
+    from orchgate.git.snapshot import TreeEntry
 
     Tree = Mapping[str, str]  # `<mode> <object id>` by path, paths as manifests write them
 
@@ -48,7 +48,7 @@ class Judged(NamedTuple):
 
     head: Side
     bases: Callable[[], Side]
-    listing: Callable[[str], Mapping[str, Entry] | None]
+    listing: Callable[[str], Mapping[str, TreeEntry] | None]
     ignored: tuple[str, ...]
     inputs: Callable[[Facts], tuple[str, ...]]
     advanced: Callable[[str], Collection[str]]
@@ -115,7 +115,7 @@ def _finding(claim: Claim, message: str, hint: str, severity: Severity | None = 
 
 def _recorded(facts: Facts, judged: Judged) -> Tree | str:
     """What lay in the work tree when a run was made; or why that is not known."""
-    committed: Mapping[str, Entry] | None = {}
+    committed: Mapping[str, TreeEntry] | None = {}
     if facts.tree is not None:
         committed = judged.listing(facts.tree)
     if committed is None:
@@ -131,7 +131,7 @@ def _recorded(facts: Facts, judged: Judged) -> Tree | str:
     return {**tree, **{path: there for path, there in (facts.untracked or {}).items() if there is not None}}
 
 
-def tree_of(entries: Mapping[str, Entry]) -> dict[str, str]:
+def tree_of(entries: Mapping[str, TreeEntry]) -> dict[str, str]:
     """A listing as manifests write it."""
     return {shown(path): f"{entry.mode} {entry.oid}" for path, entry in entries.items()}
 

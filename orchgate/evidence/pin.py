@@ -9,7 +9,7 @@ from orchgate.errors import OrchgateError
 from orchgate.evidence import lock as locks
 from orchgate.evidence.hashing import Refused, measure
 from orchgate.evidence.lock import Lock, LockError, Pinned
-from orchgate.git import united
+from orchgate.git import attributes
 from orchgate.lib import files
 from orchgate.lib.locks import RECORDS, held
 
@@ -126,7 +126,7 @@ def update(root: str, make: Callable[[bytes | None], Plan], *, write: bool = Tru
         if _differs(made, data):
             files.make_folders(folder)
             if data is None:
-                united.tell(folder, ATTRIBUTES)
+                attributes.tell(folder, ATTRIBUTES)
             files.replace(os.path.join(root, locks.PATH), made.data)
         return made, _differs(made, data)
 

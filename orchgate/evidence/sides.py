@@ -9,7 +9,7 @@ from orchgate.config.load import load
 from orchgate.config.source import FILE, PYPROJECT
 from orchgate.errors import OrchgateError
 from orchgate.evidence.other_tree import Judged, Side, tree_of
-from orchgate.git.fork import left
+from orchgate.git.history import merge_bases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchgate.config.settings import Config, Pipeline
     from orchgate.evidence.lock import Facts
     from orchgate.git.repository import Repository
-    from orchgate.git.snapshot import Entry, Snapshot
+    from orchgate.git.snapshot import Snapshot, TreeEntry
     from orchgate.model import Scope
 
 MOST_BASES = 50  # commits that a change may have started from
@@ -45,7 +45,7 @@ class Sides:
         self._base = base
         self._config = config
         self._started = started
-        self._listings: dict[str, Mapping[str, Entry] | None] = {}
+        self._listings: dict[str, Mapping[str, TreeEntry] | None] = {}
         evidence = config.evidence
         roots = tuple(f"{root.strip('/')}/" for root in evidence.roots)
         index = (config.documents.task_index,) if config.documents.task_index else ()
@@ -60,7 +60,7 @@ class Sides:
             cut_off=repository.deepen if repository and repository.shallow else "",
         )
 
-    def _listing(self, tree: str) -> Mapping[str, Entry] | None:
+    def _listing(self, tree: str) -> Mapping[str, TreeEntry] | None:
         if tree not in self._listings:
             self._listings[tree] = self._repository.listing(tree) if self._repository else None
         return self._listings[tree]
@@ -104,7 +104,7 @@ class Sides:
             return frozenset()
         assert repository is not None
         assert base is not None
-        (fork, *_) = left(repository, commit, (base,)) or (base,)
+        (fork, *_) = merge_bases(repository, commit, (base,)) or (base,)
         if fork in (base, commit):
             return frozenset()
         theirs = {change.path for change in repository.changes(fork, base)}

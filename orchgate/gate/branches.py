@@ -7,30 +7,30 @@ from typing import TYPE_CHECKING
 from orchgate.config.load import load
 from orchgate.errors import ConfigError
 from orchgate.git import scope
-from orchgate.git.target import Target
+from orchgate.git.target import ScopeTarget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from orchgate.git.landing import Wishes
+    from orchgate.git.default_branch import BranchSettings
     from orchgate.git.repository import Repository
 
 
-def wishes(repository: Repository) -> Callable[[str], Wishes]:
+def wishes(repository: Repository) -> Callable[[str], BranchSettings]:
     """Reads what the configuration of a commit says about branches; one that is broken says nothing."""
 
-    def of_commit(commit: str) -> Wishes:
-        from orchgate.git.landing import Wishes
+    def of_commit(commit: str) -> BranchSettings:
+        from orchgate.git.default_branch import BranchSettings
 
         try:
             top = load(repository.tree(commit)).top
         except ConfigError:
-            return Wishes()
-        return Wishes(top.default_branch, top.orphan_branches)
+            return BranchSettings()
+        return BranchSettings(top.default_branch, top.orphan_branches)
 
     return of_commit
 
 
 def started(repository: Repository, environ: Mapping[str, str]) -> str | None:
     """The commit where what is checked out left the default branch; None where nobody knows. Raises GitError."""
-    return scope.resolve(repository, Target("range", None), environ, wishes(repository)).base
+    return scope.resolve(repository, ScopeTarget("range", None), environ, wishes(repository)).base

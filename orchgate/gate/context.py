@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
 
 from orchgate.errors import OrchgateError
-from orchgate.git.target import Target
+from orchgate.git.target import ScopeTarget
 from orchgate.markdown.names import is_markdown
 from orchgate.references.artifacts import Artifacts
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from orchgate.evidence.lock import Lock
     from orchgate.gate.documents import ParsedDocuments
     from orchgate.git.diff import Patch
-    from orchgate.git.exceptions import Exceptions
-    from orchgate.git.message_hook import MessageHook
+    from orchgate.git.messages import Exceptions, MessageHook
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Change, CheckResult, Rule, Scope
@@ -82,7 +81,7 @@ class _Given(NamedTuple):
     accepted: Config | None = None
     unread: str = ""
     environ: Mapping[str, str] = {}
-    target: Target = Target("staged", None)
+    target: ScopeTarget = ScopeTarget("staged", None)
     repository: Repository | None = None
     layout: Layout | None = None
     named: frozenset[str] = frozenset()
@@ -121,7 +120,7 @@ class Context(_Given):
     @cached_property
     def exceptions(self) -> Exceptions:
         """What the messages of the judged commits excuse, and how much of the change."""
-        from orchgate.git.exceptions import Exceptions
+        from orchgate.git.messages import Exceptions
 
         return Exceptions(self.repository, self.scope, self.target.message)
 
@@ -131,9 +130,9 @@ class Context(_Given):
         making = self.scope.kind == "staged" and self.target.message is None and self.environ.get("GIT_INDEX_FILE")
         if self.repository is None or not making:
             return None
-        from orchgate.git import message_hook
+        from orchgate.git import messages
 
-        return message_hook.find(self.repository, self.environ)
+        return messages.find_hook(self.repository, self.environ)
 
     def patch(self, changes: Iterable[Change]) -> Patch:
         """Lines of some of the judged changes, counted from their patch with every file shown as text.
@@ -142,9 +141,11 @@ class Context(_Given):
         """
         if self.repository is None:
             raise OrchgateError("a folder has no patch to count lines in")
-        from orchgate.git import patch
+        from orchgate.git import diff
 
-        return patch.counted(self.repository, self.scope, changes)
+        return diff.counted(
+            self.repository.git, self.scope.base or self.repository.empty_tree, self.scope.head, changes
+        )
 
     def start_of(self, oid: str, limit: int) -> tuple[int, bytes]:
         """Size of an object in bytes and its first `limit` ones. Raises GitError when it is not in the repository."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from orchgate.gate.context import Context
     from orchgate.gate.suppressions import Suppression
-    from orchgate.git.message_hook import MessageHook
+    from orchgate.git.messages import MessageHook
     from orchgate.markdown.document import Document
     from orchgate.model import Check, Rule
 

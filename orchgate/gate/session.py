@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
-    from orchgate.git.target import Request, Target
+    from orchgate.git.target import ScopeRequest, ScopeTarget
     from orchgate.model import Scope
 
     Tell = Callable[[str], None]
@@ -53,7 +53,7 @@ def opened(environ: Mapping[str, str] | None = None) -> Iterator[Repository]:
         repository.close()
 
 
-def context(repository: Repository, target: Target, environ: Mapping[str, str]) -> Context:
+def context(repository: Repository, target: ScopeTarget, environ: Mapping[str, str]) -> Context:
     """Everything the checks need to judge a target. Raises ConfigError, GitError."""
     snapshot = repository.snapshot(target.head)
     proposed = load(snapshot, more=_what_is_named(snapshot))
@@ -166,7 +166,7 @@ def judge(
 
 def judge_request(
     repository: Repository,
-    request: Request,
+    request: ScopeRequest,
     environ: Mapping[str, str],
     names: Collection[str] = (),
     *,

@@ -1,4 +1,7 @@
-"""The base of a change, by the order of `scope`: nobody chooses what he is judged by."""
+"""The base of a change, by the order of `scope`: nobody chooses what their change is compared with.
+
+A push is compared with what no remote has yet.
+"""
 
 from __future__ import annotations
 
@@ -6,40 +9,48 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import GitError, WrongCheckout
 from orchgate.git import ci
-from orchgate.git.fork import CUT, Found, fork, left
-from orchgate.git.landing import NAME_IT, Judged, default_tip, is_lasting, upstream_tip
-from orchgate.git.push import push_base
+from orchgate.git.default_branch import JudgedBranch, default_tip, is_long_lived, upstream_tip
+from orchgate.git.history import CUT, NAME_IT, ChangeBase, connected_bases, merge_bases, no_common_ancestor
+from orchgate.git.refs import TRACKING
+from orchgate.git.target import Push, holds_nothing
+from orchgate.lib.globs import matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from orchgate.git.ci import Said
-    from orchgate.git.events import CiBase, Event
-    from orchgate.git.landing import Tip, Wishes
+    from orchgate.git.ci import CiBase, CiReport, Event
+    from orchgate.git.default_branch import BranchSettings, Tip
     from orchgate.git.repository import Repository
-    from orchgate.git.target import Target
+    from orchgate.git.target import ScopeTarget
+
 
 # Events of a change whose checkout is GitHub's merge of it with the branch it goes to.
 ON_MERGE = ("pull_request", "pull_request_review", "pull_request_review_comment")
 
 
-def find(repository: Repository, wanted: Target, environ: Mapping[str, str], wishes: Callable[[str], Wishes]) -> Found:
+def find(
+    repository: Repository, wanted: ScopeTarget, environ: Mapping[str, str], wishes: Callable[[str], BranchSettings]
+) -> ChangeBase:
     """The bases of a range or of a whole tree's change. Raises WrongCheckout, GitError."""
     head = wanted.head or repository.head
     if wanted.push is not None:
         return push_base(repository, wanted.push, wishes)
     if wanted.base:
-        return Found(fork(repository, head or "", (repository.require_commit(wanted.base),)), wanted.base)
+        return ChangeBase(
+            connected_bases(repository, head or "", (repository.require_commit(wanted.base),)), wanted.base
+        )
     if head is None:
-        return Found((), "first commit")
+        return ChangeBase((), "first commit")
     if wanted.kind == "tree" and (ref := environ.get("PRE_COMMIT_FROM_REF")):
         source = repository.require_commit(ref)
         if source != head:
-            return Found(fork(repository, head, (source,)), "PRE_COMMIT_FROM_REF")
-    heard = ci.said(environ)
+            return ChangeBase(connected_bases(repository, head, (source,)), "PRE_COMMIT_FROM_REF")
+    heard = ci.report(environ)
     _proposed_is_here(repository, heard, head)
     branch = repository.branch or heard.branch
-    judged = Judged(branch, said=heard.default_branch, in_ci=bool(environ.get("CI") or heard.bases or heard.event))
+    judged = JudgedBranch(
+        branch, said=heard.default_branch, in_ci=bool(environ.get("CI") or heard.bases or heard.event)
+    )
     named = _named(repository, heard, head, judged, wishes)
     return named or _of_default(repository, head, judged, wishes)
 
@@ -49,9 +60,11 @@ def cut_off(repository: Repository, base: str) -> GitError:
     return GitError(f"a shallow clone that ends at {base[:12]} shows no change: {CUT}", repository.deepen)
 
 
-def _of_default(repository: Repository, head: str, judged: Judged, wishes: Callable[[str], Wishes]) -> Found:
+def _of_default(
+    repository: Repository, head: str, judged: JudgedBranch, wishes: Callable[[str], BranchSettings]
+) -> ChangeBase:
     tip = default_tip(repository, judged, wishes)
-    return Found(_landed(repository, head, tip, judged.branch), f"merge base with {tip.name}")
+    return ChangeBase(_landed(repository, head, tip, judged.branch), f"merge base with {tip.name}")
 
 
 def _landed(repository: Repository, head: str, tip: Tip, own: str) -> tuple[str, ...]:
@@ -61,14 +74,14 @@ def _landed(repository: Repository, head: str, tip: Tip, own: str) -> tuple[str,
     lines = [
         commit
         for name, commit in refs.tracking.get(tip.remote, {}).items()
-        if is_lasting(name) and name not in (own, tip.branch)
+        if is_long_lived(name) and name not in (own, tip.branch)
     ]
-    found = left(repository, head, (*defaults, *lines)) if lines else ()
+    found = merge_bases(repository, head, (*defaults, *lines)) if lines else ()
     # A line that has all of it may be the judged branch itself, under a name that nobody told us.
-    return found if found and found != (head,) else fork(repository, head, defaults)
+    return found if found and found != (head,) else connected_bases(repository, head, defaults)
 
 
-def _proposed_is_here(repository: Repository, heard: Said, head: str) -> None:
+def _proposed_is_here(repository: Repository, heard: CiReport, head: str) -> None:
     """Raises WrongCheckout when the event is about a commit that is not part of the checked-out one."""
     event = heard.event
     if event is None or not event.proposed:
@@ -93,16 +106,16 @@ def _holds(repository: Repository, event: Event, head: str) -> bool:
         return True
     if event.name in ON_MERGE and head == event.checked_out:
         return True  # GitHub's own merge of the change, cut off at its parents
-    return repository.here(event.proposed) is not None and left(repository, event.proposed, (head,)) == (
+    return repository.here(event.proposed) is not None and merge_bases(repository, event.proposed, (head,)) == (
         event.proposed,
     )
 
 
 def _named(
-    repository: Repository, heard: Said, head: str, judged: Judged, wishes: Callable[[str], Wishes]
-) -> Found | None:
+    repository: Repository, heard: CiReport, head: str, judged: JudgedBranch, wishes: Callable[[str], BranchSettings]
+) -> ChangeBase | None:
     """The base that CI names; None where it names none. Raises GitError where two systems name different ones."""
-    agreed: Found | None = None
+    agreed: ChangeBase | None = None
     for one in heard.bases:
         found = (_before if one.pushed else _proposed)(repository, one, head, judged, wishes)
         if found is None:
@@ -115,8 +128,8 @@ def _named(
 
 
 def _proposed(
-    repository: Repository, named: CiBase, head: str, judged: Judged, _: Callable[[str], Wishes]
-) -> Found | None:
+    repository: Repository, named: CiBase, head: str, judged: JudgedBranch, _: Callable[[str], BranchSettings]
+) -> ChangeBase | None:
     """Where a proposed change left the branch that it goes to."""
     refs = repository.refs
     order = list(dict.fromkeys(filter(None, (refs.remote_of(judged.branch), *refs.remotes))))
@@ -129,12 +142,12 @@ def _proposed(
         hint = refs.bring(remote, named.branch) if named.branch else refs.bring_commit(remote, named.commits[0])
         where = f" ({CUT})" if repository.shallow else ""
         raise GitError(f"{named.source} names {named.branch or named.commits[0]}, which is not here{where}", hint)
-    bases = fork(repository, head, tips)
+    bases = connected_bases(repository, head, tips)
     if bases == (head,):  # merged meanwhile; where it started is what CI said when it began
-        earlier = [tip for tip in tips if left(repository, head, (tip,)) != (head,)]
-        bases = fork(repository, head, earlier) if earlier else bases
+        earlier = [tip for tip in tips if merge_bases(repository, head, (tip,)) != (head,)]
+        bases = connected_bases(repository, head, earlier) if earlier else bases
     if bases != (head,):
-        return Found(bases, named.source)
+        return ChangeBase(bases, named.source)
     if not named.proposed:
         return None
     what = named.branch or named.commits[0][:12]
@@ -142,22 +155,24 @@ def _proposed(
     raise WrongCheckout(message, "check out the head of the proposed change before orchgate runs")
 
 
-def _before(repository: Repository, named: CiBase, head: str, judged: Judged, wishes: Callable[[str], Wishes]) -> Found:
+def _before(
+    repository: Repository, named: CiBase, head: str, judged: JudgedBranch, wishes: Callable[[str], BranchSettings]
+) -> ChangeBase:
     """The base of a push as CI sees it afterwards: where head left the default branch.
 
     When head is on a branch that changes land on, it is what that branch was before.
     """
-    if not judged.branch or not (is_lasting(judged.branch) or judged.branch == judged.said):
+    if not judged.branch or not (is_long_lived(judged.branch) or judged.branch == judged.said):
         tip = default_tip(repository, judged, wishes)
         landed = () if tip.branch == judged.branch else _landed_of(repository, head, tip, judged.branch)
         if landed and landed != (head,):
-            return Found(landed, f"merge base with {tip.name}")
+            return ChangeBase(landed, f"merge base with {tip.name}")
     old = repository.commit(named.commits[0])
     if old is None:  # a forced push took it away, or the clone is too shallow
         hint = repository.refs.bring_commit(next(iter(repository.refs.remotes), ""), named.commits[0])
         where = f" ({CUT})" if repository.shallow else ""
         raise GitError(f"{named.source} names {named.commits[0]}, which is not here{where}", hint)
-    return Found(fork(repository, head, (old,)), named.source)
+    return ChangeBase(connected_bases(repository, head, (old,)), named.source)
 
 
 def _landed_of(repository: Repository, head: str, tip: Tip, own: str) -> tuple[str, ...]:
@@ -166,3 +181,103 @@ def _landed_of(repository: Repository, head: str, tip: Tip, own: str) -> tuple[s
         return _landed(repository, head, tip, own)
     except GitError:
         return ()
+
+
+def push_base(repository: Repository, push: Push, wishes: Callable[[str], BranchSettings]) -> ChangeBase:
+    """The bases of a pushed commit. Raises GitError.
+
+    The nearest ones that any remote is known to have. The pushed branch's own old tip is left out, so that a branch
+    pushed in instalments stays one change; a branch that changes land on starts where the remote's ended.
+    """
+    if nothing := holds_nothing(push.remote_ref):
+        return ChangeBase((push.local_oid,), push.remote_ref, nothing)
+    refs = repository.refs
+    old = repository.here(push.remote_oid)
+    own = _own(repository, push, old)
+    lasting = bool(push.branch) and (is_long_lived(push.branch) or push.branch == _default(repository, push, wishes))
+    hidden = () if lasting and old is None else own
+    others = any(ref not in own for ref in _tracking(repository))
+    known = (
+        *(f"--exclude={ref.removeprefix(TRACKING)}" for ref in hidden),
+        "--remotes",
+        *((old,) if lasting and old else ()),
+        *push.beside,
+    )
+    found = merge_bases(repository, push.local_oid, known)
+    remote = refs.named(push.remote) or push.remote or "the remote"
+    if found == (push.local_oid,):
+        return ChangeBase(found, remote, f"nothing new: {remote} or another remote has {push.local_oid[:12]} already")
+    if found:
+        return ChangeBase(found, f"{remote}'s {push.branch}" if found == (old,) else "what remotes have")
+    return _unconnected(repository, push, wishes, old=old, others=others)
+
+
+def _tracking(repository: Repository) -> set[str]:
+    return {f"{TRACKING}{remote}/{name}" for remote, names in repository.refs.tracking.items() for name in names}
+
+
+def _own(repository: Repository, push: Push, old: str | None) -> tuple[str, ...]:
+    """Tracking refs of the pushed branch itself, under every remote that has the same address."""
+    refs = repository.refs
+    if not push.branch:
+        return ()
+    remotes = refs.twins(refs.named(push.remote) or push.remote)
+    heads = (f"{TRACKING}{remote}/HEAD" for remote in remotes if refs.heads.get(remote) == push.branch)
+    proposed = (ref for remote in remotes for ref in refs.proposals(remote, old))
+    return (*(f"{TRACKING}{remote}/{push.branch}" for remote in remotes), *heads, *proposed)
+
+
+def _default(repository: Repository, push: Push, wishes: Callable[[str], BranchSettings]) -> str:
+    """The name of the remote's default branch, "" when nobody knows it."""
+    refs = repository.refs
+    remote = refs.named(push.remote)
+    if remote in refs.heads:
+        return refs.heads[remote]
+    try:
+        return default_tip(repository, JudgedBranch(push.branch, remote), wishes).branch
+    except GitError:
+        return ""
+
+
+def _unconnected(
+    repository: Repository, push: Push, wishes: Callable[[str], BranchSettings], *, old: str | None, others: bool
+) -> ChangeBase:
+    """The base of a commit that has nothing in common with what other refs hold."""
+    refs = repository.refs
+    remote = refs.named(push.remote)
+    if old is not None and (others or not refs.is_narrow(remote)):
+        # A history of its own that the remote has already, such as gh-pages.
+        found = merge_bases(repository, push.local_oid, (old,))
+        if found:
+            return ChangeBase(found, f"{push.remote or 'the remote'}'s {push.remote_ref}")
+    if others and not repository.shallow:
+        return _orphan(repository, push, wishes)
+    if refs.tracking or repository.shallow:
+        shown = f"the only branch of {remote or 'a remote'} that is here is the pushed one"
+        raise GitError(f"no base to compare with: {shown}", refs.bring(remote or next(iter(refs.remotes), "")))
+    if push.remote_oid.strip("0"):
+        missing = f"{push.remote or 'the remote'} has {push.remote_oid[:12]}, which is not here"
+        raise GitError(missing, refs.bring(remote or next(iter(refs.remotes), "")))
+    return _first(repository, push, wishes)
+
+
+def _orphan(repository: Repository, push: Push, wishes: Callable[[str], BranchSettings]) -> ChangeBase:
+    """The first push of a history of its own, which the default branch's configuration may allow."""
+    tip = default_tip(repository, JudgedBranch(push.branch, repository.refs.named(push.remote)), wishes)
+    if push.branch and matches(push.branch, wishes(tip.commit).orphan_branches):
+        return ChangeBase((), f"first push of {push.branch}, which orphan-branches names in {tip.name}")
+    error = no_common_ancestor(repository, tip.commit, push.local_oid)
+    hint = f'if it is meant to be: orphan-branches = ["{push.branch}"] in the configuration of {tip.name}'
+    raise GitError(error.message, hint if push.branch else error.hint)
+
+
+def _first(repository: Repository, push: Push, wishes: Callable[[str], BranchSettings]) -> ChangeBase:
+    """The first push of a repository; a branch of it starts at the local default branch."""
+    try:
+        tip = default_tip(repository, JudgedBranch(), wishes)
+    except GitError:
+        tip = None
+    found = () if tip is None or tip.branch == push.branch else merge_bases(repository, push.local_oid, (tip.commit,))
+    if tip is not None and found and found != (push.local_oid,):
+        return ChangeBase(found, f"merge base with {tip.name}")
+    return ChangeBase((), "first push: the remote has nothing to compare with")

@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
-from orchgate.git import shelf
+from orchgate.git import worktree_cache
 from orchgate.git.call import Git, common_dir, failed, names, scrubbed
 from orchgate.lib import files
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from orchgate.git.repository import Repository
 
-# A hook of the developer's has no place in a tree that is none of theirs, and what they do not want to see may be run
+# A hook of the developer's has no slot in a tree that is none of theirs, and what they do not want to see may be run
 # all the same; sub-repositories would have to be fetched; git-lfs takes what is here and otherwise meets a closed door.
 # Of whom the folder is, we know: it is ours.
 _SETTINGS = (
@@ -54,15 +54,15 @@ class Checkout(NamedTuple):
 
 
 @contextlib.contextmanager
-def checkout(repository: Repository, commit: str, flavour: str, environ: Mapping[str, str]) -> Iterator[Checkout]:
-    """A work tree at a commit that nobody else uses. `flavour` keeps apart what was prepared in different ways.
+def checkout(repository: Repository, commit: str, variant: str, environ: Mapping[str, str]) -> Iterator[Checkout]:
+    """A work tree at a commit that nobody else uses. `variant` keeps apart what was prepared in different ways.
 
     Raises GitError, WriteError.
     """
     tree = repository.git("rev-parse", "--verify", commit + "^{tree}").decode("ascii").strip()
-    room = shelf.room(environ, common_dir(repository.git_dir), _name(repository))
-    with shelf.taken(room, shelf.key(tree, flavour)) as place:
-        yield _ready(repository, room, place, commit, tree)
+    cache = worktree_cache.folder_of(environ, common_dir(repository.git_dir), _name(repository))
+    with worktree_cache.taken(cache, worktree_cache.key(tree, variant)) as slot:
+        yield _ready(repository, cache, slot, commit, tree)
 
 
 def _name(repository: Repository) -> str:
@@ -71,9 +71,11 @@ def _name(repository: Repository) -> str:
     return name if name.isascii() and name.replace("-", "").replace("_", "").replace(".", "x").isalnum() else "tree"
 
 
-def _ready(repository: Repository, room: shelf.Room, place: shelf.Place, commit: str, tree: str) -> Checkout:
-    root = os.path.join(place.folder, room.name)
-    made = shelf.notes(place)
+def _ready(
+    repository: Repository, cache: worktree_cache.CacheFolder, slot: worktree_cache.Slot, commit: str, tree: str
+) -> Checkout:
+    root = os.path.join(slot.folder, cache.name)
+    made = worktree_cache.notes(slot)
     if made is not None:
         try:
             _restore(repository, root, commit, made["kept"])
@@ -81,23 +83,23 @@ def _ready(repository: Repository, room: shelf.Room, place: shelf.Place, commit:
             made = None
     if made is None:
         remove(repository, root)
-        shelf.prune(room, lambda folder: remove(repository, folder))
+        worktree_cache.prune(cache, lambda folder: remove(repository, folder))
         try:
             _make(repository, root, commit)
         except BaseException:
             remove(repository, root)
             raise
-        made = {"kept": [], "prepared": False, "bytes": shelf.size(root)}
-        shelf.note(place, made)
-    files.make_folders(place.scratch)
-    return Checkout(root, place.scratch, commit, tree, place.lock, made["prepared"] is True)
+        made = {"kept": [], "prepared": False, "bytes": worktree_cache.size(root)}
+        worktree_cache.note(slot, made)
+    files.make_folders(slot.scratch)
+    return Checkout(root, slot.scratch, commit, tree, slot.lock, made["prepared"] is True)
 
 
 def keep(repository: Repository, found: Checkout) -> None:
     """Declares that what lies in the work tree now, tracked or not, belongs to it: `prepare` has put it there."""
-    place = shelf.Place(os.path.dirname(found.scratch), found.lock)
+    slot = worktree_cache.Slot(os.path.dirname(found.scratch), found.lock)
     kept: dict[str, Any] = {"kept": _untracked(repository, found.root), "prepared": True}
-    shelf.note(place, kept | {"bytes": shelf.size(place.folder)})
+    worktree_cache.note(slot, kept | {"bytes": worktree_cache.size(slot.folder)})
 
 
 def _make(repository: Repository, root: str, commit: str) -> None:
@@ -111,7 +113,7 @@ def _restore(repository: Repository, root: str, commit: str, kept: list[str]) ->
     """Makes a work tree as it was after it was made or prepared. Raises GitError."""
     _run(_inside(repository, root), "reset", "--quiet", "--hard", commit)
     for name in set(_untracked(repository, root)) - set(kept):
-        shelf.erase(os.path.join(root, name))
+        worktree_cache.erase(os.path.join(root, name))
 
 
 def _untracked(repository: Repository, root: str) -> list[str]:
@@ -124,7 +126,7 @@ def remove(repository: Repository, root: str) -> None:
     if os.path.lexists(root):
         at = Git(repository.git_dir, {**_environ(repository), "GIT_DIR": repository.git_dir})
         at.attempt(*_OPTIONS, "worktree", "remove", "--force", "--force", root)  # refused when it never was on the list
-        shelf.erase(root)
+        worktree_cache.erase(root)
 
 
 def _inside(repository: Repository, root: str) -> Git:

@@ -1,22 +1,18 @@
-"""What CI systems say about the change they build."""
+"""What CI systems say about the change they build, in variables and in the event file of GitHub and its kind."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.errors import GitError
-from orchgate.git import events
-from orchgate.git.events import CiBase
-from orchgate.git.landing import NAME_IT
+from orchgate.errors import GitError, WrongCheckout
+from orchgate.git.history import NAME_IT
 from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from orchgate.git.events import Event
 
-
-class Said(NamedTuple):
+class CiReport(NamedTuple):
     """All that CI says: bases by system, the built branch, the default branch, and the event of GitHub's kind."""
 
     bases: tuple[CiBase, ...]
@@ -83,25 +79,25 @@ DEFAULTS = (
     "CI_REPO_DEFAULT_BRANCH",  # Woodpecker
     "CIRRUS_DEFAULT_BRANCH",
 )
-_COMMIT = lazy(r"[0-9a-f]{7,64}")  # Bitbucket abbreviates
+_COMMIT_ID = lazy(r"[0-9a-f]{7,64}")  # Bitbucket abbreviates
 
 
-def named(environ: Mapping[str, str]) -> bool:
+def names_base(environ: Mapping[str, str]) -> bool:
     """Whether CI builds something here that has a base, so that HEAD is judged and not an index."""
     variables = (name for one in SYSTEMS for name in (one.target, *one.commits, one.before))
-    github = environ.get("GITHUB_BASE_REF") or environ.get("GITHUB_EVENT_NAME") in events.PUSHED
+    github = environ.get("GITHUB_BASE_REF") or environ.get("GITHUB_EVENT_NAME") in PUSHED
     return bool(github) or any(environ.get(name) for name in variables)
 
 
-def said(environ: Mapping[str, str]) -> Said:
+def report(environ: Mapping[str, str]) -> CiReport:
     """What the variables of all known systems say. Raises GitError for an event that cannot be read."""
     event = None
     if environ.get("GITHUB_EVENT_NAME") or environ.get("GITHUB_BASE_REF"):
-        event = events.read(environ)
+        event = read_event(environ)
     github = (event.base,) if event and event.base else ()
     built = (environ.get(name, "").removeprefix("refs/heads/") for name in BUILT)
     default = event.default_branch if event else ""
-    return Said(
+    return CiReport(
         (*github, *_named(environ)),
         next((name for name in built if name and not name.startswith("refs/")), ""),
         default or next((environ[name] for name in DEFAULTS if environ.get(name)), ""),
@@ -115,8 +111,8 @@ def _named(environ: Mapping[str, str]) -> Iterator[CiBase]:
         asked = not system.only_if or _set(environ, system.only_if)
         # Azure and some others write `refs/heads/main`.
         branch = environ.get(system.target, "").removeprefix("refs/heads/") if asked else ""
-        commits = {name: commit for name in system.commits if (commit := _commit(environ, name))}
-        before = _commit(environ, system.before)
+        commits = {name: commit for name in system.commits if (commit := _commit_of(environ, name))}
+        before = _commit_of(environ, system.before)
         if branch or commits:
             certain = not system.number or _set(environ, system.number)
             source = next(iter(commits)) if not branch else system.target
@@ -129,9 +125,109 @@ def _set(environ: Mapping[str, str], name: str) -> bool:
     return environ.get(name, "") not in ("", "0", "false")
 
 
-def _commit(environ: Mapping[str, str], name: str) -> str:
+def _commit_of(environ: Mapping[str, str], name: str) -> str:
     """The commit that a variable names; "" for none, or for zeros. Raises GitError for what is no commit's id."""
     value = environ.get(name, "")
-    if value and not _COMMIT.fullmatch(value):
+    if value and not _COMMIT_ID.fullmatch(value):
         raise GitError(f"{name} is {value!r}, which is not the id of a commit", NAME_IT)
     return value if value.strip("0") else ""
+
+
+PATH = "GITHUB_EVENT_PATH"
+MAX_BYTES = 32 * 1024 * 1024
+# The base of these stands only in the event's file,
+PUSHED = ("push", "merge_group")
+# and so does the proposed commit of these, whose checkout is another one unless it is told which.
+ELSEWHERE = ("pull_request_target", "issue_comment", "workflow_run", "check_run", "check_suite")
+_COMMIT = lazy(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+class CiBase(NamedTuple):
+    """Where the change starts: commits, or the branch it will be merged into. `source` names the variable.
+
+    `pushed` means that the commit is only what the branch was before a push to it; `proposed`, that the change is
+    certainly one that waits to be merged, so that it cannot be empty.
+    """
+
+    commits: tuple[str, ...]
+    branch: str
+    source: str
+    pushed: bool = False
+    proposed: bool = True
+
+
+class Event(NamedTuple):
+    """`proposed` is the commit that the event is about; "?" when it is about a change and does not say which."""
+
+    name: str
+    base: CiBase | None = None
+    proposed: str = ""
+    checked_out: str = ""  # GITHUB_SHA: what a checkout without further words takes
+    default_branch: str = ""
+
+
+def read_event(environ: Mapping[str, str]) -> Event:
+    """The event that the environment describes. Raises GitError for a file that is needed and cannot be read."""
+    name, target = environ.get("GITHUB_EVENT_NAME", ""), environ.get("GITHUB_BASE_REF", "").removeprefix("refs/heads/")
+    content = _content(environ.get(PATH, ""), name)
+    sha = environ.get("GITHUB_SHA", "")
+    default = _text(content, "repository", "default_branch")
+    if name == "push":
+        return Event(name, _before(content), "", sha, default)
+    if name == "merge_group":
+        commit = _commit(content, "merge_group", "base_sha", needed=True)
+        branch = _text(content, "merge_group", "base_ref").removeprefix("refs/heads/")
+        return Event(name, CiBase((commit,), branch, PATH), _commit(content, "merge_group", "head_sha"), sha, default)
+    base = CiBase(tuple(filter(None, (_commit(content, "pull_request", "base", "sha"),))), target, "GITHUB_BASE_REF")
+    return Event(name, base if target else None, _proposed(name, content), sha, default)
+
+
+def _content(path: str, name: str) -> dict[str, Any]:
+    from orchgate.lib import json_data
+
+    try:
+        content = json_data.read(path, MAX_BYTES)
+        if isinstance(content, dict):
+            return content
+        why = "it is not an object"
+    except (OSError, ValueError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    if name in (*PUSHED, *ELSEWHERE):
+        error_type = WrongCheckout if name in ELSEWHERE else GitError
+        where = f"{PATH} ({path})" if path else f"{PATH}, which is not set,"
+        raise error_type(f"GITHUB_EVENT_NAME is {name}, and {where} cannot be read: {why}", NAME_IT)
+    return {}
+
+
+def _text(content: object, *path: str) -> str:
+    """The string at a path of keys, "" when there is none."""
+    for key in path:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content if isinstance(content, str) and content.isprintable() else ""
+
+
+def _commit(content: dict[str, Any], *path: str, needed: bool = False) -> str:
+    found = _text(content, *path)
+    if _COMMIT.fullmatch(found):
+        return found
+    if needed:
+        raise GitError(f"{PATH} holds no commit id under {'.'.join(path)}", NAME_IT)
+    return ""
+
+
+def _before(content: dict[str, Any]) -> CiBase | None:
+    """What a pushed branch was before; None for a new one."""
+    before = _commit(content, "before", needed=True)
+    return CiBase((before,), "", PATH, pushed=True, proposed=False) if before.strip("0") else None
+
+
+def _proposed(name: str, content: dict[str, Any]) -> str:
+    places = (("pull_request", "head", "sha"), ("workflow_run", "head_sha"), ("check_run", "head_sha"))
+    found = (_commit(content, *place) for place in (*places, ("check_suite", "head_sha")))
+    commit = next(filter(None, found), "")
+    if commit:
+        return commit
+    issue = content.get("issue")
+    if name == "issue_comment":  # of issues, most are about no change
+        return "?" if isinstance(issue, dict) and isinstance(issue.get("pull_request"), dict) else ""
+    return "?" if name in ELSEWHERE else ""

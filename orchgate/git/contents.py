@@ -29,7 +29,7 @@ _WINDOW = 128
 _CHUNK = 1 << 20
 
 
-class Named(NamedTuple):
+class EvidenceTree(NamedTuple):
     """What a reference names. `oid` is None where there is none, `commit` where it leads to no commit.
 
     `kind` is what stands at its end, tags aside: commit, tree or blob. `foreign` are entries that are no evidence;
@@ -49,17 +49,17 @@ class Named(NamedTuple):
         return self.oid is None or (self.commit is not None and bool(self.contents or not self.foreign))
 
 
-def named(blobs: Blobs, oid: str | None, ref: str, repair: str) -> Named:
+def read_tree(blobs: Blobs, oid: str | None, ref: str, repair: str) -> EvidenceTree:
     """What an object that `ref` names holds. Raises GitError, with the command `repair`, when it is not all here."""
     if oid is None:
-        return Named()
+        return EvidenceTree()
     commit = blobs.resolve(f"{oid}^{{commit}}")
     tree = blobs.resolve(f"{oid}^{{tree}}", MAX_TREE)
     if tree is None:
         blob = blobs.resolve(f"{oid}^{{blob}}", 0)
         if blob is None:
             raise GitError(f"{ref} names {oid}, which is not here, or not with all it holds", repair)
-        return Named(oid, None, "blob")
+        return EvidenceTree(oid, None, "blob")
     contents: dict[str, str] = {}
     modes: set[str] = set()
 
@@ -68,7 +68,7 @@ def named(blobs: Blobs, oid: str | None, ref: str, repair: str) -> Named:
 
     foreign = tuple(_sort(blobs, _entries(tree.content, len(oid) // 2), contents, modes, damaged))
     exact = not foreign and modes <= {_MODE}
-    return Named(oid, commit and commit.oid, "commit" if commit else "tree", contents, foreign, exact)
+    return EvidenceTree(oid, commit and commit.oid, "commit" if commit else "tree", contents, foreign, exact)
 
 
 def _sort(

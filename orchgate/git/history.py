@@ -1,13 +1,67 @@
-"""Questions about commits: how far apart they are, and who makes them."""
+"""Questions about history: where two lines parted, the commits between two of them, and who makes them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.errors import GitError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from orchgate.git.repository import Repository
 
-_LONGEST = 200
+
+NAME_IT = "name it: orchgate check --base BASE"
+CUT = "this is a shallow clone (in GitHub Actions: fetch-depth: 0 for actions/checkout)"
+MOST_BASES = 16  # bases that a change is compared with; beyond, it is counted as larger than it is
+_ASKED = 500  # commits on one command line
+
+
+class ChangeBase(NamedTuple):
+    """The bases of a change and where they come from.
+
+    Several where what it left was merged more than once: then a path counts that differs from all of them. None for
+    a first push. `settled` says why there is nothing to judge.
+    """
+
+    bases: tuple[str, ...]
+    origin: str
+    settled: str = ""
+
+
+def merge_bases(repository: Repository, head: str, known: Sequence[str]) -> tuple[str, ...]:
+    """The best common ancestors of a commit and of all that is known; none for unrelated histories.
+
+    `known` are commit ids and options of `git rev-list`. The commit itself is the answer when it adds nothing.
+    """
+    output = repository.git("rev-list", "--boundary", head, "--not", *known, "--").decode("ascii").split()
+    if not output:
+        return (head,)
+    edge = [oid[1:] for oid in output if oid.startswith("-")]
+    if len(edge) < 2:
+        return tuple(edge)
+    independent = repository.git("merge-base", "--independent", *edge[:_ASKED])
+    return tuple(independent.decode("ascii").split()[:MOST_BASES])
+
+
+def connected_bases(repository: Repository, head: str, tips: Sequence[str]) -> tuple[str, ...]:
+    """As `left`, of commits that must have something in common with the head. Raises GitError."""
+    found = merge_bases(repository, head, tips)
+    if not found:
+        raise no_common_ancestor(repository, tips[0], head)
+    return found
+
+
+def no_common_ancestor(repository: Repository, one: str, other: str) -> GitError:
+    """Why two commits have no common ancestor here."""
+    if repository.shallow:
+        return GitError(f"the common ancestor of {one[:12]} and {other[:12]} is cut off: {CUT}", repository.deepen)
+    return GitError(f"{one[:12]} and {other[:12]} have no common ancestor: unrelated histories", NAME_IT)
+
+
+_LONGEST_AUTHOR = 200
 
 
 def commits_between(repository: Repository, old: str, new: str) -> int | None:
@@ -33,7 +87,7 @@ def author(repository: Repository) -> str:
     said = completed.stdout.decode("utf-8", "replace").strip()
     name = said[: said.rfind(">") + 1] if completed.code == 0 else ""
     shown = "".join(character if character.isprintable() else "?" for character in " ".join(name.split()))
-    return shown[:_LONGEST].strip() or "unknown"
+    return shown[:_LONGEST_AUTHOR].strip() or "unknown"
 
 
 def first_parents(repository: Repository, commit: str, most: int) -> list[str]:
@@ -47,3 +101,76 @@ def first_parents(repository: Repository, commit: str, most: int) -> list[str]:
         "--no-notes",
     )
     return repository.git("log", *options, commit, "--").decode("ascii", "replace").split()
+
+
+_PLAIN = ("--no-show-signature", "--encoding=UTF-8", "--no-color")  # whatever the user's settings say
+_LONGEST_SUBJECT = 200  # characters of a subject
+
+
+class LineCommit(NamedTuple):
+    """A commit of a line, as hex ids."""
+
+    oid: str
+    tree: str
+    parents: tuple[str, ...]
+
+
+def first_parent_line(repository: Repository, good: str, bad: str) -> tuple[LineCommit, ...]:
+    """The commits from `good` to `bad`, hex ids, both among them.
+
+    Raises UsageError where they are the same, or `good` is not on the line of first parents that ends in `bad`.
+    """
+    if good == bad:
+        raise UsageError(f"good and bad are the same commit, {good[:12]}", "--bad HEAD --good the last fast release")
+    if repository.git.attempt("merge-base", "--is-ancestor", good, bad).code != 0:
+        raise _apart(repository, good, bad)
+    shape = "--format=%H %T %P"
+    listed = repository.git("log", *_PLAIN, "--first-parent", "--reverse", shape, f"{good}..{bad}", "--").decode(
+        "ascii"
+    )
+    line = [LineCommit(oid, tree, tuple(parents)) for oid, tree, *parents in map(str.split, listed.splitlines())]
+    parent = line[0].parents[0] if line[0].parents else ""
+    if parent != good:
+        if repository.shallow and not parent:
+            raise GitError(f"the commits between {good[:12]} and {bad[:12]} are cut off: {CUT}", repository.deepen)
+        hint = f"--good {parent[:12]} is the last commit of that line before {good[:12]}" if parent else ""
+        raise UsageError(
+            f"good, {good[:12]}, came into {bad[:12]} by a merge: it is not on its first-parent line", hint
+        )
+    tree = repository.git("rev-parse", "--verify", good + "^{tree}").decode("ascii").strip()
+    return (LineCommit(good, tree, ()), *line)
+
+
+def _apart(repository: Repository, good: str, bad: str) -> UsageError | GitError:
+    if repository.git.attempt("merge-base", "--is-ancestor", bad, good).code == 0:
+        return UsageError(
+            f"good, {good[:12]}, comes after bad, {bad[:12]}: are they the wrong way round?",
+            f"--good {bad[:12]} --bad {good[:12]}",
+        )
+    if repository.shallow:
+        return GitError(f"{good[:12]} is not known to be an ancestor of {bad[:12]}: {CUT}", repository.deepen)
+    found = repository.git.attempt("merge-base", good, bad)
+    base = found.stdout.decode("ascii", "replace").strip()[:12] if found.code == 0 else ""
+    hint = f"--good {base} is where they parted" if base else "name two commits of one branch"
+    return UsageError(f"good, {good[:12]}, is not an ancestor of bad, {bad[:12]}", hint)
+
+
+def subjects(repository: Repository, commits: Sequence[str]) -> dict[str, str]:
+    """The first line of each commit's message, by hex id, as it was written: not to be trusted. Raises GitError."""
+    if not commits:
+        return {}
+    asked = "".join(f"{commit}\n" for commit in commits).encode("ascii")
+    output = repository.git("log", *_PLAIN, "--no-walk=unsorted", "--stdin", "-z", "--format=%H %s", input=asked)
+    lines = (os.fsdecode(line) for line in output.split(b"\0") if line)
+    return {oid: subject[:_LONGEST_SUBJECT] for oid, _, subject in (line.partition(" ") for line in lines)}
+
+
+def merged_commits(repository: Repository, merge: LineCommit) -> tuple[int, tuple[str, ...]]:
+    """How many commits a merge brought, and the ends of the line that they lie on; 0 and none where it is no merge."""
+    if len(merge.parents) < 2:
+        return 0, ()
+    ours, theirs = merge.parents[:2]
+    listed = repository.git.attempt("rev-list", "--count", f"{ours}..{theirs}", "--")
+    count = listed.stdout.decode("ascii", "replace").strip()
+    base = repository.git.attempt("merge-base", ours, theirs).stdout.decode("ascii", "replace").split()
+    return int(count) if listed.code == 0 and count.isdigit() else 0, (base[0], theirs) if base else ()

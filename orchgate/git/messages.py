@@ -1,16 +1,27 @@
-"""Commit messages and the trailers in them, read by ourselves: git's own reading obeys the user's settings."""
+"""Commit messages: trailers, the exceptions they make, and whether our commit-msg hook sees them.
+
+They are read by ourselves: git's own reading obeys the user's settings.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
+from orchgate.git.diff import merged
+from orchgate.git.history import merge_bases
 from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from orchgate.git.call import Git
+    from orchgate.git.repository import Repository
+    from orchgate.model import Change, Scope
+
 
 MAX_BYTES = 32 * 1024 * 1024  # of a message in the making; `commit --verbose` puts the whole diff below it
 # `log.showSignature` would run gpg and print what it says, `i18n.logOutputEncoding` would garble a reason.
@@ -113,3 +124,209 @@ def _comment_mark(settings: Mapping[str, str], lines: Sequence[str]) -> str:
         return mark
     last = next((line for line in reversed(lines) if line.strip()), "")  # git's own words stand below the message
     return last[0] if last and last[0] in _COMMENTS else "#"
+
+
+class TrailerReason(NamedTuple):
+    """A trailer's value, and who says it: a commit, or the message that is being written ("").
+
+    `merge` is the merge that brought the commit along, "" for a commit of the judged branch itself.
+    """
+
+    text: str
+    commit: str = ""
+    merge: str = ""
+
+    @property
+    def source(self) -> str:
+        """Where the reason stands, for people."""
+        if not self.commit:
+            return "this commit's message"
+        covers = f", for what merge {self.merge[:12]} brought in" if self.merge else ""
+        return f"commit {self.commit[:12]}{covers}"
+
+
+class ChangePart(NamedTuple):
+    """A stretch of the change that no exception covers; `head` is None for the index."""
+
+    base: str | None
+    head: str | None
+    changes: tuple[Change, ...]
+
+
+class Exceptions:
+    """Trailers of the judged commits, read when first asked for.
+
+    A trailer of the judged branch's own commits excuses the whole change. One that only came along with a merged side
+    branch excuses what that merge brought in, and nothing else.
+    """
+
+    def __init__(self, repository: Repository | None, scope: Scope, message: Callable[[], str] | None = None) -> None:
+        self._repository = repository
+        self._scope = scope
+        self._message = message
+
+    def reasons(self, name: str) -> tuple[TrailerReason, ...]:
+        """What a trailer says, those that excuse the whole change first."""
+        return tuple(sorted(self._reasons.get(name.lower(), ()), key=lambda reason: bool(reason.merge)))
+
+    def whole(self, name: str) -> TrailerReason | None:
+        """The reason that excuses the whole change, if there is one."""
+        return next((reason for reason in self.reasons(name) if not reason.merge), None)
+
+    def rest(self, name: str) -> tuple[ChangePart, ...]:
+        """What is left of the change where a trailer excuses only some merges, oldest first. Raises GitError."""
+        merges = {reason.merge for reason in self.reasons(name)}
+        start: str | None = None  # none: where the change begins
+        parts: list[ChangePart] = []
+        for commit in self._chain:
+            if commit.oid not in merges:
+                continue
+            before = commit.parents[0]
+            if before in self._commits and before != start:
+                parts.append(self._part(start, before))
+            start = commit.oid
+        if self._scope.head is None or start != self._scope.head:
+            parts.append(self._part(start, self._scope.head))
+        return tuple(part for part in parts if part.changes)
+
+    def _part(self, start: str | None, end: str | None) -> ChangePart:
+        """What lies between two commits, without what came in by merging what the change is compared with."""
+        assert self._repository is not None  # there are merges
+        changes = self._repository.changes
+        if end is None or end == self._scope.head:
+            base, whole = self._scope.base, [self._scope.changes]
+        else:
+            bases: tuple[str | None, ...] = merge_bases(self._repository, end, self._bases) or (None,)
+            base, whole = bases[0], [changes(one, end) for one in bases]
+        if start is None:
+            return ChangePart(base, end, merged(whole))
+        return ChangePart(start, end, merged([changes(start, end), *whole]))
+
+    @property
+    def _bases(self) -> tuple[str, ...]:
+        return tuple(base for base in (self._scope.base, *self._scope.beside) if base)
+
+    @cached_property
+    def _commits(self) -> Mapping[str, Commit]:
+        """The judged commits by id, newest first; a commit in the making is none of them."""
+        scope, repository = self._scope, self._repository
+        if repository is None or scope.kind == "staged" or scope.settled:
+            return {}
+        head = scope.head or repository.head
+        if head is None:
+            return {}
+        span = ("--no-walk", head) if scope.kind == "commit" else (head, "--not", *self._bases)
+        return {commit.oid: commit for commit in commits(repository.git, span)}
+
+    @cached_property
+    def _chain(self) -> tuple[Commit, ...]:
+        """The judged branch's own commits, oldest first: first parents, as far as they are judged."""
+        found = self._commits
+        commit = next(iter(found.values()), None)
+        if commit is not None and commit.parents and commit.parents[0] not in found:
+            # CI's own merge of a proposed change with the branch it goes to: the branch is the other parent.
+            inside = [parent for parent in commit.parents if parent in found]
+            chain = [commit] if len(inside) != 1 else [commit, *self._first_parents(inside[0])]
+        else:
+            chain = [] if commit is None else list(self._first_parents(commit.oid))
+        return tuple(reversed(chain))
+
+    def _first_parents(self, oid: str) -> Iterator[Commit]:
+        while commit := self._commits.get(oid):
+            yield commit
+            oid = commit.parents[0] if commit.parents else ""
+
+    @cached_property
+    def _reasons(self) -> Mapping[str, list[TrailerReason]]:
+        found: dict[str, list[TrailerReason]] = {}
+        if self._message is not None:
+            for name, values in trailers(self._message()).items():
+                found.setdefault(name, []).extend(map(TrailerReason, values))
+        brought = self._brought_by()
+        for commit in self._commits.values():
+            for name, values in commit.trailers.items():
+                reasons = (TrailerReason(value, commit.oid, brought.get(commit.oid, "")) for value in values)
+                found.setdefault(name, []).extend(reasons)
+        return found
+
+    def _brought_by(self) -> Mapping[str, str]:
+        """The merge of the judged branch that brought each commit of a side branch along, the oldest that did."""
+        own = {commit.oid for commit in self._chain}
+        brought: dict[str, str] = {}
+        for merge in self._chain:
+            waiting = list(merge.parents[1:])
+            while waiting:
+                oid = waiting.pop()
+                if oid in self._commits and oid not in own and oid not in brought:
+                    brought[oid] = merge.oid
+                    waiting.extend(self._commits[oid].parents)
+        return brought
+
+
+HOOK = "commit-msg"
+ID = "orchgate-commit-msg"
+_LIMIT = 1 << 20  # bytes of a hook or a configuration
+_CALL = lazy(r"^[^#\n]*\borchgate[\"']?[ \t]+hook[ \t]+commit-msg\b", re.MULTILINE)
+_LISTED = lazy(r"^[^#\n]*\bid[\"']?[ \t]*[:=][ \t]*[\"']?orchgate-commit-msg[\"']?[ \t]*(?:[#,}\r\n]|\Z)", re.MULTILINE)
+_CONFIG = lazy(r"--config[= ]([^ )\"']+)")
+# What hook runners write into the hooks they install, and the files in which they are told what to run.
+RUNNERS: Mapping[bytes, tuple[str, ...]] = {
+    b"pre-commit.com": (".pre-commit-config.yaml",),
+    b"prek": ("prek.toml", ".pre-commit-config.yaml"),
+    b"lefthook": ("lefthook.yml", ".lefthook.yml", "lefthook.yaml", ".lefthook.yaml", "lefthook-local.yml"),
+}
+_SKIPS = ("SKIP", "PREK_SKIP", "LEFTHOOK_EXCLUDE")
+
+
+class MessageHook(NamedTuple):
+    """Whether our commit-msg hook runs for the commit that is being made; if not, the command that installs it."""
+
+    installed: bool
+    command: str
+
+
+def find_hook(repository: Repository, environ: Mapping[str, str]) -> MessageHook:
+    """The commit-msg hook of this repository, as git will find it. Raises GitError."""
+    named = os.fsdecode(repository.git("rev-parse", "--git-path", f"hooks/{HOOK}")).removesuffix("\n")
+    path = os.path.join(repository.git.cwd or os.getcwd(), named)
+    script = _read(path) if os.access(path, os.X_OK) else b""
+    runner = next((mark for mark in RUNNERS if mark in script), None)
+    if runner is None:
+        # husky's hooks live in `.husky/_` and run the file of their name in the folder above.
+        above = os.path.join(os.path.dirname(os.path.dirname(path)), HOOK)
+        scripts = [script, *([_read(above)] if script and os.path.dirname(path).endswith("/_") else [])]
+        return MessageHook(any(_CALL.search(_text(one)) for one in scripts), _command(path))
+    skipped = {name for variable in _SKIPS for name in environ.get(variable, "").split(",") if name}
+    texts = [_text(content) for content in _configurations(repository.root, runner, script)]
+    listed = any(_LISTED.search(text) for text in texts) and ID not in skipped
+    # Under another name nobody can say whether it is among those that are skipped.
+    called = any(_CALL.search(text) for text in texts) and not skipped
+    return MessageHook(listed or called, "orchgate init")
+
+
+def _command(path: str) -> str:
+    """The command that adds our commit-msg hook, by what runs the other hooks here."""
+    beside = _read(os.path.join(os.path.dirname(path), "pre-commit"))
+    return "orchgate init" if any(mark in beside for mark in RUNNERS) else "orchgate init --native"
+
+
+def _configurations(root: str, runner: bytes, script: bytes) -> Iterator[bytes]:
+    """What the runner was told, from the first of its files that is there."""
+    chosen = _CONFIG.search(_text(script))
+    for name in (chosen[1],) if chosen else RUNNERS[runner]:
+        if content := _read(os.path.join(root, name)):
+            yield content
+            if runner != b"lefthook":
+                return
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_LIMIT)
+    except OSError:
+        return b""
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "replace")

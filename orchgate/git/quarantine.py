@@ -1,8 +1,8 @@
 """Objects kept aside until it is known that they are wanted: git reads through the folder and writes into it alone.
 
-So a visit to a remote that is refused, interrupted or killed leaves nothing in the repository but one folder, which the
-next visit takes away. It lies among the repository's own objects and is called as git calls its own of this kind, so
-that `git gc` takes it away, too.
+A connection to a remote that is refused, interrupted or killed leaves nothing in the repository but one folder, and the
+next connection removes it. It lies among the repository's own objects and is named as git names its own of this kind,
+so that `git gc` removes it, too.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from orchgate.git.call import Git
 
+
 LOCAL, TRACKING = "refs/heads/", "refs/remotes/"
 # What an ordinary clone fetches. A narrower refspec (`clone --single-branch`) never brings another branch by itself.
 EVERY_BRANCH = "refs/heads/*"

@@ -11,13 +11,13 @@ from orchgate.errors import GitError
 from orchgate.git import diff
 from orchgate.git.blobs import Blobs
 from orchgate.git.call import FETCH_OBJECTS, Git, common_dir, failed, names
-from orchgate.git.snapshot import Entry, GitSnapshot
+from orchgate.git.snapshot import GitSnapshot, TreeEntry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchgate.git.lfs import Lfs
     from orchgate.git.refs import Refs
+    from orchgate.git.snapshot import Lfs
     from orchgate.model import Change
 
 
@@ -135,23 +135,23 @@ class Repository:
         return GitSnapshot(dict, self.blobs, lambda _: frozenset(), "", self._lfs)
 
     def _lfs(self) -> Lfs:
-        from orchgate.git.lfs import Lfs
+        from orchgate.git.snapshot import Lfs
 
         return Lfs(self.root, common_dir(self.git_dir))
 
-    def _list_index(self) -> dict[str, Entry]:
-        entries: dict[str, Entry] = {}
+    def _list_index(self) -> dict[str, TreeEntry]:
+        entries: dict[str, TreeEntry] = {}
         end = 7 + len(self.empty_tree)  # "<mode> <id> <stage>\t<path>": all but the path has a fixed width
         for record in names(self.git("ls-files", "--stage", "-z")):
             path = record[end + 3 :]
             if record[end + 1] != "0":
                 raise GitError(f"{path} is unmerged", "resolve the conflict, then: git add <path>")
-            entries[path] = Entry(record[:6], record[7:end])
+            entries[path] = TreeEntry(record[:6], record[7:end])
         for path in self._intents(entries):
             del entries[path]
         return entries
 
-    def _intents(self, entries: Mapping[str, Entry]) -> frozenset[str]:
+    def _intents(self, entries: Mapping[str, TreeEntry]) -> frozenset[str]:
         """Paths of `git add --intent-to-add`: listed as empty files, but the next commit will not have them.
 
         Only an index of version 3 or later can hold such entries; most are version 2 and cost no further question.
@@ -176,12 +176,12 @@ class Repository:
         except OSError as error:
             raise GitError(f"the index cannot be read: {error.strerror}") from error
 
-    def listing(self, tree: str) -> Mapping[str, Entry] | None:
+    def listing(self, tree: str) -> Mapping[str, TreeEntry] | None:
         """Every path of a tree or commit by its hex id; None when it is not here."""
         completed = self.git.attempt("ls-tree", "-r", "-z", "--full-tree", tree)
         return _entries(completed.stdout) if completed.code == 0 else None
 
-    def _list_tree(self, commit: str) -> dict[str, Entry]:
+    def _list_tree(self, commit: str) -> dict[str, TreeEntry]:
         return _entries(self.git("ls-tree", "-r", "-z", "--full-tree", commit))
 
     def _grep(self, where: str) -> _Grep:
@@ -191,13 +191,13 @@ class Repository:
         self.blobs.close()
 
 
-def _entries(listed: bytes) -> dict[str, Entry]:
+def _entries(listed: bytes) -> dict[str, TreeEntry]:
     """What `git ls-tree -z` prints."""
-    entries: dict[str, Entry] = {}
+    entries: dict[str, TreeEntry] = {}
     for record in names(listed):
         header, path = record.split("\t", 1)
         mode, _, oid = header.split(" ")
-        entries[path] = Entry(mode, oid)
+        entries[path] = TreeEntry(mode, oid)
     return entries
 
 

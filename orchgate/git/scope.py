@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import GitError, OrchgateError, UsageError, WrongCheckout
 from orchgate.git.diff import merged
-from orchgate.git.target import Target
+from orchgate.git.target import Push, ScopeRequest, ScopeTarget
 from orchgate.lib import files
 from orchgate.model import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from orchgate.git.landing import Wishes
+    from orchgate.git.default_branch import BranchSettings
     from orchgate.git.repository import Repository
-    from orchgate.git.target import Request
     from orchgate.model import Change
+
 
 NO_HOOK_HINT = "orchgate check --base BASE --head HEAD"
 MERGE_HINT = "git status says what is being merged; git merge --abort gives it up"
 MAX_MERGE_HEAD = 64 * 1024  # bytes
 
 
-def target(repository: Repository, request: Request, environ: Mapping[str, str]) -> Target:
+def target(repository: Repository, request: ScopeRequest, environ: Mapping[str, str]) -> ScopeTarget:
     """Which tree is judged, by the precedence of the module's first line. Raises UsageError, GitError."""
     chosen = [flag for flag, given in zip(_FLAGS, _given(request), strict=True) if given]
     if len(chosen) > 1:
@@ -32,27 +32,27 @@ def target(repository: Repository, request: Request, environ: Mapping[str, str])
     if request.staged:
         return _staged(repository, environ)
     if request.all_files:
-        return Target("tree", _tree_head(repository))
+        return ScopeTarget("tree", _tree_head(repository))
     if request.commit:
-        return Target("commit", repository.require_commit(request.commit))
+        return ScopeTarget("commit", repository.require_commit(request.commit))
     if request.base or request.head:
         if not request.base:
             raise UsageError("--head needs --base", NO_HOOK_HINT)
-        return Target("range", repository.require_commit(request.head or "HEAD"), request.base)
+        return ScopeTarget("range", repository.require_commit(request.head or "HEAD"), request.base)
     return _from_environment(repository, environ)
 
 
 _FLAGS = ("--staged", "--all-files", "--commit", "--base/--head")
 
 
-def _given(request: Request) -> tuple[bool, ...]:
+def _given(request: ScopeRequest) -> tuple[bool, ...]:
     return (request.staged, request.all_files, bool(request.commit), bool(request.base or request.head))
 
 
-def _staged(repository: Repository, environ: Mapping[str, str]) -> Target:
+def _staged(repository: Repository, environ: Mapping[str, str]) -> ScopeTarget:
     if not repository.root and not environ.get("GIT_INDEX_FILE"):
         raise GitError("a bare repository has no index", NO_HOOK_HINT)
-    return Target("staged", None)
+    return ScopeTarget("staged", None)
 
 
 def _tree_head(repository: Repository) -> str | None:
@@ -60,34 +60,30 @@ def _tree_head(repository: Repository) -> str | None:
     return None if repository.root else repository.require_commit("HEAD")
 
 
-def _from_environment(repository: Repository, environ: Mapping[str, str]) -> Target:
+def _from_environment(repository: Repository, environ: Mapping[str, str]) -> ScopeTarget:
     remote_branch = environ.get("PRE_COMMIT_REMOTE_BRANCH")
     source, to = _range_of(repository, environ, pushed=bool(remote_branch))
     # For the first push of a history pre-commit names neither end, only the branch.
     pushed = to or environ.get("PRE_COMMIT_LOCAL_BRANCH", "")
     if remote_branch and pushed:
-        from orchgate.git.push import Push
-
         head = repository.require_commit(pushed)
         push = Push(environ.get("PRE_COMMIT_REMOTE_NAME", ""), remote_branch, source or "0", head)
-        return Target("range" if to else "tree", head, push=push)
+        return ScopeTarget("range" if to else "tree", head, push=push)
     if to:
         head = repository.require_commit(to)
         if source:
-            return Target("range", head, source)
-        from orchgate.git.push import Push
-
-        return Target("range", head, push=Push("", "", "0", head))
+            return ScopeTarget("range", head, source)
+        return ScopeTarget("range", head, push=Push("", "", "0", head))
     if environ.get("GIT_INDEX_FILE"):  # git sets it for every hook of a commit
         return _staged(repository, environ)
     if environ.get("PRE_COMMIT"):
         # A manual run or `--all-files` in CI: pre-commit does not say which, so the wider one.
-        return Target("tree", _tree_head(repository))
+        return ScopeTarget("tree", _tree_head(repository))
     from orchgate.git import ci
 
-    if ci.named(environ) or not repository.root:
-        return Target("range", repository.require_commit("HEAD"))
-    return Target("range", None)
+    if ci.names_base(environ) or not repository.root:
+        return ScopeTarget("range", repository.require_commit("HEAD"))
+    return ScopeTarget("range", None)
 
 
 def _range_of(repository: Repository, environ: Mapping[str, str], *, pushed: bool) -> tuple[str, str]:
@@ -99,7 +95,7 @@ def _range_of(repository: Repository, environ: Mapping[str, str], *, pushed: boo
 
 
 def resolve(
-    repository: Repository, wanted: Target, environ: Mapping[str, str], wishes: Callable[[str], Wishes]
+    repository: Repository, wanted: ScopeTarget, environ: Mapping[str, str], wishes: Callable[[str], BranchSettings]
 ) -> Scope:
     """The scope of a target: base, head and changes. `wishes` reads the configuration of a commit.
 

@@ -50,7 +50,7 @@ _PROGRESS = re.compile(
 )
 
 
-class Refused(GitError):
+class ServerRefused(GitError):
     """A server that did not do what it was asked. `said` are its own words, one line each, as they came."""
 
     def __init__(self, message: str, hint: str, said: tuple[str, ...]) -> None:
@@ -58,7 +58,7 @@ class Refused(GitError):
         self.said = said
 
 
-class Answer(Enum):
+class PushAnswer(Enum):
     TAKEN = auto()
     LOST = auto()  # somebody else was faster
     BUSY = auto()  # it is what we expect, and could not be changed
@@ -96,31 +96,31 @@ class Server:
         if completed.code != 0:
             raise self._unreachable(completed)
 
-    def send(self, commit: str, expected: str | None) -> Answer:
+    def send(self, commit: str, expected: str | None) -> PushAnswer:
         """Lets its reference go from what we expect to a commit. Raises GitError, Refused."""
         lease = f"--force-with-lease={REF}:{expected or ''}"
         argv = (*_PUSH, "--recurse-submodules=no", lease, "--end-of-options", self._remote, f"{commit}:{REF}")
         completed = self._call(argv, CARRYING_SECONDS)
         self.said = list(words(completed.stderr))
         if completed.code == 0:
-            return Answer.TAKEN
+            return PushAnswer.TAKEN
         refusal = next((line for line in os.fsdecode(completed.stdout).splitlines() if line.startswith("!")), "")
         self.reason = refusal.rpartition("\t")[2]
         if not refusal:
             raise self._unreachable(completed)
         there = self.head()
         if there == commit:
-            return Answer.TAKEN
+            return PushAnswer.TAKEN
         if there != expected:
-            return Answer.LOST
+            return PushAnswer.LOST
         if any(word in refusal for word in _BUSY):
-            return Answer.BUSY
+            return PushAnswer.BUSY
         raise self.refused()
 
-    def refused(self) -> Refused:
+    def refused(self) -> ServerRefused:
         """The error of the last push that was not taken."""
         hint = "let the server accept refs/orchgate/*, or name another remote"
-        return Refused(f"{self.name} refuses {REF}: {self.reason}", hint, tuple(self.said))
+        return ServerRefused(f"{self.name} refuses {REF}: {self.reason}", hint, tuple(self.said))
 
     def _call(self, argv: tuple[str, ...], patience: float) -> Completed:
         waited = patience if self._patience is None else self._patience
@@ -131,16 +131,16 @@ class Server:
         command = f"git ls-remote -- {quoted(self._remote)}"
         hint = f"--timeout {2 * waited:g} waits longer; {command} shows whether it answers"
         message = f"{self.name}: nothing was heard for {waited:g} s, {doing}"
-        raise Refused(message, hint, words(completed.stderr))
+        raise ServerRefused(message, hint, words(completed.stderr))
 
-    def _unreachable(self, completed: Completed) -> Refused:
+    def _unreachable(self, completed: Completed) -> ServerRefused:
         if completed.code < 0:
-            return Refused(f"{self.name}: git was ended by signal {-completed.code}", "run it again", ())
+            return ServerRefused(f"{self.name}: git was ended by signal {-completed.code}", "run it again", ())
         error = failed((), completed.stderr)
         hint = f"git ls-remote -- {quoted(self._remote)}"
         if "No space left" in error.message or "quota" in error.message:
             hint = "make room (df -h shows where), then run it again"
-        return Refused(f"{self.name}: {error.message.removeprefix('git : ')}", hint, words(completed.stderr))
+        return ServerRefused(f"{self.name}: {error.message.removeprefix('git : ')}", hint, words(completed.stderr))
 
 
 def words(stderr: bytes) -> tuple[str, ...]:

@@ -11,15 +11,17 @@ import stat
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from orchgate.errors import TooLarge, Unreadable
+from orchgate.errors import KeptElsewhere, TooLarge, Unreadable
 from orchgate.git.blobs import NoContent
 from orchgate.lib import files
+from orchgate.lib.digest import sha256_hex
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from orchgate.git.blobs import Blobs
-    from orchgate.git.lfs import Lfs
+
 
 MAX_BYTES = 64 * 1024 * 1024
 MANY_NAMES = 50  # git compares every line with every name; beyond this, reading the documents is cheaper
@@ -28,7 +30,7 @@ SUBMODULE = "160000"
 LFS_BEGINNING = b"version https://git-lfs"  # of a pointer of Git LFS; what is not one is not asked further
 
 
-class Entry(NamedTuple):
+class TreeEntry(NamedTuple):
     """One path of a tree: git's mode as six octal digits, and the object id ("" in a folder)."""
 
     mode: str
@@ -39,7 +41,7 @@ class Snapshot(Protocol):
     """A tree that can be listed and read."""
 
     @property
-    def entries(self) -> Mapping[str, Entry]:
+    def entries(self) -> Mapping[str, TreeEntry]:
         """Every file, symlink and submodule by path, in git's order."""
 
     @property
@@ -78,7 +80,7 @@ class GitSnapshot:
 
     def __init__(
         self,
-        list_entries: Callable[[], dict[str, Entry]],
+        list_entries: Callable[[], dict[str, TreeEntry]],
         blobs: Blobs,
         grep: Callable[[tuple[str, ...]], frozenset[str]],
         prefix: str,
@@ -91,7 +93,7 @@ class GitSnapshot:
         self._prefix = prefix  # what turns a path into an object's name for git: "<commit>:", ":0:" for the index
 
     @cached_property
-    def entries(self) -> Mapping[str, Entry]:
+    def entries(self) -> Mapping[str, TreeEntry]:
         return self._list_entries()
 
     @cached_property
@@ -114,7 +116,6 @@ class GitSnapshot:
         """What a pointer of Git LFS names, and every other content as it is. Raises Unreadable."""
         if not content.startswith(LFS_BEGINNING):
             return content
-        from orchgate.git.lfs import pointer
 
         named = pointer(content)
         return content if named is None else self._lfs().content(path, named, limit)
@@ -163,8 +164,8 @@ class FolderSnapshot:
         self._ignored = ignored
 
     @cached_property
-    def entries(self) -> Mapping[str, Entry]:
-        found: dict[str, Entry] = {}
+    def entries(self) -> Mapping[str, TreeEntry]:
+        found: dict[str, TreeEntry] = {}
         for folder, names, others in os.walk(self._root):
             inner = os.path.relpath(folder, self._root)
             if inner == ".":
@@ -173,7 +174,7 @@ class FolderSnapshot:
             for name in (*others, *links):
                 mode = os.lstat(os.path.join(folder, name)).st_mode
                 kind = SYMLINK if stat.S_ISLNK(mode) else "100755" if mode & 0o100 else "100644"
-                found[os.path.normpath(os.path.join(inner, name))] = Entry(kind, "")
+                found[os.path.normpath(os.path.join(inner, name))] = TreeEntry(kind, "")
         return dict(sorted(found.items()))
 
     @cached_property
@@ -193,11 +194,8 @@ class FolderSnapshot:
         except OSError as error:
             raise Unreadable(path, f"cannot be read: {error.strerror}") from error
         content = _on_disk(full, path, limit)
-        if content.startswith(LFS_BEGINNING):
-            from orchgate.git import lfs
-
-            if lfs.pointer(content) is not None:
-                raise lfs.elsewhere(path)
+        if content.startswith(LFS_BEGINNING) and pointer(content) is not None:
+            raise elsewhere(path)
         return content
 
     def read_many(self, paths: Iterable[str], limit: int = MAX_BYTES) -> Iterator[tuple[str, bytes | Unreadable]]:
@@ -231,3 +229,63 @@ def _on_disk(full: str, path: str, limit: int) -> bytes:
         if error.errno == errno.EFBIG:
             raise TooLarge(path, f"is larger than {limit} bytes") from error
         raise Unreadable(path, f"cannot be read: {error.strerror}") from error
+
+
+_BEGINNING = b"version https://git-lfs.github.com/spec/v1\n"
+_POINTER = lazy(_BEGINNING + rb"(?:ext-\d-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize (\d{1,15})\n?")
+_LONGEST = 1024  # bytes of a pointer
+
+
+class Pointer(NamedTuple):
+    """What a pointer names: SHA-256 in hex digits, and bytes."""
+
+    sha256: str
+    size: int
+
+
+def pointer(content: bytes) -> Pointer | None:
+    """What a file's content points at, when it is a pointer of Git LFS."""
+    if not content.startswith(_BEGINNING) or len(content) >= _LONGEST:
+        return None
+    match = _POINTER.fullmatch(content)
+    return Pointer(match[1].decode("ascii"), int(match[2])) if match else None
+
+
+class Lfs:
+    """Finds what pointers name: in the store of Git LFS, or where the work tree has it. `root` is "" for none."""
+
+    def __init__(self, root: str, common_dir: str) -> None:
+        self._root = root
+        self._objects = os.path.join(common_dir, "lfs", "objects")
+
+    def content(self, path: str, named: Pointer, limit: int) -> bytes:
+        """The content that the pointer at a path names. `limit` in bytes. Raises Unreadable."""
+        if named.size > limit:
+            raise TooLarge(path, f"is larger than {limit} bytes")
+        for place in self._places(path, named):
+            content = _content_at(place, named)
+            if content is not None:
+                return content
+        raise elsewhere(path)
+
+    def _places(self, path: str, named: Pointer) -> Iterator[str]:
+        yield os.path.join(self._objects, named.sha256[:2], named.sha256[2:4], named.sha256)
+        if self._root and "\0" not in path:
+            yield os.path.join(self._root, path)
+
+
+def elsewhere(path: str) -> KeptElsewhere:
+    import shlex
+
+    return KeptElsewhere(
+        path, "is a Git LFS pointer, and the file is not here", f"git lfs pull --include={shlex.quote(path)}"
+    )
+
+
+def _content_at(place: str, named: Pointer) -> bytes | None:
+    """A file that is what a pointer names; None for anything else."""
+    try:
+        content = files.read(place, named.size, follow=False)
+    except OSError:
+        return None
+    return content if len(content) == named.size and sha256_hex(content) == named.sha256 else None

@@ -22,7 +22,7 @@ LARGEST = 64 * 1024 * 1024  # bytes of a file that is hashed
 UNKNOWN = "?"  # in the place of an object id: of a file that could not be read, or of a repository with changes inside
 
 
-class State(NamedTuple):
+class WorkTreeState(NamedTuple):
     """Hex ids, None before the first commit; `branch` is None when HEAD is detached.
 
     `changed` and `untracked` hold what differed from the commit, by path: `<mode> <object id>` as git would store it,
@@ -40,7 +40,7 @@ class State(NamedTuple):
 _STATUS = ("--porcelain=v2", "--branch", "--no-renames", "--no-ahead-behind", "--ignore-submodules=none", "-z")
 
 
-class Question:
+class PendingStatus:
     """The state of a work tree, asked for now and answered when it is needed: git works meanwhile.
 
     `contents` asks for what differs from the commit, too. Without `filters` no program of the repository's settings is
@@ -64,7 +64,7 @@ class Question:
         if self._status is not None:
             self._said = self._status.communicate()[0]
 
-    def answer(self, ignored: Iterable[str] = ()) -> State | None:
+    def answer(self, ignored: Iterable[str] = ()) -> WorkTreeState | None:
         """The state, once the block is left; None outside of a repository. `ignored` are folders that do not count.
 
         Raises GitError.
@@ -84,28 +84,28 @@ class Question:
         return state._replace(changed=_read(self._repository, changed), untracked=_read(self._repository, untracked))
 
 
-def of(repository: Repository | None, ignored: Iterable[str]) -> State | None:
+def of(repository: Repository | None, ignored: Iterable[str]) -> WorkTreeState | None:
     """The state of a work tree as it is now, with what differs from the commit. Raises GitError."""
-    with Question(repository, contents=True) as question:
+    with PendingStatus(repository, contents=True) as question:
         pass
     return question.answer(ignored)
 
 
-def _state(git: Git, lines: list[bytes]) -> State:
+def _state(git: Git, lines: list[bytes]) -> WorkTreeState:
     told = dict(line[2:].split(b" ", 1) for line in lines if line.startswith(b"# branch."))
     commit = told.get(b"branch.oid", b"(initial)").decode("ascii")
     branch = os.fsdecode(told.get(b"branch.head", b"(detached)"))
     dirty = any(line[:2] in (b"1 ", b"2 ", b"u ") for line in lines)
     if commit == "(initial)":
-        return State(None, None, dirty, branch)
+        return WorkTreeState(None, None, dirty, branch)
     tree = git("rev-parse", "--verify", commit + "^{tree}").decode("ascii").strip()
-    return State(commit, tree, dirty, None if branch == "(detached)" else branch)
+    return WorkTreeState(commit, tree, dirty, None if branch == "(detached)" else branch)
 
 
 _EDITED = "M"  # how `git status` says that files of a submodule differ from its commit; others may lie there
 
 
-class _Entry(NamedTuple):
+class _StatusEntry(NamedTuple):
     """A path that differs from the commit: its mode ("" for gone) and object id ("" for what the disk has to say)."""
 
     path: str
@@ -113,21 +113,21 @@ class _Entry(NamedTuple):
     oid: str = ""
 
 
-def _beside(lines: Iterable[bytes], ignored: tuple[str, ...]) -> tuple[list[_Entry], list[_Entry]]:
+def _beside(lines: Iterable[bytes], ignored: tuple[str, ...]) -> tuple[list[_StatusEntry], list[_StatusEntry]]:
     """The changed and the untracked entries of `git status`."""
-    changed: list[_Entry] = []
-    untracked: list[_Entry] = []
+    changed: list[_StatusEntry] = []
+    untracked: list[_StatusEntry] = []
     for line in map(os.fsdecode, lines):
         kind, _, rest = line.partition(" ")
         if kind == "?":
-            entry = _Entry(rest, "", UNKNOWN) if rest.endswith("/") else _Entry(rest, UNKNOWN)
+            entry = _StatusEntry(rest, "", UNKNOWN) if rest.endswith("/") else _StatusEntry(rest, UNKNOWN)
         elif kind == "1":
             states, sub, _, _, mode, _, oid, path = rest.split(" ", 7)
             # A dot in the second place: the work tree has what the index has.
             known = oid if states[1] == "." else UNKNOWN if sub[0] == "S" and sub[2] == _EDITED else ""
-            entry = _Entry(path, mode.replace("000000", ""), known)
+            entry = _StatusEntry(path, mode.replace("000000", ""), known)
         elif kind == "u":
-            entry = _Entry(rest.split(" ", 9)[9], UNKNOWN)
+            entry = _StatusEntry(rest.split(" ", 9)[9], UNKNOWN)
         else:
             continue
         if not entry.path.startswith(ignored):
@@ -135,7 +135,7 @@ def _beside(lines: Iterable[bytes], ignored: tuple[str, ...]) -> tuple[list[_Ent
     return changed, untracked
 
 
-def _read(repository: Repository, entries: list[_Entry]) -> Contents | None:
+def _read(repository: Repository, entries: list[_StatusEntry]) -> Contents | None:
     """What the entries are in the work tree; None for too many."""
     if len(entries) > MOST:
         return None

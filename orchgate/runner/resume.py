@@ -9,7 +9,7 @@ from orchgate.runner.pipeline_run import Finished, PipelineRun, drive
 from orchgate.runner.reopen import digest, event, reopened
 
 if TYPE_CHECKING:
-    from orchgate.git.state import State
+    from orchgate.git.state import WorkTreeState
     from orchgate.runner.session import RunSettings
     from orchgate.runner.writer import Recorder
     from orchgate.runs.run import Run
@@ -55,7 +55,7 @@ def _command(run: Run) -> str:
     return " ".join(str(stage.command) for stage in run.stages[:1])[:200]
 
 
-def _same_tree(now: State | None, run: Run) -> None:
+def _same_tree(now: WorkTreeState | None, run: Run) -> None:
     before = run.git.tree if run.git else None
     if (now.tree if now else None) != before:
         raise OrchgateError(

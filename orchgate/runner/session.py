@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchgate.git.repository import Repository
-    from orchgate.git.state import State
+    from orchgate.git.state import WorkTreeState
     from orchgate.runner.writer import Recorder
     from orchgate.runs.stages import Pipeline
     from orchgate.runs.state import Event
@@ -59,7 +59,7 @@ class RunSettings(NamedTuple):
     pipelines: Mapping[str, Pipeline]
     environ: Mapping[str, str]
     repository: Repository | None
-    git: State | None
+    git: WorkTreeState | None
     machine: Mapping[str, object] | None
     reporter: Reporter
     cache: bool = True

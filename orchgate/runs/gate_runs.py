@@ -12,7 +12,7 @@ from orchgate.runs.implementation_gate import NAME
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.git.state import State
+    from orchgate.git.state import WorkTreeState
 
 LONGEST = 8 << 20  # bytes of a line that is read at once; no entry is that long
 
@@ -26,7 +26,7 @@ class Gate(NamedTuple):
     task_id: str | None = None
 
 
-def of(root: str, state: State | None) -> Gate:
+def of(root: str, state: WorkTreeState | None) -> Gate:
     """The gate's last word on the tree that is checked out. No errors: what cannot be read has said nothing."""
     if state is None or state.tree is None:
         return Gate("absent", None)

@@ -145,10 +145,10 @@ def read_file(path: str, limit: int) -> bytes:
     finally:
         os.close(descriptor)
     if data.startswith(LFS_BEGINNING):
-        from orchgate.git import lfs
+        from orchgate.git import snapshot
 
-        if lfs.pointer(data) is not None:
-            raise lfs.elsewhere(path)
+        if snapshot.pointer(data) is not None:
+            raise snapshot.elsewhere(path)
     return data
 
 

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
-from orchgate.git import shelf
+from orchgate.git import worktree_cache
 from orchgate.lib import files, working_time
 from orchgate.lib.files import open_regular
 from orchgate.runs import ids
@@ -119,7 +119,7 @@ def _values(runs: Sequence[MeasuredRun], name: str) -> Iterator[float]:
 def _run(harness: Harness, side: Side, prefix: Sequence[str], deadline: float) -> int:
     """The instructions of one run's judged stages. Raises NotCounted, OutOfTime."""
     folder = os.path.join(side.scratch, _FOLDER)
-    shelf.erase(folder)
+    worktree_cache.erase(folder)
     files.make_folders(folder)
     judged = [harness.judged is None or stage.id in harness.judged for stage in side.stages]
     stages = [
@@ -136,7 +136,7 @@ def _run(harness: Harness, side: Side, prefix: Sequence[str], deadline: float) -
             _alone(side, side.stages[index - 1], index)
         return sum(_sum(folder, side, index) for index in numbers)
     finally:
-        shelf.erase(folder)
+        worktree_cache.erase(folder)
 
 
 def _watched(stage: Stage, prefix: tuple[str, ...]) -> Stage:

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
-from orchgate.git import shelf
+from orchgate.git import worktree_cache
 from orchgate.git.call import scrubbed
 from orchgate.lib import files, working_time
 from orchgate.runner import environment, process_tree, stage_run
@@ -138,7 +138,7 @@ def open_harness(
 
 
 def _empty(folder: str) -> None:
-    shelf.erase(folder)
+    worktree_cache.erase(folder)
     files.make_folders(folder)
 
 

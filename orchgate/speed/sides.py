@@ -47,14 +47,14 @@ def opened(
             _side(
                 repository,
                 label,
-                stack.enter_context(checkouts.checkout(repository, commit, _flavour(prepare), environ)),
+                stack.enter_context(checkouts.checkout(repository, commit, _variant(prepare), environ)),
                 stages,
             )
             for label, commit in commits.items()
         )
 
 
-def _flavour(prepare: Sequence[str]) -> str:
+def _variant(prepare: Sequence[str]) -> str:
     """What a prepared tree depends on beside its files."""
     if not prepare:
         return ""

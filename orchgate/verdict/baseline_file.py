@@ -6,7 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from orchgate.git import united
+from orchgate.git import attributes
 from orchgate.lib import files, locks
 from orchgate.verdict.baseline import MAX_BYTES, PATH, Baseline, BaselineError, parse, render
 
@@ -58,6 +58,6 @@ def update(root: str, change: Callable[[Baseline], Baseline]) -> Baseline:
         after = change(before)
         if after != before:
             files.make_folders(folder)
-            united.tell(folder, UNITED)
+            attributes.tell(folder, UNITED)
             files.replace(os.path.join(root, PATH), render(after))
         return after

@@ -120,9 +120,9 @@ def refuse_overwriting(at: Here, existing: Baseline, pipeline: str, machine: str
 
 def tree_state(at: Here, args: argparse.Namespace) -> bool:
     """Whether tracked files differ from the commit. Raises OrchgateError when they do and may not."""
-    from orchgate.git.state import Question
+    from orchgate.git.state import PendingStatus
 
-    with Question(at.repository) as question:
+    with PendingStatus(at.repository) as question:
         pass
     state = question.answer()
     dirty = bool(state and state.dirty)

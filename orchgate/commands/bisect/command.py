@@ -102,10 +102,10 @@ def _bisected(args: argparse.Namespace, repository: Repository) -> int:
 
 def _question(args: argparse.Namespace, repository: Repository) -> BisectionQuestion:
     from orchgate.bisect import measure
-    from orchgate.git import line
+    from orchgate.git import history
 
     good, bad = repository.require_commit(args.good), repository.require_commit(args.bad)
-    commits = line.between(repository, good, bad)
+    commits = history.first_parent_line(repository, good, bad)
     config = _config(repository, good, is_command=bool(args.command))
     pipeline = args.pipeline or ("" if args.command else config.performance.pipeline)
     if not pipeline and not args.command:

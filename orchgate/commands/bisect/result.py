@@ -82,14 +82,14 @@ def shown(
     asked: BisectRequest, question: BisectionQuestion, found: Bisected, repository: Repository, path: str
 ) -> BisectReport:
     """Raises GitError."""
-    from orchgate.git import line
+    from orchgate.git import history
     from orchgate.speed import differences
 
     ending, commits = found.ending, question.commits
     listed = [*range(ending.after + 1, ending.last + 1)[-MOST_LISTED:], ending.last, 0, *found.search.skipped]
     places = {row.place for row in rows(found.search)} | set(listed)
-    merged = line.brought(repository, question.line[ending.last]) if ending.how is How.FOUND else (0, ())
-    subjects = line.subjects(repository, [commits[place] for place in sorted(places)])
+    merged = history.merged_commits(repository, question.line[ending.last]) if ending.how is How.FOUND else (0, ())
+    subjects = history.subjects(repository, [commits[place] for place in sorted(places)])
     warnings = (
         ()
         if question.prepare

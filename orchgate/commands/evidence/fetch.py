@@ -36,10 +36,10 @@ def run(args: argparse.Namespace) -> Verdict:
         pins = workspace.chosen(place, args.paths)
         carry.require_writable(place.artifacts, pins, place.store.tracked())  # before anything is asked of a remote
         remote = args.remote or place.store.default_remote()
-        with place.store.visit(remote, args.timeout) as visit:
-            before = visit.local().contents
-            known = visit.keep(visit.look())
-            workspace.note(visit)
+        with place.store.connect(remote, args.timeout) as connection:
+            before = connection.local().contents
+            known = connection.keep(connection.look())
+            workspace.note(connection)
         with locks.held(place.artifacts.root, "artifacts", "orchgate evidence fetch"):
             done = carry.restore(place.artifacts, pins, place.store, known, place.limit, force=args.force)
     for path in done.different:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orchgate.evidence.carry import Held, Load
     from orchgate.evidence.lock import Pinned
     from orchgate.evidence.secrets import Patterns
-    from orchgate.git.visit import Pushed, Visit
+    from orchgate.git.store import Connection, Pushed
 
 SUMMARY = "send the pinned artifacts to refs/orchgate/evidence of a remote"
 ABOUT = (
@@ -49,8 +49,8 @@ def run(args: argparse.Namespace) -> Verdict:
         remote = remote or place.store.default_remote()
         verdicts = []
         for address in place.store.push_addresses(remote):
-            with place.store.visit(remote, args.timeout, address=address) as visit:
-                verdicts.append(_visit(place, visit, _PushRequest(remote, pins, patterns, args.dry_run)))
+            with place.store.connect(remote, args.timeout, address=address) as connection:
+                verdicts.append(_push_to(place, connection, _PushRequest(remote, pins, patterns, args.dry_run)))
         return max(verdicts, key=lambda verdict: verdict.exit_code)
 
 
@@ -72,20 +72,20 @@ class _PushRequest(NamedTuple):
     dry_run: bool
 
 
-def _visit(place: EvidenceWorkspace, visit: Visit, task: _PushRequest) -> Verdict:
+def _push_to(place: EvidenceWorkspace, connection: Connection, task: _PushRequest) -> Verdict:
     from orchgate.evidence import carry
 
-    content = carry.source(place.artifacts, place.store, visit.local().contents, place.limit)
-    there = visit.look()
+    content = carry.source(place.artifacts, place.store, connection.local().contents, place.limit)
+    there = connection.look()
     load = carry.load(task.pins, there.contents, content, task.patterns, place.limit)
     _say_held(load.held)
     if task.dry_run:
-        workspace.note(visit)
+        workspace.note(connection)
         kept = f", {load.stored} are stored already" if load.stored else ""
         say(f"would send {counted(len(load.ready), 'artifact')} ({_size(load.ready):,} bytes) to {task.remote}{kept}")
         return _verdict(load)
-    pushed = visit.push(there, carry.contents(load.ready, content))
-    workspace.note(visit)
+    pushed = connection.push(there, carry.contents(load.ready, content))
+    workspace.note(connection)
     _say_pushed(pushed, load, task.remote)
     return _verdict(load)
 

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from orchgate.config.settings import Config
     from orchgate.evidence.lock import Lock, Pinned
-    from orchgate.git.store import Store
-    from orchgate.git.visit import Visit
+    from orchgate.git.store import Connection, Store
 
 
 class EvidenceWorkspace(NamedTuple):
@@ -94,9 +93,9 @@ def add_remote(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def note(visit: Visit) -> None:
-    """Says what was wrong on a visit and did not stand in the way, and what the server had to say."""
-    for line in (*visit.said, *visit.notes):
+def note(connection: Connection) -> None:
+    """Prints what was wrong and did not stop us, and what the server said."""
+    for line in (*connection.said, *connection.notes):
         say(line)
 
 
@@ -105,7 +104,7 @@ def online() -> Iterator[None]:
     """Around what talks to a server: its own words are shown when it fails, and a signal ends it tidily."""
     import signal
 
-    from orchgate.git.server import Refused
+    from orchgate.git.server import ServerRefused
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -115,7 +114,7 @@ def online() -> Iterator[None]:
         signal.signal(number, stop)
     try:
         yield
-    except Refused as error:
+    except ServerRefused as error:
         for line in error.said:
             say(line)
         raise

@@ -221,9 +221,9 @@ def _base(repository: Repository, head: str) -> tuple[str, str]:
     """Where head left the default branch, and in words how that is known."""
     from orchgate.gate.branches import wishes
     from orchgate.git import scope as scopes
-    from orchgate.git.target import Target
+    from orchgate.git.target import ScopeTarget
 
-    scope = scopes.resolve(repository, Target("range", head), os.environ, wishes(repository))
+    scope = scopes.resolve(repository, ScopeTarget("range", head), os.environ, wishes(repository))
     if scope.unknown:
         raise scope.unknown
     if scope.base is None or scope.base == head:
@@ -234,11 +234,11 @@ def _base(repository: Repository, head: str) -> tuple[str, str]:
 
 
 def _is_dirty(repository: Repository) -> bool:
-    from orchgate.git.state import Question
+    from orchgate.git.state import PendingStatus
 
     if not repository.root:
         return False
-    with Question(repository) as question:
+    with PendingStatus(repository) as question:
         pass
     state = question.answer()
     return state is not None and state.dirty

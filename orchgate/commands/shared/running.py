@@ -35,12 +35,12 @@ def setting(
     `task` is as somebody named it, unless `is_known`.
     """
     from orchgate.config.load import load_work_tree
-    from orchgate.git.state import Question, around
+    from orchgate.git.state import PendingStatus, around
 
     at = here()
     repository = around(at, os.environ)
     root = repository.root if repository else at
-    with Question(repository, contents=True) as question:  # git looks while we read
+    with PendingStatus(repository, contents=True) as question:  # git looks while we read
         from orchgate.runner.session import RunSettings
         from orchgate.runs.machine import fingerprint
         from orchgate.runs.pipeline import load_all

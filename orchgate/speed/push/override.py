@@ -9,7 +9,7 @@ from orchgate.model import Finding, Location, Severity
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from orchgate.git.exceptions import Exceptions
+    from orchgate.git.messages import Exceptions
 
 RULE = "PRF008"
 TRAILER = "Performance-Override"

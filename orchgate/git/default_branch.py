@@ -1,10 +1,11 @@
-"""Where changes land: the default branch, as the other side says it and never as the judged change does."""
+"""Where changes land: the default branch, as the remote names it and never as the judged change does."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import GitError
+from orchgate.git.history import NAME_IT
 from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
@@ -15,21 +16,20 @@ if TYPE_CHECKING:
 
 USUAL = ("main", "master", "trunk", "develop")
 # Branches that live for years: a push to one adds to what the remote's branch holds, and is no branch of its own.
-_LASTING = lazy(
+_LONG_LIVED = lazy(
     r"(release|releases|stable|maint|maintenance|support|lts)([/-].+)?"  # release/1.2, stable-4.x, maint
     r"|v?\d+(\.\d+)*\.x|v?\d+([.-]\d+)*-(stable|lts|maint)"  # 1.x, v2.4.x, 7-1-stable
 )
-NAME_IT = "name it: orchgate check --base BASE"
 
 
-class Wishes(NamedTuple):
+class BranchSettings(NamedTuple):
     """What the configuration of a branch that changes land on says about branches."""
 
     default_branch: str = ""
     orphan_branches: tuple[str, ...] = ()
 
 
-class Judged(NamedTuple):
+class JudgedBranch(NamedTuple):
     """The judged branch as far as it is known, what CI calls the default branch, and whether this is CI at all."""
 
     branch: str = ""
@@ -50,12 +50,12 @@ class Tip(NamedTuple):
         return f"{self.remote}/{self.branch}" if self.remote else self.branch
 
 
-def is_lasting(branch: str) -> bool:
+def is_long_lived(branch: str) -> bool:
     """Whether a branch is one of those that live for years, by its name."""
-    return branch in USUAL or _LASTING.fullmatch(branch) is not None
+    return branch in USUAL or _LONG_LIVED.fullmatch(branch) is not None
 
 
-def default_tip(repository: Repository, judged: Judged, wishes: Callable[[str], Wishes]) -> Tip:
+def default_tip(repository: Repository, judged: JudgedBranch, wishes: Callable[[str], BranchSettings]) -> Tip:
     """The default branch: what a remote's HEAD says, then CI, then a usual branch's configuration, then its name.
 
     `wishes` reads the configuration of a commit. Raises GitError with the command that brings what is missing.
@@ -89,7 +89,7 @@ def upstream_tip(refs: Refs, default: Tip) -> str | None:
     return found.get(refs.heads.get("upstream", default.branch)) if default.remote not in ("", "upstream") else None
 
 
-def _order(refs: Refs, judged: Judged) -> list[str]:
+def _order(refs: Refs, judged: JudgedBranch) -> list[str]:
     own = judged.remote or refs.remote_of(judged.branch)
     return list(dict.fromkeys((*((own,) if own else ()), *refs.remotes)))
 
@@ -109,7 +109,7 @@ def _unknown(repository: Repository, remote: str) -> GitError:
     return GitError(f"no base to compare with: {known}, and its default branch is not known", refs.bring(remote))
 
 
-def _local(repository: Repository, judged: Judged, wishes: Callable[[str], Wishes]) -> Tip:
+def _local(repository: Repository, judged: JudgedBranch, wishes: Callable[[str], BranchSettings]) -> Tip:
     """The default branch of a repository that has never heard of another one: a usual name, or the only branch."""
     refs = repository.refs
     if refs.remotes and judged.in_ci:  # it was fetched without a name: whatever branch it was put on says nothing

@@ -1,6 +1,6 @@
-"""Where work trees of our own are kept: a folder of this user's, a room for each repository, a place for each tree.
+"""Where work trees of our own are kept: a folder of this user's, a cache for each repository, a slot for each tree.
 
-A place is a folder with its lock, its notes, the work tree and a scratch folder. Whoever holds the lock owns all of it.
+A slot is a folder with its lock, its notes, the work tree and a scratch folder. Whoever holds the lock owns all of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "ORCHGATE_TREES"
 SLOTS = 10  # of one tree at the same time
-MOST_PLACES = 8
+MOST_SLOTS = 8
 MOST_BYTES = 8 << 30
 MOST_DAYS = 14
 _LOCK, _NOTES, _SCRATCH, _OWNER = "lock", "made.json", "scratch", "repository"
@@ -30,14 +30,14 @@ _DAY = 86_400.0
 _MOST_NOTED = 1 << 26  # bytes
 
 
-class Room(NamedTuple):
-    """The folder of one repository; `name` is what a work tree is called in its place."""
+class CacheFolder(NamedTuple):
+    """The folder of one repository; `name` is what a work tree is called in its slot."""
 
     folder: str
     name: str
 
 
-class Place(NamedTuple):
+class Slot(NamedTuple):
     folder: str
     lock: int
 
@@ -46,18 +46,18 @@ class Place(NamedTuple):
         return os.path.join(self.folder, _SCRATCH)
 
 
-def room(environ: Mapping[str, str], common_dir: str, name: str) -> Room:
-    """The room of a repository, made if it is not there. Raises OrchgateError where it cannot be ours alone."""
+def folder_of(environ: Mapping[str, str], common_dir: str, name: str) -> CacheFolder:
+    """The cache of a repository, made if it is not there. Raises OrchgateError where it cannot be ours alone."""
     home = environ.get(VARIABLE) or os.path.join(environ.get("TMPDIR") or "/var/tmp", f"orchgate-{os.getuid()}")  # noqa: S108 -- checked below
     home = os.path.realpath(os.path.dirname(os.path.abspath(home))) + os.sep + os.path.basename(os.path.abspath(home))
     _claim(home)
     folder = os.path.join(home, sha256_hex(common_dir)[:12])
     _own(folder, common_dir)
-    return Room(folder, "tree" if name in (_LOCK, _NOTES, _SCRATCH) else name)
+    return CacheFolder(folder, "tree" if name in (_LOCK, _NOTES, _SCRATCH) else name)
 
 
 def _own(folder: str, common_dir: str) -> None:
-    """Makes a room and says whose it is; another process may be doing so, or taking an empty room away."""
+    """Makes a cache and says whose it is; another process may be doing so, or taking an empty cache away."""
     owner = os.path.join(folder, _OWNER)
     while not os.path.exists(owner):
         files.make_folders(folder)
@@ -80,19 +80,19 @@ def _claim(home: str) -> None:
         raise OrchgateError(f"{home} is not a folder that only this user can write to", hint)
 
 
-def key(tree: str, flavour: str) -> str:
-    return sha256_hex(f"{tree}\0{flavour}")[:16]
+def key(tree: str, variant: str) -> str:
+    return sha256_hex(f"{tree}\0{variant}")[:16]
 
 
 @contextlib.contextmanager
-def taken(room_: Room, name: str) -> Iterator[Place]:
-    """A place of that key that nobody else uses. Raises GitError when all are in use."""
-    for slot in range(SLOTS):
-        folder = os.path.join(room_.folder, f"{name}-{slot}")
+def taken(cache: CacheFolder, name: str) -> Iterator[Slot]:
+    """A slot of that key that nobody else uses. Raises GitError when all are in use."""
+    for number in range(SLOTS):
+        folder = os.path.join(cache.folder, f"{name}-{number}")
         lock = _lock(folder)
         if lock is not None:
             try:
-                yield Place(folder, lock)
+                yield Slot(folder, lock)
             finally:
                 with contextlib.suppress(OSError):
                     os.utime(lock)
@@ -102,7 +102,7 @@ def taken(room_: Room, name: str) -> Iterator[Place]:
 
 
 def _lock(folder: str) -> int | None:
-    """A descriptor that holds a place's lock; None when somebody else does."""
+    """A descriptor that holds a slot's lock; None when somebody else does."""
     path = os.path.join(folder, _LOCK)
     while True:
         try:
@@ -132,36 +132,36 @@ def _sign(lock: int) -> None:
         os.pwrite(lock, f"pid {os.getpid()} on {os.uname().nodename} since {time.time():.0f}\n".encode(), 0)
 
 
-def notes(place: Place) -> dict[str, Any] | None:
-    """What was noted about a place once its work tree was complete; None before that, or when it cannot be read."""
+def notes(slot: Slot) -> dict[str, Any] | None:
+    """What was noted about a slot once its work tree was complete; None before that, or when it cannot be read."""
     try:
-        read = json_data.read(os.path.join(place.folder, _NOTES), _MOST_NOTED)
+        read = json_data.read(os.path.join(slot.folder, _NOTES), _MOST_NOTED)
     except (OSError, ValueError):
         return None
     whole = isinstance(read, dict) and isinstance(read.get("kept"), list) and "prepared" in read
     return read if whole else None
 
 
-def note(place: Place, noted: Mapping[str, Any]) -> None:
+def note(slot: Slot, noted: Mapping[str, Any]) -> None:
     """Raises WriteError."""
     import json
 
-    files.replace(os.path.join(place.folder, _NOTES), json.dumps(noted).encode("ascii"))
+    files.replace(os.path.join(slot.folder, _NOTES), json.dumps(noted).encode("ascii"))
 
 
-def prune(room_: Room, remove: Callable[[str], None]) -> None:
+def prune(cache: CacheFolder, remove: Callable[[str], None]) -> None:
     """Takes away what was not used for long, or is too much; what somebody uses stays. `remove` takes a work tree."""
-    _prune_rooms(os.path.dirname(room_.folder), room_.folder)
-    newest_first = sorted(_places(room_.folder), reverse=True)
+    _prune_caches(os.path.dirname(cache.folder), cache.folder)
+    newest_first = sorted(_slots(cache.folder), reverse=True)
     total = 0
     for number, (used, folder) in enumerate(newest_first, 1):
-        total += size(folder) if number <= MOST_PLACES else 0
-        if number > MOST_PLACES or total > MOST_BYTES or time.time() - used > MOST_DAYS * _DAY:
-            _clear(folder, lambda place: remove(os.path.join(place, room_.name)))
+        total += size(folder) if number <= MOST_SLOTS else 0
+        if number > MOST_SLOTS or total > MOST_BYTES or time.time() - used > MOST_DAYS * _DAY:
+            _clear(folder, lambda tree: remove(os.path.join(tree, cache.name)))
 
 
-def _places(folder: str) -> Iterator[tuple[float, str]]:
-    """When each place was used last, and its folder."""
+def _slots(folder: str) -> Iterator[tuple[float, str]]:
+    """When each slot was used last, and its folder."""
     with os.scandir(folder) as found:
         for entry in found:
             with contextlib.suppress(FileNotFoundError):
@@ -169,19 +169,19 @@ def _places(folder: str) -> Iterator[tuple[float, str]]:
                     yield os.stat(os.path.join(entry.path, _LOCK)).st_mtime, entry.path
 
 
-def _prune_rooms(home: str, own: str) -> None:
-    """Takes away the rooms of repositories that are gone."""
+def _prune_caches(home: str, own: str) -> None:
+    """Takes away the caches of repositories that are gone."""
     with os.scandir(home) as found:
-        rooms = [entry.path for entry in found if entry.is_dir(follow_symlinks=False) and entry.path != own]
-    for folder in rooms:
+        caches = [entry.path for entry in found if entry.is_dir(follow_symlinks=False) and entry.path != own]
+    for folder in caches:
         try:
             with open(os.path.join(folder, _OWNER), "rb") as file:
                 common_dir = file.read()
         except OSError:
             continue
         if not os.path.exists(common_dir):
-            for _, place in list(_places(folder)):
-                _clear(place, lambda _: None)
+            for _, old in list(_slots(folder)):
+                _clear(old, lambda _: None)
             with contextlib.suppress(OSError):  # somebody is still there
                 if not [name for name in os.listdir(folder) if name != _OWNER]:
                     erase(folder)
@@ -199,8 +199,8 @@ def _clear(folder: str, remove: Callable[[str], None]) -> None:
 
 
 def size(folder: str) -> int:
-    """Bytes of all files below a folder, as far as they can be seen; a prepared place has noted them."""
-    noted = notes(Place(folder, -1)) or {}
+    """Bytes of all files below a folder, as far as they can be seen; a prepared slot has noted them."""
+    noted = notes(Slot(folder, -1)) or {}
     if isinstance(noted.get("bytes"), int):
         return int(noted["bytes"])
     total = 0
