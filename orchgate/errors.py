@@ -61,5 +61,12 @@ class TooLarge(Unreadable):
     """A file of more bytes than anybody wants to read at once."""
 
 
+class Vanished(Unreadable):
+    """A file that was there a moment ago."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "vanished before it could be read", "run the check again")
+
+
 class KeptElsewhere(Unreadable):
     """A file of which only a pointer is here, such as one of Git LFS: nobody here can judge it."""

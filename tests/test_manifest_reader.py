@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.errors import Unreadable
-from orchgate.runs.decode import Flaw, ManifestError, deeper_than, dotted, lines_of, parse, places
+from orchgate.lib.json_data import deeper_than
+from orchgate.runs.decode import Flaw, ManifestError, dotted, lines_of, parse, places
 from orchgate.runs.run import decode, load
 from tests.manifest_samples import PATH, RUN, TASK, encoded, january, june, own
 from tests.work import no_hang
@@ -144,6 +145,7 @@ def test_a_path_that_climbs_out_is_not_within_the_run() -> None:
         (b'{"a":' + b"[" * 500 + b"]" * 500 + b"}", Flaw.DEPTH),
         (b'{"a":' + b"[" * 100_000, Flaw.DEPTH),
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, Flaw.DEPTH),
+        (b'{"a":' * 65 + b"1", Flaw.DEPTH),
     ],
     ids=lambda value: value.name if isinstance(value, Flaw) else repr(value[:24]),
 )

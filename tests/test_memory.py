@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -293,3 +294,10 @@ def test_a_program_is_looked_for_where_its_own_path_leads(tmp_path: Path, path: 
     program.chmod(0o755)
 
     assert starting.loadable("mine", {"PATH": path}, str(tmp_path), "/bin/sh") is (path != "/nowhere")
+
+
+@pytest.mark.parametrize(("platform", "factor"), [("linux", 1024), ("darwin", 1)])
+def test_macos_says_bytes_where_others_say_kibibytes(platform: str, factor: int) -> None:
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+
+    assert usage.peak_bytes(spent, platform) == spent.ru_maxrss * factor

@@ -247,7 +247,7 @@ def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     folder = foreign(tmp_path, None)
     os.mkfifo(folder / "runner.ndjson")
 
-    assert "is a named pipe, not a file" in missing(folder)
+    assert "is a named pipe, not a regular file" in missing(folder)
 
 
 def test_a_log_that_is_too_long_is_not_read(tmp_path: Path) -> None:

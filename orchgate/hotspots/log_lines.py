@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from orchgate.errors import Unreadable
+from orchgate.errors import Unreadable, Vanished
 from orchgate.runs.decode import ManifestError
 from orchgate.runs.locate import read_file
 
@@ -33,8 +33,10 @@ def read(path: str, decoder: msgspec.json.Decoder[Line], max_bytes: int = MAX_BY
         data = read_file(path, max_bytes)
     except ManifestError as error:
         return [], error.message
+    except Vanished:
+        return [], "is not there"
     except Unreadable as error:
-        return [], "is not there" if "vanished" in error.message else error.message
+        return [], error.message
     if not data.strip():
         return [], "is empty"
     try:

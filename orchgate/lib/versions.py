@@ -100,14 +100,14 @@ class _Twice:
 def _json(path: str, text: str) -> dict[str, object]:
     if "version" not in text and "\\" not in text:
         return {}
-    import json
+    from orchgate.lib import json_data
 
     try:
-        value = json.loads(text, object_pairs_hook=_object)
+        value = json_data.parse(text, object_pairs_hook=_object)
+    except json_data.TooDeepError as error:
+        raise Unreadable(path, TOO_DEEP) from error
     except ValueError as error:
         raise Unreadable(path, f"is not valid JSON: {_short(error)}") from error
-    except RecursionError as error:
-        raise Unreadable(path, TOO_DEEP) from error
     if not isinstance(value, dict):
         raise Unreadable(path, "is not a JSON object")
     version = value.get("version")

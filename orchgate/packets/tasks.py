@@ -87,11 +87,11 @@ def decode(path: str, content: bytes) -> str:
 
 def parse(path: str, text: str) -> object:
     """The JSON value of an index file, with or without a byte order mark. Raises Unreadable."""
-    import json
+    from orchgate.lib import json_data
 
     try:
-        return json.loads(text.removeprefix("\ufeff"))
-    except RecursionError as error:
+        return json_data.parse(text.removeprefix("\ufeff"))
+    except json_data.TooDeepError as error:
         raise Unreadable(path, "is nested too deeply") from error
     except ValueError as error:
         raise Unreadable(path, f"is not valid JSON: {error}") from error

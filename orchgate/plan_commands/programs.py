@@ -38,14 +38,14 @@ def _text(path: str, data: bytes) -> str:
 
 def _table(path: str, data: bytes) -> Mapping[str, object]:
     """A JSON object."""
-    import json
+    from orchgate.lib import json_data
 
     try:
-        value = json.loads(_text(path, data))
+        value = json_data.parse(_text(path, data))
+    except json_data.TooDeepError as error:
+        raise Unreadable(path, TOO_DEEP, FIX) from error
     except ValueError as error:
         raise Unreadable(path, f"is not valid JSON: {error}", FIX) from error
-    except RecursionError as error:
-        raise Unreadable(path, TOO_DEEP, FIX) from error
     if not isinstance(value, dict):
         raise Unreadable(path, "is not a JSON object")
     return value

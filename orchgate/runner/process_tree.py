@@ -274,8 +274,9 @@ def own_peak() -> int:
 def _own_peak_elsewhere() -> int:
     import resource
 
-    # Kibibytes everywhere but on macOS.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    from orchgate.runs import usage
+
+    return usage.peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
 
 
 class Numbers:

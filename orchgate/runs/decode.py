@@ -63,6 +63,8 @@ def parse(data: bytes, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -
     """The one object in `data`. Raises ManifestError for everything that two readers could understand differently."""
     import msgspec
 
+    from orchgate.lib import json_data
+
     if len(data) > max_bytes:
         raise ManifestError(Flaw.SIZE, f"is {len(data)} bytes long, limit {max_bytes}")
     try:
@@ -72,6 +74,8 @@ def parse(data: bytes, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -
     except UnicodeDecodeError:
         raise _not_utf8(data) from None
     except msgspec.DecodeError as error:
+        if json_data.begins_deeper_than(data, max_depth):
+            raise too_deep(max_depth) from None
         raise _syntax(data, error) from None
     if not isinstance(value, dict):
         raise ManifestError(Flaw.SHAPE, f"holds {_kind(value)} where one object belongs")
@@ -81,28 +85,13 @@ def parse(data: bytes, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -
         deep = b"\n" + b"  " * (max_depth + 1) in indented
         unique = True
     else:
-        deep = deeper_than(value, max_depth)
+        deep = json_data.deeper_than(value, max_depth)
         unique = deep or msgspec.json.format(data, indent=-1) == compact
     if deep:
         raise too_deep(max_depth)
     if not unique:
         _refuse_duplicates(data)
     return value
-
-
-def deeper_than(value: dict[str, Any], limit: int) -> bool:
-    """Whether containers that hold something are nested deeper than `limit`. Level by level: depth costs no stack."""
-    level: list[Any] = [value]
-    for _ in range(limit):
-        if not level:
-            return False
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if type(outer) is dict else outer)
-            if inner and (type(inner) is dict or type(inner) is list)
-        ]
-    return bool(level)
 
 
 def too_deep(limit: int) -> ManifestError:

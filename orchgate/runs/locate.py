@@ -11,7 +11,7 @@ import stat
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.errors import Unreadable
+from orchgate.errors import Unreadable, Vanished
 from orchgate.git.snapshot import LFS_BEGINNING
 from orchgate.lib import files
 from orchgate.lib.patterns import lazy
@@ -169,5 +169,5 @@ def _refused(path: str, error: OSError) -> ManifestError | Unreadable:
     if os.path.islink(path) and not os.path.exists(path):
         return ManifestError(Flaw.PLACE, "is a link that leads nowhere")
     if isinstance(error, FileNotFoundError):
-        return Unreadable(path, "vanished before it could be read", "run the check again")
+        return Vanished(path)
     return Unreadable(path, f"cannot be read: {error.strerror}", "ls -l shows who may read it")

@@ -59,7 +59,7 @@ def of(spent: struct_rusage, bytes_: Storage, wall: float, *, floor: int = 0) ->
 
     `floor`: bytes that the kernel may have kept from the program that started it, see `starting`.
     """
-    peak = spent.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak = peak_bytes(spent)
     return {
         "wall_seconds": round(wall, 6),
         "user_seconds": round(spent.ru_utime, 6),
@@ -71,6 +71,11 @@ def of(spent: struct_rusage, bytes_: Storage, wall: float, *, floor: int = 0) ->
         "processes": None,
         "complete": True,
     }
+
+
+def peak_bytes(spent: struct_rusage, platform: str = sys.platform) -> int:
+    """The largest resident set in bytes: macOS says it in bytes, every other system in kibibytes."""
+    return spent.ru_maxrss if platform == "darwin" else spent.ru_maxrss * 1024
 
 
 def with_tree(cost: Mapping[str, Any], sampled: int | None) -> Cost:

@@ -70,17 +70,17 @@ def nanoseconds(value: object) -> object:
 
 def document(content: bytes, **hooks: Any) -> Any:
     """A JSON document. Raises FormatError."""
-    import json
+    from orchgate.lib import json_data
 
     if not content.strip():
         raise FormatError("is empty")
     if len(content) > LARGEST:
         raise FormatError(f"is longer than {LARGEST} bytes")
     try:
-        return json.loads(content.decode("utf-8-sig"), **hooks)
+        return json_data.parse(content.decode("utf-8-sig"), **hooks)
     except UnicodeDecodeError as error:
         raise FormatError("is not UTF-8") from error
-    except RecursionError as error:
+    except json_data.TooDeepError as error:
         raise FormatError("is nested too deep") from error
     except ValueError as error:  # not JSON, or an integer of thousands of digits
         raise FormatError(f"is not JSON, or cut off: {str(error)[:100]}") from error
