@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import re
 import shlex
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
     from orchgate.commands.shared.options import Parser
 
 
+COMMANDS = registry.plugins("commands")
+VERBS = [
+    f"{name} {verb}" for name in ("baseline", "config", "evidence") for verb in registry.load("commands", name).VERBS
+]
+NAMES = {f"orchgate {name}" for name in (*COMMANDS, *VERBS)}  # in a sentence, for the command as such
+TICKED = re.compile(r"`(orchgate [^`]+)`")
+MENTIONED = re.compile(rf"\borchgate (?:{'|'.join(COMMANDS)})\b")
+PROSE = re.compile(r"[,;] | (?:or|then|shows|says|brings|takes|writes|keeps|gives|lists) ")
+
+
+@functools.cache
 def parser_of(command: str) -> Parser:
     module = registry.load("commands", command)
     parser: Parser = getattr(module, "PARSER", options.Parser)(prog=f"orchgate {command}")
@@ -35,3 +47,18 @@ def refused_words(line: str) -> str:
     except UsageError as error:
         return error.message
     return said.getvalue()  # an old name
+
+
+def hint_fault(hint: str) -> str:
+    """Why a hint is neither a bare command nor a sentence with its commands in backticks; "" when it is one."""
+    if "--no-verify" in hint:
+        return "advertises --no-verify"
+    for part in TICKED.findall(hint):
+        if part not in NAMES and (said := refused_words(part)):
+            return f"{part}: {said}"
+    if hint.startswith("git ") and PROSE.search(hint):
+        return "neither a command nor a sentence"
+    if re.match("(orchgate|git) ", hint):
+        commands = [part for part in hint.split(" && ") if part.startswith("orchgate ")]
+        return next((said for command in commands if command not in NAMES and (said := refused_words(command))), "")
+    return "a command outside of backticks" if MENTIONED.search(re.sub(r"`[^`]*`", "", hint)) else ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.model import Severity
+from tests.command_lines import hint_fault
 from tests.support import describe, examined, judge_folder
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def test_case_gets_exactly_its_diagnostics(case: Path, tmp_path: Path) -> None:
     if os.environ.get("ORCHGATE_UPDATE_CASES"):
         expected.write_text("".join(line + "\n" for line in lines))
     assert lines == expected.read_text().splitlines()
+    hints = {*(one.hint for one in outcome.findings), *(one.hint for one in outcome.troubles)}
+    assert {hint: fault for hint in hints if (fault := hint_fault(hint))} == {}
     assert not [finding for finding in outcome.findings if weight(finding) > worst(check, finding)]
 
 

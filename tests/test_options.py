@@ -14,7 +14,7 @@ import pytest
 from orchgate import registry
 from orchgate.cli import main
 from orchgate.commands.shared import options
-from orchgate.commands.shared.options import Parser, Renamed
+from orchgate.commands.shared.options import Parser, Renamed, Verb
 from tests.command_lines import refused_words
 
 if TYPE_CHECKING:
@@ -25,15 +25,15 @@ TOP = Path(__file__).parent.parent
 COMMANDS = registry.plugins("commands")
 
 
-def modules() -> Iterator[tuple[str, ModuleType]]:
+def modules() -> Iterator[tuple[str, ModuleType | Verb]]:
     """Every command and every verb, by the words that a command line begins with."""
-    import importlib
-
     for name in COMMANDS:
         module = registry.load("commands", name)
         yield name, module
-        for verb in getattr(module, "VERBS", ()):
-            yield f"{name} {verb}", importlib.import_module(f"{module.PACKAGE}.{verb}")
+        verbs = getattr(module, "VERBS", {})
+        if not isinstance(verbs, dict):
+            verbs = options.verb_modules(module.PACKAGE, verbs)
+        yield from ((f"{name} {verb}", described) for verb, described in verbs.items())
 
 
 MODULES = dict(modules())

@@ -85,7 +85,7 @@ def require_whole(plan: LoopPlan) -> None:
     if is_redacted((plan.goal, *plan.agent, *plan.validator)):
         raise OrchgateError(
             "the goal or the commands of this run were recorded without their secrets, so it cannot be resumed",
-            "start it again with orchgate rlm, and pass secrets in the environment: those are not recorded",
+            "start it again with `orchgate rlm`, and pass secrets in the environment: those are not recorded",
         )
 
 
@@ -98,7 +98,7 @@ def plan_of(events: Iterable[Mapping[str, Any]]) -> LoopPlan:
         agent, validator = tuple(asked["agent"]), tuple(asked["validator"])
         return LoopPlan(asked["goal"], agent, validator, asked["max_iterations"], asked["max_minutes"])
     except KeyError as error:
-        raise OrchgateError("this run is not an agent loop", "resume a pipeline with orchgate resume RUN") from error
+        raise OrchgateError("this run is not an agent loop", "resume a pipeline with `orchgate resume RUN`") from error
 
 
 def iterations(events: Iterable[Event], *, validated: bool) -> list[Iteration]:

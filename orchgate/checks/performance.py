@@ -68,7 +68,7 @@ RULES = (
         "pipeline for this type of machine. On a first push it is a note.",
         why="Head was not judged, and that has to be visible: a pass would claim a comparison that nobody made.",
         bad="a base that does not define the pipeline, and no .orchgate/baseline.json",
-        good="orchgate baseline record PIPELINE, and the file committed",
+        good="`orchgate baseline record PIPELINE`, and the file committed",
     ),
     Rule(
         "PRF004",
@@ -266,9 +266,9 @@ def _not_asked(ctx: Context) -> str:
         case "staged" | "commit":
             return "a commit is not measured, its push is"
         case "tree" if ctx.scope.head is None or not ctx.root:
-            return "a whole tree is measured only by name: orchgate check performance"
+            return "a whole tree is measured only by name: `orchgate check performance`"
         case _ if ctx.scope.head is None:
-            return "what is not committed is measured only by name: orchgate check performance"
+            return "what is not committed is measured only by name: `orchgate check performance`"
     return ""
 
 

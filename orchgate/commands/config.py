@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from orchgate.commands.shared import options
 from orchgate.errors import ConfigError, UsageError
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
@@ -18,35 +19,51 @@ if TYPE_CHECKING:
     from orchgate.config.source import Source
 
 SUMMARY = "show the configuration in force, list all keys, or rename old ones"
+ABOUT = "Works on orchgate.toml, or [tool.orchgate] in pyproject.toml; each VERB has a --help of its own."
+EXAMPLES = ("orchgate config show", "orchgate config keys diff-budget", "orchgate config migrate --dry-run")
+EXIT_CODES = {1: "`migrate --check` would change something"}
 VERSION = 1
-_VERBS = {
-    "show": "print every value in force, where it comes from, and what the work tree says instead",
-    "keys": "list the keys with their defaults; of one table, or of all",
-    "migrate": "rewrite the configuration file so that every key has its name of today; comments stay",
-    "reference": "print the page of the documentation about all keys, as Markdown",
-}
-_EXAMPLES = {
-    "show": "orchgate config show --output-format json",
-    "keys": "orchgate config keys diff-budget",
-    "migrate": "orchgate config migrate --dry-run",
-    "reference": "orchgate config reference > configuration.md",
+
+
+def _migrating(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
+    what = "change nothing, and exit with 1 if something would change"
+    parser.add_argument("--check", action="store_true", help=what)
+
+
+def _listing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("table", nargs="?", default=None, metavar="TABLE", help="such as documents (all of them)")
+
+
+VERBS = {
+    "show": options.Verb(
+        "print every value in force, and where it comes from",
+        "What judges the change is shown, and what the work tree says instead.",
+        ("orchgate config show", "orchgate config show --output-format json"),
+        options.output_format,
+    ),
+    "keys": options.Verb(
+        "list the keys with their defaults",
+        "Without TABLE, of all tables.",
+        ("orchgate config keys", "orchgate config keys diff-budget"),
+        _listing,
+    ),
+    "migrate": options.Verb(
+        "rewrite the configuration file so that every key has its name of today",
+        "Comments stay. Without options, the file is changed.",
+        ("orchgate config migrate --dry-run", "orchgate config migrate --check"),
+        _migrating,
+    ),
+    "reference": options.Verb(
+        "print the page of the documentation about all keys",
+        "Written as Markdown to standard output.",
+        ("orchgate config reference",),
+    ),
 }
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    made = {
-        verb: verbs.add_parser(
-            verb, help=text, description=text, epilog=f"example: {_EXAMPLES[verb]}", allow_abbrev=False
-        )
-        for verb, text in _VERBS.items()
-    }
-    made["show"].add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
-    made["keys"].add_argument("table", nargs="?", default=None, metavar="TABLE", help="such as documents; all without")
-    made["migrate"].add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
-    made["migrate"].add_argument(
-        "--check", action="store_true", help="change nothing, and exit with 1 if something would change"
-    )
+    options.add_verbs(parser, VERBS)
 
 
 def run(args: argparse.Namespace) -> Verdict | int:

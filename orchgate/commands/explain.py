@@ -71,7 +71,7 @@ def _table(known: Mapping[str, tuple[str, Rule]]) -> Iterator[str]:
             yield check if not last else f"\n{check}"
             last = check
         yield f"  {rule}  {about.severity.value:<7}  {about.title}"
-    yield "\norchgate explain RULE says more about one."
+    yield "\n`orchgate explain RULE` says more about one."
 
 
 def _explained(check: str, rule: Rule) -> Iterator[str]:

@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> Verdict:
         step.act(scratch)
     _landed(scratch)
     _say(f"\nThe folder is yours to play with:\n  cd {escape(root)}")
-    _say("  edit something, git add it, git commit; orchgate explain says more about any rule")
+    _say("  edit something, add and commit it; `orchgate explain` says more about any rule")
     return Verdict.PASS
 
 

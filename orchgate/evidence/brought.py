@@ -74,11 +74,11 @@ def examine(root: str, folder: str, limits: Limits) -> Examined:
     except OrchgateError as error:
         raise Refused(error.message, error.hint) from error
     if not format_of(document):
-        raise OrchgateError("is of no format that is known", "orchgate schema manifest-v1 describes ours")
+        raise OrchgateError("is of no format that is known", "orchgate schema manifest-v1")
     run = checked(document, os.path.join(source, ids.MANIFEST))
     _require_place(run, source)
     if not run.finished:
-        raise UsageError("is still in progress", "orchgate status --follow, where it runs")
+        raise UsageError("is still in progress", "wait for it with `orchgate status --follow`, where it runs")
     return Examined(source, ids.run_folder(root, run.task_id, run.run_id), document, data, journal, run)
 
 

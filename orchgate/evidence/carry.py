@@ -106,7 +106,9 @@ def read(artifacts: Artifacts, pin: Pinned) -> bytes:
     """
     full = artifacts.full(pin.path)
     if not artifacts.on_disk(pin.path):
-        raise Unreadable(pin.path, "is neither on disk nor in the store", "orchgate evidence push, where the run was")
+        raise Unreadable(
+            pin.path, "is neither on disk nor in the store", "run `orchgate evidence push` where the run is"
+        )
     try:
         with open(files.open_regular(full), "rb") as file:
             # A lock may say any size: no more memory than the file needs.
@@ -115,7 +117,7 @@ def read(artifacts: Artifacts, pin: Pinned) -> bytes:
         raise Unreadable(pin.path, f"cannot be read: {error.strerror}", "ls -l shows who may read it") from error
     if len(content) != pin.size or sha256_hex(content) != pin.sha256:
         command = f"orchgate evidence pin {quoted(pin.path)}"
-        hint = f"{command} takes what is on disk, orchgate evidence fetch --force what was pinned"
+        hint = f"`{command}` pins what is on disk, `orchgate evidence fetch --force` brings back what was pinned"
         raise Unreadable(pin.path, "is not what was pinned", hint)
     return content
 
@@ -231,6 +233,6 @@ def anywhere(artifacts: Artifacts, pin: Pinned, store: Store, limit: int) -> byt
         if content is None:
             if os.path.lexists(artifacts.full(pin.path)):
                 raise
-            hint = "orchgate evidence fetch; or its author has not pushed it yet: orchgate evidence push"
+            hint = "run `orchgate evidence fetch`, once its author has run `orchgate evidence push`"
             raise GitError(f"{pin.path} is pinned, but its content is not here", hint) from error
         return content

@@ -111,7 +111,7 @@ class Kept:
                 "EVD009",
                 place.location,
                 f"{place.reference.text} is on this machine only: it is not pinned",
-                f"orchgate evidence pin{'' if place.packet else ' --all'}, then git add .orchgate",
+                f"orchgate evidence pin {'' if place.packet else '--all '}&& git add .orchgate",
                 severity,
             )
         elif target.kind is TargetKind.PATH and path not in self._entries:
@@ -129,7 +129,7 @@ class Kept:
                 place.location,
                 f"{one.path if one.path not in place.reference.text else place.reference.text}"
                 f" is not what was pinned: it {difference}",
-                f"orchgate evidence fetch --force {quoted(one.path)} brings back what was pinned, "
-                "evidence pin takes this one",
+                f"`orchgate evidence fetch --force {quoted(one.path)}` brings back what was pinned, "
+                "`orchgate evidence pin` pins what is here",
                 Severity.WARNING if one.path.endswith(_RENEWED) else severity,
             )

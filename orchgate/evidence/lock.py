@@ -28,7 +28,7 @@ _SHA256 = lazy(r"[0-9a-f]{64}")
 _OBJECT_ID = lazy(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _KNOWN_EMPTY = ("changed", "untracked")  # that there was nothing is another thing than that nobody knows
 _MARKERS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
-_WRITTEN = "the lock is written by orchgate evidence pin; git show HEAD:.orchgate/evidence.lock shows it as it was"
+_WRITTEN = "the lock is written by `orchgate evidence pin`; `git show HEAD:.orchgate/evidence.lock` shows it as it was"
 
 _HOSTILE = "no run writes there: delete the line, and ask whoever added it"
 
@@ -119,7 +119,7 @@ def parse(data: bytes) -> Lock:
             raise LockError(
                 number,
                 f"pins {_shown(pin.path)} otherwise than line {lines[pin.path]} does",
-                "keep the line that holds; orchgate evidence pin decides by what is on disk",
+                "keep the line that holds; `orchgate evidence pin` decides by what is on disk",
             )
         lines.setdefault(pin.path, number)
     return Lock(pins.values())
@@ -138,14 +138,14 @@ def both_sides(data: bytes) -> bytes:
 def pinned(data: bytes) -> Iterator[tuple[int, Pinned]]:
     """Every pin with its line. Raises LockError."""
     if len(data) > MAX_BYTES:
-        raise LockError(0, f"is larger than {MAX_BYTES} bytes", "pin less: orchgate evidence pin --prune")
+        raise LockError(0, f"is larger than {MAX_BYTES} bytes", "orchgate evidence pin --prune")
     started = False
     for number, line in enumerate(data.split(b"\n"), 1):
         text = line.strip(b" \t\r")
         if not text:
             continue
         if text.startswith(_MARKERS):
-            raise LockError(number, "holds the marks of a merge conflict", "orchgate evidence pin keeps both sides")
+            raise LockError(number, "holds the marks of a merge conflict", "`orchgate evidence pin` keeps both sides")
         fields = _fields(number, text)
         if "evidence-lock" in fields:
             _check_version(number, fields["evidence-lock"])

@@ -102,9 +102,9 @@ def _without_tree(claim: Claim, facts: Facts, judged: Judged) -> Iterator[Findin
         yield _finding(claim, "ran outside of git, so that nobody knows of what", "run it inside the repository")
     elif judged.foreign:
         message = "says no tree: that it ran this code is its author's word"
-        yield _finding(claim, message, "orchgate run records the tree", Severity.NOTE)
+        yield _finding(claim, message, "`orchgate run` records the tree", Severity.NOTE)
     else:
-        hint = 'orchgate run records it; profile = "codex-orchestrator" expects manifests of that tool'
+        hint = '`orchgate run` records the tree; profile = "codex-orchestrator" expects manifests of that tool'
         yield _finding(claim, "does not say of which tree it is", hint)
 
 

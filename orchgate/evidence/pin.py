@@ -75,7 +75,11 @@ def plan(
             refused.append(error)
             continue
         if found is None:
-            refused.append(Refused(path, "is not on disk", "the run's machine has it; orchgate evidence fetch"))
+            refused.append(
+                Refused(
+                    path, "is not on disk", "`orchgate evidence fetch` brings it, if it was pushed from where it ran"
+                )
+            )
         else:
             fresh[path] = found
     dropped = tuple(sorted(path for path in old if path in drop and path not in fresh))

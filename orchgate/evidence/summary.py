@@ -50,7 +50,7 @@ class Cut(OrchgateError):
     """A block that begins and cannot be read. `offset` is where it begins."""
 
     def __init__(self, offset: int, message: str) -> None:
-        super().__init__(message, "orchgate evidence summarize writes it anew")
+        super().__init__(message, "write it again with `orchgate evidence summarize`")
         self.offset = offset
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchgate.references.artifacts import Artifacts
 
 RULE = "EVD011"
-_AGAIN = "orchgate evidence summarize writes it from the runs"
+_AGAIN = "write it from the runs with `orchgate evidence summarize`"
 _COLUMNS = ("before", "after", "change")
 
 
@@ -45,7 +45,7 @@ def _compared(document: Document, block: Block, runs: Runs, artifacts: Artifacts
     missing = [path for path in paths if not (artifacts.owns(path) and artifacts.exists(path))]
     if missing:
         message = f"cannot be recomputed: {missing[0]} is neither here nor pinned"
-        yield Finding(RULE, at, message, "orchgate evidence pin, in the clone that has the run")
+        yield Finding(RULE, at, message, "run `orchgate evidence pin` in the clone that has the run")
         return
     try:
         wanted = summary.render(block.pipeline, block.before, block.after, runs.facts, block.version)
@@ -53,7 +53,7 @@ def _compared(document: Document, block: Block, runs: Runs, artifacts: Artifacts
         yield from _other_pipelines(document, block, runs)
     except OrchgateError as error:
         message = f"cannot be recomputed: a run it names {error.message}"
-        yield Finding(RULE, at, message, error.hint or "orchgate evidence fetch brings pinned runs")
+        yield Finding(RULE, at, message, error.hint or "orchgate evidence fetch")
         return
     yield from _cells(document, block, wanted)
 

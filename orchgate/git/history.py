@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from orchgate.git.repository import Repository
 
 
-NAME_IT = "name it: orchgate check --base BASE"
+NAME_IT = "orchgate check --base BASE"
 CUT = "this is a shallow clone (in GitHub Actions: fetch-depth: 0 for actions/checkout)"
 MOST_BASES = 16  # bases that a change is compared with; beyond, it is counted as larger than it is
 _ASKED = 500  # commits on one command line

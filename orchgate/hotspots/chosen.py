@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 LOOKED = 200  # of the newest runs, when nobody says which are meant
-_HINT = "orchgate status lists the runs that are here"
+_HINT = "orchgate status"
 
 
 def latest(root: str) -> list[str]:

@@ -111,7 +111,7 @@ _MESSAGE = one_of("-m -F -C --message --file --reuse-message --no-edit --fixup -
 
 def _commit(arguments: tuple[Word, ...]) -> Wait | None:
     if has_option(arguments, frozenset({"-p", "--patch", "--interactive"})):
-        return Wait(ASKS, "git add PATH, then git commit -m MESSAGE")
+        return Wait(ASKS, "git add PATH && git commit -m MESSAGE")
     if has_option(arguments, _MESSAGE) or may_hold_options(arguments):
         return None
     amends = any(word.text == "--amend" for word in arguments)

@@ -70,7 +70,7 @@ ROWS = (
     WaitingProgram(
         "git rebase",
         EDITS,
-        "git rebase --autosquash without -i, or set GIT_SEQUENCE_EDITOR",
+        "leave -i out, or set GIT_SEQUENCE_EDITOR",
         needs="-i --interactive --edit-todo",
     ),
     WaitingProgram("git config", EDITS, "git config KEY VALUE", needs="-e --edit"),

@@ -105,7 +105,7 @@ def _newest_first(records: Iterable[BaselineRecord]) -> tuple[BaselineRecord, ..
 def parse(data: bytes, where: str = PATH) -> Baseline:
     """The baseline that a file's bytes hold. Raises BaselineError for everything that is wrong with it."""
     if len(data) > MAX_BYTES:
-        raise BaselineError(where, f"is {len(data)} bytes long, limit {MAX_BYTES}", f"orchgate baseline drop; {_HINT}")
+        raise BaselineError(where, f"is {len(data)} bytes long, limit {MAX_BYTES}", "orchgate baseline drop")
     _refuse_conflict(data, where)
     found, problems = _facts(_pairs(data, where))
     baseline = _assembled(found, problems)
@@ -123,7 +123,7 @@ def _refuse_conflict(data: bytes, where: str) -> None:
             where,
             f"line {line}: an unresolved merge conflict",
             "keep the lines of both sides where they are of different machines or pipelines, and of one side where "
-            "they are of the same; then record anew: orchgate baseline record PIPELINE --force --reason TEXT",
+            "they are of the same; then `orchgate baseline record PIPELINE --force --reason TEXT`",
         )
 
 

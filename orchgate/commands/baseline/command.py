@@ -23,7 +23,7 @@ PACKAGE, VERBS = "orchgate.commands.baseline", ("show", "record", "promote", "dr
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    options.add_verbs(parser, PACKAGE, VERBS)
+    options.add_verbs(parser, options.verb_modules(PACKAGE, VERBS))
 
 
 def run(args: argparse.Namespace) -> Verdict | int:

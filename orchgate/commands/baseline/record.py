@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orchgate.commands.baseline import common
 from orchgate.commands.shared import options
 from orchgate.config.load import load_work_tree
-from orchgate.errors import OrchgateError, UsageError
+from orchgate.errors import OrchgateError, UsageError, quoted
 from orchgate.git import history
 from orchgate.lib import files
 from orchgate.model import Verdict
@@ -168,18 +168,16 @@ def _failed(args: argparse.Namespace, name: str, failure: dict[str, Any]) -> Ver
 def _keep(at: Here, args: argparse.Namespace, record: BaselineRecord, notes: Sequence[str]) -> None:
     """Writes the record to its place and shows it. Raises UsageError when somebody was faster."""
     if args.output:
-        path = os.path.abspath(args.output)
-        files.replace(path, render(Baseline({record.place: record})))
-        known, next_step = Baseline(), f"candidate: {args.output}; orchgate baseline promote --from {args.output}"
+        files.replace(os.path.abspath(args.output), render(Baseline({record.place: record})))
+        known = Baseline()
+        lines = [f"recorded {record.runs} runs as a candidate: {args.output}"]
+        lines.append(f"  hint: orchgate baseline promote --from {quoted(args.output)}")
     else:
 
         def change(found: Baseline) -> Baseline:
             common.refuse_overwriting(at, found, *record.place, args)
             return found.put(record)
 
-        known, next_step = baseline_file.update(at.root, change), common.COMMIT_IT
+        known, lines = baseline_file.update(at.root, change), [f"recorded {record.runs} runs; {common.COMMIT_IT}"]
 
-    def heading() -> Iterator[str]:
-        yield f"recorded {record.runs} runs; {next_step}"
-
-    common.show(args, [common.row(at, record, known)], notes, heading)
+    common.show(args, [common.row(at, record, known)], notes, lambda: iter(lines))

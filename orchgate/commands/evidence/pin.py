@@ -184,7 +184,7 @@ def _tell_of(found: linked.Expanded, made: pin.Plan) -> None:
     for link in missing[:MOST_LISTED]:
         _say(f"neither here nor pinned: {link.path} ({link.location.path}:{link.location.line})")
     if len(missing) > MOST_LISTED:
-        _say(f"and {len(missing) - MOST_LISTED} more that are neither here nor pinned: orchgate check --all-files")
+        _say(f"and {len(missing) - MOST_LISTED} more; `orchgate check evidence --all-files` lists all")
 
 
 def _is_pinned(link: linked.Link, made: pin.Plan) -> bool:

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> Verdict:
             changed = _update(root, plan, block, pipeline, args.section, write=True)
     _tell(plan, block, changed=changed, checking=args.check)
     if changed and not args.check:
-        sys.stdout.write(escape(f"next: orchgate evidence pin --task {quoted(args.task)}, then commit both") + "\n")
+        sys.stdout.write(escape(f"  hint: orchgate evidence pin --task {quoted(args.task)}") + "\n")
     return Verdict.FAIL if args.check and changed else Verdict.PASS
 
 

@@ -74,7 +74,7 @@ def _read(words: Sequence[str]) -> tuple[list[Timeline], list[tuple[str, Orchgat
     root = running.root()
     folders = chosen.folders(root, words) if words else chosen.latest(root)
     if not folders:
-        raise OrchgateError("there are no runs here", "orchgate run PIPELINE --task ID makes one")
+        raise OrchgateError("there are no runs here", "orchgate run PIPELINE --task ID")
     runs = []
     troubles: list[tuple[str, OrchgateError]] = []
     for folder in folders:

@@ -190,7 +190,7 @@ def _hint(worth: Sequence[Hotspot], summaries: Sequence[Summary]) -> str:
     one = worth[0]
     summary = next(summary for summary in summaries if summary.pipeline == one.pipeline)
     task = quoted(summary.runs[-1].task)
-    again = f"then run it again and compare: orchgate hotspots {task}"
+    again = f"then run it again and compare with `orchgate hotspots {task}`"
     if one.kind is HotspotKind.WAITING:
         return (
             "something holds the stages up before their commands start; look there for a timer, a queue or a lock; "
@@ -198,7 +198,7 @@ def _hint(worth: Sequence[Hotspot], summaries: Sequence[Summary]) -> str:
         )
     if one.kind is HotspotKind.RETRY:
         command = f"orchgate run {quoted(one.pipeline)} --task {task} --runs 10"
-        return f"{one.stage} has to be repeated; {command} shows how often"
+        return f"{one.stage} had to be repeated; `{command}` shows how often"
     if one.kind is HotspotKind.RECORDING:
         return "what happens between a command's end and the next start takes longest to no use; " + again
     beside = f", or let it run beside {' or '.join(one.beside[:2])} (max-parallel)" if one.beside else ""

@@ -115,7 +115,7 @@ def _hooks(repository: Repository, *, native: bool, remote: bool) -> list[Write 
     if outcome is not None:
         return [outcome]
     pasted = "\n".join("  " + line for line in entry)
-    _tell([f"{hook_config.FILE}: add this first to its repos, then run orchgate init again:"])
+    _tell([f"{hook_config.FILE}: add this first to its repos, then run `orchgate init` again:"])
     sys.stdout.write(pasted + "\n")
     raise OrchgateError(
         f"{hook_config.FILE} has a form that orchgate does not change; nothing was written",
@@ -173,7 +173,7 @@ def _closing(plan: SetupPlan, *, installed: bool, native: bool, remote: bool) ->
         yield "pre-commit is not installed; then:"
         yield "  pip install pre-commit && pre-commit install" + "".join(f" --hook-type {hook}" for hook in HOOK_TYPES)
     if not native and not remote and shutil.which("orchgate") is None:
-        yield "orchgate is not on your PATH: the hook needs its environment to be active, or --remote"
+        yield "`orchgate` is not on your PATH: activate its environment before you commit, or use --published"
     tracked = [write.path for write in plan.writes if not write.executable]
     if tracked:
         yield f"next: git add {' '.join(tracked)} && git commit"

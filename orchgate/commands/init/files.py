@@ -22,7 +22,7 @@ CODEX = "codex.orchestrator.json"
 MAX_BYTES = 1024 * 1024  # of a file that is looked into
 _NOTHING = "\0\ufeff \t\r\n"  # a power cut leaves zeros
 _CUT = "what was there was cut short"
-_AGAIN = "fix it, or move it away, then run orchgate init again"
+_AGAIN = "fix it, or move it away, then run `orchgate init` again"
 CONFIGURATION = """\
 # How strict the gate is. Everything has a default: delete what you do not change.
 # `orchgate check --show-config` prints the values in force, `orchgate schema config` all keys.
@@ -179,7 +179,7 @@ def _require_whole(text: str) -> None:
     file = hook_config.FILE
     if hook_config.ends_within(text):
         message = f"{file} ends in the middle of orchgate's own lines: what followed them is lost"
-        raise OrchgateError(message, "restore the file from git, or delete those lines, then run orchgate init again")
+        raise OrchgateError(message, "restore the file from git, or delete those lines, then run `orchgate init` again")
     if fault := hook_config.fault(text):
         raise OrchgateError(f"{file}:{fault}", _AGAIN)
 

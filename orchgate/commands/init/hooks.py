@@ -27,7 +27,7 @@ class InTheWay(OrchgateError):
     def __init__(self, told: list[str]) -> None:
         super().__init__(
             "there are other hooks already; nothing was written",
-            "do what is printed above for each, then run orchgate init again",
+            "do what is printed above for each, then run `orchgate init` again",
         )
         self.told = told
 

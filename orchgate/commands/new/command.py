@@ -156,7 +156,7 @@ def _check_slug(slug: str) -> None:
     if _SLUG.fullmatch(slug) and len(slug) <= LONGEST_NAME:
         return
     near = "-".join(re.findall(r"[a-z0-9]+", slug.lower()))[:LONGEST_NAME].strip("-")
-    hint = f"try: orchgate new {near}" if near else "such as: orchgate new faster-start"
+    hint = f"orchgate new {near}" if near else "orchgate new faster-start"
     message = f"slug {slug!r}: expected lower-case words joined by hyphens, at most {LONGEST_NAME} characters"
     raise UsageError(message, hint)
 

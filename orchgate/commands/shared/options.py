@@ -44,7 +44,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **options})
         self.old_names: dict[str, Renamed] = {}
-        self.module: ModuleType | None = None  # whose texts --help shows
+        self.module: ModuleType | Verb | None = None  # whose texts --help shows
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -121,7 +121,7 @@ def warn(line: str) -> None:
         sys.stderr.write(f"orchgate: {line}\n")
 
 
-def describe(parser: Parser, module: ModuleType) -> None:
+def describe(parser: Parser, module: ModuleType | Verb) -> None:
     """Gives a parser its arguments and its texts: what a command does, by default too, examples, and exit codes.
 
     A command says SUMMARY, ABOUT, EXAMPLES, and EXIT_CODES where its codes mean more than the table says.
@@ -130,18 +130,30 @@ def describe(parser: Parser, module: ModuleType) -> None:
     module.arguments(parser)
 
 
-def codes_of(module: ModuleType) -> Mapping[int, str]:
+def codes_of(module: ModuleType | Verb) -> Mapping[int, str]:
     """What each exit code of a command means."""
     own: Mapping[int, str] = getattr(module, "EXIT_CODES", {})
     return own if getattr(module, "ONLY_OWN_CODES", False) else {**EXIT_CODES, **own}
 
 
-def add_verbs(parser: argparse.ArgumentParser, package: str, verbs: Sequence[str]) -> None:
-    """The verbs of a command, each a module of its package that is described as a command is."""
+class Verb(NamedTuple):
+    """A verb that is no module of its own, described as one."""
+
+    SUMMARY: str
+    ABOUT: str
+    EXAMPLES: tuple[str, ...]
+    arguments: Callable[[Parser], None] = lambda _: None
+
+
+def verb_modules(package: str, verbs: Sequence[str]) -> dict[str, ModuleType]:
+    return {verb: importlib.import_module(f"{package}.{verb}") for verb in verbs}
+
+
+def add_verbs(parser: argparse.ArgumentParser, verbs: Mapping[str, ModuleType | Verb]) -> None:
+    """The verbs of a command, each described as a command is."""
     listed = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
-    for verb in verbs:
-        module = importlib.import_module(f"{package}.{verb}")
-        describe(listed.add_parser(verb, help=module.SUMMARY), module)
+    for name, verb in verbs.items():
+        describe(listed.add_parser(name, help=verb.SUMMARY), verb)
 
 
 def run_verb(package: str, args: argparse.Namespace) -> Verdict | int:

@@ -68,7 +68,7 @@ def of_history(performance: Performance, root: str) -> Iterator[Said]:
     from orchgate.runs.ids import task_folder
 
     known = rates(update(task_folder(root, performance.rates_from_task)).aggregate, performance.pipeline)
-    hint = f"orchgate metrics --task {performance.rates_from_task} shows the runs"
+    hint = f"orchgate metrics --task {performance.rates_from_task}"
     for name in wanted:
         where = f"{words.title(name)} of the recorded runs of {performance.pipeline} in {performance.rates_from_task}"
         if name not in known:

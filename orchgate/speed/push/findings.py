@@ -214,8 +214,9 @@ def no_baseline(request: PushRequest, why: str, severity: Severity = Severity.WA
     """PRF003, with the command that records one."""
     import shlex
 
-    record = f"orchgate baseline record {shlex.quote(request.pipeline)}, and commit .orchgate/baseline.json"
-    hint = record if severity is Severity.NOTE else f"{record}; or {request.reproduce}"
+    record = f"orchgate baseline record {shlex.quote(request.pipeline)}"
+    note = severity is Severity.NOTE
+    hint = record if note else f"`{record}`, and commit .orchgate/baseline.json; or `{request.reproduce}`"
     return Said("PRF003", f"{request.pipeline} was not compared: {why}", hint, severity)
 
 

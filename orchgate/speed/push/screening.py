@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 CLEARING = 3  # pairs
 MOST_CONFIRMING = 32  # pairs, which find nearly every slow-down that is refused
-JOB = "orchgate perf --print-job github, or gitlab, prints the CI job that decides it"
+JOB = "`orchgate perf --print-job github` (or gitlab) prints a CI job that decides it"
 
 
 class ScreeningReference(NamedTuple):
