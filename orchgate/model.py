@@ -118,7 +118,7 @@ class Outcome(NamedTuple):
 STAGES = ("pre-commit", "pre-merge-commit", "pre-push", "manual")
 
 
-class Turn(Enum):
+class RunOrder(Enum):
     """When a check runs among the others of a judgement."""
 
     WITH_OTHERS = 0
@@ -142,7 +142,7 @@ class Check(NamedTuple):
     run: Callable[..., Outcome]
     stages: tuple[str, ...] = STAGES
     suggest: Callable[..., Callable[[tuple[str, ...]], str]] | None = None
-    turn: Turn = Turn.WITH_OTHERS
+    turn: RunOrder = RunOrder.WITH_OTHERS
     shared: bool = False
     excusable: bool = False
     keys: type | None = None

@@ -231,7 +231,7 @@ def another_here(run: Path, clones: Clones) -> None:
     ("spoil", "code", "expected"),
     [
         (forged, 1, "contradicts its journal"),
-        (damaged, 3, "ends in the middle"),
+        (damaged, 3, "is truncated"),
         (without_journal, 1, "has no journal beside it"),
         (moved, 1, "lies in a folder of"),
         (behind_a_link, 3, "symbolic link"),

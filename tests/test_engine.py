@@ -10,7 +10,7 @@ from orchgate.commands.check import code
 from orchgate.config.load import build
 from orchgate.config.source import Source
 from orchgate.errors import GitError, Unreadable
-from orchgate.gate.engine import Judgement
+from orchgate.gate.engine import CheckRun
 from orchgate.model import (
     Check,
     Finding,
@@ -18,9 +18,9 @@ from orchgate.model import (
     Outcome,
     Report,
     Rule,
+    RunOrder,
     Severity,
     Trouble,
-    Turn,
     Verdict,
     worst,
 )
@@ -64,7 +64,7 @@ def judge(tmp_path: Path) -> Callable[..., Report]:
         write_tree(tmp_path, {"a.txt": "text\n"})
         config = build(Source("", {name.replace("_", "-"): table for name, table in tables.items()}))
         ctx = folder_context(tmp_path)._replace(config=config)
-        return Judgement(checks, {one.id: one for one in checks}, ctx, ignores=ignores).report()
+        return CheckRun(checks, {one.id: one for one in checks}, ctx, ignores=ignores).report()
 
     return judge
 
@@ -196,14 +196,14 @@ def test_a_check_runs_once_also_when_another_asks_for_it(judge: Callable[..., Re
 def test_checks_run_in_the_order_of_their_turns(judge: Callable[..., Report]) -> None:
     ran: list[str] = []
 
-    def taking(turn: Turn) -> Check:
+    def taking(turn: RunOrder) -> Check:
         def run(_: Context) -> Outcome:
             ran.append(turn.name)
             return Outcome()
 
         return check(run, turn.name)._replace(turn=turn)
 
-    report = judge(*map(taking, reversed(Turn)))
+    report = judge(*map(taking, reversed(RunOrder)))
 
     assert ran == ["WITH_OTHERS", "AFTER_OTHERS", "ALONE"]
     assert [one.id for one in report.checks] == ["ALONE", "AFTER_OTHERS", "WITH_OTHERS"]

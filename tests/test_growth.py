@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate import registry
-from orchgate.gate.engine import Judgement
+from orchgate.gate.engine import CheckRun
 from orchgate.markdown import blocks
 from orchgate.markdown.document import Document
 from orchgate.plan_commands.shell import script
@@ -34,7 +34,7 @@ def judged(files: dict[str, str]) -> Report:
     try:
         write_tree(root, files)
         checks = registry.checks(["commands", "documents", "evidence"])
-        return Judgement(checks, {check.id: check for check in checks}, folder_context(root), ignores=True).report()
+        return CheckRun(checks, {check.id: check for check in checks}, folder_context(root), ignores=True).report()
     finally:
         shutil.rmtree(root)
 

@@ -487,7 +487,7 @@ def test_the_files_of_several_runs_are_counted_by_what_they_are(repo: Repo, caps
 
 @pytest.mark.parametrize(
     ("activity", "said"),
-    [("[]", "holds a list"), ("{", "ends in the middle"), ('{"files": 5}', "does not say what happened")],
+    [("[]", "holds a list"), ("{", "is truncated"), ('{"files": 5}', "does not say what happened")],
 )
 def test_what_was_observed_and_cannot_be_read_is_named(
     recorded: Path, capsys: pytest.CaptureFixture[str], activity: str, said: str

@@ -129,7 +129,7 @@ def test_a_run_that_another_one_called_is_reached_through_that(observed: Observe
 
 
 def test_a_run_that_cannot_be_read_is_said_to_be_left_out(observed: Observed) -> None:
-    assert f"run {BROKEN} is not linked: ends in the middle" in observed.manifest["commands"][0]["status_detail"]
+    assert f"run {BROKEN} is not linked: is truncated" in observed.manifest["commands"][0]["status_detail"]
 
 
 def test_the_links_lead_to_the_manifests(observed: Observed) -> None:

@@ -372,7 +372,7 @@ def test_a_manifest_that_cannot_be_read_is_refused(cited: Repo, capsys: pytest.C
     cited.write(MANIFEST, '{"status": ')
 
     assert main(["evidence", "pin"]) == 1
-    assert f"not pinned: {MANIFEST} ends in the middle" in capsys.readouterr().out
+    assert f"not pinned: {MANIFEST} is truncated" in capsys.readouterr().out
 
 
 def test_the_limit_of_an_artifact_is_configurable(cited: Repo) -> None:

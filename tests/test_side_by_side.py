@@ -61,14 +61,14 @@ def test_a_killed_helper_is_could_not_check(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parent = os.getpid()
-    original = engine.Judgement._outcome
+    original = engine.CheckRun._outcome
 
-    def dying(self: engine.Judgement, check: Check) -> engine.Raw:
+    def dying(self: engine.CheckRun, check: Check) -> engine.Raw:
         if os.getpid() != parent:
             os._exit(9)
         return original(self, check)
 
-    monkeypatch.setattr(engine.Judgement, "_outcome", dying)
+    monkeypatch.setattr(engine.CheckRun, "_outcome", dying)
     code, _ = said(capsys, split=True, monkeypatch=monkeypatch)
 
     assert code == 3

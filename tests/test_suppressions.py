@@ -13,7 +13,7 @@ from orchgate import registry
 from orchgate.cli import main
 from orchgate.config.settings import Ignore
 from orchgate.gate import suppressions
-from orchgate.gate.engine import Judgement
+from orchgate.gate.engine import CheckRun
 from orchgate.markdown.document import Document
 from orchgate.model import Finding, Location
 from tests.support import checked, folder_context, write_tree
@@ -308,7 +308,7 @@ def judged(text: str, config: str = "") -> int:
         write_tree(root, {"a.md": text, "orchgate.toml": config})
         checks = registry.checks(["evidence"])
         ctx = folder_context(root)
-        return len(Judgement(checks, {check.id: check for check in checks}, ctx, ignores=True).report().diagnostics)
+        return len(CheckRun(checks, {check.id: check for check in checks}, ctx, ignores=True).report().diagnostics)
     finally:
         shutil.rmtree(root)
 

@@ -10,13 +10,13 @@ from orchgate.config.kinds import nearest
 from orchgate.config.limits import only_configuration
 from orchgate.config.loosening import SHIPPED, Loosening, loosened
 from orchgate.config.source import FILE, PYPROJECT, Places
-from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble, Turn
+from orchgate.model import Check, Finding, Location, Outcome, Rule, RunOrder, Severity, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from orchgate.config.faults import At
-    from orchgate.gate.context import Context, Engine
+    from orchgate.gate.context import CheckEngine, Context
     from orchgate.model import CheckResult
 
 SECRETS = ("evidence.secrets", "evidence.secrets-allowed")
@@ -131,7 +131,7 @@ def _results(ctx: Context, rules: Collection[str]) -> tuple[CheckResult, ...]:
     return _engine(ctx).results_before(rules)
 
 
-def _engine(ctx: Context) -> Engine:
+def _engine(ctx: Context) -> CheckEngine:
     assert ctx.engine is not None  # this check never runs by itself
     return ctx.engine
 
@@ -234,4 +234,6 @@ def _missing_branch(ctx: Context) -> Iterator[Fault]:
         yield Fault(("default-branch",), f"there is no branch {as_toml(name)}", nearest(name, sorted(known)))
 
 
-CHECK = Check("configuration", "the change does not loosen the gate that judges it", RULES, run, turn=Turn.AFTER_OTHERS)
+CHECK = Check(
+    "configuration", "the change does not loosen the gate that judges it", RULES, run, turn=RunOrder.AFTER_OTHERS
+)

@@ -121,7 +121,7 @@ class Budget(NamedTuple):
     )
 
 
-class Counted(NamedTuple):
+class CountedFile(NamedTuple):
     """One path with its lines; `why` says which glob left it out of the budget."""
 
     path: str
@@ -200,14 +200,14 @@ def _with_counts(change: Change, measured: Mapping[str, tuple[int, int]]) -> Cha
     return change._replace(added=added, removed=removed)
 
 
-def _classify(change: Change, budget: Budget) -> Counted:
+def _classify(change: Change, budget: Budget) -> CountedFile:
     paths = [path for path in (change.path, change.old_path) if path]
     area = next((name for name, area in budget.areas.items() if matches(change.path, area.paths)), REST)
     # A rename out of an ignored folder counts: both names have to be ignored.
     why = ""
     if all(matches(path, budget.exclude) for path in paths):
         why = next(pattern for pattern in budget.exclude if matches(change.path, (pattern,)))
-    return Counted(change.path, change.added or 0, change.removed or 0, area, why)
+    return CountedFile(change.path, change.added or 0, change.removed or 0, area, why)
 
 
 def _lifted(ctx: Context, budget: Budget) -> str:
@@ -225,7 +225,7 @@ def _partly(ctx: Context, budget: Budget) -> str:
     return "; ".join(f"{budget.override_trailer}: {one.text} ({one.source})" for one in reasons if one.merge)
 
 
-def _rest(ctx: Context, budget: Budget, measured: Measured) -> Iterator[Counted]:
+def _rest(ctx: Context, budget: Budget, measured: Measured) -> Iterator[CountedFile]:
     """What is left to count where an override covers some merges only: the sum over the stretches between them."""
     if _lifted(ctx, budget) or not _partly(ctx, budget):
         return
@@ -239,7 +239,7 @@ def _rest(ctx: Context, budget: Budget, measured: Measured) -> Iterator[Counted]
     yield from (_classify(_with_counts(change, measured.lines), budget) for change in sums.values())
 
 
-def _hidden_findings(counted: Iterable[Counted], measured: Measured) -> Iterator[Finding]:
+def _hidden_findings(counted: Iterable[CountedFile], measured: Measured) -> Iterator[Finding]:
     for row in counted:
         if row.path in measured.troubles:
             message = f"lines cannot be counted: {measured.troubles[row.path]}"
@@ -257,7 +257,7 @@ def _limits(budget: Budget) -> Iterator[tuple[str, int | None, int | None]]:
         yield name, area.max_files, area.max_lines
 
 
-def _budget(ctx: Context, counted: list[Counted], rest: list[Counted]) -> Iterator[Finding]:
+def _budget(ctx: Context, counted: list[CountedFile], rest: list[CountedFile]) -> Iterator[Finding]:
     """What the budget says. An override is shown also where nothing needed it: it may have been left on."""
     budget = ctx.config.of(Budget)
     over = list(_over(counted, budget))
@@ -278,7 +278,7 @@ def _budget(ctx: Context, counted: list[Counted], rest: list[Counted]) -> Iterat
         yield Finding("DIF004", Location(""), f"within the budget, so this override is not needed: {lifted or partly}")
 
 
-def _over(counted: list[Counted], budget: Budget) -> Iterator[tuple[str, str]]:
+def _over(counted: list[CountedFile], budget: Budget) -> Iterator[tuple[str, str]]:
     """For each area over its budget: by how much, and its largest files."""
     for name, max_files, max_lines in _limits(budget):
         rows = [row for row in counted if row.area == name]
@@ -292,7 +292,7 @@ def _over(counted: list[Counted], budget: Budget) -> Iterator[tuple[str, str]]:
             yield f'area "{name}": {", ".join(over)}', _largest(rows)
 
 
-def _largest(rows: Iterable[Counted]) -> str:
+def _largest(rows: Iterable[CountedFile]) -> str:
     top = sorted(rows, key=lambda row: (-row.added - row.removed, row.path))[:3]
     return "largest: " + ", ".join(f"{row.path} {row.added + row.removed:,}" for row in top)
 
@@ -307,7 +307,7 @@ def _hint(ctx: Context) -> str:
     return f"{', or '.join(ways)}; `orchgate check diff-budget --explain` lists what counted"
 
 
-def _facts(rows: list[Counted], budget: Budget) -> dict[str, object]:
+def _facts(rows: list[CountedFile], budget: Budget) -> dict[str, object]:
     counted = [row for row in rows if not row.why]
     return {
         **_totals(counted),
@@ -321,7 +321,7 @@ def _facts(rows: list[Counted], budget: Budget) -> dict[str, object]:
     }
 
 
-def _totals(rows: list[Counted]) -> dict[str, object]:
+def _totals(rows: list[CountedFile]) -> dict[str, object]:
     added, removed = sum(row.added for row in rows), sum(row.removed for row in rows)
     return {"files": len(rows), "added": added, "removed": removed, "lines": added + removed}
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _MANY = 200  # vanished paths; from here on reading every document is cheaper than searching for names
 
 
-class Setting:
+class EvidenceSources:
     """What one judgement is made with.
 
     `lock` is None where the judged tree keeps none. `changed` are the artifacts whose pins the change takes away or
@@ -80,13 +80,13 @@ class Setting:
 def run(ctx: Context) -> Outcome:
     paths = judged_documents(ctx)
     try:
-        setting = Setting(ctx, needed=bool(paths) or _moves_lock(ctx))
+        sources = EvidenceSources(ctx, needed=bool(paths) or _moves_lock(ctx))
     except OrchgateError as error:
         if not hasattr(error, "line"):  # no LockError, which is not imported where there is no lock
             raise
         # Judged without the lock, every pinned artifact would be reported missing: one fault, told once.
         return Outcome(troubles=(Trouble(Location(LOCK, error.line), error.message, error.hint),))
-    judge = setting.judge
+    judge = sources.judge
     findings: list[Finding] = []
     troubles: list[Trouble] = []
     examined = 0
@@ -97,45 +97,45 @@ def run(ctx: Context) -> Outcome:
         for document in documents:
             findings += judge.findings(document)
             findings += judge.undefined(document)
-            findings += _summaries(document, setting)
+            findings += _summaries(document, sources)
             if may_lack_evidence(document.text):
-                kinds, finished = setting.packets.kinds(document.path), partial(setting.packets.finished, document.path)
+                kinds, finished = sources.packets.kinds(document.path), partial(sources.packets.finished, document.path)
                 findings += ticked_findings(document, kinds, finished)
     if ctx.share.leads:
-        findings += _required(ctx, setting, paths)
+        findings += _required(ctx, sources, paths)
         findings += _tracked(ctx)
         findings += lost_links(ctx)
     gone = _vanished(ctx)
-    if gone or setting.changed:
-        names = {path.rpartition("/")[2] for path in gone} | _names(setting.changed) | _pages(ctx, gone)
+    if gone or sources.changed:
+        names = {path.rpartition("/")[2] for path in gone} | _names(sources.changed) | _pages(ctx, gone)
         others, more = ctx.documents.read(_mentioning(ctx, names, frozenset(paths)))
         troubles += more
         examined += len(others)
         for document in others:
             findings += judge.vanished(document, gone)
-            findings += judge.repinned(document, setting.changed)
-            findings += _summaries(document, setting)
+            findings += judge.repinned(document, sources.changed)
+            findings += _summaries(document, sources)
     if ctx.share.leads:
-        for said in _other_trees(ctx, setting):
+        for said in _other_trees(ctx, sources):
             if isinstance(said, Trouble):
                 troubles.append(said)
             else:
                 findings.append(said)
-    pins = {"pins": len(setting.lock.pins)} if setting.lock and ctx.share.leads else {}  # two processes read one lock
+    pins = {"pins": len(sources.lock.pins)} if sources.lock and ctx.share.leads else {}  # two processes read one lock
     return Outcome(
         tuple(sorted(findings, key=lambda finding: finding.location)),
         {"documents": examined, "links": judge.links, **pins},
-        troubles=(*troubles, *setting.troubles),
+        troubles=(*troubles, *sources.troubles),
     )
 
 
-def _summaries(document: Document, setting: Setting) -> Iterable[Finding]:
+def _summaries(document: Document, sources: EvidenceSources) -> Iterable[Finding]:
     """EVD011. Few documents have a summary, and the rest of them should not wait for its module."""
     if SUMMARY not in document.text:
         return ()
     from orchgate.evidence import summary_check
 
-    return summary_check.findings(document, setting.runs, setting.artifacts)
+    return summary_check.findings(document, sources.runs, sources.artifacts)
 
 
 def _vanished(ctx: Context) -> frozenset[str]:
@@ -211,7 +211,7 @@ def _tracked(ctx: Context) -> Iterator[Finding]:
             yield Finding("EVD015", Location(added[0]), message, f"git rm -r --cached {quoted(root)}")
 
 
-def _required(ctx: Context, setting: Setting, paths: list[str]) -> Iterator[Finding]:
+def _required(ctx: Context, sources: EvidenceSources, paths: list[str]) -> Iterator[Finding]:
     kinds = ctx.config.evidence.required_runs
     by_default = ctx.config.origin("evidence.required-runs") == "default"
     if not kinds or (by_default and not ctx.config.pipelines):
@@ -221,18 +221,18 @@ def _required(ctx: Context, setting: Setting, paths: list[str]) -> Iterator[Find
     required = required_runs(ctx.config)
     if not required:
         return
-    judged = {packet.anchor: packet for path in paths for packet in setting.packets.of(path)}
+    judged = {packet.anchor: packet for path in paths for packet in sources.packets.of(path)}
     for packet in judged.values():
-        if setting.packets.is_finished(packet):
-            yield from missing_runs(packet, required, ctx.documents.one, setting.artifacts, setting.runs)
+        if sources.packets.is_finished(packet):
+            yield from missing_runs(packet, required, ctx.documents.one, sources.artifacts, sources.runs)
 
 
-def _other_trees(ctx: Context, setting: Setting) -> Iterator[Finding | Trouble]:
+def _other_trees(ctx: Context, sources: EvidenceSources) -> Iterator[Finding | Trouble]:
     """EVD012, asked of what a change adds; of nothing where no run is cited."""
     if ctx.scope.unknown is not None:
         yield from _unasked(ctx, ctx.scope.unknown)
         return
-    roots = setting.artifacts.roots
+    roots = sources.artifacts.roots
     touched = [path for path in ctx.touched if is_checked(ctx, path)]
     documents, _ = ctx.documents.read(touched)  # what cannot be read has been said
     if all("/cli/" not in document.text for document in documents):
@@ -245,7 +245,7 @@ def _other_trees(ctx: Context, setting: Setting) -> Iterator[Finding | Trouble]:
     if not runs:
         return
     now, before = (
-        [one for document in side for one in claims(document, setting.references, roots, runs)]
+        [one for document in side for one in claims(document, sources.references, roots, runs)]
         for side in (documents, old)
     )
     new = added(now, before)
@@ -255,7 +255,7 @@ def _other_trees(ctx: Context, setting: Setting) -> Iterator[Finding | Trouble]:
     from orchgate.evidence.sides import Sides
 
     sides = Sides(ctx.repository, ctx.scope, ctx.snapshot, ctx.base, ctx.config, started=lambda: ctx.started)
-    yield from other_trees(new, setting.runs, sides.judged)
+    yield from other_trees(new, sources.runs, sides.judged)
 
 
 def _unasked(ctx: Context, unknown: OrchgateError) -> Iterator[Trouble]:

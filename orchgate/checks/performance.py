@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import ConfigError, OrchgateError
 from orchgate.lib.globs import matches
-from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble, Turn, Verdict
+from orchgate.model import Check, Finding, Location, Outcome, Rule, RunOrder, Severity, Trouble, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -353,6 +353,6 @@ CHECK = Check(
     RULES,
     run,
     stages=("pre-push", "manual"),
-    turn=Turn.ALONE,
+    turn=RunOrder.ALONE,
     excusable=True,
 )

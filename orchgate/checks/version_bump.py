@@ -79,7 +79,7 @@ class Releases(NamedTuple):
     )
 
 
-class Side(NamedTuple):
+class FileVersions(NamedTuple):
     """What one side of a change carries: versions by key, or why nobody can tell."""
 
     found: Mapping[str, str]
@@ -90,12 +90,12 @@ class Side(NamedTuple):
         return bool(self.found or self.error)
 
 
-class Pair(NamedTuple):
+class BumpedFile(NamedTuple):
     """One changed file before and after."""
 
     change: Change
-    base: Side
-    head: Side
+    base: FileVersions
+    head: FileVersions
 
     @property
     def path(self) -> str:
@@ -110,7 +110,7 @@ class Stretch(NamedTuple):
     head: Snapshot
 
 
-ABSENT = Side({})  # no such file, or one whose versions do not count
+ABSENT = FileVersions({})  # no such file, or one whose versions do not count
 
 
 def run(ctx: Context) -> Outcome:
@@ -137,7 +137,7 @@ def _findings(ctx: Context, part: Stretch) -> list[Finding]:
     return [finding for pair in carrying for finding in _judge(ctx, part, pair, pairs, "")]
 
 
-def _merged_in(ctx: Context, pair: Pair) -> bool:
+def _merged_in(ctx: Context, pair: BumpedFile) -> bool:
     """Whether the version came in by merging: another tree that the change started from has it."""
     if not ctx.scope.beside or ctx.repository is None or not pair.head.found:
         return False
@@ -145,12 +145,12 @@ def _merged_in(ctx: Context, pair: Pair) -> bool:
     return any(pair.path in tree.entries and _sides(tree, [pair.path])[pair.path] == pair.head for tree in trees)
 
 
-def _facts(side: Side) -> str | None:
+def _facts(side: FileVersions) -> str | None:
     """One side's versions as one text; None where there is none to read."""
     return ", ".join(dict.fromkeys(side.found.values())) or None
 
 
-def _pairs(ctx: Context, stretch: Stretch) -> list[Pair]:
+def _pairs(ctx: Context, stretch: Stretch) -> list[BumpedFile]:
     """Changed files of the configured globs, with the versions of both sides; blobs are read in one go each."""
     globs = ctx.config.of(Releases).files
     changes = [
@@ -163,7 +163,7 @@ def _pairs(ctx: Context, stretch: Stretch) -> list[Pair]:
     base = _sides(stretch.base, sorted(path for path in before if matches(path, globs)))
     head = _sides(stretch.head, sorted(path for path in after if matches(path, globs)))
     return [
-        Pair(
+        BumpedFile(
             change,
             base.get(change.old_path or change.path, ABSENT),
             ABSENT if change.deleted else head.get(change.path, ABSENT),
@@ -172,15 +172,17 @@ def _pairs(ctx: Context, stretch: Stretch) -> list[Pair]:
     ]
 
 
-def _sides(tree: Snapshot, paths: list[str]) -> dict[str, Side]:
-    sides: dict[str, Side] = {}
+def _sides(tree: Snapshot, paths: list[str]) -> dict[str, FileVersions]:
+    sides: dict[str, FileVersions] = {}
     for path, content in tree.read_many(paths, versions.MAX_BYTES) if paths else ():
         try:
             sides[path] = (
-                Side({}, content.message) if isinstance(content, Unreadable) else Side(versions.read(path, content))
+                FileVersions({}, content.message)
+                if isinstance(content, Unreadable)
+                else FileVersions(versions.read(path, content))
             )
         except Unreadable as error:
-            sides[path] = Side({}, error.message)
+            sides[path] = FileVersions({}, error.message)
     return sides
 
 
@@ -207,7 +209,9 @@ def _allowed(ctx: Context) -> tuple[str, tuple[Stretch, ...]]:
     )
 
 
-def _judge(ctx: Context, stretch: Stretch, pair: Pair, pairs: list[Pair], allowed: str) -> Iterator[Finding]:
+def _judge(
+    ctx: Context, stretch: Stretch, pair: BumpedFile, pairs: list[BumpedFile], allowed: str
+) -> Iterator[Finding]:
     if pair.base.error or pair.head.error:
         yield from _unreadable(ctx, pair, allowed)
         return
@@ -221,7 +225,7 @@ def _judge(ctx: Context, stretch: Stretch, pair: Pair, pairs: list[Pair], allowe
             yield Finding("VER001", place, said, _hint(ctx), excuse=ctx.config.of(Releases).override_trailer)
 
 
-def _unreadable(ctx: Context, pair: Pair, allowed: str) -> Iterator[Finding]:
+def _unreadable(ctx: Context, pair: BumpedFile, allowed: str) -> Iterator[Finding]:
     """A new file that cannot be read changes no version; fixing one is fine where versions may change."""
     if pair.base is ABSENT:
         return
@@ -243,7 +247,7 @@ def _unreadable(ctx: Context, pair: Pair, allowed: str) -> Iterator[Finding]:
             yield Finding("VER002", place, said, _hint(ctx), severity)
 
 
-def _differences(ctx: Context, stretch: Stretch, pair: Pair, pairs: list[Pair]) -> Iterator[str]:
+def _differences(ctx: Context, stretch: Stretch, pair: BumpedFile, pairs: list[BumpedFile]) -> Iterator[str]:
     """What changed in one file, a sentence each; nothing for a version that only moved."""
     base, head = pair.base.found, pair.head.found
     changed = [(base[key], head[key]) for key in base if key in head and base[key] != head[key]]
@@ -261,7 +265,7 @@ def _differences(ctx: Context, stretch: Stretch, pair: Pair, pairs: list[Pair]) 
             yield f"version {value} was added"
 
 
-def _still_there(ctx: Context, stretch: Stretch, pair: Pair, pairs: list[Pair], version: str) -> bool:
+def _still_there(ctx: Context, stretch: Stretch, pair: BumpedFile, pairs: list[BumpedFile], version: str) -> bool:
     """Whether a version that is gone from a file stands in another one, or went with its whole package."""
     folder = pair.path.rpartition("/")[0]
     if pair.change.deleted and folder and folder not in stretch.head.folders:
@@ -272,12 +276,12 @@ def _still_there(ctx: Context, stretch: Stretch, pair: Pair, pairs: list[Pair], 
     )
 
 
-def _was_there(ctx: Context, stretch: Stretch, pair: Pair, pairs: list[Pair], version: str) -> bool:
+def _was_there(ctx: Context, stretch: Stretch, pair: BumpedFile, pairs: list[BumpedFile], version: str) -> bool:
     gave_up = (other for other in pairs if version not in other.head.found.values())
     return any(version in other.base.found.values() for other in gave_up) or _carried(ctx, stretch.base, pair, version)
 
 
-def _carried(ctx: Context, tree: Snapshot, pair: Pair, version: str) -> bool:
+def _carried(ctx: Context, tree: Snapshot, pair: BumpedFile, version: str) -> bool:
     """Whether another file of the same package, in a folder above or below, carries the version in a tree."""
     inside = _folder(pair.path)
     globs = ctx.config.of(Releases).files
@@ -297,7 +301,7 @@ def _folder(path: str) -> str:
     return path[: path.rfind("/") + 1]
 
 
-def _line(stretch: Stretch, pair: Pair) -> int:
+def _line(stretch: Stretch, pair: BumpedFile) -> int:
     """The line that holds the new version, 0 when it is not found."""
     changed = [(key, value) for key, value in pair.head.found.items() if pair.base.found.get(key) != value]
     if not changed:

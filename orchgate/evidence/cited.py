@@ -68,7 +68,7 @@ class Runs:
         if pin is None or path in self._snapshot.entries:
             return None
         if pin.run is None:
-            raise OrchgateError("is pinned without what it says", f"orchgate evidence pin {quoted(path)}")
+            raise OrchgateError("is pinned without the facts of its run", f"orchgate evidence pin {quoted(path)}")
         return pin.run
 
     def _parsed(self, path: str, data: bytes) -> dict[str, object]:

@@ -235,7 +235,7 @@ class Judge:
         yield Finding(
             "EVD003",
             place.location,
-            f"{text} exists on one machine only",
+            f"{text}: {'path in a home folder' if text.startswith('~') else 'absolute path'}; others cannot open it",
             "copy it into the repository or under a run's folder, and link that",
             Severity.ERROR if claimed else Severity.WARNING,
         )

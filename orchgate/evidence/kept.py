@@ -79,7 +79,7 @@ def _otherwise(pin: Pinned, found: Pinned) -> str:
     if pin.run is None and found.run is None:
         return ""
     if pin.run is None or found.run is None:
-        return "is pinned without what it says" if found.run else "is pinned as a manifest, which it is not"
+        return "is pinned without the facts of its run" if found.run else "is pinned as a manifest, which it is not"
     said, is_ = ({**run._asdict(), **run.numbers} for run in (pin.run, found.run))
     # Older versions pinned a wall time that is not taken for one any more: of a run that had been resumed.
     beside = {"numbers", *({"wall_seconds"} - is_.keys())}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from orchgate.errors import KeptElsewhere, OrchgateError
+from orchgate.errors import KeptElsewhere, OrchgateError, quoted
 from orchgate.lib.patterns import lazy
 from orchgate.model import Finding, Location
 from orchgate.runs.locate import mentioned
@@ -66,11 +66,10 @@ def missing_runs(
             yield Finding(
                 "EVD010",
                 Location(packet.anchor),
-                f"the packet is finished and links no run of {pipeline}"
+                f"the packet is finished but links no run of {pipeline}"
                 + (f" from {phase} the change" if phase else ""),
-                f"run {pipeline} and link its manifest, with the word {phase!r} on its line"
-                if phase
-                else f"run {pipeline} and link its manifest",
+                f"`orchgate run {quoted(pipeline)} --task {quoted(packet.task or packet.name)}`, then link its manifest"
+                + (f" on a line with the word {phase!r}" if phase else ""),
             )
 
 

@@ -86,7 +86,7 @@ class Support:
             return None
         except OrchgateError as error:
             hint = error.hint or "restore the file as its runner wrote it, or run the pipeline again"
-            return f"how {reference.text} ended cannot be read: it {error.message}", hint
+            return f"{reference.text}: status unknown, the file {error.message}", hint
         if not status or status.casefold() in SUCCEEDED:
             return None
         hint = "link a run that succeeded, or say in the text that this one did not"

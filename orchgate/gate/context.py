@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from orchgate.packets.layout import Layout
 
 
-class Engine(Protocol):
+class CheckEngine(Protocol):
     """What a check may ask of the engine that runs it."""
 
     def results_before(self, rules: Collection[str]) -> tuple[CheckResult, ...]:
@@ -86,7 +86,7 @@ class _Given(NamedTuple):
     layout: Layout | None = None
     named: frozenset[str] = frozenset()
     tell: Callable[[str], None] = lambda _: None
-    engine: Engine | None = None
+    engine: CheckEngine | None = None
     share: Share = ALL
 
 

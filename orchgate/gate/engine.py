@@ -19,9 +19,9 @@ from orchgate.model import (
     Location,
     Outcome,
     Report,
+    RunOrder,
     Severity,
     Trouble,
-    Turn,
     Verdict,
     worst,
 )
@@ -85,7 +85,7 @@ def _joined(one: Raw, other: Raw) -> Raw:
     return Raw(one.check, outcome, max(one.seconds, other.seconds), one.crash or other.crash)
 
 
-class Judgement:
+class CheckRun:
     """One judgement: each check runs at most once, also when another one asks for its result."""
 
     def __init__(
@@ -110,7 +110,7 @@ class Judgement:
         self._used: set[tuple[Location, str]] = set()
         self._suppressions: dict[str, suppressions.Covering] = {}
         self._configured = suppressions.Configured(ctx.config.top.ignore)
-        self._earlier: Judgement | None = None
+        self._earlier: CheckRun | None = None
         rules = (*suppressions.RULES, *(rule for check in available.values() for rule in check.rules))
         self._rules = {rule.id: rule for rule in rules}
 
@@ -161,7 +161,7 @@ class Judgement:
 
         This one begins with the check that reads every document; the other does the rest and then helps with it.
         """
-        together = [check for check in self._checks if check.turn is Turn.WITH_OTHERS]
+        together = [check for check in self._checks if check.turn is RunOrder.WITH_OTHERS]
         longest = [check for check in together if check.shared][:1]
         others = [check for check in together if check not in longest]
         if not longest or not others:
@@ -190,19 +190,19 @@ class Judgement:
 
     def results_before(self, rules: Collection[str]) -> tuple[CheckResult, ...]:
         """What the checks with rules of these ids or families say of the change by the base's configuration alone."""
-        others = (check for check in self._available.values() if check.turn is not Turn.AFTER_OTHERS)
+        others = (check for check in self._available.values() if check.turn is not RunOrder.AFTER_OTHERS)
         asked = [check for check in others if _declares(check, rules)]
         if self._earlier is None:
             before = self._ctx.before
             same = before is self._ctx
-            self._earlier = self if same else Judgement((), self._available, before, ignores=self._ignores)
+            self._earlier = self if same else CheckRun((), self._available, before, ignores=self._ignores)
         # What is measured does not hang on where documents are, and is not measured twice: not here, and not by the
         # hook of one check for that of another.
         own = {check.id for check in self._checks}
         return tuple(
-            (self if check.turn is Turn.ALONE else self._earlier).result(check.id)
+            (self if check.turn is RunOrder.ALONE else self._earlier).result(check.id)
             for check in asked
-            if check.turn is not Turn.ALONE or check.id in own
+            if check.turn is not RunOrder.ALONE or check.id in own
         )
 
     def _is_off(self, check: Check) -> bool:

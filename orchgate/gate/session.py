@@ -20,7 +20,7 @@ from orchgate.gate.context import Context
 from orchgate.gate.documents import ParsedDocuments
 from orchgate.git import scope as scopes
 from orchgate.git.repository import open_repository
-from orchgate.model import Report, Turn, Verdict
+from orchgate.model import Report, RunOrder, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -161,7 +161,7 @@ def judge(
     everything = {check.id: check for check in registry.checks()} if ctx.accepted is not None else {}
     available = {**everything, **{check.id: check for check in checks}}
     measure = engine.Measure.ALWAYS if anyway else engine.Measure.NEVER if refused else engine.Measure.UNLESS_REFUSED
-    return engine.Judgement(checks, available, ctx, ignores=ignores, early=early, measure=measure).report()
+    return engine.CheckRun(checks, available, ctx, ignores=ignores, early=early, measure=measure).report()
 
 
 def judge_request(
@@ -183,12 +183,12 @@ def judge_request(
 
 def judge_cheap(ctx: Context) -> Report:
     """The report of all checks but those that measure, or that depend on what is measured."""
-    return judge(ctx, [check.id for check in registry.checks() if check.turn is Turn.WITH_OTHERS])
+    return judge(ctx, [check.id for check in registry.checks() if check.turn is RunOrder.WITH_OTHERS])
 
 
 def completed(ctx: Context, cheap: Report, *, tell: Tell | None, anyway: bool, refused: bool) -> Report:
     """What `judge_cheap` said of a change, with what it left out; measured only where no ref of the push is refused."""
-    left = [check.id for check in registry.checks() if check.turn is not Turn.WITH_OTHERS]
+    left = [check.id for check in registry.checks() if check.turn is not RunOrder.WITH_OTHERS]
     rest = judge(ctx, left, tell=tell, anyway=anyway, refused=refused or cheap.verdict not in LANDS)
     order = registry.check_ids()
     checks = sorted((*cheap.checks, *rest.checks), key=lambda one: (one.id not in order, one.id))

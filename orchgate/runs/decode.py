@@ -146,7 +146,7 @@ def _syntax(data: bytes, error: msgspec.DecodeError) -> ManifestError:
     if half := _half_character(data):
         return ManifestError(Flaw.ENCODING, "holds half a character: a surrogate without its partner", half)
     if "truncated" in text:
-        return ManifestError(Flaw.TRUNCATED, f"ends in the middle, after {len(data)} bytes", data.count(b"\n") + 1)
+        return ManifestError(Flaw.TRUNCATED, f"is truncated after {len(data)} bytes", data.count(b"\n") + 1)
     offset = int(match[1]) if (match := re.search(r"\(byte (\d+)\)$", text)) else 0
     line = data.count(b"\n", 0, offset) + 1
     if constant := re.match(rb"-?(NaN|Infinity)", data[max(0, offset - 1) : offset + 9].lstrip(b" \t\r\n:,[")):
