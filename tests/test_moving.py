@@ -59,7 +59,7 @@ def moved(repo: Repo, *kinds: str, keep: bool = False) -> None:
         (repo.root / target).parent.mkdir(parents=True, exist_ok=True)
         if not keep:
             repo.git("mv", PLACES[template], target)
-        lines.append(f'{kind} = "{place}"')
+        lines.append(f'paths.{"prd" if kind == "packets" else kind} = "{place}"')
     repo.stage("orchgate.toml", "\n".join(lines) + "\n")
     for path in () if keep else repo.git("ls-files", "*.md", "*.json").split():
         renamed(repo, path, targets)
@@ -92,7 +92,7 @@ def test_documents_that_are_rewritten_while_they_move_pass(packet: Repo) -> None
     packet.stage(
         "work/0001-demo/prd.md", rewritten + "## Metrics & Guardrails\n\nNone.\n\n## Approvals\n\n- Jo: open\n"
     )
-    packet.stage("orchgate.toml", '[documents]\npackets = "work/{task}/prd.md"\n')
+    packet.stage("orchgate.toml", '[documents]\npaths.prd = "work/{task}/prd.md"\n')
     for path in (PLACES["TECH_SPEC.md"], PLACES["CHECKLIST.md"]):
         renamed(packet, path, {PLACES["PRD.md"]: "work/0001-demo/prd.md"})
 
@@ -135,7 +135,7 @@ def loses_a_document(repo: Repo) -> None:
 
 
 def calls_one_document_two(repo: Repo) -> None:
-    repo.stage("orchgate.toml", '[documents]\naction-plan = "docs/PRD-{slug}.md"\n')
+    repo.stage("orchgate.toml", '[documents]\npaths.action-plan = "docs/PRD-{slug}.md"\n')
     repo.git("rm", "-q", PLACES["ACTION_PLAN.md"])
 
 
@@ -146,7 +146,10 @@ def looks_nowhere(repo: Repo) -> None:
 
 
 def has_no_places(repo: Repo) -> None:
-    repo.stage("orchgate.toml", '[documents]\nrequired = ["prd"]\naction-plan = []\nchecklist = []\ntech-spec = []\n')
+    repo.stage(
+        "orchgate.toml",
+        '[documents]\nrequired = ["prd"]\npaths = { action-plan = [], checklist = [], tech-spec = [] }\n',
+    )
     repo.stage(PLACES["ACTION_PLAN.md"], "# ACTION_PLAN\n")
 
 

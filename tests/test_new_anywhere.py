@@ -170,10 +170,10 @@ def test_no_place_at_all_is_wrong_usage(repo: Repo, capsys: pytest.CaptureFixtur
 
 
 def test_a_mini_spec_without_a_place_is_wrong_usage(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
-    repo.write("orchgate.toml", "[documents]\nmini-spec = []\n")
+    repo.write("orchgate.toml", "[documents]\npaths.mini-spec = []\n")
 
     assert main(["new", "demo", "--mini-spec"]) == 2
-    assert "documents.mini-spec names no place" in capsys.readouterr().err
+    assert "documents.paths.mini-spec names no place" in capsys.readouterr().err
 
 
 def test_a_document_names_none_that_is_not_written(repo: Repo) -> None:

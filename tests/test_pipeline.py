@@ -396,7 +396,7 @@ def test_a_file_without_pipelines_has_none() -> None:
         ({"stageSets": {"a b": [1]}}, 'stageSets."a b"[0]: expected an object, got 1'),
         (
             {"stageSets": {"a": [{"kind": "stage-set", "ref": "b"}]}},
-            'stageSets.a[0].kind: expected one of "command", "subpipeline", got \'stage-set\'',
+            'stageSets.a[0].kind: expected one of "command", "subpipeline", got "stage-set"',
         ),
     ],
 )
@@ -413,18 +413,18 @@ def test_a_malformed_file_is_named_by_its_dotted_path(document: object, message:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ({"id": "a"}, 'kind: expected one of "command", "subpipeline", "stage-set", got None'),
+        ({"id": "a"}, 'kind: expected one of "command", "subpipeline", "stage-set", got null'),
         (command("a", kind="agent"), "kind: expected one of"),
         ({"kind": "stage-set"}, "ref: required key is missing"),
         ({"kind": "stage-set", "ref": "x"}, "ref: there is no stage set 'x'"),
         ({"kind": "command", "id": "a"}, "command: required key is missing"),
-        (command("a", command=["true"]), "command: expected a string, got ['true']"),
+        (command("a", command=["true"]), 'command: expected a string, got ["true"]'),
         (command("a", command=" "), "command: expected some text"),
         (command(""), "id: expected some text"),
-        (command("a", env=["A=1"]), "env: expected a table, got ['A=1']"),
+        (command("a", env=["A=1"]), 'env: expected a table, got ["A=1"]'),
         (command("a", env={"A": 1}), "env.A: expected a string, got 1"),
         (command("a", env={"A=B": "1"}), "env: 'A=B' cannot be the name of a variable"),
-        (command("a", allowFailure="yes"), "allowFailure: expected true or false, got 'yes'"),
+        (command("a", allowFailure="yes"), 'allowFailure: expected true or false, got "yes"'),
         (command("a", timeoutMs=0), "timeoutMs: expected milliseconds"),
         (command("a", command="echo \0"), "shell: holds a character that cannot stand in a command"),
         (command("a", command="echo \ud83d"), "shell: holds a character that cannot stand in a command"),
@@ -509,9 +509,9 @@ def test_text_that_no_system_can_start_is_refused(tmp_path: Path, line: str, pat
     with pytest.raises(ConfigError) as caught:
         loaded(tmp_path, f"[[pipelines.p.stages]]\nid = 'a'\n{line}")
 
-    assert caught.value.message.startswith(path + ":")
+    assert path in caught.value.message
 
 
 def test_a_stage_without_a_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^pipelines\.p\.stages\[0\]\.id: expected a name"):
+    with pytest.raises(ConfigError, match=r" pipelines\.p\.stages\[0\]\.id: expected a name"):
         loaded(tmp_path, "[[pipelines.p.stages]]\nid = ' '\nshell = 'true'")
