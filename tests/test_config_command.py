@@ -328,3 +328,54 @@ def test_keys_lists_those_of_one_table(repo: Repo) -> None:
 
     assert told.splitlines()[0] == "review.max-age-days = 90  # days after which a document's last review is overdue"
     assert repo.orchgate("config", "keys", "reviw").code == 2
+
+
+# Which file
+
+
+REFUSES = "[diff-budget]\nmax-files = 0\n"
+
+
+def test_a_named_file_inside_of_the_repository_is_that_of_the_base(repo: Repo) -> None:
+    repo.commit(files={"ci/gate.toml": REFUSES, "orchgate.toml": ""})
+    repo.stage("ci/gate.toml", "")
+    repo.stage("a", "x\n")
+
+    told = repo.orchgate("check", "--staged", "--config", "ci/gate.toml")
+
+    assert (told.code, "CFG001" in told.out, "DIF001" in told.out) == (1, True, True)
+
+
+def test_a_named_file_outside_of_the_repository_judges_as_it_is(repo: Repo, tmp_path: Path) -> None:
+    (tmp_path / "gate.toml").write_text(REFUSES)
+    repo.stage("a", "x\n")
+
+    told = repo.orchgate("check", "--staged", "--config", str(tmp_path / "gate.toml"))
+
+    assert (told.code, "DIF001" in told.out) == (1, True)
+
+
+def test_a_named_file_that_is_not_there_is_an_error(repo: Repo) -> None:
+    repo.stage("a", "x\n")
+
+    assert repo.orchgate("check", "--staged", "--config", "no.toml").code == 2
+
+
+@pytest.mark.parametrize(("toml", "code"), [(REFUSES, 0), ("max = [", 2)])
+def test_exit_zero_is_about_refusals_only(repo: Repo, toml: str, code: int) -> None:
+    repo.stage("orchgate.toml", toml)
+
+    assert repo.orchgate("check", "--staged", "--exit-zero").code == code
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [("max = [", "cannot be read: orchgate.toml: not valid TOML"), (REFUSES, "differs"), ("# other words\n", "")],
+)
+def test_what_a_person_edited_and_the_gate_does_not_read_is_said(repo: Repo, toml: str, said: str) -> None:
+    repo.commit(files={"orchgate.toml": ""})
+    repo.write("orchgate.toml", toml)
+
+    told = repo.orchgate("check", "--staged").out
+
+    assert (said in told, "orchgate.toml" in told) == (True, bool(said)), told

@@ -120,7 +120,7 @@ def _finding(ctx: Context, loosening: Loosening) -> Finding:
 
 def _refused(ctx: Context, rules: Collection[str]) -> list[str]:
     """Those of some rules and families that refuse this change under the base's configuration."""
-    if not rules or only_configuration(ctx.scope, ctx.base, ctx.snapshot):
+    if not rules or only_configuration(ctx.scope, ctx.base, ctx.snapshot, ctx.proposed.source.files):
         return []
     said = (diagnostic for result in _results(ctx, rules) for diagnostic in result.diagnostics)
     refusing = {d.finding.rule for d in said if d.severity is Severity.ERROR and d.suppressed is None}
@@ -146,7 +146,7 @@ def _pinned_secrets(ctx: Context) -> list[str]:
 def _unknown(ctx: Context, found: tuple[Loosening, ...], unread: bool) -> Iterator[Trouble]:
     """Checks that could not say whether the old limits refuse this change."""
     rules = EVERY_RULE if unread else {rule for one in found for rule in one.governs}
-    if not rules or only_configuration(ctx.scope, ctx.base, ctx.snapshot):
+    if not rules or only_configuration(ctx.scope, ctx.base, ctx.snapshot, ctx.proposed.source.files):
         return
     place = _location(ctx, found[0].at) if found else Location(FILE)
     for result in _results(ctx, rules):

@@ -12,6 +12,7 @@ from orchgate.commands.shared.options import Renamed, whole_number
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.gate import session
 from orchgate.git.target import ScopeRequest
+from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from orchgate.commands.shared.options import Parser
     from orchgate.git.repository import Repository
-    from orchgate.model import Report, Verdict
+    from orchgate.model import Report
 
 SUMMARY = "judge a change before it lands: documents, evidence, manifests, budget, version"
 ABOUT = """\
@@ -53,6 +54,10 @@ def arguments(parser: Parser) -> None:
         "--fix", action="store_true", help="first pin the cited artifacts that are here; stages nothing"
     )
     parser.add_argument("--no-ignores", action="store_true", help="show what is suppressed as if it were not")
+    parser.add_argument("--exit-zero", action="store_true", help="exit with 0 also where the change is refused")
+    parser.add_argument(
+        "--config", default="", metavar="FILE", help="the configuration (orchgate.toml, pyproject.toml)"
+    )
     parser.add_argument("--show-config", action="store_true", help="print the effective configuration and stop")
 
 
@@ -75,7 +80,9 @@ def revision(text: str) -> str:
 
 
 def run(args: argparse.Namespace) -> Verdict | int:
-    request = ScopeRequest(args.staged, args.all_files, args.base or "", args.head or "", args.commit or "")
+    request = ScopeRequest(
+        args.staged, args.all_files, args.base or "", args.head or "", args.commit or "", args.config
+    )
     with session.opened() as repository:
         if args.show_config:
             return _show_config(repository, request, args.output_format)
@@ -93,7 +100,8 @@ def run(args: argparse.Namespace) -> Verdict | int:
             anyway=args.measure_anyway,
         )
     show(report, args.output_format, explain=args.explain, most=args.max_per_rule, said=said)
-    return code(report)
+    result = code(report)
+    return Verdict.PASS if args.exit_zero and result is Verdict.FAIL else result
 
 
 def _fix(repository: Repository, request: ScopeRequest) -> None:
@@ -104,7 +112,7 @@ def _fix(repository: Repository, request: ScopeRequest) -> None:
 
     if not repository.root:
         raise UsageError("a bare repository has nothing on disk to pin", "run --fix in a clone")
-    ctx = session.context(repository, scope.target(repository, request, os.environ), os.environ)
+    ctx = session.context(repository, scope.target(repository, request, os.environ), os.environ, request.config)
     try:
         for line in pinning.fix(ctx, judged_documents(ctx)):
             tell(line)
@@ -159,8 +167,7 @@ def code(report: Report) -> Verdict | int:
 def _show_config(repository: Repository, request: ScopeRequest, output: str) -> Verdict:
     from orchgate.commands import config
     from orchgate.git import scope
-    from orchgate.model import Verdict
 
-    ctx = session.context(repository, scope.target(repository, request, os.environ), os.environ)
+    ctx = session.context(repository, scope.target(repository, request, os.environ), os.environ, request.config)
     config.show(ctx.config, *config.work_tree(repository.root), output)
     return Verdict.PASS

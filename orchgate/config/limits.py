@@ -8,7 +8,7 @@ from orchgate.config.faults import dotted
 from orchgate.config.keys import Nested, Role, fields
 from orchgate.config.load import build
 from orchgate.config.settings import SECTIONS
-from orchgate.config.source import FILE, NOTHING, PYPROJECT, find, project_of
+from orchgate.config.source import FILE, NOTHING, PYPROJECT, NoConfiguration, find, project_of
 from orchgate.config.tables import of_check
 from orchgate.errors import ConfigError
 
@@ -34,9 +34,9 @@ class Limits(NamedTuple):
     unread: str = ""
 
 
-def touches(scope: Scope) -> bool:
+def touches(scope: Scope, files: Collection[str] = (FILE, PYPROJECT)) -> bool:
     """Whether the change edits a file that may hold the configuration."""
-    return any(path in (FILE, PYPROJECT) for change in scope.changes for path in (change.path, change.old_path))
+    return any(path in files for change in scope.changes for path in (change.path, change.old_path))
 
 
 def limits(proposed: Config, scope: Scope, base: Snapshot, snapshot: Snapshot) -> Limits:
@@ -46,31 +46,36 @@ def limits(proposed: Config, scope: Scope, base: Snapshot, snapshot: Snapshot) -
     be read; but the change that only repairs it is judged by its own, or it could not land in a repository that has
     exceptions. Where there is no base at all the proposed configuration judges.
     """
-    _refuse_link(scope)
+    _refuse_link(scope, proposed.source.files[0])
     if scope.base is None:
         return Limits(proposed)
     unread = ""
+    named = proposed.source.file if proposed.source.named else ""
     try:
-        accepted = build(find(base))
+        accepted = build(find(base, named))
+    except NoConfiguration:
+        accepted = build(NOTHING)
     except ConfigError as error:
         unread = error.message
-        if only_configuration(scope, base, snapshot):
+        if only_configuration(scope, base, snapshot, proposed.source.files):
             return Limits(proposed, unread=unread)
         accepted = build(NOTHING)
     return Limits(in_force(proposed, accepted, snapshot.entries), accepted, unread)
 
 
-def _refuse_link(scope: Scope) -> None:
-    if any(change.path == FILE and change.new_mode == LINK for change in scope.changes):
-        raise ConfigError(f"{FILE}: is a symbolic link", "put the file itself there")
+def _refuse_link(scope: Scope, file: str) -> None:
+    if any(change.path == file and change.new_mode == LINK for change in scope.changes):
+        raise ConfigError(f"{file}: is a symbolic link", "put the file itself there")
 
 
-def only_configuration(scope: Scope, base: Snapshot, snapshot: Snapshot) -> bool:
+def only_configuration(
+    scope: Scope, base: Snapshot, snapshot: Snapshot, files: Collection[str] = (FILE, PYPROJECT)
+) -> bool:
     """Whether the change holds nothing but configuration; of pyproject.toml, nothing but our table."""
     paths = {path for change in scope.changes for path in (change.path, change.old_path) if path}
-    if not paths <= {FILE, PYPROJECT}:
+    if not paths <= set(files):
         return False
-    if PYPROJECT not in paths:
+    if PYPROJECT not in paths or PYPROJECT not in files:
         return True
     try:
         return _others(base) == _others(snapshot)

@@ -10,7 +10,7 @@ from orchgate.config.faults import Reading, as_toml
 from orchgate.config.keys import EXTEND, every, fields
 from orchgate.config.kinds import Choice
 from orchgate.config.settings import SECTIONS, Config, Ignore, Top
-from orchgate.config.source import Source, error_of, find
+from orchgate.config.source import Source, error_of, find, outside
 from orchgate.config.tables import Layers, Moved, Tables
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ def load(snapshot: Snapshot, file: str = "", more: More | None = None) -> Config
     `file` is where it stands, if not in one of the usual files; `more` looks for faults that are seen from above.
     """
     return build(find(snapshot, file), more, exact=True)
+
+
+def load_outside(path: str, more: More | None = None) -> Config:
+    """A configuration that is part of no judged tree. Raises ConfigError."""
+    return build(outside(path), more, exact=True)
 
 
 def load_work_tree(root: str) -> Config:

@@ -24,10 +24,15 @@ MAX_DOTS = 1000  # in one line: tomllib's time for a dotted key grows with the s
 _PLACE = lazy(r" \(at line (\d+), column (\d+)\)$")  # how tomllib ends its messages, before Python 3.14 has attributes
 
 
+class NoConfiguration(ConfigError):
+    """The file that was named as the configuration is not there."""
+
+
 class Source(NamedTuple):
     """Where a configuration was found: the file ("" when there is none), its table and its text.
 
-    `below` is the path of the table in the file. `shadowed` says that there is another one, which does not count.
+    `below` is the path of the table in the file. `shadowed` says that there is another one, which does not count, and
+    `named` that somebody named the file, so that the usual ones do not count.
     """
 
     file: str
@@ -35,6 +40,12 @@ class Source(NamedTuple):
     text: str = ""
     below: tuple[str, ...] = ()
     shadowed: bool = False
+    named: bool = False
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files of a tree that may hold the configuration."""
+        return (self.file,) if self.named else (FILE, PYPROJECT)
 
 
 NOTHING = Source("", {})
@@ -45,10 +56,37 @@ def find(snapshot: Snapshot, file: str = "") -> Source:
     named = file or FILE
     own = _toml(snapshot, named, _content(snapshot, named))
     if own is not None:
-        return Source(named, *own, (), shadowed=not file and is_nested(snapshot))
+        return Source(named, *own, (), shadowed=not file and is_nested(snapshot), named=bool(file))
     if file:
-        raise ConfigError(f"{file}: is not there, and is named as the configuration")
+        raise NoConfiguration(f"{file}: the tree that is judged does not have this file")
     return _nested(snapshot) or NOTHING
+
+
+def outside(path: str) -> Source:
+    """A file that is part of no judged tree. Raises ConfigError."""
+    from orchgate.lib import files
+
+    try:
+        content = files.read(path, MAX_BYTES)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    return Source(path, *parsed(path, content), named=True)
+
+
+def unread_edit(judging: Source, root: str) -> str:
+    """What a person edited and the gate does not read, in one line; "" where the file on disk says the same."""
+    from orchgate.git.snapshot import WorkTree
+
+    file = judging.file or FILE
+    try:
+        here = find(WorkTree(root), judging.file if judging.named else "")
+    except NoConfiguration:
+        here = NOTHING
+    except ConfigError as error:
+        return f"the configuration of the work tree is not the one that judges, and cannot be read: {error.message}"
+    if here.text == judging.text or here.table == judging.table:
+        return ""
+    return f"{here.file or file} of the work tree differs from the one that judges; stage it for the next commit"
 
 
 def _nested(snapshot: Snapshot) -> Source | None:

@@ -11,8 +11,9 @@ from orchgate import registry
 from orchgate.config.faults import as_toml
 from orchgate.config.kinds import nearest
 from orchgate.config.limits import Limits, limits, touches
-from orchgate.config.load import MEASURED, PIPELINES, load
+from orchgate.config.load import MEASURED, PIPELINES, load, load_outside
 from orchgate.config.settings import family
+from orchgate.config.source import unread_edit
 from orchgate.errors import ConfigError, GitError, Unreadable
 from orchgate.gate import engine, suppressions
 from orchgate.gate.branches import wishes
@@ -53,10 +54,10 @@ def opened(environ: Mapping[str, str] | None = None) -> Iterator[Repository]:
         repository.close()
 
 
-def context(repository: Repository, target: ScopeTarget, environ: Mapping[str, str]) -> Context:
-    """Everything the checks need to judge a target. Raises ConfigError, GitError."""
+def context(repository: Repository, target: ScopeTarget, environ: Mapping[str, str], config: str = "") -> Context:
+    """Everything the checks need to judge a target, by the named configuration. Raises ConfigError, GitError."""
     snapshot = repository.snapshot(target.head)
-    proposed = load(snapshot, more=_what_is_named(snapshot))
+    proposed = _proposed(repository, snapshot, config)
     scope = scopes.resolve(repository, target, environ, wishes(repository))
     base = repository.tree(scope.base) if scope.base else repository.nothing
     judging = _limits(proposed, scope, base, snapshot)
@@ -75,6 +76,15 @@ def context(repository: Repository, target: ScopeTarget, environ: Mapping[str, s
         target=target,
         repository=repository,
     )
+
+
+def _proposed(repository: Repository, snapshot: Snapshot, file: str) -> Config:
+    """The configuration that the change brings. A file inside of the repository is that of the judged tree."""
+    more = _what_is_named(snapshot)
+    inside = os.path.relpath(file, repository.root) if file and repository.root else file
+    if inside == os.pardir or inside.startswith(os.pardir + os.sep):
+        return load_outside(file, more)
+    return load(snapshot, inside, more)
 
 
 def _what_is_named(snapshot: Snapshot) -> Callable[[Config, Reading], None]:
@@ -135,7 +145,7 @@ def _readable_patterns(config: Config) -> None:
 
 def _limits(proposed: Config, scope: Scope, base: Snapshot, snapshot: Snapshot) -> Limits:
     """Whose configuration judges. A change that leaves it alone, as most do, pays for no look at the base's."""
-    if not touches(scope):
+    if not touches(scope, proposed.source.files):
         return Limits(proposed)
     _readable_patterns(proposed)
     return limits(proposed, scope, base, snapshot)
@@ -177,7 +187,11 @@ def judge_request(
 ) -> Report:
     """The report of what a command line asked for."""
     target = scopes.target(repository, request, environ)
-    ctx = context(repository, target, environ)
+    ctx = context(repository, target, environ, request.config)
+    if tell is not None and repository.root and not (request.head or request.commit):
+        edit = unread_edit(ctx.proposed.source, repository.root)
+        if edit:
+            tell(edit)
     return judge(ctx, names, ignores=ignores, tell=tell, early=early, anyway=anyway)
 
 

@@ -41,13 +41,14 @@ def holds_nothing(remote_ref: str) -> str:
 
 
 class ScopeRequest(NamedTuple):
-    """What the command line asked for; all empty means "find out"."""
+    """What the command line asked for; all empty means "find out". `config` is a file to be judged by."""
 
     staged: bool = False
     all_files: bool = False
     base: str = ""
     head: str = ""
     commit: str = ""
+    config: str = ""
 
 
 class ScopeTarget(NamedTuple):
