@@ -75,6 +75,13 @@ class Rule(NamedTuple):
     worst: Severity | None = None  # what a finding may weigh by situation, where that is more than `severity`
 
 
+class Step(NamedTuple):
+    """A command that a person may run next, and what for: `reproduce`, `orchgate perf …`."""
+
+    label: str
+    command: str
+
+
 class Finding(NamedTuple):
     """What a check says. It neither prints nor decides: the engine stamps it."""
 
@@ -87,6 +94,7 @@ class Finding(NamedTuple):
     sought: tuple[str, ...] = ()  # what its check can look for a better hint by, see `suggestions`
     lifted: bool = False  # an exception with a reason was made: it refuses nothing, whatever is configured
     listed: tuple[str, ...] = ()  # ("empty sections", "Goals"): several of a document may be one line of text
+    steps: tuple[Step, ...] = ()
 
 
 class Trouble(NamedTuple):
@@ -95,6 +103,7 @@ class Trouble(NamedTuple):
     location: Location
     message: str
     hint: str = ""
+    steps: tuple[Step, ...] = ()
 
 
 class Diagnostic(NamedTuple):

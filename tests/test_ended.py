@@ -11,6 +11,7 @@ import pytest
 from orchgate.model import Verdict
 from orchgate.runs.stages import Stage
 from orchgate.speed import paired
+from orchgate.speed.measurement import Stopped
 from orchgate.speed.sampling import Side
 from orchgate.speed.timing import Timing
 from orchgate.verdict.values import KNOWN, Pair, Policy, Sitting
@@ -44,19 +45,19 @@ def compare(folder: Path, base: str, head: str, **options: Any) -> Measurement:
 def test_a_head_that_does_not_finish_is_ended_with_all_it_started_and_refused(tmp_path: Path) -> None:
     found = compare(tmp_path, ":", f"(setsid {FOREVER} &); {FOREVER}")
 
-    assert (found.stopped, found.judgement.verdict, living("sleep\x00613")) == ("gross", Verdict.FAIL, [])
+    assert (found.stopped, found.judgement.verdict, living("sleep\x00613")) == (Stopped.GROSS, Verdict.FAIL, [])
 
 
 def test_a_head_that_computes_far_longer_is_refused_after_a_few_pairs(tmp_path: Path) -> None:
     found = compare(tmp_path, ":", BURNING, budget_seconds=2.0)
 
-    assert (found.stopped, found.judgement.verdict) == ("gross", Verdict.FAIL)
+    assert (found.stopped, found.judgement.verdict) == (Stopped.GROSS, Verdict.FAIL)
 
 
 def test_a_head_that_eats_the_budget_is_refused_all_the_same(tmp_path: Path) -> None:
     found = compare(tmp_path, ":", "sleep 2", budget_seconds=2.0)
 
-    assert (found.stopped, found.judgement.verdict) == ("gross", Verdict.FAIL)
+    assert (found.stopped, found.judgement.verdict) == (Stopped.GROSS, Verdict.FAIL)
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +74,13 @@ def test_a_head_that_is_ended_once_and_then_finishes_is_not_refused(once: Measur
 def test_such_a_pair_does_not_count_and_that_is_said(once: Measurement) -> None:
     said = [note for note in once.notes if note.startswith("1 pair does not count: head was ended after ")]
 
-    assert (len(once.pairs), once.stopped, len(said)) == (2, "looked", 1)
+    assert (len(once.pairs), once.stopped, len(said)) == (2, Stopped.LOOKED, 1)
 
 
 def test_a_head_that_is_ended_time_and_again_is_not_passed(tmp_path: Path) -> None:
     found = compare(tmp_path, ":", f"{NUMBERED} test $((n % 2)) = 1 || {FOREVER}", budget_seconds=60.0)
 
-    assert (found.stopped, found.judgement.verdict) == ("unsteady", Verdict.INCONCLUSIVE)
+    assert (found.stopped, found.judgement.verdict) == (Stopped.UNSTEADY, Verdict.INCONCLUSIVE)
 
 
 def test_a_machine_that_stands_still_for_both_is_not_held_against_head(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from orchgate.git.call import common_dir
 from orchgate.git.repository import open_repository
 from orchgate.model import Severity, Verdict
 from orchgate.speed.explanation import how_measured
-from orchgate.speed.measurement import Measurement
+from orchgate.speed.measurement import Measurement, Stopped
 from orchgate.speed.push import gate, verdict_record
 from orchgate.speed.push.findings import slower_together
 from orchgate.speed.push.request import PushRequest
@@ -45,7 +45,7 @@ def test_several_heads_that_look_slower_are_said_together() -> None:
 
     assert message == (
         "bench: several pushes of this branch together look slower: CPU time of 3 heads against the same base, e = 60 "
-        "(were none slower, 40 is a chance of 2.5 %)"
+        "(if none were slower, the chance of 40 or more is 2.5 %)"
     )
 
 
@@ -68,7 +68,9 @@ def measured(new: int, earlier: int) -> str:
     pair = Pair({}, {})
     judgement = Judgement(Verdict.INCONCLUSIVE)
     return how_measured(
-        Measurement((pair,) * new, (), judgement, (), (), "looked", 4.0, 0.5, None, "1", earlier=(pair,) * earlier)
+        Measurement(
+            (pair,) * new, (), judgement, (), (), Stopped.LOOKED, 4.0, 0.5, None, "1", earlier=(pair,) * earlier
+        )
     )
 
 
@@ -108,10 +110,10 @@ def question(repo: Repo, tmp_path: Path) -> Iterator[PushRequest]:
 
 
 def test_a_push_of_the_branch_is_warned_of_what_its_heads_say_together(question: PushRequest) -> None:
-    (found,) = gate.answer(question).said
+    (found,) = gate.answer(question).findings
 
     assert "several pushes of this branch together look slower: CPU time of 2 heads" in found.message
 
 
 def test_a_push_of_another_branch_is_not(question: PushRequest) -> None:
-    assert gate.answer(question._replace(branch="other")).said == ()
+    assert gate.answer(question._replace(branch="other")).findings == ()

@@ -195,7 +195,7 @@ def test_a_first_push_says_how_long_a_run_takes_and_the_next_one_runs_nothing(ch
     code, second = change.check()
 
     base, head = (change.repo.git("rev-parse", name)[:12] for name in ("main", "topic"))
-    hint = f"  hint: orchgate perf --base {base} --head {head} --max-time 20m bench\n"
+    hint = f"  to decide: orchgate perf --base {base} --head {head} --max-time 20m bench\n"
     told = ("eight pairs need" in first, *(part in second for part in ("not measured", "--print-job github", hint)))
     assert (code, told, len(change.runs)) == (0, (True,) * 4, ran), first + second
 

@@ -10,8 +10,10 @@ from orchgate.config.load import load
 from orchgate.config.metric_names import KNOWN as NAMES
 from orchgate.errors import ConfigError
 from orchgate.git.snapshot import FolderSnapshot
+from orchgate.model import Verdict
+from orchgate.speed.measurement import Measurement, Stopped
 from orchgate.speed.push.bounds import RATES, SIZES, unmeasured
-from orchgate.verdict.values import KNOWN, WHEN_NAMED
+from orchgate.verdict.values import KNOWN, WHEN_NAMED, Compared, ComparedCounter, Judgement
 from tests.support import write_tree
 
 if TYPE_CHECKING:
@@ -156,6 +158,16 @@ def test_so_does_one_that_mends_the_pipeline(repo: Repo) -> None:
 
 # What is measured
 
+PASS = Verdict.PASS
+
+
+def compared(name: str) -> Compared:
+    return Compared(name, PASS, 0.0, None, None, 8, None, None, 1.0, 1.0)
+
+
+def measured(stopped: Stopped, judgement: Judgement) -> Measurement:
+    return Measurement((), (), judgement, (), (), stopped, 1.0, 0.1, None, "1")
+
 
 @pytest.mark.parametrize(
     ("metrics", "missing"),
@@ -168,17 +180,17 @@ def test_so_does_one_that_mends_the_pipeline(repo: Repo) -> None:
 def test_what_is_configured_and_measured_by_no_run_is_said(metrics: str, missing: list[str], tmp_path: Path) -> None:
     write_tree(tmp_path, {"orchgate.toml": f"{GATED}{REPORTING}[performance.metrics]\n{metrics}\n"})
     performance = load(FolderSnapshot(str(tmp_path))).performance
-    facts = {"metrics": [{"name": "cpu_seconds"}], "counters": [{"name": "lint_warnings"}]}
+    judged = Judgement(PASS, (compared("cpu_seconds"),), (ComparedCounter("lint_warnings", PASS, 1, 1),))
 
-    told = [one.message for one in unmeasured(performance, facts)]
+    told = [one.message for one in unmeasured(performance, measured(Stopped.DECIDED, judged))]
 
     assert told == [f"bench: no run measured {name}, which performance.metrics names" for name in missing]
 
 
-@pytest.mark.parametrize("stopped", ["failed", "gross"])
-def test_what_ended_at_once_does_not_say_what_is_measured(stopped: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stopped", [Stopped.FAILED, Stopped.GROSS])
+def test_what_ended_at_once_does_not_say_what_is_measured(stopped: Stopped, tmp_path: Path) -> None:
     write_tree(tmp_path, {"orchgate.toml": f"{GATED}[performance.metrics]\ncpu-seconds = {{}}\n"})
     performance = load(FolderSnapshot(str(tmp_path))).performance
-    facts = {"metrics": [{"name": "wall_seconds"}], "counters": [], "stopped": stopped}
+    judged = Judgement(Verdict.FAIL, (compared("wall_seconds"),))
 
-    assert list(unmeasured(performance, facts)) == []
+    assert list(unmeasured(performance, measured(stopped, judged))) == []

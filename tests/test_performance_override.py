@@ -123,7 +123,7 @@ def test_the_message_of_the_merge_itself_excuses_it(bounded: Repo) -> None:
 def test_a_refusal_names_a_command_that_takes_a_reason_and_gives_none(bounded: Repo) -> None:
     bounded.commit("Explain", {"docs/a.txt": LONG})
     told = bounded.orchgate("check", "performance", "--base", "main").out
-    (command,) = re.findall(r"say why it may land: (git commit .*)$", told, re.MULTILINE)
+    (command,) = re.findall(r"to land it for a reason: (git commit .*)$", told, re.MULTILINE)
 
     pasted = bounded.attempt("sh", "-c", command)
     verdict = said(bounded)

@@ -16,7 +16,7 @@ from orchgate.model import Severity, Verdict
 from orchgate.runner.environment import unhooked
 from orchgate.speed import explanation
 from orchgate.speed.failures import unsteady
-from orchgate.speed.measurement import Measurement, StageChange
+from orchgate.speed.measurement import Measurement, StageChange, Stopped
 from orchgate.speed.push import findings
 from orchgate.speed.push.findings import WHOLE, is_open, may_change, of_pairs, suspected
 from orchgate.speed.push.request import PushRequest
@@ -29,7 +29,7 @@ from orchgate.verdict.values import BenchmarkJudgement, Compared, ComparedCounte
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchgate.speed.push.stored_verdict import Said
+    from orchgate.model import Finding
     from tests.repo import Repo
 
 STAGES = (StageChange("build", 0.1, 0.1, 0.1, 0.1, 0.02), StageChange("test", 0.2, 0.3, 0.2, 0.3, 0.98))
@@ -37,7 +37,7 @@ FAIL, WARN, PASS, OPEN = Verdict.FAIL, Verdict.WARN, Verdict.PASS, Verdict.INCON
 
 
 @pytest.fixture
-def request(repo: Repo) -> PushRequest:
+def pushed(repo: Repo) -> PushRequest:
     repo.commit("Start", {"a.txt": "a\n"})
     repository = open_repository(str(repo.root), {})
     config = build(Source("", {"performance": {"pipeline": "bench"}}))
@@ -51,25 +51,27 @@ def time(name: str, verdict: Verdict, **more: Any) -> Compared:
 
 def test_a_stage_that_waits_longer_carries_a_change_in_wall_time() -> None:
     waits = StageChange("start", 0.1, 0.1, 0.5, 5.5, 0.02)
-    measured = Measurement((), (), Judgement(FAIL, (), ()), (waits, STAGES[1]), (), "decided", 4.0, 0.5, 0.02, "1")
+    measured = Measurement(
+        (), (), Judgement(FAIL, (), ()), (waits, STAGES[1]), (), Stopped.DECIDED, 4.0, 0.5, 0.02, "1"
+    )
 
     assert [explanation.carrier(measured, f"{one}_seconds") for one in ("cpu", "wall")] == ["test", "start"]
 
 
 def said(
-    request: PushRequest,
+    pushed: PushRequest,
     *judged: Compared | ComparedCounter,
     inconclusive: str = "warn",
     verdict: Verdict | None = None,
-) -> list[Said]:
+) -> list[Finding]:
     compared = tuple(one for one in judged if isinstance(one, Compared))
     counted = tuple(one for one in judged if isinstance(one, ComparedCounter))
     order = (PASS, WARN, OPEN, FAIL)
     verdict = verdict or max((one.verdict for one in judged), key=order.index)
     judgement = Judgement(verdict, compared, counted)
-    measurement = Measurement((), (), judgement, STAGES, (), "decided", 4.0, 0.5, 0.02, "1")
-    asked = policy(request.config.performance)._replace(inconclusive=inconclusive)
-    return list(of_pairs(request, asked, measurement))
+    measurement = Measurement((), (), judgement, STAGES, (), Stopped.DECIDED, 4.0, 0.5, 0.02, "1")
+    asked = policy(pushed.config.performance)._replace(inconclusive=inconclusive)
+    return list(of_pairs(pushed, asked, measurement))
 
 
 TABLE = [
@@ -90,65 +92,64 @@ TABLE = [
 
 @pytest.mark.parametrize(("one", "rule", "severity"), TABLE, ids=lambda value: str(getattr(value, "name", value)))
 def test_each_kind_of_metric_has_its_rule(
-    request: PushRequest, one: Compared | ComparedCounter, rule: str, severity: Severity
+    pushed: PushRequest, one: Compared | ComparedCounter, rule: str, severity: Severity
 ) -> None:
-    assert [(found.rule, found.severity) for found in said(request, one)] == [(rule, severity)]
+    assert [(found.rule, found.severity) for found in said(pushed, one)] == [(rule, severity)]
 
 
-def test_nothing_worse_is_nothing_said(request: PushRequest) -> None:
-    assert said(request, time("cpu_seconds", PASS), ComparedCounter("manifest_writes", PASS, 1, 1)) == []
+def test_nothing_worse_is_nothing_said(pushed: PushRequest) -> None:
+    assert said(pushed, time("cpu_seconds", PASS), ComparedCounter("manifest_writes", PASS, 1, 1)) == []
 
 
-def test_a_slow_down_is_said_with_stage_interval_noise_and_pairs(request: PushRequest) -> None:
-    (found,) = said(request, time("cpu_seconds", FAIL))
+def test_a_slow_down_is_said_with_stage_interval_noise_and_pairs(pushed: PushRequest) -> None:
+    (found,) = said(pushed, time("cpu_seconds", FAIL))
 
     assert found.message == (
         "bench: CPU time +20.0 % (+18.0 % to +22.0 %; 0.100 s -> 0.120 s) in stage test; 0 pairs in 4.0 s; "
-        "the CPU time of base alone wavers by 2.0 % on this machine"
+        "CPU time of base varied by 2.0 % between runs"
     )
 
 
-def test_the_hint_is_the_command_that_repeats_it(request: PushRequest) -> None:
-    (found,) = said(request, time("cpu_seconds", FAIL))
+def test_a_command_that_reproduces_it_stands_below(pushed: PushRequest) -> None:
+    (found,) = said(pushed, time("cpu_seconds", FAIL))
 
-    assert found.hint == "orchgate perf --base bbbbbbbbbbbb --head cccccccccccc bench repeats it"
+    assert found.steps == (("reproduce", "orchgate perf --base bbbbbbbbbbbb --head cccccccccccc bench"),)
 
 
-def test_a_warning_says_where_the_limit_is(request: PushRequest) -> None:
-    (found,) = said(request, time("cpu_seconds", WARN))
+def test_a_warning_says_where_the_limit_is(pushed: PushRequest) -> None:
+    (found,) = said(pushed, time("cpu_seconds", WARN))
 
-    assert found.message.endswith("from +5.0 % on it is refused")
+    assert found.message.endswith("; refused from +5.0 %")
 
 
 PROBABLE: dict[str, Any] = {"probably": True, "pairs": 32, "pairs_missing": 24}
 
 
-def test_what_is_probable_warns_and_says_which_budget_would_decide(request: PushRequest) -> None:
-    (found,) = said(request, time("cpu_seconds", WARN, **PROBABLE))
+def test_what_is_probable_warns_and_says_what_would_decide(pushed: PushRequest) -> None:
+    (found,) = said(pushed, time("cpu_seconds", WARN, **PROBABLE))
 
     assert (found.rule, found.severity) == ("PRF001", Severity.WARNING)
     assert found.message == (
         "bench: CPU time probably slower, +20.0 % (+18.0 % to +22.0 %; 0.100 s -> 0.120 s) in stage test; about 24 "
-        "more pairs would decide, which a budget of 32 s holds; 0 pairs in 4.0 s; the CPU time of base alone wavers by "
-        "2.0 % on this machine"
+        "more pairs would decide (in all 32 s); 0 pairs in 4.0 s; CPU time of base varied by 2.0 % between runs"
     )
-    assert found.hint == "orchgate perf --max-time 32s --base bbbbbbbbbbbb --head cccccccccccc bench"
+    assert found.steps == (("to decide", "orchgate perf --base bbbbbbbbbbbb --head cccccccccccc --max-time 32s bench"),)
 
 
-def test_memory_that_is_probably_larger_is_a_warning_of_its_own_rule(request: PushRequest) -> None:
-    (found,) = said(request, time("max_rss_bytes", WARN, **PROBABLE))
+def test_memory_that_is_probably_larger_is_a_warning_of_its_own_rule(pushed: PushRequest) -> None:
+    (found,) = said(pushed, time("max_rss_bytes", WARN, **PROBABLE))
 
     assert (found.rule, "memory probably larger, +20.0 %" in found.message) == ("PRF006", True)
 
 
-def test_no_budget_is_named_where_none_would_be_enough(request: PushRequest) -> None:
-    (found,) = said(request, time("cpu_seconds", WARN, **{**PROBABLE, "pairs_missing": 400}))
+def test_no_budget_is_named_where_none_would_be_enough(pushed: PushRequest) -> None:
+    (found,) = said(pushed, time("cpu_seconds", WARN, **{**PROBABLE, "pairs_missing": 400}))
 
     assert ("would not be enough" in found.message, "budget" in found.message) == (True, False)
 
 
-def test_what_is_only_probable_blocks_where_the_undecided_does(request: PushRequest) -> None:
-    (found,) = said(request, time("cpu_seconds", WARN, **PROBABLE), inconclusive="block", verdict=OPEN)
+def test_what_is_only_probable_blocks_where_the_undecided_does(pushed: PushRequest) -> None:
+    (found,) = said(pushed, time("cpu_seconds", WARN, **PROBABLE), inconclusive="block", verdict=OPEN)
 
     assert (found.rule, found.severity) == ("PRF004", Severity.ERROR)
     assert "CPU time: probably slower, +20.0 %" in found.message
@@ -158,29 +159,29 @@ def test_what_is_only_probable_blocks_where_the_undecided_does(request: PushRequ
     ("verdict", "more", "expected"), [(WARN, PROBABLE, True), (WARN, {}, False), (PASS, {}, False), (OPEN, {}, True)]
 )
 def test_what_is_probable_or_open_is_measured_again_when_it_is_pushed_again(
-    request: PushRequest, verdict: Verdict, more: dict[str, Any], expected: bool
+    pushed: PushRequest, verdict: Verdict, more: dict[str, Any], expected: bool
 ) -> None:
     judgement = Judgement(verdict, (time("cpu_seconds", verdict, **more),), ())
 
-    assert may_change(said(request, *judgement.metrics), judgement) is expected
+    assert may_change(said(pushed, *judgement.metrics), judgement) is expected
 
 
 PARSE = time("parse", WARN, probably=True)
 
 
-def of_benchmarks(request: PushRequest, judgement: Judgement, inconclusive: str) -> list[Said]:
-    measurement = Measurement((), (), judgement, STAGES, (), "unsteady", 4.0, 0.5, 0.02, "1")
-    asked = policy(request.config.performance)._replace(inconclusive=inconclusive)
-    return [*of_pairs(request, asked, measurement), *findings.of_benchmarks(request, asked, measurement, "")]
+def of_benchmarks(pushed: PushRequest, judgement: Judgement, inconclusive: str) -> list[Finding]:
+    measurement = Measurement((), (), judgement, STAGES, (), Stopped.UNSTEADY, 4.0, 0.5, 0.02, "1")
+    asked = policy(pushed.config.performance)._replace(inconclusive=inconclusive)
+    return [*of_pairs(pushed, asked, measurement), *findings.of_benchmarks(pushed, asked, measurement, "")]
 
 
 @pytest.mark.parametrize(("inconclusive", "severity"), [("warn", Severity.WARNING), ("block", Severity.ERROR)])
 def test_a_head_that_was_ended_again_and_again_is_open_beside_benchmarks_that_passed(
-    request: PushRequest, inconclusive: str, severity: Severity
+    pushed: PushRequest, inconclusive: str, severity: Severity
 ) -> None:
     passed = Judgement(PASS, (time("cpu_seconds", PASS),), benchmarks=BenchmarkJudgement(PASS, (time("parse", PASS),)))
 
-    (found,) = of_benchmarks(request, unsteady(passed, 4), inconclusive)
+    (found,) = of_benchmarks(pushed, unsteady(passed, 4), inconclusive)
 
     assert (found.rule, found.severity) == ("PRF004", severity)
     assert found.message.startswith("bench: in 4 pairs head was ended far beyond what base takes")
@@ -191,11 +192,11 @@ def test_a_head_that_was_ended_again_and_again_is_open_beside_benchmarks_that_pa
     [("warn", ("PRF001", Severity.WARNING)), ("block", ("PRF004", Severity.ERROR))],
 )
 def test_a_benchmark_that_is_probably_slower_blocks_where_the_undecided_does(
-    request: PushRequest, inconclusive: str, expected: tuple[str, Severity]
+    pushed: PushRequest, inconclusive: str, expected: tuple[str, Severity]
 ) -> None:
     verdict = OPEN if inconclusive == "block" else WARN
 
-    found = of_benchmarks(request, Judgement(verdict, benchmarks=BenchmarkJudgement(verdict, (PARSE,))), inconclusive)
+    found = of_benchmarks(pushed, Judgement(verdict, benchmarks=BenchmarkJudgement(verdict, (PARSE,))), inconclusive)
 
     assert [(one.rule, one.severity) for one in found] == [expected]
 
@@ -204,36 +205,36 @@ def test_a_benchmark_that_is_probably_slower_is_measured_again_when_it_is_pushed
     assert may_change((), Judgement(WARN, benchmarks=BenchmarkJudgement(WARN, (PARSE,))))
 
 
-def test_what_is_refused_needs_no_second_reason(request: PushRequest) -> None:
-    found = said(request, time("cpu_seconds", FAIL), time("wall_seconds", OPEN, reason="too noisy"))
+def test_what_is_refused_needs_no_second_reason(pushed: PushRequest) -> None:
+    found = said(pushed, time("cpu_seconds", FAIL), time("wall_seconds", OPEN, reason="too noisy"))
 
     assert [one.rule for one in found] == ["PRF001"]
 
 
-def test_a_warning_and_what_stays_open_are_both_said(request: PushRequest) -> None:
-    found = said(request, time("wall_seconds", WARN), time("cpu_seconds", OPEN, reason="too noisy"))
+def test_a_warning_and_what_stays_open_are_both_said(pushed: PushRequest) -> None:
+    found = said(pushed, time("wall_seconds", WARN), time("cpu_seconds", OPEN, reason="too noisy"))
 
     assert [one.rule for one in found] == ["PRF001", "PRF004"]
 
 
-def test_open_wall_time_beside_cpu_time_that_passed_is_a_note(request: PushRequest) -> None:
+def test_open_wall_time_beside_cpu_time_that_passed_is_a_note(pushed: PushRequest) -> None:
     judged = (time("cpu_seconds", PASS), time("wall_seconds", OPEN, reason="too noisy"))
-    (found,) = said(request, *judged, verdict=PASS)
+    (found,) = said(pushed, *judged, verdict=PASS)
 
     assert (found.rule, found.severity, is_open(found)) == ("PRF004", Severity.NOTE, False)
 
 
-def test_what_passed_gives_no_hint_to_measure_again(request: PushRequest) -> None:
+def test_what_passed_gives_no_hint_to_measure_again(pushed: PushRequest) -> None:
     judged = (time("cpu_seconds", PASS), time("wall_seconds", OPEN, reason="too noisy"))
 
-    assert [one.hint for one in said(request, *judged, verdict=PASS)] == [""]
+    assert [(one.hint, one.steps) for one in said(pushed, *judged, verdict=PASS)] == [("", ())]
 
 
 @pytest.mark.parametrize(("verdict", "hinted"), [(PASS, False), (WARN, True), (OPEN, True), (FAIL, True)])
 def test_only_a_comparison_that_did_not_pass_says_how_to_repeat_it(
     capsys: pytest.CaptureFixture[str], verdict: Verdict, hinted: bool
 ) -> None:
-    measurement = Measurement((), (), Judgement(verdict, (), ()), STAGES, (), "decided", 4.0, 0.5, 0.02, "1")
+    measurement = Measurement((), (), Judgement(verdict, (), ()), STAGES, (), Stopped.DECIDED, 4.0, 0.5, 0.02, "1")
     asked = PerfRequest("b" * 40, "c" * 40, "main", "bench", ())
     side = Side("base", "b" * 40, "d" * 40, "/nowhere", "/nowhere", ())
 
@@ -242,15 +243,15 @@ def test_only_a_comparison_that_did_not_pass_says_how_to_repeat_it(
     assert ("orchgate perf bench" in capsys.readouterr().out) is hinted
 
 
-def test_wall_time_that_may_have_grown_is_a_warning(request: PushRequest) -> None:
-    (found,) = said(request, time("cpu_seconds", PASS), time("wall_seconds", OPEN, reason="too noisy"))
+def test_wall_time_that_may_have_grown_is_a_warning(pushed: PushRequest) -> None:
+    (found,) = said(pushed, time("cpu_seconds", PASS), time("wall_seconds", OPEN, reason="too noisy"))
 
     assert (found.rule, found.severity, is_open(found)) == ("PRF004", Severity.WARNING, True)
 
 
-def test_open_wall_time_blocks_where_the_policy_says_so(request: PushRequest) -> None:
+def test_open_wall_time_blocks_where_the_policy_says_so(pushed: PushRequest) -> None:
     judged = (time("cpu_seconds", PASS), time("wall_seconds", OPEN, reason="too noisy"))
-    (found,) = said(request, *judged, inconclusive="block")
+    (found,) = said(pushed, *judged, inconclusive="block")
 
     assert (found.rule, found.severity, is_open(found)) == ("PRF004", Severity.ERROR, True)
 
@@ -274,38 +275,38 @@ WHY = "a child left its session"
     ],
 )
 def test_a_push_is_judged_by_what_holds_wherever_the_truth_lies(
-    request: PushRequest, slower: float, sides: tuple[bool, bool], rules: list[str]
+    pushed: PushRequest, slower: float, sides: tuple[bool, bool], rules: list[str]
 ) -> None:
     bounds = [{"cpu_seconds": WHY} if bound else {} for bound in sides]
     pair = Pair({"cpu_seconds": 1.0}, {"cpu_seconds": 1.0 + slower}, False, *bounds)
-    judgement = judge([pair] * 16, policy(request.config.performance))
-    measurement = Measurement((), (), judgement, STAGES, (), "decided", 4.0, 0.5, 0.02, "1")
+    judgement = judge([pair] * 16, policy(pushed.config.performance))
+    measurement = Measurement((), (), judgement, STAGES, (), Stopped.DECIDED, 4.0, 0.5, 0.02, "1")
 
-    found = of_pairs(request, policy(request.config.performance), measurement)
+    found = of_pairs(pushed, policy(pushed.config.performance), measurement)
 
     assert [one.rule for one in found] == rules
 
 
-def test_what_a_bound_leaves_open_names_the_side_and_no_command_that_would_not_help(request: PushRequest) -> None:
+def test_what_a_bound_leaves_open_names_the_side_and_no_command_that_would_not_help(pushed: PushRequest) -> None:
     reason = f"CPU time of head is a lower bound: {WHY}"
-    (found,) = said(request, time("cpu_seconds", OPEN, reason=reason, head_lower_bound=WHY))
+    (found,) = said(pushed, time("cpu_seconds", OPEN, reason=reason, head_lower_bound=WHY))
 
     assert (f"bench: cannot tell: {reason};" in found.message, found.hint) == (True, WHOLE)
 
 
-def test_what_a_bound_leaves_open_blocks_where_the_policy_says_so(request: PushRequest) -> None:
-    (found,) = said(request, time("cpu_seconds", OPEN, head_lower_bound=WHY), inconclusive="block")
+def test_what_a_bound_leaves_open_blocks_where_the_policy_says_so(pushed: PushRequest) -> None:
+    (found,) = said(pushed, time("cpu_seconds", OPEN, head_lower_bound=WHY), inconclusive="block")
 
     assert (found.rule, found.severity) == ("PRF004", Severity.ERROR)
 
 
-def test_a_single_run_that_is_a_bound_is_said_to_be_one(request: PushRequest) -> None:
+def test_a_single_run_that_is_a_bound_is_said_to_be_one(pushed: PushRequest) -> None:
     known = LowerBounds({}, {"processes": WHY})
-    asked = policy(request.config.performance)
+    asked = policy(pushed.config.performance)
     arms = {"processes": [3.0] * 10}, {"processes": [3.0]}
     judgement = judge_stored(*arms, asked, known)
 
-    found = suspected(request, judgement, suspicious(*arms, asked, known), "warn")
+    found = suspected(pushed, judgement, suspicious(*arms, asked, known), "warn")
 
     assert found.message == f"bench: cannot tell: processes of head is a lower bound: {WHY}"
 

@@ -74,7 +74,7 @@ def test_a_push_that_is_refused_already_is_not_measured_and_says_so(gated: Repo,
     told = push(gated)
 
     assert (told.code, ran(), "bench was not measured: the push is refused already" in told.out) == (1, False, True)
-    assert "hint: orchgate perf --base" in told.out
+    assert "to measure it now: orchgate perf --base" in told.out
 
 
 def test_it_is_measured_all_the_same_where_somebody_asks(gated: Repo, ran: Callable[[], bool]) -> None:

@@ -86,7 +86,7 @@ def kept(result: Mapping[str, Any]) -> bool:
 
 def test_a_refusal_is_answered_from_the_record_until_its_own_hint_is_followed(refused: Repo) -> None:
     first, second = ask(refused), ask(refused)
-    command = first_hint(refused).partition("to measure again: ")[2].partition(";")[0]
+    command = first_hint(refused).partition("to measure again: ")[2].partition("\n")[0]
     removed = refused.attempt("sh", "-c", command)
     third = ask(refused)
 

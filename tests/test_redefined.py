@@ -315,7 +315,7 @@ DIFFERENCES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         ("makes quick what is measured from the next push on",),
     ),
     "another name for the pipeline": (CONFIG, CONFIG.replace("bench", "speed"), ("renames the pipeline to speed",)),
-    "preparation": (CONFIG, GATE + 'prepare = ["true"]\n' + WORK + OTHER, ("changes performance.prepare",)),
+    "preparation": (CONFIG, GATE + 'prepare = ["true"]\n' + WORK + OTHER, ("changes performance.setup",)),
     "written otherwise": (CONFIG, REFORMATTED, ()),
     "a pipeline besides": (CONFIG, CONFIG + INNER, ()),
     "what is cached": (CONFIG, CONFIG + 'inputs = ["src/**"]\n', ()),
@@ -350,7 +350,7 @@ def test_a_definition_that_moves_to_another_orchestrator_s_file_is_the_same(repo
 
 def test_many_changes_are_counted_and_not_listed(repo: Repo) -> None:
     before, after = ("".join(STAGE.format(id=n, script=f"{n}{mark}") for n in range(9)) for mark in ("a", "b"))
-    found = definition.said(difference(repo, {"orchgate.toml": GATE + before}, {"orchgate.toml": GATE + after}), {})
+    found = definition.findings(difference(repo, {"orchgate.toml": GATE + before}, {"orchgate.toml": GATE + after}), {})
 
     assert found[0].message.endswith(" and 4 more")
 

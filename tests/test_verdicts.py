@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate.model import Severity
+from orchgate.model import Finding, Location, Severity, Step
 from orchgate.speed.push import stored_verdict
-from orchgate.speed.push.stored_verdict import Said, StoredVerdict
+from orchgate.speed.push.stored_verdict import StoredVerdict
 from orchgate.verdict.values import Pair, Sitting
 
 PAIR = Pair({"cpu_seconds": 0.1}, {"cpu_seconds": 0.11}, True, {}, {"cpu_seconds": "a child left its session"})
-SAID = Said("PRF001", "slower", "look", Severity.ERROR)
+SAID = Finding("PRF001", Location(""), "slower", "look", Severity.ERROR, steps=(Step("reproduce", "orchgate perf"),))
 ENTRY = StoredVerdict("2026-02-01T12:00:00Z", True, 8, (SAID,), (PAIR,), (Sitting(0, 8, 2 / 3),), 2)
 
 

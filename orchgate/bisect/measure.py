@@ -215,7 +215,9 @@ class _BisectionRun:
         if failed and working_time.now() >= self._task.deadline:
             raise OutOfTime
         if failed:
-            raise _Unusable(number, f"prepare fails ({failed.detail})" + (f": {failed.said}" if failed.said else ""))
+            raise _Unusable(
+                number, f"prepare fails ({failed.detail})" + (f": {failed.last_line}" if failed.last_line else "")
+            )
         if number == 0 and self._good is not None:
             self._good = self._good._replace(keep=None)
 
@@ -286,7 +288,7 @@ class _BisectionRun:
 def _problem(ran: MeasuredRun, metric: str) -> str:
     """Why a run does not count; "" where it does."""
     if ran.failure:
-        said = f": {ran.failure.said}" if ran.failure.said else ""
+        said = f": {ran.failure.last_line}" if ran.failure.last_line else ""
         return f"stage {ran.failure.stage} fails ({ran.failure.detail}){said}"
     if metric in ran.lower_bounds:
         return f"{words.title(metric)} is a lower bound: {ran.lower_bounds[metric]}"

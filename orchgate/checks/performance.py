@@ -5,25 +5,19 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from orchgate.errors import ConfigError, OrchgateError
+from orchgate.errors import OrchgateError
 from orchgate.lib.globs import matches
-from orchgate.model import Check, Finding, Location, Outcome, Rule, RunOrder, Severity, Trouble, Verdict
+from orchgate.model import Check, Outcome, Rule, RunOrder, Severity, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
-    from orchgate.config.settings import Config
     from orchgate.gate.context import Context
-    from orchgate.speed.failures import BothFail
-    from orchgate.speed.push.gate import PushResult
+    from orchgate.model import Finding, Step
     from orchgate.speed.push.override import Override
     from orchgate.speed.push.request import PushRequest
-    from orchgate.speed.push.stored_verdict import Said
 
 ID = "performance"
-# What no pipeline's speed hangs on, unless performance.paths says otherwise: documents, evidence, the baseline.
-IRRELEVANT = ("**/*.md", "docs/**", "tasks/**", ".orchgate/**", "**/LICENSE*")
-PAIRS = "measured pairs"
 NOT_SET = "performance.pipeline is not set"
 
 RULES = (
@@ -139,7 +133,7 @@ RULES = (
 def run(ctx: Context) -> Outcome:
     settings = ctx.config.performance
     if not settings.pipeline and not ctx.proposed.performance.pipeline and not settings.metrics:
-        return _nothing(NOT_SET)
+        return _not_measured(NOT_SET)
     from orchgate.speed.push import override
 
     # Without a base there is nothing to compare, and all of the history would be read for a reason.
@@ -149,111 +143,38 @@ def run(ctx: Context) -> Outcome:
     if excused is None:
         way_out = partial(_way_out, ctx)
         in_vain = override.in_vain(exceptions, way_out) if exceptions else ()
-        return outcome._replace(findings=(*override.hinted(outcome.findings, way_out), *in_vain))
+        troubles = tuple(one._replace(steps=(*one.steps, way_out())) for one in outcome.troubles)
+        findings = (*override.hinted(outcome.findings, way_out), *in_vain)
+        return outcome._replace(findings=findings, troubles=troubles)
     lifted = override.lifted(outcome.findings)
     if ctx.scope.kind == "staged" and not lifted:
-        return outcome  # it is said where commits are judged
+        return outcome  # it is reported where commits are judged
     return outcome._replace(findings=(*lifted, override.used(excused, outcome.findings)))
 
 
+def _not_measured(why: str, findings: tuple[Finding, ...] = ()) -> Outcome:
+    return Outcome(findings, {"measured pairs": 0}, {"not measured": why})
+
+
 def _judged(ctx: Context, excused: Override | None) -> Outcome:
-    from orchgate.speed.push import override
-
-    size = tuple(_finding(one)._replace(excuse=override.TRAILER) for one in _size(ctx))
+    size = tuple(_size(ctx))
     if why := _not_asked(ctx):
-        return _nothing(why, size)
+        return _not_measured(why, size)
+    from orchgate.speed.push import gate
+
+    request = _request(ctx)
     if not ctx.config.performance.pipeline:
-        return _nothing(NOT_SET, (*size, _finding(_without_base(ctx))))
-    question, new = _redefined(ctx, _question(ctx))
-    if new is not None:
-        return _nothing("the pipeline is new", (*size, _finding(new)))
-    if why := _irrelevant(ctx):
-        return _nothing(why, (*size, *map(_finding, _untimed(question))))
-    from orchgate.speed.failures import BothFail
-    from orchgate.speed.push import bounds, gate
-
-    history = tuple(map(_finding, bounds.of_history(ctx.config.performance, ctx.root)))
-    try:
-        answer = gate.answer(question)
-    except BothFail as error:
-        return _both_fail(ctx, error, (*size, *history), excused)
-    said = (*answer.said, *bounds.unmeasured(ctx.config.performance, answer.facts))
-    return Outcome((*size, *history, *map(_finding, said)), _examined(answer), answer.facts)
+        return _not_measured(NOT_SET, (*size, gate.only_proposed(request, ctx.unread)))
+    outcome = gate.outcome(request, excused=excused is not None)
+    return outcome._replace(findings=(*size, *outcome.findings))
 
 
-def _both_fail(ctx: Context, error: BothFail, found: tuple[Finding, ...], excused: Override | None) -> Outcome:
-    """Nothing was measured: a warning where the change is shown to have nothing to do with it, or gives a reason."""
-    from orchgate.runs.stages import Stage
-    from orchgate.speed.push.affected import untouched
-
-    paths = {path for change in ctx.scope.changes for path in (change.path, change.old_path) if path}
-    prepare = (Stage("prepare", "prepare", ctx.config.performance.setup),) if ctx.config.performance.setup else ()
-    apart = untouched((*error.stages, *prepare), ctx.base, paths)
-    if apart or excused:
-        message = f"{error.message}; nothing was measured"
-        message += ", and the change touches nothing that it runs" if apart else ""
-        severity = Severity.WARNING if apart else Severity.ERROR
-        told = Finding("PRF003", Location(""), message, f"{error.hint} repeats it", severity)
-        return Outcome((*found, told), {PAIRS: 0}, {"not measured": error.message})
-    hint = f"{error.hint} repeats it; or say why it may land: {_way_out(ctx)}"
-    return Outcome(found, {PAIRS: 0}, {}, (Trouble(Location(""), error.message, hint),))
-
-
-def _way_out(ctx: Context) -> str:
+def _way_out(ctx: Context) -> Step:
     from orchgate.speed.push.override import way_out
 
     staged = ctx.scope.kind == "staged"
     here = ctx.repository is None or ctx.scope.head in (None, ctx.repository.head)
     return way_out(staged=staged, checked_out=here and bool(ctx.root))
-
-
-def _without_base(ctx: Context) -> Said:
-    """Of a pipeline that only the change asks for."""
-    from orchgate.speed import definition
-    from orchgate.speed.push import findings
-
-    if not ctx.unread:
-        name = ctx.proposed.performance.pipeline
-        return definition.introduced(name, defined=name in ctx.limits.pipelines)
-    question = _question(ctx)._replace(config=ctx.proposed)
-    return findings.no_baseline(question, f"the configuration of the base cannot be read ({ctx.unread})")
-
-
-def _redefined(ctx: Context, question: PushRequest) -> tuple[PushRequest, Said | None]:
-    """The question with what the change does to the pipeline; or what is said of one that base does not define."""
-    paths = {path for change in ctx.scope.require_changes() for path in (change.path, change.old_path)}
-    if question.base is None:
-        return question, None
-    from orchgate.speed import definition
-    from orchgate.speed.definition import NoPipeline, read
-
-    if not definition.touched(paths, question.pipeline):
-        return question, None
-    try:
-        change = definition.between(question.repository, question.base, question.head, question.pipeline, ctx.limits)
-    except NoPipeline:
-        read(question.repository, question.head, question.pipeline, "head")  # one that nobody defines is an error
-        return question, definition.introduced(question.pipeline)
-    except ConfigError:  # base's cannot be run: there is no definition to compare head's with
-        return question, None
-    return question._replace(redefined=change), None
-
-
-def _untimed(question: PushRequest) -> tuple[Said, ...]:
-    """What the change does to the pipeline, where it does nothing that would have to be measured."""
-    if question.redefined is None:
-        return ()
-    from orchgate.speed import definition
-
-    return definition.said(question.redefined, {})
-
-
-def _nothing(why: str, findings: tuple[Finding, ...] = ()) -> Outcome:
-    return Outcome(findings, {PAIRS: 0}, {"not measured": why})
-
-
-def _finding(said: Said) -> Finding:
-    return Finding(said.rule, Location(""), said.message, said.hint, said.severity)
 
 
 def _not_asked(ctx: Context) -> str:
@@ -272,79 +193,36 @@ def _not_asked(ctx: Context) -> str:
     return ""
 
 
-def _irrelevant(ctx: Context) -> str:
-    """Why the change cannot matter; "" when it may. Raises the OrchgateError of a scope without a base."""
-    changes = ctx.scope.require_changes()
-    if ctx.scope.base is None:
-        return ""
-    paths = {path for change in changes for path in (change.path, change.old_path) if path}
-    if any(_relevant(paths, config) for config in (ctx.limits, ctx.proposed)):  # narrowing it does not help
-        return ""
-    named = ctx.config.performance.paths
-    if not named and _is_run(ctx, paths):
-        return ""
-    why = "none that performance.paths names" if named else "documents and evidence only"
-    return f"{len(paths)} changed file{'s' * (len(paths) != 1)}, {why}"
-
-
-def _is_run(ctx: Context, paths: Collection[str]) -> bool:
-    """Whether the pipeline names some paths: a script is none of the documents that it lies among."""
-    from orchgate.speed import definition
-    from orchgate.speed.push import affected
-
-    assert ctx.repository is not None  # a folder has no base
-    assert ctx.scope.base is not None
-    try:
-        name = ctx.config.performance.pipeline
-        stages = definition.read(ctx.repository, ctx.scope.base, name, "base").stages
-    except ConfigError:
-        return False  # there is nothing to run on both sides
-    return not affected.named(stages, ctx.base).isdisjoint(paths)
-
-
-def _relevant(paths: Collection[str], config: Config) -> bool:
-    """Whether a configuration finds some of the changed paths worth measuring."""
-    if relevant := config.performance.paths:
-        return any(matches(path, relevant) for path in paths)
-    ignored = (*IRRELEVANT, *(f"{root.rstrip('/')}/**" for root in config.evidence.roots))
-    return not all(matches(path, ignored) for path in paths)
-
-
-def _size(ctx: Context) -> Iterator[Said]:
-    """What the bounds on the size of the change itself say; for a first push, which is all there is, nothing."""
+def _size(ctx: Context) -> Iterator[Finding]:
+    """What is beyond the bounds on the size of the change itself; nothing of a first push, which is all there is."""
     first_push = ctx.scope.base is None and ctx.scope.head is not None
     if not ctx.config.performance.metrics or ctx.scope.unknown is not None or first_push:
         return
     from orchgate.speed.push import bounds
 
-    counted = [
-        change
-        for change in ctx.scope.changes
-        if not matches(change.path, ctx.config.tables.named("diff-budget").exclude)
-    ]
+    ignored = ctx.config.tables.named("diff-budget").exclude
+    counted = [change for change in ctx.scope.changes if not matches(change.path, ignored)]
     lines = sum((change.added or 0) + (change.removed or 0) for change in counted)
     yield from bounds.of_size(ctx.config.performance, len(counted), lines)
 
 
-def _question(ctx: Context) -> PushRequest:
+def _request(ctx: Context) -> PushRequest:
+    """Raises the OrchgateError of a scope without a base."""
     from orchgate.speed.push.request import PushRequest
 
     assert ctx.repository is not None  # only a folder has none, and nobody pushes a folder
     head = ctx.scope.head or ctx.repository.head
     if head is None:
         raise OrchgateError("there is no commit to measure", "git commit, then run it again")
-    question = PushRequest(ctx.repository, ctx.config, ctx.scope.base, head, ctx.base, ctx.environ, ctx.now, ctx.tell)
-    return question._replace(hold=ctx.engine.hold if ctx.engine else str, branch=ctx.branch)
-
-
-def _examined(answer: PushResult) -> dict[str, int]:
-    others = {
-        "earlier pairs": answer.earlier,
-        "recorded verdicts": int(bool(answer.recorded_at)),
-        "shared verdicts": int(bool(answer.ref)),
-        "screened runs": answer.runs,
-    }
-    return {PAIRS: answer.pairs, **{name: number for name, number in others.items() if number}}
+    paths = {path for change in ctx.scope.require_changes() for path in (change.path, change.old_path) if path}
+    request = PushRequest(ctx.repository, ctx.config, ctx.scope.base, head, ctx.base, ctx.environ, ctx.now, ctx.tell)
+    return request._replace(
+        hold=ctx.engine.hold if ctx.engine else str,
+        branch=ctx.branch,
+        limits=ctx.limits,
+        proposed=ctx.proposed,
+        paths=frozenset(paths),
+    )
 
 
 CHECK = Check(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from orchgate.model import CheckResult, Diagnostic, Report, Scope, Trouble
+    from orchgate.model import CheckResult, Diagnostic, Finding, Report, Scope, Trouble
 
 
 def render(report: Report, stream: TextIO) -> None:
@@ -46,7 +46,12 @@ def _check(check: CheckResult) -> dict[str, object]:
 
 
 def _trouble(trouble: Trouble) -> dict[str, object]:
-    return {"path": trouble.location.path or None, "message": trouble.message, "hint": trouble.hint}
+    return {"path": trouble.location.path or None, "message": trouble.message, "hint": _hint(trouble)}
+
+
+def _hint(one: Finding | Trouble) -> str:
+    """The hint, and what can be run next, a line each."""
+    return "\n".join((*((one.hint,) if one.hint else ()), *(f"{step.label}: {step.command}" for step in one.steps)))
 
 
 def _diagnostic(diagnostic: Diagnostic) -> dict[str, object]:
@@ -59,6 +64,6 @@ def _diagnostic(diagnostic: Diagnostic) -> dict[str, object]:
         "line": finding.location.line,
         "column": finding.location.column,
         "message": finding.message,
-        "hint": finding.hint,
+        "hint": _hint(finding),
         "suppressed": diagnostic.suppressed,
     }

@@ -9,10 +9,10 @@ from orchgate.model import Severity, Verdict
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import TextIO
 
-    from orchgate.model import CheckResult, Diagnostic, Location, Report, Scope, Trouble
+    from orchgate.model import CheckResult, Diagnostic, Location, Report, Scope, Step, Trouble
 
 WORDS = {
     Verdict.PASS: "passed",
@@ -48,7 +48,7 @@ def findings(report: Report, most: int = 0) -> Iterator[str]:
     causes = list(_causes(report).items())
     for trouble, checks in causes[: most or None]:
         yield f"{_place(trouble.location)}could not check {', '.join(checks)}: {escape(trouble.message)}"
-        yield from _hint(trouble.hint)
+        yield from _hint(trouble.hint, trouble.steps)
     left["could not check"] = len(causes) - most if most else 0
     for what, number in left.items():
         if number > 0:
@@ -100,7 +100,7 @@ def _diagnostics(group: list[Diagnostic]) -> Iterator[str]:
         message = f"{first.listed[0]}: {', '.join(names[:LISTED])}{more}"
         hint = hint if {hint} == {other.hint for other in others} else ""
     yield f"{_place(first.location)}{first.rule} {weight}{escape(message)}"
-    yield from _hint(hint)
+    yield from _hint(hint, () if others else first.steps)
 
 
 def _place(location: Location) -> str:
@@ -109,9 +109,10 @@ def _place(location: Location) -> str:
     return f"{escape(location.path)}:{location.line or 1}:{location.column or 1}: "
 
 
-def _hint(hint: str) -> Iterator[str]:
+def _hint(hint: str, steps: Sequence[Step]) -> Iterator[str]:
     if hint:
         yield f"  hint: {escape(hint)}"
+    yield from (f"  {step.label}: {escape(step.command)}" for step in steps)
 
 
 def _summary(report: Report) -> str:

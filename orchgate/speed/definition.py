@@ -11,14 +11,13 @@ from orchgate.config.faults import clipped
 from orchgate.config.load import load
 from orchgate.config.source import FILE, PYPROJECT
 from orchgate.errors import ConfigError, UsageError
-from orchgate.model import Severity
+from orchgate.model import Finding, Location, Severity
 from orchgate.plan_commands.definitions import SHIPPED
 from orchgate.runs import codex
 from orchgate.runs.definition import pipeline_hash
 from orchgate.runs.pipeline import find, load_tree
 from orchgate.runs.stages import Schedule
 from orchgate.secrets.redact import redacted_words
-from orchgate.speed.push.stored_verdict import Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -269,27 +268,29 @@ def some(phrases: Sequence[str]) -> str:
 
 # In words
 
-NEXT = "the new definition judges from the next push on"
+NEXT = "the new definition applies from the next push on"
 
 
-def said(change: PipelineChange, costs: Mapping[str, str]) -> tuple[Said, ...]:
+def findings(change: PipelineChange, costs: Mapping[str, str]) -> tuple[Finding, ...]:
     """PRF007: what the change does, with what the stages that it adds cost (by id, in words). Nothing for no change."""
     phrases = [*change.edits, *(f"adds stage {name}{_cost(costs.get(name, ''))}" for name in change.added)]
     if not phrases:
         return ()
     message = f"{change.pipeline} is measured as the base defines it; this change {some(phrases)}"
-    return (Said("PRF007", message, NEXT, Severity.WARNING if change.edits else Severity.NOTE),)
+    return (Finding("PRF007", Location(""), message, NEXT, Severity.WARNING if change.edits else Severity.NOTE),)
 
 
 def _cost(words: str) -> str:
     return f" ({words})" if words else ""
 
 
-def introduced(pipeline: str, *, defined: bool = False) -> Said:
+def introduced(pipeline: str, *, defined: bool = False) -> Finding:
     """PRF007 for a pipeline that the base does not have, or (`defined`) has and does not measure."""
     new = "new to the gate" if defined else "new"
-    message = f"pipeline {pipeline} is {new}: it has no base to be judged by and is judged from the next push on"
-    return Said("PRF007", message, "", Severity.NOTE)
+    message = (
+        f"pipeline {pipeline} is {new}: there is no base to compare it with, and it is judged from the next push on"
+    )
+    return Finding("PRF007", Location(""), message, severity=Severity.NOTE)
 
 
 def facts(change: PipelineChange, costs: Mapping[str, str]) -> dict[str, object]:

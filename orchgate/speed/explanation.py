@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.model import Verdict
 from orchgate.speed import differences
-from orchgate.speed.measurement import shares_of_wall
+from orchgate.speed.measurement import Stopped, shares_of_wall
 from orchgate.verdict import benchmark_words, words
 
 if TYPE_CHECKING:
@@ -64,12 +64,12 @@ def stage_values(one: StageChange) -> str:
 
 
 def how_measured(measurement: Measurement) -> str:
-    """`14 pairs in 3.9 s; on this machine the CPU time of base alone wavers by 2.1 %`."""
-    if measurement.stopped == "gross" and not measurement.pairs:
+    """`14 pairs in 3.9 s; CPU time of base varied by 2.1 % between runs`."""
+    if measurement.stopped is Stopped.GROSS and not measurement.pairs:
         return f"measured for {measurement.seconds:.1f} s"
     text = f"{_counted(measurement)} in {measurement.seconds:.1f} s"
     if measurement.noise is not None:
-        text += f"; the CPU time of base alone wavers by {words.share(measurement.noise)} on this machine"
+        text += f"; CPU time of base varied by {words.share(measurement.noise)} between runs"
     return text + _why_stopped(measurement)
 
 
@@ -86,9 +86,9 @@ def _counted(measurement: Measurement) -> str:
 
 
 def _why_stopped(measurement: Measurement) -> str:
-    if measurement.stopped == "gross":
+    if measurement.stopped is Stopped.GROSS:
         return "; so large a difference needs no more"
-    if measurement.stopped != "budget":
+    if measurement.stopped is not Stopped.BUDGET:
         return ""
     if not measurement.pair_seconds:
         return "; the budget ended before base and head had run once"

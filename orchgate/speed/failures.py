@@ -68,7 +68,7 @@ def _words(failure: Failure) -> str:
 
 
 def _said(failure: Failure) -> str:
-    return f": {failure.said}" if failure.said else ""
+    return f": {failure.last_line}" if failure.last_line else ""
 
 
 def notes(samples: Sequence[tuple[MeasuredRun, MeasuredRun]]) -> list[str]:

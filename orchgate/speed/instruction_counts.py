@@ -16,7 +16,7 @@ from orchgate.lib import files, working_time
 from orchgate.lib.files import open_regular
 from orchgate.runs import ids
 from orchgate.speed import sampling
-from orchgate.speed.measurement import median
+from orchgate.speed.measurement import Stopped, median
 from orchgate.speed.timing import OutOfTime
 from orchgate.verdict import instructions
 from orchgate.verdict.instructions import REPEATS, Instructions
@@ -50,7 +50,9 @@ def decided(harness: Harness, sides: tuple[Side, Side], policy: Policy, measurem
 
     Where they cannot, a note says why, and the verdict stays what it is. Raises KeyboardInterrupt.
     """
-    if measurement.stopped in ("failed", "gross", "unsteady") or not instructions.is_asked(measurement.judgement):
+    if measurement.stopped in (Stopped.FAILED, Stopped.GROSS, Stopped.UNSTEADY) or not instructions.is_asked(
+        measurement.judgement
+    ):
         return measurement
     seconds = max(LEAST_SECONDS, _MOST_SECONDS - measurement.seconds)
     try:

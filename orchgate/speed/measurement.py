@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -87,6 +88,17 @@ def spread(values: Sequence[float]) -> float | None:
     return 1.4826 * (median([abs(value - middle) for value in values]) or 0.0) / middle
 
 
+class Stopped(Enum):
+    """Why a measurement ended."""
+
+    DECIDED = "decided"
+    LOOKED = "looked"  # after the last look
+    BUDGET = "budget"
+    GROSS = "gross"  # head is slower by so much that no statistics were needed
+    UNSTEADY = "unsteady"  # head was ended too often, and finished when it ran again
+    FAILED = "failed"
+
+
 class Former(NamedTuple):
     """What is gone on with: pairs of former sittings, and the share of the error budgets that this one may spend."""
 
@@ -98,11 +110,10 @@ class Former(NamedTuple):
 class Measurement(NamedTuple):
     """A comparison by measurement.
 
-    `stopped` is "decided", "looked" (after the last look), "budget", "gross" (head is slower by so much that no
-    statistics were needed), "unsteady" (head was ended too often, and finished when it ran again) or "failed". `noise`
-    is the spread of base's CPU time as a fraction of its median (None: fewer than two runs). `flips` seeds the order of
-    the pairs. `notes` are lines for people: what could not be measured. `differs` names what else than the code differs
-    between the sides. `took` is what the last whole run of each side took, in seconds, by label.
+    `noise` is how far base's CPU time usually is from its median, as a fraction of it (None: fewer than four runs).
+    `flips` seeds the order of the pairs. `notes` are lines for people: what could not be measured. `differs` names what
+    differs between the sides besides the code. `took` is what the last whole run of each side took, in seconds, by
+    label.
     """
 
     pairs: tuple[Pair, ...]
@@ -110,7 +121,7 @@ class Measurement(NamedTuple):
     judgement: Judgement
     stages: tuple[StageChange, ...]
     failures: tuple[Failure, ...]
-    stopped: str
+    stopped: Stopped
     seconds: float
     pair_seconds: float  # what one pair took; the warm-up when no other was run, 0.0 when none was
     noise: float | None

@@ -9,7 +9,7 @@ from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
 from orchgate.model import Verdict
 from orchgate.speed import failures, sampling
-from orchgate.speed.measurement import Former, Measurement, changes, spread
+from orchgate.speed.measurement import Former, Measurement, Stopped, changes, spread
 from orchgate.speed.timing import OutOfTime, Progress, ProgressReporter, Timing
 from orchgate.speed.turns import HeadUnfinished, PairRunner, pair_of
 from orchgate.verdict import gross
@@ -58,7 +58,7 @@ def measure(
     run = PairedRun(sides, policy, Timing(budget_seconds), former, most_pairs, partial=partial, tell=tell)
     if not run.common:
         reason = "the pipelines of base and head have no stage in common"
-        return run.ended(Judgement(Verdict.BROKEN, decided=True, reason=reason), "failed")
+        return run.ended(Judgement(Verdict.BROKEN, decided=True, reason=reason), Stopped.FAILED)
     counters = sampling.COUNTERS | policy.metrics.keys()
     tick = run.reporter.tick
     with sampling.open_harness(
@@ -93,7 +93,7 @@ def sample(
     """
     with sampling.open_harness([side], environ, watch) as harness:
         if failed := sampling.prepare(harness, side, prepare):
-            raise OrchgateError(f"{failed.stage} failed on {side.label}: {failed.detail}: {failed.said}")
+            raise OrchgateError(f"{failed.stage} failed on {side.label}: {failed.detail}: {failed.last_line}")
         start = working_time.now()
         deadline = None if budget_seconds is None else start + budget_seconds
         samples: list[MeasuredRun] = []
@@ -157,17 +157,17 @@ class PairedRun:
                 self._prepared.add(side.label)
         self._timing.begin()
         if found := self.turns.broken():
-            return self.ended(failures.judgement(found, self._prepared), "failed")
+            return self.ended(failures.judgement(found, self._prepared), Stopped.FAILED)
         return None
 
     def run(self) -> Measurement:
         if self._most <= 0:
-            return self.ended(self._judged(ended=True), "looked")
+            return self.ended(self._judged(ended=True), Stopped.LOOKED)
         try:
             return self._run()
         except OutOfTime:
             # Who failed once in the warm-up has not been tried a second time.
-            return self._over() if self._warm_up else self.ended(self._judged(ended=True), "budget")
+            return self._over() if self._warm_up else self.ended(self._judged(ended=True), Stopped.BUDGET)
         except HeadUnfinished as found:
             return self._refused((gross.unfinished(found.found),))
 
@@ -182,9 +182,11 @@ class PairedRun:
             if found := self._excesses():
                 return self._refused(found)
             if len(self._pairs) >= self._last():
-                return self.ended(self._judged(ended=True), "looked" if self._last() == self._most else "budget")
+                return self.ended(
+                    self._judged(ended=True), Stopped.LOOKED if self._last() == self._most else Stopped.BUDGET
+                )
             if self._is_look() and (judgement := self._judged(ended=False)).decided:
-                return self.ended(judgement, "decided")
+                return self.ended(judgement, Stopped.DECIDED)
         return self._over()
 
     def _target(self) -> int:
@@ -245,16 +247,16 @@ class PairedRun:
 
     def _refused(self, found: Sequence[Compared]) -> Measurement:
         rest = self._judged(ended=True) if self._pairs else None
-        return self.ended(gross.judgement(found, rest), "gross")
+        return self.ended(gross.judgement(found, rest), Stopped.GROSS)
 
     def _over(self) -> Measurement:
         """The end before it was decided."""
         if found := self.turns.broken():
-            return self.ended(failures.judgement(found, self.turns.passed), "failed")
+            return self.ended(failures.judgement(found, self.turns.passed), Stopped.FAILED)
         judgement = self._judged(ended=True)
         if self.turns.ended > _UNSTEADY:
-            return self.ended(failures.unsteady(judgement, self.turns.ended), "unsteady")
-        return self.ended(judgement, "budget")
+            return self.ended(failures.unsteady(judgement, self.turns.ended), Stopped.UNSTEADY)
+        return self.ended(judgement, Stopped.BUDGET)
 
     def _sitting(self) -> Sitting | None:
         if not self._pairs:
@@ -270,8 +272,8 @@ class PairedRun:
         sittings = (*self._former.sittings, *([sitting] if sitting else []))
         return judge(pairs, self._policy, sittings, ended=ended)
 
-    def ended(self, judgement: Judgement, stopped: str) -> Measurement:
-        broken = self.turns.broken() if stopped == "failed" else ()
+    def ended(self, judgement: Judgement, stopped: Stopped) -> Measurement:
+        broken = self.turns.broken() if stopped is Stopped.FAILED else ()
         notes = (*failures.notes(self._samples), *self.turns.notes())
         return Measurement(
             tuple(self._pairs),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # What a hook exports says which change is pushed; both arms, and whoever repeats it by hand, must see the same.
 _OF_HOOKS = ("PRE_COMMIT", "GITHEAD_", "GIT_REFLOG_ACTION", "GIT_EXEC_PATH", "OLDPWD", "ORCHGATE_")
 _PREPARE = "prepare"
+_NOT_FOUND = (126, 127)  # exit codes of shells
 ARTIFACTS = "artifacts"
 COUNTERS = frozenset(metric.name for metric in KNOWN)
 MOST_DISTURBED = 5  # runs, or pairs of them, that are thrown away in a row
@@ -55,12 +56,13 @@ class Side(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A stage (or "prepare") that failed on one side. `said` is the last line of its output."""
+    """A stage (or "prepare") that failed on one side. `last_line` is that of its output."""
 
     side: str
     stage: str
     detail: str  # "exit 1", "timed out after 30 s", "ended by SIGSEGV", …
-    said: str
+    last_line: str
+    not_found: bool = False  # its command, or what it runs, is not there
 
 
 class MeasuredRun(NamedTuple):
@@ -270,7 +272,8 @@ def _attempt(harness: Harness, side: Side, stage: Stage, index: int, limits: Run
         raise TooSlow(stage.id, limit)
     failure = None
     if not outcome.succeeded:
-        failure = Failure(side.label, stage.id, event["detail"] or "failed", result.last_line)
+        not_found = bool(result.refused) or result.code in _NOT_FOUND
+        failure = Failure(side.label, stage.id, event["detail"] or "failed", result.last_line, not_found)
     return _StageCost(result.usage, event.get("tests", {}), event.get("metrics", {}), failure)
 
 

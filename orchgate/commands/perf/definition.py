@@ -48,7 +48,7 @@ def told(
         prepare=performance.setup,
         seconds=max(seconds, added.SHARE * performance.max_seconds),
     )
-    return DefinitionChange(definition.said(found, costs), definition.facts(found, costs))
+    return DefinitionChange(definition.findings(found, costs), definition.facts(found, costs))
 
 
 def with_differences(
@@ -89,7 +89,7 @@ def introduced(repository: Repository, asked: PerfRequest, reproduce: str, outpu
     """Says that there is nothing to compare a new pipeline with, which is no reason to refuse it."""
     from orchgate.model import Verdict
     from orchgate.speed import definition
-    from orchgate.speed.measurement import Measurement
+    from orchgate.speed.measurement import Measurement, Stopped
     from orchgate.speed.push.gate import tree_of
     from orchgate.speed.sampling import Side
     from orchgate.verdict.values import Judgement
@@ -99,7 +99,7 @@ def introduced(repository: Repository, asked: PerfRequest, reproduce: str, outpu
         Side(label, commit, tree_of(repository, commit), "", "", ())
         for label, commit in (("base", asked.base), ("head", asked.head))
     )
-    measurement = Measurement((), (), judgement, (), (), "decided", 0.0, 0.0, None, "")
+    measurement = Measurement((), (), judgement, (), (), Stopped.DECIDED, 0.0, 0.0, None, "")
     facts = {"definition": {"changed": [f"introduces pipeline {asked.pipeline}"], "added": []}}
     shown = report.PerfReport(asked, (base, head), measurement, reproduce, {}, (), DefinitionChange((), facts))
     if output == "json":

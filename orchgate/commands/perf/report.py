@@ -13,15 +13,16 @@ from orchgate.lib.text import aligned
 from orchgate.model import Verdict, worst
 from orchgate.outputs._escape import escape
 from orchgate.speed import explanation
+from orchgate.speed.measurement import Stopped
 from orchgate.verdict import benchmark_words, words
 from orchgate.verdict.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from orchgate.model import Finding
     from orchgate.speed.measurement import Measurement
-    from orchgate.speed.push.stored_verdict import Said
-    from orchgate.speed.sampling import Side
+    from orchgate.speed.sampling import Failure, Side
     from orchgate.verdict.values import Compared, ComparedCounter, Judgement, Pair, Policy
 
 VERSION = 1
@@ -49,7 +50,7 @@ class PerfRequest(NamedTuple):
 class DefinitionChange(NamedTuple):
     """What is said of the definition, and the same for programs."""
 
-    said: tuple[Said, ...]
+    findings: tuple[Finding, ...]
     facts: Mapping[str, object]
 
 
@@ -87,7 +88,7 @@ def _lines(shown: PerfReport, *, dirty: bool) -> Iterator[str]:
     yield f"{measurement.judgement.verdict.value}: {first}"
     yield from (f"  {line}" for line in rest)
     if shown.redefined:
-        yield from (f"  note: {one.message}" for one in shown.redefined.said)
+        yield from (f"  note: {one.message}" for one in shown.redefined.findings)
     if dirty:
         yield "  note: changes that are not committed were not measured"
     yield from _kept(shown.kept)
@@ -106,7 +107,7 @@ def _kept(kept: Mapping[str, str]) -> Iterator[str]:
 def hint(shown: PerfReport) -> str:
     """The next command: the same again, with the budget that it would have needed."""
     measurement = shown.measurement
-    if measurement.stopped == "budget" and measurement.pair_seconds and "--max-time" not in shown.reproduce:
+    if measurement.stopped is Stopped.BUDGET and measurement.pair_seconds and "--max-time" not in shown.reproduce:
         wanting = [one for one in measurement.judgement.metrics if words.within_reach(one)]
         pairs = max([one.pairs + (one.pairs_missing or 0) for one in wanting], default=_FEW)
         needed = max(30, explanation.budget_for(measurement, pairs))
@@ -157,9 +158,9 @@ def as_json(shown: PerfReport) -> None:
             "subject": shown.asked.subject,
             **judged(judgement),
             "stages": [one._asdict() for one in measurement.stages],
-            "failures": [one._asdict() for one in measurement.failures],
+            "failures": [_failure(one) for one in measurement.failures],
             "pairs": len(measurement.pairs),
-            "stopped": measurement.stopped,
+            "stopped": measurement.stopped.value,
             "seconds": round(measurement.seconds, 3),
             "noise": measurement.noise,
             **(shown.redefined.facts if shown.redefined else {}),
@@ -172,6 +173,10 @@ def as_json(shown: PerfReport) -> None:
             "reproduce": shown.reproduce,
         }
     )
+
+
+def _failure(one: Failure) -> dict[str, str]:
+    return {"side": one.side, "stage": one.stage, "detail": one.detail, "said": one.last_line}
 
 
 def judged(judgement: Judgement) -> dict[str, Any]:

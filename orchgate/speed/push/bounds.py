@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchgate.config.metric_names import BENCHMARK
-from orchgate.model import Severity, Verdict
-from orchgate.speed.push.stored_verdict import Said
+from orchgate.model import Finding, Location, Severity, Step, Verdict
+from orchgate.speed.push.override import TRAILER
 from orchgate.verdict import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from orchgate.config.settings import Performance
+    from orchgate.speed.measurement import Measurement
 
+_NOWHERE = Location("")
 SIZES = ("diff_files", "diff_lines")
 RATES = ("success_rate", "test_pass_rate", "flaky_rate")
 MEMORY = ("max_rss_bytes", "tree_rss_bytes")  # not judged where a run takes less than orchgate itself
-SPLIT = "split the change; git diff --stat BASE HEAD shows what counts"
+SPLIT = "split the change (`git diff --stat BASE HEAD` shows what counts)"
 
 
 def bounded(performance: Performance, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -26,11 +28,11 @@ def bounded(performance: Performance, names: tuple[str, ...]) -> tuple[str, ...]
     return tuple(name for name in names if any(bound is not None for bound in bounds.get(name, ())))
 
 
-def of_size(performance: Performance, files: int, lines: int) -> Iterator[Said]:
+def of_size(performance: Performance, files: int, lines: int) -> Iterator[Finding]:
     """What is said of a change of so many files and lines."""
     for name, number in zip(SIZES, (files, lines), strict=True):
         if name in bounded(performance, SIZES) and (reason := _beyond(performance, name, number)):
-            yield Said("PRF002", f"{words.title(name)}: {reason}", SPLIT, Severity.ERROR)
+            yield Finding("PRF002", _NOWHERE, f"{words.title(name)}: {reason}", SPLIT, Severity.ERROR, TRAILER)
 
 
 def _beyond(performance: Performance, name: str, value: float) -> str:
@@ -42,20 +44,23 @@ def _beyond(performance: Performance, name: str, value: float) -> str:
     return "" if one.verdict is Verdict.PASS else one.reason
 
 
-def unmeasured(performance: Performance, facts: Mapping[str, Any]) -> Iterator[Said]:
-    """What is said of metrics that are configured and that no run of a comparison, told by its facts, measured."""
-    if "counters" not in facts or facts.get("stopped") in ("failed", "gross"):  # which ends before all is measured
+def unmeasured(performance: Performance, measurement: Measurement) -> Iterator[Finding]:
+    """PRF004 for metrics that are configured and that no run of a comparison measured."""
+    from orchgate.speed.measurement import Stopped
+
+    if measurement.stopped in (Stopped.FAILED, Stopped.GROSS):  # which ends before all is measured
         return
-    judged = {one["name"] for one in (*facts["metrics"], *facts["counters"])}
+    judgement = measurement.judgement
+    judged = {*(one.name for one in judgement.metrics), *(one.name for one in judgement.counters)}
     elsewhere = (*SIZES, *MEMORY, "flaky_rate", *(RATES if performance.rates_from_task else ()))
     known = {name.replace("_", "-") for name in (*judged, *elsewhere)}
     named = [key for key in performance.metrics if not key.startswith(BENCHMARK)]
     if missing := [key for key in named if key.replace("_", "-") not in known]:
         message = f"{performance.pipeline}: no run measured {', '.join(missing)}, which performance.metrics names"
-        yield Said("PRF004", message, "take it out, or see to it that a stage reports it", Severity.WARNING)
+        yield Finding("PRF004", _NOWHERE, message, "remove it, or make a stage report it", Severity.WARNING)
 
 
-def of_history(performance: Performance, root: str) -> Iterator[Said]:
+def of_history(performance: Performance, root: str) -> Iterator[Finding]:
     """What is said of the rates of the configured task's recorded runs.
 
     Raises OrchgateError where they cannot be read.
@@ -68,17 +73,12 @@ def of_history(performance: Performance, root: str) -> Iterator[Said]:
     from orchgate.runs.ids import task_folder
 
     known = rates(update(task_folder(root, performance.rates_from_task)).aggregate, performance.pipeline)
-    hint = f"orchgate metrics --task {performance.rates_from_task}"
+    step = Step("to see the runs", f"orchgate metrics --task {performance.rates_from_task}")
     for name in wanted:
         where = f"{words.title(name)} of the recorded runs of {performance.pipeline} in {performance.rates_from_task}"
         if name not in known:
-            message = f"{where} is not known: none is here"
-            yield Said(
-                "PRF005",
-                message,
-                f"orchgate run {performance.pipeline} --task {performance.rates_from_task}",
-                Severity.NOTE,
-            )
+            run = f"orchgate run {performance.pipeline} --task {performance.rates_from_task}"
+            yield Finding("PRF005", _NOWHERE, f"{where} is not known: no run is here", run, Severity.NOTE)
             continue
         if reason := _beyond(performance, name, known[name]):
-            yield Said("PRF005", f"{where}: {reason}", hint, Severity.ERROR)
+            yield Finding("PRF005", _NOWHERE, f"{where}: {reason}", severity=Severity.ERROR, steps=(step,))

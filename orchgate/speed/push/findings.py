@@ -8,11 +8,10 @@ from functools import partial
 from math import ceil, exp, log
 from typing import TYPE_CHECKING
 
-from orchgate.model import Severity, Verdict
+from orchgate.model import Finding, Location, Severity, Step, Verdict
 from orchgate.speed import definition, explanation
-from orchgate.speed.push.stored_verdict import Said
+from orchgate.speed.push.request import DECIDE
 from orchgate.verdict import benchmark_words, betting, reported_benchmarks, words
-from orchgate.verdict import benchmark_words as told
 from orchgate.verdict.values import Compared, MetricKind, plain
 
 if TYPE_CHECKING:
@@ -34,10 +33,18 @@ RULES = {
 # More pairs do not help where a run cannot be measured whole.
 WHOLE = "a stage that waits for every process it starts is measured whole"
 WEIGHTS = {Verdict.FAIL: Severity.ERROR, Verdict.WARN: Severity.WARNING}
-HINT = "let head keep what the base's definition runs: the new definition judges from the next push on"
-_NOT_FOUND = ("cannot run ", "exit 126", "exit 127")  # how the system and how shells say it
-_BENCHMARK_WEIGHTS = {Verdict.FAIL: Severity.ERROR, Verdict.WARN: Severity.WARNING}
-_GONE = "a benchmark is compared from the push on after the one that brings its name"
+_KEEP = "keep what the base's definition runs: the new definition applies from the next push on"
+_NEW_NAME = "a benchmark is compared from the push after the one that adds its name"
+
+
+def about(request: PushRequest, rule: str, severity: Severity, message: str, *steps: Step, hint: str = "") -> Finding:
+    """A finding about the pipeline as a whole: `bench: CPU time …`."""
+    return that(request, rule, severity, f": {message}", *steps, hint=hint)
+
+
+def that(request: PushRequest, rule: str, severity: Severity, clause: str, *steps: Step, hint: str = "") -> Finding:
+    """A finding of which the pipeline is the subject: `bench fails …`."""
+    return Finding(rule, Location(""), f"{request.pipeline}{clause}", hint, severity, steps=steps)
 
 
 def announcement(request: PushRequest, budget: float) -> str:
@@ -46,51 +53,54 @@ def announcement(request: PushRequest, budget: float) -> str:
     return f"measuring {request.pipeline}, {sides}, for up to {budget:g} s (performance.max-seconds)"
 
 
-def not_measured(request: PushRequest, why: str) -> Said:
+def not_measured(request: PushRequest, why: str) -> Finding:
     """PRF004 as a note: nobody measured, and nobody needs to before the rest is in order."""
-    message = f"{request.pipeline} was not measured: {why} (--measure-anyway measures all the same)"
-    return Said("PRF004", message, request.reproduce, Severity.NOTE)
+    step = Step("to measure it now", request.command())
+    clause = f" was not measured: {why} (it is, with --measure-anyway)"
+    return that(request, "PRF004", Severity.NOTE, clause, step)
 
 
-def of_pairs(request: PushRequest, policy: Policy, measurement: Measurement) -> tuple[Said, ...]:
+def of_pairs(request: PushRequest, policy: Policy, measurement: Measurement) -> tuple[Finding, ...]:
     """What a comparison by pairs has to say; where nothing is wrong and all is decided, nothing."""
     basis = f"; {explanation.how_measured(measurement)}"
     carrier = partial(explanation.carrier, measurement)
-    said = (
+    found = (
         *_worse(request, policy, measurement.judgement, carrier, basis),
         *_probable(request, policy, measurement, basis),
     )
-    if any(one.severity is Severity.ERROR for one in said):
-        return said
+    if any(one.severity is Severity.ERROR for one in found):
+        return found
     still = [one for one in _all(measurement.judgement) if _is_open(one, policy)]
     judgement = measurement.judgement
     with_benchmarks = judgement.benchmarks is not None and not judgement.reason
     if not still and (judgement.verdict is not Verdict.INCONCLUSIVE or with_benchmarks):
-        return said  # what stays open is said with the benchmarks
+        return found  # what stays open is reported with the benchmarks
     why = "; ".join(words.compared(one) if isinstance(one, Compared) else words.counted(one) for one in still)
     bounds = bool(still) and all((one.base_lower_bound, one.head_lower_bound) != (None, None) for one in still)
     why = f"{'; '.join(filter(None, (judgement.reason, why)))}{basis}"
-    open_ = undecided(request, why, policy.inconclusive, WHOLE if bounds else "")
+    open_ = undecided(request, why, policy.inconclusive, hint=WHOLE if bounds else "")
     # Wall time that stays open without a hint of growth, where CPU time has passed, is worth a line and no warning.
     if open_.severity is Severity.WARNING and judgement.verdict is not Verdict.INCONCLUSIVE:
-        open_ = open_._replace(severity=Severity.NOTE, hint="")  # it passed: there is nothing to do
-    return (*said, open_)
+        open_ = open_._replace(severity=Severity.NOTE, hint="", steps=())  # it passed: there is nothing to do
+    return (*found, open_)
 
 
-def slower_together(request: PushRequest, row: Sequence[BranchHead]) -> tuple[Said, ...]:
+def slower_together(request: PushRequest, row: Sequence[BranchHead]) -> tuple[Finding, ...]:
     """PRF001, a warning: what the heads of a branch say together, where that is enough. One alone speaks for itself."""
     log_e = sum(head.log_e for head in row)
     if len(row) < 2 or log_e < log(betting.WARNS):
         return ()
     e_value = f"{exp(log_e):.0f}" if log_e < log(1e6) else "more than a million"
     message = (
-        f"{request.pipeline}: several pushes of this branch together look slower: CPU time of {len(row)} heads "
-        f"against the same base, e = {e_value} (were none slower, {betting.WARNS:.0f} is a chance of 2.5 %)"
+        f"several pushes of this branch together look slower: CPU time of {len(row)} heads against the same base, "
+        f"e = {e_value} (if none were slower, the chance of {betting.WARNS:.0f} or more is 2.5 %)"
     )
-    return (Said("PRF001", message, request.reproduce, Severity.WARNING),)
+    return (about(request, "PRF001", Severity.WARNING, message, request.reproduce),)
 
 
-def stored_findings(request: PushRequest, policy: Policy, judgement: Judgement, commit: str | None) -> tuple[Said, ...]:
+def stored_findings(
+    request: PushRequest, policy: Policy, judgement: Judgement, commit: str | None
+) -> tuple[Finding, ...]:
     """What a comparison with the stored baseline has to say of the counters; times only raise a suspicion."""
     basis = f"; against the stored baseline of {(commit or 'no commit')[:12]}"
     return tuple(_worse(request, policy, judgement._replace(metrics=()), lambda _: "", basis))
@@ -98,7 +108,7 @@ def stored_findings(request: PushRequest, policy: Policy, judgement: Judgement, 
 
 def _worse(
     request: PushRequest, policy: Policy, judgement: Judgement, carrier: Callable[[str], str], basis: str
-) -> Iterator[Said]:
+) -> Iterator[Finding]:
     """What got worse, one by one. `carrier` tells where a change in a time comes from, `basis` how it is known."""
     for one in _all(judgement):
         if one.verdict in WEIGHTS and not _is_probable(one):
@@ -106,28 +116,27 @@ def _worse(
             stage = carrier(one.name) if metric.kind is MetricKind.TIME else ""
             where = f" in stage {stage}" if stage else ""
             changed = _change(one) if isinstance(one, Compared) else one.reason or words.values_of(one)
-            limit = f"; from {words.percent(metric.block)} on it is refused" if one.verdict is Verdict.WARN else ""
+            limit = f"; refused from {words.percent(metric.block)}" if one.verdict is Verdict.WARN else ""
             colon = ":" if isinstance(one, Compared) and one.estimate is None else ""
-            message = f"{request.pipeline}: {words.title(one.name)}{colon} {changed}{where}{basis}{limit}"
-            yield Said(RULES[metric.kind], message, f"{request.reproduce} repeats it", WEIGHTS[one.verdict])
+            message = f"{words.title(one.name)}{colon} {changed}{where}{basis}{limit}"
+            yield about(request, RULES[metric.kind], WEIGHTS[one.verdict], message, request.reproduce)
 
 
-def _probable(request: PushRequest, policy: Policy, measurement: Measurement, basis: str) -> Iterator[Said]:
+def _probable(request: PushRequest, policy: Policy, measurement: Measurement, basis: str) -> Iterator[Finding]:
     """What is only probably worse, how many pairs are missing, and the budget that holds them."""
     for one in measurement.judgement.metrics:
         if not one.probably or _is_open(one, policy):
             continue
-        kind, hint = policy.metrics[one.name].kind, f"{request.reproduce} repeats it"
+        kind, step = policy.metrics[one.name].kind, request.reproduce
         stage = explanation.carrier(measurement, one.name) if kind is MetricKind.TIME else ""
-        told = f"{words.probable(one)}{f' in stage {stage}' if stage else ''}"
+        change = f"{words.probable(one)}{f' in stage {stage}' if stage else ''}"
         needed = words.missing(one)
         if words.within_reach(one) and measurement.pair_seconds:
             budget = explanation.budget_for(measurement, one.pairs + (one.pairs_missing or 0))
-            needed += f", which a budget of {budget} s holds"
-            hint = request.reproduce.replace("orchgate perf", f"orchgate perf --max-time {budget}s", 1)
-        told = "; ".join(filter(None, (told, needed)))
-        message = f"{request.pipeline}: {words.title(one.name)} {told}{basis}"
-        yield Said(RULES[kind], message, hint, Severity.WARNING)
+            needed += f" (in all {budget} s)"
+            step = Step(DECIDE, request.command(f"{budget}s"))
+        message = f"{words.title(one.name)} {'; '.join(filter(None, (change, needed)))}{basis}"
+        yield about(request, RULES[kind], Severity.WARNING, message, step)
 
 
 def _is_probable(one: Compared | ComparedCounter) -> bool:
@@ -150,74 +159,72 @@ def _change(one: Compared) -> str:
     return words.change(one)
 
 
-def tolerated(request: PushRequest, measurement: Measurement) -> Iterator[Said]:
+def tolerated(request: PushRequest, measurement: Measurement) -> Iterator[Finding]:
     """PRF005, a warning: stages that may fail, do so in every run of head, and did in none of base."""
     runs = [[pair[at] for pair in measurement.samples if not pair[at].failure] for at in (0, 1)]
     base, head = ([{one.stage: one for one in ran.tolerated} for ran in side] for side in runs)
     for name, one in (head or [{}])[0].items():
         if all(name in ran for ran in head) and not any(name in ran for ran in base):
-            told = f"{failed_stage(one)}; it may, and did not before: what fails early is fast"
-            yield Said("PRF005", f"{request.pipeline}: {told}", f"{request.reproduce} repeats it", Severity.WARNING)
+            message = f"{failed_stage(one)}; it is allowed to fail, but did not before: what fails early is fast"
+            yield about(request, "PRF005", Severity.WARNING, message, request.reproduce)
 
 
-def is_open(one: Said) -> bool:
+def is_open(one: Finding) -> bool:
     """Whether another measurement may say otherwise."""
     return one.rule in ("PRF003", "PRF004") and one.severity is not Severity.NOTE
 
 
-def may_change(said: Sequence[Said], judgement: Judgement) -> bool:
+def may_change(found: Sequence[Finding], judgement: Judgement) -> bool:
     """Whether more pairs of the same trees may say otherwise."""
     refused = judgement.verdict is Verdict.FAIL
     judged = (*judgement.metrics, *(judgement.benchmarks.judged if judgement.benchmarks else ()))
-    return any(map(is_open, said)) or (not refused and any(map(_is_probable, judged)))
+    return any(map(is_open, found)) or (not refused and any(map(_is_probable, judged)))
 
 
-def undecided(request: PushRequest, why: str, policy: str, hint: str = "") -> Said:
+def undecided(request: PushRequest, why: str, policy: str, *steps: Step, hint: str = "") -> Finding:
     """PRF004; an error where the policy blocks, which ends in exit code 3."""
     severity = Severity.ERROR if policy == "block" else Severity.WARNING
-    return Said("PRF004", f"{request.pipeline}: {why}", hint or f"{request.reproduce} settles it", severity)
+    default = () if hint else (Step(DECIDE, request.command()),)
+    return about(request, "PRF004", severity, why, *(steps or default), hint=hint)
 
 
-def suspected(request: PushRequest, judgement: Judgement, names: Sequence[str], policy: str) -> Said:
+def suspected(request: PushRequest, judgement: Judgement, names: Sequence[str], policy: str) -> Finding:
     """PRF004: of one run of head not enough is known in these metrics to hold it to the stored baseline."""
     bounds = [one for one in _all(judgement) if one.name in names]
-    told = [words.compared(one) if isinstance(one, Compared) else words.counted(one) for one in bounds]
-    return undecided(request, "; ".join(told), policy, WHOLE)
+    parts = [words.compared(one) if isinstance(one, Compared) else words.counted(one) for one in bounds]
+    return undecided(request, "; ".join(parts), policy, hint=WHOLE)
 
 
-def with_differences(said: tuple[Said, ...], measurement: Measurement) -> tuple[Said, ...]:
+def with_differences(found: tuple[Finding, ...], measurement: Measurement) -> tuple[Finding, ...]:
     """With what else differs, beside the first finding that may be about it."""
-    return with_line(said, next(explanation.also(measurement), ""))
+    return with_line(found, next(explanation.also(measurement), ""))
 
 
-def with_line(said: tuple[Said, ...], line: str) -> tuple[Said, ...]:
+def with_line(found: tuple[Finding, ...], line: str) -> tuple[Finding, ...]:
     """With a line, if there is one, beside the first finding about the speed of head."""
-    first = next((at for at, one in enumerate(said) if line and one.rule in (*RULES.values(), "PRF004")), None)
+    first = next((at for at, one in enumerate(found) if line and one.rule in (*RULES.values(), "PRF004")), None)
     if first is None:
-        return said
-    one = said[first]._replace(message=f"{said[first].message}; {line}")
-    return (*said[:first], one, *said[first + 1 :])
+        return found
+    one = found[first]._replace(message=f"{found[first].message}; {line}")
+    return (*found[:first], one, *found[first + 1 :])
 
 
 def failed_stage(one: Failure) -> str:
     """`stage crunch fails at head: exit 3: last line of its output`."""
-    return f"stage {one.stage} fails at {one.side}: {one.detail}" + (f": {one.said}" if one.said else "")
+    return f"stage {one.stage} fails at {one.side}: {one.detail}" + (f": {one.last_line}" if one.last_line else "")
 
 
-def head_failed(request: PushRequest, one: Failure) -> Said:
+def head_failed(request: PushRequest, one: Failure) -> Finding:
     """PRF005: base runs and head does not."""
-    message = f"{request.pipeline} fails and did not before: {failed_stage(one)}"
-    return Said("PRF005", message, f"mend it first; {request.reproduce} repeats it", Severity.ERROR)
+    clause = f" fails and did not before: {failed_stage(one)}"
+    return that(request, "PRF005", Severity.ERROR, clause, request.reproduce, hint="fix the failure first")
 
 
-def no_baseline(request: PushRequest, why: str, severity: Severity = Severity.WARNING) -> Said:
+def no_baseline(request: PushRequest, why: str, severity: Severity = Severity.WARNING) -> Finding:
     """PRF003, with the command that records one."""
-    import shlex
-
-    record = f"orchgate baseline record {shlex.quote(request.pipeline)}"
-    note = severity is Severity.NOTE
-    hint = record if note else f"`{record}`, and commit .orchgate/baseline.json; or `{request.reproduce}`"
-    return Said("PRF003", f"{request.pipeline} was not compared: {why}", hint, severity)
+    record = Step("to record a baseline", f"orchgate baseline record {shlex.quote(request.pipeline)}")
+    steps = (record,) if severity is Severity.NOTE else (record, Step("to compare now", request.command()))
+    return that(request, "PRF003", severity, f" was not compared: {why}", *steps)
 
 
 def facts(measurement: Measurement) -> dict[str, object]:
@@ -231,20 +238,20 @@ def facts(measurement: Measurement) -> dict[str, object]:
         "stages": [stage._asdict() for stage in measurement.stages],
         "notes": [*measurement.notes, *judgement.notes],
         "differs": list(measurement.differs),
-        "stopped": measurement.stopped,
+        "stopped": measurement.stopped.value,
         "seconds": round(measurement.seconds, 3),
         "noise": measurement.noise,
         "instructions": explanation.instructions(measurement),
     }
 
 
-def failed_at_head(request: PushRequest, failure: Failure) -> Said:
+def failed_at_head(request: PushRequest, failure: Failure) -> Finding:
     """PRF007 where head can no longer run what the base defines, PRF005 where it runs and fails."""
     why = _why(request, failure)
     if not why:
         return head_failed(request, failure)
-    message = f"{request.pipeline} cannot be run any more as the base defines it: {failed_stage(failure)}; {why}"
-    return Said("PRF007", message, HINT, Severity.ERROR)
+    clause = f" can no longer be run as the base defines it: {failed_stage(failure)}; {why}"
+    return that(request, "PRF007", Severity.ERROR, clause, hint=_KEEP)
 
 
 def _why(request: PushRequest, failure: Failure) -> str:
@@ -253,7 +260,7 @@ def _why(request: PushRequest, failure: Failure) -> str:
         return f"this change {definition.some(change.edits)}"
     if gone := next(_gone(request, failure.stage), ""):
         return f"this change removes {gone}"
-    return "the command is not found" if failure.detail.startswith(_NOT_FOUND) else ""
+    return "the command is not found" if failure.not_found else ""
 
 
 def _gone(request: PushRequest, name: str) -> Iterator[str]:
@@ -296,26 +303,25 @@ def _words_of_stage(stage: Stage) -> tuple[str, ...]:
         return tuple(stage.shell.split())
 
 
-def of_benchmarks(request: PushRequest, policy: Policy, measurement: Measurement, basis: str) -> Iterator[Said]:
+def of_benchmarks(request: PushRequest, policy: Policy, measurement: Measurement, basis: str) -> Iterator[Finding]:
     """Those that moved, worst first, then those that failed, then what only one side has, and what stayed open."""
     named = measurement.judgement.benchmarks
     if named is None:
         return
     if named.verdict is Verdict.BROKEN:
-        hint = f"{request.reproduce} shows it again"
-        yield Said("PRF004", f"{request.pipeline}: {named.reason}", hint, Severity.ERROR)
+        yield about(request, "PRF004", Severity.ERROR, named.reason, request.reproduce)
         return
     if named.verdict is Verdict.FAIL and not named.judged:
-        yield _of_benchmarks(request, "PRF005", Severity.ERROR, named.reason)
+        yield about(request, "PRF005", Severity.ERROR, named.reason, request.reproduce)
         return
-    movers = told.movers(named)
+    movers = benchmark_words.movers(named)
     where = f" in stage {stage}" if (stage := _reporter(measurement)) else ""
-    for one in movers[: told.MOST]:
-        limit = _benchmark_limit(one, policy)
-        yield _of_benchmarks(request, *_weight((one,), policy), f"{told.moved(one)}{where}{basis}{limit}")
-    if more := movers[told.MOST :]:
+    for one in movers[: benchmark_words.MOST]:
+        message = f"{benchmark_words.moved(one)}{where}{basis}{_benchmark_limit(one, policy)}"
+        yield about(request, *_weight((one,), policy), message, request.reproduce)
+    if more := movers[benchmark_words.MOST :]:
         what = f"{len(more)} more benchmark{'s' * (len(more) != 1)} got slower{where}"
-        yield _of_benchmarks(request, *_weight(more, policy), what)
+        yield about(request, *_weight(more, policy), what, request.reproduce)
     yield from _failed_benchmarks(request, named)
     yield from _changed_benchmarks(request, named)
     yield from _open_benchmarks(request, policy, named, measurement)
@@ -325,19 +331,15 @@ def _weight(movers: Sequence[Compared], policy: Policy) -> tuple[str, Severity]:
     """The rule and the weight of benchmarks that moved, worst first. Where what is undecided blocks, so is probable."""
     if policy.inconclusive == "block" and movers[0].verdict is Verdict.WARN and any(one.probably for one in movers):
         return "PRF004", Severity.ERROR
-    return "PRF001", _BENCHMARK_WEIGHTS[movers[0].verdict]
-
-
-def _of_benchmarks(request: PushRequest, rule: str, severity: Severity, message: str) -> Said:
-    return Said(rule, f"{request.pipeline}: {message}", f"{request.reproduce} repeats it", severity)
+    return "PRF001", WEIGHTS[movers[0].verdict]
 
 
 def _benchmark_limit(one: Compared, policy: Policy) -> str:
-    """From where on what is a warning now would be refused."""
+    """The change from which on it would be refused, for a warning."""
     if one.verdict is not Verdict.WARN or one.probably:
         return ""
     metric = reported_benchmarks.limit(one.name, policy.benchmarks.limits)
-    return f"; from {words.percent(metric.block)} on it is refused"
+    return f"; refused from {words.percent(metric.block)}"
 
 
 def _reporter(measurement: Measurement) -> str:
@@ -347,39 +349,38 @@ def _reporter(measurement: Measurement) -> str:
     return next((ran.reporter for pair in reversed(measurement.samples) for ran in pair if ran.reporter), "")
 
 
-def _failed_benchmarks(request: PushRequest, named: BenchmarkJudgement) -> Iterator[Said]:
-    charged = [one for one in named.failed if one.verdict in _BENCHMARK_WEIGHTS]
-    for one in charged[: told.MOST]:
-        yield _of_benchmarks(request, "PRF005", _BENCHMARK_WEIGHTS[one.verdict], told.failed(one))
-    if more := charged[told.MOST :]:
+def _failed_benchmarks(request: PushRequest, named: BenchmarkJudgement) -> Iterator[Finding]:
+    charged = [one for one in named.failed if one.verdict in WEIGHTS]
+    for one in charged[: benchmark_words.MOST]:
+        yield about(request, "PRF005", WEIGHTS[one.verdict], benchmark_words.failed(one), request.reproduce)
+    if more := charged[benchmark_words.MOST :]:
         worst = Severity.ERROR if any(one.verdict is Verdict.FAIL for one in more) else Severity.WARNING
         what = "1 more benchmark has no result" if len(more) == 1 else f"{len(more)} more benchmarks have no result"
-        yield _of_benchmarks(request, "PRF005", worst, what)
-    others = [one for one in named.failed if one.verdict not in _BENCHMARK_WEIGHTS]
-    for line in told.first([told.failed(one) for one in others]):
-        yield Said("PRF004", f"{request.pipeline}: {line}", "", Severity.NOTE)
+        yield about(request, "PRF005", worst, what, request.reproduce)
+    others = [one for one in named.failed if one.verdict not in WEIGHTS]
+    for line in benchmark_words.first([benchmark_words.failed(one) for one in others]):
+        yield about(request, "PRF004", Severity.NOTE, line)
 
 
-def _changed_benchmarks(request: PushRequest, named: BenchmarkJudgement) -> Iterator[Said]:
+def _changed_benchmarks(request: PushRequest, named: BenchmarkJudgement) -> Iterator[Finding]:
     severity = Severity.WARNING if named.only_on_base else Severity.NOTE
-    for line in told.changed(named):
-        yield Said("PRF007", f"{request.pipeline}: {line}", _GONE, severity)
+    for line in benchmark_words.changed(named):
+        yield about(request, "PRF007", severity, line, hint=_NEW_NAME)
 
 
 def _open_benchmarks(
     request: PushRequest, policy: Policy, named: BenchmarkJudgement, measurement: Measurement
-) -> Iterator[Said]:
-    """Some of many always stay open: a line. All of them, or where that blocks: what more runs would settle."""
+) -> Iterator[Finding]:
+    """Some of many always stay open: a line. All of them, or where that blocks: what decides it."""
     if any(one.verdict is Verdict.INCONCLUSIVE for one in named.judged):
         blocks = Severity.ERROR if policy.inconclusive == "block" else Severity.WARNING
-        settles = named.verdict is Verdict.INCONCLUSIVE or policy.inconclusive == "block"
-        hint = f"{_with_time(request, named, measurement)} settles it" if settles else ""
-        yield Said("PRF004", f"{request.pipeline}: {told.rest(named)}", hint, blocks if settles else Severity.NOTE)
+        matters = named.verdict is Verdict.INCONCLUSIVE or policy.inconclusive == "block"
+        steps = (_with_time(request, named, measurement),) if matters else ()
+        yield about(request, "PRF004", blocks if matters else Severity.NOTE, benchmark_words.rest(named), *steps)
 
 
-def _with_time(request: PushRequest, named: BenchmarkJudgement, measurement: Measurement) -> str:
-    """The command that repeats the measurement, with a budget for the pairs that all benchmarks need."""
+def _with_time(request: PushRequest, named: BenchmarkJudgement, measurement: Measurement) -> Step:
+    """The measurement again, with time for the pairs that all benchmarks need."""
     if not named.reason or not measurement.pair_seconds:
-        return request.reproduce
-    budget = ceil((named.needed + 2) * measurement.pair_seconds)
-    return request.reproduce.replace("orchgate perf", f"orchgate perf --max-time {budget}s", 1)
+        return Step(DECIDE, request.command())
+    return Step(DECIDE, request.command(f"{ceil((named.needed + 2) * measurement.pair_seconds)}s"))

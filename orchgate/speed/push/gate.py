@@ -6,18 +6,23 @@ import weakref
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import __version__
-from orchgate.errors import GitError, OrchgateError, quoted
+from orchgate.errors import ConfigError, GitError, OrchgateError, quoted
 from orchgate.git.call import common_dir
-from orchgate.model import Severity, Verdict
+from orchgate.lib.globs import matches
+from orchgate.lib.text import counted
+from orchgate.model import Finding, Location, Outcome, Severity, Step, Trouble, Verdict
 from orchgate.runner.environment import unhooked
-from orchgate.speed.push import stored_verdict, verdict_record
-from orchgate.speed.push.stored_verdict import ComparisonKey, Said, StoredVerdict
+from orchgate.speed import definition
+from orchgate.speed.failures import BothFail
+from orchgate.speed.push import bounds, stored_verdict, verdict_record
+from orchgate.speed.push.stored_verdict import ComparisonKey, StoredVerdict
 from orchgate.speed.push.verdict_record import SittingResult
 from orchgate.verdict.values import Sitting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
+    from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.push.measure import PushMeasurement
@@ -25,6 +30,9 @@ if TYPE_CHECKING:
     from orchgate.speed.push.verdict_record import OpenSitting, VerdictRecord
     from orchgate.verdict.values import Compared
 
+# What no pipeline's speed depends on, unless performance.paths says otherwise: documents, evidence, the baseline.
+IRRELEVANT = ("**/*.md", "docs/**", "tasks/**", ".orchgate/**", "**/LICENSE*")
+PAIRS = "measured pairs"
 # What was answered while a repository is open: refs of one push that hold the same trees are measured once, also where
 # nobody could tell. It goes with the repository, so nothing outlives the push.
 _answered: weakref.WeakKeyDictionary[Repository, dict[ComparisonKey, tuple[str, PushResult]]] = (
@@ -36,16 +44,131 @@ class PushResult(NamedTuple):
     """What is to be said; `facts` are JSON-able.
 
     `pairs` are new ones, `earlier` those of other pushes; `runs` are those of head alone. `recorded_at` is when it was
-    measured, "" for now. `ref` is the other one of this push that it was measured for, "" for this one.
+    measured, "" for now. `ref` is the other one of this push that it was measured for, "" for this one. `held`:
+    something else kept it from being measured. `measurement` is that by pairs which was made now.
     """
 
-    said: tuple[Said, ...] = ()
+    findings: tuple[Finding, ...] = ()
     pairs: int = 0
     runs: int = 0
     facts: Mapping[str, object] = {}
     recorded_at: str = ""
     earlier: int = 0
     ref: str = ""
+    held: bool = False
+    measurement: Measurement | None = None
+
+
+def outcome(request: PushRequest, *, excused: bool) -> Outcome:
+    """All there is to report about a push's speed. `excused`: a reason was given why it may land anyway.
+
+    Raises OrchgateError where nobody can find out.
+    """
+    request, new = _with_change(request)
+    if new is not None:
+        return _not_measured("the pipeline is new", (new,))
+    if why := _irrelevant(request):
+        return _not_measured(why, definition.findings(request.redefined, {}) if request.redefined else ())
+    performance = request.config.performance
+    history = tuple(bounds.of_history(performance, request.repository.root))
+    try:
+        result = answer(request)
+    except BothFail as error:
+        return _both_fail(request, error, history, excused=excused)
+    unmeasured = bounds.unmeasured(performance, result.measurement) if result.measurement else ()
+    return Outcome((*history, *result.findings, *unmeasured), _examined(result), result.facts)
+
+
+def _not_measured(why: str, reported: tuple[Finding, ...]) -> Outcome:
+    return Outcome(reported, {PAIRS: 0}, {"not measured": why})
+
+
+def _examined(result: PushResult) -> dict[str, int]:
+    others = {
+        "earlier pairs": result.earlier,
+        "recorded verdicts": int(bool(result.recorded_at)),
+        "shared verdicts": int(bool(result.ref)),
+        "screened runs": result.runs,
+    }
+    return {PAIRS: result.pairs, **{name: number for name, number in others.items() if number}}
+
+
+def only_proposed(request: PushRequest, unread: str) -> Finding:
+    """Of a pipeline that only the change asks to measure; `unread` says why base's configuration cannot be read."""
+    assert request.proposed is not None
+    if not unread:
+        name = request.proposed.performance.pipeline
+        return definition.introduced(name, defined=request.limits is not None and name in request.limits.pipelines)
+    from orchgate.speed.push import findings
+
+    proposed = request._replace(config=request.proposed)
+    return findings.no_baseline(proposed, f"the configuration of the base cannot be read ({unread})")
+
+
+def _with_change(request: PushRequest) -> tuple[PushRequest, Finding | None]:
+    """The request with what the change does to the pipeline; or what is reported of one that base does not define."""
+    if request.base is None or not definition.touched(request.paths, request.pipeline):
+        return request, None
+    ends = request.repository, request.base, request.head
+    try:
+        change = definition.between(*ends, request.pipeline, request.limits or request.config)
+    except definition.NoPipeline:
+        # One that nobody defines is an error.
+        definition.read(request.repository, request.head, request.pipeline, "head")
+        return request, definition.introduced(request.pipeline)
+    except ConfigError:  # base's cannot be run: there is no definition to compare head's with
+        return request, None
+    return request._replace(redefined=change), None
+
+
+def _irrelevant(request: PushRequest) -> str:
+    """Why the change cannot matter; "" when it may."""
+    if request.base is None:
+        return ""
+    configs = [one for one in (request.limits, request.proposed) if one is not None]
+    if any(_is_relevant(request.paths, config) for config in configs):  # narrowing it does not help
+        return ""
+    named = request.config.performance.paths
+    if not named and _is_run(request, request.base):
+        return ""
+    why = "none that performance.paths names" if named else "documents and evidence only"
+    return f"{counted(len(request.paths), 'changed file')}, {why}"
+
+
+def _is_run(request: PushRequest, base: str) -> bool:
+    """Whether the pipeline names some of the changed paths: a script is none of the documents that it lies among."""
+    from orchgate.speed.push import affected
+
+    try:
+        stages = definition.read(request.repository, base, request.pipeline, "base").stages
+    except ConfigError:
+        return False  # there is nothing to run on both sides
+    return not affected.named(stages, request.tree).isdisjoint(request.paths)
+
+
+def _is_relevant(paths: Collection[str], config: Config) -> bool:
+    """Whether a configuration finds some of the changed paths worth measuring."""
+    if relevant := config.performance.paths:
+        return any(matches(path, relevant) for path in paths)
+    ignored = (*IRRELEVANT, *(f"{root.rstrip('/')}/**" for root in config.evidence.roots))
+    return not all(matches(path, ignored) for path in paths)
+
+
+def _both_fail(request: PushRequest, error: BothFail, reported: tuple[Finding, ...], *, excused: bool) -> Outcome:
+    """Nothing was measured: a warning where the change is shown to have nothing to do with it, or gives a reason."""
+    from orchgate.runs.stages import Stage
+    from orchgate.speed.push.affected import untouched
+
+    command = request.config.performance.setup
+    prepare = (Stage("prepare", "prepare", command),) if command else ()
+    apart = untouched((*error.stages, *prepare), request.tree, request.paths)
+    if not (apart or excused):
+        return Outcome(reported, {PAIRS: 0}, {}, (Trouble(Location(""), error.message, steps=(request.reproduce,)),))
+    message = f"{error.message}; nothing was measured"
+    message += ", and the change touches nothing that it runs" if apart else ""
+    severity = Severity.WARNING if apart else Severity.ERROR
+    found = Finding("PRF003", Location(""), message, severity=severity, steps=(request.reproduce,))
+    return Outcome((*reported, found), {PAIRS: 0}, {"not measured": error.message})
 
 
 def answer(request: PushRequest) -> PushResult:
@@ -63,15 +186,17 @@ def answer(request: PushRequest) -> PushResult:
         return _shared(*before[key])
     memory = verdict_record.opened(request.environ, common_dir(request.repository.git_dir), key, request.branch)
     found = _remembered(request, memory) if memory.entry.conclusive else _measured(request, memory)
-    if "not measured" not in found.facts:  # what kept this ref may not keep the next
+    if not found.held:  # what kept this ref may not keep the next
         before[key] = (request.branch or request.head[:12], found)
     return found
 
 
 def _shared(ref: str, answer_: PushResult) -> PushResult:
     """An answer of another ref of this push, which holds the same trees."""
-    said = tuple(one._replace(message=f"{one.message} (as for {ref})") for one in answer_.said)
-    return answer_._replace(said=said, pairs=0, earlier=0, runs=0, facts={"measured for": ref}, ref=ref)
+    reported = tuple(one._replace(message=f"{one.message} (as for {ref})") for one in answer_.findings)
+    return answer_._replace(
+        findings=reported, pairs=0, earlier=0, runs=0, facts={"measured for": ref}, ref=ref, measurement=None
+    )
 
 
 def _measured(request: PushRequest, memory: VerdictRecord) -> PushResult:
@@ -80,7 +205,7 @@ def _measured(request: PushRequest, memory: VerdictRecord) -> PushResult:
     if why := request.hold():
         from orchgate.speed.push.findings import not_measured
 
-        return PushResult((not_measured(request, why),), facts={"not measured": why, **memory.facts})
+        return PushResult((not_measured(request, why),), facts={"not measured": why, **memory.facts}, held=True)
     from orchgate.speed.push.measure import measured
 
     turn = verdict_record.begun(memory)
@@ -93,9 +218,11 @@ def _measured(request: PushRequest, memory: VerdictRecord) -> PushResult:
         for name in ("not trusted", "not recorded"):
             if name in facts:
                 request.tell(f"{name}: {facts[name]}")
-    said = (*found.said, *_of_branch(request, memory, brought.log_e, slower=brought.slower))
+    reported = (*found.findings, *_of_branch(request, memory, brought.log_e, slower=brought.slower))
     earlier = len(found.measurement.earlier) if found.measurement else 0
-    return PushResult(said, found.pairs, found.runs, {**found.facts, **facts}, earlier=earlier)
+    return PushResult(
+        reported, found.pairs, found.runs, {**found.facts, **facts}, earlier=earlier, measurement=found.measurement
+    )
 
 
 def _with_differences(request: PushRequest, found: PushMeasurement) -> PushMeasurement:
@@ -103,7 +230,7 @@ def _with_differences(request: PushRequest, found: PushMeasurement) -> PushMeasu
     from orchgate.speed import differences
     from orchgate.speed.push import findings
 
-    if not found.said or "differs" in found.facts:
+    if not found.findings or found.measurement:
         return found
     assert request.base is not None  # or nothing would have been measured
     differs = (
@@ -111,8 +238,8 @@ def _with_differences(request: PushRequest, found: PushMeasurement) -> PushMeasu
         *differences.variables(request.redefined.variables if request.redefined else ()),
         *differences.machine(request.repository, request.base, request.pipeline),
     )
-    said = findings.with_line(found.said, next(differences.told(differs), ""))
-    return found._replace(said=said, facts={**found.facts, "differs": list(differs)})
+    reported = findings.with_line(found.findings, next(differences.told(differs), ""))
+    return found._replace(findings=reported, facts={**found.facts, "differs": list(differs)})
 
 
 def _with_definition(request: PushRequest, found: PushMeasurement) -> PushMeasurement:
@@ -124,9 +251,8 @@ def _with_definition(request: PushRequest, found: PushMeasurement) -> PushMeasur
 
     budget = request.config.performance.max_seconds
     costs: dict[str, str] = dict.fromkeys(change.added, added.NOT_MEASURED)
-    if found.pairs:
-        spent = found.facts.get("seconds")
-        left = budget - spent if isinstance(spent, float) else 0.0
+    if found.measurement and found.pairs:
+        left = budget - found.measurement.seconds
         costs = added.costs(
             request.repository,
             request.head,
@@ -136,9 +262,9 @@ def _with_definition(request: PushRequest, found: PushMeasurement) -> PushMeasur
             seconds=max(left, added.SHARE * budget),
         )
     # Where head cannot be run for it, that says what the change does.
-    known = (change.staged or change.prepared) and any(one.rule == "PRF007" for one in found.said)
-    said = found.said if known else (*found.said, *definition.said(change, costs))
-    return found._replace(said=said, facts={**found.facts, **definition.facts(change, costs)})
+    known = (change.staged or change.prepared) and any(one.rule == "PRF007" for one in found.findings)
+    reported = found.findings if known else (*found.findings, *definition.findings(change, costs))
+    return found._replace(findings=reported, facts={**found.facts, **definition.facts(change, costs)})
 
 
 def _brought(request: PushRequest, turn: OpenSitting, found: PushMeasurement) -> SittingResult:
@@ -147,7 +273,7 @@ def _brought(request: PushRequest, turn: OpenSitting, found: PushMeasurement) ->
     measurement = found.measurement
     compared = measurement.judgement.metrics if measurement else ()
     earlier = len(measurement.earlier) if measurement else 0
-    entry = StoredVerdict(at, found.conclusive, earlier + found.pairs, found.said)
+    entry = StoredVerdict(at, found.conclusive, earlier + found.pairs, found.findings)
     ran = tuple(one._replace(at=at) for one in found.ran)
     brought = SittingResult(entry, ran=ran)
     if measurement is None or measurement.failures or not measurement.pairs:
@@ -177,7 +303,9 @@ def _log_e(request: PushRequest, measurement: Measurement) -> float | None:
     return None if metric is None else betting.log_e_value(pairs, metric) or None
 
 
-def _of_branch(request: PushRequest, memory: VerdictRecord, log_e: float | None, *, slower: bool) -> tuple[Said, ...]:
+def _of_branch(
+    request: PushRequest, memory: VerdictRecord, log_e: float | None, *, slower: bool
+) -> tuple[Finding, ...]:
     """What this head and those before it on its branch say together."""
     if log_e is None or log_e <= 0 or slower or not memory.branch:
         return ()
@@ -213,15 +341,16 @@ def _machine() -> str:
 
 def _remembered(request: PushRequest, memory: VerdictRecord) -> PushResult:
     known = memory.entry
-    again = f"to measure again: rm {quoted(memory.path)}"
-    said = tuple(
+    again = Step("to measure again", f"rm {quoted(memory.path)}")
+    reported = tuple(
         one._replace(
             message=f"{one.message} (from the record of {known.at})",
             # A note is no reason to measure again.
-            hint="" if one.severity is Severity.NOTE else f"{one.hint}; {again}" if one.hint else again,
+            hint="" if one.severity is Severity.NOTE else one.hint,
+            steps=() if one.severity is Severity.NOTE else (*one.steps, again),
         )
-        for one in known.said
+        for one in known.findings
     )
     log_e = next((head.log_e for head in memory.heads if head.tree == memory.key.head), None)
     facts = {"recorded at": known.at, "recorded pairs": known.judged, **memory.facts}
-    return PushResult((*said, *_of_branch(request, memory, log_e, slower=False)), 0, 0, facts, known.at)
+    return PushResult((*reported, *_of_branch(request, memory, log_e, slower=False)), 0, 0, facts, known.at)

@@ -14,6 +14,7 @@ from orchgate.speed import differences, explanation
 from orchgate.speed import sides as work_trees
 from orchgate.speed.failures import BothFail
 from orchgate.speed.instruction_counts import LEAST_SECONDS
+from orchgate.speed.measurement import Stopped
 from orchgate.speed.paired import MOST_PAIRS, measure
 from orchgate.speed.push import findings, recorded_runs, screening
 from orchgate.speed.push.findings import failed_at_head
@@ -28,10 +29,10 @@ from orchgate.verdict.values import policy as policy_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from orchgate.model import Finding
     from orchgate.speed.measurement import Measurement
     from orchgate.speed.push.request import PushRequest
     from orchgate.speed.push.screening import ScreeningReference
-    from orchgate.speed.push.stored_verdict import Said
     from orchgate.speed.push.verdict_record import OpenSitting
     from orchgate.speed.sampling import MeasuredRun, Side
     from orchgate.verdict.baseline import BaselineRecord
@@ -47,7 +48,7 @@ class PushMeasurement(NamedTuple):
     `ran` says how long a run of each tree took.
     """
 
-    said: tuple[Said, ...]
+    findings: tuple[Finding, ...]
     pairs: int = 0
     runs: int = 0
     conclusive: bool = False
@@ -110,8 +111,8 @@ def measured(request: PushRequest, machine: str, ran: Sequence[RunDuration], tur
     job = prepared(request, machine, ran, turn)
     found = _found(job)
     if job.unread:
-        said = (*found.said, findings.no_baseline(request, job.unread))
-        return found._replace(said=said, conclusive=False)
+        reported = (*found.findings, findings.no_baseline(request, job.unread))
+        return found._replace(findings=reported, conclusive=False)
     return found
 
 
@@ -161,7 +162,7 @@ def _in_pairs(job: MeasurementJob, sides: tuple[Side, ...]) -> PushMeasurement:
         return _too_long(job, sides, {})
     if found := _by_failure(job, sides, measurement):
         return found
-    few = measurement.stopped == "budget" and len(measurement.earlier) + len(measurement.pairs) < LOOKS[0]
+    few = measurement.stopped is Stopped.BUDGET and len(measurement.earlier) + len(measurement.pairs) < LOOKS[0]
     if not few or measurement.judgement.verdict is Verdict.FAIL:
         return _judged(job, sides, measurement)
     if job.against.told:
@@ -205,16 +206,16 @@ def _compared(
         sittings=job.turn.sittings,
         share=job.turn.share,
     )
-    if measurement.stopped == "budget" and measurement.warm_up is None and not measurement.took:
+    if measurement.stopped is Stopped.BUDGET and measurement.warm_up is None and not measurement.took:
         raise _OutOfTime
     measurement = _with_differences(job, (base, head), measurement)
     failed = {one.side: one for one in measurement.failures}
     if len(failed) == 2:
         message = f"{job.request.pipeline} fails at base too: {findings.failed_stage(failed['head'])}"
-        raise BothFail(message, job.request.reproduce, base.stages)
+        raise BothFail(message, job.request.command(), base.stages)
     broken = measurement.judgement.verdict is Verdict.BROKEN and not measurement.judgement.is_of_benchmarks
     if broken and not failed:
-        raise OrchgateError(measurement.judgement.reason, job.request.reproduce)
+        raise OrchgateError(measurement.judgement.reason, job.request.command())
     return measurement
 
 
@@ -238,14 +239,16 @@ def _judged(
     basis = f"; {explanation.how_measured(measurement)}"
     named = findings.of_benchmarks(job.request, job.policy, measurement, basis)
     found = (*findings.of_pairs(job.request, job.policy, measurement), *findings.tolerated(job.request, measurement))
-    said = findings.with_differences((*found, *named), measurement)
+    reported = findings.with_differences((*found, *named), measurement)
     ran = _ran(job, sides, measurement.took)
     if few:
         seconds = next((one.seconds for one in ran), None)
-        said = tuple(screening.in_ci(job.request, one, seconds) if findings.is_open(one) else one for one in said)
-        said = (*said, *job.against.old)
-    conclusive = not findings.may_change(said, measurement.judgement)
-    return _of(measurement, said, conclusive=conclusive)._replace(ran=ran)
+        reported = tuple(
+            screening.in_ci(job.request, one, seconds) if findings.is_open(one) else one for one in reported
+        )
+        reported = (*reported, *job.against.old)
+    conclusive = not findings.may_change(reported, measurement.judgement)
+    return _of(measurement, reported, conclusive=conclusive)._replace(ran=ran)
 
 
 # Head alone
@@ -268,7 +271,7 @@ def _screened(job: MeasurementJob, sides: tuple[Side, ...]) -> PushMeasurement:
     if run is None and slowest is None:
         return _too_long(job, sides, {})
     if run and run.failure and len(sides) == 1:
-        raise OrchgateError(findings.failed_stage(run.failure), job.request.reproduce)
+        raise OrchgateError(findings.failed_stage(run.failure), job.request.command())
     found = _by_record(job, sides, run, {"head": took})
     return found._replace(ran=(*found.ran, RunDuration(head.tree, took))) if run and not run.failure else found
 
@@ -282,19 +285,21 @@ def _by_record(
         return _confirmed(job, sides, Suspicion(screening.failed_alone(run.failure)), took)
     one = screening.screened(request, against, run)
     facts = {"screened by": against.told, "suspicious": list(one.suspects), "problems": list(against.recorded.problems)}
-    said = (*one.said, *against.old)
-    found = PushMeasurement(said, 0, 1, screening.refuses(one.said), facts)
-    if screening.refuses(one.said):
+    reported = (*one.findings, *against.old)
+    found = PushMeasurement(reported, 0, 1, screening.refuses(one.findings), facts)
+    if screening.refuses(one.findings):
         return found
     if one.suspects:
         why = screening.looks_suspicious(against, run, one.suspects, seconds)
         confirmed = _confirmed(job, sides, Suspicion(why, one.suspects), took)
-        rest = against.old if confirmed.pairs else said  # pairs say it better
-        return confirmed._replace(said=(*rest, *confirmed.said), facts={**facts, **confirmed.facts})
-    if one.said:
+        rest = against.old if confirmed.pairs else reported  # pairs say it better
+        return confirmed._replace(findings=(*rest, *confirmed.findings), facts={**facts, **confirmed.facts})
+    if one.findings:
         return found
     # No proof, so it is not kept as one: whoever gives it more time, or mends the record, is answered anew.
-    return found._replace(said=(*said, screening.unsuspicious(request, against, seconds, job.policy.inconclusive)))
+    return found._replace(
+        findings=(*reported, screening.unsuspicious(request, against, seconds, job.policy.inconclusive))
+    )
 
 
 def _confirmed(
@@ -318,18 +323,18 @@ def _confirmed(
     if found := _by_failure(job, sides, measurement):
         return found._replace(runs=1)
     judged = _judged(job, sides, measurement)._replace(runs=1)
-    decided = tuple(one for one in judged.said if one.rule != "PRF004")
+    decided = tuple(one for one in judged.findings if one.rule != "PRF004")
     pairs = len(measurement.earlier) + len(measurement.pairs)
     if screening.refuses(decided) or measurement.judgement.verdict is Verdict.BROKEN:
         return judged
-    if not any(map(findings.is_open, judged.said)):
+    if not any(map(findings.is_open, judged.findings)):
         note = () if decided else (screening.cleared_by_pairs(request, suspicion.why, pairs),)
-        return judged._replace(said=(*judged.said, *note))
+        return judged._replace(findings=(*judged.findings, *note))
     # Where what is undecided blocks, and where head did not even finish every time, so few pairs clear nothing.
-    clears = job.policy.inconclusive != "block" and measurement.stopped != "unsteady"
+    clears = job.policy.inconclusive != "block" and measurement.stopped is not Stopped.UNSTEADY
     if clears and not decided and screening.cleared(measurement.pairs, suspicion.names, job.policy):
-        return judged._replace(said=(screening.not_borne_out(request, suspicion.why, pairs),))
-    return judged._replace(said=(*decided, still_open(pairs)))
+        return judged._replace(findings=(screening.not_borne_out(request, suspicion.why, pairs),))
+    return judged._replace(findings=(*decided, still_open(pairs)))
 
 
 def _unfinished(job: MeasurementJob, sides: tuple[Side, ...], took: Mapping[str, float]) -> PushMeasurement | None:
@@ -341,9 +346,9 @@ def _unfinished(job: MeasurementJob, sides: tuple[Side, ...], took: Mapping[str,
     return _confirmed(job, sides, suspicion, took)._replace(ran=_ran(job, sides, took))
 
 
-def _of(measurement: Measurement, said: tuple[Said, ...], *, conclusive: bool) -> PushMeasurement:
+def _of(measurement: Measurement, reported: tuple[Finding, ...], *, conclusive: bool) -> PushMeasurement:
     facts = findings.facts(measurement)
-    return PushMeasurement(said, len(measurement.pairs), 0, conclusive, facts, measurement)
+    return PushMeasurement(reported, len(measurement.pairs), 0, conclusive, facts, measurement)
 
 
 def _ran(job: MeasurementJob, sides: tuple[Side, ...], took: Mapping[str, float]) -> tuple[RunDuration, ...]:
@@ -356,12 +361,12 @@ def _ran(job: MeasurementJob, sides: tuple[Side, ...], took: Mapping[str, float]
 
 def _ended(job: MeasurementJob) -> PushMeasurement:
     """Nothing is run: it is known that it would be in vain."""
-    said = screening.not_measured(job.request, job.against, job.budget, job.policy.inconclusive)
-    return PushMeasurement((said, *job.against.old))
+    reported = screening.not_measured(job.request, job.against, job.budget, job.policy.inconclusive)
+    return PushMeasurement((reported, *job.against.old))
 
 
 def _too_long(job: MeasurementJob, sides: tuple[Side, ...], took: Mapping[str, float]) -> PushMeasurement:
     """The first runs did not end within the budget."""
     ran = _ran(job, sides, took)
-    said = screening.too_long(job.request, ran[:1], job.budget, job.policy.inconclusive)
-    return PushMeasurement((said, *job.against.old), ran=ran)
+    reported = screening.too_long(job.request, ran[:1], job.budget, job.policy.inconclusive)
+    return PushMeasurement((reported, *job.against.old), ran=ran)

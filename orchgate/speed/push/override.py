@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.model import Finding, Location, Severity
+from orchgate.model import Finding, Location, Severity, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -50,29 +50,28 @@ def used(override: Override, findings: Iterable[Finding]) -> Finding:
     return Finding(RULE, Location(""), f"override: {override.reason} ({override.source}); {what}")
 
 
-def in_vain(exceptions: Exceptions, way_out: Callable[[], str]) -> Iterator[Finding]:
+def in_vain(exceptions: Exceptions, way_out: Callable[[], Step]) -> Iterator[Finding]:
     """PRF008 for reasons that only came along with a merge: a pipeline is measured as a whole, they excuse nothing."""
     for one in exceptions.reasons(TRAILER):
         if one.merge:
             why = "a pipeline is measured as a whole, and no merge excuses it"
             message = f"override that does not count: {one.text} ({TRAILER}, {one.source}): {why}"
-            yield Finding(RULE, Location(""), message, f"a commit of the branch itself can: {way_out()}")
+            yield Finding(RULE, Location(""), message, steps=(way_out(),))
 
 
-def hinted(findings: Iterable[Finding], way_out: Callable[[], str]) -> Iterator[Finding]:
-    """The findings; those that refuse with the way out in their hint."""
+def hinted(findings: Iterable[Finding], way_out: Callable[[], Step]) -> Iterator[Finding]:
+    """The findings; those that refuse say how to give a reason."""
     for one in findings:
-        yield one._replace(hint=f"{one.hint}; or say why it may land: {way_out()}") if _refuses(one) else one
+        yield one._replace(steps=(*one.steps, way_out())) if _refuses(one) else one
 
 
 def _refuses(finding: Finding) -> bool:
     return finding.severity is Severity.ERROR and finding.rule in LIFTED
 
 
-def way_out(*, staged: bool, checked_out: bool) -> str:
+def way_out(*, staged: bool, checked_out: bool) -> Step:
     """The command with which a person gives a reason; as it stands it gives none."""
-    if staged:
-        return f"git commit --trailer '{TRAILER}: …'"
-    if checked_out:
-        return f"git commit --amend --no-edit --trailer '{TRAILER}: …'"
-    return f"{VARIABLE}='…' git push"
+    command = f"{VARIABLE}='…' git push"
+    if staged or checked_out:
+        command = f"git commit {'' if staged else '--amend --no-edit '}--trailer '{TRAILER}: …'"
+    return Step("to land it for a reason", command)

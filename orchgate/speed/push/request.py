@@ -1,8 +1,10 @@
-"""What a push asks of its measurement, as a value."""
+"""What is to be measured for a push."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.model import Step
 
 if TYPE_CHECKING:
     import datetime
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from orchgate.git.snapshot import Snapshot
     from orchgate.speed.definition import PipelineChange
 
+DECIDE = "to decide"
 _PAIRS = 20  # which find most slow-downs that are refused
 
 
@@ -21,7 +24,8 @@ class PushRequest(NamedTuple):
 
     `tell` says to a waiting person what takes so long. `redefined` is what the change does to the pipeline, None for a
     change that cannot do anything to it. `hold` is asked before anything is measured: why it is not to be, "" where it
-    is. `branch` is the one that is pushed, "" where nobody knows.
+    is. `branch` is the one that is pushed, "" where nobody knows. `limits` is the base's configuration and `proposed`
+    head's, where they are not the one that judges; `paths` are those of the change.
     """
 
     repository: Repository
@@ -35,23 +39,27 @@ class PushRequest(NamedTuple):
     redefined: PipelineChange | None = None
     hold: Callable[[], str] = str
     branch: str = ""
+    limits: Config | None = None
+    proposed: Config | None = None
+    paths: frozenset[str] = frozenset()
 
     @property
     def pipeline(self) -> str:
         return self.config.performance.pipeline
 
+    def command(self, max_time: str = "") -> str:
+        """The `orchgate perf` that repeats the measurement, for as long as `max_time` says, or as is configured."""
+        import shlex
+
+        limit = ("--max-time", max_time) if max_time else ()
+        ends = ("--base", (self.base or "")[:12], "--head", self.head[:12])
+        return shlex.join(["orchgate", "perf", *ends, *limit, self.pipeline])
+
     @property
-    def reproduce(self) -> str:
-        """The command that repeats the measurement without a budget that a push sets."""
-        import shlex
+    def reproduce(self) -> Step:
+        return Step("reproduce", self.command())
 
-        return f"orchgate perf --base {(self.base or '')[:12]} --head {self.head[:12]} {shlex.quote(self.pipeline)}"
-
-    def settled(self, seconds: float | None) -> str:
-        """The command that settles it, with a budget that holds enough pairs where a run takes so many seconds."""
-        import shlex
-
-        minutes = 20 if seconds is None else max(20, -int(-seconds * 2 * _PAIRS // 60))
-        budget = f"{minutes}m" if minutes < 120 else f"{min(24, -(-minutes // 60))}h"
-        name = shlex.quote(self.pipeline)
-        return f"orchgate perf --base {(self.base or '')[:12]} --head {self.head[:12]} --max-time {budget}s {name}"
+    def decide(self, run_seconds: float | None) -> Step:
+        """With time for enough pairs where a run takes so many seconds."""
+        minutes = 20 if run_seconds is None else max(20, -int(-run_seconds * 2 * _PAIRS // 60))
+        return Step(DECIDE, self.command(f"{minutes}m" if minutes < 120 else f"{min(24, -(-minutes // 60))}h"))

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
-from orchgate.model import Severity, Verdict
+from orchgate.model import Severity, Step, Verdict
 from orchgate.speed import sampling
 from orchgate.speed.push import findings, recorded_runs
 from orchgate.speed.push.findings import failed_stage, undecided
-from orchgate.speed.push.stored_verdict import Said
 from orchgate.speed.timing import OutOfTime
 from orchgate.verdict import gross, stored, words
 from orchgate.verdict.baseline import stale
@@ -22,6 +21,7 @@ from orchgate.verdict.stored import judge_stored, suspicious
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from orchgate.model import Finding
     from orchgate.speed.push.recorded_runs import RecordedRuns
     from orchgate.speed.push.request import PushRequest
     from orchgate.speed.push.stored_verdict import RunDuration
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 CLEARING = 3  # pairs
 MOST_CONFIRMING = 32  # pairs, which find nearly every slow-down that is refused
-JOB = "`orchgate perf --print-job github` (or gitlab) prints a CI job that decides it"
+JOB = Step("to decide in CI", "orchgate perf --print-job github")  # or gitlab
 
 
 class ScreeningReference(NamedTuple):
@@ -43,7 +43,7 @@ class ScreeningReference(NamedTuple):
     policy: Policy
     recorded: RecordedRuns
     stored: BaselineRecord | None
-    old: tuple[Said, ...] = ()
+    old: tuple[Finding, ...] = ()
 
     @property
     def seconds(self) -> float | None:
@@ -93,7 +93,7 @@ class Suspicion(NamedTuple):
 class ScreeningResult(NamedTuple):
     """What one run of head tells: what is refused or not known, and the metrics that pairs should look at."""
 
-    said: tuple[Said, ...]
+    findings: tuple[Finding, ...]
     suspects: tuple[str, ...]
 
 
@@ -105,7 +105,7 @@ def alone(
     request.repository.blobs.close()  # what measures ends every process below it; git's is started again when needed
     with sampling.open_harness([head], environ, performance.watch) as harness:
         if failed := sampling.prepare(harness, head, performance.setup, prepare_seconds):
-            raise OrchgateError(findings.failed_stage(failed), request.reproduce)
+            raise OrchgateError(findings.failed_stage(failed), request.command())
         started = working_time.now()
         try:
             run = sampling.undisturbed(harness, head, started + seconds)
@@ -122,11 +122,11 @@ def screened(request: PushRequest, against: ScreeningReference, run: MeasuredRun
     if run is None:
         return ScreeningResult((), ("wall_seconds",))
     suspects = dict.fromkeys(_out(against, run.without_hidden()))
-    said: tuple[Said, ...] = ()
+    reported: tuple[Finding, ...] = ()
     if against.stored is not None:
-        said, odd = _by_baseline(request, against.policy, against.stored, run)
+        reported, odd = _by_baseline(request, against.policy, against.stored, run)
         suspects |= dict.fromkeys(odd)
-    return ScreeningResult(said, tuple(suspects))
+    return ScreeningResult(reported, tuple(suspects))
 
 
 def _out(against: ScreeningReference, ran: Mapping[str, float]) -> Sequence[str]:
@@ -138,22 +138,22 @@ def _out(against: ScreeningReference, ran: Mapping[str, float]) -> Sequence[str]
 
 def _by_baseline(
     request: PushRequest, policy: Policy, stored: BaselineRecord, run: MeasuredRun
-) -> tuple[tuple[Said, ...], tuple[str, ...]]:
+) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
     values = {name: (value,) for name, value in run.without_hidden().items()}  # as the baseline was recorded
     known = LowerBounds(stored.lower_bounds, run.lower_bounds)
     judgement = judge_stored(stored.samples, values, policy, known)
     if judgement.verdict is Verdict.BROKEN:
-        raise OrchgateError(f"the stored baseline: {judgement.reason}", request.reproduce)
+        raise OrchgateError(f"the stored baseline: {judgement.reason}", request.command())
     odd = suspicious(stored.samples, values, policy, known)
     unsure = {one.name for one in judgement.metrics if one.head_lower_bound is not None}
     unsure |= {one.name for one in judgement.counters if one.head_lower_bound is not None and not one.runs_missing}
-    said = findings.stored_findings(request, policy, judgement, stored.commit)
+    reported = findings.stored_findings(request, policy, judgement, stored.commit)
     # Counts that went up in one run of head alone are confirmed in pairs where those fit.
     told = {one.name for one in judgement.counters if one.verdict in findings.WEIGHTS and not one.runs_missing}
     bounds = [name for name in odd if name in unsure - told]
     if bounds:
-        said = (*said, findings.suspected(request, judgement, bounds, policy.inconclusive))
-    return said, tuple(name for name in odd if name not in told and name not in bounds)
+        reported = (*reported, findings.suspected(request, judgement, bounds, policy.inconclusive))
+    return reported, tuple(name for name in odd if name not in told and name not in bounds)
 
 
 def overdue(base: float, head: float) -> bool:
@@ -181,8 +181,8 @@ def cleared(pairs: Sequence[Pair], names: Sequence[str], policy: Policy) -> bool
     return bool(names)
 
 
-def refuses(said: Sequence[Said]) -> bool:
-    return any(one.severity is Severity.ERROR for one in said)
+def refuses(reported: Sequence[Finding]) -> bool:
+    return any(one.severity is Severity.ERROR for one in reported)
 
 
 def span(seconds: float) -> str:
@@ -244,7 +244,7 @@ def unfinished(base: float, head: float) -> str:
 # Answers
 
 
-def unsuspicious(request: PushRequest, against: ScreeningReference, seconds: float, policy: str) -> Said:
+def unsuspicious(request: PushRequest, against: ScreeningReference, seconds: float, policy: str) -> Finding:
     """PRF004: a note where enough runs are on record to see a change that is refused, unless the undecided blocks."""
     run = f"one run of head, {span(seconds)}, screened against {against.told} on this kind of machine"
     lost = f" ({'; '.join(against.recorded.problems)})" if against.recorded.problems else ""
@@ -254,56 +254,55 @@ def unsuspicious(request: PushRequest, against: ScreeningReference, seconds: flo
         told = f"{run}: nothing suspicious, which is no proof{lost}"
         if policy == "block":
             return _open(request, told, against.seconds, policy)
-        return Said("PRF004", f"{request.pipeline}: {told}", "", Severity.NOTE)
+        return findings.about(request, "PRF004", Severity.NOTE, told)
     seen = f"{gross.FACTOR:g} times the slowest of them would have been seen, less only from ten recorded runs on"
     return _open(request, f"{run}: {seen}{lost}", against.seconds, policy)
 
 
-def cleared_by_pairs(request: PushRequest, why: str, pairs: int) -> Said:
-    message = f"{request.pipeline}: {why}; {_pairs(pairs)} cleared it"
-    return Said("PRF004", message, "", Severity.NOTE)
+def cleared_by_pairs(request: PushRequest, why: str, pairs: int) -> Finding:
+    return findings.about(request, "PRF004", Severity.NOTE, f"{why}; {_pairs(pairs)} cleared it")
 
 
-def not_borne_out(request: PushRequest, why: str, pairs: int) -> Said:
-    message = f"{request.pipeline}: {why}; {_pairs(pairs)} did not bear that out: base takes as much now"
-    return Said("PRF004", message, "", Severity.NOTE)
+def not_borne_out(request: PushRequest, why: str, pairs: int) -> Finding:
+    message = f"{why}; {_pairs(pairs)} did not confirm that: base takes as much now"
+    return findings.about(request, "PRF004", Severity.NOTE, message)
 
 
-def still_open(request: PushRequest, why: str, seconds: float, pairs: int, *, policy: str) -> Said:
+def still_open(request: PushRequest, why: str, seconds: float, pairs: int, *, policy: str) -> Finding:
     tried = f"; {_pairs(pairs)} could neither confirm nor clear it" if pairs else ""
     return _open(request, f"{why}{tried}", seconds, policy)
 
 
-def not_measured(request: PushRequest, against: ScreeningReference, budget: float, policy: str) -> Said:
+def not_measured(request: PushRequest, against: ScreeningReference, budget: float, policy: str) -> Finding:
     """Nothing was run."""
     assert against.seconds is not None
-    room = f"performance.max-seconds allows {budget:g} s"
+    limit = f"performance.max-seconds allows {budget:g} s"
     if against.told:
         why = "a run is longer than a push may take"
     else:
         lost = f" ({'; '.join(against.recorded.problems)})" if against.recorded.problems else ""
         why = f"no run of base is on record on this kind of machine to screen one of head against{lost}"
     return _open(
-        request, f"not measured: {room}, and {why}", against.seconds, policy, at_least=against.recorded.at_least
+        request, f"not measured: {limit}, and {why}", against.seconds, policy, at_least=against.recorded.at_least
     )
 
 
-def too_long(request: PushRequest, ran: Sequence[RunDuration], budget: float, policy: str) -> Said:
+def too_long(request: PushRequest, ran: Sequence[RunDuration], budget: float, policy: str) -> Finding:
     """The first runs did not end, or hardly."""
     why = f"too few runs fit into the {budget:g} s of performance.max-seconds"
     seconds, at_least = (ran[0].seconds, ran[0].at_least) if ran else (None, False)
     return _open(request, why, seconds, policy, at_least=at_least)
 
 
-def in_ci(request: PushRequest, said: Said, seconds: float | None) -> Said:
+def in_ci(request: PushRequest, found: Finding, seconds: float | None) -> Finding:
     """A finding that a few pairs left open, with what decides it."""
-    why = said.message if seconds is None else f"{said.message}; {needed(seconds)}"
-    return said._replace(message=f"{why}; {JOB}", hint=request.settled(seconds))
+    why = found.message if seconds is None else f"{found.message}; {needed(seconds)}"
+    return found._replace(message=why, hint="", steps=(request.decide(seconds), JOB))
 
 
-def _open(request: PushRequest, why: str, seconds: float | None, policy: str, *, at_least: bool = False) -> Said:
+def _open(request: PushRequest, why: str, seconds: float | None, policy: str, *, at_least: bool = False) -> Finding:
     long = "" if seconds is None else f"; {needed(seconds, at_least=at_least)}"
-    return undecided(request, f"{why}{long}; {JOB}", policy, request.settled(seconds))
+    return undecided(request, f"{why}{long}", policy, request.decide(seconds), JOB)
 
 
 def _pairs(count: int) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orchgate.errors import OrchgateError
 from orchgate.lib import files
 from orchgate.lib.digest import sha256_hex
-from orchgate.model import Severity
+from orchgate.model import Finding, Location, Severity, Step
 from orchgate.runner.environment import unhooked
 from orchgate.verdict.values import Pair, Sitting
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from orchgate.config.settings import Config
     from orchgate.runs.stages import Pipeline, Stage
 
-VERSION = 3  # of the rule as well: what was judged by another one is judged again
+VERSION = 4  # of the rule as well: what was judged by another one is judged again
 _FIRST_SHARE = 2 / 3
 _LONGEST = 16 << 20  # bytes of an entry once it is unpacked
 _MOST = 64  # words of a command that are looked up
@@ -43,15 +43,6 @@ class ComparisonKey(NamedTuple):
     machine: str
 
 
-class Said(NamedTuple):
-    """One finding as it was said."""
-
-    rule: str
-    message: str
-    hint: str
-    severity: Severity
-
-
 class RunDuration(NamedTuple):
     """How long a run of a tree took, in seconds; `at_least`: it was not over by then. `at` is an ISO 8601 time."""
 
@@ -64,7 +55,7 @@ class RunDuration(NamedTuple):
 class StoredVerdict(NamedTuple):
     """What is kept of one request, judged `at` an ISO 8601 time; "" for never.
 
-    `conclusive`: asking again would bring nothing new, and `said` is the answer, from `judged` pairs. `pairs` are
+    `conclusive`: asking again would bring nothing new, and `findings` are the answer, from `judged` pairs. `pairs` are
     those of all `sittings`, to be gone on with; `spent` counts the shares that were handed out, also to pushes that are
     still measuring.
     """
@@ -72,7 +63,7 @@ class StoredVerdict(NamedTuple):
     at: str = ""
     conclusive: bool = False
     judged: int = 0
-    said: tuple[Said, ...] = ()
+    findings: tuple[Finding, ...] = ()
     pairs: tuple[Pair, ...] = ()
     sittings: tuple[Sitting, ...] = ()
     spent: int = 0
@@ -91,11 +82,23 @@ def encoded(entry: StoredVerdict) -> bytes:
     import json
     import zlib
 
-    said = [{**one._asdict(), "severity": one.severity.value} for one in entry.said]
+    findings = [_plain_finding(one) for one in entry.findings]
     pairs = [[dict(one.base), dict(one.head), one.head_first, *map(dict, one[3:])] for one in entry.pairs]
-    told = {"version": VERSION, **entry._asdict(), "said": said, "pairs": pairs}
+    told = {"version": VERSION, **entry._asdict(), "findings": findings, "pairs": pairs}
     # zlib rather than a denser packing: a hook imports it anyway, and samples shrink to a fifth.
     return zlib.compress(json.dumps(told, separators=(",", ":")).encode("ascii"))
+
+
+def _plain_finding(one: Finding) -> dict[str, object]:
+    severity = one.severity.value if one.severity else None
+    return {"rule": one.rule, "message": one.message, "hint": one.hint, "severity": severity, "steps": one.steps}
+
+
+def _finding(told: Mapping[str, Any]) -> Finding:
+    """Raises ValueError, TypeError, KeyError."""
+    steps = tuple(Step(str(label), str(command)) for label, command in told["steps"])
+    text = str(told["message"]), str(told["hint"])
+    return Finding(str(told["rule"]), Location(""), *text, Severity(told["severity"]), steps=steps)
 
 
 def decoded(data: bytes | None) -> StoredVerdict | None:
@@ -116,12 +119,10 @@ def _built(told: Mapping[str, Any]) -> StoredVerdict:
     counts = told["judged"], told["spent"]
     if told["version"] != VERSION or not all(isinstance(one, int) for one in counts):
         raise ValueError
-    said = tuple(
-        Said(str(one["rule"]), str(one["message"]), str(one["hint"]), Severity(one["severity"])) for one in told["said"]
-    )
+    findings = tuple(_finding(one) for one in told["findings"])
     pairs = tuple(_pair(*one) for one in told["pairs"])
     sittings = tuple(Sitting(int(begun), int(planned), float(of)) for begun, planned, of in told["sittings"])
-    return StoredVerdict(str(told["at"]), told["conclusive"] is True, counts[0], said, pairs, sittings, counts[1])
+    return StoredVerdict(str(told["at"]), told["conclusive"] is True, counts[0], findings, pairs, sittings, counts[1])
 
 
 def _pair(base: Mapping[str, float], head: Mapping[str, float], head_first: bool, *reasons: Mapping[str, str]) -> Pair:
