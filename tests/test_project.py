@@ -184,6 +184,13 @@ def test_one_module_runs_other_programs() -> None:
     assert importing | calling == {"lib.process"}
 
 
+def test_stages_are_run_in_one_place() -> None:
+    """Pipelines, agent loops and measurements ask it to: what an end means must not depend on who ran the stage."""
+    starting = {name_of(path) for path in MODULES if re.search(r"(?<!class )\bProgram\(", path.read_text())}
+
+    assert starting == {"runner.stage_run"}
+
+
 def test_git_is_run_in_one_folder() -> None:
     """A list or tuple that begins with "git" is a command line."""
     running = set()
