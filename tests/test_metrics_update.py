@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.errors import OrchgateError
-from orchgate.metrics import checkpoint, index, reduce, update
+from orchgate.metrics import index, reduce, update
 from tests.metrics_lines import afresh, append, foreign, only, own, updated, write
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def test_a_file_that_was_not_only_appended_to_is_read_again(
 
 def test_an_edit_in_the_middle_of_a_large_file_is_seen(tmp_path: Path) -> None:
     path = write(tmp_path, *(foreign(number) for number in range(3000)))
-    assert path.stat().st_size > 2 * checkpoint.WHOLE
+    assert path.stat().st_size > 2 * update.WHOLE
     updated(tmp_path)
     with path.open("r+b") as file:
         file.seek(path.stat().st_size // 2 + 12_345)
@@ -394,7 +394,7 @@ def test_sixty_four_writers_lose_nothing_while_two_read(tmp_path: Path) -> None:
 def test_a_checkpoint_is_one_json_document(tmp_path: Path) -> None:
     write(tmp_path, own(1))
     updated(tmp_path)
-    assert json.loads((tmp_path / "aggregate.json").read_bytes())["version"] == checkpoint.VERSION
+    assert json.loads((tmp_path / "aggregate.json").read_bytes())["version"] == update.VERSION
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.errors import OrchgateError
-from orchgate.hotspots import foreign_logs, log_lines, own_logs
+from orchgate.hotspots import foreign_logs, log_lines, timing
 from orchgate.hotspots.timeline import BusySpan, Phase, StageCost, attribute
 from orchgate.hotspots.timing import read
 from tests.foreign_runs import COMMAND, foreign, line, moment
@@ -93,7 +93,7 @@ def test_time_is_charged_to(wall: int, spans: list[BusySpan], spent: Mapping[int
 def charged(*events: tuple[int, dict[str, Any]]) -> dict[tuple[int, str], int]:
     """Microseconds by stage and part, of a journal with events at these microseconds."""
     times = [time for time, _ in events]
-    spans = own_logs.spans_of([event for _, event in events], times)
+    spans = timing.spans_of([event for _, event in events], times)
     spent = attribute(times[-1] - times[0], spans)
     return {(stage, part.value): time for stage, parts in spent.items() for part, time in parts.items()}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchgate.cli import main
-from orchgate.runs import gate_runs, ids
+from orchgate.runs import ids, implementation_gate
 from orchgate.runs.ids import AHEAD_SECONDS, new_run_id
 from tests.runs import TASK, Project
 
@@ -125,7 +125,7 @@ def test_the_gate_s_last_word_is_the_newest_real_run_s(tmp_path: Path) -> None:
     runs = [("failed", time.time()), ("succeeded", time.time() + YEARS)]
     lines = [{**entry, "status": status, "run_id": new_run_id(at)} for status, at in runs]
     (task / "metrics.json").write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
-    assert gate_runs.of(str(tmp_path), WorkTreeState("c" * 40, "a" * 40, False, None)).status == "failed"
+    assert implementation_gate.gate_of(str(tmp_path), WorkTreeState("c" * 40, "a" * 40, False, None)).status == "failed"
 
 
 def test_a_clock_that_was_set_back_to_its_beginning_still_finds_its_own_run(

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fuzz.violation import Violation
-from orchgate.metrics import checkpoint, update
+from orchgate.metrics import update
 from tests.metrics_lines import foreign, own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 LINES = b"".join(line + b"\n" for line in (own(1), foreign(1), own(2, status="failed"), own(1, resumes=1)))
-NAMES = (checkpoint.NAME, checkpoint.INDEX)
+NAMES = (update.CHECKPOINT, update.INDEX)
 
 
 def _kept(folder: str) -> tuple[bytes, bytes]:

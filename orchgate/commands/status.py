@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from orchgate.commands.shared.options import Parser
     from orchgate.git.repository import Repository
     from orchgate.runner.reopen import RunStatus
-    from orchgate.runs.gate_runs import Gate
+    from orchgate.runs.implementation_gate import Gate
     from orchgate.runs.run import StageRun
 
 SUMMARY = "show the runs: how they ended, and what those in progress are doing"
@@ -75,11 +75,11 @@ def run(args: argparse.Namespace) -> Verdict:
 
 def _gate(root: str, repository: Repository | None) -> Gate:
     from orchgate.git.state import PendingStatus
-    from orchgate.runs import gate_runs
+    from orchgate.runs import implementation_gate
 
     with PendingStatus(repository, filters=False) as question:
         pass
-    return gate_runs.of(root, question.answer())
+    return implementation_gate.gate_of(root, question.answer())
 
 
 def _gate_line(gate: Gate) -> Iterator[str]:

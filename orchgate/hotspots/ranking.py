@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.hotspots import placing
+from orchgate.hotspots import replay
 from orchgate.hotspots.growth import Series, series
 from orchgate.hotspots.timeline import MICROSECONDS, Phase
 from orchgate.runs.ids import ahead_from
@@ -13,7 +13,7 @@ from orchgate.runs.ids import ahead_from
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from orchgate.hotspots.placing import Placed
+    from orchgate.hotspots.replay import Placed
     from orchgate.hotspots.timeline import StageTime, Timeline
 
 _WORK = (Phase.EXECUTING, Phase.SILENT)
@@ -154,7 +154,7 @@ def by_stage(runs: Sequence[Timeline]) -> dict[str, list[StageTime]]:
 
 
 def _of_pipeline(runs: Sequence[Timeline]) -> Iterator[Hotspot]:
-    placed = placing.by_name(runs)
+    placed = replay.by_name(runs)
     pipeline = runs[0].pipeline
     if waiting := _waiting(pipeline, runs, placed):
         yield waiting
@@ -167,7 +167,7 @@ def _of_pipeline(runs: Sequence[Timeline]) -> Iterator[Hotspot]:
     recording = _total(run.seconds(Phase.RECORDING) for run in runs)
     if recording:
         detail = "between the end of a command and the end of its stage or run"
-        saved = _total(placing.without(run, Phase.RECORDING) / MICROSECONDS for run in runs)
+        saved = _total(replay.without(run, Phase.RECORDING) / MICROSECONDS for run in runs)
         yield Hotspot(HotspotKind.RECORDING, pipeline, "", recording, None, detail, saved, without=saved)
 
 
@@ -181,7 +181,7 @@ def _waiting(pipeline: str, runs: Sequence[Timeline], stages: Mapping[str, Seque
     listed = ", ".join(f"{name or 'any stage'} {short(seconds / len(runs))}" for name, seconds in gaps)
     mean = " (mean of a run)" if len(runs) > 1 else ""
     detail = f"before the commands of {counted(len(gaps), 'stage')}{mean}: {listed}"
-    saved = _total(placing.without(run, Phase.WAITING) / MICROSECONDS for run in runs)
+    saved = _total(replay.without(run, Phase.WAITING) / MICROSECONDS for run in runs)
     return Hotspot(HotspotKind.WAITING, pipeline, "", total, None, detail, saved, tuple(gaps), without=saved)
 
 

@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError
-from orchgate.hotspots.placing import by_name
 from orchgate.hotspots.ranking import Hotspot, HotspotKind, counted, grouped
+from orchgate.hotspots.replay import by_name
 from orchgate.runs import ids
 from orchgate.runs.decode import parse
 from orchgate.runs.locate import read_file

@@ -1,22 +1,32 @@
 """Bringing the aggregate of a metrics file up to date: what is new is read, or everything where that is not enough.
 
-A run may have several lines: it was taken up again, or somebody copied lines. The one with the most `resumes` counts,
+A run may have several lines: it was resumed, or lines were copied. The one with the most `resumes` counts,
 of equal ones the last. Lines are added first; then those that do not count are read again, by their offsets, and taken
-out. Where that would leave an extreme unknown, the file is read once more without them. Imports msgspec.
+out. Where that would leave an extreme unknown, the file is read once more without them.
+
+A metrics file is only ever appended to. Anything else (rewritten, cut, replaced, edited) makes the checkpoint invalid:
+it is another file, or shorter, or what is before the offset is not what was read. Files up to 256 KiB are compared
+whole; of larger ones the beginning, the bytes before the offset and 30 samples between them. An edit in place of a
+larger file that keeps its size is noticed by the file's time; only if the file has grown since, by the samples alone.
+Imports msgspec.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
+
+from msgspec import MsgspecError, Raw, Struct, json
 
 from orchgate.errors import OrchgateError
-from orchgate.lib import locks
+from orchgate.lib import files, locks
 from orchgate.lib.files import NotRegularFileError, open_regular
-from orchgate.metrics import checkpoint, index, reduce, repeated
+from orchgate.metrics import index, reduce
 from orchgate.metrics.aggregate import Aggregate, merge
-from orchgate.metrics.checkpoint import Checkpoint
+from orchgate.metrics.index import Index  # noqa: TC001 -- msgspec reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -113,14 +123,14 @@ def _hindrance(descriptor: int, folder: str) -> str:
 def _update(folder: str, descriptor: int, hindered: str) -> Updated:
     status = os.fstat(descriptor)
     end = _end(descriptor, status.st_size)
-    was = checkpoint.load(folder)
+    was = load_checkpoint(folder)
     if isinstance(was, Checkpoint):
-        was = _why_invalid(folder, descriptor, status, was) or was
+        was = _why_unusable(folder, descriptor, status, was) or was
     done = _carry_on(folder, descriptor, was, end) if isinstance(was, Checkpoint) else was
     if isinstance(done, str):
         done = _start_over(descriptor, end, done)
     if os.fstat(descriptor).st_size < end:
-        raise repeated.Changed
+        raise reduce.Changed
     problem = hindered or _keep(folder, descriptor, status, done, end)
     ignored = dict(done.fresh.ignored)
     newest = tuple(reduce.entries(descriptor, max(0, end - NEWEST), end))
@@ -142,19 +152,19 @@ def _end(descriptor: int, size: int) -> int:
     return 0
 
 
-def _why_invalid(folder: str, descriptor: int, status: os.stat_result, was: Checkpoint) -> str:
-    if not index.intact(os.path.join(folder, checkpoint.INDEX), was.known):
+def _why_unusable(folder: str, descriptor: int, status: os.stat_result, was: Checkpoint) -> str:
+    if not index.intact(os.path.join(folder, INDEX), was.known):
         return "the index beside the checkpoint is not its own"
-    return checkpoint.why_invalid(was.identity, descriptor, status)
+    return _why_changed(was.identity, descriptor, status)
 
 
 def _start_over(descriptor: int, end: int, why: str) -> _Reduction:
     parts = reduce.reduce(descriptor, 0, end)
     total = reduce.united(parts)
-    repeats = repeated.judge(descriptor, repeated.within(parts))
-    if not repeated.take_out(descriptor, total, repeats):
+    repeats = reduce.judge(descriptor, reduce.within(parts))
+    if not reduce.take_out(descriptor, total, repeats):
         total = reduce.united(reduce.reduce(descriptor, 0, end, repeats.losers))
-        repeated.count(total, repeats)
+        reduce.count(total, repeats)
     return _Reduction(total, total, parts, 0, None, why)
 
 
@@ -165,14 +175,14 @@ def _carry_on(folder: str, descriptor: int, was: Checkpoint, end: int) -> _Reduc
     fresh = reduce.united(parts)
     total = merge(was.aggregate, fresh)
     keys = {key for part in parts for key in part.keys}
-    known = index.find(os.path.join(folder, checkpoint.INDEX), was.known, keys)
+    known = index.find(os.path.join(folder, INDEX), was.known, keys)
     try:
-        repeats = repeated.judge(descriptor, repeated.since(parts, known))
-    except repeated.Changed:
+        repeats = reduce.judge(descriptor, reduce.since(parts, known))
+    except reduce.Changed:
         return "the index does not fit the file"
-    if not repeated.take_out(descriptor, total, repeats):
+    if not reduce.take_out(descriptor, total, repeats):
         return "a run that was superseded held an extreme"
-    repeated.count(fresh, repeats)
+    reduce.count(fresh, repeats)
     return _Reduction(total, fresh, parts, begin, was, "")
 
 
@@ -181,14 +191,13 @@ def _keep(folder: str, descriptor: int, status: os.stat_result, done: _Reduction
     was = done.was
     if was and end == was.identity.offset and status.st_mtime_ns == was.identity.modified:
         return ""
-    path = os.path.join(folder, checkpoint.INDEX)
+    path = os.path.join(folder, INDEX)
     try:
         if was is None:
             known = index.create(path, [(part.keys, part.offsets) for part in done.parts])
         else:
             known = index.extended(path, was.known, list(reduce.runs(done.parts)))
-        identity = checkpoint.identity(descriptor, status, end)
-        checkpoint.save(folder, Checkpoint(identity, known, done.aggregate))
+        _save(folder, Checkpoint(_identity(descriptor, status, end), known, done.aggregate))
     except OrchgateError as error:
         return error.message
     except OSError as error:
@@ -196,3 +205,99 @@ def _keep(folder: str, descriptor: int, status: os.stat_result, done: _Reduction
     except OverflowError:
         return "a sum is too large to be kept"
     return ""
+
+
+VERSION = 2  # 1 counted what failed runs cost among the others
+CHECKPOINT, INDEX = "aggregate.json", "aggregate.index"
+SAMPLES, SAMPLE = 32, 8192
+MAX_BYTES = 64 << 20
+WHOLE = SAMPLES * SAMPLE  # bytes that are compared completely
+
+
+class Identity(Struct, gc=False):
+    """The file as it was. `offset` is how far it was read, a line's end; `digest` is of what lies before that."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int  # nanoseconds
+    offset: int
+    digest: int
+
+
+class Checkpoint(Struct, gc=False):
+    identity: Identity
+    known: Index
+    aggregate: Aggregate
+    byteorder: str = sys.byteorder  # the index is written as the machine holds it
+
+
+class _Envelope(Struct):
+    version: int
+    check: int
+    state: Raw
+
+
+def _digest(descriptor: int, offset: int) -> int:
+    """Of what lies before an offset: see above. Raises OSError."""
+    value = offset & 0xFFFFFFFF
+    for start, size in _samples(offset):
+        value = crc32(os.pread(descriptor, size, start), value)
+    return value
+
+
+def _samples(offset: int) -> Iterator[tuple[int, int]]:
+    if offset <= WHOLE:
+        yield 0, offset
+        return
+    for number in range(SAMPLES):
+        yield (offset - SAMPLE) * number // (SAMPLES - 1), SAMPLE
+
+
+def _identity(descriptor: int, status: os.stat_result, offset: int) -> Identity:
+    """Raises OSError."""
+    found = _digest(descriptor, offset)
+    return Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, offset, found)
+
+
+def _why_changed(was: Identity, descriptor: int, status: os.stat_result) -> str:
+    """Why what was read before cannot be relied on, "" if it can. Raises OSError."""
+    if (was.device, was.inode) != (status.st_dev, status.st_ino):
+        return "the file was replaced"
+    if status.st_size < was.size:
+        return "the file was cut"
+    # Even if nothing seems to have happened: the time of a change is only as exact as the kernel's tick.
+    if _digest(descriptor, was.offset) != was.digest:
+        return "the file was rewritten"
+    if was.size == status.st_size and was.modified != status.st_mtime_ns and was.offset > WHOLE:
+        return "the file was written to without growing"
+    return ""
+
+
+def load_checkpoint(folder: str) -> Checkpoint | str:
+    """The checkpoint of a folder, or why there is none that can be used."""
+    try:
+        data = files.read(os.path.join(folder, CHECKPOINT), MAX_BYTES)
+    except FileNotFoundError:
+        return "there was no checkpoint"
+    except OSError as error:
+        return f"the checkpoint cannot be read: {error.strerror}"
+    try:
+        envelope = json.decode(data, type=_Envelope)
+        if envelope.version != VERSION:
+            return f"the checkpoint is of version {envelope.version}"
+        if crc32(envelope.state) != envelope.check:
+            return "the checkpoint is damaged"
+        state = json.decode(envelope.state, type=Checkpoint)
+    except (MsgspecError, RecursionError, ValueError):
+        return "the checkpoint is damaged"
+    return state if state.byteorder == sys.byteorder else "the checkpoint is of another kind of machine"
+
+
+def _save(folder: str, state: Checkpoint) -> None:
+    """Raises WriteError."""
+    data = json.encode(state)
+    # Not synced: one that a power cut takes is found to be damaged, and made anew.
+    files.replace(
+        os.path.join(folder, CHECKPOINT), json.encode(_Envelope(VERSION, crc32(data), Raw(data))) + b"\n", sync=False
+    )

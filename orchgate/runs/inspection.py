@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orchgate.errors import OrchgateError, quoted
 from orchgate.model import Finding, Location, Severity
 from orchgate.runs import locate
-from orchgate.runs.contradictions import contradictions
 from orchgate.runs.decode import HINTS, Flaw, ManifestError, dotted, lines_of, parse, shorten
-from orchgate.runs.validate import SCHEMAS, Problem, explain, format_of, is_valid
+from orchgate.runs.validate import SCHEMAS, Problem, contradictions, explain, format_of, is_valid
 
 if TYPE_CHECKING:
     import datetime
