@@ -305,13 +305,13 @@ def test_what_a_killed_update_left_behind_goes(tmp_path: Path) -> None:
 
 def test_a_folder_in_place_of_the_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").mkdir()
-    with pytest.raises(OrchgateError, match="is not a file"):
+    with pytest.raises(OrchgateError, match="not a regular file"):
         updated(tmp_path)
 
 
 def test_a_pipe_in_place_of_the_file_is_an_error_and_nobody_waits(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "metrics.json")
-    with pytest.raises(OrchgateError, match="is not a file"):
+    with pytest.raises(OrchgateError, match="not a regular file"):
         updated(tmp_path)
 
 
