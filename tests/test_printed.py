@@ -9,8 +9,8 @@ import pytest
 
 from orchgate.runner.output import LIMIT
 from orchgate.runs import state
+from orchgate.runs.inspection import contradictions
 from orchgate.runs.run import checked
-from orchgate.runs.validate import contradictions
 from tests.manifest_samples import PATH, own
 from tests.runs import TASK, Project, manifest
 

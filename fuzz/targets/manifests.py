@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from fuzz.judging import Asked, judge, samples
 from fuzz.violation import Violation
 from orchgate.runs import decode, validate
+from orchgate.runs.inspection import contradictions
 from orchgate.runs.run import checked
-from orchgate.runs.validate import contradictions
 from tests.journals import recorded
 from tests.manifest_samples import PATH, january, june, own
 
