@@ -222,7 +222,7 @@ def _section_findings(ctx: Context, case: _Case, kind: str, document: Document) 
     for title in required:
         finished = case.progress is Progress.FINISHED
         if not finished and not _is_judged_itself(ctx, document):
-            continue  # what an open packet still owes is said where its author is at work, not at every commit
+            continue  # what an open packet still lacks is reported to who edits it, not at every commit
         section = sections.first_titled(document, title)
         if section is None or not sections.is_empty(document, section):
             continue
@@ -244,7 +244,7 @@ def _is_judged_itself(ctx: Context, document: Document) -> bool:
 
 
 def _required(ctx: Context, packet: Packet, kind: str, document: Document) -> tuple[str, ...]:
-    """The sections a document needs; a mini-spec that stands in for the TECH_SPEC may be built as either."""
+    """The sections a document needs; a mini-spec in place of the TECH_SPEC may be built as either."""
     configured = ctx.config.documents.sections
     required = configured.get(kind, ())
     if kind != "tech-spec" or not packet.mini_spec_as_tech_spec:

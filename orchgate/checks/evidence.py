@@ -15,10 +15,9 @@ from orchgate.evidence.references import References
 from orchgate.evidence.rules import LOCK, RULES
 from orchgate.evidence.support import Support
 from orchgate.evidence.ticked import may_lack_evidence, ticked_findings
-from orchgate.gate.candidates import is_checked, judged_documents, lost_links
+from orchgate.gate.candidates import is_checked, judged_documents, lost_links, mentioning, taken_away
 from orchgate.git.snapshot import folders_of
 from orchgate.lib.globs import matches
-from orchgate.markdown.names import is_markdown, is_mdx
 from orchgate.model import Check, Finding, Location, Outcome, Trouble
 from orchgate.references.artifacts import Artifacts
 from orchgate.references.targets import RUN_ID
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from orchgate.evidence.lock import Lock
     from orchgate.gate.context import Context
     from orchgate.markdown.document import Document
-
-_MANY = 200  # vanished paths; from here on reading every document is cheaper than searching for names
 
 
 class EvidenceSources:
@@ -84,49 +81,64 @@ def run(ctx: Context) -> Outcome:
     except OrchgateError as error:
         if not hasattr(error, "line"):  # no LockError, which is not imported where there is no lock
             raise
-        # Judged without the lock, every pinned artifact would be reported missing: one fault, told once.
+        # Judged without the lock, every pinned artifact would be reported missing: one fault, reported once.
         return Outcome(troubles=(Trouble(Location(LOCK, error.line), error.message, error.hint),))
-    judge = sources.judge
-    findings: list[Finding] = []
-    troubles: list[Trouble] = []
-    examined = 0
-    for part in ctx.share.parts(paths):
-        documents, more = ctx.documents.read(part)
-        troubles += more
-        examined += len(documents)
-        for document in documents:
-            findings += judge.findings(document)
-            findings += judge.undefined(document)
-            findings += _summaries(document, sources)
-            if may_lack_evidence(document.text):
-                kinds, finished = sources.packets.kinds(document.path), partial(sources.packets.finished, document.path)
-                findings += ticked_findings(document, kinds, finished)
-    if ctx.share.leads:
-        findings += _required(ctx, sources, paths)
-        findings += _tracked(ctx)
-        findings += lost_links(ctx)
-    gone = _vanished(ctx)
-    if gone or sources.changed:
-        names = {path.rpartition("/")[2] for path in gone} | _names(sources.changed) | _pages(ctx, gone)
-        others, more = ctx.documents.read(_mentioning(ctx, names, frozenset(paths)))
-        troubles += more
-        examined += len(others)
-        for document in others:
-            findings += judge.vanished(document, gone)
-            findings += judge.repinned(document, sources.changed)
-            findings += _summaries(document, sources)
-    if ctx.share.leads:
-        for said in _other_trees(ctx, sources):
-            if isinstance(said, Trouble):
-                troubles.append(said)
-            else:
-                findings.append(said)
+    read: list[Document] = []
+    reported = [
+        *_changed(ctx, sources, paths, read),
+        *_once(ctx, sources, paths),
+        *_untouched(ctx, sources, paths, read),
+    ]
+    reported += _other_trees(ctx, sources) if ctx.share.leads else ()
+    findings = (one for one in reported if isinstance(one, Finding))
+    troubles = (one for one in reported if isinstance(one, Trouble))
     pins = {"pins": len(sources.lock.pins)} if sources.lock and ctx.share.leads else {}  # two processes read one lock
     return Outcome(
         tuple(sorted(findings, key=lambda finding: finding.location)),
-        {"documents": examined, "links": judge.links, **pins},
+        {"documents": len(read), "links": sources.judge.links, **pins},
         troubles=(*troubles, *sources.troubles),
     )
+
+
+def _changed(
+    ctx: Context, sources: EvidenceSources, paths: list[str], read: list[Document]
+) -> Iterator[Finding | Trouble]:
+    """What is wrong with the documents that are judged themselves; they are added to `read`."""
+    for part in ctx.share.parts(paths):
+        documents, unread = ctx.documents.read(part)
+        yield from unread
+        read += documents
+        for document in documents:
+            yield from sources.judge.findings(document)
+            yield from sources.judge.undefined(document)
+            yield from _summaries(document, sources)
+            if may_lack_evidence(document.text):
+                kinds, finished = sources.packets.kinds(document.path), partial(sources.packets.finished, document.path)
+                yield from ticked_findings(document, kinds, finished)
+
+
+def _once(ctx: Context, sources: EvidenceSources, paths: list[str]) -> Iterator[Finding]:
+    """What is said once, by whichever process leads."""
+    if ctx.share.leads:
+        yield from _required(ctx, sources, paths)
+        yield from _tracked(ctx)
+        yield from lost_links(ctx)
+
+
+def _untouched(
+    ctx: Context, sources: EvidenceSources, paths: list[str], read: list[Document]
+) -> Iterator[Finding | Trouble]:
+    """What the change breaks in documents that it leaves alone; they are added to `read`."""
+    gone = taken_away(ctx)
+    if not gone and not sources.changed:
+        return
+    documents, unread = ctx.documents.read(mentioning(ctx, gone, _names(sources.changed), frozenset(paths)))
+    yield from unread
+    read += documents
+    for document in documents:
+        yield from sources.judge.vanished(document, gone)
+        yield from sources.judge.repinned(document, sources.changed)
+        yield from _summaries(document, sources)
 
 
 def _summaries(document: Document, sources: EvidenceSources) -> Iterable[Finding]:
@@ -136,37 +148,6 @@ def _summaries(document: Document, sources: EvidenceSources) -> Iterable[Finding
     from orchgate.evidence import summary_check
 
     return summary_check.findings(document, sources.runs, sources.artifacts)
-
-
-def _vanished(ctx: Context) -> frozenset[str]:
-    """Paths that the change deletes or renames away, and the folders that are empty now."""
-    if ctx.scope.whole_tree:
-        return frozenset()
-    names = (change.path if change.deleted else change.old_path for change in ctx.scope.require_changes())
-    gone = {name for name in names if name and name not in ctx.snapshot.entries}
-    for path in tuple(gone):
-        folder = path.rpartition("/")[0]
-        while folder and folder not in ctx.snapshot.folders and folder not in gone:
-            gone.add(folder)
-            folder = folder.rpartition("/")[0]
-    return frozenset(gone)
-
-
-def _pages(ctx: Context, gone: Iterable[str]) -> set[str]:
-    """What pages of a site that are gone are page_name in links without their suffix."""
-    pages = [path for path in gone if is_markdown(path)]
-    if not pages or not any(map(is_mdx, ctx.snapshot.entries)):
-        return set()
-    from orchgate.references.resolve import page_name
-
-    return {page_name(path) for path in pages} - {""}
-
-
-def _mentioning(ctx: Context, names: Iterable[str], judged: frozenset[str]) -> list[str]:
-    """Documents outside the change that may point at what it took away."""
-    wanted = sorted(set(names))
-    found = ctx.snapshot.mentioning(wanted) if len(wanted) <= _MANY else ctx.snapshot.entries
-    return [path for path in sorted(found) if path not in judged and is_checked(ctx, path)]
 
 
 def _moves_lock(ctx: Context) -> bool:

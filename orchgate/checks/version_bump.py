@@ -266,7 +266,7 @@ def _differences(ctx: Context, stretch: Stretch, pair: BumpedFile, pairs: list[B
 
 
 def _still_there(ctx: Context, stretch: Stretch, pair: BumpedFile, pairs: list[BumpedFile], version: str) -> bool:
-    """Whether a version that is gone from a file stands in another one, or went with its whole package."""
+    """Whether a version that was removed from a file is in another one, or went with its whole package."""
     folder = pair.path.rpartition("/")[0]
     if pair.change.deleted and folder and folder not in stretch.head.folders:
         return True

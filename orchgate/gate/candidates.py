@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.lib.globs import matches
+from orchgate.markdown.names import is_markdown, is_mdx
 from orchgate.model import Finding, Location, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from orchgate.gate.context import Context
+
+
+_MANY = 200  # names; from here on reading every document is cheaper than searching for them
 
 
 def judged_documents(ctx: Context) -> list[str]:
@@ -85,3 +89,35 @@ def _bereaved(ctx: Context) -> Iterator[str]:
 
         led = symlinks.by_target(ctx.base)
         yield from (link for path in sorted(gone) for link in led.get(path, ()) if link in links)
+
+
+def taken_away(ctx: Context) -> frozenset[str]:
+    """Paths that the change deletes or renames away, and the folders that are empty now."""
+    if ctx.scope.whole_tree:
+        return frozenset()
+    names = (change.path if change.deleted else change.old_path for change in ctx.scope.require_changes())
+    gone = {name for name in names if name and name not in ctx.snapshot.entries}
+    for path in tuple(gone):
+        folder = path.rpartition("/")[0]
+        while folder and folder not in ctx.snapshot.folders and folder not in gone:
+            gone.add(folder)
+            folder = folder.rpartition("/")[0]
+    return frozenset(gone)
+
+
+def mentioning(ctx: Context, gone: Iterable[str], names: Iterable[str], judged: frozenset[str]) -> list[str]:
+    """Documents other than the judged ones that may point at paths that are gone, or that hold one of some names."""
+    gone = tuple(gone)
+    wanted = sorted({path.rpartition("/")[2] for path in gone} | _pages(ctx, gone) | set(names))
+    found = ctx.snapshot.mentioning(wanted) if len(wanted) <= _MANY else ctx.snapshot.entries
+    return [path for path in sorted(found) if path not in judged and is_checked(ctx, path)]
+
+
+def _pages(ctx: Context, gone: Iterable[str]) -> set[str]:
+    """What pages of a site that are gone are called in links without their suffix."""
+    pages = [path for path in gone if is_markdown(path)]
+    if not pages or not any(map(is_mdx, ctx.snapshot.entries)):
+        return set()
+    from orchgate.references.resolve import page_name
+
+    return {page_name(path) for path in pages} - {""}

@@ -155,7 +155,7 @@ class Context(_Given):
 
     @cached_property
     def touched(self) -> tuple[str, ...]:
-        """What the change leaves behind otherwise than it was, then the documents that are links to documents of it.
+        """Paths that the change adds or alters, then the documents that are links to documents among them.
 
         Raises OrchgateError where the scope is unknown.
         """

@@ -196,7 +196,7 @@ class CheckRun:
             before = self._ctx.before
             same = before is self._ctx
             self._earlier = self if same else CheckRun((), self._available, before, ignores=self._ignores)
-        # What is measured does not hang on where documents are, and is not measured twice: not here, and not by the
+        # What is measured does not depend on where documents are, and is not measured twice: not here, and not by the
         # hook of one check for that of another.
         own = {check.id for check in self._checks}
         return tuple(

@@ -163,8 +163,8 @@ def judge(
 ) -> Report:
     """The report of the named checks, or of all.
 
-    `tell` is told what takes long; `early`, before anything is measured, what is known by then. What is `refused`
-    already is measured only where `anyway` says so. Raises UsageError for a check that does not exist.
+    `tell` gets a line about what takes long; `early`, before anything is measured, what is known by then. What is
+    `refused` already is measured only where `anyway` says so. Raises UsageError for a check that does not exist.
     """
     ctx = ctx._replace(named=frozenset(names), tell=tell or ctx.tell)
     checks = registry.checks(names)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchgate.gate.context import Context
     from orchgate.model import Check, CheckResult, Diagnostic
 
-MOST = 20  # nobody mends more at a time, and comparing names letter by letter is slow
+MOST = 20  # nobody fixes more at a time, and comparing names letter by letter is slow
 
 
 def suggested(results: Iterable[CheckResult], checks: Mapping[str, Check], ctx: Context) -> Iterator[CheckResult]:

@@ -198,7 +198,7 @@ class Connection:
             self.notes.append(line)
 
     def _removal(self, oid: str | None) -> str:
-        return f"git push --no-verify --force-with-lease={REF}:{oid} {quoted(self._server.name)} :{REF}"
+        return f"git push --force-with-lease={REF}:{oid} {quoted(self._server.name)} :{REF}"
 
     def _is_ours(self, oid: str) -> bool:
         """Whether our own reference leads to it, with all that it holds: that an object is here says nothing."""

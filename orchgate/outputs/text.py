@@ -72,7 +72,7 @@ def _shown(report: Report, most: int) -> tuple[list[Diagnostic], Counter[str]]:
 
 
 def _causes(report: Report) -> dict[Trouble, list[str]]:
-    """What could not be read, with every check that needed it: a cause is said once."""
+    """What could not be read, with every check that needed it: a cause is one line."""
     causes: dict[Trouble, list[str]] = {}
     for check in report.checks:
         for trouble in check.troubles:
