@@ -78,7 +78,7 @@ class _AgentLoop:
         self._base = environment.of_run(settings.environ, settings.task, recorder.run_id, recorder.folder)
         self._deadline: float | None = None
         folders = tuple(dict.fromkeys((*(name for name in settings.artifacts if name != ids.RUNS), ORCHGATE)))
-        self._places = outside.Places(self._root, settings.repository, recorder.folder, folders)
+        self._places = outside.WatchedPlaces(self._root, settings.repository, recorder.folder, folders)
         self._before: outside.Seen = {}
         self._broken = ""  # what happened to the run's own record, where that ends the loop
 

@@ -29,7 +29,7 @@ _IGNORED = ("info/refs",)  # git writes it by itself
 Seen = dict[str, tuple[Any, ...]]
 
 
-class Places(NamedTuple):
+class WatchedPlaces(NamedTuple):
     """Where to look. `own` is the folder of the loop's own run, `folders` other ones at the top of the repository."""
 
     root: str
@@ -38,7 +38,7 @@ class Places(NamedTuple):
     folders: tuple[str, ...]
 
 
-def look(places: Places) -> Seen:
+def look(places: WatchedPlaces) -> Seen:
     """What is there, by repository path; the content of a file as far as its stamps show it."""
     found: Seen = {}
     if places.repository:
@@ -51,7 +51,7 @@ def look(places: Places) -> Seen:
     return found
 
 
-def changes(places: Places, before: Seen, log: str) -> list[str]:
+def changes(places: WatchedPlaces, before: Seen, log: str) -> list[str]:
     """What differs from before, in words; `log` is the repository path of the program's own output."""
     after = look(places)
     own = os.path.relpath(places.own, places.root) + "/"
@@ -109,7 +109,7 @@ def _walked(folder: str) -> Iterator[str]:
             yield os.path.join(parent, name)
 
 
-def _runs(places: Places) -> Iterator[str]:
+def _runs(places: WatchedPlaces) -> Iterator[str]:
     """The files of the loop's own run, and of other runs those that say how they went."""
     for path in _walked(places.own):
         if f"{os.sep}.footprints{os.sep}" not in path:
