@@ -285,7 +285,7 @@ def test_a_file_full_of_faults_is_not_read_to_its_end() -> None:
 def test_a_key_that_stands_there_twice_with_different_values_is_refused() -> None:
     twice = render(of(record())).replace(b'  "version"', f'  "demo.{HERE}.reason": "other",\n  "version"'.encode())
 
-    with pytest.raises(BaselineError, match=r"reason: stands there twice with different values"):
+    with pytest.raises(BaselineError, match=r"reason: occurs twice with different values"):
         parse(twice)
 
 
@@ -353,7 +353,7 @@ def test_two_branches_that_record_for_the_same_machine_are_named_not_mixed(repo:
     recorded_on(repo, "two", record(reason="two"))
     merged(repo)
 
-    with pytest.raises(BaselineError, match=rf"demo\.{HERE}\.reason: stands there twice with different values"):
+    with pytest.raises(BaselineError, match=rf"demo\.{HERE}\.reason: occurs twice with different values"):
         baseline_file.load(str(repo.root))
 
 

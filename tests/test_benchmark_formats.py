@@ -192,7 +192,7 @@ def test_a_time_that_is_none_is_that_benchmark_s_alone(form: str, value: str, wh
 def test_a_name_that_comes_twice_is_neither(form: str) -> None:
     found = read(form, file_of(form, ("a", "1.0"), ("b", "1.0"), ("a", "2.0")))
 
-    assert (list(found.seconds), found.failed) == (["b"], {"a": "the name stands there twice"})
+    assert (list(found.seconds), found.failed) == (["b"], {"a": "the name occurs twice"})
 
 
 @each_json

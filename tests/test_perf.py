@@ -332,7 +332,7 @@ def test_a_stage_that_may_fail_does_not_end_the_comparison(project: Project) -> 
     found = document(project, *QUICK, "demo")
 
     assert found["failures"] == []
-    assert "stage lint fails on head, as it may (exit 1)" in found["notes"]
+    assert "stage lint fails on head, which is allowed (exit 1)" in found["notes"]
 
 
 def test_a_budget_that_is_too_small_says_what_is_needed(project: Project) -> None:
@@ -342,7 +342,7 @@ def test_a_budget_that_is_too_small_says_what_is_needed(project: Project) -> Non
 
     assert result.code == 0
     assert "inconclusive: " in result.out
-    assert "the budget ended" in result.out
+    assert "stopped at the time limit" in result.out
 
 
 def test_a_run_that_outlasts_the_budget_is_ended(project: Project) -> None:
@@ -351,7 +351,7 @@ def test_a_run_that_outlasts_the_budget_is_ended(project: Project) -> None:
     result = perf(project, "--max-time", "0.3", "--", "sleep", "611")
 
     assert "inconclusive: " in result.out
-    assert "the budget ended before base and head had run once" in result.out
+    assert "the time limit was reached before base and head had run once" in result.out
     assert living("sleep\x00611") == []
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from orchgate.model import Verdict
 from orchgate.verdict import words
 from orchgate.verdict.comparison import judge
-from orchgate.verdict.sequential import ALARM, MISS, PROBABLE, TestState, settle
+from orchgate.verdict.sequential import ALARM, MISS, PROBABLE, MetricState, settle
 from orchgate.verdict.spending import LOOKS, NOTHING, Look, looks
 from orchgate.verdict.values import KNOWN, Answer, Metric, MetricKind, Pair, Policy, Sitting
 
@@ -127,9 +127,9 @@ def swap(base: float, head: float) -> tuple[float, float]:
     return head / 1.01, base * 1.01
 
 
-def decided(runs: Sequence[tuple[float, float]]) -> Iterator[TestState]:
+def decided(runs: Sequence[tuple[float, float]]) -> Iterator[MetricState]:
     """The states of CPU time after each look."""
-    states: dict[str, TestState] = {}
+    states: dict[str, MetricState] = {}
     before = NOTHING
     pairs = [Pair({"cpu_seconds": base}, {"cpu_seconds": head}) for base, head in runs]
     for look in looks(len(pairs), [], ended=True):
@@ -140,7 +140,7 @@ def decided(runs: Sequence[tuple[float, float]]) -> Iterator[TestState]:
 
 @pytest.mark.parametrize(("metrics", "share"), [([CPU], 1.0), ([CPU, WALL, MEMORY], 0.8), ([WALL, MEMORY], 0.5)])
 def test_cpu_time_holds_most_of_the_alarms_and_the_others_share_the_rest(metrics: list[Metric], share: float) -> None:
-    states: dict[str, TestState] = {}
+    states: dict[str, MetricState] = {}
     streams = [measured(16, 0.0, 0.1, number, metric.name) for number, metric in enumerate(metrics)]
 
     settle(together(*streams), metrics, states, Look(16, 1.0, 1.0), NOTHING)
@@ -149,7 +149,7 @@ def test_cpu_time_holds_most_of_the_alarms_and_the_others_share_the_rest(metrics
 
 
 def test_a_metric_that_is_slower_leaves_its_part_of_the_alarms_to_the_others() -> None:
-    states: dict[str, TestState] = {}
+    states: dict[str, MetricState] = {}
     pairs = together(measured(16, 1.0, 0.1, 1), measured(16, 0.0, 0.1, 2, "wall_seconds"))
 
     settle(pairs, [CPU, WALL], states, Look(16, 1.0, 1.0), NOTHING)
@@ -158,7 +158,7 @@ def test_a_metric_that_is_slower_leaves_its_part_of_the_alarms_to_the_others() -
 
 
 def test_a_look_that_could_not_have_refused_leaves_its_part_to_the_next() -> None:
-    states: dict[str, TestState] = {}
+    states: dict[str, MetricState] = {}
     pairs, first = measured(16, 0.0, 0.1, 1), Look(8, 0.4, 0.5)  # 0.4 of ALARM is less than one outcome of eight coins
 
     settle(pairs[:8], [CPU], states, first, NOTHING)
@@ -179,7 +179,7 @@ def test_passing_is_paid_for_look_by_look() -> None:
 
 def test_what_an_early_look_called_slower_has_to_be_probable_at_the_stop() -> None:
     odd, calm = measured(12, 0.5, 0.05, 1), measured(34, -0.01, 0.05, 2)
-    states: dict[str, TestState] = {}
+    states: dict[str, MetricState] = {}
     settle(odd, [CPU], states, Look(12, 0.5, 0.5), NOTHING)
     early = states["cpu_seconds"]
 

@@ -1,4 +1,4 @@
-"""A measurement in words: what changed, by how much, in which stage, and how much the machine wavered."""
+"""A measurement in words: what changed, by how much, in which stage, and how much repeated runs varied."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ def _counted(measurement: Measurement) -> str:
 
 def _why_stopped(measurement: Measurement) -> str:
     if measurement.stopped is Stopped.GROSS:
-        return "; so large a difference needs no more"
+        return "; with so large a difference no more were needed"
     if measurement.stopped is not Stopped.BUDGET:
         return ""
     if not measurement.pair_seconds:
-        return "; the budget ended before base and head had run once"
-    return f"; the budget ended there, one pair takes {words.seconds(measurement.pair_seconds)}"
+        return "; the time limit was reached before base and head had run once"
+    return f"; stopped at the time limit, one pair takes {words.seconds(measurement.pair_seconds)}"
 
 
 def instructions(measurement: Measurement) -> dict[str, float] | None:

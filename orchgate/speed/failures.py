@@ -74,7 +74,7 @@ def _said(failure: Failure) -> str:
 def notes(samples: Sequence[tuple[MeasuredRun, MeasuredRun]]) -> list[str]:
     """Lines for people about what was not compared."""
     tolerated = {(one.side, one.stage, one.detail): None for pair in samples for ran in pair for one in ran.tolerated}
-    lines = [f"stage {stage} fails on {label}, as it may ({detail})" for label, stage, detail in tolerated]
+    lines = [f"stage {stage} fails on {label}, which is allowed ({detail})" for label, stage, detail in tolerated]
     if samples and all(ran.hidden_memory for pair in samples for ran in pair if not ran.failure):
         lines.append("memory is not judged: both sides take less than orchgate itself, and less is not seen")
     failed = {label: sum(pair[at].failure is not None for pair in samples) for at, label in enumerate(("base", "head"))}

@@ -183,7 +183,7 @@ class PairRunner:
         lines = []
         if self.thrown_away:
             pairs = "1 pair was" if self.thrown_away == 1 else f"{self.thrown_away} pairs were"
-            lines.append(f"{pairs} thrown away and measured again: stopped meanwhile, or the machine slept")
+            lines.append(f"{pairs} discarded and measured again: something was stopped meanwhile, or the machine slept")
         if self.ended:
             pairs = "1 pair does" if self.ended == 1 else f"{self.ended} pairs do"
             limit = words.seconds(self._limit() or 0.0)

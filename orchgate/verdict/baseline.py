@@ -22,9 +22,8 @@ KEPT = 5  # superseded records of one pipeline on one class of machines; older o
 MAX_DAYS = 90
 MOST_PROBLEMS = 20
 _DAY = 86400.0
-_TWICE = "stands there twice with different values"
 _MARKER = lazy(rb"^(?:<{7}|\|{7}|={7}|>{7})(?: .*)?\r?$", 8)  # 8 is re.MULTILINE, spelt without importing re
-_HINT = f"mend the line, or take the committed file back: git checkout HEAD -- {PATH}"
+_HINT = f"fix the line, or restore the committed file: git checkout HEAD -- {PATH}"
 _TWICE_HINT = f"two branches recorded it: keep one side's lines, such as by git checkout HEAD^ -- {PATH}"
 
 
@@ -107,12 +106,12 @@ def parse(data: bytes, where: str = PATH) -> Baseline:
     if len(data) > MAX_BYTES:
         raise BaselineError(where, f"is {len(data)} bytes long, limit {MAX_BYTES}", "orchgate baseline drop")
     _refuse_conflict(data, where)
-    found, problems = _facts(_pairs(data, where))
+    found, problems, twice = _facts(_pairs(data, where))
     baseline = _assembled(found, problems)
     if problems:
         others = len(problems) - 1
         more = f" (and {others} more {'fault' if others == 1 else 'faults'})" if others else ""
-        raise BaselineError(where, problems[0] + more, _TWICE_HINT if problems[0].endswith(_TWICE) else _HINT)
+        raise BaselineError(where, problems[0] + more, _TWICE_HINT if twice else _HINT)
     return baseline
 
 
@@ -152,10 +151,11 @@ def _pairs(data: bytes, where: str) -> list[tuple[str, Any]]:
 Found = dict[tuple[str, str, str], dict[str, Any]]
 
 
-def _facts(pairs: Iterable[tuple[str, Any]]) -> tuple[Found, list[str]]:
-    """Facts by record and name, and what is wrong with them."""
+def _facts(pairs: Iterable[tuple[str, Any]]) -> tuple[Found, list[str], bool]:
+    """Facts by record and name, what is wrong with them, and whether the first problem is a fact with two values."""
     found: Found = {}
     problems: list[str] = []
+    twice = False
     for text, value in pairs:
         key = facts.key(text)
         if key is None or not facts.is_pipeline(key.pipeline):
@@ -166,10 +166,11 @@ def _facts(pairs: Iterable[tuple[str, Any]]) -> tuple[Found, list[str]]:
             record = found.setdefault(key[:3], {})
             # A merge that unites both sides may say the same twice, which harms nobody.
             if record.setdefault(key.name, value) != value:
-                problems.append(f"{text[:200]}: {_TWICE}")
+                twice = twice or not problems
+                problems.append(f"{text[:200]}: occurs twice with different values")
         if len(problems) >= MOST_PROBLEMS:
             break
-    return found, problems
+    return found, problems, twice
 
 
 def _assembled(found: Found, problems: list[str]) -> Baseline:
@@ -278,7 +279,7 @@ def stale(
     `now` is in seconds since the epoch; `pipeline_hash` and `machine` are those of today, "" where they are not asked.
     """
     if machine and machine != record.fingerprint:
-        return f"is of another class of machines: {record.fingerprint}, this one is {machine}"
+        return f"is of another machine type: {record.fingerprint}, this one is {machine}"
     if pipeline_hash and pipeline_hash != record.pipeline_hash:
         return "is of a pipeline whose definition has changed since"
     days = (now - seconds(record.recorded_at)) / _DAY

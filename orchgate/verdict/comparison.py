@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orchgate.verdict.exact import LowerBounds
-    from orchgate.verdict.sequential import TestState
+    from orchgate.verdict.sequential import MetricState
     from orchgate.verdict.values import ComparedCounter, Metric, Pair, Policy, Sitting
 
 __all__ = ["LOOKS", "judge", "next_look"]
@@ -48,7 +48,7 @@ def judge(pairs: Sequence[Pair], policy: Policy, sittings: Sequence[Sitting] = (
     reason = samples.unreadable(pairs, policy)
     if reason:
         return Judgement(Verdict.BROKEN, decided=True, reason=reason, notes=notes)
-    seen, states, before = pairs[: LOOKS[-1]], dict[str, "TestState"](), NOTHING
+    seen, states, before = pairs[: LOOKS[-1]], dict[str, "MetricState"](), NOTHING
     kinds = _kinds(seen, policy)
     for look in looks(len(pairs), sittings, ended=ended):
         seen = pairs[: look.pairs]
@@ -61,7 +61,7 @@ def judge(pairs: Sequence[Pair], policy: Policy, sittings: Sequence[Sitting] = (
     return _judgement(seen, kinds, states, policy)._replace(notes=notes)
 
 
-def _decided(kinds: _Kinds, states: Mapping[str, TestState], pairs: int, policy: Policy) -> bool:
+def _decided(kinds: _Kinds, states: Mapping[str, MetricState], pairs: int, policy: Policy) -> bool:
     """Whether more pairs would change nothing that matters.
 
     One refusal is enough, except that a CPU time which may have grown too is waited for: both are then said at once.
@@ -79,18 +79,18 @@ def _decided(kinds: _Kinds, states: Mapping[str, TestState], pairs: int, policy:
     return settled and pairs >= exact.REPEATS
 
 
-def _refused(kinds: _Kinds, states: Mapping[str, TestState]) -> bool:
+def _refused(kinds: _Kinds, states: Mapping[str, MetricState]) -> bool:
     failed = [metric for metric in kinds.statistical if _of(states, metric.name) is Verdict.FAIL]
     return any(one.verdict is Verdict.FAIL for one in kinds.counters) or any(
         exact.holds(metric, Verdict.FAIL, kinds.known) or states[metric.name].reason for metric in failed
     )
 
 
-def _of(states: Mapping[str, TestState], name: str) -> Verdict | None:
+def _of(states: Mapping[str, MetricState], name: str) -> Verdict | None:
     return states[name].verdict if name in states else None
 
 
-def _is_second(kinds: _Kinds, states: Mapping[str, TestState], policy: Policy) -> bool:
+def _is_second(kinds: _Kinds, states: Mapping[str, MetricState], policy: Policy) -> bool:
     """Whether wall time, still open, does not keep the rest waiting.
 
     On a busy machine it stays open for ever: neighbours lengthen it, and CPU time knows nothing of them. Once CPU time
@@ -110,7 +110,7 @@ def _is_second(kinds: _Kinds, states: Mapping[str, TestState], policy: Policy) -
     )
 
 
-def _judgement(pairs: Sequence[Pair], kinds: _Kinds, states: Mapping[str, TestState], policy: Policy) -> Judgement:
+def _judgement(pairs: Sequence[Pair], kinds: _Kinds, states: Mapping[str, MetricState], policy: Policy) -> Judgement:
     if not kinds.counters and not kinds.statistical:
         return Judgement(Verdict.BROKEN, decided=True, reason="no run measured any metric that is judged")
     metrics = tuple(
@@ -146,7 +146,7 @@ def _kinds(pairs: Sequence[Pair], policy: Policy) -> _Kinds:
     return _Kinds(tuple(counters), tuple(statistical), known)
 
 
-def summarised(pairs: Sequence[Pair], metric: Metric, state: TestState | None) -> Compared:
+def summarised(pairs: Sequence[Pair], metric: Metric, state: MetricState | None) -> Compared:
     """The result of a metric, of what is known so far."""
     if metric.kind is MetricKind.RATE:
         return _rate(pairs, metric, state)
@@ -176,7 +176,7 @@ def summarised(pairs: Sequence[Pair], metric: Metric, state: TestState | None) -
     )
 
 
-def _rate(pairs: Sequence[Pair], metric: Metric, state: TestState | None) -> Compared:
+def _rate(pairs: Sequence[Pair], metric: Metric, state: MetricState | None) -> Compared:
     """Of a rate that differs from run to run what all runs together say: that of one is hardly ever the typical one."""
     base, head = samples.means(pairs, metric.name)
     verdict = Verdict.INCONCLUSIVE if state is None else state.verdict
@@ -190,7 +190,7 @@ def _rate(pairs: Sequence[Pair], metric: Metric, state: TestState | None) -> Com
     return Compared(metric.name, verdict, change, None, None, count, p, None, base, head, reason, probably=probably)
 
 
-def _missing(state: TestState, effect: float | None, middle: float) -> int | None:
+def _missing(state: MetricState, effect: float | None, middle: float) -> int | None:
     """How many pairs more would probably decide: the effect that can be seen shrinks with the root of their number.
 
     What has to be seen is the change that is probable, or else what blocks.
@@ -230,7 +230,7 @@ def _demoted(metric: Metric) -> str:
     return "counts differ between runs of the same tree, so they are compared like times" if metric.kind.exact else ""
 
 
-def _open(state: TestState, edges: Sequence[float]) -> str:
+def _open(state: MetricState, edges: Sequence[float]) -> str:
     if state.verdict is not Verdict.INCONCLUSIVE:
         return ""
     between = f"between {percent(edges[0])} and {percent(edges[1])} " if edges else ""

@@ -45,7 +45,7 @@ class Test(NamedTuple):
         return len(self.scale.sample.base)
 
 
-class TestState(NamedTuple):
+class MetricState(NamedTuple):
     """What the looks so far say of a metric; once `settled`, more pairs are not asked for.
 
     `called`: it was shown to be slower, `below`: to be so by less than blocks. `test` is that of the last look, `level`
@@ -75,7 +75,7 @@ class TestState(NamedTuple):
 
 
 def settle(
-    pairs: Sequence[Pair], metrics: Sequence[Metric], states: dict[str, TestState], look: Look, before: Look
+    pairs: Sequence[Pair], metrics: Sequence[Metric], states: dict[str, MetricState], look: Look, before: Look
 ) -> None:
     """Takes a look at all pairs so far, `before` being the one before it: brings `states` up to date."""
     tests = {metric.name: _test(pairs, metric) for metric in metrics if _enough(pairs, metric)}
@@ -91,7 +91,7 @@ def settle(
         name, (alarm, miss) = metric.name, spent[metric.name]
         rarest = 2.0 ** -tests[name].pairs
         refuted = MISS * (look.miss - miss)
-        fresh = TestState(
+        fresh = MetricState(
             Verdict.INCONCLUSIVE,
             tests[name],
             levels[name],
@@ -102,7 +102,7 @@ def settle(
         states[name] = _decided(metric, fresh, states.get(name), tests[name].p_less <= refuted)
 
 
-def _decided(metric: Metric, fresh: TestState, before: TestState | None, below: bool) -> TestState:
+def _decided(metric: Metric, fresh: MetricState, before: MetricState | None, below: bool) -> MetricState:
     test = fresh.test
     called = test.p_slower <= fresh.level or (before is not None and before.called)
     below = below or (before is not None and before.below)

@@ -113,7 +113,7 @@ def missing(one: Compared) -> str:
     if one.pairs_missing is None:
         return ""
     if not within_reach(one):
-        return f"the {MOST} pairs that are looked at would not be enough to be sure"
+        return f"even {MOST} pairs, the most that are run, would not be enough"
     return f"about {one.pairs_missing} more {'pair' if one.pairs_missing == 1 else 'pairs'} would decide"
 
 
@@ -123,7 +123,7 @@ def within_reach(one: Compared) -> bool:
 
 
 def change(one: Compared) -> str:
-    """`+20.3 % (+18.1 % to +22.4 %; 0.121 s -> 0.146 s)`; where the medians moved otherwise than that, by how much."""
+    """`+20.3 % (+18.1 % to +22.4 %; 0.121 s -> 0.146 s)`; where the medians moved differently, by how much."""
     told = [] if one.low is None or one.high is None else [interval(one)]
     if one.base is not None and one.head is not None:
         other = f"medians {values_of(one)}, {percent(one.change_of_medians)}"
@@ -139,7 +139,7 @@ def at_least(one: Compared) -> str:
 
 
 def disagree(one: Compared) -> bool:
-    """Whether the medians alone moved otherwise than the estimate, which is of pairs, by more than rounding."""
+    """Whether the medians alone moved differently from the estimate, which is of pairs, by more than rounding."""
     if one.estimate is None or one.change_of_medians is None:
         return False
     return abs(round(100 * one.estimate, 1) - round(100 * one.change_of_medians, 1)) > _TOLERATED
@@ -163,7 +163,7 @@ def _is_bound(one: Compared | ComparedCounter) -> bool:
 
 
 def _visible(one: Compared) -> str:
-    return "" if one.smallest_effect is None else f"; it could have seen {percent(one.smallest_effect)}"
+    return "" if one.smallest_effect is None else f"; a change of {percent(one.smallest_effect)} would have been seen"
 
 
 def counted(one: ComparedCounter) -> str:

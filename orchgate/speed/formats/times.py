@@ -53,7 +53,7 @@ def gathered(entries: Iterable[tuple[object, object]], *, least: bool = False) -
         elif least:
             seconds[shown] = min(seconds[shown], float(value))  # type: ignore[arg-type]
         else:
-            failed.setdefault(shown, "the name stands there twice")
+            failed.setdefault(shown, "the name occurs twice")
         if len(seconds) + len(failed) > MOST:
             raise FormatError(f"holds more than {MOST} benchmarks")
     if not seconds and not failed:

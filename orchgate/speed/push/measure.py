@@ -85,7 +85,7 @@ def prepared(request: PushRequest, machine: str, ran: Sequence[RunDuration], tur
     budget = min(performance.max_seconds, MOST_SECONDS)
     try:
         stored, unread = _stored_baseline(request, machine), ""
-    except Unreadable as error:  # the change that mends it must not be refused for it
+    except Unreadable as error:  # the change that fixes it must not be refused for it
         stored, unread = None, f"{error.path} at the base {error.message}"
     policy = policy_of(performance, undecided_blocks=request.config.undecided_blocks)
     recorded = recorded_runs.gather(request, machine, ran)
