@@ -13,7 +13,6 @@ INTERNAL_ERROR = 4
 INTERRUPTED = 130
 BROKEN_PIPE = 3
 UNSUPPORTED = 3
-REINSTALL = "reinstall orchgate in this environment: its dependencies are missing, or of another Python"
 # What a write that finds no room, or no way to the disk, is refused with; anything else is our own mistake.
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EBADF, errno.EIO)
 
@@ -86,7 +85,7 @@ def _version() -> int:
 
 
 def _failed(error: Exception) -> int:
-    from orchgate.errors import OrchgateError
+    from orchgate.errors import REINSTALL, OrchgateError, missing_module
     from orchgate.outputs._escape import escape
 
     if isinstance(error, OrchgateError):
@@ -99,18 +98,12 @@ def _failed(error: Exception) -> int:
         import traceback
 
         traceback.print_exc()
-    if isinstance(error, ImportError) and (missing := _foreign(error)):
+    if missing := missing_module(error):
         _complain(escape(f"the module {missing} cannot be imported: {error}"), REINSTALL)
         return INTERNAL_ERROR
     message = escape(f"internal error: {type(error).__name__}: {error}")
     _complain(message, "run it again with ORCHGATE_DEBUG=1 and report what it prints")
     return INTERNAL_ERROR
-
-
-def _foreign(error: ImportError) -> str:
-    """The module of another package that an import failed for; "" where it is our own."""
-    name = (error.name or "").partition(".")[0]
-    return "" if name == "orchgate" else name
 
 
 def _complain(message: str, hint: str) -> None:

@@ -8,6 +8,15 @@ def quoted(word: str) -> str:
     return shlex.quote(word)
 
 
+REINSTALL = "reinstall orchgate in this environment: its dependencies are missing, or of another Python"
+
+
+def missing_module(error: Exception) -> str:
+    """The module of another package that an import failed for; "" for one of ours, and for any other error."""
+    name = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+    return "" if name == "orchgate" else name
+
+
 class OrchgateError(Exception):
     """Something could not be checked. Carries what happened and the next thing to do.
 

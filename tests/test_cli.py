@@ -408,3 +408,27 @@ def test_a_missing_dependency_is_named_with_what_to_do(repo: Repo, module: str, 
             "  hint: reinstall orchgate in this environment: its dependencies are missing, or of another Python\n"
         ),
     )
+
+
+def test_a_check_without_a_dependency_says_so_too(repo: Repo) -> None:
+    repo.stage("evidence/0001-x/cli/2026-01-06T09-26-22-129Z-c2f9cb47/manifest.json", "{}\n")
+    repo.stage("orchgate.toml", '[evidence]\nroots = ["evidence"]\n')
+
+    result = repo.attempt(sys.executable, "-c", WITHOUT, "msgspec", "check", "--staged", "manifests")
+
+    assert (result.code, "the module msgspec cannot be imported" in result.out, "reinstall" in result.out) == (
+        4,
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize("folder", ["relative", "/no/such/folder"])
+def test_a_temporary_folder_that_is_none_is_an_error_and_no_crash(repo: Repo, folder: str) -> None:
+    repo.commit(files={"a": "1\n"})
+    argv = ("perf", "--base", "HEAD", "--max-pairs", "1", "--", "true")
+
+    result = repo.orchgate(*argv, env={"TMPDIR": folder, "ORCHGATE_TREES": ""})
+
+    assert (result.code, os.listdir(repo.root)) == (3, [".git", "a"])
+    assert f"orchgate: TMPDIR is {folder}, which is not the absolute path of a directory\n" in result.out

@@ -7,7 +7,7 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.errors import OrchgateError, Unreadable
+from orchgate.errors import REINSTALL, OrchgateError, Unreadable, missing_module
 from orchgate.gate import suggestions, suppressions
 from orchgate.gate.context import Share
 from orchgate.lib.parallel import cores, shares, spread
@@ -326,6 +326,8 @@ def _waiting(diagnostic: Diagnostic, hook: MessageHook) -> Diagnostic:
 
 
 def _crashed(error: Exception) -> Trouble:
+    if missing := missing_module(error):
+        return Trouble(Location(""), f"the module {missing} cannot be imported: {error}", REINSTALL)
     import traceback
 
     *_, last = traceback.extract_tb(error.__traceback__)

@@ -46,9 +46,19 @@ class Slot(NamedTuple):
         return os.path.join(self.folder, _SCRATCH)
 
 
+def _temporary(environ: Mapping[str, str]) -> str:
+    """Where temporary files go. Raises OrchgateError for a TMPDIR that would put them just anywhere."""
+    folder = environ.get("TMPDIR") or "/var/tmp"  # noqa: S108 -- what is made there is checked to be ours
+    if not os.path.isabs(folder) or not os.path.isdir(folder):
+        raise OrchgateError(
+            f"TMPDIR is {folder}, which is not the absolute path of a directory", "export TMPDIR=/var/tmp"
+        )
+    return folder
+
+
 def folder_of(environ: Mapping[str, str], common_dir: str, name: str) -> CacheFolder:
     """The cache of a repository, made if it is not there. Raises OrchgateError where it cannot be ours alone."""
-    home = environ.get(VARIABLE) or os.path.join(environ.get("TMPDIR") or "/var/tmp", f"orchgate-{os.getuid()}")  # noqa: S108 -- checked below
+    home = environ.get(VARIABLE) or os.path.join(_temporary(environ), f"orchgate-{os.getuid()}")
     home = os.path.realpath(os.path.dirname(os.path.abspath(home))) + os.sep + os.path.basename(os.path.abspath(home))
     _claim(home)
     folder = os.path.join(home, sha256_hex(common_dir)[:12])
