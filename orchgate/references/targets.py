@@ -71,7 +71,7 @@ class TargetReader:
             name = _LINES.sub("", text)
             named = name != text and "." in name and not _NOT_A_PATH.search(name)
             return ReferenceTarget(TargetKind.PATH, name, line=_last_line(text, "")) if named else None
-        if _LOCAL.match(text):
+        if _is_local(text):
             return ReferenceTarget(TargetKind.LOCAL, text) if not _NOT_A_PATH.search(text.replace("\\", "/")) else None
         if _NOT_A_PATH.search(text) or "…" in text or "..." in text or "://" in text or text[0] in "@-/$%&!=+'(#,:~<{[":
             return None
@@ -84,9 +84,9 @@ class TargetReader:
             return None
         if text.startswith("#"):
             return ReferenceTarget(TargetKind.ANCHOR, "", text[1:])
-        if _LOCAL.match(text):
+        if _is_local(text):
             return ReferenceTarget(TargetKind.LOCAL, text)
-        if _SCHEME.match(text) or text.startswith("//") or _SITE.match(text):
+        if _SCHEME.match(text) or text.startswith("//") or (text.startswith("../") and _SITE.match(text)):
             return None
         path, _, anchor = text.partition("#")
         return self._target(path.partition("?")[0], anchor, link=True)
@@ -105,12 +105,17 @@ class TargetReader:
         return ReferenceTarget(TargetKind.PATH, path, anchor, artifact, _last_line(written, anchor))
 
 
+def _is_local(text: str) -> bool:
+    # Most commits have no such path: the first characters tell without compiling the pattern.
+    return (text[0] in "/~" or text[1:2] == ":" or text.startswith("file:/")) and _LOCAL.match(text) is not None
+
+
 def _last_line(path: str, anchor: str) -> int:
     """The largest line number that a text names; a second number behind a colon is a column."""
     suffix = _LINES.search(path)
     pieces = re.split("[-,]", suffix[0][1:]) if suffix else []
     numbers = [piece.partition(":")[0].lstrip("L") for piece in pieces]
-    ranged = _LINE_RANGE.fullmatch(anchor)
+    ranged = _LINE_RANGE.fullmatch(anchor) if anchor.startswith("L") else None
     numbers += [number for number in ranged.groups() if number] if ranged else []
     return max((int(number[:_LONGEST]) for number in numbers), default=0)
 
