@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.plan_commands.checker import fence_commands, is_shell, language
-from orchgate.plan_commands.shell import Command, Word, script
+from orchgate.plan_commands.shell import ShellCommand, ShellWord, script
 from tests.work import growth, no_hang
 
 
@@ -13,7 +13,7 @@ def argvs(text: str) -> list[tuple[str, ...]]:
     return [command.argv for command in script(text)[0]]
 
 
-def only(text: str) -> Command:
+def only(text: str) -> ShellCommand:
     (command,) = script(text)[0]
     return command
 
@@ -74,7 +74,7 @@ def test_a_word_that_a_shell_expands_is_not_literal(word: str) -> None:
 
 
 def test_a_quoted_star_is_literal() -> None:
-    assert only("cmd 'a*'").words[1] == Word("a*")
+    assert only("cmd 'a*'").words[1] == ShellWord("a*")
 
 
 def test_a_placeholder_is_no_redirection() -> None:

@@ -9,7 +9,7 @@ from orchgate.packets import sections
 from orchgate.packets.agreement import disagreements
 from orchgate.packets.catalog import Selection, select
 from orchgate.packets.layout import TITLES
-from orchgate.packets.progress import Progress, progress_of
+from orchgate.packets.progress import PacketProgress, progress_of
 from orchgate.packets.review import review_of
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class _Case(NamedTuple):
 
     packet: Packet
     documents: dict[str, Document]
-    progress: Progress
+    progress: PacketProgress
 
 
 def run(ctx: Context) -> Outcome:
@@ -168,9 +168,9 @@ def _packet_findings(ctx: Context, selection: Selection, case: _Case, edited: fr
     yield from disagreements(case.packet, case.documents, ctx.packets)
     for kind, document in case.documents.items():
         yield from _section_findings(ctx, case, kind, document)
-        if case.progress is not Progress.OPEN:
+        if case.progress is not PacketProgress.OPEN:
             yield from _unfinished(ctx, case, document)
-        if case.progress is not Progress.FINISHED or document.path in edited:
+        if case.progress is not PacketProgress.FINISHED or document.path in edited:
             yield from review_of(document, ctx.today, ctx.config.review.max_age_days, edited=document.path in edited)
 
 
@@ -220,7 +220,7 @@ def _section_findings(ctx: Context, case: _Case, kind: str, document: Document) 
         hint, listed = f"add the heading ## {name}", ("missing sections", name)
         yield Finding("DOC002", Location(document.path), f"missing section {name!r}", hint, listed=listed)
     for title in required:
-        finished = case.progress is Progress.FINISHED
+        finished = case.progress is PacketProgress.FINISHED
         if not finished and not _is_judged_itself(ctx, document):
             continue  # what an open packet still lacks is reported to who edits it, not at every commit
         section = sections.first_titled(document, title)
@@ -253,7 +253,7 @@ def _required(ctx: Context, packet: Packet, kind: str, document: Document) -> tu
 
 
 def _unfinished(ctx: Context, case: _Case, document: Document) -> Iterator[Finding]:
-    weight = Severity.ERROR if case.progress is Progress.FINISHED else Severity.WARNING
+    weight = Severity.ERROR if case.progress is PacketProgress.FINISHED else Severity.WARNING
     sign, clause = _why_finished(case)
     for word, at in sections.placeholders(document, ctx.config.documents.placeholders):
         message = f"placeholder {word} in a finished packet ({sign})"
@@ -271,7 +271,7 @@ def _unfinished(ctx: Context, case: _Case, document: Document) -> Iterator[Findi
 def _why_finished(case: _Case) -> tuple[str, str]:
     """The sign that a packet is finished, in brackets and in a sentence."""
     item = case.packet.entry
-    if case.progress is Progress.ALL_TICKED or item is None or not (item.status or item.completed):
+    if case.progress is PacketProgress.ALL_TICKED or item is None or not (item.status or item.completed):
         return "all boxes ticked", "all boxes are ticked"
     if item.status:
         return f"status {item.status}", f"status is {item.status}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import Unreadable
 from orchgate.lib.patterns import lazy
-from orchgate.packets.progress import Progress, progress_of
+from orchgate.packets.progress import PacketProgress, progress_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ class Owners:
             except Unreadable:
                 boxes = None
             how = progress_of(packet, boxes, self._packets.settings.status.finished)
-            self._finished[packet.anchor] = how is not Progress.OPEN
+            self._finished[packet.anchor] = how is not PacketProgress.OPEN
         return self._finished[packet.anchor]
 
     def foreign(self, path: str, folder: str) -> str:

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING
 
 from orchgate.markdown import blocks, inline, structure
 from orchgate.markdown.names import is_mdx
-from orchgate.markdown.parts import CodeSpan, Comment, Fence, Heading, LabelUse, Link, ListItem, Section, covered
+from orchgate.markdown.parts import (
+    CodeSpan,
+    Comment,
+    Fence,
+    Heading,
+    LabelUse,
+    ListItem,
+    MarkdownLink,
+    Section,
+    covered,
+)
 from orchgate.model import Location
 
 if TYPE_CHECKING:
@@ -82,7 +92,7 @@ class Document:
         return tuple(sorted(every, key=lambda comment: comment.offset))
 
     @cached_property
-    def links(self) -> tuple[Link, ...]:
+    def links(self) -> tuple[MarkdownLink, ...]:
         return tuple(inline.links(self.text, self._segments, self._in_span_or_comment))
 
     @cached_property

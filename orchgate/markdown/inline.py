@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from orchgate.lib.patterns import lazy
-from orchgate.markdown.parts import CodeSpan, Comment, LabelUse, Link
+from orchgate.markdown.parts import CodeSpan, Comment, LabelUse, MarkdownLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -140,21 +140,24 @@ def span_end(text: str, span: CodeSpan) -> int:
     return (end if text.startswith(ticks, end) else end + 2) + len(ticks)  # +2: one blank on each side was dropped
 
 
-def links(text: str, parts: Sequence[Range], hidden: Callable[[int], bool]) -> list[Link]:
+def links(text: str, parts: Sequence[Range], hidden: Callable[[int], bool]) -> list[MarkdownLink]:
     """All links of the ranges, in order; `hidden` says whether an offset is in a code span or comment."""
-    found: list[Link] = []
+    found: list[MarkdownLink] = []
     bracket, angle = "[" in text, "<" in text  # searching for one character is several times faster than for two
     if bracket and "](" in text:
         for begin, stop in _with_brackets(text, parts):
             _inline_links(text, begin, stop, hidden, found)
     if bracket and "]:" in text:
         defined = _outside(_DEFINITION, text, parts, hidden)
-        found += [Link(unescape(match[2] or match[3] or ""), match[1], match.start(), image=False) for match in defined]
+        found += [
+            MarkdownLink(unescape(match[2] or match[3] or ""), match[1], match.start(), image=False)
+            for match in defined
+        ]
     if angle:
         written = _outside(_AUTOLINK, text, parts, hidden)
-        found += [Link(match[1], match[1], match.start(), image=False) for match in written]
+        found += [MarkdownLink(match[1], match[1], match.start(), image=False) for match in written]
         tags = _outside(_HTML_LINK, text, parts, hidden)
-        found += [Link(match[2], "", match.start(), match[1].lower() == "img") for match in tags]
+        found += [MarkdownLink(match[2], "", match.start(), match[1].lower() == "img") for match in tags]
     return sorted(found, key=_offset) if len(found) > 1 else found
 
 
@@ -205,7 +208,7 @@ def _with_brackets(text: str, parts: Iterable[Range]) -> Iterator[Range]:
             at = text.find("](", stop, end)
 
 
-def _offset(link: Link) -> int:
+def _offset(link: MarkdownLink) -> int:
     return link.offset
 
 
@@ -216,7 +219,7 @@ def _outside(
         yield from (match for match in pattern.finditer(text, start, end) if not hidden(match.start()))
 
 
-def _inline_links(text: str, start: int, end: int, hidden: Callable[[int], bool], found: list[Link]) -> None:
+def _inline_links(text: str, start: int, end: int, hidden: Callable[[int], bool], found: list[MarkdownLink]) -> None:
     openers: list[re.Match[str]] = []
     done = start
     for token in _BRACKET.finditer(text, start, end):
@@ -233,7 +236,7 @@ def _inline_links(text: str, start: int, end: int, hidden: Callable[[int], bool]
             continue
         image = opener[0] == "!["
         target = unescape(match[1] if match[1] is not None else match[2] or "")
-        found.append(Link(target, text[opener.end() : token.start()], opener.start(), image))
+        found.append(MarkdownLink(target, text[opener.end() : token.start()], opener.start(), image))
         done = match.end()
         if not image:  # a link holds no links, but an image may hold one
             openers.clear()

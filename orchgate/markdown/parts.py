@@ -43,7 +43,7 @@ class LabelUse(NamedTuple):
     shortcut: bool
 
 
-class Link(NamedTuple):
+class MarkdownLink(NamedTuple):
     """An inline link, image, autolink or reference definition; `target` as written, without `<>` and title."""
 
     target: str

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from orchgate.packets.packet import Packet
 
 
-class Progress(Enum):
+class PacketProgress(Enum):
     """OPEN: in progress. FINISHED: called done. ALL_TICKED: every box is ticked, but the status is not finished."""
 
     OPEN = "open"
@@ -22,16 +22,16 @@ class Progress(Enum):
     FINISHED = "finished"
 
 
-def progress_of(packet: Packet, checklist: Document | None, finished_statuses: tuple[str, ...]) -> Progress:
+def progress_of(packet: Packet, checklist: Document | None, finished_statuses: tuple[str, ...]) -> PacketProgress:
     """By the status in the task list; without one, by the boxes of the checklist."""
     status = packet.entry.status if packet.entry else ""
     if status and status in _normal(finished_statuses):
-        return Progress.FINISHED
+        return PacketProgress.FINISHED
     if not status and packet.entry is not None and packet.entry.completed:
-        return Progress.FINISHED
+        return PacketProgress.FINISHED
     if checklist is None or not _all_ticked(checklist):
-        return Progress.OPEN
-    return Progress.ALL_TICKED if status else Progress.FINISHED
+        return PacketProgress.OPEN
+    return PacketProgress.ALL_TICKED if status else PacketProgress.FINISHED
 
 
 @lru_cache(maxsize=4)

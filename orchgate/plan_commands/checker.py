@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from orchgate.markdown.parts import CodeSpan, Fence
     from orchgate.plan_commands.definitions import MissingName
     from orchgate.plan_commands.requested_names import RequestedName
-    from orchgate.plan_commands.shell import Command
+    from orchgate.plan_commands.shell import ShellCommand
     from orchgate.plan_commands.wrappers import StartedProgram
 
 SHOWN = 60  # characters of a command in a message
@@ -174,7 +174,7 @@ LONGEST_INDENT = 1000  # characters that a line of a block may have lost
 class PlanStep(NamedTuple):
     """One command of a document. `mentioned`: it is part of a sentence and may be only a name."""
 
-    command: Command
+    command: ShellCommand
     offset: int
     mentioned: bool = False
 
@@ -219,7 +219,7 @@ def _fenced(document: Document, ranges: list[tuple[int, int]]) -> Iterator[PlanS
         folders[section] = folder if after == folder else None
 
 
-def _block(fence: Fence, folder: str | None) -> tuple[list[Command], str | None]:
+def _block(fence: Fence, folder: str | None) -> tuple[list[ShellCommand], str | None]:
     name = language(fence.info)
     if is_shell(name):
         return fence_commands(fence.text, folder)
@@ -231,7 +231,7 @@ def _block(fence: Fence, folder: str | None) -> tuple[list[Command], str | None]
     return [command for command in found if len(command.words) > 1 and starts_like_a_command(command)], after
 
 
-def _placed(document: Document, fence: Fence, found: list[Command]) -> Iterator[PlanStep]:
+def _placed(document: Document, fence: Fence, found: list[ShellCommand]) -> Iterator[PlanStep]:
     """A block's commands, in order, with their offsets in the document, whatever indentation the block lost."""
     at = document.text.find("\n", fence.offset) + 1
     line = seen = 0
@@ -256,7 +256,7 @@ def _inline(document: Document, ranges: list[tuple[int, int]]) -> Iterator[PlanS
                     yield PlanStep(command, span.offset, mentioned=not to_run and _bare(command))
 
 
-def starts_like_a_command(command: Command) -> bool:
+def starts_like_a_command(command: ShellCommand) -> bool:
     """Whether a line of unknown kind is a command rather than a phrase."""
     first = command.words[0].text
     arguments = command.argv[1:]
@@ -268,7 +268,7 @@ def starts_like_a_command(command: Command) -> bool:
     return known or bool(command.env) or first.startswith(("./", "../"))
 
 
-def _bare(command: Command) -> bool:
+def _bare(command: ShellCommand) -> bool:
     return all(_MENTION.fullmatch(word.text) for word in command.words)
 
 
@@ -316,11 +316,11 @@ def has_prompts(text: str) -> bool:
     return any(_PROMPT.match(line) for line in text.split("\n"))
 
 
-def fence_commands(text: str, folder: str | None = "") -> tuple[list[Command], str | None]:
+def fence_commands(text: str, folder: str | None = "") -> tuple[list[ShellCommand], str | None]:
     """The commands of a fenced block, a script or a transcript with prompts, and the folder it ends in."""
     if not has_prompts(text):
         return script(text, folder)
-    found: list[Command] = []
+    found: list[ShellCommand] = []
     for start, end in _typed(text):
         part, folder = script(text[start:end], folder)
         found.extend(command._replace(offset=command.offset + start) for command in part)

@@ -31,7 +31,7 @@ from orchgate.plan_commands.waiting_programs import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from orchgate.plan_commands.shell import Command, Word
+    from orchgate.plan_commands.shell import ShellCommand, ShellWord
     from orchgate.plan_commands.wrappers import StartedProgram
 
 # Also English words: in a sentence or an untagged block they are commands only with an option or a path.
@@ -43,7 +43,7 @@ def knows(program: str) -> bool:
     return program in rules() or program in _SPECIAL or program in REPLS
 
 
-def why_it_waits(started: StartedProgram, outer: Command) -> Wait | None:
+def why_it_waits(started: StartedProgram, outer: ShellCommand) -> Wait | None:
     """Why a command would wait for a person, or None. `outer` is the command line that started it."""
     command, program = started.command, started.program
     if re.match(r"\$\{?(?:EDITOR|VISUAL)\b", command.words[0].text):
@@ -55,7 +55,7 @@ def why_it_waits(started: StartedProgram, outer: Command) -> Wait | None:
     return None if wait is None or _answered_or_ended(wait, started, outer) else wait
 
 
-def password(outer: Command) -> Wait | None:
+def password(outer: ShellCommand) -> Wait | None:
     """`sudo` without `-n` asks on machines that are not set up for it: a warning."""
     if outer.words[0].text != "sudo" or len(outer.words) < 2:
         return None
@@ -68,7 +68,7 @@ def password(outer: Command) -> Wait | None:
     return Wait("asks for a password on most machines", "use sudo -n, which fails at once instead", certain=False)
 
 
-def _answered_or_ended(wait: Wait, started: StartedProgram, outer: Command) -> bool:
+def _answered_or_ended(wait: Wait, started: StartedProgram, outer: ShellCommand) -> bool:
     """Whether something around the program answers its question or ends it."""
     command = started.command
     if wait.why == ENDLESS:
@@ -83,12 +83,12 @@ def _answered_or_ended(wait: Wait, started: StartedProgram, outer: Command) -> b
     return wait.why == ASKS and ("CI" in command.env or _answered(outer))
 
 
-def _answered(outer: Command) -> bool:
+def _answered(outer: ShellCommand) -> bool:
     """Whether the wrapper answers yes: `npx --yes create-app`."""
     return any(word.text in ("--yes", "-y") for word in outer.words)
 
 
-def _git(command: Command) -> Wait | None:
+def _git(command: ShellCommand) -> Wait | None:
     """`git commit` without a message, `git --paginate`; options before the verb are skipped."""
     arguments = list(command.words[1:])
     while arguments and arguments[0].text.startswith("-"):
@@ -109,7 +109,7 @@ def _git(command: Command) -> Wait | None:
 _MESSAGE = one_of("-m -F -C --message --file --reuse-message --no-edit --fixup --dry-run --short --porcelain -h --help")
 
 
-def _commit(arguments: tuple[Word, ...]) -> Wait | None:
+def _commit(arguments: tuple[ShellWord, ...]) -> Wait | None:
     if has_option(arguments, frozenset({"-p", "--patch", "--interactive"})):
         return Wait(ASKS, "git add PATH && git commit -m MESSAGE")
     if has_option(arguments, _MESSAGE) or may_hold_options(arguments):
@@ -118,7 +118,7 @@ def _commit(arguments: tuple[Word, ...]) -> Wait | None:
     return Wait(EDITS, "add --no-edit or -m MESSAGE" if amends else "add -m MESSAGE")
 
 
-def _container(command: Command) -> Wait | None:
+def _container(command: ShellCommand) -> Wait | None:
     """`docker run -it`: needs a terminal. `-i` alone only keeps standard input open, `-d` lets it run elsewhere."""
     words = [word.text for word in command.words[1:]]
     own = words[: words.index("--")] if "--" in words else words
@@ -134,7 +134,7 @@ def _container(command: Command) -> Wait | None:
 _LEAVES = lazy(r"(?:^|[:|\s])(?:w?qa?|xa?|cq)!?(?:$|[|\s])")
 
 
-def _vim(command: Command) -> Wait | None:
+def _vim(command: ShellCommand) -> Wait | None:
     arguments = command.words[1:]
     batch = frozenset({"-es", "-Es", "-s", "--headless", "-W", *one_of(HELP)})
     typed = [word.text[1:] for word in arguments if word.text.startswith("+")]
@@ -144,7 +144,7 @@ def _vim(command: Command) -> Wait | None:
     return Wait(EDITS, EDITING)
 
 
-def _ssh_keygen(command: Command) -> Wait | None:
+def _ssh_keygen(command: ShellCommand) -> Wait | None:
     arguments = command.words[1:]
     other = one_of("-l -R -F -y -e -i -B -H -A -K -k -Q -r -G -M -D -s -Y -T -L -I -h")
     if any(word.text in other for word in arguments):
@@ -158,7 +158,7 @@ def _ssh_keygen(command: Command) -> Wait | None:
     )
 
 
-def _ssh(command: Command) -> Wait | None:
+def _ssh(command: ShellCommand) -> Wait | None:
     """`ssh host` without a command opens a remote shell; with options, which may take values, that is unknown."""
     arguments = command.words[1:]
     if len(arguments) == 1 and not arguments[0].text.startswith("-"):
@@ -166,14 +166,14 @@ def _ssh(command: Command) -> Wait | None:
     return None
 
 
-def _sqlite(command: Command) -> Wait | None:
+def _sqlite(command: ShellCommand) -> Wait | None:
     arguments = command.words[1:]
     if len(arguments) <= 1 and not any(word.text.startswith("-") for word in arguments):
         return Wait(PROMPT, "sqlite3 FILE QUERY")
     return None
 
 
-def _interpreter(command: Command) -> Wait | None:
+def _interpreter(command: ShellCommand) -> Wait | None:
     """`bash -i`, `node -i`, `php -a`: what follows a script's name belongs to the script."""
     letters = ""
     for option in command.argv[1:]:
@@ -187,20 +187,20 @@ def _interpreter(command: Command) -> Wait | None:
     return Wait(PROMPT, "name a script") if wanted in letters and not set("cep").intersection(letters) else None
 
 
-def _python(command: Command) -> Wait | None:
+def _python(command: ShellCommand) -> Wait | None:
     texts = [word.text for word in command.words[1:]]
     if texts[:1] == ["-m"] and texts[1:2] in (["pdb"], ["ipdb"]):
         return Wait(PROMPT, "run the script without the debugger")
     return Wait(PROMPT, "leave -i out") if texts[:1] == ["-i"] else None
 
 
-def _select(command: Command) -> Wait | None:
+def _select(command: ShellCommand) -> Wait | None:
     """The shell's menu, not the SQL statement."""
     waits_for_choice = len(command.words) > 3 and command.words[2].text == "in"
     return Wait("waits for a choice", "name the choice") if waits_for_choice else None
 
 
-def _terraform(command: Command) -> Wait | None:
+def _terraform(command: ShellCommand) -> Wait | None:
     texts = [word.text for word in command.words[1:]]
     plain = texts[:1] == ["apply"] and all(
         re.fullmatch(r"-(?!auto-approve|-auto-approve|help).*", text) for text in texts[1:]
@@ -208,7 +208,7 @@ def _terraform(command: Command) -> Wait | None:
     return Wait(ASKS, "add -auto-approve, or apply a saved plan") if plain else None
 
 
-def _create(command: Command) -> Wait | None:
+def _create(command: ShellCommand) -> Wait | None:
     quiet = one_of("-y --yes --template -t --ci --defaults --default --no-interactive --non-interactive --help")
     return (
         None
@@ -217,7 +217,7 @@ def _create(command: Command) -> Wait | None:
     )
 
 
-_SPECIAL: Mapping[str, Callable[[Command], Wait | None]] = {
+_SPECIAL: Mapping[str, Callable[[ShellCommand], Wait | None]] = {
     "git": _git,
     "docker": _container,
     "podman": _container,

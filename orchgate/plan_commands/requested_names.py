@@ -11,12 +11,12 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.lib.patterns import lazy
-from orchgate.plan_commands.shell import Word, folder_from, one_of
+from orchgate.plan_commands.shell import ShellWord, folder_from, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from orchgate.plan_commands.shell import Command
+    from orchgate.plan_commands.shell import ShellCommand
     from orchgate.plan_commands.wrappers import StartedProgram
 
 
@@ -51,19 +51,19 @@ VERB_AND_NAME = 2
 _NPM_FOLDERS = frozenset({"--prefix", "-C", "--dir", "--cwd"})
 
 
-def _scripts(command: Command) -> list[RequestedName]:
+def _scripts(command: ShellCommand) -> list[RequestedName]:
     """npm, yarn, pnpm and bun."""
     texts = command.argv
     words = deque(command.words[1 : texts.index("--") if "--" in texts else None])
     if any(_SPREAD.match(word.text) for word in words):
         return []
     folder = command.folder
-    rest: list[Word] = []
+    rest: list[ShellWord] = []
     while words:
         word = words.popleft()
         option, _, value = word.text.partition("=")
         if option in _NPM_FOLDERS:
-            target = Word(value, word.literal) if value else words.popleft() if words else Word("", literal=False)
+            target = _value_of(word, value, words)
             folder = folder_from(folder, target)
         elif not word.text.startswith("-"):
             rest.append(word)
@@ -72,6 +72,13 @@ def _scripts(command: Command) -> list[RequestedName]:
     rest = rest[:VERB_AND_NAME]
     known = folder is not None and all(word.literal for word in rest)
     return _script_name(command.words[0].text, [word.text for word in rest], folder or "") if known else []
+
+
+def _value_of(option: ShellWord, value: str, words: deque[ShellWord]) -> ShellWord:
+    """The value of an option: what follows its `=`, or the next word."""
+    if value:
+        return ShellWord(value, option.literal)
+    return words.popleft() if words else ShellWord("", literal=False)
 
 
 def _script_name(program: str, texts: list[str], folder: str) -> list[RequestedName]:
@@ -85,16 +92,16 @@ def _script_name(program: str, texts: list[str], folder: str) -> list[RequestedN
     return []
 
 
-def _targets(command: Command) -> list[RequestedName]:
+def _targets(command: ShellCommand) -> list[RequestedName]:
     folder = command.folder
-    file = Word("")
-    names: list[Word] = []
+    file = ShellWord("")
+    names: list[ShellWord] = []
     words = deque(command.words[1:])
     while words and folder is not None:
         word = words.popleft()
         option, _, value = word.text.partition("=")
         if option in ("-C", "--directory", "-f", "--file", "--makefile"):
-            target = Word(value, word.literal) if value else words.popleft() if words else Word("", literal=False)
+            target = _value_of(word, value, words)
             folder, file = (folder_from(folder, target), file) if option in ("-C", "--directory") else (folder, target)
         elif word.text in ("-I", "-o", "-W", "--eval", "-E"):
             return []
@@ -110,10 +117,10 @@ def _targets(command: Command) -> list[RequestedName]:
     return [RequestedName("target", word.text, folder, path) for word in names if word.literal and word.text]
 
 
-def _sessions(command: Command) -> list[RequestedName]:
+def _sessions(command: ShellCommand) -> list[RequestedName]:
     """Nox takes any number of names after `-s`."""
-    file = Word("")
-    names: list[Word] = []
+    file = ShellWord("")
+    names: list[ShellWord] = []
     taking = False
     words = deque(command.words[1:])
     while words:
@@ -123,9 +130,9 @@ def _sessions(command: Command) -> list[RequestedName]:
             break
         if re.fullmatch(r"-[rRxv]*[se]|--sessions?", option):
             taking = True
-            names.extend([Word(value, word.literal)] if value else [])
+            names.extend([ShellWord(value, word.literal)] if value else [])
         elif option in ("-f", "--noxfile") and (value or words):
-            file, taking = Word(value, word.literal) if value else words.popleft(), False
+            file, taking = ShellWord(value, word.literal) if value else words.popleft(), False
         elif word.text.startswith("-"):
             taking = False
         elif taking:
@@ -138,7 +145,7 @@ def _sessions(command: Command) -> list[RequestedName]:
     ]
 
 
-def _session_literal(word: Word) -> bool:
+def _session_literal(word: ShellWord) -> bool:
     return bool(word.text) and (word.literal or re.fullmatch(r"[\w-]+\([^()$*?]*\)", word.text) is not None)
 
 
@@ -154,7 +161,7 @@ _HOOK_VALUES = one_of(
 )
 
 
-def _hooks(command: Command) -> list[RequestedName]:
+def _hooks(command: ShellCommand) -> list[RequestedName]:
     words = deque(command.words[1:])
     if not words or words.popleft().text != "run":
         return []
@@ -169,22 +176,22 @@ def _hooks(command: Command) -> list[RequestedName]:
     return []
 
 
-def _pipelines(command: Command) -> list[RequestedName]:
+def _pipelines(command: ShellCommand) -> list[RequestedName]:
     return _first_after(command, ("run", "plan"), "pipeline")
 
 
-def _codex_pipelines(command: Command) -> list[RequestedName]:
+def _codex_pipelines(command: ShellCommand) -> list[RequestedName]:
     found = _first_after(command, ("start", "plan"), "codex-pipeline")
     return [request._replace(name=request.name.removesuffix("-devtools")) for request in found]
 
 
-def _first_after(command: Command, verbs: tuple[str, ...], kind: str) -> list[RequestedName]:
+def _first_after(command: ShellCommand, verbs: tuple[str, ...], kind: str) -> list[RequestedName]:
     words = command.words
     asks = len(words) > 2 and words[1].text in verbs and words[2].literal and not words[2].text.startswith("-")
     return [RequestedName(kind, words[2].text, "")] if asks else []
 
 
-_READERS: Mapping[str, Callable[[Command], list[RequestedName]]] = {
+_READERS: Mapping[str, Callable[[ShellCommand], list[RequestedName]]] = {
     "npm": _scripts,
     "yarn": _scripts,
     "pnpm": _scripts,

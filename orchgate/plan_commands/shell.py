@@ -30,14 +30,14 @@ _LEADERS = frozenset({"if", "then", "elif", "else", "while", "until", "do", "!",
 _NOT_STARTED = frozenset({"for", "case", "function", "[[", "[", "(("})
 
 
-class Word(NamedTuple):
+class ShellWord(NamedTuple):
     """One argument without its quotes. `literal`: a shell would leave it as it is."""
 
     text: str
     literal: bool = True
 
 
-class Command(NamedTuple):
+class ShellCommand(NamedTuple):
     """One simple command.
 
     offset      where it starts in the text it came from
@@ -52,7 +52,7 @@ class Command(NamedTuple):
 
     offset: int
     text: str
-    words: tuple[Word, ...]
+    words: tuple[ShellWord, ...]
     env: tuple[str, ...] = ()
     fed: bool = False
     captured: bool = False
@@ -69,7 +69,7 @@ def one_of(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-def script(text: str, folder: str | None = "") -> tuple[list[Command], str | None]:
+def script(text: str, folder: str | None = "") -> tuple[list[ShellCommand], str | None]:
     """The simple commands of a script in order, and the folder it ends in."""
     reader = _Reader(text, folder)
     return reader.read(), reader.folder
@@ -81,8 +81,8 @@ class _Reader:
     def __init__(self, text: str, folder: str | None) -> None:
         self._text = text
         self._at = 0
-        self._found: list[Command] = []
-        self._words: list[Word] = []
+        self._found: list[ShellCommand] = []
+        self._words: list[ShellWord] = []
         self._starts: list[int] = []
         self._end = 0
         self._fed = self._piped_in = self._captured = False
@@ -90,7 +90,7 @@ class _Reader:
         self.folder = folder
         self._outer: list[str | None] = []
 
-    def read(self) -> list[Command]:
+    def read(self) -> list[ShellCommand]:
         text = self._text
         while self._at < len(text):
             if blank := _BLANK.match(text, self._at):
@@ -175,7 +175,7 @@ class _Reader:
             program += 1
         words = tuple(self._words[program:])
         if words and words[0].text not in _NOT_STARTED:
-            command = Command(
+            command = ShellCommand(
                 self._starts[first],
                 self._text[self._starts[first] : self._end],
                 words,
@@ -189,7 +189,7 @@ class _Reader:
             self.folder = _changed(command, self.folder)
         self._drop()
 
-    def _word(self) -> Word:
+    def _word(self) -> ShellWord:
         """The word at the current place; ends at a blank or an operator."""
         parts: list[str] = []
         literal = True
@@ -214,7 +214,7 @@ class _Reader:
                 literal = False
             else:
                 break
-        return Word("".join(parts), literal)
+        return ShellWord("".join(parts), literal)
 
     def _single(self) -> str:
         quoted = _SINGLE.match(self._text, self._at)
@@ -272,11 +272,11 @@ def _closing(text: str, at: int) -> int:
     return len(text)
 
 
-def _moves(command: Command) -> bool:
+def _moves(command: ShellCommand) -> bool:
     return command.words[0].text in ("cd", "pushd", "popd")
 
 
-def _changed(command: Command, folder: str | None) -> str | None:
+def _changed(command: ShellCommand, folder: str | None) -> str | None:
     """The folder after a command."""
     if not _moves(command):
         return folder
@@ -288,7 +288,7 @@ def _changed(command: Command, folder: str | None) -> str | None:
     return folder_from(folder, targets[0])
 
 
-def folder_from(folder: str | None, target: Word) -> str | None:
+def folder_from(folder: str | None, target: ShellWord) -> str | None:
     """A folder relative to another; None when it is unknown or outside of where the text starts."""
     if folder is None or not target.literal or not target.text or target.text.startswith(("/", "-", "~")):
         return None

@@ -17,7 +17,7 @@ from orchgate.plan_commands.shell import one_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchgate.plan_commands.shell import Command, Word
+    from orchgate.plan_commands.shell import ShellCommand, ShellWord
 
 
 class Wait(NamedTuple):
@@ -177,7 +177,7 @@ REPLS = frozenset({"python", "python3", "ipython", "node", "irb", "ghci", "lua",
 _MAY_BE_OPTIONS = lazy(r"\$|\.\.\.|…|\[|<[^>]*(?:opt|flag|arg)|`", re.IGNORECASE)
 
 
-def may_hold_options(arguments: Sequence[Word]) -> bool:
+def may_hold_options(arguments: Sequence[ShellWord]) -> bool:
     """Whether an argument may be a placeholder for options, such as `$FLAGS`, `...` and `<options>`."""
     return any(_MAY_BE_OPTIONS.match(word.text) for word in arguments if not word.literal)
 
@@ -206,7 +206,7 @@ def rules() -> Mapping[str, tuple[_RowMatcher, ...]]:
     return found
 
 
-def wait_by_table(program: str, command: Command) -> Wait | None:
+def wait_by_table(program: str, command: ShellCommand) -> Wait | None:
     arguments = command.words[1:]
     if not arguments and program in REPLS:
         return Wait(PROMPT, "name a script, or pass the code as an argument")
@@ -216,7 +216,7 @@ def wait_by_table(program: str, command: Command) -> Wait | None:
     return None
 
 
-def _applies(rule: _RowMatcher, arguments: tuple[Word, ...]) -> bool:
+def _applies(rule: _RowMatcher, arguments: tuple[ShellWord, ...]) -> bool:
     positional = [word.text for word in arguments if not word.text.startswith("-")]
     if len(positional) < len(rule.words):
         return False
@@ -229,7 +229,7 @@ def _applies(rule: _RowMatcher, arguments: tuple[Word, ...]) -> bool:
     return not rule.needs or has_option(arguments, rule.needs)
 
 
-def has_option(arguments: tuple[Word, ...], options: frozenset[str], *, behind_dashes: bool = False) -> bool:
+def has_option(arguments: tuple[ShellWord, ...], options: frozenset[str], *, behind_dashes: bool = False) -> bool:
     """Whether one of the options is there: alone, with `=value`, or its letter in a cluster."""
     letters = {option[1] for option in options if len(option) == 2}
     for word in arguments:

@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.lib.patterns import lazy
-from orchgate.plan_commands.shell import Word, one_of, script
+from orchgate.plan_commands.shell import ShellWord, one_of, script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from orchgate.plan_commands.shell import Command
+    from orchgate.plan_commands.shell import ShellCommand
 
 MAX_NESTING = 8
 _ASSIGNMENT = lazy(r"[A-Za-z_][A-Za-z0-9_]*=")
@@ -77,7 +77,7 @@ _OPAQUE: Mapping[str, frozenset[str]] = {
 class StartedProgram(NamedTuple):
     """The program that a command line finally starts, and the programs that start it."""
 
-    command: Command
+    command: ShellCommand
     through: tuple[str, ...] = ()
 
     @property
@@ -85,7 +85,7 @@ class StartedProgram(NamedTuple):
         return self.command.words[0].text.rpartition("/")[2]
 
 
-def started_programs(command: Command) -> Iterator[StartedProgram]:
+def started_programs(command: ShellCommand) -> Iterator[StartedProgram]:
     """The programs that a command finally starts: the wrapped one, and those of a `bash -c` line."""
     through: list[str] = []
     for _ in range(MAX_NESTING):
@@ -101,11 +101,11 @@ def started_programs(command: Command) -> Iterator[StartedProgram]:
                 yield from started_programs(nested._replace(offset=command.offset, fed=nested.fed or command.fed))
 
 
-def _name(command: Command) -> str:
+def _name(command: ShellCommand) -> str:
     return command.words[0].text.rpartition("/")[2]
 
 
-def _command_line(command: Command) -> str | None:
+def _command_line(command: ShellCommand) -> str | None:
     """The line of `bash -lc 'line'`, when it is spelled out."""
     for word, following in zip(command.words[1:], command.words[2:], strict=False):
         if re.fullmatch(r"-[a-z]*c", word.text):
@@ -115,9 +115,9 @@ def _command_line(command: Command) -> str | None:
     return None
 
 
-def _unwrapped(command: Command) -> Command | None:
+def _unwrapped(command: ShellCommand) -> ShellCommand | None:
     if _name(command) in ("python", "python3") and command.argv[1:2] == ("-m",) and command.argv[2:3] in _MODULES:
-        program = Word(command.argv[2].replace("_", "-"))
+        program = ShellWord(command.argv[2].replace("_", "-"))
         return command._replace(words=(program, *command.words[3:]))
     for wrapper in WRAPPERS.get(_name(command), ()):
         if (inner := _behind(command, wrapper)) is not None:
@@ -125,7 +125,7 @@ def _unwrapped(command: Command) -> Command | None:
     return None
 
 
-def _behind(command: Command, wrapper: Wrapper) -> Command | None:
+def _behind(command: ShellCommand, wrapper: Wrapper) -> ShellCommand | None:
     """The command after a wrapper's name, options and own words; None when there is none or it is unknown."""
     words, name = command.words, _name(command)
     env = command.env
