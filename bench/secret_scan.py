@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from common import Row, main
 
-from orchgate.evidence import secrets
+from orchgate.secrets import search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 MEGABYTE = 1_000_000
-PATTERNS = secrets.compiled([])
+PATTERNS = search.compiled([])
 LINE = b"2026-01-06T09:26:22.129Z INFO  worker-%d  task %d done in %d ms, https://example.com/a/%d?page=2 key=%d ok\n"
 
 
@@ -32,8 +32,8 @@ def rows() -> Iterator[Row]:
     yield _speed("near misses only", b"password=changeme\n" * 290_000, 0.2)
 
 
-def first(content: bytes) -> secrets.Match | None:
-    return secrets.first(content, PATTERNS)
+def first(content: bytes) -> search.Match | None:
+    return search.first(content, PATTERNS)
 
 
 def _speed(what: str, content: bytes, least: float) -> Row:
@@ -53,7 +53,7 @@ def scan(folders: Sequence[str]) -> None:
         with open(path, "rb") as file:
             content = file.read()
         size += len(content)
-        for match in dict.fromkeys(secrets.found(content, PATTERNS)):
+        for match in dict.fromkeys(search.found(content, PATTERNS)):
             finds += 1
             sys.stdout.write(f"{match.place(path)}: {match.unseen or match.pattern}\n")
     seconds = time.process_time() - start

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from orchgate.cli import main
-from orchgate.evidence import origin
+from orchgate.evidence import copied_runs
 from orchgate.lib import resources
 from tests.foreign_runs import foreign
 from tests.repo import ORCHGATE, Repo, clone, init
@@ -288,4 +288,4 @@ def test_a_run_of_another_program_is_brought_with_what_its_manifest_names(clones
     ],
 )
 def test_an_address_is_what_others_could_use(url: str, expected: str) -> None:
-    assert origin.address(url) == expected
+    assert copied_runs.address(url) == expected

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchgate.evidence import lock as locks
 from orchgate.evidence.facts import facts_of
-from orchgate.evidence.lock import Facts, Lock, LockError, Pinned, both_sides, parse, render
+from orchgate.evidence.lock import Lock, LockError, Pinned, RunFacts, both_sides, parse, render
 from orchgate.evidence.pin import ATTRIBUTES
 from orchgate.lib.inside import git_name
 from orchgate.runs.run import from_manifest
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 RUN = ".runs/0001-demo/cli/2026-01-06T09-26-22-129Z-c2f9cb47/manifest.json"
 PIN = Pinned("out/a.txt", "a" * 64, 3)
-FACTS = Facts("0001-demo", "r", "diagnostics", "succeeded", "b" * 40, "c" * 40, False, "f" * 16, {"wall_seconds": 1.25})
+FACTS = RunFacts(
+    "0001-demo", "r", "diagnostics", "succeeded", "b" * 40, "c" * 40, False, "f" * 16, {"wall_seconds": 1.25}
+)
 
 
 def lock(*lines: str, header: str = '{"evidence-lock": 1}') -> bytes:
@@ -43,7 +45,7 @@ PINS = st.lists(
         PATHS,
         st.text("0123456789abcdef", min_size=64, max_size=64),
         st.integers(0, 2**40),
-        st.none() | st.builds(Facts, st.text(max_size=5), status=st.text(max_size=5)),
+        st.none() | st.builds(RunFacts, st.text(max_size=5), status=st.text(max_size=5)),
     ),
     max_size=5,
     unique_by=lambda pin: pin.path,
@@ -162,7 +164,7 @@ def test_a_manifest_of_another_kind_has_few_facts() -> None:
     odd = {"status": 3, "git": {"tree": "xyz", "dirty": "no"}, "usage": [], "tests": {"passed": True}}
     told = facts_of(from_manifest(odd))
 
-    assert told == Facts()
+    assert told == RunFacts()
 
 
 def test_seconds_of_a_run_without_usage_are_those_between_its_moments() -> None:

@@ -13,6 +13,7 @@ from orchgate.cli import main
 from orchgate.evidence import lock as locks
 from orchgate.evidence import pin as pins
 from orchgate.evidence.lock import parse
+from orchgate.evidence.lock_checks import SizeLimits
 from tests.repo import Repo, clone
 from tests.runs import TASK, Project
 from tests.support import checked
@@ -412,7 +413,7 @@ def test_a_full_disk_leaves_the_old_lock(cited: Repo, monkeypatch: pytest.Monkey
 
 
 def test_two_who_pin_at_once_lose_nothing(cited: Repo) -> None:
-    disk = pins.Limits(10**6, 10**6)
+    disk = SizeLimits(10**6, 10**6)
     from orchgate.references.artifacts import Artifacts
 
     names = [f"out/{number}.txt" for number in range(20)]

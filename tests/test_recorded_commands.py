@@ -11,8 +11,8 @@ import pytest
 
 from orchgate.lib import process
 from orchgate.runs import definition
-from orchgate.secrets.forms import FORMS
 from orchgate.secrets.redact import WORDS, is_redacted, redacted, redacted_words
+from orchgate.secrets.scan import FORMS
 from tests.runs import TASK, Project, events
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ IDLE = """
 import sys
 from orchgate.secrets.redact import redacted
 redacted("make -j4 all")
-sys.exit("re2" in sys.modules or "orchgate.secrets.forms" in sys.modules)
+sys.exit("re2" in sys.modules or "orchgate.secrets.scan" in sys.modules)
 """
 
 

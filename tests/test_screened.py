@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.runner.output import Output
-from orchgate.secrets.stream import Redactor
+from orchgate.secrets.redact import Redactor
 
 if TYPE_CHECKING:
     from pathlib import Path

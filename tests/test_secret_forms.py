@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.evidence import secrets
-from orchgate.secrets.forms import FORMS
+from orchgate.secrets import search
+from orchgate.secrets.scan import FORMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -331,7 +331,7 @@ NEAR = {
         "make -parallel9",
     ],
 }
-PATTERNS = secrets.compiled([])
+PATTERNS = search.compiled([])
 WRAPPED: dict[str, Callable[[str], bytes]] = {
     "plain": lambda text: text.encode(),
     "utf-16": lambda text: text.encode("utf-16"),
@@ -345,7 +345,7 @@ WRAPPED: dict[str, Callable[[str], bytes]] = {
 def names(text: str, wrapped: str) -> set[str]:
     text = text.replace(BAR, "").replace("BLOCK", "|")
     content = WRAPPED[wrapped](f"first\r\n{text}\r\nlast")
-    return {match.pattern for match in secrets.found(content, PATTERNS) if match.line >= 2}
+    return {match.pattern for match in search.found(content, PATTERNS) if match.line >= 2}
 
 
 @pytest.mark.parametrize("wrapped", WRAPPED)

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.errors import ConfigError
-from orchgate.evidence import secrets
 from orchgate.lib import process
-from orchgate.secrets import scan, unpacked
+from orchgate.secrets import scan, search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from tests.repo import Repo
 
 
-def found(text: str, *patterns: str) -> secrets.Match | None:
-    return secrets.first(text.encode(), secrets.compiled(patterns))
+def found(text: str, *patterns: str) -> search.Match | None:
+    return search.first(text.encode(), search.compiled(patterns))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +57,7 @@ def test_patterns_do_not_disturb_each_other(patterns: tuple[str, ...]) -> None:
 
 
 def test_bytes_that_are_no_text_are_looked_into() -> None:
-    assert secrets.first(b"\xff\x00\n\xfe token\xff", secrets.compiled(["token"])) == secrets.Match(2, "token")
+    assert search.first(b"\xff\x00\n\xfe token\xff", search.compiled(["token"])) == search.Match(2, "token")
 
 
 def test_no_pattern_finds_nothing() -> None:
@@ -70,29 +69,29 @@ def test_no_pattern_finds_nothing() -> None:
 TOKEN = "gh" + "p_" + "a1B2c3D4" * 4 + "wxyz"  # in parts, so that no scanner takes this file for a leak
 
 
-def allowing(*allowed: str) -> secrets.Patterns:
-    return secrets.compiled(["hunter[0-9]"], allowed)
+def allowing(*allowed: str) -> search.Patterns:
+    return search.compiled(["hunter[0-9]"], allowed)
 
 
 @pytest.mark.parametrize("allowed", ["^github-token: ", ": gh[a-z]_a1B2", "."])
 def test_a_find_is_let_through_by_its_form_or_its_text(allowed: str) -> None:
-    assert secrets.first(TOKEN.encode(), allowing(allowed)) is None
+    assert search.first(TOKEN.encode(), allowing(allowed)) is None
 
 
 @pytest.mark.parametrize("allowed", ["^key-value: ", "wxyz1", "github-token$"])
 def test_another_find_is_not_let_through(allowed: str) -> None:
-    assert secrets.first(TOKEN.encode(), allowing(allowed)) == secrets.Match(1, "github-token")
+    assert search.first(TOKEN.encode(), allowing(allowed)) == search.Match(1, "github-token")
 
 
 def test_what_is_allowed_hides_nothing_behind_it() -> None:
     text = f"{TOKEN}\nhunter1\nhunter2".encode()
 
-    assert secrets.first(text, allowing("github", "hunter1")) == secrets.Match(3, "hunter[0-9]")
+    assert search.first(text, allowing("github", "hunter1")) == search.Match(3, "hunter[0-9]")
 
 
 def test_what_is_allowed_is_read_in_linear_time_too() -> None:
     with pytest.raises(ConfigError, match=r"^evidence\.secrets-allowed\[1\]: cannot read "):
-        secrets.compiled([], ["a", "(?=a)"])
+        search.compiled([], ["a", "(?=a)"])
 
 
 # What is packed
@@ -138,7 +137,7 @@ PACKED = {
 
 @pytest.mark.parametrize("kind", PACKED)
 def test_a_secret_is_found_in_what_is_packed(kind: str) -> None:
-    match = secrets.first(PACKED[kind], secrets.compiled([]))
+    match = search.first(PACKED[kind], search.compiled([]))
 
     assert match is not None
     assert match.pattern == "github-token"
@@ -146,14 +145,14 @@ def test_a_secret_is_found_in_what_is_packed(kind: str) -> None:
 
 
 def test_a_place_in_an_archive_names_the_file() -> None:
-    match = secrets.first(PACKED["zip"], secrets.compiled([]))
+    match = search.first(PACKED["zip"], search.compiled([]))
 
     assert match is not None
     assert match.place("out/trace.zip") == "out/trace.zip:2 (b/trace.log)"
 
 
 def test_a_configured_pattern_is_looked_for_in_what_is_packed() -> None:
-    assert secrets.first(gzipped(b"a\nhunter2"), allowing()) == secrets.Match(2, "hunter[0-9]", "unpacked")
+    assert search.first(gzipped(b"a\nhunter2"), allowing()) == search.Match(2, "hunter[0-9]", "unpacked")
 
 
 def bomb(megabytes: int) -> bytes:
@@ -185,17 +184,17 @@ UNSEEN: dict[str, tuple[Callable[[], bytes], str]] = {
 
 @pytest.mark.parametrize("kind", UNSEEN)
 def test_what_cannot_be_looked_into_is_said(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpacked, "MOST", 32 * 1024 * 1024)
+    monkeypatch.setattr(search, "MOST", 32 * 1024 * 1024)
     monkeypatch.setattr(scan, "MOST", 3_000)
     content, reason = UNSEEN[kind]
-    match = secrets.first(content(), secrets.compiled([]))
+    match = search.first(content(), search.compiled([]))
 
     assert match is not None
     assert reason in match.unseen
 
 
 def test_what_cannot_be_looked_into_can_be_allowed() -> None:
-    assert secrets.first(UNSEEN["zstd"][0](), allowing("^unseen: is packed by zstd")) is None
+    assert search.first(UNSEEN["zstd"][0](), allowing("^unseen: is packed by zstd")) is None
 
 
 def test_a_bomb_needs_little_memory() -> None:
@@ -219,7 +218,7 @@ assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000  # k
 
 @pytest.mark.parametrize("text", ["BZh what", "PK", "\x1f\x8b", "BZh91AY&S"])
 def test_what_only_begins_like_something_packed_is_a_text(text: str) -> None:
-    assert found(f"{text}\n{TOKEN}") == secrets.Match(2, "github-token")
+    assert found(f"{text}\n{TOKEN}") == search.Match(2, "github-token")
 
 
 RED, OFF = "\x1b[1;31m", "\x1b[0m"
@@ -240,7 +239,7 @@ COLOURED = {
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize("what", COLOURED)
 def test_colours_hide_no_secret(what: str, encoding: str) -> None:
-    match = secrets.first(f"start\n{COLOURED[what]}\n".encode(encoding), secrets.compiled([]))
+    match = search.first(f"start\n{COLOURED[what]}\n".encode(encoding), search.compiled([]))
 
     assert match
     assert match.line == 2
@@ -249,11 +248,11 @@ def test_colours_hide_no_secret(what: str, encoding: str) -> None:
 def test_colours_alone_are_no_secret() -> None:
     log = f"{RED}FAILED{OFF} tests/test_token.py::test_password - password: {RED}********{OFF}\n"
 
-    assert secrets.first(log.encode() * 9, secrets.compiled([])) is None
+    assert search.first(log.encode() * 9, search.compiled([])) is None
 
 
 def test_a_token_between_zeros_is_found() -> None:
-    assert secrets.first(b"abc\0" + TOKEN.encode() + b"\0abc", secrets.compiled([])) is not None
+    assert search.first(b"abc\0" + TOKEN.encode() + b"\0abc", search.compiled([])) is not None
 
 
 @pytest.mark.parametrize(
@@ -261,7 +260,7 @@ def test_a_token_between_zeros_is_found() -> None:
 )
 def test_what_cannot_be_read_in_linear_time_is_wrong_configuration(pattern: str) -> None:
     with pytest.raises(ConfigError, match=r"^evidence\.secrets\[1\]: cannot read ") as caught:
-        secrets.compiled(["a", pattern])
+        search.compiled(["a", pattern])
 
     assert "look-around" in caught.value.hint
 

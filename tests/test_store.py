@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.evidence import secrets
 from orchgate.evidence.lock import PATH, Pinned, render
 from orchgate.git.contents import REF
 from orchgate.git.repository import open_repository
 from orchgate.git.store import Store
+from orchgate.secrets import search
 from tests.repo import ORCHGATE, Repo, clone
 
 if TYPE_CHECKING:
@@ -161,9 +161,9 @@ def test_a_pattern_that_is_none_is_wrong_usage(pair: Pair) -> None:
 
 def test_a_secret_in_a_very_long_line_is_found() -> None:
     token = b"gh" + b"p_" + b"a1B2" * 9
-    patterns = secrets.compiled([r"\bgh[pousr]_[A-Za-z0-9]{36}"])
+    patterns = search.compiled([r"\bgh[pousr]_[A-Za-z0-9]{36}"])
 
-    assert all(secrets.first(b"x " * filler + token, patterns) for filler in range(8_000, 8_200))
+    assert all(search.first(b"x " * filler + token, patterns) for filler in range(8_000, 8_200))
 
 
 def test_an_artifact_over_the_limit_is_not_sent(pair: Pair) -> None:

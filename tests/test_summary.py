@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.evidence import summary, summary_cells
-from orchgate.evidence.lock import Facts
+from orchgate.evidence import summary
+from orchgate.evidence.lock import RunFacts
 from orchgate.evidence.lock import parse as of_lock
 from orchgate.evidence.summary import Block
 from tests.repo import Repo, clone, init
@@ -217,7 +217,7 @@ def test_an_old_summary_of_old_pins_holds(summarized: Summarized) -> None:
     assert isinstance(found, Block)
     lock = of_lock((summarized.repo.root / ".orchgate" / "evidence.lock").read_bytes())
 
-    def facts(path: str) -> Facts:
+    def facts(path: str) -> RunFacts:
         pin = lock.get(path)
         assert pin is not None
         assert pin.run is not None
@@ -305,12 +305,12 @@ def test_a_damaged_block_is_not_written_over(summarized: Summarized) -> None:
     ],
 )
 def test_values_have_their_units(metric: str, number: float | None, shown: str) -> None:
-    assert summary_cells.value(metric, number) == shown
+    assert summary.value(metric, number) == shown
 
 
 def test_the_block_reads_well_as_plain_text() -> None:
     runs = {
-        name: Facts("t", name, "diagnostics", "succeeded", numbers={"wall_seconds": seconds, "manifest_writes": 14})
+        name: RunFacts("t", name, "diagnostics", "succeeded", numbers={"wall_seconds": seconds, "manifest_writes": 14})
         for name, seconds in (("b1", 70.2), ("b2", 70.1), ("b3", 70.3), ("a1", 60.2), ("a2", 60.0), ("a3", 60.4))
     }
 

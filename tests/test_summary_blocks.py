@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchgate.evidence import summary, summary_cells
-from orchgate.evidence.lock import Facts
+from orchgate.evidence import summary
+from orchgate.evidence.lock import RunFacts
 from orchgate.evidence.summary import END, Block, Cut
 from orchgate.verdict.before_after import MetricChange
 
@@ -87,7 +87,7 @@ KNOWN = MetricChange("wall_seconds", 10.0, 9.0, -0.1, -0.12, -0.08, 0.9)
     ],
 )
 def test_a_change_is_said_only_as_far_as_it_is_known(row: MetricChange, change: str) -> None:
-    assert summary_cells.cells_of(row)[3] == change
+    assert summary.cells_of(row)[3] == change
 
 
 @pytest.mark.parametrize(
@@ -99,14 +99,14 @@ def test_a_change_is_said_only_as_far_as_it_is_known(row: MetricChange, change: 
     ],
 )
 def test_medians_that_moved_differently_are_said_since_version_2(version: int, of_medians: float, change: str) -> None:
-    assert summary_cells.cells_of(KNOWN._replace(of_medians=of_medians), version)[3] == change
+    assert summary.cells_of(KNOWN._replace(of_medians=of_medians), version)[3] == change
 
 
 @pytest.mark.parametrize("unknown", [{"change": None}, {"of_medians": None}, {"least": (True, False)}])
 def test_what_is_not_known_on_both_sides_does_not_disagree(unknown: dict[str, Any]) -> None:
     row = KNOWN._replace(of_medians=-0.3)
 
-    assert (summary_cells.disagree(row), summary_cells.disagree(row._replace(**unknown))) == (True, False)
+    assert (summary.disagree(row), summary.disagree(row._replace(**unknown))) == (True, False)
 
 
 TWO_KINDS = "Recorded on 2 kinds of machine: times and memory do not compare."
@@ -115,7 +115,7 @@ TWO_KINDS = "Recorded on 2 kinds of machine: times and memory do not compare."
 @pytest.mark.parametrize(("machines", "said"), [(("x", "x", ""), []), (("x", "y", ""), [TWO_KINDS])])
 def test_runs_of_several_machines_are_said(machines: tuple[str, ...], said: list[str]) -> None:
     runs = {
-        name: Facts("t", name, "diagnostics", "succeeded", machine=machine, numbers={"wall_seconds": 1.0})
+        name: RunFacts("t", name, "diagnostics", "succeeded", machine=machine, numbers={"wall_seconds": 1.0})
         for name, machine in zip(("b1", "a1", "a2"), machines, strict=True)
     }
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchgate.evidence import lock, summary, summary_cells
+from orchgate.evidence import lock, summary
 from orchgate.evidence.facts import facts_of
-from orchgate.evidence.lock import Facts, Pinned
+from orchgate.evidence.lock import Pinned, RunFacts
 from orchgate.runs.run import from_manifest
 from orchgate.verdict.before_after import RecordedRun, rows
 
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 WHY = "a child left its session"
 
 
-def known(seconds: float, status: str = "succeeded", *, cached: int = 0, bounds: str = "", cpu: float = 1.0) -> Facts:
+def known(
+    seconds: float, status: str = "succeeded", *, cached: int = 0, bounds: str = "", cpu: float = 1.0
+) -> RunFacts:
     numbers = {"wall_seconds": seconds, "cpu_seconds": cpu, "tests_passed": 1}
-    return Facts("t", "r", "p", status, numbers=numbers, cached=cached, lower_bounds={bounds: WHY} if bounds else {})
+    return RunFacts("t", "r", "p", status, numbers=numbers, cached=cached, lower_bounds={bounds: WHY} if bounds else {})
 
 
-def block(before: list[Facts], after: list[Facts], version: int = summary.VERSION) -> str:
+def block(before: list[RunFacts], after: list[RunFacts], version: int = summary.VERSION) -> str:
     runs = {f"b{number}": one for number, one in enumerate(before)} | {
         f"a{number}": one for number, one in enumerate(after)
     }
@@ -36,7 +38,7 @@ def block(before: list[Facts], after: list[Facts], version: int = summary.VERSIO
     return summary.render("p", sides[0], sides[1], runs.__getitem__, version)
 
 
-def cells(before: list[Facts], after: list[Facts], version: int = summary.VERSION) -> dict[str, tuple[str, ...]]:
+def cells(before: list[RunFacts], after: list[RunFacts], version: int = summary.VERSION) -> dict[str, tuple[str, ...]]:
     return {name: row for name, (row, _) in summary.numbers_by_row(block(before, after, version)).items()}
 
 
@@ -205,7 +207,7 @@ def test_a_rate_is_not_of_tests_that_the_cache_repeats() -> None:
 
 
 def test_short_times_are_told_in_four_digits() -> None:
-    assert [summary_cells.value("wall_seconds", one) for one in (0.51234, 0.001234, 0.00005)] == [
+    assert [summary.value("wall_seconds", one) for one in (0.51234, 0.001234, 0.00005)] == [
         "0.5123 s",
         "0.001234 s",
         "0.000050 s",

@@ -138,7 +138,7 @@ def _engine(ctx: Context) -> CheckEngine:
 
 def _pinned_secrets(ctx: Context) -> list[str]:
     """Artifacts that this change pins and that `evidence push` would have kept back."""
-    from orchgate.evidence.pinned_secrets import pinned_secrets
+    from orchgate.evidence.transfer import pinned_secrets
 
     return list(pinned_secrets(ctx.snapshot, ctx.base, ctx.artifacts, ctx.limits.evidence))
 

@@ -7,14 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError, quoted
-from orchgate.evidence.cited import Runs
-from orchgate.evidence.claims import SUMMARY
-from orchgate.evidence.judge import Judge
+from orchgate.evidence.facts import CitedRuns
 from orchgate.evidence.owners import Owners
-from orchgate.evidence.references import References
+from orchgate.evidence.packet_evidence import may_lack_evidence, ticked_findings
+from orchgate.evidence.reference_checks import ReferenceChecks
+from orchgate.evidence.references import SUMMARY, References
 from orchgate.evidence.rules import LOCK, RULES
 from orchgate.evidence.support import Support
-from orchgate.evidence.ticked import may_lack_evidence, ticked_findings
 from orchgate.gate.candidates import is_checked, judged_documents, lost_links, mentioning, taken_away
 from orchgate.git.snapshot import folders_of
 from orchgate.lib.globs import matches
@@ -25,8 +24,8 @@ from orchgate.references.targets import RUN_ID
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from orchgate.evidence.kept import Comparison, Kept
     from orchgate.evidence.lock import Lock
+    from orchgate.evidence.lock_checks import LockChecks, PinComparison
     from orchgate.gate.context import Context
     from orchgate.markdown.document import Document
 
@@ -45,10 +44,10 @@ class EvidenceSources:
         self.artifacts = _artifacts(ctx, pins)
         self.packets = Owners(ctx.packets, ctx.documents.one, whole=ctx.scope.whole_tree)
         self.references = References(ctx.snapshot, self.artifacts, self.packets)
-        self.runs = Runs(ctx.snapshot, self.artifacts, ctx.config.manifests.max_bytes, self.lock)
-        self.comparison: Comparison | None = None
+        self.runs = CitedRuns(ctx.snapshot, self.artifacts, ctx.config.manifests.max_bytes, self.lock)
+        self.comparison: PinComparison | None = None
         self.support = Support(self.references, self.packets, self.runs, self.artifacts, kept=self._kept())
-        self.judge = Judge(
+        self.judge = ReferenceChecks(
             ctx.snapshot,
             self.artifacts,
             self.packets,
@@ -57,16 +56,16 @@ class EvidenceSources:
             document=ctx.documents.one,
         )
 
-    def _kept(self) -> Kept | None:
+    def _kept(self) -> LockChecks | None:
         """Findings about pins; None where neither this tree nor the one before has a lock."""
         if self.lock is None and not self.changed:
             return None
-        from orchgate.evidence.kept import Comparison, Kept
         from orchgate.evidence.lock import Lock
+        from orchgate.evidence.lock_checks import LockChecks, PinComparison
 
         config = self._ctx.config
-        self.comparison = Comparison(self.artifacts, config.evidence.max_artifact_bytes, config.manifests.max_bytes)
-        return Kept(self._ctx.snapshot, self.artifacts.roots, self.lock or Lock(), self.comparison)
+        self.comparison = PinComparison(self.artifacts, config.evidence.max_artifact_bytes, config.manifests.max_bytes)
+        return LockChecks(self._ctx.snapshot, self.artifacts.roots, self.lock or Lock(), self.comparison)
 
     @property
     def troubles(self) -> Iterable[Trouble]:
@@ -197,7 +196,7 @@ def _required(ctx: Context, sources: EvidenceSources, paths: list[str]) -> Itera
     by_default = ctx.config.origin("evidence.required-runs") == "default"
     if not kinds or (by_default and not ctx.config.pipelines):
         return
-    from orchgate.evidence.required import missing_runs, required_runs
+    from orchgate.evidence.packet_evidence import missing_runs, required_runs
 
     required = required_runs(ctx.config)
     if not required:
@@ -218,7 +217,7 @@ def _other_trees(ctx: Context, sources: EvidenceSources) -> Iterator[Finding | T
     documents, _ = ctx.documents.read(touched)  # what cannot be read has been said
     if all("/cli/" not in document.text for document in documents):
         return
-    from orchgate.evidence.claimed_runs import added, cited_anew, claims
+    from orchgate.evidence.claims import added, cited_anew, claims
 
     old = list(_as_they_were(ctx))
     lines = Counter(line for document in old for line in document.text.split("\n"))
@@ -232,10 +231,9 @@ def _other_trees(ctx: Context, sources: EvidenceSources) -> Iterator[Finding | T
     new = added(now, before)
     if not new:
         return
-    from orchgate.evidence.other_tree import other_trees
-    from orchgate.evidence.sides import Sides
+    from orchgate.evidence.run_trees import TreeLookup, other_trees
 
-    sides = Sides(ctx.repository, ctx.scope, ctx.snapshot, ctx.base, ctx.config, started=lambda: ctx.started)
+    sides = TreeLookup(ctx.repository, ctx.scope, ctx.snapshot, ctx.base, ctx.config, started=lambda: ctx.started)
     yield from other_trees(new, sources.runs, sides.judged)
 
 
@@ -260,7 +258,7 @@ def _as_they_were(ctx: Context) -> Iterator[Document]:
 
 def suggest(ctx: Context) -> Callable[[tuple[str, ...]], str]:
     """Finds better hints. Raises LockError where the lock cannot be read, but then nothing was judged."""
-    from orchgate.evidence.better import suggester
+    from orchgate.evidence.reference_checks import suggester
 
     return suggester(ctx.snapshot, _artifacts(ctx, ctx.lock), ctx.documents.one)
 

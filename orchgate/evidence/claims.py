@@ -1,99 +1,177 @@
-"""How much a reference weighs: what its sentence claims about it, and where the sentence stands."""
+"""Which runs the sentences of a document rest on, and which of these claims a change adds."""
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.evidence.facts import FAILURE
+from orchgate.evidence.packet_evidence import PHASES
+from orchgate.lib.globs import expand_braces
 from orchgate.lib.patterns import lazy
-from orchgate.model import Severity
-from orchgate.references.links import Notation
-from orchgate.references.targets import RUN_ID, TargetKind
+from orchgate.references.targets import TargetKind
+from orchgate.runs.locate import manifest_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from orchgate.evidence.references import Mention, References
     from orchgate.markdown.document import Document
-    from orchgate.model import Location
-    from orchgate.references.links import Reference, Statement
-    from orchgate.references.targets import ReferenceTarget
 
-SUMMARY = "<!-- orchgate summary"  # how a managed block begins, see `summary`
-# Labels under which a path is a result somebody is meant to open.
-RESULT = lazy(r"\b(?:manifest|evidence|log|metric|summar|proof|result|report|transcript)", re.IGNORECASE)
-_FILE = lazy(r"^(?![\w-]+\.(?:com|org|io|net|dev)/)[^/]*/.*[^./]\.[A-Za-z][A-Za-z0-9]{0,7}$", re.DOTALL)
+_SUCCESS = lazy(
+    r"\b(?:pass(?:es|ed|ing)?|green|succe(?:ed|ss)\w*|works|verified|validated|clean|faster|improve[ds]?|"
+    r"no regressions?)\b",
+    re.IGNORECASE,
+)
+_RUN = lazy(r"/cli/([^\s/`'\"<>|()\[\]{}*]+)")
+_REACH = 60  # lines below a heading, a label or a box that may belong to it
+_LABEL = lazy(r"[^\n]*:[ \t]*$")
+_ITEM = lazy(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]")
 
 
-class Place(NamedTuple):
-    """A reference in its document, with the sentence around it; `packet`: the document is part of a packet."""
+class RunClaim(NamedTuple):
+    """A sentence that rests on a run, by the repository path of its manifest.
 
-    document: Document
-    reference: Reference
-    said: Statement
-    packet: bool
+    `before`: the sentence is about what was there before the change. `knowing`: it says that something failed.
+    """
 
-    @property
-    def location(self) -> Location:
-        return self.document.location(self.reference.offset)
-
-    @property
-    def link(self) -> bool:
-        return self.reference.written is Notation.LINK
+    place: Mention
+    manifest: str
+    before: bool
+    knowing: bool
 
     @property
-    def template(self) -> bool:
-        return "template" in self.document.path.casefold()
-
-    @property
-    def claimed(self) -> bool:
-        """Whether somebody relies on it: evidence, a status line, a ticked item, a link."""
-        return self.said.checked is not False and bool(
-            self.said.evidence or self.said.status or self.said.checked or self.link
-        )
-
-    def rest(self) -> str:
-        """What follows the reference on its line, up to the next reference."""
-        start = self.reference.offset + len(self.reference.text) + 2
-        return self.document.text[start : start + 200].partition("\n")[0].partition("`")[0]
+    def words(self) -> str:
+        """The sentence, however it is wrapped."""
+        sentence = self.place.said.sentence
+        return " ".join(self.place.document.text[sentence.start : sentence.end].split())
 
 
-def weight(place: Place, target: ReferenceTarget) -> Severity | None:
-    """How much a target that is not there weighs; None where the text does not claim that it is."""
-    if place.link:
-        return Severity.ERROR
-    return artifact_weight(place, target) if target.artifact else file_weight(place, target)
+def cited_anew(now: str, left: Counter[str]) -> frozenset[str]:
+    """The names of runs that a text may claim something new of: those on lines that it has more often than before.
+
+    A new heading, label or ticked box may make a claim of what stands below it. `left` counts the lines of all texts as
+    they were; what the text has of them is taken out.
+    """
+    if "/cli/" not in now:  # where every run lies
+        return frozenset()
+    found: set[str] = set()
+    reach = 0  # lines for which what stood above goes on
+    for line in now.split("\n"):
+        new = left[line] <= 0
+        left[line] -= 1
+        frames = line.startswith("#") or line.rstrip().endswith(":") or "[x]" in line.lower()
+        if new and frames:
+            reach = _REACH
+        elif line.startswith("#"):
+            reach = 0
+        if "/cli/" in line and (new or reach > 0):
+            found.update(_RUN.findall(line))
+        reach -= 1
+    return frozenset(found)
 
 
-def artifact_weight(place: Place, target: ReferenceTarget) -> Severity | None:
-    """A recorded run weighs wherever it is named; other artifacts where they are claimed, not planned."""
+def claims(
+    document: Document, references: References, roots: tuple[str, ...], runs: frozenset[str]
+) -> Iterator[RunClaim]:
+    """The claims of a document that cite one of the runs, or a file of one. `roots` are the folders of artifacts."""
+    for reference, target in references.all(document):
+        if target.kind not in (TargetKind.PATH, TargetKind.PATTERN) or not target.artifact:
+            continue
+        if runs.isdisjoint(reference.text.split("/")):
+            continue
+        found = references.find(document, reference, target).path
+        paths = expand_braces(target.path if target.kind is TargetKind.PATTERN else found)
+        named = dict.fromkeys(manifest for path in paths if (manifest := manifest_of(path + "/", roots)))
+        place = references.place(document, reference) if named else None
+        if place is not None and _rests_on_it(place):
+            knowing = place.said.says(FAILURE) or FAILURE.search(place.rest()) is not None
+            yield from (RunClaim(place, manifest, _is_before(place), knowing) for manifest in named)
+
+
+def _rests_on_it(place: Mention) -> bool:
+    """Whether a sentence says that the run shows something."""
     said = place.said
-    if RUN_ID.search(target.path):
-        return Severity.ERROR
-    if said.checked is False or place.template:
-        return None  # still to be made
-    if said.evidence or (said.checked and not said.gone):
-        return Severity.ERROR
-    if said.gone or not place.packet or place.reference.written is Notation.BARE:
-        return None  # said to be gone, or a guide that explains where artifacts go
-    if said.status:
-        return Severity.ERROR
-    in_passing = target.kind is TargetKind.PATTERN or "." not in target.path.rpartition("/")[2]
-    return None if in_passing else Severity.WARNING
+    if said.checked is False or said.gone or place.template:
+        return False
+    text, start = place.document.text, place.document.text.rfind("\n", 0, place.reference.offset) + 1
+    listed = text[start : start + 200].lstrip(" \t").startswith("|") or any(
+        words.search(_label_above(text, start)) for words in PHASES.values()
+    )
+    if listed or (place.packet and place.claimed):
+        return True
+    return bool(said.checked or said.evidence or says_success(place))
 
 
-def file_weight(place: Place, target: ReferenceTarget) -> Severity | None:
-    """Code spans name files that were deleted, renamed or are planned all the time: only claims weigh."""
-    said = place.said
-    if said.checked is False or said.gone or target.kind is TargetKind.PATTERN or place.template:
-        return None
-    claimed = said.evidence or (said.status and place.packet)
-    return Severity.WARNING if claimed and is_file(target.path) else None
+def says_success(place: Mention) -> bool:
+    """Whether the words of a sentence say that something holds."""
+    return place.said.sentence.holds(_SUCCESS)
 
 
-def is_file(path: str) -> bool:
-    """Whether a text can hardly be anything but a path: folders, and a name with an extension."""
-    return _FILE.search(path) is not None
+def _is_before(place: Mention) -> bool:
+    """Whether a claim is about what was there before the change: by its line, the label of its list, or its heading."""
+    text, at = place.document.text, place.reference.offset
+    start = text.rfind("\n", 0, at) + 1
+    for words in (text[start:at], place.rest(), _label_above(text, start), _heading_above(place)):
+        before, after = _last(PHASES["before"], words), _last(PHASES["after"], words)
+        if before != after:
+            return before > after
+    return False
 
 
-def task_folder(path: str, roots: tuple[str, ...]) -> str:
-    """The folder right below the root of an artifact, which is named after its task. `roots` end in slashes."""
-    below = next((path.partition(root)[2] for root in roots if root in path), "")
-    return below.partition("/")[0]
+def _last(words: re.Pattern[str], text: str) -> int:
+    return max((match.start() for match in words.finditer(text)), default=-1)
+
+
+def _label_above(text: str, start: int) -> str:
+    """The line with a colon at its end that stands above the list that a line is in."""
+    known, passed, found = _labels(text), [start], ""
+    while start > 0:
+        end = start - 1
+        start = text.rfind("\n", 0, end) + 1
+        line = text[start:end]
+        if line.strip() and not _ITEM.match(line):
+            found = line if _LABEL.fullmatch(line) else ""
+            break
+        if start in known:
+            found = known[start]
+            break
+        passed.append(start)
+    known.update(dict.fromkeys(passed, found))
+    return found
+
+
+@lru_cache(maxsize=2)  # the documents now and before
+def _labels(text: str) -> dict[int, str]:
+    """What stands above the lines asked about so far, by their offsets: each line of a list is passed once."""
+    del text
+    return {}
+
+
+def _heading_above(place: Mention) -> str:
+    headings = place.document.headings
+    above = bisect_left(headings, place.reference.offset, key=lambda one: one.offset)
+    return headings[above - 1].title if above else ""
+
+
+def added(now: Iterable[RunClaim], before: Iterable[RunClaim]) -> list[RunClaim]:
+    """The claims that were not there before: new sentences, where more of them rest on a run than did."""
+    here = list(now)
+    old = list(before)
+    said = {(claim.manifest, claim.words) for claim in old}
+    left = Counter(_about(claim) for claim in old)
+    new: list[RunClaim] = []
+    # What stands as it stood uses up an old claim first; then one that was only put differently.
+    for claim in sorted(here, key=lambda claim: (claim.manifest, claim.words) not in said):
+        if left[_about(claim)] > 0:
+            left[_about(claim)] -= 1
+        else:
+            new.append(claim)
+    return new
+
+
+def _about(claim: RunClaim) -> tuple[str, bool]:
+    return claim.manifest, claim.before

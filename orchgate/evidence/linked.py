@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.evidence import origin
-from orchgate.evidence.claims import weight
+from orchgate.evidence import copied_runs
+from orchgate.evidence.references import weight
 from orchgate.git.snapshot import folders_of
 from orchgate.lib.files import open_regular
 from orchgate.lib.globs import expand_braces, matches
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST_FILES = 200  # that one link to a folder or one pattern pins; more is a heap, not evidence
 
 
-class Link(NamedTuple):
+class ArtifactLink(NamedTuple):
     """What one reference relies on, and the first place that says so. `pattern`: `path` is a glob."""
 
     path: str
@@ -42,15 +42,15 @@ class Expanded(NamedTuple):
     """
 
     files: dict[str, Location]
-    missing: tuple[Link, ...]
-    crowded: tuple[Link, ...]
+    missing: tuple[ArtifactLink, ...]
+    crowded: tuple[ArtifactLink, ...]
 
 
 def links(
     documents: Iterable[Document], references: References, packets: Owners, tree: Snapshot, artifacts: Artifacts
-) -> tuple[Link, ...]:
+) -> tuple[ArtifactLink, ...]:
     """What documents rely on that is not in the tree itself, each once."""
-    found: dict[tuple[str, bool], Link] = {}
+    found: dict[tuple[str, bool], ArtifactLink] = {}
     for document in documents:
         for link in _of(document, references, packets, artifacts):
             if link.path not in tree.entries and link.path not in tree.folders:
@@ -58,7 +58,7 @@ def links(
     return tuple(found.values())
 
 
-def _of(document: Document, references: References, packets: Owners, artifacts: Artifacts) -> Iterator[Link]:
+def _of(document: Document, references: References, packets: Owners, artifacts: Artifacts) -> Iterator[ArtifactLink]:
     for reference, target in references.all(document):
         if not target.artifact or target.kind not in (TargetKind.PATH, TargetKind.PATTERN):
             continue
@@ -66,13 +66,13 @@ def _of(document: Document, references: References, packets: Owners, artifacts: 
             continue
         found = references.find(document, reference, target)
         if found.where is not Where.OUTSIDE and artifacts.owns(found.path):
-            yield Link(found.path, document.location(reference.offset), target.kind is TargetKind.PATTERN)
+            yield ArtifactLink(found.path, document.location(reference.offset), target.kind is TargetKind.PATTERN)
     if packets.places(document.path):
         for path in mentioned(document.text, artifacts.roots):
-            yield Link(path, document.location(document.text.find(path)))
+            yield ArtifactLink(path, document.location(document.text.find(path)))
 
 
-def expand(wanted: Iterable[Link], artifacts: Artifacts) -> Expanded:
+def expand(wanted: Iterable[ArtifactLink], artifacts: Artifacts) -> Expanded:
     """The files that links stand for."""
     files: dict[str, Location] = {}
     missing, crowded = [], []
@@ -91,7 +91,7 @@ def with_runs(paths: Iterable[str], artifacts: Artifacts) -> Iterator[str]:
     """Paths, and with each manifest where it was brought from, and of ours its journal and its logs."""
     for path in paths:
         yield path
-        if path.endswith("/" + NAME) and artifacts.on_disk(noted := f"{path.rpartition('/')[0]}/{origin.NAME}"):
+        if path.endswith("/" + NAME) and artifacts.on_disk(noted := f"{path.rpartition('/')[0]}/{copied_runs.NAME}"):
             yield noted
         if path.endswith("/" + NAME) and artifacts.on_disk(journal_of(path)) and _is_ours(artifacts, path):
             yield journal_of(path)
@@ -115,7 +115,7 @@ def _limited(paths: Iterator[str]) -> Iterator[str]:
         yield path
 
 
-def _files(link: Link, artifacts: Artifacts) -> Iterator[str]:
+def _files(link: ArtifactLink, artifacts: Artifacts) -> Iterator[str]:
     if link.pattern:
         for pattern in expand_braces(link.path):
             yield from (path for path in artifacts.found(pattern) if not os.path.isdir(artifacts.full(path)))
@@ -136,7 +136,7 @@ def _below(folder: str, artifacts: Artifacts) -> Iterator[str]:
                 yield os.path.normpath(os.path.join(folder, inner, name))
 
 
-def unlinked(pins: Iterable[str], wanted: Iterable[Link]) -> tuple[str, ...]:
+def unlinked(pins: Iterable[str], wanted: Iterable[ArtifactLink]) -> tuple[str, ...]:
     """The pinned paths that no link relies on, itself, by a folder, or by a pattern."""
     listed = tuple(wanted)
     paths = frozenset(link.path for link in listed if not link.pattern)
@@ -156,7 +156,7 @@ def _chain(path: str) -> set[str]:
 def kind(path: str) -> str:
     """What an artifact is, in a word."""
     name = path.rpartition("/")[2]
-    known = {NAME: "manifest", JOURNAL: "journal", origin.NAME: "origin"}
+    known = {NAME: "manifest", JOURNAL: "journal", copied_runs.NAME: "origin"}
     return known.get(name) or ("log" if is_log(path) else "other artifact")
 
 
@@ -168,7 +168,7 @@ def is_log(path: str) -> bool:
 def _manifest_beside(path: str) -> str:
     """The manifest that another file of its run goes with; the path itself for anything else."""
     folder, _, name = path.rpartition("/")
-    if name in (JOURNAL, origin.NAME):
+    if name in (JOURNAL, copied_runs.NAME):
         return f"{folder}/{NAME}"
     above, _, last = folder.rpartition("/")
     return f"{above}/{NAME}" if last == LOGS else path

@@ -33,7 +33,7 @@ _WRITTEN = "the lock is written by `orchgate evidence pin`; `git show HEAD:.orch
 _HOSTILE = "no run writes there: delete the line, and ask whoever added it"
 
 
-class Facts(NamedTuple):
+class RunFacts(NamedTuple):
     """What a manifest claims: all of it that rules ask for where the manifest itself is not at hand.
 
     Texts are "" and ids None where the manifest says nothing. `machine` is a fingerprint of its kind. `numbers` are
@@ -65,7 +65,7 @@ class Pinned(NamedTuple):
     path: str
     sha256: str
     size: int
-    run: Facts | None = None
+    run: RunFacts | None = None
 
 
 class Lock:
@@ -215,10 +215,10 @@ def is_plain(path: str) -> bool:
     return bool(path) and "\0" not in path and not {"", ".", ".."} & set(path.split("/"))
 
 
-def _facts(number: int, fields: object) -> Facts:
+def _facts(number: int, fields: object) -> RunFacts:
     if not isinstance(fields, dict):
         raise LockError(number, f"run: expected an object, got {_shown(fields)}")
-    unknown = fields.keys() - set(Facts._fields)
+    unknown = fields.keys() - set(RunFacts._fields)
     if unknown:
         raise LockError(number, f"run: has a key {_shown(min(unknown))} that version {VERSION} does not know")
     for name in ("task", "run_id", "pipeline", "status", "machine", "format"):
@@ -244,7 +244,7 @@ def _facts(number: int, fields: object) -> Facts:
     numbers = fields.get("numbers", {})
     if not isinstance(numbers, dict) or not all(map(_is_number, numbers.values())):
         raise LockError(number, "run.numbers: expected numbers by name")
-    return Facts(**fields)
+    return RunFacts(**fields)
 
 
 def _is_number(value: object) -> bool:

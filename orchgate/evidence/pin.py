@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.evidence import lock as locks
-from orchgate.evidence.hashing import Refused, measure
 from orchgate.evidence.lock import Lock, LockError, Pinned
+from orchgate.evidence.lock_checks import CannotPin, SizeLimits, measure
 from orchgate.git import attributes
 from orchgate.lib import files
 from orchgate.lib.locks import RECORDS, held
@@ -22,14 +22,7 @@ if TYPE_CHECKING:
 ATTRIBUTES = "evidence.lock text eol=lf merge=union"
 
 
-class Limits(NamedTuple):
-    """In bytes: of an artifact, and of a manifest, whose facts are read."""
-
-    artifact: int
-    manifest: int
-
-
-class Plan(NamedTuple):
+class LockUpdate(NamedTuple):
     """A lock as it would be. `known` are pins that hold as they are, `data` the file's new bytes."""
 
     pins: Mapping[str, Pinned]
@@ -38,7 +31,7 @@ class Plan(NamedTuple):
     changed: tuple[Pinned, ...] = ()
     known: int = 0
     dropped: tuple[str, ...] = ()
-    refused: tuple[Refused, ...] = ()
+    refused: tuple[CannotPin, ...] = ()
 
 
 def read(root: str) -> bytes | None:
@@ -59,24 +52,24 @@ def lock_of(root: str) -> Lock:
 
 
 def plan(
-    data: bytes | None, paths: Iterable[str], artifacts: Artifacts, limits: Limits, *, drop: Collection[str] = ()
-) -> Plan:
+    data: bytes | None, paths: Iterable[str], artifacts: Artifacts, limits: SizeLimits, *, drop: Collection[str] = ()
+) -> LockUpdate:
     """The lock in `data` with some artifacts pinned as they are on disk, and some paths dropped.
 
     Both sides of a merge conflict are taken; where they pin one path differently, the disk decides. Raises LockError.
     """
     old = _sides(data)
     fresh: dict[str, Pinned] = {}
-    refused: list[Refused] = []
+    refused: list[CannotPin] = []
     for path in dict.fromkeys(paths):
         try:
             found = measure(artifacts, path, limits.artifact, limits.manifest)
-        except Refused as error:
+        except CannotPin as error:
             refused.append(error)
             continue
         if found is None:
             refused.append(
-                Refused(
+                CannotPin(
                     path, "is not on disk", "`orchgate evidence fetch` brings it, if it was pushed from where it ran"
                 )
             )
@@ -85,7 +78,7 @@ def plan(
     dropped = tuple(sorted(path for path in old if path in drop and path not in fresh))
     pins = {path: _the_one(sides) for path, sides in old.items() if path not in fresh and path not in dropped} | fresh
     before = {path: [pin for _, pin in sides] for path, sides in old.items()}
-    return Plan(
+    return LockUpdate(
         pins,
         locks.render(pins.values()),
         tuple(pin for path, pin in sorted(fresh.items()) if path not in before),
@@ -114,7 +107,7 @@ def _the_one(sides: list[tuple[int, Pinned]]) -> Pinned:
     return sides[0][1]
 
 
-def update(root: str, make: Callable[[bytes | None], Plan], *, write: bool = True) -> tuple[Plan, bool]:
+def update(root: str, make: Callable[[bytes | None], LockUpdate], *, write: bool = True) -> tuple[LockUpdate, bool]:
     """Makes a plan from the lock as it is and puts it in place; says whether the file is, or would be, another one.
 
     Raises LockError, WriteError, Busy, NoLocks, OrchgateError.
@@ -135,7 +128,7 @@ def update(root: str, make: Callable[[bytes | None], Plan], *, write: bool = Tru
         return made, _differs(made, data)
 
 
-def _differs(made: Plan, data: bytes | None) -> bool:
+def _differs(made: LockUpdate, data: bytes | None) -> bool:
     return made.data != data and (data is not None or bool(made.pins))
 
 

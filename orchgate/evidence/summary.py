@@ -1,17 +1,11 @@
-"""The managed block of an action plan: the runs before and after a change, and a table of what they cost.
-
-Written by `orchgate evidence summarize` and recomputed by EVD011. The text is a pure function of the runs, so that
-writing it again changes nothing, and every number in it can be checked one by one. Version 1, which is still read,
-counted runs with stages from the cache among the others, and showed nothing of those that did not succeed.
-"""
+"""The managed block of an action plan: the runs before and after a change, and a table of what they cost."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
-from orchgate.evidence.claims import SUMMARY
-from orchgate.evidence.summary_cells import HEAD, NAMES, NEWEST, cells_of, disagree, value
+from orchgate.evidence.references import SUMMARY
 from orchgate.lib.patterns import lazy
 from orchgate.lib.text import aligned
 from orchgate.verdict import before_after
@@ -20,8 +14,105 @@ from orchgate.verdict.words import AT_LEAST
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from orchgate.evidence.lock import Facts
+    from orchgate.evidence.lock import RunFacts
     from orchgate.verdict.before_after import MetricChange, RecordedRun
+
+
+NEWEST = 2
+HEAD = ("metric", "before", "after", "change")
+NAMES = {
+    "wall_seconds": "wall time",
+    "cpu_seconds": "CPU time",
+    "max_rss_bytes": "peak memory",
+    "tree_rss_bytes": "peak memory, all at once",
+    "manifest_writes": "manifest writes",
+    "written_bytes": "bytes written",
+    "read_bytes": "bytes read",
+    "processes": "processes",
+    "success_rate": "success rate",
+    "test_pass_rate": "test pass rate",
+}
+_TOLERATED = 0.1 + 1e-9  # points by which two percentages differ that were only rounded otherwise
+
+
+def cells_of(row: MetricChange, version: int = NEWEST) -> tuple[str, str, str, str]:
+    """A row as its table shows it."""
+    before, after = (
+        (AT_LEAST if least and number is not None else "") + value(row.metric, number, version)
+        for number, least in zip((row.before, row.after), row.least, strict=True)
+    )
+    return NAMES[row.metric], before, after, _change(row, version)
+
+
+def value(metric: str, number: float | None, version: int = NEWEST) -> str:
+    """A metric's value with its unit."""
+    if number is None:
+        return "not measured"
+    if metric.endswith("_rate"):
+        return f"{number * 100:.1f} %"
+    if metric.endswith("_seconds"):
+        return f"{number:.3f} s" if version == 1 or number >= 1 else f"{number:.{_places(number)}f} s"
+    if metric.endswith("_bytes"):
+        return _bytes(number, 1 if version == 1 else 2)
+    return f"{number:.1f}".removesuffix(".0")
+
+
+def _places(number: float) -> int:
+    """Decimals that show four digits of a fraction of a second, down to the microseconds that are recorded."""
+    places = 3
+    while number < 1 and places < 6:
+        number *= 10
+        places += 1
+    return places
+
+
+def _bytes(number: float, places: int) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:.0f} B" if unit == "B" else f"{number:.{places}f} {unit}"
+        number /= 1024
+    return f"{number:.2f} GiB"
+
+
+def _change(row: MetricChange, version: int) -> str:
+    if row.before is None or row.after is None:
+        return "unknown"
+    if row.metric.endswith("_rate"):
+        points = (row.after - row.before) * 100
+        return "same" if points == 0 else f"{points:+.1f} points"
+    if any(row.least):
+        return _bounded(row)
+    if row.change is None:
+        return "unknown"
+    change = _percent(row.change)
+    if row.low is not None and row.high is not None and row.confidence is not None:
+        change += f" ({_percent(row.low)} to {_percent(row.high)}; {row.confidence * 100:.0f} %)"
+    if version == 1 or row.of_medians is None or not disagree(row):
+        return change
+    return f"{change}; medians {_percent(row.of_medians)}"
+
+
+def disagree(row: MetricChange) -> bool:
+    """Whether the medians of a row moved otherwise than its pairs."""
+    if row.change is None or row.of_medians is None or any(row.least):
+        return False
+    return abs(round(100 * row.change, 1) - round(100 * row.of_medians, 1)) > _TOLERATED
+
+
+def _bounded(row: MetricChange) -> str:
+    """What can be said of a change one side of which is a lower bound: only what holds wherever the truth lies."""
+    if row.change is not None and row.least == (False, True) and row.change > 0:
+        return f"at least {_percent(row.change)}"
+    if row.change is not None and row.least == (True, False) and row.change <= 0:
+        return f"at most {_percent(row.change)}"
+    sides = " and ".join(side for side, least in zip(HEAD[1:3], row.least, strict=True) if least)
+    return f"cannot tell: {sides} a lower bound"
+
+
+def _percent(fraction: float) -> str:
+    shown = f"{fraction * 100:+.1f} %"
+    return "0.0 %" if shown in ("+0.0 %", "-0.0 %") else shown
+
 
 _BEGIN = lazy(r"<!-- orchgate summary v(\d{1,6}) of ([^\n]{1,300}?) -->")
 END = "<!-- orchgate summary ends -->"
@@ -88,7 +179,7 @@ def _links(inner: str, side: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def recorded(facts: Facts, version: int = VERSION) -> RecordedRun:
+def recorded(facts: RunFacts, version: int = VERSION) -> RecordedRun:
     status = facts.status.casefold()
     of_kind = (status in _CANCELLED, bool(facts.cached)) if version > 1 else (False, False)
     return before_after.RecordedRun(status in _SUCCEEDED, facts.numbers, *of_kind, facts.lower_bounds.keys())
@@ -98,7 +189,7 @@ def render(
     pipeline: str,
     before: Sequence[str],
     after: Sequence[str],
-    facts: Callable[[str], Facts],
+    facts: Callable[[str], RunFacts],
     version: int = VERSION,
     *,
     origins: Mapping[str, str] | None = None,
@@ -118,7 +209,7 @@ def render(
     return "\n".join(lines)
 
 
-def _left_out(*sides: Sequence[Facts]) -> Iterator[tuple[str, str, str, str]]:
+def _left_out(*sides: Sequence[RunFacts]) -> Iterator[tuple[str, str, str, str]]:
     """The runs that are in no median, by kind: how many on each side, and how long they took."""
     for kind in _KINDS:
         runs = [[one for one in side if kind == _kind(one)] for side in sides]
@@ -130,7 +221,7 @@ def _left_out(*sides: Sequence[Facts]) -> Iterator[tuple[str, str, str, str]]:
 _KINDS = ("failed runs", "cancelled runs", "runs that do not say how they ended", "runs with stages from the cache")
 
 
-def _kind(facts: Facts) -> str:
+def _kind(facts: RunFacts) -> str:
     """The kind of runs that a run is of which are in no median; "" for one that is."""
     status = facts.status.casefold()
     if status in _SUCCEEDED:
@@ -138,7 +229,7 @@ def _kind(facts: Facts) -> str:
     return _KINDS[1] if status in _CANCELLED else _KINDS[0] if status else _KINDS[2]
 
 
-def _runs(runs: Sequence[Facts]) -> str:
+def _runs(runs: Sequence[RunFacts]) -> str:
     walls = [wall for one in runs if (wall := one.numbers.get("wall_seconds")) is not None]
     return str(len(runs)) + (f" ({value('wall_seconds', sum(walls))})" if walls else "")
 
@@ -180,7 +271,7 @@ def _brought(origins: Mapping[str, str]) -> Iterator[str]:
         yield ""
 
 
-def _bounds(rows: Sequence[MetricChange], sides: Sequence[Sequence[Facts]]) -> Iterator[str]:
+def _bounds(rows: Sequence[MetricChange], sides: Sequence[Sequence[RunFacts]]) -> Iterator[str]:
     """Why values are lower bounds, each reason once."""
     found: dict[str, None] = {}
     for row in rows:

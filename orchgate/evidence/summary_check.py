@@ -11,7 +11,7 @@ from orchgate.model import Finding, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.evidence.cited import Runs
+    from orchgate.evidence.facts import CitedRuns
     from orchgate.evidence.summary import Block
     from orchgate.markdown.document import Document
     from orchgate.references.artifacts import Artifacts
@@ -21,7 +21,7 @@ _AGAIN = "write it from the runs with `orchgate evidence summarize`"
 _COLUMNS = ("before", "after", "change")
 
 
-def findings(document: Document, runs: Runs, artifacts: Artifacts) -> Iterator[Finding]:
+def findings(document: Document, runs: CitedRuns, artifacts: Artifacts) -> Iterator[Finding]:
     """A finding for every number of the document's summaries that its runs do not bear out."""
     comments = {comment.offset for comment in document.comments}
     for block in summary.blocks(document.text):
@@ -33,7 +33,7 @@ def findings(document: Document, runs: Runs, artifacts: Artifacts) -> Iterator[F
             yield from _compared(document, block, runs, artifacts)
 
 
-def _compared(document: Document, block: Block, runs: Runs, artifacts: Artifacts) -> Iterator[Finding]:
+def _compared(document: Document, block: Block, runs: CitedRuns, artifacts: Artifacts) -> Iterator[Finding]:
     at = document.location(block.start)
     if block.version not in summary.VERSIONS:
         yield Finding(RULE, at, f"this summary has a form, {block.version}, that is not known here", _AGAIN)
@@ -58,7 +58,7 @@ def _compared(document: Document, block: Block, runs: Runs, artifacts: Artifacts
     yield from _cells(document, block, wanted)
 
 
-def _other_kinds(document: Document, block: Block, runs: Runs) -> Iterator[Finding]:
+def _other_kinds(document: Document, block: Block, runs: CitedRuns) -> Iterator[Finding]:
     """Runs with stages from the cache, which an old form counts among the others, and those of which nobody knows."""
     for path in (*block.before, *block.after):
         facts, at = runs.facts(path), document.location(document.text.find(path, block.start))
@@ -70,7 +70,7 @@ def _other_kinds(document: Document, block: Block, runs: Runs) -> Iterator[Findi
             yield Finding(RULE, at, message, f"orchgate evidence pin {quoted(path)}")
 
 
-def _other_pipelines(document: Document, block: Block, runs: Runs) -> Iterator[Finding]:
+def _other_pipelines(document: Document, block: Block, runs: CitedRuns) -> Iterator[Finding]:
     for path in (*block.before, *block.after):
         pipeline = runs.facts(path).pipeline
         if pipeline and pipeline != block.pipeline:

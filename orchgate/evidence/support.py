@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchgate.errors import KeptElsewhere, OrchgateError
-from orchgate.evidence.cited import FAILURE, SUCCEEDED
-from orchgate.evidence.claims import task_folder
+from orchgate.evidence.facts import FAILURE, SUCCEEDED
+from orchgate.evidence.references import task_folder
 from orchgate.model import Finding, Location, Trouble
 from orchgate.references.targets import TargetKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.evidence.cited import Runs
-    from orchgate.evidence.kept import Kept
+    from orchgate.evidence.facts import CitedRuns
+    from orchgate.evidence.lock_checks import LockChecks
     from orchgate.evidence.owners import Owners
     from orchgate.evidence.references import References
     from orchgate.markdown.document import Document
@@ -34,10 +34,10 @@ class Support:
         self,
         references: References,
         packets: Owners,
-        runs: Runs,
+        runs: CitedRuns,
         artifacts: Artifacts,
         *,
-        kept: Kept | None = None,
+        kept: LockChecks | None = None,
     ) -> None:
         self._references = references
         self._packets = packets

@@ -138,9 +138,9 @@ def _readable_patterns(config: Config) -> None:
     """Raises ConfigError for a pattern of a secret that cannot be read; asked where somebody edits them."""
     evidence = config.evidence
     if evidence.secrets or evidence.secrets_allowed:
-        from orchgate.evidence import secrets
+        from orchgate.secrets import search
 
-        secrets.compiled(evidence.secrets, evidence.secrets_allowed)
+        search.compiled(evidence.secrets, evidence.secrets_allowed)
 
 
 def _limits(proposed: Config, scope: Scope, base: Snapshot, snapshot: Snapshot) -> Limits:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from orchgate.runner.child import Program, Result
     from orchgate.runner.meter import Meter
-    from orchgate.secrets.stream import Redactor
+    from orchgate.secrets.redact import Redactor
 
 GRACE = 2.0  # seconds between asking a program to end and ending it
 _BUFFER = 1024 * 1024
@@ -308,7 +308,7 @@ class Loop:
 
 
 def _screen() -> Redactor:
-    from orchgate.secrets.stream import Redactor
+    from orchgate.secrets.redact import Redactor
 
     return Redactor()
 

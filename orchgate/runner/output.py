@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orchgate.lib import files
 
 if TYPE_CHECKING:
-    from orchgate.secrets.stream import Redactor
+    from orchgate.secrets.redact import Redactor
 
 LIMIT = 8 * 1024 * 1024  # bytes of a log, half of them head and half tail
 _PIPE = 1024 * 1024  # the most an unprivileged process may ask for; fewer and larger reads

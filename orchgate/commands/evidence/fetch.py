@@ -28,20 +28,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Verdict:
-    from orchgate.evidence import carry
+    from orchgate.evidence import transfer
 
     with workspace.online(), workspace.here() as place:
         if workspace.nothing_pinned(place):
             return Verdict.PASS
         pins = workspace.chosen(place, args.paths)
-        carry.require_writable(place.artifacts, pins, place.store.tracked())  # before anything is asked of a remote
+        transfer.require_writable(place.artifacts, pins, place.store.tracked())  # before anything is asked of a remote
         remote = args.remote or place.store.default_remote()
         with place.store.connect(remote, args.timeout) as connection:
             before = connection.local().contents
             known = connection.keep(connection.look())
             workspace.note(connection)
         with locks.held(place.artifacts.root, "artifacts", "orchgate evidence fetch"):
-            done = carry.restore(place.artifacts, pins, place.store, known, place.limit, force=args.force)
+            done = transfer.restore(place.artifacts, pins, place.store, known, place.limit, force=args.force)
     for path in done.different:
         say(f"left alone: {path} is not what was pinned")
     for path in done.missing:

@@ -56,7 +56,7 @@ class _Wanted(NamedTuple):
     """What documents rely on, and the files on disk that this stands for."""
 
     read: _ReadDocuments
-    links: tuple[linked.Link, ...]
+    links: tuple[linked.ArtifactLink, ...]
     found: linked.Expanded
 
 
@@ -135,11 +135,11 @@ def _cited(place: pinning.PinSource, repository: Repository, args: argparse.Name
 
 def _maker(
     place: pinning.PinSource, args: argparse.Namespace, wanted: _Wanted, *, asks: bool
-) -> Callable[[bytes | None], pin.Plan]:
+) -> Callable[[bytes | None], pin.LockUpdate]:
     """What makes the new lock from the old one; raises _Many where somebody has to be asked first."""
     disk, files, unread = pinning.artifacts(place), wanted.found.files, wanted.read.unread
 
-    def make(data: bytes | None) -> pin.Plan:
+    def make(data: bytes | None) -> pin.LockUpdate:
         made = pin.plan(data, files, disk, place.limits)
         new = (*made.added, *made.changed)
         if asks and len(new) > MOST_UNASKED:
@@ -175,7 +175,7 @@ def _ask(pins: tuple[Pinned, ...], args: argparse.Namespace, whose: str) -> None
     raise UsageError(f"nothing was pinned: {len(pins)} artifacts are more than {MOST_UNASKED}", command)
 
 
-def _tell_of(found: linked.Expanded, made: pin.Plan) -> None:
+def _tell_of(found: linked.Expanded, made: pin.LockUpdate) -> None:
     """What links stand for that was not pinned."""
     for link in found.crowded:
         where = f"{link.location.path}:{link.location.line}"
@@ -187,7 +187,7 @@ def _tell_of(found: linked.Expanded, made: pin.Plan) -> None:
         _say(f"and {len(missing) - MOST_LISTED} more; `orchgate check evidence --all-files` lists all")
 
 
-def _is_pinned(link: linked.Link, made: pin.Plan) -> bool:
+def _is_pinned(link: linked.ArtifactLink, made: pin.LockUpdate) -> bool:
     return len(linked.unlinked(made.pins, [link])) < len(made.pins)
 
 
@@ -223,7 +223,7 @@ def _whose_documents(
     return pinning.behind(place, repository, "orchgate evidence pin")
 
 
-def _end(made: pin.Plan, args: argparse.Namespace, read: _ReadDocuments | None = None, *, moved: bool) -> Verdict:
+def _end(made: pin.LockUpdate, args: argparse.Namespace, read: _ReadDocuments | None = None, *, moved: bool) -> Verdict:
     for line in pinning.told(made, checking=args.check):
         _say(line)
     examined = f"; {pinning.counted(len(read.documents), 'document')}{read.whose} read" if read else ""

@@ -9,6 +9,7 @@ from orchgate.commands.shared import tasks
 from orchgate.errors import OrchgateError, UsageError, quoted
 from orchgate.evidence import linked, pin
 from orchgate.evidence.lock import PATH, parse
+from orchgate.evidence.lock_checks import SizeLimits
 from orchgate.outputs._escape import escape
 from orchgate.packets.progress import packets_in_work, packets_named_in
 from orchgate.references.artifacts import Artifacts
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from orchgate.config.settings import Config
-    from orchgate.evidence.linked import Link
+    from orchgate.evidence.linked import ArtifactLink
     from orchgate.gate.context import Context
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
@@ -37,15 +38,15 @@ class PinSource(NamedTuple):
     whole: bool
 
     @property
-    def limits(self) -> pin.Limits:
-        return pin.Limits(self.config.evidence.max_artifact_bytes, self.config.manifests.max_bytes)
+    def limits(self) -> SizeLimits:
+        return SizeLimits(self.config.evidence.max_artifact_bytes, self.config.manifests.max_bytes)
 
 
 def artifacts(place: PinSource) -> Artifacts:
     return Artifacts(place.root, place.config.evidence.roots)
 
 
-def links(place: PinSource, documents: Iterable[Document]) -> tuple[Link, ...]:
+def links(place: PinSource, documents: Iterable[Document]) -> tuple[ArtifactLink, ...]:
     """What the documents rely on that git does not hold."""
     from orchgate.evidence.owners import Owners
     from orchgate.evidence.references import References
@@ -55,7 +56,7 @@ def links(place: PinSource, documents: Iterable[Document]) -> tuple[Link, ...]:
     return linked.links(documents, References(place.tree, disk, owners), owners, place.tree, disk)
 
 
-def told(made: pin.Plan, *, checking: bool = False) -> Iterator[str]:
+def told(made: pin.LockUpdate, *, checking: bool = False) -> Iterator[str]:
     """A line for each pin that is new, another or gone, and for each artifact that was refused."""
     would = "would be " if checking else ""
     for what, pins in (("pinned", made.added), ("pinned again", made.changed)):
@@ -70,7 +71,7 @@ def told(made: pin.Plan, *, checking: bool = False) -> Iterator[str]:
             yield escape(f"  hint: {error.hint}")
 
 
-def summary(made: pin.Plan, moved: bool) -> str:
+def summary(made: pin.LockUpdate, moved: bool) -> str:
     """One line about the whole lock."""
     counts = ((len(made.added), "new"), (len(made.changed), "changed"), (len(made.dropped), "dropped"))
     parts = [f"{count} {word}" for count, word in counts if count]
@@ -88,7 +89,7 @@ def fix(ctx: Context, paths: Iterable[str]) -> Iterator[str]:
     documents, _ = ctx.documents.read(paths)
     found = linked.expand(links(place, documents), artifacts(place))
 
-    def make(data: bytes | None) -> pin.Plan:
+    def make(data: bytes | None) -> pin.LockUpdate:
         held = parse(data).pins if data is not None else {}
         new = (path for path in found.files if path not in held)
         return pin.plan(data, new, artifacts(place), place.limits)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from orchgate.commands.evidence.workspace import EvidenceWorkspace
-    from orchgate.evidence.carry import Held, Load
     from orchgate.evidence.lock import Pinned
-    from orchgate.evidence.secrets import Patterns
+    from orchgate.evidence.transfer import PushPlan, Withheld
     from orchgate.git.store import Connection, Pushed
+    from orchgate.secrets.search import Patterns
 
 SUMMARY = "send the pinned artifacts to refs/orchgate/evidence of a remote"
 ABOUT = (
@@ -38,10 +38,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Verdict:
-    from orchgate.evidence import secrets
+    from orchgate.secrets import search
 
     with workspace.online(), workspace.here() as place:
-        patterns = secrets.compiled(place.config.evidence.secrets, place.config.evidence.secrets_allowed)
+        patterns = search.compiled(place.config.evidence.secrets, place.config.evidence.secrets_allowed)
         if workspace.nothing_pinned(place):
             return Verdict.PASS
         remote, paths = _split(place, args)
@@ -73,26 +73,26 @@ class _PushRequest(NamedTuple):
 
 
 def _push_to(place: EvidenceWorkspace, connection: Connection, task: _PushRequest) -> Verdict:
-    from orchgate.evidence import carry
+    from orchgate.evidence import transfer
 
-    content = carry.source(place.artifacts, place.store, connection.local().contents, place.limit)
+    content = transfer.source(place.artifacts, place.store, connection.local().contents, place.limit)
     there = connection.look()
-    load = carry.load(task.pins, there.contents, content, task.patterns, place.limit)
+    load = transfer.plan_push(task.pins, there.contents, content, task.patterns, place.limit)
     _say_held(load.held)
     if task.dry_run:
         workspace.note(connection)
         kept = f", {load.stored} are stored already" if load.stored else ""
         say(f"would send {counted(len(load.ready), 'artifact')} ({_size(load.ready):,} bytes) to {task.remote}{kept}")
         return _verdict(load)
-    pushed = connection.push(there, carry.contents(load.ready, content))
+    pushed = connection.push(there, transfer.contents(load.ready, content))
     workspace.note(connection)
     _say_pushed(pushed, load, task.remote)
     return _verdict(load)
 
 
-def _say_held(held: Iterable[Held]) -> None:
+def _say_held(held: Iterable[Withheld]) -> None:
     """Each artifact that stays behind, and what to do about it once for all that it goes for."""
-    by_hint: dict[str, list[Held]] = {}
+    by_hint: dict[str, list[Withheld]] = {}
     for one in held:
         by_hint.setdefault(one.hint, []).append(one)
     for hint, those in by_hint.items():
@@ -102,7 +102,7 @@ def _say_held(held: Iterable[Held]) -> None:
             say(f"  hint: {hint}")
 
 
-def _say_pushed(pushed: Pushed, load: Load, remote: str) -> None:
+def _say_pushed(pushed: Pushed, load: PushPlan, remote: str) -> None:
     from orchgate.git.contents import REF
 
     size = _size(pin for pin in load.ready if pin.sha256 in pushed.new)
@@ -116,7 +116,7 @@ def _size(pins: Iterable[Pinned]) -> int:
     return sum(pin.size for pin in pins)
 
 
-def _verdict(load: Load) -> Verdict:
+def _verdict(load: PushPlan) -> Verdict:
     """A secret is refused; what is not at hand could not be sent."""
     if any(held.secret for held in load.held):
         return Verdict.FAIL

@@ -57,12 +57,12 @@ def _content(place: EvidenceWorkspace, link: str) -> bytes:
 
 
 def _of(place: EvidenceWorkspace, path: str, link: str) -> bytes:
-    from orchgate.evidence import carry
+    from orchgate.evidence import transfer
     from orchgate.runs.locate import read_file
 
     pin = place.lock.get(path)
     if pin is not None:
-        return carry.anywhere(place.artifacts, pin, place.store, place.limit)
+        return transfer.anywhere(place.artifacts, pin, place.store, place.limit)
     below = [one.path for one in place.lock.below(path)]
     if below:
         raise UsageError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.commands.shared import running, tasks
 from orchgate.errors import OrchgateError, UsageError, quoted
-from orchgate.evidence import brought, origin, summary
+from orchgate.evidence import copied_runs, summary
 from orchgate.evidence.facts import facts_of
 from orchgate.lib import files, locks
 from orchgate.lib.inside import require_real
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from orchgate.evidence.brought import Examined, Limits
-    from orchgate.evidence.lock import Facts
+    from orchgate.evidence.copied_runs import Examined
+    from orchgate.evidence.lock import RunFacts
+    from orchgate.evidence.lock_checks import SizeLimits
 
 
 SUMMARY = "write a table of runs before and after a change into the task's action plan"
@@ -37,7 +38,7 @@ MAX_BYTES = 64 * 1024 * 1024  # of the plan, and of a manifest
 class SummaryRun(NamedTuple):
     """A run: what it claims, where it comes from ("" for here), and what is to be brought, None for nothing."""
 
-    facts: Facts
+    facts: RunFacts
     origin: str = ""
     elsewhere: Examined | None = None
 
@@ -101,7 +102,7 @@ def _update(root: str, plan: str, block: str, pipeline: str, section: str, *, wr
     return changed != text
 
 
-def _pipeline(known: dict[str, Facts]) -> str:
+def _pipeline(known: dict[str, RunFacts]) -> str:
     """The pipeline that all runs are of. Raises UsageError."""
     pipelines = {facts.pipeline: path for path, facts in known.items()}
     if len(pipelines) > 1:
@@ -170,14 +171,14 @@ def _examined(root: str, name: str, task: str) -> tuple[str, SummaryRun]:
     try:
         if path:
             full = os.path.join(root, path)
-            known = origin.beside(full)
+            known = copied_runs.beside(full)
             run = from_manifest(derivation.require_file(full, MAX_BYTES), full)
             return path, SummaryRun(facts_of(run), known.words if known else "")
-        found = brought.examine(root, folder, _limits(root))
+        found = copied_runs.examine(root, folder, _limits(root))
     except OrchgateError as error:
         raise _about(path or name, error) from error
     target = os.path.relpath(os.path.join(found.target, ids.MANIFEST), root)
-    words = brought.origin_of(found, os.environ).words
+    words = copied_runs.origin_of(found, os.environ).words
     return target, SummaryRun(facts_of(found.run), words, found)
 
 
@@ -204,11 +205,12 @@ def _path(root: str, manifest: str) -> str:
     return path if locate.place_of(path, load_work_tree(root).evidence.roots) else ""
 
 
-def _limits(root: str) -> Limits:
+def _limits(root: str) -> SizeLimits:
     from orchgate.config.load import load_work_tree
+    from orchgate.evidence.lock_checks import SizeLimits
 
     config = load_work_tree(root)
-    return brought.Limits(config.evidence.max_artifact_bytes, config.manifests.max_bytes)
+    return SizeLimits(config.evidence.max_artifact_bytes, config.manifests.max_bytes)
 
 
 def _bring(root: str, path: str, one: SummaryRun) -> None:
@@ -217,13 +219,13 @@ def _bring(root: str, path: str, one: SummaryRun) -> None:
         return
     limits = _limits(root)
     try:
-        done = brought.bring(one.elsewhere, limits, os.environ)
+        done = copied_runs.copy(one.elsewhere, limits, os.environ)
     except OrchgateError as error:
         raise _about(path, error) from error
     _say(f"{path}: {'copied' if done.new else 'already here, and the same'} (from {one.origin})")
     for left in done.left:
         _say(f"  not copied: {left}")
-    for inner in brought.inner(root, one.elsewhere, limits, os.environ):
+    for inner in copied_runs.copy_inner_runs(root, one.elsewhere, limits, os.environ):
         _say(f"  {inner}")
 
 

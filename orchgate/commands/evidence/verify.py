@@ -37,11 +37,11 @@ class Verification(NamedTuple):
 
 
 def run(args: argparse.Namespace) -> Verdict:
-    from orchgate.evidence.kept import Comparison
+    from orchgate.evidence.lock_checks import PinComparison
 
     with workspace.here() as place:
         config = place.config
-        comparison = Comparison(place.artifacts, config.evidence.max_artifact_bytes, config.manifests.max_bytes)
+        comparison = PinComparison(place.artifacts, config.evidence.max_artifact_bytes, config.manifests.max_bytes)
         changed = missing = 0
         for one in place.lock.pins.values():
             if not place.artifacts.on_disk(one.path):

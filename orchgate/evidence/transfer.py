@@ -1,4 +1,4 @@
-"""Pinned artifacts on their way between the disk and the store that travels with the repository."""
+"""Pinned artifacts on their way between the disk and the store, and what must not travel: secrets."""
 
 from __future__ import annotations
 
@@ -6,23 +6,27 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import GitError, OrchgateError, Unreadable, quoted
-from orchgate.evidence import secrets
+from orchgate.evidence.lock import LockError, of
 from orchgate.lib import files
 from orchgate.lib.digest import sha256_hex
 from orchgate.lib.inside import GIT_NAMES, looks_like_git, require_real
+from orchgate.secrets import search
 from orchgate.secrets.redact import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
+    from orchgate.config.settings import Evidence
     from orchgate.evidence.lock import Pinned
+    from orchgate.git.snapshot import Snapshot
     from orchgate.git.store import Store
     from orchgate.references.artifacts import Artifacts
+
 
 _UNPIN = "delete its line from .orchgate/evidence.lock, and ask whoever added it"
 
 
-class Held(NamedTuple):
+class Withheld(NamedTuple):
     """An artifact that cannot be carried, and why. `secret`: because of what it seems to hold."""
 
     path: str
@@ -31,30 +35,30 @@ class Held(NamedTuple):
     secret: bool = False
 
 
-class Load(NamedTuple):
+class PushPlan(NamedTuple):
     """What is to be pushed: a pin for each content that the remote lacks, and what has to stay behind.
 
     `stored` counts the pins whose contents the remote has.
     """
 
     ready: tuple[Pinned, ...]
-    held: tuple[Held, ...]
+    held: tuple[Withheld, ...]
     stored: int
 
 
-def load(
+def plan_push(
     pins: Iterable[Pinned],
     there: Container[str],
     content: Callable[[Pinned], bytes],
-    patterns: secrets.Patterns,
+    patterns: search.Patterns,
     limit: int,
-) -> Load:
+) -> PushPlan:
     """Sorts pins into what can be pushed and what cannot.
 
     `there` is what the remote holds, by SHA-256; `content` reads what it lacks, `limit` is in bytes.
     """
     ready: dict[str, Pinned] = {}
-    held: list[Held] = []
+    held: list[Withheld] = []
     stored = 0
     for pin in pins:
         if pin.sha256 in there:
@@ -65,33 +69,33 @@ def load(
                 ready[pin.sha256] = pin
             else:
                 held.append(refusal)
-    return Load(tuple(ready.values()), tuple(held), stored)
+    return PushPlan(tuple(ready.values()), tuple(held), stored)
 
 
-def _refusal(content: Callable[[Pinned], bytes], pin: Pinned, patterns: secrets.Patterns, limit: int) -> Held | None:
+def _refusal(content: Callable[[Pinned], bytes], pin: Pinned, patterns: search.Patterns, limit: int) -> Withheld | None:
     if pin.size > limit:
         hint = "keep a smaller extract of it, or raise evidence.max-artifact-bytes"
-        return Held(pin.path, f"is {pin.size} bytes long, limit {limit}", hint)
+        return Withheld(pin.path, f"is {pin.size} bytes long, limit {limit}", hint)
     try:
         data = content(pin)
     except (Unreadable, GitError) as error:
-        return Held(pin.path, error.message, error.hint)
+        return Withheld(pin.path, error.message, error.hint)
     return _secret(pin.path, data, patterns)
 
 
-def _secret(path: str, content: bytes, patterns: secrets.Patterns) -> Held | None:
+def _secret(path: str, content: bytes, patterns: search.Patterns) -> Withheld | None:
     """Why an artifact has to stay here for what it holds, or for what it is called."""
     hint = "record the run again without it and change the secret; if it is none, evidence.secrets-allowed can say so"
     shown = redacted(path)
-    if named := secrets.first(os.fsencode(path), patterns):
-        return Held(shown, f"has a name that looks like a secret ({named.pattern})", hint, secret=True)
-    found = secrets.first(content, patterns)
+    if named := search.first(os.fsencode(path), patterns):
+        return Withheld(shown, f"has a name that looks like a secret ({named.pattern})", hint, secret=True)
+    found = search.first(content, patterns)
     if found is None:
         return None
     if found.unseen:
         hint = "pin what it holds instead; or evidence.secrets-allowed = ['^unseen: '], where nobody has to look"
-        return Held(shown, found.unseen, hint)
-    return Held(found.place(shown), f"looks like a secret ({found.pattern})", hint, secret=True)
+        return Withheld(shown, found.unseen, hint)
+    return Withheld(found.place(shown), f"looks like a secret ({found.pattern})", hint, secret=True)
 
 
 def contents(pins: Iterable[Pinned], content: Callable[[Pinned], bytes]) -> Iterator[tuple[str, bytes]]:
@@ -236,3 +240,25 @@ def anywhere(artifacts: Artifacts, pin: Pinned, store: Store, limit: int) -> byt
             hint = "run `orchgate evidence fetch`, once its author has run `orchgate evidence push`"
             raise GitError(f"{pin.path} is pinned, but its content is not here", hint) from error
         return content
+
+
+def pinned_secrets(snapshot: Snapshot, base: Snapshot, artifacts: Artifacts, settings: Evidence) -> Iterator[str]:
+    """Place of the first match in each artifact that is newly pinned, as far as it is on this machine.
+
+    What is not here was looked at where it was pinned, and will be where it is pushed. Raises LockError.
+    """
+    patterns = search.compiled(settings.secrets, settings.secrets_allowed)
+    try:
+        before = of(base)
+    except LockError:  # says nothing about what was pinned: all of it may be new
+        before = None
+    now = of(snapshot)
+    for path, pin in now.pins.items() if now else ():
+        if (before and before.get(path) == pin) or pin.size > settings.max_artifact_bytes:
+            continue
+        try:
+            found = search.first(read(artifacts, pin), patterns)
+        except Unreadable:
+            continue
+        if found:
+            yield f"{path} {found.unseen}" if found.unseen else f"{found.place(path)} looks like a secret"

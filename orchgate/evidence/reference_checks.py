@@ -1,14 +1,16 @@
-"""Judges what documents point at: one finding at most for each reference."""
+"""What documents point at: one finding at most for each reference (EVD001 to EVD004, EVD013), and better hints."""
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchgate.errors import Unreadable
-from orchgate.evidence.better import ANCHOR, PATH, PLAIN
-from orchgate.evidence.claims import RESULT, Place, file_weight, is_file, task_folder, weight
+from orchgate.evidence.references import RESULT, Mention, file_weight, is_file, task_folder, weight
+from orchgate.git.snapshot import SUBMODULE, SYMLINK
+from orchgate.lib.files import open_regular
 from orchgate.lib.patterns import lazy
 from orchgate.markdown.names import is_markdown, is_mdx
 from orchgate.model import Finding, Location, Severity, Trouble
@@ -19,7 +21,6 @@ from orchgate.references.targets import TargetKind, is_unfilled, of_this_user, u
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from orchgate.evidence.line_counts import Lines
     from orchgate.evidence.owners import Owners
     from orchgate.evidence.references import References
     from orchgate.evidence.support import Support
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     from orchgate.references.resolve import Resolution
     from orchgate.references.targets import ReferenceTarget
 
+
 _LINE_ANCHOR = lazy(r"L\d+|:~:|user-content-|top$|$", re.IGNORECASE)
 
 
-class Judge:
+class ReferenceChecks:
     """Findings of references. `links` counts those that name a path; `troubles` are documents that cannot be read."""
 
     def __init__(
@@ -140,7 +142,7 @@ class Judge:
         """Findings about `[text][label]` whose label no line of the document defines: nobody can follow them."""
         if not document.undefined:
             return
-        from orchgate.evidence.claimed_runs import says_success
+        from orchgate.evidence.claims import says_success
 
         for use in document.undefined:
             reference = Reference(use.written, use.offset, Notation.LINK)
@@ -165,7 +167,7 @@ class Judge:
 
     # -- EVD001, EVD004: there is nothing there ------------------------------------------------
 
-    def _missing(self, place: Place, target: ReferenceTarget, found: Resolution) -> Iterator[Finding]:
+    def _missing(self, place: Mention, target: ReferenceTarget, found: Resolution) -> Iterator[Finding]:
         severity = weight(place, target)
         if severity is None:
             return
@@ -186,12 +188,12 @@ class Judge:
         yield Finding("EVD001", place.location, f"{text} {what}", hint, severity, sought=sought)
 
     @staticmethod
-    def _relative(place: Place, path: str) -> str:
+    def _relative(place: Mention, path: str) -> str:
         import posixpath
 
         return posixpath.relpath(path, place.document.path.rpartition("/")[0] or ".")
 
-    def _outside(self, place: Place, target: ReferenceTarget) -> Iterator[Finding]:
+    def _outside(self, place: Mention, target: ReferenceTarget) -> Iterator[Finding]:
         if not place.link and not target.artifact and file_weight(place, target) is None:
             return
         yield Finding(
@@ -203,7 +205,7 @@ class Judge:
 
     # -- EVD002, EVD003: nobody else can open it ----------------------------------------------
 
-    def _unfilled(self, place: Place, target: ReferenceTarget) -> Iterator[Finding]:
+    def _unfilled(self, place: Mention, target: ReferenceTarget) -> Iterator[Finding]:
         said, path = place.said, place.document.path
         if said.checked is False or place.template:
             return
@@ -223,7 +225,7 @@ class Judge:
     def _own(self, path: str, folder: str) -> bool:
         return bool(self._packets.places(path)) and not self._packets.foreign(path, folder)
 
-    def _local(self, place: Place) -> Iterator[Finding]:
+    def _local(self, place: Mention) -> Iterator[Finding]:
         text, said = place.reference.text, place.said
         if is_unfilled(text) or "..." in text or "…" in text or place.template:
             return
@@ -243,10 +245,9 @@ class Judge:
     # -- EVD013 --------------------------------------------------------------------------------
 
     @cached_property
-    def _lines(self) -> Lines:
-        from orchgate.evidence.line_counts import Lines
+    def _lines(self) -> LineCounts:
 
-        return Lines(self._snapshot, self._artifacts)
+        return LineCounts(self._snapshot, self._artifacts)
 
     def _line(self, document: Document, reference: Reference, line: int, path: str) -> Iterator[Finding]:
         try:
@@ -281,3 +282,72 @@ class Judge:
             PLAIN[ANCHOR],
             sought=(ANCHOR, path, wanted),
         )
+
+
+CHUNK = 1 << 20
+MAX_BYTES = 64 * 1024 * 1024  # of a file of the tree; larger ones are no text that anybody cites by line
+TEXT = 8_000  # first bytes in which git looks for NUL before it takes a file for text
+
+
+class LineCounts:
+    """Counts the lines of files of the judged tree, and of artifacts on disk."""
+
+    def __init__(self, snapshot: Snapshot, artifacts: Artifacts) -> None:
+        self._snapshot = snapshot
+        self._artifacts = artifacts
+        self._known: dict[str, int | None] = {}
+
+    def of(self, path: str, wanted: int) -> int | None:
+        """How many lines a file has, or at least `wanted`; None for a folder, a binary, or what is not here.
+
+        Raises Unreadable when the file is there and cannot be read, or is larger than any text that is cited by line.
+        """
+        entry = self._snapshot.entries.get(path)
+        if entry is None:
+            return self._on_disk(path, wanted)
+        if entry.mode in (SYMLINK, SUBMODULE):
+            return None
+        if path not in self._known:
+            self._known[path] = _count(self._snapshot.read(path, MAX_BYTES))
+        return self._known[path]
+
+    def _on_disk(self, path: str, wanted: int) -> int | None:
+        """As `of`; a log may be very long, so that it is read as far as the wanted line."""
+        if not self._artifacts.on_disk(path) or not os.path.isfile(self._artifacts.full(path)):
+            return None
+        count, last = 0, b""
+        try:
+            with open(open_regular(self._artifacts.full(path)), "rb", buffering=0) as file:
+                while count < wanted and (chunk := file.read(CHUNK)):
+                    count, last = count + chunk.count(b"\n"), chunk
+        except OSError as error:
+            raise Unreadable(path, f"cannot be read: {error.strerror}") from error
+        return count + (not last.endswith(b"\n") and bool(last))
+
+
+def _count(content: bytes) -> int | None:
+    if b"\0" in content[:TEXT]:
+        return None
+    return content.count(b"\n") + (not content.endswith(b"\n") and bool(content))
+
+
+PATH, ANCHOR = "path", "anchor"
+PLAIN = {PATH: "correct the path, or remove the link", ANCHOR: "correct the anchor, or drop it"}
+_ALIKE = 0.5
+
+
+def suggester(
+    snapshot: Snapshot, artifacts: Artifacts, document: Callable[[str], Document]
+) -> Callable[[tuple[str, ...]], str]:
+    """Finds the hint for `(PATH, path)` or `(ANCHOR, path, anchor)`; "" where nothing is near. Raises Unreadable."""
+    from orchgate.references.nearest import Nearest, closest
+
+    nearest = Nearest(snapshot, artifacts)
+
+    def suggest(sought: tuple[str, ...]) -> str:
+        if sought[0] == PATH:
+            return nearest.hint(sought[1])
+        near = closest(sought[2], sorted(document(sought[1]).anchors), _ALIKE)
+        return f"did you mean #{near}?" if near else ""
+
+    return suggest
