@@ -122,10 +122,10 @@ def test_commands_are_judged_again(repo: Repo, step: str, expected: list[str]) -
 
 
 def test_a_change_is_not_worth_measuring(repo: Repo) -> None:
-    toml = '[performance]\npipeline = "p"\nrelevant = ["src/**", "!src/docs/**"]\n'
+    toml = '[performance]\npipeline = "p"\npaths = ["src/**", "!src/docs/**"]\n'
     base = repo.commit(files={"orchgate.toml": toml + "[[pipelines.p.stages]]\nid = 'a'\nrun = ['true']\n"})
     repo.commit(files={"src/docs/a.txt": "x\n"})
 
     report = checked("--base", base, "performance")
 
-    assert report["checks"][0]["facts"]["not measured"] == "1 changed file, none that performance.relevant names"
+    assert report["checks"][0]["facts"]["not measured"] == "1 changed file, none that performance.paths names"

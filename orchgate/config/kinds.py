@@ -31,7 +31,7 @@ class Text(NamedTuple):
         return {"type": "string"}
 
 
-class Flag(NamedTuple):
+class Flag:
     def read(self, value: object, at: At, reading: Reading) -> object:
         return value if isinstance(value, bool) else reading.expected(at, "true or false", value)
 
@@ -109,7 +109,7 @@ def array(at: At, value: object) -> str:
     return f"an array{meant}"
 
 
-class Place(NamedTuple):
+class Place:
     """One path, or one glob: nothing stands before it that a leading `!` could take back from."""
 
     def read(self, value: object, at: At, reading: Reading) -> object:
@@ -123,7 +123,7 @@ class Place(NamedTuple):
         return {"type": "string", "minLength": 1, "pattern": "^(?!!)"}
 
 
-class Path(NamedTuple):
+class Path:
     """A path or a glob: some text that a name in a repository can consist of."""
 
     def read(self, value: object, at: At, reading: Reading) -> object:
@@ -137,7 +137,7 @@ class Path(NamedTuple):
         return {"type": "string", "minLength": 1}
 
 
-class Inner(NamedTuple):
+class Inner:
     """A path of one file or folder inside the tree, relative to its top."""
 
     def read(self, value: object, at: At, reading: Reading) -> object:

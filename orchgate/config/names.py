@@ -16,7 +16,7 @@ _NOT_IN_BRANCHES = frozenset(" ~^:\\\x7f") | frozenset(map(chr, range(32)))
 PHASES = ("before", "after")
 
 
-class Branch(NamedTuple):
+class Branch:
     """The name of one branch."""
 
     def read(self, value: object, at: At, reading: Reading) -> object:
@@ -47,7 +47,7 @@ class Branches(NamedTuple):
         return Globs(self.extends).schema()
 
 
-class Folder(NamedTuple):
+class Folder:
     """A folder inside the repository; "" and "." are its top."""
 
     def read(self, value: object, at: At, reading: Reading) -> object:
@@ -61,7 +61,7 @@ class Folder(NamedTuple):
         return {"type": "string", "pattern": "^(?![/~])(?!(.*/)?\\.\\.(/|$))"}
 
 
-class Root(NamedTuple):
+class Root:
     """A folder below the top of the repository that is not git's own."""
 
     def read(self, value: object, at: At, reading: Reading) -> object:
@@ -78,7 +78,7 @@ class Root(NamedTuple):
         return {"type": "string", "minLength": 1, "pattern": "^(?!!)(?!/)(?!(.*/)?\\.\\.(/|$))"}
 
 
-class DocumentPlace(NamedTuple):
+class DocumentPlace:
     """Where a document of each packet may be: a path with `{slug}` or `{task}`."""
 
     def read(self, value: object, at: At, reading: Reading) -> object:
@@ -93,7 +93,7 @@ class DocumentPlace(NamedTuple):
         return {"type": "string", "pattern": "^(?!!).*\\{(slug|task)\\}"}
 
 
-class FileInTree(NamedTuple):
+class FileInTree:
     """The path of a file as git names it."""
 
     def read(self, value: object, at: At, reading: Reading) -> object:
@@ -110,7 +110,7 @@ def is_inside(path: str) -> bool:
     return "\0" not in path and not {"", ".", ".."}.intersection(path.removeprefix("./").split("/"))
 
 
-class RequiredRun(NamedTuple):
+class RequiredRun:
     """A kind of run: a pipeline, or one before or after the change."""
 
     def read(self, value: object, at: At, reading: Reading) -> object:
@@ -147,7 +147,7 @@ class Filled(NamedTuple):
         return {"type": "string", "pattern": "\\S"}
 
 
-class Variable(NamedTuple):
+class Variable:
     """The name of a variable of the environment."""
 
     def read(self, value: object, at: At, reading: Reading) -> object:
@@ -159,7 +159,7 @@ class Variable(NamedTuple):
         return {"type": "string", "pattern": "^[^=]+$"}
 
 
-class Command(NamedTuple):
+class Command:
     """A program with its arguments."""
 
     def read(self, value: object, at: At, reading: Reading) -> object:
@@ -178,7 +178,7 @@ class Command(NamedTuple):
         return ListOf(Text()).schema()
 
 
-class Versions(NamedTuple):
+class Versions:
     """Bounds on a version, such as `>=0.2,<1`."""
 
     def read(self, value: object, at: At, reading: Reading) -> object:
