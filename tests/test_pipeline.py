@@ -452,7 +452,7 @@ def test_an_error_says_in_which_file_it_stands(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         loaded(tmp_path, TOML, {"pipelines": 5})
 
-    assert caught.value.hint == "it stands in codex.orchestrator.json"
+    assert caught.value.hint == "fix it in codex.orchestrator.json"
 
 
 def test_a_folder_of_that_name_is_said(tmp_path: Path) -> None:

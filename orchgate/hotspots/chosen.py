@@ -29,12 +29,12 @@ def latest(root: str) -> list[str]:
     for task, run in islice(ids.all_runs(root), LOOKED):
         folder = _folder(root, task, run)
         try:
-            told = load(os.path.join(folder, ids.MANIFEST))
+            run_here = load(os.path.join(folder, ids.MANIFEST))
         except OrchgateError:
             found.append(folder)
             continue
-        if told.parent_run_id is None and told.pipeline_id not in pipelines:
-            pipelines.add(told.pipeline_id)
+        if run_here.parent_run_id is None and run_here.pipeline_id not in pipelines:
+            pipelines.add(run_here.pipeline_id)
             found.append(folder)
     return found
 
@@ -63,7 +63,7 @@ def _named(root: str, word: str, known: list[tuple[str, str]]) -> list[str]:
 
 
 def _folder(root: str, task: str, run: str) -> str:
-    """Where a run that was found lies. It is only read: it may be a link to wherever runs are kept."""
+    """Where a run that was found is. It is only read: it may be a link to wherever runs are kept."""
     return os.path.join(root, ids.RUNS, task, "cli", run)
 
 
@@ -79,7 +79,7 @@ def _by_path(path: str) -> list[str]:
 
 
 def _run_around(folder: str) -> str | None:
-    """The run that a folder is, is in, or stands for: summaries and redirects lie beside the real one."""
+    """The run that a folder is, is in, or stands for: summaries and redirects are beside the real one."""
     for level in range(3):
         parent, name = os.path.split(folder)
         if ids.RUN_ID.fullmatch(name):

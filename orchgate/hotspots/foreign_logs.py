@@ -32,7 +32,7 @@ class LogLine(msgspec.Struct, frozen=True):
 
 
 class Heard(NamedTuple):
-    """What the logs tell of one stage, in microseconds since the epoch; one `begins` for each attempt."""
+    """What the logs say of one stage, in microseconds since the epoch; one `begins` for each attempt."""
 
     begins: tuple[int, ...] = ()
     spoke: tuple[int, ...] = ()
@@ -55,10 +55,10 @@ class LogTimes(NamedTuple):
     missing: tuple[str, ...]
 
 
-def tell(run: Run, start: int, end: int, resumes: Sequence[int] = ()) -> LogTimes:
+def read_logs(run: Run, start: int, end: int, resumes: Sequence[int] = ()) -> LogTimes:
     """What the logs of a run say.
 
-    `start` and `end` are the manifest's, `resumes` when the run was taken up again, in microseconds since the epoch.
+    `start` and `end` are the manifest's, `resumes` when the run was resumed, in microseconds since the epoch.
     """
     decoder = msgspec.json.Decoder(LogLine)
     missing: list[str] = []
@@ -83,7 +83,7 @@ def tell(run: Run, start: int, end: int, resumes: Sequence[int] = ()) -> LogTime
 
 
 def _away(resumes: Sequence[int], moments: Sequence[int], start: int) -> Iterable[BusySpan]:
-    """Nobody ran the run between the last thing that was logged and the moment it was taken up again."""
+    """Nobody ran the run between the last thing that was logged and the moment it was resumed."""
     for resume in resumes:
         left = max((moment for moment in moments if moment <= resume), default=start)
         yield BusySpan(left - start, resume - start, Phase.AWAY, 0)
@@ -123,7 +123,7 @@ def _sorted(kinds: dict[str, list[int]]) -> Heard:
 
 
 def _spans(stage: StageRun, one: Heard, start: int, end: int, missing: list[str], *, known: bool) -> list[BusySpan]:
-    """What is known of one stage; `known`: the logs tell of other stages at least."""
+    """What is known of one stage; `known`: the logs mention other stages at least."""
     if not stage.started_at:
         return []
     started = log_lines.microseconds(stage.started_at)
@@ -149,7 +149,7 @@ def _spans(stage: StageRun, one: Heard, start: int, end: int, missing: list[str]
 
 
 def _work(moments: Sequence[int], start: int, stage: int) -> Iterable[BusySpan]:
-    """Executing, cut where nothing was heard for long. Silences are told apart only where something was heard."""
+    """Executing, cut where there was no output for long. Silences count only where there was some output."""
     begin = moments[0]
     for one, other in pairwise(moments):
         if other - one >= QUIET and len(moments) > 2:

@@ -1,4 +1,4 @@
-"""Observed runs together with those that their programs recorded themselves: each second is told once, by the inner."""
+"""Observed runs together with those that their programs recorded: each second counts once, for the inner run."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def grouped(runs: Iterable[Timeline]) -> dict[str, list[Timeline]]:
 
 
 def outermost(runs: Sequence[Timeline]) -> list[Timeline]:
-    """The runs that none of the others called: those are told as a part of it."""
+    """The runs that none of the others called: those count as a part of it."""
     inside = {inner.run_id for run in runs for inner in _called(run)}
     return [run for run in runs if run.run_id not in inside]
 

@@ -24,7 +24,7 @@ class Phase(Enum):
     As long as any stage does its work, the others' repeating and waiting cost nobody anything.
     """
 
-    AWAY = "away"  # nobody worked: it was killed and not yet taken up again, it was stopped, the machine slept
+    AWAY = "away"  # nobody worked: it was killed and not yet resumed, it was stopped, the machine slept
     EXECUTING = "executing"
     SILENT = "silent"  # executing too, but between two outputs that are far apart
     RETRYING = "retrying"  # an attempt that did not count, and the delay after it
@@ -94,8 +94,8 @@ class Timeline(NamedTuple):
     """One run. `wall` is in microseconds, `started` in seconds since the epoch.
 
     The stages' `spent` add up to `wall`; what belongs to no stage is a stage without a name. `missing` says in words
-    what could not be read, and so what the numbers do not tell. `inner` are the manifests of the runs that an observed
-    program recorded itself; the microseconds that are told there are left out here, and are `inside`.
+    what could not be read, and so is not in the numbers. `inner` are the manifests of the runs that an observed
+    program recorded itself; the microseconds that count there are left out here, and are `inside`.
     `tail` are microseconds after the last stage's end. `needs` are by the stages' numbers, None where nobody recorded
     them; `slots` is how many stages could run at once.
     """

@@ -45,7 +45,7 @@ def read(folder: str) -> Timeline:
     """The timeline of the run in a folder, with those of the runs that it called.
 
     What of it cannot be read is said in `missing`. Raises OrchgateError when neither a manifest nor a journal of ours
-    tells anything.
+    says anything.
     """
     return _with_inner(_read(folder), folder, {os.path.basename(folder)}, _NESTED)
 
@@ -74,7 +74,7 @@ def _read(folder: str) -> Timeline:
     run, found = _journal(folder, path, missing)
     if run is None:
         if missing and not os.path.lexists(path):
-            raise OrchgateError(missing[0], "without a manifest nothing else tells what happened")
+            raise OrchgateError(missing[0], "there is no manifest either, so nothing shows what happened")
         from orchgate.runs.run import load
 
         run = load(path)
@@ -132,12 +132,12 @@ def _from_manifest(run: Run) -> _RunSpans:
 
 
 def _foreign(run: Run) -> _RunSpans:
-    from orchgate.hotspots.foreign_logs import tell
+    from orchgate.hotspots.foreign_logs import read_logs
 
     start, end, missing = _bounds(run)
-    told = tell(run, start, end, _resumed(run))
-    end = end if run.completed_at and end > start else max(end, told.latest)
-    found = _RunSpans(told.spans, end - start, told.silences, told.attempts, (*missing, *told.missing))
+    logs = read_logs(run, start, end, _resumed(run))
+    end = end if run.completed_at and end > start else max(end, logs.latest)
+    found = _RunSpans(logs.spans, end - start, logs.silences, logs.attempts, (*missing, *logs.missing))
     # That orchestrator runs its stages strictly in order.
     in_order = {index: (index - 1,) if index > 1 else () for index in range(1, len(run.stages) + 1)}
     return found._replace(needs=in_order, slots=1)
@@ -166,7 +166,7 @@ def _bounds(run: Run) -> tuple[int, int, list[str]]:
 def _unended(run: Run) -> list[str]:
     if run.finished and run.completed_at:
         return []
-    return ["the run has not ended: what is told goes up to its last sign of life"]
+    return ["the run has not ended: times end with its last sign of life"]
 
 
 def _timeline(run: Run, found: _RunSpans, missing: Sequence[str]) -> Timeline:
@@ -221,7 +221,7 @@ class _OpenAttempt(NamedTuple):
 
 
 def spans_of(events: Sequence[Mapping[str, Any]], times: Sequence[int]) -> list[BusySpan]:
-    """The spans that a journal tells of, in microseconds since its first event.
+    """The spans of a journal, in microseconds since its first event.
 
     `times` are the events' own in microseconds, never going back.
     """
@@ -284,7 +284,7 @@ def _unfinished(attempt: _OpenAttempt, latest: int, number: int) -> BusySpan:
 
 
 def from_attempts(run: Run, start: int, end: int) -> list[BusySpan]:
-    """The spans that a manifest alone tells of. `start` and `end` in microseconds since the epoch."""
+    """The spans that a manifest alone gives. `start` and `end` in microseconds since the epoch."""
     return [span for stage in run.stages for span in _of_stage(stage, start, end)]
 
 

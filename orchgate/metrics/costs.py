@@ -84,7 +84,7 @@ def is_bound(cost: ForeignLine | CostLine, name: str) -> bool:
 
 
 def bounds(cost: ForeignLine | CostLine) -> Collection[str] | None:
-    """The costs that are lower bounds; an empty one stands for all, None for none."""
+    """The costs that are lower bounds; an empty one means all, None for none."""
     if isinstance(cost, ForeignLine):
         return None
     return cost.lower_bounds or (() if cost.complete is False else None)

@@ -1,7 +1,7 @@
 """One line of `.runs/<task>/metrics.json` for each finished run: what it cost, small enough to be read by the million.
 
 Lines are appended by many processes at once. Each is one write under a lock on the file itself, which the system lets
-go of when its holder dies. A run that is taken up again and ends a second time leaves a second line with the same
+go of when its holder dies. A run that is resumed and ends a second time leaves a second line with the same
 `run_id` and a higher `resumes`: the last one counts.
 """
 

@@ -1,6 +1,6 @@
 """Where the runs of a metrics file are, by run id: found in a few steps however many there are.
 
-The index lies beside the checkpoint, which says how much of it is valid. It is a random token, then segments that are
+The index is beside the checkpoint, which says how much of it is valid. It is a random token, then segments that are
 only ever appended: `count` keys, sorted, and as many offsets, eight bytes each. What came since the last segment is
 kept in the checkpoint itself.
 """

@@ -53,7 +53,7 @@ class TestsLine(Struct, gc=False):
 class CostLine(Struct, gc=False, kw_only=True):
     """What a run or a stage cost, as entries write it. None: not measured.
 
-    `lower_bounds` says of which metrics the kernel would not tell all, and why; where `complete` is False and it
+    `lower_bounds` says which metrics the kernel did not give in full, and why; where `complete` is False and it
     names none, that is all of them.
     """
 

@@ -58,7 +58,7 @@ def _lasting(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_empty(path: str) -> bool:
-    """Whether nothing is lost with what stands there: a power cut may have taken our own, which was not synced."""
+    """Whether nothing is lost with what is there: a power cut may have taken our own, which was not synced."""
     try:
         status = os.lstat(path)
     except OSError:

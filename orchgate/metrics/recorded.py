@@ -21,7 +21,7 @@ _TREE = re.compile(rb'"tree":"([0-9a-f]{40,64})"')
 
 
 class RecordedRun(NamedTuple):
-    """A run that succeeded whole and at once: nothing cached, repeated or taken up again, no change without a commit.
+    """A run that succeeded whole and at once: nothing cached, repeated or resumed, no change without a commit.
 
     `metrics` are those that `speed.sampling` measures too, by the names of `metrics.values`, as far as they are known
     exactly; wall time is that of its stages, one after the other. `stages` are their ids.
@@ -70,7 +70,7 @@ def newest(path: str, pipeline: str, machine: str, trees: Collection[str]) -> Ta
 
 
 def _lines(path: str) -> Iterator[bytes]:
-    """Whole lines; what stands before the first break may be the rest of one."""
+    """Whole lines; what comes before the first break may be the rest of one."""
     descriptor = files.open_regular(path)
     try:
         end = os.fstat(descriptor).st_size

@@ -107,7 +107,7 @@ def merge(one: Spread, other: Spread) -> Spread:
 
 
 def quantile(spread: Spread, fraction: float) -> float | None:
-    """The value below which a fraction of all lies, within `ERROR` of a real one; None when there are none."""
+    """The value below which a fraction of all values is, within `ERROR` of a real one; None when there are none."""
     if not spread.count:
         return None
     rank = math.floor(fraction * (spread.count - 1))

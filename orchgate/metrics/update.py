@@ -215,7 +215,7 @@ WHOLE = SAMPLES * SAMPLE  # bytes that are compared completely
 
 
 class Identity(Struct, gc=False):
-    """The file as it was. `offset` is how far it was read, a line's end; `digest` is of what lies before that."""
+    """The file as it was. `offset` is how far it was read, a line's end; `digest` is of what is before that."""
 
     device: int
     inode: int
@@ -239,7 +239,7 @@ class _Envelope(Struct):
 
 
 def _digest(descriptor: int, offset: int) -> int:
-    """Of what lies before an offset: see above. Raises OSError."""
+    """Of what is before an offset: see above. Raises OSError."""
     value = offset & 0xFFFFFFFF
     for start, size in _samples(offset):
         value = crc32(os.pread(descriptor, size, start), value)

@@ -56,7 +56,7 @@ def _parsed(content: bytes) -> dict[str, Pipeline]:
     try:
         return parse(content)
     except ConfigError as error:
-        raise ConfigError(error.message, error.hint or f"it stands in {FILE}") from error
+        raise ConfigError(error.message, error.hint or f"fix it in {FILE}") from error
 
 
 def parse(content: bytes) -> dict[str, Pipeline]:

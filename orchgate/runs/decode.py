@@ -24,7 +24,7 @@ SMALL = 64 * 1024  # indenting costs up to depth times this, and a decoder lets 
 class Flaw(Enum):
     """Why a manifest cannot be read. The values continue the sentence "The manifest …"."""
 
-    PLACE = "is no regular file"
+    PLACE = "is not a regular file"
     SIZE = "is too large"
     TRUNCATED = "ends too early"
     ENCODING = "is not UTF-8"

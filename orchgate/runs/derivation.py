@@ -41,7 +41,7 @@ def difference(document: Mapping[str, Any], data: bytes) -> Problem | None:
 
 
 def _is_older(document: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether both were written before anybody told absence from work."""
+    """Whether both were written before time away was told from time worked."""
     return "away_seconds" not in document and not any(sittings.counted(event) for event in events)
 
 
@@ -60,7 +60,7 @@ def require(document: Mapping[str, Any], read: Callable[[], bytes | None]) -> No
         raise OrchgateError("has no journal beside it, and alone proves nothing", HINTS[Flaw.SCHEMA])
     problem = difference(document, data)
     if problem is not None:
-        raise OrchgateError(f"contradicts its journal: {told(problem)}", HINTS[Flaw.SCHEMA])
+        raise OrchgateError(f"contradicts its journal: {sentence(problem)}", HINTS[Flaw.SCHEMA])
 
 
 def require_file(manifest: str, limit: int) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def require_file(manifest: str, limit: int) -> dict[str, Any]:
 
 
 def beside(manifest: str) -> bytes | None:
-    """The journal that lies beside a manifest on disk, None for none. Raises OrchgateError when it cannot be read."""
+    """The journal beside a manifest on disk, None for none. Raises OrchgateError when it cannot be read."""
     path = locate.journal_of(manifest)
     return locate.read_file(path, MAX_BYTES) if os.path.lexists(path) else None
 
@@ -115,7 +115,7 @@ def _shown(value: object) -> str:
     return shorten(json.dumps(value, ensure_ascii=False), 60)
 
 
-def told(problem: Problem) -> str:
+def sentence(problem: Problem) -> str:
     """A difference in one sentence."""
     where = shorten(dotted(problem.path))
     return f"{where} {problem.message}" if where else problem.message

@@ -256,7 +256,7 @@ def require(events: Iterable[tuple[int, Any]]) -> None:
         over = kind == "finish"
         if stages > MOST_STAGES or resumes > MOST_RESUMES:
             raise OrchgateError(
-                f"line {number}: more than any run has: {stages} stages, taken up {resumes} times", _DAMAGED
+                f"line {number}: more than any run has: {stages} stages, resumed {resumes} times", _DAMAGED
             )
 
 

@@ -38,7 +38,7 @@ _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 
 
 class Tool(NamedTuple):
-    """What a file at the top of a repository suggests, where `word` (if any) stands in it."""
+    """What a file at the top of a repository suggests, where it holds `word` (if any)."""
 
     marker: str
     step: str
@@ -180,7 +180,7 @@ LONGEST = 8 << 20  # bytes of a line that is read at once; no entry is that long
 
 
 class Gate(NamedTuple):
-    """`status`: passed, failed, absent (no run of this tree), or changed (no commit holds what lies here)."""
+    """`status`: passed, failed, absent (no run of this tree), or changed (no commit holds what is here)."""
 
     status: str
     tree: str | None
@@ -197,7 +197,7 @@ def gate_of(root: str, state: WorkTreeState | None) -> Gate:
     runs = [entry for entry in _entries(root) if entry.get("tree") == state.tree and not entry.get("dirty")]
     if not runs:
         return Gate("absent", state.tree)
-    # Run ids begin with the time, which a wrong clock may have put into the future; a run that was taken up again has
+    # Run ids begin with the time, which a wrong clock may have put into the future; a run that was resumed has
     # two entries, the later one further down.
     limit = ahead_from()
     ids = [str(entry.get("run_id")) for entry in runs]

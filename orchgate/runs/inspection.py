@@ -274,7 +274,7 @@ def _run_times(run: Run) -> Iterator[Problem]:
     if run.completed_at is not None and not run.finished:
         yield Problem(("completed_at",), f"is set, although the run is {run.status}")
     if run.completed_at is not None and run.completed_at < run.started_at:
-        yield Problem(("completed_at",), "lies before started_at")
+        yield Problem(("completed_at",), "is before started_at")
 
 
 def _exit_code(position: int, stage: StageRun) -> Iterator[Problem]:
@@ -303,11 +303,11 @@ def _stage_times(position: int, stage: StageRun, run: Run) -> Iterator[Problem]:
             yield _at(position, "completed_at", f"is empty, although the stage is {stage.status}")
     # A pending stage may keep the end of the attempt before it: the run is being resumed.
     if started and completed and completed < started and stage.status != "pending":
-        yield _at(position, "completed_at", "lies before started_at")
+        yield _at(position, "completed_at", "is before started_at")
     if started and started < run.started_at:
-        yield _at(position, "started_at", "lies before the start of the run")
+        yield _at(position, "started_at", "is before the start of the run")
     if completed and run.completed_at and completed > run.completed_at:
-        yield _at(position, "completed_at", "lies after the end of the run")
+        yield _at(position, "completed_at", "is after the end of the run")
 
 
 def _attempts(position: int, stage: StageRun, *, looped: bool) -> Iterator[Problem]:

@@ -29,9 +29,9 @@ def myself() -> RunnerProcess | None:
 
 
 def silence(run: Run, folder: str, now: datetime.datetime) -> datetime.timedelta | None:
-    """How long nothing was heard of an unfinished run; None when its process is seen alive.
+    """How long ago an unfinished run gave its last sign of life; None when its process is seen alive.
 
-    `folder` is the run's folder on disk, "" if there is none. Negative when the last sign lies in the future.
+    `folder` is the run's folder on disk, "" if there is none. Negative when the last sign is in the future.
     """
     if run.process is not None and is_alive(run.process):
         return None
@@ -68,7 +68,7 @@ def is_alive(process: RunnerProcess) -> bool:
         if not same_boot or os.readlink("/proc/self/ns/pid") != process.pid_namespace:
             return False
         with open(f"/proc/{process.pid}/stat", "rb") as stat:
-            # The program's name, field 2, stands in parentheses and may hold anything, spaces included.
+            # The program's name, field 2, is in parentheses and may hold anything, spaces included.
             fields = stat.read().rpartition(b")")[2].split()
     except (OSError, ValueError):
         return False

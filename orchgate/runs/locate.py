@@ -1,4 +1,4 @@
-"""Where manifests lie: `<root>/<task>/cli/<run-id>/manifest.json` and nowhere else.
+"""Where manifests are: `<root>/<task>/cli/<run-id>/manifest.json` and nowhere else.
 
 Summaries (`<root>/<task>/<run-id>/`) and redirects (`<root>/<task>/mcp/<run-id>/`) share the name but are no manifests.
 """
@@ -63,7 +63,7 @@ def journal_of(path: str) -> str:
 
 
 def manifest_of(path: str, roots: tuple[str, ...]) -> str:
-    """The manifest of the run in whose folder a path lies; "" for a path in none."""
+    """The manifest of the run in whose folder a path is; "" for a path in none."""
     match = _folder(roots).match(path)
     return f"{match[0]}{NAME}" if match else ""
 
@@ -95,7 +95,7 @@ def on_disk(artifacts: Artifacts, failed: Callable[[Unreadable], None]) -> Itera
 
 
 def _is_ours(path: str, artifacts: Artifacts) -> bool:
-    """Whether something stands at a manifest's place that is not a link out of the repository."""
+    """Whether there is something in a manifest's place that is not a link out of the repository."""
     try:
         if not stat.S_ISLNK(os.lstat(path).st_mode):
             return True

@@ -24,9 +24,9 @@ CONTAINERS = ("kubepods", "docker", "containerd", "libpod", "lxc", "garden")
 
 
 def fingerprint(root: str = "/", environ: Mapping[str, str] = os.environ) -> dict[str, object]:
-    """The `machine` of a manifest, a plain dict. What the system does not tell is "unknown".
+    """The `machine` of a manifest, a plain dict. What the system does not say is "unknown".
 
-    Nothing in it changes from one run to the next or names the host. `root` is where /proc and /sys lie. No errors.
+    Nothing in it changes from one run to the next or names the host. `root` is where /proc and /sys are. No errors.
     """
     machine: dict[str, object] = {
         "cpu_model": _cpu_model(root),

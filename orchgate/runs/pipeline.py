@@ -125,7 +125,7 @@ def _check_calls(pipelines: Mapping[str, Pipeline], name: str) -> None:
 def _calls(pipelines: Mapping[str, Pipeline], pipeline: Pipeline) -> tuple[str, ...]:
     """Ids of the pipelines that one calls."""
     if not pipeline.stages:
-        raise ConfigError(f"{place(pipeline)}.stages: expected at least one stage", f"it stands in {pipeline.source}")
+        raise ConfigError(f"{place(pipeline)}.stages: expected at least one stage", f"fix it in {pipeline.source}")
     order(pipeline)
     for stage in pipeline.stages:
         if stage.pipeline and stage.pipeline not in pipelines:

@@ -224,7 +224,7 @@ class Run(Value):
         return os.path.dirname(self.path)
 
     def place(self, recorded: str) -> str:
-        """Where a recorded path of this run's own folder lies, wherever the folder has been moved to."""
+        """Where a recorded path of this run's own folder is, wherever the folder has been moved to."""
         return os.path.join(self.folder, self.within(recorded) or recorded)
 
     def within(self, recorded: str) -> str | None:
@@ -235,7 +235,7 @@ class Run(Value):
         return None if inner.startswith(("../", "/")) or inner == ".." else inner
 
     def log(self, stage: StageRun) -> str | None:
-        """Where a stage's log lies on disk, whether it is there or not."""
+        """Where a stage's log is on disk, whether it is there or not."""
         return self.place(stage.log_path) if stage.log_path else None
 
 

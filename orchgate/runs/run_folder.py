@@ -82,7 +82,7 @@ def _made(home: str, folder: str) -> int:
                 os.close(lock)
             if error.errno != errno.ENOENT:
                 raise files.failure(folder, error) from error
-    raise files.WriteError(folder, "somebody takes away the folder it belongs to")
+    raise files.WriteError(folder, "the folder it belongs to keeps being removed")
 
 
 def _opened(home: str) -> int:

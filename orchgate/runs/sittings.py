@@ -1,7 +1,7 @@
 """How long somebody worked on a run, and how long nobody did: what the times in its journal add up to.
 
 A sitting is what one process did for a run: from `run` or `resume` to its last event. Within one the times are those of
-a clock that nobody can set; every event says how much of that nobody worked. Between two of them lies whatever the
+a clock that nobody can set; every event says how much of that nobody worked. Between two of them is whatever the
 clocks of two processes say, which may be nonsense, and is nobody's work in any case.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Event = Mapping[str, Any]
 
 KEY = "away_seconds"  # of an event: seconds of this process so far in which nobody worked
-MOST_SECONDS = 366 * 86400.0  # longer than that no run lies there: a clock was set
+MOST_SECONDS = 366 * 86400.0  # no run is left for longer than that: a clock was set
 _BEGINS = ("run", "resume")
 
 

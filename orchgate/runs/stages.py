@@ -55,8 +55,8 @@ class Stage(NamedTuple):
     @property
     def definition(self) -> str:
         """Everything that decides what the stage does, in one canonical form; its titles are left out."""
-        told = self._replace(title="", summary_hint="")
-        return _canonical(told if self.outputs else told[:-1])  # as it was when there were none
+        shown = self._replace(title="", summary_hint="")
+        return _canonical(shown if self.outputs else shown[:-1])  # as it was when there were none
 
 
 class Pipeline(NamedTuple):

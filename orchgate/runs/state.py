@@ -2,7 +2,7 @@
 
 Every event is an object with `event` (its kind) and `at` (a point in time). The kinds: `run` begins a journal, `start`
 and `end` bracket one attempt of a stage, `skip`, `cached` and `child` settle a stage otherwise, `stage` adds one to a
-run that grows, `resume` takes a run up again, `tree` says what a run made of the work tree, `finish` ends it.
+run that grows, `resume` resumes a run, `tree` says what a run made of the work tree, `finish` ends it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 Document = dict[str, Any]
 
-# A run that was killed and taken up again: what it did after its last event, nobody has seen.
+# A run that was killed and resumed: what it did after its last event, nobody has seen.
 KILLED = "killed once, and what it did last is unknown"
 _UNKNOWN = ("wall_seconds", usage.CPU, "max_rss_bytes", "read_bytes", "written_bytes", "processes")
 OUTPUT = ("output_bytes", "output_left_out_bytes")  # what a stage printed, and what of that its log does not hold
 
-# What a stage starts from; a stage that is taken up again goes back to it, apart from what has been spent.
+# What a stage starts from; a stage that is resumed goes back to it, apart from what has been spent.
 _PENDING: Mapping[str, Any] = {
     "status": "pending",
     "status_detail": None,
@@ -260,7 +260,7 @@ def _totals(document: Document, times: WorkTimes, *, seen: bool) -> Document:
 
 
 def _of_run(spent: Mapping[str, Any], times: WorkTimes, *, seen: bool) -> Document:
-    """A run's own wall time in place of the sum of its stages'; what was left out of it stands beside the usage.
+    """A run's own wall time in place of the sum of its stages'; what was left out of it is beside the usage.
 
     Of an observed program's run it is the program's: to set up the watch, and to take stock, is not its work.
     """

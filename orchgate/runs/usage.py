@@ -1,9 +1,9 @@
-"""What processes cost, as far as the kernel tells.
+"""What processes cost, as far as the kernel says.
 
 CPU seconds and the largest resident set come from `wait4`: the process and every descendant that somebody waited for.
 Bytes are those the storage saw (`read_bytes` and `write_bytes` of /proc/<pid>/io, read while the process is a zombie),
 of the same processes. Daemons that outlived their parents are added when this runner, their new parent, buries them.
-What nobody tells, such as the cost of a process whose parent does not want to know of its end, makes a number a lower
+What is not known, such as the cost of a process whose parent does not want to know of its end, makes a number a lower
 bound: `lower_bounds` says why, by metric, and `complete` is false.
 What the kernel calls the largest resident set may be that of the program before: where the runner itself started one,
 a figure that is not above the runner's own is not known. `tree_rss_bytes` is sampled, see `memory`.
