@@ -458,7 +458,7 @@ def test_an_error_says_in_which_file_it_stands(tmp_path: Path) -> None:
 def test_a_folder_of_that_name_is_said(tmp_path: Path) -> None:
     (tmp_path / codex.FILE).mkdir()
 
-    with pytest.raises(ConfigError, match=r"^codex\.orchestrator\.json is a folder, not a file$"):
+    with pytest.raises(ConfigError, match=r"^codex\.orchestrator\.json is a directory, not a regular file$"):
         codex.load(str(tmp_path))
 
 
