@@ -375,7 +375,7 @@ what takes its time:
    1.     4.0 s   40.0%  stage build: its command
 
 hint: something holds the stages up before their commands start; look there for a timer, a queue or a lock; \
---output-format json lists every gap; then run it again and compare: orchgate hotspots {FOREIGN}
+--output-format json lists every gap; then run it again and compare with `orchgate hotspots {FOREIGN}`
 """
     )
 

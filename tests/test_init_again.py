@@ -200,7 +200,7 @@ def test_a_configuration_that_is_no_toml_is_named(repo: Repo, capsys: Output, te
     code = main(["init"])
 
     told = capsys.readouterr().err
-    assert (code, "orchgate.toml" in told, "run orchgate init again" in told) == (2, True, True)
+    assert (code, "orchgate.toml" in told, "run `orchgate init` again" in told) == (2, True, True)
 
 
 @pytest.mark.usefixtures("_no_pre_commit")
@@ -221,7 +221,7 @@ def test_a_hook_configuration_that_is_no_yaml_is_named_with_its_place(repo: Repo
     code = main(["init"])
 
     told = capsys.readouterr().err
-    assert (code, FILE in told, "run orchgate init again" in told, (repo.root / FILE).read_text()) == (
+    assert (code, FILE in told, "run `orchgate init` again" in told, (repo.root / FILE).read_text()) == (
         3,
         True,
         True,

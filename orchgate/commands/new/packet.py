@@ -16,7 +16,7 @@ from orchgate.lib.inside import git_name, require_inside
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-CONFIGURED = "orchgate check --show-config prints where documents are expected"
+CONFIGURED = "orchgate config show"
 
 
 class PacketPlan(NamedTuple):
