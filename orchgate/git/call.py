@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import GitError
 from orchgate.lib import process
+from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
     import subprocess
@@ -98,6 +99,10 @@ _FIXED = {
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_GRAFT_FILE": os.devnull,
 }
+OLDEST = (2, 29)  # the first git that knows `fetch --no-write-fetch-head`
+# How git answers to an option that it does not know.
+_OF_OPTIONS = lazy(r"(?im)^usage: |unknown (?:option|switch)|invalid option|unrecognized argument|bad revision '--")
+_VERSION = lazy(r"(\d+)\.(\d+)[\w.]*")
 _EMPTY = "ORCHGATE_EMPTY"  # the variable of an empty value
 FETCH_OBJECTS = "git fetch --refetch --no-filter"  # brings what a partial clone left out
 
@@ -113,6 +118,14 @@ def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
         for name, value in environ.items()
         if name not in LOCAL_VARIABLES and not name.startswith(("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"))
     }
+
+
+def setting(name: str, value: str, variable: str) -> tuple[str, ...]:
+    """Options that give a setting a value, which the environment variable holds, too.
+
+    `--config-env` is for names with "=", such as a remote's may be, and younger than the oldest git that we work with.
+    """
+    return (f"--config-env={name}={variable}",) if "=" in name else ("-c", f"{name}={value}")
 
 
 class Git:
@@ -167,8 +180,9 @@ class Git:
     def without_filters(self) -> Git:
         """The same git where no `filter.<name>.clean` or `.process` runs, whoever configured it."""
         listed = self.attempt("config", "-z", "--name-only", "--get-regexp", r"^filter\..*\.(clean|process|required)$")
-        # An empty program is none. `--config-env`, because a driver's name may hold "=".
-        options = tuple(f"--config-env={name}={_EMPTY}" for name in dict.fromkeys(names(listed.stdout)))
+        # An empty program is none.
+        settings = (setting(name, "", _EMPTY) for name in dict.fromkeys(names(listed.stdout)))
+        options = tuple(word for words in settings for word in words)
         git = Git(self.cwd, self.env, (*self._options[len(PINNED) :], *options))
         git.env[_EMPTY] = ""
         return git
@@ -204,13 +218,25 @@ def common_dir(git_dir: str) -> str:
 
 
 def failed(args: Iterable[str], stderr: bytes) -> GitError:
-    """The error of a failed call, with the command that mends it where we know one."""
+    """The error of a failed call, with the command that fixes it where we know one."""
     said = os.fsdecode(stderr).strip()
+    if _OF_OPTIONS.search(said) and (error := too_old()):
+        return error
     reason = next(
         (line for line in said.splitlines() if line.startswith(("fatal:", "error:"))), said or "no reason given"
     )
     verb = next(iter(args), "")
     return GitError(f"git {verb}: {reason.removeprefix('fatal: ').removeprefix('error: ')}", hint_for(said))
+
+
+def too_old() -> GitError | None:
+    """The error to raise where git is older than what we call; None where it is not. Asked only when a call failed."""
+    shown = os.fsdecode(process.run(("git", "--version")).stdout).strip()
+    found = _VERSION.search(shown)
+    if found is None or (int(found[1]), int(found[2])) >= OLDEST:
+        return None
+    needed = ".".join(map(str, OLDEST))
+    return GitError(f"orchgate needs git {needed} or newer; this is git {found[0]}", "install a newer git")
 
 
 def hint_for(stderr: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from orchgate.errors import GitError
 from orchgate.git import diff
 from orchgate.git.blobs import Blobs
-from orchgate.git.call import FETCH_OBJECTS, Git, common_dir, failed, names
+from orchgate.git.call import FETCH_OBJECTS, Git, common_dir, failed, names, too_old
 from orchgate.git.snapshot import GitSnapshot, TreeEntry
 
 if TYPE_CHECKING:
@@ -232,6 +232,8 @@ def open_repository(where: str, environ: Mapping[str, str]) -> Repository:
     fields = os.fsdecode(completed.stdout).split("\n")
     if len(fields) < 4 or (completed.code != 0 and fields[0] != "true"):
         raise failed(("rev-parse",), completed.stderr)
+    if fields[2] not in diff.EMPTY_TREE:  # a git that does not know the question repeats it
+        raise too_old() or GitError(f"the repository's object format, {fields[2]}, is not known")
     bare = fields[0] == "true"
     if len(fields) != (5 if bare else 6):  # a folder name with a line break: ask for each path alone
         git_dir, root = (_path(git, option) for option in (asked[-1], "--show-toplevel"))

@@ -34,7 +34,7 @@ class Scratch:
                 settings.set_value("commit", "gpgsign", "false")
         except (GitCommandError, GitCommandNotFound) as error:
             raise GitError(
-                f"cannot make a repository in {root}: {error}", "git --version; 2.28 or newer is needed"
+                f"cannot make a repository in {root}: {error}", "orchgate needs git 2.29 or newer"
             ) from error
 
     def write(self, path: str, text: str) -> None:
@@ -64,5 +64,7 @@ class Scratch:
         """Abbreviated id and subject of every commit on the current branch, newest first."""
         from git import Repo
 
+        # Asked of git itself: GitPython reads neither SHA-256 nor references of other kinds than files.
         with Repo(self.root) as repository:
-            return tuple((commit.hexsha[:7], str(commit.summary)) for commit in repository.iter_commits())
+            listed = str(repository.git.log("--format=%h %s", "--abbrev=7"))
+        return tuple((oid, subject) for oid, _, subject in (line.partition(" ") for line in listed.splitlines()))

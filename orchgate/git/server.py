@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from orchgate.errors import GitError, quoted
-from orchgate.git.call import failed
+from orchgate.git.call import failed, setting
 from orchgate.git.contents import REF
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Server:
         self.name = shown
         self._options: tuple[str, ...] = ()
         if configured:  # `remote.<name>.mirror` takes no reference from anybody; the name may hold "="
-            self._options = (f"--config-env=remote.{remote}.mirror={_NO}",)
+            self._options = setting(f"remote.{remote}.mirror", "false", _NO)
             quarantine.net.env[_NO] = "false"
         self._patience = patience
         self.said: list[str] = []
