@@ -221,7 +221,7 @@ def _section_findings(ctx: Context, case: _Case, kind: str, document: Document) 
         yield Finding("DOC002", Location(document.path), f"missing section {name!r}", hint, listed=listed)
     for title in required:
         finished = case.progress is PacketProgress.FINISHED
-        if not finished and not _is_judged_itself(ctx, document):
+        if not finished and not _is_written_by_the_change(ctx, document):
             continue  # what an open packet still lacks is reported to who edits it, not at every commit
         section = sections.first_titled(document, title)
         if section is None or not sections.is_empty(document, section):
@@ -239,7 +239,8 @@ def _section_findings(ctx: Context, case: _Case, kind: str, document: Document) 
         yield Finding("DOC008", document.location(headings[1].offset), message, "merge them, or rename one")
 
 
-def _is_judged_itself(ctx: Context, document: Document) -> bool:
+def _is_written_by_the_change(ctx: Context, document: Document) -> bool:
+    """Whether the change touches the document; for the whole tree, every document counts."""
     return ctx.scope.whole_tree or document.path in ctx.touched_set
 
 
