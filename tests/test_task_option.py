@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.cli import main
-from orchgate.commands.shared.tasks import Known, resolved
+from orchgate.commands.shared.tasks import KnownTasks, resolved
 from orchgate.errors import UsageError
 
 if TYPE_CHECKING:
     from tests.repo import Repo
 
-KNOWN = Known({"0001-faster-start", "0002-faster-stop", "0010-shell"}, {"faster-start", "docs"})
+KNOWN = KnownTasks({"0001-faster-start", "0002-faster-stop", "0010-shell"}, {"faster-start", "docs"})
 PIPELINE = '[[pipelines.p.stages]]\nid = "a"\nrun = ["true"]\n'
 
 

@@ -29,7 +29,7 @@ def option(parser: argparse.ArgumentParser, what: str, *, required: bool = False
     parser.add_argument("--task", required=required, default=default, metavar="ID", help=what)
 
 
-class Known(NamedTuple):
+class KnownTasks(NamedTuple):
     """Tasks by their full ids, and slugs that documents carry without one."""
 
     tasks: Collection[str]
@@ -64,10 +64,10 @@ def with_runs(root: str, given: str) -> str:
     from orchgate.config.load import load_work_tree
 
     documents = _of_documents(root, load_work_tree(root).documents)
-    return resolved(given, Known({*recorded_, *documents.tasks}, documents.slugs))
+    return resolved(given, KnownTasks({*recorded_, *documents.tasks}, documents.slugs))
 
 
-def resolved(given: str, known: Known, *, helpers: bool = False) -> str:
+def resolved(given: str, known: KnownTasks, *, helpers: bool = False) -> str:
     """The full id of a task, from whatever names it. Raises UsageError where none does, or several do."""
     names = known.names
     slug = _slug(given)
@@ -122,7 +122,7 @@ def documents(root: str, layout: Layout) -> Iterator[str]:
         yield from glob.iglob("*".join(glob.escape(part) for part in parts), root_dir=root)
 
 
-def _of_documents(root: str, settings: Documents) -> Known:
+def _of_documents(root: str, settings: Documents) -> KnownTasks:
     layout = layout_of(settings)
     places = list(layout.documents_among(documents(root, layout)))
     tasks = {place.task for place in places if place.task}
@@ -131,7 +131,7 @@ def _of_documents(root: str, settings: Documents) -> Known:
         for names in _of_index(root, settings.task_index):
             tasks.add(names[0])
             slugs.update(names[1:2])
-    return Known(tasks, slugs)
+    return KnownTasks(tasks, slugs)
 
 
 def _of_index(root: str, path: str) -> Iterator[tuple[str, ...]]:
