@@ -264,7 +264,7 @@ def test_what_is_no_file_is_named_and_nobody_waits_for_it(tmp_path: Path, make: 
     expected = benchmark_files.expected(Benchmarks("b.json", "go"), str(tmp_path / "tree"))
     make(tmp_path / "tree" / "b.json")
 
-    assert "not a file" in expected.results().unread[RESULTS]
+    assert "not a regular file" in expected.results().unread[RESULTS]
 
 
 def test_a_file_without_end_is_not_read(tmp_path: Path) -> None:
