@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchgate.config.faults import INVALID, as_toml, clipped, dotted
+from orchgate.lib.light import Light
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +22,7 @@ class Kind(Protocol):
         """JSON schema of what `read` accepts."""
 
 
-class Text(NamedTuple):
+class Text(Light):
     expected: str = "a string"
 
     def read(self, value: object, at: At, reading: Reading) -> object:
@@ -39,7 +40,7 @@ class Flag:
         return {"type": "boolean"}
 
 
-class Whole(NamedTuple):
+class Whole(Light):
     """A whole number from `minimum` to `maximum`."""
 
     minimum: int = 0
@@ -55,7 +56,7 @@ class Whole(NamedTuple):
         return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
 
 
-class Number(NamedTuple):
+class Number(Light):
     """A finite number from `minimum` to `maximum`; `what` names it: "a fraction", "seconds"."""
 
     minimum: float
@@ -71,7 +72,7 @@ class Number(NamedTuple):
         return {"type": "number", "minimum": self.minimum, "maximum": self.maximum}
 
 
-class Choice(NamedTuple):
+class Choice(Light):
     options: tuple[str, ...]
 
     def read(self, value: object, at: At, reading: Reading) -> object:
@@ -84,7 +85,7 @@ class Choice(NamedTuple):
         return {"enum": list(self.options)}
 
 
-class ListOf(NamedTuple):
+class ListOf(Light):
     """An array; a single value stands for an array of one where `or_one` says so."""
 
     item: Kind
@@ -151,7 +152,7 @@ class Inner:
         return {"type": "string", "minLength": 1, "pattern": "^(?!/)(?!(.*/)?\\.\\.(/|$))"}
 
 
-class OrNone(NamedTuple):
+class OrNone(Light):
     """A kind of text, or an empty string for none."""
 
     kind: Kind
@@ -163,7 +164,7 @@ class OrNone(NamedTuple):
         return {"anyOf": [{"const": ""}, self.kind.schema()]}
 
 
-class Word(NamedTuple):
+class Word(Light):
     """A name of letters, digits and some more characters, such as a trailer's or a variable's; `what` names it."""
 
     what: str
@@ -180,7 +181,7 @@ class Word(NamedTuple):
         return {"type": "string", "pattern": f"^[A-Za-z0-9{self.more}]+$"}
 
 
-class Globs(NamedTuple):
+class Globs(Light):
     """A list of globs, in which `!glob` takes back what entries before it matched; one that only does is refused.
 
     What extends a list may only take back.
@@ -207,7 +208,7 @@ class Globs(NamedTuple):
         return {"type": "array", "items": items} | ({} if self.extends else {"anyOf": [{"maxItems": 0}, some]})
 
 
-class MapOf(NamedTuple):
+class MapOf(Light):
     """A table with names of the user's choice."""
 
     value: Kind
@@ -238,7 +239,7 @@ class Required(Enum):
 REQUIRED = Required.REQUIRED
 
 
-class Record(NamedTuple):
+class Record(Light):
     """A table with fixed keys, read into `build(**values)`.
 
     `keys` are kind and default by name; `was` has the old names of keys. `also` is what checks between the keys add to

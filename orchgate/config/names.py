@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from orchgate.config.faults import INVALID, as_toml
 from orchgate.config.kinds import Globs, ListOf, OrNone, Place, Text, Word, nearest
 from orchgate.lib.inside import git_name
+from orchgate.lib.light import Light
 
 if TYPE_CHECKING:
     from orchgate.config.faults import At, Reading
@@ -31,7 +32,7 @@ class Branch:
         return {"type": "string", "pattern": r"^[^ ~^:\\*?\[]*$"}
 
 
-class Branches(NamedTuple):
+class Branches(Light):
     """Globs of branches."""
 
     extends: bool = False
@@ -130,7 +131,7 @@ def _near(phase: str) -> str:
     return nearest(phase, PHASES).removeprefix("did you mean ").removesuffix("?")
 
 
-class Filled(NamedTuple):
+class Filled(Light):
     """A text that says something, on one line of printable characters where it is a name."""
 
     what: str

@@ -122,7 +122,7 @@ def _value(one: Key, path: At, own: Mapping[str, object], preset: Mapping[str, o
 
 
 def _extended(one: Key, value: object, raw: object, at: At, layers: Layers) -> object:
-    kind = one.kind._replace(extends=True) if isinstance(one.kind, Globs) else one.kind
+    kind = Globs(extends=True) if isinstance(one.kind, Globs) else one.kind
     more = kind.read(raw, at, layers.reading)
     if not isinstance(more, tuple):
         return value
