@@ -488,7 +488,7 @@ def test_the_example_of_the_documentation_loads(read: Callable[..., Config]) -> 
     config = read(EXAMPLE)
 
     assert config.documents.paths.prd == ("docs/PRD-{slug}.md",)
-    assert config.performance.metrics["cpu-seconds"] == (0.05, 0.01, None, None)
+    assert tuple(config.performance.metrics["cpu-seconds"]) == (0.05, 0.01, None, None)
     assert config.pipelines["diagnostics"].stages[1].timeout_seconds == 600
     assert config.of(Budget).areas["docs"].max_files is None
 

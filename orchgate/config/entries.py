@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from orchgate.config.faults import as_toml
 from orchgate.config.keys import GLOBS, TEXTS
 from orchgate.config.kinds import REQUIRED, Flag, ListOf, MapOf, Number, Place, Record, Text, Whole
 from orchgate.config.names import Command, Filled, Folder, Variable
+from orchgate.lib.light import Light
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from orchgate.config.faults import At, Reading
 
 
-class Metric(NamedTuple):
+class Metric(Light):
     """How far a metric may move from the base, as fractions, and what its own value may be. None: the default."""
 
     fail_above: float | None
@@ -36,7 +37,7 @@ METRIC = Record(
 )
 
 
-class Stage(NamedTuple):
+class Stage(Light):
     id: str
     run: tuple[str, ...]
     shell: str
@@ -103,7 +104,7 @@ STAGE = Record(
 )
 
 
-class Pipeline(NamedTuple):
+class Pipeline(Light):
     title: str
     stages: tuple[Stage, ...]
     env: Mapping[str, str]
@@ -162,7 +163,7 @@ PIPELINE = Record(
 PIPELINES = MapOf(PIPELINE, Filled("the name of a pipeline", a_name=True))
 
 
-class Ignore(NamedTuple):
+class Ignore(Light):
     """Rules, or families of them, that do not count in some files."""
 
     paths: tuple[str, ...]

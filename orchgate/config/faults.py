@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+from orchgate.lib.light import Light
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +24,7 @@ class Invalid(Enum):
 INVALID = Invalid.INVALID
 
 
-class Fault(NamedTuple):
+class Fault(Light):
     """`of_key` says that the key itself is meant, not its value."""
 
     at: At

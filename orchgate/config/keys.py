@@ -1,6 +1,6 @@
 """How a key is declared: once, as the field of its table that code reads.
 
-    class Settings(NamedTuple):
+    class Settings(Light):
         max_files: int = key(Whole(), 25, "files a change may touch", REFUSED, MORE, governs=("DIF",))
 
 gives the key `max-files`: how it is read, its default, its schema, its line in docs/configuration.md, and what
@@ -11,9 +11,10 @@ rooms read stand in `settings.py`.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from orchgate.config.kinds import Globs, ListOf, Path, Place, Record, Text
+from orchgate.lib.light import Light
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,7 +52,7 @@ REFUSED, SEEN, RUN, TASTE = Role.REFUSED, Role.SEEN, Role.RUN, Role.TASTE
 MORE, FEWER, CHANGE, ONCE_SET, NO = Looser.MORE, Looser.FEWER, Looser.CHANGE, Looser.ONCE_SET, Looser.NO
 
 
-class Key(NamedTuple):
+class Key(Light):
     """What is declared of one key.
 
     `governs` are the rules it can silence, or whole families of them such as "DOC" (CFG001). `moves` says that it names
@@ -76,7 +77,7 @@ class Key(NamedTuple):
         return lists_texts or isinstance(self.kind, Globs)
 
 
-class Nested(NamedTuple):
+class Nested(Light):
     """A table inside of a table."""
 
     table: Any

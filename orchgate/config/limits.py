@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from orchgate.config.faults import dotted
 from orchgate.config.keys import Nested, Role, fields
@@ -11,6 +11,7 @@ from orchgate.config.settings import SECTIONS
 from orchgate.config.source import FILE, NOTHING, PYPROJECT, NoConfiguration, find, project_of
 from orchgate.config.tables import of_check
 from orchgate.errors import ConfigError
+from orchgate.lib.light import Light
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 LINK = "120000"
 
 
-class Limits(NamedTuple):
+class Limits(Light):
     """`config` is what judges. `accepted` is the base's: None where the change leaves it alone, or there is no base.
 
     `unread` says why the base's could not be read, "" when it could.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from orchgate.config.entries import STAGE_TASTE, Metric
 from orchgate.config.faults import as_toml, clipped, dotted, toml
@@ -10,6 +10,7 @@ from orchgate.config.keys import CHANGE, MORE, ONCE_SET, Looser, every, fields
 from orchgate.config.kinds import Globs
 from orchgate.config.load import declared
 from orchgate.config.settings import SECTIONS, Top, family
+from orchgate.lib.light import Light
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +28,7 @@ APART = ("pipelines", "severity", "ignore")  # which are compared entry by entry
 _WEIGHT = {"off": 0, "note": 1, "warning": 2, "error": 3}
 
 
-class Loosening(NamedTuple):
+class Loosening(Light):
     """One key that got looser: `what` follows it and says how, `governs` which rules or families it can silence.
 
     `moves` says that the base's places and the new ones are in force, not the base's value alone. `at` is the path of
@@ -131,12 +132,10 @@ def _tightened(before: object, after: object) -> bool:
     """Whether all that differs between two tables of limits is numbers that got tighter, or are new where none was."""
     if isinstance(before, dict) and isinstance(after, dict):
         return before.keys() == after.keys() and all(_tightened(before[key], after[key]) for key in before)
-    if isinstance(before, tuple) and isinstance(after, tuple):
-        named = getattr(before, "_fields", ()) if type(before) is type(after) else ()
-        least = ("min",) if isinstance(before, Metric) else ()
-        pairs = zip(named, before, after, strict=True) if named else ()
-        return before == after or (bool(named) and all(_tighter(old, new, name in least) for name, old, new in pairs))
-    return False
+    named = getattr(before, "_fields", ()) if type(before) is type(after) else ()
+    least = ("min",) if isinstance(before, Metric) else ()
+    pairs = ((name, getattr(before, name), getattr(after, name)) for name in named)
+    return before == after or (bool(named) and all(_tighter(old, new, name in least) for name, old, new in pairs))
 
 
 def _tighter(before: object, after: object, least: bool) -> bool:

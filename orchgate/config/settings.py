@@ -5,7 +5,7 @@ What only one check reads is declared in that check's file.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchgate.config import profiles
 from orchgate.config.entries import IGNORE, METRIC, PIPELINES, Ignore, Metric, Pipeline, Stage
@@ -35,6 +35,7 @@ from orchgate.config.names import (
     Command,
     Versions,
 )
+from orchgate.lib.light import Light
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,7 @@ MAX_MANIFEST_BYTES = 256 * 1024 * 1024
 MAX_MANIFEST_DEPTH = 500
 
 
-class Top(NamedTuple):
+class Top(Light):
     profile: str = key(
         Choice(profiles.NAMES),
         "default",
@@ -117,7 +118,7 @@ class Top(NamedTuple):
     )
 
 
-class Paths(NamedTuple):
+class Paths(Light):
     prd: tuple[str, ...] = key(
         DOCUMENT_PLACES,
         ("docs/PRD-{slug}.md",),
@@ -174,7 +175,7 @@ def _sections(kind: str, *titles: str) -> Any:
     return key(TEXTS, titles, f"sections that every {kind} needs", REFUSED, FEWER, governs=("DOC002", "DOC003"))
 
 
-class RequiredSections(NamedTuple):
+class RequiredSections(Light):
     prd: tuple[str, ...] = _sections("PRD", "Summary", "Goals", "Non-Goals", "Metrics & Guardrails", "Approvals")
     tech_spec: tuple[str, ...] = _sections(
         "TECH_SPEC", "Overview", "Design", "Testing Strategy", "Validation and Acceptance"
@@ -193,7 +194,7 @@ class RequiredSections(NamedTuple):
     mini_spec: tuple[str, ...] = _sections("mini-spec", "Summary", "Proposed Changes", "Testing", "Approvals")
 
 
-class Status(NamedTuple):
+class Status(Light):
     finished: tuple[str, ...] = key(
         TEXTS,
         ("implemented", "completed", "complete", "done", "succeeded", "shipped", "closed", "archived"),
@@ -214,7 +215,7 @@ class Status(NamedTuple):
     )
 
 
-class Documents(NamedTuple):
+class Documents(Light):
     paths: Paths = nested(Paths)
     task_index: str = key(
         FILE_IN_TREE,
@@ -266,7 +267,7 @@ class Documents(NamedTuple):
         return dict(zip(PACKET_KINDS, self.required_sections, strict=True))
 
 
-class Review(NamedTuple):
+class Review(Light):
     max_age_days: int = key(
         Whole(1, 36500),
         90,
@@ -287,7 +288,7 @@ class Review(NamedTuple):
     )
 
 
-class Evidence(NamedTuple):
+class Evidence(Light):
     roots: tuple[str, ...] = key(
         ROOTS,
         (".runs", "out"),
@@ -340,7 +341,7 @@ class Evidence(NamedTuple):
     )
 
 
-class Manifests(NamedTuple):
+class Manifests(Light):
     max_bytes: int = key(
         Whole(1024, MAX_MANIFEST_BYTES),
         16 * 1024 * 1024,
@@ -368,7 +369,7 @@ class Manifests(NamedTuple):
     )
 
 
-class Benchmarks(NamedTuple):
+class Benchmarks(Light):
     """The file, or the folder of criterion, in which a run leaves the results of its benchmarks; "" for none."""
 
     file: str = key(
@@ -382,7 +383,7 @@ class Benchmarks(NamedTuple):
     format: str = key(OrNone(Choice(BENCHMARK_FORMATS)), "", "format of that file", SEEN, ONCE_SET, governs=("PRF",))
 
 
-class Performance(NamedTuple):
+class Performance(Light):
     pipeline: str = key(Text(), "", "pipeline that the gate measures", RUN, CHANGE, governs=("PRF",))
     max_seconds: float = key(
         Number(1, 240, "seconds"),
@@ -454,7 +455,7 @@ def family(rule: str) -> str:
     return rule.rstrip("0123456789")
 
 
-class Config(NamedTuple):
+class Config(Light):
     """The whole configuration.
 
     `tables` are those of checks, of which `of` gives any. `origins` says where a value comes
@@ -472,6 +473,11 @@ class Config(NamedTuple):
     origins: Mapping[str, str]
     source: Source
     renamed: tuple[tuple[At, At], ...] = ()
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        """All that is configured, whatever it is called and wherever it comes from."""
+        return (self.top, self.documents, self.review, self.evidence, self.manifests, self.performance, self.tables)
 
     @property
     def pipelines(self) -> Mapping[str, Pipeline]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from orchgate.config.faults import MOST, as_toml, dotted
 from orchgate.errors import ConfigError, Unreadable
+from orchgate.lib.light import Light
 from orchgate.lib.patterns import lazy
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class NoConfiguration(ConfigError):
     """The file that was named as the configuration is not there."""
 
 
-class Source(NamedTuple):
+class Source(Light):
     """Where a configuration was found: the file ("" when there is none), its table and its text.
 
     `below` is the path of the table in the file. `shadowed` says that there is another one, which does not count, and

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from orchgate.config.faults import INVALID, Reading, dotted
 from orchgate.config.keys import EXTEND, Key, default, fields
 from orchgate.config.kinds import Globs
+from orchgate.lib.light import Light
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,14 +48,14 @@ def of_checks() -> dict[str, Any]:
     return {name: table for name in check_ids() if (table := of_check(name)) is not None}
 
 
-class Moved(NamedTuple):
+class Moved(Light):
     """A value under an old name, and where that stands."""
 
     at: At
     value: object
 
 
-class Layers(NamedTuple):
+class Layers(Light):
     """What the tables of a configuration are read from, and with.
 
     `presets` are the profile's values by table, `common` the lists of the top that count in several tables, by key.
@@ -141,7 +142,7 @@ def _unknown(declared: Mapping[str, object], at: At, raw: Mapping[str, object], 
             layers.reading.unknown(at, key, names, layers.elsewhere)
 
 
-class Tables(NamedTuple):
+class Tables(Light):
     """The tables of checks: those that are set, and what any other is read from (see Layers)."""
 
     values: Mapping[str, Any]
