@@ -272,7 +272,7 @@ def test_version_of_a_merged_release_may_change_and_no_other(
     side(gated, "release", "x\n\nVersion-Bump: 1.1", {"a/VERSION": "1.1\n"})
     gated.commit("own", {"b/VERSION": f"{own}\n", "c": "c\n"})
 
-    assert said(version_bump.CHECK, from_ref="main")[: len(expected)] == expected
+    assert said(version_bump.CHECK, base="main")[: len(expected)] == expected
 
 
 def test_same_version_changed_again_after_the_merge_is_refused(gated: Repo) -> None:
@@ -282,7 +282,7 @@ def test_same_version_changed_again_after_the_merge_is_refused(gated: Repo) -> N
     side(gated, "release", "x\n\nVersion-Bump: 1.1", {"VERSION": "1.1\n"})
     gated.commit("own", {"VERSION": "1.2\n"})
 
-    assert said(version_bump.CHECK, from_ref="main") == [("VER001", "error")]
+    assert said(version_bump.CHECK, base="main") == [("VER001", "error")]
 
 
 @pytest.mark.parametrize(("own", "expected"), [("docs.md", []), ("src/b.py", [("SPC001", "error")])])
@@ -293,7 +293,7 @@ def test_task_of_a_merged_branch_stands_for_its_own_code(gated: Repo, own: str, 
     side(gated, "side", "x\n\nTask: 0001-a", {"src/a.py": "a\n"})
     gated.commit("own", {own: "x\n"})
 
-    assert said(specs.CHECK, from_ref="main") == expected
+    assert said(specs.CHECK, base="main") == expected
 
 
 def test_version_that_came_in_by_merging_the_default_branch_is_not_the_pushers(gated: Repo) -> None:

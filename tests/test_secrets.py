@@ -205,7 +205,7 @@ def test_a_bomb_needs_little_memory() -> None:
 
 BOMB = """
 import resource, zlib
-from orchgate.evidence import secrets
+from orchgate.secrets import search as secrets
 packer = zlib.compressobj(9, zlib.DEFLATED, 31)
 content = b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(200)), packer.flush()])
 patterns = secrets.compiled([])
@@ -266,7 +266,7 @@ def test_what_cannot_be_read_in_linear_time_is_wrong_configuration(pattern: str)
 
 
 HANGS = """
-from orchgate.evidence import secrets
+from orchgate.secrets import search as secrets
 patterns = secrets.compiled([r"(a+)+$", r"(a|aa)+$", r"(.*a){20}$", r"^(([a-z])+.)+[A-Z]([a-z])+$"])
 assert secrets.first(b"a" * 1_000_000 + b"!", patterns) is None
 """
