@@ -18,7 +18,8 @@ from itertools import pairwise
 from math import exp, log, prod
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.verdict.sign_flip import Sample, centre, median, p_above, p_below
+from orchgate.lib.numbers import median
+from orchgate.verdict.sign_flip import Sample, centre, p_above, p_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

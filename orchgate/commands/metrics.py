@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchgate.commands.shared import running, tasks
 from orchgate.commands.shared.options import output_format
 from orchgate.errors import OrchgateError
-from orchgate.lib.text import aligned
+from orchgate.lib.text import aligned, counted
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.runs import ids
@@ -145,7 +145,7 @@ def _print(found: list[dict[str, Any]]) -> None:
             if task["hint"]:
                 _line(f"  hint: {task['hint']}")
             continue
-        _line(f"task {task['task_id']}: {_counted(task['runs'], 'run')} in {_counted(task['lines'], 'line')}")
+        _line(f"task {task['task_id']}: {counted(task['runs'], 'run')} in {counted(task['lines'], 'line')}")
         for line in _lines_of(task):
             _line(f"  {line}")
         if task["pipelines"]:
@@ -156,10 +156,10 @@ def _lines_of(task: Mapping[str, Any]) -> Iterator[str]:
     """What was read, and everything in it that does not count."""
     read = task["read"]
     why = f", full rebuild: {read['rebuilt_because']}" if read["rebuilt_because"] else ""
-    yield f"read {_counted(read['lines'], 'line')} this time ({read['bytes']:,} bytes){why}"
+    yield f"read {counted(read['lines'], 'line')} this time ({read['bytes']:,} bytes){why}"
     if task["ignored"]:
         kinds = "; ".join(f"{count} {kind}" for kind, count in task["ignored"].items())
-        yield f"ignored {_counted(sum(task['ignored'].values()), 'line')}: {kinds}"
+        yield f"ignored {counted(sum(task['ignored'].values()), 'line')}: {kinds}"
     if read["unfinished_bytes"]:
         yield f"left {read['unfinished_bytes']:,} bytes of an unfinished last line for the next time"
     if not task["runs"]:
@@ -167,10 +167,6 @@ def _lines_of(task: Mapping[str, Any]) -> Iterator[str]:
     if task["state"]:
         yield f"snapshot: {task['state']}"
     yield from task["notes"]
-
-
-def _counted(number: int, one: str) -> str:
-    return f"{number:,} {one if number == 1 else one + 's'}"
 
 
 def _line(text: str) -> None:

@@ -9,6 +9,7 @@ from orchgate.commands.shared.options import output_format
 from orchgate.config.load import load_work_tree
 from orchgate.errors import OrchgateError
 from orchgate.gate import session
+from orchgate.lib.text import counted
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.runner import inputs
@@ -60,7 +61,7 @@ def _listed(pipeline: Pipeline) -> dict[str, Any]:
 def _rows(pipelines: list[dict[str, Any]]) -> Iterator[str]:
     width = max(len(pipeline["id"]) for pipeline in pipelines)
     for pipeline in pipelines:
-        count = _counted(len(pipeline["stages"]), "stage")
+        count = counted(len(pipeline["stages"]), "stage")
         yield f"{pipeline['id']:<{width}}  {pipeline['title']}  ({count}; {pipeline['source']})"
 
 
@@ -107,7 +108,7 @@ def _stage(pipelines: Mapping[str, Pipeline], stage: Stage) -> dict[str, Any]:
 def told(document: Mapping[str, Any]) -> Iterator[str]:
     """A plan as lines for people."""
     how = "one after another" if document["sequential"] else "in parallel as far as needs allow"
-    count = _counted(len(document["stages"]), "stage")
+    count = counted(len(document["stages"]), "stage")
     yield f"{document['id']}: {document['title']} ({count}, {how}; {document['source']})"
     yield from _steps(document, "")
 
@@ -144,7 +145,7 @@ def _details(stage: Mapping[str, Any]) -> Iterator[str]:
         yield f"at most {stage['timeout_seconds']:g} s"
     if stage["retries"]:
         delay = f" after {stage['retry_delay_seconds']:g} s" if stage["retry_delay_seconds"] else ""
-        yield f"{_counted(stage['retries'], 'retry', 'retries')}{delay}"
+        yield f"{counted(stage['retries'], 'retry', 'retries')}{delay}"
     if stage["allow_failure"]:
         yield "may fail"
     if stage["cacheable"]:
@@ -154,10 +155,6 @@ def _details(stage: Mapping[str, Any]) -> Iterator[str]:
     for key in ("junit", "metrics"):
         if stage[key]:
             yield f"{key} from {stage[key]}"
-
-
-def _counted(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _quoted(value: str) -> str:

@@ -13,6 +13,7 @@ from orchgate.errors import OrchgateError, Unreadable
 from orchgate.evidence.rules import LOCK
 from orchgate.lib.inside import git_name
 from orchgate.lib.patterns import lazy
+from orchgate.lib.text import clip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -252,8 +253,7 @@ def _is_number(value: object) -> bool:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    return clip(repr(value), 80)
 
 
 def render(pins: Iterable[Pinned]) -> bytes:

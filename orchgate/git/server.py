@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from orchgate.errors import GitError, quoted
 from orchgate.git.call import failed, setting
 from orchgate.git.contents import REF
+from orchgate.lib.text import clip
 
 if TYPE_CHECKING:
     from orchgate.git.quarantine import Quarantine
@@ -147,4 +148,4 @@ def words(stderr: bytes) -> tuple[str, ...]:
     """What a server, or git about it, says to people: without progress, the last lines, cut to a readable length."""
     lines = (line.rstrip() for line in re.split("[\r\n]", os.fsdecode(stderr)))
     said = [line for line in lines if line and not _PROGRESS.match(line)]
-    return tuple(line if len(line) <= _LINE else line[:_LINE] + "…" for line in said[-_LINES:])
+    return tuple(clip(line, _LINE + 1) for line in said[-_LINES:])

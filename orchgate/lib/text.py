@@ -1,4 +1,4 @@
-"""Text for people: counts, percentages, lines cut to a length, aligned columns."""
+"""Text for people: counts, lines cut to a length, aligned columns."""
 
 from __future__ import annotations
 
@@ -11,11 +11,6 @@ if TYPE_CHECKING:
 def counted(number: int, one: str, many: str = "") -> str:
     """A number and its noun: "1 pair", "1,204 pairs". `many` is for plurals that do not end in "s" alone."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def percent(fraction: float, digits: int = 1) -> str:
-    """A fraction such as 0.123 as "12.3 %"."""
-    return f"{fraction * 100:.{digits}f} %"
 
 
 def clip(text: str, limit: int) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchgate.errors import TooLarge, Unreadable
 from orchgate.lib.patterns import lazy
+from orchgate.lib.text import clip
 
 if TYPE_CHECKING:
     import ast
@@ -187,7 +188,7 @@ def _first_line(text: str) -> Mapping[str, object]:
 
 def _short(error: BaseException) -> str:
     text = str(error) or type(error).__name__
-    return text if len(text) <= 120 else text[:117] + "..."
+    return clip(text, 120)
 
 
 _READERS: Mapping[str, Callable[[str, str], Mapping[str, object]]] = {

@@ -10,6 +10,7 @@ from orchgate.errors import OrchgateError
 from orchgate.lib import files
 from orchgate.lib.digest import sha256_hex
 from orchgate.lib.process import ProgramMissing
+from orchgate.lib.text import counted
 from orchgate.observe import activity, inner_runs, watch
 from orchgate.observe.activity import named, totals
 from orchgate.runner import foreground, process_tree, stage_run, writer
@@ -146,7 +147,7 @@ def _end(ended: ForegroundResult, happened: Activity) -> Event:
     status = "succeeded" if ended.code == 0 else "cancelled" if ended.asked else "failed"
     details = list(filter(None, [stage_run.how_it_ended(ended.code, ended.signal)]))
     if ended.left:
-        details.append(f"{ended.left} {'process' if ended.left == 1 else 'processes'} left behind, not counted")
+        details.append(f"{counted(ended.left, 'process', 'processes')} left behind, not counted")
     event: Event = {
         "status": status,
         "exit_code": ended.code,

@@ -15,6 +15,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
+from orchgate.lib.text import counted
 from orchgate.observe import activity, event_counts
 from orchgate.observe.activity import Activity, FileActivity
 
@@ -242,7 +243,7 @@ def _losses(watched: WatchedTree) -> list[str]:
         limit = _limit("max_queued_events")
         notes.append(f"counts are lower bounds: the kernel's queue of {limit} events overflowed (max_queued_events)")
     for number, folders in watched.unwatched.items():
-        where = f"{folders} {'folder' if folders == 1 else 'folders'}"
+        where = counted(folders, "folder")
         if number == errno.ENOSPC:
             why = f"this user's limit of {_limit('max_user_watches')} watches is reached (fs.inotify.max_user_watches)"
         else:

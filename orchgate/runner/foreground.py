@@ -13,6 +13,7 @@ import signal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.lib import process, working_time
+from orchgate.lib.text import counted
 from orchgate.runner import process_tree, reaped, suspended
 from orchgate.runner.child import Birth, ChildProcess, signal_name
 from orchgate.runner.suspended import STOPPING
@@ -80,7 +81,7 @@ def _result(loop: Loop, program: ChildProcess, asked: str) -> ForegroundResult:
     assert program.status is not None
     status = os.waitstatus_to_exitcode(program.status)
     left = _left(loop, program)
-    went_on = f"{left} {'process' if left == 1 else 'processes'} went on when it had ended" if left else ""
+    went_on = f"{counted(left, 'process', 'processes')} went on when it had ended" if left else ""
     processes, lost = loop.forks.started_by(program.pid) if loop.forks else (None, False)
     return ForegroundResult(
         code=status if status >= 0 else None,

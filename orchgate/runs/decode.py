@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError
 from orchgate.lib.patterns import lazy
+from orchgate.lib.text import clip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -176,7 +177,7 @@ def _kind(value: object) -> str:
 
 
 def shorten(text: str, limit: int = 60) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return clip(text, limit)
 
 
 _TOKEN = lazy(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{},:]|[^][{},:\s"]+', re.DOTALL)

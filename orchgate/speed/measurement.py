@@ -5,8 +5,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.lib import numbers
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchgate.speed.sampling import Failure, MeasuredRun, Side
     from orchgate.verdict.instructions import Instructions
@@ -72,12 +74,10 @@ def _values(runs: Sequence[Mapping[str, Mapping[str, float]]], stage: str, metri
     return (run[stage][metric] for run in runs if metric in run.get(stage, {}))
 
 
-def median(values: Iterator[float] | Sequence[float]) -> float | None:
-    ordered = sorted(values)
-    if not ordered:
-        return None
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+def median(values: Iterable[float]) -> float | None:
+    """The middle of some values; None where there are none."""
+    known = list(values)
+    return numbers.median(known) if known else None
 
 
 def spread(values: Sequence[float]) -> float | None:

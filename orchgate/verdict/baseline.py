@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import Unreadable
 from orchgate.lib.patterns import lazy
+from orchgate.lib.text import counted
 from orchgate.verdict import baseline_facts as facts
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def parse(data: bytes, where: str = PATH) -> Baseline:
     baseline = _assembled(found, problems)
     if problems:
         others = len(problems) - 1
-        more = f" (and {others} more {'fault' if others == 1 else 'faults'})" if others else ""
+        more = f" (and {counted(others, 'more fault')})" if others else ""
         raise BaselineError(where, problems[0] + more, _TWICE_HINT if twice else _HINT)
     return baseline
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.lib.patterns import lazy
+from orchgate.lib.text import clip
 from orchgate.verdict.values import KNOWN, WHEN_NAMED, MetricKind
 
 if TYPE_CHECKING:
@@ -178,6 +179,4 @@ def shown(value: Any) -> str:
     if isinstance(value, int) and abs(value) > LARGEST:
         return "a huge number"
     text = repr(value) if isinstance(value, str | int | float) else "an object"
-    return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(
-        text, text if len(text) <= 60 else text[:59] + "…"
-    )
+    return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(text, clip(text, 60))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orchgate.lib.text import clip, counted
 from orchgate.model import Verdict
 from orchgate.verdict import words
 from orchgate.verdict.values import Answer, BenchmarkJudgement
@@ -31,7 +32,7 @@ def duration(seconds: float) -> str:
 
 def called(name: str) -> str:
     """A name that fits into a line."""
-    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+    return clip(name, _LONGEST)
 
 
 def moved(one: Compared) -> str:
@@ -77,7 +78,7 @@ def first(lines: Sequence[str]) -> Iterator[str]:
     yield from lines[:MOST]
     if len(lines) > MOST:
         more = len(lines) - MOST
-        yield "and 1 more benchmark like these" if more == 1 else f"and {more} more benchmarks like these"
+        yield f"and {counted(more, 'more benchmark')} like these"
 
 
 def lines(judgement: Judgement) -> Iterator[str]:

@@ -20,6 +20,7 @@ from functools import lru_cache
 from math import ceil, exp, expm1, log, log1p, log2
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from orchgate.lib.numbers import median
 from orchgate.model import Verdict, worst
 from orchgate.verdict import exact, reported_benchmarks, sign_flip
 from orchgate.verdict.reported_benchmarks import reported
@@ -198,7 +199,7 @@ def _answer(name: str, test: _Test, belief: _Belief) -> Compared:
     if not pairs:  # each side has it, in pairs in which the other has not
         return Compared(name, verdict, None, None, None, 0, None, None)
     # Of those that moved, what the test says; of hundreds that did not, what costs next to nothing.
-    centre = sign_flip.median([head - base for base, head in zip(sample.base, sample.head, strict=True)])
+    centre = median([head - base for base, head in zip(sample.base, sample.head, strict=True)])
     if name in belief.probable:  # and with it every one that is slower
         centre = sign_flip.centre(sample)
         blocks = name in belief.slower and centre >= log1p(test.metric.block)
@@ -215,8 +216,8 @@ def _answer(name: str, test: _Test, belief: _Belief) -> Compared:
         pairs,
         test.p_slower if pairs >= _FEWEST else None,
         None,
-        exp(sign_flip.median(sample.base)),
-        exp(sign_flip.median(sample.head)),
+        exp(median(sample.base)),
+        exp(median(sample.head)),
         probably=name in belief.probable - belief.slower,
     )
 
@@ -247,7 +248,7 @@ def _beyond(name: str, metric: Metric, head: Column) -> Compared | None:
     values = [value for value in head if value is not None]
     if not values:
         return None
-    middle = sign_flip.median(values)
+    middle = median(values)
     bounds = exact.within_bounds(metric, middle)
     if bounds.verdict is not Verdict.FAIL:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil, expm1, log2
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.lib.numbers import median
 from orchgate.model import Verdict, worst
 from orchgate.verdict import benchmarks, exact, samples, sign_flip
 from orchgate.verdict.sequential import DOUBT, HINT, PRIMARY, SECOND, settle
@@ -168,8 +169,8 @@ def summarised(pairs: Sequence[Pair], metric: Metric, state: MetricState | None)
         len(sample.base),
         state.p,
         None if effect is None else abs(_fraction(scale, effect)),
-        scale.value(sign_flip.median(sample.base)),
-        scale.value(sign_flip.median(sample.head)),
+        scale.value(median(sample.base)),
+        scale.value(median(sample.head)),
         "; ".join(filter(None, (_demoted(metric), state.reason or _open(state, edges)))),
         probably=state.probably,
         pairs_missing=_missing(state, effect, middle),
@@ -216,8 +217,8 @@ def _early(pairs: Sequence[Pair], metric: Metric) -> Compared:
         len(scale.sample.base),
         None,
         None,
-        scale.value(sign_flip.median(scale.sample.base)),
-        scale.value(sign_flip.median(scale.sample.head)),
+        scale.value(median(scale.sample.base)),
+        scale.value(median(scale.sample.head)),
         "; ".join(filter(None, (_demoted(metric), _few(len(scale.sample.base))))),
     )
 
@@ -242,5 +243,5 @@ def _fraction(scale: samples.Scale, change: float) -> float:
     with_offset = expm1(min(scale.sign * change, 700.0))
     if not scale.offset:
         return with_offset
-    base = scale.value(sign_flip.median(scale.sample.base))
+    base = scale.value(median(scale.sample.base))
     return with_offset * (base + scale.offset) / base if base > 0 else with_offset

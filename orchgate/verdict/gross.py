@@ -9,11 +9,11 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.lib.numbers import median
 from orchgate.model import Verdict
 from orchgate.verdict import words
 from orchgate.verdict.samples import columns
 from orchgate.verdict.sequential import PRIMARY, SECOND
-from orchgate.verdict.sign_flip import median
 from orchgate.verdict.values import Compared, Judgement
 
 if TYPE_CHECKING:

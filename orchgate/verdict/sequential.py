@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.lib.numbers import median
 from orchgate.model import Verdict
 from orchgate.verdict import exact, samples, sign_flip
 from orchgate.verdict.spending import LOOKS
@@ -106,7 +107,7 @@ def _decided(metric: Metric, fresh: MetricState, before: MetricState | None, bel
     test = fresh.test
     called = test.p_slower <= fresh.level or (before is not None and before.called)
     below = below or (before is not None and before.below)
-    bounds = exact.within_bounds(metric, test.scale.value(sign_flip.median(test.scale.sample.head)))
+    bounds = exact.within_bounds(metric, test.scale.value(median(test.scale.sample.head)))
     if bounds.verdict is Verdict.FAIL:
         return fresh._replace(verdict=Verdict.FAIL, settled=True, reason=bounds.reason)
     verdict = _verdict(test, called, below)

@@ -128,12 +128,6 @@ def _root(holds: Callable[[float], bool], low: float, high: float, steps: int) -
     return (low + high) / 2
 
 
-def median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
-
-
 def p_value(amounts: Sequence[float]) -> float:
     """The share of all sign combinations whose sum is at least that of `amounts`, which are finite.
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 from math import erfc, exp, expm1, isfinite, log, pi, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.lib.numbers import median
 from orchgate.model import Verdict, worst
 from orchgate.verdict import exact, samples
 from orchgate.verdict.exact import EXACT
 from orchgate.verdict.gross import FACTOR
-from orchgate.verdict.sign_flip import median
 from orchgate.verdict.values import MIB, Compared, ComparedCounter, Judgement, MetricKind
 from orchgate.verdict.words import title
 

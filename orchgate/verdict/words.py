@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchgate.lib import text as texts
 from orchgate.model import Verdict
 from orchgate.verdict.spending import LOOKS
 
@@ -114,7 +115,7 @@ def missing(one: Compared) -> str:
         return ""
     if not within_reach(one):
         return f"even {MOST} pairs, the most that are run, would not be enough"
-    return f"about {one.pairs_missing} more {'pair' if one.pairs_missing == 1 else 'pairs'} would decide"
+    return f"about {texts.counted(one.pairs_missing, 'more pair')} would decide"
 
 
 def within_reach(one: Compared) -> bool:

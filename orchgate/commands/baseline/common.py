@@ -13,12 +13,13 @@ from orchgate.config.load import load_work_tree
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.gate import session
 from orchgate.git import history
+from orchgate.lib.numbers import median
+from orchgate.lib.text import counted
 from orchgate.outputs._escape import escape
 from orchgate.runs import definition
 from orchgate.runs.machine import fingerprint
 from orchgate.runs.pipeline import load_all
 from orchgate.verdict import baseline, baseline_facts
-from orchgate.verdict.sign_flip import median
 from orchgate.verdict.values import KNOWN, WHEN_NAMED, MetricKind
 from orchgate.verdict.words import AT_LEAST
 
@@ -239,8 +240,8 @@ def told(one: Mapping[str, Any]) -> Iterator[str]:
     mine = "this machine type" if one["this_machine"] else "another machine type"
     yield f"{one['pipeline']} on {one['fingerprint']} ({mine}: {', '.join(about) or 'nothing known'})"
     commit = str(one["commit"] or "no commit")[:12] + (" with changes in the tree" if one["dirty"] else "")
-    behind = f", {_counted(one['commits_behind'], 'commit')} behind HEAD" if one["commits_behind"] else ""
-    yield f"  {_counted(one['runs'], 'run')} of {commit}{behind}, {one['recorded_at']} by {one['recorded_by']}"
+    behind = f", {counted(one['commits_behind'], 'commit')} behind HEAD" if one["commits_behind"] else ""
+    yield f"  {counted(one['runs'], 'run')} of {commit}{behind}, {one['recorded_at']} by {one['recorded_by']}"
     yield f"  reason: {one['reason']}"
     if one["stale"]:
         yield f"  stale: it {one['stale']}"
@@ -270,7 +271,3 @@ def quoted(pipeline: str) -> str:
     import shlex
 
     return pipeline if pipeline.startswith("-- ") else shlex.quote(pipeline)
-
-
-def _counted(count: int, one: str) -> str:
-    return f"{count} {one}" if count == 1 else f"{count} {one}s"

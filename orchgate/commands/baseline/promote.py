@@ -10,6 +10,7 @@ from orchgate.commands.baseline import common
 from orchgate.commands.shared import options, running, tasks
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.git import history
+from orchgate.lib.text import counted
 from orchgate.model import Verdict
 from orchgate.runner import reopen
 from orchgate.runs import definition, derivation, ids, journal
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> Verdict:
         known = baseline_file.update(at.root, change)
 
         def heading() -> Iterator[str]:
-            yield f"promoted {len(records)} record{'' if len(records) == 1 else 's'}; {common.COMMIT_IT}"
+            yield f"promoted {counted(len(records), 'record')}; {common.COMMIT_IT}"
 
         common.show(args, [common.row(at, record, known) for record in records], notes, heading)
     return Verdict.PASS

@@ -9,6 +9,7 @@ from orchgate.bisect.search import How
 from orchgate.commands.bisect import result
 from orchgate.commands.bisect.result import MOST_LISTED, WIDTH
 from orchgate.commands.shared.running import print_json
+from orchgate.lib.text import clip, counted
 from orchgate.outputs._escape import escape
 from orchgate.verdict import words
 
@@ -86,7 +87,7 @@ def _open(found: BisectReport) -> Iterator[str]:
         yield "whether bad is slower than good is not known yet"
         return
     after, last = search.credible
-    left = _count(last - after, "commit")
+    left = counted(last - after, "commit")
     yield f"95 % sure: one of the {left} after {found.short(after)}, up to {found.short(last)}"
     if ending.probability >= _WORTH_NAMING:
         yield _named(f"likeliest, {100 * ending.probability:.0f} %: ", found, ending.last, _COLUMNS - 2)
@@ -102,11 +103,7 @@ def _subject(found: BisectReport, place: int) -> str:
 
 
 def _clipped(line: str, width: int) -> str:
-    return line if len(line) <= width else line[: width - 1] + "…"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return clip(line, width)
 
 
 def _sure(ending: BisectionEnding) -> str:
@@ -125,8 +122,8 @@ def _how_measured(found: BisectReport) -> str:
     search, earlier = found.search, found.found.earlier
     rows = result.rows(search)
     parts = [
-        f"{len(rows) + 1 if rows else 0} of {_count(len(found.question.line), 'commit')} measured",
-        _count(len(search.changes), "pair") + (f" ({earlier} of them before)" if earlier else ""),
+        f"{len(rows) + 1 if rows else 0} of {counted(len(found.question.line), 'commit')} measured",
+        counted(len(search.changes), "pair") + (f" ({earlier} of them before)" if earlier else ""),
         *([f"{len(search.skipped)} skipped"] if search.skipped else []),
         f"{found.found.seconds:.0f} s",
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.bisect.likelihood import sample
 from orchgate.bisect.search import How
 from orchgate.commands.shared import durations
+from orchgate.lib.text import counted
 from orchgate.verdict.sign_flip import centre, p_above, p_below
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def notes(found: BisectReport) -> Iterator[str]:
         yield f"the history goes up and down: {', '.join(map(found.short, wrong))} does not fit a single step"
     count, ends = found.merged
     if count:
-        commits = "1 commit" if count == 1 else f"{count} commits"
+        commits = counted(count, "commit")
         inner = found.asked._replace(good=ends[0][:WIDTH], bad=ends[1][:WIDTH]) if ends else None
         search_it = f"; to search those: {command(inner)}" if inner else ""
         yield f"it is a merge that brought {commits}{search_it}"

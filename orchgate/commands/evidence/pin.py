@@ -13,6 +13,7 @@ from orchgate.errors import GitError, Unreadable, UsageError, quoted
 from orchgate.evidence import linked, pin
 from orchgate.evidence.lock import PATH
 from orchgate.gate.documents import MAX_BYTES as MAX_DOCUMENT_BYTES
+from orchgate.lib.text import counted
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 
@@ -150,7 +151,7 @@ def _maker(
         if stale:
             them = "it" if len(stale) == 1 else "them"
             why = "not dropped, because some documents cannot be read" if unread else f"--prune drops {them}"
-            _say(f"{pinning.counted(len(stale), 'pin')} that no document cites: {why}")
+            _say(f"{counted(len(stale), 'pin')} that no document cites: {why}")
         return made
 
     return make
@@ -159,7 +160,7 @@ def _maker(
 def _ask(pins: tuple[Pinned, ...], args: argparse.Namespace, whose: str) -> None:
     """Lists what would be pinned, and asks. Raises UsageError where nobody says yes."""
     counts = Counter(linked.kind(one.path) for one in pins)
-    kinds = ", ".join(pinning.counted(count, kind) for kind, count in counts.most_common())
+    kinds = ", ".join(counted(count, kind) for kind, count in counts.most_common())
     _say(f"{len(pins)} artifacts would be pinned: {kinds}")
     for one in pins[:MOST_LISTED]:
         _say(f"  {one.path} ({one.size} bytes)")
@@ -226,7 +227,7 @@ def _whose_documents(
 def _end(made: pin.LockUpdate, args: argparse.Namespace, read: _ReadDocuments | None = None, *, moved: bool) -> Verdict:
     for line in pinning.told(made, checking=args.check):
         _say(line)
-    examined = f"; {pinning.counted(len(read.documents), 'document')}{read.whose} read" if read else ""
+    examined = f"; {counted(len(read.documents), 'document')}{read.whose} read" if read else ""
     add = f"; git add {os.path.dirname(PATH)}" if moved and not args.check else ""
     _say(pinning.summary(made, moved) + examined + add)
     # A log that is too large stays where it is: the run is pinned, and what it printed is said to be missing.

@@ -10,6 +10,7 @@ from orchgate.errors import OrchgateError, UsageError, quoted
 from orchgate.evidence import linked, pin
 from orchgate.evidence.lock import PATH, parse
 from orchgate.evidence.lock_checks import SizeLimits
+from orchgate.lib.text import counted
 from orchgate.outputs._escape import escape
 from orchgate.packets.progress import packets_in_work, packets_named_in
 from orchgate.references.artifacts import Artifacts
@@ -98,10 +99,6 @@ def fix(ctx: Context, paths: Iterable[str]) -> Iterator[str]:
     yield from told(made)
     if moved:
         yield f"{summary(made, moved)}; git add {os.path.dirname(PATH)}, then check again"
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def repository_path(root: str, given: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.commands.evidence import workspace
-from orchgate.commands.evidence.pinning import counted
 from orchgate.commands.evidence.workspace import say
 from orchgate.commands.shared import options
+from orchgate.lib.text import counted
 from orchgate.model import Verdict
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.commands.evidence import workspace
-from orchgate.commands.evidence.pinning import counted
 from orchgate.errors import GitError
 from orchgate.evidence.lock import PATH
+from orchgate.lib.text import counted
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from orchgate.lib.text import counted
 from orchgate.speed.formats.times import Failed, FormatError, document, gathered, table
 
 if TYPE_CHECKING:
@@ -36,4 +37,4 @@ def _entries(listed: list[Mapping[str, object]]) -> Iterator[tuple[object, objec
 
 def _ended(code: object, runs: int) -> str:
     how = f"exit {code}" if isinstance(code, int) else "ended by a signal"
-    return f"{how} in {runs} {'run' if runs == 1 else 'runs'}"
+    return f"{how} in {counted(runs, 'run')}"

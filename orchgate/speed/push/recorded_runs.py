@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchgate.config.load import load
 from orchgate.errors import OrchgateError
 from orchgate.git import history
+from orchgate.lib.text import counted
 from orchgate.runs import ids, pipeline
 from orchgate.runs.definition import pipeline_hash
 
@@ -136,7 +137,7 @@ def _recorded(request: PushRequest, machine: str, line: _BaseHistory) -> tuple[l
             problems.append(f"{_short(request, path)} cannot be read: {error.strerror or error}")
             continue
         if tail.damaged:
-            lines = "1 line" if tail.damaged == 1 else f"{tail.damaged} lines"
+            lines = counted(tail.damaged, "line")
             problems.append(f"{lines} of {_short(request, path)} cannot be read")
         runs |= {run.run_id: run for run in tail.runs if run.metrics}
         if sum(line.distance[run.tree] == 0 for run in runs.values()) >= MOST_RUNS:
@@ -197,7 +198,7 @@ def told(reference: RecordedRuns) -> str:
         whose = "of base's tree"
     else:
         whose = "of base's tree and its ancestors"
-    return f"{runs} recorded {'run' if runs == 1 else 'runs'} {whose}"
+    return f"{counted(runs, 'recorded run')} {whose}"
 
 
 def samples(runs: Sequence[RecordedRun]) -> Mapping[str, tuple[float, ...]]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
+from orchgate.lib.numbers import median
+from orchgate.lib.text import counted
 from orchgate.model import Severity, Step, Verdict
 from orchgate.speed import sampling
 from orchgate.speed.push import findings, recorded_runs
@@ -15,7 +17,6 @@ from orchgate.verdict import gross, stored, words
 from orchgate.verdict.baseline import stale
 from orchgate.verdict.comparison import LOOKS
 from orchgate.verdict.exact import LowerBounds
-from orchgate.verdict.sign_flip import median
 from orchgate.verdict.stored import judge_stored, suspicious
 
 if TYPE_CHECKING:
@@ -306,4 +307,4 @@ def _open(request: PushRequest, why: str, seconds: float | None, policy: str, *,
 
 
 def _pairs(count: int) -> str:
-    return "1 pair" if count == 1 else f"{count} pairs"
+    return counted(count, "pair")
