@@ -27,8 +27,8 @@ def test_artifacts_that_get_tracked_are_noted_once_a_folder(repo: Repo) -> None:
         repo.stage(path, "{}\n")
 
     assert told("--staged") == [
-        ("EVD015", "note", f"{LOG} and 1 more: files of runs get tracked by git"),
-        ("EVD015", "note", "out/0001-demo/state.json: files of runs get tracked by git"),
+        ("EVD015", "note", f"{LOG} and 1 more: run artifacts are being added to git"),
+        ("EVD015", "note", "out/0001-demo/state.json: run artifacts are being added to git"),
     ]
 
 

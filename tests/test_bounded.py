@@ -107,7 +107,7 @@ def test_a_number_that_is_none_is_wrong_usage(repo: Repo, number: str) -> None:
 def test_what_is_wrong_with_a_number_is_said_in_words(repo: Repo) -> None:
     said = repo.orchgate("check", "--staged", "--max-per-rule=-1").out
 
-    assert "expected a whole number, 0 for all, not '-1'" in said
+    assert "expected a whole number from 0 on, not '-1'" in said
 
 
 def test_large_totals_are_grouped() -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchgate.speed.definition import PipelineChange
     from tests.repo import Repo
 
-GATE = '[performance]\npipeline = "bench"\nbudget-seconds = 10\n'
+GATE = '[performance]\npipeline = "bench"\nmax-seconds = 10\n'
 STAGE = '[[pipelines.bench.stages]]\nid = "{id}"\nrun = ["sh", "{script}"]\n'
 WORK = STAGE.format(id="work", script="work.sh")
 OTHER = STAGE.format(id="other", script="other.sh")
@@ -93,7 +93,7 @@ def test_a_slower_push_is_refused_however_it_edits_its_pipeline(repo: Repo, name
 
 @pytest.mark.slow
 def test_a_change_cannot_narrow_what_is_relevant_to_what_it_leaves_alone(repo: Repo) -> None:
-    change(repo, {"work.sh": TWICE, "orchgate.toml": CONFIG.replace("budget", 'relevant = ["src/**"]\nbudget')})
+    change(repo, {"work.sh": TWICE, "orchgate.toml": CONFIG.replace("max-seconds", 'paths = ["src/**"]\nmax-seconds')})
 
     assert rules(judged(repo)) == {("PRF002", "error")}
 
@@ -156,7 +156,7 @@ def test_a_new_stage_is_listed_with_what_it_costs(repo: Repo, script: str) -> No
 
 @pytest.mark.slow
 def test_a_definition_is_said_to_change_where_nothing_else_does(repo: Repo) -> None:
-    narrow = CONFIG.replace("budget", 'relevant = ["src/**"]\nbudget')
+    narrow = CONFIG.replace("max-seconds", 'paths = ["src/**"]\nmax-seconds')
     change(repo, {"orchgate.toml": narrow.replace("work.sh", "fast.sh")}, {"orchgate.toml": narrow})
     report = judged(repo)
 
@@ -213,7 +213,7 @@ def question(repo: Repo) -> PushRequest:
 
 @pytest.mark.slow
 def test_a_preparation_that_head_has_no_files_for_is_no_broken_code(repo: Repo) -> None:
-    toml = GATE + 'prepare = ["sh", "ready.sh"]\n' + WORK
+    toml = GATE + 'setup = ["sh", "ready.sh"]\n' + WORK
     repo.commit("Start", {**FILES, "orchgate.toml": toml, "ready.sh": ":\n"})
     repo.git("checkout", "--quiet", "-b", "topic")
     repo.git("rm", "--quiet", "ready.sh")
@@ -315,7 +315,7 @@ DIFFERENCES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         ("makes quick what is measured from the next push on",),
     ),
     "another name for the pipeline": (CONFIG, CONFIG.replace("bench", "speed"), ("renames the pipeline to speed",)),
-    "preparation": (CONFIG, GATE + 'prepare = ["true"]\n' + WORK + OTHER, ("changes performance.setup",)),
+    "preparation": (CONFIG, GATE + 'setup = ["true"]\n' + WORK + OTHER, ("changes performance.setup",)),
     "written otherwise": (CONFIG, REFORMATTED, ()),
     "a pipeline besides": (CONFIG, CONFIG + INNER, ()),
     "what is cached": (CONFIG, CONFIG + 'inputs = ["src/**"]\n', ()),
