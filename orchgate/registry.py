@@ -1,4 +1,4 @@
-"""Looks into checks/, outputs/, commands/ and layouts/: a file is a plug-in, its name is its id.
+"""Looks into checks/, outputs/, commands/, layouts/ and measures/: a file is a plug-in, its name is its id.
 
 So is a package, where a command has several files: its `command.py` is what the command line asks for.
 """

@@ -7,7 +7,8 @@ from math import exp
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.bisect.search import MOST_PAIRS, Ask, BisectionEnding, How, Search
-from orchgate.verdict.values import Metric, MetricKind, Pair
+from orchgate.measures.declared import MetricKind
+from orchgate.verdict.values import Metric, Pair
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -7,19 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchgate.measures.declared import MetricKind
 from orchgate.model import Verdict
 from orchgate.verdict.comparison import LOOKS, judge, next_look
-from orchgate.verdict.values import (
-    KNOWN,
-    Compared,
-    ComparedCounter,
-    Judgement,
-    Metric,
-    MetricKind,
-    Pair,
-    Policy,
-    Sitting,
-)
+from orchgate.verdict.values import KNOWN, Compared, ComparedCounter, Judgement, Metric, Pair, Policy, Sitting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

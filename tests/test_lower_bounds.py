@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from orchgate.commands.baseline import common
 from orchgate.commands.perf import report
 from orchgate.lib import resources
+from orchgate.measures.declared import MetricKind
 from orchgate.model import Verdict
 from orchgate.verdict import baseline, words
 from orchgate.verdict.comparison import judge
 from orchgate.verdict.exact import LowerBounds
 from orchgate.verdict.stored import judge_stored, suspicious
-from orchgate.verdict.values import Answer, Compared, ComparedCounter, Judgement, Metric, MetricKind, Pair, Policy
+from orchgate.verdict.values import Answer, Compared, ComparedCounter, Judgement, Metric, Pair, Policy
 from tests.baselines import record
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import pytest
 
 from orchgate.config.settings import Benchmarks, Performance
 from orchgate.config.settings import Metric as Configured
-from orchgate.verdict.values import KNOWN, Metric, MetricKind, Policy, policy
+from orchgate.measures.declared import MetricKind
+from orchgate.verdict.values import KNOWN, Metric, Policy, policy
 
 
 def configured(**metrics: Configured) -> Policy:

@@ -40,6 +40,7 @@ LAYERS = (
     ("__init__", "errors"),
     ("model",),
     ("registry", "layouts"),
+    ("measures",),
     ("lib",),
     ("secrets",),
     ("git",),

@@ -63,7 +63,7 @@ def copy(program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Copy
 def test_there_is_a_recipe_for_each_kind_of_plug_in() -> None:
     rooms = {path.split("/")[1] for path in RECIPES}
 
-    assert rooms == {"checks", "outputs", "commands", "layouts"}
+    assert rooms == {"checks", "outputs", "commands", "layouts", "measures"}
 
 
 def test_the_check_refuses_what_it_is_about(copy: Copy) -> None:
@@ -128,3 +128,31 @@ def test_the_layout_is_a_profile(copy: Copy) -> None:
     code, said = copy.orchgate("check", "--staged", "documents")
 
     assert (code, "plans/faster-start/PLAN.md" in said) == (1, True), said
+
+
+MEASURED = """\
+[performance]
+pipeline = "p"
+[performance.metrics]
+traffic-bytes = { fail-above = 1.0 }
+[[pipelines.p.stages]]
+id = "a"
+shell = "ls / > copy"
+"""
+
+
+def test_the_metric_is_compared(copy: Copy) -> None:
+    copy.repo.commit(files={"orchgate.toml": MEASURED, ".gitignore": ".runs/\nout/\ncopy\n"})
+    copy.repo.commit("More", {"a.py": "1\n"})
+
+    _, said = copy.orchgate("perf", "--base", "HEAD~1", "--max-pairs", "8")
+
+    assert "\n  storage traffic" in said, said
+
+
+def test_a_metric_that_nobody_declares_is_refused_when_the_configuration_is_read(copy: Copy) -> None:
+    copy.repo.stage("orchgate.toml", MEASURED.replace("traffic-bytes", "trafic-bytes"))
+
+    code, said = copy.orchgate("check", "--staged")
+
+    assert (code, "trafic-bytes" in said) == (2, True), said

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from orchgate.measures.standard import MIB
 from orchgate.speed.push.screening import cleared
 from orchgate.verdict.stored import shows_spread, suspects
-from orchgate.verdict.values import KNOWN, MIB, Pair, Policy
+from orchgate.verdict.values import KNOWN, Pair, Policy
 
 DEFAULT = Policy({metric.name: metric for metric in KNOWN})
 TEN = (20.0, 20.4, 19.6, 20.2, 19.8, 20.6, 19.4, 20.0, 20.3, 19.7)

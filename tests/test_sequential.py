@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from orchgate.measures.declared import MetricKind
 from orchgate.model import Verdict
 from orchgate.verdict import words
 from orchgate.verdict.comparison import judge
 from orchgate.verdict.sequential import ALARM, MISS, PROBABLE, MetricState, settle
 from orchgate.verdict.spending import LOOKS, NOTHING, Look, looks
-from orchgate.verdict.values import KNOWN, Answer, Metric, MetricKind, Pair, Policy, Sitting
+from orchgate.verdict.values import KNOWN, Answer, Metric, Pair, Policy, Sitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

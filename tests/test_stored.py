@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from orchgate.measures.declared import MetricKind
 from orchgate.model import Verdict
 from orchgate.verdict.stored import judge_stored, suspicious
-from orchgate.verdict.values import KNOWN, Compared, Metric, MetricKind, Policy
+from orchgate.verdict.values import KNOWN, Compared, Metric, Policy
 
 DEFAULT = Policy({metric.name: metric for metric in KNOWN})
 SPREAD = (1.0, 1.02, 0.98, 1.01, 0.99, 1.03, 0.97, 1.0, 1.015, 0.985)  # median 1.0, about 2 % apart

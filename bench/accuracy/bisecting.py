@@ -23,7 +23,8 @@ from streams import everything
 from table import share
 
 from orchgate.bisect.search import Ask, BisectionEnding, How, Search
-from orchgate.verdict.values import Metric, MetricKind, Pair
+from orchgate.measures.declared import MetricKind
+from orchgate.verdict.values import Metric, Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -11,9 +11,9 @@ from orchgate.bisect import progress
 from orchgate.bisect.search import Ask, BisectionEnding, How, Search, Why
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
+from orchgate.measures import declared
 from orchgate.speed import sampling, sides
 from orchgate.speed.timing import OutOfTime, Progress
-from orchgate.verdict import words
 from orchgate.verdict.values import Pair
 
 if TYPE_CHECKING:
@@ -291,7 +291,7 @@ def _problem(ran: MeasuredRun, metric: str) -> str:
         said = f": {ran.failure.last_line}" if ran.failure.last_line else ""
         return f"stage {ran.failure.stage} fails ({ran.failure.detail}){said}"
     if metric in ran.lower_bounds:
-        return f"{words.title(metric)} is a lower bound: {ran.lower_bounds[metric]}"
+        return f"{declared.title(metric)} is a lower bound: {ran.lower_bounds[metric]}"
     if not ran.metrics.get(metric):
-        return f"{words.title(metric)} was not measured"
+        return f"{declared.title(metric)} was not measured"
     return ""

@@ -8,12 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.config.faults import as_toml, dotted
+from orchgate.measures import declared
+from orchgate.measures.declared import MetricKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchgate.config.faults import At, Reading
     from orchgate.config.settings import Config, Metric, Performance, Pipeline, Stage
+    from orchgate.measures.declared import Measure
 
 AT: At = ("performance", "metrics")
 BENCHMARK = "benchmark:"  # and a glob: the benchmarks that a run reports
@@ -29,22 +32,16 @@ class Known(NamedTuple):
     needs_task: bool = False
 
 
-_COST = Known(0.05, 1.0)
-_RATE = Known(0.0, 1.0, 1.0)
-# Names as the configuration writes them; metrics/values.py and speed/guardrails.py hold what they stand for.
+def _bounds(one: Measure) -> Known:
+    if one.kind is MetricKind.RATE:
+        return Known(one.block, 1.0, 1.0)
+    counts = one.kind is MetricKind.COUNTER and one.more_is_worse  # what may rise to many times what it was
+    return Known(one.block, _MOST if counts else 1.0)
+
+
+# Names as the configuration writes them: the measures, and what speed/push/bounds.py bounds without a base.
 KNOWN: Mapping[str, Known] = {
-    "cpu-seconds": _COST,
-    "wall-seconds": _COST._replace(fail_above=0.10),
-    "max-rss-bytes": _COST._replace(fail_above=0.03),
-    "tree-rss-bytes": _COST._replace(fail_above=0.03),
-    "manifest-writes": Known(0.0),
-    "files-written": Known(0.0),
-    "written-bytes": Known(0.05),
-    "read-bytes": Known(0.10),
-    "processes": Known(0.0),
-    "tests-passed": Known(0.0, 1.0),
-    "success-rate": _RATE,
-    "test-pass-rate": _RATE,
+    **{one.name.replace("_", "-"): _bounds(one) for one in declared.every()},
     "flaky-rate": Known(None, most=1.0, needs_task=True),
     "diff-files": Known(None),
     "diff-lines": Known(None),

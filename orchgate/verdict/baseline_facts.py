@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.lib.patterns import lazy
 from orchgate.lib.text import clip
-from orchgate.verdict.values import KNOWN, WHEN_NAMED, MetricKind
+from orchgate.measures.declared import MetricKind
+from orchgate.verdict.values import KNOWN, WHEN_NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

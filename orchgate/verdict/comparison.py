@@ -6,11 +6,12 @@ from math import ceil, expm1, log2
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.lib.numbers import median
+from orchgate.measures.declared import MetricKind
 from orchgate.model import Verdict, worst
 from orchgate.verdict import benchmarks, exact, samples, sign_flip
 from orchgate.verdict.sequential import DOUBT, HINT, PRIMARY, SECOND, settle
 from orchgate.verdict.spending import LOOKS, NOTHING, looks, next_look
-from orchgate.verdict.values import Compared, Judgement, MetricKind
+from orchgate.verdict.values import Compared, Judgement
 from orchgate.verdict.words import percent, share
 
 if TYPE_CHECKING:

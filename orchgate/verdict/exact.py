@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from orchgate.measures.declared import title
 from orchgate.model import Verdict
 from orchgate.verdict.samples import columns, jump, of
 from orchgate.verdict.values import Compared, ComparedCounter
-from orchgate.verdict.words import amount, title
+from orchgate.verdict.words import amount
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import exp, isfinite, log
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.measures.declared import MetricKind, title
 from orchgate.verdict.sign_flip import Sample
-from orchgate.verdict.values import BENCHMARK, KNOWN, WHEN_NAMED, MetricKind
-from orchgate.verdict.words import title
+from orchgate.verdict.values import BENCHMARK, KNOWN, WHEN_NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.lib.numbers import median
+from orchgate.measures.declared import MetricKind
 from orchgate.model import Verdict
 from orchgate.verdict import exact, samples, sign_flip
 from orchgate.verdict.spending import LOOKS
-from orchgate.verdict.values import MetricKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,12 +15,13 @@ from math import erfc, exp, expm1, isfinite, log, pi, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.lib.numbers import median
+from orchgate.measures.declared import MetricKind, title
+from orchgate.measures.standard import MIB
 from orchgate.model import Verdict, worst
 from orchgate.verdict import exact, samples
 from orchgate.verdict.exact import EXACT
 from orchgate.verdict.gross import FACTOR
-from orchgate.verdict.values import MIB, Compared, ComparedCounter, Judgement, MetricKind
-from orchgate.verdict.words import title
+from orchgate.verdict.values import Compared, ComparedCounter, Judgement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -6,27 +6,15 @@ from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orchgate.measures import declared
+from orchgate.measures.declared import MetricKind
 from orchgate.model import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchgate.config import settings
-
-MIB = 1024 * 1024
-
-
-class MetricKind(Enum):
-    """How a metric is judged: by a statistical test, or exactly."""
-
-    TIME = "time"
-    MEMORY = "memory"
-    COUNTER = "counter"
-    RATE = "rate"  # a fraction from 0 to 1, judged exactly
-
-    @property
-    def exact(self) -> bool:
-        return self in (MetricKind.COUNTER, MetricKind.RATE)
+    from orchgate.measures.declared import Measure
 
 
 class Metric(NamedTuple):
@@ -50,24 +38,22 @@ class Metric(NamedTuple):
     refuses: bool = True
 
 
-# What is judged where the configuration says nothing else, in the order of the report.
-KNOWN: tuple[Metric, ...] = (
-    Metric("cpu_seconds", MetricKind.TIME, 0.05, 0.01),
-    Metric("wall_seconds", MetricKind.TIME, 0.10, 0.01),
-    Metric("max_rss_bytes", MetricKind.MEMORY, 0.03, 0.01, slack=MIB),
-    Metric("manifest_writes", MetricKind.COUNTER, 0.0),
-    Metric("files_written", MetricKind.COUNTER, 0.0),
-    Metric("written_bytes", MetricKind.COUNTER, 0.05, 0.01, slack=64 * 1024),
-    Metric("read_bytes", MetricKind.COUNTER, 0.10, 0.01, slack=MIB, settles=True, refuses=False),
-    Metric("processes", MetricKind.COUNTER, 0.0),
-    Metric("tests_passed", MetricKind.COUNTER, 0.0, more_is_worse=False),
-    Metric("success_rate", MetricKind.RATE, 0.0, more_is_worse=False),
-    Metric("test_pass_rate", MetricKind.RATE, 0.0, more_is_worse=False),
-)
+def _metric(one: Measure) -> Metric:
+    return Metric(
+        one.name,
+        one.kind,
+        one.block,
+        one.tolerance,
+        one.slack,
+        one.more_is_worse,
+        settles=one.settles,
+        refuses=one.refuses,
+    )
 
-# What is judged only where the configuration names it: a sampled peak moves with the moments of the samples.
-WHEN_NAMED: tuple[Metric, ...] = (Metric("tree_rss_bytes", MetricKind.MEMORY, 0.03, 0.01, slack=MIB),)
 
+# What is judged where the configuration says nothing else, in the order of the report; and what it has to name.
+KNOWN = tuple(_metric(one) for one in declared.every() if not one.when_named)
+WHEN_NAMED = tuple(_metric(one) for one in declared.every() if one.when_named)
 
 BENCHMARK = "benchmark:"  # before the name of a benchmark, where metrics are named
 RESULTS = "benchmarks"  # stands for all of them where a run's file of results could not be read

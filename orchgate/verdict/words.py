@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchgate.lib import text as texts
+from orchgate.measures.declared import title
 from orchgate.model import Verdict
 from orchgate.verdict.spending import LOOKS
 
@@ -13,25 +14,12 @@ if TYPE_CHECKING:
 
     from orchgate.verdict.values import Compared, ComparedCounter, Judgement
 
-_TITLES = {
-    "cpu_seconds": "CPU time",
-    "wall_seconds": "wall time",
-    "max_rss_bytes": "memory",
-    "tree_rss_bytes": "memory of all processes",
-    "read_bytes": "bytes read",
-    "written_bytes": "bytes written",
-}
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _WORSE = {"_seconds": "slower", "_bytes": "larger"}
 UNKNOWN = "-"
 _TOLERATED = 0.1 + 1e-9  # points by which two percentages differ that were only rounded otherwise
 MOST = LOOKS[-1]
 AT_LEAST = "≥ "  # before what is a lower bound
-
-
-def title(name: str) -> str:
-    """`CPU time` of `cpu_seconds`, `manifest writes` of `manifest_writes`."""
-    return _TITLES.get(name, name.replace("_", " "))
 
 
 def amount(name: str, value: float | None) -> str:

@@ -15,12 +15,13 @@ from orchgate.gate import session
 from orchgate.git import history
 from orchgate.lib.numbers import median
 from orchgate.lib.text import counted
+from orchgate.measures.declared import MetricKind
 from orchgate.outputs._escape import escape
 from orchgate.runs import definition
 from orchgate.runs.machine import fingerprint
 from orchgate.runs.pipeline import load_all
 from orchgate.verdict import baseline, baseline_facts
-from orchgate.verdict.values import KNOWN, WHEN_NAMED, MetricKind
+from orchgate.verdict.values import KNOWN, WHEN_NAMED
 from orchgate.verdict.words import AT_LEAST
 
 if TYPE_CHECKING:

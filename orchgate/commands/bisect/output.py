@@ -10,6 +10,7 @@ from orchgate.commands.bisect import result
 from orchgate.commands.bisect.result import MOST_LISTED, WIDTH
 from orchgate.commands.shared.running import print_json
 from orchgate.lib.text import clip, counted
+from orchgate.measures import declared
 from orchgate.outputs._escape import escape
 from orchgate.verdict import words
 
@@ -45,7 +46,7 @@ def _lines(found: BisectReport) -> Iterator[str]:
 def _answer(found: BisectReport) -> Iterator[str]:
     """The answer first, then what it rests on."""
     search, ending = found.search, found.ending
-    title = words.title(found.question.metric.name)
+    title = declared.title(found.question.metric.name)
     step = _told(result.step(search, ending))
     match ending.how:
         case How.FOUND:
@@ -134,7 +135,7 @@ def _table(found: BisectReport) -> Iterator[str]:
     rows = result.rows(found.search)
     if not rows:
         return
-    title = words.title(found.question.metric.name)
+    title = declared.title(found.question.metric.name)
     places = len(str(found.search.last))
     shape = f"  {{:<{WIDTH}}}  {{:>{places}}}  {{:>5}}  {{:>{len(title)}}}  {{:<7}}  {{}}"
     yield shape.format("commit", "#", "pairs", title, "", "").rstrip()

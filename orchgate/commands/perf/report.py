@@ -10,6 +10,7 @@ from orchgate.commands.shared import durations
 from orchgate.commands.shared.running import print_json
 from orchgate.errors import GitError, UsageError
 from orchgate.lib.text import aligned
+from orchgate.measures import declared
 from orchgate.model import Verdict, worst
 from orchgate.outputs._escape import escape
 from orchgate.speed import explanation
@@ -125,7 +126,7 @@ def rows(judgement: Judgement) -> Iterator[str]:
     for cells in aligned(table, range(1, len(table[0]) - 1)):
         yield "  ".join(["", *cells]).rstrip()
     others = [
-        f"{words.title(one.name)} {words.percent(one.change_of_medians)}"
+        f"{declared.title(one.name)} {words.percent(one.change_of_medians)}"
         for one in judgement.metrics
         if words.disagree(one)
     ]
@@ -135,14 +136,14 @@ def rows(judgement: Judgement) -> Iterator[str]:
 
 def _compared(one: Compared) -> tuple[str, ...]:
     values = (words.before(one), words.after(one))
-    return (words.title(one.name), *values, words.at_least(one), words.interval(one), words.outcome(one))
+    return (declared.title(one.name), *values, words.at_least(one), words.interval(one), words.outcome(one))
 
 
 def _counted(one: ComparedCounter) -> tuple[str, ...]:
     bounds = (one.base_lower_bound, one.head_lower_bound) != (None, None)
     change = words.UNKNOWN if not one.base or bounds else words.percent(one.head / one.base - 1)
     kind = words.UNKNOWN if bounds else "exact"
-    return (words.title(one.name), words.before(one), words.after(one), change, kind, one.verdict.value)
+    return (declared.title(one.name), words.before(one), words.after(one), change, kind, one.verdict.value)
 
 
 def as_json(shown: PerfReport) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchgate.config.metric_names import BENCHMARK
+from orchgate.measures import declared
 from orchgate.model import Finding, Location, Severity, Step, Verdict
 from orchgate.speed.push.override import TRAILER
-from orchgate.verdict import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def of_size(performance: Performance, files: int, lines: int) -> Iterator[Findin
     """What is said of a change of so many files and lines."""
     for name, number in zip(SIZES, (files, lines), strict=True):
         if name in bounded(performance, SIZES) and (reason := _beyond(performance, name, number)):
-            yield Finding("PRF002", _NOWHERE, f"{words.title(name)}: {reason}", SPLIT, Severity.ERROR, TRAILER)
+            yield Finding("PRF002", _NOWHERE, f"{declared.title(name)}: {reason}", SPLIT, Severity.ERROR, TRAILER)
 
 
 def _beyond(performance: Performance, name: str, value: float) -> str:
@@ -75,7 +75,9 @@ def of_history(performance: Performance, root: str) -> Iterator[Finding]:
     known = rates(update(task_folder(root, performance.rates_from_task)).aggregate, performance.pipeline)
     step = Step("to see the runs", f"orchgate metrics --task {performance.rates_from_task}")
     for name in wanted:
-        where = f"{words.title(name)} of the recorded runs of {performance.pipeline} in {performance.rates_from_task}"
+        where = (
+            f"{declared.title(name)} of the recorded runs of {performance.pipeline} in {performance.rates_from_task}"
+        )
         if name not in known:
             run = f"orchgate run {performance.pipeline} --task {performance.rates_from_task}"
             yield Finding("PRF005", _NOWHERE, f"{where} is not known: no run is here", run, Severity.NOTE)

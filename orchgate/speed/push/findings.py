@@ -8,11 +8,13 @@ from functools import partial
 from math import ceil, exp, log
 from typing import TYPE_CHECKING
 
+from orchgate.measures import declared
+from orchgate.measures.declared import MetricKind
 from orchgate.model import Finding, Location, Severity, Step, Verdict
 from orchgate.speed import definition, explanation
 from orchgate.speed.push.request import DECIDE
 from orchgate.verdict import benchmark_words, betting, reported_benchmarks, words
-from orchgate.verdict.values import Compared, MetricKind, plain
+from orchgate.verdict.values import Compared, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -118,7 +120,7 @@ def _worse(
             changed = _change(one) if isinstance(one, Compared) else one.reason or words.values_of(one)
             limit = f"; refused from {words.percent(metric.block)}" if one.verdict is Verdict.WARN else ""
             colon = ":" if isinstance(one, Compared) and one.estimate is None else ""
-            message = f"{words.title(one.name)}{colon} {changed}{where}{basis}{limit}"
+            message = f"{declared.title(one.name)}{colon} {changed}{where}{basis}{limit}"
             yield about(request, RULES[metric.kind], WEIGHTS[one.verdict], message, request.reproduce)
 
 
@@ -135,7 +137,7 @@ def _probable(request: PushRequest, policy: Policy, measurement: Measurement, ba
             budget = explanation.budget_for(measurement, one.pairs + (one.pairs_missing or 0))
             needed += f" (in all {budget} s)"
             step = Step(DECIDE, request.command(f"{budget}s"))
-        message = f"{words.title(one.name)} {'; '.join(filter(None, (change, needed)))}{basis}"
+        message = f"{declared.title(one.name)} {'; '.join(filter(None, (change, needed)))}{basis}"
         yield about(request, RULES[kind], Severity.WARNING, message, step)
 
 

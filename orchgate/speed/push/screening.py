@@ -8,6 +8,7 @@ from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
 from orchgate.lib.numbers import median
 from orchgate.lib.text import counted
+from orchgate.measures import declared
 from orchgate.model import Severity, Step, Verdict
 from orchgate.speed import sampling
 from orchgate.speed.push import findings, recorded_runs
@@ -230,8 +231,8 @@ def _beyond(against: ScreeningReference, name: str, value: float | None) -> str:
         against.stored and against.stored.samples.get(name)
     )
     if not known or value is None:
-        return words.title(name)
-    return f"{words.title(name)} ({words.amount(name, value)} against {words.amount(name, median(known))})"
+        return declared.title(name)
+    return f"{declared.title(name)} ({words.amount(name, value)} against {words.amount(name, median(known))})"
 
 
 def failed_alone(one: Failure) -> str:
