@@ -127,7 +127,7 @@ def test_what_more_pairs_would_not_tell_begins_anew(capsys: pytest.CaptureFixtur
 
     lines = text(shown(search, search.standing(How.SPENT)), capsys)
 
-    assert lines[0] == "not decided: more pairs would not tell more"
+    assert lines[0] == "not decided: more pairs would not help"
     assert lines[-1].startswith("  hint: orchgate bisect --fresh --good v1 ")
 
 

@@ -104,8 +104,8 @@ WRONG = [
     (lock(line(path="out/\ud800")), "2: path: expected one inside the repository, got 'out/\\ud800'"),
     (lock(line(path=3)), "2: path: expected one inside the repository, got 3"),
     (lock(line(extra=1)), "2: has a key 'extra' that version 1 does not know"),
-    (lock(line(), line(size=4)), "3: pins 'out/a.txt' otherwise than line 2 does"),
-    (lock('{"path": "a", "path": "b"}'), "2: is not JSON: a key stands twice"),
+    (lock(line(), line(size=4)), "3: pins 'out/a.txt' differently from line 2"),
+    (lock('{"path": "a", "path": "b"}'), "2: is not JSON: a key appears twice"),
     (lock(line()[:-1]), "2: is not JSON: "),
     (lock("[" * 100_000), "2: is longer than 65536 bytes"),
     (lock("[" * 60_000), "2: is not JSON: "),
@@ -198,5 +198,5 @@ def test_branches_that_pin_one_artifact_differently_do_not_merge_into_a_lie(repo
         repo.commit(files={locks.PATH: render([PIN._replace(sha256=digit * 64)])})
     repo.attempt("git", "merge", "--quiet", "one")
 
-    with pytest.raises(LockError, match="otherwise than line 2 does"):
+    with pytest.raises(LockError, match="differently from line 2"):
         parse((repo.root / locks.PATH).read_bytes())

@@ -426,8 +426,8 @@ def test_a_malformed_file_is_named_by_its_dotted_path(document: object, message:
         (command("a", env={"A=B": "1"}), "env: 'A=B' cannot be the name of a variable"),
         (command("a", allowFailure="yes"), 'allowFailure: expected true or false, got "yes"'),
         (command("a", timeoutMs=0), "timeoutMs: expected milliseconds"),
-        (command("a", command="echo \0"), "shell: holds a character that cannot stand in a command"),
-        (command("a", command="echo \ud83d"), "shell: holds a character that cannot stand in a command"),
+        (command("a", command="echo \0"), "shell: holds a character that cannot be in a command"),
+        (command("a", command="echo \ud83d"), "shell: holds a character that cannot be in a command"),
         ({"kind": "subpipeline", "id": "a"}, "pipeline: required key is missing"),
     ],
 )

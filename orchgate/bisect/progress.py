@@ -25,7 +25,7 @@ FORMAT = "orchgate-bisect"
 MAX_BYTES = 16 << 20
 MOST_KEPT = 20  # bisections
 _PATIENCE = 3.0  # seconds for the last processes of one that was interrupted
-_FRESH = "the same command with --fresh begins anew"
+_FRESH = "the same command with --fresh starts again"
 
 
 class BisectionState(NamedTuple):

@@ -186,7 +186,7 @@ def _require_place(run: Run, folder: str) -> None:
     for what, said, there in (("run", run.run_id, name), ("task", run.task_id, task)):
         if said != there:
             raise CopyRefused(
-                f"is of {what} {said[:60]}, and lies in a folder of {there[:60]}", "put it back where it was"
+                f"is of {what} {said[:60]}, and is in a folder of {there[:60]}", "put it back where it was"
             )
     try:
         ids.check_task(run.task_id)

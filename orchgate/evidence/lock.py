@@ -119,7 +119,7 @@ def parse(data: bytes) -> Lock:
         if pins.setdefault(pin.path, pin) != pin:
             raise LockError(
                 number,
-                f"pins {_shown(pin.path)} otherwise than line {lines[pin.path]} does",
+                f"pins {_shown(pin.path)} differently from line {lines[pin.path]}",
                 "keep the line that holds; `orchgate evidence pin` decides by what is on disk",
             )
         lines.setdefault(pin.path, number)
@@ -176,7 +176,7 @@ def _fields(number: int, text: bytes) -> dict[str, Any]:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key appears twice")
     return found
 
 

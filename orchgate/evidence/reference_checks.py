@@ -200,7 +200,7 @@ class ReferenceChecks:
             "EVD004",
             place.location,
             f"{place.reference.text} leads out of the repository",
-            "write the path from the repository's top level, and copy what lies elsewhere into it",
+            "write the path from the repository's top level, and copy what is elsewhere into it",
         )
 
     # -- EVD002, EVD003: nobody else can open it ----------------------------------------------

@@ -198,7 +198,7 @@ def require_writable(artifacts: Artifacts, pins: Iterable[Pinned], tracked: Cont
     for pin in pins:
         path = pin.path
         if not artifacts.owns(path) or path in artifacts.roots:
-            raise OrchgateError(f"{path} lies under none of evidence.roots", "the lock may only name artifacts of runs")
+            raise OrchgateError(f"{path} is under none of evidence.roots", "the lock may only name artifacts of runs")
         if path in tracked:
             raise OrchgateError(f"{path} is tracked by git, which holds it better than a pin could", _UNPIN)
         require_real(artifacts.root, path)

@@ -46,7 +46,7 @@ def why_outside(path: str) -> str:
         return "leads out of the repository"
     if not path or path.startswith("$"):
         return "names no file"
-    return "lies in a folder that git keeps for itself" if git_name(path) else ""
+    return "is in a folder that git keeps for itself" if git_name(path) else ""
 
 
 def looks_like_git(names: Iterable[str]) -> bool:

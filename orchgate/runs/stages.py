@@ -136,7 +136,7 @@ def check_startable(stage: Stage, path: str) -> None:
     texts |= {"env": "".join((*stage.env, *stage.env.values())), "junit": stage.junit, "metrics": stage.metrics}
     for key, text in texts.items():
         if "\0" in text or not _encodable(text):
-            raise ConfigError(f"{path}.{key}: holds a character that cannot stand in a command")
+            raise ConfigError(f"{path}.{key}: holds a character that cannot be in a command")
     for pattern in stage.outputs:
         if reason := _why_no_output(pattern):
             raise ConfigError(f"{path}.outputs: {pattern!r} {reason}", "a path or glob inside the repository: dist/**")
@@ -152,7 +152,7 @@ def _why_no_output(pattern: str) -> str:
     from orchgate.lib.inside import why_outside
 
     if "\0" in pattern or not _encodable(pattern):
-        return "holds a character that cannot stand in a path"
+        return "holds a character that cannot be in a path"
     return why_outside(bare(pattern).removeprefix("./"))
 
 

@@ -226,7 +226,7 @@ def undisturbed(harness: Harness, side: Side, deadline: float | None = None) -> 
 def disturbed() -> OrchgateError:
     return OrchgateError(
         f"what is measured was stopped {MOST_DISTURBED} times (SIGSTOP, Ctrl-Z, sleep of the machine)",
-        "measure where nobody stops it",
+        "measure again where nothing stops it",
     )
 
 

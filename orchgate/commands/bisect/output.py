@@ -83,7 +83,7 @@ def _range(found: BisectReport) -> Iterator[str]:
 def _open(found: BisectReport) -> Iterator[str]:
     search, ending = found.search, found.ending
     spent = ending.how is How.SPENT
-    yield "not decided: more pairs would not tell more" if spent else "not decided: the time is used up"
+    yield "not decided: more pairs would not help" if spent else "not decided: the time is used up"
     if search.ends is None:
         yield "whether bad is slower than good is not known yet"
         return

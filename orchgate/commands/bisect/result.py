@@ -153,7 +153,7 @@ def notes(found: BisectReport) -> Iterator[str]:
         yield f"skipped {len(search.skipped) - MOST_LISTED} more"
     if search.ends is not None and search.between:
         named = ", ".join(map(found.short, search.between))
-        yield f"more than one commit made it slower: {named} lies between good and bad; this is the largest step"
+        yield f"more than one commit made it slower: {named} is between good and bad; this is the largest step"
     if ending.how is How.FOUND and search.rest:
         yield f"it is not all of the difference; to search the rest: {_rest(found, *search.rest)}"
     if ending.how is How.FOUND and (wrong := _misfits(search, ending)):

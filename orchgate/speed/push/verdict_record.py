@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orchgate.verdict.values import Pair, Sitting
 
 _MOST_HEADS = 64  # heads; of more, the oldest ones are taken together
-CHANGED = "was changed while the pipeline ran; it is written anew from what was read before"
+CHANGED = "was changed while the pipeline ran; it was rewritten from what was read before"
 _MOST_RUNS = 64
 ANOTHER = "another push of the same trees has ended meanwhile: these pairs are not kept"
 
