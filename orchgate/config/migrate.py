@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.config.faults import dotted, toml
 from orchgate.config.load import INCONCLUSIVE, build, declared, renames
-from orchgate.config.positions import Header, Pair, line_and_column, statements
+from orchgate.config.positions import Header, KeyValue, line_and_column, statements
 from orchgate.config.source import Source
 from orchgate.errors import ConfigError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchgate.config.faults import At
-    from orchgate.config.positions import Value
+    from orchgate.config.positions import TomlValue
     from orchgate.config.settings import Config
 
 OLD_IGNORES = ("per-file-ignores",)
@@ -104,7 +104,7 @@ def _ignore_header(work: _Rewriting) -> str:
     return f"[[{dotted((*work.below, 'ignore'))}]]"
 
 
-def _pair(work: _Rewriting, pair: Pair, table: At, *, inside: bool) -> None:
+def _pair(work: _Rewriting, pair: KeyValue, table: At, *, inside: bool) -> None:
     """Looks at a pair and at those in its value; `inside` says that it is part of an inline table."""
     keys = tuple(name.text for name in pair.keys)
     path = work.own((*table, *keys))
@@ -116,7 +116,7 @@ def _pair(work: _Rewriting, pair: Pair, table: At, *, inside: bool) -> None:
     _inner(work, pair.value, (*table, *keys))
 
 
-def _inner(work: _Rewriting, value: Value, path: At) -> None:
+def _inner(work: _Rewriting, value: TomlValue, path: At) -> None:
     for pair in value.pairs:
         _pair(work, pair, path, inside=True)
     for index, item in enumerate(value.items):
@@ -129,7 +129,7 @@ def _new(work: _Rewriting, path: At) -> At | None:
     return work.renames.get(path)
 
 
-def _rename(work: _Rewriting, pair: Pair, path: At, new: At, table: At, *, inside: bool) -> None:
+def _rename(work: _Rewriting, pair: KeyValue, path: At, new: At, table: At, *, inside: bool) -> None:
     home = work.own(table) or ()
     start, end = pair.keys[0].start, pair.value.end
     if path == INCONCLUSIVE:
@@ -144,7 +144,7 @@ def _rename(work: _Rewriting, pair: Pair, path: At, new: At, table: At, *, insid
         work.edits.append(Edit(first, last, ""))
 
 
-def _inconclusive(work: _Rewriting, pair: Pair, *, inside: bool) -> None:
+def _inconclusive(work: _Rewriting, pair: KeyValue, *, inside: bool) -> None:
     start, end = pair.keys[0].start, pair.value.end
     if inside:
         raise work.refuse(start, f"{dotted(INCONCLUSIVE)} is {dotted(SEVERITY)} now, which is not in this table")
@@ -156,7 +156,7 @@ def _inconclusive(work: _Rewriting, pair: Pair, *, inside: bool) -> None:
     work.edits.append(Edit(first, last, ""))
 
 
-def _old_ignore(work: _Rewriting, pair: Pair, path: At, table: At, *, inside: bool) -> None:
+def _old_ignore(work: _Rewriting, pair: KeyValue, path: At, table: At, *, inside: bool) -> None:
     if work.own(table) is not None and (work.own(table) or ())[:1] == OLD_IGNORES and len(work.own(table) or ()) == 2:
         return  # rules and reason below a header of their own stay as they are
     if len(path) == 1 and pair.value.pairs:
@@ -178,7 +178,7 @@ def _old_ignore(work: _Rewriting, pair: Pair, path: At, table: At, *, inside: bo
         work.edits.append(Edit(first, last, ""))
 
 
-def _lines(work: _Rewriting, value: Value) -> Iterator[str]:
+def _lines(work: _Rewriting, value: TomlValue) -> Iterator[str]:
     for pair in value.pairs:
         yield work.text[pair.keys[0].start : pair.value.end]
 

@@ -33,18 +33,18 @@ class Name(NamedTuple):
     end: int
 
 
-class Value(NamedTuple):
+class TomlValue(NamedTuple):
     """A value: where it stands, and what it holds where it is an inline table or an array."""
 
     start: int
     end: int
-    pairs: tuple[Pair, ...] = ()
-    items: tuple[Value, ...] = ()
+    pairs: tuple[KeyValue, ...] = ()
+    items: tuple[TomlValue, ...] = ()
 
 
-class Pair(NamedTuple):
+class KeyValue(NamedTuple):
     keys: tuple[Name, ...]
-    value: Value
+    value: TomlValue
 
 
 class Header(NamedTuple):
@@ -56,7 +56,7 @@ class Header(NamedTuple):
     end: int
 
 
-def statements(text: str) -> Iterator[Header | Pair]:
+def statements(text: str) -> Iterator[Header | KeyValue]:
     """The headers and pairs of a valid TOML text in order. Raises ValueError where it is none."""
     at = _match_end(_BLANK, text, 0)
     while at < len(text):
@@ -103,27 +103,27 @@ def _plain(name: str) -> str:
     return str(tomllib.loads(f"name = {name}")["name"])
 
 
-def _pair(text: str, at: int) -> tuple[Pair, int]:
+def _pair(text: str, at: int) -> tuple[KeyValue, int]:
     keys, at = _keys(text, at)
     if not text.startswith("=", at):
         raise ValueError(at)
     value = _value(text, _match_end(_SPACE, text, at + 1))
-    return Pair(keys, value), value.end
+    return KeyValue(keys, value), value.end
 
 
-def _value(text: str, at: int) -> Value:
+def _value(text: str, at: int) -> TomlValue:
     if text[at : at + 1] in ('"', "'"):
-        return Value(at, _match_end(_STRING, text, at))
+        return TomlValue(at, _match_end(_STRING, text, at))
     if text[at : at + 1] == "[":
         return _array(text, at)
     if text[at : at + 1] == "{":
         return _inline(text, at)
     end = _match_end(_SCALAR, text, at)
-    return Value(at, at + len(text[at:end].rstrip()))
+    return TomlValue(at, at + len(text[at:end].rstrip()))
 
 
-def _array(text: str, start: int) -> Value:
-    items: list[Value] = []
+def _array(text: str, start: int) -> TomlValue:
+    items: list[TomlValue] = []
     at = _match_end(_BLANK, text, start + 1)
     while not text.startswith("]", at):
         items.append(_value(text, at))
@@ -132,11 +132,11 @@ def _array(text: str, start: int) -> Value:
             at = _match_end(_BLANK, text, at + 1)
         elif not text.startswith("]", at):
             raise ValueError(at)
-    return Value(start, at + 1, (), tuple(items))
+    return TomlValue(start, at + 1, (), tuple(items))
 
 
-def _inline(text: str, start: int) -> Value:
-    pairs: list[Pair] = []
+def _inline(text: str, start: int) -> TomlValue:
+    pairs: list[KeyValue] = []
     at = _match_end(_BLANK, text, start + 1)
     while not text.startswith("}", at):
         pair, end = _pair(text, at)
@@ -146,7 +146,7 @@ def _inline(text: str, start: int) -> Value:
             at = _match_end(_BLANK, text, at + 1)
         elif not text.startswith("}", at):
             raise ValueError(at)
-    return Value(start, at + 1, tuple(pairs))
+    return TomlValue(start, at + 1, tuple(pairs))
 
 
 class Span(NamedTuple):
@@ -186,7 +186,7 @@ def _table(header: Header, counts: dict[At, int], found: dict[At, Span]) -> At:
     return path
 
 
-def _add(pair: Pair, table: At, found: dict[At, Span]) -> None:
+def _add(pair: KeyValue, table: At, found: dict[At, Span]) -> None:
     path = table
     for name in pair.keys:
         path = (*path, name.text)
@@ -195,7 +195,7 @@ def _add(pair: Pair, table: At, found: dict[At, Span]) -> None:
     _add_inner(pair.value, path, found)
 
 
-def _add_inner(value: Value, path: At, found: dict[At, Span]) -> None:
+def _add_inner(value: TomlValue, path: At, found: dict[At, Span]) -> None:
     for pair in value.pairs:
         _add(pair, path, found)
     for index, item in enumerate(value.items):

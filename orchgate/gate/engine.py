@@ -42,7 +42,7 @@ PARTS = 64  # small enough that both processes end at about the same time
 _NONE = suppressions.Covering()
 
 
-class Measure(Enum):
+class WhenToMeasure(Enum):
     """When checks that measure do so."""
 
     ALWAYS = "always"
@@ -96,7 +96,7 @@ class CheckRun:
         *,
         ignores: bool,
         early: Callable[[Report], None] | None = None,
-        measure: Measure = Measure.UNLESS_REFUSED,
+        measure: WhenToMeasure = WhenToMeasure.UNLESS_REFUSED,
     ) -> None:
         """`early` gets what is known before anything is measured; those checks' results are final."""
         self._checks = tuple(checks)
@@ -139,7 +139,7 @@ class CheckRun:
             if self._early is not None and self._known:
                 self._early(Report(self._ctx.scope, self._known))
         lands = worst(result.verdict for result in self._known) in (Verdict.PASS, Verdict.WARN)
-        if self._measure is Measure.ALWAYS or (lands and self._measure is Measure.UNLESS_REFUSED):
+        if self._measure is WhenToMeasure.ALWAYS or (lands and self._measure is WhenToMeasure.UNLESS_REFUSED):
             return ""
         return f"the {'push' if self._ctx.scope.kind == 'range' else 'change'} is refused already"
 

@@ -170,7 +170,13 @@ def judge(
     checks = registry.checks(names)
     everything = {check.id: check for check in registry.checks()} if ctx.accepted is not None else {}
     available = {**everything, **{check.id: check for check in checks}}
-    measure = engine.Measure.ALWAYS if anyway else engine.Measure.NEVER if refused else engine.Measure.UNLESS_REFUSED
+    measure = (
+        engine.WhenToMeasure.ALWAYS
+        if anyway
+        else engine.WhenToMeasure.NEVER
+        if refused
+        else engine.WhenToMeasure.UNLESS_REFUSED
+    )
     return engine.CheckRun(checks, available, ctx, ignores=ignores, early=early, measure=measure).report()
 
 

@@ -20,7 +20,7 @@ NEWEST = 1 << 18  # bytes at the end of a file in which runs are looked for
 _TREE = re.compile(rb'"tree":"([0-9a-f]{40,64})"')
 
 
-class RecordedRun(NamedTuple):
+class HistoryRun(NamedTuple):
     """A run that succeeded whole and at once: nothing cached, repeated or resumed, no change without a commit.
 
     `metrics` are those that `speed.sampling` measures too, by the names of `metrics.values`, as far as they are known
@@ -37,7 +37,7 @@ class RecordedRun(NamedTuple):
 class Tail(NamedTuple):
     """The runs at the end of a file, oldest first. `damaged` counts lines that name one of the trees and are no run."""
 
-    runs: tuple[RecordedRun, ...]
+    runs: tuple[HistoryRun, ...]
     damaged: int
 
 
@@ -90,7 +90,7 @@ def _is_whole(entry: _Placed) -> bool:
     )
 
 
-def _run(entry: _Placed) -> RecordedRun:
+def _run(entry: _Placed) -> HistoryRun:
     known = {name: value for name, value in costs.of(entry) if not costs.is_bound(entry, name)}
     metrics: dict[str, float] = {}
     if "cpu_seconds" in known:
@@ -102,7 +102,7 @@ def _run(entry: _Placed) -> RecordedRun:
     if "tree_rss_bytes" in known and "max_rss_bytes" in known:
         metrics["max_rss_bytes"] = known["max_rss_bytes"]
     metrics = {name: value for name, value in metrics.items() if value > 0}
-    return RecordedRun(
+    return HistoryRun(
         entry.run_id,
         entry.tree or "",
         entry.started_at.timestamp(),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.git.snapshot import Snapshot
-    from orchgate.metrics.recorded import RecordedRun
+    from orchgate.metrics.recorded import HistoryRun
     from orchgate.speed.push.request import PushRequest
     from orchgate.speed.push.stored_verdict import RunDuration
 
@@ -40,7 +40,7 @@ class RecordedRuns(NamedTuple):
 
     seconds: float | None = None
     at_least: bool = False
-    runs: tuple[RecordedRun, ...] = ()
+    runs: tuple[HistoryRun, ...] = ()
     nearest: int = 0
     is_base: bool = False
     problems: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ def gather(request: PushRequest, machine: str, ran: Sequence[RunDuration]) -> Re
     return RecordedRuns(seconds, at_least, tuple(runs), count, near == 0, tuple(problems), line.definition)
 
 
-def _wall(run: RecordedRun) -> tuple[bool, float]:
+def _wall(run: HistoryRun) -> tuple[bool, float]:
     return False, run.metrics.get("wall_seconds", 0.0)
 
 
@@ -124,11 +124,11 @@ def _typical(timed: Sequence[tuple[int, tuple[bool, float]]]) -> tuple[float | N
     return seconds, at_least
 
 
-def _recorded(request: PushRequest, machine: str, line: _BaseHistory) -> tuple[list[RecordedRun], list[str]]:
+def _recorded(request: PushRequest, machine: str, line: _BaseHistory) -> tuple[list[HistoryRun], list[str]]:
     """The runs in the metrics of all tasks, the nearest first and of these the newest; and what could not be read."""
     from orchgate.metrics import recorded
 
-    runs: dict[str, RecordedRun] = {}
+    runs: dict[str, HistoryRun] = {}
     problems: list[str] = []
     for path in islice(_files(request, problems), MOST_FILES):
         try:
@@ -201,7 +201,7 @@ def told(reference: RecordedRuns) -> str:
     return f"{counted(runs, 'recorded run')} {whose}"
 
 
-def samples(runs: Sequence[RecordedRun]) -> Mapping[str, tuple[float, ...]]:
+def samples(runs: Sequence[HistoryRun]) -> Mapping[str, tuple[float, ...]]:
     """Values by metric, one for each run that knows it."""
     names = dict.fromkeys(name for run in runs for name in run.metrics)
     return {name: tuple(run.metrics[name] for run in runs if name in run.metrics) for name in names}
