@@ -37,7 +37,7 @@ def test_a_first_run_that_git_would_take_says_so_and_leaves_its_output_alone(rep
     argv = [ORCHGATE, "run", "demo", "--task", TASK, "--output-format", "json"]
     first, second = (subprocess.run(argv, cwd=repo.root, capture_output=True, check=True) for _ in range(2))
 
-    told = "orchgate: git does not ignore .runs/, where runs are recorded; orchgate init --gitignore"
+    told = "orchgate: git does not ignore .runs/, where runs are recorded\n  hint: orchgate init --gitignore\n"
     assert (told in first.stderr.decode(), told in second.stderr.decode()) == (True, False)
     assert [run["status"] for run in json.loads(first.stdout)["runs"]] == ["succeeded"]
 
@@ -534,7 +534,7 @@ def test_the_lines_without_a_terminal_are_stable(project: Project) -> None:
         f"run RUN: demo for {TASK}",
         "one: started",
         "one: failed (exit 2; 0.0 s)",
-        "  said: wrong",
+        "  last line: wrong",
         f"  log: .runs/{TASK}/cli/RUN/stages/01-one.log",
         "two: skipped (needs one)",
         "run RUN failed (stage:one:failed): 1 failed, 1 skipped",
