@@ -42,7 +42,7 @@ repos:
 CONFIG = f"""\
 [performance]
 pipeline = "bench"
-budget-seconds = 120
+max-seconds = 120
 [[pipelines.bench.stages]]
 id = "load"
 run = ["{sys.executable}", "-I", "-S", "work/load.py"]
@@ -148,7 +148,7 @@ def test_a_script_among_documents_is_measured_where_the_pipeline_runs_it(repo: R
 def writing(repo: Repo) -> Repo:
     """`repo` with a pipeline that writes one manifest at base and two at head."""
     # What refuses is the count; a time that may have grown as well is measured on for as long as the budget allows.
-    shorter = CONFIG.replace("budget-seconds = 120", "budget-seconds = 20")
+    shorter = CONFIG.replace("max-seconds = 120", "max-seconds = 20")
     repo.commit("Write once", {"orchgate.toml": shorter, "work/load.py": WRITING.replace("NUMBER", "1")})
     repo.git("push", "--quiet", "--no-verify", "origin", "main")
     repo.commit("Write twice", {"work/load.py": WRITING.replace("NUMBER", "2")})
@@ -196,7 +196,7 @@ def test_a_commit_is_not_measured(repo: Repo) -> None:
 def test_a_whole_tree_is_not_measured_in_passing(writing: Repo) -> None:
     (result,) = [one for one in writing.report("--all-files")["checks"] if one["id"] == "performance"]
 
-    assert result["facts"] == {"not measured": "a whole tree is measured only by name: orchgate check performance"}
+    assert result["facts"] == {"not measured": "a whole tree is measured only by name: `orchgate check performance`"}
 
 
 def test_a_whole_tree_is_measured_by_name(writing: Repo) -> None:
@@ -220,7 +220,7 @@ def test_the_native_hook_measures_too(writing: Repo) -> None:
 
 
 def test_only_relevant_paths_are_measured(writing: Repo) -> None:
-    only_source = CONFIG.replace("budget-seconds", 'relevant = ["src/**"]\nbudget-seconds')
+    only_source = CONFIG.replace("max-seconds", 'paths = ["src/**"]\nmax-seconds')
     writing.commit("Name what is relevant", {"orchgate.toml": only_source})
     writing.git("push", "--quiet", "--no-verify", "origin", "main")
     writing.commit("Write thrice", {"work/load.py": WRITING.replace("NUMBER", "3")})
@@ -332,7 +332,7 @@ def test_a_whole_tree_in_a_bare_repository_is_judged_without_it(writing: Repo, t
 
 # Waiting takes as long on every machine: eight pairs never fit into the budget, and one run always does.
 LONG = "import time\ntime.sleep(0.5)\n" + FAST
-SHORT_BUDGET = CONFIG.replace("budget-seconds = 120", "budget-seconds = 1.9")
+SHORT_BUDGET = CONFIG.replace("max-seconds = 120", "max-seconds = 1.9")
 BLOCKING = SHORT_BUDGET.replace("[performance]", '[performance]\ninconclusive = "block"')
 
 

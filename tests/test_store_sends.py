@@ -176,7 +176,7 @@ def test_a_dry_run_says_what_the_remote_lacks(place: Place) -> None:
     place.push("a", "one", "two")
     place.push("b", "one")
     place.pin("one", "two", "three")
-    said = [place.repo.orchgate("evidence", "push", remote, "--dry-run").out for remote in "ab"]
+    said = [place.repo.orchgate("evidence", "push", "--remote", remote, "--dry-run").out for remote in "ab"]
     assert [line.split(" to ")[0] for line in said] == [
         "would send 1 artifact (6 bytes)",
         "would send 2 artifacts (10 bytes)",

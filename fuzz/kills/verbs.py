@@ -75,7 +75,7 @@ VERBS = (
         refusals=(3, 10),
         take_up=("rlm", "--resume", "RUN"),
     ),
-    Verb("observe", ("observe", "--task", "seen", "--", "sh", "-c", "echo x >out.txt")),
+    Verb("observe", ("observe", "--task", "0001-demo", "--", "sh", "-c", "echo x >out.txt")),
     Verb("new", ("new", "second0")),
     Verb(
         "init",
