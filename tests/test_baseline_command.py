@@ -201,7 +201,7 @@ def test_a_run_that_fails_is_not_recorded(project: Project) -> None:
     result = project.repo.orchgate("baseline", "record", "broken", *FEW)
 
     assert (result.code, known(project)) == (1, Baseline())
-    assert "broken: run 1 failed in stage bad: exit 7\n  said: no luck\nnothing was recorded" in result.out
+    assert "broken: run 1 failed in stage bad: exit 7\n  last line: no luck\nnothing was recorded" in result.out
 
 
 @pytest.mark.parametrize(("every", "code"), [(8, 0), (3, 3)])
@@ -244,7 +244,10 @@ def test_a_metric_that_only_some_runs_report_is_left_out_and_said(project: Proje
 
 
 def test_too_few_runs_are_refused(project: Project) -> None:
-    assert "--runs takes a number from 10" in project.repo.orchgate("baseline", "record", "--runs", "9").out
+    assert (
+        "--runs: expected a whole number from 10 to 1000"
+        in project.repo.orchgate("baseline", "record", "--runs", "9").out
+    )
 
 
 def test_an_unknown_pipeline_is_named_with_the_nearest(project: Project) -> None:

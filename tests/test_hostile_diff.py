@@ -192,7 +192,7 @@ def test_attribute_that_comes_with_the_change_itself_is_reported(repo: Repo) -> 
     repo.stage("a.md", "1\n2\n")
 
     assert [finding.message for finding in budget_of(staged=True).findings] == [
-        "an attribute hides this text file's diff from git (+2 -0 lines, counted)"
+        "a git attribute hides the diff of this text file (+2 -0 lines, counted)"
     ]
 
 
@@ -276,7 +276,7 @@ def test_hidden_file_that_is_too_large_cannot_be_measured(repo: Repo, monkeypatc
     by_attributes(repo, "info", "* -diff\n")
 
     assert [(finding.rule, finding.message) for finding in budget_of(staged=True).findings] == [
-        ("DIF003", "its lines cannot be counted: larger than 10 bytes (231)")
+        ("DIF003", "lines cannot be counted: larger than 10 bytes (231)")
     ]
 
 

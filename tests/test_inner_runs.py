@@ -250,7 +250,7 @@ def test_an_observed_run_of_the_same_pipeline_as_the_one_inside_does_not_count(r
 def test_one_of_another_pipeline_counts_and_is_explained(repo: Repo) -> None:
     repo.write(".runs/t/metrics.json", line("a", "start", inside=["p"]) + line("b", "p"))
 
-    assert "start is seen from outside: what it recorded itself counts as p" in repo.orchgate("metrics").out
+    assert "start is observed from outside; the runs it recorded itself count as p" in repo.orchgate("metrics").out
 
 
 def test_the_entry_of_an_observed_run_names_what_was_inside(observed: Observed) -> None:

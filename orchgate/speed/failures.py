@@ -80,3 +80,8 @@ def notes(samples: Sequence[tuple[MeasuredRun, MeasuredRun]]) -> list[str]:
     failed = {label: sum(pair[at].failure is not None for pair in samples) for at, label in enumerate(("base", "head"))}
     lines += [f"{count} of {len(samples)} runs of {label} failed" for label, count in failed.items() if count]
     return lines + list(dict.fromkeys(line for pair in samples for ran in pair for line in ran.notes))
+
+
+def as_json(failure: Failure) -> dict[str, str]:
+    """A failed run in the words of `schemas/perf.json` and `schemas/baseline-report.json`."""
+    return {"side": failure.side, "stage": failure.stage, "detail": failure.detail, "said": failure.last_line}

@@ -16,7 +16,7 @@ from orchgate.lib import files
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.runs import definition, ids, pipeline
-from orchgate.speed import paired, sides
+from orchgate.speed import failures, paired, sides
 from orchgate.verdict import baseline_file
 from orchgate.verdict.baseline import PATH, Baseline, BaselineRecord, render
 from orchgate.verdict.baseline_facts import MAX_RUNS, MIN_RUNS
@@ -150,7 +150,7 @@ def _tell(progress: Progress) -> None:
 def _failure(samples: Sequence[MeasuredRun]) -> dict[str, Any] | None:
     for number, sample in enumerate(samples, 1):
         if sample.failure:
-            return {"run": number, **sample.failure._asdict()}
+            return {"run": number, **failures.as_json(sample.failure)}
     return None
 
 

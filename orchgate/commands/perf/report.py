@@ -13,7 +13,7 @@ from orchgate.lib.text import aligned
 from orchgate.measures import declared
 from orchgate.model import Verdict, worst
 from orchgate.outputs._escape import escape
-from orchgate.speed import explanation
+from orchgate.speed import explanation, failures
 from orchgate.speed.measurement import Stopped
 from orchgate.verdict import benchmark_words, words
 from orchgate.verdict.values import plain
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from orchgate.model import Finding
     from orchgate.speed.measurement import Measurement
-    from orchgate.speed.sampling import Failure, Side
+    from orchgate.speed.sampling import Side
     from orchgate.verdict.values import Compared, ComparedCounter, Judgement, Pair, Policy
 
 VERSION = 1
@@ -159,7 +159,7 @@ def as_json(shown: PerfReport) -> None:
             "subject": shown.asked.subject,
             **judged(judgement),
             "stages": [one._asdict() for one in measurement.stages],
-            "failures": [_failure(one) for one in measurement.failures],
+            "failures": [failures.as_json(one) for one in measurement.failures],
             "pairs": len(measurement.pairs),
             "stopped": measurement.stopped.value,
             "seconds": round(measurement.seconds, 3),
@@ -174,10 +174,6 @@ def as_json(shown: PerfReport) -> None:
             "reproduce": shown.reproduce,
         }
     )
-
-
-def _failure(one: Failure) -> dict[str, str]:
-    return {"side": one.side, "stage": one.stage, "detail": one.detail, "said": one.last_line}
 
 
 def judged(judgement: Judgement) -> dict[str, Any]:
