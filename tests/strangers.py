@@ -189,11 +189,11 @@ tasks/** filter=included
 CONFIGURATION = """\
 [performance]
 pipeline = "evil"
-relevant = ["**"]
+paths = ["**"]
 [pipelines.evil]
 title = "t\\u001b[31m"
 [[pipelines.evil.stages]]
-id = "a\\u001b[31m"
+id = "a"
 shell = "touch {ran}/pipeline"
 """
 

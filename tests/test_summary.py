@@ -259,7 +259,7 @@ def test_a_plan_without_the_section_gets_one(task: Summarized) -> None:
     [
         (
             ("--task", "0009-none", "--before", "latest", "--after", "latest"),
-            "there is no run latest of task 0009-none",
+            "unknown task 0009-none",
         ),
         (("--task", TASK, "--before", "latest", "--after", "latest"), "named before and after"),
         (("--task", TASK, "--before", "x", "--after", "latest"), "neither a run id nor a run's manifest"),
