@@ -12,11 +12,10 @@ from orchgate.cli import main
 from orchgate.config.keys import Looser, Role, every
 from orchgate.config.limits import in_force
 from orchgate.config.load import build, declared
-from orchgate.config.loosening import SHIPPED, Loosening, loosened
+from orchgate.config.loosening import Loosening, loosened
 from orchgate.config.source import Source
 from orchgate.config.tables import name_of
 from orchgate.gate import suppressions
-from orchgate.plan_commands import definitions
 from tests.support import checked
 
 if TYPE_CHECKING:
@@ -296,10 +295,6 @@ def test_every_rule_that_a_key_governs_exists() -> None:
     governed = {rule for one in KEYS.values() for rule in one.governs}
 
     assert {one for one in governed if not any(rule.startswith(one) for rule in suppressions.every_rule())} == set()
-
-
-def test_the_shipped_pipeline_has_one_name() -> None:
-    assert SHIPPED == definitions.SHIPPED
 
 
 def test_limits_come_from_the_base_and_places_from_both() -> None:

@@ -90,7 +90,8 @@ def run(ctx: Context) -> Outcome:
 
 
 def _definitions(ctx: Context) -> Definitions:
-    from orchgate.plan_commands.definitions import SHIPPED, Definitions
+    from orchgate.config.entries import SHIPPED
+    from orchgate.plan_commands.definitions import Definitions
 
     return Definitions(ctx.snapshot, (*ctx.proposed.pipelines, SHIPPED))
 

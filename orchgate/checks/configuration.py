@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from orchgate.config.entries import SHIPPED
 from orchgate.config.faults import Fault, as_toml, dotted
 from orchgate.config.kinds import nearest
 from orchgate.config.limits import only_configuration
-from orchgate.config.loosening import SHIPPED, Loosening, loosened
+from orchgate.config.loosening import Loosening, loosened
 from orchgate.config.source import FILE, PYPROJECT, Places
 from orchgate.model import Check, Finding, Location, Outcome, Rule, RunOrder, Severity, Trouble
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from orchgate.config.faults import At, Reading
 
 
+SHIPPED = "implementation-gate"  # the pipeline that every repository has, see `runs.implementation_gate`
+
+
 class Metric(Light):
     """How far a metric may move from the base, as fractions, and what its own value may be. None: the default."""
 
@@ -140,6 +143,8 @@ def _near(need: str, known: set[str]) -> str:
 
 
 def _order(stages: tuple[Stage, ...], at: At, reading: Reading) -> None:
+    if not any(stage.needs for stage in stages):
+        return
     import graphlib
 
     try:

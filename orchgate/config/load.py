@@ -236,7 +236,7 @@ def _cross_check(config: Config, reading: Reading) -> None:
     for index, kind in enumerate(documents.required):
         if not documents.places[kind] and not reading.within(("documents",)):
             reading.expected(("documents", "required", index), "a kind of document that has a place", kind)
-    if performance.metrics or performance.benchmarks != ("", ""):
+    if performance.metrics or any(performance.benchmarks):
         from orchgate.config import metric_names
 
         metric_names.check(config, reading)

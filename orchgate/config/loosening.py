@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from orchgate.config.entries import STAGE_TASTE, Metric
+from orchgate.config.entries import SHIPPED, STAGE_TASTE, Metric
 from orchgate.config.faults import as_toml, clipped, dotted, toml
 from orchgate.config.keys import CHANGE, MORE, ONCE_SET, Looser, every, fields
 from orchgate.config.kinds import Globs
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     Rules = Mapping[str, tuple[str, Rule]]
 
-SHIPPED = "implementation-gate"  # the one pipeline that is there without being configured
 APART = ("pipelines", "severity", "ignore")  # which are compared entry by entry
 _WEIGHT = {"off": 0, "note": 1, "warning": 2, "error": 3}
 

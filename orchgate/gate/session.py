@@ -121,7 +121,7 @@ def _known_pipeline(config: Config, reading: Reading, snapshot: Snapshot) -> Non
     name = config.performance.pipeline
     if not name or name in config.pipelines:
         return
-    from orchgate.plan_commands.definitions import SHIPPED
+    from orchgate.config.entries import SHIPPED
     from orchgate.runs import codex, pipeline
 
     try:

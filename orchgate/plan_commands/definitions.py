@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from orchgate.plan_commands.requested_names import RequestedName
 
 CODEX = "codex.orchestrator.json"
-SHIPPED = "implementation-gate"  # the pipeline that every repository has, see `runs.implementation_gate`
 HOOKS = ".pre-commit-config.yaml"
 MAKEFILES = ("GNUmakefile", "makefile", "Makefile")  # in the order make looks for them
 # Files that generate a makefile which git does not hold.

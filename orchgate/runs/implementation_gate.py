@@ -10,9 +10,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orchgate.config.entries import SHIPPED
 from orchgate.errors import Unreadable
 from orchgate.lib import files, resources
-from orchgate.plan_commands.definitions import SHIPPED
 from orchgate.runs.ids import METRICS, RUNS, ahead_from
 
 if TYPE_CHECKING:

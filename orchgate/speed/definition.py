@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.config.entries import SHIPPED
 from orchgate.config.faults import clipped
 from orchgate.config.load import load
 from orchgate.config.source import FILE, PYPROJECT
 from orchgate.errors import ConfigError, UsageError
 from orchgate.model import Finding, Location, Severity
-from orchgate.plan_commands.definitions import SHIPPED
 from orchgate.runs import codex
 from orchgate.runs.definition import pipeline_hash
 from orchgate.runs.pipeline import find, load_tree

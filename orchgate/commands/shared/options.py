@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from orchgate.model import Verdict
 
+# argparse looks for a catalogue of translations at every start, 5 million instructions of a commit; ours has none.
+vars(argparse)["_"] = str
+
 # One table for all commands; those that mean something else by a code say so in their own EXIT_CODES.
 EXIT_CODES = {
     0: "passed, also with warnings; done",
