@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orchgate.errors import OrchgateError
 from orchgate.git import worktree_cache
 from orchgate.git.call import Git, common_dir, failed, names, scrubbed
-from orchgate.lib import files, locks
+from orchgate.lib import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -104,10 +104,8 @@ def keep(repository: Repository, found: Checkout) -> None:
 
 def _make(repository: Repository, root: str, commit: str) -> None:
     at = Git(repository.git_dir, {**_environ(repository), "GIT_DIR": repository.git_dir})
-    # One at a time: git reads the whole list, and ends when an entry of it is being written or removed meanwhile.
-    with locks.held(repository.root, "worktrees", "making a work tree"):
-        # `--force`: a folder that somebody has removed is still on git's list.
-        _run(at, "worktree", "add", "--quiet", "--force", "--detach", "--no-checkout", root, commit)
+    # `--force`: a folder that somebody has removed is still on git's list.
+    _run(at, "worktree", "add", "--quiet", "--force", "--detach", "--no-checkout", root, commit)
     _run(_inside(repository, root), "reset", "--quiet", "--hard", commit)
 
 
@@ -127,10 +125,7 @@ def remove(repository: Repository, root: str) -> None:
     """Takes a work tree of ours away, and off git's list."""
     if os.path.lexists(root):
         at = Git(repository.git_dir, {**_environ(repository), "GIT_DIR": repository.git_dir})
-        with locks.held(repository.root, "worktrees", "removing a work tree"):
-            at.attempt(
-                *_OPTIONS, "worktree", "remove", "--force", "--force", root
-            )  # refused where it is not on the list
+        at.attempt(*_OPTIONS, "worktree", "remove", "--force", "--force", root)  # refused when it never was on the list
         worktree_cache.erase(root)
 
 
