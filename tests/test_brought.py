@@ -233,7 +233,7 @@ def another_here(run: Path, clones: Clones) -> None:
         (forged, 1, "contradicts its journal"),
         (damaged, 3, "is truncated"),
         (without_journal, 1, "has no journal beside it"),
-        (moved, 1, "lies in a folder of"),
+        (moved, 1, "is in a folder of"),
         (behind_a_link, 3, "symbolic link"),
         (another_here, 1, "is not what is here under its name"),
     ],
