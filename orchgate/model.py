@@ -1,4 +1,4 @@
-"""The vocabulary of the gate as frozen values. Pure: standard library only, no input or output.
+"""The vocabulary of the gate as frozen values. Pure: no input or output.
 
 Paths are relative to the repository's top level, with `/`, decoded from git's bytes with
 `surrogateescape`, so that any file name survives the round trip. Lines and columns count from 1;
@@ -7,8 +7,7 @@ Paths are relative to the repository's top level, with `/`, decoded from git's b
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +23,8 @@ class Severity(Enum):
     ERROR = "error"
     WARNING = "warning"
     NOTE = "note"
+
+    __hash__ = object.__hash__  # that of an enum is a Python function, and each finding of a large tree is hashed
 
 
 class Verdict(Enum):
@@ -73,6 +74,7 @@ class Rule(NamedTuple):
     good: str
     refuses: Verdict = Verdict.FAIL  # what an error makes of the check: "nobody can tell" is not "no"
     worst: Severity | None = None  # what a finding may weigh by situation, where that is more than `severity`
+    exceptions: tuple[str, ...] = ()  # ways to make one that only this rule knows, for `orchgate explain`
 
 
 class Step(NamedTuple):
@@ -95,6 +97,9 @@ class Finding(NamedTuple):
     lifted: bool = False  # an exception with a reason was made: it refuses nothing, whatever is configured
     listed: tuple[str, ...] = ()  # ("empty sections", "Goals"): several of a document may be one line of text
     steps: tuple[Step, ...] = ()
+    about: tuple[str, ...] = ()  # the faults it reports, without line numbers; nothing: its message, see `gate.older`
+    own: bool = False  # it is about what the change does, and never older than it
+    documents: tuple[str, ...] = ()  # of the packet that it is about as a whole: it is no fault of one of them
 
 
 class Trouble(NamedTuple):
@@ -107,21 +112,35 @@ class Trouble(NamedTuple):
 
 
 class Diagnostic(NamedTuple):
-    """A finding with what the engine knows: its check, its severity, and why it is suppressed, if it is."""
+    """A finding with what the engine knows: its check, its severity, and why it is suppressed, if it is.
+
+    What is `older` than the change is counted, and no fault of the change. `in_source`: a comment suppresses it.
+    """
 
     check: str
     severity: Severity
     finding: Finding
     suppressed: str | None = None
+    older: bool = False
+    in_source: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether it weighs in the verdict."""
+        return self.suppressed is None and not self.older
 
 
 class Outcome(NamedTuple):
-    """All a check returns. `examined` counts inputs by name; `facts` is JSON-able."""
+    """All a check returns. `examined` counts inputs by name; `facts` is JSON-able, its `off` says why nothing was done.
+
+    `headline` takes the place of `examined` in the last line of text, where numbers alone say too little.
+    """
 
     findings: tuple[Finding, ...] = ()
     examined: Mapping[str, int] = {}
     facts: Mapping[str, object] = {}
     troubles: tuple[Trouble, ...] = ()
+    headline: str = ""
 
 
 STAGES = ("pre-commit", "pre-merge-commit", "pre-push", "manual")
@@ -143,6 +162,11 @@ class Check(NamedTuple):
     `shared` reads every document of a large tree and can do so in parts, see `gate.context.Share`. Findings of one
     that is `excusable` can be excused by the message of the commit. `keys` declares the keys of the check's table in
     the configuration, which is called as the check is.
+    Findings of one that is `in_documents` stand in Markdown documents, where a comment can silence one line.
+
+    Findings of one that is `of_tree` are about what stands in the tree: those that were there before the change are
+    not its fault. They are looked for in the same documents of the tree before, or in those that `again` names, which
+    takes the context, that tree and the documents.
     """
 
     id: str
@@ -151,14 +175,20 @@ class Check(NamedTuple):
     run: Callable[..., Outcome]
     stages: tuple[str, ...] = STAGES
     suggest: Callable[..., Callable[[tuple[str, ...]], str]] | None = None
-    turn: RunOrder = RunOrder.WITH_OTHERS
+    order: RunOrder = RunOrder.WITH_OTHERS
     shared: bool = False
     excusable: bool = False
+    of_tree: bool = False
+    again: Callable[..., Iterable[str]] | None = None
     keys: type | None = None
+    in_documents: bool = False
 
 
 class CheckResult(NamedTuple):
-    """A check's outcome after the engine judged it. `seconds` is wall time."""
+    """A check's outcome after the engine judged it. `seconds` is wall time.
+
+    `uncompared` says what could not be judged as it was before the change: all findings there are charged to it.
+    """
 
     id: str
     verdict: Verdict
@@ -168,6 +198,23 @@ class CheckResult(NamedTuple):
     troubles: tuple[Trouble, ...]
     seconds: float
     crash: str | None = None
+    uncompared: tuple[Trouble, ...] = ()
+    headline: str = ""
+
+    @property
+    def current(self) -> tuple[Diagnostic, ...]:
+        """Diagnostics that are not older than the change."""
+        return tuple(one for one in self.diagnostics if not one.older)
+
+    @property
+    def older(self) -> int:
+        """How many are."""
+        return sum(one.older for one in self.diagnostics)
+
+    def with_current(self, current: tuple[Diagnostic, ...]) -> CheckResult:
+        """The same with others in the place of those that are not older, as many as there are."""
+        others = iter(current)
+        return self._replace(diagnostics=tuple(one if one.older else next(others) for one in self.diagnostics))
 
 
 class Change(NamedTuple):
@@ -224,9 +271,28 @@ class Scope(NamedTuple):
         return self.changes
 
 
+class About(NamedTuple):
+    """What a document says besides the judgement, for readers that have nothing but the document.
+
+    `command` made it and ends with `exit_code`. `remote` is the address of the repository, without credentials, `head`
+    the judged commit on `branch`; "" is not known. `anchor` is the file that stands for the change as a whole, where a
+    format has no place for a finding without one. Where the command ended before anything was judged, `failed` is its
+    kind of error, and the report holds nothing but that.
+    """
+
+    command: str = "check"
+    exit_code: int = 0
+    remote: str = ""
+    head: str = ""
+    branch: str = ""
+    anchor: str = ""
+    failed: str = ""
+
+
 class Report(NamedTuple):
     scope: Scope
     checks: tuple[CheckResult, ...]
+    about: About = About()
 
     @property
     def verdict(self) -> Verdict:
@@ -235,3 +301,63 @@ class Report(NamedTuple):
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         return tuple(diagnostic for check in self.checks for diagnostic in check.diagnostics)
+
+    @property
+    def current(self) -> tuple[Diagnostic, ...]:
+        """Diagnostics that are not older than the change."""
+        return tuple(diagnostic for check in self.checks for diagnostic in check.current)
+
+
+BRANCH = "refs/heads/"
+# Names under which Gerrit and AGit servers take a change for review; what follows is the branch it is meant for.
+_REVIEW = ("refs/for/", "refs/for-review/", "refs/drafts/", "refs/publish/", "refs/changes/")
+
+
+class Push(NamedTuple):
+    """One ref of a push, from git's own protocol or from the hook runner's variables; zeros are absent objects."""
+
+    remote: str
+    remote_ref: str
+    remote_oid: str
+    local_oid: str
+    beside: tuple[str, ...] = ()  # commits of the same push that are judged on their own
+
+    @property
+    def branch(self) -> str:
+        """The branch that is pushed, "" for anything else."""
+        return self.remote_ref.removeprefix(BRANCH) if self.remote_ref.startswith(BRANCH) else ""
+
+
+def holds_nothing(remote_ref: str) -> str:
+    """Why a ref has no change to judge; "" for branches, tags and changes for review.
+
+    Notes and the metadata of other tools are no part of the project's tree. No name at all is a branch: hook runners
+    leave it out.
+    """
+    if not remote_ref or remote_ref.startswith((BRANCH, "refs/tags/", *_REVIEW)):
+        return ""
+    return f"{remote_ref} is neither a branch nor a tag: nothing to judge"
+
+
+class ScopeRequest(NamedTuple):
+    """What the command line asked for; all empty means "find out". `config` is a file to be judged by."""
+
+    staged: bool = False
+    all_files: bool = False
+    base: str = ""
+    head: str = ""
+    commit: str = ""
+    config: str = ""
+
+
+class ScopeTarget(NamedTuple):
+    """A change before its base is looked up: `head` is None for the index.
+
+    `message` reads what the commit in the making will say; None where nobody knows.
+    """
+
+    kind: str
+    head: str | None
+    base: str = ""
+    push: Push | None = None
+    message: Callable[[], str] | None = None

@@ -13,14 +13,15 @@ import signal
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING, Self
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import process
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Self
 
 KEPT = 1 << 18  # bytes of each of its outputs that are kept, the last ones: a server may talk without end
 _CHUNK = 1 << 16
@@ -80,12 +81,12 @@ def _listen(child: subprocess.Popen[bytes], patience: float) -> tuple[tuple[byte
     assert child.stdout is not None
     assert child.stderr is not None
     child.stdin.close()
-    said = {child.stdout.fileno(): bytearray(), child.stderr.fileno(): bytearray()}
+    kept = {child.stdout.fileno(): bytearray(), child.stderr.fileno(): bytearray()}
     quiet, timed_out = 0.0, False  # seconds; counted here, because time goes on while we are stopped
     tick = min(_TICK, patience)
     below: list[int] = []
     with selectors.DefaultSelector() as selector:
-        for descriptor in said:
+        for descriptor in kept:
             selector.register(descriptor, selectors.EVENT_READ)
         while selector.get_map():
             ready = selector.select(tick)
@@ -93,8 +94,8 @@ def _listen(child: subprocess.Popen[bytes], patience: float) -> tuple[tuple[byte
                 data = os.read(key.fd, _CHUNK)
                 if not data:
                     selector.unregister(key.fd)
-                said[key.fd] += data
-                del said[key.fd][:-KEPT]
+                kept[key.fd] += data
+                del kept[key.fd][:-KEPT]
             quiet = 0.0 if ready else quiet + tick
             if ready:
                 continue
@@ -106,7 +107,7 @@ def _listen(child: subprocess.Popen[bytes], patience: float) -> tuple[tuple[byte
                 end([child.pid], reap=child)
     if child.wait() < 0:  # somebody killed it, and not its helpers
         end(below)
-    out, errors = said.values()
+    out, errors = kept.values()
     return (bytes(out), bytes(errors)), timed_out
 
 

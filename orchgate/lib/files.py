@@ -1,6 +1,7 @@
 """Files that survive a crash: lines appended in one write each, whole files made and replaced, folders made.
 
-Nothing is acknowledged that is not on disk: a short write, a full disk and a size limit all raise.
+Nothing is acknowledged that is not on disk: a short write, a full disk and a size limit all raise. Hashes of what files
+hold, and the data files that come with the package, are here, too.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ import contextlib
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError, quoted
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 # Ends a line that its writer never finished, so that the next line cannot melt into it and no JSON reader ever
 # takes the fragment for a whole line: the control character "cancel", and a line break.
@@ -34,6 +35,8 @@ _NEXT = {errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM, errno.EFBIG: _ROOM}
 
 class WriteError(OrchgateError):
     """Something could not be recorded; what was there before is intact. `code` is the reason's `errno`, 0 for none."""
+
+    kind = "unwritable"
 
     def __init__(self, path: str, reason: str, code: int = 0) -> None:
         hint = _NEXT.get(code, "")
@@ -133,19 +136,37 @@ def write_all(descriptor: int, data: memoryview | bytes, path: str) -> None:
         raise failure(path, error) from error
 
 
+def _write_parts(descriptor: int, data: bytes | Iterable[bytes]) -> None:
+    for part in (data,) if isinstance(data, bytes) else data:
+        _write_all(descriptor, part)
+
+
 def _write_all(descriptor: int, data: memoryview | bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
 
 
-def replace(path: str, data: bytes, *, sync: bool = True, executable: bool = False) -> None:
+def replace(
+    path: str, data: bytes | Iterable[bytes], *, sync: bool = True, executable: bool = False, room: str = ""
+) -> None:
     """Puts a whole file in place of an old one, which stays until the new one is on disk. Raises WriteError.
 
+    Parts of the data are asked for once for each folder that is tried.
     The old one's permissions stay; where it was a link, the link goes. Without `sync` the new one may be lost, or
-    empty, after a power cut: for what can be made anew, and is checked when read.
+    empty, after a power cut: for what can be made anew, and is checked when read. Who replaces many files has asked
+    once for the first of `temporary.folders`, which is the `room`.
     """
-    _put(path, data, os.rename, sync=sync, executable=executable)
+    _put(path, data, os.rename, sync=sync, executable=executable, room=room)
+
+
+def replace_beside(path: str, data: bytes) -> None:
+    """As `replace` without `sync`, in a folder that is ours: it is written there, too. Raises WriteError."""
+    try:
+        with _undisturbed():
+            _put_through(os.path.dirname(path), path, data, os.rename, sync=False, executable=False)
+    except OSError as error:
+        raise failure(path, error) from error
 
 
 def create(path: str, data: bytes, *, executable: bool = False) -> None:
@@ -153,10 +174,18 @@ def create(path: str, data: bytes, *, executable: bool = False) -> None:
     _put(path, data, take_name, sync=True, executable=executable)
 
 
-def _put(path: str, data: bytes, publish: Callable[[str, str], None], *, sync: bool, executable: bool) -> None:
+def _put(
+    path: str,
+    data: bytes | Iterable[bytes],
+    publish: Callable[[str, str], None],
+    *,
+    sync: bool,
+    executable: bool,
+    room: str = "",
+) -> None:
     from orchgate.lib import temporary  # a commit only reads
 
-    places = list(temporary.folders(path))
+    places = [room, os.path.dirname(path)] if room else list(temporary.folders(path))
     try:
         with _undisturbed():
             for folder in places:  # it may be full, not ours, or on another file system after all
@@ -183,7 +212,13 @@ def _sync_name(path: str, *, new: bool) -> None:
 
 
 def _put_through(
-    folder: str, path: str, data: bytes, publish: Callable[[str, str], None], *, sync: bool, executable: bool
+    folder: str,
+    path: str,
+    data: bytes | Iterable[bytes],
+    publish: Callable[[str, str], None],
+    *,
+    sync: bool,
+    executable: bool,
 ) -> None:
     """Raises OSError; then nothing is left in `folder`."""
     from orchgate.lib import temporary
@@ -192,7 +227,7 @@ def _put_through(
     try:
         try:
             _take_after(descriptor, path, executable=executable)
-            _write_all(descriptor, data)
+            _write_parts(descriptor, data)
             if sync:
                 os.fsync(descriptor)
         finally:
@@ -254,14 +289,15 @@ def make_folders(path: str) -> None:
         raise failure(path, error) from error
 
 
-def _make(path: str) -> None:
+def _make(path: str, retried: bool = False) -> None:
     try:
         os.mkdir(path)
     except FileNotFoundError:
-        if os.path.isdir(os.path.dirname(path)):  # a file system in which nothing can be made
+        if not os.path.isdir(os.path.dirname(path)):  # which another process may have made since then
+            _make(os.path.dirname(path))
+        elif retried:  # a file system in which nothing can be made
             raise
-        _make(os.path.dirname(path))
-        _make(path)
+        _make(path, retried=True)
     except FileExistsError:
         if not os.path.isdir(path):
             raise NotADirectoryError(errno.ENOTDIR, "it is not a directory", path) from None
@@ -297,3 +333,54 @@ def split(data: bytes) -> Lines:
     if last:
         torn.append((len(lines) + 1, last))
     return Lines(tuple(whole), tuple(torn))
+
+
+def sha256_hex(content: bytes | str) -> str:
+    """SHA-256 in hex digits, of bytes or of a text in UTF-8.
+
+    A file name that is not UTF-8 counts with the bytes it has on disk.
+    """
+    import hashlib
+
+    data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_chunks(chunks: Iterable[bytes]) -> tuple[str, int]:
+    """SHA-256 in hex digits of what comes in pieces, and how many bytes that were."""
+    import hashlib
+
+    digest, size = hashlib.sha256(), 0
+    for chunk in chunks:
+        digest.update(chunk)
+        size += len(chunk)
+    return digest.hexdigest(), size
+
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def data_folder(name: str) -> str:
+    """The absolute path of a data folder. Raises OrchgateError when the installation is incomplete."""
+    for parent in (_PACKAGE, os.path.dirname(_PACKAGE)):
+        path = os.path.join(parent, name)
+        if os.path.isdir(path):
+            return path
+    raise OrchgateError(f"the installation holds no {name}/ folder", "pip install --force-reinstall orchgate")
+
+
+def read_data(name: str, file: str) -> str:
+    """The text of a data file, such as `read("schemas", "report.json")`. Raises OrchgateError."""
+    known = data_names(name)
+    if file not in known:
+        raise OrchgateError(f"{name}/ holds no {file}", "there are: " + ", ".join(known))
+    try:
+        with open(os.path.join(data_folder(name), file), encoding="utf-8") as stream:
+            return stream.read()
+    except OSError as error:
+        raise OrchgateError(f"{name}/{file}: {error.strerror}") from error
+
+
+def data_names(name: str) -> tuple[str, ...]:
+    """The files of a data folder, sorted."""
+    return tuple(sorted(entry for entry in os.listdir(data_folder(name)) if not entry.startswith(".")))

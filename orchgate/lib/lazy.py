@@ -1,9 +1,10 @@
-"""Regular expressions that are compiled when first used: the commit path pays only for those it needs."""
+"""Regular expressions that are compiled when they are first used: the commit path pays only for those it needs."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import AnyStr

@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
-from orchgate.lib import files, flock, temporary
+from orchgate.lib import files, temporary
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ def take(descriptor: int, path: str, patience: float = PATIENCE) -> None:
 def try_lock(descriptor: int, path: str) -> bool:
     """Whether an open file is ours alone now, until it is closed. Raises NoLocks."""
     try:
-        return flock.try_lock(descriptor)
+        return temporary.try_lock(descriptor)
     except OSError as error:
         hint = "use a clone on a local disk, or mount this one with locks: NFS without nolock, with a lock service"
         raise NoLocks(f"{path}: this file system has no file locks: {error.strerror or error}", hint) from error
@@ -106,7 +106,7 @@ def _locked(path: str, patience: float) -> int:
         try:
             take(descriptor, path, patience)
             # Whoever held it before has taken the file away: what we locked is nobody's any more.
-            if flock.is_at(descriptor, path):
+            if temporary.is_at(descriptor, path):
                 return descriptor
         except BaseException as error:
             if isinstance(error, NoLocks):  # so nobody holds it
@@ -133,7 +133,7 @@ def _folder(path: str, patience: float) -> Iterator[None]:
 def _owner(descriptor: int) -> str:
     """What the holder of a lock said of itself; "" for a file of another kind."""
     try:
-        said = os.pread(descriptor, _LONGEST, 0).decode("utf-8", "replace")
+        holder = os.pread(descriptor, _LONGEST, 0).decode("utf-8", "replace")
     except OSError:
         return ""
-    return said if said.startswith("pid ") else ""
+    return holder if holder.startswith("pid ") else ""

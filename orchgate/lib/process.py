@@ -1,20 +1,25 @@
-"""The only module that runs other programs."""
+"""The only module that runs other programs; and forks of this one that share out work on very many inputs."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-import subprocess
 import sys
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from orchgate.errors import OrchgateError
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    import subprocess
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import IO, Any, NoReturn, TypeVar
+
+    Input = TypeVar("Input")
+    Result = TypeVar("Result")
 
 TERMINATE_SECONDS = 2.0
+_AT_ONCE = 4096  # bytes that every pipe takes before anybody reads from it
 
 
 class Completed(NamedTuple):
@@ -44,6 +49,10 @@ def run(
     `own_group` puts it into a process group of its own, so that a timeout (seconds) or an interrupt ends its children
     too. Raises ProgramMissing.
     """
+    if not own_group and timeout is None and len(input) <= _AT_ONCE and (program := _program(argv[0], cwd, env)):
+        return _captured(program, argv, env, input)
+    import subprocess
+
     child = start(argv, cwd=cwd, env=env, own_group=own_group)
     try:
         stdout, stderr = child.communicate(input, timeout=timeout)
@@ -73,7 +82,9 @@ def start(
     own_group: bool = False,
     discard_errors: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """A running program with piped input and output, for conversations. Raises ProgramMissing."""
+    """A running program with piped input and output. Raises ProgramMissing."""
+    import subprocess
+
     with _refusals(argv[0], cwd):
         return subprocess.Popen(
             argv,
@@ -93,6 +104,8 @@ def spawn(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], output: int,
 
     The caller waits for it with the system's own calls. Raises ProgramMissing, OrchgateError.
     """
+    import subprocess
+
     with _refusals(argv[0], cwd):
         child = subprocess.Popen(
             argv,
@@ -112,6 +125,8 @@ def attach(argv: Sequence[str], *, env: Mapping[str, str]) -> int:
 
     Returns its id; the caller waits for it with the system's own calls. Raises ProgramMissing, OrchgateError.
     """
+    import subprocess
+
     with _refusals(argv[0], None):
         child = subprocess.Popen(argv, env=env, close_fds=False)
     child.returncode = 0  # as in `spawn`
@@ -135,6 +150,8 @@ def _refusals(program: str, cwd: str | None) -> Iterator[None]:
 
 def end(child: subprocess.Popen[bytes], *, own_group: bool) -> None:
     """Terminates a program (and its group), then kills what is left after a grace period."""
+    import subprocess
+
     _signal(child, signal.SIGTERM, own_group)
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(TERMINATE_SECONDS)
@@ -144,6 +161,8 @@ def end(child: subprocess.Popen[bytes], *, own_group: bool) -> None:
 
 def _rest(child: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
     """Output of an ended program. A descendant that left the group may hold the pipes open: nobody waits for it."""
+    import subprocess
+
     try:
         return child.communicate(timeout=TERMINATE_SECONDS)
     except subprocess.TimeoutExpired as error:
@@ -164,3 +183,232 @@ def _signal(child: subprocess.Popen[bytes], number: signal.Signals, own_group: b
             os.killpg(child.pid, number)
         else:
             child.send_signal(number)
+
+
+# -- Without `subprocess`, which takes longer to import than git takes to answer ---------------------------------------
+
+
+class Child:
+    """A running program in conversation: questions are written to `stdin`, answers read from `stdout`."""
+
+    def __init__(self, pid: int, stdin: IO[bytes], stdout: IO[bytes]) -> None:
+        self._pid = pid
+        self.stdin = stdin
+        self.stdout = stdout
+
+    def wait(self) -> int:
+        """The exit code, negative for a signal."""
+        return _code(self._pid)
+
+
+def talk(argv: Sequence[str], *, cwd: str | None, env: Mapping[str, str]) -> Child | subprocess.Popen[bytes]:
+    """A running program in conversation; what it complains about is dropped. Raises ProgramMissing, OrchgateError."""
+    program = _program(argv[0], cwd, env)
+    if not program:
+        return start(argv, cwd=cwd, env=env, discard_errors=True)
+    theirs, mine = os.pipe()
+    answers, told = os.pipe()
+    try:
+        pid = _spawned(program, argv, env, (theirs, told, None))
+    except BaseException:
+        os.close(mine)
+        os.close(answers)
+        raise
+    finally:
+        os.close(theirs)
+        os.close(told)
+    return Child(pid, open(mine, "wb"), open(answers, "rb"))
+
+
+def _program(name: str, cwd: str | None, env: Mapping[str, str] | None) -> str:
+    """The file of a program that can be started without `subprocess`; "" where that has to do it, or say why not."""
+    try:
+        if cwd is not None and cwd != os.getcwd():
+            return ""  # only `subprocess` starts a program in another folder
+    except OSError:
+        return ""
+    if os.sep in name:
+        return name
+    folders = (os.environ if env is None else env).get("PATH", os.defpath).split(os.pathsep)
+    files = (os.path.join(folder, name) for folder in folders)
+    return next((file for file in files if os.access(file, os.X_OK) and not os.path.isdir(file)), "")
+
+
+def _spawned(
+    program: str, argv: Sequence[str], env: Mapping[str, str] | None, streams: tuple[int | None, int, int | None]
+) -> int:
+    """The id of a program that was started with these descriptors; None is an empty input, and output nobody reads."""
+    source, output, errors = streams
+    empty = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+    unread = (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)
+    actions = (
+        empty if source is None else (os.POSIX_SPAWN_DUP2, source, 0),
+        (os.POSIX_SPAWN_DUP2, output, 1),
+        unread if errors is None else (os.POSIX_SPAWN_DUP2, errors, 2),
+    )
+    with _refusals(argv[0], None):
+        # Python ignores these two, and what it ignores its children would ignore, too.
+        ignored = (signal.SIGPIPE, signal.SIGXFSZ)
+        return os.posix_spawn(
+            program, list(argv), os.environ if env is None else env, file_actions=actions, setsigdef=ignored
+        )
+
+
+def _captured(program: str, argv: Sequence[str], env: Mapping[str, str] | None, given: bytes) -> Completed:
+    """A finished program that was given as much as a pipe takes at once."""
+    ends = [*os.pipe(), *os.pipe(), *(os.pipe() if given else ())]
+    output, into_output, errors, into_errors, *inputs = ends
+    try:
+        pid = _spawned(program, argv, env, (inputs[0] if given else None, into_output, into_errors))
+    except BaseException:
+        for end in ends:
+            os.close(end)
+        raise
+    try:
+        for end in (into_output, into_errors, *inputs[:1]):
+            os.close(end)
+        if given:
+            with contextlib.suppress(BrokenPipeError):  # it did not wait for it
+                os.write(inputs[1], given)
+            os.close(inputs[1])
+        stdout, stderr = _read_both(output, errors)
+        return Completed(_code(pid), stdout, stderr)
+    except BaseException:
+        _end_now(pid)
+        raise
+    finally:
+        os.close(output)
+        os.close(errors)
+
+
+def _read_both(*ends: int) -> list[bytes]:
+    """All that comes out of some pipes, whichever is filled first."""
+    import select
+
+    parts: dict[int, list[bytes]] = {end: [] for end in ends}
+    waiting = select.poll()
+    for end in ends:
+        waiting.register(end, select.POLLIN | select.POLLHUP)
+    left = len(ends)
+    while left:
+        for end, _ in waiting.poll():
+            if part := os.read(end, 1 << 16):
+                parts[end].append(part)
+            else:
+                waiting.unregister(end)
+                left -= 1
+    return [b"".join(part) for part in parts.values()]
+
+
+def _end_now(pid: int) -> None:
+    """Ends a program of ours that nobody waits for any more; it gets a moment to tidy up."""
+    import time
+
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        os.kill(pid, signal.SIGTERM)
+        until = time.monotonic() + TERMINATE_SECONDS
+        while os.waitpid(pid, os.WNOHANG) == (0, 0):
+            if time.monotonic() > until:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                return
+            time.sleep(0.01)
+
+
+def _code(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+# -- Forks of this process ---------------------------------------------------------------------------------------------
+
+WORTH_IT = 1000  # inputs per process; below that, starting one costs more than it saves
+
+
+def spread(
+    work: Callable[[Sequence[Input]], Result], inputs: Sequence[Input], worth_it: int = WORTH_IT, most: int = 4
+) -> list[Result]:
+    """`work` applied to consecutive parts of the inputs, at least one. Results must be picklable.
+
+    A part's exception is raised here, as it would be without processes. Raises OrchgateError when one was killed.
+    """
+    parts = _cut(inputs, max(1, min(cores(), most, len(inputs) // worth_it)))
+    started: list[tuple[int, int]] = []
+    try:
+        started.extend(_start(work, part) for part in parts[1:])
+        results = [work(parts[0])]
+        while started:
+            results.append(_collect(*started.pop(0)))
+        return results
+    finally:
+        for reader, child in started:
+            os.close(reader)
+            os.waitpid(child, 0)
+
+
+def shares(count: int) -> Callable[[], int | None]:
+    """Hands out the numbers below `count` (at most 256), each once, to whichever process asks next; then None.
+
+    Made before the processes part: they read from one pipe.
+    """
+    reader, writer = os.pipe()
+    os.write(writer, bytes(range(count)))
+    os.close(writer)
+
+    def take() -> int | None:
+        taken = os.read(reader, 1)
+        return taken[0] if taken else None
+
+    return take
+
+
+def _cut(inputs: Sequence[Input], count: int) -> list[Sequence[Input]]:
+    size = -(-len(inputs) // count)
+    return [inputs[position * size : (position + 1) * size] for position in range(count)]
+
+
+def cores() -> int:
+    if not hasattr(os, "fork"):
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _start(work: Callable[[Sequence[Input]], Any], part: Sequence[Input]) -> tuple[int, int]:
+    """The pipe to read from and the process id. The child shares everything made so far and never returns."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writer)
+        return reader, child
+    try:
+        os.close(reader)
+        with open(writer, "wb") as stream:
+            stream.write(_answer(work, part))
+    finally:
+        os._exit(0)  # no clean-up and no flushing: both belong to the parent
+
+
+def _answer(work: Callable[[Sequence[Input]], Any], part: Sequence[Input]) -> bytes:
+    import pickle
+
+    try:
+        return pickle.dumps((work(part), None))
+    except BaseException as error:  # noqa: BLE001 -- raised again by the parent
+        try:
+            return pickle.dumps((None, error))
+        except Exception:  # noqa: BLE001 -- an exception that cannot travel, told as text
+            return pickle.dumps((None, OrchgateError(f"{type(error).__name__}: {error}")))
+
+
+def _collect(reader: int, child: int) -> Any:
+    import pickle
+
+    with open(reader, "rb") as stream:
+        data = stream.read()
+    os.waitpid(child, 0)
+    try:
+        result, error = pickle.loads(data)  # noqa: S301 -- our own child wrote it, through a pipe nobody else holds
+    except (EOFError, pickle.UnpicklingError):
+        raise OrchgateError("a process that judged a part was killed", "run it again with more memory") from None
+    if error is not None:
+        raise error
+    return result

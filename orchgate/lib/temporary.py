@@ -12,12 +12,31 @@ import errno
 import os
 import stat
 import time
-from typing import TYPE_CHECKING
 
-from orchgate.lib.flock import try_lock
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def try_lock(descriptor: int) -> bool:
+    """Whether the lock of an open file is ours now, until it is closed. Raises OSError where there are no locks."""
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_at(descriptor: int, path: str) -> bool:
+    """Whether a path leads to an open file. Whoever held its lock before may have taken the file away."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
 
 FOLDER = "orchgate"  # in the git folder: all that we keep there
 PREFIX, SUFFIX = ".orchgate-", ".tmp"

@@ -1,16 +1,23 @@
-"""Text for people: counts, lines cut to a length, aligned columns."""
+"""Text for people: counts, lines cut to a length, aligned columns; and the median that such text often shows."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 
 def counted(number: int, one: str, many: str = "") -> str:
     """A number and its noun: "1 pair", "1,204 pairs". `many` is for plurals that do not end in "s" alone."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def short_seconds(seconds: float) -> str:
+    """Seconds in three digits or so: `95.4 s`, `0.55 s`, `3 ms`."""
+    if seconds >= 1:
+        return f"{seconds:,.1f} s"
+    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
 
 
 def clip(text: str, limit: int) -> str:
@@ -26,3 +33,10 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> Itera
             cell.rjust(width) if column in right else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
+
+
+def median(values: Iterable[float]) -> float:
+    """The middle of some values, at least one."""
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from orchgate.errors import TooLarge, Unreadable
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
 from orchgate.lib.text import clip
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import ast

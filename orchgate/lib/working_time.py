@@ -6,7 +6,8 @@ What is left out belongs to this process, as its CPU time does: Ctrl-Z stops it 
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+
+from orchgate.lib.typed import NamedTuple
 
 _TRIES = 5
 _LEAST = 0.0001  # seconds between two readings that pass for one

@@ -1,0 +1,21 @@
+"""Hashes of contents, small ones by Python's own code: to load OpenSSL takes longer than a document does."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+_SMALL = 2 * 1024 * 1024  # bytes
+_OWN = {"sha1": "_sha1", "sha256": "_sha2" if sys.version_info >= (3, 12) else "_sha256"}
+
+
+def digest(name: str, content: bytes) -> bytes:
+    """By `sha1` or `sha256`; the former as git names objects, which secures nothing."""
+    if len(content) < _SMALL:
+        try:
+            return bytes(getattr(importlib.import_module(_OWN[name]), name)(content).digest())
+        except ImportError:  # built without it
+            pass
+    import hashlib
+
+    return hashlib.new(name, content, usedforsecurity=False).digest()
