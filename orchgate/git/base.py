@@ -1,27 +1,136 @@
 """The base of a change, by the order of `scope`: nobody chooses what their change is compared with.
 
-A push is compared with what no remote has yet.
+A push is compared with what no remote has yet. Where changes land is the default branch, as the remote names it and
+never as the judged change does.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from orchgate.errors import GitError, WrongCheckout
 from orchgate.git import ci
-from orchgate.git.default_branch import JudgedBranch, default_tip, is_long_lived, upstream_tip
 from orchgate.git.history import CUT, NAME_IT, ChangeBase, connected_bases, merge_bases, no_common_ancestor
 from orchgate.git.refs import TRACKING
-from orchgate.git.target import Push, holds_nothing
-from orchgate.lib.globs import matches
+from orchgate.lib.lazy import lazy
+from orchgate.lib.paths import matches
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.model import Push, holds_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from orchgate.git.ci import CiBase, CiReport, Event
-    from orchgate.git.default_branch import BranchSettings, Tip
+    from orchgate.git.refs import Refs
     from orchgate.git.repository import Repository
-    from orchgate.git.target import ScopeTarget
+    from orchgate.model import ScopeTarget
+
+USUAL = ("main", "master", "trunk", "develop")
+# Branches that live for years: a push to one adds to what the remote's branch holds, and is no branch of its own.
+_LONG_LIVED = lazy(
+    r"(release|releases|stable|maint|maintenance|support|lts)([/-].+)?"  # release/1.2, stable-4.x, maint
+    r"|v?\d+(\.\d+)*\.x|v?\d+([.-]\d+)*-(stable|lts|maint)"  # 1.x, v2.4.x, 7-1-stable
+)
+
+
+class BranchSettings(NamedTuple):
+    """What the configuration of a branch that changes land on says about branches."""
+
+    default_branch: str = ""
+    orphan_branches: tuple[str, ...] = ()
+
+
+class JudgedBranch(NamedTuple):
+    """The judged branch as far as it is known, what CI calls the default branch, and whether this is CI at all."""
+
+    branch: str = ""
+    remote: str = ""
+    named_by_ci: str = ""
+    in_ci: bool = False
+
+
+class Tip(NamedTuple):
+    """A branch that changes land on; `remote` is "" for one of a repository without remotes."""
+
+    remote: str
+    branch: str
+    commit: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.remote}/{self.branch}" if self.remote else self.branch
+
+
+def is_long_lived(branch: str) -> bool:
+    """Whether a branch is one of those that live for years, by its name."""
+    return branch in USUAL or _LONG_LIVED.fullmatch(branch) is not None
+
+
+def default_tip(repository: Repository, judged: JudgedBranch, wishes: Callable[[str], BranchSettings]) -> Tip:
+    """The default branch: what a remote's HEAD says, then CI, then a usual branch's configuration, then its name.
+
+    `wishes` reads the configuration of a commit. Raises GitError with the command that brings what is missing.
+    """
+    refs = repository.refs
+    if not refs.tracking:
+        return _local_tip(repository, judged, wishes)
+    order = _remote_order(refs, judged)
+    for remote in order:
+        if remote in refs.heads:
+            return _tip_of(refs, remote, refs.heads[remote], f"{remote}'s HEAD")
+    if judged.named_by_ci:
+        return _tip_of(refs, order[0], judged.named_by_ci, "CI")
+    for remote, name in ((remote, name) for remote in order for name in USUAL):
+        commit = refs.tracking.get(remote, {}).get(name)
+        if commit is None:
+            continue
+        wished = wishes(commit).default_branch
+        if wished and wished != name:
+            return _tip_of(refs, remote, wished, f"the configuration of {remote}/{name}")
+        own = name == judged.branch or (not judged.branch and commit == repository.head)
+        if own and refs.is_narrow(remote):
+            break  # a clone of this one branch: whether it is the default one, only the remote knows
+        return Tip(remote, name, commit)
+    raise _unknown_default(repository, order[0])
+
+
+def upstream_tip(refs: Refs, default: Tip) -> str | None:
+    """The same branch of a remote called `upstream`, which a fork's own copy follows late."""
+    found = refs.tracking.get("upstream", {})
+    return found.get(refs.heads.get("upstream", default.branch)) if default.remote not in ("", "upstream") else None
+
+
+def _remote_order(refs: Refs, judged: JudgedBranch) -> list[str]:
+    own = judged.remote or refs.remote_of(judged.branch)
+    return list(dict.fromkeys((*((own,) if own else ()), *refs.remotes)))
+
+
+def _tip_of(refs: Refs, remote: str, branch: str, who: str) -> Tip:
+    commit = refs.tracking.get(remote, {}).get(branch)
+    if commit is None:
+        raise GitError(f"{who} names {branch} as the default branch, which is not here", refs.bring(remote, branch))
+    return Tip(remote, branch, commit)
+
+
+def _unknown_default(repository: Repository, remote: str) -> GitError:
+    refs = repository.refs
+    here = sorted(refs.tracking.get(remote, {}))
+    shown = ", ".join(here[:3]) + (f" and {len(here) - 3} more" if len(here) > 3 else "")
+    known = f"of {remote} only {shown} is here" if here else f"of {remote} no branch is here"
+    return GitError(f"no base to compare with: {known}, and its default branch is not known", refs.bring(remote))
+
+
+def _local_tip(repository: Repository, judged: JudgedBranch, wishes: Callable[[str], BranchSettings]) -> Tip:
+    """The default branch of a repository that has never heard of another one: a usual name, or the only branch."""
+    refs = repository.refs
+    if refs.remotes and judged.in_ci:  # it was fetched without a name: whatever branch it was put on says nothing
+        raise _unknown_default(repository, refs.remotes[0])
+    for name in (*USUAL, *refs.settings.get("init.defaultbranch", ())):
+        commit = refs.local.get(name)
+        if commit is not None:
+            wished = wishes(commit).default_branch
+            return Tip("", wished, refs.local[wished]) if wished in refs.local else Tip("", name, commit)
+    if len(refs.local) == 1:
+        return Tip("", *next(iter(refs.local.items())))
+    raise GitError("no base to compare with: no default branch is known here", NAME_IT)
 
 
 # Events of a change whose checkout is GitHub's merge of it with the branch it goes to.
@@ -45,13 +154,15 @@ def find(
         source = repository.require_commit(ref)
         if source != head:
             return ChangeBase(connected_bases(repository, head, (source,)), "PRE_COMMIT_FROM_REF")
-    heard = ci.report(environ)
-    _proposed_is_here(repository, heard, head)
-    branch = repository.branch or heard.branch
+    ci_report = ci.report(environ)
+    _proposed_is_here(repository, ci_report, head)
+    branch = repository.branch or ci_report.branch
     judged = JudgedBranch(
-        branch, said=heard.default_branch, in_ci=bool(environ.get("CI") or heard.bases or heard.event)
+        branch,
+        named_by_ci=ci_report.default_branch,
+        in_ci=bool(environ.get("CI") or ci_report.bases or ci_report.event),
     )
-    named = _named(repository, heard, head, judged, wishes)
+    named = _named(repository, ci_report, head, judged, wishes)
     return named or _of_default(repository, head, judged, wishes)
 
 
@@ -81,9 +192,9 @@ def _landed(repository: Repository, head: str, tip: Tip, own: str) -> tuple[str,
     return found if found and found != (head,) else connected_bases(repository, head, defaults)
 
 
-def _proposed_is_here(repository: Repository, heard: CiReport, head: str) -> None:
+def _proposed_is_here(repository: Repository, ci_report: CiReport, head: str) -> None:
     """Raises WrongCheckout when the event is about a commit that is not part of the checked-out one."""
-    event = heard.event
+    event = ci_report.event
     if event is None or not event.proposed:
         return
     if event.proposed == "?":
@@ -112,11 +223,15 @@ def _holds(repository: Repository, event: Event, head: str) -> bool:
 
 
 def _named(
-    repository: Repository, heard: CiReport, head: str, judged: JudgedBranch, wishes: Callable[[str], BranchSettings]
+    repository: Repository,
+    ci_report: CiReport,
+    head: str,
+    judged: JudgedBranch,
+    wishes: Callable[[str], BranchSettings],
 ) -> ChangeBase | None:
     """The base that CI names; None where it names none. Raises GitError where two systems name different ones."""
     agreed: ChangeBase | None = None
-    for one in heard.bases:
+    for one in ci_report.bases:
         found = (_before if one.pushed else _proposed)(repository, one, head, judged, wishes)
         if found is None:
             continue
@@ -162,7 +277,7 @@ def _before(
 
     When head is on a branch that changes land on, it is what that branch was before.
     """
-    if not judged.branch or not (is_long_lived(judged.branch) or judged.branch == judged.said):
+    if not judged.branch or not (is_long_lived(judged.branch) or judged.branch == judged.named_by_ci):
         tip = default_tip(repository, judged, wishes)
         landed = () if tip.branch == judged.branch else _landed_of(repository, head, tip, judged.branch)
         if landed and landed != (head,):

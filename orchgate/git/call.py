@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
 
-from orchgate.errors import GitError
+from orchgate.errors import GitError, NotARepository
 from orchgate.lib import process
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import subprocess
@@ -144,9 +144,11 @@ class Git:
             raise failed(args, completed.stderr)
         return completed.stdout
 
-    def attempt(self, *args: str, input: bytes = b"") -> process.Completed:  # noqa: A002
-        """The completed call, whatever its code."""
-        return process.run((*self._options, *args), cwd=self.cwd, env=self.env, input=input, own_group=False)
+    def attempt(self, *args: str, input: bytes = b"", timeout: float | None = None) -> process.Completed:  # noqa: A002
+        """The completed call, whatever its code; after `timeout` seconds it is ended."""
+        return process.run(
+            (*self._options, *args), cwd=self.cwd, env=self.env, input=input, timeout=timeout, own_group=False
+        )
 
     def attended(self, *args: str, patience: float) -> process.Completed:
         """As `attempt`, for calls that talk to a server, which are given up after `patience` seconds of silence."""
@@ -187,9 +189,13 @@ class Git:
         git.env[_EMPTY] = ""
         return git
 
-    def converse(self, *args: str) -> subprocess.Popen[bytes]:
-        """A running git that answers questions on its standard input."""
+    def start(self, *args: str) -> subprocess.Popen[bytes]:
+        """A running git, whose output is read later."""
         return process.start((*self._options, *args), cwd=self.cwd, env=self.env, discard_errors=True)
+
+    def converse(self, *args: str) -> process.Child | subprocess.Popen[bytes]:
+        """A running git that answers questions on its standard input."""
+        return process.talk((*self._options, *args), cwd=self.cwd, env=self.env)
 
     @contextlib.contextmanager
     def talking(self, *args: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
@@ -219,24 +225,30 @@ def common_dir(git_dir: str) -> str:
 
 def failed(args: Iterable[str], stderr: bytes) -> GitError:
     """The error of a failed call, with the command that fixes it where we know one."""
-    said = os.fsdecode(stderr).strip()
-    if _OF_OPTIONS.search(said) and (error := too_old()):
+    errors = os.fsdecode(stderr).strip()
+    if _OF_OPTIONS.search(errors) and (error := too_old()):
         return error
     reason = next(
-        (line for line in said.splitlines() if line.startswith(("fatal:", "error:"))), said or "no reason given"
+        (line for line in errors.splitlines() if line.startswith(("fatal:", "error:"))), errors or "no reason given"
     )
     verb = next(iter(args), "")
-    return GitError(f"git {verb}: {reason.removeprefix('fatal: ').removeprefix('error: ')}", hint_for(said))
+    kind = NotARepository if "not a git repository" in errors else GitError
+    return kind(f"git {verb}: {reason.removeprefix('fatal: ').removeprefix('error: ')}", hint_for(errors))
 
 
 def too_old() -> GitError | None:
     """The error to raise where git is older than what we call; None where it is not. Asked only when a call failed."""
-    shown = os.fsdecode(process.run(("git", "--version")).stdout).strip()
-    found = _VERSION.search(shown)
-    if found is None or (int(found[1]), int(found[2])) >= OLDEST:
+    shown, version = git_version()
+    if not version or version >= OLDEST:
         return None
     needed = ".".join(map(str, OLDEST))
-    return GitError(f"orchgate needs git {needed} or newer; this is git {found[0]}", "install a newer git")
+    return GitError(f"orchgate needs git {needed} or newer; this is git {shown}", "install a newer git")
+
+
+def git_version() -> tuple[str, tuple[int, ...]]:
+    """The version of git, and its first two numbers; "" and () where it names none. Raises ProgramMissing."""
+    found = _VERSION.search(os.fsdecode(process.run(("git", "--version")).stdout))
+    return (found[0], (int(found[1]), int(found[2]))) if found else ("", ())
 
 
 def hint_for(stderr: str) -> str:

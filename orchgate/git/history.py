@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import GitError, UsageError
+from orchgate.git.call import DIFF_PINNED, failed
+from orchgate.git.objects import parse
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from orchgate.git.repository import Repository
+    from orchgate.model import Change
 
 
 NAME_IT = "orchgate check --base BASE"
@@ -67,8 +70,8 @@ _LONGEST_AUTHOR = 200
 def commits_between(repository: Repository, old: str, new: str) -> int | None:
     """Commits that `new` has and `old` has not, both hex ids; None when one of them is not here."""
     completed = repository.git.attempt("rev-list", "--count", f"{old}..{new}", "--")
-    said = completed.stdout.decode("ascii", "replace").strip()
-    return int(said) if completed.code == 0 and said.isdigit() else None
+    output = completed.stdout.decode("ascii", "replace").strip()
+    return int(output) if completed.code == 0 and output.isdigit() else None
 
 
 def oldest_first(repository: Repository, commits: list[str]) -> dict[str, int]:
@@ -84,8 +87,8 @@ def oldest_first(repository: Repository, commits: list[str]) -> dict[str, int]:
 def author(repository: Repository) -> str:
     """`Name <address>` of whoever works here, on one line; "unknown" when git has not been told."""
     completed = repository.git.attempt("var", "GIT_AUTHOR_IDENT")
-    said = completed.stdout.decode("utf-8", "replace").strip()
-    name = said[: said.rfind(">") + 1] if completed.code == 0 else ""
+    output = completed.stdout.decode("utf-8", "replace").strip()
+    name = output[: output.rfind(">") + 1] if completed.code == 0 else ""
     shown = "".join(character if character.isprintable() else "?" for character in " ".join(name.split()))
     return shown[:_LONGEST_AUTHOR].strip() or "unknown"
 
@@ -174,3 +177,37 @@ def merged_commits(repository: Repository, merge: LineCommit) -> tuple[int, tupl
     count = listed.stdout.decode("ascii", "replace").strip()
     base = repository.git.attempt("merge-base", ours, theirs).stdout.decode("ascii", "replace").split()
     return int(count) if listed.code == 0 and count.isdigit() else 0, (base[0], theirs) if base else ()
+
+
+def recent_changes(repository: Repository, most: int, seconds: float) -> tuple[tuple[Change, ...], ...]:
+    """What each of the last commits of HEAD's first-parent line changed, newest first; a root commit is not among them.
+
+    As many as can be read in that time. Raises GitError.
+    """
+    options = (*_PLAIN, "--no-notes", "--first-parent", "-m", f"--max-count={most}", "--format=tformat:commit %H %P")
+    asked = ("log", *options, *DIFF_PINNED, "--raw", "--no-abbrev", "--numstat", "-z", "HEAD", "--")
+    completed = repository.git.attempt(*asked, timeout=seconds)
+    if completed.code != 0 and not completed.timed_out:
+        raise failed(asked, completed.stderr)
+    records = list(_records(completed.stdout))
+    if completed.timed_out:
+        del records[-1:]  # cut anywhere
+    return tuple(parse(b"\0".join(fields)) for parents, fields in records if parents)
+
+
+def _records(output: bytes) -> Iterator[tuple[int, list[bytes]]]:
+    """The number of parents of each commit, and the fields of its diff."""
+    fields = iter(output.split(b"\0"))
+    parents, own = 0, list[bytes]()
+    for field in fields:
+        line = field.removeprefix(b"\n")
+        if line.startswith(b":"):
+            own += [line, next(fields, b""), *([next(fields, b"")] if line.split(b" ")[4][:1] in b"RC" else [])]
+        elif b"\t" in line:
+            own += [line, *([next(fields, b""), next(fields, b"")] if line.endswith(b"\t") else [])]
+        elif line.startswith(b"commit "):
+            if own or parents:
+                yield parents, own
+            parents, own = len(line.split()) - 2, []
+    if own or parents:
+        yield parents, own

@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
-from orchgate.git.diff import merged
-from orchgate.git.history import merge_bases
-from orchgate.lib.patterns import lazy
+from orchgate.git.objects import merged
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,24 +28,31 @@ _PINNED = ("--no-show-signature", "--no-color", "--no-notes", "--encoding=UTF-8"
 _TRAILER = lazy(r"(?P<name>[A-Za-z0-9][A-Za-z0-9-]*)[ \t]*:(?P<value>.*)")
 _PICKED = lazy(r"\(cherry picked from commit [0-9a-f]+\)")
 _SEPARATOR = lazy(r"\s*|-{3,}\s*")  # a blank line, or what GitHub puts below the messages it squashes
+_REVERT = lazy(r"(?:Revert|Reapply) \"|[Rr]evert(?:\([^()]*\))?!?: ")
+_FIXUP = lazy(r"(?:fixup|squash|amend)! ")
 _SQUASHED = "Squashed commit of the following:"
 _SCISSORS = "------------------------ >8 ------------------------"
 _COMMENTS = "#;@!$%^&|:"  # what `core.commentChar = auto` chooses from
 
 
 class Commit(NamedTuple):
-    """A commit's parents and the trailers of its message."""
+    """A commit's parents, and the trailers and the subject of its message."""
 
     oid: str
     parents: tuple[str, ...]
     trailers: Mapping[str, tuple[str, ...]]
+    subject: str = ""
 
 
 def commits(git: Git, span: Sequence[str]) -> tuple[Commit, ...]:
     """The commits that arguments of `git log` name, each before its parents. Raises GitError."""
     output = git("log", "--topo-order", *_PINNED, *span, "--").decode("utf-8", "replace")
     records = (record.partition("\n") for record in output.split("\0") if record.strip())
-    return tuple(Commit(*_ids(ids), trailers(message)) for ids, _, message in records)
+    return tuple(Commit(*_ids(ids), trailers(message), _subject(message)) for ids, _, message in records)
+
+
+def _subject(message: str) -> str:
+    return next((line.strip() for line in message.split("\n") if line.strip()), "")
 
 
 def _ids(line: str) -> tuple[str, tuple[str, ...]]:
@@ -153,6 +159,9 @@ class ChangePart(NamedTuple):
     changes: tuple[Change, ...]
 
 
+_REST, _FOLLOW_UP = "/rest", "/follow-up"  # questions, among names of trailers
+
+
 class Exceptions:
     """Trailers of the judged commits, read when first asked for.
 
@@ -164,10 +173,22 @@ class Exceptions:
         self._repository = repository
         self._scope = scope
         self._message = message
+        self._asked: dict[str, object] = {}  # what somebody was answered
+
+    def answers(self, other: Exceptions) -> bool:
+        """Whether this answers all that the other one was asked as the other one did."""
+        return all(self._answer(question) == answer for question, answer in other._asked.items())
+
+    def _answer(self, question: str) -> object:
+        if question == _REST:
+            return self._scope.head
+        return self.follow_up if question == _FOLLOW_UP else self.reasons(question)
 
     def reasons(self, name: str) -> tuple[TrailerReason, ...]:
         """What a trailer says, those that excuse the whole change first."""
-        return tuple(sorted(self._reasons.get(name.lower(), ()), key=lambda reason: bool(reason.merge)))
+        found = tuple(sorted(self._reasons.get(name.lower(), ()), key=lambda reason: bool(reason.merge)))
+        self._asked[name] = found
+        return found
 
     def whole(self, name: str) -> TrailerReason | None:
         """The reason that excuses the whole change, if there is one."""
@@ -175,6 +196,7 @@ class Exceptions:
 
     def rest(self, name: str) -> tuple[ChangePart, ...]:
         """What is left of the change where a trailer excuses only some merges, oldest first. Raises GitError."""
+        self._asked[_REST] = self._scope.head
         merges = {reason.merge for reason in self.reasons(name)}
         start: str | None = None  # none: where the change begins
         parts: list[ChangePart] = []
@@ -196,11 +218,33 @@ class Exceptions:
         if end is None or end == self._scope.head:
             base, whole = self._scope.base, [self._scope.changes]
         else:
+            from orchgate.git.history import merge_bases
+
             bases: tuple[str | None, ...] = merge_bases(self._repository, end, self._bases) or (None,)
             base, whole = bases[0], [changes(one, end) for one in bases]
         if start is None:
             return ChangePart(base, end, merged(whole))
         return ChangePart(start, end, merged([changes(start, end), *whole]))
+
+    @property
+    def follow_up(self) -> str:
+        """As `_follow_up`, and remembers that it was asked."""
+        self._asked[_FOLLOW_UP] = self._follow_up
+        return self._follow_up
+
+    @cached_property
+    def _follow_up(self) -> str:
+        """What earlier commit the change only takes back or completes, by its messages; "" for a change of its own.
+
+        A fixup is one until its branch is pushed: there its own commit is judged with it.
+        """
+        own = [commit.subject for commit in self._commits.values() if len(commit.parents) < 2]
+        if self._message is not None:
+            own = [_subject(self._message())]
+        if own and all(_REVERT.match(subject) for subject in own):
+            return "a revert"
+        alone = len(own) == 1 and self._scope.kind in ("staged", "commit")
+        return "a fixup of an earlier commit" if alone and _FIXUP.match(own[0]) else ""
 
     @property
     def _bases(self) -> tuple[str, ...]:
@@ -215,8 +259,7 @@ class Exceptions:
         head = scope.head or repository.head
         if head is None:
             return {}
-        span = ("--no-walk", head) if scope.kind == "commit" else (head, "--not", *self._bases)
-        return {commit.oid: commit for commit in commits(repository.git, span)}
+        return {commit.oid: commit for commit in commits(repository.git, (head, "--not", *self._bases))}
 
     @cached_property
     def _chain(self) -> tuple[Commit, ...]:
@@ -242,25 +285,25 @@ class Exceptions:
         if self._message is not None:
             for name, values in trailers(self._message()).items():
                 found.setdefault(name, []).extend(map(TrailerReason, values))
-        brought = self._brought_by()
+        merged_by = self._brought_by()
         for commit in self._commits.values():
             for name, values in commit.trailers.items():
-                reasons = (TrailerReason(value, commit.oid, brought.get(commit.oid, "")) for value in values)
+                reasons = (TrailerReason(value, commit.oid, merged_by.get(commit.oid, "")) for value in values)
                 found.setdefault(name, []).extend(reasons)
         return found
 
     def _brought_by(self) -> Mapping[str, str]:
         """The merge of the judged branch that brought each commit of a side branch along, the oldest that did."""
         own = {commit.oid for commit in self._chain}
-        brought: dict[str, str] = {}
+        merged_by: dict[str, str] = {}
         for merge in self._chain:
             waiting = list(merge.parents[1:])
             while waiting:
                 oid = waiting.pop()
-                if oid in self._commits and oid not in own and oid not in brought:
-                    brought[oid] = merge.oid
+                if oid in self._commits and oid not in own and oid not in merged_by:
+                    merged_by[oid] = merge.oid
                     waiting.extend(self._commits[oid].parents)
-        return brought
+        return merged_by
 
 
 HOOK = "commit-msg"
@@ -273,7 +316,11 @@ _CONFIG = lazy(r"--config[= ]([^ )\"']+)")
 RUNNERS: Mapping[bytes, tuple[str, ...]] = {
     b"pre-commit.com": (".pre-commit-config.yaml",),
     b"prek": ("prek.toml", ".pre-commit-config.yaml"),
-    b"lefthook": ("lefthook.yml", ".lefthook.yml", "lefthook.yaml", ".lefthook.yaml", "lefthook-local.yml"),
+    b"lefthook": tuple(
+        start + end
+        for start in ("lefthook", ".lefthook", ".config/lefthook", "lefthook-local")
+        for end in (".yml", ".yaml", ".toml", ".json")
+    ),
 }
 _SKIPS = ("SKIP", "PREK_SKIP", "LEFTHOOK_EXCLUDE")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.git.call import failed
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,6 +61,11 @@ class Refs(NamedTuple):
 
     def _addresses(self, remote: str) -> set[str]:
         return {url for key in ("url", "pushurl") for url in self.settings.get(f"remote.{remote}.{key}", ())}
+
+    def address(self) -> str:
+        """The first remote's address for everybody: without credentials, "" for a folder of this machine."""
+        remote = next(iter(self.remotes), "")
+        return public(next(iter(self.settings.get(f"remote.{remote}.url", ())), ""))
 
     def is_narrow(self, remote: str) -> bool:
         """Whether fetching from the remote leaves branches out."""
@@ -133,6 +138,26 @@ def _settings(git: Git) -> dict[str, tuple[str, ...]]:
         if key:
             found[key] = (*found.get(key, ()), value)
     return found
+
+
+def public(address: str) -> str:
+    """An address as a URI without user, password and query; "" for a folder of this machine."""
+    from urllib.parse import quote
+
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        host, colon, path = address.partition(":")
+        if not colon or "/" in host or path[:1] in ("", ":"):
+            return ""
+        scheme, rest = "ssh", f"{host}/{path.lstrip('/')}"  # git@host:path
+    rest = re.split(r"[?#]", rest)[0]
+    host, slash, path = rest.partition("/")
+    host = host.rpartition("@")[2]
+    if "@" in path:  # the end of a password that has a slash in it, for all we know
+        return ""
+    if scheme.lower() not in {"http", "https", "ssh", "git"} or not re.fullmatch(r"[\w.:\[\]-]+", host, re.ASCII):
+        return ""
+    return f"{scheme.lower()}://{host}{slash}{quote(path, safe='/%~')}"
 
 
 def _remotes_of(settings: Mapping[str, tuple[str, ...]]) -> set[str]:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
 from orchgate.errors import GitError
-from orchgate.git import diff
-from orchgate.git.blobs import Blobs
+from orchgate.git import objects
 from orchgate.git.call import FETCH_OBJECTS, Git, common_dir, failed, names, too_old
+from orchgate.git.objects import Blobs
 from orchgate.git.snapshot import GitSnapshot, TreeEntry
+from orchgate.lib import cache
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from orchgate.git.paths import PathChoice, Paths
     from orchgate.git.refs import Refs
     from orchgate.git.snapshot import Lfs
+    from orchgate.git.trees import LookedUp, Trees
+    from orchgate.lib.cache import Cache
     from orchgate.model import Change
 
 
@@ -29,8 +33,13 @@ class Repository:
         self.root = root
         self.git_dir = git_dir
         self.shallow = shallow
-        self.empty_tree = diff.EMPTY_TREE[object_format]
+        self.empty_tree = objects.EMPTY_TREE[object_format]
         self.blobs = Blobs(git)
+
+    @cached_property
+    def cache(self) -> Cache | None:
+        """What was worked out before, shared by all work trees; None where nothing is to be taken from there."""
+        return cache.of(common_dir(self.git_dir), self.git.env)
 
     @cached_property
     def head(self) -> str | None:
@@ -110,11 +119,11 @@ class Repository:
 
     def changes(self, base: str | None, head: str | None) -> tuple[Change, ...]:
         """Changes from a commit (None: nothing) to another (None: the index)."""
-        return diff.changes(self.git, base or self.empty_tree, head)
+        return objects.changes(self.git, base or self.empty_tree, head)
 
     def patch(self, base: str | None, head: str | None, paths: Sequence[str] = (), *, renames: bool = True) -> bytes:
         """The unified diff between two commits (head None: the index), every file shown as text."""
-        return diff.patch_bytes(self.git, base or self.empty_tree, head, paths, renames=renames)
+        return objects.patch_bytes(self.git, base or self.empty_tree, head, paths, renames=renames)
 
     @cached_property
     def index(self) -> GitSnapshot:
@@ -128,6 +137,46 @@ class Repository:
     def snapshot(self, head: str | None) -> GitSnapshot:
         """The tree of a commit, or the index for None."""
         return self.index if head is None else self.tree(head)
+
+    @cached_property
+    def _trees(self) -> Trees:
+        from orchgate.git.trees import Trees
+
+        return Trees(self.blobs, len(self.empty_tree))
+
+    def looked_up(self, commit: str | None, changes: Iterable[Change] | None = None) -> GitSnapshot:
+        """The tree of a commit (None: nothing), or with `changes` the index that differs from it by all of these.
+
+        It answers as `tree` and `index` do; nothing is listed for a few paths.
+        """
+        from orchgate.git.trees import LookedUp, LookedUpSnapshot
+
+        tree = f"{commit}^{{tree}}" if commit else self.empty_tree
+        changed: dict[str, TreeEntry | None] = {}
+        for change in changes or ():
+            if change.old_path:
+                changed.setdefault(change.old_path, None)
+            changed[change.path] = None if change.deleted else TreeEntry(change.new_mode, change.new_oid)
+        list_all = self._list_index if changes is not None else partial(self._list_tree, commit or self.empty_tree)
+        grep = self._grep("--cached" if changes is not None else commit or self.empty_tree)
+        entries = LookedUp(self._trees, tree, changed, list_all)
+        return LookedUpSnapshot(
+            entries, self.blobs, grep, self._lfs, choose=partial(self._chosen, entries), kept=self.cache
+        )
+
+    def _chosen(self, entries: LookedUp, choice: PathChoice) -> Paths | None:
+        from orchgate.git.paths import differing, paths_of
+
+        found = self.blobs.resolve(entries.tree, 0) if self.cache is not None else None
+        if self.cache is None or found is None:
+            return None
+        tree = found.oid
+
+        def listed() -> Iterable[tuple[str, str]]:
+            return ((path, entry.mode) for path, entry in self._list_tree(tree).items())
+
+        text = paths_of(self.git, self.cache, choice, tree, listed)
+        return differing(text, choice, {path: entry.mode if entry else "" for path, entry in entries.changed.items()})
 
     @property
     def nothing(self) -> GitSnapshot:
@@ -156,12 +205,12 @@ class Repository:
 
         Only an index of version 3 or later can hold such entries; most are version 2 and cost no further question.
         """
-        empty = diff.EMPTY_BLOB[len(self.empty_tree)]
+        empty = objects.EMPTY_BLOB[len(self.empty_tree)]
         if self._index_version() < 3 or all(entry.oid != empty for entry in entries.values()):
             return frozenset()
         base = self.head or self.empty_tree
         seen, real = (
-            {change.path for change in diff.changes(self.git, base, None, option) if change.new_oid == empty}
+            {change.path for change in objects.changes(self.git, base, None, option) if change.new_oid == empty}
             for option in ("--ita-visible-in-index", "--ita-invisible-in-index")
         )
         return frozenset(seen - real)
@@ -232,7 +281,7 @@ def open_repository(where: str, environ: Mapping[str, str]) -> Repository:
     fields = os.fsdecode(completed.stdout).split("\n")
     if len(fields) < 4 or (completed.code != 0 and fields[0] != "true"):
         raise failed(("rev-parse",), completed.stderr)
-    if fields[2] not in diff.EMPTY_TREE:  # a git that does not know the question repeats it
+    if fields[2] not in objects.EMPTY_TREE:  # a git that does not know the question repeats it
         raise too_old() or GitError(f"the repository's object format, {fields[2]}, is not known")
     bare = fields[0] == "true"
     if len(fields) != (5 if bare else 6):  # a folder name with a line break: ask for each path alone

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from orchgate.errors import GitError, OrchgateError, UsageError, WrongCheckout
-from orchgate.git.diff import merged
-from orchgate.git.target import Push, ScopeRequest, ScopeTarget
+from orchgate.git.objects import merged
 from orchgate.lib import files
-from orchgate.model import Scope
+from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.model import Push, Scope, ScopeRequest, ScopeTarget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from orchgate.git.default_branch import BranchSettings
+    from orchgate.git.base import BranchSettings
+    from orchgate.git.history import ChangeBase
     from orchgate.git.repository import Repository
     from orchgate.model import Change
 
@@ -117,10 +117,17 @@ def resolve(
         raise
     except OrchgateError as error:
         return Scope(wanted.kind, None, wanted.head, unknown=error)
+    return since(repository, wanted, found)
+
+
+def since(repository: Repository, wanted: ScopeTarget, found: ChangeBase) -> Scope:
+    """What a target changes since its bases. Raises GitError."""
     nearest, changes = _compared(repository, found.bases, wanted.head)
     beside = tuple(commit for commit in found.bases if commit != nearest)
     if not changes and repository.shallow and nearest == (wanted.head or repository.head) and not found.settled:
         # The one commit of a shallow clone is its own default branch: what CI was asked to judge is cut off.
+        from orchgate.git import base
+
         return Scope(wanted.kind, None, wanted.head, unknown=base.cut_off(repository, nearest or ""))
     return Scope(wanted.kind, nearest, wanted.head, changes, None, found.origin, beside, found.settled)
 
@@ -135,10 +142,10 @@ def _compared(
 
 
 def _of_commit(repository: Repository, commit: str) -> Scope:
-    parents = repository.parents(commit)
-    changes = merged([repository.changes(parent, commit) for parent in parents or (None,)])
-    base, origin = (parents[0], "first parent") if parents else (None, "root")
-    return Scope("commit", base, commit, changes, origin=origin, beside=parents[1:])
+    """What a commit changed on its own line: of a merge, all that it brought in."""
+    base, *_ = (*repository.parents(commit), None)
+    origin = "first parent" if base else "root"
+    return Scope("commit", base, commit, repository.changes(base, commit), origin=origin)
 
 
 def _merging(repository: Repository, environ: Mapping[str, str]) -> tuple[str, ...]:

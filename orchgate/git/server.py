@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from enum import Enum, auto
-from typing import TYPE_CHECKING
 
 from orchgate.errors import GitError, quoted
 from orchgate.git.call import failed, setting
 from orchgate.git.contents import REF
 from orchgate.lib.text import clip
+from orchgate.lib.typed import TYPE_CHECKING, Enum
 
 if TYPE_CHECKING:
-    from orchgate.git.quarantine import Quarantine
+    from orchgate.git.contents import Quarantine
     from orchgate.lib.process import Completed
 
 ASKING_SECONDS = 60.0  # of silence, while a server is asked what it has
@@ -52,21 +51,21 @@ _PROGRESS = re.compile(
 
 
 class ServerRefused(GitError):
-    """A server that did not do what it was asked. `said` are its own words, one line each, as they came."""
+    """A server that did not do what it was asked. `messages` are its own words, one line each, as they came."""
 
-    def __init__(self, message: str, hint: str, said: tuple[str, ...]) -> None:
+    def __init__(self, message: str, hint: str, messages: tuple[str, ...]) -> None:
         super().__init__(message, hint)
-        self.said = said
+        self.messages = messages
 
 
 class PushAnswer(Enum):
-    TAKEN = auto()
-    LOST = auto()  # somebody else was faster
-    BUSY = auto()  # it is what we expect, and could not be changed
+    TAKEN = "taken"
+    LOST = "lost"  # somebody else was faster
+    BUSY = "busy"  # it is what we expect, and could not be changed
 
 
 class Server:
-    """One remote, by its name or address. `said` is what it has said to people so far."""
+    """One remote, by its name or address. `messages` are those that it sent for people so far."""
 
     def __init__(
         self, quarantine: Quarantine, remote: str, shown: str, *, configured: bool, patience: float | None
@@ -79,7 +78,7 @@ class Server:
             self._options = setting(f"remote.{remote}.mirror", "false", _NO)
             quarantine.net.env[_NO] = "false"
         self._patience = patience
-        self.said: list[str] = []
+        self.messages: list[str] = []
         self.reason = ""
 
     def head(self) -> str | None:
@@ -102,7 +101,7 @@ class Server:
         lease = f"--force-with-lease={REF}:{expected or ''}"
         argv = (*_PUSH, "--recurse-submodules=no", lease, "--end-of-options", self._remote, f"{commit}:{REF}")
         completed = self._call(argv, CARRYING_SECONDS)
-        self.said = list(words(completed.stderr))
+        self.messages = list(words(completed.stderr))
         if completed.code == 0:
             return PushAnswer.TAKEN
         refusal = next((line for line in os.fsdecode(completed.stdout).splitlines() if line.startswith("!")), "")
@@ -121,7 +120,7 @@ class Server:
     def refused(self) -> ServerRefused:
         """The error of the last push that was not taken."""
         hint = "let the server accept refs/orchgate/*, or name another remote"
-        return ServerRefused(f"{self.name} refuses {REF}: {self.reason}", hint, tuple(self.said))
+        return ServerRefused(f"{self.name} refuses {REF}: {self.reason}", hint, tuple(self.messages))
 
     def _call(self, argv: tuple[str, ...], patience: float) -> Completed:
         waited = patience if self._patience is None else self._patience
@@ -147,5 +146,5 @@ class Server:
 def words(stderr: bytes) -> tuple[str, ...]:
     """What a server, or git about it, says to people: without progress, the last lines, cut to a readable length."""
     lines = (line.rstrip() for line in re.split("[\r\n]", os.fsdecode(stderr)))
-    said = [line for line in lines if line and not _PROGRESS.match(line)]
-    return tuple(clip(line, _LINE + 1) for line in said[-_LINES:])
+    messages = [line for line in lines if line and not _PROGRESS.match(line)]
+    return tuple(clip(line, _LINE + 1) for line in messages[-_LINES:])

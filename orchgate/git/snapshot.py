@@ -9,19 +9,20 @@ import errno
 import os
 import stat
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from orchgate.errors import KeptElsewhere, TooLarge, Unreadable
-from orchgate.git.blobs import NoContent
+from orchgate.git.objects import NoContent
 from orchgate.lib import files
-from orchgate.lib.digest import sha256_hex
-from orchgate.lib.patterns import lazy
+from orchgate.lib.files import sha256_hex
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-    from orchgate.git.blobs import Blobs
-
+    from orchgate.git.objects import Blobs
+    from orchgate.git.paths import PathChoice, Paths
+    from orchgate.lib.cache import Cache
 
 MAX_BYTES = 64 * 1024 * 1024
 MANY_NAMES = 50  # git compares every line with every name; beyond this, reading the documents is cheaper
@@ -47,6 +48,20 @@ class Snapshot(Protocol):
     @property
     def folders(self) -> Collection[str]:
         """Every folder that holds an entry, without trailing slash; the top level is ""."""
+
+    @property
+    def cache(self) -> Cache | None:
+        """What was worked out before from what is in the tree; None where nothing is to be taken from there."""
+
+    @property
+    def indirect(self) -> Collection[str]:
+        """The symbolic links and submodules among the entries, in git's order: a path may lead elsewhere by them."""
+
+    def chosen(self, choice: PathChoice) -> Paths | None:
+        """The paths of a choice, where they are known without a look at every entry."""
+
+    def blob(self, oid: str, limit: int) -> bytes | None:
+        """The bytes of a blob of the repository, in this tree or another; None where it is not here, or larger."""
 
     def find(self, path: str, limit: int = MAX_BYTES) -> bytes | None:
         """As `read`, but None when the path is not in the tree; does not list the tree for it."""
@@ -75,12 +90,17 @@ def folders_of(paths: Iterable[str]) -> frozenset[str]:
     return frozenset(seen)
 
 
+def indirect_of(entries: Mapping[str, TreeEntry]) -> Collection[str]:
+    """The symbolic links and submodules among some entries, in their order."""
+    return dict.fromkeys(path for path, entry in entries.items() if entry.mode in (SYMLINK, SUBMODULE))
+
+
 class GitSnapshot:
     """The index or a revision. The listing is made by `list_entries` on first use; blobs come through one process."""
 
     def __init__(
         self,
-        list_entries: Callable[[], dict[str, TreeEntry]],
+        list_entries: Callable[[], Mapping[str, TreeEntry]],
         blobs: Blobs,
         grep: Callable[[tuple[str, ...]], frozenset[str]],
         prefix: str,
@@ -100,6 +120,21 @@ class GitSnapshot:
     def folders(self) -> Collection[str]:
         return folders_of(self.entries)
 
+    @property
+    def cache(self) -> Cache | None:
+        return None
+
+    @cached_property
+    def indirect(self) -> Collection[str]:
+        return indirect_of(self.entries)
+
+    def chosen(self, choice: PathChoice) -> Paths | None:  # noqa: ARG002 -- as the others that know more
+        return None
+
+    def blob(self, oid: str, limit: int) -> bytes | None:
+        found = self._blobs.resolve(oid, limit)
+        return found.content if found is not None and found.kind == "blob" and found.size <= limit else None
+
     def find(self, path: str, limit: int = MAX_BYTES) -> bytes | None:
         # git would take "./" and "../" as relative to the current folder, and end over one that leads out.
         if "entries" in self.__dict__ or not self._prefix or "\n" in path or path.startswith(("./", "../")):
@@ -118,7 +153,10 @@ class GitSnapshot:
             return content
 
         named = pointer(content)
-        return content if named is None else self._lfs().content(path, named, limit)
+        if named is None:
+            return content
+        self._blobs.settled = False
+        return self._lfs().content(path, named, limit)
 
     def read(self, path: str, limit: int = MAX_BYTES) -> bytes:
         ((_, content),) = self.read_many([path], limit)
@@ -181,6 +219,20 @@ class FolderSnapshot:
     def folders(self) -> Collection[str]:
         return folders_of(self.entries)
 
+    @property
+    def cache(self) -> Cache | None:
+        return None
+
+    @cached_property
+    def indirect(self) -> Collection[str]:
+        return indirect_of(self.entries)
+
+    def chosen(self, choice: PathChoice) -> Paths | None:  # noqa: ARG002 -- as the others that know more
+        return None
+
+    def blob(self, oid: str, limit: int) -> bytes | None:  # noqa: ARG002 -- a folder has no others
+        return None
+
     def find(self, path: str, limit: int = MAX_BYTES) -> bytes | None:
         return self.read(path, limit) if path in self.entries else None
 
@@ -233,7 +285,7 @@ def _on_disk(full: str, path: str, limit: int) -> bytes:
 
 _BEGINNING = b"version https://git-lfs.github.com/spec/v1\n"
 _POINTER = lazy(_BEGINNING + rb"(?:ext-\d-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize (\d{1,15})\n?")
-_LONGEST = 1024  # bytes of a pointer
+LONGEST_POINTER = 1024  # bytes
 
 
 class Pointer(NamedTuple):
@@ -245,7 +297,7 @@ class Pointer(NamedTuple):
 
 def pointer(content: bytes) -> Pointer | None:
     """What a file's content points at, when it is a pointer of Git LFS."""
-    if not content.startswith(_BEGINNING) or len(content) >= _LONGEST:
+    if not content.startswith(_BEGINNING) or len(content) >= LONGEST_POINTER:
         return None
     match = _POINTER.fullmatch(content)
     return Pointer(match[1].decode("ascii"), int(match[2])) if match else None

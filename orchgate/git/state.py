@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import stat
-from typing import TYPE_CHECKING, NamedTuple, Self
 
 from orchgate.errors import GitError, Unreadable
-from orchgate.git.call import Git, scrubbed
+from orchgate.git.call import NO_HOOKS, Git, scrubbed
+from orchgate.git.contents import quarantine
 from orchgate.git.snapshot import SUBMODULE
+from orchgate.lib import files
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from typing import Self
 
     from orchgate.git.repository import Repository
 
     Contents = Mapping[str, str | None]
+    from collections.abc import Mapping
 
 MOST = 200  # files beside a commit that are recorded one by one; whoever has more commits first
 LARGEST = 64 * 1024 * 1024  # bytes of a file that is hashed
@@ -55,7 +61,7 @@ class PendingStatus:
         self._git: Git | None = None
         if repository is not None:
             self._git = repository.git if filters else repository.git.without_filters()
-        self._status = self._git.converse("status", *self._options) if self._git else None
+        self._status = self._git.start("status", *self._options) if self._git else None
 
     def __enter__(self) -> Self:
         return self
@@ -92,9 +98,9 @@ def of(repository: Repository | None, ignored: Iterable[str]) -> WorkTreeState |
 
 
 def _state(git: Git, lines: list[bytes]) -> WorkTreeState:
-    told = dict(line[2:].split(b" ", 1) for line in lines if line.startswith(b"# branch."))
-    commit = told.get(b"branch.oid", b"(initial)").decode("ascii")
-    branch = os.fsdecode(told.get(b"branch.head", b"(detached)"))
+    headers = dict(line[2:].split(b" ", 1) for line in lines if line.startswith(b"# branch."))
+    commit = headers.get(b"branch.oid", b"(initial)").decode("ascii")
+    branch = os.fsdecode(headers.get(b"branch.head", b"(detached)"))
     dirty = any(line[:2] in (b"1 ", b"2 ", b"u ") for line in lines)
     if commit == "(initial)":
         return WorkTreeState(None, None, dirty, branch)
@@ -179,8 +185,8 @@ def _hashes(repository: Repository, paths: list[str]) -> Iterator[tuple[str, str
 
     plain = [path for path in paths if "\n" not in path and _is_small(os.path.join(repository.root, path))]
     lines = os.fsencode("".join(f"{path}\n" for path in plain))
-    said = repository.git.attempt("hash-object", "--stdin-paths", input=lines) if plain else None
-    ids = said.stdout.decode("ascii").split() if said and said.code == 0 else []
+    hashed = repository.git.attempt("hash-object", "--stdin-paths", input=lines) if plain else None
+    ids = hashed.stdout.decode("ascii").split() if hashed and hashed.code == 0 else []
     if len(ids) == len(plain):
         yield from zip(plain, ids, strict=True)
     # A file that vanished meanwhile fails all of them.
@@ -194,7 +200,7 @@ def _hashes(repository: Repository, paths: list[str]) -> Iterator[tuple[str, str
 
 
 def _is_small(full: str) -> bool:
-    """Whether git may hash a file: what is no file would keep it waiting."""
+    """Whether git may hash a file: what is not a file would keep it waiting."""
     try:
         status = os.lstat(full)
     except OSError:
@@ -231,3 +237,22 @@ def _is_in_repository(folder: str) -> bool:
         if above == folder:
             return False
         folder = above
+
+
+@contextlib.contextmanager
+def everything_staged(repository: Repository, environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """An environment in which the index holds all that `git add --all` would take. Raises GitError, WriteError."""
+    with quarantine(repository, environ) as aside:
+        index = os.path.join(aside.path, "index")
+        there = repository.git.env.get("GIT_INDEX_FILE") or os.path.join(repository.git_dir, "index")
+        try:
+            if os.path.exists(there):  # nothing was ever added
+                shutil.copyfile(there, index)
+        except OSError as error:
+            raise files.failure(index, error) from error
+        inside = {**environ, "GIT_INDEX_FILE": index, "GIT_OBJECT_DIRECTORY": aside.path}
+        added = Git(repository.root, inside, NO_HOOKS).attempt("add", "--all", "--", ".")
+        if added.code != 0:
+            reason = " ".join(os.fsdecode(added.stderr).split())
+            raise GitError(f"the work tree cannot be read as a whole: {reason}", "git add --all --dry-run")
+        yield inside

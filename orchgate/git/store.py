@@ -13,19 +13,19 @@ import random
 import re
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import GitError, quoted
-from orchgate.git.blobs import Blobs, NoContent
 from orchgate.git.call import Git, names
 from orchgate.git.contents import REF, EvidenceTree, read_tree, wrong
+from orchgate.git.objects import Blobs, NoContent
 from orchgate.git.server import PushAnswer
-from orchgate.lib import digest
+from orchgate.lib import files
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
-    from orchgate.git.quarantine import Quarantine
+    from orchgate.git.contents import Quarantine
     from orchgate.git.repository import Repository
     from orchgate.git.server import Server
 
@@ -63,7 +63,7 @@ class Store:
         for sha256, content in zip(wanted, contents, strict=True):
             if isinstance(content, NoContent):
                 raise GitError(f"{REF}: {sha256[:12]}: {content.why}", "orchgate evidence fetch")
-            if digest.sha256_hex(content) != sha256:
+            if files.sha256_hex(content) != sha256:
                 raise GitError(f"{REF} holds other bytes under the name {sha256[:12]}", "push the artifact again")
             yield sha256, content
 
@@ -73,7 +73,7 @@ class Store:
 
         Raises GitError, WriteError.
         """
-        from orchgate.git.quarantine import quarantine
+        from orchgate.git.contents import quarantine
         from orchgate.git.server import Server
 
         self._sweep()
@@ -151,9 +151,9 @@ class Connection:
         self.notes: list[str] = []
 
     @property
-    def said(self) -> tuple[str, ...]:
+    def messages(self) -> tuple[str, ...]:
         """What the server said to whoever pushed last."""
-        return tuple(line for line in self._server.said if line.startswith("remote:"))
+        return tuple(line for line in self._server.messages if line.startswith("remote:"))
 
     def close(self) -> None:
         self._blobs.close()
@@ -280,10 +280,10 @@ class Connection:
         done = self._quarantine.git.attempt(*waits, "update-ref", "--no-deref", REF, commit, before or zero)
         if done.code == 0:
             return ""
-        said = os.fsdecode(done.stderr)
-        if lock := _LOCKED.search(said):
+        errors = os.fsdecode(done.stderr)
+        if lock := _LOCKED.search(errors):
             return _stale(lock[1])
-        return said.strip().splitlines()[-1].removeprefix("fatal: ") if said.strip() else "git says no reason"
+        return errors.strip().splitlines()[-1].removeprefix("fatal: ") if errors.strip() else "git says no reason"
 
 
 def local_tree(repository: Repository) -> EvidenceTree:

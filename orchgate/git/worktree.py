@@ -2,7 +2,7 @@
 
 Clean files are answered from the index, without being opened; the others are hashed here. No filter of the user's runs:
 an id says what is on disk, byte for byte. The repository never sees the tree object: it is built with an index and an
-object store of our own.
+object store of our own. Here, too: how git merges the files in `.orchgate`, said by a line of its `.gitattributes`.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import contextlib
 import os
 import stat
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import TooLarge, Unreadable
-from orchgate.git import diff
+from orchgate.git import objects
 from orchgate.git.call import NO_HOOKS, Git, names
 from orchgate.git.snapshot import SYMLINK, FolderSnapshot, TreeEntry
+from orchgate.lib import files
 from orchgate.lib.files import NotRegularFileError, open_regular
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from orchgate.git.repository import Repository
     from orchgate.model import Change
-
 
 CHUNK = 1 << 20
 ALGORITHMS = {40: "sha1", 64: "sha256"}
@@ -42,7 +42,7 @@ class Files(NamedTuple):
     nested: tuple[str, ...]
 
 
-def files(repository: Repository, folders: Iterable[str] = ()) -> Files:
+def listed_files(repository: Repository, folders: Iterable[str] = ()) -> Files:
     """The files below some folders (none: all of them), in one call of git. Raises GitError."""
     # `-v` tells which entries git was asked not to look at: their index entry says nothing about the disk.
     options = ("ls-files", "-z", "-v", "--stage", "--cached", "--modified", "--others", "--exclude-standard")
@@ -194,7 +194,7 @@ class Footprints:
 
     def changes(self, before: str, after: str) -> tuple[Change, ...]:
         """What differs between two footprints. Raises GitError."""
-        return diff.changes(self._git, before, after)
+        return objects.changes(self._git, before, after)
 
     def status(self) -> str:
         """`git status` in its short form, untracked files not counted one by one. Raises GitError."""
@@ -209,3 +209,54 @@ class Footprints:
 
 def _joined(paths: Sequence[str]) -> bytes:
     return b"".join(os.fsencode(path) + b"\0" for path in paths)
+
+
+GITATTRIBUTES = ".gitattributes"
+_MOST_ATTRIBUTES = 1 << 20  # bytes
+
+
+def add_attribute(folder: str, line: str) -> None:
+    """Adds a line to `.gitattributes` unless there is one for its file, whatever somebody decided there.
+
+    Raises WriteError.
+
+    Nobody else may change the folder meanwhile.
+    """
+    path = os.path.join(folder, GITATTRIBUTES)
+    if os.path.islink(path):  # git obeys none
+        return
+    try:
+        text = files.read(path, _MOST_ATTRIBUTES)
+    except FileNotFoundError:
+        text = b""
+    except OSError as error:
+        raise files.failure(path, error) from error
+    known = [words[0] for words in map(bytes.split, text.splitlines()) if words]
+    if line.split(maxsplit=1)[0].encode() not in known:
+        start = text if not text or text.endswith(b"\n") else text + b"\n"
+        files.replace(path, start + line.encode() + b"\n")
+
+
+_LONGEST_PATH = 1 << 16  # bytes
+
+
+def indexed_bytes(root: str, id_bytes: int) -> int:
+    """Bytes of all tracked files of a work tree of ours, as its index has them, with ids of that length.
+
+    Each entry has ten numbers, the size last, an id, flags and a name, and ends with zero bytes at a multiple of eight.
+    Raises OSError, and ValueError for an index that is written in another way.
+    """
+    with open(os.path.join(root, ".git"), "rb") as file:
+        git_dir = os.fsdecode(file.read(_LONGEST_PATH).removeprefix(b"gitdir: ").rstrip(b"\n"))
+    with open(os.path.join(root, git_dir, "index"), "rb") as file:
+        index = file.read()
+    version, count = int.from_bytes(index[4:8], "big"), int.from_bytes(index[8:12], "big")
+    if index[:4] != b"DIRC" or version not in (2, 3):  # in version 4 names build on each other
+        raise ValueError("not an index of version 2 or 3")
+    total, start, fixed = 0, 12, 40 + id_bytes
+    for _ in range(count):
+        total += int.from_bytes(index[start + 36 : start + 40], "big")
+        # An id may hold zero bytes, so the end is looked for behind it; extended flags are two bytes more.
+        name = start + fixed + (4 if index[start + fixed] & 0x40 else 2)
+        start += (index.index(b"\0", name) - start) // 8 * 8 + 8
+    return total

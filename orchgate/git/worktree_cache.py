@@ -1,6 +1,11 @@
 """Where work trees of our own are kept: a folder of this user's, a cache for each repository, a slot for each tree.
 
-A slot is a folder with its lock, its notes, the work tree and a scratch folder. Whoever holds the lock owns all of it.
+They lie outside the repository, in a folder without a dot in its name: many test runners and linters ignore what is
+below `.git` or `.cache`. All paths have the same length, for the length of a path can change what a program costs.
+
+A slot is a folder with its lock, its notes, the work tree and a scratch folder. Whoever holds the lock owns all of it;
+a lock ends with its process. A tree that was left half made, or dirty, is made again or cleaned before it is used. No
+hook runs, nothing is fetched, and of the developer's repository nothing changes but the list of its work trees.
 """
 
 from __future__ import annotations
@@ -10,21 +15,27 @@ import errno
 import os
 import stat
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import GitError, OrchgateError
+from orchgate.git import worktree
+from orchgate.git.call import Git, common_dir, failed, names, scrubbed
 from orchgate.lib import files, json_data, locks
-from orchgate.lib.digest import sha256_hex
-from orchgate.lib.flock import is_at
+from orchgate.lib.files import sha256_hex
+from orchgate.lib.temporary import is_at
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
+
+    from orchgate.git.repository import Repository
 
 VARIABLE = "ORCHGATE_TREES"
 SLOTS = 10  # of one tree at the same time
 MOST_SLOTS = 8
 MOST_BYTES = 8 << 30
 MOST_DAYS = 14
+TRIES, PAUSE_SECONDS = 20, 0.05  # of what fails only because several do it at once
 _LOCK, _NOTES, _SCRATCH, _OWNER = "lock", "made.json", "scratch", "repository"
 _DAY = 86_400.0
 _MOST_NOTED = 1 << 26  # bytes
@@ -244,3 +255,146 @@ def _insist(_act: Callable[[str], object], path: str, _: object) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             os.unlink(path)
+
+
+# A hook of the developer's has no slot in a tree that is none of theirs, and what they do not want to see may be run
+# all the same; sub-repositories would have to be fetched; git-lfs takes what is here and otherwise meets a closed door.
+# Of whom the folder is, we know: it is ours.
+_SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "core.sparseCheckout=false",
+    "submodule.recurse=false",
+    "lfs.url=http://127.0.0.1:9",
+    "lfs.transfer.maxretries=1",
+    "safe.directory=*",
+)
+_OPTIONS = tuple(word for setting in _SETTINGS for word in ("-c", setting))
+_LFS = {"GIT_LFS_SKIP_DOWNLOAD_ERRORS": "1"}
+
+
+class Checkout(NamedTuple):
+    """A work tree at `root`, clean at a commit; `scratch` is a folder of ours beside it.
+
+    `lock` is a descriptor: as long as anybody holds it open, nobody else uses this work tree. `prepared` says that
+    somebody has called `keep` since it was made.
+    """
+
+    root: str
+    scratch: str
+    commit: str
+    tree: str
+    lock: int
+    prepared: bool
+
+
+@contextlib.contextmanager
+def checkout(repository: Repository, commit: str, variant: str, environ: Mapping[str, str]) -> Iterator[Checkout]:
+    """A work tree at a commit that nobody else uses. `variant` keeps apart what was prepared in different ways.
+
+    Raises GitError, WriteError.
+    """
+    tree = repository.git("rev-parse", "--verify", commit + "^{tree}").decode("ascii").strip()
+    cache = folder_of(environ, common_dir(repository.git_dir), _folder_name(repository))
+    with taken(cache, key(tree, variant)) as slot:
+        yield _prepared(repository, cache, slot, commit, tree)
+
+
+def _new_bytes(repository: Repository, root: str) -> int:
+    """As `size` of a work tree that was just made; its index saves a look at each of seventy thousand files."""
+    try:
+        return worktree.indexed_bytes(root, len(repository.empty_tree) // 2)
+    except (OSError, ValueError, IndexError):
+        return size(root)
+
+
+def _folder_name(repository: Repository) -> str:
+    """What the work tree's folder is called: as the developer's, because programs name projects after it."""
+    name = os.path.basename(repository.root)
+    return name if name.isascii() and name.replace("-", "").replace("_", "").replace(".", "x").isalnum() else "tree"
+
+
+def _prepared(repository: Repository, cache: CacheFolder, slot: Slot, commit: str, tree: str) -> Checkout:
+    root = os.path.join(slot.folder, cache.name)
+    made = notes(slot)
+    if made is not None:
+        try:
+            _reset(repository, root, commit, made["kept"])
+        except OrchgateError:
+            made = None
+    if made is None:
+        remove(repository, root)
+        prune(cache, lambda folder: remove(repository, folder))
+        try:
+            _add_tree(repository, root, commit)
+        except BaseException:
+            remove(repository, root)
+            raise
+        made = {"kept": [], "prepared": False, "bytes": _new_bytes(repository, root)}
+        note(slot, made)
+    files.make_folders(slot.scratch)
+    return Checkout(root, slot.scratch, commit, tree, slot.lock, made["prepared"] is True)
+
+
+def keep(repository: Repository, found: Checkout) -> None:
+    """Declares that what lies in the work tree now, tracked or not, belongs to it: `prepare` has put it there."""
+    slot = Slot(os.path.dirname(found.scratch), found.lock)
+    kept: dict[str, Any] = {"kept": _untracked_files(repository, found.root), "prepared": True}
+    note(slot, kept | {"bytes": size(slot.folder)})
+
+
+def _add_tree(repository: Repository, root: str, commit: str) -> None:
+    at = Git(repository.git_dir, {**_unbound(repository), "GIT_DIR": repository.git_dir})
+    # `--force`: a folder that somebody has removed is still on git's list.
+    _added(at, "worktree", "add", "--quiet", "--force", "--detach", "--no-checkout", root, commit)
+    _checked(_git_inside(repository, root), "reset", "--quiet", "--hard", commit)
+
+
+def _added(git: Git, *args: str) -> None:
+    """Adds to git's list of work trees. Raises GitError."""
+    for left in reversed(range(TRIES)):
+        completed = git.attempt(*_OPTIONS, *args)
+        if completed.code == 0:
+            return
+        # git reads all of its list first, and dies at an entry that another process is just writing.
+        if not left or b"commondir" not in completed.stderr:
+            raise failed(args, completed.stderr)
+        time.sleep(PAUSE_SECONDS)
+
+
+def _reset(repository: Repository, root: str, commit: str, kept: list[str]) -> None:
+    """Makes a work tree as it was after it was made or prepared. Raises GitError."""
+    _checked(_git_inside(repository, root), "reset", "--quiet", "--hard", commit)
+    for name in set(_untracked_files(repository, root)) - set(kept):
+        erase(os.path.join(root, name))
+
+
+def _untracked_files(repository: Repository, root: str) -> list[str]:
+    """Everything that git does not track, ignored or not; of a folder without tracked files its name with a slash."""
+    return names(_checked(_git_inside(repository, root), "ls-files", "-z", "--others", "--directory"))
+
+
+def remove(repository: Repository, root: str) -> None:
+    """Takes a work tree of ours away, and off git's list."""
+    if os.path.lexists(root):
+        at = Git(repository.git_dir, {**_unbound(repository), "GIT_DIR": repository.git_dir})
+        at.attempt(*_OPTIONS, "worktree", "remove", "--force", "--force", root)  # refused when it never was on the list
+        erase(root)
+
+
+def _git_inside(repository: Repository, root: str) -> Git:
+    # Bound to the folder: a work tree without its `.git` must not lead to a repository further up.
+    return Git(root, {**_unbound(repository), "GIT_CEILING_DIRECTORIES": os.path.dirname(root)})
+
+
+def _unbound(repository: Repository) -> dict[str, str]:
+    """Nothing that binds git to a repository or an index; settings from the command line stay."""
+    environ = repository.git.env
+    settings = {name: value for name, value in environ.items() if name.startswith("GIT_CONFIG_")}
+    return {**scrubbed(environ), **settings, **_LFS}
+
+
+def _checked(git: Git, *args: str) -> bytes:
+    completed = git.attempt(*_OPTIONS, *args)
+    if completed.code != 0:
+        raise failed(args, completed.stderr)
+    return completed.stdout
