@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from orchgate.config.faults import as_toml
 from orchgate.config.keys import GLOBS, TEXTS
-from orchgate.config.kinds import REQUIRED, Flag, ListOf, MapOf, Number, Place, Record, Text, Whole
+from orchgate.config.kinds import REQUIRED, Flag, ListOf, MapOf, Number, PathOrGlob, Record, Text, Whole
 from orchgate.config.names import Command, Filled, Folder, Variable
-from orchgate.lib.light import Light
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 SHIPPED = "implementation-gate"  # the pipeline that every repository has, see `runs.implementation_gate`
 
 
-class Metric(Light):
+class MetricSettings(NamedTuple):
     """How far a metric may move from the base, as fractions, and what its own value may be. None: the default."""
 
     fail_above: float | None
@@ -29,7 +27,7 @@ class Metric(Light):
 
 
 METRIC = Record(
-    Metric,
+    MetricSettings,
     {
         "fail-above": (Number(0, 10, "a fraction"), None),
         "tolerance": (Number(0, 1, "a fraction"), None),
@@ -40,7 +38,7 @@ METRIC = Record(
 )
 
 
-class Stage(Light):
+class StageSettings(NamedTuple):
     id: str
     run: tuple[str, ...]
     shell: str
@@ -76,7 +74,7 @@ def _one_way(values: Mapping[str, object], at: At, reading: Reading) -> None:
 
 
 STAGE = Record(
-    Stage,
+    StageSettings,
     {
         "id": (Filled("a name", a_name=True), REQUIRED),
         "run": (Command(), ()),
@@ -88,7 +86,7 @@ STAGE = Record(
         "allow-failure": (Flag(), False),
         "needs": (TEXTS, ()),
         "inputs": (GLOBS, ()),
-        "junit": (Place(), ""),
+        "junit": (PathOrGlob(), ""),
         "metrics": (Text(), ""),
         "title": (Text(), ""),
         "summary-hint": (Text(), ""),
@@ -107,9 +105,9 @@ STAGE = Record(
 )
 
 
-class Pipeline(Light):
+class PipelineSettings(NamedTuple):
     title: str
-    stages: tuple[Stage, ...]
+    stages: tuple[StageSettings, ...]
     env: Mapping[str, str]
     max_parallel: int | None
 
@@ -142,7 +140,7 @@ def _near(need: str, known: set[str]) -> str:
     return nearest(need, sorted(known))
 
 
-def _order(stages: tuple[Stage, ...], at: At, reading: Reading) -> None:
+def _order(stages: tuple[StageSettings, ...], at: At, reading: Reading) -> None:
     if not any(stage.needs for stage in stages):
         return
     import graphlib
@@ -156,7 +154,7 @@ def _order(stages: tuple[Stage, ...], at: At, reading: Reading) -> None:
 
 
 PIPELINE = Record(
-    Pipeline,
+    PipelineSettings,
     {
         "title": (Text(), ""),
         "stages": (ListOf(STAGE), ()),
@@ -168,7 +166,7 @@ PIPELINE = Record(
 PIPELINES = MapOf(PIPELINE, Filled("the name of a pipeline", a_name=True))
 
 
-class Ignore(Light):
+class Ignore(NamedTuple):
     """Rules, or families of them, that do not count in some files."""
 
     paths: tuple[str, ...]
@@ -201,5 +199,5 @@ OLD_IGNORES = MapOf(
         {"rules": (TEXTS, REQUIRED), "reason": (Filled("a reason"), REQUIRED)},
         check=lambda values, at, reading: _not_empty({"paths": True, **values}, at, reading),
     ),
-    Place(),
+    PathOrGlob(),
 )

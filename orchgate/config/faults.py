@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING, TypeAlias
-
-from orchgate.lib.light import Light
+from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import TypeAlias
 
 # The path of a key from the top: names of tables and keys, and numbers of an array's items.
 MOST = 20  # faults that are shown
@@ -24,7 +22,7 @@ class Invalid(Enum):
 INVALID = Invalid.INVALID
 
 
-class Fault(Light):
+class ConfigFault(NamedTuple):
     """`of_key` says that the key itself is meant, not its value."""
 
     at: At
@@ -37,11 +35,11 @@ class Reading:
     """What is found on the way through one configuration: faults, and old names with the new ones."""
 
     def __init__(self) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[ConfigFault] = []
         self.renamed: list[tuple[At, At]] = []
 
     def wrong(self, at: At, message: str, hint: str = "", *, of_key: bool = False) -> Invalid:
-        self.faults.append(Fault(at, message, hint, of_key))
+        self.faults.append(ConfigFault(at, message, hint, of_key))
         return INVALID
 
     def expected(self, at: At, what: str, value: object, hint: str = "") -> Invalid:

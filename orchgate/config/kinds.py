@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING, Protocol
-
 from orchgate.config.faults import INVALID, as_toml, clipped, dotted
-from orchgate.lib.light import Light
+from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +19,7 @@ class Kind(Protocol):
         """JSON schema of what `read` accepts."""
 
 
-class Text(Light):
+class Text(NamedTuple):
     expected: str = "a string"
 
     def read(self, value: object, at: At, reading: Reading) -> object:
@@ -40,7 +37,7 @@ class Flag:
         return {"type": "boolean"}
 
 
-class Whole(Light):
+class Whole(NamedTuple):
     """A whole number from `minimum` to `maximum`."""
 
     minimum: int = 0
@@ -56,7 +53,7 @@ class Whole(Light):
         return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
 
 
-class Number(Light):
+class Number(NamedTuple):
     """A finite number from `minimum` to `maximum`; `what` names it: "a fraction", "seconds"."""
 
     minimum: float
@@ -72,7 +69,7 @@ class Number(Light):
         return {"type": "number", "minimum": self.minimum, "maximum": self.maximum}
 
 
-class Choice(Light):
+class Choice(NamedTuple):
     options: tuple[str, ...]
 
     def read(self, value: object, at: At, reading: Reading) -> object:
@@ -85,7 +82,7 @@ class Choice(Light):
         return {"enum": list(self.options)}
 
 
-class ListOf(Light):
+class ListOf(NamedTuple):
     """An array; a single value stands for an array of one where `or_one` says so."""
 
     item: Kind
@@ -105,12 +102,12 @@ class ListOf(Light):
 
 
 def array(at: At, value: object) -> str:
-    """What is expected in place of a value that is no array, with the array that was probably meant."""
+    """What is expected in place of a value that is not an array, with the array that was probably meant."""
     meant = f"; write `{at[-1]} = [{as_toml(value, 40)}]`" if at and isinstance(value, str | int | float) else ""
     return f"an array{meant}"
 
 
-class Place:
+class PathOrGlob:
     """One path, or one glob: nothing stands before it that a leading `!` could take back from."""
 
     def read(self, value: object, at: At, reading: Reading) -> object:
@@ -152,7 +149,7 @@ class Inner:
         return {"type": "string", "minLength": 1, "pattern": "^(?!/)(?!(.*/)?\\.\\.(/|$))"}
 
 
-class OrNone(Light):
+class OrNone(NamedTuple):
     """A kind of text, or an empty string for none."""
 
     kind: Kind
@@ -164,7 +161,7 @@ class OrNone(Light):
         return {"anyOf": [{"const": ""}, self.kind.schema()]}
 
 
-class Word(Light):
+class Word(NamedTuple):
     """A name of letters, digits and some more characters, such as a trailer's or a variable's; `what` names it."""
 
     what: str
@@ -181,7 +178,7 @@ class Word(Light):
         return {"type": "string", "pattern": f"^[A-Za-z0-9{self.more}]+$"}
 
 
-class Globs(Light):
+class Globs(NamedTuple):
     """A list of globs, in which `!glob` takes back what entries before it matched; one that only does is refused.
 
     What extends a list may only take back.
@@ -208,7 +205,7 @@ class Globs(Light):
         return {"type": "array", "items": items} | ({} if self.extends else {"anyOf": [{"maxItems": 0}, some]})
 
 
-class MapOf(Light):
+class MapOf(NamedTuple):
     """A table with names of the user's choice."""
 
     value: Kind
@@ -239,7 +236,7 @@ class Required(Enum):
 REQUIRED = Required.REQUIRED
 
 
-class Record(Light):
+class Record(NamedTuple):
     """A table with fixed keys, read into `build(**values)`.
 
     `keys` are kind and default by name; `was` has the old names of keys. `also` is what checks between the keys add to

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from orchgate.config import profiles, tables
+from orchgate.config import keys, profiles
 from orchgate.config.entries import OLD_IGNORES
 from orchgate.config.faults import Reading, as_toml
-from orchgate.config.keys import EXTEND, every, fields
+from orchgate.config.keys import EXTEND, Layers, Moved, Tables, every, fields
 from orchgate.config.kinds import Choice
 from orchgate.config.settings import SECTIONS, Config, Ignore, Top
 from orchgate.config.source import Source, error_of, find, outside
-from orchgate.config.tables import Layers, Moved, Tables
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
 
     from orchgate.config.faults import At
     from orchgate.git.snapshot import Snapshot
@@ -68,7 +67,7 @@ def _version(source: Source) -> None:
     if not isinstance(wanted, str) or not wanted:
         return
     from orchgate import __version__
-    from orchgate.config.faults import Fault
+    from orchgate.config.faults import ConfigFault
     from orchgate.config.names import admits
 
     reading = Reading()
@@ -76,7 +75,7 @@ def _version(source: Source) -> None:
         if admits(wanted, __version__):
             return
         message = f"asks for orchgate {wanted}, and this is {__version__}"
-        reading.faults.append(Fault(("required-version",), message, "install a version that it admits"))
+        reading.faults.append(ConfigFault(("required-version",), message, "install a version that it admits"))
         raise error_of(source, reading.faults)
 
 
@@ -92,8 +91,8 @@ def _read(source: Source, reading: Reading) -> Config:
     if top.exclude:
         layers = layers._replace(common={"exclude": top.exclude})
     # Each table is read into its own field, which no type checker can follow through a mapping.
-    values: dict[str, Any] = {
-        name: tables.read(table, (name,), raw.get(name, {}), presets.get(name, {}), layers)
+    values: Any = {
+        name: keys.read(table, (name,), raw.get(name, {}), presets.get(name, {}), layers)
         for name, table in SECTIONS.items()
         if name
     }
@@ -115,7 +114,7 @@ def _top(raw: Mapping[str, object], layers: Layers) -> Top:
         raw = {**raw, "severity": {**preset, **own}}
     moved = layers.moved
     rest = {at: old for at, old in moved.items() if at not in JOINED}
-    top: Top = tables.read(Top, (), raw, {}, layers._replace(moved=rest))
+    top: Top = keys.read(Top, (), raw, {}, layers._replace(moved=rest))
     if preset and not own:
         layers.note(("severity",), layers.profile)
     top = top._replace(severity={_rule(name): weight for name, weight in top.severity.items()})
@@ -133,7 +132,7 @@ def _is_of_top(name: str) -> bool:
 
 def _rule(name: str) -> str:
     """A rule or a family of rules in upper case; the name of a check as it is."""
-    return name.upper() if name.isalnum() and name.lower() not in tables.check_ids() else name.lower()
+    return name.upper() if name.isalnum() and name.lower() not in keys.check_ids() else name.lower()
 
 
 def _old_ignores(old: Moved, layers: Layers) -> Iterator[Ignore]:
@@ -152,15 +151,15 @@ def _old_inconclusive(top: Top, old: Moved, layers: Layers) -> Top:
     return top._replace(severity={**top.severity, PRF004: "error"})
 
 
-def _of_checks(raw: Mapping[str, object], layers: Layers) -> dict[str, Any]:
+def _of_checks(raw: Mapping[str, object], layers: Layers) -> dict[str, object]:
     """The tables of checks that the file has; anything else there is unknown."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     olds = {old.at for old in layers.moved.values()}
-    known = [*(field.replace("_", "-") for field in Top._fields), *filter(None, SECTIONS), *tables.check_ids()]
+    known = [*(field.replace("_", "-") for field in Top._fields), *filter(None, SECTIONS), *keys.check_ids()]
     for name, table in raw.items():
-        declared = tables.of_check(name)
+        declared = keys.of_check(name)
         if declared is not None:
-            found[name] = tables.read(declared, (name,), table, layers.presets.get(name, {}), layers)
+            found[name] = keys.read(declared, (name,), table, layers.presets.get(name, {}), layers)
         elif (name,) not in olds:
             layers.reading.unknown((), name, known, _everywhere)
     return found
@@ -173,17 +172,17 @@ def _everywhere() -> Mapping[str, At]:
     return {**olds, **names}
 
 
-def declared() -> dict[str, Any]:
+def declared() -> dict[str, type[NamedTuple]]:
     """What declares each table, by name: here, and in the files of checks."""
-    return {**SECTIONS, **tables.of_checks()}
+    return {**SECTIONS, **keys.of_checks()}
 
 
 def _moved(raw: Mapping[str, object], reading: Reading) -> dict[At, Moved]:
-    """Values under old names, by the new path. Only a name that is no longer one makes anybody look."""
+    """Values under old names, by the new path. They are looked for only where a name is unknown."""
     if not any(_strange(name, table) for name, table in raw.items()):
         return {}
     found: dict[At, Moved] = {}
-    known = {**SECTIONS, **{name: table for name in raw if (table := tables.of_check(name)) is not None}}
+    known = {**SECTIONS, **{name: table for name in raw if (table := keys.of_check(name)) is not None}}
     for old, new in renames(known).items():
         value: object = raw
         for part in old:
@@ -211,7 +210,7 @@ def _has(raw: Mapping[str, object], path: At) -> bool:
 
 def _strange(name: str, table: object) -> bool:
     """Whether a table, or a key in it, is not known under this name."""
-    known = (SECTIONS.get(name) if name else None) or (None if _is_of_top(name) else tables.of_check(name))
+    known = (SECTIONS.get(name) if name else None) or (None if _is_of_top(name) else keys.of_check(name))
     if known is None:
         return not _is_of_top(name)
     if not isinstance(table, dict):

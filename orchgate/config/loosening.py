@@ -1,25 +1,29 @@
-"""Which keys of a proposed configuration let more through than the base's."""
+"""Whose configuration judges a change, and which keys of a proposed one let more through than the base's.
+
+The configuration of the base judges, so that nobody raises the limits that they are judged by.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
-
-from orchgate.config.entries import SHIPPED, STAGE_TASTE, Metric
+from orchgate.config.entries import SHIPPED, STAGE_TASTE, MetricSettings
 from orchgate.config.faults import as_toml, clipped, dotted, toml
-from orchgate.config.keys import CHANGE, MORE, ONCE_SET, Looser, every, fields
+from orchgate.config.keys import CHANGE, MORE, ONCE_SET, Key, Looser, Nested, Role, every, fields, of_check
 from orchgate.config.kinds import Globs
-from orchgate.config.load import declared
+from orchgate.config.load import build, declared
 from orchgate.config.settings import SECTIONS, Top, family
-from orchgate.lib.light import Light
+from orchgate.config.source import FILE, NOTHING, PYPROJECT, NoConfiguration, find, project_of
+from orchgate.errors import ConfigError
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from typing import Any
 
-    from orchgate.config.entries import Pipeline, Stage
+    from orchgate.config.entries import PipelineSettings, StageSettings
     from orchgate.config.faults import At
-    from orchgate.config.keys import Key
     from orchgate.config.settings import Config
-    from orchgate.model import Rule
+    from orchgate.git.snapshot import Snapshot
+    from orchgate.model import Rule, Scope
 
     Rules = Mapping[str, tuple[str, Rule]]
 
@@ -27,7 +31,7 @@ APART = ("pipelines", "severity", "ignore")  # which are compared entry by entry
 _WEIGHT = {"off": 0, "note": 1, "warning": 2, "error": 3}
 
 
-class Loosening(Light):
+class Loosening(NamedTuple):
     """One key that got looser: `what` follows it and says how, `governs` which rules or families it can silence.
 
     `moves` says that the base's places and the new ones are in force, not the base's value alone. `at` is the path of
@@ -132,7 +136,7 @@ def _tightened(before: object, after: object) -> bool:
     if isinstance(before, dict) and isinstance(after, dict):
         return before.keys() == after.keys() and all(_tightened(before[key], after[key]) for key in before)
     named = getattr(before, "_fields", ()) if type(before) is type(after) else ()
-    least = ("min",) if isinstance(before, Metric) else ()
+    least = ("min",) if isinstance(before, MetricSettings) else ()
     pairs = ((name, getattr(before, name), getattr(after, name)) for name in named)
     return before == after or (bool(named) and all(_tighter(old, new, name in least) for name, old, new in pairs))
 
@@ -153,30 +157,34 @@ def _shown(value: object) -> str:
 
 
 def _pipelines(base: Config, proposed: Config) -> Iterator[Loosening]:
-    governs = cast("Key", fields(Top)["pipelines"]).governs
+    declared = fields(Top)["pipelines"]
+    assert isinstance(declared, Key)
     for name in {**base.pipelines, **proposed.pipelines}:
         before, after = base.pipelines.get(name), proposed.pipelines.get(name)
         if before is None:
             if name in _expected(base):
-                yield Loosening(("pipelines", name), "may be looser: replaces what the name stood for", governs)
+                yield Loosening(
+                    ("pipelines", name), "may be looser: replaces what the name stood for", declared.governs
+                )
         elif after is None:
-            yield Loosening(("pipelines", name), "is looser: removed", governs)
+            yield Loosening(("pipelines", name), "is looser: removed", declared.governs)
         elif _substance(before) != _substance(after):
-            yield Loosening(("pipelines", name), f"may be looser: {_what_differs(before, after)}", governs)
+            yield Loosening(("pipelines", name), f"may be looser: {_what_differs(before, after)}", declared.governs)
 
 
 def _expected(base: Config) -> set[str]:
     """Pipelines whose runs a configuration asks for though it does not define them: something else does."""
     asked = base.evidence.required_runs if "evidence.required-runs" in base.origins else ()
-    return {SHIPPED, base.performance.pipeline, *(kind.partition(":")[0] for kind in asked)}
+    shipped = {SHIPPED} if base.origins else set()  # a repository without a configuration asks for no gate of its own
+    return {*shipped, base.performance.pipeline, *(kind.partition(":")[0] for kind in asked)}
 
 
-def _substance(pipeline: Pipeline) -> Pipeline:
+def _substance(pipeline: PipelineSettings) -> PipelineSettings:
     stages = tuple(stage._replace(title="", summary_hint="") for stage in pipeline.stages)
     return pipeline._replace(stages=stages, title="")
 
 
-def _what_differs(before: Pipeline, after: Pipeline) -> str:
+def _what_differs(before: PipelineSettings, after: PipelineSettings) -> str:
     old, new = {stage.id: stage for stage in before.stages}, {stage.id: stage for stage in after.stages}
     parts = [f"drops stage {name!r}" for name in old if name not in new]
     parts += [f"adds stage {name!r}" for name in new if name not in old]
@@ -186,7 +194,7 @@ def _what_differs(before: Pipeline, after: Pipeline) -> str:
     return "; ".join(parts[:3]) + (f" and {len(parts) - 3} more" if parts[3:] else "") or "changed"
 
 
-def _changed(before: Stage, after: Stage) -> list[str]:
+def _changed(before: StageSettings, after: StageSettings) -> list[str]:
     pairs = zip(before._fields, before, after, strict=True)
     return [field.replace("_", "-") for field, old, new in pairs if old != new and field not in STAGE_TASTE]
 
@@ -237,3 +245,122 @@ def table_of(config: Config) -> Mapping[str, object]:
         for name, table, values in sections(config)
         for path, _ in every(table)
     }
+
+
+LINK = "120000"
+
+
+class Limits(NamedTuple):
+    """`config` is what judges. `accepted` is the base's: None where the change leaves it alone, or there is no base.
+
+    `unread` says why the base's could not be read, "" when it could.
+    """
+
+    config: Config
+    accepted: Config | None = None
+    unread: str = ""
+
+
+def touches(scope: Scope, files: Collection[str] = (FILE, PYPROJECT)) -> bool:
+    """Whether the change edits a file that may hold the configuration."""
+    return any(path in files for change in scope.changes for path in (change.path, change.old_path))
+
+
+def limits(proposed: Config, scope: Scope, base: Snapshot, snapshot: Snapshot) -> Limits:
+    """The limits of a change that touches the configuration. Raises ConfigError.
+
+    A base without configuration is judged by the defaults, and they are its limits. So are they where the base's cannot
+    be read; but the change that only repairs it is judged by its own, or it could not land in a repository that has
+    exceptions. Where there is no base at all the proposed configuration judges.
+    """
+    _refuse_link(scope, proposed.source.files[0])
+    if scope.base is None:
+        return Limits(proposed)
+    unread = ""
+    named = proposed.source.file if proposed.source.named else ""
+    try:
+        accepted = build(find(base, named))
+    except NoConfiguration:
+        accepted = build(NOTHING)
+    except ConfigError as error:
+        unread = error.message
+        if only_configuration(scope, base, snapshot, proposed.source.files):
+            return Limits(proposed, unread=unread)
+        accepted = build(NOTHING)
+    return Limits(in_force(proposed, accepted, snapshot.entries), accepted, unread)
+
+
+def _refuse_link(scope: Scope, file: str) -> None:
+    if any(change.path == file and change.new_mode == LINK for change in scope.changes):
+        raise ConfigError(f"{file}: is a symbolic link", "put the file itself there")
+
+
+def only_configuration(
+    scope: Scope, base: Snapshot, snapshot: Snapshot, files: Collection[str] = (FILE, PYPROJECT)
+) -> bool:
+    """Whether the change holds nothing but configuration; of pyproject.toml, nothing but our table."""
+    paths = {path for change in scope.changes for path in (change.path, change.old_path) if path}
+    if not paths <= set(files):
+        return False
+    if PYPROJECT not in paths or PYPROJECT not in files:
+        return True
+    try:
+        return _others(base) == _others(snapshot)
+    except ConfigError:
+        return False
+
+
+def _others(snapshot: Snapshot) -> dict[str, object]:
+    """What pyproject.toml holds beside our table. Raises ConfigError."""
+    project = project_of(snapshot)
+    tool = project.get("tool")
+    if isinstance(tool, dict):
+        tool.pop("orchgate", None)
+        if not tool:
+            del project["tool"]
+    return project
+
+
+def in_force(proposed: Config, base: Config, entries: Collection[str]) -> Config:
+    """The base's limits, and what is taste from the proposal.
+
+    Keys that name places count with both values, the new ones first. A task list that is no longer where the base's
+    configuration says is looked for where the proposed one does. `entries` are the paths of the judged tree.
+    """
+    origins = {key: f"{origin} at the base" for key, origin in base.origins.items()}
+    # Each table is put back where it came from, which no type checker can follow through a mapping.
+    sections: dict[str, Any] = {}
+    for name, table in SECTIONS.items():
+        old, new = getattr(base, name or "top"), getattr(proposed, name or "top")
+        sections[name or "top"] = _merged(table, (name,) if name else (), (old, new), proposed, origins)
+    checks: dict[str, object] = {}
+    for name in {**base.tables.values, **proposed.tables.values}:
+        table = of_check(name)
+        checks[name] = _merged(table, (name,), (base.of(table), proposed.of(table)), proposed, origins)
+    config = base._replace(**sections, tables=base.tables._replace(values=checks), origins=origins)
+    documents, index = config.documents, proposed.documents.task_index
+    if documents.task_index not in entries and index in entries:
+        config = config._replace(documents=documents._replace(task_index=index))
+    return config
+
+
+def _merged(table: Any, at: At, sides: tuple[Any, Any], proposed: Config, origins: dict[str, str]) -> Any:
+    old, new = sides
+    values: dict[str, object] = {}
+    for field, one in fields(table).items():
+        path, before, after = (*at, field.replace("_", "-")), getattr(old, field), getattr(new, field)
+        if isinstance(one, Nested):
+            values[field] = _merged(one.table, path, (before, after), proposed, origins)
+        elif one.role is Role.TASTE:
+            values[field] = after
+            _taken_over(dotted(path), proposed, origins)
+        elif one.moves and before != after:
+            values[field] = tuple(dict.fromkeys((*after, *before)))
+            origins[dotted(path)] = f"{proposed.origin(dotted(path))}, and {origins.get(dotted(path), 'default')}"
+    return old._replace(**values)
+
+
+def _taken_over(key: str, proposed: Config, origins: dict[str, str]) -> None:
+    origins.pop(key, None)
+    if key in proposed.origins:
+        origins[key] = proposed.origins[key]

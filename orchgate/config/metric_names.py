@@ -1,13 +1,12 @@
 """What may stand under `[performance.metrics]`: names of a closed list, and bounds that mean something for each.
 
-A slip in a name or a number must not leave the gate open in silence.
+A typo in a name or a number must not silently turn the gate off.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from orchgate.config.faults import as_toml, dotted
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.measures import declared
 from orchgate.measures.declared import MetricKind
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchgate.config.faults import At, Reading
-    from orchgate.config.settings import Config, Metric, Performance, Pipeline, Stage
+    from orchgate.config.settings import Config, MetricSettings, Performance, PipelineSettings, StageSettings
     from orchgate.measures.declared import Measure
 
 AT: At = ("performance", "metrics")
@@ -23,7 +22,7 @@ BENCHMARK = "benchmark:"  # and a glob: the benchmarks that a run reports
 _MOST = 10.0  # times as much as before, of a count
 
 
-class Known(NamedTuple):
+class AllowedBounds(NamedTuple):
     """What bounds a metric can have. `fail_above` is the default, None where it is compared with no base."""
 
     fail_above: float | None
@@ -32,19 +31,19 @@ class Known(NamedTuple):
     needs_task: bool = False
 
 
-def _bounds(one: Measure) -> Known:
+def _bounds(one: Measure) -> AllowedBounds:
     if one.kind is MetricKind.RATE:
-        return Known(one.block, 1.0, 1.0)
+        return AllowedBounds(one.block, 1.0, 1.0)
     counts = one.kind is MetricKind.COUNTER and one.more_is_worse  # what may rise to many times what it was
-    return Known(one.block, _MOST if counts else 1.0)
+    return AllowedBounds(one.block, _MOST if counts else 1.0)
 
 
 # Names as the configuration writes them: the measures, and what speed/push/bounds.py bounds without a base.
-KNOWN: Mapping[str, Known] = {
+KNOWN: Mapping[str, AllowedBounds] = {
     **{one.name.replace("_", "-"): _bounds(one) for one in declared.every()},
-    "flaky-rate": Known(None, most=1.0, needs_task=True),
-    "diff-files": Known(None),
-    "diff-lines": Known(None),
+    "flaky-rate": AllowedBounds(None, most=1.0, needs_task=True),
+    "diff-files": AllowedBounds(None),
+    "diff-lines": AllowedBounds(None),
 }
 _OTHER_WORDS = {"cpu": "cpu-seconds", "wall": "wall-seconds", "rss": "max-rss-bytes", "memory": "max-rss-bytes"}
 # A name of such words alone is another one for a known metric.
@@ -55,7 +54,7 @@ def check(config: Config, reading: Reading) -> None:
     """Says of which metric no run measures it, and which bounds cannot be meant."""
     performance = config.performance
     if reading.within(AT[:1]) or reading.within(("pipelines",)):
-        return  # what is wrong there would be said twice
+        return  # what is wrong there would be reported twice
     _check_benchmarks(performance, reading)
     seen: dict[str, str] = {}
     for key, metric in performance.metrics.items():
@@ -86,7 +85,7 @@ def _is_benchmark(name: str) -> bool:
     return bool(name.removeprefix(BENCHMARK).strip()) and name.startswith(BENCHMARK)
 
 
-def _check_bounds(at: At, metric: Metric, reading: Reading) -> None:
+def _check_bounds(at: At, metric: MetricSettings, reading: Reading) -> None:
     if metric.min is not None and metric.max is not None and metric.min > metric.max:
         reading.wrong((*at, "min"), f"{metric.min:g} is above max, {metric.max:g}", "no value is within both")
     if metric.tolerance is not None and metric.fail_above is not None and metric.tolerance > metric.fail_above:
@@ -94,7 +93,7 @@ def _check_bounds(at: At, metric: Metric, reading: Reading) -> None:
         reading.wrong((*at, "tolerance"), message, "what is tolerated cannot be more than what is refused")
 
 
-def _check_known(at: At, metric: Metric, known: Known, reading: Reading, *, task: str) -> None:
+def _check_known(at: At, metric: MetricSettings, known: AllowedBounds, reading: Reading, *, task: str) -> None:
     limit = metric.fail_above
     if known.fail_above is None:
         _check_bounded(at, metric, known, reading, task=task)
@@ -110,33 +109,33 @@ def _check_known(at: At, metric: Metric, known: Known, reading: Reading, *, task
             reading.wrong((*at, name), message, f"{value / 100:g} is {value:g} %")
 
 
-def _check_bounded(at: At, metric: Metric, known: Known, reading: Reading, *, task: str) -> None:
-    """Of what is compared with no base."""
+def _check_bounded(at: At, metric: MetricSettings, known: AllowedBounds, reading: Reading, *, task: str) -> None:
+    """Checks the bounds of what is compared with no base."""
     for name, value in (("fail-above", metric.fail_above), ("tolerance", metric.tolerance)):
         if value is not None:
             reading.wrong((*at, name), "is compared with no base", "set max or min, which bound its own value")
     if (metric.max, metric.min, metric.fail_above, metric.tolerance) == (None, None, None, None):
         reading.wrong(at, "expected max or min", "without one of them it bounds nothing")
     if known.needs_task and not task:
-        message = "is known of the recorded runs of a task alone, and performance.rates-from-task is not set"
+        message = "comes only from the recorded runs of a task, and performance.rates-from-task is not set"
         reading.wrong(at, message, 'set rates-from-task = "…" under [performance]', of_key=True)
 
 
-def _check_own(key: str, stages: Sequence[Stage], reading: Reading) -> None:
-    """Of a name that only what a stage reports itself can have, `NAME` or `STAGE.NAME`."""
+def _check_own(key: str, stages: Sequence[StageSettings], reading: Reading) -> None:
+    """Checks a name that only a stage's own report can have, `NAME` or `STAGE.NAME`."""
     at, (prefix, _, name) = (*AT, key), key.rpartition(".")
     reporting = [stage.id for stage in stages if stage.metrics]
     if prefix and name.replace("_", "-") in KNOWN and prefix not in reporting:
-        what = "reports no metrics of its own" if prefix in {stage.id for stage in stages} else "is no stage"
+        what = "reports no metrics of its own" if prefix in {stage.id for stage in stages} else "is not a stage"
         hint = f'"{name}" alone is that of the whole pipeline'
         reading.wrong(at, f"{as_toml(prefix)} {what}", hint, of_key=True)
     elif prefix and (near := _near(prefix, [stage.id for stage in stages])):
-        reading.wrong(at, f"{as_toml(prefix)} is no stage", f'did you mean "{near}.{name}"?', of_key=True)
+        reading.wrong(at, f"{as_toml(prefix)} is not a stage", f'did you mean "{near}.{name}"?', of_key=True)
     elif near := _meant(key, strict=bool(reporting)):
         reading.wrong(at, "no run measures it", f'did you mean "{near}"?', of_key=True)
     elif not reporting:
         listed = ", ".join(KNOWN)
-        hint = f'a stage that says metrics = "FILE" may report metrics of its own; known without: {listed}'
+        hint = f'a stage that says metrics = "FILE" may report metrics of its own; built in: {listed}'
         reading.wrong(at, "no run measures it", hint, of_key=True)
 
 
@@ -158,14 +157,14 @@ def _near(name: str, known: Iterable[str], cutoff: float = 0.8) -> str:
     return near[0] if near and name not in options else ""
 
 
-def _measured(config: Config) -> tuple[Stage, ...]:
+def _measured(config: Config) -> tuple[StageSettings, ...]:
     """The stages of what the gate measures, with those of pipelines that it calls; of all where it measures none."""
     name, pipelines = config.performance.pipeline, config.pipelines
     reached = dict.fromkeys([name] if name else pipelines)
     return tuple(_stages(pipelines, list(reached)))
 
 
-def _stages(pipelines: Mapping[str, Pipeline], waiting: list[str]) -> Iterator[Stage]:
+def _stages(pipelines: Mapping[str, PipelineSettings], waiting: list[str]) -> Iterator[StageSettings]:
     seen: set[str] = set()
     while waiting:
         name = waiting.pop()

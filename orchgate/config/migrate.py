@@ -6,13 +6,12 @@ one command that is used once. What comes out is read again, and has to mean wha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from orchgate.config.faults import dotted, toml
 from orchgate.config.load import INCONCLUSIVE, build, declared, renames
 from orchgate.config.positions import Header, KeyValue, line_and_column, statements
 from orchgate.config.source import Source
 from orchgate.errors import ConfigError
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +25,7 @@ SEVERITY = ("severity", "PRF004")
 _LEVELS = {"block": "error"}
 
 
-class Edit(NamedTuple):
+class Replacement(NamedTuple):
     """What stands from `start` to `end` is replaced by `text`."""
 
     start: int
@@ -50,7 +49,7 @@ class _Rewriting:
         self.below: At = source.below
         self.renames = renames(declared())
         self.severe = isinstance(found := source.table.get("severity"), dict) and SEVERITY[1] in found
-        self.edits: list[Edit] = []
+        self.edits: list[Replacement] = []
         self.moving: list[Moving] = []
         self.ignores: list[str] = []
         self.newline = "\r\n" if "\r\n" in source.text else "\n"
@@ -92,10 +91,10 @@ def _header(work: _Rewriting, header: Header) -> None:
     if path is None or path[:1] != OLD_IGNORES:
         return
     if len(path) == 1:
-        work.edits.append(Edit(*work.line(header.start, header.end), ""))
+        work.edits.append(Replacement(*work.line(header.start, header.end), ""))
     elif len(path) == 2:
         header_of_one = f"{_ignore_header(work)}{work.newline}paths = {toml([path[1]])}"
-        work.edits.append(Edit(header.start, header.end, header_of_one))
+        work.edits.append(Replacement(header.start, header.end, header_of_one))
     else:
         raise work.refuse(header.start, f"{dotted(path)} cannot be rewritten here")
 
@@ -135,13 +134,13 @@ def _rename(work: _Rewriting, pair: KeyValue, path: At, new: At, table: At, *, i
     if path == INCONCLUSIVE:
         _inconclusive(work, pair, inside=inside)
     elif new[: len(home)] == home:
-        work.edits.append(Edit(start, pair.keys[-1].end, dotted(new[len(home) :])))
+        work.edits.append(Replacement(start, pair.keys[-1].end, dotted(new[len(home) :])))
     elif inside:
         raise work.refuse(start, f"{dotted(path)} is {dotted(new)} now, which is not in this table")
     else:
         first, last = work.line(start, end)
         work.moving.append(Moving(new[:-1], str(new[-1]), work.text[pair.value.start : last].rstrip()))
-        work.edits.append(Edit(first, last, ""))
+        work.edits.append(Replacement(first, last, ""))
 
 
 def _inconclusive(work: _Rewriting, pair: KeyValue, *, inside: bool) -> None:
@@ -153,7 +152,7 @@ def _inconclusive(work: _Rewriting, pair: KeyValue, *, inside: bool) -> None:
     if level and not work.severe:
         rest = work.text[end:last].rstrip()
         work.moving.append(Moving(SEVERITY[:1], SEVERITY[1], toml(level) + rest))
-    work.edits.append(Edit(first, last, ""))
+    work.edits.append(Replacement(first, last, ""))
 
 
 def _old_ignore(work: _Rewriting, pair: KeyValue, path: At, table: At, *, inside: bool) -> None:
@@ -171,11 +170,11 @@ def _old_ignore(work: _Rewriting, pair: KeyValue, path: At, table: At, *, inside
     ]
     start, end = pair.keys[0].start, pair.value.end
     if work.own(table) == OLD_IGNORES:
-        work.edits.append(Edit(start, end, work.newline.join(blocks)))
+        work.edits.append(Replacement(start, end, work.newline.join(blocks)))
     else:  # among other keys, where no table can begin
         first, last = work.line(start, end)
         work.ignores += [*blocks[:-1], blocks[-1] + work.text[end:last].rstrip()]
-        work.edits.append(Edit(first, last, ""))
+        work.edits.append(Replacement(first, last, ""))
 
 
 def _lines(work: _Rewriting, value: TomlValue) -> Iterator[str]:
@@ -183,7 +182,7 @@ def _lines(work: _Rewriting, value: TomlValue) -> Iterator[str]:
         yield work.text[pair.keys[0].start : pair.value.end]
 
 
-def _applied(text: str, edits: list[Edit]) -> str:
+def _applied(text: str, edits: list[Replacement]) -> str:
     for edit in sorted(edits, reverse=True):
         text = text[: edit.start] + edit.text + text[edit.end :]
     return text

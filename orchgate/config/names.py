@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from orchgate.config.faults import INVALID, as_toml
-from orchgate.config.kinds import Globs, ListOf, OrNone, Place, Text, Word, nearest
-from orchgate.lib.inside import git_name
-from orchgate.lib.light import Light
+from orchgate.config.kinds import Globs, ListOf, OrNone, PathOrGlob, Text, Word, nearest
+from orchgate.lib.paths import git_name
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from orchgate.config.faults import At, Reading
@@ -32,7 +30,7 @@ class Branch:
         return {"type": "string", "pattern": r"^[^ ~^:\\*?\[]*$"}
 
 
-class Branches(Light):
+class Branches(NamedTuple):
     """Globs of branches."""
 
     extends: bool = False
@@ -66,7 +64,7 @@ class Root:
     """A folder below the top of the repository that is not git's own."""
 
     def read(self, value: object, at: At, reading: Reading) -> object:
-        text = Place().read(value, at, reading)
+        text = PathOrGlob().read(value, at, reading)
         if not isinstance(text, str):
             return INVALID
         if text.startswith("/") or ".." in text.split("/") or not text.strip("/."):
@@ -83,7 +81,7 @@ class DocumentPlace:
     """Where a document of each packet may be: a path with `{slug}` or `{task}`."""
 
     def read(self, value: object, at: At, reading: Reading) -> object:
-        text = Place().read(value, at, reading)
+        text = PathOrGlob().read(value, at, reading)
         if not isinstance(text, str):
             return INVALID
         if "{slug}" not in text and "{task}" not in text:
@@ -131,7 +129,7 @@ def _near(phase: str) -> str:
     return nearest(phase, PHASES).removeprefix("did you mean ").removesuffix("?")
 
 
-class Filled(Light):
+class Filled(NamedTuple):
     """A text that says something, on one line of printable characters where it is a name."""
 
     what: str

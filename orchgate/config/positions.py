@@ -6,9 +6,8 @@ there is something to say about one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import re

@@ -1,13 +1,18 @@
-"""Named sets of defaults, `profile = "NAME"`: a file in `layouts/` each, as TOML would give them."""
+"""Named sets of defaults, `profile = "NAME"`: a file in `layouts/` each, as TOML would give them.
+
+A layout's `SIGNS` are globs of files that only repositories of its kind have. `ONLY_ALONE` says that such files are
+found beside those of other layouts, too.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from orchgate import registry
+from orchgate.lib.paths import matches
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
 DEFAULT = "default"
 NAMES = (DEFAULT, *registry.plugins("layouts"))
@@ -19,3 +24,16 @@ def presets(name: object) -> Mapping[str, Any]:
         return {}
     found: Mapping[str, Any] = registry.load("layouts", str(name)).LAYOUT
     return found
+
+
+def recognise(paths: Iterable[str]) -> str:
+    """The profile that suits a tree, by the paths of its files: that with most signs, "default" without any."""
+    listed = tuple(paths)
+    found: list[tuple[bool, int, str]] = []
+    for name in registry.plugins("layouts"):
+        layout = registry.load("layouts", name)
+        signs = tuple(getattr(layout, "SIGNS", ()))
+        count = sum(matches(path, signs) for path in listed) if signs else 0
+        if count:
+            found.append((not getattr(layout, "ONLY_ALONE", False), count, name))
+    return max(found)[2] if found else DEFAULT

@@ -5,17 +5,15 @@ What only one check reads is declared in that check's file.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
-
 from orchgate.config import profiles
-from orchgate.config.entries import IGNORE, METRIC, PIPELINES, Ignore, Metric, Pipeline, Stage
+from orchgate.config.entries import IGNORE, METRIC, PIPELINES, Ignore, MetricSettings, PipelineSettings, StageSettings
 from orchgate.config.keys import (
     CHANGE,
     FEWER,
     GLOBS,
     MORE,
     ONCE_SET,
-    PLACES,
+    PATHS_OR_GLOBS,
     REFUSED,
     RUN,
     SEEN,
@@ -35,18 +33,20 @@ from orchgate.config.names import (
     Command,
     Versions,
 )
-from orchgate.lib.light import Light
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any, TypeVar
 
     from orchgate.config.faults import At
+    from orchgate.config.keys import Tables
     from orchgate.config.source import Source
-    from orchgate.config.tables import Tables
 
-__all__ = ["Ignore", "Metric", "Pipeline", "Stage"]  # with all that is below
+    T = TypeVar("T")
 
-T = TypeVar("T")
+__all__ = ["Ignore", "MetricSettings", "PipelineSettings", "StageSettings"]  # with all that is below
+
 PACKETS = ("DOC", "EVD", "SPC", "CMD")  # rules that ask which packet a document belongs to, and how far it is
 PACKET_KINDS = ("prd", "tech-spec", "action-plan", "checklist", "mini-spec")
 BENCHMARK_FORMATS = ("pytest-benchmark", "hyperfine", "go", "bmf", "criterion")
@@ -57,7 +57,7 @@ MAX_MANIFEST_BYTES = 256 * 1024 * 1024
 MAX_MANIFEST_DEPTH = 500
 
 
-class Top(Light):
+class Top(NamedTuple):
     profile: str = key(
         Choice(profiles.NAMES),
         "default",
@@ -88,7 +88,7 @@ class Top(Light):
     exclude: tuple[str, ...] = key(
         GLOBS,
         (),
-        "files that no check looks at which has an `exclude` of its own",
+        "files left out by every check that has an `exclude` of its own",
         SEEN,
         MORE,
         governs=("DOC", "EVD", "MAN", "SPC", "CMD", "DIF", "PRF"),
@@ -108,7 +108,7 @@ class Top(Light):
         MORE,
         was="per-file-ignores",
     )
-    pipelines: Mapping[str, Pipeline] = key(
+    pipelines: Mapping[str, PipelineSettings] = key(
         PIPELINES,
         {},
         "stages that `orchgate run` executes, by pipeline",
@@ -118,7 +118,7 @@ class Top(Light):
     )
 
 
-class Paths(Light):
+class Paths(NamedTuple):
     prd: tuple[str, ...] = key(
         DOCUMENT_PLACES,
         ("docs/PRD-{slug}.md",),
@@ -175,7 +175,7 @@ def _sections(kind: str, *titles: str) -> Any:
     return key(TEXTS, titles, f"sections that every {kind} needs", REFUSED, FEWER, governs=("DOC002", "DOC003"))
 
 
-class RequiredSections(Light):
+class RequiredSections(NamedTuple):
     prd: tuple[str, ...] = _sections("PRD", "Summary", "Goals", "Non-Goals", "Metrics & Guardrails", "Approvals")
     tech_spec: tuple[str, ...] = _sections(
         "TECH_SPEC", "Overview", "Design", "Testing Strategy", "Validation and Acceptance"
@@ -194,28 +194,37 @@ class RequiredSections(Light):
     mini_spec: tuple[str, ...] = _sections("mini-spec", "Summary", "Proposed Changes", "Testing", "Approvals")
 
 
-class Status(Light):
+class Status(NamedTuple):
     finished: tuple[str, ...] = key(
         TEXTS,
         ("implemented", "completed", "complete", "done", "succeeded", "shipped", "closed", "archived"),
-        "statuses, in the task list, of a packet that claims to be finished",
+        "statuses that say that a packet is finished",
         REFUSED,
         FEWER,
         governs=PACKETS,
         was="documents.finished-statuses",
     )
+    lines: tuple[str, ...] = key(
+        TEXTS,
+        (),
+        "words before a status in the documents themselves: front matter, a line `Status: …`, or a section; none: "
+        "only the task list knows",
+        REFUSED,
+        FEWER,
+        governs=PACKETS,
+    )
     inactive: tuple[str, ...] = key(
         TEXTS,
         ("archived", "cancelled", "canceled", "superseded", "abandoned", "rejected", "closed"),
-        "statuses, in the task list, of packets that --all-files leaves alone",
+        "statuses of packets that are left alone",
         SEEN,
-        CHANGE,
+        MORE,
         governs=PACKETS,
         was="documents.inactive-statuses",
     )
 
 
-class Documents(Light):
+class Documents(NamedTuple):
     paths: Paths = nested(Paths)
     task_index: str = key(
         FILE_IN_TREE,
@@ -233,12 +242,20 @@ class Documents(Light):
         FEWER,
         governs=("DOC001",),
     )
+    until_finished: str = key(
+        Choice(("error", "warning", "note")),
+        "error",
+        "severity of a missing document or section while its packet is not finished",
+        REFUSED,
+        CHANGE,
+        governs=("DOC001", "DOC002"),
+    )
     required_sections: RequiredSections = nested(RequiredSections)
     status: Status = nested(Status)
     placeholders: tuple[str, ...] = key(
         TEXTS,
         ("TBD", "TODO", "TBC", "FIXME", "<fill in>", "<describe*>", "<your *>", "…fill in…"),
-        "words that stand for something nobody wrote yet",
+        "text that stands for what nobody has written yet",
         REFUSED,
         FEWER,
         governs=("DOC004",),
@@ -267,7 +284,7 @@ class Documents(Light):
         return dict(zip(PACKET_KINDS, self.required_sections, strict=True))
 
 
-class Review(Light):
+class Review(NamedTuple):
     max_age_days: int = key(
         Whole(1, 36500),
         90,
@@ -280,7 +297,7 @@ class Review(Light):
     spec_max_age_days: int = key(
         Whole(1, 36500),
         30,
-        "the same of a spec that is edited together with the code it is about",
+        "the same for a spec that is edited together with its code",
         REFUSED,
         MORE,
         governs=("SPC",),
@@ -288,7 +305,7 @@ class Review(Light):
     )
 
 
-class Evidence(Light):
+class Evidence(NamedTuple):
     roots: tuple[str, ...] = key(
         ROOTS,
         (".runs", "out"),
@@ -317,6 +334,15 @@ class Evidence(Light):
         FEWER,
         governs=("EVD010", "EVD012"),
     )
+    link_roots: tuple[str, ...] = key(
+        ROOTS,
+        (),
+        "folders that a site serves from its top, such as docs and docs/public, in which links like /guide/intro are "
+        "looked for",
+        REFUSED,
+        MORE,
+        governs=("EVD001", "EVD013"),
+    )
     max_artifact_bytes: int = key(
         Whole(1024, MAX_ARTIFACT_BYTES),
         64 * 1024 * 1024,
@@ -328,20 +354,20 @@ class Evidence(Light):
     secrets: tuple[str, ...] = key(
         TEXTS,
         (),
-        "more of what must not be pushed, as regular expressions (RE2), beside the known forms of keys and tokens",
+        "more secrets that must not be pushed, as regular expressions (RE2), beside the known forms of keys and tokens",
         REFUSED,
         FEWER,
     )
     secrets_allowed: tuple[str, ...] = key(
         TEXTS,
         (),
-        "what only looks like a secret: regular expressions (RE2) that are held against `FORM: TEXT`",
+        "what only looks like a secret: regular expressions (RE2) that are matched against `FORM: TEXT`",
         REFUSED,
         MORE,
     )
 
 
-class Manifests(Light):
+class Manifests(NamedTuple):
     max_bytes: int = key(
         Whole(1024, MAX_MANIFEST_BYTES),
         16 * 1024 * 1024,
@@ -369,7 +395,7 @@ class Manifests(Light):
     )
 
 
-class Benchmarks(Light):
+class Benchmarks(NamedTuple):
     """The file, or the folder of criterion, in which a run leaves the results of its benchmarks; "" for none."""
 
     file: str = key(
@@ -383,8 +409,8 @@ class Benchmarks(Light):
     format: str = key(OrNone(Choice(BENCHMARK_FORMATS)), "", "format of that file", SEEN, ONCE_SET, governs=("PRF",))
 
 
-class Performance(Light):
-    pipeline: str = key(Text(), "", "pipeline that the gate measures", RUN, CHANGE, governs=("PRF",))
+class Performance(NamedTuple):
+    pipeline: str = key(Text(), "", "pipeline that the gate measures", RUN, ONCE_SET, governs=("PRF",))
     max_seconds: float = key(
         Number(1, 240, "seconds"),
         30.0,
@@ -406,14 +432,14 @@ class Performance(Light):
     setup: tuple[str, ...] = key(
         Command(),
         (),
-        "command that readies a tree before it is measured, such as an installation",
+        "command that prepares a tree before it is measured, such as an installation",
         RUN,
         CHANGE,
         governs=("PRF",),
         was="performance.prepare",
     )
     watch: tuple[str, ...] = key(
-        PLACES,
+        PATHS_OR_GLOBS,
         (".runs", "out"),
         "folders in which files written during a measured run are counted",
         SEEN,
@@ -438,7 +464,9 @@ class Performance(Light):
         governs=("PRF",),
         was="performance.task",
     )
-    metrics: Mapping[str, Metric] = key(MapOf(METRIC), {}, "thresholds by metric", REFUSED, CHANGE, governs=("PRF",))
+    metrics: Mapping[str, MetricSettings] = key(
+        MapOf(METRIC), {}, "thresholds by metric", REFUSED, CHANGE, governs=("PRF",)
+    )
     exact: bool = key(
         Flag(),
         False,
@@ -455,7 +483,7 @@ def family(rule: str) -> str:
     return rule.rstrip("0123456789")
 
 
-class Config(Light):
+class Config(NamedTuple):
     """The whole configuration.
 
     `tables` are those of checks, of which `of` gives any. `origins` says where a value comes
@@ -480,7 +508,7 @@ class Config(Light):
         return (self.top, self.documents, self.review, self.evidence, self.manifests, self.performance, self.tables)
 
     @property
-    def pipelines(self) -> Mapping[str, Pipeline]:
+    def pipelines(self) -> Mapping[str, PipelineSettings]:
         return self.top.pipelines
 
     @property

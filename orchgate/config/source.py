@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from typing import TYPE_CHECKING
 
+from orchgate.config import plain_toml
 from orchgate.config.faults import MOST, as_toml, dotted
 from orchgate.errors import ConfigError, Unreadable
-from orchgate.lib.light import Light
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from orchgate.config.faults import At, Fault
+    from orchgate.config.faults import At, ConfigFault
     from orchgate.git.snapshot import Snapshot
 
 FILE = "orchgate.toml"
@@ -22,6 +22,7 @@ PYPROJECT = "pyproject.toml"
 NESTED = ("tool", "orchgate")
 MAX_BYTES = 1024 * 1024
 MAX_DOTS = 1000  # in one line: tomllib's time for a dotted key grows with the square of its parts
+_LINK = "it is a symbolic link, which counts as its target's name: put the file itself there"
 _PLACE = lazy(r" \(at line (\d+), column (\d+)\)$")  # how tomllib ends its messages, before Python 3.14 has attributes
 
 
@@ -29,7 +30,7 @@ class NoConfiguration(ConfigError):
     """The file that was named as the configuration is not there."""
 
 
-class Source(Light):
+class Source(NamedTuple):
     """Where a configuration was found: the file ("" when there is none), its table and its text.
 
     `below` is the path of the table in the file. `shadowed` says that there is another one, which does not count, and
@@ -70,7 +71,7 @@ def outside(path: str) -> Source:
     try:
         content = files.read(path, MAX_BYTES)
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        raise ConfigError(f"{path}: {error.strerror}", place=(path, 0, 0)) from error
     return Source(path, *parsed(path, content), named=True)
 
 
@@ -78,9 +79,12 @@ def unread_edit(judging: Source, root: str) -> str:
     """What a person edited and the gate does not read, in one line; "" where the file on disk says the same."""
     from orchgate.git.snapshot import WorkTree
 
-    file = judging.file or FILE
+    file, tree = judging.file or FILE, WorkTree(root)
     try:
-        here = find(WorkTree(root), judging.file if judging.named else "")
+        # Nearly always it is the same, byte for byte: then it is not parsed again at every commit.
+        if (judging.named or file == FILE) and _content(tree, file) == judging.text.encode():
+            return ""
+        here = find(tree, judging.file if judging.named else "")
     except NoConfiguration:
         here = NOTHING
     except ConfigError as error:
@@ -102,7 +106,8 @@ def _nested(snapshot: Snapshot) -> Source | None:
     if table is None:
         return None
     if not isinstance(table, dict):
-        raise ConfigError(f"{PYPROJECT}: tool.orchgate: expected a table, got {as_toml(table)}")
+        message = f"{PYPROJECT}: tool.orchgate: expected a table, got {as_toml(table)}"
+        raise ConfigError(message, place=(PYPROJECT, 0, 0))
     return Source(PYPROJECT, table, found[1], NESTED)
 
 
@@ -124,30 +129,39 @@ def _content(snapshot: Snapshot, path: str) -> bytes | None:
     try:
         return snapshot.find(path, MAX_BYTES)
     except Unreadable as error:
-        raise ConfigError(f"{path}: {error.message}", error.hint) from error
+        raise ConfigError(f"{path}: {error.message}", error.hint, place=(path, 0, 0)) from error
 
 
 def _toml(snapshot: Snapshot, path: str, content: bytes | None) -> tuple[dict[str, object], str] | None:
     if content is None:
         return None
-    entry = snapshot.entries.get(path)
-    return parsed(path, content, linked=entry is not None and entry.mode == "120000")
+
+    def is_link() -> bool:  # asked about a fault only: on disk, the answer costs a walk through all folders
+        from orchgate.git.snapshot import SYMLINK
+
+        return b"\n" not in content and path in snapshot.entries and snapshot.entries[path].mode == SYMLINK
+
+    return parsed(path, content, is_link)
 
 
-def parsed(path: str, content: bytes, *, linked: bool = False) -> tuple[dict[str, object], str]:
+def parsed(path: str, content: bytes, is_link: Callable[[], bool] = lambda: False) -> tuple[dict[str, object], str]:
     """A file's table and text. Raises ConfigError."""
     if any(line.count(b".") > MAX_DOTS for line in content.split(b"\n")):
-        raise ConfigError(f"{path}: a line has more than {MAX_DOTS} dots")
-    import tomllib
-
+        raise ConfigError(f"{path}: a line has more than {MAX_DOTS} dots", place=(path, 0, 0))
     try:
-        text = content.decode("utf-8-sig")  # editors on Windows begin files with a mark
-        return tomllib.loads(text), text
+        text = content.removeprefix(b"\xef\xbb\xbf").decode()  # editors on Windows begin files with a mark
+        table = plain_toml.read(text)
+        if table is None:
+            import tomllib
+
+            table = tomllib.loads(text)
+        return table, text
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, an integer of thousands of digits, too deep
-        hint = "it is a symbolic link, which counts as its target's name: put the file itself there" if linked else ""
+        hint = _LINK if is_link() else ""
         place = _PLACE.search(str(error))
         where = f"{path}:{place[1]}:{place[2]}" if place else path
-        raise ConfigError(f"{where}: not valid TOML: {_PLACE.sub('', str(error))}", hint) from error
+        at = (path, int(place[1]), int(place[2])) if place else (path, 0, 0)
+        raise ConfigError(f"{where}: not valid TOML: {_PLACE.sub('', str(error))}", hint, place=at) from error
 
 
 class Places:
@@ -172,15 +186,16 @@ class Places:
         return line + 1, offset - (self._starts[line - 1] if line else 0) + 1
 
 
-def error_of(source: Source, faults: Iterable[Fault]) -> ConfigError:
+def error_of(source: Source, faults: Iterable[ConfigFault]) -> ConfigError:
     """One error that says all that is wrong, in the order of the file, each with its place."""
     places = Places(source)
     found = []
-    for turn, fault in enumerate(faults):
+    for number, fault in enumerate(faults):
         line, column = places.of(fault.at, key=fault.of_key)
         where = f"{source.file}:{line}:{column}: " if line else f"{source.file}: " if source.text else ""
-        found.append((line, column, turn, f"{where}{dotted(fault.at)}: {fault.message}", fault.hint))
-    first, *others = [(message, hint) for *_, message, hint in sorted(found)]
+        found.append((line, column, number, f"{where}{dotted(fault.at)}: {fault.message}", fault.hint))
+    listed = [(text, hint, (source.file, line, column)) for line, column, _, text, hint in sorted(found)]
+    (message, hint, place), *others = listed
     if len(others) >= MOST:
-        others[MOST - 1 :] = [(f"and {len(others) - MOST + 1} more errors", "")]
-    return ConfigError(*first, tuple(others))
+        others[MOST - 1 :] = [(f"and {len(others) - MOST + 1} more errors", "", (source.file, 0, 0))]
+    return ConfigError(message, hint, tuple(others), place)
