@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import NamedTuple
 from orchgate.markdown.parts import Blocks, Comment, Fence
 
 _QUOTE = lazy(r"(?: {0,3}> ?)+")

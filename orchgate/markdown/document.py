@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from functools import cached_property
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from operator import add
 
-from orchgate.markdown import blocks, inline, structure
+from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.markdown import anchors, blocks, inline, structure
 from orchgate.markdown.names import is_mdx
 from orchgate.markdown.parts import (
     CodeSpan,
@@ -38,6 +40,9 @@ def decode(data: bytes) -> str:
     else:
         text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+SHORT = 30_000  # characters among which lines are counted faster than they are listed, as few places are asked for
 
 
 class Document:
@@ -72,7 +77,7 @@ class Document:
         return tuple(inline.segments(len(self.text), self._blocks.masks))
 
     @cached_property
-    def _inline(self) -> tuple[list[CodeSpan], list[Comment]]:
+    def _inline(self) -> tuple[inline.Spans, list[Comment]]:
         return inline.spans_and_comments(self.text, self._segments)
 
     @property
@@ -81,7 +86,12 @@ class Document:
 
     @cached_property
     def spans(self) -> tuple[CodeSpan, ...]:
-        return tuple(self._inline[0])
+        return tuple(map(CodeSpan, *self._inline[0]))
+
+    @property
+    def code(self) -> inline.Spans:
+        """The code spans again, for loops over those of a large tree."""
+        return self._inline[0]
 
     @cached_property
     def comments(self) -> tuple[Comment, ...]:
@@ -101,16 +111,13 @@ class Document:
         return tuple(inline.undefined(self.text, self._segments, self._in_span_or_comment))
 
     @cached_property
-    def _span_offsets(self) -> list[int]:
-        return [span.offset for span in self._inline[0]]
-
-    @cached_property
     def _remarks(self) -> list[tuple[int, int]]:
         return [(comment.offset, comment.end) for comment in self._inline[1]]
 
     def _in_span_or_comment(self, offset: int) -> bool:
-        index = bisect_right(self._span_offsets, offset) - 1
-        if index >= 0 and offset < inline.span_end(self.text, self._inline[0][index]):
+        texts, offsets = self._inline[0]
+        index = bisect_right(offsets, offset) - 1
+        if index >= 0 and offset < inline.span_end(self.text, texts[index], offsets[index]):
             return True
         return bool(self._remarks) and covered(self._remarks, offset)
 
@@ -124,8 +131,9 @@ class Document:
 
     @cached_property
     def anchors(self) -> frozenset[str]:
-        """What `#…` may point at here: anchors of headings, also of those in quotes and lists, and of HTML ids."""
-        return structure.anchors(self.text, self._segments, self.headings)
+        """What `#…` may point at here: anchors of headings, also of those in quotes and lists, and ids."""
+        found = anchors.anchors(self.text, self._segments, self.headings, self._in_span_or_comment)
+        return found.union(anchors.named_by(comment.text for comment in self.comments)) if self.comments else found
 
     @cached_property
     def items(self) -> tuple[ListItem, ...]:
@@ -133,15 +141,13 @@ class Document:
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        starts = [0]
-        at = self.text.find("\n")
-        while at >= 0:
-            starts.append(at + 1)
-            at = self.text.find("\n", at + 1)
-        return starts
+        lines = self.text.split("\n")
+        return list(map(add, accumulate(map(len, lines), initial=0), range(len(lines))))
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column, from 1."""
+        if len(self.text) <= SHORT:
+            return self.text.count("\n", 0, offset) + 1, offset - self.text.rfind("\n", 0, offset)
         line = bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
 

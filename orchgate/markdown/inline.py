@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from operator import add
 
-from orchgate.lib.patterns import lazy
-from orchgate.markdown.parts import CodeSpan, Comment, LabelUse, MarkdownLink
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.markdown.inline_text import DESTINATION, code_content, unescaped
+from orchgate.markdown.parts import Comment, LabelUse, MarkdownLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 Range = tuple[int, int]
 
-_PLAIN_SPAN = lazy(r"`(?<!\\`)([^`\n]+)`(?!`)")
 _RUN = lazy(r"`+|<!--")
 # An inline construct does not cross an empty line, or into the next list item, heading or table row.
 _BREAK = lazy(r"\n(?=[ \t>]*(?:\n|[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t\n]|\||-{3,}[ \t]*\n|=+[ \t]*\n))")
 _HEADING = lazy(r"\n?[ \t>]*#{1,6}[ \t]")
+_WORD = lazy(r"[^\W_]")
 _BRACKET = lazy(r"\\[\\\[\]!]|!?\[|\]")
-# Possessive throughout: a megabyte of blanks after `](` is read once.
-_GAP = r"[ \t]*+\n?+[ \t]*+"
-_DESTINATION = lazy(
-    rf"""\({_GAP}(?:<([^<>\n]*)>|((?:(?!<)(?:[^\s()\\]|\\.|\([^\s()]*+\))++)?+))"""
-    rf"""(?:{_GAP}(?:"[^"]*"|'[^']*'|\([^()]*\)))?{_GAP}\)"""
-)
 _DEFINITION = lazy(
     r"^[ >]{0,3}\[([^\[\]\n^][^\[\]\n]*)\]:[ \t]*(?:<([^<>\n]*)>|([^\s<]\S*))"
     r"""(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'|\([^()\n]*\)))?[ \t]*$""",
     re.MULTILINE,
 )
-_USE = lazy(r"\[([^\[\]\n^][^\[\]\n]{0,200})\](?:\[([^\[\]\n]{0,200})\])?(?![\[(:])")
+_USE = lazy(r"\[([^\[\]\n^][^\[\]\n]{0,200})\](?:\[(?!\^)([^\[\]\n]{0,200})\])?(?!\[(?!\^)|[(:])")
+_TAG_START = lazy(r"<[A-Za-z]")  # most angle brackets open comments
 _AUTOLINK = lazy(r"<([A-Za-z][A-Za-z0-9+.\-]{1,31}:[^\s<>]*)>")
-_HTML_LINK = lazy(r"""<(a|img)\b[^<>]*?\b(?:href|src)=["']([^"'<>]*)["']""", re.IGNORECASE)
+# `:href`, `v-bind:href` and `data-src` are other attributes; they hold code or names.
+_HTML_LINK = lazy(
+    r"""<(?<!\\<)(a|img)(?=\s)[^<>]*?\s(?:href|src)\s{0,9}=\s{0,9}(?:"([^"<>]*)"|'([^'<>]*)'|([^\s"'`=<>{}]+))""",
+    re.IGNORECASE,
+)
 
 
 def segments(length: int, masks: Iterable[Range]) -> Iterator[Range]:
@@ -46,23 +48,38 @@ def segments(length: int, masks: Iterable[Range]) -> Iterator[Range]:
         yield start, length
 
 
-def spans_and_comments(text: str, parts: Iterable[Range]) -> tuple[list[CodeSpan], list[Comment]]:
-    spans: list[CodeSpan] = []
+class Spans(NamedTuple):
+    """Code spans, as their texts and the offsets of their backticks; most are only looked up by their text."""
+
+    texts: list[str]
+    offsets: list[int]
+
+
+def spans_and_comments(text: str, parts: Iterable[Range]) -> tuple[Spans, list[Comment]]:
+    spans = Spans([], [])
     comments: list[Comment] = []
     for start, end in parts:
-        ticks = text.count("`", start, end)
         remarks = text.find("<!--", start, end) >= 0
-        if not ticks and not remarks:
+        if not remarks and _plain_spans(text, start, end, spans):
             continue
-        if not remarks:
-            plain = [CodeSpan(match[1], match.start()) for match in _PLAIN_SPAN.finditer(text, start, end)]
-            # Every backtick found its partner on its own line: nothing can pair across lines.
-            if 2 * len(plain) == ticks:
-                spans += plain
-                continue
         for begin, stop in paragraphs(text, start, end):
             _careful(text, begin, stop, spans, comments)
     return spans, comments
+
+
+def _plain_spans(text: str, start: int, end: int, spans: Spans) -> bool:
+    """Whether every backtick has its partner on its own line, so that nothing pairs across lines; adds the spans."""
+    pieces = text[start:end].split("`")
+    if len(pieces) == 1:
+        return True
+    inside = pieces[1::2]
+    plain = len(pieces) % 2 == 1 and "" not in inside and "" not in pieces[2:-1:2] and "\n" not in "".join(inside)
+    if not plain or ("\\" in text and text.find("\\`", start, end) >= 0):
+        return False
+    spans.texts.extend(inside)
+    # The piece before a span ends at its backtick, and each span in front of it took two backticks more.
+    spans.offsets.extend(map(add, list(accumulate(map(len, pieces)))[::2], range(start, start + len(pieces) - 1, 2)))
+    return True
 
 
 def paragraphs(text: str, start: int, end: int) -> Iterator[Range]:
@@ -82,7 +99,7 @@ def _heading_apart(text: str, start: int, end: int) -> Iterator[Range]:
     yield start, end
 
 
-def _careful(text: str, start: int, end: int, spans: list[CodeSpan], comments: list[Comment]) -> None:
+def _careful(text: str, start: int, end: int, spans: Spans, comments: list[Comment]) -> None:
     """Code spans of any length and inline comments of one paragraph, left to right."""
     runs = list(_RUN.finditer(text, start, end))
     later: dict[int, list[int]] = {}  # length of a backtick run -> its places in `runs`, last one first
@@ -109,7 +126,8 @@ def _careful(text: str, start: int, end: int, spans: list[CodeSpan], comments: l
             places.pop()
         if length and places:
             closing = runs[places[-1]]
-            spans.append(CodeSpan(_content(text[run.end() : closing.start()]), run.end() - length))
+            spans.texts.append(code_content(text[run.end() : closing.start()]))
+            spans.offsets.append(run.end() - length)
             done = closing.end()
             index = places[-1] + 1
 
@@ -122,21 +140,16 @@ def _escaped(text: str, at: int, start: int) -> int:
     return (at - before) % 2
 
 
-def _content(raw: str) -> str:
-    text = raw.replace("\n", " ")
-    return text[1:-1] if len(text) > 2 and text[0] == text[-1] == " " and text.strip(" ") else text
-
-
-def span_end(text: str, span: CodeSpan) -> int:
-    """The offset after the closing backticks."""
-    start = span.offset
-    end = start + len(span.text) + 1
+def span_end(text: str, content: str, offset: int) -> int:
+    """The offset after the closing backticks of the span that begins at another one."""
+    start = offset
+    end = start + len(content) + 1
     if text.startswith("`", end) and not text.startswith("`", start + 1):
         return end + 1  # the usual kind
     while text.startswith("`", start):
         start += 1
-    ticks = text[span.offset : start]
-    end = start + len(span.text)
+    ticks = text[offset:start]
+    end = start + len(content)
     return (end if text.startswith(ticks, end) else end + 2) + len(ticks)  # +2: one blank on each side was dropped
 
 
@@ -153,43 +166,44 @@ def links(text: str, parts: Sequence[Range], hidden: Callable[[int], bool]) -> l
             MarkdownLink(unescape(match[2] or match[3] or ""), match[1], match.start(), image=False)
             for match in defined
         ]
-    if angle:
+    if angle and _TAG_START.search(text) is not None:
         written = _outside(_AUTOLINK, text, parts, hidden)
         found += [MarkdownLink(match[1], match[1], match.start(), image=False) for match in written]
         tags = _outside(_HTML_LINK, text, parts, hidden)
-        found += [MarkdownLink(match[2], "", match.start(), match[1].lower() == "img") for match in tags]
+        found += [
+            MarkdownLink(
+                unescaped(match[2] or match[3] or match[4] or "").strip(), "", match.start(), match[1].lower() == "img"
+            )
+            for match in tags
+        ]
     return sorted(found, key=_offset) if len(found) > 1 else found
 
 
 def undefined(text: str, parts: Sequence[Range], hidden: Callable[[int], bool]) -> list[LabelUse]:
     """The references to labels that no definition of the text has, in order."""
-    if "[" not in text:
-        return []
-    uses = list(_outside(_USE, text, parts, hidden))
+    if "[" not in text or text.count("[") == text.count("[ ] ") + text.count("[x] "):
+        return []  # boxes at most
+    found = (match for start, end in parts for match in _USE.finditer(text, start, end))
+    uses = [match for match in found if _is_label(text, match) and not hidden(match.start())]
     if not uses:
         return []
     defined = {_folded(match[1]) for match in _outside(_DEFINITION, text, parts, hidden)} if "]:" in text else set()
-    found = []
-    for match in uses:
-        shortcut = match[2] is None
-        label = match[2] or match[1]
-        if (
-            _folded(label) not in defined
-            and any(character.isalnum() for character in label)
-            and not _is_box(text, match)
-        ):
-            found.append(LabelUse(match[0], label, match.start(), shortcut))
-    return found
+    unknown = [match for match in uses if _folded(match[2] or match[1]) not in defined]
+    return [LabelUse(match[0], match[2] or match[1], match.start(), match[2] is None) for match in unknown]
 
 
 def _folded(label: str) -> str:
     return " ".join(label.split()).casefold()
 
 
-def _is_box(text: str, match: re.Match[str]) -> bool:
-    """Whether the first brackets are a checkbox, or an index as in `a[0][1]`, rather than the text of a link."""
+def _is_label(text: str, match: re.Match[str]) -> bool:
+    """Whether brackets hold a label, and no checkbox, index as in `a[0][1]`, or marks such as `[...]`."""
+    if match[1] in (" ", "x", "X"):
+        return False
     before = text[match.start() - 1 : match.start()]
-    return match[1] in (" ", "x", "X") or before.isalnum() or before in ("_", ")", "]", "\\")
+    return (
+        not before.isalnum() and before not in ("_", ")", "]", "\\") and _WORD.search(match[2] or match[1]) is not None
+    )
 
 
 def _with_brackets(text: str, parts: Iterable[Range]) -> Iterator[Range]:
@@ -216,7 +230,9 @@ def _outside(
     pattern: re.Pattern[str], text: str, parts: Iterable[Range], hidden: Callable[[int], bool]
 ) -> Iterator[re.Match[str]]:
     for start, end in parts:
-        yield from (match for match in pattern.finditer(text, start, end) if not hidden(match.start()))
+        for match in pattern.finditer(text, start, end):
+            if not hidden(match.start()):
+                yield match
 
 
 def _inline_links(text: str, start: int, end: int, hidden: Callable[[int], bool], found: list[MarkdownLink]) -> None:
@@ -231,7 +247,7 @@ def _inline_links(text: str, start: int, end: int, hidden: Callable[[int], bool]
         if not openers:
             continue
         opener = openers.pop()
-        match = _DESTINATION.match(text, token.end(), end) if text.startswith("(", token.end()) else None
+        match = DESTINATION.match(text, token.end(), end) if text.startswith("(", token.end()) else None
         if match is None:
             continue
         image = opener[0] == "!["
@@ -243,5 +259,5 @@ def _inline_links(text: str, start: int, end: int, hidden: Callable[[int], bool]
 
 
 def unescape(target: str) -> str:
-    """A destination without Markdown's backslashes; `%20` and the like stay."""
-    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", target) if "\\" in target else target
+    """A destination without Markdown's backslashes and HTML's entities; `%20` and the like stay."""
+    return unescaped(re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", target) if "\\" in target else target)

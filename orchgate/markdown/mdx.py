@@ -6,9 +6,8 @@ brace that is not closed in its paragraph is text.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.markdown import blocks, inline
 from orchgate.markdown.parts import Comment
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
 class Heading(NamedTuple):
-    """`title` is plain text; `anchor` is GitHub's; `body` is where what follows the heading begins."""
+    """`title` is plain text; `body` is where what follows the heading begins; `raw` is its Markdown.
+
+    `anchor` is the one that is written behind the title, as in `## Goals {#goals}`, else GitHub's.
+    """
 
     level: int
     title: str
     anchor: str
     offset: int
     body: int
+    raw: str
 
 
 class Section(NamedTuple):

@@ -1,79 +1,75 @@
-"""Headings (ATX and Setext) with their sections and the anchors GitHub gives them, and list items with their boxes."""
+"""Headings (ATX and Setext) with their sections, and list items with their boxes."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING
+import re
 
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.markdown.anchors import Numbering, opened, search, title_of
 from orchgate.markdown.blocks import indent_of
 from orchgate.markdown.parts import Heading, ListItem, Section
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterable, Iterator, Sequence
 
 Range = tuple[int, int]
 
-# They begin with a literal newline, which the regex engine finds many times faster than `^`; see _search.
+# They begin with a literal newline, which the regex engine finds many times faster than `^`; see `search`.
 _ATX = lazy(r"\n {0,3}(#{1,6})(?:[ \t]([^\n]*))?(?=\n|\Z)")
-_NESTED_ATX = lazy(r"\n[ \t>]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t>]++)*+#{1,6}[ \t]+([^\n]*)")
 _UNDERLINE = lazy(r"\n {0,3}(=+|-+)[ \t]*(?=\n|\Z)")
 _NO_PARAGRAPH = lazy(
     r"[ \t]*(?:#{1,6}(?:[ \t]|$)|>|[-*+](?:[ \t]|$)|1[.)](?:[ \t]|$)|\||=+[ \t]*$|-+[ \t]*$|<!--)|$| {4}|\t"
 )
+_ITEM_START = lazy(r" *(?:[-*+]|\d{1,9}[.)]) {1,4}(?! )")
+_FARTHEST = 500  # lines above an indented heading in which its list item is looked for
+# What looks like the first lines of a setext heading and is none of its text.
+_DEFINITIONS = lazy(r"\A(?: {0,3}\[[^\[\]\n^][^\[\]\n]*\]:[ \t]*\S+[ \t]*\n)+(?=.)", re.DOTALL)
 _RULE = lazy(r" {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$")
-_CLOSING = lazy(r"(?:^|(?<=[ \t]))#+$")
-_MARKUP = lazy(
-    r"(?<!`)`++([^`]+)`++|!?\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])?|<!--[^<>]*-->|</?[A-Za-z][^<>]*>|\\([!-/:-@\[-`{-~])"
-)
-_EMPHASIS = lazy(r"\*+|~~|(?<![^\W_])_+(?=\S)|(?<=\S)_+(?![^\W_])")
-_SPECIAL = lazy(r"[`*_~\[\]<>\\&!]")
-_NOT_WORD = lazy(r"[^\w\- ]")
-_ID = lazy(r"""<[A-Za-z][^<>]*?\s(?:id|name)\s*=\s*["']?([^"'\s<>]+)""")
 
 
 def find_headings(text: str, parts: Iterable[Range]) -> Iterator[Heading]:
     """The headings at the top level of the text, in order."""
-    seen: dict[str, int] = {}
+    numbering = Numbering()
     for offset, level, raw, end in sorted(_atx_and_setext(text, parts)):
-        title, anchor = _title_and_slug(raw)
-        yield Heading(level, title, _numbered(anchor, seen), offset, min(end + 1, len(text)))
-
-
-@lru_cache(maxsize=4096)  # every packet has the same few section titles
-def _title_and_slug(raw: str) -> tuple[str, str]:
-    title = plain(raw)
-    return title, slug(title)
+        title = title_of(raw)
+        yield Heading(level, title.text, title.id or numbering.next(title.slug), offset, min(end + 1, len(text)), raw)
 
 
 def _atx_and_setext(text: str, parts: Iterable[Range]) -> Iterator[tuple[int, int, str, int]]:
     for start, end in parts:
-        for match, shift in _search(_ATX, text, start, end):
-            yield match.start(1) + shift, len(match[1]), _opened(match[2] or ""), match.end() + shift
+        for match, shift in search(_ATX, text, start, end):
+            indent = match.start(1) - match.start() - 1
+            if indent and _in_item(text, match.start() + shift, indent):
+                continue
+            yield match.start(1) + shift, len(match[1]), opened(match[2] or ""), match.end() + shift
         if text.find("\n=", start, end) >= 0 or text.find("\n-", start, end) >= 0 or text.find("\n ", start, end) >= 0:
             for match in _UNDERLINE.finditer(text, start, end):
                 begin = _paragraph_before(text, start, match.start())
                 if begin < match.start():
-                    raw = text[begin : match.start()]
+                    raw = _DEFINITIONS.sub("", text[begin : match.start()])
+                    begin = match.start() - len(raw)
                     place = begin + len(raw) - len(raw.lstrip())
-                    yield place, 1 if match[1][0] == "=" else 2, raw.replace("\n", " "), match.end()
+                    yield place, 1 if match[1][0] == "=" else 2, _unindented(raw), match.end()
 
 
-def _opened(raw: str) -> str:
-    """What follows the opening `#`s, without the closing ones."""
-    return _CLOSING.sub("", raw.strip(" \t")) if "#" in raw else raw
+def _in_item(text: str, line: int, indent: int) -> bool:
+    """Whether a line that ends before `line` and is less indented opens a list item that the indented line is in."""
+    for _ in range(_FARTHEST):
+        if line <= 0:
+            return False
+        above = text.rfind("\n", 0, line) + 1
+        content = text[above : min(line, above + 2 * indent + 12)]
+        if content.strip() and indent_of(content) < indent:
+            marker = _ITEM_START.match(content)
+            return marker is not None and len(marker[0]) <= indent
+        line = above - 1
+    return False
 
 
-def _search(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[tuple[re.Match[str], int]]:
-    """Matches, with what to add to their offsets because the first line of the text has no newline before it."""
-    if start == 0:
-        stop = text.find("\n", 0, end)
-        match = pattern.match("\n" + text[: end if stop < 0 else stop])
-        if match:
-            yield match, -1
-    for match in pattern.finditer(text, start, end):
-        yield match, 0
+def _unindented(raw: str) -> str:
+    """The lines of a paragraph without the blanks around them."""
+    return "\n".join(line.strip(" \t") for line in raw.split("\n"))
 
 
 def _paragraph_before(text: str, start: int, end: int) -> int:
@@ -101,58 +97,6 @@ def sections(headings: Sequence[Heading], length: int) -> list[Section]:
             ends[opened.pop()] = heading.offset
         opened.append(index)
     return [Section(heading, heading.body, end) for heading, end in zip(headings, ends, strict=True)]
-
-
-def plain(raw: str) -> str:
-    """A heading's text as a reader sees it: no emphasis, links, code marks, tags or escapes."""
-    if _SPECIAL.search(raw) is None:
-        return " ".join(raw.split())
-    parts: list[str] = []
-    last = 0
-    for match in _MARKUP.finditer(raw):
-        parts.append(_EMPHASIS.sub("", raw[last : match.start()]))
-        parts.append(match[1] or match[3] or plain(match[2] or "") if match[0][0] != "!" else match[2])
-        last = match.end()
-    text = "".join(parts) + _EMPHASIS.sub("", raw[last:])
-    if "&" in text and ";" in text:
-        import html
-
-        text = html.unescape(text)
-    return " ".join(text.split())
-
-
-def slug(title: str) -> str:
-    """The anchor GitHub makes of a heading: lower case, punctuation dropped, blanks as hyphens."""
-    lower = title.lower()
-    if lower.isascii():
-        return _NOT_WORD.sub("", lower).replace(" ", "-")
-    return "".join(filter(_is_word, lower)).replace(" ", "-")
-
-
-def _is_word(char: str) -> bool:
-    if char.isalpha() or char.isdecimal() or char in "-_ ":
-        return True
-    import unicodedata
-
-    return unicodedata.category(char) in ("Mn", "Mc", "Me", "Pc", "Nl")
-
-
-def _numbered(anchor: str, seen: dict[str, int]) -> str:
-    count = seen.get(anchor, 0)
-    seen[anchor] = count + 1
-    return f"{anchor}-{count}" if count else anchor
-
-
-def anchors(text: str, parts: Iterable[Range], headings: Sequence[Heading]) -> frozenset[str]:
-    """Everything that `#…` may point at."""
-    found = {heading.anchor for heading in headings}
-    nested: dict[str, int] = {}
-    for start, end in parts:
-        for match, _ in _search(_NESTED_ATX, text, start, end):
-            found.add(_numbered(_title_and_slug(_opened(match[1]))[1], nested))
-        if "<" in text:
-            found.update(match[1] for match in _ID.finditer(text, start, end))
-    return frozenset(found)
 
 
 _ITEM = lazy(r"([ \t>]*)([-*+]|\d{1,9}[.)])(?:[ \t]+(?:\[([ xX])\](?=[ \t]|$))?|$)")

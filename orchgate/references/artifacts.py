@@ -6,30 +6,50 @@ import contextlib
 import os
 import stat
 from functools import cached_property
-from typing import TYPE_CHECKING
 
-from orchgate.lib.inside import git_name, is_git_name
+from orchgate.lib.lazy import lazy
+from orchgate.lib.paths import git_name, is_git_name, links
+from orchgate.lib.typed import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
+
+
+_MAGIC = lazy(r"[*?\[{\\]")  # what is not itself in a glob
+
+
+class Pins(Protocol):
+    """The paths that a lock pins."""
+
+    def get(self, path: str) -> object | None:
+        """None where the file is not pinned."""
+
+    def holds(self, folder: str) -> bool:
+        """Whether something in the folder is pinned."""
+
+    def starting(self, text: str) -> Iterator[str]:
+        """The pinned paths that start with a text."""
 
 
 class Artifacts:
     """The runs and out folders of one work tree, as they are on disk.
 
     A path counts only when it is reached without leaving the repository; symbolic links inside it are followed.
-    `pinned` files, and the `folders` that hold them, count as present wherever their content is.
+    What is pinned, and the folders that hold it, count as present wherever their content is.
     """
 
-    def __init__(
-        self, root: str, roots: tuple[str, ...], pinned: Collection[str] = (), folders: Collection[str] = ()
-    ) -> None:
-        self.root = root
-        self._pinned, self._folders = pinned, folders
+    def __init__(self, root: str, roots: tuple[str, ...], pins: Pins | None = None) -> None:
+        self._root = root
+        self._pins = pins
         self.roots = tuple(folder.strip("/") for folder in roots)
         self._below = tuple(folder + "/" for folder in self.roots)
         self._known: dict[str, bool] = {}
         self._plain: dict[str, bool] = {"": True}
+
+    @property
+    def root(self) -> str:
+        """The top of the work tree."""
+        return self._root
 
     def owns(self, path: str) -> bool:
         """Whether a repository path is under one of the roots."""
@@ -41,7 +61,7 @@ class Artifacts:
 
     def is_pinned(self, path: str) -> bool:
         """Whether a file, or something in a folder, is pinned."""
-        return path in self._pinned or path in self._folders
+        return self._pins is not None and (self._pins.get(path) is not None or self._pins.holds(path))
 
     def on_disk(self, path: str) -> bool:
         """Whether the artifact (a file or a folder) is on disk, inside the repository. Never raises."""
@@ -51,17 +71,17 @@ class Artifacts:
         return known
 
     def _look(self, path: str) -> bool:
-        if not self.root or not self.owns(path) or "\0" in path or is_git_name(path.rpartition("/")[2]):
+        if not self._root or not self.owns(path) or "\0" in path or is_git_name(path.rpartition("/")[2]):
             return False
         full = self.full(path)
         try:
-            if self._is_plain(path.rpartition("/")[0]) and not stat.S_ISLNK(os.lstat(full).st_mode):
+            if self.is_plain(path.rpartition("/")[0]) and not stat.S_ISLNK(os.lstat(full).st_mode):
                 return True
         except (OSError, ValueError):
             return False
         return os.path.exists(full) and self.inside(os.path.realpath(full))
 
-    def _is_plain(self, folder: str) -> bool:
+    def is_plain(self, folder: str) -> bool:
         """Whether there is no symbolic link on the way to a folder, so that what is in it needs no resolving.
 
         Raises OSError when the folder is not there.
@@ -70,7 +90,7 @@ class Artifacts:
             above, _, name = folder.rpartition("/")
             named = name in ("", ".", "..") or is_git_name(name)
             real = not named and not stat.S_ISLNK(os.lstat(self.full(folder)).st_mode)
-            self._plain[folder] = real and self._is_plain(above)
+            self._plain[folder] = real and self.is_plain(above)
         return self._plain[folder]
 
     def inside(self, real: str) -> bool:
@@ -80,21 +100,43 @@ class Artifacts:
 
     @cached_property
     def _real_root(self) -> str:
-        return os.path.realpath(self.root)
+        return os.path.realpath(self._root)
 
     def full(self, path: str) -> str:
         """The path of an artifact on disk, whether it exists or not."""
-        return os.path.join(self.root, path)
+        return os.path.join(self._root, path)
+
+    def is_named(self, path: str) -> bool:
+        """Whether there is anything at a path, a link that leads nowhere included."""
+        return os.path.lexists(self.full(path))
+
+    def linked_at(self, path: str) -> str:
+        """The first symbolic link on the way to a path, as a repository path; "" where there is none."""
+        return next(links(self._root, path), "")
+
+    def within(self, real: str) -> str:
+        """A resolved path as seen from the top of the work tree."""
+        return os.path.relpath(real, self._real_root)
+
+    def leads_out(self, path: str) -> bool:
+        """Whether what is at a path is outside of the repository."""
+        full = self.full(path)
+        return "\0" not in path and os.path.lexists(full) and not self.inside(os.path.realpath(full))
 
     def names(self, folder: str) -> tuple[str, ...]:
         """The names in a folder under the roots, sorted; empty when it does not exist or cannot be listed."""
-        names: set[str] = set()
-        if folder in self._folders:
+        names = set(self.listed(folder))
+        if self._pins is not None:
             below = folder + "/"
-            names = {path[len(below) :].partition("/")[0] for path in self._pinned if path.startswith(below)}
+            names |= {path[len(below) :].partition("/")[0] for path in self._pins.starting(below)}
+        return tuple(sorted(names))
+
+    def listed(self, folder: str) -> tuple[str, ...]:
+        """As `names`, of what is on disk alone."""
+        names: list[str] = []
         if self.on_disk(folder):
             with contextlib.suppress(OSError):
-                names.update(os.listdir(self.full(folder)))
+                names = os.listdir(self.full(folder))
         return tuple(sorted(names))
 
     def matching(self, pattern: str) -> bool:
@@ -104,12 +146,14 @@ class Artifacts:
         return self._matches_pin(pattern) or next(self.found(pattern), None) is not None
 
     def _matches_pin(self, pattern: str) -> bool:
-        from orchgate.lib.globs import compile_glob
+        from orchgate.git.snapshot import folders_of
+        from orchgate.lib.paths import compile_glob
 
-        if not self._pinned:
+        if self._pins is None:
             return False
-        matches = compile_glob(pattern).fullmatch
-        return any(matches(path) for names in (self._pinned, self._folders) for path in names)
+        matches, plain = compile_glob(pattern).fullmatch, _MAGIC.split(pattern, 1)[0].rstrip("/")
+        paths = list(self._pins.starting(plain))
+        return any(map(matches, paths)) or any(map(matches, folders_of(paths) - {""}))
 
     def found(self, pattern: str) -> Iterator[str]:
         """What a glob under the roots matches on disk, inside the repository.
@@ -117,7 +161,7 @@ class Artifacts:
         A folder that several links lead to is visited once: links that lead back would never end.
         """
         parts = pattern.split("/")
-        waiting = [("", 0)] if self.root and self.owns(pattern) else []
+        waiting = [("", 0)] if self._root and self.owns(pattern) else []
         seen: set[tuple[int, int, int]] = set()
         while waiting:
             path, at = waiting.pop()

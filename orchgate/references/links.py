@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
 from orchgate.markdown.blocks import line_end
 
 if TYPE_CHECKING:
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
 _OPENING = lazy(r"[ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t]+(?:\[([ xX])\](?=[ \t]))?")
 _BREAK = lazy(r"[ \t>]*(?:#{1,6}[ \t]|\||(?:[-*+]|\d{1,9}[.)])[ \t]|\n|$)")
 _MARKER = lazy(r"\bEvidence\b[^:\x01\n]{0,24}:", re.IGNORECASE)
-_SPAN = lazy(r"`+[^`]*`+|\[[^\[\]]*\]\([^()]*\)")
+# A comment ends before the next one begins, so that many which never end take no longer than one.
+_SPAN = lazy(r"`+[^`]*`+|\[[^\[\]]*\]\([^()]*\)|<!--(?:[^<-]|-(?!->)|<(?!!--))*-->")
 _LABEL = lazy(r"\s*[*_]{0,3}[^\x01:]{1,100}:[*_]{0,3}")
 _FILLER = lazy(r"(?:[\s,;+&/.\x01]|\band\b|\([^()]*\))*")
 _CLAUSE_END = lazy(r"[.;:]\s|\bEvidence\b[^:\x01\n]{0,24}:", re.IGNORECASE)
@@ -29,6 +29,9 @@ _GONE = lazy(
     re.IGNORECASE,
 )
 _NEAR = 400  # characters before a reference in which a word counts as about it
+
+
+Range = tuple[int, int]
 
 
 class Notation(Enum):
@@ -56,14 +59,26 @@ class Sentence:
         self.checked = None if opening is None or opening[1] is None else opening[1] != " "
         self.start, self.end = start, end
         self._body = opening.end() if opening else start
+        self._text = text
         self._held: dict[re.Pattern[str], bool] = {}
-        # References are blanked out, so that only words in the prose are found; the length stays the same.
-        self.plain = _SPAN.sub(lambda match: "\x01" * len(match[0]), text[self._body : end])
+
+    @cached_property
+    def plain(self) -> str:
+        """The prose after the bullet. References and comments are blanked out, and the length stays the same."""
+        return _SPAN.sub(lambda match: "\x01" * len(match[0]), self._text[self._body : self.end])
+
+    @cached_property
+    def evidence(self) -> int:
+        """Where in the prose an `Evidence:` ends; after all of it where there is none."""
         marker = _MARKER.search(self.plain)
-        self._evidence = marker.end() if marker else len(self.plain) + 1
+        return marker.end() if marker else len(self.plain) + 1
+
+    @cached_property
+    def status(self) -> Range:
+        """Where in the prose nothing but references stands between a label's colon and this one; nowhere: (1, 0)."""
         label = _LABEL.match(self.plain)
         filler = _FILLER.match(self.plain, label.end()) if label else None
-        self._status = (label.end(), filler.end()) if label and filler else (1, 0)
+        return (label.end(), filler.end()) if label and filler else (1, 0)
 
     def holds(self, words: re.Pattern[str]) -> bool:
         """Whether one of the words is in the prose; searched once, however many references ask."""
@@ -72,9 +87,7 @@ class Sentence:
         return self._held[words]
 
     def at(self, offset: int) -> Statement:
-        here = max(offset - self._body, 0)
-        status = self._status[0] <= here <= self._status[1]
-        return Statement(self, here, self.checked, here >= self._evidence, status)
+        return Statement(self, max(offset - self._body, 0))
 
     @cached_property
     def clauses(self) -> list[int]:
@@ -88,17 +101,26 @@ class Sentence:
 
 
 class Statement(NamedTuple):
-    """What a sentence says about one reference in it.
-
-    `checked` is the item's box, None without one; `evidence`: there is an `Evidence:` before the reference;
-    `status`: there are only references between a label's colon and this one.
-    """
+    """What a sentence says about one reference in it, which is `here` in its prose."""
 
     sentence: Sentence
     here: int
-    checked: bool | None
-    evidence: bool
-    status: bool
+
+    @property
+    def checked(self) -> bool | None:
+        """The item's box, None without one."""
+        return self.sentence.checked
+
+    @property
+    def evidence(self) -> bool:
+        """Whether there is an `Evidence:` before the reference."""
+        return self.here >= self.sentence.evidence
+
+    @property
+    def status(self) -> bool:
+        """Whether there are only references between a label's colon and this one."""
+        begin, end = self.sentence.status
+        return begin <= self.here <= end
 
     @property
     def gone(self) -> bool:
@@ -146,14 +168,15 @@ class BarePaths:
     """Finds artifact paths in prose. The pattern begins with literal text, which the regex engine finds quickly."""
 
     def __init__(self, roots: tuple[str, ...]) -> None:
-        self._patterns = [self._pattern(re.escape(root.strip("/"))) for root in roots]
+        names = [root.strip("/") for root in roots]
+        self._patterns = [(f"{name}/", self._pattern(re.escape(name))) for name in names]
 
     @staticmethod
     def _pattern(root: str) -> re.Pattern[str]:
-        return re.compile(rf"{root}/(?<![\w`/.<*-]{root}/)[^\s`<>()\[\]{{}},;\"'|*…]+")
+        return lazy(rf"{root}/(?<![\w`/.<*$%@\\-]{root}/)[^\s`<>()\[\]{{}},;\"'|*…]+")
 
     def find(self, document: Document) -> Iterator[Reference]:
-        for pattern in self._patterns:
-            for match in pattern.finditer(document.text):
+        for start, pattern in self._patterns:
+            for match in pattern.finditer(document.text) if start in document.text else ():
                 if not document.text.startswith("](", match.start() - 2) and not document.in_code(match.start()):
                     yield Reference(match[0].rstrip(".:!?_"), match.start(), Notation.BARE)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.references.targets import RUN_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from orchgate.git.snapshot import Snapshot
     from orchgate.references.artifacts import Artifacts
@@ -22,10 +22,29 @@ _ALIKE = 0.75
 
 def closest(name: str, known: Sequence[str], cutoff: float) -> str:
     """The name that was probably meant, or "". Of many names only those that begin or end like it are compared."""
-    from difflib import get_close_matches
-
     few = known if len(known) <= 4 * _NEIGHBOURS else _neighbours(name, known)
-    return next(iter(get_close_matches(name[:_LONGEST], [one for one in few if len(one) <= _LONGEST], 1, cutoff)), "")
+    alike = _most_alike(name[:_LONGEST], [one for one in few if len(one) <= _LONGEST], 1, cutoff)
+    return next(iter(alike), "")
+
+
+def _most_alike(name: str, names: Iterable[str], most: int, cutoff: float) -> list[str]:
+    """What `difflib.get_close_matches` gives, at a third of its cost: names that cannot win are not compared."""
+    from difflib import SequenceMatcher
+
+    matcher = SequenceMatcher(b=name)
+    bounds: list[tuple[float, str]] = []
+    for one in names:
+        matcher.set_seq1(one)
+        if matcher.real_quick_ratio() >= cutoff and (bound := matcher.quick_ratio()) >= cutoff:
+            bounds.append((bound, one))
+    best: list[tuple[float, str]] = []
+    for bound, one in sorted(bounds, reverse=True):
+        if len(best) == most and bound < best[-1][0]:
+            break
+        matcher.set_seq1(one)
+        if (ratio := matcher.ratio()) >= cutoff:
+            best = sorted((*best, (ratio, one)), reverse=True)[:most]
+    return [one for _, one in best]
 
 
 def _neighbours(name: str, known: Iterable[str]) -> list[str]:
@@ -48,6 +67,7 @@ class Nearest:
         self._artifacts = artifacts
         self._known: dict[str, str] = {}
         self._listed: dict[str, Sequence[str]] = {}
+        self._cases: dict[str, dict[str, list[str]]] = {}
 
     def hint(self, path: str) -> str:
         """The next thing to do about a missing path."""
@@ -67,12 +87,14 @@ class Nearest:
             runs = [other for other in names if RUN_ID.fullmatch(other)]
             near = _closest_run(name, runs)
             return f"the nearest run in {folder}/ is {near}" if near else f"there is no run in {folder}/"
-        near = self._alike(name, names)
+        near = self._alike(name, folder)
         return f"did you mean {folder}/{near}?" if near else f"there is no {name} in {folder}/"
 
     def _file(self, path: str) -> str:
+        if spelt := self._spelt_otherwise(path):
+            return spelt
         folder, name = path.rpartition("/")[::2]
-        near = self._alike(name, self._names(folder)) if folder in self._snapshot.folders else ""
+        near = self._alike(name, folder) if folder in self._snapshot.folders else ""
         if near:
             return f"did you mean {folder}/{near}?" if folder else f"did you mean {near}?"
         namesakes = self._by_name.get(name.casefold(), [])
@@ -80,17 +102,30 @@ class Nearest:
             return f"did you mean {max(namesakes, key=lambda other: _shared(path, other))}?"
         return "correct the path, or remove the link"
 
-    def _alike(self, name: str, names: Sequence[str]) -> str:
-        """The name that differs in case only or in a few letters; "" when none is close."""
-        folded = name.casefold()
-        same = [other for other in names if other.casefold() == folded and other != name]
-        if same:
-            return same[0]
-        from difflib import get_close_matches
+    def _spelt_otherwise(self, path: str) -> str:
+        """The hint about a path that differs in case or in its Unicode form only; "" where there is none."""
+        import unicodedata
 
+        other = self._by_spelling.get(_spelling(path))
+        if other is None:
+            return ""
+        composed = unicodedata.normalize("NFC", other)
+        if composed != unicodedata.normalize("NFC", path):
+            return f"did you mean {other}, which differs in case only?"
+        form = "NFC" if other == composed else "NFD"
+        return f"did you mean {other}, whose name has the Unicode form {form}? Both look alike"
+
+    def _alike(self, name: str, folder: str) -> str:
+        """The name in a folder that differs in case only or in a few letters; "" when none is close."""
+        names = self._names(folder)
+        if folder not in self._cases:
+            self._cases[folder] = _listed_by(str.casefold, names)
+        same = next((other for other in self._cases[folder].get(name.casefold(), ()) if other != name), "")
+        if same:
+            return same
         suffix = name.rpartition(".")[2]
         few = [other[:_LONGEST] for other in _around(name, names)]
-        ranked = get_close_matches(name[:_LONGEST], few, n=2, cutoff=_ALIKE)
+        ranked = _most_alike(name[:_LONGEST], few, 2, _ALIKE)
         return next((other for other in ranked if other.rpartition(".")[2] == suffix), "")
 
     def _is_folder(self, path: str) -> bool:
@@ -107,11 +142,32 @@ class Nearest:
         return _grouped([*self._snapshot.entries, *self._snapshot.folders])
 
     @cached_property
+    def _by_spelling(self) -> dict[str, str]:
+        paths = (*self._snapshot.folders, *self._snapshot.entries)
+        whole = "\n".join(paths)
+        if whole.isascii() and whole.count("\n") + 1 == len(paths):  # as nearly all: folded at once
+            return dict(zip(whole.casefold().split("\n"), paths, strict=True))
+        return {_spelling(path): path for path in paths}
+
+    @cached_property
     def _by_name(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for path in self._snapshot.entries:
-            found.setdefault(path.rpartition("/")[2].casefold(), []).append(path)
-        return found
+        return _listed_by(lambda path: path.rpartition("/")[2].casefold(), self._snapshot.entries)
+
+
+def _listed_by(key: Callable[[str], str], names: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(key(name), []).append(name)
+    return found
+
+
+def _spelling(path: str) -> str:
+    """A path without what case and Unicode form make of it."""
+    if path.isascii():
+        return path.casefold()
+    import unicodedata
+
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 def _grouped(paths: Iterable[str]) -> dict[str, list[str]]:

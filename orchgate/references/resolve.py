@@ -1,23 +1,23 @@
-"""Where the targets of references are: in the tree, among the artifacts, on a site made of MDX, or nowhere."""
+"""Where the targets of references are: in the tree, among the artifacts, on a site, or nowhere."""
 
 from __future__ import annotations
 
 import os
 import re
 from bisect import bisect_left
-from enum import Enum
 from functools import cached_property
 from posixpath import join, normpath
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
-from orchgate.lib.globs import compile_glob, expand_braces
+from orchgate.lib.paths import compile_glob, expand_braces
+from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
 from orchgate.markdown.names import is_mdx
+from orchgate.references.sites import Sites
 from orchgate.references.targets import TargetKind, unquoted
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Collection, Container, Iterator
 
     from orchgate.git.snapshot import Snapshot
     from orchgate.references.artifacts import Artifacts
@@ -29,6 +29,7 @@ _MOST_LINKS = 40  # symbolic links in a row, as the kernel counts them
 class Where(Enum):
     HERE = "here"
     MISSING = "missing"
+    SITE = "site"  # on a site, where only its generator knows what it serves
     OUTSIDE = "outside"  # above the top level, or through a symbolic link that leaves the repository
 
 
@@ -42,7 +43,8 @@ class Resolution(NamedTuple):
 class Resolver:
     """Looks targets up. Paths count case-exactly, as they do in git."""
 
-    def __init__(self, snapshot: Snapshot, artifacts: Artifacts) -> None:
+    def __init__(self, snapshot: Snapshot, artifacts: Artifacts, link_roots: tuple[str, ...] = ()) -> None:
+        self.sites = Sites(snapshot, link_roots)
         self._entries = snapshot.entries
         self._folders = snapshot.folders
         self._snapshot = snapshot
@@ -68,17 +70,33 @@ class Resolver:
     def link(self, target: ReferenceTarget, document: str) -> Resolution:
         """A Markdown link is read from the document's folder, as GitHub does; artifacts also from the top level.
 
-        In MDX, which is made for sites, what a site would serve counts, too.
+        What a site serves counts, too: in the pages of one, in MDX, which is made for them, and by `link-roots`.
         """
         folder = document.rpartition("/")[0]
         if target.path.startswith("/"):
             found = self._first(target._replace(path=target.path.lstrip("/")), ("",))
         else:
             found = self._first(target, (folder, "") if target.artifact and folder else (folder,))
-        if found.where is Where.MISSING and target.kind is TargetKind.PATH and not target.artifact and is_mdx(document):
-            path = page_on_site(self._entries, target.path, folder)
-            return Resolution(Where.HERE, path) if path else found
-        return found
+        if found.where is Where.HERE or target.kind is not TargetKind.PATH or target.artifact or not target.path:
+            return found
+        if found.where is Where.OUTSIDE and target.path.startswith("/"):
+            return found  # a browser would stop at the top; whoever writes this means something else
+        if not self._may_be_served(target, document):
+            page = self.sites.elsewhere(target.path)
+            return Resolution(Where.HERE, page) if page else found
+        if page := self.sites.page(self._entries, target.path, document):
+            return Resolution(Where.HERE, page)
+        unknown = found.where is not Where.OUTSIDE and self.sites.unknown(target.path, document)
+        return Resolution(Where.SITE, found.path) if unknown else found
+
+    def _may_be_served(self, target: ReferenceTarget, document: str) -> bool:
+        by_key = bool(self.sites.roots) and target.path.startswith("/")
+        return by_key or is_mdx(document) or self.sites.covers(document)
+
+    def was_served(self, target: ReferenceTarget, document: str, gone: Container[str]) -> bool:
+        """Whether a link that leads nowhere led to one of the files that are gone."""
+        meant = target.kind is TargetKind.PATH and target.path != "" and self._may_be_served(target, document)
+        return meant and self.sites.page(gone, target.path, document) != ""
 
     def _first(self, target: ReferenceTarget, bases: tuple[str, ...]) -> Resolution:
         look = self._match if target.kind is TargetKind.PATTERN else self._look
@@ -129,21 +147,18 @@ class Resolver:
             return Where.MISSING
         if self._artifacts.on_disk(path):
             return Where.HERE
-        full = self._artifacts.full(path)
-        if "\0" in path or not os.path.lexists(full) or self._artifacts.inside(os.path.realpath(full)):
-            return Where.MISSING
-        return Where.OUTSIDE
+        return Where.OUTSIDE if self._artifacts.leads_out(path) else Where.MISSING
 
     @cached_property
-    def _links(self) -> frozenset[str]:
+    def _links(self) -> Collection[str]:
         """Symbolic links and submodules of the tree."""
-        return frozenset(path for path, entry in self._entries.items() if entry.mode in (SYMLINK, SUBMODULE))
+        return self._snapshot.indirect
 
     @cached_property
     def _absent(self) -> frozenset[str]:
         """First folders of the roots that are not on disk: nothing below them has to be looked up."""
         first = {root.partition("/")[0] for root in self._artifacts.roots}
-        return frozenset(name for name in first if not os.path.lexists(self._artifacts.full(name)))
+        return frozenset(name for name in first if not self._artifacts.is_named(name))
 
     def _behind_link(self, path: str) -> str | None:
         """The path with its first symbolic link replaced; "." for the unknown content of a submodule."""
@@ -194,35 +209,3 @@ def _joined(base: str, path: str) -> str:
 
 def _climbs(path: str) -> bool:
     return path == ".." or path.startswith("../")
-
-
-_SUFFIXES = ("", ".mdx", ".md", "/index.mdx", "/index.md")
-_SERVED = ("", "static", "public", "pages", "src/pages")
-_TOP = "@site"  # the folder of the site, as Docusaurus calls it
-
-
-def page_on_site(entries: Container[str], written: str, folder: str) -> str:
-    """The file that a link of a page in `folder` leads to on its site; "" when no such file exists."""
-    path = unquoted(written)
-    from_top = path.startswith(("/", _TOP + "/"))
-    path = path.removeprefix(_TOP).strip("/")
-    places = (
-        (join(base, below, path) for base in _upwards(folder) for below in _SERVED)
-        if from_top
-        else [join(folder, path)]
-    )
-    named = (normpath(place) + suffix for place in places for suffix in _SUFFIXES)
-    return next((name for name in named if name in entries), "")
-
-
-def page_name(page: str) -> str:
-    """The word that a link to a page contains."""
-    return page.rpartition(".")[0].removesuffix("/index").rpartition("/")[2]
-
-
-def _upwards(folder: str) -> Iterator[str]:
-    """The folders that may be the top of the site, the nearest first."""
-    while folder:
-        yield folder
-        folder = folder.rpartition("/")[0]
-    yield ""

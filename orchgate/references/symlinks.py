@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from posixpath import dirname, join, normpath
-from typing import TYPE_CHECKING
 
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.markdown.names import is_markdown
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def _first_link(tree: Snapshot, path: str, document: str) -> str | None:
 def by_target(tree: Snapshot) -> Mapping[str, list[str]]:
     """The Markdown documents of a tree that are symbolic links, by the files they lead to; others are left out."""
     found: dict[str, list[str]] = {}
-    for path in [path for path, entry in tree.entries.items() if entry.mode == SYMLINK]:
-        if is_markdown(path):
+    for path in tree.indirect:
+        if is_markdown(path) and is_link(tree, path):
             with contextlib.suppress(Unreadable):
                 found.setdefault(target(tree, path), []).append(path)
     return found
