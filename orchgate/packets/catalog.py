@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import Unreadable
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Location, Trouble
-from orchgate.packets.layout import KINDS, layout_of, stem
-from orchgate.packets.packet import Packet, find_packets
+from orchgate.packets import kept_tasks
+from orchgate.packets.joining import find_packets
+from orchgate.packets.kept_tasks import KeptTasks
+from orchgate.packets.layout import layout_of, stem
 from orchgate.packets.tasks import MAX_BYTES, TaskEntry, TaskList, normal_status, read_task_list
 
 if TYPE_CHECKING:
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
     from orchgate.config.settings import Documents
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Change
+    from orchgate.packets.joining import Reader
+    from orchgate.packets.kept_packets import KeptPackets
     from orchgate.packets.layout import Layout
+    from orchgate.packets.naming import NamesInDocument
+    from orchgate.packets.packet import Packet
 
 MANY_NAMES = 40  # with more names than this, looking at all packets is cheaper
 
@@ -25,17 +31,21 @@ MANY_NAMES = 40  # with more names than this, looking at all packets is cheaper
 class Packets:
     """All packets of a tree. A change of a few documents does not look at all of them."""
 
-    def __init__(self, settings: Documents, tree: Snapshot, layout: Layout | None = None) -> None:
+    def __init__(
+        self, settings: Documents, tree: Snapshot, layout: Layout | None = None, *, as_finished: bool = False
+    ) -> None:
+        """`as_finished`: every packet is looked at as if somebody had called it finished."""
+        self._as_finished = as_finished
         self.layout = layout or layout_of(settings)
         self.tree = tree
         self.settings = settings
 
     @cached_property
-    def _read(self) -> tuple[TaskList | None, tuple[Trouble, ...]]:
+    def _read(self) -> tuple[TaskList | KeptTasks | None, tuple[Trouble, ...]]:
         return task_list_of(self.settings.task_index, self.tree)
 
     @property
-    def tasks(self) -> TaskList | None:
+    def tasks(self) -> TaskList | KeptTasks | None:
         """The task list; None when there is none, or it cannot be read."""
         return self._read[0]
 
@@ -47,9 +57,45 @@ class Packets:
     def items(self) -> tuple[TaskEntry, ...]:
         return self.tasks.items if self.tasks else ()
 
+    @property
+    def has_tasks(self) -> bool:
+        """Whether the task list has any."""
+        return self.tasks is not None and self.tasks.lists_any
+
+    def has_documents(self, tree: Snapshot) -> bool:
+        """Whether a tree has any document of a packet."""
+        return next(self.layout.documents_among(self._paths_of(tree)), None) is not None
+
     @cached_property
     def all(self) -> tuple[Packet, ...]:
-        return find_packets(self.tree.entries, self.layout, self.items)
+        found = find_packets(self._paths_of(self.tree), self.layout, self.items, self.reader())
+        return tuple(packet._replace(as_finished=True) for packet in found) if self._as_finished else found
+
+    def _paths_of(self, tree: Snapshot) -> Iterable[str]:
+        """The paths of a tree among which its documents are, in git's order."""
+        chosen = tree.chosen(self.layout.choice)
+        return tree.entries if chosen is None else chosen.all()
+
+    def _paths_with(self, names: Collection[str]) -> list[str]:
+        """Those of the tree's paths that contain one of some names."""
+        chosen = self.tree.chosen(self.layout.choice)
+        if chosen is not None:
+            return chosen.containing(names)
+        return [path for path in self.tree.entries if any(name in path for name in names)]
+
+    def with_lost(self, gone: Iterable[str], base: Snapshot) -> tuple[Packet, ...]:
+        """All packets as if documents that are gone were still there. What they said is read in the base."""
+        return find_packets([*self._paths_of(self.tree), *gone], self.layout, self.items, self.reader(base))
+
+    def reader(self, *others: Snapshot) -> Reader:
+        """What finds out which packets documents name, of this tree or of the others."""
+
+        def read(paths: Collection[str]) -> Mapping[str, NamesInDocument]:
+            from orchgate.packets.naming import names_in
+
+            return names_in((self.tree, *others), paths, frozenset(paths))
+
+        return read
 
     @cached_property
     def owners(self) -> Mapping[str, tuple[Packet, ...]]:
@@ -60,6 +106,17 @@ class Packets:
                 owners[path] = (*owners.get(path, ()), packet)
         return owners
 
+    def owners_of(self, path: str) -> tuple[Packet, ...]:
+        """As `owners`, of one document."""
+        if "all" in self.__dict__ or self.tree.cache is None:
+            return self.owners.get(path, ())
+        return self.of((path,))
+
+    def has_id(self, name: str) -> bool:
+        """Whether a task of the tree has a four-digit id."""
+        kept = self._kept()
+        return kept.has_id(name) if kept is not None else name in self.ids
+
     @cached_property
     def ids(self) -> frozenset[str]:
         """Four-digit ids of the tree's tasks."""
@@ -68,7 +125,10 @@ class Packets:
 
     def active(self, packet: Packet) -> bool:
         """Whether the task list does not call the packet inactive."""
-        return packet.entry is None or packet.entry.status not in self._inactive
+        return packet.entry is None or not self.is_inactive(packet.entry.status)
+
+    def is_inactive(self, status: str) -> bool:
+        return status in self._inactive
 
     @cached_property
     def _inactive(self) -> frozenset[str]:
@@ -76,27 +136,39 @@ class Packets:
 
     def of(self, paths: Collection[str], items: Collection[TaskEntry] = ()) -> tuple[Packet, ...]:
         """The packets of some documents and some entries of the task list."""
-        near = None if "all" in self.__dict__ else self._near(paths, items)
+        near = None if "all" in self.__dict__ or self._as_finished else self._near(paths, items)
         if near is None:
-            return self._among_all(paths, items)
-        wanted = {id(item) for item in items}
+            kept = self._kept()
+            return kept.of(paths, {item.number for item in items}) if kept else self._among_all(paths, items)
+        wanted = {item.number for item in items}
         return tuple(
             packet
             for packet in near
-            if not packet.paths_set.isdisjoint(paths) or (packet.entry is not None and id(packet.entry) in wanted)
+            if not packet.paths_set.isdisjoint(paths) or (packet.entry is not None and packet.entry.number in wanted)
         )
+
+    def _kept(self) -> KeptPackets | None:
+        """All packets as they were found before; None where they have to be found now, or were."""
+        known = isinstance(self.tasks, KeptTasks) or self.tasks is None
+        if self.tree.cache is None or not known or "all" in self.__dict__ or self._as_finished:
+            return None
+        from orchgate.packets import kept_packets
+
+        tasks = self.tasks if isinstance(self.tasks, KeptTasks) else None
+        return kept_packets.of(self.tree, self.layout, tasks, self.reader())
 
     def _among_all(self, paths: Iterable[str], items: Iterable[TaskEntry]) -> tuple[Packet, ...]:
         """As `of`, by looking up each document and entry among all packets."""
         found = {id(packet): packet for path in paths for packet in self.owners.get(path, ())}
-        found |= {id(packet): packet for item in items for packet in self._by_item.get(id(item), ())}
+        found |= {id(packet): packet for item in items for packet in self._by_item.get(item.number, ())}
         return tuple(sorted(found.values(), key=lambda packet: self._places[id(packet)]))
 
     @cached_property
     def _by_item(self) -> Mapping[int, list[Packet]]:
         found: dict[int, list[Packet]] = {}
         for packet in self.all:
-            found.setdefault(id(packet.entry), []).append(packet)
+            if packet.entry is not None:
+                found.setdefault(packet.entry.number, []).append(packet)
         return found
 
     @cached_property
@@ -108,7 +180,7 @@ class Packets:
         """The packets near some names; None where only all packets can tell.
 
         Names are followed through the task list until nothing is added. Complete packets found this way are the same
-        as among all, because only incomplete ones are grouped by similar names.
+        as among all, because only incomplete ones are joined by what they say or by similar names.
         """
         names = {stem(place.task or place.slug) for place in self.layout.documents_among(paths)}
         names |= {stem(name) for item in items for name in item.names}
@@ -116,26 +188,32 @@ class Packets:
         while True:
             if len(names) > MANY_NAMES:
                 return None
-            more = [item for item in self.items if id(item) not in related and item.mentions(names)]
+            mentioning = self.tasks.mentioning(names) if self.tasks else ()
+            more = [item for item in mentioning if item.number not in related]
             if not more:
                 break
-            related.update((id(item), item) for item in more)
+            related.update((item.number, item) for item in more)
             listed = self.layout.documents_among(path for item in more for _, path in item.paths)
             names |= {stem(place.task or place.slug) for place in listed}
             names |= {stem(name) for item in more for name in item.names}
-        nearby = [path for path in self.tree.entries if any(name in path for name in names)]
+        chosen = self.tree.chosen(self.layout.choice)
+        entries = self.tree.entries if chosen is None else ()
+        nearby = (
+            chosen.containing(names) if chosen else [path for path in entries if any(name in path for name in names)]
+        )
         # In the order of the list, as `all` would see them.
-        found = find_packets(nearby, self.layout, tuple(item for item in self.items if id(item) in related))
+        found = find_packets(nearby, self.layout, tuple(related[number] for number in sorted(related)))
         touched = [packet for packet in found if not packet.paths_set.isdisjoint(paths)]
-        return found if all(set(KINDS[:4]) <= set(packet.documents) for packet in touched) else None
+        return found if all(self.layout.core <= set(packet.documents) for packet in touched) else None
 
 
-def task_list_of(path: str, tree: Snapshot) -> tuple[TaskList | None, tuple[Trouble, ...]]:
+def task_list_of(path: str, tree: Snapshot) -> tuple[TaskList | KeptTasks | None, tuple[Trouble, ...]]:
     """The task list of a tree, None when it has none; trouble when it cannot be read."""
     if not path or path not in tree.entries:
         return None, ()
     try:
-        return read_task_list(path, tree.read(path, MAX_BYTES)), ()
+        kept = kept_tasks.of(path, tree) if tree.cache is not None else None
+        return kept or read_task_list(path, tree.read(path, MAX_BYTES)), ()
     except Unreadable as error:
         hint = "fix the file; until then the status of its tasks is unknown"
         return None, (Trouble(Location(path), error.message, error.hint or hint),)
@@ -162,8 +240,8 @@ def select(known: Packets, base: Snapshot, changes: tuple[Change, ...] | None, a
         listed = known.settings.task_index in touched
         if not listed and next(known.layout.documents_among(touched), None) is None:
             return Selection()
-        lost, bereaved = _lost(changes, known)
-        wanted = known.of(touched | bereaved, _changed_entries(known, base) if listed else ())
+        lost, bereaved = _lost(changes, known, base)
+        wanted = known.of(touched | bereaved, changed_entries(known, base) if listed else ())
     return Selection(tuple(packet for packet in wanted if known.active(packet)), lost, known.troubles)
 
 
@@ -173,7 +251,7 @@ def _touched(changes: tuple[Change, ...]) -> frozenset[str]:
 
 
 def _lost(
-    changes: tuple[Change, ...], known: Packets
+    changes: tuple[Change, ...], known: Packets, base: Snapshot
 ) -> tuple[dict[str, tuple[tuple[str, str, str], ...]], frozenset[str]]:
     """Documents deleted or renamed away from packets with documents left, and what is left.
 
@@ -186,7 +264,7 @@ def _lost(
         return {}, frozenset()
     lost: dict[str, tuple[tuple[str, str, str], ...]] = {}
     remains: set[str] = set()
-    for packet in find_packets([*known.tree.entries, *gone], known.layout, known.items):
+    for packet in known.with_lost(gone, base):
         missing = tuple((kind, path, gone[path]) for kind, path in packet.documents.items() if path in gone)
         remaining = [path for path in packet.paths if path not in gone and path not in gone.values()]
         if missing and remaining:
@@ -196,7 +274,7 @@ def _lost(
     return lost, frozenset(remains)
 
 
-def _changed_entries(known: Packets, base: Snapshot) -> Collection[TaskEntry]:
+def changed_entries(known: Packets, base: Snapshot) -> Collection[TaskEntry]:
     """The entries that are not the same in the base's list.
 
     Where the base's list cannot be read nobody knows which entries changed: the change that repairs it is not
@@ -205,5 +283,9 @@ def _changed_entries(known: Packets, base: Snapshot) -> Collection[TaskEntry]:
     before, troubles = task_list_of(known.settings.task_index, base)
     if troubles:
         return ()
+    if isinstance(before, KeptTasks) and isinstance(known.tasks, KeptTasks):
+        changed = kept_tasks.changed(known.tasks, before)
+        if changed is not None:
+            return changed
     old = {item.names: item.raw for item in before.items} if before else {}
     return [item for item in known.items if old.get(item.names) != item.raw]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.lib.globs import matcher
-from orchgate.lib.patterns import lazy
+from orchgate.git.paths import PathChoice
+from orchgate.lib.lazy import lazy
+from orchgate.lib.paths import matcher
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.markdown.names import SUFFIXES, as_md, is_markdown
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ TITLES = {
 
 
 TASK_ID = lazy(r"(?:[A-Za-z]{1,10}-)?\d+-(?P<slug>.+)", re.DOTALL)
+_NAMED = lazy(r"(\{slug\}|\{task\})")
 LONGEST_TIED = 300  # characters of a path: the ways to split it grow with the cube
 
 
@@ -80,15 +82,24 @@ class PacketDocument(NamedTuple):
 class Layout(NamedTuple):
     patterns: tuple[Pattern, ...]
     excluded: Callable[[str], bool] | None
+    exclude: tuple[str, ...] = ()
+
+    @property
+    def core(self) -> frozenset[str]:
+        """The kinds of documents that make a packet complete, of those that this layout has places for."""
+        return frozenset(pattern.kind for pattern in self.patterns) & frozenset(KINDS[:4])
 
     def documents_among(self, paths: Iterable[str]) -> Iterator[PacketDocument]:
         """Every document of every packet among the paths, by kind. A path may match patterns of two kinds.
+
+        Of two patterns of one kind the first one counts.
 
         `docs/PRD-x.mdx` counts as `docs/PRD-x.md`, which comes first where both exist.
         """
         listed = tuple(paths)
         others: dict[str, str] = {}  # Markdown files with another suffix, and their path with the usual one
         below: dict[str, list[str]] = {}
+        taken: set[tuple[str, str]] = set()
         for pattern in self.patterns:
             prefix = pattern.prefix
             if prefix not in below:
@@ -97,11 +108,29 @@ class Layout(NamedTuple):
                 others.update((path, as_md(path)) for path in odd)
             kind, rank, names = pattern.kind, pattern.rank, pattern.names
             for path in below[prefix]:
-                found = names(path)
-                if found is not None:
-                    yield PacketDocument(kind, rank, path, found[0], found[1])
-                elif path in others and (found := names(others[path])) is not None:
-                    yield PacketDocument(kind, rank + len(self.patterns), path, found[0], found[1])
+                found, worth = names(path), rank
+                if found is None and path in others:
+                    found, worth = names(others[path]), rank + len(self.patterns)
+                if found is not None and (not rank or (kind, path) not in taken):
+                    taken.add((kind, path))
+                    yield PacketDocument(kind, worth, path, found[0], found[1])
+
+    @property
+    def identity(self) -> bytes:
+        """All that decides which documents of which packets there are among some paths."""
+        patterns = [(one.kind, one.rank, one.text, one.within and sorted(one.within)) for one in self.patterns]
+        return repr((patterns, self.exclude)).encode("utf-8", "surrogatepass")
+
+    @property
+    def choice(self) -> PathChoice:
+        """The paths of a tree among which its documents are."""
+        ends = sorted({(pattern.prefix, pattern.suffix) for pattern in self.patterns})
+
+        def chooses(path: str, _mode: str) -> bool:
+            near = [suffix for prefix, suffix in ends if path.startswith(prefix)]
+            return bool(near) and (is_markdown(path) or path.endswith(tuple(near)))
+
+        return PathChoice(f"documents {ends!r}".encode("utf-8", "surrogateescape"), chooses)
 
     def _excludes(self, path: str) -> bool:
         return self.excluded is not None and self.excluded(path)
@@ -122,11 +151,12 @@ def layout_of(settings: Documents) -> Layout:
     return Layout(
         tuple(_pattern(kind, rank, text) for kind, texts in configured for rank, text in enumerate(texts) if text),
         matcher(settings.exclude) if settings.exclude else None,
+        tuple(settings.exclude),
     )
 
 
 def _pattern(kind: str, rank: int, text: str) -> Pattern:
-    parts = re.split(r"(\{slug\}|\{task\})", text.removeprefix("./"))
+    parts = _NAMED.split(text.removeprefix("./"))
     only = parts[1][1:-1] if len(parts) == 3 else ""
     free = {"{slug}": "(?P<slug>[^/]+)", "{task}": "(?P<task>[^/]+)"}
     slug_first = parts.index("{slug}") < parts.index("{task}") if {"{slug}", "{task}"} <= set(parts) else None
@@ -153,7 +183,7 @@ def _expression(parts: list[str], names: Mapping[str, str]) -> re.Pattern[str]:
     for part in parts:
         source += re.escape(part) if part not in names else f"(?P={part[1:-1]})" if part in seen else names[part]
         seen.add(part)
-    return re.compile(source, re.DOTALL)
+    return lazy(source, re.DOTALL)
 
 
 def layout_with_moved(before: Documents, after: Documents, changes: Iterable[Change]) -> Layout:
@@ -167,7 +197,7 @@ def layout_with_moved(before: Documents, after: Documents, changes: Iterable[Cha
     count = len(new.patterns)
     extra = [pattern._replace(within=moved.get(pattern.kind, frozenset())) for pattern in new.patterns]
     kept = [pattern._replace(rank=pattern.rank + count) for pattern in old.patterns]
-    return Layout((*extra, *kept), old.excluded)
+    return Layout((*extra, *kept), old.excluded, old.exclude)
 
 
 def _moved(old: Layout, new: Layout, changes: tuple[Change, ...]) -> Mapping[str, frozenset[str]]:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, Enum
 from orchgate.packets.tasks import normal_status
+from orchgate.packets.titles import normal
 
 if TYPE_CHECKING:
-    from orchgate.config.settings import Documents
+    from collections.abc import Iterable
+
+    from orchgate.config.settings import Documents, Status
     from orchgate.markdown.document import Document
     from orchgate.packets.packet import Packet
+
+
+HEADER = 4_000  # characters above the first section in which a status may stand
+_STATUS = lazy(r"(?m)^[ \t>*_-]*(?P<word>[A-Za-z][A-Za-z -]{0,30}?)[*_]*[ \t]*:[*_]*[ \t]*(?P<value>\S.*)$")
+_END_OF_STATUS = lazy(r"[(\[,;.:–—]| - |\bby\b|\bon\b|\d")  # noqa: RUF001
+
+
+_OPEN_BOX = "\n- [ ] "
 
 
 class PacketProgress(Enum):
@@ -22,16 +33,51 @@ class PacketProgress(Enum):
     FINISHED = "finished"
 
 
-def progress_of(packet: Packet, checklist: Document | None, finished_statuses: tuple[str, ...]) -> PacketProgress:
-    """By the status in the task list; without one, by the boxes of the checklist."""
-    status = packet.entry.status if packet.entry else ""
-    if status and status in _normal(finished_statuses):
+def progress_of(packet: Packet, checklist: Document | None, status: Status, stated: str = "") -> PacketProgress:
+    """By the status in the task list, else by what the documents state; without either, by the boxes of the checklist.
+
+    A draft whose boxes are all ticked is finished: nobody goes back to that line. Some are judged as if finished.
+    """
+    if packet.as_finished:
         return PacketProgress.FINISHED
-    if not status and packet.entry is not None and packet.entry.completed:
+    listed = packet.entry.status if packet.entry else ""
+    if (listed or stated) in _normal(status.finished):
+        return PacketProgress.FINISHED
+    if not listed and packet.entry is not None and packet.entry.completed:
         return PacketProgress.FINISHED
     if checklist is None or not _all_ticked(checklist):
         return PacketProgress.OPEN
-    return PacketProgress.ALL_TICKED if status else PacketProgress.FINISHED
+    return PacketProgress.ALL_TICKED if listed or stated not in ("", "draft") else PacketProgress.FINISHED
+
+
+def stated_status(documents: Iterable[Document], words: tuple[str, ...]) -> str:
+    """The first status that documents state themselves, normalised; "" for none."""
+    return next((status for document in documents if words and (status := _stated(document, words))), "")
+
+
+def _stated(document: Document, words: tuple[str, ...]) -> str:
+    keys = {word.casefold() for word in words}
+    if document.text.startswith("---"):
+        values = (value for key, value in document.front_matter.items() if key.casefold() in keys)
+        if value := next((value for value in values if isinstance(value, str)), ""):
+            return _first_words(value)
+    first = next((heading.offset for heading in document.headings if heading.level > 1), len(document.text))
+    for match in _STATUS.finditer(document.text, 0, min(first, HEADER)):
+        if match["word"].casefold() in keys and not document.in_code(match.start("word")):
+            return _first_words(match["value"])
+    section = next((one for one in document.sections if normal(one.heading.title) in keys), None)
+    if section is None:
+        return ""
+    lines = document.text[section.heading.body : section.end].split("\n", 20)[:20]
+    return _first_words(next((line for line in lines if line.strip()), ""))
+
+
+def _first_words(text: str) -> str:
+    """`**Accepted** (2026-01-05)` as "accepted", `Superseded by [ADR-5](5.md)` as "superseded"; "" for a choice."""
+    plain = text.strip().strip("\"'").lstrip("-*_> ✅☑").replace("*", "").replace("_", " ").strip()
+    if plain.startswith(("{", "[", "<")) or "|" in plain:
+        return ""
+    return normal_status(_END_OF_STATUS.split(plain, maxsplit=1)[0].strip())
 
 
 @lru_cache(maxsize=4)
@@ -40,6 +86,9 @@ def _normal(statuses: tuple[str, ...]) -> frozenset[str]:
 
 
 def _all_ticked(checklist: Document) -> bool:
+    open_box = checklist.text.find(_OPEN_BOX)
+    if open_box >= 0 and not checklist.hidden(open_box + 1):
+        return False  # as nearly every checklist that is not done, without a look at all of its items
     boxes = [item.checked for item in checklist.items if item.checked is not None]
     return bool(boxes) and all(boxes)
 
@@ -47,23 +96,35 @@ def _all_ticked(checklist: Document) -> bool:
 def packets_named_in(text: str, packets: tuple[Packet, ...]) -> tuple[Packet, ...]:
     """Packets whose task, slug or four-digit id occurs in a text, with no letter or digit next to it.
 
-    The longest match counts: branch `0007-faster-start-again` does not belong to task `faster-start`.
+    The longest match counts: branch `0007-faster-start-again` does not belong to task `faster-start`. Case makes no
+    difference, `_` is `-`, and a text that is only a number is an id without its zeros.
     """
     import re
 
+    wanted = loose_name(text)
+    number = wanted.strip(" #")
     best: list[Packet] = []
     longest = 0
     for packet in packets:
-        ids = {name[:4] for name in packet.names if re.match(r"\d{4}-", name)}
-        for name in packet.names | ids:
+        names = {loose_name(name) for name in packet.names}
+        numbers = {match[0] for name in names if (match := re.match(r"\d+(?=-)", name))}
+        ids = {one for one in numbers if len(one) == 4}
+        if number.isdigit() and any(one.lstrip("0") == number.lstrip("0") for one in numbers):
+            ids.add(number)
+        for name in names | ids:
             size = len(name)
-            if size < longest or name not in text:
+            if size < longest or name not in wanted:
                 continue
-            if not re.search(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", text):
+            if not re.search(rf"(?<![a-z0-9]){re.escape(name)}(?![a-z0-9])", wanted):
                 continue
             best = [packet] if size > longest else [*best, packet]
             longest = size
     return tuple({packet.name: packet for packet in best}.values())
+
+
+def loose_name(text: str) -> str:
+    """A name as it is compared where people type it: in branches and trailers."""
+    return text.casefold().replace("_", "-")
 
 
 def packets_in_work(settings: Documents, packets: tuple[Packet, ...]) -> tuple[Packet, ...]:

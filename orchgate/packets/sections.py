@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.markdown.parts import covered, merged
 from orchgate.packets.titles import choices, normal, spellings
 
@@ -27,7 +27,9 @@ def first_titled(document: Document, required: str) -> Section | None:
     """The first section with one of the titles of `A | B`, at whatever level."""
     titled = _by_title(document)
     found = [titled[title] for title in _wanted(required) if title in titled]
-    return min(found, key=lambda section: section.start) if found else None
+    if len(found) < 2:
+        return found[0] if found else None
+    return min(found, key=lambda section: section.start)
 
 
 @lru_cache(maxsize=4)  # several rules ask about one document in a row
@@ -47,8 +49,8 @@ def _wanted(required: str) -> tuple[str, ...]:
 
 def missing(document: Document, required: tuple[str, ...]) -> list[str]:
     """The required titles that no heading of the document carries."""
-    present = _by_title(document)
-    return [title for title in required if not any(wanted in present for wanted in _wanted(title))]
+    present = _by_title(document).keys()
+    return [title for title in required if present.isdisjoint(_wanted(title))]
 
 
 def is_empty(document: Document, section: Section) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import Unreadable
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.markdown.names import is_markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 MAX_BYTES = 16 * 1024 * 1024
 _DATED = lazy(r"\d{8}-(?=.)")
@@ -18,7 +18,10 @@ _SEPARATORS = lazy(r"[\s_-]+")
 
 
 class TaskEntry(NamedTuple):
-    """One task. `status` is normalised, "" for none; `paths` are its documents as (dotted key, path)."""
+    """One task. `status` is normalised, "" for none; `paths` are its documents as (dotted key, path).
+
+    `number` is its place in the list.
+    """
 
     id: str
     slug: str
@@ -27,6 +30,7 @@ class TaskEntry(NamedTuple):
     completed: bool
     paths: tuple[tuple[str, str], ...]
     raw: Mapping[str, object]
+    number: int = -1
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -48,15 +52,32 @@ class TaskList(NamedTuple):
     text: str
     items: tuple[TaskEntry, ...]
 
+    @property
+    def whole(self) -> TaskList:
+        return self
+
+    @property
+    def lists_any(self) -> bool:
+        return bool(self.items)
+
+    def mentioning(self, words: Collection[str]) -> list[TaskEntry]:
+        """The tasks with one of the words in their names or paths."""
+        return [item for item in self.items if item.mentions(words)]
+
     def line_of(self, value: str) -> int:
         """The first line with a string value; 0 when it is spelled in a way that is not found."""
-        import json
+        return line_of(self.text, value)
 
-        for spelling in (json.dumps(value, ensure_ascii=False), json.dumps(value)):
-            at = self.text.find(spelling)
-            if at >= 0:
-                return self.text.count("\n", 0, at) + 1
-        return 0
+
+def line_of(text: str, value: str) -> int:
+    """The first line of a text with a string value; 0 when it is spelled in a way that is not found."""
+    import json
+
+    for spelling in (json.dumps(value, ensure_ascii=False), json.dumps(value)):
+        at = text.find(spelling)
+        if at >= 0:
+            return text.count("\n", 0, at) + 1
+    return 0
 
 
 def normal_status(value: object) -> str:
@@ -74,7 +95,7 @@ def read_task_list(path: str, content: bytes) -> TaskList:
     for number, item in enumerate(items):
         if not isinstance(item, dict):
             raise Unreadable(path, f"items[{number}]: expected an object, got {_kind(item)}")
-    return TaskList(path, text, tuple(_item(item) for item in items))
+    return TaskList(path, text, tuple(entry_of(item, number) for number, item in enumerate(items)))
 
 
 def decode(path: str, content: bytes) -> str:
@@ -97,7 +118,7 @@ def parse(path: str, text: str) -> object:
         raise Unreadable(path, f"is not valid JSON: {error}") from error
 
 
-def _item(raw: Mapping[str, object]) -> TaskEntry:
+def entry_of(raw: Mapping[str, object], number: int = -1) -> TaskEntry:
     return TaskEntry(
         _text(raw.get("id")),
         _text(raw.get("slug")),
@@ -106,6 +127,7 @@ def _item(raw: Mapping[str, object]) -> TaskEntry:
         bool(raw.get("completed_at")),
         tuple(_paths(raw)),
         raw,
+        number,
     )
 
 
@@ -165,3 +187,57 @@ def _inserted(text: str, item: Mapping[str, object]) -> str | None:
     head = text[: match.end()] if empty else text[:close].rstrip() + ","
     tail = newline + own[: len(own) // 2] if empty else text[len(text[:close].rstrip()) : close]
     return head + newline + own + dumped + tail + text[close:]
+
+
+def with_status(listed: TaskList, entry: TaskEntry, status: str, date: str) -> str:
+    """The text of a list with one task's status set, and its `completed_at` where the list keeps one; nothing else.
+
+    `date` is a day such as 2026-02-14. Raises Unreadable.
+    """
+    data = parse(listed.path, listed.text)
+    items = data.get("items") if isinstance(data, dict) else data
+    number = entry.number
+    assert isinstance(items, list)
+    values: dict[str, object] = {"status": status}
+    if "completed_at" in items[number] and not items[number]["completed_at"]:
+        values["completed_at"] = date
+    items[number].update(values)
+    for start, end in _spans(listed.text, number):
+        text = listed.text[start:end]
+        for key, value in values.items():
+            text = _with_value(text, key, value)
+        changed = listed.text[:start] + text + listed.text[end:]
+        if parse(listed.path, changed) == data:
+            return changed
+    # A key that is there twice, as after a merge: nobody knows which counts.
+    name = next(iter(entry.names), "the task")
+    raise Unreadable(listed.path, f"the status of {name} cannot be set in the text of this file", "set it by hand")
+
+
+def _spans(text: str, number: int) -> Iterator[tuple[int, int]]:
+    """Where an item of the list may begin and end in the text of an index."""
+    import json
+
+    decoder = json.JSONDecoder()
+    for match in re.finditer(r'"items"\s*:\s*\[|\A\ufeff?\s*\[', text):
+        at = end = match.end()
+        try:
+            for _ in range(number + 1):
+                at = end + len(text[end:]) - len(text[end:].lstrip(" \t\r\n,"))
+                _, end = decoder.raw_decode(text, at)
+        except ValueError:
+            continue
+        yield at, end
+
+
+def _with_value(text: str, key: str, value: object) -> str:
+    """One object's text with another value of a key of its own; the key is added in front where it has none."""
+    import json
+
+    written = json.dumps(value, ensure_ascii=False)
+    for match in re.finditer(rf'"{key}"(\s*:\s*)("(?:[^"\\]|\\.)*"|null|true|false|-?[\d.eE+-]+)', text):
+        before = text[1 : match.start()]
+        if before.count("{") == before.count("}"):
+            return f'{text[: match.start()]}"{key}"{match[1]}{written}{text[match.end() :]}'
+    lead = re.match(r"\{\s*", text)
+    return f'{lead[0]}"{key}": {written},{lead[0][1:] or " "}{text[lead.end() :]}' if lead else text

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import lru_cache
-from typing import NamedTuple
 
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import NamedTuple
 
 MAX_TITLE = 500  # characters that are compared
 DASHES = "‐‑‒–—―−﹣-"  # noqa: RUF001 -- telling them apart is the point
@@ -61,6 +60,8 @@ def _plain(title: str) -> str:
     """Lower case without markup, every dash a hyphen, closing `#`s and colons gone."""
     text = title[:MAX_TITLE]
     if not text.isascii():
+        import unicodedata
+
         text = unicodedata.normalize("NFKC", text).translate(_TO_HYPHEN)
     if "[" in text or "<" in text:
         text = _LINK.sub(r"\1", _COMMENT.sub("", text))

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from orchgate.errors import Unreadable
-from orchgate.lib.globs import chosen
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.paths import chosen
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
 from orchgate.model import Finding, Location, Severity, Trouble
 from orchgate.packets.titles import normal
 from orchgate.plan_commands import interactive
@@ -163,7 +163,6 @@ _NOT_A_STEP = lazy(
 _SAYS_TO_RUN = lazy(
     r"(?:\b(?:run|runs|running|rerun|re-run|execute|start|call|type|enter|invoke)|[:>])\s*[*_]*$", re.IGNORECASE
 )
-_ITEM_MARKS = lazy(r"\W*(?:\d+[.)])?\W*(?:\[[ xX]\])?\W*")
 _SENTENCE_END = lazy(r"[.;!?:]\s|\n")
 _MENTION = lazy(r"[a-z][a-z-]*|--?[A-Za-z][A-Za-z-]*")
 _PATHLIKE = lazy(r"-|.*[/.]")

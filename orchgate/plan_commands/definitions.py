@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import posixpath
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.plan_commands import programs
 
 if TYPE_CHECKING:

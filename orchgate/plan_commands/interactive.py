@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import TYPE_CHECKING
 
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.plan_commands.shell import one_of
 from orchgate.plan_commands.waiting_programs import (
     ASKS,
@@ -65,7 +65,7 @@ def password(outer: ShellCommand) -> Wait | None:
     own = itertools.takewhile(lambda word: word.text.startswith("-"), outer.words[1:])
     if has_option(tuple(own), answered):
         return None
-    return Wait("asks for a password on most machines", "use sudo -n, which fails at once instead", certain=False)
+    return Wait("asks for a password on most machines", "use `sudo -n`, which fails instead of asking", certain=False)
 
 
 def _answered_or_ended(wait: Wait, started: StartedProgram, outer: ShellCommand) -> bool:
@@ -94,7 +94,7 @@ def _git(command: ShellCommand) -> Wait | None:
     while arguments and arguments[0].text.startswith("-"):
         option = arguments.pop(0).text
         if option in ("-p", "--paginate"):
-            return Wait(PAGES, "leave --paginate out")
+            return Wait(PAGES, "leave out `--paginate`")
         if option in ("-C", "-c", "--git-dir", "--work-tree", "--namespace") and arguments:
             value = arguments.pop(0).text
             if option == "-c" and value.startswith(("core.editor=", "sequence.editor=")):
@@ -115,7 +115,7 @@ def _commit(arguments: tuple[ShellWord, ...]) -> Wait | None:
     if has_option(arguments, _MESSAGE) or may_hold_options(arguments):
         return None
     amends = any(word.text == "--amend" for word in arguments)
-    return Wait(EDITS, "add --no-edit or -m MESSAGE" if amends else "add -m MESSAGE")
+    return Wait(EDITS, "add `--no-edit` or `-m MESSAGE`" if amends else "add `-m MESSAGE`")
 
 
 def _container(command: ShellCommand) -> Wait | None:
@@ -128,7 +128,7 @@ def _container(command: ShellCommand) -> Wait | None:
     both = any({"i", "t"} <= set(option) and "d" not in option for option in clusters)
     apart = not {"-i", "--interactive"}.isdisjoint(own) and not {"-t", "--tty"}.isdisjoint(own)
     detached = "-d" in own or "--detach" in own
-    return Wait(TERMINAL, "leave -it out") if (both or apart) and not detached else None
+    return Wait(TERMINAL, "leave out `-it`") if (both or apart) and not detached else None
 
 
 _LEAVES = lazy(r"(?:^|[:|\s])(?:w?qa?|xa?|cq)!?(?:$|[|\s])")
@@ -152,9 +152,9 @@ def _ssh_keygen(command: ShellCommand) -> Wait | None:
     if may_hold_options([word for word in arguments if not word.text.startswith("$")]):
         return None
     if not any(word.text.startswith("-N") for word in arguments):
-        return Wait("asks for a passphrase", "add -N '' and -f FILE")
+        return Wait("asks for a passphrase", "add `-N ''` and `-f FILE`")
     return (
-        None if any(word.text.startswith("-f") for word in arguments) else Wait("asks for a file name", "add -f FILE")
+        None if any(word.text.startswith("-f") for word in arguments) else Wait("asks for a file name", "add `-f FILE`")
     )
 
 
@@ -191,7 +191,7 @@ def _python(command: ShellCommand) -> Wait | None:
     texts = [word.text for word in command.words[1:]]
     if texts[:1] == ["-m"] and texts[1:2] in (["pdb"], ["ipdb"]):
         return Wait(PROMPT, "run the script without the debugger")
-    return Wait(PROMPT, "leave -i out") if texts[:1] == ["-i"] else None
+    return Wait(PROMPT, "leave out `-i`") if texts[:1] == ["-i"] else None
 
 
 def _select(command: ShellCommand) -> Wait | None:
@@ -205,7 +205,7 @@ def _terraform(command: ShellCommand) -> Wait | None:
     plain = texts[:1] == ["apply"] and all(
         re.fullmatch(r"-(?!auto-approve|-auto-approve|help).*", text) for text in texts[1:]
     )
-    return Wait(ASKS, "add -auto-approve, or apply a saved plan") if plain else None
+    return Wait(ASKS, "add `-auto-approve`, or apply a saved plan") if plain else None
 
 
 def _create(command: ShellCommand) -> Wait | None:
@@ -213,7 +213,7 @@ def _create(command: ShellCommand) -> Wait | None:
     return (
         None
         if has_option(command.words[1:], quiet)
-        else Wait(ASKS, "use npx --yes and the options that answer its questions")
+        else Wait(ASKS, "use `npx --yes` and the options that answer its questions")
     )
 
 

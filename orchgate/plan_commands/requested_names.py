@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.plan_commands.shell import ShellWord, folder_from, one_of
 
 if TYPE_CHECKING:

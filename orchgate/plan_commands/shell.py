@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import NamedTuple
 
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import NamedTuple
 
 _BLANK = lazy(r"(?:[^\S\n]|\\\r?\n)+")  # every blank that ends a word, also those that shells do not split at
 _COMMENT = lazy(r"#[^\n]*")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.plan_commands.shell import one_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ PROMPT = "opens a prompt"
 TERMINAL = "needs a person at a terminal"
 INSTALLS = "install|remove|purge|upgrade|dist-upgrade|full-upgrade|autoremove|reinstall|build-dep"
 EDITING = "write the file with a command, or edit it as part of the change"
-PRINTING = "print it with cat, head or sed -n"
+PRINTING = "print it with `cat`, `head` or `sed -n`"
 
 ROWS = (
     WaitingProgram("nano|pico|joe|micro|ed|kak|helix|hx|mcedit|gedit|vipw|vigr|sudoedit|vimdiff|gvim", EDITS, EDITING),
@@ -62,22 +62,24 @@ ROWS = (
     WaitingProgram("emacsclient", EDITS, EDITING, quiet="-e --eval -n --no-wait"),
     WaitingProgram("crontab", EDITS, "crontab FILE", needs="-e"),
     WaitingProgram(
-        "visudo", EDITS, "write the file another way and check it with visudo -c -f FILE", quiet="-c --check"
+        "visudo", EDITS, "write the file another way, and check it with `visudo -c -f FILE`", quiet="-c --check"
     ),
-    WaitingProgram("kubectl|oc edit", EDITS, "kubectl apply -f FILE or kubectl patch"),
-    WaitingProgram("systemctl edit", EDITS, "write the drop-in file, then systemctl daemon-reload", quiet="--stdin"),
+    WaitingProgram("kubectl|oc edit", EDITS, "use `kubectl apply -f FILE` or `kubectl patch`"),
+    WaitingProgram(
+        "systemctl edit", EDITS, "write the drop-in file, then run `systemctl daemon-reload`", quiet="--stdin"
+    ),
     WaitingProgram("sudo", EDITS, EDITING, needs="-e --edit"),
     WaitingProgram(
         "git rebase",
         EDITS,
-        "leave -i out, or set GIT_SEQUENCE_EDITOR",
+        "leave out `-i`, or set GIT_SEQUENCE_EDITOR",
         needs="-i --interactive --edit-todo",
     ),
     WaitingProgram("git config", EDITS, "git config KEY VALUE", needs="-e --edit"),
     WaitingProgram("git branch", EDITS, "git config branch.NAME.description TEXT", needs="--edit-description"),
-    WaitingProgram("git revert|cherry-pick", EDITS, "add --no-edit", needs="-e --edit", quiet="--no-edit"),
+    WaitingProgram("git revert|cherry-pick", EDITS, "add `--no-edit`", needs="-e --edit", quiet="--no-edit"),
     WaitingProgram(
-        "git tag", EDITS, "add -m MESSAGE", needs="-a -s --annotate --sign", quiet="-m -F --message --file -d -v -l"
+        "git tag", EDITS, "add `-m MESSAGE`", needs="-a -s --annotate --sign", quiet="-m -F --message --file -d -v -l"
     ),
     WaitingProgram("git add|stage", ASKS, "git add PATH", needs="-p -i -e --patch --interactive --edit"),
     WaitingProgram("git checkout|reset|restore|stash", ASKS, "name the paths", needs="-p --patch"),
@@ -93,27 +95,33 @@ ROWS = (
     ),
     WaitingProgram("fzf", ASKS, "fzf --filter QUERY", quiet="-f --filter"),
     WaitingProgram("watch", ENDLESS, "run the command once, or in a loop with a limit"),
-    WaitingProgram("tail", ENDLESS, "tail -n 100, or timeout 60 tail -f", needs="-f -F --follow"),
+    WaitingProgram("tail", ENDLESS, "use `tail -n 100`, or `timeout 60 tail -f`", needs="-f -F --follow"),
     WaitingProgram("journalctl", ENDLESS, "journalctl -n 100 --no-pager", needs="-f --follow"),
     WaitingProgram(
-        "tsc|webpack|rollup|jest|vitest|ava|mocha", ENDLESS, "leave --watch out", needs="--watch --watchAll"
+        "tsc|webpack|rollup|jest|vitest|ava|mocha", ENDLESS, "leave out `--watch`", needs="--watch --watchAll"
     ),
-    WaitingProgram(f"apt|apt-get|aptitude {INSTALLS}", ASKS, "add -y", quiet=f"{YES} -qq -s"),
+    WaitingProgram(f"apt|apt-get|aptitude {INSTALLS}", ASKS, "add `-y`", quiet=f"{YES} -qq -s"),
     WaitingProgram(
         "yum|dnf|microdnf install|remove|erase|update|upgrade|reinstall|groupinstall|autoremove",
         ASKS,
-        "add -y",
+        "add `-y`",
         quiet=YES,
     ),
     WaitingProgram(
-        "zypper install|in|remove|rm|update|up|dup", ASKS, "add --non-interactive", quiet=f"{YES} -n --non-interactive"
+        "zypper install|in|remove|rm|update|up|dup",
+        ASKS,
+        "add `--non-interactive`",
+        quiet=f"{YES} -n --non-interactive",
     ),
     WaitingProgram(
-        "conda|mamba|micromamba install|remove|uninstall|create|update|upgrade", ASKS, "add --yes", quiet=f"{YES} -d"
+        "conda|mamba|micromamba install|remove|uninstall|create|update|upgrade", ASKS, "add `--yes`", quiet=f"{YES} -d"
     ),
-    WaitingProgram("pip|pip3 uninstall", ASKS, "add --yes", quiet=YES),
+    WaitingProgram("pip|pip3 uninstall", ASKS, "add `--yes`", quiet=YES),
     WaitingProgram(
-        "npm init|create|innit", ASKS, "add --yes", quiet="-y --yes -f --force --template -t --ci --defaults --default"
+        "npm init|create|innit",
+        ASKS,
+        "add `--yes`",
+        quiet="-y --yes -f --force --template -t --ci --defaults --default",
     ),
     WaitingProgram(
         "yarn|pnpm|bun create",
@@ -121,7 +129,7 @@ ROWS = (
         "add the options that answer its questions",
         quiet="-y --yes --template -t --ci --defaults",
     ),
-    WaitingProgram("poetry init", ASKS, "add --no-interaction", quiet="-n --no-interaction"),
+    WaitingProgram("poetry init", ASKS, "add `--no-interaction`", quiet="-n --no-interaction"),
     WaitingProgram("npm|pnpm login|adduser", LOGIN, "set NODE_AUTH_TOKEN or write .npmrc"),
     WaitingProgram("gh auth login", LOGIN, "set GH_TOKEN", quiet="--with-token"),
     WaitingProgram("gcloud auth login", LOGIN, "gcloud auth activate-service-account", quiet="--cred-file"),
@@ -130,28 +138,28 @@ ROWS = (
     WaitingProgram(
         "docker|podman login",
         LOGIN,
-        "add --username NAME --password-stdin",
+        "add `--username NAME --password-stdin`",
         quiet="--password-stdin -p --password -u --username",
     ),
     WaitingProgram(
         "gh pr create",
         ASKS,
-        "add --title and --body, or --fill",
+        "add `--title` and `--body`, or `--fill`",
         quiet="-t --title -f --fill --fill-first --fill-verbose -w --web --dry-run --recover",
     ),
-    WaitingProgram("gh issue create", ASKS, "add --title and --body", quiet="-t --title -w --web --recover"),
-    WaitingProgram("gh repo delete", ASKS, "add --yes", quiet="--yes --confirm"),
+    WaitingProgram("gh issue create", ASKS, "add `--title` and `--body`", quiet="-t --title -w --web --recover"),
+    WaitingProgram("gh repo delete", ASKS, "add `--yes`", quiet="--yes --confirm"),
     WaitingProgram(
-        "docker|podman system|image|container|volume|network|builder prune", ASKS, "add --force", quiet="-f --force"
+        "docker|podman system|image|container|volume|network|builder prune", ASKS, "add `--force`", quiet="-f --force"
     ),
-    WaitingProgram("terraform|tofu destroy", ASKS, "add -auto-approve", quiet="-auto-approve --auto-approve"),
-    WaitingProgram("pulumi up|destroy", ASKS, "add --yes", quiet=YES),
-    WaitingProgram("rm|mv|cp|ln", ASKS, "leave -i out", needs="-i -I --interactive", quiet="-f --force"),
-    WaitingProgram("find", ASKS, "use -exec", needs="-ok -okdir"),
+    WaitingProgram("terraform|tofu destroy", ASKS, "add `-auto-approve`", quiet="-auto-approve --auto-approve"),
+    WaitingProgram("pulumi up|destroy", ASKS, "add `--yes`", quiet=YES),
+    WaitingProgram("rm|mv|cp|ln", ASKS, "leave out `-i`", needs="-i -I --interactive", quiet="-f --force"),
+    WaitingProgram("find", ASKS, "use `-exec`", needs="-ok -okdir"),
     WaitingProgram(
         "passwd",
         "asks for a password",
-        "use chpasswd, which reads it from a pipe",
+        "use `chpasswd`, which reads it from a pipe",
         quiet="-l -u -d -e -S -x --stdin --lock --unlock --delete --expire --status",
     ),
     WaitingProgram(
@@ -161,13 +169,13 @@ ROWS = (
         needs="--gen-key --full-gen-key --full-generate-key --edit-key",
         quiet="--batch",
     ),
-    WaitingProgram("openssl req", ASKS, "add -subj /CN=NAME", needs="-new -x509", quiet="-subj -batch -config"),
+    WaitingProgram("openssl req", ASKS, "add `-subj /CN=NAME`", needs="-new -x509", quiet="-subj -batch -config"),
     WaitingProgram("poetry|pipenv shell", SHELL, "poetry run COMMAND"),
-    WaitingProgram("psql", PROMPT, "add -c QUERY or -f FILE", quiet="-c --command -f --file -l --list"),
-    WaitingProgram("mysql|mariadb", PROMPT, "add -e QUERY", quiet="-e --execute"),
-    WaitingProgram("mongosh|mongo", PROMPT, "add --eval CODE", quiet="--eval -f --file"),
-    WaitingProgram("gdb|lldb", PROMPT, "add --batch", quiet="-batch --batch -b"),
-    WaitingProgram("sftp", PROMPT, "add -b FILE", quiet="-b"),
+    WaitingProgram("psql", PROMPT, "add `-c QUERY` or `-f FILE`", quiet="-c --command -f --file -l --list"),
+    WaitingProgram("mysql|mariadb", PROMPT, "add `-e QUERY`", quiet="-e --execute"),
+    WaitingProgram("mongosh|mongo", PROMPT, "add `--eval CODE`", quiet="--eval -f --file"),
+    WaitingProgram("gdb|lldb", PROMPT, "add `--batch`", quiet="-batch --batch -b"),
+    WaitingProgram("sftp", PROMPT, "add `-b FILE`", quiet="-b"),
     WaitingProgram("su", SHELL, "sudo -n -u NAME COMMAND", quiet="-c --command"),
     WaitingProgram("read", "waits for an answer", "take the answer as an argument", needs="-p"),
 )

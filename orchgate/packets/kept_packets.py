@@ -1,0 +1,154 @@
+"""All packets of a tree as they were found before: those of a few documents, where only all packets tell.
+
+Which packets there are follows from the paths of documents, the patterns, the task list, and what the documents say
+that are joined by their own words. It is found anew where any of these is another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from orchgate.errors import Unreadable
+from orchgate.git.objects import is_blob
+from orchgate.git.snapshot import SUBMODULE
+from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.markdown.document import Document
+from orchgate.packets.joining import find_packets
+from orchgate.packets.naming import MAX_BYTES, NamesInDocument, names_of_document
+from orchgate.packets.packet import Packet
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from typing import Any
+
+    from orchgate.git.paths import Paths
+    from orchgate.git.snapshot import Snapshot
+    from orchgate.lib.cache import Cache
+    from orchgate.packets.joining import Reader
+    from orchgate.packets.kept_tasks import KeptTasks
+    from orchgate.packets.layout import Layout
+
+    Names = Mapping[str, NamesInDocument | None]
+
+_ASKED, _NAMES, _PACKETS = "documents-asked", "names", "packets"
+
+
+class KeptPackets:
+    """All packets of a tree, a line for each in their order."""
+
+    def __init__(self, lines: bytes, tasks: KeptTasks | None) -> None:
+        self._lines = lines
+        self._tasks = tasks
+
+    def of(self, paths: Collection[str], numbers: Collection[int]) -> tuple[Packet, ...]:
+        """The packets of some documents, and of some tasks of the list by their numbers."""
+        words = [json.dumps(path).encode("ascii") for path in paths] + [b"[%d, " % number for number in numbers]
+        starts = sorted({start for word in words for start in self._starts(word)})
+        return tuple(
+            packet
+            for packet in map(self._packet, starts)
+            if not packet.paths_set.isdisjoint(paths) or (packet.entry is not None and packet.entry.number in numbers)
+        )
+
+    def has_id(self, name: str) -> bool:
+        """Whether a task has a four-digit id."""
+        word = json.dumps(name)[:-1].encode("ascii")
+        return any(self._packet(start).task[:4] == name for start in self._starts(word))
+
+    def _starts(self, word: bytes) -> Iterable[int]:
+        """Where the lines begin that may be of what is looked for."""
+        at = self._lines.find(word)
+        while at >= 0:
+            yield self._lines.rfind(b"\n", 0, at) + 1
+            at = self._lines.find(word, self._lines.index(b"\n", at))
+
+    def _packet(self, start: int) -> Packet:
+        line = self._lines[start : self._lines.index(b"\n", start)]
+        number, task, slug, documents, by_name, is_mini, names = json.loads(line)
+        entry = self._tasks.numbered(number) if self._tasks is not None and number >= 0 else None
+        return Packet(task, slug, documents, entry, tuple(by_name), is_mini, frozenset(names))
+
+
+def _line(packet: Packet) -> bytes:
+    number = packet.entry.number if packet.entry is not None else -1
+    more = (packet.grouped_by_name, packet.mini_spec_as_tech_spec, sorted(packet.names))
+    return json.dumps((number, packet.task, packet.slug, packet.documents, *more)).encode("ascii") + b"\n"
+
+
+def of(tree: Snapshot, layout: Layout, tasks: KeptTasks | None, read: Reader) -> KeptPackets | None:
+    """All packets of a tree, whose documents are read by `read` otherwise; None where nothing can be kept of them."""
+    kept, chosen = tree.cache, tree.chosen(layout.choice)
+    if kept is None or chosen is None:
+        return None
+    state = _digest(layout.identity, chosen.digest(), tasks.oid.encode("ascii") if tasks is not None else b"")
+    asked = kept.read(_ASKED, state)
+    if asked is not None:
+        names = _names_of(kept, tree, json.loads(asked))
+        lines = kept.read(_PACKETS, _digest(state, _dumped(names))) if names is not None else None
+        if lines is not None:
+            return KeptPackets(lines, tasks)
+    return _Finding(kept, tree, read).found(layout, chosen, tasks, state)
+
+
+class _Finding:
+    """Finds packets, and notes which documents were asked for that."""
+
+    def __init__(self, kept: Cache, tree: Snapshot, read: Reader) -> None:
+        self._kept = kept
+        self._tree = tree
+        self._read = read
+        self._asked: list[str] = []
+        self._names: Names | None = {}
+
+    def found(self, layout: Layout, chosen: Paths, tasks: KeptTasks | None, state: bytes) -> KeptPackets:
+        items = tuple(tasks.all()) if tasks is not None else ()
+        packets = find_packets(chosen.all(), layout, items, self._names_in)
+        lines = b"".join(map(_line, packets))
+        if self._names is not None:
+            self._kept.write(_ASKED, state, json.dumps(self._asked).encode("ascii"))
+            self._kept.write(_PACKETS, _digest(state, _dumped(self._names)), lines)
+        return KeptPackets(lines, tasks)
+
+    def _names_in(self, paths: Collection[str]) -> Mapping[str, NamesInDocument]:
+        self._asked = list(paths)
+        self._names = _names_of(self._kept, self._tree, self._asked)
+        if self._names is None:
+            return self._read(paths)
+        return {path: names for path, names in self._names.items() if names is not None}
+
+
+# -- What documents say -------------------------------------------------------------------------------
+
+
+def _names_of(kept: Cache, tree: Snapshot, paths: Sequence[str]) -> Names | None:
+    """What some documents say by their blobs, None for a submodule; None where one cannot be read from its blob."""
+    entries = {path: entry for path in paths if (entry := tree.entries.get(path)) is not None}
+    key = _digest(json.dumps(paths).encode("ascii"))
+    earlier = json.loads(kept.read(_NAMES, key) or b"{}")
+    known = {path: one for path, one in earlier.items() if path in entries and one[0] == entries[path].oid}
+    new = [path for path, entry in entries.items() if path not in known and entry.mode != SUBMODULE]
+    for path, content in tree.read_many(new, MAX_BYTES):
+        if isinstance(content, Unreadable) or not is_blob(content, entries[path].oid):
+            return None
+        known[path] = [entries[path].oid, *names_of_document(Document(path, content), frozenset(paths))]
+    if new:
+        kept.write(_NAMES, key, json.dumps(known).encode("ascii"))
+    return {path: _names(known[path]) if path in known else None for path in entries}
+
+
+def _names(values: list[Any]) -> NamesInDocument:
+    _, title, tasks, declared, cited = values
+    return NamesInDocument(title, tuple(tasks), tuple(declared), tuple(cited))
+
+
+def _dumped(names: Names) -> bytes:
+    return json.dumps(list(names.items())).encode("ascii")
+
+
+def _digest(*parts: bytes) -> bytes:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(b"%d\n" % len(part))
+        digest.update(part)
+    return digest.digest()
