@@ -6,12 +6,13 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.evidence.facts import FAILURE
 from orchgate.evidence.packet_evidence import PHASES
-from orchgate.lib.globs import expand_braces
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.paths import expand_braces
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.references.resolve import Where
 from orchgate.references.targets import TargetKind
 from orchgate.runs.locate import manifest_of
 
@@ -46,7 +47,7 @@ class RunClaim(NamedTuple):
     @property
     def words(self) -> str:
         """The sentence, however it is wrapped."""
-        sentence = self.place.said.sentence
+        sentence = self.place.statement.sentence
         return " ".join(self.place.document.text[sentence.start : sentence.end].split())
 
 
@@ -83,19 +84,21 @@ def claims(
             continue
         if runs.isdisjoint(reference.text.split("/")):
             continue
-        found = references.find(document, reference, target).path
-        paths = expand_braces(target.path if target.kind is TargetKind.PATTERN else found)
+        found = references.find(document, reference, target)
+        if found.where is Where.MISSING:
+            continue  # EVD001 says so
+        paths = expand_braces(target.path if target.kind is TargetKind.PATTERN else found.path)
         named = dict.fromkeys(manifest for path in paths if (manifest := manifest_of(path + "/", roots)))
         place = references.place(document, reference) if named else None
         if place is not None and _rests_on_it(place):
-            knowing = place.said.says(FAILURE) or FAILURE.search(place.rest()) is not None
+            knowing = place.statement.says(FAILURE) or FAILURE.search(place.rest()) is not None
             yield from (RunClaim(place, manifest, _is_before(place), knowing) for manifest in named)
 
 
 def _rests_on_it(place: Mention) -> bool:
     """Whether a sentence says that the run shows something."""
-    said = place.said
-    if said.checked is False or said.gone or place.template:
+    statement = place.statement
+    if statement.checked is False or statement.gone or place.template:
         return False
     text, start = place.document.text, place.document.text.rfind("\n", 0, place.reference.offset) + 1
     listed = text[start : start + 200].lstrip(" \t").startswith("|") or any(
@@ -103,12 +106,12 @@ def _rests_on_it(place: Mention) -> bool:
     )
     if listed or (place.packet and place.claimed):
         return True
-    return bool(said.checked or said.evidence or says_success(place))
+    return bool(statement.checked or statement.evidence or says_success(place))
 
 
 def says_success(place: Mention) -> bool:
     """Whether the words of a sentence say that something holds."""
-    return place.said.sentence.holds(_SUCCESS)
+    return place.statement.sentence.holds(_SUCCESS)
 
 
 def _is_before(place: Mention) -> bool:
@@ -161,11 +164,11 @@ def added(now: Iterable[RunClaim], before: Iterable[RunClaim]) -> list[RunClaim]
     """The claims that were not there before: new sentences, where more of them rest on a run than did."""
     here = list(now)
     old = list(before)
-    said = {(claim.manifest, claim.words) for claim in old}
+    known = {(claim.manifest, claim.words) for claim in old}
     left = Counter(_about(claim) for claim in old)
     new: list[RunClaim] = []
     # What stands as it stood uses up an old claim first; then one that was only put differently.
-    for claim in sorted(here, key=lambda claim: (claim.manifest, claim.words) not in said):
+    for claim in sorted(here, key=lambda claim: (claim.manifest, claim.words) not in known):
         if left[_about(claim)] > 0:
             left[_about(claim)] -= 1
         else:

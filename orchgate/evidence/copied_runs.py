@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import GitError, OrchgateError, UsageError, quoted
 from orchgate.lib import files
-from orchgate.lib.inside import require_real
-from orchgate.lib.patterns import lazy
-from orchgate.runs import derivation, ids, locate, run_folder
+from orchgate.lib.lazy import lazy
+from orchgate.lib.paths import require_real
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.runs import ids, locate
+from orchgate.runs import journal as run_journal
 from orchgate.runs.decode import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Any
 
     from orchgate.evidence.lock_checks import SizeLimits
     from orchgate.runs.run import Run
@@ -112,12 +114,12 @@ def beside(manifest: str) -> RunOrigin | None:
     if not os.path.lexists(path):
         return None
     try:
-        told: Any = parse(read_file(path, MAX_BYTES)).get("origin")
+        origin: Any = parse(read_file(path, MAX_BYTES)).get("origin")
     except OrchgateError:
         return None
-    if not isinstance(told, dict):
+    if not isinstance(origin, dict):
         return None
-    return RunOrigin(*(_plain(value) if isinstance(value := told.get(key), str) else "" for key in RunOrigin._fields))
+    return RunOrigin(*(_plain(value) if isinstance(value := origin.get(key), str) else "" for key in RunOrigin._fields))
 
 
 MOST_FILES = 200
@@ -152,16 +154,16 @@ class Copied(NamedTuple):
 
 def examine(root: str, folder: str, limits: SizeLimits) -> Examined:
     """A finished run outside of this repository's own runs. Raises Refused, UsageError, OrchgateError."""
+    from orchgate.runs.decode import format_of
     from orchgate.runs.run import checked
-    from orchgate.runs.validate import format_of
 
     source = os.path.realpath(folder)
     data = _required(source, ids.MANIFEST, limits.manifest)
     document = parse(data, limits.manifest)
     beside = os.path.lexists(os.path.join(source, ids.JOURNAL))
-    journal = _required(source, ids.JOURNAL, derivation.MAX_BYTES) if beside else None
+    journal = _required(source, ids.JOURNAL, run_journal.MAX_BYTES) if beside else None
     try:
-        derivation.require(document, lambda: journal)
+        run_journal.require(document, lambda: journal)
     except OrchgateError as error:
         raise CopyRefused(error.message, error.hint) from error
     if not format_of(document):
@@ -183,10 +185,10 @@ def _require_place(run: Run, folder: str) -> None:
     """Refuses a run that does not lie where it says it does."""
     above, name = os.path.split(folder)
     task = os.path.basename(os.path.dirname(above)) if os.path.basename(above) == "cli" else run.task_id
-    for what, said, there in (("run", run.run_id, name), ("task", run.task_id, task)):
-        if said != there:
+    for what, recorded, there in (("run", run.run_id, name), ("task", run.task_id, task)):
+        if recorded != there:
             raise CopyRefused(
-                f"is of {what} {said[:60]}, and is in a folder of {there[:60]}", "put it back where it was"
+                f"is of {what} {recorded[:60]}, and is in a folder of {there[:60]}", "put it back where it was"
             )
     try:
         ids.check_task(run.task_id)
@@ -200,7 +202,7 @@ def copy(found: Examined, limits: SizeLimits, environ: Mapping[str, str]) -> Cop
         return _there_already(found, limits)
     left: list[str] = []
     task = os.path.dirname(os.path.dirname(found.target))
-    with run_folder.folder_for(task, found.run.run_id) as begun_in:
+    with run_journal.starting_folder(task, found.run.run_id) as begun_in:
         try:
             for name, data in _content(found, limits, left):
                 place = os.path.join(begun_in, name)
@@ -208,9 +210,9 @@ def copy(found: Examined, limits: SizeLimits, environ: Mapping[str, str]) -> Cop
                 files.create(place, data)
             noted = encode(origin_of(found, environ), found.run.run_id)
             files.create(os.path.join(begun_in, NAME), noted)
-            run_folder.appear(begun_in, found.target)
+            run_journal.move_into_place(begun_in, found.target)
         except BaseException:
-            run_folder.drop(begun_in)
+            run_journal.discard(begun_in)
             raise
     return Copied(new=True, left=tuple(left))
 
@@ -221,7 +223,7 @@ def _there_already(found: Examined, limits: SizeLimits) -> Copied:
         _here(os.path.join(found.target, name), limit) == data
         for name, data, limit in (
             (ids.MANIFEST, found.manifest, limits.manifest),
-            (ids.JOURNAL, found.journal, derivation.MAX_BYTES),
+            (ids.JOURNAL, found.journal, run_journal.MAX_BYTES),
         )
     )
     if not same:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError, quoted
 from orchgate.evidence.lock import RunFacts
-from orchgate.lib.json_values import UNKNOWN_TIME
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.runs.locate import OURS
-from orchgate.runs.run import RecordedTree, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from orchgate.evidence.lock import Lock
     from orchgate.git.snapshot import Snapshot
     from orchgate.references.artifacts import Artifacts
-    from orchgate.runs.run import Run
+    from orchgate.runs.run import Run, Usage
 
 
 _OBJECT_ID = lazy(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -32,6 +30,8 @@ _LONGEST_REASON = 200  # characters
 
 def facts_of(run: Run) -> RunFacts:
     """The facts of a run, whatever of it is known."""
+    from orchgate.runs.run import RecordedTree
+
     git = run.git or RecordedTree()
     numbers = dict(sorted(_numbers(run)))
     return RunFacts(
@@ -70,6 +70,8 @@ def _contents(value: Mapping[str, str | None] | None) -> Mapping[str, str | None
 
 def _numbers(run: Run) -> Iterator[tuple[str, float]]:
     """Metrics by the names of verdict/values.py; those that were not measured are left out."""
+    from orchgate.runs.run import Usage
+
     usage, tests = run.usage or Usage(), run.tests
     found: dict[str, float | None] = {name: getattr(usage, name) for name in _USED}
     if usage.wall_seconds is None:
@@ -91,6 +93,8 @@ def _numbers(run: Run) -> Iterator[tuple[str, float]]:
 
 def _seconds(run: Run) -> float | None:
     """Between the moments that the manifest gives."""
+    from orchgate.lib.json_data import UNKNOWN_TIME
+
     if run.completed_at is None or run.started_at == UNKNOWN_TIME:
         return None
     return round((run.completed_at - run.started_at).total_seconds(), 3)
@@ -137,7 +141,7 @@ class CitedRuns:
         return str(self._parsed(path, data).get("status") or "")
 
     def facts(self, path: str) -> RunFacts:
-        """What a manifest claims. Raises OrchgateError when it cannot be read or is no JSON object."""
+        """What a manifest claims. Raises OrchgateError when it cannot be read or is not a JSON object."""
         from orchgate.runs.run import from_manifest
 
         if path not in self._facts:
@@ -154,11 +158,11 @@ class CitedRuns:
         return pin.run
 
     def _parsed(self, path: str, data: bytes) -> dict[str, object]:
-        from orchgate.runs import derivation
+        from orchgate.runs import journal
         from orchgate.runs.decode import parse
 
         document = parse(data, self._max_bytes)
-        derivation.require(document, lambda: self._journal(path))
+        journal.require(document, lambda: self._journal(path))
         return document
 
     def _has_journal(self, path: str) -> bool:
@@ -169,13 +173,13 @@ class CitedRuns:
 
     def _journal(self, path: str) -> bytes | None:
         """The journal of a manifest, from where the manifest is: the judged tree, or the disk."""
-        from orchgate.runs import derivation
+        from orchgate.runs import journal
         from orchgate.runs.locate import journal_of
 
         if path in self._snapshot.entries:
-            return self._snapshot.find(journal_of(path), derivation.MAX_BYTES)
+            return self._snapshot.find(journal_of(path), journal.MAX_BYTES)
         there = self._artifacts.on_disk(journal_of(path))
-        return derivation.beside(self._artifacts.full(path)) if there else None
+        return journal.beside(self._artifacts.full(path)) if there else None
 
     def _bytes(self, path: str) -> bytes:
         if path in self._snapshot.entries:

@@ -6,17 +6,19 @@ lines means nothing to the reader, because a merge by union mixes it up.
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+import codecs
+from functools import cache, cached_property
 
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.evidence.rules import LOCK
-from orchgate.lib.inside import git_name
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.paths import git_name
 from orchgate.lib.text import clip
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from json import JSONDecoder
 
     from orchgate.git.snapshot import Snapshot
 
@@ -25,6 +27,9 @@ VERSION = 1
 MAX_BYTES = 32 * 1024 * 1024
 MAX_LINE = 64 * 1024
 HEADER = b'{"evidence-lock": 1}'  # sorts before every pin
+_PLAIN = lazy(
+    rb'\{"path": "([ !#-\[\]-~]{1,4096})", "sha256": "([0-9a-f]{64})", "size": (0|[1-9][0-9]{0,14})\}'  # of no run
+)
 _SHA256 = lazy(r"[0-9a-f]{64}")
 _OBJECT_ID = lazy(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _KNOWN_EMPTY = ("changed", "untracked")  # that there was nothing is another thing than that nobody knows
@@ -38,7 +43,7 @@ class RunFacts(NamedTuple):
     """What a manifest claims: all of it that rules ask for where the manifest itself is not at hand.
 
     Texts are "" and ids None where the manifest says nothing. `machine` is a fingerprint of its kind. `numbers` are
-    metrics by name, as in metrics/values.py: wall_seconds, cpu_seconds, max_rss_bytes, tree_rss_bytes, read_bytes,
+    metrics by the names in `measures`: wall_seconds, cpu_seconds, max_rss_bytes, tree_rss_bytes, read_bytes,
     written_bytes, manifest_writes, tests_passed … `format` is that of our manifests, or "". `changed` and `untracked`
     are as in git/state.py, None where they are not known. `cached` counts the stages that were answered from the cache,
     None where that is not known; `lower_bounds` are the numbers that are at least what they say, and why.
@@ -73,21 +78,46 @@ class Lock:
     """The pins of one lock by path."""
 
     def __init__(self, pins: Iterable[Pinned] = ()) -> None:
-        self.pins: Mapping[str, Pinned] = {pin.path: pin for pin in pins}
+        self._pins: Mapping[str, Pinned] = {pin.path: pin for pin in pins}
+
+    @property
+    def count(self) -> int:
+        return len(self._pins)
+
+    @property
+    def pins(self) -> Mapping[str, Pinned]:
+        """All of them, which a question about a few does not need."""
+        return self._pins
 
     def get(self, path: str) -> Pinned | None:
-        return self.pins.get(path)
+        return self._pins.get(path)
+
+    def holds(self, folder: str) -> bool:
+        """Whether an artifact in a folder or its folders is pinned; not asked of the top level."""
+        return folder in self._folders
+
+    def starting(self, text: str) -> Iterator[str]:
+        """The pinned paths that start with a text."""
+        return (path for path in self._pins if path.startswith(text))
 
     def below(self, folder: str) -> Iterator[Pinned]:
-        """The pins in a folder and its folders."""
-        return (pin for path, pin in self.pins.items() if path.startswith(folder + "/"))
+        """The pins in a folder and its folders, in the order of a lock's lines."""
+        found = map(self.get, sorted(self.starting(folder + "/"), key=written))
+        return (pin for pin in found if pin is not None)
 
     @cached_property
-    def folders(self) -> frozenset[str]:
+    def _folders(self) -> frozenset[str]:
         """Every folder that holds a pinned artifact, the top level left out."""
         from orchgate.git.snapshot import folders_of
 
-        return folders_of(self.pins) - {""}
+        return folders_of(self._pins) - {""}
+
+
+def written(path: str) -> str:
+    """A path as it stands in a lock, with its quotes."""
+    import json
+
+    return json.dumps(path)
 
 
 class LockError(OrchgateError):
@@ -114,15 +144,15 @@ def of(snapshot: Snapshot) -> Lock | None:
 def parse(data: bytes) -> Lock:
     """The lock in a file's bytes. Raises LockError with the line that is wrong."""
     pins: dict[str, Pinned] = {}
-    lines: dict[str, int] = {}
     for number, pin in pinned(data):
-        if pins.setdefault(pin.path, pin) != pin:
+        known = pins.setdefault(pin.path, pin)
+        if known is not pin and known != pin:
+            first = next(line for line, other in pinned(data) if other.path == pin.path)
             raise LockError(
                 number,
-                f"pins {_shown(pin.path)} differently from line {lines[pin.path]}",
+                f"pins {_shown(pin.path)} differently from line {first}",
                 "keep the line that holds; `orchgate evidence pin` decides by what is on disk",
             )
-        lines.setdefault(pin.path, number)
     return Lock(pins.values())
 
 
@@ -147,6 +177,9 @@ def pinned(data: bytes) -> Iterator[tuple[int, Pinned]]:
             continue
         if text.startswith(_MARKERS):
             raise LockError(number, "holds the marks of a merge conflict", "`orchgate evidence pin` keeps both sides")
+        if started and (pin := _plain_pin(text)):
+            yield number, pin
+            continue
         fields = _fields(number, text)
         if "evidence-lock" in fields:
             _check_version(number, fields["evidence-lock"])
@@ -159,18 +192,34 @@ def pinned(data: bytes) -> Iterator[tuple[int, Pinned]]:
         raise LockError(1, "is empty", _WRITTEN)
 
 
-def _fields(number: int, text: bytes) -> dict[str, Any]:
-    import json
+def _plain_pin(text: bytes) -> Pinned | None:
+    """What most lines say, as we write them: no JSON is parsed for it. None for what has to be looked at closely."""
+    match = _PLAIN.fullmatch(text)
+    if match is None:
+        return None
+    path = match[1].decode("ascii")
+    return None if not is_plain(path) or git_name(path) else Pinned(path, match[2].decode("ascii"), int(match[3]))
 
+
+def _fields(number: int, text: bytes) -> dict[str, object]:
+    if text.startswith(codecs.BOM_UTF8):
+        raise LockError(number, "is not JSON: Unexpected UTF-8 BOM (decode using utf-8-sig)")
     if len(text) > MAX_LINE:
         raise LockError(number, f"is longer than {MAX_LINE} bytes")
     try:
-        value = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_number)
+        value = _decoder().decode(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise LockError(number, f"is not JSON: {str(error).partition(': line ')[0]}") from None
     if not isinstance(value, dict):
-        raise LockError(number, "is no JSON object")
+        raise LockError(number, "is not a JSON object")
     return value
+
+
+@cache
+def _decoder() -> JSONDecoder:
+    import json
+
+    return json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_number)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -181,7 +230,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _check_version(number: int, version: object) -> None:
@@ -189,7 +238,7 @@ def _check_version(number: int, version: object) -> None:
         raise LockError(number, f"is of version {version!r}, this orchgate reads {VERSION}", "install a newer orchgate")
 
 
-def _pin(number: int, fields: dict[str, Any]) -> Pinned:
+def _pin(number: int, fields: dict[str, object]) -> Pinned:
     unknown = fields.keys() - {"path", "sha256", "size", "run"}
     if unknown:
         raise LockError(number, f"has a key {_shown(min(unknown))} that version {VERSION} does not know")
@@ -258,11 +307,11 @@ def _shown(value: object) -> str:
 
 def render(pins: Iterable[Pinned]) -> bytes:
     """The bytes of a lock: the same for the same pins, in whatever order they come."""
-    lines = sorted(_line(pin) for pin in pins)
+    lines = sorted(line_of(pin) for pin in pins)
     return b"".join(line + b"\n" for line in (HEADER, *lines))
 
 
-def _line(pin: Pinned) -> bytes:
+def line_of(pin: Pinned) -> bytes:
     import json
 
     fields: dict[str, object] = {"path": pin.path, "sha256": pin.sha256, "size": pin.size}

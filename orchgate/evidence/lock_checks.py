@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError, Unreadable, quoted
 from orchgate.evidence.lock import Pinned
 from orchgate.evidence.references import weight
-from orchgate.lib.digest import sha256_hex, sha256_of_chunks
-from orchgate.lib.files import NotRegularFileError, open_regular
-from orchgate.lib.inside import links
+from orchgate.lib.files import NotRegularFileError, open_regular, sha256_hex, sha256_of_chunks
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Finding, Location, Severity, Trouble
 from orchgate.references.artifacts import Artifacts
 from orchgate.references.resolve import Resolver, Where
@@ -80,15 +78,15 @@ def measure(
     return found
 
 
-def _hold_against_journal(artifacts: Artifacts, path: str, document: dict[str, Any]) -> None:
-    from orchgate.runs import derivation
+def _hold_against_journal(artifacts: Artifacts, path: str, document: dict[str, object]) -> None:
+    from orchgate.runs.journal import beside, require
 
     def journal() -> bytes | None:
         # One that a link brings in from elsewhere is not here: the gate does not see it either.
-        return derivation.beside(artifacts.full(path)) if artifacts.on_disk(journal_of(path)) else None
+        return beside(artifacts.full(path)) if artifacts.on_disk(journal_of(path)) else None
 
     try:
-        derivation.require(document, journal)
+        require(document, journal)
     except OrchgateError as error:
         raise CannotPin(path, error.message, error.hint, certain=True) from None
 
@@ -96,18 +94,18 @@ def _hold_against_journal(artifacts: Artifacts, path: str, document: dict[str, A
 def _refuse_links(artifacts: Artifacts, path: str) -> None:
     """A pin is of a file at its own path: elsewhere the link may lead to something else. Raises Refused."""
     real = os.path.realpath(artifacts.full(path))
-    link = next(links(artifacts.root, path), None)
-    if link is not None and not os.path.exists(real):
+    link = artifacts.linked_at(path)
+    if link and not os.path.exists(real):
         raise CannotPin(path, "is a link that leads nowhere", certain=True)
     if not artifacts.inside(real):
         hint = "copy what it leads to into the run's folder"
         raise CannotPin(path, "leads out of the repository", hint, certain=True)
-    if link is not None:
-        there = os.path.relpath(real, os.path.realpath(artifacts.root))
-        raise CannotPin(path, f"is reached through a symbolic link, {link}", f"link and pin {there}", certain=True)
+    if link:
+        hint = f"link and pin {artifacts.within(real)}"
+        raise CannotPin(path, f"is reached through a symbolic link, {link}", hint, certain=True)
 
 
-def _pin_of(path: str, descriptor: int, limit: int, manifest_limit: int) -> tuple[Pinned, dict[str, Any] | None]:
+def _pin_of(path: str, descriptor: int, limit: int, manifest_limit: int) -> tuple[Pinned, dict[str, object] | None]:
     """The pin of an open file, and what a manifest holds."""
     status = os.fstat(descriptor)
     if status.st_size > limit:
@@ -208,14 +206,16 @@ def _differing_fact(pin: Pinned, found: Pinned) -> str:
         return ""
     if pin.run is None or found.run is None:
         return "is pinned without the facts of its run" if found.run else "is pinned as a manifest, which it is not"
-    said, is_ = ({**run._asdict(), **run.numbers} for run in (pin.run, found.run))
+    pinned, is_ = ({**run._asdict(), **run.numbers} for run in (pin.run, found.run))
     # Older versions pinned a wall time that is not taken for one any more: of a run that had been resumed.
     beside = {"numbers", *({"wall_seconds"} - is_.keys())}
     # What older versions did not know, their pins do not say.
     names = (
-        name for name in said if name not in beside and said[name] != is_.get(name) and (name, said[name]) != _UNSAID
+        name
+        for name in pinned
+        if name not in beside and pinned[name] != is_.get(name) and (name, pinned[name]) != _UNSAID
     )
-    return next((f"says {name} {is_.get(name)!r}, the lock says {said[name]!r}" for name in names), "")
+    return next((f"says {name} {is_.get(name)!r}, the lock says {pinned[name]!r}" for name in names), "")
 
 
 class LockChecks:
@@ -225,7 +225,7 @@ class LockChecks:
         self._entries = snapshot.entries
         self._lock = lock
         self._comparison = comparison
-        self._clone = Resolver(snapshot, Artifacts("", roots, lock.pins, lock.folders))
+        self._clone = Resolver(snapshot, Artifacts("", roots, lock))
         self._told: set[tuple[str, str]] = set()
 
     def findings(self, place: Mention, target: ReferenceTarget, path: str) -> Iterator[Finding]:
@@ -241,6 +241,7 @@ class LockChecks:
                 f"{place.reference.text} is on this machine only: it is not pinned",
                 f"orchgate evidence pin {'' if place.packet else '--all '}&& git add .orchgate",
                 severity,
+                about=(place.reference.text,),
             )
         elif target.kind is TargetKind.PATH and path not in self._entries:
             yield from self._changed(place, path, severity)
@@ -260,4 +261,5 @@ class LockChecks:
                 f"`orchgate evidence fetch --force {quoted(one.path)}` brings back what was pinned, "
                 "`orchgate evidence pin` pins what is here",
                 Severity.WARNING if one.path.endswith(_RENEWED) else severity,
+                about=(one.path,),
             )

@@ -1,26 +1,34 @@
-"""Evidence that a packet owes: for its ticked items (EVD005), and of the runs that are required of it (EVD010)."""
+"""What packets mean for evidence: whose document one is, whether its packet claims to be done, and what that requires.
+
+A packet owes evidence for its ticked items (EVD005), and links to the runs that are required of it (EVD010).
+"""
 
 from __future__ import annotations
 
+import contextlib
 import re
-from typing import TYPE_CHECKING
+from bisect import bisect_left
+from functools import cached_property
 
-from orchgate.errors import KeptElsewhere, OrchgateError, quoted
-from orchgate.lib.patterns import lazy
+from orchgate.errors import KeptElsewhere, OrchgateError, Unreadable, quoted
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.markdown.parts import covered, merged
 from orchgate.model import Finding, Location, Severity
+from orchgate.packets.progress import PacketProgress, progress_of, stated_status
 from orchgate.runs.locate import mentioned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from orchgate.config.settings import Config
     from orchgate.evidence.facts import CitedRuns
     from orchgate.markdown.document import Document
     from orchgate.markdown.parts import ListItem
+    from orchgate.packets.catalog import Packets
+    from orchgate.packets.layout import PacketDocument
     from orchgate.packets.packet import Packet
     from orchgate.references.artifacts import Artifacts
-
 
 _TICKED_LINE = lazy(r"\[[xX]\][ \t][^\n]*")
 _NAMED = lazy(r"`[^`]+`|\]\(|\b[a-z]{2,}://|<https?:|#\d+\b|\b(?=[0-9a-f]*\d)[0-9a-f]{7,40}\b|\w/\w[\w./-]{0,200}\.\w")
@@ -38,6 +46,13 @@ _PAPERWORK = lazy(
 _RESULT = lazy(
     r"\b(?:pass|green|succe|test|verif|validat|measur|benchmark|lint|build|built|implement|regress|"
     r"improv|faster|reduc|fix)",
+    re.IGNORECASE,
+)
+
+
+# Headings of lists in which a tick says that something was kept in mind, and shows nothing.
+_KEPT_IN_MIND = lazy(
+    r"\b(?:non[- ]?goals?|out[- ]of[- ]scope|not done if|rejected|(?:protected|reserved)\b.{0,40}\bterms|glossary)\b",
     re.IGNORECASE,
 )
 
@@ -93,7 +108,9 @@ def _judge(document: Document, item: ListItem, checklist: bool, finished: Callab
     if not item.checked:
         return None
     whole = document.text[item.offset : item.end]
-    marker = _MARKER.search(item.text) or _NESTED_MARKER.search(whole)
+    about = (item.text.strip(),)
+    none = whole.isascii() and "evidence" not in whole.lower()  # several times faster than a search in any case
+    marker = None if none else _MARKER.search(item.text) or _NESTED_MARKER.search(whole)
     nested = whole[len(item.text) :]
     if marker and _EMPTY.fullmatch(marker["value"]) and not _NAMED.search(nested):
         value = marker["value"].strip(" .*_")
@@ -103,6 +120,7 @@ def _judge(document: Document, item: ListItem, checklist: bool, finished: Callab
             f"ticked, but its evidence is {value}" if value else "ticked, but its evidence is empty",
             "link the run or file that shows it, or untick the item",
             Severity.ERROR,
+            about=about,
         )
     if marker or _NAMED.search(whole):
         return None
@@ -111,15 +129,23 @@ def _judge(document: Document, item: ListItem, checklist: bool, finished: Callab
         document.location(item.offset),
         "ticked without naming evidence",
         "add `Evidence:` and the run or file that shows it",
-        _weight(item, checklist, finished),
+        _weight(document, item, checklist, finished),
+        about=about,
     )
 
 
-def _weight(item: ListItem, checklist: bool, finished: Callable[[], bool]) -> Severity:
-    said = _RESULT.search(item.text) is not None
-    if (said or (checklist and not _PAPERWORK.search(item.text))) and finished():
+def _weight(document: Document, item: ListItem, checklist: bool, finished: Callable[[], bool]) -> Severity:
+    states_result = _RESULT.search(item.text) is not None
+    result = states_result or (checklist and not _PAPERWORK.search(item.text))
+    if result and not _KEPT_IN_MIND.search(_heading_above(document, item.offset)) and finished():
         return Severity.ERROR
     return Severity.WARNING if checklist else Severity.NOTE
+
+
+def _heading_above(document: Document, offset: int) -> str:
+    headings = document.headings
+    above = bisect_left(headings, offset, key=lambda one: one.offset)
+    return headings[above - 1].title if above else ""
 
 
 PHASES = {
@@ -173,6 +199,8 @@ def missing_runs(
                 + (f" from {phase} the change" if phase else ""),
                 f"`orchgate run {quoted(pipeline)} --task {quoted(packet.task or packet.name)}`, then link its manifest"
                 + (f" on a line with the word {phase!r}" if phase else ""),
+                about=(kind,),
+                documents=packet.paths,
             )
 
 
@@ -194,3 +222,99 @@ def _has_phase(lines: dict[str, str], phase: str) -> bool:
         return True
     named = any(other.search(line) for other in PHASES.values() for line in lines.values())
     return not named and len(lines) > 1
+
+
+_LEADING_ID = lazy(r"\d+(?=-)")
+
+
+class Owners:
+    """Answers about documents; finding packets is put off until names alone cannot answer."""
+
+    def __init__(self, packets: Packets, document: Callable[[str], Document], *, whole: bool) -> None:
+        self._packets = packets
+        self._document = document
+        self._whole = whole  # the tree is judged, so that all packets are found at once
+        self._places: dict[str, tuple[PacketDocument, ...]] = {}
+        self._placed = not whole  # whether all of the tree are known
+        self._owners: dict[str, tuple[Packet, ...]] = {}
+        self._finished: dict[str, bool] = {}
+        self._foreign: dict[tuple[str, str], str] = {}
+
+    def places(self, path: str) -> tuple[PacketDocument, ...]:
+        """The kinds of packet document that a path is; none for other documents."""
+        if not self._placed:
+            self._placed = True
+            entries = self._packets.tree.entries
+            self._places = dict.fromkeys(entries, ())
+            for place in self._packets.layout.documents_among(entries):
+                self._places[place.path] += (place,)
+        if path not in self._places:
+            self._places[path] = tuple(self._packets.layout.documents_among((path,)))
+        return self._places[path]
+
+    def kinds(self, path: str) -> frozenset[str]:
+        return frozenset(place.kind for place in self.places(path))
+
+    def of(self, path: str) -> tuple[Packet, ...]:
+        """The packets that a document belongs to."""
+        if not self.places(path):
+            return ()
+        if path not in self._owners:
+            self._owners[path] = self._packets.owners.get(path, ()) if self._whole else self._packets.of((path,))
+        return self._owners[path]
+
+    @cached_property
+    def _tasks(self) -> frozenset[str]:
+        return frozenset(name for packet in self._packets.all for name in _names_of(packet))
+
+    def finished(self, path: str) -> bool:
+        """Whether the packet of a document is done, or has every box of its checklist ticked."""
+        return any(self.is_finished(packet) for packet in self.of(path))
+
+    def is_finished(self, packet: Packet) -> bool:
+        if packet.anchor not in self._finished:
+            status = self._packets.settings.status
+            stating = self._documents(packet.paths) if status.lines else ()
+            boxes = next(iter(self._documents([packet.documents.get("checklist", "")])), None)
+            how = progress_of(packet, boxes, status, stated_status(stating, status.lines))
+            self._finished[packet.anchor] = how is not PacketProgress.OPEN
+        return self._finished[packet.anchor]
+
+    def _documents(self, paths: Iterable[str]) -> Iterator[Document]:
+        for path in filter(None, paths):
+            with contextlib.suppress(Unreadable):
+                yield self._document(path)
+
+    def foreign(self, path: str, folder: str) -> str:
+        """The task that a run folder's name belongs to when it is another than the document's; "" otherwise.
+
+        `<task>-scout` and everything else that begins with the task's name or number is its own.
+        """
+        key = (path, folder)
+        if key not in self._foreign:
+            self._foreign[key] = self._find_foreign(path, folder)
+        return self._foreign[key]
+
+    def _find_foreign(self, path: str, folder: str) -> str:
+        places = self.places(path)
+        if not places or any(_is_own(name, folder) for place in places for name in (place.task, place.slug) if name):
+            return ""
+        packets = self.of(path)
+        if not packets or any(_is_own(name, folder) for packet in packets for name in _names_of(packet)):
+            return ""
+        return folder if folder in self._tasks else ""
+
+
+def _names_of(packet: Packet) -> tuple[str, ...]:
+    listed = packet.entry.names if packet.entry else ()
+    return tuple(name for name in (packet.task, packet.slug, *listed) if name)
+
+
+def _is_own(name: str, folder: str) -> bool:
+    if folder == name or folder.startswith(name + "-"):
+        return True
+    number, other = _LEADING_ID.match(name), _LEADING_ID.match(folder)
+    if number and other:
+        return number[0] == other[0]
+    bare = folder[other.end() + 1 :] if other else folder
+    return bare == name or bare.startswith(name + "-")

@@ -1,18 +1,30 @@
-"""What documents point at: one finding at most for each reference (EVD001 to EVD004, EVD013), and better hints."""
+"""What documents point at: at most one finding for each reference, and better hints.
+
+Of what is missing or cannot be opened (EVD001 to EVD004, EVD013), and of what is there: whether an artifact supports
+the claim that cites it (EVD006, EVD007), and whether others will find it (EVD008, EVD009).
+"""
 
 from __future__ import annotations
 
-import os
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING
 
-from orchgate.errors import Unreadable
-from orchgate.evidence.references import RESULT, Mention, file_weight, is_file, task_folder, weight
-from orchgate.git.snapshot import SUBMODULE, SYMLINK
-from orchgate.lib.files import open_regular
-from orchgate.lib.patterns import lazy
-from orchgate.markdown.names import is_markdown, is_mdx
+from orchgate.errors import KeptElsewhere, OrchgateError, Unreadable
+from orchgate.evidence.facts import FAILURE, SUCCEEDED
+from orchgate.evidence.references import (
+    RESULT,
+    LineCounts,
+    Mention,
+    file_weight,
+    is_dead_path,
+    is_file,
+    task_folder,
+    weight,
+)
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.markdown import site_anchors
+from orchgate.markdown.names import is_markdown
 from orchgate.model import Finding, Location, Severity, Trouble
 from orchgate.references.links import Notation, Reference
 from orchgate.references.resolve import Where
@@ -21,9 +33,10 @@ from orchgate.references.targets import TargetKind, is_unfilled, of_this_user, u
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from orchgate.evidence.owners import Owners
+    from orchgate.evidence.facts import CitedRuns
+    from orchgate.evidence.lock_checks import LockChecks
+    from orchgate.evidence.packet_evidence import Owners
     from orchgate.evidence.references import References
-    from orchgate.evidence.support import Support
     from orchgate.git.snapshot import Snapshot
     from orchgate.markdown.document import Document
     from orchgate.references.artifacts import Artifacts
@@ -31,11 +44,89 @@ if TYPE_CHECKING:
     from orchgate.references.targets import ReferenceTarget
 
 
-_LINE_ANCHOR = lazy(r"L\d+|:~:|user-content-|top$|$", re.IGNORECASE)
+class Support:
+    """Findings about references that lead to something.
+
+    `kept` is None where the tree keeps no lock: then nothing is said about pins.
+    """
+
+    def __init__(
+        self,
+        references: References,
+        packets: Owners,
+        runs: CitedRuns,
+        artifacts: Artifacts,
+        *,
+        kept: LockChecks | None = None,
+    ) -> None:
+        self._references = references
+        self._packets = packets
+        self._runs = runs
+        self._artifacts = artifacts
+        self._kept = kept
+        self._roots = tuple(root + "/" for root in artifacts.roots)
+        self.troubles: dict[str, Trouble] = {}  # manifests that nobody here can judge
+
+    def findings(
+        self, document: Document, reference: Reference, target: ReferenceTarget, found: Resolution
+    ) -> Iterator[Finding]:
+        if target.kind is TargetKind.PATH and self._artifacts.owns(found.path):
+            yield from self._cited(document, reference, found.path)
+        if self._kept is not None:
+            yield from self._kept.findings(self._references.place(document, reference), target, found.path)
+
+    # -- EVD006, EVD007: it does not support the claim -----------------------------------------
+
+    def _cited(self, document: Document, reference: Reference, path: str) -> Iterator[Finding]:
+        folder = task_folder(path, self._roots)
+        manifest = path.endswith("/manifest.json")
+        other = self._packets.foreign(document.path, folder) if folder else ""
+        ended = self._ended(reference, path) if manifest else None
+        if not other and ended is None:
+            return
+        place = self._references.place(document, reference)
+        if not place.claimed:
+            return
+        if other:
+            yield Finding(
+                "EVD006",
+                place.location,
+                f"{reference.text} is evidence of another task, {other}",
+                "link a run of this task, or say in the text why the other one counts",
+                about=(reference.text,),
+            )
+        if ended and not place.statement.says(FAILURE) and not FAILURE.search(place.rest()):
+            yield Finding("EVD007", place.location, *ended, about=(reference.text,))
+
+    def _ended(self, reference: Reference, path: str) -> tuple[str, str] | None:
+        """Message and hint when a cited run did not succeed."""
+        try:
+            status = self._runs.status(path)
+        except KeptElsewhere as error:
+            self.troubles[path] = Trouble(Location(path), error.message, error.hint)
+            return None
+        except OrchgateError as error:
+            hint = error.hint or "restore the file as its runner wrote it, or run the pipeline again"
+            return f"{reference.text}: status unknown, the file {error.message}", hint
+        if not status or status.casefold() in SUCCEEDED:
+            return None
+        hint = "link a run that succeeded, or say in the text that this one did not"
+        return f"{reference.text} is a run whose status is {status}", hint
+
+
+# Places in a file that need no heading: lines, the top, and routes of a site that is one page.
+_NO_HEADING = lazy(r"(?:L\d+(?:C\d+)?(?:-L?\d+(?:C\d+)?)?|top)?|[/!?].*", re.IGNORECASE)
+
+
+_NOT_SERVED = "leads to no page of the site"
+_ROOTS_HINT = "correct the path; if the site serves it from elsewhere, list that folder in evidence.link-roots"
 
 
 class ReferenceChecks:
-    """Findings of references. `links` counts those that name a path; `troubles` are documents that cannot be read."""
+    """Findings of references. `links` counts those that name a path; `troubles` are documents that cannot be read.
+
+    `unjudged` counts links of pages of which only the generator of the site knows where they lead.
+    """
 
     def __init__(
         self,
@@ -56,22 +147,32 @@ class ReferenceChecks:
         self._document = document
         self._roots = tuple(root + "/" for root in artifacts.roots)
         self._snapshot = snapshot
-        self.links = 0
+        self._read: set[str] = set()
+        self._paths: set[str] = set()  # texts of spans that are paths of the tree as they stand
+        self._aims: dict[str, ReferenceTarget] = {}  # what others point at
+        self.links = self.unjudged = 0
         self.troubles: dict[str, Trouble] = {}
 
     def findings(self, document: Document) -> Iterator[Finding]:
-        reader = self._references.reader
-        entries, known, roots = self._entries, reader.known, self._roots
-        for span in document.spans:
-            text = span.text
-            if text in entries and not text.startswith(roots):  # most paths are, as they stand
-                self.links += 1
-                continue
-            target = known[text] if text in known else reader.span(text)
-            if target is not None:
-                yield from self._reference(document, Reference(text, span.offset, Notation.SPAN), target)
+        texts, offsets = document.code
+        self._look_up(texts)
+        self.links += sum(map(self._paths.__contains__, texts))
+        aims = self._aims
+        if not aims.keys().isdisjoint(texts):
+            for at, text in [(at, text) for at, text in enumerate(texts) if text in aims]:
+                yield from self._reference(document, Reference(text, offsets[at], Notation.SPAN), aims[text])
         for reference, target in self._references.links_and_bare(document):
             yield from self._reference(document, reference, target)
+
+    def _look_up(self, texts: list[str]) -> None:
+        """Reads the texts of code spans that are new. Most of a large tree's are words, or were seen before."""
+        new = set(texts) - self._read
+        self._read |= new
+        for text in new:
+            if text in self._entries and not text.startswith(self._roots):
+                self._paths.add(text)
+            elif (target := self._references.reader.span(text)) is not None:
+                self._aims[text] = target
 
     def vanished(self, document: Document, gone: frozenset[str]) -> Iterator[Finding]:
         """Findings about targets that this change took away, in a document that it does not touch."""
@@ -79,16 +180,20 @@ class ReferenceChecks:
             if target.kind is not TargetKind.PATH or reference.written is Notation.BARE:
                 continue
             found = self._references.find(document, reference, target)
-            if found.path in gone or (is_mdx(document.path) and self._was_served(document, target, found, gone)):
+            if found.path in gone or self._was_served(document, reference, target, found, gone):
                 self.links += 1
                 yield from self._missing(self._place(document, reference), target, found)
 
-    @staticmethod
-    def _was_served(document: Document, target: ReferenceTarget, found: Resolution, gone: frozenset[str]) -> bool:
-        from orchgate.references.resolve import page_on_site
-
-        lost = page_on_site(gone, target.path, document.path.rpartition("/")[0])
-        return found.where is Where.MISSING and lost != ""
+    def _was_served(
+        self,
+        document: Document,
+        reference: Reference,
+        target: ReferenceTarget,
+        found: Resolution,
+        gone: frozenset[str],
+    ) -> bool:
+        lost = found.where in (Where.MISSING, Where.SITE) and reference.written is Notation.LINK
+        return lost and self._references.resolver.was_served(target, document.path, gone)
 
     def repinned(self, document: Document, changed: frozenset[str]) -> Iterator[Finding]:
         """Findings about artifacts whose pins this change took away or altered, in a document that it does not touch.
@@ -120,9 +225,12 @@ class ReferenceChecks:
         found = self._references.find(document, reference, target)
         if not (link or found.where is Where.HERE or target.artifact or self._meant(document, reference, target)):
             return
+        if found.where is Where.SITE and not self._references.resolver.sites.near(target.path, document.path):
+            self.unjudged += 1
+            return
         self.links += 1
-        if found.where is Where.MISSING:
-            yield from self._missing(self._place(document, reference), target, found)
+        if found.where in (Where.MISSING, Where.SITE):
+            yield from self._missing(self._place(document, reference), target, found, whole=True)
         elif found.where is Where.OUTSIDE:
             yield from self._outside(self._place(document, reference), target)
         else:
@@ -144,32 +252,49 @@ class ReferenceChecks:
             return
         from orchgate.evidence.claims import says_success
 
+        sites = self._references.resolver.sites
+
         for use in document.undefined:
             reference = Reference(use.written, use.offset, Notation.LINK)
             place = self._place(document, reference)
-            said = place.said
-            if said.checked is False or place.template or (use.shortcut and not said.evidence):
+            statement = place.statement
+            if statement.checked is False or place.template or (use.shortcut and not statement.evidence):
                 continue
-            claimed = said.evidence or said.checked or (said.status and place.packet) or says_success(place)
+            claimed = (
+                statement.evidence or statement.checked or (statement.status and place.packet) or says_success(place)
+            )
+            if not (statement.evidence or statement.checked) and sites.covers(document.path):
+                continue  # plug-ins of generators define labels
             yield Finding(
                 "EVD001",
                 place.location,
                 f"{use.written} has no definition in this document",
                 f"add the line [{use.label}]: PATH, or write the path itself",
                 Severity.ERROR if claimed else Severity.WARNING,
+                about=(use.written,),
             )
 
     def _meant(self, document: Document, reference: Reference, target: ReferenceTarget) -> bool:
         """Whether a code span that leads nowhere is meant as a path at all, and not as `text/html` or `owner/name`."""
         if self._references.resolver.begins_here(target.path, document.path):
             return True
-        return is_file(target.path) and self._references.said(document, reference.offset).evidence
+        return is_file(target.path) and self._references.statement(document, reference.offset).evidence
 
     # -- EVD001, EVD004: there is nothing there ------------------------------------------------
 
-    def _missing(self, place: Mention, target: ReferenceTarget, found: Resolution) -> Iterator[Finding]:
+    def _missing(
+        self, place: Mention, target: ReferenceTarget, found: Resolution, *, whole: bool = False
+    ) -> Iterator[Finding]:
+        """`whole`: the document is judged as a whole, and not for what a change took away from it."""
         severity = weight(place, target)
+        if severity is None and whole and self._is_dead_path(place, target, found):
+            severity = Severity.WARNING
         if severity is None:
+            return
+        if found.where is Where.SITE:
+            yield Finding(
+                "EVD001", place.location, f"{place.reference.text} {_NOT_SERVED}", _ROOTS_HINT, Severity.WARNING
+            )
             return
         text = place.reference.text
         folder = place.document.path.rpartition("/")[0]
@@ -185,7 +310,13 @@ class ReferenceChecks:
         if place.link and not target.artifact and target.path.strip("/") in self._entries:
             hint = f"GitHub reads it from the document's folder: write {self._relative(place, target.path.strip('/'))}"
             sought = ()
-        yield Finding("EVD001", place.location, f"{text} {what}", hint, severity, sought=sought)
+        yield Finding("EVD001", place.location, f"{text} {what}", hint, severity, sought=sought, about=(text,))
+
+    def _is_dead_path(self, place: Mention, target: ReferenceTarget, found: Resolution) -> bool:
+        """Whether a code span reads like a file of this repository; pages of a site speak of their readers' files."""
+        if place.reference.written is not Notation.SPAN or found.path.partition("/")[0] not in self._snapshot.folders:
+            return False
+        return is_dead_path(place, target) and not self._references.resolver.sites.covers(place.document.path)
 
     @staticmethod
     def _relative(place: Mention, path: str) -> str:
@@ -201,37 +332,41 @@ class ReferenceChecks:
             place.location,
             f"{place.reference.text} leads out of the repository",
             "write the path from the repository's top level, and copy what is elsewhere into it",
+            about=(place.reference.text,),
         )
 
     # -- EVD002, EVD003: nobody else can open it ----------------------------------------------
 
     def _unfilled(self, place: Mention, target: ReferenceTarget) -> Iterator[Finding]:
-        said, path = place.said, place.document.path
-        if said.checked is False or place.template:
+        statement, path = place.statement, place.document.path
+        if statement.checked is False or place.template:
             return
         folder = task_folder(target.path, self._roots)
         # With the task left open as well it usually explains a layout, unless the label asks for a manifest.
-        manifest = target.path.endswith("/manifest.json") and said.says(RESULT)
-        stated = said.evidence or (said.status and (not is_unfilled(folder) or manifest))
-        ticked = bool(said.checked) and (said.evidence or (not is_unfilled(folder) and bool(self._own(path, folder))))
+        manifest = target.path.endswith("/manifest.json") and statement.says(RESULT)
+        stated = statement.evidence or (statement.status and (not is_unfilled(folder) or manifest))
+        ticked = bool(statement.checked) and (
+            statement.evidence or (not is_unfilled(folder) and bool(self._own(path, folder)))
+        )
         if ticked or (stated and self._packets.finished(path)):
             yield Finding(
                 "EVD002",
                 place.location,
                 f"{place.reference.text} was never filled in",
                 "name the run that the claim rests on, or untick the item until there is one",
+                about=(place.reference.text,),
             )
 
     def _own(self, path: str, folder: str) -> bool:
         return bool(self._packets.places(path)) and not self._packets.foreign(path, folder)
 
     def _local(self, place: Mention) -> Iterator[Finding]:
-        text, said = place.reference.text, place.said
+        text, statement = place.reference.text, place.statement
         if is_unfilled(text) or "..." in text or "…" in text or place.template:
             return
-        stated = said.status and ((place.packet and not of_this_user(text)) or said.says(RESULT))
-        claimed = place.link or said.evidence or stated
-        if not claimed and (of_this_user(text) or said.gone):
+        stated = statement.status and ((place.packet and not of_this_user(text)) or statement.says(RESULT))
+        claimed = place.link or statement.evidence or stated
+        if not claimed and (of_this_user(text) or statement.gone):
             return  # where a tool keeps its settings, or how to use it
         self.links += 1
         yield Finding(
@@ -240,6 +375,7 @@ class ReferenceChecks:
             f"{text}: {'path in a home folder' if text.startswith('~') else 'absolute path'}; others cannot open it",
             "copy it into the repository or under a run's folder, and link that",
             Severity.ERROR if claimed else Severity.WARNING,
+            about=(text,),
         )
 
     # -- EVD013 --------------------------------------------------------------------------------
@@ -261,11 +397,12 @@ class ReferenceChecks:
                 document.location(reference.offset),
                 f"{reference.text}: {path} has no line {line}, it {f'ends at line {lines}' if lines else 'is empty'}",
                 "correct the line, or drop it",
+                about=(reference.text,),
             )
 
     def _anchor(self, document: Document, reference: Reference, path: str, anchor: str) -> Iterator[Finding]:
-        wanted = unquoted(anchor)
-        if _LINE_ANCHOR.match(wanted):
+        wanted = unquoted(anchor).partition(":~:")[0].removeprefix("user-content-")
+        if _NO_HEADING.fullmatch(wanted) or (wanted == "readme" and path.casefold().endswith("readme.md")):
             return
         try:
             aim = document if path == document.path else self._document(path)
@@ -274,6 +411,8 @@ class ReferenceChecks:
             return
         if wanted in aim.anchors or wanted.casefold() in aim.anchors:
             return
+        if self._references.resolver.sites.covers(path) and site_anchors.may_have(aim, wanted):
+            return
         where = "this document" if path == document.path else path
         yield Finding(
             "EVD013",
@@ -281,54 +420,8 @@ class ReferenceChecks:
             f"{reference.text}: {where} has no heading or anchor #{wanted}",
             PLAIN[ANCHOR],
             sought=(ANCHOR, path, wanted),
+            about=(reference.text,),
         )
-
-
-CHUNK = 1 << 20
-MAX_BYTES = 64 * 1024 * 1024  # of a file of the tree; larger ones are no text that anybody cites by line
-TEXT = 8_000  # first bytes in which git looks for NUL before it takes a file for text
-
-
-class LineCounts:
-    """Counts the lines of files of the judged tree, and of artifacts on disk."""
-
-    def __init__(self, snapshot: Snapshot, artifacts: Artifacts) -> None:
-        self._snapshot = snapshot
-        self._artifacts = artifacts
-        self._known: dict[str, int | None] = {}
-
-    def of(self, path: str, wanted: int) -> int | None:
-        """How many lines a file has, or at least `wanted`; None for a folder, a binary, or what is not here.
-
-        Raises Unreadable when the file is there and cannot be read, or is larger than any text that is cited by line.
-        """
-        entry = self._snapshot.entries.get(path)
-        if entry is None:
-            return self._on_disk(path, wanted)
-        if entry.mode in (SYMLINK, SUBMODULE):
-            return None
-        if path not in self._known:
-            self._known[path] = _count(self._snapshot.read(path, MAX_BYTES))
-        return self._known[path]
-
-    def _on_disk(self, path: str, wanted: int) -> int | None:
-        """As `of`; a log may be very long, so that it is read as far as the wanted line."""
-        if not self._artifacts.on_disk(path) or not os.path.isfile(self._artifacts.full(path)):
-            return None
-        count, last = 0, b""
-        try:
-            with open(open_regular(self._artifacts.full(path)), "rb", buffering=0) as file:
-                while count < wanted and (chunk := file.read(CHUNK)):
-                    count, last = count + chunk.count(b"\n"), chunk
-        except OSError as error:
-            raise Unreadable(path, f"cannot be read: {error.strerror}") from error
-        return count + (not last.endswith(b"\n") and bool(last))
-
-
-def _count(content: bytes) -> int | None:
-    if b"\0" in content[:TEXT]:
-        return None
-    return content.count(b"\n") + (not content.endswith(b"\n") and bool(content))
 
 
 PATH, ANCHOR = "path", "anchor"

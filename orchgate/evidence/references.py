@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.lib.patterns import lazy
+from orchgate.errors import Unreadable
+from orchgate.git.snapshot import SUBMODULE, SYMLINK
+from orchgate.lib.files import open_regular
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.markdown.document import Document
 from orchgate.model import Severity
 from orchgate.references.links import BarePaths, Notation, Reference, Sentences
@@ -15,7 +19,7 @@ from orchgate.references.targets import RUN_ID, TargetKind, TargetReader
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.evidence.owners import Owners
+    from orchgate.evidence.packet_evidence import Owners
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Location
     from orchgate.references.artifacts import Artifacts
@@ -27,6 +31,16 @@ if TYPE_CHECKING:
 SUMMARY = "<!-- orchgate summary"  # how a managed block begins, see `summary`
 # Labels under which a path is a result somebody is meant to open.
 RESULT = lazy(r"\b(?:manifest|evidence|log|metric|summar|proof|result|report|transcript)", re.IGNORECASE)
+# Words of a sentence about files that are to be made, or that are only an example.
+_NOT_YET = lazy(
+    r"\b(?:new|add(?:s|ed|ing)?|creat\w*|introduc\w*|will|would|should|may|might|could|plan(?:s|ned)?|propos\w*|generat\w*|"
+    r"writes?|written|future|later|optional\w*|example|e\.g\.|such as|like|if|when|unless|instead|or|"
+    r"copy|copies|rename|repositor(?:y|ies))\b",
+    re.IGNORECASE,
+)
+_OF_THE_PAST = lazy(
+    r"(?:^|/)[^/]*(?:change|release|history|news)[^/]*$|(?:^|/)(?:changelogs?|releases?)/", re.IGNORECASE
+)
 _FILE = lazy(r"^(?![\w-]+\.(?:com|org|io|net|dev)/)[^/]*/.*[^./]\.[A-Za-z][A-Za-z0-9]{0,7}$", re.DOTALL)
 
 
@@ -35,8 +49,13 @@ class Mention(NamedTuple):
 
     document: Document
     reference: Reference
-    said: Statement
+    sentences: Sentences
     packet: bool
+
+    @property
+    def statement(self) -> Statement:
+        """What the sentence says; many references are judged without reading it."""
+        return self.sentences.at(self.reference.offset)
 
     @property
     def location(self) -> Location:
@@ -53,8 +72,9 @@ class Mention(NamedTuple):
     @property
     def claimed(self) -> bool:
         """Whether somebody relies on it: evidence, a status line, a ticked item, a link."""
-        return self.said.checked is not False and bool(
-            self.said.evidence or self.said.status or self.said.checked or self.link
+        statement = self.statement
+        return statement.checked is not False and bool(
+            statement.evidence or statement.status or statement.checked or self.link
         )
 
     def rest(self) -> str:
@@ -66,22 +86,22 @@ class Mention(NamedTuple):
 def weight(place: Mention, target: ReferenceTarget) -> Severity | None:
     """How much a target that is not there weighs; None where the text does not claim that it is."""
     if place.link:
-        return Severity.ERROR
+        return Severity.WARNING if place.template else Severity.ERROR  # a copy of it has another place
     return artifact_weight(place, target) if target.artifact else file_weight(place, target)
 
 
 def artifact_weight(place: Mention, target: ReferenceTarget) -> Severity | None:
     """A recorded run weighs wherever it is named; other artifacts where they are claimed, not planned."""
-    said = place.said
     if RUN_ID.search(target.path):
         return Severity.ERROR
-    if said.checked is False or place.template:
+    statement = place.statement
+    if statement.checked is False or place.template:
         return None  # still to be made
-    if said.evidence or (said.checked and not said.gone):
+    if statement.evidence or (statement.checked and not statement.gone):
         return Severity.ERROR
-    if said.gone or not place.packet or place.reference.written is Notation.BARE:
+    if statement.gone or not place.packet or place.reference.written is Notation.BARE:
         return None  # said to be gone, or a guide that explains where artifacts go
-    if said.status:
+    if statement.status:
         return Severity.ERROR
     in_passing = target.kind is TargetKind.PATTERN or "." not in target.path.rpartition("/")[2]
     return None if in_passing else Severity.WARNING
@@ -89,11 +109,22 @@ def artifact_weight(place: Mention, target: ReferenceTarget) -> Severity | None:
 
 def file_weight(place: Mention, target: ReferenceTarget) -> Severity | None:
     """Code spans name files that were deleted, renamed or are planned all the time: only claims weigh."""
-    said = place.said
-    if said.checked is False or said.gone or target.kind is TargetKind.PATTERN or place.template:
+    statement = place.statement
+    if statement.checked is False or statement.gone or target.kind is TargetKind.PATTERN or place.template:
         return None
-    claimed = said.evidence or (said.status and place.packet)
+    claimed = statement.evidence or (statement.status and place.packet)
     return Severity.WARNING if claimed and is_file(target.path) else None
+
+
+def is_dead_path(place: Mention, target: ReferenceTarget) -> bool:
+    """Whether a code span that leads nowhere reads like a path of today, not of the past, the future or elsewhere."""
+    statement = place.statement
+    if target.artifact or target.kind is not TargetKind.PATH or place.template or statement.checked is False:
+        return False
+    text, offset = place.document.text, place.reference.offset
+    if text[max(offset - 1, 0) : offset] == "[" or _OF_THE_PAST.search(place.document.path):
+        return False  # the text of a link, which is judged itself
+    return is_file(target.path) and not statement.sentence.gone and not statement.sentence.holds(_NOT_YET)
 
 
 def is_file(path: str) -> bool:
@@ -110,9 +141,11 @@ def task_folder(path: str, roots: tuple[str, ...]) -> str:
 class References:
     """The references of one tree's documents."""
 
-    def __init__(self, snapshot: Snapshot, artifacts: Artifacts, packets: Owners) -> None:
+    def __init__(
+        self, snapshot: Snapshot, artifacts: Artifacts, packets: Owners, link_roots: tuple[str, ...] = ()
+    ) -> None:
         self.reader = TargetReader(artifacts.roots)
-        self.resolver = Resolver(snapshot, artifacts)
+        self.resolver = Resolver(snapshot, artifacts, link_roots)
         self._bare = BarePaths(artifacts.roots)
         self._packets = packets
         self._sentences: tuple[Document | None, Sentences] = (None, Sentences(Document("", b"")))
@@ -145,9 +178,59 @@ class References:
 
     def place(self, document: Document, reference: Reference) -> Mention:
         packet = bool(self._packets.places(document.path))
-        return Mention(document, reference, self.said(document, reference.offset), packet)
+        return Mention(document, reference, self._sentences_of(document), packet)
 
-    def said(self, document: Document, offset: int) -> Statement:
+    def statement(self, document: Document, offset: int) -> Statement:
+        return self._sentences_of(document).at(offset)
+
+    def _sentences_of(self, document: Document) -> Sentences:
         if self._sentences[0] is not document:
             self._sentences = (document, Sentences(document))
-        return self._sentences[1].at(offset)
+        return self._sentences[1]
+
+
+CHUNK = 1 << 20
+MAX_BYTES = 64 * 1024 * 1024  # of a file of the tree; larger ones are no text that anybody cites by line
+TEXT = 8_000  # first bytes in which git looks for NUL before it takes a file for text
+
+
+class LineCounts:
+    """Counts the lines of files of the judged tree, and of artifacts on disk."""
+
+    def __init__(self, snapshot: Snapshot, artifacts: Artifacts) -> None:
+        self._snapshot = snapshot
+        self._artifacts = artifacts
+        self._known: dict[str, int | None] = {}
+
+    def of(self, path: str, wanted: int) -> int | None:
+        """How many lines a file has, or at least `wanted`; None for a folder, a binary, or what is not here.
+
+        Raises Unreadable when the file is there and cannot be read, or is larger than any text that is cited by line.
+        """
+        entry = self._snapshot.entries.get(path)
+        if entry is None:
+            return self._on_disk(path, wanted)
+        if entry.mode in (SYMLINK, SUBMODULE):
+            return None
+        if path not in self._known:
+            self._known[path] = _count(self._snapshot.read(path, MAX_BYTES))
+        return self._known[path]
+
+    def _on_disk(self, path: str, wanted: int) -> int | None:
+        """As `of`; a log may be very long, so that it is read as far as the wanted line."""
+        if not self._artifacts.on_disk(path) or not os.path.isfile(self._artifacts.full(path)):
+            return None
+        count, last = 0, b""
+        try:
+            with open(open_regular(self._artifacts.full(path)), "rb", buffering=0) as file:
+                while count < wanted and (chunk := file.read(CHUNK)):
+                    count, last = count + chunk.count(b"\n"), chunk
+        except OSError as error:
+            raise Unreadable(path, f"cannot be read: {error.strerror}") from error
+        return count + (not last.endswith(b"\n") and bool(last))
+
+
+def _count(content: bytes) -> int | None:
+    if b"\0" in content[:TEXT]:
+        return None
+    return content.count(b"\n") + (not content.endswith(b"\n") and bool(content))

@@ -11,9 +11,10 @@ RULES = (
         "target missing",
         Severity.ERROR,
         what="A path that the text relies on is neither in the judged tree, nor pinned by its evidence lock, nor an "
-        "artifact on disk below the evidence roots; or `[text][label]` has no definition in the document. Markdown "
-        "links are always checked, code spans only where the text claims that something is there; where that claim is "
-        "less certain, it is a warning.",
+        "artifact on disk below the evidence roots; or `[text][label]` has no definition in the document. Links of a "
+        "site's pages may also lead to what it serves, below `evidence.link-roots` where that is set. Markdown "
+        "links are always checked, code spans where the text claims that something is there; where that claim is less "
+        "certain, as in prose that names a file below a folder that exists, it is a warning.",
         why="A reviewer who follows the link finds nothing, so the claim rests on nothing.",
         bad="- [x] Tests pass - Evidence: `.runs/0001-demo/cli/…/manifest.json`, which was deleted",
         good="the same line after the run was recorded again and linked",
@@ -51,9 +52,9 @@ RULES = (
         "ticked item without evidence",
         Severity.WARNING,
         what="A ticked item of a checklist, or of an action plan's Progress section, names no evidence. While its "
-        "packet is open, and for items that are only paperwork, this is a warning in a checklist and a note under "
-        "Progress. It is an error where `Evidence:` is there but empty, and where the item states a result and its "
-        "packet is finished.",
+        "packet is open, for items that are only paperwork, and below headings of what was left out (Non-Goals, "
+        "Rejected …), this is a warning in a checklist and a note under Progress. It is an error where `Evidence:` is "
+        "there but empty, and where the item states a result and its packet is finished.",
         why="A tick is a claim; without evidence it is only an opinion.",
         bad="- [x] Benchmarks recorded - Evidence:",
         good="- [x] Benchmarks recorded - Evidence: `out/0001-demo/state.json`",
@@ -141,8 +142,8 @@ RULES = (
         "EVD013",
         "anchor or line missing",
         Severity.WARNING,
-        what="A link's `#anchor` is neither the anchor of a heading, as GitHub makes them, nor an HTML id of the "
-        "document; or a text names a line (`path:12`, `#L10`, `#L3-L9`) that its file does not have.",
+        what="A link's `#anchor` is neither the anchor of a heading, as GitHub makes them, nor an id written in the "
+        "document (`{#id}`, HTML); or a text names a line (`path:12`, `#L10`, `#L3-L9`) that its file does not have.",
         why="The link opens the document at the top, and the reader has to search for what was meant.",
         bad="[results](#result) above a heading `## Results`; `src/m.py:400` in a file of 80 lines",
         good="[results](#results); `src/m.py:40`",

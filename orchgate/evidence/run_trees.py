@@ -7,7 +7,6 @@ run can only be cited after it has run; where the run's pipeline declares what i
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.config.load import load
 from orchgate.config.source import FILE, PYPROJECT
@@ -15,14 +14,15 @@ from orchgate.errors import OrchgateError
 from orchgate.evidence.facts import SUCCEEDED
 from orchgate.git.history import merge_bases
 from orchgate.git.state import shown
-from orchgate.lib.globs import matches
+from orchgate.lib.paths import matches
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Finding, Severity, Trouble
 from orchgate.runs.locate import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-    from orchgate.config.settings import Config, Pipeline
+    from orchgate.config.settings import Config, PipelineSettings
     from orchgate.evidence.claims import RunClaim
     from orchgate.evidence.facts import CitedRuns
     from orchgate.evidence.lock import RunFacts
@@ -75,11 +75,11 @@ class Difference(NamedTuple):
 
 def other_trees(claims: Iterable[RunClaim], runs: CitedRuns, judged: TreeCriteria) -> Iterator[Finding | Trouble]:
     """A finding for each claim whose run is of another tree; a trouble where nobody here can tell."""
-    told: set[tuple[str, str, bool]] = set()
+    reported: set[tuple[str, str, bool]] = set()
     for claim in claims:
         key = (claim.place.document.path, claim.manifest, claim.before)
-        if key not in told:
-            told.add(key)
+        if key not in reported:
+            reported.add(key)
             yield from _judge(claim, runs, judged)
 
 
@@ -280,7 +280,7 @@ class TreeLookup:
             return inputs
         return (*inputs, FILE, PYPROJECT)
 
-    def _declared(self, pipeline: Pipeline, seen: frozenset[str]) -> tuple[str, ...]:
+    def _declared(self, pipeline: PipelineSettings, seen: frozenset[str]) -> tuple[str, ...]:
         """The inputs of all stages; none where one of them declares none and so depends on everything."""
         found: list[str] = []
         for stage in pipeline.stages:
@@ -291,7 +291,7 @@ class TreeLookup:
             found += inputs
         return tuple(found)
 
-    def _is_same(self, facts: RunFacts, pipeline: Pipeline | None) -> bool:
+    def _is_same(self, facts: RunFacts, pipeline: PipelineSettings | None) -> bool:
         """Whether the pipeline was defined as it is when the run was made."""
         if self._repository is None or facts.commit is None or {FILE, PYPROJECT} & {*(facts.changed or ())}:
             return False

@@ -1,22 +1,27 @@
-"""The managed block of an action plan: the runs before and after a change, and a table of what they cost."""
+"""The managed block of an action plan: the runs before and after a change, and a table of what they cost.
+
+EVD011 asks whether the block says what its runs say.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-from orchgate.errors import OrchgateError
+from orchgate.errors import OrchgateError, quoted
 from orchgate.evidence.references import SUMMARY
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
 from orchgate.lib.text import aligned
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.model import Finding, Severity
 from orchgate.verdict import before_after
 from orchgate.verdict.words import AT_LEAST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from orchgate.evidence.facts import CitedRuns
     from orchgate.evidence.lock import RunFacts
+    from orchgate.markdown.document import Document
+    from orchgate.references.artifacts import Artifacts
     from orchgate.verdict.before_after import MetricChange, RecordedRun
-
 
 NEWEST = 2
 HEAD = ("metric", "before", "after", "change")
@@ -305,3 +310,86 @@ def numbers_by_row(text: str) -> Mapping[str, tuple[tuple[str, ...], int]]:
             found[cells[0]] = (cells[1:], offset)
         offset += len(line)
     return found
+
+
+SUMMARY_RULE = "EVD011"
+_WRITE_AGAIN = "write it from the runs with `orchgate evidence summarize`"
+_COLUMNS = ("before", "after", "change")
+
+
+def findings(document: Document, runs: CitedRuns, artifacts: Artifacts) -> Iterator[Finding]:
+    """A finding for every number of the document's summaries that its runs do not bear out."""
+    comments = {comment.offset for comment in document.comments}
+    for block in blocks(document.text):
+        if (block.offset if isinstance(block, Cut) else block.start) not in comments:
+            continue  # in a code block: shown, not claimed
+        if isinstance(block, Cut):
+            yield Finding(SUMMARY_RULE, document.location(block.offset), block.message, block.hint)
+        else:
+            yield from _compared(document, block, runs, artifacts)
+
+
+def _compared(document: Document, block: Block, runs: CitedRuns, artifacts: Artifacts) -> Iterator[Finding]:
+    at = document.location(block.start)
+    if block.version not in VERSIONS:
+        yield Finding(
+            SUMMARY_RULE, at, f"this summary has a form, {block.version}, that is not known here", _WRITE_AGAIN
+        )
+        return
+    if not block.before or not block.after:
+        yield Finding(SUMMARY_RULE, at, "this summary names no runs before or after the change", _WRITE_AGAIN)
+        return
+    paths = (*block.before, *block.after)
+    missing = [path for path in paths if not (artifacts.owns(path) and artifacts.exists(path))]
+    if missing:
+        message = f"cannot be recomputed: {missing[0]} is neither here nor pinned"
+        yield Finding(SUMMARY_RULE, at, message, "run `orchgate evidence pin` in the clone that has the run")
+        return
+    try:
+        wanted = render(block.pipeline, block.before, block.after, runs.facts, block.version)
+        yield from _other_kinds(document, block, runs)
+        yield from _other_pipelines(document, block, runs)
+    except OrchgateError as error:
+        message = f"cannot be recomputed: a run it names {error.message}"
+        yield Finding(SUMMARY_RULE, at, message, error.hint or "orchgate evidence fetch")
+        return
+    yield from _differing_cells(document, block, wanted)
+
+
+def _other_kinds(document: Document, block: Block, runs: CitedRuns) -> Iterator[Finding]:
+    """Runs with stages from the cache, which an old form counts among the others, and those of which nobody knows."""
+    for path in (*block.before, *block.after):
+        facts, at = runs.facts(path), document.location(document.text.find(path, block.start))
+        if facts.cached and block.version == 1:
+            message = f"{facts.run_id} had stages from the cache, and this summary counts it among the others"
+            yield Finding(SUMMARY_RULE, at, message, _WRITE_AGAIN, Severity.WARNING)
+        elif facts.cached is None and facts.format == "orchgate" and block.version > 1:
+            message = f"the lock does not say whether {facts.run_id} had stages from the cache"
+            yield Finding(SUMMARY_RULE, at, message, f"orchgate evidence pin {quoted(path)}")
+
+
+def _other_pipelines(document: Document, block: Block, runs: CitedRuns) -> Iterator[Finding]:
+    for path in (*block.before, *block.after):
+        pipeline = runs.facts(path).pipeline
+        if pipeline and pipeline != block.pipeline:
+            at = document.location(document.text.find(path, block.start))
+            yield Finding(
+                SUMMARY_RULE, at, f"is a run of {pipeline}, the summary is about {block.pipeline}", _WRITE_AGAIN
+            )
+
+
+def _differing_cells(document: Document, block: Block, wanted: str) -> Iterator[Finding]:
+    there = numbers_by_row(document.text[block.start : block.end])
+    expected = numbers_by_row(wanted)
+    for name, (cells, offset) in there.items():
+        at = document.location(block.start + offset)
+        if name not in expected:
+            yield Finding(SUMMARY_RULE, at, f"{name}: its runs say nothing about that", _WRITE_AGAIN)
+            continue
+        for column, cell, is_ in zip(_COLUMNS, cells, expected[name][0], strict=False):
+            if cell != is_:
+                yield Finding(SUMMARY_RULE, at, f"{name}, {column}: says {cell}, its runs say {is_}", _WRITE_AGAIN)
+    for name in expected.keys() - there.keys():
+        yield Finding(
+            SUMMARY_RULE, document.location(block.start), f"leaves out {name}", _WRITE_AGAIN, Severity.WARNING
+        )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import GitError, OrchgateError, Unreadable, quoted
 from orchgate.evidence.lock import LockError, of
-from orchgate.lib import files
-from orchgate.lib.digest import sha256_hex
-from orchgate.lib.inside import GIT_NAMES, looks_like_git, require_real
+from orchgate.lib import files, temporary
+from orchgate.lib.files import sha256_hex
+from orchgate.lib.paths import GIT_NAMES, git_name, looks_like_git, require_real
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.secrets import search
 from orchgate.secrets.redact import redacted
 
@@ -181,11 +181,13 @@ def restore(
     by_hash: dict[str, list[Pinned]] = {}
     for pin in wanted:
         by_hash.setdefault(pin.sha256, []).append(pin)
+    room = ""
     for sha256, content in store.read_many({sha256: known[sha256] for sha256 in by_hash}, limit):
         for pin in by_hash[sha256]:
             if len(content) != pin.size:
                 raise OrchgateError(f"{pin.path} has {len(content)} bytes, its pin says {pin.size}", _UNPIN)
-            _write(artifacts, pin.path, content)
+            room = room or _room(artifacts, pin.path)
+            _write(artifacts, pin.path, content, room)
     return Restored(tuple(pin.path for pin in wanted), kept, tuple(different), tuple(missing))
 
 
@@ -195,16 +197,23 @@ def require_writable(artifacts: Artifacts, pins: Iterable[Pinned], tracked: Cont
     `tracked` are the paths that git holds itself. Raises OrchgateError for the first pin that is in the wrong place.
     """
     children: dict[str, set[str]] = {}
+    real: set[str] = set()
     for pin in pins:
         path = pin.path
         if not artifacts.owns(path) or path in artifacts.roots:
             raise OrchgateError(f"{path} is under none of evidence.roots", "the lock may only name artifacts of runs")
         if path in tracked:
             raise OrchgateError(f"{path} is tracked by git, which holds it better than a pin could", _UNPIN)
-        require_real(artifacts.root, path)
+        folder = path.rpartition("/")[0]
+        if folder not in real or os.path.islink(artifacts.full(path)) or git_name(path):
+            require_real(artifacts.root, path)
+            real.add(folder)
         while "/" in path:
             path, _, name = path.rpartition("/")
-            children.setdefault(path, set()).add(name)
+            names = children.setdefault(path, set())
+            if name in names:
+                break
+            names.add(name)
     for folder, names in children.items():
         if GIT_NAMES & {name.casefold() for name in names} and looks_like_git({*names, *artifacts.names(folder)}):
             raise OrchgateError(f"{folder} would become a git folder, whose configuration git obeys", _UNPIN)
@@ -221,11 +230,18 @@ def _is_there(artifacts: Artifacts, pin: Pinned) -> bool | None:
     return True
 
 
-def _write(artifacts: Artifacts, path: str, content: bytes) -> None:
+def _room(artifacts: Artifacts, path: str) -> str:
+    """Where an artifact is written before it takes its place; made if it is not there. Raises WriteError."""
+    files.make_folders(os.path.dirname(artifacts.full(path)))
+    return next(temporary.folders(artifacts.full(path)))
+
+
+def _write(artifacts: Artifacts, path: str, content: bytes, room: str) -> None:
     require_real(artifacts.root, path)  # once more: something may have been put in the way meanwhile
     full = artifacts.full(path)
     files.make_folders(os.path.dirname(full))
-    files.replace(full, content)
+    # As git writes a work tree: what a power cut leaves half written is known by its hash, and is fetched again.
+    files.replace(full, content, sync=False, room=room)
 
 
 def anywhere(artifacts: Artifacts, pin: Pinned, store: Store, limit: int) -> bytes:

@@ -6,9 +6,8 @@ a stream whole lines pass at once, and memory is bounded: the beginning of a lin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -108,7 +107,7 @@ class Redactor:
         self._key = 0  # bytes that are still taken for the rest of a private key
 
     def feed(self, data: bytes) -> bytes:
-        """What can be said of everything up to here."""
+        """What of the stream so far can be passed on."""
         text = self._carry + data
         cut = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
         if len(text) - cut > _LONGEST:

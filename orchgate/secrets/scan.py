@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
 from orchgate.secrets import values
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _HEX = "[0-9a-f]"
 
 
 class Form(NamedTuple):
-    """A kind of secret. A text without one of `words`, as it is or in small letters, holds none.
+    """A kind of secret. A text without one of `words`, as it is or in lower case, holds none.
 
     `judge` is given the text and where the expression matched; it says where the secret is, or None when there is none.
     """

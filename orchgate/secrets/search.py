@@ -14,10 +14,10 @@ import lzma
 import struct
 import zipfile
 import zlib
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from orchgate.errors import ConfigError
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
 from orchgate.secrets import scan
 from orchgate.secrets.redact import redacted
 from orchgate.secrets.scan import Unseen
@@ -108,7 +108,7 @@ def first(content: bytes, patterns: Patterns) -> Match | None:
 
 
 def found(content: bytes, patterns: Patterns) -> Iterator[Match]:
-    """All of them. A place that is told may be told again: texts overlap."""
+    """All of them. A place may come twice, because texts overlap."""
     try:
         for piece in pieces(content):
             yield from _forms(piece, patterns)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import binascii
 import functools
 import math
-from typing import TYPE_CHECKING
 
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import re
@@ -27,7 +27,7 @@ _FILLED_IN = lazy(
     rb"|^(?:type=[a-z]+,)?id=[\w.-]+(?:,(?:src|source|env|target|type)=|$)"
     rb"|^\$|\$[{(]|\$[A-Z_]{3}|%\([A-Za-z_]|%[A-Za-z_]+%|[{#$]\{|\}\}|\*\*|\.\.\.|\xe2\x80\xa6|\xe2\x80\xa2|^[<\[{].*[>\]}]$|&lt;"
 )
-# Words of which stand-ins are made. What is left without them is what somebody chose.
+# Words that placeholders are made of. What is left without them is what somebody chose.
 _STAND_IN = lazy(
     rb"(?i)change|replace|insert|enter|example|sample|dummy|fake|mock|stub|place|holder|default|redacted|masked|hidden"
     rb"|removed|filtered|omitted|censored|scrubbed|secret|passwords?|passwd|passphrase|passwort|tokens?|credentials?|bearer"
@@ -62,7 +62,7 @@ def is_placeholder(password: bytes) -> bool:
 
 
 def chosen(value: bytes) -> bytes:
-    """What is left of a value without the words of which stand-ins are made; b"" when it is one, as `token-123` is."""
+    """A value without the words that placeholders are made of; b"" for a placeholder, such as `token-123`."""
     left = _left(value)
     letters = _DIGIT.sub(b"", left)
     if len(set(letters.lower())) >= 3:
@@ -105,7 +105,7 @@ def _is_phrase(value: bytes, *, quoted: bool) -> bool:
 
 
 def _is_jumble(value: bytes) -> bool:
-    """Whether letters alone change between large and small more often than a name in camel case does."""
+    """Whether letters alone change case more often than a name in camel case does."""
     turns = sum(
         one.islower() != other.islower() for one, other in zip(value.decode(), value[1:].decode(), strict=False)
     )
