@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import TYPE_CHECKING
+from functools import lru_cache
 
 from orchgate.errors import UsageError
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Check, Rule
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 
+@lru_cache(maxsize=8)
 def plugins(folder: str) -> tuple[str, ...]:
     """Ids of the plug-ins in a folder of the package, sorted; nothing is imported."""
     names = os.listdir(os.path.join(_PACKAGE, folder))
@@ -43,6 +45,24 @@ def load(folder: str, name: str) -> ModuleType:
         raise UsageError(f"unknown {folder.removesuffix('s')} {name[:80]}; {nearest(name, known)}", hint)
     module = name.replace("-", "_")
     return importlib.import_module(f"orchgate.{folder}.{module}{'.command' if _is_package(folder, module) else ''}")
+
+
+def command_summary(name: str) -> str:
+    """What a command is for, in a line."""
+    module = name.replace("-", "_")
+    return summary(f"orchgate.commands.{module}{'.command' if _is_package('commands', module) else ''}")
+
+
+def summary(module: str) -> str:
+    """The SUMMARY of a module of ours. It is read, not imported: `--help` needs those of all commands."""
+    path = os.path.join(os.path.dirname(_PACKAGE), *module.split(".")) + ".py"
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = next((line for line in file if line.startswith('SUMMARY = "')), "")
+    except OSError:  # it is there in another form, such as compiled
+        found = ""
+    text = found.removeprefix('SUMMARY = "').rstrip("\n").removesuffix('"')
+    return text if found and "\\" not in text else str(importlib.import_module(module).SUMMARY)
 
 
 def load_check(name: str) -> Check:

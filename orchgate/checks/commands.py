@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from orchgate.config.keys import FEWER, GLOBS, MORE, REFUSED, SEEN, TEXTS, key
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Check, Outcome, Rule, Severity
 
 if TYPE_CHECKING:
@@ -27,6 +26,8 @@ DEFINING = {
     "codex.orchestrator.json": "codex-pipeline",
 }
 
+ALLOW = "commands.allow in the configuration: globs on the whole command line, also for those inside a code block"
+
 RULES = (
     Rule(
         "CMD001",
@@ -38,6 +39,7 @@ RULES = (
         "answer hangs until a timeout, and the run it belongs to is lost.",
         bad="`git commit` · `npm init` · `apt-get install jq` · `docker run -it image` · `tail -f app.log`",
         good="`git commit -m 'docs: plan'` · `npm init --yes` · `apt-get install -y jq` · `tail -n 100 app.log`",
+        exceptions=(ALLOW,),
     ),
     Rule(
         "CMD002",
@@ -50,6 +52,7 @@ RULES = (
         "renamed.",
         bad="`npm run lnit` where package.json defines lint",
         good="`npm run lint`",
+        exceptions=(ALLOW,),
     ),
 )
 
@@ -162,5 +165,12 @@ def suggest(ctx: Context) -> Callable[[tuple[str, ...]], str]:
 
 
 CHECK = Check(
-    "commands", "commands of action plans run unattended and name what exists", RULES, run, suggest=suggest, keys=Steps
+    "commands",
+    "commands of action plans run unattended and name what exists",
+    RULES,
+    run,
+    suggest=suggest,
+    keys=Steps,
+    of_tree=True,
+    in_documents=True,
 )

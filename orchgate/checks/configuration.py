@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from orchgate.config.entries import SHIPPED
-from orchgate.config.faults import Fault, as_toml, dotted
+from orchgate.config.faults import ConfigFault, as_toml, dotted
 from orchgate.config.kinds import nearest
-from orchgate.config.limits import only_configuration
-from orchgate.config.loosening import Loosening, loosened
+from orchgate.config.loosening import Loosening, loosened, only_configuration
 from orchgate.config.source import FILE, PYPROJECT, Places
+from orchgate.gate.faults import KNOWN, faults_of
+from orchgate.lib.text import clip, counted
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Check, Finding, Location, Outcome, Rule, RunOrder, Severity, Trouble
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ RULES = (
         "lower severity, documents or code that are no longer checked, a changed pipeline. The change is judged by the "
         "configuration of its base, or by the defaults where the base has none that can be read; where documents move, "
         "both their old and their new paths are checked. It is an error when the same change also contains something "
-        "that the base's configuration refuses. A pure move between orchgate.toml and pyproject.toml loosens nothing.",
+        "that the base's configuration refuses. A pure move between orchgate.toml and pyproject.toml loosens "
+        "nothing. A change that adds to the findings which .orchgate/known.json accepts is reported, too: as an error "
+        "where the change itself brings them.",
         why="A budget that can be raised in the same change that exceeds it is not a budget.",
         bad="one change with `max-lines = 5000` and 4,200 lines of code",
         good="first a separate change that raises the limit and says why; once it has landed, the code",
@@ -72,12 +75,12 @@ RULES = (
 
 def run(ctx: Context) -> Outcome:
     ctx.scope.require_changes()  # without a base nobody can tell what was loosened
-    unread = (_unread(ctx),) if ctx.unread else ()
+    unread = (*((_unread(ctx),) if ctx.unread else ()), *_known_anew(ctx))
     twice = ((_SHADOWED,) if ctx.proposed.shadowed else ()) + _old_names(ctx) + _in_vain(ctx)
     if ctx.accepted is None:
         return Outcome((*unread, *twice), {"configuration changes": len(unread)})
     found = loosened(ctx.accepted, ctx.proposed, _engine(ctx).rules())
-    findings = tuple(_finding(ctx, loosening) for loosening in found)
+    findings = tuple(one for loosening in found if not _first(ctx, loosening, one := _finding(ctx, loosening)))
     facts = {"loosened": [one.key for one in found]}
     return Outcome(
         (*unread, *findings, *twice), {"configuration changes": 1}, facts, tuple(_unknown(ctx, found, bool(unread)))
@@ -107,6 +110,13 @@ def _unread(ctx: Context) -> Finding:
     return Finding("CFG001", place, message, "review the repaired limits before it lands")
 
 
+def _first(ctx: Context, loosening: Loosening, found: Finding) -> bool:
+    """Whether nothing was configured before, and what is may be no looser: whoever begins is not warned of it."""
+    assert ctx.accepted is not None
+    begins = not ctx.accepted.source.file and not ctx.unread
+    return begins and loosening.what.startswith("may be") and found.severity is not Severity.ERROR
+
+
 def _finding(ctx: Context, loosening: Loosening) -> Finding:
     refused = _refused(ctx, loosening.governs)
     if loosening.key in SECRETS:
@@ -116,15 +126,16 @@ def _finding(ctx: Context, loosening: Loosening) -> Finding:
         message += f", and this change also contains what the old value refuses ({', '.join(refused)})"
         return Finding("CFG001", place, message, APART, Severity.ERROR)
     judged = "at both the old and the new paths" if loosening.moves else "by the old value"
-    return Finding("CFG001", place, message, f"this change is judged {judged}")
+    listed = ("settings that may be looser", loosening.key)  # a profile alone changes twenty
+    return Finding("CFG001", place, message, f"this change is judged {judged}", listed=listed)
 
 
 def _refused(ctx: Context, rules: Collection[str]) -> list[str]:
     """Those of some rules and families that refuse this change under the base's configuration."""
     if not rules or only_configuration(ctx.scope, ctx.base, ctx.snapshot, ctx.proposed.source.files):
         return []
-    said = (diagnostic for result in _results(ctx, rules) for diagnostic in result.diagnostics)
-    refusing = {d.finding.rule for d in said if d.severity is Severity.ERROR and d.suppressed is None}
+    diagnostics = (diagnostic for result in _results(ctx, rules) for diagnostic in result.diagnostics)
+    refusing = {d.finding.rule for d in diagnostics if d.severity is Severity.ERROR and d.counts}
     return sorted(rule for rule in refusing if rule.startswith(tuple(rules)))
 
 
@@ -142,6 +153,38 @@ def _pinned_secrets(ctx: Context) -> list[str]:
     from orchgate.evidence.transfer import pinned_secrets
 
     return list(pinned_secrets(ctx.snapshot, ctx.base, ctx.artifacts, ctx.limits.evidence))
+
+
+def _known_anew(ctx: Context) -> Iterator[Finding]:
+    """What the change adds to the list of known findings. Raises KnownError, where the list cannot be read."""
+    if ctx.scope.base is None or all(KNOWN not in (one.path, one.old_path) for one in ctx.scope.changes):
+        return
+    from orchgate.gate import known
+
+    after = known.of(ctx.snapshot)
+    try:
+        before = known.of(ctx.base)
+    except known.KnownError:  # whoever repairs it is not blamed for all of it
+        before = known.NOTHING
+    grown = known.grown(before, after)
+    if not grown.number:
+        return
+    reasons = list(dict.fromkeys(after.reasons[entry] for entry in sorted(grown.entries)))
+    message = f"accepts {counted(grown.number, 'more finding')} as known: {clip('; '.join(reasons), 200)}"
+    own = sorted(
+        {
+            diagnostic.finding.rule
+            for result in _results(ctx, {entry.rule for entry in grown.entries})
+            for diagnostic in result.diagnostics
+            if diagnostic.severity is Severity.ERROR and diagnostic.counts
+            if any(known.entry_of(fault) in grown.entries for fault in faults_of(diagnostic))
+        }
+    )
+    if own:
+        message += f", and this change itself brings some of them ({', '.join(own)})"
+        yield Finding("CFG001", Location(KNOWN), message, "fix what this change brings", Severity.ERROR)
+    else:
+        yield Finding("CFG001", Location(KNOWN), message, "a change is judged by its base, not by this list")
 
 
 def _unknown(ctx: Context, found: tuple[Loosening, ...], unread: bool) -> Iterator[Trouble]:
@@ -198,43 +241,43 @@ def _in_vain(ctx: Context) -> tuple[Finding, ...]:
     )
 
 
-def _missing_folders(ctx: Context) -> Iterator[Fault]:
+def _missing_folders(ctx: Context) -> Iterator[ConfigFault]:
     """Folders of stages that nothing runs before, which could have made them."""
     for name, pipeline in ctx.proposed.pipelines.items():
         for number, stage in enumerate(pipeline.stages):
             folder = os.path.normpath(stage.cwd)
             if folder != "." and not stage.needs and folder not in ctx.snapshot.folders:
-                yield Fault(
+                yield ConfigFault(
                     ("pipelines", name, "stages", number, "cwd"), f"the tree has no folder {as_toml(stage.cwd)}"
                 )
 
 
-def _missing_pipelines(ctx: Context) -> Iterator[Fault]:
+def _missing_pipelines(ctx: Context) -> Iterator[ConfigFault]:
     """Pipelines whose runs are asked for, of a configuration that defines some and not these."""
     config = ctx.proposed
     if not config.pipelines or "evidence.required-runs" not in config.origins:
         return
-    from orchgate.runs import codex
+    from orchgate.runs.pipeline import CODEX_FILE, CODEX_MAX_BYTES, parse_codex
 
-    content = ctx.snapshot.find(codex.FILE, codex.MAX_BYTES)
-    known = {SHIPPED, *config.pipelines, *(codex.parse(content) if content is not None else ())}
+    content = ctx.snapshot.find(CODEX_FILE, CODEX_MAX_BYTES)
+    known = {SHIPPED, *config.pipelines, *(parse_codex(content) if content is not None else ())}
     for index, kind in enumerate(config.evidence.required_runs):
         name = kind.partition(":")[0]
         if name not in known:
             message = f"nobody defines a pipeline {as_toml(name)}"
-            yield Fault(("evidence", "required-runs", index), message, nearest(name, sorted(known)))
+            yield ConfigFault(("evidence", "required-runs", index), message, nearest(name, sorted(known)))
 
 
-def _missing_branch(ctx: Context) -> Iterator[Fault]:
+def _missing_branch(ctx: Context) -> Iterator[ConfigFault]:
     name = ctx.proposed.top.default_branch
     if not name or ctx.repository is None:
         return
     refs = ctx.repository.refs
     known = {*refs.local, *(branch for branches in refs.tracking.values() for branch in branches)}
     if name not in known:
-        yield Fault(("default-branch",), f"there is no branch {as_toml(name)}", nearest(name, sorted(known)))
+        yield ConfigFault(("default-branch",), f"there is no branch {as_toml(name)}", nearest(name, sorted(known)))
 
 
 CHECK = Check(
-    "configuration", "the change does not loosen the gate that judges it", RULES, run, turn=RunOrder.AFTER_OTHERS
+    "configuration", "the change does not loosen the gate that judges it", RULES, run, order=RunOrder.AFTER_OTHERS
 )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from orchgate.config.keys import CHANGE, GLOBS, MORE, REFUSED, SEEN, key
-from orchgate.config.kinds import REQUIRED, MapOf, Place, Record, Whole
+from orchgate.config.kinds import REQUIRED, MapOf, PathOrGlob, Record, Whole
 from orchgate.config.names import ENVIRONMENT, TRAILER
 from orchgate.errors import OrchgateError, quoted
 from orchgate.git.snapshot import MAX_BYTES, SUBMODULE
-from orchgate.lib.globs import matches
+from orchgate.lib.paths import matches
+from orchgate.lib.text import counted as amount
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 REST = "code"
 SNIFF_BYTES = 8000  # git's own: a NUL in this many first bytes makes a file binary
+OVERRIDE_TRAILER = "Diff-Budget-Override"
+OVERRIDE_VARIABLE = "DIFF_BUDGET_OVERRIDE_REASON"
 
 RULES = (
     Rule(
@@ -31,6 +33,7 @@ RULES = (
         why="Reviewers stop reading long before a thousand lines, and what nobody read was not reviewed.",
         bad="a feature, its refactoring and a reformatting in one commit: 61 files, 2,900 lines",
         good="three commits, each within 25 files and 800 lines",
+        exceptions=(f"a commit trailer {OVERRIDE_TRAILER}: REASON, or {OVERRIDE_VARIABLE}=REASON in the environment",),
     ),
     Rule(
         "DIF002",
@@ -87,6 +90,7 @@ class Budget(NamedTuple):
             "**/*.min.js",
             "**/*.min.css",
             "**/*.snap",
+            ".orchgate/known.json",
         ),
         "files that do not count",
         SEEN,
@@ -96,7 +100,7 @@ class Budget(NamedTuple):
         common=True,
     )
     areas: Mapping[str, Area] = key(
-        MapOf(AREA, Place()),
+        MapOf(AREA, PathOrGlob()),
         {},
         "parts of the tree counted apart, each with its own limits",
         REFUSED,
@@ -105,7 +109,7 @@ class Budget(NamedTuple):
     )
     override_variable: str = key(
         ENVIRONMENT,
-        "DIFF_BUDGET_OVERRIDE_REASON",
+        OVERRIDE_VARIABLE,
         "environment variable that lifts the budget with a reason",
         REFUSED,
         CHANGE,
@@ -113,7 +117,7 @@ class Budget(NamedTuple):
     )
     override_trailer: str = key(
         TRAILER,
-        "Diff-Budget-Override",
+        OVERRIDE_TRAILER,
         "commit trailer that lifts the budget with a reason",
         REFUSED,
         CHANGE,
@@ -153,7 +157,7 @@ def run(ctx: Context) -> Outcome:
     rest = [row for row in _rest(ctx, budget, measured) if not row.why]
     findings = (*_hidden_findings(counted, measured), *_budget(ctx, counted, rest))
     examined = {"changed files": len(changes), "changed lines": sum(row.added + row.removed for row in counted)}
-    return Outcome(findings, examined, _facts(rows, budget))
+    return Outcome(findings, examined, _facts(rows, budget), headline=_headline(counted, budget))
 
 
 def _first_push(ctx: Context, files: int) -> Outcome:
@@ -201,13 +205,19 @@ def _with_counts(change: Change, measured: Mapping[str, tuple[int, int]]) -> Cha
 
 
 def _classify(change: Change, budget: Budget) -> CountedFile:
-    paths = [path for path in (change.path, change.old_path) if path]
-    area = next((name for name, area in budget.areas.items() if matches(change.path, area.paths)), REST)
-    # A rename out of an ignored folder counts: both names have to be ignored.
     why = ""
-    if all(matches(path, budget.exclude) for path in paths):
+    if is_left_out(change, budget):
         why = next(pattern for pattern in budget.exclude if matches(change.path, (pattern,)))
-    return CountedFile(change.path, change.added or 0, change.removed or 0, area, why)
+    return CountedFile(change.path, change.added or 0, change.removed or 0, area_of(change.path, budget), why)
+
+
+def area_of(path: str, budget: Budget) -> str:
+    return next((name for name, area in budget.areas.items() if matches(path, area.paths)), REST)
+
+
+def is_left_out(change: Change, budget: Budget) -> bool:
+    """Whether a file does not count. A rename out of an excluded folder does: both names have to be excluded."""
+    return all(matches(path, budget.exclude) for path in (change.path, change.old_path) if path)
 
 
 def _lifted(ctx: Context, budget: Budget) -> str:
@@ -289,7 +299,8 @@ def _over(counted: list[CountedFile], budget: Budget) -> Iterator[tuple[str, str
             if limit is not None and number > limit
         ]
         if over:
-            yield f'area "{name}": {", ".join(over)}', _largest(rows)
+            where = f'area "{name}": ' if budget.areas else ""
+            yield where + ", ".join(over), _largest(rows)
 
 
 def _largest(rows: Iterable[CountedFile]) -> str:
@@ -319,6 +330,19 @@ def _facts(rows: list[CountedFile], budget: Budget) -> dict[str, object]:
             for name, files, lines in _limits(budget)
         },
     }
+
+
+def _headline(counted: list[CountedFile], budget: Budget) -> str:
+    """How much of its limits a change takes: "2 files, 43 of 800 lines, docs 12 of 1,500 lines"."""
+    if not counted:
+        return ""
+    parts = [amount(len(counted), "file")]
+    for name, _, most in _limits(budget):
+        lines = [row.added + row.removed for row in counted if row.area == name]
+        if lines:
+            taken = f"{sum(lines):,} of {amount(most, 'line')}" if most is not None else amount(sum(lines), "line")
+            parts.append(f"{name} {taken}" if budget.areas else taken)
+    return ", ".join(parts)
 
 
 def _totals(rows: list[CountedFile]) -> dict[str, object]:

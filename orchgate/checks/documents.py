@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache
 
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
 from orchgate.packets import sections
 from orchgate.packets.agreement import disagreements
 from orchgate.packets.catalog import Selection, select
-from orchgate.packets.layout import TITLES
-from orchgate.packets.progress import PacketProgress, progress_of
+from orchgate.packets.layout import TITLES, layout_of
+from orchgate.packets.progress import PacketProgress, progress_of, stated_status
 from orchgate.packets.review import review_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from orchgate.config.settings import Documents
     from orchgate.gate.context import Context
     from orchgate.markdown.document import Document
+    from orchgate.model import Change
     from orchgate.packets.packet import Packet
 
 LISTED = 8  # approvals that one message names
@@ -26,7 +29,8 @@ RULES = (
         "DOC001",
         "missing document",
         Severity.ERROR,
-        what="A packet lacks one of the documents listed in `documents.required`. A document that this change deletes "
+        what="A packet lacks one of the documents listed in `documents.required`, which weighs what "
+        "`documents.until-finished` says as long as the packet is not finished. A document that this change deletes "
         "or renames counts as missing while other documents of its packet remain.",
         why="Each document answers its own question: why, how, in which steps, what is left. Without one of them a "
         "packet still looks complete at first glance.",
@@ -118,11 +122,17 @@ RULES = (
 
 
 class _Case(NamedTuple):
-    """One packet with its parsed documents by kind, stubs of archived ones left out."""
+    """One packet with its parsed documents by kind, stubs of archived ones left out, and the status that they state.
 
+    `settings` say what is asked of it, `sections` which ones by kind of document.
+    """
+
+    settings: Documents
+    sections: Mapping[str, tuple[str, ...]]
     packet: Packet
     documents: dict[str, Document]
     progress: PacketProgress
+    stated: str
 
 
 def run(ctx: Context) -> Outcome:
@@ -148,15 +158,33 @@ def run(ctx: Context) -> Outcome:
 def _edited(ctx: Context) -> frozenset[str]:
     """Documents that were there before and that the change rewrote."""
     changes = () if ctx.scope.unknown else ctx.scope.changes
-    rewritten = (change for change in changes if change.status in "MT" or (change.status == "R" and change.added))
-    return frozenset(change.path for change in rewritten)
+    return frozenset(change.path for change in changes if _is_rewritten(change))
+
+
+def _is_rewritten(change: Change) -> bool:
+    """The documents of a base that is judged for comparison are named as if they changed, and are what they were."""
+    moved = change.status == "R" and bool(change.added)
+    return moved or (change.status in "MT" and (change.old_oid, change.old_mode) != (change.new_oid, change.new_mode))
 
 
 def _case(ctx: Context, packet: Packet, by_path: dict[str, Document]) -> _Case:
-    settings = ctx.config.documents
+    settings = _settings(ctx, packet)
     readable = ((kind, by_path[path]) for kind, path in packet.documents.items() if path in by_path)
     documents = {kind: document for kind, document in readable if not _archived(document, settings.stub_markers)}
-    return _Case(packet, documents, progress_of(packet, documents.get("checklist"), settings.status.finished))
+    stated = stated_status(documents.values(), settings.status.lines)
+    progress = progress_of(packet, documents.get("checklist"), settings.status, stated)
+    return _Case(settings, settings.sections, packet, documents, progress, stated)
+
+
+def _settings(ctx: Context, packet: Packet) -> Documents:
+    """What is asked of a packet: where only the proposed configuration looks, that is what the proposed one asks.
+
+    Nothing gets looser by it, as the base's does not look there; what was moved there is judged in the base's layout.
+    """
+    if ctx.accepted is None or ctx.layout is not None or ctx.accepted.documents.places == ctx.proposed.documents.places:
+        return ctx.config.documents
+    known = next(layout_of(ctx.accepted.documents).documents_among(packet.paths), None)
+    return ctx.config.documents if known is not None else ctx.proposed.documents
 
 
 def _archived(document: Document, markers: tuple[str, ...]) -> bool:
@@ -164,22 +192,31 @@ def _archived(document: Document, markers: tuple[str, ...]) -> bool:
 
 
 def _packet_findings(ctx: Context, selection: Selection, case: _Case, edited: frozenset[str]) -> Iterator[Finding]:
-    yield from _missing_documents(ctx, selection, case.packet)
+    if case.stated and ctx.packets.is_inactive(case.stated) and case.packet.name not in selection.lost:
+        return
+    yield from _missing_documents(ctx, selection, case)
     yield from disagreements(case.packet, case.documents, ctx.packets)
     for kind, document in case.documents.items():
         yield from _section_findings(ctx, case, kind, document)
         if case.progress is not PacketProgress.OPEN:
-            yield from _unfinished(ctx, case, document)
+            yield from _unfinished(case, document)
         if case.progress is not PacketProgress.FINISHED or document.path in edited:
             yield from review_of(document, ctx.today, ctx.config.review.max_age_days, edited=document.path in edited)
 
 
-def _missing_documents(ctx: Context, selection: Selection, packet: Packet) -> Iterator[Finding]:
+def _weight(case: _Case) -> Severity | None:
+    """What something missing weighs, None for what its rule says."""
+    weight = case.settings.until_finished
+    return None if weight == "error" or case.progress is not PacketProgress.OPEN else Severity(weight)
+
+
+def _missing_documents(ctx: Context, selection: Selection, case: _Case) -> Iterator[Finding]:
+    packet = case.packet
     lost = {kind: (path, to) for kind, path, to in selection.lost.get(packet.name, ())}
     moved_here = {to for entries in selection.lost.values() for _, _, to in entries}
     if not lost and (not _is_packet(packet) or moved_here.issuperset(packet.paths)):
         return
-    for kind in ctx.config.documents.required:
+    for kind in case.settings.required:
         if kind in packet.documents or (kind == "mini-spec" and packet.mini_spec_as_tech_spec):
             continue
         expected = ctx.packets.layout.path(
@@ -192,9 +229,28 @@ def _missing_documents(ctx: Context, selection: Selection, packet: Packet) -> It
         yield Finding(
             "DOC001",
             Location(packet.anchor),
-            f"packet {packet.name} has no {TITLES[kind]}: {how}",
-            undo if kind in lost else _written(path, ctx.config.documents.sections[kind]),
+            f"packet {packet.name} has no {_called(ctx, kind)}: {how}",
+            undo if kind in lost else _written(path, case.sections[kind]),
+            None if kind in lost else _weight(case),
+            about=(kind,),
+            own=_is_carried_on(ctx, packet),
+            documents=packet.paths,
         )
+
+
+def _called(ctx: Context, kind: str) -> str:
+    """What people call a kind of document: by the name of its file where the profile has one for it."""
+    name = ctx.packets.layout.path(kind, slug="{slug}", task="{task}").rpartition("/")[2]
+    profiled = ctx.config.origins.get(f"documents.paths.{kind}", "").startswith("profile")
+    return name if profiled and name and "{" not in name else TITLES[kind]
+
+
+def _is_carried_on(ctx: Context, packet: Packet) -> bool:
+    """Whether the change edits documents of a packet and adds none: it goes on working without those that lack."""
+    if ctx.scope.unknown is not None:
+        return False
+    added = {change.path for change in ctx.scope.changes if change.status == "A"}
+    return packet.paths_set.isdisjoint(added) and not packet.paths_set.isdisjoint(_edited(ctx))
 
 
 def _written(path: str, required: tuple[str, ...]) -> str:
@@ -214,29 +270,49 @@ def _is_packet(packet: Packet) -> bool:
 
 
 def _section_findings(ctx: Context, case: _Case, kind: str, document: Document) -> Iterator[Finding]:
-    required = _required(ctx, case.packet, kind, document)
-    for title in sections.missing(document, required):
-        name = _name_of(title)
-        hint, listed = f"add the heading ## {name}", ("missing sections", name)
-        yield Finding("DOC002", Location(document.path), f"missing section {name!r}", hint, listed=listed)
-    for title in required:
-        finished = case.progress is PacketProgress.FINISHED
-        if not finished and not _is_written_by_the_change(ctx, document):
-            continue  # what an open packet still lacks is reported to who edits it, not at every commit
+    required = _required(case, kind, document)
+    lacking = sections.missing(document, required)
+    if lacking:
+        place, weight = Location(document.path), _weight(case)
+        yield from (_missing_section(place, _name_of(title), weight) for title in lacking)
+    finished = case.progress is PacketProgress.FINISHED
+    # What an open packet still lacks is reported to who edits it, not at every commit.
+    written = finished or _is_written_by_the_change(ctx, document)
+    for title in required if written and len(lacking) < len(required) else ():
         section = sections.first_titled(document, title)
         if section is None or not sections.is_empty(document, section):
             continue
-        name, in_packet = section.heading.title, " in a finished packet" if finished else ""
+        called = finished and not case.packet.as_finished
+        name, in_packet = section.heading.title, " in a finished packet" if called else ""
         hint = "write the text" if finished else "to be written before the packet is finished"
         weight = Severity.ERROR if finished else Severity.WARNING
         place = document.location(section.heading.offset)
         listed = (f"empty sections{in_packet}", name)
-        yield Finding("DOC003", place, f"section {name!r} is empty{in_packet}", hint, weight, listed=listed)
+        yield Finding(
+            "DOC003", place, f"section {name!r} is empty{in_packet}", hint, weight, listed=listed, about=(name,)
+        )
     for headings in sections.duplicates(document):
         title, line = headings[0].title, document.position(headings[0].offset)[0]
         message = f"section {title!r} already exists on line {line}"
         message += f" ({len(headings)} in all)" if headings[2:] else ""
-        yield Finding("DOC008", document.location(headings[1].offset), message, "merge them, or rename one")
+        yield Finding(
+            "DOC008",
+            document.location(headings[1].offset),
+            message,
+            "merge them, or rename one",
+            about=(title,) * (len(headings) - 1),
+        )
+
+
+def _missing_section(place: Location, name: str, weight: Severity | None) -> Finding:
+    message, hint, listed, about = _without_section(name)
+    return Finding("DOC002", place, message, hint, weight, listed=listed, about=about)
+
+
+@lru_cache(maxsize=256)  # where a section is new, thousands of documents lack it
+def _without_section(name: str) -> tuple[str, str, tuple[str, str], tuple[str]]:
+    """Message, hint and the rest of a finding about a missing section."""
+    return f"missing section {name!r}", f"add the heading ## {name}", ("missing sections", name), (name,)
 
 
 def _is_written_by_the_change(ctx: Context, document: Document) -> bool:
@@ -244,39 +320,53 @@ def _is_written_by_the_change(ctx: Context, document: Document) -> bool:
     return ctx.scope.whole_tree or document.path in ctx.touched_set
 
 
-def _required(ctx: Context, packet: Packet, kind: str, document: Document) -> tuple[str, ...]:
+def _required(case: _Case, kind: str, document: Document) -> tuple[str, ...]:
     """The sections a document needs; a mini-spec in place of the TECH_SPEC may be built as either."""
-    configured = ctx.config.documents.sections
+    configured = case.sections
     required = configured.get(kind, ())
-    if kind != "tech-spec" or not packet.mini_spec_as_tech_spec:
+    if kind != "tech-spec" or not case.packet.mini_spec_as_tech_spec:
         return required
     return min((required, configured.get("mini-spec", ())), key=lambda titles: len(sections.missing(document, titles)))
 
 
-def _unfinished(ctx: Context, case: _Case, document: Document) -> Iterator[Finding]:
+def _unfinished(case: _Case, document: Document) -> Iterator[Finding]:
     weight = Severity.ERROR if case.progress is PacketProgress.FINISHED else Severity.WARNING
     sign, clause = _why_finished(case)
-    for word, at in sections.placeholders(document, ctx.config.documents.placeholders):
-        message = f"placeholder {word} in a finished packet ({sign})"
-        yield Finding("DOC004", document.location(at), message, "write the value, or say why there is none", weight)
+    for word, at in sections.placeholders(document, case.settings.placeholders):
+        message = f"placeholder {word} {sign}"
+        hint, place = "write the value, or say why there is none", document.location(at)
+        yield Finding("DOC004", place, message, hint, weight, about=(document.line(at).strip(),))
     for section in sections.approval_sections(document):
         gaps = sections.missing_approvals(document, section)
         if gaps:
             listed = ", ".join(f"{gap.role} ({gap.why})" for gap in gaps[:LISTED])
             listed += f" and {len(gaps) - LISTED} more" if gaps[LISTED:] else ""
-            message = f"{clause} but approvals are missing: {listed}"
+            message = f"{clause}approvals are missing: {listed}"
             hint = "- Role: name, date; N/A for a role that is not concerned"
-            yield Finding("DOC006", document.location(gaps[0].offset), message, hint, weight)
+            about = tuple(f"{gap.role} {gap.why}" for gap in gaps)
+            yield Finding("DOC006", document.location(gaps[0].offset), message, hint, weight, about=about)
 
 
 def _why_finished(case: _Case) -> tuple[str, str]:
-    """The sign that a packet is finished, in brackets and in a sentence."""
+    """The sign that a packet is finished, behind a fault of it and in front of one."""
     item = case.packet.entry
-    if case.progress is PacketProgress.ALL_TICKED or item is None or not (item.status or item.completed):
-        return "all boxes ticked", "all boxes are ticked"
-    if item.status:
-        return f"status {item.status}", f"status is {item.status}"
-    return "completed_at is set", "completed_at is set"
+    if case.packet.as_finished:
+        return "is left", ""
+    listed = item is not None and bool(item.status or item.completed)
+    if case.progress is PacketProgress.FINISHED and case.stated and not listed and case.stated != "draft":
+        return f"in a finished packet (status {case.stated})", f"status is {case.stated} but "
+    if case.progress is PacketProgress.ALL_TICKED or not listed:
+        return "in a finished packet (all boxes ticked)", "all boxes are ticked but "
+    if item is not None and item.status:
+        return f"in a finished packet (status {item.status})", f"status is {item.status} but "
+    return "in a finished packet (completed_at is set)", "completed_at is set but "
 
 
-CHECK = Check("documents", "packets are complete, filled in and agree with themselves", RULES, run)
+CHECK = Check(
+    "documents",
+    "packets are complete, filled in and agree with themselves",
+    RULES,
+    run,
+    of_tree=True,
+    in_documents=True,
+)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError, quoted
 from orchgate.evidence.facts import CitedRuns
-from orchgate.evidence.owners import Owners
-from orchgate.evidence.packet_evidence import may_lack_evidence, ticked_findings
-from orchgate.evidence.reference_checks import ReferenceChecks
+from orchgate.evidence.packet_evidence import Owners, may_lack_evidence, ticked_findings
+from orchgate.evidence.reference_checks import ReferenceChecks, Support
 from orchgate.evidence.references import SUMMARY, References
 from orchgate.evidence.rules import LOCK, RULES
-from orchgate.evidence.support import Support
 from orchgate.gate.candidates import is_checked, judged_documents, lost_links, mentioning, taken_away
+from orchgate.gate.context import OF_REF
 from orchgate.git.snapshot import folders_of
-from orchgate.lib.globs import matches
+from orchgate.lib.paths import matches
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Check, Finding, Location, Outcome, Trouble
-from orchgate.references.artifacts import Artifacts
 from orchgate.references.targets import RUN_ID
 
 if TYPE_CHECKING:
@@ -28,6 +26,10 @@ if TYPE_CHECKING:
     from orchgate.evidence.lock_checks import LockChecks, PinComparison
     from orchgate.gate.context import Context
     from orchgate.markdown.document import Document
+    from orchgate.references.artifacts import Artifacts
+
+
+UNJUDGED = "unjudged site links"
 
 
 class EvidenceSources:
@@ -43,7 +45,7 @@ class EvidenceSources:
         self.changed = _repinned(ctx, self.lock) if _moves_lock(ctx) else frozenset()
         self.artifacts = _artifacts(ctx, pins)
         self.packets = Owners(ctx.packets, ctx.documents.one, whole=ctx.scope.whole_tree)
-        self.references = References(ctx.snapshot, self.artifacts, self.packets)
+        self.references = References(ctx.snapshot, self.artifacts, self.packets, ctx.config.evidence.link_roots)
         self.runs = CitedRuns(ctx.snapshot, self.artifacts, ctx.config.manifests.max_bytes, self.lock)
         self.comparison: PinComparison | None = None
         self.support = Support(self.references, self.packets, self.runs, self.artifacts, kept=self._kept())
@@ -91,10 +93,11 @@ def run(ctx: Context) -> Outcome:
     reported += _other_trees(ctx, sources) if ctx.share.leads else ()
     findings = (one for one in reported if isinstance(one, Finding))
     troubles = (one for one in reported if isinstance(one, Trouble))
-    pins = {"pins": len(sources.lock.pins)} if sources.lock and ctx.share.leads else {}  # two processes read one lock
+    pins = {"pins": sources.lock.count} if sources.lock and ctx.share.leads else {}  # two processes read one lock
+    unjudged = {UNJUDGED: sources.judge.unjudged} if sources.judge.unjudged else {}
     return Outcome(
         tuple(sorted(findings, key=lambda finding: finding.location)),
-        {"documents": len(read), "links": sources.judge.links, **pins},
+        {"documents": len(read), "links": sources.judge.links, **pins, **unjudged},
         troubles=(*troubles, *sources.troubles),
     )
 
@@ -144,9 +147,9 @@ def _summaries(document: Document, sources: EvidenceSources) -> Iterable[Finding
     """EVD011. Few documents have a summary, and the rest of them should not wait for its module."""
     if SUMMARY not in document.text:
         return ()
-    from orchgate.evidence import summary_check
+    from orchgate.evidence import summary
 
-    return summary_check.findings(document, sources.runs, sources.artifacts)
+    return summary.findings(document, sources.runs, sources.artifacts)
 
 
 def _moves_lock(ctx: Context) -> bool:
@@ -155,7 +158,7 @@ def _moves_lock(ctx: Context) -> bool:
 
 def _artifacts(ctx: Context, pins: Lock | None) -> Artifacts:
     """What is on disk or pinned."""
-    return Artifacts(ctx.root, ctx.artifacts.roots, pins.pins, pins.folders) if pins else ctx.artifacts
+    return ctx.artifacts_with(pins) if pins is not None else ctx.artifacts
 
 
 def _repinned(ctx: Context, lock: Lock | None) -> frozenset[str]:
@@ -163,11 +166,12 @@ def _repinned(ctx: Context, lock: Lock | None) -> frozenset[str]:
 
     A base whose lock cannot be read says nothing: then every pin may have been altered.
     """
-    from orchgate.evidence.lock import LockError, of
+    from orchgate.evidence.kept_lock import of
+    from orchgate.evidence.lock import LockError
 
     now = lock.pins if lock else {}
     try:
-        before = of(ctx.base)
+        before = of(ctx.base, ctx.repository.cache if ctx.repository else None)
         old = before.pins if before else {}
         changed = {path for path, pin in old.items() if now.get(path) != pin}
     except LockError:
@@ -209,6 +213,8 @@ def _required(ctx: Context, sources: EvidenceSources, paths: list[str]) -> Itera
 
 def _other_trees(ctx: Context, sources: EvidenceSources) -> Iterator[Finding | Trouble]:
     """EVD012, asked of what a change adds; of nothing where no run is cited."""
+    if ctx.base is ctx.snapshot:
+        return  # a tree adds nothing to itself
     if ctx.scope.unknown is not None:
         yield from _unasked(ctx, ctx.scope.unknown)
         return
@@ -233,6 +239,7 @@ def _other_trees(ctx: Context, sources: EvidenceSources) -> Iterator[Finding | T
         return
     from orchgate.evidence.run_trees import TreeLookup, other_trees
 
+    ctx.asked(OF_REF)  # where among the commits a run was made
     sides = TreeLookup(ctx.repository, ctx.scope, ctx.snapshot, ctx.base, ctx.config, started=lambda: ctx.started)
     yield from other_trees(new, sources.runs, sides.judged)
 
@@ -264,5 +271,12 @@ def suggest(ctx: Context) -> Callable[[tuple[str, ...]], str]:
 
 
 CHECK = Check(
-    "evidence", "links lead to evidence that exists and supports the claim", RULES, run, suggest=suggest, shared=True
+    "evidence",
+    "links lead to evidence that exists and supports the claim",
+    RULES,
+    run,
+    suggest=suggest,
+    shared=True,
+    of_tree=True,
+    in_documents=True,
 )

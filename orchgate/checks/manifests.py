@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from orchgate.errors import TooLarge, Unreadable
 from orchgate.evidence.rules import LOCK
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
-from orchgate.lib.globs import matches
-from orchgate.lib.parallel import spread
+from orchgate.lib.paths import matches
+from orchgate.lib.process import spread
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble
 from orchgate.runs import locate
-from orchgate.runs.decode import Flaw, ManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from orchgate.gate.context import Context
+    from orchgate.git.snapshot import Snapshot
+    from orchgate.runs.decode import ManifestError
 
     Content = bytes | ManifestError | Unreadable
     Journal = Callable[[str], bytes | None]  # of a repository path; None for what is not there, raises OrchgateError
@@ -176,12 +177,7 @@ def _selected(ctx: Context, troubles: list[Trouble]) -> tuple[list[str], list[st
 
 def _cited(ctx: Context, touched: Iterable[str], troubles: list[Trouble]) -> Iterator[str]:
     """Manifests that documents of the change name and that are really there; the evidence check misses the others."""
-    config = ctx.config.evidence
-    wanted = [path for path in touched if matches(path, config.documents) and not matches(path, config.exclude)]
-    entries = ctx.snapshot.entries
-    documents, unread = ctx.documents.read(
-        path for path in wanted if path in entries and entries[path].mode not in (SYMLINK, SUBMODULE)
-    )
+    documents, unread = ctx.documents.read(path for path in touched if _is_read(ctx, path))
     troubles.extend(unread)
     for document in documents:
         for path in locate.mentioned(document.text, ctx.artifacts.roots):
@@ -189,8 +185,29 @@ def _cited(ctx: Context, touched: Iterable[str], troubles: list[Trouble]) -> Ite
                 yield path
 
 
+def _is_read(ctx: Context, path: str) -> bool:
+    config, entry = ctx.config.evidence, ctx.snapshot.entries.get(path)
+    chosen = matches(path, config.documents) and not matches(path, config.exclude)
+    return chosen and entry is not None and entry.mode not in (SYMLINK, SUBMODULE)
+
+
+def _again(ctx: Context, base: Snapshot, paths: Iterable[str]) -> Iterator[str]:
+    """What to judge of the base: a manifest that the change cites anew is as new as one that it writes."""
+    changes = () if ctx.scope.unknown else ctx.scope.changes
+    documents, _ = ctx.documents.read(path for path in ctx.touched if _is_read(ctx, path)) if changes else ((), ())
+    cited = {path for document in documents for path in locate.mentioned(document.text, ctx.artifacts.roots)}
+    for path in paths:
+        if path not in cited:
+            yield path
+    if not cited.isdisjoint(paths):
+        old = (change.old_path or change.path for change in changes if change.status != "A")
+        yield from (path for path in old if path in base.entries)
+
+
 def _tracked(ctx: Context, paths: list[str]) -> Iterator[tuple[str, Content]]:
     """Contents from the judged tree, never from disk."""
+    from orchgate.runs.decode import Flaw, ManifestError
+
     odd = {SYMLINK: "is a symbolic link, not a regular file", SUBMODULE: "is a submodule, not a regular file"}
     modes = {path: ctx.snapshot.entries[path].mode for path in paths}
     for path in paths:
@@ -203,6 +220,8 @@ def _tracked(ctx: Context, paths: list[str]) -> Iterator[tuple[str, Content]]:
 
 
 def _beside(ctx: Context, paths: Iterable[str]) -> Iterator[tuple[str, Content]]:
+    from orchgate.runs.decode import ManifestError
+
     for path in paths:
         try:
             yield path, locate.read_file(ctx.artifacts.full(path), ctx.config.manifests.max_bytes)
@@ -229,4 +248,11 @@ def _trouble(error: Unreadable) -> Trouble:
     return Trouble(Location(error.path), error.message, error.hint)
 
 
-CHECK = Check("manifests", "manifests of recorded runs are whole, consistent and where they belong", RULES, run)
+CHECK = Check(
+    "manifests",
+    "manifests of recorded runs are whole, consistent and where they belong",
+    RULES,
+    run,
+    of_tree=True,
+    again=_again,
+)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
-from orchgate.lib.globs import matches
+from orchgate.gate.context import OF_REF
+from orchgate.lib.paths import matches
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Check, Outcome, Rule, RunOrder, Severity, Verdict
 
 if TYPE_CHECKING:
@@ -14,11 +15,14 @@ if TYPE_CHECKING:
 
     from orchgate.gate.context import Context
     from orchgate.model import Finding, Step
-    from orchgate.speed.push.override import Override
+    from orchgate.speed.push.bounds import Override
     from orchgate.speed.push.request import PushRequest
 
 ID = "performance"
 NOT_SET = "performance.pipeline is not set"
+
+BOUNDS = "performance.metrics.NAME in the configuration: fail-above, tolerance, max and min, in a commit of its own"
+OVERRIDE = "a commit trailer Performance-Override: REASON, or ORCHGATE_PERFORMANCE_OVERRIDE=REASON git push"
 
 RULES = (
     Rule(
@@ -39,20 +43,22 @@ RULES = (
         "%), all of it in `test`",
         good="the fixtures parsed once; or `Performance-Override: what the time buys` as a trailer of the commit; or a "
         "separate commit that raises performance.metrics.cpu-seconds.fail-above",
+        exceptions=(OVERRIDE, BOUNDS),
     ),
     Rule(
         "PRF002",
         "a counter went up",
         Severity.ERROR,
         what="Head writes more files, bytes or manifests, starts more processes or passes fewer tests than base, or a "
-        "number is outside the `max` or `min` that performance.metrics sets for it (diff_files and diff_lines too). "
-        "Counters are compared exactly: an error once five runs of each side agree, a warning before that. A counter "
-        "that differs between two runs of the same tree is judged like a time. More bytes read are a warning, unless "
-        "their `block` is set.",
+        "number is outside the `max` or `min` that performance.metrics sets for it, such as that of changed lines "
+        "(diff-lines). Counters are compared exactly: an error once five runs of each side agree, a warning before "
+        "that. A counter that differs between two runs of the same tree is judged like a time. More bytes read are a "
+        "warning, unless their `fail-above` is set.",
         why="A counter has no noise: one more manifest write per run is true on every machine, and shows long before a "
         "clock does.",
-        bad="manifest_writes 2 -> 3",
+        bad="manifest writes 2 -> 3",
         good="the state collected in memory and written once at the end of the run",
+        exceptions=(OVERRIDE, BOUNDS),
     ),
     Rule(
         "PRF003",
@@ -68,8 +74,8 @@ RULES = (
         "PRF004",
         "inconclusive",
         Severity.WARNING,
-        what="The runs that fit into the budget cannot tell whether head is slower. The message says how small a "
-        "change they could have shown, or what a single run of head was compared with. With severity.PRF004 = "
+        what="The runs that fit into performance.max-seconds cannot tell whether head is slower. The message says how "
+        "small a change they could have shown, or what a single run of head was compared with. With severity.PRF004 = "
         '"error" the check ends in exit code 3.',
         why="A busy machine hides a slowdown as easily as it feigns one; both a pass and a refusal would be made up.",
         bad="twelve pairs on a machine that runs a build: 9 % or more would have been seen, 5 % would not",
@@ -77,6 +83,7 @@ RULES = (
         "job that `orchgate perf --print-job github` prints",
         refuses=Verdict.INCONCLUSIVE,
         worst=Severity.ERROR,
+        exceptions=(OVERRIDE,),
     ),
     Rule(
         "PRF005",
@@ -87,6 +94,7 @@ RULES = (
         why="A pipeline that fails early is fast. Its times say nothing and are not compared.",
         bad="stage `test` exits with 1 at head and with 0 at base",
         good="the failure fixed first; then the speed is judged",
+        exceptions=(OVERRIDE, BOUNDS),
     ),
     Rule(
         "PRF006",
@@ -96,8 +104,9 @@ RULES = (
         "shown in the way PRF001 shows a time.",
         why="A process that needs too much memory does not get slower, it gets killed: on the smallest machine first, "
         "and never with a message.",
-        bad="a log read as a whole to count its lines: max_rss_bytes +310 %",
+        bad="a log read as a whole to count its lines: memory +310 %",
         good="the log read line by line",
+        exceptions=(OVERRIDE, BOUNDS),
     ),
     Rule(
         "PRF007",
@@ -114,6 +123,7 @@ RULES = (
         good="the definition changed so that the base's still runs at head; or a commit trailer that says why it "
         "cannot: `Performance-Override: the benchmark moved to tools/`",
         worst=Severity.ERROR,
+        exceptions=(OVERRIDE,),
     ),
     Rule(
         "PRF008",
@@ -133,23 +143,23 @@ RULES = (
 def run(ctx: Context) -> Outcome:
     settings = ctx.config.performance
     if not settings.pipeline and not ctx.proposed.performance.pipeline and not settings.metrics:
-        return _not_measured(NOT_SET)
-    from orchgate.speed.push import override
+        return _not_measured(NOT_SET)._replace(facts={"not measured": NOT_SET, "off": "no pipeline"})
+    from orchgate.speed.push import bounds
 
     # Without a base there is nothing to compare, and all of the history would be read for a reason.
     exceptions = ctx.exceptions if ctx.scope.base is not None or ctx.scope.kind == "staged" else None
-    excused = override.found(ctx.environ, exceptions)
+    excused = bounds.find_override(ctx.environ, exceptions)
     outcome = _judged(ctx, excused)
     if excused is None:
         way_out = partial(_way_out, ctx)
-        in_vain = override.in_vain(exceptions, way_out) if exceptions else ()
+        in_vain = bounds.overrides_in_vain(exceptions, way_out) if exceptions else ()
         troubles = tuple(one._replace(steps=(*one.steps, way_out())) for one in outcome.troubles)
-        findings = (*override.hinted(outcome.findings, way_out), *in_vain)
+        findings = (*bounds.hinted(outcome.findings, way_out), *in_vain)
         return outcome._replace(findings=findings, troubles=troubles)
-    lifted = override.lifted(outcome.findings)
+    lifted = bounds.lifted(outcome.findings)
     if ctx.scope.kind == "staged" and not lifted:
         return outcome  # it is reported where commits are judged
-    return outcome._replace(findings=(*lifted, override.used(excused, outcome.findings)))
+    return outcome._replace(findings=(*lifted, bounds.override_used(excused, outcome.findings)))
 
 
 def _not_measured(why: str, findings: tuple[Finding, ...] = ()) -> Outcome:
@@ -170,9 +180,10 @@ def _judged(ctx: Context, excused: Override | None) -> Outcome:
 
 
 def _way_out(ctx: Context) -> Step:
-    from orchgate.speed.push.override import way_out
+    from orchgate.speed.push.bounds import way_out
 
     staged = ctx.scope.kind == "staged"
+    ctx.asked(OF_REF)  # whether it is checked out
     here = ctx.repository is None or ctx.scope.head in (None, ctx.repository.head)
     return way_out(staged=staged, checked_out=here and bool(ctx.root))
 
@@ -213,7 +224,7 @@ def _request(ctx: Context) -> PushRequest:
     assert ctx.repository is not None  # only a folder has none, and nobody pushes a folder
     head = ctx.scope.head or ctx.repository.head
     if head is None:
-        raise OrchgateError("there is no commit to measure", "git commit, then run it again")
+        raise OrchgateError("there is no commit to measure", "commit something first, then run it again")
     paths = {path for change in ctx.scope.require_changes() for path in (change.path, change.old_path) if path}
     request = PushRequest(ctx.repository, ctx.config, ctx.scope.base, head, ctx.base, ctx.environ, ctx.now, ctx.tell)
     return request._replace(
@@ -231,6 +242,6 @@ CHECK = Check(
     RULES,
     run,
     stages=("pre-push", "manual"),
-    turn=RunOrder.ALONE,
+    order=RunOrder.ALONE,
     excusable=True,
 )

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from orchgate.config.keys import CHANGE, FEWER, GLOBS, MORE, REFUSED, SEEN, key
+from orchgate.config.kinds import Flag
 from orchgate.config.names import BRANCHES, TRAILER
-from orchgate.errors import Unreadable
-from orchgate.lib import versions
-from orchgate.lib.globs import matches
+from orchgate.gate.releases import (
+    ABSENT,
+    REGULAR,
+    RELEASE_BRANCHES,
+    Stretch,
+    bumped_files,
+    released,
+    versions_of,
+    whole_change,
+)
+from orchgate.lib.paths import matches
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from orchgate.gate.context import Context
+    from orchgate.gate.releases import BumpedFile, FileVersions
     from orchgate.git.snapshot import Snapshot
-    from orchgate.model import Change
-
-REGULAR = "100"  # how the modes of regular files begin
+OVERRIDE_TRAILER = "Version-Bump"
 
 RULES = (
     Rule(
@@ -27,11 +34,15 @@ RULES = (
         Severity.ERROR,
         what="The version in a file differs between base and head, was removed, or was added to a file that had none. "
         "The parsed value counts, not the line: versions of dependencies and lock files never do, and a new file may "
-        "start with any version. It is a note where the branch or a commit trailer allows it.",
+        "start with any version. It is a note where the branch or a commit trailer allows it, and in a release: a "
+        "change that raises versions and touches nothing else but the same version elsewhere (lock files, "
+        "documentation) and the changelog.",
         why="Release tools read the version to decide what to publish. A bump that slipped into a feature publishes "
         "it, and two branches that both bump the version collide.",
         bad='a bug fix that also turns version = "1.4.0" into "1.5.0"',
-        good="Version-Bump: release 1.5.0, as a trailer of the release commit",
+        good="a change of pyproject.toml, uv.lock and CHANGELOG.md that turns 1.4.0 into 1.5.0; or, with more in it, "
+        "the trailer `Version-Bump: release 1.5.0`",
+        exceptions=(f"a commit trailer {OVERRIDE_TRAILER}: REASON, or a branch listed in version-bump.allow-branches",),
     ),
     Rule(
         "VER002",
@@ -65,12 +76,38 @@ class Releases(NamedTuple):
         FEWER,
         governs=("VER",),
     )
+    allow_releases: bool = key(
+        Flag(),
+        True,
+        "whether a version may change where nothing else does: the version wherever it is written, and the changelog",
+        REFUSED,
+        CHANGE,
+        governs=("VER",),
+    )
+    changelogs: tuple[str, ...] = key(
+        GLOBS,
+        (
+            "**/{CHANGELOG,Changelog,changelog,CHANGES,Changes,HISTORY,History,NEWS}{,.md,.mdx,.rst,.txt,.adoc}",
+            "**/{RELEASES,RELEASE_NOTES,RELEASE-NOTES,release-notes}{,.md,.mdx,.rst,.txt,.adoc}",
+            "**/{.changeset,.changes,changelog.d,changelogs,newsfragments}/**/*.{md,mdx,rst,txt,adoc,yaml,yml,json}",
+            "**/{changelog.d,newsfragments}/**/*.{feature,bugfix,doc,removal,deprecation,security,breaking,change,misc}",
+        ),
+        "what a release may change besides the version",
+        SEEN,
+        MORE,
+        governs=("VER",),
+    )
     allow_branches: tuple[str, ...] = key(
-        BRANCHES, (), "branches on which a version may change, as globs", REFUSED, MORE, governs=("VER",)
+        BRANCHES,
+        (RELEASE_BRANCHES,),
+        "branches on which a version may change, as globs",
+        REFUSED,
+        MORE,
+        governs=("VER",),
     )
     override_trailer: str = key(
         TRAILER,
-        "Version-Bump",
+        OVERRIDE_TRAILER,
         "commit trailer that allows a version change with a reason",
         REFUSED,
         CHANGE,
@@ -79,43 +116,9 @@ class Releases(NamedTuple):
     )
 
 
-class FileVersions(NamedTuple):
-    """What one side of a change carries: versions by key, or why nobody can tell."""
-
-    found: Mapping[str, str]
-    error: str = ""
-
-    @property
-    def carries(self) -> bool:
-        return bool(self.found or self.error)
-
-
-class BumpedFile(NamedTuple):
-    """One changed file before and after."""
-
-    change: Change
-    base: FileVersions
-    head: FileVersions
-
-    @property
-    def path(self) -> str:
-        return self.change.path
-
-
-class Stretch(NamedTuple):
-    """Two trees and what differs between them: the change, or a part of it that no exception covers."""
-
-    changes: tuple[Change, ...]
-    base: Snapshot
-    head: Snapshot
-
-
-ABSENT = FileVersions({})  # no such file, or one whose versions do not count
-
-
 def run(ctx: Context) -> Outcome:
-    whole = Stretch(ctx.scope.require_changes(), ctx.base, ctx.snapshot)
-    pairs = _pairs(ctx, whole)
+    whole = whole_change(ctx)
+    pairs = bumped_files(whole, ctx.config.of(Releases).files)
     carrying = [pair for pair in pairs if (pair.base.carries or pair.head.carries) and not _merged_in(ctx, pair)]
     allowed, parts = _allowed(ctx) if carrying else ("", ())
     findings = [finding for part in parts for finding in _findings(ctx, part)]
@@ -132,7 +135,7 @@ def run(ctx: Context) -> Outcome:
 
 def _findings(ctx: Context, part: Stretch) -> list[Finding]:
     """What a stretch of the change does to versions that no exception covers."""
-    pairs = _pairs(ctx, part)
+    pairs = bumped_files(part, ctx.config.of(Releases).files)
     carrying = (pair for pair in pairs if pair.base.carries or pair.head.carries)
     return [finding for pair in carrying for finding in _judge(ctx, part, pair, pairs, "")]
 
@@ -142,7 +145,7 @@ def _merged_in(ctx: Context, pair: BumpedFile) -> bool:
     if not ctx.scope.beside or ctx.repository is None or not pair.head.found:
         return False
     trees = (ctx.repository.tree(commit) for commit in ctx.scope.beside)
-    return any(pair.path in tree.entries and _sides(tree, [pair.path])[pair.path] == pair.head for tree in trees)
+    return any(pair.path in tree.entries and versions_of(tree, [pair.path])[pair.path] == pair.head for tree in trees)
 
 
 def _facts(side: FileVersions) -> str | None:
@@ -150,51 +153,17 @@ def _facts(side: FileVersions) -> str | None:
     return ", ".join(dict.fromkeys(side.found.values())) or None
 
 
-def _pairs(ctx: Context, stretch: Stretch) -> list[BumpedFile]:
-    """Changed files of the configured globs, with the versions of both sides; blobs are read in one go each."""
-    globs = ctx.config.of(Releases).files
-    changes = [
-        change
-        for change in stretch.changes
-        if matches(change.path, globs) or (change.old_path is not None and matches(change.old_path, globs))
-    ]
-    before = {change.old_path or change.path for change in changes if change.old_mode.startswith(REGULAR)}
-    after = {change.path for change in changes if not change.deleted and change.new_mode.startswith(REGULAR)}
-    base = _sides(stretch.base, sorted(path for path in before if matches(path, globs)))
-    head = _sides(stretch.head, sorted(path for path in after if matches(path, globs)))
-    return [
-        BumpedFile(
-            change,
-            base.get(change.old_path or change.path, ABSENT),
-            ABSENT if change.deleted else head.get(change.path, ABSENT),
-        )
-        for change in changes
-    ]
-
-
-def _sides(tree: Snapshot, paths: list[str]) -> dict[str, FileVersions]:
-    sides: dict[str, FileVersions] = {}
-    for path, content in tree.read_many(paths, versions.MAX_BYTES) if paths else ():
-        try:
-            sides[path] = (
-                FileVersions({}, content.message)
-                if isinstance(content, Unreadable)
-                else FileVersions(versions.read(path, content))
-            )
-        except Unreadable as error:
-            sides[path] = FileVersions({}, error.message)
-    return sides
-
-
 def _allowed(ctx: Context) -> tuple[str, tuple[Stretch, ...]]:
     """Why a version may change here, or "", and the parts of the change for which that does not hold."""
     trailer = ctx.config.of(Releases).override_trailer
     if ctx.branch and matches(ctx.branch, ctx.config.of(Releases).allow_branches):
-        return f"branch {ctx.branch}", ()
+        return f"allowed by branch {ctx.branch}", ()
     reasons = ctx.exceptions.reasons(trailer) if trailer else ()
+    if (not reasons or reasons[0].merge) and released(ctx, ctx.config.of(Releases)):
+        return "in a release: nothing but the version and the changelog changed", ()
     if not reasons:
         return "", ()
-    allowed = f"{trailer}: {' '.join(reasons[0].text.split())} ({reasons[0].source})"
+    allowed = f"allowed by {trailer}: {' '.join(reasons[0].text.split())} ({reasons[0].source})"
     if not reasons[0].merge:
         return allowed, ()
     repository = ctx.repository
@@ -218,11 +187,11 @@ def _judge(
     # A file renamed out of sight took its version along under its old name.
     gone = pair.head is ABSENT and pair.change.old_path
     place = Location(gone or pair.path, _line(stretch, pair))
-    for said in _differences(ctx, stretch, pair, pairs):
+    for difference in _differences(ctx, stretch, pair, pairs):
         if allowed:
-            yield Finding("VER001", place, f"{said}, allowed by {allowed}", severity=Severity.NOTE)
+            yield Finding("VER001", place, f"{difference}, {allowed}", severity=Severity.NOTE)
         else:
-            yield Finding("VER001", place, said, _hint(ctx), excuse=ctx.config.of(Releases).override_trailer)
+            yield Finding("VER001", place, difference, _hint(ctx), excuse=ctx.config.of(Releases).override_trailer)
 
 
 def _unreadable(ctx: Context, pair: BumpedFile, allowed: str) -> Iterator[Finding]:
@@ -231,20 +200,22 @@ def _unreadable(ctx: Context, pair: BumpedFile, allowed: str) -> Iterator[Findin
         return
     place = Location(pair.path)
     if pair.base.error and pair.head.error:
-        said = f"cannot tell whether the version changed: the file {pair.head.error}; at base it was unreadable as well"
-        yield Finding("VER002", place, said, "fix the file, or leave it out of version-bump.files")
+        problem = (
+            f"cannot tell whether the version changed: the file {pair.head.error}; at base it was unreadable as well"
+        )
+        yield Finding("VER002", place, problem, "fix the file, or leave it out of version-bump.files")
     elif pair.head.error:
         before = _facts(pair.base)
-        said = f"cannot tell whether the version{f' {before}' if before else ''} changed: the file {pair.head.error}"
-        yield Finding("VER002", place, said, "fix the file")
+        problem = f"cannot tell whether the version{f' {before}' if before else ''} changed: the file {pair.head.error}"
+        yield Finding("VER002", place, problem, "fix the file")
     else:
         after = "now the file is deleted" if pair.change.deleted else f"now it is {_facts(pair.head) or 'none'}"
-        said = f"cannot tell whether the version changed: at base the file {pair.base.error}; {after}"
+        problem = f"cannot tell whether the version changed: at base the file {pair.base.error}; {after}"
         if allowed:
-            yield Finding("VER002", place, f"{said}, allowed by {allowed}", severity=Severity.NOTE)
+            yield Finding("VER002", place, f"{problem}, {allowed}", severity=Severity.NOTE)
         else:
             severity = Severity.WARNING if pair.change.deleted else None
-            yield Finding("VER002", place, said, _hint(ctx), severity)
+            yield Finding("VER002", place, problem, _hint(ctx), severity)
 
 
 def _differences(ctx: Context, stretch: Stretch, pair: BumpedFile, pairs: list[BumpedFile]) -> Iterator[str]:
@@ -255,6 +226,8 @@ def _differences(ctx: Context, stretch: Stretch, pair: BumpedFile, pairs: list[B
     gained = [value for key, value in head.items() if key not in base and value not in base.values()]
     changed.extend(zip(lost, gained, strict=False))  # the key changed together with the version
     for old, new in dict.fromkeys(changed):
+        from orchgate.lib import versions
+
         verb = "was lowered from" if versions.is_downgrade(old, new) else "changed from"
         yield f"version {verb} {old} to {new}"
     for value in dict.fromkeys(lost[len(gained) :]):
@@ -293,7 +266,7 @@ def _carried(ctx: Context, tree: Snapshot, pair: BumpedFile, version: str) -> bo
         and entry.mode.startswith(REGULAR)
         and matches(other, globs)
     ]
-    return any(version in side.found.values() for side in _sides(tree, related).values())
+    return any(version in side.found.values() for side in versions_of(tree, related).values())
 
 
 def _folder(path: str) -> str:
@@ -307,6 +280,8 @@ def _line(stretch: Stretch, pair: BumpedFile) -> int:
     if not changed:
         return 0
     name, value = changed[0][0].rpartition(".")[2], changed[0][1]
+    from orchgate.lib import versions
+
     lines = stretch.head.read(pair.path, versions.MAX_BYTES).decode("utf-8", "replace").split("\n")
     both = [number for number, line in enumerate(lines, 1) if value in line and name in line]
     either = [number for number, line in enumerate(lines, 1) if value in line or name in line]
@@ -315,12 +290,12 @@ def _line(stretch: Stretch, pair: BumpedFile) -> int:
 
 def _hint(ctx: Context) -> str:
     settings = ctx.config.of(Releases)
-    branches = f"commit on a branch named {' or '.join(settings.allow_branches)}" if settings.allow_branches else ""
-    trailer = (
-        f"give a reason in the commit trailer `{settings.override_trailer}: …`" if settings.override_trailer else ""
-    )
-    ways = [way for way in (trailer, branches) if way] or ["list the release branch in version-bump.allow-branches"]
-    return f"restore the version, or {', or '.join(ways)}"
+    ways = ["restore the version"]
+    ways += ["release it in a change of its own"] if settings.allow_releases else []
+    ways += [f"give a reason in the commit trailer `{settings.override_trailer}: …`"] * bool(settings.override_trailer)
+    ways += [f"commit on a branch named {' or '.join(settings.allow_branches)}"] * bool(settings.allow_branches)
+    ways += ["list the release branch in version-bump.allow-branches"] * (len(ways) == 1)
+    return ", or ".join(ways)
 
 
 CHECK = Check("version-bump", "versions change only in releases", RULES, run, excusable=True, keys=Releases)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from orchgate.config.load import load
 from orchgate.errors import ConfigError
 from orchgate.git import scope
-from orchgate.git.target import ScopeTarget
+from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.model import ScopeTarget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from orchgate.git.default_branch import BranchSettings
+    from orchgate.git.base import BranchSettings
     from orchgate.git.repository import Repository
 
 
@@ -20,7 +19,7 @@ def wishes(repository: Repository) -> Callable[[str], BranchSettings]:
     """Reads what the configuration of a commit says about branches; one that is broken says nothing."""
 
     def of_commit(commit: str) -> BranchSettings:
-        from orchgate.git.default_branch import BranchSettings
+        from orchgate.git.base import BranchSettings
 
         try:
             top = load(repository.tree(commit)).top

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
-from orchgate.lib.globs import matches
+from orchgate.lib.paths import matches
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.markdown.names import is_markdown, is_mdx
 from orchgate.model import Finding, Location, Severity
 
@@ -83,7 +82,8 @@ def _bereaved(ctx: Context) -> Iterator[str]:
     """Links that led to what the change takes away."""
     changes = () if ctx.scope.whole_tree else ctx.scope.changes
     gone = {one.old_path or one.path for one in changes if one.deleted or one.old_path}
-    links = {path for path, entry in ctx.snapshot.entries.items() if entry.mode == SYMLINK} if gone else set()
+    indirect = ctx.snapshot.indirect if gone else ()
+    links = {path for path in indirect if ctx.snapshot.entries[path].mode == SYMLINK}
     if links:
         from orchgate.references import symlinks
 
@@ -116,8 +116,14 @@ def mentioning(ctx: Context, gone: Iterable[str], names: Iterable[str], judged: 
 def _pages(ctx: Context, gone: Iterable[str]) -> set[str]:
     """What pages of a site that are gone are called in links without their suffix."""
     pages = [path for path in gone if is_markdown(path)]
-    if not pages or not any(map(is_mdx, ctx.snapshot.entries)):
+    if not pages:
         return set()
-    from orchgate.references.resolve import page_name
+    from orchgate.references.sites import is_configuration, page_name
+
+    sites = ctx.config.evidence.link_roots or any(
+        is_mdx(path) or is_configuration(path) for path in ctx.snapshot.entries
+    )
+    if not sites:
+        return set()
 
     return {page_name(path) for path in pages} - {""}

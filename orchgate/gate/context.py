@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
 
 from orchgate.errors import OrchgateError
-from orchgate.git.target import ScopeTarget
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
 from orchgate.markdown.names import is_markdown
+from orchgate.model import ScopeTarget
 from orchgate.references.artifacts import Artifacts
 
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Callable, Collection, Iterable, Mapping
+    from typing import NoReturn
 
     from orchgate.config.settings import Config
     from orchgate.evidence.lock import Lock
     from orchgate.gate.documents import ParsedDocuments
-    from orchgate.git.diff import Patch
     from orchgate.git.messages import Exceptions, MessageHook
+    from orchgate.git.objects import Patch
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Change, CheckResult, Rule, Scope
@@ -49,11 +50,14 @@ class Share(NamedTuple):
     leads: bool
 
 
+OF_REF = "the name of the ref, or its commits"
 ALL = Share(lambda paths: (paths,), leads=True)
 
 
-class _Given(NamedTuple):
-    """What a context is made of; everything else follows from it.
+class Context(NamedTuple):
+    """Everything the checks of one judgement share. It never changes; another situation is another context.
+
+    Of these values it is made; everything else follows from them.
 
     root       top level of the work tree on disk, "" in a bare repository
     config     the limits in force: those of the base revision
@@ -62,12 +66,15 @@ class _Given(NamedTuple):
     unread     why the base's configuration could not be read, "" when it could
     base       the tree the change starts from; an empty one for a first commit
     documents  those of the snapshot, parsed
+    judged_at  seconds since 1970
     target     what was asked to be judged
     repository the open repository, None for a folder
     layout     where documents of packets are, where not the configuration says it
     named      ids of the checks that were asked for by name; none when all of them run
     tell       says to a waiting person what takes so long
     engine     what runs the check; None where one runs by itself
+    as_finished  every packet is judged as if it were called finished: what does it owe until then?
+    asked      hears what a judgement asks of the ref itself: OF_REF for its name or its commits, or what messages say
     """
 
     root: str
@@ -77,7 +84,7 @@ class _Given(NamedTuple):
     snapshot: Snapshot
     base: Snapshot
     documents: ParsedDocuments
-    now: datetime.datetime
+    judged_at: float
     accepted: Config | None = None
     unread: str = ""
     environ: Mapping[str, str] = {}
@@ -88,13 +95,23 @@ class _Given(NamedTuple):
     tell: Callable[[str], None] = lambda _: None
     engine: CheckEngine | None = None
     share: Share = ALL
-
-
-class Context(_Given):
-    """Everything the checks of one judgement share. It never changes; another situation is another context."""
+    as_finished: bool = False
+    asked: Callable[[str | Exceptions], None] = lambda _: None
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a context does not change: {name}")
+
+    def sharing(self, share: Share) -> Context:
+        """This context for a part of the work, with everything that was found out already."""
+        made = self._replace(share=share)
+        vars(made).update(vars(self))
+        return made
+
+    @cached_property
+    def now(self) -> datetime.datetime:
+        import datetime
+
+        return datetime.datetime.fromtimestamp(self.judged_at, datetime.UTC)
 
     @property
     def today(self) -> datetime.date:
@@ -105,6 +122,7 @@ class Context(_Given):
     @cached_property
     def branch(self) -> str:
         """The branch being committed to or pushed, "" when detached."""
+        self.asked(OF_REF)
         if self.target.push is not None:
             return self.target.push.remote_ref.removeprefix("refs/heads/")
         own = self.repository.branch if self.repository else ""
@@ -122,7 +140,10 @@ class Context(_Given):
         """What the messages of the judged commits excuse, and how much of the change."""
         from orchgate.git.messages import Exceptions
 
-        return Exceptions(self.repository, self.scope, self.target.message)
+        found = Exceptions(self.repository, self.scope, self.target.message)
+        if self.scope.head == self.target.head:  # and it is not the base that is judged
+            self.asked(found)
+        return found
 
     @cached_property
     def message_hook(self) -> MessageHook | None:
@@ -141,9 +162,9 @@ class Context(_Given):
         """
         if self.repository is None:
             raise OrchgateError("a folder has no patch to count lines in")
-        from orchgate.git import diff
+        from orchgate.git import objects
 
-        return diff.counted(
+        return objects.counted(
             self.repository.git, self.scope.base or self.repository.empty_tree, self.scope.head, changes
         )
 
@@ -176,12 +197,16 @@ class Context(_Given):
         """The packets and the task list of the snapshot."""
         from orchgate.packets.catalog import Packets
 
-        return Packets(self.config.documents, self.snapshot, self.layout)
+        return Packets(self.config.documents, self.snapshot, self.layout, as_finished=self.as_finished)
 
     @cached_property
     def artifacts(self) -> Artifacts:
         """Files of recorded runs on disk, which git usually does not track."""
         return Artifacts(self.root, self.config.evidence.roots)
+
+    def artifacts_with(self, lock: Lock) -> Artifacts:
+        """The same, where what a lock pins counts as present."""
+        return Artifacts(self.root, self.artifacts.roots, lock)
 
     @cached_property
     def lock(self) -> Lock | None:
@@ -190,9 +215,9 @@ class Context(_Given):
 
         if LOCK not in self.snapshot.entries:
             return None
-        from orchgate.evidence.lock import of
+        from orchgate.evidence.kept_lock import of
 
-        return of(self.snapshot)
+        return of(self.snapshot, self.repository.cache if self.repository else None)
 
     # -- Whose limits ------------------------------------------------------------------------------
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SYMLINK
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.markdown.document import Document
 from orchgate.model import Location, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from orchgate.git.snapshot import Snapshot
 
@@ -21,13 +21,17 @@ MAX_BYTES = 8 * 1024 * 1024
 class ParsedDocuments:
     """Documents of one tree. They are the same under any configuration, so that judgements of one change share them."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, beside: ParsedDocuments | None = None) -> None:
+        """`beside` are those of another tree: a document that is the same in both is parsed once."""
         self._snapshot = snapshot
+        self._beside = beside
         self._known: dict[str, Document | Unreadable] = {}
 
     def read(self, paths: Iterable[str]) -> tuple[list[Document], list[Trouble]]:
         """Parsed documents in the given order, and what could not be read."""
         wanted = list(paths)
+        if self._beside is not None:
+            self._known.update(self._same_as_beside(wanted, self._beside))
         sources = self._sources([path for path in wanted if path not in self._known])
         contents = self._snapshot.read_many(sources.values(), MAX_BYTES)
         for path, (_, content) in zip(sources, contents, strict=True):
@@ -41,6 +45,15 @@ class ParsedDocuments:
             else:
                 troubles.append(Trouble(Location(path), document.message, document.hint))
         return documents, troubles
+
+    def _same_as_beside(self, paths: Iterable[str], beside: ParsedDocuments) -> Iterator[tuple[str, Document]]:
+        mine, theirs = self._snapshot.entries, beside._snapshot.entries
+        for path in paths:
+            entry = mine.get(path)
+            if entry is not None and entry.oid and entry.mode != SYMLINK and entry == theirs.get(path):
+                document = beside.parsed(path)
+                if document is not None:
+                    yield path, document
 
     def _sources(self, paths: Iterable[str]) -> dict[str, str]:
         """What is read for each path: itself, or what its symbolic link leads to; where that cannot be is kept."""
@@ -79,7 +92,7 @@ class ParsedDocuments:
     @cached_property
     def links(self) -> Mapping[str, list[str]]:
         """Documents that are symbolic links, by the file of the tree that they lead to."""
-        if all(entry.mode != SYMLINK for entry in self._snapshot.entries.values()):
+        if not self._snapshot.indirect:
             return {}
         from orchgate.references import symlinks
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.config.settings import family
 from orchgate.errors import REINSTALL, OrchgateError, Unreadable, missing_module
-from orchgate.gate import suggestions, suppressions
-from orchgate.gate.context import Share
-from orchgate.lib.parallel import cores, shares, spread
+from orchgate.gate import halves, suggestions, suppressions
+from orchgate.gate.faults import KNOWN
+from orchgate.gate.halves import HalfDone, Raw
+from orchgate.lib.process import cores
+from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
 from orchgate.markdown.names import is_markdown
 from orchgate.model import (
     CheckResult,
@@ -27,9 +28,12 @@ from orchgate.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from orchgate.gate.context import Context
+    from orchgate.gate.asked import Answers, Asked, WatchedContext
+    from orchgate.gate.context import Context, Share
+    from orchgate.gate.older import Comparison
+    from orchgate.gate.outcomes import Outcomes
     from orchgate.gate.suppressions import Suppression
     from orchgate.git.messages import MessageHook
     from orchgate.markdown.document import Document
@@ -38,7 +42,6 @@ if TYPE_CHECKING:
 
 MANY_FILES = 1500  # from here on a second process for a whole tree pays for itself
 OFF = "off"
-PARTS = 64  # small enough that both processes end at about the same time
 _NONE = suppressions.Covering()
 
 
@@ -48,41 +51,22 @@ class WhenToMeasure(Enum):
     ALWAYS = "always"
     UNLESS_REFUSED = "unless the other checks refuse the change"
     NEVER = "never"  # something else of the same push is refused
+    RECORDED = "not now: what is on record is all that is asked for"
 
 
-class Raw(NamedTuple):
-    """What a check returned, before anything is stamped on it. Can travel between processes."""
+class Narrowing(NamedTuple):
+    """Rules and families of rules, in capitals, that somebody asked for alone, or not to judge by."""
 
-    check: str
-    outcome: Outcome
-    seconds: float
-    crash: str | None = None
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
 
-
-class HalfDone(NamedTuple):
-    """What one of two processes did: outcomes, and the documents it read that hold suppressions."""
-
-    raws: list[Raw]
-    marked: list[str]
-
-
-def _taken(paths: list[str], take: Callable[[], int | None]) -> Iterator[list[str]]:
-    """Consecutive parts of the paths as this process gets hold of them."""
-    size = -(-len(paths) // PARTS)
-    while (number := take()) is not None:
-        yield paths[number * size : (number + 1) * size]
-
-
-def _joined(one: Raw, other: Raw) -> Raw:
-    """Two outcomes of one check, each about its own documents."""
-    examined = {name: number + other.outcome.examined.get(name, 0) for name, number in one.outcome.examined.items()}
-    outcome = Outcome(
-        tuple(sorted((*one.outcome.findings, *other.outcome.findings), key=lambda finding: finding.location)),
-        examined or other.outcome.examined,
-        {**one.outcome.facts, **other.outcome.facts},
-        tuple(dict.fromkeys((*one.outcome.troubles, *other.outcome.troubles))),
-    )
-    return Raw(one.check, outcome, max(one.seconds, other.seconds), one.crash or other.crash)
+    def reason(self, rule: str) -> str | None:
+        """Why a finding of the rule does not count; None where it does."""
+        if self.ignore and not {rule, family(rule)}.isdisjoint(self.ignore):
+            return "--ignore on the command line"
+        if self.select and {rule, family(rule)}.isdisjoint(self.select):
+            return "not in --select on the command line"
+        return None
 
 
 class CheckRun:
@@ -95,30 +79,46 @@ class CheckRun:
         ctx: Context,
         *,
         ignores: bool,
+        strict: bool = True,
         early: Callable[[Report], None] | None = None,
         measure: WhenToMeasure = WhenToMeasure.UNLESS_REFUSED,
+        narrowing: Narrowing | None = None,
+        printed: suggestions.Printed = suggestions.EVERYTHING,
+        asked: Asked | None = None,
     ) -> None:
-        """`early` gets what is known before anything is measured; those checks' results are final."""
+        """`early` gets what is known before anything is measured; those checks' results are final.
+
+        Unless it is `strict`, what was there before the change is not charged to it. `asked` notes the questions of an
+        outcome that rests on this one and is to be kept.
+        """
         self._checks = tuple(checks)
         self._early = early
         self._measure = measure
+        self._narrowing = narrowing
+        self._printed = printed
         self._known: tuple[CheckResult, ...] | None = None  # what `early` got
         self._available = available
         self._ctx = ctx._replace(engine=self)
         self._ignores = ignores
+        self._strict = strict
         self._results: dict[str, CheckResult] = {}
         self._used: set[tuple[Location, str]] = set()
         self._suppressions: dict[str, suppressions.Covering] = {}
         self._configured = suppressions.Configured(ctx.config.top.ignore)
         self._earlier: CheckRun | None = None
+        self._outcomes: Outcomes | None = None
+        self._marked: list[str] = []
+        self._asked: dict[str, Asked] = {} if asked is None else {check.id: asked for check in self._checks}
+        self._comparison: Comparison | None = None
         rules = (*suppressions.RULES, *(rule for check in available.values() for rule in check.rules))
         self._rules = {rule.id: rule for rule in rules}
+        self._weights: dict[tuple[str, str], tuple[Severity, str]] = {}
 
     def report(self) -> Report:
         """The verdict of every check, then what is wrong with the suppressions themselves."""
-        if self._ctx.scope.whole_tree and len(self._ctx.snapshot.entries) >= MANY_FILES and cores() > 1:
-            self._judge_side_by_side()
-        for check in sorted(self._checks, key=lambda check: check.turn.value):
+        if self._ctx.scope.whole_tree:
+            self._judge_tree()
+        for check in sorted(self._checks, key=lambda check: check.order.value):
             self.result(check.id)
         known = {result.id: result for result in self._known or ()}
         rest = {
@@ -128,9 +128,38 @@ class CheckRun:
         extra = self._complaints() if self._ignores else None
         return Report(self._ctx.scope, results if extra is None else (*results, extra))
 
+    def _judge_tree(self) -> None:
+        """Results of the checks of documents: as they were kept, or as they are now, and then kept."""
+        from orchgate.gate import outcomes
+
+        ids = ([check.id for check in self._checks], sorted(self._available))
+        self._outcomes = found = outcomes.of(self._ctx, (*ids, self._ignores, self._strict, self._narrowing))
+        new = [check for check in self._checks if outcomes.is_kept(check) and not self._recalled(check)]
+        if new and len(self._ctx.snapshot.entries) >= MANY_FILES and cores() > 1:
+            self._judge_side_by_side(new)
+        for check in new:
+            self.result(check.id)
+        if found is not None:
+            self._marked = self._marked or self._that_may_hold_suppressions()
+            for check in new:
+                rules = {rule.id for rule in check.rules}
+                used = tuple((place, rule) for place, rule in self._used if rule in rules)
+                kept = outcomes.Kept(self.result(check.id), used, tuple(self._marked))
+                found.keep(check, kept, self._asked_of(check.id))
+
+    def _recalled(self, check: Check) -> bool:
+        """Whether the result of a check is known from the last time."""
+        kept = self._outcomes.find(check) if self._outcomes is not None else None
+        if kept is None:
+            return False
+        self._results[check.id] = kept.result
+        self._used.update(kept.used)
+        self._ctx.documents.read(kept.marked)
+        return True
+
     def _final(self, names: Iterable[str]) -> tuple[CheckResult, ...]:
         judged = (self._for_now(self.result(name)) for name in names)
-        return tuple(suggestions.suggested(judged, self._available, self._ctx))
+        return tuple(suggestions.suggested(judged, self._available, self._ctx, self._printed))
 
     def hold(self) -> str:
         """Reports what is known before something is measured. Says why it is not to be measured, "" where it is."""
@@ -138,6 +167,8 @@ class CheckRun:
             self._known = self._final(check.id for check in self._checks if check.id in self._results)
             if self._early is not None and self._known:
                 self._early(Report(self._ctx.scope, self._known))
+        if self._measure is WhenToMeasure.RECORDED:
+            return "what was asked for measures nothing"
         lands = worst(result.verdict for result in self._known) in (Verdict.PASS, Verdict.WARN)
         if self._measure is WhenToMeasure.ALWAYS or (lands and self._measure is WhenToMeasure.UNLESS_REFUSED):
             return ""
@@ -145,7 +176,7 @@ class CheckRun:
 
     def _for_now(self, result: CheckResult) -> CheckResult:
         """A result at commit time, before there is a message: what only its trailers can decide is left to its hook."""
-        excusable = any(self._is_excusable(diagnostic) for diagnostic in result.diagnostics)
+        excusable = any(self._is_excusable(diagnostic) for diagnostic in result.current)
         hook = self._ctx.message_hook if excusable else None
         if hook is None:
             return result
@@ -153,32 +184,50 @@ class CheckRun:
         return result._replace(diagnostics=diagnostics, verdict=self._verdict(diagnostics, result.troubles))
 
     def _is_excusable(self, diagnostic: Diagnostic) -> bool:
-        refuses = diagnostic.severity is Severity.ERROR and diagnostic.suppressed is None
-        return refuses and bool(diagnostic.finding.excuse)
+        return bool(diagnostic.finding.excuse) and diagnostic.severity is Severity.ERROR and diagnostic.counts
 
-    def _judge_side_by_side(self) -> None:
+    def _judge_side_by_side(self, new: Sequence[Check]) -> None:
         """Outcomes of a large tree's checks by two processes.
 
-        This one begins with the check that reads every document; the other does the rest and then helps with it.
+        This one begins with the check that reads every document; the other does the rest and then helps with it. `new`
+        are the checks of documents whose results are not known from the last time.
         """
-        together = [check for check in self._checks if check.turn is RunOrder.WITH_OTHERS]
-        longest = [check for check in together if check.shared][:1]
-        others = [check for check in together if check not in longest]
-        if not longest or not others:
+        longest = [check for check in new if check.shared][:1]
+        others = [check for check in new if check not in longest]
+        if not longest:
             return
-        take = shares(PARTS)
-        mine, theirs = spread(lambda jobs: self._half(*jobs[0], take), [(True, longest), (False, others + longest)], 1)
-        self._ctx.documents.read(theirs.marked)
-        *rest, helped = theirs.raws
-        for raw in (*rest, _joined(mine.raws[0], helped)):
+        together = [check for check in self._checks if check.order is RunOrder.WITH_OTHERS]
+        rest = [check for check in together if check not in new and check.id not in self._results]
+        with contextlib.suppress(OrchgateError):  # the checks say what cannot be read
+            _ = self._ctx.packets.owners  # both processes ask for them
+        mine, theirs = halves.both(self._half, (longest, []), ([*others, *longest], rest))
+        self._marked = list(dict.fromkeys((*mine.marked, *theirs.marked)))
+        self._ctx.documents.read((*theirs.marked, *theirs.marked_beside))
+        for name, (answers, lost) in theirs.asked.items():
+            self._asked_of(name).join(answers, lost)
+        for raw in halves.joined(mine, theirs):
             self._results[raw.check] = self._judged(raw)
 
-    def _half(self, leads: bool, checks: Iterable[Check], take: Callable[[], int | None]) -> HalfDone:
-        self._ctx = self._ctx._replace(share=Share(lambda paths: _taken(paths, take), leads))
+    def _half(self, share: Share, checks: Iterable[Check], rest: Iterable[Check]) -> HalfDone:
+        self._ctx = self._ctx.sharing(share)
         raws = [self._outcome(check) for check in checks]
+        marked = self._that_may_hold_suppressions()
+        raws += [self._outcome(check) for check in rest]
+        asked: dict[str, tuple[Answers, str]] = {
+            name: (one.answers, one.lost or self._unsettled()) for name, one in self._asked.items()
+        }
+        beside = [path for path in self._that_may_hold_suppressions() if path not in marked]
+        return HalfDone(raws, marked, beside, asked)
+
+    def _unsettled(self) -> str:
+        repository = self._ctx.repository
+        return "" if repository is None or repository.blobs.settled else "something that was read is not here"
+
+    def _that_may_hold_suppressions(self) -> list[str]:
+        """Those of the documents that were read."""
         documents = self._ctx.documents
         read = ((path, documents.parsed(path)) for path in documents.parsed_paths)
-        return HalfDone(raws, [path for path, document in read if document and suppressions.may_hold(document.source)])
+        return [path for path, document in read if document and suppressions.may_hold(document.source)]
 
     def result(self, name: str) -> CheckResult:
         """A check's result, judged now if it was not yet. A check that is not there has no findings."""
@@ -190,19 +239,21 @@ class CheckRun:
 
     def results_before(self, rules: Collection[str]) -> tuple[CheckResult, ...]:
         """What the checks with rules of these ids or families say of the change by the base's configuration alone."""
-        others = (check for check in self._available.values() if check.turn is not RunOrder.AFTER_OTHERS)
+        others = (check for check in self._available.values() if check.order is not RunOrder.AFTER_OTHERS)
         asked = [check for check in others if _declares(check, rules)]
         if self._earlier is None:
             before = self._ctx.before
             same = before is self._ctx
-            self._earlier = self if same else CheckRun((), self._available, before, ignores=self._ignores)
+            self._earlier = (
+                self if same else CheckRun((), self._available, before, ignores=self._ignores, strict=self._strict)
+            )
         # What is measured does not depend on where documents are, and is not measured twice: not here, and not by the
         # hook of one check for that of another.
         own = {check.id for check in self._checks}
         return tuple(
-            (self if check.turn is RunOrder.ALONE else self._earlier).result(check.id)
+            (self if check.order is RunOrder.ALONE else self._earlier).result(check.id)
             for check in asked
-            if check.turn is not RunOrder.ALONE or check.id in own
+            if check.order is not RunOrder.ALONE or check.id in own
         )
 
     def _is_off(self, check: Check) -> bool:
@@ -213,9 +264,9 @@ class CheckRun:
     def _outcome(self, check: Check) -> Raw:
         start = time.perf_counter()
         if self._ctx.config.top.severity and self._is_off(check):
-            return Raw(check.id, Outcome(facts={"off": "severity of all its rules"}), 0.0)
+            return Raw(check.id, Outcome(facts={"off": "severity of its rules"}), 0.0)
         try:
-            outcome = check.run(self._ctx)
+            outcome = check.run(self._given(check))
             for finding in outcome.findings:
                 self._rules[finding.rule]  # a rule the check does not declare is its crash, not the run's
             return Raw(check.id, outcome, time.perf_counter() - start)
@@ -227,20 +278,69 @@ class CheckRun:
             outcome = Outcome(troubles=(_crashed(error),))
             return Raw(check.id, outcome, time.perf_counter() - start, f"{type(error).__name__}: {error}")
 
+    def _given(self, check: Check) -> Context | WatchedContext:
+        """What a check is run with: where its outcome is to be kept, it is noted what it asks for."""
+        if self._outcomes is None and check.id not in self._asked:
+            return self._ctx
+        from orchgate.gate import asked, outcomes
+
+        if not outcomes.is_kept(check):
+            return self._ctx
+        return asked.WatchedContext(self._ctx, self._asked_of(check.id))
+
+    def _asked_of(self, name: str) -> Asked:
+        """The questions of a check."""
+        if name not in self._asked:
+            assert self._outcomes is not None  # of a check by itself they are given
+            self._asked[name] = self._outcomes.asked()
+        return self._asked[name]
+
     def _judged(self, raw: Raw) -> CheckResult:
         diagnostics = tuple(self._stamp(raw.check, finding) for finding in raw.outcome.findings)
-        _, examined, facts, troubles = raw.outcome
-        verdict = self._verdict(diagnostics, troubles)
-        return CheckResult(raw.check, verdict, diagnostics, examined, facts, troubles, raw.seconds, raw.crash)
+        _, examined, facts, troubles, headline = raw.outcome
+        result = CheckResult(
+            raw.check, Verdict.PASS, diagnostics, examined, facts, troubles, raw.seconds, raw.crash, headline=headline
+        )
+        result = self._compared(result)
+        return result._replace(verdict=self._verdict(result.diagnostics, troubles))
+
+    def _compared(self, result: CheckResult) -> CheckResult:
+        """The result with those findings marked that are older than the change."""
+        check = self._available[result.id]
+        clean = all(one.suppressed is not None for one in result.diagnostics)
+        listed = self._ctx.scope.whole_tree and KNOWN in self._ctx.snapshot.entries  # what is gone is said, too
+        if self._strict or not check.of_tree or (clean and not listed):
+            return result
+        from orchgate.gate.older import Comparison  # most changes are clean
+
+        if self._comparison is None:
+            self._comparison = Comparison(self._ctx, self._at_base)
+        start = time.perf_counter()
+        compared = self._comparison.compared(check, result)
+        return compared._replace(seconds=compared.seconds + time.perf_counter() - start)
+
+    def _at_base(self, ctx: Context, check: Check) -> CheckResult:
+        asked = self._asked.get(check.id)
+        inner = CheckRun((check,), self._available, ctx, ignores=self._ignores, asked=asked)
+        try:
+            return inner.result(check.id)
+        finally:
+            inner.let_go()
+
+    def let_go(self) -> None:
+        """Ends the judgement: context and engine know each other, and no collector runs that would part them."""
+        if self._earlier is not None and self._earlier is not self:
+            self._earlier.let_go()
+        self._earlier = self._comparison = self._outcomes = None
+        self._ctx = self._ctx._replace(engine=None)
 
     def _verdict(self, diagnostics: Iterable[Diagnostic], troubles: Iterable[Trouble]) -> Verdict:
-        verdicts = [self._weight(diagnostic) for diagnostic in diagnostics if diagnostic.suppressed is None]
+        kinds = {(one.severity, one.finding.rule) for one in diagnostics if one.counts}
+        verdicts = [self._weight(severity, rule) for severity, rule in kinds]
         return worst([*verdicts, *(Verdict.BROKEN for _ in troubles)])
 
-    def _weight(self, diagnostic: Diagnostic) -> Verdict:
-        if diagnostic.severity is Severity.ERROR:
-            return self._rules[diagnostic.finding.rule].refuses
-        return _WEIGHT[diagnostic.severity]
+    def _weight(self, severity: Severity, rule: str) -> Verdict:
+        return self._rules[rule].refuses if severity is Severity.ERROR else _WEIGHT[severity]
 
     def rules(self) -> Mapping[str, tuple[str, Rule]]:
         """Every rule by id, with the check that reports it."""
@@ -248,8 +348,7 @@ class CheckRun:
         return {**{rule.id: ("suppressions", rule) for rule in suppressions.RULES}, **found}
 
     def _stamp(self, check: str, finding: Finding) -> Diagnostic:
-        usual = self._rules[finding.rule].severity
-        configured = self._ctx.config.severity_of(finding.rule, check)
+        usual, configured = self._usual_and_configured(check, finding.rule)
         severity = finding.severity or usual
         # What is only noted in this situation, such as a bump that the branch allows, is no fault by being configured.
         noted = finding.severity is Severity.NOTE and usual is not Severity.NOTE
@@ -257,16 +356,23 @@ class CheckRun:
             severity = Severity(configured)
         if finding.lifted and severity is Severity.ERROR:
             severity = Severity.WARNING
-        return Diagnostic(check, severity, finding, self._suppressed(finding, configured) if self._ignores else None)
-
-    def _suppressed(self, finding: Finding, configured: str) -> str | None:
+        unwanted = self._narrowing.reason(finding.rule) if self._narrowing else None
+        if unwanted is not None or not self._ignores:
+            return Diagnostic(check, severity, finding, unwanted)
         if configured == OFF:
-            return f"severity.{finding.rule} is off"
+            return Diagnostic(check, severity, finding, f"severity.{finding.rule} is off")
         inline = self._inline(finding.location.path).of(finding)
         if inline is not None:
             self._used.add((inline.location, finding.rule))
-            return inline.reason
-        return self._configured.reason(finding)
+            return Diagnostic(check, severity, finding, inline.reason, in_source=True)
+        return Diagnostic(check, severity, finding, self._configured.reason(finding))
+
+    def _usual_and_configured(self, check: str, rule: str) -> tuple[Severity, str]:
+        """What a rule weighs by itself, and what the configuration says; looked up once for all of its findings."""
+        key = check, rule
+        if key not in self._weights:
+            self._weights[key] = self._rules[rule].severity, self._ctx.config.severity_of(rule, check)
+        return self._weights[key]
 
     def _inline(self, path: str) -> suppressions.Covering:
         if path not in self._suppressions:

@@ -5,12 +5,14 @@ They are looked for when everything is judged, so that it makes no difference wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
 
 from orchgate.errors import OrchgateError
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.model import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from orchgate.gate.context import Context
     from orchgate.model import Check, CheckResult, Diagnostic
@@ -18,11 +20,40 @@ if TYPE_CHECKING:
 MOST = 20  # nobody fixes more at a time, and comparing names letter by letter is slow
 
 
-def suggested(results: Iterable[CheckResult], checks: Mapping[str, Check], ctx: Context) -> Iterator[CheckResult]:
-    """The results in order, with better hints for the first findings that look for one and are not suppressed."""
+class Printed(NamedTuple):
+    """What of a report is printed: `most` findings of a rule, the heaviest first (0: all), of these `severities`."""
+
+    most: int = 0
+    severities: tuple[Severity, ...] = tuple(Severity)
+
+    def among(self, diagnostics: Sequence[Diagnostic]) -> list[int]:
+        """Which findings, in their order."""
+        counted = [(at, one) for at, one in enumerate(diagnostics) if one.counts]
+        if not self.most and len(self.severities) == len(Severity):
+            return [at for at, _ in counted]
+        seen: Counter[str] = Counter()
+        found: list[int] = []
+        for severity in self.severities:
+            for at, one in counted:
+                if one.severity is severity:
+                    seen[one.finding.rule] += 1
+                    if not self.most or seen[one.finding.rule] <= self.most:
+                        found.append(at)
+        return sorted(found)
+
+
+EVERYTHING = Printed()
+
+
+def suggested(
+    results: Iterable[CheckResult], checks: Mapping[str, Check], ctx: Context, printed: Printed = EVERYTHING
+) -> Iterator[CheckResult]:
+    """The results in order, with better hints for the first findings that look for one and are printed."""
     left = MOST
     for result in results:
-        wanted = [at for at, one in enumerate(result.diagnostics) if one.finding.sought and one.suppressed is None]
+        current = result.current
+        looking = any(one.finding.sought for one in current)
+        wanted = [at for at in printed.among(current) if current[at].finding.sought] if looking else []
         chosen = wanted[:left]
         left -= len(chosen)
         make = checks[result.id].suggest if chosen else None
@@ -30,10 +61,10 @@ def suggested(results: Iterable[CheckResult], checks: Mapping[str, Check], ctx: 
 
 
 def _better(result: CheckResult, chosen: list[int], suggest: Callable[[tuple[str, ...]], str]) -> CheckResult:
-    diagnostics = list(result.diagnostics)
+    diagnostics = list(result.current)
     for at in chosen:
         diagnostics[at] = _hinted(diagnostics[at], suggest)
-    return result._replace(diagnostics=tuple(diagnostics))
+    return result.with_current(tuple(diagnostics))
 
 
 def _hinted(diagnostic: Diagnostic, suggest: Callable[[tuple[str, ...]], str]) -> Diagnostic:

@@ -5,12 +5,11 @@ In MDX, which has no such comments, `{/* orchgate: ignore[EVD001] reason */}`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from orchgate import registry
 from orchgate.config.settings import family
-from orchgate.lib.globs import matches
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.paths import matches
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Finding, Location, Rule, Severity
 
 if TYPE_CHECKING:
@@ -133,16 +132,18 @@ class Configured:
     def __init__(self, ignores: Iterable[Ignore]) -> None:
         self._exact: dict[str, list[tuple[int, Ignore]]] = {}
         self._globs: list[tuple[int, Ignore]] = []
-        for turn, ignore in enumerate(ignores):
+        for number, ignore in enumerate(ignores):
             if any(map(_WILD.search, ignore.paths)):
-                self._globs.append((turn, ignore))
+                self._globs.append((number, ignore))
             else:
                 for path in ignore.paths:
-                    self._exact.setdefault(path, []).append((turn, ignore))
+                    self._exact.setdefault(path, []).append((number, ignore))
         self._known: dict[str, list[Ignore]] = {}
 
     def reason(self, finding: Finding) -> str | None:
         """The reason of the first entry that names the rule and matches the path, or None."""
+        if not self._exact and not self._globs:
+            return None
         path = finding.location.path
         if path not in self._known:
             self._known[path] = self._matching(path)
@@ -151,7 +152,7 @@ class Configured:
 
     def _matching(self, path: str) -> list[Ignore]:
         found = list(self._exact.get(path, ()))
-        found += [(turn, ignore) for turn, ignore in self._globs if matches(path, ignore.paths)]
+        found += [(number, ignore) for number, ignore in self._globs if matches(path, ignore.paths)]
         return [ignore for _, ignore in sorted(found, key=lambda turn_ignore: turn_ignore[0])]
 
 
