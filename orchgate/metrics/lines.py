@@ -1,15 +1,29 @@
-"""Lines of a metrics file as values: our own entries and those of codex-orchestrator. Imports msgspec.
+"""Lines of a metrics file as values, what the run in each cost, and the runs at the end of a file. Imports msgspec.
 
-Both are checked while they are decoded; whatever else a line may be has a name in `LineFault`, and is no run.
+Our own entries and those of codex-orchestrator are checked while they are decoded; whatever else a line may be has a
+name in `LineFault`, and is no run.
+
+What a run cost is in whole numbers by the names of an aggregate, times in microseconds. It counts among the costs of
+its pipeline when the run succeeded and no stage was answered from the cache; its attempts that failed before one passed
+are part of what the success cost. A stage that succeeded counts, whatever became of its run.
 """
 
 from __future__ import annotations
 
+import os
+import re
 from datetime import UTC, datetime
-from enum import Enum
+from operator import le
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, MsgspecError, Struct, ValidationError, json
+from orchgate.lib import files
+from orchgate.lib.codec import Meta, MsgspecError, Struct, ValidationError, json
+from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
+from orchgate.metrics.aggregate import MICRO, SUCCEEDED
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
 
 MOST_SECONDS = 366 * 86400
 MOST_BYTES = 1 << 44
@@ -90,7 +104,7 @@ class ForeignLine(Struct, gc=False, kw_only=True):
 
 
 class ProgramMetrics(Struct, gc=False):
-    """What a program said of itself, or was observed doing; of that, what has a name here."""
+    """What a program reported of itself, or was observed doing; of that, what has a name here."""
 
     manifest_writes: float | None = None
 
@@ -115,8 +129,9 @@ class EntryLine(CostLine, gc=False, kw_only=True):
 
 Entry = EntryLine | ForeignLine
 
-_foreign = json.Decoder(ForeignLine).decode
-_own = json.Decoder(EntryLine).decode
+_FOREIGN, _OWN = json.Decoder(ForeignLine), json.Decoder(EntryLine)
+_foreign, _own = _FOREIGN.decode, _OWN.decode
+_OPEN, _CLOSE = b"{}"
 _FIELDS = frozenset({"run_id", "pipeline_id", "status", "started_at"})
 
 
@@ -139,6 +154,34 @@ def decode(line: bytes | memoryview, *, own: bool) -> Entry | LineFault:
     if isinstance(entry, EntryLine) and entry.pipeline_id in entry.inside:
         return LineFault.OUTSIDE
     return entry
+
+
+def decoded(block: bytearray, begins: Sequence[int]) -> Sequence[Entry]:
+    """Whole lines, each with its line break, as runs of one kind; none where they are not, and `checked` has to look.
+
+    That each line is one value follows from their number and from how they begin and end: within a value, nothing that
+    closes an object stands before one that opens, and no string holds a line break.
+    """
+    own = block.startswith(OWN)
+    opened = all([block.startswith(OWN, begin) for begin in begins] if own else [block[at] == _OPEN for at in begins])
+    if not (opened and block.endswith(b"}\n") and all(block[at - 2] == _CLOSE for at in begins[1:])):
+        return ()
+    try:
+        entries: Sequence[Entry] = (_OWN if own else _FOREIGN).decode_lines(block) if block.isascii() else ()
+    except (MsgspecError, RecursionError, ValueError):
+        return ()
+    return entries if len(entries) == len(begins) and _are_runs(entries) else ()
+
+
+def _are_runs(entries: Sequence[Entry]) -> bool:
+    """Whether `decode` would find nothing wrong with them, and each is of the kind that it was taken for."""
+    starts = [entry.started_at for entry in entries]
+    ends = [entry.completed_at or entry.started_at for entry in entries]
+    if min(starts) < _FIRST_DAY or max(ends) >= _LAST_DAY or not all(map(le, starts, ends)):
+        return False
+    if isinstance(entries[0], ForeignLine):
+        return not any(entry.entry is not None for entry in entries if isinstance(entry, ForeignLine))
+    return not any(entry.inside for entry in entries if isinstance(entry, EntryLine))
 
 
 def checked(line: bytes) -> Entry | LineFault:
@@ -189,3 +232,170 @@ def _bad_time(line: bytes) -> bool:
     except ValidationError:
         return True
     return False
+
+
+MOST_WRITES = 1 << 32  # as many as an entry of ours may count itself
+
+
+def is_cached(entry: EntryLine) -> bool:
+    return any([stage.cached for stage in entry.stages])  # noqa: C419 -- a list is quicker here
+
+
+def costs_of_success(entry: Entry) -> Iterator[tuple[str, int]]:
+    """What a run adds to its pipeline's costs, by name; times in microseconds. Nothing where it is none of them."""
+    if entry.status == SUCCEEDED:
+        yield from costs_of_run(entry)
+
+
+def costs_of_run(entry: Entry) -> Iterator[tuple[str, int]]:
+    """As `of_success`, whether the run succeeded or not."""
+    if isinstance(entry, ForeignLine):
+        if entry.duration_seconds is not None:
+            yield "wall_seconds", round(entry.duration_seconds * MICRO)
+        return
+    if is_cached(entry):
+        return
+    reported = entry.metrics.manifest_writes if entry.metrics else None
+    # A program's own writes are what can change; the runner's are the same in every run.
+    writes = round(reported) if reported is not None and 0 <= reported < MOST_WRITES else entry.manifest_writes
+    if writes is not None:
+        yield "manifest_writes", writes
+    if not _absent(entry):
+        yield from costs_of(entry)
+        return
+    yield from ((name, value) for name, value in costs_of(entry) if name != "wall_seconds")
+
+
+def costs_of(cost: CostLine) -> Iterator[tuple[str, int]]:
+    # One by one: this is asked of every stage there ever was.
+    if cost.wall_seconds is not None:
+        yield "wall_seconds", round(cost.wall_seconds * MICRO)
+    if cost.user_seconds is not None and cost.system_seconds is not None:
+        yield "cpu_seconds", round((cost.user_seconds + cost.system_seconds) * MICRO)
+    if cost.max_rss_bytes is not None:
+        yield "max_rss_bytes", cost.max_rss_bytes
+    if cost.tree_rss_bytes is not None:
+        yield "tree_rss_bytes", cost.tree_rss_bytes
+    if cost.read_bytes is not None:
+        yield "read_bytes", cost.read_bytes
+    if cost.written_bytes is not None:
+        yield "written_bytes", cost.written_bytes
+    if cost.processes is not None:
+        yield "processes", cost.processes
+
+
+def wall_microseconds(cost: ForeignLine | CostLine) -> int | None:
+    """Microseconds; None where nobody knows."""
+    seconds = cost.duration_seconds if isinstance(cost, ForeignLine) else cost.wall_seconds
+    return None if seconds is None or (isinstance(cost, EntryLine) and _absent(cost)) else round(seconds * MICRO)
+
+
+def _absent(entry: EntryLine) -> bool:
+    """Whether the wall time holds hours in which nobody ran it: older versions counted them, and did not say so."""
+    return entry.resumes > 0 and entry.away_seconds is None
+
+
+def is_bound(cost: ForeignLine | CostLine, name: str) -> bool:
+    """Whether a cost is known only to be at least what is recorded."""
+    known = bounded_costs(cost)
+    return known is not None and (not known or name in known)
+
+
+def bounded_costs(cost: ForeignLine | CostLine) -> Collection[str] | None:
+    """The costs that are lower bounds; an empty one means all, None for none."""
+    if isinstance(cost, ForeignLine):
+        return None
+    return cost.lower_bounds or (() if cost.complete is False else None)
+
+
+TAIL_BYTES = 1 << 18  # bytes at the end of a file in which runs are looked for
+_TREE = re.compile(rb'"tree":"([0-9a-f]{40,64})"')
+
+
+class HistoryRun(NamedTuple):
+    """A run that succeeded whole and at once: nothing cached, repeated or resumed, no change without a commit.
+
+    `metrics` are those that `speed.sampling` measures too, by the names of `measures`, as far as they are known
+    exactly; wall time is that of its stages, one after the other. `stages` are their ids.
+    """
+
+    run_id: str
+    tree: str
+    started: float  # seconds since the epoch
+    stages: tuple[str, ...]
+    metrics: Mapping[str, float]
+
+
+class Tail(NamedTuple):
+    """The runs at the end of a file, oldest first. `damaged` counts lines that name one of the trees and are no run."""
+
+    runs: tuple[HistoryRun, ...]
+    damaged: int
+
+
+class _Placed(EntryLine, gc=False, kw_only=True):
+    tree: Name | None = None
+    dirty: bool = False
+
+
+_decode_placed = json.Decoder(_Placed).decode
+
+
+def newest(path: str, pipeline: str, machine: str, trees: Collection[str]) -> Tail:
+    """The runs of a pipeline on a class of machines, of these trees, in the last `NEWEST` bytes. Raises OSError."""
+    found: dict[str, _Placed] = {}
+    damaged = 0
+    for line in _lines(path):
+        tree = _TREE.search(line)
+        if tree is None or tree[1].decode("ascii") not in trees:
+            continue
+        try:
+            entry = _decode_placed(line)
+        except (MsgspecError, RecursionError, ValueError):
+            damaged += 1
+            continue
+        if (entry.pipeline_id, entry.machine) == (pipeline, machine) and entry.tree in trees:
+            known = found.get(entry.run_id)
+            if known is None or entry.resumes >= known.resumes:
+                found[entry.run_id] = entry
+    return Tail(tuple(_run(one) for one in found.values() if _is_whole(one)), damaged)
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    """Whole lines; what comes before the first break may be the rest of one."""
+    descriptor = files.open_regular(path)
+    try:
+        end = os.fstat(descriptor).st_size
+        begin = max(0, end - TAIL_BYTES)
+        data = os.pread(descriptor, end - begin, begin)
+    finally:
+        os.close(descriptor)
+    lines = data.split(b"\n")[:-1]
+    yield from lines[1:] if begin else lines
+
+
+def _is_whole(entry: _Placed) -> bool:
+    repeated = entry.flaky or any(stage.flaky for stage in entry.stages)
+    inner = entry.pipeline_id in entry.inside
+    return not (entry.status != SUCCEEDED or entry.resumes or entry.dirty or repeated or inner or is_cached(entry))
+
+
+def _run(entry: _Placed) -> HistoryRun:
+    known = {name: value for name, value in costs_of(entry) if not is_bound(entry, name)}
+    metrics: dict[str, float] = {}
+    if "cpu_seconds" in known:
+        metrics["cpu_seconds"] = known["cpu_seconds"] / MICRO
+    walls = [stage.wall_seconds for stage in entry.stages]
+    if entry.stages and None not in walls:
+        metrics["wall_seconds"] = round(sum(filter(None, walls)), 6)
+    # Versions that did not sample the whole tree never say less than what the runner itself held.
+    if "tree_rss_bytes" in known and "max_rss_bytes" in known:
+        metrics["max_rss_bytes"] = known["max_rss_bytes"]
+    metrics = {name: value for name, value in metrics.items() if value > 0}
+    return HistoryRun(
+        entry.run_id,
+        entry.tree or "",
+        entry.started_at.timestamp(),
+        tuple(stage.id for stage in entry.stages),
+        metrics,
+    )

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import os
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
 from zlib import adler32, crc32
 
 from orchgate.errors import OrchgateError
-from orchgate.lib.parallel import shares, spread
+from orchgate.lib.process import shares, spread
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.metrics import fold
-from orchgate.metrics.aggregate import Aggregate, merge
-from orchgate.metrics.lines import LONGEST, OWN, ForeignLine, LineFault, checked, decode, resumes
+from orchgate.metrics.aggregate import Aggregate, difference, merge
+from orchgate.metrics.index import OFFSET_BITS, Collector
+from orchgate.metrics.lines import LONGEST, OWN, LineFault, checked, decode, decoded, resumes
 
 if TYPE_CHECKING:
-    from array import array
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    import contextlib
+    from collections.abc import Collection, Iterable, Sequence
 
+    from orchgate.metrics.index import IndexPart
     from orchgate.metrics.lines import Entry
 
     Line = tuple[int, int]  # resumes, offset: the largest counts
@@ -29,62 +31,38 @@ if TYPE_CHECKING:
 BLOCK = 1 << 17  # bytes read at once: as much as stays in the processor's cache
 PROCESSES = 2  # each costs 20 MB of memory
 WORTH_IT = 8 << 20  # bytes; below that, a second process costs more than it saves
+SPILL_FROM = 64 << 20  # bytes; the runs of a smaller file have room in memory
 MOST_RANGES = 256
-OFFSET_BITS = 48
-MOST_WAITING = 2000  # entries that are added together: lists are faster than one at a time
 
 
 class RangeTotals(NamedTuple):
-    """What some ranges add up to, and where their runs are: two arrays of equal length, sorted by key."""
+    """What some ranges add up to, and where their runs are."""
 
     aggregate: Aggregate
-    keys: array[int]
-    offsets: array[int]
+    segments: list[IndexPart]
 
 
 class Pass:
-    """What is gathered on the way: runs as `key << OFFSET_BITS | offset`, and foreign entries until they are many."""
+    """What one process gathers on its way. `spill` is where it may put what is too much for memory, see `Collector`."""
 
-    def __init__(self, descriptor: int, end: int, excluded: Collection[int] = ()) -> None:
+    def __init__(self, descriptor: int, end: int, excluded: Collection[int] = (), spill: int = -1) -> None:
         self.descriptor = descriptor
         self.end = end
         self.excluded = excluded
-        self.aggregate = Aggregate()
-        self.runs: list[int] = []
-        self.foreign: list[ForeignLine] = []
-        self.offsets: list[int] = []  # of the foreign ones
-
-    def settle(self) -> None:
-        """Adds the foreign entries that are waiting."""
-        fold.add_foreign(self.aggregate, self.foreign)
-        ids = [entry.run_id.encode() for entry in self.foreign]
-        self.runs += [
-            (crc32(data) << 32 | adler32(data)) << OFFSET_BITS | offset
-            for data, offset in zip(ids, self.offsets, strict=True)
-        ]
-        self.foreign.clear()
-        self.offsets.clear()
+        self.sums = fold.Sums()
+        self.runs = Collector(spill)
 
     def part(self) -> RangeTotals:
-        from array import array
-
-        self.settle()
-        self.runs.sort()
-        mask = (1 << OFFSET_BITS) - 1
-        keys = array("Q", (run >> OFFSET_BITS for run in self.runs))
-        return RangeTotals(self.aggregate, keys, array("Q", (run & mask for run in self.runs)))
+        return RangeTotals(self.sums.total(), self.runs.segments())
 
 
-def key(run_id: str) -> int:
-    """64 bits that stand for a run id. Two ids may share them: whoever finds a key compares the ids."""
-    data = run_id.encode("utf-8", "surrogatepass")
-    return crc32(data) << 32 | adler32(data)
-
-
-def reduce(descriptor: int, start: int, end: int, excluded: Collection[int] = ()) -> list[RangeTotals]:
+def reduce(
+    descriptor: int, start: int, end: int, spills: contextlib.ExitStack, excluded: Collection[int] = ()
+) -> list[RangeTotals]:
     """What the lines between two line starts add up to, without those at the `excluded` offsets.
 
-    One part for each process that took part. Raises OSError, and OrchgateError when a process was killed.
+    One part for each process that took part; what it knows of the runs is good until `spills` is closed.
+    Raises OSError, and OrchgateError when a process was killed.
     """
     count = min(MOST_RANGES, max(1, (end - start) // (WORTH_IT // 2)))
     bounds = [start + (end - start) * number // count for number in range(count + 1)]
@@ -92,15 +70,26 @@ def reduce(descriptor: int, start: int, end: int, excluded: Collection[int] = ()
         alone = Pass(descriptor, end, excluded)
         read(alone, start, end)
         return [alone.part()]
+    files_ = [_spill(spills) if end - start >= SPILL_FROM else -1 for _ in range(PROCESSES)]
     take = shares(count)
 
-    def work(_: Sequence[int]) -> RangeTotals:
-        gathered = Pass(descriptor, end, excluded)
+    def work(numbers: Sequence[int]) -> RangeTotals:
+        gathered = Pass(descriptor, end, excluded, files_[numbers[0]])
         while (number := take()) is not None:
             read(gathered, bounds[number], bounds[number + 1])
         return gathered.part()
 
     return spread(work, range(PROCESSES), worth_it=1, most=PROCESSES)
+
+
+def _spill(spills: contextlib.ExitStack) -> int:
+    """A file without a name; -1 where there is no room for one."""
+    from tempfile import TemporaryFile
+
+    try:
+        return spills.enter_context(TemporaryFile()).fileno()
+    except OSError:
+        return -1
 
 
 def united(parts: Sequence[RangeTotals]) -> Aggregate:
@@ -110,10 +99,8 @@ def united(parts: Sequence[RangeTotals]) -> Aggregate:
     return total
 
 
-def runs(parts: Iterable[RangeTotals]) -> Iterator[tuple[int, int]]:
-    """Key and offset of every run."""
-    for part in parts:
-        yield from zip(part.keys, part.offsets, strict=True)
+def segments(parts: Sequence[RangeTotals]) -> list[IndexPart]:
+    return [segment for part in parts for segment in part.segments]
 
 
 def entry_at(descriptor: int, offset: int) -> Entry | LineFault:
@@ -127,12 +114,14 @@ def entry_at(descriptor: int, offset: int) -> Entry | LineFault:
         size *= 4
 
 
-def entries(descriptor: int, start: int, end: int) -> Iterator[Entry]:
+def entries(descriptor: int, start: int, end: int) -> Sequence[Entry]:
     """The entries whose lines begin after `start`, or at it where the file begins. Raises OSError."""
     begin = start if start == 0 else line_after(descriptor, start - 1, end)
-    for line in os.pread(descriptor, end - begin, begin).split(b"\n"):
-        if line and not isinstance(entry := checked(line), LineFault):
-            yield entry
+    block = bytearray(os.pread(descriptor, end - begin, begin))
+    if found := decoded(block, _begins(block)):
+        return found
+    lines = (checked(line) for line in bytes(block).split(b"\n") if line)
+    return [entry for entry in lines if not isinstance(entry, LineFault)]
 
 
 def read(gathered: Pass, start: int, stop: int) -> None:
@@ -151,8 +140,8 @@ def read(gathered: Pass, start: int, stop: int) -> None:
         elif len(buffer) < LONGEST:
             buffer = bytearray(4 * len(buffer))
         else:
-            gathered.aggregate.lines += 1
-            fold.ignore(gathered.aggregate, LineFault.TOO_LONG)
+            gathered.sums.count(1)
+            gathered.sums.ignore(LineFault.TOO_LONG)
             position = line_after(gathered.descriptor, position + got, gathered.end)
 
 
@@ -170,31 +159,52 @@ def line_after(descriptor: int, position: int, end: int) -> int:
 
 
 def _add(gathered: Pass, buffer: bytearray, position: int, stop: int) -> None:
-    """The lines that begin before `stop`, an index into the buffer, which holds the file from `position` on."""
-    aggregate, excluded, foreign, offsets = gathered.aggregate, gathered.excluded, gathered.foreign, gathered.offsets
-    view, find, ours = memoryview(buffer), buffer.find, buffer.startswith
-    plain = buffer.isascii()
-    begin = lines = 0
-    while begin < stop:
-        end = find(b"\n", begin)
-        if end > begin:  # empty lines are nobody's
-            lines += 1
-            line = view[begin:end]
-            entry = decode(line, own=ours(OWN, begin)) if plain else checked(bytes(line))
-            if isinstance(entry, LineFault):
-                fold.ignore(aggregate, entry)
-            elif excluded and position + begin in excluded:
-                pass
-            elif isinstance(entry, ForeignLine):
-                foreign.append(entry)
-                offsets.append(position + begin)
-            else:
-                fold.add(aggregate, entry)
-                gathered.runs.append(key(entry.run_id) << OFFSET_BITS | position + begin)
-        begin = end + 1
-    aggregate.lines += lines
-    if len(foreign) > MOST_WAITING:
-        gathered.settle()
+    """The lines that begin before `stop`, an index into the buffer, which holds the file from `position` on.
+
+    64 bits stand for a run id. Two ids may share them: whoever finds a key compares the ids.
+    """
+    block = buffer[: buffer.find(b"\n", stop - 1) + 1]
+    places = _begins(block)
+    entries = decoded(block, places)
+    if not entries or gathered.excluded:
+        entries, places = _one_by_one(gathered, block, position, places)
+    else:
+        gathered.sums.count(len(entries))
+    gathered.sums.add(entries)
+    gathered.runs.add(
+        [
+            (crc32(data) << 32 | adler32(data)) << OFFSET_BITS | position + place
+            for data, place in zip([entry.run_id.encode() for entry in entries], places, strict=True)
+        ]
+    )
+
+
+def _begins(block: bytearray) -> list[int]:
+    places, begin, find = [], 0, block.find
+    while begin < len(block):
+        places.append(begin)
+        begin = find(b"\n", begin) + 1
+    return places
+
+
+def _one_by_one(
+    gathered: Pass, block: bytearray, position: int, places: Sequence[int]
+) -> tuple[list[Entry], list[int]]:
+    """The entries among some lines, and where they begin; the others are counted for what they are."""
+    entries, found = [], []
+    view, plain = memoryview(block), block.isascii()
+    for begin, after in pairwise((*places, len(block))):
+        if after == begin + 1:  # empty lines are nobody's
+            continue
+        gathered.sums.count(1)
+        line = view[begin : after - 1]
+        entry = decode(line, own=block.startswith(OWN, begin)) if plain else checked(bytes(line))
+        if isinstance(entry, LineFault):
+            gathered.sums.ignore(entry)
+        elif position + begin not in gathered.excluded:
+            entries.append(entry)
+            found.append(begin)
+    return entries, found
 
 
 class Changed(OrchgateError):
@@ -204,13 +214,6 @@ class Changed(OrchgateError):
         super().__init__("the metrics were changed while they were read", "run it again")
 
 
-class Group(NamedTuple):
-    """Offsets of lines whose runs have the same key. Of each run among the `old` ones, only one is counted by now."""
-
-    old: Sequence[int]
-    new: Sequence[int]
-
-
 class Repeats(NamedTuple):
     """Offsets of lines that were added and do not count, and how many lines that makes of which kind."""
 
@@ -218,43 +221,20 @@ class Repeats(NamedTuple):
     kinds: dict[LineFault, int]
 
 
-def within(parts: Sequence[RangeTotals]) -> Iterator[Group]:
-    """The keys that occur more than once."""
-    twice = {key for part in parts for key, following in pairwise(part.keys) if key == following}
-    seen: set[int] = set()
-    for part in parts[:-1]:
-        twice |= seen.intersection(part.keys)
-        seen.update(part.keys)
-    twice |= seen.intersection(parts[-1].keys)
-    if twice:
-        places: dict[int, list[int]] = {}
-        for key, offset in runs(parts):
-            if key in twice:
-                places.setdefault(key, []).append(offset)
-        yield from (Group((), offsets) for offsets in places.values())
+def judge(descriptor: int, groups: Iterable[Sequence[int]], begin: int = 0) -> Repeats:
+    """Which of the lines of repeated runs count: each group has the offsets of lines whose runs have the same key.
 
-
-def since(parts: Sequence[RangeTotals], old: Mapping[int, Sequence[int]]) -> Iterator[Group]:
-    """The keys of new runs that occur more than once, or among the old runs already."""
-    places: dict[int, list[int]] = {}
-    for key, offset in runs(parts):
-        places.setdefault(key, []).append(offset)
-    for key, offsets in places.items():
-        if key in old or len(offsets) > 1:
-            yield Group(old.get(key, ()), offsets)
-
-
-def judge(descriptor: int, groups: Iterable[Group]) -> Repeats:
-    """Which of the lines of repeated runs count. Raises Changed when there are no runs where they were; OSError."""
+    Of each run among those before `begin`, only one line is counted by now. Raises Changed when there are no runs where
+    they were; OSError.
+    """
     found = Repeats(set(), {LineFault.DUPLICATE: 0, LineFault.SUPERSEDED: 0})
     for group in groups:
         runs: dict[str, tuple[list[Line], list[Line]]] = {}
-        for offsets, age in ((group.old, 0), (group.new, 1)):
-            for offset in offsets:
-                entry = entry_at(descriptor, offset)
-                if isinstance(entry, LineFault):
-                    raise Changed
-                runs.setdefault(entry.run_id, ([], []))[age].append((resumes(entry), offset))
+        for offset in group:
+            entry = entry_at(descriptor, offset)
+            if isinstance(entry, LineFault):
+                raise Changed
+            runs.setdefault(entry.run_id, ([], []))[offset >= begin].append((resumes(entry), offset))
         for old, new in runs.values():
             _judge(found, old, new)
     return found
@@ -270,19 +250,17 @@ def _judge(found: Repeats, old: list[Line], new: list[Line]) -> None:
     found.kinds[LineFault.DUPLICATE] += len(old) + len(new) - after - (len(old) - before)
 
 
-def take_out(descriptor: int, aggregate: Aggregate, repeats: Repeats) -> bool:
-    """Takes lines out, in place, and counts them as ignored; False when what is left is not known: it is spoilt.
-
-    Raises Changed, OSError.
-    """
+def without(descriptor: int, aggregate: Aggregate, repeats: Repeats) -> Aggregate:
+    """The aggregate without lines that do not count, which are ignored. Raises Changed, Unknown, OSError."""
+    sums = fold.Sums()
     for offset in repeats.losers:
         entry = entry_at(descriptor, offset)
         if isinstance(entry, LineFault):
             raise Changed
-        if not fold.subtract(aggregate, entry):
-            return False
-    count(aggregate, repeats)
-    return True
+        sums.add([entry])
+    left = difference(aggregate, sums.total()) if repeats.losers else aggregate
+    count(left, repeats)
+    return left
 
 
 def count(aggregate: Aggregate, repeats: Repeats) -> None:

@@ -1,26 +1,41 @@
-"""An aggregate in words and numbers that are not our own: plain dicts for JSON. Imports msgspec.
+"""An aggregate as plain dicts for JSON, and `out/<task>/state.json`, a task's snapshot for people. Imports msgspec.
 
-Times are in seconds, sizes in bytes, moments in UTC. Quantiles are within `sketch.ERROR` of a real value. Costs are of
-runs that succeeded without an answer from the cache; a quantile of values some of which are lower bounds is one, too.
+Times are in seconds, sizes in bytes, moments in UTC. Quantiles are within `QUANTILE_ERROR` of a real value. Costs are
+of runs that succeeded without an answer from the cache; where some are lower bounds, so is a quantile of them.
 """
 
 from __future__ import annotations
 
+import os
+import stat
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
 
-from orchgate.metrics import costs, fold, sketch
-from orchgate.metrics.aggregate import CANCELLED, COSTS, FAILED, MICRO, TIMES, rates_of
-from orchgate.metrics.lines import resumes
+from orchgate.lib import files, json_data
+from orchgate.lib.paths import require_inside
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.metrics import fold
+from orchgate.metrics.aggregate import (
+    CANCELLED,
+    COSTS,
+    FAILED,
+    MICRO,
+    QUANTILE_ERROR,
+    TIMES,
+    quantile,
+    rates_of,
+    without,
+)
+from orchgate.metrics.lines import costs_of_run, costs_of_success, is_bound, resumes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
+    from typing import Any
 
-    from orchgate.metrics.aggregate import Aggregate, Totals
+    from orchgate.metrics.aggregate import Aggregate, Spread, Totals
     from orchgate.metrics.lines import Entry
-    from orchgate.metrics.sketch import Spread
     from orchgate.metrics.update import Updated
+
 
 VERSION = 1
 FORMAT = "orchgate-state"
@@ -28,7 +43,7 @@ LAST = 20  # runs that a trend sets against those before
 QUANTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 
 
-def pipelines(aggregate: Aggregate) -> list[dict[str, Any]]:
+def pipelines(aggregate: Aggregate) -> list[dict[str, object]]:
     """All of an aggregate, one object for each pipeline on each class of machines, sorted."""
     return [
         {"machine": machine, "pipeline": name, **_totals(totals), "stages": _stages(totals)}
@@ -37,11 +52,11 @@ def pipelines(aggregate: Aggregate) -> list[dict[str, Any]]:
     ]
 
 
-def _stages(totals: Totals) -> list[dict[str, Any]]:
+def _stages(totals: Totals) -> list[dict[str, object]]:
     return [{"stage": name, **_totals(inner)} for name, inner in totals.stages.items()]
 
 
-def _totals(totals: Totals) -> dict[str, Any]:
+def _totals(totals: Totals) -> dict[str, object]:
     tests = {"runs": totals.tested, "passed": totals.passed, "failed": totals.failed, "skipped": totals.skipped}
     return {
         "runs": totals.runs,
@@ -59,13 +74,13 @@ def _totals(totals: Totals) -> dict[str, Any]:
     }
 
 
-def _unsuccessful(totals: Totals, status: str) -> dict[str, Any]:
+def _unsuccessful(totals: Totals, status: str) -> dict[str, object]:
     """How many runs ended that way, and how long they took, all together and one in the middle."""
     spread = totals.unsuccessful.get(status)
     return {
         "runs": totals.statuses.get(status, 0),
         "wall_seconds": in_unit("wall_seconds", spread.total) if spread else None,
-        "wall_seconds_p50": in_unit("wall_seconds", sketch.quantile(spread, 0.5)) if spread else None,
+        "wall_seconds_p50": in_unit("wall_seconds", quantile(spread, 0.5)) if spread else None,
     }
 
 
@@ -73,10 +88,10 @@ def _rates(totals: Totals) -> dict[str, float]:
     return {name: round(rate, 6) for name, rate in rates_of(totals).items()}
 
 
-def _cost(name: str, totals: Totals) -> dict[str, Any]:
+def _cost(name: str, totals: Totals) -> dict[str, object]:
     spread = totals.costs[name]
     known = {"sum": spread.total, "min": spread.low, "max": spread.high}
-    quantiles = {key: sketch.quantile(spread, fraction) for key, fraction in QUANTILES}
+    quantiles = {key: quantile(spread, fraction) for key, fraction in QUANTILES}
     numbers = {key: in_unit(name, value) for key, value in {**known, **quantiles}.items()}
     return {"count": spread.count, "lower_bounds": totals.bounded.get(name, 0), **numbers}
 
@@ -92,9 +107,8 @@ def _moment(at: datetime | None) -> str | None:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if at else None
 
 
-def state(task: str, updated: Updated, now: datetime) -> dict[str, Any]:
+def state(task: str, updated: Updated, newest: Sequence[Entry], now: datetime) -> dict[str, object]:
     """The snapshot of a task for people: rates, medians, how the last runs compare with those before."""
-    newest = latest(updated.newest)
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -103,7 +117,7 @@ def state(task: str, updated: Updated, now: datetime) -> dict[str, Any]:
         "runs": updated.aggregate.runs,
         "lines": updated.aggregate.lines,
         "ignored": dict(sorted(updated.aggregate.ignored.items())),
-        "quantile_error": sketch.ERROR,
+        "quantile_error": QUANTILE_ERROR,
         "last_run": _run(newest[-1]) if newest else None,
         "pipelines": [
             _state(machine, name, totals, _of(newest, machine, name))
@@ -127,8 +141,8 @@ def _of(entries: Iterable[Entry], machine: str, pipeline: str) -> list[Entry]:
     return [entry for entry in entries if entry.pipeline_id == pipeline and fold.machine_of(entry) == machine]
 
 
-def _state(machine: str, name: str, totals: Totals, newest: Sequence[Entry]) -> dict[str, Any]:
-    medians = {key: in_unit(key, sketch.quantile(totals.costs[key], 0.5)) for key in COSTS if key in totals.costs}
+def _state(machine: str, name: str, totals: Totals, newest: Sequence[Entry]) -> dict[str, object]:
+    medians = {key: in_unit(key, quantile(totals.costs[key], 0.5)) for key in COSTS if key in totals.costs}
     rates = dict.fromkeys(("success_rate", "flaky_rate", "test_pass_rate")) | _rates(totals)
     return {
         "machine": machine,
@@ -141,19 +155,19 @@ def _state(machine: str, name: str, totals: Totals, newest: Sequence[Entry]) -> 
         **rates,
         "median": medians,
         "lower_bounds": {name: totals.bounded[name] for name in COSTS if name in totals.bounded},
-        "trend": _trend(totals, [entry for entry in newest if any(costs.of_success(entry))][-LAST:]),
+        "trend": _trend(totals, [entry for entry in newest if any(costs_of_success(entry))][-LAST:]),
         "last_run": _run(newest[-1]) if newest else None,
     }
 
 
-def _trend(totals: Totals, last: Sequence[Entry]) -> dict[str, Any] | None:
+def _trend(totals: Totals, last: Sequence[Entry]) -> dict[str, object] | None:
     """Medians of the last runs that have costs against all before; None where there are none on one of the sides.
 
-    Neither is said of a cost some of whose values are lower bounds: it may have moved the other way.
+    Left out are costs some of whose values are lower bounds: they may have moved the other way.
     """
     values: dict[str, list[int]] = {}
     for entry in last:
-        for name, value in costs.of_success(entry):
+        for name, value in costs_of_success(entry):
             values.setdefault(name, []).append(value)
     exact = [name for name in COSTS if name in values and name not in totals.bounded]
     found = {name: _change(name, totals.costs[name], values[name]) for name in exact}
@@ -161,8 +175,8 @@ def _trend(totals: Totals, last: Sequence[Entry]) -> dict[str, Any] | None:
     return {"runs": len(last), "costs": known} if known else None
 
 
-def _change(name: str, spread: Spread, last: list[int]) -> dict[str, Any] | None:
-    before = sketch.quantile(sketch.without(spread, last), 0.5)
+def _change(name: str, spread: Spread, last: list[int]) -> dict[str, object] | None:
+    before = quantile(without(spread, last), 0.5)
     after = sorted(last)[(len(last) - 1) // 2]
     if before is None:
         return None
@@ -178,6 +192,76 @@ def _run(entry: Entry) -> Mapping[str, Any]:
         "status": entry.status,
         "started_at": _moment(entry.started_at),
         "completed_at": _moment(entry.completed_at),
-        **{name: in_unit(name, value) for name, value in costs.spent(entry)},
-        "lower_bounds": sorted(name for name, _ in costs.spent(entry) if costs.is_bound(entry, name)),
+        **{name: in_unit(name, value) for name, value in costs_of_run(entry)},
+        "lower_bounds": sorted(name for name, _ in costs_of_run(entry) if is_bound(entry, name)),
     }
+
+
+OUT, NAME = "out", "state.json"
+OTHER, OTHERS = "state.other.json", "state.other-{}.json"  # where files of another program are kept
+_MOST = 16 << 20  # bytes of a snapshot
+
+
+class Published(NamedTuple):
+    path: str
+    kept: str = ""  # where the file of another program went that stood in its place
+
+
+def publish(root: str, task: str, updated: Updated, newest: Sequence[Entry]) -> Published:
+    """Puts the snapshot in its place; written only if there is something new. Raises OrchgateError."""
+    from datetime import UTC, datetime
+
+    folder = os.path.join(root, OUT, task)
+    path = os.path.join(folder, NAME)
+    require_inside(root, folder)
+    document = state(task, updated, latest(newest), datetime.now(UTC))
+    old = _read(path)
+    if old is not None and _lasting(old) == _lasting(document):
+        return Published(path)
+    files.make_folders(folder)
+    kept = ""
+    if old is None and not _is_empty(path):
+        kept = _set_aside(path)
+    files.replace(path, _rendered(document), sync=False)
+    return Published(path, kept)
+
+
+def _read(path: str) -> dict[str, object] | None:
+    """Our own snapshot as it was last written; None when there is none."""
+    try:
+        value = json_data.read(path, _MOST)
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) and value.get("format") == FORMAT else None
+
+
+def _lasting(document: Mapping[str, Any]) -> dict[str, object]:
+    return {key: value for key, value in document.items() if key != "updated_at"}
+
+
+def _is_empty(path: str) -> bool:
+    """Whether nothing is lost with what is there: a power cut may have taken our own, which was not synced."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return True
+    return stat.S_ISREG(status.st_mode) and status.st_size == 0
+
+
+def _set_aside(path: str) -> str:
+    """Gives the file of another program a name that is free, and returns it. Raises WriteError."""
+    other, number = os.path.join(os.path.dirname(path), OTHER), 1
+    while os.path.lexists(other):
+        number += 1
+        other = os.path.join(os.path.dirname(path), OTHERS.format(number))
+    try:
+        os.rename(path, other)
+    except OSError as error:
+        raise files.failure(other, error) from error
+    return other
+
+
+def _rendered(document: Mapping[str, Any]) -> bytes:
+    import json
+
+    return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "replace")

@@ -16,23 +16,22 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
-
-from msgspec import MsgspecError, Raw, Struct, json
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import files, locks
+from orchgate.lib.codec import MsgspecError, Raw, Struct, json
 from orchgate.lib.files import NotRegularFileError, open_regular
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.metrics import index, reduce
-from orchgate.metrics.aggregate import Aggregate, merge
+from orchgate.metrics.aggregate import Aggregate, Unknown, merge
 from orchgate.metrics.index import Index  # noqa: TC001 -- msgspec reads the annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from orchgate.metrics.index import IndexPart
     from orchgate.metrics.lines import Entry
-    from orchgate.metrics.reduce import RangeTotals
 
 METRICS = "metrics.json"
 NEWEST = 1 << 19  # bytes at the end of a file in which the newest runs are looked for
@@ -44,7 +43,8 @@ class Updated(NamedTuple):
 
     `rebuilt` says why everything was read, "" when the checkpoint held. `lines` and `bytes` were read this time.
     `unfinished` are the bytes of a last line that somebody may still be writing; it is left for the next time.
-    `not_kept` says why there is no new checkpoint, "" when there is one.
+    `not_kept` says why there is no new checkpoint, "" when there is one. `newest` reads the entries at the end of the
+    file, before the block of `updated` is left: whoever only wants sums does not pay for them.
     """
 
     aggregate: Aggregate
@@ -54,15 +54,15 @@ class Updated(NamedTuple):
     rebuilt: str
     unfinished: int
     not_kept: str
-    newest: tuple[Entry, ...]
+    newest: Callable[[], Sequence[Entry]]
 
 
 class _Reduction(NamedTuple):
-    """What was read: everything into `aggregate`, this time's lines also into `fresh`. `parts` hold their runs."""
+    """What was read: everything into `aggregate`, this time's lines also into `fresh`. `segments` hold their runs."""
 
     aggregate: Aggregate
     fresh: Aggregate
-    parts: Sequence[RangeTotals]
+    segments: Sequence[IndexPart]
     begin: int
     was: Checkpoint | None
     rebuilt: str
@@ -81,7 +81,7 @@ def updated(folder: str) -> Iterator[Updated]:
     try:
         descriptor = open_regular(path)
     except FileNotFoundError:
-        yield Updated(Aggregate(), {}, 0, 0, "", 0, "", ())
+        yield Updated(Aggregate(), {}, 0, 0, "", 0, "", tuple)
         return
     except NotRegularFileError as error:
         message = f"{path} is {error.kind}, not a regular file"
@@ -126,14 +126,18 @@ def _update(folder: str, descriptor: int, hindered: str) -> Updated:
     was = load_checkpoint(folder)
     if isinstance(was, Checkpoint):
         was = _why_unusable(folder, descriptor, status, was) or was
-    done = _carry_on(folder, descriptor, was, end) if isinstance(was, Checkpoint) else was
-    if isinstance(done, str):
-        done = _start_over(descriptor, end, done)
-    if os.fstat(descriptor).st_size < end:
-        raise reduce.Changed
-    problem = hindered or _keep(folder, descriptor, status, done, end)
+    with contextlib.ExitStack() as opened:
+        done = _carry_on(folder, descriptor, was, end, opened) if isinstance(was, Checkpoint) else was
+        if isinstance(done, str):
+            done = _start_over(descriptor, end, done, opened)
+        if os.fstat(descriptor).st_size < end:
+            raise reduce.Changed
+        problem = hindered or _keep(folder, descriptor, status, done, end)
     ignored = dict(done.fresh.ignored)
-    newest = tuple(reduce.entries(descriptor, max(0, end - NEWEST), end))
+
+    def newest() -> Sequence[Entry]:
+        return reduce.entries(descriptor, max(0, end - NEWEST), end)
+
     unfinished = status.st_size - end
     return Updated(
         done.aggregate, ignored, done.fresh.lines, end - done.begin, done.rebuilt, unfinished, problem, newest
@@ -158,32 +162,40 @@ def _why_unusable(folder: str, descriptor: int, status: os.stat_result, was: Che
     return _why_changed(was.identity, descriptor, status)
 
 
-def _start_over(descriptor: int, end: int, why: str) -> _Reduction:
-    parts = reduce.reduce(descriptor, 0, end)
-    total = reduce.united(parts)
-    repeats = reduce.judge(descriptor, reduce.within(parts))
-    if not reduce.take_out(descriptor, total, repeats):
-        total = reduce.united(reduce.reduce(descriptor, 0, end, repeats.losers))
+def _start_over(descriptor: int, end: int, why: str, opened: contextlib.ExitStack) -> _Reduction:
+    parts = reduce.reduce(descriptor, 0, end, opened)
+    segments = reduce.segments(parts)
+    repeats = reduce.judge(descriptor, index.repeated(segments).values())
+    try:
+        total = reduce.without(descriptor, reduce.united(parts), repeats)
+    except Unknown:
+        total = reduce.united(reduce.reduce(descriptor, 0, end, opened, repeats.losers))
         reduce.count(total, repeats)
-    return _Reduction(total, total, parts, 0, None, why)
+    return _Reduction(total, total, segments, 0, None, why)
 
 
-def _carry_on(folder: str, descriptor: int, was: Checkpoint, end: int) -> _Reduction | str:
+def _carry_on(
+    folder: str, descriptor: int, was: Checkpoint, end: int, opened: contextlib.ExitStack
+) -> _Reduction | str:
     """What came since the checkpoint; or why that is not enough."""
     begin = was.identity.offset
-    parts = reduce.reduce(descriptor, begin, end)
-    fresh = reduce.united(parts)
-    total = merge(was.aggregate, fresh)
-    keys = {key for part in parts for key in part.keys}
-    known = index.find(os.path.join(folder, INDEX), was.known, keys)
+    parts = reduce.reduce(descriptor, begin, end, opened)
+    fresh, new = reduce.united(parts), reduce.segments(parts)
+    if not new:
+        return _Reduction(merge(was.aggregate, fresh), fresh, new, begin, was, "")
+    before = os.open(os.path.join(folder, INDEX), os.O_RDONLY | os.O_CLOEXEC)
+    opened.callback(os.close, before)
+    groups = index.since(index.segments(before, was.known), new)
     try:
-        repeats = reduce.judge(descriptor, reduce.since(parts, known))
+        repeats = reduce.judge(descriptor, groups.values(), begin)
     except reduce.Changed:
         return "the index does not fit the file"
-    if not reduce.take_out(descriptor, total, repeats):
+    try:
+        total = reduce.without(descriptor, merge(was.aggregate, fresh), repeats)
+    except Unknown:
         return "a run that was superseded held an extreme"
     reduce.count(fresh, repeats)
-    return _Reduction(total, fresh, parts, begin, was, "")
+    return _Reduction(total, fresh, new, begin, was, "")
 
 
 def _keep(folder: str, descriptor: int, status: os.stat_result, done: _Reduction, end: int) -> str:
@@ -193,10 +205,7 @@ def _keep(folder: str, descriptor: int, status: os.stat_result, done: _Reduction
         return ""
     path = os.path.join(folder, INDEX)
     try:
-        if was is None:
-            known = index.create(path, [(part.keys, part.offsets) for part in done.parts])
-        else:
-            known = index.extended(path, was.known, list(reduce.runs(done.parts)))
+        known = index.extended(path, was.known, done.segments) if was else index.create(path, done.segments)
         _save(folder, Checkpoint(_identity(descriptor, status, end), known, done.aggregate))
     except OrchgateError as error:
         return error.message

@@ -1,4 +1,4 @@
-"""The stored baseline: what a pipeline cost on a class of machines, who accepted that, and why. Pure values.
+"""The stored baseline: what a pipeline cost on a class of machines, who accepted that, and why.
 
 `.orchgate/baseline.json` is one flat JSON object, sorted, one fact a line, each line complete in itself. Two branches
 that record for different machines therefore only add lines, which git can unite whatever stands around them.
@@ -6,15 +6,18 @@ that record for different machines therefore only add lines, which git can unite
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import errno
+import os
+from typing import Any
 
 from orchgate.errors import Unreadable
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
 from orchgate.lib.text import counted
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.verdict import baseline_facts as facts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 PATH = ".orchgate/baseline.json"
 VERSION = 1
@@ -24,8 +27,8 @@ MAX_DAYS = 90
 MOST_PROBLEMS = 20
 _DAY = 86400.0
 _MARKER = lazy(rb"^(?:<{7}|\|{7}|={7}|>{7})(?: .*)?\r?$", 8)  # 8 is re.MULTILINE, spelt without importing re
-_HINT = f"fix the line, or restore the committed file: git checkout HEAD -- {PATH}"
-_TWICE_HINT = f"two branches recorded it: keep one side's lines, such as by git checkout HEAD^ -- {PATH}"
+_HINT = "fix the line, or restore the file as it is committed"
+_TWICE_HINT = "two branches recorded it: keep the lines of one of them"
 
 
 class BaselineError(Unreadable):
@@ -35,7 +38,7 @@ class BaselineError(Unreadable):
 class BaselineRecord(NamedTuple):
     """The accepted samples of one pipeline on one class of machines.
 
-    `samples` holds, by the names of metrics/values.py, one number for each run: seconds, bytes, counts, fractions.
+    `samples` holds, by the names in `measures`, one number for each run: seconds, bytes, counts, fractions.
     `fingerprint` is the class of machines and `machine` its readable facts. `commit` and `tree` are None outside of a
     repository; `dirty` says that the tree held changes that were not in the commit. `recorded_at` is UTC.
     `lower_bounds` says of which metrics the samples are at least what they say, and why.
@@ -123,7 +126,7 @@ def _refuse_conflict(data: bytes, where: str) -> None:
             where,
             f"line {line}: an unresolved merge conflict",
             "keep the lines of both sides where they are of different machines or pipelines, and of one side where "
-            "they are of the same; then `orchgate baseline record PIPELINE --force --reason TEXT`",
+            "they are of the same",
         )
 
 
@@ -144,8 +147,8 @@ def _pairs(data: bytes, where: str) -> list[tuple[str, Any]]:
         raise BaselineError(where, "version: is missing", f'add "version": {VERSION}')
     for version in versions:
         if type(version) is not int or version != VERSION:
-            message = f"version: expected {VERSION}, got {facts.shown(version)}"
-            raise BaselineError(where, message, "a newer orchgate wrote it: pip install --upgrade orchgate")
+            message = f"version: expected {VERSION}, got {facts.shown(version)}; a newer orchgate wrote it"
+            raise BaselineError(where, message, "pip install --upgrade orchgate")
     return [(name, fact) for name, fact in value if name != "version"]
 
 
@@ -197,7 +200,7 @@ def _gaps(place: str, known: Mapping[str, Any], superseded: str) -> Iterator[str
         if name not in known:
             yield f"{place}.{name}: is missing"
     if superseded and (known["recorded_at"] != superseded or not facts.is_moment(superseded)):
-        yield f"{place}: is not when the record was made"
+        yield f"{place}: is not the record's recorded_at"
     lengths = {name: len(value) for name, value in known.items() if name.startswith("samples.")}
     if not lengths:
         yield f"{place}.samples: is missing"
@@ -236,11 +239,11 @@ def render(baseline: Baseline) -> bytes:
     lines = [line for record in baseline.records.values() for line in _lines(record, "")]
     for old in baseline.history.values():
         lines += [line for record in old for line in _lines(record, record.recorded_at)]
-    told = [
+    entries = [
         f"  {json.dumps(key, ensure_ascii=False)}: {json.dumps(value, ensure_ascii=False)}," for key, value in lines
     ]
     # The last line never changes: a comma added to a neighbour would be a conflict.
-    return "\n".join(["{", *sorted(told), f'  "version": {VERSION}', "}", ""]).encode()
+    return "\n".join(["{", *sorted(entries), f'  "version": {VERSION}', "}", ""]).encode()
 
 
 def _lines(record: BaselineRecord, superseded: str) -> Iterator[tuple[str, Any]]:
@@ -297,3 +300,61 @@ def seconds(moment: str) -> float:
     import datetime
 
     return datetime.datetime.fromisoformat(moment).timestamp()
+
+
+# On disk: read with care, changed by one process at a time, replaced as a whole
+
+
+# Each line of the file is complete in itself, so both sides' lines may stand together in any order.
+UNITED = f"{os.path.basename(PATH)} merge=union"
+_LINK = "is a symbolic link: whoever changes its target would change the baseline unseen"
+
+
+def load(root: str) -> Baseline:
+    """The baseline of a work tree, empty when there is none. Raises BaselineError."""
+    path = os.path.join(root, PATH)
+    if os.path.islink(os.path.dirname(path)):
+        raise BaselineError(os.path.dirname(PATH), _LINK, "replace the link with the folder itself")
+    data = read(path, PATH)
+    return Baseline() if data is None else parse(data, PATH)
+
+
+def read(path: str, where: str) -> bytes | None:
+    """The bytes of a baseline file, never waiting for a writer; None when there is none. Raises BaselineError."""
+    from orchgate.lib import files
+
+    try:
+        descriptor = files.open_regular(path, follow=False)
+    except FileNotFoundError:
+        return None
+    except files.NotRegularFileError as error:
+        message = f"is {error.kind}, not a regular file"
+        raise BaselineError(where, message, f"ls -ld {where}") from error
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise BaselineError(where, _LINK, "replace the link with the file itself") from error
+        raise BaselineError(where, f"cannot be read: {error.strerror}", f"ls -l {where}") from error
+    with open(descriptor, "rb") as file:
+        return file.read(MAX_BYTES + 1)  # what is longer is refused by `parse`
+
+
+def update(root: str, change: Callable[[Baseline], Baseline]) -> Baseline:
+    """Changes the baseline of a work tree, one process after the other, and returns what it then holds.
+
+    `change` sees what is there by now. Raises BaselineError, WriteError, Busy, NoLocks and what `change` raises; then
+    nothing changed.
+    """
+    folder = os.path.join(root, os.path.dirname(PATH))
+    if os.path.islink(folder):
+        raise BaselineError(os.path.dirname(PATH), _LINK, "replace the link with the folder itself")
+    from orchgate.git import worktree
+    from orchgate.lib import files, locks
+
+    with locks.held(root, locks.RECORDS, "orchgate baseline"):
+        before = load(root)
+        after = change(before)
+        if after != before:
+            files.make_folders(folder)
+            worktree.add_attribute(folder, UNITED)
+            files.replace(os.path.join(root, PATH), render(after))
+        return after

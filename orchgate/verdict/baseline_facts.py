@@ -6,15 +6,15 @@ The key of a line is the whole path of what it says: `<pipeline>.<machine class>
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
 from orchgate.lib.text import clip
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.measures.declared import MetricKind
 from orchgate.verdict.values import KNOWN, WHEN_NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
 MIN_RUNS = 10  # fewer say nothing about a spread
 MAX_RUNS = 1_000
@@ -75,7 +75,7 @@ def wrong_name(name: str) -> str:
     if group == "machine":
         return "" if rest in MACHINE else "is unknown" + _nearest(rest, MACHINE)
     if group in ("samples", "lower_bounds"):
-        return "" if is_metric(rest) else "is no name of a metric"
+        return "" if is_metric(rest) else "is not the name of a metric"
     return "is unknown" + _nearest(group, ("lower_bounds", "machine", "samples"))
 
 
@@ -111,7 +111,7 @@ def wrong_sample(metric: str, value: Any) -> str:
     if not 0 <= value <= LARGEST:
         return f"expected a number from 0 to {LARGEST:g}, got {shown(value)}"
     if metric in _POSITIVE and value == 0:
-        return "no run takes 0 of it"
+        return "has to be above 0"
     if metric in _RATES and value > 1:
         return f"expected a fraction from 0 to 1, got {shown(value)}"
     return ""

@@ -8,9 +8,8 @@ have moved otherwise: a row has both.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-from orchgate.lib.numbers import median
+from orchgate.lib.text import median
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

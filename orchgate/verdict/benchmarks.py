@@ -18,16 +18,15 @@ from __future__ import annotations
 import functools
 from functools import lru_cache
 from math import ceil, exp, expm1, log, log1p, log2
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from orchgate.lib.numbers import median
+from orchgate.lib.text import median
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
 from orchgate.model import Verdict, worst
 from orchgate.verdict import exact, reported_benchmarks, sign_flip
 from orchgate.verdict.reported_benchmarks import reported
 from orchgate.verdict.sequential import MISS
 from orchgate.verdict.sign_flip import Sample
-from orchgate.verdict.spending import LOOKS
-from orchgate.verdict.values import BENCHMARK, BenchmarkJudgement, Compared, Judgement
+from orchgate.verdict.values import BENCHMARK, LOOKS, BenchmarkJudgement, Compared, Judgement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from math import ceil, expm1, log2
-from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.lib.numbers import median
+from orchgate.lib.text import median
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.measures.declared import MetricKind
 from orchgate.model import Verdict, worst
 from orchgate.verdict import benchmarks, exact, samples, sign_flip
-from orchgate.verdict.sequential import DOUBT, HINT, PRIMARY, SECOND, settle
-from orchgate.verdict.spending import LOOKS, NOTHING, looks, next_look
-from orchgate.verdict.values import Compared, Judgement
+from orchgate.verdict.sequential import DOUBT, HINT, NO_LOOK, PRIMARY, SECOND, looks, next_look, settle
+from orchgate.verdict.values import LOOKS, Answer, Compared, Judgement
 from orchgate.verdict.words import percent, share
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def judge(pairs: Sequence[Pair], policy: Policy, sittings: Sequence[Sitting] = (
     reason = samples.unreadable(pairs, policy)
     if reason:
         return Judgement(Verdict.BROKEN, decided=True, reason=reason, notes=notes)
-    seen, states, before = pairs[: LOOKS[-1]], dict[str, "MetricState"](), NOTHING
+    seen, states, before = pairs[: LOOKS[-1]], dict[str, "MetricState"](), NO_LOOK
     kinds = _kinds(seen, policy)
     for look in looks(len(pairs), sittings, ended=ended):
         seen = pairs[: look.pairs]
@@ -246,3 +245,79 @@ def _fraction(scale: samples.Scale, change: float) -> float:
         return with_offset
     base = scale.value(median(scale.sample.base))
     return with_offset * (base + scale.offset) / base if base > 0 else with_offset
+
+
+# Instructions decide what CPU time leaves open: they are the same every time, on every machine of a kind
+
+
+INSTRUCTION_RUNS = 2  # runs of each side
+_AGREE = 0.001  # of the larger one, by which counts of the same program may differ
+_OPEN = (Answer.CANNOT_TELL, Answer.PROBABLY_SLOWER)
+
+
+class Instructions(NamedTuple):
+    """How many instructions a run of each side takes."""
+
+    base: int
+    head: int
+
+    @property
+    def change(self) -> float:
+        """As a fraction of base."""
+        return self.head / self.base - 1
+
+
+def agreed_count(counts: Sequence[int]) -> int | None:
+    """The count of which these are repeats; None where they are none."""
+    return min(counts) if max(counts) - min(counts) <= _AGREE * max(counts) else None
+
+
+def needs_instructions(judgement: Judgement) -> bool:
+    """Whether CPU time is left open that was measured whole, and nothing else was refused."""
+    return judgement.verdict is not Verdict.FAIL and any(
+        one.name == PRIMARY and one.answer in _OPEN and (one.base_lower_bound, one.head_lower_bound) == (None, None)
+        for one in judgement.metrics
+    )
+
+
+def with_instructions(judgement: Judgement, found: Instructions, policy: Policy) -> Judgement:
+    """The judgement with CPU time decided by instructions; what else is open stays so."""
+    verdict = _by_instructions(found.change, policy.metrics[PRIMARY])
+    metrics = tuple(_counted(one, verdict, found) if one.name == PRIMARY else one for one in judgement.metrics)
+    verdicts = [_counts_as(one, policy) for one in metrics if not _is_left_open(one, verdict, policy)]
+    named = [judgement.benchmarks.verdict] if judgement.benchmarks else []
+    whole = worst([*verdicts, *(one.verdict for one in judgement.counters), *named])
+    return judgement._replace(verdict=whole, metrics=metrics, decided=whole is not Verdict.INCONCLUSIVE)
+
+
+def _counted(one: Compared, verdict: Verdict, found: Instructions) -> Compared:
+    """CPU time with the verdict of instructions, and without what the times said."""
+    return one._replace(
+        verdict=verdict,
+        probably=False,
+        reason=f"instructions {percent(found.change)}, counted twice",
+        estimate=None,
+        low=None,
+        high=None,
+        p=None,
+        smallest_effect=None,
+        pairs_missing=None,
+    )
+
+
+def _by_instructions(change: float, metric: Metric) -> Verdict:
+    if change >= metric.block:
+        return Verdict.FAIL
+    return Verdict.WARN if change > metric.tolerance else Verdict.PASS
+
+
+def _is_left_open(one: Compared, first: Verdict, policy: Policy) -> bool:
+    """Whether wall time stays open without a hint that it grew, beside CPU time that has passed."""
+    return (
+        one.name == SECOND
+        and first is Verdict.PASS
+        and policy.inconclusive != "block"
+        and one.answer is Answer.CANNOT_TELL
+        and one.p is not None
+        and one.p > HINT
+    )

@@ -12,8 +12,9 @@ less than blocks", of which neither leaves both. Where both are, nothing holds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.measures.declared import title
 from orchgate.model import Verdict
 from orchgate.verdict.samples import columns, jump, of
@@ -166,7 +167,7 @@ def holds(metric: Metric, verdict: Verdict, known: LowerBounds) -> bool:
 
 
 def within_knowledge(one: One, metric: Metric, known: LowerBounds) -> One:
-    """A result with what it is allowed to say; one that does not stand is inconclusive, and no change is told."""
+    """A result with what it is allowed to say; one that does not stand is inconclusive, and gives no change."""
     base: str | None = known.base.get(metric.name)
     head: str | None = known.head.get(metric.name)
     if one.verdict is Verdict.BROKEN or (base is None and head is None):

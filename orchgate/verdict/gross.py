@@ -7,9 +7,9 @@ busy and idle: `bench/accuracy/gross.py`. Memory is left to the statistics.
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.lib.numbers import median
+from orchgate.lib.text import median
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
 from orchgate.verdict import words
 from orchgate.verdict.samples import columns

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from math import exp, isfinite, log
-from typing import TYPE_CHECKING, NamedTuple
 
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.measures.declared import MetricKind, title
 from orchgate.verdict.sign_flip import Sample
 from orchgate.verdict.values import BENCHMARK, KNOWN, WHEN_NAMED
@@ -33,7 +33,7 @@ class Scale(NamedTuple):
 
 
 def unreadable(pairs: Sequence[Pair], policy: Policy) -> str:
-    """Why these samples cannot be judged: metric, pair (from 0) and arm. Empty if they can."""
+    """Why these samples cannot be judged: metric, pair and arm. Empty if they can."""
     for name, metric in policy.metrics.items():
         seen = {number: pair for number, pair in enumerate(pairs) if _tells(pair, name)}
         arms = [
@@ -50,7 +50,7 @@ def unreadable(pairs: Sequence[Pair], policy: Policy) -> str:
                 # A run whose files could not be counted exactly has no counter: `exact` leaves that undecided.
                 problem = "" if value is None and metric.kind is MetricKind.COUNTER else _problem(metric, value)
                 if problem:
-                    return f"{title(name)} of {arm} in pair {number} {problem}"
+                    return f"{title(name)} of {arm} in pair {number + 1} {problem}"
         odd = "" if metric.kind.exact else jump(name, *map(sum, columns(pairs, name)))
         if odd:
             return odd
@@ -59,7 +59,7 @@ def unreadable(pairs: Sequence[Pair], policy: Policy) -> str:
 
 def _problem(metric: Metric, value: float | None) -> str:
     if value is None:
-        return "was not measured, and elsewhere it was"
+        return "was not measured, although it was in other runs"
     if not isfinite(value):
         return f"is {value}"
     if value < 0:

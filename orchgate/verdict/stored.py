@@ -12,11 +12,10 @@ is suspicious.
 from __future__ import annotations
 
 from math import erfc, exp, expm1, isfinite, log, pi, sqrt
-from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.lib.numbers import median
-from orchgate.measures.declared import MetricKind, title
-from orchgate.measures.standard import MIB
+from orchgate.lib.text import median
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.measures.declared import MIB, MetricKind, title
 from orchgate.model import Verdict, worst
 from orchgate.verdict import exact, samples
 from orchgate.verdict.exact import EXACT
@@ -33,7 +32,7 @@ MIN_RUNS = 10  # of base
 BLOCK = 0.25  # a change of time or memory below this warns at most
 SURE = 3.0  # standard errors beyond which a change is one
 ODD = 2.0  # the same for a suspicion, which pairs will confirm or clear
-_SLACK = {MetricKind.TIME: 0.1, MetricKind.MEMORY: 8.0 * MIB}  # seconds and bytes that are nobody's concern
+_SLACK = {MetricKind.TIME: 0.1, MetricKind.MEMORY: 8.0 * MIB}  # seconds and bytes that are too few to matter
 
 
 class _Change(NamedTuple):
@@ -118,7 +117,7 @@ def _measured(
 
 def _unreadable(metric: Metric, base: Sequence[float], head: Sequence[float]) -> str:
     for arm, values in (("stored run", base), ("run of head", head)):
-        for number, value in enumerate(values):
+        for number, value in enumerate(values, 1):
             if not isfinite(value) or value < 0 or not (value or metric.kind.exact):
                 return f"{title(metric.name)} of {arm} {number} is {value:g}"
     if not head:
@@ -145,7 +144,7 @@ def _compared(metric: Metric, base: Sequence[float], head: Sequence[float]) -> C
     if bounds:
         return result._replace(verdict=Verdict.FAIL, reason=bounds)
     if len(base) < MIN_RUNS:
-        return result._replace(reason=f"{len(base)} stored runs, at least {MIN_RUNS} show the spread")
+        return result._replace(reason=f"{len(base)} stored runs; at least {MIN_RUNS} are needed to know the spread")
     change, block = _change(metric, base, head), _block(metric, base)
     verdict, reason = Verdict.PASS, ""
     if change.worse >= block and change.sigmas < SURE:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
 from orchgate.measures import declared
 from orchgate.measures.declared import MetricKind
 from orchgate.model import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from orchgate.config import settings
     from orchgate.measures.declared import Measure
@@ -56,6 +56,7 @@ KNOWN = tuple(_metric(one) for one in declared.every() if not one.when_named)
 WHEN_NAMED = tuple(_metric(one) for one in declared.every() if one.when_named)
 
 BENCHMARK = "benchmark:"  # before the name of a benchmark, where metrics are named
+LOOKS = (8, 12, 16, 22, 32, 46, 66, 94, 128, 180, 256)  # pairs after which a comparison is looked at
 RESULTS = "benchmarks"  # stands for all of them where a run's file of results could not be read
 
 
@@ -172,7 +173,7 @@ class ComparedCounter(NamedTuple):
     runs_missing: int = 0
 
 
-def plain(one: Compared | ComparedCounter) -> dict[str, Any]:
+def plain(one: Compared | ComparedCounter) -> dict[str, object]:
     """A result for programs."""
     fields = {**one._asdict(), "verdict": one.verdict.value}
     if isinstance(one, Compared):
@@ -180,6 +181,15 @@ def plain(one: Compared | ComparedCounter) -> dict[str, Any]:
         fields |= {"answer": one.answer.value, "change_of_medians": one.change_of_medians}
     # JSON has no infinities: what grew from nothing cannot be said as a fraction.
     return {key: None if isinstance(value, float) and abs(value) == inf else value for key, value in fields.items()}
+
+
+def restored(fields: Mapping[str, Any]) -> Compared | ComparedCounter:
+    """A result from what `plain` made of it."""
+    known = {**fields, "verdict": Verdict(fields["verdict"])}
+    if "answer" not in fields:
+        return ComparedCounter(**known)
+    known["probably"] = fields["answer"] == Answer.PROBABLY_SLOWER.value
+    return Compared(**{name: known[name] for name in Compared._fields})
 
 
 class FailedBenchmark(NamedTuple):
@@ -253,7 +263,7 @@ def policy(performance: settings.Performance, *, undecided_blocks: bool = False)
     return Policy(metrics, "block" if undecided_blocks else "warn", named)
 
 
-def _merged(metric: Metric, configured: settings.Metric) -> Metric:
+def _merged(metric: Metric, configured: settings.MetricSettings) -> Metric:
     block = metric.block if configured.fail_above is None else configured.fail_above
     tolerance = metric.tolerance if configured.tolerance is None else configured.tolerance
     if metric.kind.exact:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from orchgate.lib import text as texts
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.measures.declared import title
 from orchgate.model import Verdict
-from orchgate.verdict.spending import LOOKS
+from orchgate.verdict.values import LOOKS, Compared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.verdict.values import Compared, ComparedCounter, Judgement
+    from orchgate.verdict.values import ComparedCounter, Judgement
 
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _WORSE = {"_seconds": "slower", "_bytes": "larger"}
 UNKNOWN = "-"
-_TOLERATED = 0.1 + 1e-9  # points by which two percentages differ that were only rounded otherwise
+_TOLERATED = 0.1 + 1e-9  # points by which two percentages differ that were only rounded differently
 MOST = LOOKS[-1]
 AT_LEAST = "≥ "  # before what is a lower bound
 
@@ -113,11 +112,11 @@ def within_reach(one: Compared) -> bool:
 
 def change(one: Compared) -> str:
     """`+20.3 % (+18.1 % to +22.4 %; 0.121 s -> 0.146 s)`; where the medians moved differently, by how much."""
-    told = [] if one.low is None or one.high is None else [interval(one)]
+    parts = [] if one.low is None or one.high is None else [interval(one)]
     if one.base is not None and one.head is not None:
         other = f"medians {values_of(one)}, {percent(one.change_of_medians)}"
-        told.append(other if disagree(one) else values_of(one))
-    return at_least(one) + (f" ({'; '.join(told)})" if told else "")
+        parts.append(other if disagree(one) else values_of(one))
+    return at_least(one) + (f" ({'; '.join(parts)})" if parts else "")
 
 
 def at_least(one: Compared) -> str:
@@ -164,6 +163,16 @@ def counted(one: ComparedCounter) -> str:
     else:
         text = f"{title(one.name)} {values_of(one)}"
     return text + (f" ({one.reason})" if one.reason else "")
+
+
+def row(one: Compared | ComparedCounter) -> tuple[str, ...]:
+    """Cells of a table: name, base, head, change, interval, outcome."""
+    values = (title(one.name), before(one), after(one))
+    if isinstance(one, Compared):
+        return (*values, at_least(one), interval(one), outcome(one))
+    bounds = (one.base_lower_bound, one.head_lower_bound) != (None, None)
+    changed = UNKNOWN if not one.base or bounds else percent(one.head / one.base - 1)
+    return (*values, changed, UNKNOWN if bounds else "exact", one.verdict.value)
 
 
 def headlines(judgement: Judgement) -> Iterator[str]:
