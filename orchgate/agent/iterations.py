@@ -1,20 +1,28 @@
-"""What an agent loop has done so far, as a pure function of its journal, and the `state.json` that says so."""
+"""What an agent loop has done so far, as a pure function of its journal; the `state.json` and the prompt made from it.
+
+A prompt holds the goal, the state of the work, and the last output of the validator, each of them bounded.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import files
+from orchgate.lib.text import counted
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runs.run import from_journal, timestamp
 from orchgate.secrets.redact import is_redacted, redacted, redacted_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
+    from orchgate.agent.workspace import Workspace
     from orchgate.runs.run import StageRun
     from orchgate.runs.state import Document, Event
+
 
 STATE = "artifacts/state.json"
 SETTLED = ("succeeded", "failed")
@@ -52,7 +60,7 @@ class LoopEnding(NamedTuple):
 
 
 class Iteration(NamedTuple):
-    """One turn of the agent, and the validator's result. `verdict` is a digest of that."""
+    """One run of the agent, and the result of the validator after it. `verdict` is a digest of that result."""
 
     number: int
     started_at: str | None
@@ -90,8 +98,8 @@ def require_whole(plan: LoopPlan) -> None:
 
 
 def plan_of(events: Iterable[Mapping[str, Any]]) -> LoopPlan:
-    """What the journal says was asked for; later events win. Raises OrchgateError for a run of another kind."""
-    asked: dict[str, Any] = {}
+    """What was asked for, from the journal; later events win. Raises OrchgateError for a run of another kind."""
+    asked: Event = {}
     for event in events:
         asked |= event.get("agent_loop") or {}
     try:
@@ -198,3 +206,138 @@ def write(folder: str, events: Iterable[Event], plan: LoopPlan, ending: LoopEndi
         "utf-8", "replace"
     )
     files.replace(os.path.join(folder, STATE), data)
+
+
+LIMIT = 32 * 1024  # bytes of a whole prompt: one argument of a program may have 128 KiB on Linux
+GOAL_LIMIT = 8 * 1024
+_STATUS_LIMIT = 4 * 1024
+_FILES_LIMIT = 6 * 1024
+_OUTPUT_LIMIT = 10 * 1024
+_HEADER = 2 * 1024
+_SECRET = 4 * 1024  # more than is shown, so that no secret is cut in the middle
+
+
+class LastValidation(NamedTuple):
+    """How the validator ended last, in words, and the end of its output."""
+
+    ended: str
+    output: str
+
+
+class Situation(NamedTuple):
+    """What a prompt is made of. `most` is 0 for any number of iterations."""
+
+    goal: str
+    number: int
+    most: int
+    seconds_left: float | None
+    validator: str
+    status: str
+    files: Sequence[str]
+    last: LastValidation | None
+
+
+def situation(
+    plan: LoopPlan, number: int, seconds_left: float | None, workspace: Workspace, last: LastValidation | None
+) -> Situation:
+    """The state of the work before an iteration."""
+    return Situation(
+        goal=plan.goal,
+        number=number,
+        most=plan.max_iterations,
+        seconds_left=seconds_left,
+        validator=plan.validator_line,
+        status=redacted(workspace.status()),
+        files=workspace.files(),
+        last=last,
+    )
+
+
+def last_validation(folder: str, done: Sequence[Iteration]) -> LastValidation | None:
+    """The validator's last result, from its log in the folder of the run; None when it has not run yet."""
+    one = next((one for one in reversed(done) if one.complete and one.validator_log), None)
+    if one is None or one.validator_log is None:
+        return None
+    code = "did not exit by itself" if one.validator_exit is None else f"exited {one.validator_exit}"
+    if one.flaky:
+        code = f"is flaky: it passed on the same work tree, and then {code}"
+    ended = f"After iteration {one.number} the validator {code}. The end of its output:"
+    return LastValidation(ended, last_output(os.path.join(folder, one.validator_log)))
+
+
+def build_prompt(now: Situation) -> str:
+    """The prompt, at most `LIMIT` bytes of UTF-8, without NUL."""
+    parts = [
+        f"# Goal\n\n{head(now.goal, GOAL_LIMIT)}",
+        f"# Iteration\n\n{_iteration_text(now)}",
+        f"# Workspace\n\n{_workspace_text(now)}",
+    ]
+    if now.last:
+        parts.append(f"# Last validation\n\n{now.last.ended}\n\n{tail(now.last.output, _OUTPUT_LIMIT)}")
+    return head("\n\n".join(parts).replace("\0", "\ufffd"), LIMIT - 1) + "\n"
+
+
+@contextlib.contextmanager
+def unredacted(text: str, path: str) -> Iterator[str]:
+    """A file with the whole prompt: the one at `path` is recorded, and has no secrets."""
+    if redacted(text) == text:
+        yield path
+        return
+    import tempfile
+
+    with tempfile.NamedTemporaryFile(prefix="orchgate-") as file:
+        file.write(text.encode())
+        file.flush()
+        yield file.name
+
+
+def _iteration_text(now: Situation) -> str:
+    of = f" of {now.most}" if now.most else ""
+    lines = [f"This is iteration {now.number}{of}."]
+    if now.seconds_left is not None:
+        lines.append(f"{now.seconds_left / 60:.1f} minutes are left.")
+    if now.validator:
+        command = head(now.validator, _HEADER)
+        lines.append(f"Your work is done when this command, which runs after you, exits 0: {command}")
+    return "\n".join(lines)
+
+
+def _workspace_text(now: Situation) -> str:
+    parts = [f"git status:\n{head(now.status.rstrip(), _STATUS_LIMIT)}"] if now.status else []
+    return "\n\n".join([*parts, _listing(now.files)])
+
+
+def _listing(files: Sequence[str]) -> str:
+    shown: list[str] = []
+    left_over = _FILES_LIMIT
+    for path in files:
+        line = redacted(ascii(path)[1:-1] if not path.isprintable() else path)
+        left_over -= len(line.encode()) + 1
+        if left_over < 0:
+            break
+        shown.append(line)
+    left = f"\n… and {len(files) - len(shown)} more" if len(shown) < len(files) else ""
+    return f"{counted(len(files), 'file')}:\n" + "\n".join(shown) + left
+
+
+def head(text: str, limit: int) -> str:
+    """The beginning of a text, at most so many bytes of UTF-8."""
+    data = text.encode("utf-8", "replace")
+    return data.decode() if len(data) <= limit else data[: limit - 4].decode("utf-8", "ignore") + " …"
+
+
+def tail(text: str, limit: int) -> str:
+    """The end of a text, at most so many bytes of UTF-8."""
+    data = text.encode("utf-8", "replace")
+    return data.decode() if len(data) <= limit else "… " + data[4 - limit :].decode("utf-8", "ignore")
+
+
+def last_output(path: str) -> str:
+    """The end of a log without secrets, "" when there is none. Older versions wrote logs as they came."""
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(0, size - _OUTPUT_LIMIT - _SECRET))
+            return redacted(file.read(_OUTPUT_LIMIT + _SECRET).decode("utf-8", "replace"))
+    except OSError:
+        return ""

@@ -1,24 +1,26 @@
 """Lets an agent work towards a goal as one recorded run: until success, a limit, or a standstill.
 
-Every iteration is a stage of kind `agent`, followed by one of the validator. All of them may fail: the end counts.
+Every iteration is a stage of kind `agent`, followed by one of the validator, the command that decides whether the agent
+has done its work. All of them may fail: the end counts.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Any
 
-from orchgate.agent import iterations, outside, prompt, validator
+from orchgate.agent import iterations, workspace
 from orchgate.agent.iterations import LoopEnding
 from orchgate.agent.workspace import Workspace
 from orchgate.errors import UsageError
 from orchgate.git import state as git_state
 from orchgate.lib import files, working_time
+from orchgate.lib.files import sha256_hex
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runner import environment, stage_run, writer
-from orchgate.runner.reopen import event as taken_up
-from orchgate.runner.reopen import reopened
-from orchgate.runner.session import Session
+from orchgate.runner.session import Session, reopened
+from orchgate.runner.session import resume_event as taken_up
 from orchgate.runner.stage_run import StageAttempt
 from orchgate.runs import ids
 from orchgate.runs.stages import Stage
@@ -26,13 +28,16 @@ from orchgate.secrets.redact import redacted, redacted_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from orchgate.agent.iterations import Iteration, LoopPlan
+    from orchgate.runner.child import Result
     from orchgate.runner.session import RunSettings
     from orchgate.runner.stage_run import StageOutcome
     from orchgate.runner.writer import Recorder
     from orchgate.runs.run import StageRun
     from orchgate.runs.state import Event
+
 
 PIPELINE = "rlm"
 PLACEHOLDER = "{prompt}"
@@ -78,8 +83,8 @@ class _AgentLoop:
         self._base = environment.of_run(settings.environ, settings.task, recorder.run_id, recorder.folder)
         self._deadline: float | None = None
         folders = tuple(dict.fromkeys((*(name for name in settings.artifacts if name != ids.RUNS), ORCHGATE)))
-        self._places = outside.WatchedPlaces(self._root, settings.repository, recorder.folder, folders)
-        self._before: outside.Seen = {}
+        self._places = workspace.WatchedPlaces(self._root, settings.repository, recorder.folder, folders)
+        self._before: workspace.Seen = {}
         self._broken = ""  # what happened to the run's own record, where that ends the loop
 
     def drive(self, resumed: Mapping[str, Any] | None) -> LoopEnding:
@@ -109,7 +114,7 @@ class _AgentLoop:
             "task_id": self._session.settings.task,
             "run_id": self._recorder.run_id,
             "parent_run_id": None,
-            "pipeline": {"id": PIPELINE, "title": prompt.head(" ".join(redacted(self._plan.goal).split()), 200)},
+            "pipeline": {"id": PIPELINE, "title": iterations.head(" ".join(redacted(self._plan.goal).split()), 200)},
             "stages": [],
             "detail": self._session.note or None,
             **self._session.identity(),
@@ -142,7 +147,7 @@ class _AgentLoop:
     def _until_ended(self) -> LoopEnding:
         fresh = False
         while True:
-            self._session.turn()  # handles a signal that came while no program ran
+            self._session.step()  # handles a signal that came while no program ran
             done = self._iterations()
             if ending := self._ended(done, fresh=fresh):
                 self._drop_unconfirmed()
@@ -196,8 +201,8 @@ class _AgentLoop:
             self._agent(last.number, number, done)
         else:
             outcome = self._program(last.number, self._plan.validator)
-            flaky = outcome.result.code == 0 and validator.failed_on_it(done)
-            self._end(last.number, outcome, {"flaky": flaky}, doubtful=validator.in_doubt(done))
+            flaky = outcome.result.code == 0 and failed_on_it(done)
+            self._end(last.number, outcome, {"flaky": flaky}, doubtful=in_doubt(done))
 
     def _add(self, kind: str, number: int) -> StageRun:
         import shlex
@@ -209,14 +214,16 @@ class _AgentLoop:
         return self._recorder.stages[-1]
 
     def _agent(self, index: int, number: int, done: Sequence[Iteration]) -> None:
-        last = prompt.last_validation(self._recorder.folder, done)
-        text = prompt.build(prompt.situation(self._plan, number, self._seconds_left, self._workspace, last))
+        last = iterations.last_validation(self._recorder.folder, done)
+        text = iterations.build_prompt(
+            iterations.situation(self._plan, number, self._seconds_left, self._workspace, last)
+        )
         path = os.path.join(self._recorder.folder, "artifacts", f"prompt-{number:02d}.txt")
         files.replace(path, redacted(text).encode())
         inline = any(PLACEHOLDER in word for word in self._plan.agent)
         argv = tuple(word.replace(PLACEHOLDER, text) for word in self._plan.agent)
         before = self._workspace.state()
-        with prompt.unredacted(text, path) as source:
+        with iterations.unredacted(text, path) as source:
             outcome = self._program(index, argv, "" if inline else source)
         after = self._workspace.state()
         difference = self._workspace.difference(before, after)
@@ -226,12 +233,12 @@ class _AgentLoop:
     def _beyond(self, index: int) -> Event:
         """What the agent changed outside of the workspace, as its `end` event has it."""
         folder = os.path.relpath(self._recorder.folder, self._root)
-        found = outside.changes(self._places, self._before, f"{folder}/{self._recorder.stages[index - 1].log_path}")
+        found = workspace.changes(self._places, self._before, f"{folder}/{self._recorder.stages[index - 1].log_path}")
         if self._broken:  # all of it is gone, which is reported already
             found = [name for name in found if not name.startswith(f"{folder}/")]
         elif any(name.startswith((f"{folder}/{ids.JOURNAL} ", f"{folder}/{ids.MANIFEST} ")) for name in found):
             self._broken = "record-changed"
-        named = [redacted(name) for name in found[: outside.NAMED]]
+        named = [redacted(name) for name in found[: workspace.NAMED_OUTSIDE]]
         return {"outside": named, "outside_count": len(found)} if found else {}
 
     def _program(self, index: int, argv: tuple[str, ...], source: str = "") -> StageOutcome:
@@ -242,7 +249,7 @@ class _AgentLoop:
         self._recorder.record({"event": "start", "stage": index, "attempt": number, "log_path": log})
         stage = Stage(known.id, known.title, argv, timeout_seconds=self._seconds_left)
         path = os.path.join(self._recorder.folder, log)
-        self._before = outside.look(self._places) if known.kind == "agent" else {}
+        self._before = workspace.look(self._places) if known.kind == "agent" else {}
         attempt = StageAttempt(stage, self._root, self._base, path, number, source, screened=True)
         outcome = stage_run.run(self._session, attempt)
         if self._recorder.is_lost:  # by `git clean -fdx`, say
@@ -258,10 +265,74 @@ class _AgentLoop:
         if result.timed_out:
             event["detail"] = f"the limit of {self._plan.max_minutes:g} minutes was reached"
         if named := about.get("outside"):
-            elsewhere = outside.summary(named, about["outside_count"])
+            elsewhere = workspace.outside_summary(named, about["outside_count"])
             event["detail"] = "; ".join(filter(None, (event["detail"], elsewhere)))
-        if validator.asks_again(known, passed=outcome.succeeded, doubtful=doubtful):
+        if asks_again(known, passed=outcome.succeeded, doubtful=doubtful):
             event["again"] = True
-        extra = {**about, "verdict": validator.digest(result), "refused": bool(result.refused)}
+        extra = {**about, "verdict": result_digest(result), "refused": bool(result.refused)}
         ended = {"event": "end", "stage": index, "attempt": len(known.attempts), **event, "iteration": extra}
         self._recorder.record(ended, sync=True)
+
+
+CONFIRMED = 3  # passes in a row needed after a failure on the same work tree
+# Seconds, clock times and addresses differ from run to run although nothing else does.
+_FLEETING = lazy(rb"0x[0-9a-f]+|\d+(?:[.:]\d+)+ *(?:m?s\b)?|\b\d+ *m?s\b")
+
+_LOCK_FILES = (
+    ("package-lock.json", "npm test"),
+    ("npm-shrinkwrap.json", "npm test"),
+    ("pnpm-lock.yaml", "pnpm test"),
+    ("yarn.lock", "yarn test"),
+)
+_MARKERS = (
+    ("pyproject.toml", "pytest"),
+    ("pytest.ini", "pytest"),
+    ("go.mod", "go test ./..."),
+    ("Cargo.toml", "cargo test"),
+)
+
+
+class Candidate(NamedTuple):
+    """A command, and the file that suggests it."""
+
+    command: str
+    because: str
+
+
+def detect_validators(root: str) -> list[Candidate]:
+    """Every command that the files at the top of a folder suggest, each once."""
+    wanted = list(_MARKERS)
+    if os.path.isfile(os.path.join(root, "package.json")):
+        wanted = [*_LOCK_FILES, *wanted]
+    found: dict[str, Candidate] = {}
+    for name, command in wanted:
+        if os.path.isfile(os.path.join(root, name)):
+            found.setdefault(command, Candidate(command, name))
+    return list(found.values())
+
+
+def failed_on_it(done: Sequence[Iteration]) -> bool:
+    """Whether the validator failed before on the work tree of the last iteration."""
+    *earlier, last = done
+    failed = [one for one in earlier if one.complete and not one.passed]
+    idle = bool(failed) and not last.changed and failed[-1] is earlier[-1]
+    return idle or (bool(last.tree) and any(one.tree == last.tree for one in failed))
+
+
+def in_doubt(done: Sequence[Iteration]) -> bool:
+    """Whether a pass in the last iteration does not count yet: it failed on the same work tree, or is flaky."""
+    return failed_on_it(done) or any(one.flaky for one in done)
+
+
+def asks_again(stage: StageRun, *, passed: bool, doubtful: bool) -> bool:
+    """Whether the validator has to run once more; `stage` is as it was before this result."""
+    if not (passed and doubtful):
+        return False
+    passes = [attempt for attempt in stage.attempts if attempt.status == "succeeded"]
+    return len(passes) + 1 < CONFIRMED
+
+
+def result_digest(result: Result) -> str:
+    """The same for two results that differ only in when and how fast."""
+    ended = repr((result.code, result.signal, result.refused)).encode("ascii", "backslashreplace")
+    return sha256_hex(ended + _FLEETING.sub(b"#", result.recent))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
-
 from orchgate.hotspots import replay
-from orchgate.hotspots.growth import Series, series
-from orchgate.hotspots.timeline import MICROSECONDS, Phase
+from orchgate.hotspots.timeline import MICROSECONDS, Phase, Series, series
+from orchgate.lib.text import counted, short_seconds
+from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
 from orchgate.runs.ids import ahead_from
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ class Hotspot(NamedTuple):
     fraction of the wall time of all runs looked at. `savable` is by how much the runs could have been shorter at most
     without what of `seconds` is thought to be of no use, `without` without all of it. `seconds` and `share` are None
     for reads and writes, which have `times` or `bytes` instead, and a `path` where one file is meant. `gaps` are the
-    stages' own seconds. `beside` are stages that it could run beside, did they have a slot.
+    stages' own seconds. `beside` are stages that it could run beside if they had a slot.
     """
 
     kind: HotspotKind
@@ -72,11 +70,6 @@ class Summary(NamedTuple):
     parts: Mapping[Phase, Series]
     stages: tuple[StageSummary, ...]
     left_out: tuple[Timeline, ...] = ()
-
-
-def top(runs: Iterable[Timeline]) -> Hotspot | None:
-    """What is to be worked on first; None when there is nothing to save."""
-    return next((one for one in rank(tuple(runs)) if one.savable > 0), None)
 
 
 def rank(runs: Sequence[Timeline]) -> list[Hotspot]:
@@ -178,7 +171,7 @@ def _waiting(pipeline: str, runs: Sequence[Timeline], stages: Mapping[str, Seque
     if not gaps:
         return None
     total = _total(seconds for _, seconds in gaps)
-    listed = ", ".join(f"{name or 'any stage'} {short(seconds / len(runs))}" for name, seconds in gaps)
+    listed = ", ".join(f"{name or 'any stage'} {short_seconds(seconds / len(runs))}" for name, seconds in gaps)
     mean = " (mean of a run)" if len(runs) > 1 else ""
     detail = f"before the commands of {counted(len(gaps), 'stage')}{mean}: {listed}"
     saved = _total(replay.without(run, Phase.WAITING) / MICROSECONDS for run in runs)
@@ -209,8 +202,8 @@ def _work(pipeline: str, name: str, times: Sequence[Placed]) -> Hotspot | None:
     idle = idle if sum(idle) >= _BUSY * own else [0] * len(times)
     details = list(_about([one.time for one in times], sum(idle), own))
     without = _saved(times, [one.time.lasted() for one in times])
-    if not any(idle) and _total((own / MICROSECONDS,)) != seconds:  # what it is charged with is not what is gained
-        details.append(f"without it at most {short(without)} less")
+    if not any(idle) and _total((own / MICROSECONDS,)) != seconds:  # its own time is not what would be gained
+        details.append(f"without it at most {short_seconds(without)} less")
     return Hotspot(
         HotspotKind.STAGE,
         pipeline,
@@ -245,8 +238,8 @@ def _about(times: Sequence[StageTime], idle: int, spent: int) -> Iterator[str]:
         yield "busy all the time"
     silences = [(end - begin) / MICROSECONDS for stage in times for begin, end in stage.silences]
     if silences:
-        said = "no output" if len(silences) == 1 else f"no output {len(silences)} times, {short(sum(silences))} in all"
-        yield f"{said}, for up to {short(max(silences))}"
+        often = f" {len(silences)} times, {short_seconds(sum(silences))} in all" if len(silences) > 1 else ""
+        yield f"no output{often}, for up to {short_seconds(max(silences))}"
     if child := next((stage.child for stage in reversed(times) if stage.child), ""):
         yield f"a pipeline of its own, run {child}"
     if any(stage.outside for stage in times):
@@ -257,14 +250,3 @@ def _about(times: Sequence[StageTime], idle: int, spent: int) -> Iterator[str]:
 
 def _total(seconds: Iterable[float]) -> float:
     return round(sum(seconds), 6)
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def short(seconds: float) -> str:
-    """Seconds in three digits or so: `95.4 s`, `0.55 s`, `3 ms`."""
-    if seconds >= 1:
-        return f"{seconds:,.1f} s"
-    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"

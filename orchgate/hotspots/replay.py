@@ -1,6 +1,6 @@
 """How much shorter a run could have been, had parts of it taken less time. Pure: durations and needs in, values out.
 
-Times are whole microseconds. What is said is an upper bound for every order in which the stages might run, not only for
+Times are whole microseconds. The results are upper bounds for every order in which the stages might run, not only for
 the one that the scheduler picks: taking time away can reorder what follows, for better or for worse (Graham 1969).
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 import heapq
 from functools import partial
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.hotspots.timeline import Phase
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runs.stages import Schedule
 
 if TYPE_CHECKING:
@@ -91,18 +91,13 @@ def replay(needs: Needs, slots: int, durations: Durations) -> int:
     return now
 
 
-def replayed(one: Course, less: Durations) -> int:
-    """How much shorter the runner's own schedule gets when stages take less; below 0 where it gets longer."""
-    return replay(one.needs, one.slots, one.durations) - replay(one.needs, one.slots, _shorter(one, less))
-
-
 def _shorter(one: Course, less: Durations) -> dict[int, int]:
     return {index: max(0, spent - less.get(index, 0)) for index, spent in one.durations.items()}
 
 
 def beside(one: Course, index: int) -> list[int]:
-    """The stages that could have run beside one and did not have the slot: neither needs the other, through others
-    neither. Longest first; nothing where nobody knows, and where one more slot would not shorten the run.
+    """The stages that could have run beside one and did not have the slot: neither needs the other, directly or through
+    others. Longest first; nothing where nobody knows, and where one more slot would not shorten the run.
     """
     count = len(one.durations)
     if not one.known or one.measured or not one.slots < count <= _MANY or not one.durations.get(index):
@@ -122,7 +117,7 @@ def beside(one: Course, index: int) -> list[int]:
 
 
 def _order(needs: Needs, durations: Durations) -> list[int] | None:
-    """The stages, each after those it needs; None when there is no such order, or a need that is no stage."""
+    """The stages, each after those it needs; None when there is no such order, or a need that is not a stage."""
     if needs.keys() != durations.keys():
         return None
     schedule = Schedule.of(needs)
@@ -191,7 +186,7 @@ SEPARATOR = " > "  # between a stage and one of the run that it called
 
 class Placed(NamedTuple):
     """A stage. `saved` says by how many microseconds the outermost run could be shorter at most, if it took so many
-    less; `beside` the names of the stages that it could run beside, did they have a slot.
+    less; `beside` the names of the stages that it could run beside if they had a slot.
     """
 
     name: str

@@ -1,19 +1,24 @@
-"""What the seconds of a run were spent on: every one of them on exactly one thing.
+"""What the seconds of a run were spent on, every one of them on exactly one thing, and how a figure moves between runs.
 
 Times are whole microseconds since the run's start, so that parts add up to the wall time exactly.
+
+The slope of a figure is that of Theil (1950) and Sen (1968): the median of the slopes of all pairs, so that a few odd
+runs do not matter. Whether there is one at all is judged after Mann (1945) and Kendall (1975): how many of the pairs
+rise, against what chance gives. Pure.
 """
 
 from __future__ import annotations
 
 import sys
 from bisect import bisect_left, bisect_right
-from enum import Enum
 from itertools import accumulate, pairwise
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
 
 MICROSECONDS = 1_000_000
 
@@ -41,7 +46,7 @@ _COMMANDS = (Phase.EXECUTING, Phase.SILENT, Phase.RETRYING)
 class BusySpan(NamedTuple):
     """From `begin` to `end`, in microseconds, a stage was busy with `part`. Spans of several stages may overlap.
 
-    `stage` is its number from 1: its id may be another's too. 0 is no stage.
+    `stage` is its number from 1: its id may be another's too. 0 is not a stage.
     """
 
     begin: int
@@ -97,7 +102,7 @@ class Timeline(NamedTuple):
     what could not be read, and so is not in the numbers. `inner` are the manifests of the runs that an observed
     program recorded itself; the microseconds that count there are left out here, and are `inside`.
     `tail` are microseconds after the last stage's end. `needs` are by the stages' numbers, None where nobody recorded
-    them; `slots` is how many stages could run at once.
+    them; `slots` is how many stages could run at once. `spans` are when each was busy, in microseconds.
     """
 
     path: str
@@ -116,6 +121,7 @@ class Timeline(NamedTuple):
     needs: Mapping[int, tuple[int, ...]] | None = None
     slots: int = 0
     measured: bool = False
+    spans: tuple[BusySpan, ...] = ()
 
     def seconds(self, *parts: Phase) -> float:
         return sum(stage.seconds(*parts) for stage in self.stages)
@@ -209,3 +215,46 @@ def _idle(
         return Phase.WAITING, [starts[following][1]]
     before = bisect_right(ends, (begin, sys.maxsize))
     return (Phase.RECORDING, [ends[before - 1][1]]) if before else (Phase.WAITING, [0])
+
+
+LEAST_RUNS = 5  # with fewer runs even a strict order is no sign
+_MOST_POINTS = 60  # of longer histories, as many medians of neighbours
+_UNLIKELY = 1.96  # standard deviations: five in a hundred
+
+
+class Series(NamedTuple):
+    """A figure over several runs, oldest first, in the figure's own unit.
+
+    `slope` is its change from one run to the next, None with fewer than `LEAST` runs. `clear`: chance alone would
+    hardly give such an order.
+    """
+
+    runs: int
+    median: float
+    slope: float | None
+    clear: bool = False
+
+
+def series(values: Sequence[float]) -> Series:
+    """What one or more values, oldest first, add up to."""
+    from statistics import median
+
+    if len(values) < LEAST_RUNS:
+        return Series(len(values), median(values), None)
+    points, apart = _thinned(values)
+    pairs = [(i, j) for j in range(len(points)) for i in range(j)]
+    slope = median((points[j] - points[i]) / (j - i) for i, j in pairs) / apart
+    rises = sum((points[j] > points[i]) - (points[j] < points[i]) for i, j in pairs)
+    count = len(points)
+    spread = (count * (count - 1) * (2 * count + 5) / 18) ** 0.5
+    return Series(len(values), median(values), slope, clear=(abs(rises) - 1) / spread > _UNLIKELY and slope != 0)
+
+
+def _thinned(values: Sequence[float]) -> tuple[Sequence[float], float]:
+    """At most `_MOST` points, and how many runs apart they are: all pairs of a thousand are half a million."""
+    from statistics import median
+
+    if len(values) <= _MOST_POINTS:
+        return values, 1.0
+    cuts = [len(values) * position // _MOST_POINTS for position in range(_MOST_POINTS + 1)]
+    return [median(values[a:b]) for a, b in pairwise(cuts)], len(values) / _MOST_POINTS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
 from orchgate.hotspots.timeline import (
@@ -17,10 +16,13 @@ from orchgate.hotspots.timeline import (
     attribute,
     own,
 )
-from orchgate.runs import ids, sittings
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.runs import ids
+from orchgate.runs.usage import AWAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
     from orchgate.runs.run import Run, StageRun, Usage
 
@@ -44,8 +46,8 @@ class _RunSpans(NamedTuple):
 def read(folder: str) -> Timeline:
     """The timeline of the run in a folder, with those of the runs that it called.
 
-    What of it cannot be read is said in `missing`. Raises OrchgateError when neither a manifest nor a journal of ours
-    says anything.
+    What cannot be read of it is listed in `missing`. Raises OrchgateError when neither a manifest nor a journal of ours
+    can be read.
     """
     return _with_inner(_read(folder), folder, {os.path.basename(folder)}, _NESTED)
 
@@ -88,7 +90,7 @@ def _read(folder: str) -> Timeline:
 
 
 def _journal(folder: str, path: str, missing: list[str]) -> tuple[Run | None, _RunSpans | None]:
-    """What a journal of ours says; nothing when there is none that can be used."""
+    """The times in a journal of ours; nothing when there is none that can be used."""
     from orchgate.runs import journal
     from orchgate.runs.run import from_journal
 
@@ -110,7 +112,7 @@ def _journal(folder: str, path: str, missing: list[str]) -> tuple[Run | None, _R
 
 
 def _own(run: Run, events: Sequence[Mapping[str, Any]]) -> _RunSpans:
-    from orchgate.hotspots.log_lines import forward
+    from orchgate.hotspots.logs import forward
 
     times, back = forward([round(ids.seconds(event["at"]) * 1e6) for event in events])
     missing = [f"the clock went back by {back / 1e6:.1f} s; times after that are too short"] if back else []
@@ -132,7 +134,7 @@ def _from_manifest(run: Run) -> _RunSpans:
 
 
 def _foreign(run: Run) -> _RunSpans:
-    from orchgate.hotspots.foreign_logs import read_logs
+    from orchgate.hotspots.logs import read_logs
 
     start, end, missing = _bounds(run)
     logs = read_logs(run, start, end, _resumed(run))
@@ -144,15 +146,15 @@ def _foreign(run: Run) -> _RunSpans:
 
 
 def _resumed(run: Run) -> list[int]:
-    """When a run of the other orchestrator was resumed, in microseconds since the epoch, as far as it says."""
-    from orchgate.hotspots.log_lines import microseconds
+    """When a run of the other orchestrator was resumed, in microseconds since the epoch, as far as recorded."""
+    from orchgate.hotspots.logs import microseconds
 
     return sorted(microseconds(one.timestamp) for one in run.resumptions if one.timestamp)
 
 
 def _bounds(run: Run) -> tuple[int, int, list[str]]:
     """Start and end by the manifest, in microseconds since the epoch, and what is wrong with them."""
-    from orchgate.hotspots.log_lines import microseconds
+    from orchgate.hotspots.logs import microseconds
 
     start = microseconds(run.started_at)
     if run.completed_at is None:
@@ -194,6 +196,7 @@ def _timeline(run: Run, found: _RunSpans, missing: Sequence[str]) -> Timeline:
         needs=found.needs,
         slots=found.slots,
         measured=found.measured,
+        spans=tuple(found.spans),
     )
 
 
@@ -231,7 +234,7 @@ def spans_of(events: Sequence[Mapping[str, Any]], times: Sequence[int]) -> list[
     stopped = 0.0  # seconds in this sitting
     for position, (event, time) in enumerate(zip(events, times, strict=True)):
         at = time - start
-        before, stopped = stopped, event.get(sittings.KEY, stopped)
+        before, stopped = stopped, event.get(AWAY, stopped)
         if event["event"] == "resume":
             left = times[position - 1] - start
             spans += [_lost(attempt, left, number) for number, attempt in open_.items()]
@@ -289,7 +292,7 @@ def from_attempts(run: Run, start: int, end: int) -> list[BusySpan]:
 
 
 def _of_stage(stage: StageRun, start: int, end: int) -> Iterator[BusySpan]:
-    from orchgate.hotspots.log_lines import microseconds
+    from orchgate.hotspots.logs import microseconds
 
     begins = [microseconds(one.started_at) - start for one in stage.attempts if one.started_at]
     if not begins and stage.started_at:

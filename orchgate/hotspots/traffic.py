@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError
-from orchgate.hotspots.ranking import Hotspot, HotspotKind, counted, grouped
+from orchgate.hotspots.ranking import Hotspot, HotspotKind, grouped
 from orchgate.hotspots.replay import by_name
+from orchgate.lib.text import counted
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.runs import ids
 from orchgate.runs.decode import parse
 from orchgate.runs.locate import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
     from orchgate.hotspots.timeline import Timeline
 
 ACTIVITY = "artifacts/activity.json"  # what `observe` leaves behind
-_MOVED = ((HotspotKind.WRITE, "written_bytes", "wrote"), (HotspotKind.READ, "read_bytes", "read"))
 _METRICS = {"written": "file_writes", "read": "file_reads"}
 MAX_BYTES = 64 * 1024 * 1024
 

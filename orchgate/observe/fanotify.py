@@ -13,9 +13,9 @@ import ctypes
 import errno
 import os
 import struct
-from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.observe import activity, event_counts
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.observe import activity
 from orchgate.runs.ids import MANIFEST as MANIFEST_NAME
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ _ID = 8  # bytes that name the file system, in front of a handle
 _LONGEST = 128  # bytes of a handle
 EARLY = "used before it could be watched: a file that was written again at once counts once, and reads are unknown"
 UNREAD = "used before it could be watched: what was read in that moment is unknown"
-TO_AND_FRO = "renamed to and fro: what happened under which name is not known"
+RENAMED_BACK = "renamed back and forth: what happened under which name is not known"
 _COLUMNS = (
-    (CREATE, event_counts.CREATED),
-    (CLOSE_WRITE, event_counts.WRITTEN),
-    (MOVED_TO, event_counts.RENAMED),
-    (DELETE, event_counts.REMOVED),
+    (CREATE, activity.CREATED),
+    (CLOSE_WRITE, activity.WRITTEN),
+    (MOVED_TO, activity.RENAMED),
+    (DELETE, activity.REMOVED),
 )
 _BOTH_WAYS = MOVED_FROM | MOVED_TO
 _UNKNOWN = (b"", b"")
@@ -123,10 +123,10 @@ def records(data: bytes) -> Iterator[NameEvent]:
 
 
 class Witness:
-    """A second pair of eyes on the folders below some roots. Paths are absolute, as bytes."""
+    """A second record of what happens in the folders below some roots. Paths are absolute, as bytes."""
 
     def __init__(self, roots: Collection[bytes], excluded: Collection[bytes]) -> None:
-        """Raises OSError where the kernel does not tell us, or not of one of the file systems."""
+        """Raises OSError where the kernel does not report these events, or not for one of the file systems."""
         self._roots, self._excluded = tuple(roots), frozenset(excluded)
         self._queue = EventQueue()
         self._above: dict[bytes, tuple[bytes, bytes]] = {}  # by key of a folder: that above it ("" if none), its name
@@ -274,7 +274,7 @@ class Witness:
         known = key in self._above or key in self._left
         self.renames = self.renames or bool(mask & _BOTH_WAYS)
         if mask & _BOTH_WAYS == _BOTH_WAYS:
-            self._doubt(path, TO_AND_FRO)
+            self._doubt(path, RENAMED_BACK)
         elif mask & (CREATE | MOVED_TO):
             self._above[key] = (record.folder, record.name)
             self._place.pop(key, None)

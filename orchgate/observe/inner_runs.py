@@ -7,9 +7,9 @@ while the program ran, and whose files changed meanwhile.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runs import ids, locate
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Observation(NamedTuple):
 
 
 class InnerRuns(NamedTuple):
-    """The links, as the journal holds them, and what to say about runs that may be meant."""
+    """The links, as the journal holds them, and what to say about those that are left out."""
 
     links: list[Document]
     notes: tuple[str, ...]

@@ -13,16 +13,17 @@ import os
 import select
 import threading
 import time
-from typing import TYPE_CHECKING, Self
 
 from orchgate.lib.text import counted
-from orchgate.observe import activity, event_counts
+from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.observe import activity
 from orchgate.observe.activity import Activity, FileActivity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
+    from typing import Self
 
-    from orchgate.observe.event_counts import EventCounts
+    from orchgate.observe.activity import EventCounts
     from orchgate.observe.fanotify import Witness
     from orchgate.observe.watched_tree import WatchedTree
 
@@ -50,7 +51,7 @@ class Watch:
     """An open watch: `take` returns what happened since the last time, `finish` the same, and ends it."""
 
     def __init__(self, folders: Iterable[str], exclude: Iterable[str], *, privileged: bool) -> None:
-        self._counts = event_counts.EventCounts()
+        self._counts = activity.EventCounts()
         self._lock = threading.Lock()
         self._notes: list[str] = []
         self._watched: WatchedTree | None = None
@@ -103,7 +104,7 @@ class Watch:
     def take(self, ours: Callable[[int], bool] | None = None) -> Activity:
         """What happened since the last time. To be called when the programs have ended: then nothing is on its way.
 
-        `ours` tells by its number whether a process is one of those that are watched; None: everything counts.
+        `ours` takes the number of a process: whether it is one of the watched ones. None: everything counts.
         """
         watched = self._watched
         if watched is None:
@@ -213,7 +214,7 @@ class Watch:
 
 
 def _witness(roots: Collection[bytes], excluded: Collection[bytes]) -> Witness | None:
-    """None where the kernel, or one of the file systems, does not tell us more than anybody."""
+    """None where the kernel, or one of the file systems, reports no more to us than to everybody."""
     from orchgate.observe.fanotify import Witness
 
     with contextlib.suppress(OSError):
@@ -253,7 +254,7 @@ def _losses(watched: WatchedTree) -> list[str]:
 
 
 def _overfull(counts: EventCounts) -> list[str]:
-    return [f"counts are lower bounds: more than {event_counts.MOST} files had events"] if counts.overfull else []
+    return [f"counts are lower bounds: more than {activity.MOST_FILES} files had events"] if counts.overfull else []
 
 
 def _limit(name: str) -> str:

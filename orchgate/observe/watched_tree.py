@@ -9,15 +9,15 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from typing import TYPE_CHECKING
 
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.observe import activity
-from orchgate.observe.event_counts import ALL, CREATE, DELETE, MOVED_FROM, MOVED_TO, OPEN, RENAMED
+from orchgate.observe.activity import ALL_EVENTS, CREATE, DELETE, MOVED_FROM, MOVED_TO, OPEN, RENAMED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from orchgate.observe.event_counts import EventCounts
+    from orchgate.observe.activity import EventCounts
     from orchgate.observe.fanotify import Witness
 
 _ONLY_FOLDERS, _FOLDER = 0x01000000, 0x40000000
@@ -73,10 +73,6 @@ class WatchedTree:
     def descriptor(self) -> int:
         return int(self._inotify.fileno())
 
-    @property
-    def watches(self) -> int:
-        return len(self._folders)
-
     def absent(self) -> list[bytes]:
         """The roots that are not there, and of which nothing was ever seen."""
         return [root for root in self._roots if root not in self._appeared and not os.path.lexists(root)]
@@ -85,7 +81,7 @@ class WatchedTree:
         self._inotify.close()
 
     def read(self) -> int:
-        """Takes what the kernel has to tell. New folders come under watch at once, and files are counted later.
+        """Reads the events that the kernel has queued. New folders are watched at once, files are counted later.
 
         Returns the number of bytes.
         """
@@ -168,7 +164,7 @@ class WatchedTree:
         elif watch in self._awaiting:
             self._came(self._awaiting[watch] + b"/" + name)
         elif (folder := self._folders.get(watch)) is not None and mask & _FOLDER and name:
-            self._folder_event(folder + b"/" + name, mask & ALL, cookie)
+            self._folder_event(folder + b"/" + name, mask & ALL_EVENTS, cookie)
 
     def _folder_event(self, path: bytes, mask: int, cookie: int) -> None:
         if mask == CREATE:
@@ -194,7 +190,7 @@ class WatchedTree:
             self._doubt(path, activity.MOVED_IN)
 
     def _doubt(self, path: bytes, why: str) -> None:
-        """Notes a folder, unless one above it is noted: that says enough."""
+        """Notes a folder, unless one above it is noted already."""
         above = path
         while above not in self.unsure and above != b"/":
             above = os.path.dirname(above)
@@ -232,7 +228,7 @@ class WatchedTree:
         """Whether the folder is new to us, and not only its name; None where there is nothing to look for in it."""
         key = self.witness.key(folder) if self.witness else b""
         try:
-            watch = self._inotify.add_watch(folder, ALL | _ONLY_FOLDERS)
+            watch = self._inotify.add_watch(folder, ALL_EVENTS | _ONLY_FOLDERS)
         except OSError as error:
             self._refused(error)
             return None

@@ -5,21 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.lib import working_time
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runner import process_tree
 from orchgate.runner.process_tree import TreeIdentity
-from orchgate.runner.reaped import Costs
+from orchgate.runner.start_and_reap import Costs
 from orchgate.runs import usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Mapping, Sequence
+    from typing import Any
 
     from orchgate.runner.meter import Meter
     from orchgate.runner.output import Output
     from orchgate.runner.process_tree import Numbers
-    from orchgate.runner.reaped import DeadChild
+    from orchgate.runner.start_and_reap import DeadChild
     from orchgate.runs.usage import Cost
 
 STILL_THERE = "a process could not be ended, and goes on"
@@ -179,7 +180,7 @@ class ChildProcess:
         self._meter = birth.meter
 
     def seen(self, pid: int) -> None:
-        """One of its living processes was found: what it says about itself may be gone in a moment."""
+        """One of its living processes was found: what /proc shows of it may be gone in a moment."""
         if process_tree.ignores_children(pid):
             self.costs.careless()
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.runs.ids import RUN_ID
 
 if TYPE_CHECKING:

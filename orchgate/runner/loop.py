@@ -10,11 +10,11 @@ import os
 import selectors
 import signal
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
-from orchgate.runner import process_tree, reaped, starting, suspended
+from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.runner import process_tree, start_and_reap, suspended
 from orchgate.runner.child import NOT_OURS, Birth, CostOwners, Running, refused, signal_name
 from orchgate.runner.meter import Forks, Meters
 from orchgate.runner.output import Output
@@ -22,6 +22,7 @@ from orchgate.runner.suspended import STOPPING, Absence, Pauses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+    from typing import Any, Self
 
     from orchgate.runner.child import Program, Result
     from orchgate.runner.meter import Meter
@@ -101,13 +102,13 @@ class Loop:
         return next((one.output.last_line() for one in self._running.values() if one.program.log == log), "")
 
     def start(self, program: Program, done: Callable[[Result], None]) -> None:
-        """Starts a program; `done` is called once, from `turn`. Raises WriteError when its log cannot be made."""
+        """Starts a program; `done` is called once, from `step`. Raises WriteError when its log cannot be made."""
         output = Output(program.log, screen=_screen() if program.screened else None)
         environ = {**program.env, process_tree.MARK: program.mark}
         try:
             with _source(program.source) as source, self.numbered() as (number, meter):
-                handed = starting.Handed(number, self.numbers)
-                first = starting.start(
+                handed = start_and_reap.Handed(number, self.numbers)
+                first = start_and_reap.start(
                     program.argv,
                     cwd=program.cwd,
                     env=environ,
@@ -160,7 +161,7 @@ class Loop:
             if at_once:
                 running.deadline = working_time.now()
 
-    def turn(self) -> None:
+    def step(self) -> None:
         """Waits for the next thing to happen, and lets it."""
         self.wait(self._patience())
         self._absence.account(self.gap, self._running)
@@ -204,7 +205,7 @@ class Loop:
     def _reap(self) -> bool:
         """Reaps the dead; returns whether there were any."""
         found = False
-        while dead := reaped.next_dead():
+        while dead := start_and_reap.next_dead():
             found = True
             self._owners.credit(dead, self._running)
         return found
@@ -233,7 +234,7 @@ class Loop:
         others = self._running.keys() - {running.pid}  # also those whose first process is dead: they are not over yet
         self._owners.look(self._running)
         for _ in range(_LOOKS):
-            if reaped.childless():
+            if start_and_reap.childless():
                 return []
             left = process_tree.of_stage(running.tree, others=others)
             for pid in left:

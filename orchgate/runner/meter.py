@@ -2,7 +2,7 @@
 
 A control group of the first version counts exactly, for a third of a millisecond, where we may make one (and where it
 does nothing but count: together with the `cpu` controller it would change who gets the processor). In measured runs an
-event of `perf` counts as well, and needs no privilege. Elsewhere nothing counts it: see `reaped`.
+event of `perf` counts as well, and needs no privilege. Elsewhere nothing counts it: see `start_and_reap`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import contextlib
 import os
 import struct
 import time
-from typing import TYPE_CHECKING, Protocol
 
-from orchgate.runner.reaped import Metered
+from orchgate.lib.typed import TYPE_CHECKING, Protocol
+from orchgate.runner.start_and_reap import Metered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ class Meters:
     def __init__(self, numbers: Numbers) -> None:
         self.measured = False
         self._prefix = _prefix(numbers)
-        self._place: str | None = None  # our own group's folder; "" where there is none that will do
+        self._place: str | None = None  # our own group's folder; "" where none can be used
         self._made = 0
 
     @contextlib.contextmanager

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
 
 from orchgate.lib import files
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orchgate.secrets.redact import Redactor
@@ -49,7 +49,7 @@ class Output:
         self.writer = -1
 
     def pump(self, buffer: memoryview) -> bool:
-        """Moves what is there, at most one turn's worth; False at the end of the output. Raises WriteError."""
+        """Moves what is there, up to `_TURN` bytes; False at the end of the output. Raises WriteError."""
         moved = 0
         while self.open and moved < _TURN:
             try:

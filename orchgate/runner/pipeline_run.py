@@ -1,15 +1,19 @@
-"""One run of a pipeline: which stage starts next, what the end of a stage leads to, and what is recorded."""
+"""One run of a pipeline: which stage starts next, what the end of a stage leads to, and what is recorded.
+
+A run that was killed, cancelled or failed can be resumed: what succeeded is kept, the rest runs again.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.lib.parallel import cores
+from orchgate.errors import OrchgateError, quoted
+from orchgate.lib.process import cores
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runner import environment, stage_run, writer
-from orchgate.runner.session import Session
+from orchgate.runner.session import Session, recorded_digest, reopened, resume_event
 from orchgate.runner.stage_run import StageAttempt
 from orchgate.runs import ids, state
 from orchgate.runs.run import outcome
@@ -19,13 +23,17 @@ from orchgate.secrets.redact import redacted, redacted_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
+    from orchgate.git.state import WorkTreeState
     from orchgate.runner.session import RunSettings
     from orchgate.runner.stage_cache import StageCache
     from orchgate.runner.stage_run import StageOutcome
     from orchgate.runner.writer import Recorder
+    from orchgate.runs.run import Run
     from orchgate.runs.stages import Pipeline, Stage
     from orchgate.runs.state import Event
+
 
 PARALLEL = 4  # stages at once where the pipeline does not say; fewer with fewer cores
 
@@ -55,8 +63,8 @@ def drive(run_: PipelineRun, resumed: Mapping[str, Any] | None = None) -> Finish
     run_.begin(resumed)
     while run_.document is None:
         if not run_.session.loop.busy:
-            raise AssertionError("a run waits for nothing")
-        run_.session.turn()
+            raise AssertionError("the run is not over, and nothing is left to wait for")
+        run_.session.step()
         run_.go_on()
     return Finished(run_.recorder.folder, run_.document)
 
@@ -278,7 +286,7 @@ class PipelineRun:
 def _child_recorder(session: Session, pipeline: Pipeline, earlier: str) -> tuple[Recorder, Mapping[str, Any] | None]:
     settings = session.settings
     if earlier:
-        from orchgate.runner.reopen import reopen_child
+        from orchgate.runner.session import reopen_child
 
         if found := reopen_child(session, pipeline, earlier):
             return found
@@ -312,9 +320,58 @@ def _defined(stage: Stage, needs: tuple[int, ...]) -> Event:
 
 
 def _cache(settings: RunSettings, pipeline: Pipeline, inherited: Mapping[str, str]) -> StageCache | None:
-    """The cache as one run uses it; None where no stage says what it reads or leaves behind."""
+    """The cache as one run uses it; None where no stage declares inputs or outputs."""
     if not any(stage.inputs or stage.outputs for stage in pipeline.stages):
         return None
     from orchgate.runner.stage_cache import StageCache
 
     return StageCache(settings, pipeline, inherited)
+
+
+def resume(settings: RunSettings, folder: str) -> Finished:
+    """Runs what is left of a run. Raises OrchgateError when that would not be the same run any more."""
+    with reopened(settings, folder) as (session, recorder, known):
+        if known.run.status == "succeeded":
+            return Finished(folder, recorder.settle())
+        pipeline = _same_pipeline(settings, known.run, recorder)
+        _same_tree(settings.git, known.run)
+        session.guard(recorder.journal.descriptor)
+        return drive(PipelineRun(session, pipeline, recorder), resume_event(session, known))
+
+
+def _same_pipeline(settings: RunSettings, run: Run, recorder: Recorder) -> Pipeline:
+    name = run.pipeline_id
+    if run.parent_run_id:
+        raise OrchgateError(f"this run is part of run {run.parent_run_id}", f"orchgate resume {run.parent_run_id}")
+    if "agent_loop" in recorder.events[0]:
+        raise OrchgateError("this run is an agent loop", f"orchgate rlm --resume {run.run_id}")
+    if "observed" in recorder.events[0]:
+        raise OrchgateError(
+            "this run was observed from outside and cannot be resumed", f"orchgate observe -- {_command(run)}"
+        )
+    pipeline = settings.pipelines.get(name)
+    known = pipeline is not None and pipeline.digest == recorded_digest(tuple(recorder.events))
+    if pipeline is None or not known or len(pipeline.stages) != len(run.stages):
+        raise OrchgateError(
+            f"pipeline {name} has changed since the run began, so the run cannot be resumed",
+            _run_anew(run),
+        )
+    return pipeline
+
+
+def _run_anew(run: Run) -> str:
+    return f"orchgate run {quoted(run.pipeline_id)} --task {quoted(run.task_id)}"
+
+
+def _command(run: Run) -> str:
+    return " ".join(str(stage.command) for stage in run.stages[:1])[:200]
+
+
+def _same_tree(now: WorkTreeState | None, run: Run) -> None:
+    before = run.git.tree if run.git else None
+    if (now.tree if now else None) != before:
+        raise OrchgateError(
+            f"the run began on tree {str(before)[:12]}, the work tree is now "
+            f"{str(now.tree if now else None)[:12]}: the run cannot be resumed",
+            _run_anew(run),
+        )

@@ -16,7 +16,8 @@ import functools
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import ctypes
@@ -38,7 +39,7 @@ class ProcessStat(NamedTuple):
 
 
 def become_subreaper(*, wanted: bool = True) -> str:
-    """Makes this process the new parent of every orphan below it; says why when that is not possible here."""
+    """Makes this process the new parent of every orphan below it; returns why not where that is impossible."""
     import ctypes
 
     try:

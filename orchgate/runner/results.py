@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.lib import files
-from orchgate.lib.globs import matches
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.paths import matches
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runs.decode import ManifestError
 from orchgate.runs.locate import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
 
     from orchgate.runs.stages import Stage
 
@@ -94,7 +95,7 @@ Stamp = tuple[int, int, int, int]
 def stamps(stage: Stage, folder: str) -> Mapping[str, Stamp]:
     """What is there before a stage starts, by path; `folder` is the one it will work in.
 
-    Comparing files with their own former selves needs no clock: those of a file system and of the kernel disagree by
+    Comparing files with what they were needs no clock: those of a file system and of the kernel disagree by
     milliseconds, and a stage may be over in one.
     """
     found: dict[str, Stamp] = {}
@@ -211,8 +212,8 @@ def parse_metrics(content: bytes) -> tuple[dict[str, float], list[str]]:
     return found, refused
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table: dict[str, Any] = {}
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, object]:
+    table: dict[str, object] = {}
     for name, value in pairs:
         if name in table:
             raise ResultsError(f"names {name[:LONGEST_NAME]!a} twice")
@@ -231,7 +232,7 @@ def _why_no_metric(name: str, value: object) -> str:
 
 
 def parse_junit(chunks: Iterable[bytes]) -> CountedTests:
-    """CountedTests of a JUnit report as pytest, jest, surefire and many others write it. Raises ResultsError.
+    """The counts of a JUnit report, as pytest, jest, surefire and many others write it. Raises ResultsError.
 
     Every test case is counted itself; the totals in the report's attributes only where it lists no case at all.
     """
@@ -263,7 +264,7 @@ def _refuse_entity(name: str, *_: object) -> None:
 
 
 class _Counting:
-    """CountedTests test cases while expat walks through a report."""
+    """Counts test cases while expat walks through a report."""
 
     def __init__(self) -> None:
         self.depth = 0
@@ -314,7 +315,7 @@ class _Counting:
 
 
 def pytest_line(tail: bytes) -> CountedTests | None:
-    """CountedTests in pytest's closing line, the last one in the end of a log; None where there is none."""
+    """The counts in pytest's closing line, the last one near the end of a log; None where there is none."""
     for line in reversed(tail.splitlines()):
         if len(line) > LONGEST_LINE or b" in " not in line:
             continue

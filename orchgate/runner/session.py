@@ -1,25 +1,40 @@
-"""What a run and the runs it calls share within one process: the event loop, the watchdog, the clock, the signals."""
+"""What a run and the runs it calls share within one process: the event loop, the watchdog, the clock, the signals.
+
+The watchdog is a second process that ends the stages when the runner itself is killed. It is forked from the runner,
+so it costs a millisecond and no memory of its own, leaves its session, and sleeps on a pipe until the runner is gone.
+It keeps the journal open, and so the run locked, until the last stage's process is dead: whoever resumes the run waits
+for that. A session may also take over the run of a process that is gone.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+import signal
+import struct
+import time
 
 from orchgate import __version__
+from orchgate.errors import OrchgateError
 from orchgate.git.call import scrubbed
-from orchgate.runner import process_tree
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
+from orchgate.runner import meter, process_tree, suspended
 from orchgate.runner.environment import observer
 from orchgate.runner.loop import Loop
-from orchgate.runner.watchdog import Watchdog
+from orchgate.runner.suspended import STOPPING
+from orchgate.runs import ids, usage
 from orchgate.runs.ids import JOURNAL_VERSION, Clock
-from orchgate.runs.liveness import myself
+from orchgate.runs.machine import is_alive, myself
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from typing import Any, Self
 
     from orchgate.git.repository import Repository
     from orchgate.git.state import WorkTreeState
+    from orchgate.runner.process_tree import Numbers
     from orchgate.runner.writer import Recorder
+    from orchgate.runs.run import Run
     from orchgate.runs.stages import Pipeline
     from orchgate.runs.state import Event
 
@@ -109,7 +124,7 @@ class Session:
         self._marks += 1
         return f"{self._token}-{self._marks}."
 
-    def turn(self) -> None:
+    def step(self) -> None:
         """Lets the next thing happen, and passes on what signals ask for."""
         if len(self.loop.signals) > 1:
             self.loop.cancel(at_once=True)
@@ -117,7 +132,7 @@ class Session:
             self.stopping = self.loop.signals[0]
             self.loop.cancel()
         if self.loop.busy:
-            self.loop.turn()
+            self.loop.step()
 
     def identity(self) -> Event:
         """What the first event of this process says about it."""
@@ -138,3 +153,198 @@ class Session:
     def _forget(self, leader: int) -> None:
         if self._watchdog:
             self._watchdog.forget(leader)
+
+
+_WORD = struct.Struct("q")
+_ROUNDS = 100
+_PAUSE = 0.02  # seconds; a process that was being started when the runner died shows up within one
+
+
+class _StageMarks(NamedTuple):
+    """How processes of the stages are known."""
+
+    mark: str
+    numbers: Numbers
+
+
+class Watchdog:
+    """The runner's end of the pipe. To be made before the runner becomes a subreaper, or it would be its own child."""
+
+    def __init__(self, mark: str, numbers: Numbers, keep: int) -> None:
+        """`mark` begins the marks of all stages, `numbers` holds theirs; the descriptor `keep` is kept open.
+
+        Raises OrchgateError when no process can be started at all.
+        """
+        try:
+            reader, self._pipe = os.pipe()
+            gone, held = os.pipe()
+            middle = os.fork()
+        except OSError as error:
+            raise OrchgateError(f"cannot start a second process to guard the stages: {error.strerror}") from error
+        if middle == 0:
+            _detach(reader, held, keep, _StageMarks(mark, numbers))
+        os.close(reader)
+        os.close(held)
+        self._gone = gone
+        os.waitpid(middle, 0)
+
+    def watch(self, leader: int) -> None:
+        """A stage has begun: its first process leads a session of this number."""
+        self._say(leader)
+
+    def forget(self, leader: int) -> None:
+        """A stage has ended; its number may be used again."""
+        self._say(-leader)
+
+    def dismiss(self, *, clean: bool) -> None:
+        """Returns once the watchdog is gone. Unless all is `clean`, it ends what is left first."""
+        if clean:
+            self._say(0)
+        os.close(self._pipe)
+        os.read(self._gone, 1)
+        os.close(self._gone)
+
+    def _say(self, word: int) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._pipe, _WORD.pack(word))
+
+
+def _detach(reader: int, held: int, keep: int, marks: _StageMarks) -> None:
+    """The forked half; never returns."""
+    try:
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_IGN)
+        for number in (*STOPPING, signal.SIGCONT):
+            signal.signal(number, signal.SIG_DFL)  # the runner's handlers are not for us
+        if os.fork() == 0:
+            with contextlib.suppress(ValueError):
+                signal.set_wakeup_fd(-1)
+            _keep_only({reader, held, keep})
+            _wait_and_kill(reader, marks)
+    finally:
+        os._exit(0)  # no clean-up and no flushing: both belong to the runner
+
+
+def _keep_only(wanted: set[int]) -> None:
+    """Closes every other descriptor: the terminal, and pipes whose readers wait for their end."""
+    start = 0
+    for descriptor in sorted(wanted):
+        os.closerange(start, descriptor)
+        start = descriptor + 1
+    os.closerange(start, os.sysconf("SC_OPEN_MAX"))
+
+
+def _wait_and_kill(reader: int, marks: _StageMarks) -> None:
+    sessions: set[int] = set()
+    while data := os.read(reader, _WORD.size):
+        word = _WORD.unpack(data)[0]
+        if word == 0:
+            return
+        if word > 0:
+            sessions.add(word)
+        else:
+            sessions.discard(-word)
+    quiet = 0
+    for _ in range(_ROUNDS):
+        left = process_tree.of_sessions(sessions, *marks)
+        process_tree.send(left, signal.SIGKILL)
+        quiet = 0 if left else quiet + 1
+        if quiet == 2:
+            break
+        time.sleep(_PAUSE)
+    meter.sweep(marks.numbers)
+
+
+class RunStatus(NamedTuple):
+    """What a run's journal says, and whether the run is going on right now."""
+
+    folder: str
+    run: Run
+    torn: tuple[int, ...]
+    alive: bool
+    times: usage.WorkTimes
+    stopped: bool = False  # alive, but stopped by a signal
+
+    @property
+    def status(self) -> str:
+        """The run's status; `abandoned` for a run that was killed before it could say how it ended."""
+        status = self.run.status
+        return "abandoned" if status == "in_progress" and not self.alive else status
+
+
+def status_of(folder: str) -> RunStatus:
+    """What is known of the run in a folder. Raises OrchgateError when its journal cannot be read."""
+    from orchgate.runs import journal
+    from orchgate.runs.run import from_journal
+
+    recorded = journal.read(os.path.join(folder, ids.JOURNAL))
+    run = from_journal(recorded.events, os.path.join(folder, ids.MANIFEST))
+    name = os.path.basename(folder)
+    if run.run_id != name:
+        raise OrchgateError(f"its journal is that of another run, {run.run_id[:60]}", f"restore the folder of {name}")
+    alive = run.status == "in_progress" and run.process is not None and is_alive(run.process)
+    stopped = alive and run.process is not None and suspended.stopped(run.process.pid)
+    return RunStatus(folder, run, recorded.torn, alive, usage.work_times(recorded.events), stopped)
+
+
+class Reopened(NamedTuple):
+    """A run that this process has taken over."""
+
+    session: Session
+    recorder: Recorder
+    known: RunStatus
+
+
+@contextlib.contextmanager
+def reopened(settings: RunSettings, folder: str) -> Iterator[Reopened]:
+    """Takes over a run from a process that is gone. Raises OrchgateError for one that goes on, or cannot be read."""
+    from orchgate.runner import writer
+    from orchgate.runs import journal
+
+    known = status_of(folder)
+    run_id, process = known.run.run_id, known.run.process
+    if known.alive and process:
+        raise OrchgateError(f"run {run_id} is still running, as process {process.pid}", f"orchgate status {run_id}")
+    with (
+        Session(settings, not_before=known.run.last_sign_of_life.timestamp()) as session,
+        contextlib.closing(writer.Recorder(folder, session.clock, settings.reporter.seen)) as recorder,
+    ):
+        recorder.journal.own()  # the processes of a killed runner are gone now
+        known = status_of(folder)  # another process may have been faster
+        recorder.carry_on(journal.read(recorder.journal.path).events)
+        yield Reopened(session, recorder, known)
+
+
+def reopen_child(session: Session, pipeline: Pipeline, run_id: str) -> tuple[Recorder, Mapping[str, Any]] | None:
+    """The unfinished run of a sub-pipeline, to be resumed; None when it has to begin anew."""
+    from orchgate.runner import writer
+    from orchgate.runs import journal
+
+    folder = ids.run_folder(session.settings.root, session.settings.task, run_id)
+    try:
+        known = status_of(folder)
+        events = journal.read(os.path.join(folder, ids.JOURNAL)).events
+    except OrchgateError:  # killed before its first event, or damaged: it stays as it is
+        return None
+    if known.alive or recorded_digest(events) != pipeline.digest:
+        return None
+    recorder = writer.Recorder(folder, session.clock, session.settings.reporter.seen)
+    recorder.journal.own()
+    recorder.carry_on(events)
+    return recorder, resume_event(session, known)
+
+
+def resume_event(session: Session, known: RunStatus) -> Event:
+    """The event with which a run is resumed."""
+    resumed = {"event": "resume", "reason": f"the run was {known.status}", **session.identity()}
+    if known.torn:
+        resumed["detail"] = f"unfinished lines in the journal: {', '.join(map(str, known.torn[:20]))}"
+    return resumed
+
+
+def recorded_digest(events: tuple[Event, ...]) -> str:
+    """The definition of the pipeline that a run was made by. Raises OrchgateError for a run that never began."""
+    if not events:
+        raise OrchgateError("the journal is empty: the run never began", "delete its folder")
+    return str(events[0]["pipeline"].get("digest"))

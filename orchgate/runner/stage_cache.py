@@ -10,11 +10,11 @@ import contextlib
 import os
 import re
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import Unreadable
 from orchgate.lib import files
-from orchgate.runner import products
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.runner import inputs
 from orchgate.runner.inputs import Keys
 from orchgate.runner.results import CountedTests
 from orchgate.runs import ids
@@ -23,8 +23,9 @@ from orchgate.runs.locate import NAME, RUN_ID, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Any
 
-    from orchgate.runner.products import Product
+    from orchgate.runner.inputs import Product
     from orchgate.runner.session import RunSettings
     from orchgate.runs.stages import Pipeline
     from orchgate.runs.state import Event
@@ -83,7 +84,7 @@ class CacheStore:
             return Miss(f"its cache entry cannot be used: {getattr(error, 'message', error)}")
         if not os.path.isfile(os.path.join(self._root, ids.RUNS, hit.task_id, "cli", hit.run_id, NAME)):
             return Miss(f"the run it came from is gone: {hit.run_id}")
-        if changed := products.why_changed(self._root, hit.products):
+        if changed := inputs.why_changed(self._root, hit.products):
             return Miss(changed)
         with contextlib.suppress(OSError):
             os.utime(path)  # what is used stays
@@ -180,7 +181,7 @@ class StageCache:
         return " ".join(filter(None, (self._found.get(index), self._left.get(index))))
 
     def _note_outputs(self, index: int, left: Iterable[Product]) -> None:
-        self._left[index] = products.digest(left)
+        self._left[index] = inputs.digest(left)
 
     def _key(self, index: int) -> tuple[str, str]:
         """The key as things are now, "" for none, and then why."""
@@ -206,10 +207,10 @@ class StageCache:
         if stage.outputs:
             try:
                 if self._keys is None:  # nothing is cached
-                    products.find(self._root, stage.outputs)
+                    inputs.find(self._root, stage.outputs)
                     return ""
-                left = products.collect(self._root, stage.outputs)
-            except products.NotKeptError as error:
+                left = inputs.collect(self._root, stage.outputs)
+            except inputs.NotKeptError as error:
                 return f"{error.message}: not cached" if key else error.message
             self._note_outputs(index, left)
         if key and key != self._key(index)[0]:  # it may have read either version
@@ -274,7 +275,7 @@ def _decoded(data: bytes, key: str) -> Hit:
 def _hit(entry: Mapping[str, Any]) -> Hit:
     try:
         tests = CountedTests(**entry["tests"]) if entry["tests"] else None
-        left = products.decoded(entry.get("products", ()))
+        left = inputs.decoded(entry.get("products", ()))
         plain = {name: entry[name] for name in Hit._fields if name not in ("tests", "products")}
         hit = Hit(**plain, tests=tests, products=left)
         outside = hit.log_path.startswith("/") or ".." in hit.log_path.split("/")

@@ -5,14 +5,14 @@ Pipelines, agent loops and measurements run their stages here. The outcome has t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runner import environment, output
 from orchgate.runner.child import Program
 from orchgate.secrets.redact import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from orchgate.runner.child import Result
     from orchgate.runner.results import StageResults
@@ -53,7 +53,7 @@ class StageOutcome(NamedTuple):
 
 
 def start(session: Session, attempt: StageAttempt, done: Callable[[StageOutcome], None]) -> str:
-    """Starts an attempt; `done` is called once, from the session's `turn`. Returns the mark to end it by.
+    """Starts an attempt; `done` is called once, from the session's `step`. Returns the mark to end it by.
 
     Raises WriteError when its log cannot be written.
     """
@@ -81,7 +81,7 @@ def run(session: Session, attempt: StageAttempt) -> StageOutcome:
     outcomes: list[StageOutcome] = []
     start(session, attempt, outcomes.append)
     while not outcomes:
-        session.turn()
+        session.step()
     return outcomes[0]
 
 

@@ -13,13 +13,14 @@ import resource
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.lib import working_time
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runner import process_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+    from typing import Any
 
     from orchgate.runner.child import Running
     from orchgate.runner.process_tree import TreeIdentity

@@ -1,23 +1,28 @@
-"""The files of one run: its folder, journal, manifest and metrics entry, and how much was written to them."""
+"""The files of one run: its folder, journal, manifest and metrics entry, and how much was written to them.
+
+The entry is one line of `.runs/<task>/metrics.json` for each finished run: what it cost, small enough to be read by the
+million. Lines are appended by many processes at once. Each is one write under a lock on the file itself, which the
+system lets go of when its holder dies. A run that is resumed and ends a second time leaves a second line with the same
+`run_id` and a higher `resumes`: the last one counts.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from orchgate.errors import OrchgateError
-from orchgate.lib import files
-from orchgate.lib.inside import require_real
-from orchgate.metrics import entries
-from orchgate.runs import ids, journal, run_folder, sittings, state
-from orchgate.runs.entry import entry
-from orchgate.runs.run import from_manifest
+from orchgate.lib import files, locks
+from orchgate.lib.paths import require_real
+from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.runs import ids, journal, state, usage
+from orchgate.runs.run import from_manifest, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
 
     from orchgate.runs.ids import Clock
-    from orchgate.runs.run import Run, StageRun
+    from orchgate.runs.run import Run, StageRun, Usage
 
     Event = Mapping[str, Any]
 
@@ -52,7 +57,7 @@ class Recorder:
         """Records the first event of this process, and the first manifest. Raises WriteError."""
         stamped = self._add(event, sync=True)
         if self._aside:
-            run_folder.appear(self._aside, self.folder)
+            journal.move_into_place(self._aside, self.folder)
             self.journal.path, self._aside = os.path.join(self.folder, ids.JOURNAL), ""
         self._write_manifest(state.render(self._fold.manifest()))
         self._seen(self, stamped)
@@ -92,7 +97,7 @@ class Recorder:
     def _stamped(self, event: Event) -> state.Event:
         """An event with its time, and how long this process was away so far; the first event always has that."""
         away = self.clock.away()
-        counted = {sittings.KEY: away} if away or event["event"] in ("run", "resume") else {}
+        counted = {usage.AWAY: away} if away or event["event"] in ("run", "resume") else {}
         return {"event": event["event"], "at": ids.moment(self.clock.now()), **event, **counted}
 
     def finish(self, status: str, detail: str | None) -> state.Document:
@@ -112,7 +117,7 @@ class Recorder:
     def settle(self) -> state.Document:
         """Metrics entry and manifest of a run that ended before, where its process did not come to write them."""
         document = self._fold.manifest()
-        if not entries.has(self._entries, self.run_id, len(document["resume_events"])):
+        if not has_entry(self._entries, self.run_id, len(document["resume_events"])):
             self._write_entry(document)
         self._write_manifest(state.render(document))
         return document
@@ -122,7 +127,7 @@ class Recorder:
         return os.path.join(os.path.dirname(os.path.dirname(self.folder)), ids.METRICS)
 
     def _write_entry(self, document: state.Document) -> None:
-        entries.append(self._entries, _entry(document))
+        append_entry(self._entries, _encoded_entry(document))
 
     @property
     def is_lost(self) -> bool:
@@ -149,7 +154,7 @@ class Recorder:
     def close(self) -> None:
         self.journal.close()
         if self._aside:  # it never began
-            run_folder.drop(self._aside)
+            journal.discard(self._aside)
 
     def _write_manifest(self, data: bytes) -> None:
         files.replace(os.path.join(self.folder, ids.MANIFEST), data)
@@ -172,7 +177,7 @@ class Recorder:
         """Adds the bytes of the last line, the entry and the last manifest, each of which holds the sum itself."""
         writes = event["writes"]  # the manifest's as well
         written, digits = writes["bytes"], len(str(writes["bytes"]))
-        rest = len(journal.encode(event)) + len(_entry(document)) + len(b"\n\n")
+        rest = len(journal.encode(event)) + len(_encoded_entry(document)) + len(b"\n\n")
         rest += len(state.render(document)) - 3 * digits
         for _ in range(3):
             writes["bytes"] = written + rest + 3 * len(str(writes["bytes"]))
@@ -182,7 +187,7 @@ def create(root: str, task: str, clock: Clock, seen: Callable[[Recorder, Event],
     """A new run of a task, whose folder appears with its first event. Raises WriteError, UsageError."""
     run_id = run_id or ids.new_run_id(clock.now())
     folder = ids.run_folder(root, task, run_id)
-    with run_folder.folder_for(ids.task_folder(root, task), run_id) as begun_in:
+    with journal.starting_folder(ids.task_folder(root, task), run_id) as begun_in:
         try:
             for name in FOLDERS:
                 os.mkdir(os.path.join(begun_in, name))
@@ -193,8 +198,8 @@ def create(root: str, task: str, clock: Clock, seen: Callable[[Recorder, Event],
     return recorder
 
 
-def _entry(document: state.Document) -> bytes:
-    return entries.encode(entry(from_manifest(document)))
+def _encoded_entry(document: state.Document) -> bytes:
+    return encode_entry(entry_of(from_manifest(document)))
 
 
 def summary(stages: Iterable[StageRun]) -> str:
@@ -209,3 +214,103 @@ def summary(stages: Iterable[StageRun]) -> str:
             flaky.append(stage.id)
     text = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no stages"
     return text + (f"; flaky: {', '.join(flaky)[:200]}" if flaky else "")
+
+
+def entry_of(run: Run) -> state.Document:
+    """The entry of a finished run. What is null, zero or false by default is left out."""
+    git, usage = run.git, run.usage
+    line: state.Document = {
+        "entry": 1,
+        "run_id": run.run_id,
+        "task_id": run.task_id,
+        "parent_run_id": run.parent_run_id,
+        "pipeline_id": run.pipeline_id,
+        "status": run.status,
+        "started_at": timestamp(run.started_at),
+        "completed_at": run.completed_at and timestamp(run.completed_at),
+        "resumes": len(run.resumptions),
+    }
+    line |= {"commit": git.commit, "tree": git.tree, "dirty": git.dirty} if git else {}
+    line |= {"machine": run.machine.fingerprint if run.machine else None, **_usage_fields(usage)}
+    line |= run.writes.asdict() if run.writes else {}
+    line |= {
+        "away_seconds": run.away_seconds,
+        "tests": run.tests.counts() if run.tests else None,
+        "metrics": run.metrics,
+        "flaky": run.flaky,
+    }
+    line["inside"] = sorted({inner.pipeline_id for inner in run.inner_runs if inner.task_id == run.task_id})
+    return _without_default_costs(line, usage) | {"stages": [_stage_entry(stage) for stage in run.stages]}
+
+
+def _stage_entry(stage: StageRun) -> state.Document:
+    tries = len(stage.attempts)
+    line = {
+        "id": stage.id,
+        "status": stage.status,
+        **_usage_fields(stage.usage),
+        "flaky": stage.flaky,
+        "cached": stage.cached,
+    }
+    line |= {
+        "tests": stage.tests.counts() if stage.tests else None,
+        "metrics": stage.metrics,
+        "attempts": tries if tries > 1 else None,
+    }
+    return _without_default_costs(line, stage.usage)
+
+
+def _usage_fields(usage: Usage | None) -> state.Document:
+    return usage.asdict() if usage else {}
+
+
+def _without_default_costs(line: Mapping[str, Any], usage: Usage | None) -> state.Document:
+    """The line without what is null, zero or false by default; that a cost is complete is a default as well."""
+    rest = {key: value for key, value in line.items() if key != "complete"}
+    incomplete = usage is not None and usage.complete is False
+    return _without_defaults(rest) | ({"complete": False} if incomplete else {})
+
+
+def _without_defaults(line: Mapping[str, Any]) -> state.Document:
+    return {
+        key: value for key, value in line.items() if value is not None and value is not False and value not in ([], {})
+    }
+
+
+def encode_entry(entry_: Mapping[str, Any]) -> bytes:
+    import json
+
+    return json.dumps(entry_, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def append_entry(path: str, line: bytes) -> int:
+    """Appends one encoded entry, synced, and returns the bytes written. Raises WriteError, Busy, NoLocks."""
+    descriptor = files.open_appending(path)
+    try:
+        # Only so that nobody's line starts in the middle of another's that is being written, or was never finished.
+        locks.take(descriptor, path)
+        return files.append(descriptor, line, path, sync=True, torn=files.ends_torn(descriptor))
+    except OSError as error:
+        raise files.failure(path, error) from error
+    finally:
+        os.close(descriptor)
+
+
+def has_entry(path: str, run_id: str, resumes: int) -> bool:
+    """Whether a run's end is already recorded. Looks only at lines that name the run."""
+    import json
+
+    name = f'"run_id":"{run_id}"'.encode()
+    try:
+        with open(path, "rb") as file:
+            for line in file:
+                if name in line and line.endswith(b"\n"):
+                    try:
+                        value = json.loads(line)
+                    except ValueError:
+                        continue
+                    if value.get("run_id") == run_id and value.get("resumes", 0) == resumes:
+                        return True
+    except FileNotFoundError:
+        pass
+    return False

@@ -1,25 +1,32 @@
-"""Bytes of a manifest -> one JSON object, or the exact reason why not, and the lines on which its values are."""
+"""Bytes of a manifest -> one JSON object that keeps its schema, or the exact reason why not and the line to blame.
+
+A schema is checked fast, and a violation explained only where there is one.
+"""
 
 from __future__ import annotations
 
 import re
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
 
 from orchgate.errors import OrchgateError
-from orchgate.lib.patterns import lazy
+from orchgate.lib import files
+from orchgate.lib.lazy import lazy
 from orchgate.lib.text import clip
+from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
 
+    import jsonschema_rs
     import msgspec
+    from jsonschema.exceptions import ValidationError
 
-    from orchgate.lib.json_values import Path
+    from orchgate.lib.json_data import ValuePath
+
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 64
-SMALL = 64 * 1024  # indenting costs up to depth times this, and a decoder lets about 1,000 levels through
 
 
 class Flaw(Enum):
@@ -60,7 +67,7 @@ class ManifestError(OrchgateError):
         self.line = line
 
 
-def parse(data: bytes, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
+def parse(data: bytes, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> dict[str, object]:
     """The one object in `data`. Raises ManifestError for everything that two readers could understand differently."""
     import msgspec
 
@@ -72,7 +79,7 @@ def parse(data: bytes, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -
         value = msgspec.json.decode(data)
     except RecursionError:
         raise too_deep(max_depth) from None
-    except UnicodeDecodeError:
+    except UnicodeDecodeError:  # before msgspec 0.23
         raise _not_utf8(data) from None
     except msgspec.DecodeError as error:
         if json_data.begins_deeper_than(data, max_depth):
@@ -80,17 +87,11 @@ def parse(data: bytes, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -
         raise _syntax(data, error) from None
     if not isinstance(value, dict):
         raise ManifestError(Flaw.SHAPE, f"holds {_kind(value)} where one object belongs")
-    compact = msgspec.json.encode(value)
-    if len(data) <= SMALL and (indented := msgspec.json.format(compact, indent=2)) == data.strip():
-        # The usual case proves both at once: nothing was dropped, and the depth shows in the indentation.
-        deep = b"\n" + b"  " * (max_depth + 1) in indented
-        unique = True
-    else:
-        deep = json_data.deeper_than(value, max_depth)
-        unique = deep or msgspec.json.format(data, indent=-1) == compact
-    if deep:
+    keys = json_data.keys_within(value, max_depth)
+    if keys is None:
         raise too_deep(max_depth)
-    if not unique:
+    # As many keys as the text has room for: none was dropped. Texts that hold colons have room for more than they have.
+    if keys != json_data.most_keys(data) and msgspec.json.format(data, indent=-1) != msgspec.json.encode(value):
         _refuse_duplicates(data)
     return value
 
@@ -142,6 +143,8 @@ def _syntax(data: bytes, error: msgspec.DecodeError) -> ManifestError:
         return ManifestError(Flaw.TRUNCATED, "is empty")
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         return ManifestError(Flaw.ENCODING, "starts with a byte order mark", 1)
+    if "UTF-8" in text:
+        return _not_utf8(data)
     if "out of range" in text:
         return ManifestError(Flaw.NUMBER, "holds a number that is too large")
     if half := _half_character(data):
@@ -183,7 +186,7 @@ def shorten(text: str, limit: int = 60) -> str:
 _TOKEN = lazy(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{},:]|[^][{},:\s"]+', re.DOTALL)
 
 
-def places(data: bytes) -> Iterator[tuple[Path, int]]:
+def places(data: bytes) -> Iterator[tuple[ValuePath, int]]:
     """Path and byte offset of every key and list item of a valid document, in order."""
     import json
 
@@ -212,10 +215,10 @@ def places(data: bytes) -> Iterator[tuple[Path, int]]:
                 path.append("" if wants_key else 0)
 
 
-def lines_of(data: bytes, wanted: Iterable[Path]) -> dict[Path, int]:
+def lines_of(data: bytes, wanted: Iterable[ValuePath]) -> dict[ValuePath, int]:
     """The line, from 1, of each path that is in the document."""
     missing = set(wanted)
-    found: dict[Path, int] = {}
+    found: dict[ValuePath, int] = {}
     line, counted = 1, 0
     for path, offset in places(data) if missing else ():
         if path in missing:
@@ -230,7 +233,7 @@ def lines_of(data: bytes, wanted: Iterable[Path]) -> dict[Path, int]:
 
 def line_of_repeated(data: bytes, name: str) -> int:
     """The line on which an object names a key again; 0 if none does."""
-    seen: set[Path] = set()
+    seen: set[ValuePath] = set()
     for path, offset in places(data):
         if path[-1] == name and path in seen:
             return data.count(b"\n", 0, offset) + 1
@@ -244,3 +247,117 @@ def dotted(path: Iterable[str | int]) -> str:
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
+
+
+SCHEMAS = {
+    "orchgate": "manifest-v1.json",
+    "codex-2026-01": "codex-manifest-2026-01.json",
+    "codex-2026-06": "codex-manifest-2026-06.json",
+}
+RUNTIME_KEYS = ("runtime_mode_requested", "runtime_mode", "runtime_provider", "runtime_fallback")
+CODEX_KEYS = ("resume_token", "compat_path", "artifact_root", "heartbeat_interval_seconds")
+
+
+class Problem(NamedTuple):
+    """What is wrong and where: `path` leads to the offending value, or to its parent when a key is missing."""
+
+    path: tuple[str | int, ...]
+    message: str
+
+
+def format_of(document: Mapping[str, Any]) -> str:
+    """Which key of SCHEMAS a manifest follows, judged by its content ("version" is 1 in all); "" for none of them."""
+    if document.get("format") == "orchgate":
+        return "orchgate"
+    if document.get("runner") == "codex-cli" or any(key in document for key in CODEX_KEYS):
+        return "codex-2026-06" if any(key in document for key in RUNTIME_KEYS) else "codex-2026-01"
+    return ""
+
+
+def is_valid(document: Mapping[str, Any], kind: str) -> bool:
+    return _fast(kind).is_valid(document)
+
+
+def explain(document: Mapping[str, Any], kind: str) -> Problem:
+    """The violation that explains most, in few words however large the document. References are not fetched."""
+    import jsonschema
+    from jsonschema.exceptions import best_match
+    from referencing import Registry
+
+    validator = jsonschema.Draft202012Validator(_schema(kind), registry=Registry())
+    error = best_match(validator.iter_errors(document))
+    if error is None:
+        return Problem((), "breaks its schema in a way that cannot be explained")
+    return Problem(*_describe(error))
+
+
+@lru_cache(maxsize=8)
+def _schema(kind: str) -> Any:
+    import json
+
+    return json.loads(files.read_data("schemas", SCHEMAS[kind]))
+
+
+@lru_cache(maxsize=8)
+def _fast(kind: str) -> jsonschema_rs.Validator:
+    import jsonschema_rs
+
+    try:
+        return jsonschema_rs.validator_for(_schema(kind))
+    except ValueError as error:
+        raise OrchgateError(f"schemas/{SCHEMAS[kind]}: {error}", "pip install --force-reinstall orchgate") from error
+
+
+def _describe(error: ValidationError) -> tuple[tuple[str | int, ...], str]:
+    path = tuple(error.absolute_path)
+    value: Any = error.instance
+    expected: Any = error.validator_value
+    schema: Any = error.schema
+    match error.validator:
+        case "required":
+            missing = [key for key in expected if key not in value]
+            return path, f"{_names(missing)} missing"
+        case "additionalProperties":
+            unknown = sorted(key for key in value if key not in schema.get("properties", ()))
+            return (*path, unknown[0]), f"unknown key {_shown(unknown[0])}" + _more(unknown)
+        case "type":
+            kinds = [expected] if isinstance(expected, str) else expected
+            return path, f"expected {' or '.join(kinds)}, got {_shown(value)}"
+        case "enum":
+            return path, f"expected one of {', '.join(_shown(option) for option in expected)}, got {_shown(value)}"
+        case "const":
+            return path, f"expected {_shown(expected)}, got {_shown(value)}"
+        case "minLength" | "minItems":
+            return path, "must not be empty"
+        case "minimum" | "exclusiveMinimum":
+            return path, f"expected at least {expected}, got {_shown(value)}"
+        case _:
+            return path, f"expected {_form(schema.get('description', ''))}, got {_shown(value)}"
+
+
+def _form(description: str) -> str:
+    """The first sentence of a schema's description as part of another sentence."""
+    sentence = description.partition(". ")[0].rstrip(".")
+    return sentence[:1].lower() + sentence[1:] if sentence else "another form"
+
+
+def _names(names: list[str]) -> str:
+    quoted = ", ".join(f'"{name}"' for name in names[:5]) + _more(names[4:])
+    return f"{quoted} {'is' if len(names) == 1 else 'are'}"
+
+
+def _more(names: list[str]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def _shown(value: object) -> str:
+    """A value in JSON's words, never longer than a line."""
+    import json
+
+    if isinstance(value, dict):
+        return f"an object of {len(value)} keys"
+    if isinstance(value, list):
+        return f"a list of {len(value)} items"
+    if isinstance(value, str):
+        value = shorten(value)
+    return shorten(json.dumps(value, ensure_ascii=False), 80)

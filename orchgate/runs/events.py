@@ -1,22 +1,23 @@
-"""What the events of a journal hold, by kind. Whoever reads a journal may rely on it.
+"""What the events of a journal hold, by kind, so that every reader of a journal may rely on it.
 
-A journal may have been cut, edited, or written by something else: what is not so is named here, once, instead of being
-stumbled over by every reader. Fields that nobody here knows are nobody's business: a newer orchgate may have more.
+A journal may have been cut, edited, or written by something else: that is found out here, once. Unknown fields are
+accepted: a newer orchgate may write more of them.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate import __version__
 from orchgate.errors import OrchgateError
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runs.ids import JOURNAL_VERSION, RUN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
 
     Check = Callable[[Any], bool]
     Event = Mapping[str, Any]
@@ -160,7 +161,7 @@ _PLAN = _maybe(
     )
 )
 _DIFFERENCE = _maybe(_table(lambda value: _scalar(value) or _list(_scalar)(value)))
-_TURN = _object(
+_ITERATION = _object(
     {},
     {"diff": _DIFFERENCE, "outside": _list(_text), "outside_count": _count}
     | {**dict.fromkeys(("changed", "refused", "flaky"), _flag), **dict.fromkeys(("verdict", "tree"), _text)},
@@ -204,7 +205,7 @@ _KINDS: Mapping[object, _EventFields] = {
             "usage": _USAGE,
             "tests": _TESTS,
             "metrics": _METRICS,
-            "iteration": _TURN,
+            "iteration": _ITERATION,
             "inner_runs": _INNER,
             **dict.fromkeys(("again", "timed_out"), _maybe(_flag)),
             **dict.fromkeys(("output_bytes", "output_left_out_bytes"), _maybe(_count)),
@@ -240,9 +241,9 @@ _OF_STAGE = ("start", "end", "cached", "child")
 
 
 def require(events: Iterable[tuple[int, Any]]) -> None:
-    """Refuses what is no run's journal; events come with the numbers of their lines.
+    """Refuses what is not a run's journal; events come with the numbers of their lines.
 
-    Raises OrchgateError, which says so where a newer orchgate wrote the journal.
+    Raises OrchgateError; its message mentions a newer orchgate where one wrote the journal.
     """
     stages, resumes, over, runner = -1, 0, False, ""
     for number, event in events:
@@ -303,7 +304,7 @@ def _refusal(number: int, event: Any, fault: str, runner: str) -> OrchgateError:
 
 
 def _runner(event: Any) -> str:
-    """The program that says in an event that it writes the journal from here on; "" in every other event."""
+    """The program that writes the journal from this event on; "" where the event does not name one."""
     runner = event.get("runner") if isinstance(event, dict) else None
     return runner[:60] if isinstance(runner, str) and _text(runner) else ""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.lib import working_time
-from orchgate.lib.inside import is_git_name, require_inside
-from orchgate.lib.patterns import lazy
+from orchgate.lib.lazy import lazy
+from orchgate.lib.paths import is_git_name, require_inside
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.runs import locate
 
 if TYPE_CHECKING:

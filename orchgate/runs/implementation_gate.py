@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.config.entries import SHIPPED
 from orchgate.errors import Unreadable
-from orchgate.lib import files, resources
+from orchgate.lib import files
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runs.ids import METRICS, RUNS, ahead_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
 
-    from orchgate.config.settings import Pipeline
+    from orchgate.config.settings import PipelineSettings
     from orchgate.git.snapshot import Snapshot
     from orchgate.git.state import WorkTreeState
 
@@ -131,7 +132,7 @@ def text(found: Mapping[str, str], *, measured: bool, program: str = "orchgate")
 
     `measured`: a pipeline is named under `[performance]`, so that there is something for the last stage to judge.
     """
-    head, *stages = resources.read("templates", TEMPLATE).split(_STAGE)
+    head, *stages = files.read_data("templates", TEMPLATE).split(_STAGE)
     kept = []
     for stage in stages:
         missing = [step for step in STEPS if "{" + step + "}" in stage and step not in found]
@@ -157,7 +158,7 @@ def _needs(stage: str, ids: list[str]) -> str:
     return f"{before}needs = [{', '.join(left)}]{rest}" if left else before + rest.removeprefix("\n")
 
 
-def settings(read: Reader, *, measured: bool) -> Pipeline:
+def settings(read: Reader, *, measured: bool) -> PipelineSettings:
     """The shipped pipeline for a repository, as if its configuration defined it. Raises OrchgateError."""
     import tomllib
 
@@ -166,7 +167,7 @@ def settings(read: Reader, *, measured: bool) -> Pipeline:
 
     table = tomllib.loads(text(commands(read), measured=measured, program=_program()))
     found: Any = PIPELINES.read(table["pipelines"], ("pipelines",), Reading())
-    pipeline: Pipeline = found[NAME]
+    pipeline: PipelineSettings = found[NAME]
     return pipeline
 
 
@@ -189,7 +190,7 @@ class Gate(NamedTuple):
 
 
 def gate_of(root: str, state: WorkTreeState | None) -> Gate:
-    """The gate's last word on the tree that is checked out. No errors: what cannot be read has said nothing."""
+    """The latest result of the gate for the tree that is checked out. No errors: unreadable entries do not count."""
     if state is None or state.tree is None:
         return Gate("absent", None)
     if state.dirty:
@@ -206,7 +207,7 @@ def gate_of(root: str, state: WorkTreeState | None) -> Gate:
     return Gate(status, state.tree, last.get("run_id"), last.get("task_id"))
 
 
-def _entries(root: str) -> Iterator[dict[str, Any]]:
+def _entries(root: str) -> Iterator[Mapping[str, Any]]:
     """Entries of the gate's runs. Only lines that name it are looked into."""
     folder = os.path.join(root, RUNS)
     try:
@@ -224,7 +225,7 @@ def _entries(root: str) -> Iterator[dict[str, Any]]:
             continue
 
 
-def _parsed(line: bytes) -> Iterator[dict[str, Any]]:
+def _parsed(line: bytes) -> Iterator[Mapping[str, Any]]:
     import json
 
     try:

@@ -5,13 +5,25 @@ from __future__ import annotations
 import os
 import stat
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError, quoted
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Finding, Location, Severity
 from orchgate.runs import locate
-from orchgate.runs.decode import HINTS, Flaw, ManifestError, dotted, lines_of, parse, shorten
-from orchgate.runs.validate import SCHEMAS, Problem, explain, format_of, is_valid
+from orchgate.runs.decode import (
+    HINTS,
+    SCHEMAS,
+    Flaw,
+    ManifestError,
+    Problem,
+    dotted,
+    explain,
+    format_of,
+    is_valid,
+    lines_of,
+    parse,
+    shorten,
+)
 
 if TYPE_CHECKING:
     import datetime
@@ -89,7 +101,7 @@ def _of_run(around: Surroundings, run: Run, content: bytes) -> Iterator[Finding]
         yield from _located("MAN006", run.path, content, [problem], hint)
 
 
-def _against_journal(around: Surroundings, path: str, content: bytes, document: dict[str, Any]) -> Iterator[Finding]:
+def _against_journal(around: Surroundings, path: str, content: bytes, document: dict[str, object]) -> Iterator[Finding]:
     ours = locate.is_derived(document)
     try:
         data = around.journal(locate.journal_of(path))
@@ -99,14 +111,14 @@ def _against_journal(around: Surroundings, path: str, content: bytes, document: 
         return
     if not ours and (data is None or not data.startswith(locate.BEGINNING)):
         return
-    from orchgate.runs import derivation  # most changes cite no run of ours
+    from orchgate.runs import journal
 
     if not ours:
-        yield Finding("MAN007", Location(path), derivation.NOT_OURS, HINTS[Flaw.SCHEMA])
+        yield Finding("MAN007", Location(path), journal.NOT_OURS, HINTS[Flaw.SCHEMA])
     elif data is None:
         if not around.pinned(path):
             yield Finding("MAN007", Location(path), _NO_JOURNAL, f"restore {locate.journal_of(path)}")
-    elif problem := derivation.difference(document, data):
+    elif problem := journal.difference(document, data):
         yield from _located("MAN007", path, content, [problem], HINTS[Flaw.SCHEMA])
 
 
@@ -162,7 +174,7 @@ def _weigh(around: Surroundings, run: Run) -> tuple[Severity | None, str]:
 
 
 def _abandoned(around: Surroundings, run: Run) -> Problem | None:
-    from orchgate.runs.liveness import silence
+    from orchgate.runs.machine import silence
 
     most = around.limits.abandoned_after_minutes * 60
     quiet = silence(run, around.artifacts.full(run.folder) if around.root else "", around.now)
@@ -311,7 +323,7 @@ def _stage_times(position: int, stage: StageRun, run: Run) -> Iterator[Problem]:
 
 
 def _attempts(position: int, stage: StageRun, *, looped: bool) -> Iterator[Problem]:
-    """The validator of an agent loop is flaky too when it failed on the same work tree in an earlier turn."""
+    """The validator of an agent loop is flaky too when it failed on the same work tree in an earlier iteration."""
     numbers = [attempt.number for attempt in stage.attempts]
     if numbers != list(range(1, len(numbers) + 1)):
         yield _at(position, "attempts", "are not numbered 1, 2, 3, …")

@@ -9,18 +9,18 @@ import os
 import re
 import stat
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import Unreadable, Vanished
 from orchgate.git.snapshot import LFS_BEGINNING
 from orchgate.lib import files
-from orchgate.lib.patterns import lazy
-from orchgate.runs.decode import Flaw, ManifestError
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from orchgate.references.artifacts import Artifacts
+    from orchgate.runs.decode import ManifestError
 
 NAME = "manifest.json"
 JOURNAL = "events.jsonl"
@@ -76,6 +76,8 @@ def _folder(roots: tuple[str, ...]) -> re.Pattern[str]:
 def mentioned(text: str, roots: tuple[str, ...]) -> Iterator[str]:
     """Paths of manifests that a text names, once each."""
     seen: set[str] = set()
+    if "/cli/" not in text:
+        return
     for match in _pattern(roots, r"[^\s/\\`'\"<>|()\[\]{}*]{1,255}").finditer(text):
         if match[0] not in seen:
             seen.add(match[0])
@@ -132,12 +134,16 @@ def read_file(path: str, limit: int) -> bytes:
     try:
         descriptor = files.open_regular(path)
     except files.NotRegularFileError as error:
+        from orchgate.runs.decode import Flaw, ManifestError
+
         raise ManifestError(Flaw.PLACE, f"is {error.kind}, not a regular file") from None
     except OSError as error:
         raise _refused(path, error) from None
     try:
         status = os.fstat(descriptor)
         if status.st_size > limit:
+            from orchgate.runs.decode import Flaw, ManifestError
+
             raise ManifestError(Flaw.SIZE, f"is {status.st_size} bytes long, limit {limit}")
         data = _read(descriptor, status.st_size, limit)
     except OSError as error:
@@ -161,12 +167,16 @@ def _read(descriptor: int, size: int, limit: int) -> bytes:
         parts.append(more)
         total += len(more)
     if total > limit:
+        from orchgate.runs.decode import Flaw, ManifestError
+
         raise ManifestError(Flaw.SIZE, f"grew beyond {limit} bytes while it was read")
     return b"".join(parts)
 
 
 def _refused(path: str, error: OSError) -> ManifestError | Unreadable:
     if os.path.islink(path) and not os.path.exists(path):
+        from orchgate.runs.decode import Flaw, ManifestError
+
         return ManifestError(Flaw.PLACE, "is a link that leads nowhere")
     if isinstance(error, FileNotFoundError):
         return Vanished(path)

@@ -1,24 +1,25 @@
 """One run as a value, made from a journal or from a manifest of any format.
 
-Whatever is said of a run elsewhere (its metrics entry, the facts of its pin, its row in a table) is a function of it.
+Whatever is shown of a run elsewhere (its metrics entry, the facts of its pin, its row in a table) is a function of it.
 """
 
 from __future__ import annotations
 
 import os
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, ClassVar
 
-from orchgate.lib.json_values import Value, read
-from orchgate.runs.decode import MAX_BYTES, MAX_DEPTH, Flaw, ManifestError, dotted, parse
+from orchgate.lib.json_data import Value, read_value
+from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.runs.decode import MAX_BYTES, MAX_DEPTH, Flaw, ManifestError, dotted, format_of, parse
 from orchgate.runs.locate import OURS, read_file
-from orchgate.runs.validate import format_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
+    from typing import Any, ClassVar
 
-    from orchgate.lib.json_values import Fault
+    from orchgate.lib.json_data import ValueFault
+    from orchgate.runs.state import Event
 
 UNFINISHED = frozenset({"queued", "in_progress"})
 
@@ -26,8 +27,8 @@ UNFINISHED = frozenset({"queued", "in_progress"})
 class Usage(Value):
     """What a stage or a run cost. None: not measured.
 
-    `lower_bounds` says by metric (`cpu_seconds` among them) why it is only known to be at least so. `complete`: whether
-    none is; None where nobody knows.
+    `lower_bounds` says by metric (`cpu_seconds` among them) why a figure is only a lower bound. `complete`: whether
+    none is; None where that is unknown.
     """
 
     wall_seconds: float | None = None
@@ -239,7 +240,7 @@ class Run(Value):
         return self.place(stage.log_path) if stage.log_path else None
 
 
-def from_journal(events: Iterable[dict[str, Any]], path: str = "") -> Run:
+def from_journal(events: Iterable[Event], path: str = "") -> Run:
     """The run that a journal's events add up to. Raises OrchgateError where they do not make one."""
     from orchgate.runs import state
 
@@ -256,7 +257,7 @@ def checked(document: Mapping[str, Any], path: str = "") -> Run:
 
     Checks only what a Run needs; whether the manifest keeps its whole schema is `validate`'s question.
     """
-    faults: list[Fault] = []
+    faults: list[ValueFault] = []
     run = _read(document, path, faults)
     for where, what in faults:
         if where[0] != "resume_events":  # other programs put there what they like
@@ -264,8 +265,8 @@ def checked(document: Mapping[str, Any], path: str = "") -> Run:
     return run
 
 
-def _read(document: Mapping[str, Any], path: str, faults: list[Fault]) -> Run:
-    return read(Run, document, faults, given={"path": path, "format": format_of(document)})
+def _read(document: Mapping[str, Any], path: str, faults: list[ValueFault]) -> Run:
+    return read_value(Run, document, faults, given={"path": path, "format": format_of(document)})
 
 
 def decode(data: bytes, path: str = "", max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Run:

@@ -1,15 +1,19 @@
-"""A pipeline and its stages as values, and the order in which the stages may run."""
+"""A pipeline and its stages as values, and the order in which the stages may run.
+
+A digest stands for all that a pipeline does, the pipelines it calls included: runs with equal digests may be compared.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, Self
 
 from orchgate.errors import ConfigError
-from orchgate.lib.digest import sha256_hex
+from orchgate.lib.files import sha256_hex
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Self
 
 
 class Stage(NamedTuple):
@@ -148,8 +152,7 @@ def check_startable(stage: Stage, path: str) -> None:
 
 
 def _why_no_output(pattern: str) -> str:
-    from orchgate.lib.globs import bare
-    from orchgate.lib.inside import why_outside
+    from orchgate.lib.paths import bare, why_outside
 
     if "\0" in pattern or not _encodable(pattern):
         return "holds a character that cannot be in a path"
@@ -227,3 +230,37 @@ def _needs(pipeline: Pipeline) -> dict[int, tuple[int, ...]]:
         return {index: (index - 1,) if index > 1 else () for index in range(1, len(pipeline.stages) + 1)}
     known = {stage.id: index for index, stage in enumerate(pipeline.stages, 1)}
     return {known[stage.id]: tuple({known[need] for need in stage.needs}) for stage in pipeline.stages}
+
+
+def pipeline_hash(pipelines: Mapping[str, Pipeline], pipeline: Pipeline) -> str:
+    """SHA-256 in hex; for a pipeline that calls no other, the `digest` of its plan and its journal."""
+    reached = {pipeline.id: pipeline}
+    waiting = [pipeline]
+    while waiting:
+        called = {stage.pipeline for stage in waiting.pop().stages if stage.pipeline}
+        new = [pipelines[name] for name in called if name in pipelines and name not in reached]
+        reached |= {one.id: one for one in new}
+        waiting += new
+    return combined(pipeline.digest, (one.digest for one in reached.values()))
+
+
+def combined(own: str, reached: Iterable[str]) -> str:
+    """The hash from the digests of a pipeline and of all it reaches, in any order."""
+    others = set(reached) - {own}
+    return sha256_hex("\n".join((own, *sorted(others)))) if others else own
+
+
+def command_hash(argv: Sequence[str], folder: str = "") -> str:
+    return sha256_hex("\0".join((*argv, folder)))
+
+
+def command_name(argv: Sequence[str], folder: str = "") -> str:
+    """What stands for a pipeline's id where a command was measured: `-- pytest -q`, and the folder it ran in.
+
+    Without secrets: it is committed.
+    """
+    import shlex
+
+    from orchgate.secrets.redact import redacted_words
+
+    return f"-- {shlex.join(redacted_words(argv))}" + (f" # in {folder}" if folder else "")

@@ -7,19 +7,19 @@ run that grows, `resume` resumes a run, `tree` says what a run made of the work 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from orchgate.errors import OrchgateError
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.runs import ids, usage
-from orchgate.runs.sittings import Sittings
+from orchgate.runs.usage import SessionTimes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
 
-    from orchgate.runs.sittings import WorkTimes
+    from orchgate.runs.usage import WorkTimes
 
-Event = dict[str, Any]
-Document = dict[str, Any]
+    Event = dict[str, Any]
+    Document = dict[str, Any]
 
 # A run that was killed and resumed: what it did after its last event, nobody has seen.
 KILLED = "killed once, and what it did last is unknown"
@@ -48,7 +48,7 @@ class Fold:
 
     def __init__(self) -> None:
         self._document: Document = {}
-        self._times = Sittings()
+        self._times = SessionTimes()
         self._seen = False  # of a program that was observed from outside
 
     def add(self, event: Event) -> None:
