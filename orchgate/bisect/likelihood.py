@@ -16,9 +16,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from itertools import pairwise
 from math import exp, log, prod
-from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.lib.numbers import median
+from orchgate.lib.text import median
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.verdict.sign_flip import Sample, centre, p_above, p_below
 
 if TYPE_CHECKING:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import random
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.bisect import progress
 from orchgate.bisect.search import Ask, BisectionEnding, How, Search, Why
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.measures import declared
-from orchgate.speed import sampling, sides
-from orchgate.speed.timing import OutOfTime, Progress
+from orchgate.speed import sampling, work_trees
+from orchgate.speed.pair_runner import Progress
+from orchgate.speed.sampling import OutOfTime
 from orchgate.verdict.values import Pair
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def stages_of(
     folder: str,
 ) -> tuple[Stage, ...]:
     """What is run at every commit, as this one defines it. Raises ConfigError, GitError."""
-    with sides.opened(
+    with work_trees.opened(
         repository, {"good": commit}, environ=environ, pipeline=pipeline, command=command, folder=folder
     ) as (side,):
         return side.stages
@@ -137,7 +138,7 @@ class _BisectionRun:
         self._search = search
         self._state = state
         self._longest = longest  # wall seconds of a run so far
-        self._doing, self._told = "", 0.0
+        self._doing, self._reported = "", 0.0
         self._good: Side | None = None
         self._warm: set[int] = set()
 
@@ -168,7 +169,7 @@ class _BisectionRun:
     def _side(self, commit: int) -> Iterator[Side]:
         """A commit's work tree, with what the good one's definition runs there."""
         oid = self._question.commits[commit]
-        with sides.opened(
+        with work_trees.opened(
             self._task.repository,
             {oid[:12]: oid},
             environ=self._task.environ,
@@ -216,7 +217,8 @@ class _BisectionRun:
             raise OutOfTime
         if failed:
             raise _Unusable(
-                number, f"prepare fails ({failed.detail})" + (f": {failed.last_line}" if failed.last_line else "")
+                number,
+                f"{failed.subject} fails ({failed.detail})" + (f": {failed.last_line}" if failed.last_line else ""),
             )
         if number == 0 and self._good is not None:
             self._good = self._good._replace(keep=None)
@@ -248,7 +250,7 @@ class _BisectionRun:
             except OutOfTime:
                 if working_time.now() >= self._task.deadline:
                     raise
-                why = f"a run was not over after {_LONGER:g} times the longest one so far, and a second more"
+                why = f"a run was not over after {_LONGER:g} times as long as the longest one so far, plus a second"
                 continue
             why = _problem(ran, self._question.metric.name)
             if not why:
@@ -278,18 +280,18 @@ class _BisectionRun:
         if self._task.tell is None:
             return None
         now = working_time.now()
-        if now - self._told >= _TELLING:
-            self._told = now
+        if now - self._reported >= _TELLING:
+            self._reported = now
             whole = self._task.deadline - self._task.start
             self._task.tell(Progress(self._doing, 0, 1, now - self._task.start, whole))
-        return self._told + _TELLING - now
+        return self._reported + _TELLING - now
 
 
 def _problem(ran: MeasuredRun, metric: str) -> str:
     """Why a run does not count; "" where it does."""
     if ran.failure:
-        said = f": {ran.failure.last_line}" if ran.failure.last_line else ""
-        return f"stage {ran.failure.stage} fails ({ran.failure.detail}){said}"
+        last_line = f": {ran.failure.last_line}" if ran.failure.last_line else ""
+        return f"stage {ran.failure.stage} fails ({ran.failure.detail}){last_line}"
     if metric in ran.lower_bounds:
         return f"{declared.title(metric)} is a lower bound: {ran.lower_bounds[metric]}"
     if not ran.metrics.get(metric):

@@ -7,16 +7,17 @@ from __future__ import annotations
 import contextlib
 import os
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.bisect.search import Ask, Why
 from orchgate.errors import OrchgateError
 from orchgate.lib import files, locks
-from orchgate.lib.digest import sha256_hex
+from orchgate.lib.files import sha256_hex
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.verdict.values import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Any
 
     from orchgate.bisect.search import Search
 
@@ -70,7 +71,7 @@ def _begun(
     try:
         locks.take(descriptor, path, _PATIENCE)
     except locks.Busy as error:
-        raise locks.Busy("another process is measuring this very bisection", "wait until that one has ended") from error
+        raise locks.Busy("another process is running this bisection", "wait until that one has ended") from error
     if fresh:
         os.ftruncate(descriptor, 0)
     lines: tuple[Mapping[str, Any], ...] = _read(path, asked)

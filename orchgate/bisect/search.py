@@ -7,13 +7,12 @@ follows from the pairs and from what could not be measured, so a search that was
 
 from __future__ import annotations
 
-from enum import Enum
 from math import log
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.bisect import likelihood
 from orchgate.bisect.likelihood import CommitChange
 from orchgate.errors import OrchgateError
+from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
 from orchgate.verdict.comparison import LOOKS, judge
 from orchgate.verdict.sign_flip import centre
 from orchgate.verdict.values import Answer, Pair, Policy, Sitting
@@ -71,7 +70,7 @@ class BisectionEnding(NamedTuple):
 
 
 class Search:
-    """A search under way over the commits 0 to `len(possible) - 1`; `possible` as in `bisection.belief`."""
+    """A search under way over the commits 0 to `len(possible) - 1`; `possible` as in `bisect.likelihood`."""
 
     def __init__(self, possible: Sequence[bool], metric: Metric, sure: float = SURE) -> None:
         self.last = len(possible) - 1

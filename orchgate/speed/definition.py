@@ -5,18 +5,15 @@ Both sides run the base's definition, so that nobody can evade the comparison by
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from orchgate.config.entries import SHIPPED
 from orchgate.config.faults import clipped
 from orchgate.config.load import load
 from orchgate.config.source import FILE, PYPROJECT
 from orchgate.errors import ConfigError, UsageError
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Finding, Location, Severity
-from orchgate.runs import codex
-from orchgate.runs.definition import pipeline_hash
-from orchgate.runs.pipeline import find, load_tree
-from orchgate.runs.stages import Schedule
+from orchgate.runs.pipeline import CODEX_FILE, find, load_tree
+from orchgate.runs.stages import Schedule, pipeline_hash
 from orchgate.secrets.redact import redacted_words
 
 if TYPE_CHECKING:
@@ -133,7 +130,7 @@ class PipelineChange(NamedTuple):
 
 def touched(paths: Iterable[str | None], pipeline: str) -> bool:
     """Whether a change of these paths may change what is measured."""
-    return pipeline == SHIPPED or not {FILE, PYPROJECT, codex.FILE}.isdisjoint(paths)
+    return pipeline == SHIPPED or not {FILE, PYPROJECT, CODEX_FILE}.isdisjoint(paths)
 
 
 def between(repository: Repository, base: str, head: str, name: str, before: Config) -> PipelineChange:

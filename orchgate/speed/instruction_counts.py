@@ -8,24 +8,24 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
 from orchgate.git import worktree_cache
 from orchgate.lib import files, working_time
 from orchgate.lib.files import open_regular
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.runs import ids
 from orchgate.speed import sampling
-from orchgate.speed.measurement import Stopped, median
-from orchgate.speed.timing import OutOfTime
-from orchgate.verdict import instructions
-from orchgate.verdict.instructions import REPEATS, Instructions
+from orchgate.speed.measurements import Stopped, median
+from orchgate.speed.sampling import OutOfTime
+from orchgate.verdict import comparison
+from orchgate.verdict.comparison import INSTRUCTION_RUNS, Instructions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.runs.stages import Stage
-    from orchgate.speed.measurement import Measurement
+    from orchgate.speed.measurements import Measurement
     from orchgate.speed.sampling import Harness, MeasuredRun, Side
     from orchgate.verdict.values import Policy
 
@@ -50,7 +50,7 @@ def decided(harness: Harness, sides: tuple[Side, Side], policy: Policy, measurem
 
     Where they cannot, a note says why, and the verdict stays what it is. Raises KeyboardInterrupt.
     """
-    if measurement.stopped in (Stopped.FAILED, Stopped.GROSS, Stopped.UNSTEADY) or not instructions.is_asked(
+    if measurement.stopped in (Stopped.FAILED, Stopped.GROSS, Stopped.UNSTEADY) or not comparison.needs_instructions(
         measurement.judgement
     ):
         return measurement
@@ -60,10 +60,10 @@ def decided(harness: Harness, sides: tuple[Side, Side], policy: Policy, measurem
     except NotCounted as error:
         return _without(measurement, str(error))
     except OutOfTime:
-        return _without(measurement, f"{2 * REPEATS} runs under valgrind take more than {seconds:.0f} s")
+        return _without(measurement, f"{2 * INSTRUCTION_RUNS} runs under valgrind take more than {seconds:.0f} s")
     except OrchgateError as error:  # a full disk does not take away what was measured
         return _without(measurement, error.message)
-    judgement = instructions.decided(measurement.judgement, found, policy)
+    judgement = comparison.with_instructions(measurement.judgement, found, policy)
     return measurement._replace(judgement=judgement, instructions=found)
 
 
@@ -76,10 +76,10 @@ def _counted(harness: Harness, sides: tuple[Side, Side], measurement: Measuremen
     prefix = _prefix(harness.environ)
     _check(harness, sides, measurement)
     counts: dict[str, list[int]] = {side.label: [] for side in sides}
-    for _ in range(REPEATS):
+    for _ in range(INSTRUCTION_RUNS):
         for side in sides:
             counts[side.label].append(_run(harness, side, prefix, deadline))
-    found = {label: instructions.agreed(known) for label, known in counts.items()}
+    found = {label: comparison.agreed_count(known) for label, known in counts.items()}
     for label, count in found.items():
         if not count:
             known = " and ".join(f"{one:,}" for one in counts[label])

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from orchgate.lib import working_time
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.speed import sampling
-from orchgate.speed.timing import TooSlow
+from orchgate.speed.sampling import TooSlow
 from orchgate.verdict import gross, words
 from orchgate.verdict.values import Pair
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orchgate.speed.sampling import Failure, Harness, MeasuredRun, Side
-    from orchgate.speed.timing import Timing
     from orchgate.verdict.values import Policy
 
 _GIVE_UP = 3  # failures in a row of what has worked before
 _REFUSED = 2  # runs of head that are ended one after the other
 _PATIENCE = 10.0  # seconds for head's first run, or a part of the budget if that is less:
 _PATIENT = 1 / 3
+LATE = 30.0  # seconds beyond the budget in which what looks grossly slower is confirmed
+_COLD = 4.0  # how much slower a first run may be than those that follow
+_QUARTER = 4
+_OFTEN = 0.5  # seconds between two reports of progress
 _QUICK = 0.1  # of the budget: where base takes less, head may be ended after it
 
 
@@ -83,9 +87,9 @@ class PairRunner:
 
         Raises OutOfTime, Unfinished; OrchgateError where they are stopped again and again.
         """
-        turn = self._undisturbed(_Order(head_first, late))
-        self.ended += not turn.whole
-        return turn
+        ran = self._undisturbed(_Order(head_first, late))
+        self.ended += not ran.whole
+        return ran
 
     def _undisturbed(self, how: _Order) -> RunPair:
         """Where either was stopped, or the machine slept, neither says anything: once more."""
@@ -94,18 +98,18 @@ class PairRunner:
             failed, passed = {label: list(known) for label, known in self.failed.items()}, set(self.passed)
             slowest = self._slowest
             try:
-                turn = self._in_turn(how)
+                ran = self._both(how)
             except HeadUnfinished:
                 if not begun.disturbed:
                     raise
             else:
                 if not begun.disturbed:
-                    return turn
+                    return ran
             self.failed, self.passed, self._slowest = failed, passed, slowest
             self.thrown_away += 1
         raise sampling.disturbed()
 
-    def _in_turn(self, how: _Order) -> RunPair:
+    def _both(self, how: _Order) -> RunPair:
         if how.head_first:
             head, whole = self._of_head(how)
             base = self._of_base(late=how.late or not whole)
@@ -189,3 +193,95 @@ class PairRunner:
             limit = words.seconds(self._limit() or 0.0)
             lines.append(f"{pairs} not count: head was ended after {limit}, and finished when it ran again")
         return lines
+
+
+# The clock, and progress for whoever waits
+
+
+class Timing:
+    """The clock of one sitting. All times are seconds of the clock of `worked`."""
+
+    def __init__(self, budget: float) -> None:
+        self.budget = budget
+        self._start = working_time.now()
+        self._since = self._start  # the budget's own start
+        self._warm: float | None = None  # what the warm-up took
+        self._pairs: list[float] = []  # what each took
+
+    def begin(self) -> None:
+        """The budget begins here: what came before is not counted."""
+        self._since = working_time.now()
+
+    def warmed_up(self, seconds: float) -> None:
+        """The first run of each took so long."""
+        self._warm = seconds
+
+    def paired(self, seconds: float) -> None:
+        """Another pair took so long."""
+        self._pairs.append(seconds)
+
+    @property
+    def whole(self) -> float:
+        """Seconds since it began, preparations included."""
+        return working_time.now() - self._start
+
+    @property
+    def spent(self) -> float:
+        """Seconds of the budget."""
+        return working_time.now() - self._since
+
+    def deadline(self, *, late: bool = False) -> float:
+        return self._since + self.budget + (LATE if late else 0.0)
+
+    @property
+    def pair_seconds(self) -> float:
+        """What one pair took; the warm-up when no other was run, 0.0 when none was."""
+        return sum(self._pairs) / len(self._pairs) if self._pairs else self._warm or 0.0
+
+    def fits(self, pairs: int, *, late: bool = False) -> bool:
+        """Whether so many pairs more are over before the deadline. Of the first, only the cold warm-up is known."""
+        seconds = self.pair_seconds if self._pairs or late else self.pair_seconds / _COLD
+        return working_time.now() + pairs * seconds <= self.deadline(late=late)
+
+    def plan(self) -> int:
+        """How many pairs more the budget will hold, at most.
+
+        From the quicker ones of those that were run: what is planned and does not fit costs nothing, what is not
+        planned is not run. How long both runs of a pair took says nothing about which of them is head.
+        """
+        quick = sorted(self._pairs)[len(self._pairs) // _QUARTER]
+        return max(0, int((self.deadline() - working_time.now()) / quick)) if quick > 0 else 0
+
+
+class Progress(NamedTuple):
+    """What is happening: `doing` in words, and how many of at most `most` pairs are done."""
+
+    doing: str
+    pairs: int
+    most: int
+    seconds: float
+    budget_seconds: float
+
+
+class ProgressReporter:
+    """Says what is being done: when that changes, and now and then; `tell` is None where nobody listens."""
+
+    def __init__(self, tell: Callable[[Progress], None] | None, timing: Timing, most: int) -> None:
+        self._tell = tell
+        self._timing = timing
+        self._most = most
+        self._doing, self._pairs, self._reported = "", 0, 0.0
+
+    def now(self, doing: str, pairs: int = 0) -> None:
+        self._doing, self._pairs, self._reported = doing, pairs, 0.0
+        self.tick()
+
+    def tick(self) -> float | None:
+        """Tells how far it is; in how many seconds to do so again."""
+        if self._tell is None:
+            return None
+        now = working_time.now()
+        if now - self._reported >= _OFTEN:
+            self._reported = now
+            self._tell(Progress(self._doing, self._pairs, self._most, self._timing.spent, self._timing.budget))
+        return self._reported + _OFTEN - now

@@ -1,17 +1,17 @@
-"""Runs base and head in turn, and stops as soon as the comparison is decided or the budget is used up."""
+"""Runs base and head alternately, and stops as soon as the comparison is decided or the budget is used up."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Verdict
-from orchgate.speed import failures, sampling
-from orchgate.speed.measurement import Former, Measurement, Stopped, changes, spread
-from orchgate.speed.timing import OutOfTime, Progress, ProgressReporter, Timing
-from orchgate.speed.turns import HeadUnfinished, PairRunner, pair_of
+from orchgate.speed import measurements, sampling
+from orchgate.speed.measurements import EarlierPairs, Measurement, Stopped, changes, spread
+from orchgate.speed.pair_runner import HeadUnfinished, PairRunner, Progress, ProgressReporter, Timing, pair_of
+from orchgate.speed.sampling import OutOfTime
 from orchgate.verdict import gross
 from orchgate.verdict.comparison import LOOKS, judge, next_look
 from orchgate.verdict.values import Judgement, Sitting
@@ -49,13 +49,13 @@ def measure(
 ) -> Measurement:
     """Compares base and head. The budget, in seconds, does not count what `prepare` takes, which has its own limit.
 
-    `earlier` are the pairs of former `sittings` of the same comparison, which this one goes on with, spending `share`
+    `earlier` are the pairs of earlier `sittings` of the same comparison, which this one continues, spending `share`
     of the error budgets. With `partial`, pairs are run as long as one fits, even where not enough fit for a verdict.
     `exact`: where CPU time is left open, instructions are counted, which has its own limit.
     Raises OrchgateError; KeyboardInterrupt when a signal asked for an end, with nothing left running.
     """
-    former = Former(tuple(earlier), tuple(sittings), share)
-    run = PairedRun(sides, policy, Timing(budget_seconds), former, most_pairs, partial=partial, tell=tell)
+    continued = EarlierPairs(tuple(earlier), tuple(sittings), share)
+    run = PairedRun(sides, policy, Timing(budget_seconds), continued, most_pairs, partial=partial, tell=tell)
     if not run.common:
         reason = "the pipelines of base and head have no stage in common"
         return run.ended(Judgement(Verdict.BROKEN, decided=True, reason=reason), Stopped.FAILED)
@@ -93,7 +93,7 @@ def sample(
     """
     with sampling.open_harness([side], environ, watch) as harness:
         if failed := sampling.prepare(harness, side, prepare):
-            raise OrchgateError(f"{failed.stage} failed on {side.label}: {failed.detail}: {failed.last_line}")
+            raise OrchgateError(f"{failed.subject} failed on {side.label}: {failed.detail}: {failed.last_line}")
         start = working_time.now()
         deadline = None if budget_seconds is None else start + budget_seconds
         samples: list[MeasuredRun] = []
@@ -118,7 +118,7 @@ class PairedRun:
         sides: tuple[Side, Side],
         policy: Policy,
         timing: Timing,
-        former: Former,
+        continued: EarlierPairs,
         most: int,
         *,
         partial: bool,
@@ -129,8 +129,8 @@ class PairedRun:
         self._sides = sides
         self._policy = policy
         self._timing = timing
-        self._former = former
-        self._most = min(most, MOST_PAIRS - len(former.pairs))
+        self._continued = continued
+        self._most = min(most, MOST_PAIRS - len(continued.pairs))
         self._partial = partial
         self._seed = os.urandom(8).hex()
         self._flips = random.Random(self._seed)  # noqa: S311 -- a coin, not a secret
@@ -139,25 +139,25 @@ class PairedRun:
         self._warm_up: tuple[MeasuredRun, MeasuredRun] | None = None
         self._planned: int | None = None  # pairs of this sitting, once it is known
         self._prepared: set[str] = set()
-        self.turns = PairRunner(sides, policy, timing)
+        self.runner = PairRunner(sides, policy, timing)
         self.reporter = ProgressReporter(tell, timing, self._most)
         base, head = ({stage.id for stage in side.stages} for side in sides)
         self.common = frozenset(base & head)
 
     def prepared(self, harness: Harness, command: Sequence[str], timeout: float | None) -> Measurement | None:
         """Readies both trees; the end of it all where that fails."""
-        self.turns.harness = harness
+        self.runner.harness = harness
         for side in self._sides:
             if command and side.keep:
                 self.reporter.now(f"preparing {side.label}")
             failure = sampling.prepare(harness, side, command, timeout)
             if failure:
-                self.turns.failed[side.label].append(failure)
+                self.runner.failed[side.label].append(failure)
             else:
                 self._prepared.add(side.label)
         self._timing.begin()
-        if found := self.turns.broken():
-            return self.ended(failures.judgement(found, self._prepared), Stopped.FAILED)
+        if found := self.runner.broken():
+            return self.ended(measurements.judgement(found, self._prepared), Stopped.FAILED)
         return None
 
     def run(self) -> Measurement:
@@ -173,10 +173,10 @@ class PairedRun:
 
     def _run(self) -> Measurement:
         self.reporter.now("warming up")
-        turn = self.turns.warm_up()
-        self._warm_up = turn.base, turn.head
-        self._timing.warmed_up(turn.seconds)
-        while not self.turns.broken():
+        ran = self.runner.warm_up()
+        self._warm_up = ran.base, ran.head
+        self._timing.warmed_up(ran.seconds)
+        while not self.runner.broken():
             if not self._pairs_up_to(self._target()):
                 break
             if found := self._excesses():
@@ -193,12 +193,12 @@ class PairedRun:
         """After how many pairs of this sitting to stop and think."""
         if len(self._pairs) < _PLANNING:
             return min(next(stop for stop in _STOPS if stop > len(self._pairs)), self._last())
-        before = len(self._former.pairs)
+        before = len(self._continued.pairs)
         look = next_look(before + len(self._pairs)) or MOST_PAIRS
         return min(look - before, self._last())
 
     def _is_look(self) -> bool:
-        return len(self._pairs) >= _PLANNING and len(self._former.pairs) + len(self._pairs) in LOOKS
+        return len(self._pairs) >= _PLANNING and len(self._continued.pairs) + len(self._pairs) in LOOKS
 
     def _last(self) -> int:
         """How many pairs this sitting may have; once it is planned, how many it will."""
@@ -210,17 +210,17 @@ class PairedRun:
         """Runs pairs until there are so many; False when the budget does not allow it, or something fails."""
         while len(self._pairs) < target:
             late = self._is_late()
-            if not (late or self._fits()) or self.turns.ended > _UNSTEADY:
+            if not (late or self._fits()) or self.runner.ended > _UNSTEADY:
                 return False
             self.reporter.now(f"pair {len(self._pairs) + 1}", len(self._pairs))
             head_first = self._flips.random() < 0.5
-            turn = self.turns.pair(head_first=head_first, late=late)
-            if self.turns.broken():
+            ran = self.runner.pair(head_first=head_first, late=late)
+            if self.runner.broken():
                 return False
-            if turn.whole:
-                self._samples.append((turn.base, turn.head))
-                self._pairs.append(pair_of(turn.base, turn.head, head_first=head_first))
-                self._timing.paired(turn.seconds)
+            if ran.whole:
+                self._samples.append((ran.base, ran.head))
+                self._pairs.append(pair_of(ran.base, ran.head, head_first=head_first))
+                self._timing.paired(ran.seconds)
         return True
 
     def _fits(self) -> bool:
@@ -229,7 +229,7 @@ class PairedRun:
         Later ones count wherever the budget ends.
         """
         count = len(self._pairs)
-        some = self._partial or self._former.pairs or count >= _PLANNING
+        some = self._partial or self._continued.pairs or count >= _PLANNING
         return self._timing.fits(1 if some else min(self._most, _PLANNING) - count)
 
     def _is_late(self) -> bool:
@@ -251,30 +251,30 @@ class PairedRun:
 
     def _over(self) -> Measurement:
         """The end before it was decided."""
-        if found := self.turns.broken():
-            return self.ended(failures.judgement(found, self.turns.passed), Stopped.FAILED)
+        if found := self.runner.broken():
+            return self.ended(measurements.judgement(found, self.runner.passed), Stopped.FAILED)
         judgement = self._judged(ended=True)
-        if self.turns.ended > _UNSTEADY:
-            return self.ended(failures.unsteady(judgement, self.turns.ended), Stopped.UNSTEADY)
+        if self.runner.ended > _UNSTEADY:
+            return self.ended(measurements.unsteady(judgement, self.runner.ended), Stopped.UNSTEADY)
         return self.ended(judgement, Stopped.BUDGET)
 
     def _sitting(self) -> Sitting | None:
         if not self._pairs:
             return None
-        before = len(self._former.pairs)
-        return Sitting(before, before + (self._planned or len(self._pairs)), self._former.share)
+        before = len(self._continued.pairs)
+        return Sitting(before, before + (self._planned or len(self._pairs)), self._continued.share)
 
     def _judged(self, *, ended: bool) -> Judgement:
-        pairs = (*self._former.pairs, *self._pairs)
+        pairs = (*self._continued.pairs, *self._pairs)
         if not pairs:
             return Judgement(Verdict.INCONCLUSIVE, reason="the budget cannot hold enough pairs")
         sitting = self._sitting()
-        sittings = (*self._former.sittings, *([sitting] if sitting else []))
+        sittings = (*self._continued.sittings, *([sitting] if sitting else []))
         return judge(pairs, self._policy, sittings, ended=ended)
 
     def ended(self, judgement: Judgement, stopped: Stopped) -> Measurement:
-        broken = self.turns.broken() if stopped is Stopped.FAILED else ()
-        notes = (*failures.notes(self._samples), *self.turns.notes())
+        broken = self.runner.broken() if stopped is Stopped.FAILED else ()
+        notes = (*measurements.notes(self._samples), *self.runner.notes())
         return Measurement(
             tuple(self._pairs),
             tuple(self._samples),
@@ -287,8 +287,8 @@ class PairedRun:
             spread([base.metrics["cpu_seconds"] for base, _ in self._samples if "cpu_seconds" in base.metrics]),
             self._seed,
             self._warm_up,
-            (*notes, *filter(None, [failures.advice(broken)])),
-            self._former.pairs,
+            (*notes, *filter(None, [measurements.advice(broken)])),
+            self._continued.pairs,
             self._sitting(),
-            took=dict(self.turns.took),
+            took=dict(self.runner.took),
         )

@@ -8,28 +8,25 @@ benchmarks have no value. Other keys are ignored. The metric `benchmark:NAME` ho
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
 from statistics import median, quantiles
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.errors import OrchgateError
-from orchgate.lib import files
-from orchgate.speed.formats.bmf import THROUGHPUT
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.speed.benchmark_results import THROUGHPUT
 from orchgate.verdict.values import BENCHMARK, Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
-    from orchgate.speed.measurement import Measurement
+    from orchgate.speed.measurements import Measurement
     from orchgate.speed.sampling import Side
 
 MAX_LINE = 2 * 1024 * 1024  # bytes; what a run of thousands of benchmarks takes
 MAX_LINES = 1_000_000
 HINT = '{"stream": "…", "pair": 0, "arm": "base", "order": 0, "metrics": {"cpu_seconds": 0.12}}'
-MOST_KEPT = 50  # measurements
 LONGEST_LINE = MAX_LINE - 1  # bytes of a line; where stages make it longer it goes without them, and so with benchmarks
 LEFT_OUT = "left_out"
 _STAGE = ("cpu_seconds", "wall_seconds", "max_rss_bytes")
@@ -107,7 +104,7 @@ def _run(line: bytes, number: int) -> _Run:
 def _reasons(read: Mapping[str, object], key: str, number: int) -> dict[str, str]:
     reasons = read.get(key, {})
     if not isinstance(reasons, dict) or not all(isinstance(why, str) for why in reasons.values()):
-        raise _error(number, f"'{key}' is no object of reasons by metric")
+        raise _error(number, f"'{key}' is not an object of reasons by metric")
     return reasons
 
 
@@ -163,22 +160,10 @@ def _lines(stream: str, sides: tuple[Side, Side], measurement: Measurement) -> I
             yield whole + b"\n"
 
 
-def _without_benchmarks(line: Mapping[str, Any]) -> dict[str, Any]:
+def _without_benchmarks(line: Mapping[str, Any]) -> dict[str, object]:
     metrics = {name: value for name, value in line["metrics"].items() if not name.startswith(BENCHMARK)}
     gone = len(line["metrics"]) - len(metrics)
     return {**line, "metrics": metrics, "unread": {}, LEFT_OUT: f"{gone} benchmarks, longer than {LONGEST_LINE} bytes"}
-
-
-def keep_samples(common_dir: str, name: str, content: bytes) -> str:
-    """Keeps samples in the repository's own folder, in place of the oldest ones. Raises WriteError."""
-    folder = os.path.join(common_dir, "orchgate", "perf")
-    files.make_folders(folder)
-    path = os.path.join(folder, f"{name}.jsonl")
-    files.replace(path, content)
-    with contextlib.suppress(OSError):
-        for old in sorted(found for found in os.listdir(folder) if found.endswith(".jsonl"))[:-MOST_KEPT]:
-            os.unlink(os.path.join(folder, old))
-    return path
 
 
 def bencher(measurement: Measurement, subject: str) -> bytes:
@@ -220,8 +205,8 @@ def benchstat(measurement: Measurement, subject: str) -> tuple[bytes, bytes]:
 
 def _text(runs: Sequence[Mapping[str, float]], names: Sequence[str], subject: str) -> Iterator[str]:
     for run in runs:
-        told = [f"{run[metric] * unit:.9g} {go}" for metric, _, unit, go in _OF_RUNS if metric in run]
-        yield from [f"{_called(subject)} 1 {' '.join(told)}\n"] if told else []
+        values = [f"{run[metric] * unit:.9g} {go}" for metric, _, unit, go in _OF_RUNS if metric in run]
+        yield from [f"{_called(subject)} 1 {' '.join(values)}\n"] if values else []
     package = ""
     for name in names:
         found = _GO.fullmatch(name)

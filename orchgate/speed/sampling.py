@@ -4,37 +4,42 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+import re
 
 from orchgate.errors import OrchgateError
 from orchgate.git import worktree_cache
 from orchgate.git.call import scrubbed
 from orchgate.lib import files, working_time
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.measures import declared
 from orchgate.runner import environment, process_tree, stage_run
 from orchgate.runner.session import RunSettings, Session, Silent
 from orchgate.runner.stage_run import StageAttempt
 from orchgate.runs import ids, usage
-from orchgate.speed import costs, timing
-from orchgate.speed.timing import UNLIMITED, OutOfTime, RunLimits, TooSlow
 from orchgate.verdict.values import KNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
+    from typing import Any
 
     from orchgate.config.settings import Benchmarks
     from orchgate.observe.watch import Watch
+    from orchgate.runner.child import Result
     from orchgate.runs.stages import Stage
-    from orchgate.speed.benchmark_files import Expected
+    from orchgate.speed.benchmark_results import Expected
 
 # What a hook exports says which change is pushed; both arms, and whoever repeats it by hand, must see the same.
 _OF_HOOKS = ("PRE_COMMIT", "GITHEAD_", "GIT_REFLOG_ACTION", "GIT_EXEC_PATH", "OLDPWD", "ORCHGATE_")
-_PREPARE = "prepare"
+PREPARE = "prepare"
+_COUNTS = re.compile(r" in [\d.:]+s\b")  # `1 failed, 3 passed in 0.12s`
+_NAMES = re.compile(rb"^(?:FAILED|ERROR) \S.*$", re.MULTILINE)
 _NOT_FOUND = (126, 127)  # exit codes of shells
 ARTIFACTS = "artifacts"
 COUNTERS = frozenset(metric.name for metric in KNOWN)
 MOST_DISTURBED = 5  # runs, or pairs of them, that are thrown away in a row
 _MEMORY = ("max_rss_bytes", "tree_rss_bytes")
+_PRESSURE = "/proc/pressure/cpu"
 
 
 class Side(NamedTuple):
@@ -55,6 +60,46 @@ class Side(NamedTuple):
     lock: int = -1
 
 
+class OutOfTime(Exception):
+    """A run was ended because it was not over at the deadline."""
+
+
+class TooSlow(Exception):
+    """A run was ended, in `stage`, because its judged stages were not over within their limit in `seconds`."""
+
+    def __init__(self, stage: str, seconds: float) -> None:
+        super().__init__(stage, seconds)
+        self.stage = stage
+        self.seconds = seconds
+
+
+class RunLimits(NamedTuple):
+    """When a run is ended: at a `deadline` of the clock of `worked`, or once its judged stages took so many seconds."""
+
+    deadline: float | None = None
+    seconds: float | None = None
+
+    def after(self, spent: float) -> RunLimits:
+        """What is left once judged stages took so many seconds."""
+        return self if self.seconds is None else self._replace(seconds=max(0.001, self.seconds - spent))
+
+
+UNLIMITED = RunLimits()
+
+
+def waited_for_cpu() -> float | None:
+    """Seconds since the machine began in which some process waited for a CPU; None where the kernel does not say.
+
+    https://docs.kernel.org/accounting/psi.html
+    """
+    try:
+        with open(_PRESSURE, "rb") as file:
+            line = file.readline(200)
+        return int(line.partition(b"total=")[2]) / 1e6
+    except (OSError, ValueError):
+        return None
+
+
 class Failure(NamedTuple):
     """A stage (or "prepare") that failed on one side. `last_line` is that of its output."""
 
@@ -64,9 +109,14 @@ class Failure(NamedTuple):
     last_line: str
     not_found: bool = False  # its command, or what it runs, is not there
 
+    @property
+    def subject(self) -> str:
+        """What failed, by the name that people gave it."""
+        return "performance.setup" if self.stage == PREPARE else f"stage {self.stage}"
+
 
 class MeasuredRun(NamedTuple):
-    """One run. `metrics` are the run's, `stages` the cost of each stage alone, by the names of `metrics.values`.
+    """One run. `metrics` are the run's, `stages` the cost of each stage alone, by the names of `measures`.
 
     A run that failed has the `success_rate` 0 and no other metric. `tolerated` are stages that failed and may.
     `hidden_memory`: its memory says only that it took less than this program itself. `lower_bounds` says of which
@@ -157,7 +207,7 @@ def prepare(harness: Harness, side: Side, command: Sequence[str], timeout: float
 
     if not command or side.keep is None:
         return None
-    stage = Stage(_PREPARE, _PREPARE, tuple(command), timeout_seconds=timeout)
+    stage = Stage(PREPARE, PREPARE, tuple(command), timeout_seconds=timeout)
     done = _attempt(harness, side, stage, 0)
     if done.failure is None:
         side.keep()
@@ -171,13 +221,13 @@ def once(harness: Harness, side: Side, deadline: float | None = None, limit: flo
     """
     if harness.watch:
         harness.watch.take()  # what happened before is not this run's
-    before = timing.waited_for_cpu()
+    before = waited_for_cpu()
     try:
         ran = _run(harness, side, RunLimits(deadline, limit))
     except TooSlow as found:
         assert limit is not None
         raise TooSlow(found.stage, limit) from None
-    after = timing.waited_for_cpu()
+    after = waited_for_cpu()
     return ran._replace(waited=after - before if before is not None and after is not None else None)
 
 
@@ -205,9 +255,9 @@ def _run(harness: Harness, side: Side, limits: RunLimits) -> MeasuredRun:
 def _expected(harness: Harness, side: Side) -> Expected | None:
     if harness.benchmarks is None:
         return None
-    from orchgate.speed import benchmark_files
+    from orchgate.speed import benchmark_results
 
-    return benchmark_files.expected(harness.benchmarks, side.root, os.path.join(side.scratch, ARTIFACTS))
+    return benchmark_results.expected(harness.benchmarks, side.root, os.path.join(side.scratch, ARTIFACTS))
 
 
 def undisturbed(harness: Harness, side: Side, deadline: float | None = None) -> MeasuredRun:
@@ -273,17 +323,25 @@ def _attempt(harness: Harness, side: Side, stage: Stage, index: int, limits: Run
     failure = None
     if not outcome.succeeded:
         not_found = bool(result.refused) or result.code in _NOT_FOUND
-        failure = Failure(side.label, stage.id, event["detail"] or "failed", result.last_line, not_found)
+        failure = Failure(side.label, stage.id, event["detail"] or "failed", _said(result), not_found)
     return _StageCost(result.usage, event.get("tests", {}), event.get("metrics", {}), failure)
 
 
+def _said(result: Result) -> str:
+    """The last line of what failed; where it only counts, as pytest's does, after the last one that names a test."""
+    if not _COUNTS.search(result.last_line):
+        return result.last_line
+    named = _NAMES.findall(result.recent)
+    return (f"{named[-1][:200].decode('utf-8', 'replace').strip()}; " if named else "") + result.last_line
+
+
 def _added_up(harness: Harness, side: Side, done: Sequence[_StageCost]) -> MeasuredRun:
-    by_stage = {stage.id: costs.costs_of(one.cost) for stage, one in zip(side.stages, done, strict=True) if one.cost}
+    by_stage = {stage.id: declared.costs_of(one.cost) for stage, one in zip(side.stages, done, strict=True) if one.cost}
     spent = None
     for stage, one in zip(side.stages, done, strict=True):
         if one.cost and (harness.judged is None or stage.id in harness.judged):
             spent = usage.add(spent, one.cost)
-    metrics = {**(costs.costs_of(spent) if spent else {}), "success_rate": 1.0}
+    metrics = {**(declared.costs_of(spent) if spent else {}), "success_rate": 1.0}
     notes: tuple[str, ...] = ()
     bounds = dict((spent or {}).get("lower_bounds", {}))
     if harness.watch:
@@ -294,7 +352,7 @@ def _added_up(harness: Harness, side: Side, done: Sequence[_StageCost]) -> Measu
         metrics |= counters
         notes = activity.notes
         bounds |= {name: why for name, why in activity.bounds.items() if name in counters}
-    metrics |= costs.tests([one.tests for one in done if one.tests])
+    metrics |= declared.tests_of([one.tests for one in done if one.tests])
     for stage, one in zip(side.stages, done, strict=True):
         for name, value in one.metrics.items():
             metrics[name if name not in metrics else f"{stage.id}.{name}"] = value

@@ -1,22 +1,18 @@
-"""Bounds on what no run of base is needed for: the size of the change, and the rates of a task's recorded runs."""
+"""What needs no run of base: bounds on the size of the change and on recorded rates, and the override of a refusal."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from orchgate.config.metric_names import BENCHMARK
-from orchgate.measures import declared
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Finding, Location, Severity, Step, Verdict
-from orchgate.speed.push.override import TRAILER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from orchgate.config.settings import Performance
-    from orchgate.speed.measurement import Measurement
+    from orchgate.git.messages import Exceptions
+    from orchgate.speed.measurements import Measurement
 
-_NOWHERE = Location("")
-SIZES = ("diff_files", "diff_lines")
+SIZES = {"diff_files": "changed files", "diff_lines": "changed lines"}
 RATES = ("success_rate", "test_pass_rate", "flaky_rate")
 MEMORY = ("max_rss_bytes", "tree_rss_bytes")  # not judged where a run takes less than orchgate itself
 SPLIT = "split the change (`git diff --stat BASE HEAD` shows what counts)"
@@ -29,10 +25,10 @@ def bounded(performance: Performance, names: tuple[str, ...]) -> tuple[str, ...]
 
 
 def of_size(performance: Performance, files: int, lines: int) -> Iterator[Finding]:
-    """What is said of a change of so many files and lines."""
-    for name, number in zip(SIZES, (files, lines), strict=True):
-        if name in bounded(performance, SIZES) and (reason := _beyond(performance, name, number)):
-            yield Finding("PRF002", _NOWHERE, f"{declared.title(name)}: {reason}", SPLIT, Severity.ERROR, TRAILER)
+    """Findings about the size of a change."""
+    for (name, title), number in zip(SIZES.items(), (files, lines), strict=True):
+        if bounded(performance, (name,)) and (reason := _beyond(performance, name, number)):
+            yield Finding("PRF002", Location(""), f"{title}: {reason}", SPLIT, Severity.ERROR, TRAILER)
 
 
 def _beyond(performance: Performance, name: str, value: float) -> str:
@@ -46,7 +42,8 @@ def _beyond(performance: Performance, name: str, value: float) -> str:
 
 def unmeasured(performance: Performance, measurement: Measurement) -> Iterator[Finding]:
     """PRF004 for metrics that are configured and that no run of a comparison measured."""
-    from orchgate.speed.measurement import Stopped
+    from orchgate.config.metric_names import BENCHMARK
+    from orchgate.speed.measurements import Stopped
 
     if measurement.stopped in (Stopped.FAILED, Stopped.GROSS):  # which ends before all is measured
         return
@@ -57,17 +54,18 @@ def unmeasured(performance: Performance, measurement: Measurement) -> Iterator[F
     named = [key for key in performance.metrics if not key.startswith(BENCHMARK)]
     if missing := [key for key in named if key.replace("_", "-") not in known]:
         message = f"{performance.pipeline}: no run measured {', '.join(missing)}, which performance.metrics names"
-        yield Finding("PRF004", _NOWHERE, message, "remove it, or make a stage report it", Severity.WARNING)
+        yield Finding("PRF004", Location(""), message, "remove it, or make a stage report it", Severity.WARNING)
 
 
 def of_history(performance: Performance, root: str) -> Iterator[Finding]:
-    """What is said of the rates of the configured task's recorded runs.
+    """Findings about the rates of the configured task's recorded runs.
 
     Raises OrchgateError where they cannot be read.
     """
     wanted = bounded(performance, RATES) if performance.rates_from_task else ()
     if not wanted:
         return
+    from orchgate.measures import declared
     from orchgate.metrics.aggregate import rates
     from orchgate.metrics.update import update
     from orchgate.runs.ids import task_folder
@@ -80,7 +78,76 @@ def of_history(performance: Performance, root: str) -> Iterator[Finding]:
         )
         if name not in known:
             run = f"orchgate run {performance.pipeline} --task {performance.rates_from_task}"
-            yield Finding("PRF005", _NOWHERE, f"{where} is not known: no run is here", run, Severity.NOTE)
+            yield Finding("PRF005", Location(""), f"{where} is unknown: no run is recorded here", run, Severity.NOTE)
             continue
         if reason := _beyond(performance, name, known[name]):
-            yield Finding("PRF005", _NOWHERE, f"{where}: {reason}", severity=Severity.ERROR, steps=(step,))
+            yield Finding("PRF005", Location(""), f"{where}: {reason}", severity=Severity.ERROR, steps=(step,))
+
+
+# The override: a push that costs more may land for a reason that everybody sees, given as trailer or variable
+
+
+OVERRIDE_RULE = "PRF008"
+TRAILER = "Performance-Override"
+VARIABLE = "ORCHGATE_PERFORMANCE_OVERRIDE"
+LIFTED = ("PRF001", "PRF002", "PRF003", "PRF004", "PRF005", "PRF006", "PRF007")
+
+
+class Override(NamedTuple):
+    """Why a change may cost more, and where that is said, for people."""
+
+    reason: str
+    source: str
+
+
+def find_override(environ: Mapping[str, str], exceptions: Exceptions | None) -> Override | None:
+    """What excuses the whole change. A reason without a letter or digit is none. Raises GitError."""
+    variable = environ.get(VARIABLE, "").strip()
+    if any(character.isalnum() for character in variable):
+        return Override(variable, VARIABLE)
+    whole = exceptions.whole(TRAILER) if exceptions else None
+    return Override(whole.text, f"{TRAILER}, {whole.source}") if whole else None
+
+
+def lifted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings, of which none refuses any more, whatever their rules are configured to weigh."""
+    return tuple(
+        one._replace(severity=Severity.WARNING if one.severity is Severity.ERROR else one.severity, lifted=True)
+        if one.rule in LIFTED
+        else one
+        for one in findings
+    )
+
+
+def override_used(override: Override, findings: Iterable[Finding]) -> Finding:
+    """PRF008, shown even where nothing needed the override: it may have been left on. `findings` as they were."""
+    number = sum(map(_refuses, findings))
+    what = f"{number} finding{'s' * (number != 1)} lifted" if number else "nothing needed it"
+    return Finding(OVERRIDE_RULE, Location(""), f"override: {override.reason} ({override.source}); {what}")
+
+
+def overrides_in_vain(exceptions: Exceptions, way_out: Callable[[], Step]) -> Iterator[Finding]:
+    """PRF008 for reasons that only came along with a merge: a pipeline is measured as a whole, they excuse nothing."""
+    for one in exceptions.reasons(TRAILER):
+        if one.merge:
+            why = "a pipeline is measured as a whole, and no merge excuses it"
+            message = f"override that does not count: {one.text} ({TRAILER}, {one.source}): {why}"
+            yield Finding(OVERRIDE_RULE, Location(""), message, steps=(way_out(),))
+
+
+def hinted(findings: Iterable[Finding], way_out: Callable[[], Step]) -> Iterator[Finding]:
+    """The findings; those that refuse say how to give a reason."""
+    for one in findings:
+        yield one._replace(steps=(*one.steps, way_out())) if _refuses(one) else one
+
+
+def _refuses(finding: Finding) -> bool:
+    return finding.severity is Severity.ERROR and finding.rule in LIFTED
+
+
+def way_out(*, staged: bool, checked_out: bool) -> Step:
+    """The command with which a person gives a reason; as it stands it gives none."""
+    command = f"{VARIABLE}='…' git push"
+    if staged or checked_out:
+        command = f"git commit {'' if staged else '--amend --no-edit '}--trailer '{TRAILER}: …'"
+    return Step("to land it for a reason", command)

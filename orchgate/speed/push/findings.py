@@ -6,21 +6,21 @@ import posixpath
 import shlex
 from functools import partial
 from math import ceil, exp, log
-from typing import TYPE_CHECKING
 
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.measures import declared
 from orchgate.measures.declared import MetricKind
 from orchgate.model import Finding, Location, Severity, Step, Verdict
-from orchgate.speed import definition, explanation
+from orchgate.speed import definition, measurements
 from orchgate.speed.push.request import DECIDE
-from orchgate.verdict import benchmark_words, betting, reported_benchmarks, words
+from orchgate.verdict import reported_benchmarks, sign_flip, words
 from orchgate.verdict.values import Compared, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from orchgate.runs.stages import Stage
-    from orchgate.speed.measurement import Measurement
+    from orchgate.speed.measurements import Measurement
     from orchgate.speed.push.request import PushRequest
     from orchgate.speed.push.verdict_record import BranchHead
     from orchgate.speed.sampling import Failure
@@ -58,14 +58,14 @@ def announcement(request: PushRequest, budget: float) -> str:
 def not_measured(request: PushRequest, why: str) -> Finding:
     """PRF004 as a note: nobody measured, and nobody needs to before the rest is in order."""
     step = Step("to measure it now", request.command())
-    clause = f" was not measured: {why} (it is, with --measure-anyway)"
+    clause = f" was not measured: {why}; --measure-anyway measures it"
     return that(request, "PRF004", Severity.NOTE, clause, step)
 
 
 def of_pairs(request: PushRequest, policy: Policy, measurement: Measurement) -> tuple[Finding, ...]:
     """What a comparison by pairs has to say; where nothing is wrong and all is decided, nothing."""
-    basis = f"; {explanation.how_measured(measurement)}"
-    carrier = partial(explanation.carrier, measurement)
+    basis = f"; {measurements.how_measured(measurement)}"
+    carrier = partial(measurements.carrier, measurement)
     found = (
         *_worse(request, policy, measurement.judgement, carrier, basis),
         *_probable(request, policy, measurement, basis),
@@ -90,12 +90,12 @@ def of_pairs(request: PushRequest, policy: Policy, measurement: Measurement) -> 
 def slower_together(request: PushRequest, row: Sequence[BranchHead]) -> tuple[Finding, ...]:
     """PRF001, a warning: what the heads of a branch say together, where that is enough. One alone speaks for itself."""
     log_e = sum(head.log_e for head in row)
-    if len(row) < 2 or log_e < log(betting.WARNS):
+    if len(row) < 2 or log_e < log(sign_flip.WARNS):
         return ()
     e_value = f"{exp(log_e):.0f}" if log_e < log(1e6) else "more than a million"
     message = (
         f"several pushes of this branch together look slower: CPU time of {len(row)} heads against the same base, "
-        f"e = {e_value} (if none were slower, the chance of {betting.WARNS:.0f} or more is 2.5 %)"
+        f"e = {e_value} (if none were slower, the chance of {sign_flip.WARNS:.0f} or more is 2.5 %)"
     )
     return (about(request, "PRF001", Severity.WARNING, message, request.reproduce),)
 
@@ -130,12 +130,12 @@ def _probable(request: PushRequest, policy: Policy, measurement: Measurement, ba
         if not one.probably or _is_open(one, policy):
             continue
         kind, step = policy.metrics[one.name].kind, request.reproduce
-        stage = explanation.carrier(measurement, one.name) if kind is MetricKind.TIME else ""
+        stage = measurements.carrier(measurement, one.name) if kind is MetricKind.TIME else ""
         change = f"{words.probable(one)}{f' in stage {stage}' if stage else ''}"
         needed = words.missing(one)
         if words.within_reach(one) and measurement.pair_seconds:
-            budget = explanation.budget_for(measurement, one.pairs + (one.pairs_missing or 0))
-            needed += f" (in all {budget} s)"
+            budget = measurements.budget_for(measurement, one.pairs + (one.pairs_missing or 0))
+            needed += f" ({budget} s in total)"
             step = Step(DECIDE, request.command(f"{budget}s"))
         message = f"{declared.title(one.name)} {'; '.join(filter(None, (change, needed)))}{basis}"
         yield about(request, RULES[kind], Severity.WARNING, message, step)
@@ -197,9 +197,16 @@ def suspected(request: PushRequest, judgement: Judgement, names: Sequence[str], 
     return undecided(request, "; ".join(parts), policy, hint=WHOLE)
 
 
+def uncounted(request: PushRequest, names: Sequence[str], notes: Sequence[str], policy: str) -> Finding:
+    """PRF004: this machine could not count the file events of head's run that the stored baseline has."""
+    listed = " and ".join(declared.title(name) for name in names)
+    why = notes[0] if notes else "file events not counted"
+    return undecided(request, f"{listed} not held to the stored baseline: {why}", policy)
+
+
 def with_differences(found: tuple[Finding, ...], measurement: Measurement) -> tuple[Finding, ...]:
     """With what else differs, beside the first finding that may be about it."""
-    return with_line(found, next(explanation.also(measurement), ""))
+    return with_line(found, next(measurements.also(measurement), ""))
 
 
 def with_line(found: tuple[Finding, ...], line: str) -> tuple[Finding, ...]:
@@ -213,7 +220,7 @@ def with_line(found: tuple[Finding, ...], line: str) -> tuple[Finding, ...]:
 
 def failed_stage(one: Failure) -> str:
     """`stage crunch fails at head: exit 3: last line of its output`."""
-    return f"stage {one.stage} fails at {one.side}: {one.detail}" + (f": {one.last_line}" if one.last_line else "")
+    return f"{one.subject} fails at {one.side}: {one.detail}" + (f": {one.last_line}" if one.last_line else "")
 
 
 def head_failed(request: PushRequest, one: Failure) -> Finding:
@@ -236,14 +243,14 @@ def facts(measurement: Measurement) -> dict[str, object]:
         "verdict": judgement.verdict.value,
         "metrics": [plain(one) for one in judgement.metrics],
         "counters": [plain(one) for one in judgement.counters],
-        **benchmark_words.facts(judgement.benchmarks),
+        **reported_benchmarks.facts(judgement.benchmarks),
         "stages": [stage._asdict() for stage in measurement.stages],
         "notes": [*measurement.notes, *judgement.notes],
         "differs": list(measurement.differs),
         "stopped": measurement.stopped.value,
         "seconds": round(measurement.seconds, 3),
         "noise": measurement.noise,
-        "instructions": explanation.instructions(measurement),
+        "instructions": measurements.instructions(measurement),
     }
 
 
@@ -316,12 +323,12 @@ def of_benchmarks(request: PushRequest, policy: Policy, measurement: Measurement
     if named.verdict is Verdict.FAIL and not named.judged:
         yield about(request, "PRF005", Severity.ERROR, named.reason, request.reproduce)
         return
-    movers = benchmark_words.movers(named)
+    movers = reported_benchmarks.movers(named)
     where = f" in stage {stage}" if (stage := _reporter(measurement)) else ""
-    for one in movers[: benchmark_words.MOST]:
-        message = f"{benchmark_words.moved(one)}{where}{basis}{_benchmark_limit(one, policy)}"
+    for one in movers[: reported_benchmarks.MOST]:
+        message = f"{reported_benchmarks.moved(one)}{where}{basis}{_benchmark_limit(one, policy)}"
         yield about(request, *_weight((one,), policy), message, request.reproduce)
-    if more := movers[benchmark_words.MOST :]:
+    if more := movers[reported_benchmarks.MOST :]:
         what = f"{len(more)} more benchmark{'s' * (len(more) != 1)} got slower{where}"
         yield about(request, *_weight(more, policy), what, request.reproduce)
     yield from _failed_benchmarks(request, named)
@@ -353,20 +360,20 @@ def _reporter(measurement: Measurement) -> str:
 
 def _failed_benchmarks(request: PushRequest, named: BenchmarkJudgement) -> Iterator[Finding]:
     charged = [one for one in named.failed if one.verdict in WEIGHTS]
-    for one in charged[: benchmark_words.MOST]:
-        yield about(request, "PRF005", WEIGHTS[one.verdict], benchmark_words.failed(one), request.reproduce)
-    if more := charged[benchmark_words.MOST :]:
+    for one in charged[: reported_benchmarks.MOST]:
+        yield about(request, "PRF005", WEIGHTS[one.verdict], reported_benchmarks.failed(one), request.reproduce)
+    if more := charged[reported_benchmarks.MOST :]:
         worst = Severity.ERROR if any(one.verdict is Verdict.FAIL for one in more) else Severity.WARNING
         what = "1 more benchmark has no result" if len(more) == 1 else f"{len(more)} more benchmarks have no result"
         yield about(request, "PRF005", worst, what, request.reproduce)
     others = [one for one in named.failed if one.verdict not in WEIGHTS]
-    for line in benchmark_words.first([benchmark_words.failed(one) for one in others]):
+    for line in reported_benchmarks.first([reported_benchmarks.failed(one) for one in others]):
         yield about(request, "PRF004", Severity.NOTE, line)
 
 
 def _changed_benchmarks(request: PushRequest, named: BenchmarkJudgement) -> Iterator[Finding]:
     severity = Severity.WARNING if named.only_on_base else Severity.NOTE
-    for line in benchmark_words.changed(named):
+    for line in reported_benchmarks.changed(named):
         yield about(request, "PRF007", severity, line, hint=_NEW_NAME)
 
 
@@ -378,7 +385,7 @@ def _open_benchmarks(
         blocks = Severity.ERROR if policy.inconclusive == "block" else Severity.WARNING
         matters = named.verdict is Verdict.INCONCLUSIVE or policy.inconclusive == "block"
         steps = (_with_time(request, named, measurement),) if matters else ()
-        yield about(request, "PRF004", blocks if matters else Severity.NOTE, benchmark_words.rest(named), *steps)
+        yield about(request, "PRF004", blocks if matters else Severity.NOTE, reported_benchmarks.rest(named), *steps)
 
 
 def _with_time(request: PushRequest, named: BenchmarkJudgement, measurement: Measurement) -> Step:

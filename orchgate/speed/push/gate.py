@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate import __version__
 from orchgate.errors import ConfigError, GitError, OrchgateError, quoted
 from orchgate.git.call import common_dir
-from orchgate.lib.globs import matches
+from orchgate.lib.paths import matches
 from orchgate.lib.text import counted
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Finding, Location, Outcome, Severity, Step, Trouble, Verdict
 from orchgate.runner.environment import unhooked
 from orchgate.speed import definition
-from orchgate.speed.failures import BothFail
-from orchgate.speed.push import bounds, stored_verdict, verdict_record
-from orchgate.speed.push.stored_verdict import ComparisonKey, StoredVerdict
-from orchgate.speed.push.verdict_record import SittingResult
-from orchgate.verdict.values import Sitting
+from orchgate.speed.push import bounds, reach, verdict_record
+from orchgate.speed.push.request import BothFail
+from orchgate.speed.push.verdict_record import ComparisonKey, SittingResult, StoredVerdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
-    from orchgate.speed.measurement import Measurement
+    from orchgate.speed.measurements import Measurement
     from orchgate.speed.push.measure import PushMeasurement
     from orchgate.speed.push.request import PushRequest
     from orchgate.speed.push.verdict_record import OpenSitting, VerdictRecord
@@ -41,7 +39,7 @@ _answered: weakref.WeakKeyDictionary[Repository, dict[ComparisonKey, tuple[str, 
 
 
 class PushResult(NamedTuple):
-    """What is to be said; `facts` are JSON-able.
+    """What there is to report; `facts` are JSON-able.
 
     `pairs` are new ones, `earlier` those of other pushes; `runs` are those of head alone. `recorded_at` is when it was
     measured, "" for now. `ref` is the other one of this push that it was measured for, "" for this one. `held`:
@@ -137,13 +135,11 @@ def _irrelevant(request: PushRequest) -> str:
 
 def _is_run(request: PushRequest, base: str) -> bool:
     """Whether the pipeline names some of the changed paths: a script is none of the documents that it lies among."""
-    from orchgate.speed.push import affected
-
     try:
         stages = definition.read(request.repository, base, request.pipeline, "base").stages
     except ConfigError:
         return False  # there is nothing to run on both sides
-    return not affected.named(stages, request.tree).isdisjoint(request.paths)
+    return not reach.named(stages, request.tree).isdisjoint(request.paths)
 
 
 def _is_relevant(paths: Collection[str], config: Config) -> bool:
@@ -157,17 +153,17 @@ def _is_relevant(paths: Collection[str], config: Config) -> bool:
 def _both_fail(request: PushRequest, error: BothFail, reported: tuple[Finding, ...], *, excused: bool) -> Outcome:
     """Nothing was measured: a warning where the change is shown to have nothing to do with it, or gives a reason."""
     from orchgate.runs.stages import Stage
-    from orchgate.speed.push.affected import untouched
 
     command = request.config.performance.setup
     prepare = (Stage("prepare", "prepare", command),) if command else ()
-    apart = untouched((*error.stages, *prepare), request.tree, request.paths)
+    apart = reach.untouched((*error.stages, *prepare), request.tree, request.paths)
+    steps = (*((Step("to see why", error.command),) if error.command else ()), request.reproduce)
     if not (apart or excused):
-        return Outcome(reported, {PAIRS: 0}, {}, (Trouble(Location(""), error.message, steps=(request.reproduce,)),))
+        return Outcome(reported, {PAIRS: 0}, {}, (Trouble(Location(""), error.message, steps=steps),))
     message = f"{error.message}; nothing was measured"
     message += ", and the change touches nothing that it runs" if apart else ""
     severity = Severity.WARNING if apart else Severity.ERROR
-    found = Finding("PRF003", Location(""), message, severity=severity, steps=(request.reproduce,))
+    found = Finding("PRF003", Location(""), message, severity=severity, steps=steps)
     return Outcome((*reported, found), {PAIRS: 0}, {"not measured": error.message})
 
 
@@ -184,8 +180,8 @@ def answer(request: PushRequest) -> PushResult:
     before = _answered.setdefault(request.repository, {})
     if key in before:
         return _shared(*before[key])
-    memory = verdict_record.opened(request.environ, common_dir(request.repository.git_dir), key, request.branch)
-    found = _remembered(request, memory) if memory.entry.conclusive else _measured(request, memory)
+    record = verdict_record.opened(request.environ, common_dir(request.repository.git_dir), key, request.branch)
+    found = _from_record(request, record) if record.entry.conclusive else _measured(request, record)
     if not found.held:  # what kept this ref may not keep the next
         before[key] = (request.branch or request.head[:12], found)
     return found
@@ -199,26 +195,26 @@ def _shared(ref: str, answer_: PushResult) -> PushResult:
     )
 
 
-def _measured(request: PushRequest, memory: VerdictRecord) -> PushResult:
+def _measured(request: PushRequest, record: VerdictRecord) -> PushResult:
     if not request.repository.root:
-        raise OrchgateError("a bare repository has no place to run a pipeline in", "run it in a clone")
+        raise OrchgateError("a bare repository has no work tree to run a pipeline in", "run it in a clone")
     if why := request.hold():
         from orchgate.speed.push.findings import not_measured
 
-        return PushResult((not_measured(request, why),), facts={"not measured": why, **memory.facts}, held=True)
+        return PushResult((not_measured(request, why),), facts={"not measured": why, **record.facts}, held=True)
     from orchgate.speed.push.measure import measured
 
-    turn = verdict_record.begun(memory)
-    with verdict_record.given_back(turn):
-        found = measured(request, memory.key.machine, memory.ran, turn)
+    sitting = verdict_record.begin(record)
+    with verdict_record.give_back_on_error(sitting):
+        found = measured(request, record.key.machine, record.ran, sitting)
         found = _with_definition(request, _with_differences(request, found))
-    brought = _brought(request, turn, found)
-    facts = verdict_record.ended(turn, brought)
-    if memory.store:  # a machine without a place for it is none to be told of at every push
+    result = _sitting_result(request, sitting, found)
+    facts = verdict_record.end(sitting, result)
+    if record.store:  # that this machine has no place for it is not worth a warning at every push
         for name in ("not trusted", "not recorded"):
             if name in facts:
                 request.tell(f"{name}: {facts[name]}")
-    reported = (*found.findings, *_of_branch(request, memory, brought.log_e, slower=brought.slower))
+    reported = (*found.findings, *_of_branch(request, record, result.log_e, slower=result.slower))
     earlier = len(found.measurement.earlier) if found.measurement else 0
     return PushResult(
         reported, found.pairs, found.runs, {**found.facts, **facts}, earlier=earlier, measurement=found.measurement
@@ -227,18 +223,18 @@ def _measured(request: PushRequest, memory: VerdictRecord) -> PushResult:
 
 def _with_differences(request: PushRequest, found: PushMeasurement) -> PushMeasurement:
     """What was found without pairs, and what else than the code differs, where that may explain it."""
-    from orchgate.speed import differences
+    from orchgate.speed import measurements, work_trees
     from orchgate.speed.push import findings
 
     if not found.findings or found.measurement:
         return found
     assert request.base is not None  # or nothing would have been measured
     differs = (
-        *differences.of_trees(request.repository, request.base, request.head),
-        *differences.variables(request.redefined.variables if request.redefined else ()),
-        *differences.machine(request.repository, request.base, request.pipeline),
+        *work_trees.of_trees(request.repository, request.base, request.head),
+        *work_trees.set_variables(request.redefined.variables if request.redefined else ()),
+        *work_trees.other_machine(request.repository, request.base, request.pipeline),
     )
-    reported = findings.with_line(found.findings, next(differences.told(differs), ""))
+    reported = findings.with_line(found.findings, next(measurements.also_differs(differs), ""))
     return found._replace(findings=reported, facts={**found.facts, "differs": list(differs)})
 
 
@@ -247,19 +243,19 @@ def _with_definition(request: PushRequest, found: PushMeasurement) -> PushMeasur
     change = request.redefined
     if change is None or not change.phrases:
         return found
-    from orchgate.speed import added, definition
+    from orchgate.speed import definition, work_trees
 
     budget = request.config.performance.max_seconds
-    costs: dict[str, str] = dict.fromkeys(change.added, added.NOT_MEASURED)
+    costs: dict[str, str] = dict.fromkeys(change.added, work_trees.NOT_MEASURED)
     if found.measurement and found.pairs:
         left = budget - found.measurement.seconds
-        costs = added.costs(
+        costs = work_trees.added_costs(
             request.repository,
             request.head,
             change,
             environ=unhooked(request.environ),
             prepare=request.config.performance.setup,
-            seconds=max(left, added.SHARE * budget),
+            seconds=max(left, work_trees.SHARE * budget),
         )
     # Where head cannot be run for it, that says what the change does.
     known = (change.staged or change.prepared) and any(one.rule == "PRF007" for one in found.findings)
@@ -267,7 +263,7 @@ def _with_definition(request: PushRequest, found: PushMeasurement) -> PushMeasur
     return found._replace(findings=reported, facts={**found.facts, **definition.facts(change, costs)})
 
 
-def _brought(request: PushRequest, turn: OpenSitting, found: PushMeasurement) -> SittingResult:
+def _sitting_result(request: PushRequest, sitting: OpenSitting, found: PushMeasurement) -> SittingResult:
     """What is to be kept of a measurement. Failures are nobody's evidence, and what is decided needs no more pairs."""
     at = request.now.strftime("%Y-%m-%dT%H:%M:%SZ")
     measurement = found.measurement
@@ -275,13 +271,15 @@ def _brought(request: PushRequest, turn: OpenSitting, found: PushMeasurement) ->
     earlier = len(measurement.earlier) if measurement else 0
     entry = StoredVerdict(at, found.conclusive, earlier + found.pairs, found.findings)
     ran = tuple(one._replace(at=at) for one in found.ran)
-    brought = SittingResult(entry, ran=ran)
+    result = SittingResult(entry, ran=ran)
     if measurement is None or measurement.failures or not measurement.pairs:
-        return brought._replace(pairs=measurement.pairs if measurement else ())
-    sitting = measurement.sitting or Sitting(earlier, entry.judged, turn.share)
-    return brought._replace(
+        return result._replace(pairs=measurement.pairs if measurement else ())
+    from orchgate.verdict.values import Sitting
+
+    measured_now = measurement.sitting or Sitting(earlier, entry.judged, sitting.share)
+    return result._replace(
         pairs=measurement.pairs,
-        sitting=sitting,
+        sitting=measured_now,
         log_e=_log_e(request, measurement),
         slower=any(map(_is_slower, compared)),
     )
@@ -294,25 +292,25 @@ def _is_slower(one: Compared) -> bool:
 
 def _log_e(request: PushRequest, measurement: Measurement) -> float | None:
     """What all pairs of head say of its CPU time."""
-    from orchgate.verdict import betting
+    from orchgate.verdict import sign_flip
     from orchgate.verdict.sequential import PRIMARY
     from orchgate.verdict.values import policy
 
     metric = policy(request.config.performance).metrics.get(PRIMARY)
     pairs = (*measurement.earlier, *measurement.pairs)
-    return None if metric is None else betting.log_e_value(pairs, metric) or None
+    return None if metric is None else sign_flip.log_e_value(pairs, metric) or None
 
 
 def _of_branch(
-    request: PushRequest, memory: VerdictRecord, log_e: float | None, *, slower: bool
+    request: PushRequest, record: VerdictRecord, log_e: float | None, *, slower: bool
 ) -> tuple[Finding, ...]:
     """What this head and those before it on its branch say together."""
-    if log_e is None or log_e <= 0 or slower or not memory.branch:
+    if log_e is None or log_e <= 0 or slower or not record.branch:
         return ()
     from orchgate.speed.push import verdict_record
     from orchgate.speed.push.findings import slower_together
 
-    row = verdict_record.with_head(memory.heads, verdict_record.BranchHead(memory.key.head, log_e))
+    row = verdict_record.with_head(record.heads, verdict_record.BranchHead(record.key.head, log_e))
     return slower_together(request, row)
 
 
@@ -327,9 +325,9 @@ def tree_of(repository: Repository, commit: str) -> str:
 def _asked(request: PushRequest) -> str:
     """Everything besides the two trees that decides what a measurement says. Pipelines are part of the trees."""
     performance = request.config.performance
-    programs = stored_verdict.of_question(request.config, request.repository.root, request.environ)
-    return stored_verdict.digest(
-        [__version__, stored_verdict.VERSION, performance._replace(max_seconds=0.0), *programs]
+    programs = reach.programs(request.config, request.repository.root, request.environ)
+    return verdict_record.digest(
+        [__version__, verdict_record.VERSION, performance._replace(max_seconds=0.0), *programs]
     )
 
 
@@ -339,9 +337,9 @@ def _machine() -> str:
     return str(fingerprint()["fingerprint"])
 
 
-def _remembered(request: PushRequest, memory: VerdictRecord) -> PushResult:
-    known = memory.entry
-    again = Step("to measure again", f"rm {quoted(memory.path)}")
+def _from_record(request: PushRequest, record: VerdictRecord) -> PushResult:
+    known = record.entry
+    again = Step("to measure again", f"rm {quoted(record.path)}")
     reported = tuple(
         one._replace(
             message=f"{one.message} (from the record of {known.at})",
@@ -351,6 +349,6 @@ def _remembered(request: PushRequest, memory: VerdictRecord) -> PushResult:
         )
         for one in known.findings
     )
-    log_e = next((head.log_e for head in memory.heads if head.tree == memory.key.head), None)
-    facts = {"recorded at": known.at, "recorded pairs": known.judged, **memory.facts}
-    return PushResult((*reported, *_of_branch(request, memory, log_e, slower=False)), 0, 0, facts, known.at)
+    log_e = next((head.log_e for head in record.heads if head.tree == record.key.head), None)
+    facts = {"recorded at": known.at, "recorded pairs": known.judged, **record.facts}
+    return PushResult((*reported, *_of_branch(request, record, log_e, slower=False)), 0, 0, facts, known.at)

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import ConfigError, OrchgateError, Unreadable
 from orchgate.lib import working_time
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
 from orchgate.runner.environment import unhooked
-from orchgate.speed import differences, explanation
-from orchgate.speed import sides as work_trees
-from orchgate.speed.failures import BothFail
+from orchgate.speed import measurements, work_trees
 from orchgate.speed.instruction_counts import LEAST_SECONDS
-from orchgate.speed.measurement import Stopped
+from orchgate.speed.measurements import Stopped
+from orchgate.speed.pair_runner import LATE
 from orchgate.speed.paired import MOST_PAIRS, measure
 from orchgate.speed.push import findings, recorded_runs, screening
 from orchgate.speed.push.findings import failed_at_head
+from orchgate.speed.push.request import BothFail
 from orchgate.speed.push.screening import Suspicion
-from orchgate.speed.push.stored_verdict import RunDuration
-from orchgate.speed.timing import LATE
+from orchgate.speed.push.verdict_record import RunDuration
 from orchgate.verdict import baseline, gross
 from orchgate.verdict.comparison import LOOKS
 from orchgate.verdict.sequential import SECOND
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.model import Finding
-    from orchgate.speed.measurement import Measurement
+    from orchgate.speed.measurements import Measurement
     from orchgate.speed.push.request import PushRequest
     from orchgate.speed.push.screening import ScreeningReference
     from orchgate.speed.push.verdict_record import OpenSitting
@@ -61,7 +60,7 @@ class MeasurementJob(NamedTuple):
     """A request with what every measurement for it needs.
 
     `budget` is in seconds, `begun` a moment of the clock of `worked`. `against` is what a run of head can be held to;
-    `unread` says why the stored baseline cannot be read. `turn` is what measuring in pairs goes on with.
+    `unread` says why the stored baseline cannot be read. `sitting` is what measuring in pairs goes on with.
     """
 
     request: PushRequest
@@ -71,7 +70,7 @@ class MeasurementJob(NamedTuple):
     against: ScreeningReference
     unread: str
     begun: float
-    turn: OpenSitting
+    sitting: OpenSitting
 
     @property
     def left(self) -> float:
@@ -79,7 +78,7 @@ class MeasurementJob(NamedTuple):
         return MOST_SECONDS - (working_time.now() - self.begun)
 
 
-def prepared(request: PushRequest, machine: str, ran: Sequence[RunDuration], turn: OpenSitting) -> MeasurementJob:
+def prepared(request: PushRequest, machine: str, ran: Sequence[RunDuration], sitting: OpenSitting) -> MeasurementJob:
     """What is known before anything is run. Raises OrchgateError."""
     performance = request.config.performance
     budget = min(performance.max_seconds, MOST_SECONDS)
@@ -90,7 +89,9 @@ def prepared(request: PushRequest, machine: str, ran: Sequence[RunDuration], tur
     policy = policy_of(performance, undecided_blocks=request.config.undecided_blocks)
     recorded = recorded_runs.gather(request, machine, ran)
     against = screening.held(request, policy, recorded, stored)
-    return MeasurementJob(request, policy, budget, unhooked(request.environ), against, unread, working_time.now(), turn)
+    return MeasurementJob(
+        request, policy, budget, unhooked(request.environ), against, unread, working_time.now(), sitting
+    )
 
 
 def _stored_baseline(request: PushRequest, machine: str) -> BaselineRecord | None:
@@ -103,12 +104,12 @@ class _OutOfTime(Exception):
     """Not even the first runs fit into the budget."""
 
 
-def measured(request: PushRequest, machine: str, ran: Sequence[RunDuration], turn: OpenSitting) -> PushMeasurement:
+def measured(request: PushRequest, machine: str, ran: Sequence[RunDuration], sitting: OpenSitting) -> PushMeasurement:
     """Measures, unless how long runs took, by `ran` of earlier pushes or by other records, says it would be in vain.
 
-    `turn` is what measuring in pairs goes on with. Raises OrchgateError.
+    `sitting` is what measuring in pairs goes on with. Raises OrchgateError.
     """
-    job = prepared(request, machine, ran, turn)
+    job = prepared(request, machine, ran, sitting)
     found = _found(job)
     if job.unread:
         reported = (*found.findings, findings.no_baseline(request, job.unread))
@@ -119,7 +120,7 @@ def measured(request: PushRequest, machine: str, ran: Sequence[RunDuration], tur
 def _found(job: MeasurementJob) -> PushMeasurement:
     seconds, against = job.against.seconds, job.against
     long = seconds is not None and 2 * LOOKS[0] * seconds > job.budget
-    if seconds is not None and long and (not against.told or seconds > MOST_SECONDS):
+    if seconds is not None and long and (not against.description or seconds > MOST_SECONDS):
         return _ended(job)
     tell = screening.announcement(job.request, against) if long else findings.announcement(job.request, job.budget)
     job.request.tell(tell)
@@ -157,7 +158,7 @@ def _sides(job: MeasurementJob) -> Iterator[tuple[tuple[Side, ...], str]]:
 def _in_pairs(job: MeasurementJob, sides: tuple[Side, ...]) -> PushMeasurement:
     # Without runs on record, the few pairs that fit tell at least what the counters say.
     try:
-        measurement = _compared(job, sides, job.budget, partial=not job.against.told)
+        measurement = _compared(job, sides, job.budget, partial=not job.against.description)
     except _OutOfTime:
         return _too_long(job, sides, {})
     if found := _by_failure(job, sides, measurement):
@@ -165,7 +166,7 @@ def _in_pairs(job: MeasurementJob, sides: tuple[Side, ...]) -> PushMeasurement:
     few = measurement.stopped is Stopped.BUDGET and len(measurement.earlier) + len(measurement.pairs) < LOOKS[0]
     if not few or measurement.judgement.verdict is Verdict.FAIL:
         return _judged(job, sides, measurement)
-    if job.against.told:
+    if job.against.description:
         if measurement.warm_up is None:  # base took longer than it ever did
             return _screened(job, sides)
         return _by_record(job, sides, measurement.warm_up[1], measurement.took)
@@ -202,9 +203,9 @@ def _compared(
         watch=performance.watch,
         exact=performance.exact and seconds + LEAST_SECONDS <= MOST_SECONDS,
         benchmarks=performance.benchmarks if performance.benchmarks.file else None,
-        earlier=job.turn.earlier,
-        sittings=job.turn.sittings,
-        share=job.turn.share,
+        earlier=job.sitting.earlier,
+        sittings=job.sitting.sittings,
+        share=job.sitting.share,
     )
     if measurement.stopped is Stopped.BUDGET and measurement.warm_up is None and not measurement.took:
         raise _OutOfTime
@@ -212,7 +213,7 @@ def _compared(
     failed = {one.side: one for one in measurement.failures}
     if len(failed) == 2:
         message = f"{job.request.pipeline} fails at base too: {findings.failed_stage(failed['head'])}"
-        raise BothFail(message, job.request.command(), base.stages)
+        raise BothFail(message, job.request.command(), base.stages, measurements.command(head.stages, failed["head"]))
     broken = measurement.judgement.verdict is Verdict.BROKEN and not measurement.judgement.is_of_benchmarks
     if broken and not failed:
         raise OrchgateError(measurement.judgement.reason, job.request.command())
@@ -224,11 +225,9 @@ def _with_differences(job: MeasurementJob, sides: tuple[Side, Side], measurement
     if measurement.judgement.verdict is Verdict.PASS:
         return measurement
     request = job.request
-    names = request.redefined.variables if request.redefined else ()
-    found = (
-        *differences.between(request.repository, sides, job.environ),
-        *differences.variables(names),
-        *differences.machine(request.repository, sides[0].commit, request.pipeline),
+    variables = request.redefined.variables if request.redefined else ()
+    found = work_trees.differences(
+        request.repository, sides, job.environ, pipeline=request.pipeline, variables=variables
     )
     return measurement._replace(differs=found)
 
@@ -236,7 +235,7 @@ def _with_differences(job: MeasurementJob, sides: tuple[Side, Side], measurement
 def _judged(
     job: MeasurementJob, sides: tuple[Side, ...], measurement: Measurement, *, few: bool = False
 ) -> PushMeasurement:
-    basis = f"; {explanation.how_measured(measurement)}"
+    basis = f"; {measurements.how_measured(measurement)}"
     named = findings.of_benchmarks(job.request, job.policy, measurement, basis)
     found = (*findings.of_pairs(job.request, job.policy, measurement), *findings.tolerated(job.request, measurement))
     reported = findings.with_differences((*found, *named), measurement)
@@ -247,8 +246,24 @@ def _judged(
             screening.in_ci(job.request, one, seconds) if findings.is_open(one) else one for one in reported
         )
         reported = (*reported, *job.against.old)
+    _keep(job, sides, measurement)
     conclusive = not findings.may_change(reported, measurement.judgement)
     return _of(measurement, reported, conclusive=conclusive)._replace(ran=ran)
+
+
+def _keep(job: MeasurementJob, sides: tuple[Side, ...], measurement: Measurement) -> None:
+    """Leaves the samples for `orchgate report`, as `orchgate perf` does. That they cannot be kept refuses nobody."""
+    from orchgate.git.call import common_dir
+    from orchgate.lib import files
+    from orchgate.runs import ids
+    from orchgate.speed import kept, sample_files
+
+    request = job.request
+    if measurement.pairs:
+        samples = sample_files.encoded(request.pipeline, (sides[0], sides[1]), measurement)
+        name = ids.new_run_id(request.now.timestamp())
+        with contextlib.suppress(files.WriteError):
+            kept.keep(common_dir(request.repository.git_dir), name, samples, kept.encoded(measurement, job.policy))
 
 
 # Head alone
@@ -256,8 +271,8 @@ def _judged(
 
 def _without_base(job: MeasurementJob, head: Side, why: str) -> PushMeasurement:
     """Base cannot be run."""
-    if not job.against.told:
-        none = "" if job.unread else ", and nothing is on record of it on this kind of machine"
+    if not job.against.description:
+        none = "" if job.unread else ", and nothing is on record of it on this machine type"
         return PushMeasurement((findings.no_baseline(job.request, f"{why}{none}"), *job.against.old))
     return _screened(job, (head,))
 
@@ -282,27 +297,31 @@ def _by_record(
     """What a run of head says by what is on record; what is suspicious in it, pairs confirm or clear."""
     request, against, seconds = job.request, job.against, took.get("head", 0.0)
     if run and run.failure:
-        return _confirmed(job, sides, Suspicion(screening.failed_alone(run.failure)), took)
+        return confirmed_in_pairs(job, sides, Suspicion(screening.failed_alone(run.failure)), took)
     one = screening.screened(request, against, run)
-    facts = {"screened by": against.told, "suspicious": list(one.suspects), "problems": list(against.recorded.problems)}
+    facts = {
+        "screened by": against.description,
+        "suspicious": list(one.suspects),
+        "problems": list(against.recorded.problems),
+    }
     reported = (*one.findings, *against.old)
     found = PushMeasurement(reported, 0, 1, screening.refuses(one.findings), facts)
     if screening.refuses(one.findings):
         return found
     if one.suspects:
         why = screening.looks_suspicious(against, run, one.suspects, seconds)
-        confirmed = _confirmed(job, sides, Suspicion(why, one.suspects), took)
+        confirmed = confirmed_in_pairs(job, sides, Suspicion(why, one.suspects), took)
         rest = against.old if confirmed.pairs else reported  # pairs say it better
         return confirmed._replace(findings=(*rest, *confirmed.findings), facts={**facts, **confirmed.facts})
     if one.findings:
         return found
-    # No proof, so it is not kept as one: whoever gives it more time, or mends the record, is answered anew.
+    # No proof, so it is not kept as one: whoever gives it more time, or repairs the record, is answered anew.
     return found._replace(
         findings=(*reported, screening.unsuspicious(request, against, seconds, job.policy.inconclusive))
     )
 
 
-def _confirmed(
+def confirmed_in_pairs(
     job: MeasurementJob, sides: tuple[Side, ...], suspicion: Suspicion, took: Mapping[str, float]
 ) -> PushMeasurement:
     """What pairs make of a suspicion, in all the time that a push may take; open where they cannot tell."""
@@ -343,7 +362,7 @@ def _unfinished(job: MeasurementJob, sides: tuple[Side, ...], took: Mapping[str,
     if base is None or "head" in took or not screening.overdue(base, job.budget - base):
         return None
     suspicion = Suspicion(screening.unfinished(base, job.budget - base), (SECOND,))
-    return _confirmed(job, sides, suspicion, took)._replace(ran=_ran(job, sides, took))
+    return confirmed_in_pairs(job, sides, suspicion, took)._replace(ran=_ran(job, sides, took))
 
 
 def _of(measurement: Measurement, reported: tuple[Finding, ...], *, conclusive: bool) -> PushMeasurement:

@@ -2,7 +2,7 @@
 
 A file is signed with HMAC-SHA256 under 32 random bytes that lie in the folder too, and so is its name. The signature
 covers what the file is about and the repository it belongs to, so that a file put in the place of another one is not
-taken for it. Programs that run as the same user may read the secret all the same: docs/performance.md says what that
+taken for it. Programs that run as the same user may read the secret all the same: docs/decides/speed.md says what that
 means.
 """
 
@@ -12,10 +12,10 @@ import contextlib
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.errors import OrchgateError, quoted
 from orchgate.lib import files, locks
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -53,8 +53,8 @@ class PrivateStore(NamedTuple):
     def _hmac(self, data: bytes, *about: str) -> bytes:
         import hmac
 
-        told = "\0".join(map(ascii, (self.repository, *about))).encode("ascii")
-        return hmac.digest(self.secret, len(told).to_bytes(8, "big") + told + data, "sha256")
+        subject = "\0".join(map(ascii, (self.repository, *about))).encode("ascii")
+        return hmac.digest(self.secret, len(subject).to_bytes(8, "big") + subject + data, "sha256")
 
 
 class StoredContent(NamedTuple):
@@ -94,11 +94,11 @@ def _state_home(environ: Mapping[str, str]) -> str:
         try:
             home = pwd.getpwuid(os.geteuid()).pw_dir
         except KeyError:
-            raise OrchgateError("this user has no home folder", f"name a folder: {VARIABLE}") from None
+            raise OrchgateError("this user has no home folder", f"set {VARIABLE} to a folder") from None
     # Under sudo it may be another user's, who could not use what we make there.
     with contextlib.suppress(OSError):
         if os.stat(home).st_uid != os.geteuid():
-            raise OrchgateError(f"{home} belongs to another user", f"name a folder of your own: {VARIABLE}")
+            raise OrchgateError(f"{home} belongs to another user", f"set {VARIABLE} to a folder of your own")
     return os.path.join(home, ".local", "state")
 
 
@@ -107,7 +107,7 @@ def _own(found: os.stat_result, path: str, is_kind: Callable[[int], bool] = stat
     if not is_kind(found.st_mode) or found.st_uid != os.geteuid():
         raise OrchgateError(f"{path} is not this user's own", f"ls -ld {quoted(path)}")
     if stat.S_IMODE(found.st_mode) & 0o077:
-        raise OrchgateError(f"{path} is open to others", f"chmod go= {quoted(path)}")
+        raise OrchgateError(f"{path} can be read or changed by others", f"chmod go= {quoted(path)}")
 
 
 def _secret(home: str) -> bytes:
@@ -170,7 +170,7 @@ def alone(store: PrivateStore) -> Iterator[None]:
     try:
         locks.take(lock, path, _PATIENCE)
         if opened({VARIABLE: os.path.dirname(store.home)}, store.repository) != store:
-            raise OrchgateError(f"{store.home} was changed meanwhile: another secret is in it")
+            raise OrchgateError(f"{store.home} was changed in the meantime: it holds another secret")
         yield
     finally:
         os.close(lock)

@@ -5,28 +5,28 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.config.load import load
 from orchgate.errors import OrchgateError
 from orchgate.git import history
 from orchgate.lib.text import counted
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runs import ids, pipeline
-from orchgate.runs.definition import pipeline_hash
+from orchgate.runs.stages import pipeline_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.git.snapshot import Snapshot
-    from orchgate.metrics.recorded import HistoryRun
+    from orchgate.metrics.lines import HistoryRun
     from orchgate.speed.push.request import PushRequest
-    from orchgate.speed.push.stored_verdict import RunDuration
+    from orchgate.speed.push.verdict_record import RunDuration
 
 MOST_COMMITS = 64  # that are looked at, along the first parents of base
 MOST_FILES = 32  # those that were written last
 MOST_RUNS = 40
 TREES = 3  # whose durations count: one of them may have met a busy machine
-DAYS = 7  # for which the durations of former pushes hold
+DAYS = 7  # for which the durations of earlier pushes hold
 
 
 class RecordedRuns(NamedTuple):
@@ -126,13 +126,13 @@ def _typical(timed: Sequence[tuple[int, tuple[bool, float]]]) -> tuple[float | N
 
 def _recorded(request: PushRequest, machine: str, line: _BaseHistory) -> tuple[list[HistoryRun], list[str]]:
     """The runs in the metrics of all tasks, the nearest first and of these the newest; and what could not be read."""
-    from orchgate.metrics import recorded
+    from orchgate.metrics.lines import newest
 
     runs: dict[str, HistoryRun] = {}
     problems: list[str] = []
     for path in islice(_files(request, problems), MOST_FILES):
         try:
-            tail = recorded.newest(path, request.pipeline, machine, line.distance)
+            tail = newest(path, request.pipeline, machine, line.distance)
         except OSError as error:
             problems.append(f"{_short(request, path)} cannot be read: {error.strerror or error}")
             continue
@@ -189,7 +189,7 @@ def _short(request: PushRequest, path: str) -> str:
     return os.path.relpath(path, request.repository.root)
 
 
-def told(reference: RecordedRuns) -> str:
+def description(reference: RecordedRuns) -> str:
     """`14 recorded runs of base's tree`."""
     runs = len(reference.runs)
     if not reference.is_base:

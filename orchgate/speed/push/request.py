@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
+from orchgate.errors import OrchgateError
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Step
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
+    from orchgate.runs.stages import Stage
     from orchgate.speed.definition import PipelineChange
 
 DECIDE = "to decide"
 _PAIRS = 20  # which find most slow-downs that are refused
+
+
+class BothFail(OrchgateError):
+    """The pipeline can be run neither at base nor at head. `stages` are base's, `command` is what failed at head."""
+
+    def __init__(self, message: str, hint: str, stages: Sequence[Stage], command: str) -> None:
+        super().__init__(message, hint)
+        self.stages = tuple(stages)
+        self.command = command
 
 
 class PushRequest(NamedTuple):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import shlex
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
-from orchgate.lib.numbers import median
-from orchgate.lib.text import counted
+from orchgate.lib.text import counted, median
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.measures import declared
 from orchgate.model import Severity, Step, Verdict
 from orchgate.speed import sampling
 from orchgate.speed.push import findings, recorded_runs
 from orchgate.speed.push.findings import failed_stage, undecided
-from orchgate.speed.timing import OutOfTime
+from orchgate.speed.sampling import OutOfTime
 from orchgate.verdict import gross, stored, words
 from orchgate.verdict.baseline import stale
 from orchgate.verdict.comparison import LOOKS
@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from orchgate.model import Finding
     from orchgate.speed.push.recorded_runs import RecordedRuns
     from orchgate.speed.push.request import PushRequest
-    from orchgate.speed.push.stored_verdict import RunDuration
+    from orchgate.speed.push.verdict_record import RunDuration
     from orchgate.speed.sampling import Failure, MeasuredRun, Side
     from orchgate.verdict.baseline import BaselineRecord
     from orchgate.verdict.values import Pair, Policy
 
 CLEARING = 3  # pairs
 MOST_CONFIRMING = 32  # pairs, which find nearly every slow-down that is refused
+FILE_COUNTS = ("manifest_writes", "files_written")  # of file events, which not every machine reports
 JOB = Step("to decide in CI", "orchgate perf --print-job github")  # or gitlab
 
 
@@ -64,9 +65,9 @@ class ScreeningReference(NamedTuple):
         return self.stored is not None or stored.shows_spread(recorded_runs.samples(self.recorded.runs))
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """`14 recorded runs of base's tree and the stored baseline of 0a1b2c3d4e5f`; "" where there is neither."""
-        parts = [recorded_runs.told(self.recorded)] if self.recorded.runs else []
+        parts = [recorded_runs.description(self.recorded)] if self.recorded.runs else []
         if self.stored:
             parts.append(f"the stored baseline of {(self.stored.commit or 'no commit')[:12]}")
         return " and ".join(parts)
@@ -143,19 +144,27 @@ def _by_baseline(
 ) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
     values = {name: (value,) for name, value in run.without_hidden().items()}  # as the baseline was recorded
     known = LowerBounds(stored.lower_bounds, run.lower_bounds)
-    judgement = judge_stored(stored.samples, values, policy, known)
+    uncounted = [
+        name for name in FILE_COUNTS if name in stored.samples and name in policy.metrics and name not in values
+    ]
+    samples = {name: found for name, found in stored.samples.items() if name not in uncounted}
+    judgement = judge_stored(samples, values, policy, known)
     if judgement.verdict is Verdict.BROKEN:
         raise OrchgateError(f"the stored baseline: {judgement.reason}", request.command())
-    odd = suspicious(stored.samples, values, policy, known)
+    odd = suspicious(samples, values, policy, known)
     unsure = {one.name for one in judgement.metrics if one.head_lower_bound is not None}
     unsure |= {one.name for one in judgement.counters if one.head_lower_bound is not None and not one.runs_missing}
     reported = findings.stored_findings(request, policy, judgement, stored.commit)
     # Counts that went up in one run of head alone are confirmed in pairs where those fit.
-    told = {one.name for one in judgement.counters if one.verdict in findings.WEIGHTS and not one.runs_missing}
-    bounds = [name for name in odd if name in unsure - told]
+    reported_names = {
+        one.name for one in judgement.counters if one.verdict in findings.WEIGHTS and not one.runs_missing
+    }
+    bounds = [name for name in odd if name in unsure - reported_names]
     if bounds:
         reported = (*reported, findings.suspected(request, judgement, bounds, policy.inconclusive))
-    return reported, tuple(name for name in odd if name not in told and name not in bounds)
+    if uncounted:
+        reported = (*reported, findings.uncounted(request, uncounted, run.notes, policy.inconclusive))
+    return reported, tuple(name for name in odd if name not in reported_names and name not in bounds)
 
 
 def overdue(base: float, head: float) -> bool:
@@ -205,7 +214,8 @@ def needed(seconds: float, *, at_least: bool = False) -> str:
 
 def announcement(request: PushRequest, against: ScreeningReference) -> str:
     about = "" if against.seconds is None else f", about {span(against.seconds)}"
-    return f"one run of {request.pipeline} at {request.head[:7]}{about}, held to {against.told}: eight pairs do not fit"
+    run = f"one run of {request.pipeline} at {request.head[:7]}{about}"
+    return f"{run}, compared with {against.description}: eight pairs do not fit"
 
 
 def confirming(request: PushRequest, why: str, seconds: float) -> str:
@@ -219,10 +229,12 @@ def confirming(request: PushRequest, why: str, seconds: float) -> str:
 def looks_suspicious(against: ScreeningReference, run: MeasuredRun | None, names: Sequence[str], seconds: float) -> str:
     """`one run of head, 41.2 s, is beyond 14 recorded runs of base's tree in wall time (25.9 s to 26.4 s)`."""
     if run is None:
-        slowest = "" if against.slowest is None else f": the slowest of {against.told} took {span(against.slowest)}"
+        slowest = (
+            "" if against.slowest is None else f": the slowest of {against.description} took {span(against.slowest)}"
+        )
         return f"one run of head was ended after {span(seconds)}{slowest}"
-    told = "; ".join(_beyond(against, name, run.metrics.get(name)) for name in names)
-    return f"one run of head, {span(seconds)}, looks worse than {against.told} in {told}"
+    metrics = "; ".join(_beyond(against, name, run.metrics.get(name)) for name in names)
+    return f"one run of head, {span(seconds)}, looks worse than {against.description} in {metrics}"
 
 
 def _beyond(against: ScreeningReference, name: str, value: float | None) -> str:
@@ -248,16 +260,16 @@ def unfinished(base: float, head: float) -> str:
 
 def unsuspicious(request: PushRequest, against: ScreeningReference, seconds: float, policy: str) -> Finding:
     """PRF004: a note where enough runs are on record to see a change that is refused, unless the undecided blocks."""
-    run = f"one run of head, {span(seconds)}, screened against {against.told} on this kind of machine"
+    run = f"one run of head, {span(seconds)}, screened against {against.description} on this machine type"
     lost = f" ({'; '.join(against.recorded.problems)})" if against.recorded.problems else ""
     if request.config.performance.benchmarks.file:
         lost += "; named benchmarks were not judged"
     if against.shows_spread:
-        told = f"{run}: nothing suspicious, which is no proof{lost}"
+        message = f"{run}: nothing suspicious (this is no proof){lost}"
         if policy == "block":
-            return _open(request, told, against.seconds, policy)
-        return findings.about(request, "PRF004", Severity.NOTE, told)
-    seen = f"{gross.FACTOR:g} times the slowest of them would have been seen, less only from ten recorded runs on"
+            return _open(request, message, against.seconds, policy)
+        return findings.about(request, "PRF004", Severity.NOTE, message)
+    seen = f"{gross.FACTOR:g} times the slowest of them would have been noticed; to notice less takes ten recorded runs"
     return _open(request, f"{run}: {seen}{lost}", against.seconds, policy)
 
 
@@ -266,7 +278,7 @@ def cleared_by_pairs(request: PushRequest, why: str, pairs: int) -> Finding:
 
 
 def not_borne_out(request: PushRequest, why: str, pairs: int) -> Finding:
-    message = f"{why}; {_pairs(pairs)} did not confirm that: base takes as much now"
+    message = f"{why}; {_pairs(pairs)} did not confirm it: base takes as much now"
     return findings.about(request, "PRF004", Severity.NOTE, message)
 
 
@@ -279,14 +291,17 @@ def not_measured(request: PushRequest, against: ScreeningReference, budget: floa
     """Nothing was run."""
     assert against.seconds is not None
     limit = f"performance.max-seconds allows {budget:g} s"
-    if against.told:
+    more: tuple[Step, ...] = ()
+    if against.description:
         why = "a run is longer than a push may take"
     else:
+        more = (Step("to record a baseline", f"orchgate baseline record {shlex.quote(request.pipeline)}"),)
         lost = f" ({'; '.join(against.recorded.problems)})" if against.recorded.problems else ""
-        why = f"no run of base is on record on this kind of machine to screen one of head against{lost}"
-    return _open(
+        why = f"no run of base is on record on this machine type to screen one of head against{lost}"
+    found = _open(
         request, f"not measured: {limit}, and {why}", against.seconds, policy, at_least=against.recorded.at_least
     )
+    return found._replace(steps=(*more, *found.steps))
 
 
 def too_long(request: PushRequest, ran: Sequence[RunDuration], budget: float, policy: str) -> Finding:
