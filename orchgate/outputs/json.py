@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.outputs import _document
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -10,24 +12,25 @@ if TYPE_CHECKING:
     from orchgate.model import CheckResult, Diagnostic, Finding, Report, Scope, Trouble
 
 
-def render(report: Report, stream: TextIO) -> None:
-    """Writes one JSON object and a line break; characters that are not ASCII are escaped."""
-    import json
+_COMMAND = lazy(r"(?:orchgate|git|pre-commit|pip|pipx|npm|ls|rm|mv|mkdir|chmod|df|export) [^`…]+")
+_EXCEPTION = "to land it for a reason"  # the label of a step that is a person's to take
 
-    # ASCII only: undecodable bytes of file names are lone surrogates, which no other encoding can carry.
-    json.dump(document(report), stream, indent=2, ensure_ascii=True)
-    stream.write("\n")
+
+def render(report: Report, stream: TextIO) -> None:
+    """Writes one JSON object and a line break."""
+    _document.write(document(report), stream)
 
 
 def document(report: Report) -> dict[str, object]:
     """The report as plain values; internal types never leave this function."""
-    return {
-        "version": 1,
+    facts = {
         "verdict": report.verdict.value,
         "scope": _scope(report.scope),
         "checks": [_check(check) for check in report.checks],
-        "diagnostics": [_diagnostic(diagnostic) for diagnostic in report.diagnostics],
+        "diagnostics": [diagnostic(one) for one in report.diagnostics],
+        "problems": [_problem(one) for check in report.checks for one in check.troubles],
     }
+    return _document.headed("report", facts)
 
 
 def _scope(scope: Scope) -> dict[str, object]:
@@ -38,32 +41,50 @@ def _check(check: CheckResult) -> dict[str, object]:
     return {
         "id": check.id,
         "verdict": check.verdict.value,
+        "examined_count": {name.replace(" ", "_"): count for name, count in check.examined.items()},
         "examined": dict(check.examined),
         "facts": dict(check.facts),
-        "seconds": round(check.seconds, 6),
-        "troubles": [_trouble(trouble) for trouble in check.troubles],
+        "seconds": check.seconds,
+        "troubles": [trouble(one) for one in check.troubles],
+        "older": check.older,
+        "uncompared": [trouble(one) for one in check.uncompared],
     }
 
 
-def _trouble(trouble: Trouble) -> dict[str, object]:
-    return {"path": trouble.location.path or None, "message": trouble.message, "hint": _hint(trouble)}
+def _problem(one: Trouble) -> dict[str, object]:
+    return _document.problem("could_not_check", one.message, _hint(one) or "", one.location)
 
 
-def _hint(one: Finding | Trouble) -> str:
-    """The hint, and what can be run next, a line each."""
-    return "\n".join((*((one.hint,) if one.hint else ()), *(f"{step.label}: {step.command}" for step in one.steps)))
+def trouble(one: Trouble) -> dict[str, object]:
+    where = one.location.path or None
+    return {"path": where, "message": one.message, "hint": _hint(one), "next": commands(one)}
 
 
-def _diagnostic(diagnostic: Diagnostic) -> dict[str, object]:
-    finding = diagnostic.finding
+def _hint(one: Finding | Trouble) -> str | None:
+    """The hint, and what can be run next, a line each; None where nothing helps."""
+    steps = (f"{step.label}: {step.command}" for step in one.steps)
+    return "\n".join((*((one.hint,) if one.hint else ()), *steps)) or None
+
+
+def commands(one: Finding | Trouble) -> list[str]:
+    """What can be run next, as it would be pasted; never what makes an exception: a person decides that."""
+    bare = [one.hint] if _COMMAND.fullmatch(one.hint) else []
+    return [*bare, *(step.command for step in one.steps if not step.label.startswith(_EXCEPTION))]
+
+
+def diagnostic(one: Diagnostic) -> dict[str, object]:
+    """A finding with what the engine knows of it. Without a command of its own, `next` explains the rule."""
+    finding = one.finding
     return {
-        "check": diagnostic.check,
+        "check": one.check,
         "rule": finding.rule,
-        "severity": diagnostic.severity.value,
-        "path": finding.location.path,
-        "line": finding.location.line,
-        "column": finding.location.column,
+        "severity": one.severity.value,
+        "path": finding.location.path or None,
+        "line": finding.location.line or None,
+        "column": finding.location.column or None,
         "message": finding.message,
         "hint": _hint(finding),
-        "suppressed": diagnostic.suppressed,
+        "next": commands(finding) or [f"orchgate explain {finding.rule}"],
+        "suppressed": one.suppressed,
+        "older": one.older,
     }
