@@ -1,20 +1,29 @@
-"""`orchgate config`: what is in force and where it comes from, every key there is, and old names made new."""
+"""`orchgate config`: what is in force and where it comes from, every key there is, and old names made new.
+
+What the declarations of all keys add up to is here, too: the JSON schema, and the page of the documentation.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
-from orchgate.commands.shared import options
+from orchgate.commands.shared import command_line, options
+from orchgate.config.faults import as_toml, dotted
+from orchgate.config.keys import CHANGE, EXTEND, FEWER, MORE, ONCE_SET, Key, every, fields, name_of
+from orchgate.config.load import declared, renames
+from orchgate.config.settings import SECTIONS
 from orchgate.errors import ConfigError, UsageError
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
+    from typing import Any
 
+    from orchgate.config.faults import At
     from orchgate.config.settings import Config
     from orchgate.config.source import Source
 
@@ -29,32 +38,34 @@ def _migrating(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
     what = "change nothing, and exit with 1 if something would change"
     parser.add_argument("--check", action="store_true", help=what)
+    options.output_format(parser, "config-migration")
 
 
 def _listing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("table", nargs="?", default=None, metavar="TABLE", help="such as documents (all of them)")
+    options.output_format(parser, "config-keys")
 
 
 VERBS = {
-    "show": options.Verb(
+    "show": command_line.Verb(
         "print every value in force, and where it comes from",
         "What judges the change is shown, and what the work tree says instead.",
         ("orchgate config show", "orchgate config show --output-format json"),
-        options.output_format,
+        lambda parser: options.output_format(parser, "config-values"),
     ),
-    "keys": options.Verb(
+    "keys": command_line.Verb(
         "list the keys with their defaults",
         "Without TABLE, of all tables.",
         ("orchgate config keys", "orchgate config keys diff-budget"),
         _listing,
     ),
-    "migrate": options.Verb(
+    "migrate": command_line.Verb(
         "rewrite the configuration file so that every key has its name of today",
         "Comments stay. Without options, the file is changed.",
         ("orchgate config migrate --dry-run", "orchgate config migrate --check"),
         _migrating,
     ),
-    "reference": options.Verb(
+    "reference": command_line.Verb(
         "print the page of the documentation about all keys",
         "Written as Markdown to standard output.",
         ("orchgate config reference",),
@@ -63,7 +74,7 @@ VERBS = {
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    options.add_verbs(parser, VERBS)
+    command_line.add_verbs(parser, VERBS)
 
 
 def run(args: argparse.Namespace) -> Verdict | int:
@@ -71,20 +82,18 @@ def run(args: argparse.Namespace) -> Verdict | int:
         case "show":
             return _show(args.output_format)
         case "keys":
-            return _keys(args.table)
+            return _keys(args.table, args.output_format)
         case "migrate":
-            return _migrate(dry_run=args.dry_run, check=args.check)
+            return _migrate(args.output_format, dry_run=args.dry_run, check=args.check)
         case _:
-            from orchgate.config.reference import page
-
-            sys.stdout.write(page())
+            sys.stdout.write(reference_page())
             return Verdict.PASS
 
 
 def _show(output: str) -> Verdict:
     from orchgate.gate import session
     from orchgate.git import scope
-    from orchgate.git.target import ScopeRequest
+    from orchgate.model import ScopeRequest
 
     with session.opened() as repository:
         ctx = session.context(repository, scope.target(repository, ScopeRequest(), os.environ), os.environ)
@@ -122,20 +131,14 @@ def show(config: Config, here: Config | None, why: str, output: str) -> None:
 
 
 def _as_json(config: Config, here: Config | None, why: str) -> None:
-    import json
+    from orchgate.outputs._document import headed, problem, write
 
-    from orchgate import __version__
-
-    document = {
-        "format": "orchgate-config",
-        "version": VERSION,
-        "orchgate": __version__,
+    facts = {
         "judging": dict(_values(config)),
         "work_tree": dict(_values(here)) if here else None,
-        "problems": [{"code": "unreadable", "message": why, "hint": ""}] if why else [],
+        "problems": [problem("unreadable", why)] if why else [],
     }
-    json.dump(document, sys.stdout, indent=2, ensure_ascii=True)
-    sys.stdout.write("\n")
+    write(headed("config-values", facts, VERSION), sys.stdout)
 
 
 def _values(config: Config) -> Iterator[tuple[str, object]]:
@@ -155,64 +158,103 @@ def _plain(value: object) -> object:
     return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
-def _keys(table: str | None) -> Verdict:
-    from orchgate.config.faults import as_toml, dotted
-    from orchgate.config.keys import every
+def _keys(table: str | None, output: str) -> Verdict:
     from orchgate.config.kinds import nearest
-    from orchgate.config.load import declared
 
     tables = declared()
     if table is not None and table not in tables:
         raise UsageError(f"there is no table {table!r}", nearest(table, filter(None, tables)))
-    for name in tables if table is None else (table,):
-        for path, one in every(tables[name], (name,) if name else ()):
-            sys.stdout.write(f"{dotted(path)} = {as_toml(one.default, 60)}  # {one.help}\n")
+    wanted = tables if table is None else (table,)
+    found = [key for name in wanted for key in every(tables[name], (name,) if name else ())]
+    if output == "json":
+        from orchgate.outputs._document import headed, write
+
+        write(headed("config-keys", {"keys": [_key_json(path, one) for path, one in found]}, VERSION), sys.stdout)
+        return Verdict.PASS
+    for path, one in found:
+        sys.stdout.write(f"{dotted(path)} = {as_toml(one.default, 60)}  # {one.help}\n")
     return Verdict.PASS
 
 
-def _migrate(*, dry_run: bool, check: bool) -> Verdict:
+def _key_json(path: At, one: Key) -> dict[str, object]:
+    return {
+        "key": dotted(path),
+        "default": _plain(one.default),
+        "description": one.help,
+        "loosened_by": _LOOSER.get(one.looser),
+        "is_extendable": one.extendable,
+        "old_name": one.was or None,
+    }
+
+
+def _migrate(output: str, *, dry_run: bool, check: bool) -> Verdict:
     from orchgate.gate import session
 
     with session.opened() as repository:
         root = repository.root
     if not root:
         raise UsageError("a bare repository has no file to rewrite", "run it in a clone")
-    return _rewrite(root, dry_run=dry_run, check=check)
+    found = _migration(root)
+    writes = bool(found.renamed) and not (dry_run or check)
+    if writes:
+        _write(root, found.source, found.text)
+    if output == "json":
+        _print_migration(found, written=writes)
+    else:
+        sys.stdout.writelines(line + "\n" for line in _migration_lines(found, written=writes))
+    return Verdict.FAIL if check and found.renamed else Verdict.PASS
 
 
-def _rewrite(root: str, *, dry_run: bool, check: bool) -> Verdict:
-    from orchgate.config.faults import dotted
+class _Migration(NamedTuple):
+    """A configuration file, its text with the names of today, and each old name with its place."""
+
+    source: Source
+    text: str
+    renamed: tuple[tuple[At, At, tuple[int, int]], ...]
+
+
+def _migration(root: str) -> _Migration:
     from orchgate.config.load import build
     from orchgate.config.source import Places, find
     from orchgate.git.snapshot import WorkTree
 
     source = find(WorkTree(root))
-    renamed = build(source).renamed
-    if not renamed:
-        where = source.file or "there is no configuration file"
-        sys.stdout.write(f"{where}: nothing to rename\n")
-        return Verdict.PASS
+    if not (renamed := build(source).renamed):
+        return _Migration(source, source.text, ())
     from orchgate.config.migrate import migrated
 
-    text = migrated(source)
     places = Places(source)
-    for old, new in renamed:
-        line, column = places.of(old, key=True)
-        sys.stdout.write(f"{source.file}:{line}:{column}: {escape(dotted(old))} -> {escape(dotted(new))}\n")
-    if dry_run or check:
-        _say_difference(source, text)
-        return Verdict.FAIL if check else Verdict.PASS
-    _write(root, source, text)
-    sys.stdout.write(f"wrote {source.file}\n")
-    return Verdict.PASS
+    listed = tuple((old, new, places.of(old, key=True)) for old, new in renamed)
+    return _Migration(source, migrated(source), listed)
 
 
-def _say_difference(source: Source, text: str) -> None:
+def _migration_lines(found: _Migration, *, written: bool) -> Iterator[str]:
+    source = found.source
+    if not found.renamed:
+        yield f"{source.file or 'there is no configuration file'}: nothing to rename"
+        return
+    for old, new, (line, column) in found.renamed:
+        yield f"{source.file}:{line}:{column}: {escape(dotted(old))} -> {escape(dotted(new))}"
+    yield from (f"wrote {source.file}",) if written else map(escape, _difference(found))
+
+
+def _difference(found: _Migration) -> Iterator[str]:
     import difflib
 
-    old, new = (one.splitlines(keepends=True) for one in (source.text, text))
-    for line in difflib.unified_diff(old, new, source.file, source.file):
-        sys.stdout.write(escape(line.rstrip("\r\n")) + "\n")
+    file = found.source.file
+    old, new = (one.splitlines(keepends=True) for one in (found.source.text, found.text))
+    return (line.rstrip("\r\n") for line in difflib.unified_diff(old, new, file, file))
+
+
+def _print_migration(found: _Migration, *, written: bool) -> None:
+    from orchgate.outputs._document import headed, write
+
+    names = [
+        {"old_name": dotted(old), "new_name": dotted(new), "line": line or None, "column": column or None}
+        for old, new, (line, column) in found.renamed
+    ]
+    facts = {"path": found.source.file or None, "renamed": names, "written": written, "diff": list(_difference(found))}
+    write(headed("config-migration", facts, VERSION), sys.stdout)
 
 
 def _write(root: str, source: Source, text: str) -> None:
@@ -223,3 +265,85 @@ def _write(root: str, source: Source, text: str) -> None:
         raise UsageError(f"{source.file} is a symbolic link", "put the file itself there")
     mark = b"\xef\xbb\xbf" if files.read(path, 3 + len(source.text.encode())).startswith(b"\xef\xbb\xbf") else b""
     files.replace(path, mark + text.encode(), executable=False)
+
+
+def config_schema() -> dict[str, object]:
+    """Draft 2020-12 schema of `orchgate.toml`. Old names are in it as deprecated."""
+    top = _properties(SECTIONS[""])
+    for name, table in declared().items():
+        if name:
+            top[name] = _table_schema(table)
+    for old, new in renames(declared()).items():
+        _add_old(top, old, new)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:orchgate:schema:config-v1",
+        "title": "orchgate configuration: orchgate.toml, or [tool.orchgate] in pyproject.toml",
+        "type": "object",
+        "properties": top,
+        "additionalProperties": False,
+    }
+
+
+def _table_schema(table: Any) -> dict[str, object]:
+    return {"type": "object", "properties": _properties(table), "additionalProperties": False}
+
+
+def _properties(table: Any) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for field, one in fields(table).items():
+        name = field.replace("_", "-")
+        if isinstance(one, Key):
+            found[name] = {**one.kind.schema(), "description": one.help}
+            if one.extendable:
+                found[EXTEND + name] = {"type": "array", "description": f"more of {name}"}
+        else:
+            found[name] = _table_schema(one.table)
+    return found
+
+
+def _add_old(top: dict[str, object], old: At, new: At) -> None:
+    *tables, name = old
+    properties: Any = top
+    for table in tables:
+        properties = properties[str(table)]["properties"]
+    properties[str(name)] = {"deprecated": True, "description": f"is {dotted(new)} now"}
+
+
+INTRODUCTION = """\
+# Configuration
+
+`orchgate.toml` at the top of the repository, or the same tables under `[tool.orchgate]` in `pyproject.toml`. Everything
+has a default; an empty file is fine. `orchgate config show` prints what is in force and where it comes from,
+`orchgate config migrate` renames old keys. This page is made from the declarations (`orchgate config reference`).
+
+A change is judged by the configuration of its base. The last column says which edit of a key is reported as weakening
+the gate (CFG001): more of it, less of it, or any change. A key that is marked + is a list that `extend-NAME` adds to,
+so that the defaults stay.
+"""
+_LOOSER = {MORE: "more", FEWER: "less", CHANGE: "any change", ONCE_SET: "any change once it is set"}
+
+
+def reference_page() -> str:
+    """docs/reference/configuration.md."""
+    return "\n".join(_page_lines()) + "\n"
+
+
+def _page_lines() -> Iterator[str]:
+    yield INTRODUCTION
+    tables = declared()
+    for name in ("", *sorted(filter(None, tables))):
+        yield f"## `[{name}]`" if name else "## At the top"
+        if name not in SECTIONS:
+            yield f"\nOf the check `{name_of(tables[name])}`."
+        yield "\n| key | default | what it is | weakened by |\n|---|---|---|---|"
+        for path, one in every(tables[name]):
+            mark = " +" if one.extendable else ""
+            was = f" (was `{one.was}`)" if one.was else ""
+            cells = (f"`{dotted(path)}`{mark}", _shown_default(one), one.help + was, _LOOSER.get(one.looser, ""))
+            yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        yield ""
+
+
+def _shown_default(one: Key) -> str:
+    return f"`{as_toml(one.default, 160)}`" if one.default not in ("", (), {}) else ""

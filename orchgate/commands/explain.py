@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from orchgate import registry
+from orchgate.commands.shared import options, work_tree
 from orchgate.errors import UsageError
 from orchgate.gate import suppressions
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Severity, Verdict
+from orchgate.outputs._document import headed
 
 if TYPE_CHECKING:
     import argparse
@@ -18,35 +20,23 @@ if TYPE_CHECKING:
 
 SUMMARY = "say what a rule wants, why, and how to make an exception"
 ABOUT = "Without RULE, lists the rules of every check with their severities."
-EXAMPLES = ("orchgate explain EVD002", "orchgate explain documents")
-# Checks whose findings stand in Markdown documents, where a comment can silence one line.
-IN_DOCUMENTS = frozenset({"commands", "documents", "evidence"})
+EXAMPLES = ("orchgate explain EVD002", "orchgate explain documents --output-format json")
+VERSION = 1
 LISTED = "orchgate explain lists them"
-ALLOW = "commands.allow in the configuration: globs on the whole command line, also for those inside a code block"
-BOUNDS = "performance.metrics.NAME in the configuration: fail-above, tolerance, max and min, in a commit of its own"
-OVERRIDE = "a commit trailer Performance-Override: REASON, or ORCHGATE_PERFORMANCE_OVERRIDE=REASON git push"
-# Exceptions that only one rule knows.
-OWN_WAYS = {
-    "DIF001": ("a commit trailer {diff_trailer}: REASON, or {diff_variable}=REASON in the environment",),
-    "VER001": ("a commit trailer {version_trailer}: REASON, or a branch listed in version-bump.allow-branches",),
-    "PRF001": (OVERRIDE, BOUNDS),
-    "PRF002": (OVERRIDE, BOUNDS),
-    "PRF004": (OVERRIDE,),
-    "PRF005": (OVERRIDE, BOUNDS),
-    "PRF006": (OVERRIDE, BOUNDS),
-    "PRF007": (OVERRIDE,),
-    "CMD001": (ALLOW,),
-    "CMD002": (ALLOW,),
-}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("rules", nargs="*", metavar="RULE", help="a rule such as EVD002, or a check")
+    options.output_format(parser, "rules")
 
 
 def run(args: argparse.Namespace) -> Verdict:
     known = suppressions.every_rule()
     wanted = [rule for name in args.rules for rule in _named(name, known)]
+    if args.output_format == "json":
+        shown = [_as_json(*known[rule]) for rule in dict.fromkeys(wanted or sorted(known))]
+        work_tree.print_json(headed("rules", {"rules": shown}, VERSION))
+        return Verdict.PASS
     parts = ["\n".join(_explained(*known[rule])) for rule in dict.fromkeys(wanted)] or ["\n".join(_table(known))]
     sys.stdout.write("\n\n".join(parts) + "\n")
     return Verdict.PASS
@@ -62,6 +52,22 @@ def _named(name: str, known: Mapping[str, tuple[str, Rule]]) -> list[str]:
         near = registry.nearest(*((name.upper(), known) if name[:1].isupper() else (name, sorted(checks))))
         raise UsageError(f"there is no rule {name!r}", near if near.startswith("did") else LISTED)
     return of_check
+
+
+def _as_json(check: str, rule: Rule) -> dict[str, object]:
+    return {
+        "rule": rule.id,
+        "check": check,
+        "title": rule.title,
+        "severity": rule.severity.value,
+        "worst_severity": (rule.worst or rule.severity).value,
+        "refused_verdict": rule.refuses.value,
+        "what": rule.what,
+        "why": rule.why,
+        "bad": rule.bad,
+        "good": rule.good,
+        "exceptions": list(_ways(check, rule)),
+    }
 
 
 def _table(known: Mapping[str, tuple[str, Rule]]) -> Iterator[str]:
@@ -85,7 +91,7 @@ def _explained(check: str, rule: Rule) -> Iterator[str]:
     yield f"  good  {_indented(rule.good)}"
     yield ""
     yield "Exceptions, which stay in the report with their reason:"
-    for way in _ways(check, rule.id):
+    for way in _ways(check, rule):
         yield from _wrapped(f"- {way}", "  ")
 
 
@@ -96,23 +102,12 @@ def _weight(rule: Rule) -> str:
     return f"{rule.severity.value}: {meaning}"
 
 
-def _ways(check: str, rule: str) -> Iterable[str]:
-    from orchgate.checks.diff_budget import Budget
-    from orchgate.checks.version_bump import Releases
-    from orchgate.config.keys import default
-
-    budget, releases = default(Budget), default(Releases)
-    names = {
-        "diff_trailer": budget.override_trailer,
-        "diff_variable": budget.override_variable,
-        "version_trailer": releases.override_trailer,
-    }
-    if check in IN_DOCUMENTS:
-        yield f"<!-- orchgate: ignore[{rule}] REASON --> on the line or above it"
-    yield f'[[ignore]] paths = ["GLOB"], rules = ["{rule}"], reason = "REASON" in the configuration'
-    for way in OWN_WAYS.get(rule, ()):
-        yield way.format(**names)
-    yield f'[severity] {rule} = "warning", "note" or "off" in the configuration'
+def _ways(check: str, rule: Rule) -> Iterable[str]:
+    if any(one.in_documents for one in registry.checks() if one.id == check):
+        yield f"<!-- orchgate: ignore[{rule.id}] REASON --> on the line or above it"
+    yield f'[[ignore]] paths = ["GLOB"], rules = ["{rule.id}"], reason = "REASON" in the configuration'
+    yield from rule.exceptions
+    yield f'[severity] {rule.id} = "warning", "note" or "off" in the configuration'
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

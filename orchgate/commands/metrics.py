@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
-from orchgate.commands.shared import running, tasks
+from orchgate.commands.shared import screen, work_tree
 from orchgate.commands.shared.options import output_format
 from orchgate.errors import OrchgateError
+from orchgate.lib import bars
 from orchgate.lib.text import aligned, counted
+from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.measures import declared
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.runs import ids
+from orchgate.verdict import words
 from orchgate.verdict.words import AT_LEAST
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
+    from orchgate.commands.shared.screen import Screen
+    from orchgate.metrics.lines import Entry
     from orchgate.metrics.update import Updated
+
+    Series = dict[tuple[str, str], dict[str, list[float]]]
 
 
 SUMMARY = "bring the metrics of the runs up to date and show them"
@@ -45,25 +53,49 @@ _COLUMNS = (
     "writes",
     "last end (UTC)",
 )
+# A narrow terminal goes without these, this one first.
+_LEAST_FIRST = (
+    "last end (UTC)",
+    "writes",
+    "tree RSS",
+    "read",
+    "written",
+    "wall p90",
+    "tests",
+    "flaky",
+    "max RSS",
+    "cpu",
+)
+_DRAWN = ("wall_seconds", "cpu_seconds", "max_rss_bytes")
+_GAP = 3  # characters between columns of a drawn table
+_NEWEST = 24  # runs that a sparkline shows at most
 _NAMES = 1  # columns that are text, from the left
 _NONE = "-"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    tasks.option(parser, "only this task's runs (all)")
-    output_format(parser)
+    work_tree.task_option(parser, "only this task's runs (all)")
+    output_format(parser, "metrics")
 
 
 def run(args: argparse.Namespace) -> Verdict:
-    root = running.root()
-    wanted = [tasks.with_runs(root, args.task)] if args.task else _tasks(root)
-    found = [_task(root, task) for task in wanted]
+    root = work_tree.root()
+    wanted = [work_tree.task_with_runs(root, args.task)] if args.task else _tasks(root)
+    newest: dict[str, Sequence[Entry]] = {}
+    found = [_task(root, task, newest) for task in wanted]
     if args.output_format == "json":
-        from orchgate.metrics.sketch import ERROR
+        from orchgate.metrics.aggregate import QUANTILE_ERROR
+        from orchgate.outputs._document import headed, problem
 
-        running.print_json({"version": VERSION, "quantile_error": ERROR, "tasks": found})
+        unread = [
+            problem("unreadable", str(task["problem"]), str(task["hint"] or ""), (str(task["path"]), 0, 0))
+            for task in found
+            if task["problem"]
+        ]
+        facts = {"quantile_error": QUANTILE_ERROR, "tasks": found, "problems": unread}
+        work_tree.print_json(headed("metrics", facts, VERSION))
     else:
-        _print(found)
+        _print(found, newest)
     return Verdict.BROKEN if any(task["problem"] or _unwritten(task) for task in found) else Verdict.PASS
 
 
@@ -84,15 +116,16 @@ def _tasks(root: str) -> list[str]:
     return [name for name in names if os.path.lexists(os.path.join(runs, name, ids.METRICS))]
 
 
-def _task(root: str, task: str) -> dict[str, Any]:
-    """A task's metrics, JSON-able. What cannot be read is a task that says so."""
+def _task(root: str, task: str, newest: dict[str, Sequence[Entry]]) -> dict[str, object]:
+    """A task's metrics, JSON-able, and its newest entries into `newest`. What cannot be read is a task that says so."""
     from orchgate.metrics import snapshot, update
 
-    known: dict[str, Any] = {"task_id": task, "path": f"{ids.RUNS}/{task}/{ids.METRICS}"}
+    known: dict[str, object] = {"task_id": task, "path": f"{ids.RUNS}/{task}/{ids.METRICS}"}
     try:
         # Published before anybody else adds up: the older of two snapshots must not come last.
         with update.updated(ids.task_folder(root, task)) as updated:
-            state, notes = _publish(root, task, updated)
+            newest[task] = updated.newest()
+            state, notes = _publish(root, task, updated, newest[task])
     except OrchgateError as error:
         return known | {"problem": error.message, "hint": error.hint or None}
     read = {"lines": updated.lines, "bytes": updated.bytes, "ignored": dict(sorted(updated.ignored.items()))}
@@ -104,37 +137,37 @@ def _task(root: str, task: str) -> dict[str, Any]:
         "ignored": dict(sorted(updated.aggregate.ignored.items())),
         "read": read | {"rebuilt_because": updated.rebuilt or None, "unfinished_bytes": updated.unfinished},
         "state": state,
-        "notes": [*notes, *_outside(updated)],
+        "notes": [*notes, *_outside(newest[task])],
         "pipelines": snapshot.pipelines(updated.aggregate),
     }
 
 
-def _publish(root: str, task: str, updated: Updated) -> tuple[str | None, list[str]]:
+def _publish(root: str, task: str, updated: Updated, newest: Sequence[Entry]) -> tuple[str | None, list[str]]:
     """The path of the snapshot, None when there is none, and what to say about what was written."""
-    from orchgate.metrics.publish import publish
+    from orchgate.metrics.snapshot import publish
 
     notes = [f"the checkpoint was not written: {updated.not_kept}"] if updated.not_kept else []
     if not updated.aggregate.lines:
         return None, notes
     try:
-        path, kept = publish(root, task, updated)
+        path, kept = publish(root, task, updated, newest)
     except OrchgateError as error:
         return None, [*notes, f"the snapshot was not written: {error.message}"]
     state = os.path.relpath(path, root)
     return state, notes + ([f"another program's {state} is now {os.path.relpath(kept, root)}"] if kept else [])
 
 
-def _outside(updated: Updated) -> Iterator[str]:
+def _outside(newest: Sequence[Entry]) -> Iterator[str]:
     """Which pipelines are programs that were observed while they recorded runs themselves, of the newest ones."""
     inner: dict[str, set[str]] = {}
-    for entry in updated.newest:
+    for entry in newest:
         if inside := getattr(entry, "inside", ()):
             inner.setdefault(entry.pipeline_id, set()).update(inside)
     for outer, pipelines in sorted(inner.items()):
         yield f"{outer} is observed from outside; the runs it recorded itself count as {', '.join(sorted(pipelines))}"
 
 
-def _print(found: list[dict[str, Any]]) -> None:
+def _print(found: Sequence[Mapping[str, Any]], newest: Mapping[str, Sequence[Entry]]) -> None:
     if not found:
         sys.stdout.write("no metrics: no run is recorded here\n  hint: orchgate run PIPELINE --task ID\n")
     for number, task in enumerate(found):
@@ -149,7 +182,7 @@ def _print(found: list[dict[str, Any]]) -> None:
         for line in _lines_of(task):
             _line(f"  {line}")
         if task["pipelines"]:
-            show_tables(task["pipelines"])
+            _show_tables(task["pipelines"], _series(newest[task["task_id"]]))
 
 
 def _lines_of(task: Mapping[str, Any]) -> Iterator[str]:
@@ -173,25 +206,77 @@ def _line(text: str) -> None:
     sys.stdout.write(escape(text) + "\n")
 
 
-def show_tables(pipelines: Sequence[Mapping[str, Any]]) -> None:
-    """Prints a table for each class of machines."""
+def _show_tables(pipelines: Sequence[Mapping[str, Any]], series: Series) -> None:
+    """Prints a table for each class of machines, and how the newest runs went."""
+    seen = screen.here()
     for machine in dict.fromkeys(pipeline["machine"] for pipeline in pipelines):
         sys.stdout.write(f"machine type {escape(machine)}\n")
         rows = [row for pipeline in pipelines if pipeline["machine"] == machine for row in _rows(pipeline)]
         used = [place for place in range(len(_COLUMNS)) if place < _NAMES or any(row[place] != _NONE for row in rows)]
-        table = [[row[place] for place in used] for row in (_COLUMNS, *rows)]
+        table = _fitted([[row[place] for place in used] for row in (_COLUMNS, *rows)], seen.width)
         if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
             _draw(table)
         else:
             _align(table)
         for pipeline in pipelines:
-            if pipeline["machine"] == machine and (told := "; ".join(_left_out(pipeline))):
-                sys.stdout.write(escape(f"  {pipeline['pipeline']}: {told}") + "\n")
-    from orchgate.metrics.sketch import ERROR
+            if pipeline["machine"] == machine and (notes := "; ".join(_left_out(pipeline))):
+                _line(f"  {pipeline['pipeline']}: {notes}")
+        for line in _sparklines(machine, series, seen):
+            sys.stdout.write(line + "\n")
+    from orchgate.metrics.aggregate import QUANTILE_ERROR
 
-    sys.stdout.write(f"costs are medians of successes, within {ERROR:.0%} of a real one\n")
+    sys.stdout.write(f"costs are medians of successes, within {QUANTILE_ERROR:.0%} of a real one\n")
     if any(cost["lower_bounds"] for one in _all(pipelines) for cost in one["costs"].values()):
         sys.stdout.write(f"{AT_LEAST}at least: some of these runs could not be measured whole\n")
+
+
+def _fitted(table: list[list[str]], width: int | None) -> list[list[str]]:
+    """Without the columns that a terminal has no room for, the least asked for first; JSON has them all."""
+    header = table[0]
+    gone: set[str] = set()
+    for name in _LEAST_FIRST:
+        kept = [[cell for title, cell in zip(header, row, strict=True) if title not in gone] for row in table]
+        if width is None or sum(max(map(len, column)) + _GAP for column in zip(*kept, strict=True)) + 2 <= width:
+            return kept
+        gone.add(name)
+    kept = [[cell for title, cell in zip(header, row, strict=True) if title not in gone] for row in table]
+    return bars.fitted(kept, (width or 0) - 2, {0: 12}, _GAP)
+
+
+def _series(newest: Sequence[Entry]) -> Series:
+    """What each of the newest runs cost that succeeded, by machine type, pipeline and metric, the oldest first."""
+    from orchgate.metrics.fold import machine_of
+    from orchgate.metrics.lines import costs_of_success
+    from orchgate.metrics.snapshot import in_unit, latest
+
+    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for entry in latest(newest):
+        of_pipeline = found.setdefault((machine_of(entry), entry.pipeline_id), {})
+        for name, value in costs_of_success(entry):
+            of_pipeline.setdefault(name, []).append(in_unit(name, value) or 0.0)
+    return found
+
+
+def _sparklines(machine: str, series: Series, seen: Screen) -> Iterator[str]:
+    """A line for each metric whose newest runs make one."""
+    drawn = [
+        (pipeline, declared.title(name), metrics[name][-_NEWEST:], name)
+        for (where, pipeline), metrics in sorted(series.items())
+        for name in _DRAWN
+        if where == machine and len(metrics.get(name, ())) > 1
+    ]
+    if not drawn:
+        return
+    yield "  newest successes, oldest first:"
+    before = ""
+    table = []
+    for pipeline, title, values, name in drawn:
+        ends = " to ".join(dict.fromkeys(words.amount(name, value) for value in (min(values), max(values))))
+        line = bars.sparkline(values, seen.glyphs)
+        table.append([escape(pipeline) if pipeline != before else "", title, line, ends])
+        before = pipeline
+    for cells in aligned(bars.fitted(table, seen.width and seen.width - 4, {0: 8, 2: 8})):
+        yield f"    {'  '.join(cells)}".rstrip()
 
 
 def _all(pipelines: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
@@ -258,8 +343,8 @@ def _size(cost: Mapping[str, Any] | None) -> str:
     if cost is None:
         return _NONE
     size, least = cost["p50"], AT_LEAST if cost["lower_bounds"] else ""
-    told = f"{size / MIB:.1f} MiB" if size >= MIB else f"{size / KIB:.1f} KiB" if size >= KIB else f"{size} B"
-    return least + told
+    text = f"{size / MIB:.1f} MiB" if size >= MIB else f"{size / KIB:.1f} KiB" if size >= KIB else f"{size} B"
+    return least + text
 
 
 def _align(table: Sequence[Sequence[str]]) -> None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
-from orchgate.commands.shared import inner_runs, running, tasks
-from orchgate.commands.shared.lines import lower_bounds
+from orchgate.commands.shared import work_tree
+from orchgate.commands.shared.lines import inner_lines, lower_bounds
 from orchgate.commands.shared.options import output_format
 from orchgate.errors import UsageError
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.outputs._escape import escape
-from orchgate.runs import sittings
+from orchgate.runs import usage
 from orchgate.runs.ids import MANIFEST
 from orchgate.runs.run import from_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Any
 
     from orchgate.observe.observe import Observed, ObserveRequest
     from orchgate.runner.session import RunSettings
@@ -40,7 +41,7 @@ EXIT_CODES = {
 VERSION = 1
 TASK = "observed"
 SHOWN = 3  # files
-# What is counted of files: in words, and the metric that says so of all of them.
+# What is counted of files: in words, and the metric that counts all of them.
 DONE = {
     "created": ("created", "files_created"),
     "written": ("writes", "file_writes"),
@@ -52,13 +53,16 @@ ONE = {"writes": "write", "reads": "read", "renames to them": "rename to it"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "orchgate observe [--watch PATH] [--task ID] [--name ID] [--output-format {text,json}] -- CMD …"
+    parser.usage = (
+        "orchgate observe [--watch PATH] [--task ID] [--name ID]\n"
+        "                        [--output-format {text,json}] -- CMD …"
+    )
     parser.add_argument(
         "--watch", action="append", metavar="PATH", help="a folder whose files are counted (evidence.roots)"
     )
-    tasks.option(parser, "the task whose evidence this is (%(default)s)", default=TASK)
+    work_tree.task_option(parser, "the task whose evidence this is (%(default)s)", default=TASK)
     parser.add_argument("--name", default="", metavar="ID", help="the pipeline it counts as (the program's name)")
-    output_format(parser)
+    output_format(parser, "observe")
     parser.add_argument("program", nargs=argparse.REMAINDER, metavar="-- CMD …", help="the program and its arguments")
 
 
@@ -70,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("no program is named", "orchgate observe -- make test")
     from orchgate.runner.session import Silent
 
-    setting = running.setting(args.task, Silent(), measured=True, is_known=args.task == TASK)
+    setting = work_tree.setting(args.task, Silent(), measured=True, is_known=args.task == TASK)
     observed = observe(setting, _request(setting, args, argv))
     sys.stdout.flush()
     show(setting.root, observed, args.output_format)
@@ -98,14 +102,14 @@ def _roots(root: str) -> tuple[str, ...]:
 
 def show(root: str, observed: Observed, output: str) -> None:
     manifest = observed.finished.manifest
-    path = running.shown(root, observed.finished.folder)
+    path = work_tree.shown(root, observed.finished.folder)
     if output == "json":
-        import json
+        from orchgate.outputs._document import headed
 
-        document = {"version": VERSION, "exit_code": observed.code, "manifest_path": path, "run": manifest}
-        sys.stdout.write(json.dumps({**document, "activity": observed.activity}) + "\n")
+        facts = {"exit_code": observed.code, "manifest_path": path, "run": manifest, "activity": observed.activity}
+        work_tree.print_json(headed("observe", facts, VERSION), indent=None)
         return
-    inside = inner_runs.lines(from_manifest(manifest, os.path.join(observed.finished.folder, MANIFEST)))
+    inside = inner_lines(from_manifest(manifest, os.path.join(observed.finished.folder, MANIFEST)))
     lines = [*_costs(observed), *_files(observed.activity), *inside, f"manifest: {path}"]
     sys.stderr.writelines(f"orchgate: {escape(line)}\n" for line in lines)
 
@@ -117,7 +121,7 @@ def _costs(observed: Observed) -> Iterator[str]:
     if not (spent := stage["usage"]):
         return
     metrics: Mapping[str, Any] = stage.get("metrics", {})
-    away = f", {sittings.short(spent['away_seconds'])} away" if spent.get("away_seconds") else ""
+    away = f", {usage.duration(spent['away_seconds'])} away" if spent.get("away_seconds") else ""
     least = dict.fromkeys(spent.get("lower_bounds", {}), "at least ")
     cpu = f"{least.get('cpu_seconds', '')}{spent['user_seconds'] + spent['system_seconds']:.3f} s CPU"
     processes = least.get("processes", "") + _counted(spent["processes"], "process", "processes")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
 
 from orchgate.commands.shared.options import output_format
 from orchgate.config.load import load_work_tree
 from orchgate.errors import OrchgateError
-from orchgate.gate import session
 from orchgate.lib.text import counted
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.runner import inputs
@@ -17,7 +16,8 @@ from orchgate.runs.pipeline import find, load_all, order
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
     from orchgate.runs.stages import Pipeline, Stage
 
@@ -29,43 +29,52 @@ VERSION = 1
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pipeline", nargs="?", default="", metavar="PIPELINE", help="its id (all of them)")
-    output_format(parser)
+    output_format(parser, "plan")
 
 
 def run(args: argparse.Namespace) -> Verdict:
+    from orchgate.gate import session
+
     with session.opened() as repository:
         root = repository.root
     if not root:
         raise OrchgateError("a bare repository has no work tree to run anything in", "run it in a clone")
     pipelines = load_all(root, load_work_tree(root))
     if args.pipeline:
-        document = {"version": VERSION, **planned(pipelines, find(pipelines, args.pipeline))}
-        lines = told(document)
+        document = planned(pipelines, find(pipelines, args.pipeline))
+        lines = plan_lines(document)
     else:
-        document = {"version": VERSION, "pipelines": [_listed(pipeline) for pipeline in pipelines.values()]}
-        lines = _rows(document["pipelines"])
+        listed = [_listed(pipeline) for pipeline in pipelines.values()]
+        document = {"pipelines": listed}
+        lines = _rows(listed)
     if args.output_format == "json":
-        import json
+        from orchgate.outputs import _document
 
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        _document.write(_document.headed("plan", document, VERSION), sys.stdout)
     else:
         sys.stdout.writelines(escape(line) + "\n" for line in lines)
     return Verdict.PASS
 
 
-def _listed(pipeline: Pipeline) -> dict[str, Any]:
+def _listed(pipeline: Pipeline) -> dict[str, object]:
     stages = [stage.id for stage in pipeline.stages]
-    return {"id": pipeline.id, "title": pipeline.title, "source": pipeline.source, "stages": stages}
+    return {
+        "pipeline_id": pipeline.id,
+        "id": pipeline.id,
+        "title": pipeline.title,
+        "source": pipeline.source,
+        "stages": stages,
+    }
 
 
-def _rows(pipelines: list[dict[str, Any]]) -> Iterator[str]:
+def _rows(pipelines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     width = max(len(pipeline["id"]) for pipeline in pipelines)
     for pipeline in pipelines:
         count = counted(len(pipeline["stages"]), "stage")
         yield f"{pipeline['id']:<{width}}  {pipeline['title']}  ({count}; {pipeline['source']})"
 
 
-def planned(pipelines: Mapping[str, Pipeline], pipeline: Pipeline) -> dict[str, Any]:
+def planned(pipelines: Mapping[str, Pipeline], pipeline: Pipeline) -> dict[str, object]:
     """What running a pipeline would do, JSON-able, the pipelines it calls unfolded in their stages."""
     levels = {stage.id: level for level, stages in enumerate(order(pipeline), 1) for stage in stages}
     return {
@@ -80,9 +89,10 @@ def planned(pipelines: Mapping[str, Pipeline], pipeline: Pipeline) -> dict[str, 
     }
 
 
-def _stage(pipelines: Mapping[str, Pipeline], stage: Stage) -> dict[str, Any]:
+def _stage(pipelines: Mapping[str, Pipeline], stage: Stage) -> dict[str, object]:
     never = inputs.why_never(stage)
     return {
+        "stage_id": stage.id,
         "id": stage.id,
         "title": stage.title,
         "kind": stage.kind,
@@ -91,6 +101,7 @@ def _stage(pipelines: Mapping[str, Pipeline], stage: Stage) -> dict[str, Any]:
         "env": dict(stage.env),
         "cwd": stage.cwd or None,
         "timeout_seconds": stage.timeout_seconds,
+        "retry_count": stage.retries,
         "retries": stage.retries,
         "retry_delay_seconds": stage.retry_delay_seconds,
         "allow_failure": stage.allow_failure,
@@ -105,7 +116,7 @@ def _stage(pipelines: Mapping[str, Pipeline], stage: Stage) -> dict[str, Any]:
     }
 
 
-def told(document: Mapping[str, Any]) -> Iterator[str]:
+def plan_lines(document: Mapping[str, Any]) -> Iterator[str]:
     """A plan as lines for people."""
     how = "one after another" if document["sequential"] else "in parallel as far as needs allow"
     count = counted(len(document["stages"]), "stage")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
-from orchgate.commands.shared import running, tasks
+from orchgate.commands.shared import work_tree
 from orchgate.commands.shared.options import output_format
 from orchgate.errors import OrchgateError
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
@@ -22,18 +22,18 @@ EXIT_CODES = {0: "the run succeeded", 1: "the run failed", 130: "the run was can
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run id, `latest`, or the path of a run's manifest")
-    tasks.option(parser, "the task of the run, where several have one of that id")
+    work_tree.task_option(parser, "the task of the run, where several have one of that id")
     parser.add_argument("--no-cache", action="store_true", help="run every stage, whatever succeeded before")
-    output_format(parser)
+    output_format(parser, "run")
 
 
 def run(args: argparse.Namespace) -> int:
     from orchgate.commands.run import RunSummary, exit_code, show
-    from orchgate.runner.resume import resume
+    from orchgate.runner.pipeline_run import resume
     from orchgate.runs.ids import run_folder
 
-    task, folder = running.locate(running.root(), args.run, args.task)
-    setting = running.setting(task, running.reporter(args.output_format), cache=not args.no_cache, is_known=True)
+    task, folder = work_tree.locate(work_tree.root(), args.run, args.task)
+    setting = work_tree.setting(task, work_tree.reporter(args.output_format), cache=not args.no_cache, is_known=True)
     if run_folder(setting.root, task, os.path.basename(folder)) != folder:
         raise OrchgateError(f"{folder} is not a run of this repository", "run this in the repository it belongs to")
     ended = RunSummary.of([resume(setting, folder)], whole=args.output_format == "json")

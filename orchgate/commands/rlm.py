@@ -1,36 +1,38 @@
-"""`orchgate rlm`: lets an agent work towards a goal until a validator is satisfied, and records every turn."""
+"""`orchgate rlm`: lets an agent work towards a goal until a validator is satisfied, and records every iteration."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
-from orchgate.commands.shared import durations, running, tasks
-from orchgate.commands.shared.options import Renamed, output_format, whole_number
+from orchgate.commands.shared import options, work_tree
+from orchgate.commands.shared.flags import Renamed
+from orchgate.commands.shared.options import output_format, whole_number
 from orchgate.errors import ConfigError, OrchgateError, UsageError
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
     from orchgate.agent.iterations import LoopEnding, LoopPlan
-    from orchgate.agent.validator import Candidate
-    from orchgate.commands.shared.options import Parser
+    from orchgate.agent.loop import Candidate
+    from orchgate.commands.shared.command_line import Parser
 
-SUMMARY = "let an agent work towards a goal until a validator passes, every turn recorded"
+SUMMARY = "let an agent work towards a goal until a validator passes, every iteration recorded"
 VERSION = 1
 ITERATIONS = 10
 TASK = "rlm"
-LONGEST = 100 * durations.DAY
+LONGEST = 100 * options.DAY
 ABOUT = """\
 Runs the agent, then the validator, until the validator passes or a limit is
 reached. Without options, detects the validator and runs ten times at most. The
 exit codes are those of codex-orchestrator's rlm, which this command replaces."""
 EXAMPLES = (
-    'orchgate rlm --task 0001-faster-start --goal "make the tests pass" --agent "my-agent --yes"',
-    'orchgate rlm --goal "fix the lint" --agent "my-agent {prompt}" --validator "make lint" --max-time 30m',
+    'orchgate rlm --task 0001-faster-start --goal "pass the tests" --agent my-agent',
+    'orchgate rlm --goal "fix lint" --agent "bot {prompt}" --validator "make lint"',
 )
 ONLY_OWN_CODES = True
 EXIT_CODES = {
@@ -72,11 +74,11 @@ def arguments(parser: Parser) -> None:
     number = whole_number(0, 10_000)
     parser.add_argument("--max-iterations", type=number, metavar="N", help=f"0 for any number ({ITERATIONS})")
     what = "for the whole loop, such as 30s, 5m or 1h30m; what runs then is ended (no limit)"
-    parser.add_argument("--max-time", type=durations.up_to(LONGEST), metavar="TIME", help=what)
+    parser.add_argument("--max-time", type=options.up_to(LONGEST), metavar="TIME", help=what)
     parser.old_names = {"--max-minutes": Renamed("--max-time", lambda minutes: f"{minutes}m")}
-    tasks.option(parser, f"the task whose evidence this is ({TASK})")
+    work_tree.task_option(parser, f"the task whose evidence this is ({TASK})")
     parser.add_argument("--resume", default="", metavar="RUN", help="continue a run that was killed or cancelled")
-    output_format(parser)
+    output_format(parser, "rlm")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -103,13 +105,13 @@ def _begun(args: argparse.Namespace) -> tuple[str, LoopEnding]:
     goal = _goal(args.goal)
     agent = _words("--agent", args.agent)
     iterations, minutes = limits.get("max_iterations", ITERATIONS), limits.get("max_minutes")
-    root = running.root()
+    root = work_tree.root()
     plan = LoopPlan(goal, agent, _validator(args.validator, root), iterations, minutes)
     if plan.endless:
         raise _BadOptions("any number of iterations needs a validator or a time limit", "add --max-time 30m")
     _check_agent(plan, root)
-    reporter = running.reporter(args.output_format)
-    setting = running.setting(args.task or TASK, reporter, cache=False, is_known=not args.task)
+    reporter = work_tree.reporter(args.output_format)
+    setting = work_tree.setting(args.task or TASK, reporter, cache=False, is_known=not args.task)
     return loop.run(setting, plan)
 
 
@@ -120,25 +122,25 @@ def _resumed(args: argparse.Namespace) -> tuple[str, LoopEnding]:
     if args.goal or args.agent or args.validator != "auto":
         raise _BadOptions("a run keeps its goal, agent and validator", "only the limits can change with --resume")
     limits = _limits(args)
-    task, folder = running.locate(running.root(), args.resume, args.task)
-    setting = running.setting(task, running.reporter(args.output_format), cache=False, is_known=True)
+    task, folder = work_tree.locate(work_tree.root(), args.resume, args.task)
+    setting = work_tree.setting(task, work_tree.reporter(args.output_format), cache=False, is_known=True)
     if run_folder(setting.root, task, os.path.basename(folder)) != folder:
         raise _Failed(f"{folder} is not a run of this repository", "cd to where it was run")
     return loop.resume(setting, folder, limits)
 
 
-def _limits(args: argparse.Namespace) -> dict[str, Any]:
+def _limits(args: argparse.Namespace) -> Mapping[str, Any]:
     """The limits that were given."""
-    found: dict[str, Any] = {}
+    found = {}
     if args.max_iterations is not None:
         found["max_iterations"] = args.max_iterations
     if args.max_time is not None:
-        found["max_minutes"] = args.max_time / durations.MINUTE
+        found["max_minutes"] = args.max_time / options.MINUTE
     return found
 
 
 def _goal(text: str) -> str:
-    from orchgate.agent.prompt import GOAL_LIMIT
+    from orchgate.agent.iterations import GOAL_LIMIT
 
     if not text.strip():
         raise _BadOptions("--goal is missing", 'such as --goal "make the tests pass"')
@@ -169,13 +171,13 @@ def _check_agent(plan: LoopPlan, root: str) -> None:
 
 
 def _validator(wanted: str, root: str) -> tuple[str, ...]:
-    from orchgate.agent.validator import detect
+    from orchgate.agent.loop import detect_validators
 
     if wanted == "none":
         return ()
     if wanted != "auto":
         return _words("--validator", wanted)
-    found = detect(root)
+    found = detect_validators(root)
     if not found:
         raise _NoValidator("no validator was found here", 'name one: --validator "make test", or --validator none')
     chosen = found[0] if len(found) == 1 else _chosen(found)
@@ -202,30 +204,49 @@ def _chosen(found: list[Candidate]) -> Candidate:
 def _show(folder: str, ending: LoopEnding, output: str) -> None:
     from orchgate.agent import iterations
 
-    root = running.root()
-    state = os.path.join(os.path.dirname(running.shown(root, folder)), iterations.STATE)
+    root = work_tree.root()
+    state = os.path.join(os.path.dirname(work_tree.shown(root, folder)), iterations.STATE)
     import json
 
     with open(os.path.join(folder, iterations.STATE), encoding="utf-8") as file:
-        told = json.load(file)
+        state_document = json.load(file)
     if output == "json":
-        paths = {"manifest_path": running.shown(root, folder), "state_path": state}
-        running.print_json({"version": VERSION, **paths, **told})
+        work_tree.print_json(_document(root, folder, state, state_document, ending))
         return
-    for line in _remarks(told["iterations"]):
+    for line in _remarks(state_document["iterations"]):
         sys.stdout.write(escape(line) + "\n")
     meaning = f": {_MEANING[ending.status]}" if ending.status in _MEANING else ""
     sys.stdout.write(escape(f"ended: {ending.status}{meaning}") + "\n")
-    sys.stdout.write(escape(f"manifest: {running.shown(root, folder)}") + "\n")
+    sys.stdout.write(escape(f"manifest: {work_tree.shown(root, folder)}") + "\n")
     sys.stdout.write(escape(f"state: {state}") + "\n")
 
 
-def _remarks(turns: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What nobody should overlook, however the loop ended."""
-    if flaky := [str(turn["n"]) for turn in turns if turn.get("flaky")]:
-        yield f"the validator is flaky: it passed and failed on the same work tree (iteration {', '.join(flaky)})"
-    for turn in turns:
-        if turn.get("outside"):
-            from orchgate.agent import outside
+def _document(
+    root: str, folder: str, state: str, state_document: Mapping[str, Any], ending: LoopEnding
+) -> dict[str, Any]:
+    """The state as codex-orchestrator writes it stands in `state`, and for one more minor version beside it."""
+    from orchgate.outputs._document import headed
 
-            yield f"iteration {turn['n']} {outside.summary(turn['outside'], turn['outsideCount'])}"
+    facts = {
+        "run_id": os.path.basename(folder),
+        "task_id": os.path.basename(os.path.dirname(os.path.dirname(folder))),
+        "status": ending.status,
+        "exit_code": ending.code,
+        "iteration_count": len(state_document["iterations"]),
+        "manifest_path": work_tree.shown(root, folder),
+        "state_path": state,
+        "state": state_document,
+    }
+    known = headed("rlm", facts, VERSION)
+    return {**known, **{name: value for name, value in state_document.items() if name not in known}}
+
+
+def _remarks(iterations: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What nobody should overlook, however the loop ended."""
+    if flaky := [str(one["n"]) for one in iterations if one.get("flaky")]:
+        yield f"the validator is flaky: it passed and failed on the same work tree (iteration {', '.join(flaky)})"
+    for one in iterations:
+        if one.get("outside"):
+            from orchgate.agent import workspace
+
+            yield f"iteration {one['n']} {workspace.outside_summary(one['outside'], one['outsideCount'])}"

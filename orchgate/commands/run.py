@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Self
 
-from orchgate.commands.shared import running, tasks
-from orchgate.commands.shared.options import Renamed, output_format, whole_number
+from orchgate.commands.shared import work_tree
+from orchgate.commands.shared.flags import Renamed
+from orchgate.commands.shared.options import output_format, whole_number
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any, Self
 
-    from orchgate.commands.shared.options import Parser
+    from orchgate.commands.shared.command_line import Parser
     from orchgate.runner.pipeline_run import Finished
     from orchgate.runner.session import RunSettings
     from orchgate.runs.stages import Pipeline
@@ -33,7 +35,7 @@ _WORST_FIRST = ("cancelled", "failed", "succeeded")
 
 def arguments(parser: Parser) -> None:
     parser.add_argument("pipeline", metavar="PIPELINE", help="its id; `orchgate plan` lists them")
-    tasks.option(parser, "the task whose evidence this is", required=True)
+    work_tree.task_option(parser, "the task whose evidence this is", required=True)
     what = "how often to run it; with several, shows how often each stage passed (%(default)s)"
     parser.add_argument("--runs", type=whole_number(1), default=1, metavar="N", help=what)
     parser.old_names = {"--repeat": Renamed("--runs")}
@@ -41,7 +43,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--measure", action="store_true", help="one stage at a time, nothing from the cache, processes counted"
     )
-    output_format(parser)
+    output_format(parser, "run")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,8 +51,8 @@ def run(args: argparse.Namespace) -> int:
 
     # A pass rate counts what really ran.
     cache = not (args.no_cache or args.measure or args.runs > 1)
-    reporter = running.reporter(args.output_format)
-    setting = running.setting(args.task, reporter, cache=cache, measured=args.measure)
+    reporter = work_tree.reporter(args.output_format)
+    setting = work_tree.setting(args.task, reporter, pipeline=args.pipeline, cache=cache, measured=args.measure)
     pipeline = find(setting.pipelines, args.pipeline)
     ended = RunSummary.of(_repeated(setting, pipeline, args.runs), whole=args.output_format == "json")
     show(setting.root, ended)
@@ -73,15 +75,15 @@ def _repeated(setting: RunSettings, pipeline: Pipeline, times: int) -> Iterator[
 
 
 class RunSummary:
-    """What is told of runs that have ended. A thousand of them are no more to hold than one, unless they are to be told
-    as a `whole`: then their manifests are kept, packed.
+    """What is shown of runs that have ended. A thousand take no more memory than one, unless each is to be shown
+    as a `whole`: then their manifests are kept, compressed.
     """
 
     def __init__(self, *, whole: bool) -> None:
         self.whole = whole
         self.statuses: set[str] = set()
         self.folders: list[str] = []
-        self._rates: dict[str, dict[str, Any]] = {}
+        self._rates: dict[str, dict[str, int]] = {}  # by stage
         self._packed: list[bytes] = []
 
     @classmethod
@@ -95,7 +97,7 @@ class RunSummary:
         self.statuses.add(one.status)
         self.folders.append(one.folder)
         for stage in one.manifest["commands"]:
-            row = self._rates.setdefault(stage["id"], {"id": stage["id"], "runs": 0, "passed": 0, "flaky": 0})
+            row = self._rates.setdefault(stage["id"], {"runs": 0, "passed": 0, "flaky": 0})
             row["runs"] += stage["status"] in ("succeeded", "failed")
             row["passed"] += stage["status"] == "succeeded"
             row["flaky"] += stage["flaky"]
@@ -106,21 +108,21 @@ class RunSummary:
             self._packed.append(zlib.compress(json.dumps(one.manifest).encode()))
 
     def manifests(self) -> Iterator[Mapping[str, Any]]:
-        """The manifests of runs that are told as a whole."""
+        """The manifests of runs that are shown as a whole."""
         import json
         import zlib
 
         return (json.loads(zlib.decompress(packed)) for packed in self._packed)
 
-    def rates(self) -> list[dict[str, Any]]:
+    def rates(self) -> list[dict[str, object]]:
         """For each stage, in how many of the runs that reached it it passed, and how often only when repeated."""
-        rows = self._rates.values()
-        return [{**row, "rate": row["passed"] / row["runs"] if row["runs"] else None} for row in rows]
+        rows = self._rates.items()
+        return [{"id": name, **row, "rate": row["passed"] / row["runs"] if row["runs"] else None} for name, row in rows]
 
 
 def exit_code(ended: RunSummary) -> int:
     """0 when every run succeeded, 1 when one failed, 130 when one was cancelled."""
-    return next(running.CODES[status] for status in _WORST_FIRST if status in ended.statuses)
+    return next(work_tree.CODES[status] for status in _WORST_FIRST if status in ended.statuses)
 
 
 def show(root: str, ended: RunSummary) -> None:
@@ -129,24 +131,28 @@ def show(root: str, ended: RunSummary) -> None:
         _print_json(root, ended)
         return
     for folder in ended.folders:
-        sys.stdout.write(escape(f"manifest: {running.shown(root, folder)}") + "\n")
+        sys.stdout.write(escape(f"manifest: {work_tree.shown(root, folder)}") + "\n")
     if len(ended.folders) > 1:
         sys.stdout.writelines(escape(line) + "\n" for line in _table(ended.rates()))
 
 
 def _print_json(root: str, ended: RunSummary) -> None:
-    """One document, a run at a time."""
-    sys.stdout.write(f'{{\n  "version": {VERSION},\n  "runs": [')
+    """One document, a run at a time: the head, with a place where the runs stand, and the runs in it."""
+    from orchgate.outputs import _document
+
+    facts = {"run_count": len(ended.folders), "pass_rates": ended.rates(), "runs": []}
+    whole = _document.text_of(_document.headed("run", facts, VERSION))
+    _document.begin()
+    sys.stdout.write(whole.removesuffix("]\n}"))
     between = "\n"
     for folder, manifest in zip(ended.folders, ended.manifests(), strict=True):
-        run_ = {"manifest_path": running.shown(root, folder), **manifest}
-        sys.stdout.write(between + running.as_json(run_, depth=2))
+        run_ = {"manifest_path": work_tree.shown(root, folder), **manifest}
+        sys.stdout.write(between + _document.text_of(run_, depth=2))
         between = ",\n"
-    rates = running.as_json(ended.rates(), depth=1).lstrip()
-    sys.stdout.write(f'\n  ],\n  "pass_rates": {rates}\n}}\n')
+    sys.stdout.write("\n  ]\n}\n")
 
 
-def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
+def _table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     width = max(len("stage"), *(len(row["id"]) for row in rows))
     yield f"{'stage':<{width}}  passed    rate  flaky"
     for row in rows:

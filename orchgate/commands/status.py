@@ -5,31 +5,35 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
 
-from orchgate.commands.shared import inner_runs, progress_bar, running, tasks
-from orchgate.commands.shared.lines import lower_bounds
-from orchgate.commands.shared.options import Renamed, output_format, whole_number
+from orchgate.commands.shared import screen, work_tree
+from orchgate.commands.shared.flags import Renamed
+from orchgate.commands.shared.lines import broken_rows, grouped, inner_facts, lower_bounds
+from orchgate.commands.shared.options import output_format, whole_number
 from orchgate.errors import OrchgateError, quoted
-from orchgate.lib import files
-from orchgate.lib.text import aligned
+from orchgate.lib import bars, files
+from orchgate.lib.text import aligned, clip, short_seconds
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
-from orchgate.runs import ids, sittings
+from orchgate.runs import ids, usage
 from orchgate.runs.run import timestamp
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
-    from orchgate.commands.shared.options import Parser
+    from orchgate.commands.shared.command_line import Parser
+    from orchgate.commands.shared.screen import Screen
     from orchgate.git.repository import Repository
-    from orchgate.runner.reopen import RunStatus
+    from orchgate.runner.session import RunStatus
     from orchgate.runs.implementation_gate import Gate
-    from orchgate.runs.run import StageRun
+    from orchgate.runs.run import Run, StageRun
 
 SUMMARY = "show the runs: how they ended, and what those in progress are doing"
-ABOUT = "Without RUN, lists the newest runs of all tasks, and says what the gate's own run says of this commit."
+ABOUT = "Without RUN, lists the newest runs of all tasks, and the result of the gate's own run for this commit."
 EXAMPLES = ("orchgate status", "orchgate status latest --follow", "orchgate status --task 0001-faster-start --limit 5")
 EXIT_CODES = {0: "shown, however the runs ended", 3: "the run that was asked for cannot be read"}
 VERSION = 1
@@ -38,39 +42,82 @@ REFRESH_SECONDS = 0.5
 UNREADABLE = "unreadable"
 AHEAD = "dated in the future, so the clock was wrong; it does not count as the latest"
 _OURS = b'{"event":'  # how our journals begin
+_NAME = 28  # characters of a stage's id on a terminal
+_BAR, _LEAST_BAR = 40, 8  # characters of the longest bar, and of one that still says something
+_CUT = {1: 8, 2: 8, 6: 6}  # columns that may be cut, and to what
+_STAGES = 4  # the column of how many are done
+# What only some rows tell.
+_UNKNOWN = (
+    *("parent_run_id", "started_at", "completed_at", "status_detail", "seconds", "away_seconds", "stopped", "flaky"),
+    *("tests", "resumes", "observed_by", "inner_runs"),
+)
 _COLUMNS = ("run", "task", "pipeline", "status", "stages", "seconds", "now")
 
 
 def arguments(parser: Parser) -> None:
     parser.add_argument("run", nargs="?", default="", metavar="RUN", help="a run id, `latest`, or a manifest's path")
-    tasks.option(parser, "only this task's runs (all)")
+    work_tree.task_option(parser, "only this task's runs (all)")
     what = "at most this many runs (%(default)s)"
     parser.add_argument("--limit", type=whole_number(0), default=LISTED, metavar="N", help=what)
     parser.add_argument("--follow", action="store_true", help="keep showing them until no run is in progress")
     parser.old_names = {"--watch": Renamed("--follow")}
-    output_format(parser)
+    output_format(parser, "status")
 
 
 def run(args: argparse.Namespace) -> Verdict:
-    repository = running.around_here()
-    root = repository.root if repository else running.here()
-    args.task = args.task and tasks.with_runs(root, args.task)
+    repository = work_tree.around_here()
+    root = repository.root if repository else work_tree.here()
+    args.task = args.task and work_tree.task_with_runs(root, args.task)
     gate = _gate(root, repository)
     before: list[str] = []
     while True:
         troubles: list[str] = []
         rows = _rows(root, args, troubles)
         if args.output_format == "json":
-            document = {"version": VERSION, "runs": rows, "gate": gate._asdict(), "troubles": troubles}
-            if not args.follow or not _in_progress(rows):
-                running.print_json(document)
+            before = _print_json(_document(root, rows, gate, troubles), before, args)
         else:
-            shown = inner_runs.grouped(rows, row)
-            lines = _text(shown, detailed=True) if args.run else (*_text(shown, detailed=False), *_gate_line(gate))
+            shown = grouped(rows, row)
+            seen = screen.here()
+            lines = _text(shown, seen, detailed=True) if args.run else (*_text(shown, seen), *_gate_line(gate))
             before = _print([*lines, *map(escape, troubles)], before)
         if not args.follow or not _in_progress(rows):
             return Verdict.BROKEN if args.run and rows[0]["status"] == UNREADABLE else Verdict.PASS
         time.sleep(REFRESH_SECONDS)
+
+
+def _document(root: str, rows: Sequence[Mapping[str, Any]], gate: Gate, troubles: Sequence[str]) -> dict[str, Any]:
+    from orchgate.outputs._document import headed, problem
+
+    unread = [problem("unreadable", one) for one in troubles]
+    for row in rows:
+        if row["problem"]:
+            code = "unreadable" if row["status"] == UNREADABLE else "doubtful"
+            unread.append(problem(code, row["problem"], place=(work_tree.shown(root, _folder(row)), 0, 0)))
+    shown = [_row_json(root, row) for row in rows]
+    facts = {"runs": shown, "gate": gate._asdict(), "troubles": list(troubles), "problems": unread}
+    return headed("status", facts, VERSION)
+
+
+def _folder(row: Mapping[str, Any]) -> str:
+    return os.path.dirname(str(row["manifest_path"]))
+
+
+def _row_json(root: str, row: Mapping[str, Any]) -> dict[str, object]:
+    """A row with every field that a run may have, and paths of the repository."""
+    inner = [{**one, "manifest_path": work_tree.shown(root, _folder(one))} for one in row.get("inner_runs", ())]
+    where = {"manifest_path": work_tree.shown(root, _folder(row)), "pipeline_id": row["pipeline_id"] or None}
+    known = {name: row[name] for name in ("run_id", "task_id", "status")}
+    return {**known, **where, **dict.fromkeys(_UNKNOWN), **row, **where, "inner_runs": inner}
+
+
+def _print_json(document: Mapping[str, Any], before: list[str], args: argparse.Namespace) -> list[str]:
+    """The document; while runs are followed a line each time that something changed, but for the clock."""
+    steady = {key: [{**row, "seconds": 0} for row in one] if key == "runs" else one for key, one in document.items()}
+    now = [repr(steady)]
+    if now != before:
+        work_tree.print_json(document, indent=None if args.follow else 2)
+        sys.stdout.flush()
+    return now
 
 
 def _gate(root: str, repository: Repository | None) -> Gate:
@@ -83,7 +130,7 @@ def _gate(root: str, repository: Repository | None) -> Gate:
 
 
 def _gate_line(gate: Gate) -> Iterator[str]:
-    """What the gate's own run says of the tree that is checked out; nothing where there is no commit yet."""
+    """The result of the gate's own run for the tree that is checked out; nothing where there is no commit yet."""
     tree = (gate.tree or "")[:12]
     if gate.status in ("passed", "failed"):
         yield escape(f"gate: tree {tree} {gate.status} in run {gate.run_id} of {gate.task_id}")
@@ -104,19 +151,17 @@ def _print(lines: list[str], before: list[str]) -> list[str]:
     if lines == before:
         return before
     if before and sys.stdout.isatty():
-        rows = len(before) + progress_bar.broken_rows(
-            map(len, before), os.get_terminal_size(sys.stdout.fileno()).columns
-        )
+        rows = len(before) + broken_rows(map(len, before), os.get_terminal_size(sys.stdout.fileno()).columns)
         sys.stdout.write(f"\x1b[{rows}F\x1b[J")
     sys.stdout.writelines(line + "\n" for line in lines)
     sys.stdout.flush()
     return lines
 
 
-def _rows(root: str, args: argparse.Namespace, troubles: list[str]) -> list[dict[str, Any]]:
+def _rows(root: str, args: argparse.Namespace, troubles: list[str]) -> list[dict[str, object]]:
     """The runs that are meant. What cannot be listed, or is left out although it is odd, goes to `troubles`."""
     if args.run:
-        task, folder = running.locate(root, args.run, args.task)
+        task, folder = work_tree.locate(root, args.run, args.task)
         return [row(task, folder)]
     runs = list(ids.all_runs(root, args.task, lambda error: troubles.append(error.message)))
     limit, most = ids.ahead_from(), args.limit
@@ -127,7 +172,7 @@ def _rows(root: str, args: argparse.Namespace, troubles: list[str]) -> list[dict
     return [_listed(root, task, run) for task, run in runs[:most]]
 
 
-def _listed(root: str, task: str, run: str) -> dict[str, Any]:
+def _listed(root: str, task: str, run: str) -> dict[str, object]:
     """The row of a run that was found on disk, whatever is there under its name."""
     try:
         return row(task, ids.run_folder(root, task, run))
@@ -135,9 +180,9 @@ def _listed(root: str, task: str, run: str) -> dict[str, Any]:
         return _unreadable(task, os.path.join(root, ids.RUNS, task, "cli", run), error)
 
 
-def row(task: str, folder: str) -> dict[str, Any]:
+def row(task: str, folder: str) -> dict[str, object]:
     """What is known of one run. A journal that cannot be read is a row that says so."""
-    from orchgate.runner.reopen import status_of
+    from orchgate.runner.session import status_of
 
     known = _known(task, folder)
     try:
@@ -148,7 +193,7 @@ def row(task: str, folder: str) -> dict[str, Any]:
         return _unreadable(task, folder, error)
     torn = f"unfinished lines in the journal: {', '.join(map(str, status.torn[:20]))}" if status.torn else None
     problem = _all_of(_contradiction(folder), torn, _clock(folder))
-    facts = _facts(status) | inner_runs.facts(status.run)
+    facts = _facts(status) | inner_facts(status.run)
     return known | {**facts, "status": status.status, "problem": problem}
 
 
@@ -160,7 +205,7 @@ def _all_of(*problems: str | None) -> str | None:
     return "; ".join(filter(None, problems)) or None
 
 
-def _known(task: str, folder: str) -> dict[str, Any]:
+def _known(task: str, folder: str) -> dict[str, object]:
     return {
         "run_id": os.path.basename(folder),
         "task_id": task,
@@ -168,21 +213,21 @@ def _known(task: str, folder: str) -> dict[str, Any]:
     }
 
 
-def _unreadable(task: str, folder: str, error: OrchgateError) -> dict[str, Any]:
+def _unreadable(task: str, folder: str, error: OrchgateError) -> dict[str, object]:
     problem = _all_of(error.message, _clock(folder))
     return _known(task, folder) | {"status": UNREADABLE, "problem": problem, "pipeline_id": "", "stages": []}
 
 
 def _contradiction(folder: str) -> str | None:
     """How the manifest that a reviewer opens differs from the journal, which counts here; None for not, or for none."""
-    from orchgate.runs import derivation
     from orchgate.runs.decode import MAX_BYTES
+    from orchgate.runs.journal import require_file
 
     path = os.path.join(folder, ids.MANIFEST)
     if not os.path.lexists(path):  # killed before it was written
         return None
     try:
-        derivation.require_file(path, MAX_BYTES)
+        require_file(path, MAX_BYTES)
     except OrchgateError as error:
         return f"manifest.json {error.message}"
     return None
@@ -194,7 +239,7 @@ def _is_foreign(folder: str) -> bool:
         with open(files.open_regular(os.path.join(folder, ids.JOURNAL)), "rb") as file:
             if file.read(len(_OURS)) == _OURS:
                 return False
-    except OSError:  # then the manifest tells whose run it is
+    except OSError:  # then the manifest shows whose run it is
         journal = os.path.lexists(os.path.join(folder, ids.JOURNAL))
     else:
         journal = True
@@ -203,12 +248,12 @@ def _is_foreign(folder: str) -> bool:
     manifest = os.path.join(folder, ids.MANIFEST)
     try:
         return load(manifest).format != "orchgate"
-    except OrchgateError:  # a journal of ours that was damaged is said to be that, and so is a manifest alone
+    except OrchgateError:  # a damaged journal of ours is reported as such, and so is a manifest alone
         return not journal and os.path.lexists(manifest)
 
 
-def _foreign(folder: str) -> dict[str, Any]:
-    """What another program's manifest tells."""
+def _foreign(folder: str) -> dict[str, object]:
+    """What is in another program's manifest."""
     from orchgate.runs.run import load
 
     run = load(os.path.join(folder, ids.MANIFEST))
@@ -221,7 +266,7 @@ def _foreign(folder: str) -> dict[str, Any]:
     }
 
 
-def _facts(known: RunStatus) -> dict[str, Any]:
+def _facts(known: RunStatus) -> dict[str, object]:
     run = known.run
     going_on = known.alive and not known.stopped and run.updated_at is not None
     # A run that goes on is worked on since its last event.
@@ -242,32 +287,53 @@ def _facts(known: RunStatus) -> dict[str, Any]:
     }
 
 
-def _stage_facts(stage: StageRun) -> dict[str, Any]:
-    """What a row says of a stage; which of its costs are lower bounds, and what it printed, where that is known."""
+def _stage_facts(stage: StageRun) -> dict[str, object]:
+    """What a row holds of a stage; which of its costs are lower bounds, and what it printed, where that is known."""
     bounds = stage.usage.lower_bounds if stage.usage else {}
     printed = {"output_bytes": stage.output_bytes, "output_left_out_bytes": stage.output_left_out_bytes}
     about = {"id": stage.id, "status": stage.status, "detail": stage.status_detail}
     return about | ({"lower_bounds": bounds} if bounds else {}) | {k: v for k, v in printed.items() if v is not None}
 
 
-def _text(rows: Sequence[Mapping[str, Any]], *, detailed: bool) -> Iterator[str]:
+def _text(rows: Sequence[Mapping[str, Any]], seen: Screen, *, detailed: bool = False) -> Iterator[str]:
     if not rows:
         yield "no runs here"
         yield "  hint: orchgate run PIPELINE --task ID"
         return
-    for cells in aligned([_COLUMNS, *(_cells(row) for row in rows)]):
-        yield "  ".join(cells).rstrip()
+    yield from _table([_COLUMNS, *(_cells(row) for row in rows)], seen.width)
     for row in rows:
         if row["problem"]:
-            yield escape(f"{row['run_id']}: {row['problem']}")
-        if said := sittings.words(row.get("seconds", 0.0), row.get("away_seconds")):
-            yield escape(f"{row['run_id']}: {said}")
+            yield from screen.wrapped(escape(f"{row['run_id']}: {row['problem']}"), seen.width, 2)
+        if times := usage.away_words(row.get("seconds", 0.0), row.get("away_seconds")):
+            yield escape(f"{row['run_id']}: {times}")
         if detailed:
             if len(rows) > 1:
                 yield escape(f"  {row['pipeline_id']} ({row['run_id']}):")
-            yield from (f"  {_stage(stage)}" for stage in row["stages"])
+            yield from _stages(row, seen)
         if row["status"] == "abandoned":
             yield escape(f"  hint: orchgate resume {row['run_id']} --task {quoted(row['task_id'])}")
+
+
+def _table(table: Sequence[Sequence[str]], width: int | None) -> Iterator[str]:
+    """A line a run; where a terminal is too narrow for that, two: the id, which can be copied, and the rest below."""
+    for kept in _narrower(table, width):
+        whole = ["  ".join(cells).rstrip() for cells in aligned(bars.fitted(kept, width, _CUT))]
+        if width is None or max(map(len, whole)) <= width:
+            yield from whole
+            return
+    rest = aligned(bars.fitted([row[1:] for row in table], (width or 0) - 2, {0: 8, 1: 8, 5: 6}))
+    for row, cells in zip(table, rest, strict=True):
+        yield from (row[0],) if row is not table[0] else ()
+        yield f"  {'  '.join(cells)}".rstrip()
+
+
+def _narrower(table: Sequence[Sequence[str]], width: int | None) -> Iterator[Sequence[Sequence[str]]]:
+    """The table, then without the columns that say nothing here: what runs now, and how many stages are done."""
+    yield table
+    if width is not None and not any(row[-1] for row in table[1:]):
+        yield [row[:-1] for row in table]
+        if all(len({*row[_STAGES].split("/")}) == 1 for row in table[1:]):
+            yield [(*row[:_STAGES], *row[_STAGES + 1 : -1]) for row in table]
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -285,6 +351,46 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(escape(cell) for cell in cells)
 
 
-def _stage(stage: Mapping[str, Any]) -> str:
-    about = "; ".join([*([stage["detail"]] if stage["detail"] else []), *lower_bounds(stage)])
-    return escape(f"{stage['id']}: {stage['status']}" + (f" ({about})" if about else ""))
+def _stages(row: Mapping[str, Any], seen: Screen) -> Iterator[str]:
+    """How each stage ended, how long it took and when, and below it what there is to say."""
+    times = _times(row)
+    whole = max((end for _, end in filter(None, times)), default=0.0)
+    table = [
+        [f"{_name(stage['id'], seen)}: {escape(stage['status'])}", short_seconds(span[1] - span[0]) if span else ""]
+        for stage, span in zip(row["stages"], times, strict=True)
+    ]
+    used = sum(max(map(len, column)) + 2 for column in zip(*table, strict=True))
+    cells = min(_BAR, (seen.width or 80) - used - 2)
+    for stage, span, (named, took) in zip(row["stages"], times, aligned(table, right=(1,)), strict=True):
+        bar = bars.stretch(*span, whole, cells, seen.glyphs) if span and cells >= _LEAST_BAR else ""
+        yield f"  {named}  {took}  {bar}".rstrip()
+        about = "; ".join([*([stage["detail"]] if stage["detail"] else []), *lower_bounds(stage)])
+        yield from screen.wrapped(f"    {escape(about)}", seen.width, 4) if about else ()
+
+
+def _name(stage: str, seen: Screen) -> str:
+    return escape(stage if seen.width is None else clip(stage, _NAME))
+
+
+def _times(row: Mapping[str, Any]) -> list[tuple[float, float] | None]:
+    """From when to when each stage of a row ran, in seconds since the first began; None where that is not known."""
+    unknown: list[tuple[float, float] | None] = [None] * len(row["stages"])
+    try:
+        run = _run_in(os.path.dirname(row["manifest_path"]))
+    except OrchgateError:  # the row says so
+        return unknown
+    if len(run.stages) != len(unknown):  # it went on meanwhile
+        return unknown
+    # A stage that goes on has no end yet; one that was killed had it when the run was last heard of.
+    now = datetime.now(UTC) if row["status"] == "in_progress" else run.last_sign_of_life
+    spans = [(stage.started_at, stage.completed_at or now) if stage.started_at else None for stage in run.stages]
+    first = min((start for start, _ in filter(None, spans)), default=now)
+    found = [((span[0] - first).total_seconds(), (span[1] - first).total_seconds()) if span else None for span in spans]
+    return [(span[0], max(span)) if span else None for span in found]
+
+
+def _run_in(folder: str) -> Run:
+    from orchgate.runner.session import status_of
+    from orchgate.runs.run import load
+
+    return load(os.path.join(folder, ids.MANIFEST)) if _is_foreign(folder) else status_of(folder).run

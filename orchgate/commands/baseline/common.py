@@ -6,20 +6,16 @@ import contextlib
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.commands.shared import options, running
-from orchgate.config.load import load_work_tree
+from orchgate.commands.shared import options, work_tree
+from orchgate.commands.shared.flags import Renamed
 from orchgate.errors import OrchgateError, UsageError
-from orchgate.gate import session
-from orchgate.git import history
-from orchgate.lib.numbers import median
-from orchgate.lib.text import counted
+from orchgate.lib.text import counted, median
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.measures.declared import MetricKind
+from orchgate.outputs._document import headed, unit_of
 from orchgate.outputs._escape import escape
-from orchgate.runs import definition
-from orchgate.runs.machine import fingerprint
-from orchgate.runs.pipeline import load_all
+from orchgate.runs import stages
 from orchgate.verdict import baseline, baseline_facts
 from orchgate.verdict.values import KNOWN, WHEN_NAMED
 from orchgate.verdict.words import AT_LEAST
@@ -27,15 +23,16 @@ from orchgate.verdict.words import AT_LEAST
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
-    from orchgate.commands.shared.options import Parser
+    from orchgate.commands.shared.command_line import Parser
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
     from orchgate.verdict.baseline import Baseline, BaselineRecord
 
 VERSION = 1
 RUNS = 12
-_TOLD = ("median", "deviation", "least", "most")
+_SHOWN = ("median", "deviation", "least", "most")
 KINDS = {metric.name: metric.kind for metric in (*KNOWN, *WHEN_NAMED)}
 COMMIT_IT = f"commit {baseline.PATH} and {os.path.dirname(baseline.PATH)}/.gitattributes: others are judged by them"
 
@@ -61,12 +58,17 @@ class Here(NamedTuple):
 @contextlib.contextmanager
 def here() -> Iterator[Here]:
     """Raises GitError, ConfigError."""
+    from orchgate.config.load import load_work_tree
+    from orchgate.gate import session
+    from orchgate.runs.machine import fingerprint
+    from orchgate.runs.pipeline import load_all
+
     with session.opened() as repository:
         if not repository.root:
             raise OrchgateError("a bare repository has no work tree to keep a baseline in", "run it in a clone")
         config = load_work_tree(repository.root)
         pipelines = load_all(repository.root, config)
-        hashes = {name: definition.pipeline_hash(pipelines, one) for name, one in pipelines.items()}
+        hashes = {name: stages.pipeline_hash(pipelines, one) for name, one in pipelines.items()}
         yield Here(repository, config, fingerprint(), hashes, time.time())
 
 
@@ -75,7 +77,7 @@ def target(at: Here, args: argparse.Namespace) -> str:
     options.refuse_both(args)
     name = args.pipeline or at.config.performance.pipeline
     if args.command:
-        name = definition.command_name(args.command, options.folder(at.root))
+        name = stages.command_name(args.command, options.folder(at.root))
     if not name:
         known = ", ".join(at.hashes) or "none yet"
         raise UsageError("no pipeline is named, and performance.pipeline is not set", f"name one; there are: {known}")
@@ -97,14 +99,14 @@ def add_accepting(parser: Parser) -> None:
     parser.add_argument("--reason", default="", metavar="TEXT", help="why this is accepted; others will read it")
     parser.add_argument("--force", action="store_true", help="supersede the record that is there; needs a reason")
     parser.add_argument("--allow-dirty", action="store_true", help="although tracked files differ from the commit")
-    parser.old_names = {"--replace": options.Renamed("--force")}
+    parser.old_names = {"--replace": Renamed("--force")}
 
 
 def reason(args: argparse.Namespace, default: str) -> str:
     """Raises UsageError where there has to be one and is none."""
     given = " ".join(args.reason.split())
     if args.force and not given:
-        raise UsageError("--force takes a reason, which stays in the file", '--reason "the parser is worth 5 %"')
+        raise UsageError("--force takes a reason, which stays in the file", 'add --reason "the parser is worth 5 %"')
     if given and not baseline_facts.is_text(given):
         raise UsageError(f"--reason takes one printable line of at most {baseline_facts.MAX_TEXT} characters")
     return given or default
@@ -130,7 +132,7 @@ def tree_state(at: Here, args: argparse.Namespace) -> bool:
     dirty = bool(state and state.dirty)
     if dirty and not args.allow_dirty:
         message = "tracked files differ from HEAD, and HEAD is what is measured"
-        raise OrchgateError(message, "commit or stash them; or --allow-dirty, which the record will say")
+        raise OrchgateError(message, "commit or stash them, or pass --allow-dirty: the record will say so")
     return dirty
 
 
@@ -145,7 +147,7 @@ def common(found: Sequence[Mapping[str, float]]) -> tuple[dict[str, tuple[float,
         if len(values) < len(found):
             notes.append(f"{name} was measured in {len(values)} of {len(found)} runs only: left out")
         elif bad or not baseline_facts.is_metric(name):
-            notes.append(f"{name}: {bad or 'is no name of a metric'}: left out")
+            notes.append(f"{name}: {bad or 'is not the name of a metric'}: left out")
         else:
             samples[name] = tuple(values)
             if KINDS.get(name, MetricKind.COUNTER).exact and len(set(values)) > 1:
@@ -167,11 +169,13 @@ def bounds(found: Iterable[Mapping[str, str]], names: Collection[str]) -> dict[s
 # Showing
 
 
-def row(at: Here, record: BaselineRecord, known: Baseline) -> dict[str, Any]:
+def row(at: Here, record: BaselineRecord, known: Baseline) -> dict[str, object]:
     """A record with what follows from it, JSON-able."""
+    from orchgate.git import history
+
     head = at.repository.head
     behind = history.commits_between(at.repository, record.commit, head) if record.commit and head else None
-    stale = _stale(at, record, behind)
+    stale = why_stale(at, record, behind)
     plain = record._asdict()
     plain |= {"machine": dict(record.machine), "run_ids": list(record.run_ids), "runs": record.runs}
     plain |= {"this_machine": record.fingerprint == at.fingerprint, "commits_behind": behind, "stale": stale or None}
@@ -184,7 +188,8 @@ def row(at: Here, record: BaselineRecord, known: Baseline) -> dict[str, Any]:
     return plain
 
 
-def _stale(at: Here, record: BaselineRecord, behind: int | None) -> str:
+def why_stale(at: Here, record: BaselineRecord, behind: int | None = None) -> str:
+    """In words that follow "it"; "" while the record is good."""
     known = at.hashes.get(record.pipeline, "")
     if not known and not record.pipeline.startswith("-- "):
         return "is of a pipeline that is not defined any more"
@@ -192,7 +197,7 @@ def _stale(at: Here, record: BaselineRecord, behind: int | None) -> str:
     return baseline.stale(record, at.now, pipeline_hash=known, commits_behind=behind, max_days=days)
 
 
-def _superseded(record: BaselineRecord) -> dict[str, Any]:
+def _superseded(record: BaselineRecord) -> dict[str, object]:
     return {"recorded_at": record.recorded_at, "recorded_by": record.recorded_by, "reason": record.reason}
 
 
@@ -201,7 +206,7 @@ def _ordered(samples: Mapping[str, object]) -> list[str]:
     return sorted(samples, key=lambda name: (known.index(name) if name in KINDS else len(known), name))
 
 
-def _metric(name: str, samples: Sequence[float], bound: str | None) -> dict[str, Any]:
+def _metric(name: str, samples: Sequence[float], bound: str | None) -> dict[str, object]:
     """Median, and the median absolute deviation from it."""
     middle = median(samples)
     spread = median([abs(sample - middle) for sample in samples])
@@ -209,6 +214,7 @@ def _metric(name: str, samples: Sequence[float], bound: str | None) -> dict[str,
     return {
         "name": name,
         "kind": kind,
+        "unit": unit_of(name),
         "median": middle,
         "deviation": spread,
         "least": min(samples),
@@ -226,14 +232,14 @@ def show(
 ) -> None:
     """Prints what a verb did, or for a program the same as one document."""
     if args.output_format == "json":
-        document = {"version": VERSION, "verb": args.verb, "path": baseline.PATH, "records": list(rows)}
-        running.print_json({**document, "notes": list(notes), "failure": failure})
+        facts = {"verb": args.verb, "path": baseline.PATH, "records": list(rows), "notes": list(notes)}
+        work_tree.print_json(headed("baseline-report", {**facts, "failure": failure}, VERSION))
         return
-    lines = [*heading(), *(line for one in rows for line in told(one)), *(f"note: {note}" for note in notes)]
+    lines = [*heading(), *(line for one in rows for line in record_lines(one)), *(f"note: {note}" for note in notes)]
     sys.stdout.writelines(escape(line) + "\n" for line in lines)
 
 
-def told(one: Mapping[str, Any]) -> Iterator[str]:
+def record_lines(one: Mapping[str, Any]) -> Iterator[str]:
     """A record as lines for people."""
     machine = one["machine"]
     about = [f"{machine['cores']:g} cores"] if "cores" in machine else []
@@ -257,8 +263,8 @@ def _table(metrics: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield f"  {'metric':<{width}}  {'median':>12}  {'deviation':>12}  {'least':>12}  {'most':>12}"
     for metric in metrics:
         least = "" if metric["lower_bound"] is None else AT_LEAST
-        told = [f"{least if key != 'deviation' else ''}{number(metric[key])}" for key in _TOLD]
-        yield f"  {metric['name']:<{width}}  {'  '.join(f'{text:>12}' for text in told)}"
+        cells = [f"{least if key != 'deviation' else ''}{number(metric[key])}" for key in _SHOWN]
+        yield f"  {metric['name']:<{width}}  {'  '.join(f'{text:>12}' for text in cells)}"
     for metric in metrics:
         if metric["lower_bound"] is not None:
             yield f"  {AT_LEAST}{metric['name']}: at least, not measured whole: {metric['lower_bound']}"

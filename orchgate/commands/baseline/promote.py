@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import os
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from orchgate.commands.baseline import common
-from orchgate.commands.shared import options, running, tasks
+from orchgate.commands.shared import options, work_tree
 from orchgate.errors import OrchgateError, UsageError
-from orchgate.git import history
 from orchgate.lib.text import counted
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Verdict
-from orchgate.runner import reopen
-from orchgate.runs import definition, derivation, ids, journal
-from orchgate.runs.decode import MAX_BYTES
-from orchgate.runs.run import checked
-from orchgate.speed.costs import costs_of
-from orchgate.verdict import baseline, baseline_file
+from orchgate.runs import ids, stages
+from orchgate.verdict import baseline
 from orchgate.verdict.baseline_facts import MAX_RUNS, MIN_RUNS
 
 if TYPE_CHECKING:
@@ -25,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orchgate.commands.baseline.common import Here
-    from orchgate.commands.shared.options import Parser
+    from orchgate.commands.shared.command_line import Parser
     from orchgate.runs.run import Run
     from orchgate.verdict.baseline import Baseline, BaselineRecord
 
@@ -42,9 +37,9 @@ def arguments(parser: Parser) -> None:
     parser.takes_command = True
     parser.add_argument("run", nargs="*", metavar="RUN", help="run ids, or paths of manifests, all of one tree")
     parser.add_argument("--from", default="", dest="candidate", metavar="FILE", help="what `record -o FILE` wrote")
-    tasks.option(parser, "this task's runs; without RUN its newest of one kind")
+    work_tree.task_option(parser, "this task's runs; without RUN its newest of one kind")
     common.add_accepting(parser)
-    options.output_format(parser)
+    options.output_format(parser, "baseline-report")
 
 
 def run(args: argparse.Namespace) -> Verdict:
@@ -52,6 +47,8 @@ def run(args: argparse.Namespace) -> Verdict:
         raise UsageError("promote takes runs, not a command", "orchgate baseline record -- CMD")
     if bool(args.candidate) == bool(args.run or args.task):
         raise UsageError("name runs, or a candidate", "promote RUN …, promote --task TASK, or promote --from FILE")
+    from orchgate.git import history
+
     with common.here() as at:
         given = common.reason(args, "")
         notes: list[str] = []
@@ -61,7 +58,7 @@ def run(args: argparse.Namespace) -> Verdict:
         for record in records:
             if record.dirty and not args.allow_dirty:
                 message = f"the runs of {record.pipeline} were of a tree with changes that no commit holds"
-                raise OrchgateError(message, "commit, and measure again; or --allow-dirty, which the record will say")
+                raise OrchgateError(message, "commit, and measure again; or pass --allow-dirty: the record will say so")
 
         def change(found: Baseline) -> Baseline:
             for record in records:
@@ -71,7 +68,7 @@ def run(args: argparse.Namespace) -> Verdict:
                 found = found.put(record)
             return found
 
-        known = baseline_file.update(at.root, change)
+        known = baseline.update(at.root, change)
 
         def heading() -> Iterator[str]:
             yield f"promoted {counted(len(records), 'record')}; {common.COMMIT_IT}"
@@ -82,7 +79,7 @@ def run(args: argparse.Namespace) -> Verdict:
 
 def _candidates(path: str) -> list[BaselineRecord]:
     """The records of a file that `record -o` wrote, or of another repository's baseline."""
-    data = baseline_file.read(path, path)
+    data = baseline.read(path, path)
     if data is None:
         raise UsageError(f"there is no file {path!r}", "orchgate baseline record PIPELINE -o FILE")
     records = list(baseline.parse(data, path).records.values())
@@ -94,9 +91,9 @@ def _candidates(path: str) -> list[BaselineRecord]:
 def _chosen(at: Here, args: argparse.Namespace, notes: list[str]) -> list[Run]:
     """The runs that are meant: those named, or the newest of a task that are all of one kind."""
     if args.run:
-        folders = dict.fromkeys(running.locate(at.root, name, args.task)[1] for name in args.run)
+        folders = dict.fromkeys(work_tree.locate(at.root, name, args.task)[1] for name in args.run)
         return [_load(folder) for folder in folders]
-    newest = list(islice(ids.all_runs(at.root, tasks.with_runs(at.root, args.task)), _SEARCHED))
+    newest = list(islice(ids.all_runs(at.root, work_tree.task_with_runs(at.root, args.task)), _SEARCHED))
     runs = []
     for task, run in newest:
         try:
@@ -110,8 +107,12 @@ def _chosen(at: Here, args: argparse.Namespace, notes: list[str]) -> list[Run]:
 
 
 def _load(folder: str) -> Run:
+    from orchgate.runs import journal
+    from orchgate.runs.decode import MAX_BYTES
+    from orchgate.runs.run import checked
+
     path = os.path.join(folder, ids.MANIFEST)
-    return checked(derivation.require_file(path, MAX_BYTES), path)
+    return checked(journal.require_file(path, MAX_BYTES), path)
 
 
 def _kind(run: Run) -> tuple[object, ...]:
@@ -147,8 +148,8 @@ def _from_runs(at: Here, runs: Sequence[Run], notes: list[str]) -> BaselineRecor
     hashes = {_hash(run.folder) for run in runs}
     if len(hashes) > 1:
         raise UsageError("the pipeline's definition changed between these runs", "promote runs of one kind")
-    samples, said = common.common([_metrics(run) for run in runs])
-    notes += said
+    samples, more = common.common([_metrics(run) for run in runs])
+    notes += more
     if "processes" not in samples:
         notes.append(f"stages may have run side by side, and processes were not counted: {_AGAIN}")
     first = runs[0]
@@ -180,28 +181,32 @@ def _machine(run: Run) -> dict[str, object]:
 
 def _hash(folder: str) -> str:
     """The definition a run was made by, with those of the runs it called. Raises OrchgateError without its journal."""
+    from orchgate.runs import journal
+
     reached, waiting, seen = [], [folder], set[str]()
     while waiting:
         at = waiting.pop()
         if at in seen:
             continue
         seen.add(at)
-        reached.append(reopen.digest(journal.read(os.path.join(at, ids.JOURNAL)).events))
+        from orchgate.runner import session
+
+        reached.append(session.recorded_digest(journal.read(os.path.join(at, ids.JOURNAL)).events))
         called = [child.run_id for child in _load(at).child_runs if ids.RUN_ID.fullmatch(child.run_id)]
         waiting += [os.path.join(os.path.dirname(at), run_id) for run_id in called]
-    return definition.combined(reached[0], reached)
+    return stages.combined(reached[0], reached)
 
 
 def _metrics(run: Run) -> dict[str, float]:
-    """A run's cost as `paired.sample` would have it: the sum over its stages, without what the runner itself took."""
+    """A run's cost as `speed.paired.sample` has it: the sum over its stages, without what the runner itself took."""
     assert run.usage  # without, there was a fault
     spent = run.usage.asdict()
     walls = [stage.usage.wall_seconds for stage in run.stages if stage.usage]
     spent["wall_seconds"] = None if None in walls else round(sum(filter(None, walls)), 6)
+    from orchgate.measures.declared import costs_of, tests_of
+
     metrics = {**costs_of(spent), "success_rate": 1.0}
-    if run.tests:
-        tried = run.tests.passed + run.tests.failed + run.tests.errors
-        metrics |= {"tests_passed": run.tests.passed, **({"test_pass_rate": run.tests.passed / tried} if tried else {})}
+    metrics |= tests_of([run.tests.asdict()] if run.tests else [])
     if run.usage.tree_rss_bytes is None:
         # Versions that did not sample it say of no process that it took less than the runner itself held.
         for name in ("max_rss_bytes", "tree_rss_bytes"):

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.commands.baseline import common
 from orchgate.commands.shared import options
-from orchgate.config.load import load_work_tree
 from orchgate.errors import OrchgateError, UsageError, quoted
-from orchgate.git import history
 from orchgate.lib import files
+from orchgate.lib.process import cores
+from orchgate.lib.text import counted
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
-from orchgate.runs import definition, ids, pipeline
-from orchgate.speed import failures, paired, sides
-from orchgate.verdict import baseline_file
+from orchgate.runs import ids, pipeline, stages
+from orchgate.verdict import baseline
 from orchgate.verdict.baseline import PATH, Baseline, BaselineRecord, render
 from orchgate.verdict.baseline_facts import MAX_RUNS, MIN_RUNS
 
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orchgate.commands.baseline.common import Here
-    from orchgate.commands.shared.options import Parser
+    from orchgate.commands.shared.command_line import Parser
+    from orchgate.speed.pair_runner import Progress
     from orchgate.speed.sampling import MeasuredRun, Side
-    from orchgate.speed.timing import Progress
 
 _CLEAR = "\r\x1b[K"  # the terminal's line
 
@@ -47,17 +46,19 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--runs", type=runs, default=common.RUNS, metavar="N", help="how many runs (%(default)s)")
     parser.add_argument("-o", "--output", default="", metavar="FILE", help="write a candidate for `promote --from`")
     common.add_accepting(parser)
-    options.output_format(parser)
+    options.output_format(parser, "baseline-report")
 
 
 def run(args: argparse.Namespace) -> Verdict:
+    from orchgate.git import history
+
     if args.output and os.path.realpath(args.output).endswith(f"/{PATH}"):
         raise UsageError("--output writes a candidate, not the baseline itself", "orchgate baseline record PIPELINE")
     with common.here() as at:
         name = common.target(at, args)
         reason = common.reason(args, "first baseline")
         if not args.output:  # before minutes are spent on it
-            common.refuse_overwriting(at, baseline_file.load(at.root), name, at.fingerprint, args)
+            common.refuse_overwriting(at, baseline.load(at.root), name, at.fingerprint, args)
         if at.repository.head is None:
             raise OrchgateError("there is no commit to measure yet", 'git commit -m "a first commit"')
         dirty = common.tree_state(at, args)
@@ -71,6 +72,7 @@ def run(args: argparse.Namespace) -> Verdict:
         if left := len(measured.samples) - len(whole):
             notes.append(f"{left} of {len(measured.samples)} runs left out: a stage passed only when repeated")
         notes += ["tracked files differ from HEAD, which was measured without these changes"] if dirty else []
+        notes += _busy()
         notes += list(dict.fromkeys(note for sample in measured.samples for note in sample.notes))
         record = BaselineRecord(
             pipeline=name,
@@ -90,13 +92,23 @@ def run(args: argparse.Namespace) -> Verdict:
     return Verdict.PASS
 
 
+def _busy() -> list[str]:
+    """A busy machine stretches what is waited for: a push would take the pipeline for longer than it is."""
+    load = os.getloadavg()[0]
+    if load <= cores() + 1:  # what is measured is one of them
+        return []
+    return [f"the load was {load:.1f} on {counted(cores(), 'core')}: wall times are longer than on an idle machine"]
+
+
 def _flaky(name: str, samples: Sequence[MeasuredRun]) -> OrchgateError:
     """What an attempt cost that failed is no cost of a run that goes well."""
     repeated = [sample for sample in samples if sample.repeated]
     message = (
         f"{len(repeated)} of {len(samples)} runs of {name} passed only when stage {repeated[0].repeated} was repeated"
     )
-    return OrchgateError(message, f"at least {MIN_RUNS} have to pass at once; --runs {2 * len(samples)} measures more")
+    return OrchgateError(
+        message, f"at least {MIN_RUNS} have to pass at the first attempt; --runs {2 * len(samples)} measures more"
+    )
 
 
 class _Measured(NamedTuple):
@@ -108,9 +120,11 @@ class _Measured(NamedTuple):
 
 
 def _measure(at: Here, args: argparse.Namespace, commit: str, name: str) -> _Measured:
+    from orchgate.speed import paired, work_trees
+
     performance = at.config.performance
     folder = options.folder(at.root) if args.command else ""
-    opened = sides.opened(
+    opened = work_trees.opened(
         at.repository,
         {"head": commit},
         environ=os.environ,
@@ -131,14 +145,16 @@ def _measure(at: Here, args: argparse.Namespace, commit: str, name: str) -> _Mea
         )
         if sys.stderr.isatty():
             sys.stderr.write(_CLEAR)
-        digest = definition.command_hash(args.command, folder) if args.command else _hash(side, name)
+        digest = stages.command_hash(args.command, folder) if args.command else _hash(side, name)
         return _Measured(side.tree, digest, samples)
 
 
 def _hash(side: Side, name: str) -> str:
     """The definition that was run, which is the commit's, not the work tree's."""
+    from orchgate.config.load import load_work_tree
+
     known = pipeline.load_all(side.root, load_work_tree(side.root))
-    return definition.pipeline_hash(known, pipeline.find(known, name))
+    return stages.pipeline_hash(known, pipeline.find(known, name))
 
 
 def _tell(progress: Progress) -> None:
@@ -147,14 +163,16 @@ def _tell(progress: Progress) -> None:
     sys.stderr.flush()
 
 
-def _failure(samples: Sequence[MeasuredRun]) -> dict[str, Any] | None:
+def _failure(samples: Sequence[MeasuredRun]) -> dict[str, object] | None:
     for number, sample in enumerate(samples, 1):
         if sample.failure:
-            return {"run": number, **failures.as_json(sample.failure)}
+            from orchgate.speed import measurements
+
+            return {"run": number, **measurements.as_json(sample.failure)}
     return None
 
 
-def _failed(args: argparse.Namespace, name: str, failure: dict[str, Any]) -> Verdict:
+def _failed(args: argparse.Namespace, name: str, failure: dict[str, object]) -> Verdict:
     def heading() -> Iterator[str]:
         yield f"{name}: run {failure['run']} failed in stage {failure['stage']}: {failure['detail']}"
         if failure["said"]:
@@ -178,6 +196,6 @@ def _keep(at: Here, args: argparse.Namespace, record: BaselineRecord, notes: Seq
             common.refuse_overwriting(at, found, *record.place, args)
             return found.put(record)
 
-        known, lines = baseline_file.update(at.root, change), [f"recorded {record.runs} runs; {common.COMMIT_IT}"]
+        known, lines = baseline.update(at.root, change), [f"recorded {record.runs} runs; {common.COMMIT_IT}"]
 
     common.show(args, [common.row(at, record, known)], notes, lambda: iter(lines))

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
-from orchgate.commands.bisect import result
-from orchgate.commands.shared import durations, options
+from orchgate.commands.bisect import report
+from orchgate.commands.shared import options
 from orchgate.commands.shared.options import output_format
 from orchgate.errors import UsageError
-from orchgate.lib.digest import sha256_hex
+from orchgate.lib.files import sha256_hex
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
 
     from orchgate.bisect.measure import BisectionQuestion
-    from orchgate.commands.shared.options import Parser
+    from orchgate.commands.shared.command_line import Parser
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
     from orchgate.verdict.values import Metric
@@ -32,16 +32,14 @@ EXAMPLES = (
     "orchgate bisect --good v1.2 --bad HEAD -- make bench",
 )
 EXIT_CODES = {0: "found and confirmed", 3: "not decided, or good and bad do not differ"}
-_NAME_ONE = "name a PIPELINE (`orchgate plan` lists them), or put a command behind --"
 
 
 def arguments(parser: Parser) -> None:
-    parser.takes_command = True
     parser.usage = "orchgate bisect --good REV --bad REV [OPTIONS] [PIPELINE | -- CMD ...]"
     parser.add_argument("--good", required=True, metavar="REV", help="a commit that was fast enough")
     parser.add_argument("--bad", required=True, metavar="REV", help="a later one that is slower")
-    what = f"at most so long, such as 30s, 5m or 1h30m ({durations.shown(result.DEFAULT_SECONDS)})"
-    most, default = durations.up_to(result.LONGEST), result.DEFAULT_SECONDS
+    what = f"at most so long, such as 30s, 5m or 1h30m ({options.duration_text(report.DEFAULT_SECONDS)})"
+    most, default = options.up_to(report.LONGEST), report.DEFAULT_SECONDS
     parser.add_argument("--max-time", type=most, default=default, metavar="TIME", help=what)
     parser.add_argument("--sure", type=float, default=0.95, metavar="P", help="how sure it has to be (%(default)s)")
     what = "what is compared (%(default)s)"
@@ -49,55 +47,46 @@ def arguments(parser: Parser) -> None:
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="continue, and fail where there is nothing to continue")
     again.add_argument("--fresh", action="store_true", help="forget what was measured before")
-    output_format(parser)
-    parser.add_argument(
-        "pipeline",
-        nargs="?",
-        default="",
-        metavar="PIPELINE | -- CMD",
-        help="a pipeline as good defines it (performance.pipeline), or a command, run at every commit",
-    )
+    output_format(parser, "bisect")
+    options.measured(parser, "performance.pipeline; as good defines it")
 
 
 def run(args: argparse.Namespace) -> int:
     if not 0.5 < args.sure <= 0.999:
         raise UsageError("--sure takes a probability from 0.5 to 0.999", "--sure 0.95")
     options.refuse_both(args)
-    from orchgate.commands.shared.running import here
-    from orchgate.git.repository import open_repository
+    from orchgate.gate import session
 
-    repository = open_repository(here(), os.environ)
-    try:
+    with session.opened() as repository:
         return _bisected(args, repository)
-    finally:
-        repository.close()
 
 
 def _bisected(args: argparse.Namespace, repository: Repository) -> int:
     from orchgate.bisect import measure, progress
-    from orchgate.commands.bisect import output
-    from orchgate.commands.shared import progress_bar
+    from orchgate.commands.bisect import report
+    from orchgate.commands.shared import lines, work_tree
     from orchgate.git.call import common_dir
 
     question = _question(args, repository)
-    good, bad = (question.commits[place][: result.WIDTH] for place in (0, -1))
-    asked = result.BisectRequest(good, bad, args.max_time, args.metric, args.pipeline, args.command)
+    good, bad = (question.commits[place][: report.WIDTH] for place in (0, -1))
+    asked = report.BisectRequest(good, bad, args.max_time, args.metric, args.pipeline, args.command)
     folder = os.path.join(common_dir(repository.git_dir), "orchgate", "bisect")
     repository.blobs.close()  # a git that waits for questions would pass for a process a stage left behind
     facts, metric = _facts(question), question.metric.name
     with progress.opened(folder, facts, question.commits, metric, fresh=args.fresh) as state:
         if args.resume and not state.lines:
-            raise UsageError("there is no such bisection to continue", result.command(asked))
+            raise UsageError("there is no such bisection to continue", report.command(asked))
         try:
-            with progress_bar.shown(question.subject) as tell:
+            with lines.progress_shown(question.subject) as tell:
                 found = measure.bisect(repository, question, state, os.environ, max_seconds=args.max_time, tell=tell)
         except KeyboardInterrupt:
-            sys.stderr.write(f"orchgate: interrupted; to continue: {escape(result.command(asked))}\n")
+            sys.stderr.write(f"orchgate: interrupted; to continue: {escape(report.command(asked))}\n")
             raise
-    shown = result.shown(asked, question, found, repository, state.path)
-    show = output.as_json if args.output_format == "json" else output.as_text
+    path = work_tree.inside(repository.root, state.path)
+    shown = report.shown(asked, question, found, repository, path)
+    show = report.as_json if args.output_format == "json" else report.as_text
     show(shown)
-    return result.exit_code(found.ending.how)
+    return report.exit_code(found.ending.how)
 
 
 def _question(args: argparse.Namespace, repository: Repository) -> BisectionQuestion:
@@ -109,7 +98,9 @@ def _question(args: argparse.Namespace, repository: Repository) -> BisectionQues
     config = _config(repository, good, is_command=bool(args.command))
     pipeline = args.pipeline or ("" if args.command else config.performance.pipeline)
     if not pipeline and not args.command:
-        raise UsageError(f"nothing to measure: no pipeline is named, and none configured at {good[:12]}", _NAME_ONE)
+        raise UsageError(
+            f"nothing to measure: no pipeline is named, and none configured at {good[:12]}", options.NAME_ONE
+        )
     folder = options.folder(repository.root) if args.command and repository.root else ""
     stages = measure.stages_of(repository, good, os.environ, pipeline=pipeline, command=args.command, folder=folder)
     import shlex

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from orchgate.commands.shared import options
+from orchgate.commands.shared import command_line
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
@@ -26,8 +25,8 @@ PACKAGE, VERBS = "orchgate.commands.evidence", ("fetch", "pin", "push", "show", 
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    options.add_verbs(parser, options.verb_modules(PACKAGE, VERBS))
+    command_line.add_verbs(parser, VERBS, package=PACKAGE)
 
 
 def run(args: argparse.Namespace) -> Verdict | int:
-    return options.run_verb(PACKAGE, args)
+    return command_line.run_verb(PACKAGE, args)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from orchgate.commands.evidence import workspace
-from orchgate.commands.evidence.workspace import say
+from orchgate.commands.evidence.workspace import Transfer
 from orchgate.lib import locks
+from orchgate.lib.text import counted
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Verdict
 
 if TYPE_CHECKING:
     import argparse
+
+    from orchgate.commands.evidence.workspace import EvidenceWorkspace, Say
+    from orchgate.commands.shared.command_line import Parser
 
 SUMMARY = "bring pinned artifacts from a remote, and write those that are not here"
 ABOUT = "Without PATH, all that is pinned, from the remote of this branch, or origin."
@@ -21,27 +24,27 @@ EXIT_CODES = {
 }
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="artifacts or folders of them (all that is pinned)")
-    workspace.add_remote(parser)
+def arguments(parser: Parser) -> None:
+    workspace.add_arguments(parser)
     parser.add_argument("--force", action="store_true", help="also replace what is here and is not what was pinned")
 
 
 def run(args: argparse.Namespace) -> Verdict:
+    return workspace.transferred(args, lambda place, say: _fetch(place, args, say))
+
+
+def _fetch(place: EvidenceWorkspace, args: argparse.Namespace, say: Say) -> Transfer:
     from orchgate.evidence import transfer
 
-    with workspace.online(), workspace.here() as place:
-        if workspace.nothing_pinned(place):
-            return Verdict.PASS
-        pins = workspace.chosen(place, args.paths)
-        transfer.require_writable(place.artifacts, pins, place.store.tracked())  # before anything is asked of a remote
-        remote = args.remote or place.store.default_remote()
-        with place.store.connect(remote, args.timeout) as connection:
-            before = connection.local().contents
-            known = connection.keep(connection.look())
-            workspace.note(connection)
-        with locks.held(place.artifacts.root, "artifacts", "orchgate evidence fetch"):
-            done = transfer.restore(place.artifacts, pins, place.store, known, place.limit, force=args.force)
+    pins = workspace.chosen(place, args.paths)
+    transfer.require_writable(place.artifacts, pins, place.store.tracked())  # before anything is asked of a remote
+    remote = args.remote or place.store.default_remote()
+    with place.store.connect(remote, args.timeout) as connection:
+        before = connection.local().contents
+        known = connection.keep(connection.look())
+        workspace.note(connection, say)
+    with locks.held(place.artifacts.root, "artifacts", "orchgate evidence fetch"):
+        done = transfer.restore(place.artifacts, pins, place.store, known, place.limit, force=args.force)
     for path in done.different:
         say(f"left alone: {path} is not what was pinned")
     for path in done.missing:
@@ -50,6 +53,16 @@ def run(args: argparse.Namespace) -> Verdict:
         say("  hint: with --force it is replaced; `orchgate evidence pin` pins what is here")
     if done.missing:
         say("  hint: run `orchgate evidence push` in the clone that has the run")
-    said = f"{len(pins)} pinned artifacts: {len(done.written)} written, {done.kept} were here"
-    say(f"{said}; {len(known.keys() - before.keys())} new in the store")
-    return Verdict.BROKEN if done.missing else Verdict.FAIL if done.different else Verdict.PASS
+    summary = f"{counted(len(pins), 'pinned artifact')}: {len(done.written)} written, {done.kept} were here"
+    say(f"{summary}; {len(known.keys() - before.keys())} new in the store")
+    facts = {
+        "remote": remote,
+        "asked_count": len(pins),
+        "written": list(done.written),
+        "kept_count": done.kept,
+        "different": list(done.different),
+        "missing": list(done.missing),
+        "new_content_count": len(known.keys() - before.keys()),
+    }
+    verdict = Verdict.BROKEN if done.missing else Verdict.FAIL if done.different else Verdict.PASS
+    return Transfer(verdict, (facts,))

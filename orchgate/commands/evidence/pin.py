@@ -5,21 +5,22 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.commands.evidence import pinning
-from orchgate.commands.shared import tasks
+from orchgate.commands.evidence import workspace
+from orchgate.commands.shared import options, work_tree
 from orchgate.errors import GitError, Unreadable, UsageError, quoted
-from orchgate.evidence import linked, pin
+from orchgate.evidence import pin
 from orchgate.evidence.lock import PATH
 from orchgate.gate.documents import MAX_BYTES as MAX_DOCUMENT_BYTES
 from orchgate.lib.text import counted
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
+from orchgate.outputs._document import headed, problem_of
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from orchgate.evidence.lock import Pinned
     from orchgate.git.repository import Repository
@@ -57,17 +58,22 @@ class _Wanted(NamedTuple):
     """What documents rely on, and the files on disk that this stands for."""
 
     read: _ReadDocuments
-    links: tuple[linked.ArtifactLink, ...]
-    found: linked.Expanded
+    links: tuple[pin.ArtifactLink, ...]
+    found: pin.Expanded
+    notes: list[str]
+
+
+VERSION = 1
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="*", metavar="PATH", help="artifacts (what the documents of a task cite)")
-    tasks.option(parser, "whose documents (the task of this change)")
+    work_tree.task_option(parser, "whose documents (the task of this change)")
     parser.add_argument("--all", action="store_true", help="what all documents cite, of all tasks")
     parser.add_argument("--yes", action="store_true", help=f"do not ask before pinning more than {MOST_UNASKED}")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the lock would change")
     parser.add_argument("--prune", action="store_true", help="drop the pins that no document cites any more")
+    options.output_format(parser, "evidence-pins")
 
 
 def run(args: argparse.Namespace) -> Verdict:
@@ -84,7 +90,7 @@ def run(args: argparse.Namespace) -> Verdict:
         return _explicit(place, args) if args.paths else _cited(place, repository, args)
 
 
-def _place(repository: Repository) -> pinning.PinSource:
+def _place(repository: Repository) -> workspace.PinSource:
     from orchgate.config.load import load_work_tree
     from orchgate.git.worktree import OnDisk
     from orchgate.markdown.document import Document
@@ -96,62 +102,68 @@ def _place(repository: Repository) -> pinning.PinSource:
     def document(path: str) -> Document:
         return Document(path, tree.read(path, MAX_DOCUMENT_BYTES))
 
-    return pinning.PinSource(repository.root, config, tree, Packets(config.documents, tree), document, whole=True)
+    place = workspace.PinSource(repository.root, config, tree, Packets(config.documents, tree), document, whole=True)
+    if repository.cache is None:
+        return place
+    from orchgate.evidence.known_artifacts import KnownArtifacts
+
+    return place._replace(known=KnownArtifacts(repository.cache, workspace.artifacts(place), place.limits))
 
 
-def _explicit(place: pinning.PinSource, args: argparse.Namespace) -> Verdict:
-    disk = pinning.artifacts(place)
+def _explicit(place: workspace.PinSource, args: argparse.Namespace) -> Verdict:
+    disk = workspace.artifacts(place)
     paths = []
     for given in args.paths:
-        path = pinning.repository_path(place.root, given)
+        path = workspace.repository_path(place.root, given)
         if not path or not disk.owns(path):
             roots = ", ".join(disk.roots)
             raise UsageError(f"{given} is not below {roots}, where evidence.roots says artifacts are")
         if path in place.tree.entries:
             raise UsageError(f"{given} is tracked by git, which holds it better than a pin could")
         paths.append(path)
-    paths = list(linked.with_runs(paths, disk))
-    made, moved = pin.update(place.root, lambda data: pin.plan(data, paths, disk, place.limits), write=not args.check)
+    paths = list(pin.with_runs(paths, disk))
+
+    def make(data: bytes | None) -> pin.LockUpdate:
+        return pin.plan(data, paths, disk, place.limits, known=place.known)
+
+    made, moved = pin.update(place.root, make, write=not args.check)
     return _end(made, args, moved=moved)
 
 
-def _cited(place: pinning.PinSource, repository: Repository, args: argparse.Namespace) -> Verdict:
+def _cited(place: workspace.PinSource, repository: Repository, args: argparse.Namespace) -> Verdict:
     read = _documents(place, repository, args)
-    for error in read.unread:
-        _say(f"{error.path}: {error.message}: what it cites is not known")
-    links = pinning.links(place, read.documents)
-    wanted = _Wanted(read, links, linked.expand(links, pinning.artifacts(place)))
+    links = workspace.links(place, read.documents)
+    wanted = _Wanted(read, links, pin.expand(links, workspace.artifacts(place)), [])
+    _say_unless(args, (f"{error.path}: {error.message}: what it cites is not known" for error in read.unread))
     asks = not (args.yes or args.check)
     try:
         made, moved = pin.update(place.root, _maker(place, args, wanted, asks=asks), write=not args.check)
     except _Many as many:
         _ask(many.pins, args, read.whose)
         made, moved = pin.update(place.root, _maker(place, args, wanted, asks=False))
-    _tell_of(wanted.found, made)
-    verdict = _end(made, args, read, moved=moved)
-    if read.unread:
-        return Verdict.BROKEN
-    return Verdict.FAIL if wanted.found.crowded else verdict
+    notes = [*wanted.notes, *_links_left(wanted.found, made)]
+    _say_unless(args, notes)
+    return _end(made, args, wanted, moved=moved, notes=notes)
 
 
 def _maker(
-    place: pinning.PinSource, args: argparse.Namespace, wanted: _Wanted, *, asks: bool
+    place: workspace.PinSource, args: argparse.Namespace, wanted: _Wanted, *, asks: bool
 ) -> Callable[[bytes | None], pin.LockUpdate]:
     """What makes the new lock from the old one; raises _Many where somebody has to be asked first."""
-    disk, files, unread = pinning.artifacts(place), wanted.found.files, wanted.read.unread
+    disk, files, unread = workspace.artifacts(place), wanted.found.files, wanted.read.unread
 
     def make(data: bytes | None) -> pin.LockUpdate:
-        made = pin.plan(data, files, disk, place.limits)
+        made = pin.plan(data, files, disk, place.limits, known=place.known)
         new = (*made.added, *made.changed)
         if asks and len(new) > MOST_UNASKED:
             raise _Many(new)
-        stale = () if wanted.read.whose else linked.unlinked(made.pins, wanted.links)
+        stale = () if wanted.read.whose else pin.unlinked(made.pins, wanted.links)
         if stale and args.prune and not unread:
-            return pin.plan(data, files, disk, place.limits, drop=frozenset(stale))
+            return pin.plan(data, files, disk, place.limits, drop=frozenset(stale), known=place.known)
         if stale:
             them = "it" if len(stale) == 1 else "them"
             why = "not dropped, because some documents cannot be read" if unread else f"--prune drops {them}"
-            _say(f"{counted(len(stale), 'pin')} that no document cites: {why}")
+            wanted.notes[:] = [f"{counted(len(stale), 'pin')} that no document cites: {why}"]
         return made
 
     return make
@@ -159,14 +171,13 @@ def _maker(
 
 def _ask(pins: tuple[Pinned, ...], args: argparse.Namespace, whose: str) -> None:
     """Lists what would be pinned, and asks. Raises UsageError where nobody says yes."""
-    counts = Counter(linked.kind(one.path) for one in pins)
+    counts = Counter(pin.kind_of(one.path) for one in pins)
     kinds = ", ".join(counted(count, kind) for kind, count in counts.most_common())
-    _say(f"{len(pins)} artifacts would be pinned: {kinds}")
-    for one in pins[:MOST_LISTED]:
-        _say(f"  {one.path} ({one.size} bytes)")
-    if len(pins) > MOST_LISTED:
-        _say(f"  and {len(pins) - MOST_LISTED} more")
-    if sys.stdin and sys.stdin.isatty() and sys.stdout.isatty():
+    lines = [f"{len(pins)} artifacts would be pinned: {kinds}"]
+    lines += [f"  {one.path} ({one.size} bytes)" for one in pins[:MOST_LISTED]]
+    lines += [f"  and {len(pins) - MOST_LISTED} more"] if len(pins) > MOST_LISTED else []
+    _say_unless(args, lines)
+    if args.output_format == "text" and sys.stdin and sys.stdin.isatty() and sys.stdout.isatty():
         sys.stdout.write("pin them all? [y/N] ")
         sys.stdout.flush()
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
@@ -176,26 +187,26 @@ def _ask(pins: tuple[Pinned, ...], args: argparse.Namespace, whose: str) -> None
     raise UsageError(f"nothing was pinned: {len(pins)} artifacts are more than {MOST_UNASKED}", command)
 
 
-def _tell_of(found: linked.Expanded, made: pin.LockUpdate) -> None:
+def _links_left(found: pin.Expanded, made: pin.LockUpdate) -> Iterator[str]:
     """What links stand for that was not pinned."""
     for link in found.crowded:
         where = f"{link.location.path}:{link.location.line}"
-        _say(f"not pinned: {link.path} means more than {linked.MOST_FILES} files: link those that matter ({where})")
+        yield (f"not pinned: {link.path} means more than {pin.MOST_FILES} files: link those that matter ({where})")
     missing = [link for link in found.missing if not _is_pinned(link, made)]
     for link in missing[:MOST_LISTED]:
-        _say(f"neither here nor pinned: {link.path} ({link.location.path}:{link.location.line})")
+        yield (f"neither here nor pinned: {link.path} ({link.location.path}:{link.location.line})")
     if len(missing) > MOST_LISTED:
-        _say(f"and {len(missing) - MOST_LISTED} more; `orchgate check evidence --all-files` lists all")
+        yield (f"and {len(missing) - MOST_LISTED} more; `orchgate check evidence --all-files` lists all")
 
 
-def _is_pinned(link: linked.ArtifactLink, made: pin.LockUpdate) -> bool:
-    return len(linked.unlinked(made.pins, [link])) < len(made.pins)
+def _is_pinned(link: pin.ArtifactLink, made: pin.LockUpdate) -> bool:
+    return len(pin.unlinked(made.pins, [link])) < len(made.pins)
 
 
-def _documents(place: pinning.PinSource, repository: Repository, args: argparse.Namespace) -> _ReadDocuments:
+def _documents(place: workspace.PinSource, repository: Repository, args: argparse.Namespace) -> _ReadDocuments:
     """The documents that are meant, of those that the configuration takes for documents."""
     from orchgate.git.snapshot import SYMLINK
-    from orchgate.lib.globs import matches
+    from orchgate.lib.paths import matches
     from orchgate.markdown.document import Document
 
     settings, entries = place.config.evidence, place.tree.entries
@@ -214,26 +225,88 @@ def _documents(place: pinning.PinSource, repository: Repository, args: argparse.
 
 
 def _whose_documents(
-    place: pinning.PinSource, repository: Repository, args: argparse.Namespace
-) -> pinning.ChosenPackets | None:
+    place: workspace.PinSource, repository: Repository, args: argparse.Namespace
+) -> workspace.ChosenPackets | None:
     """Whose documents are meant; None for all."""
     if args.task:
-        return pinning.ChosenPackets((tasks.packet(place.packets.all, args.task),))
+        return workspace.ChosenPackets((work_tree.packet_of_task(place.packets.all, args.task),))
     if args.all or args.check or args.prune or not place.packets.all:
         return None
-    return pinning.behind(place, repository, "orchgate evidence pin")
+    return workspace.behind(place, repository, "orchgate evidence pin")
 
 
-def _end(made: pin.LockUpdate, args: argparse.Namespace, read: _ReadDocuments | None = None, *, moved: bool) -> Verdict:
-    for line in pinning.told(made, checking=args.check):
-        _say(line)
+def _end(
+    made: pin.LockUpdate,
+    args: argparse.Namespace,
+    wanted: _Wanted | None = None,
+    *,
+    moved: bool,
+    notes: Sequence[str] = (),
+) -> Verdict:
+    verdict = _verdict(made, args, wanted, moved=moved)
+    if args.output_format == "json":
+        work_tree.print_json(_document(made, args, wanted, verdict, moved=moved, notes=notes))
+        return verdict
+    read = wanted.read if wanted else None
     examined = f"; {counted(len(read.documents), 'document')}{read.whose} read" if read else ""
     add = f"; git add {os.path.dirname(PATH)}" if moved and not args.check else ""
-    _say(pinning.summary(made, moved) + examined + add)
+    lines = [*workspace.described(made, checking=args.check), workspace.summary(made, moved) + examined + add]
+    sys.stdout.writelines(escape(line) + "\n" for line in lines)
+    return verdict
+
+
+def _verdict(made: pin.LockUpdate, args: argparse.Namespace, wanted: _Wanted | None, *, moved: bool) -> Verdict:
+    if wanted and wanted.read.unread:
+        return Verdict.BROKEN
     # A log that is too large stays where it is: the run is pinned, and what it printed is said to be missing.
-    refused = [error for error in made.refused if not (error.large and linked.is_log(error.path))]
-    return Verdict.FAIL if refused or (args.check and moved) else Verdict.PASS
+    refused = [error for error in made.refused if not (error.large and pin.is_log(error.path))]
+    crowded = wanted is not None and bool(wanted.found.crowded)
+    return Verdict.FAIL if crowded or refused or (args.check and moved) else Verdict.PASS
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(escape(line) + "\n")
+def _document(
+    made: pin.LockUpdate,
+    args: argparse.Namespace,
+    wanted: _Wanted | None,
+    verdict: Verdict,
+    *,
+    moved: bool,
+    notes: Sequence[str],
+) -> dict[str, object]:
+    missing = [link for link in wanted.found.missing if not _is_pinned(link, made)] if wanted else []
+    unread = wanted.read.unread if wanted else []
+    facts = {
+        "verdict": verdict.value,
+        "lock_path": PATH,
+        "changed": moved,
+        "written": moved and not args.check,
+        "pin_count": len(made.pins),
+        "document_count": len(wanted.read.documents) if wanted else 0,
+        "added": [_pin_json(one) for one in made.added],
+        "pinned_again": [_pin_json(one) for one in made.changed],
+        "dropped": list(made.dropped),
+        "missing": [
+            {"path": link.path, "document": link.location.path, "line": link.location.line or None} for link in missing
+        ],
+        "notes": list(notes),
+        "problems": [problem_of(error) for error in (*unread, *made.refused)],
+    }
+    return headed("evidence-pins", facts, VERSION)
+
+
+def _pin_json(one: Pinned) -> dict[str, object]:
+    known = {"pipeline_id": one.run.pipeline or None, "status": one.run.status or None} if one.run else {}
+    return {
+        "path": one.path,
+        "sha256": one.sha256,
+        "size_bytes": one.size,
+        "pipeline_id": None,
+        "status": None,
+        **known,
+    }
+
+
+def _say_unless(args: argparse.Namespace, lines: Iterable[str]) -> None:
+    """Says it on standard output, unless a document is to stand there: then the error says enough."""
+    if args.output_format == "text":
+        sys.stdout.writelines(escape(line) + "\n" for line in lines)

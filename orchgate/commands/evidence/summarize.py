@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.commands.shared import running, tasks
+from orchgate.commands.shared import options, work_tree
 from orchgate.errors import OrchgateError, UsageError, quoted
-from orchgate.evidence import copied_runs, summary
-from orchgate.evidence.facts import facts_of
 from orchgate.lib import files, locks
-from orchgate.lib.inside import require_real
+from orchgate.lib.paths import require_real
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
+from orchgate.outputs._document import headed
 from orchgate.outputs._escape import escape
-from orchgate.runs import derivation, ids, locate
+from orchgate.runs import ids, journal, locate
 from orchgate.runs.run import from_manifest
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from orchgate.commands.shared.command_line import Parser
     from orchgate.evidence.copied_runs import Examined
     from orchgate.evidence.lock import RunFacts
     from orchgate.evidence.lock_checks import SizeLimits
@@ -32,6 +32,7 @@ EXAMPLES = ("orchgate evidence summarize --task 0001-faster-start --before RUN -
 EXIT_CODES = {1: "--check would change the plan", 3: "a run or the plan cannot be read"}
 SECTION = "Artifacts and Notes"
 MOST_RUNS = 50
+VERSION = 1
 MAX_BYTES = 64 * 1024 * 1024  # of the plan, and of a manifest
 
 
@@ -43,17 +44,20 @@ class SummaryRun(NamedTuple):
     elsewhere: Examined | None = None
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    tasks.option(parser, "the task whose action plan is written", required=True)
+def arguments(parser: Parser) -> None:
+    work_tree.task_option(parser, "the task whose action plan is written", required=True)
     for side in ("before", "after"):
         help_ = f"runs {side} the change: ids, or manifests or folders of runs, of another clone or work tree as well"
         parser.add_argument(f"--{side}", nargs="+", required=True, metavar="RUN", help=help_)
     parser.add_argument("--section", default=SECTION, metavar="TITLE", help="where it goes (%(default)s)")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the plan would change")
+    options.output_format(parser, "evidence-summary")
 
 
 def run(args: argparse.Namespace) -> Verdict:
-    root = running.root()
+    from orchgate.evidence import summary
+
+    root = work_tree.root()
     before, after = (_named(root, runs, args.task) for runs in (args.before, args.after))
     both = sorted(before.keys() & after.keys())
     if both:
@@ -62,9 +66,9 @@ def run(args: argparse.Namespace) -> Verdict:
     facts = {path: one.facts for path, one in known.items()}
     pipeline = _pipeline(facts)
     plan = _action_plan(root, args.task)
-    if not args.check:
-        for path, one in known.items():
-            _bring(root, path, one)
+    brought = [] if args.check else [line for path, one in known.items() for line in _bring(root, path, one)]
+    if args.output_format == "text":
+        sys.stdout.writelines(escape(line) + "\n" for line in brought)
     origins = {path: one.origin for path, one in known.items() if one.origin}
     block = summary.render(pipeline, list(before), list(after), facts.__getitem__, origins=origins)
     if args.check:
@@ -72,9 +76,14 @@ def run(args: argparse.Namespace) -> Verdict:
     else:
         with locks.held(root, "plans", "orchgate evidence summarize"):  # another pipeline's table goes there, too
             changed = _update(root, plan, block, pipeline, args.section, write=True)
-    _tell(plan, block, changed=changed, checking=args.check)
-    if changed and not args.check:
-        sys.stdout.write(escape(f"  hint: orchgate evidence pin --task {quoted(args.task)}") + "\n")
+    if args.output_format == "json":
+        told: dict[str, object] = {"before": list(before), "after": list(after), "markdown": block, "notes": brought}
+        told |= {"plan_path": plan, "pipeline_id": pipeline, "changed": changed, "written": changed and not args.check}
+        work_tree.print_json(headed("evidence-summary", told, VERSION))
+    else:
+        _tell(plan, block, changed=changed, checking=args.check)
+        if changed and not args.check:
+            sys.stdout.write(escape(f"  hint: orchgate evidence pin --task {quoted(args.task)}") + "\n")
     return Verdict.FAIL if args.check and changed else Verdict.PASS
 
 
@@ -121,7 +130,7 @@ def _action_plan(root: str, task: str) -> str:
     from orchgate.packets.catalog import Packets
 
     packets = Packets(load_work_tree(root).documents, WorkTree(root))
-    packet = tasks.packet(packets.all, task)
+    packet = work_tree.packet_of_task(packets.all, task)
     if "action-plan" not in packet.documents:
         raise UsageError(f"task {packet.name} has no action plan", "write one")
     return packet.documents["action-plan"]
@@ -142,6 +151,8 @@ def _read(full: str, plan: str) -> tuple[str, str]:
 
 def _placed(plan: str, text: str, block: str, pipeline: str, section: str) -> str:
     """The plan with the block. Raises OrchgateError where an old one is damaged."""
+    from orchgate.evidence import summary
+
     for found in summary.blocks(text):
         if isinstance(found, summary.Cut):
             line = text.count("\n", 0, found.offset) + 1
@@ -166,13 +177,16 @@ def _tell(plan: str, block: str, *, changed: bool, checking: bool) -> None:
 
 def _examined(root: str, name: str, task: str) -> tuple[str, SummaryRun]:
     """The repository path of a run's manifest, here or once it is brought, and the run. Raises OrchgateError."""
-    folder = running.locate(root, name, task)[1]
+    from orchgate.evidence import copied_runs
+    from orchgate.evidence.facts import facts_of
+
+    folder = work_tree.locate(root, name, task)[1]
     path = _path(root, os.path.join(folder, ids.MANIFEST))
     try:
         if path:
             full = os.path.join(root, path)
             known = copied_runs.beside(full)
-            run = from_manifest(derivation.require_file(full, MAX_BYTES), full)
+            run = from_manifest(journal.require_file(full, MAX_BYTES), full)
             return path, SummaryRun(facts_of(run), known.words if known else "")
         found = copied_runs.examine(root, folder, _limits(root))
     except OrchgateError as error:
@@ -191,9 +205,9 @@ def _same(one: SummaryRun, other: SummaryRun) -> bool:
 
 def _about(name: str, error: OrchgateError) -> OrchgateError:
     """The same error with the run that it is about."""
-    told = OrchgateError(f"{name} {error.message}", error.hint)
-    told.exit_code = error.exit_code
-    return told
+    named = OrchgateError(f"{name} {error.message}", error.hint)
+    named.exit_code = error.exit_code
+    return named
 
 
 def _path(root: str, manifest: str) -> str:
@@ -213,8 +227,10 @@ def _limits(root: str) -> SizeLimits:
     return SizeLimits(config.evidence.max_artifact_bytes, config.manifests.max_bytes)
 
 
-def _bring(root: str, path: str, one: SummaryRun) -> None:
-    """Copies a run that is elsewhere, with those that its program recorded itself, and says so."""
+def _bring(root: str, path: str, one: SummaryRun) -> Iterator[str]:
+    """Copies a run that is elsewhere, with those that its program recorded itself; what it did, in words."""
+    from orchgate.evidence import copied_runs
+
     if one.elsewhere is None:
         return
     limits = _limits(root)
@@ -222,12 +238,7 @@ def _bring(root: str, path: str, one: SummaryRun) -> None:
         done = copied_runs.copy(one.elsewhere, limits, os.environ)
     except OrchgateError as error:
         raise _about(path, error) from error
-    _say(f"{path}: {'copied' if done.new else 'already here, and the same'} (from {one.origin})")
-    for left in done.left:
-        _say(f"  not copied: {left}")
+    yield f"{path}: {'copied' if done.new else 'already here, and the same'} (from {one.origin})"
+    yield from (f"  not copied: {left}" for left in done.left)
     for inner in copied_runs.copy_inner_runs(root, one.elsewhere, limits, os.environ):
-        _say(f"  {inner}")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(escape(line) + "\n")
+        yield f"  {inner}"

@@ -1,25 +1,44 @@
-"""What `evidence push`, `fetch` and `show` share: lock and disk of this work tree, and the store beside them."""
+"""What the verbs of `evidence` share, and `check --fix`: lock and disk of this work tree, and the store beside them.
+
+For pinning: whose documents are meant, and which links they hold.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.commands.shared import durations
-from orchgate.errors import GitError, UsageError
+from orchgate.commands.shared import options
+from orchgate.errors import GitError, OrchgateError, UsageError, quoted
 from orchgate.evidence.lock import PATH
+from orchgate.lib.text import counted
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.model import Verdict
+from orchgate.outputs._document import headed
 from orchgate.outputs._escape import escape
-from orchgate.references.artifacts import Artifacts
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from orchgate.commands.shared.command_line import Parser
     from orchgate.config.settings import Config
+    from orchgate.evidence import pin
+    from orchgate.evidence.known_artifacts import KnownArtifacts
     from orchgate.evidence.lock import Lock, Pinned
+    from orchgate.evidence.lock_checks import SizeLimits
+    from orchgate.evidence.pin import ArtifactLink
+    from orchgate.gate.context import Context
+    from orchgate.git.repository import Repository
+    from orchgate.git.snapshot import Snapshot
     from orchgate.git.store import Connection, Store
+    from orchgate.markdown.document import Document
+    from orchgate.packets.catalog import Packets
+    from orchgate.packets.packet import Packet
+    from orchgate.references.artifacts import Artifacts
+
+    Say = Callable[[str], None]
 
 
 class EvidenceWorkspace(NamedTuple):
@@ -42,6 +61,7 @@ def here() -> Iterator[EvidenceWorkspace]:
     from orchgate.evidence import pin
     from orchgate.gate import session
     from orchgate.git.store import Store
+    from orchgate.references.artifacts import Artifacts
 
     with session.opened() as repository:
         if not repository.root:
@@ -69,8 +89,6 @@ def chosen(place: EvidenceWorkspace, given: Sequence[str]) -> list[Pinned]:
 
 def named(place: EvidenceWorkspace, link: str) -> str:
     """The repository path that a link means: as a document writes it, from the top, or from the current folder."""
-    from orchgate.commands.evidence.pinning import repository_path
-
     path = link.strip().strip("`<>").partition("#")[0].rstrip("/")
     inner = os.path.normpath(path)
     while inner.startswith("../"):
@@ -81,26 +99,28 @@ def named(place: EvidenceWorkspace, link: str) -> str:
     return os.path.normpath(path)
 
 
-def add_remote(parser: argparse.ArgumentParser) -> None:
-    """The options of the verbs that talk to a server."""
+def add_arguments(parser: Parser) -> None:
+    """The arguments of the verbs that talk to a server."""
+    options.output_format(parser, "evidence-transfer")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="artifacts or folders of them (all that is pinned)")
     parser.add_argument("--remote", default="", metavar="NAME", help="a remote (that of this branch, or origin)")
     parser.add_argument(
         "--timeout",
-        type=durations.up_to(durations.DAY),
+        type=options.up_to(options.DAY),
         metavar="TIME",
         help="give up on a server that sends nothing for so long, such as 30s (60s when asked what it has, 5m while "
         "contents travel; waiting for a password does not count)",
     )
 
 
-def note(connection: Connection) -> None:
-    """Prints what was wrong and did not stop us, and what the server said."""
-    for line in (*connection.said, *connection.notes):
+def note(connection: Connection, say: Say) -> None:
+    """Says what was wrong and did not stop us, and what the server said."""
+    for line in (*connection.messages, *connection.notes):
         say(line)
 
 
 @contextlib.contextmanager
-def online() -> Iterator[None]:
+def online(say: Say) -> Iterator[None]:
     """Around what talks to a server: its own words are shown when it fails, and a signal ends it tidily."""
     import signal
 
@@ -115,7 +135,7 @@ def online() -> Iterator[None]:
     try:
         yield
     except ServerRefused as error:
-        for line in error.said:
+        for line in error.messages:
             say(line)
         raise
     finally:
@@ -123,14 +143,225 @@ def online() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def nothing_pinned(place: EvidenceWorkspace) -> bool:
-    """Whether there is nothing to carry, which is said."""
-    if place.lock.pins:
-        return False
-    say(f"nothing is pinned in {PATH}")
-    say("  hint: orchgate evidence pin")
-    return True
+class Transfer(NamedTuple):
+    """What became of the pins, for programs: one for each server that was asked."""
+
+    verdict: Verdict
+    remotes: tuple[Mapping[str, object], ...] = ()
 
 
-def say(line: str) -> None:
+def transferred(
+    args: argparse.Namespace,
+    transfer: Callable[[EvidenceWorkspace, Say], Transfer],
+    ready: Callable[[EvidenceWorkspace], object] = lambda _: None,
+) -> Verdict:
+    """The verdict of what carries pinned artifacts to or from a server; where nothing is pinned, all is well.
+
+    `ready` raises for what is wrong with a configuration whether anything is pinned or not.
+    """
+    from orchgate.commands.shared import work_tree
+
+    lines: list[str] = []
+    as_json = args.output_format == "json"
+    say = lines.append if as_json else _print
+    try:
+        with online(say), here() as place:
+            ready(place)
+            done, pins = Transfer(Verdict.PASS), len(place.lock.pins)
+            if pins:
+                done = transfer(place, say)
+            else:
+                say(f"nothing is pinned in {PATH}")
+                say("  hint: orchgate evidence pin")
+    except OrchgateError:  # what the server said belongs to the error
+        if as_json:
+            sys.stderr.writelines(f"orchgate: {escape(line)}\n" for line in lines)
+        raise
+    if as_json:
+        facts = {"verb": args.verb, "verdict": done.verdict.value, "lock_path": PATH, "pin_count": pins}
+        document = headed("evidence-transfer", {**facts, "remotes": list(done.remotes), "notes": lines})
+        work_tree.print_json(document)
+    return done.verdict
+
+
+def _print(line: str) -> None:
     sys.stdout.write(escape(line) + "\n")
+
+
+class PinSource(NamedTuple):
+    """A repository that pins. `document` reads one document of `tree`; raises Unreadable.
+
+    Artifacts that are `known` are not measured again.
+    """
+
+    root: str
+    config: Config
+    tree: Snapshot
+    packets: Packets
+    document: Callable[[str], Document]
+    whole: bool
+    known: KnownArtifacts | None = None
+
+    @property
+    def limits(self) -> SizeLimits:
+        from orchgate.evidence.lock_checks import SizeLimits
+
+        return SizeLimits(self.config.evidence.max_artifact_bytes, self.config.manifests.max_bytes)
+
+
+def artifacts(place: PinSource) -> Artifacts:
+    from orchgate.references.artifacts import Artifacts
+
+    return Artifacts(place.root, place.config.evidence.roots)
+
+
+def links(place: PinSource, documents: Iterable[Document]) -> tuple[ArtifactLink, ...]:
+    """What the documents rely on that git does not hold."""
+    from orchgate.evidence import pin
+    from orchgate.evidence.packet_evidence import Owners
+    from orchgate.evidence.references import References
+
+    disk = artifacts(place)
+    owners = Owners(place.packets, place.document, whole=place.whole)
+    return pin.links(
+        documents, References(place.tree, disk, owners, place.config.evidence.link_roots), owners, place.tree, disk
+    )
+
+
+def described(made: pin.LockUpdate, *, checking: bool = False) -> Iterator[str]:
+    """A line for each pin that is new, another or gone, and for each artifact that was refused."""
+    would = "would be " if checking else ""
+    for what, pins in (("pinned", made.added), ("pinned again", made.changed)):
+        for one in pins:
+            facts = f", {one.run.pipeline or 'a run'} {one.run.status}" if one.run and one.run.status else ""
+            yield escape(f"{would}{what}: {one.path} ({one.size} bytes{facts})")
+    for path in made.dropped:
+        yield escape(f"{would}dropped: {path}")
+    for error in made.refused:
+        yield escape(f"not pinned: {error.path} {error.message}")
+        if error.hint:
+            yield escape(f"  hint: {error.hint}")
+
+
+def summary(made: pin.LockUpdate, moved: bool) -> str:
+    """One line about the whole lock."""
+    counts = ((len(made.added), "new"), (len(made.changed), "changed"), (len(made.dropped), "dropped"))
+    parts = [f"{count} {word}" for count, word in counts if count]
+    what = f" ({', '.join(parts)})" if parts else ""
+    return f"{PATH}: {counted(len(made.pins), 'artifact')}{what}" + ("" if moved else ", unchanged")
+
+
+def fix(ctx: Context, paths: Iterable[str]) -> Iterator[str]:
+    """Pins what the judged documents rely on and is on disk, unless it is pinned already; tells what it did.
+
+    A pin that does not hold any more stays: nothing mechanical may take altered evidence for the real one.
+    Raises OrchgateError.
+    """
+    from orchgate.evidence import pin
+    from orchgate.evidence.lock import parse
+
+    place = PinSource(ctx.root, ctx.config, ctx.snapshot, ctx.packets, ctx.documents.one, ctx.scope.whole_tree)
+    documents, _ = ctx.documents.read(paths)
+    found = pin.expand(links(place, documents), artifacts(place))
+
+    def make(data: bytes | None) -> pin.LockUpdate:
+        held = parse(data).pins if data is not None else {}
+        new = (path for path in found.files if path not in held)
+        return pin.plan(data, new, artifacts(place), place.limits)
+
+    made, moved = pin.update(ctx.root, make)
+    yield from described(made)
+    if moved:
+        yield f"{summary(made, moved)}; git add {os.path.dirname(PATH)}, then check again"
+
+
+def repository_path(root: str, given: str) -> str:
+    """A path as the user wrote it, from the current folder, as one of the repository; "" outside of it."""
+    absolute = os.path.normpath(os.path.join(os.getcwd(), given))
+    top = os.path.normpath(root)
+    for base in dict.fromkeys((top, os.path.realpath(top))):
+        if absolute.startswith(base + os.sep):
+            return os.path.relpath(absolute, base)
+    return ""
+
+
+class ChosenPackets(NamedTuple):
+    """Packets, and how they are known to be meant, in words; "" where somebody named them."""
+
+    packets: tuple[Packet, ...]
+    by: str = ""
+
+    @property
+    def words(self) -> str:
+        from orchgate.commands.shared import work_tree
+
+        by = f" ({self.by})" if self.by else ""
+        return work_tree.listed_names(packet.name for packet in self.packets) + by
+
+
+def behind(place: PinSource, repository: Repository, command: str) -> ChosenPackets:
+    """The packets that a command without any task means. Raises UsageError where several may be meant."""
+    from orchgate.commands.shared import work_tree
+    from orchgate.packets.progress import packets_in_work
+
+    known = place.packets.all
+    for found, by in _told(place, repository):
+        if found:
+            return ChosenPackets(found, by)
+    if len(known) < 2:
+        return ChosenPackets(known, "the only one here")
+    active = packets_in_work(place.config.documents, known)
+    message = "neither changed documents, the branch nor a trailer name a task, and "
+    message += (
+        f"{len(active)} are in work: {work_tree.listed_names(packet.name for packet in active)}"
+        if active
+        else f"{len(known)} have documents here"
+    )
+    raise UsageError(message, f"{command} --task {quoted((active or known)[0].name)}")
+
+
+def _told(place: PinSource, repository: Repository) -> Iterator[tuple[tuple[Packet, ...], str]]:
+    from orchgate.packets.progress import packets_in_work, packets_named_in
+
+    known = place.packets.all
+    yield _of(place, _changed(repository)), "its documents changed"
+    yield packets_named_in(repository.branch, known), f"branch {repository.branch}"
+    fork = _fork(repository)
+    if fork is not None:
+        for value in _trailers(repository, fork):
+            yield packets_named_in(value, known), f"trailer Task: {value[:60]}"
+        changed = frozenset(change.path for change in repository.changes(fork, repository.head))
+        yield _of(place, changed), "its documents changed on this branch"
+    active = packets_in_work(place.config.documents, known)
+    yield active if len(active) == 1 else (), "the only one in work"
+
+
+def _of(place: PinSource, paths: frozenset[str]) -> tuple[Packet, ...]:
+    return tuple(packet for packet in place.packets.all if not paths.isdisjoint(packet.paths))
+
+
+def _changed(repository: Repository) -> frozenset[str]:
+    """What differs from the last commit in the index or the work tree, and what is new there."""
+    git = repository.git.without_filters()  # which are programs of the repository's settings
+    # `git diff` would write the index, and run a hook for that.
+    options = ("--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty")
+    return frozenset(os.fsdecode(line[3:]) for line in git("status", *options).split(b"\0") if line)
+
+
+def _fork(repository: Repository) -> str | None:
+    """Where what is checked out left the default branch; None where it is on it, or nobody knows."""
+    from orchgate.gate.branches import started
+
+    try:
+        fork = started(repository, os.environ) if repository.head else None
+    except OrchgateError:
+        return None
+    return None if fork == repository.head else fork
+
+
+def _trailers(repository: Repository, fork: str) -> list[str]:
+    """What `Task:` trailers of the commits since a fork say, the newest first."""
+    from orchgate.git.messages import commits
+
+    own = commits(repository.git, (f"{fork}..HEAD",))
+    return [value for commit in own for value in commit.trailers.get("task", ())]

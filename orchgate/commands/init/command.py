@@ -1,179 +1,252 @@
-"""`orchgate init`: a configuration, and hooks that ask the gate. Run twice, it changes nothing the second time."""
+"""`orchgate init`: looks at what is there, and fits in. Run twice, it changes nothing the second time."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate import __version__
-from orchgate.commands.init import files, hook_config, hooks
-from orchgate.commands.init.files import Write
-from orchgate.commands.init.hook_config import HOOK_TYPES
-from orchgate.commands.shared import gitignore
-from orchgate.commands.shared.options import Renamed
-from orchgate.config import load
-from orchgate.errors import OrchgateError
-from orchgate.gate import session
+from orchgate.commands.init import agents, ci, edits, pre_commit, record, runners
+from orchgate.commands.init import place as places
+from orchgate.commands.init.edits import Edit
+from orchgate.commands.init.place import HOOK_TYPES, InTheWay, Plan
+from orchgate.commands.shared import options, work_tree
+from orchgate.commands.shared.flags import Renamed
+from orchgate.errors import OrchgateError, UsageError
 from orchgate.lib import locks, process
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
-    from orchgate.commands.shared.options import Parser
+    from orchgate.commands.init.place import InstallHooks, Place
+    from orchgate.commands.shared.command_line import Parser
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
 
 SUMMARY = "set up this repository: a configuration and the hooks"
 ABOUT = """\
-Without options, writes orchgate.toml and .pre-commit-config.yaml, adds the
-folders of recorded runs to .gitignore, and lets pre-commit install its hooks.
-What is there already stays as it is."""
-EXAMPLES = ("orchgate init --dry-run", "orchgate init --native")
+Without options, looks which hook runner is there (pre-commit, prek, lefthook,
+husky, a folder of scripts, git's own hooks; where there is none, pre-commit)
+and lets it ask the gate; writes an orchgate.toml with limits that fit the last
+200 commits; and lets git ignore the folders of recorded runs. What is there
+already stays as it is. Everything is worked out before anything is written."""
+EXAMPLES = (
+    "orchgate init --dry-run",
+    'orchgate init --measure "make test"',
+    "orchgate init --runner husky",
+    "orchgate init --agent claude",
+    "orchgate init --remove",
+)
 EXIT_CODES = {0: "set up, now or before", 3: "something is in the way; nothing was written"}
-
-
-class SetupPlan(NamedTuple):
-    """What to write, what to install with pre-commit, and what is there already."""
-
-    writes: tuple[Write, ...]
-    install: bool
-    present: tuple[str, ...]
+VERSION = 1
+_INSTALL_SECONDS = 120
 
 
 def arguments(parser: Parser) -> None:
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    parser.add_argument("--native", action="store_true", help="plain git hooks instead of pre-commit's")
+    parser.add_argument("--dry-run", action="store_true", help="print the changes as a diff, and make none")
+    parser.add_argument("--remove", action="store_true", help="take out again what init added, and nothing else")
+    parser.add_argument("--runner", choices=runners.NAMES, default="", help="the hook runner to set up")
+    parser.add_argument("--native", action="store_true", help="scripts that git runs itself: --runner git")
     what = "let pre-commit install a published orchgate, instead of running the one on PATH"
     parser.add_argument("--published", action="store_true", help=what)
+    what = "also measure before each push: COMMAND, or the tests that are recognised here"
+    parser.add_argument("--measure", nargs="?", const="", metavar="COMMAND", help=what)
+    parser.add_argument("--ci", choices=ci.NAMES, default="", help="also add a job that asks the gate in CI")
+    what = "only stop a coding agent at the end of its turn until the gate passes, and tell it what that takes"
+    parser.add_argument("--agent", choices=agents.NAMES, default="", help=what)
     parser.old_names = {"--remote": Renamed("--published")}
     parser.add_argument("--gitignore", action="store_true", help="only let git ignore the folders of recorded runs")
+    options.output_format(parser, "setup")
 
 
 def run(args: argparse.Namespace) -> Verdict:
+    from orchgate.gate import session
+
     with session.opened() as repository:
         if not repository.root:
             raise OrchgateError("a bare repository has no work tree to set up", "run it in a clone")
-        if args.dry_run:
-            _tell(_announced(_plan(repository, args)))
-            return Verdict.PASS
-        with locks.held(repository.root, "init", "orchgate init"):
-            plan = _plan(repository, args)
-            for write in plan.writes:
-                files.write(repository.root, write)
-                _tell([f"wrote {write.said}"])
-            _tell([f"kept {said}" for said in plan.present])
-            installed = plan.install and _install(repository)
-        _tell(_closing(plan, installed=installed, native=args.native, remote=args.published))
+        place = places.of(repository)
+        if args.native:
+            if args.runner not in ("", "git"):
+                raise UsageError("--native is --runner git", f"orchgate init --runner {args.runner}")
+            args.runner = "git"
+        tell = _tell if args.output_format == "text" else lambda _: None
+        try:
+            if args.dry_run:
+                plan = _plan(place, args)
+                tell(_announcement(place, plan))
+            else:
+                with locks.held(repository.root, "init", "orchgate init"):
+                    plan = _plan(place, args)
+                    _perform(place, plan, args, tell)
+        except InTheWay as error:
+            tell(error.told)
+            raise
+        if args.output_format == "json":
+            work_tree.print_json(_document(place, plan, args))
     return Verdict.PASS
 
 
-def _tell(lines: Sequence[str] | Iterator[str]) -> None:
-    sys.stdout.writelines(escape(line) + "\n" for line in lines)
+def _document(place: Place, plan: Plan, args: argparse.Namespace) -> dict[str, object]:
+    from orchgate.outputs._document import headed
+
+    install = plan.install
+    facts = {
+        "written": bool(plan.edits) and not args.dry_run,
+        "changes": [{"path": one.path, "action": _verb(one), "about": one.about or None} for one in plan.edits],
+        "kept": list(plan.kept),
+        "install_command": install.line if install else None,
+        "installed": bool(install and install.command) and not args.dry_run,
+        "found": list(plan.found),
+        "notes": list(plan.notes),
+        "diff": [line for whole in edits.diff(place.root, plan.edits) for line in whole.split("\n")]
+        if args.dry_run
+        else [],
+    }
+    return headed("setup", facts, VERSION)
 
 
-def _plan(repository: Repository, args: argparse.Namespace) -> SetupPlan:
+def _tell(lines: Iterable[str]) -> None:
+    sys.stdout.writelines(escape(line) + "\n" for whole in lines for line in whole.split("\n"))
+
+
+def _plan(place: Place, args: argparse.Namespace) -> Plan:
     """Everything that has to be done; nothing is written while it is made. Raises OrchgateError, ConfigError."""
-    if args.gitignore:
-        return _of([_ignored(repository, load.load_work_tree(repository.root))], install=False)
-    configuration = files.configuration(repository.root)
-    changed = _hooks(repository, native=args.native, remote=args.published)
-    install = not args.native and not all(hooks.is_installed(repository, hook) for hook in HOOK_TYPES)
-    config = files.settings(repository.root, configuration)
-    return _of((configuration, *changed, _ignored(repository, config)), install=install)
+    if args.remove:
+        plan = record.removal(place)
+    elif args.gitignore:
+        from orchgate.config import load
 
-
-def _of(outcomes: Iterable[Write | str], *, install: bool) -> SetupPlan:
-    listed = tuple(outcomes)
-    writes = tuple(one for one in listed if isinstance(one, Write))
-    return SetupPlan(writes, install, tuple(one for one in listed if isinstance(one, str)))
-
-
-def _ignored(repository: Repository, config: Config) -> Write | str:
-    """What git has to ignore, so that no run is committed by accident."""
-    folders = gitignore.open_folders(repository, config.evidence.roots)
-    if not folders:
-        return f"{gitignore.FILE}: the folders of recorded runs are ignored, or tracked on purpose"
-    added = ", ".join(f"/{folder}/" for folder in folders)
-    text = gitignore.completed(repository.root, folders)
-    return files.planned(repository.root, gitignore.FILE, text, f"added {added}")
-
-
-def _hooks(repository: Repository, *, native: bool, remote: bool) -> list[Write | str]:
-    """The changes to the hooks, or to pre-commit's configuration. Raises OrchgateError, with the lines to paste."""
-    if native:
-        try:
-            return hooks.native(repository)
-        except hooks.InTheWay as error:
-            sys.stdout.writelines(line + "\n" for line in error.told)
-            raise
-    entry = hook_config.remote_entry(__version__) if remote else hook_config.LOCAL_ENTRY
-    outcome = files.pre_commit(repository.root, entry, __version__)
-    if outcome is not None:
-        return [outcome]
-    pasted = "\n".join("  " + line for line in entry)
-    _tell([f"{hook_config.FILE}: add this first to its repos, then run `orchgate init` again:"])
-    sys.stdout.write(pasted + "\n")
-    raise OrchgateError(
-        f"{hook_config.FILE} has a form that orchgate does not change; nothing was written",
-        "paste the lines that are printed above",
+        plan = _merged([_ignored(place.repository, load.load_work_tree(place.root))])
+    elif args.agent:
+        plan = _merged(agents.plan(place, args.agent))
+    else:
+        plan = _setup(place, args)
+    hooks = (
+        [Edit(place.shown(os.path.join(place.hooks, hook)), None, "") for hook in HOOK_TYPES] if plan.install else []
     )
+    edits.require_writable(place.root, (*plan.edits, *hooks))
+    return plan
 
 
-def _install_command() -> tuple[str, ...]:
-    """pre-commit's own command; () when pre-commit is not here."""
-    import importlib.util
-    import shutil
+def _setup(place: Place, args: argparse.Namespace) -> Plan:
+    from orchgate.commands.init import configuration, measure, proposal
 
-    options = [option for hook in HOOK_TYPES for option in ("--hook-type", hook)]
-    beside = os.path.join(os.path.dirname(sys.executable), "pre-commit")
-    program = beside if os.access(beside, os.X_OK) else shutil.which("pre-commit")
-    if program:
-        return (program, "install", *options)
-    importable = importlib.util.find_spec("pre_commit") is not None
-    return (sys.executable, "-P", "-m", "pre_commit", "install", *options) if importable else ()
+    name, shown = runners.chosen(place, args.runner)
+    hooks = runners.plan(place, name, published=args.published)
+    there = configuration.is_there(place.root)
+    proposed = proposal.Proposal() if there else proposal.of(place.repository)
+    written = configuration.planned(place.root, proposed)
+    settings = configuration.settings(place.root, written)
+    if args.measure is not None:
+        written = measure.added(place.root, written, settings, args.measure)
+    ignored = _ignored(place.repository, settings)
+    job = [ci.plan(place, args.ci)] if args.ci else []
+    because = f"{name} runs the hooks ({shown})" if shown else f"hooks go to {name}"
+    plan = _merged([written, *hooks.edits, *hooks.kept, ignored, *job])
+    lacking = measure.lacking(place.root) if args.measure == "" and not settings.performance.pipeline else ""
+    notes = (*hooks.notes, *filter(None, [lacking]), *(() if args.ci else ci.advice(place)))
+    return plan._replace(install=hooks.install, notes=notes, found=(because, *proposed.told))
 
 
-def _install(repository: Repository) -> bool:
-    """Lets pre-commit install its hooks. False when it is not here; raises OrchgateError when it fails."""
-    command = _install_command()
-    if not command:
-        return False
-    hooks.clear(repository)
-    completed = process.run(command, cwd=repository.root, env=os.environ, timeout=120)
+def _merged(outcomes: Iterable[Edit | str]) -> Plan:
+    listed = tuple(outcomes)
+    made = tuple(one for one in listed if isinstance(one, Edit))
+    return Plan(made, kept=tuple(one for one in listed if isinstance(one, str)))
+
+
+def _ignored(repository: Repository, config: Config) -> Edit | str:
+    """What git has to ignore, so that no run is committed by accident."""
+    from orchgate.commands.shared import work_tree
+
+    folders = work_tree.unignored_folders(repository, config.evidence.roots)
+    if not folders:
+        return f"{work_tree.GITIGNORE}: the folders of recorded runs are ignored, or tracked on purpose"
+    added = ", ".join(f"/{folder}/" for folder in folders)
+    is_link = os.path.islink(os.path.join(repository.root, work_tree.GITIGNORE))
+    before = edits.text(repository.root, work_tree.GITIGNORE) if not is_link else None
+    return Edit(work_tree.GITIGNORE, before, work_tree.completed_gitignore(repository.root, folders), f"added {added}")
+
+
+def _announcement(place: Place, plan: Plan) -> Iterator[str]:
+    yield from plan.found
+    yield from (f"would {_verb(edit)} {edit.said}" for edit in plan.edits)
+    yield from (f"would keep {said}" for said in plan.kept)
+    if plan.install:
+        runner = plan.install.line.partition(" ")[0]
+        yield (
+            f"would run {plan.install.line}"
+            if plan.install.command
+            else f"{runner} is not installed: would not install the hooks"
+        )
+    yield from edits.diff(place.root, plan.edits)
+
+
+def _verb(edit: Edit) -> str:
+    return "remove" if edit.after is None else "write"
+
+
+def _perform(place: Place, plan: Plan, args: argparse.Namespace, tell: Callable[[Iterable[str]], None]) -> None:
+    tell(plan.found)
+    if plan.edits and not args.remove:
+        record.add(place.repository, plan.edits)
+    with edits.applied(place.root, plan.edits):
+        if plan.install and plan.install.command:
+            _install(place, plan.install)
+    if args.remove:
+        record.drop(place.repository)
+    tell(f"{'removed' if edit.after is None else 'wrote'} {edit.said}" for edit in plan.edits)
+    tell(f"kept {said}" for said in plan.kept)
+    if plan.install and plan.install.command:
+        tell(["installed the hooks " + ", ".join(HOOK_TYPES)])
+    tell(_closing(place, plan, args))
+
+
+def _install(place: Place, install: InstallHooks) -> None:
+    """Lets a runner install its hooks, and puts on record what that changes. Raises OrchgateError when it fails."""
+    before = _hook_texts(place)
+    for path in pre_commit.broken_hooks(place):
+        os.unlink(path)
+    completed = process.run(install.command, cwd=place.root, env=os.environ, timeout=_INSTALL_SECONDS)
     if completed.code != 0:
         said = " ".join(os.fsdecode(completed.stderr + completed.stdout).split())
-        hooks_path = "core.hooksPath" in said
-        hint = "orchgate init --native" if hooks_path else "pre-commit install"
-        raise OrchgateError(f"pre-commit install failed: {said or completed.code}", hint)
-    _tell(["installed the hooks " + ", ".join(HOOK_TYPES)])
-    return True
+        raise OrchgateError(f"{install.line.partition(' ')[0]} install failed: {said or completed.code}", install.line)
+    after = _hook_texts(place)
+    changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
+    record.add(place.repository, (Edit(path, before.get(path), after.get(path)) for path in sorted(changed)))
 
 
-def _announced(plan: SetupPlan) -> Iterator[str]:
-    for write in plan.writes:
-        yield f"would write {write.said}"
-        yield from ("  | " + line for line in write.text.splitlines())
-    yield from (f"would keep {said}" for said in plan.present)
-    if plan.install:
-        command = _install_command()
-        yield "would run pre-commit install" if command else "pre-commit is not installed: would not install the hooks"
+def _hook_texts(place: Place) -> dict[str, str]:
+    """The scripts in the folder where git looks for hooks, by path."""
+    names = sorted(os.listdir(place.hooks)) if os.path.isdir(place.hooks) else []
+    found = ((name, edits.read(os.path.join(place.hooks, name))) for name in names if not name.endswith(".sample"))
+    return {place.shown(os.path.join(place.hooks, name)): content for name, content in found if content is not None}
 
 
-def _closing(plan: SetupPlan, *, installed: bool, native: bool, remote: bool) -> Iterator[str]:
+def _closing(place: Place, plan: Plan, args: argparse.Namespace) -> Iterator[str]:
     import shutil
 
-    if not plan.writes and not plan.install:
-        yield "nothing to do: everything is set up"
+    if not plan.edits and not plan.install:
+        yield "nothing to do: orchgate is not set up here" if args.remove else "nothing to do: everything is set up"
         return
-    if plan.install and not installed:
-        yield "pre-commit is not installed; then:"
-        yield "  pip install pre-commit && pre-commit install" + "".join(f" --hook-type {hook}" for hook in HOOK_TYPES)
-    if not native and not remote and shutil.which("orchgate") is None:
+    if args.remove:
+        yield from plan.notes
+        return
+    if plan.install and not plan.install.command:
+        runner = plan.install.line.partition(" ")[0]
+        yield f"{runner} is not installed here; once it is:\n  {plan.install.line}"
+    if not args.published and not args.gitignore and shutil.which("orchgate") is None:
         yield "`orchgate` is not on your PATH: activate its environment before you commit, or use --published"
-    tracked = [write.path for write in plan.writes if not write.executable]
+    yield from plan.notes
+    tracked = [edit.path for edit in plan.edits if not _is_in_git(place, edit.path)]
     if tracked:
         yield f"next: git add {' '.join(tracked)} && git commit"
+
+
+def _is_in_git(place: Place, path: str) -> bool:
+    """Whether a path lies in the git folder, where nothing is committed."""
+    common = os.path.realpath(place.common_dir) + os.sep
+    return os.path.realpath(os.path.join(place.root, path)).startswith(common)

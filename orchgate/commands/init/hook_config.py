@@ -7,22 +7,30 @@ its owner.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-from orchgate.lib.patterns import lazy
+from orchgate.commands.init.hook_block import MISSING
+from orchgate.commands.init.place import HOOK_TYPES
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FILE = ".pre-commit-config.yaml"
 REMOTE = "https://github.com/orchgate/orchgate"
-HOOK_TYPES = ("pre-commit", "pre-merge-commit", "commit-msg", "pre-push")
+_GUARD = (
+    "      entry: >-",
+    "        sh -c 'command -v orchgate >/dev/null || {",
+    f'        echo "{MISSING}" >&2;',
+    "        exit 3; };",
+)
 LOCAL_ENTRY = (
     "- repo: local",
     "  hooks:",
     "    - id: orchgate",
     "      name: orchgate",
-    "      entry: orchgate check",
+    *_GUARD,
+    "        exec orchgate check'",
     "      language: system",
     "      pass_filenames: false",
     "      always_run: true",
@@ -31,7 +39,8 @@ LOCAL_ENTRY = (
     "      stages: [pre-commit, pre-merge-commit, pre-push, manual]",
     "    - id: orchgate-commit-msg",
     "      name: orchgate commit-msg",
-    "      entry: orchgate hook commit-msg",
+    *_GUARD,
+    '        exec orchgate hook commit-msg "$@"\' orchgate',
     "      language: system",
     "      always_run: true",
     "      require_serial: true",
@@ -58,6 +67,25 @@ def message_entry(text: str, version: str) -> tuple[str, ...]:
     if REMOTE in text:
         return (*remote_entry(version)[:3], _MESSAGE_HOOK)
     return (*LOCAL_ENTRY[:2], *LOCAL_ENTRY[LOCAL_ENTRY.index(_MESSAGE_HOOK) :])
+
+
+_OLD = lazy(
+    r"^(?P<start> *- id: (?P<id>orchgate|orchgate-commit-msg)\r?\n +name: [^\r\n]+\r?\n)"
+    r" +entry: orchgate (?:check|hook commit-msg)(?P<end>\r?\n) +language: system\r?\n",
+    re.MULTILINE,
+)
+
+
+def upgraded(text: str) -> str:
+    """A configuration whose entries of 0.1.0 also say how to install orchgate where it is missing."""
+
+    def lines(found: re.Match[str]) -> str:
+        at = LOCAL_ENTRY.index(f"    - id: {found['id']}")
+        indent = " " * (len(found["start"]) - len(found["start"].lstrip()))
+        new = [indent + line.removeprefix("    ") for line in LOCAL_ENTRY[at + 2 : at + 8]]
+        return found["start"] + "".join(line + found["end"] for line in new)
+
+    return _OLD.sub(lines, text)
 
 
 def is_wired(text: str) -> bool:
@@ -104,22 +132,6 @@ def ends_within(text: str) -> bool:
 def _version(text: str) -> str:
     found = _REV.findall(text)
     return str(found[-1]) if found else ""
-
-
-def fault(text: str) -> str:
-    """Where and why a text is not YAML, as `line:column: reason`; "" when it is."""
-    import yaml
-
-    # What libyaml takes a moment for keeps the parser in Python busy for hours: 100,000 open brackets.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        for _ in yaml.parse(text, Loader=loader):
-            pass
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
-        return f"{place}: is not valid YAML: {getattr(error, 'problem', None) or 'characters that it may not hold'}"
-    return ""
 
 
 def with_entry(text: str, entry: Sequence[str]) -> str | None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import TYPE_CHECKING
 
-from orchgate.commands.new import packet, unfinished
+from orchgate.commands.new import packet
 from orchgate.commands.new.packet import CONFIGURED, PacketPlan
-from orchgate.commands.shared import tasks
+from orchgate.commands.shared import options, work_tree
 from orchgate.config.load import load_work_tree
 from orchgate.errors import OrchgateError, Unreadable, UsageError, quoted
-from orchgate.gate import session
-from orchgate.lib import files, locks, resources
-from orchgate.lib.patterns import lazy
+from orchgate.lib import files, locks
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.packets.layout import Layout, layout_of
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Mapping
 
-    from orchgate.commands.new.unfinished import Begun
+    from orchgate.commands.new.packet import Begun
     from orchgate.config.settings import Documents
 
 SUMMARY = "write the documents of a new task from the templates"
@@ -44,6 +43,7 @@ _TASK = lazy(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
 _NUMBER = lazy(r"(\d{4})(?:-|$)")
 _FIELD = lazy(r"\{(title|task|slug|date|prd|tech-spec|action-plan|checklist|mini-spec)\}")
 LONGEST_NAME = 120
+VERSION = 1
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,9 +54,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--title", default="", metavar="TEXT", help="the title of the documents (the words of SLUG)")
     parser.add_argument("--mini-spec", action="store_true", help="write a mini-spec, too")
     parser.add_argument("--dry-run", action="store_true", help="print what would be written, and write nothing")
+    options.output_format(parser, "new-task")
 
 
 def run(args: argparse.Namespace) -> Verdict:
+    from orchgate.gate import session
+
     with session.opened() as repository:
         root = repository.root
     if not root:
@@ -64,21 +67,41 @@ def run(args: argparse.Namespace) -> Verdict:
     settings = load_work_tree(root).documents
     if args.dry_run:
         plan = plan_packet(root, settings, args.slug, args.task, args.title, mini_spec=args.mini_spec)
-        _tell(plan, _missing(root, plan), dry_run=True)
+        _show(plan, _missing(root, plan), args)
         return Verdict.PASS
     with locks.held(root, "tasks", "orchgate new"):  # or two would find the same number free
         plan = plan_packet(root, settings, args.slug, args.task, args.title, mini_spec=args.mini_spec)
         missing = _missing(root, plan)
         packet.write(root, plan)
-    _tell(plan, missing, dry_run=False)
+    _show(plan, missing, args)
     sys.stdout.flush()
-    unfinished.forget(root, args.slug)  # the very last: until then a second call goes on where this one was killed
+    packet.forget_begun(root, args.slug)  # the very last: until then a second call goes on where this one was killed
     return Verdict.PASS
 
 
 def _missing(root: str, plan: PacketPlan) -> list[str]:
     """The documents of a plan that are not there yet."""
     return [path for path in plan.files if not os.path.lexists(os.path.join(root, path))]
+
+
+def _show(plan: PacketPlan, missing: list[str], args: argparse.Namespace) -> None:
+    if args.output_format == "text":
+        _tell(plan, missing, dry_run=args.dry_run)
+        return
+    from orchgate.outputs._document import headed
+
+    listed = plan.tasks[0] if plan.tasks else None
+    facts = {
+        "task_id": plan.task,
+        "slug": plan.slug,
+        "title": plan.title,
+        "written": not args.dry_run,
+        "documents": list(plan.files),
+        "new_documents": missing,
+        "task_list_path": listed,
+        "was_unfinished": bool(plan.begun.task),
+    }
+    work_tree.print_json(headed("new-task", facts, VERSION))
 
 
 def _tell(plan: PacketPlan, missing: Iterable[str], *, dry_run: bool) -> None:
@@ -107,7 +130,7 @@ def plan_packet(
     Raises UsageError for a bad name, OrchgateError for a file that exists already.
     """
     _check_slug(slug)
-    begun = unfinished.read(root, slug)
+    begun = packet.unfinished(root, slug)
     title = _checked_title(title or begun.title or slug.replace("-", " ").capitalize())
     layout = layout_of(settings)
     index = _index(root, settings.task_index)
@@ -115,10 +138,10 @@ def plan_packet(
     chosen = _chosen(layout, _kinds(settings, mini_spec=mini_spec or begun.mini_spec), slug, task)
     listed = _refuse_clashes(root, task, chosen, index, begun)
     fields = {"title": title, "task": task, "slug": slug, "date": _today(), **dict.fromkeys(TEMPLATES, ""), **chosen}
-    files = {path: filled(resources.read("templates", TEMPLATES[kind]), fields) for kind, path in chosen.items()}
+    texts = {path: filled(files.read_data("templates", TEMPLATES[kind]), fields) for kind, path in chosen.items()}
     entry = _entry(task, slug, title, next((chosen[kind] for kind in ("checklist", *chosen) if kind in chosen), ""))
     tasks = (index.path, with_item(index.path, index.text, entry)) if index and not listed else None
-    return PacketPlan(task, files, tasks, slug, title, "mini-spec" in chosen, begun)
+    return PacketPlan(task, texts, tasks, slug, title, "mini-spec" in chosen, begun)
 
 
 def _kinds(settings: Documents, *, mini_spec: bool) -> list[str]:
@@ -148,8 +171,8 @@ def filled(template: str, fields: Mapping[str, str]) -> str:
     A line that names a document which is not there is left out.
     """
     lines = template.splitlines(keepends=True)
-    told = (line for line in lines if all(fields[name] for name in _FIELD.findall(line)))
-    return "".join(_FIELD.sub(lambda match: fields[match[1]], line) for line in told)
+    filled = (line for line in lines if all(fields[name] for name in _FIELD.findall(line)))
+    return "".join(_FIELD.sub(lambda match: fields[match[1]], line) for line in filled)
 
 
 def _check_slug(slug: str) -> None:
@@ -189,9 +212,12 @@ def _index(root: str, path: str) -> TaskList | None:
 
 def _free_name(root: str, layout: Layout, index: TaskList | None, slug: str, begun: Begun) -> str:
     """The task that was begun, or else one more than the highest four-digit id among files, list and what was begun."""
-    others = {place.task for place in layout.documents_among(tasks.documents(root, layout))} - {begun.task, None}
+    others = {place.task for place in layout.documents_among(work_tree.task_documents(root, layout))} - {
+        begun.task,
+        None,
+    }
     others |= {item.id for item in index.items if begun.task not in item.names} if index else set()
-    others |= set(unfinished.tasks(root)) - {begun.task}
+    others |= set(packet.unfinished_tasks(root)) - {begun.task}
     used = {int(match[1]) for name in others if (match := _NUMBER.match(name or ""))}
     own = _NUMBER.match(begun.task)
     if begun.task and not (own and int(own[1]) in used):

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
 
-from orchgate.commands.shared import durations, options
-from orchgate.commands.shared.options import Renamed, output_format, whole_number
+from orchgate.commands.shared import options
+from orchgate.commands.shared.flags import Renamed
+from orchgate.commands.shared.options import output_options, whole_number
 from orchgate.errors import ConfigError, UsageError
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.commands.perf.report import PerfRequest
-    from orchgate.commands.shared.options import Parser
-    from orchgate.config.settings import Config
+    from orchgate.commands.shared.command_line import Parser
+    from orchgate.config.settings import Config, Performance
     from orchgate.git.repository import Repository
-    from orchgate.speed.measurement import Measurement
+    from orchgate.speed.measurements import Measurement
     from orchgate.speed.sampling import Side
+    from orchgate.verdict.values import Policy
 
 SUMMARY = "judge speed: run base and head alternately, or --replay recorded samples"
 ABOUT = """\
@@ -38,18 +41,16 @@ EXIT_CODES = {
     3: "could not be measured, or undecided where that blocks",
 }
 JOBS = ("github", "gitlab")
-_NAME_ONE = "name a PIPELINE (`orchgate plan` lists them), or put a command behind --"
 
 
 def arguments(parser: Parser) -> None:
-    parser.takes_command = True
     parser.usage = "orchgate perf [OPTIONS] [PIPELINE | -- CMD ...]"
     parser.add_argument(
         "--base", default="", metavar="REV", help="the commit to compare with (where head left the default branch)"
     )
     parser.add_argument("--head", default="", metavar="REV", help="the commit to judge (HEAD)")
     what = "at most so long, such as 30s, 5m or 1h30m (what the configuration says)"
-    parser.add_argument("--max-time", type=durations.up_to(durations.DAY), metavar="TIME", help=what)
+    parser.add_argument("--max-time", type=options.up_to(options.DAY), metavar="TIME", help=what)
     parser.add_argument("--max-pairs", type=whole_number(1), metavar="N", help="at most N pairs of runs (256)")
     parser.add_argument(
         "--exact", action="store_true", help="count instructions with valgrind where CPU time does not decide"
@@ -73,106 +74,129 @@ def arguments(parser: Parser) -> None:
         "--pairs": Renamed("--max-pairs"),
         "--save": Renamed("--output"),
     }
-    output_format(parser)
-    parser.add_argument(
-        "pipeline",
-        nargs="?",
-        default="",
-        metavar="PIPELINE | -- CMD",
-        help="a configured pipeline (performance.pipeline), or a command, run in both trees",
-    )
+    output_options(parser)
+    parser.set_defaults(schemas=("perf",))
+    options.measured(parser, "performance.pipeline")
 
 
 def run(args: argparse.Namespace) -> int:
     if args.print_job:
         return _job(args)
+    if args.output_file:
+        from orchgate.commands.shared import delivery
+
+        delivery.require(args.output_file)
     if args.replay:
-        from orchgate.commands.perf import report
-
-        given = (args.pipeline, args.command, args.base, args.head, args.output, args.max_time, args.max_pairs)
-        if any((*given, args.exact, args.benchstat)):
-            raise UsageError("--replay judges what was recorded: nothing is run", "orchgate perf --replay FILE")
-        return report.replay(args.replay, args.output_format)
+        return _replayed(args)
     options.refuse_both(args)
-    from orchgate.commands.shared.running import here
-    from orchgate.git.repository import open_repository
+    from orchgate.gate import session
 
-    repository = open_repository(here(), os.environ)
-    try:
-        return _measured(args, repository)
-    finally:
-        repository.close()
+    with session.opened() as repository:
+        return _compared(args, repository)
+
+
+def _replayed(args: argparse.Namespace) -> int:
+    from orchgate.commands.perf import documents, report
+
+    given = (args.pipeline, args.command, args.base, args.head, args.output, args.max_time, args.max_pairs)
+    if any((*given, args.exact, args.benchstat)):
+        raise UsageError("--replay judges what was recorded: nothing is run", "orchgate perf --replay FILE")
+    found = report.replayed(args.replay)
+    code = report.exit_code(found.verdict, found.held_to.inconclusive)
+    return documents.delivered(args, documents.of_streams(found.judgements, found.held_to), found.own, code)
 
 
 def _job(args: argparse.Namespace) -> int:
-    from orchgate.lib import resources
+    from orchgate.lib import files
 
     given = (args.pipeline, args.command, args.base, args.head, args.output, args.replay, args.max_time, args.max_pairs)
-    if any((*given, args.exact, args.benchstat)) or args.output_format != "text":
+    if any((*given, args.exact, args.benchstat, args.output_file)) or args.output_format != "text":
         raise UsageError("--print-job measures nothing", f"orchgate perf --print-job {args.print_job}")
-    sys.stdout.write(resources.read("templates", f"performance-job-{args.print_job}.yml"))
+    sys.stdout.write(files.read_data("templates", f"performance-job-{args.print_job}.yml"))
     return 0
 
 
-def _measured(args: argparse.Namespace, repository: Repository) -> int:
-    from orchgate.commands.perf import definition, report
-    from orchgate.commands.shared import progress_bar
-    from orchgate.speed import paired, sides
-    from orchgate.verdict.values import policy
+def _compared(args: argparse.Namespace, repository: Repository) -> int:
+    from orchgate.commands.perf import documents, report
 
     asked, config = _asked(args, repository)
-    change = definition.change(repository, asked, config) if asked.pipeline else None
+    change = report.change(repository, asked, config) if asked.pipeline else None
     if asked.pipeline and change is None:
-        return definition.introduced(repository, asked, reproduce(asked, args), args.output_format)
-    settings = config.performance
+        new = report.introduced(repository, asked, reproduce(asked, args))
+        return documents.delivered(args, documents.of_new_pipeline(new), report.forms(new, dirty=False), 0)
+    settings, held_to = config.performance, _policy(config, asked)
     started = time.monotonic()
-    held_to = policy(settings, undecided_blocks=config.undecided_blocks)
-    if asked.pipeline != settings.pipeline:  # what else is run need not write their file
+    with _sides(repository, asked, settings.setup) as sides:
+        repository.blobs.close()  # a git that waits for questions would pass for a process a stage left behind
+        measurement = _measured(args, asked, settings, held_to, sides)
+        measurement = _warned(repository, config, measurement)
+        measurement = report.with_differences(repository, asked, sides, measurement, change)
+        kept = _keep(repository, asked, sides, measurement, args, policy=held_to)
+    left = (args.max_time or settings.max_seconds) - (time.monotonic() - started)
+    redefined = report.redefined(repository, asked, settings, change, left) if change else None
+    shown = report.PerfReport(
+        asked, sides, measurement, reproduce(asked, args), kept, settings.setup, redefined, held_to
+    )
+    dirty = args.output_format != "json" and not args.head and _is_dirty(repository)
+    code = report.exit_code(measurement.judgement.verdict, held_to.inconclusive)
+    return documents.delivered(args, documents.of_measurement(shown, held_to), report.forms(shown, dirty=dirty), code)
+
+
+def _policy(config: Config, asked: PerfRequest) -> Policy:
+    from orchgate.verdict.values import policy
+
+    held_to = policy(config.performance, undecided_blocks=config.undecided_blocks)
+    if asked.pipeline != config.performance.pipeline:  # what else is run need not write their file
         held_to = held_to._replace(benchmarks=held_to.benchmarks._replace(required=False))
-    commits = {"base": asked.base, "head": asked.head}
-    with sides.opened(
+    return held_to
+
+
+@contextlib.contextmanager
+def _sides(repository: Repository, asked: PerfRequest, setup: Sequence[str]) -> Iterator[tuple[Side, Side]]:
+    """The work trees of base and head. Raises ConfigError, GitError."""
+    from orchgate.speed import work_trees
+
+    with work_trees.opened(
         repository,
-        commits,
+        {"base": asked.base, "head": asked.head},
         environ=os.environ,
         pipeline=asked.pipeline,
         command=asked.command,
         folder=options.folder(repository.root or os.curdir) if asked.command else "",
-        prepare=settings.setup,
+        prepare=setup,
     ) as (base, head):
-        repository.blobs.close()  # a git that waits for questions would pass for a process a stage left behind
-        with progress_bar.shown(asked.subject) as tell:
-            measurement = paired.measure(
-                (base, head),
-                held_to,
-                budget_seconds=args.max_time or settings.max_seconds,
-                environ=os.environ,
-                most_pairs=args.max_pairs or paired.MOST_PAIRS,
-                prepare=settings.setup,
-                watch=settings.watch,
-                benchmarks=settings.benchmarks if settings.benchmarks.file else None,
-                tell=tell,
-                exact=args.exact or settings.exact,
-            )
-        measurement = _warned(repository, config, measurement)
-        measurement = definition.with_differences(repository, asked, (base, head), measurement, change)
-        kept = _keep(repository, asked, (base, head), measurement, args)
-    left = (args.max_time or settings.max_seconds) - (time.monotonic() - started)
-    told = definition.told(repository, asked, settings, change, left) if change else None
-    shown = report.PerfReport(asked, (base, head), measurement, reproduce(asked, args), kept, settings.setup, told)
-    if args.output_format == "json":
-        report.as_json(shown)
-    else:
-        report.as_text(shown, dirty=_is_dirty(repository) if not args.head else False)
-    return report.exit_code(measurement.judgement.verdict, held_to.inconclusive)
+        yield base, head
+
+
+def _measured(
+    args: argparse.Namespace, asked: PerfRequest, settings: Performance, policy: Policy, sides: tuple[Side, Side]
+) -> Measurement:
+    """Raises OrchgateError, KeyboardInterrupt."""
+    from orchgate.commands.shared import lines
+    from orchgate.speed import paired
+
+    with lines.progress_shown(asked.subject) as tell:
+        return paired.measure(
+            sides,
+            policy,
+            budget_seconds=args.max_time or settings.max_seconds,
+            environ=os.environ,
+            most_pairs=args.max_pairs or paired.MOST_PAIRS,
+            prepare=settings.setup,
+            watch=settings.watch,
+            benchmarks=settings.benchmarks if settings.benchmarks.file else None,
+            tell=tell,
+            exact=args.exact or settings.exact,
+        )
 
 
 def _warned(repository: Repository, config: Config, measurement: Measurement) -> Measurement:
-    from orchgate.commands.perf import definition
-    from orchgate.speed import differences
+    from orchgate.commands.perf import report
+    from orchgate.speed import work_trees
 
-    lines = list(definition.limits_note(repository, config))
+    lines = list(report.limits_note(repository, config))
     if not config.performance.setup:
-        lines += differences.editable_installs(repository.root or repository.git_dir, os.environ)
+        lines += work_trees.editable_installs(repository.root or repository.git_dir, os.environ)
     return measurement._replace(notes=(*measurement.notes, *lines))
 
 
@@ -206,7 +230,9 @@ def _asked(args: argparse.Namespace, repository: Repository) -> tuple[PerfReques
     config = _config(repository, base, command=bool(command))
     pipeline = args.pipeline or ("" if command else config.performance.pipeline or _proposed(repository, head))
     if not pipeline and not command:
-        raise UsageError("nothing to measure: no pipeline is named, and performance.pipeline is not set", _NAME_ONE)
+        raise UsageError(
+            "nothing to measure: no pipeline is named, and performance.pipeline is not set", options.NAME_ONE
+        )
     return PerfRequest(base, head, origin, pipeline, command), config
 
 
@@ -221,7 +247,7 @@ def _base(repository: Repository, head: str) -> tuple[str, str]:
     """Where head left the default branch, and in words how that is known."""
     from orchgate.gate.branches import wishes
     from orchgate.git import scope as scopes
-    from orchgate.git.target import ScopeTarget
+    from orchgate.model import ScopeTarget
 
     scope = scopes.resolve(repository, ScopeTarget("range", head), os.environ, wishes(repository))
     if scope.unknown:
@@ -250,7 +276,7 @@ def reproduce(asked: PerfRequest, args: argparse.Namespace) -> str:
 
     words = ["orchgate", "perf", "--base", asked.base[:12], "--head", asked.head[:12]]
     if args.max_time:
-        words += ["--max-time", durations.shown(args.max_time)]
+        words += ["--max-time", options.duration_text(args.max_time)]
     if args.max_pairs:
         words += ["--max-pairs", str(args.max_pairs)]
     if args.exact:
@@ -264,6 +290,8 @@ def _keep(
     sides: tuple[Side, Side],
     measurement: Measurement,
     args: argparse.Namespace,
+    *,
+    policy: Policy,
 ) -> Mapping[str, str]:
     """Where the samples went: the `file`, or `why` there is none, and the command that compares those of `benchstat`.
 
@@ -274,6 +302,7 @@ def _keep(
     from orchgate.git.call import common_dir
     from orchgate.lib import files
     from orchgate.runs import ids
+    from orchgate.speed import kept as kept_files
     from orchgate.speed import sample_files
 
     if not measurement.pairs:
@@ -289,7 +318,8 @@ def _keep(
         )
         return {**kept, "file": args.output}
     try:
-        path = sample_files.keep_samples(common_dir(repository.git_dir), ids.new_run_id(time.time()), content)
+        name = ids.new_run_id(time.time())
+        path = kept_files.keep(common_dir(repository.git_dir), name, content, kept_files.encoded(measurement, policy))
     except files.WriteError as error:
         return {**kept, "why": error.message}
     return {**kept, "file": os.path.relpath(path)}

@@ -1,19 +1,27 @@
-"""What happens during a run, as plain lines that look the same every time."""
+"""What happens during a run or a measurement, as plain lines that look the same every time, or as a bar."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
+from orchgate.errors import OrchgateError
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.outputs._escape import escape
-from orchgate.runs import ids, sittings
+from orchgate.runs import ids
+from orchgate.runs.usage import away_words, work_times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
     from orchgate.runner.loop import Loop
     from orchgate.runner.writer import Recorder
+    from orchgate.runs.run import InnerRun, Run
+    from orchgate.speed.pair_runner import Progress
+
+    Row = dict[str, Any]
 
 
 class PlainReporter:
@@ -114,15 +122,15 @@ def lower_bounds(usage: Mapping[str, Any]) -> list[str]:
 
 
 def _seconds(usage: Mapping[str, Any]) -> str:
-    away = sittings.words(usage["wall_seconds"], usage.get("away_seconds"))
+    away = away_words(usage["wall_seconds"], usage.get("away_seconds"))
     return away or f"{usage['wall_seconds']:.1f} s"
 
 
 def _times(recorder: Recorder) -> str:
     """How long somebody worked on a run, where that is not all of its time."""
-    total = sittings.of(recorder.events)
-    said = sittings.words(total.worked, total.away)
-    return f"; {said}" if said else ""
+    total = work_times(recorder.events)
+    away = away_words(total.worked, total.away)
+    return f"; {away}" if away else ""
 
 
 def _aside(detail: str | None) -> str:
@@ -133,3 +141,136 @@ def tests(counts: Mapping[str, Any]) -> str:
     """`5 passed, 1 failed`."""
     named = ((counts.get(key), key) for key in ("passed", "failed", "errors", "skipped"))
     return ", ".join(f"{count} {key}" for count, key in named if count) or "no tests"
+
+
+LISTED = 20
+
+
+def inner_lines(run: Run) -> Iterator[str]:
+    """A line for each run inside another one, and one that says how sure that is."""
+    links = run.inner_runs
+    for link in links[:LISTED]:
+        path = inner_manifest(run.folder, link)
+        yield f"inside: {link.pipeline_id} {_status(path)}: {os.path.relpath(path)}"
+    if len(links) > LISTED:
+        yield f"and {len(links) - LISTED} more inside; the manifest lists all"
+    if any(link.linked_by != "process" for link in links):
+        yield "they are linked by time and folder: what another process recorded at the same time looks alike"
+
+
+def inner_paths(path: str, content: bytes) -> Iterator[str]:
+    """Which runs are inside or around the one whose manifest this is, by their repository paths."""
+    from orchgate.runs.run import decode
+
+    try:
+        run = decode(content, path)
+    except OrchgateError:
+        return
+    for link in run.inner_runs[:LISTED]:
+        inner = os.path.normpath(os.path.join(run.folder, link.manifest))
+        yield f"inside, recorded by the observed program: {link.pipeline_id}: {inner}"
+    if run.observed_by:
+        yield f"recorded by a program that run {run.observed_by} observed"
+
+
+def inner_manifest(folder: str, link: InnerRun) -> str:
+    """Where the manifest of a run inside is, by the folder of the run around it."""
+    return os.path.normpath(os.path.join(os.path.realpath(folder), link.manifest))
+
+
+def _status(path: str) -> str:
+    from orchgate.runs.run import load
+
+    try:
+        return load(path).status
+    except OrchgateError as error:
+        return f"({error.message})"
+
+
+def inner_facts(run: Run) -> dict[str, Any]:
+    """What a run's row says about those around and inside it."""
+    links = [
+        {"run_id": link.run_id, "task_id": link.task_id, "pipeline_id": link.pipeline_id, "linked_by": link.linked_by}
+        | {"manifest_path": inner_manifest(run.folder, link)}
+        for link in run.inner_runs
+    ]
+    return {"observed_by": run.observed_by, "inner_runs": links}
+
+
+def grouped(rows: Sequence[Row], row: Callable[[str, str], Row]) -> list[Row]:
+    """Rows with those of the runs inside below them, one level deeper, each once. `row` makes one that is not there."""
+    here = {_key(one): one for one in rows}
+    watched: dict[str, list[Row]] = {}  # known while the outer one still goes on
+    for one in rows:
+        if one.get("observed_by"):
+            watched.setdefault(one["observed_by"], []).append(one)
+    found: dict[tuple[str, str], Row] = {}
+
+    def inside(one: Row) -> Iterator[Row]:
+        for link in (one.get("inner_runs") or ())[:LISTED]:
+            yield here.get(_key(link)) or row(link["task_id"], os.path.dirname(link["manifest_path"]))
+        yield from watched.get(one["run_id"], ())
+
+    def add(one: Row, depth: int) -> None:
+        if _key(one) not in found:
+            found[_key(one)] = one | {"depth": depth}
+            for other in inside(one):
+                add(other, depth + 1)
+
+    inner = {_key(other) for one in rows for other in (*(one.get("inner_runs") or ()), *watched.get(one["run_id"], ()))}
+    for one in (*(one for one in rows if _key(one) not in inner), *rows):
+        add(one, 0)
+    return list(found.values())
+
+
+def _key(one: Mapping[str, Any]) -> tuple[str, str]:
+    return one["task_id"], one["run_id"]
+
+
+# The bar while base and head are measured is drawn by hand: a program that is started begins with its starter's peak of
+# memory, and `rich` would double it, so that less could be seen of what is measured. It is drawn when something happens
+# and never by a thread of its own.
+_WIDTH = 30
+_CLEAR = "\r\x1b[K"
+_UP = "\r\x1b[K\x1b[A"
+
+
+@contextlib.contextmanager
+def progress_shown(subject: str) -> Iterator[Callable[[Progress], None] | None]:
+    """What takes reports of progress; None where nobody would see them."""
+    if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        yield None
+        return
+    drawn = ""
+    try:
+
+        def draw(now: Progress) -> None:
+            nonlocal drawn
+            drawn = _draw(bar_line(subject, now), drawn)
+
+        yield draw
+    finally:
+        _draw("", drawn)
+
+
+def _draw(text: str, before: str) -> str:
+    """Draws over what was drawn before; what it drew."""
+    with contextlib.suppress(OSError):  # the terminal may go away, the measurement stays
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+        text = text[: max(0, columns - 1)]
+        sys.stderr.write(_UP * broken_rows([len(before)], columns) + _CLEAR + text)
+        sys.stderr.flush()
+    return text
+
+
+def bar_line(subject: str, now: Progress) -> str:
+    """`demo ━━━━━─────  pair 3, 1 of at most 30 s`."""
+    spent = now.seconds / now.budget_seconds if now.budget_seconds else 0.0
+    full = round(_WIDTH * min(1.0, max(now.pairs / now.most, spent)))
+    bar = "━" * full + "─" * (_WIDTH - full)
+    return f"{escape(subject)[:40]} {bar}  {now.doing}, {now.seconds:.0f} of at most {now.budget_seconds:.0f} s"
+
+
+def broken_rows(lengths: Iterable[int], columns: int) -> int:
+    """Rows that lines of so many cells take beyond one each: a terminal breaks what is drawn when it gets narrower."""
+    return sum(max(0, -(-length // max(1, columns)) - 1) for length in lengths)

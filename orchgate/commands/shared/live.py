@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.control import Control
@@ -12,14 +11,15 @@ from rich.segment import ControlType, Segment
 from rich.text import Text
 from rich.tree import Tree
 
-from orchgate.commands.shared import progress_bar
-from orchgate.commands.shared.lines import lower_bounds, stage_ids
+from orchgate.commands.shared.lines import broken_rows, lower_bounds, stage_ids
 from orchgate.lib import working_time
+from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.outputs._escape import escape
-from orchgate.runs import sittings
+from orchgate.runs.usage import away_words, work_times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from orchgate.runner.loop import Loop
     from orchgate.runner.writer import Recorder
@@ -82,9 +82,9 @@ class LiveReporter:
         for index in event.get("stages", ()) if event["event"] == "skip" else ():
             stages[index - 1].status, stages[index - 1].about = event["status"], event["detail"]
         if event["event"] == "finish":
-            total = sittings.of(recorder.events)
-            said = sittings.words(total.worked, total.away)
-            self._titles[run_id] += f": {event['status']}, {event['summary']}{', ' if said else ''}{said}"
+            total = work_times(recorder.events)
+            away = away_words(total.worked, total.away)
+            self._titles[run_id] += f": {event['status']}, {event['summary']}{', ' if away else ''}{away}"
             if run_id == self._top:
                 self._draw()
 
@@ -135,7 +135,7 @@ class LiveReporter:
         """A terminal that got narrower since has broken the lines in two: what is drawn next goes up a row for each
         line only, so the others are cleared here.
         """
-        rows = progress_bar.broken_rows(self._lengths, self._console.width)
+        rows = broken_rows(self._lengths, self._console.width)
         self._lengths = []
         if rows:
             self._console.control(Control(*((ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)) * rows))
@@ -157,10 +157,10 @@ class LiveReporter:
         sign, style = _SIGNS[stage.status]
         running = stage.status == "running"
         seconds = working_time.now() - stage.started if running else stage.seconds
-        said = self._loop.last_line(stage.log) if running else stage.about
+        shown = self._loop.last_line(stage.log) if running else stage.about
         text = Text(f"{sign} {escape(stage.name)}", style=style, no_wrap=True, overflow="ellipsis")
         text.append("" if seconds is None else f"  {seconds:.1f} s", style="dim")
-        return text.append(f"  {escape(said)}" if said else "", style="dim")
+        return text.append(f"  {escape(shown)}" if shown else "", style="dim")
 
 
 def _screen(console: Console) -> RichLive:

@@ -1,186 +1,21 @@
-"""Command lines: a parser that answers in our own words, old names of options, and what stands below every `--help`."""
+"""Options that several commands have, and how their values are read. Nothing here needs the parser."""
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import importlib
 import os
-import sys
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from orchgate.errors import UsageError
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from types import ModuleType
+    import argparse
+    from collections.abc import Callable
+    from typing import Any
 
-    from orchgate.model import Verdict
+    from orchgate.commands.shared.command_line import Parser
 
-# argparse looks for a catalogue of translations at every start, 5 million instructions of a commit; ours has none.
-vars(argparse)["_"] = str
-
-# One table for all commands; those that mean something else by a code say so in their own EXIT_CODES.
-EXIT_CODES = {
-    0: "passed, also with warnings; done",
-    1: "refused, failed, or something would change",
-    2: "wrong usage or configuration",
-    3: "could not check, or not decided",
-    4: "internal error",
-    130: "interrupted",
-}
-
-
-class Renamed(NamedTuple):
-    """An option under its old name: what it is called now, and how an old value is written today."""
-
-    name: str
-    value: Callable[[str], str] | None = None
-    silent: bool = False
-
-
-class Formatter(argparse.RawDescriptionHelpFormatter):
-    """argparse makes one for each option, and asks shutil for the width, whose import costs a commit 4 %."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=_columns() - 2)
-
-
-def _columns() -> int:
-    """As `shutil.get_terminal_size` has it."""
-    with contextlib.suppress(ValueError):
-        if (columns := int(os.environ.get("COLUMNS", "0"))) > 0:
-            return columns
-    try:
-        return os.get_terminal_size(1).columns or 80
-    except OSError:
-        return 80
-
-
-class Parser(argparse.ArgumentParser):
-    """What it refuses is a UsageError. Where `takes_command` is set, all behind a `--` goes to `command`, a tuple."""
-
-    takes_command = False
-    refused: type[UsageError] = UsageError
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"allow_abbrev": False, "formatter_class": Formatter, **options})
-        self.old_names: dict[str, Renamed] = {}
-        self.module: ModuleType | Verb | None = None  # whose texts --help shows
-
-    def parse_known_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        given = list(args or ())
-        end = given.index("--") if "--" in given else len(given)
-        words = list(self._current(given[:end]))
-        if not self.takes_command:  # argparse itself forgets where a `--` stood
-            found, rest = super().parse_known_args(words + given[end:], namespace)
-        else:
-            found, rest = super().parse_known_args(words, namespace)
-            found.command = tuple(given[end + 1 :])
-            if end < len(given) and not found.command:
-                self.error("-- is followed by no command")
-        if rest:
-            self.unknown(rest[0])
-        return found, rest
-
-    def _current(self, words: Sequence[str]) -> Iterator[str]:
-        """The words with old names of options replaced; each that is not silent is said."""
-        waiting: Renamed | None = None
-        for word in words:
-            name, equals, value = word.partition("=")
-            if waiting is not None:
-                yield waiting.value(word) if waiting.value else word
-                waiting = None
-            elif (known := self.old_names.get(name)) is not None:
-                if not known.silent:
-                    warn(f"{name} is called {known.name} now; the old name goes away in the next minor version")
-                yield known.name + (equals + (known.value(value) if known.value else value) if equals else "")
-                waiting = known if known.value and not equals else None
-            else:
-                yield word
-
-    def format_help(self) -> str:
-        if self.module is not None:
-            import textwrap
-
-            about = textwrap.fill(self.module.ABOUT, 80, break_on_hyphens=False, break_long_words=False)
-            self.description = f"{self.module.SUMMARY}\n\n{about}"
-            examples = "\n".join(f"  {example}" for example in self.module.EXAMPLES)
-            codes = "\n".join(code_lines(codes_of(self.module)))
-            self.epilog = f"examples:\n{examples}\n\nexit codes:\n{codes}"
-        return super().format_help()
-
-    def unknown(self, word: str) -> NoReturn:
-        """Raises for a word that is no part of this command line."""
-        name = word.partition("=")[0]
-        if not name.startswith("-"):
-            raise self.refused(f"unexpected argument {word}", f"{self.prog} --help")
-        import difflib
-
-        near = difflib.get_close_matches(name, [*self._option_string_actions, *self.old_names], n=1, cutoff=0.6)
-        meant = [self.old_names[one].name if one in self.old_names else one for one in near]
-        also = f"; did you mean {meant[0]}?" if meant else ""
-        raise self.refused(f"unknown option {name}{also}", f"{self.prog} --help")
-
-    def error(self, message: str) -> NoReturn:
-        """Argparse's own complaints, without its usage."""
-        raise self.refused(message.removeprefix("argument "), f"{self.prog} --help")
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """As argparse does it, and names the likeliest choice."""
-        if action.choices is None or value in action.choices:
-            return
-        from orchgate import registry
-
-        what = f"{action.option_strings[-1]}: unknown value" if action.option_strings else f"unknown {action.dest}"
-        raise self.refused(f"{what} {value}; {registry.nearest(str(value), action.choices)}", f"{self.prog} --help")
-
-
-def warn(line: str) -> None:
-    if sys.stderr is not None:
-        sys.stderr.write(f"orchgate: {line}\n")
-
-
-def describe(parser: Parser, module: ModuleType | Verb) -> None:
-    """Gives a parser its arguments and its texts: what a command does, by default too, examples, and exit codes.
-
-    A command says SUMMARY, ABOUT, EXAMPLES, and EXIT_CODES where its codes mean more than the table says.
-    """
-    parser.module = module
-    module.arguments(parser)
-
-
-def codes_of(module: ModuleType | Verb) -> Mapping[int, str]:
-    """What each exit code of a command means."""
-    own: Mapping[int, str] = getattr(module, "EXIT_CODES", {})
-    return own if getattr(module, "ONLY_OWN_CODES", False) else {**EXIT_CODES, **own}
-
-
-class Verb(NamedTuple):
-    """A verb that is no module of its own, described as one."""
-
-    SUMMARY: str
-    ABOUT: str
-    EXAMPLES: tuple[str, ...]
-    arguments: Callable[[Parser], None] = lambda _: None
-
-
-def verb_modules(package: str, verbs: Sequence[str]) -> dict[str, ModuleType]:
-    return {verb: importlib.import_module(f"{package}.{verb}") for verb in verbs}
-
-
-def add_verbs(parser: argparse.ArgumentParser, verbs: Mapping[str, ModuleType | Verb]) -> None:
-    """The verbs of a command, each described as a command is."""
-    listed = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
-    for name, verb in verbs.items():
-        describe(listed.add_parser(name, help=verb.SUMMARY), verb)
-
-
-def run_verb(package: str, args: argparse.Namespace) -> Verdict | int:
-    result: Verdict | int = importlib.import_module(f"{package}.{args.verb}").run(args)
-    return result
+NAME_ONE = "name a PIPELINE (`orchgate plan` lists them), or put a command behind --"
 
 
 def measured(parser: Parser, without: str) -> None:
@@ -190,13 +25,28 @@ def measured(parser: Parser, without: str) -> None:
     parser.add_argument("pipeline", nargs="?", default="", metavar="PIPELINE | -- CMD", help=what)
 
 
-def code_lines(codes: Mapping[int, str]) -> Iterator[str]:
-    return (f"  {code:<4} {meaning}" for code, meaning in sorted(codes.items()))
+def output_format(parser: argparse.ArgumentParser, *schemas: str, about: str = "(%(default)s)") -> None:
+    """The option of every command that prints one thing for people and for programs; its JSON keeps these schemas."""
+    parser.add_argument("--output-format", choices=("text", "json"), default="text", help=about)
+    parser.set_defaults(schemas=schemas)
 
 
-def output_format(parser: argparse.ArgumentParser) -> None:
-    """The option of every command that prints one thing for people and for programs."""
-    parser.add_argument("--output-format", choices=("text", "json"), default="text", help="(%(default)s)")
+def output_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every command whose verdict others read: in CI, on GitHub, on GitLab."""
+    from orchgate import registry
+
+    formats = registry.plugins("outputs")
+    parser.add_argument(
+        "--output-format", choices=formats, default="text", metavar="FORMAT", help=f"{', '.join(formats)} (%(default)s)"
+    )
+    what = "also write the report to PATH; may be given again, for another path"
+    parser.add_argument("--output-file", type=_target, action="append", default=[], metavar="FORMAT=PATH", help=what)
+
+
+def _target(text: str) -> Any:
+    from orchgate.commands.shared.delivery import target
+
+    return target(text)
 
 
 def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
@@ -205,8 +55,10 @@ def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     def read(text: str) -> int:
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
         if number < least or (most is not None and number > most):
+            from argparse import ArgumentTypeError
+
             up_to = f" to {most}" if most is not None else " on"
-            raise argparse.ArgumentTypeError(f"expected a whole number from {least}{up_to}, not {text[:40]!r}")
+            raise ArgumentTypeError(f"expected a whole number from {least}{up_to}, not {text[:40]!r}")
         return number
 
     return read
@@ -222,3 +74,40 @@ def folder(root: str) -> str:
     """The folder, counted from the top of a work tree, in which a command line was typed; "" at the top."""
     inner = os.path.relpath(os.path.realpath(os.getcwd()), os.path.realpath(root))
     return "" if inner == os.curdir or inner.startswith(os.pardir) else inner
+
+
+# Durations: `30s`, `5m`, `1h30m`; a number alone is seconds.
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
+_UNITS = {"h": HOUR, "m": MINUTE, "s": 1.0}
+_FORM = lazy(r"(?a)(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+def up_to(longest: float) -> Callable[[str], float]:
+    """A type for argparse: seconds, more than 0 and at most `longest`."""
+
+    def read(text: str) -> float:
+        if not 0 < (seconds := _seconds(text)) <= longest:
+            from argparse import ArgumentTypeError
+
+            raise ArgumentTypeError(
+                f"expected a time up to {duration_text(longest)}, such as 30s, 5m or 1h30m, not {text[:40]!r}"
+            )
+        return seconds
+
+    return read
+
+
+def _seconds(text: str) -> float:
+    """0.0 for what is no duration."""
+    found = _FORM.fullmatch(text.strip().lower())
+    amounts = zip(_UNITS.values(), found.groups() if found else (), strict=False)
+    return sum(unit * float(amount) for unit, amount in amounts if amount)
+
+
+def duration_text(seconds: float) -> str:
+    """`1h30m` of 5400.0, as an option takes it; parts of a second only where there is no whole one."""
+    left, parts = round(seconds), []
+    for letter, unit in _UNITS.items():
+        count, left = divmod(left, int(unit))
+        parts += [f"{count}{letter}"] if count else []
+    return "".join(parts) or f"{seconds:g}s"
