@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import itertools
 import re
 import shlex
 from typing import TYPE_CHECKING
 
 from orchgate import registry
-from orchgate.commands.shared import options
+from orchgate.commands.shared import command_line
 from orchgate.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchgate.commands.shared.options import Parser
+    from orchgate.commands.shared.command_line import Parser
 
 
 COMMANDS = registry.plugins("commands")
@@ -30,14 +31,15 @@ PROSE = re.compile(r"[,;] | (?:or|then|shows|says|brings|takes|writes|keeps|give
 @functools.cache
 def parser_of(command: str) -> Parser:
     module = registry.load("commands", command)
-    parser: Parser = getattr(module, "PARSER", options.Parser)(prog=f"orchgate {command}")
-    options.describe(parser, module)
+    parser: Parser = getattr(module, "PARSER", command_line.Parser)(prog=f"orchgate {command}")
+    command_line.describe(parser, module)
     return parser
 
 
 def refused_words(line: str) -> str:
     """Why a command line is refused; "" when it is taken without a word. Nothing is run."""
-    words = [word for word in shlex.split(line) if not re.fullmatch(r"\w+=.*", word)]
+    words = list(itertools.dropwhile(re.compile(r"\w+=.*").fullmatch, shlex.split(line)))
+    words = words[: words.index(">")] if ">" in words else words
     if words[:1] != ["orchgate"]:
         return f"not a command of ours: {line}"
     said = io.StringIO()

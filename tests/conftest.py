@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import compileall
+import gc
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from orchgate.lib import cache
 from tests.repo import Repo, init
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 # No test fails because the machine is slow: neither an example nor finding one is timed.
 # Examples differ from run to run here, so that few of them add up to many.
@@ -20,6 +24,9 @@ settings.register_profile("here", max_examples=40, deadline=None, suppress_healt
 # A new counterexample is for whoever works on the code; it must not refuse an unrelated change.
 settings.register_profile("ci", settings.get_profile("here"), max_examples=100, derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+PACKAGE = Path(__file__).parents[1] / "orchgate"
+
 
 # The suite runs inside our own hook and in CI: what those export must not reach the repositories of the tests.
 INHERITED = (
@@ -36,16 +43,47 @@ INHERITED = (
 )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Compiles the package once: where nobody keeps bytecode, each of thousands of processes compiles all of it.
+
+    What git tells a hook goes before anything is made: a module's fixtures, too, would write to its repository.
+    """
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        del os.environ[name]
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(PACKAGE, quiet=2)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keeps the compiled tests too: rewriting their assertions takes most of the time of collecting them.
+
+    The collector of garbage has nothing to find meanwhile, nor in what was collected as long as the tests run.
+    """
+    kept, sys.dont_write_bytecode = sys.dont_write_bytecode, False
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+        sys.dont_write_bytecode = kept
+
+
 @pytest.fixture(autouse=True)
 def _hermetic(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     for name in [name for name in os.environ if name.startswith(INHERITED)]:
         monkeypatch.delenv(name)
+    # Hooks that were written call the program by its name.
+    monkeypatch.setenv("PATH", os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"])
     for name in (
         "CHANGE_TARGET",
         "PULL_BASE_SHA",
         "DIFF_BUDGET_OVERRIDE_REASON",
         "ORCHGATE_PERFORMANCE_OVERRIDE",
         "ORCHGATE_DEBUG",
+        *cache.CI,
+        cache.VARIABLE,
         "ORCHGATE_OBSERVED_BY",
     ):
         monkeypatch.delenv(name, raising=False)

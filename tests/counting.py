@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from orchgate.gate import session
-from orchgate.git import diff
+from orchgate.git import objects
 from tests.scoping import budget_of
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def by_unidiff(base: str | None, head: str | None = None) -> tuple[Counts, Count
     """
     with session.opened(dict(os.environ)) as repository:
         changes = repository.changes(base, head)
-        counts = diff.read_patch(repository.patch(base, head), changes).counts
+        counts = objects.read_patch(repository.patch(base, head), changes).counts
     shown = {
         c.path: (c.added, c.removed)
         for c in changes

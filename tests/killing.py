@@ -33,8 +33,8 @@ def _traces() -> bool:
     return tried.returncode == 0
 
 
-# Each step where somebody asked for many kills, by `ORCHGATE_KILLS=1000`; else every tenth: the suite has to end.
-MANY = 1 if int(os.environ.get("ORCHGATE_KILLS", "0")) >= 1000 else 10
+# Each step where somebody asked for many kills, by `ORCHGATE_KILLS=1000`; else some of them: the suite has to end.
+EVERY = 1 if int(os.environ.get("ORCHGATE_KILLS", "0")) >= 1000 else 25
 
 TRACED = pytest.mark.skipif(not _traces(), reason="strace is not here, or may not trace")
 
@@ -64,7 +64,7 @@ def _steps(repo: Repo, argv: tuple[str, ...]) -> list[tuple[str, int]]:
     return found
 
 
-def killed_at_each_step(*argv: str, every: int = 1) -> Iterator[Callable[[Repo], None]]:
+def killed_at_each_step(*argv: str, every: int = EVERY) -> Iterator[Callable[[Repo], None]]:
     """Runs of a program in a repository: one to its end, then one for each of its steps, killed there.
 
     Children of the program are left alone.

@@ -111,7 +111,7 @@ DIAGNOSTICS = "[[pipelines.diagnostics.stages]]\nid = 'a'\nrun = ['true']\n"
 CASES: Mapping[str, tuple[Case, ...]] = {
     "profile": (
         Case("", 'profile = "codex-orchestrator"\n', {PRD: BAD}, "DOC002"),
-        Case('profile = "codex-orchestrator"\n', "", {"scripts/a.sh": "x\n"}, "SPC001"),
+        Case('profile = "codex-orchestrator"\n', "", {"scripts/a.sh": "x\n"}, "SPC001", {"tasks/specs/0001-x.md": ""}),
     ),
     "default-branch": (
         Case(
@@ -166,6 +166,15 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             '[documents]\nrequired = ["prd", "checklist"]\n', '[documents]\nrequired = ["prd"]\n', {PRD: OPEN}, "DOC001"
         ),
     ),
+    "documents.until-finished": (Case(documents(""), documents('until-finished = "note"'), {PRD: BAD}, "DOC002"),),
+    "documents.status.lines": (
+        Case(
+            documents('status.lines = ["State"]'),
+            documents("status.lines = []"),
+            {PRD: OPEN.replace("# PRD\n", "# PRD\n\nState: done\n")},
+            "DOC004",
+        ),
+    ),
     "documents.required-sections.prd": (
         Case(documents(""), documents("").replace('prd = ["Goals"]', "prd = []"), {PRD: BAD}, "DOC002"),
     ),
@@ -185,17 +194,6 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             {PRD: BAD},
             "DOC002",
             {"tasks/index.json": DONE % "paused"},
-        ),
-        Case(
-            documents('status.inactive = ["paused"]') + '[specs]\npaths = ["*.py"]\n',
-            documents("status.inactive = []") + '[specs]\npaths = ["*.py"]\n',
-            {"a.py": "x\n"},
-            "SPC001",
-            {
-                "tasks/index.json": DONE % "paused",
-                "docs/TECH_SPEC-x.md": "# TECH_SPEC - X\n",
-                PRD: "# PRD\n\n## Goals\n\nx\n",
-            },
         ),
     ),
     "documents.placeholders": (
@@ -255,6 +253,14 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             section("evidence", 'exclude = ["n*", "!n.md"]'),
             section("evidence", 'exclude = ["!n.md", "n*"]'),
             {"n.md": BROKEN},
+            "EVD001",
+        ),
+    ),
+    "evidence.link-roots": (
+        Case(
+            "",
+            section("evidence", 'link-roots = ["pages"]'),
+            {"n.md": "# N\n\n[a](/a)\n", "pages/a.md": "# A\n"},
             "EVD001",
         ),
     ),
@@ -372,6 +378,14 @@ CASES: Mapping[str, tuple[Case, ...]] = {
     "specs.paths": (
         Case(section("specs", 'paths = ["*.py"]'), section("specs", 'paths = ["x/**"]'), {"a.py": "x\n"}, "SPC001"),
     ),
+    "specs.allow-branches": (
+        Case(
+            section("specs", 'paths = ["*.py"]'),
+            section("specs", 'paths = ["*.py"]', 'allow-branches = ["*"]'),
+            {"a.py": "x\n"},
+            "SPC001",
+        ),
+    ),
     "specs.exclude": (
         Case(
             section("specs", 'paths = ["*.py"]'),
@@ -449,6 +463,24 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             "",
             section("version-bump", 'files = ["x"]'),
             {"package.json": VERSIONS[1]},
+            "VER001",
+            {"package.json": VERSIONS[0]},
+        ),
+    ),
+    "version-bump.allow-releases": (
+        Case(
+            section("version-bump", "allow-releases = false"),
+            section("version-bump", "allow-releases = true"),
+            {"package.json": VERSIONS[1]},
+            "VER001",
+            {"package.json": VERSIONS[0]},
+        ),
+    ),
+    "version-bump.changelogs": (
+        Case(
+            "",
+            section("version-bump", 'changelogs = ["src/**"]'),
+            {"package.json": VERSIONS[1], "src/a.py": "x\n"},
             "VER001",
             {"package.json": VERSIONS[0]},
         ),

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from orchgate.metrics import update
-from orchgate.metrics.entries import encode
+from orchgate.metrics.lines import OWN
+from orchgate.runner.writer import encode_entry
 
 if TYPE_CHECKING:
+    import random
     from pathlib import Path
 
     from orchgate.metrics.aggregate import Aggregate, Totals
     from orchgate.metrics.update import Updated
+
+
+def recorded_entries(path: Path) -> list[dict[str, Any]]:
+    """The entries that are whole lines of a metrics file."""
+    return [json.loads(line) for line in path.read_bytes().splitlines() if line.startswith(OWN)]
 
 
 def foreign(number: int, **other: Any) -> bytes:
@@ -62,7 +70,7 @@ def own(number: int, **other: Any) -> bytes:
             {"id": "test", "status": "succeeded", "wall_seconds": 2.25, "tests": {"passed": 9, "failed": 1}},
         ],
     }
-    return encode(entry | other)
+    return encode_entry(entry | other)
 
 
 def write(folder: Path, *lines: bytes, end: bytes = b"\n") -> Path:
@@ -91,3 +99,47 @@ def only(aggregate: Aggregate) -> Totals:
     [pipelines] = aggregate.machines.values()
     [totals] = pipelines.values()
     return totals
+
+
+def histories(folder: Path, chance: random.Random) -> None:
+    """A metrics file that grows, is cut and is rewritten: after each step it adds up to what it does from scratch."""
+    path = write(folder, end=b"")
+    for _ in range(chance.randint(1, 4)):
+        size = path.stat().st_size
+        match chance.choice(("append", "append", "append", "cut", "rewrite", "copy")):
+            case "append":
+                with path.open("ab") as file:
+                    file.write(b"".join(_some_line(chance) for _ in range(chance.choice((0, 1, 2, 9)))))
+            case "cut":
+                os.truncate(path, chance.randint(0, size))
+            case "rewrite":
+                path.write_bytes(path.read_bytes().replace(b"2.5", b"3.5", chance.randint(1, 3)))
+            case _:
+                lines = path.read_bytes().splitlines(keepends=True)
+                path.write_bytes(b"".join([*lines, *chance.sample(lines, min(2, len(lines)))]))
+        step_by_step = updated(folder).aggregate
+        kept = {name: (folder / name).read_bytes() for name in (update.CHECKPOINT, update.INDEX)}
+        assert afresh(folder) == step_by_step
+        if chance.random() < 0.5:  # goes on from either: from scratch, or from what is as good as a damaged one
+            (folder / update.CHECKPOINT).write_bytes(kept[update.CHECKPOINT])
+
+
+def _some_line(chance: random.Random) -> bytes:
+    number, again = chance.randint(0, 5), chance.randint(0, 2)
+    whole = chance.choice(
+        (
+            own(number, resumes=again, away_seconds=9.5, wall_seconds=chance.choice((0.0, 2.5, 1e-06, 7.654321))),
+            own(number, status="failed", machine=chance.choice(("m", None)), complete=False),
+            own(
+                number,
+                stages=[{"id": "a", "status": "succeeded", "cached": chance.random() < 0.5, "flaky": True}] * again,
+            ),
+            foreign(number, duration_seconds=chance.choice((None, 0, 0.1))),
+            foreign(number, entry=chance.choice((1, 2))),
+            own(number, inside=["demo"][:again], metrics={"manifest_writes": 3.5}),
+            chance.choice(
+                (b"null", b"{", b"", b"\xff", own(number)[:40] + b"\x18", foreign(1) + foreign(2), own(1) + b"\r")
+            ),
+        )
+    )
+    return whole + (b"\n" if chance.random() < 0.97 else b"")

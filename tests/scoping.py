@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from orchgate.gate import session
 from orchgate.gate.branches import wishes
 from orchgate.git import scope as scopes
-from orchgate.git.target import ScopeRequest
+from orchgate.model import ScopeRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchgate.evidence import lock
-from orchgate.metrics.entries import encode
+from orchgate.runner.writer import encode_entry
 from orchgate.verdict import baseline
 from tests.baselines import record
 from tests.journals import events_of
@@ -259,11 +259,13 @@ class Stranger(NamedTuple):
 
 
 def listing(top: Path) -> dict[str, tuple[int, ...]]:
-    """Type, size and time of last change of everything below a folder; of folders the type alone."""
+    """Type, size and time of last change of everything below a folder but our own cache; of folders the type alone."""
     found: dict[str, tuple[int, ...]] = {}
     for at, names, files in os.walk(top):
         for name in (*names, *files):
             path = os.path.join(at, name)
+            if path.endswith(".git/orchgate") or ".git/orchgate/cache" in path:
+                continue
             status = os.lstat(path)
             folder = stat.S_ISDIR(status.st_mode)
             found[path] = (status.st_mode,) if folder else (status.st_mode, status.st_size, status.st_mtime_ns)
@@ -331,8 +333,8 @@ def _runs(repo: Repo) -> None:
     repo.write(f"{folder}/{FOREIGN_RUN}/manifest.json", encoded(foreign))
     entry = {key: ours.get(key) for key in ("run_id", "pipeline_id", "status", "started_at", "completed_at")}
     entry |= {"entry": 1, "machine": SEQUENCES, "stages": [{"id": f"s{SEQUENCES}", "status": "succeeded"}]}
-    repo.write(f".runs/{TASK}/metrics.json", encode(entry) + b"\n" + SEQUENCES.encode() + b"\n")
-    repo.write(f".runs/{SEQUENCES}/metrics.json", encode(entry) + b"\n")
+    repo.write(f".runs/{TASK}/metrics.json", encode_entry(entry) + b"\n" + SEQUENCES.encode() + b"\n")
+    repo.write(f".runs/{SEQUENCES}/metrics.json", encode_entry(entry) + b"\n")
 
 
 def _line(event: Mapping[str, Any]) -> bytes:

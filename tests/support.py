@@ -15,8 +15,7 @@ from orchgate.gate import suppressions
 from orchgate.gate.context import Context
 from orchgate.gate.documents import ParsedDocuments
 from orchgate.git.snapshot import FolderSnapshot
-from orchgate.git.target import Push, ScopeTarget
-from orchgate.model import ABSENT, Change, Outcome, Scope
+from orchgate.model import ABSENT, Change, Outcome, Push, Scope, ScopeTarget
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -62,7 +61,7 @@ def folder_context(repo: Path, base: Path | None = None, *, tree: bool = False) 
         snapshot=head_tree,
         base=base_tree,
         documents=ParsedDocuments(head_tree),
-        now=NOW,
+        judged_at=NOW.timestamp(),
     )
 
 

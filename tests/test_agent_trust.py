@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from orchgate.agent import validator
+from orchgate.agent import loop
 from orchgate.agent.iterations import Iteration
 from tests.repo import ORCHGATE
 from tests.runs import events, manifest
@@ -107,7 +107,7 @@ def turn(number: int, tree: str, *, changed: bool, passed: bool = False, flaky: 
     ],
 )
 def test_a_pass_is_in_doubt(earlier: list[Iteration], last: tuple[str, bool], doubt: bool) -> None:
-    assert validator.in_doubt([*earlier, turn(9, last[0], changed=last[1], passed=True)]) is doubt
+    assert loop.in_doubt([*earlier, turn(9, last[0], changed=last[1], passed=True)]) is doubt
 
 
 # Edits where an agent has no business

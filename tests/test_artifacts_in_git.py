@@ -48,6 +48,7 @@ def test_a_note_does_not_stop_the_commit(repo: Repo) -> None:
 # .gitignore
 
 
+@pytest.mark.slow
 def test_the_first_run_says_that_git_would_take_it(repo: Repo) -> None:
     repo.commit(files={"orchgate.toml": '[[pipelines.p.stages]]\nid = "a"\nrun = ["true"]\n'})
 
@@ -57,6 +58,7 @@ def test_the_first_run_says_that_git_would_take_it(repo: Repo) -> None:
     assert not (repo.root / ".gitignore").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_git_ignores_says_nothing_of_it(repo: Repo) -> None:
     stage = '[[pipelines.p.stages]]\nid = "a"\nrun = ["true"]\n'
     repo.commit(files={"orchgate.toml": stage, ".gitignore": "**/.runs\n"})

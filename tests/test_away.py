@@ -22,6 +22,7 @@ from orchgate.commands.status import row
 from orchgate.lib import working_time
 from orchgate.runner import suspended
 from orchgate.runs import ids
+from tests import serving
 from tests.repo import ORCHGATE, init
 from tests.runs import PATIENCE, Project, events, manifest, until
 
@@ -378,7 +379,7 @@ def test_the_metrics_entry_keeps_both_apart(killed: Run) -> None:
 
 
 def test_status_shows_working_time(killed: Run) -> None:
-    shown = row("killed", str(killed.folder))
+    shown: dict[str, Any] = row("killed", str(killed.folder))
     assert (shown["seconds"] < HOURS / 2, shown["away_seconds"] >= HOURS - 60) == (True, True)
 
 
@@ -390,6 +391,7 @@ def test_a_measured_run_that_was_stopped_does_not_count(tmp_path: Path) -> None:
     from orchgate.speed import sampling
     from orchgate.speed.sampling import Side
 
+    serving.end()
     script = "echo $$ >> ran; test -e once || { touch once; kill -STOP $$; }"
     side = Side("head", "1" * 40, "2" * 40, str(tmp_path), str(tmp_path / "s"), (Stage("a", "a", shell=script),))
 

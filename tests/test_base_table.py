@@ -17,7 +17,7 @@ from orchgate.errors import OrchgateError, WrongCheckout
 from orchgate.gate import session
 from orchgate.gate.branches import wishes
 from orchgate.git import scope as scopes
-from orchgate.git.target import Push, ScopeTarget
+from orchgate.model import Push, ScopeTarget
 from tests.repo import ORCHGATE, Repo, Result, init
 from tests.scoping import scope_of
 
@@ -363,6 +363,7 @@ def named(world: World, commit: str | None) -> str:
     return next((name for name, oid in world.ids.items() if oid == commit), str(commit))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", KNOWN)
 def test_base_is_found(world: World, here: Repo, row: str) -> None:
     lines, env, base = KNOWN[row]
@@ -373,6 +374,7 @@ def test_base_is_found(world: World, here: Repo, row: str) -> None:
     assert (scope.unknown, named(world, scope.base)) == (None, base)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", UNKNOWN)
 def test_unknown_base_is_brought_by_the_hint(world: World, here: Repo, row: str) -> None:
     lines, env, hint, base = UNKNOWN[row]
@@ -387,6 +389,7 @@ def test_unknown_base_is_brought_by_the_hint(world: World, here: Repo, row: str)
     assert (told.hint, ran.code, named(world, scope_of(variables).base)) == (expected, 0, base), ran.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", WRONG)
 def test_checkout_that_is_not_the_change_is_mended_by_the_hint(world: World, here: Repo, row: str) -> None:
     lines, env, hint, base = WRONG[row]
@@ -400,6 +403,7 @@ def test_checkout_that_is_not_the_change_is_mended_by_the_hint(world: World, her
     assert (told.value.hint, named(world, scope_of(variables).base)) == (hint.format(**world.ids), base)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lines", "env"),
     [
@@ -421,6 +425,7 @@ def test_proposed_change_that_is_not_checked_out_could_not_be_checked(
     assert here.orchgate("check", env=variables).code == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "env",
     [
@@ -438,6 +443,7 @@ def test_systems_that_name_different_bases_are_both_named(world: World, here: Re
     assert all(name in told.message for name in env)
 
 
+@pytest.mark.slow
 def test_commit_of_one_system_is_not_read_for_another(world: World, here: Repo) -> None:
     play(world, here, *DETACHED)
 
@@ -447,6 +453,7 @@ def test_commit_of_one_system_is_not_read_for_another(world: World, here: Repo) 
     assert "CHANGE_TARGET" in told.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["HEAD", "--output=x", "topic", "x" * 40, "1 2"])
 def test_variable_that_holds_no_commit_could_not_be_read(world: World, here: Repo, value: str) -> None:
     play(world, here, *DETACHED)
@@ -457,6 +464,7 @@ def test_variable_that_holds_no_commit_could_not_be_read(world: World, here: Rep
     assert "CI_COMMIT_BEFORE_SHA" in told.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["topic~1", "main^{commit}", "../main", "--all", "a\nb"])
 def test_branch_of_a_variable_is_no_expression(world: World, here: Repo, name: str) -> None:
     play(world, here, *DETACHED)
@@ -464,6 +472,7 @@ def test_branch_of_a_variable_is_no_expression(world: World, here: Repo, name: s
     assert scope_of({"CHANGE_TARGET": name}).unknown is not None
 
 
+@pytest.mark.slow
 def test_event_that_may_be_about_another_commit_must_be_read(world: World, here: Repo) -> None:
     play(world, here, *ON_MAIN)
     told = here.orchgate("check", "documents", "--all-files", env={"GITHUB_EVENT_NAME": "workflow_run"})
@@ -485,6 +494,7 @@ def test_event_beyond_every_size_could_not_be_read(world: World, here: Repo, mon
 # Other shapes of a repository
 
 
+@pytest.mark.slow
 def test_linked_work_tree(world: World, here: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     play(world, here, *FULL, "worktree add -q ../linked topic")
     monkeypatch.chdir(here.root.parent / "linked")
@@ -492,6 +502,7 @@ def test_linked_work_tree(world: World, here: Repo, monkeypatch: pytest.MonkeyPa
     assert named(world, scope_of().base) == "B"
 
 
+@pytest.mark.slow
 def test_submodule(world: World, here: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     play(world, here, "init -q", "submodule --quiet add {up} lib", "-C lib checkout -q topic")
     monkeypatch.chdir(here.root / "lib")
@@ -499,18 +510,21 @@ def test_submodule(world: World, here: Repo, monkeypatch: pytest.MonkeyPatch) ->
     assert named(world, scope_of().base) == "B"
 
 
+@pytest.mark.slow
 def test_bare_clone(world: World, here: Repo) -> None:
     play(world, here, "clone -q --bare {up} .")
 
     assert named(world, scope_of().base) == "C"
 
 
+@pytest.mark.slow
 def test_no_remote(here: Repo, world: World) -> None:
     play(world, here, "init -q -b main", "commit a", "checkout -q -b work", "commit b")
 
     assert scope_of().base == here.git("rev-parse", "main")
 
 
+@pytest.mark.slow
 def test_no_remote_and_the_users_own_name_for_the_default_branch(here: Repo, world: World) -> None:
     play(world, here, "init -q -b base", "commit a", "checkout -q -b work", "commit b")
     here.git("config", "init.defaultBranch", "base")
@@ -518,6 +532,7 @@ def test_no_remote_and_the_users_own_name_for_the_default_branch(here: Repo, wor
     assert scope_of().base == here.git("rev-parse", "base")
 
 
+@pytest.mark.slow
 def test_default_branch_says_which_one_it_is(world: World, here: Repo) -> None:
     play(world, here, "init -q -b main", "commit a", "checkout -q -b work", "commit b")
     play(world, here, "checkout -q -b live", "commit c", "checkout -q main")
@@ -527,11 +542,14 @@ def test_default_branch_says_which_one_it_is(world: World, here: Repo) -> None:
     assert scope_of().base == here.git("rev-parse", "work")
 
 
+@pytest.mark.slow
 def test_ten_thousand_tracking_refs_cost_no_process_each(world: World, here: Repo, counted: list[str]) -> None:
     play(world, here, *TOPIC)
     oid = world.ids["A"]
-    lines = "".join(f"create refs/remotes/origin/x/{number} {oid}\n" for number in range(10_000))
-    here.git("update-ref", "--stdin", stdin=lines.encode())
+    there = here.git("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
+    refs = sorted([*there, *(f"refs/remotes/origin/x/{number} {oid}" for number in range(10_000))])
+    packed = "".join("{1} {0}\n".format(*line.split()) for line in refs)
+    here.write(".git/packed-refs", f"# pack-refs with: peeled fully-peeled sorted \n{packed}")
     push(world, here, "topic", "refs/heads/topic", "{T}")
     few = len(counted)
 
@@ -668,6 +686,7 @@ PUSHES: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", PUSHES)
 def test_push_counts_what_is_new(world: World, here: Repo, row: str) -> None:
     lines, what, base = PUSHES[row]
@@ -678,12 +697,14 @@ def test_push_counts_what_is_new(world: World, here: Repo, row: str) -> None:
     assert (scope.unknown, named(world, scope.base)) == (None, base)
 
 
+@pytest.mark.slow
 def test_stacked_branch_that_merged_the_default_one_counts_its_own_files(world: World, here: Repo) -> None:
     play(world, here, *STACK, "merge -q --no-edit origin/main", "commit p3")
 
     assert [change.path for change in push(world, here, "p2", "refs/heads/p2").changes] == ["p2", "p3"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ref", ["refs/notes/commits", "refs/meta/config", "refs/orchgate/evidence", "refs/x/heads/y"])
 def test_metadata_holds_nothing_to_judge(world: World, here: Repo, ref: str) -> None:
     play(world, here, *WORK)
@@ -691,18 +712,21 @@ def test_metadata_holds_nothing_to_judge(world: World, here: Repo, ref: str) -> 
     assert (push(world, here, "work", ref).changes, ref in push(world, here, "work", ref).settled) == ((), True)
 
 
+@pytest.mark.slow
 def test_push_of_what_a_remote_has_is_nothing_new(world: World, here: Repo) -> None:
     play(world, here, *FULL)
 
     assert "nothing new" in push(world, here, "origin/topic", "refs/heads/copy").settled
 
 
+@pytest.mark.slow
 def test_root_push_has_no_base(world: World, here: Repo) -> None:
     play(world, here, "init -q -b main", "commit a", "remote add origin {fork}")
 
     assert push(world, here, "main", "refs/heads/main").base is None
 
 
+@pytest.mark.slow
 def test_sha256_push(here: Repo, world: World) -> None:
     play(world, here, "init -q -b main --object-format=sha256", "commit a")
     here.git("update-ref", "refs/remotes/origin/main", "HEAD")
@@ -711,6 +735,7 @@ def test_sha256_push(here: Repo, world: World) -> None:
     assert push(world, here, "work", "refs/heads/work", "0" * 64).base == here.git("rev-parse", "main")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lines", "what", "hint"),
     [
@@ -748,6 +773,7 @@ def test_push_without_a_known_base_names_the_command(
 ORPHAN = (*FULL, "checkout -q --orphan site", "commit s")
 
 
+@pytest.mark.slow
 def test_first_push_of_a_history_of_its_own_is_unknown(world: World, here: Repo) -> None:
     play(world, here, *ORPHAN)
     told = push(world, here, "site", "refs/heads/site").unknown
@@ -764,6 +790,7 @@ def allow(world: World, here: Repo, branch: str) -> None:
     play(world, here, "checkout -q --orphan site", "rm -q -r -f --cached .", "commit s")
 
 
+@pytest.mark.slow
 def test_first_push_of_a_history_of_its_own_may_be_allowed(world: World, here: Repo) -> None:
     allow(world, here, "si*")
 
@@ -772,6 +799,7 @@ def test_first_push_of_a_history_of_its_own_may_be_allowed(world: World, here: R
     assert (scope.unknown, scope.base, "orphan-branches" in scope.origin) == (None, None, True)
 
 
+@pytest.mark.slow
 def test_pushed_tree_does_not_allow_itself_a_history_of_its_own(world: World, here: Repo) -> None:
     play(world, here, *ORPHAN)
     here.commit("allow", {"orchgate.toml": 'orphan-branches = ["*"]\n'})
@@ -779,6 +807,7 @@ def test_pushed_tree_does_not_allow_itself_a_history_of_its_own(world: World, he
     assert isinstance(push(world, here, "site", "refs/heads/site").unknown, OrchgateError)
 
 
+@pytest.mark.slow
 def test_stack_pushed_at_once_counts_each_part_once(world: World, here: Repo) -> None:
     play(world, here, *FULL)
     strict = here.commit("limit", {"orchgate.toml": "[diff-budget]\nmax-files = 3\n"})

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from orchgate.lib import resources
-from orchgate.runs import definition
+from orchgate.lib import files
+from orchgate.runs import stages
 from orchgate.runs.machine import fingerprint
 from orchgate.runs.pipeline import Pipeline, Stage
-from orchgate.verdict import baseline_file
+from orchgate.verdict import baseline
 from orchgate.verdict.baseline import PATH, Baseline, BaselineRecord, render
 from tests.baselines import THERE, record
+from tests.published import closed
 from tests.repo import ORCHGATE
 from tests.runs import TASK, Project
 
@@ -43,12 +44,12 @@ def project(repo: Repo) -> Project:
 
 
 def known(project: Project) -> Baseline:
-    return baseline_file.load(str(project.root))
+    return baseline.load(str(project.root))
 
 
 def store(project: Project, *records: BaselineRecord) -> None:
     for one in records:
-        baseline_file.update(str(project.root), lambda found, one=one: found.put(one))  # type: ignore[misc]
+        baseline.update(str(project.root), lambda found, one=one: found.put(one))  # type: ignore[misc]
 
 
 def report(project: Project, *args: str, code: int = 0) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def report(project: Project, *args: str, code: int = 0) -> dict[str, Any]:
     )
     assert completed.returncode == code, completed.stderr.decode()
     document: dict[str, Any] = json.loads(completed.stdout)
-    jsonschema.validate(document, json.loads(resources.read("schemas", "baseline-report.json")))
+    jsonschema.validate(document, closed("baseline-report"))
     return document
 
 
@@ -118,7 +119,7 @@ def test_a_record_carries_the_hash_that_plan_shows(project: Project, recorded: B
 
 
 def test_the_file_that_is_recorded_keeps_its_schema(project: Project, recorded: BaselineRecord) -> None:
-    schema = json.loads(resources.read("schemas", "baseline.json"))
+    schema = json.loads(files.read_data("schemas", "baseline.json"))
 
     jsonschema.validate(json.loads((project.root / PATH).read_text()), schema)
 
@@ -524,12 +525,12 @@ def pipeline(name: str, *calls: str, command: str = "true") -> Pipeline:
 
 
 def test_a_pipeline_that_calls_none_has_the_hash_of_its_journal() -> None:
-    assert definition.pipeline_hash({}, pipeline("one")) == pipeline("one").digest
+    assert stages.pipeline_hash({}, pipeline("one")) == pipeline("one").digest
 
 
 def test_a_change_in_a_called_pipeline_changes_the_hash() -> None:
     before, after = (
-        definition.pipeline_hash({"in": pipeline("in", command=command)}, pipeline("out", "in"))
+        stages.pipeline_hash({"in": pipeline("in", command=command)}, pipeline("out", "in"))
         for command in ("true", "false")
     )
 
@@ -539,4 +540,16 @@ def test_a_change_in_a_called_pipeline_changes_the_hash() -> None:
 def test_pipelines_that_call_each_other_have_a_hash_too() -> None:
     circle = {"a": pipeline("a", "b"), "b": pipeline("b", "a")}
 
-    assert len(definition.pipeline_hash(circle, circle["a"])) == 64
+    assert len(stages.pipeline_hash(circle, circle["a"])) == 64
+
+
+def test_a_record_of_a_busy_machine_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from orchgate.commands.baseline import record as command
+
+    monkeypatch.setattr(command, "cores", lambda: 2)
+    notes = []
+    for load in (2.9, 13.4):
+        monkeypatch.setattr("os.getloadavg", lambda load=load: (load, 0.0, 0.0))
+        notes.append(command._busy())
+
+    assert notes == [[], ["the load was 13.4 on 2 cores: wall times are longer than on an idle machine"]]

@@ -44,6 +44,7 @@ def test_the_null_distribution_counts_every_order_once(one: int, other: int) -> 
     assert sum(_rank_sums(one, other)) == comb(one + other, one)
 
 
+@pytest.mark.slow
 @given(VALUES, VALUES)
 def test_the_interval_holds_the_change(before: list[float], after: list[float]) -> None:
     row = wall(runs(*before), runs(*after))
@@ -52,6 +53,7 @@ def test_the_interval_holds_the_change(before: list[float], after: list[float]) 
     assert row.low is None or row.low <= row.change <= (row.high or 0)
 
 
+@pytest.mark.slow
 @given(VALUES, VALUES)
 def test_another_unit_changes_no_fraction(before: list[float], after: list[float]) -> None:
     one = wall(runs(*before), runs(*after))

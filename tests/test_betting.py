@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate.verdict.betting import log_e_value
+from orchgate.verdict.sign_flip import log_e_value
 from orchgate.verdict.values import KNOWN, Pair
 
 CPU = KNOWN[0]
@@ -20,6 +20,7 @@ def pairs(base: list[float], head: list[float]) -> list[Pair]:
     return [Pair({"cpu_seconds": one}, {"cpu_seconds": other}) for one, other in zip(base, head, strict=True)]
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(TIMES, TIMES), min_size=1, max_size=6))
 def test_over_all_ways_the_coins_may_fall_nothing_is_gained(runs: list[tuple[float, float]]) -> None:
     """Of a head that is slower by exactly what is tolerated."""
@@ -34,6 +35,7 @@ def test_over_all_ways_the_coins_may_fall_nothing_is_gained(runs: list[tuple[flo
     assert gained / len(flips) == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(TIMES, TIMES), min_size=1, max_size=12), st.floats(0.5, 1.0))
 def test_a_faster_head_never_says_more(runs: list[tuple[float, float]], factor: float) -> None:
     base, head = [a for a, _ in runs], [b for _, b in runs]

@@ -14,8 +14,8 @@ import jsonschema
 import pytest
 
 from orchgate.cli import main
-from orchgate.commands.shared import durations
-from orchgate.lib import resources
+from orchgate.commands.shared import options
+from tests.published import closed
 from tests.repo import ORCHGATE, Repo, clone, init
 from tests.runs import Project, living, until
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.repo import Result
 
-SCHEMA = json.loads(resources.read("schemas", "bisect.json"))
+SCHEMA = closed("bisect")
 # Whoever is bound to a repository by its environment is no clean stage: that one fails.
 WORK = 'test -z "$GIT_DIR$GIT_INDEX_FILE$PRE_COMMIT" || exit 9\ni=0\nwhile [ $i -lt $(cat {n}) ]; do i=$((i+1)); done\n'
 FAST, SLOW = "1000\n", "8000\n"
@@ -109,15 +109,18 @@ def again(story: Story, *options: str) -> Result:
     return story.repo.orchgate(*argv, cwd=story.repo.root / "sub", env=story.env)
 
 
+@pytest.mark.slow
 def test_the_first_line_is_the_commit(story: Story) -> None:
     assert story.result.code == 0, story.result.out
     assert story.result.out.startswith(f"first slower: {story.commits[6][:12]} slow down \\x1b[31m in red, ")
 
 
+@pytest.mark.slow
 def test_it_says_how_sure_it_is_and_what_the_parent_took(story: Story) -> None:
     assert re.fullmatch(r"  CPU time .* against its parent; [> 0-9]+ % sure", story.result.out.splitlines()[1])
 
 
+@pytest.mark.slow
 def test_what_cannot_be_built_is_skipped_with_the_reason(story: Story) -> None:
     assert f"note: skipped {story.commits[4][:12]}: stage command fails (exit 7)" in story.result.out
 
@@ -128,14 +131,17 @@ def test_no_line_is_wider_than_a_terminal(story: Story) -> None:
     assert [line for line in wide if not line.startswith(("  hint: ", "  note: "))] == []
 
 
+@pytest.mark.slow
 def test_the_next_command_shows_the_commit(story: Story) -> None:
     assert f"  hint: git show {story.commits[6][:12]}\n" in story.result.out
 
 
+@pytest.mark.slow
 def test_what_is_not_committed_is_left_alone(story: Story) -> None:
     assert story.repo.git("status", "--porcelain") == "M sub/work.sh"
 
 
+@pytest.mark.slow
 def test_the_same_command_answers_from_what_was_measured(story: Story) -> None:
     result = again(story, "--output-format", "json")
     found = json.loads(result.out)
@@ -159,6 +165,7 @@ def state(story: Story) -> Iterator[Path]:
     path.write_bytes(kept)
 
 
+@pytest.mark.slow
 def test_a_line_that_was_never_finished_did_not_happen(story: Story, state: Path) -> None:
     with state.open("ab") as file:
         file.write(b'{"why":"vis')
@@ -166,6 +173,7 @@ def test_a_line_that_was_never_finished_did_not_happen(story: Story, state: Path
     assert again(story).out.startswith("first slower: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [
@@ -189,6 +197,7 @@ def test_a_damaged_state_is_named_with_its_line(story: Story, state: Path, line:
     assert (result.code, "line 2 is damaged" in result.out, "--fresh" in result.out) == (3, True, True)
 
 
+@pytest.mark.slow
 def test_a_state_of_a_later_version_is_refused(story: Story, state: Path) -> None:
     state.write_bytes(state.read_bytes().replace(b'"version":1', b'"version":2', 1))
 
@@ -204,6 +213,7 @@ def adjacent(repo: Repo) -> list[str]:
     return history(repo, FAST, SLOW)
 
 
+@pytest.mark.slow
 def test_where_only_the_last_can_be_built_a_range_is_named(repo: Repo) -> None:
     commits = [
         repo.commit("good", work(FAST)),
@@ -218,6 +228,7 @@ def test_where_only_the_last_can_be_built_a_range_is_named(repo: Repo) -> None:
     assert [f"  {commit[:12]} " in result.out for commit in commits[1:]] == [True, True, True]
 
 
+@pytest.mark.slow
 def test_a_merge_says_what_it_brought_and_how_to_search_that(repo: Repo) -> None:
     (good,) = history(repo, FAST)
     repo.git("checkout", "--quiet", "-b", "topic")
@@ -233,6 +244,7 @@ def test_a_merge_says_what_it_brought_and_how_to_search_that(repo: Repo) -> None
     assert f"--good {good[:12]} --bad {tip[:12]} -- sh work.sh" in result.out
 
 
+@pytest.mark.slow
 def test_in_a_bare_repository_the_pipeline_is_what_good_defines(repo: Repo, tmp_path: Path) -> None:
     project = Project(repo)
     repo.commit("work", work(FAST))
@@ -250,6 +262,7 @@ def test_in_a_bare_repository_the_pipeline_is_what_good_defines(repo: Repo, tmp_
 # Interruptions, neighbours, full disks
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_nothing_running_and_the_same_command_goes_on(repo: Repo, adjacent: list[str]) -> None:
     argv = [ORCHGATE, "bisect", "--good", adjacent[0], "--bad", adjacent[1], *COMMAND]
     child = subprocess.Popen(argv, cwd=repo.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -268,6 +281,7 @@ def test_an_interrupt_leaves_nothing_running_and_the_same_command_goes_on(repo: 
     assert (found["outcome"], found["earlier_pair_count"] >= 2) == ("found", True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_named_and_loses_nothing(repo: Repo, adjacent: list[str]) -> None:
     limited = (
         f'ulimit -f 3; trap "" XFSZ; exec {ORCHGATE} bisect --good {adjacent[0]} --bad {adjacent[1]} -- sh work.sh'
@@ -280,6 +294,7 @@ def test_a_full_disk_is_named_and_loses_nothing(repo: Repo, adjacent: list[str])
     assert (found["outcome"], found["earlier_pair_count"] > 0) == ("found", True)
 
 
+@pytest.mark.slow
 def test_time_that_is_used_up_is_not_decided_and_says_how_to_go_on(repo: Repo) -> None:
     commits = history(repo, FAST, SLOW)
 
@@ -289,6 +304,7 @@ def test_time_that_is_used_up_is_not_decided_and_says_how_to_go_on(repo: Repo) -
     assert "hint: orchgate bisect --good " in result.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("which", "at"), [("good", 0), ("bad", 1)])
 def test_an_end_that_cannot_be_measured_is_named(repo: Repo, which: str, at: int) -> None:
     scripts = [str(work(FAST)["work.sh"]), str(work(SLOW)["work.sh"])]
@@ -309,12 +325,14 @@ def refused(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str]:
     return code, capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_same_commit_is_refused(repo: Repo, adjacent: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     code, said = refused(capsys, "--good", "HEAD", "--bad", "main", *COMMAND)
 
     assert (code, "are the same commit" in said) == (2, True)
 
 
+@pytest.mark.slow
 def test_ends_the_wrong_way_round_are_noticed(adjacent: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     code, said = refused(capsys, "--good", adjacent[1], "--bad", adjacent[0], *COMMAND)
 
@@ -322,6 +340,7 @@ def test_ends_the_wrong_way_round_are_noticed(adjacent: list[str], capsys: pytes
     assert f"hint: --good {adjacent[0][:12]} --bad {adjacent[1][:12]}" in said
 
 
+@pytest.mark.slow
 def test_a_good_commit_of_another_branch_is_refused_with_where_they_parted(
     repo: Repo, adjacent: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -333,19 +352,24 @@ def test_a_good_commit_of_another_branch_is_refused_with_where_they_parted(
     assert (code, "is not an ancestor of bad" in said, f"--good {adjacent[0][:12]}" in said) == (2, True, True)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("shallow", [False, True])
 def test_a_good_commit_that_came_by_a_merge_is_refused(
-    repo: Repo, adjacent: list[str], capsys: pytest.CaptureFixture[str]
+    repo: Repo, adjacent: list[str], capsys: pytest.CaptureFixture[str], shallow: bool
 ) -> None:
     repo.git("checkout", "--quiet", "-b", "topic", adjacent[0])
     topic = repo.commit("topic", {"n": "1"})
     repo.git("checkout", "--quiet", "main")
     repo.git("merge", "--quiet", "--no-ff", "-m", "merge", "topic")
+    if shallow:  # what is cut off is older than the line
+        (repo.root / ".git" / "shallow").write_text(adjacent[0] + "\n")
 
     code, said = refused(capsys, "--good", topic, "--bad", "main", *COMMAND)
 
     assert (code, "came into" in said, f"--good {adjacent[0][:12]}" in said) == (2, True, True)
 
 
+@pytest.mark.slow
 def test_a_shallow_clone_says_how_to_deepen_it(
     repo: Repo, adjacent: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -361,6 +385,7 @@ def test_a_shallow_clone_says_how_to_deepen_it(
     assert [(code, "git fetch --unshallow" in said) for code, said in (missing, cut_off)] == [(3, True), (3, True)]
 
 
+@pytest.mark.slow
 def test_a_pipeline_that_good_does_not_have_is_named(
     repo: Repo, adjacent: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -371,6 +396,7 @@ def test_a_pipeline_that_good_does_not_have_is_named(
     assert (code, f"good ({adjacent[0][:12]})" in said, "there is no pipeline 'demo'" in said) == (2, True, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -392,15 +418,15 @@ def test_wrong_usage(adjacent: list[str], options: tuple[str, ...], capsys: pyte
     ("text", "seconds"), [("30", 30), ("30s", 30), ("20m", 1200), ("1h30m", 5400), ("1.5H", 5400), ("2m5s", 125)]
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert durations.up_to(1e6)(text) == seconds
+    assert options.up_to(1e6)(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "s", "m30", "5 m", "-3s", "1e9s", "\u0663s", "inf", "nan", "1s1s"])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ArgumentTypeError, match="expected a time up to 24h"):
-        durations.up_to(durations.DAY)(text)
+        options.up_to(options.DAY)(text)
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(5400, "1h30m"), (59.6, "1m"), (7200, "2h"), (0.2, "0.2s")])
 def test_a_duration_is_shown_as_it_is_typed(seconds: float, text: str) -> None:
-    assert durations.shown(seconds) == text
+    assert options.duration_text(seconds) == text

@@ -10,16 +10,16 @@ import pytest
 
 from orchgate.bisect.measure import Bisected, BisectionQuestion
 from orchgate.bisect.search import BisectionEnding, How, Search
-from orchgate.commands.bisect import output, result
-from orchgate.commands.bisect.result import BisectReport, BisectRequest
+from orchgate.commands.bisect import report
+from orchgate.commands.bisect.report import BisectReport, BisectRequest
 from orchgate.git.history import LineCommit
-from orchgate.lib import resources
 from tests.bisections import CPU, History, searched, step
+from tests.published import closed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SCHEMA = json.loads(resources.read("schemas", "bisect.json"))
+SCHEMA = closed("bisect")
 MERGE = (3, ("a" * 40, "b" * 40))
 
 
@@ -63,10 +63,11 @@ def shown(search: Search, ending: BisectionEnding, merged: tuple[int, Sequence[s
 
 
 def text(found: BisectReport, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    output.as_text(found)
+    report.as_text(found)
     return capsys.readouterr().out.splitlines()
 
 
+@pytest.mark.slow
 def test_the_answer_comes_first(case: tuple[Case, BisectReport], capsys: pytest.CaptureFixture[str]) -> None:
     expected, found = case
 
@@ -74,7 +75,7 @@ def test_the_answer_comes_first(case: tuple[Case, BisectReport], capsys: pytest.
 
 
 def test_only_a_commit_that_was_found_is_success(case: tuple[Case, BisectReport]) -> None:
-    assert result.exit_code(case[1].ending.how) == case[0].code
+    assert report.exit_code(case[1].ending.how) == case[0].code
 
 
 def test_lines_fit_a_terminal_and_end_in_a_command(
@@ -87,7 +88,7 @@ def test_lines_fit_a_terminal_and_end_in_a_command(
 
 
 def test_the_json_fits_its_schema(case: tuple[Case, BisectReport], capsys: pytest.CaptureFixture[str]) -> None:
-    output.as_json(case[1])
+    report.as_json(case[1])
     document = json.loads(capsys.readouterr().out)
     jsonschema.validate(document, SCHEMA)
 
@@ -146,6 +147,7 @@ def test_a_merge_that_was_found_says_how_to_search_it(capsys: pytest.CaptureFixt
     assert f"  note: it is a merge that brought 3 commits; to search those: {command}" in lines
 
 
+@pytest.mark.slow
 def test_a_second_step_is_said_with_the_command_that_searches_it(capsys: pytest.CaptureFixture[str]) -> None:
     search, ending = searched(History([0.0] * 30 + [0.10] * 40 + [0.40] * 31, noise=0.005))
 
@@ -155,6 +157,7 @@ def test_a_second_step_is_said_with_the_command_that_searches_it(capsys: pytest.
     assert f"to search the rest: orchgate bisect {ends} " in note
 
 
+@pytest.mark.slow
 def test_a_slow_commit_before_the_one_that_was_found_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     levels = [0.0] * 10 + [0.1] * 6 + [0.0] * 4 + [0.1] * 11
     seen = []

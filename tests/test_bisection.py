@@ -28,6 +28,7 @@ def test_one_step_is_found_wherever_it_is(first_slow: int) -> None:
     assert (ending.how, ending.after, ending.last) == (How.FOUND, first_slow - 1, first_slow)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(st.integers(2, 60), st.data())
 def test_what_is_found_and_confirmed_is_the_step(commits: int, data: st.DataObject) -> None:
@@ -38,6 +39,7 @@ def test_what_is_found_and_confirmed_is_the_step(commits: int, data: st.DataObje
     assert (ending.how, ending.last) == (How.FOUND, first_slow)
 
 
+@pytest.mark.slow
 def test_few_commits_are_measured() -> None:
     search, _ = searched(History(step(1001, 700)))
 
@@ -58,6 +60,7 @@ def test_it_is_confirmed_in_pairs_that_had_no_part_in_finding_it() -> None:
     assert (ending.how, search.trial.answer, search.trial.pairs) == (How.FOUND, Answer.SLOWER, len(trial))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_of_two_steps_one_is_found_and_the_other_is_noticed(seed: int) -> None:
     search, ending = searched(History([0.0] * 30 + [0.10] * 40 + [0.40] * 31, noise=0.005), seed)
@@ -78,6 +81,7 @@ def test_a_commit_between_two_steps_is_called_that() -> None:
     assert likelihood.narrowed(changes, segment)[1] == (5,)
 
 
+@pytest.mark.slow
 def test_of_a_step_its_fix_and_another_step_one_step_is_found() -> None:
     levels = [0.0] * 30 + [0.1] * 10 + [0.0] * 40 + [0.1] * 21
 
@@ -99,10 +103,12 @@ def test_a_bad_commit_that_is_faster_is_called_that() -> None:
     assert searched(History(step(50, 20, -0.1)))[1].how is How.FASTER
 
 
+@pytest.mark.slow
 def test_noise_that_hides_the_ends_is_said() -> None:
     assert searched(History(step(50, 20, 0.02), noise=0.3))[1].how is How.CANNOT_TELL
 
 
+@pytest.mark.slow
 def test_a_creeping_slowdown_is_no_single_commit() -> None:
     """None of 50 steps of 0.4 % can be shown, and all of them together can."""
     _, ending = searched(History([0.004 * place for place in range(51)], noise=0.01))
@@ -113,6 +119,7 @@ def test_a_creeping_slowdown_is_no_single_commit() -> None:
 # What cannot be measured
 
 
+@pytest.mark.slow
 def test_commits_that_cannot_be_built_are_passed_by() -> None:
     history = History(step(101, 60), broken={49, 50, 51, 52})
 
@@ -157,6 +164,7 @@ def replayed(changes: Sequence[tuple[Ask, Pair]], skipped: Mapping[int, str], co
     return search
 
 
+@pytest.mark.slow
 def test_a_search_that_was_interrupted_anywhere_asks_what_it_would_have_asked() -> None:
     history, coins = History(step(60, 23)), random.Random(5)
     search, done = Search([True] * 60, CPU), list[tuple[Ask, Pair]]()
@@ -168,6 +176,7 @@ def test_a_search_that_was_interrupted_anywhere_asks_what_it_would_have_asked() 
     assert {number: replayed(done[:number], {}, 60).next() for number in asked} == asked
 
 
+@pytest.mark.slow
 def test_a_finished_search_that_is_taken_up_again_is_finished() -> None:
     history, coins, done = History(step(60, 23)), random.Random(5), list[tuple[Ask, Pair]]()
     search = Search([True] * 60, CPU)
@@ -209,6 +218,7 @@ def test_one_disturbed_run_does_not_outweigh_the_others() -> None:
     assert belief_of([CommitChange(0, 5, 0.0, 0.0)] * 7 + [CommitChange(0, 5, 0.0, 3.0)], 10)(5) < 0.05
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(1, 20), st.floats(-8, 8), st.floats(-8, 8)), max_size=30),
     st.floats(0.005, 5),

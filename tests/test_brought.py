@@ -14,7 +14,7 @@ import pytest
 
 from orchgate.cli import main
 from orchgate.evidence import copied_runs
-from orchgate.lib import resources
+from orchgate.lib import files
 from tests.foreign_runs import foreign
 from tests.repo import ORCHGATE, Repo, clone, init
 from tests.runs import Project
@@ -124,7 +124,7 @@ def test_what_is_noted_keeps_its_schema(clones: Clones) -> None:
     clones.summarize()
     noted = json.loads((clones.copied() / "origin.json").read_text())
 
-    jsonschema.validate(noted, json.loads(resources.read("schemas", "origin.json")))
+    jsonschema.validate(noted, json.loads(files.read_data("schemas", "origin.json")))
 
 
 def test_the_table_names_it_too(clones: Clones) -> None:

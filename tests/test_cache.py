@@ -71,6 +71,7 @@ def test_a_committed_change_of_an_input_changes_the_key(repo: Repo, key_of: Call
     assert key_of(stage("src/**")).value != before.value
 
 
+@pytest.mark.slow
 def test_a_dirty_input_has_the_key_it_will_have_once_committed(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     repo.write("src/a.py", "changed\n")
     dirty = key_of(stage("src/**"))
@@ -161,6 +162,7 @@ def test_every_way_an_input_may_differ_changes_the_key(
     assert key_of(stage("src/**")).value not in ("", before.value)
 
 
+@pytest.mark.slow
 def test_an_unmerged_input_is_read_from_disk(repo: Repo, key_of: Callable[..., CacheKey]) -> None:
     repo.git("checkout", "--quiet", "-b", "other")
     repo.commit(files={"src/a.py": "one\n"})
@@ -371,6 +373,7 @@ def test_a_repository_elsewhere_does_not_matter(repo: Repo, key_of: Callable[...
     assert key_of(stage("src/**")).value
 
 
+@pytest.mark.slow
 def test_a_submodule_has_no_key(repo: Repo, new_repo: Callable[[str], Repo], key_of: Callable[..., CacheKey]) -> None:
     other = new_repo("other")
     other.commit(files={"x": "1"})
@@ -510,6 +513,7 @@ def test_a_success_whose_run_is_gone_is_a_miss(cache: CacheStore, tmp_path: Path
     assert cache.lookup(KEY) == Miss(f"the run it came from is gone: {RUN}")
 
 
+@pytest.mark.slow
 def test_an_entry_cut_off_anywhere_is_a_miss(cache: CacheStore, tmp_path: Path) -> None:
     cache.record(KEY, SUCCESS)
     whole = entry(tmp_path).read_bytes()
@@ -521,6 +525,7 @@ def test_an_entry_cut_off_anywhere_is_a_miss(cache: CacheStore, tmp_path: Path) 
     assert all(isinstance(answer, Miss) for answer in answers)
 
 
+@pytest.mark.slow
 @given(position=st.integers(0, 2000), byte=st.integers(0, 255))
 def test_an_entry_with_any_byte_changed_is_a_miss_or_the_same(
     tmp_path_factory: pytest.TempPathFactory, position: int, byte: int
@@ -660,6 +665,7 @@ def test_what_killed_writers_left_goes_when_room_is_made(cache: CacheStore, tmp_
     assert (left.exists(), fresh.exists()) == (False, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stages", [1, 5])
 def test_an_unchanged_pipeline_is_answered_without_reading_its_files(
     repo: Repo, opened: Repository, cache: CacheStore, stages: int

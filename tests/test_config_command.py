@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jsonschema
@@ -14,9 +13,12 @@ from orchgate.config.load import build, declared, renames
 from orchgate.config.migrate import migrated
 from orchgate.config.source import Source
 from orchgate.errors import ConfigError
+from tests.published import closed
 from tests.support import checked
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.repo import Repo
 
 OLD = """\
@@ -196,6 +198,7 @@ def found(*args: str) -> list[tuple[str, str, str]]:
     return [(one["rule"], one["severity"], f"{one['path']}:{one['line']}:{one['column']}") for one in shown]
 
 
+@pytest.mark.slow
 def test_an_old_name_counts_and_is_a_warning_with_its_place(repo: Repo) -> None:
     repo.commit(files={"orchgate.toml": "# ours\n[diff-budget]\n  ignore = ['a']\nmax-files = 3\n"})
     repo.stage("a", "x\n")
@@ -208,6 +211,7 @@ def test_an_old_name_counts_and_is_a_warning_with_its_place(repo: Repo) -> None:
     assert report["verdict"] == "warn"
 
 
+@pytest.mark.slow
 def test_renaming_loosens_nothing(repo: Repo) -> None:
     repo.commit(files={"orchgate.toml": OLD})
     repo.write("orchgate.toml", OLD)
@@ -219,6 +223,7 @@ def test_renaming_loosens_nothing(repo: Repo) -> None:
     assert found("--staged") == []
 
 
+@pytest.mark.slow
 def test_renaming_and_raising_at_once_is_loosening(repo: Repo) -> None:
     repo.commit(files={"orchgate.toml": OLD})
     repo.stage("orchgate.toml", NEW.replace("spec-max-age-days = 5", "spec-max-age-days = 50"))
@@ -226,6 +231,7 @@ def test_renaming_and_raising_at_once_is_loosening(repo: Repo) -> None:
     assert found("--staged") == [("CFG001", "warning", "orchgate.toml:42:21")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "toml",
     [
@@ -244,6 +250,7 @@ def test_what_is_named_and_not_there_is_a_warning(repo: Repo, toml: str) -> None
 # A rule, a family, a check
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["EVD001", "evd001", "EVD", "evd", "evidence"])
 def test_a_rule_a_family_or_a_check_is_off(repo: Repo, name: str) -> None:
     repo.commit(files={"orchgate.toml": f"[severity]\n{name} = 'off'\n"})
@@ -252,6 +259,7 @@ def test_a_rule_a_family_or_a_check_is_off(repo: Repo, name: str) -> None:
     assert checked("--staged")["verdict"] == "pass"
 
 
+@pytest.mark.slow
 def test_the_rule_itself_says_more_than_its_family(repo: Repo) -> None:
     repo.commit(files={"orchgate.toml": "[severity]\nEVD = 'off'\nEVD001 = 'warning'\n"})
     repo.stage("n.md", "# N\n\n[gone](gone.md)\n")
@@ -259,6 +267,7 @@ def test_the_rule_itself_says_more_than_its_family(repo: Repo) -> None:
     assert checked("--staged")["verdict"] == "warn"
 
 
+@pytest.mark.slow
 def test_what_the_branch_allows_stays_a_note_whatever_is_configured(repo: Repo) -> None:
     allowed = "[version-bump]\nallow-branches = ['*']\n[severity]\nVER001 = 'error'\n"
     repo.commit(files={"orchgate.toml": allowed, "package.json": '{"version": "1"}\n'})
@@ -270,6 +279,7 @@ def test_what_the_branch_allows_stays_a_note_whatever_is_configured(repo: Repo) 
 # Which version reads it
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wanted", "code"), [(">=0.0.1", 0), ("<99, !=0.0.1", 0), (">=99", 2), ("==0.0.1", 2), ("", 0)]
 )
@@ -284,6 +294,7 @@ def test_another_version_does_not_read_what_it_may_not_know(repo: Repo, wanted: 
 # The command
 
 
+@pytest.mark.slow
 def test_migrate_says_what_it_would_do(repo: Repo) -> None:
     repo.write("orchgate.toml", "[specs]\ncode = ['a']\n")
 
@@ -295,6 +306,7 @@ def test_migrate_says_what_it_would_do(repo: Repo) -> None:
     assert (repo.root / "orchgate.toml").read_text() == "[specs]\ncode = ['a']\n"
 
 
+@pytest.mark.slow
 def test_migrate_has_nothing_to_do_where_all_names_are_new(repo: Repo) -> None:
     repo.write("orchgate.toml", "[specs]\npaths = ['a']\n")
 
@@ -303,6 +315,7 @@ def test_migrate_has_nothing_to_do_where_all_names_are_new(repo: Repo) -> None:
     assert (told.code, told.out) == (0, "orchgate.toml: nothing to rename\n")
 
 
+@pytest.mark.slow
 def test_show_is_json_for_programs_with_what_the_work_tree_says(repo: Repo) -> None:
     repo.commit(files={"orchgate.toml": "[diff-budget]\nmax-files = 3\n"})
     repo.write("orchgate.toml", "[diff-budget]\nmax-files = 4\n")
@@ -312,10 +325,11 @@ def test_show_is_json_for_programs_with_what_the_work_tree_says(repo: Repo) -> N
     key = "diff-budget.max-files"
     assert told["judging"][key] == {"value": 3, "origin": "orchgate.toml"}
     assert told["work_tree"][key]["value"] == 4
-    schema = json.loads((Path(__file__).parent.parent / "schemas" / "config-values.json").read_text())
+    schema = closed("config-values")
     jsonschema.Draft202012Validator(schema).validate(told)
 
 
+@pytest.mark.slow
 def test_show_says_beside_a_value_what_the_work_tree_says(repo: Repo) -> None:
     repo.commit(files={"orchgate.toml": "[diff-budget]\nmax-files = 3\n"})
     repo.write("orchgate.toml", "[diff-budget]\nmax-files = 4\n")
@@ -323,6 +337,7 @@ def test_show_says_beside_a_value_what_the_work_tree_says(repo: Repo) -> None:
     assert "diff-budget.max-files = 3  # orchgate.toml; in the work tree 4\n" in repo.orchgate("config", "show").out
 
 
+@pytest.mark.slow
 def test_keys_lists_those_of_one_table(repo: Repo) -> None:
     told = repo.orchgate("config", "keys", "review").out
 
@@ -336,6 +351,7 @@ def test_keys_lists_those_of_one_table(repo: Repo) -> None:
 REFUSES = "[diff-budget]\nmax-files = 0\n"
 
 
+@pytest.mark.slow
 def test_a_named_file_inside_of_the_repository_is_that_of_the_base(repo: Repo) -> None:
     repo.commit(files={"ci/gate.toml": REFUSES, "orchgate.toml": ""})
     repo.stage("ci/gate.toml", "")
@@ -346,6 +362,7 @@ def test_a_named_file_inside_of_the_repository_is_that_of_the_base(repo: Repo) -
     assert (told.code, "CFG001" in told.out, "DIF001" in told.out) == (1, True, True)
 
 
+@pytest.mark.slow
 def test_a_named_file_outside_of_the_repository_judges_as_it_is(repo: Repo, tmp_path: Path) -> None:
     (tmp_path / "gate.toml").write_text(REFUSES)
     repo.stage("a", "x\n")
@@ -355,12 +372,14 @@ def test_a_named_file_outside_of_the_repository_judges_as_it_is(repo: Repo, tmp_
     assert (told.code, "DIF001" in told.out) == (1, True)
 
 
+@pytest.mark.slow
 def test_a_named_file_that_is_not_there_is_an_error(repo: Repo) -> None:
     repo.stage("a", "x\n")
 
     assert repo.orchgate("check", "--staged", "--config", "no.toml").code == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("toml", "code"), [(REFUSES, 0), ("max = [", 2)])
 def test_exit_zero_is_about_refusals_only(repo: Repo, toml: str, code: int) -> None:
     repo.stage("orchgate.toml", toml)
@@ -368,6 +387,7 @@ def test_exit_zero_is_about_refusals_only(repo: Repo, toml: str, code: int) -> N
     assert repo.orchgate("check", "--staged", "--exit-zero").code == code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("toml", "said"),
     [("max = [", "cannot be read: orchgate.toml: not valid TOML"), (REFUSES, "differs"), ("# other words\n", "")],

@@ -49,6 +49,7 @@ def test_a_careful_reader_finds_exactly_this(tmp_path: Path) -> None:
     assert judged(tmp_path / "repo") == EXPECTED
 
 
+@pytest.mark.slow
 def test_with_a_real_run_beside_it_the_metrics_are_there_and_the_cited_runs_are_not(tmp_path: Path) -> None:
     shutil.copytree(CORPUS / "packet-0939", tmp_path / "repo")
     for root in (".runs", "out"):

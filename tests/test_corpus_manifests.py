@@ -14,8 +14,8 @@ import pytest
 
 from orchgate.checks.manifests import CHECK
 from orchgate.model import Severity
+from orchgate.runs.decode import format_of, is_valid
 from orchgate.runs.run import load
-from orchgate.runs.validate import format_of, is_valid
 from tests.support import folder_context
 from tests.test_manifest_schemas import schema
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not h
 
 
 def judge(folder: Path, now: datetime.datetime = AFTERWARDS) -> Outcome:
-    return CHECK.run(folder_context(folder, tree=True)._replace(now=now))
+    return CHECK.run(folder_context(folder, tree=True)._replace(judged_at=now.timestamp()))
 
 
 def test_there_are_six_manifests() -> None:

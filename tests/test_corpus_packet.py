@@ -36,7 +36,7 @@ def packet(root: Path, *, config: str = 'profile = "codex-orchestrator"\n', toda
     shutil.copytree(CORPUS / "packet-0939", root / "repo")
     (root / "repo" / "orchgate.toml").write_text(config)
     now = datetime.datetime.fromisoformat(f"{today}T12:00:00+00:00")
-    return folder_context(root / "repo", tree=True)._replace(now=now)
+    return folder_context(root / "repo", tree=True)._replace(judged_at=now.timestamp())
 
 
 def test_the_packet_is_complete_but_nobody_approved_it(tmp_path: Path) -> None:
@@ -64,10 +64,21 @@ def test_by_the_sections_of_our_own_templates_two_are_missing(tmp_path: Path) ->
     ]
 
 
-def test_changed_code_rests_on_the_spec_of_the_task_in_work(tmp_path: Path) -> None:
-    change = Change("M", "orchestrator/src/cli/run/manifest.ts", None, "100644", "100644", "1" * 40, "2" * 40, 5, 1)
-    ctx = packet(tmp_path)._replace(scope=Scope("staged", None, None, (change,)))
+CODE = Change("M", "orchestrator/src/cli/run/manifest.ts", None, "100644", "100644", "1" * 40, "2" * 40, 5, 1)
+
+
+def test_changed_code_rests_on_the_specs_of_the_task_that_its_branch_names(tmp_path: Path) -> None:
+    scope = Scope("staged", None, None, (CODE,))
+    ctx = packet(tmp_path)._replace(scope=scope, environ={"GITHUB_REF_NAME": f"0939-{NAME}"})
 
     outcome = specs.CHECK.run(ctx)
 
     assert (describe(outcome), outcome.examined) == ([], {"code files": 1, "specs": 2})
+
+
+def test_that_a_task_is_in_work_does_not_say_which_one_changed_code_belongs_to(tmp_path: Path) -> None:
+    ctx = packet(tmp_path)._replace(scope=Scope("staged", None, None, (CODE,)))
+
+    assert describe(specs.CHECK.run(ctx)) == [
+        f"{CODE.path}: SPC001 error cannot tell which task this change belongs to (1 code file changed) (hint)"
+    ]

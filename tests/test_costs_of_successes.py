@@ -9,10 +9,11 @@ import jsonschema
 import pytest
 
 from orchgate.cli import main
-from orchgate.lib import resources
-from orchgate.runs.entry import entry as entry_of
+from orchgate.lib import files
+from orchgate.runner.writer import entry_of
 from orchgate.runs.run import from_manifest
 from tests.metrics_lines import append, foreign, own, write
+from tests.published import closed
 from tests.runs import TASK
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def asked(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     """The pipelines of the only task, in JSON that keeps its schema."""
     assert main(["metrics", "--output-format", "json"]) == 0
     read = json.loads(capsys.readouterr().out)
-    jsonschema.validate(read, json.loads(resources.read("schemas", "metrics.json")))
+    jsonschema.validate(read, closed("metrics"))
     found: list[dict[str, Any]] = read["tasks"][0]["pipelines"]
     return found
 
@@ -46,7 +47,7 @@ def shown(capsys: pytest.CaptureFixture[str]) -> str:
 
 def state(task: Path) -> dict[str, Any]:
     read = json.loads((task.parent.parent / "out" / task.name / "state.json").read_text())
-    jsonschema.validate(read, json.loads(resources.read("schemas", "state.json")))
+    jsonschema.validate(read, json.loads(files.read_data("schemas", "state.json")))
     found: dict[str, Any] = read["pipelines"][0]
     return found
 
@@ -67,6 +68,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lines", VARIANTS.values(), ids=VARIANTS)
 def test_failures_move_no_quantile(task: Path, capsys: pytest.CaptureFixture[str], lines: list[bytes]) -> None:
     write(task, *lines)
@@ -76,6 +78,7 @@ def test_failures_move_no_quantile(task: Path, capsys: pytest.CaptureFixture[str
     assert [wall[key] for key in ("count", "sum", "min", "max", "p50", "p90", "p99")] == [3, 1.2, *[0.4] * 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lines", VARIANTS.values(), ids=VARIANTS)
 def test_failures_move_no_median_of_the_snapshot(
     task: Path, capsys: pytest.CaptureFixture[str], lines: list[bytes]
@@ -86,6 +89,7 @@ def test_failures_move_no_median_of_the_snapshot(
     assert (state(task)["median"]["wall_seconds"], state(task)["failed"]["runs"]) == (0.4, 6)
 
 
+@pytest.mark.slow
 def test_failures_that_come_later_are_no_costs_either(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(task, *GOOD)
     asked(capsys)
@@ -96,6 +100,10 @@ def test_failures_that_come_later_are_no_costs_either(task: Path, capsys: pytest
     assert (told["costs"]["wall_seconds"]["count"], told["failed"]["runs"]) == (3, 6)
 
 
+ENDS = ("failed", "cancelled")
+
+
+@pytest.mark.slow
 def test_failed_and_cancelled_runs_have_their_number_and_their_time(
     task: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,10 +111,8 @@ def test_failed_and_cancelled_runs_have_their_number_and_their_time(
 
     told = asked(capsys)[0]
 
-    assert (told["failed"], told["cancelled"]) == (
-        {"runs": 6, "wall_seconds": 0.06, "wall_seconds_p50": 0.01},
-        {"runs": 2, "wall_seconds": 0.02, "wall_seconds_p50": 0.01},
-    )
+    shown = [[told[how][name] for name in ("run_count", "wall_seconds", "p50_wall_seconds")] for how in ENDS]
+    assert shown == [[6, 0.06, 0.01], [2, 0.02, 0.01]]
 
 
 def test_failed_runs_have_a_line_of_their_own(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,6 +122,7 @@ def test_failed_runs_have_a_line_of_their_own(task: Path, capsys: pytest.Capture
     assert line in shown(capsys).splitlines()
 
 
+@pytest.mark.slow
 def test_where_nothing_succeeded_no_cost_is_said(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(task, *BAD)
 
@@ -123,12 +130,14 @@ def test_where_nothing_succeeded_no_cost_is_said(task: Path, capsys: pytest.Capt
     assert (asked(capsys)[0]["costs"], state(task)["median"], state(task)["trend"]) == ({}, {}, None)
 
 
+@pytest.mark.slow
 def test_rates_count_all_runs(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(task, *GOOD, *BAD[:1], own(20, flaky=["test"]))
 
     assert asked(capsys)[0]["rates"] == {"success_rate": 0.8, "flaky_rate": 0.2, "test_pass_rate": 0.9}
 
 
+@pytest.mark.slow
 def test_a_stage_that_succeeded_counts_although_its_run_failed(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stages = [
         {"id": "build", "status": "succeeded", "wall_seconds": 2.0},
@@ -141,6 +150,7 @@ def test_a_stage_that_succeeded_counts_although_its_run_failed(task: Path, capsy
     assert (build["costs"]["wall_seconds"]["p50"], test["costs"], test["failed"]["wall_seconds"]) == (2.0, {}, 1.0)
 
 
+@pytest.mark.slow
 def test_a_stage_that_may_fail_fails_alone(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stages = [{"id": "lint", "status": "failed", "wall_seconds": 0.5}]
     write(task, *ended("succeeded", 1, wall=0.6, stages=stages))
@@ -150,6 +160,7 @@ def test_a_stage_that_may_fail_fails_alone(task: Path, capsys: pytest.CaptureFix
     assert (told["costs"]["wall_seconds"]["p50"], told["stages"][0]["costs"], told["failed"]["runs"]) == (0.6, {}, 0)
 
 
+@pytest.mark.slow
 def test_what_passed_at_the_second_attempt_is_a_success_with_all_it_cost(
     task: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,6 +173,7 @@ def test_what_passed_at_the_second_attempt_is_a_success_with_all_it_cost(
     assert told["stages"][0]["costs"]["wall_seconds"]["p50"] == 0.9
 
 
+@pytest.mark.slow
 def test_a_foreign_failure_is_no_cost(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(task, foreign(1), foreign(2, status="failed", duration_seconds=15.0), foreign(3, status="cancelled"))
 
@@ -171,12 +183,14 @@ def test_a_foreign_failure_is_no_cost(task: Path, capsys: pytest.CaptureFixture[
     assert told["cancelled"]["runs"] == 1
 
 
+@pytest.mark.slow
 def test_a_line_without_a_status_is_no_run(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(task, own(1), own(2).replace(b'"status":"succeeded",', b"", 1), foreign(3, status=None))
 
     assert [told["runs"] for told in asked(capsys)] == [1]
 
 
+@pytest.mark.slow
 def test_a_run_with_a_stage_from_the_cache_is_of_another_kind(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cached = {"id": "test", "status": "succeeded", "cached": True, "wall_seconds": 0.001, "tests": {"passed": 9}}
     other = {"id": "lint", "status": "succeeded", "wall_seconds": 0.2, "tests": {"passed": 1, "failed": 1}}
@@ -190,7 +204,8 @@ def test_a_run_with_a_stage_from_the_cache_is_of_another_kind(task: Path, capsys
         "test": 2.25,
         "lint": 0.2,
     }
-    assert told["tests"] == {"runs": 2, "passed": 10, "failed": 2, "skipped": 0}
+    counts = ("run_count", "passed_count", "failed_count", "skipped_count")
+    assert [told["tests"][name] for name in counts] == [2, 10, 2, 0]
     assert "demo: 1 with stages from the cache" in shown(capsys)
 
 
@@ -200,6 +215,7 @@ def test_where_every_success_came_from_the_cache_that_is_said(task: Path, capsys
     assert "demo: no successful run without stages from the cache, so no costs" in shown(capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("known", "count"), [({"away_seconds": 7200.0}, 1), ({}, 0)], ids=["new", "old"])
 def test_the_wall_time_of_a_resumed_run_counts_where_it_says_how_long_nobody_ran_it(
     task: Path, capsys: pytest.CaptureFixture[str], known: dict[str, float], count: int
@@ -220,6 +236,7 @@ def test_a_checkpoint_of_before_is_made_anew(task: Path, capsys: pytest.CaptureF
     assert "full rebuild: the checkpoint is of version 1" in shown(capsys)
 
 
+@pytest.mark.slow
 def test_the_trend_is_of_the_last_successes(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
     slow = ended("succeeded", *range(30, 50), wall=2.0)
     write(task, *ended("succeeded", *range(30), wall=1.0), *slow, *ended("failed", *range(50, 80)))
@@ -233,6 +250,7 @@ def test_the_trend_is_of_the_last_successes(task: Path, capsys: pytest.CaptureFi
 # What could not be measured whole
 
 
+@pytest.mark.slow
 def test_a_median_of_lower_bounds_is_one(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bound = {"complete": False, "lower_bounds": {"cpu_seconds": WHY}}
     stage = {"id": "test", "status": "succeeded", "user_seconds": 1.0, "system_seconds": 0.0, **bound}
@@ -247,6 +265,7 @@ def test_a_median_of_lower_bounds_is_one(task: Path, capsys: pytest.CaptureFixtu
     assert (state(task)["lower_bounds"], "≥ 1.25 s" in shown(capsys)) == ({"cpu_seconds": 1}, True)
 
 
+@pytest.mark.slow
 def test_what_is_not_complete_and_says_no_more_is_all_lower_bounds(
     task: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -257,6 +276,7 @@ def test_what_is_not_complete_and_says_no_more_is_all_lower_bounds(
     assert set(bounds.values()) == {1}
 
 
+@pytest.mark.slow
 def test_no_trend_is_made_of_lower_bounds(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = [own(number, complete=False, lower_bounds={"cpu_seconds": WHY}) for number in range(40)]
     write(task, *lines)

@@ -18,7 +18,7 @@ from orchgate.cli import main
 from orchgate.errors import OrchgateError
 from orchgate.hotspots.timing import read as timeline
 from orchgate.runs import journal, state
-from orchgate.runs.derivation import difference
+from orchgate.runs.journal import difference
 from tests.journals import events_of, recorded
 from tests.manifest_samples import own
 from tests.repo import init

@@ -11,7 +11,7 @@ from orchgate.cli import main
 from orchgate.evidence.lock import PATH as LOCK
 from orchgate.evidence.lock import Pinned, render
 from orchgate.runs import journal, state
-from orchgate.runs.derivation import difference
+from orchgate.runs.journal import difference
 from tests.journals import events_of, journal_for, recorded
 from tests.manifest_samples import PATH, RUN, TASK, january, own
 from tests.support import checked
@@ -121,6 +121,7 @@ def test_a_journal_that_is_none_proves_nothing(data: bytes) -> None:
     assert "its journal cannot be read" in problem.message
 
 
+@pytest.mark.slow
 def test_a_journal_of_many_events_at_one_time_takes_time_in_proportion() -> None:
     events = [*EVENTS[:-1], {"event": "tree", "at": EVENTS[-2]["at"], "git": None}]
     manifest = edited(lambda it: it.update(status="failed", updated_at=events[-1]["at"], summary="forged"))
@@ -157,6 +158,7 @@ FORGED = {**TRUE, "manifest.json": TRUE["manifest.json"].replace(b'"exit_code": 
 ALONE = {"manifest.json": TRUE["manifest.json"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tracked", [False, True])
 @pytest.mark.parametrize(("files", "expected"), [(TRUE, set()), (FORGED, {"MAN007"}), (ALONE, {"MAN007"})])
 def test_the_gate_holds_a_cited_manifest_against_its_journal(
@@ -167,6 +169,7 @@ def test_the_gate_holds_a_cited_manifest_against_its_journal(
     assert rules("manifests") - {"MAN003"} == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tracked", [False, True])
 @pytest.mark.parametrize(("files", "expected"), [(TRUE, set()), (FORGED, {"EVD007"}), (ALONE, {"EVD007"})])
 def test_the_evidence_check_alone_does_too(
@@ -177,6 +180,7 @@ def test_the_evidence_check_alone_does_too(
     assert rules("evidence") == expected
 
 
+@pytest.mark.slow
 def test_a_journal_on_disk_does_not_vouch_for_a_manifest_in_git(repo: Repo) -> None:
     cite(repo, TRUE, tracked=True)
     repo.git("rm", "--quiet", "--cached", f"{FOLDER}/events.jsonl")
@@ -191,6 +195,7 @@ def pin_all(repo: Repo, files: dict[str, bytes]) -> None:
     repo.stage(LOCK, render(pins))
 
 
+@pytest.mark.slow
 def test_a_journal_that_is_pinned_may_be_elsewhere(repo: Repo) -> None:
     cite(repo, ALONE)
     pin_all(repo, TRUE)
@@ -198,6 +203,7 @@ def test_a_journal_that_is_pinned_may_be_elsewhere(repo: Repo) -> None:
     assert rules("manifests") == set()
 
 
+@pytest.mark.slow
 def test_a_journal_that_is_not_pinned_may_not(repo: Repo) -> None:
     cite(repo, ALONE)
     pin_all(repo, ALONE)
@@ -205,6 +211,7 @@ def test_a_journal_that_is_not_pinned_may_not(repo: Repo) -> None:
     assert rules("manifests") == {"MAN007"}
 
 
+@pytest.mark.slow
 def test_a_journal_that_cannot_be_opened_proves_nothing(repo: Repo) -> None:
     cite(repo, ALONE)
     (repo.root / FOLDER / "events.jsonl").mkdir()
@@ -215,6 +222,7 @@ def test_a_journal_that_cannot_be_opened_proves_nothing(repo: Repo) -> None:
 # Pins and tables
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("files", "code"), [(TRUE, 0), (FORGED, 1), (ALONE, 1)])
 def test_only_what_its_journal_bears_out_is_pinned(repo: Repo, files: dict[str, bytes], code: int) -> None:
     cite(repo, files)
@@ -224,6 +232,7 @@ def test_only_what_its_journal_bears_out_is_pinned(repo: Repo, files: dict[str, 
     assert (PATH in (repo.root / LOCK).read_text()) == (code == 0)
 
 
+@pytest.mark.slow
 def test_a_journal_that_a_link_brings_in_from_elsewhere_bears_nothing_out(repo: Repo, tmp_path: Path) -> None:
     cite(repo, TRUE)
     journal = repo.root / FOLDER / "events.jsonl"
@@ -233,6 +242,7 @@ def test_a_journal_that_a_link_brings_in_from_elsewhere_bears_nothing_out(repo: 
     assert main(["evidence", "pin"]) == 1
 
 
+@pytest.mark.slow
 def test_a_pin_covers_the_journal_and_the_logs(repo: Repo) -> None:
     cite(repo, TRUE)
     main(["evidence", "pin"])
@@ -241,6 +251,7 @@ def test_a_pin_covers_the_journal_and_the_logs(repo: Repo) -> None:
     assert pinned == {f"{FOLDER}/{name}" for name in (*TRUE, "stages/01-compile.log", "stages/02-test.log")}
 
 
+@pytest.mark.slow
 def test_pruning_keeps_what_a_cited_manifest_is_derived_from(repo: Repo) -> None:
     cite(repo, TRUE)
     main(["evidence", "pin"])
@@ -249,6 +260,7 @@ def test_pruning_keeps_what_a_cited_manifest_is_derived_from(repo: Repo) -> None
     assert (main(["evidence", "pin", "--prune"]), (repo.root / LOCK).read_bytes()) == (0, before)
 
 
+@pytest.mark.slow
 def test_a_log_too_large_to_pin_is_said_and_stays(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     repo.write("orchgate.toml", "[evidence]\nmax-artifact-bytes = 100000\n")
     cite(repo, TRUE)
@@ -258,6 +270,7 @@ def test_a_log_too_large_to_pin_is_said_and_stays(repo: Repo, capsys: pytest.Cap
     assert f"not pinned: {FOLDER}/stages/02-test.log is 100001 bytes long" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_edit_after_pinning_is_found_though_the_lock_was_edited_too(repo: Repo) -> None:
     cite(repo, FORGED)
     pin_all(repo, FORGED)
@@ -267,6 +280,7 @@ def test_an_edit_after_pinning_is_found_though_the_lock_was_edited_too(repo: Rep
     assert rules("evidence") >= {"EVD008"}
 
 
+@pytest.mark.slow
 def test_status_says_that_the_manifest_contradicts_the_journal(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     cite(repo, FORGED)
 
@@ -274,6 +288,7 @@ def test_status_says_that_the_manifest_contradicts_the_journal(repo: Repo, capsy
     assert f"{RUN}: manifest.json contradicts its journal: commands[0].exit_code says 3" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_no_table_is_made_of_an_edited_run(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     cite(repo, FORGED)
 
@@ -302,6 +317,7 @@ def stripped(**changed: Any) -> dict[str, bytes]:
 FOREIGN = {"manifest.json": json.dumps(january(), indent=2).encode(), "events.jsonl": TRUE["events.jsonl"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", [stripped(), FOREIGN])
 @pytest.mark.parametrize("tracked", [False, True])
 def test_a_manifest_does_not_leave_its_journal_by_leaving_its_format(
@@ -312,6 +328,7 @@ def test_a_manifest_does_not_leave_its_journal_by_leaving_its_format(
     assert (rules("manifests") & {"MAN007", "MAN002"} != set(), rules("evidence")) == (True, {"EVD007"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", [stripped(), FOREIGN])
 def test_nor_is_it_pinned(repo: Repo, files: dict[str, bytes]) -> None:
     cite(repo, files)
@@ -319,6 +336,7 @@ def test_nor_is_it_pinned(repo: Repo, files: dict[str, bytes]) -> None:
     assert main(["evidence", "pin"]) == 1
 
 
+@pytest.mark.slow
 def test_a_log_of_another_program_under_that_name_is_no_journal_of_ours(repo: Repo) -> None:
     cite(repo, {**FOREIGN, "events.jsonl": b'{"type":"exec:begin"}\n'})
 

@@ -81,6 +81,7 @@ def _back_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path.cwd())  # undone after the test, wherever an example has gone
 
 
+@pytest.mark.slow
 @settings(
     max_examples=25,
     database=None,
@@ -108,6 +109,7 @@ def without_modules(tree: Tree) -> Tree:
     return {name: file._replace(content=file.content.replace(b"\r", b"")) for name, file in files.items()}
 
 
+@pytest.mark.slow
 @settings(
     max_examples=10,
     database=None,

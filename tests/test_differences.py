@@ -12,7 +12,7 @@ import pytest
 from orchgate.git.repository import open_repository
 from orchgate.runs.machine import fingerprint
 from orchgate.runs.stages import Stage
-from orchgate.speed import differences
+from orchgate.speed import measurements, work_trees
 from orchgate.speed.sampling import Side
 from orchgate.verdict import baseline
 from tests.baselines import record
@@ -35,17 +35,22 @@ def test_lock_files_come_before_what_chooses_an_interpreter() -> None:
         "lock.py",
     ]
 
-    assert differences.files(changed) == ("requirements-dev.txt", "uv.lock", "web/package-lock.json", ".python-version")
+    assert work_trees.deciding_files(changed) == (
+        "requirements-dev.txt",
+        "uv.lock",
+        "web/package-lock.json",
+        ".python-version",
+    )
 
 
 def test_many_differences_are_counted_and_not_listed() -> None:
     found = [f"{number}.lock" for number in range(8)]
 
-    assert list(differences.told(found)) == ["also differs: 0.lock, 1.lock, 2.lock, 3.lock, 4.lock and 3 more"]
+    assert list(measurements.also_differs(found)) == ["also differs: 0.lock, 1.lock, 2.lock, 3.lock, 4.lock and 3 more"]
 
 
 def test_no_difference_is_not_worth_a_line() -> None:
-    assert list(differences.told([])) == []
+    assert list(measurements.also_differs([])) == []
 
 
 def side(root: Path, program: str, leads_to: str) -> Side:
@@ -59,33 +64,34 @@ def test_a_program_that_a_tree_links_elsewhere_is_named_with_both_ends(tmp_path:
     base, head = side(tmp_path / "a", program, "/bin/sh"), side(tmp_path / "b", program, sys.executable)
     ends = f"{os.path.realpath('/bin/sh')} -> {os.path.realpath(sys.executable)}"
 
-    assert differences.programs(base, head, {"PATH": "bin:/bin"}) == (f"program {program} ({ends})",)
+    assert work_trees.differing_programs(base, head, {"PATH": "bin:/bin"}) == (f"program {program} ({ends})",)
 
 
 @pytest.mark.parametrize("program", ["bin/tool", "/bin/sh", "sh", "no-such-program"])
 def test_the_same_program_is_no_difference(tmp_path: Path, program: str) -> None:
     base, head = side(tmp_path / "a", program, "/bin/sh"), side(tmp_path / "b", program, "/bin/sh")
 
-    assert differences.programs(base, head, os.environ) == ()
+    assert work_trees.differing_programs(base, head, os.environ) == ()
 
 
-@pytest.mark.parametrize(("machine", "expected"), [("here", ()), ("0" * 16, (differences.MACHINE,))])
+@pytest.mark.parametrize(("machine", "expected"), [("here", ()), ("0" * 16, (work_trees.MACHINE,))])
 def test_a_baseline_of_another_kind_of_machine_only_is_a_difference(
     repo: Repo, machine: str, expected: tuple[str, ...]
 ) -> None:
     one = record("bench", str(fingerprint()["fingerprint"]) if machine == "here" else machine)
     base = repo.commit(files={baseline.PATH: baseline.render(baseline.Baseline({one.place: one}))})
     repository = open_repository(str(repo.root), {})
-    found = differences.machine(repository, base, "bench")
+    found = work_trees.other_machine(repository, base, "bench")
     repository.close()
 
     assert found == expected
 
 
+@pytest.mark.slow
 def test_a_baseline_that_cannot_be_read_is_no_difference(repo: Repo) -> None:
     base = repo.commit(files={baseline.PATH: "<<<<<<< ours\n"})
     repository = open_repository(str(repo.root), {})
-    found = differences.machine(repository, base, "bench")
+    found = work_trees.other_machine(repository, base, "bench")
     repository.close()
 
     assert found == ()

@@ -21,10 +21,11 @@ BROKEN = "# Note\n\n[a](gone.md)\n"
 NAMES = ["a.md", "a.markdown", "a.MD", "a.mdx", "a.Md", "a.MARKDOWN", "a.MDX", "docs/a.mD", ".github/a.Markdown"]
 
 
-def said(*args: str) -> list[tuple[str, str, int]]:
+def said(*args: str) -> list[tuple[str, str, int | None]]:
     return [(d["rule"], d["path"], d["line"]) for d in checked(*(args or ("--staged", "evidence")))["diagnostics"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", ["--staged", "--all-files"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_document_is_read_under_every_name_it_may_have(repo: Repo, name: str, scope: str) -> None:
@@ -33,6 +34,7 @@ def test_a_document_is_read_under_every_name_it_may_have(repo: Repo, name: str, 
     assert said(scope, "evidence") == [("EVD001", name, 3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.txt", "a.mdc", "amd", "md", "a.md.bak", "a.markdownx", "a.cmd"])
 def test_other_files_are_no_documents(repo: Repo, name: str) -> None:
     repo.stage(name, BROKEN)
@@ -40,6 +42,7 @@ def test_other_files_are_no_documents(repo: Repo, name: str) -> None:
     assert said() == []
 
 
+@pytest.mark.slow
 def test_what_is_a_document_can_be_configured(repo: Repo) -> None:
     repo.commit("start", {"orchgate.toml": "[evidence]\ndocuments = ['**/*.txt']\n"})
     repo.stage("a.txt", BROKEN)
@@ -48,6 +51,7 @@ def test_what_is_a_document_can_be_configured(repo: Repo) -> None:
     assert said() == [("EVD001", "a.txt", 3)]
 
 
+@pytest.mark.slow
 def test_reading_fewer_names_is_a_loosening(repo: Repo) -> None:
     repo.commit("start")
     repo.commit("narrow", {"orchgate.toml": "[evidence]\ndocuments = ['**/*.md']\n", "a.mdx": BROKEN})
@@ -56,6 +60,7 @@ def test_reading_fewer_names_is_a_loosening(repo: Repo) -> None:
     assert "CFG001" in rules
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["b.markdown", "b.MD", "b.mdx", "sub/b.Mdx"])
 def test_a_target_that_is_taken_away_is_missed_in_every_document(repo: Repo, name: str) -> None:
     repo.commit("start", {"gone.txt": "x\n", name: "# Note\n\n[a](/gone.txt)\n"})
@@ -64,6 +69,7 @@ def test_a_target_that_is_taken_away_is_missed_in_every_document(repo: Repo, nam
     assert said() == [("EVD001", name, 3)]
 
 
+@pytest.mark.slow
 def test_a_target_that_is_taken_away_is_missed_in_documents_of_a_configured_name(repo: Repo) -> None:
     files = {
         "gone.md": "x\n",
@@ -76,6 +82,7 @@ def test_a_target_that_is_taken_away_is_missed_in_documents_of_a_configured_name
     assert said() == [("EVD001", "b.rst", 3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["b.markdown", "b.MD", "b.mdx"])
 def test_anchors_of_every_document_are_checked(repo: Repo, name: str) -> None:
     repo.stage(name, "# Title\n\n## Here\n")
@@ -84,11 +91,12 @@ def test_anchors_of_every_document_are_checked(repo: Repo, name: str) -> None:
     assert said() == [("EVD013", "a.md", 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["docs/PRD-x.markdown", "docs/PRD-x.MD", "docs/PRD-x.mdx", "docs/PRD-x.Md"])
 def test_a_packet_document_counts_under_every_name(repo: Repo, name: str) -> None:
     repo.stage(name, "# PRD\n")
 
-    assert ("DOC002", name, 0) in said("--staged", "documents")
+    assert ("DOC002", name, None) in said("--staged", "documents")
 
 
 def test_of_two_names_the_usual_one_is_the_packets(tmp_path: Path) -> None:
@@ -98,6 +106,7 @@ def test_of_two_names_the_usual_one_is_the_packets(tmp_path: Path) -> None:
     assert min(layout.documents_among(paths), key=lambda place: place.rank).path == "docs/PRD-x.md"
 
 
+@pytest.mark.slow
 def test_an_ignore_comment_works_in_every_document(repo: Repo) -> None:
     repo.stage("a.MARKDOWN", "# Note\n\n<!-- orchgate: ignore[EVD001] moves next week -->\n[a](gone.md)\n")
 
@@ -114,6 +123,7 @@ def mdx(text: str) -> Document:
 IGNORE = "{/* orchgate: ignore[EVD001] moves next week */}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -132,6 +142,7 @@ def test_a_comment_of_mdx_suppresses(repo: Repo, text: str) -> None:
     assert main(["check", "--staged", "evidence"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -148,12 +159,14 @@ def test_what_is_no_comment_of_mdx_suppresses_nothing(repo: Repo, text: str) -> 
     assert main(["check", "--staged", "evidence"]) == 1
 
 
+@pytest.mark.slow
 def test_a_comment_of_mdx_is_none_elsewhere(repo: Repo) -> None:
     repo.stage("a.md", f"# T\n\n{IGNORE}\n[a](gone.md)\n")
 
     assert main(["check", "--staged", "evidence"]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -177,6 +190,7 @@ def test_code_of_mdx_raises_no_findings(repo: Repo, text: str) -> None:
     assert said() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -225,6 +239,7 @@ SITE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "target"),
     [
@@ -247,6 +262,7 @@ def test_what_a_site_serves_is_there_for_its_pages(repo: Repo, name: str, target
     assert said() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["gone", "/docs/gone", "/img/b.png", "@site/static/b.png", "/../../intro"])
 def test_what_a_site_does_not_serve_is_not(repo: Repo, target: str) -> None:
     repo.commit("start", SITE)
@@ -255,6 +271,7 @@ def test_what_a_site_does_not_serve_is_not(repo: Repo, target: str) -> None:
     assert said() in ([("EVD001", "docs/a.mdx", 3)], [("EVD004", "docs/a.mdx", 3)])
 
 
+@pytest.mark.slow
 def test_headings_of_a_page_without_its_suffix_are_judged(repo: Repo) -> None:
     repo.commit("start", SITE)
     repo.stage("docs/a.mdx", "# A\n\n[a](/docs/intro#gone)\n")
@@ -262,6 +279,7 @@ def test_headings_of_a_page_without_its_suffix_are_judged(repo: Repo) -> None:
     assert [rule for rule, _, _ in said()] == ["EVD013"]
 
 
+@pytest.mark.slow
 def test_a_page_that_is_taken_away_is_missed_where_it_is_named_without_its_suffix(repo: Repo) -> None:
     repo.commit("start", {**SITE, "docs/a.mdx": "# A\n\n[a](/docs/intro)\n"})
     repo.git("rm", "-q", "docs/intro.mdx")
@@ -269,6 +287,7 @@ def test_a_page_that_is_taken_away_is_missed_where_it_is_named_without_its_suffi
     assert said() == [("EVD001", "docs/a.mdx", 3)]
 
 
+@pytest.mark.slow
 def test_other_documents_are_read_as_github_reads_them(repo: Repo) -> None:
     repo.commit("start", SITE)
     repo.stage("docs/a.md", "# A\n\n[a](/docs/intro)\n")

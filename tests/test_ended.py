@@ -11,16 +11,16 @@ import pytest
 from orchgate.model import Verdict
 from orchgate.runs.stages import Stage
 from orchgate.speed import paired
-from orchgate.speed.measurement import Stopped
+from orchgate.speed.measurements import Stopped
+from orchgate.speed.pair_runner import Timing
 from orchgate.speed.sampling import Side
-from orchgate.speed.timing import Timing
 from orchgate.verdict.values import KNOWN, Pair, Policy, Sitting
 from tests.runs import living
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchgate.speed.measurement import Measurement
+    from orchgate.speed.measurements import Measurement
     from tests.repo import Repo
 
 pytestmark = pytest.mark.slow
@@ -126,7 +126,8 @@ def test_a_comparison_goes_on_after_the_pairs_of_former_sittings(again: Measurem
 
 
 def test_all_pairs_are_judged_together(again: Measurement) -> None:
-    assert max(one.pairs for one in again.judgement.metrics) == 18  # memory may be decided at a look before
+    # Any of them may be decided at a look before the last one; each rests on more than this sitting.
+    assert min(one.pairs for one in again.judgement.metrics) > len(again.pairs)
 
 
 def test_no_comparison_has_more_than_the_most_pairs(tmp_path: Path) -> None:

@@ -196,12 +196,12 @@ def test_a_check_runs_once_also_when_another_asks_for_it(judge: Callable[..., Re
 def test_checks_run_in_the_order_of_their_turns(judge: Callable[..., Report]) -> None:
     ran: list[str] = []
 
-    def taking(turn: RunOrder) -> Check:
+    def taking(order: RunOrder) -> Check:
         def run(_: Context) -> Outcome:
-            ran.append(turn.name)
+            ran.append(order.name)
             return Outcome()
 
-        return check(run, turn.name)._replace(turn=turn)
+        return check(run, order.name)._replace(order=order)
 
     report = judge(*map(taking, reversed(RunOrder)))
 

@@ -75,6 +75,7 @@ def test_a_log_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
         Output(str(tmp_path / "no" / "log"))
 
 
+@pytest.mark.slow
 def test_a_gigabyte_of_output_takes_little_memory_and_time(tmp_path: Path) -> None:
     # A tenth of it here; bench/runner.py measures the whole.
     script = (
@@ -86,7 +87,7 @@ def test_a_gigabyte_of_output_takes_little_memory_and_time(tmp_path: Path) -> No
         "program = Program(['head', '-c', '100000000', '/dev/zero'], '/', dict(os.environ), sys.argv[1], 'm', None)\n"
         "with Loop(lambda _: None, lambda _: None) as loop:\n"
         "    loop.start(program, ended.append)\n"
-        "    while not ended: loop.turn()\n"
+        "    while not ended: loop.step()\n"
         # Not getrusage: its figure is never below that of the process this one was forked from.
         "most = next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
         "print(ended[0].output_bytes, most)\n"
@@ -165,6 +166,7 @@ def test_a_sequential_pipeline_has_one_stage_ready() -> None:
     assert list(Schedule(pipeline(("a", ()), ("b", ()), sequential=True)).ready) == [1]
 
 
+@pytest.mark.slow
 def test_ten_thousand_stages_are_no_effort() -> None:
     plan = Schedule(pipeline(*((f"s{n}", ()) for n in range(10_000)), sequential=True))
     assert len(plan.failed(1)) == 9_999

@@ -28,6 +28,7 @@ def pushed(repo: Repo, tmp_path: Path) -> Repo:
     return repo
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("there", "options", "code", "left"),
     [
@@ -48,6 +49,7 @@ def test_what_differs_stays_unless_it_is_forced(
     assert (main(["evidence", "fetch", *options]), (pushed.root / LOG).read_bytes()) == (code, left)
 
 
+@pytest.mark.slow
 def test_what_nobody_pushed_is_missing(pushed: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     other = LOG.replace("01-build", "02-test")
     pushed.write(PATH, render([Pinned(LOG, sha256(b"built\n"), 6), Pinned(other, sha256(b"x"), 1)]))
@@ -55,6 +57,7 @@ def test_what_nobody_pushed_is_missing(pushed: Repo, capsys: pytest.CaptureFixtu
     assert (main(["evidence", "fetch"]), f"missing: {other}" in capsys.readouterr().out) == (3, True)
 
 
+@pytest.mark.slow
 def test_a_pin_whose_size_is_made_up_writes_nothing(pushed: Repo) -> None:
     (pushed.root / LOG).unlink()
     pushed.write(PATH, render([Pinned(LOG, sha256(b"built\n"), 5)]))
@@ -62,6 +65,7 @@ def test_a_pin_whose_size_is_made_up_writes_nothing(pushed: Repo) -> None:
     assert (main(["evidence", "fetch"]), (pushed.root / LOG).exists()) == (3, False)
 
 
+@pytest.mark.slow
 def test_a_pin_of_the_folder_of_artifacts_itself_is_refused(pushed: Repo) -> None:
     pushed.write(PATH, render([Pinned("out", sha256(b"built\n"), 6)]))
 

@@ -137,6 +137,7 @@ def test_a_file_system_without_second_names_takes_new_files_too(
 # Several writers
 
 
+@pytest.mark.slow
 def test_two_writers_of_one_file_never_publish_part_of_it(tmp_path: Path) -> None:
     path = tmp_path / "a"
     children = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), letter]) for letter in "xyzw"]
@@ -191,6 +192,7 @@ def test_a_file_is_written_where_git_does_not_look(repo: Repo) -> None:
     assert next(temporary.folders(str(repo.root / "docs/a"))) == str(room(repo))
 
 
+@pytest.mark.slow
 def test_a_linked_work_tree_has_a_place_of_its_own(repo: Repo, tmp_path: Path) -> None:
     repo.commit()
     repo.git("worktree", "add", "-q", str(tmp_path / "linked"))
@@ -302,11 +304,12 @@ def test_without_locks_age_tells_who_is_dead(
     assert ((repo.root / "a").read_bytes(), names(room(repo))) == (b"x", left)
 
 
+@pytest.mark.slow
 @TRACED
 @pytest.mark.parametrize("verb", ["replace", "create"])
 def test_a_writer_killed_at_any_step_leaves_the_old_file_or_the_new_one(tmp_path: Path, verb: str) -> None:
     program = f"import sys; from orchgate.lib import files; files.{verb}(sys.argv[1], b'new' * 9)"
-    for number, run in enumerate(killed_at_each_step(sys.executable, "-c", program, "a")):
+    for number, run in enumerate(killed_at_each_step(sys.executable, "-c", program, "a", every=1)):
         made = init(tmp_path / f"repo-{number}")
         if verb == "replace":
             (made.root / "a").write_text("old")
@@ -326,6 +329,7 @@ def limited() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
 
 
+@pytest.mark.slow
 def test_a_file_that_may_not_grow_leaves_the_old_one_and_nothing_else(repo: Repo) -> None:
     (repo.root / "a").write_text("old")
     program = "import sys; from orchgate.lib import files; files.replace(sys.argv[1], b'x' * 99)"
@@ -365,6 +369,7 @@ def test_a_refusal_names_the_file_the_reason_and_what_to_do(
     assert ((repo.root / "a").read_text(), names(repo.root), names(room(repo))) == ("old", [".git", "a"], [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_whoever_ends_a_writer_gets_the_whole_file_and_then_its_end(repo: Repo, number: signal.Signals) -> None:
     program = (
@@ -389,3 +394,25 @@ def test_a_new_file_whose_name_cannot_be_synced_is_not_there(tmp_path: Path, mon
         files.create(str(tmp_path / "a"), b"x")
 
     assert os.listdir(tmp_path) == []
+
+
+def test_folders_that_many_make_at_once_are_made_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "sync_folder", lambda _: None)  # which spreads the threads out
+    for number in range(50):
+        path = str(tmp_path / str(number) / "a" / "b")
+        barrier = threading.Barrier(4)
+        failed: list[Exception] = []
+
+        def make(path: str = path, barrier: threading.Barrier = barrier, failed: list[Exception] = failed) -> None:
+            barrier.wait()
+            try:
+                files.make_folders(path)
+            except files.WriteError as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=make) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (os.path.isdir(path), failed) == (True, [])

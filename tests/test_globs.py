@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate.lib.globs import compile_glob, expand_braces, matches
+from orchgate.lib.paths import compile_glob, expand_braces, matcher, matches
 from tests.work import no_hang
 
 PATHS = (
@@ -97,6 +97,7 @@ def test_an_escaped_mark_and_one_further_on_are_letters(pattern: str, path: str,
     assert matches(path, (pattern,)) == hit
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(["a", "a/**", "**/b", "!a", "!a/**", "!**/b", "!**", "**"]), max_size=6), NAMES)
 def test_a_list_means_what_reading_it_in_order_means(patterns: list[str], name: str) -> None:
     path, answer = f"a/{name}", False
@@ -130,6 +131,7 @@ def by_the_book(pattern: str, path: str) -> bool:
     return rest(0, 0)
 
 
+@pytest.mark.slow
 @given(
     st.lists(PIECES, min_size=1, max_size=7).map(lambda parts: "".join(parts).rstrip("/")),
     st.lists(NAMES, min_size=1, max_size=5).map("/".join),
@@ -165,6 +167,7 @@ def test_odd_classes_are_classes_or_letters_never_errors(pattern: str, path: str
     assert matches(path, (pattern,)) == hit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "path"),
     [
@@ -184,3 +187,42 @@ def test_odd_classes_are_classes_or_letters_never_errors(pattern: str, path: str
 def test_no_glob_keeps_us_busy(pattern: str, path: str) -> None:
     with no_hang():
         matches(path, (pattern,))
+
+
+def test_the_first_paths_are_compared_as_all_later_ones_are() -> None:
+    """Usual globs need no regular expression, which is compiled where there are many paths."""
+    globs = [
+        "**/*.lock",
+        "**/go.sum",
+        "docs/**",
+        "docs/",
+        "a.py",
+        "**/*.[mM][dD]",
+        "**/*",
+        "**/a*.py",
+        "*.py",
+        "**",
+        "!a.py",
+    ]
+    names = [
+        "a.py",
+        "a.PY",
+        "b.lock",
+        ".lock",
+        "lock",
+        "go.sum",
+        "ago.sum",
+        "x.md",
+        "x.Md",
+        "xmd",
+        ".MD",
+        "x.mD\u212a",
+        "",
+    ]
+    paths = [f"{folder}{name}" for folder in ("", "docs/", "a/docs/", "docsy/", "/", "a//") for name in names]
+
+    for glob in globs:
+        for path in paths:
+            answer = matcher.__wrapped__((glob,))
+            first = answer(path)
+            assert [answer(path) for _ in range(70)] == [first] * 70, (glob, path)

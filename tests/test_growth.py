@@ -77,6 +77,7 @@ BODIES: dict[str, Callable[[int], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_a_document_of_many_is_no_more_work_for_each(body: Callable[[int], str]) -> None:
     assert growth(lambda number: judged(packet(body(number))), 150, 4) < 1.3
@@ -108,11 +109,13 @@ def packets(number: int) -> dict[str, str]:
     return {**files, "tasks/index.json": json.dumps({"items": listed})}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", [named, beside, linked, packets])
 def test_as_many_names_as_mentions_are_no_more_work_for_each(files: Callable[[int], dict[str, str]]) -> None:
     assert growth(lambda number: judged(files(number)), 60, 4) < 1.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "lines", ["k: |\n" + "  a\n" * 100_000, "k@: v\n" * 100_000, "k:\n" + "  - docs/a.md\n" * 100_000]
 )
@@ -128,6 +131,7 @@ def test_front_matter_keeps_every_line_of_a_text() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -145,6 +149,7 @@ def test_a_script_is_read_in_linear_time(text: str) -> None:
         script(text)
 
 
+@pytest.mark.slow
 def test_many_links_to_one_document_are_resolved_once_each() -> None:
     text = "".join(f"[a](b.md#{at})\n" for at in range(50_000))
 

@@ -14,13 +14,11 @@ from orchgate.config.source import Source
 from orchgate.git.call import common_dir
 from orchgate.git.repository import open_repository
 from orchgate.model import Severity, Verdict
-from orchgate.speed.explanation import how_measured
-from orchgate.speed.measurement import Measurement, Stopped
+from orchgate.speed.measurements import Measurement, Stopped, how_measured
 from orchgate.speed.push import gate, verdict_record
 from orchgate.speed.push.findings import slower_together
 from orchgate.speed.push.request import PushRequest
-from orchgate.speed.push.stored_verdict import ComparisonKey, StoredVerdict
-from orchgate.speed.push.verdict_record import BranchHead, SittingResult
+from orchgate.speed.push.verdict_record import BranchHead, ComparisonKey, SittingResult, StoredVerdict
 from orchgate.verdict.values import Judgement, Pair
 
 if TYPE_CHECKING:
@@ -101,19 +99,21 @@ def question(repo: Repo, tmp_path: Path) -> Iterator[PushRequest]:
     key = ComparisonKey(trees[0], trees[1], gate._asked(asked), gate._machine())
     for head, log_e in (("another tree", log(25)), (key.head, log(2))):
         memory = verdict_record.opened(environ, common_dir(repository.git_dir), key._replace(head=head), "topic")
-        verdict_record.ended(
-            verdict_record.begun(memory),
+        verdict_record.end(
+            verdict_record.begin(memory),
             SittingResult(StoredVerdict("now", True, 8), pairs=[Pair({}, {})], log_e=log_e),
         )
     yield asked
     repository.close()
 
 
+@pytest.mark.slow
 def test_a_push_of_the_branch_is_warned_of_what_its_heads_say_together(question: PushRequest) -> None:
     (found,) = gate.answer(question).findings
 
     assert "several pushes of this branch together look slower: CPU time of 2 heads" in found.message
 
 
+@pytest.mark.slow
 def test_a_push_of_another_branch_is_not(question: PushRequest) -> None:
     assert gate.answer(question._replace(branch="other")).findings == ()

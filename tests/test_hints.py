@@ -99,15 +99,19 @@ def texts(path: Path) -> Iterator[str]:
 NO_HINTS = re.compile(
     r"orchgate (perf|bisect|observe) .*\[|orchgate [a-z]+( [a-z]+)?$|orchgate bisect --fresh$|# written"
 )
-OF_FILES = re.compile(r"entry: |name: |.*orchgate hook (9|NAME)")
+OF_FILES = re.compile(r"entry: |name: |- (run: )?orchgate|exec orchgate|<!-- |<meta |# |\^|.*orchgate hook (9|NAME)")
+OF_CHOICES = {"--print-job 9": "--print-job github", "--ci 9": "--ci github", "--runner 9": "--runner prek"}
 
 
+@pytest.mark.slow
 def test_a_command_in_a_text_of_the_source_is_one() -> None:
     found = {}
     for path in sorted((TOP / "orchgate").rglob("*.py")):
         for line in (line.strip() for text in texts(path) for line in text.splitlines() if MENTIONED.search(line)):
-            said = line.removeprefix("hint: ").replace("--print-job 9", "--print-job github")
-            if not NO_HINTS.match(said) and not OF_FILES.match(said) and (fault := hint_fault(said)):
-                found[f"{path.relative_to(TOP)}: {said}"] = fault
+            hint = line.removeprefix("hint: ").removeprefix("why: ")
+            for option, chosen in OF_CHOICES.items():
+                hint = hint.replace(option, chosen)
+            if not NO_HINTS.match(hint) and not OF_FILES.match(hint) and (fault := hint_fault(hint)):
+                found[f"{path.relative_to(TOP)}: {hint}"] = fault
 
     assert found == {}

@@ -14,12 +14,12 @@ import pytest
 
 from orchgate.cli import main
 from orchgate.hotspots import chosen, traffic
-from orchgate.hotspots.growth import series
-from orchgate.hotspots.ranking import HotspotKind, counting, rank, short, summarize, top
-from orchgate.hotspots.timeline import Phase, StageCost, StageTime, Timeline
-from orchgate.lib import resources
+from orchgate.hotspots.ranking import HotspotKind, counting, rank, summarize
+from orchgate.hotspots.timeline import Phase, StageCost, StageTime, Timeline, series
+from orchgate.lib.text import short_seconds
 from orchgate.observe import observe
 from tests.foreign_runs import FOREIGN, RUN, foreign, line, moment
+from tests.published import closed
 from tests.runs import TASK, Project, stop
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def asked(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, Any]:
     """The JSON that the command prints, which has to fit its schema."""
     assert main(["hotspots", *args, "--output-format", "json"]) == 0
     document: dict[str, Any] = json.loads(capsys.readouterr().out)
-    jsonschema.validate(document, json.loads(resources.read("schemas", "hotspots.json")))
+    jsonschema.validate(document, closed("hotspots"))
     return document
 
 
@@ -192,22 +192,21 @@ def test_the_gaps_are_listed_longest_first() -> None:
 
 
 def test_what_was_not_measured_cannot_be_saved() -> None:
-    assert top([timeline(a=stage("a", executing=50))]) is None
+    assert [one.savable for one in rank([timeline(a=stage("a", executing=50))])] == [0.0]
 
 
 def test_a_stage_off_the_processor_could_save_that_time() -> None:
-    first = top([timeline(a=stage("a", executing=10, cpu=2.0))])
+    first, *_ = rank([timeline(a=stage("a", executing=10, cpu=2.0))])
 
-    assert first is not None
     assert (first.kind, first.savable) == (HotspotKind.STAGE, 8.0)
 
 
 def test_a_busy_stage_has_nothing_to_save() -> None:
-    assert top([timeline(a=stage("a", executing=10, cpu=9.5))]) is None
+    assert [one.savable for one in rank([timeline(a=stage("a", executing=10, cpu=9.5))])] == [0.0]
 
 
 def test_no_runs_have_no_hotspot() -> None:
-    assert top([]) is None
+    assert rank([]) == []
 
 
 def test_shares_are_of_all_runs_together() -> None:
@@ -298,6 +297,7 @@ def test_a_run_is_named_twice_and_read_once(recorded: Path) -> None:
     assert chosen.folders(os.getcwd(), [RUN, FOREIGN, str(recorded)]) == [str(recorded)]
 
 
+@pytest.mark.slow
 def test_a_run_outside_the_repository_is_read(repo: Repo, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = foreign(tmp_path / "elsewhere")
 
@@ -310,6 +310,7 @@ def test_a_run_that_was_moved_to_another_name_is_read(repo: Repo, tmp_path: Path
     assert chosen.folders(os.getcwd(), [str(tmp_path / "before")]) == [str(tmp_path / "before")]
 
 
+@pytest.mark.slow
 def test_without_a_word_the_newest_run_of_each_pipeline_is_meant(
     repo: Repo, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -338,6 +339,7 @@ def test_a_run_that_cannot_be_read_is_no_answer(recorded: Path, capsys: pytest.C
     assert "no run can be read" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [[FOREIGN], []])
 def test_the_runs_that_can_be_read_are_shown_and_the_others_named(
     recorded: Path, capsys: pytest.CaptureFixture[str], words: list[str]
@@ -349,7 +351,7 @@ def test_the_runs_that_can_be_read_are_shown_and_the_others_named(
     document = asked(capsys, *words)
 
     assert [run["run_id"] for run in document["runs"]] == [RUN]
-    assert [trouble["path"] for trouble in document["troubles"]] == [str(other)]
+    assert [problem["path"] for problem in document["problems"]] == [os.path.relpath(other)]
 
 
 def test_a_top_of_nothing_is_wrong_usage(recorded: Path) -> None:
@@ -368,11 +370,11 @@ diagnostics: succeeded after 10.0 s (run {RUN} of task {FOREIGN})
   ░ waiting 50.0%   █ executing 40.0%   · recording 10.0%
 
 what could be saved, at most:
-   1.     5.0 s   50.0%  waiting: before the commands of 1 stage: build 5.0 s
-   2.     1.0 s   10.0%  recording: between the end of a command and the end of its stage or run
+   1.     5.0 s   50.0%  █████       waiting: before the commands of 1 stage: build 5.0 s
+   2.     1.0 s   10.0%  █           recording: between the end of a command and the end of its stage or run
 
 what takes its time:
-   1.     4.0 s   40.0%  stage build: its command
+   1.     4.0 s   40.0%  ████        stage build: its command
 
 hint: something holds the stages up before their commands start; look there for a timer, a queue or a lock; \
 --output-format json lists every gap; then run it again and compare with `orchgate hotspots {FOREIGN}`
@@ -422,7 +424,7 @@ def test_names_cannot_move_the_cursor(repo: Repo, capsys: pytest.CaptureFixture[
     ("seconds", "text"), [(95.43, "95.4 s"), (0.551, "0.55 s"), (0.0034, "3 ms"), (12345.6, "12,345.6 s")]
 )
 def test_seconds_are_written_in_few_digits(seconds: float, text: str) -> None:
-    assert short(seconds) == text
+    assert short_seconds(seconds) == text
 
 
 @pytest.mark.parametrize(("number", "text"), [(12, "12 bytes"), (3_400_000, "3.4 MB"), (999_999, "1.0 MB")])
@@ -443,6 +445,7 @@ def moved(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, str | None, int
     return [(one["kind"], one["path"], one["times"]) for one in found if one["kind"] in ("write", "read")]
 
 
+@pytest.mark.slow
 def test_the_files_that_were_written_and_read_again_and_again_come_first(
     recorded: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -471,12 +474,14 @@ def test_counts_that_may_have_missed_events_are_at_least_so_many(
     assert ("written at least 20 times" in said, "read 40 times" in said) == (True, True)
 
 
+@pytest.mark.slow
 def test_the_folder_because_of_which_they_are_is_named(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     observed(recorded, {}, lower_bound_where={"out/a": "gone before it could be watched"}, lower_bound_folders=3)
 
     assert "out/a and 2 more folders: gone before it could be watched" in asked(capsys)["troubles"][0]["message"]
 
 
+@pytest.mark.slow
 def test_the_files_of_several_runs_are_counted_by_what_they_are(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(2):
         run = f"2026-01-0{number + 1}T00-00-00-000Z-00000000"
@@ -485,6 +490,7 @@ def test_the_files_of_several_runs_are_counted_by_what_they_are(repo: Repo, caps
     assert ("write", ".runs/x/cli/<run-id>/manifest.json", 14) in moved(capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("activity", "said"),
     [("[]", "holds a list"), ("{", "is truncated"), ('{"files": 5}', "does not say what happened")],
@@ -525,6 +531,7 @@ def test_what_observe_writes_is_what_is_read() -> None:
     assert traffic.ACTIVITY == observe.ACTIVITY
 
 
+@pytest.mark.slow
 def test_odd_counts_do_no_harm(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     observed(recorded, {"a": {"written": -5, "read": "x"}, "b": None, "c": {"written": 2}})
 

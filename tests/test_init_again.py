@@ -12,22 +12,24 @@ import pytest
 import yaml
 
 from orchgate.cli import main
+from orchgate.commands.init.hook_block import without
 from orchgate.commands.init.hook_config import (
     FILE,
-    HOOK_TYPES,
     LOCAL_ENTRY,
     ends_within,
     remote_entry,
     with_entry,
 )
+from orchgate.commands.init.place import HOOK_TYPES
 from orchgate.config.load import load_work_tree
-from tests.killing import MANY, TRACED, killed_at_each_step
+from tests.killing import TRACED, killed_at_each_step
 from tests.repo import ORCHGATE, Repo, init
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     Output = pytest.CaptureFixture[str]
+    State = dict[str, tuple[int, bytes]]
 
 OTHERS = "repos:\n- repo: https://example.org/hooks\n  rev: v1\n  hooks:\n  - id: other\n"
 HOOK = ".git/hooks/pre-commit"
@@ -36,10 +38,10 @@ HOOK = ".git/hooks/pre-commit"
 @pytest.fixture
 def _no_pre_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """pre-commit is not installed: nothing slow is started."""
-    monkeypatch.setattr("orchgate.commands.init.command._install_command", lambda: ())
+    monkeypatch.setattr("orchgate.commands.init.pre_commit._program", lambda _: ())
 
 
-def state(repo: Repo) -> dict[str, tuple[int, bytes]]:
+def state(repo: Repo) -> State:
     """Every file that matters: the user's, the hooks, and what lies in our own folder."""
     paths = [path for path in sorted(repo.root.rglob("*")) if path.is_file()]
     git = {str(repo.root / ".git" / name) for name in ("index", "FETCH_HEAD")}
@@ -50,29 +52,27 @@ def state(repo: Repo) -> dict[str, tuple[int, bytes]]:
     }
 
 
-def whole(tmp_path: Path, *options: str) -> dict[str, tuple[int, bytes]]:
-    """What `init` makes of an empty repository."""
-    made = init(tmp_path / "whole")
-    assert made.orchgate("init", *options).code == 0
-    found = state(made)
-    shutil.rmtree(made.root)
-    return found
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> State:
+    """What `init --native` makes of an empty repository."""
+    made = init(tmp_path_factory.mktemp("whole") / "repo")
+    assert made.orchgate("init", "--native").code == 0
+    return state(made)
 
 
 # Stopped half-way
 
 
 @TRACED
-@pytest.mark.parametrize("every", [pytest.param(25, id="some"), pytest.param(MANY, id="many", marks=pytest.mark.slow)])
-def test_one_that_was_killed_at_any_step_is_made_good_by_the_next(tmp_path: Path, every: int) -> None:
-    expected = whole(tmp_path, "--native")
-    for number, run in enumerate(killed_at_each_step(ORCHGATE, "init", "--native", every=every)):
+@pytest.mark.slow
+def test_one_that_was_killed_at_any_step_is_made_good_by_the_next(tmp_path: Path, whole: State) -> None:
+    for number, run in enumerate(killed_at_each_step(ORCHGATE, "init", "--native")):
         made = init(tmp_path / f"repo-{number}")
         run(made)
         there = {line[3:] for line in made.git("status", "--porcelain", "--untracked-files=all").splitlines()}
         assert there <= {"orchgate.toml", ".gitignore"}
         again = made.orchgate("init", "--native")
-        assert (again.code, state(made)) == (0, expected), again.out
+        assert (again.code, state(made)) == (0, whole), again.out
         shutil.rmtree(made.root)
 
 
@@ -80,9 +80,9 @@ def limited(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 20, 100, 400, 700])
-def test_a_full_disk_leaves_nothing_that_is_not_whole(tmp_path: Path, size: int) -> None:
-    expected = whole(tmp_path, "--native")
+def test_a_full_disk_leaves_nothing_that_is_not_whole(tmp_path: Path, whole: State, size: int) -> None:
     made = init(tmp_path / "repo")
 
     done = subprocess.run(
@@ -95,10 +95,11 @@ def test_a_full_disk_leaves_nothing_that_is_not_whole(tmp_path: Path, size: int)
     )
 
     assert (done.returncode, "cannot write" in done.stderr, "make room" in done.stderr) == (3, True, True)
-    assert {name: expected.get(name) for name in state(made)}.items() <= {**state(made), **expected}.items()
-    assert (made.orchgate("init", "--native").code, state(made)) == (0, expected)
+    assert {name: whole.get(name) for name in state(made)}.items() <= {**state(made), **whole}.items()
+    assert (made.orchgate("init", "--native").code, state(made)) == (0, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_pre_commit")
 def test_a_configuration_that_cannot_be_replaced_stays(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     repo.write(FILE, OTHERS)
@@ -111,20 +112,21 @@ def test_a_configuration_that_cannot_be_replaced_stays(repo: Repo, monkeypatch: 
     assert (main(["init"]), (repo.root / FILE).read_text()) == (3, OTHERS)
 
 
-def test_eight_at_once_make_what_one_makes(tmp_path: Path) -> None:
-    expected = whole(tmp_path, "--native")
+@pytest.mark.slow
+def test_eight_at_once_make_what_one_makes(tmp_path: Path, whole: State) -> None:
     made = init(tmp_path / "repo")
 
     children = [
         subprocess.Popen([ORCHGATE, "init", "--native"], cwd=made.root, stdout=subprocess.DEVNULL) for _ in range(8)
     ]
 
-    assert ([child.wait() for child in children], state(made)) == ([0] * 8, expected)
+    assert ([child.wait() for child in children], state(made)) == ([0] * 8, whole)
 
 
 # Files that hold nothing, or end too early
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_pre_commit")
 @pytest.mark.parametrize("text", ["", "\n", "  \n\t\n", "\ufeff", "\0" * 300, "\r\n"])
 @pytest.mark.parametrize("name", ["orchgate.toml", FILE])
@@ -139,6 +141,7 @@ def test_a_file_that_holds_nothing_is_written(repo: Repo, capsys: Output, name: 
     assert b"[diff-budget]" in (repo.root / "orchgate.toml").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_pre_commit")
 @pytest.mark.parametrize("text", ["# ours\n", "# ours", "\n  # a\n# b\n\n"])
 @pytest.mark.parametrize("name", ["orchgate.toml", FILE])
@@ -151,6 +154,7 @@ def test_comments_alone_stay_above_what_is_written(repo: Repo, name: str, text: 
     assert load_work_tree(str(repo.root)).origins["diff-budget.max-files"] == "orchgate.toml"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_pre_commit")
 @pytest.mark.parametrize("options", [(), ("--published",)])
 @pytest.mark.parametrize("name", ["orchgate.toml", FILE])
@@ -160,7 +164,7 @@ def test_a_file_of_ours_that_was_cut_anywhere_is_written_again_or_named(
     main(["init", *options])
     full = (repo.root / name).read_bytes()
     meant = [full[:end] for end in range(len(full)) if full[:end].endswith(b"max-lines = 800\n")]
-    for end in (*range(1, len(full) - 1, 13), len(full) - 2):
+    for end in (*range(1, len(full) - 1, 37), len(full) - 2):
         (repo.root / name).write_bytes(full[:end])
         capsys.readouterr()
         code = main(["init", *options])
@@ -172,6 +176,7 @@ def test_a_file_of_ours_that_was_cut_anywhere_is_written_again_or_named(
             assert name in told.err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_pre_commit")
 def test_what_somebody_took_out_of_our_configuration_stays_out(repo: Repo, capsys: Output) -> None:
     main(["init"])
@@ -242,6 +247,7 @@ def test_our_lines_in_somebody_s_file_are_known_wherever_they_end(text: str, ent
     assert not ends_within(changed)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_pre_commit")
 def test_what_was_lost_behind_our_lines_is_said(repo: Repo, capsys: Output) -> None:
     changed = with_entry(OTHERS, LOCAL_ENTRY) or ""
@@ -255,6 +261,7 @@ def test_what_was_lost_behind_our_lines_is_said(repo: Repo, capsys: Output) -> N
 # Hooks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hook", HOOK_TYPES)
 @pytest.mark.parametrize(
     "damage", ["no run bit", "empty", "zeros", "cut in the mark", "cut in the line", "other program"]
@@ -271,7 +278,7 @@ def test_a_hook_of_ours_that_git_would_not_run_is_written_again(
         "zeros": b"\0" * 64,
         "cut in the mark": script[:20],
         "cut in the line": script[:-12],
-        "other program": script.replace(b"exec ", b"exec /gone/"),
+        "other program": script.replace(b"orchgate=", b"orchgate=/gone"),
     }
     path.write_bytes(damaged[damage])
     path.chmod(0o644 if damage in {"no run bit", "empty"} else 0o755)
@@ -283,18 +290,22 @@ def test_a_hook_of_ours_that_git_would_not_run_is_written_again(
     assert f"kept .git/hooks/{hook}" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "mode", "told"),
     [
-        ("#!/bin/sh\nmine\n", 0o755, "add the line"),
-        ("#!/bin/sh\nmine\n", 0o644, "add the line"),
+        ("#!/bin/sh\nmine\n", 0o644, "chmod +x .git/hooks/pre-commit"),
         ('#!/bin/sh\norchgate hook pre-commit "$@" || exit $?\n', 0o644, "chmod +x .git/hooks/pre-commit"),
-        ("#!/usr/bin/env bash\n", 0o755, "add the line"),
-        ("#!/bin/sh\n# written by orchgate init --native\nmine\n", 0o755, "add the line"),
-        ("#!/bin/sh\n# written by orchgate init --native\nexec orchgate hook pre-push\nmine\n", 0o755, "add the line"),
+        (
+            "#!/bin/sh\n# File generated by pre-commit: https://pre-commit.com\n",
+            0o755,
+            "orchgate init --runner pre-commit",
+        ),
     ],
 )
-def test_somebody_else_s_hook_is_never_overwritten(repo: Repo, capsys: Output, text: str, mode: int, told: str) -> None:
+def test_a_hook_that_git_does_not_run_or_somebody_generates_is_left_alone(
+    repo: Repo, capsys: Output, text: str, mode: int, told: str
+) -> None:
     repo.write(HOOK, text)
     (repo.root / HOOK).chmod(mode)
 
@@ -304,18 +315,44 @@ def test_somebody_else_s_hook_is_never_overwritten(repo: Repo, capsys: Output, t
     assert ((repo.root / HOOK).read_text(), (repo.root / HOOK).stat().st_mode & 0o777) == (text, mode)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#!/usr/bin/env bash\n",
+        "#!/bin/sh\nmine\n",
+        "#!/bin/sh\nmine",
+        "#!/bin/sh\r\nmine\r\n",
+        "mine\n",
+        "#!/bin/sh\n# written by orchgate init --native\nmine\n",
+        "#!/bin/sh\n# written by orchgate init --native\nexec orchgate hook pre-push\nmine\n",
+    ],
+)
+def test_every_byte_of_somebody_else_s_hook_stays_and_comes_back(repo: Repo, text: str) -> None:
+    repo.write(HOOK, text)
+    (repo.root / HOOK).chmod(0o755)
+
+    assert main(["init", "--native"]) == 0
+    made = (repo.root / HOOK).read_bytes().decode()
+    assert (made != text, without(made)) == (True, text)
+    assert (main(["init", "--remove"]), (repo.root / HOOK).read_bytes().decode()) == (0, text)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("hook", HOOK_TYPES)
 def test_lines_that_somebody_added_to_our_hook_stay(repo: Repo, capsys: Output, hook: str) -> None:
     main(["init", "--native"])
     path = repo.root / ".git/hooks" / hook
-    mine = path.read_text().replace("exec ", "PATH=$PATH:/opt/bin\nexec ")
+    mine = path.read_text().replace("# >>>", "PATH=$PATH:/opt/bin\n# >>>") + "mine\n"
     path.write_text(mine)
     capsys.readouterr()
 
-    assert (main(["init", "--native"]), path.read_text()) == (0, mine)
-    assert f"kept .git/hooks/{hook}" in capsys.readouterr().out
+    assert main(["init", "--native"]) == 0
+    assert without(path.read_text()) == without(mine)
+    assert hook == "pre-push" or f"kept .git/hooks/{hook}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "told"), [("folder", "mv "), ("dangling", "rm "), ("outside", "add the line")])
 def test_what_is_no_file_in_a_hook_s_place_is_named(
     repo: Repo, tmp_path: Path, capsys: Output, shape: str, told: str
@@ -336,6 +373,7 @@ def test_what_is_no_file_in_a_hook_s_place_is_named(
     assert shape != "outside" or (tmp_path / "theirs").read_text() == "#!/bin/sh\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["no run bit", "empty", "cut", "cut at once"])
 def test_a_hook_of_pre_commit_s_that_git_would_not_run_is_installed_again(repo: Repo, damage: str) -> None:
     main(["init"])

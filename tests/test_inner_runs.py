@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jsonschema
 import pytest
 
-from orchgate.lib import resources
+from orchgate.lib import files
 from orchgate.observe import inner_runs
-from orchgate.runs import derivation, ids
+from orchgate.runs import ids, journal
 from tests import repo as repositories
 from tests.foreign_runs import FOREIGN, RUN, START, foreign
 from tests.manifest_samples import encoded, january
+from tests.published import closed
 from tests.repo import ORCHGATE
 from tests.runs import manifest
 
@@ -145,11 +146,11 @@ def test_the_inner_run_names_the_one_around_it(observed: Observed) -> None:
 
 
 def test_the_manifest_keeps_its_schema(observed: Observed) -> None:
-    jsonschema.validate(observed.manifest, json.loads(resources.read("schemas", "manifest-v1.json")))
+    jsonschema.validate(observed.manifest, json.loads(files.read_data("schemas", "manifest-v1.json")))
 
 
 def test_it_is_what_its_journal_adds_up_to(observed: Observed) -> None:
-    assert derivation.require_file(str(observed.folder / "manifest.json"), 1 << 20) == observed.manifest
+    assert journal.require_file(str(observed.folder / "manifest.json"), 1 << 20) == observed.manifest
 
 
 def test_what_is_said_at_the_end_names_them(observed: Observed) -> None:
@@ -204,7 +205,7 @@ def test_a_run_that_went_on_after_the_program_is_not_its_own(tmp_path: Path) -> 
 def hotspots(observed: Observed) -> dict[str, Any]:
     told = observed.repo.orchgate("hotspots", str(observed.folder), "--output-format", "json")
     document: dict[str, Any] = json.loads(told.out[: told.out.rindex("}") + 1])
-    jsonschema.validate(document, json.loads(resources.read("schemas", "hotspots.json")))
+    jsonschema.validate(document, closed("hotspots"))
     return document
 
 

@@ -12,7 +12,7 @@ from orchgate.config.load import build
 from orchgate.config.source import Source
 from orchgate.errors import ConfigError, OrchgateError
 from orchgate.evidence.lock import PATH, LockError, Pinned, parse, render
-from orchgate.lib.inside import git_name, is_git_name, looks_like_git, require_inside, require_real
+from orchgate.lib.paths import git_name, is_git_name, looks_like_git, require_inside, require_real
 from orchgate.runs.ids import run_folder
 from tests.repo import Repo, clone
 from tests.test_store import LOG, RUN, Pair, pair, pin, sha256, share_lock

@@ -12,15 +12,15 @@ from orchgate.model import Verdict
 from orchgate.runs.stages import Stage
 from orchgate.speed import paired
 from orchgate.speed.sampling import Side
-from orchgate.verdict import instructions
-from orchgate.verdict.instructions import Instructions
+from orchgate.verdict import comparison
+from orchgate.verdict.comparison import Instructions
 from orchgate.verdict.values import KNOWN, BenchmarkJudgement, Compared, Judgement, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from orchgate.speed.measurement import Measurement
+    from orchgate.speed.measurements import Measurement
     from tests.repo import Repo
 
 POLICY = Policy({metric.name: metric for metric in KNOWN[:2]})
@@ -44,7 +44,7 @@ def judged(*metrics: Compared) -> Judgement:
     ("counts", "agreed"), [((1_000_000, 1_000_900), 1_000_000), ((1_000_000, 1_002_000), None), ((5, 5), 5)]
 )
 def test_counts_agree_within_a_thousandth(counts: Sequence[int], agreed: int | None) -> None:
-    assert instructions.agreed(counts) == agreed
+    assert comparison.agreed_count(counts) == agreed
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_counts_agree_within_a_thousandth(counts: Sequence[int], agreed: int | N
     ids=["cannot tell", "probably slower", "slower", "only wall time is open", "a lower bound", "refused already"],
 )
 def test_they_are_asked_where_cpu_time_alone_is_open(judgement: Judgement, asked: bool) -> None:
-    assert instructions.is_asked(judgement) == asked
+    assert comparison.needs_instructions(judgement) == asked
 
 
 @pytest.mark.parametrize(
@@ -93,18 +93,18 @@ def test_they_are_asked_where_cpu_time_alone_is_open(judgement: Judgement, asked
 def test_instructions_decide_cpu_time_and_nothing_else(
     metrics: tuple[Compared, ...], policy: Policy, head: int, verdict: Verdict
 ) -> None:
-    assert instructions.decided(judged(*metrics), Instructions(100, head), policy).verdict is verdict
+    assert comparison.with_instructions(judged(*metrics), Instructions(100, head), policy).verdict is verdict
 
 
 @pytest.mark.parametrize("verdict", [Verdict.BROKEN, Verdict.INCONCLUSIVE, Verdict.WARN])
 def test_they_decide_nothing_of_named_benchmarks(verdict: Verdict) -> None:
     judgement = judged(OPEN)._replace(benchmarks=BenchmarkJudgement(verdict))
 
-    assert instructions.decided(judgement, Instructions(100, 100), ONLY_CPU).verdict is verdict
+    assert comparison.with_instructions(judgement, Instructions(100, 100), ONLY_CPU).verdict is verdict
 
 
 def test_it_is_said_that_they_decided() -> None:
-    (cpu,) = instructions.decided(judged(PROBABLY), Instructions(1000, 1123), ONLY_CPU).metrics
+    (cpu,) = comparison.with_instructions(judged(PROBABLY), Instructions(1000, 1123), ONLY_CPU).metrics
 
     assert (cpu.reason, cpu.probably, cpu.estimate) == ("instructions +12.3 %, counted twice", False, None)
 
@@ -137,6 +137,7 @@ def not_counted(found: Measurement) -> str:
     return next((note.removeprefix(start) for note in found.notes if note.startswith(start)), "")
 
 
+@pytest.mark.slow
 @needs_valgrind
 def test_a_head_that_takes_more_instructions_is_refused(tmp_path: Path) -> None:
     found = compare(tmp_path, ["seq", "1000"], ["seq", "9000"])
@@ -145,6 +146,7 @@ def test_a_head_that_takes_more_instructions_is_refused(tmp_path: Path) -> None:
     assert (found.judgement.verdict, counted is not None and counted.change > 1) == (Verdict.FAIL, True), found.notes
 
 
+@pytest.mark.slow
 @needs_valgrind
 def test_a_program_whose_repeats_differ_is_not_counted(tmp_path: Path) -> None:
     loop = 'read n < n || n=100; echo $((3 * n)) > n; while [ "$n" -gt 0 ]; do n=$((n - 1)); done'
@@ -154,6 +156,7 @@ def test_a_program_whose_repeats_differ_is_not_counted(tmp_path: Path) -> None:
     assert (found.judgement.verdict, not_counted(found)[:23]) == (Verdict.INCONCLUSIVE, "two runs of base differ")
 
 
+@pytest.mark.slow
 @needs_valgrind
 def test_a_program_that_valgrind_cannot_run_is_not_counted(tmp_path: Path) -> None:
     found = compare(tmp_path, ["sh", "-c", 'case "$LD_PRELOAD" in *vgpreload*) exit 7;; esac'], ["true"])
@@ -164,6 +167,7 @@ def test_a_program_that_valgrind_cannot_run_is_not_counted(tmp_path: Path) -> No
     )
 
 
+@pytest.mark.slow
 @needs_valgrind
 def test_what_starts_another_program_is_not_counted(tmp_path: Path) -> None:
     found = compare(tmp_path, ["sh", "-c", "exec true"], ["true"])
@@ -171,6 +175,7 @@ def test_what_starts_another_program_is_not_counted(tmp_path: Path) -> None:
     assert (found.judgement.verdict, not_counted(found)) == (Verdict.INCONCLUSIVE, "base starts further programs")
 
 
+@pytest.mark.slow
 @needs_valgrind
 def test_what_starts_another_process_is_not_counted(tmp_path: Path) -> None:
     found = compare(tmp_path, ["sh", "-c", "true & wait"], ["true"])
@@ -178,6 +183,7 @@ def test_what_starts_another_process_is_not_counted(tmp_path: Path) -> None:
     assert (found.judgement.verdict, not_counted(found)[:21]) == (Verdict.INCONCLUSIVE, "base starts further p")
 
 
+@pytest.mark.slow
 def test_the_configuration_asks_for_them(repo: Repo) -> None:
     repo.commit(files={"orchgate.toml": "[performance]\nexact = true\n"})
 
@@ -186,6 +192,7 @@ def test_the_configuration_asks_for_them(repo: Repo) -> None:
     assert (told.code, "note: instructions were not counted: " in told.out) == (0, True), told.out
 
 
+@pytest.mark.slow
 def test_without_valgrind_the_verdict_stays_and_that_is_said(tmp_path: Path) -> None:
     true = shutil.which("true") or "true"
 

@@ -9,7 +9,7 @@ import pytest
 
 from orchgate.config.load import build
 from orchgate.config.source import Source
-from orchgate.speed.push.stored_verdict import of_question
+from orchgate.speed.push.reach import programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ def asked(tools: Path, path: str = "", prepare: tuple[str, ...] = (), **stage: A
         "inner": {"stages": [{"id": "work", **stage}]},
     }
     config = build(Source("", {"performance": performance, "pipelines": pipelines}))
-    return of_question(config, str(tools.parent), {"PATH": path or f"{tools}:/usr/bin:/bin"})
+    return programs(config, str(tools.parent), {"PATH": path or f"{tools}:/usr/bin:/bin"})
 
 
 def updated(tools: Path) -> None:

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import files
-from orchgate.metrics import entries
+from orchgate.runner import writer
 from orchgate.runs import journal
 from orchgate.runs.state import manifest
 from tests.journals import events_of
 from tests.manifest_samples import own
+from tests.metrics_lines import recorded_entries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,20 +85,15 @@ def test_a_torn_last_line_is_reported_with_its_number(path: Path) -> None:
     assert journal.read(str(path)) == journal.JournalEvents((EVENT,), (2,))
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=60).filter(lambda data: b"\n" not in data and b"\x18" not in data))
 def test_whatever_was_torn_off_the_next_entry_is_whole(
     tmp_path_factory: pytest.TempPathFactory, fragment: bytes
 ) -> None:
     path = tmp_path_factory.mktemp("torn") / "metrics.json"
     path.write_bytes(fragment)
-    entries.append(str(path), entries.encode({"entry": 1, "run_id": "r"}))
-    assert entries.read(str(path)) == entries.Entries(({"entry": 1, "run_id": "r"},), int(bool(fragment)), 0)
-
-
-@pytest.mark.parametrize("line", ["null", "5", "[]", '"x"', "{}", "not json", '{"entry": 2}', "[" * 5000])
-def test_lines_of_other_tools_are_counted_apart(path: Path, line: str) -> None:
-    path.write_text(line + "\n")
-    assert entries.read(str(path)) == entries.Entries((), 0, 1)
+    writer.append_entry(str(path), writer.encode_entry({"entry": 1, "run_id": "r"}))
+    assert recorded_entries(path) == [{"entry": 1, "run_id": "r"}]
 
 
 def test_a_damaged_line_is_refused_with_its_number(path: Path) -> None:
@@ -123,16 +119,18 @@ def test_a_journal_is_not_followed_through_a_link(path: Path, tmp_path: Path) ->
         journal.Journal(str(path))
 
 
+@pytest.mark.slow
 def test_many_processes_append_without_losing_or_mixing_lines(path: Path) -> None:
     script = (
-        "import sys; from orchgate.metrics.entries import append, encode\n"
-        "for n in range(50): append(sys.argv[1], encode({'entry': 1, 'w': sys.argv[2], 'n': n, 'x': 'y' * 3000}))"
+        "import sys; from orchgate.runner.writer import append_entry, encode_entry\n"
+        "for n in range(50):\n"
+        " append_entry(sys.argv[1], encode_entry({'entry': 1, 'w': sys.argv[2], 'n': n, 'x': 'y' * 3000}))"
     )
     argv = [sys.executable, "-c", script, str(path)]
     children = [subprocess.Popen([*argv, str(number)]) for number in range(4)]
     assert [child.wait() for child in children] == [0] * 4
-    found = entries.read(str(path))
-    assert (len({(entry["w"], entry["n"]) for entry in found.entries}), found.torn, found.foreign) == (200, 0, 0)
+    found = [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert (len(found), len({(entry["w"], entry["n"]) for entry in found})) == (200, 200)
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,6 +146,7 @@ def _full() -> int:
     raise OSError(28, "No space left on device")
 
 
+@pytest.mark.slow
 def test_a_file_where_a_folder_belongs_is_said(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     with pytest.raises(files.WriteError):

@@ -58,11 +58,13 @@ def verdict(*checks: str) -> tuple[str, list[str]]:
 MISSING = "is a Git LFS pointer, and the file is not here"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", ["manifests", "evidence"])
 def test_a_pointer_without_its_file_is_what_nobody_can_check(tracked: Repo, check: str) -> None:
     assert verdict(check) == ("broken", [MISSING])
 
 
+@pytest.mark.slow
 def test_the_hint_brings_the_file(tracked: Repo) -> None:
     trouble = checked("--staged", "manifests")["checks"][0]["troubles"][0]
 
@@ -75,6 +77,7 @@ def test_the_file_in_the_store_is_judged(tracked: Repo) -> None:
     assert verdict() == ("pass", [])
 
 
+@pytest.mark.slow
 def test_the_file_in_the_work_tree_is_judged(tracked: Repo) -> None:
     tracked.write(PATH, CONTENT)
 
@@ -105,6 +108,7 @@ def pipe_in_place(repo: Repo) -> None:
     os.mkfifo(place)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", [spoil_store, link_out, pipe_in_place])
 def test_a_store_that_holds_something_else_is_not_believed(tracked: Repo, spoil: Callable[[Repo], None]) -> None:
     spoil(tracked)
@@ -112,6 +116,7 @@ def test_a_store_that_holds_something_else_is_not_believed(tracked: Repo, spoil:
     assert verdict("manifests") == ("broken", [MISSING])
 
 
+@pytest.mark.slow
 def test_a_file_that_is_too_large_is_not_read(tracked: Repo) -> None:
     tracked.stage(PATH, named(CONTENT, size=10**12))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.checks.evidence import CHECK
+from orchgate.checks.evidence import CHECK, UNJUDGED
 from orchgate.git.snapshot import FolderSnapshot
 from orchgate.markdown.document import Document
 from orchgate.model import Severity
@@ -47,6 +47,12 @@ LATER = "2026-01-07T10-00-00-000Z-00000001"
         "/Users/ann",
         "~",
         "src/<name>/x",
+        "doi:10.1000/a.md",
+        "HEAD:docs/a.md",
+        "git@host.org:owner/name.git",
+        "${OUT}/x.md",
+        "%OUT%/x.md",
+        "file://",
     ],
 )
 def test_a_code_span_that_is_no_path_is_no_link(text: str) -> None:
@@ -79,10 +85,61 @@ def test_a_code_span_is_read_as_what_it_is(text: str, kind: TargetKind) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["https://x.y", "mailto:a@b.c", "//x.y/z", "../../issues/7", "../../../pull/1", "", "…"]
+    "text",
+    [
+        *("https://x.y", "mailto:a@b.c", "//x.y/z", "../../issues/7", "../../../pull/1", "", "…"),
+        *("tel:112", "sms:112", "geo:1,2", "doi:10.1000/a.b", "urn:isbn:1", "data:text/plain,x", "javascript:f(x)"),
+        *("vscode:extension/a.b", "localhost:3000", "localhost:3000/a.md", "git:a/b.md", "news:12"),
+        *('{{<ref"a/b.md">}}', "{%link/a.md%}"),
+    ],
 )
 def test_the_web_is_not_checked(text: str) -> None:
     assert TargetReader(ROOTS).link(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$OUT/a.md",
+        "${OUT}/a.md",
+        "%OUT%/a.md",
+        "%APPDATA%\\a.md",
+        "<repo>/a.md",
+        "NNNN-a.md",
+        "XXX",
+        "{{site.url}}/a.md",
+    ],
+)
+def test_a_variable_in_a_link_is_still_to_be_filled_in(text: str) -> None:
+    target = TargetReader(ROOTS).link(text)
+
+    assert target is not None
+    assert target.kind is TargetKind.UNFILLED
+
+
+@pytest.mark.parametrize("text", ["C:\\x", "C:/x", "d:\\a\\b.md"])
+def test_a_drive_of_windows_is_a_local_path_and_no_scheme(text: str) -> None:
+    target = TargetReader(ROOTS).link(text)
+
+    assert target is not None
+    assert target.kind is TargetKind.LOCAL
+
+
+@pytest.mark.parametrize("text", ["a.md:12", "src/a.py:3:4", "%C3%BC.md", "a%20b%20c.md", "%5Ba%5D.md"])
+def test_a_line_or_a_percent_sign_makes_no_other_thing_of_a_path(text: str) -> None:
+    target = TargetReader(ROOTS).link(text)
+
+    assert target is not None
+    assert target.kind is TargetKind.PATH
+
+
+def test_attributes_of_templates_are_no_links() -> None:
+    text = (
+        '<a :href="f(x)">a</a> <a v-bind:href="g.md">b</a> <img data-src="h.png"> <a @click="href=i.md">\n'
+        '<a class="c" href="j.md?a=1&amp;b=2"> <img alt=x src=k.png> [l](m&amp;n.md)\n'
+    )
+
+    assert [link.target for link in Document("a.md", text.encode()).links] == ["j.md?a=1&b=2", "k.png", "m&n.md"]
 
 
 def test_lines_anchors_and_queries_are_no_part_of_a_path() -> None:
@@ -187,7 +244,10 @@ def test_a_sentence_says_what_it_claims(text: str, answer: tuple[bool | None, bo
 
 
 def test_artifacts_without_backticks_are_references() -> None:
-    text = "- Manifest: .runs/a/metrics.json, then out/b.json.\nlayout/x `out/c` [d](out/d) src/out/e <!-- out/f -->\n"
+    text = (
+        "- Manifest: .runs/a/metrics.json, then out/b.json.\nlayout/x `out/c` [d](out/d) src/out/e <!-- out/f -->\n"
+        "$out/bin/tool %out/x @out/y\n"
+    )
     document = Document("a.md", text.encode())
 
     assert [reference.text for reference in BarePaths(ROOTS).find(document)] == [".runs/a/metrics.json", "out/b.json"]
@@ -201,7 +261,10 @@ def nearest(root: Path) -> Nearest:
     ("path", "hint"),
     [
         ("docs/plam.md", "did you mean docs/plan.md?"),
-        ("docs/Plan.md", "did you mean docs/plan.md?"),
+        ("docs/Plan.md", "did you mean docs/plan.md, which differs in case only?"),
+        ("Docs/PLAN.md", "did you mean docs/plan.md, which differs in case only?"),
+        ("a/caf\u00e9.md", "did you mean a/cafe\u0301.md, whose name has the Unicode form NFD? Both look alike"),
+        ("b/u\u0308.md", "did you mean b/\u00fc.md, whose name has the Unicode form NFC? Both look alike"),
         ("old/plan.md", "did you mean docs/plan.md?"),
         ("nothing/like.it", "correct the path, or remove the link"),
         (f".runs/t/cli/{RUN[:-8]}00000000/manifest.json", f"the nearest run in .runs/t/cli/ is {RUN}"),
@@ -212,7 +275,7 @@ def nearest(root: Path) -> Nearest:
 )
 def test_the_nearest_existing_path_is_suggested(tmp_path: Path, path: str, hint: str) -> None:
     runs = {f".runs/t/cli/{run}/manifest.json": "{}" for run in (RUN, LATER)}
-    write_tree(tmp_path, {"docs/plan.md": "", **runs})
+    write_tree(tmp_path, {"docs/plan.md": "", "a/cafe\u0301.md": "", "b/\u00fc.md": "", **runs})
 
     assert nearest(tmp_path).hint(path) == hint
 
@@ -221,6 +284,88 @@ def test_a_link_written_from_the_top_gets_the_right_spelling_as_its_hint(tmp_pat
     write_tree(tmp_path, {"docs/a.md": "[x](src/b.py)\n", "src/b.py": ""})
 
     assert "write ../src/b.py" in judge_folder(CHECK, tmp_path).findings[0].hint
+
+
+VITEPRESS = {"site/.vitepress/config.ts": "", "site/guide/intro.md": "# In\u0303tro 2!\n", "site/public/a.png": ""}
+MKDOCS = {"mkdocs.yml": "docs_dir: pages\n", "pages/guide/intro.md": "# Intro\n", "pages/img/a.png": ""}
+DOCUSAURUS = {"w/docusaurus.config.js": "", "w/docs/guide/intro.mdx": "# Intro\n", "w/static/img/a.png": ""}
+HUGO = {"hugo.toml": "", "content/guide/_index.md": "# Intro\n", "static/img/a.png": ""}
+
+
+def findings_of(root: Path, files: dict[str, str]) -> list[tuple[str, str, Severity | None]]:
+    write_tree(root, files)
+    outcome = judge_folder(CHECK, root)
+    return [(finding.rule, finding.message.partition(" ")[0], finding.severity) for finding in outcome.findings]
+
+
+@pytest.mark.parametrize(
+    ("site", "page", "text"),
+    [
+        (VITEPRESS, "site/a.md", "[a](/guide/intro) [b](/guide/intro.html) [c](guide/intro#intro-2) ![d](/a.png)"),
+        (MKDOCS, "pages/a.md", '[a](/guide/intro/) [b](guide/intro.md) <img src="../img/a.png">'),
+        (MKDOCS, "pages/guide/b.md", "[a](../intro/) [b][plugin.label]"),
+        (
+            DOCUSAURUS,
+            "w/docs/a.md",
+            "[a](/docs/guide/intro) [b](/img/a.png) [c](@site/static/img/a.png) [d](./guide/intro)",
+        ),
+        (HUGO, "content/a.md", "[a](/guide/) [b](/img/a.png) [c](../guide)"),
+        (MKDOCS, "other/docs/a.md", "[a](/img/a.png) of a translation that copies it"),
+        (MKDOCS, "pages/a.md", "[a](/blog) [b](archive) routes of plug-ins"),
+        ({}, "docs/20-core/10-a.md", "[a](routing#server) in chapters of a site that is made elsewhere"),
+    ],
+)
+def test_links_of_pages_lead_where_the_site_serves_them(
+    tmp_path: Path, site: dict[str, str], page: str, text: str
+) -> None:
+    assert findings_of(tmp_path, {**site, page: text + "\n"}) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "text", "severity"),
+    [
+        ("site/a.md", "[a](/guide/intrro)", Severity.WARNING),
+        ("site/a.md", "[a](guide/intrro)", Severity.WARNING),
+        ("site/a.md", "[a](/guide/intrro.md)", Severity.ERROR),
+        ("site/a.md", "[a](guide/b.png)", Severity.ERROR),
+        ("README.md", "[a](/guide/intro)", None),
+        ("README.md", "[a](guide/intro)", Severity.ERROR),
+        ("README.md", "[a](/intro)", Severity.ERROR),
+    ],
+)
+def test_a_link_of_a_page_that_leads_nowhere_weighs_by_what_is_known(
+    tmp_path: Path, page: str, text: str, severity: Severity | None
+) -> None:
+    found = findings_of(tmp_path, {**VITEPRESS, page: text + "\n"})
+
+    assert [one[2] for one in found] == ([severity] if severity else [])
+
+
+def test_routes_that_only_the_generator_knows_are_counted(tmp_path: Path) -> None:
+    write_tree(tmp_path, {**VITEPRESS, "site/a.md": "[a](/blog) [b](/guide/intro)\n"})
+
+    examined = judge_folder(CHECK, tmp_path).examined
+
+    assert (examined["links"], examined[UNJUDGED]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("roots", "text", "rules"),
+    [
+        ('["d"]', "[a](/guide/intro) [b](/guide/intro#one) [c](/guide/) [d](/d/guide/intro.md)", []),
+        ('["d", "d/public"]', "[a](/a.png) [b](/guide/two)", []),
+        ('["d"]', "[a](/guide/intro#nope) [b](/guide/three) [c](/a.png)", ["EVD013", "EVD001", "EVD001"]),
+        ("[]", "[a](/guide/intro)", ["EVD001"]),
+    ],
+)
+def test_link_roots_say_what_is_served_from_the_top(tmp_path: Path, roots: str, text: str, rules: list[str]) -> None:
+    pages = {"d/guide/intro.md": "# One\n", "d/guide/index.md": "", "d/guide/two.mdx": "", "d/public/a.png": ""}
+
+    found = findings_of(
+        tmp_path, {"orchgate.toml": f"[evidence]\nlink-roots = {roots}\n", **pages, "a.md": text + "\n"}
+    )
+
+    assert [one[0] for one in found] == rules
 
 
 def test_severities_follow_what_the_text_claims(tmp_path: Path) -> None:
@@ -237,7 +382,34 @@ def test_severities_follow_what_the_text_claims(tmp_path: Path) -> None:
         Severity.WARNING,
         Severity.WARNING,
         Severity.WARNING,
+        Severity.WARNING,
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "warned"),
+    [
+        ("The parser is `src/gone.py`.", True),
+        ("The parser is `src/sub/gone.py:12`.", True),
+        ("The parser is `./src/gone.py`.", True),
+        ("The parser is [it](src/here.py).", False),
+        ("It will be `src/gone.py`.", False),
+        ("Add `src/gone.py`.", False),
+        ("The old `src/gone.py` was removed.", False),
+        ("Removed `src/gone.py`.", False),
+        ("- [ ] write `src/gone.py`", False),
+        ("See `lib/gone.py` of another repository.", False),
+        ("On branch `src/gone`.", False),
+        ("All of `src/*.rs`.", False),
+        ("A package has `./Package.swift`.", False),
+    ],
+)
+def test_a_dead_path_in_backticks_below_a_folder_that_is_there_is_a_warning(
+    tmp_path: Path, text: str, warned: bool
+) -> None:
+    found = findings_of(tmp_path, {"src/here.py": "", "a.md": f"# A\n\n{text}\n"})
+
+    assert [(rule, severity) for rule, _, severity in found] == ([("EVD001", Severity.WARNING)] if warned else [])
 
 
 def test_what_was_examined_is_counted(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from orchgate.evidence import lock as locks
 from orchgate.evidence.facts import facts_of
 from orchgate.evidence.lock import Lock, LockError, Pinned, RunFacts, both_sides, parse, render
 from orchgate.evidence.pin import ATTRIBUTES
-from orchgate.lib.inside import git_name
+from orchgate.lib.paths import git_name
 from orchgate.runs.run import from_manifest
 
 if TYPE_CHECKING:
@@ -52,11 +52,13 @@ PINS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(PINS)
 def test_what_is_written_is_read_again(pins: list[Pinned]) -> None:
     assert parse(render(pins)).pins == {pin.path: pin for pin in pins}
 
 
+@pytest.mark.slow
 @given(PINS)
 def test_the_order_of_pins_means_nothing(pins: list[Pinned]) -> None:
     assert render(pins) == render(reversed(pins))
@@ -77,14 +79,21 @@ def test_lines_are_sorted_as_sort_would() -> None:
 
 
 def test_folders_are_those_above_the_pins() -> None:
-    assert Lock([PIN, PIN._replace(path=RUN)]).folders >= {"out", ".runs/0001-demo/cli"}
+    lock = Lock([PIN, PIN._replace(path=RUN)])
+
+    assert [lock.holds(folder) for folder in ("out", ".runs/0001-demo/cli", "out/a.txt", "ou")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 WRONG = [
     (b"", "1: is empty"),
     (b"\n\n", "1: is empty"),
     (b"\x00\xff", "1: is not JSON: "),
-    (lock(line(), header="[]"), "1: is no JSON object"),
+    (lock(line(), header="[]"), "1: is not a JSON object"),
     (lock(header=line()), '1: does not begin with {"evidence-lock": 1}'),
     (lock(header='{"evidence-lock": 2}'), "1: is of version 2, this orchgate reads 1"),
     (lock(header='{"evidence-lock": true}'), "1: is of version True, this orchgate reads 1"),
@@ -115,7 +124,7 @@ WRONG = [
     (lock(line(run={"tree": "abc"})), "2: run.tree: expected an object id, got 'abc'"),
     (lock(line(run={"dirty": 1})), "2: run.dirty: expected true or false, got 1"),
     (lock(line(run={"numbers": {"x": "1"}})), "2: run.numbers: expected numbers by name"),
-    (lock('{"path": "a", "size": NaN}'), "2: is not JSON: NaN is no number"),
+    (lock('{"path": "a", "size": NaN}'), "2: is not JSON: NaN is not a number"),
     (lock(line(run={"numbers": {"x": 1}}).replace("1}", "1e999}")), "2: run.numbers: expected numbers by name"),
 ]
 
@@ -135,6 +144,7 @@ def test_a_huge_lock_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
         parse(lock(line()))
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=200))
 def test_no_bytes_crash_it(data: bytes) -> None:
     with contextlib.suppress(LockError):
@@ -174,6 +184,7 @@ def test_seconds_of_a_run_without_usage_are_those_between_its_moments() -> None:
     assert told.numbers == {"wall_seconds": 1.25}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attributes", [True, False])
 def test_branches_that_pin_different_artifacts_merge(repo: Repo, attributes: bool) -> None:
     """With the attributes that pinning writes git takes both; without, the conflict is one that pinning resolves."""
@@ -190,6 +201,7 @@ def test_branches_that_pin_different_artifacts_merge(repo: Repo, attributes: boo
     assert (code, set(parse(both_sides(data)).pins)) == (int(not attributes), {"out/a.txt", "out/b", "out/c"})
 
 
+@pytest.mark.slow
 def test_branches_that_pin_one_artifact_differently_do_not_merge_into_a_lie(repo: Repo) -> None:
     repo.stage(".orchgate/.gitattributes", ATTRIBUTES)
     repo.commit(files={locks.PATH: render([PIN])})

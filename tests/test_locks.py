@@ -13,7 +13,7 @@ import pytest
 
 from orchgate.cli import main
 from orchgate.lib import locks
-from orchgate.metrics.entries import encode
+from orchgate.runner.writer import encode_entry
 from tests.repo import init
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def place(repo: Repo) -> Path:
     return repo.root / ".git/orchgate/locks"
 
 
+@pytest.mark.slow
 def test_whoever_waits_too_long_is_told_for_whom(repo: Repo, holder: subprocess.Popen[bytes]) -> None:
     with pytest.raises(locks.Busy) as caught, locks.held(str(repo.root), "one", "orchgate demo", patience=0):
         pass
@@ -77,11 +78,13 @@ def test_whoever_waits_too_long_is_told_for_whom(repo: Repo, holder: subprocess.
     assert (caught.value.exit_code, "run this again" in caught.value.hint) == (3, True)
 
 
+@pytest.mark.slow
 def test_a_name_is_one_lock_and_another_name_is_another(repo: Repo, holder: subprocess.Popen[bytes]) -> None:
     with locks.held(str(repo.root), "two", "orchgate demo", patience=0):
         assert holder.poll() is None
 
 
+@pytest.mark.slow
 def test_a_killed_holder_holds_nothing(repo: Repo, holder: subprocess.Popen[bytes]) -> None:
     holder.kill()
     holder.wait()
@@ -92,6 +95,7 @@ def test_a_killed_holder_holds_nothing(repo: Repo, holder: subprocess.Popen[byte
     assert os.listdir(place(repo)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inside", [True, False])
 def test_nobody_meets_anybody(tmp_path: Path, inside: bool) -> None:
     made = init(tmp_path / "repo")
@@ -132,13 +136,14 @@ VERBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF])
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_file_system_without_locks_is_told(
     repo: Repo, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str, code: int
 ) -> None:
     repo.commit(files={"tasks/tasks-0001-demo.md": PLAIN})
-    repo.write(".runs/0001-demo/metrics.json", encode(ENTRY) + b"\n")
+    repo.write(".runs/0001-demo/metrics.json", encode_entry(ENTRY) + b"\n")
 
     def refused(*_: object) -> None:
         raise OSError(code, os.strerror(code))

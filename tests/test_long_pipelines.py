@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from orchgate.cli import main
 from orchgate.config.load import load
 from orchgate.git.repository import open_repository
-from orchgate.metrics import recorded
+from orchgate.metrics.lines import TAIL_BYTES
 from orchgate.runs import ids
 from orchgate.runs.machine import fingerprint
 from orchgate.speed.push import recorded_runs, screening
 from orchgate.speed.push.request import PushRequest
-from orchgate.speed.push.stored_verdict import RunDuration
+from orchgate.speed.push.verdict_record import RunDuration
 from orchgate.verdict import baseline
 from orchgate.verdict.baseline import Baseline
 from tests.baselines import record
@@ -119,24 +120,27 @@ def change(tmp_path: Path) -> Pushed:
 # Held to recorded runs
 
 
+@pytest.mark.slow
 def test_a_run_that_looks_like_the_recorded_ones_passes_with_a_note_that_claims_no_proof(change: Pushed) -> None:
     change.remember(12, 30.0)
 
     code, out = change.check()
 
-    said = "screened against 12 recorded runs of base's tree on this kind of machine: nothing suspicious"
+    said = "screened against 12 recorded runs of base's tree on this machine type: nothing suspicious"
     assert (code, "PRF004 (note)" in out, said in out, change.runs) == (0, True, True, ["head"]), out
 
 
+@pytest.mark.slow
 def test_few_recorded_runs_leave_open_what_they_cannot_show(change: Pushed) -> None:
     change.remember(3, 30.0)
 
     code, out = change.check()
 
-    said = "1.5 times the slowest of them would have been seen"
+    said = "1.5 times the slowest of them would have been noticed"
     assert (code, "PRF004 (warning)" in out, said in out, change.runs) == (0, True, True, ["head"]), out
 
 
+@pytest.mark.slow
 def test_a_suspicion_that_pairs_confirm_refuses_the_push(tmp_path: Path) -> None:
     change = pushed(tmp_path, head=0.6)
     change.remember(12, 0.1)
@@ -151,6 +155,7 @@ def test_a_suspicion_that_pairs_confirm_refuses_the_push(tmp_path: Path) -> None
     assert (told.code, "PRF001" in told.out, known) == (1, True, ""), told.out
 
 
+@pytest.mark.slow
 def test_a_suspicion_that_pairs_do_not_confirm_does_not_refuse(change: Pushed) -> None:
     change.remember(12, 40.0, user_seconds=0.001)
 
@@ -159,6 +164,7 @@ def test_a_suspicion_that_pairs_do_not_confirm_does_not_refuse(change: Pushed) -
     assert (code, "12 recorded runs of base's tree" in out, change.runs.count("base") >= 3) == (0, True, True), out
 
 
+@pytest.mark.slow
 def test_a_head_that_fails_where_base_passes_is_refused_although_base_was_not_to_be_run(tmp_path: Path) -> None:
     change = pushed(tmp_path)
     change.remember(12, 1.0)
@@ -169,6 +175,7 @@ def test_a_head_that_fails_where_base_passes_is_refused_although_base_was_not_to
     assert (code, "PRF005" in out) == (1, True), out
 
 
+@pytest.mark.slow
 def test_a_base_that_takes_longer_than_a_push_may_is_not_run_whatever_is_on_record(change: Pushed) -> None:
     change.remember(12, 300.0)
 
@@ -177,6 +184,7 @@ def test_a_base_that_takes_longer_than_a_push_may_is_not_run_whatever_is_on_reco
     assert (code, "a run takes 5 min, eight pairs need 80 min" in out, change.runs) == (0, True, []), out
 
 
+@pytest.mark.slow
 def test_lines_that_cannot_be_read_are_said(change: Pushed) -> None:
     change.remember(12, 30.0)
     with open_appending(change.repo.root / METRICS) as file:
@@ -188,6 +196,7 @@ def test_lines_that_cannot_be_read_are_said(change: Pushed) -> None:
 # Nothing to hold it to
 
 
+@pytest.mark.slow
 def test_a_first_push_says_how_long_a_run_takes_and_the_next_one_runs_nothing(change: Pushed) -> None:
     _, first = change.check()
     ran = len(change.runs)
@@ -200,15 +209,17 @@ def test_a_first_push_says_how_long_a_run_takes_and_the_next_one_runs_nothing(ch
     assert (code, told, len(change.runs)) == (0, (True,) * 4, ran), first + second
 
 
+@pytest.mark.slow
 def test_a_screening_is_no_proof_where_the_policy_wants_one(tmp_path: Path) -> None:
     change = pushed(tmp_path, inconclusive="block")
     change.remember(12, 30.0)
 
     code, out = change.check()
 
-    assert (code, "nothing suspicious, which is no proof" in out, change.runs) == (3, True, ["head"]), out
+    assert (code, "nothing suspicious (this is no proof)" in out, change.runs) == (3, True, ["head"]), out
 
 
+@pytest.mark.slow
 def test_what_is_left_open_ends_in_3_where_the_policy_says_so(tmp_path: Path) -> None:
     change = pushed(tmp_path, inconclusive="block")
     change.remember(12, 300.0)
@@ -228,13 +239,14 @@ def test_a_first_run_of_head_is_suspicious_once_it_takes_far_longer_than_base(
 # The stored baseline
 
 
-def test_the_stored_baseline_tells_how_long_a_run_takes(change: Pushed) -> None:
+def keep_baseline(change: Pushed, **samples: float) -> None:
+    """A stored baseline on the default branch, from which the topic starts."""
     stored = record(
         "bench",
         MACHINE,
         pipeline_hash=gathered(change).definition,
         recorded_at=ids.moment(datetime.datetime.now(datetime.UTC).timestamp()),
-        samples={"cpu_seconds": (1.0,) * 10, "wall_seconds": (30.0,) * 10},
+        samples={name: (value,) * 10 for name, value in samples.items()},
     )
     change.repo.git("checkout", "--quiet", "main")
     content = baseline.render(Baseline({stored.place: stored})).decode()
@@ -242,9 +254,29 @@ def test_the_stored_baseline_tells_how_long_a_run_takes(change: Pushed) -> None:
     change.repo.git("checkout", "--quiet", "topic")
     change.repo.git("rebase", "--quiet", "main")
 
+
+@pytest.mark.slow
+def test_the_stored_baseline_tells_how_long_a_run_takes(change: Pushed) -> None:
+    keep_baseline(change, cpu_seconds=1.0, wall_seconds=30.0)
+
     code, out = change.check()
 
     assert (code, "screened against the stored baseline of" in out, change.runs) == (0, True, ["head"]), out
+
+
+@pytest.mark.slow
+def test_a_machine_that_reports_no_file_events_is_named_and_blocks_nobody(
+    change: Pushed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep_baseline(change, wall_seconds=30.0, manifest_writes=0.0)
+    monkeypatch.setitem(sys.modules, "inotify_simple", None)
+    monkeypatch.chdir(change.repo.root)
+
+    code = main(["check", "performance", "--base", "main"])
+
+    out = capsys.readouterr().out
+    why = "manifest writes not held to the stored baseline: file events not counted: this system reports none"
+    assert (code, why in out, "PRF004" in out) == (0, True, True), out
 
 
 # What counts as a run of base
@@ -275,6 +307,7 @@ OTHERS: dict[str, Mapping[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", OTHERS.values(), ids=list(OTHERS))
 def test_what_is_no_whole_run_of_base_here_does_not_count(change: Pushed, other: Mapping[str, Any]) -> None:
     change.remember(12, 30.0, **other)
@@ -284,12 +317,14 @@ def test_what_is_no_whole_run_of_base_here_does_not_count(change: Pushed, other:
     assert (found.runs, found.seconds) == ((), None)
 
 
+@pytest.mark.slow
 def test_runs_of_head_do_not_count(change: Pushed) -> None:
     change.remember(12, 30.0, tree=change.tree("topic"))
 
     assert gathered(change).runs == ()
 
 
+@pytest.mark.slow
 def test_runs_of_head_do_not_count_where_an_ancestor_held_the_same_files(change: Pushed) -> None:
     repo = change.repo
     change.remember(12, 30.0)
@@ -302,6 +337,7 @@ def test_runs_of_head_do_not_count_where_an_ancestor_held_the_same_files(change:
     assert gathered(change).runs == ()
 
 
+@pytest.mark.slow
 def test_runs_of_ancestors_count_the_nearest_first(change: Pushed) -> None:
     change.remember(2, 30.0)
     change.repo.git("checkout", "--quiet", "main")
@@ -316,6 +352,7 @@ def test_runs_of_ancestors_count_the_nearest_first(change: Pushed) -> None:
     assert (walls, found.nearest, found.is_base, found.seconds) == ([20.0] * 3 + [30.0] * 2, 3, True, 20.0)
 
 
+@pytest.mark.slow
 def test_runs_of_an_ancestor_that_defines_the_pipeline_otherwise_do_not_count(change: Pushed) -> None:
     change.remember(12, 30.0)
     change.repo.git("checkout", "--quiet", "main")
@@ -325,6 +362,7 @@ def test_runs_of_an_ancestor_that_defines_the_pipeline_otherwise_do_not_count(ch
     assert gathered(change).runs == ()
 
 
+@pytest.mark.slow
 def test_runs_of_an_ancestor_count_where_only_other_settings_changed(change: Pushed) -> None:
     change.remember(12, 30.0)
     change.repo.git("checkout", "--quiet", "main")
@@ -334,6 +372,7 @@ def test_runs_of_an_ancestor_count_where_only_other_settings_changed(change: Pus
     assert (len(gathered(change).runs), gathered(change).is_base) == (12, False)
 
 
+@pytest.mark.slow
 def test_metrics_that_the_change_brings_do_not_count(change: Pushed) -> None:
     change.remember(12, 30.0)
     change.repo.git("add", "--force", METRICS)
@@ -344,6 +383,7 @@ def test_metrics_that_the_change_brings_do_not_count(change: Pushed) -> None:
     assert (found.runs, found.problems) == ((), (f"{METRICS} is part of the change",))
 
 
+@pytest.mark.slow
 def test_a_link_to_what_the_change_brings_does_not_count(change: Pushed) -> None:
     change.remember(12, 30.0, path="fixtures/metrics.json")
     (change.repo.root / ".runs").mkdir()
@@ -355,6 +395,7 @@ def test_a_link_to_what_the_change_brings_does_not_count(change: Pushed) -> None
     assert gathered(change).runs == ()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_recorded_twice_counts_once(change: Pushed) -> None:
     change.remember(3, 30.0)
     change.remember(3, 30.0)
@@ -362,6 +403,7 @@ def test_a_run_that_was_recorded_twice_counts_once(change: Pushed) -> None:
     assert len(gathered(change).runs) == 3
 
 
+@pytest.mark.slow
 def test_a_pipe_in_place_of_metrics_keeps_nobody_waiting(change: Pushed) -> None:
     (change.repo.root / METRICS).parent.mkdir(parents=True)
     os.mkfifo(change.repo.root / METRICS)
@@ -371,11 +413,12 @@ def test_a_pipe_in_place_of_metrics_keeps_nobody_waiting(change: Pushed) -> None
     assert (found.runs, len(found.problems)) == ((), 1)
 
 
+@pytest.mark.slow
 def test_of_a_huge_history_the_end_is_read(change: Pushed) -> None:
     change.remember(12, 30.0)
     with open_appending(change.repo.root / METRICS) as file:
         other = line(50, 10.0, tree="d" * 40)
-        file.write(other * (recorded.NEWEST // len(other)))
+        file.write(other * (TAIL_BYTES // len(other)))
     change.remember(2, 20.0, run_id="2026-02-02T12-00-00-000Z-aaaaaaaa")
 
     assert [run.metrics["wall_seconds"] for run in gathered(change).runs] == [20.0]
@@ -390,14 +433,17 @@ def judged(
     return RunDuration(change.tree(revision), seconds, at_least, at.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
+@pytest.mark.slow
 def test_a_former_push_tells_how_long_a_run_takes(change: Pushed) -> None:
     assert gathered(change, (judged(change, "main", 26.1),)).seconds == 26.1
 
 
+@pytest.mark.slow
 def test_how_long_head_took_says_nothing_of_base(change: Pushed) -> None:
     assert gathered(change, (judged(change, "topic", 26.1),)).seconds is None
 
 
+@pytest.mark.slow
 def test_one_busy_moment_does_not_keep_a_pipeline_from_being_measured(change: Pushed) -> None:
     before = judged(change, "main", 1.0)
     change.repo.git("checkout", "--quiet", "main")
@@ -406,12 +452,14 @@ def test_one_busy_moment_does_not_keep_a_pipeline_from_being_measured(change: Pu
     assert gathered(change, (before, judged(change, "main", 26.1))).seconds == 1.0
 
 
+@pytest.mark.slow
 def test_a_run_that_was_ended_took_longer_than_any_that_was_not(change: Pushed) -> None:
     found = gathered(change, (judged(change, "main", 1.9, at_least=True), judged(change, "main", 26.1)))
 
     assert (found.seconds, found.at_least) == (26.1, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("days", "at_least", "known"), [(6, False, True), (8, False, False), (2, True, False)])
 def test_how_long_it_took_is_forgotten_in_time(change: Pushed, days: int, *, at_least: bool, known: bool) -> None:
     then = judged(change, "main", 26.1, at=NOW - datetime.timedelta(days=days), at_least=at_least)

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchgate.commands.baseline import common
-from orchgate.commands.perf import report
-from orchgate.lib import resources
+from orchgate.commands.perf import table
+from orchgate.lib import files
 from orchgate.measures.declared import MetricKind
 from orchgate.model import Verdict
 from orchgate.verdict import baseline, words
@@ -23,6 +23,7 @@ from orchgate.verdict.exact import LowerBounds
 from orchgate.verdict.stored import judge_stored, suspicious
 from orchgate.verdict.values import Answer, Compared, ComparedCounter, Judgement, Metric, Pair, Policy
 from tests.baselines import record
+from tests.published import closed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,7 +132,7 @@ def test_the_result_is_named() -> None:
 
 
 def test_no_change_is_told_where_it_cannot_be() -> None:
-    text = "\n".join(report.rows(judge(pairs(-0.218, (True, True)), policy(CPU))))
+    text = "\n".join(table.rows(judge(pairs(-0.218, (True, True)), policy(CPU))))
 
     assert ("%" in text, text.count("≥ ")) == (False, 2)
 
@@ -171,7 +172,7 @@ def test_a_head_of_which_more_is_not_known_is_suspicious() -> None:
 def test_a_baseline_keeps_what_is_a_lower_bound() -> None:
     one = record(lower_bounds={"cpu_seconds": WHY})
     data = baseline.render(baseline.Baseline({one.place: one}))
-    jsonschema.validate(json.loads(data), json.loads(resources.read("schemas", "baseline.json")))
+    jsonschema.validate(json.loads(data), json.loads(files.read_data("schemas", "baseline.json")))
 
     assert baseline.parse(data).records[one.place] == one
 
@@ -216,6 +217,7 @@ def lines(slower: float, sides: tuple[bool, bool]) -> str:
     return "".join(json.dumps(line) + "\n" for line in made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy_says", ["warn", "block"])
 def test_a_replay_is_held_to_the_same_and_stores_nothing(repo: Repo, tmp_path: Path, policy_says: str) -> None:
     repo.write("orchgate.toml", f'[performance]\ninconclusive = "{policy_says}"\n')
@@ -227,7 +229,7 @@ def test_a_replay_is_held_to_the_same_and_stores_nothing(repo: Repo, tmp_path: P
         file.write_text(lines(-0.2, sides))
         done = repo.orchgate("perf", "--replay", str(file), "--output-format", "json")
         document = json.loads(done.out)
-        jsonschema.validate(document, json.loads(resources.read("schemas", "perf.json")))
+        jsonschema.validate(document, closed("perf"))
         found[name] = (done.code, document["verdict"], document["streams"][0]["metrics"][0]["head_lower_bound"])
 
     open_ = 3 if policy_says == "block" else 0
@@ -240,12 +242,13 @@ def test_a_replay_is_held_to_the_same_and_stores_nothing(repo: Repo, tmp_path: P
     assert sorted(str(path) for path in git.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_bounds_that_are_none_are_no_samples(repo: Repo) -> None:
     repo.write("x.jsonl", lines(0.0, (False, True)).replace(f'"{WHY}"', "7"))
 
     done = repo.orchgate("perf", "--replay", "x.jsonl")
 
-    assert (done.code, "'lower_bounds' is no object of reasons" in done.out) == (3, True)
+    assert (done.code, "'lower_bounds' is not an object of reasons" in done.out) == (3, True)
 
 
 # Estimate and medians on one line
@@ -267,7 +270,7 @@ def test_a_change_of_pairs_that_the_medians_do_not_show_says_so() -> None:
 def test_the_table_says_it_below() -> None:
     one = Compared("cpu_seconds", PASS, -0.03, -0.05, -0.01, 20, 0.01, 0.02, 10.0, 9.0)
 
-    *_, last = report.rows(Judgement(PASS, (one,)))
+    *_, last = table.rows(Judgement(PASS, (one,)))
 
     assert last.strip() == (
         "the change is estimated from pairs; the medians of base and head alone moved by: CPU time -10.0 %"
@@ -277,6 +280,7 @@ def test_the_table_says_it_below() -> None:
 SECONDS = st.floats(0.01, 100)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(SECONDS, SECONDS), min_size=8, max_size=16))
 def test_what_is_said_of_pairs_agrees_with_the_medians_or_says_why_not(values: list[tuple[float, float]]) -> None:
@@ -290,7 +294,7 @@ def test_what_is_said_of_pairs_agrees_with_the_medians_or_says_why_not(values: l
 def test_a_counter_that_is_a_bound_is_no_exact_comparison() -> None:
     one = ComparedCounter("processes", OPEN, 3, 3, f"processes of head is a lower bound: {WHY}", None, WHY)
 
-    assert "exact" not in "\n".join(report.rows(Judgement(OPEN, (), (one,))))
+    assert "exact" not in "\n".join(table.rows(Judgement(OPEN, (), (one,))))
 
 
 def test_a_count_that_went_up_in_too_few_runs_warns_also_where_head_may_count_more() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
-from orchgate.lib import resources
+from orchgate.lib import files
 from orchgate.runs import machine
 from orchgate.runs.machine import fingerprint
 from tests.support import write_tree
@@ -31,14 +31,16 @@ def made_up(root: Path, **files: str) -> dict[str, object]:
 def schema() -> dict[str, object]:
     import json
 
-    whole = json.loads(resources.read("schemas", "manifest-v1.json"))
+    whole = json.loads(files.read_data("schemas", "manifest-v1.json"))
     return {"$ref": "#/$defs/machine", "$defs": whole["$defs"]}
 
 
+@pytest.mark.slow
 def test_this_machine_fits_the_manifest() -> None:
     jsonschema.validate(fingerprint(), schema())
 
 
+@pytest.mark.slow
 def test_a_machine_that_tells_nothing_fits_the_manifest(tmp_path: Path) -> None:
     jsonschema.validate(fingerprint(str(tmp_path), {}), schema())
 

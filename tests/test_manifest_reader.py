@@ -139,6 +139,9 @@ def test_a_path_that_climbs_out_is_not_within_the_run() -> None:
         (b'{"a": 1, "a": 2}', Flaw.DUPLICATE),
         (b'{"a": 1, "\\u0061": 1}', Flaw.DUPLICATE),
         (b'{"a": 1, "a": 1}', Flaw.DUPLICATE),
+        (b'{"a":1,"a"\t:2}', Flaw.DUPLICATE),
+        (b'{"a": 1, "a"\n:2, "b"\r:3}', Flaw.DUPLICATE),
+        (b'{"x": "b\\": ", "y": ": ", "a": 1, "a": 2}', Flaw.DUPLICATE),
         (b'{"x": [{"a" : 1,"b":0, "a"  :1}]}', Flaw.DUPLICATE),
         (b"[" * 65 + b"]" * 65, Flaw.SHAPE),
         (b'{"a":' * 65 + b"1" + b"}" * 65, Flaw.DEPTH),
@@ -196,6 +199,7 @@ def test_the_line_of_a_fault_is_told() -> None:
     assert lines == [2, 3, 3]
 
 
+@pytest.mark.slow
 @given(JSON)
 def test_lists_every_place_of_a_document_once(document: object) -> None:
     def walk(value: object, path: tuple[str | int, ...]) -> list[tuple[str | int, ...]]:
@@ -215,12 +219,14 @@ def outcome(data: bytes) -> object:
         return error.reason
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(), JSON))
 def test_every_document_of_json_comes_back_equal(document: dict[str, object]) -> None:
     # Decoders do not agree on integers of any size, nor on surrogates that stand alone.
     assert outcome(json.dumps(document).encode()) in (document, Flaw.NUMBER, Flaw.ENCODING)
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=60))
 def test_no_bytes_at_all_break_the_reader(data: bytes) -> None:
     read = outcome(data)
@@ -308,6 +314,7 @@ def test_reading_manifests_costs_nothing_until_one_is_read() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(max_size=3), JSON), st.integers(1, 4))
 def test_depth_does_not_depend_on_the_way_it_is_measured(document: dict[str, object], limit: int) -> None:
     def refused(indent: int | None) -> bool:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from referencing import Registry
 
-from orchgate.lib import resources
-from orchgate.runs.validate import SCHEMAS, explain, format_of, is_valid
+from orchgate.lib import files
+from orchgate.runs.decode import SCHEMAS, explain, format_of, is_valid
 from tests.manifest_samples import january, june, own
 
 SAMPLES = {"orchgate": own, "codex-2026-01": january, "codex-2026-06": june}
@@ -33,7 +33,7 @@ VALUES = st.one_of(
 
 
 def schema(kind: str) -> Any:
-    return json.loads(resources.read("schemas", SCHEMAS[kind]))
+    return json.loads(files.read_data("schemas", SCHEMAS[kind]))
 
 
 @lru_cache
@@ -72,6 +72,7 @@ def mutated(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     return kind, document
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SCHEMAS)
 def test_every_schema_is_a_schema(kind: str) -> None:
     jsonschema.Draft202012Validator.check_schema(schema(kind))
@@ -97,6 +98,7 @@ def test_the_sample_is_valid_for_both_validators(kind: str) -> None:
     assert (fast(kind).is_valid(sample), slow(kind).is_valid(sample), format_of(sample)) == (True, True, kind)
 
 
+@pytest.mark.slow
 @given(mutated())
 def test_both_validators_agree_on_every_mutation(case: tuple[str, dict[str, Any]]) -> None:
     kind, document = case
@@ -104,6 +106,7 @@ def test_both_validators_agree_on_every_mutation(case: tuple[str, dict[str, Any]
     assert fast(kind).is_valid(document) == slow(kind).is_valid(document)
 
 
+@pytest.mark.slow
 @given(mutated())
 def test_what_is_refused_is_explained_in_few_words(case: tuple[str, dict[str, Any]]) -> None:
     kind, document = case

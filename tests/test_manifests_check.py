@@ -8,10 +8,10 @@ import pytest
 from orchgate.checks.manifests import CHECK
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.git.snapshot import FolderSnapshot, TreeEntry
-from orchgate.lib.parallel import spread
+from orchgate.lib.process import spread
 from orchgate.model import Location, Severity
 from orchgate.runs import locate
-from orchgate.runs.liveness import is_alive, silence
+from orchgate.runs.machine import is_alive, silence
 from orchgate.runs.run import RunnerProcess, decode
 from tests.journals import recorded
 from tests.manifest_samples import PATH, RUN, TASK, encoded, january, own
@@ -230,34 +230,37 @@ def test_a_megabyte_of_beginnings_is_searched_in_no_time() -> None:
     assert list(locate.mentioned(".runs/a/cli/" * 90_000 + "[" * 100_000, (".runs",))) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [1, 2, 3, 4])
 def test_the_result_is_the_same_however_many_processes_share_the_work(
     parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchgate.lib.parallel.cores", lambda: parts)
+    monkeypatch.setattr("orchgate.lib.process.cores", lambda: parts)
 
     results = spread(list, range(41), worth_it=10)
 
     assert (len(results), [item for part in results for item in part]) == (parts, list(range(41)))
 
 
+@pytest.mark.slow
 def test_a_crash_in_another_process_is_raised_here(monkeypatch: pytest.MonkeyPatch) -> None:
     def work(part: Sequence[int]) -> None:
         if 39 in part:
             raise ValueError(Location("x"))
 
-    monkeypatch.setattr("orchgate.lib.parallel.cores", lambda: 2)
+    monkeypatch.setattr("orchgate.lib.process.cores", lambda: 2)
 
     with pytest.raises(ValueError, match="Location"):
         spread(work, range(40), worth_it=10)
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     def work(part: Sequence[int]) -> None:
         if 39 in part:
             os.kill(os.getpid(), 9)
 
-    monkeypatch.setattr("orchgate.lib.parallel.cores", lambda: 2)
+    monkeypatch.setattr("orchgate.lib.process.cores", lambda: 2)
 
     with pytest.raises(OrchgateError, match="killed"):
         spread(work, range(40), worth_it=10)

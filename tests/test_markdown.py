@@ -13,6 +13,8 @@ from tests.work import no_hang
 
 CORPUS = Path(os.environ.get("ORCHGATE_CORPUS", Path(__file__).parents[2] / "shared" / "corpus"))
 TRICKY = {
+    "headings in items": "- a\n\n  # no\n\n  ```\n  ```\n\n  # no\n\n1. b\n   # no\n\n # Yes\n\n-  c\n\n  # Yes\n",
+    "setext below definitions": "[a]: b\nTitle\n---\n",
     "headings": "# One\n\n## Two ##\n\n###### Six\n\n####### no\n\n#no\n\n   ### Three\n\n    # code\n",
     "setext headings": "Setext\n===\n\nTwo\nlines\n---\n\n---\n",
     "fences": "# A\n\n```md\n# no `no`\n```\n\n~~~~\n~~~\n# no\n~~~~\n\n`yes`\n",
@@ -86,6 +88,22 @@ def test_a_title_is_plain_text() -> None:
         ("देवनागरी", "देवनागरी"),
         ("日本語 の 見出し", "日本語-の-見出し"),
         ("[link](x.md) text", "link-text"),
+        ("Quoi\u00a0?", "quoi"),
+        ("A\u00a0b  c", "ab--c"),
+        ("![alt](y.png) Logo", "-logo"),
+        ("Logo <img src=y.png>", "logo-"),
+        ("[![alt](y.png) Build](z)", "-build"),
+        (":rocket: Launch", "rocket-launch"),
+        ("\U0001f680 Launch", "-launch"),
+        ("A &amp; B &lt;C&gt;", "a--b-c"),
+        ("`a_b` and `` `c` ``", "a_b-and-c"),
+        ("[[1.0]](https://x.y/a_(b)) - 2020", "10---2020"),
+        ("See <https://x.y>", "see-httpsxy"),
+        ("__init__ and _x_ but _y and a_b_c", "init-and-x-but-_y-and-a_b_c"),
+        ("~~old~~ new \\_kept\\_", "old-new-_kept_"),
+        ("Array<T> of `Map<K>`", "array-of-mapk"),
+        ("Result<T, E>", "resultt-e"),
+        ("CAPS \u0130\u00c9", "caps-i\u0307\u00e9"),
     ],
 )
 def test_anchors_are_made_as_github_makes_them(title: str, anchor: str) -> None:
@@ -93,11 +111,74 @@ def test_anchors_are_made_as_github_makes_them(title: str, anchor: str) -> None:
 
 
 def test_repeated_headings_get_numbered_anchors() -> None:
-    assert [heading.anchor for heading in doc("# A\n# A\n# A\n").headings] == ["a", "a-1", "a-2"]
+    assert [heading.anchor for heading in doc("# A\n# A\n# A\n# A-1\n").headings] == ["a", "a-1", "a-2", "a-1-1"]
 
 
-def test_html_ids_and_headings_in_quotes_are_anchors_too() -> None:
-    assert {"here", "there", "in-a-quote"} <= doc('<a name="here"></a><h2 id=there>x</h2>\n\n> ## In a quote\n').anchors
+@pytest.mark.parametrize(
+    "written",
+    [
+        "## Goals {#aims}",
+        "## Goals { #aims }",
+        "## Goals {: #aims .c}",
+        '## Goals {:.c #aims k="v"}',
+        "## Goals ## {#aims}",
+        "Goals {#aims}\n---",
+        "## Goals\n{: #aims}",
+        "## Goals <!-- #aims -->",
+        '## <a id="aims"></a>Goals',
+        "## Goals <a class='x' name='aims'>",
+    ],
+)
+def test_an_explicit_id_is_an_anchor_and_no_part_of_the_title(written: str) -> None:
+    document = doc(f"# T\n\n{written}\n")
+
+    assert "aims" in document.anchors
+    assert document.headings[1].title.rstrip(" #") == "Goals"
+
+
+def test_mdx_names_a_heading_in_a_comment() -> None:
+    assert "aims" in Document("a.mdx", b"## Goals {/* #aims */}\n\n## More {#more}\n").anchors
+
+
+def test_a_heading_that_explains_braces_keeps_them() -> None:
+    titles = [heading.title for heading in doc("## Use `{#id}`\n## A {b}\n## {c: d}\n").headings]
+
+    assert titles == ["Use {#id}", "A {b}", "{c: d}"]
+
+
+def test_repeated_headings_are_numbered_beside_explicit_ids() -> None:
+    anchors = doc("## A {#a}\n\n## A\n\n## A\n").anchors
+
+    assert {"a", "a-1", "a-a", "a-2"} <= anchors
+
+
+@pytest.mark.parametrize(
+    ("text", "anchor"),
+    [
+        ('<a name="here"></a>', "here"),
+        ("<h2 id=there>x</h2>", "there"),
+        ("> ## In a quote", "in-a-quote"),
+        ("> In a quote\n> ---", "in-a-quote"),
+        ("- ## In an item", "in-an-item"),
+        ("- Item\n\n  ## Below it", "below-it"),
+        ("## A\n\n> ## A\n\n## A", "a-2"),
+        ('<h1 align="center">\n  <b>Big</b> &amp; bold\n</h1>', "big--bold"),
+        ("<h3>Bad</h3>\n\n# Bad\n\n<h3>Bad</h3>", "bad-2"),
+        ("## The [`File`][file] API", "the-filefile-api"),
+        ("Note[^n] again[^n]\n\n[^n]: text", "fnref-n-2"),
+        ('<td\n  class="x"\n  id="cell">', "cell"),
+        ('<a title="a > b" id="behind">', "behind"),
+        ("A term {#term} in prose", "term"),
+        ("Note[^n]\n\n[^n]: text", "fn-n"),
+    ],
+)
+def test_ids_and_headings_anywhere_are_anchors_too(text: str, anchor: str) -> None:
+    assert anchor in doc(text + "\n").anchors
+
+
+@pytest.mark.parametrize("text", ["`<a id='x'>`", "<!-- <a id='x'> -->", "a > b id=x", ":id='x' <b :id='x'>", "`{#x}`"])
+def test_what_only_looks_like_an_id_is_no_anchor(text: str) -> None:
+    assert doc(f"a {text} b\n").anchors == frozenset()
 
 
 def test_a_section_ends_at_the_next_heading_of_its_level() -> None:
@@ -230,9 +311,22 @@ HOSTILE = [
     "[x]: ",
     "](  ",
     "a_*",
+    "# _a*",
+    "<a id=",
+    " id=x",
+    "<h1>",
+    "{#",
+    "{: #a ",
+    "[^a]:",
+    "&amp",
+    "# [![",
+    "<a href=",
+    "> - # x",
+    "- x\n  =",
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", HOSTILE)
 @pytest.mark.parametrize("ending", ["", "\n"], ids=["one-line", "many-lines"])
 def test_a_hundred_kilobytes_of_anything_does_not_keep_us_busy(piece: str, ending: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.runner import starting
+from orchgate.runner import start_and_reap
 from orchgate.runs import usage
 from tests.runs import TASK, Project, manifest
 
@@ -63,7 +63,7 @@ with Session(setting) as session:
             program = Program(argv, cwd or folder, {**os.environ, **environ}, log, session.mark(), 30.0)
             session.loop.start(program, lambda result, name=name: ended.__setitem__(name, result))
         while len(ended) < len(names):
-            session.turn()
+            session.step()
         for name, result in ended.items():
             said = open(f"{folder}/{name}.log", errors="replace").read() if not result.refused else ""
             kept = {"code": result.code, "signal": result.signal, "refused": result.refused, "said": said}
@@ -111,17 +111,20 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["true", "absolute", "again"])
 def test_a_small_program_is_small_whatever_the_runner_holds(told: dict[str, Any], name: str) -> None:
     assert MIB <= told[name]["usage"]["max_rss_bytes"] < 4 * MIB
 
 
+@pytest.mark.slow
 def test_a_program_s_peak_is_what_it_says_of_itself(told: dict[str, Any]) -> None:
     said = int(told["says"]["said"].split()[1]) * 1024
 
     assert told["says"]["usage"]["max_rss_bytes"] == pytest.approx(said, rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_peak_of_all_processes_is_that_of_all_at_once(told: dict[str, Any]) -> None:
     spent = told["four"]["usage"]
 
@@ -129,15 +132,18 @@ def test_the_peak_of_all_processes_is_that_of_all_at_once(told: dict[str, Any]) 
     assert 30_000_000 < spent["max_rss_bytes"] < 2 * 30_000_000
 
 
+@pytest.mark.slow
 def test_a_daemon_s_memory_counts_for_its_stage(told: dict[str, Any]) -> None:
     assert told["daemon"]["usage"]["tree_rss_bytes"] >= 40_000_000
 
 
+@pytest.mark.slow
 def test_stages_at_once_have_each_their_own(told: dict[str, Any]) -> None:
     assert told["large"]["usage"]["tree_rss_bytes"] >= 4 * 28_000_000
     assert told["little"]["usage"]["tree_rss_bytes"] < 20_000_000
 
 
+@pytest.mark.slow
 def test_a_program_leads_its_session_and_is_the_runner_s_child(told: dict[str, Any]) -> None:
     pid, _, rest = told["stat"]["said"].partition(" ")
     parent, group, session = rest.rpartition(")")[2].split()[1:4]
@@ -145,21 +151,25 @@ def test_a_program_leads_its_session_and_is_the_runner_s_child(told: dict[str, A
     assert (int(parent), group, session) == (told["runner"], pid, pid)
 
 
+@pytest.mark.slow
 def test_the_environment_is_the_stage_s_to_the_letter(told: dict[str, Any]) -> None:
     names = {line.partition("=")[0] for line in told["environ"]["said"].rstrip("\0").split("\0")}
 
     assert names == {*told["names"], *ODD, "ORCHGATE_PROCESS"}
 
 
+@pytest.mark.slow
 def test_a_program_is_called_as_it_was_asked_for(told: dict[str, Any]) -> None:
     assert told["name"]["said"].split("\0")[0] == "sh"
     assert told["script"]["said"] == "./script -x -- a b\n"
 
 
+@pytest.mark.slow
 def test_how_a_program_ended_is_its_own(told: dict[str, Any]) -> None:
     assert (told["dash"]["code"], told["killed"]["code"], told["killed"]["signal"]) == (7, None, "SIGKILL")
 
 
+@pytest.mark.slow
 def test_who_started_a_program_is_not_counted_among_its_processes(told: dict[str, Any]) -> None:
     counted = told["true"]["usage"]["processes"], told["four"]["usage"]["processes"]
 
@@ -195,6 +205,7 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], d
     return run(folder, *groups, held=0), run(folder, *groups, held=0, adopts=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_started_is_refused_with_the_system_s_reason(
     refused: tuple[dict[str, Any], dict[str, Any]], name: str
@@ -204,6 +215,7 @@ def test_what_cannot_be_started_is_refused_with_the_system_s_reason(
     assert (bool(ours[name]["refused"]), ours[name]["refused"]) == (True, directly[name]["refused"])
 
 
+@pytest.mark.slow
 def test_where_a_program_begins_as_the_runner_only_more_than_the_runner_is_known(tmp_path: Path) -> None:
     groups: tuple[Mapping[str, Case], ...] = (
         {"true": (["true"], {}, "")},
@@ -215,6 +227,7 @@ def test_where_a_program_begins_as_the_runner_only_more_than_the_runner_is_known
     assert told["says"]["usage"]["max_rss_bytes"] > 120_000_000
 
 
+@pytest.mark.slow
 def test_of_several_parts_the_largest_peaks_count() -> None:
     times = dict.fromkeys(("wall_seconds", "user_seconds", "system_seconds"), 1.0)
     sums = dict.fromkeys(("read_bytes", "written_bytes", "processes"))
@@ -224,6 +237,7 @@ def test_of_several_parts_the_largest_peaks_count() -> None:
     assert (both["max_rss_bytes"], both["tree_rss_bytes"]) == (7, 9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("largest", "sampled", "all_at_once"), [(7, 5, 7), (7, 9, 9), (None, 9, 9), (7, None, None)])
 def test_all_at_once_is_never_less_than_the_largest(
     largest: int | None, sampled: int | None, all_at_once: int | None
@@ -233,6 +247,7 @@ def test_all_at_once_is_never_less_than_the_largest(
     assert usage.with_tree(cost, sampled)["tree_rss_bytes"] == all_at_once
 
 
+@pytest.mark.slow
 def test_what_an_older_version_recorded_adds_up_to_what_it_did() -> None:
     old: dict[str, Any] = dict.fromkeys(("wall_seconds", "user_seconds", "system_seconds"), 1.0)
     old |= {"max_rss_bytes": 5, **dict.fromkeys(("read_bytes", "written_bytes", "processes"))}
@@ -263,14 +278,17 @@ def repeated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"grown": late - early, "peaks": [one["usage"]["max_rss_bytes"] for one in runs]}
 
 
+@pytest.mark.slow
 def test_many_runs_take_no_more_memory_than_a_few(repeated: dict[str, Any]) -> None:
     assert repeated["grown"] < MIB
 
 
+@pytest.mark.slow
 def test_the_last_repetition_records_what_the_first_does(repeated: dict[str, Any]) -> None:
     assert max(repeated["peaks"]) <= 1.2 * min(repeated["peaks"])
 
 
+@pytest.mark.slow
 def test_peaks_are_in_manifest_metrics_and_entry(repo: Repo) -> None:
     project = Project(repo)
     project.define("demo", {"id": "one", "run": [sys.executable, "-c", FOUR]})
@@ -283,19 +301,22 @@ def test_peaks_are_in_manifest_metrics_and_entry(repo: Repo) -> None:
     assert told["tasks"][0]["pipelines"][0]["costs"]["tree_rss_bytes"]["max"] == tree
 
 
+@pytest.mark.slow
 def test_a_program_of_this_machine_is_surely_started() -> None:
-    assert starting.loadable("sh", {"PATH": "/usr/bin:/bin"}, "/", "/bin/sh")
+    assert start_and_reap.loadable("sh", {"PATH": "/usr/bin:/bin"}, "/", "/bin/sh")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["", ":/nowhere", "/nowhere"])
 def test_a_program_is_looked_for_where_its_own_path_leads(tmp_path: Path, path: str) -> None:
     program = tmp_path / "mine"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
 
-    assert starting.loadable("mine", {"PATH": path}, str(tmp_path), "/bin/sh") is (path != "/nowhere")
+    assert start_and_reap.loadable("mine", {"PATH": path}, str(tmp_path), "/bin/sh") is (path != "/nowhere")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("platform", "factor"), [("linux", 1024), ("darwin", 1)])
 def test_macos_says_bytes_where_others_say_kibibytes(platform: str, factor: int) -> None:
     spent = resource.getrusage(resource.RUSAGE_SELF)

@@ -106,6 +106,7 @@ def test_husky_runs_the_file_in_the_folder_above(repo: Repo) -> None:
     assert (before, found().installed) == (False, True)
 
 
+@pytest.mark.slow
 def test_lefthook_is_told_in_any_of_its_files(repo: Repo) -> None:
     write(repo, HOOK, "#!/bin/sh\ncall_lefthook run commit-msg\n")
     repo.write("lefthook.yml", "commit-msg: {}\n")

@@ -11,7 +11,7 @@ from orchgate.config.metric_names import KNOWN as NAMES
 from orchgate.errors import ConfigError
 from orchgate.git.snapshot import FolderSnapshot
 from orchgate.model import Verdict
-from orchgate.speed.measurement import Measurement, Stopped
+from orchgate.speed.measurements import Measurement, Stopped
 from orchgate.speed.push.bounds import RATES, SIZES, unmeasured
 from orchgate.verdict.values import KNOWN, WHEN_NAMED, Compared, ComparedCounter, Judgement
 from tests.support import write_tree
@@ -78,9 +78,9 @@ def test_a_near_miss_is_named_whatever_stages_report(tmp_path: Path, stage: str,
 
 WRONG = [
     ("lint-warnings = { max = 3 }", "lint-warnings: no run measures it"),
-    ('"lnt.warnings" = { max = 3 }', '"lnt.warnings": "lnt" is no stage'),
+    ('"lnt.warnings" = { max = 3 }', '"lnt.warnings": "lnt" is not a stage'),
     ('"lint.cpu-seconds" = { fail-above = 0.1 }', '"lint.cpu-seconds": "lint" reports no metrics of its own'),
-    ('"build.cpu-seconds" = { fail-above = 0.1 }', '"build.cpu-seconds": "build" is no stage'),
+    ('"build.cpu-seconds" = { fail-above = 0.1 }', '"build.cpu-seconds": "build" is not a stage'),
     ("cpu-seconds = {}\ncpu_seconds = {}", "cpu_seconds: is performance.metrics.cpu-seconds, which is set too"),
     ("max-rss-bytes = { min = 5, max = 4 }", "max-rss-bytes.min: 5 is above max, 4"),
     ("cpu-seconds = { fail-above = 5 }", "cpu-seconds.fail-above: expected a fraction from 0 to 1, got 5"),
@@ -89,7 +89,7 @@ WRONG = [
     ("success-rate = { min = 95 }", "success-rate.min: expected a rate from 0 to 1, got 95"),
     ("diff-lines = {}", "diff-lines: expected max or min"),
     ("diff-lines = { fail-above = 0.1 }", "diff-lines.fail-above: is compared with no base"),
-    ("flaky-rate = { max = 0.1 }", "flaky-rate: is known of the recorded runs of a task alone"),
+    ("flaky-rate = { max = 0.1 }", "flaky-rate: comes only from the recorded runs of a task"),
 ]
 
 
@@ -121,6 +121,7 @@ def test_what_can_be_meant_is_read(tmp_path: Path, text: str) -> None:
 # The pipeline that is measured
 
 
+@pytest.mark.slow
 def test_a_pipeline_that_nobody_defines_is_named_at_every_check(repo: Repo) -> None:
     repo.stage("orchgate.toml", '[performance]\npipeline = "bnch"\n' + STAGE)
 
@@ -133,6 +134,7 @@ def test_a_pipeline_that_nobody_defines_is_named_at_every_check(repo: Repo) -> N
     assert "did you mean bench?" in told.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("content", "code"), [('{"pipelines": [{"id": "p", "stages": []}]}', 0), ("{", 2), ("{}", 2)])
 def test_a_pipeline_of_the_orchestrator_counts_where_its_file_can_be_read(repo: Repo, content: str, code: int) -> None:
     repo.stage("codex.orchestrator.json", content)
@@ -141,6 +143,7 @@ def test_a_pipeline_of_the_orchestrator_counts_where_its_file_can_be_read(repo: 
     assert repo.orchgate("check", "--staged").code == code
 
 
+@pytest.mark.slow
 def test_the_change_that_mends_a_slip_lands(repo: Repo) -> None:
     slip = f"{GATED}{STAGE}[performance.metrics]\ncpu = {{ fail-above = 0.1 }}\n"
     repo.commit("Slip", {"orchgate.toml": slip})
@@ -149,6 +152,7 @@ def test_the_change_that_mends_a_slip_lands(repo: Repo) -> None:
     assert repo.orchgate("check", "--staged").code == 0
 
 
+@pytest.mark.slow
 def test_so_does_one_that_mends_the_pipeline(repo: Repo) -> None:
     repo.commit("Slip", {"orchgate.toml": '[performance]\npipeline = "nope"\n'})
     repo.stage("orchgate.toml", GATED + STAGE)

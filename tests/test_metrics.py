@@ -14,8 +14,9 @@ import jsonschema
 import pytest
 
 from orchgate.cli import main
-from orchgate.lib import resources
+from orchgate.lib import files
 from tests.metrics_lines import append, foreign, own, write
+from tests.published import closed
 from tests.repo import ORCHGATE
 from tests.runs import TASK, Project
 
@@ -40,17 +41,18 @@ def shown(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> str:
 
 def document(capsys: pytest.CaptureFixture[str], *args: str, code: int = 0) -> dict[str, Any]:
     read: dict[str, Any] = json.loads(shown(capsys, *args, "--output-format", "json", code=code))
-    jsonschema.validate(read, json.loads(resources.read("schemas", "metrics.json")))
+    jsonschema.validate(read, closed("metrics"))
     return read
 
 
 def state(task: Path) -> dict[str, Any]:
     path = task.parent.parent / "out" / task.name / "state.json"
     read: dict[str, Any] = json.loads(path.read_text())
-    jsonschema.validate(read, json.loads(resources.read("schemas", "state.json")))
+    jsonschema.validate(read, json.loads(files.read_data("schemas", "state.json")))
     return read
 
 
+@pytest.mark.slow
 def test_runs_that_were_recorded_are_shown(repo: Repo) -> None:
     project = Project(repo)
     project.define("demo", {"id": "one", "shell": "test -e ok || { touch ok; exit 1; }", "retries": 1})
@@ -87,11 +89,16 @@ machine type 0123456789abcdef
     test       2   100.0%      -  18/20  2.25 s    2.25 s       -         -     -        -       -                 -
     b          1     0.0%      -      -       -         -       -         -     -        -       -                 -
   demo: 1 failed, 2.5 s in all
+  newest successes, oldest first:
+    demo  wall time  ▅▅  2.500 s
+          CPU time   ▅▅  1.250 s
+          memory     ▅▅  19.1 MiB
 costs are medians of successes, within 1% of a real one
 """
     )
 
 
+@pytest.mark.slow
 def test_a_second_look_reads_only_what_is_new(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(task, own(1))
     shown(capsys)
@@ -112,6 +119,7 @@ def test_no_entries_among_the_lines_are_said(task: Path, capsys: pytest.CaptureF
     assert f"no runs in .runs/{TASK}/metrics.json" in shown(capsys)
 
 
+@pytest.mark.slow
 def test_without_a_task_all_are_shown(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(task, own(1))
     other = task.parent / "0002-other"
@@ -120,6 +128,7 @@ def test_without_a_task_all_are_shown(task: Path, capsys: pytest.CaptureFixture[
     assert [found["task_id"] for found in document(capsys)["tasks"]] == [TASK, "0002-other"]
 
 
+@pytest.mark.slow
 def test_a_task_that_cannot_be_read_does_not_hide_the_others(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(task, own(1))
     (task.parent / "0002-other" / "metrics.json").mkdir(parents=True)
@@ -138,6 +147,7 @@ def test_hostile_names_move_no_cursor(task: Path, capsys: pytest.CaptureFixture[
     assert not set(out) & set("\x1b\x07\u202e")
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_a_drawn_table(task: Path) -> None:
     write(task, own(1, pipeline_id="[red]demo:5:"))
     reader, writer = os.openpty()
@@ -157,6 +167,7 @@ def test_a_terminal_gets_a_drawn_table(task: Path) -> None:
 # The snapshot
 
 
+@pytest.mark.slow
 def test_the_snapshot_tells_rates_medians_and_the_last_run(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(task, own(1), own(2, status="failed", wall_seconds=3.5))
     shown(capsys)
@@ -165,6 +176,7 @@ def test_the_snapshot_tells_rates_medians_and_the_last_run(task: Path, capsys: p
     assert state(task)["last_run"]["status"] == "failed"
 
 
+@pytest.mark.slow
 def test_the_snapshot_sets_the_last_runs_against_those_before(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(task, *(own(number, wall_seconds=1.0 if number < 30 else 2.0) for number in range(50)))
     shown(capsys)
@@ -174,12 +186,14 @@ def test_the_snapshot_sets_the_last_runs_against_those_before(task: Path, capsys
     assert trend["costs"]["cpu_seconds"]["change"] == pytest.approx(0.0, abs=0.02)
 
 
+@pytest.mark.slow
 def test_few_runs_have_no_trend(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(task, own(1), own(2))
     shown(capsys)
     assert state(task)["pipelines"][0]["trend"] is None
 
 
+@pytest.mark.slow
 def test_the_snapshot_is_written_only_when_it_says_something_new(
     task: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,6 +204,7 @@ def test_the_snapshot_is_written_only_when_it_says_something_new(
     assert state(task) == before
 
 
+@pytest.mark.slow
 def test_the_file_of_another_program_is_kept_beside_the_snapshot(
     task: Path, repo: Repo, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -224,6 +239,7 @@ def wall(pipeline: dict[str, Any]) -> float:
     return float(costs["wall_seconds"]["sum"] if costs else pipeline["failed"]["wall_seconds"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the recorded runs are not here")
 @pytest.mark.parametrize(
     ("folder", "expected"),

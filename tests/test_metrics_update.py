@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from orchgate.errors import OrchgateError
 from orchgate.metrics import index, reduce, update
-from tests.metrics_lines import afresh, append, foreign, only, own, updated, write
+from tests.metrics_lines import afresh, append, foreign, histories, only, own, updated, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +63,7 @@ def test_ignored_lines_of_before_stay_counted(tmp_path: Path) -> None:
     assert (found.aggregate.ignored, found.ignored) == ({"not an entry": 2}, {"not an entry": 1})
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2), st.integers(0, 3)), max_size=4), max_size=5))
 def test_step_by_step_is_the_same_as_at_once(
     tmp_path_factory: pytest.TempPathFactory, steps: list[list[tuple[int, int, int]]]
@@ -77,6 +78,7 @@ def test_step_by_step_is_the_same_as_at_once(
     assert not steps or found.aggregate == afresh(folder)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.integers(0, 9)), max_size=8))
 def test_of_the_lines_of_a_run_the_last_with_most_resumes_counts(
     tmp_path_factory: pytest.TempPathFactory, runs: list[tuple[int, int, int]]
@@ -91,6 +93,14 @@ def test_of_the_lines_of_a_run_the_last_with_most_resumes_counts(
     machines = updated(folder).aggregate.machines
     total = machines["0123456789abcdef"]["demo"].costs["wall_seconds"].total if runs else 0
     assert total == 1_000_000 * sum(cost for _, cost in counting.values())
+
+
+@pytest.mark.slow
+@given(st.data())
+def test_whatever_happens_to_a_file_it_is_added_up_as_from_scratch(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    histories(tmp_path_factory.mktemp("task"), data.draw(st.randoms(use_true_random=False)))
 
 
 # A line that is being written
@@ -128,6 +138,7 @@ def test_a_file_of_one_unfinished_line_is_no_runs(tmp_path: Path) -> None:
 # Runs with several lines
 
 
+@pytest.mark.slow
 def test_a_run_taken_up_again_replaces_its_line_of_before_the_checkpoint(tmp_path: Path) -> None:
     write(tmp_path, *(own(number) for number in range(5)), own(9, status="failed"))
     updated(tmp_path)
@@ -179,6 +190,7 @@ def test_runs_whose_keys_are_the_same_are_two_runs(tmp_path: Path, monkeypatch: 
     assert (found.runs, found.ignored) == (3, {"superseded by a resumed run": 1})
 
 
+@pytest.mark.slow
 def test_runs_are_found_in_every_segment_of_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index, "MOST_RECENT", 2)
     monkeypatch.setattr(index, "MOST_SMALL", 3)
@@ -237,6 +249,7 @@ def test_a_file_that_was_not_only_appended_to_is_read_again(
     assert found.aggregate == afresh(tmp_path)
 
 
+@pytest.mark.slow
 def test_an_edit_in_the_middle_of_a_large_file_is_seen(tmp_path: Path) -> None:
     path = write(tmp_path, *(foreign(number) for number in range(3000)))
     assert path.stat().st_size > 2 * update.WHOLE
@@ -329,6 +342,7 @@ def test_without_a_checkpoint_the_answer_is_the_same(tmp_path: Path, monkeypatch
     assert "aggregate.index" in found.not_kept
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_takes_no_checkpoint(tmp_path: Path) -> None:
     write(tmp_path, own(1))
     script = (
@@ -359,10 +373,10 @@ def test_one_that_waits_too_long_for_another_goes_on_without_a_checkpoint(
 
 WRITER = """
 import sys
-from orchgate.metrics.entries import append
+from orchgate.runner.writer import append_entry
 from tests.metrics_lines import own
 for number in range(10):
-    append(sys.argv[1], own(int(sys.argv[2]) * 100 + number, task_id="x" * number * 100))
+    append_entry(sys.argv[1], own(int(sys.argv[2]) * 100 + number, task_id="x" * number * 100))
 """
 READER = """
 import sys

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.lib import resources
+from orchgate.lib import files
 from tests.support import checked
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ INDEX = '[{"id": "0001", "slug": "demo", "status": "%s", "path": "tasks/tasks-00
 
 
 def document(template: str) -> str:
-    text = resources.read("templates", template).replace("{task}", "0001-demo").replace("{title}", "Demo")
+    text = files.read_data("templates", template).replace("{task}", "0001-demo").replace("{title}", "Demo")
     for name, value in {"prd": "PRD.md", "tech-spec": "TECH_SPEC.md", "action-plan": "ACTION_PLAN.md"}.items():
         text = text.replace("{" + name + "}", PLACES[value])
     return text.replace("{checklist}", PLACES["CHECKLIST.md"]).replace(
@@ -79,6 +79,7 @@ def judged(*checks: str) -> tuple[str, set[str]]:
     return report["verdict"], {f"{d['rule']} {d['severity']}" for d in shown if d["rule"] not in UNASKED}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kinds", [(kind,) for kind in NEW] + [("packets", "checklist"), tuple(NEW)], ids="+".join)
 def test_documents_that_move_with_their_places_pass(packet: Repo, kinds: tuple[str, ...]) -> None:
     moved(packet, *kinds)
@@ -86,6 +87,7 @@ def test_documents_that_move_with_their_places_pass(packet: Repo, kinds: tuple[s
     assert judged("configuration", "documents", "specs") == ("warn", {"CFG001 warning"})
 
 
+@pytest.mark.slow
 def test_documents_that_are_rewritten_while_they_move_pass(packet: Repo) -> None:
     packet.git("rm", "-q", PLACES["PRD.md"])
     rewritten = "# PRD - Demo\n\n" + "".join(f"## {t}\n\nNew.\n\n" for t in ("Summary", "Goals", "Non-Goals"))
@@ -99,6 +101,7 @@ def test_documents_that_are_rewritten_while_they_move_pass(packet: Repo) -> None
     assert judged("configuration", "documents") == ("warn", {"CFG001 warning"})
 
 
+@pytest.mark.slow
 def test_a_task_list_that_moves_too_still_says_which_packets_rest(packet: Repo) -> None:
     packet.commit(files={"tasks/index.json": INDEX % "archived", PLACES["PRD.md"]: "# PRD\n"})
     packet.git("mv", "tasks/index.json", "work.json")
@@ -153,6 +156,7 @@ def has_no_places(repo: Repo) -> None:
     repo.stage(PLACES["ACTION_PLAN.md"], "# ACTION_PLAN\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -173,6 +177,7 @@ def test_a_move_hides_nothing_that_the_old_places_show(packet: Repo, change: Cal
     assert (verdict, "CFG001 error" in found) == ("fail", True)
 
 
+@pytest.mark.slow
 def test_a_packet_that_is_new_at_its_new_place_is_judged_there(packet: Repo) -> None:
     moved(packet, *NEW)
     packet.stage("work/0002-other/prd.md", "# PRD - Other\n")
@@ -180,6 +185,7 @@ def test_a_packet_that_is_new_at_its_new_place_is_judged_there(packet: Repo) -> 
     assert {"DOC001 error", "DOC002 error"} <= judged("documents")[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["old.toml", "conf/orchgate.toml"])
 def test_a_configuration_that_is_moved_away_still_judges(packet: Repo, name: str) -> None:
     packet.commit(files={"orchgate.toml": "[diff-budget]\nmax-lines = 5\n", "conf/readme": ""})
@@ -189,6 +195,7 @@ def test_a_configuration_that_is_moved_away_still_judges(packet: Repo, name: str
     assert judged("configuration", "diff-budget") == ("fail", {"CFG001 error", "DIF001 error"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["conf/real.toml", "#conf", "profile='default'"])
 def test_a_configuration_that_becomes_a_link_is_refused(packet: Repo, target: str) -> None:
     (packet.root / "orchgate.toml").unlink()
@@ -200,6 +207,7 @@ def test_a_configuration_that_becomes_a_link_is_refused(packet: Repo, target: st
     assert (result.code, "orchgate.toml" in result.out) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_file_that_shadows_the_table_with_the_same_values_loosens_nothing(packet: Repo) -> None:
     packet.git("rm", "-q", "orchgate.toml")
     packet.commit(files={"pyproject.toml": "[tool.orchgate.diff-budget]\nmax-lines = 5\n"})
@@ -208,6 +216,7 @@ def test_a_file_that_shadows_the_table_with_the_same_values_loosens_nothing(pack
     assert judged("configuration") == ("warn", {"CFG002 warning"})
 
 
+@pytest.mark.slow
 def test_a_file_that_shadows_the_table_is_judged_by_its_values(packet: Repo) -> None:
     packet.git("rm", "-q", "orchgate.toml")
     packet.commit(files={"pyproject.toml": "[tool.orchgate.diff-budget]\nmax-lines = 5\n"})
@@ -217,6 +226,7 @@ def test_a_file_that_shadows_the_table_is_judged_by_its_values(packet: Repo) -> 
     assert judged("configuration") == ("fail", {"CFG001 error", "CFG002 warning"})
 
 
+@pytest.mark.slow
 def test_a_pipeline_that_the_change_brings_is_known_to_its_plan(packet: Repo) -> None:
     text = document("ACTION_PLAN.md").replace(
         "## Concrete Steps\n", "## Concrete Steps\n\n```bash\norchgate run p\n```\n"
@@ -227,8 +237,24 @@ def test_a_pipeline_that_the_change_brings_is_known_to_its_plan(packet: Repo) ->
     assert judged("commands") == ("pass", set())
 
 
+@pytest.mark.slow
 def test_a_base_of_defaults_asks_for_no_runs_it_does_not_know(packet: Repo) -> None:
     packet.stage("orchgate.toml", "[diff-budget]\nmax-lines = 700\n")
     packet.stage("tasks/index.json", INDEX % "done")
 
     assert "EVD010 error" not in judged("evidence")[1]
+
+
+@pytest.mark.slow
+def test_a_layout_and_its_first_documents_land_together(repo: Repo) -> None:
+    """At places that only the new configuration names, only the new one asks for anything."""
+    repo.commit("begin", {"orchgate.toml": ""})
+    repo.stage("orchgate.toml", '[documents.paths]\nprd = "specs/{task}/spec.md"\n[documents]\nrequired = ["prd"]\n')
+    repo.write("orchgate.toml", (repo.root / "orchgate.toml").read_text() + 'required-sections.prd = ["Story"]\n')
+    repo.stage("specs/001-login/spec.md", "# Login\n\n## Story\n\nA user signs in.\n")
+    repo.git("add", ".")
+
+    assert judged("documents", "configuration")[0] == "warn"
+
+    repo.stage("specs/001-login/spec.md", "# Login\n")
+    assert judged("documents")[1] == {"DOC002 error"}

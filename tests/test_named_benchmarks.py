@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchgate.model import Verdict
-from orchgate.verdict import benchmark_words
+from orchgate.verdict import reported_benchmarks
 from orchgate.verdict.benchmarks import FALSE, PROBABLE, believed, first_look, pairs_needed, threshold
 from orchgate.verdict.comparison import judge
 from orchgate.verdict.values import (
@@ -58,7 +58,7 @@ def answers(found: BenchmarkJudgement) -> dict[str, Answer]:
 
 def lines(pairs: Sequence[Pair]) -> list[str]:
     judgement = judge(pairs, POLICY)
-    return [*benchmark_words.headlines(judgement), *benchmark_words.lines(judgement)]
+    return [*reported_benchmarks.headlines(judgement), *reported_benchmarks.lines(judgement)]
 
 
 def without(pair: Pair, side: str, name: str, why: str = "") -> Pair:
@@ -89,10 +89,12 @@ def test_those_that_moved_come_worst_first_and_the_rest_in_a_line() -> None:
     assert told[3] == "other benchmarks: 97 not slower"
 
 
+@pytest.mark.slow
 def test_one_that_is_slower_by_less_than_blocks_is_a_warning() -> None:
     assert judge(pairs_of(22, HUNDRED, {"b9": 0.03}, spread=0.004), POLICY).verdict is Verdict.WARN
 
 
+@pytest.mark.slow
 def test_what_is_named_has_an_interval_around_its_change() -> None:
     one = named(pairs_of(32, HUNDRED, {"b7": 0.2})).judged[0]
 
@@ -101,12 +103,14 @@ def test_what_is_named_has_an_interval_around_its_change() -> None:
     assert 0.01 < one.low < 0.2 < one.high < 0.3
 
 
+@pytest.mark.slow
 def test_hundreds_that_are_the_same_are_not_slower() -> None:
     names = [f"b{number}" for number in range(300)]
 
     assert judge(pairs_of(16, names), POLICY).verdict is Verdict.PASS
 
 
+@pytest.mark.slow
 def test_more_than_ten_that_moved_are_counted() -> None:
     told = lines(pairs_of(16, HUNDRED, dict.fromkeys(HUNDRED[:13], 0.3)))
 
@@ -132,12 +136,14 @@ def test_with_a_pair_more_it_is_probably_slower() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_comparison_goes_on_until_its_benchmarks_can_be_judged() -> None:
     pairs = pairs_of(16, HUNDRED)
 
     assert [judge(pairs[:count], POLICY).decided for count in (8, 12, 16)] == [False, False, True]
 
 
+@pytest.mark.slow
 def test_before_its_first_look_nothing_is_believed_while_more_pairs_are_to_come() -> None:
     pairs, sittings = pairs_of(12, HUNDRED, dict.fromkeys(HUNDRED, 0.5)), (Sitting(0, 64),)
 
@@ -166,6 +172,7 @@ def test_the_more_benchmarks_the_more_pairs_they_need() -> None:
     assert [first_look(many) for many in (1, 20, 500, 5000)] == [12, 16, 22, 22]
 
 
+@pytest.mark.slow
 def test_limits_are_found_by_name_then_by_glob() -> None:
     lenient = USUAL_BENCHMARK._replace(block=0.5)
     policy = POLICY._replace(benchmarks=BenchmarkLimits((("b*", lenient), ("b7", USUAL_BENCHMARK)), required=True))
@@ -218,6 +225,7 @@ def believed_falsely(level: float, rounds: int, many: int) -> float:
     return total / rounds
 
 
+@pytest.mark.slow
 def test_false_discoveries_stay_below_their_rate_when_all_tests_hang_on_one_coin() -> None:
     assert believed_falsely(0.1, 2000, 100) <= 0.1
 
@@ -375,4 +383,4 @@ def test_a_recorded_time_that_is_none_is_that_benchmark_s_alone(value: float) ->
     [(12.345, "12.3 s"), (0.0123, "12.3 ms"), (1.5e-6, "1.5 µs"), (2.34e-10, "0.234 ns"), (999.9, "1000 s")],
 )
 def test_times_of_benchmarks_have_three_digits(seconds: float, shown: str) -> None:
-    assert benchmark_words.duration(seconds) == shown
+    assert reported_benchmarks.duration(seconds) == shown

@@ -16,7 +16,7 @@ from orchgate.commands.new.packet import write
 from orchgate.config.load import build
 from orchgate.config.source import Source
 from orchgate.errors import OrchgateError
-from orchgate.lib import resources
+from orchgate.lib import files
 from orchgate.markdown.document import Document
 from orchgate.model import Severity
 from tests.support import folder_context, write_tree
@@ -54,7 +54,7 @@ def tree(root: Path) -> set[str]:
 
 @pytest.mark.parametrize("kind", TEMPLATES)
 def test_a_template_has_the_sections_that_are_required_of_it(kind: str) -> None:
-    template = Document(kind, resources.read("templates", TEMPLATES[kind]).encode())
+    template = Document(kind, files.read_data("templates", TEMPLATES[kind]).encode())
 
     sections = tuple(heading.title for heading in template.headings if heading.level == 2)
 
@@ -65,7 +65,7 @@ def test_a_template_has_the_sections_that_are_required_of_it(kind: str) -> None:
 def test_a_template_leaves_no_field_unfilled(kind: str) -> None:
     fields = {"title": "T", "task": "0001-x", "slug": "x", "date": "2026-03-01", **dict.fromkeys(TEMPLATES, "p")}
 
-    assert not re.search(r"[{}]", filled(resources.read("templates", TEMPLATES[kind]), fields))
+    assert not re.search(r"[{}]", filled(files.read_data("templates", TEMPLATES[kind]), fields))
 
 
 def test_a_title_may_look_like_a_field() -> None:
@@ -85,6 +85,7 @@ def test_it_says_what_it_wrote_and_what_comes_next(repo: Repo, capsys: pytest.Ca
     assert lines[-1].endswith("&& orchgate check documents")
 
 
+@pytest.mark.slow
 def test_a_fresh_packet_may_be_committed(repo: Repo) -> None:
     main(["new", "faster-start"])
     repo.git("add", "-A")
@@ -92,6 +93,7 @@ def test_a_fresh_packet_may_be_committed(repo: Repo) -> None:
     assert repo.report("--staged")["verdict"] == "warn"
 
 
+@pytest.mark.slow
 def test_a_fresh_packet_is_told_exactly_what_is_owed(repo: Repo) -> None:
     main(["new", "faster-start"])
     repo.git("add", "-A")
@@ -101,6 +103,7 @@ def test_a_fresh_packet_is_told_exactly_what_is_owed(repo: Repo) -> None:
     assert [(item["path"], item["message"]) for item in diagnostics] == OWED
 
 
+@pytest.mark.slow
 def test_a_mini_spec_owes_its_own_sections(repo: Repo) -> None:
     main(["new", "faster-start", "--mini-spec"])
     repo.git("add", "-A")
@@ -253,6 +256,7 @@ def test_a_pattern_that_leads_out_of_the_repository_is_refused(repo: Repo, folde
     assert (main(["new", "faster-start"]) in (2, 3), tree(repo.root)) == (True, {"orchgate.toml"})
 
 
+@pytest.mark.slow
 def test_a_folder_linked_within_the_repository_is_fine(repo: Repo) -> None:
     (repo.root / "papers").mkdir()
     (repo.root / "docs").symlink_to("papers")

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.cli import main
-from orchgate.commands.new import unfinished
-from orchgate.lib.digest import sha256_hex
-from tests.killing import MANY, TRACED, killed_at_each_step
+from orchgate.commands.new.packet import NOTHING, unfinished
+from orchgate.lib.files import sha256_hex
+from tests.killing import TRACED, killed_at_each_step
 from tests.repo import ORCHGATE, Repo, init
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def started(repo: Repo, step: str = "files.create", *args: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [LIST, None])
 def test_eight_at_once_get_eight_numbers_and_eight_entries(repo: Repo, index: str | None) -> None:
     repo.commit(files={} if index is None else {"tasks/index.json": index})
@@ -87,6 +88,7 @@ def test_eight_at_once_get_eight_numbers_and_eight_entries(repo: Repo, index: st
         assert sorted(listed(repo)) == sorted((number, slug) for slug, number in found.items())
 
 
+@pytest.mark.slow
 def test_one_slug_eight_times_is_one_packet(repo: Repo) -> None:
     repo.commit(files={"tasks/index.json": LIST})
 
@@ -99,6 +101,7 @@ def test_one_slug_eight_times_is_one_packet(repo: Repo) -> None:
     assert (set(codes) <= {0, 3}, written(repo), listed(repo)) == (True, packet("one", "0001"), [("0001", "one")])
 
 
+@pytest.mark.slow
 def test_linked_work_trees_do_not_hinder_each_other(repo: Repo, tmp_path: Path) -> None:
     repo.commit(files={"tasks/index.json": LIST})
     repo.git("worktree", "add", "-q", str(tmp_path / "linked"))
@@ -120,12 +123,12 @@ def test_linked_work_trees_do_not_hinder_each_other(repo: Repo, tmp_path: Path) 
 
 
 @TRACED
-@pytest.mark.parametrize("every", [pytest.param(25, id="some"), pytest.param(MANY, id="many", marks=pytest.mark.slow)])
-def test_one_that_was_killed_at_any_step_is_taken_up(tmp_path: Path, every: int) -> None:
+@pytest.mark.slow
+def test_one_that_was_killed_at_any_step_is_taken_up(tmp_path: Path) -> None:
     # The copies stand for repositories in which nothing has happened yet.
     origin = init(tmp_path / "origin")
     origin.commit(files={"tasks/index.json": LIST})
-    for number, run in enumerate(killed_at_each_step(ORCHGATE, "new", "faster-start", "--title", "Quick", every=every)):
+    for number, run in enumerate(killed_at_each_step(ORCHGATE, "new", "faster-start", "--title", "Quick")):
         repo = Repo(tmp_path / f"repo-{number}")
         shutil.copytree(origin.root, repo.root)
         run(repo)
@@ -139,6 +142,7 @@ def test_one_that_was_killed_at_any_step_is_taken_up(tmp_path: Path, every: int)
         shutil.rmtree(repo.root)
 
 
+@pytest.mark.slow
 def test_it_goes_on_with_its_number_its_title_and_its_mini_spec(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     repo.commit(files={"tasks/index.json": LIST})
     started(repo, "files.create", "faster-start", "--task", "0040", "--title", "Quick start", "--mini-spec")
@@ -151,6 +155,7 @@ def test_it_goes_on_with_its_number_its_title_and_its_mini_spec(repo: Repo, caps
     assert "Quick start" in (repo.root / "docs/TECH_SPEC-faster-start.md").read_text()
 
 
+@pytest.mark.slow
 def test_what_is_said_to_be_written_is_what_was_missing(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     repo.commit()
     started(repo)
@@ -162,6 +167,7 @@ def test_what_is_said_to_be_written_is_what_was_missing(repo: Repo, capsys: pyte
     assert (len(there), said) == (1, packet("faster-start", "0001") - there)
 
 
+@pytest.mark.slow
 def test_another_packet_does_not_take_its_number(repo: Repo) -> None:
     repo.commit()
     started(repo)
@@ -171,6 +177,7 @@ def test_another_packet_does_not_take_its_number(repo: Repo) -> None:
     assert written(repo) == packet("other", "0002") | packet("faster-start", "0001")
 
 
+@pytest.mark.slow
 def test_what_somebody_worked_on_meanwhile_stays(repo: Repo) -> None:
     repo.commit()
     started(repo)
@@ -180,6 +187,7 @@ def test_what_somebody_worked_on_meanwhile_stays(repo: Repo) -> None:
     assert (main(["new", "faster-start", "--title", "Other"]), (repo.root / path).read_text()) == (0, "# Mine\n")
 
 
+@pytest.mark.slow
 def test_another_title_is_in_all_documents(repo: Repo) -> None:
     repo.commit()
     started(repo)
@@ -189,6 +197,7 @@ def test_another_title_is_in_all_documents(repo: Repo) -> None:
     assert [path for path in specs if "Something else" not in (repo.root / path).read_text()] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["asked for", "taken meanwhile"])
 def test_under_another_number_nothing_of_the_old_one_stays(repo: Repo, how: str) -> None:
     repo.commit(files={"orchgate.toml": '[documents]\nrequired = ["checklist", "prd"]\npackets = "docs/{task}.md"\n'})
@@ -203,6 +212,7 @@ def test_under_another_number_nothing_of_the_old_one_stays(repo: Repo, how: str)
     assert written(repo) == {"docs/0002-faster-start.md", "tasks/tasks-0002-faster-start.md"}
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_no_document(repo: Repo) -> None:
     repo.commit(files={"tasks/index.json": LIST})
     program = (
@@ -225,6 +235,7 @@ def test_an_interrupt_leaves_no_document(repo: Repo) -> None:
 # A note that is no note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [
@@ -244,10 +255,11 @@ def test_an_interrupt_leaves_no_document(repo: Repo) -> None:
 def test_a_note_that_we_did_not_write_counts_for_nothing(repo: Repo, content: str) -> None:
     repo.write(".git/orchgate/new/faster-start.json", content)
 
-    assert unfinished.read(str(repo.root), "faster-start") == unfinished.NOTHING
+    assert unfinished(str(repo.root), "faster-start") == NOTHING
     assert (main(["new", "faster-start"]), written(repo)) == (0, packet("faster-start", "0001"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["../outside", "/etc/hostname", ".git/HEAD", "a/../../b"])
 def test_a_note_leads_to_nothing_outside(repo: Repo, path: str) -> None:
     (repo.root.parent / "outside").write_text("mine\n")
@@ -258,6 +270,7 @@ def test_a_note_leads_to_nothing_outside(repo: Repo, path: str) -> None:
     assert (main(["new", "faster-start"]), (repo.root.parent / "outside").read_text()) == (3, "mine\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", [lambda folder: folder.write_text(""), lambda folder: folder.symlink_to("/proc")])
 def test_without_a_place_for_the_note_it_works_as_well(repo: Repo, spoil: Callable[[Path], object]) -> None:
     spoil(repo.root / ".git/orchgate")
@@ -265,6 +278,7 @@ def test_without_a_place_for_the_note_it_works_as_well(repo: Repo, spoil: Callab
     assert (main(["new", "faster-start"]), written(repo)) == (0, packet("faster-start", "0001"))
 
 
+@pytest.mark.slow
 def test_a_list_reached_by_a_link_inside_is_replaced_where_it_is(repo: Repo) -> None:
     repo.write("lists/all.json", LIST)
     (repo.root / "tasks").mkdir()
@@ -275,6 +289,7 @@ def test_a_list_reached_by_a_link_inside_is_replaced_where_it_is(repo: Repo) -> 
     assert ((repo.root / "tasks/index.json").is_symlink(), listed(repo)) == (True, [("0001", "faster-start")])
 
 
+@pytest.mark.slow
 def test_a_list_keeps_its_permissions(repo: Repo) -> None:
     repo.write("tasks/index.json", LIST)
     (repo.root / "tasks/index.json").chmod(0o640)

@@ -19,9 +19,9 @@ from orchgate.config.load import build
 from orchgate.config.settings import PACKET_KINDS
 from orchgate.config.source import Source
 from orchgate.errors import ConfigError, OrchgateError, UsageError
-from orchgate.lib import resources
+from orchgate.lib import files
+from orchgate.packets.joining import find_packets
 from orchgate.packets.layout import layout_of
-from orchgate.packets.packet import find_packets
 from tests.support import folder_context, write_tree
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def made(
     return layout_of(config.documents), plan, [one.rule for one in found.findings]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(tables(distinct=False), st.booleans(), st.sampled_from(["default", "codex-orchestrator"]))
 @example({"required": [], **{key: [] for key in KEYS}}, True, "default")
@@ -94,6 +95,7 @@ def test_whatever_the_places_it_writes_or_says_why_not(table: dict[str, Any], mi
     made(table, mini_spec=mini_spec, profile=profile)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(tables(distinct=True))
 @example({"required": []})
@@ -145,6 +147,7 @@ VERBS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("toml", ODD.values(), ids=ODD)
 def test_no_verb_crashes_on_a_valid_configuration(repo: Repo, toml: str) -> None:
     repo.commit(files={"orchgate.toml": toml, "w/demo.md": "# Demo\n", "tasks/index.json": "[]\n"})
@@ -156,6 +159,7 @@ def test_no_verb_crashes_on_a_valid_configuration(repo: Repo, toml: str) -> None
     assert {verb: code for verb, code in codes.items() if code not in (0, 1, 2, 3)} == {}
 
 
+@pytest.mark.slow
 def test_nothing_required_is_a_packet_of_its_first_document(repo: Repo) -> None:
     repo.write("orchgate.toml", "[documents]\nrequired = []\n")
 
@@ -187,7 +191,7 @@ def test_a_document_names_none_that_is_not_written(repo: Repo) -> None:
 
 def test_templates_keep_every_line_where_all_are_written() -> None:
     fields = dict.fromkeys(("title", "task", "slug", "date", *PACKET_KINDS), "x")
-    texts = {name: resources.read("templates", name) for name in TEMPLATES.values()}
+    texts = {name: files.read_data("templates", name) for name in TEMPLATES.values()}
 
     assert [filled(text, fields).count("\n") for text in texts.values()] == [
         text.count("\n") for text in texts.values()

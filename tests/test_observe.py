@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jsonschema
 import pytest
 
-from orchgate.lib import resources
+from orchgate.lib import files
+from tests.published import closed
 from tests.repo import ORCHGATE
 from tests.runs import PATIENCE, events, living, manifest, stop, until
 
@@ -98,20 +99,20 @@ def test_a_foreign_orchestrators_manifest_writes_are_counted(repo: Repo) -> None
 def test_the_manifest_keeps_its_schema(repo: Repo) -> None:
     python(repo, LOOP)
 
-    jsonschema.validate(recorded(repo), json.loads(resources.read("schemas", "manifest-v1.json")))
+    jsonschema.validate(recorded(repo), json.loads(files.read_data("schemas", "manifest-v1.json")))
 
 
 def test_so_does_the_activity(repo: Repo) -> None:
     python(repo, LOOP)
 
-    jsonschema.validate(activity(repo), json.loads(resources.read("schemas", "activity.json")))
+    jsonschema.validate(activity(repo), json.loads(files.read_data("schemas", "activity.json")))
 
 
 def test_the_json_is_the_last_line_and_keeps_its_schema(repo: Repo) -> None:
     result = python(repo, "print('own output')", "--output-format", "json")
     document = json.loads(result.out.splitlines()[-1])
 
-    jsonschema.validate(document, json.loads(resources.read("schemas", "observe.json")))
+    jsonschema.validate(document, closed("observe"))
 
 
 def test_the_run_is_found_where_every_run_is(repo: Repo) -> None:
@@ -270,8 +271,8 @@ def test_the_run_says_which_metrics_are_lower_bounds(raced: Raced) -> None:
 
 
 def test_what_is_recorded_of_lower_bounds_keeps_its_schemas(raced: Raced) -> None:
-    jsonschema.validate(raced.activity, json.loads(resources.read("schemas", "activity.json")))
-    jsonschema.validate(raced.manifest, json.loads(resources.read("schemas", "manifest-v1.json")))
+    jsonschema.validate(raced.activity, json.loads(files.read_data("schemas", "activity.json")))
+    jsonschema.validate(raced.manifest, json.loads(files.read_data("schemas", "manifest-v1.json")))
 
 
 def test_a_watched_folder_that_is_never_there_is_said(raced: Raced) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchgate.commands.playground.scratch import Scratch
 from orchgate.errors import GitError
 from orchgate.git.call import failed
 from orchgate.git.repository import open_repository
-from orchgate.git.scratch import Scratch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,6 +60,7 @@ def test_a_repository_cannot_be_opened_with_an_old_git(
         open_repository(str(repo.root), dict(os.environ))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{"GIT_DEFAULT_HASH": "sha256"}, {"GIT_DEFAULT_REF_FORMAT": "reftable"}])
 def test_a_play_ground_shows_its_history_whatever_git_makes_by_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -13,16 +14,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.cli import main
-from orchgate.lib import resources
-from orchgate.model import Change, CheckResult, Diagnostic, Finding, Location, Report, Scope, Severity, Trouble, Verdict
+from orchgate.model import (
+    Change,
+    CheckResult,
+    Diagnostic,
+    Finding,
+    Location,
+    Report,
+    Scope,
+    Severity,
+    Step,
+    Trouble,
+    Verdict,
+)
 from orchgate.outputs import json as json_output
 from orchgate.outputs import text
 from orchgate.outputs._escape import escape
+from tests.published import closed
 
 if TYPE_CHECKING:
     from tests.repo import Repo
 
-VALIDATOR = jsonschema.Draft202012Validator(json.loads(resources.read("schemas", "report.json")))
+VALIDATOR = jsonschema.Draft202012Validator(closed("report"))
 BASE = "1c7363cc6b0f4c43a1ae6b7e4c4d3e2f1a0b9c8d"
 
 
@@ -69,7 +82,8 @@ def test_a_finding_is_one_line_with_its_hint_below() -> None:
     assert shown(report(result(found, verdict=Verdict.FAIL))) == [
         "docs/PRD-x.md:12:5: EVD001 is missing",
         "  hint: did you mean b.md?",
-        "orchgate: refused: 1 error, 41 links; base 1c7363c",
+        "orchgate: refused · 1 error · 41 links · base 1c7363c",
+        "  why: orchgate explain EVD001",
     ]
 
 
@@ -114,7 +128,7 @@ def test_message_and_hint_stay_on_their_line() -> None:
 
 def test_a_suppressed_finding_is_only_counted() -> None:
     assert shown(report(result(diagnostic(Location("a.md"), suppressed="old")))) == [
-        "orchgate: passed: 1 suppressed, 41 links; base 1c7363c"
+        "orchgate: passed · 1 suppressed · 41 links · base 1c7363c"
     ]
 
 
@@ -124,7 +138,7 @@ def test_a_trouble_names_check_place_and_hint() -> None:
     assert shown(report(result(verdict=Verdict.BROKEN, troubles=(trouble,)))) == [
         "big.json:1:1: could not check evidence: is larger than 5 bytes",
         "  hint: raise manifests.max-bytes",
-        "orchgate: could not check: 41 links; base 1c7363c",
+        "orchgate: could not check · 41 links · base 1c7363c",
     ]
 
 
@@ -137,7 +151,7 @@ def test_a_trouble_names_check_place_and_hint() -> None:
     ],
 )
 def test_what_was_examined_is_said_and_zeros_are_left_out(examined: dict[str, int], words: str) -> None:
-    assert shown(report(result(examined=examined))) == [f"orchgate: passed: {words}; base 1c7363c"]
+    assert shown(report(result(examined=examined))) == [f"orchgate: passed · {words} · base 1c7363c"]
 
 
 CHANGE = Change("M", "a", None, "100644", "100644", "1" * 40, "2" * 40, 1, 1)
@@ -167,7 +181,7 @@ def test_what_was_not_looked_at_and_is_refused_all_the_same_is_not_called_nothin
 
     lines = shown(report(result(found, verdict=Verdict.FAIL, examined={})))
 
-    assert lines[-1] == "orchgate: refused: 1 error; base 1c7363c"
+    assert lines[-2] == "orchgate: refused · 1 error · base 1c7363c"
 
 
 def empty(title: str, line: int, path: str = "a.md", weight: str = "warning") -> Diagnostic:
@@ -193,7 +207,7 @@ def test_what_is_listed_in_one_line_is_counted_one_by_one() -> None:
     first, _, last = shown(report(result(*found, verdict=Verdict.WARN)))
 
     assert first.endswith("empty sections: S1, S2, S3, S4, S5, S6, S7, S8, S9, S10, S11, S12 and 3 more")
-    assert last.startswith("orchgate: passed with warnings: 15 warnings, ")
+    assert last.startswith("orchgate: passed with warnings · 15 warnings · ")
 
 
 def test_what_weighs_differently_is_not_listed_together() -> None:
@@ -222,7 +236,7 @@ def test_a_cause_is_said_once_with_every_check_that_it_kept_from_judging() -> No
 def test_what_several_checks_count_is_said_once() -> None:
     checks = result(examined={"documents": 3}), result(examined={"documents": 12, "links": 4})
 
-    assert shown(report(*checks)) == ["orchgate: passed: 12 documents, 4 links; base 1c7363c"]
+    assert shown(report(*checks)) == ["orchgate: passed · 12 documents, 4 links · base 1c7363c"]
 
 
 @pytest.mark.parametrize(
@@ -235,7 +249,7 @@ def test_what_several_checks_count_is_said_once() -> None:
     ],
 )
 def test_the_base_is_said(scope: Scope, words: str) -> None:
-    assert shown(report(result(), scope=scope)) == [f"orchgate: passed: 41 links; {words}"]
+    assert shown(report(result(), scope=scope)) == [f"orchgate: passed · 41 links · {words}"]
 
 
 @pytest.mark.parametrize(
@@ -249,7 +263,123 @@ def test_the_base_is_said(scope: Scope, words: str) -> None:
     ],
 )
 def test_every_verdict_has_its_word(verdict: Verdict, word: str) -> None:
-    assert shown(report(result(verdict=verdict)))[-1].startswith(f"orchgate: {word}: ")
+    assert shown(report(result(verdict=verdict))) == [f"orchgate: {word} · 41 links · base 1c7363c"]
+
+
+def test_a_refusal_ends_with_the_rule_that_refuses_most_and_a_pass_with_none() -> None:
+    found = [*(empty(f"S{at}", at, weight="error") for at in range(3)), diagnostic(Location("a.md"))]
+
+    assert shown(report(result(*found, verdict=Verdict.FAIL)))[-1] == "  why: orchgate explain DOC003"
+    assert "explain" not in shown(report(result(empty("Goals", 1), verdict=Verdict.WARN)))[-1]
+
+
+def test_what_is_off_is_said_with_the_reason() -> None:
+    off = result(examined={}, facts={"off": "no pipeline"})._replace(id="performance")
+
+    assert shown(report(result(), off)) == [
+        "orchgate: passed · 41 links · off: performance (no pipeline) · base 1c7363c"
+    ]
+    [line] = shown(report(off))
+    assert line.endswith("; `git add` what you want checked · off: performance (no pipeline)")
+
+
+def test_a_headline_takes_the_place_of_what_was_examined() -> None:
+    size = result(examined={"changed files": 2}, headline="2 files, 43 of 800 lines")._replace(id="diff-budget")
+
+    assert shown(report(size, result())) == ["orchgate: passed · 2 files, 43 of 800 lines · 41 links · base 1c7363c"]
+
+
+def test_findings_of_a_document_stand_together_and_documents_with_errors_last() -> None:
+    found = [
+        diagnostic(Location("b.md", 9)),
+        diagnostic(Location("a.md", 1), weight="warning"),
+        diagnostic(Location("b.md", 2), weight="note"),
+        diagnostic(Location(""), weight="warning"),
+    ]
+
+    lines = shown(report(result(*found, verdict=Verdict.FAIL)))
+
+    assert [line.split(" EVD")[0] for line in lines[:-2]] == [
+        "EVD001 (warning) is missing",
+        "a.md:1:1:",
+        "b.md:2:1:",
+        "b.md:9:1:",
+    ]
+
+
+def test_quiet_prints_what_refuses_and_nothing_of_a_pass() -> None:
+    found = [diagnostic(Location("a.md"), weight="warning"), diagnostic(Location("b.md"))]
+    quiet = text.View(quiet=True)
+
+    assert list(text.lines(report(result(found[0], verdict=Verdict.WARN)), quiet)) == []
+    lines = list(text.lines(report(result(*found, verdict=Verdict.FAIL)), quiet))
+    assert [line[:17] for line in lines] == ["b.md:1:1: EVD001 ", "orchgate: refused", "  why: orchgate e"]
+
+
+def test_statistics_count_instead_of_printing() -> None:
+    found = [*(empty(f"S{at}", at) for at in range(12)), diagnostic(Location("a.md"))]
+
+    lines = list(text.lines(report(result(*found, verdict=Verdict.FAIL)), text.View(statistics=True)))
+
+    assert lines[:2] == ["12  DOC003  warning", " 1  EVD001  error"]
+
+
+def test_colors_mark_rule_and_verdict_and_change_no_word() -> None:
+    made = report(result(diagnostic(Location("a\x1b[2J.md"), hint="b"), verdict=Verdict.FAIL))
+
+    colored = list(text.lines(made, text.View(color=True)))
+
+    assert colored[0] == "\x1b[1ma\\x1b[2J.md\x1b[0m:1:1: \x1b[1;31mEVD001\x1b[0m is missing"
+    assert [re.sub("\x1b\\[[0-9;]*m", "", line) for line in colored] == shown(made)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("args", "environ", "colored"),
+    [
+        ([], {}, False),  # no terminal
+        (["--color", "always"], {}, True),
+        (["--color", "always"], {"NO_COLOR": "1"}, True),
+        (["--color", "never"], {}, False),
+    ],
+)
+def test_who_asks_for_colors_gets_them(
+    repo: Repo,
+    args: list[str],
+    environ: dict[str, str],
+    colored: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    repo.stage("a.md", "[x](gone.md)\n")
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+
+    assert main(["check", "--staged", *args]) == 1
+    assert ("\x1b[" in capsys.readouterr().out) == colored
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["--select", "EVD001"], 1, "1 error"),
+        (["--select", "evd"], 1, "1 error"),
+        (["--select", "DOC,DIF001"], 0, "passed"),
+        (["--ignore", "EVD001"], 0, "1 suppressed"),
+        (["--ignore", "DOC"], 1, "1 error"),
+        (["--select", "EVD", "--ignore", "EVD001"], 0, "1 suppressed"),
+        (["--select", "EVD999"], 2, "there is no rule EVD999"),
+        (["--ignore", ""], 2, "--ignore"),
+    ],
+)
+def test_rules_can_be_picked_and_left_out(
+    repo: Repo, args: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repo.stage("a.md", "[x](gone.md)\n")
+
+    assert main(["check", "--staged", *args]) == code
+    told = capsys.readouterr()
+    assert words in told.out + told.err
 
 
 def test_explain_lists_facts() -> None:
@@ -288,6 +418,7 @@ def test_unsafe_characters_are_written_out(raw: str, written: str) -> None:
     assert escape(raw) == written
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(), max_size=30))
 def test_escaped_text_is_one_line_without_control_characters(raw: str) -> None:
     escaped = escape(raw)
@@ -361,12 +492,11 @@ def test_json_is_ascii_and_ends_its_line() -> None:
     assert stream.getvalue().endswith("}\n")
 
 
-def test_bytes_of_a_name_survive_json() -> None:
+def test_bytes_of_a_name_that_are_no_text_are_written_out_in_json() -> None:
+    """As half of a character they would make strict readers refuse the whole report."""
     name = os.fsdecode(b"\xff\n\xe4.md")
 
-    assert (
-        os.fsencode(rendered(report(result(diagnostic(Location(name)))))["diagnostics"][0]["path"]) == b"\xff\n\xe4.md"
-    )
+    assert rendered(report(result(diagnostic(Location(name)))))["diagnostics"][0]["path"] == "\\xff\n\\xe4.md"
 
 
 def test_json_of_a_diagnostic_has_exactly_the_promised_fields() -> None:
@@ -382,9 +512,32 @@ def test_json_of_a_diagnostic_has_exactly_the_promised_fields() -> None:
             "column": 4,
             "message": "is missing",
             "hint": "h",
+            "next": ["orchgate explain EVD001"],
             "suppressed": "old",
+            "older": False,
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("hint", "commands"),
+    [
+        ("orchgate evidence pin", ["orchgate evidence pin"]),
+        ("git fetch origin main", ["git fetch origin main"]),
+        ("correct the path, or remove the link", ["orchgate explain EVD001"]),
+        ("split the change; `orchgate check diff-budget --explain` lists it", ["orchgate explain EVD001"]),
+    ],
+)
+def test_json_names_the_commands_that_can_be_run_next(hint: str, commands: list[str]) -> None:
+    assert rendered(report(result(diagnostic(Location("a.md"), hint=hint))))["diagnostics"][0]["next"] == commands
+
+
+def test_json_never_advises_an_exception() -> None:
+    steps = (Step("reproduce", "orchgate perf x"), Step("to land it for a reason", "git commit --amend"))
+    found = diagnostic(Location(""))
+    found = found._replace(finding=found.finding._replace(steps=steps))
+
+    assert rendered(report(result(found)))["diagnostics"][0]["next"] == ["orchgate perf x"]
 
 
 # As a user meets them
@@ -408,11 +561,13 @@ def printed(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, Any]:
     return parsed
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("busy")
 def test_a_real_report_validates(capsys: pytest.CaptureFixture[str]) -> None:
     VALIDATOR.validate(printed(capsys))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("busy")
 def test_a_real_report_is_a_refusal_with_a_suppressed_finding(capsys: pytest.CaptureFixture[str]) -> None:
     made = printed(capsys, "evidence")
@@ -421,6 +576,7 @@ def test_a_real_report_is_a_refusal_with_a_suppressed_finding(capsys: pytest.Cap
     assert sorted({str(d["suppressed"]) for d in made["diagnostics"]}) == ["None", "old"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("busy")
 def test_format_does_not_change_the_exit_code() -> None:
     codes = {main(["check", "--staged", "--output-format", name]) for name in ("text", "json")}
@@ -428,6 +584,7 @@ def test_format_does_not_change_the_exit_code() -> None:
     assert codes == {1}
 
 
+@pytest.mark.slow
 def test_a_broken_report_validates(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     repo.commit(files={"a.txt": "a\n"})
     repo.git("switch", "-q", "--orphan", "other")
@@ -440,6 +597,7 @@ def test_a_broken_report_validates(repo: Repo, capsys: pytest.CaptureFixture[str
     assert (code, made["verdict"]) == (3, "broken")
 
 
+@pytest.mark.slow
 def test_a_clean_commit_says_what_was_examined(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     repo.commit(files={"a.txt": "a\n"})
 
@@ -447,9 +605,24 @@ def test_a_clean_commit_says_what_was_examined(repo: Repo, capsys: pytest.Captur
     assert "passed: no staged changes (base " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_explain_lists_what_counted_and_what_was_ignored(busy: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     main(["check", "--staged", "diff-budget", "--explain"])
 
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert "path=caf\\xe9\\n.md  added=3  removed=0" in lines
     assert "path=uv.lock  added=2000  removed=0  why=**/*.lock" in lines
+
+
+@pytest.mark.slow
+def test_edits_of_a_judged_document_that_are_not_staged_are_said(
+    repo: Repo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repo.stage("a.md", "# A\n")
+    repo.stage("b.md", "# B\n")
+    assert main(["check", "--staged"]) == 0
+    assert "judged as staged" not in capsys.readouterr().err
+    repo.write("a.md", "# A\n\n[x](gone.md)\n")
+
+    assert main(["check", "--staged"]) == 0
+    assert "orchgate: a.md: judged as staged; the work tree has further edits\n" in capsys.readouterr().err

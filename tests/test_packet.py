@@ -12,8 +12,8 @@ from orchgate.config.source import Source
 from orchgate.errors import ConfigError, Unreadable
 from orchgate.model import ABSENT, Change, Scope, Severity
 from orchgate.packets.catalog import Packets
+from orchgate.packets.joining import find_packets
 from orchgate.packets.layout import layout_of
-from orchgate.packets.packet import Packet, find_packets
 from orchgate.packets.tasks import TaskEntry, normal_status, read_task_list, with_item
 from tests.support import folder_context, target, write_tree
 from tests.work import growth, no_hang
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from orchgate.gate.context import Context
     from orchgate.model import Finding
+    from orchgate.packets.packet import Packet
 
 LAYOUT = layout_of(build(Source("", {})).documents)
 PRD = "# PRD — Faster start\n\n## Summary\n\nA.\n"
@@ -156,14 +157,17 @@ def found_among(number: int) -> tuple[Packet, ...]:
     return packets(*paths)
 
 
+@pytest.mark.slow
 def test_a_thousand_packets_are_found() -> None:
     assert len(found_among(1000)) == 1000
 
 
+@pytest.mark.slow
 def test_many_packets_are_no_more_work_each_than_few() -> None:
     assert growth(found_among, 100, 8) < 2
 
 
+@pytest.mark.slow
 def test_many_incomplete_packets_with_like_names_are_no_more_work_each_than_few() -> None:
     def alike(number: int) -> None:
         packets(
@@ -260,6 +264,7 @@ def test_a_packet_renamed_as_a_whole_is_complete(tmp_path: Path) -> None:
     assert judged(renamed(folder_context(write_tree(tmp_path, tree)), *moved)) == []
 
 
+@pytest.mark.slow
 def test_a_document_that_is_too_large_is_trouble(tmp_path: Path) -> None:
     tree = {"orchgate.toml": SMALL, "docs/PRD-x.md": "a" * 9_000_000, "tasks/tasks-x.md": "# x\n"}
 
@@ -268,6 +273,7 @@ def test_a_document_that_is_too_large_is_trouble(tmp_path: Path) -> None:
     assert [trouble.location.path for trouble in outcome.troubles] == ["docs/PRD-x.md"]
 
 
+@pytest.mark.slow
 def test_an_index_that_is_too_large_is_trouble(tmp_path: Path) -> None:
     tree = {"orchgate.toml": SMALL, "docs/PRD-x.md": PRD, "tasks/tasks-x.md": "# x\n"}
     root = write_tree(tmp_path, {**tree, "tasks/index.json": b" " * (16 * 1024 * 1024 + 1)})
@@ -306,6 +312,7 @@ def test_an_overdue_review_is_a_note_while_the_document_is_left_alone(tmp_path: 
     assert [finding.severity for finding in review_findings(tmp_path, edited=False)] == [Severity.NOTE]
 
 
+@pytest.mark.slow
 def test_an_overdue_review_is_an_error_in_a_document_the_change_edits(tmp_path: Path) -> None:
     assert [finding.severity for finding in review_findings(tmp_path, edited=True)] == [Severity.ERROR]
 
@@ -335,6 +342,7 @@ def test_an_empty_section_weighs_more_once_the_packet_is_finished(
     assert finding.severity is weight
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit", ["[", "`", "- [x] ", "# a\n", "- Product:\n", "|", "<!--", "- TBD\n", "\n", "* ", "TBD "]
 )

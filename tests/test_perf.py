@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 
 from orchgate.cli import main
-from orchgate.lib import resources
+from tests.published import closed
 from tests.repo import ORCHGATE, Repo, Result
 from tests.runs import Project, living, until
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 PYTHON = sys.executable
-SCHEMA = json.loads(resources.read("schemas", "perf.json"))
+SCHEMA = closed("perf")
 QUICK = ("--max-pairs", "2")  # where the verdict does not hang on the statistics
 WORK = "import sys\nfor _ in range({rounds}):\n    sum(range(1000))\n"
 
@@ -288,10 +288,12 @@ def test_a_base_that_fails_is_no_verdict_on_head(project: Project) -> None:
 def test_both_failing_is_no_verdict(project: Project) -> None:
     branch(project)
 
-    result = perf(project, "--", "sh", "-c", "echo why; exit 4")
+    result = perf(project, "--", "sh", "-c", "echo FAILED a::b - why; echo 1 failed in 0.1s; exit 4")
 
     assert result.code == 3
-    assert "broken: stage command fails (exit 4) on base and on head alike: why" in result.out
+    said = "FAILED a::b - why; 1 failed in 0.1s"
+    assert f"broken: stage command fails (exit 4) on base and on head alike: {said}" in result.out
+    assert "hint: sh -c 'echo FAILED a::b" in result.out
 
 
 def test_a_program_that_is_not_there_is_no_verdict(project: Project) -> None:
@@ -388,7 +390,7 @@ def test_a_base_that_cannot_be_prepared_is_named(project: Project) -> None:
     result = perf(project, *QUICK, "--", "true")
 
     assert result.code == 3
-    assert "broken: prepare fails (exit 1) on base, passes on head: cat: x: " in result.out
+    assert "broken: performance.setup fails (exit 1) on base, passes on head: cat: x: " in result.out
 
 
 def test_a_head_that_cannot_be_prepared_is_refused(project: Project) -> None:
@@ -398,7 +400,7 @@ def test_a_head_that_cannot_be_prepared_is_refused(project: Project) -> None:
     result = perf(project, *QUICK, "--", "true")
 
     assert result.code == 1
-    assert "fail: prepare fails (exit 1) on head, passes on base" in result.out
+    assert "fail: performance.setup fails (exit 1) on head, passes on base" in result.out
 
 
 def test_what_a_failed_preparation_left_does_not_count(project: Project) -> None:
@@ -408,7 +410,7 @@ def test_what_a_failed_preparation_left_does_not_count(project: Project) -> None
 
     again = perf(project, *QUICK, "--", "true")
 
-    assert "prepare fails (exit 1) on base and on head alike" in again.out
+    assert "performance.setup fails (exit 1) on base and on head alike" in again.out
 
 
 def test_where_both_fail_what_git_ignores_is_thought_of(project: Project) -> None:

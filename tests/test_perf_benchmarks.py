@@ -11,18 +11,18 @@ import jsonschema
 import pytest
 
 from orchgate.config.settings import Benchmarks
-from orchgate.lib import resources
-from orchgate.speed import benchmark_files
+from orchgate.speed import benchmark_results
 from orchgate.verdict.values import BENCHMARK, RESULTS
+from tests.published import closed
 from tests.repo import ORCHGATE, Repo, Result, init
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from orchgate.speed.benchmark_files import BenchmarkResults
+    from orchgate.speed.benchmark_results import BenchmarkResults
 
-SCHEMA = json.loads(resources.read("schemas", "perf.json"))
+SCHEMA = closed("perf")
 CONFIG = """\
 [performance]
 pipeline = "bench"
@@ -216,7 +216,7 @@ def after(
             (folder / path).write_text(content)
 
     write(before)
-    expected = benchmark_files.expected(Benchmarks(file, form), str(folder / "tree"), str(folder / "artifacts"))
+    expected = benchmark_results.expected(Benchmarks(file, form), str(folder / "tree"), str(folder / "artifacts"))
     write(writes)
     return expected.results()
 
@@ -261,7 +261,7 @@ def test_of_criterion_s_folder_only_what_the_run_measured_counts(tmp_path: Path)
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 def test_what_is_no_file_is_named_and_nobody_waits_for_it(tmp_path: Path, make: Any) -> None:
     (tmp_path / "tree").mkdir()
-    expected = benchmark_files.expected(Benchmarks("b.json", "go"), str(tmp_path / "tree"))
+    expected = benchmark_results.expected(Benchmarks("b.json", "go"), str(tmp_path / "tree"))
     make(tmp_path / "tree" / "b.json")
 
     assert "not a regular file" in expected.results().unread[RESULTS]
@@ -269,8 +269,8 @@ def test_what_is_no_file_is_named_and_nobody_waits_for_it(tmp_path: Path, make: 
 
 def test_a_file_without_end_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
-    expected = benchmark_files.expected(Benchmarks("b.json", "go"), str(tmp_path / "tree"))
+    expected = benchmark_results.expected(Benchmarks("b.json", "go"), str(tmp_path / "tree"))
     with open(tmp_path / "tree" / "b.json", "wb") as file:
-        file.truncate(benchmark_files.MAX_BYTES + 1)
+        file.truncate(benchmark_results.MAX_BYTES + 1)
 
     assert "limit" in expected.results().unread[RESULTS]

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from orchgate.commands.perf.report import rows
-from orchgate.commands.shared.progress_bar import line
+from orchgate.commands.perf.table import rows
+from orchgate.commands.shared.lines import bar_line
 from orchgate.model import Verdict
 from orchgate.runs.stages import Pipeline, Stage
-from orchgate.speed import failures
+from orchgate.speed import measurements, work_trees
 from orchgate.speed.definition import unfolded
-from orchgate.speed.measurement import changes, spread
+from orchgate.speed.measurements import changes, spread
+from orchgate.speed.pair_runner import Progress
 from orchgate.speed.sampling import Failure, MeasuredRun, Side
-from orchgate.speed.timing import Progress
 from orchgate.verdict import words
 from orchgate.verdict.values import KNOWN, Compared, ComparedCounter, Judgement
 
@@ -96,6 +96,18 @@ def ran(**cpu: float) -> MeasuredRun:
     )
 
 
+@pytest.mark.parametrize(
+    ("cost", "text"),
+    [
+        ({"cpu_seconds": 0.5, "wall_seconds": 2.0}, "0.500 s of CPU time, 2.000 s in all"),
+        ({"wall_seconds": 2.0}, "2.000 s in all"),
+        ({}, "cost not measured"),
+    ],
+)
+def test_an_added_stage_costs_what_is_known_of_it(cost: dict[str, float], text: str) -> None:
+    assert work_trees.added_cost("new", MeasuredRun({}, {"new": cost})) == text
+
+
 def test_the_stage_that_carries_a_change_has_its_share() -> None:
     pairs = [(ran(build=1.0, test=1.0), ran(build=1.0, test=1.4))] * 3
 
@@ -144,10 +156,12 @@ BASE, HEAD = Failure("base", "test", "exit 1", "no"), Failure("head", "test", "e
 def test_a_failure_is_an_error_of_its_side(
     failed: list[Failure], passed: set[str], verdict: Verdict, reason: str
 ) -> None:
-    found = failures.judgement(failed, passed)
+    found = measurements.judgement(failed, passed)
 
     assert (found.verdict, found.reason) == (verdict, reason)
 
 
 def test_the_bar_says_what_happens_and_how_long_it_may_take() -> None:
-    assert line("demo", Progress("pair 8", 8, 32, 3.2, 30.0)) == f"demo {'━' * 8}{'─' * 22}  pair 8, 3 of at most 30 s"
+    assert (
+        bar_line("demo", Progress("pair 8", 8, 32, 3.2, 30.0)) == f"demo {'━' * 8}{'─' * 22}  pair 8, 3 of at most 30 s"
+    )

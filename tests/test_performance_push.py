@@ -12,9 +12,9 @@ import pytest
 
 from orchgate.config.load import load_work_tree
 from orchgate.runs import ids
-from orchgate.runs.definition import pipeline_hash
 from orchgate.runs.machine import fingerprint
 from orchgate.runs.pipeline import load_all
+from orchgate.runs.stages import pipeline_hash
 from orchgate.verdict import baseline
 from tests.baselines import record
 from tests.repo import ORCHGATE, PRE_COMMIT, Repo, Result, init
@@ -155,10 +155,14 @@ def writing(repo: Repo) -> Repo:
     return repo
 
 
-def test_one_more_manifest_write_is_refused_by_its_count(writing: Repo) -> None:
+def test_one_more_manifest_write_is_refused_by_its_count_and_shown_on_the_page(writing: Repo) -> None:
     told = push(writing)
+    writing.orchgate("report", "-o", "page.html")
+    page = (writing.root / "page.html").read_text()
 
     assert (told.code, "PRF002 bench: manifest writes 1 -> 2" in told.out) == (1, True), told.out
+    assert ("measured in turn" in page, "Nothing was compared" in page) == (True, False)
+    assert ("Passed, but for speed" in page, "lets this through" in page) == (True, False)
 
 
 def test_a_second_push_of_the_same_tree_is_answered_from_the_record(writing: Repo) -> None:
@@ -282,6 +286,7 @@ def test_a_pipeline_that_fails_on_both_sides_cannot_be_judged(repo: Repo) -> Non
     told = repo.orchgate("check", "performance")
 
     assert (told.code, "bench fails at base too" in told.out) == (3, True), told.out
+    assert f"to see why: {sys.executable} -I -S work/crunch.py\n" in told.out
 
 
 def test_a_pipeline_that_only_the_change_defines_has_no_base(repo: Repo) -> None:
@@ -320,7 +325,7 @@ def test_a_bare_repository_has_no_place_to_measure_in(writing: Repo, tmp_path: P
 
     told = remote.orchgate("check", "performance", "--base", "main", "--head", "topic")
 
-    assert (told.code, "a bare repository has no place" in told.out) == (3, True), told.out
+    assert (told.code, "a bare repository has no work tree to run a pipeline in" in told.out) == (3, True), told.out
 
 
 def test_a_whole_tree_in_a_bare_repository_is_judged_without_it(writing: Repo, tmp_path: Path) -> None:
@@ -457,7 +462,7 @@ def test_a_change_larger_than_its_bound_is_refused_without_being_measured(repo: 
 
     told = push(repo)
 
-    assert (told.code, "PRF002 diff lines: 11 is above its maximum of 10" in told.out) == (1, True), told.out
+    assert (told.code, "PRF002 changed lines: 11 is above its maximum of 10" in told.out) == (1, True), told.out
 
 
 def test_the_rates_of_recorded_runs_can_be_bounded(repo: Repo) -> None:

@@ -12,14 +12,16 @@ from orchgate.commands.perf.report import PerfReport, PerfRequest, as_text
 from orchgate.config.load import build
 from orchgate.config.source import Source
 from orchgate.git.repository import open_repository
+from orchgate.lib import working_time
 from orchgate.model import Severity, Verdict
 from orchgate.runner.environment import unhooked
-from orchgate.speed import explanation
-from orchgate.speed.failures import unsteady
-from orchgate.speed.measurement import Measurement, StageChange, Stopped
-from orchgate.speed.push import findings
+from orchgate.speed import measurements
+from orchgate.speed.measurements import Measurement, StageChange, Stopped, unsteady
+from orchgate.speed.push import findings, measure, screening
 from orchgate.speed.push.findings import WHOLE, is_open, may_change, of_pairs, suspected
+from orchgate.speed.push.recorded_runs import RecordedRuns
 from orchgate.speed.push.request import PushRequest
+from orchgate.speed.push.verdict_record import ComparisonKey, OpenSitting, VerdictRecord
 from orchgate.speed.sampling import Side
 from orchgate.verdict.comparison import judge
 from orchgate.verdict.exact import LowerBounds
@@ -49,13 +51,26 @@ def time(name: str, verdict: Verdict, **more: Any) -> Compared:
     return Compared(name, verdict, 0.2, 0.18, 0.22, 8, 0.001, 0.03, 0.1, 0.12)._replace(**more)
 
 
+def test_where_base_cannot_be_run_pairs_confirm_nothing(pushed: PushRequest) -> None:
+    judged_by = policy(pushed.config.performance)
+    held = screening.ScreeningReference(judged_by, RecordedRuns(0.1), None)
+    sitting = OpenSitting(VerdictRecord(ComparisonKey("b" * 40, "c" * 40, "asked", "machine")))
+    job = measure.MeasurementJob(pushed, judged_by, 60.0, {}, held, "", working_time.now(), sitting)
+    head = Side("head", "c" * 40, "d" * 40, "/x", "/y", ())
+
+    found = measure.confirmed_in_pairs(job, (head,), screening.Suspicion("head failed", ()), {"head": 0.1})
+
+    assert [(one.rule, "head failed" in one.message) for one in found.findings] == [("PRF004", True)]
+    assert (found.pairs, found.runs) == (0, 1)
+
+
 def test_a_stage_that_waits_longer_carries_a_change_in_wall_time() -> None:
     waits = StageChange("start", 0.1, 0.1, 0.5, 5.5, 0.02)
     measured = Measurement(
         (), (), Judgement(FAIL, (), ()), (waits, STAGES[1]), (), Stopped.DECIDED, 4.0, 0.5, 0.02, "1"
     )
 
-    assert [explanation.carrier(measured, f"{one}_seconds") for one in ("cpu", "wall")] == ["test", "start"]
+    assert [measurements.carrier(measured, f"{one}_seconds") for one in ("cpu", "wall")] == ["test", "start"]
 
 
 def said(
@@ -131,7 +146,7 @@ def test_what_is_probable_warns_and_says_what_would_decide(pushed: PushRequest) 
     assert (found.rule, found.severity) == ("PRF001", Severity.WARNING)
     assert found.message == (
         "bench: CPU time probably slower, +20.0 % (+18.0 % to +22.0 %; 0.100 s -> 0.120 s) in stage test; about 24 "
-        "more pairs would decide (in all 32 s); 0 pairs in 4.0 s; CPU time of base varied by 2.0 % between runs"
+        "more pairs would decide (32 s in total); 0 pairs in 4.0 s; CPU time of base varied by 2.0 % between runs"
     )
     assert found.steps == (("to decide", "orchgate perf --base bbbbbbbbbbbb --head cccccccccccc --max-time 32s bench"),)
 

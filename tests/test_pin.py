@@ -74,12 +74,14 @@ def recorded(repo: Repo, tmp_path: Path) -> Repo:
     return clone(repo, tmp_path / "clone")
 
 
+@pytest.mark.slow
 def test_a_fresh_clone_without_runs_passes(recorded: Repo) -> None:
     code, out = recorded.orchgate("check", "--all-files")
 
     assert (code, "4 pins" in out, (recorded.root / ".runs").exists()) == (0, True, False), out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("edit", "rule"),
     [
@@ -98,6 +100,7 @@ def test_an_edited_lock_is_caught_by_its_rule(recorded: Repo, edit: tuple[str, s
     assert ([one["rule"] for one in report["diagnostics"]] or ["trouble"] * len(check["troubles"])) == [rule]
 
 
+@pytest.mark.slow
 def test_an_edited_link_is_caught(recorded: Repo) -> None:
     text = (recorded.root / NOTES).read_text()
     recorded.stage(NOTES, text.replace("/stages/01-build.log", "/stages/02-test.log"))
@@ -105,6 +108,7 @@ def test_an_edited_link_is_caught(recorded: Repo) -> None:
     assert [one["rule"] for one in recorded.report("--staged")["diagnostics"]] == ["EVD001"]
 
 
+@pytest.mark.slow
 def test_an_edited_byte_of_an_artifact_is_caught(cited: Repo) -> None:
     assert main(["evidence", "pin"]) == 0
     cited.git("add", ".orchgate")
@@ -113,6 +117,7 @@ def test_an_edited_byte_of_an_artifact_is_caught(cited: Repo) -> None:
     assert findings("--all-files") == ["EVD008:3"]
 
 
+@pytest.mark.slow
 def test_an_edited_status_of_an_artifact_is_caught(cited: Repo) -> None:
     cited.write(MANIFEST, manifest("failed"))
     assert main(["evidence", "pin"]) == 0
@@ -129,6 +134,7 @@ def test_a_lock_that_cannot_be_read_is_never_a_pass(cited: Repo, capsys: pytest.
     assert f"{locks.PATH}:1:1: could not check evidence: holds the marks of a merge" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_two_processes_judge_by_one_lock(cited: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     main(["evidence", "pin"])
     (cited.root / MANIFEST).unlink()
@@ -142,6 +148,7 @@ def test_two_processes_judge_by_one_lock(cited: Repo, monkeypatch: pytest.Monkey
     assert (check["verdict"], check["examined"]) == ("pass", {"documents": 1, "links": 1, "pins": 1})
 
 
+@pytest.mark.slow
 def test_a_bare_repository_is_judged_by_its_lock(cited: Repo, tmp_path: Path) -> None:
     main(["evidence", "pin"])
     cited.git("add", ".orchgate")
@@ -160,6 +167,7 @@ def written(repo: Repo) -> tuple[int, int, bytes]:
     return path.stat().st_ino, path.stat().st_mtime_ns, path.read_bytes()
 
 
+@pytest.mark.slow
 def test_pinning_twice_changes_nothing(cited: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     main(["evidence", "pin"])
     before = written(cited)
@@ -180,6 +188,7 @@ def test_a_folder_is_pinned_as_the_files_in_it(cited: Repo) -> None:
     assert pinned(cited) == {MANIFEST, f"{RUN}/stages/01-a.log"}
 
 
+@pytest.mark.slow
 def test_a_folder_of_very_many_files_is_named_and_not_pinned(cited: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     cited.write(NOTES, citing("out/heap/"))
     for number in range(201):
@@ -216,6 +225,7 @@ def test_runs_that_git_forgot_to_ignore_are_pinned_all_the_same(cited: Repo) -> 
     assert pinned(cited) == {MANIFEST}
 
 
+@pytest.mark.slow
 def test_plans_and_guides_pin_nothing(cited: Repo) -> None:
     cited.write(NOTES, "# Notes\n\n- [ ] Later: `out/plan.txt`\n\nRuns leave `out/guide.txt` behind.\n")
     for name in ("plan", "guide"):
@@ -240,6 +250,7 @@ def test_what_is_neither_here_nor_pinned_is_said(cited: Repo, capsys: pytest.Cap
     assert f"neither here nor pinned: {OTHER} (docs/notes.md:4)" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_of_very_much_that_is_not_here_the_first_is_named(cited: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     cited.write(NOTES, citing(*(f"out/{number}.txt" for number in range(25))))
 
@@ -251,6 +262,7 @@ def test_of_very_much_that_is_not_here_the_first_is_named(cited: Repo, capsys: p
     ) == (20, True)
 
 
+@pytest.mark.slow
 def test_pins_of_what_is_elsewhere_are_kept(cited: Repo) -> None:
     main(["evidence", "pin"])
     (cited.root / MANIFEST).unlink()
@@ -261,6 +273,7 @@ def test_pins_of_what_is_elsewhere_are_kept(cited: Repo) -> None:
     assert pinned(cited) == {MANIFEST, OTHER}
 
 
+@pytest.mark.slow
 def test_pruning_drops_what_no_document_relies_on(cited: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     main(["evidence", "pin"])
     cited.write(NOTES, "# Notes\n")
@@ -274,6 +287,7 @@ def test_pruning_drops_what_no_document_relies_on(cited: Repo, capsys: pytest.Ca
     assert f"dropped: {MANIFEST}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_nothing_is_pruned_while_a_document_cannot_be_read(cited: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     main(["evidence", "pin"])
     cited.write(NOTES, "# Notes\n" + "x" * 100)
@@ -288,12 +302,14 @@ def test_checking_writes_nothing(cited: Repo) -> None:
     assert not (cited.root / ".orchgate").exists()
 
 
+@pytest.mark.slow
 def test_checking_passes_when_there_is_nothing_to_do(cited: Repo) -> None:
     main(["evidence", "pin"])
 
     assert main(["evidence", "pin", "--check"]) == 0
 
 
+@pytest.mark.slow
 def test_a_path_is_read_from_the_current_folder(cited: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(cited.root / RUN)
 
@@ -401,6 +417,7 @@ def test_a_lock_folder_that_leads_elsewhere_is_refused(cited: Repo, tmp_path: Pa
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_old_lock(cited: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     main(["evidence", "pin"])
     before = (cited.root / locks.PATH).read_bytes()
@@ -415,6 +432,7 @@ def test_a_full_disk_leaves_the_old_lock(cited: Repo, monkeypatch: pytest.Monkey
     ]
 
 
+@pytest.mark.slow
 def test_two_who_pin_at_once_lose_nothing(cited: Repo) -> None:
     disk = SizeLimits(10**6, 10**6)
     from orchgate.references.artifacts import Artifacts
@@ -450,6 +468,7 @@ def test_a_conflict_is_resolved_by_what_is_on_disk(cited: Repo) -> None:
     assert (cited.root / locks.PATH).read_text() == header + mine
 
 
+@pytest.mark.slow
 def test_a_conflict_about_what_is_not_here_is_left_to_people(cited: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     main(["evidence", "pin"])
     header, mine = (cited.root / locks.PATH).read_text().splitlines(keepends=True)
@@ -465,6 +484,7 @@ def test_a_conflict_about_what_is_not_here_is_left_to_people(cited: Repo, capsys
 # verify
 
 
+@pytest.mark.slow
 def test_verify_tells_what_holds(cited: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("out/a.txt", "out/b.txt"):
         cited.write(name)
@@ -480,6 +500,7 @@ def test_verify_tells_what_holds(cited: Repo, capsys: pytest.CaptureFixture[str]
     ]
 
 
+@pytest.mark.slow
 def test_verify_passes_on_a_clean_clone(recorded: Repo) -> None:
     assert recorded.orchgate("evidence", "verify") == (0, "4 pinned artifacts: 0 ok, 4 missing here\n")
 
@@ -492,6 +513,7 @@ def test_verify_says_that_nothing_is_pinned(cited: Repo, capsys: pytest.CaptureF
 # check --fix
 
 
+@pytest.mark.slow
 def test_fix_pins_what_is_on_disk_and_leaves_the_index_alone(cited: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     cited.stage(NOTES, citing(MANIFEST, OTHER))
     index = (cited.root / ".git" / "index").read_bytes()
@@ -503,6 +525,7 @@ def test_fix_pins_what_is_on_disk_and_leaves_the_index_alone(cited: Repo, capsys
     assert f"pinned: {MANIFEST}" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_fix_never_takes_an_altered_artifact_for_the_real_one(cited: Repo) -> None:
     main(["evidence", "pin"])
     cited.git("add", ".orchgate")
@@ -513,6 +536,7 @@ def test_fix_never_takes_an_altered_artifact_for_the_real_one(cited: Repo) -> No
     assert (cited.root / locks.PATH).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_fix_keeps_the_report_readable_for_programs(cited: Repo) -> None:
     assert checked("evidence", "--all-files", "--fix")["verdict"] == "pass"
 
@@ -520,6 +544,7 @@ def test_fix_keeps_the_report_readable_for_programs(cited: Repo) -> None:
 # EVD010
 
 
+@pytest.mark.slow
 def test_what_the_default_asks_for_is_owed_by_a_finished_packet(repo: Repo) -> None:
     stage = 'stages = [{ id = "a", run = ["true"] }]\n'
     repo.stage("orchgate.toml", f"[pipelines.diagnostics]\n{stage}")

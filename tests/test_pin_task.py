@@ -48,6 +48,7 @@ def test_a_named_task_pins_what_its_documents_cite(tasks: Repo) -> None:
     assert (main(["evidence", "pin", "--task", START]), pinned(tasks)) == (0, {f"out/{START}/log.txt"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["start", "0001"])
 def test_a_task_is_named_by_its_slug_or_number_as_well(tasks: Repo, word: str) -> None:
     assert (main(["evidence", "pin", "--task", word]), pinned(tasks)) == (0, {f"out/{START}/log.txt"})
@@ -59,6 +60,7 @@ def test_the_branch_names_the_task(tasks: Repo) -> None:
     assert (main(["evidence", "pin"]), pinned(tasks)) == (0, {f"out/{SPEED}/log.txt"})
 
 
+@pytest.mark.slow
 def test_so_does_a_trailer_of_the_change(tasks: Repo) -> None:
     tasks.git("switch", "--quiet", "--create", "anything")
     tasks.commit(f"more\n\nTask: {SPEED}", {"code.py": "x = 1\n"})
@@ -66,12 +68,14 @@ def test_so_does_a_trailer_of_the_change(tasks: Repo) -> None:
     assert (main(["evidence", "pin"]), pinned(tasks)) == (0, {f"out/{SPEED}/log.txt"})
 
 
+@pytest.mark.slow
 def test_and_so_do_documents_that_are_being_changed(tasks: Repo) -> None:
     tasks.write(path(START), plan(START, f"out/{START}/log.txt") + "\nMore.\n")
 
     assert (main(["evidence", "pin"]), pinned(tasks)) == (0, {f"out/{START}/log.txt"})
 
 
+@pytest.mark.slow
 def test_the_only_task_in_work_is_meant(tasks: Repo) -> None:
     item = '{{"id": "{}", "slug": "{}", "title": "x", "status": "{}"}}'
     items = ", ".join(
@@ -82,6 +86,7 @@ def test_the_only_task_in_work_is_meant(tasks: Repo) -> None:
     assert (main(["evidence", "pin"]), pinned(tasks)) == (0, {f"out/{SPEED}/log.txt"})
 
 
+@pytest.mark.slow
 def test_where_several_may_be_meant_nothing_is_pinned(tasks: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["evidence", "pin"])
 
@@ -94,12 +99,14 @@ def test_a_task_that_is_not_there_is_named_with_the_nearest(tasks: Repo, capsys:
     assert (code, f"unknown task 0002-sped; did you mean {SPEED}?" in capsys.readouterr().err) == (2, True)
 
 
+@pytest.mark.slow
 def test_all_documents_are_meant_where_that_is_said(tasks: Repo) -> None:
     main(["evidence", "pin", "--all"])
 
     assert pinned(tasks) == {f"out/{START}/log.txt", f"out/{SPEED}/log.txt", "out/notes.txt"}
 
 
+@pytest.mark.slow
 def test_pins_of_other_tasks_stay(tasks: Repo) -> None:
     main(["evidence", "pin", "--all"])
     main(["evidence", "pin", "--task", START])
@@ -107,6 +114,7 @@ def test_pins_of_other_tasks_stay(tasks: Repo) -> None:
     assert len(pinned(tasks)) == 3
 
 
+@pytest.mark.slow
 def test_checking_looks_at_all_documents(tasks: Repo) -> None:
     main(["evidence", "pin", "--task", START])
 
@@ -130,6 +138,7 @@ def much(tasks: Repo) -> Repo:
     return tasks
 
 
+@pytest.mark.slow
 def test_more_than_twenty_are_listed_and_not_pinned(much: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["evidence", "pin", "--task", START])
     said = capsys.readouterr()
@@ -138,22 +147,26 @@ def test_more_than_twenty_are_listed_and_not_pinned(much: Repo, capsys: pytest.C
     assert "21 artifacts would be pinned: 21 other artifacts" in said.out
 
 
+@pytest.mark.slow
 def test_the_command_to_go_on_is_said(much: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     main(["evidence", "pin"])
 
     assert "orchgate evidence pin --yes" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_whoever_says_yes_is_not_asked(much: Repo) -> None:
     assert (main(["evidence", "pin", "--task", START, "--yes"]), len(pinned(much))) == (0, 21)
 
 
+@pytest.mark.slow
 def test_what_is_named_is_pinned_without_a_question(much: Repo) -> None:
     names = sorted(str(file.relative_to(much.root)) for file in (much.root / "out" / START).iterdir())
 
     assert (main(["evidence", "pin", *names]), len(pinned(much))) == (0, 22)
 
 
+@pytest.mark.slow
 def test_what_is_pinned_already_asks_no_more(much: Repo) -> None:
     main(["evidence", "pin", "--yes"])
 

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from orchgate.config.load import load_work_tree
 from orchgate.errors import ConfigError, OrchgateError, UsageError
-from orchgate.runs import codex
 from orchgate.runs.implementation_gate import NAME
-from orchgate.runs.pipeline import MAX_NESTING, find, load_all, order
+from orchgate.runs.pipeline import CODEX_FILE, MAX_NESTING, find, load_all, load_codex, order, parse_codex
 from orchgate.runs.stages import Pipeline, Stage
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def parsed(document: object) -> dict[str, Pipeline]:
-    return codex.parse(json.dumps(document).encode())
+    return parse_codex(json.dumps(document).encode())
 
 
 def command(name: str, **more: object) -> dict[str, Any]:
@@ -51,7 +50,7 @@ def levels(*stages: Stage) -> list[list[str]]:
 def loaded(root: Path, toml: str = "", codex_document: object = None) -> dict[str, Pipeline]:
     (root / "orchgate.toml").write_text(toml)
     if codex_document is not None:
-        (root / codex.FILE).write_text(json.dumps(codex_document))
+        (root / CODEX_FILE).write_text(json.dumps(codex_document))
     return load_all(str(root), load_work_tree(str(root)))
 
 
@@ -160,6 +159,7 @@ def test_ours_may_call_the_other_files(tmp_path: Path) -> None:
 # --- the digest
 
 
+@pytest.mark.slow
 def test_the_digest_is_the_same_in_another_process(tmp_path: Path) -> None:
     loaded(tmp_path, TOML)
     program = (
@@ -235,6 +235,7 @@ def test_a_thousand_stages_in_a_row_have_a_thousand_levels() -> None:
     assert len(levels(*row)) == 1000
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_every_order_meets_every_need(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 12))
@@ -320,6 +321,7 @@ def test_calls_that_double_at_every_step_are_refused() -> None:
         find(known, "p0")
 
 
+@pytest.mark.slow
 def test_calls_may_not_nest_without_end() -> None:
     known = {f"p{number}": pipeline(stage("a", calls=f"p{number + 1}"), name=f"p{number}") for number in range(3000)}
     known["p3000"] = pipeline(stage("a"), name="p3000")
@@ -445,7 +447,7 @@ def test_a_malformed_stage_is_named_by_its_dotted_path(written: object, message:
 )
 def test_what_is_not_json_is_said(content: bytes) -> None:
     with pytest.raises(ConfigError, match=r"^codex\.orchestrator\.json: not valid JSON: "):
-        codex.parse(content)
+        parse_codex(content)
 
 
 def test_an_error_says_in_which_file_it_stands(tmp_path: Path) -> None:
@@ -456,19 +458,20 @@ def test_an_error_says_in_which_file_it_stands(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_that_name_is_said(tmp_path: Path) -> None:
-    (tmp_path / codex.FILE).mkdir()
+    (tmp_path / CODEX_FILE).mkdir()
 
     with pytest.raises(ConfigError, match=r"^codex\.orchestrator\.json is a directory, not a regular file$"):
-        codex.load(str(tmp_path))
+        load_codex(str(tmp_path))
 
 
 def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / codex.FILE)
+    os.mkfifo(tmp_path / CODEX_FILE)
 
     with pytest.raises(ConfigError, match="is a named pipe"):
-        codex.load(str(tmp_path))
+        load_codex(str(tmp_path))
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=5),

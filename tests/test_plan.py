@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from orchgate.cli import main
-from orchgate.lib import resources
+from tests.published import closed
 
 if TYPE_CHECKING:
     from tests.repo import Repo
@@ -111,11 +111,11 @@ def test_where_none_is_defined_there_is_the_one_that_is_shipped(repo: Repo, caps
 
 
 def test_the_json_of_a_plan_fits_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
-    jsonschema.validate(document(capsys, "diagnostics"), json.loads(resources.read("schemas", "plan.json")))
+    jsonschema.validate(document(capsys, "diagnostics"), closed("plan"))
 
 
 def test_the_json_of_the_list_fits_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
-    jsonschema.validate(document(capsys), json.loads(resources.read("schemas", "plan.json")))
+    jsonschema.validate(document(capsys), closed("plan"))
 
 
 def test_the_json_tells_which_stages_may_run_together(capsys: pytest.CaptureFixture[str]) -> None:

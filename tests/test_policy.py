@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchgate.config.settings import Benchmarks, Performance
-from orchgate.config.settings import Metric as Configured
+from orchgate.config.settings import MetricSettings as Configured
 from orchgate.measures.declared import MetricKind
 from orchgate.verdict.values import KNOWN, Metric, Policy, policy
 

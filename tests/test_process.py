@@ -112,38 +112,45 @@ def test_environment_is_exactly_the_given_one() -> None:
     assert run(["/usr/bin/env"], env={"ONLY": "this"}).stdout == b"ONLY=this\n"
 
 
+@pytest.mark.slow
 def test_timeout_is_told_apart_from_failure() -> None:
     assert sh("sleep 60", timeout=0.1).timed_out
 
 
+@pytest.mark.slow
 def test_timeout_keeps_what_was_said_before() -> None:
     assert sh_once(b"before", "echo before; sleep 600").stdout == b"before\n"
 
 
+@pytest.mark.slow
 def test_timeout_ends_grandchildren() -> None:
     done = sh_once(b"\n", "(sleep 600 & echo $!; wait) & wait")
 
     assert gone(int(done.stdout))
 
 
+@pytest.mark.slow
 def test_timeout_ends_a_child_that_ignores_the_polite_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "TERMINATE_SECONDS", 0.2)
 
     assert sh_once(b"up", "trap '' TERM; echo up; while :; do sleep 0.05; done").code == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_polite_signal_lets_a_child_clean_up(tmp_path: Path) -> None:
     sh_once(b"up", f"trap 'touch {tmp_path / 'clean'}; exit 0' TERM; echo up; while :; do sleep 0.05; done")
 
     assert (tmp_path / "clean").exists()
 
 
+@pytest.mark.slow
 def test_grandchildren_that_ignore_the_polite_signal_end_with_their_parent() -> None:
     done = sh_once(b"\n", "sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done' & wait")
 
     assert gone(int(done.stdout))
 
 
+@pytest.mark.slow
 def test_descendant_outside_the_group_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "TERMINATE_SECONDS", 0.2)
     done = sh_once(b"\n", "setsid sleep 600 & echo $!; wait")
@@ -152,12 +159,14 @@ def test_descendant_outside_the_group_is_not_waited_for(monkeypatch: pytest.Monk
     assert done.timed_out
 
 
+@pytest.mark.slow
 def test_timeout_without_a_group_ends_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "TERMINATE_SECONDS", 0.2)
 
     assert run(["sleep", "60"], timeout=0.1, own_group=False).timed_out
 
 
+@pytest.mark.slow
 def test_interrupt_ends_the_child() -> None:
     pids: list[int] = []
 

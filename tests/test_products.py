@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.errors import ConfigError
-from orchgate.runner import products, stage_cache
-from orchgate.runner.products import NotKeptError, Product
+from orchgate.runner import inputs, stage_cache
+from orchgate.runner.inputs import NotKeptError, Product
 from orchgate.runs.stages import Pipeline, Stage, check_startable
 from tests.runs import TASK, Project, events
 
@@ -331,9 +331,9 @@ def top(tmp_path: Path) -> str:
 def test_more_than_anybody_would_wait_for_is_not_kept(
     top: str, monkeypatch: pytest.MonkeyPatch, name: str, limit: int, said: str
 ) -> None:
-    monkeypatch.setattr(products, name, limit)
+    monkeypatch.setattr(inputs, name, limit)
     with pytest.raises(NotKeptError, match=said):
-        products.collect(top, ["dist/**"])
+        inputs.collect(top, ["dist/**"])
 
 
 def test_a_file_that_grows_while_it_is_read_is_not_kept(top: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,7 +351,7 @@ def test_a_file_that_grows_while_it_is_read_is_not_kept(top: str, monkeypatch: p
 
     monkeypatch.setattr(os, "fstat", Growing())
     with pytest.raises(NotKeptError, match="its output dist/a changed while it was read"):
-        products.collect(top, ["dist/a"])
+        inputs.collect(top, ["dist/a"])
 
 
 @pytest.mark.parametrize(
@@ -367,19 +367,19 @@ def test_a_file_that_grows_while_it_is_read_is_not_kept(top: str, monkeypatch: p
     ],
 )
 def test_outputs_are_globs_of_the_repository(top: str, outputs: list[str], found: list[str]) -> None:
-    assert products.find(top, outputs) == found
+    assert inputs.find(top, outputs) == found
 
 
 def test_products_with_odd_names_are_kept(top: str) -> None:
     with open(os.fsencode(top) + b"/dist/\xff\n", "w", encoding="ascii") as file:
         file.write("x")
-    kept = products.collect(top, ["dist/**"])
-    assert (len(kept), products.why_changed(top, kept)) == (3, "")
+    kept = inputs.collect(top, ["dist/**"])
+    assert (len(kept), inputs.why_changed(top, kept)) == (3, "")
 
 
 def test_products_that_differ_have_other_digests() -> None:
     one = Product("a", "file", 1, "0" * 64)
-    assert products.digest([one]) != products.digest([one._replace(kind="program")])
+    assert inputs.digest([one]) != inputs.digest([one._replace(kind="program")])
 
 
 # The configuration

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from orchgate.cli import help_text
 from orchgate.errors import OrchgateError
 from orchgate.gate import suppressions
 from orchgate.git import messages
-from orchgate.lib import resources
+from orchgate.lib import files
 from orchgate.model import STAGES
 from tests import hook_dependencies
 
@@ -38,10 +39,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the bottom up. A module imports from the rows above its own, and from its own folder; types are imports too.
 LAYERS = (
     ("__init__", "errors"),
+    ("lib",),
     ("model",),
     ("registry", "layouts"),
     ("measures",),
-    ("lib",),
     ("secrets",),
     ("git",),
     ("config",),
@@ -50,6 +51,7 @@ LAYERS = (
     ("packets",),
     ("plan_commands",),
     ("verdict",),
+    ("charts",),
     ("metrics",),
     ("runs",),
     ("runner",),
@@ -59,6 +61,7 @@ LAYERS = (
     ("evidence",),
     ("gate",),
     ("checks", "outputs"),
+    ("report",),
     ("commands",),
     ("cli",),
     ("__main__",),
@@ -153,12 +156,18 @@ def test_the_gate_knows_no_check_by_name() -> None:
     assert constants & ids == set()
 
 
-def test_outputs_share_only_the_escape() -> None:
-    inner = {one.imported for one in OWN_IMPORTS if layer(one.importer) == layer(one.imported) == "outputs"}
+def test_outputs_share_only_what_is_no_format() -> None:
+    """But for text, whose words others take, and Markdown, which is the summary of a step of GitHub Actions."""
+    inner = {
+        (one.importer, one.imported.removeprefix("orchgate.outputs."))
+        for one in OWN_IMPORTS
+        if layer(one.importer) == layer(one.imported) == "outputs"
+    }
 
-    assert inner <= {ESCAPE}
+    assert {both for both in inner if both[1] != "text" and both[1][0] != "_"} <= {("outputs.github", "markdown")}
 
 
+@pytest.mark.slow
 def test_only_commands_and_the_command_line_print() -> None:
     printing = {
         layer(name_of(path))
@@ -176,6 +185,7 @@ def test_package_files_are_empty(path: Path) -> None:
     assert path.read_text() == expected
 
 
+@pytest.mark.slow
 def test_one_module_runs_other_programs() -> None:
     modules = ("subprocess", "pty", "multiprocessing")
     importing = {one.importer for one in ALL_IMPORTS if one.imported.split(".")[0] in modules}
@@ -185,6 +195,7 @@ def test_one_module_runs_other_programs() -> None:
     assert importing | calling == {"lib.process"}
 
 
+@pytest.mark.slow
 def test_stages_are_run_in_one_place() -> None:
     """Pipelines, agent loops and measurements ask it to: what an end means must not depend on who ran the stage."""
     starting = {name_of(path) for path in MODULES if re.search(r"(?<!class )\bProgram\(", path.read_text())}
@@ -192,6 +203,7 @@ def test_stages_are_run_in_one_place() -> None:
     assert starting == {"runner.stage_run"}
 
 
+@pytest.mark.slow
 def test_git_is_run_in_one_folder() -> None:
     """A list or tuple that begins with "git" is a command line."""
     running = set()
@@ -201,15 +213,35 @@ def test_git_is_run_in_one_folder() -> None:
             if isinstance(first, ast.Constant) and first.value == "git":
                 running.add(name_of(path))
 
-    # `try` plays the user of a repository that git/scratch.py made.
-    assert {name for name in running if layer(name) != "git"} <= {"commands.try"}
+    # `try` plays the user of a repository that it made.
+    played = {"commands.playground.play", "commands.playground.steps"}
+    assert {name for name in running if layer(name) != "git"} <= played
 
 
-def test_git_python_is_imported_in_the_git_folder_only() -> None:
-    assert {layer(one.importer) for one in ALL_IMPORTS if one.imported.split(".")[0] == "git"} <= {"git"}
+def test_git_python_is_imported_by_the_demonstration_only() -> None:
+    assert {one.importer for one in ALL_IMPORTS if one.imported.split(".")[0] == "git"} <= {
+        "commands.playground.scratch"
+    }
 
 
 # Start-up cost
+
+
+def test_modules_take_from_our_own_file_what_costs_a_start_less_than_from_typing() -> None:
+    """`from orchgate.lib.typed import TYPE_CHECKING, NamedTuple`: type checkers see those of `typing` and `enum`."""
+    ours = {"TYPE_CHECKING", "NamedTuple", "Protocol", "Enum"}
+    wrong = [
+        f"{path.relative_to(TOP)}:{node.lineno}: {alias.name}"
+        for path in MODULES
+        if name_of(path) != "lib.typed"
+        for node in ast.walk(TREES[path])
+        if isinstance(node, ast.ImportFrom) and node.module in ("typing", "enum")
+        for alias in node.names
+        if alias.name in ours
+    ]
+
+    assert wrong == []
+
 
 LOADED = """
 import sys
@@ -220,6 +252,9 @@ sys.stderr.write("\\n".join(name for name in sys.modules if name not in before))
 sys.exit(code)
 """
 HEAVY = {
+    "ruamel",
+    "tomlkit",
+    "yaml",
     "git",
     "rich",
     "jsonschema",
@@ -231,6 +266,8 @@ HEAVY = {
     "asyncio",
     "pathlib",
     "re2",
+    "gettext",  # argparse would have it look for a catalogue of translations
+    "shutil",
 }
 
 
@@ -245,6 +282,12 @@ def test_version_loads_almost_nothing(repo: Repo) -> None:
     assert loaded(repo, "--version") & (HEAVY | {"argparse", "typing", "re", "enum", "json", "subprocess"}) == set()
 
 
+def test_the_help_of_what_judges_loads_nothing_that_judges(repo: Repo) -> None:
+    named = loaded(repo, "hook", "--help")  # and the module of `check` with it
+
+    assert {name for name in named if name.startswith(("orchgate.gate", "orchgate.git", "orchgate.config"))} == set()
+
+
 @pytest.fixture
 def small(repo: Repo) -> Repo:
     """A repository with configuration and documents, and a change to one of them."""
@@ -253,10 +296,52 @@ def small(repo: Repo) -> Repo:
     return repo
 
 
+# What takes longer to load than a commit may spend on it: 10 to 60 million instructions each.
+NOT_FOR_A_COMMIT = {
+    *("typing", "subprocess", "threading", "selectors", "locale", "argparse", "json", "tomllib", "datetime"),
+    *(
+        "hashlib",
+        "difflib",
+        "tempfile",
+        "traceback",
+        "orchgate.runs.run",
+        "orchgate.lib.json_data",
+        "orchgate.lib.versions",
+    ),
+}
+
+
+@pytest.mark.slow
 def test_a_commit_loads_nothing_heavy(small: Repo) -> None:
-    assert loaded(small, "check", "--staged") & HEAVY == set()
+    assert loaded(small, "check", "--staged") & (HEAVY | NOT_FOR_A_COMMIT) == set()
 
 
+# Half a million instructions a module, and as many a pattern, are paid by every commit of everybody. Both limits are
+# what is reached: whoever needs less lowers them, whoever needs more says for what.
+MOST_MODULES, MOST_PATTERNS = 106, 16
+
+COUNTED = """
+import re, sys
+compile, counted = re._compiler.compile, []
+re._compiler.compile = lambda source, flags=0: counted.append(source) or compile(source, flags)
+from orchgate.cli import main
+code = main(["check", "--staged"])
+named = [name for name in sys.modules if name.startswith("orchgate")]
+sys.stderr.write(f"{len(named)} {len(counted)}")
+sys.exit(code)
+"""
+
+
+@pytest.mark.slow
+def test_a_commit_loads_few_modules_and_compiles_few_patterns(small: Repo) -> None:
+    done = subprocess.run([sys.executable, "-c", COUNTED], cwd=small.root, capture_output=True, check=True, text=True)
+    modules, patterns = map(int, done.stderr.split())
+
+    assert modules <= MOST_MODULES, "load it where it is used: python -X importtime -m orchgate check --staged"
+    assert patterns <= MOST_PATTERNS, "declare it with orchgate.lib.lazy, or look for plain text first"
+
+
+@pytest.mark.slow
 def test_a_commit_loads_nothing_from_other_packages(small: Repo) -> None:
     names = {name.split(".")[0] for name in loaded(small, "check", "--staged")}
 
@@ -265,6 +350,18 @@ def test_a_commit_loads_nothing_from_other_packages(small: Repo) -> None:
     } == {"orchgate"}
 
 
+@pytest.mark.slow
+def test_a_commit_loads_no_format_but_text(small: Repo) -> None:
+    named = loaded(small, "check", "--staged")
+
+    assert {name for name in named if name.startswith("orchgate.outputs.")} == {
+        "orchgate.outputs._escape",
+        "orchgate.outputs.text",
+    }
+    assert "orchgate.commands.shared.delivery" not in named
+
+
+@pytest.mark.slow
 def test_a_single_check_does_not_load_the_others(small: Repo) -> None:
     checks = {name for name in loaded(small, "check", "--staged", "diff-budget") if name.startswith("orchgate.checks.")}
 
@@ -398,7 +495,7 @@ def test_a_schema_is_valid_and_refers_to_nothing_outside(path: Path) -> None:
 @pytest.mark.parametrize("name", ["no-such.json", "../pyproject.toml", "/etc/passwd", "", ".", "report"])
 def test_only_data_files_are_read_as_data(name: str) -> None:
     with pytest.raises(OrchgateError, match="schemas/ holds no "):
-        resources.read("schemas", name)
+        files.read_data("schemas", name)
 
 
 # The tests themselves
@@ -410,6 +507,7 @@ def test_no_property_test_has_a_deadline() -> None:
     assert (profile.deadline, HealthCheck.too_slow in profile.suppress_health_check) == (None, True)
 
 
+@pytest.mark.slow
 def test_no_test_measures_time() -> None:
     """What must not hang or grow is counted with tests/work.py; these wait for something, until only a hang is left."""
     clock = re.compile(r"\btime\.(time|monotonic|perf_counter|process_time)(_ns)?\(\)")
@@ -437,10 +535,14 @@ def test_our_own_hooks_need_what_the_project_says() -> None:
 
 
 def test_the_help_in_the_readme_is_the_real_one() -> None:
-    block = re.search(r"<!-- help -->\n```\w*\n(.*?)```\n<!-- /help -->", (TOP / "README.md").read_text(), re.DOTALL)
-
-    assert block is not None
-    assert block[1] == help_text()
+    """ORCHGATE_UPDATE_DOCS=1 writes it."""
+    path = TOP / "README.md"
+    before, start, rest = path.read_text().partition("<!-- help -->\n```text\n")
+    written, end, after = rest.partition("```\n<!-- /help -->")
+    if os.environ.get("ORCHGATE_UPDATE_DOCS"):
+        path.write_text(before + start + help_text() + end + after)
+        written = help_text()
+    assert written == help_text()
 
 
 def test_the_readme_names_every_check() -> None:
@@ -449,7 +551,34 @@ def test_the_readme_names_every_check() -> None:
     assert [name for name in registry.check_ids() if f"`{name}`" not in readme] == []
 
 
+FILES_NAMED = re.compile(r"(?<![\w./-])((?:[\w-]+/)+[\w-]+\.py)\b")
+MODULES_NAMED = re.compile(r"`(?:orchgate\.)?([a-z_]+)\.([a-z_]+)(?:\.\w+)*`")
+TABLES = ("commands", "evidence")  # rooms, and tables of the configuration
+PAGES = [*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")]
+
+
+@pytest.mark.slow
+def test_files_and_modules_that_a_text_names_are_there() -> None:
+    """Names of files and modules in comments, docstrings and pages outlive the files unless somebody looks."""
+    rooms = {path.parent.name for path in MODULES} - {"orchgate", *TABLES}
+    gone = []
+    for path in (*MODULES, *PAGES):
+        text = path.read_text()
+        made = re.findall(r"^# (orchgate/\S+\.py)$", text, re.MULTILINE)  # what a recipe writes
+        for name in {*FILES_NAMED.findall(text)}.difference(made):
+            ours = name.split("/")[0] in {*rooms, *TABLES, "bench", "orchgate", "tests"}
+            if ours and not (TOP / name).exists() and not (PACKAGE / name).exists():
+                gone.append(f"{path.relative_to(TOP)}: {name}")
+        for room, name in MODULES_NAMED.findall(text):
+            if room in rooms and name not in ("json", "ndjson") and not any(PACKAGE.glob(f"**/{room}/{name}.py")):
+                gone.append(f"{path.relative_to(TOP)}: {room}.{name}")
+
+    assert gone == []
+
+
 # Packages
+
+BASH, FISH = "share/bash-completion/completions/orchgate", "share/fish/vendor_completions.d/orchgate.fish"
 
 
 @pytest.fixture(scope="module")
@@ -484,6 +613,10 @@ def test_the_wheel_of_the_source_distribution_works_elsewhere(
     installed = fresh.with_name("orchgate")
 
     assert succeeding(installed, "--version") == f"orchgate {__version__}\n"
+    assert succeeding(installed, "completion", "bash") == (tmp_path / "fresh" / BASH).read_text()
+    assert {"share/man/man1/orchgate.1", "share/zsh/site-functions/_orchgate", FISH} <= {
+        path.relative_to(tmp_path / "fresh").as_posix() for path in (tmp_path / "fresh" / "share").rglob("*")
+    }
     assert succeeding(installed, "schema", "report") == (TOP / "schemas" / "report.json").read_text()
     (package,) = (tmp_path / "fresh" / "lib").glob("python3.*/site-packages/orchgate")
     for folder in ("schemas", "templates"):

@@ -25,6 +25,7 @@ from orchgate.verdict.sign_flip import (
 whole = st.lists(st.integers(-50, 50), min_size=1, max_size=9)
 
 
+@pytest.mark.slow
 @given(whole)
 def test_the_p_value_is_the_share_of_all_sign_combinations_with_as_large_a_sum(values: list[int]) -> None:
     values = [*values, STEPS - sum(map(abs, values))]  # so that all lie on the test's own grid
@@ -49,6 +50,7 @@ def test_no_pairs_are_no_evidence() -> None:
     assert p_value([]) == 1.0
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.floats(-0.5, 0.5))
 def test_weights_do_not_depend_on_which_run_is_called_head(seed: int, shift: float) -> None:
     sample = noisy(seed, 9)
@@ -64,6 +66,7 @@ def test_weights_do_not_depend_on_which_run_is_called_head(seed: int, shift: flo
     assert theirs == pytest.approx(ours, abs=1e-6)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000))
 def test_changing_the_arms_mirrors_the_estimate(seed: int) -> None:
     sample = noisy(seed, 12)
@@ -71,6 +74,7 @@ def test_changing_the_arms_mirrors_the_estimate(seed: int) -> None:
     assert centre(Sample(sample.head, sample.base)) == pytest.approx(-centre(sample), abs=1e-5)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.floats(-5, 5))
 def test_scaling_both_arms_changes_nothing(seed: int, scale: float) -> None:
     sample = noisy(seed, 12)
@@ -100,6 +104,7 @@ def test_a_single_disturbed_run_hardly_moves_the_estimate() -> None:
     assert centre(disturbed) == pytest.approx(centre(sample), abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_change_as_often_as_it_says() -> None:
     covered = 0
     for seed in range(200):

@@ -8,7 +8,7 @@ import pytest
 
 from orchgate.git.snapshot import FolderSnapshot
 from orchgate.runs.stages import Stage
-from orchgate.speed.push.affected import named, untouched
+from orchgate.speed.push.reach import named, untouched
 from tests.support import write_tree
 
 if TYPE_CHECKING:

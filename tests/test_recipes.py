@@ -66,6 +66,7 @@ def test_there_is_a_recipe_for_each_kind_of_plug_in() -> None:
     assert rooms == {"checks", "outputs", "commands", "layouts", "measures"}
 
 
+@pytest.mark.slow
 def test_the_check_refuses_what_it_is_about(copy: Copy) -> None:
     copy.repo.commit(files={"orchgate.toml": SMALL})
     copy.repo.stage("video", BIG)
@@ -75,6 +76,7 @@ def test_the_check_refuses_what_it_is_about(copy: Copy) -> None:
     assert (code, "BIG001" in said) == (1, True), said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "loosened",
     [
@@ -95,6 +97,7 @@ def test_the_change_that_breaks_its_rule_cannot_switch_it_off(copy: Copy, loosen
     assert (code, "CFG001" in said) == (1, True), said
 
 
+@pytest.mark.slow
 def test_its_keys_are_read_and_wrong_ones_refused(copy: Copy) -> None:
     copy.repo.stage("orchgate.toml", "[large-files]\nmax-byte = 100\n")
 
@@ -103,12 +106,14 @@ def test_its_keys_are_read_and_wrong_ones_refused(copy: Copy) -> None:
     assert (code, "did you mean" in said and "max-bytes" in said) == (2, True), said
 
 
+@pytest.mark.slow
 def test_its_rule_can_be_explained(copy: Copy) -> None:
     code, said = copy.orchgate("explain", "BIG001")
 
     assert (code, "a link to where the video is kept" in said) == (0, True), said
 
 
+@pytest.mark.slow
 def test_the_output_is_a_format(copy: Copy) -> None:
     copy.repo.commit(files={"orchgate.toml": SMALL})
     copy.repo.stage("video", BIG)
@@ -116,11 +121,13 @@ def test_the_output_is_a_format(copy: Copy) -> None:
     assert copy.orchgate("check", "--staged", "large-files", "--output-format", "names") == (1, "video\n")
 
 
+@pytest.mark.slow
 def test_the_command_is_one(copy: Copy) -> None:
     assert copy.orchgate("where") == (0, f"{copy.repo.root}\n")
     assert "orchgate where" in copy.orchgate("where", "--help")[1]
 
 
+@pytest.mark.slow
 def test_the_layout_is_a_profile(copy: Copy) -> None:
     copy.repo.commit(files={"orchgate.toml": 'profile = "plans"\n'})
     copy.repo.stage("plans/faster-start/PRD.md", "# PRD - faster start\n")
@@ -141,6 +148,7 @@ shell = "ls / > copy"
 """
 
 
+@pytest.mark.slow
 def test_the_metric_is_compared(copy: Copy) -> None:
     copy.repo.commit(files={"orchgate.toml": MEASURED, ".gitignore": ".runs/\nout/\ncopy\n"})
     copy.repo.commit("More", {"a.py": "1\n"})
@@ -150,6 +158,7 @@ def test_the_metric_is_compared(copy: Copy) -> None:
     assert "\n  storage traffic" in said, said
 
 
+@pytest.mark.slow
 def test_a_metric_that_nobody_declares_is_refused_when_the_configuration_is_read(copy: Copy) -> None:
     copy.repo.stage("orchgate.toml", MEASURED.replace("traffic-bytes", "trafic-bytes"))
 

@@ -48,6 +48,7 @@ def cpu(pairs: list[Pair]) -> Compared:
     return judge(pairs, CPU).metrics[0]
 
 
+@pytest.mark.slow
 def test_every_stream_has_its_expected_verdict(streams: dict[str, list[Pair]]) -> None:
     found = {}
     for name, pairs in streams.items():
@@ -59,6 +60,7 @@ def test_every_stream_has_its_expected_verdict(streams: dict[str, list[Pair]]) -
     assert found == EXPECTED
 
 
+@pytest.mark.slow
 def test_changing_the_arms_mirrors_every_estimate(streams: dict[str, list[Pair]]) -> None:
     for pairs in streams.values():
         there, back = cpu(pairs[:8]), cpu([Pair(pair.head, pair.base, not pair.head_first) for pair in pairs[:8]])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchgate.lib import process
-from orchgate.runs import definition
+from orchgate.runs import stages
 from orchgate.secrets.redact import WORDS, is_redacted, redacted, redacted_words
 from orchgate.secrets.scan import FORMS
 from tests.runs import TASK, Project, events
@@ -215,9 +215,10 @@ def test_a_loop_recorded_without_its_secrets_is_not_taken_up(project: Project) -
 
 
 def test_a_baseline_is_named_without_the_secret() -> None:
-    assert definition.command_name(("curl", TOKEN)) == "-- curl '[secret: github-token]'"
+    assert stages.command_name(("curl", TOKEN)) == "-- curl '[secret: github-token]'"
 
 
+@pytest.mark.slow
 def test_what_a_stage_says_last_is_recorded_without_its_secret(project: Project) -> None:
     project.define("demo", {"id": "a", "shell": f"printf 'x%.0s' $(seq 190); echo ' {TOKEN}'"})
 

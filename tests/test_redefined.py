@@ -12,7 +12,7 @@ import pytest
 
 from orchgate.git.repository import open_repository
 from orchgate.runs.stages import Stage
-from orchgate.speed import added, definition
+from orchgate.speed import definition, work_trees
 from orchgate.speed.push import findings
 from orchgate.speed.push.request import PushRequest
 from orchgate.speed.sampling import Failure
@@ -147,7 +147,7 @@ def test_a_new_stage_is_listed_with_what_it_costs(repo: Repo, script: str) -> No
     repository = open_repository(str(repo.root), {})
     try:
         head, seconds = repository.require_commit("HEAD"), 0.1 if script == "long.sh" else 100.0
-        costs = added.costs(repository, head, found, environ=os.environ, prepare=(), seconds=seconds)
+        costs = work_trees.added_costs(repository, head, found, environ=os.environ, prepare=(), seconds=seconds)
     finally:
         repository.close()
 
@@ -177,6 +177,7 @@ def test_a_script_that_the_base_runs_may_not_just_disappear(repo: Repo) -> None:
     assert rules(report) == {("PRF007", "error")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("run", "script"),
     [
@@ -219,7 +220,7 @@ def test_a_preparation_that_head_has_no_files_for_is_no_broken_code(repo: Repo) 
     repo.git("rm", "--quiet", "ready.sh")
     repo.commit("Change")
 
-    assert "prepare fails at head" in messages(judged(repo))
+    assert "performance.setup fails at head" in messages(judged(repo))
 
 
 @pytest.mark.slow
@@ -322,6 +323,7 @@ DIFFERENCES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DIFFERENCES)
 def test_what_a_change_does_to_the_definition_is_said(repo: Repo, name: str) -> None:
     before, after, expected = DIFFERENCES[name]
@@ -338,16 +340,19 @@ def nested(text: str) -> str:
     )
 
 
+@pytest.mark.slow
 def test_a_definition_that_moves_to_pyproject_is_the_same(repo: Repo) -> None:
     assert difference(repo, {"orchgate.toml": CONFIG}, {"pyproject.toml": nested(CONFIG)}).phrases == ()
 
 
+@pytest.mark.slow
 def test_a_definition_that_moves_to_another_orchestrator_s_file_is_the_same(repo: Repo) -> None:
     shell = GATE + '[[pipelines.bench.stages]]\nid = "s0"\nshell = "sh work.sh"\n'
 
     assert difference(repo, {"orchgate.toml": shell}, {"orchgate.toml": GATE, CODEX: codex("sh work.sh")}).phrases == ()
 
 
+@pytest.mark.slow
 def test_many_changes_are_counted_and_not_listed(repo: Repo) -> None:
     before, after = ("".join(STAGE.format(id=n, script=f"{n}{mark}") for n in range(9)) for mark in ("a", "b"))
     found = definition.findings(difference(repo, {"orchgate.toml": GATE + before}, {"orchgate.toml": GATE + after}), {})
@@ -355,6 +360,7 @@ def test_many_changes_are_counted_and_not_listed(repo: Repo) -> None:
     assert found[0].message.endswith(" and 4 more")
 
 
+@pytest.mark.slow
 def test_thousands_of_stages_under_other_names_are_told_apart_at_once() -> None:
     old, new = (tuple(Stage(f"{mark}{n}", "", ("true", str(n // 2))) for n in range(10_000)) for mark in "ab")
     found = definition.compared(old, new[::-1])
@@ -362,6 +368,7 @@ def test_thousands_of_stages_under_other_names_are_told_apart_at_once() -> None:
     assert (len(found.edits), found.edits[0], found.added) == (10_001, "renames stage a0 to b1", ())
 
 
+@pytest.mark.slow
 def test_no_secret_of_a_command_is_shown(repo: Repo) -> None:
     token = "ghp_" + "a1B2" * 9
     after = CONFIG.replace('"work.sh"', f'"work.sh", "--token", "{token}"')

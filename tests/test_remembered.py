@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.speed.push import stored_verdict, verdict_record
-from orchgate.speed.push.stored_verdict import ComparisonKey, StoredVerdict
-from orchgate.speed.push.verdict_record import BranchHead, OpenSitting, SittingResult, VerdictRecord, with_head
+from orchgate.speed.push import verdict_record
+from orchgate.speed.push.verdict_record import (
+    BranchHead,
+    ComparisonKey,
+    OpenSitting,
+    SittingResult,
+    StoredVerdict,
+    VerdictRecord,
+    with_head,
+)
 from orchgate.verdict.comparison import LOOKS
 from orchgate.verdict.values import Pair, Sitting
 
@@ -39,11 +46,11 @@ def sat(turn: OpenSitting, count: int, value: float = 0.1, *, log_e: float | Non
     """Ends a sitting that brought pairs and no answer."""
     begun = len(turn.earlier)
     sitting = Sitting(begun, begun + count, turn.share)
-    return verdict_record.ended(turn, SittingResult(StoredVerdict("now"), pairs(count, value), sitting, log_e=log_e))
+    return verdict_record.end(turn, SittingResult(StoredVerdict("now"), pairs(count, value), sitting, log_e=log_e))
 
 
 def answered(turn: OpenSitting, *, slower: bool = False) -> dict[str, object]:
-    return verdict_record.ended(turn, SittingResult(StoredVerdict("now", True, 8), slower=slower))
+    return verdict_record.end(turn, SittingResult(StoredVerdict("now", True, 8), slower=slower))
 
 
 def shares(turn: OpenSitting) -> list[float]:
@@ -51,10 +58,10 @@ def shares(turn: OpenSitting) -> list[float]:
 
 
 def test_a_question_without_an_answer_goes_on_where_it_stopped(ask: Callable[..., VerdictRecord]) -> None:
-    sat(verdict_record.begun(ask()), 9)
-    sat(verdict_record.begun(ask()), 2, 0.2)
+    sat(verdict_record.begin(ask()), 9)
+    sat(verdict_record.begin(ask()), 2, 0.2)
 
-    third = verdict_record.begun(ask())
+    third = verdict_record.begin(ask())
 
     assert (third.earlier, shares(third), round(third.share, 3)) == (
         (*pairs(9), *pairs(2, 0.2)),
@@ -64,75 +71,76 @@ def test_a_question_without_an_answer_goes_on_where_it_stopped(ask: Callable[...
 
 
 def test_pairs_that_are_too_few_for_a_look_are_kept_and_spend_nothing(ask: Callable[..., VerdictRecord]) -> None:
-    sat(verdict_record.begun(ask()), 3)
-    sat(verdict_record.begun(ask()), 4, 0.2)
+    sat(verdict_record.begin(ask()), 3)
+    sat(verdict_record.begin(ask()), 4, 0.2)
 
-    third = verdict_record.begun(ask())
+    third = verdict_record.begin(ask())
 
     assert (len(third.earlier), shares(third), round(third.share, 3)) == (7, [], 0.667)
 
 
 @pytest.mark.parametrize("field", ComparisonKey._fields)
 def test_another_tree_question_or_machine_begins_anew(ask: Callable[..., VerdictRecord], field: str) -> None:
-    sat(verdict_record.begun(ask()), 3)
+    sat(verdict_record.begin(ask()), 3)
 
-    assert verdict_record.begun(ask(KEY._replace(**{field: "other"}))).earlier == ()
+    assert verdict_record.begin(ask(KEY._replace(**{field: "other"}))).earlier == ()
 
 
 def test_another_repository_begins_anew(ask: Callable[..., VerdictRecord]) -> None:
-    sat(verdict_record.begun(ask()), 3)
+    sat(verdict_record.begin(ask()), 3)
 
-    assert verdict_record.begun(ask(repository="/elsewhere/.git")).earlier == ()
+    assert verdict_record.begin(ask(repository="/elsewhere/.git")).earlier == ()
 
 
 def test_an_answer_is_known_the_next_time(ask: Callable[..., VerdictRecord]) -> None:
-    answered(verdict_record.begun(ask()))
+    answered(verdict_record.begin(ask()))
 
     assert ask().entry.conclusive
 
 
 def test_a_sitting_without_a_new_pair_spends_nothing(ask: Callable[..., VerdictRecord]) -> None:
-    sat(verdict_record.begun(ask()), 9)
-    verdict_record.ended(verdict_record.begun(ask()), SittingResult(StoredVerdict("now")))
+    sat(verdict_record.begin(ask()), 9)
+    verdict_record.end(verdict_record.begin(ask()), SittingResult(StoredVerdict("now")))
 
     assert ask().entry.spent == 1
 
 
 def test_a_sitting_that_failed_after_some_pairs_has_spent_its_share(ask: Callable[..., VerdictRecord]) -> None:
-    verdict_record.ended(verdict_record.begun(ask()), SittingResult(StoredVerdict("now"), pairs(9)))
+    verdict_record.end(verdict_record.begin(ask()), SittingResult(StoredVerdict("now"), pairs(9)))
 
     assert (ask().entry.spent, ask().entry.pairs) == (1, ())
 
 
 def test_a_first_sitting_without_a_pair_leaves_nothing_behind(ask: Callable[..., VerdictRecord]) -> None:
-    verdict_record.ended(verdict_record.begun(ask()), SittingResult(StoredVerdict("now")))
+    verdict_record.end(verdict_record.begin(ask()), SittingResult(StoredVerdict("now")))
 
     assert not os.path.exists(ask().path)
 
 
 def test_a_sitting_that_is_interrupted_spends_nothing(ask: Callable[..., VerdictRecord]) -> None:
-    turn = verdict_record.begun(ask())
-    with pytest.raises(KeyboardInterrupt), verdict_record.given_back(turn):
+    turn = verdict_record.begin(ask())
+    with pytest.raises(KeyboardInterrupt), verdict_record.give_back_on_error(turn):
         raise KeyboardInterrupt
 
     assert ask().entry == StoredVerdict()
 
 
 def test_a_sitting_that_was_killed_has_spent_its_share(ask: Callable[..., VerdictRecord]) -> None:
-    verdict_record.begun(ask())
+    verdict_record.begin(ask())
 
-    assert round(verdict_record.begun(ask()).share, 3) == 0.222
+    assert round(verdict_record.begin(ask()).share, 3) == 0.222
 
 
+@pytest.mark.slow
 def test_with_all_pairs_that_there_may_be_what_is_open_stays_open(ask: Callable[..., VerdictRecord]) -> None:
-    sat(verdict_record.begun(ask()), LOOKS[-1])
+    sat(verdict_record.begin(ask()), LOOKS[-1])
 
     assert ask().entry.conclusive
 
 
 def test_how_long_runs_took_is_known_also_of_other_trees(ask: Callable[..., VerdictRecord]) -> None:
-    ran = (stored_verdict.RunDuration("tree", 0.5, at="then"),)
-    verdict_record.ended(verdict_record.begun(ask()), SittingResult(StoredVerdict("now"), ran=ran))
+    ran = (verdict_record.RunDuration("tree", 0.5, at="then"),)
+    verdict_record.end(verdict_record.begin(ask()), SittingResult(StoredVerdict("now"), ran=ran))
 
     found = [ask(KEY._replace(**{name: "other"})).ran for name in ("head", "asked", "machine")]
 
@@ -141,19 +149,19 @@ def test_how_long_runs_took_is_known_also_of_other_trees(ask: Callable[..., Verd
 
 def test_how_long_runs_took_is_known_the_last_ones_last(ask: Callable[..., VerdictRecord]) -> None:
     for seconds in (range(1, 9), range(9, 71)):
-        ran = tuple(stored_verdict.RunDuration("tree", one, at="then") for one in seconds)
-        verdict_record.ended(verdict_record.begun(ask()), SittingResult(StoredVerdict("now"), ran=ran))
+        ran = tuple(verdict_record.RunDuration("tree", one, at="then") for one in seconds)
+        verdict_record.end(verdict_record.begin(ask()), SittingResult(StoredVerdict("now"), ran=ran))
 
     found = ask().ran
 
-    assert (len(found), found[0].seconds, found[-1]) == (64, 7, stored_verdict.RunDuration("tree", 70, at="then"))
+    assert (len(found), found[0].seconds, found[-1]) == (64, 7, verdict_record.RunDuration("tree", 70, at="then"))
 
 
 # Two at once
 
 
 def test_two_pushes_at_once_have_a_share_each(ask: Callable[..., VerdictRecord]) -> None:
-    both = verdict_record.begun(ask()), verdict_record.begun(ask())
+    both = verdict_record.begin(ask()), verdict_record.begin(ask())
 
     assert [round(turn.share, 3) for turn in both] == [0.667, 0.222]
 
@@ -161,9 +169,9 @@ def test_two_pushes_at_once_have_a_share_each(ask: Callable[..., VerdictRecord])
 def test_of_two_pushes_at_once_the_first_to_end_is_kept_and_the_other_says_so(
     ask: Callable[..., VerdictRecord],
 ) -> None:
-    one, other = verdict_record.begun(ask()), verdict_record.begun(ask())
+    one, other = verdict_record.begin(ask()), verdict_record.begin(ask())
     told = sat(other, 8, 0.2), sat(one, 9)
-    third = verdict_record.begun(ask())
+    third = verdict_record.begin(ask())
 
     assert (told, third.earlier, round(third.share, 3)) == (
         ({}, {"not recorded": verdict_record.ANOTHER}),
@@ -173,7 +181,7 @@ def test_of_two_pushes_at_once_the_first_to_end_is_kept_and_the_other_says_so(
 
 
 def test_an_answer_is_kept_whatever_another_push_brought(ask: Callable[..., VerdictRecord]) -> None:
-    one, other = verdict_record.begun(ask()), verdict_record.begun(ask())
+    one, other = verdict_record.begin(ask()), verdict_record.begin(ask())
     sat(other, 8)
     answered(one)
 
@@ -181,7 +189,7 @@ def test_an_answer_is_kept_whatever_another_push_brought(ask: Callable[..., Verd
 
 
 def test_an_answer_stays_when_another_push_could_not_tell(ask: Callable[..., VerdictRecord]) -> None:
-    one, other = verdict_record.begun(ask()), verdict_record.begun(ask())
+    one, other = verdict_record.begin(ask()), verdict_record.begin(ask())
     answered(one)
     sat(other, 2)
 
@@ -189,11 +197,11 @@ def test_an_answer_stays_when_another_push_could_not_tell(ask: Callable[..., Ver
 
 
 def test_a_share_is_not_given_back_while_another_push_has_the_next(ask: Callable[..., VerdictRecord]) -> None:
-    one = verdict_record.begun(ask())
-    verdict_record.begun(ask())
-    verdict_record.ended(one, SittingResult(StoredVerdict("now")))
+    one = verdict_record.begin(ask())
+    verdict_record.begin(ask())
+    verdict_record.end(one, SittingResult(StoredVerdict("now")))
 
-    assert round(verdict_record.begun(ask()).share, 3) == 0.074
+    assert round(verdict_record.begin(ask()).share, 3) == 0.074
 
 
 # Changed while the pipeline ran
@@ -210,39 +218,39 @@ def appended(path: str) -> None:
 
 def replaced(path: str) -> None:
     with open(path, "wb") as file:
-        file.write(stored_verdict.encoded(StoredVerdict("then", True, 8)))
+        file.write(verdict_record.encoded(StoredVerdict("then", True, 8)))
 
 
 @pytest.mark.parametrize("damage", [removed, appended, replaced])
 def test_what_a_stage_changes_is_noticed_and_nothing_is_lost(
     ask: Callable[..., VerdictRecord], damage: Callable[[str], None]
 ) -> None:
-    sat(verdict_record.begun(ask()), 3)
-    turn = verdict_record.begun(ask())
-    damage(turn.memory.path)
+    sat(verdict_record.begin(ask()), 3)
+    turn = verdict_record.begin(ask())
+    damage(turn.record.path)
 
     told = sat(turn, 2, 0.2)
 
     assert (told, ask().entry.pairs) == (
-        {"not trusted": f"{turn.memory.path} {verdict_record.CHANGED}"},
+        {"not trusted": f"{turn.record.path} {verdict_record.CHANGED}"},
         (*pairs(3), *pairs(2, 0.2)),
     )
 
 
 def test_an_older_file_that_a_stage_puts_back_is_noticed(ask: Callable[..., VerdictRecord]) -> None:
-    sat(verdict_record.begun(ask()), 9)
+    sat(verdict_record.begin(ask()), 9)
     with open(ask().path, "rb") as file:
         older = file.read()
-    sat(verdict_record.begun(ask()), 2)
-    turn = verdict_record.begun(ask())
-    with open(turn.memory.path, "wb") as file:
+    sat(verdict_record.begin(ask()), 2)
+    turn = verdict_record.begin(ask())
+    with open(turn.record.path, "wb") as file:
         file.write(older)
 
     assert "not trusted" in sat(turn, 4)
 
 
 def test_a_file_that_was_changed_between_pushes_is_said_and_asked_anew(ask: Callable[..., VerdictRecord]) -> None:
-    answered(verdict_record.begun(ask()))
+    answered(verdict_record.begin(ask()))
     appended(ask().path)
 
     memory = ask()
@@ -257,8 +265,8 @@ def test_a_file_that_was_changed_between_pushes_is_said_and_asked_anew(ask: Call
 
 
 def test_a_full_disk_leaves_what_was_there_and_is_said(ask: Callable[..., VerdictRecord]) -> None:
-    sat(verdict_record.begun(ask()), 3)
-    turn = verdict_record.begun(ask())
+    sat(verdict_record.begin(ask()), 3)
+    turn = verdict_record.begin(ask())
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
     try:
@@ -270,30 +278,30 @@ def test_a_full_disk_leaves_what_was_there_and_is_said(ask: Callable[..., Verdic
 
 
 def test_where_no_share_can_be_kept_no_pair_is_used_twice(ask: Callable[..., VerdictRecord]) -> None:
-    sat(verdict_record.begun(ask()), 3)
+    sat(verdict_record.begin(ask()), 3)
     memory = ask()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
     try:
-        turn = verdict_record.begun(memory)
+        turn = verdict_record.begin(memory)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    assert (turn.earlier, turn.share, "cannot write" in turn.memory.why) == ((), 1.0, True)
+    assert (turn.earlier, turn.share, "cannot write" in turn.record.why) == ((), 1.0, True)
 
 
 def test_a_folder_in_the_place_of_the_file_is_named(ask: Callable[..., VerdictRecord]) -> None:
     path = ask().path
     os.makedirs(path)
 
-    assert verdict_record.begun(ask()).memory.facts == {"not recorded": f"cannot write {path}: Is a directory"}
+    assert verdict_record.begin(ask()).record.facts == {"not recorded": f"cannot write {path}: Is a directory"}
 
 
 def test_without_a_place_of_ones_own_everything_is_measured_and_that_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     memory = verdict_record.opened({"XDG_STATE_HOME": str(tmp_path / "file")}, "/somewhere/.git", KEY)
 
-    told = sat(verdict_record.begun(memory), 3)
+    told = sat(verdict_record.begin(memory), 3)
 
     assert (memory.entry, list(told)) == (StoredVerdict(), ["not recorded"])
 
@@ -307,29 +315,29 @@ def heads(memory: VerdictRecord) -> list[tuple[str, float]]:
 
 def test_every_head_of_a_branch_counts_once_with_all_its_pairs(ask: Callable[..., VerdictRecord]) -> None:
     other = KEY._replace(head="other")
-    sat(verdict_record.begun(ask()), 3, log_e=1.0)
-    sat(verdict_record.begun(ask(other)), 3, log_e=2.0)
-    sat(verdict_record.begun(ask()), 3, log_e=1.5)
+    sat(verdict_record.begin(ask()), 3, log_e=1.0)
+    sat(verdict_record.begin(ask(other)), 3, log_e=2.0)
+    sat(verdict_record.begin(ask()), 3, log_e=1.5)
 
     assert heads(ask()) == [("other", 2.0), ("h" * 40, 1.5)]
 
 
 @pytest.mark.parametrize("field", ["base", "asked", "machine"])
 def test_another_base_question_or_machine_begins_another_row(ask: Callable[..., VerdictRecord], field: str) -> None:
-    sat(verdict_record.begun(ask()), 3, log_e=1.0)
+    sat(verdict_record.begin(ask()), 3, log_e=1.0)
 
     assert heads(ask(KEY._replace(**{field: "other"}))) == []
 
 
 def test_another_branch_begins_another_row(ask: Callable[..., VerdictRecord]) -> None:
-    sat(verdict_record.begun(ask()), 3, log_e=1.0)
+    sat(verdict_record.begin(ask()), 3, log_e=1.0)
 
     assert heads(ask(branch="other")) == []
 
 
 def test_a_head_that_is_surely_slower_ends_the_row(ask: Callable[..., VerdictRecord]) -> None:
-    sat(verdict_record.begun(ask()), 3, log_e=1.0)
-    answered(verdict_record.begun(ask(KEY._replace(head="other"))), slower=True)
+    sat(verdict_record.begin(ask()), 3, log_e=1.0)
+    answered(verdict_record.begin(ask(KEY._replace(head="other"))), slower=True)
 
     assert heads(ask()) == []
 

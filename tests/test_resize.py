@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.commands.shared import progress_bar
+from orchgate.commands.shared import lines
 from tests.repo import ORCHGATE
 from tests.runs import PATIENCE, TASK, Project
 
@@ -173,4 +173,4 @@ def test_a_resize_leaves_no_stale_line(repo: Repo, breaks: bool) -> None:
     [([], 80, 0), ([80, 0, 1], 80, 0), ([81], 80, 1), ([80, 120, 40], 40, 3), ([5], 0, 4)],
 )
 def test_lines_that_got_too_long_take_further_rows(lengths: list[int], columns: int, rows: int) -> None:
-    assert progress_bar.broken_rows(lengths, columns) == rows
+    assert lines.broken_rows(lengths, columns) == rows

@@ -177,6 +177,7 @@ def test_a_document_type_alone_is_harmless() -> None:
     assert counted("<!DOCTYPE testsuite SYSTEM 'junit.dtd'><testsuite><testcase/></testsuite>") == (1, 0, 0, 0)
 
 
+@pytest.mark.slow
 def test_a_million_open_tags_do_not_keep_us_busy() -> None:
     with no_hang():
         refusal([b"<testsuite>" + b"<a>" * 1_000_000])
@@ -189,6 +190,7 @@ def test_a_tag_without_end_is_refused_before_it_costs_anything() -> None:
     assert len(list(chunks)) > 40  # were never asked for
 
 
+@pytest.mark.slow
 def test_a_large_report_costs_no_memory(tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     report.write_bytes(
@@ -204,6 +206,7 @@ def test_a_large_report_costs_no_memory(tmp_path: Path) -> None:
     assert (found.tests, peak < 6 << 20) == (CountedTests(100_000, 0, 0, 0, "junit"), True)
 
 
+@pytest.mark.slow
 @given(st.text(alphabet="<>/ testcaseuilrfkpd='0&;![]", max_size=60))
 def test_any_text_is_counted_or_refused(text: str) -> None:
     try:

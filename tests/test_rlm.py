@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from orchgate.agent import prompt
-from orchgate.agent.validator import detect
+from orchgate.agent import iterations
+from orchgate.agent.loop import detect_validators
 from tests.repo import ORCHGATE, Repo, Result
 from tests.runs import events, living, manifest, stop, until
 
@@ -190,7 +190,7 @@ def test_no_possible_validator_is_2(loops: Loops) -> None:
 def test_files_tell_the_validator(tmp_path: Path, names: tuple[str, ...], commands: list[str]) -> None:
     for name in names:
         (tmp_path / name).touch()
-    assert [one.command for one in detect(str(tmp_path))] == commands
+    assert [one.command for one in detect_validators(str(tmp_path))] == commands
 
 
 def test_the_run_passes_the_check_of_manifests(loops: Loops) -> None:
@@ -286,14 +286,14 @@ def test_an_agent_that_does_not_read_is_not_waited_for(loops: Loops) -> None:
 
 def test_a_prompt_is_bounded() -> None:
     long = "\N{SNOWMAN}" * 100_000
-    verdict = prompt.LastValidation(long, long)
-    now = prompt.Situation(long, 2, 0, 60.0, long, long, [long[:3000]] * 1000, verdict)
-    assert len(prompt.build(now).encode()) <= prompt.LIMIT
+    verdict = iterations.LastValidation(long, long)
+    now = iterations.Situation(long, 2, 0, 60.0, long, long, [long[:3000]] * 1000, verdict)
+    assert len(iterations.build_prompt(now).encode()) <= iterations.LIMIT
 
 
 def test_a_prompt_holds_nothing_that_cannot_be_an_argument() -> None:
-    now = prompt.Situation("a\0b\udc80", 1, 1, None, "", "", ["new\nline\udcff"], None)
-    assert [char for char in prompt.build(now) if char == "\0" or "\ud800" <= char <= "\udfff"] == []
+    now = iterations.Situation("a\0b\udc80", 1, 1, None, "", "", ["new\nline\udcff"], None)
+    assert [char for char in iterations.build_prompt(now) if char == "\0" or "\ud800" <= char <= "\udfff"] == []
 
 
 def test_an_interrupt_ends_the_agent_and_is_130(loops: Loops) -> None:

@@ -94,6 +94,7 @@ def test_a_run_of_what_lands_is_fine(story: Story) -> None:
     assert story.said() == []
 
 
+@pytest.mark.slow
 def test_a_run_on_changes_that_are_committed_with_the_claim_is_fine(story: Story) -> None:
     story.repo.write("src/a.py", "x = 2\n")
     story.repo.write("src/new.py", "z = 1\n")
@@ -104,6 +105,7 @@ def test_a_run_on_changes_that_are_committed_with_the_claim_is_fine(story: Story
     assert story.said() == []
 
 
+@pytest.mark.slow
 def test_documents_and_artifacts_may_change_after_the_run(story: Story) -> None:
     run = story.record()
     story.repo.stage("docs/more.md", "# More\n")
@@ -114,6 +116,7 @@ def test_documents_and_artifacts_may_change_after_the_run(story: Story) -> None:
     assert story.said() == []
 
 
+@pytest.mark.slow
 def test_a_run_of_older_code_is_refused_and_what_differs_is_listed(story: Story) -> None:
     run = story.record()
     story.repo.stage("src/a.py", "x = broken(\n")
@@ -125,6 +128,7 @@ def test_a_run_of_older_code_is_refused_and_what_differs_is_listed(story: Story)
     ]
 
 
+@pytest.mark.slow
 def test_a_run_of_older_code_is_refused_when_only_the_claim_is_committed(story: Story) -> None:
     run = story.record()
     story.repo.commit(files={"src/a.py": "x = 2\n"})
@@ -133,6 +137,7 @@ def test_a_run_of_older_code_is_refused_when_only_the_claim_is_committed(story: 
     assert story.severities() == ["error"]
 
 
+@pytest.mark.slow
 def test_a_run_on_changes_that_were_left_out_is_refused(story: Story) -> None:
     story.repo.write("src/a.py", "x = 2\n")
     run = story.record()
@@ -151,6 +156,7 @@ def test_a_deletion_that_was_left_out_is_refused(story: Story) -> None:
     assert story.severities() == ["error"]
 
 
+@pytest.mark.slow
 def test_a_staged_change_that_the_work_tree_took_back_is_no_difference(story: Story) -> None:
     story.repo.stage("src/a.py", "x = 2\n")
     story.repo.write("src/a.py", "x = 1\n")
@@ -169,6 +175,7 @@ def test_a_file_that_became_executable_counts(story: Story) -> None:
     assert story.severities() == ["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("staged", [True, False])
 def test_a_submodule_on_another_commit_is_fine_when_that_lands(
     story: Story, new_repo: Callable[[str], Repo], staged: bool
@@ -182,6 +189,7 @@ def test_a_submodule_on_another_commit_is_fine_when_that_lands(
     assert story.said() == []
 
 
+@pytest.mark.slow
 def test_a_submodule_that_moved_and_stays_behind_is_refused(story: Story, new_repo: Callable[[str], Repo]) -> None:
     move_submodule(story, new_repo)
     story.claim(story.record())
@@ -189,6 +197,7 @@ def test_a_submodule_that_moved_and_stays_behind_is_refused(story: Story, new_re
     assert story.severities() == ["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", ["none", "dirty", "all"])
 def test_a_submodule_with_changes_inside_is_refused(
     story: Story, new_repo: Callable[[str], Repo], setting: str
@@ -202,6 +211,7 @@ def test_a_submodule_with_changes_inside_is_refused(
     assert story.severities() == ["error"]
 
 
+@pytest.mark.slow
 def test_files_that_only_lay_there_are_a_warning(story: Story) -> None:
     story.repo.write("helper.py")
     run = story.record()
@@ -210,6 +220,7 @@ def test_files_that_only_lay_there_are_a_warning(story: Story) -> None:
     assert story.said() == [("warning", f"{run} ran beside files that the tree that lands does not have: helper.py")]
 
 
+@pytest.mark.slow
 def test_files_that_git_ignores_do_not_count(story: Story) -> None:
     story.repo.write("ignored")
     story.claim(story.record())
@@ -217,6 +228,7 @@ def test_files_that_git_ignores_do_not_count(story: Story) -> None:
     assert story.said() == []
 
 
+@pytest.mark.slow
 def test_an_untracked_file_that_lands_as_another_is_refused(story: Story) -> None:
     story.repo.write("helper.py", "one\n")
     run = story.record()
@@ -226,6 +238,7 @@ def test_an_untracked_file_that_lands_as_another_is_refused(story: Story) -> Non
     assert story.severities() == ["error"]
 
 
+@pytest.mark.slow
 def test_very_many_uncommitted_files_cannot_be_compared(story: Story) -> None:
     for number in range(MOST + 1):
         story.repo.write(f"many/{number}")
@@ -236,6 +249,7 @@ def test_very_many_uncommitted_files_cannot_be_compared(story: Story) -> None:
     assert "more uncommitted changes than its manifest names" in story.said()[0][1]
 
 
+@pytest.mark.slow
 def test_odd_names_are_compared_like_others(story: Story) -> None:
     for name in (b"src/n\xe9.py", "src/é ü.py".encode(), b"src/a\nb.py", b"src/-"):
         story.repo.write(name)
@@ -254,6 +268,7 @@ def test_a_run_of_a_tree_that_is_not_here_is_refused(story: Story) -> None:
     assert story.said() == [("error", f"{run} is a run of tree aaaaaaaaaaaa, which is not in this repository")]
 
 
+@pytest.mark.slow
 def test_a_clone_that_is_cut_off_cannot_tell(story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = story.record()
     story.repo.commit(files={"docs/x.md": "# X\n"})
@@ -269,6 +284,7 @@ def test_a_clone_that_is_cut_off_cannot_tell(story: Story, tmp_path: Path, monke
     assert "--unshallow" in report["checks"][0]["troubles"][0]["hint"]
 
 
+@pytest.mark.slow
 def test_a_run_outside_of_git_is_refused(story: Story) -> None:
     run = story.record(git=None)
     story.claim(run)
@@ -276,6 +292,7 @@ def test_a_run_outside_of_git_is_refused(story: Story) -> None:
     assert story.said() == [("error", f"{run} ran outside of git, so that nobody knows of what")]
 
 
+@pytest.mark.slow
 def test_a_run_that_did_not_record_its_changes_is_refused(story: Story) -> None:
     state = state_of(story.repo)._asdict()
     run = story.record(git={key: state[key] for key in ("commit", "tree")} | {"dirty": True})
@@ -284,6 +301,7 @@ def test_a_run_that_did_not_record_its_changes_is_refused(story: Story) -> None:
     assert story.severities() == ["error"]
 
 
+@pytest.mark.slow
 def test_a_run_before_the_first_commit_is_held_against_what_it_saw(repo: Repo) -> None:
     for path, text in {".gitignore": "/.runs/\n", "a.py": "x\n", "docs/PRD-demo.md": "# PRD\n"}.items():
         repo.stage(path, text)
@@ -307,6 +325,7 @@ inputs = ["src/**"]
 """
 
 
+@pytest.mark.slow
 def test_what_a_pipeline_does_not_depend_on_may_change(story: Story) -> None:
     story.repo.commit(files={"orchgate.toml": INPUTS})
     run = story.record()
@@ -316,6 +335,7 @@ def test_what_a_pipeline_does_not_depend_on_may_change(story: Story) -> None:
     assert story.said() == []
 
 
+@pytest.mark.slow
 def test_what_a_pipeline_depends_on_may_not(story: Story) -> None:
     story.repo.commit(files={"orchgate.toml": INPUTS})
     run = story.record()
@@ -325,6 +345,7 @@ def test_what_a_pipeline_depends_on_may_not(story: Story) -> None:
     assert story.severities() == ["error"]
 
 
+@pytest.mark.slow
 def test_one_stage_without_inputs_depends_on_everything(story: Story) -> None:
     story.repo.commit(files={"orchgate.toml": INPUTS + '[[pipelines.tests.stages]]\nid = "b"\nrun = ["true"]\n'})
     run = story.record()
@@ -334,6 +355,7 @@ def test_one_stage_without_inputs_depends_on_everything(story: Story) -> None:
     assert story.severities() == ["error"]
 
 
+@pytest.mark.slow
 def test_inputs_of_a_sub_pipeline_count(story: Story) -> None:
     outer = '[[pipelines.all.stages]]\nid = "t"\npipeline = "tests"\n'
     story.repo.commit(files={"orchgate.toml": INPUTS + outer})
@@ -346,6 +368,7 @@ def test_inputs_of_a_sub_pipeline_count(story: Story) -> None:
     assert (fine, story.severities()) == ([], ["error"])
 
 
+@pytest.mark.slow
 def test_another_definition_of_the_pipeline_is_another_run(story: Story) -> None:
     story.repo.commit(files={"orchgate.toml": INPUTS})
     run = story.record()
@@ -355,6 +378,7 @@ def test_another_definition_of_the_pipeline_is_another_run(story: Story) -> None
     assert story.severities() == ["error"]
 
 
+@pytest.mark.slow
 def test_a_definition_that_cannot_be_read_is_another_one(story: Story) -> None:
     story.repo.commit(files={"orchgate.toml": "garbage ===\n"})
     run = story.record()
@@ -364,6 +388,7 @@ def test_a_definition_that_cannot_be_read_is_another_one(story: Story) -> None:
     assert story.severities() == ["error"]
 
 
+@pytest.mark.slow
 def test_a_change_does_not_declare_its_own_inputs(story: Story) -> None:
     story.repo.commit(files={"orchgate.toml": INPUTS.replace('inputs = ["src/**"]\n', "")})
     run = story.record()
@@ -386,6 +411,7 @@ BEFORE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", BEFORE)
 def test_a_claim_about_before_is_held_to_the_base(story: Story, text: str) -> None:
     before = story.record()
@@ -395,6 +421,7 @@ def test_a_claim_about_before_is_held_to_the_base(story: Story, text: str) -> No
     assert story.said() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", BEFORE)
 def test_a_run_of_the_changed_code_is_no_baseline(story: Story, text: str) -> None:
     story.repo.stage("src/a.py", "x = 2\n")
@@ -403,6 +430,7 @@ def test_a_run_of_the_changed_code_is_no_baseline(story: Story, text: str) -> No
     assert story.severities() == ["error"]
 
 
+@pytest.mark.slow
 def test_both_on_one_line_are_told_apart(story: Story) -> None:
     before = story.record()
     story.repo.stage("src/a.py", "x = 2\n")
@@ -412,6 +440,7 @@ def test_both_on_one_line_are_told_apart(story: Story) -> None:
     assert story.said() == []
 
 
+@pytest.mark.slow
 def test_both_on_one_line_are_not_taken_for_each_other(story: Story) -> None:
     before = story.record()
     story.repo.stage("src/a.py", "x = 2\n")
@@ -421,6 +450,7 @@ def test_both_on_one_line_are_not_taken_for_each_other(story: Story) -> None:
     assert story.severities() == ["error", "error"]
 
 
+@pytest.mark.slow
 def test_before_is_where_the_branch_began_also_for_its_last_commit(story: Story) -> None:
     before = story.record()
     story.repo.git("checkout", "--quiet", "-b", "work")
@@ -431,6 +461,7 @@ def test_before_is_where_the_branch_began_also_for_its_last_commit(story: Story)
     assert story.said() == []
 
 
+@pytest.mark.slow
 def test_before_is_where_the_branch_began_also_after_a_merge(story: Story) -> None:
     before = story.record()
     story.repo.git("checkout", "--quiet", "-b", "work")
@@ -448,6 +479,7 @@ def test_before_is_where_the_branch_began_also_after_a_merge(story: Story) -> No
 # What a change adds
 
 
+@pytest.mark.slow
 def test_a_claim_that_was_there_is_not_asked_again(story: Story) -> None:
     story.claim(story.record())
     story.repo.commit("cited")
@@ -457,6 +489,7 @@ def test_a_claim_that_was_there_is_not_asked_again(story: Story) -> None:
     assert story.said() == []
 
 
+@pytest.mark.slow
 def test_a_claim_put_differently_is_not_asked_again(story: Story) -> None:
     run = story.record()
     story.claim(run)
@@ -467,6 +500,7 @@ def test_a_claim_put_differently_is_not_asked_again(story: Story) -> None:
     assert story.said() == []
 
 
+@pytest.mark.slow
 def test_a_document_that_moved_brings_no_new_claims(story: Story) -> None:
     story.claim(story.record())
     story.repo.commit("cited")
@@ -476,6 +510,7 @@ def test_a_document_that_moved_brings_no_new_claims(story: Story) -> None:
     assert story.said() == []
 
 
+@pytest.mark.slow
 def test_a_box_that_is_ticked_now_is_a_new_claim(story: Story) -> None:
     run = story.record()
     story.claim(run, "- [ ] Tests pass. Evidence: `{}`\n")
@@ -486,6 +521,7 @@ def test_a_box_that_is_ticked_now_is_a_new_claim(story: Story) -> None:
     assert story.severities() == ["error"]
 
 
+@pytest.mark.slow
 def test_a_second_claim_on_the_same_run_is_new(story: Story) -> None:
     run = story.record()
     story.claim(run)
@@ -496,6 +532,7 @@ def test_a_second_claim_on_the_same_run_is_new(story: Story) -> None:
     assert story.severities() == ["error"]
 
 
+@pytest.mark.slow
 def test_a_baseline_that_becomes_the_result_is_a_new_claim(story: Story) -> None:
     run = story.record()
     story.claim(run, BEFORE[0])
@@ -518,6 +555,7 @@ CLAIMS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", CLAIMS)
 def test_a_claim_in_a_packet_is_asked(story: Story, text: str) -> None:
     run = story.record()
@@ -527,6 +565,7 @@ def test_a_claim_in_a_packet_is_asked(story: Story, text: str) -> None:
     assert story.severities() == ["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -563,6 +602,7 @@ def test_what_claims_nothing_is_not_asked(story: Story, path: str, text: str) ->
     assert story.said() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", ["stages/02-test.log", "events.jsonl", "", "{manifest.json,events.jsonl}"])
 def test_a_file_of_the_run_stands_for_the_run(story: Story, inner: str) -> None:
     run = story.record()
@@ -583,6 +623,7 @@ def test_whoever_cites_a_failure_knowingly_is_not_asked(story: Story) -> None:
 # Ranges
 
 
+@pytest.mark.slow
 def test_code_that_changed_after_the_run_in_the_same_push_is_refused(story: Story) -> None:
     story.repo.git("checkout", "--quiet", "-b", "work")
     story.claim(story.record())
@@ -592,6 +633,7 @@ def test_code_that_changed_after_the_run_in_the_same_push_is_refused(story: Stor
     assert story.severities("--base", "main") == ["error"]
 
 
+@pytest.mark.slow
 def test_what_others_changed_meanwhile_does_not_count(story: Story) -> None:
     story.repo.git("checkout", "--quiet", "-b", "work")
     story.repo.commit(files={"src/a.py": "x = 2\n"})
@@ -605,6 +647,7 @@ def test_what_others_changed_meanwhile_does_not_count(story: Story) -> None:
     assert story.said("--base", "main") == []
 
 
+@pytest.mark.slow
 def test_what_others_changed_before_the_change_began_does_count(story: Story) -> None:
     run = story.record()
     story.repo.commit(files={"lib/b.py": "y = 2\n"})
@@ -615,6 +658,7 @@ def test_what_others_changed_before_the_change_began_does_count(story: Story) ->
     assert story.severities("--base", "main") == ["error"]
 
 
+@pytest.mark.slow
 def test_a_file_of_others_that_the_run_saw_otherwise_counts(story: Story) -> None:
     story.repo.git("checkout", "--quiet", "-b", "work")
     story.repo.write("lib/b.py", "y = 3\n")
@@ -630,6 +674,7 @@ def test_a_file_of_others_that_the_run_saw_otherwise_counts(story: Story) -> Non
     assert story.severities("--base", "main") == ["error"]
 
 
+@pytest.mark.slow
 def test_the_whole_tree_asks_what_the_branch_adds(story: Story) -> None:
     story.repo.git("checkout", "--quiet", "-b", "work")
     run = story.record()
@@ -640,6 +685,7 @@ def test_the_whole_tree_asks_what_the_branch_adds(story: Story) -> None:
     assert story.severities("--all-files") == ["error"]
 
 
+@pytest.mark.slow
 def test_the_whole_tree_asks_nothing_of_documents_that_the_branch_leaves_alone(story: Story) -> None:
     story.claim(story.record(), path="docs/PRD-demo.md")
     story.repo.git("commit", "-q", "-m", "claim")
@@ -653,6 +699,7 @@ def test_the_whole_tree_asks_nothing_of_documents_that_the_branch_leaves_alone(s
 # Pins, and manifests of others
 
 
+@pytest.mark.slow
 def test_a_clone_without_the_run_is_told_by_its_pin(
     story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -703,6 +750,7 @@ def test_our_own_run_outside_of_git_is_refused_there_too(story: Story) -> None:
     assert story.severities() == ["error"]
 
 
+@pytest.mark.slow
 def test_a_base_that_is_unknown_leaves_the_question_open(
     story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -733,6 +781,7 @@ def test_a_recorded_run_is_of_what_it_ran(repo: Repo, after: str, code: int) -> 
     assert repo.orchgate("check", "--staged", "evidence", "manifests").code == code
 
 
+@pytest.mark.slow
 def test_one_claim_that_becomes_two_in_two_documents_is_new(story: Story) -> None:
     run = story.record()
     story.claim(run)
@@ -744,6 +793,7 @@ def test_one_claim_that_becomes_two_in_two_documents_is_new(story: Story) -> Non
     assert story.severities() == ["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after"),
     [

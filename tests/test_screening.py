@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchgate.measures.standard import MIB
+from orchgate.measures.declared import MIB
 from orchgate.speed.push.screening import cleared
 from orchgate.verdict.stored import shows_spread, suspects
 from orchgate.verdict.values import KNOWN, Pair, Policy

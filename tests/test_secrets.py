@@ -182,6 +182,7 @@ UNSEEN: dict[str, tuple[Callable[[], bytes], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", UNSEEN)
 def test_what_cannot_be_looked_into_is_said(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "MOST", 32 * 1024 * 1024)
@@ -197,6 +198,7 @@ def test_what_cannot_be_looked_into_can_be_allowed() -> None:
     assert search.first(UNSEEN["zstd"][0](), allowing("^unseen: is packed by zstd")) is None
 
 
+@pytest.mark.slow
 def test_a_bomb_needs_little_memory() -> None:
     ended = process.run([sys.executable, "-c", BOMB], timeout=300)
 
@@ -272,6 +274,7 @@ assert secrets.first(b"a" * 1_000_000 + b"!", patterns) is None
 """
 
 
+@pytest.mark.slow
 def test_no_pattern_hangs_on_a_long_line() -> None:
     # The limit only ends what would take longer than the world has: two to the power of a million steps.
     ended = process.run([sys.executable, "-c", HANGS], timeout=300)
@@ -279,10 +282,12 @@ def test_no_pattern_hangs_on_a_long_line() -> None:
     assert (ended.code, ended.stderr) == (0, b"")
 
 
+@pytest.mark.slow
 def test_a_secret_over_any_length_is_found() -> None:
     assert found("x" * 100_000 + "a" * 5000 + "b", "a{900}a{900}b") is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", [["check", "--staged"], ["evidence", "push"], ["evidence", "push", "--dry-run"]])
 def test_a_pattern_that_cannot_be_read_is_exit_2_where_the_configuration_is(repo: Repo, verb: list[str]) -> None:
     repo.stage("orchgate.toml", "[evidence]\nsecrets = ['(?=a)b']\n")

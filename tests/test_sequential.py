@@ -15,9 +15,8 @@ from orchgate.measures.declared import MetricKind
 from orchgate.model import Verdict
 from orchgate.verdict import words
 from orchgate.verdict.comparison import judge
-from orchgate.verdict.sequential import ALARM, MISS, PROBABLE, MetricState, settle
-from orchgate.verdict.spending import LOOKS, NOTHING, Look, looks
-from orchgate.verdict.values import KNOWN, Answer, Metric, Pair, Policy, Sitting
+from orchgate.verdict.sequential import ALARM, MISS, NO_LOOK, PROBABLE, Look, MetricState, looks, settle
+from orchgate.verdict.values import KNOWN, LOOKS, Answer, Metric, Pair, Policy, Sitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,18 +57,20 @@ def sitting_after_sitting(drawn: Sequence[tuple[int, int, float]]) -> tuple[list
     return made, begun
 
 
+@pytest.mark.slow
 @given(stretches, st.booleans())
 def test_no_more_is_spent_than_the_shares_whatever_was_planned_and_whenever_it_ended(
     drawn: list[tuple[int, int, float]], ended: bool
 ) -> None:
     sittings, pairs = sitting_after_sitting(drawn)
-    spent = [NOTHING, *looks(pairs, sittings, ended=ended)]
+    spent = [NO_LOOK, *looks(pairs, sittings, ended=ended)]
     allowed = min(1.0, sum(one.share for one in sittings)) + 1e-9
 
     assert spent == sorted(spent)
     assert all(one.alarm <= allowed and one.miss <= allowed for one in spent)
 
 
+@pytest.mark.slow
 @given(stretches)
 def test_the_last_look_spends_all_that_is_left_also_where_the_clock_ended_it(
     drawn: list[tuple[int, int, float]],
@@ -108,6 +109,7 @@ def test_what_a_sitting_of_few_pairs_could_not_spend_the_next_one_may() -> None:
 # Exactness
 
 
+@pytest.mark.slow
 def test_over_all_ways_the_coins_could_have_fallen_a_slow_down_is_called_as_rarely_as_promised() -> None:
     """Runs that drift wildly, of the same work up to the tolerance: every labelling of ten pairs is as likely."""
     draw = random.Random(7)
@@ -131,7 +133,7 @@ def swap(base: float, head: float) -> tuple[float, float]:
 def decided(runs: Sequence[tuple[float, float]]) -> Iterator[MetricState]:
     """The states of CPU time after each look."""
     states: dict[str, MetricState] = {}
-    before = NOTHING
+    before = NO_LOOK
     pairs = [Pair({"cpu_seconds": base}, {"cpu_seconds": head}) for base, head in runs]
     for look in looks(len(pairs), [], ended=True):
         settle(pairs[: look.pairs], [CPU], states, look, before)
@@ -144,7 +146,7 @@ def test_cpu_time_holds_most_of_the_alarms_and_the_others_share_the_rest(metrics
     states: dict[str, MetricState] = {}
     streams = [measured(16, 0.0, 0.1, number, metric.name) for number, metric in enumerate(metrics)]
 
-    settle(together(*streams), metrics, states, Look(16, 1.0, 1.0), NOTHING)
+    settle(together(*streams), metrics, states, Look(16, 1.0, 1.0), NO_LOOK)
 
     assert states[metrics[0].name].level == pytest.approx(ALARM * share)
 
@@ -153,7 +155,7 @@ def test_a_metric_that_is_slower_leaves_its_part_of_the_alarms_to_the_others() -
     states: dict[str, MetricState] = {}
     pairs = together(measured(16, 1.0, 0.1, 1), measured(16, 0.0, 0.1, 2, "wall_seconds"))
 
-    settle(pairs, [CPU, WALL], states, Look(16, 1.0, 1.0), NOTHING)
+    settle(pairs, [CPU, WALL], states, Look(16, 1.0, 1.0), NO_LOOK)
 
     assert states["wall_seconds"].level == pytest.approx(ALARM)
 
@@ -162,7 +164,7 @@ def test_a_look_that_could_not_have_refused_leaves_its_part_to_the_next() -> Non
     states: dict[str, MetricState] = {}
     pairs, first = measured(16, 0.0, 0.1, 1), Look(8, 0.4, 0.5)  # 0.4 of ALARM is less than one outcome of eight coins
 
-    settle(pairs[:8], [CPU], states, first, NOTHING)
+    settle(pairs[:8], [CPU], states, first, NO_LOOK)
     settle(pairs, [CPU], states, Look(16, 0.6, 1.0), first)
 
     assert states["cpu_seconds"].level == pytest.approx(0.6 * ALARM)
@@ -170,7 +172,7 @@ def test_a_look_that_could_not_have_refused_leaves_its_part_to_the_next() -> Non
 
 def test_passing_is_paid_for_look_by_look() -> None:
     """In all looks together a change that blocks passes at most as often as MISS says."""
-    spent = [NOTHING, *looks(256, [Sitting(0, 256)], ended=True)]
+    spent = [NO_LOOK, *looks(256, [Sitting(0, 256)], ended=True)]
 
     assert sum(MISS * (now.miss - before.miss) for before, now in itertools.pairwise(spent)) == pytest.approx(MISS)
 
@@ -181,7 +183,7 @@ def test_passing_is_paid_for_look_by_look() -> None:
 def test_what_an_early_look_called_slower_has_to_be_probable_at_the_stop() -> None:
     odd, calm = measured(12, 0.5, 0.05, 1), measured(34, -0.01, 0.05, 2)
     states: dict[str, MetricState] = {}
-    settle(odd, [CPU], states, Look(12, 0.5, 0.5), NOTHING)
+    settle(odd, [CPU], states, Look(12, 0.5, 0.5), NO_LOOK)
     early = states["cpu_seconds"]
 
     settle([*odd, *calm], [CPU], states, Look(46, 1.0, 1.0), Look(12, 0.5, 0.5))
@@ -207,6 +209,7 @@ def test_there_are_four_answers(slower: float, noise: float, seed: int, answer: 
     assert metric.answer is answer
 
 
+@pytest.mark.slow
 def test_what_is_probable_says_how_many_pairs_are_missing_and_is_right_about_it() -> None:
     """With as many more as it says, most of such changes are called slower."""
     asked, found = 0, 0
@@ -259,6 +262,7 @@ def test_what_no_number_of_pairs_would_decide_is_said() -> None:
 # Intervals
 
 
+@pytest.mark.slow
 def test_the_interval_of_the_look_at_which_it_stopped_covers_the_change() -> None:
     """Stopping selects looks at which chance had a hand; 95 % of 100, less two standard deviations."""
     covered = 0
@@ -269,6 +273,7 @@ def test_the_interval_of_the_look_at_which_it_stopped_covers_the_change() -> Non
     assert covered >= 91
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000))
 @hypothesis_settings(max_examples=10)
 def test_the_interval_of_a_pass_holds_the_estimate(seed: int) -> None:

@@ -35,6 +35,7 @@ def cut(source: Repo, root: Path, *options: str) -> Repo:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [[], ["--all-files"]], ids=str)
 def test_one_commit_of_the_default_branch_could_not_be_checked(
     source: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str]
@@ -44,6 +45,7 @@ def test_one_commit_of_the_default_branch_could_not_be_checked(
     assert main([*BUDGET, *flags]) == 3
 
 
+@pytest.mark.slow
 def test_it_says_what_brings_the_rest(
     source: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -55,6 +57,7 @@ def test_it_says_what_brings_the_rest(
     assert ("git fetch --unshallow" in said, f"ends at {made.git('rev-parse', 'HEAD')[:12]}" in said) == (True, True)
 
 
+@pytest.mark.slow
 def test_a_change_made_in_such_a_clone_is_judged(source: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = cut(source, tmp_path / "clone", "--depth=1")
     made.stage("c.txt")
@@ -63,6 +66,7 @@ def test_a_change_made_in_such_a_clone_is_judged(source: Repo, tmp_path: Path, m
     assert main(BUDGET) == 0
 
 
+@pytest.mark.slow
 def test_a_whole_clone_without_a_change_passes(source: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(clone(source, tmp_path / "clone").root)
 
@@ -87,6 +91,7 @@ def pushed(repo: Repo, branch: str = "topic") -> Result:
     return repo.attempt("sh", "-c", f"printf '{line}' | {ORCHGATE} hook pre-push origin x")
 
 
+@pytest.mark.slow
 def test_a_cut_off_branch_is_not_a_history_of_its_own(source: Repo, tmp_path: Path) -> None:
     source.commit("configure", {"orchgate.toml": 'orphan-branches = ["topic"]\n'})
     made = cut_off(source, tmp_path / "clone")
@@ -96,6 +101,7 @@ def test_a_cut_off_branch_is_not_a_history_of_its_own(source: Repo, tmp_path: Pa
     assert (told.code, "git fetch --unshallow" in told.out) == (3, True), told.out
 
 
+@pytest.mark.slow
 def test_a_cut_off_branch_is_not_a_first_push(source: Repo, tmp_path: Path) -> None:
     made = cut_off(source, tmp_path / "clone")
     for ref in made.git("for-each-ref", "--format=%(refname)", "refs/remotes").split():
@@ -106,12 +112,14 @@ def test_a_cut_off_branch_is_not_a_first_push(source: Repo, tmp_path: Path) -> N
     assert (told.code, "git fetch --unshallow" in told.out) == (3, True), told.out
 
 
+@pytest.mark.slow
 def test_a_single_commit_whose_parent_is_cut_off_could_not_be_checked(source: Repo, tmp_path: Path) -> None:
     told = cut(source, tmp_path / "clone", "--depth=1").orchgate("check", "--commit", "HEAD", "diff-budget")
 
     assert (told.code, "git fetch --unshallow" in told.out, "is not here" in told.out) == (3, True, True), told.out
 
 
+@pytest.mark.slow
 def test_a_commit_without_a_change_passes_where_its_base_is_there(
     source: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -185,6 +185,7 @@ def test_powershell_is_another_language() -> None:
     assert not is_shell("powershell")
 
 
+@pytest.mark.slow
 @given(st.text(alphabet="ab $(){}'\"\\`<>|&;#=\n\t-\x00é\udc80", max_size=80))
 def test_any_text_is_read_and_every_source_stands_in_it(text: str) -> None:
     found, _ = script(text)
@@ -192,6 +193,7 @@ def test_any_text_is_read_and_every_source_stands_in_it(text: str) -> None:
     assert all(text.startswith(command.text, command.offset) and command.words for command in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     [

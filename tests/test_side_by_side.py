@@ -9,12 +9,14 @@ import pytest
 
 from orchgate.cli import main
 from orchgate.gate import engine
+from orchgate.gate.halves import HalfDone, Raw, joined
+from orchgate.model import Finding, Location, Outcome, Trouble
 
 if TYPE_CHECKING:
     from orchgate.model import Check
     from tests.repo import Repo
 
-COMMAND = ["check", "--all-files"]
+COMMAND = ["check", "--all-files", "--no-cache"]
 
 
 @pytest.fixture
@@ -36,10 +38,11 @@ def tree(repo: Repo) -> Repo:
 def said(capsys: pytest.CaptureFixture[str], *, split: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     monkeypatch.setattr(engine, "MANY_FILES", 0 if split else 10**9)
     monkeypatch.setattr(engine, "cores", lambda: 2)
-    monkeypatch.setattr("orchgate.lib.parallel.cores", lambda: 2)
+    monkeypatch.setattr("orchgate.lib.process.cores", lambda: 2)
     return main(COMMAND), capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tree")
 def test_two_processes_say_what_one_says(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     alone = said(capsys, split=False, monkeypatch=monkeypatch)
@@ -47,6 +50,21 @@ def test_two_processes_say_what_one_says(capsys: pytest.CaptureFixture[str], mon
     assert said(capsys, split=True, monkeypatch=monkeypatch) == alone
 
 
+@pytest.mark.parametrize("leads", [True, False])
+def test_what_is_said_of_one_place_has_one_order_whichever_process_read_the_document(*, leads: bool) -> None:
+    judged = Finding("EVD006", Location("a.md", 3), "of its document")
+    once = Finding("EVD012", Location("a.md", 3), "of the whole tree")
+    unread = [Trouble(Location(path), "cannot be read") for path in ("a.md", "b.md")]
+    mine = Outcome((judged, once) if leads else (once,), troubles=tuple(unread if leads else unread[1:]))
+    theirs = Outcome(() if leads else (judged,), troubles=() if leads else tuple(unread[:1]))
+    halves_done = [HalfDone([Raw("evidence", one, 0.0)], [], [], {}) for one in (mine, theirs)]
+
+    (raw,) = joined(*halves_done)
+
+    assert (raw.outcome.findings, raw.outcome.troubles) == ((judged, once), tuple(unread))
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("tree")
 def test_a_suppression_counts_whichever_process_read_its_document(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -56,6 +74,7 @@ def test_a_suppression_counts_whichever_process_read_its_document(
     assert ("1 suppressed" in out, out.count("SUP002")) == (True, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tree")
 def test_a_killed_helper_is_could_not_check(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -63,7 +82,7 @@ def test_a_killed_helper_is_could_not_check(
     parent = os.getpid()
     original = engine.CheckRun._outcome
 
-    def dying(self: engine.CheckRun, check: Check) -> engine.Raw:
+    def dying(self: engine.CheckRun, check: Check) -> Raw:
         if os.getpid() != parent:
             os._exit(9)
         return original(self, check)

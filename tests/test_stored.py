@@ -65,7 +65,7 @@ def test_nine_stored_runs_do_not_show_the_spread() -> None:
 
     assert (metric.verdict, metric.reason) == (
         Verdict.INCONCLUSIVE,
-        "9 stored runs, at least 10 show the spread",
+        "9 stored runs; at least 10 are needed to know the spread",
     )
 
 
@@ -93,9 +93,9 @@ def test_a_counter_that_varied_when_stored_is_judged_by_its_spread() -> None:
 @pytest.mark.parametrize(
     ("base", "head", "reason"),
     [
-        pytest.param([1.0] * 10, [float("nan")], "CPU time of run of head 0 is nan", id="nan"),
-        pytest.param([1.0] * 9 + [0.0], [1.0], "CPU time of stored run 9 is 0", id="zero"),
-        pytest.param([1.0] * 10, [-1.0], "CPU time of run of head 0 is -1", id="negative"),
+        pytest.param([1.0] * 10, [float("nan")], "CPU time of run of head 1 is nan", id="nan"),
+        pytest.param([1.0] * 9 + [0.0], [1.0], "CPU time of stored run 10 is 0", id="zero"),
+        pytest.param([1.0] * 10, [-1.0], "CPU time of run of head 1 is -1", id="negative"),
         pytest.param([1.0] * 10, [], "CPU time was not measured in head, and stored runs have it", id="missing"),
         pytest.param([1.0] * 10, [5000.0], "CPU time of head is 5,000 times base's", id="unit"),
     ],

@@ -63,6 +63,8 @@ READING = [
     "init --dry-run",
     "init --dry-run --native",
     "new faster-start --dry-run",
+    "report -o -",
+    "tasks",
 ]
 
 
@@ -93,6 +95,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stranger:
     return made
 
 
+@pytest.mark.slow
 def test_the_traps_are_set(own: Stranger) -> None:
     expected = {"filter-evil-clean", "filter-spoken-process", "included", "core-fsmonitor", "inner-clean"}
     tracked = own.repo.git("ls-files").splitlines()
@@ -108,6 +111,7 @@ def test_the_traps_are_set(own: Stranger) -> None:
     until(sprung)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", READING)
 def test_reading_runs_nothing_writes_nothing_and_shows_no_control_character(
     hostile: Stranger, line: str, capsys: pytest.CaptureFixture[str]
@@ -141,6 +145,7 @@ def test_a_push_is_judged_without_running_anything(
     assert raw(shown.out + shown.err) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", WRITING)
 def test_writing_runs_nothing_and_touches_its_own_files_only(own: Stranger, line: str) -> None:
     before = own.state()
@@ -189,6 +194,7 @@ def test_a_bare_repository_among_the_files_is_not_taken_for_the_repository(
     assert "vendor is a bare repository among the files of" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_bare_repository_of_one_s_own_can_be_named(
     repo: Repo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -271,6 +277,7 @@ def planted(repo: Repo, kind: str) -> str:
     return made[kind]()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["blob", "tag", "names", "link", "submodule", "tree", "missing"])
 @pytest.mark.parametrize("line", ["evidence verify", "evidence show .runs/t/cli/x.log", "check --all-files"])
 def test_a_reference_to_anything_is_read_as_a_store_or_refused(
@@ -286,6 +293,7 @@ def test_a_reference_to_anything_is_read_as_a_store_or_refused(
     assert (code in {0, 1, 3}, listing(repo.root), raw(shown.out + shown.err)) == (True, before, set()), shown.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("branch", ["--output=written", "-x", "HEAD", f"b{SEQUENCES[-2:]}"])
 @pytest.mark.parametrize("line", ["check", "check --commit HEAD", "status", "evidence push"])
 def test_a_branch_called_like_an_option_is_a_name(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import resource
 import shlex
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,11 +14,12 @@ from orchgate.errors import ConfigError, OrchgateError
 from orchgate.evidence import lock
 from orchgate.git.state import PendingStatus
 from orchgate.lib import files
-from orchgate.metrics.entries import encode
+from orchgate.runner.writer import encode_entry
 from orchgate.runs import journal
+from tests import serving
 from tests.journals import events_of
 from tests.manifest_samples import encoded, own
-from tests.repo import ORCHGATE, Repo, clone
+from tests.repo import Repo, clone
 from tests.strangers import CONFIGURATION, RUN, SHAPES, TASK, Stranger, listing
 from tests.test_store import LOG, Pair, pair, pin
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["pair"]  # a fixture
 
 MEMORY = 1 << 30  # bytes that a reader may have
-PATIENCE = 300.0  # seconds, which only a hang takes: the machine may be busy
+PATIENCE = 300  # seconds, which only a hang takes: the machine may be busy
 FOLDER = f".runs/{TASK}/cli/{RUN}"
 PLAN = "docs/ACTION_PLAN-demo.md"
 SUMMARIZE = f"evidence summarize --task {TASK} --before {RUN} --after latest"
@@ -69,23 +68,14 @@ def project(repo: Repo) -> Repo:
     repo.write(f"{FOLDER}/manifest.json", encoded(document))
     repo.write(f"{FOLDER}/events.jsonl", b"".join(journal.encode(event) + b"\n" for event in events_of(document)))
     entry = {key: document[key] for key in ("run_id", "pipeline_id", "status", "started_at", "completed_at")}
-    repo.write(f".runs/{TASK}/metrics.json", encode({"entry": 1} | entry) + b"\n")
+    repo.write(f".runs/{TASK}/metrics.json", encode_entry({"entry": 1} | entry) + b"\n")
     return repo
 
 
 def bounded(repo: Repo, line: str) -> tuple[int, str]:
     """Exit code and output of the program, which may not take more memory than that."""
-    done = subprocess.run(
-        [ORCHGATE, *line.split()],
-        cwd=repo.root,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=PATIENCE,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
-    )
-    return done.returncode, os.fsdecode(done.stdout)
+    ended = serving.call(line.split(), str(repo.root), os.environ, together=True, memory=MEMORY, seconds=PATIENCE)
+    return ended.code, os.fsdecode(ended.out)
 
 
 @pytest.mark.slow
@@ -210,6 +200,7 @@ def test_a_journal_of_millions_of_events_is_refused() -> None:
         journal.parse(b'{"at":""}\n' * (journal.MAX_LINES + 1))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_without_end_is_made_anew(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     SHAPES["huge"](project(repo).root / f".runs/{TASK}/aggregate.json")
 
@@ -220,6 +211,7 @@ def test_a_checkpoint_without_end_is_made_anew(repo: Repo, capsys: pytest.Captur
 # Programs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("touched", [False, True])
 def test_a_filter_is_not_asked_whether_a_file_changed(repo: Repo, tmp_path: Path, touched: bool) -> None:
     from orchgate.git.repository import open_repository
@@ -235,6 +227,7 @@ def test_a_filter_is_not_asked_whether_a_file_changed(repo: Repo, tmp_path: Path
     assert (question.answer() is not None, (tmp_path / "ran").exists()) == (True, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line", ["check", "check --staged", "check --all-files", "check --commit HEAD", "hook pre-commit"]
 )

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchgate.cli import main
 from orchgate.gate import engine
+from orchgate.gate.suggestions import Printed
+from orchgate.model import Diagnostic, Finding, Location, Severity
 from orchgate.references.nearest import closest
 from tests.support import checked
 from tests.work import no_hang
@@ -34,6 +37,7 @@ def plan(number: int) -> str:
     return "# ACTION_PLAN - x\n\n## Steps\n\n" + "".join(f"- run `npm run lnit{at}`\n" for at in range(number))
 
 
+@pytest.mark.slow
 def test_the_first_twenty_findings_get_a_suggestion(repo: Repo) -> None:
     repo.stage("a.md", links(50))
     for at in range(50):
@@ -49,6 +53,7 @@ def test_the_others_get_a_hint_without_a_search(repo: Repo) -> None:
     assert hints("--staged", "evidence")[-1] == "correct the path, or remove the link"
 
 
+@pytest.mark.slow
 def test_twenty_are_of_a_run_and_not_of_each_check(repo: Repo) -> None:
     repo.stage("package.json", PACKAGE)
     repo.stage("docs/ACTION_PLAN-x.md", plan(15))
@@ -58,6 +63,7 @@ def test_twenty_are_of_a_run_and_not_of_each_check(repo: Repo) -> None:
     assert meant(hints("--staged", "commands", "evidence")) == 20
 
 
+@pytest.mark.slow
 def test_twenty_are_of_a_run_and_not_of_each_document(repo: Repo) -> None:
     repo.stage("plan-1.txt")
     for at in range(4):
@@ -83,6 +89,7 @@ def test_a_suppressed_finding_takes_no_suggestion(repo: Repo) -> None:
     assert [meant([hint]) for hint in hints("--staged", "evidence")] == [0] * 30 + [1]
 
 
+@pytest.mark.slow
 def test_two_processes_say_what_one_says(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     repo.stage("package.json", PACKAGE)
     repo.stage("docs/ACTION_PLAN-x.md", plan(3))
@@ -101,6 +108,7 @@ def _with_cores(monkeypatch: pytest.MonkeyPatch, number: int) -> list[object]:
     return [{**d, "seconds": 0} for d in checked("--all-files")["diagnostics"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("script", "meant"), [("lnit", "lint"), ("tset", "test"), ("Lint", "lint")])
 def test_the_hint_names_the_nearest_script(repo: Repo, script: str, meant: str) -> None:
     repo.stage("package.json", PACKAGE)
@@ -109,6 +117,7 @@ def test_the_hint_names_the_nearest_script(repo: Repo, script: str, meant: str) 
     assert hints("--staged", "commands") == [f"did you mean {meant}?"]
 
 
+@pytest.mark.slow
 def test_a_script_that_is_like_none_says_what_there_is(repo: Repo) -> None:
     repo.stage("package.json", PACKAGE)
     repo.stage("docs/ACTION_PLAN-x.md", "# ACTION_PLAN - x\n\n## Steps\n\n- run `npm run zzz`\n")
@@ -124,9 +133,36 @@ def test_of_very_many_names_a_near_one_is_found(name: str, near: str) -> None:
     assert closest(name, [f"script-{at}" for at in range(20_000)], 0.9) == near
 
 
+@pytest.mark.slow
 def test_a_near_name_is_sought_among_few() -> None:
     known = [f"script-{at}" * 10 for at in range(20_000)]
 
     with no_hang():
         for _ in range(20):
             closest("script-x" * 10, known, 0.6)
+
+
+def shown(*rules: str, printed: Printed) -> list[int]:
+    severities = {"EVD001": Severity.ERROR, "EVD013": Severity.WARNING}
+    findings = [Diagnostic("evidence", severities[rule], Finding(rule, Location("a.md"), "")) for rule in rules]
+    return printed.among(findings)
+
+
+def test_of_a_rule_with_many_findings_those_that_are_printed_are_looked_up() -> None:
+    rules = ("EVD013", "EVD001", "EVD001", "EVD001", "EVD013", "EVD013")
+
+    assert shown(*rules, printed=Printed(most=2)) == [0, 1, 2, 4]
+
+
+def test_nothing_is_looked_up_for_what_quiet_leaves_out() -> None:
+    assert shown("EVD013", "EVD001", printed=Printed(severities=(Severity.ERROR,))) == [1]
+
+
+@pytest.mark.parametrize("option", ["--statistics", "--quiet"])
+def test_a_run_that_prints_no_finding_compares_no_names(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    repo.stage("a.md", "# Note\n\n- [a](a.md#nte)\n")
+    monkeypatch.setattr("orchgate.gate.suggestions._better", lambda *_: pytest.fail("a hint was looked for"))
+
+    assert main(["check", "--staged", option, "evidence"]) == 0

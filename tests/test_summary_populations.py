@@ -88,6 +88,7 @@ def test_a_change_that_the_medians_do_not_show_says_so() -> None:
 TIMES = st.lists(st.floats(0.0005, 500).map(lambda value: round(value, 6)), min_size=1, max_size=6)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(TIMES, TIMES)
 def test_what_stands_on_one_line_agrees_or_says_why_not(before: list[float], after: list[float]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.cli import main
-from orchgate.commands.shared.tasks import KnownTasks, resolved
+from orchgate.commands.shared.work_tree import KnownTasks, resolved
 from orchgate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,10 +61,12 @@ def place(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> Repo:
     return repo
 
 
+@pytest.mark.slow
 def test_the_first_task_of_all_may_be_any(place: Repo) -> None:
     assert main(["run", "p", "--task", "t"]) == 0
 
 
+@pytest.mark.slow
 def test_where_tasks_have_documents_a_run_is_of_one_of_them(place: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     place.stage("docs/PRD-demo.md", "# PRD\n")
     place.stage("tasks/tasks-0001-demo.md", "# Checklist\n")

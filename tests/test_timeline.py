@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.errors import OrchgateError
-from orchgate.hotspots import foreign_logs, log_lines, timing
+from orchgate.hotspots import logs, timing
 from orchgate.hotspots.timeline import BusySpan, Phase, StageCost, attribute
 from orchgate.hotspots.timing import read
 from tests.foreign_runs import COMMAND, foreign, line, moment
@@ -36,6 +36,7 @@ SPANS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(wall=st.integers(0, 2000), spans=SPANS)
 def test_the_parts_of_any_run_add_up_to_its_wall_time(wall: int, spans: list[BusySpan]) -> None:
     spent = attribute(wall, spans)
@@ -251,10 +252,10 @@ def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_log_that_is_too_long_is_not_read(tmp_path: Path) -> None:
-    decoder = msgspec.json.Decoder(foreign_logs.LogLine)
+    decoder = msgspec.json.Decoder(logs.LogLine)
     (tmp_path / "log").write_text(COMMAND[0] + "\n")
 
-    assert log_lines.read(str(tmp_path / "log"), decoder, 10)[1].endswith("bytes long, limit 10")
+    assert logs.read_lines(str(tmp_path / "log"), decoder, 10)[1].endswith("bytes long, limit 10")
 
 
 @pytest.mark.parametrize(("log", "seconds"), [(None, 0.0), (COMMAND, 9.0)], ids=["no logs", "logs"])

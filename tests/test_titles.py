@@ -103,6 +103,7 @@ def test_a_heading_that_names_nothing_keeps_its_words() -> None:
     assert document_name("Faster start") == DocumentName("", "", "faster start")
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_any_text_has_a_normal_form(text: str) -> None:
     assert isinstance(normal(text), str)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from orchgate.runner import meter, process_tree, reaped
-from orchgate.runner.reaped import Costs, Metered
+from orchgate.runner import meter, process_tree, start_and_reap
+from orchgate.runner.start_and_reap import Costs, Metered
 from orchgate.runs import usage
 from tests.repo import ORCHGATE, init
 from tests.runs import TASK, Project, manifest
@@ -274,12 +274,12 @@ def test_no_two_attempts_and_no_two_runners_have_a_number_in_common() -> None:
     )
 
 
-def death(seconds: float, *, careless: bool = False, bytes_: int | None = 0) -> reaped.DeadChild:
+def death(seconds: float, *, careless: bool = False, bytes_: int | None = 0) -> start_and_reap.DeadChild:
     spent = resource.struct_rusage((seconds, 0.0, 1024, *[0] * 13))
-    return reaped.DeadChild(1, 1, 0, spent, usage.Storage(bytes_, bytes_, bytes_, bytes_), 0, careless)
+    return start_and_reap.DeadChild(1, 1, 0, spent, usage.Storage(bytes_, bytes_, bytes_, bytes_), 0, careless)
 
 
-def costs(*deaths: reaped.DeadChild) -> Costs:
+def costs(*deaths: start_and_reap.DeadChild) -> Costs:
     """Of a program whose first process died first."""
     made = Costs()
     for number, one in enumerate(deaths):

@@ -11,7 +11,7 @@ from orchgate.config.load import build
 from orchgate.config.source import Source
 from orchgate.errors import OrchgateError
 from orchgate.model import Change, Outcome, Scope, Severity
-from tests.support import folder_context, target, write_tree
+from tests.support import folder_context, severity, target, write_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,8 @@ def judge(
     write_tree(tmp_path / "head", head).mkdir(exist_ok=True)
     change = change or Change("M", "package.json", None, "100644", "100644", ONE, TWO, 1, 1)
     ctx = folder_context(tmp_path / "head", tmp_path / "base")
-    config = build(Source("orchgate.toml", {"version-bump": settings or {}}))
+    settings = {"allow-releases": False, **(settings or {})}
+    config = build(Source("orchgate.toml", {"version-bump": settings}))
     scope = scope or Scope("staged", ONE, None, (change,))
     return CHECK.run(ctx._replace(config=config, scope=scope, target=target(branch, trailers or {})))
 
@@ -81,7 +82,10 @@ def test_the_hint_elsewhere_names_the_trailer(tmp_path: Path) -> None:
     change = Change("M", "package.json", None, "100644", "100644", ONE, TWO, 1, 1)
     outcome = judge(tmp_path, package("1"), package("2"), scope=Scope("range", ONE, TWO, (change,)))
 
-    assert outcome.findings[0].hint == "restore the version, or give a reason in the commit trailer `Version-Bump: …`"
+    assert outcome.findings[0].hint == (
+        "restore the version, or give a reason in the commit trailer `Version-Bump: …`, "
+        "or commit on a branch named **/release*{,/**}"
+    )
 
 
 def test_mending_an_unreadable_file_may_be_allowed(tmp_path: Path) -> None:
@@ -137,3 +141,81 @@ def test_without_a_base_it_cannot_answer(tmp_path: Path) -> None:
 
     with pytest.raises(OrchgateError, match="no base"):
         judge(tmp_path, package("1"), package("2"), scope=scope)
+
+
+@pytest.mark.parametrize("branch", ["release", "release-1.2", "release/1.2", "task/release-1.2", "releases/1.x"])
+def test_release_branches_need_no_setting(tmp_path: Path, branch: str) -> None:
+    outcome = judge(tmp_path, package("1"), package("2"), branch=branch)
+
+    assert outcome.findings[0].message == f"version changed from 1 to 2, allowed by branch {branch}"
+
+
+BUMP = {"pyproject.toml": '[project]\nversion = "1.4.0"\ndependencies = ["a>=1.4"]\n'}
+CARGO = '[[package]]\nname = "a"\nversion = "1.4.0"\n\n[[package]]\nname = "b"\nversion = "2.0.0"\n'
+
+
+def raised(text: str) -> str:
+    return text.replace("1.4.0", "1.5.0")
+
+
+def judge_release(tmp_path: Path, base: dict[str, str], head: dict[str, str]) -> list[str]:
+    ctx = folder_context(write_tree(tmp_path / "head", head), write_tree(tmp_path / "base", base))
+    return [severity(finding) for finding in CHECK.run(ctx).findings]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {}),
+        ({}, {"CHANGELOG.md": "## 1.5.0\n"}),
+        ({"docs/changelog.rst": "x\n"}, {"docs/changelog.rst": "x\ny\n"}),
+        ({".changeset/brave-cats.md": "minor\n", "newsfragments/12.bugfix": "x\n"}, {}),
+        ({"Cargo.lock": CARGO}, {"Cargo.lock": raised(CARGO)}),
+        ({"README.md": "# a\npip install a==1.4.0\n"}, {"README.md": "# a\npip install a==1.5.0\n"}),
+        (
+            {"a.json": '{"version": "1.4.0", "x": {"y": 1}}'},
+            {"a.json": '{\n  "version": "1.5.0",\n  "x": {"y": 1}\n}\n'},
+        ),
+        ({"a/__init__.py": "info = (1, 4, 0)\n"}, {"a/__init__.py": "info = (1, 5, 0)\n"}),
+    ],
+    ids=["version alone", "new changelog", "changelog", "fragments", "lock", "badge", "new shape", "tuple"],
+)
+def test_change_of_nothing_but_the_version_is_a_release(
+    tmp_path: Path, before: dict[str, str], after: dict[str, str]
+) -> None:
+    head = {"pyproject.toml": raised(BUMP["pyproject.toml"]), **after}
+
+    assert set(judge_release(tmp_path, {**BUMP, **before}, head)) == {"note"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"src/a.py": "a = 1\n"}, {"src/a.py": "a = 2\n"}),
+        ({}, {"src/new.py": "a = 1\n"}),
+        ({}, {"src/changelogs/new.py": "a = 1\n"}),
+        ({"src/a.py": "a = 1\n"}, {}),
+        ({"a.json": '{"version": "1.4.0", "x": 1}'}, {"a.json": '{"version": "1.5.0",\n"x": 2}'}),
+        ({}, {"pyproject.toml": raised(BUMP["pyproject.toml"]).replace("a>=1.4", "a>=2")}),
+        ({"Cargo.lock": CARGO}, {"Cargo.lock": raised(CARGO).replace("2.0.0", "2.0.1")}),
+        ({}, {"pyproject.toml": BUMP["pyproject.toml"].replace("1.4.0", "1.3.0")}),
+        ({"orchgate.toml": ""}, {"orchgate.toml": "[diff-budget]\nmax-files = 25\n"}),
+    ],
+    ids=[
+        "code",
+        "new file",
+        "code among fragments",
+        "deletion",
+        "JSON",
+        "dependency",
+        "lock of a dependency",
+        "lowered",
+        "configuration",
+    ],
+)
+def test_version_that_is_raised_beside_anything_else_is_no_release(
+    tmp_path: Path, before: dict[str, str], after: dict[str, str]
+) -> None:
+    head = {"pyproject.toml": raised(BUMP["pyproject.toml"]), **after}
+
+    assert judge_release(tmp_path, {**BUMP, **before}, head) == ["error"]

@@ -108,6 +108,7 @@ def test_what_cannot_be_compared_is_no_downgrade(old: str, new: str) -> None:
     assert not is_downgrade(old, new)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(["package.json", "pyproject.toml", "m.py", "VERSION", "x.yaml"]), st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(path: str, data: bytes) -> None:
     try:

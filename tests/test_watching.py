@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.observe import event_counts, watch
+from orchgate.observe import activity, watch
 from orchgate.observe.activity import Activity, FileActivity, totals
 from orchgate.observe.activity import counted as counters_of
 
@@ -55,6 +55,7 @@ def test_a_file_that_is_written_counts_as_created_and_written(top: Path) -> None
     assert activity.files == {str(top / "a"): FileActivity(created=1, written=1)}
 
 
+@pytest.mark.slow
 def test_writing_it_again_and_again_counts_each_time(top: Path) -> None:
     """The kernel merges equal neighbours in its queue: closes alone would be counted once."""
     activity = seen(top, "for n in range(500): open('watched/a', 'w').write('x')")
@@ -62,12 +63,14 @@ def test_writing_it_again_and_again_counts_each_time(top: Path) -> None:
     assert of(activity, top / "a") == FileActivity(created=1, written=500)
 
 
+@pytest.mark.slow
 def test_reading_it_again_and_again_counts_each_time(top: Path) -> None:
     (top / "a").write_text("x")
 
     assert of(seen(top, "for n in range(500): open('watched/a').read()"), top / "a") == FileActivity(read=500)
 
 
+@pytest.mark.slow
 def test_a_rename_over_a_file_counts_for_the_name_it_got(top: Path) -> None:
     script = "for n in range(50):\n open('watched/t', 'w').write('x'); os.rename('watched/t', 'watched/a')"
 
@@ -80,12 +83,14 @@ def test_a_removal_is_counted(top: Path) -> None:
     assert of(seen(top, "os.remove('watched/a')"), top / "a") == FileActivity(removed=1)
 
 
+@pytest.mark.slow
 def test_listing_folders_is_no_reading(top: Path) -> None:
     (top / "sub").mkdir()
 
     assert seen(top, "os.listdir('watched'); os.listdir('watched/sub')").files == {}
 
 
+@pytest.mark.slow
 def test_names_that_are_no_utf_8_survive(top: Path) -> None:
     activity = seen(top, r"open(b'watched/\xff\n', 'w').write('x')")
 
@@ -96,6 +101,7 @@ def test_what_lies_elsewhere_is_not_counted(top: Path) -> None:
     assert seen(top, "open('elsewhere', 'w').write('x')").files == {}
 
 
+@pytest.mark.slow
 def test_excluded_folders_are_not_looked_into(top: Path) -> None:
     (top / "own").mkdir()
     activity = seen(top, "open('watched/own/a', 'w'); open('watched/b', 'w')", exclude=(str(top / "own"),))
@@ -112,6 +118,7 @@ def test_files_in_a_new_folder_are_counted(top: Path) -> None:
     assert activity.files == {str(top / "1/2/3/a"): FileActivity(created=1, written=1)}
 
 
+@pytest.mark.slow
 def test_no_file_is_lost_in_a_burst_of_nested_folders(top: Path) -> None:
     script = "for n in range(1000):\n p = f'watched/{n % 7}/{n}/deep'; os.makedirs(p); open(p + '/a', 'w').write('x')"
 
@@ -151,6 +158,7 @@ def test_so_is_one_whose_parents_are_not_there_either(tmp_path: Path) -> None:
         assert of(begun.finish(), folder / "x") == FileActivity(created=1, written=1)
 
 
+@pytest.mark.slow
 def test_a_watched_folder_may_be_removed_and_made_again(top: Path) -> None:
     script = "import shutil\nfor n in range(3): shutil.rmtree('watched'); os.mkdir('watched')\nopen('watched/a', 'w')"
 
@@ -194,6 +202,7 @@ def test_files_in_a_folder_that_is_moved_in_count_as_renamed(top: Path) -> None:
     assert totals(activity)["manifest_writes"] == 1
 
 
+@pytest.mark.slow
 def test_links_to_folders_are_not_followed(top: Path) -> None:
     (top.parent / "away").mkdir()
     (top / "link").symlink_to(top.parent / "away")
@@ -282,6 +291,7 @@ for i in range(30):
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("privileged", [True, False], ids=["fanotify", "inotify"])
 @pytest.mark.parametrize("race", RACES)
 def test_a_count_is_right_or_a_lower_bound_that_says_so(top: Path, race: str, *, privileged: bool) -> None:
@@ -300,6 +310,7 @@ def witnessed(tmp_path_factory: pytest.TempPathFactory) -> None:
             pytest.skip("fanotify tells this user nothing")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("witnessed")
 @pytest.mark.parametrize("race", ["rebuilt", "short-lived", "emptied", "renamed", "atomic", "linked"])
 def test_the_superuser_misses_nothing_that_happened_once(top: Path, race: str) -> None:
@@ -308,6 +319,7 @@ def test_the_superuser_misses_nothing_that_happened_once(top: Path, race: str) -
     assert totals(seen(top, script))["file_writes"] == writes
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("witnessed")
 def test_renames_over_a_manifest_are_exact_in_folders_of_any_age(top: Path) -> None:
     activity = seen(top, RACES["atomic"][0])
@@ -315,6 +327,7 @@ def test_renames_over_a_manifest_are_exact_in_folders_of_any_age(top: Path) -> N
     assert (totals(activity)["manifest_writes"], "manifest_writes" in activity.bounds) == (100, False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("witnessed")
 @pytest.mark.parametrize("race", ["rebuilt", "short-lived", "emptied", "renamed", "atomic"])
 def test_what_the_superuser_cannot_know_is_whether_a_file_was_written_again_or_read(top: Path, race: str) -> None:
@@ -323,6 +336,7 @@ def test_what_the_superuser_cannot_know_is_whether_a_file_was_written_again_or_r
     assert activity.bounds.keys() <= {"file_writes", "file_reads"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("witnessed")
 def test_where_nothing_was_written_only_reads_are_unknown(top: Path) -> None:
     activity = seen(top, RACES["linked"][0])
@@ -333,6 +347,7 @@ def test_where_nothing_was_written_only_reads_are_unknown(top: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("witnessed")
 def test_folders_that_were_watched_in_time_are_no_lower_bound(top: Path) -> None:
     with watch.watch([str(top)]) as begun:
@@ -345,6 +360,7 @@ def test_folders_that_were_watched_in_time_are_no_lower_bound(top: Path) -> None
     assert (before.lower_bound, after.lower_bound, totals(after)["file_writes"]) == (False, False, 50)
 
 
+@pytest.mark.slow
 def test_folders_that_were_there_before_are_no_lower_bound(top: Path) -> None:
     (top / "a").mkdir()
 
@@ -366,6 +382,7 @@ def test_a_folder_that_is_moved_in_is_a_lower_bound(top: Path, *, privileged: bo
     assert list(seen(top, script, privileged=privileged).unsure) == [str(top / "run")]
 
 
+@pytest.mark.slow
 def test_a_file_that_is_open_for_writing_twice_at_once_is_a_lower_bound(top: Path) -> None:
     """Something else comes between the two: the second opening is no mere repetition of the first."""
     activity = seen(top, "one = open('watched/a', 'w'); open('watched/b', 'w').close(); two = open('watched/a', 'w')")
@@ -376,6 +393,7 @@ def test_a_file_that_is_open_for_writing_twice_at_once_is_a_lower_bound(top: Pat
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "script",
     [
@@ -390,6 +408,7 @@ def test_one_opening_after_the_other_is_none(top: Path, script: str) -> None:
     assert not seen(top, script).lower_bound
 
 
+@pytest.mark.slow
 def test_what_is_read_twice_at_once_is_a_lower_bound_of_reads_only(top: Path) -> None:
     for name in "ab":
         (top / name).touch()
@@ -415,6 +434,7 @@ def test_a_new_measurement_has_no_lower_bounds_of_the_last(top: Path) -> None:
 # Other programs, other places
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("witnessed")
 def test_files_of_other_programs_are_told_apart(top: Path) -> None:
     script = "import sys\nfor name in sys.argv[1:]: open('watched/' + name, 'w').write('x')"
@@ -438,6 +458,7 @@ def test_a_link_to_a_folder_is_named_with_where_it_leads(top: Path) -> None:
     assert seen(top, "pass").links == {str(top / "link"): str(top.parent / "away")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "made",
     [
@@ -482,6 +503,7 @@ with watch.watch(["w"]) as begun:
 """
 
 
+@pytest.mark.slow
 def test_other_file_systems_and_bound_folders_below_count_as_well(tmp_path: Path) -> None:
     for name in ("w/memory", "w/bound", "elsewhere"):
         (tmp_path / name).mkdir(parents=True)
@@ -579,6 +601,7 @@ def test_a_finished_watch_can_be_closed_again(top: Path) -> None:
     assert begun.finish().lost
 
 
+@pytest.mark.slow
 def test_a_process_that_never_stops_writing_holds_nobody_up(top: Path) -> None:
     endless = "while True: open('a', 'w').write('x')"
     with watch.watch([str(top)]) as begun, subprocess.Popen([sys.executable, "-c", endless], cwd=top) as writer:
@@ -590,6 +613,7 @@ def test_a_process_that_never_stops_writing_holds_nobody_up(top: Path) -> None:
     assert activity.files
 
 
+@pytest.mark.slow
 def test_no_thread_and_no_descriptor_is_left(top: Path) -> None:
     before = (threading.active_count(), len(os.listdir("/proc/self/fd")))
     for _ in range(20):
@@ -598,6 +622,7 @@ def test_no_thread_and_no_descriptor_is_left(top: Path) -> None:
     assert (threading.active_count(), len(os.listdir("/proc/self/fd"))) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_random_doings_in_known_folders_are_counted_exactly(top: Path, seed: int) -> None:
     choose = random.Random(seed)
@@ -618,17 +643,17 @@ def _act(choose: random.Random, top: Path, wanted: dict[str, list[int]]) -> None
     deed = choose.choice(("write", "write", "read", "remove", "rename"))
     if deed == "write":
         one.write_text("x")
-        row[event_counts.CREATED] += not there
-        row[event_counts.WRITTEN] += 1
+        row[activity.CREATED] += not there
+        row[activity.WRITTEN] += 1
     elif deed == "read" and there:
         one.read_text()
-        row[event_counts.READ] += 1
+        row[activity.READ] += 1
     elif deed == "remove" and there:
         one.unlink()
-        row[event_counts.REMOVED] += 1
+        row[activity.REMOVED] += 1
     elif deed == "rename" and there and one != other:
         one.rename(other)
-        wanted.setdefault(str(other), [0] * 5)[event_counts.RENAMED] += 1
+        wanted.setdefault(str(other), [0] * 5)[activity.RENAMED] += 1
     for path in [path for path, counts in wanted.items() if not any(counts)]:
         del wanted[path]
 
@@ -636,6 +661,7 @@ def _act(choose: random.Random, top: Path, wanted: dict[str, list[int]]) -> None
 # What cannot be counted
 
 
+@pytest.mark.slow
 def test_an_overflow_of_the_queue_is_said(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch.Watch, "_look", lambda *_: None)  # nobody empties the queue
     limit = int(QUEUE.read_text())
@@ -653,6 +679,7 @@ def test_what_was_lost_is_no_counter() -> None:
     assert counters_of(Activity({"/a/manifest.json": FileActivity(written=3)}, lost=True, notes=())) == {}
 
 
+@pytest.mark.slow
 def test_after_an_overflow_the_next_measurement_is_whole_again(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch.Watch, "_look", lambda *_: None)
     limit = int(QUEUE.read_text())
@@ -687,6 +714,7 @@ def limited(top: Path, prepare: str) -> str:
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.slow
 def test_too_many_queues_are_said(top: Path) -> None:
     prepare = "import resource; import inotify_simple; queues = [inotify_simple.INotify()]\n"
     prepare += "resource.setrlimit(resource.RLIMIT_NOFILE, (queues[0].fileno() + 1, 4096))"
@@ -694,12 +722,14 @@ def test_too_many_queues_are_said(top: Path) -> None:
     assert limited(top, prepare).startswith("True file events not counted: ")
 
 
+@pytest.mark.slow
 def test_a_machine_without_file_events_is_said(top: Path) -> None:
     said = limited(top, "sys.modules['inotify_simple'] = None")
 
     assert said.startswith("True file events not counted: this system reports none")
 
 
+@pytest.mark.slow
 def test_watches_that_the_kernel_refuses_are_said(top: Path) -> None:
     prepare = """
 import errno, inotify_simple
@@ -725,7 +755,7 @@ def test_a_folder_nobody_may_read_is_said(top: Path) -> None:
 
 
 def counted(*events: tuple[int, bytes], standing: bytes = b"") -> Mapping[bytes, list[int]]:
-    one = event_counts.EventCounts()
+    one = activity.EventCounts()
     if standing:
         one.stands(standing)
     for mask, path in events:
@@ -738,16 +768,12 @@ def counted(*events: tuple[int, bytes], standing: bytes = b"") -> Mapping[bytes,
     ("events", "row"),
     [
         pytest.param([], [1, 1, 0, 0, 0], id="made before the watch"),
-        pytest.param(
-            [event_counts.CREATE, event_counts.OPEN, event_counts.CLOSE_WRITE], [1, 1, 0, 0, 0], id="made after it"
-        ),
-        pytest.param([event_counts.CLOSE_WRITE], [1, 1, 0, 0, 0], id="open when it came"),
-        pytest.param([event_counts.MOVED_TO], [0, 0, 1, 0, 0], id="moved there after it"),
-        pytest.param(
-            [event_counts.OPEN, event_counts.CLOSE_WRITE], [1, 2, 0, 0, 0], id="made before and written after"
-        ),
-        pytest.param([event_counts.OPEN, event_counts.CLOSE_NOWRITE], [1, 1, 0, 0, 1], id="made before and read after"),
-        pytest.param([event_counts.DELETE], [1, 1, 0, 1, 0], id="made before and removed after"),
+        pytest.param([activity.CREATE, activity.OPEN, activity.CLOSE_WRITE], [1, 1, 0, 0, 0], id="made after it"),
+        pytest.param([activity.CLOSE_WRITE], [1, 1, 0, 0, 0], id="open when it came"),
+        pytest.param([activity.MOVED_TO], [0, 0, 1, 0, 0], id="moved there after it"),
+        pytest.param([activity.OPEN, activity.CLOSE_WRITE], [1, 2, 0, 0, 0], id="made before and written after"),
+        pytest.param([activity.OPEN, activity.CLOSE_NOWRITE], [1, 1, 0, 0, 1], id="made before and read after"),
+        pytest.param([activity.DELETE], [1, 1, 0, 1, 0], id="made before and removed after"),
     ],
 )
 def test_a_file_found_in_a_new_folder_is_counted_once(events: list[int], row: list[int]) -> None:
@@ -755,19 +781,19 @@ def test_a_file_found_in_a_new_folder_is_counted_once(events: list[int], row: li
 
 
 def test_the_close_of_a_file_that_was_only_made_before_its_watch_is_a_write() -> None:
-    counts = event_counts.EventCounts()
-    counts.known = {b"/a": event_counts.CREATE}
+    counts = activity.EventCounts()
+    counts.known = {b"/a": activity.CREATE}
     counts.stands(b"/a")
-    for event in (event_counts.CLOSE_WRITE, event_counts.OPEN, event_counts.CLOSE_WRITE):
+    for event in (activity.CLOSE_WRITE, activity.OPEN, activity.CLOSE_WRITE):
         counts.event(b"/a", event)
 
     assert counts.counts == {b"/a": [1, 2, 0, 0, 0]}
 
 
 def test_more_files_than_can_be_told_apart_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_counts, "MOST", 2)
-    one = event_counts.EventCounts()
+    monkeypatch.setattr(activity, "MOST_FILES", 2)
+    one = activity.EventCounts()
     for name in (b"a", b"b", b"c"):
-        one.event(name, event_counts.CREATE)
+        one.event(name, activity.CREATE)
 
     assert one.overfull

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from orchgate.lib import working_time
-from orchgate.runs import ids, sittings, state
-from orchgate.runs.derivation import difference
-from orchgate.runs.entry import entry
+from orchgate.runner.writer import entry_of
+from orchgate.runs import ids, state, usage
+from orchgate.runs.journal import difference
 from orchgate.runs.run import from_journal, from_manifest
 from tests.journals import events_of, journal_for
 from tests.manifest_samples import own
@@ -26,7 +26,7 @@ def event(kind: str, at: float, away: float | None = None, **fields: Any) -> dic
 
 
 def times(*events: dict[str, Any]) -> tuple[float, float | None, int]:
-    total = sittings.of(events)
+    total = usage.work_times(events)
     return round(total.worked, 3), None if total.away is None else round(total.away, 3), total.killed
 
 
@@ -91,7 +91,7 @@ def test_the_wall_time_of_a_resumed_run_is_that_of_its_sittings() -> None:
 
 def test_a_metrics_entry_says_what_is_left_out() -> None:
     made = from_journal(resumed(2 * HOUR))
-    assert entry(made)["away_seconds"] == pytest.approx(2 * HOUR)
+    assert entry_of(made)["away_seconds"] == pytest.approx(2 * HOUR)
 
 
 def test_an_older_journal_is_added_up_the_same_way() -> None:
@@ -154,4 +154,4 @@ def test_setting_the_clock_is_no_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_people_are_told(worked_for: float, away: float | None, said: str) -> None:
-    assert sittings.words(worked_for, away) == said
+    assert usage.away_words(worked_for, away) == said

@@ -1,0 +1,68 @@
+"""Packets of which some document is missing are found among all, and those are found once."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchgate.gate import session
+from orchgate.model import ScopeTarget
+from orchgate.packets import kept_packets
+
+if TYPE_CHECKING:
+    from orchgate.packets.packet import Packet
+    from tests.repo import Repo
+
+DOCUMENTS = {
+    "docs/PRD-slim.md": "# PRD - Slim\n",
+    "docs/TECH_SPEC-other-words.md": "# TECH_SPEC - Slim\n\nPRD: docs/PRD-slim.md\n",
+    "tasks/tasks-0101-far.md": "# Task Checklist\n\n- Primary PRD: docs/PRD-slim.md\n",
+    "docs/PRD-alone.md": "# PRD - Alone\n",
+}
+TOGETHER = ["docs/PRD-slim.md", "docs/TECH_SPEC-other-words.md", "tasks/tasks-0101-far.md"]
+
+
+def packets(path: str) -> tuple[Packet, ...]:
+    """Those of one document of the index."""
+    with session.opened() as repository:
+        return session.context(repository, ScopeTarget("staged", None), os.environ).packets.of((path,))
+
+
+@pytest.fixture
+def known(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> Repo:
+    """A repository whose packets were found, where nobody can find them once more."""
+    repo.commit("first", DOCUMENTS)
+    packets("docs/PRD-slim.md")
+    monkeypatch.setattr(kept_packets, "find_packets", None)
+    return repo
+
+
+def test_incomplete_packets_are_found_once(known: Repo) -> None:
+    known.stage("docs/PRD-alone.md", "# PRD - Alone\n\nMore words.\n")
+
+    assert [sorted(packet.paths) for packet in packets("docs/PRD-slim.md")] == [TOGETHER]
+
+
+@pytest.mark.usefixtures("known")
+def test_whether_an_id_is_a_tasks_is_known_then() -> None:
+    with session.opened() as repository:
+        found = session.context(repository, ScopeTarget("staged", None), os.environ).packets
+
+        assert [found.has_id(name) for name in ("0101", "0102", "010")] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("docs/TECH_SPEC-other-words.md", "# TECH_SPEC - Alone\n"),  # it says something else
+        ("docs/PRD-new.md", "# PRD\n"),  # there is another document
+        ("tasks/index.json", '{"items": [{"id": "0101-far"}]}'),
+    ],
+)
+def test_what_decides_which_there_are_has_them_found_again(known: Repo, path: str, content: str) -> None:
+    known.stage(path, content)
+
+    with pytest.raises(TypeError):
+        packets("docs/PRD-slim.md")
