@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common import ORCHGATE, Row, environment, git, main
-from shapes import MOST_BYTES, Shape, shapes
+from hostile import MOST_BYTES, Shape, shapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import sys
 
 from orchgate.checks.diff_budget import CHECK
 from orchgate.gate import session
-from orchgate.git.target import ScopeTarget
+from orchgate.model import ScopeTarget
 
 SHOWN = 10
 

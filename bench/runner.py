@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import time
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from common import ORCHGATE, Row, commit, cost, environment, main, scratch, write
+from common import (
+    ORCHGATE,
+    Bench,
+    Row,
+    children,
+    commit,
+    cost,
+    costs,
+    exponent,
+    instructions,
+    main,
+    missing,
+    peak,
+    scratch,
+    spread,
+    write,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
 TASK = "0001-bench"
 GIGABYTE = 1_000_000_000
 
 
-def rows() -> Iterator[Row]:
+def filled(*parts: Callable[[Path], Iterable[Row]]) -> Iterator[Row]:
     with scratch() as root:
+        write(root, ".gitignore", "/.runs/\n")
         for number in range(100):
             write(root, f"src/{number}.txt", f"{number}\n")
-        yield from few(root)
-        yield from many(root)
-        yield loud(root)
-        yield repeated(root)
-        yield cached(root)
+        for part in parts:
+            yield from part(root)
 
 
 def define(root: Path, count: int, **stage: Any) -> None:
@@ -44,68 +57,78 @@ def newest(root: Path) -> Path:
 
 
 def few(root: Path) -> Iterator[Row]:
-    bare = cost(["true"], root, 11).wall
     define(root, 5, run=["true"])
-    wall = cost(RUN, root, 21).wall
-    yield Row("run of five stages of `true`, whole process", f"{wall * 1000:.0f} ms", "120 ms", wall <= 0.120)
+    five, true = costs([RUN, ["true"]], root, 21)
+    yield Row("run of 5 stages of `true`", spread(five.walls), "90 ms", five.wall <= 0.090)
+    yield Row("  CPU", spread(five.cpus))
     folder = newest(root)
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     writes = manifest["writes"]
     size = (folder / "manifest.json").stat().st_size
     entry = len((root / ".runs" / TASK / "metrics.json").read_bytes().splitlines()[-1]) + 1
-    yield Row("  manifest writes", str(writes["manifest_writes"]), "exactly 2", writes["manifest_writes"] == 2)
+    yield Row("  manifest writes", str(writes["manifest_writes"]), "2", writes["manifest_writes"] == 2)
     yield Row("  files written", str(writes["files"]), "12", writes["files"] <= 12)
-    yield Row("  metrics entry", f"{entry} bytes", "2048 bytes", entry <= 2048)
+    yield Row("  metrics entry", f"{entry} bytes", "1536 bytes", entry <= 1536)
     yield Row("  manifest", f"{size} bytes", "8192 bytes", size <= 8192)
+    less = instructions(RUN, root)
     define(root, 105, run=["true"])
-    more = (cost(RUN, root, 5).wall - wall) / 100
-    yield Row("  each further stage", f"{more * 1000:.2f} ms ({bare * 1000:.2f} `true` itself)", "3 ms", more <= 0.003)
+    many = cost(RUN, root, 5)
+    wall, cpu = (many.wall - five.wall) / 100, (many.cpu - five.cpu) / 100
+    figure = f"{wall * 1000:.2f} ms, {cpu * 1000:.2f} of CPU"
+    yield Row("  each further stage", figure, f"1.5 ms ({true.wall * 1000:.2f} `true` itself)", wall <= 0.0015)
+    more = instructions(RUN, root)
+    if less is None or more is None:
+        yield missing("  instructions", "valgrind")
+    else:
+        yield Row("  instructions", f"{less / 1e6:,.0f} M, each stage {(more - less) / 1e8:.2f} M")
 
 
 def many(root: Path) -> Iterator[Row]:
-    define(root, 1000, run=["true"])
-    seconds, memory = measured(root)
-    yield Row("run of 1,000 stages", f"{seconds:.2f} s", "3 s", seconds <= 3.0)
-    yield Row("  memory", f"{memory / 1e6:.0f} MB", "80 MB", memory <= 80_000_000)
+    """The same again and again: a stage costs as much whether it is the hundredth or the ten thousandth."""
+    found: dict[int, float] = {}
+    for number in (1000, 10_000):
+        define(root, number, run=["true"])
+        cpu_before = children()
+        seconds, memory = peak(RUN, root)
+        found[number] = children() - cpu_before
+        limit = number * 0.002
+        figure = f"{seconds:.2f} s, {found[number]:.2f} of CPU"
+        yield Row(f"run of {number:,} stages", figure, f"{limit:.0f} s", seconds <= limit)
+        bound = memory <= 80_000_000 if number == 1000 else None
+        yield Row("  memory", f"{memory / 1e6:.0f} MB", "80 MB" if number == 1000 else "", bound)
+    grown = exponent(found[1000], found[10_000], 10)
+    yield Row("growth, stages of a run: 1,000 and 10,000", f"{grown:.2f}", "<= 1.1", grown <= 1.1)
 
 
-def loud(root: Path) -> Row:
+def loud(root: Path) -> Iterator[Row]:
     define(root, 1, run=["head", "-c", str(GIGABYTE), "/dev/zero"])
-    seconds, memory = measured(root)
+    seconds, memory = peak(RUN, root)
     rate = GIGABYTE / seconds / 1e6
     met = rate >= 300 and memory <= 80_000_000
-    return Row("stage printing 1 GB", f"{rate:.0f} MB/s, {memory / 1e6:.0f} MB", "300 MB/s, 80 MB", met)
+    yield Row("stage printing 1 GB", f"{rate:.0f} MB/s, {memory / 1e6:.0f} MB", "300 MB/s, 80 MB", met)
 
 
-def repeated(root: Path) -> Row:
+def repeated(root: Path) -> Iterator[Row]:
     define(root, 1, run=["true"])
-    _, few = measured(root, "--runs", "10")
-    _, many = measured(root, "--runs", "1000")
+    _, few = peak([*RUN, "--runs", "10"], root)
+    _, many = peak([*RUN, "--runs", "1000"], root)
     grown = (many - few) / 1e6
-    return Row("1,000 repetitions, more memory than for 10", f"{grown:.1f} MB", "2 MB", grown <= 2.0)
+    yield Row("1,000 repetitions, more memory than for 10", f"{grown:.1f} MB", "2 MB", grown <= 2.0)
 
 
-def measured(root: Path, *options: str) -> tuple[float, int]:
-    """Wall seconds of one run, and the most memory it or a stage of it took, in bytes."""
-    script = (
-        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True); "
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)"
-    )
-    start = time.perf_counter()
-    argv = [str(Path(ORCHGATE).with_name("python")), "-c", script, *RUN, *options]
-    memory = subprocess.run(argv, cwd=root, env=environment(), capture_output=True, check=True).stdout
-    return time.perf_counter() - start, int(memory)
-
-
-def cached(root: Path) -> Row:
+def cached(root: Path) -> Iterator[Row]:
     define(root, 5, run=["true"], inputs=["src/**"])
     wall = cost(RUN, root, 11).wall
     stages = json.loads((newest(root) / "manifest.json").read_text())["commands"]
     everything = all(stage["cached"] for stage in stages)
-    return Row(
-        "five cached stages, 100 inputs, whole process", f"{wall * 1000:.0f} ms", "150 ms", wall <= 0.150 and everything
-    )
+    yield Row("five cached stages, 100 inputs", f"{wall * 1000:.0f} ms", "150 ms", wall <= 0.150 and everything)
 
+
+BENCHES = (
+    Bench("runner", partial(filled, few), limit=True),
+    Bench("stages", partial(filled, many)),
+    Bench("runner-output", partial(filled, loud, repeated, cached)),
+)
 
 if __name__ == "__main__":
-    main(rows)
+    main(lambda: (row for bench in BENCHES for row in bench.rows()))

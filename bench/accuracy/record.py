@@ -44,7 +44,7 @@ def measure(workload: str, units: int, folder: str) -> dict[str, float]:
     return {
         "cpu_seconds": round(spent.ru_utime + spent.ru_stime, 6),
         "wall_seconds": round(wall, 6),
-        "max_rss_bytes": spent.ru_maxrss * 1024,
+        "max_rss_bytes": spent.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
     }
 
 
