@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from orchgate.config.settings import Config
+    from orchgate.git.paths import PathChoice, Paths
+    from orchgate.lib.cache import Cache
     from orchgate.model import Report
 
 CASES = Path(__file__).parents[1] / "tests" / "cases"
@@ -42,6 +44,20 @@ class Tree:
     @cached_property
     def folders(self) -> Collection[str]:
         return folders_of(self.files)
+
+    @property
+    def cache(self) -> Cache | None:
+        return None
+
+    def blob(self, oid: str, limit: int) -> bytes | None:  # noqa: ARG002 -- there are no others
+        return None
+
+    @property
+    def indirect(self) -> Collection[str]:
+        return ()
+
+    def chosen(self, choice: PathChoice) -> Paths | None:  # noqa: ARG002 -- as a tree that knows nothing before
+        return None
 
     def find(self, path: str, limit: int = MAX_BYTES) -> bytes | None:
         return self.read(path, limit) if path in self.files else None
@@ -106,7 +122,9 @@ def judge(asked: Asked, *checks: str) -> Report:
     config = asked.config or load(head)
     scope = Scope("tree" if asked.whole else "staged", None, None, tuple(_changes(base.files, head.files)))
     documents = ParsedDocuments(head)
-    ctx = Context(asked.root, config, config, scope, snapshot=head, base=base, documents=documents, now=NOW)
+    ctx = Context(
+        asked.root, config, config, scope, snapshot=head, base=base, documents=documents, judged_at=NOW.timestamp()
+    )
     report = session.judge(ctx, checks)
     for result in report.checks:
         if result.crash:

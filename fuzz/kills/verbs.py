@@ -93,6 +93,7 @@ VERBS = (
         f"{PINNED} && orchgate evidence push && git update-ref -d refs/orchgate/evidence && rm -r .runs",
     ),
     Verb("metrics", ("metrics",), "rm -f .runs/0001-demo/aggregate.*"),
+    Verb("report", ("report", "-o", "../page.html")),
     Verb("baseline-record", ("baseline", "record", "--runs", "10")),
     Verb(
         "baseline-promote",

@@ -12,12 +12,12 @@ from fuzz.judging import Asked, judge, samples
 from fuzz.targets.manifests import JOURNAL, plain
 from fuzz.violation import Violation
 from orchgate.commands import status
+from orchgate.commands.shared import screen
 from orchgate.errors import OrchgateError
 from orchgate.hotspots import ranking, timing, traffic
-from orchgate.metrics import entries
-from orchgate.runner import reopen
-from orchgate.runs import derivation, journal, state
-from orchgate.runs.entry import entry
+from orchgate.runner import session, writer
+from orchgate.runner.writer import entry_of
+from orchgate.runs import journal, state
 from tests.journals import recorded
 from tests.manifest_samples import PATH, TASK, own
 
@@ -44,7 +44,7 @@ def prepare(folder: str) -> Callable[[bytes], None]:
         clean = not any(result.troubles or result.diagnostics for result in report.checks)
         if clean and plain(_derived(data)) != plain(document):
             raise Violation("a journal passes that adds up to another manifest")
-        derivation.difference(document, data)
+        journal.difference(document, data)
 
     return one
 
@@ -57,13 +57,13 @@ def shown(place: str) -> None:
     """What `status`, `resume`, `hotspots` and `metrics` make of a run."""
     rows = [status.row(TASK, place)]
     json.dumps(rows)
-    list(status._text(rows, detailed=True))
+    list(status._text(rows, screen.here(), detailed=True))
     with contextlib.suppress(OrchgateError):
         timeline = timing.read(place)
         ranking.rank([timeline])
         traffic.rank([timeline])
     with contextlib.suppress(OrchgateError):
-        run = reopen.status_of(place).run
-        reopen.digest(journal.read(os.path.join(place, "events.jsonl")).events)
+        run = session.status_of(place).run
+        session.recorded_digest(journal.read(os.path.join(place, "events.jsonl")).events)
         if run.completed_at is not None:
-            entries.encode(entry(run))
+            writer.encode_entry(entry_of(run))

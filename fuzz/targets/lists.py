@@ -11,7 +11,7 @@ from fuzz.judging import Asked, case, judge, samples, tracked
 from orchgate.errors import OrchgateError
 from orchgate.git import ci
 from orchgate.packets import tasks
-from orchgate.runs import codex
+from orchgate.runs import pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,7 +43,7 @@ def prepare(folder: str) -> Callable[[bytes], None]:
     def one(data: bytes) -> None:
         kind, content = (data[:1] or b"\0")[0] % 3, data[1:]
         if kind == 0:
-            codex.parse(content)
+            pipeline.parse_codex(content)
         elif kind == 1:
             judge(Asked(folder, {**files, "tasks/index.json": content}, files), "documents", "evidence", "specs")
             _extended(content)

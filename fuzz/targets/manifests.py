@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fuzz.judging import Asked, judge, samples
 from fuzz.violation import Violation
-from orchgate.runs import decode, validate
+from orchgate.runs import decode
 from orchgate.runs.inspection import contradictions
 from orchgate.runs.run import checked
 from tests.journals import recorded
@@ -53,6 +53,6 @@ def prepare(folder: str) -> Callable[[bytes], None]:
 
 def explained(document: dict[str, Any]) -> None:
     """What the fast decision refuses, the slow one can explain."""
-    kind = validate.format_of(document)
-    if kind and not validate.is_valid(document, kind) and "cannot be explained" in validate.explain(document, kind)[1]:
+    kind = decode.format_of(document)
+    if kind and not decode.is_valid(document, kind) and "cannot be explained" in decode.explain(document, kind)[1]:
         raise Violation("a manifest is refused, and nobody can say why")

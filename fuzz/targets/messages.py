@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fuzz.violation import Violation
-from orchgate.git import diff, messages
-from orchgate.lib import globs
+from orchgate.git import messages, objects
+from orchgate.lib import paths
 from orchgate.model import Change
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ def prepare(_: str) -> Callable[[bytes], None]:
             if "because" not in messages.trailers(f"{text}\n\n{KEPT}\n").get("size-reason", ("",))[-1] and text.strip():
                 raise Violation("a trailer at the end was not read")
         elif kind == 1:
-            counts = diff.read_patch(data[1:], [CHANGE]).counts["a.txt"]
+            counts = objects.read_patch(data[1:], [CHANGE]).counts["a.txt"]
             if min(counts) < 0:
                 raise Violation("fewer lines than none")
         else:
             *patterns, path = text.split("\n")
-            globs.matches(path, tuple(patterns))
+            paths.matches(path, tuple(patterns))
 
     return one

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from fuzz.violation import Violation
 from orchgate.commands import metrics
-from orchgate.metrics import entries, snapshot, update
+from orchgate.metrics import snapshot, update
+from orchgate.runner import writer
 from tests.metrics_lines import foreign, own
 
 if TYPE_CHECKING:
@@ -44,8 +45,7 @@ def prepare(folder: str) -> Callable[[bytes], None]:
         if by_parts != at_once:
             raise Violation("two readings do not add up to one")
         told(at_once)
-        entries.read(str(path))
-        entries.has(str(path), "2026-02-01T12-00-00-000Z-00000001", 1)
+        writer.has_entry(str(path), "2026-02-01T12-00-00-000Z-00000001", 1)
 
     return one
 
@@ -55,4 +55,4 @@ def told(aggregate: Aggregate) -> None:
     shown = snapshot.pipelines(aggregate)
     json.dumps(shown, allow_nan=False)
     with contextlib.redirect_stdout(io.StringIO()):
-        metrics.show_tables(shown)
+        metrics._show_tables(shown, {})

@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from fuzz.violation import Violation
-from orchgate.commands.perf import report
+from orchgate.commands.perf import report, table
+from orchgate.commands.shared import screen
 from orchgate.config.load import build
 from orchgate.config.source import Source
 from orchgate.model import Verdict, worst
@@ -48,11 +49,13 @@ def prepare(_: str) -> Callable[[bytes], None]:
     def one(data: bytes) -> None:
         streams = read_streams([*data.split(b"\n"), *planted])
         judgements = {name: judge(pairs, POLICY) for name, pairs in streams.items()}
-        list(report._replayed_lines(judgements, worst(one.verdict for one in judgements.values())))
+        list(
+            report._replayed_lines(judgements, worst(one.verdict for one in judgements.values()), POLICY, screen.PLAIN)
+        )
         json.dumps([report._stream(name, one) for name, one in judgements.items()])
         if judgements[PLANTED].verdict is not Verdict.FAIL:
             raise Violation("a regression to twice the time was passed over")
         for judgement in judgements.values():
-            list(report.rows(judgement))
+            list(table.rows(judgement, POLICY))
 
     return one
