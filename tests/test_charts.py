@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate.charts import axis, distribution, intervals, numbers, strips, style, svg, trend, waterfall
+from orchgate.charts import distribution, intervals, numbers, svg, trend, waterfall
 from orchgate.charts.shapes import (
     Band,
     ChangeInterval,
@@ -95,7 +95,7 @@ MODULES = {Trend: trend, Waterfall: waterfall, Intervals: intervals, Distributio
 
 
 def drawn(chart: Chart | Strips) -> str:
-    return str(strips.svg(chart) if isinstance(chart, Strips) else MODULES[type(chart)].svg(chart))
+    return str(trend.strips(chart) if isinstance(chart, Strips) else MODULES[type(chart)].svg(chart))
 
 
 def runs(values: Sequence[float | None], state: State = State.SUCCEEDED) -> list[Point]:
@@ -161,8 +161,8 @@ def test_different_ids_stay_different_and_have_no_spaces(one: str, other: str) -
 @given(st.lists(floats, max_size=5), units, st.booleans())
 def test_an_axis_shows_all_its_values_and_a_few_numbers(drawn_from: list[float | None], unit: Unit, zero: bool) -> None:
     values = numbers.known(drawn_from)
-    scale = axis.scale_of(values, zero=zero)
-    ticks = axis.ticks(scale, unit)
+    scale = numbers.scale_of(values, zero=zero)
+    ticks = numbers.ticks(scale, unit)
 
     assert scale.low < scale.high
     assert all(scale.low <= value <= scale.high for value in values)
@@ -176,17 +176,17 @@ def test_an_axis_shows_all_its_values_and_a_few_numbers(drawn_from: list[float |
 @pytest.mark.parametrize(
     ("scale", "unit", "labels"),
     [
-        (axis.AxisScale(0, 10), Unit.SECONDS, ["0 s", "5 s", "10 s"]),
-        (axis.AxisScale(0, 0.004), Unit.SECONDS, ["0 ms", "1 ms", "2 ms", "3 ms", "4 ms"]),
-        (axis.AxisScale(0.9, 1), Unit.RATE, ["90 %", "95 %", "100 %"]),
-        (axis.AxisScale(0, 3), Unit.COUNT, ["0", "1", "2", "3"]),
-        (axis.AxisScale(0, 4 << 30), Unit.BYTES, ["0 GiB", "1 GiB", "2 GiB", "3 GiB", "4 GiB"]),
-        (axis.AxisScale(-2, 2), Unit.COUNT, ["\u22122", "\u22121", "0", "1", "2"]),
-        (axis.AxisScale(0.02, 200, logarithmic=True), Unit.SECONDS, ["100 ms", "1 s", "10 s", "100 s"]),
+        (numbers.AxisScale(0, 10), Unit.SECONDS, ["0 s", "5 s", "10 s"]),
+        (numbers.AxisScale(0, 0.004), Unit.SECONDS, ["0 ms", "1 ms", "2 ms", "3 ms", "4 ms"]),
+        (numbers.AxisScale(0.9, 1), Unit.RATE, ["90 %", "95 %", "100 %"]),
+        (numbers.AxisScale(0, 3), Unit.COUNT, ["0", "1", "2", "3"]),
+        (numbers.AxisScale(0, 4 << 30), Unit.BYTES, ["0 GiB", "1 GiB", "2 GiB", "3 GiB", "4 GiB"]),
+        (numbers.AxisScale(-2, 2), Unit.COUNT, ["\u22122", "\u22121", "0", "1", "2"]),
+        (numbers.AxisScale(0.02, 200, logarithmic=True), Unit.SECONDS, ["100 ms", "1 s", "10 s", "100 s"]),
     ],
 )
-def test_an_axis_has_round_numbers_in_one_unit(scale: axis.AxisScale, unit: Unit, labels: list[str]) -> None:
-    assert [tick.label for tick in axis.ticks(scale, unit)] == labels
+def test_an_axis_has_round_numbers_in_one_unit(scale: numbers.AxisScale, unit: Unit, labels: list[str]) -> None:
+    assert [tick.label for tick in numbers.ticks(scale, unit)] == labels
 
 
 @pytest.mark.parametrize(
@@ -412,7 +412,7 @@ def contrast(one: str, other: str) -> float:
     return (max(light) + 0.05) / (min(light) + 0.05)
 
 
-@pytest.mark.parametrize("theme", [style.LIGHT, style.DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("theme", [svg.LIGHT, svg.DARK], ids=["light", "dark"])
 def test_text_and_shapes_stand_out_from_the_paper(theme: dict[str, str]) -> None:
     faint = {
         name: contrast(theme[name], theme["paper"]) for name in ("ink", "muted", "data", "bad", "warning", "center")
@@ -443,7 +443,7 @@ def lab(light: tuple[float, ...]) -> tuple[float, float, float]:
     )
 
 
-@pytest.mark.parametrize("theme", [style.LIGHT, style.DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("theme", [svg.LIGHT, svg.DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("kind", BLIND)
 def test_what_is_fine_and_what_is_bad_differ_for_every_color_vision(theme: dict[str, str], kind: str) -> None:
     seen = {
@@ -455,7 +455,7 @@ def test_what_is_fine_and_what_is_bad_differ_for_every_color_vision(theme: dict[
 
 
 def test_every_color_of_the_style_sheet_is_declared() -> None:
-    assert set(re.findall(r"var\(--chart-([a-z]+)\)", style.CSS)) <= style.LIGHT.keys() == style.DARK.keys()
+    assert set(re.findall(r"var\(--chart-([a-z]+)\)", svg.CSS)) <= svg.LIGHT.keys() == svg.DARK.keys()
 
 
 def test_runs_of_one_minute_have_one_date_below_them() -> None:

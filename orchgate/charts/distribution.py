@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from itertools import zip_longest
 
-from orchgate.charts.axis import scale_of, ticks
-from orchgate.charts.numbers import NONE, amount, change, finite, known
+from orchgate.charts.numbers import NONE, amount, change, finite, known, scale_of, ticks
 from orchgate.charts.shapes import Table
 from orchgate.charts.svg import Frame, below, dots, framed, line, lines, stretched, text, with_rest
 from orchgate.lib.text import clip, counted, median
@@ -14,7 +13,7 @@ from orchgate.lib.typed import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from orchgate.charts.axis import AxisScale
+    from orchgate.charts.numbers import AxisScale
     from orchgate.charts.shapes import Distribution
 
 MOST = 128  # dots a side
@@ -26,7 +25,7 @@ _DOT = 6  # pixels across
 
 
 def svg(chart: Distribution) -> str:
-    """The chart as an SVG element for an HTML page that has `style.CSS`."""
+    """The chart as an SVG element for an HTML page that has `svg.CSS`."""
     frame = Frame(chart.id, "distribution", chart.title, 2 * _ROW)
     return framed(frame, _description(chart), _body(chart))
 

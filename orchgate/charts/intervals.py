@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from orchgate.charts.axis import AxisScale, ticks
-from orchgate.charts.numbers import change, finite, known
+from orchgate.charts.numbers import AxisScale, change, finite, known, ticks
 from orchgate.charts.shapes import Table, Unit
 from orchgate.charts.svg import Frame, below, framed, line, lines, linked, point, rectangle, stretched, text, with_rest
 from orchgate.lib.text import clip, counted, median
@@ -25,7 +24,7 @@ _ROOM = 0.03
 
 
 def svg(chart: Intervals) -> str:
-    """The chart as an SVG element for an HTML page that has `style.CSS`."""
+    """The chart as an SVG element for an HTML page that has `svg.CSS`."""
     rows = chart.rows[:MOST]
     frame = Frame(chart.id, "intervals", chart.title, _ROW * max(1, len(rows)))
     return framed(frame, _description(chart), _body(chart))

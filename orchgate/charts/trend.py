@@ -7,14 +7,15 @@ from collections import Counter
 from itertools import groupby, pairwise
 from typing import TypeVar
 
-from orchgate.charts.axis import AxisScale, scale_of, ticks
-from orchgate.charts.numbers import NONE, amount, date, finite, known
+from orchgate.charts.numbers import NONE, AxisScale, amount, date, finite, known, scale_of, ticks
 from orchgate.charts.shapes import Point, State, Table
 from orchgate.charts.svg import (
+    ACROSS,
     Frame,
     dots,
     escape,
     framed,
+    identifier,
     line,
     lines,
     linked,
@@ -30,8 +31,9 @@ from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from orchgate.charts.shapes import ChangeMark, Trend
+    from orchgate.charts.shapes import ChangeMark, Strips, Trend
     from orchgate.charts.svg import PathData
+
 
 _T = TypeVar("_T")
 HEIGHT = 116
@@ -69,7 +71,7 @@ class _Drawn(NamedTuple):
 
 
 def svg(chart: Trend) -> str:
-    """The chart as an SVG element for an HTML page that has `style.CSS`."""
+    """The chart as an SVG element for an HTML page that has `svg.CSS`."""
     scale = _scale(chart)
     places = across(chart.points, by_time=chart.by_time)
     placed = list(_placed(chart, scale, places))
@@ -318,3 +320,28 @@ def apart(places: Sequence[float]) -> list[float]:
         found[after] = max(found[after], found[before] + _LINE)
     moved = (sum(found) / len(found)) - middle
     return [place - moved for place in found]
+
+
+# What leads from trends of the same runs to each of them: a strip a run, from the top of the first to the last's end.
+#
+# It lies over charts that are below each other, once for all of them: a link for each point of each would be most of a
+# page of 500 runs.
+
+
+_WIDEST = 0.06  # of the width
+
+
+def strips(chart: Strips) -> str:
+    """As large as what it is put into, which has `position: relative`."""
+    places = across(chart.points)
+    apart = min([_WIDEST, *(after - before for before, after in pairwise(places))])
+    own = identifier(chart.id)
+    strips = (
+        linked(one.link, one.label, f'<path d="M{number(ACROSS * across)} 0V1"/>')
+        for one, across in zip(chart.points, places, strict=True)
+    )
+    return (
+        f'<svg class="chart strips" role="group" aria-labelledby="{own}-t" viewBox="0 0 {ACROSS} 1"'
+        f' preserveAspectRatio="none"><title id="{own}-t">{escape(chart.title)}</title>'
+        f'<g stroke-width="{number(ACROSS * apart)}">{"".join(strips)}</g></svg>'
+    )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from orchgate.charts.axis import AxisScale, ticks
-from orchgate.charts.numbers import amount, finite, known
+from orchgate.charts.numbers import AxisScale, amount, finite, known, ticks
 from orchgate.charts.shapes import State, Table, Unit
 from orchgate.charts.svg import Frame, below, escape, framed, line, linked, number, point, rectangle, text
 from orchgate.lib.text import clip, counted, short_seconds
@@ -23,7 +22,7 @@ _NARROW, _WIDE = 22, 90  # characters of a name
 
 
 def svg(chart: Waterfall) -> str:
-    """The chart as an SVG element for an HTML page that has `style.CSS`."""
+    """The chart as an SVG element for an HTML page that has `svg.CSS`."""
     drawn = chart.stages[:MOST]
     frame = Frame(chart.id, "waterfall", chart.title, _ROW * max(1, len(drawn)))
     return framed(frame, _description(chart), _body(chart))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 
-from orchgate.charts import distribution, intervals, numbers, shapes, strips, trend, waterfall
+from orchgate.charts import distribution, intervals, numbers, shapes, trend, waterfall
 from orchgate.lib.text import clip, counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.measures.declared import title
@@ -89,7 +89,7 @@ def of_pipeline(one: PipelineState, name: str) -> Html:
     passed = tag("a", f"Skip the links to {counted(len(ordered), 'run')}", class_="skip", href=f"#{over}")
     title_ = f"Runs of {short(one.pipeline_id)}, oldest first"
     strips_ = shapes.Strips(f"{name}-runs", title_, [_strip(run, costs[:_TOLD]) for run in ordered])
-    return joined((tag("figure", *parts, passed, Html(strips.svg(strips_)), class_="trends"), tag("span", id=over)))
+    return joined((tag("figure", *parts, passed, Html(trend.strips(strips_)), class_="trends"), tag("span", id=over)))
 
 
 def _of_trend(one: MetricTrend, points: Sequence[shapes.Point], name: str, *, dated: bool) -> Html:

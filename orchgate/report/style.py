@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchgate.charts.style import CSS as CHARTS
+from orchgate.charts.svg import CSS as CHARTS
 from orchgate.lib import files
 from orchgate.lib.lazy import lazy
 
