@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from itertools import islice
 
 from orchgate.errors import GitError, OrchgateError
+from orchgate.hotspots.timeline import series
+from orchgate.lib.text import median
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.report import comparisons, evidence, runs, stage_times, trends
-from orchgate.report.values import EvidenceSection, Page, ReadProblem, TaskState
+from orchgate.report import comparisons, gate, runs
+from orchgate.report.values import (
+    BaselineBand,
+    EvidenceSection,
+    MetricTrend,
+    Page,
+    PipelineState,
+    ReadProblem,
+    TaskState,
+    TrendPoint,
+)
 from orchgate.verdict import baseline as baselines
 
 if TYPE_CHECKING:
@@ -20,6 +32,9 @@ if TYPE_CHECKING:
     from orchgate.report.runs import RunHistory
     from orchgate.report.values import BeforeAfter, FindingRow, GateState, RunRow
     from orchgate.verdict.baseline import Baseline, BaselineRecord
+
+    BandOf = Callable[[str], BaselineBand | None]
+    StaleOf = Callable[[BaselineRecord], str]
 
 TASKS = 60
 CLAIMED = 12  # tables of documents
@@ -47,7 +62,7 @@ def page(sources: Sources) -> Page:
     found, ctx = runs.read(sources.root, sources.only, sources.row_of), sources.ctx
     baseline, baseline_problems = _baseline(sources.root)
     tasks, trend_count = _tasks(sources, found, baseline)
-    times, time_problems, timelines = stage_times.read(sources.root, found.rows)
+    times, time_problems, timelines = runs.stage_times(sources.root, found.rows)
     compared, sample_problems = _comparisons(ctx, found.rows, baseline, tasks, sources.only)
     pins, pin_problems = _evidence(ctx, tasks, sources) if ctx else (EvidenceSection(), ())
     problems = (*baseline_problems, *time_problems, *sample_problems, *pin_problems)
@@ -83,7 +98,7 @@ def _baseline(root: str) -> tuple[Baseline, tuple[ReadProblem, ...]]:
 def _tasks(sources: Sources, found: RunHistory, baseline: Baseline) -> tuple[list[TaskState], int]:
     """All tasks, those that ran last first, then those that did not; and how many trends there are."""
     recent = list(dict.fromkeys(row.task_id for row in found.rows))
-    pipelines, trend_count = trends.of_tasks(found.rows, baseline, recent, sources.stale_of)
+    pipelines, trend_count = trends_of(found.rows, baseline, recent, sources.stale_of)
     known = {task.task_id: task for task in sources.tasks}
     counts, last = _counts(found.rows)
     names = [*recent, *(name for name in sorted(known, key=lambda one: _later(known[one])) if name not in recent)]
@@ -149,7 +164,7 @@ def _evidence(
     except GitError as error:
         stored = error
     owed: list[FindingRow] = [one for task in tasks for one in task.owes]
-    return evidence.read(ctx, stored, [*sources.gate.findings, *owed], sources.only)
+    return gate.pinned(ctx, stored, [*sources.gate.findings, *owed], sources.only)
 
 
 def _without_this_machine(said: Page, root: str) -> Page:
@@ -178,3 +193,102 @@ def _without_this_machine(said: Page, root: str) -> Page:
 
     cleaned: Page = clean(said)
     return cleaned
+
+
+# How the metrics of each task's pipelines moved from run to run, beside their baseline. Pure.
+
+
+# The order on the page; what a metric is called, and its unit, is for `measures` to say.
+METRICS = (
+    "wall_seconds",
+    "cpu_seconds",
+    "max_rss_bytes",
+    "tree_rss_bytes",
+    "written_bytes",
+    "read_bytes",
+    "processes",
+    "manifest_writes",
+)
+CHARTS = 90  # of all tasks together
+POINTS = 500  # in one
+
+
+def trends_of(
+    rows: Iterable[RunRow], baseline: Baseline, order: Sequence[str], stale_of: StaleOf
+) -> tuple[Mapping[str, tuple[PipelineState, ...]], int]:
+    """The pipelines of each task, those first in `order` with trends; and how many trends there are.
+
+    `stale_of` says why a record should be taken anew, "" where it need not be.
+    """
+    by_task: dict[str, dict[tuple[str, str], list[RunRow]]] = defaultdict(lambda: defaultdict(list))
+    for row in reversed(list(rows)):
+        by_task[row.task_id][row.pipeline_id, row.machine_id].append(row)
+    tasks = [*(task for task in order if task in by_task), *(task for task in by_task if task not in order)]
+    found = {
+        task: tuple(_pipeline(*key, runs, _band_of(baseline, stale_of, *key)) for key, runs in by_task[task].items())
+        for task in tasks
+    }
+    return _first(found), sum(len(pipeline.trends) for pipelines in found.values() for pipeline in pipelines)
+
+
+def _first(found: Mapping[str, tuple[PipelineState, ...]]) -> Mapping[str, tuple[PipelineState, ...]]:
+    """The pipelines with the first `CHARTS` trends."""
+    left, kept = CHARTS, {}
+    for task, pipelines in found.items():
+        shown = []
+        for pipeline in pipelines:
+            shown.append(pipeline._replace(trends=pipeline.trends[: max(0, left)]))
+            left -= len(pipeline.trends)
+        kept[task] = tuple(shown)
+    return kept
+
+
+def _pipeline(pipeline: str, machine: str, runs: Sequence[RunRow], band: BandOf) -> PipelineState:
+    """Of runs in the order of their start."""
+    trends, unchanged = [], {}
+    for metric in METRICS:
+        with_value = [run for run in runs if metric in run.metrics and not run.cached]
+        if len({run.metrics[metric] for run in with_value}) > 1:
+            trends.append(_trend(pipeline, machine, metric, with_value, band(metric)))
+        elif with_value:
+            unchanged[metric] = with_value[0].metrics[metric]
+    return PipelineState(
+        pipeline,
+        machine,
+        len(runs),
+        sum(run.succeeded for run in runs),
+        sum(run.flaky for run in runs),
+        tuple(trends),
+        unchanged,
+    )
+
+
+def _trend(pipeline: str, machine: str, metric: str, runs: Sequence[RunRow], band: BaselineBand | None) -> MetricTrend:
+    """What runs that failed cost is shown, and is in no figure."""
+    points = tuple(TrendPoint(run.anchor, run.started_at, run.status, run.metrics[metric]) for run in runs)
+    values = [point.value for point in points if point.status == "succeeded"]
+    moved = series(values) if values else None
+    return MetricTrend(
+        pipeline,
+        machine,
+        metric,
+        points[-POINTS:],
+        band,
+        sorted(values)[(len(values) - 1) // 2] if values else None,  # the one that `orchgate metrics` says
+        moved.slope if moved and moved.clear else None,
+        len(points),
+    )
+
+
+def _band_of(baseline: Baseline, stale_of: StaleOf, pipeline: str, machine: str) -> BandOf:
+    record = baseline.of(pipeline, machine)
+    stale = stale_of(record) if record else ""
+
+    def band(metric: str) -> BaselineBand | None:
+        samples = record.samples.get(metric) if record else None
+        if record is None or not samples:
+            return None
+        ends = min(samples), median(samples), max(samples)
+        return BaselineBand(*ends, len(samples), record.recorded_at, record.reason, stale)
+
+    return band

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from orchgate import __version__
+from orchgate.charts.svg import CSS as CHARTS
+from orchgate.lib import files
+from orchgate.lib.lazy import lazy
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Verdict
 from orchgate.report import sections
 from orchgate.report.figures import VERDICTS, capital
 from orchgate.report.html import Html, badge, code, joined, link, row, table, tag
-from orchgate.report.style import sheet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchgate.report.values import BeforeAfter, GateState, Page
+
 
 MARK = '<meta name="generator" content="orchgate report">'  # by which a page of ours is known
 # No address is allowed, not even one that this page names: it is opened by people who were sent it.
@@ -231,3 +234,16 @@ def _footer(said: Page) -> Iterator[Html]:
         code("orchgate check"),
         " does.",
     )
+
+
+# The style sheet of the page, with that of the charts
+
+
+_COMMENTS = lazy(r"/\*.*?\*/", 16)  # 16 is re.DOTALL, spelt without importing re
+_BLANKS = lazy(r"\s*([{};,])\s*|\s+")
+
+
+def sheet() -> str:
+    """As small as it can be without being read by anybody."""
+    text = _COMMENTS.sub("", CHARTS + files.read_data("templates", "report.css"))
+    return _BLANKS.sub(lambda match: match[1] or " ", text).replace(";}", "}").strip()
