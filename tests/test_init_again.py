@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from orchgate.cli import main
-from orchgate.commands.init.hook_block import without
 from orchgate.commands.init.hook_config import (
     FILE,
     LOCAL_ENTRY,
@@ -20,7 +19,7 @@ from orchgate.commands.init.hook_config import (
     remote_entry,
     with_entry,
 )
-from orchgate.commands.init.place import HOOK_TYPES
+from orchgate.commands.init.hooks import HOOK_TYPES, without
 from orchgate.config.load import load_work_tree
 from tests.killing import TRACED, killed_at_each_step
 from tests.repo import ORCHGATE, Repo, init

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from orchgate.cli import main
-from orchgate.commands.init import hook_block
+from orchgate.commands.init import hooks
 from orchgate.config.load import load_work_tree
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def test_a_hook_of_an_earlier_version_is_renewed(repo: Repo) -> None:
     (repo.root / ".git/hooks/pre-push").chmod(0o755)
     main(["init"])
 
-    assert hook_block.INSTALL in (repo.root / ".git/hooks/pre-push").read_text()
+    assert hooks.INSTALL in (repo.root / ".git/hooks/pre-push").read_text()
 
 
 @pytest.mark.slow
@@ -172,7 +172,7 @@ def test_an_entry_of_an_earlier_version_learns_to_say_what_is_missing(repo: Repo
     main(["init"])
 
     hooks = yaml.safe_load((repo.root / ".pre-commit-config.yaml").read_text())["repos"][-1]["hooks"]
-    assert (hooks[0]["id"], hook_block.INSTALL in hooks[0]["entry"]) == ("orchgate", True)
+    assert (hooks[0]["id"], hooks.INSTALL in hooks[0]["entry"]) == ("orchgate", True)
 
 
 @pytest.mark.slow

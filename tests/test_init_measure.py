@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.cli import main
-from orchgate.commands.init import measure
+from orchgate.commands.init import configuration
 from orchgate.config.load import load_work_tree
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def test_what_the_tests_need_and_is_not_here_is_named(
         (tmp_path / name).mkdir()
         (tmp_path / name / "python3").write_text(text)
         (tmp_path / name / "python3").chmod(0o700)
-        said.append(measure.lacking(str(here.root)))
+        said.append(configuration.lacking(str(here.root)))
 
     assert said == [
         "python3 finds no pytest here: activate the environment that has it before you push",

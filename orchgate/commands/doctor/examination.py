@@ -6,7 +6,7 @@ import os
 import time
 
 from orchgate.commands.doctor import machine
-from orchgate.commands.init import hook_block, place, runners
+from orchgate.commands.init import hooks, runners
 from orchgate.commands.init.edits import is_executable
 from orchgate.commands.shared import work_tree
 from orchgate.config.source import unread_edit
@@ -23,7 +23,7 @@ from orchgate.model import ScopeRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from orchgate.commands.init.place import Place
+    from orchgate.commands.init.hooks import Place
     from orchgate.config.settings import Config
     from orchgate.gate.context import Context
     from orchgate.git.repository import Repository
@@ -110,17 +110,17 @@ def _repository(repository: Repository) -> Fact:
 def _hooks(repository: Repository) -> Iterator[Fact]:
     if not repository.root:
         return
-    here = place.of(repository)
+    here = hooks.of(repository)
     there = runners.found(here)
     managed = [one for one in there if one.name != "git" or here.hooks_path]
     if len(managed) > 1:
         listed = " and ".join(f"{one.name} ({one.shown})" for one in managed)
         yield advice("hooks", f"several hook runners: {listed}", f"orchgate init --runner {managed[0].name} --dry-run")
     wired = [one.name for one in there if one.wired]
-    asking = [hook for hook in place.HOOK_TYPES if _asks(here, hook, wired)]
+    asking = [hook for hook in hooks.HOOK_TYPES if _asks(here, hook, wired)]
     for hook in GATING:
         yield _hook(here, hook, asks=hook in asking)
-    rest = [hook for hook in place.HOOK_TYPES if hook not in (*asking, *GATING)]
+    rest = [hook for hook in hooks.HOOK_TYPES if hook not in (*asking, *GATING)]
     if asking and rest:
         yield advice("hooks", f"not asked at {' and '.join(rest)}", "orchgate init --dry-run")
     yield from _colleagues(repository, here, wired=wired, asking=bool(asking))
@@ -133,13 +133,13 @@ def _asks(here: Place, hook: str, wired: list[str]) -> bool:
         return False
     own = ".husky/_" in here.hooks_path.replace(os.sep, "/")
     script = here.hook_text(os.path.join(os.pardir, hook)) if own else text
-    return hook_block.calls(script, hook) or place.generated_by(text) in wired
+    return hooks.calls(script, hook) or hooks.generated_by(text) in wired
 
 
 def _hook(here: Place, hook: str, *, asks: bool) -> Fact:
     path = os.path.join(here.hooks, hook)
     shown = here.shown(path)
-    owner = place.generated_by(here.hook_text(hook)) or ("husky" if ".husky" in here.hooks_path else "")
+    owner = hooks.generated_by(here.hook_text(hook)) or ("husky" if ".husky" in here.hooks_path else "")
     by = f" (through {owner})" if owner else ""
     if asks:
         return ok("hooks", f"{hook} asks the gate: {shown}{by}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from orchgate.commands.init import structured
 from orchgate.commands.init.edits import Edit, line_end, text
-from orchgate.commands.init.hook_block import MISSING
+from orchgate.commands.init.hooks import MISSING
 from orchgate.errors import OrchgateError
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from orchgate.commands.init.place import Place
+    from orchgate.commands.init.hooks import Place
 
 NAMES = ("claude", "codex", "cursor", "generic")
 _BEGIN, _END = "<!-- orchgate: begin (orchgate init) -->", "<!-- orchgate: end -->"

@@ -16,7 +16,7 @@ from orchgate.lib.typed import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.commands.init.place import Place
+    from orchgate.commands.init.hooks import Place
 
 NAMES = ("github", "gitlab")
 WORKFLOWS = ".github/workflows"

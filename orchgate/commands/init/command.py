@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
-from orchgate.commands.init import agents, ci, edits, pre_commit, record, runners
-from orchgate.commands.init import place as places
-from orchgate.commands.init.edits import Edit
-from orchgate.commands.init.place import HOOK_TYPES, InTheWay, Plan
+from orchgate.commands.init import agents, ci, edits, pre_commit, runners
+from orchgate.commands.init import hooks as places
+from orchgate.commands.init.edits import Edit, is_executable
+from orchgate.commands.init.hooks import GENERATED, HOOK_TYPES, InTheWay, Plan
 from orchgate.commands.shared import options, work_tree
 from orchgate.commands.shared.flags import Renamed
+from orchgate.config import source
 from orchgate.errors import OrchgateError, UsageError
-from orchgate.lib import locks, process
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib import files, locks, process
+from orchgate.lib.files import sha256_hex
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from orchgate.commands.init.place import InstallHooks, Place
+    from orchgate.commands.init.hooks import InstallHooks, Place
     from orchgate.commands.shared.command_line import Parser
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
+
 
 SUMMARY = "set up this repository: a configuration and the hooks"
 ABOUT = """\
@@ -116,7 +120,7 @@ def _tell(lines: Iterable[str]) -> None:
 def _plan(place: Place, args: argparse.Namespace) -> Plan:
     """Everything that has to be done; nothing is written while it is made. Raises OrchgateError, ConfigError."""
     if args.remove:
-        plan = record.removal(place)
+        plan = removal(place)
     elif args.gitignore:
         from orchgate.config import load
 
@@ -133,21 +137,21 @@ def _plan(place: Place, args: argparse.Namespace) -> Plan:
 
 
 def _setup(place: Place, args: argparse.Namespace) -> Plan:
-    from orchgate.commands.init import configuration, measure, proposal
+    from orchgate.commands.init import configuration
 
     name, shown = runners.chosen(place, args.runner)
     hooks = runners.plan(place, name, published=args.published)
     there = configuration.is_there(place.root)
-    proposed = proposal.Proposal() if there else proposal.of(place.repository)
+    proposed = configuration.Proposal() if there else configuration.of(place.repository)
     written = configuration.planned(place.root, proposed)
     settings = configuration.settings(place.root, written)
     if args.measure is not None:
-        written = measure.added(place.root, written, settings, args.measure)
+        written = configuration.added(place.root, written, settings, args.measure)
     ignored = _ignored(place.repository, settings)
     job = [ci.plan(place, args.ci)] if args.ci else []
     because = f"{name} runs the hooks ({shown})" if shown else f"hooks go to {name}"
     plan = _merged([written, *hooks.edits, *hooks.kept, ignored, *job])
-    lacking = measure.lacking(place.root) if args.measure == "" and not settings.performance.pipeline else ""
+    lacking = configuration.lacking(place.root) if args.measure == "" and not settings.performance.pipeline else ""
     notes = (*hooks.notes, *filter(None, [lacking]), *(() if args.ci else ci.advice(place)))
     return plan._replace(install=hooks.install, notes=notes, found=(because, *proposed.told))
 
@@ -192,12 +196,12 @@ def _verb(edit: Edit) -> str:
 def _perform(place: Place, plan: Plan, args: argparse.Namespace, tell: Callable[[Iterable[str]], None]) -> None:
     tell(plan.found)
     if plan.edits and not args.remove:
-        record.add(place.repository, plan.edits)
+        add(place.repository, plan.edits)
     with edits.applied(place.root, plan.edits):
         if plan.install and plan.install.command:
             _install(place, plan.install)
     if args.remove:
-        record.drop(place.repository)
+        drop(place.repository)
     tell(f"{'removed' if edit.after is None else 'wrote'} {edit.said}" for edit in plan.edits)
     tell(f"kept {said}" for said in plan.kept)
     if plan.install and plan.install.command:
@@ -216,7 +220,7 @@ def _install(place: Place, install: InstallHooks) -> None:
         raise OrchgateError(f"{install.line.partition(' ')[0]} install failed: {said or completed.code}", install.line)
     after = _hook_texts(place)
     changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
-    record.add(place.repository, (Edit(path, before.get(path), after.get(path)) for path in sorted(changed)))
+    add(place.repository, (Edit(path, before.get(path), after.get(path)) for path in sorted(changed)))
 
 
 def _hook_texts(place: Place) -> dict[str, str]:
@@ -250,3 +254,102 @@ def _is_in_git(place: Place, path: str) -> bool:
     """Whether a path lies in the git folder, where nothing is committed."""
     common = os.path.realpath(place.common_dir) + os.sep
     return os.path.realpath(os.path.join(place.root, path)).startswith(common)
+
+
+# What `orchgate init` found when it changed a file, kept in the git folder, so that `--remove` gives it back.
+#
+# A colleague's clone has no such record: there, what was added is recognised in the files themselves.
+
+
+_FILE = os.path.join("orchgate", "init.json")
+_MAX_BYTES = 8 * 1024 * 1024
+
+
+class Was(NamedTuple):
+    """A file before `init` changed it (None: not there), and the digest of what it made of it."""
+
+    before: str | None
+    after: str
+    executable: bool
+
+
+def read(repository: Repository) -> dict[str, Was]:
+    """What is on record, by path; nothing where the record cannot be read."""
+    try:
+        found = json.loads(files.read(os.path.join(repository.git_dir, _FILE), _MAX_BYTES))
+        return {str(path): Was(*entry) for path, entry in found["files"].items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def add(repository: Repository, edits: Iterable[Edit]) -> None:
+    """Puts edits on record, before they are made. Raises WriteError."""
+    known = read(repository)
+    for edit in edits:
+        earlier = known.get(edit.path)
+        ours = earlier is not None and edit.before is not None and earlier.after == digest(edit.before)
+        start = earlier.before if earlier is not None and ours else edit.before
+        runs = earlier.executable if earlier is not None and ours else _runs(repository, edit.path)
+        known[edit.path] = Was(start, digest(edit.after or ""), runs)
+    _put(repository, known)
+
+
+def drop(repository: Repository) -> None:
+    if os.path.exists(os.path.join(repository.git_dir, _FILE)):
+        os.unlink(os.path.join(repository.git_dir, _FILE))
+
+
+def digest(content: str) -> str:
+    return sha256_hex(content)
+
+
+def _runs(repository: Repository, path: str) -> bool:
+    return is_executable(os.path.join(repository.root, path))
+
+
+def _put(repository: Repository, known: Mapping[str, Was]) -> None:
+    path = os.path.join(repository.git_dir, _FILE)
+    whole = {"format": "orchgate-init", "version": 1, "files": {name: list(was) for name, was in known.items()}}
+    files.make_folders(os.path.dirname(path))
+    files.replace(path, json.dumps(whole, indent=1, sort_keys=True).encode("ascii"))
+
+
+def removal(place: Place) -> Plan:
+    """What `--remove` does: what was there before comes back; where no record says what that was, our lines go.
+
+    Raises OrchgateError.
+    """
+    restored = list(_recorded(place))
+    done = {edit.path for edit in restored}
+    others = [edit for edit in (*runners.undo(place), *ci.undo(place), *agents.undo(place)) if edit.path not in done]
+    made = [*restored, *others]
+    made += [edit for edit in _orphans(place, made) if edit.path not in {one.path for one in made}]
+    return Plan(tuple(made), notes=tuple(_notes(place, made)))
+
+
+def _recorded(place: Place) -> Iterator[Edit]:
+    """Files that are still as `init` left them, as they were before."""
+    for path, was in sorted(read(place.repository).items()):
+        now = edits.read(os.path.join(place.root, path))
+        if now is not None and digest(now) == was.after and now != was.before:
+            yield Edit(path, now, was.before, "as it was" if was.before is not None else "", executable=was.executable)
+
+
+def _orphans(place: Place, made: Sequence[Edit]) -> Iterator[Edit]:
+    """Scripts of a runner whose configuration goes: they would refuse every commit."""
+    gone = {edit.path for edit in made if edit.after is None}
+    for runner, named in (
+        ("pre-commit", (".pre-commit-config.yaml",)),
+        ("prek", ("prek.toml", ".pre-commit-config.yaml")),
+    ):
+        if not gone.intersection(named) or any(place.has(file) and file not in gone for file in named):
+            continue
+        for hook in HOOK_TYPES:
+            content = place.hook_text(hook)
+            if GENERATED[runner] in content:
+                yield Edit(place.shown(os.path.join(place.hooks, hook)), content, None)
+
+
+def _notes(place: Place, made: Sequence[Edit]) -> Iterator[str]:
+    if place.has(source.FILE) and source.FILE not in {edit.path for edit in made}:
+        yield f"{source.FILE} stays: it was there before, or somebody changed it since"

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 
-from orchgate.commands.init.hook_block import MISSING
-from orchgate.commands.init.place import HOOK_TYPES
+from orchgate.commands.init.hooks import HOOK_TYPES, MISSING
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING
 

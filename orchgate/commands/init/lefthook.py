@@ -10,8 +10,16 @@ import os
 
 from orchgate.commands.init import structured, yaml_text
 from orchgate.commands.init.edits import Edit, is_blank, text
-from orchgate.commands.init.hook_block import one_line
-from orchgate.commands.init.place import HOOK_TYPES, InstallHooks, Place, Plan, each_clone, find_program, is_installed
+from orchgate.commands.init.hooks import (
+    HOOK_TYPES,
+    InstallHooks,
+    Place,
+    Plan,
+    each_clone,
+    find_program,
+    is_installed,
+    one_line,
+)
 from orchgate.errors import OrchgateError
 from orchgate.lib.typed import TYPE_CHECKING
 
