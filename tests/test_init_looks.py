@@ -171,8 +171,8 @@ def test_an_entry_of_an_earlier_version_learns_to_say_what_is_missing(repo: Repo
     repo.write(".pre-commit-config.yaml", old)
     main(["init"])
 
-    hooks = yaml.safe_load((repo.root / ".pre-commit-config.yaml").read_text())["repos"][-1]["hooks"]
-    assert (hooks[0]["id"], hooks.INSTALL in hooks[0]["entry"]) == ("orchgate", True)
+    found = yaml.safe_load((repo.root / ".pre-commit-config.yaml").read_text())["repos"][-1]["hooks"]
+    assert (found[0]["id"], hooks.INSTALL in found[0]["entry"]) == ("orchgate", True)
 
 
 @pytest.mark.slow

@@ -142,11 +142,11 @@ def _setup(place: Place, args: argparse.Namespace) -> Plan:
     name, shown = runners.chosen(place, args.runner)
     hooks = runners.plan(place, name, published=args.published)
     there = configuration.is_there(place.root)
-    proposed = configuration.Proposal() if there else configuration.of(place.repository)
+    proposed = configuration.Proposal() if there else configuration.proposed_for(place.repository)
     written = configuration.planned(place.root, proposed)
     settings = configuration.settings(place.root, written)
     if args.measure is not None:
-        written = configuration.added(place.root, written, settings, args.measure)
+        written = configuration.with_pipeline(place.root, written, settings, args.measure)
     ignored = _ignored(place.repository, settings)
     job = [ci.plan(place, args.ci)] if args.ci else []
     because = f"{name} runs the hooks ({shown})" if shown else f"hooks go to {name}"
@@ -196,12 +196,12 @@ def _verb(edit: Edit) -> str:
 def _perform(place: Place, plan: Plan, args: argparse.Namespace, tell: Callable[[Iterable[str]], None]) -> None:
     tell(plan.found)
     if plan.edits and not args.remove:
-        add(place.repository, plan.edits)
+        record_edits(place.repository, plan.edits)
     with edits.applied(place.root, plan.edits):
         if plan.install and plan.install.command:
             _install(place, plan.install)
     if args.remove:
-        drop(place.repository)
+        forget_edits(place.repository)
     tell(f"{'removed' if edit.after is None else 'wrote'} {edit.said}" for edit in plan.edits)
     tell(f"kept {said}" for said in plan.kept)
     if plan.install and plan.install.command:
@@ -220,7 +220,7 @@ def _install(place: Place, install: InstallHooks) -> None:
         raise OrchgateError(f"{install.line.partition(' ')[0]} install failed: {said or completed.code}", install.line)
     after = _hook_texts(place)
     changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
-    add(place.repository, (Edit(path, before.get(path), after.get(path)) for path in sorted(changed)))
+    record_edits(place.repository, (Edit(path, before.get(path), after.get(path)) for path in sorted(changed)))
 
 
 def _hook_texts(place: Place) -> dict[str, str]:
@@ -273,7 +273,7 @@ class Was(NamedTuple):
     executable: bool
 
 
-def read(repository: Repository) -> dict[str, Was]:
+def recorded(repository: Repository) -> dict[str, Was]:
     """What is on record, by path; nothing where the record cannot be read."""
     try:
         found = json.loads(files.read(os.path.join(repository.git_dir, _FILE), _MAX_BYTES))
@@ -282,25 +282,21 @@ def read(repository: Repository) -> dict[str, Was]:
         return {}
 
 
-def add(repository: Repository, edits: Iterable[Edit]) -> None:
+def record_edits(repository: Repository, edits: Iterable[Edit]) -> None:
     """Puts edits on record, before they are made. Raises WriteError."""
-    known = read(repository)
+    known = recorded(repository)
     for edit in edits:
         earlier = known.get(edit.path)
-        ours = earlier is not None and edit.before is not None and earlier.after == digest(edit.before)
+        ours = earlier is not None and edit.before is not None and earlier.after == sha256_hex(edit.before)
         start = earlier.before if earlier is not None and ours else edit.before
         runs = earlier.executable if earlier is not None and ours else _runs(repository, edit.path)
-        known[edit.path] = Was(start, digest(edit.after or ""), runs)
+        known[edit.path] = Was(start, sha256_hex(edit.after or ""), runs)
     _put(repository, known)
 
 
-def drop(repository: Repository) -> None:
+def forget_edits(repository: Repository) -> None:
     if os.path.exists(os.path.join(repository.git_dir, _FILE)):
         os.unlink(os.path.join(repository.git_dir, _FILE))
-
-
-def digest(content: str) -> str:
-    return sha256_hex(content)
 
 
 def _runs(repository: Repository, path: str) -> bool:
@@ -329,9 +325,9 @@ def removal(place: Place) -> Plan:
 
 def _recorded(place: Place) -> Iterator[Edit]:
     """Files that are still as `init` left them, as they were before."""
-    for path, was in sorted(read(place.repository).items()):
+    for path, was in sorted(recorded(place.repository).items()):
         now = edits.read(os.path.join(place.root, path))
-        if now is not None and digest(now) == was.after and now != was.before:
+        if now is not None and sha256_hex(now) == was.after and now != was.before:
             yield Edit(path, now, was.before, "as it was" if was.before is not None else "", executable=was.executable)
 
 

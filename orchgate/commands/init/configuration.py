@@ -60,7 +60,7 @@ class Proposal(NamedTuple):
     told: tuple[str, ...] = ()
 
 
-def of(repository: Repository) -> Proposal:
+def proposed_for(repository: Repository) -> Proposal:
     """Reads at most so many commits for at most so long; whatever keeps it from that is said. Raises GitError."""
     profile, because = _profile(repository)
     defaults = load.build(source.NOTHING)
@@ -301,7 +301,7 @@ _PYTEST = "python3 -m pytest -q"
 _HAS_PYTEST = "import importlib.util, sys; sys.exit(importlib.util.find_spec('pytest') is None)"
 
 
-def added(root: str, planned: Edit | str, config: Config, command: str) -> Edit | str:
+def with_pipeline(root: str, planned: Edit | str, config: Config, command: str) -> Edit | str:
     """The configuration with something to measure; as it is where it has that. Raises OrchgateError."""
     if config.performance.pipeline:
         return planned
