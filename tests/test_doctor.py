@@ -12,7 +12,7 @@ import pytest
 
 from orchgate import registry
 from orchgate.cli import main
-from orchgate.commands.doctor import machine, plants
+from orchgate.commands.doctor import examination, plants
 from orchgate.model import Severity
 from tests.journals import recorded
 from tests.manifest_samples import own
@@ -205,7 +205,7 @@ def test_nothing_is_changed_and_the_page_fits_a_terminal(gated: Repo, capsys: py
 
 @pytest.mark.slow
 def test_the_noise_of_this_machine_is_measured() -> None:
-    assert all(share >= 0 for share in machine.noise())
+    assert all(share >= 0 for share in examination.noise_of_machine())
 
 
 # The fire drill

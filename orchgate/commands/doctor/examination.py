@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
-from orchgate.commands.doctor import machine
 from orchgate.commands.init import hooks, runners
 from orchgate.commands.init.edits import is_executable
 from orchgate.commands.shared import work_tree
@@ -14,6 +14,7 @@ from orchgate.errors import OrchgateError
 from orchgate.gate import session
 from orchgate.git import scope
 from orchgate.git.call import OLDEST, git_version
+from orchgate.lib import process
 from orchgate.lib.lazy import lazy
 from orchgate.lib.process import cores
 from orchgate.lib.text import counted
@@ -21,12 +22,13 @@ from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import ScopeRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from orchgate.commands.init.hooks import Place
     from orchgate.config.settings import Config
     from orchgate.gate.context import Context
     from orchgate.git.repository import Repository
+
 
 GATING = ("pre-commit", "pre-push")  # the hooks without which something lands unjudged
 SHARED = ("pre-commit", "prek", "lefthook", "husky")  # runners whose configuration is committed
@@ -300,18 +302,59 @@ def _clock(repository: Repository) -> Iterator[Fact]:
 
 
 def _machine(*, noise: bool) -> Iterator[Fact]:
-    number, load = cores(), machine.load()
+    number, load = cores(), load_of_machine()
     message = f"{counted(number, 'core')}, load {load:.1f}"
     if load > number:
         yield advice("machine", f"{message}: other work runs here, and a push takes longer to decide")
     else:
         yield ok("machine", message)
     if noise:
-        found = machine.noise()
-        message = (
-            f"the same work, {machine.RUNS} times: CPU time varied by {found.cpu:.1%}, wall time by {found.wall:.1%}"
-        )
+        found = noise_of_machine()
+        message = f"the same work, {RUNS} times: CPU time varied by {found.cpu:.1%}, wall time by {found.wall:.1%}"
         if found.cpu <= NOISY:
             yield ok("noise", message)
         else:
             yield advice("noise", f"{message}; small slow-downs take many runs to see here")
+
+
+# What `orchgate doctor` measures of the machine: its load, and how much the same work differs from run to run
+
+
+RUNS = 24
+WORK = "for _ in range(400_000): pass"  # some 20 ms
+
+
+class Noise(NamedTuple):
+    """How much the same work differs from run to run: the middle half of the runs, as shares of their median."""
+
+    cpu: float
+    wall: float
+
+
+def noise_of_machine() -> Noise:
+    samples = [_sample() for _ in range(RUNS)]
+    return Noise(*(_spread([one[at] for one in samples]) for at in (0, 1)))
+
+
+def load_of_machine() -> float:
+    """Programs that wanted a core, in the mean of the last minute."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+
+
+def _sample() -> tuple[float, float]:
+    """CPU and wall time of one run, in seconds."""
+    start = time.perf_counter()
+    output = os.open(os.devnull, os.O_WRONLY)
+    try:
+        child = process.spawn([sys.executable, "-I", "-S", "-c", WORK], cwd=os.getcwd(), env={}, output=output)
+        _, _, usage = os.wait4(child, 0)
+    finally:
+        os.close(output)
+    return usage.ru_utime + usage.ru_stime, time.perf_counter() - start
+
+
+def _spread(values: Sequence[float]) -> float:
+    """The width of the middle half, as a share of the median."""
+    ordered = sorted(values)
+    quarter = len(ordered) // 4
+    return (ordered[-1 - quarter] - ordered[quarter]) / ordered[len(ordered) // 2]
