@@ -214,7 +214,7 @@ def test_git_is_run_in_one_folder() -> None:
                 running.add(name_of(path))
 
     # `try` plays the user of a repository that it made.
-    played = {"commands.playground.play", "commands.playground.steps"}
+    played = {"commands.playground.play"}
     assert {name for name in running if layer(name) != "git"} <= played
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.cli import main
-from orchgate.commands.playground.steps import STEPS, decided
+from orchgate.commands.playground.play import STEPS, decided
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> Verdict:
 
 def _shown(args: argparse.Namespace) -> tuple[int, ...]:
     """Numbers of the steps to be seen. Raises UsageError."""
-    from orchgate.commands.playground.steps import STEPS
+    from orchgate.commands.playground.play import STEPS
 
     numbers = range(1, len(STEPS) + 1)
     if args.step and args.step not in numbers:
@@ -70,8 +70,7 @@ def _shown(args: argparse.Namespace) -> tuple[int, ...]:
 
 
 def _walk(play: Play, shown: tuple[int, ...]) -> None:
-    from orchgate.commands.playground.play import tell
-    from orchgate.commands.playground.steps import STEPS
+    from orchgate.commands.playground.play import STEPS, tell
 
     for number, step in enumerate(STEPS[: shown[-1]], 1):
         if number in shown:
@@ -92,7 +91,7 @@ def _folder(wanted: str) -> str:
 
 
 def _closing(play: Play, args: argparse.Namespace) -> Iterator[str]:
-    from orchgate.commands.playground.steps import STEPS
+    from orchgate.commands.playground.play import STEPS
 
     yield ""
     if args.fast and not args.step:
