@@ -88,10 +88,10 @@ def run(args: argparse.Namespace) -> Verdict:
 
 def _one(ledger: Ledger, args: argparse.Namespace) -> Verdict:
     """`check` and `close`, for one task."""
-    from orchgate.commands.tasks import closing
+    from orchgate.commands.tasks import standing
 
     task = ledger.task(args.task)
-    written = closing.close(ledger, task) if args.verb == "close" and not (task.owes or ledger.troubles) else ()
+    written = standing.close(ledger, task) if args.verb == "close" and not (task.owes or ledger.troubles) else ()
     if args.output_format == "json":
         work_tree.print_json(_document(ledger, [task]) | {"written": [one._asdict() for one in written]})
     else:
