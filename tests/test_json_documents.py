@@ -13,7 +13,7 @@ import pytest
 from orchgate.cli import main
 from orchgate.commands import schema as command
 from orchgate.outputs import _document
-from orchgate.outputs._new_names import NEW_NAMES
+from orchgate.outputs._document import NEW_NAMES
 from tests.published import closed, parts, schema
 
 if TYPE_CHECKING:
