@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from orchgate.cli import main
-from orchgate.hotspots import chosen, traffic
+from orchgate.hotspots import chosen, ranking
 from orchgate.hotspots.ranking import HotspotKind, counting, rank, summarize
 from orchgate.hotspots.timeline import Phase, StageCost, StageTime, Timeline, series
 from orchgate.lib.text import short_seconds
@@ -429,7 +429,7 @@ def test_seconds_are_written_in_few_digits(seconds: float, text: str) -> None:
 
 @pytest.mark.parametrize(("number", "text"), [(12, "12 bytes"), (3_400_000, "3.4 MB"), (999_999, "1.0 MB")])
 def test_bytes_are_written_in_few_digits(number: int, text: str) -> None:
-    assert traffic.size(number) == text
+    assert ranking.size(number) == text
 
 
 # Reads and writes
@@ -528,7 +528,7 @@ def test_an_observed_program_is_told_by_the_files_it_writes_again_and_again(
 
 
 def test_what_observe_writes_is_what_is_read() -> None:
-    assert traffic.ACTIVITY == observe.ACTIVITY
+    assert ranking.ACTIVITY == observe.ACTIVITY
 
 
 @pytest.mark.slow

@@ -6,8 +6,15 @@ import pytest
 
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import FolderSnapshot
-from orchgate.plan_commands.definitions import Definitions, near
-from orchgate.plan_commands.programs import codex_pipelines, hook_ids, make_targets, nox_sessions, npm_scripts
+from orchgate.plan_commands.definitions import (
+    Definitions,
+    codex_pipelines,
+    hook_ids,
+    make_targets,
+    near,
+    nox_sessions,
+    npm_scripts,
+)
 from orchgate.plan_commands.requested_names import RequestedName, requested_names
 from orchgate.plan_commands.shell import script
 from orchgate.plan_commands.wrappers import started_programs

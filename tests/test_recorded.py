@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.speed.sample_files import read_streams
+from orchgate.speed.kept import read_streams
 from orchgate.verdict.comparison import judge
 from orchgate.verdict.values import KNOWN, Pair, Policy
 

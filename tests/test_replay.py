@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchgate.errors import OrchgateError
-from orchgate.speed.sample_files import MAX_LINE, read_streams
+from orchgate.speed.kept import MAX_LINE, read_streams
 from orchgate.verdict.values import Pair
 
 

@@ -12,7 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchgate.speed.sample_files import read_streams
+from orchgate.speed.kept import read_streams
 from orchgate.verdict.values import Pair
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from fuzz.violation import Violation
 from orchgate.commands import status
 from orchgate.commands.shared import screen
 from orchgate.errors import OrchgateError
-from orchgate.hotspots import ranking, timing, traffic
+from orchgate.hotspots import ranking, timing
 from orchgate.runner import session, writer
 from orchgate.runner.writer import entry_of
 from orchgate.runs import journal, state
@@ -61,7 +61,7 @@ def shown(place: str) -> None:
     with contextlib.suppress(OrchgateError):
         timeline = timing.read(place)
         ranking.rank([timeline])
-        traffic.rank([timeline])
+        ranking.rank_traffic([timeline])
     with contextlib.suppress(OrchgateError):
         run = session.status_of(place).run
         session.recorded_digest(journal.read(os.path.join(place, "events.jsonl")).events)

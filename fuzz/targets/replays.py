@@ -11,7 +11,7 @@ from orchgate.commands.shared import screen
 from orchgate.config.load import build
 from orchgate.config.source import Source
 from orchgate.model import Verdict, worst
-from orchgate.speed.sample_files import read_streams
+from orchgate.speed.kept import read_streams
 from orchgate.verdict.comparison import judge
 from orchgate.verdict.values import policy
 

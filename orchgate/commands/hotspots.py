@@ -52,12 +52,12 @@ def arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> Verdict:
     runs, troubles = _read(args.runs)
-    from orchgate.hotspots import ranking, traffic
+    from orchgate.hotspots import ranking
 
     runs = ranking.outermost(runs)
     judged, left_out = ranking.counting(runs)
     saving = ranking.rank(judged)
-    moved, problems = traffic.rank(judged)
+    moved, problems = ranking.rank_traffic(judged)
     troubles += [(path, OrchgateError(message)) for path, message in problems]
     groups = ranking.grouped(judged).items()
     summaries = [ranking.summarize(name, group, left_out[name]) for name, group in groups]

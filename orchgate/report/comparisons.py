@@ -62,7 +62,7 @@ def _of_file(path: str, name: str, policy: Policy) -> Iterator[BeforeAfter]:
     Raises OrchgateError, OSError.
     """
     from orchgate.speed import kept
-    from orchgate.speed.sample_files import read_streams
+    from orchgate.speed.kept import read_streams
     from orchgate.verdict.comparison import judge
 
     lines = files.read(path, MOST_BYTES, follow=False).split(b"\n")

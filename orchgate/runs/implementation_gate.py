@@ -73,7 +73,7 @@ def commands(read: Reader) -> dict[str, str]:
 
 
 def _targets(read: Reader) -> Iterator[tuple[str, str]]:
-    from orchgate.plan_commands.programs import make_targets
+    from orchgate.plan_commands.definitions import make_targets
 
     for name in _MAKEFILES:
         if content := read(name):
@@ -85,7 +85,7 @@ def _scripts(read: Reader) -> Iterator[tuple[str, str]]:
     content = read("package.json")
     if not content:
         return
-    from orchgate.plan_commands.programs import npm_scripts
+    from orchgate.plan_commands.definitions import npm_scripts
 
     try:
         defined = npm_scripts("package.json", content).defined

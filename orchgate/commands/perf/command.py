@@ -303,18 +303,17 @@ def _keep(
     from orchgate.lib import files
     from orchgate.runs import ids
     from orchgate.speed import kept as kept_files
-    from orchgate.speed import sample_files
 
     if not measurement.pairs:
         return {"why": "no pair was measured"} if args.output or args.benchstat else {}
-    content = sample_files.encoded(asked.subject[:200], sides, measurement)
-    kept = {"without": "benchmarks"} if sample_files.LEFT_OUT.encode() in content else {}
+    content = kept_files.encoded_samples(asked.subject[:200], sides, measurement)
+    kept = {"without": "benchmarks"} if kept_files.LEFT_OUT.encode() in content else {}
     if args.benchstat:
         kept["benchstat"] = _benchstat(args.benchstat, measurement, asked.subject)
     if args.output:
         in_bencher_s = args.output.endswith(".json")
         files.replace(
-            os.path.abspath(args.output), sample_files.bencher(measurement, asked.subject) if in_bencher_s else content
+            os.path.abspath(args.output), kept_files.bencher(measurement, asked.subject) if in_bencher_s else content
         )
         return {**kept, "file": args.output}
     try:
@@ -330,9 +329,9 @@ def _benchstat(prefix: str, measurement: Measurement, subject: str) -> str:
     import shlex
 
     from orchgate.lib import files
-    from orchgate.speed import sample_files
+    from orchgate.speed import kept as kept_files
 
     paths = [f"{prefix}.{side}.txt" for side in ("base", "head")]
-    for path, content in zip(paths, sample_files.benchstat(measurement, subject), strict=True):
+    for path, content in zip(paths, kept_files.benchstat(measurement, subject), strict=True):
         files.replace(os.path.abspath(path), content)
     return shlex.join(["benchstat", *paths])

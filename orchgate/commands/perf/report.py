@@ -235,7 +235,7 @@ def replayed(path: str) -> Replayed:
 
 
 def _streams(path: str) -> dict[str, list[Pair]]:
-    from orchgate.speed.sample_files import read_streams
+    from orchgate.speed.kept import read_streams
 
     if path == "-":
         return read_streams(sys.stdin.buffer)

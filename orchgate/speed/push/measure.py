@@ -256,11 +256,11 @@ def _keep(job: MeasurementJob, sides: tuple[Side, ...], measurement: Measurement
     from orchgate.git.call import common_dir
     from orchgate.lib import files
     from orchgate.runs import ids
-    from orchgate.speed import kept, sample_files
+    from orchgate.speed import kept
 
     request = job.request
     if measurement.pairs:
-        samples = sample_files.encoded(request.pipeline, (sides[0], sides[1]), measurement)
+        samples = kept.encoded_samples(request.pipeline, (sides[0], sides[1]), measurement)
         name = ids.new_run_id(request.now.timestamp())
         with contextlib.suppress(files.WriteError):
             kept.keep(common_dir(request.repository.git_dir), name, samples, kept.encoded(measurement, job.policy))
