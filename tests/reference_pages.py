@@ -1,4 +1,7 @@
-"""The pages of the reference, written from what the code declares; tests/test_site.py holds the files to them."""
+"""The pages of the reference and the schema of the configuration, written from what the code declares.
+
+tests/test_site.py and tests/test_config.py hold the files to them.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ from orchgate.commands import schema
 from orchgate.commands.config import reference_page
 from orchgate.commands.shared import command_line
 from orchgate.config import profiles
-from orchgate.config.keys import every
-from orchgate.config.load import declared
+from orchgate.config.faults import dotted
+from orchgate.config.keys import EXTEND, Key, every, fields
+from orchgate.config.load import declared, renames
+from orchgate.config.settings import SECTIONS
 from orchgate.gate import suppressions
 from orchgate.git import call
 from orchgate.model import Severity, Verdict
@@ -21,6 +26,7 @@ from tests.command_lines import parser_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from orchgate.config.faults import At
     from orchgate.model import Rule
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -283,3 +289,46 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/json.md": schema.page,
     "reference/rules.md": rules_page,
 }
+
+
+def config_schema() -> dict[str, object]:
+    """Draft 2020-12 schema of `orchgate.toml`. Old names are in it as deprecated."""
+    top = _properties(SECTIONS[""])
+    for name, table in declared().items():
+        if name:
+            top[name] = _table_schema(table)
+    for old, new in renames(declared()).items():
+        _add_old(top, old, new)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:orchgate:schema:config-v1",
+        "title": "orchgate configuration: orchgate.toml, or [tool.orchgate] in pyproject.toml",
+        "type": "object",
+        "properties": top,
+        "additionalProperties": False,
+    }
+
+
+def _table_schema(table: Any) -> dict[str, object]:
+    return {"type": "object", "properties": _properties(table), "additionalProperties": False}
+
+
+def _properties(table: Any) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for field, one in fields(table).items():
+        name = field.replace("_", "-")
+        if isinstance(one, Key):
+            found[name] = {**one.kind.schema(), "description": one.help}
+            if one.extendable:
+                found[EXTEND + name] = {"type": "array", "description": f"more of {name}"}
+        else:
+            found[name] = _table_schema(one.table)
+    return found
+
+
+def _add_old(top: dict[str, object], old: At, new: At) -> None:
+    *tables, name = old
+    properties: Any = top
+    for table in tables:
+        properties = properties[str(table)]["properties"]
+    properties[str(name)] = {"deprecated": True, "description": f"is {dotted(new)} now"}

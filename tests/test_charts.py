@@ -140,7 +140,7 @@ def test_no_place_of_a_chart_is_no_number(chart: Chart) -> None:
 
 
 @pytest.mark.slow
-@given(charts)
+@given(charts.filter(lambda chart: not isinstance(chart, Trend)))
 def test_a_table_has_a_cell_for_each_column_and_a_link_for_each_row(chart: Chart) -> None:
     table = MODULES[type(chart)].table(chart)
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from orchgate.checks.diff_budget import Budget
 from orchgate.checks.specs import Code
 from orchgate.cli import main
-from orchgate.commands.config import config_schema, reference_page
+from orchgate.commands.config import reference_page
 from orchgate.config.faults import Reading, toml
 from orchgate.config.keys import GLOBS, every
 from orchgate.config.load import build, declared, load
@@ -27,6 +27,7 @@ from orchgate.config.settings import Config
 from orchgate.config.source import Source, find, unread_edit
 from orchgate.errors import ConfigError
 from orchgate.git.snapshot import FolderSnapshot, WorkTree
+from tests.reference_pages import config_schema
 from tests.support import write_tree
 from tests.work import no_hang
 

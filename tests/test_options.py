@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import re
 from pathlib import Path
@@ -33,7 +34,8 @@ def modules() -> Iterator[tuple[str, ModuleType | Verb]]:
         yield name, module
         verbs = getattr(module, "VERBS", {})
         if not isinstance(verbs, dict):
-            verbs = command_line.verb_modules(module.PACKAGE, verbs, getattr(module, "OWN", None))
+            own = getattr(module, "OWN", {})
+            verbs = {verb: own.get(verb) or importlib.import_module(f"{module.PACKAGE}.{verb}") for verb in verbs}
         yield from ((f"{name} {verb}", described) for verb, described in verbs.items())
 
 

@@ -8,7 +8,7 @@ from itertools import groupby, pairwise
 from typing import TypeVar
 
 from orchgate.charts.numbers import NONE, AxisScale, amount, date, finite, known, scale_of, ticks
-from orchgate.charts.shapes import Point, State, Table
+from orchgate.charts.shapes import Point, State
 from orchgate.charts.svg import (
     ACROSS,
     Frame,
@@ -82,13 +82,6 @@ def svg(chart: Trend) -> str:
     kind = "trend" + dense + " undated" * (not chart.dated)
     frame = Frame(chart.id, kind, chart.title, HEIGHT)
     return framed(frame, _description(chart, notes), body)
-
-
-def table(chart: Trend) -> Table:
-    """What it shows."""
-    header = ("run", "ended (UTC)", "value", "state")
-    rows = ((one.label, date(one.at), amount(chart.unit, one.value), one.state.value) for one in chart.points)
-    return Table(header, tuple(rows), tuple(one.link for one in chart.points))
 
 
 def _placed(chart: Trend, scale: AxisScale, places: Sequence[float]) -> Iterator[_Point]:

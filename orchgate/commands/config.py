@@ -1,6 +1,6 @@
 """`orchgate config`: what is in force and where it comes from, every key there is, and old names made new.
 
-What the declarations of all keys add up to is here, too: the JSON schema, and the page of the documentation.
+The page of the documentation that the declarations of all keys add up to is here, too.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import sys
 
 from orchgate.commands.shared import command_line, options
 from orchgate.config.faults import as_toml, dotted
-from orchgate.config.keys import CHANGE, EXTEND, FEWER, MORE, ONCE_SET, Key, every, fields, name_of
-from orchgate.config.load import declared, renames
+from orchgate.config.keys import CHANGE, FEWER, MORE, ONCE_SET, Key, every, name_of
+from orchgate.config.load import declared
 from orchgate.config.settings import SECTIONS
 from orchgate.errors import ConfigError, UsageError
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -21,7 +21,6 @@ from orchgate.outputs._escape import escape
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-    from typing import Any
 
     from orchgate.config.faults import At
     from orchgate.config.settings import Config
@@ -265,49 +264,6 @@ def _write(root: str, source: Source, text: str) -> None:
         raise UsageError(f"{source.file} is a symbolic link", "put the file itself there")
     mark = b"\xef\xbb\xbf" if files.read(path, 3 + len(source.text.encode())).startswith(b"\xef\xbb\xbf") else b""
     files.replace(path, mark + text.encode(), executable=False)
-
-
-def config_schema() -> dict[str, object]:
-    """Draft 2020-12 schema of `orchgate.toml`. Old names are in it as deprecated."""
-    top = _properties(SECTIONS[""])
-    for name, table in declared().items():
-        if name:
-            top[name] = _table_schema(table)
-    for old, new in renames(declared()).items():
-        _add_old(top, old, new)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "urn:orchgate:schema:config-v1",
-        "title": "orchgate configuration: orchgate.toml, or [tool.orchgate] in pyproject.toml",
-        "type": "object",
-        "properties": top,
-        "additionalProperties": False,
-    }
-
-
-def _table_schema(table: Any) -> dict[str, object]:
-    return {"type": "object", "properties": _properties(table), "additionalProperties": False}
-
-
-def _properties(table: Any) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for field, one in fields(table).items():
-        name = field.replace("_", "-")
-        if isinstance(one, Key):
-            found[name] = {**one.kind.schema(), "description": one.help}
-            if one.extendable:
-                found[EXTEND + name] = {"type": "array", "description": f"more of {name}"}
-        else:
-            found[name] = _table_schema(one.table)
-    return found
-
-
-def _add_old(top: dict[str, object], old: At, new: At) -> None:
-    *tables, name = old
-    properties: Any = top
-    for table in tables:
-        properties = properties[str(table)]["properties"]
-    properties[str(name)] = {"deprecated": True, "description": f"is {dotted(new)} now"}
 
 
 INTRODUCTION = """\

@@ -170,13 +170,6 @@ class Verb(NamedTuple):
     arguments: Callable[[Parser], None] = lambda _: None
 
 
-def verb_modules(
-    package: str, verbs: Sequence[str], own: Mapping[str, Verb] | None = None
-) -> dict[str, ModuleType | Verb]:
-    """What describes each verb of a command: its own file in the package, or an entry of `own`."""
-    return {verb: (own or {}).get(verb) or importlib.import_module(f"{package}.{verb}") for verb in verbs}
-
-
 def add_verbs(
     parser: argparse.ArgumentParser,
     verbs: Mapping[str, ModuleType | Verb] | Sequence[str],
