@@ -223,7 +223,7 @@ def _show(folder: str, ending: LoopEnding, output: str) -> None:
 
 def _document(
     root: str, folder: str, state: str, state_document: Mapping[str, Any], ending: LoopEnding
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The state as codex-orchestrator writes it stands in `state`, and for one more minor version beside it."""
     from orchgate.outputs._document import headed
 

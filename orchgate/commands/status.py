@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> Verdict:
         time.sleep(REFRESH_SECONDS)
 
 
-def _document(root: str, rows: Sequence[Mapping[str, Any]], gate: Gate, troubles: Sequence[str]) -> dict[str, Any]:
+def _document(root: str, rows: Sequence[Mapping[str, Any]], gate: Gate, troubles: Sequence[str]) -> dict[str, object]:
     from orchgate.outputs._document import headed, problem
 
     unread = [problem("unreadable", one) for one in troubles]

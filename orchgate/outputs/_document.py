@@ -26,7 +26,7 @@ _HALVES = lazy("[\ud800-\udfff]")  # of characters: undecodable bytes of file na
 _written: list[bool] = []  # whether a document of this call is out, or on its way
 
 
-def headed(name: str, facts: Mapping[str, Any], version: int = 1) -> dict[str, Any]:
+def headed(name: str, facts: Mapping[str, Any], version: int = 1) -> dict[str, object]:
     """A document of the schema `name`: what it is, by which version of its format and of orchgate, and the facts."""
     return {"format": FORMATS.get(name, f"orchgate-{name}"), "version": version, "orchgate": __version__, **facts}
 
@@ -112,7 +112,7 @@ def problems_of(error: OrchgateError) -> list[dict[str, object]]:
     return [problem_of(error), *(problem(error.kind, *one) for one in getattr(error, "others", ()))]
 
 
-def error(problems: Sequence[Mapping[str, object]], exit_code: int) -> dict[str, Any]:
+def error(problems: Sequence[Mapping[str, object]], exit_code: int) -> dict[str, object]:
     """The document of a call that ends in an error, which is the first of the problems."""
     return headed("error", {"error": problems[0], "problems": list(problems), "exit_code": exit_code})
 
@@ -257,7 +257,7 @@ NEW_NAMES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
 }
 
 
-def add(document: dict[str, Any], schema: str) -> None:
+def add(document: dict[str, object], schema: str) -> None:
     """Puts each new name in front of the old one."""
     for place, names in NEW_NAMES.get(schema, {}).items():
         for table in _tables(document, place.split(".") if place else ()):
@@ -267,7 +267,7 @@ def add(document: dict[str, Any], schema: str) -> None:
                 table.update({names[name]: value, name: value} if name in names else {name: value})
 
 
-def _tables(value: Any, place: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _tables(value: Any, place: Sequence[str]) -> Iterator[dict[str, object]]:
     """The objects at a place of a document."""
     if not place:
         yield from (value,) if isinstance(value, dict) else ()

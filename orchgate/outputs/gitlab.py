@@ -15,7 +15,7 @@ from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any, TextIO
+    from typing import TextIO
 
     from orchgate.model import Diagnostic, Report, Trouble
 
@@ -29,7 +29,7 @@ def render(report: Report, stream: TextIO) -> None:
     stream.write(text_of(document(report), indent=1) + "\n")
 
 
-def document(report: Report) -> list[dict[str, Any]]:
+def document(report: Report) -> list[dict[str, object]]:
     """An entry for each finding and for each thing that could not be checked."""
     shown = _report.worst_first(one for one in report.diagnostics if one.suppressed is None)
     identities = _report.identities(shown)
@@ -40,7 +40,7 @@ def document(report: Report) -> list[dict[str, Any]]:
     ]
 
 
-def _entry(one: Diagnostic, identity: str, report: Report) -> dict[str, Any]:
+def _entry(one: Diagnostic, identity: str, report: Report) -> dict[str, object]:
     place = one.finding.location
     return {
         "description": _one_line(f"{one.finding.rule}: {escape(one.finding.message)}", _report.hints(one.finding)),
@@ -51,7 +51,7 @@ def _entry(one: Diagnostic, identity: str, report: Report) -> dict[str, Any]:
     }
 
 
-def _broken(one: Trouble, report: Report) -> dict[str, Any]:
+def _broken(one: Trouble, report: Report) -> dict[str, object]:
     what = f"{_report.COULD_NOT_CHECK}: {escape(one.message)}"
     identity = f"{one.location.path}\0{one.location.line}\0{one.message}".encode("utf-8", "surrogatepass")
     return {
@@ -67,5 +67,5 @@ def _one_line(what: str, hints: Iterator[str]) -> str:
     return "; ".join((what, *hints))
 
 
-def _location(path: str, line: int) -> dict[str, Any]:
+def _location(path: str, line: int) -> dict[str, object]:
     return {"path": escape(path) or NOWHERE, "lines": {"begin": line or 1}}

@@ -19,7 +19,7 @@ from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any, TextIO
+    from typing import TextIO
 
     from orchgate.model import Diagnostic, Finding, Location, Report, Rule, Trouble
 
@@ -45,12 +45,12 @@ def render(report: Report, stream: TextIO) -> None:
     stream.write(text_of(document(report), indent=1) + "\n")
 
 
-def document(report: Report) -> dict[str, Any]:
+def document(report: Report) -> dict[str, object]:
     """A log with one run."""
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(report)]}
 
 
-def _run(report: Report) -> dict[str, Any]:
+def _run(report: Report) -> dict[str, object]:
     rules = _report.rules_of(report)
     shown = _shown(report)
     provenance = _provenance(report)
@@ -74,7 +74,7 @@ def _shown(report: Report) -> list[Diagnostic]:
 # What the tool is
 
 
-def _driver(rules: Mapping[str, tuple[str, Rule]]) -> dict[str, Any]:
+def _driver(rules: Mapping[str, tuple[str, Rule]]) -> dict[str, object]:
     broken = {"id": "could-not-check", "shortDescription": {"text": "Something could not be checked."}}
     return {
         "name": "orchgate",
@@ -86,7 +86,7 @@ def _driver(rules: Mapping[str, tuple[str, Rule]]) -> dict[str, Any]:
     }
 
 
-def _rule(check: str, rule: Rule) -> dict[str, Any]:
+def _rule(check: str, rule: Rule) -> dict[str, object]:
     lines = {"Why": rule.why, "Wrong": rule.bad, "Right": rule.good}
     exceptions = {"Exceptions": "; ".join(rule.exceptions)} if rule.exceptions else {}
     texts = {**lines, **exceptions, "More": f"orchgate explain {rule.id}"}
@@ -108,7 +108,7 @@ def _rule(check: str, rule: Rule) -> dict[str, Any]:
 # What it found
 
 
-def _results(report: Report, shown: Sequence[Diagnostic], index: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+def _results(report: Report, shown: Sequence[Diagnostic], index: Mapping[str, int]) -> Iterator[dict[str, object]]:
     compared = any(one.older for one in report.diagnostics)
     for one, identity in zip(shown, _report.identities(shown), strict=True):
         finding = one.finding
@@ -133,16 +133,16 @@ def _text(one: Finding | Trouble) -> str:
     return _LINK.sub(r"\\[", _report.said(one))
 
 
-def _suppression(one: Diagnostic) -> dict[str, Any]:
+def _suppression(one: Diagnostic) -> dict[str, object]:
     kind = "inSource" if one.in_source else "external"
     return {"kind": kind, "status": "accepted", "justification": escape(one.suppressed or "")}
 
 
-def _locations(location: Location, anchor: str) -> list[dict[str, Any]]:
+def _locations(location: Location, anchor: str) -> list[dict[str, object]]:
     path = location.path or anchor
     if not path:
         return []
-    place: dict[str, Any] = {"artifactLocation": {"uri": _uri(path), "uriBaseId": _ROOT}}
+    place: dict[str, object] = {"artifactLocation": {"uri": _uri(path), "uriBaseId": _ROOT}}
     if location.path and location.line:
         column = {"startColumn": location.column} if location.column else {}
         place["region"] = {"startLine": location.line, **column}
@@ -159,7 +159,7 @@ def _uri(path: str) -> str:
 # How it went
 
 
-def _invocation(report: Report, left: int) -> dict[str, Any]:
+def _invocation(report: Report, left: int) -> dict[str, object]:
     about = report.about
     broken = [_notification(trouble, "error") for check in report.checks for trouble in dict.fromkeys(check.troubles)]
     uncompared = dict.fromkeys(trouble for check in report.checks for trouble in check.uncompared)
@@ -178,7 +178,7 @@ def _invocation(report: Report, left: int) -> dict[str, Any]:
     }
 
 
-def _notification(one: Trouble, level: str) -> dict[str, Any]:
+def _notification(one: Trouble, level: str) -> dict[str, object]:
     found = _locations(one.location, "")
     return {
         "descriptor": {"id": "could-not-check", "index": 0},
@@ -188,7 +188,7 @@ def _notification(one: Trouble, level: str) -> dict[str, Any]:
     }
 
 
-def _provenance(report: Report) -> dict[str, Any]:
+def _provenance(report: Report) -> dict[str, object]:
     about = report.about
     if not about.remote:
         return {}

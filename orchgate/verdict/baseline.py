@@ -152,7 +152,7 @@ def _pairs(data: bytes, where: str) -> list[tuple[str, Any]]:
     return [(name, fact) for name, fact in value if name != "version"]
 
 
-Found = dict[tuple[str, str, str], dict[str, Any]]
+Found = dict[tuple[str, str, str], dict[str, object]]
 
 
 def _facts(pairs: Iterable[tuple[str, Any]]) -> tuple[Found, list[str], bool]:

@@ -20,7 +20,7 @@ from orchgate.verdict.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from typing import Any, TextIO
+    from typing import TextIO
 
     from orchgate.commands.shared.delivery import Own
     from orchgate.commands.shared.screen import Screen
@@ -149,7 +149,7 @@ def hint(shown: PerfReport) -> str:
     return shown.reproduce
 
 
-def as_json(shown: PerfReport) -> dict[str, Any]:
+def as_json(shown: PerfReport) -> dict[str, object]:
     measurement = shown.measurement
     judgement = measurement.judgement
     return headed(
