@@ -54,6 +54,16 @@ def pytest_configure(config: pytest.Config) -> None:
         compileall.compile_dir(PACKAGE, quiet=2)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a slow test measures for real may come out otherwise in one busy moment: it is tried once more.
+
+    The summary names what needed that, so that a test that is at fault itself is seen.
+    """
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
     """Keeps the compiled tests too: rewriting their assertions takes most of the time of collecting them.
