@@ -296,7 +296,7 @@ def config_schema() -> dict[str, object]:
     top = _properties(SECTIONS[""])
     for name, table in declared().items():
         if name:
-            top[name] = _table_schema(table)
+            top[name] = _table_schema(table, f"what the check {name} goes by")
     for old, new in renames(declared()).items():
         _add_old(top, old, new)
     return {
@@ -309,8 +309,13 @@ def config_schema() -> dict[str, object]:
     }
 
 
-def _table_schema(table: Any) -> dict[str, object]:
-    return {"type": "object", "properties": _properties(table), "additionalProperties": False}
+def _table_schema(table: Any, description: str) -> dict[str, object]:
+    return {
+        "type": "object",
+        "description": description,
+        "properties": _properties(table),
+        "additionalProperties": False,
+    }
 
 
 def _properties(table: Any) -> dict[str, object]:
@@ -322,7 +327,7 @@ def _properties(table: Any) -> dict[str, object]:
             if one.extendable:
                 found[EXTEND + name] = {"type": "array", "description": f"more of {name}"}
         else:
-            found[name] = _table_schema(one.table)
+            found[name] = _table_schema(one.table, one.help)
     return found
 
 

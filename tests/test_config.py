@@ -32,7 +32,7 @@ from tests.support import write_tree
 from tests.work import no_hang
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from orchgate.config.keys import Key
     from tests.repo import Repo
@@ -634,6 +634,19 @@ def test_whatever_loads_is_valid_by_the_schema(table: dict[str, object]) -> None
 
 def test_schema_file_is_the_one_the_table_makes() -> None:
     assert SCHEMA_FILE.read_text() == json.dumps(config_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def test_every_property_of_the_schema_says_what_it_is() -> None:
+    def bare(schema: dict[str, Any], at: str) -> Iterator[str]:
+        for name, one in schema.get("properties", {}).items():
+            if not one.get("description") and not one.get("deprecated"):
+                yield f"{at}/{name}"
+            yield from bare(one, f"{at}/{name}")
+        for inner in ("items", "additionalProperties"):
+            if isinstance(schema.get(inner), dict):
+                yield from bare(schema[inner], f"{at}/{inner}")
+
+    assert list(bare(config_schema(), "")) == []
 
 
 def test_page_of_the_documentation_is_the_one_the_declarations_make() -> None:

@@ -73,7 +73,15 @@ class Area(NamedTuple):
     max_lines: int | None
 
 
-AREA = Record(Area, {"paths": (GLOBS, REQUIRED), "max-files": (Whole(), None), "max-lines": (Whole(), None)})
+AREA = Record(
+    Area,
+    {"paths": (GLOBS, REQUIRED), "max-files": (Whole(), None), "max-lines": (Whole(), None)},
+    {
+        "paths": "the files that count here and nowhere else",
+        "max-files": "how many of them may change",
+        "max-lines": "how many lines may change in them",
+    },
+)
 
 
 class Budget(NamedTuple):

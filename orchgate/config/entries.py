@@ -34,6 +34,12 @@ METRIC = Record(
         "max": (Number(0, 1e18, "a number"), None),
         "min": (Number(0, 1e18, "a number"), None),
     },
+    {
+        "fail-above": "how much worse than base is refused, as a fraction: 0.05 for 5 %",
+        "tolerance": "how much worse than base is not even a warning, as a fraction",
+        "max": "the highest value that is accepted, whatever base has, in the unit of the metric",
+        "min": "the lowest value that is accepted, whatever base has, in the unit of the metric",
+    },
     was={"block": "fail-above"},
 )
 
@@ -93,6 +99,25 @@ STAGE = Record(
         "retry-delay-seconds": (Number(0, 1e5, "seconds"), 0.0),
         "pipeline": (Text(), ""),
         "outputs": (GLOBS, ()),
+    },
+    {
+        "id": "the name of the stage, one of its own in the pipeline",
+        "run": "the program and its arguments, started without a shell",
+        "shell": "a line for the shell, in place of `run`",
+        "env": "variables of the environment, beside those of the pipeline",
+        "cwd": "the folder to start in, relative to the top of the repository",
+        "timeout-seconds": "after how many seconds the stage is ended and has failed",
+        "retries": "how many times a stage that failed is started again",
+        "allow-failure": "whether the run goes on, and may succeed, where this stage failed",
+        "needs": "stages that have to succeed first",
+        "inputs": "files that the stage reads: while they are the same, its result is taken from an earlier run",
+        "junit": "where the stage leaves results of tests as JUnit XML",
+        "metrics": "where the stage leaves figures of its own as JSON",
+        "title": "what it is called where a line has room for more than its name",
+        "summary-hint": "what the manifest says of a success, in place of its last line",
+        "retry-delay-seconds": "how many seconds to wait before it is started again",
+        "pipeline": "another pipeline, whose stages run in the place of this one",
+        "outputs": "files that the stage makes, kept with its result where `inputs` are named",
     },
     also={
         "oneOf": [
@@ -161,6 +186,12 @@ PIPELINE = Record(
         "env": (ENV, {}),
         "max-parallel": (Whole(1, 256), None),
     },
+    {
+        "title": "what it is called where a line has room for more than its name",
+        "stages": "what it runs",
+        "env": "variables of the environment for all of its stages",
+        "max-parallel": "how many stages run at once at most",
+    },
     check=_stages_fit,
 )
 PIPELINES = MapOf(PIPELINE, Filled("the name of a pipeline", a_name=True))
@@ -186,9 +217,15 @@ def _ignore(**values: object) -> object:
     return Ignore(**{**values, "rules": tuple(rule.upper() for rule in rules)})  # type: ignore[arg-type]  # by name
 
 
+_IGNORED = {
+    "paths": "the files in which the rules do not count",
+    "rules": "the rules, or families of them such as DOC",
+    "reason": "why they do not count there",
+}
 IGNORE = Record(
     _ignore,
     {"paths": (GLOBS, REQUIRED), "rules": (TEXTS, REQUIRED), "reason": (Filled("a reason"), REQUIRED)},
+    _IGNORED,
     also={"allOf": [{"properties": {"paths": {"minItems": 1}, "rules": {"minItems": 1}}}]},
     check=_not_empty,
 )
@@ -197,6 +234,7 @@ OLD_IGNORES = MapOf(
     Record(
         lambda **values: _ignore(paths=(), **values),
         {"rules": (TEXTS, REQUIRED), "reason": (Filled("a reason"), REQUIRED)},
+        _IGNORED,
         check=lambda values, at, reading: _not_empty({"paths": True, **values}, at, reading),
     ),
     PathOrGlob(),

@@ -82,9 +82,10 @@ class Key(NamedTuple):
 
 
 class Nested(NamedTuple):
-    """A table inside of a table."""
+    """A table inside of a table, and what it is."""
 
     table: Any
+    help: str
 
 
 def key(
@@ -103,9 +104,9 @@ def key(
     return Key(kind, default, help, role, looser, governs, moves, was, common)
 
 
-def nested(table: type) -> Any:
+def nested(table: type, help: str) -> Any:  # noqa: A002 -- as `key` calls it
     """The declaration of a table inside of a table."""
-    return Nested(table)
+    return Nested(table, help)
 
 
 def fields(table: Any) -> Mapping[str, Key | Nested]:

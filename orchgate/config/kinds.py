@@ -239,12 +239,13 @@ REQUIRED = Required.REQUIRED
 class Record(NamedTuple):
     """A table with fixed keys, read into `build(**values)`.
 
-    `keys` are kind and default by name; `was` has the old names of keys. `also` is what checks between the keys add to
-    the schema, and `check` is such a check: it says what is wrong with the values, at which key.
+    `keys` are kind and default by name, `help` says what they are, and `was` has old names of keys. `also` is what
+    checks between the keys add to the schema, and `check` is such a check: it says what is wrong, and at which key.
     """
 
     build: Callable[..., object]
     keys: Mapping[str, tuple[Kind, object]]
+    help: Mapping[str, str]
     was: Mapping[str, str] = {}
     also: Mapping[str, object] = {}
     check: Callable[[Mapping[str, object], At, Reading], None] | None = None
@@ -276,9 +277,10 @@ class Record(NamedTuple):
 
     def schema(self) -> dict[str, object]:
         old = {key: {**self.keys[name][0].schema(), "deprecated": True} for key, name in self.was.items()}
+        keys = {key: {**kind.schema(), "description": self.help[key]} for key, (kind, _) in self.keys.items()}
         return {
             "type": "object",
-            "properties": {key: kind.schema() for key, (kind, _) in self.keys.items()} | old,
+            "properties": keys | old,
             "required": [key for key, (_, default) in self.keys.items() if default is REQUIRED],
             "additionalProperties": False,
             **self.also,

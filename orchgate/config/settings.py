@@ -225,7 +225,7 @@ class Status(NamedTuple):
 
 
 class Documents(NamedTuple):
-    paths: Paths = nested(Paths)
+    paths: Paths = nested(Paths, "where the documents of packets are")
     task_index: str = key(
         FILE_IN_TREE,
         "tasks/index.json",
@@ -250,8 +250,8 @@ class Documents(NamedTuple):
         CHANGE,
         governs=("DOC001", "DOC002"),
     )
-    required_sections: RequiredSections = nested(RequiredSections)
-    status: Status = nested(Status)
+    required_sections: RequiredSections = nested(RequiredSections, "sections that documents need, by kind")
+    status: Status = nested(Status, "which words of a document say how far it is")
     placeholders: tuple[str, ...] = key(
         TEXTS,
         ("TBD", "TODO", "TBC", "FIXME", "<fill in>", "<describe*>", "<your *>", "…fill in…"),
@@ -475,7 +475,7 @@ class Performance(NamedTuple):
         CHANGE,
         governs=("PRF",),
     )
-    benchmarks: Benchmarks = nested(Benchmarks)
+    benchmarks: Benchmarks = nested(Benchmarks, "results of benchmarks that a run of the pipeline leaves")
 
 
 def family(rule: str) -> str:
