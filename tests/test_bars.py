@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from orchgate.commands import metrics, status
 from orchgate.commands.perf import table
 from orchgate.commands.shared import screen
-from orchgate.lib import bars
-from orchgate.lib.bars import ASCII, BLOCKS, Interval
+from orchgate.commands.shared.screen import ASCII, BLOCKS, Interval
 from orchgate.measures.declared import MetricKind
 from orchgate.model import Verdict
 from orchgate.verdict.values import Compared, ComparedCounter, Judgement, Metric, Policy
 
 if TYPE_CHECKING:
-    from orchgate.lib.bars import Glyphs
+    from orchgate.commands.shared.screen import Glyphs
 
 floats = st.one_of(st.none(), st.floats())
 both = st.sampled_from([BLOCKS, ASCII])
@@ -30,7 +29,7 @@ both = st.sampled_from([BLOCKS, ASCII])
     [(0, "...."), (0.01, "#..."), (0.5, "##.."), (0.99, "###."), (1, "####"), (nan, "...."), (-1, "...."), (7, "####")],
 )
 def test_only_nothing_looks_like_nothing_and_only_all_like_all(share: float, drawn: str) -> None:
-    assert bars.bar(share, 4, ASCII) == drawn
+    assert screen.bar(share, 4, ASCII) == drawn
 
 
 @pytest.mark.parametrize(
@@ -44,7 +43,7 @@ def test_only_nothing_looks_like_nothing_and_only_all_like_all(share: float, dra
     ],
 )
 def test_a_sparkline_has_a_cell_for_each_value(values: list[float | None], drawn: str) -> None:
-    assert bars.sparkline(values, ASCII) == drawn
+    assert screen.sparkline(values, ASCII) == drawn
 
 
 @pytest.mark.slow
@@ -58,7 +57,7 @@ def test_an_interval_has_its_width_whatever_is_in_it(
     cells: int,
     of: Glyphs,
 ) -> None:
-    drawn = bars.interval(Interval(middle, low, high, limit), most, cells, of)
+    drawn = screen.interval(Interval(middle, low, high, limit), most, cells, of)
 
     assert len(drawn) in (0, cells - 1 + cells % 2)
 
@@ -66,11 +65,11 @@ def test_an_interval_has_its_width_whatever_is_in_it(
 @pytest.mark.slow
 @given(st.floats(), st.floats(), st.floats(), st.integers(0, 40))
 def test_a_stretch_stays_within_its_cells(start: float, end: float, whole: float, cells: int) -> None:
-    assert len(bars.stretch(start, end, whole, cells, ASCII)) <= cells
+    assert len(screen.stretch(start, end, whole, cells, ASCII)) <= cells
 
 
 def test_a_stretch_is_seen_even_at_the_very_end() -> None:
-    assert [bars.stretch(start, start, 10, 5, ASCII) for start in (0, 10)] == ["#", "    #"]
+    assert [screen.stretch(start, start, 10, 5, ASCII) for start in (0, 10)] == ["#", "    #"]
 
 
 @pytest.mark.parametrize(
@@ -84,26 +83,26 @@ def test_a_stretch_is_seen_even_at_the_very_end() -> None:
     ],
 )
 def test_an_interval_is_drawn_around_zero_with_its_limit(one: Interval, drawn: str) -> None:
-    assert bars.interval(one, 0.25, 15, ASCII) == drawn
+    assert screen.interval(one, 0.25, 15, ASCII) == drawn
 
 
 def test_an_axis_holds_the_limits_and_what_is_usual() -> None:
     usual = [Interval(0.01, 0.0, 0.02, 0.05)] * 3
 
-    assert bars.reach(usual) >= 0.05
-    assert bars.reach([*usual, Interval(300.0, limit=0.05)]) < 1
-    assert bars.reach([Interval(inf), Interval(nan)]) == 0
+    assert screen.reach(usual) >= 0.05
+    assert screen.reach([*usual, Interval(300.0, limit=0.05)]) < 1
+    assert screen.reach([Interval(inf), Interval(nan)]) == 0
 
 
 def test_columns_are_cut_to_the_terminal_the_widest_first() -> None:
     rows = [["a" * 30, "b" * 10, "c"], ["d", "e", "f" * 10]]
 
-    assert bars.fitted(rows, 30, {0: 8, 1: 5})[0] == ["aaaaaaa…", "bbbbbbb…", "c"]
-    assert bars.fitted(rows, None, {0: 8}) == rows
+    assert screen.fitted(rows, 30, {0: 8, 1: 5})[0] == ["aaaaaaa…", "bbbbbbb…", "c"]
+    assert screen.fitted(rows, None, {0: 8}) == rows
 
 
 def test_what_an_encoding_lacks_is_ascii() -> None:
-    assert [bars.glyphs(name) for name in ("utf-8", "ascii", None, "no such")] == [BLOCKS, ASCII, ASCII, ASCII]
+    assert [screen.glyphs(name) for name in ("utf-8", "ascii", None, "no such")] == [BLOCKS, ASCII, ASCII, ASCII]
 
 
 def test_who_says_so_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:

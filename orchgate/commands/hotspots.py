@@ -13,7 +13,6 @@ from orchgate.commands.shared import screen, work_tree
 from orchgate.commands.shared.flags import Renamed
 from orchgate.commands.shared.options import output_format, whole_number
 from orchgate.errors import OrchgateError, quoted
-from orchgate.lib import bars
 from orchgate.lib.text import clip, counted, short_seconds
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Verdict
@@ -241,7 +240,7 @@ def _is_worth(one: Hotspot) -> bool:
 def _glyphs(seen: Screen) -> Mapping[Phase, str]:
     from orchgate.hotspots.timeline import Phase
 
-    return {Phase(name): glyph for name, glyph in (_BLOCKS if seen.glyphs is bars.BLOCKS else _ASCII).items()}
+    return {Phase(name): glyph for name, glyph in (_BLOCKS if seen.glyphs is screen.BLOCKS else _ASCII).items()}
 
 
 def _pipeline(summary: Summary, seen: Screen) -> Iterator[str]:
@@ -364,7 +363,7 @@ def _numbers(one: Hotspot, seen: Screen) -> str:
     if one.seconds is None:
         return ""
     seconds, share = _savable(one)
-    bar = bars.bar(share, _SHARE, seen.glyphs._replace(empty=" "))
+    bar = screen.bar(share, _SHARE, seen.glyphs._replace(empty=" "))
     return f"{short_seconds(seconds):>9}  {share:>6.1%}  {bar}  "
 
 

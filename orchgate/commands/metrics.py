@@ -8,7 +8,6 @@ import sys
 from orchgate.commands.shared import screen, work_tree
 from orchgate.commands.shared.options import output_format
 from orchgate.errors import OrchgateError
-from orchgate.lib import bars
 from orchgate.lib.text import aligned, counted
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.measures import declared
@@ -240,7 +239,7 @@ def _fitted(table: list[list[str]], width: int | None) -> list[list[str]]:
             return kept
         gone.add(name)
     kept = [[cell for title, cell in zip(header, row, strict=True) if title not in gone] for row in table]
-    return bars.fitted(kept, (width or 0) - 2, {0: 12}, _GAP)
+    return screen.fitted(kept, (width or 0) - 2, {0: 12}, _GAP)
 
 
 def _series(newest: Sequence[Entry]) -> Series:
@@ -272,10 +271,10 @@ def _sparklines(machine: str, series: Series, seen: Screen) -> Iterator[str]:
     table = []
     for pipeline, title, values, name in drawn:
         ends = " to ".join(dict.fromkeys(words.amount(name, value) for value in (min(values), max(values))))
-        line = bars.sparkline(values, seen.glyphs)
+        line = screen.sparkline(values, seen.glyphs)
         table.append([escape(pipeline) if pipeline != before else "", title, line, ends])
         before = pipeline
-    for cells in aligned(bars.fitted(table, seen.width and seen.width - 4, {0: 8, 2: 8})):
+    for cells in aligned(screen.fitted(table, seen.width and seen.width - 4, {0: 8, 2: 8})):
         yield f"    {'  '.join(cells)}".rstrip()
 
 

@@ -12,7 +12,7 @@ from orchgate.commands.shared.flags import Renamed
 from orchgate.commands.shared.lines import broken_rows, grouped, inner_facts, lower_bounds
 from orchgate.commands.shared.options import output_format, whole_number
 from orchgate.errors import OrchgateError, quoted
-from orchgate.lib import bars, files
+from orchgate.lib import files
 from orchgate.lib.text import aligned, clip, short_seconds
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Verdict
@@ -317,11 +317,11 @@ def _text(rows: Sequence[Mapping[str, Any]], seen: Screen, *, detailed: bool = F
 def _table(table: Sequence[Sequence[str]], width: int | None) -> Iterator[str]:
     """A line a run; where a terminal is too narrow for that, two: the id, which can be copied, and the rest below."""
     for kept in _narrower(table, width):
-        whole = ["  ".join(cells).rstrip() for cells in aligned(bars.fitted(kept, width, _CUT))]
+        whole = ["  ".join(cells).rstrip() for cells in aligned(screen.fitted(kept, width, _CUT))]
         if width is None or max(map(len, whole)) <= width:
             yield from whole
             return
-    rest = aligned(bars.fitted([row[1:] for row in table], (width or 0) - 2, {0: 8, 1: 8, 5: 6}))
+    rest = aligned(screen.fitted([row[1:] for row in table], (width or 0) - 2, {0: 8, 1: 8, 5: 6}))
     for row, cells in zip(table, rest, strict=True):
         yield from (row[0],) if row is not table[0] else ()
         yield f"  {'  '.join(cells)}".rstrip()
@@ -362,7 +362,7 @@ def _stages(row: Mapping[str, Any], seen: Screen) -> Iterator[str]:
     used = sum(max(map(len, column)) + 2 for column in zip(*table, strict=True))
     cells = min(_BAR, (seen.width or 80) - used - 2)
     for stage, span, (named, took) in zip(row["stages"], times, aligned(table, right=(1,)), strict=True):
-        bar = bars.stretch(*span, whole, cells, seen.glyphs) if span and cells >= _LEAST_BAR else ""
+        bar = screen.stretch(*span, whole, cells, seen.glyphs) if span and cells >= _LEAST_BAR else ""
         yield f"  {named}  {took}  {bar}".rstrip()
         about = "; ".join([*([stage["detail"]] if stage["detail"] else []), *lower_bounds(stage)])
         yield from screen.wrapped(f"    {escape(about)}", seen.width, 4) if about else ()

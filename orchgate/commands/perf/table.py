@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from orchgate.commands.shared import screen
-from orchgate.lib import bars
 from orchgate.lib.text import aligned
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.measures import declared
@@ -45,24 +44,24 @@ def _lines(table: Sequence[Sequence[str]], drawn: Sequence[str], *, in_numbers: 
     return ["  ".join(["", *cells]).rstrip() for cells in aligned(whole, right)]
 
 
-def _drawn(changes: Sequence[bars.Interval], cells: int, seen: Screen) -> Iterator[str]:
+def _drawn(changes: Sequence[screen.Interval], cells: int, seen: Screen) -> Iterator[str]:
     """The ends of the axis, which is the same for all, and each change."""
-    most = bars.reach(changes)
+    most = screen.reach(changes)
     left, right = (f"{end * 100:+.2g}%" for end in (-most, most))
     yield f"{left}{'0':^{max(1, cells - len(left) - len(right))}}{right}" if cells and most else ""
-    yield from (bars.interval(one, most, cells, seen.glyphs) if most else "" for one in changes)
+    yield from (screen.interval(one, most, cells, seen.glyphs) if most else "" for one in changes)
 
 
-def _change(one: Compared | ComparedCounter, policy: Policy | None) -> bars.Interval:
+def _change(one: Compared | ComparedCounter, policy: Policy | None) -> screen.Interval:
     if not one.base or one.base_lower_bound is not None or one.head_lower_bound is not None:
-        return bars.Interval(None)
+        return screen.Interval(None)
     metric = policy.metrics.get(one.name) if policy else None
     limit = None
     if metric and metric.refuses:
         limit = (metric.block + metric.slack / one.base) * (1 if metric.more_is_worse else -1)
     if isinstance(one, ComparedCounter):
-        return bars.Interval(one.head / one.base - 1, limit=limit)
-    return bars.Interval(one.estimate, one.low, one.high, limit)
+        return screen.Interval(one.head / one.base - 1, limit=limit)
+    return screen.Interval(one.estimate, one.low, one.high, limit)
 
 
 def _medians(judgement: Judgement) -> Iterator[str]:

@@ -6,7 +6,6 @@ import sys
 
 from orchgate.commands.shared import command_line, options, screen, work_tree
 from orchgate.errors import quoted
-from orchgate.lib import bars
 from orchgate.lib.text import aligned, clip, counted
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Verdict
@@ -152,7 +151,7 @@ def _listing(ledger: Ledger, rows: list[TaskStanding], args: argparse.Namespace)
         shown = rows[: args.limit or None]
         seen = screen.here()
         cells = [tuple(column.upper() for column in _COLUMNS), *(_cells(one, seen) for one in shown)]
-        table = bars.fitted(cells, seen.width, _NARROWEST) if shown else ()
+        table = screen.fitted(cells, seen.width, _NARROWEST) if shown else ()
         yield from ("  ".join(row).rstrip() for row in aligned(table, right=(2,))) if table else ()
         if rows[len(shown) :]:
             yield f"{counted(len(rows) - len(shown), 'task')} more; --limit 0 shows all"
@@ -192,7 +191,7 @@ def _cells(task: TaskStanding, seen: Screen) -> tuple[str, ...]:
 def _bar(task: TaskStanding, seen: Screen) -> str:
     """Of the boxes; where there is so little room, their numbers say enough."""
     narrow = seen.width is not None and seen.width < _ROOM
-    return "" if narrow or not task.boxes else bars.bar(task.ticked / task.boxes, _BAR, seen.glyphs)
+    return "" if narrow or not task.boxes else screen.bar(task.ticked / task.boxes, _BAR, seen.glyphs)
 
 
 def _details(task: TaskStanding) -> Iterator[str]:
