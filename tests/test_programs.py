@@ -15,9 +15,8 @@ from orchgate.plan_commands.definitions import (
     nox_sessions,
     npm_scripts,
 )
-from orchgate.plan_commands.requested_names import RequestedName, requested_names
+from orchgate.plan_commands.requested_names import RequestedName, requested_names, started_programs
 from orchgate.plan_commands.shell import script
-from orchgate.plan_commands.wrappers import started_programs
 from tests.support import write_tree
 
 if TYPE_CHECKING:

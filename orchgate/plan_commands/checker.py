@@ -18,10 +18,9 @@ from orchgate.packets.titles import normal
 from orchgate.plan_commands import interactive
 from orchgate.plan_commands.definitions import WORDS, Definitions
 from orchgate.plan_commands.interactive import password, why_it_waits
-from orchgate.plan_commands.requested_names import PROGRAMS, requested_names
+from orchgate.plan_commands.requested_names import PROGRAMS, WRAPPERS, requested_names, started_programs
 from orchgate.plan_commands.shell import one_of, script
 from orchgate.plan_commands.waiting_programs import Wait
-from orchgate.plan_commands.wrappers import WRAPPERS, started_programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,9 +28,8 @@ if TYPE_CHECKING:
     from orchgate.markdown.document import Document
     from orchgate.markdown.parts import CodeSpan, Fence
     from orchgate.plan_commands.definitions import MissingName
-    from orchgate.plan_commands.requested_names import RequestedName
+    from orchgate.plan_commands.requested_names import RequestedName, StartedProgram
     from orchgate.plan_commands.shell import ShellCommand
-    from orchgate.plan_commands.wrappers import StartedProgram
 
 SHOWN = 60  # characters of a command in a message
 READ = 2000  # characters of a command that are read for that, with blanks

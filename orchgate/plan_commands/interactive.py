@@ -31,8 +31,8 @@ from orchgate.plan_commands.waiting_programs import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from orchgate.plan_commands.requested_names import StartedProgram
     from orchgate.plan_commands.shell import ShellCommand, ShellWord
-    from orchgate.plan_commands.wrappers import StartedProgram
 
 # Also English words: in a sentence or an untagged block they are commands only with an option or a path.
 WORDLIKE = one_of("less more most man top watch select read ed joe find dialog helix micro ranger")
