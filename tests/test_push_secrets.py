@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.evidence.lock import PATH, Pinned, render
-from orchgate.git.contents import REF
+from orchgate.git.store.contents import REF
 
 if TYPE_CHECKING:
     from tests.repo import Repo, Result

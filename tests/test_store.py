@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.evidence.lock import PATH, Pinned, render
-from orchgate.git.contents import REF
 from orchgate.git.repository import open_repository
-from orchgate.git.store import Store
+from orchgate.git.store.contents import REF
+from orchgate.git.store.reference import Store
 from orchgate.secrets import search
 from tests.repo import ORCHGATE, Repo, clone
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.git.contents import REF
+from orchgate.git.store.contents import REF
 from tests.repo import ORCHGATE, Repo, clone
 from tests.runs import until
 from tests.test_store_sends import Place, arrived, artifact, name, place, stored

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.evidence.lock import PATH, Pinned, render
-from orchgate.git.contents import REF
+from orchgate.git.store.contents import REF
 from tests.repo import Repo, clone, init
 
 if TYPE_CHECKING:

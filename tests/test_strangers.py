@@ -13,7 +13,7 @@ import pytest
 
 from orchgate.cli import main
 from orchgate.evidence import lock
-from orchgate.git.contents import REF
+from orchgate.git.store.contents import REF
 from tests.runs import until
 from tests.strangers import FOREIGN_RUN, RUN, SEQUENCES, SHAPES, TASK, Stranger, listing, stranger
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchgate.config.settings import Evidence
     from orchgate.evidence.lock import Pinned
     from orchgate.git.snapshot import Snapshot
-    from orchgate.git.store import Store
+    from orchgate.git.store.reference import Store
     from orchgate.references.artifacts import Artifacts
 
 

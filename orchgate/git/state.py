@@ -9,8 +9,8 @@ import stat
 
 from orchgate.errors import GitError, Unreadable
 from orchgate.git.call import NO_HOOKS, Git, scrubbed
-from orchgate.git.contents import quarantine
 from orchgate.git.snapshot import SUBMODULE
+from orchgate.git.store.contents import quarantine
 from orchgate.lib import files
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 

@@ -155,7 +155,7 @@ def _comparisons(
 def _evidence(
     ctx: Context, tasks: Iterable[TaskState], sources: Sources
 ) -> tuple[EvidenceSection, tuple[ReadProblem, ...]]:
-    from orchgate.git.store import Store
+    from orchgate.git.store.reference import Store
 
     stored: frozenset[str] | GitError = frozenset()
     try:

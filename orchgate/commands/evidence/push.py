@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchgate.commands.shared.command_line import Parser
     from orchgate.evidence.lock import Pinned
     from orchgate.evidence.transfer import PushPlan, Withheld
-    from orchgate.git.store import Connection, Pushed
+    from orchgate.git.store.reference import Connection, Pushed
     from orchgate.secrets.search import Patterns
 
 SUMMARY = "send the pinned artifacts to refs/orchgate/evidence of a remote"
@@ -128,7 +128,7 @@ def _say_held(held: Iterable[Withheld], say: Say) -> None:
 
 
 def _say_pushed(pushed: Pushed, load: PushPlan, request: _PushRequest) -> None:
-    from orchgate.git.contents import REF
+    from orchgate.git.store.contents import REF
 
     size = _size(pin for pin in load.ready if pin.sha256 in pushed.new)
     races = f"; another push came first {pushed.races} times" if pushed.races else ""

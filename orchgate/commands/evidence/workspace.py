@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from orchgate.gate.context import Context
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
-    from orchgate.git.store import Connection, Store
+    from orchgate.git.store.reference import Connection, Store
     from orchgate.markdown.document import Document
     from orchgate.packets.catalog import Packets
     from orchgate.packets.packet import Packet
@@ -60,7 +60,7 @@ def here() -> Iterator[EvidenceWorkspace]:
     from orchgate.config.load import load_work_tree
     from orchgate.evidence import pin
     from orchgate.gate import session
-    from orchgate.git.store import Store
+    from orchgate.git.store.reference import Store
     from orchgate.references.artifacts import Artifacts
 
     with session.opened() as repository:
@@ -124,7 +124,7 @@ def online(say: Say) -> Iterator[None]:
     """Around what talks to a server: its own words are shown when it fails, and a signal ends it tidily."""
     import signal
 
-    from orchgate.git.server import ServerRefused
+    from orchgate.git.store.server import ServerRefused
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt

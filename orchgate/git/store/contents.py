@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from orchgate.git.objects import Blobs
     from orchgate.git.repository import Repository
 
+
 _PREFIX = "tmp_objdir-orchgate-"
 _FORGOTTEN = 24 * 3600  # seconds after which a folder of a machine that is not ours belongs to nobody
 _WHO = {

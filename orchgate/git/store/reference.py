@@ -16,18 +16,18 @@ from functools import cached_property
 
 from orchgate.errors import GitError, quoted
 from orchgate.git.call import Git, names
-from orchgate.git.contents import REF, EvidenceTree, read_tree, wrong
 from orchgate.git.objects import Blobs, NoContent
-from orchgate.git.server import PushAnswer
+from orchgate.git.store.contents import REF, EvidenceTree, read_tree, wrong
+from orchgate.git.store.server import PushAnswer
 from orchgate.lib import files
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
-    from orchgate.git.contents import Quarantine
     from orchgate.git.repository import Repository
-    from orchgate.git.server import Server
+    from orchgate.git.store.contents import Quarantine
+    from orchgate.git.store.server import Server
 
 
 _OLD = "refs/orchgate/incoming/"  # where an older orchgate that was killed has left references
@@ -73,8 +73,8 @@ class Store:
 
         Raises GitError, WriteError.
         """
-        from orchgate.git.contents import quarantine
-        from orchgate.git.server import Server
+        from orchgate.git.store.contents import quarantine
+        from orchgate.git.store.server import Server
 
         self._sweep()
         with quarantine(self._repository, self._environ) as folder:

@@ -7,13 +7,14 @@ import re
 
 from orchgate.errors import GitError, quoted
 from orchgate.git.call import failed, setting
-from orchgate.git.contents import REF
+from orchgate.git.store.contents import REF
 from orchgate.lib.text import clip
 from orchgate.lib.typed import TYPE_CHECKING, Enum
 
 if TYPE_CHECKING:
-    from orchgate.git.contents import Quarantine
+    from orchgate.git.store.contents import Quarantine
     from orchgate.lib.process import Completed
+
 
 ASKING_SECONDS = 60.0  # of silence, while a server is asked what it has
 CARRYING_SECONDS = 300.0  # of silence, while contents travel: a server's hooks may look at each of them
