@@ -288,15 +288,11 @@ def _open(found: BisectReport) -> Iterator[str]:
 
 def _named(before: str, found: BisectReport, place: int, width: int = _COLUMNS) -> str:
     """A commit and its subject, on one line of a terminal."""
-    return _clipped(f"{before}{found.short(place)} {_subject(found, place)}".rstrip(), width)
+    return clip(f"{before}{found.short(place)} {_subject(found, place)}".rstrip(), width)
 
 
 def _subject(found: BisectReport, place: int) -> str:
     return escape(found.subjects.get(found.oid(place), ""))
-
-
-def _clipped(line: str, width: int) -> str:
-    return clip(line, width)
 
 
 def _sure(ending: BisectionEnding) -> str:
@@ -331,10 +327,10 @@ def _table(found: BisectReport) -> Iterator[str]:
     places = len(str(found.search.last))
     shape = f"  {{:<{WIDTH}}}  {{:>{places}}}  {{:>5}}  {{:>{len(title)}}}  {{:<7}}  {{}}"
     yield shape.format("commit", "#", "pairs", title, "", "").rstrip()
-    yield shape.format(found.short(0), 0, "", "", "good", _clipped(_subject(found, 0), _SUBJECT)).rstrip()
+    yield shape.format(found.short(0), 0, "", "", "good", clip(_subject(found, 0), _SUBJECT)).rstrip()
     for row in rows:
         cells = (found.short(row.place), row.place, row.pairs, words.percent(row.change), row.level)
-        yield shape.format(*cells, _clipped(_subject(found, row.place), _SUBJECT)).rstrip()
+        yield shape.format(*cells, clip(_subject(found, row.place), _SUBJECT)).rstrip()
 
 
 def as_json(found: BisectReport) -> None:
