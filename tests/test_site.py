@@ -230,7 +230,7 @@ def test_what_runs_nothing_was_tried_in_a_hostile_repository() -> None:
 def test_only_evidence_that_travels_uses_the_network() -> None:
     using = [path for path in (TOP / "orchgate").rglob("*.py") if re.search(r"\.online\(", path.read_text())]
 
-    assert [path.relative_to(TOP).as_posix() for path in using] == ["orchgate/git/store_/contents.py"]
+    assert [path.relative_to(TOP).as_posix() for path in using] == ["orchgate/git/store/contents.py"]
 
 
 def test_every_file_of_this_repository_that_a_page_names_is_there() -> None:
