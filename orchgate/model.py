@@ -321,6 +321,7 @@ class Push(NamedTuple):
     remote_oid: str
     local_oid: str
     beside: tuple[str, ...] = ()  # commits of the same push that are judged on their own
+    unrelated: frozenset[str] = frozenset()  # those of them that share nothing with this one but what remotes have
 
     @property
     def branch(self) -> str:

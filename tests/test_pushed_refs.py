@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,11 +13,18 @@ import pytest
 
 from orchgate.cli import main
 from orchgate.commands import hook
+from orchgate.errors import OrchgateError
+from orchgate.gate import session
+from orchgate.gate.branches import wishes
+from orchgate.git import history
+from orchgate.git.base import push_base
+from orchgate.model import Push
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from orchgate.gate.pushed import JudgedRefs
+    from orchgate.git.repository import Repository
     from tests.repo import Repo
 
 STRICT = """
@@ -206,3 +214,51 @@ def test_what_depends_on_the_commits_of_a_ref_is_asked_for_as_such() -> None:
     reading = {str(path.relative_to(package)) for path in files if pattern.search(path.read_text())}
 
     assert reading - {"gate/pushed.py"} == set(known)
+
+
+def test_the_base_of_a_ref_is_the_same_without_the_refs_that_it_has_nothing_in_common_with(repo: Repo) -> None:
+    """Of histories that fork and merge at random, each ref is based with all refs before it and with those that count.
+
+    Some branches have a tracking ref of their own, which does not count for them.
+    """
+    spared = 0
+    for seed in range(6):
+        shuffled = random.Random(seed)
+        heads = _random_history(repo, shuffled)
+        with session.opened(os.environ) as repository:
+            new = history.new_commits(repository, list(heads.values()))
+            before: list[str] = []
+            for name, head in heads.items():
+                apart = hook._unrelated(new, head, before)
+                pushed = Push("origin", f"refs/heads/{name}", "0" * 40, head, tuple(before))
+                spared += len(apart)
+                assert _based(repository, pushed._replace(unrelated=apart)) == _based(repository, pushed), (seed, name)
+                before.append(head)
+    assert spared
+
+
+def _based(repository: Repository, pushed: Push) -> object:
+    try:
+        found = push_base(repository, pushed, wishes(repository))
+        return sorted(found.bases), found.settled
+    except OrchgateError as error:
+        return error.message
+
+
+def _random_history(repo: Repo, shuffled: random.Random) -> dict[str, str]:
+    """Branches of a repository with twenty commits, in an order of their own, and tracking refs of some commits."""
+    parts: list[str] = []
+    for number in range(1, 21):
+        parents = shuffled.sample(range(max(1, number - 9), number), min(number - 1, shuffled.choice((1, 1, 1, 2))))
+        words = [f"{'merge' if at else 'from'} :{parent}\n" for at, parent in enumerate(parents)]
+        who = f"mark :{number}\ncommitter A <a@example.org> {1790000000 + number} +0000\n"
+        parts += [f"commit refs/made\n{who}{_data(str(number))}", *words, "\n"]
+    names = {f"b{mark}": mark for mark in shuffled.sample(range(3, 21), 9)}
+    own = [(name, shuffled.randint(max(1, mark - 6), mark - 1)) for name, mark in names.items()]
+    tracking = [("main", 1), *shuffled.sample(own, 5)]
+    parts += [f"reset refs/heads/{name}\nfrom :{mark}\n" for name, mark in names.items()]
+    parts += [f"reset refs/remotes/origin/{name}\nfrom :{mark}\n" for name, mark in tracking]
+    refs = repo.git("for-each-ref", "--format=delete %(refname)", "refs/heads", "refs/remotes")
+    repo.git("update-ref", "--stdin", stdin=f"{refs}\n".encode() if refs else b"")
+    repo.git("fast-import", "--quiet", "--force", stdin="".join(parts).encode())
+    return {name: repo.git("rev-parse", f"refs/heads/{name}") for name in names}

@@ -17,9 +17,10 @@ from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from orchgate.gate.pushed import JudgedRefs, RefToJudge
+    from orchgate.git.history import NewCommit
     from orchgate.git.repository import Repository
     from orchgate.model import Report
 
@@ -143,13 +144,17 @@ def _no_input(why: str) -> OrchgateError:
 
 
 class PushOptions(NamedTuple):
-    """What holds for all refs of a push. `most` findings of a rule are shown; `several` refs are pushed."""
+    """What holds for all refs of a push. `most` findings of a rule are shown; `several` refs are pushed.
+
+    `new` are the commits among them that no remote has yet.
+    """
 
     remote: str
     most: int
     measure_anyway: bool
     strict: bool
     several: bool
+    new: Mapping[str, NewCommit] = {}
 
 
 class Unmeasured(NamedTuple):
@@ -166,8 +171,9 @@ def _pushes(repository: Repository, setting: PushOptions, lines: list[bytes]) ->
 
     above: list[str] = []
     judged = JudgedRefs(repository)
-    refs = [_fields(line) for line in lines]
-    results = [_push(repository, setting, line, above, judged) for line in _ancestors_first(repository, refs)]
+    refs, new = _ancestors_first(repository, [_fields(line) for line in lines])
+    setting = setting._replace(new=new)
+    results = [_push(repository, setting, line, above, judged) for line in refs]
     refused = any(_refuses(result) for result in results)
     answers = [
         _measured(repository, setting, one, refused=refused) if isinstance(one, Unmeasured) else one for one in results
@@ -216,15 +222,23 @@ def _fields(line: bytes) -> PushedRef:
     return PushedRef(*fields)
 
 
-def _ancestors_first(repository: Repository, lines: list[PushedRef]) -> list[PushedRef]:
+def _ancestors_first(repository: Repository, lines: list[PushedRef]) -> tuple[list[PushedRef], Mapping[str, NewCommit]]:
     """Refs of one push in an order in which each adds to those before: a stack is pushed as it was built."""
     if len(lines) < 2:
-        return lines
+        return lines, {}
     from orchgate.git import history
 
     commits = {line.local_oid: repository.here(line.local_oid) for line in lines}
-    order = history.oldest_first(repository, [commit for commit in commits.values() if commit])
-    return sorted(lines, key=lambda line: order.get(commits[line.local_oid] or "", -1))
+    new = history.new_commits(repository, [commit for commit in commits.values() if commit])
+    places = {oid: new[commit].place for oid, commit in commits.items() if commit in new}
+    return sorted(lines, key=lambda line: places.get(line.local_oid, -1)), new
+
+
+def _unrelated(new: Mapping[str, NewCommit], head: str, others: list[str]) -> frozenset[str]:
+    """Commits of a push that have nothing in common with one of them but what a remote has."""
+    if head not in new:
+        return frozenset()
+    return frozenset(other for other in others if other not in new or new[other].line != new[head].line)
 
 
 def _announce(setting: PushOptions, line: PushedRef) -> None:
@@ -249,7 +263,9 @@ def _push(
             raise GitError(f"object {line.local_oid} is missing from this repository", "git fsck")
         sys.stdout.write("orchgate: not a commit, nothing to judge\n")
         return Verdict.PASS
-    push = Push(setting.remote, line.remote_ref, line.remote_oid, head, tuple(above))
+    push = Push(
+        setting.remote, line.remote_ref, line.remote_oid, head, tuple(above), _unrelated(setting.new, head, above)
+    )
     ref = judged.ref(ScopeTarget("range", head, push=push))
     earlier: list[str] = []
     how = view(setting.most, earlier=earlier)

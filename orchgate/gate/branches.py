@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from orchgate.config.load import load
 from orchgate.errors import ConfigError
 from orchgate.git import scope
@@ -16,13 +18,14 @@ if TYPE_CHECKING:
 
 
 def wishes(repository: Repository) -> Callable[[str], BranchSettings]:
-    """Reads what the configuration of a commit says about branches; one that is broken says nothing."""
+    """Reads, once, what the configuration of a commit says about branches; one that is broken says nothing."""
 
+    @functools.cache
     def of_commit(commit: str) -> BranchSettings:
         from orchgate.git.base import BranchSettings
 
         try:
-            top = load(repository.tree(commit)).top
+            top = load(repository.looked_up(commit)).top
         except ConfigError:
             return BranchSettings()
         return BranchSettings(top.default_branch, top.orphan_branches)

@@ -69,13 +69,14 @@ class JudgedRefs:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
+        self._wishes = wishes(repository)
         self._kept: dict[_Key, list[_Kept]] = {}
         self._size = 0
 
     def ref(self, target: ScopeTarget) -> RefToJudge:
         assert target.push is not None
         try:
-            found = base.push_base(self._repository, target.push, wishes(self._repository))
+            found = base.push_base(self._repository, target.push, self._wishes)
         except OrchgateError:
             found = None
         return RefToJudge(self._repository, target, found)

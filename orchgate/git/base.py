@@ -311,12 +311,15 @@ def push_base(repository: Repository, push: Push, wishes: Callable[[str], Branch
     own = _own(repository, push, old)
     lasting = bool(push.branch) and (is_long_lived(push.branch) or push.branch == _default(repository, push, wishes))
     hidden = () if lasting and old is None else own
-    others = any(ref not in own for ref in _tracking(repository))
+    tracking = _tracking(repository)
+    others = not tracking.issubset(own)
+    # git reads every commit that it is given: of a hundred refs each would pay for all that came before it.
+    apart = push.unrelated if tracking.isdisjoint(hidden) else ()
     known = (
         *(f"--exclude={ref.removeprefix(TRACKING)}" for ref in hidden),
         "--remotes",
         *((old,) if lasting and old else ()),
-        *push.beside,
+        *(commit for commit in push.beside if commit not in apart),
     )
     found = merge_bases(repository, push.local_oid, known)
     remote = refs.named(push.remote) or push.remote or "the remote"

@@ -74,14 +74,38 @@ def commits_between(repository: Repository, old: str, new: str) -> int | None:
     return int(output) if completed.code == 0 and output.isdigit() else None
 
 
-def oldest_first(repository: Repository, commits: list[str]) -> dict[str, int]:
-    """The place of each commit that no remote has yet, ancestors before descendants. Raises GitError."""
+class NewCommit(NamedTuple):
+    """A commit that no remote has yet. Ancestors have a lower `place` than their descendants.
+
+    Commits of different lines have nothing in common but what a remote has.
+    """
+
+    place: int
+    line: str
+
+
+def new_commits(repository: Repository, commits: list[str]) -> dict[str, NewCommit]:
+    """Those of some commits that no remote has yet. Raises GitError."""
     wanted = set(commits)
     if not wanted:
         return {}
     asked = "".join(f"{commit}\n" for commit in sorted(wanted)).encode("ascii")
-    output = repository.git("rev-list", "--topo-order", "--reverse", "--stdin", "--not", "--remotes", input=asked)
-    return {oid: place for place, oid in enumerate(output.decode("ascii").split()) if oid in wanted}
+    options = ("--parents", "--topo-order", "--reverse", "--stdin", "--not", "--remotes")
+    output = repository.git("rev-list", *options, input=asked).decode("ascii")
+    joined: dict[str, str] = {}  # a later commit of the same line, the last one itself
+
+    def last(commit: str) -> str:
+        while joined[commit] != commit:
+            joined[commit] = joined[joined[commit]]
+            commit = joined[commit]
+        return commit
+
+    for oid, *parents in map(str.split, output.splitlines()):
+        joined[oid] = oid
+        for parent in parents:
+            if parent in joined:
+                joined[last(parent)] = oid
+    return {oid: NewCommit(place, last(oid)) for place, oid in enumerate(joined) if oid in wanted}
 
 
 def author(repository: Repository) -> str:

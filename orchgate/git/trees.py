@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FOLDER = "040000"
 INDIRECT = PathChoice(b"indirect", lambda _, mode: mode in (SYMLINK, SUBMODULE))
 _LARGEST = 256 * 1024 * 1024  # bytes of one folder's tree
+_MOST_KEPT = 4 * 1024 * 1024  # bytes of all trees: each ref of a push brings some of its own
 _SEARCHES = 16  # times that a whole folder is searched; from then on reading it once is cheaper
 _MODE = lazy(rb"[0-7]{5,6} ")
 
@@ -65,8 +66,9 @@ class _Folder:
                 return _entry(raw[start:at], raw[end : end + size]), True
         return None, False
 
-    def is_empty(self) -> bool:
-        return not self._raw
+    @property
+    def size(self) -> int:
+        return len(self._raw)
 
     def entries(self) -> dict[bytes, TreeEntry]:
         """Every entry by its name. Raises ValueError for what is no tree."""
@@ -97,12 +99,13 @@ def _canonical(mode: bytes) -> str:
 
 
 class Trees:
-    """The tree objects of a repository, each read once."""
+    """The tree objects of a repository, each read once as long as there is room for it."""
 
     def __init__(self, blobs: Blobs, id_digits: int) -> None:
         self._blobs = blobs
         self._id_bytes = id_digits // 2
         self._known: dict[str, _Folder] = {}
+        self._size = 0  # bytes
 
     def folder(self, name: str) -> _Folder:
         """The tree that an id or an expression names. Raises ValueError where it is not here, or is none."""
@@ -110,7 +113,10 @@ class Trees:
             found = self._blobs.resolve(name, _LARGEST)
             if found is None or found.kind != "tree" or found.size > _LARGEST:
                 raise ValueError("not a tree")
+            while self._known and self._size + found.size > _MOST_KEPT:
+                self._size -= self._known.pop(next(iter(self._known))).size
             self._known[name] = _Folder(found.content, self._id_bytes)
+            self._size += found.size
         return self._known[name]
 
 
@@ -253,7 +259,7 @@ class FoldersLookedUp(Collection[str]):
             folder = self._entries.folder(at)
             if folder is None:
                 continue
-            if not folder.is_empty() and not any(one.startswith(at + "/") for one in self._entries.changed):
+            if folder.size and not any(one.startswith(at + "/") for one in self._entries.changed):
                 return True  # git makes no empty folders
             for name, entry in folder.entries().items():
                 inner = f"{at}/{os.fsdecode(name)}"
