@@ -1,7 +1,8 @@
 """The TOML that most configurations consist of, read on every commit without `tomllib` and what that loads.
 
-Tables, and keys with one value on their line: texts without escapes, whole numbers, true, false, lists of texts. Of
-anything else, and of all that is wrong, nothing is known here: `tomllib` reads it, or says what is the matter.
+Tables, lists of tables, and keys with one value on their line: texts without escapes, whole numbers, true, false, lists
+of texts. Of anything else, and of all that is wrong, nothing is known here: `tomllib` reads it, or says what is the
+matter.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ def read(text: str) -> dict[str, object] | None:
     """What `tomllib.loads` makes of a text; None where that has to be asked."""
     top: dict[str, object] = {}
     table = top
-    begun: set[tuple[str, ...]] = set()
+    begun: set[tuple[bool, tuple[str, ...]]] = set()
     for line in text.split("\n"):
         words = line.strip(" \t")
         if not words.isprintable():
@@ -28,17 +29,36 @@ def read(text: str) -> dict[str, object] | None:
                 return None
             table[key] = value
             continue
-        names = tuple(words[1:-1].split("."))
-        if words[-1] != "]" or names in begun or not all(name and _KEY.issuperset(name) for name in names):
+        found = _begun(top, words, begun)
+        if found is None:
             return None
-        begun.add(names)
-        table = top
-        for name in names:
-            inner = table.setdefault(name, {})
-            if not isinstance(inner, dict):
-                return None
-            table = inner
+        table = found
     return top
+
+
+def _begun(top: dict[str, object], words: str, begun: set[tuple[bool, tuple[str, ...]]]) -> dict[str, object] | None:
+    """The table that a line begins, one more of a list where it has two brackets; None where others must read it."""
+    listed = words.startswith("[[")
+    names = tuple((words[2:-2] if listed else words[1:-1]).split("."))
+    if not words.endswith("]]" if listed else "]") or not all(name and _KEY.issuperset(name) for name in names):
+        return None
+    *above, last = names
+    table = top
+    for name in above:
+        inner = table.setdefault(name, {})
+        if not isinstance(inner, dict):
+            return None
+        table = inner
+    if ((listed, names) in begun) != (listed and last in table):
+        return None
+    begun.add((listed, names))
+    if not listed:
+        found = table.setdefault(last, {})
+        return found if isinstance(found, dict) else None
+    tables, new = table.setdefault(last, []), dict[str, object]()
+    assert isinstance(tables, list)
+    tables.append(new)
+    return new
 
 
 def _value(written: str) -> object:

@@ -189,10 +189,6 @@ class Git:
         git.env[_EMPTY] = ""
         return git
 
-    def start(self, *args: str) -> subprocess.Popen[bytes]:
-        """A running git, whose output is read later."""
-        return process.start((*self._options, *args), cwd=self.cwd, env=self.env, discard_errors=True)
-
     def converse(self, *args: str) -> process.Child | subprocess.Popen[bytes]:
         """A running git that answers questions on its standard input."""
         return process.talk((*self._options, *args), cwd=self.cwd, env=self.env)

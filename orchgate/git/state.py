@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 
 from orchgate.errors import GitError, Unreadable
@@ -61,14 +60,19 @@ class PendingStatus:
         self._git: Git | None = None
         if repository is not None:
             self._git = repository.git if filters else repository.git.without_filters()
-        self._status = self._git.start("status", *self._options) if self._git else None
+        self._status = self._git.converse("status", *self._options) if self._git else None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._status is not None:
-            self._said = self._status.communicate()[0]
+            assert self._status.stdin is not None
+            assert self._status.stdout is not None
+            self._status.stdin.close()
+            self._said = self._status.stdout.read()
+            self._status.stdout.close()
+            self._code = self._status.wait()
 
     def answer(self, ignored: Iterable[str] = ()) -> WorkTreeState | None:
         """The state, once the block is left; None outside of a repository. `ignored` are folders that do not count.
@@ -78,7 +82,7 @@ class PendingStatus:
         if self._repository is None or self._git is None or self._status is None:
             return None
         git = self._git
-        if self._status.returncode != 0:
+        if self._code != 0:
             git("status", *self._options)  # says why
             raise GitError("git status failed, and then it did not", "run it again")
         lines = self._said.split(b"\0")
@@ -242,6 +246,10 @@ def _is_in_repository(folder: str) -> bool:
 @contextlib.contextmanager
 def everything_staged(repository: Repository, environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """An environment in which the index holds all that `git add --all` would take. Raises GitError, WriteError."""
+    import shutil
+
+    from orchgate.git.contents import quarantine
+
     with quarantine(repository, environ) as aside:
         index = os.path.join(aside.path, "index")
         there = repository.git.env.get("GIT_INDEX_FILE") or os.path.join(repository.git_dir, "index")

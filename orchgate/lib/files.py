@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # takes the fragment for a whole line: the control character "cancel", and a line break.
 CANCEL = b"\x18\n"
 CHUNK = 1 << 20
+_SHORT = 8192  # bytes that are hashed before what does it faster is loaded
 _KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a named pipe",
@@ -340,9 +341,13 @@ def sha256_hex(content: bytes | str) -> str:
 
     A file name that is not UTF-8 counts with the bytes it has on disk.
     """
+    data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
+    if len(data) <= _SHORT:
+        from orchgate.lib import hashes
+
+        return hashes.digest("sha256", data).hex()
     import hashlib
 
-    data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
     return hashlib.sha256(data).hexdigest()
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import threading
 import time
 
 from orchgate.lib import working_time
@@ -139,6 +138,8 @@ def stop_ourselves(number: int) -> float:
 
     In an orphaned process group, which no shell could continue, the kernel ignores it.
     """
+    import threading
+
     begin = time.monotonic()
     before = signal.signal(number, signal.SIG_DFL)
     signal.pthread_kill(threading.get_ident(), number)  # to this thread: on the way back it is dealt with

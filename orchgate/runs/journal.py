@@ -324,12 +324,12 @@ def _lock(lock: int, home: str) -> None:
 
 def _clear(lock: int, home: str) -> None:
     """Removes what killed runners left in the folder that is locked, which may not be the one of that name any more."""
-    import shutil
-
     with os.scandir(lock) as entries:
         left = [os.path.join(home, entry.name) for entry in entries if RUN_ID.fullmatch(entry.name)]
     for path in left:
         if not _is_held(os.path.join(path, JOURNAL)):
+            import shutil
+
             shutil.rmtree(path, ignore_errors=True)
 
 

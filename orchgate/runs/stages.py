@@ -52,6 +52,8 @@ class Stage(NamedTuple):
         """The command as a person would type it; None for a sub-pipeline."""
         if not self.argv:
             return self.shell or None
+        if all(word.isascii() and word.isalnum() for word in self.argv):
+            return " ".join(self.argv)
         import shlex
 
         return shlex.join(self.argv)

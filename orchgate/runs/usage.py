@@ -18,7 +18,6 @@ clocks of two processes say, which may be nonsense, and is not working time in a
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runs import ids
@@ -26,11 +25,11 @@ from orchgate.runs import ids
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from resource import struct_rusage
+    from typing import Any
 
     Event = Mapping[str, Any]
+    Cost = dict[str, Any]  # of a process, a stage or a run, in the words of the manifest
 
-
-Cost = dict[str, Any]  # of a process, a stage or a run, in the words of the manifest
 _MARGIN = 256 * 1024  # bytes; the kernel counts pages in batches
 _LEAST = 1024 * 1024  # bytes; what a smaller program takes varies by a quarter with where the kernel puts it
 _SECONDS = ("wall_seconds", "user_seconds", "system_seconds")
