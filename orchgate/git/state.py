@@ -9,7 +9,6 @@ import stat
 from orchgate.errors import GitError, Unreadable
 from orchgate.git.call import NO_HOOKS, Git, scrubbed
 from orchgate.git.snapshot import SUBMODULE
-from orchgate.git.store.contents import quarantine
 from orchgate.lib import files
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
@@ -248,7 +247,7 @@ def everything_staged(repository: Repository, environ: Mapping[str, str]) -> Ite
     """An environment in which the index holds all that `git add --all` would take. Raises GitError, WriteError."""
     import shutil
 
-    from orchgate.git.contents import quarantine
+    from orchgate.git.store.contents import quarantine
 
     with quarantine(repository, environ) as aside:
         index = os.path.join(aside.path, "index")

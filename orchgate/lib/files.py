@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # takes the fragment for a whole line: the control character "cancel", and a line break.
 CANCEL = b"\x18\n"
 CHUNK = 1 << 20
+_PAGES = 16384  # bytes
 _SHORT = 8192  # bytes that are hashed before what does it faster is loaded
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -85,6 +86,18 @@ def read(path: str, limit: int, *, follow: bool = True) -> bytes:
     if room < 0:
         raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", path)
     return b"".join(parts)
+
+
+def read_virtual(path: str) -> bytes:
+    """What the kernel says in a file of /proc or /sys, in as few calls as it takes. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(descriptor, _PAGES):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
 
 
 def failure(path: str, error: OSError) -> WriteError:

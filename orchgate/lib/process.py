@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -120,6 +121,26 @@ def spawn(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], output: int,
     return child.pid
 
 
+def spawn_helper(
+    argv: Sequence[str], *, cwd: str, env: Mapping[str, str], output: int, source: int | None = None
+) -> int:
+    """As `spawn`, of a program that is named by its path and needs no session, only a group of its own."""
+    low = min(output, output if source is None else source) <= 2  # would be overwritten before it is used
+    if low or sys.platform != "linux" or not _program(argv[0], cwd, env):
+        return spawn(argv, cwd=cwd, env=env, output=output, source=source)
+    _keep_descriptors()
+    return _spawned(argv[0], argv, env, (source, output, output), own_group=True)
+
+
+@functools.cache
+def _keep_descriptors() -> None:
+    """Hands none of the descriptors that we were given on to programs that are started from here on."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # that of the listing is closed by now
+            if int(name) > 2:
+                os.set_inheritable(int(name), False)
+
+
 def attach(argv: Sequence[str], *, env: Mapping[str, str]) -> int:
     """Starts a program as a shell would: on our terminal, in our group, with every descriptor we were given.
 
@@ -235,7 +256,12 @@ def _program(name: str, cwd: str | None, env: Mapping[str, str] | None) -> str:
 
 
 def _spawned(
-    program: str, argv: Sequence[str], env: Mapping[str, str] | None, streams: tuple[int | None, int, int | None]
+    program: str,
+    argv: Sequence[str],
+    env: Mapping[str, str] | None,
+    streams: tuple[int | None, int, int | None],
+    *,
+    own_group: bool = False,
 ) -> int:
     """The id of a program that was started with these descriptors; None is an empty input, and output nobody reads."""
     source, output, errors = streams
@@ -249,8 +275,9 @@ def _spawned(
     with _refusals(argv[0], None):
         # Python ignores these two, and what it ignores its children would ignore, too.
         ignored = (signal.SIGPIPE, signal.SIGXFSZ)
+        group: dict[str, Any] = {"setpgroup": 0} if own_group else {}
         return os.posix_spawn(
-            program, list(argv), os.environ if env is None else env, file_actions=actions, setsigdef=ignored
+            program, list(argv), os.environ if env is None else env, file_actions=actions, setsigdef=ignored, **group
         )
 
 

@@ -12,6 +12,7 @@ import os
 import struct
 import time
 
+from orchgate.lib.files import read_virtual
 from orchgate.lib.typed import TYPE_CHECKING, Protocol
 from orchgate.runner.start_and_reap import Metered
 
@@ -174,13 +175,15 @@ def _own_seconds() -> float:
 
 
 def _number(folder: str, name: str) -> int:
-    with open(os.path.join(folder, name), "rb") as file:
-        return int(file.read())
+    return int(read_virtual(f"{folder}/{name}"))
 
 
 def _write(folder: str, name: str, text: str) -> None:
-    with open(os.path.join(folder, name), "wb", buffering=0) as file:
-        file.write(text.encode())
+    file = os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(file, text.encode())
+    finally:
+        os.close(file)
 
 
 def _remove(folder: str, top: str) -> None:

@@ -16,7 +16,10 @@ import functools
 import os
 import signal
 import sys
+import time
 
+from orchgate.lib import working_time
+from orchgate.lib.files import read_virtual
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _LOCKS = 10  # the number of the limit on every architecture
 _LOWEST, _HIGHEST = 1 << 40, 1 << 60  # far above what anybody would set it to
+_PAUSE = 0.0002  # seconds
+_PATIENCE = 10.0  # seconds for a process that was born and has not been given a processor yet
 _ATTEMPTS = 1 << 24  # of one process
 
 
@@ -76,9 +81,8 @@ def everybody() -> dict[int, ProcessStat]:
 
 
 def _process(pid: int) -> ProcessStat:
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        # The program's name, field 2, is in parentheses and may contain anything.
-        state, parent, _, session, *_ = file.read().rpartition(b")")[2].split(None, 4)
+    # The program's name, field 2, is in parentheses and may contain anything.
+    state, parent, _, session, *_ = read_virtual(f"/proc/{pid}/stat").rpartition(b")")[2].split(None, 4)
     return ProcessStat(pid, int(parent), int(session), state in b"ZX")
 
 
@@ -99,8 +103,7 @@ def session_of(pid: int) -> int:
 def marked(pid: int, mark: bytes) -> bool:
     """Whether a process inherited an environment with this mark (or one that begins with it)."""
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return b"\0" + MARK.encode() + b"=" + mark in b"\0" + file.read()
+        return b"\0" + MARK.encode() + b"=" + mark in b"\0" + read_virtual(f"/proc/{pid}/environ")
     except OSError:
         return False
 
@@ -110,8 +113,8 @@ def ignores_children(pid: int) -> bool:
 
     The kernel reaps them then, and adds their costs to no process. (SA_NOCLDWAIT does the same and cannot be seen.)
     """
-    with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/status", "rb") as file:
-        ignored = file.read().partition(b"\nSigIgn:")[2].split(None, 1)[0]
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        ignored = read_virtual(f"/proc/{pid}/status").partition(b"\nSigIgn:")[2].split(None, 1)[0]
         return bool(int(ignored, 16) >> (signal.SIGCHLD - 1) & 1)
     return False
 
@@ -211,7 +214,12 @@ def send(pids: Iterable[int], number: signal.Signals) -> None:
 
 
 def send_group(leader: int, number: signal.Signals, *, wake: bool = True) -> None:
-    """Signals a whole process group, asleep or not."""
+    """Signals a whole process group, asleep or not; that of a process which was just born as soon as it leads one."""
+    end = working_time.now() + _PATIENCE
+    while not group_exists(leader) and (one := look(leader)) and one.session != leader and not one.dead:
+        if working_time.now() > end:
+            return
+        time.sleep(_PAUSE)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
         if wake and number != signal.SIGKILL:
@@ -233,13 +241,13 @@ def listed_children(pid: int) -> list[int]:
     found: list[int] = []
     for thread in _threads(pid):
         try:
-            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
-                found += map(int, file.read().split())
+            found += map(int, read_virtual(f"/proc/{pid}/task/{thread}/children").split())
         except (OSError, ValueError):
             continue
     return found
 
 
+@functools.cache
 def tells_children() -> bool:
     """Whether this kernel lists the children of a process."""
     return os.path.exists(f"/proc/self/task/{os.getpid()}/children")
@@ -257,8 +265,7 @@ def _threads(pid: int) -> list[str]:
 def resident(pid: int) -> int:
     """Bytes of a process in memory, shared ones among them; 0 for a dead one, and where unknown."""
     try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            return int(file.read().split()[1]) * _PAGE
+        return int(read_virtual(f"/proc/{pid}/statm").split()[1]) * _PAGE
     except (OSError, ValueError, IndexError):
         return 0
 

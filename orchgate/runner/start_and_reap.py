@@ -16,10 +16,10 @@ from __future__ import annotations
 import functools
 import os
 import struct
-import time
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import process, working_time
+from orchgate.lib.files import read_virtual
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runner import process_tree
 from orchgate.runs import usage
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 _PLACES = ("/usr/bin/setsid", "/bin/setsid", "/run/current-system/sw/bin/setsid")
 _MARK = b"\0" + process_tree.MARK.encode() + b"="
-_PAUSE = 0.0002  # seconds
-_PATIENCE = 10.0  # seconds for a process that was born and has not been given a processor yet
 _ELF = b"\x7fELF"
 _SCRIPT = b"#!"
 _READ = 4096  # bytes of a file; its program headers come first
@@ -77,7 +75,7 @@ def start(
     small = _small() if adopts else ""
     if small and loadable(argv[0], env, cwd, small):
         try:
-            helper = process.spawn((small, "--", *argv), cwd=cwd, env=env, output=output, source=source)
+            helper = process.spawn_helper((small, "--", *argv), cwd=cwd, env=env, output=output, source=source)
         except OrchgateError:
             pass  # tried without it: then it goes well, or the reason names the program
         else:
@@ -107,7 +105,6 @@ def _left_by(helper: int, handed: Handed, mark: str) -> int:
     for pid in sorted(process_tree.listed_children(os.getpid()), key=lambda pid: (pid < helper, pid)):
         if _is_strange(pid, handed, mark):
             continue
-        _await_session(pid)
         return pid
     return 0
 
@@ -127,18 +124,10 @@ def _is_strange(pid: int, handed: Handed, mark: str) -> bool:
 def _mark_of(pid: int) -> str:
     """The mark a process was given; "" where unknown: it may become its program, or end, while it is read."""
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            found, whole, _ = (b"\0" + file.read()).partition(_MARK)[2].partition(b"\0")
+        found, whole, _ = (b"\0" + read_virtual(f"/proc/{pid}/environ")).partition(_MARK)[2].partition(b"\0")
     except OSError:
         return ""
     return os.fsdecode(found) if whole else ""
-
-
-def _await_session(pid: int) -> None:
-    """Until the process leads the session by which it is ended: its first half may be over before it came to that."""
-    end = working_time.now() + _PATIENCE
-    while (one := process_tree.look(pid)) and one.session != pid and not one.dead and working_time.now() < end:
-        time.sleep(_PAUSE)
 
 
 def loadable(program: str, env: Mapping[str, str], cwd: str, like: str) -> bool:
@@ -163,10 +152,15 @@ def _executable(path: str) -> bool:
 def _head(path: str) -> bytes:
     """The first bytes of a file; none where it cannot be read."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read(_READ)
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return b""
+    try:
+        return os.read(file, _READ)
+    except OSError:
+        return b""
+    finally:
+        os.close(file)
 
 
 def _starts(path: str, cwd: str, like: bytes, depth: int) -> bool:

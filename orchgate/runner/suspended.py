@@ -14,6 +14,7 @@ import signal
 import time
 
 from orchgate.lib import working_time
+from orchgate.lib.files import read_virtual
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runner import process_tree
 
@@ -114,8 +115,7 @@ def stopped(pid: int) -> bool:
 def state(pid: int) -> str:
     """A process's state, as a letter of /proc; "" for one that is not there."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split(None, 1)[0].decode("ascii")
+        return read_virtual(f"/proc/{pid}/stat").rpartition(b")")[2].split(None, 1)[0].decode("ascii")
     except (OSError, IndexError, ValueError):
         return ""
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import sys
 
+from orchgate.lib.files import read_virtual
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runs import ids
 
@@ -58,8 +59,7 @@ class Storage(NamedTuple):
 def storage(pid: int) -> Storage:
     """Works for a living process and for a zombie alike."""
     try:
-        with open(f"/proc/{pid}/io", "rb") as file:
-            fields = dict(line.split(b": ") for line in file.read().splitlines())
+        fields = dict(line.split(b": ") for line in read_virtual(f"/proc/{pid}/io").splitlines())
         return Storage(*(int(fields[name]) for name in (b"read_bytes", b"write_bytes", b"rchar", b"wchar")))
     except (OSError, KeyError, ValueError):
         return Storage(None, None)
