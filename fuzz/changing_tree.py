@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from fuzz.violation import Violation
 from orchgate.errors import OrchgateError
 from orchgate.gate import engine, session
+from orchgate.gate.parts import Parts
 from orchgate.git import scope as scopes
 from orchgate.git.repository import open_repository
 from orchgate.lib import cache
@@ -64,6 +65,14 @@ CONFIGURATIONS = (
 )
 
 
+def _hold(how: str, one: str, otherwise: str, other: str) -> None:
+    """Raises Violation where two judgements of one tree differ."""
+    if one != other:
+        lines = zip(one.splitlines(), other.splitlines(), strict=False)
+        differing = next(((one, other) for one, other in lines if one != other), (one[-80:], other[-80:]))
+        raise Violation(f"{how} {differing[0][:200]!r}, {otherwise} {differing[1][:200]!r}")
+
+
 class ChangingTree:
     """One repository in an empty folder, and the chance that changes it."""
 
@@ -94,10 +103,17 @@ class ChangingTree:
 
     def _compare(self, place: str) -> None:
         kept, new = self._said(place, ENVIRON), self._said(place, {**ENVIRON, cache.VARIABLE: "1"})
-        if kept != new:
-            lines = zip(kept.splitlines(), new.splitlines(), strict=False)
-            differing = next(((one, other) for one, other in lines if one != other), (kept[-80:], new[-80:]))
-            raise Violation(f"kept {differing[0][:200]!r}, anew {differing[1][:200]!r}")
+        _hold("kept", kept, "anew", new)
+        if self.chance.random() < 0.5:
+            _hold("anew", new, "both trees by themselves", self._said_apart(place))
+
+    def _said_apart(self, place: str) -> str:
+        """As `_said`, where nothing is taken from the tree for the one before."""
+        usual, Parts.compare = Parts.compare, lambda *_: None  # type: ignore[method-assign]
+        try:
+            return self._said(place, {**ENVIRON, cache.VARIABLE: "1"})
+        finally:
+            Parts.compare = usual  # type: ignore[method-assign]
 
     def _said(self, place: str, environ: Mapping[str, str]) -> str:
         repository = open_repository(place, {**self.environ, **environ})

@@ -14,7 +14,7 @@ from orchgate.errors import Unreadable
 from orchgate.gate import session
 from orchgate.gate.context import Context
 from orchgate.gate.documents import ParsedDocuments
-from orchgate.git.snapshot import MAX_BYTES, TreeEntry, folders_of
+from orchgate.git.snapshot import MAX_BYTES, DerivedFacts, TreeEntry, folders_of
 from orchgate.model import Change, Scope
 from orchgate.outputs import json, text
 
@@ -31,7 +31,7 @@ TEMPLATES = Path(__file__).parents[1] / "templates"
 NOW = datetime.datetime(2026, 3, 1, 12, 0, tzinfo=datetime.UTC)
 
 
-class Tree:
+class Tree(DerivedFacts):
     """A snapshot in memory."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:

@@ -57,7 +57,7 @@ def test_what_is_said_of_one_place_has_one_order_whichever_process_read_the_docu
     unread = [Trouble(Location(path), "cannot be read") for path in ("a.md", "b.md")]
     mine = Outcome((judged, once) if leads else (once,), troubles=tuple(unread if leads else unread[1:]))
     theirs = Outcome(() if leads else (judged,), troubles=() if leads else tuple(unread[:1]))
-    halves_done = [HalfDone([Raw("evidence", one, 0.0)], [], [], {}) for one in (mine, theirs)]
+    halves_done = [HalfDone([Raw("evidence", one, 0.0)], [], [], {}, None) for one in (mine, theirs)]
 
     (raw,) = joined(*halves_done)
 
@@ -91,3 +91,13 @@ def test_a_killed_helper_is_could_not_check(
     code, _ = said(capsys, split=True, monkeypatch=monkeypatch)
 
     assert code == 3
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_what_only_one_process_counted_is_counted(*, leads: bool) -> None:
+    mine, theirs = Outcome(examined={"links": 1}), Outcome(examined={"links": 2, "unjudged site links": 1})
+    done = [HalfDone([Raw("evidence", one, 0.0)], [], [], {}, None) for one in (mine, theirs)]
+
+    (raw,) = joined(*(done if leads else reversed(done)))
+
+    assert raw.outcome.examined == {"links": 3, "unjudged site links": 1}

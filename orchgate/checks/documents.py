@@ -14,12 +14,13 @@ from orchgate.packets.progress import PacketProgress, progress_of, stated_status
 from orchgate.packets.review import review_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.config.settings import Documents
     from orchgate.gate.context import Context
     from orchgate.markdown.document import Document
     from orchgate.model import Change
+    from orchgate.packets.agreement import Known
     from orchgate.packets.packet import Packet
 
 LISTED = 8  # approvals that one message names
@@ -144,8 +145,8 @@ def run(ctx: Context) -> Outcome:
     by_path = {document.path: document for document in read}
     edited = _edited(ctx)
     findings: dict[Finding, None] = {}  # two packets may share a document
-    for packet in selection.packets:
-        for finding in _packet_findings(ctx, selection, _case(ctx, packet, by_path), edited):
+    for case, known in _cases(ctx, selection.packets, by_path):
+        for finding in _packet_findings(ctx, known, selection, case, edited):
             findings[finding] = None
     ordered = sorted(findings, key=lambda finding: (*finding.location, finding.rule, finding.message))
     return Outcome(
@@ -153,6 +154,23 @@ def run(ctx: Context) -> Outcome:
         {"packets": len(selection.packets), "documents": len(read)},
         troubles=(*selection.troubles, *troubles),
     )
+
+
+def _cases(ctx: Context, packets: Sequence[Packet], by_path: dict[str, Document]) -> Iterator[tuple[_Case, Known]]:
+    """Packets with what is asked about all the others, each to be judged before the next one is taken."""
+    if ctx.parts is None:
+        for packet in packets:
+            yield _case(ctx, packet, by_path), ctx.packets
+        return
+    for part, noted in ctx.parts.each("documents", ctx, packets, lambda packet: packet.paths):
+        known = noted.packets(ctx.packets)
+        for packet in part:
+            case = _case(ctx, packet, by_path)
+            if case.settings is not ctx.config.documents or any(path not in by_path for path in packet.paths):
+                noted.never()
+            for path in packet.paths:
+                known.owners_of(path)
+            yield case, known
 
 
 def _edited(ctx: Context) -> frozenset[str]:
@@ -191,11 +209,13 @@ def _archived(document: Document, markers: tuple[str, ...]) -> bool:
     return any(marker in document.text for marker in markers)
 
 
-def _packet_findings(ctx: Context, selection: Selection, case: _Case, edited: frozenset[str]) -> Iterator[Finding]:
+def _packet_findings(
+    ctx: Context, known: Known, selection: Selection, case: _Case, edited: frozenset[str]
+) -> Iterator[Finding]:
     if case.stated and ctx.packets.is_inactive(case.stated) and case.packet.name not in selection.lost:
         return
     yield from _missing_documents(ctx, selection, case)
-    yield from disagreements(case.packet, case.documents, ctx.packets)
+    yield from disagreements(case.packet, case.documents, known)
     for kind, document in case.documents.items():
         yield from _section_findings(ctx, case, kind, document)
         if case.progress is not PacketProgress.OPEN:

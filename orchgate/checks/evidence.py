@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
+from functools import cached_property, partial
 
 from orchgate.errors import OrchgateError, quoted
 from orchgate.evidence.facts import CitedRuns
@@ -15,21 +15,62 @@ from orchgate.gate.candidates import is_checked, judged_documents, lost_links, m
 from orchgate.gate.context import OF_REF
 from orchgate.git.snapshot import folders_of
 from orchgate.lib.paths import matches
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Check, Finding, Location, Outcome, Trouble
-from orchgate.references.targets import RUN_ID
+from orchgate.references.targets import RUN_ID, TargetReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from orchgate.evidence.lock import Lock
     from orchgate.evidence.lock_checks import LockChecks, PinComparison
     from orchgate.gate.context import Context
+    from orchgate.git.snapshot import Snapshot
     from orchgate.markdown.document import Document
     from orchgate.references.artifacts import Artifacts
 
 
 UNJUDGED = "unjudged site links"
+
+
+class View(NamedTuple):
+    """What a document is judged by: `document` parses another one."""
+
+    snapshot: Snapshot
+    packets: Owners
+    runs: CitedRuns
+    document: Callable[[str], Document]
+
+
+class DocumentJudge(NamedTuple):
+    view: View
+    artifacts: Artifacts
+    references: References
+    support: Support
+    checks: ReferenceChecks
+
+    def findings(self, document: Document) -> Iterator[Finding]:
+        """What is wrong with a document that is judged itself."""
+        yield from self.checks.findings(document)
+        yield from self.checks.undefined(document)
+        yield from self.summaries(document)
+        if may_lack_evidence(document.text):
+            packets, path = self.view.packets, document.path
+            yield from ticked_findings(document, packets.kinds(path), partial(packets.finished, path))
+
+    def summaries(self, document: Document) -> Iterable[Finding]:
+        """EVD011. Few documents have a summary, and the rest of them should not wait for its module."""
+        if SUMMARY not in document.text:
+            return ()
+        from orchgate.evidence import summary
+
+        return summary.findings(document, self.view.runs, self.artifacts)
+
+
+_TROUBLES: tuple[Callable[[DocumentJudge], Mapping[str, Trouble]], ...] = (
+    lambda judge: judge.checks.troubles,
+    lambda judge: judge.support.troubles,
+)
 
 
 class EvidenceSources:
@@ -45,34 +86,59 @@ class EvidenceSources:
         self.changed = _repinned(ctx, self.lock) if _moves_lock(ctx) else frozenset()
         self.artifacts = _artifacts(ctx, pins)
         self.packets = Owners(ctx.packets, ctx.documents.one, whole=ctx.scope.whole_tree)
-        self.references = References(ctx.snapshot, self.artifacts, self.packets, ctx.config.evidence.link_roots)
         self.runs = CitedRuns(ctx.snapshot, self.artifacts, ctx.config.manifests.max_bytes, self.lock)
-        self.comparison: PinComparison | None = None
-        self.support = Support(self.references, self.packets, self.runs, self.artifacts, kept=self._kept())
-        self.judge = ReferenceChecks(
-            ctx.snapshot,
-            self.artifacts,
-            self.packets,
-            references=self.references,
-            support=self.support,
-            document=ctx.documents.one,
-        )
+        self.reader = TargetReader(self.artifacts.roots)
+        self.judges: list[DocumentJudge] = []
+        self.judge = self._judge(View(ctx.snapshot, self.packets, self.runs, ctx.documents.one))
 
-    def _kept(self) -> LockChecks | None:
+    def _judge(self, view: View) -> DocumentJudge:
+        artifacts = self.artifacts
+        references = References(
+            view.snapshot, artifacts, view.packets, self._ctx.config.evidence.link_roots, self.reader
+        )
+        support = Support(references, view.packets, view.runs, artifacts, kept=self._kept(view))
+        checks = ReferenceChecks(
+            view.snapshot, artifacts, view.packets, references=references, support=support, document=view.document
+        )
+        self.judges.append(DocumentJudge(view, artifacts, references, support, checks))
+        return self.judges[-1]
+
+    def each(self, documents: Sequence[Document]) -> Iterator[tuple[DocumentJudge, Sequence[Document]]]:
+        """Who judges which of some documents."""
+        if self._ctx.parts is None:
+            yield self.judge, documents
+            return
+        for part, noted in self._ctx.parts.each("evidence", self._ctx, documents, lambda document: (document.path,)):
+            noted.content(LOCK)
+            packets, runs = noted.owners(self.packets), noted.runs(self.runs)
+            judge = self._judge(View(noted.tree, packets, runs, noted.document))
+            yield judge, part
+            if any(of(judge) for of in _TROUBLES) or (self.comparison and self.comparison.troubles):
+                noted.never()
+
+    def _kept(self, view: View) -> LockChecks | None:
         """Findings about pins; None where neither this tree nor the one before has a lock."""
-        if self.lock is None and not self.changed:
+        if self.comparison is None:
             return None
         from orchgate.evidence.lock import Lock
-        from orchgate.evidence.lock_checks import LockChecks, PinComparison
+        from orchgate.evidence.lock_checks import LockChecks
+
+        return LockChecks(view.snapshot, self.artifacts.roots, self.lock or Lock(), self.comparison)
+
+    @cached_property
+    def comparison(self) -> PinComparison | None:
+        if self.lock is None and not self.changed:
+            return None
+        from orchgate.evidence.lock_checks import PinComparison
 
         config = self._ctx.config
-        self.comparison = PinComparison(self.artifacts, config.evidence.max_artifact_bytes, config.manifests.max_bytes)
-        return LockChecks(self._ctx.snapshot, self.artifacts.roots, self.lock or Lock(), self.comparison)
+        return PinComparison(self.artifacts, config.evidence.max_artifact_bytes, config.manifests.max_bytes)
 
     @property
     def troubles(self) -> Iterable[Trouble]:
         compared = self.comparison.troubles.values() if self.comparison else ()
-        return (*self.judge.troubles.values(), *self.support.troubles.values(), *compared)
+        found = ({path: one for judge in self.judges for path, one in of(judge).items()} for of in _TROUBLES)
+        return (*(trouble for troubles in found for trouble in troubles.values()), *compared)
 
 
 def run(ctx: Context) -> Outcome:
@@ -94,10 +160,11 @@ def run(ctx: Context) -> Outcome:
     findings = (one for one in reported if isinstance(one, Finding))
     troubles = (one for one in reported if isinstance(one, Trouble))
     pins = {"pins": sources.lock.count} if sources.lock and ctx.share.leads else {}  # two processes read one lock
-    unjudged = {UNJUDGED: sources.judge.unjudged} if sources.judge.unjudged else {}
+    links, unjudged = (sum(getattr(one.checks, name) for one in sources.judges) for name in ("links", "unjudged"))
+    beside = {UNJUDGED: unjudged} if unjudged else {}
     return Outcome(
         tuple(sorted(findings, key=lambda finding: finding.location)),
-        {"documents": len(read), "links": sources.judge.links, **pins, **unjudged},
+        {"documents": len(read), "links": links, **pins, **beside},
         troubles=(*troubles, *sources.troubles),
     )
 
@@ -110,13 +177,9 @@ def _changed(
         documents, unread = ctx.documents.read(part)
         yield from unread
         read += documents
-        for document in documents:
-            yield from sources.judge.findings(document)
-            yield from sources.judge.undefined(document)
-            yield from _summaries(document, sources)
-            if may_lack_evidence(document.text):
-                kinds, finished = sources.packets.kinds(document.path), partial(sources.packets.finished, document.path)
-                yield from ticked_findings(document, kinds, finished)
+        for judge, those in sources.each(documents):
+            for document in those:
+                yield from judge.findings(document)
 
 
 def _once(ctx: Context, sources: EvidenceSources, paths: list[str]) -> Iterator[Finding]:
@@ -138,18 +201,9 @@ def _untouched(
     yield from unread
     read += documents
     for document in documents:
-        yield from sources.judge.vanished(document, gone)
-        yield from sources.judge.repinned(document, sources.changed)
-        yield from _summaries(document, sources)
-
-
-def _summaries(document: Document, sources: EvidenceSources) -> Iterable[Finding]:
-    """EVD011. Few documents have a summary, and the rest of them should not wait for its module."""
-    if SUMMARY not in document.text:
-        return ()
-    from orchgate.evidence import summary
-
-    return summary.findings(document, sources.runs, sources.artifacts)
+        yield from sources.judge.checks.vanished(document, gone)
+        yield from sources.judge.checks.repinned(document, sources.changed)
+        yield from sources.judge.summaries(document)
 
 
 def _moves_lock(ctx: Context) -> bool:
@@ -231,7 +285,7 @@ def _other_trees(ctx: Context, sources: EvidenceSources) -> Iterator[Finding | T
     if not runs:
         return
     now, before = (
-        [one for document in side for one in claims(document, sources.references, roots, runs)]
+        [one for document in side for one in claims(document, sources.judge.references, roots, runs)]
         for side in (documents, old)
     )
     new = added(now, before)

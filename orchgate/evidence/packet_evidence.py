@@ -265,7 +265,7 @@ class Owners:
 
     @cached_property
     def _tasks(self) -> frozenset[str]:
-        return frozenset(name for packet in self._packets.all for name in _names_of(packet))
+        return frozenset(name for packet in self._packets.all for name in names_of(packet))
 
     def finished(self, path: str) -> bool:
         """Whether the packet of a document is done, or has every box of its checklist ticked."""
@@ -300,12 +300,12 @@ class Owners:
         if not places or any(_is_own(name, folder) for place in places for name in (place.task, place.slug) if name):
             return ""
         packets = self.of(path)
-        if not packets or any(_is_own(name, folder) for packet in packets for name in _names_of(packet)):
+        if not packets or any(_is_own(name, folder) for packet in packets for name in names_of(packet)):
             return ""
         return folder if folder in self._tasks else ""
 
 
-def _names_of(packet: Packet) -> tuple[str, ...]:
+def names_of(packet: Packet) -> tuple[str, ...]:
     listed = packet.entry.names if packet.entry else ()
     return tuple(name for name in (packet.task, packet.slug, *listed) if name)
 

@@ -142,9 +142,15 @@ class References:
     """The references of one tree's documents."""
 
     def __init__(
-        self, snapshot: Snapshot, artifacts: Artifacts, packets: Owners, link_roots: tuple[str, ...] = ()
+        self,
+        snapshot: Snapshot,
+        artifacts: Artifacts,
+        packets: Owners,
+        link_roots: tuple[str, ...] = (),
+        reader: TargetReader | None = None,
     ) -> None:
-        self.reader = TargetReader(artifacts.roots)
+        """`reader` is one that has read texts before."""
+        self.reader = reader or TargetReader(artifacts.roots)
         self.resolver = Resolver(snapshot, artifacts, link_roots)
         self._bare = BarePaths(artifacts.roots)
         self._packets = packets

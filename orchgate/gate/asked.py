@@ -206,6 +206,7 @@ class WatchedContext:
         self._asked = asked
         # Settled, too, and asked for at every turn.
         self.config, self.proposed, self.scope, self.share = ctx.config, ctx.proposed, ctx.scope, ctx.share
+        self.parts = ctx.parts
         self.snapshot, self.base, self.documents = ctx.snapshot, ctx.base, ctx.documents
         self.artifacts = WatchedArtifacts(asked, ctx.config.evidence.roots)
 

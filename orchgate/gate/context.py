@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchgate.config.settings import Config
     from orchgate.evidence.lock import Lock
     from orchgate.gate.documents import ParsedDocuments
+    from orchgate.gate.parts import Parts
     from orchgate.git.messages import Exceptions, MessageHook
     from orchgate.git.objects import Patch
     from orchgate.git.repository import Repository
@@ -74,6 +75,7 @@ class Context(NamedTuple):
     tell       says to a waiting person what takes so long
     engine     what runs the check; None where one runs by itself
     as_finished  every packet is judged as if it were called finished: what does it owe until then?
+    parts      notes what each part of a tree that is judged as a whole rests on; None for any other change
     asked      hears what a judgement asks of the ref itself: OF_REF for its name or its commits, or what messages say
     """
 
@@ -97,14 +99,23 @@ class Context(NamedTuple):
     share: Share = ALL
     as_finished: bool = False
     asked: Callable[[str | Exceptions], None] = lambda _: None
+    parts: Parts | None = None
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a context does not change: {name}")
 
-    def sharing(self, share: Share) -> Context:
-        """This context for a part of the work, with everything that was found out already."""
-        made = self._replace(share=share)
-        vars(made).update(vars(self))
+    def judging(
+        self, *, engine: CheckEngine | None = None, share: Share | None = None, parts: Parts | None = None
+    ) -> Context:
+        """This context as something judges by it, with everything that was found out already."""
+        made = self._replace(engine=engine or self.engine, share=share or self.share, parts=parts or self.parts)
+        vars(made).update({name: known for name, known in vars(self).items() if name != "before"})
+        return made
+
+    def of_same_tree(self, scope: Scope) -> Context:
+        """This context for another change to the same tree."""
+        made = self._replace(scope=scope)
+        vars(made).update({name: known for name, known in vars(self).items() if name in ("packets", "lock")})
         return made
 
     @cached_property

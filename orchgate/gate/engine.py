@@ -98,7 +98,7 @@ class CheckRun:
         self._printed = printed
         self._known: tuple[CheckResult, ...] | None = None  # what `early` got
         self._available = available
-        self._ctx = ctx._replace(engine=self)
+        self._ctx = ctx.judging(engine=self)
         self._ignores = ignores
         self._strict = strict
         self._results: dict[str, CheckResult] = {}
@@ -135,6 +135,8 @@ class CheckRun:
         ids = ([check.id for check in self._checks], sorted(self._available))
         self._outcomes = found = outcomes.of(self._ctx, (*ids, self._ignores, self._strict, self._narrowing))
         new = [check for check in self._checks if outcomes.is_kept(check) and not self._recalled(check)]
+        if new:
+            self._compare_parts()
         if new and len(self._ctx.snapshot.entries) >= MANY_FILES and cores() > 1:
             self._judge_side_by_side(new)
         for check in new:
@@ -146,6 +148,20 @@ class CheckRun:
                 used = tuple((place, rule) for place, rule in self._used if rule in rules)
                 kept = outcomes.Kept(self.result(check.id), used, tuple(self._marked))
                 found.keep(check, kept, self._asked_of(check.id))
+
+    def _compare_parts(self) -> None:
+        """Lets parts of the tree be held against the base, where what is the same there is not judged again."""
+        from orchgate.gate.older import Comparison, nothing_before
+        from orchgate.gate.parts import Parts
+
+        if self._strict or nothing_before(self._ctx):
+            return
+        parts = Parts()
+        self._ctx = self._ctx.judging(parts=parts)
+        self._comparison = Comparison(self._ctx, self._at_base)
+        before = self._comparison.before
+        if before is not None:
+            parts.compare(self._ctx, before)
 
     def _recalled(self, check: Check) -> bool:
         """Whether the result of a check is known from the last time."""
@@ -205,11 +221,13 @@ class CheckRun:
         self._ctx.documents.read((*theirs.marked, *theirs.marked_beside))
         for name, (answers, lost) in theirs.asked.items():
             self._asked_of(name).join(answers, lost)
+        if self._ctx.parts is not None and theirs.parts is not None:
+            self._ctx.parts.join(theirs.parts)
         for raw in halves.joined(mine, theirs):
             self._results[raw.check] = self._judged(raw)
 
     def _half(self, share: Share, checks: Iterable[Check], rest: Iterable[Check]) -> HalfDone:
-        self._ctx = self._ctx.sharing(share)
+        self._ctx = self._ctx.judging(share=share)
         raws = [self._outcome(check) for check in checks]
         marked = self._that_may_hold_suppressions()
         raws += [self._outcome(check) for check in rest]
@@ -217,7 +235,7 @@ class CheckRun:
             name: (one.answers, one.lost or self._unsettled()) for name, one in self._asked.items()
         }
         beside = [path for path in self._that_may_hold_suppressions() if path not in marked]
-        return HalfDone(raws, marked, beside, asked)
+        return HalfDone(raws, marked, beside, asked, self._ctx.parts)
 
     def _unsettled(self) -> str:
         repository = self._ctx.repository

@@ -26,6 +26,8 @@ WRITTEN = frozenset(
         *("DOC004", "CMD001", "CMD002"),
     )
 )
+# Rules some of whose findings are about several documents.
+ACROSS = frozenset(("DOC001", "DOC005", "EVD010"))
 WEIGHT = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orchgate.gate.asked import Answers
+    from orchgate.gate.parts import Parts
     from orchgate.model import Check
 
     Work = tuple[Iterable[Check], Iterable[Check]]  # checks of documents, and others
@@ -39,6 +40,7 @@ class HalfDone(NamedTuple):
     marked: list[str]
     marked_beside: list[str]
     asked: Mapping[str, tuple[Answers, str]]
+    parts: Parts | None
 
 
 def _taken(paths: list[str], take: Callable[[], int | None]) -> Iterator[list[str]]:
@@ -61,11 +63,12 @@ def _joined(one: Raw, other: Raw) -> Raw:
 
     What that one says besides, once for all, comes after what is said of the same place.
     """
-    examined = {name: number + other.outcome.examined.get(name, 0) for name, number in one.outcome.examined.items()}
+    counted = (one.outcome.examined, other.outcome.examined)
+    examined = {name: sum(numbers.get(name, 0) for numbers in counted) for numbers in counted for name in numbers}
     troubles = (*other.outcome.troubles, *one.outcome.troubles)
     outcome = Outcome(
         tuple(sorted((*other.outcome.findings, *one.outcome.findings), key=lambda finding: finding.location)),
-        examined or other.outcome.examined,
+        examined,
         {**one.outcome.facts, **other.outcome.facts},
         tuple(sorted(dict.fromkeys(troubles), key=lambda trouble: (trouble.location, trouble.message))),
     )
@@ -99,7 +102,7 @@ def both(
         leads, checks, rest = jobs[0]
         done = half(Share(lambda paths: _taken(paths, take), leads), checks, rest)
         if leads:
-            return done, []
+            return done._replace(parts=None), []
         bare = [raw._replace(outcome=raw.outcome._replace(findings=())) for raw in done.raws]
         return done._replace(raws=bare), [_columns(raw.outcome.findings) for raw in done.raws]
 

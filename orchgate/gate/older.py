@@ -15,7 +15,7 @@ from __future__ import annotations
 from orchgate.errors import Unreadable
 from orchgate.gate.context import ALL
 from orchgate.gate.documents import ParsedDocuments
-from orchgate.gate.faults import ELSEWHERE, GONE, KNOWN, MOVED, WRITTEN, EarlierFaults, faults_of, paths_of
+from orchgate.gate.faults import ACROSS, ELSEWHERE, GONE, KNOWN, MOVED, WRITTEN, EarlierFaults, faults_of, paths_of
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.markdown.names import is_markdown
 from orchgate.model import ABSENT, Change, Location, Scope, Trouble
@@ -53,7 +53,9 @@ class Comparison:
         charged = [(at, one) for at, one in enumerate(result.diagnostics) if _may_be_older(one)]
         if nothing_before(self._ctx):
             return self._compared_with_known(check, result, charged)
-        older: set[int] = set()
+        same = self._same(check)
+        older = {at for at, one in charged if _stands_in(one, same)}
+        charged = [one for one in charged if one[0] not in older]
         uncompared: dict[Trouble, None] = {}
         crash = result.crash
         bases = tuple(self._bases)
@@ -64,7 +66,8 @@ class Comparison:
             before = self._judge(self._context(base, paths), check)
             uncompared.update(dict.fromkeys(_concerning(before.troubles, paths)))
             crash = crash or before.crash
-            older.update(self._matched(charged, self._there(base, before)))
+            there = [one for one in self._there(base, before) if not _stands_in(one, same)]
+            older.update(self._matched(charged, there))
         left = [one for one in charged if one[0] not in older and one[1].finding.rule in WRITTEN]
         for base in bases if left else ():
             older.update(self._moved(base, check, result.diagnostics, left))
@@ -89,6 +92,20 @@ class Comparison:
         return compared._replace(facts={**result.facts, GONE: earlier.left, MOVED: len(moved)})
 
     @property
+    def before(self) -> Context | None:
+        """The base, where it is judged as the tree is: then what is the same in both need not be judged there."""
+        ctx = self._ctx
+        base = next(self._bases, None) if ctx.layout is None else None
+        if base is None or _for_tree(ctx, base.tree.entries) is not ctx.config:
+            return None
+        return self._whole(base)
+
+    def _same(self, check: Check) -> Collection[str]:
+        """Documents of which the base's findings are known: they are those of the tree."""
+        parts = self._ctx.parts
+        return parts.same_in(check.id) if parts is not None else ()
+
+    @property
     def _bases(self) -> Iterator[Base]:
         scope, repository = self._ctx.scope, self._ctx.repository
         if scope.base is None or repository is None:
@@ -110,6 +127,12 @@ class Comparison:
 
     def _context(self, base: Base, paths: tuple[str, ...]) -> Context:
         """The base as if some of its documents had just been written, by the configuration that judges the change."""
+        made, entries = self._whole(base), base.tree.entries
+        changes = tuple(_unchanged(path, entries.get(path)) for path in paths)
+        scope = Scope("commit", base.commit, base.commit, changes, origin=self._ctx.scope.origin)
+        return made.of_same_tree(scope)
+
+    def _whole(self, base: Base) -> Context:
         ctx, entries = self._ctx, base.tree.entries
         if base.commit not in self._contexts:
             self._contexts[base.commit] = ctx._replace(
@@ -122,10 +145,9 @@ class Comparison:
                 layout=None,
                 engine=None,
                 share=ALL,
+                parts=None,
             )
-        changes = tuple(_unchanged(path, entries.get(path)) for path in paths)
-        scope = Scope("commit", base.commit, base.commit, changes, origin=ctx.scope.origin)
-        return self._contexts[base.commit]._replace(scope=scope)
+        return self._contexts[base.commit]
 
     def _there(self, base: Base, before: CheckResult) -> list[Diagnostic]:
         """What counted in the base; not what a check found on disk for it, in a file that the change adds."""
@@ -196,6 +218,12 @@ class _Texts:
 
 def _may_be_older(diagnostic: Diagnostic) -> bool:
     return diagnostic.suppressed is None and not diagnostic.finding.own
+
+
+def _stands_in(diagnostic: Diagnostic, documents: Collection[str]) -> bool:
+    """Whether a finding is about one of some documents, and about no other one."""
+    finding = diagnostic.finding
+    return finding.location.path in documents and not finding.documents and finding.rule not in ACROSS
 
 
 def _for_tree(ctx: Context, entries: Collection[str]) -> Config:

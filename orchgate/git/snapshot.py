@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from bisect import bisect_left
 from functools import cached_property
 
 from orchgate.errors import KeptElsewhere, TooLarge, Unreadable
@@ -19,10 +20,13 @@ from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from typing import Any, TypeVar
 
     from orchgate.git.objects import Blobs
     from orchgate.git.paths import PathChoice, Paths
     from orchgate.lib.cache import Cache
+
+    Derived = TypeVar("Derived")
 
 MAX_BYTES = 64 * 1024 * 1024
 MANY_NAMES = 50  # git compares every line with every name; beyond this, reading the documents is cheaper
@@ -78,6 +82,12 @@ class Snapshot(Protocol):
     def mentioning(self, names: Iterable[str]) -> frozenset[str]:
         """Paths of files whose bytes contain one of the strings; for very many strings, of all that may."""
 
+    def starting(self, text: str) -> Iterator[str]:
+        """The paths and folders that start with a text, sorted."""
+
+    def derived(self, make: Callable[[Snapshot], Derived]) -> Derived:
+        """What follows from the tree, worked out once."""
+
 
 def folders_of(paths: Iterable[str]) -> frozenset[str]:
     """Every ancestor folder of the paths."""
@@ -95,7 +105,33 @@ def indirect_of(entries: Mapping[str, TreeEntry]) -> Collection[str]:
     return dict.fromkeys(path for path, entry in entries.items() if entry.mode in (SYMLINK, SUBMODULE))
 
 
-class GitSnapshot:
+class DerivedFacts:
+    """What follows from a tree, worked out once."""
+
+    @cached_property
+    def _made(self) -> dict[object, Any]:
+        return {}
+
+    def derived(self: Snapshot, make: Callable[[Snapshot], Derived]) -> Derived:
+        made: dict[object, Any] = self._made  # type: ignore[attr-defined]
+        if make not in made:
+            made[make] = make(self)
+        found: Derived = made[make]
+        return found
+
+    def starting(self: Snapshot, text: str) -> Iterator[str]:
+        found = self.derived(_sorted)
+        for at in range(bisect_left(found, text), len(found)):
+            if not found[at].startswith(text):
+                return
+            yield found[at]
+
+
+def _sorted(tree: Snapshot) -> list[str]:
+    return sorted([*tree.entries, *tree.folders])
+
+
+class GitSnapshot(DerivedFacts):
     """The index or a revision. The listing is made by `list_entries` on first use; blobs come through one process."""
 
     def __init__(
@@ -194,7 +230,7 @@ class GitSnapshot:
         return self._grep(wanted)
 
 
-class FolderSnapshot:
+class FolderSnapshot(DerivedFacts):
     """A folder on disk as if it were a tree; `ignored` names top-level folders that git would not track."""
 
     def __init__(self, root: str, ignored: tuple[str, ...] = ()) -> None:

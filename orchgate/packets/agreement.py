@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchgate.lib.lazy import lazy
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, Protocol
 from orchgate.model import Finding, Location, Severity
 from orchgate.packets.layout import TITLES
 from orchgate.packets.naming import front_matter_declarations, header_declarations
@@ -12,8 +12,8 @@ from orchgate.packets.titles import document_name
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from orchgate.git.snapshot import Snapshot
     from orchgate.markdown.document import Document
-    from orchgate.packets.catalog import Packets
     from orchgate.packets.naming import Declaration
     from orchgate.packets.packet import Packet
 
@@ -21,7 +21,19 @@ _ID = lazy(r"(\d{4})(?:-|$)")
 SPECS = frozenset({"tech-spec", "mini-spec"})
 
 
-def disagreements(packet: Packet, documents: Mapping[str, Document], known: Packets) -> Iterator[Finding]:
+class Known(Protocol):
+    """What is asked about the other packets of the tree."""
+
+    @property
+    def tree(self) -> Snapshot: ...
+    @property
+    def task_list(self) -> str: ...
+    def has_id(self, name: str) -> bool: ...
+    def owners_of(self, path: str) -> tuple[Packet, ...]: ...
+    def line_of_task(self, path: str) -> int: ...
+
+
+def disagreements(packet: Packet, documents: Mapping[str, Document], known: Known) -> Iterator[Finding]:
     """DOC005 for one packet and its parsed documents by kind."""
     yield from _alike(packet)
     for kind, document in documents.items():
@@ -46,7 +58,7 @@ def _alike(packet: Packet) -> Iterator[Finding]:
         yield Finding("DOC005", place, message, hint, Severity.WARNING, about=about, documents=packet.paths)
 
 
-def _heading(packet: Packet, kind: str, document: Document, known: Packets) -> Iterator[Finding]:
+def _heading(packet: Packet, kind: str, document: Document, known: Known) -> Iterator[Finding]:
     first = document.headings[0] if document.headings else None
     if first is None or first.level != 1:
         return
@@ -61,7 +73,7 @@ def _heading(packet: Packet, kind: str, document: Document, known: Packets) -> I
         yield Finding("DOC005", document.location(first.offset), message, f"write {own[1]}")
 
 
-def _names(packet: Packet, document: Document, declared: Declaration, known: Packets) -> Iterator[Finding]:
+def _names(packet: Packet, document: Document, declared: Declaration, known: Known) -> Iterator[Finding]:
     """A declared document that belongs to another packet; in front matter also one that does not exist."""
     loose = declared.what == "relates_to"
     weight = Severity.WARNING if loose else None
@@ -91,10 +103,9 @@ def _task(packet: Packet, document: Document, declared: Declaration) -> Iterator
         yield Finding("DOC005", document.location(declared.offset), message, f"write {packet.task}")
 
 
-def _entry(packet: Packet, known: Packets) -> Iterator[Finding]:
+def _entry(packet: Packet, known: Known) -> Iterator[Finding]:
     """The paths of the packet's entry in the task list."""
-    tasks = known.tasks
-    if packet.entry is None or tasks is None:
+    if packet.entry is None or not known.task_list:
         return
     for key, path in packet.entry.paths:
         owners = known.owners_of(path) if key == "path" and path not in packet.paths else ()
@@ -105,7 +116,7 @@ def _entry(packet: Packet, known: Packets) -> Iterator[Finding]:
         else:
             continue
         hint = f"name {packet.documents.get('checklist', packet.anchor)}"
-        place = Location(tasks.path, tasks.line_of(path))
+        place = Location(known.task_list, known.line_of_task(path))
         yield Finding(
             "DOC005", place, message, hint, Severity.WARNING, about=(f"{key} {path}",), documents=packet.paths
         )

@@ -58,6 +58,15 @@ class Packets:
         return self.tasks.items if self.tasks else ()
 
     @property
+    def task_list(self) -> str:
+        """The path of the task list; "" when there is none, or it cannot be read."""
+        return self.tasks.path if self.tasks is not None else ""
+
+    def line_of_task(self, path: str) -> int:
+        """Where the task list names a path first, as `TaskList.line_of`."""
+        return self.tasks.line_of(path) if self.tasks is not None else 0
+
+    @property
     def has_tasks(self) -> bool:
         """Whether the task list has any."""
         return self.tasks is not None and self.tasks.lists_any

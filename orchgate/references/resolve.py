@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from bisect import bisect_left
 from functools import cached_property
 from posixpath import join, normpath
 
@@ -189,16 +188,9 @@ class Resolver:
             return self._where(pattern) is Where.HERE
         literal = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
         matches = compile_glob(pattern).fullmatch
-        at = bisect_left(self._sorted, literal)
-        while at < len(self._sorted) and self._sorted[at].startswith(literal):
-            if matches(self._sorted[at]):
-                return True
-            at += 1
+        if any(map(matches, self._snapshot.starting(literal))):
+            return True
         return self._artifacts.owns(literal + "x") and self._artifacts.matching(pattern)
-
-    @cached_property
-    def _sorted(self) -> list[str]:
-        return sorted([*self._entries, *self._folders])
 
 
 def _joined(base: str, path: str) -> str:

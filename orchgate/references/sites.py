@@ -6,7 +6,6 @@ Generators serve `public/` and `static/` from the top, and pages without their e
 
 from __future__ import annotations
 
-from functools import cached_property
 from posixpath import join, normpath
 
 from orchgate.errors import Unreadable
@@ -184,19 +183,10 @@ class Sites:
         if self.roots or not path.startswith("/") or path.count("/") < 2 or path.casefold().endswith(_SOURCES):
             return ""
         for whole in (path + suffix for suffix in _SUFFIXES):
-            for place in self._by_name.get(whole.rpartition("/")[2], ()):
+            for place in self._snapshot.derived(_by_name).get(whole.rpartition("/")[2], ()):
                 if ("/" + place).endswith(whole):
                     return place
         return ""
-
-    @cached_property
-    def _by_name(self) -> dict[str, list[str]]:
-        """The files of a tree with a site, by name; none of other trees."""
-        found: dict[str, list[str]] = {}
-        if any(map(is_configuration, self._snapshot.entries)):
-            for path in self._snapshot.entries:
-                found.setdefault(path.rpartition("/")[2], []).append(path)
-        return found
 
     def near(self, written: str, document: str) -> bool:
         """Whether the folder of a page that does not exist is there: then the link is hardly right."""
@@ -214,6 +204,15 @@ class Sites:
         """Whether only the generator can say if a link leads anywhere: routes, but not files of Markdown."""
         path = written.casefold()
         return not self.roots and not path.endswith(_SOURCES) and self.of(document) is not None and _is_route(path)
+
+
+def _by_name(tree: Snapshot) -> dict[str, list[str]]:
+    """The files of a tree with a site, by name; none of other trees."""
+    found: dict[str, list[str]] = {}
+    if any(map(is_configuration, tree.entries)):
+        for path in tree.entries:
+            found.setdefault(path.rpartition("/")[2], []).append(path)
+    return found
 
 
 def _is_route(path: str) -> bool:
