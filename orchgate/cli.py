@@ -183,9 +183,9 @@ def _dispatch(argv: list[str]) -> int:
 
         raise UsageError(f"unknown option {name}", "orchgate --help")
     module = _untranslated(lambda: registry.load("commands", name))
-    from orchgate.commands.shared import flags
+    from orchgate.commands.shared import options
 
-    args = None if hasattr(module, "PARSER") else flags.read(module.arguments, argv[1:])
+    args = None if hasattr(module, "PARSER") else options.read_flags(module.arguments, argv[1:])
     result = module.run(_parsed(name, module, argv[1:]) if args is None else args)
     return result if isinstance(result, int) else int(result.exit_code)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate import registry
-from orchgate.commands.shared import command_line, flags
+from orchgate.commands.shared import command_line, options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from orchgate.commands.shared.command_line import Parser
 
 COMMANDS = [name for name in registry.plugins("commands") if not hasattr(registry.load("commands", name), "PARSER")]
-READ = [name for name in COMMANDS if flags.read(registry.load("commands", name).arguments, []) is not None]
+READ = [name for name in COMMANDS if options.read_flags(registry.load("commands", name).arguments, []) is not None]
 
 
 @pytest.mark.parametrize("name", READ)
 def test_every_command_is_read_as_by_its_parser(name: str) -> None:
     module = registry.load("commands", name)
-    declared = flags.Flags()
+    declared = options.Flags()
     module.arguments(declared)
 
     others = ["documents", "specs"] if declared.others else []
     for words in [[*pair, *others] for count in (0, 1, 2) for pair in combinations(declared.named, count)]:
         parser = command_line.Parser(prog=f"orchgate {name}")
         command_line.describe(parser, module)
-        read = flags.read(module.arguments, words)
+        read = options.read_flags(module.arguments, words)
         assert read is not None
         assert vars(read) == vars(parser.parse_args(words)), words
 
@@ -38,7 +38,7 @@ def test_what_hooks_ask_for_is_read_without_argparse() -> None:
     check = registry.load("commands", "check").arguments
 
     assert [
-        flags.read(check, words) is not None for words in ([], ["--staged"], ["documents", "--all-files", "-q"])
+        options.read_flags(check, words) is not None for words in ([], ["--staged"], ["documents", "--all-files", "-q"])
     ] == [True] * 3
 
 
@@ -47,7 +47,7 @@ def test_what_hooks_ask_for_is_read_without_argparse() -> None:
     ["--staged=1", "documents -q specs", "--stage", "--base HEAD", "-qv", "--", "--help", "--from-ref", "--nothing"],
 )
 def test_anything_else_is_left_to_argparse(words: str) -> None:
-    assert flags.read(registry.load("commands", "check").arguments, words.split()) is None
+    assert options.read_flags(registry.load("commands", "check").arguments, words.split()) is None
 
 
 def _needs_a_value(parser: Parser) -> None:
@@ -79,4 +79,4 @@ def _takes_a_command(parser: Parser) -> None:
     "arguments", [_needs_a_value, _takes_a_pipeline, _converts_its_default, _is_set_twice, _has_verbs, _takes_a_command]
 )
 def test_so_is_a_command_whose_defaults_are_more_than_values(arguments: Callable[[Parser], None]) -> None:
-    assert flags.read(arguments, []) is None
+    assert options.read_flags(arguments, []) is None

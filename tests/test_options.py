@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from orchgate.commands.shared.flags import Renamed
+    from orchgate.commands.shared.options import Renamed
 
 TOP = Path(__file__).parent.parent
 COMMANDS = registry.plugins("commands")

@@ -6,8 +6,7 @@ import contextlib
 import os
 import sys
 
-from orchgate.commands.shared.flags import Renamed
-from orchgate.commands.shared.options import output_options, whole_number
+from orchgate.commands.shared.options import Renamed, output_options, whole_number
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import ScopeRequest, Severity, Verdict

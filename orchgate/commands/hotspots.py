@@ -10,8 +10,7 @@ import sys
 from collections import Counter
 
 from orchgate.commands.shared import screen, work_tree
-from orchgate.commands.shared.flags import Renamed
-from orchgate.commands.shared.options import output_format, whole_number
+from orchgate.commands.shared.options import Renamed, output_format, whole_number
 from orchgate.errors import OrchgateError, quoted
 from orchgate.lib.text import clip, counted, short_seconds
 from orchgate.lib.typed import TYPE_CHECKING

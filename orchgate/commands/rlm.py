@@ -6,8 +6,7 @@ import os
 import sys
 
 from orchgate.commands.shared import options, work_tree
-from orchgate.commands.shared.flags import Renamed
-from orchgate.commands.shared.options import output_format, whole_number
+from orchgate.commands.shared.options import Renamed, output_format, whole_number
 from orchgate.errors import ConfigError, OrchgateError, UsageError
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.outputs._escape import escape

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 
 from orchgate.commands.shared import work_tree
-from orchgate.commands.shared.flags import Renamed
-from orchgate.commands.shared.options import output_format, whole_number
+from orchgate.commands.shared.options import Renamed, output_format, whole_number
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.outputs._escape import escape
 

@@ -8,9 +8,8 @@ import time
 from datetime import UTC, datetime
 
 from orchgate.commands.shared import screen, work_tree
-from orchgate.commands.shared.flags import Renamed
 from orchgate.commands.shared.lines import broken_rows, grouped, inner_facts, lower_bounds
-from orchgate.commands.shared.options import output_format, whole_number
+from orchgate.commands.shared.options import Renamed, output_format, whole_number
 from orchgate.errors import OrchgateError, quoted
 from orchgate.lib import files
 from orchgate.lib.text import aligned, clip, short_seconds

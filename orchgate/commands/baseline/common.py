@@ -8,7 +8,7 @@ import sys
 import time
 
 from orchgate.commands.shared import options, work_tree
-from orchgate.commands.shared.flags import Renamed
+from orchgate.commands.shared.options import Renamed
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.lib.text import counted, median
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple

@@ -11,7 +11,7 @@ from orchgate.commands.init import hooks as places
 from orchgate.commands.init.edits import Edit, is_executable
 from orchgate.commands.init.hooks import GENERATED, HOOK_TYPES, InTheWay, Plan
 from orchgate.commands.shared import options, work_tree
-from orchgate.commands.shared.flags import Renamed
+from orchgate.commands.shared.options import Renamed
 from orchgate.config import source
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.lib import files, locks, process

@@ -8,8 +8,7 @@ import sys
 import time
 
 from orchgate.commands.shared import options
-from orchgate.commands.shared.flags import Renamed
-from orchgate.commands.shared.options import output_options, whole_number
+from orchgate.commands.shared.options import Renamed, output_options, whole_number
 from orchgate.errors import ConfigError, UsageError
 from orchgate.lib.typed import TYPE_CHECKING
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any, NoReturn
 
-    from orchgate.commands.shared.flags import Renamed
+    from orchgate.commands.shared.options import Renamed
     from orchgate.model import Verdict
 
 # One table for all commands; those that mean something else by a code say so in their own EXIT_CODES.
