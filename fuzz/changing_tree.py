@@ -13,6 +13,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from fuzz.violation import Violation
+from fuzz.worker import HERMETIC
 from orchgate.errors import OrchgateError
 from orchgate.gate import engine, session
 from orchgate.gate.parts import Parts
@@ -27,15 +28,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator, Mapping
 
-ENVIRON = {
-    "PATH": os.environ.get("PATH", ""),
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_AUTHOR_NAME": "Ada",
-    "GIT_AUTHOR_EMAIL": "ada@example.org",
-    "GIT_COMMITTER_NAME": "Ada",
-    "GIT_COMMITTER_EMAIL": "ada@example.org",
-}
+ENVIRON = {"PATH": os.environ.get("PATH", ""), **HERMETIC}
 NOW = datetime.datetime(2026, 3, 1, 12, 0, tzinfo=datetime.UTC)
 RUN = "2026-01-06T09-26-22-129Z-c2f9cb47"
 SLUGS = ("slim", "fast", "slim-again")

@@ -8,8 +8,8 @@ import tomllib
 from orchgate import registry
 from orchgate.checks.diff_budget import REST, Area, Budget, area_of, is_left_out
 from orchgate.checks.version_bump import Releases
-from orchgate.commands.init.edits import Edit, is_blank, read
-from orchgate.commands.init.yaml_text import AGAIN, is_comment
+from orchgate.commands.init.edits import Edit, is_blank, is_comment, read
+from orchgate.commands.init.yaml_text import AGAIN
 from orchgate.config import load, source
 from orchgate.config.profiles import DEFAULT, recognise
 from orchgate.config.source import FILE

@@ -63,6 +63,12 @@ def is_blank(content: str) -> bool:
     return not content.strip(_NOTHING)
 
 
+def is_comment(text: str) -> bool:
+    """Whether a file holds comments and nothing that has an effect."""
+    lines = (line.strip() for line in text.splitlines())
+    return all(not line or line.startswith("#") or line == "---" for line in lines)
+
+
 def is_executable(path: str) -> bool:
     try:
         return bool(stat.S_IMODE(os.stat(path).st_mode) & 0o111)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from orchgate.commands.init import structured, yaml_text
-from orchgate.commands.init.edits import Edit, is_blank, text
+from orchgate.commands.init.edits import Edit, is_blank, is_comment, text
 from orchgate.commands.init.hooks import (
     HOOK_TYPES,
     InstallHooks,
@@ -81,7 +81,7 @@ def _install(place: Place) -> InstallHooks | None:
 
 
 def _added(path: str, before: str) -> str:
-    if is_blank(before) or (not path.endswith(".json") and yaml_text.is_comment(before)):
+    if is_blank(before) or (not path.endswith(".json") and is_comment(before)):
         return _new(path, before if before.strip() else "")
     if path.endswith((".toml", ".json")):
         return structured.changed(path, before, _into)

@@ -12,7 +12,7 @@ import sys
 
 from orchgate import __version__
 from orchgate.commands.init import hook_config, structured, yaml_text
-from orchgate.commands.init.edits import Edit, is_blank, read, text
+from orchgate.commands.init.edits import Edit, is_blank, is_comment, read, text
 from orchgate.commands.init.hook_config import FILE
 from orchgate.commands.init.hooks import (
     GENERATED,
@@ -76,7 +76,7 @@ def _yaml(before: str | None, *, published: bool) -> tuple[str, str]:
         return hook_config.new_file(entry), "" if before is None else "it was empty"
     if hook_config.is_cut(before):
         return hook_config.new_file(entry), _CUT
-    if yaml_text.is_comment(before):
+    if is_comment(before):
         return f"{before.rstrip()}\n\n{hook_config.new_file(entry)}", "below the comments that were there"
     if hook_config.ends_within(before):
         message = f"{FILE} ends in the middle of orchgate's own lines: what followed them is lost"

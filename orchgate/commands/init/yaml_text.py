@@ -30,11 +30,9 @@ def fault(text: str) -> str:
 
     if is_undecodable(text):
         return "1:1: is not valid YAML: bytes that are not UTF-8"
-    # What libyaml takes a moment for keeps the parser in Python busy for hours: 100,000 open brackets.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     depth = aliases = 0
     try:
-        for event in yaml.parse(text, Loader=loader):
+        for event in yaml.parse(text, Loader=_loader()):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             aliases += isinstance(event, yaml.AliasEvent)
             if depth > _DEEPEST or aliases > _MOST_ALIASES:
@@ -43,6 +41,13 @@ def fault(text: str) -> str:
         reason = getattr(error, "problem", None) or "characters that it may not hold"
         return f"{_place(getattr(error, 'problem_mark', None))}: is not valid YAML: {reason}"
     return ""
+
+
+def _loader() -> Any:
+    """What libyaml takes a moment for keeps the parser in Python busy for hours: 100,000 open brackets."""
+    import yaml
+
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def is_undecodable(text: str) -> bool:
@@ -64,9 +69,8 @@ def root(text: str) -> yaml.MappingNode | None:
     """The top of a file that holds one mapping; None for anything else. The text is valid."""
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        node = yaml.compose(text, Loader=loader)
+        node = yaml.compose(text, Loader=_loader())
     except yaml.YAMLError:  # two documents
         return None
     return node if isinstance(node, yaml.MappingNode) else None
@@ -187,7 +191,7 @@ def _was_null(before: list[tuple[object, ...]], after: list[tuple[object, ...]],
 def _meaning(text: str) -> Iterator[tuple[object, ...]]:
     import yaml
 
-    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    for event in yaml.parse(text, Loader=_loader()):
         yield (type(event).__name__, getattr(event, "value", None), getattr(event, "anchor", None))
 
 
@@ -232,12 +236,6 @@ def without_item(text: str, holder: yaml.Node | None, wanted: Callable[[yaml.Nod
     return text
 
 
-def is_comment(text: str) -> bool:
-    """Whether a file holds comments and nothing that has an effect."""
-    lines = (line.strip() for line in text.splitlines())
-    return all(not line or line.startswith("#") or line == "---" for line in lines)
-
-
 def rewritten(path: str, text: str, change: Callable[[Any], None]) -> str:
     """The file with its data changed, comments and quotes kept, where lines alone will not do. Raises OrchgateError."""
     made = _inserted(text, change)
@@ -271,12 +269,11 @@ def _inserted(text: str, change: Callable[[Any], None]) -> str | None:
     """The same by text put between brackets, where that is all it takes."""
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        before, after = (yaml.load(text, Loader=loader) for _ in range(2))  # noqa: S506 -- the safe one
+        before, after = (yaml.load(text, Loader=_loader()) for _ in range(2))  # noqa: S506 -- the safe one
         change(after)
         made = edited_flow(text, before, after)
-        same = made is not None and yaml.load(made, Loader=loader) == after  # noqa: S506
+        same = made is not None and yaml.load(made, Loader=_loader()) == after  # noqa: S506
     except (yaml.YAMLError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return made if same else None
@@ -301,7 +298,7 @@ def edited_flow(text: str, old: Any, new: Any) -> str | None:
     import yaml
 
     try:
-        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        node = yaml.compose(text, Loader=_loader())
         pieces = sorted(_pieces(text, node, old, new), reverse=True)
     except (_NoPlace, yaml.YAMLError):
         return None
