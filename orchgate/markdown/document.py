@@ -6,13 +6,17 @@ each kind of part on first use.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from functools import cached_property
 from itertools import accumulate
 from operator import add
 
+from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING
-from orchgate.markdown import anchors, blocks, inline, structure
+from orchgate.markdown import anchors, blocks, inline
+from orchgate.markdown.anchors import Numbering, opened, search, title_of
+from orchgate.markdown.blocks import indent_of
 from orchgate.markdown.names import is_mdx
 from orchgate.markdown.parts import (
     CodeSpan,
@@ -28,9 +32,160 @@ from orchgate.markdown.parts import (
 from orchgate.model import Location
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchgate.markdown.parts import Blocks
+
+
+Range = tuple[int, int]
+
+# They begin with a literal newline, which the regex engine finds many times faster than `^`; see `search`.
+_ATX = lazy(r"\n {0,3}(#{1,6})(?:[ \t]([^\n]*))?(?=\n|\Z)")
+_UNDERLINE = lazy(r"\n {0,3}(=+|-+)[ \t]*(?=\n|\Z)")
+_NO_PARAGRAPH = lazy(
+    r"[ \t]*(?:#{1,6}(?:[ \t]|$)|>|[-*+](?:[ \t]|$)|1[.)](?:[ \t]|$)|\||=+[ \t]*$|-+[ \t]*$|<!--)|$| {4}|\t"
+)
+_ITEM_START = lazy(r" *(?:[-*+]|\d{1,9}[.)]) {1,4}(?! )")
+_FARTHEST = 500  # lines above an indented heading in which its list item is looked for
+# What looks like the first lines of a setext heading and is none of its text.
+_DEFINITIONS = lazy(r"\A(?: {0,3}\[[^\[\]\n^][^\[\]\n]*\]:[ \t]*\S+[ \t]*\n)+(?=.)", re.DOTALL)
+_RULE = lazy(r" {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$")
+
+
+def find_headings(text: str, parts: Iterable[Range]) -> Iterator[Heading]:
+    """The headings at the top level of the text, in order."""
+    numbering = Numbering()
+    for offset, level, raw, end in sorted(_atx_and_setext(text, parts)):
+        title = title_of(raw)
+        yield Heading(level, title.text, title.id or numbering.next(title.slug), offset, min(end + 1, len(text)), raw)
+
+
+def _atx_and_setext(text: str, parts: Iterable[Range]) -> Iterator[tuple[int, int, str, int]]:
+    for start, end in parts:
+        for match, shift in search(_ATX, text, start, end):
+            indent = match.start(1) - match.start() - 1
+            if indent and _in_item(text, match.start() + shift, indent):
+                continue
+            yield match.start(1) + shift, len(match[1]), opened(match[2] or ""), match.end() + shift
+        if text.find("\n=", start, end) >= 0 or text.find("\n-", start, end) >= 0 or text.find("\n ", start, end) >= 0:
+            for match in _UNDERLINE.finditer(text, start, end):
+                begin = _paragraph_before(text, start, match.start())
+                if begin < match.start():
+                    raw = _DEFINITIONS.sub("", text[begin : match.start()])
+                    begin = match.start() - len(raw)
+                    place = begin + len(raw) - len(raw.lstrip())
+                    yield place, 1 if match[1][0] == "=" else 2, _unindented(raw), match.end()
+
+
+def _in_item(text: str, line: int, indent: int) -> bool:
+    """Whether a line that ends before `line` and is less indented opens a list item that the indented line is in."""
+    for _ in range(_FARTHEST):
+        if line <= 0:
+            return False
+        above = text.rfind("\n", 0, line) + 1
+        content = text[above : min(line, above + 2 * indent + 12)]
+        if content.strip() and indent_of(content) < indent:
+            marker = _ITEM_START.match(content)
+            return marker is not None and len(marker[0]) <= indent
+        line = above - 1
+    return False
+
+
+def _unindented(raw: str) -> str:
+    """The lines of a paragraph without the blanks around them."""
+    return "\n".join(line.strip(" \t") for line in raw.split("\n"))
+
+
+def _paragraph_before(text: str, start: int, end: int) -> int:
+    """Where the paragraph begins whose last line ends at `end`; `end` itself when none does."""
+    begin = end
+    while begin > start:
+        line = text.rfind("\n", start, begin - (begin < end)) + 1 or start
+        content = text[line : begin - (begin < end)]
+        if _RULE.match(content):
+            break
+        if _NO_PARAGRAPH.match(content):
+            nested = content.strip()[:1] in ("-", "*", "+", ">", "1") and len(content.strip()) > 1
+            return end if nested else begin
+        if line >= begin:
+            break
+        begin = line
+    return begin
+
+
+def sections(headings: Sequence[Heading], length: int) -> list[Section]:
+    ends = [length] * len(headings)
+    opened: list[int] = []
+    for index, heading in enumerate(headings):
+        while opened and headings[opened[-1]].level >= heading.level:
+            ends[opened.pop()] = heading.offset
+        opened.append(index)
+    return [Section(heading, heading.body, end) for heading, end in zip(headings, ends, strict=True)]
+
+
+_ITEM = lazy(r"([ \t>]*)([-*+]|\d{1,9}[.)])(?:[ \t]+(?:\[([ xX])\](?=[ \t]|$))?|$)")
+_BREAK_LINE = lazy(r"[ \t]*([-*_])[ \t]*(?:\1[ \t]*){2,}$")
+_OTHER_BLOCK = lazy(r"[ \t]*(?:#{1,6}(?:[ \t]|$)|\||>)")
+
+
+_BLANK = " \t>"
+_MARKS = frozenset("-*+0123456789")
+
+
+class _OpenItem:
+    """An item whose end is not known yet."""
+
+    def __init__(self, match: re.Match[str], offset: int, number: int) -> None:
+        self.indent = indent_of(match[1].replace(">", " ")) if match[1] else 0
+        self.checked = None if match[3] is None else match[3] != " "
+        self.offset = offset + match.start(2)
+        self.number = number
+        self.lines: list[str] = []
+
+    def close(self, end: int) -> ListItem:
+        return ListItem(self.checked, "\n".join(self.lines).strip(), self.offset, self.indent, end)
+
+
+def find_items(text: str, parts: Iterable[Range]) -> list[ListItem]:
+    """The items in order of appearance; fences and comments inside belong to an item but not to its text."""
+    done: list[tuple[int, ListItem]] = []
+    stack: list[_OpenItem] = []
+    count, after_blank, last_end = 0, False, 0
+    for offset, line in _lines(text, parts):
+        if not line.strip(_BLANK):
+            after_blank = True
+            continue
+        first = line.lstrip(_BLANK)[:1]
+        match = None if first not in _MARKS or _BREAK_LINE.match(line) else _ITEM.match(line)
+        indent = indent_of(match[1].replace(">", " ") if match else line) if line[0] in _BLANK else 0
+        lazy = not match and not after_blank and not _OTHER_BLOCK.match(line)
+        while stack and not lazy and indent <= stack[-1].indent:
+            opened = stack.pop()
+            done.append((opened.number, opened.close(last_end)))
+        if match:
+            stack.append(_OpenItem(match, offset, count))
+            stack[-1].lines.append(line[match.end() :].strip())
+            count += 1
+        elif stack:
+            stack[-1].lines.append(line.strip())
+        after_blank = False
+        last_end = offset + len(line)
+    done += [(opened.number, opened.close(last_end)) for opened in stack]
+    return [item for _, item in sorted(done, key=lambda pair: pair[0])]
+
+
+def _lines(text: str, parts: Iterable[Range]) -> Iterator[tuple[int, str]]:
+    for start, end in parts:
+        offset = start
+        for line in text[start:end].split("\n"):
+            yield offset, line
+            offset += len(line) + 1
+
+
+# A Markdown document: headings, sections, code spans, links, fences, list items, comments, each with its place.
+#
+# Not a renderer: it reads as much of CommonMark and GitHub's dialect as the checks need, in linear time, and computes
+# each kind of part on first use.
 
 
 def decode(data: bytes) -> str:
@@ -123,11 +278,11 @@ class Document:
 
     @cached_property
     def headings(self) -> tuple[Heading, ...]:
-        return tuple(structure.find_headings(self.text, self._segments))
+        return tuple(find_headings(self.text, self._segments))
 
     @cached_property
     def sections(self) -> tuple[Section, ...]:
-        return tuple(structure.sections(self.headings, len(self.text)))
+        return tuple(sections(self.headings, len(self.text)))
 
     @cached_property
     def anchors(self) -> frozenset[str]:
@@ -137,7 +292,7 @@ class Document:
 
     @cached_property
     def items(self) -> tuple[ListItem, ...]:
-        return tuple(structure.find_items(self.text, self._segments))
+        return tuple(find_items(self.text, self._segments))
 
     @cached_property
     def _line_starts(self) -> list[int]:
