@@ -16,8 +16,8 @@ from orchgate.git.repository import open_repository
 from orchgate.model import Severity, Verdict
 from orchgate.speed.measurements import Measurement, Stopped, how_measured
 from orchgate.speed.push import gate, verdict_record
+from orchgate.speed.push.bounds import PushRequest
 from orchgate.speed.push.findings import slower_together
-from orchgate.speed.push.request import PushRequest
 from orchgate.speed.push.verdict_record import BranchHead, ComparisonKey, SittingResult, StoredVerdict
 from orchgate.verdict.values import Judgement, Pair
 

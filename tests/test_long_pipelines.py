@@ -20,7 +20,7 @@ from orchgate.metrics.lines import TAIL_BYTES
 from orchgate.runs import ids
 from orchgate.runs.machine import fingerprint
 from orchgate.speed.push import recorded_runs, screening
-from orchgate.speed.push.request import PushRequest
+from orchgate.speed.push.bounds import PushRequest
 from orchgate.speed.push.verdict_record import RunDuration
 from orchgate.verdict import baseline
 from orchgate.verdict.baseline import Baseline

@@ -18,9 +18,9 @@ from orchgate.runner.environment import unhooked
 from orchgate.speed import measurements
 from orchgate.speed.measurements import Measurement, StageChange, Stopped, unsteady
 from orchgate.speed.push import findings, measure, screening
+from orchgate.speed.push.bounds import PushRequest
 from orchgate.speed.push.findings import WHOLE, is_open, may_change, of_pairs, suspected
 from orchgate.speed.push.recorded_runs import RecordedRuns
-from orchgate.speed.push.request import PushRequest
 from orchgate.speed.push.verdict_record import ComparisonKey, OpenSitting, VerdictRecord
 from orchgate.speed.sampling import Side
 from orchgate.verdict.comparison import judge

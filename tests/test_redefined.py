@@ -14,7 +14,7 @@ from orchgate.git.repository import open_repository
 from orchgate.runs.stages import Stage
 from orchgate.speed import definition, work_trees
 from orchgate.speed.push import findings
-from orchgate.speed.push.request import PushRequest
+from orchgate.speed.push.bounds import PushRequest
 from orchgate.speed.sampling import Failure
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from orchgate.gate.context import Context
     from orchgate.model import Finding, Step
-    from orchgate.speed.push.bounds import Override
-    from orchgate.speed.push.request import PushRequest
+    from orchgate.speed.push.bounds import Override, PushRequest
 
 ID = "performance"
 NOT_SET = "performance.pipeline is not set"
@@ -219,7 +218,7 @@ def _size(ctx: Context) -> Iterator[Finding]:
 
 def _request(ctx: Context) -> PushRequest:
     """Raises the OrchgateError of a scope without a base."""
-    from orchgate.speed.push.request import PushRequest
+    from orchgate.speed.push.bounds import PushRequest
 
     assert ctx.repository is not None  # only a folder has none, and nobody pushes a folder
     head = ctx.scope.head or ctx.repository.head

@@ -12,7 +12,7 @@ from orchgate.measures import declared
 from orchgate.measures.declared import MetricKind
 from orchgate.model import Finding, Location, Severity, Step, Verdict
 from orchgate.speed import definition, measurements
-from orchgate.speed.push.request import DECIDE
+from orchgate.speed.push.bounds import DECIDE
 from orchgate.verdict import reported_benchmarks, sign_flip, words
 from orchgate.verdict.values import Compared, plain
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from orchgate.runs.stages import Stage
     from orchgate.speed.measurements import Measurement
-    from orchgate.speed.push.request import PushRequest
+    from orchgate.speed.push.bounds import PushRequest
     from orchgate.speed.push.verdict_record import BranchHead
     from orchgate.speed.sampling import Failure
     from orchgate.verdict.values import BenchmarkJudgement, ComparedCounter, Judgement, Policy

@@ -14,7 +14,7 @@ from orchgate.model import Finding, Location, Outcome, Severity, Step, Trouble, 
 from orchgate.runner.environment import unhooked
 from orchgate.speed import definition
 from orchgate.speed.push import bounds, reach, verdict_record
-from orchgate.speed.push.request import BothFail
+from orchgate.speed.push.bounds import BothFail
 from orchgate.speed.push.verdict_record import ComparisonKey, SittingResult, StoredVerdict
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
     from orchgate.speed.measurements import Measurement
+    from orchgate.speed.push.bounds import PushRequest
     from orchgate.speed.push.measure import PushMeasurement
-    from orchgate.speed.push.request import PushRequest
     from orchgate.speed.push.verdict_record import OpenSitting, VerdictRecord
     from orchgate.verdict.values import Compared
 

@@ -16,8 +16,8 @@ from orchgate.speed.measurements import Stopped
 from orchgate.speed.pair_runner import LATE
 from orchgate.speed.paired import MOST_PAIRS, measure
 from orchgate.speed.push import findings, recorded_runs, screening
+from orchgate.speed.push.bounds import BothFail
 from orchgate.speed.push.findings import failed_at_head
-from orchgate.speed.push.request import BothFail
 from orchgate.speed.push.screening import Suspicion
 from orchgate.speed.push.verdict_record import RunDuration
 from orchgate.verdict import baseline, gross
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from orchgate.model import Finding
     from orchgate.speed.measurements import Measurement
-    from orchgate.speed.push.request import PushRequest
+    from orchgate.speed.push.bounds import PushRequest
     from orchgate.speed.push.screening import ScreeningReference
     from orchgate.speed.push.verdict_record import OpenSitting
     from orchgate.speed.sampling import MeasuredRun, Side

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from orchgate.git.snapshot import Snapshot
     from orchgate.metrics.lines import HistoryRun
-    from orchgate.speed.push.request import PushRequest
+    from orchgate.speed.push.bounds import PushRequest
     from orchgate.speed.push.verdict_record import RunDuration
 
 MOST_COMMITS = 64  # that are looked at, along the first parents of base

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orchgate.model import Finding
+    from orchgate.speed.push.bounds import PushRequest
     from orchgate.speed.push.recorded_runs import RecordedRuns
-    from orchgate.speed.push.request import PushRequest
     from orchgate.speed.push.verdict_record import RunDuration
     from orchgate.speed.sampling import Failure, MeasuredRun, Side
     from orchgate.verdict.baseline import BaselineRecord
