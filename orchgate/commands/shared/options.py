@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from orchgate.commands.shared.command_line import Parser
-
 
 class Renamed(NamedTuple):
     """An option under its old name: what it is called now, and how an old value is written today."""
@@ -103,8 +101,8 @@ def read_flags(arguments: Callable[..., None], words: list[str]) -> SimpleNamesp
 NAME_ONE = "name a PIPELINE (`orchgate plan` lists them), or put a command behind --"
 
 
-def measured(parser: Parser, without: str) -> None:
-    """What is run: `PIPELINE`, or `-- CMD` with whatever options CMD has."""
+def measured(parser: Any, without: str) -> None:
+    """What is run: `PIPELINE`, or `-- CMD` with whatever options CMD has. The parser is ours, or what stands for it."""
     parser.takes_command = True
     what = f"a pipeline ({without}), or a command behind --"
     parser.add_argument("pipeline", nargs="?", default="", metavar="PIPELINE | -- CMD", help=what)
