@@ -17,3 +17,9 @@ def test_a_hash_is_the_same_by_whatever_code(name: str, content: bytes, monkeypa
     for own in ("_sha1", "_sha2", "_sha256"):
         monkeypatch.setitem(sys.modules, own, None)
     assert hashes.digest(name, content) == expected
+
+
+def test_a_fingerprint_needs_no_module_that_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hashes.fingerprint(b"one") == hashlib.blake2b(b"one", digest_size=32).digest()
+    monkeypatch.setitem(sys.modules, "_blake2", None)
+    assert hashes.fingerprint(b"one") == hashlib.sha256(b"one").digest()

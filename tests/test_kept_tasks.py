@@ -23,7 +23,19 @@ if TYPE_CHECKING:
     from orchgate.git.snapshot import Snapshot
 
 PATH = "tasks/index.json"
-WORDS = ("slim", "slim-audit", "0101", "é", 'a"b', "back\\slash", "new\nline", "x" * 30, "docs/PRD-slim.md", "\ud800")
+WORDS = (
+    "slim",
+    "slim-audit",
+    "0101",
+    "é",
+    'a"b',
+    "back\\slash",
+    "new\nline",
+    "ta\tb\\n",
+    "x" * 30,
+    "docs/PRD-slim.md",
+    "\ud800",
+)
 
 
 class Tree:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 
-from orchgate.lib.hashes import digest
+from orchgate.lib.hashes import fingerprint
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -45,11 +45,9 @@ class Paths:
 
     def digest(self) -> bytes:
         """What stands for these paths, and no others."""
-        import hashlib
-
         same = all((b"\0%b\0" % path in self._text) == (path in self._more) for path in self._gone)
         text = self._text if same else _joined(sorted(self._paths()))
-        return hashlib.sha256(text).digest()
+        return fingerprint(text)
 
     def containing(self, words: Iterable[str]) -> list[str]:
         """The paths that contain one of some words, in git's order."""
@@ -136,12 +134,12 @@ def _changes(git: Git, before: str, after: str) -> dict[bytes, str] | None:
 
 
 def _read(kept: Cache, choice: PathChoice, tree: str) -> bytes | None:
-    digest = kept.read(_OF_TREE, _key(choice, tree))
-    return None if digest is None else kept.read(_CONTENT, choice.name + b"\n" + digest)
+    named = kept.shared(_OF_TREE, _key(choice, tree))
+    return None if named is None else kept.shared(_CONTENT, choice.name + b"\n" + named)
 
 
 def _write(kept: Cache, choice: PathChoice, tree: str, text: bytes, *, is_new: bool) -> None:
-    named = digest("sha256", text)
+    named = fingerprint(text)
     if is_new:
         kept.write(_CONTENT, choice.name + b"\n" + named, text)
     kept.write(_OF_TREE, _key(choice, tree), named)

@@ -36,10 +36,16 @@ class _Folder:
         self._raw = raw
         self._id_bytes = id_bytes
         self._searched = 0
+        self._known: dict[bytes, TreeEntry | None] = {}
         self._entries: dict[bytes, tuple[bytes, bytes]] | None = None
 
     def get(self, name: bytes) -> TreeEntry | None:
         """An entry by its name. Raises ValueError for what is no tree."""
+        if name not in self._known:
+            self._known[name] = self._looked_up(name)
+        return self._known[name]
+
+    def _looked_up(self, name: bytes) -> TreeEntry | None:
         if self._entries is None and self._searched < _SEARCHES * len(self._raw):
             found, certain = self._found(name)
             if certain:

@@ -13,7 +13,7 @@ import stat
 import sys
 from functools import cache
 
-from orchgate.lib.hashes import digest
+from orchgate.lib.hashes import fingerprint
 from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Cache:
     def __init__(self, above: str) -> None:
         self._above = above
         self._folder = os.path.join(above, "cache")
+        self._shared: dict[tuple[str, bytes], bytes] = {}
 
     def read(self, kind: str, key: bytes) -> bytes | None:
         """The content that was written for a key of a kind, None when there is none."""
@@ -62,6 +63,13 @@ class Cache:
         with contextlib.suppress(OSError):
             _keep(path)
         return data[start:]
+
+    def shared(self, kind: str, key: bytes) -> bytes | None:
+        """As `read`, of what most often is the same for both trees that are compared: once for both."""
+        content = self._shared.get((kind, key)) or self.read(kind, key)
+        if content:
+            self._shared[kind, key] = content
+        return content
 
     def part(self, kind: str, key: bytes, start: int, size: int) -> bytes | None:
         """Some bytes of the content, of a large one of which few are wanted; whoever asks knows their digest."""
@@ -155,7 +163,7 @@ def _head(kind: str, key: bytes) -> bytes:
 
 
 def _digest(*parts: bytes) -> bytes:
-    return digest("sha256", b"".join(parts))
+    return fingerprint(b"".join(parts))
 
 
 @cache

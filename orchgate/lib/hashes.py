@@ -9,6 +9,15 @@ _SMALL = 2 * 1024 * 1024  # bytes
 _OWN = {"sha1": "_sha1", "sha256": "_sha2" if sys.version_info >= (3, 12) else "_sha256"}
 
 
+def fingerprint(content: bytes) -> bytes:
+    """32 bytes for what nobody else has to work out: as sound as SHA-256, at a third of the instructions."""
+    try:
+        from _blake2 import blake2b
+    except ImportError:
+        return digest("sha256", content)
+    return blake2b(content, digest_size=32).digest()
+
+
 def digest(name: str, content: bytes) -> bytes:
     """By `sha1` or `sha256`; the former as git names objects, which secures nothing."""
     if len(content) < _SMALL:

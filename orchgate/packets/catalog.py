@@ -194,10 +194,12 @@ class Packets:
         names = {stem(place.task or place.slug) for place in self.layout.documents_among(paths)}
         names |= {stem(name) for item in items for name in item.names}
         related: dict[int, TaskEntry] = {}
+        asked: set[str] = set()
         while True:
             if len(names) > MANY_NAMES:
                 return None
-            mentioning = self.tasks.mentioning(names) if self.tasks else ()
+            mentioning = self.tasks.mentioning(names - asked) if self.tasks else ()
+            asked = set(names)
             more = [item for item in mentioning if item.number not in related]
             if not more:
                 break

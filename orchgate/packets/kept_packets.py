@@ -6,12 +6,12 @@ that are joined by their own words. It is found anew where any of these is anoth
 
 from __future__ import annotations
 
-import hashlib
 import json
 
 from orchgate.errors import Unreadable
 from orchgate.git.objects import is_blob
 from orchgate.git.snapshot import SUBMODULE
+from orchgate.lib.hashes import fingerprint
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.markdown.document import Document
 from orchgate.packets.joining import find_packets
@@ -147,8 +147,4 @@ def _dumped(names: Names) -> bytes:
 
 
 def _digest(*parts: bytes) -> bytes:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(b"%d\n" % len(part))
-        digest.update(part)
-    return digest.digest()
+    return fingerprint(b"".join(b"%d\n%b" % (len(part), part) for part in parts))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from functools import cached_property
+from itertools import chain
 
 from orchgate.git.objects import is_blob
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -65,7 +66,7 @@ class KeptTasks:
 
     def mentioning(self, words: Collection[str]) -> list[TaskEntry]:
         """The tasks with one of the words in their names or paths, in the list's order; without their `raw`."""
-        if any(not word or "\n" in word for word in words):
+        if not all(words):
             return self.whole.mentioning(words)
         starts = {start for word in words for start in self._found(_written(word))}
         return [task for task in map(self._task, sorted(starts)) if task.mentions(words)]
@@ -79,17 +80,24 @@ class KeptTasks:
 
     def numbered(self, number: int) -> TaskEntry:
         """A task by its number, without its `raw`."""
-        at = 0
-        for _ in range(number):
-            at = self.lines.index(b"\n", at) + 1
-        return _task_of(self.lines[at : self.lines.index(b"\n", at)], number)
+        return self._task(self._starts[number])
 
     def all(self) -> list[TaskEntry]:
         """Every task, without their `raw`."""
         return [_task_of(line, number) for number, line in enumerate(self.lines.split(b"\n")[:-1])]
 
     def _task(self, start: int) -> TaskEntry:
-        return _task_of(self.lines[start : self.lines.index(b"\n", start)], self.lines.count(b"\n", 0, start))
+        line = self.lines[start : self.lines.index(b"\n", start)]
+        return _task_of(line, bisect_left(self._starts, start))
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """Where each task's line begins."""
+        starts, at = [], 0
+        while at < len(self.lines):
+            starts.append(at)
+            at = self.lines.index(b"\n", at) + 1
+        return starts
 
 
 def of(path: str, tree: Snapshot) -> KeptTasks | None:
@@ -98,7 +106,7 @@ def of(path: str, tree: Snapshot) -> KeptTasks | None:
     if kept is None or entry.mode not in _FILES:
         return None
     key = entry.oid.encode("ascii")
-    lines = kept.read(_LINES, key)
+    lines = kept.shared(_LINES, key)
     if lines is None:
         content = tree.read(path, MAX_BYTES)
         if not is_blob(content, entry.oid):  # it is kept elsewhere: what is here may be gone tomorrow
@@ -125,24 +133,28 @@ def _write(kept: Cache, key: bytes, lines: bytes, places: _Places | None) -> Non
 
 
 def _written(text: str) -> bytes:
-    """A text as it is in a line, without its quotes."""
-    import json
+    """A text as it is in a line: what parts fields and lines is marked."""
+    marked = text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
+    return marked.encode("utf-8", "surrogatepass")
 
-    return json.dumps(text, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
+
+def _read(written: str) -> str:
+    if "\\" not in written:
+        return written
+    return "\\".join(part.replace("\\t", "\t").replace("\\n", "\n") for part in written.split("\\\\"))
 
 
 def _line(task: TaskEntry) -> bytes:
-    values = (task.id, task.slug, task.title, task.status, task.completed, task.paths)
-    import json
-
-    return json.dumps(values, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+    values = (task.id, task.slug, task.title, task.status, "x" * task.completed, *chain.from_iterable(task.paths))
+    return b"\t".join(map(_written, values)) + b"\n"
 
 
 def _task_of(line: bytes, number: int) -> TaskEntry:
-    import json
-
-    name, slug, title, status, completed, paths = json.loads(line.decode("utf-8", "surrogatepass"))
-    return TaskEntry(name, slug, title, status, completed, tuple((key, path) for key, path in paths), {}, number)
+    fields = map(_read, line.decode("utf-8", "surrogatepass").split("\t"))
+    name, slug, title, status, completed, *paths = fields
+    return TaskEntry(
+        name, slug, title, status, bool(completed), tuple(zip(paths[::2], paths[1::2], strict=True)), {}, number
+    )
 
 
 # -- Of a list that differs from a known one ----------------------------------------------------------
