@@ -49,10 +49,11 @@ def console() -> None:
 
 def _end_as_if_interrupted() -> None:
     """Who ends us otherwise than by Ctrl-C, as a CI service does, gets the same: nothing stays, documents say it."""
-    import signal
+    # Of `signal`, which makes enums of all that is in it.
+    import _signal as signal  # type: ignore[import-not-found]  # typeshed lacks it
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # not what `nohup` ignores
+        if signal.getsignal(number) == signal.SIG_DFL:  # not what `nohup` ignores
             signal.signal(number, signal.default_int_handler)
 
 

@@ -79,10 +79,15 @@ def run(ctx: Context) -> Outcome:
     touched = [] if ctx.scope.whole_tree else [change for change in ctx.scope.require_changes() if _may_take(change)]
     if not plans and not touched:
         return Outcome((), {"documents": 0, "commands": 0})
+    documents, unread = ctx.documents.read(plans)
+    from orchgate.packets.sections import ranges_titled
+
+    titles = ctx.config.of(Steps).sections
+    if not touched and not any(ranges_titled(document, titles) for document in documents):
+        return Outcome((), {"documents": len(documents), "commands": 0}, troubles=tuple(unread))
     from orchgate.plan_commands.checker import CommandChecker
 
     checker = CommandChecker(ctx.config.of(Steps), _definitions(ctx))
-    documents, unread = ctx.documents.read(plans)
     findings = [finding for document in documents for finding in checker.findings(document)]
     gone = _taken_away(ctx, touched)
     others, unread_too = ctx.documents.read(_naming(ctx, gone, plans))

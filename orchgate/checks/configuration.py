@@ -7,7 +7,6 @@ import os
 from orchgate.config.entries import SHIPPED
 from orchgate.config.faults import ConfigFault, as_toml, dotted
 from orchgate.config.kinds import nearest
-from orchgate.config.loosening import Loosening, loosened, only_configuration
 from orchgate.config.source import FILE, PYPROJECT, Places
 from orchgate.gate.faults import KNOWN, faults_of
 from orchgate.lib.text import clip, counted
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from orchgate.config.faults import At
+    from orchgate.config.loosening import Loosening
     from orchgate.gate.context import CheckEngine, Context
     from orchgate.model import CheckResult
 
@@ -79,6 +79,8 @@ def run(ctx: Context) -> Outcome:
     twice = ((_SHADOWED,) if ctx.proposed.shadowed else ()) + _old_names(ctx) + _in_vain(ctx)
     if ctx.accepted is None:
         return Outcome((*unread, *twice), {"configuration changes": len(unread)})
+    from orchgate.config.loosening import loosened
+
     found = loosened(ctx.accepted, ctx.proposed, _engine(ctx).rules())
     findings = tuple(one for loosening in found if not _first(ctx, loosening, one := _finding(ctx, loosening)))
     facts = {"loosened": [one.key for one in found]}
@@ -130,9 +132,16 @@ def _finding(ctx: Context, loosening: Loosening) -> Finding:
     return Finding("CFG001", place, message, f"this change is judged {judged}", listed=listed)
 
 
+def _is_alone(ctx: Context) -> bool:
+    """Whether the change is one of the configuration, and of nothing else."""
+    from orchgate.config.loosening import only_configuration
+
+    return only_configuration(ctx.scope, ctx.base, ctx.snapshot, ctx.proposed.source.files)
+
+
 def _refused(ctx: Context, rules: Collection[str]) -> list[str]:
     """Those of some rules and families that refuse this change under the base's configuration."""
-    if not rules or only_configuration(ctx.scope, ctx.base, ctx.snapshot, ctx.proposed.source.files):
+    if not rules or _is_alone(ctx):
         return []
     diagnostics = (diagnostic for result in _results(ctx, rules) for diagnostic in result.diagnostics)
     refusing = {d.finding.rule for d in diagnostics if d.severity is Severity.ERROR and d.counts}
@@ -190,7 +199,7 @@ def _known_anew(ctx: Context) -> Iterator[Finding]:
 def _unknown(ctx: Context, found: tuple[Loosening, ...], unread: bool) -> Iterator[Trouble]:
     """Checks that could not say whether the old limits refuse this change."""
     rules = EVERY_RULE if unread else {rule for one in found for rule in one.governs}
-    if not rules or only_configuration(ctx.scope, ctx.base, ctx.snapshot, ctx.proposed.source.files):
+    if not rules or _is_alone(ctx):
         return
     place = _location(ctx, found[0].at) if found else Location(FILE)
     for result in _results(ctx, rules):

@@ -27,6 +27,17 @@ PRF004 = "PRF004"
 JOINED: tuple[At, ...] = (("ignore",), ("severity", PRF004))  # where the old name and the new one go together
 
 
+class Limits(NamedTuple):
+    """`config` is what judges. `accepted` is the base's: None where the change leaves it alone, or there is no base.
+
+    `unread` says why the base's could not be read, "" when it could.
+    """
+
+    config: Config
+    accepted: Config | None = None
+    unread: str = ""
+
+
 def load(snapshot: Snapshot, file: str = "", more: More | None = None) -> Config:
     """The configuration of a tree, every key filled in. Raises ConfigError.
 

@@ -9,7 +9,7 @@ from orchgate.config.entries import SHIPPED, STAGE_TASTE, MetricSettings
 from orchgate.config.faults import as_toml, clipped, dotted, toml
 from orchgate.config.keys import CHANGE, MORE, ONCE_SET, Key, Looser, Nested, Role, every, fields, of_check
 from orchgate.config.kinds import Globs
-from orchgate.config.load import build, declared
+from orchgate.config.load import Limits, build, declared
 from orchgate.config.settings import SECTIONS, Top, family
 from orchgate.config.source import FILE, NOTHING, PYPROJECT, NoConfiguration, find, project_of
 from orchgate.errors import ConfigError
@@ -248,22 +248,6 @@ def table_of(config: Config) -> Mapping[str, object]:
 
 
 LINK = "120000"
-
-
-class Limits(NamedTuple):
-    """`config` is what judges. `accepted` is the base's: None where the change leaves it alone, or there is no base.
-
-    `unread` says why the base's could not be read, "" when it could.
-    """
-
-    config: Config
-    accepted: Config | None = None
-    unread: str = ""
-
-
-def touches(scope: Scope, files: Collection[str] = (FILE, PYPROJECT)) -> bool:
-    """Whether the change edits a file that may hold the configuration."""
-    return any(path in files for change in scope.changes for path in (change.path, change.old_path))
 
 
 def limits(proposed: Config, scope: Scope, base: Snapshot, snapshot: Snapshot) -> Limits:

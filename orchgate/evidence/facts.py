@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from orchgate.errors import OrchgateError, quoted
-from orchgate.evidence.lock import RunFacts
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.runs.locate import OURS
@@ -13,7 +12,7 @@ from orchgate.runs.locate import OURS
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from orchgate.evidence.lock import Lock
+    from orchgate.evidence.lock import Lock, RunFacts
     from orchgate.git.snapshot import Snapshot
     from orchgate.references.artifacts import Artifacts
     from orchgate.runs.run import Run, Usage
@@ -30,6 +29,7 @@ _LONGEST_REASON = 200  # characters
 
 def facts_of(run: Run) -> RunFacts:
     """The facts of a run, whatever of it is known."""
+    from orchgate.evidence.lock import RunFacts
     from orchgate.runs.run import RecordedTree
 
     git = run.git or RecordedTree()

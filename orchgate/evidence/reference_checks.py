@@ -23,7 +23,6 @@ from orchgate.evidence.references import (
 )
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING
-from orchgate.markdown import site_anchors
 from orchgate.markdown.names import is_markdown
 from orchgate.model import Finding, Location, Severity, Trouble
 from orchgate.references.links import Notation, Reference
@@ -411,8 +410,11 @@ class ReferenceChecks:
             return
         if wanted in aim.anchors or wanted.casefold() in aim.anchors:
             return
-        if self._references.resolver.sites.covers(path) and site_anchors.may_have(aim, wanted):
-            return
+        if self._references.resolver.sites.covers(path):
+            from orchgate.markdown import site_anchors
+
+            if site_anchors.may_have(aim, wanted):
+                return
         where = "this document" if path == document.path else path
         yield Finding(
             "EVD013",

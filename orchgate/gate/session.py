@@ -9,8 +9,7 @@ import time
 from orchgate import registry
 from orchgate.config.faults import as_toml
 from orchgate.config.kinds import nearest
-from orchgate.config.load import MEASURED, PIPELINES, load, load_outside
-from orchgate.config.loosening import Limits, limits, touches
+from orchgate.config.load import MEASURED, PIPELINES, Limits, load, load_outside
 from orchgate.config.settings import family
 from orchgate.config.source import unread_edit
 from orchgate.errors import ConfigError, GitError, OrchgateError, Unreadable, UsageError
@@ -173,8 +172,11 @@ def _readable_patterns(config: Config) -> None:
 
 def _limits(proposed: Config, scope: Scope, base: Snapshot, snapshot: Snapshot) -> Limits:
     """Whose configuration judges. A change that leaves it alone, as most do, pays for no look at the base's."""
-    if not touches(scope, proposed.source.files):
+    files = proposed.source.files
+    if not any(path in files for change in scope.changes for path in (change.path, change.old_path)):
         return Limits(proposed)
+    from orchgate.config.loosening import limits
+
     _readable_patterns(proposed)
     return limits(proposed, scope, base, snapshot)
 

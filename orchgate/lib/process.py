@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+# The module `signal` makes enums of what this one has, which costs as much as three of our modules.
+import _signal as signal  # type: ignore[import-not-found]  # typeshed lacks it
 import contextlib
 import functools
 import os
-import signal
 import sys
 
 from orchgate.errors import OrchgateError
@@ -198,7 +199,7 @@ def _close(child: subprocess.Popen[bytes]) -> None:
                 stream.close()
 
 
-def _signal(child: subprocess.Popen[bytes], number: signal.Signals, own_group: bool) -> None:
+def _signal(child: subprocess.Popen[bytes], number: int, own_group: bool) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if own_group:
             os.killpg(child.pid, number)

@@ -147,7 +147,9 @@ def _statistics(report: Report) -> Iterator[str]:
 def _explanation(report: Report) -> Iterator[str]:
     """Where the rule that refuses most often is explained."""
     errors = Counter(one.finding.rule for one in report.current if one.counts and one.severity is Severity.ERROR)
-    yield from (f"  why: orchgate explain {rule}" for rule, _ in errors.most_common(1))
+    yield from (
+        f"  why: orchgate explain {rule}" for rule, _ in errors.most_common()[:1]
+    )  # all of them: `heapq` is a module
 
 
 def causes(report: Report) -> dict[Trouble, list[str]]:

@@ -11,7 +11,7 @@ from orchgate.markdown.parts import covered, merged
 from orchgate.packets.titles import choices, normal, spellings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from orchgate.markdown.document import Document
     from orchgate.markdown.parts import Heading, Section
@@ -30,6 +30,16 @@ def first_titled(document: Document, required: str) -> Section | None:
     if len(found) < 2:
         return found[0] if found else None
     return min(found, key=lambda section: section.start)
+
+
+def ranges_titled(document: Document, titles: Iterable[str]) -> list[tuple[int, int]]:
+    """The sections with one of the titles; one inside another is not repeated."""
+    wanted = {normal(title) for title in titles}
+    ranges: list[tuple[int, int]] = []
+    for section in document.sections:
+        if normal(section.heading.title) in wanted and not (ranges and section.start < ranges[-1][1]):
+            ranges.append((section.heading.body, section.end))
+    return ranges
 
 
 @lru_cache(maxsize=4)  # several rules ask about one document in a row
@@ -114,17 +124,23 @@ def _expression(word: str) -> re.Pattern[str]:
 
 _ENTRY = lazy(r"(?P<indent>[ \t]*)(?P<bullet>[-*+]|\d{1,3}[.)])?[ \t]*(?:\[(?P<box>[ xX])\])?[ \t]*(?P<body>.*)")
 _LABEL = lazy(r"(?P<label>[^:|]{1,60}?)[ \t]*(?::|[ \t][—–-](?=[ \t]|$))[ \t]*(?P<value>.*)")  # noqa: RUF001
-_DATE = lazy(r"(?:approval |review |approved )?(?:date|on)")
-_ASIDE = lazy(r"(?:.* )?(?:evidence|notes?|manifests?|logs?|links?|telemetry|summary|rationale)")
+_DATES = frozenset(f"{before}{word}" for before in ("", "approval ", "review ", "approved ") for word in ("date", "on"))
+_ASIDES = frozenset(
+    {"evidence", "telemetry", "summary", "rationale"}
+    | {f"{word}{ending}" for word in ("note", "manifest", "log", "link") for ending in ("", "s")}
+)
 _EXEMPT = lazy(
     r"(?:n/a|n\.a\.?|na$|not (?:applicable|required|needed)|none|[-—–]+)(?:[ .,;:(/—–-].*)?"  # noqa: RUF001
 )
+_OF_NOT_GIVEN = ("not ", " be ", "none yet", "unapproved")
 _NOT_GIVEN = lazy(
     r"\b(?:(?:not (?:yet )?|(?:to|must|will|should) be )"
     r"(?:approved|accepted|given|signed|reviewed|confirmed|assigned|done)|none yet|unapproved)\b"
 )
-_REFUSED = lazy(r"\b(?:rejected|declined|withheld|changes requested)\b")
+_OF_REFUSED = ("rejected", "declined", "withheld", "changes requested")
+_REFUSED = lazy(rf"\b(?:{'|'.join(_OF_REFUSED)})\b")
 _GIVEN = lazy(r"\b(?:approved|accepted|pass(?:ed)?|signed[ -]off|completed?|succeeded|granted|waive[dr]|lgtm|ok)\b|✅")
+_OF_PENDING = ("pending", "tbd", "tbc", "todo", "waiting", "unassigned", "?", "not yet", "<")
 _PENDING = lazy(r"\b(?:pending|tbd|tbc|todo|awaiting|waiting|unassigned)\b|^\?+$|^not yet$|^<[^<>]*>$")
 _HEADINGS = frozenset({"role", "area", "approver", "reviewer", "who"})
 
@@ -157,7 +173,7 @@ def missing_approvals(document: Document, section: Section) -> list[MissingAppro
     entries = list(_entries(document, section))
     for entry in entries:
         why = _why_missing(entry)
-        if _DATE.fullmatch(entry.label.casefold()):
+        if entry.label.casefold() in _DATES:
             if reviewed and why:
                 found.append(MissingApproval(entry.label, why, entry.offset))
             continue
@@ -209,7 +225,8 @@ def _entry(body: str, offset: int, box: str | None) -> _ApprovalLine | None:
     if match is None:
         return _ApprovalLine("", _bare(body), offset, box)
     label = match["label"].strip()
-    return None if _ASIDE.fullmatch(label.casefold()) else _ApprovalLine(label, match["value"].strip(), offset, box)
+    is_aside = label.casefold().rpartition(" ")[2] in _ASIDES
+    return None if is_aside else _ApprovalLine(label, match["value"].strip(), offset, box)
 
 
 def _row(body: str, offset: int) -> _ApprovalLine | None:
@@ -237,12 +254,12 @@ def _why_missing(entry: _ApprovalLine) -> str | None:
     if not value:
         return "empty"
     inner = value.strip("()[] _")
-    if _NOT_GIVEN.search(value):
+    if any(word in value for word in _OF_NOT_GIVEN) and _NOT_GIVEN.search(value):
         return "not given"
-    if _EXEMPT.fullmatch(inner):
+    if inner[:1] in "n-—–" and _EXEMPT.fullmatch(inner):  # noqa: RUF001
         return None
     if _GIVEN.search(value):
         return ""  # "approved, follow-up pending" is an approval
-    if _REFUSED.search(value):
+    if any(word in value for word in _OF_REFUSED) and _REFUSED.search(value):
         return "refused"
-    return "pending" if _PENDING.search(inner) else ""
+    return "pending" if any(word in inner for word in _OF_PENDING) and _PENDING.search(inner) else ""

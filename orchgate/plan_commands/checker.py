@@ -14,7 +14,7 @@ from orchgate.lib.lazy import lazy
 from orchgate.lib.paths import chosen
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
 from orchgate.model import Finding, Location, Severity, Trouble
-from orchgate.packets.titles import normal
+from orchgate.packets.sections import ranges_titled
 from orchgate.plan_commands import interactive
 from orchgate.plan_commands.definitions import WORDS, Definitions
 from orchgate.plan_commands.interactive import password, why_it_waits
@@ -181,20 +181,11 @@ class PlanStep(NamedTuple):
 
 def steps(document: Document, titles: Iterable[str]) -> Iterator[PlanStep]:
     """The commands of the sections with one of the titles, in the order of the document."""
-    ranges = _ranges(document, {normal(title) for title in titles})
+    ranges = ranges_titled(document, titles)
     if not ranges:
         return
     found = [*_fenced(document, ranges), *_inline(document, ranges)]
     yield from sorted(found, key=lambda step: step.offset)
-
-
-def _ranges(document: Document, wanted: set[str]) -> list[tuple[int, int]]:
-    """The wanted sections; one inside another is not repeated."""
-    ranges: list[tuple[int, int]] = []
-    for section in document.sections:
-        if normal(section.heading.title) in wanted and not (ranges and section.start < ranges[-1][1]):
-            ranges.append((section.heading.body, section.end))
-    return ranges
 
 
 def _within(ranges: list[tuple[int, int]], offset: int) -> int | None:
