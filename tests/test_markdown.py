@@ -6,9 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from orchgate.markdown.anchors import slug, title_of
 from orchgate.markdown.document import Document
+from orchgate.markdown.inline_text import InlineText
 from tests.work import no_hang
 
 CORPUS = Path(os.environ.get("ORCHGATE_CORPUS", Path(__file__).parents[2] / "shared" / "corpus"))
@@ -334,3 +338,10 @@ def test_a_hundred_kilobytes_of_anything_does_not_keep_us_busy(piece: str, endin
 
     with no_hang():
         _ = document.spans, document.links, document.sections, document.items, document.anchors, document.comments
+
+
+@given(st.text("aé1_&;! -`*~[]<>\\n\n", max_size=12))
+def test_a_heading_without_marks_is_read_as_one_with_marks(raw: str) -> None:
+    inline, title = InlineText(raw.strip()), title_of(raw)
+
+    assert (title.text, title.slug) == (" ".join(inline.text.split()), slug(inline.without_images))

@@ -30,6 +30,8 @@ _FOLDERS, _ANYTHING, _STAR = "(?:[^/]+/)*", ".*", "[^/]*"
 
 def expand_braces(pattern: str) -> list[str]:
     """`a/{b,c}` as `["a/b", "a/c"]`; at most 256 results, after which the rest stays literal."""
+    if "{" not in pattern:
+        return [pattern]
     done: list[str] = []
     waiting = [pattern]
     while waiting:
@@ -108,7 +110,8 @@ def _tokens(pattern: str) -> Iterator[str]:
             yield bracket[0]
             index = bracket[1]
         else:
-            yield "[^/]" if character == "?" else re.escape(character)
+            plain = character.isalnum() or character == "/"
+            yield character if plain else "[^/]" if character == "?" else re.escape(character)
             index += 1
 
 
@@ -164,7 +167,6 @@ def _one_of(patterns: tuple[str, ...]) -> Callable[[str], bool]:
         return lambda _: False
     whole = [pattern + "**" if pattern.endswith("/") else pattern for pattern in map(bare, patterns)]
     simple = [one for one in map(_simple, whole) if one is not None]
-    fits = lazy("|".join(map(_source, whole)), re.DOTALL)
     asked = 0
 
     def answer(path: str) -> bool:
@@ -172,9 +174,14 @@ def _one_of(patterns: tuple[str, ...]) -> Callable[[str], bool]:
         asked += 1
         if asked <= _FEW and len(simple) == len(whole) and path[:1] != "/" and "//" not in path:
             return any(one(path) for one in simple)
-        return fits.fullmatch(path) is not None
+        return _compiled(tuple(whole)).fullmatch(path) is not None
 
     return answer
+
+
+@lru_cache(maxsize=128)
+def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(_source, patterns)), re.DOTALL)
 
 
 def _simple(pattern: str) -> Callable[[str], bool] | None:
@@ -221,7 +228,7 @@ GIT_NAMES = frozenset({"head", "objects", "refs", "commondir"})
 def is_git_name(name: str) -> bool:
     """Whether one component of a path is, somewhere, another way to write `.git`."""
     pieces = name.translate(_IGNORED).split("\\")
-    return any(_GIT_FOLDER.fullmatch(piece) for piece in pieces)
+    return any(_GIT_FOLDER.fullmatch(piece) for piece in pieces if piece[:4].lower() in (".git", "git~"))
 
 
 def git_name(path: str) -> str:

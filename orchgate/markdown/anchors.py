@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
+from itertools import pairwise
 
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 Range = tuple[int, int]
 
-_SPECIAL = lazy(r"[`*_~\[\]<>\\&!]")
+_MARKS = frozenset("`*~[]<>\\")
 _NOT_WORD = lazy(r"[^\w\- ]")
 # `{#id}`, `{ #id .c }`, `{: .c #id key="v" }` at the end of a heading, as site generators and kramdown take it.
 _LIST = r"\{(?=:|[ \t]*[#.])(:?[ \t]*(?:[^\s{}\"'()<>;]+(?:=(?:\"[^\"\n]*\"|'[^'\n]*'))?[ \t]*){1,9})\}"
@@ -65,10 +66,18 @@ def title_of(raw: str) -> Title:
 
 
 def _text_and_slug(raw: str, *, labels: bool = False) -> tuple[str, str]:
-    if _SPECIAL.search(raw) is None:
+    if not _is_marked(raw):
         return " ".join(raw.split()), slug(raw)
     inline = InlineText(raw, labels=labels)
     return " ".join(inline.text.split()), slug(inline.without_images)
+
+
+def _is_marked(raw: str) -> bool:
+    """Whether the text of a heading may differ from what is written; that of `# TECH_SPEC - R&D!` does not."""
+    if not _MARKS.isdisjoint(raw) or ("&" in raw and ";" in raw):
+        return True
+    words = raw.split("_")  # between two letters it is one of them
+    return not all(one[-1:].isalnum() and other[:1].isalnum() for one, other in pairwise(words))
 
 
 def slug(text: str) -> str:

@@ -253,7 +253,7 @@ def parse_front_matter(block: str) -> dict[str, str | list[str]]:
         match = None if line[0] in " \t" else _FRONT_KEY.match(line)
         if match:
             key, raw = match[1], (match[2] or "").strip()
-            folded = bool(_FOLDED.match(raw))
+            folded = raw[:1] in ("|", ">") and bool(_FOLDED.match(raw))
             entries[key] = _FrontValue([]) if folded else _entry(_value(raw))
         elif key:
             entries[key] = _continued(entries[key], stripped, folded, line[0] in " \t")
@@ -279,14 +279,14 @@ def _continued(entry: _FrontValue, stripped: str, folded: bool, indented: bool) 
 
 def _value(raw: str) -> str | list[str]:
     if raw.startswith("["):
-        inner, closed, _ = _REMARK.sub("", raw[1:]).rpartition("]")
+        inner, closed, _ = (_REMARK.sub("", raw[1:]) if "#" in raw else raw[1:]).rpartition("]")
         if closed:
             return [scalar(part.strip()) for part in inner.split(",") if part.strip()]
     return scalar(raw)
 
 
 def scalar(raw: str) -> str:
-    match = _QUOTED.match(raw)
+    match = _QUOTED.match(raw) if raw[:1] in ('"', "'") else None
     if match is None:
         return _REMARK.sub("", raw).strip() if "#" in raw else raw
     if match[2] is not None:

@@ -31,11 +31,7 @@ _LINK = lazy(r"!?\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])")
 _ORNAMENT = lazy(r"^[^\w(§]+")
 _NUMBERING = lazy(r"^(?:§\s*)?(?:\d{1,3}(?:\.\d{1,3}){0,5}[.):]?|[a-z][.)])\s+")
 _SUFFIX = lazy(r"\s*\([^()]*\)$")
-_KIND = lazy(
-    rf"(?P<kind>{'|'.join(sorted(KIND_WORDS, key=len, reverse=True))})(?: mirror)?"
-    r"(?:\s+-\s*|\s*[:|]\s*|$)(?P<rest>.*)",
-    re.DOTALL,
-)
+_AFTER_KIND = lazy(r"(?: mirror)?(?:\s+-\s*|\s*[:|]\s*|$)(?P<rest>.*)", re.DOTALL)
 _TASK = lazy(r"(?:task\s+)?#?(?P<id>\d{4})(?:\s*[-:|]|\s|$)")
 
 
@@ -43,8 +39,11 @@ _TASK = lazy(r"(?:task\s+)?#?(?P<id>\d{4})(?:\s*[-:|]|\s|$)")
 def normal(title: str) -> str:
     """A section title as it is compared: `## 2. **Goals & Aims** (draft):` is `goals and aims`."""
     text = _plain(title)
-    text = _NUMBERING.sub("", _ORNAMENT.sub("", text), count=1)
-    while (shorter := _SUFFIX.sub("", text, count=1)) not in ("", text):
+    if not text[:1].isalnum():
+        text = _ORNAMENT.sub("", text)
+    if text[:1] == "§" or text[:1].isdecimal() or text[1:2] in (".", ")"):
+        text = _NUMBERING.sub("", text, count=1)
+    while text.endswith(")") and (shorter := _SUFFIX.sub("", text, count=1)) not in ("", text):
         text = shorter
     return " ".join(text.replace("&", " and ").replace("-", " ").split()).rstrip(" :.")
 
@@ -85,10 +84,17 @@ class DocumentName(NamedTuple):
     rest: str
 
 
+def _kind(text: str) -> tuple[str, str] | None:
+    """The kind that a plain title begins with, and what follows it."""
+    for words in sorted(filter(text.startswith, KIND_WORDS), key=len, reverse=True):
+        if match := _AFTER_KIND.fullmatch(text, len(words)):
+            return KIND_WORDS[words], match["rest"]
+    return None
+
+
 def document_name(title: str) -> DocumentName:
     """`TECH_SPEC — 0939 Faster runs` as ("tech-spec", "0939", "0939 faster runs"), in every spelling seen of it."""
     text = _plain(title)
-    match = _KIND.fullmatch(text)
-    kind, rest = (KIND_WORDS[match["kind"]], match["rest"]) if match else ("", text)
+    kind, rest = _kind(text) or ("", text)
     task = _TASK.match(rest)
     return DocumentName(kind, task["id"] if task else "", rest)

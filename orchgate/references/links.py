@@ -164,19 +164,25 @@ class Sentences:
         return start, end
 
 
+_BARE = lazy(r"[^\s`<>()\[\]{},;\"'|*…]+")
+_INSIDE_A_PATH = frozenset("_`/.<*$%@\\-")
+
+
 class BarePaths:
-    """Finds artifact paths in prose. The pattern begins with literal text, which the regex engine finds quickly."""
+    """Finds artifact paths in prose."""
 
     def __init__(self, roots: tuple[str, ...]) -> None:
-        names = [root.strip("/") for root in roots]
-        self._patterns = [(f"{name}/", self._pattern(re.escape(name))) for name in names]
-
-    @staticmethod
-    def _pattern(root: str) -> re.Pattern[str]:
-        return lazy(rf"{root}/(?<![\w`/.<*$%@\\-]{root}/)[^\s`<>()\[\]{{}},;\"'|*…]+")
+        self._starts = [root.strip("/") + "/" for root in roots]
 
     def find(self, document: Document) -> Iterator[Reference]:
-        for start, pattern in self._patterns:
-            for match in pattern.finditer(document.text) if start in document.text else ():
-                if not document.text.startswith("](", match.start() - 2) and not document.in_code(match.start()):
-                    yield Reference(match[0].rstrip(".:!?_"), match.start(), Notation.BARE)
+        text = document.text
+        for start in self._starts:
+            at = text.find(start)
+            while at >= 0:
+                before, match = text[at - 1 : at], _BARE.match(text, at + len(start))
+                if match is None or before.isalnum() or before in _INSIDE_A_PATH:
+                    at = text.find(start, at + 1)
+                    continue
+                if not text.startswith("](", at - 2) and not document.in_code(at):
+                    yield Reference(text[at : match.end()].rstrip(".:!?_"), at, Notation.BARE)
+                at = text.find(start, match.end())

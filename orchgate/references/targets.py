@@ -12,7 +12,7 @@ RUN_ID = lazy(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z-[0-9a-f]{8}")
 _LOCAL = lazy(
     r"file:/{1,3}[\w.$<{~-]|(?:/(?:Users|home|root|Volumes|private|var/folders|mnt/[a-z])/[^/]+/|/tmp/|~[\w.-]*/|[A-Za-z]:[\\/](?![\\/]))[\w.$<{-]"
 )
-_OWN_HOME = lazy(r"~/|/(?:private/)?tmp/|/var/folders/")
+_OWN_HOME = ("~/", "/tmp/", "/private/tmp/", "/var/folders/")  # noqa: S108 -- nothing is written there
 _SCHEME = lazy(r"[A-Za-z][A-Za-z0-9+.-]+:")  # of one letter: a drive of Windows
 _REMOTE = lazy(r"[\w.-]+@[\w.-]+:")  # `git@host:owner/name`, as ssh and scp take it
 _LINES = lazy(r":L?\d+(?:[-:,]L?\d+)*$")
@@ -22,8 +22,10 @@ _NOT_A_PATH = lazy(r"[\s|\"`\\;^\x00-\x1f]")
 _UNFILLED = lazy(
     r"<[^<>/]*>|\{\{?[^{},/]*\}\}?|\$\{?\w+|^%(?:(?![0-9A-Fa-f]{2})\w+|[A-Z_]{3,})%|YYYY|XXXX|(?<![A-Za-z])(?:X{3,}|N{4,})(?![A-Za-z])"
 )
+_OF_UNFILLED = ("<", "{", "$", "%", "YYYY", "XXX", "NNNN")  # one of them is in each; most paths have none
 _FOR_A_GENERATOR = lazy(r"\{[{%]|[%}]\}")  # `{{ site.url }}/a`, `{% link a.md %}`: only it knows where these lead
 _PATTERN = lazy(r"[*?]|\[[^\]/]+\]|\{[^{}]*,[^{}]*\}")
+_OF_PATTERNS = frozenset("*?[{")
 _NEVER_IN_PATHS = frozenset("<>{}$()=,'")  # of those that code spans name
 _MOST_STARS = 3  # in one name; more would take long to match
 # Pages that GitHub serves beside a repository's files: `../../issues/12` does not leave the repository.
@@ -77,7 +79,7 @@ class TargetReader:
             return ReferenceTarget(TargetKind.PATH, name, line=_last_line(text, "")) if named else None
         if _is_local(text):
             return ReferenceTarget(TargetKind.LOCAL, text) if not _NOT_A_PATH.search(text.replace("\\", "/")) else None
-        if ":" in text and (_is_uri(text) or _REMOTE.match(text)):
+        if ":" in text and (_is_uri(text) or ("@" in text and _REMOTE.match(text))):
             return None
         if _NOT_A_PATH.search(text) or "…" in text or "..." in text or "://" in text or text[0] in "@-/$%&!=+'(#,:~<{[":
             return None
@@ -100,11 +102,11 @@ class TargetReader:
     def _target(self, written: str, anchor: str, *, link: bool = False) -> ReferenceTarget | None:
         path = _LINES.sub("", written) if ":" in written else written
         artifact = self._artifact.match(path) is not None
-        if _UNFILLED.search(path):
+        if is_unfilled(path):
             return ReferenceTarget(TargetKind.UNFILLED, path, "", artifact) if artifact or link else None
         if link and not artifact and _FOR_A_GENERATOR.search(path):
             return None
-        if _PATTERN.search(path):
+        if not _OF_PATTERNS.isdisjoint(path) and _PATTERN.search(path):
             if any(part.count("*") > _MOST_STARS for part in path.split("/")) or path.count("**") > _MOST_STARS:
                 return None
             return ReferenceTarget(TargetKind.PATTERN, path, "", artifact)
@@ -150,9 +152,9 @@ def unquoted(path: str) -> str:
 
 def of_this_user(local: str) -> bool:
     """Whether a local path is not specific to one machine: `~/…` and temporary folders, common in instructions."""
-    return _OWN_HOME.match(local) is not None
+    return local.startswith(_OWN_HOME)
 
 
 def is_unfilled(text: str) -> bool:
     """Whether a text contains a placeholder such as `<run-id>`, `{task}` or `$USER`."""
-    return _UNFILLED.search(text) is not None
+    return any(mark in text for mark in _OF_UNFILLED) and _UNFILLED.search(text) is not None
