@@ -163,7 +163,7 @@ def _judged(repository: Repository) -> Judged:
     from orchgate.gate import session
     from orchgate.gate.engine import Narrowing
     from orchgate.git import scope
-    from orchgate.markdown.names import is_markdown
+    from orchgate.markdown.parts import is_markdown
     from orchgate.model import ScopeRequest
     from orchgate.report import gate
     from orchgate.report.values import CheckRow

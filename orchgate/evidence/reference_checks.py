@@ -23,7 +23,7 @@ from orchgate.evidence.references import (
 )
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING
-from orchgate.markdown.names import is_markdown
+from orchgate.markdown.parts import is_markdown
 from orchgate.model import Finding, Location, Severity, Trouble
 from orchgate.references.links import Notation, Reference
 from orchgate.references.resolve import Where

@@ -6,7 +6,7 @@ from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.lib.paths import matches
 from orchgate.lib.typed import TYPE_CHECKING
-from orchgate.markdown.names import is_markdown, is_mdx
+from orchgate.markdown.parts import is_markdown, is_mdx
 from orchgate.model import Finding, Location, Severity
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from orchgate.errors import OrchgateError
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
-from orchgate.markdown.names import is_markdown
+from orchgate.markdown.parts import is_markdown
 from orchgate.model import ScopeTarget
 from orchgate.references.artifacts import Artifacts
 

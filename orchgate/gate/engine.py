@@ -12,7 +12,7 @@ from orchgate.gate.faults import KNOWN
 from orchgate.gate.halves import HalfDone, Raw
 from orchgate.lib.process import cores
 from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
-from orchgate.markdown.names import is_markdown
+from orchgate.markdown.parts import is_markdown
 from orchgate.model import (
     CheckResult,
     Diagnostic,

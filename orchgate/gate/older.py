@@ -17,7 +17,7 @@ from orchgate.gate.context import ALL
 from orchgate.gate.documents import ParsedDocuments
 from orchgate.gate.faults import ACROSS, ELSEWHERE, GONE, KNOWN, MOVED, WRITTEN, EarlierFaults, faults_of, paths_of
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.markdown.names import is_markdown
+from orchgate.markdown.parts import is_markdown
 from orchgate.model import ABSENT, Change, Location, Scope, Trouble
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from orchgate.git.objects import is_blob
 from orchgate.git.repository import open_repository
 from orchgate.git.snapshot import WorkTree
 from orchgate.lib.typed import TYPE_CHECKING
-from orchgate.markdown.names import is_markdown
+from orchgate.markdown.parts import is_markdown
 from orchgate.model import Report, RunOrder, Verdict
 
 if TYPE_CHECKING:

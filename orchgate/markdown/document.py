@@ -17,7 +17,6 @@ from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.markdown import anchors, blocks, inline
 from orchgate.markdown.anchors import Numbering, opened, search, title_of
 from orchgate.markdown.blocks import indent_of
-from orchgate.markdown.names import is_mdx
 from orchgate.markdown.parts import (
     CodeSpan,
     Comment,
@@ -28,6 +27,7 @@ from orchgate.markdown.parts import (
     MarkdownLink,
     Section,
     covered,
+    is_mdx,
 )
 from orchgate.model import Location
 

@@ -1,4 +1,4 @@
-"""What a Markdown document is made of. Offsets count characters of the document's text and point at the first one."""
+"""What a Markdown document is made of, and which files are one. Offsets count characters and point at the first one."""
 
 from __future__ import annotations
 
@@ -113,3 +113,26 @@ def covered(ranges: Sequence[tuple[int, int]], offset: int) -> bool:
     """Whether one of the ranges, sorted and disjoint, contains an offset."""
     index = bisect_right(ranges, offset, key=lambda begin_end: begin_end[0]) - 1
     return index >= 0 and ranges[index][0] <= offset < ranges[index][1]
+
+
+# Which files are Markdown documents, by name
+
+
+SUFFIXES = (".md", ".markdown", ".mdx")
+MDX = ".mdx"
+
+
+def is_markdown(path: str) -> bool:
+    """Whether a file has the name of a Markdown document, in any case."""
+    return path.casefold().endswith(SUFFIXES)
+
+
+def is_mdx(path: str) -> bool:
+    return path.casefold().endswith(MDX)
+
+
+def as_md(path: str) -> str:
+    """The path with the usual suffix: `docs/a.MARKDOWN` is `docs/a.md`."""
+    folded = path.casefold()
+    suffix = next((suffix for suffix in SUFFIXES if folded.endswith(suffix)), "")
+    return path[: len(path) - len(suffix)] + SUFFIXES[0] if suffix else path

@@ -8,7 +8,7 @@ from orchgate.git.paths import PathChoice
 from orchgate.lib.lazy import lazy
 from orchgate.lib.paths import matcher
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.markdown.names import SUFFIXES, as_md, is_markdown
+from orchgate.markdown.parts import SUFFIXES, as_md, is_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

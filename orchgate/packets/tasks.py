@@ -7,7 +7,7 @@ import re
 from orchgate.errors import Unreadable
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.markdown.names import is_markdown
+from orchgate.markdown.parts import is_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

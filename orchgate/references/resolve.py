@@ -11,7 +11,7 @@ from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.lib.paths import compile_glob, expand_braces
 from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
-from orchgate.markdown.names import is_mdx
+from orchgate.markdown.parts import is_mdx
 from orchgate.references.sites import Sites
 from orchgate.references.targets import TargetKind, unquoted
 

@@ -9,7 +9,7 @@ from posixpath import dirname, join, normpath
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.lib.typed import TYPE_CHECKING
-from orchgate.markdown.names import is_markdown
+from orchgate.markdown.parts import is_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
