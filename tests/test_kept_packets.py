@@ -12,7 +12,7 @@ from orchgate.model import ScopeTarget
 from orchgate.packets import kept_packets
 
 if TYPE_CHECKING:
-    from orchgate.packets.packet import Packet
+    from orchgate.packets.layout import Packet
     from tests.repo import Repo
 
 DOCUMENTS = {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from orchgate.gate.context import Context
     from orchgate.model import Finding
-    from orchgate.packets.packet import Packet
+    from orchgate.packets.layout import Packet
 
 LAYOUT = layout_of(build(Source("", {})).documents)
 PRD = "# PRD — Faster start\n\n## Summary\n\nA.\n"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate.packets.titles import DocumentName, choices, document_name, normal, spellings
+from orchgate.packets.naming import DocumentName, choices, document_name, normal, spellings
 from tests.work import no_hang
 
 

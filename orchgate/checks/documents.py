@@ -7,11 +7,10 @@ from functools import lru_cache
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
 from orchgate.packets import sections
-from orchgate.packets.agreement import disagreements
 from orchgate.packets.catalog import Selection, select
 from orchgate.packets.layout import TITLES, layout_of
-from orchgate.packets.progress import PacketProgress, progress_of, stated_status
-from orchgate.packets.review import review_of
+from orchgate.packets.naming import disagreements
+from orchgate.packets.progress import PacketProgress, progress_of, review_of, stated_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from orchgate.gate.context import Context
     from orchgate.markdown.document import Document
     from orchgate.model import Change
-    from orchgate.packets.agreement import Known
-    from orchgate.packets.packet import Packet
+    from orchgate.packets.layout import Packet
+    from orchgate.packets.naming import Known
 
 LISTED = 8  # approvals that one message names
 

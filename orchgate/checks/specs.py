@@ -11,8 +11,7 @@ from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
 from orchgate.packets.catalog import changed_entries
-from orchgate.packets.progress import packets_named_in
-from orchgate.packets.review import KEY, date_of, last_review
+from orchgate.packets.progress import KEY, date_of, last_review, packets_named_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from orchgate.gate.context import Context
     from orchgate.model import Change, Trouble
     from orchgate.packets.catalog import Packets
-    from orchgate.packets.packet import Packet
+    from orchgate.packets.layout import Packet
 
 SPECS = ("tech-spec", "mini-spec")
 TRAILER = "task"

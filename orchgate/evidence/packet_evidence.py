@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from orchgate.markdown.document import Document
     from orchgate.markdown.parts import ListItem
     from orchgate.packets.catalog import Packets
-    from orchgate.packets.layout import PacketDocument
-    from orchgate.packets.packet import Packet
+    from orchgate.packets.layout import Packet, PacketDocument
     from orchgate.references.artifacts import Artifacts
 
 _TICKED_LINE = lazy(r"\[[xX]\][ \t][^\n]*")

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from orchgate.git.snapshot import Derived, Snapshot
     from orchgate.markdown.document import Document
     from orchgate.packets.catalog import Packets
-    from orchgate.packets.layout import PacketDocument
-    from orchgate.packets.packet import Packet
+    from orchgate.packets.layout import Packet, PacketDocument
 
     Thing = TypeVar("Thing")
 

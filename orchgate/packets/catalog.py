@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from orchgate.model import Change
     from orchgate.packets.joining import Reader
     from orchgate.packets.kept_packets import KeptPackets
-    from orchgate.packets.layout import Layout
+    from orchgate.packets.layout import Layout, Packet
     from orchgate.packets.naming import NamesInDocument
-    from orchgate.packets.packet import Packet
 
 MANY_NAMES = 40  # with more names than this, looking at all packets is cheaper
 

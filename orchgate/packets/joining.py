@@ -7,14 +7,13 @@ from itertools import combinations
 
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.packets.layout import TASK_ID, Layout, PacketDocument, stem
-from orchgate.packets.packet import PacketGroup, take_entry
+from orchgate.packets.layout import TASK_ID, Layout, PacketDocument, PacketGroup, stem, take_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+    from orchgate.packets.layout import Packet
     from orchgate.packets.naming import NamesInDocument
-    from orchgate.packets.packet import Packet
     from orchgate.packets.tasks import TaskEntry
 
     Reader = Callable[[Collection[str]], Mapping[str, NamesInDocument]]

@@ -15,8 +15,8 @@ from orchgate.lib.hashes import fingerprint
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.markdown.document import Document
 from orchgate.packets.joining import find_packets
+from orchgate.packets.layout import Packet
 from orchgate.packets.naming import MAX_BYTES, NamesInDocument, names_of_document
-from orchgate.packets.packet import Packet
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

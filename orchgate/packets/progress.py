@@ -1,4 +1,4 @@
-"""How far a packet is, by its status in the task list and the boxes of its checklist."""
+"""How far a packet is, by its status in the task list and its boxes; and when a document was last reviewed."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from functools import lru_cache
 
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, Enum
+from orchgate.model import Finding, Severity
+from orchgate.packets.naming import normal
 from orchgate.packets.tasks import normal_status
-from orchgate.packets.titles import normal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import datetime
+    from collections.abc import Iterable, Iterator
 
     from orchgate.config.settings import Documents, Status
     from orchgate.markdown.document import Document
-    from orchgate.packets.packet import Packet
+    from orchgate.packets.layout import Packet
 
 
 HEADER = 4_000  # characters above the first section in which a status may stand
@@ -139,3 +141,48 @@ def packets_in_work(settings: Documents, packets: tuple[Packet, ...]) -> tuple[P
         and packet.entry.status not in over
         and not packet.entry.status.startswith(waiting)
     )
+
+
+# When a document was last reviewed, by its front matter
+
+
+KEY = "last_review"
+_DATE = lazy(r"\d{4}-\d{2}-\d{2}")
+
+
+def last_review(document: Document) -> str | None:
+    """The value as written; None when the document has none."""
+    if not document.text.startswith("---"):
+        return None
+    value = document.front_matter.get(KEY)
+    return ", ".join(value) if isinstance(value, list) else value
+
+
+def date_of(value: str) -> datetime.date | None:
+    """A date written as YYYY-MM-DD; None for anything else."""
+    import datetime
+
+    try:
+        return datetime.date.fromisoformat(value) if _DATE.fullmatch(value) else None
+    except ValueError:
+        return None
+
+
+def review_of(document: Document, today: datetime.date, days: int, *, edited: bool) -> Iterator[Finding]:
+    """DOC007: a review that is too old, in the future or not a date; an error only if the change edits the document."""
+    value = last_review(document)
+    if value is None:
+        return
+    reviewed = date_of(value)
+    hint = f"review it, then set {KEY}: {today.isoformat()}"
+    weight = Severity.ERROR if edited else Severity.WARNING
+    if reviewed is None:
+        message, hint = f"{KEY} is not a date: {value!r}", f"write {KEY}: {today.isoformat()}"
+    elif (reviewed - today).days > 1:  # tomorrow is today elsewhere
+        message = f"{KEY} {value} is in the future"
+    elif (age := (today - reviewed).days) > days:
+        message = f"last reviewed {age} days ago, limit {days}"
+        weight = Severity.ERROR if edited else Severity.NOTE
+    else:
+        return
+    yield Finding("DOC007", document.location(document.text.index(KEY)), message, hint, weight)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.markdown.parts import covered, merged
-from orchgate.packets.titles import choices, normal, spellings
+from orchgate.packets.naming import choices, normal, spellings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

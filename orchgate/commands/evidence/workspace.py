@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from orchgate.git.store.reference import Connection, Store
     from orchgate.markdown.document import Document
     from orchgate.packets.catalog import Packets
-    from orchgate.packets.packet import Packet
+    from orchgate.packets.layout import Packet
     from orchgate.references.artifacts import Artifacts
 
     Say = Callable[[str], None]

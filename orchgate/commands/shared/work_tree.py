@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from orchgate.config.settings import Config, Documents
     from orchgate.git.repository import Repository
-    from orchgate.packets.layout import Layout
-    from orchgate.packets.packet import Packet
+    from orchgate.packets.layout import Layout, Packet
     from orchgate.runner.session import Reporter, RunSettings
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orchgate.gate.context import Context
     from orchgate.markdown.document import Document
     from orchgate.model import Diagnostic
-    from orchgate.packets.packet import Packet
+    from orchgate.packets.layout import Packet
     from orchgate.packets.tasks import TaskList
 
 
