@@ -12,10 +12,9 @@ from orchgate.git.snapshot import FolderSnapshot
 from orchgate.markdown.document import Document
 from orchgate.model import Severity
 from orchgate.references.artifacts import Artifacts
-from orchgate.references.links import BarePaths, Sentences
 from orchgate.references.nearest import Nearest
 from orchgate.references.resolve import Resolver, Where
-from orchgate.references.targets import TargetKind, TargetReader
+from orchgate.references.targets import BarePaths, Sentences, TargetKind, TargetReader
 from tests.support import judge_folder, write_tree
 
 if TYPE_CHECKING:

@@ -25,9 +25,8 @@ from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.markdown.parts import is_markdown
 from orchgate.model import Finding, Location, Severity, Trouble
-from orchgate.references.links import Notation, Reference
 from orchgate.references.resolve import Where
-from orchgate.references.targets import TargetKind, is_unfilled, of_this_user, unquoted
+from orchgate.references.targets import Notation, Reference, TargetKind, is_unfilled, of_this_user, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,9 +12,8 @@ from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.markdown.document import Document
 from orchgate.model import Severity
-from orchgate.references.links import BarePaths, Notation, Reference, Sentences
 from orchgate.references.resolve import Resolver
-from orchgate.references.targets import RUN_ID, TargetKind, TargetReader
+from orchgate.references.targets import RUN_ID, BarePaths, Notation, Reference, Sentences, TargetKind, TargetReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +22,8 @@ if TYPE_CHECKING:
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Location
     from orchgate.references.artifacts import Artifacts
-    from orchgate.references.links import Statement
     from orchgate.references.resolve import Resolution
-    from orchgate.references.targets import ReferenceTarget
+    from orchgate.references.targets import ReferenceTarget, Statement
 
 
 SUMMARY = "<!-- orchgate summary"  # how a managed block begins, see `summary`
