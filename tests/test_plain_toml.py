@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchgate.config import plain_toml
+from orchgate.config import source
 
 PIECES = (
     *("a", "b-c", "[", "]", "[a]", "[a.b]", "[b-c]", "[[a]]", "=", " = ", "a = ", "b = ", ".", ",", '"', "'", "#"),
@@ -21,7 +21,7 @@ PIECES = (
 
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
 def test_it_is_what_tomllib_makes_of_it_or_nothing(text: str) -> None:
-    read = plain_toml.read(text)
+    read = source.read(text)
 
     assert read is None or repr(read) == repr(tomllib.loads(text))
 
@@ -37,7 +37,7 @@ def test_it_is_what_tomllib_makes_of_it_or_nothing(text: str) -> None:
     ],
 )
 def test_usual_configurations_are_read(text: str, table: dict[str, object]) -> None:
-    assert plain_toml.read(text) == table
+    assert source.read(text) == table
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,10 @@ def test_usual_configurations_are_read(text: str, table: dict[str, object]) -> N
     ],
 )
 def test_the_rest_is_left_to_tomllib(text: str) -> None:
-    assert plain_toml.read(text) is None
+    assert source.read(text) is None
 
 
 def test_our_own_configuration_is_what_tomllib_makes_of_it() -> None:
     text = (Path(__file__).parent.parent / "orchgate.toml").read_text()
 
-    assert plain_toml.read(text) in (None, tomllib.loads(text))
+    assert source.read(text) in (None, tomllib.loads(text))
