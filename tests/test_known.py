@@ -11,7 +11,7 @@ import pytest
 from orchgate import registry
 from orchgate.cli import main
 from orchgate.gate import known
-from orchgate.gate.faults import KNOWN, WRITTEN
+from orchgate.gate.suppressions import KNOWN, WRITTEN
 from orchgate.lib import files
 from tests.support import checked
 

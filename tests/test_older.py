@@ -521,7 +521,7 @@ def test_a_hook_may_be_strict(hub: Repo) -> None:
 
 @pytest.mark.slow
 def test_ten_thousand_old_faults_of_one_kind_excuse_as_many() -> None:
-    from orchgate.gate.faults import EarlierFaults, Fault
+    from orchgate.gate.suppressions import EarlierFaults, Fault
 
     fault = Fault("EVD001", (HUB, "docs/other.md"), "gone.md", 2)
     earlier = EarlierFaults([fault] * 10_000)

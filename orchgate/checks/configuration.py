@@ -8,7 +8,7 @@ from orchgate.config.entries import SHIPPED
 from orchgate.config.faults import ConfigFault, as_toml, dotted
 from orchgate.config.kinds import nearest
 from orchgate.config.source import FILE, PYPROJECT, Places
-from orchgate.gate.faults import KNOWN, faults_of
+from orchgate.gate.suppressions import KNOWN, faults_of
 from orchgate.lib.text import clip, counted
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Check, Finding, Location, Outcome, Rule, RunOrder, Severity, Trouble

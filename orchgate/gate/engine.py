@@ -8,8 +8,8 @@ import time
 from orchgate.config.settings import family
 from orchgate.errors import REINSTALL, OrchgateError, Unreadable, missing_module
 from orchgate.gate import halves, suggestions, suppressions
-from orchgate.gate.faults import KNOWN
 from orchgate.gate.halves import HalfDone, Raw
+from orchgate.gate.suppressions import KNOWN
 from orchgate.lib.process import cores
 from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
 from orchgate.markdown.parts import is_markdown

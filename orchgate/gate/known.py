@@ -13,7 +13,7 @@ from codecs import BOM_UTF8
 from collections import Counter
 
 from orchgate.errors import OrchgateError, Unreadable
-from orchgate.gate.faults import KNOWN, WEIGHT, WRITTEN, EarlierFaults, Fault, faults_of
+from orchgate.gate.suppressions import KNOWN, WEIGHT, WRITTEN, EarlierFaults, Fault, faults_of
 from orchgate.git.snapshot import SYMLINK
 from orchgate.lib.files import sha256_hex
 from orchgate.lib.text import clip, counted
@@ -23,7 +23,7 @@ from orchgate.model import Severity
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from orchgate.gate.faults import Excused
+    from orchgate.gate.suppressions import Excused
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Diagnostic
 

@@ -15,7 +15,17 @@ from __future__ import annotations
 from orchgate.errors import Unreadable
 from orchgate.gate.context import ALL
 from orchgate.gate.documents import ParsedDocuments
-from orchgate.gate.faults import ACROSS, ELSEWHERE, GONE, KNOWN, MOVED, WRITTEN, EarlierFaults, faults_of, paths_of
+from orchgate.gate.suppressions import (
+    ACROSS,
+    ELSEWHERE,
+    GONE,
+    KNOWN,
+    MOVED,
+    WRITTEN,
+    EarlierFaults,
+    faults_of,
+    paths_of,
+)
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.markdown.parts import is_markdown
 from orchgate.model import ABSENT, Change, Location, Scope, Trouble
@@ -25,7 +35,7 @@ if TYPE_CHECKING:
 
     from orchgate.config.settings import Config
     from orchgate.gate.context import Context
-    from orchgate.gate.faults import Fault
+    from orchgate.gate.suppressions import Fault
     from orchgate.git.snapshot import Snapshot, TreeEntry
     from orchgate.model import Check, CheckResult, Diagnostic, Finding
 

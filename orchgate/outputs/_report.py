@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from functools import lru_cache
 
-from orchgate.gate.faults import faults_of, paths_of
-from orchgate.gate.suppressions import every_rule
+from orchgate.gate.suppressions import every_rule, faults_of, paths_of
 from orchgate.lib.files import sha256_hex
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from orchgate.gate.faults import GONE, KNOWN, MOVED
+from orchgate.gate.suppressions import GONE, KNOWN, MOVED
 from orchgate.lib.text import aligned, counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Severity, Verdict

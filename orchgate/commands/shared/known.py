@@ -9,7 +9,7 @@ import sys
 from orchgate import registry
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.gate import known, session
-from orchgate.gate.faults import KNOWN
+from orchgate.gate.suppressions import KNOWN
 from orchgate.lib import files, paths
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING
