@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from fuzz.violation import Violation
 from fuzz.worker import HERMETIC
 from orchgate.errors import OrchgateError
-from orchgate.gate import engine, session
+from orchgate.gate import engine, parts, session
 from orchgate.gate.parts import Parts
 from orchgate.git import scope as scopes
 from orchgate.git.repository import open_repository
@@ -78,6 +78,7 @@ class ChangingTree:
         self.environ = dict(ENVIRON)
         self.identity = b"one"
         self.many = chance.choice((1, 10**9))  # files of a tree that two processes judge
+        self.size = chance.choice((1, 1, 3, 16))  # documents of a part
         self.found = 0  # outcomes that were taken from what was kept
         self.git("init", "--quiet", "--initial-branch=main", "--template=")
         self.write(".gitignore", b".runs/\nout/\n")
@@ -111,7 +112,7 @@ class ChangingTree:
     def _said(self, place: str, environ: Mapping[str, str]) -> str:
         repository = open_repository(place, {**self.environ, **environ})
         code, cache.identity = cache.identity, lambda: self.identity  # type: ignore[assignment]
-        usual, engine.MANY_FILES = engine.MANY_FILES, self.many
+        usual, engine.MANY_FILES, parts.SIZE = engine.MANY_FILES, self.many, self.size
         try:
             target = scopes.target(repository, ScopeRequest(all_files=True), self.environ)
             ctx = session.context(repository, target, self.environ)._replace(judged_at=self.now.timestamp())

@@ -127,7 +127,7 @@ def test_an_entry_of_somebody_who_knows_how_they_look_cannot_crash_it(
 
 
 def test_every_part_of_a_context_is_settled_by_the_key_or_asked_or_loses_the_outcome() -> None:
-    known = set(outcomes._facts.__code__.co_names)
+    known = {*outcomes._change.__code__.co_names, *outcomes._way.__code__.co_names}
     assert set(Context._fields) - known - {"documents", "snapshot", "base", "share", "parts", *LOSING} == set()
 
 

@@ -139,32 +139,45 @@ def run(ctx: Context) -> Outcome:
     """Judges the packets of the scope."""
     changes = None if ctx.scope.whole_tree else ctx.scope.require_changes()
     selection = select(ctx.packets, ctx.base, changes, ctx.touched if changes is not None else ())
-    paths = tuple(dict.fromkeys(path for packet in selection.packets for path in packet.paths))
+    changed = frozenset() if ctx.scope.unknown else frozenset(change.path for change in ctx.scope.changes)
+    packets = [packet for packet in selection.packets if not _is_known(ctx, packet, changed)]
+    known_paths = {path for packet in selection.packets for path in packet.paths}
+    paths = tuple(dict.fromkeys(path for packet in packets for path in packet.paths))
     read, troubles = ctx.documents.read(paths)
     by_path = {document.path: document for document in read}
     edited = _edited(ctx)
     findings: dict[Finding, None] = {}  # two packets may share a document
-    for case, known in _cases(ctx, selection.packets, by_path):
+    for case, known in _cases(ctx, packets, by_path, changed):
         for finding in _packet_findings(ctx, known, selection, case, edited):
             findings[finding] = None
     ordered = sorted(findings, key=lambda finding: (*finding.location, finding.rule, finding.message))
     return Outcome(
         tuple(ordered),
-        {"packets": len(selection.packets), "documents": len(read)},
+        {"packets": len(selection.packets), "documents": len(read) + len(known_paths.difference(paths))},
         troubles=(*selection.troubles, *troubles),
     )
 
 
-def _cases(ctx: Context, packets: Sequence[Packet], by_path: dict[str, Document]) -> Iterator[tuple[_Case, Known]]:
+def _is_known(ctx: Context, packet: Packet, changed: frozenset[str]) -> bool:
+    """Whether a packet needs no judging. What the change edits or adds to one decides how it is judged."""
+    if ctx.parts is None or not changed.isdisjoint(packet.paths):
+        return False
+    return ctx.parts.recall("documents", packet.paths, 0) is not None
+
+
+def _cases(
+    ctx: Context, packets: Sequence[Packet], by_path: dict[str, Document], changed: frozenset[str]
+) -> Iterator[tuple[_Case, Known]]:
     """Packets with what is asked about all the others, each to be judged before the next one is taken."""
     if ctx.parts is None:
         for packet in packets:
             yield _case(ctx, packet, by_path), ctx.packets
         return
-    for part, noted in ctx.parts.each("documents", ctx, packets, lambda packet: packet.paths):
+    for part, noted in ctx.parts.each("documents", ctx, packets):
         known = noted.packets(ctx.packets)
         for packet in part:
             case = _case(ctx, packet, by_path)
+            noted.add(packet.paths, () if changed.isdisjoint(packet.paths) else None)
             if case.settings is not ctx.config.documents or any(path not in by_path for path in packet.paths):
                 noted.never()
             for path in packet.paths:

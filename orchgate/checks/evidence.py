@@ -40,6 +40,7 @@ class View(NamedTuple):
     packets: Owners
     runs: CitedRuns
     document: Callable[[str], Document]
+    pins: PinComparison | None
 
 
 class DocumentJudge(NamedTuple):
@@ -48,6 +49,11 @@ class DocumentJudge(NamedTuple):
     references: References
     support: Support
     checks: ReferenceChecks
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """How many links were looked at, and how many could not be judged."""
+        return self.checks.links, self.checks.unjudged
 
     def findings(self, document: Document) -> Iterator[Finding]:
         """What is wrong with a document that is judged itself."""
@@ -89,7 +95,8 @@ class EvidenceSources:
         self.runs = CitedRuns(ctx.snapshot, self.artifacts, ctx.config.manifests.max_bytes, self.lock)
         self.reader = TargetReader(self.artifacts.roots)
         self.judges: list[DocumentJudge] = []
-        self.judge = self._judge(View(ctx.snapshot, self.packets, self.runs, ctx.documents.one))
+        self.counted: list[tuple[int, ...]] = []  # links and unjudged ones of documents that need no judging
+        self.judge = self._judge(View(ctx.snapshot, self.packets, self.runs, ctx.documents.one, self.comparison))
 
     def _judge(self, view: View) -> DocumentJudge:
         artifacts = self.artifacts
@@ -103,27 +110,40 @@ class EvidenceSources:
         self.judges.append(DocumentJudge(view, artifacts, references, support, checks))
         return self.judges[-1]
 
-    def each(self, documents: Sequence[Document]) -> Iterator[tuple[DocumentJudge, Sequence[Document]]]:
-        """Who judges which of some documents."""
+    def known(self, path: str) -> bool:
+        """Whether a document needs no judging; then its links are counted."""
+        parts = self._ctx.parts
+        numbers = parts.recall("evidence", (path,), 2) if parts is not None and not self.changed else None
+        if numbers is not None:
+            self.counted.append(numbers)
+        return numbers is not None
+
+    def findings(self, documents: Sequence[Document]) -> Iterator[Finding]:
+        """What is wrong with documents that are judged themselves."""
         if self._ctx.parts is None:
-            yield self.judge, documents
+            for document in documents:
+                yield from self.judge.findings(document)
             return
-        for part, noted in self._ctx.parts.each("evidence", self._ctx, documents, lambda document: (document.path,)):
+        for part, noted in self._ctx.parts.each("evidence", self._ctx, documents):
             noted.content(LOCK)
             packets, runs = noted.owners(self.packets), noted.runs(self.runs)
-            judge = self._judge(View(noted.tree, packets, runs, noted.document))
-            yield judge, part
-            if any(of(judge) for of in _TROUBLES) or (self.comparison and self.comparison.troubles):
+            pins = noted.pins(self.comparison) if self.comparison else None
+            judge = self._judge(View(noted.tree, packets, runs, noted.document, pins))
+            for document in part:
+                links, unjudged = judge.numbers
+                yield from judge.findings(document)
+                noted.add((document.path,), (judge.checks.links - links, judge.checks.unjudged - unjudged))
+            if self.changed or any(of(judge) for of in _TROUBLES) or (self.comparison and self.comparison.troubles):
                 noted.never()
 
     def _kept(self, view: View) -> LockChecks | None:
         """Findings about pins; None where neither this tree nor the one before has a lock."""
-        if self.comparison is None:
+        if view.pins is None:
             return None
         from orchgate.evidence.lock import Lock
         from orchgate.evidence.lock_checks import LockChecks
 
-        return LockChecks(view.snapshot, self.artifacts.roots, self.lock or Lock(), self.comparison)
+        return LockChecks(view.snapshot, self.artifacts.roots, self.lock or Lock(), view.pins)
 
     @cached_property
     def comparison(self) -> PinComparison | None:
@@ -160,11 +180,12 @@ def run(ctx: Context) -> Outcome:
     findings = (one for one in reported if isinstance(one, Finding))
     troubles = (one for one in reported if isinstance(one, Trouble))
     pins = {"pins": sources.lock.count} if sources.lock and ctx.share.leads else {}  # two processes read one lock
-    links, unjudged = (sum(getattr(one.checks, name) for one in sources.judges) for name in ("links", "unjudged"))
+    counted = (*sources.counted, *(judge.numbers for judge in sources.judges))
+    links, unjudged = map(sum, zip(*counted, strict=True))
     beside = {UNJUDGED: unjudged} if unjudged else {}
     return Outcome(
         tuple(sorted(findings, key=lambda finding: finding.location)),
-        {"documents": len(read), "links": links, **pins, **beside},
+        {"documents": len(read) + len(sources.counted), "links": links, **pins, **beside},
         troubles=(*troubles, *sources.troubles),
     )
 
@@ -174,12 +195,10 @@ def _changed(
 ) -> Iterator[Finding | Trouble]:
     """What is wrong with the documents that are judged themselves; they are added to `read`."""
     for part in ctx.share.parts(paths):
-        documents, unread = ctx.documents.read(part)
+        documents, unread = ctx.documents.read([path for path in part if not sources.known(path)])
         yield from unread
         read += documents
-        for judge, those in sources.each(documents):
-            for document in those:
-                yield from judge.findings(document)
+        yield from sources.findings(documents)
 
 
 def _once(ctx: Context, sources: EvidenceSources, paths: list[str]) -> Iterator[Finding]:

@@ -53,6 +53,7 @@ class Asked:
     def __init__(self, root: str, roots: tuple[str, ...], today: datetime.date) -> None:
         self.answers: dict[str, dict[str, bool | str]] = {}
         self.lost = ""
+        self.noting: set[str] | None = None
         self._disk = Artifacts(root, roots)
         self._today = today.isoformat()
         self._began = time.time_ns()
@@ -81,6 +82,8 @@ class Asked:
     def _ask(self, kind: str, about: str) -> Any:
         answer = self._answer(kind, about)
         self.answers.setdefault(kind, {})[about] = _compact(answer)
+        if self.noting is not None:
+            self.noting.add(name_of(kind, about))
         return answer
 
     def _answer(self, kind: str, about: str) -> Any:
@@ -99,11 +102,14 @@ class Asked:
 
     def still(self, answers: Answers) -> bool:
         """Whether the same questions have these answers now."""
-        return all(
-            _compact(self._answer(kind, about)) == answer
-            for kind, all_of_kind in answers.items()
-            for about, answer in all_of_kind.items()
-        )
+        return next(self.changed(answers), None) is None
+
+    def changed(self, answers: Answers) -> Iterator[tuple[str, str]]:
+        """The questions that have other answers now."""
+        for kind, all_of_kind in answers.items():
+            for about, answer in all_of_kind.items():
+                if _compact(self._answer(kind, about)) != answer:
+                    yield kind, about
 
     def join(self, other: Answers, lost: str) -> None:
         """Adds what another process asked for the same outcome, and why that is lost."""
@@ -145,6 +151,11 @@ class Asked:
             self.lose("a file was written just now")
         whose = f"{status.st_mode} {status.st_uid} {status.st_gid} {status.st_dev} {status.st_ino}"
         return f"{whose} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
+def name_of(kind: str, about: str) -> str:
+    """What a question is called among the names that a part rests on."""
+    return f"\0{kind} {about}"
 
 
 def _compact(answer: object) -> bool | str:
@@ -214,6 +225,9 @@ class WatchedContext:
     def today(self) -> datetime.date:
         self._asked.text("day")
         return self._ctx.today
+
+    def noting(self, names: set[str]) -> None:
+        self._asked.noting = names
 
     def artifacts_with(self, lock: Lock) -> Artifacts:
         return WatchedArtifacts(self._asked, self.artifacts.roots, lock)

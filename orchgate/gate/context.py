@@ -128,6 +128,9 @@ class Context(NamedTuple):
     def today(self) -> datetime.date:
         return self.now.date()
 
+    def noting(self, names: set[str]) -> None:
+        """From now on, what is asked of the disk is noted there, where anybody hears it."""
+
     # -- The change --------------------------------------------------------------------------------
 
     @cached_property

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from orchgate.gate.asked import Answers, Asked, WatchedContext
     from orchgate.gate.context import Context, Share
     from orchgate.gate.older import Comparison
-    from orchgate.gate.outcomes import Outcomes
+    from orchgate.gate.outcomes import Kept, Outcomes
     from orchgate.gate.suppressions import Suppression
     from orchgate.git.messages import MessageHook
     from orchgate.markdown.document import Document
@@ -136,8 +136,8 @@ class CheckRun:
         self._outcomes = found = outcomes.of(self._ctx, (*ids, self._ignores, self._strict, self._narrowing))
         new = [check for check in self._checks if outcomes.is_kept(check) and not self._recalled(check)]
         if new:
-            self._compare_parts()
-        if new and len(self._ctx.snapshot.entries) >= MANY_FILES and cores() > 1:
+            self._see_parts(new)
+        if new and not self._knows_parts and len(self._ctx.snapshot.entries) >= MANY_FILES and cores() > 1:
             self._judge_side_by_side(new)
         for check in new:
             self.result(check.id)
@@ -147,21 +147,48 @@ class CheckRun:
                 rules = {rule.id for rule in check.rules}
                 used = tuple((place, rule) for place, rule in self._used if rule in rules)
                 kept = outcomes.Kept(self.result(check.id), used, tuple(self._marked))
-                found.keep(check, kept, self._asked_of(check.id))
+                self._keep(found, check, kept)
 
-    def _compare_parts(self) -> None:
-        """Lets parts of the tree be held against the base, where what is the same there is not judged again."""
+    def _keep(self, outcomes: Outcomes, check: Check, kept: Kept) -> None:
+        asked = self._asked_of(check.id)
+        if outcomes.may_keep(kept.result, asked):
+            outcomes.keep(check, kept, asked)
+            if self._ctx.parts is not None:
+                from orchgate.gate import kept_parts
+
+                kept_parts.keep(outcomes, check, kept, asked, self._ctx.parts)
+
+    def _see_parts(self, new: Iterable[Check]) -> None:
+        """Lets parts of the tree be held against the base, and against the tree that was judged the last time."""
         from orchgate.gate.older import Comparison, nothing_before
-        from orchgate.gate.parts import Parts
+        from orchgate.gate.parts import Parts, state_of
 
-        if self._strict or nothing_before(self._ctx):
+        alone = self._strict or nothing_before(self._ctx)
+        if self._ctx.scope.unknown is not None or (alone and self._outcomes is None):
             return
-        parts = Parts()
+        try:
+            now, parts = state_of(self._ctx), Parts()
+        except OrchgateError:  # the checks say what cannot be read
+            return
         self._ctx = self._ctx.judging(parts=parts)
-        self._comparison = Comparison(self._ctx, self._at_base)
-        before = self._comparison.before
+        self._comparison = None if alone else Comparison(self._ctx, self._at_base)
+        before = self._comparison.before if self._comparison is not None else None
         if before is not None:
-            parts.compare(self._ctx, before)
+            with contextlib.suppress(OrchgateError):
+                parts.compare(now, state_of(before))
+        if self._outcomes is not None:
+            from orchgate.gate import kept_parts
+
+            kept = {check.id: kept_parts.of(self._outcomes, check, now) for check in new}
+            for name, one in kept.items():
+                self._asked_of(name).join(one.answers, "")
+            parts.recalled = kept
+
+    @property
+    def _knows_parts(self) -> bool:
+        """Whether much is known of the parts of the tree: then no second process helps."""
+        parts = self._ctx.parts
+        return parts is not None and any(recalled.any for recalled in parts.recalled.values())
 
     def _recalled(self, check: Check) -> bool:
         """Whether the result of a check is known from the last time."""
@@ -235,7 +262,7 @@ class CheckRun:
             name: (one.answers, one.lost or self._unsettled()) for name, one in self._asked.items()
         }
         beside = [path for path in self._that_may_hold_suppressions() if path not in marked]
-        return HalfDone(raws, marked, beside, asked, self._ctx.parts)
+        return HalfDone(raws, marked, beside, asked, self._ctx.parts and self._ctx.parts.result())
 
     def _unsettled(self) -> str:
         repository = self._ctx.repository
@@ -314,13 +341,19 @@ class CheckRun:
         return self._asked[name]
 
     def _judged(self, raw: Raw) -> CheckResult:
-        diagnostics = tuple(self._stamp(raw.check, finding) for finding in raw.outcome.findings)
+        diagnostics = self._with_recalled(raw.check, [self._stamp(raw.check, one) for one in raw.outcome.findings])
         _, examined, facts, troubles, headline = raw.outcome
         result = CheckResult(
             raw.check, Verdict.PASS, diagnostics, examined, facts, troubles, raw.seconds, raw.crash, headline=headline
         )
         result = self._compared(result)
         return result._replace(verdict=self._verdict(result.diagnostics, troubles))
+
+    def _with_recalled(self, check: str, found: list[Diagnostic]) -> tuple[Diagnostic, ...]:
+        """What was found, with what was kept of things that need no judging."""
+        recalled = self._ctx.parts.recalled.get(check) if self._ctx.parts is not None else None
+        kept = list(recalled.diagnostics()) if recalled is not None else []
+        return tuple(sorted((*kept, *found), key=lambda one: one.finding.location) if kept else found)
 
     def _compared(self, result: CheckResult) -> CheckResult:
         """The result with those findings marked that are older than the change."""

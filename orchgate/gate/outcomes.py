@@ -44,17 +44,20 @@ class Outcomes:
     """Those of one judgement of a whole tree. `how` is everything besides the context that a result follows from."""
 
     def __init__(self, cache: Cache, blobs: Blobs, ctx: Context, how: Sequence[object]) -> None:
-        self._cache = cache
+        self.cache = cache
         self.blobs = blobs
         self._ctx = ctx
         self._how = how
 
     @cached_property
     def _key(self) -> bytes:
-        ctx, digest = self._ctx, hashlib.sha256()
-        for one in (*self._how, *_facts(ctx), *_content(ctx.snapshot)):
-            digest.update(repr(one).encode("utf-8", "surrogateescape") + b"\n")
-        return digest.digest()
+        ctx = self._ctx
+        return _digest((*self._how, *_change(ctx), *_way(ctx), *_content(ctx.snapshot)))
+
+    @cached_property
+    def way(self) -> bytes:
+        """A key of how is judged, whatever it is."""
+        return _digest((*self._how, *_way(self._ctx)))
 
     def asked(self) -> Asked:
         """For the questions of one check."""
@@ -63,7 +66,7 @@ class Outcomes:
 
     def find(self, check: Check) -> Kept | None:
         """What a check found the last time; None where there is nothing that still holds."""
-        data = self._cache.read(KIND, check.id.encode() + b" " + self._key)
+        data = self.cache.read(KIND, check.id.encode() + b" " + self._key)
         if data is None:
             return None
         try:
@@ -72,13 +75,14 @@ class Outcomes:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
+    def may_keep(self, result: CheckResult, asked: Asked) -> bool:
+        """Whether a result follows from nothing but its key and what was asked."""
+        return self.blobs.settled and not (asked.lost or result.crash or result.troubles or result.uncompared)
+
     def keep(self, check: Check, kept: Kept, asked: Asked) -> None:
-        """Keeps a result for the next time, where it follows from nothing but its key and what was asked."""
-        result = kept.result
-        if not self.blobs.settled or asked.lost or result.crash or result.troubles or result.uncompared:
-            return
+        """Keeps a result for the next time."""
         content = b"\n".join(_written(kept, asked))
-        self._cache.write(KIND, check.id.encode() + b" " + self._key, content)
+        self.cache.write(KIND, check.id.encode() + b" " + self._key, content)
 
 
 def of(ctx: Context, how: Sequence[object]) -> Outcomes | None:
@@ -93,12 +97,23 @@ def is_kept(check: Check) -> bool:
     return check.of_tree and check.in_documents
 
 
-def _facts(ctx: Context) -> Iterator[object]:
-    """All that a check may take from its context unnoticed, apart from the tree, whose entries follow."""
+def _digest(facts: Iterable[object]) -> bytes:
+    digest = hashlib.sha256()
+    for one in facts:
+        digest.update(repr(one).encode("utf-8", "surrogateescape") + b"\n")
+    return digest.digest()
+
+
+def _change(ctx: Context) -> Iterator[object]:
+    """The change that is judged, apart from its trees."""
     scope = ctx.scope
     yield from (scope.kind, scope.base, scope.head, scope.beside, scope.origin, scope.settled)
     yield "" if scope.unknown is None else (scope.unknown.message, scope.unknown.hint)
     yield [tuple(change) for change in scope.changes]
+
+
+def _way(ctx: Context) -> Iterator[object]:
+    """All that a check may take from its context unnoticed, apart from the change and the trees."""
     yield from (_configuration(one) for one in (ctx.config, ctx.proposed, ctx.accepted))
     yield from (ctx.unread, sorted(ctx.named), ctx.as_finished, ctx.layout)
 
@@ -124,28 +139,28 @@ def _written(kept: Kept, asked: Asked) -> Iterator[bytes]:
         {
             "asked": asked.answers,
             "fields": [result.id, result.verdict.value, dict(result.examined), dict(result.facts), result.headline],
-            "current": [_row(one) for _, one in numbered if not one.older],
+            "current": [row_of(one) for _, one in numbered if not one.older],
             "places": [at for at, one in numbered if not one.older],
             "older": result.older,
             "used": sorted(kept.used),
             "marked": kept.marked,
         }
     )
-    yield zlib.compress(_json([_row(one) for _, one in numbered if one.older]), 1)
+    yield zlib.compress(_json([row_of(one) for _, one in numbered if one.older]), 1)
 
 
 def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _row(one: Diagnostic) -> list[object]:
+def row_of(one: Diagnostic) -> list[object]:
     """A diagnostic without what can be told from where it stands: its check, and whether it is older."""
     finding: list[object] = [*one.finding]
     finding[4] = one.finding.severity and one.finding.severity.value
     return [one.severity.value, one.suppressed, one.in_source, *finding]
 
 
-def _diagnostic(check: str, row: list[Any], *, older: bool) -> Diagnostic:
+def diagnostic_of(check: str, row: list[Any], *, older: bool) -> Diagnostic:
     weight, suppressed, in_source, rule, location, message, hint, severity, excuse, sought, lifted, listed, *rest = row
     steps, about, own, documents = rest
     finding = Finding(
@@ -174,7 +189,7 @@ def _read(content: bytes) -> tuple[Kept, Answers]:
     head, _, older = content.partition(b"\n")
     kept = json.loads(head)
     check, verdict, examined, facts, headline = kept["fields"]
-    current = tuple(_diagnostic(check, row, older=False) for row in kept["current"])
+    current = tuple(diagnostic_of(check, row, older=False) for row in kept["current"])
     fields = (check, Verdict(verdict), (), examined, facts, (), 0.0, None, (), headline)
     if kept["older"]:
         result: CheckResult = _KeptResult.of(fields, current, kept["places"], kept["older"], older)
@@ -202,7 +217,7 @@ class _KeptResult(CheckResult):
         rows = iter(json.loads(zlib.decompress(older)))
         beside = dict(zip(places, current, strict=True))
         everything = range(len(places) + number)
-        return tuple(beside.get(at) or _diagnostic(self.id, next(rows), older=True) for at in everything)
+        return tuple(beside.get(at) or diagnostic_of(self.id, next(rows), older=True) for at in everything)
 
     @property
     def current(self) -> tuple[Diagnostic, ...]:
