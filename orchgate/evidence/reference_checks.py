@@ -26,6 +26,7 @@ from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.markdown.parts import is_markdown
 from orchgate.model import Finding, Location, Severity, Trouble
 from orchgate.references.resolve import Where
+from orchgate.references.sites import may_have_anchor
 from orchgate.references.targets import Notation, Reference, TargetKind, is_unfilled, of_this_user, unquoted
 
 if TYPE_CHECKING:
@@ -409,11 +410,8 @@ class ReferenceChecks:
             return
         if wanted in aim.anchors or wanted.casefold() in aim.anchors:
             return
-        if self._references.resolver.sites.covers(path):
-            from orchgate.markdown import site_anchors
-
-            if site_anchors.may_have(aim, wanted):
-                return
+        if self._references.resolver.sites.covers(path) and may_have_anchor(aim, wanted):
+            return
         where = "this document" if path == document.path else path
         yield Finding(
             "EVD013",
