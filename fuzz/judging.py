@@ -14,16 +14,14 @@ from orchgate.errors import Unreadable
 from orchgate.gate import session
 from orchgate.gate.context import Context
 from orchgate.gate.documents import ParsedDocuments
-from orchgate.git.snapshot import MAX_BYTES, DerivedFacts, TreeEntry, folders_of
+from orchgate.git.snapshot import MAX_BYTES, DerivedFacts, TreeEntry
 from orchgate.model import Change, Scope
 from orchgate.outputs import json, text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from orchgate.config.settings import Config
-    from orchgate.git.paths import PathChoice, Paths
-    from orchgate.lib.cache import Cache
     from orchgate.model import Report
 
 CASES = Path(__file__).parents[1] / "tests" / "cases"
@@ -41,22 +39,7 @@ class Tree(DerivedFacts):
     def entries(self) -> Mapping[str, TreeEntry]:
         return {path: TreeEntry("100644", "") for path in sorted(self.files)}
 
-    @cached_property
-    def folders(self) -> Collection[str]:
-        return folders_of(self.files)
-
-    @property
-    def cache(self) -> Cache | None:
-        return None
-
     def blob(self, oid: str, limit: int) -> bytes | None:  # noqa: ARG002 -- there are no others
-        return None
-
-    @property
-    def indirect(self) -> Collection[str]:
-        return ()
-
-    def chosen(self, choice: PathChoice) -> Paths | None:  # noqa: ARG002 -- as a tree that knows nothing before
         return None
 
     def find(self, path: str, limit: int = MAX_BYTES) -> bytes | None:

@@ -106,7 +106,22 @@ def indirect_of(entries: Mapping[str, TreeEntry]) -> Collection[str]:
 
 
 class DerivedFacts:
-    """What follows from a tree, worked out once."""
+    """What follows from the entries of a tree, worked out once; those that know more say it themselves."""
+
+    @cached_property
+    def folders(self: Snapshot) -> Collection[str]:
+        return folders_of(self.entries)
+
+    @cached_property
+    def indirect(self: Snapshot) -> Collection[str]:
+        return indirect_of(self.entries)
+
+    @property
+    def cache(self) -> Cache | None:
+        return None
+
+    def chosen(self, choice: PathChoice) -> Paths | None:  # noqa: ARG002 -- as the others that know more
+        return None
 
     @cached_property
     def _made(self) -> dict[object, Any]:
@@ -151,21 +166,6 @@ class GitSnapshot(DerivedFacts):
     @cached_property
     def entries(self) -> Mapping[str, TreeEntry]:
         return self._list_entries()
-
-    @cached_property
-    def folders(self) -> Collection[str]:
-        return folders_of(self.entries)
-
-    @property
-    def cache(self) -> Cache | None:
-        return None
-
-    @cached_property
-    def indirect(self) -> Collection[str]:
-        return indirect_of(self.entries)
-
-    def chosen(self, choice: PathChoice) -> Paths | None:  # noqa: ARG002 -- as the others that know more
-        return None
 
     def blob(self, oid: str, limit: int) -> bytes | None:
         found = self._blobs.resolve(oid, limit)
@@ -250,21 +250,6 @@ class FolderSnapshot(DerivedFacts):
                 kind = SYMLINK if stat.S_ISLNK(mode) else "100755" if mode & 0o100 else "100644"
                 found[os.path.normpath(os.path.join(inner, name))] = TreeEntry(kind, "")
         return dict(sorted(found.items()))
-
-    @cached_property
-    def folders(self) -> Collection[str]:
-        return folders_of(self.entries)
-
-    @property
-    def cache(self) -> Cache | None:
-        return None
-
-    @cached_property
-    def indirect(self) -> Collection[str]:
-        return indirect_of(self.entries)
-
-    def chosen(self, choice: PathChoice) -> Paths | None:  # noqa: ARG002 -- as the others that know more
-        return None
 
     def blob(self, oid: str, limit: int) -> bytes | None:  # noqa: ARG002 -- a folder has no others
         return None
