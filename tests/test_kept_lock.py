@@ -92,6 +92,27 @@ def test_a_kept_lock_answers_as_the_one_in_the_tree(kept: Cache, seed: int) -> N
     assert (answers(found), tree.read, found.pins) == (answers(locks.parse(data)), 0, locks.parse(data).pins)
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("damaged", [False, True])
+def test_two_kept_locks_differ_in_what_the_ones_in_the_trees_do(kept: Cache, seed: int, damaged: bool) -> None:
+    one = pins(60, seed)
+    other = [*one[:20], one[20]._replace(size=-7 + 2**20), *one[30:50], *pins(9, seed + 50)]
+    data = [locks.render(some) for some in (one, {pin.path: pin for pin in other}.values())]
+    trees = [Tree(text, oid * 40) for text, oid in zip(data, "12", strict=True)]
+    for tree in trees:
+        of(tree, kept)
+    old, new = (of(Tree(tree._data, tree.entries[locks.PATH].oid), kept) for tree in trees)
+    if damaged:
+        for entry in os.scandir(kept._folder):
+            os.truncate(entry.path, os.stat(entry.path).st_size - 1)
+
+    plain = [locks.parse(text) for text in data]
+
+    assert (old.differing(new), new.differing(old)) == (plain[0].differing(plain[1]), plain[1].differing(plain[0]))
+    assert one[20].path in old.differing(new)
+    assert (old.differing(Lock()), Lock().differing(old), old.differing(old)) == (set(plain[0].pins), set(), set())
+
+
 def test_the_order_of_lines_means_nothing_to_what_is_kept(kept: Cache) -> None:
     header, *lines = locks.render(pins(60, 1)).splitlines(keepends=True)
     of(Tree(b"".join([header, *reversed(lines)])), kept)

@@ -240,15 +240,14 @@ def _repinned(ctx: Context, lock: Lock | None) -> frozenset[str]:
     A base whose lock cannot be read says nothing: then every pin may have been altered.
     """
     from orchgate.evidence.kept_lock import of
-    from orchgate.evidence.lock import LockError
+    from orchgate.evidence.lock import Lock, LockError
 
-    now = lock.pins if lock else {}
+    now = lock or Lock()
     try:
         before = of(ctx.base, ctx.repository.cache if ctx.repository else None)
-        old = before.pins if before else {}
-        changed = {path for path, pin in old.items() if now.get(path) != pin}
+        changed = before.differing(now) if before else set()
     except LockError:
-        changed = set(now)
+        changed = set(now.pins)
     return folders_of(changed) - {""} | changed
 
 

@@ -101,10 +101,10 @@ class KeptLock(Lock):
             raise _Damaged
         try:
             self._count, pages = json.loads(table)
-            self._pages = [_LockPage(*page) for page in pages]
+            self.pages = [_LockPage(*page) for page in pages]
         except (ValueError, TypeError):
             raise _Damaged from None
-        self._firsts = [page.first for page in self._pages]
+        self._firsts = [page.first for page in self.pages]
         self._loaded: dict[int, bytes] = {}
         self._known: dict[str, Pinned | None] = {}
         self._held: dict[str, bool] = {}
@@ -122,6 +122,8 @@ class KeptLock(Lock):
         return self._whole.pins
 
     def get(self, path: str) -> Pinned | None:
+        if "_whole" in self.__dict__:
+            return self._whole.get(path)
         if path not in self._known:
             try:
                 self._known[path] = self._found(written(path))
@@ -131,8 +133,26 @@ class KeptLock(Lock):
 
     def holds(self, folder: str) -> bool:
         if folder not in self._held:
-            self._held[folder] = next(self.starting(folder + "/"), None) is not None
+            try:
+                self._held[folder] = next(self._starting(written(folder + "/")[:-1]), None) is not None
+            except _Damaged:
+                self._held[folder] = self._whole.holds(folder)
         return self._held[folder]
+
+    def differing(self, other: Lock) -> set[str]:
+        if not isinstance(other, KeptLock):
+            return super().differing(other)
+        try:
+            lines = self.lines_beside(other) - other.lines_beside(self)
+        except _Damaged:
+            return super().differing(other)
+        return {json.loads(line)["path"] for line in lines}
+
+    def lines_beside(self, other: KeptLock) -> set[bytes]:
+        """The lines of the pages that another lock has not."""
+        known = {page.digest for page in other.pages}
+        numbers = (number for number, page in enumerate(self.pages) if page.digest not in known)
+        return {line for number in numbers for line in self._page(number).split(b"\n")[1:]}
 
     def starting(self, text: str) -> Iterator[str]:
         try:
@@ -168,7 +188,7 @@ class KeptLock(Lock):
     def _page(self, number: int) -> bytes:
         """Raises _Damaged."""
         if number not in self._loaded:
-            page = self._pages[number]
+            page = self.pages[number]
             data = self._kept.part(KIND, self._key, self._start + page.start, page.size)
             if data is None or sha256_hex(data) != page.digest:
                 raise _Damaged

@@ -96,6 +96,11 @@ class Lock:
         """Whether an artifact in a folder or its folders is pinned; not asked of the top level."""
         return folder in self._folders
 
+    def differing(self, other: Lock) -> set[str]:
+        """The artifacts that another lock does not pin, or not in the same way."""
+        there = other.pins
+        return {path for path, pin in self.pins.items() if there.get(path) != pin}
+
     def starting(self, text: str) -> Iterator[str]:
         """The pinned paths that start with a text."""
         return (path for path in self._pins if path.startswith(text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from stat import S_ISLNK
 
 from orchgate.errors import OrchgateError, Unreadable, quoted
 from orchgate.evidence.lock import Pinned
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 MANIFEST = "/manifest.json"
-CHUNK = 1 << 20
+CHUNK = 1 << 16  # bytes: room for more is asked of the system each time
 
 
 class SizeLimits(NamedTuple):
@@ -57,9 +58,11 @@ def measure(
     to be what its journal adds up to; without the journal only what a pin vouches for is taken. Raises Refused.
     """
     full = artifacts.full(path)
-    if not os.path.lexists(full):
+    try:
+        if S_ISLNK(os.lstat(full).st_mode) or not artifacts.is_plain(path.rpartition("/")[0]):
+            _refuse_links(artifacts, path)
+    except (OSError, ValueError):
         return None
-    _refuse_links(artifacts, path)
     try:
         # Opened without following: a link that is put there meanwhile is an error, not a leak.
         descriptor = open_regular(full, follow=False)

@@ -239,8 +239,8 @@ def _room(artifacts: Artifacts, path: str) -> str:
 def _write(artifacts: Artifacts, path: str, content: bytes, room: str) -> None:
     require_real(artifacts.root, path)  # once more: something may have been put in the way meanwhile
     full = artifacts.full(path)
-    files.make_folders(os.path.dirname(full))
     # As git writes a work tree: what a power cut leaves half written is known by its hash, and is fetched again.
+    files.make_folders(os.path.dirname(full), sync=False)
     files.replace(full, content, sync=False, room=room)
 
 

@@ -295,28 +295,29 @@ def take_name(written: str, path: str) -> None:
         os.rename(written, path)
 
 
-def make_folders(path: str) -> None:
-    """Makes a folder and its parents; each new name is synced. Raises WriteError."""
+def make_folders(path: str, *, sync: bool = True) -> None:
+    """Makes a folder and its parents; each new name is synced, unless it can be made anew. Raises WriteError."""
     try:
-        _make(path)
+        _make(path, sync=sync)
     except OSError as error:
         raise failure(path, error) from error
 
 
-def _make(path: str, retried: bool = False) -> None:
+def _make(path: str, *, sync: bool, retried: bool = False) -> None:
     try:
         os.mkdir(path)
     except FileNotFoundError:
         if not os.path.isdir(os.path.dirname(path)):  # which another process may have made since then
-            _make(os.path.dirname(path))
+            _make(os.path.dirname(path), sync=sync)
         elif retried:  # a file system in which nothing can be made
             raise
-        _make(path, retried=True)
+        _make(path, sync=sync, retried=True)
     except FileExistsError:
         if not os.path.isdir(path):
             raise NotADirectoryError(errno.ENOTDIR, "it is not a directory", path) from None
     else:
-        sync_folder(os.path.dirname(path))
+        if sync:
+            sync_folder(os.path.dirname(path))
 
 
 def sync_folder(path: str) -> None:
