@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from orchgate.config.branches import wishes
 from orchgate.gate import session
-from orchgate.gate.branches import wishes
 from orchgate.git import scope as scopes
 from orchgate.model import ScopeRequest
 

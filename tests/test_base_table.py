@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from orchgate.config.branches import wishes
 from orchgate.errors import OrchgateError, WrongCheckout
 from orchgate.gate import session
-from orchgate.gate.branches import wishes
 from orchgate.git import scope as scopes
 from orchgate.model import Push, ScopeTarget
 from tests.repo import ORCHGATE, Repo, Result, init

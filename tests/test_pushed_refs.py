@@ -13,9 +13,9 @@ import pytest
 
 from orchgate.cli import main
 from orchgate.commands import hook
+from orchgate.config.branches import wishes
 from orchgate.errors import OrchgateError
 from orchgate.gate import session
-from orchgate.gate.branches import wishes
 from orchgate.git import history
 from orchgate.git.base import push_base
 from orchgate.model import Push

@@ -145,7 +145,7 @@ class Context(NamedTuple):
     @cached_property
     def started(self) -> str | None:
         """The commit where the branch in work left the default branch, None when nobody knows. Raises GitError."""
-        from orchgate.gate.branches import started
+        from orchgate.config.branches import started
 
         return started(self.repository, self.environ) if self.repository else None
 

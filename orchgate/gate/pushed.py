@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime
 from functools import cached_property
 
+from orchgate.config.branches import wishes
 from orchgate.errors import OrchgateError
-from orchgate.gate.branches import wishes
 from orchgate.git import base, scope
 from orchgate.git.messages import Exceptions
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple

@@ -7,6 +7,7 @@ import os
 import time
 
 from orchgate import registry
+from orchgate.config.branches import wishes
 from orchgate.config.faults import as_toml
 from orchgate.config.kinds import nearest
 from orchgate.config.load import MEASURED, PIPELINES, Limits, load, load_outside
@@ -14,7 +15,6 @@ from orchgate.config.settings import family
 from orchgate.config.source import unread_edit
 from orchgate.errors import ConfigError, GitError, OrchgateError, Unreadable, UsageError
 from orchgate.gate import engine, suppressions
-from orchgate.gate.branches import wishes
 from orchgate.gate.context import Context
 from orchgate.gate.documents import ParsedDocuments
 from orchgate.gate.suggestions import EVERYTHING

@@ -350,7 +350,7 @@ def _changed(repository: Repository) -> frozenset[str]:
 
 def _fork(repository: Repository) -> str | None:
     """Where what is checked out left the default branch; None where it is on it, or nobody knows."""
-    from orchgate.gate.branches import started
+    from orchgate.config.branches import started
 
     try:
         fork = started(repository, os.environ) if repository.head else None

@@ -244,7 +244,7 @@ def _proposed(repository: Repository, head: str) -> str:
 
 def _base(repository: Repository, head: str) -> tuple[str, str]:
     """Where head left the default branch, and in words how that is known."""
-    from orchgate.gate.branches import wishes
+    from orchgate.config.branches import wishes
     from orchgate.git import scope as scopes
     from orchgate.model import ScopeTarget
 
