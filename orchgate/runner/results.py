@@ -62,10 +62,6 @@ class CountedTests(NamedTuple):
     errors: int
     source: str
 
-    def known(self) -> dict[str, int | str]:
-        """The counts as the journal has them."""
-        return {key: value for key, value in self._asdict().items() if value is not None}
-
     def plus(self, other: CountedTests) -> CountedTests:
         """The sum; it keeps this one's source."""
         return CountedTests(

@@ -172,7 +172,7 @@ class StageCache:
         unchecked = not known.products and any(stage.id in other.needs for other in self._pipeline.stages)
         fields = {"from": known.run_id, "cache_key": key, "summary": known.summary, "metrics": dict(known.metrics)}
         return fields | {
-            "tests": known.tests.known() if known.tests else None,
+            "tests": known.tests._asdict() if known.tests else None,
             "detail": UNCHECKED if unchecked else None,
         }
 

@@ -122,7 +122,7 @@ def _describe(stage: Stage, result: Result, results: StageResults | None) -> Eve
     if result.timed_out:
         event["timed_out"] = True
     if results and results.tests:
-        event["tests"] = results.tests.known()
+        event["tests"] = results.tests._asdict()
     if results and results.metrics:
         event["metrics"] = dict(results.metrics)
     return event
