@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+from orchgate.commands.perf.report import judged
 from orchgate.errors import GitError
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING
@@ -24,7 +25,6 @@ from orchgate.model import (
 from orchgate.speed import measurements
 from orchgate.speed.push import findings
 from orchgate.verdict import reported_benchmarks, words
-from orchgate.verdict.values import plain
 
 if TYPE_CHECKING:
     import argparse
@@ -68,9 +68,9 @@ def of_new_pipeline(shown: PerfReport) -> Report:
 def of_streams(judgements: Mapping[str, Judgement], held_to: Policy) -> Report:
     """Recorded samples, stream by stream."""
     found = [one for name, judgement in judgements.items() for one in _findings(name, judgement, held_to)]
-    judged = list(judgements.values())
-    facts = _compared(judged[0]) if len(judged) == 1 else {}
-    check = _check(found, judged, held_to, {"streams": len(judged)}, facts)
+    streams = list(judgements.values())
+    facts = judged(streams[0]) if len(streams) == 1 else {}
+    check = _check(found, streams, held_to, {"streams": len(streams)}, facts)
     return Report(Scope("", None, None, origin="recorded samples"), (check,))
 
 
@@ -85,14 +85,6 @@ def delivered(args: argparse.Namespace, made: Report, own: Own, code: int) -> in
         with contextlib.suppress(GitError), session.opened() as repository:  # samples can be judged without
             known = delivery.about(repository, "perf", made, code)
     return delivery.deliver(made._replace(about=known), args.output_format, args.output_file, own)
-
-
-def _compared(judgement: Judgement) -> dict[str, object]:
-    return {
-        "metrics": [plain(one) for one in judgement.metrics],
-        "counters": [plain(one) for one in judgement.counters],
-        **reported_benchmarks.facts(judgement.benchmarks),
-    }
 
 
 def _scope(shown: PerfReport) -> Scope:
