@@ -23,7 +23,6 @@ from orchgate.lib.files import read_virtual
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    import ctypes
     from collections.abc import Collection, Container, Iterable, Iterator
 
 MARK = "ORCHGATE_PROCESS"
@@ -45,20 +44,28 @@ class ProcessStat(NamedTuple):
 
 def become_subreaper(*, wanted: bool = True) -> str:
     """Makes this process the new parent of every orphan below it; returns why not where that is impossible."""
+    asked = (_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        # All of `ctypes` takes longer to load than the rest of this room; of what is below it one function will do.
+        import _ctypes
+
+        if _ctypes.call_function(_prctl(), asked) == 0:
+            return ""
     import ctypes
 
     try:
-        failed = _libc().prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
+        failed = ctypes.CDLL(None, use_errno=True).prctl(*asked)
     except (OSError, AttributeError):
         return "no subreaper on this system: daemons of a stage may outlive it"
     return f"no subreaper: {os.strerror(ctypes.get_errno())}" if failed else ""
 
 
 @functools.cache
-def _libc() -> ctypes.CDLL:
-    import ctypes
+def _prctl() -> int:
+    import _ctypes
 
-    return ctypes.CDLL(None, use_errno=True)  # each one leaks a little: repeated runs share it
+    # Opening it leaks a little: repeated runs share it. None is the program itself.
+    return _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]  # as ctypes calls it
 
 
 def blind() -> bool:

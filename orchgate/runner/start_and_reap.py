@@ -136,7 +136,7 @@ def loadable(program: str, env: Mapping[str, str], cwd: str, like: str) -> bool:
     False only means that it has to be tried: there may be no such file, or one in a format of another machine.
     """
     path = _found(program, env, cwd)
-    return bool(path) and _starts(path, cwd, _head(like), _NESTED)
+    return bool(path) and _starts(path, cwd, _known_head(like), _NESTED)
 
 
 def _found(program: str, env: Mapping[str, str], cwd: str) -> str:
@@ -161,6 +161,9 @@ def _head(path: str) -> bytes:
         return b""
     finally:
         os.close(file)
+
+
+_known_head = functools.cache(_head)
 
 
 def _starts(path: str, cwd: str, like: bytes, depth: int) -> bool:
