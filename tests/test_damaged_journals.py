@@ -133,7 +133,10 @@ def understood(data: bytes, folder: Path) -> None:
     events = journal.parse(data).events
     document = state.manifest(events)
     difference(document, data)
-    iterations.iterations(events, validated=True)
+    fold = state.Fold()
+    for event in events:
+        fold.add(event)
+    iterations.Iterations(fold, events, validated=True).begun()
     if "agent_loop" in events[0]:
         iterations.plan_of(events)
     (folder / "events.jsonl").write_bytes(data)

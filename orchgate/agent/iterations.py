@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from itertools import islice
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import files
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.runs.run import from_journal, timestamp
+from orchgate.runs.run import stage_of, timestamp
 from orchgate.secrets.redact import is_redacted, redacted, redacted_words
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from orchgate.agent.workspace import Workspace
     from orchgate.runs.run import StageRun
-    from orchgate.runs.state import Document, Event
+    from orchgate.runs.state import Event, Fold
 
 
 STATE = "artifacts/state.json"
@@ -109,16 +110,36 @@ def plan_of(events: Iterable[Mapping[str, Any]]) -> LoopPlan:
         raise OrchgateError("this run is not an agent loop", "resume a pipeline with `orchgate resume RUN`") from error
 
 
-def iterations(events: Iterable[Event], *, validated: bool) -> list[Iteration]:
-    """Every iteration that has begun."""
-    listed = tuple(events)
-    stages = from_journal(listed).stages
-    ends: dict[int, Mapping[str, Any]] = {event["stage"]: event for event in listed if event["event"] == "end"}
-    size = 2 if validated else 1
-    return [
-        _iteration(position // size + 1, stages[position : position + size], ends, size)
-        for position in range(0, len(stages), size)
-    ]
+class Iterations:
+    """Of a loop whose events are listed and added to a fold. What came before the last one is looked at once."""
+
+    def __init__(self, fold: Fold, events: Sequence[Event], *, validated: bool) -> None:
+        self._fold = fold
+        self._events = events
+        self._size = 2 if validated else 1
+        self._seen = 0  # events
+        self._ends: dict[int, Mapping[str, Any]] = {}  # the last one of each stage
+        self._begun: list[Iteration] = []
+        self._texts: list[str] = []  # of all but the last, as `state.json` has them
+
+    def begun(self) -> list[Iteration]:
+        """Every iteration that has begun."""
+        new = islice(self._events, self._seen, None)
+        self._ends |= {event["stage"]: event for event in new if event["event"] == "end"}
+        self._seen = len(self._events)
+        del self._begun[-1:]
+        for first in range(len(self._begun) * self._size + 1, self._fold.stage_count + 1, self._size):
+            last = min(first + self._size - 1, self._fold.stage_count)
+            stages = [stage_of(self._fold.stage(number)) for number in range(first, last + 1)]
+            self._begun.append(_iteration(len(self._begun) + 1, stages, self._ends, self._size))
+        return list(self._begun)
+
+    def write(self, folder: str, plan: LoopPlan, ending: LoopEnding | None) -> None:
+        """Puts `state.json` into the folder of a run. Raises WriteError."""
+        done = self.begun()
+        self._texts += map(_text, done[len(self._texts) : -1])
+        data = _document(shown(plan), done, [*self._texts, *map(_text, done[-1:])], ending)
+        files.replace(os.path.join(folder, STATE), data.encode("utf-8", "replace"))
 
 
 def _iteration(number: int, stages: Sequence[StageRun], ends: Mapping[int, Mapping[str, Any]], size: int) -> Iteration:
@@ -171,41 +192,40 @@ def stands_still(plan: LoopPlan, complete: Sequence[Iteration]) -> bool:
     return len(recent) > 1 and not recent[-1].changed and recent[-1].verdict == recent[-2].verdict
 
 
-def document(plan: LoopPlan, done: Iterable[Iteration], ending: LoopEnding | None) -> Document:
-    """`state.json`. Paths are relative to the run's folder."""
-    listed = tuple(done)
-    return {
+_NONE = '\n  "iterations": []'
+
+
+def _document(plan: LoopPlan, done: Sequence[Iteration], texts: Sequence[str], ending: LoopEnding | None) -> str:
+    """`state.json`, with the text of each iteration. Paths are relative to the run's folder."""
+    import json
+
+    facts: dict[str, object] = {
         "goal": plan.goal,
         "validator": plan.validator_line or None,
         "maxIterations": plan.max_iterations,
         "maxMinutes": plan.max_minutes,
-        "iterations": [
-            {
-                "n": one.number,
-                "startedAt": one.started_at,
-                "summary": one.summary,
-                "validatorExitCode": one.validator_exit,
-                "validatorLogPath": one.validator_log,
-                "diffSummary": one.diff,
-                **({"flaky": True, "validatorAsked": one.asked} if one.flaky else {}),
-                **({"outside": one.outside, "outsideCount": one.outside_count} if one.outside else {}),
-            }
-            for one in listed
-        ],
-        "flaky": any(one.flaky for one in listed),
+        "iterations": [],
+        "flaky": any(one.flaky for one in done),
         "final": {"status": ending.status, "exitCode": ending.code} if ending else None,
     }
+    text = json.dumps(facts, ensure_ascii=False, indent=2) + "\n"
+    return text.replace(_NONE, f"{_NONE[:-1]}{','.join(texts)}\n  ]", 1) if texts else text
 
 
-def write(folder: str, events: Iterable[Event], plan: LoopPlan, ending: LoopEnding | None) -> None:
-    """Puts `state.json` into the folder of a run. Raises WriteError."""
+def _text(one: Iteration) -> str:
     import json
 
-    done = iterations(events, validated=bool(plan.validator))
-    data = (json.dumps(document(shown(plan), done, ending), ensure_ascii=False, indent=2) + "\n").encode(
-        "utf-8", "replace"
-    )
-    files.replace(os.path.join(folder, STATE), data)
+    said = {
+        "n": one.number,
+        "startedAt": one.started_at,
+        "summary": one.summary,
+        "validatorExitCode": one.validator_exit,
+        "validatorLogPath": one.validator_log,
+        "diffSummary": one.diff,
+        **({"flaky": True, "validatorAsked": one.asked} if one.flaky else {}),
+        **({"outside": one.outside, "outsideCount": one.outside_count} if one.outside else {}),
+    }
+    return ("\n" + json.dumps(said, ensure_ascii=False, indent=2)).replace("\n", "\n    ")
 
 
 LIMIT = 32 * 1024  # bytes of a whole prompt: one argument of a program may have 128 KiB on Linux

@@ -10,7 +10,7 @@ import contextlib
 import os
 
 from orchgate.agent import iterations, workspace
-from orchgate.agent.iterations import LoopEnding
+from orchgate.agent.iterations import Iterations, LoopEnding
 from orchgate.agent.workspace import Workspace
 from orchgate.errors import UsageError
 from orchgate.git import state as git_state
@@ -64,7 +64,7 @@ def resume(settings: RunSettings, folder: str, budget: Mapping[str, Any]) -> tup
         if known.run.status == "succeeded":
             ending = LoopEnding("passed" if plan.validator else "complete", 0)
             recorder.settle()
-            iterations.write(folder, recorder.events, plan, ending)
+            Iterations(recorder.fold, recorder.events, validated=bool(plan.validator)).write(folder, plan, ending)
             return folder, ending
         iterations.require_whole(plan)
         session.guard(recorder.journal.descriptor)
@@ -85,6 +85,7 @@ class _AgentLoop:
         folders = tuple(dict.fromkeys((*(name for name in settings.artifacts if name != ids.RUNS), ORCHGATE)))
         self._places = workspace.WatchedPlaces(self._root, settings.repository, recorder.folder, folders)
         self._before: workspace.Seen = {}
+        self._iterations = Iterations(recorder.fold, recorder.events, validated=bool(plan.validator))
         self._broken = ""  # what happened to the run's own record, where that ends the loop
 
     def drive(self, resumed: Mapping[str, Any] | None) -> LoopEnding:
@@ -106,7 +107,7 @@ class _AgentLoop:
         return ending
 
     def _write_state(self, ending: LoopEnding | None) -> None:
-        iterations.write(self._recorder.folder, self._recorder.events, self._plan, ending)
+        self._iterations.write(self._recorder.folder, self._plan, ending)
 
     def _first_event(self) -> Event:
         return {
@@ -121,7 +122,9 @@ class _AgentLoop:
         }
 
     def _finish(self, ending: LoopEnding) -> None:
-        self._recorder.other_files = len(self._iterations()) + 1  # files beside the logs: the prompts, and the state
+        self._recorder.other_files = (
+            len(self._iterations.begun()) + 1
+        )  # files beside the logs: the prompts, and the state
         if ending.status == "cancelled":
             self._recorder.finish("cancelled", f"signal:{self._session.stopping}")
         elif ending.status in _SUCCEEDED:
@@ -141,29 +144,26 @@ class _AgentLoop:
     def _seconds_left(self) -> float | None:
         return None if self._deadline is None else max(0.0, self._deadline - working_time.now())
 
-    def _iterations(self) -> list[Iteration]:
-        return iterations.iterations(self._recorder.events, validated=bool(self._plan.validator))
-
     def _until_ended(self) -> LoopEnding:
         fresh = False
         while True:
             self._session.step()  # handles a signal that came while no program ran
-            done = self._iterations()
+            done = self._iterations.begun()
             if ending := self._ended(done, fresh=fresh):
                 self._drop_unconfirmed()
                 return ending
             self._step(done)
             fresh = True
-            if (done := self._iterations())[-1].complete:
+            if (done := self._iterations.begun())[-1].complete:
                 self._write_state(None)
 
     def _drop_unconfirmed(self) -> None:
         """A pass that was to be confirmed, and cannot be any more, does not count."""
-        for stage in self._recorder.stages[-1:]:
-            if stage.status == "running":
-                event = {"event": "end", "stage": stage.number, "attempt": len(stage.attempts)}
-                event |= {"status": "cancelled", "exit_code": None, "summary": None, "usage": None}
-                self._recorder.record({**event, "detail": "passed once, and was not run again"}, sync=True)
+        count = self._recorder.fold.stage_count
+        if count and (stage := self._recorder.stage(count)).status == "running":
+            event = {"event": "end", "stage": stage.number, "attempt": len(stage.attempts)}
+            event |= {"status": "cancelled", "exit_code": None, "summary": None, "usage": None}
+            self._recorder.record({**event, "detail": "passed once, and was not run again"}, sync=True)
 
     def _ended(self, done: Sequence[Iteration], *, fresh: bool) -> LoopEnding | None:
         """Why there is no next step. What only this process can judge, or may try once more, counts when `fresh`."""
@@ -189,8 +189,8 @@ class _AgentLoop:
 
     def _step(self, done: Sequence[Iteration]) -> None:
         """Runs the next program: one that was interrupted, the validator, or the agent."""
-        stages = self._recorder.stages
-        last = stages[-1] if stages else None
+        count = self._recorder.fold.stage_count
+        last = self._recorder.stage(count) if count else None
         if last and last.status not in iterations.SETTLED:
             kind, number = last.kind, done[-1].number
         else:
@@ -211,7 +211,7 @@ class _AgentLoop:
         argv = redacted_words(self._plan.agent if kind == "agent" else self._plan.validator)
         stage = {"id": name, "title": name, "command": shlex.join(argv), "argv": list(argv), "kind": kind}
         self._recorder.record({"event": "stage", "stage": {**stage, "allow_failure": True}})
-        return self._recorder.stages[-1]
+        return self._recorder.stage(self._recorder.fold.stage_count)
 
     def _agent(self, index: int, number: int, done: Sequence[Iteration]) -> None:
         last = iterations.last_validation(self._recorder.folder, done)
@@ -233,7 +233,7 @@ class _AgentLoop:
     def _beyond(self, index: int) -> Event:
         """What the agent changed outside of the workspace, as its `end` event has it."""
         folder = os.path.relpath(self._recorder.folder, self._root)
-        found = workspace.changes(self._places, self._before, f"{folder}/{self._recorder.stages[index - 1].log_path}")
+        found = workspace.changes(self._places, self._before, f"{folder}/{self._recorder.stage(index).log_path}")
         if self._broken:  # all of it is gone, which is reported already
             found = [name for name in found if not name.startswith(f"{folder}/")]
         elif any(name.startswith((f"{folder}/{ids.JOURNAL} ", f"{folder}/{ids.MANIFEST} ")) for name in found):
@@ -243,7 +243,7 @@ class _AgentLoop:
 
     def _program(self, index: int, argv: tuple[str, ...], source: str = "") -> StageOutcome:
         """Runs the program of a stage to its end, within the time that is left."""
-        known = self._recorder.stages[index - 1]
+        known = self._recorder.stage(index)
         number = len(known.attempts) + 1
         log = ids.log_path(index, known.id)
         self._recorder.record({"event": "start", "stage": index, "attempt": number, "log_path": log})
@@ -260,7 +260,7 @@ class _AgentLoop:
 
     def _end(self, index: int, outcome: StageOutcome, about: Mapping[str, Any], *, doubtful: bool = False) -> None:
         """Records how the program of a stage ended; a validator whose pass is `doubtful` runs again."""
-        known = self._recorder.stages[index - 1]
+        known = self._recorder.stage(index)
         result, event = outcome
         if result.timed_out:
             event["detail"] = f"the limit of {self._plan.max_minutes:g} minutes was reached"

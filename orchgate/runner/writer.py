@@ -15,7 +15,7 @@ from orchgate.lib import files, locks
 from orchgate.lib.paths import require_real
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.runs import ids, journal, state, usage
-from orchgate.runs.run import from_manifest, timestamp
+from orchgate.runs.run import from_manifest, stage_of, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -44,7 +44,7 @@ class Recorder:
         self.run_id = os.path.basename(folder)
         self.clock = clock
         self.events: list[state.Event] = []
-        self._fold = state.Fold()  # of these events
+        self.fold = state.Fold()  # of these events
         self.journal = journal.Journal(os.path.join(begun_in or folder, ids.JOURNAL))
         self._seen = seen
         self._before: Mapping[str, int] = {}  # what an earlier process wrote for this run
@@ -59,7 +59,7 @@ class Recorder:
         if self._aside:
             journal.move_into_place(self._aside, self.folder)
             self.journal.path, self._aside = os.path.join(self.folder, ids.JOURNAL), ""
-        self._write_manifest(state.render(self._fold.manifest()))
+        self._write_manifest(state.render(self.fold.manifest()))
         self._seen(self, stamped)
 
     def carry_on(self, events: Iterable[state.Event]) -> None:
@@ -83,16 +83,20 @@ class Recorder:
 
     def _keep(self, event: state.Event) -> None:
         self.events.append(event)
-        self._fold.add(event)
+        self.fold.add(event)
 
     def run(self) -> Run:
         """What has been recorded so far."""
-        return from_manifest(self._fold.manifest(), os.path.join(self.folder, ids.MANIFEST))
+        return from_manifest(self.fold.manifest(), os.path.join(self.folder, ids.MANIFEST))
 
     @property
     def stages(self) -> tuple[StageRun, ...]:
         """The run's stages as they stand."""
         return self.run().stages
+
+    def stage(self, number: int) -> StageRun:
+        """One of them, numbered from 1: what the others cost to read grows with the run."""
+        return stage_of(self.fold.stage(number))
 
     def _stamped(self, event: Event) -> state.Event:
         """An event with its time, and how long this process was away so far; the first event always has that."""
@@ -104,8 +108,8 @@ class Recorder:
         """Ends the run: journal, metrics, manifest, in this order. Raises WriteError."""
         event = self._stamped({"event": "finish", "status": status, "detail": detail})
         event |= {"summary": summary(self.stages), "writes": self._writes()}
-        self._fold.add(event)
-        document = self._fold.manifest()
+        self.fold.add(event)
+        document = self.fold.manifest()
         self._count_the_rest(event, document)
         self.journal.append(event, sync=True)
         self.events.append(event)
@@ -116,7 +120,7 @@ class Recorder:
 
     def settle(self) -> state.Document:
         """Metrics entry and manifest of a run that ended before, where its process did not come to write them."""
-        document = self._fold.manifest()
+        document = self.fold.manifest()
         if not has_entry(self._entries, self.run_id, len(document["resume_events"])):
             self._write_entry(document)
         self._write_manifest(state.render(document))

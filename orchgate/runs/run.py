@@ -252,6 +252,11 @@ def from_manifest(document: Mapping[str, Any], path: str = "") -> Run:
     return _read(document, path, [])
 
 
+def stage_of(document: Mapping[str, Any]) -> StageRun:
+    """As `from_manifest`, of one stage of a manifest."""
+    return read_value(StageRun, document, [])
+
+
 def checked(document: Mapping[str, Any], path: str = "") -> Run:
     """As `from_manifest`, but raises ManifestError for what is missing or of the wrong kind.
 

@@ -63,6 +63,14 @@ class Fold:
             raise OrchgateError(f"an event of kind {str(kind)[:40]!r} has no place here", "the journal was edited")
         self._times.see(event)
 
+    @property
+    def stage_count(self) -> int:
+        return len(self._document.get("commands", ()))
+
+    def stage(self, number: int) -> Document:
+        """One stage of the manifest, numbered from 1."""
+        return _stage_total(self._document["commands"][number - 1])
+
     def manifest(self) -> Document:
         """What the events so far add up to. Raises OrchgateError when there are none."""
         if not self._document:
