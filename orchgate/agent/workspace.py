@@ -144,11 +144,16 @@ def look(places: WatchedPlaces) -> Seen:
     if places.repository:
         found |= _git(places.repository)
     for folder in places.folders:
-        for path in _walked(os.path.join(places.root, folder)):
-            found[os.path.relpath(path, places.root)] = _inode_stamp(path)
+        for path in _walked(os.path.normpath(os.path.join(places.root, folder))):
+            found[_inside(path, places.root)] = _inode_stamp(path)
     for path in _runs(places):
-        found[os.path.relpath(path, places.root)] = _inode_stamp(path)
+        found[_inside(path, places.root)] = _inode_stamp(path)
     return found
+
+
+def _inside(path: str, root: str) -> str:
+    """The repository path of a file; thousands of them are asked for twice in each turn."""
+    return path[len(root) + 1 :] if path.startswith(f"{root}/") else os.path.relpath(path, root)
 
 
 def changes(places: WatchedPlaces, before: Seen, log: str) -> list[str]:
@@ -198,10 +203,11 @@ def _branch(repository: Repository) -> str:
         return ""
 
 
-def _walked(folder: str) -> Iterator[str]:
+def _walked(folder: str, without: str = "") -> Iterator[str]:
+    """The files below a folder; those in folders of a name are left out."""
     seen = 0
     for parent, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if name != without)
         for name in sorted(names):
             seen += 1
             if seen > _MOST_FILES:
@@ -211,9 +217,7 @@ def _walked(folder: str) -> Iterator[str]:
 
 def _runs(places: WatchedPlaces) -> Iterator[str]:
     """The files of the loop's own run, and of other runs those that say how they went."""
-    for path in _walked(places.own):
-        if f"{os.sep}.footprints{os.sep}" not in path:
-            yield path
+    yield from _walked(places.own, without=".footprints")
     tasks: set[str] = set()
     with contextlib.suppress(OrchgateError):
         for number, (task, run) in enumerate(ids.all_runs(places.root, failed=lambda _: None)):
