@@ -224,17 +224,19 @@ def _fields(number: int, text: bytes) -> dict[str, object]:
 def _decoder() -> JSONDecoder:
     import json
 
-    return json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_number)
+    return json.JSONDecoder(object_pairs_hook=unique, parse_constant=no_number)
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON that we write ourselves. Raises ValueError where a key appears twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a key appears twice")
     return found
 
 
-def _no_number(name: str) -> float:
+def no_number(name: str) -> float:
+    """Raises ValueError: NaN and the infinities are no JSON."""
     raise ValueError(f"{name} is not a number")
 
 

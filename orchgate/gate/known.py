@@ -13,6 +13,7 @@ from codecs import BOM_UTF8
 from collections import Counter
 
 from orchgate.errors import OrchgateError, Unreadable
+from orchgate.evidence.lock import no_number, unique
 from orchgate.gate.suppressions import KNOWN, WEIGHT, WRITTEN, EarlierFaults, Fault, faults_of
 from orchgate.git.snapshot import SYMLINK
 from orchgate.lib.files import sha256_hex
@@ -114,7 +115,7 @@ def parse(data: bytes) -> Known:
     from orchgate.lib import json_data
 
     try:
-        document = json_data.parse(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_number)
+        document = json_data.parse(data.decode("utf-8"), object_pairs_hook=unique, parse_constant=no_number)
     except UnicodeDecodeError:
         raise KnownError("is not UTF-8 text", "save it as UTF-8") from None
     except ValueError as error:
@@ -159,17 +160,6 @@ def _entry(one: object) -> tuple[Entry, int]:
     if type(count) is not int or not 0 < count <= MAX_COUNT:
         raise KnownError(f"a count is not from 1 to {MAX_COUNT}: {clip(json.dumps(one), 80)}")
     return entry, count
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key appears twice")
-    return found
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is not a number")
 
 
 def written(known: Known) -> bytes:
