@@ -186,21 +186,16 @@ def _are_runs(entries: Sequence[Entry]) -> bool:
 
 def checked(line: bytes) -> Entry | LineFault:
     """As `decode`, of a line of any bytes."""
-    if _undecodable(line) and not line.endswith(TORN):
-        return LineFault.NOT_UTF8
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        if not line.endswith(TORN):
+            return LineFault.NOT_UTF8
     return decode(line, own=line.startswith(OWN))
 
 
 def resumes(entry: Entry) -> int:
     return entry.resumes if isinstance(entry, EntryLine) else 0
-
-
-def _undecodable(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return True
-    return False
 
 
 def _why(line: bytes) -> LineFault:
