@@ -36,7 +36,7 @@ def rows() -> Iterator[Row]:
         yield judging(root)
     yield from beside_a_lock()
     with scratch() as root:
-        yield pinning_again(root)
+        yield from pinned(root)
     with scratch() as root:
         yield fetching(root)
 
@@ -88,8 +88,8 @@ def _peak(argv: list[str], root: Path) -> float:
     return int(told.stdout) / 1024
 
 
-def pinning_again(root: Path) -> Row:
-    """With nothing new, and artifacts that lie there for a while."""
+def pinned(root: Path) -> Iterator[Row]:
+    """Artifacts that lie there for a while: pinned again, verified, and one of them changed by a commit."""
     for at in range(MANY):
         write(root, f".runs/{TASK}/cli/run-{at // 100:06d}/{at % 100:02d}.log", f"log {at}\n")
     _document(root, [f".runs/{TASK}/cli/run-{at:06d}/" for at in range(MANY // 100)])
@@ -98,7 +98,19 @@ def pinning_again(root: Path) -> Row:
     used = cost(PIN, root, times=3)
     assert used.code == 0
     what = f"pin again with nothing new, {MANY:,} entries: CPU"
-    return Row(what, f"{used.cpu:.2f} s", "1.5 s", used.cpu <= 1.5)
+    yield Row(what, f"{used.cpu:.2f} s", "1.5 s", used.cpu <= 1.5)
+    used = cost([ORCHGATE, "evidence", "verify"], root, times=3)
+    assert used.code == 0
+    yield Row("  verify them: CPU", f"{used.cpu:.2f} s")
+    commit(root, "pinned")
+    write(root, f".runs/{TASK}/cli/run-000000/00.log", "another\n")
+    cost([*PIN, "--yes"], root, times=1)
+    git(root, "add", "--all")
+    cache = root / ".git/orchgate/cache"
+    first = cost(STAGED, root, times=3, before=lambda: shutil.rmtree(cache, ignore_errors=True))
+    again = cost(STAGED, root, times=3)
+    figure = f"{again.cpu:.2f} s, {first.cpu:.2f} s with nothing kept"
+    yield Row("  check --staged of a change to their lock: CPU", figure)
 
 
 def fetching(root: Path) -> Row:

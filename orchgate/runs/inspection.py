@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from itertools import islice
 
 from orchgate.errors import OrchgateError, quoted
@@ -189,13 +188,12 @@ def _abandoned(around: Surroundings, run: Run) -> Problem | None:
 class Presence:
     """What is in the judged tree, or on disk under the roots and reached without leaving the repository.
 
-    Plain folders are walked down and listed once each; whatever meets a link takes the slow way through Artifacts.
+    Folders without a link on the way are listed once each; whatever meets one takes the slow way through Artifacts.
     """
 
     def __init__(self, snapshot: Snapshot, artifacts: Artifacts) -> None:
         self._snapshot = snapshot
         self._artifacts = artifacts
-        self._plain: dict[str, bool] = {"": True}
         self._listed = ""
         self._files: frozenset[str] = frozenset()
 
@@ -211,26 +209,13 @@ class Presence:
 
     def _list(self, folder: str) -> frozenset[str]:
         """Regular files of a folder that is reached without links; nothing for any other."""
-        if not self._artifacts.owns(folder) or not self._is_plain(folder):
-            return frozenset()
         try:
+            if not self._artifacts.owns(folder) or not self._artifacts.is_plain(folder):
+                return frozenset()
             with os.scandir(self._artifacts.full(folder)) as entries:
                 return frozenset(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
-        except OSError:
-            return frozenset()
-
-    def _is_plain(self, folder: str) -> bool:
-        known = self._plain.get(folder)
-        if known is None:
-            known = self._is_plain(folder.rpartition("/")[0]) and self._is_real_folder(folder)
-            self._plain[folder] = known
-        return known
-
-    def _is_real_folder(self, folder: str) -> bool:
-        try:
-            return stat.S_ISDIR(os.lstat(self._artifacts.full(folder)).st_mode)
         except (OSError, ValueError):
-            return False
+            return frozenset()
 
 
 def targets(run: Run, folder: str, recorded: str) -> tuple[str, ...]:
