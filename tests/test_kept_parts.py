@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,14 @@ import pytest
 from orchgate.cli import main
 from orchgate.evidence.reference_checks import ReferenceChecks
 from orchgate.gate import asked, parts
+from orchgate.gate.context import Context
 from orchgate.gate.kept_parts import KIND
 from orchgate.lib.cache import Cache
 from tests.test_parts import BEFORE, CHANGES, ITEM, RUN, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from tests.repo import Repo
 
@@ -79,7 +82,7 @@ def test_what_was_kept_of_parts_is_what_is_said_anew(judged: Repo, change: str) 
         ("docs/notes.md", "# Notes\n\nother words\n", {"docs/notes.md"}),
         ("docs/guide.md", "# Guide\n", {"docs/guide.md", "docs/TECH_SPEC-slim.md"}),
         ("src/a.py", "1\n", {"docs/TECH_SPEC-slim.md"}),
-        ("docs/gone.md", "# Here\n", {"docs/PRD-slim.md", "docs/notes.md", "docs/guide.md"}),
+        ("docs/gone.md", "# Here\n", {"docs/PRD-slim.md", "docs/notes.md", "docs/guide.md", "docs/TECH_SPEC-slim.md"}),
         ("lib/a.txt", "", {"docs/guide.md"}),  # a route of a site may lead anywhere
         ("tasks/index.json", tasks({**ITEM, "status": "completed"}), {"tasks/tasks-0001-slim.md"}),
     ],
@@ -119,6 +122,60 @@ def test_a_document_with_a_comment_is_judged_each_time(judged: Repo, documents: 
     assert "docs/comment.md" in documents
 
 
+def test_an_anchor_of_what_a_link_leads_to_is_looked_for_each_time(judged: Repo) -> None:
+    (judged.root / "docs/linked.md").symlink_to("../src/page.txt")
+    judged.stage("src/page.txt", "# Page\n")
+    judged.stage("docs/reader.md", "# Reader\n\n[page](linked.md#page)\n")
+    judged.git("add", ".")
+    first = said()
+    judged.stage("src/page.txt", "# Other\n")
+
+    assert (said() == said("--no-cache"), first == said()) == (True, False)
+
+
+def test_a_task_that_comes_makes_evidence_of_another_one(judged: Repo) -> None:
+    folder = f".runs/0002-fast/cli/{RUN}"
+    judged.write(f"{folder}/manifest.json", json.dumps({"task_id": "0002-fast", "status": "succeeded"}, indent=2))
+    judged.stage("docs/PRD-slim.md", f"# PRD\n\n- [x] passes - Evidence: `{folder}/manifest.json`\n")
+    first = said()
+    judged.stage("tasks/tasks-0002-fast.md", "# Checklist\n")
+
+    assert (said() == said("--no-cache"), first == said()) == (True, False)
+
+
+def test_a_lock_decides_what_is_pinned(judged: Repo) -> None:
+    folder = f".runs/0001-slim/cli/{RUN}"
+    judged.write(f"{folder}/log.txt", "one\n")
+    judged.stage("docs/cites.md", f"# Run\n\n- [x] passes - Evidence: `{folder}/log.txt`\n")
+    first = said()
+    judged.stage(".orchgate/evidence.lock", '{"evidence-lock": 1}\n')
+    second = said()
+
+    assert (second == said("--no-cache"), first == second) == (True, False)
+
+    judged.git("rm", "-q", "--cached", ".orchgate/evidence.lock")
+
+    assert said() == said("--no-cache")
+
+
+def test_the_day_decides_whether_a_review_is_overdue(judged: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged.stage("docs/PRD-slim.md", "---\nlast_review: 2026-01-11\n---\n# PRD\n")
+    said()
+    judged.stage("docs/notes.md", "# Notes\n")
+    monkeypatch.setattr(Context, "today", datetime.date(2027, 11, 1))
+
+    assert said() == said("--no-cache")
+
+
+def test_two_answers_to_one_question_are_none(tmp_path: Path) -> None:
+    asking = asked.Asked(str(tmp_path), (".runs",), datetime.date(2026, 1, 1))
+    first = asking.yes("is_named", ".runs")
+    (tmp_path / ".runs").mkdir()
+
+    assert (first, asking.lost) == (False, "")
+    assert (asking.yes("is_named", ".runs"), asking.lost) == (True, "changed meanwhile")
+
+
 def _damaged(content: bytes, how: str) -> bytes:
     head, _, names = content.partition(b"\n")
     kept = json.loads(head)
@@ -128,7 +185,7 @@ def _damaged(content: bytes, how: str) -> bytes:
         case "count":
             kept["parts"] = [[size, [[documents, [1]] for documents, _ in things]] for size, things in kept["parts"]]
         case "rows":
-            kept["rows"] = {path: [["error"]] for path in kept["rows"]}
+            names = names.replace(b'"error"', b'["rror"')
         case "names":
             names = names[:-1]
         case "answers":

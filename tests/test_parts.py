@@ -28,7 +28,7 @@ def tasks(*items: dict[str, str]) -> str:
 
 BEFORE = {
     "docs/PRD-slim.md": f"# PRD - 0002\n\n- [gone](gone.md)\n- Evidence: `.runs/0002-fast/cli/{RUN}/log.txt`\n",
-    "docs/TECH_SPEC-slim.md": "# TECH_SPEC\n\n- [goals](guide.md#goals)\n- `docs/*.rst` and `src/a.py:3`\n",
+    "docs/TECH_SPEC-slim.md": "# TECH_SPEC\n\n[goals](guide.md#goals), [any](*.rst), `src/a.py:3`, [b](../src/b)\n",
     "tasks/tasks-0001-slim.md": "# Checklist\n\n- Primary PRD: `docs/PRD-fast.md`\n- [x] it passes\n",
     "docs/guide.md": "# Guide\n\n## Goals\n\n- [src](../src/b)\n- [route](/site/page)\n",
     "docs/notes.md": "# Notes\n\n`src/a.py` and [gone](gone.md)\n- Evidence: `src/*.py` and `docs/gone/*.txt`\n",
@@ -53,6 +53,8 @@ CHANGES: dict[str, Mapping[str, str | None]] = {
     "a configuration": {"orchgate.toml": '[documents]\nuntil-finished = "note"\n'},
     "a pattern that matches": {"docs/a.rst": ""},
     "words": {"docs/notes.md": "# Notes\n\nwords\n"},
+    "a pattern that matches at the top": {"src/b/d.py": ""},
+    "a manifest in the tree": {".runs/0002-fast/cli/" + RUN + "/manifest.json": '{"status": "failed"}'},
     "nothing": {"lib/other.txt": ""},
 }
 

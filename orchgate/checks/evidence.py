@@ -318,8 +318,8 @@ def _other_trees(ctx: Context, sources: EvidenceSources) -> Iterator[Finding | T
 
 def _unasked(ctx: Context, unknown: OrchgateError) -> Iterator[Trouble]:
     """Without a base nobody knows which claims are new; where no run is cited, nobody needs to."""
-    documents = (ctx.documents.parsed(path) for path in ctx.documents.parsed_paths)
-    if any(document is not None and "/cli/" in document.text for document in documents):
+    documents, _ = ctx.documents.read(judged_documents(ctx))  # also those that another process judges
+    if any("/cli/" in document.text for document in documents):
         yield Trouble(Location(""), unknown.message, unknown.hint)
 
 

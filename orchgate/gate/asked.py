@@ -81,7 +81,8 @@ class Asked:
 
     def _ask(self, kind: str, about: str) -> Any:
         answer = self._answer(kind, about)
-        self.answers.setdefault(kind, {})[about] = _compact(answer)
+        if self.answers.setdefault(kind, {}).setdefault(about, _compact(answer)) != _compact(answer):
+            self.lose("changed meanwhile")  # something rests on the one answer, and something on the other
         if self.noting is not None:
             self.noting.add(name_of(kind, about))
         return answer

@@ -152,11 +152,11 @@ class CheckRun:
     def _keep(self, outcomes: Outcomes, check: Check, kept: Kept) -> None:
         asked = self._asked_of(check.id)
         if outcomes.may_keep(kept.result, asked):
-            outcomes.keep(check, kept, asked)
-            if self._ctx.parts is not None:
-                from orchgate.gate import kept_parts
+            from orchgate.gate import kept_parts
 
-                kept_parts.keep(outcomes, check, kept, asked, self._ctx.parts)
+            parts = self._ctx.parts
+            texts = kept_parts.keep(outcomes, check, kept, asked, parts) if parts is not None else {}
+            outcomes.keep(check, kept, asked, texts)
 
     def _see_parts(self, new: Iterable[Check]) -> None:
         """Lets parts of the tree be held against the base, and against the tree that was judged the last time."""

@@ -13,7 +13,7 @@ from array import array
 from functools import lru_cache
 
 from orchgate.gate.asked import name_of
-from orchgate.gate.outcomes import diagnostic_of, row_of
+from orchgate.gate.outcomes import diagnostic_of, text_of
 from orchgate.gate.parts import CONTENT, Part, TreeState, packed, unlike
 from orchgate.git.snapshot import TreeEntry
 from orchgate.lib.typed import TYPE_CHECKING
@@ -40,6 +40,7 @@ class KeptParts:
         self._check = check
         self._now = now
         self._found: dict[str, tuple[Diagnostic, ...]] = {}
+        self._texts: Mapping[str, bytes] = kept.texts if kept else {}
         self._parts: dict[tuple[str, ...], Part] = {}
         self._numbers: dict[tuple[str, ...], tuple[int, ...]] = {}
         self.answers: dict[str, dict[str, bool | str]] = {}  # those that are the same now
@@ -62,10 +63,10 @@ class KeptParts:
                     if changed.isdisjoint(CONTENT + path for path in documents):
                         self._parts[documents] = part
                         self._numbers[documents] = counted
-                        self._found.update((path, self._read(kept.rows.get(path, ()))) for path in documents)
+                        self._found.update((path, self._read(kept.texts.get(path, b""))) for path in documents)
 
-    def _read(self, rows: Iterable[list[Any]]) -> tuple[Diagnostic, ...]:
-        return tuple(diagnostic_of(self._check, row, older=False) for row in rows)
+    def _read(self, text: bytes) -> tuple[Diagnostic, ...]:
+        return tuple(diagnostic_of(self._check, row, older=False) for row in json.loads(b"[" + text + b"]"))
 
     @property
     def any(self) -> bool:
@@ -90,13 +91,15 @@ class KeptParts:
 
     def written(
         self, new: Iterable[Part], answers: Answers, found: Iterable[Diagnostic], marked: Collection[str]
-    ) -> bytes:
-        """The parts that are used, and new ones. `marked` documents hold comments that may silence what was found."""
-        rows: dict[str, list[list[object]]] = {}
+    ) -> tuple[bytes, dict[str, bytes]]:
+        """The parts that are used, and new ones, and the texts of their documents.
+
+        `marked` documents hold comments that may silence what was found.
+        """
+        rows: dict[str, list[Diagnostic]] = {}
         astray: set[str] = set(marked)  # documents whose findings do not all stand in them
         for one in found:
-            if one.finding.rule not in ONCE:
-                rows.setdefault(one.finding.location.path, []).append(row_of(one))
+            rows.setdefault(one.finding.location.path, []).append(one)
             if one.finding.documents and one.finding.location.path not in one.finding.documents:
                 astray.update(one.finding.documents)
         used = ((self._parts[documents], documents, self._numbers[documents]) for documents in self.used)
@@ -105,14 +108,16 @@ class KeptParts:
         kept = [part._replace(things=tuple(one for one in part.things if astray.isdisjoint(one[0]))) for part in parts]
         kept = [part for part in kept if part.things]
         paths = {path for part in kept for documents, _ in part.things for path in documents}
-        names = {number for part in kept for number in _unpacked(part.names)}
-        return _content(self._now, kept, _needed(answers, names), {path: rows[path] for path in paths if path in rows})
+        taken = {path for documents in self.used for path in documents}
+        texts = {path: self._texts.get(path, b"") if path in taken else _own(rows.get(path, ())) for path in paths}
+        content = _content(self._now, kept, _needed(answers, kept), texts)
+        return content, {path: texts[path] for path in paths & rows.keys() if _is_own(rows[path])}
 
 
 class _Kept:
     def __init__(self, content: bytes) -> None:
         """Raises ValueError and the like for what nobody here has written."""
-        head, _, names = content.partition(b"\n")
+        head, _, rest = content.partition(b"\n")
         kept = json.loads(head)
         entries, owners, tasks, ids = kept["state"]
         self.state = TreeState(
@@ -122,15 +127,22 @@ class _Kept:
             frozenset(ids),
         )
         self.answers: Answers = kept["answers"]
-        self.rows: Mapping[str, list[list[Any]]] = kept["rows"]
-        self.parts: list[Part] = []
-        start = 0
-        for size, things in kept["parts"]:
-            those = tuple((tuple(documents), tuple(map(operator.index, numbers))) for documents, numbers in things)
-            self.parts.append(Part(those, names[start : start + size]))
-            start += size
-        if start != len(names):
+        self.texts = dict(zip(kept["texts"], _cut(rest, kept["texts"].values()), strict=True))
+        names = _cut(rest[sum(map(len, self.texts.values())) :], (size for size, _ in kept["parts"]))
+        self.parts = [Part(_things(things), part) for (_, things), part in zip(kept["parts"], names, strict=True)]
+
+
+def _things(things: Iterable[Any]) -> tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]:
+    return tuple((tuple(documents), tuple(map(operator.index, numbers))) for documents, numbers in things)
+
+
+def _cut(content: bytes, sizes: Iterable[int]) -> Iterator[bytes]:
+    start = 0
+    for size in sizes:
+        if not 0 <= size <= len(content) - start:
             raise ValueError("cut")
+        yield content[start : start + size]
+        start += size
 
 
 def of(outcomes: Outcomes, check: Check, now: TreeState) -> KeptParts:
@@ -143,24 +155,36 @@ def of(outcomes: Outcomes, check: Check, now: TreeState) -> KeptParts:
         return KeptParts(check.id, now, None, outcomes.asked())
 
 
-def keep(outcomes: Outcomes, check: Check, kept: Kept, asked: Asked, parts: Parts) -> None:
-    """Keeps the parts of a check for the next time."""
+def keep(outcomes: Outcomes, check: Check, kept: Kept, asked: Asked, parts: Parts) -> dict[str, bytes]:
+    """Keeps the parts of a check for the next time. The texts of what was found in documents, as `text_of`."""
     new, recalled = parts.done.get(check.id, ()), parts.recalled.get(check.id)
-    if isinstance(recalled, KeptParts) and (new or recalled.used):
-        content = recalled.written(new, asked.answers, kept.result.diagnostics, kept.marked)
-        outcomes.cache.write(KIND, check.id.encode() + b" " + outcomes.way, content)
+    if not isinstance(recalled, KeptParts) or not (new or recalled.used):
+        return {}
+    content, texts = recalled.written(new, asked.answers, kept.result.diagnostics, kept.marked)
+    outcomes.cache.write(KIND, check.id.encode() + b" " + outcomes.way, content)
+    return texts
 
 
-def _content(state: TreeState, parts: list[Part], answers: Answers, rows: Mapping[str, object]) -> bytes:
+def _own(found: Iterable[Diagnostic]) -> bytes:
+    return text_of(one for one in found if one.finding.rule not in ONCE)
+
+
+def _is_own(found: Iterable[Diagnostic]) -> bool:
+    return all(one.finding.rule not in ONCE for one in found)
+
+
+def _content(state: TreeState, parts: list[Part], answers: Answers, texts: Mapping[str, bytes]) -> bytes:
     entries = state.entries
     listed = [list(entries), [entry.mode for entry in entries.values()], [entry.oid for entry in entries.values()]]
     head = {
         "state": [listed, dict(state.owners), sorted(state.tasks), sorted(state.ids)],
         "answers": answers,
-        "rows": rows,
+        "texts": {path: len(text) for path, text in texts.items()},
         "parts": [[len(part.names), part.things] for part in parts],
     }
-    return b"".join((json.dumps(head, separators=(",", ":")).encode(), b"\n", *(part.names for part in parts)))
+    return b"".join(
+        (json.dumps(head, separators=(",", ":")).encode(), b"\n", *texts.values(), *(part.names for part in parts))
+    )
 
 
 def _regrouped(used: Iterable[tuple[Part, tuple[str, ...], tuple[int, ...]]]) -> Iterator[Part]:
@@ -179,16 +203,20 @@ def _twice(paths: Iterable[str]) -> set[str]:
     return twice
 
 
-def _needed(answers: Answers, names: Collection[int]) -> dict[str, dict[str, bool | str]]:
+def _needed(answers: Answers, parts: Iterable[Part]) -> dict[str, dict[str, bool | str]]:
     """The answers that some part rests on."""
-
-    def needed(kind: str, about: str) -> bool:
-        return not _numbers((name_of(kind, about),)).isdisjoint(names)
-
+    asked = {(kind, about): _number(name_of(kind, about)) for kind, those in answers.items() for about in those}
+    every = frozenset(asked.values())
+    needed = {number for part in parts if every for number in every.intersection(_unpacked(part.names))}
     return {
-        kind: {about: answer for about, answer in those.items() if needed(kind, about)}
+        kind: {about: answer for about, answer in those.items() if asked[kind, about] in needed}
         for kind, those in answers.items()
     }
+
+
+def _number(name: str) -> int:
+    (number,) = _numbers((name,))
+    return number
 
 
 def _numbers(names: Iterable[str]) -> frozenset[int]:

@@ -12,13 +12,14 @@ import hashlib
 import json
 import zlib
 from functools import cached_property
+from itertools import groupby
 
 from orchgate.gate.asked import Asked
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import CheckResult, Diagnostic, Finding, Location, Severity, Step, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from orchgate.config.settings import Config
@@ -79,9 +80,9 @@ class Outcomes:
         """Whether a result follows from nothing but its key and what was asked."""
         return self.blobs.settled and not (asked.lost or result.crash or result.troubles or result.uncompared)
 
-    def keep(self, check: Check, kept: Kept, asked: Asked) -> None:
-        """Keeps a result for the next time."""
-        content = b"\n".join(_written(kept, asked))
+    def keep(self, check: Check, kept: Kept, asked: Asked, texts: Mapping[str, bytes]) -> None:
+        """Keeps a result for the next time; `texts` are what is written already of documents, see `text_of`."""
+        content = b"\n".join(_written(kept, asked, texts))
         self.cache.write(KIND, check.id.encode() + b" " + self._key, content)
 
 
@@ -132,7 +133,7 @@ def _content(tree: Snapshot) -> Iterator[str]:
 # -- As bytes: a line of JSON for what weighs, and one for what is older ---------------------------------
 
 
-def _written(kept: Kept, asked: Asked) -> Iterator[bytes]:
+def _written(kept: Kept, asked: Asked, texts: Mapping[str, bytes]) -> Iterator[bytes]:
     result = kept.result
     numbered = list(enumerate(result.diagnostics))
     yield _json(
@@ -146,7 +147,20 @@ def _written(kept: Kept, asked: Asked) -> Iterator[bytes]:
             "marked": kept.marked,
         }
     )
-    yield zlib.compress(_json([row_of(one) for _, one in numbered if one.older]), 1)
+    yield zlib.compress(b"[" + b",".join(_older(result.diagnostics, texts)) + b"]", 1)
+
+
+def _older(diagnostics: Iterable[Diagnostic], texts: Mapping[str, bytes]) -> Iterator[bytes]:
+    for path, those in groupby(diagnostics, key=lambda one: one.finding.location.path):
+        found = list(those)
+        older = [one for one in found if one.older]
+        if older:
+            yield texts[path] if path in texts and len(older) == len(found) else text_of(older)
+
+
+def text_of(diagnostics: Iterable[Diagnostic]) -> bytes:
+    """Rows of diagnostics, with commas between them."""
+    return _json([row_of(one) for one in diagnostics])[1:-1]
 
 
 def _json(value: object) -> bytes:
