@@ -10,7 +10,7 @@ import pytest
 
 from orchgate.git.paths import PathChoice
 from orchgate.git.repository import Repository, open_repository
-from orchgate.git.trees import INDIRECT, _Folder
+from orchgate.git.trees import INDIRECT, LookedUp, _Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,6 +72,13 @@ def test_what_is_looked_up_is_what_is_listed(repo: Repo, opened: Repository, see
             for words in ((), ("b",), ("é", "a/"), ("",), ("\ud800",)):
                 expected = [path for path in chosen.all() if any(word and word in path for word in words)]
                 assert chosen.containing(words) == expected
+            for folder in listed.folders:
+                below = f"{folder}/" if folder else ""
+                inner = {
+                    path.removeprefix(below).partition("/")[0] for path in listed.entries if path.startswith(below)
+                }
+                assert isinstance(found.entries, LookedUp)
+                assert found.entries.names(folder) == inner
             assert not found.entries.__dict__["_all"]
             assert (list(found.entries), list(found.folders), len(found.entries)) == (
                 list(listed.entries),
@@ -85,7 +92,10 @@ def test_the_end_of_a_name_is_not_taken_for_an_entry() -> None:
     for number in range(256):  # also where the id before it ends as a name does
         oid = bytes([number]) * 20
         raw = b"".join(b"100644 %b\0%b" % (name, oid) for name in (b"a", b"x100644 b", b"y40000 b"))
-        assert (_Folder(raw, 20).get(b"b"), _Folder(raw, 20).get(b"a")) == (None, _Folder(raw, 20).entries()[b"a"])
+        assert (_Folder(raw, 20).get(b"b"), _Folder(raw, 20).get(b"a")) == (
+            None,
+            dict(_Folder(raw, 20).entries())[b"a"],
+        )
 
 
 def test_a_tree_that_is_cut_off_is_none() -> None:

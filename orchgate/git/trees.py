@@ -76,9 +76,13 @@ class _Folder:
     def size(self) -> int:
         return len(self._raw)
 
-    def entries(self) -> dict[bytes, TreeEntry]:
-        """Every entry by its name. Raises ValueError for what is no tree."""
-        return {name: _entry(*values) for name, values in self._read().items()}
+    def names(self) -> list[str]:
+        """The name of every entry. Raises ValueError for what is no tree."""
+        return os.fsdecode(b"\0".join(self._read())).split("\0") if self._raw else []
+
+    def entries(self) -> Iterator[tuple[bytes, TreeEntry]]:
+        """Every entry with its name. Raises ValueError for what is no tree."""
+        return ((name, _entry(*values)) for name, values in self._read().items())
 
     def _read(self) -> dict[bytes, tuple[bytes, bytes]]:
         """Mode and binary id of every entry by its name. Raises ValueError for what is no tree."""
@@ -188,11 +192,23 @@ class LookedUp(Mapping[str, TreeEntry]):
                 self._all = self._list_all()
         return self._all.get(path)
 
+    def names(self, path: str) -> set[str]:
+        """The names of the files and folders that a folder holds. Raises ValueError for what is not here."""
+        folder = self.folder(path)
+        found, below = set(folder.names() if folder is not None else ()), f"{path}/" if path else ""
+        changed = [(one.removeprefix(below), entry) for one, entry in self.changed.items() if one.startswith(below)]
+        left = FoldersLookedUp(self)
+        for inner in {one for one, entry in changed if entry is None}:
+            name = inner.partition("/")[0]
+            if name == inner or below + name not in left:
+                found.discard(name)
+        return found | {one.partition("/")[0] for one, entry in changed if entry is not None}
+
     def folder(self, path: str) -> _Folder | None:
         """A folder of the tree that this starts from; None where it has none there. Raises ValueError."""
         found: _Folder | None = self._trees.folder(self.tree)
         if not path or path in self._folders:
-            return self._folders.get(path, found)
+            return self._folders[path] if path else found
         at = ""
         for part in path.split("/"):
             assert found is not None
@@ -267,7 +283,7 @@ class FoldersLookedUp(Collection[str]):
                 continue
             if folder.size and not any(one.startswith(at + "/") for one in self._entries.changed):
                 return True  # git makes no empty folders
-            for name, entry in folder.entries().items():
+            for name, entry in folder.entries():
                 inner = f"{at}/{os.fsdecode(name)}"
                 if entry.mode == FOLDER:
                     waiting.append(inner)

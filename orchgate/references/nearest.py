@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from functools import cached_property
 
+from orchgate.git.trees import LookedUp
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.references.targets import RUN_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from orchgate.git.snapshot import Snapshot
     from orchgate.references.artifacts import Artifacts
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 _NEIGHBOURS = 12  # names on either side, in alphabetical order, that are compared letter by letter
 _LONGEST = 200  # characters of a name that are compared
 _MOST_NAMESAKES = 20
+_SHORT = 16  # characters
 _ALIKE = 0.75
 
 
@@ -28,23 +31,41 @@ def closest(name: str, known: Sequence[str], cutoff: float) -> str:
 
 
 def _most_alike(name: str, names: Iterable[str], most: int, cutoff: float) -> list[str]:
-    """What `difflib.get_close_matches` gives, at a third of its cost: names that cannot win are not compared."""
-    from difflib import SequenceMatcher
-
-    matcher = SequenceMatcher(b=name)
-    bounds: list[tuple[float, str]] = []
-    for one in names:
-        matcher.set_seq1(one)
-        if matcher.real_quick_ratio() >= cutoff and (bound := matcher.quick_ratio()) >= cutoff:
-            bounds.append((bound, one))
+    """What `difflib.get_close_matches` gives, at a tenth of its cost: names that cannot win are not compared."""
     best: list[tuple[float, str]] = []
-    for bound, one in sorted(bounds, reverse=True):
-        if len(best) == most and bound < best[-1][0]:
-            break
-        matcher.set_seq1(one)
-        if (ratio := matcher.ratio()) >= cutoff:
+    letters = Counter(name)
+    likely = ((_at_both_ends(name, one) if abs(len(one) - len(name)) < 2 else 0, one) for one in names)
+    for _, one in sorted(likely, reverse=True):
+        least = best[-1][0] if len(best) == most else cutoff
+        shorter, both = min(len(one), len(name)), len(one) + len(name)
+        if 2.0 * shorter / both < least or 2.0 * _in_common(one, letters) / both < least:
+            continue
+        # Where one is the other with a part left out, or with another letter, what they share is at both ends; of short
+        # ones nobody knows.
+        ends = _at_both_ends(name, one) if shorter > _SHORT else 0
+        ratio = 2.0 * ends / both if ends and ends >= shorter - (len(one) == len(name)) else _ratio(name, one)
+        if ratio >= cutoff:
             best = sorted((*best, (ratio, one)), reverse=True)[:most]
     return [one for _, one in best]
+
+
+def _at_both_ends(one: str, other: str) -> int:
+    """How many letters two names begin and end with alike."""
+    shorter = min(len(one), len(other))
+    begin = bisect_left(range(1, shorter + 1), True, key=lambda size: one[:size] != other[:size])
+    rest = range(1, shorter - begin + 1)
+    return begin + bisect_left(rest, True, key=lambda size: one[-size:] != other[-size:])
+
+
+def _in_common(one: str, letters: Mapping[str, int]) -> int:
+    """How many letters of a name another one with such letters has, too, wherever they stand."""
+    return sum([min(number, letters[letter]) for letter, number in Counter(one).items() if letter in letters])
+
+
+def _ratio(name: str, one: str) -> float:
+    from difflib import SequenceMatcher
+
+    return SequenceMatcher(a=one, b=name).ratio()
 
 
 def _neighbours(name: str, known: Iterable[str]) -> list[str]:
@@ -66,8 +87,11 @@ class Nearest:
         self._snapshot = snapshot
         self._artifacts = artifacts
         self._known: dict[str, str] = {}
+        self._held: dict[str, Collection[str]] = {}
         self._listed: dict[str, Sequence[str]] = {}
-        self._cases: dict[str, dict[str, list[str]]] = {}
+        self._spellings: dict[str, frozenset[str]] = {}
+        self._spelt: dict[tuple[str, str], list[str]] = {}
+        self._cases: dict[str, frozenset[str]] = {}
 
     def hint(self, path: str) -> str:
         """The next thing to do about a missing path."""
@@ -104,50 +128,76 @@ class Nearest:
 
     def _spelt_otherwise(self, path: str) -> str:
         """The hint about a path that differs in case or in its Unicode form only; "" where there is none."""
+        found = [""]
+        for name in path.split("/"):
+            alike = [(folder, self._spelt_alike(folder, _spelling(name))) for folder in found]
+            found = [f"{folder}/{other}".lstrip("/") for folder, others in alike for other in others]
+        if not found:
+            return ""
         import unicodedata
 
-        other = self._by_spelling.get(_spelling(path))
-        if other is None:
-            return ""
+        other = max(found, key=lambda one: (one in self._snapshot.entries, one))
         composed = unicodedata.normalize("NFC", other)
         if composed != unicodedata.normalize("NFC", path):
             return f"did you mean {other}, which differs in case only?"
         form = "NFC" if other == composed else "NFD"
         return f"did you mean {other}, whose name has the Unicode form {form}? Both look alike"
 
+    def _spelt_alike(self, folder: str, spelling: str) -> Sequence[str]:
+        """The names in a folder of the tree that have a spelling."""
+        names = self._names_in_tree(folder)
+        if folder not in self._spellings:
+            self._spellings[folder] = frozenset(map(str.casefold if "".join(names).isascii() else _spelling, names))
+        if spelling not in self._spellings[folder]:
+            return ()
+        if (folder, spelling) not in self._spelt:
+            self._spelt[folder, spelling] = [other for other in names if _spelling(other) == spelling]
+        return self._spelt[folder, spelling]
+
     def _alike(self, name: str, folder: str) -> str:
         """The name in a folder that differs in case only or in a few letters; "" when none is close."""
         names = self._names(folder)
         if folder not in self._cases:
-            self._cases[folder] = _listed_by(str.casefold, names)
-        same = next((other for other in self._cases[folder].get(name.casefold(), ()) if other != name), "")
-        if same:
-            return same
+            self._cases[folder] = frozenset(map(str.casefold, names))
+        folded = name.casefold()
+        if folded in self._cases[folder]:
+            same = next((other for other in names if other != name and other.casefold() == folded), "")
+            if same:
+                return same
         suffix = name.rpartition(".")[2]
         few = [other[:_LONGEST] for other in _around(name, names)]
-        ranked = _most_alike(name[:_LONGEST], few, 2, _ALIKE)
-        return next((other for other in ranked if other.rpartition(".")[2] == suffix), "")
+        for most in (1, 2):  # the second one is looked for where the first one is of another kind
+            ranked = _most_alike(name[:_LONGEST], few, most, _ALIKE)
+            if fitting := next((other for other in ranked if other.rpartition(".")[2] == suffix), ""):
+                return fitting
+        return ""
 
     def _is_folder(self, path: str) -> bool:
         return path in self._snapshot.folders or bool(self._artifacts.names(path))
 
     def _names(self, folder: str) -> Sequence[str]:
         if folder not in self._listed:
-            self._listed[folder] = sorted({*self._by_folder.get(folder, ()), *self._artifacts.names(folder)})
+            self._listed[folder] = sorted({*self._names_in_tree(folder), *self._artifacts.names(folder)})
         return self._listed[folder]
+
+    def _names_in_tree(self, folder: str) -> Collection[str]:
+        """The names that a folder of the tree holds; where paths are looked up, no other folder is read for it."""
+        if folder not in self._held:
+            self._held[folder] = self._looked_up(folder) or self._by_folder.get(folder, ())
+        return self._held[folder]
+
+    def _looked_up(self, folder: str) -> Collection[str]:
+        """As above; nothing where everything is listed, and where a folder cannot be looked up."""
+        entries = self._snapshot.entries
+        try:
+            return entries.names(folder) if isinstance(entries, LookedUp) and not entries.listed else ()
+        except ValueError:
+            return ()
 
     @cached_property
     def _by_folder(self) -> dict[str, list[str]]:
         """Names of files and folders, by the folder that holds them."""
         return _grouped([*self._snapshot.entries, *self._snapshot.folders])
-
-    @cached_property
-    def _by_spelling(self) -> dict[str, str]:
-        paths = (*self._snapshot.folders, *self._snapshot.entries)
-        whole = "\n".join(paths)
-        if whole.isascii() and whole.count("\n") + 1 == len(paths):  # as nearly all: folded at once
-            return dict(zip(whole.casefold().split("\n"), paths, strict=True))
-        return {_spelling(path): path for path in paths}
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
