@@ -162,19 +162,13 @@ def links(text: str, parts: Sequence[Range], hidden: Callable[[int], bool]) -> l
             _inline_links(text, begin, stop, hidden, found)
     if bracket and "]:" in text:
         defined = _outside(_DEFINITION, text, parts, hidden)
-        found += [
-            MarkdownLink(unescape(match[2] or match[3] or ""), match[1], match.start(), image=False)
-            for match in defined
-        ]
+        found += [MarkdownLink(unescape(match[2] or match[3] or ""), match[1], match.start()) for match in defined]
     if angle and _TAG_START.search(text) is not None:
         written = _outside(_AUTOLINK, text, parts, hidden)
-        found += [MarkdownLink(match[1], match[1], match.start(), image=False) for match in written]
+        found += [MarkdownLink(match[1], match[1], match.start()) for match in written]
         tags = _outside(_HTML_LINK, text, parts, hidden)
         found += [
-            MarkdownLink(
-                unescaped(match[2] or match[3] or match[4] or "").strip(), "", match.start(), match[1].lower() == "img"
-            )
-            for match in tags
+            MarkdownLink(unescaped(match[2] or match[3] or match[4] or "").strip(), "", match.start()) for match in tags
         ]
     return sorted(found, key=_offset) if len(found) > 1 else found
 
@@ -250,11 +244,10 @@ def _inline_links(text: str, start: int, end: int, hidden: Callable[[int], bool]
         match = DESTINATION.match(text, token.end(), end) if text.startswith("(", token.end()) else None
         if match is None:
             continue
-        image = opener[0] == "!["
         target = unescape(match[1] if match[1] is not None else match[2] or "")
-        found.append(MarkdownLink(target, text[opener.end() : token.start()], opener.start(), image))
+        found.append(MarkdownLink(target, text[opener.end() : token.start()], opener.start()))
         done = match.end()
-        if not image:  # a link holds no links, but an image may hold one
+        if opener[0] != "![":  # a link holds no links, but an image may hold one
             openers.clear()
 
 

@@ -54,7 +54,6 @@ class MarkdownLink(NamedTuple):
     target: str
     text: str
     offset: int
-    image: bool
 
 
 class Fence(NamedTuple):

@@ -172,10 +172,6 @@ class Spread(Struct, array_like=True, gc=False):
     highs: int = 0
     buckets: dict[int, int] = {}
 
-    @property
-    def mean(self) -> float:
-        return self.total / self.count
-
 
 def spread_of(values: list[int]) -> Spread:
     """What whole numbers add up to, at least one."""

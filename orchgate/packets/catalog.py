@@ -84,13 +84,6 @@ class Packets:
         chosen = tree.chosen(self.layout.choice)
         return tree.entries if chosen is None else chosen.all()
 
-    def _paths_with(self, names: Collection[str]) -> list[str]:
-        """Those of the tree's paths that contain one of some names."""
-        chosen = self.tree.chosen(self.layout.choice)
-        if chosen is not None:
-            return chosen.containing(names)
-        return [path for path in self.tree.entries if any(name in path for name in names)]
-
     def with_lost(self, gone: Iterable[str], base: Snapshot) -> tuple[Packet, ...]:
         """All packets as if documents that are gone were still there. What they said is read in the base."""
         return find_packets([*self._paths_of(self.tree), *gone], self.layout, self.items, self.reader(base))
