@@ -8,6 +8,7 @@ import json
 import os
 import random
 import sys
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -123,6 +124,25 @@ def test_an_entry_of_somebody_who_knows_how_they_look_cannot_crash_it(
 ) -> None:
     new = said("--no-cache")
     monkeypatch.setattr(cache.Cache, "read", lambda *_: content)
+    assert said() == new
+
+
+@pytest.mark.parametrize("older", [b"", b"x", zlib.compress(b"[]"), zlib.compress(b'[["error"]]'), zlib.compress(b"{")])
+def test_older_findings_of_somebody_who_knows_how_they_look_are_looked_for_again(
+    judged: Repo, older: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged.git("checkout", "-q", "-b", "work")
+    judged.commit(files={"docs/other.md": "# Other\n\n[gone](gone.md)\n"})
+    new = said()
+    real = cache.Cache.read
+
+    def read(self: cache.Cache, kind: str, key: bytes) -> bytes | None:
+        content = real(self, kind, key)
+        head, line, rest = (content or b"").partition(b"\n")
+        return head + line + older if kind == outcomes.KIND and rest else content
+
+    monkeypatch.setattr(cache.Cache, "read", read)
+    assert sum(one["older"] for one in new["diagnostics"]) == 2
     assert said() == new
 
 

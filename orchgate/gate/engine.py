@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from functools import partial
 
 from orchgate.config.settings import family
 from orchgate.errors import REINSTALL, OrchgateError, Unreadable, missing_module
@@ -195,10 +196,30 @@ class CheckRun:
         kept = self._outcomes.find(check) if self._outcomes is not None else None
         if kept is None:
             return False
-        self._results[check.id] = kept.result
+        from orchgate.gate.outcomes import KeptResult
+
+        result = kept.result
+        self._results[check.id] = (
+            result.else_by(partial(self._anew, check)) if isinstance(result, KeptResult) else result
+        )
         self._used.update(kept.used)
         self._ctx.documents.read(kept.marked)
         return True
+
+    def _anew(self, check: Check) -> CheckResult:
+        """A check's result with nothing of what was kept."""
+        inner = CheckRun(
+            (check,),
+            self._available,
+            self._ctx._replace(parts=None),
+            ignores=self._ignores,
+            strict=self._strict,
+            narrowing=self._narrowing,
+        )
+        try:
+            return inner.result(check.id)
+        finally:
+            inner.let_go()
 
     def _final(self, names: Iterable[str]) -> tuple[CheckResult, ...]:
         judged = (self._for_now(self.result(name)) for name in names)

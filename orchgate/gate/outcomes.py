@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import zlib
 from functools import cached_property
 from itertools import groupby
@@ -19,7 +20,7 @@ from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import CheckResult, Diagnostic, Finding, Location, Severity, Step, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from orchgate.config.settings import Config
@@ -206,20 +207,23 @@ def _read(content: bytes) -> tuple[Kept, Answers]:
     current = tuple(diagnostic_of(check, row, older=False) for row in kept["current"])
     fields = (check, Verdict(verdict), (), examined, facts, (), 0.0, None, (), headline)
     if kept["older"]:
-        result: CheckResult = _KeptResult.of(fields, current, kept["places"], kept["older"], older)
+        places, number = kept["places"], operator.index(kept["older"])
+        if len(places) != len(current) or not set(places) <= set(range(len(places) + number)):
+            raise ValueError("places")
+        result: CheckResult = KeptResult.of(fields, current, places, number, older)
     else:
         result = CheckResult(*fields)._replace(diagnostics=current)
     used = tuple((Location(*location), rule) for location, rule in kept["used"])
     return Kept(result, used, tuple(kept["marked"])), kept["asked"]
 
 
-class _KeptResult(CheckResult):
+class KeptResult(CheckResult):
     """A result with thousands of older findings, which are counted, and read where somebody wants to see them."""
 
     _parts: tuple[tuple[Diagnostic, ...], list[int], int, bytes]
 
     @classmethod
-    def of(cls, fields: Iterable[Any], *parts: Any) -> _KeptResult:
+    def of(cls, fields: Iterable[Any], *parts: Any) -> KeptResult:
         """`parts` are what is not older, its places among all, the number of the others, and those as they are kept."""
         made = cls._make(fields)
         made.__dict__["_parts"] = parts
@@ -228,10 +232,27 @@ class _KeptResult(CheckResult):
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:  # in the place of the field
         current, places, number, older = self._parts
-        rows = iter(json.loads(zlib.decompress(older)))
         beside = dict(zip(places, current, strict=True))
-        everything = range(len(places) + number)
-        return tuple(beside.get(at) or diagnostic_of(self.id, next(rows), older=True) for at in everything)
+        try:
+            rows = [diagnostic_of(self.id, row, older=True) for row in json.loads(zlib.decompress(older))]
+            if len(rows) != number:
+                raise ValueError("number")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, zlib.error):
+            # Made by somebody: what is not older was told from it already.
+            rows = [one for one in self.anew().diagnostics if one.older]
+            number = len(rows)
+        others = iter(rows)
+        return tuple(beside.get(at) or next(others) for at in range(len(places) + number))
+
+    @property
+    def anew(self) -> Callable[[], CheckResult]:
+        found: Callable[[], CheckResult] = self.__dict__["_anew"]
+        return found
+
+    def else_by(self, anew: Callable[[], CheckResult]) -> KeptResult:
+        """This result, with what judges anew where the older findings cannot be read."""
+        self.__dict__["_anew"] = anew
+        return self
 
     @property
     def current(self) -> tuple[Diagnostic, ...]:
@@ -242,7 +263,7 @@ class _KeptResult(CheckResult):
         return self._parts[2]
 
     def with_current(self, current: tuple[Diagnostic, ...]) -> CheckResult:
-        return self.of(self, current, *self._parts[1:])
+        return self.of(self, current, *self._parts[1:]).else_by(self.anew)
 
     def _replace(self, **changes: Any) -> CheckResult:  # type: ignore[override]
         return CheckResult(*self)._replace(**{"diagnostics": self.diagnostics, **changes})
