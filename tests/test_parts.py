@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.gate import parts
+from orchgate.gate import noted
 from orchgate.gate.parts import Parts
 from orchgate.model import Finding, Location
 from tests.support import checked
@@ -109,11 +109,11 @@ def test_an_entry_says_nothing_of_a_content_that_was_not_asked_for(repo: Repo) -
 
     repo.write("a.md", "a")
     names: set[str] = set()
-    tree = parts.NotedTree(FolderSnapshot(str(repo.root), (".git",)), names)
+    tree = noted.NotedTree(FolderSnapshot(str(repo.root), (".git",)), names)
 
     assert (tree.entries["a.md"].oid, tree.entries.get("a.md"), names) == ("", ("100644", ""), {"a.md"})
-    assert (tree.read("a.md"), names) == (b"a", {"a.md", parts.CONTENT + "a.md"})
-    assert (tree.mentioning(["a"]), parts.NEVER in names) == ({"a.md"}, True)
+    assert (tree.read("a.md"), names) == (b"a", {"a.md", noted.CONTENT + "a.md"})
+    assert (tree.mentioning(["a"]), noted.NEVER in names) == ({"a.md"}, True)
 
 
 def test_a_finding_about_several_documents_is_looked_for_in_the_base() -> None:

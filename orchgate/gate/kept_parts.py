@@ -13,8 +13,9 @@ from array import array
 from functools import lru_cache
 
 from orchgate.gate.asked import name_of
+from orchgate.gate.noted import CONTENT
 from orchgate.gate.outcomes import diagnostic_of, text_of
-from orchgate.gate.parts import CONTENT, Part, TreeState, packed, unlike
+from orchgate.gate.parts import Part, TreeState, packed, unlike
 from orchgate.git.snapshot import TreeEntry
 from orchgate.lib.typed import TYPE_CHECKING
 
