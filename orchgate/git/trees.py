@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FOLDER = "040000"
 INDIRECT = PathChoice(b"indirect", lambda _, mode: mode in (SYMLINK, SUBMODULE))
 _LARGEST = 256 * 1024 * 1024  # bytes of one folder's tree
-_MOST_KEPT = 4 * 1024 * 1024  # bytes of all trees: each ref of a push brings some of its own
+_MOST_KEPT = 8 * 1024 * 1024  # bytes of all trees, which a change and its base share; each ref of a push brings some
 _SEARCHES = 16  # times that a whole folder is searched; from then on reading it once is cheaper
 _MODE = lazy(rb"[0-7]{5,6} ")
 

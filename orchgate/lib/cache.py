@@ -52,17 +52,24 @@ class Cache:
         try:
             if not self._is_ours():
                 return None
-            path = self._path(kind, key)
-            data = files.read(path, LONGEST, follow=False)
+            head, path = _head(kind, key), self._path(kind, key)
+            descriptor = files.open_regular(path, follow=False)
+            try:
+                start = len(head) + _DIGEST
+                size = os.fstat(descriptor).st_size - start
+                begin = os.pread(descriptor, start, 0)
+                content = (
+                    os.pread(descriptor, size, start) if 0 <= size <= LONGEST else b""
+                )  # large ones are not copied
+            finally:
+                os.close(descriptor)
         except OSError:
             return None
-        head = _head(kind, key)
-        start = len(head) + _DIGEST
-        if not data.startswith(head) or _digest(head, data[start:]) != data[len(head) : start]:
+        if len(content) != size or begin != head + fingerprint(head, content):
             return None
         with contextlib.suppress(OSError):
             _keep(path)
-        return data[start:]
+        return content
 
     def shared(self, kind: str, key: bytes) -> bytes | None:
         """As `read`, of what most often is the same for both trees that are compared: once for both."""
@@ -101,11 +108,11 @@ class Cache:
             if len(head) + _DIGEST + len(content) > LONGEST or not self._made():
                 return
             self._make_room(len(content))
-            data = b"".join((head, _digest(head, content), content))
+            data = b"".join((head, fingerprint(head, content), content))
             files.replace_beside(self._path(kind, key), data)
 
     def _path(self, kind: str, key: bytes) -> str:
-        return os.path.join(self._folder, f"{kind}-{_digest(_head(kind, key)).hex()}")
+        return os.path.join(self._folder, f"{kind}-{fingerprint(_head(kind, key)).hex()}")
 
     def _is_ours(self) -> bool:
         """Whether nobody else decides what is in the folder. Raises OSError when it is not there."""
@@ -162,10 +169,6 @@ def _head(kind: str, key: bytes) -> bytes:
     return b"".join((_START, identity(), f"\n{kind}\n{len(key)}\n".encode(), key, b"\n"))
 
 
-def _digest(*parts: bytes) -> bytes:
-    return fingerprint(b"".join(parts))
-
-
 @cache
 def identity() -> bytes:
     """The code that runs: another version, another commit of one version and another Python are other code.
@@ -183,7 +186,7 @@ def identity() -> bytes:
     except OSError:
         code = "\n".join(sorted(_sources(package))).encode("utf-8", "surrogateescape")
     beside = "\n".join(sorted(_installed())).encode("utf-8", "surrogateescape")
-    return _digest(code, f"\n{__version__}\n{sys.version}\n".encode(), beside).hex().encode("ascii")
+    return fingerprint(code, f"\n{__version__}\n{sys.version}\n".encode(), beside).hex().encode("ascii")
 
 
 def _installed() -> Iterator[str]:

@@ -9,13 +9,16 @@ _SMALL = 2 * 1024 * 1024  # bytes
 _OWN = {"sha1": "_sha1", "sha256": "_sha2" if sys.version_info >= (3, 12) else "_sha256"}
 
 
-def fingerprint(content: bytes) -> bytes:
+def fingerprint(*parts: bytes | memoryview) -> bytes:
     """32 bytes for what nobody else has to work out: as sound as SHA-256, at a third of the instructions."""
     try:
         from _blake2 import blake2b
     except ImportError:
-        return digest("sha256", content)
-    return blake2b(content, digest_size=32).digest()
+        return digest("sha256", b"".join(parts))
+    hashed = blake2b(digest_size=32)
+    for part in parts:
+        hashed.update(part)
+    return hashed.digest()
 
 
 def digest(name: str, content: bytes) -> bytes:
