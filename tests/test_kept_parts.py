@@ -38,6 +38,10 @@ def said(*args: str) -> dict[str, Any]:
     return report
 
 
+def rules(report: dict[str, Any]) -> list[str]:
+    return [one["rule"] for one in report["diagnostics"]]
+
+
 @pytest.fixture
 def judged(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> Repo:
     """A tree that was judged once, of parts with one document; what was written just now counts as old."""
@@ -111,6 +115,19 @@ def test_an_artifact_that_changes_is_looked_at_again(judged: Repo, documents: li
     assert "docs/guide.md" not in seen
 
 
+def test_what_several_documents_cite_is_looked_at_again_for_each(judged: Repo) -> None:
+    written = {"task_id": "0001-slim", "status": "succeeded"}
+    judged.write(MANIFEST, json.dumps(written, indent=2))
+    judged.commit(files={f"docs/cites-{number}.md": f"# Run\n\n- [x] passes: `{MANIFEST}`\n" for number in range(3)})
+    first = said()
+    judged.write(MANIFEST, json.dumps({**written, "status": "failed"}, indent=2))
+    judged.stage("docs/notes.md", "# Notes\n")
+    second = said()
+
+    assert second == said("--no-cache")
+    assert [rules(report).count("EVD007") for report in (first, second)] == [0, 4]
+
+
 def test_a_document_with_a_comment_is_judged_each_time(judged: Repo, documents: list[str]) -> None:
     text = "# C\n\n<!-- orchgate: ignore[EVD001] old -->\n[gone](gone.md)\n"
     judged.stage("docs/comment.md", text)
@@ -136,17 +153,60 @@ def test_an_anchor_of_what_a_link_leads_to_is_looked_for_each_time(judged: Repo)
 def test_a_task_that_comes_makes_evidence_of_another_one(judged: Repo) -> None:
     folder = f".runs/0002-fast/cli/{RUN}"
     judged.write(f"{folder}/manifest.json", json.dumps({"task_id": "0002-fast", "status": "succeeded"}, indent=2))
-    judged.stage("docs/PRD-slim.md", f"# PRD\n\n- [x] passes - Evidence: `{folder}/manifest.json`\n")
+    judged.commit(files={"docs/PRD-slim.md": f"# PRD\n\n- [x] passes - Evidence: `{folder}/manifest.json`\n"})
     first = said()
     judged.stage("tasks/tasks-0002-fast.md", "# Checklist\n")
+    second = said()
 
-    assert (said() == said("--no-cache"), first == said()) == (True, False)
+    assert second == said("--no-cache")
+    assert [any(one["rule"] == "EVD006" for one in report["diagnostics"]) for report in (first, second)] == [
+        False,
+        True,
+    ]
+
+
+def test_a_run_in_the_tree_is_read_again_where_it_changes(judged: Repo) -> None:
+    path = f"runs/0001-slim/cli/{RUN}/manifest.json"
+    judged.commit(
+        files={
+            "orchgate.toml": '[evidence]\nroots = ["runs"]\n',
+            path: json.dumps({"task_id": "0001-slim", "status": "succeeded"}, indent=2),
+            "docs/cites.md": f"# Run\n\n- [x] passes: `{path}`\n",
+        }
+    )
+    first = said()
+    judged.stage(path, json.dumps({"task_id": "0001-slim", "status": "failed"}, indent=2))
+    second = said()
+
+    assert second == said("--no-cache")
+    assert [any(one["rule"] == "EVD007" for one in report["diagnostics"]) for report in (first, second)] == [
+        False,
+        True,
+    ]
+
+
+def test_a_packet_that_is_finished_elsewhere_owes_evidence(judged: Repo) -> None:
+    judged.commit(
+        files={
+            "docs/PRD-slim.md": "# PRD\n\n- Evidence: `.runs/<task>/cli/<run-id>/manifest.json`\n",
+            "tasks/tasks-0001-slim.md": "# Checklist\n\n- [ ] `src/a.py`\n",
+        }
+    )
+    first = said()
+    judged.stage("tasks/tasks-0001-slim.md", "# Checklist\n\n- [x] `src/a.py`\n")
+    second = said()
+
+    assert second == said("--no-cache")
+    assert [any(one["rule"] == "EVD002" for one in report["diagnostics"]) for report in (first, second)] == [
+        False,
+        True,
+    ]
 
 
 def test_a_lock_decides_what_is_pinned(judged: Repo) -> None:
     folder = f".runs/0001-slim/cli/{RUN}"
     judged.write(f"{folder}/log.txt", "one\n")
-    judged.stage("docs/cites.md", f"# Run\n\n- [x] passes - Evidence: `{folder}/log.txt`\n")
+    judged.commit(files={"docs/cites.md": f"# Run\n\n- [x] passes - Evidence: `{folder}/log.txt`\n"})
     first = said()
     judged.stage(".orchgate/evidence.lock", '{"evidence-lock": 1}\n')
     second = said()
@@ -163,6 +223,27 @@ def test_the_day_decides_whether_a_review_is_overdue(judged: Repo, monkeypatch: 
     said()
     judged.stage("docs/notes.md", "# Notes\n")
     monkeypatch.setattr(Context, "today", datetime.date(2027, 11, 1))
+
+    assert said() == said("--no-cache")
+
+
+def test_a_packet_that_the_change_edits_is_judged_each_time(judged: Repo) -> None:
+    text = "---\nlast_review: 2020-01-11\n---\n# PRD - slim\n"
+    judged.commit(files={"docs/PRD-slim.md": text})
+    judged.git("checkout", "-q", "-b", "work")
+    judged.commit(files={"docs/PRD-slim.md": text + "\nwords\n"})
+    judged.git("branch", "-f", "main")
+    first = said()
+    judged.git("branch", "-f", "main", "HEAD~1")
+    second = said()
+
+    assert second == said("--no-cache")
+    weights = [
+        [one["severity"] for one in report["diagnostics"] if one["rule"] == "DOC007"] for report in (first, second)
+    ]
+    assert weights == [["note"], ["error"]]
+
+    judged.git("branch", "-f", "main")
 
     assert said() == said("--no-cache")
 
