@@ -92,6 +92,7 @@ def measured(size: Size) -> Measured:
 
         (cold,) = costs([COMMAND], root, 3, anew)
         (warm,) = costs([COMMAND], root, ROUNDS, again)
+        assert warm.code == 0, f"{size} was refused: that is another path"
         executed = instructions(COMMAND, root, again)
         memory = own_memory(COMMAND, root)
         (after,) = costs([COMMAND], root, 5, listed)
