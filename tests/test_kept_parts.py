@@ -132,11 +132,12 @@ def test_a_document_with_a_comment_is_judged_each_time(judged: Repo, documents: 
     text = "# C\n\n<!-- orchgate: ignore[EVD001] old -->\n[gone](gone.md)\n"
     judged.stage("docs/comment.md", text)
     said()
-    judged.stage("docs/gone.md", "# Here\n")
     documents.clear()
+    judged.stage("docs/notes.md", "# Notes\n")
+    report = said()
 
-    assert said() == said("--no-cache")
     assert "docs/comment.md" in documents
+    assert report == said("--no-cache")
 
 
 def test_an_anchor_of_what_a_link_leads_to_is_looked_for_each_time(judged: Repo) -> None:
@@ -243,6 +244,8 @@ def test_a_packet_that_the_change_edits_is_judged_each_time(judged: Repo) -> Non
     ]
     assert weights == [["note"], ["error"]]
 
+    for path in (judged.root / ".git/orchgate/cache").glob("outcome-*"):
+        path.unlink()
     judged.git("branch", "-f", "main")
 
     assert said() == said("--no-cache")
