@@ -86,6 +86,15 @@ def test_many_are_made_as_the_first_was() -> None:
         Many()  # type: ignore[call-arg]
 
 
+def test_a_field_may_be_called_as_anything_in_the_constructor() -> None:
+    class Made(NamedTuple):
+        cls: int
+        new: int = 2
+
+    for number in range(40):
+        assert (Made(number), Made(cls=number)) == ((number, 2), (number, 2))
+
+
 def test_what_a_value_has_worked_out_is_no_part_of_it() -> None:
     asked, other = Asked(1), Asked(1)
     asked.answers.append(1)

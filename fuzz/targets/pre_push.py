@@ -38,8 +38,8 @@ def prepare(folder: str) -> Callable[[bytes], None]:
     def one(data: bytes) -> None:
         lines = data.replace(GOOD, good).replace(BAD, bad)
         for stdin, allowed in ((lines, (0, 1, 2, 3)), (planted + lines, (1, 2, 3))):
-            code, _ = called(str(repo.root), ["hook", "pre-push", "origin", "nowhere"], stdin)
+            code, told = called(str(repo.root), ["hook", "pre-push", "origin", "nowhere"], stdin)
             if code not in allowed:
-                raise Violation(f"exit {code}, expected one of {allowed}")
+                raise Violation(f"exit {code}, expected one of {allowed}: {told[-400:]}")
 
     return one

@@ -53,7 +53,7 @@ else:
 
         __slots__ = ()
 
-        def __new__(cls, *values, **named):
+        def __new__(cls, /, *values, **named):
             return new(cls, arranged(cls, values, named))
 
         @classmethod
@@ -92,7 +92,8 @@ else:
     def constructor(cls):
         """What does the same at once, as `typing` has it."""
         names = ", ".join(cls._fields)
-        made = eval(f"lambda cls, {names}: new(cls, ({names},))", {"new": new})  # noqa: S307 -- names of a class of ours
+        # Names of a class of ours, none of which begins like these two.
+        made = eval(f"lambda _cls, {names}: _new(_cls, ({names},))", {"_new": new})  # noqa: S307
         made.__defaults__ = (*cls._field_defaults.values(),)
         return made
 
