@@ -83,6 +83,9 @@ def fuzzed(name: str, seconds: float, seed: int) -> Row:
             found |= _kept(name, folder, known=found)
             attempt += 1
             print(f"{name}: {inputs:,} inputs, {len(found)} findings{f'; {ended}' if ended else ''}", flush=True)
+        seeds = sum(1 for _ in worker.load(name).seeds())
+        if inputs < seeds:
+            print(f"{name}: time for {inputs:,} of {seeds:,} seeds", flush=True)
     return Row(name, inputs, time.monotonic() - begin, paths, found)
 
 

@@ -136,13 +136,22 @@ def main(name: str, seconds: float, seed: int, folder: str) -> NoReturn:
     work = os.path.join(folder, "work")
     os.mkdir(work)
     tried = Tried(target.prepare(work), folder)
-    for data in seeds:
-        tried(data)
-    if guide is None:
-        _changed_seeds(tried, seeds, seconds, seed)
-    else:
-        _guided(guide, tried, seeds, [f"-max_total_time={seconds:.0f}", f"-seed={seed}"], folder)
+    end = time.monotonic() + seconds
+    _first(tried, seeds, end, seed)
+    left = end - time.monotonic()
+    if left > 0 and guide is None:
+        _changed_seeds(tried, seeds, left, seed)
+    elif left > 0:
+        _guided(guide, tried, seeds, [f"-max_total_time={max(1, left):.0f}", f"-seed={seed}"], folder)
     os._exit(0)
+
+
+def _first(tried: Callable[[bytes], None], seeds: Sequence[bytes], end: float, seed: int) -> None:
+    """Tries the seeds, in another order each time: those of slow targets take longer than there is time."""
+    for data in random.Random(seed).sample(seeds, len(seeds)):
+        if time.monotonic() >= end:
+            return
+        tried(data)
 
 
 def _atheris() -> Any:

@@ -56,3 +56,14 @@ def test_what_must_not_be_is_told_by_its_kind_and_place() -> None:
     error = worker.fault(one, b"x")
     assert error is not None
     assert worker.place(error).startswith("KeyError at test_fuzz.py:")
+
+
+def test_seeds_are_tried_as_long_as_there_is_time() -> None:
+    seeds = [bytes([number]) for number in range(9)]
+    tried: list[bytes] = []
+    worker._first(tried.append, seeds, float("inf"), 7)
+    assert (sorted(tried), tried != seeds) == (seeds, True)
+
+    tried.clear()
+    worker._first(tried.append, seeds, 0.0, 7)
+    assert tried == []
