@@ -15,12 +15,15 @@ import pytest
 
 from fuzz.changing_tree import ChangingTree
 from orchgate.cli import main
+from orchgate.errors import OrchgateError
 from orchgate.gate import asked, outcomes, suggestions
 from orchgate.gate.asked import SETTLED
 from orchgate.gate.context import Context
 from orchgate.lib import cache
+from orchgate.model import Change
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.repo import Repo
@@ -199,6 +202,88 @@ def test_what_is_read_beside_the_tree_was_asked_for(judged: Repo, monkeypatch: p
     around = {os.path.dirname(one.full(path)) for one in asking for path in one.answers.get("around", ())}
     assert opened
     assert opened - around == set()
+
+
+@pytest.fixture
+def keyed(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """A whole tree that is held against a base."""
+    from orchgate.gate import session
+    from orchgate.git.scope import target
+    from orchgate.model import ScopeRequest
+
+    repo.commit(files={"docs/notes.md": DOCUMENT})
+    repo.git("checkout", "-q", "-b", "work")
+    repo.commit(files={"docs/notes.md": "# Notes\n\nwords\n"})
+    monkeypatch.chdir(repo.root)
+    with session.opened() as repository:
+        return session.context(repository, target(repository, ScopeRequest(all_files=True), os.environ), os.environ)
+
+
+OID = "1" * 40
+SCOPE: dict[str, object] = {
+    "kind": "range",
+    "base": OID,
+    "head": OID,
+    "beside": (OID,),
+    "origin": "other",
+    "settled": "why",
+    "unknown": OrchgateError("why"),
+    "changes": (Change("A", "x", None, "0", "0", OID, OID, 0, 0),),
+}
+SOURCE = {"file": "other.toml", "text": "# other\n", "shadowed": True, "named": True}
+FACTS: dict[str, Callable[[Context], object]] = {
+    "accepted": lambda ctx: ctx.config,
+    "unread": lambda _: "why",
+    "named": lambda _: frozenset(("evidence",)),
+    "as_finished": lambda _: True,
+    "layout": lambda ctx: ctx.packets.layout,
+    "snapshot": lambda ctx: ctx.base,
+    **{
+        which: lambda ctx: ctx.config._replace(review=ctx.config.review._replace(max_age_days=1))
+        for which in ("config", "proposed")
+    },
+}
+
+
+def key_of(ctx: Context) -> bytes:
+    assert ctx.repository is not None
+    return outcomes.Outcomes(cache.Cache(""), ctx.repository.blobs, ctx, ())._key
+
+
+def test_whatever_is_otherwise_in_a_judgement_makes_another_key(keyed: Context) -> None:
+    config = keyed.config
+    others = [
+        *(keyed._replace(scope=keyed.scope._replace(**{name: value})) for name, value in SCOPE.items()),  # type: ignore[arg-type]
+        *(keyed._replace(**{name: other(keyed)}) for name, other in FACTS.items()),  # type: ignore[arg-type]
+        *(
+            keyed._replace(config=config._replace(source=config.source._replace(**{name: value})))  # type: ignore[arg-type]
+            for name, value in SOURCE.items()
+        ),
+        keyed._replace(config=config._replace(origins={"review.max-age-days": "x"})),
+    ]
+
+    assert len({key_of(keyed), *map(key_of, others)}) == len(others) + 1
+
+
+def test_what_is_not_settled_loses_the_outcome(keyed: Context) -> None:
+    def asking() -> asked.Asked:
+        return asked.Asked("", (), keyed.today)
+
+    def lost(name: str) -> str:
+        heard = asking()
+        getattr(asked.WatchedContext(keyed, heard), name)
+        return heard.lost
+
+    unsettled = ("root", "judged_at", "environ", "target", "repository", "tell", "engine", "asked", "branch", "now")
+    assert [lost(name) for name in (*SETTLED, "today")] == [""] * (len(SETTLED) + 1)
+    assert [lost(name) for name in unsettled] == [f"{name} was asked for" for name in unsettled]
+
+    joined = asking()
+    joined.join({}, "why")
+    assert joined.lost == "why"
+
+    rooted = asking()
+    assert (asked.WatchedArtifacts(rooted, ()).root, rooted.lost) == ("", "the root of the work tree was asked for")
 
 
 @pytest.mark.slow

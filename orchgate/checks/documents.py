@@ -178,7 +178,7 @@ def _cases(
         for packet in part:
             case = _case(ctx, packet, by_path)
             noted.add(packet.paths, () if changed.isdisjoint(packet.paths) else None)
-            if case.settings is not ctx.config.documents or any(path not in by_path for path in packet.paths):
+            if case.settings is not ctx.config.documents:
                 noted.never()
             for path in packet.paths:
                 known.owners_of(path)

@@ -133,7 +133,7 @@ class EvidenceSources:
                 links, unjudged = judge.numbers
                 yield from judge.findings(document)
                 noted.add((document.path,), (judge.checks.links - links, judge.checks.unjudged - unjudged))
-            if self.changed or any(of(judge) for of in _TROUBLES) or (self.comparison and self.comparison.troubles):
+            if self.changed:
                 noted.never()
 
     def _kept(self, view: View) -> LockChecks | None:
@@ -244,7 +244,7 @@ def _repinned(ctx: Context, lock: Lock | None) -> frozenset[str]:
 
     now = lock or Lock()
     try:
-        before = of(ctx.base, ctx.repository.cache if ctx.repository else None)
+        before = of(ctx.base, ctx.base.cache)
         changed = before.differing(now) if before else set()
     except LockError:
         changed = set(now.pins)

@@ -44,7 +44,7 @@ SETTLED = (
 # How far the clock that stamps files may be behind, in ns: that of some file systems ticks every two seconds. A file
 # that was written less long before it was looked at may be written again, and look the same.
 RACY = 2_500_000_000
-_OF_DISK = frozenset(("on_disk", "inside", "is_named", "linked_at", "within", "leads_out", "listed"))
+_OF_DISK = frozenset(("on_disk", "inside", "is_named", "linked_at", "within", "leads_out"))
 
 
 class Asked:
@@ -199,9 +199,6 @@ class WatchedArtifacts(Artifacts):
 
     def leads_out(self, path: str) -> bool:
         return self._asked.yes("leads_out", path)
-
-    def listed(self, folder: str) -> tuple[str, ...]:
-        return self._asked.names("listed", folder)
 
     def found(self, pattern: str) -> Iterator[str]:
         return iter(self._asked.names("found", pattern))

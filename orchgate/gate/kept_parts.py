@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 KIND = "parts"
 # Rules that are not about one document by itself, and are looked for each time.
-ONCE = frozenset(("EVD010", "EVD012", "EVD015"))
+ONCE = frozenset(("EVD010", "EVD015"))
 
 
 class KeptParts:

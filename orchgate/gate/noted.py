@@ -226,8 +226,7 @@ class NotedPackets:
         return self._packets.task_list
 
     def line_of_task(self, path: str) -> int:
-        self._noted.content(self._packets.task_list)
-        return self._packets.line_of_task(path)
+        return self._packets.line_of_task(path)  # what stands in the list is kept of no document
 
 
 class NotedRuns(CitedRuns):
