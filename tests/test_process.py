@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,23 @@ def test_missing_folder_is_not_a_missing_program(tmp_path: Path, name: str) -> N
     with pytest.raises(OrchgateError, match="cannot work in") as caught:
         run(["true"], cwd=str(tmp_path / name))
     assert not isinstance(caught.value, ProgramMissing)
+
+
+@pytest.mark.parametrize("start", ["spawn", "spawn_helper"])
+def test_without_a_descriptor_left_nothing_is_started_for_a_reason(start: str) -> None:
+    script = f"""
+import os, resource
+from orchgate.errors import OrchgateError
+from orchgate.lib import process
+output = os.open(os.devnull, os.O_WRONLY)
+resource.setrlimit(resource.RLIMIT_NOFILE, (output + 1, output + 1))
+try:
+    process.{start}(["/bin/true"], cwd=os.getcwd(), env={{}}, output=output)
+except OrchgateError as error:
+    print(error)
+"""
+
+    assert run([sys.executable, "-c", script]).stdout == b"cannot run /bin/true: Too many open files\n"
 
 
 def test_environment_is_exactly_the_given_one() -> None:

@@ -53,9 +53,9 @@ def run(
     """
     if not own_group and timeout is None and len(input) <= _AT_ONCE and (program := _program(argv[0], cwd, env)):
         return _captured(program, argv, env, input)
+    child = start(argv, cwd=cwd, env=env, own_group=own_group)
     import subprocess
 
-    child = start(argv, cwd=cwd, env=env, own_group=own_group)
     try:
         stdout, stderr = child.communicate(input, timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -85,9 +85,9 @@ def start(
     discard_errors: bool = False,
 ) -> subprocess.Popen[bytes]:
     """A running program with piped input and output. Raises ProgramMissing."""
-    import subprocess
-
     with _refusals(argv[0], cwd):
+        import subprocess
+
         return subprocess.Popen(
             argv,
             cwd=cwd,
@@ -106,9 +106,9 @@ def spawn(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], output: int,
 
     The caller waits for it with the system's own calls. Raises ProgramMissing, OrchgateError.
     """
-    import subprocess
-
     with _refusals(argv[0], cwd):
+        import subprocess
+
         child = subprocess.Popen(
             argv,
             cwd=cwd,
@@ -129,7 +129,8 @@ def spawn_helper(
     low = min(output, output if source is None else source) <= 2  # would be overwritten before it is used
     if low or sys.platform != "linux" or not _program(argv[0], cwd, env):
         return spawn(argv, cwd=cwd, env=env, output=output, source=source)
-    _keep_descriptors()
+    with _refusals(argv[0], None):
+        _keep_descriptors()
     return _spawned(argv[0], argv, env, (source, output, output), own_group=True)
 
 
@@ -147,9 +148,9 @@ def attach(argv: Sequence[str], *, env: Mapping[str, str]) -> int:
 
     Returns its id; the caller waits for it with the system's own calls. Raises ProgramMissing, OrchgateError.
     """
-    import subprocess
-
     with _refusals(argv[0], None):
+        import subprocess
+
         child = subprocess.Popen(argv, env=env, close_fds=False)
     child.returncode = 0  # as in `spawn`
     return child.pid
@@ -168,6 +169,8 @@ def _refusals(program: str, cwd: str | None) -> Iterator[None]:
         ) from error
     except OSError as error:  # E2BIG, ENOMEM, EAGAIN, ENOEXEC …
         raise OrchgateError(f"cannot run {program}: {error.strerror}") from error
+    except ImportError as error:  # of what starts it: no descriptor was left
+        raise OrchgateError(f"cannot run {program}: {error}") from error
 
 
 def end(child: subprocess.Popen[bytes], *, own_group: bool) -> None:
