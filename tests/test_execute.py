@@ -109,6 +109,15 @@ def test_the_session_of_nobody_is_0() -> None:
     assert process_tree.session_of(2**22 + 1) == 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="finds processes in another way")
+def test_in_the_proc_of_another_namespace_nobody_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = process_tree.everybody()
+    monkeypatch.setattr(os, "getpid", lambda: 1)  # what it is in a namespace of its own; /proc says what it is here
+
+    assert os.getppid() in found
+    assert (process_tree.blind(), process_tree.everybody()) == (True, {})
+
+
 def test_a_mark_is_found_in_an_environment() -> None:
     child = subprocess.Popen(["sleep", "60"], env={**os.environ, process_tree.MARK: "abc-1."})
     try:

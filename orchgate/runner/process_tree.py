@@ -69,12 +69,22 @@ def _prctl() -> int:
 
 
 def blind() -> bool:
-    """Whether this is a system where processes are found in /proc, and it is not there."""
-    return sys.platform == "linux" and not os.path.exists("/proc/self/stat")
+    """Whether this is a system where processes are found in /proc, and it is not there, or is another namespace's.
+
+    Such a /proc shows others by the numbers of ours.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        return os.readlink("/proc/self") != str(os.getpid())
+    except OSError:
+        return True
 
 
 def everybody() -> dict[int, ProcessStat]:
-    """Every visible process of this machine; none without /proc."""
+    """Every visible process of this machine; none without a /proc of ours."""
+    if blind():
+        return {}
     try:
         names = os.listdir("/proc")
     except OSError:
