@@ -113,6 +113,17 @@ def test_two_kept_locks_differ_in_what_the_ones_in_the_trees_do(kept: Cache, see
     assert (old.differing(Lock()), Lock().differing(old), old.differing(old)) == (set(plain[0].pins), set(), set())
 
 
+def test_a_number_written_in_another_way_makes_no_other_pin(kept: Cache) -> None:
+    one = pins(9, 1)
+    other = [pin._replace(run=pin.run._replace(numbers={"x": 1.5, "a": 2.0})) if pin.run else pin for pin in one]
+    trees = [Tree(locks.render(some), oid * 40) for oid, some in (("3", one), ("4", other))]
+    for tree in trees:
+        of(tree, kept)
+    old, new = (of(tree, kept) for tree in trees)
+
+    assert (old.differing(new), one == other, locks.render(one) == locks.render(other)) == (set(), True, False)
+
+
 def test_the_order_of_lines_means_nothing_to_what_is_kept(kept: Cache) -> None:
     header, *lines = locks.render(pins(60, 1)).splitlines(keepends=True)
     of(Tree(b"".join([header, *reversed(lines)])), kept)

@@ -143,10 +143,12 @@ class KeptLock(Lock):
         if not isinstance(other, KeptLock):
             return super().differing(other)
         try:
-            lines = self.lines_beside(other) - other.lines_beside(self)
+            here, there = self.lines_beside(other), other.lines_beside(self)
         except _Damaged:
             return super().differing(other)
-        return {json.loads(line)["path"] for line in lines}
+        theirs = {pin["path"]: pin for pin in map(json.loads, there - here)}
+        mine = map(json.loads, here - there)  # 1 and 1.0 are two lines, and one number
+        return {pin["path"] for pin in mine if theirs.get(pin["path"]) != pin}
 
     def lines_beside(self, other: KeptLock) -> set[bytes]:
         """The lines of the pages that another lock has not."""
