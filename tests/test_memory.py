@@ -71,6 +71,22 @@ with Session(setting) as session:
 print(json.dumps(told))
 """
 
+# Grows when the floor may have been looked at already, as whoever loads a module to start a program does.
+OBSERVER = """
+import sys
+from orchgate import cli
+from orchgate.lib import process
+
+attach, held = process.attach, []
+
+def growing(argv, *, env):
+    held.append(bytearray(b"x") * 60_000_000)
+    return attach(argv, env=env)
+
+process.attach = growing
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
 Case = tuple[list[str], dict[str, str], str]
 
 
@@ -225,6 +241,13 @@ def test_where_a_program_begins_as_the_runner_only_more_than_the_runner_is_known
 
     assert told["true"]["usage"]["max_rss_bytes"] is None
     assert told["says"]["usage"]["max_rss_bytes"] > 120_000_000
+
+
+@pytest.mark.slow
+def test_an_observed_program_is_not_taken_for_as_large_as_its_observer(repo: Repo) -> None:
+    subprocess.run([sys.executable, "-c", OBSERVER, "observe", "--", "true"], cwd=repo.root, check=True)
+
+    assert manifest(next((repo.root / ".runs" / "observed" / "cli").iterdir()))["usage"]["max_rss_bytes"] is None
 
 
 @pytest.mark.slow

@@ -238,11 +238,12 @@ class ForegroundResult(NamedTuple):
 def run_in_foreground(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> ForegroundResult:
     """Runs a program to its end. Raises ProgramMissing, OrchgateError when it cannot be started."""
     asked, asked_at = "", 0.0
-    floor = process_tree.own_peak()
     with _handled(loop):
         with loop.numbered() as (number, meter):
             at = working_time.now()  # on a busy machine we may learn late that it has begun
-            birth = Birth(process.attach(argv, env=environ), number, loop.numbers, meter, floor, at)
+            pid = process.attach(argv, env=environ)
+            floor = process_tree.own_peak()  # when it has begun: starting it takes memory, too
+            birth = Birth(pid, number, loop.numbers, meter, floor, at)
         program = ChildProcess(birth, environ[process_tree.MARK])
         stops = _Stops(program)
         while program.status is None:
