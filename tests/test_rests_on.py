@@ -202,6 +202,19 @@ def held_against_the_base(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return shared
 
 
+def test_what_a_link_leads_to_is_not_the_same_in_the_base_because_the_link_is(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.write("docs/notes.md")
+    (repo.root / "docs/linked.md").symlink_to("../src/page.txt")
+    repo.git("add", ".")
+    repo.commit(files={**FILES, "src/page.txt": "# Page\n"})
+    repo.git("checkout", "-q", "-b", "work")
+    repo.commit(files={"src/page.txt": "# Page\n\n[gone](gone.md)\n"})
+    report = held_against_the_base(monkeypatch)
+    assert [one["older"] for one in report["diagnostics"] if one["path"] == "docs/linked.md"] == [False]
+
+
 def test_a_document_whose_manifest_is_elsewhere_is_the_same_in_the_base(
     repo: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +225,20 @@ def test_a_document_whose_manifest_is_elsewhere_is_the_same_in_the_base(
     repo.commit(files={"docs/notes.md": "# Notes\n\nwords\n"})
     report = held_against_the_base(monkeypatch)
     assert [len(one["troubles"]) for one in report["checks"] if one["id"] == "evidence"] == [1]
+
+
+def test_a_document_whose_artifact_cannot_be_compared_is_the_same_in_the_base(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.write(LOG, b"x" * 2000)
+    settings = "[evidence]\nmax-artifact-bytes = 1024\n"
+    cites = CITES + "\n[gone](gone.md)\n"
+    repo.commit(files={**FILES, "orchgate.toml": settings, LOCK: pinned(b"x" * 2000), "docs/cites.md": cites})
+    repo.git("checkout", "-q", "-b", "work")
+    repo.commit(files={"docs/notes.md": "# Notes\n\nwords\n"})
+    report = held_against_the_base(monkeypatch)
+    assert [len(one["troubles"]) for one in report["checks"] if one["id"] == "evidence"] == [1]
+    assert [one["older"] for one in report["diagnostics"] if one["path"] == "docs/cites.md"] == [True]
 
 
 def test_a_packet_with_a_document_that_is_elsewhere_is_the_same_in_the_base(
