@@ -251,6 +251,24 @@ def test_an_observed_program_is_not_taken_for_as_large_as_its_observer(repo: Rep
 
 
 @pytest.mark.slow
+def test_what_starts_an_observed_program_is_loaded_before_its_time_begins(repo: Repo) -> None:
+    forget = """
+from orchgate.observe import observe
+
+run = observe.run_in_foreground
+
+def without(*arguments):
+    sys.modules.pop("subprocess", None)
+    return run(*arguments)
+
+observe.run_in_foreground = without
+sys.exit"""
+    script = OBSERVER.replace('bytearray(b"x") * 60_000_000', 'sys.modules["subprocess"]').replace("sys.exit", forget)
+
+    subprocess.run([sys.executable, "-c", script, "observe", "--", "true"], cwd=repo.root, check=True)
+
+
+@pytest.mark.slow
 def test_of_several_parts_the_largest_peaks_count() -> None:
     times = dict.fromkeys(("wall_seconds", "user_seconds", "system_seconds"), 1.0)
     sums = dict.fromkeys(("read_bytes", "written_bytes", "processes"))

