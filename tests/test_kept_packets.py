@@ -66,3 +66,16 @@ def test_what_decides_which_there_are_has_them_found_again(known: Repo, path: st
 
     with pytest.raises(TypeError):
         packets("docs/PRD-slim.md")
+
+
+def test_a_packet_that_only_similar_names_complete_is_looked_for_among_all(repo: Repo) -> None:
+    places = 'prd = ["docs/PRD-{slug}.md", "docs/{slug}.md"]\nchecklist = "docs/TECH_SPEC-{task}.md"\n'
+    task = [f"docs/{kind}-0102-slim-words.md" for kind in ("ACTION_PLAN", "TECH_SPEC")]
+    words = dict.fromkeys(("docs/PRD-far.md", "docs/PRD-slim-words.md", task[0]), "# Words\n")
+    repo.commit("first", {**words, "orchgate.toml": f"[documents.paths]\n{places}"})
+    repo.stage(task[1], "---\nrelates_to: docs/PRD-far.md\n---\n# Words\n\n- Primary PRD: docs/PRD-far.md\n")
+
+    with session.opened() as repository:
+        found = session.context(repository, ScopeTarget("staged", None), os.environ).packets
+
+        assert found.owners_of("docs/PRD-slim-words.md") == found.owners["docs/PRD-slim-words.md"]

@@ -8,7 +8,7 @@ from orchgate.errors import Unreadable
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Location, Trouble
 from orchgate.packets import kept_tasks
-from orchgate.packets.joining import find_packets
+from orchgate.packets.joining import find_packets, unjoined_packets
 from orchgate.packets.kept_tasks import KeptTasks
 from orchgate.packets.layout import layout_of, stem
 from orchgate.packets.tasks import MAX_BYTES, TaskEntry, TaskList, normal_status, read_task_list
@@ -141,12 +141,7 @@ class Packets:
         if near is None:
             kept = self._kept()
             return kept.of(paths, {item.number for item in items}) if kept else self._among_all(paths, items)
-        wanted = {item.number for item in items}
-        return tuple(
-            packet
-            for packet in near
-            if not packet.paths_set.isdisjoint(paths) or (packet.entry is not None and packet.entry.number in wanted)
-        )
+        return near
 
     def _kept(self) -> KeptPackets | None:
         """All packets as they were found before; None where they have to be found now, or were."""
@@ -178,10 +173,10 @@ class Packets:
         return {id(packet): place for place, packet in enumerate(self.all)}
 
     def _near(self, paths: Collection[str], items: Collection[TaskEntry]) -> tuple[Packet, ...] | None:
-        """The packets near some names; None where only all packets can tell.
+        """As `of`, from what is near in name; None where only all packets can tell.
 
-        Names are followed through the task list until nothing is added. Complete packets found this way are the same
-        as among all, because only incomplete ones are joined by what they say or by similar names.
+        Names are followed through the task list until nothing is added. Packets that are complete before any are joined
+        are the same as among all: only incomplete ones are joined, by what they say or by similar names.
         """
         names = {stem(place.task or place.slug) for place in self.layout.documents_among(paths)}
         names |= {stem(name) for item in items for name in item.names}
@@ -205,9 +200,14 @@ class Packets:
             chosen.containing(names) if chosen else [path for path in entries if any(name in path for name in names)]
         )
         # In the order of the list, as `all` would see them.
-        found = find_packets(nearby, self.layout, tuple(related[number] for number in sorted(related)))
-        touched = [packet for packet in found if not packet.paths_set.isdisjoint(paths)]
-        return found if all(self.layout.core <= set(packet.documents) for packet in touched) else None
+        found = unjoined_packets(nearby, self.layout, tuple(related[number] for number in sorted(related)))
+        wanted = {item.number for item in items}
+        concerned = tuple(
+            packet
+            for packet in found
+            if not packet.paths_set.isdisjoint(paths) or (packet.entry is not None and packet.entry.number in wanted)
+        )
+        return concerned if all(self.layout.core <= set(packet.documents) for packet in concerned) else None
 
 
 def task_list_of(path: str, tree: Snapshot) -> tuple[TaskList | KeptTasks | None, tuple[Trouble, ...]]:

@@ -34,9 +34,18 @@ def find_packets(
     says what documents hold, to the incomplete group that its documents name; else to the one with the most similar
     name. A slug that two tasks share is part of both packets.
     """
+    return tuple(group.packet() for group in _joined(_groups(paths, layout, items), layout.core, read))
+
+
+def unjoined_packets(paths: Iterable[str], layout: Layout, items: tuple[TaskEntry, ...]) -> tuple[Packet, ...]:
+    """As `find_packets`, with every incomplete group by itself."""
+    return tuple(group.packet() for group in _groups(paths, layout, items))
+
+
+def _groups(paths: Iterable[str], layout: Layout, items: tuple[TaskEntry, ...]) -> list[PacketGroup]:
     found = _Grouping(tuple(layout.documents_among(paths)))
     found.link_items(items)
-    return tuple(group.packet() for group in _joined(found.groups(), layout.core, read))
+    return found.groups()
 
 
 class _Grouping:
