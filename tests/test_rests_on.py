@@ -171,6 +171,24 @@ def test_a_lock_that_the_change_takes_away_is_missed(repo: Repo, order: tuple[in
     assert found == {0: 0, 1: 1}
 
 
+def test_an_artifact_that_is_held_against_its_pin_rests_on_its_own_folders(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.write(LOG, "one\n")
+    repo.commit(files={**FILES, "docs/cites.md": CITES, LOCK: pinned()})
+    first = said()
+    repo.write("beside.txt")
+    anew: list[str] = []
+    monkeypatch.setattr(Outcomes, "keep", lambda _self, check, *_: anew.append(check.id))
+
+    assert (said(), anew) == (first, [])
+
+    repo.write(LOG, "two\n")
+    second = said()
+
+    assert (rules(second).count("EVD008"), second == said("--no-cache")) == (1, True)
+
+
 def test_what_is_found_in_a_tree_is_kept_also_where_the_change_moves_pins(repo: Repo, kept: list[str]) -> None:
     repo.write(LOG, "one\n")
     repo.commit(files={**FILES, "docs/cites.md": CITES})
@@ -310,6 +328,7 @@ QUESTIONS: dict[str, tuple[Callable[[WatchedArtifacts], object], Callable[[Path]
     "is_named": (lambda of: of.is_named("out/a"), lambda root: (root / "out/a").unlink()),
     "leads_out": (lambda of: of.leads_out("out/link"), lambda root: _linked(root, "/dev/null")),
     "linked_at": (lambda of: of.linked_at("out/link"), lambda root: (root / "out/link").unlink()),
+    "is_plain": (lambda of: of.is_plain("out"), lambda root: (root / "out").rename(root / "other")),
     "listed": (lambda of: of.listed("out"), lambda root: (root / "out/b").touch()),
     "names": (lambda of: of.names("out"), lambda root: (root / "out/b").touch()),
     "found": (lambda of: list(of.found("out/*")), lambda root: (root / "out/b").touch()),

@@ -93,6 +93,8 @@ class Asked:
                 return self._today
             case "around":
                 return self._around(about)
+            case "plain":
+                return self._plain(about)
             case "found":
                 return tuple(self._disk.found(about))
             case "matching":
@@ -120,6 +122,12 @@ class Asked:
             if any(mine.get(about, answer) != answer for about, answer in answers.items()):
                 self.lose("changed meanwhile")
             mine.update(answers)
+
+    def _plain(self, folder: str) -> str:
+        try:
+            return "plain" if self._disk.is_plain(folder) else "linked"
+        except OSError:
+            return "gone"
 
     def _around(self, path: str) -> str:
         """What is at a path and beside it: whoever gets the path may read there."""
@@ -190,6 +198,13 @@ class WatchedArtifacts(Artifacts):
 
     def is_named(self, path: str) -> bool:
         return self._asked.yes("is_named", path)
+
+    def is_plain(self, folder: str) -> bool:
+        # Not by what is beside each folder on the way: the top of the work tree changes with every commit.
+        found = self._asked.text("plain", folder)
+        if found == "gone":
+            raise FileNotFoundError(folder)
+        return found == "plain"
 
     def linked_at(self, path: str) -> str:
         return self._asked.text("linked_at", path)
