@@ -252,4 +252,6 @@ class Context(NamedTuple):
 
         documents = self.limits.documents._replace(task_index=self.config.documents.task_index)
         layout = layout_with_moved(self.limits.documents, self.proposed.documents, self.scope.changes)
-        return self._replace(config=self.limits._replace(documents=documents), layout=layout, share=ALL)
+        config = self.limits._replace(documents=documents)
+        # What is known of parts of the tree was found by the configuration that is in force.
+        return self._replace(config=config, layout=layout, share=ALL, parts=None)
