@@ -293,3 +293,37 @@ def test_what_somebody_made_who_knows_how_it_looks_is_none(
 
     monkeypatch.setattr(Cache, "read", read)
     assert said() == new
+
+
+LOG = "artifacts/0001-slim/log.txt"
+CITES = {"docs/cites.md": f"# Run\n\n[log](../{LOG})\n", ".gitignore": ".runs/\nartifacts/\n"}
+ROOTS = '[evidence]\nroots = ["artifacts"]\n'
+
+
+@pytest.mark.parametrize(
+    ("files", "keys"),
+    [
+        ({"orchgate.toml": ROOTS}, ["evidence.roots"]),
+        (
+            {"orchgate.toml": f'[documents]\ntask-index = "others.json"\n{ROOTS}', "others.json": tasks(ITEM)},
+            ["documents.task-index", "evidence.roots"],
+        ),
+    ],
+)
+def test_what_the_old_value_refuses_is_not_told_from_what_was_kept_under_the_new_one(
+    judged: Repo, files: Mapping[str, str], keys: list[str]
+) -> None:
+    judged.commit(files={"orchgate.toml": "[review]\nmax-age-days = 90\n"})
+    judged.git("checkout", "-q", "-b", "work")
+    judged.write(LOG, "passed\n")
+    judged.commit(files={**CITES, **files, "orchgate.toml": "[review]\nmax-age-days = 90\n" + files["orchgate.toml"]})
+    first = said()
+    judged.stage("docs/notes.md", "# Notes\n")
+    second = said()
+
+    assert second == said("--no-cache")
+    refused = [
+        [one["message"].split()[0] for one in report["diagnostics"] if "the old value refuses" in one["message"]]
+        for report in (first, second)
+    ]
+    assert refused == [keys, keys]

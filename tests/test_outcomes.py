@@ -19,6 +19,7 @@ from orchgate.errors import OrchgateError
 from orchgate.gate import asked, outcomes, suggestions
 from orchgate.gate.asked import SETTLED
 from orchgate.gate.context import Context
+from orchgate.gate.parts import Parts
 from orchgate.lib import cache
 from orchgate.model import Change
 
@@ -151,7 +152,7 @@ def test_older_findings_of_somebody_who_knows_how_they_look_are_looked_for_again
 
 def test_every_part_of_a_context_is_settled_by_the_key_or_asked_or_loses_the_outcome() -> None:
     known = {*outcomes._change.__code__.co_names, *outcomes._way.__code__.co_names}
-    assert set(Context._fields) - known - {"documents", "snapshot", "base", "share", "parts", *LOSING} == set()
+    assert set(Context._fields) - known - {"documents", "snapshot", "base", "share", "noted", *LOSING} == set()
 
 
 LOSING = ("root", "judged_at", "environ", "target", "repository", "tell", "engine", "asked")
@@ -263,6 +264,15 @@ def test_whatever_is_otherwise_in_a_judgement_makes_another_key(keyed: Context) 
     ]
 
     assert len({key_of(keyed), *map(key_of, others)}) == len(others) + 1
+
+
+def test_what_is_known_of_parts_is_known_in_one_situation(keyed: Context) -> None:
+    ctx = keyed.judging(parts=Parts(keyed.situation))
+    others: list[dict[str, Any]] = [{name: object()} for name in Context._fields if name != "noted"]
+    same = {name for change in others for name in change if ctx._replace(**change).parts is not None}
+
+    assert ctx.parts is ctx.noted is not None
+    assert same == {"tell", "engine", "share", "asked"}
 
 
 def test_what_is_not_settled_loses_the_outcome(keyed: Context) -> None:

@@ -53,6 +53,7 @@ class Share(NamedTuple):
 
 OF_REF = "the name of the ref, or its commits"
 ALL = Share(lambda paths: (paths,), leads=True)
+_BESIDE = frozenset(("tell", "engine", "share", "asked", "noted"))
 
 
 class Context(NamedTuple):
@@ -75,7 +76,7 @@ class Context(NamedTuple):
     tell       says to a waiting person what takes so long
     engine     what runs the check; None where one runs by itself
     as_finished  every packet is judged as if it were called finished: what does it owe until then?
-    parts      notes what each part of a tree that is judged as a whole rests on; None for any other change
+    noted      the parts of a tree that is judged as a whole, of this situation or another one; see `parts`
     asked      hears what a judgement asks of the ref itself: OF_REF for its name or its commits, or what messages say
     """
 
@@ -99,7 +100,7 @@ class Context(NamedTuple):
     share: Share = ALL
     as_finished: bool = False
     asked: Callable[[str | Exceptions], None] = lambda _: None
-    parts: Parts | None = None
+    noted: Parts | None = None
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a context does not change: {name}")
@@ -108,7 +109,7 @@ class Context(NamedTuple):
         self, *, engine: CheckEngine | None = None, share: Share | None = None, parts: Parts | None = None
     ) -> Context:
         """This context as something judges by it, with everything that was found out already."""
-        made = self._replace(engine=engine or self.engine, share=share or self.share, parts=parts or self.parts)
+        made = self._replace(engine=engine or self.engine, share=share or self.share, noted=parts or self.noted)
         vars(made).update({name: known for name, known in vars(self).items() if name != "before"})
         return made
 
@@ -117,6 +118,19 @@ class Context(NamedTuple):
         made = self._replace(scope=scope)
         vars(made).update({name: known for name, known in vars(self).items() if name in ("packets", "lock")})
         return made
+
+    @cached_property
+    def situation(self) -> tuple[object, ...]:
+        """All that is judged and by what, without who judges it and who hears of it."""
+        return tuple(value for name, value in zip(self._fields, self, strict=True) if name not in _BESIDE)
+
+    @property
+    def parts(self) -> Parts | None:
+        """Notes what each part of a tree that is judged as a whole rests on; None for any other change.
+
+        What is known of parts holds in one situation: another configuration, or another tree, has none of it.
+        """
+        return self.noted if self.noted is not None and self.noted.situation == self.situation else None
 
     @cached_property
     def now(self) -> datetime.datetime:
@@ -252,6 +266,4 @@ class Context(NamedTuple):
 
         documents = self.limits.documents._replace(task_index=self.config.documents.task_index)
         layout = layout_with_moved(self.limits.documents, self.proposed.documents, self.scope.changes)
-        config = self.limits._replace(documents=documents)
-        # What is known of parts of the tree was found by the configuration that is in force.
-        return self._replace(config=config, layout=layout, share=ALL, parts=None)
+        return self._replace(config=self.limits._replace(documents=documents), layout=layout, share=ALL)

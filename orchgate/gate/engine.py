@@ -168,7 +168,7 @@ class CheckRun:
         if self._ctx.scope.unknown is not None or (alone and self._outcomes is None):
             return
         try:
-            now, parts = state_of(self._ctx), Parts()
+            now, parts = state_of(self._ctx), Parts(self._ctx.situation)
         except OrchgateError:  # the checks say what cannot be read
             return
         self._ctx = self._ctx.judging(parts=parts)
@@ -211,7 +211,7 @@ class CheckRun:
         inner = CheckRun(
             (check,),
             self._available,
-            self._ctx._replace(parts=None),
+            self._ctx._replace(noted=None),
             ignores=self._ignores,
             strict=self._strict,
             narrowing=self._narrowing,

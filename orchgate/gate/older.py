@@ -155,7 +155,6 @@ class Comparison:
                 layout=None,
                 engine=None,
                 share=ALL,
-                parts=None,
             )
         return self._contexts[base.commit]
 

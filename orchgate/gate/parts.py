@@ -83,10 +83,12 @@ class Parts:
     """The parts of one judgement. `unlike` are the names of what is otherwise in the tree before; None: everything.
 
     `same` are the documents, by check, of what says the same of the tree before; `other` those of what may not. `done`
-    are the parts that were judged, and `recalled` what was kept of others, by check.
+    are the parts that were judged, and `recalled` what was kept of others, by check. All of it holds in one situation,
+    as `Context.situation` says.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, situation: tuple[object, ...] = ()) -> None:
+        self.situation = situation
         self.unlike: frozenset[str] | None = None
         self.same: dict[str, set[str]] = {}
         self.other: dict[str, set[str]] = {}
