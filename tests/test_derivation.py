@@ -36,6 +36,15 @@ def lines(events: list[dict[str, Any]]) -> bytes:
     return b"".join(journal.encode(event) + b"\n" for event in events)
 
 
+@pytest.mark.parametrize(
+    "changed", [{}, {"commands": []}, {"summary": 'é "\n\u2028', "flaky": ["a\nb"], "metrics": {"x": 1.5}}]
+)
+def test_a_manifest_is_written_as_json_indents_it(changed: dict[str, Any]) -> None:
+    written = document(EVENTS) | changed
+
+    assert state.render(written) == (json.dumps(written, ensure_ascii=False, indent=2) + "\n").encode()
+
+
 def test_a_manifest_as_its_run_left_it_is_fine() -> None:
     assert difference(document(EVENTS), lines(EVENTS)) is None
 

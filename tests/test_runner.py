@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pty
+import shutil
 import signal
 import stat
 import subprocess
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.repo import ORCHGATE
-from tests.runs import TASK, Project, events, living, manifest
+from tests.runs import TASK, Project, events, living, manifest, stop, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -219,6 +220,16 @@ def test_a_stage_that_ignores_being_told_is_killed(project: Project) -> None:
         if (project.root / "deaf").exists():
             break
     assert project.stages()["one"]["attempts"][0]["signal"] == "SIGKILL"
+
+
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="no prlimit here")
+def test_whoever_is_known_by_its_session_alone_is_ended_with_the_runner(project: Project) -> None:
+    strange = "exec prlimit --locks=unlimited env -i sh -c 'echo up; exec sleep 271.85'"
+    project.define("demo", {"id": "before", "run": ["true"]}, {"id": "strange", "shell": strange})
+    runner = project.start()
+    project.wait_for_output(b"up")
+    stop(runner)
+    until(lambda: not living("271.85"))
 
 
 def test_a_stage_that_closes_its_output_early_is_waited_for(project: Project) -> None:

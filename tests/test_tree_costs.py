@@ -279,6 +279,10 @@ def death(seconds: float, *, careless: bool = False, bytes_: int | None = 0) -> 
     return start_and_reap.DeadChild(1, 1, 0, spent, usage.Storage(bytes_, bytes_, bytes_, bytes_), 0, careless)
 
 
+def metered(user: float, system: float) -> Metered:
+    return Metered(user + system, 0.01, lambda: user)
+
+
 def costs(*deaths: start_and_reap.DeadChild) -> Costs:
     """Of a program whose first process died first."""
     made = Costs()
@@ -293,13 +297,13 @@ def test_without_a_meter_a_careless_process_makes_a_lower_bound() -> None:
 
 
 def test_with_a_meter_its_time_is_complete_and_split_as_the_meter_does() -> None:
-    spent = costs(death(0.5, careless=True)).total(Metered(1.0, 0.5, near=0.01))
+    spent = costs(death(0.5, careless=True)).total(metered(1.0, 0.5))
     bounded = "cpu_seconds" in spent["lower_bounds"]
     assert (spent["user_seconds"], spent["system_seconds"], bounded) == (1.0, 0.5, False)
 
 
 def test_a_careless_process_that_a_meter_shows_to_have_lost_nothing_is_no_reason() -> None:
-    assert costs(death(0.5, careless=True)).total(Metered(0.5, 0.001, near=0.01))["complete"] is True
+    assert costs(death(0.5, careless=True)).total(metered(0.5, 0.001))["complete"] is True
 
 
 def test_nor_is_one_that_had_no_children() -> None:
@@ -307,7 +311,7 @@ def test_nor_is_one_that_had_no_children() -> None:
 
 
 def test_a_meter_that_shows_more_than_anybody_was_buried_with_is_believed() -> None:
-    spent = costs(death(0.5)).total(Metered(0.9, 0.0, near=0.01))
+    spent = costs(death(0.5)).total(metered(0.9, 0.0))
     assert (usage.cpu_seconds(spent), sorted(spent["lower_bounds"])) == (
         0.9,
         ["max_rss_bytes", "read_bytes", "written_bytes"],
@@ -315,7 +319,7 @@ def test_a_meter_that_shows_more_than_anybody_was_buried_with_is_believed() -> N
 
 
 def test_a_meter_that_has_seen_less_than_what_is_known_is_not_believed() -> None:
-    spent = costs(death(0.5, careless=True)).total(Metered(0.1, 0.0, near=0.01))
+    spent = costs(death(0.5, careless=True)).total(metered(0.1, 0.0))
     assert (usage.cpu_seconds(spent), "cpu_seconds" in spent["lower_bounds"]) == (0.5, True)
 
 
@@ -331,7 +335,7 @@ def test_an_orphan_that_nobody_can_tell_apart_makes_a_lower_bound() -> None:
 
 
 def test_but_not_of_a_program_whose_meter_misses_nothing() -> None:
-    assert doubtful().total(Metered(0.5, 0.0, near=0.01))["complete"] is True
+    assert doubtful().total(metered(0.5, 0.0))["complete"] is True
 
 
 def test_an_orphan_whose_bytes_are_hidden_makes_them_a_lower_bound() -> None:
@@ -400,11 +404,11 @@ def test_a_meter_agrees_with_the_kernel_s_own_times() -> None:
         child = subprocess.Popen([*PYTHON.split(), "-c", "import time\nwhile time.process_time() < 0.1: pass"])
     _, _, spent = os.wait4(child.pid, 0)
     child.returncode = 0
-    metered = counting.read() if counting else None
+    found = counting.read() if counting else None
     if counting:
         counting.close()
     seconds = spent.ru_utime + spent.ru_stime
-    assert metered is None or abs(metered.user + metered.system - seconds) <= metered.near
+    assert found is None or abs(found.seconds - seconds) <= found.near
 
 
 def test_a_process_that_goes_on_after_an_observation_makes_a_lower_bound(tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ class Loop:
     def _reap(self) -> bool:
         """Reaps the dead; returns whether there were any."""
         found = False
-        while dead := start_and_reap.next_dead():
+        while dead := start_and_reap.next_dead(self._running):
             found = True
             self._owners.credit(dead, self._running)
         return found

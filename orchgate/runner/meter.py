@@ -144,17 +144,16 @@ class _ControlGroup:
     def read(self) -> Metered | None:
         try:
             total = _number(self._folder, f"{_KIND}.usage") * _NANO - self._own
-            user, system = self._split()
         except (OSError, ValueError):
             return None
-        share = user / max(1, user + system)
-        return Metered(total * share, total * (1 - share), near=0.002 + 0.01 * total + self._own)
+        return Metered(total, 0.002 + 0.01 * total + self._own, lambda: total * self._user_share())
 
-    def _split(self) -> tuple[int, int]:
+    def _user_share(self) -> float:
         try:
-            return _number(self._folder, f"{_KIND}.usage_user"), _number(self._folder, f"{_KIND}.usage_sys")
-        except FileNotFoundError:  # older kernels do not tell them apart
-            return 1, 0
+            user, system = (_number(self._folder, f"{_KIND}.usage_{name}") for name in ("user", "sys"))
+        except (OSError, ValueError):  # older kernels do not tell them apart
+            return 1.0
+        return user / max(1, user + system)
 
     def close(self) -> None:
         if self._folder:
@@ -211,11 +210,11 @@ class _Clock:
 
     def read(self) -> Metered | None:
         try:
-            nanoseconds: int = struct.unpack("Q", os.read(self._descriptor, 8))[0]
+            seconds = struct.unpack("Q", os.read(self._descriptor, 8))[0] * _NANO
         except (OSError, struct.error):
             return None
         # Unlike the times of a process it goes on while an interrupt, or another virtual machine, has the processor.
-        return Metered(nanoseconds * _NANO, 0.0, near=0.02 + 0.1 * nanoseconds * _NANO)
+        return Metered(seconds, 0.02 + 0.1 * seconds, lambda: seconds)
 
     def close(self) -> None:
         if self._descriptor >= 0:

@@ -2,6 +2,7 @@
 
 The watchdog is a second process that ends the stages when the runner itself is killed. It is forked from the runner,
 so it costs a millisecond and no memory of its own, leaves its session, and sleeps on a pipe until the runner is gone.
+What runs is in a table that both share: nobody is woken for a stage that begins or ends.
 It keeps the journal open, and so the run locked, until the last stage's process is dead: whoever resumes the run waits
 for that. A session may also take over the run of a process that is gone.
 """
@@ -11,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import struct
 import time
 
 from orchgate import __version__
@@ -155,14 +155,16 @@ class Session:
             self._watchdog.forget(leader)
 
 
-_WORD = struct.Struct("q")
+_LEADERS = 512  # first processes in the table; those of more at once have their numbers and marks
+_CLEAN = b"."
 _ROUNDS = 100
 _PAUSE = 0.02  # seconds; a process that was being started when the runner died shows up within one
 
 
 class _StageMarks(NamedTuple):
-    """How processes of the stages are known."""
+    """How processes of the stages are known. `leaders` is the table of their first ones, 0 for none."""
 
+    leaders: memoryview
     mark: str
     numbers: Numbers
 
@@ -175,38 +177,45 @@ class Watchdog:
 
         Raises OrchgateError when no process can be started at all.
         """
+        from mmap import mmap
+
         try:
+            self._leaders = memoryview(mmap(-1, _LEADERS * 8)).cast("q")
             reader, self._pipe = os.pipe()
             gone, held = os.pipe()
             middle = os.fork()
         except OSError as error:
             raise OrchgateError(f"cannot start a second process to guard the stages: {error.strerror}") from error
         if middle == 0:
-            _detach(reader, held, keep, _StageMarks(mark, numbers))
+            _detach(reader, held, keep, _StageMarks(self._leaders, mark, numbers))
         os.close(reader)
         os.close(held)
         self._gone = gone
+        self._places: dict[int, int] = {}  # where in the table each is
+        self._free = list(range(_LEADERS))
         os.waitpid(middle, 0)
 
     def watch(self, leader: int) -> None:
         """A stage has begun: its first process leads a session of this number."""
-        self._say(leader)
+        if self._free:
+            place = self._places[leader] = self._free.pop()
+            self._leaders[place] = leader
 
     def forget(self, leader: int) -> None:
         """A stage has ended; its number may be used again."""
-        self._say(-leader)
+        place = self._places.pop(leader, None)
+        if place is not None:
+            self._leaders[place] = 0
+            self._free.append(place)
 
     def dismiss(self, *, clean: bool) -> None:
         """Returns once the watchdog is gone. Unless all is `clean`, it ends what is left first."""
         if clean:
-            self._say(0)
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._pipe, _CLEAN)
         os.close(self._pipe)
         os.read(self._gone, 1)
         os.close(self._gone)
-
-    def _say(self, word: int) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            os.write(self._pipe, _WORD.pack(word))
 
 
 def _detach(reader: int, held: int, keep: int, marks: _StageMarks) -> None:
@@ -236,18 +245,12 @@ def _keep_only(wanted: set[int]) -> None:
 
 
 def _wait_and_kill(reader: int, marks: _StageMarks) -> None:
-    sessions: set[int] = set()
-    while data := os.read(reader, _WORD.size):
-        word = _WORD.unpack(data)[0]
-        if word == 0:
-            return
-        if word > 0:
-            sessions.add(word)
-        else:
-            sessions.discard(-word)
+    if os.read(reader, len(_CLEAN)):
+        return
+    sessions = set(marks.leaders) - {0}
     quiet = 0
     for _ in range(_ROUNDS):
-        left = process_tree.of_sessions(sessions, *marks)
+        left = process_tree.of_sessions(sessions, marks.mark, marks.numbers)
         process_tree.send(left, signal.SIGKILL)
         quiet = 0 if left else quiet + 1
         if quiet == 2:

@@ -25,7 +25,7 @@ from orchgate.runner import process_tree
 from orchgate.runs import usage
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
     from resource import struct_rusage
 
     from orchgate.runs.usage import Cost
@@ -142,11 +142,11 @@ def loadable(program: str, env: Mapping[str, str], cwd: str, like: str) -> bool:
 def _found(program: str, env: Mapping[str, str], cwd: str) -> str:
     folders = ("",) if os.path.dirname(program) else os.get_exec_path(env)
     paths = (os.path.join(cwd, folder, program) for folder in folders)
-    return next((path for path in paths if _executable(path)), "")
+    return next(filter(_executable, paths), "")
 
 
 def _executable(path: str) -> bool:
-    return os.path.isfile(path) and os.access(path, os.X_OK)
+    return os.access(path, os.X_OK) and os.path.isfile(path)  # in most folders of PATH there is none, and it is told so
 
 
 def _head(path: str) -> bytes:
@@ -211,7 +211,8 @@ _OF_BYTES = ("read_bytes", "written_bytes")
 class DeadChild(NamedTuple):
     """A child that has been reaped. `status` is that of wait4, `number` the one it inherited, see `process_tree`.
 
-    `careless`: it ignored SIGCHLD, so the costs of its own children are not among its own.
+    `careless`: it ignored SIGCHLD, so the costs of its own children are not among its own. Of a program's first
+    process, which is known by its id, session and number are not asked for.
     """
 
     pid: int
@@ -223,8 +224,11 @@ class DeadChild(NamedTuple):
     careless: bool = False
 
 
-def next_dead() -> DeadChild | None:
-    """Reaps a dead child, after reading what only a zombie still has; None when none is dead."""
+def next_dead(first: Container[int] = ()) -> DeadChild | None:
+    """Reaps a dead child, after reading what only a zombie still has; None when none is dead.
+
+    `first` are the first processes of programs.
+    """
     try:
         if not hasattr(os, "waitid"):  # macOS: a zombie cannot be looked at first
             pid, status, spent = os.wait4(-1, os.WNOHANG)
@@ -233,8 +237,8 @@ def next_dead() -> DeadChild | None:
         if dead is None:
             return None
         known = dead.si_pid
-        storage, session = usage.storage(known), process_tree.session_of(known)
-        number, careless = process_tree.number_of(known), process_tree.ignores_children(known)
+        storage, careless = usage.storage(known), process_tree.ignores_children(known)
+        session, number = (0, 0) if known in first else (process_tree.session_of(known), process_tree.number_of(known))
         pid, status, spent = os.wait4(known, 0)
         return DeadChild(pid, session, status, spent, storage, number, careless)
     except ChildProcessError:
@@ -255,12 +259,13 @@ def childless() -> bool:
 class Metered(NamedTuple):
     """Processor seconds of all processes, however they ended.
 
-    `near` is by how many the kernel's own times may differ although nothing is missing.
+    `near` is by how many the kernel's own times may differ although nothing is missing. `user` finds out how many of
+    them passed outside of the kernel: only where some are missing is that worth asking.
     """
 
-    user: float
-    system: float
+    seconds: float
     near: float
+    user: Callable[[], float]
 
 
 class Costs:
@@ -323,7 +328,7 @@ def _sum(one: int | None, other: int | None) -> int | None:
 
 def _trusted(spent: Cost, metered: Metered | None) -> Metered | None:
     """What a meter counted, unless that is less than what is known: processes can leave a group, or stop the clock."""
-    if metered is None or metered.user + metered.system < usage.cpu_seconds(spent) - metered.near:
+    if metered is None or metered.seconds < usage.cpu_seconds(spent) - metered.near:
         return None
     return metered
 
@@ -332,13 +337,13 @@ def _missing(spent: Cost, metered: Metered | None, *, suspected: bool) -> float:
     """Processor seconds that a meter counted and no reaped process accounts for; if unexplained, only larger ones."""
     if metered is None:
         return 0.0
-    missing = metered.user + metered.system - usage.cpu_seconds(spent)
+    missing = metered.seconds - usage.cpu_seconds(spent)
     return missing if missing > metered.near + (0.0 if suspected else _UNEXPLAINED) else 0.0
 
 
 def _with(spent: Cost, metered: Metered, missing: float) -> Cost:
     """Costs with the missing seconds, split as the meter splits them."""
-    user = min(missing, max(0.0, metered.user - spent["user_seconds"]))
+    user = min(missing, max(0.0, metered.user() - spent["user_seconds"]))
     return {
         **spent,
         "user_seconds": round(spent["user_seconds"] + user, 6),

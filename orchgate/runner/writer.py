@@ -110,11 +110,12 @@ class Recorder:
         event |= {"summary": summary(self.stages), "writes": self._writes()}
         self.fold.add(event)
         document = self.fold.manifest()
-        self._count_the_rest(event, document)
+        stages = state.rendered_stages(document)
+        self._count_the_rest(event, document, stages)
         self.journal.append(event, sync=True)
         self.events.append(event)
         self._write_entry(document)
-        self._write_manifest(state.render(document))
+        self._write_manifest(state.render(document, stages))
         self._seen(self, event)
         return document
 
@@ -177,12 +178,12 @@ class Recorder:
         return {key: value + (0 if key == shared else self._before.get(key, 0)) for key, value in known.items()}
 
     @staticmethod
-    def _count_the_rest(event: Event, document: state.Document) -> None:
+    def _count_the_rest(event: Event, document: state.Document, stages: str) -> None:
         """Adds the bytes of the last line, the entry and the last manifest, each of which holds the sum itself."""
         writes = event["writes"]  # the manifest's as well
         written, digits = writes["bytes"], len(str(writes["bytes"]))
         rest = len(journal.encode(event)) + len(_encoded_entry(document)) + len(b"\n\n")
-        rest += len(state.render(document)) - 3 * digits
+        rest += len(state.render(document, stages)) - 3 * digits
         for _ in range(3):
             writes["bytes"] = written + rest + 3 * len(str(writes["bytes"]))
 

@@ -27,7 +27,7 @@ from orchgate.runs.locate import JOURNAL, RUN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from json import JSONDecoder
+    from json import JSONDecoder, JSONEncoder
     from typing import Any
 
 
@@ -78,9 +78,15 @@ class Journal:
 
 
 def encode(event: Mapping[str, Any]) -> bytes:
+    return _encoder().encode(event).encode("utf-8", "replace")
+
+
+@lru_cache(maxsize=1)
+def _encoder() -> JSONEncoder:
+    """Made once: it takes as long as writing a line."""
     import json
 
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class JournalEvents(NamedTuple):

@@ -310,8 +310,22 @@ def _unbounded(spent: Mapping[str, Any]) -> Document:
     return {key: value for key, value in spent.items() if key not in ("lower_bounds", "complete")}
 
 
-def render(document: Document) -> bytes:
-    """A manifest as it is written."""
+_STAGES = "commands"
+
+
+def render(document: Document, stages: str = "") -> bytes:
+    """A manifest as it is written. `stages` are its stages as `rendered_stages` has them, where they are known."""
+    known = {_STAGES: stages or rendered_stages(document)}
+    members = [f"\n  {_indented(key)}: {known.get(key) or _indented(value)}" for key, value in document.items()]
+    return f"{{{','.join(members)}\n}}\n".encode("utf-8", "replace")
+
+
+def rendered_stages(document: Document) -> str:
+    """The part of a manifest that grows with its run, and that takes longest to write."""
+    return _indented(document[_STAGES])
+
+
+def _indented(value: object) -> str:
     import json
 
-    return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "replace")
+    return json.dumps(value, ensure_ascii=False, indent=2).replace("\n", "\n  ")
