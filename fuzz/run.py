@@ -30,10 +30,14 @@ _COVERED = re.compile(rb"cov: (\d+) ft: (\d+) corp: (\d+)")
 
 
 class Row(NamedTuple):
-    """What became of a target: `paths` are branches reached, None where nothing looked."""
+    """What became of a target: `paths` are branches reached, None where nothing looked.
+
+    `rounds` are the states that were compared, 0 for a target whose inputs are no histories.
+    """
 
     target: str
     inputs: int
+    rounds: int
     seconds: float
     paths: int | None
     findings: dict[str, str]
@@ -66,7 +70,7 @@ def replay(name: str, path: str) -> int:
 def fuzzed(name: str, seconds: float, seed: int) -> Row:
     """A target in processes of its own: one that hangs or dies is a finding, and the next one goes on."""
     begin = time.monotonic()
-    inputs, paths, found = 0, None, dict[str, str]()
+    inputs, rounds, paths, found = 0, 0, None, dict[str, str]()
     with tempfile.TemporaryDirectory(prefix="orchgate-fuzz-", dir=worker.MEMORY) as top:
         attempt, ended = 0, "not begun"
         while ended and ((left := seconds - (time.monotonic() - begin)) > 1 or not attempt):
@@ -75,18 +79,18 @@ def fuzzed(name: str, seconds: float, seed: int) -> Row:
             ended = _attempt(name, left, seed + attempt, folder)
             if not os.path.exists(os.path.join(folder, worker.CURRENT)):
                 raise SystemExit(f"{name} cannot be fuzzed: {ended}\n{_log(folder).decode('utf-8', 'replace')}")
-            number, last, busy = worker.read_slot(folder)
-            inputs += number
+            last = worker.read_slot(folder)
+            inputs, rounds = inputs + last.number, rounds + last.rounds
             paths = max(filter(None, (paths, _paths(folder))), default=None)
-            if ended and busy:  # not while the next input was chosen
-                worker.keep(os.path.join(folder, "finding-end"), ended, last)
+            if ended and last.busy:  # not while the next input was chosen
+                worker.keep(os.path.join(folder, "finding-end"), ended, last.data)
             found |= _kept(name, folder, known=found)
             attempt += 1
             print(f"{name}: {inputs:,} inputs, {len(found)} findings{f'; {ended}' if ended else ''}", flush=True)
         seeds = sum(1 for _ in worker.load(name).seeds())
         if inputs < seeds:
             print(f"{name}: time for {inputs:,} of {seeds:,} seeds", flush=True)
-    return Row(name, inputs, time.monotonic() - begin, paths, found)
+    return Row(name, inputs, rounds, time.monotonic() - begin, paths, found)
 
 
 def _attempt(name: str, seconds: float, seed: int, folder: str) -> str:
@@ -99,7 +103,7 @@ def _attempt(name: str, seconds: float, seed: int, folder: str) -> str:
         seen, since = -1, time.monotonic()
         while child.poll() is None:
             time.sleep(0.2)
-            now = worker.read_slot(folder)[0] if os.path.exists(os.path.join(folder, worker.CURRENT)) else 0
+            now = worker.read_slot(folder).number if os.path.exists(os.path.join(folder, worker.CURRENT)) else 0
             if now != seen:
                 seen, since = now, time.monotonic()
             elif time.monotonic() - since > SILENCE:
@@ -157,7 +161,7 @@ def _kept(name: str, folder: str, known: dict[str, str]) -> dict[str, str]:
 
 
 def show(rows: list[Row]) -> None:
-    table = [("target", "inputs", "inputs/s", "paths", "findings"), *(_cells(row) for row in rows)]
+    table = [("target", "inputs", "inputs/s", "rounds", "paths", "findings"), *(_cells(row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -167,7 +171,8 @@ def show(rows: list[Row]) -> None:
 
 def _cells(row: Row) -> tuple[str, ...]:
     paths = "-" if row.paths is None else f"{row.paths:,}"
-    return row.target, f"{row.inputs:,}", f"{row.inputs / row.seconds:,.0f}", paths, str(len(row.findings))
+    rounds = f"{row.rounds:,}" if row.rounds else "-"
+    return row.target, f"{row.inputs:,}", f"{row.inputs / row.seconds:,.1f}", rounds, paths, str(len(row.findings))
 
 
 def _findings(row: Row) -> Iterator[str]:

@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
 import fuzz.targets
 import orchgate
@@ -32,6 +32,7 @@ DEADLINE = 10.0  # seconds of CPU for one input
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 MOST = 40  # findings of a target that are kept
 CURRENT = "current"
+_HEAD = 13  # bytes of a number
 OURS = os.path.dirname(orchgate.__file__)
 HERMETIC = {
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -53,7 +54,7 @@ def load(name: str) -> Target:
     return cast("Target", importlib.import_module(f"fuzz.targets.{name}"))
 
 
-def fault(one: Callable[[bytes], None], data: bytes) -> Exception | None:
+def fault(one: Callable[[bytes], int | None], data: bytes) -> Exception | None:
     """What an input led to that it must not, None when the answer is one of those we stand by."""
     try:
         one(data)
@@ -86,24 +87,35 @@ class Slot:
     def put(self, data: bytes) -> None:
         self.number += 1
         head = b"%12d %8d *" % (self.number, len(data))
-        self._memory[: len(head) + len(data)] = head + data
+        self._memory[_HEAD : _HEAD + len(head) + len(data)] = head + data
 
-    def done(self) -> None:
-        self._memory[22:23] = b"-"
+    def done(self, rounds: int) -> None:
+        self._memory[:_HEAD] = b"%12d " % rounds
+        self._memory[_HEAD + 22 : _HEAD + 23] = b"-"
 
 
-def read_slot(folder: str) -> tuple[int, bytes, bool]:
-    """How many inputs there were, the last one, and whether it is still being tried."""
+class Last(NamedTuple):
+    """How many inputs and rounds there were, the last input, and whether it is still being tried."""
+
+    number: int
+    rounds: int
+    data: bytes
+    busy: bool
+
+
+def read_slot(folder: str) -> Last:
     with open(os.path.join(folder, CURRENT), "rb") as file:
-        number, size, busy = int(file.read(13).strip(b"\0") or 0), int(file.read(9).strip(b"\0") or 0), file.read(1)
-        return number, file.read(size), busy == b"*"
+        rounds, number, size = (int(file.read(width).strip(b"\0") or 0) for width in (_HEAD, 13, 9))
+        busy = file.read(1) == b"*"
+        return Last(number, rounds, file.read(size), busy)
 
 
 class Tried:
     """Tries inputs and keeps what is found, each kind once."""
 
-    def __init__(self, one: Callable[[bytes], None], folder: str) -> None:
+    def __init__(self, one: Callable[[bytes], int | None], folder: str) -> None:
         self._one = one
+        self._rounds = 0
         self._folder = folder
         self._slot = Slot(folder)
         self._found: set[str] = set()
@@ -111,12 +123,15 @@ class Tried:
     def __call__(self, data: bytes) -> None:
         self._slot.put(data)
         signal.setitimer(signal.ITIMER_PROF, DEADLINE)  # nobody catches its signal: a hang ends the process
-        error = fault(self._one, data)
+        error = fault(self._counted, data)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        self._slot.done()
+        self._slot.done(self._rounds)
         if error is not None and len(self._found) < MOST and place(error) not in self._found:
             self._found.add(place(error))
             keep(os.path.join(self._folder, f"finding-{len(self._found):02}"), place(error), data, error)
+
+    def _counted(self, data: bytes) -> None:
+        self._rounds += self._one(data) or 0
 
 
 def keep(path: str, what: str, data: bytes, error: Exception | None = None) -> None:

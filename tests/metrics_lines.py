@@ -101,10 +101,14 @@ def only(aggregate: Aggregate) -> Totals:
     return totals
 
 
-def histories(folder: Path, chance: random.Random) -> None:
-    """A metrics file that grows, is cut and is rewritten: after each step it adds up to what it does from scratch."""
+def histories(folder: Path, chance: random.Random) -> int:
+    """A metrics file that grows, is cut and is rewritten: after each step it adds up to what it does from scratch.
+
+    Says how many steps that were.
+    """
     path = write(folder, end=b"")
-    for _ in range(chance.randint(1, 4)):
+    steps = chance.randint(1, 4)
+    for _ in range(steps):
         size = path.stat().st_size
         match chance.choice(("append", "append", "append", "cut", "rewrite", "copy")):
             case "append":
@@ -122,6 +126,7 @@ def histories(folder: Path, chance: random.Random) -> None:
         assert afresh(folder) == step_by_step
         if chance.random() < 0.5:  # goes on from either: from scratch, or from what is as good as a damaged one
             (folder / update.CHECKPOINT).write_bytes(kept[update.CHECKPOINT])
+    return steps
 
 
 def _some_line(chance: random.Random) -> bytes:

@@ -16,5 +16,8 @@ class Target(Protocol):
 
     def seeds(self) -> Iterable[bytes]: ...
 
-    def prepare(self, folder: str, /) -> Callable[[bytes], None]:
-        """What is to be done with an input; `folder` is empty, and the target's own."""
+    def prepare(self, folder: str, /) -> Callable[[bytes], int | None]:
+        """What is to be done with an input; `folder` is empty, and the target's own.
+
+        It may say how many rounds that was: states that were compared, where an input is a history of several.
+        """

@@ -19,15 +19,15 @@ def seeds() -> Iterable[bytes]:
     yield from (b"%d" % number for number in range(50))
 
 
-def prepare(folder: str) -> Callable[[bytes], None]:
+def prepare(folder: str) -> Callable[[bytes], int]:
     # A few runs are as many here as a hundred thousand are elsewhere.
     index.LARGE, index.MOST_RECENT, index.MOST_SMALL, index.NEAR = 4, 2, 3, 2
 
-    def one(data: bytes) -> None:
+    def one(data: bytes) -> int:
         for name in os.listdir(folder):
             Path(folder, name).unlink()
         try:
-            histories(Path(folder), random.Random(data))
+            return histories(Path(folder), random.Random(data))
         except AssertionError as error:
             raise Violation("an update does not add up to what the file holds") from error
 

@@ -71,14 +71,15 @@ def seeds() -> Iterable[bytes]:
     yield from (bytes([number]) for number in range(64))
 
 
-def prepare(folder: str) -> Callable[[bytes], None]:
+def prepare(folder: str) -> Callable[[bytes], int]:
     numbers = iter(range(1 << 30))
     kept_lock.MANY = 1
 
-    def one(data: bytes) -> None:
+    def one(data: bytes) -> int:
         chance = random.Random(data)
         world = made(os.path.join(folder, str(next(numbers))), chance)
-        for _ in range(chance.randrange(2, 7)):
+        rounds = chance.randrange(2, 7)
+        for _ in range(rounds):
             change(world, chance)
             root = world.root if chance.random() < 0.8 else world.other
             stage(root, world.files)
@@ -89,6 +90,7 @@ def prepare(folder: str) -> Callable[[bytes], None]:
                 damage(world.root, chance)
             if chance.random() < 0.2:
                 shutil.rmtree(os.path.join(world.root, STORE), ignore_errors=True)
+        return rounds
 
     return one
 

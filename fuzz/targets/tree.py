@@ -25,11 +25,11 @@ def seeds() -> Iterable[bytes]:
     yield from (number.to_bytes(2, "big") for number in range(1_000))
 
 
-def prepare(folder: str) -> Callable[[bytes], None]:
+def prepare(folder: str) -> Callable[[bytes], int]:
     # What was written a moment ago counts as old: nothing else would be kept. Stamps tell two writes apart here.
     asked.RACY = -(10**18)
 
-    def one(data: bytes) -> None:
+    def one(data: bytes) -> int:
         place = os.path.join(folder, "tree")
         shutil.rmtree(place, ignore_errors=True)
         os.mkdir(place)
@@ -37,5 +37,6 @@ def prepare(folder: str) -> Callable[[bytes], None]:
         for _ in range(CHANGES):
             tree.compare()
             tree.change()
+        return CHANGES
 
     return one
