@@ -401,6 +401,13 @@ def test_a_change_that_repairs_the_file_passes(adopted: Repo) -> None:
     assert main(["check", "--staged"]) == 0
 
 
+def test_a_broken_file_lets_nothing_pass(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    repo.commit(files={"docs/a.md": "# A\n\n`docs/gone.md`\n", KNOWN: "{"})
+
+    assert main(["check", "--all-files", "evidence"]) == 3
+    assert "could not check evidence: is not JSON" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_a_broken_file_is_not_overwritten(adopted: Repo) -> None:
     adopted.write(KNOWN, "<<<<<<< ours\n")

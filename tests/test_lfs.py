@@ -129,6 +129,14 @@ def test_a_document_that_is_a_pointer_is_named_as_one(repo: Repo) -> None:
     assert verdict("evidence") == ("broken", [MISSING])
 
 
+def test_a_document_that_several_ask_about_is_named_once(repo: Repo) -> None:
+    repo.stage("docs/a.md", named(b"# A\n"))
+    repo.stage("docs/b.md", "[a](a.md#a)\n")
+    repo.stage("docs/c.md", "[a](a.md#other)\n")
+
+    assert verdict("evidence") == ("broken", [MISSING])
+
+
 def test_a_document_is_read_from_the_store(repo: Repo) -> None:
     text = b"[gone](gone.md)\n"
     repo.stage("docs/a.md", named(text))

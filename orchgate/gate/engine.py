@@ -363,12 +363,14 @@ class CheckRun:
 
     def _judged(self, raw: Raw) -> CheckResult:
         diagnostics = self._with_recalled(raw.check, [self._stamp(raw.check, one) for one in raw.outcome.findings])
-        _, examined, facts, troubles, headline = raw.outcome
+        _, examined, facts, found, headline = raw.outcome
+        # An input is named once, however many of its readers, parts of the tree and processes could not read it.
+        troubles = tuple(sorted(dict.fromkeys(found), key=lambda one: (one.location, one.message, one.hint)))
         result = CheckResult(
             raw.check, Verdict.PASS, diagnostics, examined, facts, troubles, raw.seconds, raw.crash, headline=headline
         )
         result = self._compared(result)
-        return result._replace(verdict=self._verdict(result.diagnostics, troubles))
+        return result._replace(verdict=self._verdict(result.diagnostics, result.troubles))
 
     def _with_recalled(self, check: str, found: list[Diagnostic]) -> tuple[Diagnostic, ...]:
         """What was found, with what was kept of things that need no judging."""

@@ -65,12 +65,11 @@ def _joined(one: Raw, other: Raw) -> Raw:
     """
     counted = (one.outcome.examined, other.outcome.examined)
     examined = {name: sum(numbers.get(name, 0) for numbers in counted) for numbers in counted for name in numbers}
-    troubles = (*other.outcome.troubles, *one.outcome.troubles)
     outcome = Outcome(
         tuple(sorted((*other.outcome.findings, *one.outcome.findings), key=lambda finding: finding.location)),
         examined,
         {**one.outcome.facts, **other.outcome.facts},
-        tuple(sorted(dict.fromkeys(troubles), key=lambda trouble: (trouble.location, trouble.message))),
+        (*other.outcome.troubles, *one.outcome.troubles),
     )
     return Raw(one.check, outcome, max(one.seconds, other.seconds), one.crash or other.crash)
 
