@@ -5,28 +5,17 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
-import io
 import json
 import os
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from fuzz.violation import Violation
 from fuzz.worker import HERMETIC
-from orchgate.errors import OrchgateError
-from orchgate.gate import engine, parts, session
-from orchgate.gate.parts import Parts
-from orchgate.git import scope as scopes
-from orchgate.git.repository import open_repository
-from orchgate.lib import cache
-from orchgate.model import ScopeRequest
-from orchgate.outputs import json as json_output
-from orchgate.outputs import text
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
 ENVIRON = {"PATH": os.environ.get("PATH", ""), **HERMETIC}
 NOW = datetime.datetime(2026, 3, 1, 12, 0, tzinfo=datetime.UTC)
@@ -36,6 +25,7 @@ DOCUMENTS = (
     *(f"docs/{kind}-{slug}.md" for kind in ("PRD", "TECH_SPEC", "ACTION_PLAN") for slug in SLUGS),
     *(f"tasks/tasks-000{number}-{slug}.md" for number, slug in enumerate(SLUGS, 1)),
     *("docs/guide.md", "docs/Guide.md", "docs/deep/er/notes.md", "README.md", "site/docs/index.mdx", "site/docs/a.md"),
+    *("plans/slim/PRD.md", "plans/fast/PRD.md"),
 )
 FILES = ("src/a.py", "src/b/c.py", "docs/data.txt", "package.json", "site/mkdocs.yml", "docs/_config.yml", "Makefile")
 TASKS = tuple(f"000{number}-{slug}" for number, slug in enumerate(SLUGS, 1))
@@ -44,26 +34,30 @@ ARTIFACTS = (
     *("out/0001-slim/state.json", "out/report.txt", ".runs/0001-slim/metrics.json"),
 )
 STATUSES = ("succeeded", "failed", "in_progress")
-CONFIGURATIONS = (
-    "",
-    'profile = "codex-orchestrator"\n',
-    '[severity]\nEVD001 = "warning"\nDOC003 = "off"\n',
-    '[evidence]\nexclude = ["docs/deep/**"]\nroots = [".runs", "out"]\nlink-roots = ["site/docs"]\n',
-    '[evidence]\nrequired-runs = ["build"]\n[pipelines.build]\nstages = [{ id = "a", run = ["true"] }]\n',
-    '[documents]\nuntil-finished = "note"\n[review]\nmax-age-days = 30\n',
-    '[[ignore]]\npaths = ["docs/guide.md"]\nrules = ["EVD001"]\nreason = "it is old"\n',
-    '[commands]\nallow = ["npm run *"]\n',
-    '[documents]\ntask-index = "tasks/others.json"\n[evidence]\ndocuments = ["**/*.md"]\n',
-    "[broken\n",
+TABLES = (
+    ('profile = "codex-orchestrator"\n', 'exclude = ["docs/deep/**"]\n', 'default-branch = "work"\n'),
+    ('[severity]\nEVD001 = "warning"\nDOC003 = "off"\n', '[severity]\nEVD = "note"\n', '[severity]\nDOC = "error"\n'),
+    (
+        '[evidence]\nexclude = ["docs/deep/**"]\nroots = [".runs", "out"]\nlink-roots = ["site/docs"]\n',
+        '[evidence]\nroots = ["out"]\n',
+        '[evidence]\nroots = ["src"]\nlink-roots = ["docs"]\n',
+        '[evidence]\ndocuments = ["**/*.md"]\n',
+        '[evidence]\nrequired-runs = ["build"]\n[pipelines.build]\nstages = [{ id = "a", run = ["true"] }]\n',
+    ),
+    (
+        '[documents]\nuntil-finished = "note"\n',
+        '[documents]\ntask-index = "tasks/others.json"\n',
+        '[documents]\ntask-index = ""\nexclude = ["docs/*fast*"]\n',
+        '[documents]\nrequired = ["prd"]\npaths.prd = "plans/{slug}/PRD.md"\n',
+        '[documents]\npaths.prd = ["docs/PRD-{slug}.md", "plans/{slug}/PRD.md"]\npaths.checklist = "docs/{task}.md"\n',
+    ),
+    ("[review]\nmax-age-days = 30\n", "[review]\nmax-age-days = 400\n"),
+    (
+        '[[ignore]]\npaths = ["docs/guide.md"]\nrules = ["EVD001"]\nreason = "it is old"\n',
+        '[[ignore]]\npaths = ["docs/**"]\nrules = ["DOC"]\nreason = "they are old"\n',
+    ),
+    ('[commands]\nallow = ["npm run *"]\n', "[broken\n", "[diff-budget]\nmax-lines = 5\n", "[later]\nkey = 1\n"),
 )
-
-
-def _hold(how: str, one: str, otherwise: str, other: str) -> None:
-    """Raises Violation where two judgements of one tree differ."""
-    if one != other:
-        lines = zip(one.splitlines(), other.splitlines(), strict=False)
-        differing = next(((one, other) for one, other in lines if one != other), (one[-80:], other[-80:]))
-        raise Violation(f"{how} {differing[0][:200]!r}, {otherwise} {differing[1][:200]!r}")
 
 
 class ChangingTree:
@@ -76,10 +70,10 @@ class ChangingTree:
         self.chance = chance
         self.now = NOW
         self.environ = dict(ENVIRON)
+        self.variables: dict[str, str] = {}  # of the environment, which a judgement reads
         self.identity = b"one"
-        self.many = chance.choice((1, 10**9))  # files of a tree that two processes judge
+        self.many = chance.choice((1, 10**9, 10**9))  # files of a tree that two processes judge
         self.size = chance.choice((1, 1, 3, 16))  # documents of a part
-        self.found = 0  # outcomes that were taken from what was kept
         self.git("init", "--quiet", "--initial-branch=main", "--template=")
         self.write(".gitignore", b".runs/\nout/\n")
         for _ in range(14):
@@ -87,47 +81,13 @@ class ChangingTree:
         self._tasks()
         self._commit()
 
-    # -- What is said ------------------------------------------------------------------------------------
-
     def compare(self) -> None:
         """Raises Violation where what was kept says anything else than a judgement anew."""
+        from fuzz.said_of_tree import compare
+
         places = [self.root, *([self.beside] if os.path.isdir(self.beside) else [])]
         for place in self.chance.sample(places, len(places)):
-            self._compare(place)
-
-    def _compare(self, place: str) -> None:
-        kept, new = self._said(place, ENVIRON), self._said(place, {**ENVIRON, cache.VARIABLE: "1"})
-        _hold("kept", kept, "anew", new)
-        if self.chance.random() < 0.5:
-            _hold("anew", new, "both trees by themselves", self._said_apart(place))
-
-    def _said_apart(self, place: str) -> str:
-        """As `_said`, where nothing is taken from the tree for the one before."""
-        usual, Parts.compare = Parts.compare, lambda *_: None  # type: ignore[method-assign]
-        try:
-            return self._said(place, {**ENVIRON, cache.VARIABLE: "1"})
-        finally:
-            Parts.compare = usual  # type: ignore[method-assign]
-
-    def _said(self, place: str, environ: Mapping[str, str]) -> str:
-        repository = open_repository(place, {**self.environ, **environ})
-        code, cache.identity = cache.identity, lambda: self.identity  # type: ignore[assignment]
-        usual, engine.MANY_FILES, parts.SIZE = engine.MANY_FILES, self.many, self.size
-        try:
-            target = scopes.target(repository, ScopeRequest(all_files=True), self.environ)
-            ctx = session.context(repository, target, self.environ)._replace(judged_at=self.now.timestamp())
-            report = session.judge(ctx)
-            document = json_output.document(report)
-            lines = io.StringIO()
-            text.render(report, lines)
-            for check in document["checks"]:  # type: ignore[attr-defined]
-                check["seconds"] = 0.0
-            return json.dumps(document, indent=1) + lines.getvalue()
-        except OrchgateError as error:
-            return f"{type(error).__name__}: {error.message}"
-        finally:
-            cache.identity, engine.MANY_FILES = code, usual
-            repository.close()
+            compare(self, place)
 
     # -- What changes ------------------------------------------------------------------------------------
 
@@ -238,7 +198,8 @@ class ChangingTree:
         self.write(chance.choice(("tasks/index.json", "tasks/index.json", "tasks/others.json")), content.encode())
 
     def _configuration(self) -> None:
-        self.write("orchgate.toml", self.chance.choice(CONFIGURATIONS).encode())
+        tables = self.chance.sample(range(len(TABLES)), self.chance.choice((0, 1, 1, 2, 4)))
+        self.write("orchgate.toml", "".join(self.chance.choice(TABLES[at]) for at in sorted(tables)).encode())
         if self.chance.random() < 0.3:
             self.git("rm", "-q", "--cached", "orchgate.toml")
             self.write("pyproject.toml", b'[tool.orchgate]\nprofile = "codex-orchestrator"\n')

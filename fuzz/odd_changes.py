@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 from fuzz.changing_tree import ARTIFACTS, DOCUMENTS
@@ -83,6 +84,88 @@ def swapped(tree: ChangingTree) -> None:
     os.replace(f"{path}.new", path)
 
 
+def folder(tree: ChangingTree) -> None:
+    """A folder has another name."""
+    old, new = tree.chance.choice((("docs", "plans"), ("plans", "docs"), ("docs/deep", "docs/Deep"), ("site", "web")))
+    if os.path.isdir(os.path.join(tree.root, old)):
+        os.makedirs(os.path.join(tree.root, os.path.dirname(new)), exist_ok=True)
+        tree.git("mv", "-k", old, new)
+
+
+def cased(tree: ChangingTree) -> None:
+    """A document whose name is written otherwise, and is no other one to some file systems."""
+    path = tree.chance.choice(DOCUMENTS)
+    head, slash, name = path.rpartition("/")
+    tree.git("mv", "-k", "-f", path, head + slash + tree.chance.choice((name.swapcase(), name.title(), name.upper())))
+
+
+def encoded(tree: ChangingTree) -> None:
+    """The same words in other bytes: line ends, marks, what is no text, and more of them than anybody reads."""
+    path = tree.chance.choice((*DOCUMENTS, "tasks/index.json", "orchgate.toml", ".orchgate/evidence.lock"))
+    with contextlib.suppress(OSError), open(os.path.join(tree.root, path), "rb") as file:
+        content = file.read().replace(b"\r\n", b"\n")
+        made = (
+            content.replace(b"\n", b"\r\n"),
+            content.replace(b"\n", b"\r", 2),
+            b"\xef\xbb\xbf" + content,
+            content.replace(b"e", b"\xe9", 2),
+            content + b"\0",
+            content.decode("utf-8", "replace").encode("utf-16"),
+            content.rstrip(b"\n"),
+            content + b"more words\n" * tree.chance.choice((2_000, 800_000)),
+        )
+        tree.write(path, tree.chance.choice(made))
+
+
+def variables(tree: ChangingTree) -> None:
+    """What the environment says of branches and bases."""
+    name = tree.chance.choice(("main", "work", "0001-slim"))
+    tree.variables = tree.chance.choice(
+        (
+            {},
+            {"GITHUB_HEAD_REF": name},
+            {"GITHUB_REF_NAME": name, "GITHUB_REF": f"refs/heads/{name}"},
+            {"PRE_COMMIT_FROM_REF": "HEAD~1"},
+            {"CI_MERGE_REQUEST_TARGET_BRANCH_NAME": name},
+            {"CI": "true"},
+        )
+    )
+
+
+def flipped(tree: ChangingTree) -> None:
+    """One bit of an entry of the cache is another one."""
+    folder = os.path.join(tree.root, ".git/orchgate/cache")
+    path = os.path.join(folder, tree.chance.choice(os.listdir(folder) or ["none"]))
+    with open(path, "r+b") as file:
+        content = file.read()
+        at = tree.chance.randrange(len(content))
+        file.seek(at)
+        file.write(bytes([content[at] ^ 1 << tree.chance.randrange(8)]))
+
+
+def stored(tree: ChangingTree) -> None:
+    """What is kept is put aside, or is what was put aside before: as if it came with another clone."""
+    folder, aside = (os.path.join(tree.root, ".git/orchgate", name) for name in ("cache", "aside"))
+    if os.path.isdir(aside) and tree.chance.random() < 0.6:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.rename(aside, folder)
+    elif os.path.isdir(folder):
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.copytree(folder, aside)
+
+
+def moved(tree: ChangingTree) -> None:
+    """The repository is a copy of what it was, with all that is kept, and has another name."""
+    if not os.path.isdir(tree.beside):  # which knows where the repository is
+        copy = f"{tree.root}-again"
+        shutil.copytree(tree.root, copy, symlinks=True)
+        shutil.rmtree(tree.root)
+        if tree.chance.random() < 0.5:
+            os.rename(copy, tree.root)
+        else:
+            tree.root = copy
+
+
 WAYS: tuple[tuple[Callable[[ChangingTree], None], int], ...] = (
     (pointer, 3),
     (unfetched, 2),
@@ -92,4 +175,11 @@ WAYS: tuple[tuple[Callable[[ChangingTree], None], int], ...] = (
     (beside, 2),
     (kept, 1),
     (swapped, 2),
+    (folder, 2),
+    (cased, 1),
+    (encoded, 3),
+    (variables, 2),
+    (flipped, 1),
+    (stored, 2),
+    (moved, 1),
 )
