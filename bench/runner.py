@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from common import (
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 TASK = "0001-bench"
 GIGABYTE = 1_000_000_000
+LARGE = 1000
+STAGES = (5, 100, LARGE, 10_000)
 
 
 def filled(*parts: Callable[[Path], Iterable[Row]]) -> Iterator[Row]:
@@ -86,18 +89,23 @@ def few(root: Path) -> Iterator[Row]:
 def many(root: Path) -> Iterator[Row]:
     """The same again and again: a stage costs as much whether it is the hundredth or the ten thousandth."""
     found: dict[int, float] = {}
-    for number in (1000, 10_000):
+    for number in STAGES:
         define(root, number, run=["true"])
         cpu_before = children()
         seconds, memory = peak(RUN, root)
         found[number] = children() - cpu_before
         limit = number * 0.002
-        figure = f"{seconds:.2f} s, {found[number]:.2f} of CPU"
+        figure = f"{seconds:.2f} s, {found[number]:.2f} of CPU, {memory / 1e6:.0f} MB"
+        if number < LARGE:
+            yield Row(f"run of {number:,} stages", figure)
+            continue
         yield Row(f"run of {number:,} stages", figure, f"{limit:.0f} s", seconds <= limit)
-        bound = memory <= 80_000_000 if number == 1000 else None
-        yield Row("  memory", f"{memory / 1e6:.0f} MB", "80 MB" if number == 1000 else "", bound)
-    grown = exponent(found[1000], found[10_000], 10)
-    yield Row("growth, stages of a run: 1,000 and 10,000", f"{grown:.2f}", "<= 1.1", grown <= 1.1)
+        bound = memory <= 80_000_000 if number == LARGE else None
+        yield Row("  memory", f"{memory / 1e6:.0f} MB", "80 MB" if number == LARGE else "", bound)
+    for fewer, more in pairwise(STAGES):
+        # Among few, most of the time is the start: each costs less than the one before.
+        grown = exponent(found[fewer], found[more], more / fewer)
+        yield Row(f"growth, stages of a run: {fewer:,} and {more:,}", f"{grown:.2f}", "<= 1.1", grown <= 1.1)
 
 
 def loud(root: Path) -> Iterator[Row]:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from orchgate.agent import loop
-from orchgate.agent.iterations import Iteration
+from orchgate.agent import loop, workspace
+from orchgate.agent.iterations import STATE, Iteration, Iterations, LoopEnding, LoopPlan
+from orchgate.agent.workspace import WatchedPlaces
+from orchgate.lib import working_time
+from orchgate.runs.state import Fold
+from tests.journals import events_of
+from tests.manifest_samples import own
 from tests.repo import ORCHGATE
 from tests.runs import events, manifest
 from tests.test_recorded_commands import TOKEN
 from tests.test_rlm import COUNTS, Loops
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.repo import Repo
@@ -137,6 +144,80 @@ def test_edits_outside_of_the_workspace_are_named(loops: Loops) -> None:
 
     named = [name.replace("RUN", loops.folder.name) for names in EDITS.values() for name in names]
     assert found == sorted(named)
+
+
+@pytest.mark.parametrize(
+    ("shell", "named"),
+    [
+        ("echo x > stages/99-other.log", ["stages (changed)"]),
+        ("mkdir stages/more", ["stages (changed)"]),
+        ("rm artifacts/prompt-01.txt", ["artifacts (changed)", "artifacts/prompt-01.txt (gone)"]),
+        ("mkdir more", ["more (new)"]),
+        ("echo {} > artifacts/state.json", ["artifacts/state.json (changed)"]),
+    ],
+)
+def test_what_comes_into_the_loop_s_own_folder_or_leaves_it_is_named(
+    loops: Loops, shell: str, named: list[str]
+) -> None:
+    found = outside(loops, f"cd .runs/rlm/cli/*; {shell}")
+
+    assert found == [f".runs/rlm/cli/{loops.folder.name}/{name}" for name in named]
+
+
+def test_a_log_of_an_earlier_turn_that_was_edited_is_named(loops: Loops) -> None:
+    edit = "test -e count && echo x >> $(echo .runs/rlm/cli/*/stages/01-*)"
+    loops.run(f"{edit}; {COUNTS}", "test $(cat count) -ge 2")
+
+    assert loops.state()["iterations"][1]["outside"] == [
+        f".runs/rlm/cli/{loops.folder.name}/stages/01-iteration-1.log (changed)"
+    ]
+
+
+def test_a_turn_is_looked_at_in_as_many_steps_however_many_came_before(tmp_path: Path) -> None:
+    stages = tmp_path / "run" / "stages"
+    stages.mkdir(parents=True)
+    for number in range(300):
+        (stages / f"{number}.log").touch()
+    seen = workspace.look(WatchedPlaces(str(tmp_path), None, str(tmp_path / "run"), (), [str(stages / "299.log")]))
+
+    assert list(seen) == ["run/stages", "run/stages/299.log"]
+
+
+def test_in_a_long_loop_the_state_is_not_written_after_each_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "artifacts").mkdir()
+    monkeypatch.setattr(working_time, "now", itertools.count().__next__)  # so that a write takes a second
+    plan = LoopPlan("goal", ("true",), (), 300, None)
+    fold, listed = Fold(), list[dict[str, Any]]()
+    made = Iterations(fold, listed, validated=False)
+    held = []
+    for event in turns(300):
+        fold.add(event)
+        listed.append(event)
+        if event["event"] == "end":
+            made.begun()
+            made.write(str(tmp_path), plan, None)
+            held.append(len(json.loads((tmp_path / STATE).read_text())["iterations"]))
+    made.write(str(tmp_path), plan, LoopEnding("complete", 0))
+    whole = json.loads((tmp_path / STATE).read_text())
+
+    assert (held[:100], len(set(held[100:])) < 15) == (list(range(1, 101)), True)
+    assert ([one["n"] for one in whole["iterations"]], whole["final"]["status"]) == (list(range(1, 301)), "complete")
+
+
+def turns(count: int) -> Iterator[dict[str, Any]]:
+    """The events of a loop without a validator."""
+    first = next(iter(events_of(own())))
+    at = {"at": first["at"]}
+    yield {**first, "stages": []}
+    for number in range(1, count + 1):
+        name = f"iteration-{number}"
+        yield {"event": "stage", "stage": {"id": name, "title": name, "command": "true", "kind": "agent"}, **at}
+        log = {"log_path": f"stages/{number:02}-{name}.log"}
+        yield {"event": "start", "stage": number, "attempt": 1, **log, **at}
+        ended = {"status": "succeeded", "exit_code": 0, "summary": None, "detail": None, "usage": None}
+        yield {"event": "end", "stage": number, "attempt": 1, **ended, "iteration": {"changed": True}, **at}
 
 
 def test_another_branch_is_named_and_a_commit_to_the_own_one_is_not(loops: Loops) -> None:

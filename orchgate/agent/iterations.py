@@ -10,7 +10,7 @@ import os
 from itertools import islice
 
 from orchgate.errors import OrchgateError
-from orchgate.lib import files
+from orchgate.lib import files, working_time
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runs.run import stage_of, timestamp
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 STATE = "artifacts/state.json"
 SETTLED = ("succeeded", "failed")
+_SHORT = 100  # iterations; in a shorter loop `state.json` is written after each of them
+_SHARE = 20  # in a longer one, after that many times as long as writing it took
 PATIENCE = 5  # iterations without a change and with the same exit code, whatever the validator prints
 ERROR = 10
 
@@ -120,6 +122,7 @@ class Iterations:
         self._seen = 0  # events
         self._ends: dict[int, Mapping[str, Any]] = {}  # the last one of each stage
         self._begun: list[Iteration] = []
+        self._due = 0.0  # when `state.json` may be written again, by the clock of `working_time`
         self._texts: list[str] = []  # of all but the last, as `state.json` has them
 
     def begun(self) -> list[Iteration]:
@@ -135,11 +138,19 @@ class Iterations:
         return list(self._begun)
 
     def write(self, folder: str, plan: LoopPlan, ending: LoopEnding | None) -> None:
-        """Puts `state.json` into the folder of a run. Raises WriteError."""
+        """Puts `state.json` into the folder of a run. Raises WriteError.
+
+        All of it is written anew: in a long loop that goes on, only as often as takes a small part of the time.
+        """
+        began = working_time.now()
+        if ending is None and len(self._begun) > _SHORT and began < self._due:
+            return
         done = self.begun()
         self._texts += map(_text, done[len(self._texts) : -1])
         data = _document(shown(plan), done, [*self._texts, *map(_text, done[-1:])], ending)
         files.replace(os.path.join(folder, STATE), data.encode("utf-8", "replace"))
+        ended = working_time.now()
+        self._due = ended + _SHARE * (ended - began)
 
 
 def _iteration(number: int, stages: Sequence[StageRun], ends: Mapping[int, Mapping[str, Any]], size: int) -> Iteration:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import deque
 
 from orchgate.agent import iterations, workspace
 from orchgate.agent.iterations import Iterations, LoopEnding
@@ -18,7 +19,7 @@ from orchgate.lib import files, working_time
 from orchgate.lib.files import sha256_hex
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.runner import environment, stage_run, writer
+from orchgate.runner import environment, output, stage_run, writer
 from orchgate.runner.session import Session, reopened
 from orchgate.runner.session import resume_event as taken_up
 from orchgate.runner.stage_run import StageAttempt
@@ -44,6 +45,7 @@ PLACEHOLDER = "{prompt}"
 CANCELLED = 130
 ORCHGATE = ".orchgate"
 _SUCCEEDED = ("passed", "complete")
+_WATCHED = 100  # files of the loop's own run that are looked at in each turn, of the last twenty-five turns or more
 
 
 def run(settings: RunSettings, plan: LoopPlan) -> tuple[str, LoopEnding]:
@@ -83,7 +85,8 @@ class _AgentLoop:
         self._base = environment.of_run(settings.environ, settings.task, recorder.run_id, recorder.folder)
         self._deadline: float | None = None
         folders = tuple(dict.fromkeys((*(name for name in settings.artifacts if name != ids.RUNS), ORCHGATE)))
-        self._places = workspace.WatchedPlaces(self._root, settings.repository, recorder.folder, folders)
+        self._written = _last_logs(recorder)
+        self._places = workspace.WatchedPlaces(self._root, settings.repository, recorder.folder, folders, self._written)
         self._before: workspace.Seen = {}
         self._iterations = Iterations(recorder.fold, recorder.events, validated=bool(plan.validator))
         self._broken = ""  # what happened to the run's own record, where that ends the loop
@@ -220,6 +223,7 @@ class _AgentLoop:
         )
         path = os.path.join(self._recorder.folder, "artifacts", f"prompt-{number:02d}.txt")
         files.replace(path, redacted(text).encode())
+        self._written += (path, os.path.join(self._recorder.folder, iterations.STATE))
         inline = any(PLACEHOLDER in word for word in self._plan.agent)
         argv = tuple(word.replace(PLACEHOLDER, text) for word in self._plan.agent)
         before = self._workspace.state()
@@ -249,6 +253,8 @@ class _AgentLoop:
         self._recorder.record({"event": "start", "stage": index, "attempt": number, "log_path": log})
         stage = Stage(known.id, known.title, argv, timeout_seconds=self._seconds_left)
         path = os.path.join(self._recorder.folder, log)
+        output.begin(path)  # whether files came into its folder is looked at from here on
+        self._written.append(path)
         self._before = workspace.look(self._places) if known.kind == "agent" else {}
         attempt = StageAttempt(stage, self._root, self._base, path, number, source, screened=True)
         outcome = stage_run.run(self._session, attempt)
@@ -272,6 +278,13 @@ class _AgentLoop:
         extra = {**about, "verdict": result_digest(result), "refused": bool(result.refused)}
         ended = {"event": "end", "stage": index, "attempt": len(known.attempts), **event, "iteration": extra}
         self._recorder.record(ended, sync=True)
+
+
+def _last_logs(recorder: Recorder) -> deque[str]:
+    """What earlier processes left of the last turns; as many files follow as are looked at in each turn."""
+    count = recorder.fold.stage_count
+    logs = [recorder.fold.stage(number)["log_path"] for number in range(max(1, count - _WATCHED), count + 1)]
+    return deque((os.path.join(recorder.folder, log) for log in logs if log), _WATCHED)
 
 
 CONFIRMED = 3  # passes in a row needed after a failure on the same work tree

@@ -19,7 +19,7 @@ from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runs import ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from orchgate.git.repository import Repository
     from orchgate.git.worktree import Footprints
@@ -130,12 +130,16 @@ Seen = dict[str, tuple[Any, ...]]
 
 
 class WatchedPlaces(NamedTuple):
-    """Where to look. `own` is the folder of the loop's own run, `folders` other ones at the top of the repository."""
+    """Where to look. `own` is the folder of the loop's own run, `folders` other ones at the top of the repository.
+
+    `written` are the files that the last turns left in `own`: all of them would be more in each turn.
+    """
 
     root: str
     repository: Repository | None
     own: str
     folders: tuple[str, ...]
+    written: Collection[str] = ()
 
 
 def look(places: WatchedPlaces) -> Seen:
@@ -203,11 +207,11 @@ def _branch(repository: Repository) -> str:
         return ""
 
 
-def _walked(folder: str, without: str = "") -> Iterator[str]:
-    """The files below a folder; those in folders of a name are left out."""
+def _walked(folder: str) -> Iterator[str]:
+    """The files below a folder."""
     seen = 0
     for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name != without)
+        folders.sort()
         for name in sorted(names):
             seen += 1
             if seen > _MOST_FILES:
@@ -216,8 +220,8 @@ def _walked(folder: str, without: str = "") -> Iterator[str]:
 
 
 def _runs(places: WatchedPlaces) -> Iterator[str]:
-    """The files of the loop's own run, and of other runs those that say how they went."""
-    yield from _walked(places.own, without=".footprints")
+    """The files of the loop's own run that are looked at, and of other runs those that say how they went."""
+    yield from _own(places)
     tasks: set[str] = set()
     with contextlib.suppress(OrchgateError):
         for number, (task, run) in enumerate(ids.all_runs(places.root, failed=lambda _: None)):
@@ -229,6 +233,13 @@ def _runs(places: WatchedPlaces) -> Iterator[str]:
                 yield os.path.join(places.root, ids.RUNS, task, ids.METRICS)
             if folder != places.own:
                 yield from (os.path.join(folder, name) for name in (ids.MANIFEST, ids.JOURNAL))
+
+
+def _own(places: WatchedPlaces) -> Iterator[str]:
+    """Of the loop's own run: what is at its top, folders among it, whose stamps tell what came and went in them."""
+    with contextlib.suppress(OSError):
+        yield from sorted(os.path.join(places.own, name) for name in os.listdir(places.own))
+    yield from places.written
 
 
 def _inode_stamp(path: str) -> tuple[Any, ...]:

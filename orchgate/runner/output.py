@@ -151,6 +151,11 @@ def _widen(pipe: int) -> None:
         fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE)
 
 
+def begin(path: str) -> None:
+    """Makes a log, empty, where there is none. Raises WriteError."""
+    os.close(_log(path))
+
+
 def note(path: str, text: str) -> None:
     """Adds a line by the runner itself to a log. Raises WriteError."""
     descriptor = _log(path)
