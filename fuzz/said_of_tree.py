@@ -35,7 +35,6 @@ class Request(NamedTuple):
     ignores: bool = True
     narrowing: Narrowing | None = None
     most: int = 0
-    base: str = ""
 
 
 USUAL = Request()
@@ -47,7 +46,6 @@ REQUESTS = (
     Request(most=1),
     Request(names=("evidence",)),
     Request(names=("documents", "commands"), strict=True, most=2),
-    Request(base="HEAD"),
 )
 
 
@@ -111,7 +109,7 @@ def said(tree: ChangingTree, place: str, request: Request, *, anew: bool = False
 
 
 def _judged(tree: ChangingTree, repository: Repository, request: Request, environ: Mapping[str, str]) -> str:
-    target = scopes.target(repository, ScopeRequest(all_files=True, base=request.base), environ)
+    target = scopes.target(repository, ScopeRequest(all_files=True), environ)
     ctx = session.context(repository, target, environ)._replace(judged_at=tree.now.timestamp())
     report = session.judge(
         ctx,
