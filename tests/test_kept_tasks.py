@@ -31,6 +31,8 @@ WORDS = (
     'a"b',
     "back\\slash",
     "new\nline",
+    "carriage\rreturn",
+    "any\x0b\x0c\x1c\x85\u2028line",
     "ta\tb\\n",
     "x" * 30,
     "docs/PRD-slim.md",
@@ -181,6 +183,17 @@ def test_of_a_list_that_changed_only_the_change_is_parsed(tmp_path: Path, monkey
 
     assert found is not None
     assert [(one.number, one.title) for one in found.mentioning(["1000", "0020"])] == [(20, "new"), (21, "é" * 20)]
+
+
+def test_a_task_whose_title_holds_the_end_of_a_line_is_one_task(tmp_path: Path) -> None:
+    cache, blobs = Cache(str(tmp_path / "orchgate")), dict[str, bytes]()
+    tasks = [{"id": "0001-a", "title": "two\rlines"}, {"id": "0002-b"}, {"id": "0003-c"}]
+    kept_tasks.of(PATH, cast("Snapshot", Tree(cache, blobs, json.dumps({"items": tasks}, indent=2).encode())))
+    tasks[2]["id"] = "0004-d"
+    found = kept_tasks.of(PATH, cast("Snapshot", Tree(cache, blobs, json.dumps({"items": tasks}, indent=2).encode())))
+
+    assert found is not None
+    assert [(one.id, one.title) for one in found.all()] == [("0001-a", "two\rlines"), ("0002-b", ""), ("0004-d", "")]
 
 
 def test_a_list_that_is_kept_elsewhere_is_not_kept(tmp_path: Path) -> None:

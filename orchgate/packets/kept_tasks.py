@@ -185,7 +185,7 @@ def _derived(kept: Cache, tree: Snapshot, content: bytes, key: bytes) -> bytes |
     found = _difference(kept, latest, earlier, content) if earlier is not None else None
     if lines is None or found is None:
         return None
-    rows = lines.splitlines(keepends=True)
+    rows = [line + b"\n" for line in lines.split(b"\n")[:-1]]  # a title may hold other ends of lines
     new = [entry_of(raw) for raw in found.after]
     others = KeptTasks("", tree, b"".join((*rows[: found.first], *rows[found.last + 1 :])))
     if not _is_unique(new, others):
