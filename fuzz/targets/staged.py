@@ -56,6 +56,16 @@ BODIES = (
     "## Approvals\n\n- Product:\n\n## Progress\n\n- [ ] TODO\n",
     "[link](gone.md) [link](/docs/{}) `src/a.py:3` [up](../../x)\n",
 )
+TITLES = (
+    None,
+    "Slim",
+    "two\rlines",
+    "two\nlines",
+    "a\tb\\n",
+    "any\x0b\x1c\x85\u2028line",
+    '"items": [{"id": "a"}]',
+    "\0",
+)
 STATUSES = (None, "in_progress", "Completed", "done", "archived")
 
 
@@ -168,11 +178,17 @@ def change(world: World, chance: random.Random) -> None:
     elif kind < 0.5:
         path = chance.choice(paths)
         mode, content = files[path]
-        files[path] = (mode, content + b"more\n" if mode == "100644" else content)
+        if chance.random() < 0.1 and mode != "160000":
+            files[path] = (chance.choice(("100644", "100755", "120000")), content)
+        elif chance.random() < 0.2 and mode != "160000":
+            files[path] = (mode, encoded(content, chance))
+        else:
+            files[path] = (mode, content + b"more\n" if mode == "100644" else content)
     elif kind < 0.6 and len(files) > 1:
         del files[chance.choice(paths)]
     elif kind < 0.7:
-        files[chance.choice((*KINDS, *OTHERS)).format(chance.choice(SLUGS))] = files.pop(chance.choice(paths))
+        old, new = chance.choice(paths), chance.choice((*KINDS, *OTHERS)).format(chance.choice(SLUGS))
+        files[new if chance.random() < 0.8 else old.upper()] = files.pop(old)
     elif kind < 0.84:
         files[LIST] = ("100644", task_list(files.get(LIST, ("", b""))[1], chance))
     elif kind < 0.89:
@@ -225,12 +241,32 @@ def task_list(content: bytes, chance: random.Random) -> bytes:
         slug, at = chance.choice(SLUGS), chance.randrange(len(tasks) + 1)
         paths = {kind: chance.choice(KINDS).format(chance.choice(SLUGS)) for kind in chance.sample(("a", "b", "c"), 2)}
         task = {"id": chance.choice(IDS) + slug, "slug": slug, "status": chance.choice(STATUSES), "paths": paths}
+        task["title"] = chance.choice(TITLES)
         if chance.random() < 0.6:
             tasks.insert(at, task)
         else:
             tasks[at : at + 1] = [task] if chance.random() < 0.7 else []
     made = json.dumps({"items": tasks}, indent=chance.choice((2, 2, 2, None)), ensure_ascii=chance.random() < 0.1)
-    return (made if chance.random() < 0.95 else made[: chance.randrange(len(made))]).encode()
+    made = made if chance.random() < 0.95 else made[: chance.randrange(len(made))]
+    return encoded(made.encode("utf-8", "surrogateescape"), chance) if chance.random() < 0.15 else made.encode()
+
+
+def encoded(content: bytes, chance: random.Random) -> bytes:
+    """The same in other bytes, or nearly."""
+    lines = content.replace(b"\r\n", b"\n")
+    return chance.choice(
+        (
+            lines.replace(b"\n", b"\r\n"),
+            lines.replace(b"\n", b"\r"),
+            b"\xef\xbb\xbf" + content,
+            content.replace(b"s", b"\xff", 1),
+            content + b"\0\n",
+            content.replace(b'"id"', b'"slug": "a", "id"', 1),
+            content.replace(b"}", b"},", 1),
+            content.replace(b"{", b'{"items": [],', 1),
+            content.rstrip(),
+        )
+    )
 
 
 # -- How it is judged ---------------------------------------------------------------------------------
