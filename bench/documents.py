@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common import ORCHGATE, Row, commit, cost, costs, environment, git, main, prose, scratch, write
+from common import ORCHGATE, Row, commit, cost, environment, git, main, prose, scratch, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,6 @@ LIMIT_SECONDS = 1.0
 TASKS = 1_450  # four documents each
 CHECK = [ORCHGATE, "check", "--all-files"]
 FRESH = [*CHECK, "--no-cache"]
-STAGED = [ORCHGATE, "check", "--staged"]
 AGAIN_SECONDS, PASSING_SECONDS = 0.35, 0.2  # of CPU, where nothing changed
 EDITED = "edited-by-the-benchmark.md"
 COMMAND_WORDS = ("pytest -q", "--format json", "max_bytes", "runStage()", "status", "origin/main", "text/html")
@@ -151,18 +150,6 @@ def again(root: Path, name: str) -> Iterator[Row]:
     yield Row(f"check --all-files after one document changed, {name}", f"{spent:.2f} s of CPU", "-", None)
 
 
-def hints(root: Path, name: str) -> Iterator[Row]:
-    """What "did you mean" costs: twenty links that are nearly right, against the same run, which only counts them."""
-    names = [path.name for path in sorted((root / "docs").glob("PRD-*.md"))[:40:2]]
-    write(root, f"docs/{EDITED}", "# Notes\n\n" + "".join(f"- [a]({one[:-4]}x.md)\n" for one in names))
-    git(root, "add", "--", f"docs/{EDITED}")
-    for what, command, limit in (("--all-files", FRESH, 1.1), ("--staged", STAGED, None)):
-        counted, hinted = (spent.cpu for spent in costs([[*command, "--statistics"], command], root, times=5))
-        figure = f"{hinted:.2f} s of CPU, {hinted / counted:.2f} times without"
-        met = None if limit is None else hinted <= limit * counted
-        yield Row(f"check {what} with 20 suggestions, {name}", figure, f"<= {limit} times" if limit else "-", met)
-
-
 def passing_tree(root: Path) -> None:
     """As many documents, in which nothing is wrong."""
     write(root, "README.md", "# Read me\n")
@@ -183,8 +170,6 @@ def rows(repository: str = "") -> Iterator[Row]:
             make(root)
             yield measured(root, name)
             yield from again(root, name)
-            if make is make_tree:
-                yield from hints(root, name)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,20 @@ from common import Bench, base, line, missing
 
 HERE = Path(__file__).parent
 # In the order of the table of limits; what is not named here comes after.
-FIRST = ("start", "staged", "flat", "documents", "diff", "manifests", "runner", "aggregate", "pushes", "lock", "perf")
+FIRST = (
+    "start",
+    "staged",
+    "flat",
+    "documents",
+    "diff",
+    "manifests",
+    "runner",
+    "aggregate",
+    "pushes",
+    "lock",
+    "perf",
+    "hints",
+)
 
 
 # A limit that is no matter of one command here.

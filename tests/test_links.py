@@ -265,6 +265,11 @@ def nearest(root: Path) -> Nearest:
         ("a/caf\u00e9.md", "did you mean a/cafe\u0301.md, whose name has the Unicode form NFD? Both look alike"),
         ("b/u\u0308.md", "did you mean b/\u00fc.md, whose name has the Unicode form NFC? Both look alike"),
         ("old/plan.md", "did you mean docs/plan.md?"),
+        ("old/PLAN.md", "did you mean docs/plan.md?"),
+        ("readme.md", "did you mean README.md, which differs in case only?"),
+        ("src/README.md", "did you mean README.md?"),
+        ("docs/plan.txt", "did you mean docs/plan.md?"),
+        ("readmee.txt", "correct the path, or remove the link"),
         ("nothing/like.it", "correct the path, or remove the link"),
         (f".runs/t/cli/{RUN[:-8]}00000000/manifest.json", f"the nearest run in .runs/t/cli/ is {RUN}"),
         (f".runs/t/cli/{RUN}/manifst.json", f"did you mean .runs/t/cli/{RUN}/manifest.json?"),
@@ -274,9 +279,45 @@ def nearest(root: Path) -> Nearest:
 )
 def test_the_nearest_existing_path_is_suggested(tmp_path: Path, path: str, hint: str) -> None:
     runs = {f".runs/t/cli/{run}/manifest.json": "{}" for run in (RUN, LATER)}
-    write_tree(tmp_path, {"docs/plan.md": "", "a/cafe\u0301.md": "", "b/\u00fc.md": "", **runs})
+    write_tree(tmp_path, {"README.md": "", "docs/plan.md": "", "a/cafe\u0301.md": "", "b/\u00fc.md": "", **runs})
 
     assert nearest(tmp_path).hint(path) == hint
+
+
+SLUG = "coordinator-aligned-shell-extraction"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"PRD-{at:03}-{SLUG.replace('aligned', word)}.md" for at, word in ((7, "algned"), (38, "alinged"))),
+        f"PRD-077-{SLUG.replace('aligned', 'alligned')}.md",
+        f"PRD-077-{SLUG.replace('aligned', 'alihned')}.md",
+        f"RPD-038-{SLUG}.md",
+        f"RD-007-{SLUG}.md",
+        f"PRD-007-{SLUG}s.md",
+        f"PRD-007-{SLUG}.txt",
+        f"PRD-007-{SLUG.upper()}.md",
+    ],
+)
+def test_a_slip_is_found_among_many_names_that_begin_and_end_alike(tmp_path: Path, name: str) -> None:
+    write_tree(tmp_path, {f"docs/PRD-{at:03}-{SLUG}.md": "" for at in range(200)})
+    number = next(part for part in name.split("-") if part.isdigit())
+
+    assert f"did you mean docs/PRD-{number}-{SLUG}.md" in nearest(tmp_path).hint(f"docs/{name}")
+
+
+def test_a_file_of_that_name_elsewhere_is_nearer_than_another_one_here(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"docs/the-first-plan.md": "", "old/the-second-plan.md": ""})
+
+    assert nearest(tmp_path).hint("docs/the-second-plan.md") == "did you mean old/the-second-plan.md?"
+
+
+def test_a_file_elsewhere_is_found_beside_names_that_grow_without_capital_letters(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"a/\u0130.md": "", "\u00df/\u00dfx.md": "", "z/plan.md": ""})
+
+    assert nearest(tmp_path).hint("docs/plan.md") == "did you mean z/plan.md?"
+    assert nearest(tmp_path).hint("docs/\u00dfX.md") == "did you mean \u00df/\u00dfx.md?"
 
 
 def test_a_link_written_from_the_top_gets_the_right_spelling_as_its_hint(tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchgate.cli import main
 from orchgate.gate import engine
 from orchgate.gate.suggestions import Printed
 from orchgate.model import Diagnostic, Finding, Location, Severity
-from orchgate.references.nearest import closest
+from orchgate.references.nearest import _is_slip, _matching, closest
 from tests.support import checked
 from tests.work import no_hang
 
@@ -140,6 +143,46 @@ def test_a_near_name_is_sought_among_few() -> None:
     with no_hang():
         for _ in range(20):
             closest("script-x" * 10, known, 0.6)
+
+
+@given(st.text("abc-", max_size=30), st.text("abc-", max_size=30))
+def test_what_two_names_share_is_what_difflib_says(one: str, other: str) -> None:
+    blocks = SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
+
+    assert _matching(one, other) == sum(block.size for block in blocks)
+
+
+@given(st.text("ab", max_size=9), st.data())
+def test_a_slip_is_one_letter_or_two_that_change_places(name: str, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(name)))
+    one, two, rest = name[at : at + 1], name[at + 1 : at + 2], name[at + 2 :]
+    slips = (two + rest, "a" + two + rest, "b" + two + rest, "a" + one + two + rest, two + one + rest)
+
+    assert all(_is_slip(name, name[:at] + slip) for slip in slips)
+
+
+@pytest.mark.parametrize("other", ["ab", "abcdef", "abdce", "cbad", "bacd e", "abxy", "badc", ""])
+def test_more_than_that_is_no_slip(other: str) -> None:
+    assert not _is_slip("abcd", other)
+
+
+def test_a_file_elsewhere_is_suggested_from_the_index_that_will_be_committed(repo: Repo) -> None:
+    for name in ("gone", "kept", "later"):
+        repo.write(f"old/{name}.md", "# x\n")
+    repo.git("add", "old/gone.md", "old/kept.md")
+    repo.commit("start")
+    repo.git("rm", "--quiet", "--cached", "old/gone.md")
+    repo.git("add", "--intent-to-add", "old/later.md")
+    repo.stage("a.md", "# A\n\n[a](gone.md) [b](kept.md) [c](later.md) [d](new.md)\n")
+    repo.stage("old/new.md", "# New\n")
+
+    plain = "correct the path, or remove the link"
+    assert hints("--staged", "evidence") == [
+        plain,
+        "did you mean old/kept.md?",
+        plain,
+        "did you mean old/new.md?",
+    ]
 
 
 def shown(*rules: str, printed: Printed) -> list[int]:

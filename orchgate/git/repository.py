@@ -157,9 +157,13 @@ class Repository:
             if change.old_path:
                 changed.setdefault(change.old_path, None)
             changed[change.path] = None if change.deleted else TreeEntry(change.new_mode, change.new_oid)
-        list_all = self._list_index if changes is not None else partial(self._list_tree, commit or self.empty_tree)
-        grep = self._grep("--cached" if changes is not None else commit or self.empty_tree)
-        entries = LookedUp(self._trees, tree, changed, list_all)
+        name = commit or self.empty_tree
+        list_all = self._list_index if changes is not None else partial(self._list_tree, name)
+        asked = (
+            ("ls-files", "-z") if changes is not None else ("ls-tree", "-r", "-z", "--full-tree", "--name-only", name)
+        )
+        grep = self._grep("--cached" if changes is not None else name)
+        entries = LookedUp(self._trees, tree, changed, list_all, lambda: os.fsdecode(self.git(*asked)))
         return LookedUpSnapshot(
             entries, self.blobs, grep, self._lfs, choose=partial(self._chosen, entries), kept=self.cache
         )

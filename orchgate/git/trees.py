@@ -139,12 +139,14 @@ class LookedUp(Mapping[str, TreeEntry]):
         tree: str,
         changed: Mapping[str, TreeEntry | None],
         list_all: Callable[[], dict[str, TreeEntry]],
+        list_paths: Callable[[], str],
     ) -> None:
         """`changed` is what differs from the tree by path: another entry, or None."""
         self.tree = tree
         self.changed = changed
         self._trees = trees
         self._list_all = list_all
+        self._list_paths = list_paths
         self._all: dict[str, TreeEntry] | None = None
         self._folders: dict[str, _Folder | None] = {}
 
@@ -174,6 +176,10 @@ class LookedUp(Mapping[str, TreeEntry]):
             self._all = self._list_all()
         return self._all
 
+    def paths(self) -> str:
+        """Every path, a zero byte after each; one that the next commit will not have may be among them."""
+        return self._list_paths() if self._all is None else "\0".join([*self._all, ""])
+
     @property
     def listed(self) -> bool:
         """Whether somebody needed them all."""
@@ -192,17 +198,17 @@ class LookedUp(Mapping[str, TreeEntry]):
                 self._all = self._list_all()
         return self._all.get(path)
 
-    def names(self, path: str) -> set[str]:
-        """The names of the files and folders that a folder holds. Raises ValueError for what is not here."""
+    def names(self, path: str) -> Collection[str]:
+        """The names of the files and folders that a folder holds, each once. Raises ValueError for what is not here."""
         folder = self.folder(path)
-        found, below = set(folder.names() if folder is not None else ()), f"{path}/" if path else ""
+        found, below = dict.fromkeys(folder.names() if folder is not None else ()), f"{path}/" if path else ""
         changed = [(one.removeprefix(below), entry) for one, entry in self.changed.items() if one.startswith(below)]
         left = FoldersLookedUp(self)
         for inner in {one for one, entry in changed if entry is None}:
             name = inner.partition("/")[0]
             if name == inner or below + name not in left:
-                found.discard(name)
-        return found | {one.partition("/")[0] for one, entry in changed if entry is not None}
+                found.pop(name, None)
+        return found | dict.fromkeys(one.partition("/")[0] for one, entry in changed if entry is not None)
 
     def folder(self, path: str) -> _Folder | None:
         """A folder of the tree that this starts from; None where it has none there. Raises ValueError."""

@@ -3,81 +3,98 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
 from functools import cached_property
+from itertools import pairwise
 
 from orchgate.git.trees import LookedUp
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.references.targets import RUN_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
+    from typing import Self
 
     from orchgate.git.snapshot import Snapshot
     from orchgate.references.artifacts import Artifacts
 
-_NEIGHBOURS = 12  # names on either side, in alphabetical order, that are compared letter by letter
+_NEIGHBOURS = 4  # names of a folder on either side, in the order of their beginnings and of their ends
+_FEW = 48  # names, which are all compared
 _LONGEST = 200  # characters of a name that are compared
 _MOST_NAMESAKES = 20
 _SHORT = 16  # characters
+_DEAREST = 3  # of long names, those that are compared letter by letter
 _ALIKE = 0.75
 
 
 def closest(name: str, known: Sequence[str], cutoff: float) -> str:
     """The name that was probably meant, or "". Of many names only those that begin or end like it are compared."""
-    few = known if len(known) <= 4 * _NEIGHBOURS else _neighbours(name, known)
-    alike = _most_alike(name[:_LONGEST], [one for one in few if len(one) <= _LONGEST], 1, cutoff)
-    return next(iter(alike), "")
+    few = known if len(known) <= _FEW else _neighbours(name, *_both_ways(known), _FEW // 4)
+    return _most_alike(name, few, cutoff)
 
 
-def _most_alike(name: str, names: Iterable[str], most: int, cutoff: float) -> list[str]:
-    """What `difflib.get_close_matches` gives, at a tenth of its cost: names that cannot win are not compared."""
-    best: list[tuple[float, str]] = []
-    letters = Counter(name)
-    likely = ((_at_both_ends(name, one) if abs(len(one) - len(name)) < 2 else 0, one) for one in names)
-    for _, one in sorted(likely, reverse=True):
-        least = best[-1][0] if len(best) == most else cutoff
-        shorter, both = min(len(one), len(name)), len(one) + len(name)
-        if 2.0 * shorter / both < least or 2.0 * _in_common(one, letters) / both < least:
-            continue
-        # Where one is the other with a part left out, or with another letter, what they share is at both ends; of short
-        # ones nobody knows.
-        ends = _at_both_ends(name, one) if shorter > _SHORT else 0
-        ratio = 2.0 * ends / both if ends and ends >= shorter - (len(one) == len(name)) else _ratio(name, one)
-        if ratio >= cutoff:
-            best = sorted((*best, (ratio, one)), reverse=True)[:most]
-    return [one for _, one in best]
+def _most_alike(name: str, names: Iterable[str], cutoff: float) -> str:
+    """The first that `difflib.get_close_matches` gives, at a fraction of its cost; "" where none is alike.
+
+    Of long names only those with the most pairs of letters in common are compared.
+    """
+    name = name[:_LONGEST]
+    has = {*pairwise(name)}.__contains__
+    likely = [
+        ((1 + sum(map(has, pairwise(one)))) / (len(one) + len(name)), one) for one in names if len(one) <= _LONGEST
+    ]
+    likely.sort(reverse=True)
+    best = (cutoff, "")
+    for pairs, one in likely if len(name) <= _SHORT else likely[:_DEAREST]:
+        # All pairs of what is shared are in common, and between two shared parts at least one letter is not shared.
+        both = len(one) + len(name)
+        if min(2 * min(len(one), len(name)) / both, (pairs + 1) / 1.5) >= best[0]:
+            best = max(best, (2.0 * _matching(one, name) / both, one))
+    return best[1]
 
 
-def _at_both_ends(one: str, other: str) -> int:
-    """How many letters two names begin and end with alike."""
-    shorter = min(len(one), len(other))
-    begin = bisect_left(range(1, shorter + 1), True, key=lambda size: one[:size] != other[:size])
-    rest = range(1, shorter - begin + 1)
-    return begin + bisect_left(rest, True, key=lambda size: one[-size:] != other[-size:])
+def _slip(name: str, names: Iterable[str]) -> str:
+    """The first name that may have been mistyped; "" when there is none."""
+    return next((one for one in names if _is_slip(name, one)), "")
 
 
-def _in_common(one: str, letters: Mapping[str, int]) -> int:
-    """How many letters of a name another one with such letters has, too, wherever they stand."""
-    return sum([min(number, letters[letter]) for letter, number in Counter(one).items() if letter in letters])
+def _is_slip(name: str, one: str) -> bool:
+    """Whether all that differs is a letter more, less or other, or two that stand the other way round."""
+    longer = max(len(name), len(one))
+    if abs(len(name) - len(one)) > 1:
+        return False
+    begin = bisect_left(range(1, longer + 1), True, key=lambda size: one[:size] != name[:size])
+    rest, other = name[begin:], one[begin:]
+    if rest[1:] == other[1:] or rest[1:] == other or rest == other[1:]:
+        return True
+    return rest[2:] == other[2:] and rest[:2] == other[1::-1]
 
 
-def _ratio(name: str, one: str) -> float:
-    from difflib import SequenceMatcher
+def _matching(one: str, other: str) -> int:
+    """How many letters are in the longest part that two names share, and left and right of it again."""
+    size = at = 0
+    for start in range(len(one)):
+        while start + size < len(one) and one[start : start + size + 1] in other:
+            size, at = size + 1, start
+    if not size:
+        return 0
+    there = other.index(one[at : at + size])
+    left = _matching(one[:at], other[:there]) if at and there else 0
+    return left + size + _matching(one[at + size :], other[there + size :])
 
-    return SequenceMatcher(a=one, b=name).ratio()
+
+def _both_ways(known: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Names in order, and in the order of their ends, written backwards."""
+    return sorted(known), sorted([one[::-1] for one in known])
 
 
-def _neighbours(name: str, known: Iterable[str]) -> list[str]:
-    forwards = sorted(known)
-    backwards = sorted(one[::-1] for one in forwards)
-    behind = (one[::-1] for one in _around(name[::-1], backwards))
-    return sorted({*_around(name, forwards), *behind})
+def _neighbours(name: str, forwards: Sequence[str], backwards: Sequence[str], reach: int) -> list[str]:
+    behind = (one[::-1] for one in _around(name[::-1], backwards, reach))
+    return sorted({*_around(name, forwards, reach), *behind})
 
 
-def _around(name: str, names: Sequence[str]) -> Sequence[str]:
+def _around(name: str, names: Sequence[str], reach: int) -> Sequence[str]:
     at = bisect_left(names, name)
-    return names[max(at - _NEIGHBOURS, 0) : at + _NEIGHBOURS]
+    return names[max(at - reach, 0) : at + reach]
 
 
 class Nearest:
@@ -88,10 +105,9 @@ class Nearest:
         self._artifacts = artifacts
         self._known: dict[str, str] = {}
         self._held: dict[str, Collection[str]] = {}
-        self._listed: dict[str, Sequence[str]] = {}
-        self._spellings: dict[str, frozenset[str]] = {}
-        self._spelt: dict[tuple[str, str], list[str]] = {}
-        self._cases: dict[str, frozenset[str]] = {}
+        self._listed: dict[str, _Names] = {}
+        self._cases: dict[str, _Spellings] = {}
+        self._spellings: dict[str, _Spellings] = {}
 
     def hint(self, path: str) -> str:
         """The next thing to do about a missing path."""
@@ -106,24 +122,34 @@ class Nearest:
         folder, name = path.rpartition("/")[::2]
         while folder and not self._is_folder(folder):
             folder, name = folder.rpartition("/")[::2]
-        names = self._names(folder)
         if RUN_ID.fullmatch(name):
-            runs = [other for other in names if RUN_ID.fullmatch(other)]
+            runs = [other for other in self._names(folder).forwards if RUN_ID.fullmatch(other)]
             near = _closest_run(name, runs)
             return f"the nearest run in {folder}/ is {near}" if near else f"there is no run in {folder}/"
-        near = self._alike(name, folder)
+        names = self._names(folder).near(name)
+        near = self._cased(name, folder) or _slip(name, names) or _most_alike(name, names, _ALIKE)
         return f"did you mean {folder}/{near}?" if near else f"there is no {name} in {folder}/"
+
+    def _cased(self, name: str, folder: str) -> str:
+        """The name in a folder that differs in case only."""
+        if folder not in self._cases:
+            names = self._names(folder).forwards
+            self._cases[folder] = _Spellings.of(names, [*map(str.casefold, names)])
+        return next((other for other in self._cases[folder].alike(name.casefold()) if other != name), "")
 
     def _file(self, path: str) -> str:
         if spelt := self._spelt_otherwise(path):
             return spelt
         folder, name = path.rpartition("/")[::2]
-        near = self._alike(name, folder) if folder in self._snapshot.folders else ""
-        if near:
-            return f"did you mean {folder}/{near}?" if folder else f"did you mean {near}?"
-        namesakes = self._by_name.get(name.casefold(), [])
+        names = self._names(folder) if folder in self._snapshot.folders else None
+        few = names.near(name) if names else []
+        if near := _slip(name, few):
+            return f"did you mean {_joined(folder, near)}?"
+        namesakes = self._namesakes(name)
         if 0 < len(namesakes) <= _MOST_NAMESAKES:
             return f"did you mean {max(namesakes, key=lambda other: _shared(path, other))}?"
+        if names and (near := _most_alike(name, few, _ALIKE) or names.of_another_kind(name)):
+            return f"did you mean {_joined(folder, near)}?"
         return "correct the path, or remove the link"
 
     def _spelt_otherwise(self, path: str) -> str:
@@ -145,39 +171,20 @@ class Nearest:
 
     def _spelt_alike(self, folder: str, spelling: str) -> Sequence[str]:
         """The names in a folder of the tree that have a spelling."""
-        names = self._names_in_tree(folder)
         if folder not in self._spellings:
-            self._spellings[folder] = frozenset(map(str.casefold if "".join(names).isascii() else _spelling, names))
-        if spelling not in self._spellings[folder]:
-            return ()
-        if (folder, spelling) not in self._spelt:
-            self._spelt[folder, spelling] = [other for other in names if _spelling(other) == spelling]
-        return self._spelt[folder, spelling]
-
-    def _alike(self, name: str, folder: str) -> str:
-        """The name in a folder that differs in case only or in a few letters; "" when none is close."""
-        names = self._names(folder)
-        if folder not in self._cases:
-            self._cases[folder] = frozenset(map(str.casefold, names))
-        folded = name.casefold()
-        if folded in self._cases[folder]:
-            same = next((other for other in names if other != name and other.casefold() == folded), "")
-            if same:
-                return same
-        suffix = name.rpartition(".")[2]
-        few = [other[:_LONGEST] for other in _around(name, names)]
-        for most in (1, 2):  # the second one is looked for where the first one is of another kind
-            ranked = _most_alike(name[:_LONGEST], few, most, _ALIKE)
-            if fitting := next((other for other in ranked if other.rpartition(".")[2] == suffix), ""):
-                return fitting
-        return ""
+            names = self._names_in_tree(folder)
+            spelt = map(str.casefold if "".join(names).isascii() else _spelling, names)
+            self._spellings[folder] = _Spellings.of(names, [*spelt])
+        return self._spellings[folder].alike(spelling)
 
     def _is_folder(self, path: str) -> bool:
         return path in self._snapshot.folders or bool(self._artifacts.names(path))
 
-    def _names(self, folder: str) -> Sequence[str]:
+    def _names(self, folder: str) -> _Names:
         if folder not in self._listed:
-            self._listed[folder] = sorted({*self._names_in_tree(folder), *self._artifacts.names(folder)})
+            # In git's order, which is nearly this one.
+            names = dict.fromkeys([*self._names_in_tree(folder), *self._artifacts.names(folder)])
+            self._listed[folder] = _Names(*_both_ways(names))
         return self._listed[folder]
 
     def _names_in_tree(self, folder: str) -> Collection[str]:
@@ -199,16 +206,68 @@ class Nearest:
         """Names of files and folders, by the folder that holds them."""
         return _grouped([*self._snapshot.entries, *self._snapshot.folders])
 
+    def _namesakes(self, name: str) -> list[str]:
+        """Files of that name, or of one that differs in case only, in any folder."""
+        wanted, text = name.casefold(), self._folded
+        found = dict.fromkeys(other for other in self._names_in_tree("") if other.casefold() == wanted)
+        at = text.find(f"/{wanted}\0")
+        while at >= 0 and len(found) <= _MOST_NAMESAKES:
+            found[self._path(at)] = None
+            at = text.find(f"/{wanted}\0", at + 1)
+        return [path for path in found if path in self._snapshot.entries]
+
     @cached_property
-    def _by_name(self) -> dict[str, list[str]]:
-        return _listed_by(lambda path: path.rpartition("/")[2].casefold(), self._snapshot.entries)
+    def _folded(self) -> str:
+        """All paths without capital letters, a zero byte after each: quicker to search than a list."""
+        return self._text.casefold()
+
+    def _path(self, at: int) -> str:
+        """The path that a place in that text is within."""
+        text, folded = self._text, self._folded
+        if text.isascii():
+            return text[folded.rfind("\0", 0, at) + 1 : folded.find("\0", at)]
+        return text.split("\0")[folded.count("\0", 0, at)]
+
+    @cached_property
+    def _text(self) -> str:
+        entries = self._snapshot.entries
+        return entries.paths() if isinstance(entries, LookedUp) else "\0".join([*entries, ""])
 
 
-def _listed_by(key: Callable[[str], str], names: Iterable[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name in names:
-        found.setdefault(key(name), []).append(name)
-    return found
+class _Names(NamedTuple):
+    """What is in a folder: in order, and in the order of its ends and written backwards."""
+
+    forwards: list[str]
+    backwards: list[str]
+
+    def of_another_kind(self, name: str) -> str:
+        """The name with another suffix; "" when there is none."""
+        stem = name.rpartition(".")[0]
+        few = self.forwards[bisect_left(self.forwards, f"{stem}.") :][:_NEIGHBOURS] if stem else []
+        return next((other for other in few if other.rpartition(".")[0] == stem), "")
+
+    def near(self, name: str) -> list[str]:
+        """Those of the same kind that begin or end like one."""
+        suffix = name.rpartition(".")[2]
+        near = _neighbours(name, self.forwards, self.backwards, _NEIGHBOURS)
+        return [other for other in near if other.rpartition(".")[2] == suffix]
+
+
+class _Spellings(NamedTuple):
+    """Names, and each without what case makes of it."""
+
+    names: Sequence[str]
+    folded: Sequence[str]
+    known: frozenset[str]
+
+    @classmethod
+    def of(cls, names: Iterable[str], folded: Sequence[str]) -> Self:
+        return cls([*names], folded, frozenset(folded))
+
+    def alike(self, spelling: str) -> Sequence[str]:
+        if spelling not in self.known:
+            return ()
+        return [name for name, one in zip(self.names, self.folded, strict=True) if one == spelling]
 
 
 def _spelling(path: str) -> str:
@@ -233,6 +292,10 @@ def _closest_run(name: str, runs: Sequence[str]) -> str:
     """The run whose time is closest. Run ids sort by time, so it is one of two neighbours."""
     at = bisect_left(runs, name)
     return max(runs[max(at - 1, 0) : at + 1], key=lambda run: _common_prefix(name, run), default="")
+
+
+def _joined(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
 
 
 def _shared(path: str, other: str) -> int:
