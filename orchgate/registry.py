@@ -5,11 +5,11 @@ So is a package, where a command has several files: its `command.py` is what the
 
 from __future__ import annotations
 
-import importlib
 import os
 from functools import lru_cache
 
 from orchgate.errors import UsageError
+from orchgate.lib import lazy
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Check, Rule
 
@@ -44,7 +44,7 @@ def load(folder: str, name: str) -> ModuleType:
         hint = "orchgate --help" if folder == "commands" else ""
         raise UsageError(f"unknown {folder.removesuffix('s')} {name[:80]}; {nearest(name, known)}", hint)
     module = name.replace("-", "_")
-    return importlib.import_module(f"orchgate.{folder}.{module}{'.command' if _is_package(folder, module) else ''}")
+    return lazy.module(f"orchgate.{folder}.{module}{'.command' if _is_package(folder, module) else ''}")
 
 
 def command_summary(name: str) -> str:
@@ -62,7 +62,7 @@ def summary(module: str) -> str:
     except OSError:  # it is there in another form, such as compiled
         found = ""
     text = found.removeprefix('SUMMARY = "').rstrip("\n").removesuffix('"')
-    return text if found and "\\" not in text else str(importlib.import_module(module).SUMMARY)
+    return text if found and "\\" not in text else str(lazy.module(module).SUMMARY)
 
 
 def load_check(name: str) -> Check:

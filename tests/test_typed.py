@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import pickle
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.lib.typed import Enum, NamedTuple
+from orchgate.lib.typed import Enum, NamedTuple, contextmanager, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Pair(NamedTuple):
@@ -143,3 +146,28 @@ def test_there_is_one_of_each_member() -> None:
 def test_a_member_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         Answer.YES.value = "no"  # type: ignore[misc]
+
+
+def test_an_error_of_the_named_kinds_ends_a_block_and_no_other_does() -> None:
+    with suppress(KeyError, OSError):
+        raise FileNotFoundError
+    with pytest.raises(ValueError, match="other"), suppress(KeyError, OSError):
+        raise ValueError("other")
+
+
+def test_a_function_becomes_a_context_as_contextlib_makes_it() -> None:
+    seen: list[str] = []
+
+    @contextmanager
+    def held(name: str) -> Iterator[str]:
+        """What it is for."""
+        try:
+            yield name
+        finally:
+            seen.append(name)
+
+    with suppress(KeyError), held("one") as given:
+        seen.append(f"in {given}")
+        raise KeyError
+
+    assert (seen, held.__name__, held.__doc__) == (["in one", "one"], "held", "What it is for.")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 
 from orchgate.commands.shared.options import Renamed, output_options, whole_number
 from orchgate.errors import OrchgateError, UsageError
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, suppress
 from orchgate.model import ScopeRequest, Severity, Verdict
 from orchgate.outputs._escape import escape
 
@@ -242,7 +241,7 @@ def _fix(repository: Repository, request: ScopeRequest) -> None:
 
 def tell(line: str) -> None:
     """Says on standard error what takes long, where it cannot spoil a report."""
-    with contextlib.suppress(OSError, AttributeError):  # nobody may be listening there
+    with suppress(OSError, AttributeError):  # nobody may be listening there
         sys.stderr.write(f"orchgate: {escape(line)}\n")
         sys.stderr.flush()
 

@@ -10,12 +10,12 @@ rooms read stand in `settings.py`. What a table holds is read from the file, els
 
 from __future__ import annotations
 
-import importlib
 import os
 from functools import cache
 
 from orchgate.config.faults import INVALID, Reading, dotted
 from orchgate.config.kinds import Globs, ListOf, PathOrGlob, Record, Text
+from orchgate.lib import lazy
 from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def of_check(name: str) -> Any:
     """What declares the keys of a check; None where there is no such check, or it has no keys of its own."""
     if name not in check_ids():
         return None
-    return importlib.import_module(f"{CHECKS}.{name.replace('-', '_')}").CHECK.keys
+    return lazy.module(f"{CHECKS}.{name.replace('-', '_')}").CHECK.keys
 
 
 def of_checks() -> dict[str, type[NamedTuple]]:

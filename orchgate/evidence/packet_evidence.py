@@ -5,14 +5,13 @@ A packet owes evidence for its ticked items (EVD005), and links to the runs that
 
 from __future__ import annotations
 
-import contextlib
 import re
 from bisect import bisect_left
 from functools import cached_property
 
 from orchgate.errors import KeptElsewhere, OrchgateError, Unreadable, quoted
 from orchgate.lib.lazy import lazy
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, suppress
 from orchgate.markdown.parts import covered, merged
 from orchgate.model import Finding, Location, Severity
 from orchgate.packets.progress import PacketProgress, progress_of, stated_status
@@ -281,7 +280,7 @@ class Owners:
 
     def _documents(self, paths: Iterable[str]) -> Iterator[Document]:
         for path in filter(None, paths):
-            with contextlib.suppress(Unreadable):
+            with suppress(Unreadable):
                 yield self._document(path)
 
     def foreign(self, path: str, folder: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from orchgate.errors import OrchgateError
+from orchgate.lib.lazy import dates
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
 from orchgate.markdown.parts import is_markdown
 from orchgate.model import ScopeTarget
@@ -134,9 +135,9 @@ class Context(NamedTuple):
 
     @cached_property
     def now(self) -> datetime.datetime:
-        import datetime
-
-        return datetime.datetime.fromtimestamp(self.judged_at, datetime.UTC)
+        made = dates()
+        found: datetime.datetime = made.datetime.fromtimestamp(self.judged_at, made.timezone.utc)
+        return found
 
     @property
     def today(self) -> datetime.date:

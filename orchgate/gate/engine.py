@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from functools import partial
 
@@ -12,7 +11,7 @@ from orchgate.gate import halves, suggestions, suppressions
 from orchgate.gate.halves import HalfDone, Raw
 from orchgate.gate.suppressions import KNOWN
 from orchgate.lib.process import cores
-from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple, suppress
 from orchgate.markdown.parts import is_markdown
 from orchgate.model import (
     CheckResult,
@@ -175,7 +174,7 @@ class CheckRun:
         self._comparison = None if alone else Comparison(self._ctx, self._at_base)
         before = self._comparison.before if self._comparison is not None else None
         if before is not None:
-            with contextlib.suppress(OrchgateError):
+            with suppress(OrchgateError):
                 parts.compare(now, state_of(before))
         if self._outcomes is not None:
             from orchgate.gate import kept_parts
@@ -262,7 +261,7 @@ class CheckRun:
             return
         together = [check for check in self._checks if check.order is RunOrder.WITH_OTHERS]
         rest = [check for check in together if check not in new and check.id not in self._results]
-        with contextlib.suppress(OrchgateError):  # the checks say what cannot be read
+        with suppress(OrchgateError):  # the checks say what cannot be read
             _ = self._ctx.packets.owners  # both processes ask for them
         mine, theirs = halves.both(self._half, (longest, []), ([*others, *longest], rest))
         self._marked = list(dict.fromkeys((*mine.marked, *theirs.marked)))
@@ -459,7 +458,7 @@ class CheckRun:
     def _document(self, path: str) -> Document | None:
         document = self._ctx.documents.parsed(path)
         if document is None and is_markdown(path):  # reported by a check that does not read it
-            with contextlib.suppress(Unreadable):
+            with suppress(Unreadable):
                 document = self._ctx.documents.one(path)
         return document
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import MAX_BYTES
 from orchgate.lib.paths import matches
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -184,7 +183,7 @@ def _as_lines(path: str, content: object) -> list[str] | None:
 
         from orchgate.lib import json_data
 
-        with contextlib.suppress(ValueError, json_data.TooDeepError):
+        with suppress(ValueError, json_data.TooDeepError):
             text = json.dumps(json_data.parse(text), indent=0)
     return text.split("\n")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
@@ -27,7 +26,7 @@ from orchgate.markdown.parts import is_markdown
 from orchgate.model import Report, RunOrder, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from orchgate.config.faults import At, Reading
     from orchgate.config.settings import Config
@@ -45,18 +44,13 @@ MOST_COMPARED = 200  # documents of a change that are compared with the work tre
 LANDS = (Verdict.PASS, Verdict.WARN)
 
 
-@contextlib.contextmanager
-def opened(environ: Mapping[str, str] | None = None) -> Iterator[Repository]:
-    """The repository around the current folder. Raises GitError."""
+def opened(environ: Mapping[str, str] | None = None) -> Repository:
+    """The repository around the current folder, to be closed by a `with`. Raises GitError."""
     try:
         here = os.getcwd()
     except FileNotFoundError as error:
         raise GitError("the current folder does not exist any more") from error
-    repository = open_repository(here, os.environ if environ is None else environ)
-    try:
-        yield repository
-    finally:
-        repository.close()
+    return open_repository(here, os.environ if environ is None else environ)
 
 
 def context(

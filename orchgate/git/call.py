@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from orchgate.errors import GitError, NotARepository
 from orchgate.lib import process
 from orchgate.lib.lazy import lazy
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, contextmanager, suppress
 
 if TYPE_CHECKING:
     import subprocess
@@ -193,7 +192,7 @@ class Git:
         """A running git that answers questions on its standard input."""
         return process.talk((*self._options, *args), cwd=self.cwd, env=self.env)
 
-    @contextlib.contextmanager
+    @contextmanager
     def talking(self, *args: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         """A conversation: where questions are written to, and answers are read from."""
         child = self.converse(*args)
@@ -204,7 +203,7 @@ class Git:
         except BrokenPipeError as error:
             raise GitError(f"git {args[0]} ended early", "git fsck") from error
         finally:
-            with contextlib.suppress(BrokenPipeError):
+            with suppress(BrokenPipeError):
                 child.stdin.close()
             child.stdout.close()
             child.wait()

@@ -5,7 +5,6 @@ Of a difference: which paths, how many lines, and the hunks where they are wante
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections import deque
 from itertools import islice
@@ -13,7 +12,7 @@ from itertools import islice
 from orchgate.errors import GitError
 from orchgate.git.call import DIFF_PINNED, FETCH_OBJECTS
 from orchgate.lib.hashes import digest
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, suppress
 from orchgate.model import Change
 
 if TYPE_CHECKING:
@@ -327,7 +326,7 @@ class Blobs:
         child, self._process = self._process, None
         self._flying.clear()
         for stream in (child.stdin, child.stdout):
-            with contextlib.suppress(BrokenPipeError):
+            with suppress(BrokenPipeError):
                 _pipe(stream).close()
         child.wait()
 

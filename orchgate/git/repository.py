@@ -16,6 +16,7 @@ from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Self
 
     from orchgate.git.paths import PathChoice, Paths
     from orchgate.git.refs import Refs
@@ -35,6 +36,12 @@ class Repository:
         self.shallow = shallow
         self.empty_tree = objects.EMPTY_TREE[object_format]
         self.blobs = Blobs(git)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @cached_property
     def cache(self) -> Cache | None:

@@ -7,14 +7,13 @@ cannot be read or written is done again. The key has to say everything that the 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import sys
 from functools import cache
 
 from orchgate.lib.hashes import fingerprint
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,7 +66,7 @@ class Cache:
             return None
         if len(content) != size or begin != head + fingerprint(head, content):
             return None
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             _keep(path)
         return content
 
@@ -103,7 +102,7 @@ class Cache:
         from orchgate.errors import OrchgateError
         from orchgate.lib import files
 
-        with contextlib.suppress(OSError, OrchgateError):
+        with suppress(OSError, OrchgateError):
             head = _head(kind, key)
             if len(head) + _DIGEST + len(content) > LONGEST or not self._made():
                 return
@@ -120,9 +119,9 @@ class Cache:
 
     def _made(self) -> bool:
         """As `_is_ours`, of a folder that is made where it is not there. Raises OSError."""
-        with contextlib.suppress(FileExistsError):
+        with suppress(FileExistsError):
             os.mkdir(self._above)
-        with contextlib.suppress(FileExistsError):
+        with suppress(FileExistsError):
             if _is_folder(os.lstat(self._above)):
                 os.mkdir(self._folder, 0o700)
         return self._is_ours()
@@ -134,7 +133,7 @@ class Cache:
             for entry in found:
                 if entry.name.startswith("."):  # on its way
                     continue
-                with contextlib.suppress(FileNotFoundError):  # another process makes room, too
+                with suppress(FileNotFoundError):  # another process makes room, too
                     status = entry.stat(follow_symlinks=False)
                     entries.append((status.st_mtime_ns, status.st_size, entry.path))
         total = size + sum(size for _, size, _ in entries)
@@ -144,7 +143,7 @@ class Cache:
         for _, freed, path in sorted(entries):
             if total <= MOST_BYTES // 2 and count <= MOST // 2:
                 return
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 os.unlink(path)
             total, count = total - freed, count - 1
 
@@ -193,7 +192,7 @@ def _installed() -> Iterator[str]:
     """Which packages Python finds, with their versions."""
     for folder in sys.path:
         if folder.endswith("-packages"):
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 yield from (name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info")))
 
 
@@ -204,7 +203,7 @@ def _sources(package: str) -> Iterator[str]:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:
                 if entry.name.endswith(".py"):
-                    with contextlib.suppress(OSError):  # of an editor: gone by now, or a link that is a lock
+                    with suppress(OSError):  # of an editor: gone by now, or a link that is a lock
                         status = entry.stat()
                         yield f"{entry.path} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
                 elif "." not in entry.name and entry.name != "__pycache__":

@@ -6,13 +6,12 @@ hold, and the data files that come with the package, are here, too.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
 
 from orchgate.errors import OrchgateError, quoted
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, contextmanager, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -203,7 +202,7 @@ def _put(
     try:
         with _undisturbed():
             for folder in places:  # it may be full, not ours, or on another file system after all
-                with contextlib.suppress(OSError):
+                with suppress(OSError):
                     _put_through(folder, path, data, publish, sync=sync, executable=executable)
                     break
             else:
@@ -220,7 +219,7 @@ def _sync_name(path: str, *, new: bool) -> None:
         sync_folder(os.path.dirname(path))
     except OSError:
         if new:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 os.unlink(path)
         raise
 
@@ -248,12 +247,12 @@ def _put_through(
             os.close(descriptor)
         publish(name, path)
     finally:
-        with contextlib.suppress(OSError):  # renamed
+        with suppress(OSError):  # renamed
             os.unlink(name)
         os.close(lock)
 
 
-@contextlib.contextmanager
+@contextmanager
 def _undisturbed() -> Iterator[None]:
     """Whoever asks us to end waits until a file is in its place: nothing is left half-way."""
     import signal
@@ -270,10 +269,10 @@ def _take_after(descriptor: int, path: str, *, executable: bool) -> None:
     """Gives a new file the owner and permissions of the one that it replaces, or the group that its folder hands on."""
     mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
     folder = os.stat(os.path.dirname(path) or os.curdir)
-    with contextlib.suppress(PermissionError):
+    with suppress(PermissionError):
         if folder.st_mode & stat.S_ISGID:
             os.fchown(descriptor, -1, folder.st_gid)
-    with contextlib.suppress(FileNotFoundError, PermissionError):
+    with suppress(FileNotFoundError, PermissionError):
         old = os.lstat(path)
         if stat.S_ISCHR(old.st_mode) or stat.S_ISBLK(old.st_mode):
             raise OSError(errno.EINVAL, "it is a device", path)

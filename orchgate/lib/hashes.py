@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 _SMALL = 2 * 1024 * 1024  # bytes
@@ -25,7 +24,7 @@ def digest(name: str, content: bytes) -> bytes:
     """By `sha1` or `sha256`; the former as git names objects, which secures nothing."""
     if len(content) < _SMALL:
         try:
-            return bytes(getattr(importlib.import_module(_OWN[name]), name)(content).digest())
+            return bytes(getattr(__import__(_OWN[name]), name)(content).digest())
         except ImportError:  # built without it
             pass
     import hashlib

@@ -1,12 +1,14 @@
-"""Regular expressions that are compiled when they are first used: the commit path pays only for those it needs."""
+"""What is made or loaded when it is first used: the commit path pays only for the regular expressions it needs."""
 
 from __future__ import annotations
 
 import re
+import sys
 
 from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from types import ModuleType
     from typing import AnyStr
 
     def lazy(source: AnyStr, flags: int | re.RegexFlag = 0) -> re.Pattern[AnyStr]:
@@ -26,3 +28,17 @@ else:
             value = getattr(re.compile(self._source, self._flags), name)
             setattr(self, name, value)
             return value
+
+
+def module(name: str) -> ModuleType:
+    """A module by its full name, as `importlib.import_module` has it, which costs as much as three modules."""
+    __import__(name)
+    return sys.modules[name]
+
+
+def dates() -> ModuleType:
+    """`datetime`, without the second set of its classes that the module of Python 3.11 has, in Python."""
+    try:
+        return module("_datetime")
+    except ImportError:
+        return module("datetime")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 # The module `signal` makes enums of what this one has, which costs as much as three of our modules.
 import _signal as signal  # type: ignore[import-not-found]  # typeshed lacks it
-import contextlib
 import functools
 import os
 import sys
 
 from orchgate.errors import OrchgateError
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, suppress
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import IO, Any, NoReturn, TypeVar
 
     Input = TypeVar("Input")
@@ -138,7 +137,7 @@ def spawn_helper(
 def _keep_descriptors() -> None:
     """Hands none of the descriptors that we were given on to programs that are started from here on."""
     for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # that of the listing is closed by now
+        with suppress(OSError):  # that of the listing is closed by now
             if int(name) > 2:
                 os.set_inheritable(int(name), False)
 
@@ -161,21 +160,28 @@ def attach(argv: Sequence[str], *, env: Mapping[str, str]) -> int:
     return child.pid
 
 
-@contextlib.contextmanager
-def _refusals(program: str, cwd: str | None) -> Iterator[None]:
+class _refusals:  # noqa: N801 -- used like a function
     """The system's reasons not to start a program, as ours."""
-    try:
-        yield
-    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        if cwd is not None and error.filename == cwd:
-            raise OrchgateError(f"cannot work in {cwd}: {error.strerror}") from error
-        raise ProgramMissing(
-            f"cannot run {program}: {error.strerror}", f"install {program} and put it on PATH"
-        ) from error
-    except OSError as error:  # E2BIG, ENOMEM, EAGAIN, ENOEXEC …
-        raise OrchgateError(f"cannot run {program}: {error.strerror}") from error
-    except ImportError as error:  # of what starts it: no descriptor was left
-        raise OrchgateError(f"cannot run {program}: {error}") from error
+
+    def __init__(self, program: str, cwd: str | None) -> None:
+        self._program = program
+        self._cwd = cwd
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        program, cwd = self._program, self._cwd
+        if isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError):
+            if cwd is not None and error.filename == cwd:
+                raise OrchgateError(f"cannot work in {cwd}: {error.strerror}") from error
+            raise ProgramMissing(
+                f"cannot run {program}: {error.strerror}", f"install {program} and put it on PATH"
+            ) from error
+        if isinstance(error, OSError):  # E2BIG, ENOMEM, EAGAIN, ENOEXEC …
+            raise OrchgateError(f"cannot run {program}: {error.strerror}") from error
+        if isinstance(error, ImportError):  # of what starts it: no descriptor was left
+            raise OrchgateError(f"cannot run {program}: {error}") from error
 
 
 def end(child: subprocess.Popen[bytes], *, own_group: bool) -> None:
@@ -183,7 +189,7 @@ def end(child: subprocess.Popen[bytes], *, own_group: bool) -> None:
     import subprocess
 
     _signal(child, signal.SIGTERM, own_group)
-    with contextlib.suppress(subprocess.TimeoutExpired):
+    with suppress(subprocess.TimeoutExpired):
         child.wait(TERMINATE_SECONDS)
     _signal(child, signal.SIGKILL, own_group)
     child.wait()
@@ -203,12 +209,12 @@ def _rest(child: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
 def _close(child: subprocess.Popen[bytes]) -> None:
     for stream in (child.stdin, child.stdout, child.stderr):
         if stream is not None:
-            with contextlib.suppress(BrokenPipeError):
+            with suppress(BrokenPipeError):
                 stream.close()
 
 
 def _signal(child: subprocess.Popen[bytes], number: int, own_group: bool) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    with suppress(ProcessLookupError, PermissionError):
         if own_group:
             os.killpg(child.pid, number)
         else:
@@ -304,7 +310,7 @@ def _captured(program: str, argv: Sequence[str], env: Mapping[str, str] | None, 
         for end in (into_output, into_errors, *inputs[:1]):
             os.close(end)
         if given:
-            with contextlib.suppress(BrokenPipeError):  # it did not wait for it
+            with suppress(BrokenPipeError):  # it did not wait for it
                 os.write(inputs[1], given)
             os.close(inputs[1])
         stdout, stderr = _read_both(output, errors)
@@ -340,7 +346,7 @@ def _end_now(pid: int) -> None:
     """Ends a program of ours that nobody waits for any more; it gets a moment to tidy up."""
     import time
 
-    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+    with suppress(ProcessLookupError, ChildProcessError):
         os.kill(pid, signal.SIGTERM)
         until = time.monotonic() + TERMINATE_SECONDS
         while os.waitpid(pid, os.WNOHANG) == (0, 0):

@@ -1,8 +1,9 @@
-"""Names of `typing` and `enum` that nearly every module needs, at a price that every commit can pay.
+"""Names of `typing`, `enum` and `contextlib` that nearly every module needs, at a price that every commit can pay.
 
 `typing.NamedTuple` compiles each annotation of a class, and a constructor, when the class is declared: 1.5 million
 instructions; an Enum takes half a million. `orchgate check --staged` declares a hundred classes and makes values of
-few. Type checkers see the originals; here is what our code asks of them when it runs.
+few. `contextlib` declares eighteen classes, of which a commit needs one. Type checkers see the originals; here is what
+our code asks of them when it runs.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from enum import Enum as Enum  # noqa: PLC0414 -- others take these from here
+    from contextlib import contextmanager as contextmanager  # noqa: PLC0414 -- others take these from here
+    from contextlib import suppress as suppress  # noqa: PLC0414
+    from enum import Enum as Enum  # noqa: PLC0414
     from typing import NamedTuple as NamedTuple  # noqa: PLC0414
     from typing import Protocol as Protocol  # noqa: PLC0414
     from typing import dataclass_transform as dataclass_transform  # noqa: PLC0414
@@ -19,6 +22,8 @@ else:
 
     def dataclass_transform(**_):
         return lambda cls: cls
+
+    from functools import cached_property, wraps
 
     try:
         from _collections import _tuplegetter as field  # the fastest one, which `collections.namedtuple` takes, too
@@ -39,12 +44,14 @@ else:
         def __new__(cls, name, bases, names):
             if bases and bases[0].__base__ is tuple:
                 fields = tuple(names.get("__annotations__", ()))
-                FIELDS.extend(field(position, None) for position in range(len(FIELDS), len(fields)))
+                if len(fields) > len(FIELDS):
+                    FIELDS.extend(field(position, None) for position in range(len(FIELDS), len(fields)))
                 defaults = {one: names[one] for one in fields if one in names}
                 names.update(zip(fields, FIELDS, strict=False))
                 names.update(_fields=fields, _field_defaults=defaults, __match_args__=fields)
+                names["_last"] = (*defaults.values(),)  # of those that have a default
             # What a `cached_property` works out is kept beside the fields, and is no part of the value.
-            if not any(type(value).__name__ == "cached_property" for value in names.values()):
+            if cached_property not in map(type, names.values()):
                 names["__slots__"] = ()
             return super().__new__(cls, name, bases, names)
 
@@ -54,7 +61,15 @@ else:
         __slots__ = ()
 
         def __new__(cls, /, *values, **named):
-            return new(cls, arranged(cls, values, named))
+            calls[cls] = count = calls.get(cls, 0) + 1
+            if count == OFTEN:
+                cls.__new__ = staticmethod(constructor(cls))
+            missing = len(cls._fields) - len(values)
+            if named or not 0 <= missing <= len(cls._last):
+                values = arranged(cls, values, named)
+            elif missing:
+                values += cls._last[-missing:]
+            return new(cls, values)
 
         @classmethod
         def _make(cls, values):
@@ -77,17 +92,11 @@ else:
 
     def arranged(cls, values, named):
         """The values of all fields in order. Raises TypeError as a call of any function does."""
-        calls[cls] = calls.get(cls, 0) + 1
-        if calls[cls] == OFTEN:
-            cls.__new__ = staticmethod(constructor(cls))
-        fields, defaults = cls._fields, cls._field_defaults
-        missing = len(fields) - len(values)
-        if not named and 0 <= missing <= len(defaults):
-            return (*values, *(*defaults.values(),)[len(defaults) - missing :])
-        given = {**defaults, **dict(zip(fields, values, strict=False)), **named}
-        if missing < 0 or given.keys() != set(fields) or not named.keys().isdisjoint(fields[: len(values)]):
+        rest = cls._fields[len(values) :]
+        given = cls._field_defaults | named
+        if len(values) > len(cls._fields) or not named.keys() <= set(rest) <= given.keys():
             return constructor(cls)(cls, *values, **named)  # says what is wrong
-        return [given[name] for name in fields]
+        return (*values, *map(given.__getitem__, rest))
 
     def constructor(cls):
         """What does the same at once, as `typing` has it."""
@@ -96,6 +105,29 @@ else:
         made = eval(f"lambda _cls, {names}: _new(_cls, ({names},))", {"_new": new})  # noqa: S307
         made.__defaults__ = (*cls._field_defaults.values(),)
         return made
+
+    class suppress:  # noqa: N801 -- used like a function
+        """Ends a block at an error of some kinds, as if nothing had been the matter."""
+
+        def __init__(self, *kinds):
+            self.kinds = kinds
+
+        def __enter__(self):
+            return None
+
+        def __exit__(self, kind, error, trace):
+            return kind is not None and issubclass(kind, self.kinds)
+
+    def contextmanager(function):
+        """That of `contextlib`, loaded by the first call of any function that it decorates."""
+
+        @wraps(function)
+        def managed(*values, **named):
+            from contextlib import contextmanager
+
+            return contextmanager(function)(*values, **named)
+
+        return managed
 
     class Members(type):
         """What the names of a closed set become: its members, each of them once."""

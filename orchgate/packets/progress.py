@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from orchgate.lib.lazy import lazy
+from orchgate.lib.lazy import dates, lazy
 from orchgate.lib.typed import TYPE_CHECKING, Enum
 from orchgate.model import Finding, Severity
 from orchgate.packets.naming import normal
@@ -147,7 +147,6 @@ def packets_in_work(settings: Documents, packets: tuple[Packet, ...]) -> tuple[P
 
 
 KEY = "last_review"
-_DATE = lazy(r"\d{4}-\d{2}-\d{2}")
 
 
 def last_review(document: Document) -> str | None:
@@ -160,10 +159,11 @@ def last_review(document: Document) -> str | None:
 
 def date_of(value: str) -> datetime.date | None:
     """A date written as YYYY-MM-DD; None for anything else."""
-    import datetime
-
+    if len(value) != 10 or value[4] != "-" or value[7] != "-":  # as the other ways of ISO 8601 to write one
+        return None
     try:
-        return datetime.date.fromisoformat(value) if _DATE.fullmatch(value) else None
+        found: datetime.date = dates().date.fromisoformat(value)
+        return found
     except ValueError:
         return None
 

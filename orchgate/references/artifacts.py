@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from functools import cached_property
 
 from orchgate.lib.lazy import lazy
 from orchgate.lib.paths import git_name, is_git_name, links
-from orchgate.lib.typed import TYPE_CHECKING, Protocol
+from orchgate.lib.typed import TYPE_CHECKING, Protocol, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +134,7 @@ class Artifacts:
         """As `names`, of what is on disk alone."""
         names: list[str] = []
         if self.on_disk(folder):
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 names = os.listdir(self.full(folder))
         return tuple(sorted(names))
 
