@@ -90,7 +90,7 @@ def weight(place: Mention, target: ReferenceTarget) -> Severity | None:
 
 def artifact_weight(place: Mention, target: ReferenceTarget) -> Severity | None:
     """A recorded run weighs wherever it is named; other artifacts where they are claimed, not planned."""
-    if RUN_ID.search(target.path):
+    if "Z-" in target.path and RUN_ID.search(target.path):
         return Severity.ERROR
     statement = place.statement
     if statement.checked is False or place.template:

@@ -9,7 +9,6 @@ from functools import cached_property
 
 from orchgate.git.paths import PathChoice
 from orchgate.git.snapshot import SUBMODULE, SYMLINK, GitSnapshot, TreeEntry, folders_of, indirect_of
-from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ INDIRECT = PathChoice(b"indirect", lambda _, mode: mode in (SYMLINK, SUBMODULE))
 _LARGEST = 256 * 1024 * 1024  # bytes of one folder's tree
 _MOST_KEPT = 8 * 1024 * 1024  # bytes of all trees, which a change and its base share; each ref of a push brings some
 _SEARCHES = 16  # times that a whole folder is searched; from then on reading it once is cheaper
-_MODE = lazy(rb"[0-7]{5,6} ")
+_OCTAL = b"01234567"
 
 
 class _Folder:
@@ -66,8 +65,8 @@ class _Folder:
             return None, True
         for start in (at - 6, at - 5):
             before = start - size
-            follows = before > 0 and raw[before - 1] == 0 and not _MODE.search(raw, before, start)
-            if (start == 0 or follows) and _MODE.fullmatch(raw, start, at + 1):
+            follows = before > 0 and raw[before - 1] == 0 and not _holds_mode(raw[before:start])
+            if (start == 0 or follows) and not raw[start:at].strip(_OCTAL):
                 end = at + len(name) + 2
                 return _entry(raw[start:at], raw[end : end + size]), True
         return None, False
@@ -93,6 +92,14 @@ class _Folder:
                 raise ValueError("not a tree")
             self._entries = {name: (mode, oid) for mode, name, oid in found}
         return self._entries
+
+
+def _holds_mode(oid: bytes) -> bool:
+    """Whether five octal digits and a space, as a mode ends, are part of a binary id."""
+    at = oid.find(b" ", 5)
+    while at >= 0 and oid[at - 5 : at].strip(_OCTAL):
+        at = oid.find(b" ", at + 1)
+    return at >= 0
 
 
 def _entry(mode: bytes, oid: bytes) -> TreeEntry:

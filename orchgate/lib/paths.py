@@ -195,11 +195,28 @@ def _simple(pattern: str) -> Callable[[str], bool] | None:
         folder = name.removesuffix("**")
         if folder != name and folder[-1:] == "/" and "*" not in folder:
             return lambda path: path.startswith(folder)
-        return None if "*" in name else pattern.__eq__
+        return _by_folder(name) if "*" in name else pattern.__eq__
     ending = name.removeprefix("*")
     if "/" in ending or "*" in ending:
         return None
     return lambda path: path.endswith(ending) and (ending != name or path[: -len(ending)][-1:] in ("", "/"))
+
+
+def _by_folder(pattern: str) -> Callable[[str], bool] | None:
+    """`packages/*/src/**`: whole names, or any name; at the end anything."""
+    names = pattern.split("/")
+    open_ended = names[-1] == "**"
+    names = names[: len(names) - open_ended]
+    if any("*" in name and name != "*" for name in names):
+        return None
+    count = len(names)
+
+    def answer(path: str) -> bool:
+        parts = path.split("/", count) if open_ended else path.split("/")
+        same = all(name in ("*", part) for name, part in zip(names, parts, strict=False))
+        return same and len(parts) == count + open_ended
+
+    return answer
 
 
 def _ending(name: str) -> Callable[[str], bool] | None:

@@ -14,7 +14,6 @@ _RULE = lazy(r"([-*_])[ \t]*(?:\1[ \t]*){2,}$")
 _INTERRUPTS = lazy(r" {0,3}(?:```|~~~|#{1,6}[ \t]|[-*+][ \t]|1[.)][ \t]|<!--|[-*_]{3,}[ \t]*$)")
 _FENCE = lazy(r"(`{3,}|~{3,})(.*)")
 _INDENTED = lazy(r"\n    ")
-_FRONT_END = lazy(r"\n(?:---|\.\.\.)[ \t]*(?=\n|$)")
 _DEEPEST = 64  # nested list items; deeper ones count as text
 _BLOCK_STARTS = frozenset("`~<>-*+#|_0123456789")
 
@@ -26,8 +25,13 @@ def front_matter_end(text: str) -> int:
     first = text.find("\n")
     if first < 0 or text[3:first].strip():
         return 0
-    match = _FRONT_END.search(text, first)
-    return match.end() if match else 0
+    at = first
+    while at >= 0:
+        end = line_end(text, at + 1)
+        if text[at + 1 : end].rstrip(" \t") in ("---", "..."):
+            return end
+        at = text.find("\n", at + 1)
+    return 0
 
 
 def find_blocks(text: str, start: int, *, indented_code: bool = True) -> Blocks:

@@ -124,9 +124,6 @@ def sections(headings: Sequence[Heading], length: int) -> list[Section]:
 
 
 _ITEM = lazy(r"([ \t>]*)([-*+]|\d{1,9}[.)])(?:[ \t]+(?:\[([ xX])\](?=[ \t]|$))?|$)")
-_BREAK_LINE = lazy(r"[ \t]*([-*_])[ \t]*(?:\1[ \t]*){2,}$")
-_OTHER_BLOCK = lazy(r"[ \t]*(?:#{1,6}(?:[ \t]|$)|\||>)")
-
 
 _BLANK = " \t>"
 _MARKS = frozenset("-*+0123456789")
@@ -156,9 +153,9 @@ def find_items(text: str, parts: Iterable[Range]) -> list[ListItem]:
             after_blank = True
             continue
         first = line.lstrip(_BLANK)[:1]
-        match = None if first not in _MARKS or _BREAK_LINE.match(line) else _ITEM.match(line)
+        match = None if first not in _MARKS or _is_rule(line) else _ITEM.match(line)
         indent = indent_of(match[1].replace(">", " ") if match else line) if line[0] in _BLANK else 0
-        lazy = not match and not after_blank and not _OTHER_BLOCK.match(line)
+        lazy = not match and not after_blank and not _is_other_block(line)
         while stack and not lazy and indent <= stack[-1].indent:
             opened = stack.pop()
             done.append((opened.number, opened.close(last_end)))
@@ -172,6 +169,19 @@ def find_items(text: str, parts: Iterable[Range]) -> list[ListItem]:
         last_end = offset + len(line)
     done += [(opened.number, opened.close(last_end)) for opened in stack]
     return [item for _, item in sorted(done, key=lambda pair: pair[0])]
+
+
+def _is_rule(line: str) -> bool:
+    """Whether a line is a thematic break, such as `- - -`."""
+    marks = line.replace(" ", "").replace("\t", "")
+    return len(marks) > 2 and marks[0] in "-*_" and not marks.strip(marks[0])
+
+
+def _is_other_block(line: str) -> bool:
+    """Whether a line begins a heading, a table row or a quote."""
+    text = line.lstrip(" \t")
+    after = text.lstrip("#")
+    return text[:1] in ("|", ">") or (0 < len(text) - len(after) <= 6 and after[:1] in ("", " ", "\t"))
 
 
 def _lines(text: str, parts: Iterable[Range]) -> Iterator[tuple[int, str]]:

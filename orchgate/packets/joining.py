@@ -7,7 +7,7 @@ from itertools import combinations
 
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.packets.layout import TASK_ID, Layout, PacketDocument, PacketGroup, stem, take_entry
+from orchgate.packets.layout import Layout, PacketDocument, PacketGroup, stem, take_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -61,8 +61,7 @@ class _Grouping:
             self.by_path[place.path] = place
         self.owners: dict[str, list[str]] = {}
         for task in self.tasks:
-            match = TASK_ID.fullmatch(task)
-            for slug in (task, match["slug"] if match else ""):
+            for slug in (task, stem(task) if stem(task) != task else ""):
                 if slug in self.slugs:
                     self.owners.setdefault(slug, []).append(task)
                     break
@@ -326,8 +325,7 @@ def _nearest(candidate: _Candidate, buckets: _Buckets) -> PacketGroup | None:
 def _words(group: PacketGroup) -> frozenset[str]:
     """Words of a group's name without its id."""
     name = (group.tasks or group.slugs)[0]
-    match = TASK_ID.fullmatch(name)
-    return frozenset(_SEPARATORS.split((match["slug"] if match else name).casefold()))
+    return frozenset(_SEPARATORS.split(stem(name).casefold()))
 
 
 def _weight(group: PacketGroup) -> tuple[int, int]:

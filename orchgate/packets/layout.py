@@ -28,15 +28,17 @@ TITLES = {
 }
 
 
-TASK_ID = lazy(r"(?:[A-Za-z]{1,10}-)?\d+-(?P<slug>.+)", re.DOTALL)
+_LONGEST_KEY = 10  # letters before the number of a task, as in `ABC-12-faster-start`
 _NAMED = lazy(r"(\{slug\}|\{task\})")
 LONGEST_TIED = 300  # characters of a path: the ways to split it grow with the cube
 
 
 def stem(name: str) -> str:
     """What the names of one packet have in common: a task's name without its id."""
-    match = TASK_ID.fullmatch(name)
-    return match["slug"] if match else name
+    number, _, slug = name.partition("-")
+    if number.isascii() and number.isalpha() and len(number) <= _LONGEST_KEY:
+        number, _, slug = slug.partition("-")
+    return slug if number.isdecimal() and slug else name
 
 
 class Pattern(NamedTuple):

@@ -43,8 +43,6 @@ _LINK = lazy(r"!?\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])")
 _ORNAMENT = lazy(r"^[^\w(§]+")
 _NUMBERING = lazy(r"^(?:§\s*)?(?:\d{1,3}(?:\.\d{1,3}){0,5}[.):]?|[a-z][.)])\s+")
 _SUFFIX = lazy(r"\s*\([^()]*\)$")
-_AFTER_KIND = lazy(r"(?: mirror)?(?:\s+-\s*|\s*[:|]\s*|$)(?P<rest>.*)", re.DOTALL)
-_TASK = lazy(r"(?:task\s+)?#?(?P<id>\d{4})(?:\s*[-:|]|\s|$)")
 
 
 @lru_cache(maxsize=8192)
@@ -99,8 +97,10 @@ class DocumentName(NamedTuple):
 def _kind(text: str) -> tuple[str, str] | None:
     """The kind that a plain title begins with, and what follows it."""
     for words in sorted(filter(text.startswith, KIND_WORDS), key=len, reverse=True):
-        if match := _AFTER_KIND.fullmatch(text, len(words)):
-            return KIND_WORDS[words], match["rest"]
+        after = text[len(words) :].removeprefix(" mirror")
+        rest = after.lstrip()
+        if not rest or rest[0] in ":|" or after.startswith(" -"):
+            return KIND_WORDS[words], rest[1:].lstrip()
     return None
 
 
@@ -108,8 +108,13 @@ def document_name(title: str) -> DocumentName:
     """`TECH_SPEC — 0939 Faster runs` as ("tech-spec", "0939", "0939 faster runs"), in every spelling seen of it."""
     text = _plain(title)
     kind, rest = _kind(text) or ("", text)
-    task = _TASK.match(rest)
-    return DocumentName(kind, task["id"] if task else "", rest)
+    return DocumentName(kind, leading_id(rest.removeprefix("task ").removeprefix("#"), " -:|"), rest)
+
+
+def leading_id(text: str, ends: str = "-") -> str:
+    """The four digits that a text begins with, where it ends after them or goes on with one of `ends`; else ""."""
+    number, after = text[:4], text[4:5]
+    return number if len(number) == 4 and number.isdecimal() and (after in ends or not after) else ""
 
 
 # What a document says about the packet it belongs to: in its first heading, in its header, and by what it cites
@@ -243,7 +248,6 @@ def _task_name(value: str) -> str:
 # Whether the documents of a packet, and the task list, name the same task
 
 
-_ID = lazy(r"(\d{4})(?:-|$)")
 SPECS = frozenset({"tech-spec", "mini-spec"})
 
 
@@ -293,10 +297,10 @@ def _heading(packet: Packet, kind: str, document: Document, known: Known) -> Ite
         message = f"the first heading says {TITLES[name.kind]}, but this file is the packet's {TITLES[kind]}"
         hint = "correct the heading or the file name"
         yield Finding("DOC005", document.location(first.offset), message, hint, Severity.WARNING)
-    own = _ID.match(packet.task)
-    if name.task_id and own and name.task_id != own[1] and known.has_id(name.task_id):
+    own = leading_id(packet.task)
+    if name.task_id and own and name.task_id != own and known.has_id(name.task_id):
         message = f"the first heading names task {name.task_id}, but this is packet {packet.task}"
-        yield Finding("DOC005", document.location(first.offset), message, f"write {own[1]}")
+        yield Finding("DOC005", document.location(first.offset), message, f"write {own}")
 
 
 def _names(packet: Packet, document: Document, declared: Declaration, known: Known) -> Iterator[Finding]:
@@ -318,7 +322,7 @@ def _names(packet: Packet, document: Document, declared: Declaration, known: Kno
 
 def _task(packet: Packet, document: Document, declared: Declaration) -> Iterator[Finding]:
     """A task may be named by its id alone, or by its full name with a prefix such as a date."""
-    ids = {match[1] for name in packet.names if (match := _ID.match(name))}
+    ids = {number for name in packet.names if (number := leading_id(name))}
     listed = packet.entry.names if packet.entry else ()
     if (
         packet.task

@@ -21,6 +21,7 @@ RUN_ID = lazy(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z-[0-9a-f]{8}")
 _LOCAL = lazy(
     r"file:/{1,3}[\w.$<{~-]|(?:/(?:Users|home|root|Volumes|private|var/folders|mnt/[a-z])/[^/]+/|/tmp/|~[\w.-]*/|[A-Za-z]:[\\/](?![\\/]))[\w.$<{-]"
 )
+_OF_LOCAL = ("file:/", "/Users/", "/home/", "/root/", "/Volumes/", "/private/", "/var/folders/", "/mnt/", "/tmp/", "~")  # noqa: S108 -- as below
 _OWN_HOME = ("~/", "/tmp/", "/private/tmp/", "/var/folders/")  # noqa: S108 -- nothing is written there
 _SCHEME = lazy(r"[A-Za-z][A-Za-z0-9+.-]+:")  # of one letter: a drive of Windows
 _REMOTE = lazy(r"[\w.-]+@[\w.-]+:")  # `git@host:owner/name`, as ssh and scp take it
@@ -135,7 +136,7 @@ def _is_uri(text: str) -> bool:
 
 def _is_local(text: str) -> bool:
     # Most commits have no such path: the first characters tell without compiling the pattern.
-    return (text[0] in "/~" or text[1:2] == ":" or text.startswith("file:/")) and _LOCAL.match(text) is not None
+    return (text[1:2] == ":" or text.startswith(_OF_LOCAL)) and _LOCAL.match(text) is not None
 
 
 def _last_line(path: str, anchor: str) -> int:
@@ -185,7 +186,19 @@ _GONE = lazy(
     r"no longer|not (?:present|exist|found|created|add)|does not exist|never|without|prun|purg|clean)",
     re.IGNORECASE,
 )
+# One of these is in each, and in few sentences.
+_OF_EVIDENCE = ("evidence",)
+_OF_GONE = (
+    *("delet", "remov", "renam", "retir", "archiv", "drop", "mov", "replac", "former", "histor", "absent", "missing"),
+    *("no longer", "not ", "never", "without", "prun", "purg", "clean"),
+)
 _NEAR = 400  # characters before a reference in which a word counts as about it
+
+
+def _may_hold(text: str, words: tuple[str, ...]) -> bool:
+    """Whether a text may hold one of some words in whatever case; a search by pattern is dear, and tells for sure."""
+    lower = text.lower()
+    return not lower.isascii() or any(word in lower for word in words)
 
 
 Range = tuple[int, int]
@@ -227,7 +240,7 @@ class Sentence:
     @cached_property
     def evidence(self) -> int:
         """Where in the prose an `Evidence:` ends; after all of it where there is none."""
-        marker = _MARKER.search(self.plain)
+        marker = _MARKER.search(self.plain) if _may_hold(self.plain, _OF_EVIDENCE) else None
         return marker.end() if marker else len(self.plain) + 1
 
     @cached_property
@@ -254,7 +267,7 @@ class Sentence:
     @cached_property
     def gone(self) -> list[int]:
         """The offsets of words which say that something no longer exists."""
-        return [match.start() for match in _GONE.finditer(self.plain)]
+        return [match.start() for match in _GONE.finditer(self.plain)] if _may_hold(self.plain, _OF_GONE) else []
 
 
 class Statement(NamedTuple):
@@ -282,7 +295,10 @@ class Statement(NamedTuple):
     @property
     def gone(self) -> bool:
         """Whether the clause says that its subject was deleted, moved, or is missing."""
-        clauses, gone = self.sentence.clauses, self.sentence.gone
+        gone = self.sentence.gone
+        if not gone:
+            return False
+        clauses = self.sentence.clauses
         begin = clauses[bisect_right(clauses, self.here) - 1]
         return bisect_left(gone, begin) < bisect_left(gone, self.here)
 
@@ -321,7 +337,8 @@ class Sentences:
         return start, end
 
 
-_BARE = lazy(r"[^\s`<>()\[\]{},;\"'|*…]+")
+# The ellipsis by itself: a set with a character from beyond Latin-1 takes as long to compile as ten other patterns.
+_BARE = lazy(r"(?:(?!…)[^\s`<>()\[\]{},;\"'|*])+")
 _INSIDE_A_PATH = frozenset("_`/.<*$%@\\-")
 
 
