@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -9,18 +10,20 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from orchgate.lib import files
 from orchgate.runner import writer
 from orchgate.runs import ids
 from orchgate.runs.ids import Clock
+from tests.journals import events_of
+from tests.manifest_samples import own
 from tests.runs import TASK, Project, events, stop, until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from orchgate.runner.writer import Recorder
     from tests.repo import Repo, Result
 
@@ -101,6 +104,34 @@ def test_a_called_run_that_died_before_it_appeared_leaves_nothing_that_is_not_th
 def begun(project: Project) -> Recorder:
     """A run of this process that has not begun yet."""
     return writer.create(str(project.root), TASK, Clock(), lambda *_: None)
+
+
+def test_what_is_recorded_together_is_on_disk_before_anybody_is_told(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    to_disk = files.sync_content
+
+    def noted(descriptor: int, path: str) -> None:
+        to_disk(descriptor, path)
+        order.append("disk")
+
+    monkeypatch.setattr(files, "sync_content", noted)
+    recorder = writer.create(str(project.root), TASK, Clock(), lambda _, event: order.append(event["event"]))
+    with contextlib.closing(recorder):
+        recorder.begin(next(iter(events_of(own()))))
+        with recorder.together():
+            recorder.record({"event": "skip", "stages": [], "status": "skipped", "detail": None}, sync=True)
+            recorder.record({"event": "tree", "git": None})
+            assert order == ["run"]
+        recorder.record({"event": "tree", "git": None})
+        with contextlib.suppress(KeyboardInterrupt), recorder.together():
+            recorder.record({"event": "resume", "reason": "", "process": None, "git": None}, sync=True)
+            raise KeyboardInterrupt
+    told = ["run", "skip", "tree", "tree", "resume"]
+
+    assert order == ["run", "disk", "skip", "tree", "tree", "disk", "resume"]
+    assert [event["event"] for event in events(Path(recorder.folder))] == told
 
 
 def test_what_has_not_begun_is_no_run(project: Project, begun: Recorder) -> None:

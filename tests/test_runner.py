@@ -222,6 +222,32 @@ def test_a_stage_that_ignores_being_told_is_killed(project: Project) -> None:
     assert project.stages()["one"]["attempts"][0]["signal"] == "SIGKILL"
 
 
+WITH_HELPER = """
+import sys
+from orchgate.cli import main
+from orchgate.runner import start_and_reap
+start_and_reap._PLACES = (sys.argv[1],)
+sys.exit(main(["run", "demo", "--task", sys.argv[2]]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no helper here")
+@pytest.mark.parametrize(
+    ("helper", "code", "detail"),
+    [
+        ("false", 0, None),  # it starts nothing, and the program is started without it
+        ("true", 1, "cannot run echo: it started, but its process cannot be found"),
+    ],
+)
+def test_a_helper_that_starts_nothing(project: Project, helper: str, code: int, detail: str | None) -> None:
+    project.define("demo", {"id": "one", "run": ["echo", "hi"]}, {"id": "two", "run": ["echo", "hi"], "needs": []})
+    argv = [sys.executable, "-c", WITH_HELPER, shutil.which(helper) or "", TASK]
+    ended = subprocess.run(argv, cwd=project.root, stdout=subprocess.DEVNULL, check=False)
+
+    details = [stage["status_detail"] for stage in project.stages().values()]
+    assert (ended.returncode, details) == (code, [detail, detail])
+
+
 @pytest.mark.skipif(not shutil.which("prlimit"), reason="no prlimit here")
 def test_whoever_is_known_by_its_session_alone_is_ended_with_the_runner(project: Project) -> None:
     strange = "exec prlimit --locks=unlimited env -i sh -c 'echo up; exec sleep 271.85'"

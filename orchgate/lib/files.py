@@ -134,6 +134,14 @@ def append(descriptor: int, line: bytes, path: str, *, sync: bool, torn: bool = 
     return written
 
 
+def sync_content(descriptor: int, path: str) -> None:
+    """Returns once what was written is on disk. Raises WriteError."""
+    try:
+        _sync_content(descriptor)
+    except OSError as error:
+        raise failure(path, error) from error
+
+
 def _sync_content(descriptor: int) -> None:
     if hasattr(os, "fdatasync"):  # macOS has none
         os.fdatasync(descriptor)

@@ -13,11 +13,12 @@ from functools import partial
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runner import process_tree, start_and_reap, suspended
 from orchgate.runner.child import NOT_OURS, Birth, CostOwners, Running, refused, signal_name
 from orchgate.runner.meter import Forks, Meters
 from orchgate.runner.output import Output
+from orchgate.runner.start_and_reap import FirstProcess, Helper
 from orchgate.runner.suspended import STOPPING, Absence, Pauses
 
 if TYPE_CHECKING:
@@ -34,6 +35,17 @@ _LOOKS = 100  # at a list of processes that changes meanwhile
 _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class _Starting(NamedTuple):
+    """A program that was started, whose first process has not been looked for yet."""
+
+    program: Program
+    output: Output
+    done: Callable[[Result], None]
+    number: int
+    meter: Meter | None
+    begun: FirstProcess | Helper
+
+
 class Loop:
     """Waits for whatever can happen while stages run. A first signal asks programs to end, a second one kills them."""
 
@@ -41,7 +53,8 @@ class Loop:
         self._watch = watch
         self._forget = forget
         self._selector = selectors.DefaultSelector()
-        self._running: dict[int, Running] = {}
+        self._started: dict[int, Running] = {}
+        self._starting: _Starting | None = None  # a program that is on its way
         self._timers: list[tuple[float, Callable[[], None]]] = []
         self._soon: list[Callable[[], None]] = []
         self._buffer = memoryview(b"")
@@ -53,7 +66,7 @@ class Loop:
         self.adopts = False  # whether orphans below this process become its children
         self.forks: Forks | None = None  # counts processes, where that is wanted
         self.tick: Callable[[], float | None] = lambda: None  # draws; returns in how many seconds to draw again
-        self.pauses = Pauses(self._running.keys())
+        self.pauses = Pauses(self._started.keys())
         self._absence = Absence()
         self.gap: suspended.Standstill | None = None  # found during the last wait
 
@@ -93,6 +106,13 @@ class Loop:
         self.signals.append(signal_name(number))
 
     @property
+    def _running(self) -> dict[int, Running]:
+        """Programs by their first processes. Whoever looks at them sees all that were started."""
+        if self._starting:
+            self._complete(self._starting)
+        return self._started
+
+    @property
     def busy(self) -> bool:
         """Whether anything can still happen by itself."""
         return bool(self._running or self._timers or self._soon)
@@ -103,32 +123,61 @@ class Loop:
 
     def start(self, program: Program, done: Callable[[Result], None]) -> None:
         """Starts a program; `done` is called once, from `step`. Raises WriteError when its log cannot be made."""
+        if self._starting:
+            self._complete(self._starting)
         output = Output(program.log, screen=_screen() if program.screened else None)
-        environ = {**program.env, process_tree.MARK: program.mark}
+        with self._refusals(output, done), self.numbered() as (number, meter):
+            begun = self._begin(program, output, number, adopts=self.adopts)
+            self._starting = _Starting(program, output, done, number, meter, begun)
+
+    def _begin(self, program: Program, output: Output, number: int, *, adopts: bool) -> FirstProcess | Helper:
+        with _source(program.source) as source:
+            return start_and_reap.begin(
+                program.argv,
+                cwd=program.cwd,
+                env={**program.env, process_tree.MARK: program.mark},
+                output=output.writer,
+                source=source,
+                adopts=adopts,
+                handed=start_and_reap.Handed(number, self.numbers),
+            )
+
+    def _complete(self, one: _Starting) -> None:
+        """A program that was started has a first process from here on."""
+        self._starting = None
+        with self._refusals(one.output, one.done, one.meter):
+            first = self._first(one)
+            self._watch(first.pid)
+            one.output.started()
+            birth = Birth(first.pid, one.number, self.numbers, one.meter, first.floor, first.at)
+            running = self._started[first.pid] = Running(one.program, birth, one.output, one.done)
+            self._selector.register(one.output.reader, selectors.EVENT_READ, running)
+
+    def _first(self, one: _Starting) -> FirstProcess:
+        begun = one.begun
+        if isinstance(begun, Helper):
+            if first := start_and_reap.first_process(begun):
+                if one.meter:
+                    one.meter.leave_out(first.helped)
+                return first
+            # Without it, it goes well, or the reason names the program.
+            with process_tree.handed_down(one.number):
+                begun = self._begin(one.program, one.output, one.number, adopts=False)
+        assert isinstance(begun, FirstProcess)
+        return begun
+
+    @contextlib.contextmanager
+    def _refusals(self, output: Output, done: Callable[[Result], None], meter: Meter | None = None) -> Iterator[None]:
+        """Whoever asked for a program that could not be started is told so, soon."""
         try:
-            with _source(program.source) as source, self.numbered() as (number, meter):
-                handed = start_and_reap.Handed(number, self.numbers)
-                first = start_and_reap.start(
-                    program.argv,
-                    cwd=program.cwd,
-                    env=environ,
-                    output=output.writer,
-                    source=source,
-                    adopts=self.adopts,
-                    handed=handed,
-                )
-        except OrchgateError as error:
+            yield
+        except BaseException as error:
             output.abandon()
+            if meter:
+                meter.close()
+            if not isinstance(error, OrchgateError):
+                raise
             self._soon.append(partial(done, refused(error.message)))
-            return
-        except BaseException:
-            output.abandon()
-            raise
-        self._watch(first.pid)
-        output.started()
-        birth = Birth(first.pid, number, self.numbers, meter, first.floor, first.at)
-        running = self._running[first.pid] = Running(program, birth, output, done)
-        self._selector.register(output.reader, selectors.EVENT_READ, running)
 
     @contextlib.contextmanager
     def numbered(self) -> Iterator[tuple[int, Meter | None]]:
@@ -232,6 +281,8 @@ class Loop:
     def _left(self, running: Running) -> list[int]:
         """Living processes that a program left behind."""
         others = self._running.keys() - {running.pid}  # also those whose first process is dead: they are not over yet
+        if running.status is not None and (start_and_reap.childless() or self._all_are_first()):
+            return []
         self._owners.look(self._running)
         for _ in range(_LOOKS):
             if start_and_reap.childless():
@@ -243,6 +294,15 @@ class Loop:
             if not self._reap() and (left or others):
                 return left
         return []
+
+    def _all_are_first(self) -> bool:
+        """Whether all children of ours are first processes: a program whose own one is reaped left nobody behind then.
+
+        Whoever descends from it descends from a child of ours, living or dead, that would be listed, too.
+        """
+        if not process_tree.tells_children():
+            return False
+        return self._running.keys() >= set(process_tree.listed_children(os.getpid()))
 
     def _ask(self, running: Running) -> None:
         if not running.asked:

@@ -45,6 +45,9 @@ class Meter(Protocol):
     def read(self) -> Metered | None:
         """What has been counted so far; None where it cannot be read."""
 
+    def leave_out(self, seconds: float) -> None:
+        """So much of what is counted was a helper's, as far as those are counted."""
+
     def close(self) -> None:
         """Stops counting, and leaves nothing behind."""
 
@@ -128,7 +131,7 @@ class _ControlGroup:
     def entered(self) -> Iterator[None]:
         """Whoever is started in here is in the group; we are only for the moment."""
         # Rather too much of it is ours than too little: on a busy machine the way in and out takes milliseconds.
-        began = _own_seconds()
+        began = time.thread_time()
         try:
             _write(self._folder, "tasks", "0")
         except OSError:
@@ -139,7 +142,7 @@ class _ControlGroup:
             if self._folder:
                 with contextlib.suppress(OSError):
                     _write(self._top, "tasks", "0")
-                self._own = _own_seconds() - began
+                self._own += time.thread_time() - began
 
     def read(self) -> Metered | None:
         try:
@@ -155,6 +158,9 @@ class _ControlGroup:
             return 1.0
         return user / max(1, user + system)
 
+    def leave_out(self, seconds: float) -> None:
+        self._own += seconds
+
     def close(self) -> None:
         if self._folder:
             self._folder = self._removed()
@@ -163,14 +169,6 @@ class _ControlGroup:
         with contextlib.suppress(OSError):
             _remove(self._folder, self._top)
         return ""
-
-
-def _own_seconds() -> float:
-    """Processor time of this process and of helpers that it waited for."""
-    import resource
-
-    helpers = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.thread_time() + helpers.ru_utime + helpers.ru_stime
 
 
 def _number(folder: str, name: str) -> int:
@@ -215,6 +213,9 @@ class _Clock:
             return None
         # Unlike the times of a process it goes on while an interrupt, or another virtual machine, has the processor.
         return Metered(seconds, 0.02 + 0.1 * seconds, lambda: seconds)
+
+    def leave_out(self, seconds: float) -> None:
+        pass  # what is near enough covers it
 
     def close(self) -> None:
         if self._descriptor >= 0:

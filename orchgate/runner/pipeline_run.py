@@ -217,6 +217,11 @@ class PipelineRun:
 
     def _judge(self, index: int, fields: Mapping[str, Any]) -> None:
         """Records the end of an attempt: another one follows, or this one counts."""
+        with self.recorder.together():
+            self._conclude(index, fields)
+            self.go_on()
+
+    def _conclude(self, index: int, fields: Mapping[str, Any]) -> None:
         stage = self.pipeline.stages[index - 1]
         event = {"event": "end", "stage": index, "attempt": self._numbers[index], **fields}
         failed = event["status"] == "failed"
@@ -228,7 +233,6 @@ class PipelineRun:
         else:
             self._record_last(index, event)
             self._settle(index, done=event["status"] == "succeeded" or (failed and stage.allow_failure))
-        self.go_on()
 
     def _record_last(self, index: int, event: Event) -> None:
         """Records the end of the attempt that counts, also in the cache."""
@@ -237,6 +241,7 @@ class PipelineRun:
             event["detail"] = f"{event['detail']}; {note}" if event["detail"] else note
         self.recorder.record(event, sync=True)
         if cache:
+            self.recorder.flush()  # nobody finds in the cache what is not on disk
             cache.ran(index, event, self.session.settings.task, self.recorder.run_id)
 
     def _settle(self, index: int, *, done: bool) -> None:
@@ -251,6 +256,7 @@ class PipelineRun:
         """Runs a sub-pipeline as a run of its own, or resumes the one that an earlier process left unfinished."""
         stage = self.pipeline.stages[index - 1]
         self.recorder.record({"event": "start", "stage": index, "attempt": self._count(index)})
+        self.recorder.flush()  # what comes first is told first
         pipeline = self.session.settings.pipelines[stage.pipeline]
         recorder, resumed = _child_recorder(self.session, pipeline, self._earlier.pop(index, ""))
         caller = Caller(self.recorder.run_id, {**(self.caller.env if self.caller else {}), **stage.env})

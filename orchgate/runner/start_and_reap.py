@@ -4,7 +4,8 @@ Programs are started through a small helper, so that the memory counted as their
 part of the largest resident set of a process, what its memory was before it became a program: that of its parent.
 Started by the runner, nothing would ever have taken less than the runner. `setsid`, which is small, is run as the
 leader of a group: it forks, its first half ends, and the second makes a session of its own and becomes the program. As
-a subreaper the runner is handed that one, waits for it, and knows it from every other orphan by its birth.
+a subreaper the runner is handed that one, waits for it, and knows it from every other orphan by its birth. Between
+`begin` and `first_process` the runner has something else to do.
 
 Each process that is reaped brings its own times and those of the children it waited for. A parent that ignores SIGCHLD
 waits for none: the kernel reaps its children and adds their costs to no process. A meter, where there is one, has
@@ -53,15 +54,27 @@ class Handed(NamedTuple):
 class FirstProcess(NamedTuple):
     """A program's first process, in a session of its own, our child. `at` is when, on the clock of `working_time`.
 
-    `floor`: a largest resident set (bytes) that is not above it says nothing of the program.
+    `floor`: a largest resident set (bytes) that is not above it says nothing of the program. `helped` are the processor
+    seconds of the helper.
     """
 
     pid: int
     at: float
     floor: int
+    helped: float = 0.0
 
 
-def start(
+class Helper(NamedTuple):
+    """A helper that is starting a program, or has done so. `mark` is the one in the program's environment."""
+
+    pid: int
+    program: str
+    at: float
+    handed: Handed
+    mark: str
+
+
+def begin(
     argv: Sequence[str],
     *,
     cwd: str,
@@ -70,8 +83,11 @@ def start(
     source: int | None,
     adopts: bool,
     handed: Handed,
-) -> FirstProcess:
-    """Starts a program. `adopts`: whether orphans below us become ours. Raises ProgramMissing, OrchgateError."""
+) -> FirstProcess | Helper:
+    """Starts a program, or a helper that does, and that has to be waited for with `first_process`.
+
+    `adopts`: whether orphans below us become ours. Raises ProgramMissing, OrchgateError.
+    """
     small = _small() if adopts else ""
     if small and loadable(argv[0], env, cwd, small):
         try:
@@ -79,14 +95,23 @@ def start(
         except OrchgateError:
             pass  # tried without it: then it goes well, or the reason names the program
         else:
-            at = working_time.now()  # before we get a processor the helper may have ended, and the program begun
-            _, status, _ = os.wait4(helper, 0)
-            if pid := _left_by(helper, handed, env.get(process_tree.MARK, "")):
-                return FirstProcess(pid, at, 0)
-            if status == 0:
-                raise OrchgateError(f"cannot run {argv[0]}: it started, but its process cannot be found")
+            # Before we get a processor the helper may have ended, and the program begun.
+            return Helper(helper, argv[0], working_time.now(), handed, env.get(process_tree.MARK, ""))
     pid, at = process.spawn(argv, cwd=cwd, env=env, output=output, source=source), working_time.now()
     return FirstProcess(pid, at, process_tree.own_peak())  # looked at when it began: starting it takes memory, too
+
+
+def first_process(helper: Helper) -> FirstProcess | None:
+    """The first process of the program that a helper started, once that has ended; None where it could not.
+
+    Nothing else may be started, and no orphan reaped, before this. Raises OrchgateError when it cannot be found.
+    """
+    _, status, spent = os.wait4(helper.pid, 0)
+    if pid := _left_by(helper.pid, helper.handed, helper.mark):
+        return FirstProcess(pid, helper.at, 0, spent.ru_utime + spent.ru_stime)
+    if status == 0:
+        raise OrchgateError(f"cannot run {helper.program}: it started, but its process cannot be found")
+    return None
 
 
 @functools.cache
@@ -140,7 +165,7 @@ def loadable(program: str, env: Mapping[str, str], cwd: str, like: str) -> bool:
 
 
 def _found(program: str, env: Mapping[str, str], cwd: str) -> str:
-    folders = ("",) if os.path.dirname(program) else os.get_exec_path(env)
+    folders = ("",) if os.path.dirname(program) else env.get("PATH", os.defpath).split(os.pathsep)
     paths = (os.path.join(cwd, folder, program) for folder in folders)
     return next(filter(_executable, paths), "")
 

@@ -8,6 +8,7 @@ system lets go of when its holder dies. A run that is resumed and ends a second 
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from orchgate.errors import OrchgateError
@@ -18,7 +19,7 @@ from orchgate.runs import ids, journal, state, usage
 from orchgate.runs.run import from_manifest, stage_of, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
     from orchgate.runs.ids import Clock
@@ -48,6 +49,8 @@ class Recorder:
         self.journal = journal.Journal(os.path.join(begun_in or folder, ids.JOURNAL))
         self._seen = seen
         self._before: Mapping[str, int] = {}  # what an earlier process wrote for this run
+        self._held: list[Event] | None = None  # recorded, and not told of yet
+        self._unsynced = False
         self._manifests = 0
         self._manifest_bytes = 0
         self._logs: set[str] = set()
@@ -71,7 +74,40 @@ class Recorder:
 
     def record(self, event: Event, *, sync: bool = False) -> None:
         """Adds an event, stamped with the time. Raises WriteError: then it never happened."""
-        self._seen(self, self._add(event, sync=sync))
+        if self._held is None:
+            self._seen(self, self._add(event, sync=sync))
+            return
+        self._held.append(self._add(event, sync=False))
+        self._unsynced = self._unsynced or sync
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is recorded in here is on disk at its end, or with `flush`, and nobody is told of it before.
+
+        A program that is started meanwhile need not wait for the disk.
+        """
+        if self._held is not None:
+            yield
+            return
+        self._held = []
+        try:
+            yield
+        finally:
+            try:
+                self.flush()
+            finally:
+                self._held = None
+
+    def flush(self) -> None:
+        """What was recorded is on disk, and told of, from here on. Raises WriteError: then it never happened."""
+        if not self._held:
+            return
+        held, self._held = self._held, []
+        if self._unsynced:
+            self.journal.sync()
+            self._unsynced = False
+        for event in held:
+            self._seen(self, event)
 
     def _add(self, event: Event, *, sync: bool) -> Event:
         stamped = self._stamped(event)
@@ -106,6 +142,7 @@ class Recorder:
 
     def finish(self, status: str, detail: str | None) -> state.Document:
         """Ends the run: journal, metrics, manifest, in this order. Raises WriteError."""
+        self.flush()
         event = self._stamped({"event": "finish", "status": status, "detail": detail})
         event |= {"summary": summary(self.stages), "writes": self._writes()}
         self.fold.add(event)

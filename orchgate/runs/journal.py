@@ -65,6 +65,10 @@ class Journal:
         self.writes += 1
         self._torn = False
 
+    def sync(self) -> None:
+        """Returns once all that was appended is on disk. Raises WriteError: then it must be taken for not recorded."""
+        files.sync_content(self.descriptor, self.path)
+
     def is_at(self, path: str) -> bool:
         """Whether a path still leads to this journal."""
         try:
