@@ -170,11 +170,12 @@ class PipelineRun:
             self._settle(index, done=False)
 
     def _finish(self) -> None:
-        status, detail = outcome(self.recorder.stages)
+        stages = self.recorder.stages
+        status, detail = outcome(stages)
         if self._ending and status != "succeeded":
             status, detail = "cancelled", self._ending
         self.recorder.other_files = self._cache.written if self._cache else 0
-        self.document = self.recorder.finish(status, detail)
+        self.document = self.recorder.finish(status, detail, stages)
         self.on_end(self)
 
     def _start(self, index: int) -> None:

@@ -19,7 +19,7 @@ from orchgate.runs import ids, journal, state, usage
 from orchgate.runs.run import from_manifest, stage_of, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from orchgate.runs.ids import Clock
@@ -140,19 +140,22 @@ class Recorder:
         counted = {usage.AWAY: away} if away or event["event"] in ("run", "resume") else {}
         return {"event": event["event"], "at": ids.moment(self.clock.now()), **event, **counted}
 
-    def finish(self, status: str, detail: str | None) -> state.Document:
-        """Ends the run: journal, metrics, manifest, in this order. Raises WriteError."""
+    def finish(self, status: str, detail: str | None, stages: Sequence[StageRun] = ()) -> state.Document:
+        """Ends the run: journal, metrics, manifest, in this order. `stages` are its own, where the caller has them.
+
+        Raises WriteError.
+        """
         self.flush()
         event = self._stamped({"event": "finish", "status": status, "detail": detail})
-        event |= {"summary": summary(self.stages), "writes": self._writes()}
+        event |= {"summary": summary(stages or self.stages), "writes": self._writes()}
         self.fold.add(event)
         document = self.fold.manifest()
-        stages = state.rendered_stages(document)
-        self._count_the_rest(event, document, stages)
+        entry, rendered = entry_of(from_manifest(document)), state.rendered_stages(document)
+        self._count_the_rest(event, document, entry, rendered)
         self.journal.append(event, sync=True)
         self.events.append(event)
-        self._write_entry(document)
-        self._write_manifest(state.render(document, stages))
+        append_entry(self._entries, encode_entry(entry))
+        self._write_manifest(state.render(document, rendered))
         self._seen(self, event)
         return document
 
@@ -160,16 +163,13 @@ class Recorder:
         """Metrics entry and manifest of a run that ended before, where its process did not come to write them."""
         document = self.fold.manifest()
         if not has_entry(self._entries, self.run_id, len(document["resume_events"])):
-            self._write_entry(document)
+            append_entry(self._entries, encode_entry(entry_of(from_manifest(document))))
         self._write_manifest(state.render(document))
         return document
 
     @property
     def _entries(self) -> str:
         return os.path.join(os.path.dirname(os.path.dirname(self.folder)), ids.METRICS)
-
-    def _write_entry(self, document: state.Document) -> None:
-        append_entry(self._entries, _encoded_entry(document))
 
     @property
     def is_lost(self) -> bool:
@@ -215,14 +215,15 @@ class Recorder:
         return {key: value + (0 if key == shared else self._before.get(key, 0)) for key, value in known.items()}
 
     @staticmethod
-    def _count_the_rest(event: Event, document: state.Document, stages: str) -> None:
+    def _count_the_rest(event: Event, document: state.Document, entry: state.Document, stages: str) -> None:
         """Adds the bytes of the last line, the entry and the last manifest, each of which holds the sum itself."""
         writes = event["writes"]  # the manifest's as well
         written, digits = writes["bytes"], len(str(writes["bytes"]))
-        rest = len(journal.encode(event)) + len(_encoded_entry(document)) + len(b"\n\n")
+        rest = len(journal.encode(event)) + len(encode_entry(entry)) + len(b"\n\n")
         rest += len(state.render(document, stages)) - 3 * digits
         for _ in range(3):
             writes["bytes"] = written + rest + 3 * len(str(writes["bytes"]))
+        entry["bytes"] = writes["bytes"]
 
 
 def create(root: str, task: str, clock: Clock, seen: Callable[[Recorder, Event], None], run_id: str = "") -> Recorder:
@@ -238,10 +239,6 @@ def create(root: str, task: str, clock: Clock, seen: Callable[[Recorder, Event],
         recorder = Recorder(folder, clock, seen, begun_in)
         recorder.journal.own()
     return recorder
-
-
-def _encoded_entry(document: state.Document) -> bytes:
-    return encode_entry(entry_of(from_manifest(document)))
 
 
 def summary(stages: Iterable[StageRun]) -> str:
