@@ -34,6 +34,7 @@ ARTIFACTS = (
     *("out/0001-slim/state.json", "out/report.txt", ".runs/0001-slim/metrics.json"),
 )
 STATUSES = ("succeeded", "failed", "in_progress")
+OTHER = "../other.toml"  # a configuration beside the repository
 TABLES = (
     ('profile = "codex-orchestrator"\n', 'exclude = ["docs/deep/**"]\n', 'default-branch = "work"\n'),
     ('[severity]\nEVD001 = "warning"\nDOC003 = "off"\n', '[severity]\nEVD = "note"\n', '[severity]\nDOC = "error"\n'),
@@ -199,7 +200,11 @@ class ChangingTree:
 
     def _configuration(self) -> None:
         tables = self.chance.sample(range(len(TABLES)), self.chance.choice((0, 1, 1, 2, 4)))
-        self.write("orchgate.toml", "".join(self.chance.choice(TABLES[at]) for at in sorted(tables)).encode())
+        text = "".join(self.chance.choice(TABLES[at]) for at in sorted(tables)).encode()
+        if self.chance.random() < 0.2:
+            self.put(OTHER, text)
+            return
+        self.write("orchgate.toml", text)
         if self.chance.random() < 0.3:
             self.git("rm", "-q", "--cached", "orchgate.toml")
             self.write("pyproject.toml", b'[tool.orchgate]\nprofile = "codex-orchestrator"\n')

@@ -7,6 +7,7 @@ import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from fuzz.changing_tree import OTHER
 from fuzz.violation import Violation
 from orchgate.errors import OrchgateError
 from orchgate.gate import engine, parts, session
@@ -16,7 +17,7 @@ from orchgate.gate.suggestions import Printed
 from orchgate.git import scope as scopes
 from orchgate.git.repository import open_repository
 from orchgate.lib import cache
-from orchgate.model import ScopeRequest
+from orchgate.model import Scope, ScopeRequest
 from orchgate.outputs import json as json_output
 from orchgate.outputs import text
 
@@ -35,6 +36,8 @@ class Request(NamedTuple):
     ignores: bool = True
     narrowing: Narrowing | None = None
     most: int = 0
+    config: str = ""
+    finished: bool = False  # as `orchgate tasks` asks: what would each packet owe?
 
 
 USUAL = Request()
@@ -46,6 +49,9 @@ REQUESTS = (
     Request(most=1),
     Request(names=("evidence",)),
     Request(names=("documents", "commands"), strict=True, most=2),
+    Request(config=OTHER),
+    Request(config="pyproject.toml"),
+    Request(names=("documents", "evidence"), strict=True, finished=True),
 )
 
 
@@ -110,7 +116,10 @@ def said(tree: ChangingTree, place: str, request: Request, *, anew: bool = False
 
 def _judged(tree: ChangingTree, repository: Repository, request: Request, environ: Mapping[str, str]) -> str:
     target = scopes.target(repository, ScopeRequest(all_files=True), environ)
-    ctx = session.context(repository, target, environ)._replace(judged_at=tree.now.timestamp())
+    config = os.path.join(repository.root, request.config) if request.config else ""
+    ctx = session.context(repository, target, environ, config)._replace(judged_at=tree.now.timestamp())
+    if request.finished:
+        ctx = ctx._replace(scope=Scope("tree", None, None), as_finished=True)
     report = session.judge(
         ctx,
         request.names,
