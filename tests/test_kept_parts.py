@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchgate.checks import documents as documents_check
 from orchgate.cli import main
 from orchgate.evidence.reference_checks import ReferenceChecks
 from orchgate.gate import asked, parts
 from orchgate.gate.context import Context
 from orchgate.gate.kept_parts import KIND
 from orchgate.lib.cache import Cache
-from tests.test_parts import BEFORE, CHANGES, ITEM, RUN, tasks
+from tests.test_parts import BEFORE, CHANGES, ITEM, OTHER, RUN, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from orchgate.packets.layout import Packet
     from tests.repo import Repo
 
 MANIFEST = f".runs/0001-slim/cli/{RUN}/manifest.json"
@@ -100,6 +102,26 @@ def test_only_documents_that_rest_on_what_is_otherwise_are_judged(
     assert set(documents) - {"docs/gone.md"} == rests
 
     assert report == said("--no-cache")
+
+
+def test_a_packet_whose_task_has_another_place_in_the_list_is_not_judged(
+    judged: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged.commit(files={"tasks/tasks-0002-fast.md": "# Checklist\n", "tasks/index.json": tasks(ITEM)})
+    said()
+    packets: list[tuple[bool, str]] = []
+    real = documents_check._case
+
+    def case(ctx: Context, packet: Packet, *args: Any) -> Any:
+        packets.append((ctx.scope.whole_tree, packet.task))  # and not that of the base
+        return real(ctx, packet, *args)
+
+    monkeypatch.setattr(documents_check, "_case", case)
+    judged.stage("tasks/index.json", tasks(OTHER, ITEM))
+    second = said()
+    seen = {task for whole, task in packets if whole}
+
+    assert (seen, second == said("--no-cache")) == ({"0002-fast"}, True)
 
 
 def test_an_artifact_that_changes_is_looked_at_again(judged: Repo, documents: list[str]) -> None:

@@ -49,7 +49,9 @@ def state_of(ctx: Judged) -> TreeState:
 
 
 def _digest(packet: Packet) -> str:
-    fields = (*packet._replace(names=frozenset()), sorted(packet.names))
+    # The number of its task is its place among the others, which a new one moves, and of which nothing is said.
+    entry = packet.entry and packet.entry._replace(number=-1)
+    fields = (*packet._replace(names=frozenset(), entry=entry), sorted(packet.names))
     return digest("sha256", repr(fields).encode("utf-8", "surrogateescape")).hex()
 
 
