@@ -90,6 +90,20 @@ def test_what_is_taken_from_the_tree_for_the_base_is_what_the_base_says(
     assert shared == judged()
 
 
+def test_what_the_new_places_ask_of_a_packet_is_not_what_the_base_says_of_it(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.commit(files={**BEFORE, "plans/slim-two/PRD.md": "# PRD\n", "orchgate.toml": "[review]\nmax-age-days = 90\n"})
+    repo.git("checkout", "-q", "-b", "work")
+    places = '[documents]\npaths.prd = "plans/{slug}/PRD.md"\nrequired-sections.prd = ["Risks"]\n'
+    repo.commit(files={"orchgate.toml": f"[review]\nmax-age-days = 90\n{places}"})
+    shared = judged()
+    monkeypatch.setattr(Parts, "compare", lambda *_: None)
+    told = [one["older"] for one in shared["diagnostics"] if "'Risks'" in one["message"]]
+
+    assert (told, shared == judged()) == ([False], True)
+
+
 @pytest.mark.parametrize("changed", ["words"], indirect=True)
 def test_what_is_the_same_in_the_base_is_not_judged_there(changed: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     found: dict[str, frozenset[str]] = {}
