@@ -248,6 +248,29 @@ def test_a_helper_that_starts_nothing(project: Project, helper: str, code: int, 
     assert (ended.returncode, details) == (code, [detail, detail])
 
 
+SYNCED = """
+import json, os, sys
+from orchgate.cli import main
+from orchgate.lib import files
+def noted(descriptor):
+    if os.readlink(f"/proc/self/fd/{descriptor}").endswith("/events.jsonl"):
+        last = os.pread(descriptor, 1 << 20, 0).splitlines()[-1]
+        print("synced after", json.loads(last)["event"], file=sys.stderr)
+files._sync_content = noted
+sys.exit(main(["run", "demo", "--task", sys.argv[1]]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc here")
+def test_a_stage_alone_starts_when_the_end_of_the_one_before_is_on_disk(project: Project) -> None:
+    project.define("demo", *({"id": name, "run": ["true"]} for name in "abc"), **{"max-parallel": 1})
+    argv = [sys.executable, "-c", SYNCED, TASK]
+    ended = subprocess.run(argv, cwd=project.root, capture_output=True, text=True, check=True)
+
+    synced = [line.split()[-1] for line in ended.stderr.splitlines() if line.startswith("synced after")]
+    assert synced == ["run", "end", "end", "end", "finish"]
+
+
 @pytest.mark.skipif(not shutil.which("prlimit"), reason="no prlimit here")
 def test_whoever_is_known_by_its_session_alone_is_ended_with_the_runner(project: Project) -> None:
     strange = "exec prlimit --locks=unlimited env -i sh -c 'echo up; exec sleep 271.85'"

@@ -84,7 +84,7 @@ class Recorder:
     def together(self) -> Iterator[None]:
         """What is recorded in here is on disk at its end, or with `flush`, and nobody is told of it before.
 
-        A program that is started meanwhile need not wait for the disk.
+        A program that is started meanwhile need not wait for the disk. One that ends meanwhile is noticed later.
         """
         if self._held is not None:
             yield
