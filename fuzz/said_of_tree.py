@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fuzz.changing_tree import OTHER
 from fuzz.violation import Violation
 from orchgate.errors import OrchgateError
-from orchgate.gate import engine, parts, session
+from orchgate.gate import parts, session, whole_tree
 from orchgate.gate.engine import Narrowing
 from orchgate.gate.parts import Parts
 from orchgate.gate.suggestions import Printed
@@ -103,14 +103,14 @@ def said(tree: ChangingTree, place: str, request: Request, *, anew: bool = False
     """All that the program prints of the tree, as text and as JSON, without how long it took."""
     environ = {**tree.environ, **tree.variables, **({cache.VARIABLE: "1"} if anew else {})}
     code, cache.identity = cache.identity, lambda: tree.identity  # type: ignore[assignment]
-    usual, engine.MANY_FILES, parts.SIZE = engine.MANY_FILES, tree.many, tree.size
+    usual, whole_tree.MANY_FILES, parts.SIZE = whole_tree.MANY_FILES, tree.many, tree.size
     repository = open_repository(place, environ)
     try:
         return _judged(tree, repository, request, environ)
     except OrchgateError as error:
         return f"{type(error).__name__}: {error.message}"
     finally:
-        cache.identity, engine.MANY_FILES = code, usual
+        cache.identity, whole_tree.MANY_FILES = code, usual
         repository.close()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchgate.cli import main
-from orchgate.gate import documents, engine
+from orchgate.gate import documents, whole_tree
 from tests.support import checked
 
 if TYPE_CHECKING:
@@ -503,8 +503,8 @@ def test_a_task_list_that_moves_is_looked_for_where_it_was(repo: Repo) -> None:
 
 @pytest.mark.slow
 def test_a_large_tree_that_two_processes_judge_is_compared_too(hub: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "MANY_FILES", 1)
-    monkeypatch.setattr(engine, "cores", lambda: 2)
+    monkeypatch.setattr(whole_tree, "MANY_FILES", 1)
+    monkeypatch.setattr(whole_tree, "cores", lambda: 2)
     hub.git("checkout", "--quiet", "-b", "work")
     hub.commit(files={HUB: GONE + "[new](new.md)\n"})
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.cli import main
-from orchgate.gate import engine
-from orchgate.gate.halves import HalfDone, Raw, joined
+from orchgate.gate import engine, whole_tree
+from orchgate.gate.engine import Raw
+from orchgate.gate.whole_tree import HalfDone, joined
 from orchgate.model import Finding, Location, Outcome, Trouble
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def tree(repo: Repo) -> Repo:
 
 
 def said(capsys: pytest.CaptureFixture[str], *, split: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
-    monkeypatch.setattr(engine, "MANY_FILES", 0 if split else 10**9)
-    monkeypatch.setattr(engine, "cores", lambda: 2)
+    monkeypatch.setattr(whole_tree, "MANY_FILES", 0 if split else 10**9)
+    monkeypatch.setattr(whole_tree, "cores", lambda: 2)
     monkeypatch.setattr("orchgate.lib.process.cores", lambda: 2)
     return main(COMMAND), capsys.readouterr().out
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.cli import main
-from orchgate.gate import engine
+from orchgate.gate import whole_tree
 from orchgate.gate.suggestions import Printed
 from orchgate.model import Diagnostic, Finding, Location, Severity
 from orchgate.references.nearest import _is_slip, _matching, closest
@@ -96,7 +96,7 @@ def test_a_suppressed_finding_takes_no_suggestion(repo: Repo) -> None:
 def test_two_processes_say_what_one_says(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     repo.stage("package.json", PACKAGE)
     repo.stage("docs/ACTION_PLAN-x.md", plan(3))
-    monkeypatch.setattr(engine, "MANY_FILES", 50)
+    monkeypatch.setattr(whole_tree, "MANY_FILES", 50)
     for at in range(60):
         repo.write(f"docs{at % 40}/note-{at}.md", links(1, at))
         repo.write(f"docs{at % 40}/plan-{at}.txt")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 
 from orchgate.config.settings import family
 from orchgate.errors import REINSTALL, OrchgateError, Unreadable, missing_module
-from orchgate.gate import halves, suggestions, suppressions
-from orchgate.gate.halves import HalfDone, Raw
+from orchgate.gate import suggestions, suppressions
 from orchgate.gate.suppressions import KNOWN
-from orchgate.lib.process import cores
 from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple, suppress
 from orchgate.markdown.parts import is_markdown
 from orchgate.model import (
@@ -28,19 +25,18 @@ from orchgate.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from orchgate.gate.asked import Answers, Asked, WatchedContext
-    from orchgate.gate.context import Context, Share
+    from orchgate.gate.asked import Asked, WatchedContext
+    from orchgate.gate.context import Context
     from orchgate.gate.older import Comparison
-    from orchgate.gate.outcomes import Kept, Outcomes
+    from orchgate.gate.outcomes import Outcomes
     from orchgate.gate.suppressions import Suppression
     from orchgate.git.messages import MessageHook
     from orchgate.markdown.document import Document
     from orchgate.model import Check, Rule
 
 
-MANY_FILES = 1500  # from here on a second process for a whole tree pays for itself
 OFF = "off"
 _NONE = suppressions.Covering()
 
@@ -67,6 +63,15 @@ class Narrowing(NamedTuple):
         if self.select and {rule, family(rule)}.isdisjoint(self.select):
             return "not in --select on the command line"
         return None
+
+
+class Raw(NamedTuple):
+    """What a check returned, before anything is stamped on it. Can travel between processes."""
+
+    check: str
+    outcome: Outcome
+    seconds: float
+    crash: str | None = None
 
 
 class CheckRun:
@@ -106,8 +111,7 @@ class CheckRun:
         self._suppressions: dict[str, suppressions.Covering] = {}
         self._configured = suppressions.Configured(ctx.config.top.ignore)
         self._earlier: CheckRun | None = None
-        self._outcomes: Outcomes | None = None
-        self._marked: list[str] = []
+        self._outcomes: Outcomes | None = None  # where what is found in a tree is kept
         self._asked: dict[str, Asked] = {} if asked is None else {check.id: asked for check in self._checks}
         self._comparison: Comparison | None = None
         rules = (*suppressions.RULES, *(rule for check in available.values() for rule in check.rules))
@@ -116,8 +120,6 @@ class CheckRun:
 
     def report(self) -> Report:
         """The verdict of every check, then what is wrong with the suppressions themselves."""
-        if self._ctx.scope.whole_tree:
-            self._judge_tree()
         for check in sorted(self._checks, key=lambda check: check.order.value):
             self.result(check.id)
         known = {result.id: result for result in self._known or ()}
@@ -127,98 +129,6 @@ class CheckRun:
         results = tuple({**known, **rest}[check.id] for check in self._checks)
         extra = self._complaints() if self._ignores else None
         return Report(self._ctx.scope, results if extra is None else (*results, extra))
-
-    def _judge_tree(self) -> None:
-        """Results of the checks of documents: as they were kept, or as they are now, and then kept."""
-        from orchgate.gate import outcomes
-
-        ids = ([check.id for check in self._checks], sorted(self._available))
-        self._outcomes = found = outcomes.of(self._ctx, (*ids, self._ignores, self._strict, self._narrowing))
-        new = [check for check in self._checks if outcomes.is_kept(check) and not self._recalled(check)]
-        if new:
-            self._see_parts(new)
-        if new and not self._knows_parts and len(self._ctx.snapshot.entries) >= MANY_FILES and cores() > 1:
-            self._judge_side_by_side(new)
-        for check in new:
-            self.result(check.id)
-        if found is not None:
-            self._marked = self._marked or self._that_may_hold_suppressions()
-            for check in new:
-                rules = {rule.id for rule in check.rules}
-                used = tuple((place, rule) for place, rule in self._used if rule in rules)
-                kept = outcomes.Kept(self.result(check.id), used, tuple(self._marked))
-                self._keep(found, check, kept)
-
-    def _keep(self, outcomes: Outcomes, check: Check, kept: Kept) -> None:
-        asked = self._asked_of(check.id)
-        if outcomes.may_keep(kept.result, asked):
-            from orchgate.gate import kept_parts
-
-            parts = self._ctx.parts
-            texts = kept_parts.keep(outcomes, check, kept, asked, parts) if parts is not None else {}
-            outcomes.keep(check, kept, asked, texts)
-
-    def _see_parts(self, new: Iterable[Check]) -> None:
-        """Lets parts of the tree be held against the base, and against the tree that was judged the last time."""
-        from orchgate.gate.older import Comparison, nothing_before
-        from orchgate.gate.parts import Parts, state_of
-
-        alone = self._strict or nothing_before(self._ctx)
-        if self._ctx.scope.unknown is not None or (alone and self._outcomes is None):
-            return
-        try:
-            now, parts = state_of(self._ctx), Parts(self._ctx.situation)
-        except OrchgateError:  # the checks say what cannot be read
-            return
-        self._ctx = self._ctx.judging(parts=parts)
-        self._comparison = None if alone else Comparison(self._ctx, self._at_base)
-        before = self._comparison.before if self._comparison is not None else None
-        if before is not None:
-            with suppress(OrchgateError):
-                parts.compare(now, state_of(before))
-        if self._outcomes is not None:
-            from orchgate.gate import kept_parts
-
-            kept = {check.id: kept_parts.of(self._outcomes, check, now) for check in new}
-            for name, one in kept.items():
-                self._asked_of(name).join(one.answers, "")
-            parts.recalled = kept
-
-    @property
-    def _knows_parts(self) -> bool:
-        """Whether much is known of the parts of the tree: then no second process helps."""
-        parts = self._ctx.parts
-        return parts is not None and any(recalled.any for recalled in parts.recalled.values())
-
-    def _recalled(self, check: Check) -> bool:
-        """Whether the result of a check is known from the last time."""
-        kept = self._outcomes.find(check) if self._outcomes is not None else None
-        if kept is None:
-            return False
-        from orchgate.gate.outcomes import KeptResult
-
-        result = kept.result
-        self._results[check.id] = (
-            result.else_by(partial(self._anew, check)) if isinstance(result, KeptResult) else result
-        )
-        self._used.update(kept.used)
-        self._ctx.documents.read(kept.marked)
-        return True
-
-    def _anew(self, check: Check) -> CheckResult:
-        """A check's result with nothing of what was kept."""
-        inner = CheckRun(
-            (check,),
-            self._available,
-            self._ctx._replace(noted=None),
-            ignores=self._ignores,
-            strict=self._strict,
-            narrowing=self._narrowing,
-        )
-        try:
-            return inner.result(check.id)
-        finally:
-            inner.let_go()
 
     def _final(self, names: Iterable[str]) -> tuple[CheckResult, ...]:
         judged = (self._for_now(self.result(name)) for name in names)
@@ -248,51 +158,6 @@ class CheckRun:
 
     def _is_excusable(self, diagnostic: Diagnostic) -> bool:
         return bool(diagnostic.finding.excuse) and diagnostic.severity is Severity.ERROR and diagnostic.counts
-
-    def _judge_side_by_side(self, new: Sequence[Check]) -> None:
-        """Outcomes of a large tree's checks by two processes.
-
-        This one begins with the check that reads every document; the other does the rest and then helps with it. `new`
-        are the checks of documents whose results are not known from the last time.
-        """
-        longest = [check for check in new if check.shared][:1]
-        others = [check for check in new if check not in longest]
-        if not longest:
-            return
-        together = [check for check in self._checks if check.order is RunOrder.WITH_OTHERS]
-        rest = [check for check in together if check not in new and check.id not in self._results]
-        with suppress(OrchgateError):  # the checks say what cannot be read
-            _ = self._ctx.packets.owners  # both processes ask for them
-        mine, theirs = halves.both(self._half, (longest, []), ([*others, *longest], rest))
-        self._marked = list(dict.fromkeys((*mine.marked, *theirs.marked)))
-        self._ctx.documents.read((*theirs.marked, *theirs.marked_beside))
-        for name, (answers, lost) in theirs.asked.items():
-            self._asked_of(name).join(answers, lost)
-        if self._ctx.parts is not None and theirs.parts is not None:
-            self._ctx.parts.join(theirs.parts)
-        for raw in halves.joined(mine, theirs):
-            self._results[raw.check] = self._judged(raw)
-
-    def _half(self, share: Share, checks: Iterable[Check], rest: Iterable[Check]) -> HalfDone:
-        self._ctx = self._ctx.judging(share=share)
-        raws = [self._outcome(check) for check in checks]
-        marked = self._that_may_hold_suppressions()
-        raws += [self._outcome(check) for check in rest]
-        asked: dict[str, tuple[Answers, str]] = {
-            name: (one.answers, one.lost or self._unsettled()) for name, one in self._asked.items()
-        }
-        beside = [path for path in self._that_may_hold_suppressions() if path not in marked]
-        return HalfDone(raws, marked, beside, asked, self._ctx.parts and self._ctx.parts.result())
-
-    def _unsettled(self) -> str:
-        repository = self._ctx.repository
-        return "" if repository is None or repository.blobs.settled else "something that was read is not here"
-
-    def _that_may_hold_suppressions(self) -> list[str]:
-        """Those of the documents that were read."""
-        documents = self._ctx.documents
-        read = ((path, documents.parsed(path)) for path in documents.parsed_paths)
-        return [path for path, document in read if document and suppressions.may_hold(document.source)]
 
     def result(self, name: str) -> CheckResult:
         """A check's result, judged now if it was not yet. A check that is not there has no findings."""

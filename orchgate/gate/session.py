@@ -201,7 +201,7 @@ def judge(
         checks = _narrowed(checks, narrowing)
     everything = {check.id: check for check in registry.checks()} if ctx.accepted is not None else {}
     available = {**everything, **{check.id: check for check in checks}}
-    judgement = engine.CheckRun(
+    judgement = _kind_of_run(ctx)(
         checks,
         available,
         ctx,
@@ -216,6 +216,14 @@ def judge(
         return judgement.report()
     finally:
         judgement.let_go()
+
+
+def _kind_of_run(ctx: Context) -> type[engine.CheckRun]:
+    if not ctx.scope.whole_tree:
+        return engine.CheckRun
+    from orchgate.gate.whole_tree import TreeRun
+
+    return TreeRun
 
 
 def _when_to_measure(anyway: bool, refused: bool, recorded: bool) -> engine.WhenToMeasure:
