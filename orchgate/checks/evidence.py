@@ -6,7 +6,7 @@ from collections import Counter
 from functools import cached_property, partial
 
 from orchgate.errors import OrchgateError, quoted
-from orchgate.evidence.facts import CitedRuns
+from orchgate.evidence.facts import CitedRuns, cited_anew
 from orchgate.evidence.packet_evidence import Owners, may_lack_evidence, ticked_findings
 from orchgate.evidence.reference_checks import ReferenceChecks, Support
 from orchgate.evidence.references import SUMMARY, References
@@ -295,13 +295,13 @@ def _other_trees(ctx: Context, sources: EvidenceSources) -> Iterator[Finding | T
     documents, _ = ctx.documents.read(touched)  # what cannot be read has been said
     if all("/cli/" not in document.text for document in documents):
         return
-    from orchgate.evidence.claims import added, cited_anew, claims
-
     old = list(_as_they_were(ctx))
     lines = Counter(line for document in old for line in document.text.split("\n"))
     runs = frozenset(run for document in documents for run in cited_anew(document.text, lines))
     if not runs:
         return
+    from orchgate.evidence.claims import added, claims
+
     now, before = (
         [one for document in side for one in claims(document, sources.judge.references, roots, runs)]
         for side in (documents, old)

@@ -27,8 +27,6 @@ _SUCCESS = lazy(
     r"no regressions?)\b",
     re.IGNORECASE,
 )
-_RUN = lazy(r"/cli/([^\s/`'\"<>|()\[\]{}*]+)")
-_REACH = 60  # lines below a heading, a label or a box that may belong to it
 _LABEL = lazy(r"[^\n]*:[ \t]*$")
 _ITEM = lazy(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]")
 
@@ -49,30 +47,6 @@ class RunClaim(NamedTuple):
         """The sentence, however it is wrapped."""
         sentence = self.place.statement.sentence
         return " ".join(self.place.document.text[sentence.start : sentence.end].split())
-
-
-def cited_anew(now: str, left: Counter[str]) -> frozenset[str]:
-    """The names of runs that a text may claim something new of: those on lines that it has more often than before.
-
-    A new heading, label or ticked box may make a claim of what stands below it. `left` counts the lines of all texts as
-    they were; what the text has of them is taken out.
-    """
-    if "/cli/" not in now:  # where every run lies
-        return frozenset()
-    found: set[str] = set()
-    reach = 0  # lines for which what stood above goes on
-    for line in now.split("\n"):
-        new = left[line] <= 0
-        left[line] -= 1
-        frames = line.startswith("#") or line.rstrip().endswith(":") or "[x]" in line.lower()
-        if new and frames:
-            reach = _REACH
-        elif line.startswith("#"):
-            reach = 0
-        if "/cli/" in line and (new or reach > 0):
-            found.update(_RUN.findall(line))
-        reach -= 1
-    return frozenset(found)
 
 
 def claims(

@@ -10,6 +10,7 @@ from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.runs.locate import OURS
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Collection, Iterator, Mapping
 
     from orchgate.evidence.lock import Lock, RunFacts
@@ -109,6 +110,34 @@ FAILURE = lazy(
 )
 # In a manifest written with two blanks of indent, this can only be a key of the outermost object.
 _TOP_STATUS = lazy(rb'\n  "status": ?"([^"\\\n]{1,64})"')
+
+
+_RUN = lazy(r"/cli/([^\s/`'\"<>|()\[\]{}*]+)")
+_REACH = 60  # lines below a heading, a label or a box that may belong to it
+
+
+def cited_anew(now: str, left: Counter[str]) -> frozenset[str]:
+    """The names of runs that a text may claim something new of: those on lines that it has more often than before.
+
+    A new heading, label or ticked box may make a claim of what stands below it. `left` counts the lines of all texts as
+    they were; what the text has of them is taken out.
+    """
+    if "/cli/" not in now:  # where every run lies
+        return frozenset()
+    found: set[str] = set()
+    reach = 0  # lines for which what stood above goes on
+    for line in now.split("\n"):
+        new = left[line] <= 0
+        left[line] -= 1
+        frames = line.startswith("#") or line.rstrip().endswith(":") or "[x]" in line.lower()
+        if new and frames:
+            reach = _REACH
+        elif line.startswith("#"):
+            reach = 0
+        if "/cli/" in line and (new or reach > 0):
+            found.update(_RUN.findall(line))
+        reach -= 1
+    return frozenset(found)
 
 
 class CitedRuns:
