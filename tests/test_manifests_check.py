@@ -8,7 +8,7 @@ import pytest
 from orchgate.checks.manifests import CHECK
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.git.snapshot import FolderSnapshot, TreeEntry
-from orchgate.lib.process import spread
+from orchgate.lib.forks import spread
 from orchgate.model import Location, Severity
 from orchgate.runs import locate
 from orchgate.runs.machine import is_alive, silence
@@ -235,7 +235,7 @@ def test_a_megabyte_of_beginnings_is_searched_in_no_time() -> None:
 def test_the_result_is_the_same_however_many_processes_share_the_work(
     parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchgate.lib.process.cores", lambda: parts)
+    monkeypatch.setattr("orchgate.lib.forks.cores", lambda: parts)
 
     results = spread(list, range(41), worth_it=10)
 
@@ -248,7 +248,7 @@ def test_a_crash_in_another_process_is_raised_here(monkeypatch: pytest.MonkeyPat
         if 39 in part:
             raise ValueError(Location("x"))
 
-    monkeypatch.setattr("orchgate.lib.process.cores", lambda: 2)
+    monkeypatch.setattr("orchgate.lib.forks.cores", lambda: 2)
 
     with pytest.raises(ValueError, match="Location"):
         spread(work, range(40), worth_it=10)
@@ -260,7 +260,7 @@ def test_a_killed_process_is_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:
         if 39 in part:
             os.kill(os.getpid(), 9)
 
-    monkeypatch.setattr("orchgate.lib.process.cores", lambda: 2)
+    monkeypatch.setattr("orchgate.lib.forks.cores", lambda: 2)
 
     with pytest.raises(OrchgateError, match="killed"):
         spread(work, range(40), worth_it=10)

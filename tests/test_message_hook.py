@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.gate import session
-from orchgate.git import messages
+from orchgate.git import message_hook
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orchgate.git.messages import MessageHook
+    from orchgate.git.message_hook import MessageHook
     from tests.repo import Repo
 
 HOOK = ".git/hooks/commit-msg"
@@ -29,7 +29,7 @@ def write(repo: Repo, path: str, text: str, *, executable: bool = True) -> None:
 
 def found(environ: Mapping[str, str] | None = None) -> MessageHook:
     with session.opened() as repository:
-        return messages.find_hook(repository, {**os.environ, **(environ or {})})
+        return message_hook.find_hook(repository, {**os.environ, **(environ or {})})
 
 
 def test_without_a_hook_nobody_will_read_the_message(repo: Repo) -> None:

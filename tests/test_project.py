@@ -22,7 +22,7 @@ from orchgate import __version__, registry
 from orchgate.cli import help_text
 from orchgate.errors import OrchgateError
 from orchgate.gate import suppressions
-from orchgate.git import messages
+from orchgate.git import message_hook
 from orchgate.lib import files
 from orchgate.model import STAGES
 from tests import hook_dependencies
@@ -392,19 +392,19 @@ def test_no_rule_belongs_to_two_checks() -> None:
 
 
 HOOKS = yaml.safe_load((TOP / ".pre-commit-hooks.yaml").read_text())
-(MESSAGE_HOOK,) = (hook for hook in HOOKS if hook["id"] == messages.ID)
+(MESSAGE_HOOK,) = (hook for hook in HOOKS if hook["id"] == message_hook.ID)
 CHECK_HOOKS = [hook for hook in HOOKS if hook is not MESSAGE_HOOK]
 
 
 def test_hooks_are_the_checks_one_for_all_and_one_for_the_message() -> None:
-    ids = {"orchgate", *(f"orchgate-{name}" for name in registry.check_ids()), messages.ID}
+    ids = {"orchgate", *(f"orchgate-{name}" for name in registry.check_ids()), message_hook.ID}
 
     assert [hook["id"] for hook in HOOKS] == sorted(ids)
 
 
 def test_the_hook_for_the_message_gets_its_file() -> None:
     assert MESSAGE_HOOK == {
-        "id": messages.ID,
+        "id": message_hook.ID,
         "name": "orchgate commit-msg",
         "description": "what only the commit's message can excuse, judged with the message",
         "entry": "orchgate hook commit-msg",

@@ -39,7 +39,7 @@ def tree(repo: Repo) -> Repo:
 def said(capsys: pytest.CaptureFixture[str], *, split: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     monkeypatch.setattr(whole_tree, "MANY_FILES", 0 if split else 10**9)
     monkeypatch.setattr(whole_tree, "cores", lambda: 2)
-    monkeypatch.setattr("orchgate.lib.process.cores", lambda: 2)
+    monkeypatch.setattr("orchgate.lib.forks.cores", lambda: 2)
     return main(COMMAND), capsys.readouterr().out
 
 

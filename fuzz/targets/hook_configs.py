@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fuzz.violation import Violation
 from orchgate.commands.init import hook_config
-from orchgate.git import messages
+from orchgate.git import message_hook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,8 +22,8 @@ def seeds() -> Iterable[bytes]:
 def prepare(_: str) -> Callable[[bytes], None]:
     def one(data: bytes) -> None:
         text = data.decode("utf-8", "surrogateescape")
-        messages._LISTED.search(text)
-        messages._CALL.search(text)
+        message_hook._LISTED.search(text)
+        message_hook._CALL.search(text)
         hook_config.reads_message(text)
         if hook_config.is_wired(text):
             return

@@ -9,7 +9,6 @@ from orchgate.errors import TooLarge, Unreadable
 from orchgate.evidence.rules import LOCK
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.lib.paths import matches
-from orchgate.lib.process import spread
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity, Trouble
 from orchgate.runs import locate
@@ -112,6 +111,8 @@ def run(ctx: Context) -> Outcome:
     tracked, beside = _selected(ctx, troubles)
     parts = [_inspected(ctx, _tracked(ctx, tracked), _tracked_journal(ctx))] if tracked else []
     if beside:
+        from orchgate.lib.forks import spread
+
         parts += spread(lambda paths: _inspected(ctx, _beside(ctx, paths), _journal_beside(ctx)), beside)
     found = chain.from_iterable(part[0] for part in parts)
     findings = sorted(found, key=lambda finding: (finding.location, finding.rule))

@@ -26,7 +26,6 @@ from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.markdown.parts import is_markdown
 from orchgate.model import Finding, Location, Severity, Trouble
 from orchgate.references.resolve import Where
-from orchgate.references.sites import may_have_anchor
 from orchgate.references.targets import Notation, Reference, TargetKind, is_unfilled, of_this_user, unquoted
 
 if TYPE_CHECKING:
@@ -410,6 +409,8 @@ class ReferenceChecks:
             return
         if wanted in aim.anchors or wanted.casefold() in aim.anchors:
             return
+        from orchgate.references.sites import may_have_anchor
+
         if self._references.resolver.sites.covers(path) and may_have_anchor(aim, wanted):
             return
         where = "this document" if path == document.path else path

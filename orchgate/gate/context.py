@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from orchgate.evidence.lock import Lock
     from orchgate.gate.documents import ParsedDocuments
     from orchgate.gate.parts import Parts
-    from orchgate.git.messages import Exceptions, MessageHook
+    from orchgate.git.message_hook import MessageHook
+    from orchgate.git.messages import Exceptions
     from orchgate.git.objects import Patch
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
@@ -28,18 +29,17 @@ if TYPE_CHECKING:
     from orchgate.packets.catalog import Packets
     from orchgate.packets.layout import Layout
 
+    class CheckEngine(Protocol):
+        """What a check may ask of the engine that runs it."""
 
-class CheckEngine(Protocol):
-    """What a check may ask of the engine that runs it."""
+        def results_before(self, rules: Collection[str]) -> tuple[CheckResult, ...]:
+            """What the checks with rules of these ids or families say of the change by the base's configuration."""
 
-    def results_before(self, rules: Collection[str]) -> tuple[CheckResult, ...]:
-        """What the checks with rules of these ids or families say of the change by the base's configuration alone."""
+        def rules(self) -> Mapping[str, tuple[str, Rule]]:
+            """Every rule by id, with the check that reports it."""
 
-    def rules(self) -> Mapping[str, tuple[str, Rule]]:
-        """Every rule by id, with the check that reports it."""
-
-    def hold(self) -> str:
-        """Reports what is known before something is measured. Says why it is not to be measured, "" where it is."""
+        def hold(self) -> str:
+            """Reports what is known before something is measured. Says why it is not to be measured, "" where it is."""
 
 
 class Share(NamedTuple):
@@ -180,9 +180,9 @@ class Context(NamedTuple):
         making = self.scope.kind == "staged" and self.target.message is None and self.environ.get("GIT_INDEX_FILE")
         if self.repository is None or not making:
             return None
-        from orchgate.git import messages
+        from orchgate.git.message_hook import find_hook
 
-        return messages.find_hook(self.repository, self.environ)
+        return find_hook(self.repository, self.environ)
 
     def patch(self, changes: Iterable[Change]) -> Patch:
         """Lines of some of the judged changes, counted from their patch with every file shown as text.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from orchgate.gate.older import Comparison
     from orchgate.gate.outcomes import Outcomes
     from orchgate.gate.suppressions import Suppression
-    from orchgate.git.messages import MessageHook
+    from orchgate.git.message_hook import MessageHook
     from orchgate.markdown.document import Document
     from orchgate.model import Check, Rule
 

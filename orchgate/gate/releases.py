@@ -16,6 +16,19 @@ if TYPE_CHECKING:
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Change
 
+    class ReleaseRules(Protocol):
+        """What the configuration says of releases."""
+
+        @property
+        def files(self) -> tuple[str, ...]: ...
+
+        @property
+        def changelogs(self) -> tuple[str, ...]: ...
+
+        @property
+        def allow_releases(self) -> bool: ...
+
+
 REGULAR = "100"  # how the modes of regular files begin
 RELEASE_BRANCHES = "**/release*{,/**}"
 # What lists dependencies, or records which of them were taken.
@@ -109,19 +122,6 @@ def versions_of(tree: Snapshot, paths: list[str]) -> dict[str, FileVersions]:
 def is_manifest(path: str) -> bool:
     """Whether a file lists dependencies, or is the lock of one that does."""
     return matches(path, MANIFESTS)
-
-
-class ReleaseRules(Protocol):
-    """What the configuration says of releases."""
-
-    @property
-    def files(self) -> tuple[str, ...]: ...
-
-    @property
-    def changelogs(self) -> tuple[str, ...]: ...
-
-    @property
-    def allow_releases(self) -> bool: ...
 
 
 def released(ctx: Context, rules: ReleaseRules) -> bool:

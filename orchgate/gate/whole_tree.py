@@ -11,7 +11,7 @@ from orchgate.errors import OrchgateError
 from orchgate.gate import outcomes, suppressions
 from orchgate.gate.context import Share
 from orchgate.gate.engine import CheckRun, Raw
-from orchgate.lib.process import cores
+from orchgate.lib.forks import cores
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, suppress
 from orchgate.model import Finding, Location, Outcome, RunOrder
 
@@ -94,7 +94,7 @@ def both(
     half: Callable[[Share, Iterable[Check], Iterable[Check]], HalfDone], mine: Work, theirs: Work
 ) -> list[HalfDone]:
     """What this process did, which leads, and the other; both get to parts of what is shared."""
-    from orchgate.lib.process import shares, spread
+    from orchgate.lib.forks import shares, spread
 
     take = shares(PARTS)
     parts = [(True, *mine), (False, *theirs)]

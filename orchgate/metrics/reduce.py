@@ -12,7 +12,7 @@ from itertools import pairwise
 from zlib import adler32, crc32
 
 from orchgate.errors import OrchgateError
-from orchgate.lib.process import shares, spread
+from orchgate.lib.forks import shares, spread
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.metrics import fold
 from orchgate.metrics.aggregate import Aggregate, difference, merge

@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from orchgate.git.snapshot import Snapshot
     from orchgate.packets.layout import Packet
 
+    class Known(Protocol):
+        """What is asked about the other packets of the tree."""
+
+        @property
+        def tree(self) -> Snapshot: ...
+        @property
+        def task_list(self) -> str: ...
+        def has_id(self, name: str) -> bool: ...
+        def owners_of(self, path: str) -> tuple[Packet, ...]: ...
+        def line_of_task(self, path: str) -> int: ...
+
 
 MAX_TITLE = 500  # characters that are compared
 DASHES = "‐‑‒–—―−﹣-"  # noqa: RUF001 -- telling them apart is the point
@@ -249,18 +260,6 @@ def _task_name(value: str) -> str:
 
 
 SPECS = frozenset({"tech-spec", "mini-spec"})
-
-
-class Known(Protocol):
-    """What is asked about the other packets of the tree."""
-
-    @property
-    def tree(self) -> Snapshot: ...
-    @property
-    def task_list(self) -> str: ...
-    def has_id(self, name: str) -> bool: ...
-    def owners_of(self, path: str) -> tuple[Packet, ...]: ...
-    def line_of_task(self, path: str) -> int: ...
 
 
 def disagreements(packet: Packet, documents: Mapping[str, Document], known: Known) -> Iterator[Finding]:

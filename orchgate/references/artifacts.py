@@ -13,21 +13,20 @@ from orchgate.lib.typed import TYPE_CHECKING, Protocol, suppress
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    class Pins(Protocol):
+        """The paths that a lock pins."""
+
+        def get(self, path: str) -> object | None:
+            """None where the file is not pinned."""
+
+        def holds(self, folder: str) -> bool:
+            """Whether something in the folder is pinned."""
+
+        def starting(self, text: str) -> Iterator[str]:
+            """The pinned paths that start with a text."""
+
 
 _MAGIC = lazy(r"[*?\[{\\]")  # what is not itself in a glob
-
-
-class Pins(Protocol):
-    """The paths that a lock pins."""
-
-    def get(self, path: str) -> object | None:
-        """None where the file is not pinned."""
-
-    def holds(self, folder: str) -> bool:
-        """Whether something in the folder is pinned."""
-
-    def starting(self, text: str) -> Iterator[str]:
-        """The pinned paths that start with a text."""
 
 
 class Artifacts:

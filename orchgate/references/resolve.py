@@ -12,7 +12,6 @@ from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.lib.paths import compile_glob, expand_braces
 from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
 from orchgate.markdown.parts import is_mdx
-from orchgate.references.sites import Sites
 from orchgate.references.targets import TargetKind, unquoted
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from orchgate.git.snapshot import Snapshot
     from orchgate.references.artifacts import Artifacts
+    from orchgate.references.sites import Sites
     from orchgate.references.targets import ReferenceTarget
 
 _MOST_LINKS = 40  # symbolic links in a row, as the kernel counts them
@@ -43,13 +43,20 @@ class Resolver:
     """Looks targets up. Paths count case-exactly, as they do in git."""
 
     def __init__(self, snapshot: Snapshot, artifacts: Artifacts, link_roots: tuple[str, ...] = ()) -> None:
-        self.sites = Sites(snapshot, link_roots)
+        self._link_roots = link_roots
         self._entries = snapshot.entries
         self._folders = snapshot.folders
         self._snapshot = snapshot
         self._artifacts = artifacts
         self._patterns: dict[str, Resolution] = {}
         self._spans: dict[tuple[str, str], Resolution] = {}
+
+    @cached_property
+    def sites(self) -> Sites:
+        """The sites of the tree; few changes have a link that only a site could serve."""
+        from orchgate.references.sites import Sites
+
+        return Sites(self._snapshot, self._link_roots)
 
     def span(self, target: ReferenceTarget, document: str) -> Resolution:
         """A code span is read from the top level first, then from the document's folder."""

@@ -10,7 +10,7 @@ import os
 from functools import partial
 
 from orchgate.errors import OrchgateError, quoted
-from orchgate.lib.process import cores
+from orchgate.lib.forks import cores
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runner import environment, stage_run, writer
 from orchgate.runner.session import Session, recorded_digest, reopened, resume_event

@@ -10,7 +10,7 @@ import os
 import sys
 
 from orchgate.lib.files import open_regular, sha256_hex
-from orchgate.lib.process import cores
+from orchgate.lib.forks import cores
 from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:

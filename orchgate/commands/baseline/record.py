@@ -10,7 +10,7 @@ from orchgate.commands.baseline import common
 from orchgate.commands.shared import options
 from orchgate.errors import OrchgateError, UsageError, quoted
 from orchgate.lib import files
-from orchgate.lib.process import cores
+from orchgate.lib.forks import cores
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict

@@ -15,8 +15,8 @@ from orchgate.gate import session
 from orchgate.git import scope
 from orchgate.git.call import OLDEST, git_version
 from orchgate.lib import process
+from orchgate.lib.forks import cores
 from orchgate.lib.lazy import lazy
-from orchgate.lib.process import cores
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import ScopeRequest
