@@ -16,7 +16,7 @@ import pytest
 from orchgate.cli import main
 from orchgate.config.load import load
 from orchgate.git.repository import open_repository
-from orchgate.metrics.lines import TAIL_BYTES
+from orchgate.metrics.tail import TAIL_BYTES
 from orchgate.runs import ids
 from orchgate.runs.machine import fingerprint
 from orchgate.speed.push import recorded_runs, screening

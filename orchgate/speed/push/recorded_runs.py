@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.git.snapshot import Snapshot
-    from orchgate.metrics.lines import HistoryRun
+    from orchgate.metrics.tail import HistoryRun
     from orchgate.speed.push.bounds import PushRequest
     from orchgate.speed.push.verdict_record import RunDuration
 
@@ -126,7 +126,7 @@ def _typical(timed: Sequence[tuple[int, tuple[bool, float]]]) -> tuple[float | N
 
 def _recorded(request: PushRequest, machine: str, line: _BaseHistory) -> tuple[list[HistoryRun], list[str]]:
     """The runs in the metrics of all tasks, the nearest first and of these the newest; and what could not be read."""
-    from orchgate.metrics.lines import newest
+    from orchgate.metrics.tail import newest
 
     runs: dict[str, HistoryRun] = {}
     problems: list[str] = []
