@@ -13,21 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.metrics import fold, reduce
-from orchgate.metrics.aggregate import (
-    QUANTILE_ERROR,
-    Aggregate,
-    Spread,
-    Totals,
-    Unknown,
-    both,
-    difference,
-    merge,
-    merge_spreads,
-    quantile,
-    rates,
-    spread_of,
-)
+from orchgate.metrics.aggregate import Aggregate, Totals, both, difference, merge, rates
 from orchgate.metrics.lines import LineFault, checked, costs_of_success
+from orchgate.metrics.sketch import QUANTILE_ERROR, Spread, Unknown, merge_spreads, quantile, spread_of
 from tests.metrics_lines import foreign, only, own, updated, write
 
 if TYPE_CHECKING:

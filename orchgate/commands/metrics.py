@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> Verdict:
     newest: dict[str, Sequence[Entry]] = {}
     found = [_task(root, task, newest) for task in wanted]
     if args.output_format == "json":
-        from orchgate.metrics.aggregate import QUANTILE_ERROR
+        from orchgate.metrics.sketch import QUANTILE_ERROR
         from orchgate.outputs._document import headed, problem
 
         unread = [
@@ -222,7 +222,7 @@ def _show_tables(pipelines: Sequence[Mapping[str, Any]], series: Series) -> None
                 _line(f"  {pipeline['pipeline']}: {notes}")
         for line in _sparklines(machine, series, seen):
             sys.stdout.write(line + "\n")
-    from orchgate.metrics.aggregate import QUANTILE_ERROR
+    from orchgate.metrics.sketch import QUANTILE_ERROR
 
     sys.stdout.write(f"costs are medians of successes, within {QUANTILE_ERROR:.0%} of a real one\n")
     if any(cost["lower_bounds"] for one in _all(pipelines) for cost in one["costs"].values()):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from orchgate.lib.typed import TYPE_CHECKING
-from orchgate.metrics.aggregate import SUCCEEDED, UNKNOWN, Aggregate, Spread, Totals, put
+from orchgate.metrics.aggregate import SUCCEEDED, UNKNOWN, Aggregate, Totals
 from orchgate.metrics.lines import (
     EntryLine,
     ForeignLine,
@@ -19,6 +19,7 @@ from orchgate.metrics.lines import (
     is_cached,
     wall_microseconds,
 )
+from orchgate.metrics.sketch import Spread, put
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

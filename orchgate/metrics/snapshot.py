@@ -14,26 +14,18 @@ from orchgate.lib import files, json_data
 from orchgate.lib.paths import require_inside
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.metrics import fold
-from orchgate.metrics.aggregate import (
-    CANCELLED,
-    COSTS,
-    FAILED,
-    MICRO,
-    QUANTILE_ERROR,
-    TIMES,
-    quantile,
-    rates_of,
-    without,
-)
+from orchgate.metrics.aggregate import CANCELLED, COSTS, FAILED, MICRO, TIMES, rates_of
 from orchgate.metrics.lines import costs_of_run, costs_of_success, is_bound, resumes
+from orchgate.metrics.sketch import QUANTILE_ERROR, quantile, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
-    from orchgate.metrics.aggregate import Aggregate, Spread, Totals
+    from orchgate.metrics.aggregate import Aggregate, Totals
     from orchgate.metrics.lines import Entry
+    from orchgate.metrics.sketch import Spread
     from orchgate.metrics.update import Updated
 
 

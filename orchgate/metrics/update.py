@@ -24,8 +24,9 @@ from orchgate.lib.codec import MsgspecError, Raw, Struct, json
 from orchgate.lib.files import NotRegularFileError, open_regular
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.metrics import index, reduce
-from orchgate.metrics.aggregate import Aggregate, Unknown, merge
+from orchgate.metrics.aggregate import Aggregate, merge
 from orchgate.metrics.index import Index  # noqa: TC001 -- msgspec reads the annotations
+from orchgate.metrics.sketch import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
