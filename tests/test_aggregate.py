@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import random
+from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -19,7 +21,6 @@ from orchgate.metrics.sketch import QUANTILE_ERROR, Spread, Unknown, merge_sprea
 from tests.metrics_lines import foreign, only, own, updated, write
 
 if TYPE_CHECKING:
-    import random
     from collections.abc import Iterable
     from pathlib import Path
 
@@ -198,6 +199,44 @@ def test_values_fall_into_the_buckets_of_their_logarithms(values: list[int]) -> 
 def test_the_last_of_a_bucket_and_the_next_are_apart(number: int) -> None:
     values = list(range(max(0, number - 40), number + 40))
     assert spread_of(values) == alone(values)
+
+
+def _ends_of_buckets() -> list[int]:
+    found = [round(math.exp(index / SCALE)) for index in range(1_500)]
+    return [max(0, end + apart) for end in found for apart in (-1, 0, 1)]
+
+
+MANY = {
+    "times from milliseconds to minutes": [int(random.Random(1).lognormvariate(13, 3)) for _ in range(2_000)],
+    "sizes": [4096 * random.Random(2).randrange(200, 50_000) for _ in range(2_000)],
+    "as large as may be": [random.Random(3).randrange(1 << 43, 1 << 44) for _ in range(600)],
+    "ends of buckets": _ends_of_buckets(),
+    "both sides of where the exponent's first byte changes": [*range(130_000, 132_000), *range(1_000)],
+    "a few far away": [*range(1_000_000, 1_002_000), 0, 1, 7, 1 << 44],
+    "mostly zeros": [0] * 900 + list(range(700)),
+    "all the same but one": [5_000] * 700 + [5_001],
+    "one of each": list(range(3_000)),
+}
+SHUFFLED = {name: random.Random(4).sample(values, len(values)) for name, values in MANY.items()}
+
+
+@pytest.mark.parametrize("values", SHUFFLED.values(), ids=SHUFFLED.keys())
+def test_many_values_at_once_add_up_to_what_each_does(values: list[int]) -> None:
+    buckets = Counter(math.ceil(math.log(value) * SCALE) if value else -1 for value in values)
+    low, high = min(values), max(values)
+    extremes = low, values.count(low), high, values.count(high)
+    assert spread_of(values) == Spread(len(values), sum(values), *extremes, dict(buckets))
+
+
+@pytest.mark.slow
+@given(st.lists(st.integers(0, 1 << 44), min_size=1, max_size=8), st.integers(520, 700), st.integers())
+def test_many_values_of_any_size_add_up_to_what_each_does(few: list[int], number: int, seed: int) -> None:
+    chance = random.Random(seed)
+    values = [max(0, min(1 << 44, int(chance.choice(few) * chance.uniform(0.5, 2)))) for _ in range(number)]
+    together = Spread()
+    for value in values:
+        together = merge_spreads(together, spread_of([value]))
+    assert spread_of(values) == together
 
 
 # Quantiles
@@ -394,6 +433,42 @@ def test_a_file_may_be_cut_anywhere(tmp_path_factory: pytest.TempPathFactory, cu
     path = write(tmp_path_factory.mktemp("task"), *LINES)
     size = path.stat().st_size
     assert reduced(path, [0, *sorted(cuts), size]) == reduced(path, [0, size])
+
+
+USUAL = {"wall_seconds": 0.5, "user_seconds": 0.25, "system_seconds": 0.125, "max_rss_bytes": 4096}
+USUAL |= {"read_bytes": 0, "written_bytes": 8192}
+usual_stages = st.builds(
+    lambda name, wall, **known: {"id": name, "status": "succeeded"} | USUAL | {"wall_seconds": wall} | known,
+    st.sampled_from("ab"),
+    seconds,
+)
+rare_stages = st.builds(
+    lambda stage, more: stage | more,
+    usual_stages,
+    st.sampled_from([{"status": "failed"}, {"status": "skipped"}, {"flaky": True}, {"cached": True}, {"processes": 3}]),
+)
+shapes = st.just("ab") | st.sampled_from(["", "a", "ba", "aa", "abab"])
+
+
+@st.composite
+def usual_entries(draw: st.DrawFn) -> bytes:
+    """What nearly all entries are like, with something rare now and then."""
+    known = [draw(usual_stages) | {"id": name} for name in draw(shapes)]
+    if draw(st.integers(0, 9)) == 9:
+        known.append(draw(rare_stages))
+    rare: dict[str, Any] = draw(
+        st.sampled_from([{}] * 9 + [{"resumes": 1}, {"metrics": {"manifest_writes": 7}}, {"complete": False}])
+    )
+    number, status = draw(st.integers(0, 1 << 32)), draw(st.sampled_from(["succeeded"] * 3 + ["failed"]))
+    return own(number, status=status, stages=known, tests=draw(st.sampled_from([None] * 9 + [{"passed": 1}])), **rare)
+
+
+@pytest.mark.slow
+@given(st.lists(usual_entries() | theirs, min_size=1, max_size=12, unique_by=lambda line: json.loads(line)["run_id"]))
+def test_a_block_of_usual_entries_adds_up_to_what_each_does(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]
+) -> None:
+    assert summed(tmp_path_factory.mktemp("usual"), *lines).machines == aggregate(lines).machines
 
 
 @pytest.mark.slow

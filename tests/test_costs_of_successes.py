@@ -10,6 +10,7 @@ import pytest
 
 from orchgate.cli import main
 from orchgate.lib import files
+from orchgate.metrics.update import VERSION
 from orchgate.runner.writer import entry_of
 from orchgate.runs.run import from_manifest
 from tests.metrics_lines import append, foreign, own, write
@@ -231,7 +232,7 @@ def test_a_checkpoint_of_before_is_made_anew(task: Path, capsys: pytest.CaptureF
     write(task, *GOOD, *BAD)
     shown(capsys)
     checkpoint = task / "aggregate.json"
-    checkpoint.write_text(checkpoint.read_text().replace('"version":2', '"version":1'))
+    checkpoint.write_text(checkpoint.read_text().replace(f'"version":{VERSION}', '"version":1'))
 
     assert "full rebuild: the checkpoint is of version 1" in shown(capsys)
 

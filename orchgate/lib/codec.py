@@ -14,8 +14,9 @@ if _loaded is None:
     sys.modules[_NAME] = None  # type: ignore[assignment]  # makes an import of it fail
 try:
     from msgspec import Meta, MsgspecError, Raw, Struct, ValidationError, json
+    from msgspec.structs import astuple
 finally:
     if _loaded is None:
         del sys.modules[_NAME]
 
-__all__ = ("Meta", "MsgspecError", "Raw", "Struct", "ValidationError", "json")
+__all__ = ("Meta", "MsgspecError", "Raw", "Struct", "ValidationError", "astuple", "json")

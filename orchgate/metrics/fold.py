@@ -6,32 +6,70 @@ are many of a kind: a sorted list of them is put away in a fraction of the time 
 
 from __future__ import annotations
 
-from collections import Counter
+import struct
+from array import array
+from collections import Counter, defaultdict
+from itertools import chain, compress
+from operator import add, attrgetter
+from struct import pack
 
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.metrics.aggregate import SUCCEEDED, UNKNOWN, Aggregate, Totals
 from orchgate.metrics.lines import (
     EntryLine,
     ForeignLine,
+    PlainEntry,
+    Table,
     bounded_costs,
     costs_of,
     costs_of_run,
+    ends_of,
     is_cached,
+    table,
     wall_microseconds,
 )
 from orchgate.metrics.sketch import Spread, put
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
     from datetime import datetime
+    from typing import Any, TypeVar
 
-    from orchgate.metrics.lines import CostLine, Entry, LineFault, StageLine, TestsLine
+    from orchgate.metrics.lines import Columns, CostLine, Entry, LineFault, StageLine, TestsLine
 
-MOST_WAITING = 1 << 17  # values; each takes 40 bytes
+    Key = TypeVar("Key", bound=Hashable)
+
+MOST_WAITING = 1 << 19  # values; each takes 8 bytes
+APART = 64  # what those of one kind that wait take beside themselves, in values
 MICRO = 1e6
+WIDTH = 8  # bytes of a value
 # Added and taken away again, it leaves the whole number that is nearest to a float below 2**51, of two the even one:
 # what `round` does, in a third of the time.
 _WHOLE = 3.0 * (1 << 51)
+_RARE = ("resumes", "metrics", "tests", "flaky", "lower_bounds")
+_BYTES = ("max_rss_bytes", "tree_rss_bytes", "read_bytes", "written_bytes", "processes")
+_SPENT = ("wall_seconds", "user_seconds", "system_seconds", *_BYTES, "manifest_writes")
+
+
+class _Series:
+    """What the stages of many runs cost that all have the same ones: every so manieth value is of the same stage."""
+
+    def __init__(self, totals: Totals, ids: tuple[str, ...]) -> None:
+        self.totals = totals  # of the pipeline
+        self.ids = ids
+        self.runs = 0
+        self.costs: dict[str, bytearray] = {}
+
+    def put(self) -> None:
+        for name in self.ids:
+            totals = _of(self.totals.stages, name)
+            totals.runs += self.runs
+            totals.ours += self.runs
+            totals.statuses[SUCCEEDED] = totals.statuses.get(SUCCEEDED, 0) + self.runs
+        for cost, packed in self.costs.items():
+            values = array("d", packed)
+            for place, name in enumerate(self.ids):
+                put(_of(self.totals.stages, name).costs.setdefault(cost, Spread()), values[place :: len(self.ids)])
 
 
 class Sums:
@@ -39,14 +77,18 @@ class Sums:
 
     def __init__(self) -> None:
         self._aggregate = Aggregate()
-        self._waiting: dict[int, tuple[Spread, list[float]]] = {}  # by the identity of the spread
+        self._waiting: dict[int, tuple[Spread, bytearray]] = {}  # doubles, by the identity of the spread
+        self._series: dict[tuple[str, str, tuple[str, ...]], _Series] = {}  # by machine, pipeline and stages
         self._number = 0
 
     def total(self) -> Aggregate:
         """All that was added so far."""
-        for spread, values in self._waiting.values():
-            put(spread, values)
+        for spread, packed in self._waiting.values():
+            put(spread, array("d", packed))
+        for series in self._series.values():
+            series.put()
         self._waiting.clear()
+        self._series.clear()
         self._number = 0
         return self._aggregate
 
@@ -61,29 +103,93 @@ class Sums:
     def add(self, entries: Sequence[Entry]) -> None:
         """Adds runs. Their lines are not counted here."""
         ours: dict[tuple[str, str], list[EntryLine]] = {}
-        foreign: dict[str, list[ForeignLine]] = {}
+        foreign = []
         for entry in entries:
             if isinstance(entry, ForeignLine):
-                try:
-                    foreign[entry.pipeline_id].append(entry)
-                except KeyError:
-                    foreign[entry.pipeline_id] = [entry]
+                foreign.append(entry)
             else:
                 ours.setdefault((entry.machine or UNKNOWN, entry.pipeline_id), []).append(entry)
         for (machine, pipeline), group in ours.items():
             self._add_ours(_of(self._aggregate.machines.setdefault(machine, {}), pipeline), group)
-        for pipeline, those in foreign.items():
-            self._add_foreign(_of(self._aggregate.machines.setdefault(UNKNOWN, {}), pipeline), those)
+        if foreign:
+            self.add_table(table(foreign))
+        self._shed()
 
-    def _add_foreign(self, totals: Totals, entries: Sequence[ForeignLine]) -> None:
-        statuses = _count_runs(totals, entries)
-        for status in statuses:
-            some = entries if len(statuses) == 1 else [entry for entry in entries if entry.status == status]
-            walls = [time * MICRO + _WHOLE - _WHOLE for entry in some if (time := entry.duration_seconds) is not None]
+    def add_table(self, entries: Table) -> None:
+        """As `add`, of entries of one kind."""
+        machines, columns, kind = self._aggregate.machines, entries.columns, type(entries.rows[0])
+        if kind is ForeignLine:
+            for pipeline, some in _grouped(columns["pipeline_id"], entries):
+                self._add_foreign(_of(machines.setdefault(UNKNOWN, {}), pipeline), some.columns)
+        elif kind is PlainEntry:
+            for (machine, pipeline), some in _grouped(
+                list(zip(columns["machine"], columns["pipeline_id"], strict=True)), entries
+            ):
+                totals = _of(machines.setdefault(machine or UNKNOWN, {}), pipeline)
+                if not self._add_plain(totals, (machine or UNKNOWN, pipeline), some):
+                    self._add_ours(totals, some.rows)
+        else:
+            self.add(entries.rows)
+        self._shed()
+
+    def _shed(self) -> None:
+        if self._number > MOST_WAITING:
+            self.total()
+
+    def _add_foreign(self, totals: Totals, columns: Columns) -> None:
+        statuses, walls = columns["status"], columns["duration_seconds"]
+        totals.runs += len(statuses)
+        _stretch(totals, columns["started_at"], ends_of(columns))
+        found = _count_statuses(totals, statuses)
+        for status in found:
+            some = (
+                walls if len(found) == 1 else [wall for wall, its in zip(walls, statuses, strict=True) if its == status]
+            )
             if status == SUCCEEDED:
-                self._put(totals.costs, "wall_seconds", walls)
+                self._put(totals.costs, "wall_seconds", _microseconds(some))
             else:
-                self._put(totals.unsuccessful, status, walls)
+                self._put(totals.unsuccessful, status, _microseconds(some))
+
+    def _add_plain(self, totals: Totals, key: tuple[str, str], entries: Table) -> bool:
+        """Whether they were added: runs of which nothing rare is said, with the same stages, each of which passed."""
+        columns = entries.columns
+        if any(any(columns[name]) for name in _RARE) or False in set(columns["complete"]):
+            return False
+        number = len(columns["stages"][0])
+        stages = list(chain.from_iterable(columns["stages"])) if number else []
+        if not stages or not self._add_series(totals, key, number, table(stages).columns):
+            return False
+        totals.runs += len(entries.rows)
+        totals.ours += len(entries.rows)
+        _stretch(totals, columns["started_at"], ends_of(columns))
+        statuses = columns["status"]
+        if _count_statuses(totals, statuses) != {SUCCEEDED}:
+            self._add_unsuccessful(totals, entries.rows)
+            done = [status == SUCCEEDED for status in statuses]
+            columns = {name: tuple(compress(columns[name], done)) for name in _SPENT}
+        for name, values in _costs(columns):
+            self._put(totals.costs, name, values)
+        self._put(totals.costs, "manifest_writes", _known(columns["manifest_writes"]))
+        return True
+
+    def _add_series(self, totals: Totals, key: tuple[str, str], number: int, stages: Columns) -> bool:
+        every, statuses = stages["id"], stages["status"]
+        ids = every[:number]
+        runs, rest = divmod(len(every), number)
+        if rest or every != ids * runs or len(set(ids)) < number or statuses.count(SUCCEEDED) < len(statuses):
+            return False
+        series = self._series.get((*key, ids))
+        if series is None:
+            series = self._series[*key, ids] = _Series(totals, ids)
+            self._number += APART
+        series.runs += runs
+        for name, values in _costs(stages):
+            if name in series.costs:
+                series.costs[name] += values
+            else:
+                series.costs[name] = bytearray(values)
+            self._number += len(values) // WIDTH
+        return True
 
     def _add_ours(self, totals: Totals, entries: Sequence[EntryLine]) -> None:
         _count_runs(totals, entries)
@@ -114,10 +220,9 @@ class Sums:
             for entry in done:
                 if id(entry) in rare:
                     for name, value in costs_of_run(entry):
-                        self._put(totals.costs, name, [value])
+                        self._put(totals.costs, name, pack("d", value))
             done = [entry for entry in done if id(entry) not in rare]
-        writes = [entry.manifest_writes for entry in done]
-        self._put(totals.costs, "manifest_writes", [value for value in writes if value is not None])
+        self._put(totals.costs, "manifest_writes", _known([entry.manifest_writes for entry in done]))
         self._add_costs(totals, done)
 
     def _add_stages(self, totals: Totals, stages: Sequence[StageLine]) -> bool:
@@ -143,27 +248,16 @@ class Sums:
     def _add_unsuccessful(self, totals: Totals, costs: Sequence[EntryLine] | Sequence[StageLine]) -> None:
         for cost in costs:
             if cost.status != SUCCEEDED and (wall := wall_microseconds(cost)) is not None:
-                self._put(totals.unsuccessful, cost.status, [wall])
+                self._put(totals.unsuccessful, cost.status, pack("d", wall))
 
     def _add_costs(self, totals: Totals, costs: Sequence[CostLine]) -> None:
         """Adds what `costs_of` says of each."""
-        put = self._put
-        kept = totals.costs
-        walls = [wall * MICRO + _WHOLE - _WHOLE for cost in costs if (wall := cost.wall_seconds) is not None]
-        put(kept, "wall_seconds", walls)
-        cpus = [
-            (user + system) * MICRO + _WHOLE - _WHOLE
-            for cost in costs
-            if (user := cost.user_seconds) is not None and (system := cost.system_seconds) is not None
-        ]
-        put(kept, "cpu_seconds", cpus)
-        put(kept, "max_rss_bytes", [value for cost in costs if (value := cost.max_rss_bytes) is not None])
-        put(kept, "tree_rss_bytes", [value for cost in costs if (value := cost.tree_rss_bytes) is not None])
-        put(kept, "read_bytes", [value for cost in costs if (value := cost.read_bytes) is not None])
-        put(kept, "written_bytes", [value for cost in costs if (value := cost.written_bytes) is not None])
-        put(kept, "processes", [value for cost in costs if (value := cost.processes) is not None])
+        columns = {name: tuple(map(attrgetter(name), costs)) for name in _SPENT[:-1]}
+        for name, values in _costs(columns):
+            self._put(totals.costs, name, values)
 
-    def _put(self, spreads: dict[str, Spread], name: str, values: list[float]) -> None:
+    def _put(self, spreads: dict[str, Spread], name: str, values: bytes) -> None:
+        """Adds doubles."""
         if not values:
             return
         spread = spreads.get(name)
@@ -171,12 +265,55 @@ class Sums:
             spread = spreads[name] = Spread()
         waiting = self._waiting.get(id(spread))
         if waiting is None:
-            self._waiting[id(spread)] = spread, values
+            self._waiting[id(spread)] = spread, bytearray(values)
+            self._number += APART
         else:
             waiting[1].extend(values)
-        self._number += len(values)
-        if self._number > MOST_WAITING:
-            self.total()
+        self._number += len(values) // WIDTH
+
+
+def _costs(columns: Columns) -> Iterator[tuple[str, bytes]]:
+    """What `costs_of` says of each, as doubles."""
+    yield "wall_seconds", _microseconds(columns["wall_seconds"])
+    yield "cpu_seconds", _cpu_microseconds(columns["user_seconds"], columns["system_seconds"])
+    for name in _BYTES:
+        if name in columns:
+            yield name, _known(columns[name])
+
+
+def _known(values: Sequence[Any]) -> bytes:
+    """Those that are not None as doubles, which hold them exactly, see `lines.MOST_BYTES`."""
+    try:
+        return pack(f"{len(values)}d", *values)
+    except struct.error:
+        known = [value for value in values if value is not None]
+        return pack(f"{len(known)}d", *known)
+
+
+def _microseconds(seconds: Sequence[Any]) -> bytes:
+    try:
+        found = [value * MICRO + _WHOLE - _WHOLE for value in seconds]
+    except TypeError:
+        found = [value * MICRO + _WHOLE - _WHOLE for value in seconds if value is not None]
+    return pack(f"{len(found)}d", *found)
+
+
+def _cpu_microseconds(user: Sequence[Any], system: Sequence[Any]) -> bytes:
+    try:
+        return _microseconds(list(map(add, user, system)))
+    except TypeError:
+        both = zip(user, system, strict=True)
+        return _microseconds([one + other for one, other in both if one is not None and other is not None])
+
+
+def _grouped(keys: Sequence[Key], entries: Table) -> Iterable[tuple[Key, Table]]:
+    """The entries that have the same key."""
+    if keys.count(keys[0]) == len(keys):
+        return [(keys[0], entries)]
+    groups: defaultdict[Key, list[Any]] = defaultdict(list)
+    for key, row in zip(keys, entries.rows, strict=True):
+        groups[key].append(row)
+    return [(key, table(some)) for key, some in groups.items()]
 
 
 def machine_of(entry: Entry) -> str:
@@ -204,13 +341,14 @@ def _count_runs(totals: Totals, entries: Sequence[Entry]) -> Collection[str]:
 
 
 def _count_statuses(totals: Totals, statuses: Sequence[str]) -> Collection[str]:
-    found = Counter(statuses)
-    for status, number in found.items():
+    found = set(statuses)
+    numbers = Counter(statuses) if len(found) > 3 else {status: statuses.count(status) for status in found}
+    for status, number in numbers.items():
         totals.statuses[status] = totals.statuses.get(status, 0) + number
     return found
 
 
-def _stretch(totals: Totals, starts: list[datetime], ends: list[datetime]) -> None:
+def _stretch(totals: Totals, starts: Sequence[datetime], ends: Sequence[datetime]) -> None:
     first, last = min(starts), max(ends)
     if totals.first is None or first < totals.first:
         totals.first, totals.firsts = first, 0

@@ -11,12 +11,14 @@ import errno
 import os
 from array import array
 from bisect import bisect_left, bisect_right
+from itertools import repeat
 
 from orchgate.lib import files
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from typing import Literal
 
 TOKEN_BYTES = 16
 WIDTH = 8
@@ -28,6 +30,25 @@ NEAR = 512  # keys before and after the place where one should be
 LOOK_UP = 40  # keys that are compared in the time that one takes to be looked up in a segment
 
 Run = int  # key << OFFSET_BITS | offset: numbers that sort by key
+_UNSIGNED = 1 << (KEY_BITS + OFFSET_BITS - 1)  # of a run, what makes keys from below zero begin at it
+
+
+_LITTLE: repeat[Literal["little"]] = repeat("little")
+_number: Callable[[bytes, Literal["little"]], int] = int.from_bytes
+
+
+def hashes(run_ids: Iterable[str]) -> Iterator[int]:
+    """64 bits with a sign for each. Two ids may share them: whoever finds a key compares the ids.
+
+    Both are Python's own, of a number and of a tuple: the first tells ids apart, the second spreads them. They do not
+    depend on the process, but may on the version of Python: a checkpoint has a `sample`.
+    """
+    return map(hash, zip(map(_number, map(str.encode, run_ids), _LITTLE), strict=True))
+
+
+def sample() -> int:
+    """What `hashes` makes of an id, by which a checkpoint of another Python is known."""
+    return next(hashes(["2025-01-01T00-00-00-000Z-01234567"]))
 
 
 class Index(NamedTuple):
@@ -102,8 +123,13 @@ class Collector:
         self._runs: list[Run] = []
         self._segments: list[IndexPart] = []
 
-    def add(self, runs: Iterable[Run]) -> None:
-        self._runs += runs
+    def add(self, run_ids: Sequence[str], places: Iterable[int], base: int) -> None:
+        """Runs whose lines begin at some places behind `base`."""
+        base += _UNSIGNED
+        # Sorted by and by, while they are in the processor's cache: sorting all of them finds ordered stretches then.
+        self._runs += sorted(
+            [(key << OFFSET_BITS) + base + place for key, place in zip(hashes(run_ids), places, strict=True)]
+        )
         if len(self._runs) >= LARGE:
             self._pack()
 

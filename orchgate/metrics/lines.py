@@ -11,11 +11,11 @@ are part of what the success cost. A stage that succeeded counts, whatever becam
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from operator import le
-from typing import Annotated, Any, Literal
+from operator import itemgetter, le
+from typing import Annotated, Any, ClassVar, Literal
 
-from orchgate.lib.codec import Meta, MsgspecError, Struct, ValidationError, json
-from orchgate.lib.typed import TYPE_CHECKING, Enum
+from orchgate.lib.codec import Meta, MsgspecError, Struct, ValidationError, astuple, json
+from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
 from orchgate.metrics.aggregate import MICRO, SUCCEEDED
 
 if TYPE_CHECKING:
@@ -88,6 +88,26 @@ class StageLine(CostLine, gc=False, kw_only=True):
     cached: bool = False
 
 
+class PlainStage(Struct, gc=False, forbid_unknown_fields=True):
+    """A stage of which an entry says what it nearly always says, in the order of `runner.writer`, and nothing else."""
+
+    id: Name
+    status: Name
+    wall_seconds: Seconds
+    user_seconds: Seconds
+    system_seconds: Seconds
+    max_rss_bytes: Bytes
+    read_bytes: Bytes
+    written_bytes: Bytes
+    tree_rss_bytes: ClassVar[None] = None
+    processes: ClassVar[None] = None
+    complete: ClassVar[None] = None
+    lower_bounds: ClassVar[None] = None
+    tests: ClassVar[None] = None
+    flaky: ClassVar[bool] = False
+    cached: ClassVar[bool] = False
+
+
 class ForeignLine(Struct, gc=False, kw_only=True):
     """An entry of codex-orchestrator; it records neither stages nor machine nor what a run cost besides time."""
 
@@ -106,9 +126,10 @@ class ProgramMetrics(Struct, gc=False):
     manifest_writes: float | None = None
 
 
-class EntryLine(CostLine, gc=False, kw_only=True):
-    """One of our own, see `entries`."""
+class RunLine(CostLine, gc=False, kw_only=True):
+    """What an entry of ours says of a run as a whole."""
 
+    entry: int | None = None  # 1; what else it may be is for `decode`
     run_id: Name
     pipeline_id: Name
     status: Status
@@ -121,12 +142,23 @@ class EntryLine(CostLine, gc=False, kw_only=True):
     metrics: ProgramMetrics | None = None
     flaky: list[Name] = []
     inside: list[Name] = []  # pipelines of which the observed program recorded runs itself, in this file
+
+
+class EntryLine(RunLine, gc=False, kw_only=True):
+    """One of our own, see `runner.writer`."""
+
     stages: list[StageLine] = []
+
+
+class PlainEntry(RunLine, gc=False, kw_only=True):
+    """One whose stages are plain: read in two thirds of the time."""
+
+    stages: list[PlainStage] = []
 
 
 Entry = EntryLine | ForeignLine
 
-_FOREIGN, _OWN = json.Decoder(ForeignLine), json.Decoder(EntryLine)
+_FOREIGN, _OWN, _PLAIN = json.Decoder(ForeignLine), json.Decoder(EntryLine), json.Decoder(PlainEntry)
 _foreign, _own = _FOREIGN.decode, _OWN.decode
 _OPEN, _CLOSE = b"{}"
 _FIELDS = frozenset({"run_id", "pipeline_id", "status", "started_at"})
@@ -153,32 +185,55 @@ def decode(line: bytes | memoryview, *, own: bool) -> Entry | LineFault:
     return entry
 
 
-def decoded(block: bytearray, begins: Sequence[int]) -> Sequence[Entry]:
-    """Whole lines, each with its line break, as runs of one kind; none where they are not, and `checked` has to look.
+Columns = dict[str, tuple[Any, ...]]
 
+
+class Table(NamedTuple):
+    """Entries or stages of one kind, at least one, and the same by field: what many have in common costs a look."""
+
+    rows: Sequence[Any]
+    columns: Columns
+
+
+def table(rows: Sequence[Struct]) -> Table:
+    return Table(rows, dict(zip(rows[0].__struct_fields__, zip(*map(astuple, rows), strict=True), strict=True)))
+
+
+def decoded(block: bytearray, begins: Sequence[int], *, plain: bool = False) -> Table | None:
+    """Whole lines, each with its line break, as runs of one kind; None where they are not, and `checked` has to look.
+
+    `plain`: those of ours as `PlainEntry`, where they are.
     That each line is one value follows from their number and from how they begin and end: within a value, nothing that
     closes an object stands before one that opens, and no string holds a line break.
     """
+    if not (len(begins) > 1 and block.endswith(b"}\n") and block.isascii()):
+        return None
+    opened, closed = itemgetter(*begins)(block), itemgetter(*[at - 2 for at in begins])(block)
+    if set(opened) != {_OPEN} or set(closed) != {_CLOSE}:
+        return None
     own = block.startswith(OWN)
-    opened = all([block.startswith(OWN, begin) for begin in begins] if own else [block[at] == _OPEN for at in begins])
-    if not (opened and block.endswith(b"}\n") and all(block[at - 2] == _CLOSE for at in begins[1:])):
-        return ()
+    decoder: Any = _FOREIGN if not own else _PLAIN if plain else _OWN
     try:
-        entries: Sequence[Entry] = (_OWN if own else _FOREIGN).decode_lines(block) if block.isascii() else ()
+        entries = decoder.decode_lines(block)
     except (MsgspecError, RecursionError, ValueError):
-        return ()
-    return entries if len(entries) == len(begins) and _are_runs(entries) else ()
+        return None
+    if len(entries) != len(begins):
+        return None
+    found = table(entries)
+    return found if _are_runs(found.columns, own=own) else None
 
 
-def _are_runs(entries: Sequence[Entry]) -> bool:
+def _are_runs(columns: Columns, *, own: bool) -> bool:
     """Whether `decode` would find nothing wrong with them, and each is of the kind that it was taken for."""
-    starts = [entry.started_at for entry in entries]
-    ends = [entry.completed_at or entry.started_at for entry in entries]
+    starts, ends = columns["started_at"], ends_of(columns)
     if min(starts) < _FIRST_DAY or max(ends) >= _LAST_DAY or not all(map(le, starts, ends)):
         return False
-    if isinstance(entries[0], ForeignLine):
-        return not any(entry.entry is not None for entry in entries if isinstance(entry, ForeignLine))
-    return not any(entry.inside for entry in entries if isinstance(entry, EntryLine))
+    return set(columns["entry"]) == {1 if own else None} and not (own and any(columns["inside"]))
+
+
+def ends_of(columns: Columns) -> Sequence[datetime]:
+    ends = columns["completed_at"]
+    return ends if all(ends) else [end or start for end, start in zip(ends, columns["started_at"], strict=True)]
 
 
 def checked(line: bytes) -> Entry | LineFault:

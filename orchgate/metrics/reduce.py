@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 from itertools import pairwise
-from zlib import adler32, crc32
 
 from orchgate.errors import OrchgateError
 from orchgate.lib.forks import shares, spread
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.metrics import fold
 from orchgate.metrics.aggregate import Aggregate, difference, merge
-from orchgate.metrics.index import OFFSET_BITS, Collector
+from orchgate.metrics.index import Collector
 from orchgate.metrics.lines import LONGEST, OWN, LineFault, checked, decode, decoded, resumes
 
 if TYPE_CHECKING:
@@ -24,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from orchgate.metrics.index import IndexPart
-    from orchgate.metrics.lines import Entry
+    from orchgate.metrics.lines import Entry, Table
 
     Line = tuple[int, int]  # resumes, offset: the largest counts
 
-BLOCK = 1 << 17  # bytes read at once: as much as stays in the processor's cache
+BLOCK = 1 << 18  # bytes read at once: as much as stays in the processor's cache
 PROCESSES = 2  # each costs 20 MB of memory
 WORTH_IT = 8 << 20  # bytes; below that, a second process costs more than it saves
 SPILL_FROM = 64 << 20  # bytes; the runs of a smaller file have room in memory
@@ -51,6 +50,7 @@ class Pass:
         self.excluded = excluded
         self.sums = fold.Sums()
         self.runs = Collector(spill)
+        self.plain = True  # whether entries of ours have been so far, see `decoded`
 
     def part(self) -> RangeTotals:
         return RangeTotals(self.sums.total(), self.runs.segments())
@@ -119,13 +119,14 @@ def entries(descriptor: int, start: int, end: int) -> Sequence[Entry]:
     begin = start if start == 0 else line_after(descriptor, start - 1, end)
     block = bytearray(os.pread(descriptor, end - begin, begin))
     if found := decoded(block, _begins(block)):
-        return found
+        return found.rows
     lines = (checked(line) for line in bytes(block).split(b"\n") if line)
     return [entry for entry in lines if not isinstance(entry, LineFault)]
 
 
 def read(gathered: Pass, start: int, stop: int) -> None:
     """Adds the lines that begin at `start` or later, and before `stop`. Raises OSError."""
+    gathered.plain = True
     position = start if start == 0 else line_after(gathered.descriptor, start - 1, gathered.end)
     buffer = bytearray(BLOCK)
     while position < stop:
@@ -138,7 +139,7 @@ def read(gathered: Pass, start: int, stop: int) -> None:
         elif not got:  # the file was cut while it was read; whoever called finds out by its size
             return
         elif len(buffer) < LONGEST:
-            buffer = bytearray(4 * len(buffer))
+            buffer = bytearray(min(LONGEST, 4 * len(buffer)))
         else:
             gathered.sums.count(1)
             gathered.sums.ignore(LineFault.TOO_LONG)
@@ -159,24 +160,27 @@ def line_after(descriptor: int, position: int, end: int) -> int:
 
 
 def _add(gathered: Pass, buffer: bytearray, position: int, stop: int) -> None:
-    """The lines that begin before `stop`, an index into the buffer, which holds the file from `position` on.
-
-    64 bits stand for a run id. Two ids may share them: whoever finds a key compares the ids.
-    """
+    """The lines that begin before `stop`, an index into the buffer, which holds the file from `position` on."""
     block = buffer[: buffer.find(b"\n", stop - 1) + 1]
     places = _begins(block)
-    entries = decoded(block, places)
-    if not entries or gathered.excluded:
-        entries, places = _one_by_one(gathered, block, position, places)
-    else:
-        gathered.sums.count(len(entries))
+    found = _decoded(gathered, block, places)
+    if found is not None:
+        gathered.sums.count(len(places))
+        gathered.sums.add_table(found)
+        gathered.runs.add(found.columns["run_id"], places, position)
+        return
+    entries, places = _one_by_one(gathered, block, position, places)
     gathered.sums.add(entries)
-    gathered.runs.add(
-        [
-            (crc32(data) << 32 | adler32(data)) << OFFSET_BITS | position + place
-            for data, place in zip([entry.run_id.encode() for entry in entries], places, strict=True)
-        ]
-    )
+    gathered.runs.add([entry.run_id for entry in entries], places, position)
+
+
+def _decoded(gathered: Pass, block: bytearray, places: Sequence[int]) -> Table | None:
+    if gathered.excluded:
+        return None
+    if gathered.plain and (found := decoded(block, places, plain=True)):
+        return found
+    gathered.plain = False  # where one entry is not, others are not
+    return decoded(block, places)
 
 
 def _begins(block: bytearray) -> list[int]:

@@ -207,7 +207,7 @@ def _keep(folder: str, descriptor: int, status: os.stat_result, done: _Reduction
     path = os.path.join(folder, INDEX)
     try:
         known = index.extended(path, was.known, done.segments) if was else index.create(path, done.segments)
-        _save(folder, Checkpoint(_identity(descriptor, status, end), known, done.aggregate))
+        _save(folder, Checkpoint(_identity(descriptor, status, end), known, done.aggregate, hashed=index.sample()))
     except OrchgateError as error:
         return error.message
     except OSError as error:
@@ -217,7 +217,7 @@ def _keep(folder: str, descriptor: int, status: os.stat_result, done: _Reduction
     return ""
 
 
-VERSION = 2  # 1 counted what failed runs cost among the others
+VERSION = 3  # 1 counted what failed runs cost among the others, 2 knew runs by other keys
 CHECKPOINT, INDEX = "aggregate.json", "aggregate.index"
 SAMPLES, SAMPLE = 32, 8192
 MAX_BYTES = 64 << 20
@@ -240,6 +240,7 @@ class Checkpoint(Struct, gc=False):
     known: Index
     aggregate: Aggregate
     byteorder: str = sys.byteorder  # the index is written as the machine holds it
+    hashed: int = 0  # an `index.sample`
 
 
 class _Envelope(Struct):
@@ -301,7 +302,9 @@ def load_checkpoint(folder: str) -> Checkpoint | str:
         state = json.decode(envelope.state, type=Checkpoint)
     except (MsgspecError, RecursionError, ValueError):
         return "the checkpoint is damaged"
-    return state if state.byteorder == sys.byteorder else "the checkpoint is of another kind of machine"
+    if (state.byteorder, state.hashed) != (sys.byteorder, index.sample()):
+        return "the checkpoint is of another kind of machine or Python"
+    return state
 
 
 def _save(folder: str, state: Checkpoint) -> None:
