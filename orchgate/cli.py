@@ -186,14 +186,14 @@ def _dispatch(argv: list[str]) -> int:
     module = _untranslated(lambda: registry.load("commands", name))
     from orchgate.commands.shared import options
 
-    args = None if hasattr(module, "PARSER") else options.read_flags(module.arguments, argv[1:])
+    args = options.read_flags(module.arguments, argv[1:])
     result = module.run(_parsed(name, module, argv[1:]) if args is None else args)
     return result if isinstance(result, int) else int(result.exit_code)
 
 
 def _parsed(name: str, module: ModuleType, words: list[str]) -> Namespace:
     command_line = _command_line()
-    parser = getattr(module, "PARSER", command_line.Parser)(prog=f"orchgate {name}")
+    parser = command_line.parser_of(module, f"orchgate {name}")
     command_line.describe(parser, module)
     return parser.parse_args(words)  # type: ignore[no-any-return]
 

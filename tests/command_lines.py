@@ -31,7 +31,7 @@ PROSE = re.compile(r"[,;] | (?:or|then|shows|says|brings|takes|writes|keeps|give
 @functools.cache
 def parser_of(command: str) -> Parser:
     module = registry.load("commands", command)
-    parser: Parser = getattr(module, "PARSER", command_line.Parser)(prog=f"orchgate {command}")
+    parser: Parser = command_line.parser_of(module, f"orchgate {command}")
     command_line.describe(parser, module)
     return parser
 

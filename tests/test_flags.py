@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
     from orchgate.commands.shared.command_line import Parser
 
-COMMANDS = [name for name in registry.plugins("commands") if not hasattr(registry.load("commands", name), "PARSER")]
-READ = [name for name in COMMANDS if options.read_flags(registry.load("commands", name).arguments, []) is not None]
+FIRST = {"hook": ["pre-commit"]}  # words without which a command is none
+READ = [
+    name
+    for name in registry.plugins("commands")
+    if options.read_flags(registry.load("commands", name).arguments, FIRST.get(name, [])) is not None
+]
 
 
 @pytest.mark.parametrize("name", READ)
@@ -25,9 +29,9 @@ def test_every_command_is_read_as_by_its_parser(name: str) -> None:
     declared = options.Flags()
     module.arguments(declared)
 
-    others = ["documents", "specs"] if declared.others else []
+    others = [*FIRST.get(name, []), *(["documents", "specs"] if declared.others else [])]
     for words in [[*pair, *others] for count in (0, 1, 2) for pair in combinations(declared.named, count)]:
-        parser = command_line.Parser(prog=f"orchgate {name}")
+        parser = command_line.parser_of(module, f"orchgate {name}")
         command_line.describe(parser, module)
         read = options.read_flags(module.arguments, words)
         assert read is not None
@@ -40,6 +44,21 @@ def test_what_hooks_ask_for_is_read_without_argparse() -> None:
     assert [
         options.read_flags(check, words) is not None for words in ([], ["--staged"], ["documents", "--all-files", "-q"])
     ] == [True] * 3
+    hook = registry.load("commands", "hook").arguments
+    lines = (
+        "pre-commit",
+        "commit-msg .git/COMMIT_EDITMSG",
+        "pre-push origin git@example.com:a/b.git",
+        "--strict pre-commit",
+    )
+    assert [options.read_flags(hook, line.split()) is not None for line in lines] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    "words", ["", "post-commit", "pre-push -x", "pre-push -- a", "pre-commit --strict a", "--help"]
+)
+def test_any_other_hook_is_left_to_argparse(words: str) -> None:
+    assert options.read_flags(registry.load("commands", "hook").arguments, words.split()) is None
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import sys
 
 from orchgate import registry
 from orchgate.commands.check import at_once, code, max_per_rule, measure_anyway, show, strictly, tell, view
-from orchgate.commands.shared.command_line import Parser
 from orchgate.errors import GitError, OrchgateError, UsageError
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Push, ScopeRequest, ScopeTarget, Verdict, holds_nothing, worst
@@ -17,7 +16,7 @@ from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from orchgate.gate.pushed import JudgedRefs, RefToJudge
     from orchgate.git.history import NewCommit
@@ -33,28 +32,8 @@ cursor, generic). It judges the work tree, as a commit of everything in it would
 be, and stops the agent with findings as JSON: exit code 2."""
 EXAMPLES = ('orchgate hook pre-commit "$@"', 'orchgate hook pre-push "$@"', "orchgate hook agent claude")
 AGENT = "agent"
+WORDS_OF_GIT = True
 HOOKS = ("pre-commit", "pre-merge-commit", "commit-msg", "pre-push", AGENT)
-
-
-class PARSER(Parser):
-    """Passes on what is not ours, in its order: a remote may be called `-x`."""
-
-    def parse_known_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        ours: list[str] = []
-        of_git: list[str] = []
-        words = iter(args or ())
-        for word in words:
-            if word.partition("=")[0] in self._option_string_actions:
-                ours += [word, *([next(words, "")] if word == "--max-per-rule" else [])]
-            else:
-                of_git.append(word)
-        if of_git and of_git[0].startswith("-"):
-            self.unknown(of_git[0])
-        found, rest = super().parse_known_args([*ours, *of_git[:1]], namespace)
-        found.args = [word for word in of_git[1:] if word != "--"]
-        return found, rest
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

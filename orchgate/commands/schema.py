@@ -102,7 +102,7 @@ def parsers() -> Iterator[tuple[str, command_line.Parser]]:
     """Every command, and behind each that has verbs the verbs, as they are typed."""
     for name in registry.plugins("commands"):
         module = registry.load("commands", name)
-        parser = getattr(module, "PARSER", command_line.Parser)(prog=f"orchgate {name}")
+        parser = command_line.parser_of(module, f"orchgate {name}")
         command_line.describe(parser, module)
         yield name, parser
         for action in parser._actions:  # noqa: SLF001 -- argparse has no other way to list them

@@ -183,7 +183,7 @@ def identity() -> bytes:
         with open(installed, "rb") as file:  # the digest of every file, by whoever installed them
             code = file.read()
     except OSError:
-        code = "\n".join(sorted(_sources(package))).encode("utf-8", "surrogateescape")
+        code = repr(sorted(_sources(package))).encode()
     beside = "\n".join(sorted(_installed())).encode("utf-8", "surrogateescape")
     return fingerprint(code, f"\n{__version__}\n{sys.version}\n".encode(), beside).hex().encode("ascii")
 
@@ -196,15 +196,17 @@ def _installed() -> Iterator[str]:
                 yield from (name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info")))
 
 
-def _sources(package: str) -> Iterator[str]:
+def _sources(package: str) -> Iterator[tuple[str, int, int, int]]:
     """Where, how long and of when each file of a package is that is not installed but worked on."""
     folders = [package]
     while folders:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:
                 if entry.name.endswith(".py"):
-                    with suppress(OSError):  # of an editor: gone by now, or a link that is a lock
+                    try:
                         status = entry.stat()
-                        yield f"{entry.path} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+                    except OSError:  # of an editor: gone by now, or a link that is a lock
+                        continue
+                    yield entry.path, status.st_size, status.st_mtime_ns, status.st_ctime_ns
                 elif "." not in entry.name and entry.name != "__pycache__":
                     folders.append(entry.path)

@@ -146,6 +146,32 @@ def warn(line: str) -> None:
         sys.stderr.write(f"orchgate: {line}\n")
 
 
+class HookParser(Parser):
+    """Passes on what is not ours, in its order: a remote may be called `-x`."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        ours: list[str] = []
+        of_git: list[str] = []
+        words = iter(args or ())
+        for word in words:
+            if word.partition("=")[0] in self._option_string_actions:
+                ours += [word, *([next(words, "")] if word == "--max-per-rule" else [])]
+            else:
+                of_git.append(word)
+        if of_git and of_git[0].startswith("-"):
+            self.unknown(of_git[0])
+        found, rest = super().parse_known_args([*ours, *of_git[:1]], namespace)
+        found.args = [word for word in of_git[1:] if word != "--"]
+        return found, rest
+
+
+def parser_of(module: ModuleType, prog: str) -> Parser:
+    """The parser of a command, which describes itself to it later."""
+    return (HookParser if hasattr(module, "WORDS_OF_GIT") else Parser)(prog=prog)
+
+
 def describe(parser: Parser, module: ModuleType | Verb) -> None:
     """Gives a parser its arguments and its texts: what a command does, by default too, examples, and exit codes.
 

@@ -36,6 +36,8 @@ class Flags:
     def __init__(self) -> None:
         self.old_names: Mapping[str, Renamed] = {}  # words for argparse to read
         self.named: dict[str, str] = {}  # the option of each word
+        self.first = ""  # the option of the first other word,
+        self.choices: tuple[str, ...] = ()  # which is one of these
         self.others = ""  # the option of all other words
         self.values: dict[str, object] = {}
 
@@ -55,9 +57,12 @@ class Flags:
             raise NotOnlyFlagsError
         if words:
             dest = words[0][2:].replace("-", "_")
-        elif more.get("nargs") == "*" and default is None:
+        elif more.get("nargs") == "*" and not default:
             self.others, default = names[0], []
             dest = self.others
+        elif "choices" in more and not more.get("nargs") and not self.first and not self.others:
+            dest = self.first = names[0]
+            self.choices = tuple(more["choices"])  # type: ignore[arg-type]
         else:
             raise NotOnlyFlagsError
         if action == "store_true":
@@ -74,7 +79,7 @@ class Flags:
         raise NotOnlyFlagsError
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name not in ("old_names", "named", "others", "values"):
+        if name not in ("old_names", "named", "first", "choices", "others", "values"):
             raise NotOnlyFlagsError
         self.__dict__[name] = value
 
@@ -92,6 +97,10 @@ def read_flags(arguments: Callable[..., None], words: list[str]) -> SimpleNamesp
         if not flags.others or any(word[:1] == "-" for word in others) or words[start : start + len(others)] != others:
             return None
         given[flags.others] = others
+    if flags.first:
+        if not others or others[0] not in flags.choices:
+            return None
+        given |= {flags.first: others[0], flags.others: others[1:]}
     return SimpleNamespace(**flags.values | given)
 
 
