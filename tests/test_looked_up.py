@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchgate.git.call import Git
 from orchgate.git.paths import PathChoice
 from orchgate.git.repository import Repository, open_repository
 from orchgate.git.trees import INDIRECT, LookedUp, _Folder
@@ -132,3 +133,22 @@ def test_without_a_cache_nothing_is_chosen_before(repo: Repo, monkeypatch: pytes
     opened.close()
 
     assert found == (None, [], False)
+
+
+def test_a_tree_is_listed_once_for_all_that_is_chosen_of_it(
+    repo: Repo, opened: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = [repo.commit(f"Change {number}", {f"{number}.md": "# a\n"}) for number in range(2)]
+    asked: list[str] = []
+    ask = Git.attempt
+
+    def attempt(self: Git, *args: str, **options: Any) -> Any:
+        asked.append(args[0])
+        return ask(self, *args, **options)
+
+    monkeypatch.setattr(Git, "attempt", attempt)
+    trees = [opened.looked_up(repo.git("rev-parse", commit)) for commit in commits]
+    found = [tree.chosen(choice) for tree in trees for choice in (CHOICE, CHOICE._replace(name=b"other"))]
+
+    assert [list(one.all()) if one else None for one in found] == [["0.md"]] * 2 + [["0.md", "1.md"]] * 2
+    assert asked.count("ls-tree") == 1, "of the second tree git says what differs"

@@ -15,7 +15,7 @@ from orchgate.lib import cache
 from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Self
 
     from orchgate.git.paths import PathChoice, Paths
@@ -36,6 +36,7 @@ class Repository:
         self.shallow = shallow
         self.empty_tree = objects.EMPTY_TREE[object_format]
         self.blobs = Blobs(git)
+        self._listed: tuple[str, bytes] | None = None  # a tree, and what git said of it last
 
     def __enter__(self) -> Self:
         return self
@@ -183,10 +184,7 @@ class Repository:
             return None
         tree = found.oid
 
-        def listed() -> Iterable[tuple[str, str]]:
-            return ((path, entry.mode) for path, entry in self._list_tree(tree).items())
-
-        text = paths_of(self.git, self.cache, choice, tree, listed)
+        text = paths_of(self.git, self.cache, choice, tree, partial(self._modes, tree))
         return differing(text, choice, {path: entry.mode if entry else "" for path, entry in entries.changed.items()})
 
     @property
@@ -240,6 +238,12 @@ class Repository:
         """Every path of a tree or commit by its hex id; None when it is not here."""
         completed = self.git.attempt("ls-tree", "-r", "-z", "--full-tree", tree)
         return _entries(completed.stdout) if completed.code == 0 else None
+
+    def _modes(self, tree: str) -> Iterator[tuple[str, str]]:
+        """Every path of a tree with its mode. The first check of a clone asks for those of one tree several times."""
+        if self._listed is None or self._listed[0] != tree:
+            self._listed = tree, self.git("ls-tree", "-r", "-z", "--full-tree", tree)
+        return ((record.partition("\t")[2], record[:6]) for record in names(self._listed[1]))
 
     def _list_tree(self, commit: str) -> dict[str, TreeEntry]:
         return _entries(self.git("ls-tree", "-r", "-z", "--full-tree", commit))

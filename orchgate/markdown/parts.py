@@ -119,11 +119,12 @@ def covered(ranges: Sequence[tuple[int, int]], offset: int) -> bool:
 
 SUFFIXES = (".md", ".markdown", ".mdx")
 MDX = ".mdx"
+_LONGEST_SUFFIX = len(".markdown")
 
 
 def is_markdown(path: str) -> bool:
     """Whether a file has the name of a Markdown document, in any case."""
-    return path.casefold().endswith(SUFFIXES)
+    return path[-_LONGEST_SUFFIX:].casefold().endswith(SUFFIXES)
 
 
 def is_mdx(path: str) -> bool:
