@@ -77,8 +77,10 @@ class ChangingTree:
         self.size = chance.choice((1, 1, 3, 16))  # documents of a part
         self.git("init", "--quiet", "--initial-branch=main", "--template=")
         self.write(".gitignore", b".runs/\nout/\n")
+        self.git("config", "maintenance.auto", "false")
         for _ in range(14):
-            self._document()
+            self.put(*self._drawn())
+        self.git("add", "--force", "--all")
         self._tasks()
         self._commit()
 
@@ -103,8 +105,11 @@ class ChangingTree:
                 way(self)
 
     def _document(self) -> None:
+        self.write(*self._drawn())
+
+    def _drawn(self) -> tuple[str, bytes]:
         path = self.chance.choice(DOCUMENTS)
-        self.write(path, "".join(self._lines(path)).encode())
+        return path, "".join(self._lines(path)).encode()
 
     def _lines(self, path: str) -> Iterator[str]:
         chance = self.chance
