@@ -226,6 +226,29 @@ def test_a_packet_that_is_finished_elsewhere_owes_evidence(judged: Repo) -> None
     ]
 
 
+def test_two_packets_that_begin_with_one_document_are_not_finished_together(judged: Repo) -> None:
+    placeholder = "- Evidence: `.runs/<task>/cli/<run-id>/manifest.json`\n"
+    judged.commit(
+        files={
+            "orchgate.toml": '[documents.paths]\nchecklist = "docs/{task}.md"\n',
+            # Of the packet `both`, and the checklist of another one, which is finished.
+            "docs/PRD-both.md": f"# PRD\n\n- [x] `src/a.py`\n\n{placeholder}",
+            "docs/TECH_SPEC-both.md": f"# TECH_SPEC\n\n{placeholder}",
+        }
+    )
+    first = said("evidence")
+    judged.stage("docs/TECH_SPEC-both.md", f"# TECH_SPEC\n\nwords\n\n{placeholder}")
+    second = said("evidence")
+
+    assert second == said("evidence", "--no-cache")
+    assert [
+        [one["path"] for one in report["diagnostics"] if one["rule"] == "EVD002"] for report in (first, second)
+    ] == [
+        ["docs/PRD-both.md"],
+        ["docs/PRD-both.md"],
+    ]
+
+
 def test_a_lock_decides_what_is_pinned(judged: Repo) -> None:
     folder = f".runs/0001-slim/cli/{RUN}"
     judged.write(f"{folder}/log.txt", "one\n")

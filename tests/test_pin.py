@@ -554,3 +554,15 @@ def test_what_the_default_asks_for_is_owed_by_a_finished_packet(repo: Repo) -> N
     report = checked("evidence", "--staged")
 
     assert [(one["rule"], one["severity"]) for one in report["diagnostics"]] == [("EVD010", "error")] * 2
+
+
+def test_a_finished_packet_owes_them_also_where_another_one_begins_with_its_document(repo: Repo) -> None:
+    """Of the packet `demo`, which is open, the PRD is the first document; of `PRD-demo` it is the checklist."""
+    stage = 'stages = [{ id = "a", run = ["true"] }]\n'
+    places = '[documents.paths]\nchecklist = "docs/{task}.md"\n'
+    repo.stage("orchgate.toml", f'{places}[evidence]\nrequired-runs = ["build"]\n[pipelines.build]\n{stage}')
+    repo.stage("docs/PRD-demo.md", "# PRD\n\n- [x] Done - Evidence: `orchgate.toml`\n")
+
+    report = checked("evidence", "--staged")
+
+    assert [(one["rule"], one["path"]) for one in report["diagnostics"]] == [("EVD010", "docs/PRD-demo.md")]

@@ -277,7 +277,7 @@ def _required(ctx: Context, sources: EvidenceSources, paths: list[str]) -> Itera
     required = required_runs(ctx.config)
     if not required:
         return
-    judged = {packet.anchor: packet for path in paths for packet in sources.packets.of(path)}
+    judged = {packet.identity: packet for path in paths for packet in sources.packets.of(path)}
     for packet in judged.values():
         if sources.packets.is_finished(packet):
             yield from missing_runs(packet, required, ctx.documents.one, sources.artifacts, sources.runs)

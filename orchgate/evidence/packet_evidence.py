@@ -235,7 +235,7 @@ class Owners:
         self._places: dict[str, tuple[PacketDocument, ...]] = {}
         self._placed = not whole  # whether all of the tree are known
         self._owners: dict[str, tuple[Packet, ...]] = {}
-        self._finished: dict[str, bool] = {}
+        self._finished: dict[object, bool] = {}
         self._foreign: dict[tuple[str, str], str] = {}
 
     def places(self, path: str) -> tuple[PacketDocument, ...]:
@@ -270,13 +270,14 @@ class Owners:
         return any(self.is_finished(packet) for packet in self.of(path))
 
     def is_finished(self, packet: Packet) -> bool:
-        if packet.anchor not in self._finished:
+        key = packet.identity
+        if key not in self._finished:
             status = self._packets.settings.status
             stating = self._documents(packet.paths) if status.lines else ()
             boxes = next(iter(self._documents([packet.documents.get("checklist", "")])), None)
             how = progress_of(packet, boxes, status, stated_status(stating, status.lines))
-            self._finished[packet.anchor] = how is not PacketProgress.OPEN
-        return self._finished[packet.anchor]
+            self._finished[key] = how is not PacketProgress.OPEN
+        return self._finished[key]
 
     def _documents(self, paths: Iterable[str]) -> Iterator[Document]:
         for path in filter(None, paths):

@@ -258,6 +258,11 @@ class Packet(NamedTuple):
         """The document that messages about the whole packet point at: its PRD, or the first it has."""
         return next(iter(self.documents.values()))
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What tells it from every other packet of its tree. One document may be the anchor of two."""
+        return self.task, self.slug, self.paths, self.entry.names if self.entry else ()
+
 
 class PacketGroup:
     """Documents under one name while packets are being grouped."""
