@@ -10,6 +10,7 @@ import pytest
 from orchgate.gate import session
 from orchgate.model import ScopeTarget
 from orchgate.packets import kept_packets
+from orchgate.packets.catalog import Packets
 
 if TYPE_CHECKING:
     from orchgate.packets.layout import Packet
@@ -79,3 +80,39 @@ def test_a_packet_that_only_similar_names_complete_is_looked_for_among_all(repo:
         found = session.context(repository, ScopeTarget("staged", None), os.environ).packets
 
         assert found.owners_of("docs/PRD-slim-words.md") == found.owners["docs/PRD-slim-words.md"]
+
+
+def beside(repo: Repo, files: dict[str, str]) -> tuple[Packets, Packets]:
+    """The packets of a commit, which are known, and of the files that follow it, beside those."""
+    repo.commit("first", {**DOCUMENTS, "tasks/index.json": '{"items": [{"id": "0101-far"}]}'})
+    for path, content in files.items():
+        repo.stage(path, content)
+    with session.opened() as repository:
+        ctx = session.context(repository, ScopeTarget("staged", None), os.environ)
+        documents, base, now = ctx.config.documents, repository.tree("HEAD"), ctx.snapshot
+        first = Packets(documents, base)
+        second = Packets(documents, now, beside=first)
+        assert (first.all, second.all) == (Packets(documents, base).all, Packets(documents, now).all)
+        return first, second
+
+
+def test_two_trees_with_the_same_documents_of_packets_have_the_same_packets(repo: Repo) -> None:
+    first, second = beside(repo, {"src/more.py": "", "docs/notes.md": "# Notes\n"})
+
+    assert second.all is first.all
+    assert second.tasks is first.tasks
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("docs/TECH_SPEC-other-words.md", "# TECH_SPEC - Alone\n"),  # it says something else
+        ("docs/PRD-new.md", "# PRD\n"),  # there is another document
+        ("tasks/index.json", '{"items": [{"id": "0102-far"}]}'),
+    ],
+)
+def test_what_decides_which_there_are_has_those_of_two_trees_found_apart(repo: Repo, path: str, content: str) -> None:
+    first, second = beside(repo, {path: content})
+
+    assert second.all is not first.all
+    assert second.all != first.all

@@ -9,6 +9,7 @@ import pytest
 
 from orchgate.cli import main
 from orchgate.gate import engine, whole_tree
+from orchgate.gate.documents import ParsedDocuments
 from orchgate.gate.engine import Raw
 from orchgate.gate.whole_tree import HalfDone, joined
 from orchgate.model import Finding, Location, Outcome, Trouble
@@ -49,6 +50,17 @@ def test_two_processes_say_what_one_says(capsys: pytest.CaptureFixture[str], mon
     alone = said(capsys, split=False, monkeypatch=monkeypatch)
 
     assert said(capsys, split=True, monkeypatch=monkeypatch) == alone
+
+
+@pytest.mark.usefixtures("tree")
+def test_a_document_that_the_other_process_read_is_not_read_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, read = os.getpid(), set[str]()
+    monkeypatch.setattr(ParsedDocuments, "one", lambda _self, path: read.add(path) if os.getpid() == own else None)
+    said(capsys, split=True, monkeypatch=monkeypatch)
+
+    assert read == set()
 
 
 @pytest.mark.parametrize("leads", [True, False])

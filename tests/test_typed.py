@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import pickle
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.lib.typed import Enum, NamedTuple, contextmanager, suppress
+from orchgate.lib.typed import Enum, NamedTuple, cached_property, contextmanager, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,3 +170,13 @@ def test_a_function_becomes_a_context_as_contextlib_makes_it() -> None:
         raise KeyError
 
     assert (seen, held.__name__, held.__doc__) == (["in one", "one"], "held", "What it is for.")
+
+
+def test_what_is_worked_out_once_is_kept_in_its_instance() -> None:
+    one, other = Asked(1), Asked(1)
+
+    assert one.answers is one.answers
+    assert one.answers is not other.answers
+    assert vars(one) == {"answers": []}
+    assert one == other
+    assert type(vars(Asked)["answers"]).__name__ == "cached_property"

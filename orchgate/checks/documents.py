@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import attrgetter
 
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Check, Finding, Location, Outcome, Rule, Severity
@@ -150,7 +151,7 @@ def run(ctx: Context) -> Outcome:
     for case, known in _cases(ctx, packets, by_path, changed):
         for finding in _packet_findings(ctx, known, selection, case, edited):
             findings[finding] = None
-    ordered = sorted(findings, key=lambda finding: (*finding.location, finding.rule, finding.message))
+    ordered = sorted(findings, key=attrgetter("location", "rule", "message"))
     return Outcome(
         tuple(ordered),
         {"packets": len(selection.packets), "documents": len(read) + len(known_paths.difference(paths))},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import cached_property, partial
+from functools import partial
 
 from orchgate.errors import OrchgateError, quoted
 from orchgate.evidence.facts import CitedRuns, cited_anew
@@ -15,7 +15,7 @@ from orchgate.gate.candidates import is_checked, judged_documents, lost_links, m
 from orchgate.gate.context import OF_REF
 from orchgate.git.snapshot import folders_of
 from orchgate.lib.paths import matches
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 from orchgate.model import Check, Finding, Location, Outcome, Trouble
 from orchgate.references.targets import RUN_ID, TargetReader
 

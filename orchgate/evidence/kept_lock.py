@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from functools import cached_property
 
 from orchgate.evidence import lock
 from orchgate.evidence.lock import PATH, Lock, Pinned, RunFacts, line_of, written
 from orchgate.git.snapshot import LONGEST_POINTER, pointer
 from orchgate.lib.files import sha256_hex
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -10,12 +10,11 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from functools import cached_property
 
 from orchgate.evidence.lock import line_of
 from orchgate.evidence.lock_checks import MANIFEST
 from orchgate.lib.files import sha256_hex
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 from orchgate.runs.locate import journal_of
 
 if TYPE_CHECKING:

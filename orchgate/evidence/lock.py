@@ -7,14 +7,14 @@ lines means nothing to the reader, because a merge by union mixes it up.
 from __future__ import annotations
 
 import codecs
-from functools import cache, cached_property
+from functools import cache
 
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.evidence.rules import LOCK
 from orchgate.lib.lazy import lazy
 from orchgate.lib.paths import git_name
 from orchgate.lib.text import clip
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

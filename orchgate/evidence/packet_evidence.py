@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from functools import cached_property
 
 from orchgate.errors import KeptElsewhere, OrchgateError, Unreadable, quoted
 from orchgate.lib.lazy import lazy
-from orchgate.lib.typed import TYPE_CHECKING, suppress
+from orchgate.lib.typed import TYPE_CHECKING, cached_property, suppress
 from orchgate.markdown.parts import covered, merged
 from orchgate.model import Finding, Location, Severity
 from orchgate.packets.progress import PacketProgress, progress_of, stated_status

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from functools import cached_property
 from itertools import islice
 
 from orchgate.errors import OrchgateError
@@ -23,7 +22,7 @@ from orchgate.lib import files
 from orchgate.lib.files import open_regular
 from orchgate.lib.locks import RECORDS, held
 from orchgate.lib.paths import expand_braces, matches
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 from orchgate.references.resolve import Where
 from orchgate.references.targets import TargetKind
 from orchgate.runs.locate import BEGINNING, JOURNAL, LOGS, NAME, journal_of, mentioned

@@ -7,7 +7,6 @@ the claim that cites it (EVD006, EVD007), and whether others will find it (EVD00
 from __future__ import annotations
 
 import re
-from functools import cached_property
 
 from orchgate.errors import KeptElsewhere, OrchgateError, Unreadable
 from orchgate.evidence.facts import FAILURE, SUCCEEDED
@@ -22,7 +21,7 @@ from orchgate.evidence.references import (
     weight,
 )
 from orchgate.lib.lazy import lazy
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, cached_property
 from orchgate.markdown.parts import is_markdown
 from orchgate.model import Finding, Location, Severity, Trouble
 from orchgate.references.resolve import Where
@@ -165,11 +164,15 @@ class ReferenceChecks:
     def _look_up(self, texts: list[str]) -> None:
         """Reads the texts of code spans that are new. Most of a large tree's are words, or were seen before."""
         new = set(texts) - self._read
+        if not new:
+            return
         self._read |= new
-        for text in new:
-            if text in self._entries and not text.startswith(self._roots):
-                self._paths.add(text)
-            elif (target := self._references.reader.span(text)) is not None:
+        here = self._entries.keys() & new
+        paths = {text for text in here if not text.startswith(self._roots)}
+        self._paths |= paths
+        read = self._references.reader.span
+        for text in new - paths if paths else new:
+            if ("/" in text or ":" in text or "\\" in text) and (target := read(text)) is not None:
                 self._aims[text] = target
 
     def vanished(self, document: Document, gone: frozenset[str]) -> Iterator[Finding]:

@@ -6,8 +6,6 @@ run can only be cited after it has run; where the run's pipeline declares what i
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from orchgate.config.load import load
 from orchgate.config.source import FILE, PYPROJECT
 from orchgate.errors import OrchgateError
@@ -15,7 +13,7 @@ from orchgate.evidence.facts import SUCCEEDED
 from orchgate.git.history import merge_bases
 from orchgate.git.state import shown
 from orchgate.lib.paths import matches
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 from orchgate.model import Finding, Severity, Trouble
 from orchgate.runs.locate import OURS
 

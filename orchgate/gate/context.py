@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from orchgate.errors import OrchgateError
 from orchgate.lib.lazy import dates
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol, cached_property
 from orchgate.markdown.parts import is_markdown
 from orchgate.model import ScopeTarget
 from orchgate.references.artifacts import Artifacts
@@ -132,6 +130,16 @@ class Context(NamedTuple):
         What is known of parts holds in one situation: another configuration, or another tree, has none of it.
         """
         return self.noted if self.noted is not None and self.noted.situation == self.situation else None
+
+    def with_packets_beside(self, other: Context) -> Context:
+        """This context, whose packets are those of another one where its tree holds the same."""
+        from orchgate.packets.catalog import Packets
+
+        documents, finished = self.config.documents, self.as_finished
+        vars(self)["packets"] = Packets(
+            documents, self.snapshot, self.layout, as_finished=finished, beside=other.packets
+        )
+        return self
 
     @cached_property
     def now(self) -> datetime.datetime:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SYMLINK
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, cached_property
 from orchgate.markdown.document import Document
 from orchgate.model import Location, Trouble
 

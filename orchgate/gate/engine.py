@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 
 OFF = "off"
-_NONE = suppressions.Covering()
 
 
 class WhenToMeasure(Enum):
@@ -299,7 +298,8 @@ class CheckRun:
             return Diagnostic(check, severity, finding, unwanted)
         if configured == OFF:
             return Diagnostic(check, severity, finding, f"severity.{finding.rule} is off")
-        inline = self._inline(finding.location.path).of(finding)
+        covering = self._inline(finding.location.path)
+        inline = covering.of(finding) if covering is not suppressions.NONE else None
         if inline is not None:
             self._used.add((inline.location, finding.rule))
             return Diagnostic(check, severity, finding, inline.reason, in_source=True)
@@ -313,12 +313,14 @@ class CheckRun:
         return self._weights[key]
 
     def _inline(self, path: str) -> suppressions.Covering:
-        if path not in self._suppressions:
+        known = self._suppressions.get(path)
+        if known is None:
             document = self._document(path)
             if document is None:  # not remembered: a later check may still parse it
-                return _NONE
-            self._suppressions[path] = suppressions.Covering(suppressions.read(document))
-        return self._suppressions[path]
+                return suppressions.NONE
+            found = suppressions.read(document)
+            known = self._suppressions[path] = suppressions.Covering(found) if found else suppressions.NONE
+        return known
 
     def _document(self, path: str) -> Document | None:
         document = self._ctx.documents.parsed(path)

@@ -6,7 +6,7 @@ whoever writes a check: what the views do not know keeps a part from being taken
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, KeysView, Mapping
 
 from orchgate.evidence.facts import CitedRuns
 from orchgate.evidence.lock_checks import PinComparison
@@ -135,6 +135,15 @@ class NotedTree:
         return getattr(self._tree, name)
 
 
+class _Paths(KeysView[str]):
+    """The paths of entries; which of many there are is asked at once."""
+
+    _mapping: _Entries
+
+    def __and__(self, paths: Collection[str]) -> set[str]:  # type: ignore[override]
+        return self._mapping.among(paths)
+
+
 class _Entries(Mapping[str, TreeEntry]):
     """Entries without their object ids: who wants the content reads it."""
 
@@ -145,6 +154,13 @@ class _Entries(Mapping[str, TreeEntry]):
     def __contains__(self, path: object) -> bool:
         self._names.add(path)  # type: ignore[arg-type]
         return path in self._entries
+
+    def keys(self) -> KeysView[str]:
+        return _Paths(self)
+
+    def among(self, paths: Collection[str]) -> set[str]:
+        self._names.update(paths)
+        return self._entries.keys() & paths
 
     def get(self, path: str, default: TreeEntry | None = None) -> TreeEntry | None:  # type: ignore[override]
         self._names.add(path)

@@ -28,7 +28,7 @@ from orchgate.gate.suppressions import (
 )
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.markdown.parts import is_markdown
-from orchgate.model import ABSENT, Change, Location, Scope, Trouble
+from orchgate.model import ABSENT, Change, Diagnostic, Location, Scope, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from orchgate.gate.context import Context
     from orchgate.gate.suppressions import Fault
     from orchgate.git.snapshot import Snapshot, TreeEntry
-    from orchgate.model import Check, CheckResult, Diagnostic, Finding
+    from orchgate.model import Check, CheckResult, Finding
 
     Judge = Callable[[Context, Check], CheckResult]
 
@@ -145,7 +145,7 @@ class Comparison:
     def _whole(self, base: Base) -> Context:
         ctx, entries = self._ctx, base.tree.entries
         if base.commit not in self._contexts:
-            self._contexts[base.commit] = ctx._replace(
+            made = ctx._replace(
                 config=_for_tree(ctx, entries),
                 proposed=ctx.accepted or ctx.proposed,
                 accepted=None,
@@ -156,6 +156,7 @@ class Comparison:
                 engine=None,
                 share=ALL,
             )
+            self._contexts[base.commit] = made.with_packets_beside(ctx)
         return self._contexts[base.commit]
 
     def _there(self, base: Base, before: CheckResult) -> list[Diagnostic]:
@@ -283,8 +284,12 @@ def _identity(finding: Finding) -> tuple[object, ...]:
 def _marked(result: CheckResult, older: Collection[int]) -> CheckResult:
     if not older:
         return result
-    marked = (one._replace(older=True) if at in older else one for at, one in enumerate(result.diagnostics))
+    marked = (_as_older(one) if at in older else one for at, one in enumerate(result.diagnostics))
     return result._replace(diagnostics=tuple(marked))
+
+
+def _as_older(one: Diagnostic) -> Diagnostic:
+    return Diagnostic(one.check, one.severity, one.finding, one.suppressed, older=True, in_source=one.in_source)
 
 
 def _unchanged(path: str, entry: TreeEntry | None) -> Change:

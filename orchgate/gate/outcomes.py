@@ -12,11 +12,10 @@ import hashlib
 import json
 import operator
 import zlib
-from functools import cached_property
 from itertools import groupby
 
 from orchgate.gate.asked import Asked
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 from orchgate.model import CheckResult, Diagnostic, Finding, Location, Severity, Step, Verdict
 
 if TYPE_CHECKING:

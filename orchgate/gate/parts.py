@@ -12,7 +12,7 @@ from array import array
 from orchgate.evidence.packet_evidence import names_of
 from orchgate.gate.noted import CONTENT, ID, LISTED, NEVER, PACKETS, TASK, Noted
 from orchgate.git.snapshot import SUBMODULE, SYMLINK, TreeEntry, folders_of
-from orchgate.lib.hashes import digest
+from orchgate.lib.hashes import fingerprint
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -39,9 +39,11 @@ class TreeState(NamedTuple):
     ids: frozenset[str]
 
 
-def state_of(ctx: Judged) -> TreeState:
-    """Raises OrchgateError."""
+def state_of(ctx: Judged, other: Judged | None = None, known: TreeState | None = None) -> TreeState:
+    """`known` is the state of the `other` tree, whose packets may be the same. Raises OrchgateError."""
     packets = ctx.packets
+    if other is not None and known is not None and packets.all is other.packets.all:
+        return known._replace(entries=ctx.snapshot.entries)
     digests = {id(packet): _digest(packet) for packet in packets.all}
     owners = {path: " ".join(digests[id(one)] for one in those) for path, those in packets.owners.items()}
     tasks = frozenset(name for packet in packets.all for name in names_of(packet))
@@ -52,7 +54,7 @@ def _digest(packet: Packet) -> str:
     # The number of its task is its place among the others, which a new one moves, and of which nothing is said.
     entry = packet.entry and packet.entry._replace(number=-1)
     fields = (*packet._replace(names=frozenset(), entry=entry), sorted(packet.names))
-    return digest("sha256", repr(fields).encode("utf-8", "surrogateescape")).hex()
+    return fingerprint(repr(fields).encode("utf-8", "surrogateescape")).hex()
 
 
 class Part(NamedTuple):

@@ -7,13 +7,12 @@ no other one; and what the messages of its commits excuse, then those of the oth
 from __future__ import annotations
 
 import datetime
-from functools import cached_property
 
 from orchgate.config.branches import wishes
 from orchgate.errors import OrchgateError
 from orchgate.git import base, scope
 from orchgate.git.messages import Exceptions
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 
 if TYPE_CHECKING:
     from orchgate.git.history import ChangeBase

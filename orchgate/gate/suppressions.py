@@ -128,6 +128,9 @@ class Covering:
         return self._first.get((finding.rule, finding.location.line))
 
 
+NONE = Covering()
+
+
 class Configured:
     """Why the configuration silences a finding. An entry without wildcards is looked up, not compared."""
 

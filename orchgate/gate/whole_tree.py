@@ -34,8 +34,9 @@ PARTS = 64  # small enough that both processes end at about the same time
 class HalfDone(NamedTuple):
     """What one of two processes did: outcomes, the documents it read that hold suppressions, and what was asked.
 
-    `marked` are those of the checks of documents, `marked_beside` those that only others read. `asked` are questions
-    with their answers, and why the outcome is not to be kept, by check.
+    `marked` are those of the checks of documents, `marked_beside` those that only others read. `clean` are documents
+    that something was found in, and that hold none. `asked` are questions with their answers, and why the outcome is
+    not to be kept, by check.
     """
 
     raws: list[Raw]
@@ -43,6 +44,7 @@ class HalfDone(NamedTuple):
     marked_beside: list[str]
     asked: Mapping[str, tuple[Answers, str]]
     parts: Parts | None
+    clean: Sequence[str] = ()
 
 
 def _taken(paths: list[str], take: Callable[[], int | None]) -> Iterator[list[str]]:
@@ -169,7 +171,7 @@ class TreeRun(CheckRun):
         before = self._comparison.before if self._comparison is not None else None
         if before is not None:
             with suppress(OrchgateError):
-                parts.compare(now, state_of(before))
+                parts.compare(now, state_of(before, self._ctx, now))
         if self._outcomes is not None:
             from orchgate.gate import kept_parts
 
@@ -229,6 +231,7 @@ class TreeRun(CheckRun):
         mine, theirs = both(self._half, (longest, []), ([*others, *longest], rest))
         self._marked = list(dict.fromkeys((*mine.marked, *theirs.marked)))
         self._ctx.documents.read((*theirs.marked, *theirs.marked_beside))
+        self._suppressions.update(dict.fromkeys(theirs.clean, suppressions.NONE))
         for name, (answers, lost) in theirs.asked.items():
             self._asked_of(name).join(answers, lost)
         if self._ctx.parts is not None and theirs.parts is not None:
@@ -245,7 +248,13 @@ class TreeRun(CheckRun):
             name: (one.answers, one.lost or self._unsettled()) for name, one in self._asked.items()
         }
         beside = [path for path in self._that_may_hold_suppressions() if path not in marked]
-        return HalfDone(raws, marked, beside, asked, self._ctx.parts and self._ctx.parts.result())
+        clean = self._named_and_read(raws) - {*marked, *beside}
+        return HalfDone(raws, marked, beside, asked, self._ctx.parts and self._ctx.parts.result(), sorted(clean))
+
+    def _named_and_read(self, raws: Iterable[Raw]) -> set[str]:
+        """The documents that findings are about, of those that were read."""
+        named = {finding.location.path for raw in raws for finding in raw.outcome.findings}
+        return {path for path in named if self._ctx.documents.parsed(path) is not None}
 
     def _unsettled(self) -> str:
         repository = self._ctx.repository

@@ -5,12 +5,10 @@ They are read by ourselves: git's own reading obeys the user's settings.
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from orchgate.errors import OrchgateError
 from orchgate.git.objects import merged
 from orchgate.lib.lazy import lazy
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

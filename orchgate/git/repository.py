@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property, partial
+from functools import partial
 from itertools import takewhile
 
 from orchgate.errors import GitError
@@ -12,7 +12,7 @@ from orchgate.git.call import FETCH_OBJECTS, Git, common_dir, failed, names, too
 from orchgate.git.objects import Blobs
 from orchgate.git.snapshot import GitSnapshot, TreeEntry
 from orchgate.lib import cache
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

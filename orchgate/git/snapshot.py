@@ -9,14 +9,13 @@ import errno
 import os
 import stat
 from bisect import bisect_left
-from functools import cached_property
 
 from orchgate.errors import KeptElsewhere, TooLarge, Unreadable
 from orchgate.git.objects import NoContent
 from orchgate.lib import files
 from orchgate.lib.files import sha256_hex
 from orchgate.lib.lazy import lazy
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol, cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping

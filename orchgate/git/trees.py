@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping
-from functools import cached_property
 
 from orchgate.git.paths import PathChoice
 from orchgate.git.snapshot import SUBMODULE, SYMLINK, GitSnapshot, TreeEntry, folders_of, indirect_of
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

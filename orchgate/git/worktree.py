@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from functools import cached_property
 
 from orchgate.errors import TooLarge, Unreadable
 from orchgate.git import objects
@@ -18,7 +17,7 @@ from orchgate.git.call import NO_HOOKS, Git, names
 from orchgate.git.snapshot import SYMLINK, FolderSnapshot, TreeEntry
 from orchgate.lib import files
 from orchgate.lib.files import NotRegularFileError, open_regular
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

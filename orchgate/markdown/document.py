@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from functools import cached_property
 from itertools import accumulate
 from operator import add
 
 from orchgate.lib.lazy import lazy
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, cached_property
 from orchgate.markdown import anchors, blocks, inline
-from orchgate.markdown.anchors import Numbering, opened, search, title_of
+from orchgate.markdown.anchors import Numbering, opened, title_of
 from orchgate.markdown.blocks import indent_of
 from orchgate.markdown.parts import (
     CodeSpan,
@@ -39,9 +38,10 @@ if TYPE_CHECKING:
 
 Range = tuple[int, int]
 
-# They begin with a literal newline, which the regex engine finds many times faster than `^`; see `search`.
-_ATX = lazy(r"\n {0,3}(#{1,6})(?:[ \t]([^\n]*))?(?=\n|\Z)")
-_UNDERLINE = lazy(r"\n {0,3}(=+|-+)[ \t]*(?=\n|\Z)")
+# A heading by its first line, or the underline of one. It begins with a literal newline, which the regex engine finds
+# many times faster than `^`; `_FIRST` is for the first line of a text, which has none before it.
+_FIRST = lazy(r" {0,3}(#{1,6})(?:[ \t]([^\n]*))?(?=\n|\Z)")
+_HEADING = lazy(r"\n {0,3}(?:(#{1,6})(?:[ \t]([^\n]*))?|(=+|-+)[ \t]*)(?=\n|\Z)")
 _NO_PARAGRAPH = lazy(
     r"[ \t]*(?:#{1,6}(?:[ \t]|$)|>|[-*+](?:[ \t]|$)|1[.)](?:[ \t]|$)|\||=+[ \t]*$|-+[ \t]*$|<!--)|$| {4}|\t"
 )
@@ -52,29 +52,41 @@ _DEFINITIONS = lazy(r"\A(?: {0,3}\[[^\[\]\n^][^\[\]\n]*\]:[ \t]*\S+[ \t]*\n)+(?=
 _RULE = lazy(r" {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$")
 
 
-def find_headings(text: str, parts: Iterable[Range]) -> Iterator[Heading]:
+def find_headings(text: str, parts: Iterable[Range]) -> list[Heading]:
     """The headings at the top level of the text, in order."""
-    numbering = Numbering()
-    for offset, level, raw, end in sorted(_atx_and_setext(text, parts)):
-        title = title_of(raw)
-        yield Heading(level, title.text, title.id or numbering.next(title.slug), offset, min(end + 1, len(text)), raw)
+    found: list[Heading] = []
+    anchor_of, length = Numbering().next, len(text)
+    for offset, level, raw, end in _atx_and_setext(text, parts):
+        title, body = title_of(raw), end + 1 if end < length else length
+        found.append(Heading(level, title.text, title.id or anchor_of(title.slug), offset, body, raw))
+    return found
 
 
-def _atx_and_setext(text: str, parts: Iterable[Range]) -> Iterator[tuple[int, int, str, int]]:
+def _atx_and_setext(text: str, parts: Iterable[Range]) -> list[tuple[int, int, str, int]]:
+    """Offset, level, Markdown and end of each heading, in order."""
+    found: list[tuple[int, int, str, int]] = []
     for start, end in parts:
-        for match, shift in search(_ATX, text, start, end):
-            indent = match.start(1) - match.start() - 1
-            if indent and _in_item(text, match.start() + shift, indent):
+        first = _FIRST.match(text, 0, end) if start == 0 else None
+        if first:
+            found.append((first.start(1), len(first[1]), opened(first[2] or ""), first.end()))
+        for match in _HEADING.finditer(text, start, end):
+            marks, raw, underline = match.groups()
+            if underline:
+                found += _setext(text, start, match)
                 continue
-            yield match.start(1) + shift, len(match[1]), opened(match[2] or ""), match.end() + shift
-        if text.find("\n=", start, end) >= 0 or text.find("\n-", start, end) >= 0 or text.find("\n ", start, end) >= 0:
-            for match in _UNDERLINE.finditer(text, start, end):
-                begin = _paragraph_before(text, start, match.start())
-                if begin < match.start():
-                    raw = _DEFINITIONS.sub("", text[begin : match.start()])
-                    begin = match.start() - len(raw)
-                    place = begin + len(raw) - len(raw.lstrip())
-                    yield place, 1 if match[1][0] == "=" else 2, _unindented(raw), match.end()
+            offset, line = match.start(1), match.start()
+            if offset == line + 1 or not _in_item(text, line, offset - line - 1):
+                found.append((offset, len(marks), opened(raw) if raw else "", match.end()))
+    found.sort()
+    return found
+
+
+def _setext(text: str, start: int, match: re.Match[str]) -> Iterator[tuple[int, int, str, int]]:
+    begin = _paragraph_before(text, start, match.start())
+    if begin < match.start():
+        raw = _DEFINITIONS.sub("", text[begin : match.start()])
+        place = match.start() - len(raw.lstrip())
+        yield place, 1 if match[3][0] == "=" else 2, _unindented(raw), match.end()
 
 
 def _in_item(text: str, line: int, indent: int) -> bool:
@@ -130,49 +142,58 @@ _MARKS = frozenset("-*+0123456789")
 
 
 class _OpenItem:
-    """An item whose end is not known yet."""
+    """An item whose end is not known yet; `number` is its place among all."""
+
+    __slots__ = ("checked", "indent", "lines", "number", "offset")
 
     def __init__(self, match: re.Match[str], offset: int, number: int) -> None:
-        self.indent = indent_of(match[1].replace(">", " ")) if match[1] else 0
-        self.checked = None if match[3] is None else match[3] != " "
-        self.offset = offset + match.start(2)
+        blank, _, box = match.groups()
+        self.indent = indent_of(blank.replace(">", " ")) if blank else 0
+        self.checked = None if box is None else box != " "
+        self.offset = offset + len(blank)
         self.number = number
-        self.lines: list[str] = []
+        self.lines = [match.string[match.end() :].strip()]
 
     def close(self, end: int) -> ListItem:
-        return ListItem(self.checked, "\n".join(self.lines).strip(), self.offset, self.indent, end)
+        text = "\n".join(self.lines).strip() if self.lines[1:] else self.lines[0]
+        return ListItem(self.checked, text, self.offset, self.indent, end)
 
 
 def find_items(text: str, parts: Iterable[Range]) -> list[ListItem]:
     """The items in order of appearance; fences and comments inside belong to an item but not to its text."""
-    done: list[tuple[int, ListItem]] = []
+    found: list[ListItem] = []
     stack: list[_OpenItem] = []
-    count, after_blank, last_end = 0, False, 0
+    after_blank, last_end = False, 0
     for offset, line in _lines(text, parts):
-        if not line.strip(_BLANK):
+        first = line.lstrip(_BLANK)[:1]
+        if not first:
             after_blank = True
             continue
-        first = line.lstrip(_BLANK)[:1]
         match = None if first not in _MARKS or _is_rule(line) else _ITEM.match(line)
         indent = indent_of(match[1].replace(">", " ") if match else line) if line[0] in _BLANK else 0
         lazy = not match and not after_blank and not _is_other_block(line)
         while stack and not lazy and indent <= stack[-1].indent:
             opened = stack.pop()
-            done.append((opened.number, opened.close(last_end)))
+            found[opened.number] = opened.close(last_end)
         if match:
-            stack.append(_OpenItem(match, offset, count))
-            stack[-1].lines.append(line[match.end() :].strip())
-            count += 1
+            stack.append(_OpenItem(match, offset, len(found)))
+            found.append(_STILL_OPEN)
         elif stack:
             stack[-1].lines.append(line.strip())
         after_blank = False
         last_end = offset + len(line)
-    done += [(opened.number, opened.close(last_end)) for opened in stack]
-    return [item for _, item in sorted(done, key=lambda pair: pair[0])]
+    for opened in stack:
+        found[opened.number] = opened.close(last_end)
+    return found
+
+
+_STILL_OPEN = ListItem(None, "", 0, 0, 0)
 
 
 def _is_rule(line: str) -> bool:
     """Whether a line is a thematic break, such as `- - -`."""
+    if line[-1:] not in "-*_ \t":
+        return False  # as nearly all
     marks = line.replace(" ", "").replace("\t", "")
     return len(marks) > 2 and marks[0] in "-*_" and not marks.strip(marks[0])
 
@@ -216,6 +237,7 @@ class Document:
     def __init__(self, path: str, data: bytes) -> None:
         self.path = path
         self.source = self.text = decode(data)
+        self._counted = (0, 0)  # an offset, and the line ends in front of it
         self._mdx: list[Comment] = []
         if is_mdx(path):
             from orchgate.markdown import mdx
@@ -311,8 +333,12 @@ class Document:
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column, from 1."""
-        if len(self.text) <= SHORT:
-            return self.text.count("\n", 0, offset) + 1, offset - self.text.rfind("\n", 0, offset)
+        text = self.text
+        if len(text) <= SHORT:
+            before, lines = self._counted if self._counted[0] <= offset else (0, 0)
+            lines += text.count("\n", before, offset)
+            self._counted = (offset, lines)  # most ask for one place after the other
+            return lines + 1, offset - text.rfind("\n", 0, offset)
         line = bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from orchgate.errors import Unreadable
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.git.snapshot import SUBMODULE, SYMLINK
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 from orchgate.model import Location, Trouble
 from orchgate.packets import kept_tasks
 from orchgate.packets.joining import find_packets, unjoined_packets
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from orchgate.config.settings import Documents
-    from orchgate.git.snapshot import Snapshot
+    from orchgate.git.snapshot import Snapshot, TreeEntry
     from orchgate.model import Change
     from orchgate.packets.joining import Reader
     from orchgate.packets.kept_packets import KeptPackets
@@ -31,16 +30,30 @@ class Packets:
     """All packets of a tree. A change of a few documents does not look at all of them."""
 
     def __init__(
-        self, settings: Documents, tree: Snapshot, layout: Layout | None = None, *, as_finished: bool = False
+        self,
+        settings: Documents,
+        tree: Snapshot,
+        layout: Layout | None = None,
+        *,
+        as_finished: bool = False,
+        beside: Packets | None = None,
     ) -> None:
-        """`as_finished`: every packet is looked at as if somebody had called it finished."""
+        """`as_finished`: every packet is looked at as if somebody had called it finished.
+
+        `beside` are those of another tree: where both hold the same documents of packets, they are not found twice.
+        """
         self._as_finished = as_finished
+        self._beside = beside
+        self._said: set[str] = set()  # documents that were asked for what they say
         self.layout = layout or layout_of(settings)
         self.tree = tree
         self.settings = settings
 
     @cached_property
     def _read(self) -> tuple[TaskList | KeptTasks | None, tuple[Trouble, ...]]:
+        beside = self._beside
+        if beside is not None and self._lists_like(beside) and isinstance(beside.tasks, TaskList):
+            return beside.tasks, ()
         return task_list_of(self.settings.task_index, self.tree)
 
     @property
@@ -76,8 +89,26 @@ class Packets:
 
     @cached_property
     def all(self) -> tuple[Packet, ...]:
+        if self._beside is not None and self._is_like(self._beside):
+            return self._beside.all
         found = find_packets(self._paths_of(self.tree), self.layout, self.items, self.reader())
         return tuple(packet._replace(as_finished=True) for packet in found) if self._as_finished else found
+
+    def _is_like(self, other: Packets) -> bool:
+        """Whether all that packets follow from is the same as in another tree, in which they are known."""
+        now, then = self.tree.entries, other.tree.entries
+        if "all" not in vars(other) or self._as_finished != other._as_finished:
+            return False
+        if other.troubles or not self._lists_like(other) or self.layout.identity != other.layout.identity:
+            return False
+        if not all(_is_same_file(path, now, then) for path in other._said):
+            return False
+        return next(self.layout.documents_among(now.keys() ^ then.keys()), None) is None
+
+    def _lists_like(self, other: Packets) -> bool:
+        """Whether the task list is the same as in another tree."""
+        path = self.settings.task_index
+        return path == other.settings.task_index and _is_same_file(path, self.tree.entries, other.tree.entries)
 
     def _paths_of(self, tree: Snapshot) -> Iterable[str]:
         """The paths of a tree among which its documents are, in git's order."""
@@ -94,6 +125,7 @@ class Packets:
         def read(paths: Collection[str]) -> Mapping[str, NamesInDocument]:
             from orchgate.packets.naming import names_in
 
+            self._said.update(paths)
             return names_in((self.tree, *others), paths, frozenset(paths))
 
         return read
@@ -210,6 +242,14 @@ class Packets:
         return concerned if all(self.layout.core <= set(packet.documents) for packet in concerned) else None
 
 
+def _is_same_file(path: str, now: Mapping[str, TreeEntry], then: Mapping[str, TreeEntry]) -> bool:
+    """Whether there is the same in two trees, or nothing in both; what is behind a link is not told from its entry."""
+    entry = now.get(path)
+    if entry is None or not entry.oid or entry.mode in (SYMLINK, SUBMODULE):
+        return entry is None and path not in then
+    return entry == then.get(path)
+
+
 def task_list_of(path: str, tree: Snapshot) -> tuple[TaskList | KeptTasks | None, tuple[Trouble, ...]]:
     """The task list of a tree, None when it has none; trouble when it cannot be read."""
     if not path or path not in tree.entries:
@@ -283,7 +323,8 @@ def changed_entries(known: Packets, base: Snapshot) -> Collection[TaskEntry]:
     Where the base's list cannot be read nobody knows which entries changed: the change that repairs it is not
     blamed for all of them.
     """
-    before, troubles = task_list_of(known.settings.task_index, base)
+    itself = base is known.tree
+    before, troubles = (known.tasks, known.troubles) if itself else task_list_of(known.settings.task_index, base)
     if troubles:
         return ()
     if isinstance(before, KeptTasks) and isinstance(known.tasks, KeptTasks):

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from functools import cached_property
 from itertools import chain
 
 from orchgate.git.objects import is_blob
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 from orchgate.packets.tasks import MAX_BYTES, TaskEntry, entry_of, line_of, read_task_list
 
 if TYPE_CHECKING:

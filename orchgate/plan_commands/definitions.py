@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import re
-from functools import cached_property
 
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.lib.lazy import lazy
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 
 if TYPE_CHECKING:
     import ast

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from functools import cached_property
 
 from orchgate.lib.lazy import lazy
 from orchgate.lib.paths import git_name, is_git_name, links
-from orchgate.lib.typed import TYPE_CHECKING, Protocol, suppress
+from orchgate.lib.typed import TYPE_CHECKING, Protocol, cached_property, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

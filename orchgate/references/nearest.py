@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from functools import cached_property
 from itertools import pairwise
 
 from orchgate.git.trees import LookedUp
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 from orchgate.references.targets import RUN_ID
 
 if TYPE_CHECKING:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from functools import cached_property
 from posixpath import join, normpath
 
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.lib.paths import compile_glob, expand_braces
-from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple, cached_property
 from orchgate.markdown.parts import is_mdx
 from orchgate.references.targets import TargetKind, unquoted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterator
+    from collections.abc import Collection, Container
 
     from orchgate.git.snapshot import Snapshot
     from orchgate.references.artifacts import Artifacts
@@ -110,7 +109,7 @@ class Resolver:
         for written in self._spellings(target.path):
             for base in bases:
                 path = _joined(base, written)
-                result = Resolution(Where.OUTSIDE, path) if _climbs(path) else look(path)
+                result = Resolution(Where.OUTSIDE, path) if path[:2] == ".." and _climbs(path) else look(path)
                 if result.where is Where.HERE:
                     return result
                 results.append(result)
@@ -118,12 +117,10 @@ class Resolver:
         return next((result for result in results if not _climbs(result.path)), results[0])
 
     @staticmethod
-    def _spellings(path: str) -> Iterator[str]:
-        yield path
-        if "%" in path:
-            yield unquoted(path)
-        if path.rstrip(".,:") != path and path.strip("./"):
-            yield path.rstrip(".,:")
+    def _spellings(path: str) -> tuple[str, ...]:
+        decoded = (unquoted(path),) if "%" in path else ()
+        shorter = (path.rstrip(".,:"),) if path.endswith((".", ",", ":")) and path.strip("./") else ()
+        return (path, *decoded, *shorter) if decoded or shorter else (path,)
 
     def _look(self, path: str) -> Resolution:
         where = self._where(path)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from functools import cached_property
 
 from orchgate.lib.lazy import lazy
-from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple, cached_property
 from orchgate.markdown.blocks import line_end
 
 if TYPE_CHECKING:
@@ -353,8 +352,10 @@ class BarePaths:
         for start in self._starts:
             at = text.find(start)
             while at >= 0:
-                before, match = text[at - 1 : at], _BARE.match(text, at + len(start))
-                if match is None or before.isalnum() or before in _INSIDE_A_PATH:
+                before = text[at - 1 : at]
+                within = before in _INSIDE_A_PATH or before.isalnum()  # most are code spans
+                match = None if within else _BARE.match(text, at + len(start))
+                if match is None:
                     at = text.find(start, at + 1)
                     continue
                 if not text.startswith("](", at - 2) and not document.in_code(at):

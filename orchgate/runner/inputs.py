@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import stat
-from functools import cached_property
 
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.git import worktree
@@ -17,7 +16,7 @@ from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.lib.files import NotRegularFileError, open_regular, sha256_hex, sha256_of_chunks
 from orchgate.lib.lazy import lazy
 from orchgate.lib.paths import bare, compile_glob, expand_braces, is_git_name, links, matches, negates, why_outside
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

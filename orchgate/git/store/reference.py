@@ -12,7 +12,6 @@ import os
 import random
 import re
 import time
-from functools import cached_property
 
 from orchgate.errors import GitError, quoted
 from orchgate.git.call import Git, names
@@ -20,7 +19,7 @@ from orchgate.git.objects import Blobs, NoContent
 from orchgate.git.store.contents import REF, EvidenceTree, read_tree, wrong
 from orchgate.git.store.server import PushAnswer
 from orchgate.lib import files
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping

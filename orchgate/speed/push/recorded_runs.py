@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
 from itertools import islice
 
 from orchgate.config.load import load
 from orchgate.errors import OrchgateError
 from orchgate.git import history
 from orchgate.lib.text import counted
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 from orchgate.runs import ids, pipeline
 from orchgate.runs.stages import pipeline_hash
 
