@@ -8,12 +8,31 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common import ORCHGATE, Row, commit, cost, environment, git, main, prose, scratch, write
+import staged
+from common import (
+    ORCHGATE,
+    REAL,
+    Bench,
+    Row,
+    commit,
+    cost,
+    costs,
+    environment,
+    git,
+    instructions_row,
+    main,
+    missing,
+    prose,
+    scratch,
+    spread,
+    write,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +42,7 @@ TASKS = 1_450  # four documents each
 CHECK = [ORCHGATE, "check", "--all-files"]
 FRESH = [*CHECK, "--no-cache"]
 AGAIN_SECONDS, PASSING_SECONDS = 0.35, 0.2  # of CPU, where nothing changed
+FIRST_CPU, FIRST_SECONDS = 1.4, 0.8  # of the real repository, where nothing is kept
 EDITED = "edited-by-the-benchmark.md"
 COMMAND_WORDS = ("pytest -q", "--format json", "max_bytes", "runStage()", "status", "origin/main", "text/html")
 
@@ -150,6 +170,28 @@ def again(root: Path, name: str) -> Iterator[Row]:
     yield Row(f"check --all-files after one document changed, {name}", f"{spent:.2f} s of CPU", "-", None)
 
 
+def real(clone: str = REAL) -> Iterator[Row]:
+    """The real repository: judged for the first time, in turn with a run that keeps nothing, and then again."""
+    what = "check --all-files, Kbediako/CO"
+    limit = f"{FIRST_CPU} s of CPU, {FIRST_SECONDS} s"
+    if not clone:
+        yield missing(what, "BENCH_REAL names no clone", limit)
+        return
+    with scratch() as root:
+        staged.cloned(root, clone)
+        git(root, "reset", "--quiet", "--hard")
+
+        def forget() -> None:
+            shutil.rmtree(root / ".git" / "orchgate", ignore_errors=True)
+
+        first, fresh = costs([CHECK, FRESH], root, 5, forget)
+        met = first.cpu <= FIRST_CPU and first.wall <= FIRST_SECONDS
+        yield Row(f"{what}: for the first time", f"{spread(first.cpus)} of CPU, {first.wall:.2f} s", limit, met)
+        yield Row("  with --no-cache", f"{spread(fresh.cpus)} of CPU, {fresh.wall:.2f} s")
+        yield from again(root, "Kbediako/CO")
+        yield instructions_row("  again,", CHECK, root)
+
+
 def passing_tree(root: Path) -> None:
     """As many documents, in which nothing is wrong."""
     write(root, "README.md", "# Read me\n")
@@ -171,6 +213,8 @@ def rows(repository: str = "") -> Iterator[Row]:
             yield measured(root, name)
             yield from again(root, name)
 
+
+BENCHES = (Bench("documents", rows, limit=True), Bench("documents-real", real, limit=True))
 
 if __name__ == "__main__":
     main(lambda: rows(*sys.argv[1:2]))

@@ -118,7 +118,10 @@ def table(what: str, sizes: tuple[Size, ...], of: str) -> Iterator[Row]:
     else:
         yield missing(f"  instructions by {what}", "valgrind")
     ratio = last.warm.cpu / first.warm.cpu
-    yield Row(f"  CPU by {what}", f"{ratio:.2f} x", f"{FLAT} x", ratio <= FLAT)
+    slope = exponent(first.warm.cpu, last.warm.cpu, grown)
+    yield Row(f"  CPU by {what}", f"{ratio:.2f} x, exponent {slope:.2f}", f"{FLAT} x", ratio <= FLAT)
+    most = max(one.memory for one in found)
+    yield Row(f"  memory by {what}", f"{most / 1e6:.0f} MB", f"{BYTES / 1e6:.0f} MB", most <= BYTES)
 
 
 def together() -> Iterator[Row]:

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from common import ORCHGATE, Row, commit, cost, environment, git, main, scratch, write
+from common import ORCHGATE, Row, commit, cost, environment, exponent, git, main, scratch, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def pinning(root: Path) -> Row:
 
 def beside_a_lock() -> Iterator[Row]:
     """A commit beside locks of several sizes that were read before."""
-    first = 0.0
+    first = last = 0.0
     for number in LOCKS:
         with scratch() as root:
             pins = [
@@ -68,10 +68,12 @@ def beside_a_lock() -> Iterator[Row]:
             git(root, "add", "--all")
             used = cost(STAGED, root, times=9)
             peak = _peak(STAGED, root)
-        first = first or used.cpu
+        first, last = first or used.cpu, used.cpu
         figure = f"{used.cpu * 1000:.0f} ms of CPU, {peak:.0f} MB"
         met = used.cpu <= 1.5 * first and peak <= 40
         yield Row(f"check --staged beside a lock of {number:,} entries", figure, f"1.5 x {LOCKS[0]:,}, 40 MB", met)
+    grown = exponent(first, last, LOCKS[-1] / LOCKS[0])
+    yield Row(f"growth, entries of a lock: {LOCKS[0]:,} and {LOCKS[-1]:,}", f"{grown:.2f}", "<= 0.1", grown <= 0.1)
 
 
 # A child's memory counts from before it becomes the program, when it is still that of who starts it.
