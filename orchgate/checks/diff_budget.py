@@ -233,13 +233,13 @@ def _lifted(ctx: Context, budget: Budget) -> str:
     reason = ctx.environ.get(budget.override_variable, "").strip() if budget.override_variable else ""
     if reason:
         return f"{budget.override_variable}: {reason}"
-    whole = ctx.exceptions.whole(budget.override_trailer) if budget.override_trailer else None
+    whole = ctx.exceptions.whole(budget.override_trailer) if budget.override_trailer and ctx.has_messages else None
     return f"{budget.override_trailer}: {whole.text} ({whole.source})" if whole else ""
 
 
 def _partly(ctx: Context, budget: Budget) -> str:
     """The overrides that merges brought along for what they brought in; "" when there are none."""
-    reasons = ctx.exceptions.reasons(budget.override_trailer) if budget.override_trailer else ()
+    reasons = ctx.exceptions.reasons(budget.override_trailer) if budget.override_trailer and ctx.has_messages else ()
     return "; ".join(f"{budget.override_trailer}: {one.text} ({one.source})" for one in reasons if one.merge)
 
 

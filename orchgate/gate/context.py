@@ -182,6 +182,11 @@ class Context(NamedTuple):
             self.asked(found)
         return found
 
+    @property
+    def has_messages(self) -> bool:
+        """Whether there may be messages that excuse something; before a commit, its own is not written yet."""
+        return self.scope.kind != "staged" or self.target.message is not None
+
     @cached_property
     def message_hook(self) -> MessageHook | None:
         """The hook that will read the message of the commit that is being made; None when none is, or this is it."""

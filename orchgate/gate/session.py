@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 
 from orchgate import registry
-from orchgate.config.branches import wishes
 from orchgate.config.faults import as_toml
 from orchgate.config.kinds import nearest
 from orchgate.config.load import MEASURED, PIPELINES, Limits, load, load_outside
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from orchgate.config.settings import Config
     from orchgate.gate.engine import Narrowing
     from orchgate.gate.suggestions import Printed
+    from orchgate.git.base import BranchSettings
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Change, Check, Scope, ScopeRequest, ScopeTarget
@@ -65,7 +66,7 @@ def context(
     Raises ConfigError, GitError.
     """
     try:
-        scope = scope or scopes.resolve(repository, target, environ, wishes(repository))
+        scope = scope or scopes.resolve(repository, target, environ, _wishes(repository))
     except OrchgateError:
         _proposed(repository, repository.snapshot(target.head), config)  # a configuration that is wrong is said first
         raise
@@ -87,6 +88,18 @@ def context(
         target=target,
         repository=repository,
     )
+
+
+def _wishes(repository: Repository) -> Callable[[str], BranchSettings]:
+    """What the configuration of a commit says about branches; a commit is compared with its parent and asks nothing."""
+
+    @functools.cache
+    def of_commit(commit: str) -> BranchSettings:
+        from orchgate.config.branches import wishes
+
+        return wishes(repository)(commit)
+
+    return of_commit
 
 
 def _trees(repository: Repository, scope: Scope) -> tuple[Snapshot, Snapshot]:

@@ -8,7 +8,6 @@ from itertools import pairwise
 
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.markdown.inline_text import TAG, InlineText, unescaped
 
 if TYPE_CHECKING:
     import re
@@ -36,7 +35,6 @@ _ID = lazy(r"""\s(?:id|name)\s{0,9}=\s{0,9}(?:"([^"<>\n]*)"|'([^'<>\n]*)'|([^\s"
 _LONGEST_TAG = 1000  # characters before an attribute in which its tag begins
 _LONGEST_HEADING = 2000  # characters of a heading written in HTML
 _HTML_HEADING = lazy(r"<[hH]([1-6])(?:\s[^<>]*)?>")
-_TAG = lazy(TAG)
 # Letters to Unicode though their category is "symbol": circled and squared ones.
 _CIRCLED = ((0x24B6, 0x24E9), (0x1F130, 0x1F149), (0x1F150, 0x1F169), (0x1F170, 0x1F189))
 
@@ -68,8 +66,16 @@ def title_of(raw: str) -> Title:
 def _text_and_slug(raw: str, *, labels: bool = False) -> tuple[str, str]:
     if not _is_marked(raw):
         return " ".join(raw.split()), slug(raw)
+    from orchgate.markdown.inline_text import InlineText
+
     inline = InlineText(raw, labels=labels)
     return " ".join(inline.text.split()), slug(inline.without_images)
+
+
+def _marked(raw: str) -> str:
+    from orchgate.markdown.inline_text import InlineText
+
+    return InlineText(raw).without_images
 
 
 def _is_marked(raw: str) -> bool:
@@ -126,7 +132,7 @@ def anchors(
     found.update(_text_and_slug(raw, labels=True)[1] for _, raw in written if "][" in raw)
     for offset, plain in _html_headings(text, parts, hidden) if "</h" in text or "</H" in text else ():
         titles.append((offset, Title(plain, slug(plain))))
-        marked = InlineText(plain.strip()).without_images
+        marked = _marked(plain.strip())
         found |= {slug(plain.strip()), slug(marked), slug(marked.strip())}
     found |= _numbered([title for _, title in sorted(titles)])
     found |= _footnotes(text) if "[^" in text else set()
@@ -202,18 +208,22 @@ def _id_of_tag(text: str, match: re.Match[str]) -> str:
     if opening < 0 or not text[opening + 1 : opening + 2].isalpha():
         return ""
     closed = text.find(">", opening, match.start()) >= 0 and '"' not in text[opening : match.start()]
+    from orchgate.markdown.inline_text import unescaped
+
     return "" if closed else unescaped((match[1] or match[2] or match[3] or "").strip())
 
 
 def _html_headings(text: str, parts: Iterable[Range], hidden: Callable[[int], bool]) -> Iterator[tuple[int, str]]:
     """The text of `<h2>…</h2>`, which gets an anchor, too."""
+    from orchgate.markdown.inline_text import TAG, unescaped
+
     for start, end in parts:
         for match in _HTML_HEADING.finditer(text, start, end):
             inner = text[match.end() : min(match.end() + _LONGEST_HEADING, end)]
             closing = f"</h{match[1]}" if "</h" in inner else f"</H{match[1]}"
             inner, closed, _ = inner.partition(closing)
             if closed and not hidden(match.start()):
-                yield match.start(), unescaped(_TAG.sub("", inner))
+                yield match.start(), unescaped(TAG.sub("", inner))
 
 
 def _footnotes(text: str) -> set[str]:

@@ -8,7 +8,6 @@ from operator import add
 
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.markdown.inline_text import DESTINATION, code_content, unescaped
 from orchgate.markdown.parts import Comment, LabelUse, MarkdownLink
 
 if TYPE_CHECKING:
@@ -101,6 +100,8 @@ def _heading_apart(text: str, start: int, end: int) -> Iterator[Range]:
 
 def _careful(text: str, start: int, end: int, spans: Spans, comments: list[Comment]) -> None:
     """Code spans of any length and inline comments of one paragraph, left to right."""
+    from orchgate.markdown.inline_text import code_content  # most documents have the usual spans alone
+
     runs = list(_RUN.finditer(text, start, end))
     later: dict[int, list[int]] = {}  # length of a backtick run -> its places in `runs`, last one first
     for index in range(len(runs) - 1, -1, -1):
@@ -166,6 +167,8 @@ def links(text: str, parts: Sequence[Range], hidden: Callable[[int], bool]) -> l
     if angle and _TAG_START.search(text) is not None:
         written = _outside(_AUTOLINK, text, parts, hidden)
         found += [MarkdownLink(match[1], match[1], match.start()) for match in written]
+        from orchgate.markdown.inline_text import unescaped
+
         tags = _outside(_HTML_LINK, text, parts, hidden)
         found += [
             MarkdownLink(unescaped(match[2] or match[3] or match[4] or "").strip(), "", match.start()) for match in tags
@@ -230,6 +233,8 @@ def _outside(
 
 
 def _inline_links(text: str, start: int, end: int, hidden: Callable[[int], bool], found: list[MarkdownLink]) -> None:
+    from orchgate.markdown.inline_text import DESTINATION
+
     openers: list[re.Match[str]] = []
     done = start
     for token in _BRACKET.finditer(text, start, end):
@@ -253,4 +258,6 @@ def _inline_links(text: str, start: int, end: int, hidden: Callable[[int], bool]
 
 def unescape(target: str) -> str:
     """A destination without Markdown's backslashes and HTML's entities; `%20` and the like stay."""
+    from orchgate.markdown.inline_text import unescaped
+
     return unescaped(re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", target) if "\\" in target else target)

@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 
 # Attributes as CommonMark reads them: `Map<K, V>` is no tag.
 _VALUE = r"""(?:\s*+=\s*+(?:"[^"<>]*+"|'[^'<>]*+'|[^\s"'=<>`]++))?+"""
-TAG = rf"</?[A-Za-z][A-Za-z0-9-]*+(?:\s++[A-Za-z_:@][\w.:@-]*+{_VALUE})*+\s*+/?>"
+_TAG = rf"</?[A-Za-z][A-Za-z0-9-]*+(?:\s++[A-Za-z_:@][\w.:@-]*+{_VALUE})*+\s*+/?>"
+TAG = lazy(_TAG)
 _TOKEN = lazy(
     r"(?P<ticks>`+)|\\(?P<escaped>[!-/:-@\[-`{-~])|<(?P<uri>[A-Za-z][A-Za-z0-9+.\-]{1,31}:[^\s<>]*)>"
-    rf"|(?P<tag><!--[^<>]*-->|{TAG})"
+    rf"|(?P<tag><!--[^<>]*-->|{_TAG})"
     r"|(?P<opening>!?\[)|(?P<closing>\])|(?P<marks>\*+|_+|~+)"
     r"|(?P<entity>&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)"
 )
