@@ -69,6 +69,20 @@ def test_what_decides_which_there_are_has_them_found_again(known: Repo, path: st
         packets("docs/PRD-slim.md")
 
 
+@pytest.mark.parametrize("cut", [True, False])
+def test_what_is_damaged_has_them_found_again(repo: Repo, cut: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo.commit("first", DOCUMENTS)
+    packets("docs/PRD-slim.md")
+    for entry in (repo.root / ".git/orchgate/cache").iterdir():
+        whole = entry.read_bytes()
+        if not entry.name.startswith("names"):
+            entry.write_bytes(whole[:-1] if cut else whole[:-1] + bytes([whole[-1] ^ 1]))
+
+    assert [sorted(packet.paths) for packet in packets("docs/PRD-slim.md")] == [TOGETHER]
+    monkeypatch.setattr(kept_packets, "find_packets", None)
+    assert [sorted(packet.paths) for packet in packets("docs/PRD-slim.md")] == [TOGETHER]
+
+
 def test_a_packet_that_only_similar_names_complete_is_looked_for_among_all(repo: Repo) -> None:
     places = 'prd = ["docs/PRD-{slug}.md", "docs/{slug}.md"]\nchecklist = "docs/TECH_SPEC-{task}.md"\n'
     task = [f"docs/{kind}-0102-slim-words.md" for kind in ("ACTION_PLAN", "TECH_SPEC")]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import TreeEntry
+from orchgate.lib import pages
 from orchgate.lib.cache import Cache
 from orchgate.packets import kept_tasks
 from orchgate.packets.catalog import Packets, changed_entries
@@ -18,8 +21,6 @@ from orchgate.packets.kept_tasks import KeptTasks
 from orchgate.packets.tasks import TaskList, read_task_list
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from orchgate.git.snapshot import Snapshot
 
 PATH = "tasks/index.json"
@@ -33,6 +34,7 @@ WORDS = (
     "new\nline",
     "carriage\rreturn",
     "any\x0b\x0c\x1c\x85\u2028line",
+    "nothing\0",
     "ta\tb\\n",
     "x" * 30,
     "docs/PRD-slim.md",
@@ -146,7 +148,7 @@ def compare(tree: Tree, before: Tree | None, chance: random.Random) -> None:
 
 def changes(tree: Tree, before: Tree) -> list[Any]:
     known = Packets.__new__(Packets)
-    known.__dict__.update(_read=(kept_tasks.of(PATH, cast("Snapshot", tree)), ()), settings=Settings)
+    known.__dict__.update(_read=(kept_tasks.of(PATH, cast("Snapshot", tree)), ()), settings=Settings, tree=tree)
     return list(changed_entries(known, cast("Snapshot", before)))
 
 
@@ -163,7 +165,11 @@ def fresh_changes(fresh: TaskList, before: Tree) -> list[Any]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_known_list_answers_as_a_parsed_one(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("page", [100, pages.PAGE])
+def test_a_known_list_answers_as_a_parsed_one(
+    tmp_path: Path, seed: int, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "PAGE", page)
     rounds(str(tmp_path / "orchgate"), seed, 12)
 
 
@@ -196,10 +202,67 @@ def test_a_task_whose_title_holds_the_end_of_a_line_is_one_task(tmp_path: Path) 
     assert [(one.id, one.title) for one in found.all()] == [("0001-a", "two\rlines"), ("0002-b", ""), ("0004-d", "")]
 
 
+def test_of_a_series_of_changes_all_lines_are_written_anew_once_in_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_tasks, "_MOST_OWN", 3)
+    cache, blobs = Cache(str(tmp_path / "orchgate")), dict[str, bytes]()
+    tasks = [{"id": f"{number:04}-task"} for number in range(50)]
+    before = None
+    for number in range(9):
+        tasks.insert(number * 5, {"id": f"1{number:03}-more"})
+        tree = Tree(cache, blobs, json.dumps({"items": tasks}, indent=2).encode())
+        compare(tree, before, random.Random(number))
+        assert [one.number for one in changes(tree, before)] == [number * 5] if before else True
+        before = tree
+
+    written = [name for name in os.listdir(cache._folder) if name.startswith("tasks-")]
+    assert 1 < len(written) < 9
+
+
+def test_a_list_is_read_once_where_the_one_before_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, blobs = Cache(str(tmp_path / "orchgate")), dict[str, bytes]()
+    tasks = [{"id": f"{number:04}-task"} for number in range(50)]
+    trees = [
+        Tree(cache, blobs, json.dumps({"items": some}, indent=2).encode()) for some in (tasks, [*tasks, {"id": "new"}])
+    ]
+    kept_tasks.of(PATH, cast("Snapshot", trees[0]))
+    read: list[str] = []
+
+    def blob(tree: Tree, oid: str, _limit: int) -> bytes | None:
+        read.append(oid)
+        return tree._blobs.get(oid)
+
+    monkeypatch.setattr(Tree, "blob", blob)
+    monkeypatch.setattr(Tree, "read", None)
+
+    assert [one.names for one in changes(trees[1], trees[0])] == [("new",)]
+    assert read == [trees[1].entries[PATH].oid, trees[0].entries[PATH].oid]
+
+
+def test_what_is_damaged_anywhere_is_read_from_the_list(tmp_path: Path) -> None:
+    cache, blobs = Cache(str(tmp_path / "orchgate")), dict[str, bytes]()
+    tasks = [{"id": f"{number:04}-task", "title": "x" * 99} for number in range(90)]
+    trees = [Tree(cache, blobs, json.dumps(some, indent=2).encode()) for some in (tasks, [*tasks[:40], *tasks[41:]])]
+    folder = Path(cache._folder)
+    chance = random.Random(1)
+    for number in range(60):
+        for tree in trees:
+            compare(tree, trees[0], random.Random(number))
+        for path in chance.sample(sorted(folder.iterdir()), 2):
+            whole = path.read_bytes()
+            at = chance.randrange(len(whole))
+            path.write_bytes(chance.choice((whole[:at], whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])))
+        cache = Cache(str(tmp_path / "orchgate"))
+        for tree in trees:
+            tree.cache = cache
+
+
 def test_a_list_that_is_kept_elsewhere_is_not_kept(tmp_path: Path) -> None:
     """Git LFS has the file: the blob only points at it."""
     tree = Tree(Cache(str(tmp_path / "orchgate")), {}, b"[]")
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:%b\nsize 2\n" % (b"a" * 64)
     tree.entries[PATH] = TreeEntry("100644", "0" * 40)
-    tree._blobs["0" * 40] = b"[]"
+    tree._blobs["0" * 40] = pointer
 
     assert kept_tasks.of(PATH, cast("Snapshot", tree)) is None

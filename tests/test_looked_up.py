@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchgate.git import paths
 from orchgate.git.call import Git
 from orchgate.git.paths import PathChoice
 from orchgate.git.repository import Repository, open_repository
 from orchgate.git.trees import INDIRECT, LookedUp, _Folder
+from orchgate.lib import pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,6 +124,31 @@ def test_chosen_paths_follow_from_those_of_the_tree_before(repo: Repo, opened: R
             listed = opened.tree(tree).entries
             assert found is not None
             assert list(found.all()) == [path for path, one in listed.items() if choice.chooses(path, one.mode)]
+
+
+def test_chosen_paths_are_found_beside_those_of_an_earlier_tree_or_written_anew(
+    repo: Repo, opened: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "_MOST_BESIDE", 3)
+    monkeypatch.setattr(pages, "PAGE", 50)
+    chance = random.Random(7)
+    cache = repo.root / ".git/orchgate/cache"
+    names = random_paths(chance)
+    stage(repo, chance, names)
+    digests: dict[bytes, list[str]] = {}
+    for number in range(12):
+        stage(repo, chance, chance.sample(names, 4))
+        tree = repo.git("write-tree", "--missing-ok")
+        if number == 4:  # while they are used
+            opened.looked_up(tree).chosen(CHOICE)
+            for path in cache.iterdir():
+                path.unlink()
+        found = opened.looked_up(tree).chosen(CHOICE)
+        listed = [path for path in opened.tree(tree).entries if path.endswith(".md")]
+        assert found is not None
+        assert (list(found.all()), found.containing(["b"])) == (listed, [path for path in listed if "b" in path])
+        assert digests.setdefault(found.digest(), listed) == listed
+    assert len([path for path in cache.iterdir() if path.name.startswith("paths-")]) > 1
 
 
 def test_without_a_cache_nothing_is_chosen_before(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,24 +1,30 @@
 """Those paths of a tree that a rule chooses, kept from one commit to the next: most commits add and remove few of them.
 
-What is kept belongs to a tree by its id. Of another tree, git says what differs between the two.
+What is kept belongs to a tree by its id. Of another tree, git says what differs between the two: that alone is kept
+beside the paths of the earlier one, until there is much of it.
 """
 
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
 
 from orchgate.lib.hashes import fingerprint
+from orchgate.lib.pages import Damaged, lines_of, write_lines
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from typing import TypeVar
 
     from orchgate.git.call import Git
     from orchgate.lib.cache import Cache
+    from orchgate.lib.pages import Lines
+
+    Answer = TypeVar("Answer")
 
 _LATEST, _OF_TREE, _CONTENT = "latest-paths", "tree-paths", "paths"
 _MOST_CHANGES = 20_000  # between two trees; beyond this, listing one of them is about as cheap
+_MOST_BESIDE = 500  # paths that differ from those of an earlier tree; beyond this, all are written anew
 
 
 class PathChoice(NamedTuple):
@@ -28,41 +34,64 @@ class PathChoice(NamedTuple):
     chooses: Callable[[str, str], bool]
 
 
-class Paths:
-    """Chosen paths of a tree as one text, which is quicker to search than a list; and what differs from the tree."""
+class Beside(NamedTuple):
+    """Paths as git has them: the lines of a tree without those that are gone, and more, which are there in any case."""
 
-    def __init__(self, text: bytes, gone: Collection[bytes] = (), more: Iterable[bytes] = ()) -> None:
-        """The text holds a zero byte before and after each path."""
-        self._text = text
-        self._gone = frozenset(gone)
-        self._more = tuple(more)
+    tree: bytes
+    lines: Lines
+    gone: frozenset[bytes]
+    more: frozenset[bytes]
+
+    def listed(self) -> list[bytes]:
+        """All, sorted. Raises Damaged, as the others do."""
+        lines = self.lines.all()
+        return sorted({*lines} - self.gone | self.more) if self.gone or self.more else lines
+
+    def containing(self, words: Collection[bytes]) -> set[bytes]:
+        found = {*self.lines.containing(words).values()} - self.gone
+        return found.union(path for path in self.more if any(word in path for word in words))
+
+    def least(self) -> Beside:
+        """The same paths, by what is really gone, and what the lines do not have."""
+        gone = frozenset(path for path in self.gone - self.more if self.lines.has(path))
+        return self._replace(gone=gone, more=frozenset(path for path in self.more if not self.lines.has(path)))
+
+    def written(self) -> bytes:
+        return b"\0".join((self.tree, b"%d" % len(self.gone), *sorted(self.gone), *sorted(self.more)))
+
+    def differing(self, choice: PathChoice, changed: Mapping[bytes, str]) -> Beside:
+        """Those of a tree that differs by some modes, "" for what is gone."""
+        more = (path for path, mode in changed.items() if mode and choice.chooses(os.fsdecode(path), mode))
+        return self._replace(gone=self.gone.union(changed), more=self.more.difference(changed).union(more))
+
+
+class Paths:
+    """Chosen paths of a tree."""
+
+    def __init__(self, found: Beside, anew: Callable[[], Beside]) -> None:
+        """`anew` finds them where what was kept is damaged."""
+        self._found = found
+        self._anew = anew
 
     def all(self) -> Iterator[str]:
-        return map(os.fsdecode, sorted(self._paths()))
-
-    def _paths(self) -> set[bytes]:
-        return {*split(self._text), *self._more} - (self._gone - {*self._more})
+        """In git's order."""
+        return map(os.fsdecode, self._asked(Beside.listed))
 
     def digest(self) -> bytes:
         """What stands for these paths, and no others."""
-        same = all((b"\0%b\0" % path in self._text) == (path in self._more) for path in self._gone)
-        text = self._text if same else _joined(sorted(self._paths()))
-        return fingerprint(text)
+        return self._asked(lambda found: fingerprint(found.lines.digest, found.least().written()))
 
     def containing(self, words: Iterable[str]) -> list[str]:
         """The paths that contain one of some words, in git's order."""
-        found: set[bytes] = set()
-        text = self._text
         wanted = [*filter(None, map(_encoded, words))]
-        for word in wanted:
-            at = text.find(word)
-            while at >= 0:
-                end = text.index(b"\0", at)
-                found.add(text[text.rindex(b"\0", 0, at) + 1 : end])
-                at = text.find(word, end)
-        found -= self._gone
-        found.update(path for path in self._more if any(word in path for word in wanted))
-        return [os.fsdecode(path) for path in sorted(found)]
+        return [os.fsdecode(path) for path in sorted(self._asked(lambda found: found.containing(wanted)))]
+
+    def _asked(self, ask: Callable[[Beside], Answer]) -> Answer:
+        try:
+            return ask(self._found)
+        except Damaged:
+            self._found = self._anew()
+            return ask(self._found)
 
 
 def _encoded(word: str) -> bytes:
@@ -73,48 +102,67 @@ def _encoded(word: str) -> bytes:
         return b""
 
 
-def split(text: bytes) -> list[bytes]:
-    return text[1:-1].split(b"\0") if len(text) > 1 else []
+class KeptPaths(NamedTuple):
+    """What finds the chosen paths of trees. `list_tree` gives every path of a tree by its id, with its mode."""
 
+    git: Git
+    kept: Cache
+    choice: PathChoice
+    list_tree: Callable[[str], Iterable[tuple[str, str]]]
 
-def differing(text: bytes, choice: PathChoice, changed: Mapping[str, str]) -> Paths:
-    """The chosen paths of what differs from the tree that has those of a text, by modes, "" for what is gone."""
-    more = [path for path, mode in changed.items() if mode and choice.chooses(path, mode)]
-    return Paths(text, [*map(os.fsencode, changed)], [*map(os.fsencode, more)])
+    def of(self, tree: str, changed: Mapping[str, str]) -> Paths:
+        """Those of what differs from a tree by some modes, "" for what is gone. Raises GitError."""
+        found = self._read(tree) or self._after(tree) or self._anew(tree)
+        modes = {os.fsencode(path): mode for path, mode in changed.items()}
+        return Paths(found.differing(self.choice, modes), lambda: self._anew(tree).differing(self.choice, modes))
 
+    def _anew(self, tree: str) -> Beside:
+        chosen = (os.fsencode(path) for path, mode in self.list_tree(tree) if self.choice.chooses(path, mode))
+        return self._written(tree, sorted(chosen))
 
-def paths_of(
-    git: Git, kept: Cache, choice: PathChoice, tree: str, list_tree: Callable[[], Iterable[tuple[str, str]]]
-) -> bytes:
-    """The text of the chosen paths of a tree by its id, which is listed with modes where need be. Raises GitError."""
-    text = _read(kept, choice, tree)
-    if text is not None:
-        return text
-    earlier = (kept.read(_LATEST, choice.name) or b"").decode("ascii", "replace")
-    before = _read(kept, choice, earlier) if earlier else None
-    changes = _changes(git, earlier, tree) if before is not None else None
-    if before is None or changes is None:
-        text = _joined(sorted(os.fsencode(path) for path, mode in list_tree() if choice.chooses(path, mode)))
-    else:
-        text = _after(before, choice, changes)
-    _write(kept, choice, tree, text, is_new=text != before)
-    return text
+    def _after(self, tree: str) -> Beside | None:
+        """By what differs from the latest tree that is known; None where that does not help."""
+        earlier = (self.kept.read(_LATEST, self.choice.name) or b"").decode("ascii", "replace")
+        before = self._read(earlier) if earlier else None
+        changes = _changes(self.git, earlier, tree) if before is not None else None
+        if before is None or changes is None:
+            return None
+        found = before.differing(self.choice, changes)
+        try:
+            if len(found.gone | found.more) > _MOST_BESIDE:
+                return self._written(tree, found.listed())
+            found = found.least()
+        except Damaged:
+            return None
+        self._write(tree, found)
+        return found
 
+    # What is kept of each tree is only what it is beside the lines of an earlier one.
 
-def _after(text: bytes, choice: PathChoice, changes: Mapping[bytes, str]) -> bytes:
-    """The text of a later tree. `changes` are modes by path, "" for what is gone."""
-    paths: list[bytes] | None = None
-    for path, mode in changes.items():
-        is_there, wanted = b"\0%b\0" % path in text, bool(mode) and choice.chooses(os.fsdecode(path), mode)
-        if is_there != wanted:
-            paths = split(text) if paths is None else paths
-            at = bisect_left(paths, path)
-            paths[at : at + is_there] = [path] if wanted else []
-    return text if paths is None else _joined(paths)
+    def _read(self, tree: str) -> Beside | None:
+        fields = (self.kept.shared(_OF_TREE, self._key(tree.encode("ascii"))) or b"").split(b"\0")
+        if len(fields) < 2:
+            return None
+        count = 2 + int(fields[1])
+        try:
+            lines = lines_of(self.kept, _CONTENT, self._key(fields[0]))
+        except Damaged:
+            return None
+        return Beside(fields[0], lines, frozenset(fields[2:count]), frozenset(fields[count:]))
 
+    def _written(self, tree: str, listed: list[bytes]) -> Beside:
+        """Keeps all paths of a tree."""
+        name = tree.encode("ascii")
+        found = Beside(name, write_lines(self.kept, _CONTENT, self._key(name), listed), frozenset(), frozenset())
+        self._write(tree, found)
+        return found
 
-def _joined(paths: list[bytes]) -> bytes:
-    return b"\0%b\0" % b"\0".join(paths) if paths else b""
+    def _write(self, tree: str, found: Beside) -> None:
+        self.kept.write(_OF_TREE, self._key(tree.encode("ascii")), found.written())
+        self.kept.write(_LATEST, self.choice.name, tree.encode("ascii"))
+
+    def _key(self, tree: bytes) -> bytes:
+        return self.choice.name + b"\n" + tree
 
 
 def _changes(git: Git, before: str, after: str) -> dict[bytes, str] | None:
@@ -128,23 +176,3 @@ def _changes(git: Git, before: str, after: str) -> dict[bytes, str] | None:
         path: "" if header.endswith(b"D") else header.split(b" ")[1].decode("ascii")
         for header, path in zip(fields[::2], fields[1::2], strict=True)
     }
-
-
-# What is kept of each tree is only which text it has: most trees have that of the one before.
-
-
-def _read(kept: Cache, choice: PathChoice, tree: str) -> bytes | None:
-    named = kept.shared(_OF_TREE, _key(choice, tree))
-    return None if named is None else kept.shared(_CONTENT, choice.name + b"\n" + named)
-
-
-def _write(kept: Cache, choice: PathChoice, tree: str, text: bytes, *, is_new: bool) -> None:
-    named = fingerprint(text)
-    if is_new:
-        kept.write(_CONTENT, choice.name + b"\n" + named, text)
-    kept.write(_OF_TREE, _key(choice, tree), named)
-    kept.write(_LATEST, choice.name, tree.encode("ascii"))
-
-
-def _key(choice: PathChoice, tree: str) -> bytes:
-    return choice.name + b"\n" + tree.encode("ascii")

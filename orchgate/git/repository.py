@@ -177,15 +177,14 @@ class Repository:
         )
 
     def _chosen(self, entries: LookedUp, choice: PathChoice) -> Paths | None:
-        from orchgate.git.paths import differing, paths_of
+        from orchgate.git.paths import KeptPaths
 
         found = self.blobs.resolve(entries.tree, 0) if self.cache is not None else None
         if self.cache is None or found is None:
             return None
-        tree = found.oid
 
-        text = paths_of(self.git, self.cache, choice, tree, partial(self._modes, tree))
-        return differing(text, choice, {path: entry.mode if entry else "" for path, entry in entries.changed.items()})
+        changed = {path: entry.mode if entry else "" for path, entry in entries.changed.items()}
+        return KeptPaths(self.git, self.cache, choice, self._modes).of(found.oid, changed)
 
     @property
     def nothing(self) -> GitSnapshot:

@@ -43,6 +43,7 @@ class Cache:
         self._above = above
         self._folder = os.path.join(above, "cache")
         self._shared: dict[tuple[str, bytes], bytes] = {}
+        self.opened: dict[tuple[str, bytes], object] = {}  # what others made of entries
 
     def read(self, kind: str, key: bytes) -> bytes | None:
         """The content that was written for a key of a kind, None when there is none."""
@@ -87,7 +88,7 @@ class Cache:
             head, path = _head(kind, key), self._path(kind, key)
             descriptor = files.open_regular(path, follow=False)
             try:
-                if os.pread(descriptor, len(head), 0) != head:
+                if size > LONGEST or os.pread(descriptor, len(head), 0) != head:
                     return None
                 data = os.pread(descriptor, size, len(head) + _DIGEST + start)
             finally:
@@ -109,6 +110,13 @@ class Cache:
             self._make_room(len(content))
             data = b"".join((head, fingerprint(head, content), content))
             files.replace_beside(self._path(kind, key), data)
+
+    def remove(self, kind: str, key: bytes) -> None:
+        """Removes what was written for a key of a kind. No errors."""
+        self.opened.pop((kind, key), None)
+        with suppress(OSError):
+            if self._is_ours():
+                os.unlink(self._path(kind, key))
 
     def _path(self, kind: str, key: bytes) -> str:
         return os.path.join(self._folder, f"{kind}-{fingerprint(_head(kind, key)).hex()}")

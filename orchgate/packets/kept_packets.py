@@ -12,6 +12,7 @@ from orchgate.errors import Unreadable
 from orchgate.git.objects import is_blob
 from orchgate.git.snapshot import SUBMODULE
 from orchgate.lib.hashes import fingerprint
+from orchgate.lib.pages import Damaged, lines_of, write_lines
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.markdown.document import Document
 from orchgate.packets.joining import find_packets
@@ -19,12 +20,13 @@ from orchgate.packets.layout import Packet
 from orchgate.packets.naming import MAX_BYTES, NamesInDocument, names_of_document
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
     from orchgate.git.paths import Paths
     from orchgate.git.snapshot import Snapshot
     from orchgate.lib.cache import Cache
+    from orchgate.lib.pages import Lines
     from orchgate.packets.joining import Reader
     from orchgate.packets.kept_tasks import KeptTasks
     from orchgate.packets.layout import Layout
@@ -37,34 +39,35 @@ _ASKED, _NAMES, _PACKETS = "documents-asked", "names", "packets"
 class KeptPackets:
     """All packets of a tree, a line for each in their order."""
 
-    def __init__(self, lines: bytes, tasks: KeptTasks | None) -> None:
+    def __init__(self, lines: Lines, tasks: KeptTasks | None, anew: Callable[[], Lines]) -> None:
+        """`anew` finds them where what was kept is damaged."""
         self._lines = lines
         self._tasks = tasks
+        self._anew = anew
 
     def of(self, paths: Collection[str], numbers: Collection[int]) -> tuple[Packet, ...]:
         """The packets of some documents, and of some tasks of the list by their numbers."""
         words = [json.dumps(path).encode("ascii") for path in paths] + [b"[%d, " % number for number in numbers]
-        starts = sorted({start for word in words for start in self._starts(word)})
         return tuple(
             packet
-            for packet in map(self._packet, starts)
+            for packet in self._near(words)
             if not packet.paths_set.isdisjoint(paths) or (packet.entry is not None and packet.entry.number in numbers)
         )
 
     def has_id(self, name: str) -> bool:
         """Whether a task has a four-digit id."""
-        word = json.dumps(name)[:-1].encode("ascii")
-        return any(self._packet(start).task[:4] == name for start in self._starts(word))
+        return any(packet.task[:4] == name for packet in self._near([json.dumps(name)[:-1].encode("ascii")]))
 
-    def _starts(self, word: bytes) -> Iterable[int]:
-        """Where the lines begin that may be of what is looked for."""
-        at = self._lines.find(word)
-        while at >= 0:
-            yield self._lines.rfind(b"\n", 0, at) + 1
-            at = self._lines.find(word, self._lines.index(b"\n", at))
+    def _near(self, words: Collection[bytes]) -> list[Packet]:
+        """The packets in whose lines one of some words is."""
+        try:
+            found = self._lines.containing(words)
+        except Damaged:
+            self._lines = self._anew()
+            found = self._lines.containing(words)
+        return [*map(self._packet, found.values())]
 
-    def _packet(self, start: int) -> Packet:
-        line = self._lines[start : self._lines.index(b"\n", start)]
+    def _packet(self, line: bytes) -> Packet:
         number, task, slug, documents, by_name, is_mini, names = json.loads(line)
         entry = self._tasks.numbered(number) if self._tasks is not None and number >= 0 else None
         return Packet(task, slug, documents, entry, tuple(by_name), is_mini, frozenset(names))
@@ -73,7 +76,7 @@ class KeptPackets:
 def _line(packet: Packet) -> bytes:
     number = packet.entry.number if packet.entry is not None else -1
     more = (packet.grouped_by_name, packet.mini_spec_as_tech_spec, sorted(packet.names))
-    return json.dumps((number, packet.task, packet.slug, packet.documents, *more)).encode("ascii") + b"\n"
+    return json.dumps((number, packet.task, packet.slug, packet.documents, *more)).encode("ascii")
 
 
 def of(tree: Snapshot, layout: Layout, tasks: KeptTasks | None, read: Reader) -> KeptPackets | None:
@@ -82,13 +85,20 @@ def of(tree: Snapshot, layout: Layout, tasks: KeptTasks | None, read: Reader) ->
     if kept is None or chosen is None:
         return None
     state = _digest(layout.identity, chosen.digest(), tasks.oid.encode("ascii") if tasks is not None else b"")
+
+    def anew() -> Lines:
+        return _Finding(kept, tree, read).found(layout, chosen, tasks, state)
+
+    return KeptPackets(_known(kept, tree, state) or anew(), tasks, anew)
+
+
+def _known(kept: Cache, tree: Snapshot, state: bytes) -> Lines | None:
     asked = kept.read(_ASKED, state)
-    if asked is not None:
-        names = _names_of(kept, tree, json.loads(asked))
-        lines = kept.read(_PACKETS, _digest(state, _dumped(names))) if names is not None else None
-        if lines is not None:
-            return KeptPackets(lines, tasks)
-    return _Finding(kept, tree, read).found(layout, chosen, tasks, state)
+    names = _names_of(kept, tree, json.loads(asked)) if asked is not None else None
+    try:
+        return lines_of(kept, _PACKETS, _digest(state, _dumped(names))) if names is not None else None
+    except Damaged:
+        return None
 
 
 class _Finding:
@@ -101,14 +111,14 @@ class _Finding:
         self._asked: list[str] = []
         self._names: Names | None = {}
 
-    def found(self, layout: Layout, chosen: Paths, tasks: KeptTasks | None, state: bytes) -> KeptPackets:
+    def found(self, layout: Layout, chosen: Paths, tasks: KeptTasks | None, state: bytes) -> Lines:
         items = tuple(tasks.all()) if tasks is not None else ()
         packets = find_packets(chosen.all(), layout, items, self._names_in)
-        lines = b"".join(map(_line, packets))
-        if self._names is not None:
-            self._kept.write(_ASKED, state, json.dumps(self._asked).encode("ascii"))
-            self._kept.write(_PACKETS, _digest(state, _dumped(self._names)), lines)
-        return KeptPackets(lines, tasks)
+        lines = [*map(_line, packets)]
+        if self._names is None:
+            return write_lines(None, _PACKETS, b"", lines)
+        self._kept.write(_ASKED, state, json.dumps(self._asked).encode("ascii"))
+        return write_lines(self._kept, _PACKETS, _digest(state, _dumped(self._names)), lines)
 
     def _names_in(self, paths: Collection[str]) -> Mapping[str, NamesInDocument]:
         self._asked = list(paths)

@@ -10,6 +10,7 @@ from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.markdown.parts import is_markdown
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Collection, Iterator, Mapping
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -43,6 +44,13 @@ class TaskEntry(NamedTuple):
         """Whether one of the words is in its names or paths."""
         text = "\n".join((self.id, self.slug, *(path for _, path in self.paths)))
         return any(word in text for word in words)
+
+
+class Places(NamedTuple):
+    """Where the tasks of a list begin and end in its bytes; nothing where that is not certain."""
+
+    starts: array[int]
+    ends: array[int]
 
 
 class TaskList(NamedTuple):
