@@ -38,17 +38,19 @@ def _most_alike(name: str, names: Iterable[str], cutoff: float) -> str:
     """
     name = name[:_LONGEST]
     has = {*pairwise(name)}.__contains__
-    likely = [
-        ((1 + sum(map(has, pairwise(one)))) / (len(one) + len(name)), one) for one in names if len(one) <= _LONGEST
-    ]
-    likely.sort(reverse=True)
+    few = [one for one in names if len(one) <= _LONGEST and _most(name, one) >= cutoff]
+    likely = sorted([((1 + sum(map(has, pairwise(one)))) / (len(one) + len(name)), one) for one in few], reverse=True)
     best = (cutoff, "")
     for pairs, one in likely if len(name) <= _SHORT else likely[:_DEAREST]:
         # All pairs of what is shared are in common, and between two shared parts at least one letter is not shared.
-        both = len(one) + len(name)
-        if min(2 * min(len(one), len(name)) / both, (pairs + 1) / 1.5) >= best[0]:
-            best = max(best, (2.0 * _matching(one, name) / both, one))
+        if min(_most(name, one), (pairs + 1) / 1.5) >= best[0]:
+            best = max(best, (2.0 * _matching(one, name) / (len(one) + len(name)), one))
     return best[1]
+
+
+def _most(name: str, one: str) -> float:
+    """How alike names of such lengths can be."""
+    return 2.0 * min(len(name), len(one)) / (len(name) + len(one))
 
 
 def _slip(name: str, names: Iterable[str]) -> str:
