@@ -6,9 +6,6 @@ from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
 from orchgate.model import Location, Trouble
-from orchgate.packets import kept_tasks
-from orchgate.packets.joining import find_packets, unjoined_packets
-from orchgate.packets.kept_tasks import KeptTasks
 from orchgate.packets.layout import layout_of, stem
 from orchgate.packets.tasks import MAX_BYTES, TaskEntry, TaskList, normal_status, read_task_list
 
@@ -20,6 +17,7 @@ if TYPE_CHECKING:
     from orchgate.model import Change
     from orchgate.packets.joining import Reader
     from orchgate.packets.kept_packets import KeptPackets
+    from orchgate.packets.kept_tasks import KeptTasks
     from orchgate.packets.layout import Layout, Packet
     from orchgate.packets.naming import NamesInDocument
 
@@ -91,6 +89,8 @@ class Packets:
     def all(self) -> tuple[Packet, ...]:
         if self._beside is not None and self._is_like(self._beside):
             return self._beside.all
+        from orchgate.packets.joining import find_packets  # a change without packets joins none
+
         found = find_packets(self._paths_of(self.tree), self.layout, self.items, self.reader())
         return tuple(packet._replace(as_finished=True) for packet in found) if self._as_finished else found
 
@@ -117,6 +117,8 @@ class Packets:
 
     def with_lost(self, gone: Iterable[str], base: Snapshot) -> tuple[Packet, ...]:
         """All packets as if documents that are gone were still there. What they said is read in the base."""
+        from orchgate.packets.joining import find_packets
+
         return find_packets([*self._paths_of(self.tree), *gone], self.layout, self.items, self.reader(base))
 
     def reader(self, *others: Snapshot) -> Reader:
@@ -177,6 +179,8 @@ class Packets:
 
     def _kept(self) -> KeptPackets | None:
         """All packets as they were found before; None where they have to be found now, or were."""
+        from orchgate.packets.kept_tasks import KeptTasks
+
         known = isinstance(self.tasks, KeptTasks) or self.tasks is None
         if self.tree.cache is None or not known or "all" in self.__dict__ or self._as_finished:
             return None
@@ -232,6 +236,8 @@ class Packets:
             chosen.containing(names) if chosen else [path for path in entries if any(name in path for name in names)]
         )
         # In the order of the list, as `all` would see them.
+        from orchgate.packets.joining import unjoined_packets
+
         found = unjoined_packets(nearby, self.layout, tuple(related[number] for number in sorted(related)))
         wanted = {item.number for item in items}
         concerned = tuple(
@@ -254,6 +260,8 @@ def task_list_of(path: str, tree: Snapshot) -> tuple[TaskList | KeptTasks | None
     """The task list of a tree, None when it has none; trouble when it cannot be read."""
     if not path or path not in tree.entries:
         return None, ()
+    from orchgate.packets import kept_tasks
+
     try:
         kept = kept_tasks.of(path, tree) if tree.cache is not None else None
         return kept or read_task_list(path, tree.read(path, MAX_BYTES)), ()
@@ -327,7 +335,9 @@ def changed_entries(known: Packets, base: Snapshot) -> Collection[TaskEntry]:
     before, troubles = (known.tasks, known.troubles) if itself else task_list_of(known.settings.task_index, base)
     if troubles:
         return ()
-    if isinstance(before, KeptTasks) and isinstance(known.tasks, KeptTasks):
+    from orchgate.packets import kept_tasks
+
+    if isinstance(before, kept_tasks.KeptTasks) and isinstance(known.tasks, kept_tasks.KeptTasks):
         changed = kept_tasks.changed(known.tasks, before)
         if changed is not None:
             return changed
