@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from orchgate.git.call import DIFF_PINNED
 from orchgate.lib.hashes import fingerprint
 from orchgate.lib.pages import Damaged, lines_of, write_lines
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -103,9 +104,12 @@ def _encoded(word: str) -> bytes:
 
 
 class KeptPaths(NamedTuple):
-    """What finds the chosen paths of trees. `list_tree` gives every path of a tree by its id, with its mode."""
+    """What finds the chosen paths of trees. `list_tree` gives every path of a tree by its id, with its mode.
 
-    git: Git
+    `changes` are the modes of what differs between two trees, as `differing`.
+    """
+
+    changes: Callable[[str, str], Mapping[bytes, str] | None]
     kept: Cache
     choice: PathChoice
     list_tree: Callable[[str], Iterable[tuple[str, str]]]
@@ -124,7 +128,7 @@ class KeptPaths(NamedTuple):
         """By what differs from the latest tree that is known; None where that does not help."""
         earlier = (self.kept.read(_LATEST, self.choice.name) or b"").decode("ascii", "replace")
         before = self._read(earlier) if earlier else None
-        changes = _changes(self.git, earlier, tree) if before is not None else None
+        changes = self.changes(earlier, tree) if before is not None else None
         if before is None or changes is None:
             return None
         found = before.differing(self.choice, changes)
@@ -165,10 +169,10 @@ class KeptPaths(NamedTuple):
         return self.choice.name + b"\n" + tree
 
 
-def _changes(git: Git, before: str, after: str) -> dict[bytes, str] | None:
+def differing(git: Git, before: str, after: str) -> dict[bytes, str] | None:
     """The modes of what differs between two trees, by path; None where git cannot say, and where that is much."""
-    options = ("--raw", "-r", "-z", "--no-renames", "--no-abbrev", "--ignore-submodules=none", "--end-of-options")
-    completed = git.attempt("diff-tree", *options, before, after)
+    options = (*DIFF_PINNED, "--raw", "-z", "--no-renames", "--no-abbrev", "--end-of-options")
+    completed = git.attempt("diff", *options, before, after, "--")  # `diff-tree` reads the whole index first
     fields = completed.stdout.split(b"\0")[:-1]
     if completed.code != 0 or len(fields) > 2 * _MOST_CHANGES:
         return None

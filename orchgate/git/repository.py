@@ -36,6 +36,7 @@ class Repository:
         self.shallow = shallow
         self.empty_tree = objects.EMPTY_TREE[object_format]
         self.blobs = Blobs(git)
+        self._differs: tuple[str, str, Mapping[bytes, str] | None] | None = None  # two trees, and how they did last
         self._listed: tuple[str, bytes] | None = None  # a tree, and what git said of it last
 
     def __enter__(self) -> Self:
@@ -184,7 +185,7 @@ class Repository:
             return None
 
         changed = {path: entry.mode if entry else "" for path, entry in entries.changed.items()}
-        return KeptPaths(self.git, self.cache, choice, self._modes).of(found.oid, changed)
+        return KeptPaths(self._differing, self.cache, choice, self._modes).of(found.oid, changed)
 
     @property
     def nothing(self) -> GitSnapshot:
@@ -243,6 +244,14 @@ class Repository:
         if self._listed is None or self._listed[0] != tree:
             self._listed = tree, self.git("ls-tree", "-r", "-z", "--full-tree", tree)
         return ((record.partition("\t")[2], record[:6]) for record in names(self._listed[1]))
+
+    def _differing(self, before: str, after: str) -> Mapping[bytes, str] | None:
+        """What differs between two trees. Once for all that is chosen of them."""
+        from orchgate.git.paths import differing
+
+        if self._differs is None or self._differs[:2] != (before, after):
+            self._differs = before, after, differing(self.git, before, after)
+        return self._differs[2]
 
     def _list_tree(self, commit: str) -> dict[str, TreeEntry]:
         return _entries(self.git("ls-tree", "-r", "-z", "--full-tree", commit))
