@@ -189,6 +189,37 @@ def test_runs_whose_keys_are_the_same_are_two_runs(tmp_path: Path, monkeypatch: 
     assert (found.runs, found.ignored) == (3, {"superseded by a resumed run": 1})
 
 
+@pytest.mark.parametrize("count", [1, 2, 300, index.LARGE + 1])
+def test_runs_of_a_segment_are_found_by_their_keys(count: int) -> None:
+    ids = [f"2026-11-29T06-14-03-961Z-{number:08x}" for number in range(count)]
+    gathered = index.Collector()
+    gathered.add(ids, range(0, 10 * count, 10), 7)
+    segments = gathered.segments()
+    found = [run for segment in segments for run in segment.runs()]
+    assert sorted(offset for _, offset in found) == list(range(7, 10 * count + 7, 10))
+    assert all([*segment.runs()] == sorted(segment.runs()) for segment in segments)
+    assert all(list(index.find(segments, [key])[key]) == [offset] for key, offset in found[:: count // 50 + 1])
+
+
+def test_keys_are_spread_evenly() -> None:
+    """Where one is in a segment is looked up near the place that follows from it."""
+    gathered = index.Collector()
+    gathered.add([f"run-{number}" for number in range(4_096)], range(4_096), 0)
+    keys = [key for key, _ in gathered.segments()[0].runs()]
+    assert max(abs(place - (4_096 * key >> index.KEY_BITS)) for place, key in enumerate(keys)) < index.NEAR
+
+
+def test_a_checkpoint_of_a_python_that_hashes_otherwise_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, own(1), own(2))
+    updated(tmp_path)
+    monkeypatch.setattr(index, "sample", lambda: 5)
+    append(tmp_path, own(1))
+    found = updated(tmp_path)
+    assert (found.rebuilt, found.aggregate.runs) == ("the checkpoint is of another kind of machine or Python", 2)
+
+
 @pytest.mark.slow
 def test_runs_are_found_in_every_segment_of_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index, "MOST_RECENT", 2)

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from array import array
 from bisect import bisect_left, bisect_right
-from itertools import repeat
+from itertools import chain, repeat
+from operator import itemgetter
+from struct import pack
 
 from orchgate.lib import files
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 TOKEN_BYTES = 16
 WIDTH = 8
-KEY_BITS, OFFSET_BITS = 64, 48
+KEY_BITS, OFFSET_BITS = 62, 48
 MOST_RECENT = 1024  # runs in the checkpoint
 MOST_SMALL = 64  # segments that are not yet put together
 LARGE = 1 << 16  # runs; a segment of so many is left alone, so that no update pays for the whole history
@@ -30,15 +33,13 @@ NEAR = 512  # keys before and after the place where one should be
 LOOK_UP = 40  # keys that are compared in the time that one takes to be looked up in a segment
 
 Run = int  # key << OFFSET_BITS | offset: numbers that sort by key
-_UNSIGNED = 1 << (KEY_BITS + OFFSET_BITS - 1)  # of a run, what makes keys from below zero begin at it
-
 
 _LITTLE: repeat[Literal["little"]] = repeat("little")
 _number: Callable[[bytes, Literal["little"]], int] = int.from_bytes
 
 
 def hashes(run_ids: Iterable[str]) -> Iterator[int]:
-    """64 bits with a sign for each. Two ids may share them: whoever finds a key compares the ids.
+    """64 bits with a sign for each, of which a key has 46. Two ids may share it: whoever finds one compares the ids.
 
     Both are Python's own, of a number and of a tuple: the first tells ids apart, the second spreads them. They do not
     depend on the process, but may on the version of Python: a checkpoint has a `sample`.
@@ -120,27 +121,25 @@ class Collector:
 
     def __init__(self, spill: int = -1) -> None:
         self._spill = spill
-        self._runs: list[Run] = []
+        self._keys = bytearray()  # hashes, eight bytes each
+        self._offsets: list[int] = []
         self._segments: list[IndexPart] = []
 
-    def add(self, run_ids: Sequence[str], places: Iterable[int], base: int) -> None:
+    def add(self, run_ids: Sequence[str], places: Sequence[int], base: int) -> None:
         """Runs whose lines begin at some places behind `base`."""
-        base += _UNSIGNED
-        # Sorted by and by, while they are in the processor's cache: sorting all of them finds ordered stretches then.
-        self._runs += sorted(
-            [(key << OFFSET_BITS) + base + place for key, place in zip(hashes(run_ids), places, strict=True)]
-        )
-        if len(self._runs) >= LARGE:
-            self._pack()
+        self._keys += pack(f"{len(run_ids)}q", *hashes(run_ids))
+        self._offsets += [base + place for place in places]
+        while len(self._offsets) >= LARGE:
+            self._pack(LARGE)
 
     def segments(self) -> list[IndexPart]:
-        if self._runs:
-            self._pack()
+        if self._offsets:
+            self._pack(len(self._offsets))
         return self._segments
 
-    def _pack(self) -> None:
-        segment = packed(self._runs)
-        self._runs.clear()
+    def _pack(self, count: int) -> None:
+        segment = _ordered(self._keys[: WIDTH * count], self._offsets[:count])
+        del self._keys[: WIDTH * count], self._offsets[:count]
         if self._spill >= 0:
             try:
                 start = os.lseek(self._spill, 0, os.SEEK_CUR)
@@ -149,6 +148,28 @@ class Collector:
             except (files.WriteError, OSError):
                 self._spill = -1  # the disk is full: memory has to do
         self._segments.append(segment)
+
+
+# The two lowest bytes of numbers from 0 on.
+_LOW, _HIGH = bytes(range(256)) * 256, b"".join(bytes((number,)) * 256 for number in range(256))
+_WITHOUT_TOP = bytes(byte & 0x3F for byte in range(256))
+
+
+def _ordered(hashed: bytearray, offsets: list[int]) -> IndexPart:
+    """Runs by key, at most `LARGE`.
+
+    They are sorted as doubles, which is quicker than as whole numbers: without the highest two of its bits, a hash is
+    neither negative nor infinite, and the lowest two bytes say which of the runs it is.
+    """
+    count = len(offsets)
+    top, low, high = (7, 0, 1) if sys.byteorder == "little" else (0, 7, 6)
+    hashed[top::WIDTH] = hashed[top::WIDTH].translate(_WITHOUT_TOP)
+    hashed[low::WIDTH], hashed[high::WIDTH] = _LOW[:count], _HIGH[:count]
+    keys = bytearray(pack(f"{count}d", *sorted(array("d", hashed))))
+    order = array("H", keys)[0 if sys.byteorder == "little" else 3 :: WIDTH // 2]
+    keys[low::WIDTH] = keys[high::WIDTH] = bytes(count)
+    placed = itemgetter(*order, 0)(offsets)[:count]  # of a single one it makes no tuple
+    return IndexPart(count, bytes(keys) + pack(f"{count}Q", *placed))
 
 
 def packed(runs: list[Run]) -> IndexPart:
@@ -167,11 +188,9 @@ def repeated(segments: Sequence[IndexPart]) -> Mapping[int, list[int]]:
     for number in range(1, ranges + 1):
         bound = (number << KEY_BITS) // ranges
         ends = [segment.places(bound)[0] if number < ranges else segment.size for segment in segments]
-        keys: list[int] = []
-        for segment, begin, end in zip(segments, begins, ends, strict=True):
-            keys += segment.numbers(begin, end)
-        if len(seen := set(keys)) < len(keys):
-            twice.update(_repeated(keys, seen))
+        parts = [segment.numbers(*some) for segment, *some in zip(segments, begins, ends, strict=True)]
+        if len(seen := set().union(*parts)) < sum(map(len, parts)):
+            twice.update(_repeated(chain.from_iterable(parts), seen))
         begins = ends
     return find(segments, twice)
 
@@ -186,7 +205,7 @@ def since(old: Sequence[IndexPart], new: Sequence[IndexPart]) -> Mapping[int, li
     return {key: offsets for key, offsets in found.items() if len(offsets) > 1}
 
 
-def _repeated(keys: list[int], seen: set[int]) -> Iterator[int]:
+def _repeated(keys: Iterable[int], seen: set[int]) -> Iterator[int]:
     for key in keys:
         if key in seen:
             seen.remove(key)
