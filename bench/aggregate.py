@@ -17,7 +17,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common import ORCHGATE, PYTHON, Row, cost, environment, main, missing, most_memory, scratch
+from common import ORCHGATE, PYTHON, Row, cost, environment, instructions, main, missing, most_memory, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +31,7 @@ RUNS = (1_000, 10_000, 50_000)
 RATE = 150_000  # entries of ours a CPU-second
 MEMORY = 64_000_000
 ROUNDS = 5
+FEW = (2_000, 8_000)  # entries whose instructions are counted
 WRITERS, EACH = 64, 20
 DUCKDB = os.environ.get("BENCH_DUCKDB") or PYTHON
 CORPUS = Path(os.environ.get("ORCHGATE_CORPUS") or Path(__file__).parents[2] / "shared" / "corpus")
@@ -86,6 +87,35 @@ def own_entries(root: Path) -> Iterator[Row]:
         size = (folder / "metrics.json").stat().st_size // ENTRIES
         what = f"{ENTRIES:,} entries of ours, {stages} stage{'s' if stages > 1 else ''}, {size:,} bytes each"
         yield Row(what, f"{rate:,.0f} a CPU-second", f"{RATE:,}", rate >= RATE)
+        yield memory_row(folder, root)
+        yield instructions_each(folder, root)
+
+
+def memory_row(folder: Path, root: Path) -> Row:
+    (folder / "aggregate.json").unlink(missing_ok=True)
+    memory = most_memory([PYTHON, "-c", UPDATE, str(folder)], root)
+    return Row("  memory of both processes", f"{memory / 1e6:.0f} MB", "64 MB", memory <= MEMORY)
+
+
+def instructions_each(folder: Path, root: Path) -> Row:
+    """What each further entry takes, in one process: the start of the program is in both sides."""
+    found = []
+    for number in FEW:
+        some = root / "few" / str(number)
+        some.mkdir(parents=True, exist_ok=True)
+        with (folder / "metrics.json").open("rb") as file:
+            (some / "metrics.json").write_bytes(b"".join(file.readline() for _ in range(number)))
+        script = "import sys, orchgate.metrics.reduce as r; r.WORTH_IT = 1 << 60\n" + UPDATE
+        found.append(
+            instructions(
+                [PYTHON, "-c", script, str(some)],
+                before=partial((some / "aggregate.json").unlink, missing_ok=True),
+            )
+        )
+    small, large = found
+    if small is None or large is None:
+        return missing("  instructions an entry", "valgrind is not installed")
+    return Row("  instructions an entry", f"{(large - small) / (FEW[1] - FEW[0]):,.0f}")
 
 
 def foreign_entries(root: Path) -> Iterator[Row]:
@@ -94,15 +124,15 @@ def foreign_entries(root: Path) -> Iterator[Row]:
     for _ in range(ROUNDS):  # in alternation
         found.append(from_scratch(folder)[1])
         other.append(by_duckdb(folder))
-    seconds, what = statistics.median(found), f"{ENTRIES:,} entries of codex-orchestrator"
-    figure = f"{ENTRIES / seconds:,.0f} a CPU-second"
+    seconds = statistics.median(found)
+    yield Row(f"{ENTRIES:,} entries of codex-orchestrator", f"{ENTRIES / seconds:,.0f} a CPU-second")
+    yield memory_row(folder, root)
+    yield instructions_each(folder, root)
     known = [cpu for cpu in other if cpu is not None]
     if not known:
-        yield Row(what, figure, "", None)
         yield missing("  beside DuckDB", "duckdb is not installed", "1 x")
         return
     ratio = seconds / statistics.median(known)
-    yield Row(what, figure, "", None)
     yield Row("  beside DuckDB, CPU time of both", f"{ratio:.2f} x", "1 x", ratio <= 1)
 
 
