@@ -11,6 +11,7 @@ import pytest
 from fuzz import mutate, worker
 from orchgate.evidence import kept_lock
 from orchgate.gate import asked
+from orchgate.lib import pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,8 @@ def inputs(target: Target) -> Iterator[bytes]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", worker.names())
 def test_no_input_gets_past_or_breaks_it(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, limit in ((asked, "RACY"), (kept_lock, "MANY")):  # targets have processes of their own, and set them
+    limits = ((asked, "RACY"), (kept_lock, "MANY"), (kept_lock, "PAGE"), (pages, "PAGE"))
+    for module, limit in limits:  # targets have processes of their own, and set them
         monkeypatch.setattr(module, limit, getattr(module, limit))
     target = worker.load(name)
     one = target.prepare(str(tmp_path))

@@ -23,7 +23,7 @@ from orchgate.evidence import lock as locks
 from orchgate.gate import session
 from orchgate.gate.documents import ParsedDocuments
 from orchgate.git.repository import open_repository
-from orchgate.lib import cache
+from orchgate.lib import cache, pages
 from orchgate.model import ScopeTarget
 from orchgate.outputs import json as json_output
 
@@ -83,7 +83,8 @@ def seeds() -> Iterable[bytes]:
 
 def prepare(folder: str) -> Callable[[bytes], int]:
     numbers = iter(range(1 << 30))
-    kept_lock.MANY = 1
+    # Few pins, paths and tasks fill many pages here, and have an index.
+    kept_lock.MANY, kept_lock.PAGE, pages.PAGE = 1, 200, 60
 
     def one(data: bytes) -> int:
         chance = random.Random(data)
