@@ -14,7 +14,7 @@ from collections import Counter
 
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.evidence.lock import no_number, unique
-from orchgate.gate.suppressions import KNOWN, WEIGHT, WRITTEN, EarlierFaults, Fault, faults_of
+from orchgate.gate.suppressions import KNOWN, WEIGHT, WRITTEN, EarlierFaults, Excused, Fault, faults_of
 from orchgate.git.snapshot import SYMLINK
 from orchgate.lib.files import sha256_hex
 from orchgate.lib.text import clip, counted
@@ -24,7 +24,6 @@ from orchgate.model import Severity
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from orchgate.gate.suppressions import Excused
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Diagnostic
 
@@ -208,6 +207,8 @@ def hashed(about: str) -> str:
 
 def excused(earlier: EarlierFaults, now: Iterable[tuple[int, Diagnostic]]) -> Excused:
     """Numbers of the findings that are known: in their words, or by their hash."""
+    if not earlier.left:
+        return Excused(set(), set())  # as where nothing was ever accepted
     order = [(at, tuple(faults_of(one))) for at, one in earlier.order(now)]
     return earlier.excused(order, lambda about: (" ".join(about.split()), hashed(about)))
 

@@ -160,11 +160,16 @@ def _older(diagnostics: Iterable[Diagnostic], texts: Mapping[str, bytes]) -> Ite
 
 def text_of(diagnostics: Iterable[Diagnostic]) -> bytes:
     """Rows of diagnostics, with commas between them."""
-    return _json([row_of(one) for one in diagnostics])[1:-1]
+    rows = [row_of(one) for one in diagnostics]
+    return _json(rows)[1:-1] if rows else b""
+
+
+# One for all: `json.dumps` makes another one for each of thousands of documents.
+_ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def row_of(one: Diagnostic) -> list[object]:

@@ -178,7 +178,9 @@ def links(text: str, parts: Sequence[Range], hidden: Callable[[int], bool]) -> l
 
 def undefined(text: str, parts: Sequence[Range], hidden: Callable[[int], bool]) -> list[LabelUse]:
     """The references to labels that no definition of the text has, in order."""
-    if "[" not in text or text.count("[") == text.count("[ ] ") + text.count("[x] "):
+    if "[" not in text:
+        return []
+    if "](" not in text and text.count("[") == text.count("[ ] ") + text.count("[x] "):
         return []  # boxes at most
     found = (match for start, end in parts for match in _USE.finditer(text, start, end))
     uses = [match for match in found if _is_label(text, match) and not hidden(match.start())]

@@ -179,7 +179,7 @@ def missing_approvals(document: Document, section: Section) -> list[MissingAppro
     reviewed = False  # the entry above names somebody, so a date belongs to it
     entries = list(_entries(document, section))
     for entry in entries:
-        why = _why_missing(entry)
+        why = _why_missing(entry.value, entry.box)
         if entry.label.casefold() in _DATES:
             if reviewed and why:
                 found.append(MissingApproval(entry.label, why, entry.offset))
@@ -251,12 +251,13 @@ def _bare(text: str) -> str:
     return text.strip().strip("*_")
 
 
-def _why_missing(entry: _ApprovalLine) -> str | None:
+@lru_cache(maxsize=1024)  # most packets are approved in the same few words
+def _why_missing(written: str, box: str | None) -> str | None:
     """Why an approval does not count; "" for one that is given, None for one that is not needed."""
-    value = entry.value.strip(" _*.").casefold()
-    if entry.box == " ":
+    value = written.strip(" _*.").casefold()
+    if box == " ":
         return "not ticked"
-    if entry.box and not value:
+    if box and not value:
         return ""
     if not value:
         return "empty"

@@ -6,6 +6,7 @@ Generators serve `public/` and `static/` from the top, and pages without their e
 
 from __future__ import annotations
 
+from functools import lru_cache
 from posixpath import join, normpath
 
 from orchgate.errors import Unreadable
@@ -14,7 +15,7 @@ from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.references.targets import unquoted
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container, Iterator, Mapping
 
     from orchgate.git.snapshot import Snapshot
     from orchgate.markdown.document import Document
@@ -86,6 +87,12 @@ _TOP = "@site"  # the folder of the site, as Docusaurus calls it
 _SOURCES = (".md", ".mdx", ".markdown")
 
 
+@lru_cache(maxsize=1024)
+def _configurations(folder: str) -> Mapping[str, str]:
+    """The generators' files in a folder, by path."""
+    return {join(folder, name): name for name in _GENERATORS}
+
+
 class Site(NamedTuple):
     """`folder` holds the configuration, `pages` the documents; both "" for the top of the repository."""
 
@@ -117,7 +124,9 @@ class Sites:
 
     def _site(self, folder: str) -> Site | None:
         for above in upwards(folder):
-            named = next((name for name in _GENERATORS if join(above, name) in self._snapshot.entries), "")
+            names = _configurations(above)
+            there = self._snapshot.entries.keys() & names.keys()
+            named = next((name for path, name in names.items() if path in there), "") if there else ""
             if named:
                 site = Site(above, self._pages(above, named))
                 if _GENERATORS[named] == _EACH and folder == above:
