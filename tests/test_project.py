@@ -318,7 +318,7 @@ def test_a_commit_loads_nothing_heavy(small: Repo) -> None:
 
 # Half a million instructions a module, and as many a pattern, are paid by every commit of everybody. Both limits are
 # what is reached: whoever needs less lowers them, whoever needs more says for what.
-MOST_MODULES, MOST_PATTERNS = 85, 11
+MOST_MODULES, MOST_PATTERNS = 86, 11
 
 COUNTED = """
 import re, sys
