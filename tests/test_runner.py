@@ -227,6 +227,7 @@ import sys
 from orchgate.cli import main
 from orchgate.runner import start_and_reap
 start_and_reap._PLACES = (sys.argv[1],)
+start_and_reap.loadable = lambda *_: True
 sys.exit(main(["run", "demo", "--task", sys.argv[2]]))
 """
 
@@ -246,6 +247,20 @@ def test_a_helper_that_starts_nothing(project: Project, helper: str, code: int, 
 
     details = [stage["status_detail"] for stage in project.stages().values()]
     assert (ended.returncode, details) == (code, [detail, detail])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no helper here")
+def test_what_a_program_left_behind_is_not_taken_for_the_program(project: Project) -> None:
+    """A helper that ends late hands us the program after what that left behind."""
+    helper = project.root.parent / "helper"
+    helper.write_text('#!/bin/sh\nshift\nsetsid "$@" &\nexec sleep 0.3\n')
+    helper.chmod(0o755)
+    project.define("demo", {"id": "one", "shell": "sleep 271.86 & exit 0", "timeout-seconds": 60})
+    argv = [sys.executable, "-c", WITH_HELPER, str(helper), TASK]
+    ended = subprocess.run(argv, cwd=project.root, stdout=subprocess.DEVNULL, check=False)
+
+    assert (ended.returncode, living("271.86")) == (0, [])
+    assert project.stages()["one"]["status_detail"] == "1 process left behind was ended"
 
 
 SYNCED = """
