@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Key = TypeVar("Key", bound=Hashable)
 
-MOST_WAITING = 1 << 19  # values; each takes 8 bytes
+MOST_WAITING = 1 << 18  # values; each takes 8 bytes
 APART = 64  # what those of one kind that wait take beside themselves, in values
 MICRO = 1e6
 WIDTH = 8  # bytes of a value
