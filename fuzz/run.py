@@ -100,19 +100,27 @@ def _attempt(name: str, seconds: float, seed: int, folder: str) -> str:
         child = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=_top()
         )
-        seen, since = -1, time.monotonic()
-        while child.poll() is None:
-            time.sleep(0.2)
-            now = worker.read_slot(folder).number if os.path.exists(os.path.join(folder, worker.CURRENT)) else 0
-            if now != seen:
-                seen, since = now, time.monotonic()
-            elif time.monotonic() - since > SILENCE:
-                _end(child)
+        try:
+            if _is_stuck(child, folder):
                 return f"one input took more than {SILENCE:g} s"
-        _end(child)
+        finally:  # who ends us ends it, too
+            _end(child)
     if child.returncode == -signal.SIGPROF:
         return f"one input took more than {worker.DEADLINE:g} s of CPU"
     return f"the process ended with {child.returncode}: {_last_words(folder)}" if child.returncode else ""
+
+
+def _is_stuck(child: subprocess.Popen[bytes], folder: str) -> bool:
+    """Waits for a worker to end, as long as it goes on to another input now and then."""
+    seen, since = -1, time.monotonic()
+    while child.poll() is None:
+        time.sleep(0.2)
+        now = worker.read_slot(folder).number if os.path.exists(os.path.join(folder, worker.CURRENT)) else 0
+        if now != seen:
+            seen, since = now, time.monotonic()
+        elif time.monotonic() - since > SILENCE:
+            return True
+    return False
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
