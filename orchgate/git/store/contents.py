@@ -1,6 +1,7 @@
-"""The tree that evidence travels in: every content under its SHA-256, `ab/cdef…`, and whatever else somebody put there.
+"""The tree that contents travel in, each under a name that says its SHA-256, and whatever else somebody put there.
 
-Only two levels are looked at, so that a tree of trees of trees, which unfolds without end, costs nothing.
+Only as many levels as a layout has are looked at, so that a tree of trees of trees, which unfolds without end, costs
+nothing.
 
 New objects are kept aside, in quarantine, until it is known that they are wanted: git reads through that folder and
 writes into it alone. A connection to a remote that is refused, interrupted or killed leaves nothing in the repository
@@ -21,9 +22,11 @@ from orchgate.git.objects import NoContent
 from orchgate.lib import files
 from orchgate.lib.files import sha256_hex
 from orchgate.lib.lazy import lazy
+from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from orchgate.git.objects import Blobs
@@ -69,18 +72,29 @@ class Quarantine:
             raise files.failure(full, error) from error
         return oid
 
-    def commit(self, wanted: Mapping[str, str], *parents: str | None) -> str:
-        """A commit with a set of contents, object ids by SHA-256. Raises GitError."""
-        folders: dict[str, list[str]] = {}
-        for sha256, oid in wanted.items():
-            folders.setdefault(sha256[:2], []).append(f"100644 blob {oid}\t{sha256[2:]}\0")
-        inner = "\0".join("".join(entries) for entries in folders.values())
-        trees = self.git("mktree", "-z", "--batch", input=inner.encode("ascii")).decode("ascii").split()
-        top = "".join(f"040000 tree {oid}\t{name}\0" for name, oid in zip(folders, trees, strict=True))
-        tree = self.git("mktree", "-z", input=top.encode("ascii")).decode("ascii").strip()
+    def commit(self, layout: Layout, wanted: Mapping[str, str], *parents: str | None) -> str:
+        """A commit with a set of contents, object ids by name. Raises GitError."""
+        folders: dict[tuple[str, ...], list[str]] = {}
+        for name, oid in wanted.items():
+            *above, file = layout.split(name)
+            folders.setdefault(tuple(above), []).append(f"100644 blob {oid}\t{file}\0")
+        while folders.keys() - {()}:
+            folders = self._above(folders)
+        tree = self._trees("".join(folders.get((), ())))[0]
         options = [word for parent in dict.fromkeys(parents) if parent for word in ("-p", parent)]
-        message = f"{len(wanted)} artifacts\n".encode()
+        message = f"{counted(len(wanted), layout.item)}\n".encode()
         return self.git("commit-tree", "--no-gpg-sign", *options, tree, input=message).decode("ascii").strip()
+
+    def _above(self, folders: Mapping[tuple[str, ...], Sequence[str]]) -> dict[tuple[str, ...], list[str]]:
+        """The entries of the folders one level up, when all are equally deep."""
+        found: dict[tuple[str, ...], list[str]] = {}
+        trees = self._trees("\0".join("".join(entries) for entries in folders.values()), "--batch")
+        for (*above, name), oid in zip(folders, trees, strict=True):
+            found.setdefault(tuple(above), []).append(f"040000 tree {oid}\t{name}\0")
+        return found
+
+    def _trees(self, entries: str, *options: str) -> list[str]:
+        return self.git("mktree", "-z", *options, input=entries.encode("ascii")).decode("ascii").split()
 
     def pack(self) -> None:
         """Packs what lies here loose: git then writes it with the rights that the repository shares it by."""
@@ -197,10 +211,44 @@ def _is_abandoned(objects: str, name: str) -> bool:
     return False
 
 
+class Layout(NamedTuple):
+    """Which reference contents travel under, and how their names are paths of its tree.
+
+    `folders` are the forms of the folders on the way to a content, one for each level, and `file` that of its own name;
+    `split` makes them of a name, and `joint` between them makes the name again. `sha256` is what a name says of its
+    content. In words: `what` it all is, an `item` of it, and the `command` that moves it.
+    """
+
+    ref: str
+    folders: tuple[re.Pattern[str], ...]
+    file: re.Pattern[str]
+    split: Callable[[str], Sequence[str]]
+    joint: str
+    sha256: Callable[[str], str]
+    what: str
+    item: str
+    command: str
+
+    @property
+    def repair(self) -> str:
+        """The command that forgets what our own reference names; the next fetch brings it again."""
+        return f"git update-ref --no-deref -d {self.ref}"
+
+
 REF = "refs/orchgate/evidence"
+EVIDENCE = Layout(  # every content under its SHA-256, `ab/cdef…`
+    REF,
+    (lazy("[0-9a-f]{2}"),),
+    lazy("[0-9a-f]{62}"),
+    lambda name: (name[:2], name[2:]),
+    "",
+    str,
+    "evidence",
+    "artifact",
+    "orchgate evidence",
+)
 MAX_TREE = 256 * 1024 * 1024  # bytes of one tree object: far more contents than any store holds
-_FOLDER = lazy("[0-9a-f]{2}")
-_REST = lazy("[0-9a-f]{62}")
+MOST_ENTRIES = 1 << 20  # contents, and folders of a level: trees that repeat each other unfold to any number
 _TREE = "40000"
 _MODE = "100644"
 _REGULAR = "100"  # how the modes of regular files begin
@@ -208,11 +256,11 @@ _WINDOW = 128
 _CHUNK = 1 << 20
 
 
-class EvidenceTree(NamedTuple):
+class ContentTree(NamedTuple):
     """What a reference names. `oid` is None where there is none, `commit` where it leads to no commit.
 
-    `kind` is what stands at its end, tags aside: commit, tree or blob. `foreign` are entries that are no evidence;
-    `exact` says that there are none, and that the others have the mode that we write.
+    `kind` is what stands at its end, tags aside: commit, tree or blob. `contents` are object ids by name; `foreign` are
+    entries that are none; `exact` says that there are none, and that the others have the mode that we write.
     """
 
     oid: str | None = None
@@ -223,57 +271,70 @@ class EvidenceTree(NamedTuple):
     exact: bool = True
 
     @property
-    def is_evidence(self) -> bool:
+    def is_ours(self) -> bool:
         """Whether it is a commit of ours, perhaps with something added; or nothing at all."""
         return self.oid is None or (self.commit is not None and bool(self.contents or not self.foreign))
 
 
-def read_tree(blobs: Blobs, oid: str | None, ref: str, repair: str) -> EvidenceTree:
-    """What an object that `ref` names holds. Raises GitError, with the command `repair`, when it is not all here."""
+def read_tree(blobs: Blobs, oid: str | None, layout: Layout, where: str, repair: str) -> ContentTree:
+    """What an object that a reference names holds. Raises GitError, with the command `repair`, when it is not all here.
+
+    `where` says which reference that is.
+    """
     if oid is None:
-        return EvidenceTree()
+        return ContentTree()
     commit = blobs.resolve(f"{oid}^{{commit}}")
-    tree = blobs.resolve(f"{oid}^{{tree}}", MAX_TREE)
+    tree = blobs.resolve(f"{oid}^{{tree}}", 0)
     if tree is None:
         blob = blobs.resolve(f"{oid}^{{blob}}", 0)
         if blob is None:
-            raise GitError(f"{ref} names {oid}, which is not here, or not with all it holds", repair)
-        return EvidenceTree(oid, None, "blob")
-    contents: dict[str, str] = {}
-    modes: set[str] = set()
-
-    def damaged(reason: str) -> GitError:
-        return GitError(f"{ref}: {reason}", repair)
-
-    foreign = tuple(_sort(blobs, _entries(tree.content, len(oid) // 2), contents, modes, damaged))
-    exact = not foreign and modes <= {_MODE}
-    return EvidenceTree(oid, commit and commit.oid, "commit" if commit else "tree", contents, foreign, exact)
+            raise GitError(f"{where} names {oid}, which is not here, or not with all it holds", repair)
+        return ContentTree(oid, None, "blob")
+    found = _Sorted(blobs, layout, lambda reason: GitError(f"{where}: {reason}", repair))
+    foreign = tuple(found.read(tree.oid))
+    exact = not foreign and found.modes <= {_MODE}
+    return ContentTree(oid, commit and commit.oid, "commit" if commit else "tree", found.contents, foreign, exact)
 
 
-def _sort(
-    blobs: Blobs,
-    top: Iterator[tuple[str, str, str]],
-    contents: dict[str, str],
-    modes: set[str],
-    damaged: Callable[[str], GitError],
-) -> Iterator[str]:
-    """Fills in the contents and their modes; yields the names of what is none."""
-    folders = []
-    for mode, name, oid in top:
-        if mode == _TREE and _FOLDER.fullmatch(name):
-            folders.append((name, oid))
-        else:
-            yield name
-    trees = blobs.read_many([oid for _, oid in folders], MAX_TREE)
-    for (folder, oid), data in zip(folders, trees, strict=True):
-        if isinstance(data, NoContent):
-            raise damaged(f"{folder}/: {data.why}")
-        for mode, name, inner in _entries(data, len(oid) // 2):
-            if mode.startswith(_REGULAR) and _REST.fullmatch(name):
-                contents[folder + name] = inner
-                modes.add(mode)
+class _Sorted:
+    """The contents of a tree by name, and their modes, once all of `read` was taken."""
+
+    def __init__(self, blobs: Blobs, layout: Layout, damaged: Callable[[str], GitError]) -> None:
+        self._blobs, self._layout, self._damaged = blobs, layout, damaged
+        self.contents: dict[str, str] = {}
+        self.modes: set[str] = set()
+
+    def read(self, top: str) -> Iterator[str]:
+        """The names of what is none."""
+        folders: list[tuple[tuple[str, ...], str]] = [((), top)]
+        for form in self._layout.folders:
+            below = []
+            for mode, path, oid in self._entries(folders):
+                if mode == _TREE and form.fullmatch(path[-1]):
+                    below.append((path, oid))
+                    self._bound(len(below))
+                else:
+                    yield "/".join(path)
+            folders = below
+        for mode, path, oid in self._entries(folders):
+            if mode.startswith(_REGULAR) and self._layout.file.fullmatch(path[-1]):
+                self.contents[self._layout.joint.join(path)] = oid
+                self.modes.add(mode)
+                self._bound(len(self.contents))
             else:
-                yield f"{folder}/{name}"
+                yield "/".join(path)
+
+    def _entries(self, folders: Sequence[tuple[tuple[str, ...], str]]) -> Iterator[tuple[str, tuple[str, ...], str]]:
+        trees = self._blobs.read_many([oid for _, oid in folders], MAX_TREE)
+        for (path, oid), data in zip(folders, trees, strict=True):
+            if isinstance(data, NoContent):
+                raise self._damaged(f"{'/'.join(path)}/: {data.why}")
+            for mode, name, inner in _entries(data, len(oid) // 2):
+                yield mode, (*path, name), inner
+
+    def _bound(self, number: int) -> None:
+        if number > MOST_ENTRIES:
+            raise self._damaged(f"holds more than {MOST_ENTRIES:,} entries")
 
 
 def _entries(data: bytes, width: int) -> Iterator[tuple[str, str, str]]:
@@ -288,8 +349,8 @@ def _entries(data: bytes, width: int) -> Iterator[tuple[str, str, str]]:
         yield os.fsdecode(mode), os.fsdecode(name), data[end + 1 : at].hex()
 
 
-def wrong(git: Git, pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Those of some contents, SHA-256 and object id, that are not what their name says. However large, none is held.
+def wrong(git: Git, layout: Layout, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Those of some contents, name and object id, that are not what their name says. However large, none is held.
 
     Raises GitError when one is not here.
     """
@@ -301,15 +362,15 @@ def wrong(git: Git, pairs: Sequence[tuple[str, str]]) -> list[str]:
             window = pairs[start : start + _WINDOW]
             ask.write("".join(f"{oid}\n" for _, oid in window).encode("ascii"))
             ask.flush()
-            for sha256, oid in window:
+            for name, oid in window:
                 fields = answers.readline().split()
                 if len(fields) != 3:
-                    raise GitError(f"the content {sha256[:12]} (object {oid}) is missing", "git fsck")
+                    raise GitError(f"the content {layout.sha256(name)[:12]} (object {oid}) is missing", "git fsck")
                 digest, left = hashlib.sha256(), int(fields[2])
                 while left > 0 and (part := answers.read(min(left, _CHUNK))):
                     digest.update(part)
                     left -= len(part)
                 answers.read(1)
-                if fields[1] != b"blob" or digest.hexdigest() != sha256:
-                    found.append(sha256)
+                if fields[1] != b"blob" or digest.hexdigest() != layout.sha256(name):
+                    found.append(name)
     return found

@@ -1,4 +1,4 @@
-"""A remote as a server that keeps evidence: asked through git, given up when it is silent, quoted when it refuses."""
+"""A remote as a server that keeps contents: asked through git, given up when it is silent, quoted when it refuses."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import re
 
 from orchgate.errors import GitError, quoted
 from orchgate.git.call import failed, setting
-from orchgate.git.store.contents import REF
 from orchgate.lib.text import clip
 from orchgate.lib.typed import TYPE_CHECKING, Enum
 
 if TYPE_CHECKING:
-    from orchgate.git.store.contents import Quarantine
+    from orchgate.git.store.contents import Layout, Quarantine
     from orchgate.lib.process import Completed
 
 
@@ -69,8 +68,16 @@ class Server:
     """One remote, by its name or address. `messages` are those that it sent for people so far."""
 
     def __init__(
-        self, quarantine: Quarantine, remote: str, shown: str, *, configured: bool, patience: float | None
+        self,
+        layout: Layout,
+        quarantine: Quarantine,
+        remote: str,
+        shown: str,
+        *,
+        configured: bool,
+        patience: float | None,
     ) -> None:
+        self._ref = layout.ref
         self._quarantine = quarantine
         self._remote = remote
         self.name = shown
@@ -84,23 +91,23 @@ class Server:
 
     def head(self) -> str | None:
         """The object its reference names. Raises GitError."""
-        completed = self._call(("ls-remote", "--end-of-options", self._remote, REF), ASKING_SECONDS)
+        completed = self._call(("ls-remote", "--end-of-options", self._remote, self._ref), ASKING_SECONDS)
         if completed.code != 0:
             raise self._unreachable(completed)
         lines = (line.split("\t") for line in os.fsdecode(completed.stdout).splitlines())
         # It also lists whatever ends like this, such as refs/heads/refs/orchgate/evidence.
-        return next((fields[0] for fields in lines if fields[1:] == [REF]), None)
+        return next((fields[0] for fields in lines if fields[1:] == [self._ref]), None)
 
     def bring(self) -> None:
         """Brings what its reference names, aside. Raises GitError."""
-        completed = self._call((*_FETCH, "--end-of-options", self._remote, REF), CARRYING_SECONDS)
+        completed = self._call((*_FETCH, "--end-of-options", self._remote, self._ref), CARRYING_SECONDS)
         if completed.code != 0:
             raise self._unreachable(completed)
 
     def send(self, commit: str, expected: str | None) -> PushAnswer:
         """Lets its reference go from what we expect to a commit. Raises GitError, Refused."""
-        lease = f"--force-with-lease={REF}:{expected or ''}"
-        argv = (*_PUSH, "--recurse-submodules=no", lease, "--end-of-options", self._remote, f"{commit}:{REF}")
+        lease = f"--force-with-lease={self._ref}:{expected or ''}"
+        argv = (*_PUSH, "--recurse-submodules=no", lease, "--end-of-options", self._remote, f"{commit}:{self._ref}")
         completed = self._call(argv, CARRYING_SECONDS)
         self.messages = list(words(completed.stderr))
         if completed.code == 0:
@@ -121,7 +128,7 @@ class Server:
     def refused(self) -> ServerRefused:
         """The error of the last push that was not taken."""
         hint = "let the server accept refs/orchgate/*, or name another remote"
-        return ServerRefused(f"{self.name} refuses {REF}: {self.reason}", hint, tuple(self.messages))
+        return ServerRefused(f"{self.name} refuses {self._ref}: {self.reason}", hint, tuple(self.messages))
 
     def _call(self, argv: tuple[str, ...], patience: float) -> Completed:
         waited = patience if self._patience is None else self._patience
