@@ -27,6 +27,7 @@ WITHOUT = {
     "baseline": "its verbs print",
     "config": "its verbs print",
     "evidence": "its verbs print",
+    "history": "its verbs print",
     "completion": "a script for a shell",
     "config reference": "a page for people; `config keys` has the same for programs",
     "hook": "git and coding agents ask, each in a protocol of its own",
@@ -85,6 +86,11 @@ CALLS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("evidence", "summarize", "--task", TASK, "--before", "RUN-0", "--after", "RUN-1", "--check"),
     ),
     "explain": (("explain",), ("explain", "EVD001")),
+    "history push": (("history", "push", "--dry-run"), ("history", "push")),
+    "history fetch": (("history", "fetch"),),
+    "history show": (("history", "show", "--by", "repository,month,week,task,pipeline,stage,machine"),),
+    "history compact": (("history", "compact"),),
+    "history verify": (("history", "verify"),),
     "hotspots": (("hotspots", TASK),),
     "init": (("init", "--dry-run", "--native"),),
     "metrics": (("metrics",),),
@@ -175,6 +181,7 @@ HAS_UNIT = re.compile(
 # Numbers that are no measure: places, and what is counted below a name that says so.
 PLAIN = {"version", "line", "column", "exit_code", "position", "index", "level", "number", "run_number", "max_parallel"}
 LOOSE = {("report", one) for one in ("files", "lines", "added", "removed")}  # facts: their names belong to the check
+LOOSE |= {("history", "runs")}  # as a row of figures has it
 
 
 Property = tuple[str, dict[str, Any], dict[str, Any], str]

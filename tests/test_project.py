@@ -54,6 +54,7 @@ LAYERS = (
     ("charts",),
     ("metrics",),
     ("runs",),
+    ("history",),
     ("runner",),
     ("agent", "observe"),
     ("hotspots", "speed"),

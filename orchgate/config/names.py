@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # What git refuses in the name of a branch; a glob may hold *, ? and [.
 _NOT_IN_BRANCHES = frozenset(" ~^:\\\x7f") | frozenset(map(chr, range(32)))
 PHASES = ("before", "after")
+LONGEST_REPOSITORY = 200  # characters of the name of a repository
 
 
 class Branch:
@@ -146,6 +147,25 @@ class Filled(NamedTuple):
         return {"type": "string", "pattern": "\\S"}
 
 
+class RepositoryName:
+    """What a repository is called among others, such as owner/name."""
+
+    def read(self, value: object, at: At, reading: Reading) -> object:
+        if isinstance(value, str) and is_repository_name(value):
+            return value
+        return reading.expected(at, "a name such as owner/name", value)
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "string", "maxLength": LONGEST_REPOSITORY, "pattern": "^(?!/)(?!(.*/)?\\.{0,2}(/|$))\\S*$"}
+
+
+def is_repository_name(text: str) -> bool:
+    """Whether a repository can be called so: no path of a machine, and nothing that leads out of a folder."""
+    if not text.isprintable() or text.split() != [text]:
+        return False
+    return len(text) <= LONGEST_REPOSITORY and not {"", ".", ".."}.intersection(text.split("/"))
+
+
 class Variable:
     """The name of a variable of the environment."""
 
@@ -223,5 +243,6 @@ ROOTS = ListOf(Root())
 DOCUMENT_PLACES = ListOf(DocumentPlace(), or_one=True)
 FILE_IN_TREE = OrNone(FileInTree())
 REQUIRED_RUNS = ListOf(RequiredRun())
+REPOSITORY = OrNone(RepositoryName())
 TRAILER = OrNone(Word("a trailer's name: letters, digits and -", "-"))
 ENVIRONMENT = OrNone(Word("a variable's name: letters, digits and _", "_"))

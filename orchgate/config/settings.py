@@ -28,6 +28,7 @@ from orchgate.config.names import (
     BRANCHES,
     DOCUMENT_PLACES,
     FILE_IN_TREE,
+    REPOSITORY,
     REQUIRED_RUNS,
     ROOTS,
     Command,
@@ -478,6 +479,16 @@ class Performance(NamedTuple):
     benchmarks: Benchmarks = nested(Benchmarks, "results of benchmarks that a run of the pipeline leaves")
 
 
+class History(NamedTuple):
+    repository: str = key(
+        REPOSITORY,
+        "",
+        "what this repository is called in a history; unset: the end of its remote's address, such as owner/name",
+        TASTE,
+    )
+    to: str = key(Text(), "git", "where `orchgate history` keeps runs: git, which is a reference of the remote", TASTE)
+
+
 def family(rule: str) -> str:
     """The letters that a rule's id begins with."""
     return rule.rstrip("0123456789")
@@ -497,6 +508,7 @@ class Config(NamedTuple):
     evidence: Evidence
     manifests: Manifests
     performance: Performance
+    history: History
     tables: Tables
     origins: Mapping[str, str]
     source: Source
@@ -505,7 +517,8 @@ class Config(NamedTuple):
     @property
     def values(self) -> tuple[object, ...]:
         """All that is configured, whatever it is called and wherever it comes from."""
-        return (self.top, self.documents, self.review, self.evidence, self.manifests, self.performance, self.tables)
+        sections = (self.documents, self.review, self.evidence, self.manifests, self.performance, self.history)
+        return (self.top, *sections, self.tables)
 
     @property
     def pipelines(self) -> Mapping[str, PipelineSettings]:
@@ -542,4 +555,5 @@ SECTIONS: Mapping[str, Any] = {
     "evidence": Evidence,
     "manifests": Manifests,
     "performance": Performance,
+    "history": History,
 }

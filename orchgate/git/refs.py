@@ -160,6 +160,15 @@ def public(address: str) -> str:
     return f"{scheme.lower()}://{host}{slash}{quote(path, safe='/%~')}"
 
 
+def repository_name(address: str) -> str:
+    """What a repository is called by the end of its address, such as owner/name; of a folder only its own name."""
+    from urllib.parse import unquote, urlsplit
+
+    path = unquote(urlsplit(public(address)).path)
+    parts = [part for part in (path or address).split("/") if part not in ("", ".git")]
+    return "/".join(parts[-2:] if path else parts[-1:]).removesuffix(".git")
+
+
 def _remotes_of(settings: Mapping[str, tuple[str, ...]]) -> set[str]:
     return {key.split(".", 1)[1].rpartition(".")[0] for key in settings if key.startswith("remote.")}
 

@@ -58,8 +58,8 @@ def _totals(totals: Totals) -> dict[str, object]:
         "resumed_runs": totals.resumed if totals.ours else None,
         "tests": tests if totals.tested else None,
         "rates": _rates(totals),
-        "first_started_at": _moment(totals.first),
-        "last_completed_at": _moment(totals.last),
+        "first_started_at": moment(totals.first),
+        "last_completed_at": moment(totals.last),
         "costs": {name: _cost(name, totals) for name in COSTS if name in totals.costs},
         "failed": _unsuccessful(totals, FAILED),
         "cancelled": _unsuccessful(totals, CANCELLED),
@@ -95,7 +95,7 @@ def in_unit(name: str, value: float | None) -> float | None:
     return round(value / MICRO, 6) if name in TIMES else round(value)
 
 
-def _moment(at: datetime | None) -> str | None:
+def moment(at: datetime | None) -> str | None:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if at else None
 
 
@@ -105,7 +105,7 @@ def state(task: str, updated: Updated, newest: Sequence[Entry], now: datetime) -
         "format": FORMAT,
         "version": VERSION,
         "task_id": task,
-        "updated_at": _moment(now),
+        "updated_at": moment(now),
         "runs": updated.aggregate.runs,
         "lines": updated.aggregate.lines,
         "ignored": dict(sorted(updated.aggregate.ignored.items())),
@@ -182,8 +182,8 @@ def _run(entry: Entry) -> Mapping[str, Any]:
         "pipeline": entry.pipeline_id,
         "machine": fold.machine_of(entry),
         "status": entry.status,
-        "started_at": _moment(entry.started_at),
-        "completed_at": _moment(entry.completed_at),
+        "started_at": moment(entry.started_at),
+        "completed_at": moment(entry.completed_at),
         **{name: in_unit(name, value) for name, value in costs_of_run(entry)},
         "lower_bounds": sorted(name for name, _ in costs_of_run(entry) if is_bound(entry, name)),
     }

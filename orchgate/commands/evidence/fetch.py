@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchgate.commands.evidence import workspace
 from orchgate.commands.evidence.workspace import Transfer
+from orchgate.commands.shared import servers
 from orchgate.lib import locks
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING
@@ -42,7 +43,7 @@ def _fetch(place: EvidenceWorkspace, args: argparse.Namespace, say: Say) -> Tran
     with place.store.connect(remote, args.timeout) as connection:
         before = connection.local().contents
         known = connection.keep(connection.look())
-        workspace.note(connection, say)
+        servers.note(connection, say)
     with locks.held(place.artifacts.root, "artifacts", "orchgate evidence fetch"):
         done = transfer.restore(place.artifacts, pins, place.store, known, place.limit, force=args.force)
     for path in done.different:

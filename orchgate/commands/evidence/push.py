@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchgate.commands.evidence import workspace
 from orchgate.commands.evidence.workspace import Transfer
-from orchgate.commands.shared import command_line
+from orchgate.commands.shared import command_line, servers
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
@@ -86,13 +86,13 @@ def _push_to(place: EvidenceWorkspace, connection: Connection, request: _PushReq
     load = transfer.plan_push(request.pins, there.contents, content, request.patterns, place.limit)
     _say_held(load.held, request.say)
     if request.dry_run:
-        workspace.note(connection, request.say)
+        servers.note(connection, request.say)
         kept = f", {load.stored} are stored already" if load.stored else ""
         sent = f"{counted(len(load.ready), 'artifact')} ({_size(load.ready):,} bytes)"
         request.say(f"would send {sent} to {request.remote}{kept}")
         return Transfer(_verdict(load), (_facts(request, load, [one.path for one in load.ready]),))
     pushed = connection.push(there, transfer.contents(load.ready, content))
-    workspace.note(connection, request.say)
+    servers.note(connection, request.say)
     _say_pushed(pushed, load, request)
     return Transfer(
         _verdict(load), (_facts(request, load, [one.path for one in load.ready if one.sha256 in pushed.new]),)

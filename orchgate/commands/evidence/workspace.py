@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 
-from orchgate.commands.shared import options
+from orchgate.commands.shared import options, servers
 from orchgate.errors import GitError, OrchgateError, UsageError, quoted
 from orchgate.evidence.lock import PATH
 from orchgate.lib.text import counted
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from orchgate.gate.context import Context
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
-    from orchgate.git.store.reference import Connection, Store
+    from orchgate.git.store.reference import Store
     from orchgate.markdown.document import Document
     from orchgate.packets.catalog import Packets
     from orchgate.packets.layout import Packet
@@ -103,44 +102,7 @@ def add_arguments(parser: Parser) -> None:
     """The arguments of the verbs that talk to a server."""
     options.output_format(parser, "evidence-transfer")
     parser.add_argument("paths", nargs="*", metavar="PATH", help="artifacts or folders of them (all that is pinned)")
-    parser.add_argument("--remote", default="", metavar="NAME", help="a remote (that of this branch, or origin)")
-    parser.add_argument(
-        "--timeout",
-        type=options.up_to(options.DAY),
-        metavar="TIME",
-        help="give up on a server that sends nothing for so long, such as 30s (60s when asked what it has, 5m while "
-        "contents travel; waiting for a password does not count)",
-    )
-
-
-def note(connection: Connection, say: Say) -> None:
-    """Says what was wrong and did not stop us, and what the server said."""
-    for line in (*connection.messages, *connection.notes):
-        say(line)
-
-
-@contextlib.contextmanager
-def online(say: Say) -> Iterator[None]:
-    """Around what talks to a server: its own words are shown when it fails, and a signal ends it tidily."""
-    import signal
-
-    from orchgate.git.store.server import ServerRefused
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    ours = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
-    for number in ours:
-        signal.signal(number, stop)
-    try:
-        yield
-    except ServerRefused as error:
-        for line in error.messages:
-            say(line)
-        raise
-    finally:
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
+    servers.add_arguments(parser)
 
 
 class Transfer(NamedTuple):
@@ -161,31 +123,19 @@ def transferred(
     """
     from orchgate.commands.shared import work_tree
 
-    lines: list[str] = []
-    as_json = args.output_format == "json"
-    say = lines.append if as_json else _print
-    try:
-        with online(say), here() as place:
-            ready(place)
-            done, pins = Transfer(Verdict.PASS), len(place.lock.pins)
-            if pins:
-                done = transfer(place, say)
-            else:
-                say(f"nothing is pinned in {PATH}")
-                say("  hint: orchgate evidence pin")
-    except OrchgateError:  # what the server said belongs to the error
-        if as_json:
-            sys.stderr.writelines(f"orchgate: {escape(line)}\n" for line in lines)
-        raise
-    if as_json:
+    with servers.said(args) as (lines, say), here() as place:
+        ready(place)
+        done, pins = Transfer(Verdict.PASS), len(place.lock.pins)
+        if pins:
+            done = transfer(place, say)
+        else:
+            say(f"nothing is pinned in {PATH}")
+            say("  hint: orchgate evidence pin")
+    if args.output_format == "json":
         facts = {"verb": args.verb, "verdict": done.verdict.value, "lock_path": PATH, "pin_count": pins}
         document = headed("evidence-transfer", {**facts, "remotes": list(done.remotes), "notes": lines})
         work_tree.print_json(document)
     return done.verdict
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(escape(line) + "\n")
 
 
 class PinSource(NamedTuple):

@@ -65,10 +65,14 @@ class Store:
 
     def read_many(self, wanted: Mapping[str, str], limit: int) -> Iterator[tuple[str, bytes]]:
         """Contents by name for object ids by name. Raises GitError."""
-        for name, content in read_contents(self._repository.blobs, self._layout, wanted, limit):
+        for name, content in self.read_each(wanted, limit):
             if isinstance(content, GitError):
                 raise content
             yield name, content
+
+    def read_each(self, wanted: Mapping[str, str], limit: int) -> Iterator[tuple[str, bytes | GitError]]:
+        """As `read_many`, with what is wrong with a content in its place."""
+        return read_contents(self._repository.blobs, self._layout, wanted, limit)
 
     @contextlib.contextmanager
     def connect(self, remote: str, patience: float | None = None, *, address: str = "") -> Iterator[Connection]:
@@ -133,13 +137,15 @@ class RemoteContents(NamedTuple):
     tree: ContentTree = ContentTree()
     contents: Mapping[str, str] = {}
     clean: bool = True  # and nothing else
+    wrong: frozenset[str] = frozenset()  # names of others
 
 
 class Pushed(NamedTuple):
-    """What a push did: contents that the remote did not have before, and how often another pusher was faster."""
+    """Contents that the remote did not have before a push, how often another one was faster, and what is there now."""
 
     new: frozenset[str]
     races: int
+    there: RemoteContents
 
 
 class Connection:
@@ -199,7 +205,7 @@ class Connection:
         elif not there.is_ours and not there.contents:
             self._note(f"names a {there.kind} that is no {what}; to remove it: {self._removal(there.oid)}")
         contents = {name: oid for name, oid in there.contents.items() if name not in bad}
-        return RemoteContents(there, contents, not bad and there.exact and there.kind == "commit")
+        return RemoteContents(there, contents, not bad and there.exact and there.kind == "commit", bad)
 
     def _note(self, text: str) -> None:
         line = f"{self._server.name}: {self._layout.ref} {text}"
@@ -227,12 +233,13 @@ class Connection:
             new = frozenset(wanted.keys() - there.contents.keys())
             if wanted.keys() == there.contents.keys():
                 self.keep(there, without)
-                return Pushed(new, races)
+                return Pushed(new, races, there)
             commit = self._commit(wanted, there)
             answer = self._server.send(commit, there.tree.oid)
             if answer is PushAnswer.TAKEN:
-                self.keep(RemoteContents(ContentTree(commit, commit, "commit", wanted), wanted), without)
-                return Pushed(new, races)
+                there = RemoteContents(ContentTree(commit, commit, "commit", wanted), wanted)
+                self.keep(there, without)
+                return Pushed(new, races, there)
             if answer is PushAnswer.BUSY:
                 busy += 1
                 if busy == _BUSY:

@@ -1,0 +1,57 @@
+"""`orchgate history fetch`: brings the runs of other machines."""
+
+from __future__ import annotations
+
+from orchgate.commands.history import workspace
+from orchgate.commands.history.workspace import Outcome
+from orchgate.commands.shared import options, servers
+from orchgate.lib.text import counted
+from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.model import Verdict
+
+if TYPE_CHECKING:
+    import argparse
+
+    from orchgate.commands.history.workspace import HistoryWorkspace
+    from orchgate.commands.shared.command_line import Parser
+    from orchgate.commands.shared.servers import Say
+
+SUMMARY = "bring the runs of other machines from refs/orchgate/history of a remote"
+ABOUT = "From the remote of this branch, or origin. What segments were compacted into others is forgotten here."
+EXAMPLES = ("orchgate history fetch", "orchgate history fetch --remote upstream")
+EXIT_CODES = {3: "a server was not reached, or what it holds is damaged"}
+
+
+def arguments(parser: Parser) -> None:
+    options.output_format(parser, "history-transfer")
+    parser.add_argument("--from", dest="source", default="", metavar="STORE", help="where from: git (history.to)")
+    servers.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> Verdict:
+    return workspace.carried_out(args, lambda place, say: _fetch(place, args, say))
+
+
+def _fetch(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Outcome:
+    from orchgate.history import store
+
+    workspace.require_git(place, args.source)
+    with workspace.remote_segments(place, args, say) as there:
+        kept = there.keep()
+        loaded = store.load(there, kept.new & set(there.names()))
+        faults = (*there.untaken, *loaded.faults)
+        total = len(there.names())
+    problems = workspace.faults_of(faults)
+    workspace.say_problems(problems, say)
+    runs = sum(len(one.runs) for one in loaded.segments)
+    gone = f", {len(kept.gone):,} forgotten that others stand for" if kept.gone else ""
+    say(f"{there.where}: {counted(total, 'segment')}, {len(kept.new):,} new with {counted(runs, 'run')}{gone}")
+    return Outcome(
+        Verdict.BROKEN if faults else Verdict.PASS,
+        there.remote,
+        runs,
+        segment_count=total,
+        new_segment_count=len(kept.new),
+        removed_segment_count=len(kept.gone),
+        problems=tuple(problems),
+    )

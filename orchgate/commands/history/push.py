@@ -1,0 +1,109 @@
+"""`orchgate history push`: lets the runs that were recorded here join those of other machines."""
+
+from __future__ import annotations
+
+from orchgate.commands.history import workspace
+from orchgate.commands.history.workspace import Outcome
+from orchgate.commands.shared import options, servers
+from orchgate.lib.text import counted
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.model import Verdict
+
+if TYPE_CHECKING:
+    import argparse
+
+    from orchgate.commands.history.workspace import HistoryWorkspace
+    from orchgate.commands.shared.command_line import Parser
+    from orchgate.commands.shared.servers import Say
+    from orchgate.git.store.reference import Connection
+    from orchgate.history.collect import Collected
+    from orchgate.history.repositories import Identity
+    from orchgate.history.segments import Segment
+
+SUMMARY = "send recorded runs to refs/orchgate/history of a remote"
+ABOUT = (
+    "All finished runs of this clone that the remote lacks, to the remote of this branch, or origin. What a run cost "
+    "and how it ended travels with the class of its machine: no host, no user, no path and no command line."
+)
+EXAMPLES = ("orchgate history push", "orchgate history push --remote upstream --dry-run")
+EXIT_CODES = {3: "a server was not reached or refused, or metrics could not be read"}
+
+
+def arguments(parser: Parser) -> None:
+    options.output_format(parser, "history-transfer")
+    parser.add_argument("--to", default="", metavar="STORE", help="where to: git (history.to of the configuration)")
+    servers.add_arguments(parser)
+    parser.add_argument("--dry-run", action="store_true", help="say what the remote lacks, and send nothing")
+
+
+def run(args: argparse.Namespace) -> Verdict:
+    return workspace.carried_out(args, lambda place, say: _push(place, args, say))
+
+
+def _push(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Outcome:
+    from orchgate.history import repositories
+
+    workspace.require_git(place, args.to)
+    repositories.require_name(place.identity)
+    own = workspace.own_runs(place)
+    remote = args.remote or place.store.default_remote()
+    done = []
+    for address in place.store.push_addresses(remote):
+        with place.store.connect(remote, args.timeout, address=address) as connection:
+            done.append(_push_to(connection, _Request(place.identity, own, remote, args.dry_run, say)))
+    problems = workspace.kept_out(own)
+    workspace.say_problems(problems, say)
+    verdict = Verdict.BROKEN if own.unreadable else Verdict.PASS
+    added = Outcome(verdict, remote, len(own.runs), is_dry_run=args.dry_run, problems=tuple(problems))
+    return added._replace(**{name: sum(getattr(one, name) for one in done) for name in _SUMMED})
+
+
+_SUMMED = ("sent_run_count", "stored_run_count", "new_segment_count", "removed_segment_count", "sent_bytes")
+
+
+class _Request(NamedTuple):
+    identity: Identity
+    own: Collected
+    remote: str
+    dry_run: bool
+    say: Say
+
+
+def _push_to(connection: Connection, request: _Request) -> Outcome:
+    from orchgate.history import segments, store
+    from orchgate.history.collect import lacking
+    from orchgate.history.git_store import HISTORY, RemoteSegments
+
+    there = RemoteSegments(connection, request.remote)
+    runs = request.own.runs.values()
+    loaded = store.load(there, segments.concerned(there.names(), (entry for entry, _ in runs)))
+    fresh = lacking(runs, [one for one in loaded.segments if _is_same(one, request.identity)])
+    made = segments.made(request.identity.name, request.identity.roots, fresh)
+    size = sum(map(len, made.values()))
+    gone: frozenset[str] = frozenset()
+    if not request.dry_run:
+        there.add(made)
+        gone = there.keep().gone
+    servers.note(connection, request.say)
+    stored = len(request.own.runs) - len(fresh)
+    also = f", {stored:,} were there" if stored else ""
+    races = f"; another push came first {there.races} times" if there.races else ""
+    what = f"{counted(len(fresh), 'run')} in {counted(len(made), 'segment')} ({size:,} bytes)"
+    if request.dry_run:
+        request.say(f"would send {what} to {request.remote} {HISTORY.ref}{also}")
+    else:
+        request.say(f"{request.remote} {HISTORY.ref}: {what} sent{also}{races}")
+    return Outcome(
+        sent_run_count=len(fresh),
+        stored_run_count=stored,
+        new_segment_count=len(made),
+        removed_segment_count=len(gone),
+        sent_bytes=size,
+    )
+
+
+def _is_same(one: Segment, identity: Identity) -> bool:
+    """Whether a segment is of this repository, whatever it was called then."""
+    if one.head.roots and identity.roots:
+        return one.head.roots == identity.roots
+    return one.head.repository == identity.name

@@ -1,0 +1,191 @@
+"""`orchgate history show`: what the runs of all machines add up to."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+
+from orchgate.commands.history import workspace
+from orchgate.commands.shared import options, screen, servers, work_tree
+from orchgate.lib.lazy import lazy
+from orchgate.lib.text import aligned, counted
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.model import Verdict
+from orchgate.outputs._document import headed, problem
+from orchgate.outputs._escape import escape
+from orchgate.verdict import words
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from orchgate.commands.history.workspace import HistoryWorkspace
+    from orchgate.commands.shared.command_line import Parser
+    from orchgate.commands.shared.servers import Say
+    from orchgate.history.collect import Collected
+    from orchgate.history.query import Runs
+    from orchgate.history.repositories import Identity
+    from orchgate.history.segments import Head, Line
+    from orchgate.history.store import Loaded
+
+    Found = list[tuple[Identity, list[Line]]]
+
+SUMMARY = "show runs, success and costs of all machines, by pipeline or whatever is asked for"
+ABOUT = "Without --from, of what is here: the runs of this clone and those that were fetched, each once."
+EXAMPLES = (
+    "orchgate history show --by pipeline,machine",
+    "orchgate history show --by pipeline,week --since 90d",
+    "orchgate history show --from git --output-format json",
+)
+EXIT_CODES = {0: "shown", 3: "a server was not reached, or a part of the history could not be read and does not count"}
+VERSION = 1
+LOCAL = "local"
+BY = ("repository", "month", "week", "task", "pipeline", "stage", "machine")
+_COLUMNS = (
+    ("runs", "runs"),
+    ("success", "success_rate"),
+    ("flaky", "flaky_rate"),
+    ("wall", "p50_wall_seconds"),
+    ("wall p90", "p90_wall_seconds"),
+    ("cpu", "p50_cpu_seconds"),
+    ("cpu p90", "p90_cpu_seconds"),
+    ("max RSS", "p50_max_rss_bytes"),
+)
+_LAST = "last end (UTC)"
+_NONE = "-"
+_DAYS = lazy(r"(?a)(\d{1,5})d")
+
+
+def arguments(parser: Parser) -> None:
+    options.output_format(parser, "history")
+    parser.add_argument("--by", type=_by, default=("pipeline",), metavar="NAMES", help=f"of {', '.join(BY)} (pipeline)")
+    parser.add_argument("--since", type=_since, metavar="TIME", help="only runs since a day, such as 2026-03-01 or 30d")
+    what = "git: ask the remote; local: this clone's own runs (own and fetched ones)"
+    parser.add_argument("--from", dest="source", default="", metavar="STORE", help=what)
+    servers.add_arguments(parser)
+
+
+def _by(text: str) -> tuple[str, ...]:
+    from argparse import ArgumentTypeError
+
+    from orchgate.registry import nearest
+
+    names = tuple(dict.fromkeys(filter(None, (name.strip() for name in text.split(",")))))
+    for name in names:
+        if name not in BY:
+            raise ArgumentTypeError(f"unknown name {name[:40]}; {nearest(name, BY)}")
+    if not names:
+        raise ArgumentTypeError(f"expected one or more of {', '.join(BY)}")
+    return names
+
+
+def _since(text: str) -> datetime:
+    from argparse import ArgumentTypeError
+
+    try:
+        if days := _DAYS.fullmatch(text.strip()):
+            return datetime.now(UTC) - timedelta(days=int(days[1]))
+        return datetime.strptime(text.strip(), "%Y-%m-%d").replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise ArgumentTypeError(f"expected a time such as 2026-03-01 or 30d, not {text[:40]!r}") from None
+
+
+class Shown(NamedTuple):
+    rows: Sequence[Mapping[str, object]]
+    problems: Sequence[Mapping[str, object]]
+    notes: Sequence[str]
+    where: str
+    runs: int
+    whole: bool
+
+
+def run(args: argparse.Namespace) -> Verdict:
+    with servers.said(args) as (lines, say), workspace.here() as place:
+        notes: list[str] = []
+        shown = _shown(place, args, notes.append)
+        if args.output_format == "json":
+            facts = {"by": list(args.by), "run_count": shown.runs, "rows": shown.rows, "problems": shown.problems}
+            document = headed("history", {**facts, "notes": [*lines, *notes, *shown.notes]}, VERSION)
+            work_tree.print_json(document)
+        else:
+            _print(shown, args.by)
+            for note in (*notes, *shown.notes):
+                say(note)
+            workspace.say_problems(shown.problems, say)
+    return Verdict.PASS if shown.whole else Verdict.BROKEN
+
+
+def _shown(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Shown:
+    from orchgate.history import query
+    from orchgate.history.collect import ahead
+
+    limit = ahead()
+    loaded, own, where = _loaded(place, args, say)
+    found: Found = [(_identity(one.head), list(one.runs)) for one in loaded.segments]
+    if own:
+        found.append((place.identity, list(own.runs.values())))
+    runs = query.counted(found, limit, args.since)
+    problems = [*workspace.faults_of(loaded.faults), *(workspace.kept_out(own) if own else ()), *_kept_out(runs)]
+    whole = not loaded.faults and not (own and own.unreadable)
+    number = sum(len(one.entries) for one in runs)
+    return Shown(query.rows(runs, args.by), problems, list(_twins(runs)), where, number, whole)
+
+
+def _identity(head: Head) -> Identity:
+    from orchgate.history.repositories import Identity
+
+    return Identity(head.repository, head.roots)
+
+
+def _loaded(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> tuple[Loaded, Collected | None, str]:
+    """Segments and own runs, as far as they are asked for, and where they are, in words. Raises OrchgateError."""
+    from orchgate.history import git_store, store
+
+    if args.source == LOCAL:
+        return store.Loaded(()), workspace.own_runs(place), "this clone"
+    if args.source:
+        workspace.require_git(place, args.source)
+        with workspace.remote_segments(place, args, say) as there:
+            loaded = store.load(there)
+            return loaded._replace(faults=(*there.untaken, *loaded.faults)), None, there.where
+    source, foreign = git_store.fetched(place.store)
+    for name in foreign[: workspace.NAMED]:
+        say(f"{source.where} also holds what is no history: {name}")
+    return store.load(source), workspace.own_runs(place), "this clone and what it has fetched"
+
+
+def _kept_out(runs: Iterable[Runs]) -> Iterator[Mapping[str, object]]:
+    for one in runs:
+        for run_id, why in one.left_out.items():
+            yield problem("left_out", f"run {run_id} {why}")
+
+
+def _twins(runs: Iterable[Runs]) -> Iterator[str]:
+    """Which names several repositories have."""
+    names = [one.repository.name.partition(" (roots ")[0] for one in runs if " (roots " in one.repository.name]
+    for name in dict.fromkeys(names):
+        yield f"several repositories are called {name}; they are kept apart by their first commits"
+
+
+def _print(shown: Shown, by: Sequence[str]) -> None:
+    if not shown.rows:
+        sys.stdout.write("no runs are known here\n  hint: orchgate history fetch\n")
+        return
+    sys.stdout.write(f"{counted(shown.runs, 'run')} of {shown.where}\n")
+    names = [name for name in BY if name in by]
+    table = [[*names, *(title for title, _ in _COLUMNS), _LAST]]
+    table += [[*(escape(str(row[name] or _NONE)) for name in names), *_cells(row)] for row in shown.rows]
+    width = screen.here().width
+    fitted = screen.fitted(table, width and width - 2, dict.fromkeys(range(len(names)), 8))
+    for cells in aligned(fitted, range(len(names), len(table[0]))):
+        sys.stdout.write("  " + "  ".join(cells).rstrip() + "\n")
+
+
+def _cells(row: Mapping[str, object]) -> Iterator[str]:
+    for _, name in _COLUMNS:
+        value = row[name]
+        if name == "runs":
+            yield f"{value:,}"
+        else:
+            yield words.amount(name, value) if isinstance(value, int | float) else _NONE
+    yield str(row["last_completed_at"] or _NONE)[:16].replace("T", " ")

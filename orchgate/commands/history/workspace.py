@@ -1,0 +1,130 @@
+"""What the verbs of `history` share: this repository and its own runs, the store, and how an outcome is told."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from orchgate.commands.shared import servers, work_tree
+from orchgate.errors import GitError, UsageError
+from orchgate.lib.text import counted
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.model import Verdict
+from orchgate.outputs._document import headed, problem, problem_of
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from orchgate.commands.shared.servers import Say
+    from orchgate.config.settings import Config
+    from orchgate.git.store.reference import Store
+    from orchgate.history.collect import Collected
+    from orchgate.history.git_store import RemoteSegments
+    from orchgate.history.repositories import Identity
+    from orchgate.history.segments import SegmentFault
+
+GIT = "git"
+VERSION = 1
+NAMED = 20  # of what is wrong, one by one
+
+
+class HistoryWorkspace(NamedTuple):
+    root: str
+    config: Config
+    identity: Identity
+    store: Store
+
+
+@contextlib.contextmanager
+def here() -> Iterator[HistoryWorkspace]:
+    """The work tree around the current folder. Raises OrchgateError, GitError, ConfigError."""
+    from orchgate.config.load import load_work_tree
+    from orchgate.gate import session
+    from orchgate.git.store.reference import Store
+    from orchgate.history import repositories
+    from orchgate.history.git_store import HISTORY
+
+    with session.opened() as repository:
+        if not repository.root:
+            raise GitError("a bare repository has no runs of its own", "run this in a clone")
+        config = load_work_tree(repository.root)
+        identity = repositories.identify(repository, config.history.repository)
+        yield HistoryWorkspace(repository.root, config, identity, Store(repository, os.environ, HISTORY))
+
+
+def own_runs(place: HistoryWorkspace) -> Collected:
+    from orchgate.history import collect
+
+    return collect.collect(place.root, collect.ahead())
+
+
+def require_git(place: HistoryWorkspace, given: str) -> None:
+    """Raises UsageError for a store of a kind that there is none of."""
+    if (given or place.config.history.to) != GIT:
+        name = given or f"history.to = {place.config.history.to!r}"
+        raise UsageError(f"{name}: there is no such store", f"runs are kept in {GIT}: a reference of the remote")
+
+
+@contextlib.contextmanager
+def remote_segments(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Iterator[RemoteSegments]:
+    """The history of the remote that is meant; what was wrong there is said afterwards. Raises GitError, WriteError."""
+    from orchgate.history.git_store import RemoteSegments
+
+    remote = args.remote or place.store.default_remote()
+    with place.store.connect(remote, args.timeout) as connection:
+        yield RemoteSegments(connection, remote)
+        servers.note(connection, say)
+
+
+class Outcome(NamedTuple):
+    """What a verb did, for programs; None for what it does not do."""
+
+    verdict: Verdict = Verdict.PASS
+    remote: str | None = None
+    run_count: int | None = None
+    sent_run_count: int | None = None
+    stored_run_count: int | None = None
+    segment_count: int | None = None
+    new_segment_count: int | None = None
+    removed_segment_count: int | None = None
+    sent_bytes: int | None = None
+    is_dry_run: bool = False
+    problems: tuple[Mapping[str, object], ...] = ()
+
+
+def carried_out(args: argparse.Namespace, verb: Callable[[HistoryWorkspace, Say], Outcome]) -> Verdict:
+    """The verdict of a verb that talks to a server, once what became of it is told."""
+    with servers.said(args) as (lines, say), here() as place:
+        done = verb(place, say)
+    if args.output_format == "json":
+        facts = done._asdict() | {"verdict": done.verdict.value, "problems": list(done.problems)}
+        name = place.identity.name if place.identity.is_named else None
+        head = {"verb": args.verb, "verdict": done.verdict.value, "repository": name}
+        work_tree.print_json(headed("history-transfer", {**head, **facts, "notes": lines}, VERSION))
+    return done.verdict
+
+
+def faults_of(faults: Iterable[SegmentFault]) -> list[Mapping[str, object]]:
+    """Segments that do not count, as problems of a document."""
+    return [problem("damaged_segment", f"{one.name}: {one.why}", "", (one.name, 0, 0)) for one in faults]
+
+
+def kept_out(own: Collected) -> list[Mapping[str, object]]:
+    """What of a clone's own runs does not count, as problems of a document."""
+    found: list[Mapping[str, object]] = [problem_of(error) for error in own.unreadable]
+    found += [problem("left_out", f"run {one.run} {one.why}" if one.run else one.why) for one in own.left_out]
+    if own.uncommitted:
+        found.append(problem("left_out", f"{counted(own.uncommitted, 'run')} of what was no commit yet"))
+    return found
+
+
+def say_problems(problems: Iterable[Mapping[str, object]], say: Say) -> None:
+    """Names the first of what does not count, and counts the others."""
+    every = list(problems)
+    for one in every[:NAMED]:
+        say(f"{'left out' if one['code'] == 'left_out' else 'problem'}: {one['message']}")
+        if one["hint"]:
+            say(f"  hint: {one['hint']}")
+    if len(every) > NAMED:
+        say(f"and {len(every) - NAMED:,} more; --output-format json names all")

@@ -1,0 +1,259 @@
+"""Segments: up to 500 runs of one repository, month and class of machines, immutable, under a name that says its hash.
+
+    v1/repo=owner%2Fname/month=2026-03/0123456789abcdef-2026-03-01T10-00-00-000Z-00000000-<SHA-256>.jsonl
+
+The first line says what the others are, one run each, in the order of their ids. A name is written once and never means
+two things, so a history is a set, and two of them are joined by union. Imports msgspec.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby, pairwise
+from urllib.parse import quote
+
+from orchgate.config.names import is_repository_name
+from orchgate.history.entries import MACHINE, RUN, HistoryEntry, decode_entries, decode_entry, encode, rank
+from orchgate.lib.codec import MsgspecError, Struct, json
+from orchgate.lib.files import sha256_hex
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+VERSION = 1
+TOP = "v1"
+MOST_RUNS = 500
+SPLIT_BYTES = 4 << 20  # a segment is full at so many bytes, too
+MOST_BYTES = 32 << 20  # of a segment that is read: one of full size whose last run is as long as a line may be
+# The levels of a name, as `git.store` takes them.
+FOLDERS = (lazy(TOP), lazy(r"repo=[A-Za-z0-9_.~%-]{1,600}"), lazy(r"month=2[0-9]{3}-(0[1-9]|1[0-2])"))
+FILE = lazy(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}-[0-9a-f]{64}\.jsonl")
+SUFFIX = ".jsonl"
+_HASH = 64
+
+Line = tuple[HistoryEntry, bytes]  # a run, and how it is written
+
+
+class Head(Struct, gc=False, kw_only=True, omit_defaults=True):
+    """The first line. `replaces` are the SHA-256 of segments whose runs are here as well."""
+
+    history: int
+    repository: str
+    roots: str | None = None
+    machine: str
+    month: str
+    runs: int
+    replaces: list[str] = []
+
+
+class Segment(NamedTuple):
+    name: str
+    head: Head
+    runs: tuple[Line, ...]
+
+    @property
+    def sha256(self) -> str:
+        return sha256_of(self.name)
+
+    @property
+    def group(self) -> tuple[str, str, str, str]:
+        """What only runs have in common that may be in one segment."""
+        return self.head.repository, self.head.roots or "", self.head.month, self.head.machine
+
+
+class SegmentFault(NamedTuple):
+    """A segment of which nothing counts, and why."""
+
+    name: str
+    why: str
+
+
+def slug(repository: str) -> str:
+    return quote(repository, safe="")
+
+
+def sha256_of(name: str) -> str:
+    return name[-len(SUFFIX) - _HASH : -len(SUFFIX)]
+
+
+def name_of(head: Head, first: str, sha256: str) -> str:
+    """The name of a segment, by its head and the id of its first run."""
+    return f"{TOP}/repo={slug(head.repository)}/month={head.month}/{head.machine}-{first}-{sha256}{SUFFIX}"
+
+
+def concerned(names: Iterable[str], runs: Iterable[HistoryEntry]) -> list[str]:
+    """The segments that may hold one of some runs, by their names."""
+    machines: dict[str, set[str]] = {}
+    for entry in runs:
+        machines.setdefault(f"month={entry.month}", set()).add(f"{entry.machine_class}-")
+    found = []
+    for name in names:
+        *_, month, file = name.split("/")
+        if file.startswith(tuple(machines.get(month, ()))):
+            found.append(name)
+    return found
+
+
+def divided(lines: Iterable[Line]) -> Iterator[tuple[str, str, list[Line]]]:
+    """Month, class of machines and runs of each segment that some runs of one repository make."""
+
+    def kind(line: Line) -> tuple[str, str]:
+        return line[0].month, line[0].machine_class
+
+    ordered = sorted(lines, key=lambda line: (*kind(line), line[0].run_id))
+    for (month, machine), group in groupby(ordered, key=kind):
+        part: list[Line] = []
+        size = 0
+        for line in group:
+            if part and (len(part) == MOST_RUNS or size + len(line[1]) > SPLIT_BYTES):
+                yield month, machine, part
+                part, size = [], 0
+            part.append(line)
+            size += len(line[1])
+        yield month, machine, part
+
+
+def made(repository: str, roots: str | None, lines: Iterable[Line], replaces: Iterable[str] = ()) -> dict[str, bytes]:
+    """Segments of some runs of a repository, each run once, by name."""
+    found = {}
+    replaced = sorted(set(replaces))
+    for month, machine, part in divided(lines):
+        head = Head(
+            history=VERSION,
+            repository=repository,
+            roots=roots,
+            machine=machine,
+            month=month,
+            runs=len(part),
+            replaces=replaced,
+        )
+        content = b"".join(line + b"\n" for line in (encode(head), *(line for _, line in part)))
+        found[name_of(head, part[0][0].run_id, sha256_hex(content))] = content
+    return found
+
+
+def line_of(entry: HistoryEntry) -> Line:
+    return entry, encode(entry)
+
+
+_decode_head = json.Decoder(Head).decode
+
+
+def head_of(content: bytes) -> Head | str:
+    """What a segment says it is, or why that cannot be told."""
+    first, end, _ = content.partition(b"\n")
+    try:
+        head = _decode_head(first) if end else None
+    except (MsgspecError, RecursionError, ValueError):
+        head = None
+    if head is None:
+        version = _version(first)
+        return f"is of another version ({version})" if version not in (None, VERSION) else "does not begin as one"
+    return f"is of another version ({head.history})" if head.history != VERSION else head
+
+
+def _version(first: bytes) -> object:
+    try:
+        value = json.decode(first)
+    except (MsgspecError, RecursionError, ValueError):
+        return None
+    return value.get("history") if isinstance(value, dict) and isinstance(value.get("history"), int) else None
+
+
+def parse(name: str, content: bytes) -> Segment | SegmentFault:
+    """A segment by its name and its content, which is known to have the SHA-256 that the name says."""
+    head = head_of(content)
+    if isinstance(head, str):
+        return SegmentFault(name, head)
+    if not content.endswith(b"\n"):
+        return SegmentFault(name, "ends in the middle of a line")
+    if head.runs > MOST_RUNS:
+        return SegmentFault(name, f"says that it holds {head.runs:,} runs; at most {MOST_RUNS} are read")
+    _, _, body = content.partition(b"\n")
+    lines = body.split(b"\n")[:-1]
+    if len(lines) != head.runs or not lines:
+        return SegmentFault(name, f"says that it holds {head.runs:,} runs, and has {len(lines):,} lines of runs")
+    entries = _entries(body, lines)
+    if isinstance(entries, str):
+        return SegmentFault(name, entries)
+    why = _contradiction(name, head, entries)
+    return SegmentFault(name, why) if why else Segment(name, head, tuple(zip(entries, lines, strict=True)))
+
+
+def _entries(body: bytes, lines: Sequence[bytes]) -> Sequence[HistoryEntry] | str:
+    try:
+        entries = decode_entries(body)
+    except (MsgspecError, RecursionError, ValueError):
+        return _first_fault(lines)
+    return entries if len(entries) == len(lines) else _first_fault(lines)
+
+
+def _first_fault(lines: Sequence[bytes]) -> str:
+    for number, line in enumerate(lines, 2):
+        try:
+            decode_entry(line)
+        except (MsgspecError, RecursionError, ValueError):
+            return f"holds what is no run, in line {number}"
+    return "holds what is no run"
+
+
+def _contradiction(name: str, head: Head, entries: Sequence[HistoryEntry]) -> str:
+    """What of a segment is not as its name or its head says, "" for nothing."""
+    if not is_repository_name(head.repository) or MACHINE.fullmatch(head.machine) is None:
+        return "names no repository, or no class of machines"
+    if any(RUN.fullmatch(entry.run_id) is None for entry in entries):
+        return "holds a run whose id cannot be one"
+    if any(one.run_id >= other.run_id for one, other in pairwise(entries)):
+        return "does not hold its runs once each, in the order of their ids"
+    if any(entry.month != head.month or entry.machine_class != head.machine for entry in entries):
+        return "holds runs of another month or class of machines than it says"
+    if name != name_of(head, entries[0].run_id, sha256_of(name)):
+        return "is not called as its content says"
+    return ""
+
+
+def best(lines: Iterable[Line]) -> dict[str, Line]:
+    """Of each run the entry that counts, by id."""
+    found: dict[str, Line] = {}
+    for line in lines:
+        known = found.get(line[0].run_id)
+        if known is None or rank(*line) > rank(*known):
+            found[line[0].run_id] = line
+    return found
+
+
+def covered(segment: Segment, by: Iterable[Segment]) -> bool:
+    """Whether all that a segment says is said by others that stand for it, so that it can go."""
+    others = [one for one in by if segment.sha256 in one.head.replaces and one.group == segment.group]
+    known = best(line for one in others for line in one.runs)
+    return all(
+        entry.run_id in known and rank(*known[entry.run_id]) >= rank(entry, line) for entry, line in segment.runs
+    )
+
+
+class Compaction(NamedTuple):
+    """Segments that stand for others, by name, and the names of those that can go once they are there."""
+
+    made: Mapping[str, bytes]
+    gone: frozenset[str]
+
+
+def compacted(segments: Sequence[Segment]) -> Compaction:
+    """What makes the segments of a history few. Two of them that are not full become one, and what is covered goes."""
+    new: dict[str, bytes] = {}
+    gone = {one.name for one in segments if covered(one, segments)}
+    left = sorted((one for one in segments if one.name not in gone), key=lambda one: (one.group, one.name))
+    for _, group in groupby(left, key=lambda one: one.group):
+        small = [one for one in group if not _is_full(one)]
+        if len(small) < 2:
+            continue
+        runs = best(line for one in small for line in one.runs)
+        replaced = {sha256 for one in small for sha256 in (one.sha256, *one.head.replaces)}
+        new |= made(small[0].head.repository, small[0].head.roots, runs.values(), replaced)
+        gone |= {one.name for one in small}
+    return Compaction(new, frozenset(gone - new.keys()))
+
+
+def _is_full(segment: Segment) -> bool:
+    return len(segment.runs) >= MOST_RUNS or sum(len(line) for _, line in segment.runs) > SPLIT_BYTES // 2

@@ -1,0 +1,77 @@
+"""Where segments are kept: what every store can do, and what of its segments counts.
+
+What cannot be read, or is not what it says, is a problem with a name; the others count all the same.
+"""
+
+from __future__ import annotations
+
+from orchgate.history.segments import Head, Segment, SegmentFault, covered, head_of, parse, sha256_of
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from orchgate.errors import OrchgateError
+
+
+class SegmentSource(Protocol):
+    """Segments that can be read. `where` says in words whose they are."""
+
+    where: str
+
+    def names(self) -> Collection[str]:
+        """The names of all. Raises OrchgateError."""
+
+    def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | OrchgateError]]:
+        """Contents by name, each checked against the SHA-256 that its name says; or what is wrong with one."""
+
+
+class SegmentStore(SegmentSource, Protocol):
+    """Segments that others can read, too. What one call does is done as a whole or not at all."""
+
+    def add(self, segments: Mapping[str, bytes]) -> frozenset[str]:
+        """Those that were not there before. Raises OrchgateError."""
+
+    def remove(self, names: Collection[str]) -> None:
+        """Takes segments out, once others are there that stand for them. Raises OrchgateError."""
+
+
+class Loaded(NamedTuple):
+    segments: tuple[Segment, ...]
+    faults: tuple[SegmentFault, ...] = ()
+
+    def joined(self, other: Loaded) -> Loaded:
+        """What both hold, each segment once."""
+        known = {one.name for one in self.segments}
+        more = tuple(one for one in other.segments if one.name not in known)
+        return Loaded(self.segments + more, tuple(dict.fromkeys(self.faults + other.faults)))
+
+
+def load(source: SegmentSource, names: Iterable[str] | None = None) -> Loaded:
+    """All segments of a source, or some of them. Raises OrchgateError."""
+    found: list[Segment] = []
+    faults: list[SegmentFault] = []
+    for name, content in source.read(sorted(source.names() if names is None else names)):
+        one = parse(name, content) if isinstance(content, bytes) else SegmentFault(name, content.message)
+        if isinstance(one, Segment):
+            found.append(one)
+        else:
+            faults.append(one)
+    return Loaded(tuple(found), tuple(faults))
+
+
+def superseded(source: SegmentSource) -> frozenset[str]:
+    """The segments of a source whose runs others of it have, and that say so. Raises OrchgateError.
+
+    Their first lines say which may be; whether it is true, their runs do.
+    """
+    names = source.names()
+    by_hash = {sha256_of(name): name for name in names}
+    concerned: set[str] = set()
+    for name, content in source.read(sorted(names)):
+        head = head_of(content) if isinstance(content, bytes) else ""
+        targets = {by_hash[one] for one in head.replaces if one in by_hash} if isinstance(head, Head) else set()
+        if targets:
+            concerned |= {name, *targets}
+    segments = load(source, concerned).segments if concerned else ()
+    return frozenset(one.name for one in segments if covered(one, segments))

@@ -1,0 +1,207 @@
+"""Runs of several machines in one history: recorded, pushed and fetched by the real program and a real remote."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.histories import OTHER_MACHINE, Clones, clones, line, names, record, show, told, write_lines
+from tests.repo import ORCHGATE, Repo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def made(new_repo: Callable[[str], Repo], tmp_path: Path) -> Clones:
+    return clones(new_repo("seed"), tmp_path)
+
+
+def push_at_once(*repos: Repo) -> None:
+    running = [
+        subprocess.Popen(
+            [ORCHGATE, "history", "push"], cwd=one.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for one in repos
+    ]
+    ended = [(process.communicate()[0], process.returncode) for process in running]
+    assert [code for _, code in ended] == [0] * len(repos), ended
+
+
+def test_the_runs_of_two_machines_that_push_at_once_are_counted_once_by_a_third(made: Clones) -> None:
+    record(made.one, times=2)
+    record(made.one, "broken")
+    record(made.other, times=3, env=OTHER_MACHINE)
+    push_at_once(made.one, made.other)
+
+    fetched = told(made.third, "fetch")
+    rows = show(made.third, "pipeline,machine")
+
+    assert fetched["new_segment_count"] == 2
+    assert sorted((row["pipeline"], row["runs"], row["succeeded_count"]) for row in rows) == [
+        ("broken", 1, 0),
+        ("demo", 2, 2),
+        ("demo", 3, 3),
+    ]
+    assert len({row["machine"] for row in rows}) == 2
+
+
+def test_a_second_push_sends_nothing(made: Clones) -> None:
+    record(made.one)
+    told(made.one, "push")
+    before = made.remote.git("rev-parse", "refs/orchgate/history")
+
+    again = told(made.one, "push")
+
+    assert (again["sent_run_count"], again["stored_run_count"]) == (0, 1)
+    assert made.remote.git("rev-parse", "refs/orchgate/history") == before
+
+
+def test_what_is_new_since_the_last_push_is_sent_alone(made: Clones) -> None:
+    record(made.one)
+    told(made.one, "push")
+    record(made.one)
+
+    assert told(made.one, "push")["sent_run_count"] == 1
+    told(made.third, "fetch")
+    assert [row["runs"] for row in show(made.third)] == [2]
+
+
+def test_compacted_segments_hold_what_those_held_that_they_stand_for(made: Clones) -> None:
+    for _ in range(3):
+        record(made.one)
+        told(made.one, "push")
+    told(made.third, "fetch")
+    before = show(made.third, "pipeline,stage,week,machine")
+
+    done = told(made.third, "compact")
+
+    assert (done["removed_segment_count"], done["new_segment_count"], len(names(made.remote))) == (3, 1, 1)
+    assert show(made.third, "pipeline,stage,week,machine") == before
+    assert told(made.third, "compact")["new_segment_count"] == 0
+    assert told(made.third, "verify")["verdict"] == "pass"
+
+
+def test_a_clone_that_knows_of_no_compaction_pushes_and_brings_nothing_back(made: Clones) -> None:
+    for _ in range(2):
+        record(made.one)
+        told(made.one, "push")
+    told(made.other, "fetch")
+    told(made.other, "compact")
+    record(made.one)
+
+    pushed = told(made.one, "push")
+    told(made.third, "fetch")
+
+    assert (pushed["sent_run_count"], len(names(made.remote))) == (1, 2)
+    assert [row["runs"] for row in show(made.third)] == [3]
+    assert told(made.third, "verify")["verdict"] == "pass"
+    assert len(names(made.one)) == 2  # what was replaced is forgotten here, too
+
+
+def test_a_segment_that_somebody_brings_back_changes_nothing(made: Clones) -> None:
+    for _ in range(2):
+        record(made.one)
+        told(made.one, "push")
+    old = made.remote.git("rev-parse", "refs/orchgate/history")
+    told(made.one, "compact")
+    told(made.other, "fetch")
+    made.remote.git("update-ref", "refs/orchgate/history", old)
+
+    told(made.other, "fetch")
+
+    assert [row["runs"] for row in show(made.other)] == [2]
+    assert told(made.other, "verify")["verdict"] == "pass"
+
+
+def test_own_runs_are_shown_before_anything_was_pushed(made: Clones) -> None:
+    record(made.one, times=2)
+
+    assert [(row["pipeline"], row["runs"]) for row in show(made.one)] == [("demo", 2)]
+    assert show(made.third) == []
+
+
+def test_the_remote_can_be_asked_without_anything_being_fetched(made: Clones) -> None:
+    record(made.one)
+    told(made.one, "push")
+
+    assert [row["runs"] for row in show(made.third, "pipeline", "--from", "git")] == [1]
+    assert (names(made.third), show(made.third)) == ([], [])
+    assert show(made.third, "pipeline", "--from", "local") == []
+
+
+def test_a_run_that_was_resumed_after_it_was_pushed_counts_as_it_ended(made: Clones) -> None:
+    write_lines(made.one, [line(1, status="failed")])
+    told(made.one, "push")
+    write_lines(made.one, [line(1, status="failed"), line(1, resumes=1)])
+
+    assert told(made.one, "push")["sent_run_count"] == 1
+    told(made.third, "fetch")
+    assert [(row["runs"], row["succeeded_count"]) for row in show(made.third)] == [(1, 1)]
+
+
+def test_a_dry_run_sends_nothing(made: Clones) -> None:
+    record(made.one)
+
+    would = told(made.one, "push", "--dry-run")
+
+    assert (would["sent_run_count"], would["is_dry_run"], names(made.remote)) == (1, True, [])
+
+
+def test_nothing_personal_travels(made: Clones) -> None:
+    record(made.one)
+    secret = "/home/alice/secret --token x"
+    personal = {"host": secret, "user": secret, "summary": secret, "lower_bounds": {"cpu_seconds": secret}}
+    write_lines(made.one, [line(2, **personal, metrics={"manifest_writes": 3, secret: 1})], "0002-other")
+    told(made.one, "push")
+
+    held = made.remote.git("show", *(f"refs/orchgate/history:{name}" for name in names(made.remote)))
+
+    known = [secret, os.uname().nodename, str(made.one.root)]
+    assert [one for one in known if one in held or json.dumps(one)[1:-1] in held] == []
+    assert [row["runs"] for row in show(made.one)] == [2]
+
+
+def test_rows_say_what_a_stage_a_week_and_a_task_add_up_to(made: Clones) -> None:
+    write_lines(made.one, [line(number, wall_seconds=1.0) for number in range(10)])
+    write_lines(made.one, [line(number, status="failed") for number in range(100, 102)], "0002-other")
+    told(made.one, "push")
+
+    (row,) = show(made.one, "repository,pipeline,week")
+    assert (row["repository"], row["week"], row["runs"], row["failed_count"]) == ("remote", "2026-W09", 12, 2)
+    assert (row["success_rate"], row["p50_wall_seconds"], row["p50_cpu_seconds"]) == (round(10 / 12, 6), 1.0, 0.4)
+    (stage,) = show(made.one, "pipeline,stage")
+    assert (stage["stage"], stage["runs"], stage["p50_wall_seconds"]) == ("build", 12, 0.5)
+    assert [(row["task"], row["runs"]) for row in show(made.one, "task")] == [(TASKS[0], 12)]
+
+
+TASKS = ("0001-demo",)
+
+
+def test_only_runs_since_a_day_are_shown(made: Clones) -> None:
+    write_lines(made.one, [line(0), line(3600 * 5)])  # the first of March and the sixth
+
+    assert [row["runs"] for row in show(made.one, "pipeline", "--since", "2026-03-04")] == [1]
+    assert show(made.one, "pipeline", "--since", "1d") == []
+    refused = made.one.orchgate("history", "show", "--since", "yesterday")
+    assert (refused.code, "2026-03-01 or 30d" in refused.out) == (2, True), refused.out
+
+
+def test_people_read_a_table(made: Clones) -> None:
+    record(made.one)
+    record(made.one, "broken")
+
+    shown = made.one.orchgate("history", "show", "--by", "pipeline")
+
+    assert shown.code == 0
+    assert [row.split()[:4] for row in shown.out.splitlines() if "demo" in row or "broken" in row] == [
+        ["broken", "1", "0.0", "%"],
+        ["demo", "1", "100.0", "%"],
+    ]
