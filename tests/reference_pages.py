@@ -296,7 +296,7 @@ def config_schema() -> dict[str, object]:
     top = _properties(SECTIONS[""])
     for name, table in declared().items():
         if name:
-            what = "the command" if name in registry.plugins("commands") else "the check"
+            what = "the check" if name != "history" else "the command"
             top[name] = _table_schema(table, f"what {what} {name} goes by")
     for old, new in renames(declared()).items():
         _add_old(top, old, new)

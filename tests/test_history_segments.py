@@ -1,0 +1,333 @@
+"""Segments as values: what is in one, what is none, and that sets of them add up to the same in any order."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchgate.git.refs import repository_name
+from orchgate.history import query, segments
+from orchgate.history.collect import lacking
+from orchgate.history.entries import HistoryEntry, read_line
+from orchgate.history.repositories import Identity, labels
+from orchgate.history.segments import Segment, SegmentFault
+from orchgate.metrics.lines import LineFault
+from tests.histories import line, named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from orchgate.history.segments import Line
+
+LATER = datetime(2030, 1, 1, tzinfo=UTC)
+REPOSITORY, ROOTS = "owner/name", "0123456789abcdef"
+
+
+def entry(**fields: Any) -> HistoryEntry:
+    found = read_line(json.dumps(line(**fields)).encode())
+    assert isinstance(found, HistoryEntry), found
+    return found
+
+
+def lines_of(*entries: HistoryEntry) -> list[Line]:
+    return list(segments.best(map(segments.line_of, entries)).values())
+
+
+def parsed(made: Mapping[str, bytes]) -> list[Segment]:
+    found = [segments.parse(name, content) for name, content in made.items()]
+    assert [one for one in found if isinstance(one, SegmentFault)] == []
+    return [one for one in found if isinstance(one, Segment)]
+
+
+def shown(found: Iterable[Segment]) -> list[dict[str, object]]:
+    sets = [(Identity(one.head.repository, one.head.roots), one.runs) for one in found]
+    return query.rows(query.counted(sets, LATER, None), ("repository", "pipeline", "stage", "machine", "week"))
+
+
+# What is in a segment
+
+
+def test_the_same_runs_make_the_same_bytes_in_any_order() -> None:
+    some = lines_of(*(entry(run=number) for number in range(20)))
+
+    assert segments.made(REPOSITORY, ROOTS, some) == segments.made(REPOSITORY, ROOTS, reversed(some))
+
+
+def test_a_segment_is_of_one_month_and_one_class_of_machines_and_holds_500_runs_at_most() -> None:
+    many = [entry(run=number) for number in range(700)]
+    other = [entry(run=number, machine="fedcba9876543210") for number in range(1000, 1003)]
+    earlier = entry(run=5000, started_at="2026-02-28T23:59:59.999Z")
+
+    found = parsed(segments.made(REPOSITORY, ROOTS, lines_of(*many, *other, earlier)))
+
+    kinds = sorted((one.head.month, one.head.machine[:4], len(one.runs)) for one in found)
+    assert kinds == [("2026-02", "0123", 1), ("2026-03", "0123", 200), ("2026-03", "0123", 500), ("2026-03", "fedc", 3)]
+
+
+def test_a_segment_of_long_entries_stays_small() -> None:
+    long = [{"id": f"stage-{number}", "status": "succeeded", "wall_seconds": 1.5} for number in range(20_000)]
+
+    made = segments.made(REPOSITORY, ROOTS, lines_of(*(entry(run=number, stages=long) for number in range(8))))
+
+    assert (len(made) > 1, max(map(len, made.values())) < segments.SPLIT_BYTES + 4096) == (True, True)
+    assert sum(len(one.runs) for one in parsed(made)) == 8
+
+
+def test_only_known_fields_travel() -> None:
+    personal = {"host": "alpha", "user": "alice", "parent_run_id": "x", "files": 3, "inside": ["other"]}
+    stage = {
+        "id": "a",
+        "status": "succeeded",
+        "command": "make",
+        "metrics": {"x": 1},
+        "attempts": 2,
+        "tests": {"passed": 3},
+    }
+    bounds = {"cpu_seconds": "alice was here", "alice": "x"}
+
+    _, written = segments.line_of(
+        entry(stages=[stage], lower_bounds=bounds, metrics={"manifest_writes": 2, "x": 1}, **personal)
+    )
+
+    known = json.loads(written)
+    assert known.keys() <= {*line(), "lower_bounds", "metrics"}
+    assert known["stages"] == [{"id": "a", "status": "succeeded", "tests": {"passed": 3}}]
+    assert (known["lower_bounds"], known["metrics"]) == ({"cpu_seconds": ""}, {"manifest_writes": 2.0})
+
+
+def test_a_run_of_another_program_travels_as_far_as_it_says_what_is_needed() -> None:
+    foreign: dict[str, Any] = {
+        "run_id": "2026-03-01T10-00-00-000Z-00000000",
+        "task_id": "0001-demo",
+        "pipeline_id": "diagnostics",
+    }
+    foreign |= {
+        "status": "succeeded",
+        "started_at": "2026-03-01T10:00:00+02:00",
+        "duration_seconds": 2.5,
+        "cwd": "/home/alice",
+    }
+    found = read_line(json.dumps(foreign).encode())
+    assert isinstance(found, HistoryEntry)
+
+    (segment,) = parsed(segments.made(REPOSITORY, ROOTS, lines_of(found)))
+    (row,) = query.rows(
+        query.counted([(Identity(REPOSITORY, ROOTS), segment.runs)], LATER, None), ("pipeline", "machine")
+    )
+
+    assert (row["machine"], row["runs"], row["p50_wall_seconds"], row["flaky_rate"]) == ("unknown", 1, 2.5, None)
+    assert b"alice" not in segments.line_of(found)[1]
+    assert found.started_at == datetime(2026, 3, 1, 8, tzinfo=UTC)
+
+
+def test_lines_that_are_no_runs_have_a_name() -> None:
+    assert read_line(json.dumps(line(entry=2)).encode()) is LineFault.OTHER_VERSION
+    assert read_line(json.dumps(line(commit=7)).encode()) is LineFault.BAD_VALUE
+    assert read_line(json.dumps(line(started_at="1999-12-31T00:00:00Z")).encode()) is LineFault.BAD_TIME
+    assert read_line(b"[" * 100_000) is LineFault.NOT_JSON
+
+
+# What is none
+
+
+def content(*lines: Mapping[str, Any] | bytes, **head: Any) -> bytes:
+    known = {
+        "history": 1,
+        "repository": "remote",
+        "machine": "0123456789abcdef",
+        "month": "2026-03",
+        "runs": len(lines),
+    }
+    rows = (known | head, *lines)
+    return b"".join((one if isinstance(one, bytes) else json.dumps(one).encode()) + b"\n" for one in rows)
+
+
+FIRST = line(0)["run_id"]
+WRONG = {
+    "of another version": (content(line(), history=2), "of another version (2)"),
+    "of no version": (content(line(), history="1"), "does not begin as one"),
+    "of another version, without the rest": (b'{"history":7}\n', "of another version (7)"),
+    "of other text": (b"hello\n", "does not begin as one"),
+    "empty": (b"", "does not begin as one"),
+    "a head that is cut off": (b'{"history":1,"repo', "does not begin as one"),
+    "nested without end": (b"[" * 100_000 + b"\n", "does not begin as one"),
+    "cut off": (content(line(), line(1))[:-20], "ends in the middle"),
+    "half": (content(line(), runs=2), "says that it holds 2 runs, and has 1"),
+    "a million": (content(line(), runs=1_000_000), "1,000,000 runs; at most 500"),
+    "none": (content(), "says that it holds 0 runs"),
+    "no run": (content(line(), b"{}"), "no run, in line 3"),
+    "a run of text": (content(b"hello"), "no run, in line 2"),
+    "two values in a line": (content(b"{} {}"), "no run, in line 2"),
+    "twice": (content(line(), line()), "once each"),
+    "in another order": (content(line(1), line(0)), "in the order"),
+    "another month": (content(line(started_at="2026-04-01T00:00:00Z", completed_at=None)), "another month"),
+    "another machine": (content(line(machine="f" * 16)), "class of machines"),
+    "a machine with a path": (content(line(machine="../x"), machine="../x"), "no class of machines"),
+    "a run with a path": (content(line(run_id="../../x")), "whose id cannot be one"),
+    "a repository above": (content(line(), repository="../.."), "names no repository"),
+    "a repository of the machine": (content(line(), repository="/home/alice"), "names no repository"),
+    "a repository with a break": (content(line(), repository="a\nb"), "names no repository"),
+    "another repository": (content(line(), repository="owner/other"), "not called as its content says"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_is_no_segment_says_why(kind: str) -> None:
+    data, why = WRONG[kind]
+
+    found = segments.parse(named(data, start=f"0123456789abcdef-{FIRST}"), data)
+
+    assert isinstance(found, SegmentFault), found
+    assert why in found.why
+
+
+def test_a_segment_under_the_name_of_another_one_is_none() -> None:
+    data = content(line())
+    good = named(data, start=f"0123456789abcdef-{FIRST}")
+
+    assert isinstance(segments.parse(good, data), Segment)
+    for name in (
+        good.replace("month=2026-03", "month=2026-04"),
+        good.replace("/0123", "/1123"),
+        good.replace("10-00-00", "10-00-01"),
+    ):
+        assert isinstance(segments.parse(name, data), SegmentFault), name
+
+
+def test_what_a_later_version_adds_is_ignored_and_kept() -> None:
+    first = content(line(0, color="red", stages=[{"id": "a", "status": "succeeded", "color": "red"}]), color="red")
+    second = content(line(1, color="blue"))
+    both = [
+        segments.parse(named(data, start=f"0123456789abcdef-{line(at)['run_id']}"), data)
+        for at, data in enumerate((first, second))
+    ]
+    found = [one for one in both if isinstance(one, Segment)]
+
+    (joined,) = segments.compacted(found).made.values()
+
+    assert len(found) == 2
+    assert joined.count(b'"color": "red"') == 2
+    assert joined.count(b'"color": "blue"') == 1
+
+
+# Sets of them
+
+RUNS = st.lists(
+    st.tuples(st.integers(0, 12), st.sampled_from("ab"), st.integers(0, 2), st.sampled_from(["succeeded", "failed"])),
+    min_size=1,
+    max_size=12,
+)
+
+
+def some(runs: Iterable[tuple[int, str, int, str]]) -> dict[str, bytes]:
+    entries = [
+        entry(run=run, machine=machine, resumes=resumes, status=status) for run, machine, resumes, status in runs
+    ]
+    return segments.made(REPOSITORY, ROOTS, lines_of(*entries))
+
+
+@given(st.lists(RUNS, min_size=1, max_size=5), st.randoms())
+def test_the_answer_does_not_depend_on_the_order_or_on_compactions(pushes: list[Any], random: Any) -> None:
+    every: dict[str, bytes] = {}
+    for runs in pushes:
+        every |= some(runs)
+    expected = shown(parsed(every))
+
+    names = list(every)
+    random.shuffle(names)
+    part = {name: every[name] for name in names[: random.randrange(len(names) + 1)]}
+    plan = segments.compacted(parsed(part))
+    joined = {**{name: data for name, data in every.items() if name not in plan.gone}, **plan.made}
+    back = {**joined, **{name: every[name] for name in names[:2]}}
+    again = segments.compacted(parsed(back))
+    last = {**{name: data for name, data in back.items() if name not in again.gone}, **again.made}
+
+    for found in (every, joined, back, last):
+        shuffled = parsed(found)
+        random.shuffle(shuffled)
+        assert shown(shuffled) == expected
+    assert segments.compacted(parsed(last)) == segments.Compaction({}, frozenset())
+
+
+@given(RUNS, RUNS)
+def test_what_a_store_lacks_is_sent_and_nothing_twice(first: Any, second: Any) -> None:
+    stored = parsed(some(first))
+    own = [one for segment in parsed(some(second)) for one in segment.runs]
+    fresh = lacking(own, stored)
+
+    after = [*stored, *parsed(segments.made(REPOSITORY, ROOTS, fresh))]
+
+    assert lacking(own, after) == []
+    assert shown(after) == shown([*stored, *parsed(some(second))])
+
+
+def test_nothing_makes_runs_disappear_by_saying_that_it_stands_for_them() -> None:
+    good = parsed(some([(0, "a", 0, "succeeded"), (1, "a", 0, "failed")]))
+    liar = segments.made(REPOSITORY, ROOTS, lines_of(entry(run=5, machine="a")), [one.sha256 for one in good])
+    worse = segments.made(
+        REPOSITORY, ROOTS, lines_of(entry(run=0, machine="a"), entry(run=1, machine="a")), [one.sha256 for one in good]
+    )
+
+    assert segments.compacted([*good, *parsed(liar)]).gone >= {one.name for one in good}  # with all their runs
+    assert sum(row["runs"] for row in shown([*good, *parsed(liar)])) == 3  # type: ignore[misc]
+    assert segments.covered(good[0], parsed(liar)) is False
+    assert shown([*good, *parsed(worse)])[0]["runs"] == 2
+
+
+def test_a_full_segment_stays_as_it_is() -> None:
+    full = parsed(segments.made(REPOSITORY, ROOTS, lines_of(*(entry(run=number) for number in range(500)))))
+    more = parsed(segments.made(REPOSITORY, ROOTS, lines_of(entry(run=600))))
+
+    assert segments.compacted([*full, *more]) == segments.Compaction({}, frozenset())
+
+
+# Repositories
+
+
+def test_two_repositories_of_one_name_are_kept_apart() -> None:
+    one, other = (segments.made("app", roots, lines_of(entry(run=1))) for roots in ("a" * 16, "b" * 16))
+    unknown = segments.made("app", None, lines_of(entry(run=2)))
+
+    rows = shown(parsed({**one, **other, **unknown}))
+
+    names = ["app (roots aaaaaaaa)", "app (roots bbbbbbbb)", "app (roots unknown)"]
+    assert [(row["repository"], row["runs"]) for row in rows] == [(name, 1) for name in names]
+
+
+def test_a_repository_whose_beginning_a_shallow_clone_does_not_know_is_the_one_of_its_name() -> None:
+    whole, shallow = Identity("app", "a" * 16), Identity("app", None)
+
+    assert labels([whole, shallow]) == {whole: whole, shallow: whole}
+    assert labels([shallow]) == {shallow: shallow}
+
+
+def test_a_run_that_was_pushed_under_two_names_counts_once() -> None:
+    both = {
+        **segments.made("old", ROOTS, lines_of(entry(run=1))),
+        **segments.made("new", ROOTS, lines_of(entry(run=1))),
+    }
+
+    assert [row["runs"] for row in shown(parsed(both))] == [1]
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("git@github.com:owner/name.git", "owner/name"),
+        ("https://alice:secret@host.example/owner/name.git?x=1", "owner/name"),
+        ("https://host.example/group/sub/name", "sub/name"),
+        ("ssh://git@host.example:22/~alice/name.git/", "~alice/name"),
+        ("/home/alice/work/name.git", "name"),
+        ("file:///home/alice/work/name/.git", "name"),
+        ("../name", "name"),
+        ("https://host.example/name", "name"),
+        ("", ""),
+    ],
+)
+def test_a_repository_is_called_by_the_end_of_its_address(address: str, name: str) -> None:
+    assert repository_name(address) == name
