@@ -83,16 +83,26 @@ def rank(entry: HistoryEntry, line: bytes) -> tuple[int, datetime, bytes]:
 
 def read_line(line: bytes) -> HistoryEntry | LineFault:
     """A line of a metrics file, without its break, as it may travel; or why it is no run."""
+    if line.startswith(lines.OWN):
+        try:
+            entry = decode_entry(line)
+            return lines.fault_of(entry) or _travelling(entry)
+        except (MsgspecError, RecursionError, ValueError):
+            pass
     found = lines.checked(line)
     if isinstance(found, LineFault):
         return found
     if isinstance(found, ForeignLine):
         return _of_foreign(found, line)
+    return _written_anew(line)
+
+
+def _written_anew(line: bytes) -> HistoryEntry | LineFault:
+    """One of ours that begins otherwise than we write it, or of whose values one that travels is none."""
     try:
-        entry = decode_entry(line)
-    except (MsgspecError, RecursionError, ValueError):  # `checked` took it: what it does not read is wrong
+        return _travelling(decode_entry(line))
+    except (MsgspecError, RecursionError, ValueError):
         return LineFault.BAD_VALUE
-    return _travelling(entry)
 
 
 def _travelling(entry: HistoryEntry) -> HistoryEntry:

@@ -177,12 +177,17 @@ def decode(line: bytes | memoryview, *, own: bool) -> Entry | LineFault:
                 entry = _own(line)  # ours, written anew by somebody
     except (MsgspecError, RecursionError, ValueError):
         return _why(bytes(line))
+    return fault_of(entry) or entry
+
+
+def fault_of(entry: Entry) -> LineFault | None:
+    """Why an entry does not count although each of its values may be; None where it does."""
     started = entry.started_at
     if started < _FIRST_DAY or not started <= (entry.completed_at or started) < _LAST_DAY:
         return LineFault.BAD_TIME
     if isinstance(entry, EntryLine) and entry.pipeline_id in entry.inside:
         return LineFault.OUTSIDE
-    return entry
+    return None
 
 
 Columns = dict[str, tuple[Any, ...]]

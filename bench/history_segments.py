@@ -1,0 +1,103 @@
+"""What a history costs by the number of its runs: push, a push of one more, fetch, show, compact, and how it grows.
+
+Runs of five stages, one a minute, each segment full; CPU time of the program and of git.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import statistics
+import subprocess
+from typing import TYPE_CHECKING, NamedTuple
+
+from aggregate import build_own, own_entry
+from common import ORCHGATE, Row, children, commit, environment, exponent, git, main, scratch, write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RUNS = (1_000, 10_000, 50_000)
+SHOWN, GROWTH = 3.0, 1.1  # seconds of CPU of the largest; exponent
+ROUNDS = 3
+TASK = "0001-bench"
+VERBS = ("push", "push one more", "fetch", "show", "show by five", "compact", "verify")
+ALL = "repository,pipeline,stage,week,machine"
+
+
+class Place(NamedTuple):
+    """A clone that has recorded runs, one that fetches them, and their remote."""
+
+    own: Path
+    other: Path
+    remote: Path
+
+
+def rows() -> Iterator[Row]:
+    small: dict[str, float] = {}
+    for number in RUNS:
+        found = spent(number)
+        for verb in VERBS:
+            limit, met = "", None
+            if verb == "show" and number == RUNS[-1]:
+                limit, met = f"{SHOWN:g} s", found[verb] <= SHOWN
+            yield Row(f"history of {number:,} runs, {verb}", f"{found[verb]:.2f} s of CPU", limit, met)
+        if number == RUNS[1]:
+            small = found
+    for verb in VERBS:
+        grown = exponent(small[verb], found[verb], RUNS[-1] / RUNS[1])
+        yield Row(f"history {verb}: growth from {RUNS[1]:,}", f"{grown:.2f}", f"<= {GROWTH}", grown <= GROWTH)
+
+
+def spent(number: int) -> dict[str, float]:
+    """CPU seconds by verb."""
+    with scratch() as root:
+        place = made(root, number)
+        found = {"push": once(place.own, "push")}
+        with (place.own / ".runs" / TASK / "metrics.json").open("ab") as file:
+            file.write(own_entry(random.Random(2), number, 5).replace(b"-@@@", b"-fff"))
+        found["push one more"] = once(place.own, "push")
+        found["fetch"] = statistics.median(fetched(place) for _ in range(ROUNDS))
+        found["show"] = median(place.other, "show", "--by", "pipeline,machine")
+        found["show by five"] = median(place.other, "show", "--by", ALL)
+        found["verify"] = median(place.other, "verify")
+        found["compact"] = once(place.other, "compact")
+        return found
+
+
+def made(root: Path, number: int) -> Place:
+    place = Place(root / "own", root / "other", root / "remote.git")
+    write(root, ".gitignore", "/.runs/\n")
+    commit(root, "start")
+    git(root, "clone", "--quiet", "--bare", ".", str(place.remote))
+    for clone in (place.own, place.other):
+        git(root, "clone", "--quiet", str(place.remote), str(clone))
+    folder = place.own / ".runs" / TASK
+    folder.mkdir(parents=True)
+    build_own(folder, count=number, stages=5)
+    return place
+
+
+def fetched(place: Place) -> float:
+    """By a clone that has nothing yet."""
+    shutil.rmtree(place.other)
+    git(place.remote, "clone", "--quiet", ".", str(place.other))
+    return once(place.other, "fetch")
+
+
+def once(cwd: Path, *words: str) -> float:
+    before = children()
+    done = subprocess.run([ORCHGATE, "history", *words], cwd=cwd, env=environment(), capture_output=True, check=False)
+    if done.returncode:
+        raise SystemExit(os.fsdecode(done.stdout + done.stderr))
+    return children() - before
+
+
+def median(cwd: Path, *words: str) -> float:
+    return statistics.median(once(cwd, *words) for _ in range(ROUNDS))
+
+
+if __name__ == "__main__":
+    main(rows)
