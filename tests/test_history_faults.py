@@ -387,6 +387,18 @@ def test_a_shallow_clone_pushes_runs_of_the_same_repository(made: Clones, tmp_pa
     assert [(row["repository"], row["runs"]) for row in rows] == [("remote", 2)]
 
 
+def test_a_run_whose_name_looks_like_a_secret_stays_here(made: Clones) -> None:
+    token = "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345"
+    write_lines(made.other, [line(1, pipeline_id=f"deploy {token}"), line(2)])
+
+    pushed = told(made.other, "push", code=1)
+
+    assert (pushed["sent_run_count"], [one["code"] for one in pushed["problems"]]) == (1, ["secret"])
+    assert token not in json.dumps(pushed)
+    held = "".join(made.remote.git("show", f"{HISTORY.ref}:{name}") for name in names(made.remote))
+    assert token not in held
+
+
 # Kills
 
 

@@ -56,6 +56,8 @@ READING = [
     "baseline show",
     "baseline show --output-format json",
     "evidence verify",
+    "history show",
+    "history verify",
     "evidence show .runs/x",
     f"evidence show .runs/{TASK}/cli/{RUN}/manifest.json",
     "evidence pin --check",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchgate.history.segments import Line, Segment
+    from orchgate.secrets.search import Patterns
 
 _SHOWN = 60  # characters of what stands in a line
 
@@ -114,6 +115,22 @@ def _lines(path: str) -> Iterator[bytes]:
         raise OrchgateError(f"{path} is {error.kind}, not a regular file", "remove it") from error
     except OSError as error:
         raise OrchgateError(f"cannot read {path}: {error.strerror}", "ls -l shows who may read it") from error
+
+
+def secrets_of(runs: Iterable[Line], patterns: Patterns) -> Mapping[str, str]:
+    """The kind of secret that a name of a run looks like, by the run's id: all else that travels is numbers."""
+    from orchgate.secrets import search
+
+    known: dict[str, str] = {}
+    found = {}
+    for entry, _ in runs:
+        for name in {entry.task_id or "", entry.pipeline_id, *entry.flaky, *(stage.id for stage in entry.stages)}:
+            if name not in known:
+                match = search.first(name.encode(errors="replace"), patterns)
+                known[name] = match.pattern if match else ""
+            if known[name]:
+                found[entry.run_id] = known[name]
+    return found
 
 
 def lacking(runs: Iterable[Line], stored: Sequence[Segment]) -> list[Line]:

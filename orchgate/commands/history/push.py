@@ -8,9 +8,11 @@ from orchgate.commands.shared import options, servers
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
+from orchgate.outputs._document import problem
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator, Mapping
 
     from orchgate.commands.history.workspace import HistoryWorkspace
     from orchgate.commands.shared.command_line import Parser
@@ -26,7 +28,10 @@ ABOUT = (
     "and how it ended travels with the class of its machine: no host, no user, no path and no command line."
 )
 EXAMPLES = ("orchgate history push", "orchgate history push --remote upstream --dry-run")
-EXIT_CODES = {3: "a server was not reached or refused, or metrics could not be read"}
+EXIT_CODES = {
+    1: "a name in a run looks like a secret, and the run was not sent",
+    3: "a server was not reached or refused, or metrics could not be read",
+}
 
 
 def arguments(parser: Parser) -> None:
@@ -46,16 +51,33 @@ def _push(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Outcom
     workspace.require_git(place, args.to)
     repositories.require_name(place.identity)
     own = workspace.own_runs(place)
+    secrets = _secrets(place, own)
+    own = own._replace(runs={run: line for run, line in own.runs.items() if run not in secrets})
     remote = args.remote or place.store.default_remote()
     done = []
     for address in place.store.push_addresses(remote):
         with place.store.connect(remote, args.timeout, address=address) as connection:
             done.append(_push_to(connection, _Request(place.identity, own, remote, args.dry_run, say)))
-    problems = workspace.kept_out(own)
+    problems = [*workspace.kept_out(own), *_withheld(secrets)]
     workspace.say_problems(problems, say)
-    verdict = Verdict.BROKEN if own.unreadable else Verdict.PASS
+    verdict = Verdict.FAIL if secrets else Verdict.BROKEN if own.unreadable else Verdict.PASS
     added = Outcome(verdict, remote, len(own.runs), is_dry_run=args.dry_run, problems=tuple(problems))
     return added._replace(**{name: sum(getattr(one, name) for one in done) for name in _SUMMED})
+
+
+def _secrets(place: HistoryWorkspace, own: Collected) -> Mapping[str, str]:
+    from orchgate.history import collect
+    from orchgate.secrets import search
+
+    settings = place.config.evidence
+    return collect.secrets_of(own.runs.values(), search.compiled(settings.secrets, settings.secrets_allowed))
+
+
+def _withheld(secrets: Mapping[str, str]) -> Iterator[Mapping[str, object]]:
+    hint = "change the secret; if it is none, evidence.secrets-allowed can say so"
+    for run_id, kind in secrets.items():
+        message = f"run {run_id} has a task, a pipeline or a stage whose name looks like a secret ({kind}): not sent"
+        yield problem("secret", message, hint)
 
 
 _SUMMED = ("sent_run_count", "stored_run_count", "new_segment_count", "removed_segment_count", "sent_bytes")
