@@ -1,6 +1,7 @@
 """What a history costs by the number of its runs: push, a push of one more, fetch, show, compact, and how it grows.
 
-Runs of five stages, one a minute, each segment full; CPU time of the program and of git.
+Runs of five stages, one a minute; CPU time of the program and of git. Segments are full but for those to be compacted,
+of five runs each, as small pushes make them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 from typing import TYPE_CHECKING, NamedTuple
 
 from aggregate import build_own, own_entry
-from common import ORCHGATE, Row, children, commit, environment, exponent, git, main, scratch, write
+from common import ORCHGATE, PYTHON, Row, children, commit, environment, exponent, git, main, scratch, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,22 @@ RUNS = (1_000, 10_000, 50_000)
 SHOWN, GROWTH = 3.0, 1.1  # seconds of CPU of the largest; exponent
 ROUNDS = 3
 TASK = "0001-bench"
-VERBS = ("push", "push one more", "fetch", "show", "show by five", "compact", "verify")
+VERBS = ("push", "push one more", "fetch", "show", "show by five", "verify")
+SMALL, LARGE = 1_000, 4_000  # segments to be compacted
+# Pushes a segment for every five runs of a metrics file, all at once.
+PUSH_SMALL = """
+import sys
+from orchgate.commands.history import workspace
+from orchgate.history import segments
+from orchgate.history.git_store import RemoteSegments
+made = {}
+with workspace.here() as place:
+    own, (name, roots) = list(workspace.own_runs(place).runs.values()), place.identity
+    for at in range(0, len(own), 5):
+        made |= segments.made(name, roots, own[at : at + 5])
+    with place.store.connect("origin") as connection:
+        RemoteSegments(connection, "origin").add(made)
+"""
 ALL = "repository,pipeline,stage,week,machine"
 
 
@@ -49,6 +65,19 @@ def rows() -> Iterator[Row]:
     for verb in VERBS:
         grown = exponent(small[verb], found[verb], RUNS[-1] / RUNS[1])
         yield Row(f"history {verb}: growth from {RUNS[1]:,}", f"{grown:.2f}", f"<= {GROWTH}", grown <= GROWTH)
+    few, many = compacted(SMALL), compacted(LARGE)
+    yield Row(f"history of {LARGE:,} segments of five runs, compact", f"{many:.2f} s of CPU")
+    grown = exponent(few, many, LARGE / SMALL)
+    yield Row(f"history compact: growth from {SMALL:,}", f"{grown:.2f}", f"<= {GROWTH}", grown <= GROWTH)
+
+
+def compacted(number: int) -> float:
+    """CPU seconds for so many segments of five runs."""
+    with scratch() as root:
+        place = made(root, 5 * number)
+        subprocess.run([PYTHON, "-c", PUSH_SMALL], cwd=place.own, env=environment(), check=True)
+        once(place.other, "fetch")
+        return once(place.other, "compact")
 
 
 def spent(number: int) -> dict[str, float]:
@@ -63,7 +92,6 @@ def spent(number: int) -> dict[str, float]:
         found["show"] = median(place.other, "show", "--by", "pipeline,machine")
         found["show by five"] = median(place.other, "show", "--by", ALL)
         found["verify"] = median(place.other, "verify")
-        found["compact"] = once(place.other, "compact")
         return found
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.histories import OTHER_MACHINE, Clones, clones, line, names, record, show, told, write_lines
-from tests.repo import ORCHGATE, Repo
+from tests.repo import ORCHGATE, Repo, clone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,6 +192,27 @@ def test_only_runs_since_a_day_are_shown(made: Clones) -> None:
     assert show(made.one, "pipeline", "--since", "1d") == []
     refused = made.one.orchgate("history", "show", "--since", "yesterday")
     assert (refused.code, "2026-03-01 or 30d" in refused.out) == (2, True), refused.out
+
+
+def test_a_clone_without_a_remote_pushes_to_an_address(made: Clones) -> None:
+    record(made.one)
+    made.one.git("remote", "remove", "origin")
+
+    pushed = told(made.one, "push", "--remote", str(made.remote.root))
+
+    assert (pushed["sent_run_count"], pushed["repository"]) == (1, "remote")
+    assert [(row["repository"], row["runs"]) for row in show(made.one, "repository")] == [("remote", 1)]
+
+
+def test_many_pushers_at_once_all_arrive(made: Clones, tmp_path: Path) -> None:
+    pushers = [clone(made.remote, tmp_path / f"pusher-{number}") for number in range(6)]
+    for number, one in enumerate(pushers):
+        write_lines(one, [line(10 * number + each) for each in range(3)])
+
+    push_at_once(*pushers)
+
+    assert [row["runs"] for row in show(made.third, "pipeline", "--from", "git")] == [18]
+    assert len(names(made.remote)) == 6
 
 
 def test_people_read_a_table(made: Clones) -> None:

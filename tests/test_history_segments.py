@@ -275,8 +275,30 @@ def test_nothing_makes_runs_disappear_by_saying_that_it_stands_for_them() -> Non
 
     assert segments.compacted([*good, *parsed(liar)]).gone >= {one.name for one in good}  # with all their runs
     assert sum(row["runs"] for row in shown([*good, *parsed(liar)])) == 3  # type: ignore[misc]
-    assert segments.covered(good[0], parsed(liar)) is False
+    assert segments.covered([*good, *parsed(liar)]) == frozenset()
     assert shown([*good, *parsed(worse)])[0]["runs"] == 2
+
+
+def test_a_compacted_segment_stands_only_for_those_that_it_has_runs_of() -> None:
+    every: dict[str, bytes] = {}
+    for number in range(0, 1200, 2):
+        every |= segments.made(REPOSITORY, ROOTS, lines_of(entry(run=number), entry(run=number + 1)))
+
+    joined = parsed(segments.compacted(parsed(every)).made)
+
+    assert (len(joined), sum(len(one.head.replaces) for one in joined)) == (3, 600)
+    assert segments.covered([*joined, *parsed(every)]) == every.keys()
+    assert segments.covered([*joined[1:], *parsed(every)]) == {
+        name for name in every if segments.sha256_of(name) not in joined[0].head.replaces
+    }
+
+
+def test_segments_of_earlier_months_are_not_read() -> None:
+    made = segments.made(REPOSITORY, ROOTS, lines_of(entry(run=1), entry(run=2, started_at="2026-02-28T23:59:59Z")))
+
+    months = [name.split("/")[2] for name in segments.since(made, datetime(2026, 3, 31, 23, tzinfo=UTC))]
+    assert (months, len(segments.since(made, datetime(2026, 2, 1, tzinfo=UTC)))) == (["month=2026-03"], 2)
+    assert segments.since(made, None) == list(made)
 
 
 def test_a_full_segment_stays_as_it_is() -> None:

@@ -38,9 +38,12 @@ class Identity(NamedTuple):
         return self.name != UNNAMED
 
 
-def identify(repository: Repository, configured: str) -> Identity:
-    """The repository as others know it; `UNNAMED` where nothing names it."""
-    name = configured or _name(repository)
+def identify(repository: Repository, configured: str, remote: str = "") -> Identity:
+    """The repository as others know it; `UNNAMED` where nothing names it.
+
+    `remote` is one that somebody named, by whose address a repository without any is called.
+    """
+    name = configured or _name(repository) or refs.repository_name(remote)
     return Identity(name if is_repository_name(name) else UNNAMED, _roots(repository))
 
 

@@ -8,6 +8,7 @@ two things, so a history is a set, and two of them are joined by union. Imports 
 
 from __future__ import annotations
 
+from datetime import UTC
 from itertools import groupby, pairwise
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
 VERSION = 1
 TOP = "v1"
@@ -93,6 +95,12 @@ def concerned(names: Iterable[str], runs: Iterable[HistoryEntry]) -> list[str]:
         if file.startswith(tuple(machines.get(month, ()))):
             found.append(name)
     return found
+
+
+def since(names: Iterable[str], start: datetime | None) -> list[str]:
+    """The segments whose month does not end before a moment, by their names; without one, all."""
+    first = f"month={start.astimezone(UTC):%Y-%m}" if start else ""
+    return [name for name in names if name.split("/")[-2] >= first]
 
 
 def divided(lines: Iterable[Line]) -> Iterator[tuple[str, str, list[Line]]]:
@@ -223,10 +231,17 @@ def best(lines: Iterable[Line]) -> dict[str, Line]:
     return found
 
 
-def covered(segment: Segment, by: Iterable[Segment]) -> bool:
-    """Whether all that a segment says is said by others that stand for it, so that it can go."""
-    others = [one for one in by if segment.sha256 in one.head.replaces and one.group == segment.group]
-    known = best(line for one in others for line in one.runs)
+def covered(segments: Sequence[Segment]) -> frozenset[str]:
+    """The names of those of which all is said by others that stand for them, so that they can go."""
+    standing: dict[str, list[Segment]] = {}
+    for one in segments:
+        for sha256 in one.head.replaces:
+            standing.setdefault(sha256, []).append(one)
+    return frozenset(one.name for one in segments if one.sha256 in standing and _is_said(one, standing[one.sha256]))
+
+
+def _is_said(segment: Segment, by: Iterable[Segment]) -> bool:
+    known = best(line for one in by if one.group == segment.group for line in one.runs)
     return all(
         entry.run_id in known and rank(*known[entry.run_id]) >= rank(entry, line) for entry, line in segment.runs
     )
@@ -242,17 +257,29 @@ class Compaction(NamedTuple):
 def compacted(segments: Sequence[Segment]) -> Compaction:
     """What makes the segments of a history few. Two of them that are not full become one, and what is covered goes."""
     new: dict[str, bytes] = {}
-    gone = {one.name for one in segments if covered(one, segments)}
+    gone = set(covered(segments))
     left = sorted((one for one in segments if one.name not in gone), key=lambda one: (one.group, one.name))
     for _, group in groupby(left, key=lambda one: one.group):
         small = [one for one in group if not _is_full(one)]
-        if len(small) < 2:
-            continue
-        runs = best(line for one in small for line in one.runs)
-        replaced = {sha256 for one in small for sha256 in (one.sha256, *one.head.replaces)}
-        new |= made(small[0].head.repository, small[0].head.roots, runs.values(), replaced)
-        gone |= {one.name for one in small}
+        if len(small) > 1:
+            new |= _joined(small)
+            gone |= {one.name for one in small}
     return Compaction(new, frozenset(gone - new.keys()))
+
+
+def _joined(small: Sequence[Segment]) -> dict[str, bytes]:
+    """Segments of one group as fewer. Each says which ones it has runs of, and what those stood for."""
+    sources: dict[str, list[Segment]] = {}
+    for one in small:
+        for entry, _ in one.runs:
+            sources.setdefault(entry.run_id, []).append(one)
+    head, runs = small[0].head, best(line for one in small for line in one.runs)
+    found: dict[str, bytes] = {}
+    for _, _, part in divided(runs.values()):
+        of = {one.name: one for entry, _ in part for one in sources[entry.run_id]}.values()
+        replaced = {sha256 for one in of for sha256 in (one.sha256, *one.head.replaces)}
+        found |= made(head.repository, head.roots, part, replaced)
+    return found
 
 
 def _is_full(segment: Segment) -> bool:

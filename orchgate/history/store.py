@@ -74,4 +74,4 @@ def superseded(source: SegmentSource) -> frozenset[str]:
         if targets:
             concerned |= {name, *targets}
     segments = load(source, concerned).segments if concerned else ()
-    return frozenset(one.name for one in segments if covered(one, segments))
+    return covered(segments)

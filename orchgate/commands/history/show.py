@@ -123,12 +123,18 @@ def _shown(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Shown
     loaded, own, where = _loaded(place, args, say)
     found: Found = [(_identity(one.head), list(one.runs)) for one in loaded.segments]
     if own:
-        found.append((place.identity, list(own.runs.values())))
+        found.append((_named_as(place.identity, found), list(own.runs.values())))
     runs = query.counted(found, limit, args.since)
     problems = [*workspace.faults_of(loaded.faults), *(workspace.kept_out(own) if own else ()), *_kept_out(runs)]
     whole = not loaded.faults and not (own and own.unreadable)
     number = sum(len(one.entries) for one in runs)
     return Shown(query.rows(runs, args.by), problems, list(_twins(runs)), where, number, whole)
+
+
+def _named_as(own: Identity, found: Found) -> Identity:
+    """This repository; one that nothing names is called as its runs are elsewhere."""
+    others = [one for one, _ in found if own.roots and one.roots == own.roots]
+    return own if own.is_named else next(iter(others), own)
 
 
 def _identity(head: Head) -> Identity:
@@ -139,19 +145,23 @@ def _identity(head: Head) -> Identity:
 
 def _loaded(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> tuple[Loaded, Collected | None, str]:
     """Segments and own runs, as far as they are asked for, and where they are, in words. Raises OrchgateError."""
-    from orchgate.history import git_store, store
+    from orchgate.history import git_store, segments, store
 
     if args.source == LOCAL:
         return store.Loaded(()), workspace.own_runs(place), "this clone"
     if args.source:
         workspace.require_git(place, args.source)
         with workspace.remote_segments(place, args, say) as there:
-            loaded = store.load(there)
+            loaded = store.load(there, segments.since(there.names(), args.since))
             return loaded._replace(faults=(*there.untaken, *loaded.faults)), None, there.where
     source, foreign = git_store.fetched(place.store)
     for name in foreign[: workspace.NAMED]:
         say(f"{source.where} also holds what is no history: {name}")
-    return store.load(source), workspace.own_runs(place), "this clone and what it has fetched"
+    return (
+        store.load(source, segments.since(source.names(), args.since)),
+        workspace.own_runs(place),
+        "this clone and what it has fetched",
+    )
 
 
 def _kept_out(runs: Iterable[Runs]) -> Iterator[Mapping[str, object]]:

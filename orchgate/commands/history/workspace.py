@@ -37,8 +37,11 @@ class HistoryWorkspace(NamedTuple):
 
 
 @contextlib.contextmanager
-def here() -> Iterator[HistoryWorkspace]:
-    """The work tree around the current folder. Raises OrchgateError, GitError, ConfigError."""
+def here(remote: str = "") -> Iterator[HistoryWorkspace]:
+    """The work tree around the current folder; `remote` is the one that somebody named.
+
+    Raises OrchgateError, GitError, ConfigError.
+    """
     from orchgate.config.load import load_work_tree
     from orchgate.gate import session
     from orchgate.git.store.reference import Store
@@ -49,7 +52,7 @@ def here() -> Iterator[HistoryWorkspace]:
         if not repository.root:
             raise GitError("a bare repository has no runs of its own", "run this in a clone")
         config = load_work_tree(repository.root)
-        identity = repositories.identify(repository, config.history.repository)
+        identity = repositories.identify(repository, config.history.repository, remote)
         yield HistoryWorkspace(repository.root, config, identity, Store(repository, os.environ, HISTORY))
 
 
@@ -95,7 +98,7 @@ class Outcome(NamedTuple):
 
 def carried_out(args: argparse.Namespace, verb: Callable[[HistoryWorkspace, Say], Outcome]) -> Verdict:
     """The verdict of a verb that talks to a server, once what became of it is told."""
-    with servers.said(args) as (lines, say), here() as place:
+    with servers.said(args) as (lines, say), here(args.remote) as place:
         done = verb(place, say)
     if args.output_format == "json":
         facts = done._asdict() | {"verdict": done.verdict.value, "problems": list(done.problems)}
