@@ -5,10 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import random
+import shutil
 import signal
-import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +26,7 @@ from tests.histories import (
     write_lines,
 )
 from tests.repo import ORCHGATE, Repo
+from tests.runs import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -402,58 +401,84 @@ def test_a_run_whose_name_looks_like_a_secret_stays_here(made: Clones) -> None:
 # Kills
 
 
-def killed(repo: Repo, verb: str, after: float) -> bool:
-    """Whether a verb was still going on when it was killed with all it had started."""
-    process = subprocess.Popen(
-        [ORCHGATE, "history", verb],
-        cwd=repo.root,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    time.sleep(after)
-    os.killpg(process.pid, signal.SIGKILL)
-    return process.wait() == -signal.SIGKILL
+WRAPPER = """#!/bin/sh
+# git, which kills whoever calls it at the time that is asked for, and then does its work or does not.
+count=$(($(cat "$KILLED/count") + 1))
+echo $count > "$KILLED/count"
+if [ $count = "$KILLED_AT" ]; then
+    echo $$ > "$KILLED/pid"
+    kill -9 $PPID
+    [ "$KILLED_HOW" = before ] || GIT "$@"
+    exit 1
+fi
+exec GIT "$@"
+"""
 
 
-def test_a_push_that_is_killed_anywhere_leaves_what_can_be_pushed_again_without_doubles(made: Clones) -> None:
-    started = time.monotonic()
-    told(made.other, "push")
-    usual = time.monotonic() - started
-    pick = random.Random(7)
-    caught = 0
-    for number in range(1, 13):
-        write_lines(made.other, [line(one) for one in range(number)])
-        metrics = (made.other.root / f".runs/{TASK}/metrics.json").read_text()
-        caught += killed(made.other, "push", usual * pick.random())
-        assert (made.other.root / f".runs/{TASK}/metrics.json").read_text() == metrics
+class Killer:
+    """Verbs that are killed at one of their calls of git, before it or while it goes on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir()
+        wrapper = folder / "git"
+        wrapper.write_text(WRAPPER.replace("GIT", str(shutil.which("git"))))
+        wrapper.chmod(0o755)
+
+    def run(self, repo: Repo, verb: str, at: int = 0, how: str = "before") -> int:
+        """How often a verb called git, up to where it was killed."""
+        (self._folder / "count").write_text("0")
+        env = {"KILLED": str(self._folder), "KILLED_AT": str(at), "KILLED_HOW": how}
+        path = f"{self._folder}{os.pathsep}{os.environ['PATH']}"
+        ended = repo.attempt(ORCHGATE, "history", verb, env={**env, "PATH": path})
+        assert ended.code == (-signal.SIGKILL if at else 0), ended.out
+        if at:  # what it had started may go on, or end with it
+            pid = (self._folder / "pid").read_text().strip()
+            until(lambda: not os.path.exists(f"/proc/{pid}"))
+        return int((self._folder / "count").read_text())
+
+
+def test_a_push_that_is_killed_at_any_call_can_be_repeated_without_doubles(made: Clones, tmp_path: Path) -> None:
+    killer = Killer(tmp_path / "killer")
+    write_lines(made.other, [line(0), line(1)])
+    calls = killer.run(made.other, "push")
+    metrics = made.other.root / f".runs/{TASK}/metrics.json"
+    for at in range(1, calls + 1):
+        write_lines(made.other, [line(one) for one in range(at + 2)])
+        before = metrics.read_text(), made.other.git("status", "--porcelain"), made.other.git("rev-parse", "HEAD")
+
+        killer.run(made.other, "push", at, ("before", "during")[at % 2])
+
+        assert (
+            metrics.read_text(),
+            made.other.git("status", "--porcelain"),
+            made.other.git("rev-parse", "HEAD"),
+        ) == before
         assert made.other.git("fsck", "--no-dangling", "--no-progress") == ""
 
     pushed = told(made.other, "push")
 
-    assert caught
-    assert pushed["sent_run_count"] + pushed["stored_run_count"] == 12
+    assert pushed["sent_run_count"] + pushed["stored_run_count"] == calls + 2
     assert told(made.other, "push")["sent_run_count"] == 0
-    told(made.third, "fetch")
-    assert [row["runs"] for row in show(made.third)] == [12]
-    assert told(made.third, "verify")["verdict"] == "pass"
+    assert [row["runs"] for row in show(made.third, "pipeline", "--from", "git")] == [calls + 2]
     held = "".join(made.remote.git("show", f"{HISTORY.ref}:{name}") for name in names(made.remote))
-    assert [held.count(f'"run_id":"{line(number)["run_id"]}"') for number in range(12)] == [1] * 12
+    assert [held.count(line(number)["run_id"]) for number in range(calls + 2)] == [1] * (calls + 2)
 
 
-def test_a_compaction_that_is_killed_anywhere_loses_nothing(made: Clones) -> None:
-    for number in range(1, 5):
-        write_lines(made.other, [line(one) for one in range(number)])
+def test_a_compaction_that_is_killed_at_any_call_loses_nothing(made: Clones, tmp_path: Path) -> None:
+    killer = Killer(tmp_path / "killer")
+    write_lines(made.other, [line(0), line(1)])
+    told(made.other, "push")
+    calls = killer.run(made.other, "compact")
+    for at in range(1, calls + 1, 2):
+        write_lines(made.other, [line(one) for one in range(at + 2)])
         told(made.other, "push")
-    started = time.monotonic()
-    made.other.orchgate("history", "compact", "--dry-run")
-    usual = time.monotonic() - started
-    pick = random.Random(8)
-    for _ in range(6):
-        killed(made.other, "compact", 2 * usual * pick.random())
-        assert [row["runs"] for row in show(made.third, "pipeline", "--from", "git")] == [4]
+
+        killer.run(made.other, "compact", at, ("before", "during")[at // 2 % 2])
+
+        assert [row["runs"] for row in show(made.third, "pipeline", "--from", "git")] == [at + 2]
 
     told(made.other, "compact")
 
     assert len(names(made.remote)) == 1
-    assert [row["runs"] for row in show(made.third, "pipeline", "--from", "git")] == [4]
+    assert told(made.other, "verify", "--from", "git")["verdict"] == "pass"

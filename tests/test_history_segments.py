@@ -14,8 +14,8 @@ from orchgate.git.refs import repository_name
 from orchgate.history import query, segments
 from orchgate.history.collect import lacking
 from orchgate.history.entries import HistoryEntry, read_line
-from orchgate.history.repositories import Identity, labels
-from orchgate.history.segments import Segment, SegmentFault
+from orchgate.history.repositories import RepositoryIdentity, labels
+from orchgate.history.segments import HistorySegment, SegmentFault
 from orchgate.metrics.lines import LineFault
 from tests.histories import line, named
 
@@ -38,14 +38,14 @@ def lines_of(*entries: HistoryEntry) -> list[Line]:
     return list(segments.best(map(segments.line_of, entries)).values())
 
 
-def parsed(made: Mapping[str, bytes]) -> list[Segment]:
+def parsed(made: Mapping[str, bytes]) -> list[HistorySegment]:
     found = [segments.parse(name, content) for name, content in made.items()]
     assert [one for one in found if isinstance(one, SegmentFault)] == []
-    return [one for one in found if isinstance(one, Segment)]
+    return [one for one in found if isinstance(one, HistorySegment)]
 
 
-def shown(found: Iterable[Segment]) -> list[dict[str, object]]:
-    sets = [(Identity(one.head.repository, one.head.roots), one.runs) for one in found]
+def shown(found: Iterable[HistorySegment]) -> list[dict[str, object]]:
+    sets = [(RepositoryIdentity(one.head.repository, one.head.roots), one.runs) for one in found]
     return query.rows(query.counted(sets, LATER, None), ("repository", "pipeline", "stage", "machine", "week"))
 
 
@@ -117,7 +117,7 @@ def test_a_run_of_another_program_travels_as_far_as_it_says_what_is_needed() -> 
 
     (segment,) = parsed(segments.made(REPOSITORY, ROOTS, lines_of(found)))
     (row,) = query.rows(
-        query.counted([(Identity(REPOSITORY, ROOTS), segment.runs)], LATER, None), ("pipeline", "machine")
+        query.counted([(RepositoryIdentity(REPOSITORY, ROOTS), segment.runs)], LATER, None), ("pipeline", "machine")
     )
 
     assert (row["machine"], row["runs"], row["p50_wall_seconds"], row["flaky_rate"]) == ("unknown", 1, 2.5, None)
@@ -190,7 +190,7 @@ def test_a_segment_under_the_name_of_another_one_is_none() -> None:
     data = content(line())
     good = named(data, start=f"0123456789abcdef-{FIRST}")
 
-    assert isinstance(segments.parse(good, data), Segment)
+    assert isinstance(segments.parse(good, data), HistorySegment)
     for name in (
         good.replace("month=2026-03", "month=2026-04"),
         good.replace("/0123", "/1123"),
@@ -206,7 +206,7 @@ def test_what_a_later_version_adds_is_ignored_and_kept() -> None:
         segments.parse(named(data, start=f"0123456789abcdef-{line(at)['run_id']}"), data)
         for at, data in enumerate((first, second))
     ]
-    found = [one for one in both if isinstance(one, Segment)]
+    found = [one for one in both if isinstance(one, HistorySegment)]
 
     (joined,) = segments.compacted(found).made.values()
 
@@ -322,7 +322,7 @@ def test_two_repositories_of_one_name_are_kept_apart() -> None:
 
 
 def test_a_repository_whose_beginning_a_shallow_clone_does_not_know_is_the_one_of_its_name() -> None:
-    whole, shallow = Identity("app", "a" * 16), Identity("app", None)
+    whole, shallow = RepositoryIdentity("app", "a" * 16), RepositoryIdentity("app", None)
 
     assert labels([whole, shallow]) == {whole: whole, shallow: whole}
     assert labels([shallow]) == {shallow: shallow}

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from orchgate.errors import OrchgateError
 from orchgate.history import segments
 from orchgate.history.entries import MACHINE, RUN, HistoryEntry, LeftOut, counts_of, rank, read_line, refusal
+from orchgate.history.store import load
 from orchgate.lib import files
 from orchgate.lib.files import NotRegularFileError
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -15,9 +16,11 @@ from orchgate.metrics.lines import LONGEST, LineFault
 from orchgate.runs import ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from orchgate.history.segments import Line, Segment
+    from orchgate.history.repositories import RepositoryIdentity
+    from orchgate.history.segments import HistorySegment, Line
+    from orchgate.history.store import SegmentStore
     from orchgate.secrets.search import Patterns
 
 _SHOWN = 60  # characters of what stands in a line
@@ -133,7 +136,33 @@ def secrets_of(runs: Iterable[Line], patterns: Patterns) -> Mapping[str, str]:
     return found
 
 
-def lacking(runs: Iterable[Line], stored: Sequence[Segment]) -> list[Line]:
+class Sent(NamedTuple):
+    """Runs that a store lacked, the segments that they were put into, and their bytes; `stored` runs it had."""
+
+    runs: int
+    stored: int
+    segments: int
+    bytes: int
+
+
+def send(store: SegmentStore, identity: RepositoryIdentity, runs: Collection[Line], *, dry_run: bool = False) -> Sent:
+    """Adds what a store lacks of some runs of a repository; only counts it for a dry run. Raises OrchgateError."""
+    loaded = load(store, segments.concerned(store.names(), (entry for entry, _ in runs)))
+    fresh = lacking(runs, [one for one in loaded.segments if _is_of(one, identity)])
+    made = segments.made(identity.name, identity.roots, fresh)
+    if made and not dry_run:
+        store.add(made)
+    return Sent(len(fresh), len(runs) - len(fresh), len(made), sum(map(len, made.values())))
+
+
+def _is_of(one: HistorySegment, identity: RepositoryIdentity) -> bool:
+    """Whether a segment is of a repository, whatever that was called then."""
+    if one.head.roots and identity.roots:
+        return one.head.roots == identity.roots
+    return one.head.repository == identity.name
+
+
+def lacking(runs: Iterable[Line], stored: Sequence[HistorySegment]) -> list[Line]:
     """The runs that no segment has, or none as they ended."""
     known = segments.best(line for one in stored for line in one.runs)
     return [line for line in runs if line[0].run_id not in known or rank(*line) > rank(*known[line[0].run_id])]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchgate.git.store.contents import Layout
+from orchgate.git.store.contents import RefLayout
 from orchgate.history.segments import FILE, FOLDERS, MOST_BYTES, SegmentFault, sha256_of
 from orchgate.history.store import superseded
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Read = Callable[[Mapping[str, str], int], Iterator[tuple[str, bytes | GitError]]]
 
-HISTORY = Layout(
+HISTORY = RefLayout(
     "refs/orchgate/history",
     FOLDERS,
     FILE,
@@ -48,7 +48,7 @@ def fetched(store: Store) -> tuple[GitSegments, tuple[str, ...]]:
     return GitSegments(f"{HISTORY.ref} here", tree.contents, store.read_each), tree.foreign
 
 
-class Kept(NamedTuple):
+class Learned(NamedTuple):
     """What a repository has learned from a remote: segments that are new here, and those that others stand for now."""
 
     new: frozenset[str]
@@ -85,11 +85,11 @@ class RemoteSegments(GitSegments):
         self._own |= pushed.new
         return pushed.new
 
-    def keep(self) -> Kept:
+    def keep(self) -> Learned:
         """Lets this repository have what is there, and forget what others stand for. Raises GitError, WriteError."""
         gone: frozenset[str] = frozenset()
         if self._contents.keys() - self._before.keys() - self._own:  # somebody else's, which may stand for ours
             both = {**self._before, **self._contents}
             gone = superseded(GitSegments(HISTORY.ref, both, self._connection.read))
         union = self._connection.keep(self._there, gone)
-        return Kept(frozenset(union.keys() - self._before.keys()), frozenset(self._before.keys() - union.keys()))
+        return Learned(frozenset(union.keys() - self._before.keys()), frozenset(self._before.keys() - union.keys()))

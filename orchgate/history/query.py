@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchgate.history.entries import as_counted, rank, refusal
-from orchgate.history.repositories import Identity, labels
+from orchgate.history.repositories import RepositoryIdentity, labels
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.metrics import fold
 from orchgate.metrics.aggregate import CANCELLED, FAILED, SUCCEEDED, Totals, both, rates_of
@@ -41,19 +41,21 @@ _COSTS = (("wall_seconds", (0.5, 0.9)), ("cpu_seconds", (0.5, 0.9)), ("max_rss_b
 class Runs(NamedTuple):
     """Runs of one repository, as they are shown; each once. `left_out` says by id why one does not count."""
 
-    repository: Identity
+    repository: RepositoryIdentity
     entries: tuple[HistoryEntry, ...]
     left_out: Mapping[str, str]
 
 
-def counted(found: Iterable[tuple[Identity, Iterable[Line]]], limit: datetime, since: datetime | None) -> list[Runs]:
+def counted(
+    found: Iterable[tuple[RepositoryIdentity, Iterable[Line]]], limit: datetime, since: datetime | None
+) -> list[Runs]:
     """Of the runs of repositories, which may be found more than once, each run once. `limit` is when the future begins.
 
     A run is known by its id and by what the repository begins with, so that one which got another name counts once.
     """
     parts = [(identity, list(lines)) for identity, lines in found]
     known = labels(identity for identity, _ in parts)
-    best: dict[tuple[str, str], tuple[Identity, Line]] = {}
+    best: dict[tuple[str, str], tuple[RepositoryIdentity, Line]] = {}
     for identity, lines in parts:
         label = known[identity]
         group = label.roots or label.name
@@ -62,14 +64,14 @@ def counted(found: Iterable[tuple[Identity, Iterable[Line]]], limit: datetime, s
             before = best.get(key)
             if before is None or (rank(*line), label.name) > (rank(*before[1]), before[0].name):
                 best[key] = label, line
-    by_label: dict[Identity, list[HistoryEntry]] = {}
+    by_label: dict[RepositoryIdentity, list[HistoryEntry]] = {}
     for label, (entry, _) in best.values():
         if since is None or entry.started_at >= since:
             by_label.setdefault(label, []).append(entry)
     return [_judged(label, by_label[label], limit) for label in sorted(by_label, key=lambda one: one.name)]
 
 
-def _judged(label: Identity, entries: Iterable[HistoryEntry], limit: datetime) -> Runs:
+def _judged(label: RepositoryIdentity, entries: Iterable[HistoryEntry], limit: datetime) -> Runs:
     left_out: dict[str, str] = {}
     kept = []
     for entry in entries:

@@ -27,7 +27,7 @@ _ROOTS = 16  # characters
 _SHOWN = 8
 
 
-class Identity(NamedTuple):
+class RepositoryIdentity(NamedTuple):
     """A repository; `roots` is None where its first commit is not here, as in a shallow clone."""
 
     name: str
@@ -38,16 +38,16 @@ class Identity(NamedTuple):
         return self.name != UNNAMED
 
 
-def identify(repository: Repository, configured: str, remote: str = "") -> Identity:
+def identify(repository: Repository, configured: str, remote: str = "") -> RepositoryIdentity:
     """The repository as others know it; `UNNAMED` where nothing names it.
 
     `remote` is one that somebody named, by whose address a repository without any is called.
     """
     name = configured or _name(repository) or refs.repository_name(remote)
-    return Identity(name if is_repository_name(name) else UNNAMED, _roots(repository))
+    return RepositoryIdentity(name if is_repository_name(name) else UNNAMED, _roots(repository))
 
 
-def require_name(identity: Identity) -> None:
+def require_name(identity: RepositoryIdentity) -> None:
     """Raises ConfigError where runs would travel without the name of their repository."""
     if not identity.is_named:
         hint = 'set repository = "owner/name" under [history] in orchgate.toml'
@@ -75,7 +75,7 @@ def _roots(repository: Repository) -> str | None:
     return sha256_hex(found[0])[:_ROOTS] if listed.code == 0 and found else None
 
 
-def labels(known: Iterable[Identity]) -> Mapping[Identity, Identity]:
+def labels(known: Iterable[RepositoryIdentity]) -> Mapping[RepositoryIdentity, RepositoryIdentity]:
     """Each as it is shown: one whose roots nobody knows is the other one of its name, where that is only one.
 
     Of several that share a name each gets a name of its own.
@@ -87,7 +87,7 @@ def labels(known: Iterable[Identity]) -> Mapping[Identity, Identity]:
     return {one: _label(one, by_name[one.name]) for one in every}
 
 
-def _label(one: Identity, roots: set[str]) -> Identity:
+def _label(one: RepositoryIdentity, roots: set[str]) -> RepositoryIdentity:
     if len(roots) < 2:
-        return Identity(one.name, next(iter(roots), None))
-    return Identity(f"{one.name} (roots {one.roots[:_SHOWN] if one.roots else 'unknown'})", one.roots)
+        return RepositoryIdentity(one.name, next(iter(roots), None))
+    return RepositoryIdentity(f"{one.name} (roots {one.roots[:_SHOWN] if one.roots else 'unknown'})", one.roots)

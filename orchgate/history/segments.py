@@ -28,7 +28,7 @@ TOP = "v1"
 MOST_RUNS = 500
 SPLIT_BYTES = 4 << 20  # a segment is full at so many bytes, too
 MOST_BYTES = 32 << 20  # of a segment that is read: one of full size whose last run is as long as a line may be
-# The levels of a name, as `git.store` takes them.
+# The levels of a name, as the stores of git take them.
 FOLDERS = (lazy(TOP), lazy(r"repo=[A-Za-z0-9_.~%-]{1,600}"), lazy(r"month=2[0-9]{3}-(0[1-9]|1[0-2])"))
 FILE = lazy(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}-[0-9a-f]{64}\.jsonl")
 SUFFIX = ".jsonl"
@@ -49,7 +49,7 @@ class Head(Struct, gc=False, kw_only=True, omit_defaults=True):
     replaces: list[str] = []
 
 
-class Segment(NamedTuple):
+class HistorySegment(NamedTuple):
     name: str
     head: Head
     runs: tuple[Line, ...]
@@ -169,7 +169,7 @@ def _version(first: bytes) -> object:
     return value.get("history") if isinstance(value, dict) and isinstance(value.get("history"), int) else None
 
 
-def parse(name: str, content: bytes) -> Segment | SegmentFault:
+def parse(name: str, content: bytes) -> HistorySegment | SegmentFault:
     """A segment by its name and its content, which is known to have the SHA-256 that the name says."""
     head = head_of(content)
     if isinstance(head, str):
@@ -186,7 +186,7 @@ def parse(name: str, content: bytes) -> Segment | SegmentFault:
     if isinstance(entries, str):
         return SegmentFault(name, entries)
     why = _contradiction(name, head, entries)
-    return SegmentFault(name, why) if why else Segment(name, head, tuple(zip(entries, lines, strict=True)))
+    return SegmentFault(name, why) if why else HistorySegment(name, head, tuple(zip(entries, lines, strict=True)))
 
 
 def _entries(body: bytes, lines: Sequence[bytes]) -> Sequence[HistoryEntry] | str:
@@ -231,16 +231,16 @@ def best(lines: Iterable[Line]) -> dict[str, Line]:
     return found
 
 
-def covered(segments: Sequence[Segment]) -> frozenset[str]:
+def covered(segments: Sequence[HistorySegment]) -> frozenset[str]:
     """The names of those of which all is said by others that stand for them, so that they can go."""
-    standing: dict[str, list[Segment]] = {}
+    standing: dict[str, list[HistorySegment]] = {}
     for one in segments:
         for sha256 in one.head.replaces:
             standing.setdefault(sha256, []).append(one)
     return frozenset(one.name for one in segments if one.sha256 in standing and _is_said(one, standing[one.sha256]))
 
 
-def _is_said(segment: Segment, by: Iterable[Segment]) -> bool:
+def _is_said(segment: HistorySegment, by: Iterable[HistorySegment]) -> bool:
     known = best(line for one in by if one.group == segment.group for line in one.runs)
     return all(
         entry.run_id in known and rank(*known[entry.run_id]) >= rank(entry, line) for entry, line in segment.runs
@@ -254,7 +254,7 @@ class Compaction(NamedTuple):
     gone: frozenset[str]
 
 
-def compacted(segments: Sequence[Segment]) -> Compaction:
+def compacted(segments: Sequence[HistorySegment]) -> Compaction:
     """What makes the segments of a history few. Two of them that are not full become one, and what is covered goes."""
     new: dict[str, bytes] = {}
     gone = set(covered(segments))
@@ -267,9 +267,9 @@ def compacted(segments: Sequence[Segment]) -> Compaction:
     return Compaction(new, frozenset(gone - new.keys()))
 
 
-def _joined(small: Sequence[Segment]) -> dict[str, bytes]:
+def _joined(small: Sequence[HistorySegment]) -> dict[str, bytes]:
     """Segments of one group as fewer. Each says which ones it has runs of, and what those stood for."""
-    sources: dict[str, list[Segment]] = {}
+    sources: dict[str, list[HistorySegment]] = {}
     for one in small:
         for entry, _ in one.runs:
             sources.setdefault(entry.run_id, []).append(one)
@@ -282,5 +282,5 @@ def _joined(small: Sequence[Segment]) -> dict[str, bytes]:
     return found
 
 
-def _is_full(segment: Segment) -> bool:
+def _is_full(segment: HistorySegment) -> bool:
     return len(segment.runs) >= MOST_RUNS or sum(len(line) for _, line in segment.runs) > SPLIT_BYTES // 2

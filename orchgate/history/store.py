@@ -5,7 +5,7 @@ What cannot be read, or is not what it says, is a problem with a name; the other
 
 from __future__ import annotations
 
-from orchgate.history.segments import Head, Segment, SegmentFault, covered, head_of, parse, sha256_of
+from orchgate.history.segments import Head, HistorySegment, SegmentFault, covered, head_of, parse, sha256_of
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class SegmentStore(SegmentSource, Protocol):
 
 
 class Loaded(NamedTuple):
-    segments: tuple[Segment, ...]
+    segments: tuple[HistorySegment, ...]
     faults: tuple[SegmentFault, ...] = ()
 
     def joined(self, other: Loaded) -> Loaded:
@@ -49,11 +49,11 @@ class Loaded(NamedTuple):
 
 def load(source: SegmentSource, names: Iterable[str] | None = None) -> Loaded:
     """All segments of a source, or some of them. Raises OrchgateError."""
-    found: list[Segment] = []
+    found: list[HistorySegment] = []
     faults: list[SegmentFault] = []
     for name, content in source.read(sorted(source.names() if names is None else names)):
         one = parse(name, content) if isinstance(content, bytes) else SegmentFault(name, content.message)
-        if isinstance(one, Segment):
+        if isinstance(one, HistorySegment):
             found.append(one)
         else:
             faults.append(one)

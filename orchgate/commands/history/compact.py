@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchgate.commands.history import workspace
-from orchgate.commands.history.workspace import Outcome
+from orchgate.commands.history.workspace import HistoryOutcome
 from orchgate.commands.shared import options, servers
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> Verdict:
     return workspace.carried_out(args, lambda place, say: _compact(place, args, say))
 
 
-def _compact(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Outcome:
+def _compact(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> HistoryOutcome:
     from orchgate.history import segments, store
 
     workspace.require_git(place, args.to)
@@ -53,7 +53,7 @@ def _compact(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Out
     workspace.say_problems(problems, say)
     would = "would become" if args.dry_run else "became"
     say(f"{there.where}: {counted(len(plan.gone), 'segment')} {would} {len(plan.made):,}")
-    return Outcome(
+    return HistoryOutcome(
         Verdict.BROKEN if faults else Verdict.PASS,
         there.remote,
         segment_count=len(loaded.segments) - (0 if args.dry_run else len(plan.gone) - len(plan.made)),

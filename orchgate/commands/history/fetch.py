@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchgate.commands.history import workspace
-from orchgate.commands.history.workspace import Outcome
+from orchgate.commands.history.workspace import HistoryOutcome
 from orchgate.commands.shared import options, servers
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> Verdict:
     return workspace.carried_out(args, lambda place, say: _fetch(place, args, say))
 
 
-def _fetch(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Outcome:
+def _fetch(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> HistoryOutcome:
     from orchgate.history import store
 
     workspace.require_git(place, args.source)
@@ -46,7 +46,7 @@ def _fetch(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Outco
     runs = sum(len(one.runs) for one in loaded.segments)
     gone = f", {len(kept.gone):,} forgotten that others stand for" if kept.gone else ""
     say(f"{there.where}: {counted(total, 'segment')}, {len(kept.new):,} new with {counted(runs, 'run')}{gone}")
-    return Outcome(
+    return HistoryOutcome(
         Verdict.BROKEN if faults else Verdict.PASS,
         there.remote,
         runs,

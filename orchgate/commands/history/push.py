@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchgate.commands.history import workspace
-from orchgate.commands.history.workspace import Outcome
+from orchgate.commands.history.workspace import HistoryOutcome
 from orchgate.commands.shared import options, servers
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from orchgate.commands.shared.servers import Say
     from orchgate.git.store.reference import Connection
     from orchgate.history.collect import Collected
-    from orchgate.history.repositories import Identity
-    from orchgate.history.segments import Segment
+    from orchgate.history.repositories import RepositoryIdentity
 
 SUMMARY = "send recorded runs to refs/orchgate/history of a remote"
 ABOUT = (
@@ -45,7 +44,7 @@ def run(args: argparse.Namespace) -> Verdict:
     return workspace.carried_out(args, lambda place, say: _push(place, args, say))
 
 
-def _push(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Outcome:
+def _push(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> HistoryOutcome:
     from orchgate.history import repositories
 
     workspace.require_git(place, args.to)
@@ -61,7 +60,7 @@ def _push(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Outcom
     problems = [*workspace.kept_out(own), *_withheld(secrets)]
     workspace.say_problems(problems, say)
     verdict = Verdict.FAIL if secrets else Verdict.BROKEN if own.unreadable else Verdict.PASS
-    added = Outcome(verdict, remote, len(own.runs), is_dry_run=args.dry_run, problems=tuple(problems))
+    added = HistoryOutcome(verdict, remote, len(own.runs), is_dry_run=args.dry_run, problems=tuple(problems))
     return added._replace(**{name: sum(getattr(one, name) for one in done) for name in _SUMMED})
 
 
@@ -84,48 +83,32 @@ _SUMMED = ("sent_run_count", "stored_run_count", "new_segment_count", "removed_s
 
 
 class _Request(NamedTuple):
-    identity: Identity
+    identity: RepositoryIdentity
     own: Collected
     remote: str
     dry_run: bool
     say: Say
 
 
-def _push_to(connection: Connection, request: _Request) -> Outcome:
-    from orchgate.history import segments, store
-    from orchgate.history.collect import lacking
+def _push_to(connection: Connection, request: _Request) -> HistoryOutcome:
+    from orchgate.history import collect
     from orchgate.history.git_store import HISTORY, RemoteSegments
 
     there = RemoteSegments(connection, request.remote)
-    runs = request.own.runs.values()
-    loaded = store.load(there, segments.concerned(there.names(), (entry for entry, _ in runs)))
-    fresh = lacking(runs, [one for one in loaded.segments if _is_same(one, request.identity)])
-    made = segments.made(request.identity.name, request.identity.roots, fresh)
-    size = sum(map(len, made.values()))
-    gone: frozenset[str] = frozenset()
-    if not request.dry_run:
-        there.add(made)
-        gone = there.keep().gone
+    sent = collect.send(there, request.identity, request.own.runs.values(), dry_run=request.dry_run)
+    gone: frozenset[str] = frozenset() if request.dry_run else there.keep().gone
     servers.note(connection, request.say)
-    stored = len(request.own.runs) - len(fresh)
-    also = f", {stored:,} were there" if stored else ""
+    also = f", {sent.stored:,} were there" if sent.stored else ""
     races = f"; another push came first {there.races} times" if there.races else ""
-    what = f"{counted(len(fresh), 'run')} in {counted(len(made), 'segment')} ({size:,} bytes)"
+    what = f"{counted(sent.runs, 'run')} in {counted(sent.segments, 'segment')} ({sent.bytes:,} bytes)"
     if request.dry_run:
         request.say(f"would send {what} to {request.remote} {HISTORY.ref}{also}")
     else:
         request.say(f"{request.remote} {HISTORY.ref}: {what} sent{also}{races}")
-    return Outcome(
-        sent_run_count=len(fresh),
-        stored_run_count=stored,
-        new_segment_count=len(made),
+    return HistoryOutcome(
+        sent_run_count=sent.runs,
+        stored_run_count=sent.stored,
+        new_segment_count=sent.segments,
         removed_segment_count=len(gone),
-        sent_bytes=size,
+        sent_bytes=sent.bytes,
     )
-
-
-def _is_same(one: Segment, identity: Identity) -> bool:
-    """Whether a segment is of this repository, whatever it was called then."""
-    if one.head.roots and identity.roots:
-        return one.head.roots == identity.roots
-    return one.head.repository == identity.name

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from orchgate.commands.shared.servers import Say
     from orchgate.history.collect import Collected
     from orchgate.history.query import Runs
-    from orchgate.history.repositories import Identity
+    from orchgate.history.repositories import RepositoryIdentity
     from orchgate.history.segments import Head, Line
     from orchgate.history.store import Loaded
 
-    Found = list[tuple[Identity, list[Line]]]
+    Found = list[tuple[RepositoryIdentity, list[Line]]]
 
 SUMMARY = "show runs, success and costs of all machines, by pipeline or whatever is asked for"
 ABOUT = "Without --from, of what is here: the runs of this clone and those that were fetched, each once."
@@ -131,16 +131,16 @@ def _shown(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Shown
     return Shown(query.rows(runs, args.by), problems, list(_twins(runs)), where, number, whole)
 
 
-def _named_as(own: Identity, found: Found) -> Identity:
+def _named_as(own: RepositoryIdentity, found: Found) -> RepositoryIdentity:
     """This repository; one that nothing names is called as its runs are elsewhere."""
     others = [one for one, _ in found if own.roots and one.roots == own.roots]
     return own if own.is_named else next(iter(others), own)
 
 
-def _identity(head: Head) -> Identity:
-    from orchgate.history.repositories import Identity
+def _identity(head: Head) -> RepositoryIdentity:
+    from orchgate.history.repositories import RepositoryIdentity
 
-    return Identity(head.repository, head.roots)
+    return RepositoryIdentity(head.repository, head.roots)
 
 
 def _loaded(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> tuple[Loaded, Collected | None, str]:

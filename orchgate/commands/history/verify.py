@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchgate.commands.history import workspace
-from orchgate.commands.history.workspace import Outcome
+from orchgate.commands.history.workspace import HistoryOutcome
 from orchgate.commands.shared import options, servers
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> Verdict:
     return workspace.carried_out(args, lambda place, say: _verify(place, args, say))
 
 
-def _verify(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Outcome:
+def _verify(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> HistoryOutcome:
     from orchgate.history import git_store, store
     from orchgate.history.collect import lacking
 
@@ -58,7 +58,7 @@ def _verify(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Outc
     runs = len({entry.run_id for one in loaded.segments for entry, _ in one.runs})
     here = f"; {counted(missing, 'run')} of this clone not pushed yet" if missing else ""
     say(f"{where}: {counted(len(loaded.segments), 'segment')} with {counted(runs, 'run')} as they say{here}")
-    return Outcome(
+    return HistoryOutcome(
         Verdict.FAIL if faults else Verdict.PASS,
         remote,
         runs,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchgate.git.store.reference import Store
     from orchgate.history.collect import Collected
     from orchgate.history.git_store import RemoteSegments
-    from orchgate.history.repositories import Identity
+    from orchgate.history.repositories import RepositoryIdentity
     from orchgate.history.segments import SegmentFault
 
 GIT = "git"
@@ -32,7 +32,7 @@ NAMED = 20  # of what is wrong, one by one
 class HistoryWorkspace(NamedTuple):
     root: str
     config: Config
-    identity: Identity
+    identity: RepositoryIdentity
     store: Store
 
 
@@ -80,7 +80,7 @@ def remote_segments(place: HistoryWorkspace, args: argparse.Namespace, say: Say)
         servers.note(connection, say)
 
 
-class Outcome(NamedTuple):
+class HistoryOutcome(NamedTuple):
     """What a verb did, for programs; None for what it does not do."""
 
     verdict: Verdict = Verdict.PASS
@@ -96,7 +96,7 @@ class Outcome(NamedTuple):
     problems: tuple[Mapping[str, object], ...] = ()
 
 
-def carried_out(args: argparse.Namespace, verb: Callable[[HistoryWorkspace, Say], Outcome]) -> Verdict:
+def carried_out(args: argparse.Namespace, verb: Callable[[HistoryWorkspace, Say], HistoryOutcome]) -> Verdict:
     """The verdict of a verb that talks to a server, once what became of it is told."""
     with servers.said(args) as (lines, say), here(args.remote) as place:
         done = verb(place, say)

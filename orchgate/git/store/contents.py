@@ -72,7 +72,7 @@ class Quarantine:
             raise files.failure(full, error) from error
         return oid
 
-    def commit(self, layout: Layout, wanted: Mapping[str, str], *parents: str | None) -> str:
+    def commit(self, layout: RefLayout, wanted: Mapping[str, str], *parents: str | None) -> str:
         """A commit with a set of contents, object ids by name. Raises GitError."""
         folders: dict[tuple[str, ...], list[str]] = {}
         for name, oid in wanted.items():
@@ -211,7 +211,7 @@ def _is_abandoned(objects: str, name: str) -> bool:
     return False
 
 
-class Layout(NamedTuple):
+class RefLayout(NamedTuple):
     """Which reference contents travel under, and how their names are paths of its tree.
 
     `folders` are the forms of the folders on the way to a content, one for each level, and `file` that of its own name;
@@ -236,7 +236,7 @@ class Layout(NamedTuple):
 
 
 REF = "refs/orchgate/evidence"
-EVIDENCE = Layout(  # every content under its SHA-256, `ab/cdef…`
+EVIDENCE = RefLayout(  # every content under its SHA-256, `ab/cdef…`
     REF,
     (lazy("[0-9a-f]{2}"),),
     lazy("[0-9a-f]{62}"),
@@ -276,7 +276,7 @@ class ContentTree(NamedTuple):
         return self.oid is None or (self.commit is not None and bool(self.contents or not self.foreign))
 
 
-def read_tree(blobs: Blobs, oid: str | None, layout: Layout, where: str, repair: str) -> ContentTree:
+def read_tree(blobs: Blobs, oid: str | None, layout: RefLayout, where: str, repair: str) -> ContentTree:
     """What an object that a reference names holds. Raises GitError, with the command `repair`, when it is not all here.
 
     `where` says which reference that is.
@@ -299,7 +299,7 @@ def read_tree(blobs: Blobs, oid: str | None, layout: Layout, where: str, repair:
 class _Sorted:
     """The contents of a tree by name, and their modes, once all of `read` was taken."""
 
-    def __init__(self, blobs: Blobs, layout: Layout, damaged: Callable[[str], GitError]) -> None:
+    def __init__(self, blobs: Blobs, layout: RefLayout, damaged: Callable[[str], GitError]) -> None:
         self._blobs, self._layout, self._damaged = blobs, layout, damaged
         self.contents: dict[str, str] = {}
         self.modes: set[str] = set()
@@ -349,7 +349,7 @@ def _entries(data: bytes, width: int) -> Iterator[tuple[str, str, str]]:
         yield os.fsdecode(mode), os.fsdecode(name), data[end + 1 : at].hex()
 
 
-def wrong(git: Git, layout: Layout, pairs: Sequence[tuple[str, str]]) -> list[str]:
+def wrong(git: Git, layout: RefLayout, pairs: Sequence[tuple[str, str]]) -> list[str]:
     """Those of some contents, name and object id, that are not what their name says. However large, none is held.
 
     Raises GitError when one is not here.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
     from orchgate.git.repository import Repository
-    from orchgate.git.store.contents import Layout, Quarantine
+    from orchgate.git.store.contents import Quarantine, RefLayout
     from orchgate.git.store.server import Server
 
 
@@ -36,7 +36,7 @@ _OLD = "refs/orchgate/incoming/"  # where an older orchgate that was killed has 
 class Store:
     """The contents of one repository. `known` reads the local ref; only a connection uses the network."""
 
-    def __init__(self, repository: Repository, environ: Mapping[str, str], layout: Layout = EVIDENCE) -> None:
+    def __init__(self, repository: Repository, environ: Mapping[str, str], layout: RefLayout = EVIDENCE) -> None:
         self._layout = layout
         self._repository = repository
         self._environ = environ
@@ -151,7 +151,7 @@ class Pushed(NamedTuple):
 class Connection:
     """`notes` are for people: what was wrong and did not stand in the way."""
 
-    def __init__(self, repository: Repository, layout: Layout, quarantine: Quarantine, server: Server) -> None:
+    def __init__(self, repository: Repository, layout: RefLayout, quarantine: Quarantine, server: Server) -> None:
         self._layout = layout
         self._repository = repository
         self._quarantine = quarantine
@@ -306,7 +306,7 @@ class Connection:
 
 
 def read_contents(
-    blobs: Blobs, layout: Layout, wanted: Mapping[str, str], limit: int
+    blobs: Blobs, layout: RefLayout, wanted: Mapping[str, str], limit: int
 ) -> Iterator[tuple[str, bytes | GitError]]:
     """Contents by name for object ids by name, or what is wrong with one. `limit` is in bytes."""
     for name, content in zip(wanted, blobs.read_many(wanted.values(), limit), strict=True):
@@ -324,7 +324,7 @@ def _without(contents: dict[str, str], names: Collection[str]) -> dict[str, str]
     return {name: oid for name, oid in contents.items() if name not in names} if names else contents
 
 
-def _head(repository: Repository, layout: Layout) -> str | None:
+def _head(repository: Repository, layout: RefLayout) -> str | None:
     completed = repository.git.attempt("rev-parse", "--verify", "--quiet", "--end-of-options", layout.ref)
     oid = completed.stdout.decode("ascii", "replace").strip()
     return oid if completed.code == 0 and oid.isalnum() else None

@@ -11,7 +11,7 @@ from orchgate.lib.text import clip
 from orchgate.lib.typed import TYPE_CHECKING, Enum
 
 if TYPE_CHECKING:
-    from orchgate.git.store.contents import Layout, Quarantine
+    from orchgate.git.store.contents import Quarantine, RefLayout
     from orchgate.lib.process import Completed
 
 
@@ -69,7 +69,7 @@ class Server:
 
     def __init__(
         self,
-        layout: Layout,
+        layout: RefLayout,
         quarantine: Quarantine,
         remote: str,
         shown: str,
