@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.histories import OTHER_MACHINE, Clones, clones, line, names, record, show, told, write_lines
+from tests.metrics_lines import foreign
 from tests.repo import ORCHGATE, Repo, clone
 
 if TYPE_CHECKING:
@@ -192,6 +193,20 @@ def test_only_runs_since_a_day_are_shown(made: Clones) -> None:
     assert show(made.one, "pipeline", "--since", "1d") == []
     refused = made.one.orchgate("history", "show", "--since", "yesterday")
     assert (refused.code, "2026-03-01 or 30d" in refused.out) == (2, True), refused.out
+
+
+def test_runs_of_another_program_travel_beside_ours(made: Clones) -> None:
+    write_lines(made.one, [line(0), *(foreign(number, duration_seconds=2.0) for number in range(1, 4))])
+
+    assert told(made.one, "push")["sent_run_count"] == 4
+    told(made.third, "fetch")
+
+    rows = show(made.third, "pipeline,machine")
+    assert [(row["pipeline"], row["machine"], row["runs"], row["flaky_rate"]) for row in rows] == [
+        ("demo", "0123456789abcdef", 1, 0.0),
+        ("diagnostics", "unknown", 3, None),
+    ]
+    assert told(made.one, "push")["sent_run_count"] == 0
 
 
 def test_a_clone_without_a_remote_pushes_to_an_address(made: Clones) -> None:

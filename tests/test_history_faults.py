@@ -338,6 +338,15 @@ def test_an_entry_of_another_version_in_a_segment_is_named_and_kept_out(made: Cl
     assert ([row["runs"] for row in shown["rows"]], "another version (2)" in messages(shown)) == ([2], True)
 
 
+def test_runs_of_another_project_that_a_link_leads_to_stay_there(made: Clones) -> None:
+    write_lines(made.other, [line(6)])
+    (made.other.root / ".runs/0002-odd").symlink_to(made.one.root / ".runs" / TASK)
+
+    pushed = told(made.other, "push", code=3)
+
+    assert (pushed["sent_run_count"], "0002-odd" in messages(pushed)) == (1, True)
+
+
 @pytest.mark.parametrize("kind", ["folder", "pipe", "long line"])
 def test_metrics_that_cannot_be_read_are_named_and_the_others_travel(made: Clones, kind: str) -> None:
     write_lines(made.other, [line(6)])

@@ -11,6 +11,7 @@ from orchgate.history.entries import MACHINE, RUN, HistoryEntry, LeftOut, counts
 from orchgate.history.store import load
 from orchgate.lib import files
 from orchgate.lib.files import NotRegularFileError
+from orchgate.lib.paths import require_inside
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.metrics.lines import LONGEST, LineFault
 from orchgate.runs import ids
@@ -52,6 +53,7 @@ def collect(root: str, limit: datetime) -> Collected:
     for path in _files(root):
         faults: list[LineFault] = []
         try:
+            require_inside(root, os.path.join(root, path))  # another project's runs are not ours to send
             for line in _lines(os.path.join(root, path)):
                 entry = read_line(line)
                 if entry is LineFault.BAD_TIME:
