@@ -231,15 +231,8 @@ def _show_tables(pipelines: Sequence[Mapping[str, Any]], series: Series) -> None
 
 def _fitted(table: list[list[str]], width: int | None) -> list[list[str]]:
     """Without the columns that a terminal has no room for, the least asked for first; JSON has them all."""
-    header = table[0]
-    gone: set[str] = set()
-    for name in _LEAST_FIRST:
-        kept = [[cell for title, cell in zip(header, row, strict=True) if title not in gone] for row in table]
-        if width is None or sum(max(map(len, column)) + _GAP for column in zip(*kept, strict=True)) + 2 <= width:
-            return kept
-        gone.add(name)
-    kept = [[cell for title, cell in zip(header, row, strict=True) if title not in gone] for row in table]
-    return screen.fitted(kept, (width or 0) - 2, {0: 12}, _GAP)
+    kept = screen.narrowed(table, width, _LEAST_FIRST, _GAP)
+    return screen.fitted(kept, width and width - 2, {0: 12}, _GAP)
 
 
 def _series(newest: Sequence[Entry]) -> Series:

@@ -52,6 +52,8 @@ _COLUMNS = (
     ("max RSS", "p50_max_rss_bytes"),
 )
 _LAST = "last end (UTC)"
+# A narrow terminal goes without these, this one first.
+_LEAST_FIRST = (_LAST, "cpu p90", "max RSS", "wall p90", "flaky", "cpu")
 _NONE = "-"
 _DAYS = lazy(r"(?a)(\d{1,5})d")
 
@@ -186,8 +188,9 @@ def _print(shown: Shown, by: Sequence[str]) -> None:
     table = [[*names, *(title for title, _ in _COLUMNS), _LAST]]
     table += [[*(escape(str(row[name] or _NONE)) for name in names), *_cells(row)] for row in shown.rows]
     width = screen.here().width
-    fitted = screen.fitted(table, width and width - 2, dict.fromkeys(range(len(names)), 8))
-    for cells in aligned(fitted, range(len(names), len(table[0]))):
+    kept = screen.narrowed(table, width, _LEAST_FIRST, 2)
+    fitted = screen.fitted(kept, width and width - 2, dict.fromkeys(range(len(names)), 8))
+    for cells in aligned(fitted, range(len(names), len(fitted[0]))):
         sys.stdout.write("  " + "  ".join(cells).rstrip() + "\n")
 
 

@@ -115,6 +115,17 @@ def interval(one: Interval, most: float, cells: int, of: Glyphs) -> str:
     return "".join(drawn)
 
 
+def narrowed(table: list[list[str]], width: int | None, least_first: Sequence[str], gap: int) -> list[list[str]]:
+    """A table without the columns that there is no room for, by their titles in its first row, in that order."""
+    gone: set[str] = set()
+    for name in ("", *least_first):
+        gone.add(name)
+        kept = [[cell for title, cell in zip(table[0], row, strict=True) if title not in gone] for row in table]
+        if width is None or sum(max(map(len, column)) + gap for column in zip(*kept, strict=True)) + 2 <= width:
+            break
+    return kept
+
+
 def fitted(
     rows: Sequence[Sequence[str]], width: int | None, shrinking: Mapping[int, int], gap: int = 2
 ) -> list[list[str]]:
