@@ -230,6 +230,17 @@ def test_many_pushers_at_once_all_arrive(made: Clones, tmp_path: Path) -> None:
     assert len(names(made.remote)) == 6
 
 
+def test_the_median_of_each_week_is_drawn(made: Clones) -> None:
+    days = [f"2026-03-{day:02d}T10:00:00Z" for day in (2, 9, 16)]
+    slower = [line(at, started_at=day, completed_at=None, wall_seconds=at + 1.0) for at, day in enumerate(days)]
+    write_lines(made.one, slower)
+
+    shown = made.one.orchgate("history", "show", "--plot", env={"LC_ALL": "C.UTF-8"})
+
+    drawn = shown.out.partition("week by week, oldest first:\n")[2]
+    assert (shown.code, drawn.split()) == (0, ["demo", "▁▅█", "1.000", "s", "to", "3.000", "s"]), shown.out
+
+
 def test_people_read_a_table(made: Clones) -> None:
     record(made.one)
     record(made.one, "broken")

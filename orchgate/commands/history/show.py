@@ -35,6 +35,7 @@ ABOUT = "Without --from, of what is here: the runs of this clone and those that 
 EXAMPLES = (
     "orchgate history show --by pipeline,machine",
     "orchgate history show --by pipeline,week --since 90d",
+    "orchgate history show --plot",
     "orchgate history show --from git --output-format json",
 )
 EXIT_CODES = {0: "shown", 3: "a server was not reached, or a part of the history could not be read and does not count"}
@@ -54,6 +55,7 @@ _COLUMNS = (
 _LAST = "last end (UTC)"
 # A narrow terminal goes without these, this one first.
 _LEAST_FIRST = (_LAST, "cpu p90", "max RSS", "wall p90", "flaky", "cpu")
+_NEWEST = 52  # weeks that are drawn
 _NONE = "-"
 _DAYS = lazy(r"(?a)(\d{1,5})d")
 
@@ -62,6 +64,7 @@ def arguments(parser: Parser) -> None:
     options.output_format(parser, "history")
     parser.add_argument("--by", type=_by, default=("pipeline",), metavar="NAMES", help=f"of {', '.join(BY)} (pipeline)")
     parser.add_argument("--since", type=_since, metavar="TIME", help="only runs since a day, such as 2026-03-01 or 30d")
+    parser.add_argument("--plot", action="store_true", help="also draw how the median wall time went, week by week")
     what = "git: ask the remote; local: this clone's own runs (own and fetched ones)"
     parser.add_argument("--from", dest="source", default="", metavar="STORE", help=what)
     servers.add_arguments(parser)
@@ -99,6 +102,7 @@ class Shown(NamedTuple):
     where: str
     runs: int
     whole: bool
+    weekly: Sequence[Mapping[str, object]] = ()
 
 
 def run(args: argparse.Namespace) -> Verdict:
@@ -111,6 +115,7 @@ def run(args: argparse.Namespace) -> Verdict:
             work_tree.print_json(document)
         else:
             _print(shown, args.by)
+            _plot(shown.weekly)
             for note in (*notes, *shown.notes):
                 say(note)
             workspace.say_problems(shown.problems, say)
@@ -130,7 +135,12 @@ def _shown(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Shown
     problems = [*workspace.faults_of(loaded.faults), *(workspace.kept_out(own) if own else ()), *_kept_out(runs)]
     whole = not loaded.faults and not (own and own.unreadable)
     number = sum(len(one.entries) for one in runs)
-    return Shown(query.rows(runs, args.by), problems, list(_twins(runs)), where, number, whole)
+    weekly = query.rows(runs, _weekly(args.by)) if args.plot else ()
+    return Shown(query.rows(runs, args.by), problems, list(_twins(runs)), where, number, whole, weekly)
+
+
+def _weekly(by: Iterable[str]) -> tuple[str, ...]:
+    return (*(name for name in by if name not in ("month", "week")), "week")
 
 
 def _named_as(own: RepositoryIdentity, found: Found) -> RepositoryIdentity:
@@ -192,6 +202,27 @@ def _print(shown: Shown, by: Sequence[str]) -> None:
     fitted = screen.fitted(kept, width and width - 2, dict.fromkeys(range(len(names)), 8))
     for cells in aligned(fitted, range(len(names), len(fitted[0]))):
         sys.stdout.write("  " + "  ".join(cells).rstrip() + "\n")
+
+
+def _plot(weekly: Iterable[Mapping[str, object]]) -> None:
+    """Draws, for each row but for its week, the medians of its weeks."""
+    seen = screen.here()
+    series: dict[str, list[float]] = {}
+    for row in weekly:
+        if isinstance(value := row["p50_wall_seconds"], int | float):
+            key = "  ".join(escape(str(row[name] or _NONE)) for name in BY if name in row and name != "week")
+            series.setdefault(key, []).append(value)
+    drawn = {key: values[-_NEWEST:] for key, values in series.items() if len(values) > 1}
+    if not drawn:
+        return
+    sys.stdout.write("median wall time, week by week, oldest first:\n")
+    table = [[key, screen.sparkline(values, seen.glyphs), " to ".join(_ends(values))] for key, values in drawn.items()]
+    for cells in aligned(screen.fitted(table, seen.width and seen.width - 2, {0: 8, 1: 8})):
+        sys.stdout.write("  " + "  ".join(cells).rstrip() + "\n")
+
+
+def _ends(values: Sequence[float]) -> Iterator[str]:
+    yield from dict.fromkeys(words.amount("wall_seconds", value) for value in (min(values), max(values)))
 
 
 def _cells(row: Mapping[str, object]) -> Iterator[str]:
