@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orchgate.git.refs import repository_name
 from orchgate.history import query, segments
 from orchgate.history.collect import lacking
-from orchgate.history.entries import HistoryEntry, read_line
+from orchgate.history.entries import HistoryEntry, decode_entry, encode, is_later, read_line
 from orchgate.history.repositories import RepositoryIdentity, labels
 from orchgate.history.segments import HistorySegment, SegmentFault
 from orchgate.metrics.lines import LineFault
@@ -199,6 +199,46 @@ def test_a_segment_under_the_name_of_another_one_is_none() -> None:
         assert isinstance(segments.parse(name, data), SegmentFault), name
 
 
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+EDITS = st.dictionaries(
+    st.sampled_from([*line(), "entry", "resumes", "lower_bounds", "metrics", "tests", "flaky", "foreign"]), VALUES
+)
+
+
+@given(EDITS, st.dictionaries(st.sampled_from(["history", "repository", "roots", "machine", "month", "runs"]), VALUES))
+def test_whatever_a_segment_holds_it_is_one_or_says_why_not(edits: dict[str, Any], head: dict[str, Any]) -> None:
+    data = content(line() | edits, **head)
+
+    found = segments.parse(named(data, start=f"0123456789abcdef-{FIRST}"), data)
+
+    if isinstance(found, HistorySegment):
+        assert shown([found]) == shown(parsed({found.name: data}))
+        assert segments.compacted([found]) == segments.Compaction({}, frozenset())
+
+
+@given(EDITS)
+def test_whatever_a_line_holds_it_travels_as_it_is_read_or_is_no_run(edits: dict[str, Any]) -> None:
+    found = read_line(json.dumps(line() | edits).encode())
+
+    if isinstance(found, HistoryEntry):
+        _, written = segments.line_of(found)
+        assert encode(decode_entry(written)) == written
+
+
+@given(st.integers(0, 700), st.binary(max_size=8))
+def test_bytes_that_were_changed_are_no_crash(at: int, other: bytes) -> None:
+    data = content(line(), line(1))
+    changed = data[:at] + other + data[at + len(other) :]
+
+    found = segments.parse(named(changed, start=f"0123456789abcdef-{FIRST}"), changed)
+
+    assert isinstance(found, HistorySegment | SegmentFault)
+
+
 def test_what_a_later_version_adds_is_ignored_and_kept() -> None:
     first = content(line(0, color="red", stages=[{"id": "a", "status": "succeeded", "color": "red"}]), color="red")
     second = content(line(1, color="blue"))
@@ -262,8 +302,18 @@ def test_what_a_store_lacks_is_sent_and_nothing_twice(first: Any, second: Any) -
 
     after = [*stored, *parsed(segments.made(REPOSITORY, ROOTS, fresh))]
 
+    known = segments.best(one for segment in after for one in segment.runs)
+
     assert lacking(own, after) == []
-    assert shown(after) == shown([*stored, *parsed(some(second))])
+    assert [entry for entry, _ in own if is_later(entry, known[entry.run_id][0])] == []
+    assert sum(len(one.runs) for one in after) == sum(len(one.runs) for one in stored) + len(fresh)
+
+
+def test_a_run_that_another_version_wrote_otherwise_is_not_sent_again() -> None:
+    entry_, written = segments.line_of(entry(run=1))
+    for other in (written.replace(b'{"', b'{"z":1,"', 1), written.replace(b'":', b'": ')):
+        (stored,) = parsed(segments.made(REPOSITORY, ROOTS, [(entry_, other)]))
+        assert lacking([(entry_, written)], [stored]) == []
 
 
 def test_nothing_makes_runs_disappear_by_saying_that_it_stands_for_them() -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from orchgate.errors import OrchgateError
 from orchgate.history import segments
-from orchgate.history.entries import MACHINE, RUN, HistoryEntry, LeftOut, counts_of, rank, read_line, refusal
+from orchgate.history.entries import MACHINE, RUN, HistoryEntry, LeftOut, counts_of, is_later, read_line, refusal
 from orchgate.history.store import load
 from orchgate.lib import files
 from orchgate.lib.files import NotRegularFileError
@@ -167,4 +167,4 @@ def _is_of(one: HistorySegment, identity: RepositoryIdentity) -> bool:
 def lacking(runs: Iterable[Line], stored: Sequence[HistorySegment]) -> list[Line]:
     """The runs that no segment has, or none as they ended."""
     known = segments.best(line for one in stored for line in one.runs)
-    return [line for line in runs if line[0].run_id not in known or rank(*line) > rank(*known[line[0].run_id])]
+    return [line for line in runs if line[0].run_id not in known or is_later(line[0], known[line[0].run_id][0])]

@@ -73,12 +73,17 @@ class LeftOut(NamedTuple):
 
 decode_entry = json.Decoder(HistoryEntry).decode
 decode_entries = json.Decoder(HistoryEntry).decode_lines
-encode = json.Encoder().encode
+encode = json.Encoder(order="sorted").encode  # the same bytes, however a version orders its fields
 
 
 def rank(entry: HistoryEntry, line: bytes) -> tuple[int, datetime, bytes]:
     """Of several entries of a run the one with the largest rank counts; no two that differ have the same."""
     return entry.resumes, entry.completed_at or _NEVER, line
+
+
+def is_later(entry: HistoryEntry, than: HistoryEntry) -> bool:
+    """Whether an entry tells more of a run than another one; how a version writes it is no news."""
+    return rank(entry, b"") > rank(than, b"")
 
 
 def read_line(line: bytes) -> HistoryEntry | LineFault:
