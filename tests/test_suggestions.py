@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from difflib import SequenceMatcher
+from difflib import SequenceMatcher, get_close_matches
 from typing import TYPE_CHECKING
 
 import pytest
@@ -150,6 +150,11 @@ def test_what_two_names_share_is_what_difflib_says(one: str, other: str) -> None
     blocks = SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
 
     assert _matching(one, other) == sum(block.size for block in blocks)
+
+
+@pytest.mark.parametrize(("name", "names"), [("ge", ("ege", "g-e")), ("ddcdbcbcdcad", ("dcdbcbcdcad", "ddcdbcbcdad"))])
+def test_of_names_that_are_equally_alike_the_last_one_is_suggested(name: str, names: tuple[str, ...]) -> None:
+    assert closest(name, names, 0.6) == get_close_matches(name, names, 1)[0] == max(names)
 
 
 @given(st.text("ab", max_size=9), st.data())

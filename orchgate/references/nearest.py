@@ -23,6 +23,7 @@ _MOST_NAMESAKES = 20
 _SHORT = 16  # characters
 _DEAREST = 3  # of long names, those that are compared letter by letter
 _ALIKE = 0.75
+_ROUNDED = 1e-9  # by which a bound may come out lower than what it bounds
 
 
 def closest(name: str, known: Sequence[str], cutoff: float) -> str:
@@ -43,7 +44,7 @@ def _most_alike(name: str, names: Iterable[str], cutoff: float) -> str:
     best = (cutoff, "")
     for pairs, one in likely if len(name) <= _SHORT else likely[:_DEAREST]:
         # All pairs of what is shared are in common, and between two shared parts at least one letter is not shared.
-        if min(_most(name, one), (pairs + 1) / 1.5) >= best[0]:
+        if min(_most(name, one), (pairs + 1) / 1.5 + _ROUNDED) >= best[0]:
             best = max(best, (2.0 * _matching(one, name) / (len(one) + len(name)), one))
     return best[1]
 
