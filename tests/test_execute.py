@@ -101,6 +101,26 @@ def test_a_gigabyte_of_output_takes_little_memory_and_time(tmp_path: Path) -> No
     )
 
 
+def test_a_pause_before_a_program_s_first_process_is_looked_for_is_told(tmp_path: Path) -> None:
+    """Ctrl-Z while the end of the stage before goes to a slow disk: the program was started, and nobody worked."""
+    script = (
+        "import os, sys\n"
+        "from orchgate.lib import working_time\n"
+        "from orchgate.runner.child import Program\n"
+        "from orchgate.runner.loop import Loop\n"
+        "ended = []\n"
+        "program = Program(['true'], '/', dict(os.environ), sys.argv[1], 'm', None)\n"
+        "with Loop(lambda _: None, lambda _: None) as loop:\n"
+        "    loop.start(program, ended.append)\n"
+        "    working_time.leave_out(1000.0)\n"  # as the handler of SIGTSTP does
+        "    while not ended: loop.step()\n"
+        "print(ended[0].usage.get('away_seconds'))\n"
+    )
+    argv = [sys.executable, "-c", script, str(tmp_path / "log")]
+    away = subprocess.run(argv, capture_output=True, check=True).stdout
+    assert float(away.decode().replace("None", "0")) >= 1000
+
+
 def test_a_process_s_own_session_is_known() -> None:
     assert process_tree.session_of(os.getpid()) == os.getsid(0)
 

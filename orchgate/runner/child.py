@@ -52,7 +52,7 @@ class Program(NamedTuple):
 class Birth(NamedTuple):
     """The first process of a program: its id, which of `numbers` it hands down, and what counts its time, if any.
 
-    `floor` and `at` as `starting` has them.
+    `floor` and `at` as `starting` has them; `away` is what the clock of `working_time` had left out then.
     """
 
     pid: int
@@ -61,6 +61,7 @@ class Birth(NamedTuple):
     meter: Meter | None
     floor: int
     at: float | None = None
+    away: float | None = None
 
 
 class Result(NamedTuple):
@@ -83,8 +84,9 @@ class Result(NamedTuple):
 class Stopwatch:
     """How long one program worked, from `begin` (of the clock of `working_time`), or else now, until `end`."""
 
-    def __init__(self, begin: float | None = None) -> None:
-        self._begin, self._before = working_time.now() if begin is None else begin, working_time.away()
+    def __init__(self, begin: float | None = None, away: float | None = None) -> None:
+        self._begin = working_time.now() if begin is None else begin
+        self._before = working_time.away() if away is None else away
         self._held = 0.0  # seconds in which it alone was stopped
         self._since: float | None = None  # it is stopped since then
         self._bound = ""  # why it may have worked for longer
@@ -174,7 +176,7 @@ class ChildProcess:
         self.pid = birth.pid
         self.tree = TreeIdentity(birth.pid, birth.number, mark, birth.numbers)
         self.memory = MemorySampler(self.tree, self.seen)
-        self.watch = Stopwatch(birth.at)
+        self.watch = Stopwatch(birth.at, birth.away)
         self.status: int | None = None  # as wait4 has it; set once the first process is dead
         self.costs = Costs(birth.floor)
         self._meter = birth.meter

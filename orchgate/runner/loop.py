@@ -36,7 +36,7 @@ _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _Starting(NamedTuple):
-    """A program that was started, whose first process has not been looked for yet."""
+    """A program that was started, whose first process has not been looked for yet. Ctrl-Z may come before that."""
 
     program: Program
     output: Output
@@ -44,6 +44,7 @@ class _Starting(NamedTuple):
     number: int
     meter: Meter | None
     begun: FirstProcess | Helper
+    away: float
 
 
 class Loop:
@@ -128,7 +129,7 @@ class Loop:
         output = Output(program.log, screen=_screen() if program.screened else None)
         with self._refusals(output, done), self.numbered() as (number, meter):
             begun = self._begin(program, output, number, adopts=self.adopts)
-            self._starting = _Starting(program, output, done, number, meter, begun)
+            self._starting = _Starting(program, output, done, number, meter, begun, working_time.away())
 
     def _begin(self, program: Program, output: Output, number: int, *, adopts: bool) -> FirstProcess | Helper:
         with _source(program.source) as source:
@@ -149,7 +150,7 @@ class Loop:
             first = self._first(one)
             self._watch(first.pid)
             one.output.started()
-            birth = Birth(first.pid, one.number, self.numbers, one.meter, first.floor, first.at)
+            birth = Birth(first.pid, one.number, self.numbers, one.meter, first.floor, first.at, one.away)
             running = self._started[first.pid] = Running(one.program, birth, one.output, one.done)
             self._selector.register(one.output.reader, selectors.EVENT_READ, running)
 
