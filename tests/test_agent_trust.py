@@ -164,6 +164,13 @@ def test_what_comes_into_the_loop_s_own_folder_or_leaves_it_is_named(
     assert found == [f".runs/rlm/cli/{loops.folder.name}/{name}" for name in named]
 
 
+def test_what_comes_into_a_folder_that_an_earlier_turn_made_is_named(loops: Loops) -> None:
+    into = "cd .runs/rlm/cli/*/artifacts && if test -d more; then echo x > more/new; else mkdir more; fi"
+    loops.run(f"({into}); {COUNTS}", "test $(cat count) -ge 2")
+
+    assert loops.state()["iterations"][1]["outside"] == [f".runs/rlm/cli/{loops.folder.name}/artifacts/more/new (new)"]
+
+
 def test_a_log_of_an_earlier_turn_that_was_edited_is_named(loops: Loops) -> None:
     edit = "test -e count && echo x >> $(echo .runs/rlm/cli/*/stages/01-*)"
     loops.run(f"{edit}; {COUNTS}", "test $(cat count) -ge 2")

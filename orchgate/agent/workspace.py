@@ -127,6 +127,7 @@ _OF_GIT = ("config", "config.worktree", "objects/info/alternates")
 _IGNORED = ("info/refs",)  # git writes it by itself
 
 Seen = dict[str, tuple[Any, ...]]
+_FOOTPRINTS = ".footprints"  # the loop's own, in `artifacts`
 
 
 class WatchedPlaces(NamedTuple):
@@ -238,8 +239,25 @@ def _runs(places: WatchedPlaces) -> Iterator[str]:
 def _own(places: WatchedPlaces) -> Iterator[str]:
     """Of the loop's own run: what is at its top, folders among it, whose stamps tell what came and went in them."""
     with contextlib.suppress(OSError):
-        yield from sorted(os.path.join(places.own, name) for name in os.listdir(places.own))
+        for path in sorted(os.path.join(places.own, name) for name in os.listdir(places.own)):
+            yield path
+            yield from _foreign(path)
     yield from places.written
+
+
+def _foreign(folder: str) -> Iterator[str]:
+    """The files in folders that the loop did not make, below one at the top of its run.
+
+    A folder has a link for each folder in it, and two of its own: where it has no more, it need not be listed.
+    """
+    ours = os.path.isdir(os.path.join(folder, _FOOTPRINTS))
+    with contextlib.suppress(OSError):
+        if os.path.islink(folder) or not os.path.isdir(folder) or os.stat(folder).st_nlink == 2 + ours:
+            return
+        with os.scandir(folder) as entries:
+            found = sorted(one.path for one in entries if one.is_dir(follow_symlinks=False) and one.name != _FOOTPRINTS)
+        for path in found:
+            yield from _walked(path)
 
 
 def _inode_stamp(path: str) -> tuple[Any, ...]:
