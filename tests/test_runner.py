@@ -414,6 +414,25 @@ def test_a_stage_with_the_same_inputs_is_answered_from_the_cache(project: Projec
     assert ((project.root / "ran").read_text(), project.stages()["one"]["cached"]) == ("x\n", True)
 
 
+def test_the_cache_is_asked_when_every_program_started_is_known(project: Project) -> None:
+    """It runs git, and what git leaves behind must not be taken for the program that a helper is about to start."""
+    project.repo.commit(files={"in.txt": "x"})
+    both = ({"id": name, "run": ["true"], "inputs": ["in.txt"]} for name in ("one", "two"))
+    project.define("demo", *both, **{"max-parallel": 2})
+    script = (
+        "from orchgate import cli\n"
+        "from orchgate.runner.loop import Loop\n"
+        "from orchgate.runner.stage_cache import StageCache\n"
+        "loops, pending, enter, hit = [], [], Loop.__enter__, StageCache.hit\n"
+        "Loop.__enter__ = lambda self: loops.append(self) or enter(self)\n"
+        "StageCache.hit = lambda self, *a: pending.append(any(loop._starting for loop in loops)) or hit(self, *a)\n"
+        f"code = cli.main(['run', 'demo', '--task', '{TASK}'])\n"
+        "print(code, pending)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=project.root, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 [False, False]", done.stdout + done.stderr
+
+
 def test_a_cached_stage_names_the_run_that_did_it(project: Project) -> None:
     project.repo.commit("input", {"in.txt": "1\n"})
     project.define("demo", {"id": "one", "run": ["true"], "inputs": ["in.txt"]})

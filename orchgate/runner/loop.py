@@ -109,8 +109,7 @@ class Loop:
     @property
     def _running(self) -> dict[int, Running]:
         """Programs by their first processes. Whoever looks at them sees all that were started."""
-        if self._starting:
-            self._complete(self._starting)
+        self.settle()
         return self._started
 
     @property
@@ -124,8 +123,7 @@ class Loop:
 
     def start(self, program: Program, done: Callable[[Result], None]) -> None:
         """Starts a program; `done` is called once, from `step`. Raises WriteError when its log cannot be made."""
-        if self._starting:
-            self._complete(self._starting)
+        self.settle()
         output = Output(program.log, screen=_screen() if program.screened else None)
         with self._refusals(output, done), self.numbered() as (number, meter):
             begun = self._begin(program, output, number, adopts=self.adopts)
@@ -142,6 +140,11 @@ class Loop:
                 adopts=adopts,
                 handed=start_and_reap.Handed(number, self.numbers),
             )
+
+    def settle(self) -> None:
+        """Finds the first process of what was started last: needed before this process starts anything by itself."""
+        if self._starting:
+            self._complete(self._starting)
 
     def _complete(self, one: _Starting) -> None:
         """A program that was started has a first process from here on."""

@@ -181,6 +181,7 @@ class PipelineRun:
     def _start(self, index: int) -> None:
         stage = self.pipeline.stages[index - 1]
         self._active.add(index)
+        self.session.loop.settle()  # the cache and sub-pipelines ask git, and what git leaves is no program of a stage
         if stage.pipeline:
             self._call(index)
         elif self._cache and (cached := self._cache.hit(index, self._schedule.needs[index])):
