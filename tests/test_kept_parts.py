@@ -372,3 +372,20 @@ def test_what_the_old_value_refuses_is_not_told_from_what_was_kept_under_the_new
         for report in (first, second)
     ]
     assert refused == [keys, keys]
+
+
+def test_a_document_of_a_packet_that_is_judged_each_time_is_not_kept_for_another(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is missing for both was told of the one from what was kept, and of the other once more, as if new."""
+    monkeypatch.setattr(asked, "RACY", -(10**18))
+    monkeypatch.setattr(parts, "SIZE", 1)
+    # The plan is one of two documents here, and the checklist of a packet of its own.
+    repo.write("orchgate.toml", '[documents]\npaths.checklist = "docs/{task}.md"\n')
+    repo.git("add", "orchgate.toml")
+    repo.commit(files={"docs/ACTION_PLAN-fast.md": "# Plan\n", "docs/PRD-fast.md": "# PRD\n", "docs/guide.md": "# A\n"})
+    repo.stage("docs/PRD-fast.md", "# PRD\n\n## Summary\n")
+    said()
+    repo.stage("docs/guide.md", "# B\n")
+
+    assert said() == said("--no-cache")

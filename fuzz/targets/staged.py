@@ -157,8 +157,8 @@ def damage(root: str, chance: random.Random) -> None:
             if how == 0:
                 os.unlink(path)
             elif how == 1:
-                file.truncate(chance.randrange(len(content)))
-            elif how == 2:
+                file.truncate(chance.randrange(len(content) + 1))
+            elif how == 2 and content:  # a damage may have left nothing
                 at = chance.randrange(len(content))
                 file.seek(at)
                 file.write(bytes([content[at] ^ 1 << chance.randrange(8)]))

@@ -91,14 +91,15 @@ class KeptParts:
                 yield from self._found[path]
 
     def written(
-        self, new: Iterable[Part], answers: Answers, found: Iterable[Diagnostic], marked: Collection[str]
+        self, new: Iterable[Part], answers: Answers, found: Iterable[Diagnostic], each_time: Collection[str]
     ) -> tuple[bytes, dict[str, bytes]]:
         """The parts that are used, and new ones, and the texts of their documents.
 
-        `marked` documents hold comments that may silence what was found.
+        Documents that are judged `each_time` are among others of things that are not kept, or hold comments that may
+        silence what was found.
         """
         rows: dict[str, list[Diagnostic]] = {}
-        astray: set[str] = set(marked)  # documents whose findings do not all stand in them
+        astray: set[str] = set(each_time)  # documents whose findings do not all stand in them
         for one in found:
             rows.setdefault(one.finding.location.path, []).append(one)
             if one.finding.documents and one.finding.location.path not in one.finding.documents:
@@ -161,7 +162,9 @@ def keep(outcomes: Outcomes, check: Check, kept: Kept, asked: Asked, parts: Part
     new, recalled = parts.done.get(check.id, ()), parts.recalled.get(check.id)
     if not isinstance(recalled, KeptParts) or not (new or recalled.used):
         return {}
-    content, texts = recalled.written(new, asked.answers, kept.result.diagnostics, kept.marked)
+    # Which of the findings in a document are whose is not kept.
+    each_time = parts.never_kept.get(check.id, set()).union(kept.marked)
+    content, texts = recalled.written(new, asked.answers, kept.result.diagnostics, each_time)
     outcomes.cache.write(KIND, check.id.encode() + b" " + outcomes.way, content)
     return texts
 

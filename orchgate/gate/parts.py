@@ -87,8 +87,8 @@ class Parts:
     """The parts of one judgement. `unlike` are the names of what is otherwise in the tree before; None: everything.
 
     `same` are the documents, by check, of what says the same of the tree before; `other` those of what may not. `done`
-    are the parts that were judged, and `recalled` what was kept of others, by check. All of it holds in one situation,
-    as `Context.situation` says.
+    are the parts that were judged, `never_kept` documents of things that are judged each time, and `recalled` what was
+    kept of others, by check. All of it holds in one situation, as `Context.situation` says.
     """
 
     def __init__(self, situation: tuple[object, ...] = ()) -> None:
@@ -97,6 +97,7 @@ class Parts:
         self.same: dict[str, set[str]] = {}
         self.other: dict[str, set[str]] = {}
         self.done: dict[str, list[Part]] = {}
+        self.never_kept: dict[str, set[str]] = {}
         self.recalled: Mapping[str, Recalled] = {}
         self._memo: dict[object, tuple[Any, frozenset[str]]] = {}
 
@@ -127,13 +128,18 @@ class Parts:
         for documents, _ in noted.things:
             same = known and all(self._is_same(noted, path) for path in documents)
             (self.same if same else self.other).setdefault(check, set()).update(documents)
-        if check in self.recalled and NEVER not in noted.names:
-            kept = [
-                (documents, numbers)
-                for documents, numbers in noted.things
-                if numbers is not None and all(map(noted.is_plain, documents))
-            ]
-            self.done.setdefault(check, []).append(Part(tuple(kept), packed(noted.names)))
+        if check in self.recalled:
+            self._add(check, noted)
+
+    def _add(self, check: str, noted: Noted) -> None:
+        """Adds what can be kept of a part, and the documents of the rest."""
+        kept: list[tuple[tuple[str, ...], tuple[int, ...]]] = []
+        for documents, numbers in noted.things:
+            if numbers is None or NEVER in noted.names or not all(map(noted.is_plain, documents)):
+                self.never_kept.setdefault(check, set()).update(documents)
+            else:
+                kept.append((documents, numbers))
+        self.done.setdefault(check, []).append(Part(tuple(kept), packed(noted.names)))
 
     def _is_same(self, noted: Noted, path: str) -> bool:
         return self.unlike is not None and noted.is_plain(path) and CONTENT + path not in self.unlike
@@ -145,12 +151,13 @@ class Parts:
     def result(self) -> Parts:
         """What was done, for another process."""
         made = Parts()
-        made.same, made.other, made.done = self.same, self.other, self.done
+        made.same, made.other, made.done, made.never_kept = self.same, self.other, self.done, self.never_kept
         return made
 
     def join(self, other: Parts) -> None:
         """Adds what another process did."""
-        for mine, theirs in ((self.same, other.same), (self.other, other.other)):
+        sets = ((self.same, other.same), (self.other, other.other), (self.never_kept, other.never_kept))
+        for mine, theirs in sets:
             for check, documents in theirs.items():
                 mine.setdefault(check, set()).update(documents)
         for check, parts in other.done.items():
