@@ -72,9 +72,9 @@ def test_few_pages_of_many_are_read(kept: Cache, monkeypatch: pytest.MonkeyPatch
     write_lines(kept, "test", b"key", lines)
     found, read, part = opened(kept), list[int](), kept.part
 
-    def counted(kind: str, key: bytes, start: int, size: int) -> bytes | None:
+    def counted(kind: str, key: bytes, start: int, size: int, **more: bool) -> bytes | None:
         read.append(size)
-        return part(kind, key, start, size)
+        return part(kind, key, start, size, **more)
 
     monkeypatch.setattr(kept, "part", counted)
     for text in (b"part-777-request-", b"-request-%08x-shell" % (777 * 7919), b"t-777", lines[777]):

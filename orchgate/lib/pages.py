@@ -69,7 +69,7 @@ class Pages:
             return [self._loaded[number] for number in range(first, end)]
         kept, kind, key = self._place
         start, stop = self._ends[first], self._ends[end]
-        data = kept.part(kind, key, self._start + start, stop - start)
+        data = kept.part(kind, key, self._start + start, stop - start, again=True)
         ends = [at - start for at in self._ends[first : end + 1]]
         cut = [] if data is None else [data[one:other] for one, other in pairwise(ends)]
         if [fingerprint(page) for page in cut] != self.digests[first:end]:
