@@ -471,6 +471,15 @@ def test_a_block_of_usual_entries_adds_up_to_what_each_does(
     assert summed(tmp_path_factory.mktemp("usual"), *lines).machines == aggregate(lines).machines
 
 
+def test_a_failed_run_that_was_resumed_has_no_wall_time_among_usual_ones_either(tmp_path: Path) -> None:
+    """Older versions counted the hours in which nobody ran it, and the stages of such an entry may be plain."""
+    costs = {"wall_seconds": 1.0, "user_seconds": 0.5, "system_seconds": 0.0}
+    counted = {"max_rss_bytes": 4096, "read_bytes": 0, "written_bytes": 8192}
+    stages = [{"id": "a", "status": "succeeded", **costs, **counted}]
+    lines = own(1, stages=stages, tests=None), own(2, status="failed", resumes=1, stages=stages, tests=None)
+    assert summed(tmp_path, *lines).machines == aggregate(lines).machines
+
+
 @pytest.mark.slow
 def test_two_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [foreign(number) if number % 3 else own(number) for number in range(500)]

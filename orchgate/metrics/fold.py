@@ -19,6 +19,7 @@ from orchgate.metrics.lines import (
     EntryLine,
     ForeignLine,
     PlainEntry,
+    RunLine,
     Table,
     bounded_costs,
     costs_of,
@@ -317,7 +318,7 @@ def _grouped(keys: Sequence[Key], entries: Table) -> Iterable[tuple[Key, Table]]
 
 
 def machine_of(entry: Entry) -> str:
-    return (entry.machine or UNKNOWN) if isinstance(entry, EntryLine) else UNKNOWN
+    return (entry.machine or UNKNOWN) if isinstance(entry, RunLine) else UNKNOWN
 
 
 def ignore(aggregate: Aggregate, kind: LineFault, count: int = 1) -> None:

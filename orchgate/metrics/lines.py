@@ -185,7 +185,7 @@ def fault_of(entry: Entry) -> LineFault | None:
     started = entry.started_at
     if started < _FIRST_DAY or not started <= (entry.completed_at or started) < _LAST_DAY:
         return LineFault.BAD_TIME
-    if isinstance(entry, EntryLine) and entry.pipeline_id in entry.inside:
+    if isinstance(entry, RunLine) and entry.pipeline_id in entry.inside:
         return LineFault.OUTSIDE
     return None
 
@@ -252,7 +252,7 @@ def checked(line: bytes) -> Entry | LineFault:
 
 
 def resumes(entry: Entry) -> int:
-    return entry.resumes if isinstance(entry, EntryLine) else 0
+    return entry.resumes if isinstance(entry, RunLine) else 0
 
 
 def _why(line: bytes) -> LineFault:
@@ -339,10 +339,10 @@ def costs_of(cost: CostLine) -> Iterator[tuple[str, int]]:
 def wall_microseconds(cost: ForeignLine | CostLine) -> int | None:
     """Microseconds; None where nobody knows."""
     seconds = cost.duration_seconds if isinstance(cost, ForeignLine) else cost.wall_seconds
-    return None if seconds is None or (isinstance(cost, EntryLine) and _absent(cost)) else round(seconds * MICRO)
+    return None if seconds is None or (isinstance(cost, RunLine) and _absent(cost)) else round(seconds * MICRO)
 
 
-def _absent(entry: EntryLine) -> bool:
+def _absent(entry: RunLine) -> bool:
     """Whether the wall time holds hours in which nobody ran it: older versions counted them, and did not say so."""
     return entry.resumes > 0 and entry.away_seconds is None
 
