@@ -29,7 +29,7 @@ from tests.repo import ORCHGATE, Repo
 from tests.runs import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
@@ -395,9 +395,21 @@ def test_a_shallow_clone_pushes_runs_of_the_same_repository(made: Clones, tmp_pa
     assert [(row["repository"], row["runs"]) for row in rows] == [("remote", 2)]
 
 
-def test_a_run_whose_name_looks_like_a_secret_stays_here(made: Clones) -> None:
-    token = "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345"
-    write_lines(made.other, [line(1, pipeline_id=f"deploy {token}"), line(2)])
+TOKEN = "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"pipeline_id": f"deploy {TOKEN}"},
+        {"benchmarks": [{"name": "fast", "value": 1}, {"name": f"curl -H {TOKEN}", "value": 1}]},
+        {"benchmarks": [{"name": "fast", "value": 1, "stage": TOKEN}]},
+        {"stages": [{"id": "build", "status": "succeeded", "metrics": {TOKEN: 1}}]},
+    ],
+)
+def test_a_run_whose_name_looks_like_a_secret_stays_here(made: Clones, fields: Mapping[str, Any]) -> None:
+    token = TOKEN
+    write_lines(made.other, [line(1, **fields), line(2)])
 
     pushed = told(made.other, "push", code=1)
 

@@ -96,8 +96,60 @@ def test_only_known_fields_travel() -> None:
 
     known = json.loads(written)
     assert known.keys() <= {*line(), "lower_bounds", "metrics"}
-    assert known["stages"] == [{"id": "a", "status": "succeeded", "tests": {"passed": 3}}]
+    assert known["stages"] == [{"id": "a", "metrics": {"x": 1.0}, "status": "succeeded", "tests": {"passed": 3}}]
     assert (known["lower_bounds"], known["metrics"]) == ({"cpu_seconds": ""}, {"manifest_writes": 2.0})
+
+
+def test_a_run_without_figures_of_its_own_is_written_as_before_there_were_any() -> None:
+    (name,) = segments.made(REPOSITORY, ROOTS, lines_of(entry(metrics={"manifest_writes": 2}), entry(run=1)))
+
+    assert name == (
+        "v1/repo=owner%2Fname/month=2026-03/0123456789abcdef-2026-03-01T10-00-00-000Z-00000000-"
+        "548c6a90a4e2d42c168bdd1f9e807f572487496c2246fa6ee11555055c72fba1.jsonl"
+    )
+
+
+def test_benchmarks_and_figures_travel_by_name_and_nothing_else_of_them() -> None:
+    measured = {"name": "tests/io::read", "value": 1.5e-7, "stage": "build", "host": "alpha", "rounds": [1, 2]}
+    stage = {"id": "build", "status": "succeeded", "metrics": {"cases": 40, "balance": -2.5}}
+
+    found = entry(benchmarks=[measured, {"name": "size", "value": 3, "unit": "bytes"}], stages=[stage])
+
+    (line_of,) = lines_of(found)
+    assert decode_entry(line_of[1]) == found
+    assert json.loads(line_of[1])["benchmarks"] == [
+        {"name": "tests/io::read", "stage": "build", "value": 1.5e-7},
+        {"name": "size", "unit": "bytes", "value": 3.0},
+    ]
+    assert found.stages[0].counters == {"cases": 40.0, "balance": -2.5}
+
+
+def test_of_a_run_as_many_benchmarks_travel_as_a_run_records() -> None:
+    many = [{"name": f"bench-{number}", "value": 1} for number in range(100_000)]
+
+    assert [one.name for one in entry(benchmarks=many).benchmarks] == [f"bench-{number}" for number in range(500)]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"benchmarks": [{"name": "", "value": 1}]},
+        {"benchmarks": [{"name": "x" * 301, "value": 1}]},
+        {"benchmarks": [{"name": "x", "value": "fast"}]},
+        {"benchmarks": [{"name": "x"}]},
+        {"benchmarks": {"x": 1}},
+        {"stages": [{"id": "a", "status": "succeeded", "metrics": {"x": None}}]},
+    ],
+)
+def test_a_run_whose_figures_are_none_does_not_travel(fields: Mapping[str, Any]) -> None:
+    assert read_line(json.dumps(line(**fields)).encode()) is LineFault.BAD_VALUE
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_segment_holds_finite_figures_only(value: str) -> None:
+    written = json.dumps(line(benchmarks=[{"name": "x", "value": 7}])).replace('"value": 7', f'"value": {value}')
+
+    assert isinstance(read_line(written.encode()), LineFault)
 
 
 def test_a_run_of_another_program_travels_as_far_as_it_says_what_is_needed() -> None:

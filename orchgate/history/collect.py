@@ -129,13 +129,22 @@ def secrets_of(runs: Iterable[Line], patterns: Patterns) -> Mapping[str, str]:
     known: dict[str, str] = {}
     found = {}
     for entry, _ in runs:
-        for name in {entry.task_id or "", entry.pipeline_id, *entry.flaky, *(stage.id for stage in entry.stages)}:
+        for name in _names(entry):
             if name not in known:
                 match = search.first(name.encode(errors="replace"), patterns)
                 known[name] = match.pattern if match else ""
             if known[name]:
                 found[entry.run_id] = known[name]
     return found
+
+
+def _names(entry: HistoryEntry) -> Iterator[str]:
+    """Every name in a run that somebody chose."""
+    yield from (entry.task_id or "", entry.pipeline_id, *entry.flaky)
+    for stage in entry.stages:
+        yield from (stage.id, *stage.counters)
+    for benchmark in entry.benchmarks:
+        yield from (benchmark.name, benchmark.unit, benchmark.stage or "")
 
 
 class Sent(NamedTuple):

@@ -1,14 +1,16 @@
 """A run as it travels: what of its entry may leave the machine, the same bytes wherever they are written.
 
-Only the fields of `HistoryEntry` do: what a run cost and how it ended, never a host, a user, a path, a command line or
-a message. Fields that a reader does not know it ignores, so that a later version may add some. Imports msgspec.
+Only the fields of `HistoryEntry` do: what a run cost, what it measured and how it ended, never a host, a user, a path,
+a command line or a message. Fields that a reader does not know it ignores, so that a later version may add some.
+Imports msgspec.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Annotated
 
-from orchgate.lib.codec import MsgspecError, json
+from orchgate.lib.codec import Meta, MsgspecError, Struct, json
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.metrics import lines
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from orchgate.metrics.lines import Entry
 
 VERSION = 1  # of an entry, as `orchgate run` writes it
+MOST_BENCHMARKS = 500  # of one run that travel; a segment that a later version wrote may hold more
+Figure = Annotated[float, Meta(ge=-1e308, le=1e308)]
 # What may stand in the name of a segment.
 RUN = lazy(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MACHINE = lazy(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -35,8 +39,20 @@ class HistoryMetrics(ProgramMetrics, gc=False, omit_defaults=True):
     """What a program reported under the name of a declared measure."""
 
 
-class HistoryStage(StageLine, gc=False, kw_only=True, omit_defaults=True):
+class HistoryBenchmark(Struct, gc=False, kw_only=True, omit_defaults=True):
+    """What a named benchmark took in a run. `stage` is the one that measured it, None where several may have."""
+
+    name: Name
+    value: Figure
+    unit: Name = "s"
+    stage: Name | None = None
+
+
+class HistoryStage(StageLine, gc=False, kw_only=True, omit_defaults=True, rename={"counters": "metrics"}):
+    """`counters` are the figures that the stage itself reported, by name: `metrics` of an entry, and as written."""
+
     tests: HistoryTests | None = None
+    counters: dict[Name, Figure] = {}
 
 
 class HistoryEntry(EntryLine, gc=False, kw_only=True, omit_defaults=True):
@@ -53,6 +69,7 @@ class HistoryEntry(EntryLine, gc=False, kw_only=True, omit_defaults=True):
     foreign: bool = False
     tests: HistoryTests | None = None
     metrics: HistoryMetrics | None = None
+    benchmarks: list[HistoryBenchmark] = []
     stages: list[HistoryStage] = []  # type: ignore[assignment]  # narrower, and nobody changes it
 
     @property
@@ -114,6 +131,8 @@ def _travelling(entry: HistoryEntry) -> HistoryEntry:
     entry.started_at = entry.started_at.astimezone(UTC)
     entry.completed_at = entry.completed_at and entry.completed_at.astimezone(UTC)
     entry.inside = []
+    if len(entry.benchmarks) > MOST_BENCHMARKS:
+        entry.benchmarks = entry.benchmarks[:MOST_BENCHMARKS]
     for cost in (entry, *entry.stages):
         if cost.lower_bounds is not None:
             cost.lower_bounds = {name: "" for name in COSTS if name in cost.lower_bounds}

@@ -75,7 +75,7 @@ def _secrets(place: HistoryWorkspace, own: Collected) -> Mapping[str, str]:
 def _withheld(secrets: Mapping[str, str]) -> Iterator[Mapping[str, object]]:
     hint = "change the secret; if it is none, evidence.secrets-allowed can say so"
     for run_id, kind in secrets.items():
-        message = f"run {run_id} has a task, a pipeline or a stage whose name looks like a secret ({kind}): not sent"
+        message = f"run {run_id} names something in a way that looks like a secret ({kind}): not sent"
         yield problem("secret", message, hint)
 
 
