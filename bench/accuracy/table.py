@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import sys
-from math import expm1, log, sqrt
+from math import expm1, log
 from statistics import fmean, median
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +16,7 @@ from rivals import RIVALS, Runs
 from streams import everything, was_tuned_on
 
 from orchgate.model import Verdict
+from orchgate.verdict.before_after import share_interval
 from orchgate.verdict.comparison import judge
 from orchgate.verdict.sign_flip import Sample, centre
 from orchgate.verdict.values import KNOWN, Answer, Compared, Pair, Policy
@@ -128,16 +129,8 @@ def outcomes(judged: Sequence[tuple[Window, Decision]]) -> Outcomes:
     )
 
 
-def wilson(hits: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927)."""
-    z = 1.96
-    share, scale = hits / total, 1 + z * z / total
-    middle, half = share + z * z / (2 * total), z * sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return max((middle - half) / scale, 0.0), min((middle + half) / scale, 1.0)
-
-
 def share(hits: int, total: int) -> str:
-    low, high = wilson(hits, total)
+    low, high = share_interval(hits, total)
     return f"{hits / total:6.1%} ({low:.1%}-{high:.1%})"
 
 
@@ -151,7 +144,7 @@ def effective(judged: Sequence[tuple[Window, Decision]], recorded: int) -> int:
 
 
 def row(name: str, one: Outcomes, independent: int) -> str:
-    low, high = wilson(round(one.found / one.total * independent), independent)
+    low, high = share_interval(round(one.found / one.total * independent), independent)
     shares = (one.found, one.refused, one.probable, one.passed)
     cells = " ".join(f"{part / one.total:7.1%}" for part in shares)
     undecided = one.total - one.found - one.probable - one.passed

@@ -8,6 +8,8 @@ have moved otherwise: a row has both.
 
 from __future__ import annotations
 
+from math import sqrt
+
 from orchgate.lib.text import median
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
 CONFIDENCE = 0.95
+_NORMAL = 1.959964  # standard deviations that hold as much
 SUCCESS_RATE = "success_rate"
 TEST_PASS_RATE = "test_pass_rate"  # noqa: S105 -- a metric, not a password
 # The order of a table. Rates come from whole runs, the others from those that succeeded.
@@ -145,3 +148,15 @@ def _rank_sums(one: int, other: int) -> list[int]:
         for index in range(size, one * other + 1):
             counts[index] += counts[index - size]
     return counts
+
+
+def share_interval(hits: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of a share, all of it where nothing was tried (Wilson 1927)."""
+    if total <= 0:
+        return 0.0, 1.0
+    share, scale = hits / total, 1 + _NORMAL**2 / total
+    middle = share + _NORMAL**2 / (2 * total)
+    half = _NORMAL * sqrt(share * (1 - share) / total + (_NORMAL / (2 * total)) ** 2)
+    return (max((middle - half) / scale, 0.0) if hits else 0.0), (
+        min((middle + half) / scale, 1.0) if hits < total else 1.0
+    )
