@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.git.refs import repository_name
-from orchgate.history import query, segments
+from orchgate.history import figures, query, segments
 from orchgate.history.collect import lacking
 from orchgate.history.entries import HistoryEntry, decode_entry, encode, is_later, read_line
 from orchgate.history.repositories import RepositoryIdentity, labels
 from orchgate.history.segments import HistorySegment, SegmentFault
+from orchgate.metrics.aggregate import Totals, both
 from orchgate.metrics.lines import LineFault
+from orchgate.metrics.sketch import Spread, spread_of
 from tests.histories import line, named
 
 if TYPE_CHECKING:
@@ -455,3 +457,114 @@ def test_a_run_that_was_pushed_under_two_names_counts_once() -> None:
 )
 def test_a_repository_is_called_by_the_end_of_its_address(address: str, name: str) -> None:
     assert repository_name(address) == name
+
+
+# What benchmarks and counters add up to
+
+
+def rows_of(entries: Iterable[HistoryEntry], *by: str) -> list[dict[str, Any]]:
+    sets = [(RepositoryIdentity(REPOSITORY, ROOTS), lines_of(*entries))]
+    return query.rows(query.counted(sets, LATER, None), by)
+
+
+def measured(run: int, value: float = 1.0, name: str = "io", **fields: Any) -> HistoryEntry:
+    return entry(run=run, benchmarks=[{"name": name, "value": value, "stage": "build"}], **fields)
+
+
+def test_a_benchmark_is_a_row_with_its_median_and_its_extremes() -> None:
+    some = [measured(number, (number + 1) * 1e-6) for number in range(101)]
+
+    (row,) = rows_of([*some, entry(run=500)], "pipeline", "benchmark")
+
+    known = (row["pipeline"], row["benchmark"], row["unit"], row["runs"], row["succeeded_count"])
+    assert known == ("demo", "io", "s", 101, 101)
+    assert (row["least_value"], row["most_value"]) == (1e-6, 1.01e-4)
+    assert row["p50_value"] == pytest.approx(51e-6, rel=0.01)
+    assert row["p90_value"] == pytest.approx(91e-6, rel=0.01)
+    assert (row["first_started_at"], row["last_completed_at"]) == (
+        "2026-03-01T10:00:00.000Z",
+        "2026-03-01T10:01:40.500Z",
+    )
+
+
+def test_what_a_benchmark_took_counts_where_its_stage_ended_well() -> None:
+    failed = [{"id": "build", "status": "failed"}, {"id": "other", "status": "succeeded"}]
+    good = [{"id": "build", "status": "succeeded"}, {"id": "other", "status": "failed"}]
+
+    (row,) = rows_of(
+        [
+            measured(0, 1, status="failed", stages=failed),
+            measured(1, 2, status="failed", stages=good),
+            measured(2, 4),
+            entry(run=3, status="failed", benchmarks=[{"name": "io", "value": 100}]),
+        ],
+        "benchmark",
+    )
+
+    assert (row["runs"], row["failed_count"], row["least_value"], row["most_value"]) == (4, 3, 2, 4)
+
+
+def test_a_counter_is_a_row_and_what_the_cache_repeats_does_not_count() -> None:
+    def stages(value: float, **fields: Any) -> list[dict[str, Any]]:
+        first = {"id": "build", "status": "succeeded", "metrics": {"cases": value}, **fields}
+        return [first, {"id": "test", "status": "succeeded", "metrics": {"cases": 7}}]
+
+    some = [entry(run=0, stages=stages(-40)), entry(run=1, stages=stages(3, cached=True))]
+
+    rows = rows_of(some, "counter", "stage")
+    found = [(row["counter"], row["stage"], row["runs"], row["least_value"], row["most_value"]) for row in rows]
+    assert found == [("cases", "build", 1, -40, -40), ("cases", "test", 2, 7, 7)]
+    (row,) = rows_of(some, "counter")
+    assert (row["counter"], row["runs"], row["least_value"], row["p50_value"], row["most_value"]) == (
+        "cases",
+        2,
+        -40,
+        7,
+        7,
+    )
+
+
+def test_what_a_program_says_of_its_manifests_is_a_counter_once() -> None:
+    known = {"metrics": {"manifest_writes": 2}}
+
+    (old,) = rows_of([entry(**known)], "counter")
+    (new,) = rows_of([entry(**known, stages=[{"id": "build", "status": "succeeded", **known}])], "counter")
+
+    assert [(row["counter"], row["runs"], row["most_value"]) for row in (old, new)] == [("manifest_writes", 1, 2)] * 2
+
+
+def test_benchmarks_of_one_name_in_two_units_are_two() -> None:
+    other = entry(run=1, benchmarks=[{"name": "io", "value": 3, "unit": "B"}])
+
+    assert [(row["unit"], row["p50_value"]) for row in rows_of([measured(0), other], "benchmark")] == [
+        ("B", 3),
+        ("s", 1),
+    ]
+
+
+@given(st.lists(st.floats(-1e308, 1e308), min_size=1, max_size=60), st.lists(st.booleans(), min_size=60, max_size=60))
+def test_figures_of_any_size_add_up_to_the_same_in_any_order(values: list[float], sides: list[bool]) -> None:
+    parts = [[value for value, side in zip(values, sides, strict=False) if side is wanted] for wanted in (False, True)]
+
+    spreads = [_bands(part) for part in parts]
+
+    assert _merged(spreads) == _merged(reversed(spreads)) == _merged([_bands(values)])
+    ordered = sorted(values)
+    for share in (0.0, 0.5, 0.9, 1.0):
+        real = ordered[int(share * (len(values) - 1))]
+        assert figures.quantile_of(_merged(spreads), share) == pytest.approx(real, rel=0.0101, abs=1e-11)
+
+
+def _bands(values: Iterable[float]) -> dict[str, Spread]:
+    found: dict[str, list[int]] = {}
+    for value in values:
+        band, number = figures.whole(value)
+        found.setdefault(band, []).append(number)
+    return {band: spread_of(numbers) for band, numbers in found.items()}
+
+
+def _merged(parts: Iterable[dict[str, Spread]]) -> dict[str, Spread]:
+    total = Totals()
+    for part in parts:
+        total = both(total, Totals(costs=part))
+    return total.costs

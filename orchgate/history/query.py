@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from orchgate.history.entries import as_counted, rank, refusal
+from orchgate.history import figures
+from orchgate.history.entries import HistoryEntry, as_counted, rank, refusal
 from orchgate.history.repositories import RepositoryIdentity, labels
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.metrics import fold
@@ -14,14 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from orchgate.history.entries import HistoryEntry
     from orchgate.history.segments import Line
     from orchgate.metrics.lines import Entry
 
     Key = tuple[str | None, ...]
 
 # What rows may be told apart by, in the order in which they stand.
-BY = ("repository", "month", "week", "task", "pipeline", "stage", "machine")
+BY = ("repository", "month", "week", "task", "pipeline", "stage", *figures.KINDS, "machine")
 
 
 def week(entry: HistoryEntry) -> str:
@@ -85,15 +85,18 @@ def _judged(label: RepositoryIdentity, entries: Iterable[HistoryEntry], limit: d
 def rows(runs: Iterable[Runs], by: Sequence[str]) -> list[dict[str, object]]:
     """A row for each value of what is asked for, sorted; numbers in seconds and bytes."""
     wanted = [name for name in BY if name in by]
+    kind = next((name for name in figures.KINDS if name in wanted), "")
+    wanted += ["unit"] if kind == figures.BENCHMARK else []
     found: dict[Key, Totals] = {}
     for one in runs:
         for key, entries in _divided(one, wanted).items():
-            for inner, totals in _totals(entries, stages="stage" in wanted):
+            for inner, totals in _totals(entries, kind, stages="stage" in wanted):
                 known = {**dict(key), **inner}
                 row = tuple(known[name] for name in wanted)
                 found[row] = both(found[row], totals) if row in found else totals
     ordered = sorted(found, key=lambda row: tuple(value or "" for value in row))
-    return [{**dict(zip(wanted, row, strict=True)), **_facts(found[row])} for row in ordered]
+    more = figures.facts if kind else lambda _: {}
+    return [{**dict(zip(wanted, row, strict=True)), **_facts(found[row]), **more(found[row])} for row in ordered]
 
 
 def _divided(one: Runs, wanted: Iterable[str]) -> Mapping[tuple[tuple[str, str | None], ...], list[Entry]]:
@@ -106,7 +109,10 @@ def _divided(one: Runs, wanted: Iterable[str]) -> Mapping[tuple[tuple[str, str |
     return found
 
 
-def _totals(entries: Sequence[Entry], *, stages: bool) -> Iterator[tuple[Mapping[str, str], Totals]]:
+def _totals(entries: Sequence[Entry], kind: str, *, stages: bool) -> Iterator[tuple[Mapping[str, str | None], Totals]]:
+    if kind:
+        yield from figures.totals_of([one for one in entries if isinstance(one, HistoryEntry)], kind, stages=stages)
+        return
     sums = fold.Sums()
     sums.add(entries)
     for machine, pipelines in sums.total().machines.items():

@@ -41,7 +41,8 @@ EXAMPLES = (
 EXIT_CODES = {0: "shown", 3: "a server was not reached, or a part of the history could not be read and does not count"}
 VERSION = 1
 LOCAL = "local"
-BY = ("repository", "month", "week", "task", "pipeline", "stage", "machine")
+FIGURES = ("benchmark", "counter")
+BY = ("repository", "month", "week", "task", "pipeline", "stage", *FIGURES, "machine")
 _COLUMNS = (
     ("runs", "runs"),
     ("success", "success_rate"),
@@ -52,9 +53,16 @@ _COLUMNS = (
     ("cpu p90", "p90_cpu_seconds"),
     ("max RSS", "p50_max_rss_bytes"),
 )
+_OF_FIGURES = (
+    ("runs", "runs"),
+    ("median", "p50_value"),
+    ("p90", "p90_value"),
+    ("least", "least_value"),
+    ("most", "most_value"),
+)
 _LAST = "last end (UTC)"
 # A narrow terminal goes without these, this one first.
-_LEAST_FIRST = (_LAST, "cpu p90", "max RSS", "wall p90", "flaky", "cpu")
+_LEAST_FIRST = (_LAST, "cpu p90", "max RSS", "wall p90", "flaky", "cpu", "most", "least", "p90")
 _NEWEST = 52  # weeks that are drawn
 _NONE = "-"
 _DAYS = lazy(r"(?a)(\d{1,5})d")
@@ -81,6 +89,8 @@ def _by(text: str) -> tuple[str, ...]:
             raise ArgumentTypeError(f"unknown name {name[:40]}; {nearest(name, BY)}")
     if not names:
         raise ArgumentTypeError(f"expected one or more of {', '.join(BY)}")
+    if set(FIGURES) <= set(names):
+        raise ArgumentTypeError("benchmark and counter: a row is of one of them")
     return names
 
 
@@ -191,12 +201,13 @@ def _twins(runs: Iterable[Runs]) -> Iterator[str]:
 
 def _print(shown: Shown, by: Sequence[str]) -> None:
     if not shown.rows:
-        sys.stdout.write("no runs are known here\n  hint: orchgate history fetch\n")
+        sys.stdout.write(_nothing(shown, by))
         return
     sys.stdout.write(f"{counted(shown.runs, 'run')} of {shown.where}\n")
     names = [name for name in BY if name in by]
-    table = [[*names, *(title for title, _ in _COLUMNS), _LAST]]
-    table += [[*(escape(str(row[name] or _NONE)) for name in names), *_cells(row)] for row in shown.rows]
+    columns = _OF_FIGURES if any(name in FIGURES for name in names) else _COLUMNS
+    table = [[*names, *(title for title, _ in columns), _LAST]]
+    table += [[*(escape(str(row[name] or _NONE)) for name in names), *_cells(row, columns)] for row in shown.rows]
     width = screen.here().width
     kept = screen.narrowed(table, width, _LEAST_FIRST, 2)
     fitted = screen.fitted(kept, width and width - 2, dict.fromkeys(range(len(names)), 8))
@@ -204,32 +215,56 @@ def _print(shown: Shown, by: Sequence[str]) -> None:
         sys.stdout.write("  " + "  ".join(cells).rstrip() + "\n")
 
 
-def _plot(weekly: Iterable[Mapping[str, object]]) -> None:
+def _nothing(shown: Shown, by: Iterable[str]) -> str:
+    if not shown.runs:
+        return "no runs are known here\n  hint: orchgate history fetch\n"
+    what, where = ("benchmark", "performance.benchmarks") if "benchmark" in by else ("counter", "metrics of a stage")
+    runs = counted(shown.runs, "run")
+    return f"none of {runs} of {shown.where} holds a {what}\n  hint: {where} says where a run leaves them\n"
+
+
+def _plot(weekly: Sequence[Mapping[str, object]]) -> None:
     """Draws, for each row but for its week, the medians of its weeks."""
     seen = screen.here()
-    series: dict[str, list[float]] = {}
+    kind = "p50_value" if any("p50_value" in row for row in weekly) else "p50_wall_seconds"
+    series: dict[tuple[str, object], list[float]] = {}
     for row in weekly:
-        if isinstance(value := row["p50_wall_seconds"], int | float):
+        if isinstance(value := row[kind], int | float):
             key = "  ".join(escape(str(row[name] or _NONE)) for name in BY if name in row and name != "week")
-            series.setdefault(key, []).append(value)
+            series.setdefault((key, row.get("unit", "")), []).append(value)
     drawn = {key: values[-_NEWEST:] for key, values in series.items() if len(values) > 1}
     if not drawn:
         return
-    sys.stdout.write("median wall time, week by week, oldest first:\n")
-    table = [[key, screen.sparkline(values, seen.glyphs), " to ".join(_ends(values))] for key, values in drawn.items()]
+    sys.stdout.write(f"median{' wall time' * (kind == 'p50_wall_seconds')}, week by week, oldest first:\n")
+    table = [
+        [key, screen.sparkline(values, seen.glyphs), " to ".join(_ends(values, kind, unit))]
+        for (key, unit), values in drawn.items()
+    ]
     for cells in aligned(screen.fitted(table, seen.width and seen.width - 2, {0: 8, 1: 8})):
         sys.stdout.write("  " + "  ".join(cells).rstrip() + "\n")
 
 
-def _ends(values: Sequence[float]) -> Iterator[str]:
-    yield from dict.fromkeys(words.amount("wall_seconds", value) for value in (min(values), max(values)))
+def _ends(values: Sequence[float], kind: str, unit: object) -> Iterator[str]:
+    ends = min(values), max(values)
+    of_costs = kind.endswith("_seconds")
+    yield from dict.fromkeys(words.amount(kind, value) if of_costs else _figure(value, unit) for value in ends)
 
 
-def _cells(row: Mapping[str, object]) -> Iterator[str]:
-    for _, name in _COLUMNS:
+def _cells(row: Mapping[str, object], columns: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for _, name in columns:
         value = row[name]
         if name == "runs":
             yield f"{value:,}"
+        elif name.endswith("_value"):
+            yield _figure(value, row.get("unit", "")) if isinstance(value, int | float) else _NONE
         else:
             yield words.amount(name, value) if isinstance(value, int | float) else _NONE
     yield str(row["last_completed_at"] or _NONE)[:16].replace("T", " ")
+
+
+def _figure(value: float, unit: object) -> str:
+    from orchgate.verdict import reported_benchmarks
+
+    if unit == "s" and value > 0:
+        return reported_benchmarks.duration(value)
+    return f"{words.amount('', value)} {escape(str(unit))}".rstrip()
