@@ -55,6 +55,7 @@ LAYERS = (
     ("metrics",),
     ("runs",),
     ("history",),
+    ("cluster",),
     ("runner",),
     ("agent", "observe"),
     ("hotspots", "speed"),

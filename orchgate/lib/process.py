@@ -49,11 +49,15 @@ def run(
     """
     if not own_group and timeout is None and len(input) <= _AT_ONCE and (program := _program(argv[0], cwd, env)):
         return _captured(program, argv, env, input)
-    child = start(argv, cwd=cwd, env=env, own_group=own_group)
+    return finish(start(argv, cwd=cwd, env=env, own_group=own_group), input, timeout, own_group=own_group)
+
+
+def finish(child: subprocess.Popen[bytes], given: bytes, timeout: float | None, *, own_group: bool) -> Completed:
+    """Waits for a program that was started, as `run` does."""
     import subprocess
 
     try:
-        stdout, stderr = child.communicate(input, timeout=timeout)
+        stdout, stderr = child.communicate(given, timeout=timeout)
     except subprocess.TimeoutExpired:
         end(child, own_group=own_group)
         return Completed(child.returncode, *_rest(child), timed_out=True)

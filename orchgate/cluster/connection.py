@@ -1,0 +1,300 @@
+"""A Dask cluster that somebody else runs: connecting to its scheduler, and which of its workers can be used.
+
+The one module that imports `distributed`, and only when somebody asks for a cluster. It never starts a scheduler, and
+takes an address from the command line only: whoever can name one can have programs run there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+import warnings
+
+from orchgate.errors import OrchgateError, UsageError
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from typing import Any
+
+    # Typed in part only, and not installed everywhere: see pyproject.toml.
+    from distributed import Client
+
+SCHEMES = ("tcp://", "tls://")
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 20.0  # for a worker to say what it is, and for a scheduler to answer at all
+SILENT_SECONDS = 60.0  # without a sign of life, after which a worker is left out
+_PAUSE = 0.2
+INSTALL = "pip install 'orchgate[dask]'"
+START = "start one where the work shall be done: dask worker {address}"
+
+
+class SchedulerLost(OrchgateError):
+    """The scheduler went away. What was done until then is kept by whoever asked for it."""
+
+    kind = "scheduler_lost"
+
+
+class Worker(NamedTuple):
+    """A worker that can be used: `machine` is its class, `host` tells apart machines and names none."""
+
+    address: str
+    threads: int
+    machine: str
+    host: str
+    facts: Mapping[str, Any]
+
+
+class Cluster:
+    """A connection to a scheduler, with the workers that can be used, and those left out with the reason."""
+
+    def __init__(self, client: Client, address: str, tell: Callable[[str], None], requires: Requirements) -> None:
+        self.client = client
+        self.address = address
+        self.workers: dict[str, Worker] = {}
+        self.left_out: dict[str, str] = {}
+        self._tell = tell
+        self._requires = requires
+        self._seen: dict[str, tuple[float, float]] = {}  # by address: its last sign of life, and when we learnt of it
+
+    def leave_out(self, address: str, reason: str) -> None:
+        """Uses a worker no more, and says why."""
+        self.workers.pop(address, None)
+        if address not in self.left_out:
+            self.left_out[address] = reason
+            self._tell(f"worker {address} left out: {reason}")
+
+    def ask(self, question: Callable[[], Coroutine[Any, Any, Any]], seconds: float = ANSWER_SECONDS) -> Any:
+        """The answer of a coroutine on the connection's own loop. Raises SchedulerLost."""
+
+        async def within() -> Any:
+            return await asyncio.wait_for(question(), seconds)
+
+        try:
+            return self.client.sync(within)
+        except (TimeoutError, OSError, asyncio.CancelledError) as error:
+            raise self.lost() from error
+
+    def lost(self) -> SchedulerLost:
+        return SchedulerLost(f"the scheduler at {self.address} went away", "start it again, and then this")
+
+    def refresh(self) -> None:
+        """Asks the scheduler who is there: new workers what they are, and forgets those that are gone.
+
+        Raises SchedulerLost.
+        """
+        if self.client.status != "running":
+            raise self.lost()
+        known = self.ask(lambda: self.client.scheduler.identity(n_workers=-1))["workers"]
+        for address in [address for address in self.workers if address not in known]:
+            self.leave_out(address, "it went away")
+        for address, one in known.items():
+            if self._is_silent(address, float(one["last_seen"])):
+                self.leave_out(address, f"no sign of life for {SILENT_SECONDS:g} s")
+        new = {name: one for name, one in known.items() if name not in self.workers and name not in self.left_out}
+        if new:
+            self._welcome(new)
+
+    def _is_silent(self, address: str, sign: float) -> bool:
+        now = time.monotonic()
+        before = self._seen.get(address)
+        if before is None or before[0] != sign:
+            self._seen[address] = before = (sign, now)
+        return address in self.workers and now - before[1] > SILENT_SECONDS
+
+    def _welcome(self, new: Mapping[str, Mapping[str, Any]]) -> None:
+        from orchgate.cluster import remote
+
+        for address, said in self.broadcast(remote.facts, list(new)).items():
+            reason = said if isinstance(said, str) else self._requires.unmet(said, int(new[address]["nthreads"]))
+            if reason:
+                self.leave_out(address, reason)
+            else:
+                threads = int(new[address]["nthreads"])
+                self.workers[address] = Worker(address, threads, said["class"], said["host"], said)
+
+    def broadcast(
+        self, function: Callable[..., Any], addresses: list[str], *args: object, seconds: float = ANSWER_SECONDS
+    ) -> dict[str, Any]:
+        """What a function returns on each of some workers, beside what they do; a text says why one gave no answer.
+
+        Raises SchedulerLost.
+        """
+
+        async def one(address: str) -> Any:
+            asked = self.client.run(function, *args, workers=[address], on_error="return")
+            try:
+                return (await asyncio.wait_for(asked, seconds)).get(address, "it went away")
+            except TimeoutError:
+                return f"no answer within {seconds:g} s"
+
+        async def every() -> list[Any]:
+            return await asyncio.gather(*map(one, addresses))
+
+        found = zip(addresses, self.ask(every, seconds + ANSWER_SECONDS), strict=True)
+        return {address: _why(said) if isinstance(said, BaseException) else said for address, said in found}
+
+
+def _why(error: BaseException) -> str:
+    """Why a worker could not do what it was asked, in words."""
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "orchgate":
+        return "no orchgate of this version" if error.name != "orchgate" else "no orchgate"
+    if isinstance(error, AttributeError) and "orchgate" in str(error):
+        return "another version of orchgate"
+    if isinstance(error, OSError):  # of the connection
+        return "it went away"
+    return f"{type(error).__name__}: {error}"
+
+
+class Requirements(NamedTuple):
+    """What workers must be. `alone`: that they do one thing at a time, so that nothing disturbs what is measured."""
+
+    own: Mapping[str, Any]
+    alone: bool = False
+    machine: str = ""
+
+    def unmet(self, facts: Mapping[str, Any], threads: int) -> str:
+        """Why a worker cannot be used; "" where it can."""
+        from orchgate.git.call import OLDEST
+
+        if facts["orchgate"] != self.own["orchgate"]:
+            return f"orchgate {facts['orchgate']} there, {self.own['orchgate']} here"
+        if facts["code"] != self.own["code"]:
+            return f"another build of orchgate {facts['orchgate']} than here"
+        if _minor(facts["python"]) != _minor(self.own["python"]):
+            return f"Python {facts['python']} there, {self.own['python']} here"
+        if facts["distributed"] != self.own["distributed"]:
+            return f"distributed {facts['distributed']} there, {self.own['distributed']} here"
+        if not facts["git"]:
+            return "no git"
+        if tuple(facts["git_numbers"]) < OLDEST:
+            return f"git {facts['git']}, and {'.'.join(map(str, OLDEST))} is needed"
+        if self.alone and threads != 1:
+            return f"runs {threads} tasks at a time; start it with --nthreads 1 to measure there"
+        if self.machine and facts["class"] != self.machine:
+            return f"machine class {facts['class']}, and {self.machine} is asked for"
+        return ""
+
+
+def _minor(version: str) -> str:
+    return version.rpartition(".")[0]
+
+
+def checked_address(address: str) -> str:
+    """Raises UsageError."""
+    scheme = next((scheme for scheme in SCHEMES if address.startswith(scheme)), "")
+    host, colon, port = address.removeprefix(scheme).rpartition(":")
+    if not scheme or not host or not colon or not port.isascii() or not port.isdigit():
+        raise UsageError(f"{address!r} is not the address of a scheduler", "--scheduler tcp://HOST:8786, or tls://…")
+    return address
+
+
+@contextlib.contextmanager
+def connected(
+    address: str,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+    alone: bool = False,
+    machine: str = "",
+    seconds: float = CONNECT_SECONDS,
+) -> Iterator[Cluster]:
+    """A cluster with at least one worker that can be used; `tell` is told of each that cannot, and why.
+
+    Raises UsageError for an address that is none; OrchgateError where the scheduler cannot be reached, is of another
+    version, or has no worker that can be used.
+    """
+    checked_address(address)
+    with _quiet():
+        client = _client(address, seconds)
+        try:
+            requires = Requirements(_own(), alone, machine)
+            cluster = Cluster(client, address, tell, requires)
+            _check_scheduler(cluster, requires)
+            _first_workers(cluster, seconds)
+            yield cluster
+        finally:
+            with contextlib.suppress(OSError, TimeoutError):
+                client.close(timeout=2)
+
+
+def _client(address: str, seconds: float) -> Client:
+    try:
+        import distributed
+    except ImportError as error:
+        raise UsageError("--scheduler needs distributed, which is not installed", INSTALL) from error
+    try:
+        return distributed.Client(
+            address, timeout=seconds, set_as_default=False, name="orchgate", direct_to_workers=False
+        )
+    except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
+        why = str(error.__cause__ or error).strip().partition("\n")[0] or type(error).__name__
+        raise OrchgateError(
+            f"no scheduler could be reached at {address} within {seconds:g} s: {why}",
+            "dask scheduler starts one; for tls:// see docs/guide/cluster.md",
+        ) from error
+
+
+def _own() -> dict[str, Any]:
+    import platform
+
+    import distributed
+
+    from orchgate import __version__
+    from orchgate.cluster import remote
+
+    return {
+        "orchgate": __version__,
+        "code": remote.code(),
+        "python": platform.python_version(),
+        "distributed": distributed.__version__,
+    }
+
+
+def _check_scheduler(cluster: Cluster, requires: Requirements) -> None:
+    """Raises OrchgateError where the scheduler is another version of distributed than ours, or of Python."""
+    found = cluster.ask(lambda: cluster.client.scheduler.versions(packages=[]))
+    there, here = found["packages"].get("distributed"), requires.own["distributed"]
+    if there != here:
+        raise OrchgateError(
+            f"the scheduler at {cluster.address} runs distributed {there}, and here is {here}",
+            "install the same version on both sides",
+        )
+
+
+def _first_workers(cluster: Cluster, seconds: float) -> None:
+    """Raises OrchgateError where no worker can be used."""
+    deadline = time.monotonic() + seconds
+    while True:
+        cluster.refresh()
+        if cluster.workers:
+            return
+        if cluster.left_out:
+            raise no_worker(cluster)
+        if time.monotonic() > deadline:
+            raise OrchgateError(
+                f"the scheduler at {cluster.address} has no workers", START.format(address=cluster.address)
+            )
+        time.sleep(_PAUSE)
+
+
+def no_worker(cluster: Cluster) -> OrchgateError:
+    """What to raise where the last usable worker is left out."""
+    reasons = "; ".join(f"{address}: {why}" for address, why in cluster.left_out.items())
+    return OrchgateError(
+        f"no worker of {cluster.address} can be used: {reasons}", START.format(address=cluster.address)
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """What goes wrong is said by us, once and in our words; distributed logs it as well, from threads of its own."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,256 @@
+"""Hands units of work to the workers of a cluster, and gives back what they bring, in the order of the units.
+
+Each unit goes to one named worker, so it is known who has it: one that dies, falls silent or cannot do it is left out
+by name, and its units are done elsewhere. After so many tries a unit is itself the likely reason, and is named.
+"""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+import queue
+import time
+import uuid
+from collections import deque
+
+from orchgate.cluster import remote
+from orchgate.cluster.connection import ANSWER_SECONDS, CONNECT_SECONDS, no_worker
+from orchgate.errors import OrchgateError
+from orchgate.lib.text import counted
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+    from distributed import Future
+
+    from orchgate.cluster.connection import Cluster, Worker
+
+TRIES = 3
+_TICK = 1.0  # seconds between two looks at who is still there
+_GRACE = 30.0  # seconds beyond its limit, after which a worker should have ended a unit itself
+_AHEAD = 10_000  # units that may be done before the one whose turn it is
+_TOO_LATE = "no answer {:g} s after its time was up"
+
+
+class Done(NamedTuple):
+    """A unit of work, by its number from 0: its `value`, or why there is none. `worker` is who did it last."""
+
+    number: int
+    value: Any
+    problem: str
+    worker: str
+
+
+class Unit(NamedTuple):
+    number: int
+    spec: Any
+    tried: tuple[str, ...] = ()  # by which workers, in vain
+
+
+class _Running(NamedTuple):
+    unit: Unit
+    worker: Worker
+    future: Future
+    since: float
+
+
+class Call:
+    """Pickles as a call: unpickled on a worker, it is what the function returned there.
+
+    So a scheduler, which reads what it hands on, needs no orchgate.
+    """
+
+    def __init__(self, function: Callable[..., Any], *args: object) -> None:
+        self._call = (function, args)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...]]:
+        return self._call
+
+
+def run_units(
+    cluster: Cluster,
+    function: Callable[[Any], Any],
+    specs: Iterable[Any],
+    *,
+    seconds: float | None = None,
+    tries: int = TRIES,
+) -> Iterator[Done]:
+    """`function(spec)` for each spec on some worker, in the order of the specs whoever was first.
+
+    The function is one of a module of ours, and runs in a process of its own, which may take so many `seconds`; specs
+    and values are picklable. What it raises is the unit's problem, but `remote.Unfit`, or a full disk, is the worker's:
+    that one is left out and the unit done elsewhere, as where a worker or its process dies, `tries` times in all. Specs
+    are taken as workers get free. Left early, nothing goes on running.
+    Raises SchedulerLost; OrchgateError where no worker is left.
+    """
+    work = _Dispatch(cluster, function, specs, seconds, tries)
+    try:
+        yield from work.run()
+    finally:
+        work.stop()
+
+
+class _Dispatch:
+    def __init__(
+        self,
+        cluster: Cluster,
+        function: Callable[[Any], Any],
+        specs: Iterable[Any],
+        seconds: float | None,
+        tries: int,
+    ) -> None:
+        self._cluster = cluster
+        self._function = function
+        self._specs = enumerate(specs)
+        self._seconds = seconds
+        self._tries = tries
+        self._job = uuid.uuid4().hex
+        self._again: deque[Unit] = deque()
+        self._running: dict[str, _Running] = {}  # by key
+        self._done: dict[int, Done] = {}
+        self._next = 0  # whose turn it is to be given back
+        self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._looked = time.monotonic()
+
+    def run(self) -> Iterator[Done]:
+        while self._running or self._done or self._is_more():
+            self._hand_out()
+            while self._next in self._done:
+                self._next += 1
+                yield self._done.pop(self._next - 1)
+                self._hand_out()
+            if self._running:
+                self._wait()
+            elif not self._cluster.workers and self._is_more():
+                self._await_workers()
+
+    def _is_more(self) -> bool:
+        """Whether there are units that nobody has."""
+        if not self._again:
+            self._again.extend(Unit(number, spec) for number, spec in itertools.islice(self._specs, 1))
+        return bool(self._again)
+
+    def _await_workers(self) -> None:
+        """Those that died may be started again. Raises OrchgateError where none is."""
+        deadline = time.monotonic() + CONNECT_SECONDS
+        while not self._cluster.workers:
+            if time.monotonic() > deadline:
+                raise no_worker(self._cluster)
+            time.sleep(_TICK)
+            self._cluster.refresh()
+
+    def _hand_out(self) -> None:
+        """Gives each free worker something to do."""
+        for worker in self._free():
+            unit = self._take(worker)
+            if unit is None:
+                return
+            self._start(unit, worker)
+
+    def _free(self) -> Iterator[Worker]:
+        """Every worker as often as it has threads to spare; the emptiest first."""
+        busy = [one.worker.address for one in self._running.values()]
+        room = {address: worker.threads - busy.count(address) for address, worker in self._cluster.workers.items()}
+        while address := max(room, key=lambda one: room[one], default=""):
+            if room[address] <= 0:
+                return
+            room[address] -= 1
+            yield self._cluster.workers[address]
+
+    def _take(self, worker: Worker) -> Unit | None:
+        """The next unit that this worker has not tried, or that all have."""
+        if len(self._done) >= _AHEAD or not self._is_more():
+            return None
+        for _ in range(len(self._again)):
+            unit = self._again.popleft()
+            if worker.address not in unit.tried or self._cluster.workers.keys() <= set(unit.tried):
+                return unit
+            self._again.append(unit)
+        found = next(self._specs, None)
+        return Unit(*found) if found else None
+
+    def _start(self, unit: Unit, worker: Worker) -> None:
+        payload = pickle.dumps((self._function, unit.spec))
+        call = pickle.dumps(Call(remote.call, self._job, payload, self._seconds))
+        key = f"orchgate-{self._job}-{unit.number}-{len(unit.tried)}"
+        future = self._cluster.client.submit(
+            pickle.loads, call, key=key, pure=False, workers=[worker.address], allow_other_workers=False
+        )
+        self._running[key] = _Running(unit, worker, future, time.monotonic())
+        future.add_done_callback(lambda ended: self._ended.put(ended.key))
+
+    def _wait(self) -> None:
+        """Until a unit ends, or it is time to look who is still there."""
+        try:
+            key = self._ended.get(timeout=_TICK)
+        except queue.Empty:
+            key = ""
+        if key in self._running:
+            self._ended_as(self._running.pop(key))
+        if time.monotonic() - self._looked >= _TICK:
+            self._look()
+
+    def _look(self) -> None:
+        self._looked = now = time.monotonic()
+        for one in self._running.values():
+            if self._seconds is not None and now - one.since > self._seconds + _GRACE:
+                self._cluster.leave_out(one.worker.address, _TOO_LATE.format(_GRACE))
+        self._cluster.refresh()
+        for key, one in list(self._running.items()):
+            if one.worker.address not in self._cluster.workers:
+                del self._running[key]
+                one.future.cancel()
+                self._retry(one, f"worker {one.worker.address}: {self._cluster.left_out[one.worker.address]}")
+
+    def _ended_as(self, one: _Running) -> None:
+        how, value = self._outcome(one)
+        address = one.worker.address
+        match how:
+            case remote.VALUE:
+                self._done[one.unit.number] = Done(one.unit.number, value, "", address)
+            case remote.UNFIT:
+                self._cluster.leave_out(address, value)
+                self._retry(one, f"worker {address}: {value}")
+            case remote.LOST:
+                self._retry(one, f"worker {address}: {value}")
+            case _:
+                self._done[one.unit.number] = Done(one.unit.number, None, str(value), address)
+
+    def _outcome(self, one: _Running) -> tuple[str, Any]:
+        """How a unit ended, and its value or why it has none. Raises SchedulerLost."""
+        status = one.future.status
+        if status == "cancelled":
+            raise self._cluster.lost()
+        if status == "error":
+            error = one.future.exception(timeout=ANSWER_SECONDS)
+            died = type(error).__name__ in ("KilledWorker", "NoValidWorkerError")
+            return remote.LOST, "it died" if died else f"{type(error).__name__}: {error}"
+        try:
+            how, value = one.future.result(timeout=ANSWER_SECONDS)
+        except (TimeoutError, OSError):  # it died with the result in its hands, or the scheduler did
+            self._cluster.refresh()
+            return remote.LOST, "it died before its result was fetched"
+        return str(how), value
+
+    def _retry(self, one: _Running, why: str) -> None:
+        tried = (*one.unit.tried, one.worker.address)
+        if len(tried) < self._tries:
+            self._again.append(one.unit._replace(tried=tried))
+            return
+        problem = f"given up after {counted(len(tried), 'try', 'tries')}; the last: {why}"
+        self._done[one.unit.number] = Done(one.unit.number, None, problem, one.worker.address)
+
+    def stop(self) -> None:
+        """Ends what still runs. No errors: a scheduler that is gone has taken its tasks along."""
+        if not self._running:
+            return
+        for one in self._running.values():
+            one.future.cancel()
+        addresses = list({one.worker.address for one in self._running.values()} & self._cluster.workers.keys())
+        self._running.clear()
+        try:
+            self._cluster.broadcast(remote.stop, addresses, self._job, seconds=5.0)
+        except OrchgateError:
+            return
