@@ -10,6 +10,7 @@ from orchgate.metrics import fold
 from orchgate.metrics.aggregate import CANCELLED, FAILED, SUCCEEDED, Totals, both, rates_of
 from orchgate.metrics.sketch import quantile
 from orchgate.metrics.snapshot import in_unit, moment
+from orchgate.verdict.before_after import share_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -125,14 +126,12 @@ def _totals(entries: Sequence[Entry], kind: str, *, stages: bool) -> Iterator[tu
 
 
 def _facts(totals: Totals) -> dict[str, object]:
-    rates = rates_of(totals)
     return {
         "runs": totals.runs,
         "succeeded_count": totals.statuses.get(SUCCEEDED, 0),
         "failed_count": totals.statuses.get(FAILED, 0),
         "cancelled_count": totals.statuses.get(CANCELLED, 0),
-        "success_rate": rates.get("success_rate"),
-        "flaky_rate": rates.get("flaky_rate"),
+        **_rates(totals),
         **{
             f"p{round(100 * share)}_{name}": _quantile(totals, name, share)
             for name, shares in _COSTS
@@ -141,6 +140,21 @@ def _facts(totals: Totals) -> dict[str, object]:
         "first_started_at": moment(totals.first),
         "last_completed_at": moment(totals.last),
     }
+
+
+def _rates(totals: Totals) -> Mapping[str, float | None]:
+    """Each with its 95 % interval; None where nothing is known."""
+    rates = rates_of(totals)
+    succeeded = totals.statuses.get(SUCCEEDED, 0)
+    counts = {
+        "success_rate": (succeeded, succeeded + totals.statuses.get(FAILED, 0)),
+        "flaky_rate": (totals.flaky, totals.ours),
+    }
+    found: dict[str, float | None] = {}
+    for name, (part, whole) in counts.items():
+        low, high = share_interval(part, whole) if name in rates else (None, None)
+        found |= {name: rates.get(name), f"low_{name}": low, f"high_{name}": high}
+    return found
 
 
 def _quantile(totals: Totals, name: str, share: float) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime, timedelta
 
-from orchgate.commands.history import workspace
+from orchgate.commands.history import report, workspace
 from orchgate.commands.shared import options, screen, servers, work_tree
 from orchgate.lib.lazy import lazy
 from orchgate.lib.text import aligned, counted
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orchgate.commands.history.workspace import HistoryWorkspace
     from orchgate.commands.shared.command_line import Parser
     from orchgate.commands.shared.servers import Say
+    from orchgate.history.answers import Answers
     from orchgate.history.collect import Collected
     from orchgate.history.query import Runs
     from orchgate.history.repositories import RepositoryIdentity
@@ -112,6 +113,7 @@ class Shown(NamedTuple):
     where: str
     runs: int
     whole: bool
+    answers: Answers
     weekly: Sequence[Mapping[str, object]] = ()
 
 
@@ -121,11 +123,13 @@ def run(args: argparse.Namespace) -> Verdict:
         shown = _shown(place, args, notes.append)
         if args.output_format == "json":
             facts = {"by": list(args.by), "run_count": shown.runs, "rows": shown.rows, "problems": shown.problems}
+            facts |= report.document(shown.answers)
             document = headed("history", {**facts, "notes": [*lines, *notes, *shown.notes]}, VERSION)
             work_tree.print_json(document)
         else:
             _print(shown, args.by)
             _plot(shown.weekly)
+            report.write(shown.answers)
             for note in (*notes, *shown.notes):
                 say(note)
             workspace.say_problems(shown.problems, say)
@@ -133,7 +137,7 @@ def run(args: argparse.Namespace) -> Verdict:
 
 
 def _shown(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Shown:
-    from orchgate.history import query
+    from orchgate.history import answers, query
     from orchgate.history.collect import ahead
 
     limit = ahead()
@@ -146,7 +150,9 @@ def _shown(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Shown
     whole = not loaded.faults and not (own and own.unreadable)
     number = sum(len(one.entries) for one in runs)
     weekly = query.rows(runs, _weekly(args.by)) if args.plot else ()
-    return Shown(query.rows(runs, args.by), problems, list(_twins(runs)), where, number, whole, weekly)
+    known = answers.known(place.repository, place.config, _named_as(place.identity, found))
+    notes = [*_twins(runs), *report.notes(known)]
+    return Shown(query.rows(runs, args.by), problems, notes, where, number, whole, answers.of_runs(runs, known), weekly)
 
 
 def _weekly(by: Iterable[str]) -> tuple[str, ...]:
@@ -255,10 +261,14 @@ def _cells(row: Mapping[str, object], columns: Iterable[tuple[str, str]]) -> Ite
         value = row[name]
         if name == "runs":
             yield f"{value:,}"
+        elif not isinstance(value, int | float):
+            yield _NONE
         elif name.endswith("_value"):
-            yield _figure(value, row.get("unit", "")) if isinstance(value, int | float) else _NONE
+            yield _figure(value, row.get("unit", ""))
+        elif name.endswith("_rate") and 0 < value < 1:
+            yield report.rate(value, row[f"low_{name}"], row[f"high_{name}"])
         else:
-            yield words.amount(name, value) if isinstance(value, int | float) else _NONE
+            yield words.amount(name, value)
     yield str(row["last_completed_at"] or _NONE)[:16].replace("T", " ")
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from orchgate.commands.shared.servers import Say
     from orchgate.config.settings import Config
+    from orchgate.git.repository import Repository
     from orchgate.git.store.reference import Store
     from orchgate.history.collect import Collected
     from orchgate.history.git_store import RemoteSegments
@@ -34,6 +35,7 @@ class HistoryWorkspace(NamedTuple):
     config: Config
     identity: RepositoryIdentity
     store: Store
+    repository: Repository
 
 
 @contextlib.contextmanager
@@ -53,7 +55,8 @@ def here(remote: str = "") -> Iterator[HistoryWorkspace]:
             raise GitError("a bare repository has no runs of its own", "run this in a clone")
         config = load_work_tree(repository.root)
         identity = repositories.identify(repository, config.history.repository, remote)
-        yield HistoryWorkspace(repository.root, config, identity, Store(repository, os.environ, HISTORY))
+        store = Store(repository, os.environ, HISTORY)
+        yield HistoryWorkspace(repository.root, config, identity, store, repository)
 
 
 def own_runs(place: HistoryWorkspace) -> Collected:

@@ -1,0 +1,162 @@
+"""Where the level of a stream changed: between which commits, by how much, how sure that is, and since when.
+
+What moved together is one change: a pipeline's is told by its first metric, with the other ones and the stages that
+moved with it. A machine that got slower is no change of the code: where runs of one commit are on both sides, each at
+the level of its side, that is told instead of a range of commits.
+"""
+
+from __future__ import annotations
+
+from math import log
+
+from orchgate.history.streams import told_order
+from orchgate.lib.text import median
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.verdict import change_points
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from orchgate.history.streams import Order, Stream, StreamKey
+    from orchgate.verdict.change_points import ChangePoint
+
+SURE = 0.99  # what is less sure is not told
+SMALLEST = 0.02  # a fraction; what changed by less has not
+NEAR = 20  # runs before and after a change that say how large it is
+MOST_STREAMS = 200  # that are looked at, those with most runs
+
+
+class Moved(NamedTuple):
+    """What changed with something else: a metric of the same runs, or a stage by the same metric."""
+
+    name: str
+    before: float
+    after: float
+
+
+class CommitRange(NamedTuple):
+    """The last commit before a change, and the first one after it; `commits` may have made it, None if unknown."""
+
+    last_before: str | None
+    first_after: str | None
+    commits: int | None
+
+
+class Change(NamedTuple):
+    """A change of a stream, whose values have the metric's unit. `since` is when the first run after it began.
+
+    `runs` are those since then. `begin` and `end` are the places of the last run before it and of the first one after
+    it, as far as these are sure. `same_commit` is one that has runs on both sides, so that no commit made the change.
+    """
+
+    key: StreamKey
+    before: float
+    after: float
+    confidence: float
+    since: float
+    run_id: str
+    runs: int
+    range: CommitRange
+    begin: Order
+    end: Order
+    same_commit: str | None = None
+    also: tuple[Moved, ...] = ()
+    stages: tuple[Moved, ...] = ()
+
+    @property
+    def by(self) -> float:
+        """As a fraction of what was before."""
+        return self.after / self.before - 1
+
+
+class Found(NamedTuple):
+    """All changes, the newest first of each pipeline; `left_out` streams were too many to be looked at."""
+
+    changes: tuple[Change, ...]
+    left_out: int = 0
+
+
+def changes(streams: Sequence[Stream]) -> Found:
+    """What changed in some streams."""
+    chosen = sorted(streams, key=lambda stream: (bool(stream.key.stage), -len(stream.points), stream.key))
+    each = [change for stream in chosen[:MOST_STREAMS] for change in of_stream(stream)]
+    return Found(tuple(_together(each)), len(chosen[MOST_STREAMS:]))
+
+
+def of_stream(stream: Stream) -> Iterator[Change]:
+    values = [point.value for point in stream.points]
+    found = [one for one in change_points.find(values, SMALLEST) if one.confidence >= SURE]
+    ends = [0, *[one.index for one in found], len(values)]
+    for one, start, end in zip(found, ends, ends[2:], strict=False):
+        # Far from it the level may be another one for other reasons: what is told is how large the step is.
+        before = median(values[max(start, one.index - NEAR) : one.index])
+        after = median(values[one.index : min(end, one.index + NEAR)])
+        if abs(after / before - 1) >= SMALLEST:
+            yield _change(stream, one._replace(before=before, after=after))
+
+
+def _change(stream: Stream, one: ChangePoint) -> Change:
+    points = stream.points
+    last, first = max(one.first - 1, 0), one.last
+    old, new = points[last].commit, points[first].commit
+    same = _same_commit(stream, one)
+    commits = stream.line.between(old, new) if stream.line else None
+    return Change(
+        stream.key,
+        one.before,
+        one.after,
+        one.confidence,
+        points[one.index].moment,
+        points[one.index].run_id,
+        len(points) - one.index,
+        CommitRange(None, None, None) if same else CommitRange(old, new, commits),
+        stream.order(last),
+        stream.order(first),
+        same,
+    )
+
+
+def _same_commit(stream: Stream, one: ChangePoint) -> str | None:
+    """A commit whose runs changed as all did; one that is run once more as it was before the change has not."""
+    sides = [_by_commit(stream, range(one.first)), _by_commit(stream, range(one.last, len(stream.points)))]
+    middle = (log(one.before) + log(one.after)) / 2
+    rises = one.after > one.before
+    for commit in sides[0].keys() & sides[1].keys():
+        before, after = (log(median(side[commit])) for side in sides)
+        if (before < middle < after) if rises else (before > middle > after):
+            return commit
+    return None
+
+
+def _by_commit(stream: Stream, places: Iterable[int]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for at in places:
+        point = stream.points[at]
+        if point.commit is not None:
+            found.setdefault(point.commit, []).append(point.value)
+    return found
+
+
+def _together(each: Iterable[Change]) -> Iterator[Change]:
+    """Changes with what changed with them: first those of whole runs, by their first metric, then those of stages."""
+    told: list[Change] = []
+    for one in sorted(each, key=lambda one: (told_order(one.key), one.since)):
+        at = next((at for at, other in enumerate(told) if _is_part(one, other)), None)
+        if at is None:
+            told.append(one)
+        elif one.key.metric == told[at].key.metric:
+            moved = Moved(one.key.stage or one.key.benchmark, one.before, one.after)
+            told[at] = told[at]._replace(stages=(*told[at].stages, moved))
+        elif one.key.stage == told[at].key.stage:
+            told[at] = told[at]._replace(also=(*told[at].also, Moved(one.key.metric, one.before, one.after)))
+    told = [
+        one._replace(stages=tuple(sorted(one.stages, key=lambda moved: -abs(moved.after - moved.before))))
+        for one in told
+    ]
+    yield from sorted(told, key=lambda one: (one.key.repository, one.key.pipeline, -one.since, told_order(one.key)))
+
+
+def _is_part(one: Change, other: Change) -> bool:
+    """Whether a change is that of another one: of the same runs, at the same place, and by itself or its whole."""
+    same = one.key[:3] == other.key[:3] and (one.key.stage == other.key.stage or not other.key.stage)
+    return same and not other.key.benchmark and one.begin < other.end and other.begin < one.end

@@ -1,0 +1,271 @@
+"""Trends of runs: what counts for one, in which order, and that what is no change of the code is none."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchgate.history import answers, classes, drift, streams, trends
+from orchgate.history.entries import HistoryEntry, read_line
+from orchgate.history.query import Runs
+from orchgate.history.repositories import RepositoryIdentity
+from orchgate.history.streams import CommitLine
+from orchgate.verdict.baseline import Baseline, BaselineRecord
+from tests.trending import MACHINE, OTHER, START, noise, run_of, runs_of, shuffled, step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from orchgate.history.streams import Stream
+    from orchgate.history.trends import Change
+
+OURS = RepositoryIdentity("owner/name", "a" * 16)
+LINE = [f"{nth:040x}" for nth in range(1, 201)]
+MAIN = CommitLine("main", {commit: nth for nth, commit in enumerate(LINE)})
+
+
+def entries(runs: Iterable[Mapping[str, Any]]) -> tuple[HistoryEntry, ...]:
+    found = [read_line(json.dumps(run, separators=(",", ":")).encode()) for run in runs]
+    assert all(isinstance(one, HistoryEntry) for one in found)
+    return tuple(one for one in found if isinstance(one, HistoryEntry))
+
+
+def of_runs(runs: Iterable[Mapping[str, Any]], line: CommitLine | None = MAIN) -> list[Stream]:
+    return streams.of_runs([Runs(OURS, entries(runs), {})], {OURS.name: line} if line else {})
+
+
+def changes(runs: Iterable[Mapping[str, Any]], line: CommitLine | None = MAIN) -> Sequence[Change]:
+    return trends.changes(of_runs(runs, line)).changes
+
+
+def test_a_step_is_one_change_with_its_metrics_its_stage_and_its_commits() -> None:
+    (change,) = changes(runs_of(LINE, step(120)))
+
+    assert (change.key.pipeline, change.key.stage, change.key.metric) == ("demo", "", "cpu_seconds")
+    assert [moved.name for moved in change.also] == ["wall_seconds"]
+    assert [moved.name for moved in change.stages] == ["test"]
+    assert change.range.last_before is not None
+    assert LINE.index(change.range.last_before) < 120 <= LINE.index(change.range.first_after or "")
+    assert change.range.commits is not None
+    assert 1 <= change.range.commits <= 5
+
+
+@settings(max_examples=10)
+@given(st.randoms(use_true_random=False))
+def test_in_which_order_runs_come_does_not_matter(source: Any) -> None:
+    runs = runs_of(LINE, step(120))
+    mixed = list(runs)
+    source.shuffle(mixed)
+    cut = source.randrange(len(mixed))
+    parts = [Runs(OURS, entries(mixed[:cut]), {}), Runs(OURS, entries(mixed[cut:]), {})]
+
+    assert changes(mixed) == changes(runs)
+    whole = Runs(OURS, tuple(one for part in parts for one in part.entries), {})
+    assert trends.changes(streams.of_runs([whole], {OURS.name: MAIN})).changes == changes(runs)
+    assert changes(mixed, None) == changes(runs, None)
+
+
+def test_two_classes_of_machines_in_turn_are_no_change() -> None:
+    fast = runs_of(LINE, lambda _: 0.3)
+    slow = runs_of(LINE, lambda _: 0.6, seed=2, machine=OTHER)
+
+    assert changes([*fast[:120], *slow[120:]]) == ()
+    assert changes([run for both in zip(fast, slow, strict=True) for run in both]) == ()
+
+
+def odd(**fields: Any) -> list[dict[str, Any]]:
+    """Runs of which each from the 120th on took twice as long, and is odd in some way."""
+    runs = runs_of(LINE, step(120, by=1.0))
+    return [*runs[:120], *({**run, **fields} for run in runs[120:]), *runs_of(LINE[120:], lambda _: 0.3, seed=3)]
+
+
+def test_runs_that_cannot_be_compared_are_no_change() -> None:
+    stages = [{"id": "build", "status": "succeeded", "wall_seconds": 0.9, "cached": True}]
+
+    assert changes(odd(status="failed")) == ()
+    assert changes(odd(resumes=1, away_seconds=5.0)) == ()
+    assert changes(odd(dirty=True)) == ()
+    assert changes(odd(flaky=["test"])) == ()
+    assert changes(odd(commit=None)) == ()
+    assert changes(odd(machine=None)) == ()
+    assert changes(odd(stages=stages)) == ()
+    assert changes(odd(commit="b" * 40)) == ()  # of a branch that is not part of the line
+    assert changes(odd(complete=False, stages=[])) == ()
+
+
+def test_a_lower_bound_is_no_value_and_the_other_metrics_count() -> None:
+    runs = [{**run, "complete": False, "lower_bounds": {"cpu_seconds": "x"}} for run in runs_of(LINE, step(120))]
+
+    (first, *_) = changes(runs)
+    assert first.key.metric == "wall_seconds"
+
+
+def test_a_clock_that_is_wrong_by_days_changes_nothing_where_the_commits_are_known() -> None:
+    runs = runs_of(LINE, step(120))
+    wrong = [
+        run_of(run["commit"], nth, run["user_seconds"] / 0.9, START + timedelta(hours=nth - 200 * (nth % 2)))
+        for nth, run in enumerate(runs)
+    ]
+
+    (right,), (other,) = changes(runs), changes(wrong)
+    assert right.range == other.range
+
+
+def test_commits_that_are_not_known_are_in_the_order_of_the_clocks() -> None:
+    (change,) = changes(runs_of(LINE, step(120)), None)
+
+    assert LINE.index(change.range.last_before or "") < 120 <= LINE.index(change.range.first_after or "")
+    assert change.range.commits is None
+
+
+def test_a_machine_that_got_slower_is_no_change_of_a_commit() -> None:
+    runs = [
+        run_of(LINE[nth // 60], nth, 0.3 * factor * (1 + 0.2 * (nth >= 90))) for nth, factor in enumerate(noise(4, 180))
+    ]
+
+    (change,) = changes(runs)
+    assert change.same_commit == LINE[1]
+    assert change.range == trends.CommitRange(None, None, None)
+
+
+def test_a_commit_that_is_run_once_more_later_does_not_hide_which_one_it_was() -> None:
+    runs = runs_of(LINE, step(120))
+    later = run_of(LINE[5], 900, 0.3)
+
+    (change,) = changes([*runs, later], None)
+    assert change.same_commit is None
+    assert LINE.index(change.range.last_before or "") < 120 <= LINE.index(change.range.first_after or "")
+
+
+def test_branches_that_are_merged_are_not_mixed_into_the_line() -> None:
+    branch = [f"{nth:040x}" for nth in range(900, 960)]
+    slow = [run_of(commit, 300 + nth, 0.6, START + timedelta(hours=2 * nth)) for nth, commit in enumerate(branch)]
+
+    assert changes([*runs_of(LINE, lambda _: 0.3), *slow]) == ()
+    assert changes([*runs_of(LINE, step(120)), *slow]) == changes(runs_of(LINE, step(120)))
+
+
+def test_only_the_newest_runs_of_a_stream_are_looked_at() -> None:
+    line = [f"{nth:040x}" for nth in range(1, 1201)]
+    places = CommitLine("main", {commit: nth for nth, commit in enumerate(line)})
+
+    found = of_runs(shuffled(runs_of(line, step(300))), places)
+
+    assert {len(stream.points) for stream in found} == {streams.MOST_RUNS}
+    assert found[0].points[-1].commit == line[-1]
+    assert trends.changes(found).changes == ()
+
+
+def test_named_benchmarks_have_streams_of_their_own() -> None:
+    runs = runs_of(LINE, lambda _: 0.3)
+    for nth, (run, factor) in enumerate(zip(runs, noise(9, len(runs)), strict=True)):
+        run["benchmarks"] = [{"name": "parse", "value": 0.01 * factor * (1 + 0.3 * (nth >= 120)), "stage": "test"}]
+
+    (change,) = changes(runs)
+    assert (change.key.benchmark, change.key.stage, change.key.metric) == ("parse", "test", "benchmark_seconds")
+
+
+# Against the baseline
+
+
+def accepted(commit: str = LINE[0], level: float = 0.3, **fields: Any) -> Baseline:
+    record = BaselineRecord(
+        "demo",
+        MACHINE,
+        "0" * 64,
+        commit,
+        "d" * 40,
+        False,
+        "2026-03-01T09:00:00Z",
+        "A",
+        "first",
+        {},
+        {"cpu_seconds": tuple(level * factor for factor in noise(8, 12))},
+    )
+    return Baseline().put(record._replace(**fields))
+
+
+def drifts(runs: Iterable[Mapping[str, Any]], baseline: Baseline, line: CommitLine | None = MAIN) -> list[drift.Drift]:
+    found = of_runs(runs, line)
+    return list(drift.drifts(found, baseline, trends.changes(found).changes, {"cpu_seconds": 0.01}))
+
+
+def test_small_steps_that_no_push_shows_add_up_to_a_drift() -> None:
+    (one,) = drifts(runs_of(LINE, lambda nth: 0.3 * (1 + 0.12 * nth / 200)), accepted())
+
+    assert 0.07 < one.low < one.change < one.high < 0.15
+    assert (one.commits, one.runs, one.steps) == (199, 199, 0)
+
+
+def test_no_drift_is_told_where_noise_explains_it_or_too_little_is_known() -> None:
+    flat = runs_of(LINE, lambda _: 0.3)
+
+    assert drifts(flat, accepted()) == []
+    assert drifts(runs_of(LINE, lambda _: 0.33, spread=0.2), accepted()) == []
+    slower = runs_of(LINE, lambda _: 0.36)
+    assert drifts(slower[:8], accepted()) == []
+    assert drifts(slower, accepted(lower_bounds={"cpu_seconds": "not whole"})) == []
+    assert drifts(slower, accepted(fingerprint=OTHER)) == []
+    one_sitting = [{**run, "started_at": flat[0]["started_at"], "completed_at": None} for run in slower]
+    assert drifts(one_sitting, accepted()) == []
+
+
+def test_machines_whose_level_differs_from_sitting_to_sitting_do_not_drift() -> None:
+    levels = [0.3 * factor for factor in noise(21, 20, 0.05)]
+    runs = [
+        run_of(commit, nth, levels[nth // 10] * factor, START + timedelta(days=nth // 10, seconds=30 * nth))
+        for nth, (commit, factor) in enumerate(zip(LINE, noise(22, 200, 0.002), strict=True))
+    ]
+
+    assert drifts(runs, accepted(level=0.285)) == []
+
+
+def test_a_change_that_shows_is_counted_beside_the_drift() -> None:
+    (one,) = drifts(runs_of(LINE, step(120)), accepted())
+
+    assert one.steps == 1
+    assert 0.17 < one.change < 0.23
+
+
+# Stages and classes
+
+
+def test_a_stage_that_often_needs_several_attempts_has_a_rate_with_its_interval() -> None:
+    runs = runs_of(LINE[:100], lambda _: 0.3)
+    for run in runs[::25]:
+        run["stages"][1]["flaky"] = True
+        run["flaky"] = ["test"]
+    runs[1]["stages"][0]["flaky"] = True  # once may happen to anybody
+
+    (stage,) = classes.flaky_stages([Runs(OURS, entries(runs), {})])
+    assert (stage.stage, stage.runs, stage.flaky) == ("test", 100, 4)
+    assert 0.01 < stage.low < 0.04 < stage.high < 0.11
+
+
+def test_classes_are_compared_by_runs_of_the_same_commits() -> None:
+    fast = runs_of(LINE, step(100))
+    slow = runs_of(LINE, lambda nth: 1.9 * step(100)(nth), seed=2, machine=OTHER)
+
+    (ratio,) = classes.compared(of_runs([*fast, *slow[60:140]]))
+    assert (ratio.key.machine, ratio.other, ratio.commits) == (OTHER, MACHINE, 80)
+    assert 1.85 < ratio.low < ratio.ratio < ratio.high < 1.95
+    assert list(classes.compared(of_runs([*fast[:100], *slow[100:]]))) == []  # no commit that both ran
+    assert list(classes.compared(of_runs([*fast, *slow[:5]]))) == []
+
+
+def test_what_is_known_of_one_repository_says_nothing_of_another() -> None:
+    other = RepositoryIdentity("owner/other", "b" * 16)
+    runs = [Runs(OURS, entries(runs_of(LINE, step(120))), {}), Runs(other, entries(runs_of(LINE, step(60))), {})]
+    here = answers.Known(OURS, MAIN, accepted(), {"cpu_seconds": 0.01}, {})
+
+    found = answers.of_runs(runs, here)
+
+    assert [(one.key.repository, one.range.commits is None) for one in found.changes] == [
+        ("owner/name", False),
+        ("owner/other", True),
+    ]
+    assert [one.key.repository for one in found.drifts] == ["owner/name"]
