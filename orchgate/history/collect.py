@@ -160,7 +160,7 @@ def send(store: SegmentStore, identity: RepositoryIdentity, runs: Collection[Lin
     """Adds what a store lacks of some runs of a repository; only counts it for a dry run. Raises OrchgateError."""
     loaded = load(store, segments.concerned(store.names(), (entry for entry, _ in runs)))
     fresh = lacking(runs, [one for one in loaded.segments if _is_of(one, identity)])
-    made = segments.made(identity.name, identity.roots, fresh)
+    made = segments.made(identity.name, identity.roots, fresh, form=store.form)
     if made and not dry_run:
         store.add(made)
     return Sent(len(fresh), len(runs) - len(fresh), len(made), sum(map(len, made.values())))

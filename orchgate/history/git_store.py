@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchgate.git.store.contents import RefLayout
-from orchgate.history.segments import FILE, FOLDERS, MOST_BYTES, SegmentFault, sha256_of
+from orchgate.history.segments import FILE, FOLDERS, JSONL, MOST_BYTES, SegmentFault, sha256_of
 from orchgate.history.store import superseded
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
@@ -30,6 +30,8 @@ HISTORY = RefLayout(
 
 class GitSegments:
     """Segments by their object ids, which `read_ids` reads."""
+
+    form = JSONL
 
     def __init__(self, where: str, contents: Mapping[str, str], read_ids: Read) -> None:
         self.where = where

@@ -2,8 +2,9 @@
 
     v1/repo=owner%2Fname/month=2026-03/0123456789abcdef-2026-03-01T10-00-00-000Z-00000000-<SHA-256>.jsonl
 
-The first line says what the others are, one run each, in the order of their ids. A name is written once and never means
-two things, so a history is a set, and two of them are joined by union. Imports msgspec.
+A name is written once and never means two things, so a history is a set, and two of them are joined by union. How runs
+are written is a `SegmentFormat`: here as JSON Lines, of which the first says what the others are, one run each, in the
+order of their ids; in `parquet` as a table. Imports msgspec.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
+
+    from orchgate.errors import OrchgateError
 
 VERSION = 1
 TOP = "v1"
@@ -71,17 +74,34 @@ class SegmentFault(NamedTuple):
     why: str
 
 
+class Limits(NamedTuple):
+    """A segment is full at so many runs, or at so many bytes of them as lines."""
+
+    runs: int
+    bytes: int
+
+
+class SegmentFormat(NamedTuple):
+    """How runs are written. `parsed` takes contents that are known to have the SHA-256 that their names say."""
+
+    suffix: str
+    pushed: Limits
+    joined: Limits  # of one that stands for others
+    written: Callable[[Head, Sequence[Line]], bytes]
+    parsed: Callable[[Iterable[tuple[str, bytes | OrchgateError]]], Iterator[HistorySegment | SegmentFault]]
+
+
 def slug(repository: str) -> str:
     return quote(repository, safe="")
 
 
 def sha256_of(name: str) -> str:
-    return name[-len(SUFFIX) - _HASH : -len(SUFFIX)]
+    return name.rpartition(".")[0][-_HASH:]
 
 
-def name_of(head: Head, first: str, sha256: str) -> str:
+def name_of(head: Head, first: str, sha256: str, suffix: str = SUFFIX) -> str:
     """The name of a segment, by its head and the id of its first run."""
-    return f"{TOP}/repo={slug(head.repository)}/month={head.month}/{head.machine}-{first}-{sha256}{SUFFIX}"
+    return f"{TOP}/repo={slug(head.repository)}/month={head.month}/{head.machine}-{first}-{sha256}{suffix}"
 
 
 def concerned(names: Iterable[str], runs: Iterable[HistoryEntry]) -> list[str]:
@@ -103,7 +123,7 @@ def since(names: Iterable[str], start: datetime | None) -> list[str]:
     return [name for name in names if name.split("/")[-2] >= first]
 
 
-def divided(lines: Iterable[Line]) -> Iterator[tuple[str, str, list[Line]]]:
+def divided(lines: Iterable[Line], limits: Limits) -> Iterator[tuple[str, str, list[Line]]]:
     """Month, class of machines and runs of each segment that some runs of one repository make."""
 
     def kind(line: Line) -> tuple[str, str]:
@@ -114,7 +134,7 @@ def divided(lines: Iterable[Line]) -> Iterator[tuple[str, str, list[Line]]]:
         part: list[Line] = []
         size = 0
         for line in group:
-            if part and (len(part) == MOST_RUNS or size + len(line[1]) > SPLIT_BYTES):
+            if part and (len(part) == limits.runs or size + len(line[1]) > limits.bytes):
                 yield month, machine, part
                 part, size = [], 0
             part.append(line)
@@ -122,30 +142,17 @@ def divided(lines: Iterable[Line]) -> Iterator[tuple[str, str, list[Line]]]:
         yield month, machine, part
 
 
-def made(repository: str, roots: str | None, lines: Iterable[Line], replaces: Iterable[str] = ()) -> dict[str, bytes]:
-    """Segments of some runs of a repository, each run once, by name."""
-    found = {}
-    replaced = sorted(set(replaces))
-    for month, machine, part in divided(lines):
-        head = Head(
-            history=VERSION,
-            repository=repository,
-            roots=roots,
-            machine=machine,
-            month=month,
-            runs=len(part),
-            replaces=replaced,
-        )
-        content = b"".join(line + b"\n" for line in (encode(head), *(line for _, line in part)))
-        found[name_of(head, part[0][0].run_id, sha256_hex(content))] = content
-    return found
-
-
 def line_of(entry: HistoryEntry) -> Line:
     return entry, encode(entry)
 
 
+encode_head = json.Encoder(order="sorted").encode
 _decode_head = json.Decoder(Head).decode
+
+
+def written(head: Head, lines: Sequence[Line]) -> bytes:
+    """As JSON Lines."""
+    return b"".join(line + b"\n" for line in (encode_head(head), *(line for _, line in lines)))
 
 
 def head_of(content: bytes) -> Head | str:
@@ -169,15 +176,21 @@ def _version(first: bytes) -> object:
     return value.get("history") if isinstance(value, dict) and isinstance(value.get("history"), int) else None
 
 
-def parse(name: str, content: bytes) -> HistorySegment | SegmentFault:
-    """A segment by its name and its content, which is known to have the SHA-256 that the name says."""
+def parsed(contents: Iterable[tuple[str, bytes | OrchgateError]]) -> Iterator[HistorySegment | SegmentFault]:
+    """Segments of JSON Lines."""
+    for name, content in contents:
+        yield parse(name, content) if isinstance(content, bytes) else SegmentFault(name, content.message)
+
+
+def parse(name: str, content: bytes, most_runs: int = MOST_RUNS) -> HistorySegment | SegmentFault:
+    """A segment by its name and its lines."""
     head = head_of(content)
     if isinstance(head, str):
         return SegmentFault(name, head)
     if not content.endswith(b"\n"):
         return SegmentFault(name, "ends in the middle of a line")
-    if head.runs > MOST_RUNS:
-        return SegmentFault(name, f"says that it holds {head.runs:,} runs; at most {MOST_RUNS} are read")
+    if head.runs > most_runs:
+        return SegmentFault(name, f"says that it holds {head.runs:,} runs; at most {most_runs:,} are read")
     _, _, body = content.partition(b"\n")
     lines = body.split(b"\n")[:-1]
     if len(lines) != head.runs or not lines:
@@ -216,9 +229,37 @@ def _contradiction(name: str, head: Head, entries: Sequence[HistoryEntry]) -> st
         return "does not hold its runs once each, in the order of their ids"
     if any(entry.month != head.month or entry.machine_class != head.machine for entry in entries):
         return "holds runs of another month or class of machines than it says"
-    if name != name_of(head, entries[0].run_id, sha256_of(name)):
+    if name != name_of(head, entries[0].run_id, sha256_of(name), name[name.rfind(".") :]):
         return "is not called as its content says"
     return ""
+
+
+JSONL = SegmentFormat(SUFFIX, Limits(MOST_RUNS, SPLIT_BYTES), Limits(MOST_RUNS, SPLIT_BYTES), written, parsed)
+
+
+def made(
+    repository: str,
+    roots: str | None,
+    lines: Iterable[Line],
+    replaces: Iterable[str] = (),
+    form: SegmentFormat = JSONL,
+) -> dict[str, bytes]:
+    """Segments of some runs of a repository, each run once, by name."""
+    found = {}
+    replaced = sorted(set(replaces))
+    for month, machine, part in divided(lines, form.joined if replaced else form.pushed):
+        head = Head(
+            history=VERSION,
+            repository=repository,
+            roots=roots,
+            machine=machine,
+            month=month,
+            runs=len(part),
+            replaces=replaced,
+        )
+        content = form.written(head, part)
+        found[name_of(head, part[0][0].run_id, sha256_hex(content), form.suffix)] = content
+    return found
 
 
 def best(lines: Iterable[Line]) -> dict[str, Line]:
@@ -254,20 +295,20 @@ class Compaction(NamedTuple):
     gone: frozenset[str]
 
 
-def compacted(segments: Sequence[HistorySegment]) -> Compaction:
+def compacted(segments: Sequence[HistorySegment], form: SegmentFormat = JSONL) -> Compaction:
     """What makes the segments of a history few. Two of them that are not full become one, and what is covered goes."""
     new: dict[str, bytes] = {}
     gone = set(covered(segments))
     left = sorted((one for one in segments if one.name not in gone), key=lambda one: (one.group, one.name))
     for _, group in groupby(left, key=lambda one: one.group):
-        small = [one for one in group if not _is_full(one)]
+        small = [one for one in group if not _is_full(one, form.joined)]
         if len(small) > 1:
-            new |= _joined(small)
+            new |= _joined(small, form)
             gone |= {one.name for one in small}
     return Compaction(new, frozenset(gone - new.keys()))
 
 
-def _joined(small: Sequence[HistorySegment]) -> dict[str, bytes]:
+def _joined(small: Sequence[HistorySegment], form: SegmentFormat) -> dict[str, bytes]:
     """Segments of one group as fewer. Each says which ones it has runs of, and what those stood for."""
     sources: dict[str, list[HistorySegment]] = {}
     for one in small:
@@ -275,12 +316,12 @@ def _joined(small: Sequence[HistorySegment]) -> dict[str, bytes]:
             sources.setdefault(entry.run_id, []).append(one)
     head, runs = small[0].head, best(line for one in small for line in one.runs)
     found: dict[str, bytes] = {}
-    for _, _, part in divided(runs.values()):
+    for _, _, part in divided(runs.values(), form.joined):
         of = {one.name: one for entry, _ in part for one in sources[entry.run_id]}.values()
         replaced = {sha256 for one in of for sha256 in (one.sha256, *one.head.replaces)}
-        found |= made(head.repository, head.roots, part, replaced)
+        found |= made(head.repository, head.roots, part, replaced, form)
     return found
 
 
-def _is_full(segment: HistorySegment) -> bool:
-    return len(segment.runs) >= MOST_RUNS or sum(len(line) for _, line in segment.runs) > SPLIT_BYTES // 2
+def _is_full(segment: HistorySegment, limits: Limits) -> bool:
+    return len(segment.runs) >= limits.runs or sum(len(line) for _, line in segment.runs) > limits.bytes // 2

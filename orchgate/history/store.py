@@ -5,19 +5,21 @@ What cannot be read, or is not what it says, is a problem with a name; the other
 
 from __future__ import annotations
 
-from orchgate.history.segments import Head, HistorySegment, SegmentFault, covered, head_of, parse, sha256_of
+from orchgate.history.segments import Head, HistorySegment, SegmentFault, covered, head_of, sha256_of
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from orchgate.errors import OrchgateError
+    from orchgate.history.segments import SegmentFormat
 
 
 class SegmentSource(Protocol):
-    """Segments that can be read. `where` says in words whose they are."""
+    """Segments of one format that can be read. `where` says in words whose they are."""
 
     where: str
+    form: SegmentFormat
 
     def names(self) -> Collection[str]:
         """The names of all. Raises OrchgateError."""
@@ -51,8 +53,7 @@ def load(source: SegmentSource, names: Iterable[str] | None = None) -> Loaded:
     """All segments of a source, or some of them. Raises OrchgateError."""
     found: list[HistorySegment] = []
     faults: list[SegmentFault] = []
-    for name, content in source.read(sorted(source.names() if names is None else names)):
-        one = parse(name, content) if isinstance(content, bytes) else SegmentFault(name, content.message)
+    for one in source.form.parsed(source.read(sorted(source.names() if names is None else names))):
         if isinstance(one, HistorySegment):
             found.append(one)
         else:

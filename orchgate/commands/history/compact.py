@@ -42,7 +42,7 @@ def _compact(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> His
     workspace.require_git(place, args.to)
     with workspace.remote_segments(place, args, say) as there:
         loaded = store.load(there)
-        plan = segments.compacted(loaded.segments)
+        plan = segments.compacted(loaded.segments, there.form)
         if not args.dry_run and (plan.made or plan.gone):
             there.add(plan.made)  # first: whoever is interrupted here has every run twice, and counts it once
             there.remove(plan.gone)

@@ -1,0 +1,198 @@
+"""A part of Parquet that anybody may have written, as lines: the head, and then the runs that its rows add up to.
+
+Sizes are asked for before anything is decoded, and whatever is not as `parquet` writes it has a name. That each value
+may be one is for whoever reads the lines, as of any segment. Imports DuckDB.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from orchgate.history.entries import VERSION, HistoryBenchmark, HistoryEntry, HistoryMetrics, HistoryStage, HistoryTests
+from orchgate.history.parquet import BENCHMARK, COLUMNS, COSTS, COUNTER, HEAD, RUN, SHARED, STAGE, TESTS
+from orchgate.history.segments import head_of, line_of, written
+from orchgate.lib.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from duckdb import DuckDBPyConnection
+
+    from orchgate.history.segments import Head, Line
+
+MOST_ROWS = 5_000_000
+MOST_TEXT = 512 << 20  # bytes of the text of a part, decoded
+_MOST_COLUMNS = 1_000
+_BATCH = 10_000
+_TYPES = {column.name: column.type for column in COLUMNS}
+_SHARED = [column.name for column in SHARED]
+_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
+_MAGIC = b"PAR1"
+_FROM = "FROM read_parquet($path, hive_partitioning = false)"
+
+
+def lines_of(database: DuckDBPyConnection, path: str) -> bytes | str:
+    """The part at a path as JSON Lines, or why there are none."""
+    import duckdb
+
+    with open(path, "rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC or file.seek(-len(_MAGIC), 2) < len(_MAGIC) or file.read() != _MAGIC:
+            return "is not Parquet, or ends in the middle"
+    try:
+        return _lines_of(database, path)
+    except (duckdb.OutOfMemoryException, MemoryError):
+        return "is too large to be read"
+    except (duckdb.Error, OverflowError, RuntimeError, UnicodeError, ValueError):
+        return "cannot be read as Parquet: it is damaged, or made to look like a part"
+
+
+def _lines_of(database: DuckDBPyConnection, path: str) -> bytes | str:
+    head = _head_of(database, path)
+    if isinstance(head, str):
+        return head
+    columns = _columns(database, path)
+    if isinstance(columns, str):
+        return columns
+    if why := _immoderate(database, path, columns, head):
+        return why
+    runs = _runs(database, path, columns)
+    return runs if isinstance(runs, str) else written(head, runs)
+
+
+def _head_of(database: DuckDBPyConnection, path: str) -> Head | str:
+    query = "SELECT value FROM parquet_kv_metadata($path) WHERE key = $key::BLOB LIMIT 2"
+    found = database.execute(query, {"path": path, "key": HEAD}).fetchall()
+    return head_of(found[0][0] + b"\n") if len(found) == 1 else "does not begin as one"
+
+
+def _columns(database: DuckDBPyConnection, path: str) -> Mapping[str, str] | str:
+    """What of our columns is there, each as its own name in SQL."""
+    found = database.execute(f"DESCRIBE SELECT * {_FROM}", {"path": path}).fetchmany(_MOST_COLUMNS)
+    types = {name: type_ for name, type_, *_ in found}
+    for name, type_ in _TYPES.items():
+        if types.get(name, type_) != type_:
+            return f"has a column {name} of another type"
+    return {name: f'"{name}"' if name in types else f"NULL::{type_}" for name, type_ in _TYPES.items()}
+
+
+def _immoderate(database: DuckDBPyConnection, path: str, columns: Mapping[str, str], head: Head) -> str:
+    """Whether it holds more than any part does, or is of two repositories; looked at without handing out a row."""
+    claims = database.execute("SELECT sum(num_rows) FROM parquet_file_metadata($path)", {"path": path}).fetchone()
+    claimed = (claims and claims[0]) or 0
+    if not 0 < claimed <= MOST_ROWS:
+        return f"says that it holds {claimed:,} rows; at most {MOST_ROWS:,} are read"
+    sums = f"count(*), sum({_text_of(columns)}), count_if({_strange(columns)}), count_if({_foreign(columns)})"
+    whose = {"repository": head.repository, "roots": head.roots}
+    found = database.execute(f"SELECT {sums} {_FROM}", {"path": path, **whose}).fetchone()
+    rows, text, strange, foreign = found or (0, 0, 0, 0)
+    if rows != claimed:
+        return "holds other rows than it says"
+    if text > MOST_TEXT:
+        return "holds more text than any part does"
+    if strange:
+        return "holds numbers that are none"
+    return "holds rows of another repository than it says" if foreign else ""
+
+
+def _text_of(columns: Mapping[str, str]) -> str:
+    """How many bytes the texts of a row have, in SQL."""
+    texts = [f"coalesce(strlen({columns[name]}), 0)" for name in _of("VARCHAR")]
+    lists = [f"list_sum(list_transform({columns[name]}, lambda one: strlen(one) + 1))" for name in _of("VARCHAR[]")]
+    return " + ".join([*texts, *(f"coalesce({one}, 0)" for one in lists)])
+
+
+def _strange(columns: Mapping[str, str]) -> str:
+    return " OR ".join(f"coalesce(NOT isfinite({columns[name]}), false)" for name in _of("DOUBLE"))
+
+
+def _foreign(columns: Mapping[str, str]) -> str:
+    return " OR ".join(f"{columns[name]} IS DISTINCT FROM ${name}::VARCHAR" for name in ("repository", "roots"))
+
+
+def _of(type_: str) -> list[str]:
+    return [name for name, known in _TYPES.items() if known == type_]
+
+
+def _runs(database: DuckDBPyConnection, path: str, columns: Mapping[str, str]) -> Sequence[Line] | str:
+    wanted = [f"epoch_us({sql})" if _TYPES[name].startswith("TIME") else sql for name, sql in columns.items()]
+    # In the order in which they stand: with one thread and nothing to sort or to leave out, DuckDB keeps it.
+    rows = database.execute(f"SELECT {', '.join(wanted)} {_FROM}", {"path": path})
+    found: list[HistoryEntry] = []
+    shared: Sequence[object] = ()
+    while batch := rows.fetchmany(_BATCH):
+        for row in batch:
+            if row[0] == RUN:
+                shared = row[1 : len(_SHARED) + 1]
+                found.append(_run(dict(zip(_TYPES, row, strict=True))))
+            elif row[1 : len(_SHARED) + 1] != shared or not _add(found[-1], row):
+                return "holds a part of a run that does not follow its run"
+    return list(map(line_of, found))
+
+
+def _add(entry: HistoryEntry, values: Sequence[Any]) -> bool:
+    """Whether a row may follow those of an entry; it is part of it from now on."""
+    row = dict(zip(_TYPES, values, strict=True))
+    if row["kind"] == STAGE:
+        entry.stages.append(_stage(row))
+    elif row["kind"] == COUNTER:
+        if not entry.stages or entry.stages[-1].id != row["stage"] or row["name"] in entry.stages[-1].counters:
+            return False
+        entry.stages[-1].counters[row["name"]] = row["value"]
+    elif row["kind"] == BENCHMARK:
+        unit = "s" if row["unit"] is None else row["unit"]
+        entry.benchmarks.append(HistoryBenchmark(name=row["name"], value=row["value"], unit=unit, stage=row["stage"]))
+    return True
+
+
+def _run(row: Mapping[str, Any]) -> HistoryEntry:
+    reported = row["reported_manifest_writes"]
+    return HistoryEntry(
+        entry=VERSION if row["entry"] is None else row["entry"],
+        run_id=row["run_id"],
+        task_id=row["task"],
+        pipeline_id=row["pipeline"],
+        commit=row["commit"],
+        tree=row["tree"],
+        dirty=row["dirty"] or False,
+        foreign=row["is_foreign"] or False,
+        machine=row["machine"],
+        started_at=_moment(row["started_at"]),
+        completed_at=None if row["completed_at"] is None else _moment(row["completed_at"]),
+        resumes=row["resumes"] or 0,
+        status=row["status"],
+        away_seconds=row["away_seconds"],
+        flaky=row["flaky_stages"] or [],
+        manifest_writes=row["manifest_writes"],
+        metrics=None if reported is None else HistoryMetrics(manifest_writes=reported),
+        stages=[],
+        benchmarks=[],
+        **_cost(row),
+    )
+
+
+def _stage(row: Mapping[str, Any]) -> HistoryStage:
+    return HistoryStage(
+        id=row["stage"],
+        status=row["status"],
+        flaky=row["flaky"] or False,
+        cached=row["cached"] or False,
+        counters={},
+        **_cost(row),
+    )
+
+
+def _cost(row: Mapping[str, Any]) -> dict[str, Any]:
+    bounds = row["lower_bounds"]
+    tests = {name: row[f"tests_{name}"] or 0 for name in TESTS if row[f"tests_{name}"] is not None}
+    return {
+        **{name: row[name] for name, _ in COSTS},
+        "lower_bounds": None if bounds is None else dict.fromkeys(bounds, ""),
+        "tests": HistoryTests(**tests) if tests else None,
+    }
+
+
+def _moment(microseconds: int | None) -> datetime:
+    if microseconds is None:  # a run that began never, or not within the years that there are
+        raise ValueError
+    return _BEGIN + timedelta(microseconds=microseconds)
