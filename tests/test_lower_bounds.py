@@ -80,7 +80,7 @@ def test_what_is_probably_slower_is_so_also_where_more_of_head_is_not_known(
     draw = random.Random(7)
     bounds = [{"cpu_seconds": WHY} if bound else {} for bound in sides]
     values = [(draw.lognormvariate(0, 0.1), 1.06 * draw.lognormvariate(0, 0.1)) for _ in range(32)]
-    noisy = [Pair({"cpu_seconds": base}, {"cpu_seconds": head}, False, *bounds) for base, head in values]
+    noisy = [Pair({"cpu_seconds": base}, {"cpu_seconds": head}, False, bounds[0], bounds[1]) for base, head in values]
 
     (metric,) = judge(noisy, policy(CPU)).metrics
 

@@ -293,7 +293,7 @@ def test_a_push_is_judged_by_what_holds_wherever_the_truth_lies(
     pushed: PushRequest, slower: float, sides: tuple[bool, bool], rules: list[str]
 ) -> None:
     bounds = [{"cpu_seconds": WHY} if bound else {} for bound in sides]
-    pair = Pair({"cpu_seconds": 1.0}, {"cpu_seconds": 1.0 + slower}, False, *bounds)
+    pair = Pair({"cpu_seconds": 1.0}, {"cpu_seconds": 1.0 + slower}, False, bounds[0], bounds[1])
     judgement = judge([pair] * 16, policy(pushed.config.performance))
     measurement = Measurement((), (), judgement, STAGES, (), Stopped.DECIDED, 4.0, 0.5, 0.02, "1")
 

@@ -43,6 +43,16 @@ def test_lines_come_in_any_order() -> None:
     assert [pair.base["cpu_seconds"] for pair in streams["b"]] == [1.0, 2.0, 3.0, 4.0, 5.0]
 
 
+def test_pairs_of_several_machines_say_of_which() -> None:
+    lines = [
+        one.replace(b'{"stream"', b'{"ran_on": "class/%d", "stream"' % pair)
+        for pair in (1, 2)
+        for one in both("s", pair, 1.0, 2.0)
+    ]
+
+    assert [pair.machine for pair in read_streams(lines)["s"]] == ["class/1", "class/2"]
+
+
 def test_empty_lines_and_other_keys_are_ignored() -> None:
     lines = [b"\n", *both("s", 0, 1.0, 2.0), b"  \n"]
     lines[1] = lines[1].replace(b'{"stream"', b'{"machine": "m", "stream"')
@@ -77,6 +87,8 @@ def test_numbers_that_are_none_are_left_to_the_comparison_which_names_their_pair
         pytest.param(b"x" * (MAX_LINE + 1), "line 2: longer than", id="long"),
         pytest.param(b"", "pair 0 has no head", id="missing arm"),
         pytest.param(line(arm="head", order=0, x=1), "both runs of pair 0 have order 0", id="same order"),
+        pytest.param(b'{"ran_on": 1, ' + line(arm="head", order=1)[1:], "line 2: 'ran_on' is int", id="machine"),
+        pytest.param(b'{"ran_on": "b", ' + line(arm="head", order=1)[1:], "are of two machines", id="two machines"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(second: bytes, message: str) -> None:

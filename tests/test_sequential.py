@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from orchgate.measures.declared import MetricKind
 from orchgate.model import Verdict
-from orchgate.verdict import words
+from orchgate.verdict import samples, sign_flip, words
 from orchgate.verdict.comparison import judge
 from orchgate.verdict.sequential import ALARM, MISS, NO_LOOK, PROBABLE, Look, MetricState, looks, settle
 from orchgate.verdict.values import KNOWN, LOOKS, Answer, Metric, Pair, Policy, Sitting
@@ -326,3 +327,64 @@ def test_a_warning_is_told_after_what_was_refused() -> None:
     told = [*words.headlines(judgement), *words.milder(judgement)]
 
     assert [line.split(" changed")[0] for line in told] == ["memory", "CPU time"]
+
+
+# Pairs of several machines
+
+
+def spread_over(machines: int, pairs: int, slower: float, seed: int) -> list[Pair]:
+    """Pairs of machines of which each has its own speed; one run in five is disturbed."""
+    draw = random.Random(seed)
+    speeds = [draw.gauss(0, 0.3) for _ in range(machines)]
+
+    def run(machine: int, more: float) -> dict[str, float]:
+        disturbed = draw.expovariate(5) if draw.random() < 0.2 else 0.0
+        return {"cpu_seconds": math.exp(speeds[machine] + draw.gauss(0, 0.03) + disturbed) * (1 + more)}
+
+    ran = [number % machines for number in range(pairs)]
+    return [Pair(run(one, 0.0), run(one, slower), machine=f"class/{one}") for one in ran]
+
+
+@given(st.integers(0, 10**9), st.integers(2, 4), st.sampled_from([0.0, 0.01, 0.3]))
+def test_pairs_of_several_machines_are_called_slower_no_more_often_than_coins_allow(
+    seed: int, machines: int, tolerance: float
+) -> None:
+    """Counted over all ways the coins could have fallen, nothing being drawn at random."""
+    metric = Metric("cpu_seconds", MetricKind.TIME, 0.05)
+    sample = samples.scale(spread_over(machines, 7, math.exp(tolerance) - 1, seed), metric).sample
+    assert len(set(sample.groups)) == machines
+    found = []
+    for coins in itertools.product((False, True), repeat=7):
+        arms = [
+            (head - tolerance, base + tolerance) if coin else (base, head)
+            for coin, base, head in zip(coins, sample.base, sample.head, strict=True)
+        ]
+        turned = sign_flip.Sample(tuple(one for one, _ in arms), tuple(other for _, other in arms), sample.groups)
+        found.append(sign_flip.p_above(turned, tolerance))
+
+    for level in (1 / 128, 0.05, 0.25):
+        assert sum(p <= level for p in found) <= level * len(found) * (1 + 1e-9)
+
+
+def test_a_slowdown_is_found_in_pairs_of_machines_as_in_those_of_one() -> None:
+    """The speeds of the machines differ by far more than head from base."""
+    streams = [spread_over(4, 16, 0.10, seed) for seed in range(60)]
+    on_one = [[pair._replace(machine="") for pair in pairs] for pairs in streams]
+    found, unknown = (
+        sum(judge(pairs, ALONE).metrics[0].answer is Answer.SLOWER for pairs in which) for which in (streams, on_one)
+    )
+
+    assert found >= 50
+    assert unknown <= found - 5
+
+
+def test_unchanged_code_on_several_machines_is_not_refused() -> None:
+    refused = [judge(spread_over(4, 32, 0.0, seed), ALONE).verdict is Verdict.FAIL for seed in range(100)]
+
+    assert sum(refused) == 0
+
+
+def test_pairs_of_one_machine_are_judged_as_if_nobody_had_named_it() -> None:
+    pairs = measured(16, 0.1, 0.03, 1)
+
+    assert judge([pair._replace(machine="class/1") for pair in pairs], ALONE) == judge(pairs, ALONE)

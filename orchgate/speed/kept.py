@@ -31,6 +31,7 @@ MAX_LINES = 1_000_000
 HINT = '{"stream": "…", "pair": 0, "arm": "base", "order": 0, "metrics": {"cpu_seconds": 0.12}}'
 LONGEST_LINE = MAX_LINE - 1  # bytes of a line; where stages make it longer it goes without them, and so with benchmarks
 LEFT_OUT = "left_out"
+RAN_ON = "ran_on"  # the machine of a pair, where there were several
 _STAGE = ("cpu_seconds", "wall_seconds", "max_rss_bytes")
 _WHOLE = " (whole run)"  # behind what was run, where a benchmark has its name
 _GO = re.compile(r"(\S+)\.(Benchmark\S*)")
@@ -50,6 +51,7 @@ class _Run(NamedTuple):
     metrics: dict[str, float]
     bounds: dict[str, str]
     unread: dict[str, str]
+    machine: str
 
 
 def read_streams(lines: Iterable[bytes]) -> dict[str, list[Pair]]:
@@ -100,7 +102,15 @@ def _run(line: bytes, number: int) -> _Run:
         _numbers(read["metrics"], number),
         _reasons(read, "lower_bounds", number),
         _reasons(read, "unread", number),
+        _machine(read, number),
     )
+
+
+def _machine(read: Mapping[str, object], number: int) -> str:
+    machine = read.get(RAN_ON, "")
+    if not isinstance(machine, str):
+        raise _error(number, f"{RAN_ON!r} is {type(machine).__name__}")
+    return machine
 
 
 def _reasons(read: Mapping[str, object], key: str, number: int) -> dict[str, str]:
@@ -130,8 +140,12 @@ def _pair(stream: str, number: int, arms: Mapping[str, _Run]) -> Pair:
     base, head = arms["base"], arms["head"]
     if base.order == head.order:
         raise OrchgateError(f"stream {stream!r}: both runs of pair {number} have order {base.order}", "0 ran first")
+    if base.machine != head.machine:
+        raise OrchgateError(f"stream {stream!r}: the runs of pair {number} are of two machines", "a pair runs on one")
     head_first = head.order < base.order
-    return Pair(base.metrics, head.metrics, head_first, base.bounds, head.bounds, base.unread, head.unread)
+    return Pair(
+        base.metrics, head.metrics, head_first, base.bounds, head.bounds, base.unread, head.unread, base.machine
+    )
 
 
 def _error(number: int, what: str) -> OrchgateError:
@@ -151,6 +165,7 @@ def _lines(stream: str, sides: tuple[Side, Side], measurement: Measurement) -> I
             side, ran = sides[arm], samples[arm]
             line = {"stream": stream, "pair": number, "arm": side.label, "order": arm ^ pair.head_first}
             line |= {"metrics": dict((pair.base, pair.head)[arm]), "commit": side.commit, "tree": side.tree}
+            line |= {RAN_ON: pair.machine} if pair.machine else {}
             line |= {"lower_bounds": dict(ran.lower_bounds)} if ran.lower_bounds else {}
             line |= {"unread": dict(ran.unread)} if ran.unread else {}
             stages = {name: {key: cost[key] for key in _STAGE if key in cost} for name, cost in ran.stages.items()}

@@ -147,7 +147,7 @@ def _judged(found: Reported, policy: Policy, end: _End) -> BenchmarkJudgement:
     many = len(found.common)
     fraction = end.part(first_look(many))
     needed = max(_FEWEST, pairs_needed(many, FALSE * (fraction or EARLY))) if many else 0
-    tests = {name: _test(metrics[name], *found.values[name]) for name in found.common}
+    tests = {name: _test(metrics[name], *found.values[name], found.groups) for name in found.common}
     judged = _answers(tests, fraction)
     judged |= {name: one for name, metric in metrics.items() if (one := _beyond(name, metric, found.values[name][1]))}
     answers = sorted(judged.values(), key=lambda one: (_ORDER.index(one.verdict), -(one.estimate or 0.0), one.name))
@@ -178,9 +178,11 @@ def _verdict(answers: Sequence[Compared], found: Reported, policy: Policy) -> Ve
     return worst((*counted, *(one.verdict for one in found.failed)))
 
 
-def _test(metric: Metric, base: Column, head: Column) -> _Test:
+def _test(metric: Metric, base: Column, head: Column, groups: Sequence[int]) -> _Test:
+    known = [number for number, both in enumerate(zip(base, head, strict=True)) if None not in both]
     both = [(one, other) for one, other in zip(base, head, strict=True) if one is not None and other is not None]
-    sample = Sample(tuple([log(one) for one, _ in both]), tuple([log(other) for _, other in both]))
+    of_known = tuple([groups[number] for number in known]) if groups else ()
+    sample = Sample(tuple([log(one) for one, _ in both]), tuple([log(other) for _, other in both]), of_known)
     return _Test(metric, sample, sign_flip.p_above(sample, log1p(metric.tolerance)) if len(both) >= _FEWEST else 1.0)
 
 

@@ -9,7 +9,7 @@ from orchgate.lib.text import clip, counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
 from orchgate.verdict import words
-from orchgate.verdict.samples import succeeded
+from orchgate.verdict.samples import groups, succeeded
 from orchgate.verdict.values import BENCHMARK, RESULTS, USUAL_BENCHMARK, Answer, BenchmarkJudgement, FailedBenchmark
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ _SLASH = "\0"  # in no name
 
 class Reported(NamedTuple):
     """Benchmarks without BENCHMARK before their names. `values` are base's and head's; `problem` says why one side has
-    nothing at all that the other could be compared with, and `verdict` what that is to head.
+    nothing at all that the other could be compared with, and `verdict` what that is to head. `groups` are the machines
+    of the pairs, as `Sample` has them.
     """
 
     values: Mapping[str, tuple[Column, Column]]
@@ -36,6 +37,7 @@ class Reported(NamedTuple):
     failed: tuple[FailedBenchmark, ...] = ()
     problem: str = ""
     verdict: Verdict = Verdict.PASS
+    groups: tuple[int, ...] = ()
 
 
 def reported(pairs: Sequence[Pair]) -> Reported | None:
@@ -63,6 +65,7 @@ def reported(pairs: Sequence[Pair]) -> Reported | None:
         only_on_base,
         only_on_head,
         tuple(one for one in (*whole, *failed) if one and one.name not in left),
+        groups=groups(pairs),
     )
 
 

@@ -99,6 +99,13 @@ def columns(pairs: Sequence[Pair], name: str) -> tuple[list[float], list[float]]
     return [pair.base[name] for pair in seen], [pair.head[name] for pair in seen]
 
 
+def groups(pairs: Sequence[Pair]) -> tuple[int, ...]:
+    """The machines on which pairs ran, numbered in the order of their first pair; () where all ran on one."""
+    numbers: dict[str, int] = {}
+    found = tuple([numbers.setdefault(pair.machine, len(numbers)) for pair in pairs])
+    return found if len(numbers) > 1 else ()
+
+
 def means(pairs: Sequence[Pair], name: str) -> tuple[float, float]:
     """What a rate is over all runs of each side: in single runs most rates are 0 or 1."""
     base, head = columns(pairs, name)
@@ -120,7 +127,9 @@ def scale(pairs: Sequence[Pair], metric: Metric) -> Scale:
         return sign * log((max(moved, 0.0) + offset or middle * 1e-6) / (middle + offset))
 
     sample = Sample(
-        tuple([sign * log(value + offset) for value in base]), tuple([sign * log(value + offset) for value in head])
+        tuple([sign * log(value + offset) for value in base]),
+        tuple([sign * log(value + offset) for value in head]),
+        groups(of(pairs, metric.name)),
     )
     return Scale(sample, threshold(tolerance, 0.0), threshold(block, metric.slack), sign, offset)
 

@@ -16,6 +16,7 @@ from functools import cache
 from itertools import pairwise
 from math import exp, log, log1p
 
+from orchgate.lib.text import median
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -31,13 +32,17 @@ MANY = 32  # pairs from which on a quarter of it is as good, and four times as f
 
 
 class Sample(NamedTuple):
-    """One metric over pairs: logarithms of both arms, turned so that more is worse."""
+    """One metric over pairs: logarithms of both arms, turned so that more is worse.
+
+    `groups` are the machines on which the pairs ran, by number; () where all ran on one.
+    """
 
     base: tuple[float, ...]
     head: tuple[float, ...]
+    groups: tuple[int, ...] = ()
 
     def shifted(self, change: float) -> Sample:
-        return Sample(self.base, tuple([value + change for value in self.head]))
+        return Sample(self.base, tuple([value + change for value in self.head]), self.groups)
 
     @property
     def differences(self) -> list[float]:
@@ -51,9 +56,13 @@ def amounts(sample: Sample, shift: float) -> list[float]:
     tell most (Savage 1956, turned round): what a machine can do shows in them, and its neighbours in the slow ones. A
     pair says base's score less head's. Which runs there were does not depend on which of a pair is called head, so
     neither do the scores, or the sign-flip test would not hold.
+    Of several machines each has its own level: runs are ranked by how far they are from the middle of all runs of their
+    machine, which does not depend on that either (aligned ranks, Hodges and Lehmann 1962).
     """
     count = len(sample.base)
     pooled = [*sample.base, *[value - shift for value in sample.head]]
+    if sample.groups:
+        pooled = _aligned(pooled, (*sample.groups, *sample.groups))
     scores, given = _scores(2 * count), [0.0] * (2 * count)
     order = sorted(range(2 * count), key=pooled.__getitem__)
     ordered = [pooled[run] for run in order]
@@ -63,6 +72,15 @@ def amounts(sample: Sample, shift: float) -> list[float]:
         for run in order[start:end]:
             given[run] = score
     return [base - head for base, head in zip(given[:count], given[count:], strict=True)]
+
+
+def _aligned(values: Sequence[float], groups: Sequence[int]) -> list[float]:
+    """The values less the middle one of their group."""
+    of_group: dict[int, list[float]] = {}
+    for value, group in zip(values, groups, strict=True):
+        of_group.setdefault(group, []).append(value)
+    middles = {group: median(found) for group, found in of_group.items()}
+    return [value - middles[group] for value, group in zip(values, groups, strict=True)]
 
 
 @cache

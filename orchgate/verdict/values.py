@@ -85,7 +85,8 @@ class Pair(NamedTuple):
     """One run of base and one of head, one right after the other. Metrics by name; a missing one was not measured.
 
     The bounds say, by metric, why no more is known than that the run took at least so much; `base_unread` and
-    `head_unread` why a benchmark of the run, or RESULTS, has no value.
+    `head_unread` why a benchmark of the run, or RESULTS, has no value. Where the pairs of a comparison ran on several
+    machines, `machine` says on which: both runs of a pair are of one.
     """
 
     base: Mapping[str, float]
@@ -95,6 +96,7 @@ class Pair(NamedTuple):
     head_bounds: Mapping[str, str] = {}
     base_unread: Mapping[str, str] = {}
     head_unread: Mapping[str, str] = {}
+    machine: str = ""
 
 
 class Answer(Enum):

@@ -86,7 +86,7 @@ def encoded(entry: StoredVerdict) -> bytes:
     import zlib
 
     findings = [_plain_finding(one) for one in entry.findings]
-    pairs = [[dict(one.base), dict(one.head), one.head_first, *map(dict, one[3:])] for one in entry.pairs]
+    pairs = [[dict(one.base), dict(one.head), one.head_first, *map(dict, one[3:7]), one.machine] for one in entry.pairs]
     stored = {"version": VERSION, **entry._asdict(), "findings": findings, "pairs": pairs}
     # zlib rather than a denser packing: a hook imports it anyway, and samples shrink to a fifth.
     return zlib.compress(json.dumps(stored, separators=(",", ":")).encode("ascii"))
@@ -139,12 +139,22 @@ def _sitting(begun: int, planned: int, share_: float) -> Sitting:
     return Sitting(int(begun), int(planned), float(share_))
 
 
-def _pair(base: Mapping[str, float], head: Mapping[str, float], head_first: bool, *reasons: Mapping[str, str]) -> Pair:
+def _pair(  # noqa: PLR0917 -- the fields of a pair, in their order
+    base: Mapping[str, float],
+    head: Mapping[str, float],
+    head_first: bool,
+    base_bounds: Mapping[str, str],
+    head_bounds: Mapping[str, str],
+    base_unread: Mapping[str, str],
+    head_unread: Mapping[str, str],
+    machine: str = "",
+) -> Pair:
     from orchgate.verdict.values import Pair
 
-    sides = [{str(name): _rounded(float(value)) for name, value in side.items()} for side in (base, head)]
-    rest = [{str(name): str(why) for name, why in side.items()} for side in reasons]
-    return Pair(sides[0], sides[1], head_first is True, *rest)
+    base, head = ({str(name): _rounded(float(value)) for name, value in side.items()} for side in (base, head))
+    told = (base_bounds, head_bounds, base_unread, head_unread)
+    reasons = [{str(name): str(why) for name, why in side.items()} for side in told]
+    return Pair(base, head, head_first is True, reasons[0], reasons[1], reasons[2], reasons[3], str(machine))
 
 
 def _rounded(value: float) -> float:
