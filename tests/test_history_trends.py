@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import subprocess
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
 
 from orchgate.lib import files
+from orchgate.runs.machine import fingerprint
+from orchgate.verdict import baseline
 from tests.histories import Clones, clones, record, told, write_lines
-from tests.trending import commits, runs_of, step
+from tests.repo import ORCHGATE
+from tests.trending import accepted, commits, noise, runs_of, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,3 +57,95 @@ def test_a_clone_that_fetches_learns_between_which_commits_a_pipeline_became_slo
     text = made.third.orchgate("history", "show").out
     assert change["first_commit_after"][:7] in text
     assert change["last_commit_before"][:7] in text
+
+
+# A push
+
+
+PUSHED = """
+[performance]
+pipeline = "demo"
+max-seconds = 5
+[pipelines.demo]
+[[pipelines.demo.stages]]
+id = "build"
+shell = "true"
+"""
+
+
+def machine() -> str:
+    return str(fingerprint()["fingerprint"])
+
+
+def pushed(repo: Repo, base: str) -> tuple[str, ...]:
+    """The notes of a push of HEAD, as a hook says them; it is never refused for them."""
+    line = f"refs/heads/main {repo.git('rev-parse', 'HEAD')} refs/heads/main {base}\n"
+    ended = subprocess.run(
+        [ORCHGATE, "hook", "pre-push", "origin", "url"],
+        cwd=repo.root,
+        input=line,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return tuple(one for one in ended.stdout.splitlines() if "PRF009" in one)
+
+
+def pushing(repo: Repo, at: int, **fields: Any) -> tuple[str, list[str]]:
+    """Commits of which the last ten are not pushed, and a run of each, slower from one on; what the remote has."""
+    repo.commit("Measure pushes", {"orchgate.toml": PUSHED})
+    line = commits(repo, 120)
+    repo.git("push", "--quiet", "origin", f"{line[109]}:main")
+    write_lines(repo, runs_of(line, step(at), machine=machine(), **fields))
+    return line[109], line
+
+
+def test_a_push_says_that_the_trend_of_what_it_pushes_has_a_change_behind_it(made: Clones) -> None:
+    base, line = pushing(made.one, 112)
+
+    (note,) = pushed(made.one, base)
+
+    assert "demo: recorded CPU time +" in note
+    assert "in this push" in note
+    assert any(commit[:7] in note for commit in line[112:])
+
+
+def test_a_push_says_it_from_fetched_runs_too(made: Clones) -> None:
+    base, _ = pushing(made.one, 100)
+    told(made.one, "push")
+    told(made.one, "fetch")
+    write_lines(made.one, [])
+
+    (note,) = pushed(made.one, base)
+
+    assert "before this push" in note
+
+
+@pytest.mark.parametrize("at", [40, 200])
+def test_a_push_says_nothing_of_what_is_long_past_or_never_was(made: Clones, at: int) -> None:
+    base, _ = pushing(made.one, at)
+
+    assert pushed(made.one, base) == ()
+
+
+def test_a_push_says_nothing_of_what_became_faster_or_was_accepted(made: Clones) -> None:
+    base, line = pushing(made.one, 100)
+    write_lines(made.one, runs_of(line, step(100, by=-0.2), machine=machine()))
+    assert pushed(made.one, base) == ()
+    write_lines(made.one, runs_of(line, step(100), machine=machine()))
+    assert len(pushed(made.one, base)) == 1
+    samples = {"cpu_seconds": tuple(noise(5, 10))}
+    made.one.write(baseline.PATH, baseline.render(accepted(line[108], machine(), samples)))
+
+    assert pushed(made.one, base) == ()
+
+
+def test_what_cannot_be_read_at_a_push_is_a_fact_and_refuses_nothing(made: Clones) -> None:
+    base, _ = pushing(made.one, 112)
+    made.one.write(".git/refs/orchgate/history", "0" * 39 + "1\n")
+
+    assert pushed(made.one, base) == ()
+    report = made.one.report("performance", "--from-ref", base, "--to-ref", "HEAD")
+    (check,) = report["checks"]
+    assert "not looked at" in json.dumps(check)

@@ -321,6 +321,16 @@ def test_a_commit_loads_nothing_heavy(small: Repo) -> None:
     assert {name for name in found if name.startswith("orchgate.history")} == set()
 
 
+@pytest.mark.slow
+def test_a_push_that_is_not_measured_loads_nothing_of_the_history(small: Repo) -> None:
+    base = small.git("rev-parse", "HEAD")
+    small.commit("more", {"a.py": "x = 2\n"})
+
+    found = loaded(small, "check", "--from-ref", base, "--to-ref", "HEAD")
+
+    assert {name for name in found if name.startswith(("orchgate.history", "orchgate.speed"))} == set()
+
+
 # Half a million instructions a module, and as many a pattern, are paid by every commit of everybody. Both limits are
 # what is reached: whoever needs less lowers them, whoever needs more says for what.
 MOST_MODULES, MOST_PATTERNS = 86, 11

@@ -14,7 +14,8 @@ from orchgate.history.entries import HistoryEntry, read_line
 from orchgate.history.query import Runs
 from orchgate.history.repositories import RepositoryIdentity
 from orchgate.history.streams import CommitLine
-from orchgate.verdict.baseline import Baseline, BaselineRecord
+from orchgate.verdict.baseline import Baseline
+from tests import trending
 from tests.trending import MACHINE, OTHER, START, noise, run_of, runs_of, shuffled, step
 
 if TYPE_CHECKING:
@@ -172,21 +173,9 @@ def test_named_benchmarks_have_streams_of_their_own() -> None:
 # Against the baseline
 
 
-def accepted(commit: str = LINE[0], level: float = 0.3, **fields: Any) -> Baseline:
-    record = BaselineRecord(
-        "demo",
-        MACHINE,
-        "0" * 64,
-        commit,
-        "d" * 40,
-        False,
-        "2026-03-01T09:00:00Z",
-        "A",
-        "first",
-        {},
-        {"cpu_seconds": tuple(level * factor for factor in noise(8, 12))},
-    )
-    return Baseline().put(record._replace(**fields))
+def changed(**fields: Any) -> Baseline:
+    """A baseline of which some is otherwise."""
+    return Baseline().put(trending.accepted(LINE[0]).records["demo", MACHINE]._replace(**fields))
 
 
 def drifts(runs: Iterable[Mapping[str, Any]], baseline: Baseline, line: CommitLine | None = MAIN) -> list[drift.Drift]:
@@ -195,7 +184,7 @@ def drifts(runs: Iterable[Mapping[str, Any]], baseline: Baseline, line: CommitLi
 
 
 def test_small_steps_that_no_push_shows_add_up_to_a_drift() -> None:
-    (one,) = drifts(runs_of(LINE, lambda nth: 0.3 * (1 + 0.12 * nth / 200)), accepted())
+    (one,) = drifts(runs_of(LINE, lambda nth: 0.3 * (1 + 0.12 * nth / 200)), trending.accepted(LINE[0]))
 
     assert 0.07 < one.low < one.change < one.high < 0.15
     assert (one.commits, one.runs, one.steps) == (199, 199, 0)
@@ -204,14 +193,14 @@ def test_small_steps_that_no_push_shows_add_up_to_a_drift() -> None:
 def test_no_drift_is_told_where_noise_explains_it_or_too_little_is_known() -> None:
     flat = runs_of(LINE, lambda _: 0.3)
 
-    assert drifts(flat, accepted()) == []
-    assert drifts(runs_of(LINE, lambda _: 0.33, spread=0.2), accepted()) == []
+    assert drifts(flat, trending.accepted(LINE[0])) == []
+    assert drifts(runs_of(LINE, lambda _: 0.33, spread=0.2), trending.accepted(LINE[0])) == []
     slower = runs_of(LINE, lambda _: 0.36)
-    assert drifts(slower[:8], accepted()) == []
-    assert drifts(slower, accepted(lower_bounds={"cpu_seconds": "not whole"})) == []
-    assert drifts(slower, accepted(fingerprint=OTHER)) == []
+    assert drifts(slower[:8], trending.accepted(LINE[0])) == []
+    assert drifts(slower, changed(lower_bounds={"cpu_seconds": "not whole"})) == []
+    assert drifts(slower, changed(fingerprint=OTHER)) == []
     one_sitting = [{**run, "started_at": flat[0]["started_at"], "completed_at": None} for run in slower]
-    assert drifts(one_sitting, accepted()) == []
+    assert drifts(one_sitting, trending.accepted(LINE[0])) == []
 
 
 def test_machines_whose_level_differs_from_sitting_to_sitting_do_not_drift() -> None:
@@ -221,11 +210,11 @@ def test_machines_whose_level_differs_from_sitting_to_sitting_do_not_drift() -> 
         for nth, (commit, factor) in enumerate(zip(LINE, noise(22, 200, 0.002), strict=True))
     ]
 
-    assert drifts(runs, accepted(level=0.285)) == []
+    assert drifts(runs, changed(samples={"cpu_seconds": tuple(0.285 * factor for factor in noise(8, 12))})) == []
 
 
 def test_a_change_that_shows_is_counted_beside_the_drift() -> None:
-    (one,) = drifts(runs_of(LINE, step(120)), accepted())
+    (one,) = drifts(runs_of(LINE, step(120)), trending.accepted(LINE[0]))
 
     assert one.steps == 1
     assert 0.17 < one.change < 0.23
@@ -260,7 +249,7 @@ def test_classes_are_compared_by_runs_of_the_same_commits() -> None:
 def test_what_is_known_of_one_repository_says_nothing_of_another() -> None:
     other = RepositoryIdentity("owner/other", "b" * 16)
     runs = [Runs(OURS, entries(runs_of(LINE, step(120))), {}), Runs(other, entries(runs_of(LINE, step(60))), {})]
-    here = answers.Known(OURS, MAIN, accepted(), {"cpu_seconds": 0.01}, {})
+    here = answers.Known(OURS, MAIN, trending.accepted(LINE[0]), {"cpu_seconds": 0.01}, {})
 
     found = answers.of_runs(runs, here)
 

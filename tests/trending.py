@@ -7,10 +7,11 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from orchgate.verdict.baseline import Baseline, BaselineRecord
 from tests.histories import TASK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tests.repo import Repo
 
@@ -97,3 +98,12 @@ def shuffled(runs: Iterable[dict[str, Any]], seed: int = 7) -> list[dict[str, An
     found = list(runs)
     random.Random(seed).shuffle(found)
     return found
+
+
+def accepted(commit: str, machine: str = MACHINE, samples: Mapping[str, tuple[float, ...]] | None = None) -> Baseline:
+    """The baseline of the pipeline on a class of machines."""
+    usual = {"cpu_seconds": tuple(0.3 * factor for factor in noise(8, 12))}
+    record = BaselineRecord(
+        "demo", machine, "0" * 64, commit, "d" * 40, False, "2026-03-01T09:00:00Z", "A", "first", {}, samples or usual
+    )
+    return Baseline().put(record)

@@ -136,6 +136,21 @@ RULES = (
         bad="ORCHGATE_PERFORMANCE_OVERRIDE=yes git push",
         good="Performance-Override: every record is checked now, 8 % of the import",
     ),
+    Rule(
+        "PRF009",
+        "the trend has a change behind it",
+        Severity.NOTE,
+        what="The recorded runs of the pushed commits and of those before them, the own ones and those that were "
+        "fetched with `orchgate history fetch`, show that the CPU time of the pipeline rose for good, on this type of "
+        "machine: in a pushed commit, or in one of the 20 before. It is told when that is at least 99 % sure, the rise "
+        "is 2 % or more, and no baseline was accepted since. Nothing is measured for it, nobody is asked over the "
+        "network, and no push is refused for it.",
+        why="A measurement shows what one push adds; a few runs of a day do not show what crept in with others, and "
+        "many recorded ones do. Whoever has just changed something is the one who can still say what it was.",
+        bad="CPU time +16.7 % (0.326 s -> 0.380 s) after 604fe14, up to 4f312c4 (2 commits), in this push",
+        good="`orchgate bisect` for the commit, or a baseline that accepts it: `orchgate baseline record --force "
+        '--reason "what the time buys"`',
+    ),
 )
 
 

@@ -83,7 +83,7 @@ def of_points(points: Iterable[StreamPoint], lines: Mapping[str, CommitLine]) ->
         line = lines.get(point.key.repository)
         if point.value > 0 and (line is None or point.commit in line.places):
             found.setdefault(point.key, []).append(point)
-    return [_stream(key, found[key], lines.get(key.repository)) for key in sorted(found, key=told_order)]
+    return [stream(key, found[key], lines.get(key.repository)) for key in sorted(found, key=told_order)]
 
 
 def told_order(key: StreamKey) -> tuple[object, ...]:
@@ -92,9 +92,9 @@ def told_order(key: StreamKey) -> tuple[object, ...]:
     return *key[:3], bool(key.benchmark), bool(key.stage), rank, key
 
 
-def _stream(key: StreamKey, points: list[StreamPoint], line: CommitLine | None) -> Stream:
-    points.sort(key=lambda point: _order(point, line))
-    return Stream(key, points[-MOST_RUNS:], line)
+def stream(key: StreamKey, points: Iterable[StreamPoint], line: CommitLine | None) -> Stream:
+    """Of points that come in any order; all of them are of the line, where there is one."""
+    return Stream(key, sorted(points, key=lambda point: _order(point, line))[-MOST_RUNS:], line)
 
 
 def of_runs(runs: Iterable[Runs], lines: Mapping[str, CommitLine]) -> list[Stream]:

@@ -51,7 +51,7 @@ def newest(path: str, pipeline: str, machine: str, trees: Collection[str]) -> Ta
     """The runs of a pipeline on a class of machines, of these trees, in the last `TAIL_BYTES` bytes. Raises OSError."""
     found: dict[str, _Placed] = {}
     damaged = 0
-    for line in _lines(path):
+    for line in lines_at_end(path, TAIL_BYTES):
         tree = _TREE.search(line)
         if tree is None or tree[1].decode("ascii") not in trees:
             continue
@@ -67,12 +67,12 @@ def newest(path: str, pipeline: str, machine: str, trees: Collection[str]) -> Ta
     return Tail(tuple(_run(one) for one in found.values() if _is_whole(one)), damaged)
 
 
-def _lines(path: str) -> Iterator[bytes]:
-    """Whole lines; what comes before the first break may be the rest of one."""
+def lines_at_end(path: str, most: int) -> Iterator[bytes]:
+    """Whole lines in the last `most` bytes; before the first break may be the rest of one. Raises OSError."""
     descriptor = files.open_regular(path)
     try:
         end = os.fstat(descriptor).st_size
-        begin = max(0, end - TAIL_BYTES)
+        begin = max(0, end - most)
         data = os.pread(descriptor, end - begin, begin)
     finally:
         os.close(descriptor)

@@ -74,7 +74,20 @@ def outcome(request: PushRequest, *, excused: bool) -> Outcome:
     except BothFail as error:
         return _both_fail(request, error, history, excused=excused)
     unmeasured = bounds.unmeasured(performance, result.measurement) if result.measurement else ()
-    return Outcome((*history, *result.findings, *unmeasured), _examined(result), result.facts)
+    behind, facts = _trend(request, result)
+    return Outcome((*history, *result.findings, *unmeasured, *behind), _examined(result), {**result.facts, **facts})
+
+
+def _trend(request: PushRequest, result: PushResult) -> tuple[tuple[Finding, ...], Mapping[str, object]]:
+    """What the recorded runs behind a push say, and why nobody looked: no reason to refuse it, nor to say more then."""
+    if any(one.severity is Severity.ERROR for one in result.findings):
+        return (), {}
+    from orchgate.speed.push import trend_note
+
+    try:
+        return trend_note.notes(request, _machine()), {}
+    except (OrchgateError, OSError) as error:
+        return (), {"trend": f"not looked at: {trend_note.why_not(error)}"}
 
 
 def _not_measured(why: str, reported: tuple[Finding, ...]) -> Outcome:

@@ -129,7 +129,7 @@ def _recorded(request: PushRequest, machine: str, line: _BaseHistory) -> tuple[l
 
     runs: dict[str, HistoryRun] = {}
     problems: list[str] = []
-    for path in islice(_files(request, problems), MOST_FILES):
+    for path in islice(metrics_files(request, problems), MOST_FILES):
         try:
             tail = newest(path, request.pipeline, machine, line.distance)
         except OSError as error:
@@ -145,7 +145,7 @@ def _recorded(request: PushRequest, machine: str, line: _BaseHistory) -> tuple[l
     return list(islice((run for run in near if line.counts(run.tree)), MOST_RUNS)), problems
 
 
-def _files(request: PushRequest, problems: list[str]) -> Iterator[str]:
+def metrics_files(request: PushRequest, problems: list[str]) -> Iterator[str]:
     """The metrics files of all tasks that the change does not bring itself, the one that was written last first."""
     folder = os.path.join(request.repository.root, ids.RUNS)
     try:
