@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.speed import benchmark_results
-from orchgate.speed.benchmark_results import LARGEST, LONGEST_NAME, MOST, FormatError, Times
+from orchgate.runs import benchmark_formats
+from orchgate.runs.benchmark_formats import LARGEST, LONGEST_NAME, MOST, FormatError, Times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,12 +18,12 @@ SAMPLES = Path(__file__).parent / "data" / "benchmarks"
 Reader = "Callable[[bytes], Times]"
 READERS = {
     "pytest-benchmark": (
-        benchmark_results.read_pytest,
+        benchmark_formats.read_pytest,
         b'{"benchmarks": [%s]}',
         b'{"fullname": %s, "stats": {"min": %s}}',
     ),
-    "hyperfine": (benchmark_results.read_hyperfine, b'{"results": [%s]}', b'{"command": %s, "min": %s}'),
-    "bmf": (benchmark_results.read_bencher, b"{%s}", b'%s: {"latency": {"value": %s}}'),
+    "hyperfine": (benchmark_formats.read_hyperfine, b'{"results": [%s]}', b'{"command": %s, "min": %s}'),
+    "bmf": (benchmark_formats.read_bencher, b"{%s}", b'%s: {"latency": {"value": %s}}'),
 }
 each_json = pytest.mark.parametrize("form", READERS)
 
@@ -52,7 +52,7 @@ def refused(reader: Callable[[bytes], Times], content: bytes) -> str:
 
 
 def test_pytest_benchmark_is_read_by_full_name_and_its_least_round() -> None:
-    assert benchmark_results.read_pytest(sample("pytest-benchmark-5.3.json")).seconds == {
+    assert benchmark_formats.read_pytest(sample("pytest-benchmark-5.3.json")).seconds == {
         "test_b.py::test_dump": pytest.approx(261.03e-6, abs=1e-9),
         "test_b.py::test_load": pytest.approx(220.58e-6, abs=1e-8),
         "test_b.py::test_sum[100]": pytest.approx(1.4863e-6, abs=1e-10),
@@ -66,11 +66,11 @@ def test_a_million_rounds_do_not_make_a_file_too_large() -> None:
     content = b'{"benchmarks": [{"fullname": "a", "stats": {"min": 0.5, "data": [%s]}}]}' % rounds
 
     assert len(content) > LARGEST
-    assert benchmark_results.read_pytest(content).seconds == {"a": 0.5}
+    assert benchmark_formats.read_pytest(content).seconds == {"a": 0.5}
 
 
 def test_hyperfine_names_its_parameters_where_a_command_comes_twice() -> None:
-    assert list(benchmark_results.read_hyperfine(sample("hyperfine-1.15.json")).seconds) == [
+    assert list(benchmark_formats.read_hyperfine(sample("hyperfine-1.15.json")).seconds) == [
         "sleep 0.002 (n=1)",
         "true (n=1)",
         "echo 1",
@@ -81,13 +81,13 @@ def test_hyperfine_names_its_parameters_where_a_command_comes_twice() -> None:
 
 
 def test_a_command_that_failed_has_no_time() -> None:
-    assert benchmark_results.read_hyperfine(sample("hyperfine-1.15-failed.json")) == Times(
+    assert benchmark_formats.read_hyperfine(sample("hyperfine-1.15-failed.json")) == Times(
         {}, {"false": "exit 1 in 3 runs"}
     )
 
 
 def test_go_takes_the_least_of_several_lines_and_names_what_broke() -> None:
-    found = benchmark_results.read_go(sample("go-1.19.txt"))
+    found = benchmark_formats.read_go(sample("go-1.19.txt"))
 
     assert found.seconds == {
         "example.com/gb.BenchmarkJoin-2": pytest.approx(149e-9),
@@ -104,14 +104,14 @@ def test_go_takes_the_least_of_several_lines_and_names_what_broke() -> None:
 def test_two_packages_of_go_may_have_benchmarks_of_one_name() -> None:
     text = "pkg: a\nBenchmarkX 10 5 ns/op\nPASS\npkg: b\nBenchmarkX 10 7 ns/op 3 B/op\n"
 
-    assert benchmark_results.read_go(text.encode()).seconds == {
+    assert benchmark_formats.read_go(text.encode()).seconds == {
         "a.BenchmarkX": pytest.approx(5e-9),
         "b.BenchmarkX": pytest.approx(7e-9),
     }
 
 
 def test_prose_that_begins_like_a_benchmark_is_none() -> None:
-    assert list(benchmark_results.read_go(b"Benchmark results follow\nBenchmarkX-2 10 5 ns/op\n").seconds) == [
+    assert list(benchmark_formats.read_go(b"Benchmark results follow\nBenchmarkX-2 10 5 ns/op\n").seconds) == [
         "BenchmarkX-2"
     ]
 
@@ -119,11 +119,11 @@ def test_prose_that_begins_like_a_benchmark_is_none() -> None:
 def test_bencher_s_throughput_is_the_time_of_one_operation() -> None:
     content = b'{"a": {"latency": {"value": 88.0, "lower_value": 87.4}, "throughput": {"value": 4, "upper_value": 5}}}'
 
-    assert benchmark_results.read_bencher(content).seconds == {"a": pytest.approx(88e-9), "a (throughput)": 0.25}
+    assert benchmark_formats.read_bencher(content).seconds == {"a": pytest.approx(88e-9), "a (throughput)": 0.25}
 
 
 def test_a_measure_without_a_direction_is_not_compared() -> None:
-    assert benchmark_results.read_bencher(b'{"a": {"file-size": {"value": 42.0}}}').failed == {
+    assert benchmark_formats.read_bencher(b'{"a": {"file-size": {"value": 42.0}}}').failed == {
         "a": "it has neither latency nor throughput"
     }
 
@@ -135,7 +135,7 @@ def test_criterion_s_benchmarks_are_called_by_their_folders() -> None:
         b'"lower_bound":279.1,"upper_bound":281.5},"point_estimate":279.6,"standard_error":0.5},"slope":null}'
     )
 
-    assert benchmark_results.read_criterion({"group/sum/100/new/estimates.json": estimates}).seconds == {
+    assert benchmark_formats.read_criterion({"group/sum/100/new/estimates.json": estimates}).seconds == {
         "group/sum/100": pytest.approx(279.6e-9)
     }
 
@@ -143,7 +143,7 @@ def test_criterion_s_benchmarks_are_called_by_their_folders() -> None:
 def test_a_torn_file_of_criterion_is_that_benchmark_s_alone() -> None:
     files = {"a/new/estimates.json": b'{"median": {"point_estimate": 5}}', "b/new/estimates.json": b'{"median": {'}
 
-    found = benchmark_results.read_criterion(files)
+    found = benchmark_formats.read_criterion(files)
 
     assert (list(found.seconds), list(found.failed)) == (["a"], ["b"])
 
@@ -244,11 +244,11 @@ def test_more_benchmarks_than_anybody_has_are_refused(form: str) -> None:
     ],
 )
 def test_text_that_is_not_go_s_is_refused(content: bytes, why: str) -> None:
-    assert why in refused(benchmark_results.read_go, content)
+    assert why in refused(benchmark_formats.read_go, content)
 
 
 @pytest.mark.parametrize("value", ["NaN", "-5", "0", "x", "1e999", "Inf"])
 def test_a_line_of_go_s_without_a_time_is_that_benchmark_s_alone(value: str) -> None:
-    found = benchmark_results.read_go(f"BenchmarkA-2 10 5 ns/op\nBenchmarkB-2 10 {value} ns/op\n".encode())
+    found = benchmark_formats.read_go(f"BenchmarkA-2 10 5 ns/op\nBenchmarkB-2 10 {value} ns/op\n".encode())
 
     assert (list(found.seconds), list(found.failed)) == (["BenchmarkA-2"], ["BenchmarkB-2"])

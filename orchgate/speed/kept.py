@@ -13,8 +13,8 @@ from orchgate.errors import OrchgateError
 from orchgate.lib import files
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
+from orchgate.runs.benchmark_formats import THROUGHPUT
 from orchgate.speed import measurements
-from orchgate.speed.benchmark_results import THROUGHPUT
 from orchgate.verdict.values import BENCHMARK, Compared, ComparedCounter, Pair, plain, restored
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from orchgate.config.settings import Benchmarks
     from orchgate.observe.watch import Watch
     from orchgate.runner.child import Result
+    from orchgate.runs.benchmark_results import Expected
     from orchgate.runs.stages import Stage
-    from orchgate.speed.benchmark_results import Expected
 
 # What a hook exports says which change is pushed; both arms, and whoever repeats it by hand, must see the same.
 _OF_HOOKS = ("PRE_COMMIT", "GITHEAD_", "GIT_REFLOG_ACTION", "GIT_EXEC_PATH", "OLDPWD", "ORCHGATE_")
@@ -255,7 +255,7 @@ def _run(harness: Harness, side: Side, limits: RunLimits) -> MeasuredRun:
 def _expected(harness: Harness, side: Side) -> Expected | None:
     if harness.benchmarks is None:
         return None
-    from orchgate.speed import benchmark_results
+    from orchgate.runs import benchmark_results
 
     return benchmark_results.expected(harness.benchmarks, side.root, os.path.join(side.scratch, ARTIFACTS))
 

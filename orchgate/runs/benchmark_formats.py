@@ -1,132 +1,26 @@
-"""The file in which a run leaves the results of its benchmarks: whether this run wrote it, and what it says.
+"""Formats of benchmark results: what pytest-benchmark, hyperfine, go, Bencher and criterion write, as seconds by name.
 
-It is looked for in the tree, and below ORCHGATE_ARTIFACTS. Only what a run wrote counts: what was committed, or left by
-the run before, is recognised by being what it was before the run. The files are written by other people's tools under
-the control of what is judged: they may be torn, hostile or absurd.
+The files are written by other people's tools under the control of what is judged: they may be torn, hostile or absurd.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 
 from orchgate.errors import OrchgateError
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.runs.locate import read_file
-from orchgate.verdict.values import BENCHMARK, RESULTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
-    from orchgate.config.settings import Benchmarks
-
-MAX_BYTES = 64 * 1024 * 1024
-MAX_ESTIMATES = 64 * 1024  # bytes of one file of criterion's
-MAX_FOLDERS = 100_000
 MOST = 5_000  # benchmarks
 LONGEST_NAME = 500
 LARGEST = 16 * 1024 * 1024  # bytes of JSON, what no reader needs left out
 _NANOSECONDS = 1e-9
 _LARGEST_NUMBER = 1e300
-Stamp = tuple[int, int, int, int]
-
-
-class SearchedFolders(NamedTuple):
-    """What is configured, and the folders in which it is looked for."""
-
-    wanted: Benchmarks
-    folders: tuple[str, ...]
-
-
-class BenchmarkResults(NamedTuple):
-    """Seconds by metric, and by metric (RESULTS for all of them) why there are none."""
-
-    metrics: Mapping[str, float]
-    unread: Mapping[str, str]
-
-
-class Expected(NamedTuple):
-    """Results that a run which is about to begin may write: what is there before it."""
-
-    place: SearchedFolders
-    before: Mapping[str, Stamp]
-
-    @property
-    def written(self) -> bool:
-        """Whether the run has written any so far."""
-        return any(self.before.get(path) != stamp for path, stamp in _stamps(self.place).items())
-
-    def results(self) -> BenchmarkResults:
-        """The results of the run, which has ended. No errors."""
-        wanted, after = self.place.wanted, _stamps(self.place)
-        written = [path for path, stamp in after.items() if self.before.get(path) != stamp]
-        if not written:
-            return _no_results(f"{wanted.file} {'is older than the run' if after else 'was not written'}")
-        try:
-            times = _read(self.place, written)
-        except OrchgateError as error:
-            return _no_results(f"{wanted.file} {error.message}")
-        return BenchmarkResults(
-            {BENCHMARK + name: seconds for name, seconds in times.seconds.items()},
-            {BENCHMARK + name: why for name, why in times.failed.items()},
-        )
-
-
-def expected(wanted: Benchmarks, *folders: str) -> Expected:
-    """To be called before a run; what counts afterwards is what is there that was not, or is another."""
-    place = SearchedFolders(wanted, folders)
-    return Expected(place, _stamps(place))
-
-
-def _stamps(place: SearchedFolders) -> dict[str, Stamp]:
-    """Files by path, as far as they can be told apart. To compare them with what they were takes no clock."""
-    found = {}
-    for path in _paths(place):
-        try:
-            status = os.stat(path)
-        except (OSError, ValueError):
-            continue
-        found[path] = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
-    return found
-
-
-def _paths(place: SearchedFolders) -> Iterator[str]:
-    for folder in place.folders:
-        path = os.path.join(folder, place.wanted.file)
-        if place.wanted.format != "criterion":
-            yield path
-            continue
-        for number, (inner, folders, files) in enumerate(os.walk(path)):
-            if number > MAX_FOLDERS:
-                break
-            folders.sort()
-            if os.path.basename(inner) == "new" and "estimates.json" in files:
-                yield os.path.join(inner, "estimates.json")
-
-
-def _no_results(why: str) -> BenchmarkResults:
-    return BenchmarkResults({}, {RESULTS: why})
-
-
-def _read(place: SearchedFolders, written: list[str]) -> Times:
-    """Raises OrchgateError."""
-    readers = {"pytest-benchmark": read_pytest, "hyperfine": read_hyperfine, "go": read_go, "bmf": read_bencher}
-    if reader := readers.get(place.wanted.format):
-        return reader(read_file(written[0], MAX_BYTES))
-    return _read_criterion(place, written)
-
-
-def _read_criterion(place: SearchedFolders, written: list[str]) -> Times:
-    """Raises OrchgateError."""
-    if len(written) > MOST:
-        raise FormatError(f"holds more than {MOST} benchmarks")
-    tops = [os.path.join(folder, place.wanted.file) for folder in place.folders]
-    top = next(top for top in tops if written[0].startswith(top + os.sep))
-    inside = (path for path in written if path.startswith(top + os.sep))
-    return read_criterion({os.path.relpath(path, top): read_file(path, MAX_ESTIMATES) for path in inside})
 
 
 # What every format is read into
@@ -409,3 +303,6 @@ def _median(content: bytes) -> object:
     if not isinstance(median, dict):
         return Failed("estimates.json has no median")
     return nanoseconds(median.get("point_estimate"))
+
+
+READERS = {"pytest-benchmark": read_pytest, "hyperfine": read_hyperfine, "go": read_go, "bmf": read_bencher}
