@@ -25,6 +25,8 @@ BENCHMARK, COUNTER = KINDS = ("benchmark", "counter")
 _ENDS = tuple(10.0**power for power in range(3, 309, 6))
 _FINEST, _STEP = 12, 6  # powers of ten
 _DIGITS = 6
+_SHARES = {"p50_value": 0.5, "p90_value": 0.9, "least_value": 0.0, "most_value": 1.0}
+NANO = 1e9
 
 
 class Figure(NamedTuple):
@@ -110,6 +112,10 @@ def _value(band: str, number: float) -> float:
     return -size if band.startswith("-") else size
 
 
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")
+
+
 def quantile_of(bands: Mapping[str, Spread], share: float) -> float | None:
     """As `sketch.quantile`, of the figures in all bands."""
     rank = floor(share * (sum(spread.count for spread in bands.values()) - 1))
@@ -117,12 +123,14 @@ def quantile_of(bands: Mapping[str, Spread], share: float) -> float | None:
         if rank < spread.count:
             inner = spread.count - 1 - rank if band.startswith("-") else rank
             number = quantile(spread, (inner + 0.5) / (spread.count - 1)) if spread.count > 1 else spread.low
-            return float(f"{_value(band, number or 0):.{_DIGITS}g}")
+            return _rounded(_value(band, number or 0))
         rank -= spread.count
     return None
 
 
-def facts(totals: Totals) -> dict[str, object]:
-    """What a row says of figures beside what every row says."""
-    shares = {"p50_value": 0.5, "p90_value": 0.9, "least_value": 0.0, "most_value": 1.0}
-    return {name: quantile_of(totals.costs, share) for name, share in shares.items()}
+def facts(totals: Totals, unit: str = "") -> dict[str, object]:
+    """What a row says of figures beside what every row says. Seconds are told in nanoseconds: JSON has six decimals."""
+    factor, told = (NANO, "ns") if unit == "s" else (1, unit)
+    values = {name: quantile_of(totals.costs, share) for name, share in _SHARES.items()}
+    shown = {name: _rounded(value * factor) if value is not None else None for name, value in values.items()}
+    return {**({"unit": told} if unit else {}), **shown}

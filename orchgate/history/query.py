@@ -96,8 +96,12 @@ def rows(runs: Iterable[Runs], by: Sequence[str]) -> list[dict[str, object]]:
                 row = tuple(known[name] for name in wanted)
                 found[row] = both(found[row], totals) if row in found else totals
     ordered = sorted(found, key=lambda row: tuple(value or "" for value in row))
-    more = figures.facts if kind else lambda _: {}
-    return [{**dict(zip(wanted, row, strict=True)), **_facts(found[row]), **more(found[row])} for row in ordered]
+    return [_row(dict(zip(wanted, row, strict=True)), found[row], is_figure=bool(kind)) for row in ordered]
+
+
+def _row(known: Mapping[str, str | None], totals: Totals, *, is_figure: bool) -> dict[str, object]:
+    more = figures.facts(totals, known.get("unit") or "") if is_figure else {}
+    return {**known, **_facts(totals), **more}
 
 
 def _divided(one: Runs, wanted: Iterable[str]) -> Mapping[tuple[tuple[str, str | None], ...], list[Entry]]:

@@ -14,7 +14,7 @@ from orchgate.lib.forks import cores
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runner import environment, stage_run, writer
 from orchgate.runner.session import Session, recorded_digest, reopened, resume_event
-from orchgate.runner.stage_run import StageAttempt
+from orchgate.runner.stage_run import LONGEST_DETAIL, StageAttempt
 from orchgate.runs import ids, state
 from orchgate.runs.run import outcome
 from orchgate.runs.stages import Schedule
@@ -199,6 +199,8 @@ class PipelineRun:
         self.recorder.record(event | ({"uncached": reason} if reason else {}))
         path = os.path.join(self.recorder.folder, log)
         attempt = StageAttempt(stage, self.session.settings.root, self._base, path, number)
+        if self.session.benchmarks:
+            self.session.benchmarks.begin(self.recorder.folder, index)
         self._marks[index] = stage_run.start(self.session, attempt, partial(self._ended, index))
 
     def _again(self, index: int) -> None:
@@ -215,7 +217,18 @@ class PipelineRun:
     def _ended(self, index: int, outcome: StageOutcome) -> None:
         del self._marks[index]
         key = self._cache.key(index) if self._cache else ""
-        self._judge(index, {**outcome.event, "cache_key": key} if key else outcome.event)
+        event = {**outcome.event, "cache_key": key} if key else outcome.event
+        self._judge(index, self._with_benchmarks(event) if self.session.benchmarks else event)
+
+    def _with_benchmarks(self, event: Event) -> Event:
+        """The end of an attempt, with what the benchmarks took that are to be recorded now."""
+        watch = self.session.benchmarks
+        found = watch.end(self.recorder.folder) if watch else None
+        if found is None:
+            return event
+        detail = "; ".join(filter(None, (event["detail"], *found.problems)))[:LONGEST_DETAIL] or None
+        key = "benchmarks" if found.of_stage else "run_benchmarks"
+        return {**event, "detail": detail, **({key: found.seconds} if found.seconds else {})}
 
     def _judge(self, index: int, fields: Mapping[str, Any]) -> None:
         """Records the end of an attempt: another one follows, or this one counts."""

@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any, Self
 
+    from orchgate.config.settings import Benchmarks
     from orchgate.git.repository import Repository
     from orchgate.git.state import WorkTreeState
     from orchgate.runner.process_tree import Numbers
     from orchgate.runner.writer import Recorder
+    from orchgate.runs.benchmark_results import BenchmarkWatch
     from orchgate.runs.run import Run
     from orchgate.runs.stages import Pipeline
     from orchgate.runs.state import Event
@@ -80,6 +82,15 @@ class RunSettings(NamedTuple):
     cache: bool = True
     measured: bool = False
     artifacts: tuple[str, ...] = ()  # folders that do not belong to the tree of a run
+    benchmarks: Benchmarks | None = None  # where stages leave results of benchmarks, to be recorded
+
+
+def _benchmark_watch(settings: RunSettings) -> BenchmarkWatch | None:
+    if settings.benchmarks is None:
+        return None
+    from orchgate.runs.benchmark_results import BenchmarkWatch
+
+    return BenchmarkWatch(settings.benchmarks, settings.root)
 
 
 class Session:
@@ -91,6 +102,7 @@ class Session:
         self.settings = settings._replace(environ=scrubbed(settings.environ))
         self.clock = Clock(not_before)
         self.loop = Loop(self._watch, self._forget)
+        self.benchmarks = _benchmark_watch(settings)
         self.stopping = ""  # the signal that asked for an end
         self.note = ""  # what this system cannot do
         self._token = os.urandom(8).hex()

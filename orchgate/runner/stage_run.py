@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orchgate.runs.state import Event
 
 _LONGEST = 200
+LONGEST_DETAIL = 2 * _LONGEST
 _LOOKED_AT = 4096  # characters, for a secret that the cut would leave half of
 
 
@@ -112,7 +113,7 @@ def _describe(stage: Stage, result: Result, results: StageResults | None) -> Eve
         "status": status,
         "exit_code": result.code,
         "summary": (stage.summary_hint[:_LONGEST] or last_line) if succeeded else last_line,
-        "detail": "; ".join(_details(stage, result, results))[: 2 * _LONGEST] or None,
+        "detail": "; ".join(_details(stage, result, results))[:LONGEST_DETAIL] or None,
         "usage": result.usage,
         "output_bytes": result.output_bytes,
         "output_left_out_bytes": result.left_out,

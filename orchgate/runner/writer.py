@@ -276,10 +276,19 @@ def entry_of(run: Run) -> state.Document:
         "away_seconds": run.away_seconds,
         "tests": run.tests.counts() if run.tests else None,
         "metrics": run.metrics,
+        "benchmarks": list(_benchmarks(run)),
         "flaky": run.flaky,
     }
     line["inside"] = sorted({inner.pipeline_id for inner in run.inner_runs if inner.task_id == run.task_id})
     return _without_default_costs(line, usage) | {"stages": [_stage_entry(stage) for stage in run.stages]}
+
+
+def _benchmarks(run: Run) -> Iterator[state.Document]:
+    for name, seconds in run.benchmarks.items():
+        yield {"name": name, "value": seconds}
+    for stage in run.stages:
+        for name, seconds in stage.benchmarks.items():
+            yield {"name": name, "value": seconds, "stage": stage.id}
 
 
 def _stage_entry(stage: StageRun) -> state.Document:

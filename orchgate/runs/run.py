@@ -93,6 +93,7 @@ class StageRun(Value):
     usage: Usage | None = None
     tests: TestCounts | None = None
     metrics: Mapping[str, float] = {}
+    benchmarks: Mapping[str, float] = {}  # seconds
     output_bytes: int | None = None
     output_left_out_bytes: int | None = None
 
@@ -203,6 +204,7 @@ class Run(Value):
     away_seconds: float | None = None
     tests: TestCounts | None = None
     metrics: Mapping[str, float] = {}
+    benchmarks: Mapping[str, float] = {}  # seconds, of those of which it is not known which stage measured them
     writes: Writes | None = None
 
     @property

@@ -165,7 +165,9 @@ def _end(document: Document, event: Event) -> None:
     stage["flaky"] = bool(tried) and tried[-1] == "succeeded" and "failed" in tried
     if about := event.get("iteration"):  # the validator of an agent loop: also where it failed after it had passed
         stage["flaky"] = about.get("flaky", False) or {"succeeded", "failed"} <= set(tried)
-    stage |= {key: event[key] for key in ("cache_key", "tests", "metrics") if event.get(key)}
+    stage |= {key: event[key] for key in ("cache_key", "tests", "metrics", "benchmarks") if event.get(key)}
+    if event.get("run_benchmarks"):
+        document["benchmarks"] = {**document.get("benchmarks", {}), **event["run_benchmarks"]}
     if event.get("inner_runs"):
         document["inner_runs"] = event["inner_runs"]
 

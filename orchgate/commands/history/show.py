@@ -275,6 +275,6 @@ def _cells(row: Mapping[str, object], columns: Iterable[tuple[str, str]]) -> Ite
 def _figure(value: float, unit: object) -> str:
     from orchgate.verdict import reported_benchmarks
 
-    if unit == "s" and value > 0:
-        return reported_benchmarks.duration(value)
+    if unit == "ns" and value > 0:
+        return reported_benchmarks.duration(value / 1e9)
     return f"{words.amount('', value)} {escape(str(unit))}".rstrip()

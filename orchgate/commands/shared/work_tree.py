@@ -72,7 +72,11 @@ def setting(
     if first and repository:
         _tell_of_git(repository)
     environ = dict(os.environ)
-    return RunSettings(root, task, pipelines, environ, repository, state, machine, reporter, cache, measured, artifacts)
+    known = RunSettings(
+        root, task, pipelines, environ, repository, state, machine, reporter, cache, measured, artifacts
+    )
+    named = config.performance.benchmarks
+    return known._replace(benchmarks=named) if named.file else known
 
 
 def _tell_of_git(repository: Repository) -> None:

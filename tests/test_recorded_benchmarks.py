@@ -1,0 +1,359 @@
+"""Named benchmarks of recorded runs: what a run records, whatever the file is, and what they add up to over clones."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orchgate.config.settings import Benchmarks
+from orchgate.runs.benchmark_results import MAX_BYTES, MOST_RECORDED, BenchmarkWatch, RecordedBenchmarks
+from tests.histories import TASK, Clones, clones, show, told
+from tests.runs import Project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from tests.repo import Repo
+
+RUN, OTHER = "/nowhere/run", "/nowhere/other"
+
+
+def bmf(values: Mapping[str, object]) -> str:
+    """Seconds by name in Bencher's metric format, which has nanoseconds."""
+    found = {
+        name: {"latency": {"value": value * 1e9 if isinstance(value, float) else value}}
+        for name, value in values.items()
+    }
+    return json.dumps(found)
+
+
+class Watched:
+    """A folder as a work tree, in which stages write benchmarks."""
+
+    def __init__(self, folder: Path, form: str = "bmf") -> None:
+        self.file = folder / "bench.json"
+        self.watch = BenchmarkWatch(Benchmarks("bench.json", form), str(folder))
+
+    def write(self, content: str | bytes) -> None:
+        self.file.unlink(missing_ok=True)
+        self.file.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def stage(self, content: str | bytes | None = None, number: int = 1, run: str = RUN) -> RecordedBenchmarks | None:
+        """What one stage, which writes this, is to record."""
+        self.watch.begin(run, number)
+        if content is not None:
+            self.write(content)
+        return self.watch.end(run)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    return Watched(tmp_path)
+
+
+# Whose they are
+
+
+def test_a_stage_that_wrote_the_file_alone_measured_them(watched: Watched) -> None:
+    found = watched.stage(bmf({"a": 0.5, "b": 2e-9}))
+
+    assert found == RecordedBenchmarks({"a": 0.5, "b": 2e-9}, of_stage=True, problems=())
+
+
+def test_a_stage_that_writes_none_records_none(watched: Watched) -> None:
+    watched.write(bmf({"committed": 1.0}))
+
+    assert watched.stage() is None
+    assert watched.stage(bmf({"a": 1.0}), 2) is not None
+    assert watched.stage(None, 3) is None  # it is that of the second
+
+
+def test_what_somebody_else_wrote_between_stages_does_not_count(watched: Watched) -> None:
+    watched.stage(bmf({"a": 1.0}))
+    watched.write(bmf({"by hand": 1.0}))
+
+    assert watched.stage(None, 2) is None
+
+
+def test_of_stages_at_once_it_is_not_known_which_one_measured_them(watched: Watched) -> None:
+    watched.watch.begin(RUN, 1)
+    watched.watch.begin(RUN, 2)
+    watched.write(bmf({"a": 1.0}))
+
+    assert watched.watch.end(RUN) is None  # the other one may be writing
+    assert watched.watch.end(RUN) == RecordedBenchmarks({"a": 1.0}, of_stage=False, problems=())
+    alone = watched.stage(bmf({"a": 2.0}), 3)
+    assert alone is not None
+    assert alone.of_stage
+
+
+def test_of_stages_of_several_runs_at_once_nothing_is_recorded_and_that_is_said(watched: Watched) -> None:
+    watched.watch.begin(RUN, 1)
+    watched.watch.begin(OTHER, 1)
+    watched.write(bmf({"a": 1.0}))
+    watched.watch.end(RUN)
+
+    found = watched.watch.end(OTHER)
+
+    assert found is not None
+    assert (found.seconds, found.problems) == (
+        {},
+        ("bench.json was written while stages of several runs ran: not recorded",),
+    )
+
+
+def test_a_file_among_the_artifacts_of_its_run_counts(tmp_path: Path) -> None:
+    watched, run = Watched(tmp_path), tmp_path / "run"
+    (run / "artifacts").mkdir(parents=True)
+    watched.watch.begin(str(run), 1)
+    (run / "artifacts" / "bench.json").write_text(bmf({"a": 1.0}))
+
+    found = watched.watch.end(str(run))
+
+    assert found is not None
+    assert found.seconds == {"a": 1.0}
+
+
+# Files that are not as they should be
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("", "bench.json is empty"),
+        ('{"a": {"latency": {"val', "bench.json is not JSON, or cut off"),
+        (b"\xff\xfe", "bench.json is not UTF-8"),
+        ("[" * 100_000, "bench.json is nested too deep"),
+        ('{"a": 1}', "not in Bencher's metric format"),
+        ("{}", "bench.json holds no benchmark"),
+        (bmf({f"bench-{number}": 1.0 for number in range(100_000)}), "bench.json holds more than 5000 benchmarks"),
+        (b" " * (MAX_BYTES + 1), "limit"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_and_nothing_is_recorded(watched: Watched, content: str, why: str) -> None:
+    found = watched.stage(content)
+
+    assert found is not None
+    assert (found.seconds, len(found.problems)) == ({}, 1)
+    assert why in found.problems[0]
+    assert found.problems[0].endswith(": not recorded")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_named_and_nobody_waits_for_it(watched: Watched, make: Any) -> None:
+    watched.watch.begin(RUN, 1)
+    make(watched.file)
+
+    found = watched.watch.end(RUN)
+
+    assert found is not None
+    assert "not a regular file" in found.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("a\x1b[31mred", "1", r"a\x1b[31mred: the name is empty or holds control characters"),
+        ("two\nlines", "1", r"two\nlines: the name is empty or holds control characters"),
+        ("\u202eleft", "1", r"\u202eleft: the name is empty or holds control characters"),
+        (" ", "1", "the name is empty or holds control characters"),
+        ("x" * 400, "1", "the name has 400 characters, 300 are recorded"),
+        ("x" * 600, "1", "the name has 600 characters, limit 500"),
+        ("nan", "NaN", "nan: its time is nan"),
+        ("inf", "Infinity", "inf: its time is inf"),
+        ("huge", "1e999", "huge: its time is inf"),
+        ("minus", "-5", "minus: its time is -5e-09"),
+        ("none", "0", "none: its time is 0.0"),
+        ("text", '"fast"', "text: its time is a string, not a number"),
+    ],
+)
+def test_a_benchmark_that_has_no_value_is_named_and_the_others_are_recorded(
+    watched: Watched, name: str, value: str, why: str
+) -> None:
+    found = watched.stage(
+        f'{{{json.dumps(name)}: {{"latency": {{"value": {value}}}}}, "good": {{"latency": {{"value": 5}}}}}}'
+    )
+
+    assert found is not None
+    assert list(found.seconds) == ["good"]
+    assert why in found.problems[0]
+    assert found.problems[0].isprintable()
+
+
+def test_a_name_that_occurs_twice_is_named_and_recorded_with_neither_value(watched: Watched) -> None:
+    found = watched.stage(
+        '{"a": {"latency": {"value": 5}}, "a": {"latency": {"value": 9}}, "b": {"latency": {"value": 5}}}'
+    )
+
+    assert found is not None
+    assert (list(found.seconds), found.problems) == (["b"], ("bench.json: a: the name occurs twice",))
+
+
+def test_of_many_that_are_wrong_a_few_are_named(watched: Watched) -> None:
+    found = watched.stage(bmf({"good": 1.0, **{f"bad-{number}": -1.0 for number in range(50)}}))
+
+    assert found is not None
+    assert (list(found.seconds), len(found.problems)) == (["good"], 6)
+    assert found.problems[-1] == "bench.json: and 45 more of this kind"
+
+
+def test_a_run_records_so_many_and_says_what_it_cuts(watched: Watched) -> None:
+    first = watched.stage(bmf({f"bench-{number:04d}": 1.0 for number in range(400)}))
+    second = watched.stage(bmf({f"other-{number:04d}": 1.0 for number in range(400)}), 2)
+
+    assert first is not None
+    assert second is not None
+    assert (len(first.seconds), first.problems) == (400, ())
+    assert list(second.seconds) == [f"other-{number:04d}" for number in range(MOST_RECORDED - 400)]
+    assert second.problems == ("bench.json: of 400 benchmarks the first 100 by name are recorded",)
+
+
+def test_a_secret_in_the_name_of_a_command_is_not_recorded(tmp_path: Path) -> None:
+    token = "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345"
+    listed = [{"command": f"curl -H 'token: {token}' x", "min": 0.5, "exit_codes": [0]}]
+
+    found = Watched(tmp_path, "hyperfine").stage(json.dumps({"results": listed}))
+
+    assert found is not None
+    (name,) = found.seconds
+    assert token not in name
+
+
+# By the real program
+
+
+WRITES = "printf '%s' \"$RESULTS\" > bench.json"
+SETTINGS = '[performance.benchmarks]\nfile = "bench.json"\nformat = "bmf"\n'
+
+
+@pytest.fixture
+def project(repo: Repo) -> Project:
+    repo.write("orchgate.toml", SETTINGS)
+    repo.write(".gitignore", "/.runs/\n/bench.json\n")
+    repo.git("add", "-A")
+    return Project(repo)
+
+
+def entries(repo: Repo) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (repo.root / ".runs" / TASK / "metrics.json").read_text().splitlines()]
+
+
+def test_a_run_records_its_benchmarks_in_its_manifest_and_its_entry(project: Project) -> None:
+    project.define("demo", {"id": "build", "shell": "true"}, {"id": "bench", "shell": WRITES, "needs": ["build"]})
+
+    ended = project.run(env={"RESULTS": bmf({"b": 0.25, "a": 0.5})})
+
+    assert ended.code == 0, ended.out
+    (entry,) = entries(project.repo)
+    expected = [{"name": "a", "value": 0.5, "stage": "bench"}, {"name": "b", "value": 0.25, "stage": "bench"}]
+    assert entry["benchmarks"] == expected
+    (manifest,) = project.root.glob(f".runs/{TASK}/cli/*/manifest.json")
+    stages = json.loads(manifest.read_text())["commands"]
+    assert [stage.get("benchmarks") for stage in stages] == [None, {"a": 0.5, "b": 0.25}]
+    checked = project.repo.orchgate("check", "manifests")
+    assert checked.code == 0, checked.out
+
+
+def test_the_benchmarks_of_an_attempt_that_failed_are_those_of_the_one_that_passed(project: Project) -> None:
+    tried = (
+        'if [ -e t ]; then printf "%s" "$THEN" > bench.json; else touch t; printf "%s" "$FIRST" > bench.json; false; fi'
+    )
+    project.define("demo", {"id": "bench", "shell": tried, "retries": 1})
+
+    ended = project.run(env={"FIRST": bmf({"old": 1.0, "a": 1.0}), "THEN": bmf({"a": 0.5})})
+
+    assert ended.code == 0, ended.out
+    assert entries(project.repo)[0]["benchmarks"] == [{"name": "a", "value": 0.5, "stage": "bench"}]
+
+
+def test_a_run_whose_file_is_torn_is_recorded_all_the_same(project: Project) -> None:
+    project.define("demo", {"id": "bench", "shell": WRITES})
+
+    ended = project.run(env={"RESULTS": '{"a": {"lat'})
+
+    assert ended.code == 0, ended.out
+    (entry,) = entries(project.repo)
+    assert (entry["status"], "benchmarks" in entry) == ("succeeded", False)
+    assert "bench.json is not JSON, or cut off" in ended.out
+
+
+def test_a_pipeline_without_benchmarks_is_recorded_as_before(repo: Repo) -> None:
+    project = Project(repo)
+    project.define("demo", {"id": "bench", "shell": WRITES})
+
+    ended = project.run(env={"RESULTS": bmf({"a": 0.5})})
+
+    assert ended.code == 0, ended.out
+    assert "benchmarks" not in entries(project.repo)[0]
+
+
+# Over clones
+
+
+def seeded(new_repo: Callable[[str], Repo], folder: Path, shell: str, form: str = "bmf") -> Clones:
+    seed = new_repo("seed")
+    stage = (
+        f"[pipelines.demo]\n[[pipelines.demo.stages]]\nid = \"bench\"\nshell = '''{shell}'''\nmetrics = \"own.json\"\n"
+    )
+    made = clones(seed, folder)
+    made.one.commit(
+        "measure",
+        {
+            "orchgate.toml": SETTINGS.replace("bmf", form) + stage,
+            ".gitignore": "/.runs/\n/bench.json\n/own.json\n__pycache__/\n.pytest_cache/\n",
+            "test_io.py": "def test_read(benchmark):\n    benchmark.pedantic(sum, args=([1, 2],), rounds=3)\n",
+        },
+    )
+    made.one.git("push", "-q", "origin", "HEAD")
+    for one in (made.other, made.third):
+        one.git("pull", "-q")
+    return made
+
+
+@pytest.mark.slow
+def test_benchmarks_and_counters_of_two_clones_add_up(new_repo: Callable[[str], Repo], tmp_path: Path) -> None:
+    shell = 'printf "%s" "$RESULTS" > bench.json; printf "%s" "{\\"cases\\": $CASES}" > own.json'
+    made = seeded(new_repo, tmp_path, shell)
+    for one, values in ((made.one, (1e-6, 2e-6, 3e-6)), (made.other, (4e-6, 5e-6))):
+        for number, value in enumerate(values):
+            env = {"RESULTS": bmf({"io::read": value, "io::write": 0.5}), "CASES": str(number)}
+            ended = one.orchgate("run", "demo", "--task", TASK, env=env)
+            assert ended.code == 0, ended.out
+        told(one, "push")
+    told(made.third, "fetch")
+
+    rows = show(made.third, "pipeline,benchmark")
+
+    assert [(row["pipeline"], row["benchmark"], row["runs"], row["unit"]) for row in rows] == [
+        ("demo", "io::read", 5, "ns"),
+        ("demo", "io::write", 5, "ns"),
+    ]
+    assert (rows[0]["least_value"], rows[0]["most_value"]) == (1000, 5000)
+    assert rows[0]["p50_value"] == pytest.approx(3000, rel=0.01)
+    (counter,) = show(made.third, "counter")
+    assert (counter["counter"], counter["runs"], counter["least_value"], counter["most_value"]) == ("cases", 5, 0, 2)
+    shown = made.third.orchgate("history", "show", "--by", "benchmark", env={"COLUMNS": "80"})
+    assert "io::read" in shown.out
+    assert "3 µs" in shown.out or "2.9" in shown.out or "3.0" in shown.out
+    assert max(map(len, shown.out.splitlines())) <= 80
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("pytest_benchmark") is None, reason="pytest-benchmark is not installed")
+def test_what_pytest_benchmark_measures_is_a_row(new_repo: Callable[[str], Repo], tmp_path: Path) -> None:
+    run = f"{sys.executable} -m pytest -q -p no:randomly --benchmark-json=bench.json test_io.py; echo {{}} > own.json"
+    made = seeded(new_repo, tmp_path, run, "pytest-benchmark")
+    ended = made.one.orchgate("run", "demo", "--task", TASK)
+    assert ended.code == 0, ended.out
+    told(made.one, "push")
+
+    (row,) = show(made.other, "benchmark", "--from", "git")
+
+    assert (row["benchmark"], row["runs"], row["unit"]) == ("test_io.py::test_read", 1, "ns")
+    assert 0 < row["least_value"] < 1e9
