@@ -55,6 +55,7 @@ LAYERS = (
     ("metrics",),
     ("runs",),
     ("history",),
+    ("trends",),
     ("cluster",),
     ("runner",),
     ("agent", "observe"),
@@ -318,7 +319,7 @@ def test_a_commit_loads_nothing_heavy(small: Repo) -> None:
     found = loaded(small, "check", "--staged")
 
     assert found & (HEAVY | NOT_FOR_A_COMMIT) == set()
-    assert {name for name in found if name.startswith("orchgate.history")} == set()
+    assert {name for name in found if name.startswith(("orchgate.history", "orchgate.trends"))} == set()
 
 
 @pytest.mark.slow
@@ -328,7 +329,9 @@ def test_a_push_that_is_not_measured_loads_nothing_of_the_history(small: Repo) -
 
     found = loaded(small, "check", "--from-ref", base, "--to-ref", "HEAD")
 
-    assert {name for name in found if name.startswith(("orchgate.history", "orchgate.speed"))} == set()
+    assert {
+        name for name in found if name.startswith(("orchgate.history", "orchgate.trends", "orchgate.speed"))
+    } == set()
 
 
 # Half a million instructions a module, and as many a pattern, are paid by every commit of everybody. Both limits are

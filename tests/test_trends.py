@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchgate.history import answers, classes, drift, streams, trends
 from orchgate.history.entries import HistoryEntry, read_line
 from orchgate.history.query import Runs
 from orchgate.history.repositories import RepositoryIdentity
-from orchgate.history.streams import CommitLine
+from orchgate.trends import answers, changes, classes, drift, streams
+from orchgate.trends.streams import CommitLine
 from orchgate.verdict.baseline import Baseline
 from tests import trending
 from tests.trending import MACHINE, OTHER, START, noise, run_of, runs_of, shuffled, step
@@ -21,8 +21,8 @@ from tests.trending import MACHINE, OTHER, START, noise, run_of, runs_of, shuffl
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from orchgate.history.streams import Stream
-    from orchgate.history.trends import Change
+    from orchgate.trends.changes import Change
+    from orchgate.trends.streams import Stream
 
 OURS = RepositoryIdentity("owner/name", "a" * 16)
 LINE = [f"{nth:040x}" for nth in range(1, 201)]
@@ -39,12 +39,12 @@ def of_runs(runs: Iterable[Mapping[str, Any]], line: CommitLine | None = MAIN) -
     return streams.of_runs([Runs(OURS, entries(runs), {})], {OURS.name: line} if line else {})
 
 
-def changes(runs: Iterable[Mapping[str, Any]], line: CommitLine | None = MAIN) -> Sequence[Change]:
-    return trends.changes(of_runs(runs, line)).changes
+def changed_in(runs: Iterable[Mapping[str, Any]], line: CommitLine | None = MAIN) -> Sequence[Change]:
+    return changes.of_streams(of_runs(runs, line)).changes
 
 
 def test_a_step_is_one_change_with_its_metrics_its_stage_and_its_commits() -> None:
-    (change,) = changes(runs_of(LINE, step(120)))
+    (change,) = changed_in(runs_of(LINE, step(120)))
 
     assert (change.key.pipeline, change.key.stage, change.key.metric) == ("demo", "", "cpu_seconds")
     assert [moved.name for moved in change.also] == ["wall_seconds"]
@@ -64,18 +64,18 @@ def test_in_which_order_runs_come_does_not_matter(source: Any) -> None:
     cut = source.randrange(len(mixed))
     parts = [Runs(OURS, entries(mixed[:cut]), {}), Runs(OURS, entries(mixed[cut:]), {})]
 
-    assert changes(mixed) == changes(runs)
+    assert changed_in(mixed) == changed_in(runs)
     whole = Runs(OURS, tuple(one for part in parts for one in part.entries), {})
-    assert trends.changes(streams.of_runs([whole], {OURS.name: MAIN})).changes == changes(runs)
-    assert changes(mixed, None) == changes(runs, None)
+    assert changes.of_streams(streams.of_runs([whole], {OURS.name: MAIN})).changes == changed_in(runs)
+    assert changed_in(mixed, None) == changed_in(runs, None)
 
 
 def test_two_classes_of_machines_in_turn_are_no_change() -> None:
     fast = runs_of(LINE, lambda _: 0.3)
     slow = runs_of(LINE, lambda _: 0.6, seed=2, machine=OTHER)
 
-    assert changes([*fast[:120], *slow[120:]]) == ()
-    assert changes([run for both in zip(fast, slow, strict=True) for run in both]) == ()
+    assert changed_in([*fast[:120], *slow[120:]]) == ()
+    assert changed_in([run for both in zip(fast, slow, strict=True) for run in both]) == ()
 
 
 def odd(**fields: Any) -> list[dict[str, Any]]:
@@ -87,21 +87,21 @@ def odd(**fields: Any) -> list[dict[str, Any]]:
 def test_runs_that_cannot_be_compared_are_no_change() -> None:
     stages = [{"id": "build", "status": "succeeded", "wall_seconds": 0.9, "cached": True}]
 
-    assert changes(odd(status="failed")) == ()
-    assert changes(odd(resumes=1, away_seconds=5.0)) == ()
-    assert changes(odd(dirty=True)) == ()
-    assert changes(odd(flaky=["test"])) == ()
-    assert changes(odd(commit=None)) == ()
-    assert changes(odd(machine=None)) == ()
-    assert changes(odd(stages=stages)) == ()
-    assert changes(odd(commit="b" * 40)) == ()  # of a branch that is not part of the line
-    assert changes(odd(complete=False, stages=[])) == ()
+    assert changed_in(odd(status="failed")) == ()
+    assert changed_in(odd(resumes=1, away_seconds=5.0)) == ()
+    assert changed_in(odd(dirty=True)) == ()
+    assert changed_in(odd(flaky=["test"])) == ()
+    assert changed_in(odd(commit=None)) == ()
+    assert changed_in(odd(machine=None)) == ()
+    assert changed_in(odd(stages=stages)) == ()
+    assert changed_in(odd(commit="b" * 40)) == ()  # of a branch that is not part of the line
+    assert changed_in(odd(complete=False, stages=[])) == ()
 
 
 def test_a_lower_bound_is_no_value_and_the_other_metrics_count() -> None:
     runs = [{**run, "complete": False, "lower_bounds": {"cpu_seconds": "x"}} for run in runs_of(LINE, step(120))]
 
-    (first, *_) = changes(runs)
+    (first, *_) = changed_in(runs)
     assert first.key.metric == "wall_seconds"
 
 
@@ -112,12 +112,12 @@ def test_a_clock_that_is_wrong_by_days_changes_nothing_where_the_commits_are_kno
         for nth, run in enumerate(runs)
     ]
 
-    (right,), (other,) = changes(runs), changes(wrong)
+    (right,), (other,) = changed_in(runs), changed_in(wrong)
     assert right.range == other.range
 
 
 def test_commits_that_are_not_known_are_in_the_order_of_the_clocks() -> None:
-    (change,) = changes(runs_of(LINE, step(120)), None)
+    (change,) = changed_in(runs_of(LINE, step(120)), None)
 
     assert LINE.index(change.range.last_before or "") < 120 <= LINE.index(change.range.first_after or "")
     assert change.range.commits is None
@@ -128,16 +128,16 @@ def test_a_machine_that_got_slower_is_no_change_of_a_commit() -> None:
         run_of(LINE[nth // 60], nth, 0.3 * factor * (1 + 0.2 * (nth >= 90))) for nth, factor in enumerate(noise(4, 180))
     ]
 
-    (change,) = changes(runs)
+    (change,) = changed_in(runs)
     assert change.same_commit == LINE[1]
-    assert change.range == trends.CommitRange(None, None, None)
+    assert change.range == changes.CommitRange(None, None, None)
 
 
 def test_a_commit_that_is_run_once_more_later_does_not_hide_which_one_it_was() -> None:
     runs = runs_of(LINE, step(120))
     later = run_of(LINE[5], 900, 0.3)
 
-    (change,) = changes([*runs, later], None)
+    (change,) = changed_in([*runs, later], None)
     assert change.same_commit is None
     assert LINE.index(change.range.last_before or "") < 120 <= LINE.index(change.range.first_after or "")
 
@@ -146,8 +146,8 @@ def test_branches_that_are_merged_are_not_mixed_into_the_line() -> None:
     branch = [f"{nth:040x}" for nth in range(900, 960)]
     slow = [run_of(commit, 300 + nth, 0.6, START + timedelta(hours=2 * nth)) for nth, commit in enumerate(branch)]
 
-    assert changes([*runs_of(LINE, lambda _: 0.3), *slow]) == ()
-    assert changes([*runs_of(LINE, step(120)), *slow]) == changes(runs_of(LINE, step(120)))
+    assert changed_in([*runs_of(LINE, lambda _: 0.3), *slow]) == ()
+    assert changed_in([*runs_of(LINE, step(120)), *slow]) == changed_in(runs_of(LINE, step(120)))
 
 
 def test_only_the_newest_runs_of_a_stream_are_looked_at() -> None:
@@ -158,7 +158,7 @@ def test_only_the_newest_runs_of_a_stream_are_looked_at() -> None:
 
     assert {len(stream.points) for stream in found} == {streams.MOST_RUNS}
     assert found[0].points[-1].commit == line[-1]
-    assert trends.changes(found).changes == ()
+    assert changes.of_streams(found).changes == ()
 
 
 def test_named_benchmarks_have_streams_of_their_own() -> None:
@@ -166,7 +166,7 @@ def test_named_benchmarks_have_streams_of_their_own() -> None:
     for nth, (run, factor) in enumerate(zip(runs, noise(9, len(runs)), strict=True)):
         run["benchmarks"] = [{"name": "parse", "value": 0.01 * factor * (1 + 0.3 * (nth >= 120)), "stage": "test"}]
 
-    (change,) = changes(runs)
+    (change,) = changed_in(runs)
     assert (change.key.benchmark, change.key.stage, change.key.metric) == ("parse", "test", "benchmark_seconds")
 
 
@@ -180,7 +180,7 @@ def changed(**fields: Any) -> Baseline:
 
 def drifts(runs: Iterable[Mapping[str, Any]], baseline: Baseline, line: CommitLine | None = MAIN) -> list[drift.Drift]:
     found = of_runs(runs, line)
-    return list(drift.drifts(found, baseline, trends.changes(found).changes, {"cpu_seconds": 0.01}))
+    return list(drift.drifts(found, baseline, changes.of_streams(found).changes, {"cpu_seconds": 0.01}))
 
 
 def test_small_steps_that_no_push_shows_add_up_to_a_drift() -> None:

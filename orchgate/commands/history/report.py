@@ -17,11 +17,11 @@ from orchgate.verdict import baseline, words
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.history.answers import Answers, Known
-    from orchgate.history.classes import ClassRatio, FlakyStage
-    from orchgate.history.drift import Drift
-    from orchgate.history.streams import StreamKey
-    from orchgate.history.trends import Change, CommitRange, Moved
+    from orchgate.trends.answers import Answers, Known
+    from orchgate.trends.changes import Change, CommitRange, Moved
+    from orchgate.trends.classes import ClassRatio, FlakyStage
+    from orchgate.trends.drift import Drift
+    from orchgate.trends.streams import StreamKey
 
 MOST = 10  # of a section
 _SHORT = 7  # characters of a commit

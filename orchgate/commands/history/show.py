@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from orchgate.commands.history.workspace import HistoryWorkspace
     from orchgate.commands.shared.command_line import Parser
     from orchgate.commands.shared.servers import Say
-    from orchgate.history.answers import Answers
     from orchgate.history.collect import Collected
     from orchgate.history.query import Runs
     from orchgate.history.repositories import RepositoryIdentity
     from orchgate.history.segments import Head, Line
     from orchgate.history.store import Loaded
+    from orchgate.trends.answers import Answers
 
     Found = list[tuple[RepositoryIdentity, list[Line]]]
 
@@ -137,8 +137,9 @@ def run(args: argparse.Namespace) -> Verdict:
 
 
 def _shown(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Shown:
-    from orchgate.history import answers, query
+    from orchgate.history import query
     from orchgate.history.collect import ahead
+    from orchgate.trends import answers
 
     limit = ahead()
     loaded, own, where = _loaded(place, args, say)

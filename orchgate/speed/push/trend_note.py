@@ -11,10 +11,9 @@ from itertools import islice
 
 from orchgate.errors import OrchgateError
 from orchgate.git.store.reference import Store
-from orchgate.history import commits, git_store, segments, streams, trends
+from orchgate.history import git_store, segments
 from orchgate.history.entries import HistoryEntry, read_line
 from orchgate.history.segments import HistorySegment
-from orchgate.history.streams import StreamKey
 from orchgate.lib.codec import json
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING
@@ -23,15 +22,17 @@ from orchgate.metrics.tail import lines_at_end
 from orchgate.model import Severity, Step
 from orchgate.speed.push import recorded_runs
 from orchgate.speed.push.findings import that
+from orchgate.trends import changes, commits, streams
+from orchgate.trends.streams import StreamKey
 from orchgate.verdict import baseline, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.history.streams import CommitLine, Stream
-    from orchgate.history.trends import Change
     from orchgate.model import Finding
     from orchgate.speed.push.bounds import PushRequest
+    from orchgate.trends.changes import Change
+    from orchgate.trends.streams import CommitLine, Stream
 
 MOST_COMMITS = 2_000  # first parents of head
 MOST_FILES = 16  # metrics of tasks, those that were written last
@@ -46,7 +47,7 @@ def notes(request: PushRequest, machine: str) -> tuple[Finding, ...]:
     line = commits.line_to(request.repository, request.head, "", MOST_COMMITS)
     if line is None or request.repository.shallow:
         return ()
-    found = trends.of_stream(_stream(request, machine, line))
+    found = changes.of_stream(_stream(request, machine, line))
     told = [one for one in found if _is_news(request, line, one)]
     if not told or _is_accepted(request, machine, line, told[-1]):
         return ()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchgate.history.query import Runs
-    from orchgate.history.streams import Stream, StreamKey
+    from orchgate.trends.streams import Stream, StreamKey
 
 LEAST_FLAKY = 2  # attempts that failed before one passed: one may happen to anybody
 LEAST_RUNS = 10  # of each of two classes

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from math import log
 
-from orchgate.history.streams import told_order
 from orchgate.lib.text import median
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.trends.streams import told_order
 from orchgate.verdict import change_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from orchgate.history.streams import Order, Stream, StreamKey
+    from orchgate.trends.streams import Order, Stream, StreamKey
     from orchgate.verdict.change_points import ChangePoint
 
 SURE = 0.99  # what is less sure is not told
@@ -76,7 +76,7 @@ class Found(NamedTuple):
     left_out: int = 0
 
 
-def changes(streams: Sequence[Stream]) -> Found:
+def of_streams(streams: Sequence[Stream]) -> Found:
     """What changed in some streams."""
     chosen = sorted(streams, key=lambda stream: (bool(stream.key.stage), -len(stream.points), stream.key))
     each = [change for stream in chosen[:MOST_STREAMS] for change in of_stream(stream)]

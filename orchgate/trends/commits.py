@@ -8,8 +8,8 @@ from orchgate.config.branches import wishes
 from orchgate.errors import GitError
 from orchgate.git import base
 from orchgate.git.base import JudgedBranch
-from orchgate.history.streams import CommitLine
 from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.trends.streams import CommitLine
 
 if TYPE_CHECKING:
     from orchgate.git.repository import Repository

@@ -16,8 +16,8 @@ from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from orchgate.history.streams import Stream, StreamKey, StreamPoint
-    from orchgate.history.trends import Change
+    from orchgate.trends.changes import Change
+    from orchgate.trends.streams import Stream, StreamKey, StreamPoint
     from orchgate.verdict.baseline import Baseline, BaselineRecord
 
 RECENT = 20  # runs that are the level of today

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from orchgate.errors import OrchgateError
-from orchgate.history import classes, commits, drift, streams, trends
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.trends import changes, classes, commits, drift, streams
 from orchgate.verdict import baseline
 from orchgate.verdict.baseline import Baseline
 from orchgate.verdict.values import policy
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
-    from orchgate.history.classes import ClassRatio, FlakyStage
-    from orchgate.history.drift import Drift
     from orchgate.history.query import Runs
     from orchgate.history.repositories import RepositoryIdentity
-    from orchgate.history.streams import CommitLine, Stream
-    from orchgate.history.trends import Change
+    from orchgate.trends.changes import Change
+    from orchgate.trends.classes import ClassRatio, FlakyStage
+    from orchgate.trends.drift import Drift
+    from orchgate.trends.streams import CommitLine, Stream
 
 
 class Known(NamedTuple):
@@ -90,7 +90,7 @@ def _lines(repositories: Iterable[RepositoryIdentity], here: Known) -> Mapping[s
 
 def of_streams(found: Sequence[Stream], here: Known) -> Answers:
     """What streams answer, wherever their values come from."""
-    changed = trends.changes(found)
+    changed = changes.of_streams(found)
     lines = [stream.line for stream in found if stream.line]
     own = [stream for stream in found if here.line is None or stream.line]
     return Answers(
