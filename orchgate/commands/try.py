@@ -12,16 +12,16 @@ from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from orchgate.commands.playground.play import Play
+    from orchgate.commands.playground.play import DemoStep, Play
     from orchgate.commands.shared.command_line import Parser
 
 SUMMARY = "make a throw-away repository and watch commits and pushes land or be refused"
 ABOUT = """\
 Without FOLDER, in a temporary one, which stays. Nothing else is touched, and no network is needed. With --step, the
 steps before are prepared unseen, without judging or measuring, and the folder is left as that step leaves it."""
-EXAMPLES = ("orchgate try", "orchgate try --fast playground", "orchgate try --step 10")
+EXAMPLES = ("orchgate try", "orchgate try --fast playground", "orchgate try --step 10", "orchgate try --history")
 
 
 def arguments(parser: Parser) -> None:
@@ -32,6 +32,8 @@ def arguments(parser: Parser) -> None:
     )
     parser.add_argument("--step", type=whole_number(1), metavar="N", help="show step N only (all of them)")
     parser.add_argument("--fast", action="store_true", help="skip the steps that measure or push")
+    what = "walk through a history of many machines instead: two record and push runs, a third asks"
+    parser.add_argument("--history", action="store_true", help=what)
 
 
 def run(args: argparse.Namespace) -> Verdict:
@@ -39,40 +41,56 @@ def run(args: argparse.Namespace) -> Verdict:
     from orchgate.commands.playground.scratch import Scratch
     from orchgate.commands.shared.command_line import columns
 
-    shown = _shown(args)
+    steps = _steps(args)
+    shown = _shown(args, steps)
     root = _folder(args.folder)
     width = min(columns(), 100)
-    play = Play(Scratch(root, os.environ, columns=width - 4), columns=width)
+    play = Play(Scratch(_repository(root, args), os.environ, columns=width - 4), columns=width)
     tell([f"in {escape(root)}", "… stands for lines that are left out here"])
     if args.step and args.step > 1:
         tell([f"what comes before step {args.step} is prepared unseen, without judging or measuring"])
     try:
-        _walk(play, shown)
+        _walk(play, steps, shown)
     except KeyboardInterrupt:
         tell(["", f"Interrupted. To remove the folder:  rm -rf {escape(root)}"])
         raise
-    tell(_closing(play, args))
+    tell(_closing(play, args, steps))
     return Verdict.PASS
 
 
-def _shown(args: argparse.Namespace) -> tuple[int, ...]:
-    """Numbers of the steps to be seen. Raises UsageError."""
+def _steps(args: argparse.Namespace) -> Sequence[DemoStep]:
+    if args.history:
+        from orchgate.commands.playground import history
+
+        return history.STEPS
     from orchgate.commands.playground.play import STEPS
 
-    numbers = range(1, len(STEPS) + 1)
+    return STEPS
+
+
+def _repository(root: str, args: argparse.Namespace) -> str:
+    """Where the commands run: a walk of several machines has a folder for each."""
+    from orchgate.commands.playground.history import LAPTOP
+
+    return os.path.join(root, LAPTOP) if args.history else root
+
+
+def _shown(args: argparse.Namespace, steps: Sequence[DemoStep]) -> tuple[int, ...]:
+    """Numbers of the steps to be seen. Raises UsageError."""
+    numbers = range(1, len(steps) + 1)
     if args.step and args.step not in numbers:
-        raise UsageError(f"there is no step {args.step}; there are {len(STEPS)}", "orchgate try --step 1")
-    if args.step and args.fast and STEPS[args.step - 1].slow:
+        raise UsageError(f"there is no step {args.step}; there are {len(steps)}", "orchgate try --step 1")
+    if args.step and args.fast and steps[args.step - 1].slow:
         raise UsageError(f"step {args.step} is one that --fast skips", f"orchgate try --step {args.step}")
     if args.step:
         return (args.step,)
-    return tuple(number for number in numbers if not (args.fast and STEPS[number - 1].slow))
+    return tuple(number for number in numbers if not (args.fast and steps[number - 1].slow))
 
 
-def _walk(play: Play, shown: tuple[int, ...]) -> None:
-    from orchgate.commands.playground.play import STEPS, tell
+def _walk(play: Play, steps: Sequence[DemoStep], shown: tuple[int, ...]) -> None:
+    from orchgate.commands.playground.play import tell
 
-    for number, step in enumerate(STEPS[: shown[-1]], 1):
+    for number, step in enumerate(steps[: shown[-1]], 1):
         if number in shown:
             tell(["", f"{number}. {step.title}"])
             step.act(play)
@@ -90,12 +108,15 @@ def _folder(wanted: str) -> str:
     return root
 
 
-def _closing(play: Play, args: argparse.Namespace) -> Iterator[str]:
-    from orchgate.commands.playground.play import STEPS
-
+def _closing(play: Play, args: argparse.Namespace, steps: Sequence[DemoStep]) -> Iterator[str]:
     yield ""
+    if args.history:
+        from orchgate.commands.playground import history
+
+        yield from history.closing(play)
+        return
     if args.fast and not args.step:
-        skipped = [number for number, step in enumerate(STEPS, 1) if step.slow]
+        skipped = [number for number, step in enumerate(steps, 1) if step.slow]
         yield f"Skipped steps {', '.join(map(str, skipped[:-1]))} and {skipped[-1]}, which measure or push. To see one:"
         yield f"  orchgate try --step {skipped[2]}"
         yield ""

@@ -38,10 +38,15 @@ class Play(NamedTuple):
         if self.seen:
             tell(_wrapped(_INDENT + text, self.columns))
 
-    def do(self, command: Sequence[str], *, shown: Sequence[str] = (), keep: str = "", cwd: str = "") -> str:
-        """Runs what has to succeed. Of its lines, those in which `keep` is found are shown; … stands for the others."""
+    def do(
+        self, command: Sequence[str], *, shown: Sequence[str] = (), keep: str = "", cwd: str = "", code: int = 0
+    ) -> str:
+        """Runs what has to succeed, or to end with another code.
+
+        Of its lines, those in which `keep` is found are shown; … stands for the others.
+        """
         completed = self.scratch.run(*command, cwd=cwd)
-        if completed.code != 0:
+        if completed.code != code:
             said = os.fsdecode(completed.stderr).strip()[-500:]
             raise OrchgateError(f"{' '.join(command)[:200]} failed with {completed.code}: {said}")
         self._show(shown or command, completed.stdout, keep)
@@ -83,9 +88,9 @@ class Play(NamedTuple):
                 f"please report this with the output above; the folder is {self.scratch.root}",
             )
 
-    def asked(self, command: Sequence[str], keep: str) -> str:
+    def asked(self, command: Sequence[str], keep: str = "", *, cwd: str = "") -> str:
         """What a command prints on a terminal, whatever its exit code."""
-        completed = self.scratch.on_screen(*command)
+        completed = self.scratch.on_screen(*command, cwd=cwd)
         self._show(command, completed.stdout or completed.stderr, keep)
         return os.fsdecode(completed.stdout)
 

@@ -72,11 +72,11 @@ class Scratch:
         with open(os.path.join(self.root, path), encoding="utf-8") as file:
             return file.read()
 
-    def run(self, *argv: str, cwd: str = "") -> process.Completed:
+    def run(self, *argv: str, cwd: str = "", stdin: bytes = b"") -> process.Completed:
         """Runs a program as its user would, at the top level unless another folder is given."""
-        return process.run(argv, cwd=cwd or self.root, env=self.env)
+        return process.run(argv, cwd=cwd or self.root, env=self.env, input=stdin)
 
-    def on_screen(self, *argv: str) -> process.Completed:
+    def on_screen(self, *argv: str, cwd: str = "") -> process.Completed:
         """Runs a program whose output is a terminal, as wide as what is shown of it here."""
         import signal
         import termios
@@ -87,7 +87,7 @@ class Scratch:
             try:
                 termios.tcsetwinsize(theirs, (24, self.columns))
                 line = ("sh", "-c", 'exec "$@" 2>"$0"', errors, *argv)
-                pid = process.spawn(line, cwd=self.root, env=self.env, output=theirs)
+                pid = process.spawn(line, cwd=cwd or self.root, env=self.env, output=theirs)
             finally:
                 os.close(theirs)
             try:
