@@ -12,7 +12,7 @@ import pytest
 
 from orchgate.config.settings import Benchmarks
 from orchgate.runs.benchmark_results import MAX_BYTES, MOST_RECORDED, BenchmarkWatch, RecordedBenchmarks
-from tests.histories import TASK, Clones, clones, show, told
+from tests.histories import TASK, Clones, clones, line, show, told, write_lines
 from tests.runs import Project
 
 if TYPE_CHECKING:
@@ -357,3 +357,25 @@ def test_what_pytest_benchmark_measures_is_a_row(new_repo: Callable[[str], Repo]
 
     assert (row["benchmark"], row["runs"], row["unit"]) == ("test_io.py::test_read", 1, "ns")
     assert 0 < row["least_value"] < 1e9
+
+
+@pytest.mark.slow
+def test_a_figure_named_by_somebody_s_home_stays_here_and_is_counted(
+    new_repo: Callable[[str], Repo], tmp_path: Path
+) -> None:
+    made = clones(new_repo("seed"), tmp_path)
+    kept = ("tests/home/alice.py::read", "GET /api/home", "a/~/b")
+    private = ("python /home/alice/x.py", "--file=/Users/alice/x", "~/x", "/root/x")
+    stage = {"id": "build", "status": "succeeded", "metrics": {"'/home/alice/x'": 1, "cases": 2}}
+    write_lines(
+        made.one, [line(1, benchmarks=[{"name": name, "value": 1} for name in (*kept, *private)], stages=[stage])]
+    )
+
+    pushed = told(made.one, "push")
+
+    assert [one["message"] for one in pushed["problems"]] == [
+        f"5 figures of .runs/{TASK}/metrics.json: the name holds a path of somebody's home"
+    ]
+    rows = show(made.other, "benchmark", "--from", "git")
+    assert {row["benchmark"] for row in rows} == set(kept)
+    assert [row["counter"] for row in show(made.other, "counter", "--from", "git")] == ["cases"]

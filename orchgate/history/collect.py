@@ -7,7 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 from orchgate.errors import OrchgateError
 from orchgate.history import segments
-from orchgate.history.entries import MACHINE, RUN, HistoryEntry, LeftOut, counts_of, is_later, read_line, refusal
+from orchgate.history.entries import (
+    MACHINE,
+    RUN,
+    HistoryEntry,
+    LeftOut,
+    counts_of,
+    is_later,
+    read_line,
+    refusal,
+    without_homes,
+)
 from orchgate.history.store import load
 from orchgate.lib import files
 from orchgate.lib.files import NotRegularFileError
@@ -52,6 +62,7 @@ def collect(root: str, limit: datetime) -> Collected:
     uncommitted = 0
     for path in _files(root):
         faults: list[LineFault] = []
+        homes = 0
         try:
             require_inside(root, os.path.join(root, path))  # another project's runs are not ours to send
             for line in _lines(os.path.join(root, path)):
@@ -65,9 +76,12 @@ def collect(root: str, limit: datetime) -> Collected:
                 elif entry.commit is None and not entry.foreign:
                     uncommitted += 1
                 else:
+                    homes += without_homes(entry)
                     found.append(segments.line_of(entry))
         except OrchgateError as error:
             unreadable.append(error)
+        if homes:
+            left_out.append(LeftOut("", f"{homes:,} figures of {path}: the name holds a path of somebody's home"))
         left_out += [
             LeftOut("", f"{number:,} of the lines of {path}: {kind}") for kind, number in counts_of(faults).items()
         ]

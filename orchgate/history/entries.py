@@ -28,6 +28,8 @@ Figure = Annotated[float, Meta(ge=-1e308, le=1e308)]
 # What may stand in the name of a segment.
 RUN = lazy(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MACHINE = lazy(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+# A tool may call a benchmark by the command it runs.
+_HOME = lazy(r"(?<![\w.~+-])/(?:home|Users|root)/[^\s/]|(?<![\w.~+/-])~/[^\s/]")
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -137,6 +139,18 @@ def _travelling(entry: HistoryEntry) -> HistoryEntry:
         if cost.lower_bounds is not None:
             cost.lower_bounds = {name: "" for name in COSTS if name in cost.lower_bounds}
     return entry
+
+
+def without_homes(entry: HistoryEntry) -> int:
+    """Takes out the figures whose names hold a path of somebody's home; how many there were."""
+    benchmarks = [one for one in entry.benchmarks if not _HOME.search(one.name)]
+    gone = len(entry.benchmarks) - len(benchmarks)
+    entry.benchmarks = benchmarks
+    for stage in entry.stages:
+        for name in [name for name in stage.counters if _HOME.search(name)]:
+            del stage.counters[name]
+            gone += 1
+    return gone
 
 
 def _of_foreign(found: ForeignLine, line: bytes) -> HistoryEntry:
