@@ -8,9 +8,11 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
 
 from orchgate.config.settings import Benchmarks
+from orchgate.lib import files
 from orchgate.runs.benchmark_results import MAX_BYTES, MOST_RECORDED, BenchmarkWatch, RecordedBenchmarks
 from tests.histories import TASK, Clones, clones, line, show, told, write_lines
 from tests.runs import Project
@@ -256,8 +258,56 @@ def test_a_run_records_its_benchmarks_in_its_manifest_and_its_entry(project: Pro
     (manifest,) = project.root.glob(f".runs/{TASK}/cli/*/manifest.json")
     stages = json.loads(manifest.read_text())["commands"]
     assert [stage.get("benchmarks") for stage in stages] == [None, {"a": 0.5, "b": 0.25}]
-    checked = project.repo.orchgate("check", "manifests")
-    assert checked.code == 0, checked.out
+    jsonschema.validate(json.loads(manifest.read_text()), json.loads(files.read_data("schemas", "manifest-v1.json")))
+
+
+def test_stages_at_once_leave_the_run_the_benchmarks_and_no_stage(project: Project) -> None:
+    fifo = "[ -p p ] || mkfifo p; "
+    writer = {"id": "bench", "shell": f"{fifo}{WRITES}; echo > p"}
+    project.define("demo", writer, {"id": "beside", "shell": f"{fifo}cat p"}, **{"max-parallel": 2})
+
+    ended = project.run(env={"RESULTS": bmf({"a": 0.5})})
+
+    assert ended.code == 0, ended.out
+    assert entries(project.repo)[0]["benchmarks"] == [{"name": "a", "value": 0.5}]
+    (manifest,) = project.root.glob(f".runs/{TASK}/cli/*/manifest.json")
+    whole = json.loads(manifest.read_text())
+    assert whole["benchmarks"] == {"a": 0.5}
+    jsonschema.validate(whole, json.loads(files.read_data("schemas", "manifest-v1.json")))
+
+
+def test_what_a_pipeline_that_is_called_measures_is_its_run_s(project: Project) -> None:
+    project.define("inner", {"id": "bench", "shell": WRITES})
+    project.define("demo", {"id": "call", "pipeline": "inner"})
+
+    ended = project.run(env={"RESULTS": bmf({"a": 0.5})})
+
+    assert ended.code == 0, ended.out
+    found = {entry["pipeline_id"]: entry.get("benchmarks") for entry in entries(project.repo)}
+    assert found == {"inner": [{"name": "a", "value": 0.5, "stage": "bench"}], "demo": None}
+
+
+def test_a_run_that_is_resumed_keeps_what_was_measured(project: Project) -> None:
+    once = "[ -e again ] || { touch again; exit 1; }"
+    project.define("demo", {"id": "bench", "shell": WRITES}, {"id": "test", "shell": once, "needs": ["bench"]})
+    assert project.run(env={"RESULTS": bmf({"a": 0.5})}).code == 1
+
+    resumed = project.repo.orchgate("resume", "latest")
+
+    assert resumed.code == 0, resumed.out
+    first, last = entries(project.repo)
+    assert (first["status"], last["status"], last["resumes"]) == ("failed", "succeeded", 1)
+    assert first["benchmarks"] == last["benchmarks"] == [{"name": "a", "value": 0.5, "stage": "bench"}]
+
+
+def test_a_stage_from_the_cache_measures_nothing(project: Project) -> None:
+    project.define("demo", {"id": "bench", "shell": WRITES, "inputs": ["orchgate.toml"]})
+    for _ in range(2):
+        assert project.run(env={"RESULTS": bmf({"a": 0.5})}).code == 0
+
+    first, second = entries(project.repo)
+
+    assert ("benchmarks" in first, second["stages"][0]["cached"], "benchmarks" in second) == (True, True, False)
 
 
 def test_the_benchmarks_of_an_attempt_that_failed_are_those_of_the_one_that_passed(project: Project) -> None:
