@@ -244,6 +244,15 @@ def test_what_is_no_parquet_or_was_cut_off_is_named(tmp_path: Path) -> None:
     assert "damaged" in fault(whole[:100] + bytes(100) + whole[200:])
 
 
+def test_parts_between_damaged_ones_count(tmp_path: Path) -> None:
+    whole, damaged = part(tmp_path), b"PAR1" + b"\0" * 100 + b"PAR1"
+    contents = [damaged, whole, whole, damaged, whole]
+
+    found = list(PARQUET.parsed((named(content), content) for content in contents))
+
+    assert [isinstance(one, HistorySegment) for one in found] == [content is whole for content in contents]
+
+
 def test_a_part_is_called_as_its_content_says(tmp_path: Path) -> None:
     content = part(tmp_path)
 
