@@ -65,6 +65,8 @@ _LAST = "last end (UTC)"
 # A narrow terminal goes without these, this one first.
 _LEAST_FIRST = (_LAST, "cpu p90", "max RSS", "wall p90", "flaky", "cpu", "most", "least", "p90")
 _NEWEST = 52  # weeks that are drawn
+_LARGE = 1e15  # a figure with more digits is told by its size
+_LEAST_NAME = 24  # characters of a benchmark's name that are shown
 _NONE = "-"
 _DAYS = lazy(r"(?a)(\d{1,5})d")
 
@@ -214,12 +216,19 @@ def _print(shown: Shown, by: Sequence[str]) -> None:
     names = [name for name in BY if name in by]
     columns = _OF_FIGURES if any(name in FIGURES for name in names) else _COLUMNS
     table = [[*names, *(title for title, _ in columns), _LAST]]
-    table += [[*(escape(str(row[name] or _NONE)) for name in names), *_cells(row, columns)] for row in shown.rows]
     width = screen.here().width
+    table += [[*(_named(row[name], name, width) for name in names), *_cells(row, columns)] for row in shown.rows]
     kept = screen.narrowed(table, width, _LEAST_FIRST, 2)
     fitted = screen.fitted(kept, width and width - 2, dict.fromkeys(range(len(names)), 8))
     for cells in aligned(fitted, range(len(names), len(fitted[0]))):
         sys.stdout.write("  " + "  ".join(cells).rstrip() + "\n")
+
+
+def _named(value: object, what: str, width: int | None) -> str:
+    """What tells a row apart. The end of a benchmark's name is what others do not have, and shall leave room."""
+    text = escape(str(value or _NONE))
+    limit = max(_LEAST_NAME, (width or 0) // 2)
+    return f"…{text[1 - limit :]}" if what in FIGURES and width and len(text) > limit else text
 
 
 def _nothing(shown: Shown, by: Iterable[str]) -> str:
@@ -278,4 +287,5 @@ def _figure(value: float, unit: object) -> str:
 
     if unit == "ns" and value > 0:
         return reported_benchmarks.duration(value / 1e9)
-    return f"{words.amount('', value)} {escape(str(unit))}".rstrip()
+    told = f"{value:,.0f}" if abs(value) < _LARGE and value == int(value) else f"{value:.4g}"
+    return f"{told} {escape(str(unit))}".rstrip()
