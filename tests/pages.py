@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from orchgate.report import values
+from orchgate.trends.answers import Answers
+from orchgate.trends.changes import Change, CommitRange, Moved
+from orchgate.trends.classes import ClassRatio, FlakyStage
+from orchgate.trends.drift import Drift
+from orchgate.trends.streams import CommitLine, StreamKey
+from tests.trending import accepted
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
@@ -16,7 +22,8 @@ def everything(name: str) -> values.Page:
     samples = values.Samples("wall_seconds", "fail", (1.0, 2.0), (3.0, 4.0), paired=True)
     point = values.TrendPoint("run-1", name, name, 1.0)
     band = values.BaselineBand(1.0, 2.0, 3.0, 4, name, name)
-    trend = values.MetricTrend(name, name, "wall_seconds", (point, point), band, 1.0, 0.1, 2)
+    mark = values.TrendMark("run-1", name)
+    trend = values.MetricTrend(name, name, "wall_seconds", (point, point), band, 1.0, 0.1, 2, (mark,))
     pipeline = values.PipelineState(name, name, 1, 1, 1, (trend,), {name: 1.0})
     gate = values.GateState(
         "fail", name, name, name, name, (values.CheckRow(name, "fail", {name: 1}, name),), (finding,)
@@ -39,4 +46,24 @@ def everything(name: str) -> values.Page:
         ),
         problems=(values.ReadProblem(name, name, name),),
         left_out=(name,),
+        history=_history(name),
     )
+
+
+def _history(name: str) -> values.HistorySection:
+    key = StreamKey(name, name, name, "cpu_seconds", name)
+    at = 0, 1.0, name
+    with_it = (Moved(name, 1.0, 2.0),)
+    change = Change(key, 1.0, 2.0, 0.999, 1.0, name, 9, CommitRange(name, name, 3), at, at, None, with_it, with_it)
+    (record,) = accepted(name).records.values()
+    found = Answers(
+        (change, change._replace(same_commit=name)),
+        (Drift(key, record, 1.0, 2.0, 1.0, 0.9, 1.1, 30, 20, 0),),
+        (FlakyStage(name, name, name, 100, 3, 0.01, 0.09),),
+        (ClassRatio(key, name, 2.0, 1.9, 2.1, 9),),
+        CommitLine(name, {}),
+        0,
+        {name: name},
+    )
+    points = tuple((float(nth), 1.0 + nth) for nth in range(3))
+    return values.HistorySection(found, (values.HistoryTrend(key, points, ((1, name),)),), 100)

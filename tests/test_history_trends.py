@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -14,7 +15,7 @@ from orchgate.runs.machine import fingerprint
 from orchgate.verdict import baseline
 from tests.histories import Clones, clones, record, told, write_lines
 from tests.repo import ORCHGATE
-from tests.trending import accepted, commits, noise, runs_of, step
+from tests.trending import accepted, commits, noise, run_of, runs_of, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,3 +150,35 @@ def test_what_cannot_be_read_at_a_push_is_a_fact_and_refuses_nothing(made: Clone
     report = made.one.report("performance", "--from-ref", base, "--to-ref", "HEAD")
     (check,) = report["checks"]
     assert "not looked at" in json.dumps(check)
+
+
+# The page
+
+
+def test_a_page_shows_what_changed_and_marks_it_in_the_charts(made: Clones) -> None:
+    line = commits(made.one, 120)
+    began = datetime.now(UTC) - timedelta(days=10)
+    levels = zip(line, noise(1, 120), strict=True)
+    runs = [run_of(one, nth, step(80)(nth) * by, began + timedelta(hours=nth)) for nth, (one, by) in enumerate(levels)]
+    write_lines(made.one, runs)
+
+    said = json.loads(made.one.orchgate("report", "--output-format", "json").out)
+
+    jsonschema.validate(said, json.loads(files.read_data("schemas", "page.json")))
+    (change,) = said["history"]["changes"]
+    assert line.index(change["last_commit_before"]) < 80 <= line.index(change["first_commit_after"])
+    assert made.one.orchgate("report", "-o", "page.html").code == 0
+    page = (made.one.root / "page.html").read_text()
+    assert f"{change['first_commit_after'][:7]}" in page
+    assert 'class="mark"' in page
+    assert "<script" not in page
+
+
+def test_a_damaged_history_is_told_on_the_page_and_the_rest_is_shown(made: Clones) -> None:
+    made.one.write(".git/refs/orchgate/history", "0" * 39 + "1\n")
+
+    ended = made.one.orchgate("report", "--output-format", "json")
+
+    said = json.loads(ended.out[ended.out.index("{") :].rpartition("}")[0] + "}")
+    assert (ended.code, said["history"]) == (3, None)
+    assert any(one["code"] == "history-unreadable" for one in said["problems"])

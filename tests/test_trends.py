@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from orchgate.history.entries import HistoryEntry, read_line
 from orchgate.history.query import Runs
 from orchgate.history.repositories import RepositoryIdentity
+from orchgate.report import history, values
 from orchgate.trends import answers, changes, classes, drift, streams
 from orchgate.trends.streams import CommitLine
 from orchgate.verdict.baseline import Baseline
@@ -258,3 +259,20 @@ def test_what_is_known_of_one_repository_says_nothing_of_another() -> None:
         ("owner/other", True),
     ]
     assert [one.key.repository for one in found.drifts] == ["owner/name"]
+
+
+def test_charts_of_tasks_are_marked_where_the_history_changed() -> None:
+    found = answers.of_runs(
+        [Runs(OURS, entries(runs_of(LINE, step(120))), {})], answers.Known(OURS, MAIN, Baseline(), {}, {})
+    )
+    times = [f"{START + timedelta(hours=nth):%Y-%m-%dT%H:%M:%S}.000Z" for nth in (100, 110, 130, 140)]
+    points = tuple(values.TrendPoint(f"run-{nth}", at, "succeeded", 1.0) for nth, at in enumerate(times))
+    trends = tuple(values.MetricTrend("demo", MACHINE, metric, points) for metric in ("cpu_seconds", "read_bytes"))
+    others = values.PipelineState("demo", OTHER, 4, 4, 0, trends)
+    task = values.TaskState("0001-a", "task-1", pipelines=(others._replace(machine_id=MACHINE), others))
+
+    (marked,) = history.marked([task], values.HistorySection(found, (), 200))
+
+    marks = [[[mark.anchor for mark in trend.marks] for trend in one.trends] for one in marked.pipelines]
+    assert marks == [[["run-2"], []], [[], []]]
+    assert list(history.marked([task], None)) == [task]

@@ -11,7 +11,7 @@ from orchgate.errors import GitError, OrchgateError
 from orchgate.hotspots.timeline import series
 from orchgate.lib.text import median
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.report import comparisons, gate, runs
+from orchgate.report import comparisons, gate, history, runs
 from orchgate.report.values import (
     BaselineBand,
     EvidenceSection,
@@ -62,16 +62,17 @@ def page(sources: Sources) -> Page:
     found, ctx = runs.read(sources.root, sources.only, sources.row_of), sources.ctx
     baseline, baseline_problems = _baseline(sources.root)
     tasks, trend_count = _tasks(sources, found, baseline)
+    past, past_problems = history.read(ctx) if ctx and not sources.only else (None, ())
     times, time_problems, timelines = runs.stage_times(sources.root, found.rows)
     compared, sample_problems = _comparisons(ctx, found.rows, baseline, tasks, sources.only)
     pins, pin_problems = _evidence(ctx, tasks, sources) if ctx else (EvidenceSection(), ())
-    problems = (*baseline_problems, *time_problems, *sample_problems, *pin_problems)
+    problems = (*baseline_problems, *time_problems, *sample_problems, *pin_problems, *past_problems)
     said = Page(
         os.path.basename(sources.root),
         ctx.branch if ctx else "",
         sources.now,
         sources.gate,
-        tuple(tasks[:TASKS]),
+        tuple(history.marked(tasks[:TASKS], past)),
         len(tasks),
         found.rows,
         found.total,
@@ -83,6 +84,7 @@ def page(sources: Sources) -> Page:
         pins,
         tuple(dict.fromkeys((*sources.problems, *found.problems, *problems))),  # several checks may say the same
         only_task=sources.only,
+        history=past,
     )
     return _without_this_machine(said, sources.root)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from orchgate.report.values import (
         BeforeAfter,
+        HistoryTrend,
         MetricTrend,
         PipelineState,
         Samples,
@@ -79,12 +80,13 @@ def of_pipeline(one: PipelineState, name: str) -> Html:
     """
     runs = {point.anchor: point for trend_ in one.trends for point in trend_.points}
     ordered = sorted(runs.values(), key=lambda point: point.started_at)
+    anchors = [run.anchor for run in ordered]
     costs = [(trend_.metric, {point.anchor: point.value for point in trend_.points}) for trend_ in one.trends]
     parts: list[str] = []
     for number, (trend_, (_, values)) in enumerate(zip(one.trends, costs, strict=True), 1):
         points = [_point(run, values.get(run.anchor)) for run in ordered]
         parts.append(tag("figcaption", *_caption(trend_)))
-        parts.append(_of_trend(trend_, points, f"{name}-{number}", dated=number == len(one.trends)))
+        parts.append(_of_trend(trend_, points, anchors, f"{name}-{number}", dated=number == len(one.trends)))
     over = f"{name}-over"
     passed = tag("a", f"Skip the links to {counted(len(ordered), 'run')}", class_="skip", href=f"#{over}")
     title_ = f"Runs of {short(one.pipeline_id)}, oldest first"
@@ -92,7 +94,9 @@ def of_pipeline(one: PipelineState, name: str) -> Html:
     return joined((tag("figure", *parts, passed, Html(trend.strips(strips_)), class_="trends"), tag("span", id=over)))
 
 
-def _of_trend(one: MetricTrend, points: Sequence[shapes.Point], name: str, *, dated: bool) -> Html:
+def _of_trend(
+    one: MetricTrend, points: Sequence[shapes.Point], anchors: Sequence[str], name: str, *, dated: bool
+) -> Html:
     band = one.baseline
     chart = shapes.Trend(
         name,
@@ -100,6 +104,11 @@ def _of_trend(one: MetricTrend, points: Sequence[shapes.Point], name: str, *, da
         shapes.unit_of(one.metric),
         points,
         shapes.Band(band.low, band.middle, band.high) if band else None,
+        [
+            shapes.ChangeMark(anchors.index(mark.anchor), short(mark.label))
+            for mark in one.marks
+            if mark.anchor in anchors
+        ],
         dated=dated,
     )
     return Html(trend.svg(chart))
@@ -133,6 +142,20 @@ def _point(point: TrendPoint, value: float | None) -> shapes.Point:
     with contextlib.suppress(ValueError):
         at = datetime.datetime.fromisoformat(point.started_at).timestamp()
     return shapes.Point(value, "", "", state(point.status), at)
+
+
+def of_history(one: HistoryTrend, name: str) -> Html:
+    """The runs of all machines of a class, and where their level changed."""
+    what = " ".join(filter(None, (one.key.pipeline, one.key.stage, one.key.benchmark)))
+    chart = shapes.Trend(
+        name,
+        f"{capital(title(one.key.metric))} of {short(what)}",
+        shapes.unit_of(one.key.metric),
+        [shapes.Point(value, "", at=moment) for moment, value in one.points],
+        marks=[shapes.ChangeMark(place, short(label)) for place, label in one.marks],
+    )
+    above = tag("figcaption", tag("b", chart.title), f" on machine type {one.key.machine}")
+    return tag("figure", above, Html(trend.svg(chart)), class_="trends")
 
 
 def _strip(run: TrendPoint, costs: Sequence[tuple[str, Mapping[str, float]]]) -> shapes.Point:

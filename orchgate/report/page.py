@@ -30,6 +30,7 @@ SECTIONS = (
     ("runs", "Runs"),
     ("stages", "Stages"),
     ("changes", "Before and after"),
+    ("history", "Over time"),
     ("samples", "Samples"),
     ("findings", "Findings"),
     ("evidence", "Evidence"),
@@ -73,6 +74,7 @@ def _navigation(said: Page, shown: dict[str, Html]) -> Html:
         "runs": said.run_count,
         "stages": len(said.stage_times),
         "changes": len(said.comparisons),
+        "history": len(said.history.answers.changes) if said.history else 0,
         "findings": said.gate.finding_count,
         "evidence": said.evidence.pin_count,
     }
@@ -91,6 +93,7 @@ def _shown(said: Page) -> Iterator[tuple[str, Html]]:
         "runs": sections.runs(said),
         "stages": sections.stages(said),
         "changes": sections.changes(said),
+        "history": sections.history(said),
         "samples": sections.samples(said),
         "findings": sections.findings(said),
         "evidence": sections.evidence(said),

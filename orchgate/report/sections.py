@@ -9,8 +9,11 @@ from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.measures.declared import title
 from orchgate.report import figures
 from orchgate.report.figures import VERDICTS, capital
+from orchgate.report.history import DAYS
 from orchgate.report.html import Html, badge, code, joined, link, row, table, tag
 from orchgate.report.values import EvidenceMark
+from orchgate.trends import told
+from orchgate.trends.told import Names
 from orchgate.verdict import words
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
         StageTimes,
         TaskState,
     )
+    from orchgate.trends.answers import Answers
+    from orchgate.trends.changes import Change
 
 _COSTS = {
     "wall_seconds": "Wall",
@@ -44,6 +49,7 @@ _STATUS = {
     "unreadable": ("warning", "?"),
 }
 _SEVERITIES = {"error": ("bad", "✗"), "warning": ("warning", "!"), "note": ("neutral", "i")}
+LEVELS = 12  # changes, and lines of a list
 _OPEN = 3  # timelines that are open from the start
 
 
@@ -229,6 +235,57 @@ def _heading(one: BeforeAfter) -> str:
 
 
 _SOURCES = {"perf": "base and head", "baseline": "baseline and the runs since", "document": "as a document has it"}
+
+
+# Over time
+
+
+def history(said: Page) -> Html:
+    """What the runs of all machines show, the changes with what may have made them."""
+    past = said.history
+    if past is None:
+        return _nothing("There are no runs here yet whose trend could be shown.", "orchgate history fetch")
+    found, about = past.answers, Names(past.answers)
+    where = f", along {found.line.name}" if found.line else ""
+    lead = (
+        f"{counted(past.run_count, 'run')} of the last {DAYS} days: this clone's and those that it has fetched{where}."
+    )
+    nothing = "" if found.changes else " The level of none of what they measured changed for sure."
+    parts = [tag("p", lead, nothing, class_="lead")]
+    if found.changes:
+        rows = [_level(one, about) for one in found.changes[:LEVELS]]
+        header = ("What", "Change", "Before", "After", "Since", "Commits", "Sure")
+        parts.append(table("Changes for good, the newest of each pipeline first", header, rows))
+    parts += [tag("article", figures.of_history(one, f"history-{n}")) for n, one in enumerate(past.trends, 1)]
+    parts += _lists(found, about)
+    return joined(parts)
+
+
+def _level(one: Change, about: Names) -> Html:
+    what = f"{about(one.key)} {told.metric(one.key)}".strip()
+    with_it = "; ".join(told.change_lines(one, about)[2:])
+    values = (told.amount(one.key, one.before), told.amount(one.key, one.after))
+    first = joined((what, *((tag("br"), tag("span", with_it, class_="note")) if with_it else ())))
+    return row(
+        first,
+        words.percent(one.by),
+        *values,
+        told.day(one.since),
+        told.place(one),
+        told.sure(one.confidence).removesuffix(" sure"),
+    )
+
+
+def _lists(found: Answers, about: Names) -> Iterator[Html]:
+    listed = (
+        ("Against the baseline", [told.drift_lines(one, about, found.described) for one in found.drifts]),
+        ("Flaky stages, with 95 % intervals", [told.flaky_lines(one, about) for one in found.flaky]),
+        ("Machine types, by runs of the same commits", [told.ratio_lines(one, about) for one in found.classes]),
+    )
+    for heading, lines in listed:
+        if lines:
+            items = (tag("li", ", ".join(one)) for one in lines[:LEVELS])
+            yield tag("article", tag("h3", heading), tag("ul", *items, class_="plain"))
 
 
 def samples(said: Page) -> Html:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from orchgate.trends.answers import Answers
+    from orchgate.trends.streams import StreamKey
+
 VERSION = 1
 
 
@@ -111,6 +114,13 @@ class TrendPoint(NamedTuple):
     value: float
 
 
+class TrendMark(NamedTuple):
+    """That the level changed before a run, and what the history says of it."""
+
+    anchor: str
+    label: str
+
+
 class MetricTrend(NamedTuple):
     """A metric of the newest runs of a pipeline on one machine type, the oldest first.
 
@@ -125,6 +135,7 @@ class MetricTrend(NamedTuple):
     median: float | None = None
     change_per_run: float | None = None
     run_count: int = 0  # all that have a value, of which `points` are the newest
+    marks: tuple[TrendMark, ...] = ()
 
 
 class PipelineState(NamedTuple):
@@ -267,6 +278,25 @@ class EvidenceSection(NamedTuple):
     artifacts: tuple[Artifact, ...] = ()
 
 
+class HistoryTrend(NamedTuple):
+    """The runs of a stream that changed, the oldest first: when each began, in seconds since 1970, and its value.
+
+    `marks` are places before which the level changed, each with what is said of it.
+    """
+
+    key: StreamKey
+    points: tuple[tuple[float, float], ...]
+    marks: tuple[tuple[int, str], ...]
+
+
+class HistorySection(NamedTuple):
+    """What the runs of all machines show that are known here."""
+
+    answers: Answers
+    trends: tuple[HistoryTrend, ...]
+    run_count: int
+
+
 class Page(NamedTuple):
     """All of it. `left_out` says in sentences what the page does not show for its size.
 
@@ -290,14 +320,18 @@ class Page(NamedTuple):
     problems: tuple[ReadProblem, ...] = ()
     left_out: tuple[str, ...] = ()
     only_task: str = ""
+    history: HistorySection | None = None
 
 
 def document(said: Page) -> dict[str, object]:
     """The page for programs."""
     from orchgate.outputs import _document
+    from orchgate.trends import facts
 
     problems = [_document.problem(one.code, one.message, one.hint) for one in said.problems]
-    return _document.headed("page", _plain(said) | {"problems": problems}, VERSION)
+    history = said.history and {"run_count": said.history.run_count, **facts.of_answers(said.history.answers)}
+    plain = _plain(said._replace(history=None))
+    return _document.headed("page", plain | {"history": history, "problems": problems}, VERSION)
 
 
 def _plain(value: Any) -> Any:

@@ -79,8 +79,12 @@ class Answers(NamedTuple):
 
 def of_runs(runs: Sequence[Runs], here: Known) -> Answers:
     """What runs answer, each of which is there once."""
-    lines = _lines((one.repository for one in runs), here)
-    return of_streams(streams.of_runs(runs, lines), here)._replace(flaky=tuple(classes.flaky_stages(runs)))
+    return of_streams(streams_of(runs, here), here)._replace(flaky=tuple(classes.flaky_stages(runs)))
+
+
+def streams_of(runs: Sequence[Runs], here: Known) -> list[Stream]:
+    """Those of runs, in the order of the commits that are known here."""
+    return streams.of_runs(runs, _lines((one.repository for one in runs), here))
 
 
 def _lines(repositories: Iterable[RepositoryIdentity], here: Known) -> Mapping[str, CommitLine]:

@@ -13,6 +13,8 @@ from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
 from orchgate.outputs._document import headed, problem
 from orchgate.outputs._escape import escape
+from orchgate.trends import facts as trend_facts
+from orchgate.trends import told
 from orchgate.verdict import words
 
 if TYPE_CHECKING:
@@ -125,7 +127,7 @@ def run(args: argparse.Namespace) -> Verdict:
         shown = _shown(place, args, notes.append)
         if args.output_format == "json":
             facts = {"by": list(args.by), "run_count": shown.runs, "rows": shown.rows, "problems": shown.problems}
-            facts |= report.document(shown.answers)
+            facts |= trend_facts.of_answers(shown.answers)
             document = headed("history", {**facts, "notes": [*lines, *notes, *shown.notes]}, VERSION)
             work_tree.print_json(document)
         else:
@@ -276,7 +278,7 @@ def _cells(row: Mapping[str, object], columns: Iterable[tuple[str, str]]) -> Ite
         elif name.endswith("_value"):
             yield _figure(value, row.get("unit", ""))
         elif name.endswith("_rate") and 0 < value < 1:
-            yield report.rate(value, row[f"low_{name}"], row[f"high_{name}"])
+            yield told.rate(value, row[f"low_{name}"], row[f"high_{name}"])
         else:
             yield words.amount(name, value)
     yield str(row["last_completed_at"] or _NONE)[:16].replace("T", " ")

@@ -15,14 +15,12 @@ from orchgate.history import git_store, segments
 from orchgate.history.entries import HistoryEntry, read_line
 from orchgate.history.segments import HistorySegment
 from orchgate.lib.codec import json
-from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING
-from orchgate.measures.declared import title
 from orchgate.metrics.tail import lines_at_end
 from orchgate.model import Severity, Step
 from orchgate.speed.push import recorded_runs
 from orchgate.speed.push.findings import that
-from orchgate.trends import changes, commits, streams
+from orchgate.trends import changes, commits, streams, told
 from orchgate.trends.streams import StreamKey
 from orchgate.verdict import baseline, words
 
@@ -39,7 +37,6 @@ MOST_FILES = 16  # metrics of tasks, those that were written last
 MOST_BYTES = 1 << 20  # at the end of each
 MOST_SEGMENTS = 64  # that were fetched, the newest
 NEAR = 20  # commits before the pushed ones: an older change is no news
-_SHORT = 7
 
 
 def notes(request: PushRequest, machine: str) -> tuple[Finding, ...]:
@@ -106,15 +103,10 @@ def _is_accepted(request: PushRequest, machine: str, line: CommitLine, one: Chan
 
 
 def _note(request: PushRequest, line: CommitLine, one: Change) -> Finding:
-    old, new, number = one.range
-    pushed = line.places[new or ""] > line.places.get(request.base or "", -1)
-    moved = f"{words.amount(one.key.metric, one.before)} -> {words.amount(one.key.metric, one.after)}"
-    where = (
-        f"by {(new or '')[:_SHORT]}" if number == 1 else f"after {(old or '')[:_SHORT]}, up to {(new or '')[:_SHORT]}"
-    )
-    many = f" ({counted(number, 'commit')})" if number and number > 1 else ""
+    pushed = line.places[one.range.first_after or ""] > line.places.get(request.base or "", -1)
+    moved = f"{told.amount(one.key, one.before)} -> {told.amount(one.key, one.after)}"
     whose = "in this push" if pushed else "before this push"
-    said = f": recorded {title(one.key.metric)} {words.percent(one.by)} ({moved}) {where}{many}, {whose}"
+    said = f": recorded {told.metric(one.key)} {words.percent(one.by)} ({moved}), {told.place(one)}, {whose}"
     return that(request, "PRF009", Severity.NOTE, said, Step("to see more", "orchgate history show"))
 
 

@@ -1,0 +1,102 @@
+"""What the runs of all machines show that are known here: changes, drift, flaky stages and classes of machines."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from orchgate.errors import OrchgateError
+from orchgate.git.store.reference import Store
+from orchgate.history import collect, git_store, query, repositories, segments, store
+from orchgate.history.repositories import RepositoryIdentity
+from orchgate.lib.text import counted
+from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.report.values import HistorySection, HistoryTrend, ReadProblem, TrendMark
+from orchgate.trends import answers, classes, told
+from orchgate.verdict import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from orchgate.gate.context import Context
+    from orchgate.git.repository import Repository
+    from orchgate.history.query import Runs
+    from orchgate.report.values import MetricTrend, PipelineState, TaskState
+    from orchgate.trends.changes import Change
+    from orchgate.trends.streams import Stream
+
+DAYS = 365  # of runs that are looked at
+CHARTS = 3  # of what changed last
+
+
+def read(ctx: Context) -> tuple[HistorySection | None, tuple[ReadProblem, ...]]:
+    """What there is to show; None where there are no runs, and what of the history could not be read."""
+    if ctx.repository is None or not ctx.repository.root:
+        return None, ()
+    try:
+        identity = repositories.identify(ctx.repository, ctx.config.history.repository)
+        known = answers.known(ctx.repository, ctx.config, identity)
+        runs, problems = _runs(ctx.repository, identity, collect.ahead())
+    except OrchgateError as error:
+        return None, (ReadProblem("history-unreadable", f"the history: {error.message}", error.hint),)
+    number = sum(len(one.entries) for one in runs)
+    if not number:
+        return None, problems
+    streams = answers.streams_of(runs, known)
+    found = answers.of_streams(streams, known)._replace(flaky=tuple(classes.flaky_stages(runs)))
+    line = found.line and found.line._replace(places={})  # of which a page needs the name alone
+    return HistorySection(found._replace(line=line), tuple(_trends(found.changes, streams)), number), problems
+
+
+def _runs(
+    repository: Repository, identity: RepositoryIdentity, limit: datetime
+) -> tuple[list[Runs], tuple[ReadProblem, ...]]:
+    """Own runs and fetched ones, each once. Raises GitError."""
+    since = limit - timedelta(days=DAYS)
+    source, _ = git_store.fetched(Store(repository, {}, git_store.HISTORY))
+    loaded = store.load(source, segments.since(source.names(), since))
+    found = [(RepositoryIdentity(one.head.repository, one.head.roots), list(one.runs)) for one in loaded.segments]
+    found.append((identity, list(collect.collect(repository.root, limit).runs.values())))
+    problems: tuple[ReadProblem, ...] = ()
+    if loaded.faults:
+        what = f"{counted(len(loaded.faults), 'segment')} of the history cannot be read, and their runs do not count"
+        problems = (ReadProblem("history-unreadable", what, "orchgate history verify"),)
+    return query.counted(found, limit, since), problems
+
+
+def _trends(changes: Iterable[Change], streams: Iterable[Stream]) -> Iterator[HistoryTrend]:
+    by_key = {stream.key: stream for stream in streams}
+    newest = sorted(changes, key=lambda one: -one.since)
+    for key in list(dict.fromkeys(one.key for one in newest))[:CHARTS]:
+        points = by_key[key].points
+        places = {point.run_id: at for at, point in enumerate(points)}
+        marks = tuple((places[one.run_id], _label(one)) for one in newest if one.key == key)
+        yield HistoryTrend(key, tuple((point.moment, point.value) for point in points), marks)
+
+
+def _label(one: Change) -> str:
+    first = one.range.first_after
+    return words.percent(one.by) + (f", {first[: told.COMMIT]}" if first else "")
+
+
+def marked(tasks: Sequence[TaskState], past: HistorySection | None) -> Iterator[TaskState]:
+    """Tasks whose charts say where the level of all runs changed."""
+    changes = [one for one in past.answers.changes if not (one.key.stage or one.key.benchmark)] if past else []
+    for task in tasks:
+        yield task._replace(pipelines=tuple(_of_pipeline(one, changes) for one in task.pipelines)) if changes else task
+
+
+def _of_pipeline(one: PipelineState, changes: Iterable[Change]) -> PipelineState:
+    ours = [change for change in changes if change.key[1:3] == (one.pipeline_id, one.machine_id)]
+    return one._replace(trends=tuple(_of_metric(trend, ours) for trend in one.trends)) if ours else one
+
+
+def _of_metric(trend: MetricTrend, changes: Iterable[Change]) -> MetricTrend:
+    marks = []
+    for change in changes:
+        moved = (change.key.metric, *(one.name for one in change.also))
+        # The run itself may be another task's, or another clone's.
+        later = next((point.anchor for point in trend.points[1:] if point.started_at >= told.moment(change.since)), "")
+        if trend.metric in moved and later and trend.points[0].started_at < told.moment(change.since):
+            marks.append(TrendMark(later, _label(change)))
+    return trend._replace(marks=tuple(marks))
