@@ -219,7 +219,7 @@ def _untranslated(load: Callable[[], ModuleType]) -> ModuleType:
 
 # What one wants, and the commands for it.
 GROUPS = {
-    "Gate: keep out what does not hold": ("check", "explain", "hook", "doctor", "try"),
+    "Gate: keep out what does not hold": ("check", "scan", "explain", "hook", "doctor", "try"),
     "Run: pipelines, and what they left behind": ("run", "resume", "status", "plan", "observe", "rlm"),
     "Count: what runs add up to, here and on all machines": ("metrics", "history"),
     "Speed: what got slower, where, and since when": ("perf", "baseline", "bisect", "hotspots"),

@@ -99,6 +99,7 @@ CALLS: dict[str, tuple[tuple[str, ...], ...]] = {
     "plan": (("plan",), ("plan", "demo")),
     "report": (("report",),),
     "rlm": (("rlm", "--task", TASK, "--goal", "x", "--agent", "true", "--validator", "true"),),
+    "scan": (("scan", "HEAD"),),
     "schema": (("schema",),),
     "status": (("status",), ("status", "latest"), ("status", "--follow")),
     "tasks": (("tasks",),),

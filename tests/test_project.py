@@ -64,7 +64,7 @@ LAYERS = (
     ("evidence",),
     ("gate",),
     ("checks", "outputs"),
-    ("report",),
+    ("report", "scan"),
     ("commands",),
     ("cli",),
     ("__main__",),
@@ -221,9 +221,11 @@ def test_git_is_run_in_one_folder() -> None:
     assert {name for name in running if layer(name) != "git"} <= played
 
 
-def test_git_python_is_imported_by_the_demonstration_only() -> None:
+def test_git_python_is_imported_where_whole_repositories_are_made_and_walked_only() -> None:
     assert {one.importer for one in ALL_IMPORTS if one.imported.split(".")[0] == "git"} <= {
-        "commands.playground.scratch"
+        "commands.playground.scratch",
+        "scan.clones",
+        "scan.sources",
     }
 
 

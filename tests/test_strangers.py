@@ -66,6 +66,7 @@ READING = [
     "init --dry-run --native",
     "new faster-start --dry-run",
     "report -o -",
+    "scan HEAD",
     "tasks",
 ]
 

@@ -283,7 +283,7 @@ def _missing_branch(ctx: Context) -> Iterator[ConfigFault]:
         return
     refs = ctx.repository.refs
     known = {*refs.local, *(branch for branches in refs.tracking.values() for branch in branches)}
-    if name not in known:
+    if known and name not in known:
         yield ConfigFault(("default-branch",), f"there is no branch {as_toml(name)}", nearest(name, sorted(known)))
 
 

@@ -60,10 +60,14 @@ def context(
     environ: Mapping[str, str],
     config: str = "",
     scope: Scope | None = None,
+    *,
+    given: Callable[[Snapshot, Callable[[], Config]], Config] | None = None,
+    judged_at: float | None = None,
 ) -> Context:
     """Everything the checks need to judge a target, by the named configuration; its scope may be known already.
 
-    Raises ConfigError, GitError.
+    `given` takes the judged tree and what reads its own configuration, and says by which one it is judged; `judged_at`
+    is another time than now. Raises ConfigError, GitError.
     """
     try:
         scope = scope or scopes.resolve(repository, target, environ, _wishes(repository))
@@ -71,7 +75,8 @@ def context(
         _proposed(repository, repository.snapshot(target.head), config)  # a configuration that is wrong is said first
         raise
     snapshot, base = _trees(repository, scope)
-    proposed = _proposed(repository, snapshot, config)
+    own = functools.partial(_proposed, repository, snapshot, config)
+    proposed = given(snapshot, own) if given is not None else own()
     judging = _limits(proposed, scope, base, snapshot)
     return Context(
         root=repository.root,
@@ -83,7 +88,7 @@ def context(
         snapshot=snapshot,
         base=base,
         documents=ParsedDocuments(snapshot),
-        judged_at=time.time(),
+        judged_at=time.time() if judged_at is None else judged_at,
         environ=environ,
         target=target,
         repository=repository,

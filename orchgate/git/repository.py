@@ -293,6 +293,38 @@ class _Grep:
         return frozenset(name.removeprefix(prefix) for name in names(completed.stdout))
 
 
+class ObjectStore(Repository):
+    """A repository as nothing but its objects: the same judgement wherever a commit is judged.
+
+    Neither a work tree nor an index is looked at, and no branch, which the next clone may not have.
+    """
+
+    branch = ""
+
+    def turn_to(self, commit: str) -> None:
+        """From now on, what is judged is this commit."""
+        vars(self)["head"] = commit
+
+    @cached_property
+    def refs(self) -> Refs:
+        from orchgate.git.refs import Refs as Known
+
+        return Known({}, {}, {}, {}, self.shallow)
+
+
+def open_objects(git_dir: str, environ: Mapping[str, str], cache: Cache | None) -> ObjectStore:
+    """The objects of a git directory; `cache` is where what is worked out of them is kept. Raises GitError."""
+    # A work tree without files: attributes of whatever is checked out somewhere must not hide a line.
+    git = Git(git_dir, {**environ, "GIT_DIR": git_dir, "GIT_WORK_TREE": git_dir})
+    completed = git.attempt("rev-parse", "--is-shallow-repository", "--show-object-format")
+    fields = os.fsdecode(completed.stdout).split()
+    if completed.code != 0 or len(fields) != 2 or fields[1] not in objects.EMPTY_TREE:
+        raise failed(("rev-parse",), completed.stderr)
+    store = ObjectStore(git, "", git_dir, shallow=fields[0] == "true", object_format=fields[1])
+    vars(store)["cache"] = cache
+    return store
+
+
 def open_repository(where: str, environ: Mapping[str, str]) -> Repository:
     """The repository around a folder, or the one GIT_DIR names.
 
