@@ -27,7 +27,7 @@ HEAD = "orchgate"  # the key of the head in the metadata
 _GROUP = 122_880  # rows
 _ENTRIES = 2_000  # that are handed over at once
 _TEXT, _WHOLE, _REAL, _YES, _TEXTS = "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "VARCHAR[]"
-_TIME = "TIMESTAMP WITH TIME ZONE"
+TIME = "TIMESTAMP WITH TIME ZONE"
 
 
 class Column(NamedTuple):
@@ -62,8 +62,8 @@ SHARED = (
     _of_all("tree", _TEXT),
     _of_all("dirty", _YES, "coalesce(e.dirty, false)"),
     _of_all("is_foreign", _YES, 'coalesce(e."foreign", false)'),
-    _of_all("started_at", _TIME),
-    _of_all("completed_at", _TIME),
+    _of_all("started_at", TIME),
+    _of_all("completed_at", TIME),
     _of_all("resumes", _WHOLE, "coalesce(e.resumes, 0)"),
 )
 COSTS = (
@@ -77,9 +77,11 @@ COSTS = (
     ("processes", _WHOLE),
     ("complete", _YES),
 )
+_MEASURED = "list_filter(e.stages, lambda one: one.id = b.stage)[-1]"  # the stage that a benchmark is of
 TESTS = ("passed", "failed", "skipped", "errors")
 OWN = (
-    _of_each("status", _TEXT),
+    # Of a figure: how the stage ended that it is of, or the run.
+    Column("status", _TEXT, "e.status", "s.status", "s.status", f"if(b.stage IS NULL, e.status, {_MEASURED}.status)"),
     Column("away_seconds", _REAL, "e.away_seconds"),
     Column("stage", _TEXT, stage="s.id", counter="s.id", benchmark="b.stage"),
     Column("name", _TEXT, counter="m.key", benchmark="b.name"),
@@ -89,7 +91,15 @@ OWN = (
     Column("lower_bounds", _TEXTS, "map_keys(e.lower_bounds)", "map_keys(s.lower_bounds)"),
     Column("flaky", _YES, stage="coalesce(s.flaky, false)"),
     Column("flaky_stages", _TEXTS, "coalesce(e.flaky, [])"),
-    Column("cached", _YES, stage="coalesce(s.cached, false)"),
+    # Of a run: whether one of its stages was; of a figure: whether the stage was that it is of.
+    Column(
+        "cached",
+        _YES,
+        "coalesce(list_bool_or(list_transform(e.stages, lambda one: one.cached)), false)",
+        "coalesce(s.cached, false)",
+        "coalesce(s.cached, false)",
+        f"coalesce({_MEASURED}.cached, false)",
+    ),
     # Written are those that there were: where there are tests, none is 0.
     *(
         Column(
@@ -110,7 +120,7 @@ def _structure() -> Mapping[str, object]:
     """An entry as `encode` writes it, for DuckDB's reader of JSON."""
     named = {"entry": _WHOLE, "run_id": _TEXT, "pipeline_id": _TEXT, "task_id": _TEXT, "machine": _TEXT}
     of = {"commit": _TEXT, "tree": _TEXT, "dirty": _YES, "foreign": _YES}
-    times = {"started_at": _TIME, "completed_at": _TIME, "resumes": _WHOLE, "away_seconds": _REAL}
+    times = {"started_at": TIME, "completed_at": TIME, "resumes": _WHOLE, "away_seconds": _REAL}
     tests = dict.fromkeys(TESTS, _WHOLE)
     cost = {**dict(COSTS), "status": _TEXT, "lower_bounds": f"MAP({_TEXT}, {_TEXT})", "tests": tests}
     stage = {**cost, "id": _TEXT, "flaky": _YES, "cached": _YES, "metrics": f"MAP({_TEXT}, {_REAL})"}
@@ -146,7 +156,7 @@ def written(head: Head, lines: Sequence[Line]) -> bytes:
         path = os.path.join(folder, "part")
         with connected(folder) as database:
             _fill(database, head, (line for _, line in lines))
-            database.execute(_copy(path, encode_head(head).decode()))
+            database.execute(copy(path, encode_head(head).decode()))
         with open(path, "rb") as file:
             return file.read()
 
@@ -193,7 +203,7 @@ SELECT {", ".join(f"c{at}" for at in range(len(COLUMNS)))} FROM rows ORDER BY nt
 """  # noqa: S608 -- names of our own columns
 
 
-def _copy(path: str, head: str) -> str:
+def copy(path: str, head: str) -> str:
     # A row group is what a reader has to hold at once.
     options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_GROUP}, KV_METADATA {{{HEAD}: {quoted(head)}}}"
     return f"COPY part TO {quoted(path)} ({options})"

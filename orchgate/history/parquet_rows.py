@@ -9,12 +9,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from orchgate.history.entries import VERSION, HistoryBenchmark, HistoryEntry, HistoryMetrics, HistoryStage, HistoryTests
-from orchgate.history.parquet import BENCHMARK, COLUMNS, COSTS, COUNTER, HEAD, RUN, SHARED, STAGE, TESTS
+from orchgate.history.parquet import BENCHMARK, COLUMNS, COSTS, COUNTER, HEAD, RUN, SHARED, STAGE, TESTS, TIME
 from orchgate.history.segments import head_of, line_of, written
 from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from duckdb import DuckDBPyConnection
@@ -43,7 +43,7 @@ def lines_of(database: DuckDBPyConnection, path: str) -> bytes | str:
         return _lines_of(database, path)
     except (duckdb.OutOfMemoryException, MemoryError):
         return "is too large to be read"
-    except (duckdb.Error, OverflowError, RuntimeError, UnicodeError, ValueError):
+    except (duckdb.Error, OverflowError, RuntimeError, TypeError, UnicodeError, ValueError):
         return "cannot be read as Parquet: it is damaged, or made to look like a part"
 
 
@@ -103,7 +103,7 @@ def _text_of(columns: Mapping[str, str]) -> str:
 
 
 def _strange(columns: Mapping[str, str]) -> str:
-    return " OR ".join(f"coalesce(NOT isfinite({columns[name]}), false)" for name in _of("DOUBLE"))
+    return " OR ".join(f"coalesce(NOT isfinite({columns[name]}), false)" for name in (*_of("DOUBLE"), "completed_at"))
 
 
 def _foreign(columns: Mapping[str, str]) -> str:
@@ -115,19 +115,28 @@ def _of(type_: str) -> list[str]:
 
 
 def _runs(database: DuckDBPyConnection, path: str, columns: Mapping[str, str]) -> Sequence[Line] | str:
-    wanted = [f"epoch_us({sql})" if _TYPES[name].startswith("TIME") else sql for name, sql in columns.items()]
     # In the order in which they stand: with one thread and nothing to sort or to leave out, DuckDB keeps it.
-    rows = database.execute(f"SELECT {', '.join(wanted)} {_FROM}", {"path": path})
+    rows = database.execute(f"SELECT {selected(columns)} {_FROM}", {"path": path})
+    entries = entries_of(row for batch in iter(lambda: rows.fetchmany(_BATCH), []) for row in batch)
+    return entries if isinstance(entries, str) else list(map(line_of, entries))
+
+
+def selected(columns: Mapping[str, str]) -> str:
+    """What `entries_of` takes, in SQL, of all columns by their names."""
+    return ", ".join(f"epoch_us({sql})" if _TYPES[name] == TIME else sql for name, sql in columns.items())
+
+
+def entries_of(rows: Iterable[Sequence[Any]]) -> list[HistoryEntry] | str:
+    """Rows in their order as runs, or why they are none."""
     found: list[HistoryEntry] = []
     shared: Sequence[object] = ()
-    while batch := rows.fetchmany(_BATCH):
-        for row in batch:
-            if row[0] == RUN:
-                shared = row[1 : len(_SHARED) + 1]
-                found.append(_run(dict(zip(_TYPES, row, strict=True))))
-            elif row[1 : len(_SHARED) + 1] != shared or not _add(found[-1], row):
-                return "holds a part of a run that does not follow its run"
-    return list(map(line_of, found))
+    for row in rows:
+        if row[0] == RUN:
+            shared = row[1 : len(_SHARED) + 1]
+            found.append(_run(dict(zip(_TYPES, row, strict=True))))
+        elif row[1 : len(_SHARED) + 1] != shared or not _add(found[-1], row):
+            return "holds a part of a run that does not follow its run"
+    return found
 
 
 def _add(entry: HistoryEntry, values: Sequence[Any]) -> bool:

@@ -36,7 +36,7 @@ _OF_RUNS: Mapping[str, Callable[[HistoryEntry], str | None]] = {
     "week": week,
     "task": lambda entry: entry.task_id,
 }
-_COSTS = (("wall_seconds", (0.5, 0.9)), ("cpu_seconds", (0.5, 0.9)), ("max_rss_bytes", (0.5,)))
+COSTS = (("wall_seconds", (0.5, 0.9)), ("cpu_seconds", (0.5, 0.9)), ("max_rss_bytes", (0.5,)))
 
 
 class Runs(NamedTuple):
@@ -95,8 +95,14 @@ def rows(runs: Iterable[Runs], by: Sequence[str]) -> list[dict[str, object]]:
                 known = {**dict(key), **inner}
                 row = tuple(known[name] for name in wanted)
                 found[row] = both(found[row], totals) if row in found else totals
+    return listed(wanted, found)
+
+
+def listed(wanted: Sequence[str], found: Mapping[Key, Totals]) -> list[dict[str, object]]:
+    """Totals by what is wanted, sorted by that, as rows."""
     ordered = sorted(found, key=lambda row: tuple(value or "" for value in row))
-    return [_row(dict(zip(wanted, row, strict=True)), found[row], is_figure=bool(kind)) for row in ordered]
+    is_figure = not set(figures.KINDS).isdisjoint(wanted)
+    return [_row(dict(zip(wanted, row, strict=True)), found[row], is_figure=is_figure) for row in ordered]
 
 
 def _row(known: Mapping[str, str | None], totals: Totals, *, is_figure: bool) -> dict[str, object]:
@@ -138,7 +144,7 @@ def _facts(totals: Totals) -> dict[str, object]:
         **_rates(totals),
         **{
             f"p{round(100 * share)}_{name}": _quantile(totals, name, share)
-            for name, shares in _COSTS
+            for name, shares in COSTS
             for share in shares
         },
         "first_started_at": moment(totals.first),

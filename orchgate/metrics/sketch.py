@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 QUANTILE_ERROR = 0.01  # a quantile is at most this fraction away from a value that is really there
 _GAMMA = (1 + QUANTILE_ERROR) / (1 - QUANTILE_ERROR)
-_SCALE = 1 / math.log(_GAMMA)
+SCALE = 1 / math.log(_GAMMA)
 _MIDDLE = 2 / (_GAMMA + 1)  # of a bucket, as a fraction of its upper end: equally far from both in relative terms
-_ZERO = -1  # the bucket of zeros: logarithms have none
+ZERO = -1  # the bucket of zeros: logarithms have none
 _MOST = 1 << 50  # a value is less
 _EXACT = 1 << 53  # below it, floats add up whole numbers without an error
 _ends: dict[int, int] = {}  # of buckets, see `_end`
@@ -80,9 +80,9 @@ def _put_ordered(spread: Spread, ordered: list[float], before: Sequence[int]) ->
     buckets, count = spread.buckets, len(ordered)
     place = bisect_right(ordered, 0)
     if place:
-        buckets[_ZERO] = buckets.get(_ZERO, 0) + before[place]
+        buckets[ZERO] = buckets.get(ZERO, 0) + before[place]
     while place < count:
-        index = ceil(log(ordered[place]) * _SCALE)
+        index = ceil(log(ordered[place]) * SCALE)
         after = bisect_right(ordered, _ends.get(index) or _end(index), place)
         buckets[index] = buckets.get(index, 0) + before[after] - before[place]
         place = after
@@ -121,7 +121,7 @@ def _put_cells(buckets: dict[int, int], values: array[float]) -> array[float]:
     first, leading = raw[7::8], array("d", (typical,)).tobytes()[7]
     cells = bytearray(2 * len(values))
     cells[0::2], cells[1::2] = raw[5::8], raw[6::8]
-    base = max(0, ceil(log(typical) * _SCALE) - _BELOW) & -32  # few tables do
+    base = max(0, ceil(log(typical) * SCALE) - _BELOW) & -32  # few tables do
     codes = bytes(itemgetter(*array("H", bytes(cells)))(_table(leading, base)))
     if first.count(leading) < len(first):
         others = bytearray((_LOOK,)) * 256
@@ -164,9 +164,9 @@ def _cells(numbers: list[int], leading: int) -> list[int]:
 def _end(index: int) -> int:
     """The largest whole number in a bucket: by the same arithmetic that puts a single number there."""
     number = int(_GAMMA**index)
-    while ceil(log(number + 1) * _SCALE) <= index:
+    while ceil(log(number + 1) * SCALE) <= index:
         number += 1
-    while ceil(log(number) * _SCALE) > index:
+    while ceil(log(number) * SCALE) > index:
         number -= 1
     _ends[index] = number
     return number
@@ -204,7 +204,7 @@ def quantile(spread: Spread, fraction: float) -> float | None:
     for index in sorted(spread.buckets):
         rank -= spread.buckets[index]
         if rank < 0:
-            middle = _MIDDLE * _GAMMA**index if index != _ZERO else 0.0
+            middle = _MIDDLE * _GAMMA**index if index != ZERO else 0.0
             return min(max(middle, spread.low), spread.high)
     return spread.high
 

@@ -1,0 +1,307 @@
+"""Which parts of Parquet count: found out by DuckDB for many at once, and kept, because a part never changes.
+
+What is all right by what is asked here is so by `segments.parse` as well, which reads a part run by run and is asked
+why each of the others is none: one that is damaged is named, and the rest counts. Imports DuckDB.
+"""
+
+from __future__ import annotations
+
+import os
+
+from orchgate import __version__
+from orchgate.config.names import is_repository_name
+from orchgate.history.entries import MACHINE
+from orchgate.history.entries import RUN as RUN_ID
+from orchgate.history.parquet import (
+    BENCHMARK,
+    COLUMNS,
+    COSTS,
+    COUNTER,
+    HEAD,
+    KINDS,
+    RUN,
+    SHARED,
+    STAGE,
+    TESTS,
+)
+from orchgate.history.parquet_parts import JOINED, PARQUET
+from orchgate.history.parquet_rows import MOST_ROWS
+from orchgate.history.segments import Head, SegmentFault, head_of, name_of, sha256_of
+from orchgate.history.sql.relations import Part, connected, lock, reads
+from orchgate.lib import files
+from orchgate.lib.codec import MsgspecError, Struct, json
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.metrics.aggregate import CANCELLED, FAILED, SUCCEEDED, UNKNOWN
+from orchgate.metrics.lines import MOST_BYTES, MOST_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from duckdb import DuckDBPyConnection
+
+_TOGETHER = 200  # parts that are asked at once
+MOST_COUNT = 1 << 32  # see `lines.Count`
+_MOST_KNOWN = 256 << 20  # bytes of what is kept
+_TYPES = {column.name: column.type for column in COLUMNS}
+
+
+class KnownPart(Struct, gc=False, array_like=True):
+    """A part that was found good, and the file that it was then."""
+
+    size: int
+    changed: int
+    head: Head
+    columns: list[str]
+
+
+class KnownParts(Struct, gc=False):
+    by: str  # who found them good
+    parts: dict[str, KnownPart]
+
+
+_decode = json.Decoder(KnownParts).decode
+
+
+def good(paths: Mapping[str, str], kept: str, scratch: str) -> tuple[list[Part], list[SegmentFault]]:
+    """Those that count of parts, by name where they are, and why each of the others does not.
+
+    `kept` is the file that remembers good ones. Raises OrchgateError.
+    """
+    known = _known(kept)
+    found, fresh = {}, {}
+    for name, path in paths.items():
+        status = os.stat(path)
+        one = known.get(name)
+        if one and (one.size, one.changed) == (status.st_size, status.st_mtime_ns):
+            found[name] = one
+        else:
+            fresh[name] = path
+    faults: list[SegmentFault] = []
+    if fresh:
+        asked = dict(_asked(fresh, scratch))
+        faults = [one for one in asked.values() if isinstance(one, SegmentFault)]
+        found |= {name: _of(fresh[name], one) for name, one in asked.items() if isinstance(one, Part)}
+        _keep(kept, {**known, **found})
+    parts = [Part(paths[name], one.head, frozenset(one.columns)) for name, one in found.items()]
+    return parts, faults
+
+
+def _of(path: str, part: Part) -> KnownPart:
+    status = os.stat(path)
+    return KnownPart(status.st_size, status.st_mtime_ns, part.head, sorted(part.columns))
+
+
+def _known(kept: str) -> dict[str, KnownPart]:
+    try:
+        found = _decode(files.read(kept, _MOST_KNOWN))
+    except (OSError, MsgspecError, ValueError, RecursionError):
+        return {}
+    return found.parts if found.by == __version__ else {}
+
+
+def _keep(kept: str, known: Mapping[str, KnownPart]) -> None:
+    import contextlib
+
+    from orchgate.errors import OrchgateError
+
+    with contextlib.suppress(OrchgateError):  # they are asked again
+        files.replace(kept, json.encode(KnownParts(__version__, dict(known))), sync=False)
+
+
+def _asked(fresh: Mapping[str, str], scratch: str) -> Iterator[tuple[str, Part | SegmentFault]]:
+    names = sorted(fresh)
+    with connected(scratch, ordered=True) as database:
+        lock(database, fresh.values())
+        for at in range(0, len(names), _TOGETHER):
+            yield from _of_some(database, [(name, fresh[name]) for name in names[at : at + _TOGETHER]])
+
+
+def _of_some(
+    database: DuckDBPyConnection, some: Sequence[tuple[str, str]]
+) -> Iterator[tuple[str, Part | SegmentFault]]:
+    """Halves them until the one is alone that DuckDB cannot read."""
+    import duckdb
+
+    try:
+        found = list(_parts(database, some))
+    except (duckdb.Error, RuntimeError, UnicodeError, ValueError, OverflowError):
+        if len(some) == 1:
+            yield some[0][0], _why(*some[0])
+            return
+        yield from _of_some(database, some[: len(some) // 2])
+        yield from _of_some(database, some[len(some) // 2 :])
+        return
+    for one, part in zip(some, found, strict=True):
+        yield one[0], part or _why(*one)
+
+
+def _why(name: str, path: str) -> SegmentFault:
+    """Why a part does not count that is not plainly good."""
+    with open(path, "rb") as file:
+        (read,) = PARQUET.parsed([(name, file.read())])
+    return read if isinstance(read, SegmentFault) else SegmentFault(name, "says otherwise of a run than its rows do")
+
+
+def _parts(database: DuckDBPyConnection, some: Sequence[tuple[str, str]]) -> Iterator[Part | None]:
+    """None for each that is not plainly good. Raises duckdb.Error where not all can be read."""
+    paths = [path for _, path in some]
+    columns, heads = _columns(database, paths), _heads(database, paths)
+    found = [Part(path, heads[path], columns[path]) if path in heads and path in columns else None for path in paths]
+    sums = _sums(database, [part for part in found if part])
+    for (name, path), part in zip(some, found, strict=True):
+        yield part if part and _agrees(name, part.head, sums.get(path, _NOTHING)) else None
+
+
+def _columns(database: DuckDBPyConnection, paths: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Which of our columns each part has; nothing where one is of another type."""
+    asked = "SELECT file_name, name, duckdb_type FROM parquet_schema($paths) WHERE name IN (SELECT unnest($names))"
+    found: dict[str, dict[str, str]] = {}
+    for path, name, type_ in database.execute(asked, {"paths": paths, "names": list(_TYPES)}).fetchall():
+        columns = found.setdefault(path, {})
+        columns[name] = type_ if columns.get(name, type_) == type_ else ""
+    return {
+        path: frozenset(columns)
+        for path, columns in found.items()
+        if all(type_ == _TYPES[name] for name, type_ in columns.items())
+    }
+
+
+def _heads(database: DuckDBPyConnection, paths: Sequence[str]) -> dict[str, Head]:
+    asked = "SELECT file_name, value FROM parquet_kv_metadata($paths) WHERE key = $key::BLOB"
+    found: dict[str, list[Head | str]] = {}
+    for path, value in database.execute(asked, {"paths": paths, "key": HEAD}).fetchall():
+        found.setdefault(path, []).append(head_of(value + b"\n"))
+    return {path: some[0] for path, some in found.items() if len(some) == 1 and isinstance(some[0], Head)}
+
+
+class PartSums(NamedTuple):
+    """What the rows of a part add up to. `wrong` counts those that `segments.parse` may refuse."""
+
+    rows: int
+    wrong: int
+    runs: int
+    first: str | None
+    cached: Sequence[int] = ()
+
+
+_NOTHING = PartSums(0, 0, 0, None)
+
+
+def _agrees(name: str, head: Head, sums: PartSums) -> bool:
+    """Whether a part is what its name and its head say."""
+    return (
+        not sums.wrong
+        and sums.rows <= MOST_ROWS
+        and 0 < sums.runs == head.runs <= JOINED.runs
+        and len(set(sums.cached)) == 1
+        and is_repository_name(head.repository)
+        and MACHINE.fullmatch(head.machine) is not None
+        and name == name_of(head, sums.first or "", sha256_of(name), PARQUET.suffix)
+    )
+
+
+def _sums(database: DuckDBPyConnection, parts: Sequence[Part]) -> dict[str, PartSums]:
+    ordered = sorted(parts, key=lambda part: sorted(part.columns))
+    if not ordered:
+        return {}
+    _claim(database, ordered)
+    found = database.execute(_sums_of(" UNION ALL ".join(reads(ordered)))).fetchall()
+    return {
+        ordered[part].path: PartSums(rows, wrong, runs, first, cached)
+        for part, rows, wrong, runs, first, *cached in found
+    }
+
+
+def _claim(database: DuckDBPyConnection, ordered: Sequence[Part]) -> None:
+    """Makes a table of what parts say of themselves, by their places."""
+    texts = ", ".join(f"claimed_{name} VARCHAR" for name in ("repository", "roots", "machine"))
+    database.execute(f"CREATE OR REPLACE TEMP TABLE claims (part BIGINT, {texts}, claimed_month TIMESTAMPTZ)")
+    heads = [(at, one.head) for at, one in enumerate(ordered)]
+    claims = [(at, one.repository, one.roots, one.machine, f"{one.month}-01T00:00:00Z") for at, one in heads]
+    database.executemany("INSERT INTO claims VALUES (?, ?, ?, ?, ?)", claims)
+
+
+def _name(column: str) -> str:
+    return f"length({column}) BETWEEN 1 AND {_LONGEST}"
+
+
+def _perhaps(column: str, true: str) -> str:
+    return f"({column} IS NULL OR {true})"
+
+
+def _all(column: str, true: str) -> str:
+    return f"coalesce(list_bool_and(list_transform({column}, lambda one: one IS NOT NULL AND {true})), true)"
+
+
+def _number(column: str) -> str:
+    most = {"DOUBLE": MOST_SECONDS, "BIGINT": MOST_COUNT}[_TYPES[column]]
+    return _perhaps(column, f"{column} BETWEEN 0 AND {MOST_BYTES if column.endswith('_bytes') else most}")
+
+
+_LONGEST = 300  # characters, see `lines.Name`
+_FIGURE = "value BETWEEN -1e308 AND 1e308"
+_COST = (
+    *(_number(name) for name, _ in COSTS if name != "complete"),
+    *(_number(f"tests_{name}") for name in TESTS),
+    _all("lower_bounds", "true"),
+)
+# What is true of the rows of each kind; the first are of every kind. A row that is none of a run belongs to the run
+# before it.
+_TRUE = {
+    "": (
+        f"regexp_full_match(run_id, '{RUN_ID.pattern}')",
+        "repository IS NOT DISTINCT FROM claimed_repository",
+        "roots IS NOT DISTINCT FROM claimed_roots",
+        f"coalesce(machine, '{UNKNOWN}') = claimed_machine",
+        "started_at >= claimed_month AND started_at < claimed_month + INTERVAL 1 MONTH",
+        _perhaps("completed_at", "completed_at BETWEEN TIMESTAMPTZ '0001-01-02' AND TIMESTAMPTZ '9999-12-30'"),
+        _name("pipeline"),
+        *(_perhaps(column, _name(column)) for column in ("task", '"commit"', "tree")),
+        _number("resumes"),
+        f"if(kind = '{RUN}', before.part IS DISTINCT FROM part OR before.run_id < run_id, before.shared = shared)",
+    ),
+    RUN: (
+        f"status IN ('{SUCCEEDED}', '{FAILED}', '{CANCELLED}')",
+        "cached IS NOT NULL",
+        _number("away_seconds"),
+        _number("manifest_writes"),
+        _perhaps("reported_manifest_writes", "isfinite(reported_manifest_writes)"),
+        _all("flaky_stages", _name("one")),
+        *_COST,
+    ),
+    STAGE: (_name("stage"), _name("status"), *_COST),
+    COUNTER: (
+        _name("name"),
+        _FIGURE,
+        f"before.kind IN ('{STAGE}', '{COUNTER}') AND before.stage = stage AND before.status = status",
+        f"(before.kind = '{STAGE}' OR before.name < name) AND before.cached IS NOT DISTINCT FROM cached",
+    ),
+    BENCHMARK: (_name("name"), _FIGURE, _perhaps("unit", _name("unit")), _perhaps("stage", _name("stage"))),
+}
+
+
+def _right() -> str:
+    common, *others = (" AND ".join(f"({one})" for one in true) for true in _TRUE.values())
+    kinds = " ".join(f"WHEN '{kind}' THEN {true}" for kind, true in zip(KINDS, others, strict=True))
+    return f"kind IS NOT NULL AND {common} AND CASE kind {kinds} ELSE true END"
+
+
+_BEFORE = ", ".join(
+    f"'{name}': lag({name}) OVER ()"
+    for name in ("kind", "part", "run_id", "stage", "name", "status", "cached", "shared")
+)
+_SHARED = ", ".join(f'"{column.name}"' for column in SHARED)
+
+
+def _sums_of(rows: str) -> str:
+    # A window without an order runs over the rows as they stand, and holds one of them.
+    return f"""
+WITH rows AS (SELECT *, hash(part, {_SHARED}) AS shared FROM ({rows})),
+following AS (SELECT *, {{{_BEFORE}}} AS before FROM rows)
+SELECT part, count(*), count_if(NOT coalesce({_right()}, false)), count_if(kind = '{RUN}'), min(run_id),
+    count_if(kind = '{RUN}' AND cached),
+    count(DISTINCT run_id) FILTER (kind = '{STAGE}' AND cached),
+    count(DISTINCT run_id) FILTER (kind IN ('{RUN}', '{STAGE}') AND cached)
+FROM following JOIN claims USING (part)
+GROUP BY part
+"""
