@@ -185,6 +185,12 @@ def test_a_failure_settles_all_that_follows_from_it() -> None:
     assert plan.failed(1) == [2, 3]
 
 
+def test_a_stage_is_apart_where_all_others_come_before_or_after_it() -> None:
+    plan = Schedule(pipeline(("a", ()), ("b", ("a",)), ("c", ("a",)), ("d", ("b", "c")), ("e", ("d",))))
+
+    assert [number for number in range(1, 6) if plan.is_apart(number)] == [1, 4, 5]
+
+
 def test_a_stage_that_names_a_need_twice_still_starts() -> None:
     plan = Schedule(pipeline(("a", ()), ("b", ("a", "a"))))
     plan.done(1)

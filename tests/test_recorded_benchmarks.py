@@ -225,13 +225,14 @@ def test_a_run_records_so_many_and_says_what_it_cuts(watched: Watched) -> None:
 
 def test_a_secret_in_the_name_of_a_command_is_not_recorded(tmp_path: Path) -> None:
     token = "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345"
-    listed = [{"command": f"curl -H 'token: {token}' x", "min": 0.5, "exit_codes": [0]}]
+    listed: list[dict[str, Any]] = [{"command": f"curl -H 'token: {token}' x", "min": 0.5, "exit_codes": [0]}]
+    listed.append({"command": f"curl -H 'token: {token}' failed", "min": 0.5, "exit_codes": [22]})
 
     found = Watched(tmp_path, "hyperfine").stage(json.dumps({"results": listed}))
 
     assert found is not None
-    (name,) = found.seconds
-    assert token not in name
+    assert (len(found.seconds), len(found.problems)) == (1, 1)
+    assert token not in str(found)
 
 
 # By the real program
@@ -281,6 +282,18 @@ def test_stages_at_once_leave_the_run_the_benchmarks_and_no_stage(project: Proje
     whole = json.loads(manifest.read_text())
     assert whole["benchmarks"] == {"a": 0.5}
     jsonschema.validate(whole, json.loads(files.read_data("schemas", "manifest-v1.json")))
+
+
+def test_a_stage_beside_which_others_may_run_has_none_by_chance(project: Project) -> None:
+    other = {"id": "lint", "shell": "true", "inputs": ["orchgate.toml"]}
+    project.define("demo", {"id": "bench", "shell": WRITES}, other, **{"max-parallel": 2})
+    for _ in range(2):
+        assert project.run(env={"RESULTS": bmf({"a": 0.5})}).code == 0
+
+    found = entries(project.repo)
+
+    assert found[1]["stages"][1]["cached"]
+    assert [entry["benchmarks"] for entry in found] == [[{"name": "a", "value": 0.5}]] * 2
 
 
 def test_what_a_pipeline_that_is_called_measures_is_its_run_s(project: Project) -> None:

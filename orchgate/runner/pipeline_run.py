@@ -218,16 +218,17 @@ class PipelineRun:
         del self._marks[index]
         key = self._cache.key(index) if self._cache else ""
         event = {**outcome.event, "cache_key": key} if key else outcome.event
-        self._judge(index, self._with_benchmarks(event) if self.session.benchmarks else event)
+        self._judge(index, self._with_benchmarks(index, event) if self.session.benchmarks else event)
 
-    def _with_benchmarks(self, event: Event) -> Event:
+    def _with_benchmarks(self, index: int, event: Event) -> Event:
         """The end of an attempt, with what the benchmarks took that are to be recorded now."""
-        watch = self.session.benchmarks
-        found = watch.end(self.recorder.folder) if watch else None
+        found = self.session.benchmarks.end(self.recorder.folder) if self.session.benchmarks else None
         if found is None:
             return event
         detail = "; ".join(filter(None, (event["detail"], *found.problems)))[:LONGEST_DETAIL] or None
-        key = "benchmarks" if found.of_stage else "run_benchmarks"
+        # A stage that may run beside others gets none even where it did not: it would have them by chance.
+        apart = found.of_stage and (self.pipeline.max_parallel == 1 or self._schedule.is_apart(index))
+        key = "benchmarks" if apart else "run_benchmarks"
         return {**event, "detail": detail, **({key: found.seconds} if found.seconds else {})}
 
     def _judge(self, index: int, fields: Mapping[str, Any]) -> None:

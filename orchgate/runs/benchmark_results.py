@@ -188,7 +188,7 @@ def _recordable(times: Times, most: int) -> tuple[dict[str, float], list[str]]:
     from orchgate.secrets.redact import redacted
 
     found: dict[str, float] = {}
-    problems = [f"{name}: {why}" for name, why in times.failed.items()]
+    problems = [f"{redacted(name)}: {why}" for name, why in times.failed.items()]
     for name in sorted(times.seconds):
         shown = redacted(name)  # a command may be the name of one
         if len(shown) > LONGEST_RECORDED:

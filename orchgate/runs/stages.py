@@ -198,6 +198,10 @@ class Schedule:
     def complete(self) -> bool:
         return len(self.settled) == self._size
 
+    def is_apart(self, index: int) -> bool:
+        """Whether no other stage can run at the same time as this one, by what each needs."""
+        return len(_reached(index, self.needs) | _reached(index, self._unlocks)) == self._size - 1
+
     def already(self, indexes: set[int]) -> None:
         """These stages were settled well by an earlier process."""
         self.settled |= indexes
@@ -224,6 +228,17 @@ class Schedule:
                     skipped.append(other)
                     waiting.append(other)
         return sorted(skipped)
+
+
+def _reached(start: int, edges: Mapping[int, Iterable[int]]) -> set[int]:
+    """All that one leads to, without itself."""
+    found: set[int] = set()
+    waiting = [start]
+    while waiting:
+        new = set(edges.get(waiting.pop(), ())) - found
+        found |= new
+        waiting += new
+    return found
 
 
 def _needs(pipeline: Pipeline) -> dict[int, tuple[int, ...]]:
