@@ -54,7 +54,9 @@ def _history(name: str) -> values.HistorySection:
     key = StreamKey(name, name, name, "cpu_seconds", name)
     at = 0, 1.0, name
     with_it = (Moved(name, 1.0, 2.0),)
-    change = Change(key, 1.0, 2.0, 0.999, 1.0, name, 9, CommitRange(name, name, 3), at, at, None, with_it, with_it)
+    change = Change(
+        key, 1.0, 2.0, 0.999, 1.0, name, 9, CommitRange(name, name, 3), at, at, also=with_it, stages=with_it
+    )
     (record,) = accepted(name).records.values()
     found = Answers(
         (change, change._replace(same_commit=name)),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchgate.commands.history import report
+from orchgate.commands.shared.screen import ASCII
 from orchgate.history.entries import HistoryEntry, read_line
 from orchgate.history.query import Runs
 from orchgate.history.repositories import RepositoryIdentity
@@ -141,6 +143,16 @@ def test_a_commit_that_is_run_once_more_later_does_not_hide_which_one_it_was() -
     (change,) = changed_in([*runs, later], None)
     assert change.same_commit is None
     assert LINE.index(change.range.last_before or "") < 120 <= LINE.index(change.range.first_after or "")
+
+
+def test_the_runs_around_a_change_are_drawn_with_a_mark_where_it_is() -> None:
+    runs = Runs(OURS, entries(runs_of(LINE, step(120))), {})
+    found = answers.of_runs([runs], answers.Known(OURS, MAIN, Baseline(), {}, {}))
+
+    (drawn,) = [line for line in report.lines(found, ASCII) if "around it" in line]
+    before, after = drawn.split()[0].split(ASCII.zero)
+    assert (len(before), len(after), set(before) & set(after)) == (20, 20, set())
+    assert [line for line in report.lines(found) if "around it" in line] == []
 
 
 def test_branches_that_are_merged_are_not_mixed_into_the_line() -> None:

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from orchgate.trends.streams import Order, Stream, StreamKey
     from orchgate.verdict.change_points import ChangePoint
 
-SURE = 0.99  # what is less sure is not told
+WRONG = 0.01  # how often something may be told of a history in which nothing changed, however much is looked at
 SMALLEST = 0.02  # a fraction; what changed by less has not
+LEAST_RUNS = 16  # fewer show no change
 NEAR = 20  # runs before and after a change that say how large it is
-MOST_STREAMS = 200  # that are looked at, those with most runs
+MOST_STREAMS = 300  # that are looked at, whole runs first, then those with most runs
 
 
 class Moved(NamedTuple):
@@ -47,6 +48,7 @@ class Change(NamedTuple):
 
     `runs` are those since then. `begin` and `end` are the places of the last run before it and of the first one after
     it, as far as these are sure. `same_commit` is one that has runs on both sides, so that no commit made the change.
+    `around` are the values of the runs near it.
     """
 
     key: StreamKey
@@ -60,6 +62,7 @@ class Change(NamedTuple):
     begin: Order
     end: Order
     same_commit: str | None = None
+    around: tuple[Sequence[float], Sequence[float]] = ((), ())
     also: tuple[Moved, ...] = ()
     stages: tuple[Moved, ...] = ()
 
@@ -78,21 +81,33 @@ class Found(NamedTuple):
 
 def of_streams(streams: Sequence[Stream]) -> Found:
     """What changed in some streams."""
-    chosen = sorted(streams, key=lambda stream: (bool(stream.key.stage), -len(stream.points), stream.key))
-    each = [change for stream in chosen[:MOST_STREAMS] for change in of_stream(stream)]
-    return Found(tuple(_together(each)), len(chosen[MOST_STREAMS:]))
+    long = [stream for stream in streams if len(stream.points) >= LEAST_RUNS]
+    chosen = sorted(long, key=lambda stream: (_is_part_of_run(stream.key), -len(stream.points), stream.key))
+    looked_at = chosen[:MOST_STREAMS]
+    whole = sum(not _is_part_of_run(stream.key) for stream in looked_at)
+    each = [
+        change
+        for stream in looked_at
+        for change in of_stream(stream, among=len(looked_at) if _is_part_of_run(stream.key) else whole)
+    ]
+    return Found(tuple(_together(each)), len(chosen) - len(looked_at))
 
 
-def of_stream(stream: Stream) -> Iterator[Change]:
+def _is_part_of_run(key: StreamKey) -> bool:
+    return bool(key.stage or key.benchmark)
+
+
+def of_stream(stream: Stream, among: int = 1) -> Iterator[Change]:
+    """What is sure of one of so many streams: chance has as many opportunities."""
     values = [point.value for point in stream.points]
-    found = [one for one in change_points.find(values, SMALLEST) if one.confidence >= SURE]
+    found = [one for one in change_points.find(values, SMALLEST) if 1 - one.confidence <= WRONG / among]
     ends = [0, *[one.index for one in found], len(values)]
     for one, start, end in zip(found, ends, ends[2:], strict=False):
         # Far from it the level may be another one for other reasons: what is told is how large the step is.
-        before = median(values[max(start, one.index - NEAR) : one.index])
-        after = median(values[one.index : min(end, one.index + NEAR)])
+        around = values[max(start, one.index - NEAR) : one.index], values[one.index : min(end, one.index + NEAR)]
+        before, after = map(median, around)
         if abs(after / before - 1) >= SMALLEST:
-            yield _change(stream, one._replace(before=before, after=after))
+            yield _change(stream, one._replace(before=before, after=after))._replace(around=around)
 
 
 def _change(stream: Stream, one: ChangePoint) -> Change:

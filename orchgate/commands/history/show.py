@@ -77,7 +77,7 @@ def arguments(parser: Parser) -> None:
     options.output_format(parser, "history")
     parser.add_argument("--by", type=_by, default=("pipeline",), metavar="NAMES", help=f"of {', '.join(BY)} (pipeline)")
     parser.add_argument("--since", type=_since, metavar="TIME", help="only runs since a day, such as 2026-03-01 or 30d")
-    parser.add_argument("--plot", action="store_true", help="also draw how the median wall time went, week by week")
+    parser.add_argument("--plot", action="store_true", help="also draw medians week by week, and runs around changes")
     what = "git: ask the remote; local: this clone's own runs (own and fetched ones)"
     parser.add_argument("--from", dest="source", default="", metavar="STORE", help=what)
     servers.add_arguments(parser)
@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> Verdict:
         else:
             _print(shown, args.by)
             _plot(shown.weekly)
-            report.write(shown.answers)
+            report.write(shown.answers, drawn=args.plot)
             for note in (*notes, *shown.notes):
                 say(note)
             workspace.say_problems(shown.problems, say)
@@ -156,8 +156,9 @@ def _shown(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Shown
     number = sum(len(one.entries) for one in runs)
     weekly = query.rows(runs, _weekly(args.by)) if args.plot else ()
     known = answers.known(place.repository, place.config, _named_as(place.identity, found))
-    notes = [*_twins(runs), *report.notes(known)]
-    return Shown(query.rows(runs, args.by), problems, notes, where, number, whole, answers.of_runs(runs, known), weekly)
+    found_out = answers.of_runs(runs, known)
+    notes = [*_twins(runs), *report.notes(known, found_out)]
+    return Shown(query.rows(runs, args.by), problems, notes, where, number, whole, found_out, weekly)
 
 
 def _weekly(by: Iterable[str]) -> tuple[str, ...]:
