@@ -223,6 +223,27 @@ def test_a_run_records_so_many_and_says_what_it_cuts(watched: Watched) -> None:
     assert second.problems == ("bench.json: of 400 benchmarks the first 100 by name are recorded",)
 
 
+def test_an_attempt_is_recorded_in_place_of_the_one_before(watched: Watched) -> None:
+    for _ in range(3):
+        found = watched.stage(bmf({f"bench-{number:04d}": 1.0 for number in range(400)}))
+
+        assert found is not None
+        assert (len(found.seconds), found.problems) == (400, ())
+
+
+def test_of_criterion_s_folder_each_stage_records_what_it_measured(tmp_path: Path) -> None:
+    watch = BenchmarkWatch(Benchmarks("criterion", "criterion"), str(tmp_path))
+    recorded = []
+    for number, name in enumerate(("sum", "sort"), 1):
+        watch.begin(RUN, number)
+        file = tmp_path / "criterion" / name / "new" / "estimates.json"
+        file.parent.mkdir(parents=True)
+        file.write_text('{"median": {"point_estimate": 5e8}}')
+        recorded.append(watch.end(RUN))
+
+    assert [one and one.seconds for one in recorded] == [{"sum": 0.5}, {"sort": 0.5}]
+
+
 def test_a_secret_in_the_name_of_a_command_is_not_recorded(tmp_path: Path) -> None:
     token = "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345"
     listed: list[dict[str, Any]] = [{"command": f"curl -H 'token: {token}' x", "min": 0.5, "exit_codes": [0]}]

@@ -148,7 +148,7 @@ class BenchmarkWatch:
         self._expected = Expected(SearchedFolders(wanted, ()), {})  # since the last look
         self._running = 0
         self._ran: set[tuple[str, int]] = set()  # since then, by the folder of their run
-        self._recorded: dict[str, int] = {}  # benchmarks, by run
+        self._recorded: dict[str, set[tuple[int, str]]] = {}  # benchmarks by stage and name, by run
 
     def begin(self, folder: str, stage: int) -> None:
         """A stage of the run in a folder is about to start a program."""
@@ -176,11 +176,13 @@ class BenchmarkWatch:
             times = self._expected.times()
         except FormatError as error:
             return RecordedBenchmarks({}, of_stage=False, problems=(f"{error.message}: not recorded",))
-        left = MOST_RECORDED - self._recorded.get(folder, 0)
-        seconds, problems = _recordable(times, left)
-        self._recorded[folder] = MOST_RECORDED - left + len(seconds)
+        stage = next(iter(self._ran))[1] if len(self._ran) == 1 else 0
+        known = self._recorded.setdefault(folder, set())
+        others = known - {(stage, name) for name in times.seconds}  # an attempt before this one may have measured it
+        seconds, problems = _recordable(times, MOST_RECORDED - len(others))
+        known |= {(stage, name) for name in seconds}
         named = (f"{self._wanted.file}: {problem}" for problem in problems)
-        return RecordedBenchmarks(seconds, of_stage=len(self._ran) == 1, problems=tuple(named))
+        return RecordedBenchmarks(seconds, of_stage=bool(stage), problems=tuple(named))
 
 
 def _recordable(times: Times, most: int) -> tuple[dict[str, float], list[str]]:
