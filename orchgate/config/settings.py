@@ -486,7 +486,13 @@ class History(NamedTuple):
         "what this repository is called in a history; unset: the end of its remote's address, such as owner/name",
         TASTE,
     )
-    to: str = key(Text(), "git", "where `orchgate history` keeps runs: git, which is a reference of the remote", TASTE)
+    to: str = key(
+        Text(),
+        "git",
+        "where `orchgate history` keeps runs: git, which is a reference of the remote, a folder, or the address of a "
+        "bucket, such as s3://bucket/prefix; another one than git counts as the default branch has it",
+        TASTE,
+    )
 
 
 def family(rule: str) -> str:

@@ -18,7 +18,7 @@ from orchgate.history.entries import (
     refusal,
     without_homes,
 )
-from orchgate.history.store import load
+from orchgate.history.store import Within, load
 from orchgate.lib import files
 from orchgate.lib.files import NotRegularFileError
 from orchgate.lib.paths import require_inside
@@ -172,7 +172,8 @@ class Sent(NamedTuple):
 
 def send(store: SegmentStore, identity: RepositoryIdentity, runs: Collection[Line], *, dry_run: bool = False) -> Sent:
     """Adds what a store lacks of some runs of a repository; only counts it for a dry run. Raises OrchgateError."""
-    loaded = load(store, segments.concerned(store.names(), (entry for entry, _ in runs)))
+    within = Within(identity.name, frozenset(entry.month for entry, _ in runs))
+    loaded = load(store, segments.concerned(store.names(within), (entry for entry, _ in runs)) if runs else ())
     fresh = lacking(runs, [one for one in loaded.segments if _is_of(one, identity)])
     made = segments.made(identity.name, identity.roots, fresh, form=store.form)
     if made and not dry_run:

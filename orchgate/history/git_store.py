@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from orchgate.git.store.contents import RefLayout
 from orchgate.history.segments import FILE, FOLDERS, JSONL, MOST_BYTES, SegmentFault, sha256_of
-from orchgate.history.store import superseded
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.history.store import ALL, Learned, superseded
+from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from orchgate.errors import GitError
     from orchgate.git.store.reference import Connection, Store
+    from orchgate.history.store import Within
 
     Read = Callable[[Mapping[str, str], int], Iterator[tuple[str, bytes | GitError]]]
 
@@ -37,8 +38,8 @@ class GitSegments:
         self.where = where
         self._contents, self._read = contents, read_ids
 
-    def names(self) -> Collection[str]:
-        return self._contents.keys()
+    def names(self, within: Within = ALL) -> Collection[str]:
+        return [name for name in self._contents if within.may_hold(name)]
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | GitError]]:
         return self._read({name: self._contents[name] for name in names}, MOST_BYTES)
@@ -50,15 +51,10 @@ def fetched(store: Store) -> tuple[GitSegments, tuple[str, ...]]:
     return GitSegments(f"{HISTORY.ref} here", tree.contents, store.read_each), tree.foreign
 
 
-class Learned(NamedTuple):
-    """What a repository has learned from a remote: segments that are new here, and those that others stand for now."""
-
-    new: frozenset[str]
-    gone: frozenset[str]
-
-
 class RemoteSegments(GitSegments):
     """What a remote holds, which is asked once; what we add and remove there becomes known here as well."""
+
+    fresh = True  # git knows what it has by its content
 
     def __init__(self, connection: Connection, remote: str) -> None:
         self.remote = remote

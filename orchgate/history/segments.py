@@ -9,7 +9,6 @@ order of their ids; in `parquet` as a table. Imports msgspec.
 
 from __future__ import annotations
 
-from datetime import UTC
 from itertools import groupby, pairwise
 from urllib.parse import quote
 
@@ -22,7 +21,6 @@ from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from orchgate.errors import OrchgateError
 
@@ -115,12 +113,6 @@ def concerned(names: Iterable[str], runs: Iterable[HistoryEntry]) -> list[str]:
         if file.startswith(tuple(machines.get(month, ()))):
             found.append(name)
     return found
-
-
-def since(names: Iterable[str], start: datetime | None) -> list[str]:
-    """The segments whose month does not end before a moment, by their names; without one, all."""
-    first = f"month={start.astimezone(UTC):%Y-%m}" if start else ""
-    return [name for name in names if name.split("/")[-2] >= first]
 
 
 def divided(lines: Iterable[Line], limits: Limits) -> Iterator[tuple[str, str, list[Line]]]:

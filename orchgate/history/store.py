@@ -5,14 +5,39 @@ What cannot be read, or is not what it says, is a problem with a name; the other
 
 from __future__ import annotations
 
+from datetime import UTC
+
 from orchgate.history.segments import Head, HistorySegment, SegmentFault, covered, head_of, sha256_of
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from orchgate.errors import OrchgateError
     from orchgate.history.segments import SegmentFormat
+
+
+class Within(NamedTuple):
+    """Of which repository and months segments are wanted; a source may name more. Empty: of all."""
+
+    repository: str = ""
+    months: frozenset[str] = frozenset()
+    since: str = ""  # the first month
+
+    def may_hold(self, name: str) -> bool:
+        """By the name of a segment."""
+        _, _, month, _ = name.split("/")
+        month = month.removeprefix("month=")
+        return month >= self.since and (not self.months or month in self.months)
+
+
+ALL = Within()
+
+
+def since(start: datetime | None) -> Within:
+    """Segments whose month does not end before a moment; without one, all."""
+    return Within(since=f"{start.astimezone(UTC):%Y-%m}") if start else ALL
 
 
 class SegmentSource(Protocol):
@@ -21,8 +46,8 @@ class SegmentSource(Protocol):
     where: str
     form: SegmentFormat
 
-    def names(self) -> Collection[str]:
-        """The names of all. Raises OrchgateError."""
+    def names(self, within: Within = ALL) -> Collection[str]:
+        """The names of all that may hold what is asked for. Raises OrchgateError."""
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | OrchgateError]]:
         """Contents by name, each checked against the SHA-256 that its name says; or what is wrong with one."""
@@ -36,6 +61,13 @@ class SegmentStore(SegmentSource, Protocol):
 
     def remove(self, names: Collection[str]) -> None:
         """Takes segments out, once others are there that stand for them. Raises OrchgateError."""
+
+
+class Learned(NamedTuple):
+    """What a repository has learned from a remote: segments that are new here, and those that others stand for now."""
+
+    new: frozenset[str]
+    gone: frozenset[str]
 
 
 class Loaded(NamedTuple):

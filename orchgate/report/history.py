@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from orchgate.errors import OrchgateError
 from orchgate.git.store.reference import Store
-from orchgate.history import collect, git_store, query, repositories, segments, store
+from orchgate.history import collect, git_store, query, repositories, store
 from orchgate.history.repositories import RepositoryIdentity
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING
@@ -54,7 +54,7 @@ def _runs(
     """Own runs and fetched ones, each once. Raises GitError."""
     since = limit - timedelta(days=DAYS)
     source, _ = git_store.fetched(Store(repository, {}, git_store.HISTORY))
-    loaded = store.load(source, segments.since(source.names(), since))
+    loaded = store.load(source, source.names(store.since(since)))
     found = [(RepositoryIdentity(one.head.repository, one.head.roots), list(one.runs)) for one in loaded.segments]
     found.append((identity, list(collect.collect(repository.root, limit).runs.values())))
     problems: tuple[ReadProblem, ...] = ()

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from orchgate.commands.shared.command_line import Parser
     from orchgate.commands.shared.servers import Say
 
-SUMMARY = "join small segments on a remote; every run stays"
+SUMMARY = "join small segments of a remote, a folder or a bucket; every run stays"
 ABOUT = (
-    "Each push adds a segment; those of a month, a repository and a class of machines become one of up to 500 runs. "
+    "Each push adds a segment; those of a month, a repository and a class of machines become one of up to 500 runs, or "
+    "50,000 in a folder or a bucket. "
     "Pushes and fetches may go on meanwhile, and nothing has to be compacted for anything to work."
 )
 EXAMPLES = ("orchgate history compact", "orchgate history compact --dry-run")
@@ -27,7 +28,7 @@ EXIT_CODES = {3: "a server was not reached or refused, or holds what is damaged,
 
 def arguments(parser: Parser) -> None:
     options.output_format(parser, "history-transfer")
-    parser.add_argument("--to", default="", metavar="STORE", help="which history: git (history.to)")
+    parser.add_argument("--to", default="", metavar="STORE", help="git, a folder or s3://bucket/prefix (history.to)")
     servers.add_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="say what would be joined, and change nothing")
 
@@ -39,8 +40,7 @@ def run(args: argparse.Namespace) -> Verdict:
 def _compact(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> HistoryOutcome:
     from orchgate.history import segments, store
 
-    workspace.require_git(place, args.to)
-    with workspace.remote_segments(place, args, say) as there:
+    with workspace.segments_of(place, args, args.to, say) as there:
         loaded = store.load(there)
         plan = segments.compacted(loaded.segments, there.form)
         if not args.dry_run and (plan.made or plan.gone):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orchgate.commands.shared.command_line import Parser
     from orchgate.commands.shared.servers import Say
 
-SUMMARY = "bring the runs of other machines from refs/orchgate/history of a remote"
+SUMMARY = "bring the runs of other machines from a remote, a folder or a bucket"
 ABOUT = "From the remote of this branch, or origin. What segments were compacted into others is forgotten here."
 EXAMPLES = ("orchgate history fetch", "orchgate history fetch --remote upstream")
 EXIT_CODES = {3: "a server was not reached, or what it holds is damaged"}
@@ -24,7 +24,9 @@ EXIT_CODES = {3: "a server was not reached, or what it holds is damaged"}
 
 def arguments(parser: Parser) -> None:
     options.output_format(parser, "history-transfer")
-    parser.add_argument("--from", dest="source", default="", metavar="STORE", help="where from: git (history.to)")
+    parser.add_argument(
+        "--from", dest="source", default="", metavar="STORE", help="git, a folder or s3://bucket/prefix (history.to)"
+    )
     servers.add_arguments(parser)
 
 
@@ -35,8 +37,7 @@ def run(args: argparse.Namespace) -> Verdict:
 def _fetch(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> HistoryOutcome:
     from orchgate.history import store
 
-    workspace.require_git(place, args.source)
-    with workspace.remote_segments(place, args, say) as there:
+    with workspace.segments_of(place, args, args.source, say) as there:
         kept = there.keep()
         loaded = store.load(there, kept.new & set(there.names()))
         faults = (*there.untaken, *loaded.faults)

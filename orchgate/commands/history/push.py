@@ -17,16 +17,21 @@ if TYPE_CHECKING:
     from orchgate.commands.history.workspace import HistoryWorkspace
     from orchgate.commands.shared.command_line import Parser
     from orchgate.commands.shared.servers import Say
-    from orchgate.git.store.reference import Connection
-    from orchgate.history.collect import Collected
+    from orchgate.history.collect import Collected, Sent
+    from orchgate.history.objects.part_store import PartStore
     from orchgate.history.repositories import RepositoryIdentity
+    from orchgate.history.store import SegmentStore
 
-SUMMARY = "send recorded runs to refs/orchgate/history of a remote"
+SUMMARY = "send recorded runs to refs/orchgate/history of a remote, to a folder or to a bucket"
 ABOUT = (
     "All finished runs of this clone that the remote lacks, to the remote of this branch, or origin. What a run cost "
     "and how it ended travels with the class of its machine: no host, no user, no path and no command line."
 )
-EXAMPLES = ("orchgate history push", "orchgate history push --remote upstream --dry-run")
+EXAMPLES = (
+    "orchgate history push",
+    "orchgate history push --remote upstream --dry-run",
+    "orchgate history push --to s3://bucket/prefix",
+)
 EXIT_CODES = {
     1: "a name in a run looks like a secret, and the run was not sent",
     3: "a server was not reached or refused, or metrics could not be read",
@@ -35,7 +40,7 @@ EXIT_CODES = {
 
 def arguments(parser: Parser) -> None:
     options.output_format(parser, "history-transfer")
-    parser.add_argument("--to", default="", metavar="STORE", help="where to: git (history.to of the configuration)")
+    parser.add_argument("--to", default="", metavar="STORE", help="git, a folder or s3://bucket/prefix (history.to)")
     servers.add_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="say what the remote lacks, and send nothing")
 
@@ -47,16 +52,17 @@ def run(args: argparse.Namespace) -> Verdict:
 def _push(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> HistoryOutcome:
     from orchgate.history import repositories
 
-    workspace.require_git(place, args.to)
+    where = workspace.address(place, args.to)
     repositories.require_name(place.identity)
     own = workspace.own_runs(place)
     secrets = _secrets(place, own)
     own = own._replace(runs={run: line for run, line in own.runs.items() if run not in secrets})
-    remote = args.remote or place.store.default_remote()
-    done = []
-    for address in place.store.push_addresses(remote):
-        with place.store.connect(remote, args.timeout, address=address) as connection:
-            done.append(_push_to(connection, _Request(place.identity, own, remote, args.dry_run, say)))
+    request = _Request(place.identity, own, args.dry_run, say)
+    remote = None if where else args.remote or place.store.default_remote()
+    if where:
+        done = [_push_parts(workspace.parts_of(place, where, args.timeout), request)]
+    else:
+        done = list(_push_to_remote(place, str(remote), args.timeout, request))
     problems = [*workspace.kept_out(own), *_withheld(secrets)]
     workspace.say_problems(problems, say)
     verdict = Verdict.FAIL if secrets else Verdict.BROKEN if own.unreadable else Verdict.PASS
@@ -85,30 +91,46 @@ _SUMMED = ("sent_run_count", "stored_run_count", "new_segment_count", "removed_s
 class _Request(NamedTuple):
     identity: RepositoryIdentity
     own: Collected
-    remote: str
     dry_run: bool
     say: Say
 
 
-def _push_to(connection: Connection, request: _Request) -> HistoryOutcome:
-    from orchgate.history import collect
+def _push_to_remote(
+    place: HistoryWorkspace, remote: str, timeout: float | None, request: _Request
+) -> Iterator[HistoryOutcome]:
     from orchgate.history.git_store import HISTORY, RemoteSegments
 
-    there = RemoteSegments(connection, request.remote)
-    sent = collect.send(there, request.identity, request.own.runs.values(), dry_run=request.dry_run)
-    gone: frozenset[str] = frozenset() if request.dry_run else there.keep().gone
-    servers.note(connection, request.say)
+    for address in place.store.push_addresses(remote):
+        with place.store.connect(remote, timeout, address=address) as connection:
+            there = RemoteSegments(connection, remote)
+            sent = _sent(there, request)
+            gone = 0 if request.dry_run else len(there.keep().gone)
+            servers.note(connection, request.say)
+            yield _told(sent, f"{remote} {HISTORY.ref}", request, there.races)._replace(removed_segment_count=gone)
+
+
+def _push_parts(there: PartStore, request: _Request) -> HistoryOutcome:
+    sent = _sent(there, request)
+    for line in there.notes:
+        request.say(line)
+    return _told(sent, there.where, request)
+
+
+def _sent(there: SegmentStore, request: _Request) -> Sent:
+    from orchgate.history import collect
+
+    return collect.send(there, request.identity, request.own.runs.values(), dry_run=request.dry_run)
+
+
+def _told(sent: Sent, where: str, request: _Request, races: int = 0) -> HistoryOutcome:
     also = f", {sent.stored:,} were there" if sent.stored else ""
-    races = f"; another push came first {there.races} times" if there.races else ""
+    raced = f"; another push came first {races} times" if races else ""
     what = f"{counted(sent.runs, 'run')} in {counted(sent.segments, 'segment')} ({sent.bytes:,} bytes)"
-    if request.dry_run:
-        request.say(f"would send {what} to {request.remote} {HISTORY.ref}{also}")
-    else:
-        request.say(f"{request.remote} {HISTORY.ref}: {what} sent{also}{races}")
+    request.say(f"would send {what} to {where}{also}" if request.dry_run else f"{where}: {what} sent{also}{raced}")
     return HistoryOutcome(
         sent_run_count=sent.runs,
         stored_run_count=sent.stored,
         new_segment_count=sent.segments,
-        removed_segment_count=len(gone),
+        removed_segment_count=0,
         sent_bytes=sent.bytes,
     )

@@ -78,7 +78,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--by", type=_by, default=("pipeline",), metavar="NAMES", help=f"of {', '.join(BY)} (pipeline)")
     parser.add_argument("--since", type=_since, metavar="TIME", help="only runs since a day, such as 2026-03-01 or 30d")
     parser.add_argument("--plot", action="store_true", help="also draw medians week by week, and runs around changes")
-    what = "git: ask the remote; local: this clone's own runs (own and fetched ones)"
+    what = "git: ask the remote; URL or folder: ask that store; local: this clone's own runs (own and fetched ones)"
     parser.add_argument("--from", dest="source", default="", metavar="STORE", help=what)
     servers.add_arguments(parser)
 
@@ -179,23 +179,22 @@ def _identity(head: Head) -> RepositoryIdentity:
 
 def _loaded(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> tuple[Loaded, Collected | None, str]:
     """Segments and own runs, as far as they are asked for, and where they are, in words. Raises OrchgateError."""
-    from orchgate.history import git_store, segments, store
+    from orchgate.history import git_store, store
 
+    within = store.since(args.since)
     if args.source == LOCAL:
         return store.Loaded(()), workspace.own_runs(place), "this clone"
     if args.source:
-        workspace.require_git(place, args.source)
-        with workspace.remote_segments(place, args, say) as there:
-            loaded = store.load(there, segments.since(there.names(), args.since))
+        with workspace.segments_of(place, args, args.source, say) as there:
+            loaded = store.load(there, there.names(within))
             return loaded._replace(faults=(*there.untaken, *loaded.faults)), None, there.where
     source, foreign = git_store.fetched(place.store)
     for name in foreign[: workspace.NAMED]:
         say(f"{source.where} also holds what is no history: {name}")
-    return (
-        store.load(source, segments.since(source.names(), args.since)),
-        workspace.own_runs(place),
-        "this clone and what it has fetched",
-    )
+    loaded = store.load(source, source.names(within))
+    for parts in workspace.cached_parts(place, say):
+        loaded = loaded.joined(store.load(parts, parts.names(within)))
+    return loaded, workspace.own_runs(place), "this clone and what it has fetched"
 
 
 def _kept_out(runs: Iterable[Runs]) -> Iterator[Mapping[str, object]]:

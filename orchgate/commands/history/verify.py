@@ -28,7 +28,13 @@ EXIT_CODES = {1: "a segment is not what its name or its first line says", 3: "th
 
 def arguments(parser: Parser) -> None:
     options.output_format(parser, "history-transfer")
-    parser.add_argument("--from", dest="source", default="", metavar="STORE", help="git: ask the remote (what is here)")
+    parser.add_argument(
+        "--from",
+        dest="source",
+        default="",
+        metavar="STORE",
+        help="git, a folder or s3://bucket/prefix (what is here of git)",
+    )
     servers.add_arguments(parser)
 
 
@@ -44,8 +50,8 @@ def _verify(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Hist
     foreign: tuple[str, ...] = ()
     remote = None
     if args.source:
-        workspace.require_git(place, args.source)
-        with workspace.remote_segments(place, args, say) as there:
+        with workspace.segments_of(place, args, args.source, say) as there:
+            there.fresh = True
             loaded, untaken, remote, where = store.load(there), there.untaken, there.remote, there.where
     else:
         source, foreign = git_store.fetched(place.store)

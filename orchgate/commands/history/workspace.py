@@ -6,7 +6,7 @@ import contextlib
 import os
 
 from orchgate.commands.shared import servers, work_tree
-from orchgate.errors import GitError, UsageError
+from orchgate.errors import GitError, OrchgateError, UsageError
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from orchgate.git.store.reference import Store
     from orchgate.history.collect import Collected
     from orchgate.history.git_store import RemoteSegments
+    from orchgate.history.objects.addresses import StoreAddress
+    from orchgate.history.objects.part_store import CachedParts, PartStore
     from orchgate.history.repositories import RepositoryIdentity
     from orchgate.history.segments import SegmentFault
 
-GIT = "git"
 VERSION = 1
 NAMED = 20  # of what is wrong, one by one
 
@@ -65,11 +66,91 @@ def own_runs(place: HistoryWorkspace) -> Collected:
     return collect.collect(place.root, collect.ahead())
 
 
-def require_git(place: HistoryWorkspace, given: str) -> None:
-    """Raises UsageError for a store of a kind that there is none of."""
-    if (given or place.config.history.to) != GIT:
-        name = given or f"history.to = {place.config.history.to!r}"
-        raise UsageError(f"{name}: there is no such store", f"runs are kept in {GIT}: a reference of the remote")
+def address(place: HistoryWorkspace, given: str) -> StoreAddress | None:
+    """Which store is meant; None for the reference of a remote. Raises UsageError, ConfigError.
+
+    The configuration is that of what is judged, which must not say by itself where runs go and what is read: an
+    address in it counts as the default branch has it.
+    """
+    from orchgate.history.objects import addresses
+
+    if given:
+        return addresses.parse(given, os.getcwd())
+    named = place.config.history.to
+    found = addresses.parse(named, place.root)
+    if found is not None and named != _of_default_branch(place):
+        hint = "the store can be named, if you trust it: --to URL, or --from URL"
+        raise UsageError("history.to is another store than the default branch says, so it was not used", hint)
+    return found
+
+
+def _of_default_branch(place: HistoryWorkspace) -> str:
+    from orchgate.config.branches import wishes
+    from orchgate.config.load import load
+    from orchgate.git.base import JudgedBranch, default_tip
+
+    repository = place.repository
+    try:
+        tip = default_tip(repository, JudgedBranch(repository.branch), wishes(repository)).commit
+        return load(repository.looked_up(tip)).history.to
+    except OrchgateError:  # nobody knows which branch that is, or what it says
+        return ""
+
+
+def parts_of(place: HistoryWorkspace, where: StoreAddress, timeout: float | None = None) -> PartStore:
+    """The parts of a folder or a bucket. Raises OrchgateError."""
+    require_extra()
+    from orchgate.git.call import common_dir
+    from orchgate.history.objects.addresses import FILE
+    from orchgate.history.objects.buckets import BucketObjects
+    from orchgate.history.objects.cached import PartCache
+    from orchgate.history.objects.folders import FolderObjects
+    from orchgate.history.objects.part_store import PartStore
+
+    objects = FolderObjects(where.path) if where.scheme == FILE else BucketObjects(where, timeout, os.environ)
+    return PartStore(objects, PartCache(common_dir(place.repository.git_dir), str(where)))
+
+
+def cached_parts(place: HistoryWorkspace, say: Say) -> Iterator[CachedParts]:
+    """What is here of the parts of any store."""
+    from orchgate.git.call import common_dir
+    from orchgate.history.objects.cached import caches
+
+    for cache in caches(common_dir(place.repository.git_dir)):
+        if missing := _missing():
+            say(f"runs that were fetched from {cache.where} are left out: reading them needs {missing}")
+            continue
+        from orchgate.history.objects.part_store import CachedParts
+
+        yield CachedParts(cache, f"what is here of {cache.where}")
+
+
+def require_extra() -> None:
+    """Raises UsageError without what the extra `history` installs."""
+    if missing := _missing():
+        raise UsageError(f"a history in a folder or a bucket needs {missing}", "pip install 'orchgate[history]'")
+
+
+def _missing() -> str:
+    from importlib.util import find_spec
+
+    return " and ".join(name for name in ("duckdb", "obstore") if find_spec(name) is None)
+
+
+@contextlib.contextmanager
+def segments_of(
+    place: HistoryWorkspace, args: argparse.Namespace, given: str, say: Say
+) -> Iterator[RemoteSegments | PartStore]:
+    """The store that is meant; what was wrong there is said afterwards. Raises OrchgateError."""
+    where = address(place, given)
+    if where is None:
+        with remote_segments(place, args, say) as there:
+            yield there
+        return
+    parts = parts_of(place, where, args.timeout)
+    yield parts
+    for line in parts.notes:
+        say(line)
 
 
 @contextlib.contextmanager

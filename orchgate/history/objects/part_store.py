@@ -1,0 +1,194 @@
+"""Segments as parts in a folder or a bucket, read through what is kept of them here."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from orchgate.errors import OrchgateError
+from orchgate.history.objects.shape import PartFault, Vanished
+from orchgate.history.parquet_parts import PARQUET
+from orchgate.history.segments import FOLDERS, SegmentFault, sha256_of, slug
+from orchgate.history.store import ALL, Learned
+from orchgate.lib.files import sha256_hex
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from typing import TypeVar
+
+    from orchgate.history.objects.cached import PartCache
+    from orchgate.history.objects.shape import Objects
+    from orchgate.history.store import Within
+
+    Input = TypeVar("Input")
+    Result = TypeVar("Result")
+
+MOST_BYTES = 64 << 20  # of a part
+MOST_PARTS = 5_000_000  # that a store may list
+AT_ONCE = 8
+_FILE = lazy(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}-[0-9a-f]{64}\.parquet")
+_ROUNDS = 5  # of parts that vanish while they are read, because somebody compacts
+
+
+class CachedParts:
+    """Parts that were read from a store before; nobody is asked."""
+
+    form = PARQUET
+
+    def __init__(self, cache: PartCache, where: str) -> None:
+        self.where = where
+        self._cache = cache
+
+    def names(self, within: Within = ALL) -> Collection[str]:
+        return [name for name in self._cache.names() if is_part(name) and within.may_hold(name)]
+
+    def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | OrchgateError]]:
+        for name in names:
+            content = self._cache.get(name, MOST_BYTES)
+            if content is not None:  # forgotten by somebody who fetches, who has what stands for it
+                yield name, content
+
+
+class PartStore:
+    """What a store holds, of which each part is fetched once. `foreign` are the names there that are no parts."""
+
+    form = PARQUET
+    remote = None
+    races = 0
+
+    def __init__(self, objects: Objects, cache: PartCache) -> None:
+        self.where = objects.where
+        self.foreign: list[str] = []
+        self.untaken: tuple[SegmentFault, ...] = ()  # of what `keep` found, and could not
+        self._objects, self._cache = objects, cache
+        self._within = ALL
+        self._sizes: dict[str, int] = {}
+        self.fresh = False  # whether parts are read from there although they are here
+        objects.require()
+
+    def names(self, within: Within = ALL) -> Collection[str]:
+        """The parts that may hold what is asked for, as the store lists them now."""
+        self._within = within
+        self.foreign = []
+        found: dict[str, int] = {}
+        for name, size in islice(self._listed(within), MOST_PARTS + 1):
+            if not is_part(name):
+                self.foreign.append(name)
+            elif within.may_hold(name):
+                found[name] = size
+        if len(found) > MOST_PARTS:
+            raise OrchgateError(f"{self.where} lists more than {MOST_PARTS:,} parts", "orchgate history compact")
+        self._sizes |= found
+        return found.keys()
+
+    def _listed(self, within: Within) -> Iterator[tuple[str, int]]:
+        top = "v1/"
+        if within.repository and within.months:
+            prefixes = [f"{top}repo={slug(within.repository)}/month={month}/" for month in sorted(within.months)]
+        elif within.since:
+            months = in_parallel(self._objects.folders, self._objects.folders(top))
+            prefixes = [one for many in months for one in many if one.split("/")[-2] >= f"month={within.since}"]
+        else:
+            prefixes = [top]
+        for found in in_parallel(lambda prefix: list(self._objects.walk(prefix)), prefixes):
+            yield from found
+
+    def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | OrchgateError]]:
+        """Also those that stand for parts which were taken away since they were listed."""
+        done: set[str] = set()
+        wanted = list(names)
+        for _ in range(_ROUNDS):
+            vanished = []
+            for name, content in zip(wanted, in_parallel(self._fetched, wanted), strict=True):
+                if isinstance(content, Vanished):
+                    vanished.append(name)
+                else:
+                    done.add(name)
+                    yield name, content
+            if not vanished:
+                return
+            wanted = sorted(set(self.names(self._within)) - done)
+        for name in vanished:
+            yield name, PartFault("is listed, and not there")
+
+    def _fetched(self, name: str) -> bytes | OrchgateError:
+        kept = None if self.fresh else self._cache.get(name, MOST_BYTES)
+        if kept is not None and len(kept) == self._sizes.get(name):  # one that is damaged there is nobody's, either
+            return kept
+        try:
+            content = self._objects.get(name, MOST_BYTES)
+        except PartFault as error:
+            return error
+        if sha256_hex(content) != sha256_of(name):
+            return PartFault("has other bytes than its name says")
+        self._cache.put(name, content)
+        return content
+
+    def add(self, segments: Mapping[str, bytes]) -> frozenset[str]:
+        new = in_parallel(lambda one: one[0] if self._is_new(*one) else "", segments.items())
+        return frozenset(filter(None, new))
+
+    def _is_new(self, name: str, content: bytes) -> bool:
+        new = self._objects.create(name, content)
+        if not new and not self._is_whole(name):
+            self._objects.replace(name, content)  # the one content that a name may have
+            new = True
+        self._cache.put(name, content)
+        return new
+
+    def _is_whole(self, name: str) -> bool:
+        try:
+            return sha256_hex(self._objects.get(name, MOST_BYTES)) == sha256_of(name)
+        except PartFault:
+            return False
+
+    def remove(self, names: Collection[str]) -> None:
+        for _ in in_parallel(self._objects.delete, names):
+            pass
+        self._cache.forget(names)
+
+    def keep(self) -> Learned:
+        """Fetches what is there and not here, and forgets what is not there any more."""
+        before = self._cache.names()
+        there = set(self.names())
+        wrong = [
+            SegmentFault(name, content.message)
+            for name, content in self.read(sorted(there - before))
+            if not isinstance(content, bytes)
+        ]
+        self.untaken = tuple(wrong)
+        now = set(self.names())
+        gone = frozenset(before - now)
+        self._cache.forget(gone)
+        return Learned(frozenset(now - before - {one.name for one in wrong}), gone)
+
+    @property
+    def notes(self) -> Iterator[str]:
+        if self._cache.trouble:
+            yield f"parts could not be kept here, and are fetched again next time: {self._cache.trouble}"
+        if self.foreign:
+            yield f"{self.where} also holds what is no part, such as {self.foreign[0][:100]!r}: left alone"
+
+
+def is_part(name: str) -> bool:
+    *folders, file = name.split("/")
+    return len(folders) == len(FOLDERS) and all(
+        pattern.fullmatch(one) for pattern, one in zip((*FOLDERS, _FILE), (*folders, file), strict=True)
+    )
+
+
+def in_parallel(work: Callable[[Input], Result], inputs: Iterable[Input]) -> Iterator[Result]:
+    """What becomes of each, in order; a few are waited for at once, and not many more are begun than are asked for."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    left = iter(inputs)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        waiting = [pool.submit(work, one) for one in islice(left, 2 * AT_ONCE)]
+        try:
+            while waiting:
+                yield waiting.pop(0).result()
+                waiting += [pool.submit(work, one) for one in islice(left, 1)]
+        finally:
+            for one in waiting:
+                one.cancel()
