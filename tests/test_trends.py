@@ -169,8 +169,8 @@ def test_only_the_newest_runs_of_a_stream_are_looked_at() -> None:
 
     found = of_runs(shuffled(runs_of(line, step(300))), places)
 
-    assert {len(stream.points) for stream in found} == {streams.MOST_RUNS}
-    assert found[0].points[-1].commit == line[-1]
+    assert {len(stream.values) for stream in found} == {streams.MOST_RUNS}
+    assert found[0].runs[-1].commit == line[-1]
     assert changes.of_streams(found).changes == ()
 
 

@@ -68,10 +68,10 @@ def _trends(changes: Iterable[Change], streams: Iterable[Stream]) -> Iterator[Hi
     by_key = {stream.key: stream for stream in streams}
     newest = sorted(changes, key=lambda one: -one.since)
     for key in list(dict.fromkeys(one.key for one in newest))[:CHARTS]:
-        points = by_key[key].points
-        places = {point.run_id: at for at, point in enumerate(points)}
+        runs, values = by_key[key].runs, by_key[key].values
+        places = {run.run_id: at for at, run in enumerate(runs)}
         marks = tuple((places[one.run_id], _label(one)) for one in newest if one.key == key)
-        yield HistoryTrend(key, tuple((point.moment, point.value) for point in points), marks)
+        yield HistoryTrend(key, tuple(zip([run.moment for run in runs], values, strict=True)), marks)
 
 
 def _label(one: Change) -> str:

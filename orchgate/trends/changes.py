@@ -81,8 +81,8 @@ class Found(NamedTuple):
 
 def of_streams(streams: Sequence[Stream]) -> Found:
     """What changed in some streams."""
-    long = [stream for stream in streams if len(stream.points) >= LEAST_RUNS]
-    chosen = sorted(long, key=lambda stream: (_is_part_of_run(stream.key), -len(stream.points), stream.key))
+    long = [stream for stream in streams if len(stream.values) >= LEAST_RUNS]
+    chosen = sorted(long, key=lambda stream: (_is_part_of_run(stream.key), -len(stream.values), stream.key))
     looked_at = chosen[:MOST_STREAMS]
     whole = sum(not _is_part_of_run(stream.key) for stream in looked_at)
     each = [
@@ -99,7 +99,7 @@ def _is_part_of_run(key: StreamKey) -> bool:
 
 def of_stream(stream: Stream, among: int = 1) -> Iterator[Change]:
     """What is sure of one of so many streams: chance has as many opportunities."""
-    values = [point.value for point in stream.points]
+    values = stream.values
     found = [one for one in change_points.find(values, SMALLEST) if 1 - one.confidence <= WRONG / among]
     ends = [0, *[one.index for one in found], len(values)]
     for one, start, end in zip(found, ends, ends[2:], strict=False):
@@ -111,9 +111,9 @@ def of_stream(stream: Stream, among: int = 1) -> Iterator[Change]:
 
 
 def _change(stream: Stream, one: ChangePoint) -> Change:
-    points = stream.points
+    runs = stream.runs
     last, first = max(one.first - 1, 0), one.last
-    old, new = points[last].commit, points[first].commit
+    old, new = runs[last].commit, runs[first].commit
     same = _same_commit(stream, one)
     commits = stream.line.between(old, new) if stream.line else None
     return Change(
@@ -121,9 +121,9 @@ def _change(stream: Stream, one: ChangePoint) -> Change:
         one.before,
         one.after,
         one.confidence,
-        points[one.index].moment,
-        points[one.index].run_id,
-        len(points) - one.index,
+        runs[one.index].moment,
+        runs[one.index].run_id,
+        len(runs) - one.index,
         CommitRange(None, None, None) if same else CommitRange(old, new, commits),
         stream.order(last),
         stream.order(first),
@@ -133,7 +133,7 @@ def _change(stream: Stream, one: ChangePoint) -> Change:
 
 def _same_commit(stream: Stream, one: ChangePoint) -> str | None:
     """A commit whose runs changed as all did; one that is run once more as it was before the change has not."""
-    sides = [_by_commit(stream, range(one.first)), _by_commit(stream, range(one.last, len(stream.points)))]
+    sides = [_by_commit(stream, range(one.first)), _by_commit(stream, range(one.last, len(stream.values)))]
     middle = (log(one.before) + log(one.after)) / 2
     rises = one.after > one.before
     for commit in sides[0].keys() & sides[1].keys():
@@ -146,9 +146,9 @@ def _same_commit(stream: Stream, one: ChangePoint) -> str | None:
 def _by_commit(stream: Stream, places: Iterable[int]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for at in places:
-        point = stream.points[at]
-        if point.commit is not None:
-            found.setdefault(point.commit, []).append(point.value)
+        commit = stream.runs[at].commit
+        if commit is not None:
+            found.setdefault(commit, []).append(stream.values[at])
     return found
 
 

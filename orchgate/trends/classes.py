@@ -85,11 +85,11 @@ def compared(streams: Sequence[Stream]) -> Iterator[ClassRatio]:
     groups: dict[tuple[str, str, str], list[Stream]] = {}
     for stream in streams:
         whole = stream.key.metric in TIMES and not (stream.key.stage or stream.key.benchmark)
-        if whole and len(stream.points) >= LEAST_RUNS:
+        if whole and len(stream.values) >= LEAST_RUNS:
             groups.setdefault((stream.key.repository, stream.key.pipeline, stream.key.metric), []).append(stream)
     told: set[tuple[str, str, str]] = set()
     for group in groups.values():
-        first, *others = sorted(group, key=lambda one: (-len(one.points), one.key))
+        first, *others = sorted(group, key=lambda one: (-len(one.values), one.key))
         for other in others:
             found = None if other.key[:3] in told else _ratio(other, first)
             if found:
@@ -109,9 +109,9 @@ def _ratio(one: Stream, other: Stream) -> ClassRatio | None:
 def _by_commit(stream: Stream) -> Mapping[str, float]:
     """The logarithm of what the runs of each commit took."""
     found: dict[str, list[float]] = {}
-    for point in stream.points:
-        if point.commit:
-            found.setdefault(point.commit, []).append(point.value)
+    for run, value in zip(stream.runs, stream.values, strict=True):
+        if run.commit:
+            found.setdefault(run.commit, []).append(value)
     return {commit: log(median(values)) for commit, values in found.items()}
 
 

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchgate.trends.changes import Change
-    from orchgate.trends.streams import Stream, StreamKey, StreamPoint
+    from orchgate.trends.streams import RunPlace, Stream, StreamKey
     from orchgate.verdict.baseline import Baseline, BaselineRecord
+
+    Valued = tuple[RunPlace, float]
 
 RECENT = 20  # runs that are the level of today
 LEAST_RUNS = 10
@@ -65,24 +67,24 @@ def drifts(
 def _drift(stream: Stream, record: BaselineRecord, changes: Sequence[Change]) -> Drift | None:
     samples = record.samples.get(stream.key.metric, ())
     since = list(_since(stream, record))
-    steps = [one for one in changes if one.key[:3] == stream.key[:3] and since and one.since >= since[0].moment]
+    steps = [one for one in changes if one.key[:3] == stream.key[:3] and since and one.since >= since[0][0].moment]
     recent = since[-min([RECENT, *(one.runs for one in steps)]) :]
     if not samples or min(samples) <= 0 or stream.key.metric in record.lower_bounds or len(recent) < LEAST_RUNS:
         return None
     spread = _of_sittings(since)
     if spread is None:
         return None
-    base, now = ([log(value) for value in values] for values in (samples, [point.value for point in recent]))
+    base, now = ([log(value) for value in values] for values in (samples, [value for _, value in recent]))
     moved = median(now) - median(base)
     within = _NORMAL * median([abs(value - median(base)) for value in base])
     sittings = 1 + 1 / len(list(_sittings(recent)))
     error = SURE * sqrt(spread**2 * sittings + within**2 * pi / 2 / len(base))
-    commits = stream.line.between(record.commit, recent[-1].commit) if stream.line else None
+    commits = stream.line.between(record.commit, recent[-1][0].commit) if stream.line else None
     return Drift(
         stream.key,
         record,
         median(samples),
-        median([point.value for point in recent]),
+        median([value for _, value in recent]),
         expm1(moved),
         expm1(moved - error),
         expm1(moved + error),
@@ -92,32 +94,32 @@ def _drift(stream: Stream, record: BaselineRecord, changes: Sequence[Change]) ->
     )
 
 
-def _since(stream: Stream, record: BaselineRecord) -> Iterator[StreamPoint]:
+def _since(stream: Stream, record: BaselineRecord) -> Iterator[Valued]:
     """The runs after a baseline: of later commits where these are known, else later ones."""
     places = stream.line.places if stream.line else {}
     place = places.get(record.commit or "")
     recorded = datetime.fromisoformat(record.recorded_at).timestamp()
-    for point in stream.points:
-        later = point.moment > recorded if place is None else places[point.commit or ""] > place
-        if later and point.run_id not in record.run_ids:
-            yield point
+    for run, value in zip(stream.runs, stream.values, strict=True):
+        later = run.moment > recorded if place is None else places[run.commit or ""] > place
+        if later and run.run_id not in record.run_ids:
+            yield run, value
 
 
-def _sittings(points: Iterable[StreamPoint]) -> Iterator[float]:
+def _sittings(points: Iterable[Valued]) -> Iterator[float]:
     """The levels of runs that were made in one go, as logarithms."""
     values: list[float] = []
     began = 0.0
-    for point in sorted(points, key=lambda point: point.moment):
-        if not values or point.moment - began >= SITTING:
+    for run, value in sorted(points):
+        if not values or run.moment - began >= SITTING:
             if values:
                 yield median(values)
-            values, began = [], point.moment
-        values.append(log(point.value))
+            values, began = [], run.moment
+        values.append(log(value))
     if values:
         yield median(values)
 
 
-def _of_sittings(points: Iterable[StreamPoint]) -> float | None:
+def _of_sittings(points: Iterable[Valued]) -> float | None:
     """How much the levels of sittings differ, as a standard deviation; what drifts slowly adds little to it."""
     levels = list(_sittings(points))
     if len(levels) < LEAST_SITTINGS:

@@ -7,24 +7,30 @@ that is wrong by days then changes nothing. Else the runs' own clocks do.
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.metrics.aggregate import MICRO, SUCCEEDED, TIMES, UNKNOWN
 from orchgate.metrics.lines import costs_of, is_bound, is_cached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from orchgate.history.entries import HistoryEntry
     from orchgate.history.query import Runs
     from orchgate.metrics.lines import CostLine
 
     Order = tuple[int, float, str]
+    # Of a run: when it began, in seconds since 1970, its commit as far as it is known, the value, and its id.
+    StreamPoint = tuple["StreamKey", float, str | None, float, str]
 
 # The first one says it where several moved together: CPU time wavers least with what else the machine does.
 METRICS = ("cpu_seconds", "wall_seconds", "max_rss_bytes")
 _OF_BENCHMARKS = {"s": "benchmark_seconds"}  # metrics by the unit of a benchmark
 _OTHER = "benchmark"
 MOST_RUNS = 500  # of a stream, the newest
+LEAST, MOST = 1e-100, 1e100  # between which a value is one that can be compared
 
 
 class StreamKey(NamedTuple):
@@ -38,13 +44,11 @@ class StreamKey(NamedTuple):
     benchmark: str = ""
 
 
-class StreamPoint(NamedTuple):
-    """A value of a run. `moment` is when it began, in seconds since 1970; `commit` is None where nobody knows it."""
+class RunPlace(NamedTuple):
+    """A run, when it began, in seconds since 1970, and its commit; None where nobody knows it."""
 
-    key: StreamKey
     moment: float
     commit: str | None
-    value: float
     run_id: str
 
 
@@ -61,29 +65,37 @@ class CommitLine(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """The newest values of one kind, the oldest first; `line` is None where the runs' clocks gave the order."""
+    """The newest values of one kind with their runs, the oldest first.
+
+    `line` is None where the runs' clocks gave the order.
+    """
 
     key: StreamKey
-    points: Sequence[StreamPoint]
+    runs: Sequence[RunPlace]
+    values: Sequence[float]
     line: CommitLine | None
 
     def order(self, at: int) -> Order:
-        return _order(self.points[at], self.line)
+        return _order(self.runs[at], self.line)
 
 
-def _order(point: StreamPoint, line: CommitLine | None) -> Order:
-    place = line.places.get(point.commit or "", -1) if line else 0
-    return place, point.moment, point.run_id
+def _order(run: RunPlace, line: CommitLine | None) -> Order:
+    return line.places.get(run.commit or "", -1) if line else 0, run.moment, run.run_id
 
 
 def of_points(points: Iterable[StreamPoint], lines: Mapping[str, CommitLine]) -> list[Stream]:
-    """Streams of points that come in any order; `lines` are those of repositories whose commits are known."""
-    found: dict[StreamKey, list[StreamPoint]] = {}
-    for point in points:
-        line = lines.get(point.key.repository)
-        if point.value > 0 and (line is None or point.commit in line.places):
-            found.setdefault(point.key, []).append(point)
-    return [stream(key, found[key], lines.get(key.repository)) for key in sorted(found, key=told_order)]
+    """Streams of values that come in any order; `lines` are those of repositories whose commits are known."""
+    found: dict[StreamKey, list[tuple[Order, RunPlace, float]]] = {}
+    for key, moment, commit, value, run_id in points:
+        line = lines.get(key.repository)
+        if LEAST < value < MOST and (line is None or commit in line.places):
+            run = RunPlace(moment, commit, run_id)
+            found.setdefault(key, []).append((_order(run, line), run, value))
+    streams = []
+    for key in sorted(found, key=told_order):
+        _, runs, values = zip(*sorted(found[key])[-MOST_RUNS:], strict=True)
+        streams.append(Stream(key, runs, values, lines.get(key.repository)))
+    return streams
 
 
 def told_order(key: StreamKey) -> tuple[object, ...]:
@@ -92,34 +104,47 @@ def told_order(key: StreamKey) -> tuple[object, ...]:
     return *key[:3], bool(key.benchmark), bool(key.stage), rank, key
 
 
-def stream(key: StreamKey, points: Iterable[StreamPoint], line: CommitLine | None) -> Stream:
-    """Of points that come in any order; all of them are of the line, where there is one."""
-    return Stream(key, sorted(points, key=lambda point: _order(point, line))[-MOST_RUNS:], line)
-
-
 def of_runs(runs: Iterable[Runs], lines: Mapping[str, CommitLine]) -> list[Stream]:
     """Streams of runs, each of which is there once."""
-    points = (
-        point
-        for one in runs
-        for entries in _newest(one.entries, lines.get(one.repository.name))
-        for entry in entries
-        for point in points_of(one.repository.name, entry)
-    )
-    return of_points(points, lines)
+    found: list[Stream] = []
+    for one in runs:
+        found += of_entries(one.repository.name, one.entries, lines.get(one.repository.name))
+    return sorted(found, key=lambda stream: told_order(stream.key))
 
 
-def _newest(entries: Iterable[HistoryEntry], line: CommitLine | None) -> Iterator[Sequence[HistoryEntry]]:
-    """Of each pipeline on each class of machines the runs that trends are made of: values of others are not needed."""
-    groups: dict[tuple[str, str | None], list[HistoryEntry]] = {}
+def of_entries(
+    repository: str, entries: Iterable[HistoryEntry], line: CommitLine | None, *, parts: bool = True
+) -> Iterator[Stream]:
+    """As `of_runs`, of one repository; `parts`: of stages and benchmarks, too."""
+    places = line.places if line else {}
+    groups: dict[tuple[str, str], list[tuple[int, datetime, str, HistoryEntry]]] = {}
     for entry in entries:
-        if counts(entry) and (line is None or entry.commit in line.places):
-            groups.setdefault((entry.pipeline_id, entry.machine), []).append(entry)
-    for group in groups.values():
-        if len(group) > MOST_RUNS:
-            places = line.places if line else {}
-            group.sort(key=lambda entry: (places.get(entry.commit or "", 0), entry.started_at, entry.run_id))
-        yield group[-MOST_RUNS:]
+        place = places.get(entry.commit or "", 0 if line is None else None)
+        if place is not None and counts(entry):
+            ordered = place, entry.started_at, entry.run_id, entry
+            groups.setdefault((entry.pipeline_id, entry.machine_class), []).append(ordered)
+    for (pipeline, machine), group in groups.items():
+        newest = [entry for *_, entry in sorted(group, key=itemgetter(0, 1, 2))[-MOST_RUNS:]]
+        columns = _columns(newest, parts=parts)
+        for (stage, benchmark, metric), (runs, values) in columns.items():
+            yield Stream(StreamKey(repository, pipeline, machine, metric, stage, benchmark), runs, values, line)
+
+
+def _columns(
+    entries: Iterable[HistoryEntry], *, parts: bool
+) -> Mapping[tuple[str, str, str], tuple[list[RunPlace], list[float]]]:
+    """Runs and values by stage, benchmark and metric."""
+    found: dict[tuple[str, str, str], tuple[list[RunPlace], list[float]]] = {}
+    for entry in entries:
+        run = RunPlace(entry.started_at.timestamp(), entry.commit, entry.run_id)
+        for kind, value in _values(entry, parts=parts):
+            if LEAST < value < MOST:
+                if kind not in found:
+                    found[kind] = [], []
+                runs, values = found[kind]
+                runs.append(run)
+                values.append(value)
+    return found
 
 
 def counts(entry: HistoryEntry) -> bool:
@@ -130,22 +155,18 @@ def counts(entry: HistoryEntry) -> bool:
     return not odd and entry.machine not in (None, UNKNOWN)
 
 
-def points_of(repository: str, entry: HistoryEntry) -> Iterator[StreamPoint]:
+def _values(entry: HistoryEntry, *, parts: bool) -> Iterator[tuple[tuple[str, str, str], float]]:
     """What a run that counts adds to each of its streams."""
-    where = entry.started_at.timestamp(), entry.commit
-    key = StreamKey(repository, entry.pipeline_id, entry.machine_class, "")
-    for metric, value in _values(entry):
-        yield StreamPoint(key._replace(metric=metric), *where, value, entry.run_id)
-    for stage in entry.stages if len(entry.stages) > 1 else ():
-        for metric, value in _values(stage) if stage.status == SUCCEEDED else ():
-            yield StreamPoint(key._replace(metric=metric, stage=stage.id), *where, value, entry.run_id)
-    for one in entry.benchmarks:
-        metric = _OF_BENCHMARKS.get(one.unit, _OTHER)
-        named = key._replace(metric=metric, stage=one.stage or "", benchmark=one.name)
-        yield StreamPoint(named, *where, one.value, entry.run_id)
+    for metric, value in _costs(entry):
+        yield ("", "", metric), value
+    for stage in entry.stages if parts and len(entry.stages) > 1 else ():
+        for metric, value in _costs(stage) if stage.status == SUCCEEDED else ():
+            yield (stage.id, "", metric), value
+    for one in entry.benchmarks if parts else ():
+        yield (one.stage or "", one.name, _OF_BENCHMARKS.get(one.unit, _OTHER)), one.value
 
 
-def _values(cost: CostLine) -> Iterator[tuple[str, float]]:
+def _costs(cost: CostLine) -> Iterator[tuple[str, float]]:
     for name, value in costs_of(cost):
         if name in METRICS and not is_bound(cost, name):
             yield name, value / MICRO if name in TIMES else value

@@ -44,18 +44,19 @@ def notes(request: PushRequest, machine: str) -> tuple[Finding, ...]:
     line = commits.line_to(request.repository, request.head, "", MOST_COMMITS)
     if line is None or request.repository.shallow:
         return ()
-    found = changes.of_stream(_stream(request, machine, line))
-    told = [one for one in found if _is_news(request, line, one)]
-    if not told or _is_accepted(request, machine, line, told[-1]):
+    stream = _stream(request, machine, line)
+    found = changes.of_stream(stream) if stream else ()
+    recent = [one for one in found if _is_news(request, line, one)]
+    if not recent or _is_accepted(request, machine, line, recent[-1]):
         return ()
-    return (_note(request, line, told[-1]),)
+    return (_note(request, line, recent[-1]),)
 
 
-def _stream(request: PushRequest, machine: str, line: CommitLine) -> Stream:
+def _stream(request: PushRequest, machine: str, line: CommitLine) -> Stream | None:
     key = StreamKey("", request.pipeline, machine, streams.METRICS[0])
     runs = {entry.run_id: entry for entry in islice(_runs(request, machine, line), streams.MOST_RUNS)}
-    points = (point for entry in runs.values() for point in streams.points_of("", entry) if point.key == key)
-    return streams.stream(key, points, line)
+    found = streams.of_entries("", runs.values(), line, parts=False)
+    return next((stream for stream in found if stream.key == key), None)
 
 
 def _runs(request: PushRequest, machine: str, line: CommitLine) -> Iterator[HistoryEntry]:
