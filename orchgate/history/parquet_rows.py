@@ -1,15 +1,28 @@
 """A part of Parquet that anybody may have written, as lines: the head, and then the runs that its rows add up to.
 
 Sizes are asked for before anything is decoded, and whatever is not as `parquet` writes it has a name. That each value
-may be one is for whoever reads the lines, as of any segment. Imports DuckDB.
+may be one is for whoever reads the lines, as of any segment. Run as a program by `parquet_parts`. Imports DuckDB.
 """
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 
 from orchgate.history.entries import VERSION, HistoryBenchmark, HistoryEntry, HistoryMetrics, HistoryStage, HistoryTests
-from orchgate.history.parquet import BENCHMARK, COLUMNS, COSTS, COUNTER, HEAD, RUN, SHARED, STAGE, TESTS, TIME
+from orchgate.history.parquet import (
+    BENCHMARK,
+    COLUMNS,
+    COSTS,
+    COUNTER,
+    HEAD,
+    RUN,
+    SHARED,
+    STAGE,
+    TESTS,
+    TIME,
+    connected,
+)
 from orchgate.history.segments import head_of, line_of, written
 from orchgate.lib.typed import TYPE_CHECKING
 
@@ -21,6 +34,10 @@ if TYPE_CHECKING:
 
     from orchgate.history.segments import Head, Line
 
+LINES, WHY = b"L", b"W"  # what an answer begins with, before its length
+LENGTH = 8  # bytes
+MOST_MEMORY = 4 << 30  # of the process, with what DuckDB keeps itself to
+MOST_SECONDS = 60  # of CPU, for a part
 MOST_ROWS = 5_000_000
 MOST_TEXT = 512 << 20  # bytes of the text of a part, decoded
 _MOST_COLUMNS = 1_000
@@ -205,3 +222,31 @@ def _moment(microseconds: int | None) -> datetime:
     if microseconds is None:  # a run that began never, or not within the years that there are
         raise ValueError
     return _BEGIN + timedelta(microseconds=microseconds)
+
+
+def main(folder: str) -> None:
+    """Answers with the lines of each part of a folder that is asked for by its name."""
+    import os
+    import resource
+    import sys
+
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever else is printed is no answer
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(ValueError, OSError):  # macOS has no such bound
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    with connected(folder) as database:
+        for name in sys.stdin.buffer:
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            limit = int(used.ru_utime + used.ru_stime) + MOST_SECONDS
+            resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+            found = lines_of(database, os.path.join(folder, os.fsdecode(name[:-1])))
+            kind, said = (WHY, found.encode()) if isinstance(found, str) else (LINES, found)
+            answers.write(kind + len(said).to_bytes(LENGTH, "big") + said)
+            answers.flush()
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1])
