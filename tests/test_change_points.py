@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.verdict.before_after import share_interval
-from orchgate.verdict.change_points import ChangePoint, find
+from orchgate.verdict.change_points import ChangePoint, find, smallest_visible
 
 
 def noise(runs: int, spread: float = 0.01, seed: int = 1, level: float = 1.0) -> list[float]:
@@ -41,7 +41,7 @@ def test_two_steps_are_two_points() -> None:
     up, down = find(values)
 
     assert (abs(up.index - 100) <= 2, abs(down.index - 200) <= 2) == (True, True)
-    assert up.after == down.before
+    assert up.after == pytest.approx(down.before, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,8 @@ def test_two_steps_are_two_points() -> None:
         pytest.param([*noise(150), 9.0, 9.0, *noise(150, seed=2)], id="two outliers"),
         pytest.param([*noise(150), 9.0], id="an outlier last"),
         pytest.param([*noise(150), 9.0, 9.0], id="two outliers last"),
+        pytest.param([*noise(150), 0.1, 0.1, *noise(150, seed=2)], id="two outliers below"),
+        pytest.param([*noise(150), 0.1, 0.1], id="two outliers below last"),
         pytest.param([5.0] * 150 + [6.0] + [5.0] * 150, id="an outlier among equals"),
         pytest.param([value * (1 + run / 2000) for run, value in enumerate(noise(500))], id="a slow drift"),
         pytest.param(step(200, 300, 0.005), id="a step that does not matter"),
@@ -68,6 +70,60 @@ def test_two_steps_are_two_points() -> None:
 )
 def test_there_is_none(values: list[float | None]) -> None:
     assert find(values) == ()
+
+
+def test_a_reversed_stream_has_the_same_points_from_the_other_end() -> None:
+    values = step(250, 250, 0.1)
+
+    (one,) = find(values)
+    (other,) = find(values[::-1])
+
+    assert abs((len(values) - other.index) - one.index) <= 1
+    assert other.change == pytest.approx(1 / (1 + one.change) - 1, abs=0.01)
+
+
+def test_many_steps_are_found_where_there_is_no_noise() -> None:
+    values = [float(100 + 10 * (run // 60)) for run in range(420)]
+
+    assert [one.index for one in find(values)] == [60, 120, 180, 240, 300, 360]
+
+
+def test_an_outlier_hides_no_step() -> None:
+    values = step(300, 10, 0.05)
+    values[100] = 0.01
+    values[200] = 50.0
+
+    assert [abs(one.index - 300) <= 2 for one in find(values)] == [True]
+
+
+def test_a_step_far_back_in_a_long_stream_is_found() -> None:
+    found = find(step(3000, 4000, 0.05))
+
+    assert [abs(one.index - 3000) <= 2 for one in found] == [True]
+
+
+def test_what_would_be_seen_follows_the_noise() -> None:
+    quiet, loud = smallest_visible(noise(400, spread=0.005)), smallest_visible(noise(400, spread=0.05))
+
+    assert quiet is not None
+    assert loud is not None
+    assert 0.02 <= quiet < 0.04
+    assert 0.15 < loud < 0.4
+    assert smallest_visible(noise(40)) is None
+    assert smallest_visible([]) is None
+
+
+@pytest.mark.parametrize("spread", [0.005, 0.02, 0.05])
+def test_what_would_be_seen_is_seen(spread: float) -> None:
+    found = 0
+    for seed in range(20):
+        before = noise(300, spread, seed)
+        visible = smallest_visible(before)
+        assert visible is not None
+        after = [value * (1 + visible) for value in noise(10, spread, 1000 + seed)]
+        found += any(abs(one.index - 300) <= 10 for one in find([*before, *after]))
+
+    assert found >= 17
 
 
 def test_equal_values_before_and_after_need_no_spread() -> None:
@@ -96,6 +152,21 @@ def test_whatever_the_values_it_answers(values: list[float | None]) -> None:
     for one in found:
         assert 0 < one.first <= one.index <= one.last < len(values)
         assert 0 <= one.confidence <= 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1e308, -1e308, 5e-324, 0.0, -5e-324] * 40,
+        [5e-324] * 100 + [1e308] * 100,
+        [5e-324, 1e308] * 100,
+        [-5e-324] * 100 + [1e308] * 100,
+        [10.0**run for run in range(-300, 300)],
+    ],
+)
+def test_the_largest_and_smallest_numbers_are_numbers(values: list[float]) -> None:
+    assert all(0 < one.first <= one.index <= one.last < len(values) for one in find(values))
+    smallest_visible(values)
 
 
 @given(st.integers(0, 2**32), st.sampled_from([1e-9, 0.01, 3.0, 1e12]))

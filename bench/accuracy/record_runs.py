@@ -15,6 +15,7 @@ import tempfile
 import time
 
 from record import SEED, UNITS, extra_units, measure
+from streams import SCALES
 
 PERCENT = 5
 
@@ -34,7 +35,7 @@ def record(condition: str, path: str, seconds: float) -> None:
             runs = {}
             for name in order.sample(sorted(commands), len(commands)):
                 found = measure(*commands[name], folder)
-                runs[name] = [round(found[key] * 1e6) for key in ("cpu_seconds", "wall_seconds")]
+                runs[name] = [round(found[key] * scale) for key, scale in SCALES.items()]
             out.write(json.dumps({"load": round(os.getloadavg()[0], 1), "runs": runs}) + "\n")
             out.flush()
 

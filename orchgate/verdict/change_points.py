@@ -1,37 +1,43 @@
 """Where the level of a recorded stream changed for good: one value a run, oldest first.
 
-Runs of a history lie hours apart, on a machine whose level drifts and jumps by itself, so that neighbouring values
-resemble each other and a test that takes them for independent finds changes everywhere. Here the stream itself says how
-much it moves without a reason: at every place the level of the runs after it is compared with that of the runs before,
-and a change point is one where they differ far more than at other places of the stream, more than the noise on the spot
-explains, and by enough to matter. A slow drift moves every place alike, so it is none; nor is what returns at once.
+Runs of a history lie hours apart, on machines whose level drifts and jumps by itself. Neighbouring values resemble each
+other, so that a test which takes them for independent finds changes everywhere. Here the stream itself says how far it
+moves without a reason: at every place the level of the runs after it is compared with that of the runs before, and a
+change point is one where they lie nearly twice as far apart as at any other place, beyond what the noise on the spot
+explains, and by enough to matter. A slow drift moves all places alike, so it is none.
 
-Levels are medians of logarithms (of plain values, in parts of the middle one, where some are not above zero).
+A level is the mean of the faster half of some runs, without the very fastest: what a machine can do shows in them, and
+what its neighbours did in the slow ones. Values count by their logarithms, and in parts of the middle one where some
+are not above zero. bench/accuracy/points.py says how often all this is wrong.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from itertools import pairwise
-from math import exp, inf, isfinite, log, sqrt
+from math import expm1, inf, isfinite, log, log1p, sqrt
 
 from orchgate.lib.text import median
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 SMALLEST = 0.02  # a fraction: what changes by less does not matter
-WIDTHS = (8, 10, 20, 40)  # runs after a place; before it as many, or three times as many
-FAR = 5.0  # scales of the stream's own movement
-REACH = 60  # runs around a place that say where it is
-LIKELY = 4.0  # logarithms of a likelihood
-NORMAL = 1.4826  # deviations from the median in units of a standard deviation
-SURE = 3.5  # standard errors of the ranks on the spot
+CHUNK = 500  # runs that are judged together: what a stream did earlier says little about how it moves now
+REACH = 60  # runs on either side of a change that say where it is and how large
+_USUAL = 3.0  # times what nine tenths of the places stay below
+_OTHERS = 1.8  # times the furthest of the others
+_FEW = 3.0  # windows: with as many to compare with, twice as much is asked for
+_LEAST = 2.0  # windows, below which nothing is said
+_MANY = 4  # changes in a chunk; with twice as many, twice as much is asked for
+_MOST = 10
+_LIKELY = 4.0  # logarithms of a likelihood
+_FAR = 1e6  # times the middle value: further away is as far
+_DEVIATION = 1.2533  # standard deviations in a mean deviation, of normal noise
 
 
 class ChangePoint(NamedTuple):
-    """`index` is the first run after the change, which lies with 95 % confidence in [first, last]; medians around it.
+    """`index` is the first run after the change; it lies in [first, last]. Medians of up to 60 runs on either side.
 
     `confidence` is the share of streams without any change that show none as clear as this.
     """
@@ -49,11 +55,23 @@ class ChangePoint(NamedTuple):
         return self.after / self.before - 1 if self.before else inf
 
 
+class _Window(NamedTuple):
+    """How many runs after a place are compared with how many before it, and how far beyond the noise of both."""
+
+    after: int
+    before: int
+    sure: float  # standard errors
+
+
 class _Jump(NamedTuple):
-    index: int  # type: ignore[assignment]  # as above
-    runs: int
+    place: int
     size: float
-    clear: float
+    clear: float  # times what was asked for
+    window: _Window
+
+
+_TEN = _Window(10, 30, 6.5)
+_WINDOWS = (_Window(8, 16, 8.0), _TEN, _Window(20, 40, 10.0), _Window(40, 80, 8.0))
 
 
 def find(values: Sequence[float | None], smallest: float = SMALLEST) -> tuple[ChangePoint, ...]:
@@ -61,109 +79,168 @@ def find(values: Sequence[float | None], smallest: float = SMALLEST) -> tuple[Ch
     places = [place for place, value in enumerate(values) if value is not None and isfinite(value)]
     known = [float(value) for value in values if value is not None and isfinite(value)]
     levels = _levels(known)
-    if len(levels) < 4 * WIDTHS[0]:
-        return ()
-    jumps = _chosen(_jumps(levels, smallest))
-    ends = [0, *[jump.index for jump in jumps], len(known)]
+    jumps = _distinct([jump for start in _starts(len(levels)) for jump in _jumps(levels, start, log1p(smallest))])
+    ends = [0, *[jump.place for jump in jumps], len(levels)]
     located = [
-        _located(levels, max(start, jump.index - REACH), jump, min(end, jump.index + REACH))
-        for jump, start, end in zip(jumps, ends, ends[2:], strict=False)
+        _located(levels, max(start, jump.place - REACH), jump.place, min(end, jump.place + REACH))
+        for jump, (start, end) in zip(jumps, zip(ends, ends[2:], strict=False), strict=False)
     ]
-    ends = [0, *[index for _, index, _ in located], len(known)]
+    ends = [0, *[index for _, index, _ in located], len(levels)]
     return tuple(
         ChangePoint(
             places[index],
             places[first],
             places[last],
-            median(known[start:index]),
-            median(known[index:end]),
-            1 - exp(-jump.clear),
+            median(known[max(start, index - REACH) : index]),
+            median(known[index : min(end, index + REACH)]),
+            _confidence(jump.clear),
         )
         for jump, (first, index, last), start, end in zip(jumps, located, ends, ends[2:], strict=False)
     )
 
 
+def smallest_visible(values: Sequence[float | None], smallest: float = SMALLEST) -> float | None:
+    """The least change, as a fraction, that would most likely be found within ten runs of these; None for too few.
+
+    It follows from how far this stream moves without a reason, and holds nine times in ten.
+    """
+    levels = _levels([float(value) for value in values if value is not None and isfinite(value)])[-CHUNK:]
+    moves = _moves(levels, _TEN)
+    others = [True] * len(moves)
+    for jump in _distinct(list(_jumps(levels, 0, log1p(smallest)))):
+        low, high = max(jump.place - _TEN.before - _TEN.after, 0), jump.place
+        others[low:high] = [False] * len(others[low:high])
+    usual = [abs(move) for move, other in zip(moves, others, strict=True) if other]
+    need = _needed(usual, _TEN, 1)
+    if need == inf:
+        return None
+    noise = sorted(_error(levels, place, _TEN) for place in range(_TEN.before, len(levels) - _TEN.after + 1, 5))
+    need = max(need, _TEN.sure * _mostly(noise), log1p(smallest))
+    return expm1(min(need + _mostly(usual), 700.0))
+
+
+def _mostly(ordered: Sequence[float]) -> float:
+    return ordered[len(ordered) * 4 // 5]
+
+
 def _levels(known: Sequence[float]) -> list[float]:
-    if not known:
-        return []
-    if min(known) > 0:
+    if not known or min(known) > 0:
         return [log(value) for value in known]
-    middle = median([abs(value) for value in known]) or max(abs(value) for value in known)
-    return [value / middle for value in known] if middle else []
+    middle = median(map(abs, known)) or max(map(abs, known))
+    return [max(min(value / middle, _FAR), -_FAR) for value in known] if middle else []
 
 
-def _jumps(levels: Sequence[float], smallest: float) -> list[_Jump]:
-    least = log(1 + smallest)
-    noise = NORMAL * median([abs(b - a) for a, b in pairwise(levels)]) / sqrt(2)
-    found = []
-    for runs in WIDTHS:
-        after = _medians(levels, runs)
-        for before_runs in (runs, 3 * runs):
-            before = _medians(levels, before_runs)
-            if len(levels) < before_runs + runs:
-                continue
-            # place k: before is [k - before_runs, k), after is [k, k + runs)
-            moves = [a - b for a, b in zip(after[before_runs:], before, strict=False)]
-            scale = max(_scale(moves), 1.2533 * noise * sqrt(1 / runs + 1 / before_runs), least / FAR)
-            for offset, move in enumerate(moves):
-                place = offset + before_runs
-                if abs(move) >= FAR * scale and _ranks(levels, place, before_runs, runs) >= SURE:
-                    found.append(_Jump(place, runs, move, abs(move) / scale))
-    return found
+def _starts(runs: int) -> Iterator[int]:
+    """Where chunks begin: half of each lies in the next one, and the last one ends with the stream."""
+    yield from range(0, max(runs - CHUNK, 0), CHUNK // 2)
+    yield max(runs - CHUNK, 0)
 
 
-def _scale(moves: Sequence[float]) -> float:
-    """How far the level moves without a reason, as a standard deviation: by the smaller three quarters."""
-    sizes = sorted(map(abs, moves))
-    return sizes[3 * len(sizes) // 4] / 1.1503
+def _jumps(levels: Sequence[float], start: int, least: float) -> Iterator[_Jump]:
+    chunk = levels[start : start + CHUNK]
+    for window in _WINDOWS:
+        for jump in _clear(chunk, window, least):
+            yield jump._replace(place=jump.place + start)
 
 
-def _ranks(levels: Sequence[float], place: int, before_runs: int, runs: int) -> float:
-    """Mann-Whitney's statistic in standard errors; ties count half."""
-    before = sorted(levels[place - before_runs : place])
-    below = sum(
-        bisect_left(before, value) + (bisect_left(before, value + 1e-12) - bisect_left(before, value)) / 2
-        for value in levels[place : place + runs]
-    )
-    middle = before_runs * runs / 2
-    return abs(below - middle) / sqrt(before_runs * runs * (before_runs + runs + 1) / 12)
+def _clear(levels: Sequence[float], window: _Window, least: float) -> list[_Jump]:
+    """The furthest places of a chunk, as many as stand out from all the others."""
+    moves = _moves(levels, window)
+    others = [True] * len(moves)
+    found: list[_Jump] = []
+    clear: list[_Jump] = []
+    for offset in _peaks(levels, moves, window, least):
+        found.append(_Jump(offset + window.before, moves[offset], 0.0, window))
+        low, high = max(offset - window.after, 0), offset + window.before
+        others[low:high] = [False] * len(others[low:high])
+        need = _needed([abs(move) for move, other in zip(moves, others, strict=True) if other], window, len(found))
+        ratio = abs(moves[offset]) / max(need, least)
+        if ratio >= 1:
+            clear = [jump._replace(clear=max(ratio, jump.clear)) for jump in found]
+    return clear
 
 
-def _medians(levels: Sequence[float], width: int) -> list[float]:
-    """The median of each `width` values in a row."""
-    if len(levels) < width:
+def _moves(levels: Sequence[float], window: _Window) -> list[float]:
+    """The level after each place less that before it; the first place has just enough runs before it."""
+    if len(levels) < window.before + window.after:
         return []
-    window = sorted(levels[:width])
-    low, high = (width - 1) // 2, width // 2
-    found = [(window[low] + window[high]) / 2]
+    after, before = _levels_of(levels, window.after), _levels_of(levels, window.before)
+    return [a - b for a, b in zip(after[window.before :], before, strict=False)]
+
+
+def _levels_of(levels: Sequence[float], width: int) -> list[float]:
+    """The level of each `width` values in a row: the mean of their faster half, without the very fastest."""
+    ordered = sorted(levels[:width])
+    low, high = width // 8, width // 2
+    found = [sum(ordered[low:high])]
     for gone, new in zip(levels, levels[width:], strict=False):
-        del window[bisect_left(window, gone)]
-        insort(window, new)
-        found.append((window[low] + window[high]) / 2)
-    return found
+        del ordered[bisect_left(ordered, gone)]
+        insort(ordered, new)
+        found.append(sum(ordered[low:high]))
+    return [total / (high - low) for total in found]
 
 
-def _chosen(jumps: Sequence[_Jump]) -> list[_Jump]:
+def _peaks(levels: Sequence[float], moves: Sequence[float], window: _Window, least: float) -> Iterator[int]:
+    """The furthest moves, furthest first, one for each change that the noise on the spot does not explain."""
+    free = [True] * len(moves)
+    found = 0
+    for size, offset in sorted(((-abs(move), offset) for offset, move in enumerate(moves)))[:CHUNK]:
+        if -size < least or found == _MOST:
+            return
+        if free[offset] and -size >= window.sure * _error(levels, offset + window.before, window):
+            low, high = max(offset - window.before, 0), offset + window.before
+            free[low:high] = [False] * len(free[low:high])
+            found += 1
+            yield offset
+
+
+def _error(levels: Sequence[float], place: int, window: _Window) -> float:
+    """The standard error of a move by the scatter on both sides, as if neighbours were independent."""
+    return sqrt(
+        _deviation(levels[place : place + window.after]) ** 2 / window.after
+        + _deviation(levels[place - window.before : place]) ** 2 / window.before
+    )
+
+
+def _deviation(levels: Sequence[float]) -> float:
+    """How far the faster half scatters; what the slower one does is not in the level either."""
+    middle = median(levels)
+    return _DEVIATION * 2 * sum([middle - level for level in levels if level < middle]) / (len(levels) - 1)
+
+
+def _needed(others: list[float], window: _Window, changes: int) -> float:
+    """How far a move has to reach beyond those of the other places."""
+    windows = len(others) / (window.after + window.before)
+    if windows < _LEAST:
+        return inf
+    others.sort()
+    furthest = max(_USUAL * others[len(others) * 9 // 10], _OTHERS * others[-1])
+    return furthest * (1 + _FEW / windows) * max(1.0, changes / _MANY)
+
+
+def _distinct(jumps: Sequence[_Jump]) -> list[_Jump]:
     """The clearest one of those that see the same change."""
     chosen: list[_Jump] = []
-    for jump in sorted(jumps, key=lambda one: (-one.clear, one.index, one.runs)):
-        if all(abs(jump.index - other.index) >= max(jump.runs, other.runs) for other in chosen):
+    for jump in sorted(jumps, key=lambda one: (-one.clear, one.place)):
+        if all(abs(jump.place - other.place) >= max(jump.window.after, other.window.after) for other in chosen):
             chosen.append(jump)
     return sorted(chosen)
 
 
-def _located(levels: Sequence[float], start: int, jump: _Jump, end: int) -> tuple[int, int, int]:
+def _located(levels: Sequence[float], start: int, place: int, end: int) -> tuple[int, int, int]:
     """First, likeliest and last place of a change: by the distances from the medians on both sides."""
-    before, after = median(levels[start : jump.index]), median(levels[jump.index : end])
+    before, after = median(levels[start:place]), median(levels[place:end])
     costs = [0.0]
     for level in levels[start:end]:
         costs.append(costs[-1] + abs(level - before) - abs(level - after))
     inner = costs[1:-1]  # costs[n]: n values belong to what was before
     least = min(inner)
-    index = inner.index(least)
-    spread = (
-        sum(abs(level - before) for level in levels[start : start + index + 1])
-        + sum(abs(level - after) for level in levels[start + index + 1 : end])
-    ) / (end - start)
-    likely = [place for place, cost in enumerate(inner) if cost - least <= LIKELY * spread]
-    return start + 1 + likely[0], start + 1 + index, start + 1 + likely[-1]
+    index = inner.index(least) + 1
+    spread = sum([abs(level - before) for level in levels[start : start + index]])
+    spread += sum([abs(level - after) for level in levels[start + index : end]])
+    likely = [run for run, cost in enumerate(inner, 1) if cost - least <= _LIKELY * spread / (end - start)]
+    return start + likely[0], start + index, start + likely[-1]
+
+
+def _confidence(clear: float) -> float:
+    return 1 - 0.01 * clear**-4
