@@ -42,8 +42,11 @@ class FlakyStage(NamedTuple):
 
 def flaky_stages(runs: Iterable[Runs]) -> list[FlakyStage]:
     """The flakiest first."""
-    found = [one for each in runs for one in _flaky_of(each)]
-    return sorted(found, key=lambda one: (-one.low, one[:3]))
+    return flakiest(one for each in runs for one in _flaky_of(each))
+
+
+def flakiest(stages: Iterable[FlakyStage]) -> list[FlakyStage]:
+    return sorted(stages, key=lambda one: (-one.low, one[:3]))
 
 
 def _flaky_of(runs: Runs) -> Iterator[FlakyStage]:

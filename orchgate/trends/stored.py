@@ -1,0 +1,39 @@
+"""What the runs of a store show, from the newest of them: DuckDB picks those, and all others stay where they are."""
+
+from __future__ import annotations
+
+from orchgate.history.query import Runs
+from orchgate.history.repositories import RepositoryIdentity
+from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.trends import answers, classes
+from orchgate.trends.classes import FlakyStage
+from orchgate.trends.streams import MOST_RUNS
+from orchgate.verdict.before_after import share_interval
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from orchgate.trends.answers import Answers, Known
+
+TOGETHER = 10_000  # runs that are read, of all pipelines and classes of machines
+
+
+def of_database(database: DuckDBPyConnection, here: Known) -> Answers:
+    """What the runs of `history.sql` show: those of this repository, where the store has some, else those of all."""
+    from orchgate.history.sql import newest
+
+    every = [_identity(*row) for row in database.execute("SELECT DISTINCT label, identity FROM parts").fetchall()]
+    wanted = {one.name: one for one in [one for one in every if here.is_of(one)] or every}
+    lines = {label: here.line.places for label, one in wanted.items() if here.line and here.is_of(one)}
+    found = newest.entries(database, sorted(wanted), lines, MOST_RUNS, TOGETHER)
+    runs = [Runs(wanted[label], tuple(entries), {}) for label, entries in found]
+    flaky = [
+        FlakyStage(label, pipeline, stage, max(ended, count), count, *share_interval(count, max(ended, count)))
+        for label, pipeline, stage, ended, count in newest.flaky_stages(database, classes.LEAST_FLAKY)
+        if label in wanted
+    ]
+    return answers.of_runs(runs, here)._replace(flaky=tuple(classes.flakiest(flaky)))
+
+
+def _identity(label: str, identity: str) -> RepositoryIdentity:
+    return RepositoryIdentity(label, identity if identity != label else None)
