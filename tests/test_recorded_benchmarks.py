@@ -408,7 +408,12 @@ def seeded(new_repo: Callable[[str], Repo], folder: Path, shell: str, form: str 
 
 
 @pytest.mark.slow
-def test_benchmarks_and_counters_of_two_clones_add_up(new_repo: Callable[[str], Repo], tmp_path: Path) -> None:
+@pytest.mark.parametrize("tier", ["git", "folder"])
+def test_benchmarks_and_counters_of_two_clones_add_up(
+    new_repo: Callable[[str], Repo], tmp_path: Path, tier: str
+) -> None:
+    store = str(tmp_path / "store") if tier == "folder" else "git"
+    (tmp_path / "store").mkdir()
     shell = 'printf "%s" "$RESULTS" > bench.json; printf "%s" "{\\"cases\\": $CASES}" > own.json'
     made = seeded(new_repo, tmp_path, shell)
     for one, values in ((made.one, (1e-6, 2e-6, 3e-6)), (made.other, (4e-6, 5e-6))):
@@ -416,10 +421,9 @@ def test_benchmarks_and_counters_of_two_clones_add_up(new_repo: Callable[[str], 
             env = {"RESULTS": bmf({"io::read": value, "io::write": 0.5}), "CASES": str(number)}
             ended = one.orchgate("run", "demo", "--task", TASK, env=env)
             assert ended.code == 0, ended.out
-        told(one, "push")
-    told(made.third, "fetch")
+        told(one, "push", "--to", store)
 
-    rows = show(made.third, "pipeline,benchmark")
+    rows = show(made.third, "pipeline,benchmark", "--from", store)
 
     assert [(row["pipeline"], row["benchmark"], row["runs"], row["unit"]) for row in rows] == [
         ("demo", "io::read", 5, "ns"),
@@ -427,7 +431,7 @@ def test_benchmarks_and_counters_of_two_clones_add_up(new_repo: Callable[[str], 
     ]
     assert (rows[0]["least_value"], rows[0]["most_value"]) == (1000, 5000)
     assert rows[0]["p50_value"] == pytest.approx(3000, rel=0.01)
-    (counter,) = show(made.third, "counter")
+    (counter,) = show(made.third, "counter", "--from", store)
     assert (counter["counter"], counter["runs"], counter["least_value"], counter["most_value"]) == ("cases", 5, 0, 2)
 
 
