@@ -6,6 +6,9 @@ import hashlib
 import json
 import os
 import re
+import resource
+import signal
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +20,8 @@ from orchgate.history.objects import addresses
 from orchgate.history.objects.addresses import StoreAddress
 from orchgate.history.objects.buckets import BucketObjects
 from tests.histories import OTHER_MACHINE, Clones, clones, line, record, show, told, write_lines
+from tests.repo import ORCHGATE
+from tests.runs import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -428,3 +433,99 @@ def test_without_the_extra_the_command_that_brings_it_is_named(made: Clones, sha
 
     assert refused.code == 2
     assert "needs duckdb\n  hint: pip install 'orchgate[history]'" in refused.out
+
+
+# Killed, and out of room
+
+
+def begun(repo: Repo, *words: str, preexec: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [ORCHGATE, "history", *words],
+        cwd=repo.root,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=preexec,  # noqa: PLW1509 -- no threads here
+    )
+
+
+def kill_when(started: subprocess.Popen[str], folder: str, number: int) -> None:
+    """Kills a verb as soon as a folder holds so many parts."""
+    until(lambda: len(parts(folder)) >= number or started.poll() is not None)
+    started.kill()
+    started.communicate()
+
+
+def in_parts(folder: str) -> list[str]:
+    """The ids of the runs that all parts hold."""
+    import duckdb
+
+    database = duckdb.connect()
+    rows = database.execute(
+        f"SELECT run_id FROM read_parquet('{folder}/v1/*/*/*.parquet') WHERE kind = 'run'"
+    ).fetchall()
+    database.close()
+    return sorted(run for (run,) in rows)
+
+
+@pytest.mark.slow
+def test_a_push_that_is_killed_is_repeated_without_doubles(made: Clones, shared: str) -> None:
+    several = [line(run, started_at=f"2025-{1 + run % 12:02d}-05T00:00:00Z", completed_at=None) for run in range(240)]
+    write_lines(made.one, several)
+
+    for there in (1, 4, 8, 11):
+        push = begun(made.one, "push", "--to", shared)
+        kill_when(push, shared, there)
+    told(made.one, "push", "--to", shared)
+
+    assert in_parts(shared) == sorted(one["run_id"] for one in several)
+    assert [path for path in Path(shared).rglob("*") if path.name.startswith(".orchgate")] == []
+
+
+@pytest.mark.slow
+def test_a_compaction_that_is_killed_loses_nothing(made: Clones, shared: str) -> None:
+    for run in range(6):
+        several = [
+            line(one, started_at=f"2026-{1 + one % 3:02d}-05T00:00:00Z", completed_at=None) for one in range(run + 1)
+        ]
+        write_lines(made.one, several)
+        told(made.one, "push", "--to", shared)
+
+    for left in (8, 7, 5, 4):
+        compact = begun(made.other, "compact", "--to", shared)
+        kill_when(compact, shared, left)
+        assert set(in_parts(shared)) == {one["run_id"] for one in several}
+    told(made.other, "compact", "--to", shared)
+
+    assert (len(parts(shared)), runs(made.third, "--from", shared)) == (3, 6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [0, 100, 5_000])
+def test_a_full_disk_is_said_and_the_next_push_sends_what_is_missing(made: Clones, shared: str, size: int) -> None:
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    write_lines(made.one, [line(run, tree=f"{run * 7919:040x}") for run in range(300)])
+    before = (made.one.root / ".runs/0001-demo/metrics.json").read_bytes()
+
+    push = begun(made.one, "push", "--to", shared, preexec=limited)
+    said, _ = push.communicate()
+
+    assert (push.returncode, "cannot write" in said) == (3, True), said
+    assert parts(shared) == []
+    assert (made.one.root / ".runs/0001-demo/metrics.json").read_bytes() == before
+    assert told(made.one, "push", "--to", shared)["sent_run_count"] == 300
+
+
+@pytest.mark.slow
+def test_a_folder_without_room_for_what_is_kept_here_is_no_fault(made: Clones, shared: str) -> None:
+    write_lines(made.one, [line(1)])
+    told(made.one, "push", "--to", shared)
+    (made.third.root / ".git/orchgate").mkdir(exist_ok=True)
+    (made.third.root / ".git/orchgate/history").write_text("a file where a folder should be")
+
+    shown = told(made.third, "show", "--from", shared)
+
+    assert (shown["run_count"], "could not be kept here" in "".join(shown["notes"])) == (1, True)

@@ -8,15 +8,18 @@ reader of this one ignores; a column that is not there reads as NULL.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import tempfile
 
+from orchgate.errors import OrchgateError
 from orchgate.history.entries import VERSION
 from orchgate.history.segments import encode_head
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from duckdb import DuckDBPyConnection
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 MEMORY = "512MB"  # that DuckDB may use, by default
 HEAD = "orchgate"  # the key of the head in the metadata
+_ROOM = "make room, or name another folder by TMPDIR"
 _GROUP = 122_880  # rows
 _ENTRIES = 2_000  # that are handed over at once
 _TEXT, _WHOLE, _REAL, _YES, _TEXTS = "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "VARCHAR[]"
@@ -150,15 +154,33 @@ def connected(folder: str, memory: str = MEMORY) -> DuckDBPyConnection:
     return database
 
 
+@contextlib.contextmanager
+def scratch() -> Iterator[str]:
+    """A folder that nobody else sees, gone afterwards. Raises OrchgateError."""
+    try:
+        folder = tempfile.mkdtemp(prefix="orchgate-")
+    except OSError as error:
+        raise OrchgateError(f"cannot write temporary files: {error.strerror}", _ROOM) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def written(head: Head, lines: Sequence[Line]) -> bytes:
-    """A part. The same runs give the same bytes as long as DuckDB is the same."""
-    with tempfile.TemporaryDirectory(prefix="orchgate-") as folder:
+    """A part. The same runs give the same bytes as long as DuckDB is the same. Raises OrchgateError."""
+    import duckdb
+
+    with scratch() as folder:
         path = os.path.join(folder, "part")
-        with connected(folder) as database:
-            _fill(database, head, (line for _, line in lines))
-            database.execute(copy(path, encode_head(head).decode()))
-        with open(path, "rb") as file:
-            return file.read()
+        try:
+            with connected(folder) as database:
+                _fill(database, head, (line for _, line in lines))
+                database.execute(copy(path, encode_head(head).decode()))
+            with open(path, "rb") as file:
+                return file.read()
+        except (OSError, duckdb.IOException) as error:
+            raise OrchgateError(f"cannot write {path}: the disk is full, or broken", _ROOM) from error
 
 
 def _fill(database: DuckDBPyConnection, head: Head, lines: Iterable[bytes]) -> None:

@@ -11,10 +11,9 @@ import contextlib
 import os
 import signal
 import sys
-import tempfile
 
 from orchgate.errors import OrchgateError
-from orchgate.history.parquet import written
+from orchgate.history.parquet import scratch, written
 from orchgate.history.parquet_rows import LENGTH, LINES
 from orchgate.history.segments import MOST_RUNS, SPLIT_BYTES, Limits, SegmentFault, SegmentFormat, parse
 from orchgate.lib import process
@@ -47,7 +46,9 @@ class PartReader:
             with open(path, "wb") as file:
                 file.write(content)
         except OSError as error:
-            raise OrchgateError(f"cannot write {path}: {error.strerror}", "df says how full the disk is") from error
+            raise OrchgateError(
+                f"cannot write {path}: {error.strerror}", "make room, or name another folder by TMPDIR"
+            ) from error
         try:
             return self._answer(os.path.basename(path))
         finally:
@@ -93,7 +94,7 @@ def _ending(code: int) -> str:
 
 def parsed(contents: Iterable[tuple[str, bytes | OrchgateError]]) -> Iterator[HistorySegment | SegmentFault]:
     """Segments of parts. Raises OrchgateError."""
-    with tempfile.TemporaryDirectory(prefix="orchgate-") as folder, contextlib.closing(PartReader(folder)) as reader:
+    with scratch() as folder, contextlib.closing(PartReader(folder)) as reader:
         for name, content in contents:
             lines = reader.lines_of(content) if isinstance(content, bytes) else content.message
             yield SegmentFault(name, lines) if isinstance(lines, str) else parse(name, lines, JOINED.runs)

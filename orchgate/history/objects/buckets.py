@@ -120,7 +120,8 @@ class BucketObjects:
 
         said = str(error)
         credentials = f"credentials come from the environment, such as {BUCKETS[self._scheme]}"
-        if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
+        denied = isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError)
+        if denied or _status(error) in ("401", "403"):
             return kind(f"{self.where}: permission denied", credentials)
         code = _CODE.search(said)
         if code and code[1] in _MISSING:
