@@ -101,6 +101,16 @@ def test_runs_that_cannot_be_compared_are_no_change() -> None:
     assert changed_in(odd(complete=False, stages=[])) == ()
 
 
+def test_the_more_streams_are_looked_at_the_surer_has_a_change_to_be() -> None:
+    (change,) = changed_in(runs_of(LINE, step(120)))
+    barely = change._replace(confidence=0.995)
+
+    assert changes.sure([barely], 9) == [barely]
+    assert changes.sure([barely], 11) == []
+    assert changes.sure([barely, change], 19) == [change, barely]  # beside one that is beyond doubt
+    assert changes.sure([], 0) == []
+
+
 def test_a_lower_bound_is_no_value_and_the_other_metrics_count() -> None:
     runs = [{**run, "complete": False, "lower_bounds": {"cpu_seconds": "x"}} for run in runs_of(LINE, step(120))]
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from orchgate.trends.streams import Order, Stream, StreamKey
     from orchgate.verdict.change_points import ChangePoint
 
-WRONG = 0.01  # how often something may be told of a history in which nothing changed, however much is looked at
+WRONG = 0.05  # of what is told, and how often something is where nothing changed, however much is looked at
 SMALLEST = 0.02  # a fraction; what changed by less has not
-LEAST_RUNS = 16  # fewer show no change
+LEAST_RUNS = 32  # fewer show no change
 NEAR = 20  # runs before and after a change that say how large it is
 MOST_STREAMS = 300  # that are looked at, whole runs first, then those with most runs
 
@@ -84,12 +84,7 @@ def of_streams(streams: Sequence[Stream]) -> Found:
     long = [stream for stream in streams if len(stream.values) >= LEAST_RUNS]
     chosen = sorted(long, key=lambda stream: (_is_part_of_run(stream.key), -len(stream.values), stream.key))
     looked_at = chosen[:MOST_STREAMS]
-    whole = sum(not _is_part_of_run(stream.key) for stream in looked_at)
-    each = [
-        change
-        for stream in looked_at
-        for change in of_stream(stream, among=len(looked_at) if _is_part_of_run(stream.key) else whole)
-    ]
+    each = sure([change for stream in looked_at for change in of_stream(stream)], len(looked_at))
     return Found(tuple(_together(each)), len(chosen) - len(looked_at))
 
 
@@ -97,10 +92,17 @@ def _is_part_of_run(key: StreamKey) -> bool:
     return bool(key.stage or key.benchmark)
 
 
-def of_stream(stream: Stream, among: int = 1) -> Iterator[Change]:
-    """What is sure of one of so many streams: chance has as many opportunities."""
+def sure(found: Iterable[Change], streams: int) -> list[Change]:
+    """Those of so many streams of which few are wrong (Benjamini & Hochberg 1995): chance tries each of them."""
+    surest = sorted(found, key=lambda one: (-one.confidence, one.key, one.since))
+    kept = max((nth for nth, one in enumerate(surest, 1) if 1 - one.confidence <= WRONG * nth / streams), default=0)
+    return surest[:kept]
+
+
+def of_stream(stream: Stream) -> Iterator[Change]:
+    """What changed in one stream, looked at alone."""
     values = stream.values
-    found = [one for one in change_points.find(values, SMALLEST) if 1 - one.confidence <= WRONG / among]
+    found = change_points.find(values, SMALLEST)
     ends = [0, *[one.index for one in found], len(values)]
     for one, start, end in zip(found, ends, ends[2:], strict=False):
         # Far from it the level may be another one for other reasons: what is told is how large the step is.
