@@ -25,10 +25,14 @@ def made(new_repo: Callable[[str], Repo], tmp_path: Path) -> Clones:
     return clones(new_repo("seed"), tmp_path)
 
 
-def push_at_once(*repos: Repo) -> None:
+def push_at_once(*repos: Repo, to: str = "git") -> None:
     running = [
         subprocess.Popen(
-            [ORCHGATE, "history", "push"], cwd=one.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [ORCHGATE, "history", "push", "--to", to],
+            cwd=one.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         for one in repos
     ]

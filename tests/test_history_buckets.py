@@ -213,9 +213,8 @@ class Bucket:
         for name, value in self.env.items():
             monkeypatch.setenv(name, value)
         bucket_name = self.address.split("/")[2]
-        return sorted(
-            name for name, _ in BucketObjects(StoreAddress("s3", bucket_name, "team"), 30, self.env).walk("v1/")
-        )
+        bucket = BucketObjects(StoreAddress("s3", bucket_name, "team"), 30, self.env)
+        return sorted(one.name for one in bucket.walk("v1/"))
 
 
 def ended(started: subprocess.Popen[bytes], code: int = 0) -> dict[str, Any]:

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchgate.errors import UsageError
-from orchgate.history.objects import addresses
+from orchgate.history.objects import addresses, part_store
 from orchgate.history.objects.addresses import StoreAddress
 from orchgate.history.objects.buckets import BucketObjects
+from orchgate.history.objects.cached import PartCache
+from orchgate.history.objects.folders import FolderObjects
 from tests.histories import OTHER_MACHINE, Clones, clones, line, record, show, told, write_lines
 from tests.repo import ORCHGATE
 from tests.runs import until
@@ -145,6 +147,44 @@ def test_parts_that_stand_for_others_take_in_new_ones(made: Clones, shared: str)
         told(made.one, "compact", "--to", shared)
 
     assert (len(parts(shared)), runs(made.third, "--from", shared)) == (1, 4)
+
+
+def test_a_push_reads_no_part_that_was_written_before_its_runs_began(made: Clones, shared: str) -> None:
+    write_lines(made.one, [line(1)])
+    told(made.one, "push", "--to", shared)
+    (old,) = parts(shared)
+    os.utime(old, times=(0, datetime(2026, 3, 1, 5, tzinfo=UTC).timestamp()))
+
+    write_lines(made.other, [line(2)])
+    told(made.other, "push", "--to", shared)
+
+    assert [path.name[:50] for path in kept(made.other)] == [f"0123456789abcdef-{line(2)['run_id']}"[:50]]
+    assert runs(made.third, "--from", shared) == 2
+
+
+def test_compaction_reads_a_large_part_only_where_it_may_stand_for_small_ones(
+    made: Clones, shared: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        write_lines(made.one, [line(number)])
+        told(made.one, "push", "--to", shared)
+        write_lines(made.one, [])
+    small = {path: path.read_bytes() for path in parts(shared)}
+    told(made.third, "compact", "--to", shared)
+    (large,) = parts(shared)
+    for path, content in small.items():  # as if nobody had taken them away
+        path.write_bytes(content)
+    monkeypatch.setattr(part_store, "LARGE", large.stat().st_size)
+
+    def batches(written: float) -> list[list[str]]:
+        for path in small:
+            os.utime(path, times=(0, written))
+        store = part_store.PartStore(FolderObjects(shared), PartCache(str(tmp_path), shared))
+        return [[os.path.basename(name) for name in names] for names in store.batches()]
+
+    names = sorted(path.name for path in small)
+    assert batches(large.stat().st_mtime - 600) == [[*names, large.name]]
+    assert batches(large.stat().st_mtime + 600) == [names]
 
 
 def test_what_was_fetched_is_shown_without_asking_anybody(made: Clones, shared: str) -> None:

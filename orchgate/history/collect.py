@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from orchgate.secrets.search import Patterns
 
 _SHOWN = 60  # characters of what stands in a line
+_CLOCKS = 3600.0  # seconds by which a store's clock may be behind ours; beyond, runs are sent again and count once
 
 
 class Collected(NamedTuple):
@@ -172,7 +173,8 @@ class Sent(NamedTuple):
 
 def send(store: SegmentStore, identity: RepositoryIdentity, runs: Collection[Line], *, dry_run: bool = False) -> Sent:
     """Adds what a store lacks of some runs of a repository; only counts it for a dry run. Raises OrchgateError."""
-    within = Within(identity.name, frozenset(entry.month for entry, _ in runs))
+    first = min((entry.started_at.timestamp() for entry, _ in runs), default=0.0)
+    within = Within(identity.name, frozenset(entry.month for entry, _ in runs), written=first - _CLOCKS)
     loaded = load(store, segments.concerned(store.names(within), (entry for entry, _ in runs)) if runs else ())
     fresh = lacking(runs, [one for one in loaded.segments if _is_of(one, identity)])
     made = segments.made(identity.name, identity.roots, fresh, form=store.form)

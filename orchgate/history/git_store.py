@@ -76,6 +76,9 @@ class RemoteSegments(GitSegments):
     def remove(self, names: Collection[str]) -> None:
         self._push({}, names)
 
+    def batches(self) -> list[Collection[str]]:
+        return [self.names()]
+
     def _push(self, segments: Mapping[str, bytes], without: Collection[str] = ()) -> frozenset[str]:
         pushed = self._connection.push(self._there, segments.items(), without)
         self.races += pushed.races

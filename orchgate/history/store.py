@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
 
 class Within(NamedTuple):
-    """Of which repository and months segments are wanted; a source may name more. Empty: of all."""
+    """Of which repository and months segments are wanted; a source may name more. Empty: of all.
+
+    `written` is when the oldest run that is looked for was recorded, in seconds since 1970: what was written before
+    cannot hold it.
+    """
 
     repository: str = ""
     months: frozenset[str] = frozenset()
     since: str = ""  # the first month
+    written: float = 0.0
 
     def may_hold(self, name: str) -> bool:
         """By the name of a segment."""
@@ -61,6 +66,9 @@ class SegmentStore(SegmentSource, Protocol):
 
     def remove(self, names: Collection[str]) -> None:
         """Takes segments out, once others are there that stand for them. Raises OrchgateError."""
+
+    def batches(self) -> Iterable[Collection[str]]:
+        """Names of segments that may become few, no more at a time than can be held. Raises OrchgateError."""
 
 
 class Learned(NamedTuple):

@@ -6,7 +6,7 @@ from orchgate.commands.history import workspace
 from orchgate.commands.history.workspace import HistoryOutcome
 from orchgate.commands.shared import options, servers
 from orchgate.lib.text import counted
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from orchgate.commands.history.workspace import HistoryWorkspace
     from orchgate.commands.shared.command_line import Parser
     from orchgate.commands.shared.servers import Say
+    from orchgate.history.segments import SegmentFault
+    from orchgate.history.store import SegmentStore
 
 SUMMARY = "join small segments of a remote, a folder or a bucket; every run stays"
 ABOUT = (
@@ -37,29 +39,54 @@ def run(args: argparse.Namespace) -> Verdict:
     return workspace.carried_out(args, lambda place, say: _compact(place, args, say))
 
 
-def _compact(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> HistoryOutcome:
-    from orchgate.history import segments, store
+class _Compacted(NamedTuple):
+    """What became of the segments of a store."""
 
+    there: int
+    gone: int = 0
+    made: int = 0
+    bytes: int = 0
+    faults: tuple[SegmentFault, ...] = ()
+
+
+def _compact(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> HistoryOutcome:
     with workspace.segments_of(place, args, args.to, say) as there:
-        loaded = store.load(there)
-        plan = segments.compacted(loaded.segments, there.form)
-        if not args.dry_run and (plan.made or plan.gone):
-            there.add(plan.made)  # first: whoever is interrupted here has every run twice, and counts it once
-            there.remove(plan.gone)
-        if not args.dry_run:
+        done = _joined(there, dry_run=args.dry_run)
+        if there.remote and not args.dry_run:
             there.keep()
-        faults = (*there.untaken, *loaded.faults)
+        faults = (*there.untaken, *done.faults)
     problems = workspace.faults_of(faults)
     workspace.say_problems(problems, say)
     would = "would become" if args.dry_run else "became"
-    say(f"{there.where}: {counted(len(plan.gone), 'segment')} {would} {len(plan.made):,}")
+    say(f"{there.where}: {counted(done.gone, 'segment')} {would} {done.made:,}")
     return HistoryOutcome(
         Verdict.BROKEN if faults else Verdict.PASS,
         there.remote,
-        segment_count=len(loaded.segments) - (0 if args.dry_run else len(plan.gone) - len(plan.made)),
-        new_segment_count=len(plan.made),
-        removed_segment_count=len(plan.gone),
-        sent_bytes=sum(map(len, plan.made.values())),
+        segment_count=done.there - (0 if args.dry_run else done.gone - done.made),
+        new_segment_count=done.made,
+        removed_segment_count=done.gone,
+        sent_bytes=done.bytes,
         is_dry_run=args.dry_run,
         problems=tuple(problems),
     )
+
+
+def _joined(there: SegmentStore, *, dry_run: bool) -> _Compacted:
+    from orchgate.history import segments, store
+
+    done = _Compacted(len(there.names()))
+    for names in there.batches():
+        loaded = store.load(there, names)
+        plan = segments.compacted(loaded.segments, there.form)
+        if not dry_run and (plan.made or plan.gone):
+            there.add(plan.made)  # first: whoever is interrupted here has every run twice, and counts it once
+            there.remove(plan.gone)
+        made_bytes = sum(map(len, plan.made.values()))
+        done = _Compacted(
+            done.there,
+            done.gone + len(plan.gone),
+            done.made + len(plan.made),
+            done.bytes + made_bytes,
+            (*done.faults, *loaded.faults),
+        )
+    return done

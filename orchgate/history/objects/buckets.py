@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.history.objects.addresses import BUCKETS, is_true
-from orchgate.history.objects.shape import PartFault, ReadOnlyStore, Vanished
+from orchgate.history.objects.shape import Listed, PartFault, ReadOnlyStore, Vanished
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING
 
@@ -50,12 +50,12 @@ class BucketObjects:
         except Exception as error:  # noqa: BLE001 -- obstore's exceptions have no name of their own for most faults
             raise self._failed(error) from None
 
-    def walk(self, prefix: str) -> Iterator[tuple[str, int]]:
+    def walk(self, prefix: str) -> Iterator[Listed]:
         import obstore
 
         try:
             for chunk in obstore.list(self._store, prefix, chunk_size=_LISTED):
-                yield from ((one["path"], one["size"]) for one in chunk)
+                yield from (Listed(one["path"], one["size"], one["last_modified"].timestamp()) for one in chunk)
         except Exception as error:  # noqa: BLE001 -- as above
             raise self._failed(error) from None
 

@@ -36,7 +36,7 @@ class PartCache:
         require_inside(git_folder, self.path)
 
     def names(self) -> frozenset[str]:
-        return frozenset(name for name, _ in self._folder.walk("v1/"))
+        return frozenset(one.name for one in self._folder.walk("v1/"))
 
     def get(self, name: str, limit: int) -> bytes | None:
         """A part whose hash is right; None, and it is forgotten, for any other."""

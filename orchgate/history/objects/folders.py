@@ -11,7 +11,7 @@ import os
 import stat
 
 from orchgate.errors import OrchgateError
-from orchgate.history.objects.shape import PartFault, ReadOnlyStore, Vanished
+from orchgate.history.objects.shape import Listed, PartFault, ReadOnlyStore, Vanished
 from orchgate.lib import files
 from orchgate.lib.files import NotRegularFileError, WriteError
 from orchgate.lib.paths import links
@@ -34,13 +34,14 @@ class FolderObjects:
     def folders(self, prefix: str) -> list[str]:
         return [f"{prefix}{one.name}/" for one in self._entries(prefix) if one.is_dir(follow_symlinks=False)]
 
-    def walk(self, prefix: str) -> Iterator[tuple[str, int]]:
+    def walk(self, prefix: str) -> Iterator[Listed]:
         for one in self._entries(prefix):
             if one.is_dir(follow_symlinks=False):
                 yield from self.walk(f"{prefix}{one.name}/")
             elif one.is_file(follow_symlinks=False):
                 try:
-                    yield f"{prefix}{one.name}", one.stat(follow_symlinks=False).st_size
+                    status = one.stat(follow_symlinks=False)
+                    yield Listed(f"{prefix}{one.name}", status.st_size, status.st_mtime)
                 except FileNotFoundError:
                     continue
 

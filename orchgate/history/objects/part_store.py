@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import groupby, islice
 
 from orchgate.errors import OrchgateError
 from orchgate.history.objects.shape import PartFault, Vanished
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from orchgate.history.objects.cached import PartCache
-    from orchgate.history.objects.shape import Objects
+    from orchgate.history.objects.shape import Listed, Objects
     from orchgate.history.store import Within
 
     Input = TypeVar("Input")
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 MOST_BYTES = 64 << 20  # of a part
 MOST_PARTS = 5_000_000  # that a store may list
 AT_ONCE = 8
+LARGE = 4 << 20  # bytes of a part that is joined no more
+_BATCH_PARTS, _BATCH_BYTES = 10_000, 16 << 20  # that are joined at once; runs are held as objects of Python meanwhile
+_FRAME = 7_000  # bytes of a part beside its runs
+_STANDING = 2  # large parts that are read at once to see whether they stand for small ones
+_APART = 60.0  # seconds in which one compaction writes what it makes
 _FILE = lazy(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}-[0-9a-f]{64}\.parquet")
 _ROUNDS = 5  # of parts that vanish while they are read, because somebody compacts
 
@@ -63,7 +68,7 @@ class PartStore:
         self.untaken: tuple[SegmentFault, ...] = ()  # of what `keep` found, and could not
         self._objects, self._cache = objects, cache
         self._within = ALL
-        self._sizes: dict[str, int] = {}
+        self._known: dict[str, Listed] = {}
         self.fresh = False  # whether parts are read from there although they are here
         objects.require()
 
@@ -71,18 +76,18 @@ class PartStore:
         """The parts that may hold what is asked for, as the store lists them now."""
         self._within = within
         self.foreign = []
-        found: dict[str, int] = {}
-        for name, size in islice(self._listed(within), MOST_PARTS + 1):
-            if not is_part(name):
-                self.foreign.append(name)
-            elif within.may_hold(name):
-                found[name] = size
+        found: dict[str, Listed] = {}
+        for one in islice(self._listed(within), MOST_PARTS + 1):
+            if not is_part(one.name):
+                self.foreign.append(one.name)
+            elif within.may_hold(one.name) and one.written >= within.written:
+                found[one.name] = one
         if len(found) > MOST_PARTS:
             raise OrchgateError(f"{self.where} lists more than {MOST_PARTS:,} parts", "orchgate history compact")
-        self._sizes |= found
+        self._known |= found
         return found.keys()
 
-    def _listed(self, within: Within) -> Iterator[tuple[str, int]]:
+    def _listed(self, within: Within) -> Iterator[Listed]:
         top = "v1/"
         if within.repository and within.months:
             prefixes = [f"{top}repo={slug(within.repository)}/month={month}/" for month in sorted(within.months)]
@@ -114,7 +119,8 @@ class PartStore:
 
     def _fetched(self, name: str) -> bytes | OrchgateError:
         kept = None if self.fresh else self._cache.get(name, MOST_BYTES)
-        if kept is not None and len(kept) == self._sizes.get(name):  # one that is damaged there is nobody's, either
+        known = self._known.get(name)
+        if kept is not None and known and len(kept) == known.size:  # one that is damaged there is nobody's, either
             return kept
         try:
             content = self._objects.get(name, MOST_BYTES)
@@ -148,6 +154,19 @@ class PartStore:
             pass
         self._cache.forget(names)
 
+    def batches(self) -> Iterator[list[str]]:
+        """Small parts of one repository and month, and large ones that may stand for them.
+
+        Those are what a compaction wrote that was interrupted before it took the small ones away: later than these.
+        """
+        for _, names in groupby(sorted(self.names()), key=lambda name: name.rpartition("/")[0]):
+            listed = [self._known[name] for name in names]
+            large = [one for one in listed if one.size >= LARGE]
+            for some in _divided(one for one in listed if one.size < LARGE):
+                oldest = min(one.written for one in some)
+                later = [one for one in large if one.written > oldest + _APART]
+                yield [one.name for one in (*some, *sorted(later, key=lambda one: -one.written)[:_STANDING])]
+
     def keep(self) -> Learned:
         """Fetches what is there and not here, and forgets what is not there any more."""
         before = self._cache.names()
@@ -169,6 +188,21 @@ class PartStore:
             yield f"parts could not be kept here, and are fetched again next time: {self._cache.trouble}"
         if self.foreign:
             yield f"{self.where} also holds what is no part, such as {self.foreign[0][:100]!r}: left alone"
+
+
+def _divided(parts: Iterable[Listed]) -> Iterator[list[Listed]]:
+    """As many at a time as are joined at once; none of which there is nothing to be joined with."""
+    some: list[Listed] = []
+    size = 0
+    for one in parts:
+        of_runs = max(one.size - _FRAME, 0)
+        if len(some) == _BATCH_PARTS or size + of_runs > _BATCH_BYTES:
+            yield some
+            some, size = [], 0
+        some.append(one)
+        size += of_runs
+    if len(some) > 1:
+        yield some
 
 
 def is_part(name: str) -> bool:

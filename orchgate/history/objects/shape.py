@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchgate.errors import OrchgateError
-from orchgate.lib.typed import TYPE_CHECKING, Protocol
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,14 @@ class ReadOnlyStore(OrchgateError):
     """A store that can be read, or might be, does not let us write."""
 
 
+class Listed(NamedTuple):
+    """An object as a listing tells of it: its size in bytes, and when it was written last, in seconds since 1970."""
+
+    name: str
+    size: int
+    written: float
+
+
 class Objects(Protocol):
     """Objects by name, such as `v1/repo=a/month=2026-03/x.parquet`. Prefixes are empty, or end in a slash.
 
@@ -38,8 +46,8 @@ class Objects(Protocol):
     def folders(self, prefix: str) -> list[str]:
         """The prefixes right below one."""
 
-    def walk(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """All objects below a prefix, with their sizes in bytes."""
+    def walk(self, prefix: str) -> Iterator[Listed]:
+        """All objects below a prefix."""
 
     def get(self, name: str, limit: int) -> bytes:
         """Raises Vanished, PartFault, OrchgateError."""
