@@ -243,6 +243,20 @@ def test_a_change_that_shows_is_counted_beside_the_drift() -> None:
     assert 0.17 < one.change < 0.23
 
 
+def test_a_change_is_accepted_once_a_baseline_was_recorded_after_it() -> None:
+    runs = [Runs(OURS, entries(runs_of(LINE, step(120))), {})]
+
+    def accepted(baseline: Baseline, line: CommitLine | None = MAIN) -> list[bool]:
+        found = answers.of_runs(runs, answers.Known(OURS, line, baseline, {"cpu_seconds": 0.01}, {}))
+        return [one.is_accepted for one in found.changes]
+
+    assert accepted(Baseline()) == [False]
+    assert accepted(trending.accepted(LINE[119])) == [False]
+    assert accepted(trending.accepted(LINE[125])) == [True]
+    assert accepted(changed(commit="e" * 40)) == [False]  # recorded before them all, by the clock
+    assert accepted(changed(recorded_at="2026-03-20T00:00:00Z"), None) == [True]
+
+
 # Stages and classes
 
 
@@ -281,6 +295,7 @@ def test_what_is_known_of_one_repository_says_nothing_of_another() -> None:
         ("owner/other", True),
     ]
     assert [one.key.repository for one in found.drifts] == ["owner/name"]
+    assert [one.key.repository for one in answers.of_runs(runs, here._replace(line=None)).drifts] == ["owner/name"]
 
 
 def test_charts_of_tasks_are_marked_where_the_history_changed() -> None:

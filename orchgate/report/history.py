@@ -11,7 +11,7 @@ from orchgate.history.repositories import RepositoryIdentity
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.report.values import HistorySection, HistoryTrend, ReadProblem, TrendMark
-from orchgate.trends import answers, classes, told
+from orchgate.trends import answers, told
 from orchgate.verdict import words
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def read(ctx: Context) -> tuple[HistorySection | None, tuple[ReadProblem, ...]]:
     number = sum(len(one.entries) for one in runs)
     if not number:
         return None, problems
-    streams = answers.streams_of(runs, known)
-    found = answers.of_streams(streams, known)._replace(flaky=tuple(classes.flaky_stages(runs)))
+    found = answers.of_runs(runs, known)
     line = found.line and found.line._replace(places={})  # of which a page needs the name alone
-    return HistorySection(found._replace(line=line), tuple(_trends(found.changes, streams)), number), problems
+    shown = found._replace(line=line, streams=())
+    return HistorySection(shown, tuple(_trends(found.changes, found.streams)), number), problems
 
 
 def _runs(

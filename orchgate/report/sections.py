@@ -247,9 +247,8 @@ def history(said: Page) -> Html:
         return _nothing("There are no runs here yet whose trend could be shown.", "orchgate history fetch")
     found, about = past.answers, Names(past.answers)
     where = f", along {found.line.name}" if found.line else ""
-    lead = (
-        f"{counted(past.run_count, 'run')} of the last {DAYS} days: this clone's and those that it has fetched{where}."
-    )
+    number = counted(past.run_count, "run")
+    lead = f"{number} of the last {DAYS} days: this clone's and those fetched from a remote{where}."
     nothing = "" if found.changes else " The level of none of what they measured changed for sure."
     parts = [tag("p", lead, nothing, class_="lead")]
     if found.changes:

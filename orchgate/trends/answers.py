@@ -10,7 +10,7 @@ from orchgate.verdict.baseline import Baseline
 from orchgate.verdict.values import policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from orchgate.config.settings import Config
     from orchgate.git.repository import Repository
@@ -64,8 +64,7 @@ def known(repository: Repository, config: Config, identity: RepositoryIdentity) 
 class Answers(NamedTuple):
     """`line` is the one that trends of this repository follow, None where the runs' own clocks gave the order.
 
-    `left_out` streams were too many to be looked at, and `elsewhere` counts runs of this repository that could be
-    compared but are of other commits.
+    `left_out` streams were too many to be looked at. `streams` are those that all of it is from.
     """
 
     changes: tuple[Change, ...] = ()
@@ -75,34 +74,30 @@ class Answers(NamedTuple):
     line: CommitLine | None = None
     left_out: int = 0
     described: Mapping[str, str] = {}
+    streams: tuple[Stream, ...] = ()
 
 
 def of_runs(runs: Sequence[Runs], here: Known) -> Answers:
     """What runs answer, each of which is there once."""
-    return of_streams(streams_of(runs, here), here)._replace(flaky=tuple(classes.flaky_stages(runs)))
-
-
-def streams_of(runs: Sequence[Runs], here: Known) -> list[Stream]:
-    """Those of runs, in the order of the commits that are known here."""
-    return streams.of_runs(runs, _lines((one.repository for one in runs), here))
-
-
-def _lines(repositories: Iterable[RepositoryIdentity], here: Known) -> Mapping[str, CommitLine]:
-    line = here.line
-    return {one.name: line for one in repositories if here.is_of(one)} if line else {}
-
-
-def of_streams(found: Sequence[Stream], here: Known) -> Answers:
-    """What streams answer, wherever their values come from."""
+    ours = frozenset(one.repository.name for one in runs if here.is_of(one.repository))
+    lines = dict.fromkeys(ours, here.line) if here.line else {}
+    found = tuple(streams.of_runs(runs, lines))
     changed = changes.of_streams(found)
-    lines = [stream.line for stream in found if stream.line]
-    own = [stream for stream in found if here.line is None or stream.line]
+    own = [stream for stream in found if stream.key.repository in ours]
     return Answers(
-        changed.changes,
+        tuple(_with_consent(one, here, lines) if one.key.repository in ours else one for one in changed.changes),
         tuple(drift.drifts(own, here.accepted, changed.changes, here.tolerances)),
-        (),
+        tuple(classes.flaky_stages(runs)),
         tuple(classes.compared(found)),
-        lines[0] if lines else None,
+        here.line if own else None,
         changed.left_out,
         here.described,
+        found,
     )
+
+
+def _with_consent(one: Change, here: Known, lines: Mapping[str, CommitLine]) -> Change:
+    """A change, and whether a baseline accepted it."""
+    record = here.accepted.of(one.key.pipeline, one.key.machine)
+    accepted = record is not None and drift.accepts(record, one, lines.get(one.key.repository))
+    return one._replace(is_accepted=accepted)

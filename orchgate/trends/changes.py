@@ -48,7 +48,7 @@ class Change(NamedTuple):
 
     `runs` are those since then. `begin` and `end` are the places of the last run before it and of the first one after
     it, as far as these are sure. `same_commit` is one that has runs on both sides, so that no commit made the change.
-    `around` are the values of the runs near it.
+    `is_accepted`: a baseline was recorded since. `around` are the values of the runs near it.
     """
 
     key: StreamKey
@@ -62,6 +62,7 @@ class Change(NamedTuple):
     begin: Order
     end: Order
     same_commit: str | None = None
+    is_accepted: bool = False
     around: tuple[Sequence[float], Sequence[float]] = ((), ())
     also: tuple[Moved, ...] = ()
     stages: tuple[Moved, ...] = ()

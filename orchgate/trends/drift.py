@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchgate.trends.changes import Change
-    from orchgate.trends.streams import RunPlace, Stream, StreamKey
+    from orchgate.trends.streams import CommitLine, RunPlace, Stream, StreamKey
     from orchgate.verdict.baseline import Baseline, BaselineRecord
 
     Valued = tuple[RunPlace, float]
@@ -92,6 +92,15 @@ def _drift(stream: Stream, record: BaselineRecord, changes: Sequence[Change]) ->
         commits,
         len(steps),
     )
+
+
+def accepts(record: BaselineRecord, one: Change, line: CommitLine | None) -> bool:
+    """Whether a baseline is of runs after a change, by the commits where these are known."""
+    places = line.places if line else {}
+    place, end = places.get(record.commit or ""), places.get(one.range.first_after or "")
+    if place is None or end is None:
+        return datetime.fromisoformat(record.recorded_at).timestamp() >= one.since
+    return place >= end
 
 
 def _since(stream: Stream, record: BaselineRecord) -> Iterator[Valued]:

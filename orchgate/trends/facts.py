@@ -56,6 +56,7 @@ def _change_facts(one: Change) -> dict[str, object]:
         "first_commit_after": one.range.first_after,
         "commit_count": one.range.commits,
         "same_commit": one.same_commit,
+        "is_accepted": one.is_accepted,
         "also": [{"metric": moved.name, **_moved_facts(moved, moved.name)} for moved in one.also],
         "stages": [{"stage": moved.name, **_moved_facts(moved, one.key.metric)} for moved in one.stages],
     }

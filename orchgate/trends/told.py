@@ -94,7 +94,8 @@ def change_lines(one: Change, name: Names) -> Sequence[str]:
         f"{name(one.key)}: {what}, {moved}",
         f"since {day(one.since)}, {place(one)}; {sure(one.confidence)}",
     ]
-    return [*lines, also] if also else lines
+    lines += [also] if also else []
+    return [*lines, "accepted: a baseline was recorded since"] if one.is_accepted else lines
 
 
 def _stages(one: Change) -> str:

@@ -80,6 +80,7 @@ def bisection(answers: Answers) -> str:
     """The command that finds the commit of the newest change for the worse; "" where one is known, or none is here."""
     for one in sorted(answers.changes, key=lambda change: -change.since):
         old, new, number = one.range
-        if number and number > 1 and one.by > 0 and old and new and not one.key.benchmark:
+        worse = one.by > 0 and not (one.key.benchmark or one.is_accepted)
+        if worse and number and number > 1 and old and new:
             return f"orchgate bisect --good {old[:12]} --bad {new[:12]} {quoted(one.key.pipeline)}"
     return ""

@@ -20,7 +20,7 @@ from orchgate.metrics.tail import lines_at_end
 from orchgate.model import Severity, Step
 from orchgate.speed.push import recorded_runs
 from orchgate.speed.push.findings import that
-from orchgate.trends import changes, commits, streams, told
+from orchgate.trends import changes, commits, drift, streams, told
 from orchgate.trends.streams import StreamKey
 from orchgate.verdict import baseline, words
 
@@ -99,8 +99,7 @@ def _is_news(request: PushRequest, line: CommitLine, one: Change) -> bool:
 def _is_accepted(request: PushRequest, machine: str, line: CommitLine, one: Change) -> bool:
     """Whether a baseline was recorded since, by which that is how much it takes."""
     record = baseline.load(request.repository.root).of(request.pipeline, machine)
-    place = line.places.get((record.commit or "") if record else "")
-    return place is not None and place >= line.places.get(one.range.first_after or "", 0)
+    return record is not None and drift.accepts(record, one, line)
 
 
 def _note(request: PushRequest, line: CommitLine, one: Change) -> Finding:
