@@ -37,7 +37,13 @@ class Processes:
         """Starts a worker; its address."""
         number = len(self.workers)
         contact = self.folder / f"worker-{number}.log"
-        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self.folder / "scratch"))
+        options: tuple[str, ...] = (
+            "--no-nanny",
+            "--no-dashboard",
+            "--local-directory",
+            str(self.folder / f"scratch-{number}"),
+        )
+        options += () if "--nthreads" in words else ("--nthreads", "1")
         self.workers.append(self._start("worker", (self.address, *options, *words), variables, contact))
         started = _content(contact, "Start worker at:").partition("Start worker at:")[2]
         return started.split()[0]

@@ -52,7 +52,7 @@ def test_what_is_no_address_of_a_scheduler_is_refused(address: str) -> None:
         ({"distributed": "2026.7.0"}, "distributed 2026.7.0 there, 2026.8.0 here"),
         ({"git": ""}, "no git"),
         ({"git": "2.20.1", "git_numbers": (2, 20)}, "git 2.20.1, and 2.29 is needed"),
-        ({"class": "b"}, "machine class b, and a is asked for"),
+        ({"class": "b"}, "machine class b, and a is measured on"),
         ({"python": "3.11.9"}, ""),
     ],
 )
@@ -144,6 +144,15 @@ def test_units_come_back_in_their_order_whoever_was_first(cluster: units.Process
 def test_workers_that_cannot_be_used_are_left_out_by_name(cluster: units.Processes) -> None:
     newer = cluster.folder / "newer.py"
     newer.write_text("import orchgate\norchgate.__version__ = '9.9'\n", encoding="ascii")
+    broken = cluster.folder / "broken.py"
+    broken.write_text(
+        "from orchgate.runs import machine\n"
+        "def without_end(*_):\n"
+        "    return without_end()\n"
+        "machine.fingerprint = without_end\n",
+        encoding="ascii",
+    )
+    odd = cluster.worker("--preload", str(broken))
     old, gitless, good = cluster.worker("--preload", str(newer)), cluster.worker(PATH=""), cluster.worker()
     said: list[str] = []
 
@@ -152,7 +161,11 @@ def test_workers_that_cannot_be_used_are_left_out_by_name(cluster: units.Process
         assert [one.value for one in run_units(found, units.doubled, range(3))] == [0, 2, 4]
 
     assert sorted(said) == sorted(
-        [f"worker {old} left out: orchgate 9.9 there, 0.1.0 here", f"worker {gitless} left out: no git"]
+        [
+            f"worker {old} left out: orchgate 9.9 there, 0.1.0 here",
+            f"worker {gitless} left out: no git",
+            f"worker {odd} left out: its answer cannot be read: AssertionError",
+        ]
     )
 
 

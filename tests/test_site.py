@@ -183,13 +183,14 @@ def test_every_environment_variable_of_ours_is_on_its_page() -> None:
     }
 
 
-OF_OTHERS = {  # git, pre-commit, Bencher, hyperfine, clones of CI, and a secret in an example
+OF_OTHERS = {  # git, pre-commit, Bencher, hyperfine, Dask, clones of CI, and a secret in an example
     "--adapter",
     "--benchmark-json",
     "--command-name",
     "--depth",
     "--hook-stage",
     "--no-verify",
+    "--nthreads",
     "--single-branch",
     "--token",
 }

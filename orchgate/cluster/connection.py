@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 import warnings
+from collections import Counter
 
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -97,6 +98,22 @@ class Cluster:
         if new:
             self._welcome(new)
 
+    def of_one_class(self, machine: str) -> str:
+        """Keeps the workers of one machine class: of `machine`, or else of that which most are of. Which that is.
+
+        Raises OrchgateError where none is left.
+        """
+        counts = Counter(worker.machine for worker in self.workers.values())
+        most = machine or max(sorted(counts), key=lambda one: counts[one])
+        self._requires = self._requires._replace(machine=most)
+        for address, worker in list(self.workers.items()):
+            if worker.machine != most:
+                what = "is asked for" if machine else "is that of most"
+                self.leave_out(address, f"machine class {worker.machine}, and {most} {what}")
+        if not self.workers:
+            raise no_worker(self)
+        return most
+
     def _is_silent(self, address: str, sign: float) -> bool:
         now = time.monotonic()
         before = self._seen.get(address)
@@ -129,6 +146,10 @@ class Cluster:
                 return (await asyncio.wait_for(asked, seconds)).get(address, "it went away")
             except TimeoutError:
                 return f"no answer within {seconds:g} s"
+            except OSError:  # of the scheduler
+                raise
+            except Exception as error:  # noqa: BLE001 -- an answer may be anything, and be read as anything
+                return f"its answer cannot be read: {type(error).__name__}"
 
         async def every() -> list[Any]:
             return await asyncio.gather(*map(one, addresses))
@@ -174,7 +195,7 @@ class Requirements(NamedTuple):
         if self.alone and threads != 1:
             return f"runs {threads} tasks at a time; start it with --nthreads 1 to measure there"
         if self.machine and facts["class"] != self.machine:
-            return f"machine class {facts['class']}, and {self.machine} is asked for"
+            return f"machine class {facts['class']}, and {self.machine} is measured on"
         return ""
 
 
@@ -197,7 +218,6 @@ def connected(
     *,
     tell: Callable[[str], None] = lambda _: None,
     alone: bool = False,
-    machine: str = "",
     seconds: float = CONNECT_SECONDS,
 ) -> Iterator[Cluster]:
     """A cluster with at least one worker that can be used; `tell` is told of each that cannot, and why.
@@ -209,7 +229,7 @@ def connected(
     with _quiet():
         client = _client(address, seconds)
         try:
-            requires = Requirements(_own(), alone, machine)
+            requires = Requirements(_own(), alone)
             cluster = Cluster(client, address, tell, requires)
             _check_scheduler(cluster, requires)
             _first_workers(cluster, seconds)

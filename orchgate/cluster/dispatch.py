@@ -11,7 +11,7 @@ import pickle
 import queue
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 
 from orchgate.cluster import remote
 from orchgate.cluster.connection import ANSWER_SECONDS, CONNECT_SECONDS, no_worker
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 TRIES = 3
 _TICK = 1.0  # seconds between two looks at who is still there
 _GRACE = 30.0  # seconds beyond its limit, after which a worker should have ended a unit itself
+_STOP_SECONDS = 10.0
+_PART = 4 << 20  # bytes of a parcel that are sent at once
 _AHEAD = 10_000  # units that may be done before the one whose turn it is
 _TOO_LATE = "no answer {:g} s after its time was up"
 
@@ -85,36 +87,56 @@ def run_units(
     are taken as workers get free. Left early, nothing goes on running.
     Raises SchedulerLost; OrchgateError where no worker is left.
     """
-    work = _Dispatch(cluster, function, specs, seconds, tries)
+    job = uuid.uuid4().hex
+
+    def call(spec: Any) -> Call:
+        return Call(remote.call, job, pickle.dumps((function, spec)), seconds)
+
+    work = Dispatch(cluster, Job(job, call, seconds, tries))
     try:
-        yield from work.run()
+        yield from work.run(specs)
     finally:
         work.stop()
 
 
-class _Dispatch:
-    def __init__(
-        self,
-        cluster: Cluster,
-        function: Callable[[Any], Any],
-        specs: Iterable[Any],
-        seconds: float | None,
-        tries: int,
-    ) -> None:
+class Job(NamedTuple):
+    """How the units of a job are called on workers, and how often each is tried.
+
+    After so many `seconds` (None: nobody knows) a unit's call should have come back. `alone`: only one is done at a
+    time on a machine, however many workers it has, and they take turns. `parcel` is sent to each worker before its
+    first unit.
+    """
+
+    id: str
+    call: Callable[[Any], Call]
+    seconds: float | None
+    tries: int = TRIES
+    alone: bool = False
+    parcel: bytes = b""
+
+
+class Dispatch:
+    """The workers' side of a job, which may be given units several times."""
+
+    def __init__(self, cluster: Cluster, job: Job, tick: Callable[[], object] = lambda: None) -> None:
+        self.workers: dict[str, Worker] = {}  # all that ever were given a unit, by address
+        self.lost = 0  # times that a worker took a unit along when it died
         self._cluster = cluster
-        self._function = function
-        self._specs = enumerate(specs)
-        self._seconds = seconds
-        self._tries = tries
-        self._job = uuid.uuid4().hex
+        self._job = job
+        self._tick = tick
         self._again: deque[Unit] = deque()
         self._running: dict[str, _Running] = {}  # by key
         self._done: dict[int, Done] = {}
-        self._next = 0  # whose turn it is to be given back
+        self._specs: Iterator[tuple[int, Any]] = iter(())
+        self._next = 0  # the number of the unit whose turn it is to be given back
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._looked = time.monotonic()
+        self._given: Counter[str] = Counter()  # units, by address
+        self._sent: set[str] = set()  # addresses that have the parcel
 
-    def run(self) -> Iterator[Done]:
+    def run(self, specs: Iterable[Any]) -> Iterator[Done]:
+        """What each unit brings, in their order; the numbers go on from those before."""
+        self._specs = enumerate(specs, self._next)
         while self._running or self._done or self._is_more():
             self._hand_out()
             while self._next in self._done:
@@ -143,6 +165,7 @@ class _Dispatch:
 
     def _hand_out(self) -> None:
         """Gives each free worker something to do."""
+        self._send()
         for worker in self._free():
             unit = self._take(worker)
             if unit is None:
@@ -150,9 +173,17 @@ class _Dispatch:
             self._start(unit, worker)
 
     def _free(self) -> Iterator[Worker]:
-        """Every worker as often as it has threads to spare; the emptiest first."""
-        busy = [one.worker.address for one in self._running.values()]
-        room = {address: worker.threads - busy.count(address) for address, worker in self._cluster.workers.items()}
+        """Every worker as often as it has threads to spare; who has had the least first."""
+        busy = [one.worker for one in self._running.values()]
+        if self._job.alone:
+            used = {worker.host for worker in busy}
+            for worker in sorted(self._cluster.workers.values(), key=lambda one: self._given[one.address]):
+                if worker.host not in used:
+                    used.add(worker.host)
+                    yield worker
+            return
+        taken = Counter(worker.address for worker in busy)
+        room = {address: worker.threads - taken[address] for address, worker in self._cluster.workers.items()}
         while address := max(room, key=lambda one: room[one], default=""):
             if room[address] <= 0:
                 return
@@ -172,17 +203,30 @@ class _Dispatch:
         return Unit(*found) if found else None
 
     def _start(self, unit: Unit, worker: Worker) -> None:
-        payload = pickle.dumps((self._function, unit.spec))
-        call = pickle.dumps(Call(remote.call, self._job, payload, self._seconds))
-        key = f"orchgate-{self._job}-{unit.number}-{len(unit.tried)}"
+        call = pickle.dumps(self._job.call(unit.spec))
+        key = f"orchgate-{self._job.id}-{unit.number}-{len(unit.tried)}"
         future = self._cluster.client.submit(
             pickle.loads, call, key=key, pure=False, workers=[worker.address], allow_other_workers=False
         )
+        self.workers[worker.address] = worker
+        self._given[worker.address] += 1
         self._running[key] = _Running(unit, worker, future, time.monotonic())
         future.add_done_callback(lambda ended: self._ended.put(ended.key))
 
+    def _send(self) -> None:
+        """Gives the parcel to all workers that do not have it; who cannot keep it is left out. Raises SchedulerLost."""
+        new = [address for address in self._cluster.workers if address not in self._sent]
+        for begin in range(0, len(self._job.parcel), _PART) if new else ():
+            part = self._job.parcel[begin : begin + _PART]
+            for address, why in self._cluster.broadcast(remote.receive, new, self._job.id, part).items():
+                if why:
+                    self._cluster.leave_out(address, why)
+            new = [address for address in new if address in self._cluster.workers]
+        self._sent.update(new)
+
     def _wait(self) -> None:
         """Until a unit ends, or it is time to look who is still there."""
+        self._tick()
         try:
             key = self._ended.get(timeout=_TICK)
         except queue.Empty:
@@ -195,13 +239,14 @@ class _Dispatch:
     def _look(self) -> None:
         self._looked = now = time.monotonic()
         for one in self._running.values():
-            if self._seconds is not None and now - one.since > self._seconds + _GRACE:
+            if self._job.seconds is not None and now - one.since > self._job.seconds + _GRACE:
                 self._cluster.leave_out(one.worker.address, _TOO_LATE.format(_GRACE))
         self._cluster.refresh()
         for key, one in list(self._running.items()):
             if one.worker.address not in self._cluster.workers:
                 del self._running[key]
                 one.future.cancel()
+                self.lost += 1
                 self._retry(one, f"worker {one.worker.address}: {self._cluster.left_out[one.worker.address]}")
 
     def _ended_as(self, one: _Running) -> None:
@@ -214,6 +259,7 @@ class _Dispatch:
                 self._cluster.leave_out(address, value)
                 self._retry(one, f"worker {address}: {value}")
             case remote.LOST:
+                self.lost += 1
                 self._retry(one, f"worker {address}: {value}")
             case _:
                 self._done[one.unit.number] = Done(one.unit.number, None, str(value), address)
@@ -236,21 +282,29 @@ class _Dispatch:
 
     def _retry(self, one: _Running, why: str) -> None:
         tried = (*one.unit.tried, one.worker.address)
-        if len(tried) < self._tries:
+        if len(tried) < self._job.tries:
             self._again.append(one.unit._replace(tried=tried))
             return
         problem = f"given up after {counted(len(tried), 'try', 'tries')}; the last: {why}"
         self._done[one.unit.number] = Done(one.unit.number, None, problem, one.worker.address)
 
-    def stop(self) -> None:
-        """Ends what still runs. No errors: a scheduler that is gone has taken its tasks along."""
-        if not self._running:
-            return
+    def drop(self) -> None:
+        """Forgets the units that are under way: nobody waits for them any more. What runs on workers goes on."""
         for one in self._running.values():
             one.future.cancel()
-        addresses = list({one.worker.address for one in self._running.values()} & self._cluster.workers.keys())
         self._running.clear()
+        self._again.clear()
+        self._done.clear()
+
+    def stop(self) -> None:
+        """Ends what still runs, everywhere. No errors: a scheduler that is gone has taken its tasks along."""
+        if not self._running and not self._sent:
+            return
+        addresses = {one.worker.address for one in self._running.values()} | self._sent
+        self.drop()
         try:
-            self._cluster.broadcast(remote.stop, addresses, self._job, seconds=5.0)
+            self._cluster.broadcast(
+                remote.stop, list(addresses & self._cluster.workers.keys()), self._job.id, seconds=_STOP_SECONDS
+            )
         except OrchgateError:
             return

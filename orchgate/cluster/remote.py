@@ -8,20 +8,28 @@ waits for it any more, and with its worker.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
+import tempfile
 import threading
+import time
 
 from orchgate.errors import OrchgateError
+from orchgate.git.worktree_cache import erase
 from orchgate.lib import process
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import subprocess
-    from typing import Any
+    from typing import IO, Any
 
 VALUE, FAILED, UNFIT, LOST, LATE = "value", "failed", "unfit", "lost", "late"
+IDLE_SECONDS = 3600.0  # for which a process waits for another question; nobody asks any more who was away for so long
+_LENGTH = 8  # bytes of the length before each message to or from it
 _RUNNING: dict[str, set[subprocess.Popen[bytes]]] = {}  # by job: processes of this worker
+_SESSIONS: dict[str, subprocess.Popen[bytes]] = {}  # by job: the one that answers its questions
+_FOLDERS: dict[str, str] = {}  # by job: where what was sent for it lies
 _ENDED: set[str] = set()  # jobs of which nothing is started any more
 _LOCK = threading.Lock()
 
@@ -105,13 +113,13 @@ def call(job: str, payload: bytes, seconds: float | None) -> tuple[str, Any]:
     return (LATE, f"took longer than {seconds:g} s") if done.timed_out else _answer(done)
 
 
-def _started(job: str) -> subprocess.Popen[bytes]:
+def _started(job: str, *words: str, discard_errors: bool = False) -> subprocess.Popen[bytes]:
     """A process that waits for its payload. Raises OrchgateError."""
     with _LOCK:
         if job in _ENDED:
             raise OrchgateError("nobody waits for this any more")
-        argv = (sys.executable, "-P", "-m", "orchgate.cluster.child", str(os.getpid()))
-        child = process.start(argv, env=os.environ, own_group=True)
+        argv = (sys.executable, "-P", "-m", "orchgate.cluster.child", str(os.getpid()), *words)
+        child = process.start(argv, env=os.environ, own_group=True, discard_errors=discard_errors)
         _RUNNING.setdefault(job, set()).add(child)
     return child
 
@@ -131,9 +139,124 @@ def _answer(done: process.Completed) -> tuple[str, Any]:
 
 
 def stop(job: str) -> None:
-    """Ends all that still runs here for a job, and keeps more from starting."""
+    """Ends all that still runs here for a job, keeps more from starting, and takes away what was sent for it."""
     with _LOCK:
         _ENDED.add(job)
+        _SESSIONS.pop(job, None)
+        folder = _FOLDERS.pop(job, "")
         running = list(_RUNNING.pop(job, ()))
     for child in running:
         process.end(child, own_group=True)
+    if folder:
+        erase(folder)
+
+
+# Questions and answers: a process that keeps what it has prepared from one unit of work to the next
+
+
+class Limits(NamedTuple):
+    """In how many seconds a process has to be ready for questions, and to answer one."""
+
+    ready: float
+    answer: float
+
+
+def ask(job: str, opening: bytes, question: bytes, limits: Limits) -> tuple[str, Any]:
+    """What a generator function yields for a question, as `call` says it, in a pair with what it yields first.
+
+    `opening` is the pickled pair of function and argument. It runs in a process of this worker that begins with the
+    first question, and waits for the next one; what it yields first is None but for that one. The function is also
+    given the folder of this job. No errors.
+    """
+    child, ready = _SESSIONS.get(job), None
+    if child is None or child.poll() is not None:
+        try:
+            child = _started(job, _FOLDERS.get(job, ""), discard_errors=True)
+        except OrchgateError as error:
+            return UNFIT, error.message
+        how, ready = _exchanged(child, opening, limits.ready)
+        if how != VALUE:
+            return _closed(job, child, how, ready)
+        _SESSIONS[job] = child
+    how, value = _exchanged(child, question, limits.answer)
+    return (VALUE, (ready, value)) if how == VALUE else _closed(job, child, how, value)
+
+
+def _closed(job: str, child: subprocess.Popen[bytes], how: str, why: Any) -> tuple[str, Any]:
+    process.end(child, own_group=True)
+    for stream in (child.stdin, child.stdout):
+        if stream:
+            with contextlib.suppress(OSError):
+                stream.close()
+    with _LOCK:
+        _SESSIONS.pop(job, None)
+        _RUNNING.get(job, set()).discard(child)
+    return how, why
+
+
+def _exchanged(child: subprocess.Popen[bytes], data: bytes, seconds: float) -> tuple[str, Any]:
+    import pickle
+
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        send_message(child.stdin, data)
+        answer = receive_message(child.stdout.fileno(), seconds)
+    except TimeoutError:
+        return LOST, f"gave no answer within {seconds:g} s"
+    except (OSError, ValueError):
+        answer = b""
+    if not answer:
+        return LOST, "its process ended early"
+    how, value = pickle.loads(answer)  # noqa: S301 -- as above
+    return how, value
+
+
+def receive_message(descriptor: int, seconds: float) -> bytes:
+    """The next message; b"" where the other side is gone. Raises TimeoutError, OSError."""
+    deadline = time.monotonic() + seconds
+    length = int.from_bytes(_read(descriptor, _LENGTH, deadline), "big")
+    return _read(descriptor, length, deadline)
+
+
+def _read(descriptor: int, length: int, deadline: float) -> bytes:
+    import select
+
+    data = bytearray()
+    while len(data) < length:
+        if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise TimeoutError
+        part = os.read(descriptor, min(length - len(data), 1 << 20))
+        if not part:
+            return b""
+        data += part
+    return bytes(data)
+
+
+def send_message(stream: IO[bytes], data: bytes) -> None:
+    stream.write(len(data).to_bytes(_LENGTH, "big") + data)
+    stream.flush()
+
+
+# What is sent before
+
+
+PARCEL = "parcel.pack"  # its name in the folder of a job
+
+
+async def receive(job: str, part: bytes, dask_worker: Any = None) -> str:
+    """Adds a part to what this worker has been sent for a job, in a folder of its own; "" or why not."""
+    return await asyncio.to_thread(_received, job, part, str(dask_worker.local_directory))
+
+
+def _received(job: str, part: bytes, home: str) -> str:
+    try:
+        if job not in _FOLDERS:
+            _FOLDERS[job] = tempfile.mkdtemp(prefix="orchgate-", dir=home)
+        with open(os.path.join(_FOLDERS[job], PARCEL), "ab") as file:
+            file.write(part)
+    except OSError as error:
+        if folder := _FOLDERS.pop(job, ""):
+            erase(folder)
+        return f"cannot keep what is sent: {error.strerror}"
+    return ""

@@ -97,8 +97,21 @@ class Stopped(Enum):
     LOOKED = "looked"  # after the last look
     BUDGET = "budget"
     GROSS = "gross"  # head is slower by so much that no statistics were needed
-    UNSTEADY = "unsteady"  # head was ended too often, and finished when it ran again
+    UNSTEADY = "unsteady"  # head was ended too often, and finished when it ran again; or workers died too often
+    LOST = "lost"  # the cluster on which it ran
     FAILED = "failed"
+
+
+class RanOn(NamedTuple):
+    """Where pairs ran that were given to workers: the machine class, and how many pairs each machine had.
+
+    So many `workers` had a part in it; `left_out` says why others had none. No machine is named.
+    """
+
+    machine: Mapping[str, object]
+    pairs: tuple[int, ...]
+    workers: int
+    left_out: tuple[str, ...]
 
 
 class EarlierPairs(NamedTuple):
@@ -115,7 +128,7 @@ class Measurement(NamedTuple):
     `noise` is how far base's CPU time usually is from its median, as a fraction of it (None: fewer than four runs).
     `flips` seeds the order of the pairs. `notes` are lines for people: what could not be measured. `differs` names what
     differs between the sides besides the code. `took` is what the last whole run of each side took, in seconds, by
-    label.
+    label. `ran_on` is None where all ran here.
     """
 
     pairs: tuple[Pair, ...]
@@ -135,6 +148,7 @@ class Measurement(NamedTuple):
     differs: tuple[str, ...] = ()
     took: Mapping[str, float] = {}
     instructions: Instructions | None = None  # where they were counted
+    ran_on: RanOn | None = None
 
 
 # What it means that a side fails: an error of that side, and never "slower"
@@ -282,7 +296,7 @@ def how_measured(measurement: Measurement) -> str:
     """`14 pairs in 3.9 s; CPU time of base varied by 2.1 % between runs`."""
     if measurement.stopped is Stopped.GROSS and not measurement.pairs:
         return f"measured for {measurement.seconds:.1f} s"
-    text = f"{_counted(measurement)} in {measurement.seconds:.1f} s"
+    text = f"{_counted(measurement)}{_on_machines(measurement)} in {measurement.seconds:.1f} s"
     if measurement.noise is not None:
         text += f"; CPU time of base varied by {words.share(measurement.noise)} between runs"
     return text + _why_stopped(measurement)
@@ -298,6 +312,13 @@ def _counted(measurement: Measurement) -> str:
     new, earlier = len(measurement.pairs), len(measurement.earlier)
     text = f"{new + earlier} {'pair' if new + earlier == 1 else 'pairs'}"
     return f"{text}, {earlier} of them of earlier pushes, {new} measured now" if earlier else text
+
+
+def _on_machines(measurement: Measurement) -> str:
+    where = measurement.ran_on
+    if where is None or not where.pairs:
+        return ""
+    return f" on {text.counted(len(where.pairs), 'machine')} ({text.counted(where.workers, 'worker')})"
 
 
 def _why_stopped(measurement: Measurement) -> str:

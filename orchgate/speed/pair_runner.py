@@ -37,21 +37,26 @@ class HeadUnfinished(Exception):
 class RunPair(NamedTuple):
     """A run of each, which took so many `seconds`.
 
-    Unless it is `whole`, head was ended before and finished only when it was run again.
+    Unless it is `whole`, head was ended before and finished only when it was run again. `machine` says where, as in
+    `Pair`.
     """
 
     base: MeasuredRun
     head: MeasuredRun
     whole: bool
     seconds: float
+    head_first: bool = False
+    machine: str = ""
 
 
-def pair_of(base: MeasuredRun, head: MeasuredRun, *, head_first: bool) -> Pair:
+def pair_of(ran: RunPair) -> Pair:
     """Two runs as a pair; of memory that neither side is known of, nothing is said."""
-    reasons = (base.lower_bounds, head.lower_bounds, base.unread, head.unread)
+    base, head = ran.base, ran.head
+    metrics = base.metrics, head.metrics
     if base.hidden_memory and head.hidden_memory:
-        return Pair(base.without_hidden(), head.without_hidden(), head_first, *reasons)
-    return Pair(base.metrics, head.metrics, head_first, *reasons)
+        metrics = base.without_hidden(), head.without_hidden()
+    bounds = base.lower_bounds, head.lower_bounds
+    return Pair(*metrics, ran.head_first, *bounds, base.unread, head.unread, ran.machine)
 
 
 class _Order(NamedTuple):
@@ -82,12 +87,12 @@ class PairRunner:
         """The first run of each, base's first; head's may have to fill what base's filled another day."""
         return self._undisturbed(_Order(patience=min(_PATIENCE, _PATIENT * self._timing.budget)))
 
-    def pair(self, *, head_first: bool, late: bool) -> RunPair:
-        """A run of each; `late`, also beyond the budget.
+    def pair(self, coin: Callable[[], bool], *, late: bool) -> RunPair:
+        """A run of each, head's first where the coin says so; `late`, also beyond the budget.
 
         Raises OutOfTime, Unfinished; OrchgateError where they are stopped again and again.
         """
-        ran = self._undisturbed(_Order(head_first, late))
+        ran = self._undisturbed(_Order(coin(), late))
         self.ended += not ran.whole
         return ran
 
@@ -116,7 +121,7 @@ class PairRunner:
         else:
             base = self._of_base(late=how.late)
             head, whole = self._of_head(how)
-        return RunPair(base, head, whole, sum(self._seconds.values()))
+        return RunPair(base, head, whole, sum(self._seconds.values()), how.head_first)
 
     def _of_base(self, *, late: bool) -> MeasuredRun:
         ran = self._one(self._base, late=late)
@@ -211,6 +216,10 @@ class Timing:
     def begin(self) -> None:
         """The budget begins here: what came before is not counted."""
         self._since = working_time.now()
+
+    def grant(self, seconds: float) -> None:
+        """The budget ends in so many seconds from now, however much of it was used."""
+        self._since = working_time.now() + seconds - self.budget
 
     def warmed_up(self, seconds: float) -> None:
         """The first run of each took so long."""

@@ -6,11 +6,19 @@ import os
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import working_time
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, Protocol
 from orchgate.model import Verdict
 from orchgate.speed import measurements, sampling
 from orchgate.speed.measurements import EarlierPairs, Measurement, Stopped, changes, spread
-from orchgate.speed.pair_runner import HeadUnfinished, PairRunner, Progress, ProgressReporter, Timing, pair_of
+from orchgate.speed.pair_runner import (
+    HeadUnfinished,
+    PairRunner,
+    Progress,
+    ProgressReporter,
+    RunPair,
+    Timing,
+    pair_of,
+)
 from orchgate.speed.sampling import OutOfTime
 from orchgate.verdict import gross
 from orchgate.verdict.comparison import LOOKS, judge, next_look
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from orchgate.config.settings import Benchmarks
-    from orchgate.speed.sampling import Harness, MeasuredRun, Side
+    from orchgate.speed.sampling import Failure, Harness, MeasuredRun, Side
     from orchgate.verdict.values import Compared, Pair, Policy
 
 MOST_PAIRS = LOOKS[-1]
@@ -110,6 +118,22 @@ def sample(
         return tuple(samples)
 
 
+class PairSource(Protocol):
+    """Where pairs come from: a `PairRunner` here, or workers."""
+
+    ended: int
+    passed: set[str]
+    took: dict[str, float]
+
+    def warm_up(self) -> RunPair: ...
+
+    def pair(self, coin: Callable[[], bool], *, late: bool) -> RunPair: ...
+
+    def broken(self) -> tuple[Failure, ...]: ...
+
+    def notes(self) -> list[str]: ...
+
+
 class PairedRun:
     """A measurement under way."""
 
@@ -139,13 +163,14 @@ class PairedRun:
         self._warm_up: tuple[MeasuredRun, MeasuredRun] | None = None
         self._planned: int | None = None  # pairs of this sitting, once it is known
         self._prepared: set[str] = set()
-        self.runner = PairRunner(sides, policy, timing)
+        self.runner: PairSource = PairRunner(sides, policy, timing)
         self.reporter = ProgressReporter(tell, timing, self._most)
         base, head = ({stage.id for stage in side.stages} for side in sides)
         self.common = frozenset(base & head)
 
     def prepared(self, harness: Harness, command: Sequence[str], timeout: float | None) -> Measurement | None:
         """Readies both trees; the end of it all where that fails."""
+        assert isinstance(self.runner, PairRunner)
         self.runner.harness = harness
         for side in self._sides:
             if command and side.keep:
@@ -159,6 +184,10 @@ class PairedRun:
         if found := self.runner.broken():
             return self.ended(measurements.judgement(found, self._prepared), Stopped.FAILED)
         return None
+
+    def coin(self) -> bool:
+        """Whether head goes first."""
+        return self._flips.random() < 0.5
 
     def run(self) -> Measurement:
         if self._most <= 0:
@@ -213,13 +242,12 @@ class PairedRun:
             if not (late or self._fits()) or self.runner.ended > _UNSTEADY:
                 return False
             self.reporter.now(f"pair {len(self._pairs) + 1}", len(self._pairs))
-            head_first = self._flips.random() < 0.5
-            ran = self.runner.pair(head_first=head_first, late=late)
+            ran = self.runner.pair(self.coin, late=late)
             if self.runner.broken():
                 return False
             if ran.whole:
                 self._samples.append((ran.base, ran.head))
-                self._pairs.append(pair_of(ran.base, ran.head, head_first=head_first))
+                self._pairs.append(pair_of(ran))
                 self._timing.paired(ran.seconds)
         return True
 
@@ -239,7 +267,7 @@ class PairedRun:
 
     def _suspicious(self) -> bool:
         """Whether all runs so far, the first ones included, look as if head were far too slow."""
-        first = [] if self._warm_up is None else [pair_of(*self._warm_up, head_first=False)]
+        first = [] if self._warm_up is None else [pair_of(RunPair(*self._warm_up, whole=True, seconds=0.0))]
         return gross.suspicious([*first, *self._pairs], self._policy)
 
     def _excesses(self) -> tuple[Compared, ...]:

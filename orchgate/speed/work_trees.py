@@ -48,7 +48,7 @@ def opened(
     the next time. Raises ConfigError (naming the side that defines the pipeline), GitError.
     """
     if command:
-        stages: tuple[Stage, ...] = (Stage(COMMAND, COMMAND, tuple(command), cwd=folder),)
+        stages = of_command(command, folder)
     else:
         label, commit = tuple(defined_by) or next(iter(commits.items()))
         stages = definition.read(repository, commit, pipeline, label).stages
@@ -62,6 +62,11 @@ def opened(
             )
             for label, commit in commits.items()
         )
+
+
+def of_command(command: Sequence[str], folder: str) -> tuple[Stage, ...]:
+    """A command line as the one stage of a pipeline, in a folder of the tree."""
+    return (Stage(COMMAND, COMMAND, tuple(command), cwd=folder),)
 
 
 def _variant(prepare: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 
+from orchgate.commands.perf import on_cluster
 from orchgate.commands.shared import options
 from orchgate.commands.shared.options import Renamed, output_options, whole_number
 from orchgate.errors import ConfigError, UsageError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping, Sequence
 
-    from orchgate.commands.perf.report import PerfRequest
+    from orchgate.commands.perf.report import Answer, PerfRequest, Question
     from orchgate.commands.shared.command_line import Parser
     from orchgate.config.settings import Config, Performance
     from orchgate.git.repository import Repository
@@ -67,6 +68,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--replay", default="", metavar="FILE", help="judge recorded samples instead; - is standard input"
     )
+    on_cluster.arguments(parser)
     parser.add_argument("--print-job", choices=JOBS, help="print a CI job that measures a proposed change, and stop")
     parser.old_names = {
         "--budget": Renamed("--max-time"),
@@ -88,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     if args.replay:
         return _replayed(args)
     options.refuse_both(args)
+    on_cluster.refuse(args)
     from orchgate.gate import session
 
     with session.opened() as repository:
@@ -98,7 +101,7 @@ def _replayed(args: argparse.Namespace) -> int:
     from orchgate.commands.perf import documents, report
 
     given = (args.pipeline, args.command, args.base, args.head, args.output, args.max_time, args.max_pairs)
-    if any((*given, args.exact, args.benchstat)):
+    if any((*given, args.exact, args.benchstat, args.scheduler, args.machine_class)):
         raise UsageError("--replay judges what was recorded: nothing is run", "orchgate perf --replay FILE")
     found = report.replayed(args.replay)
     code = report.exit_code(found.verdict, found.held_to.inconclusive)
@@ -123,22 +126,32 @@ def _compared(args: argparse.Namespace, repository: Repository) -> int:
     if asked.pipeline and change is None:
         new = report.introduced(repository, asked, reproduce(asked, args))
         return documents.delivered(args, documents.of_new_pipeline(new), report.forms(new, dirty=False), 0)
-    settings, held_to = config.performance, _policy(config, asked)
+    question = report.Question(args, asked, config, _policy(config, asked), change)
+    sides, measurement, redefined = (on_cluster.compared if args.scheduler else _compared_here)(question, repository)
+    held_to = question.held_to
+    kept = _keep(repository, asked, sides, measurement, args, policy=held_to)
+    shown = report.PerfReport(
+        asked, sides, measurement, reproduce(asked, args), kept, config.performance.setup, redefined, held_to
+    )
+    dirty = args.output_format != "json" and not args.head and _is_dirty(repository)
+    code = report.exit_code(measurement.judgement.verdict, held_to.inconclusive)
+    return documents.delivered(args, documents.of_measurement(shown, held_to), report.forms(shown, dirty=dirty), code)
+
+
+def _compared_here(question: Question, repository: Repository) -> Answer:
+    from orchgate.commands.perf import report
+
+    args, asked, config, held_to, change = question
+    settings = config.performance
     started = time.monotonic()
     with _sides(repository, asked, settings.setup) as sides:
         repository.blobs.close()  # a git that waits for questions would pass for a process a stage left behind
         measurement = _measured(args, asked, settings, held_to, sides)
         measurement = _warned(repository, config, measurement)
         measurement = report.with_differences(repository, asked, sides, measurement, change)
-        kept = _keep(repository, asked, sides, measurement, args, policy=held_to)
     left = (args.max_time or settings.max_seconds) - (time.monotonic() - started)
     redefined = report.redefined(repository, asked, settings, change, left) if change else None
-    shown = report.PerfReport(
-        asked, sides, measurement, reproduce(asked, args), kept, settings.setup, redefined, held_to
-    )
-    dirty = args.output_format != "json" and not args.head and _is_dirty(repository)
-    code = report.exit_code(measurement.judgement.verdict, held_to.inconclusive)
-    return documents.delivered(args, documents.of_measurement(shown, held_to), report.forms(shown, dirty=dirty), code)
+    return sides, measurement, redefined
 
 
 def _policy(config: Config, asked: PerfRequest) -> Policy:

@@ -19,6 +19,7 @@ from orchgate.verdict import reported_benchmarks, words
 from orchgate.verdict.values import plain
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import TextIO
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from orchgate.speed.measurements import Measurement
     from orchgate.speed.sampling import Side
     from orchgate.verdict.values import Judgement, Pair, Policy
+
+    Answer = tuple[tuple[Side, Side], Measurement, "DefinitionChange | None"]
 
 VERSION = 1
 _WIDTH = 12  # hex digits of an id, for people
@@ -60,6 +63,16 @@ class DefinitionChange(NamedTuple):
 
     findings: tuple[Finding, ...]
     facts: Mapping[str, object]
+
+
+class Question(NamedTuple):
+    """What is to be compared, by which configuration and limits; `change` is head's of the pipeline, if one runs."""
+
+    args: argparse.Namespace
+    asked: PerfRequest
+    config: Config
+    held_to: Policy
+    change: PipelineChange | None
 
 
 class PerfReport(NamedTuple):
@@ -171,6 +184,7 @@ def as_json(shown: PerfReport) -> dict[str, object]:
             "differs": list(measurement.differs),
             "instructions": measurements.instructions(measurement),
             "environment": _environment(shown),
+            "ran_on": _ran_on(measurement),
             "notes": [*judgement.notes, *measurement.notes],
             "samples": shown.kept.get("file"),
             "benchstat": shown.kept.get("benchstat"),
@@ -189,6 +203,19 @@ def judged(judgement: Judgement) -> dict[str, object]:
     }
 
 
+def _ran_on(measurement: Measurement) -> dict[str, object] | None:
+    """Where pairs ran that were given to workers; nothing of it names a machine."""
+    where = measurement.ran_on
+    if where is None:
+        return None
+    return {
+        "machine_class": where.machine.get("fingerprint"),
+        "machines": [{"pair_count": pairs} for pairs in where.pairs],
+        "worker_count": where.workers,
+        "left_out": list(where.left_out),
+    }
+
+
 def _environment(shown: PerfReport) -> dict[str, object]:
     """What the figures depend on: the machine, and how the runs were set up."""
     from orchgate import __version__
@@ -196,7 +223,7 @@ def _environment(shown: PerfReport) -> dict[str, object]:
 
     return {
         "orchgate": __version__,
-        "machine": fingerprint(),
+        "machine": (shown.measurement.ran_on.machine if shown.measurement.ran_on else None) or fingerprint(),
         "load": round(os.getloadavg()[0], 2),
         "pair_seconds": round(shown.measurement.pair_seconds, 6),
         "flips": shown.measurement.flips,

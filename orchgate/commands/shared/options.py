@@ -156,6 +156,11 @@ def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     return read
 
 
+def scheduler(parser: argparse.ArgumentParser, what: str) -> None:
+    """Whose cluster works; from the command line only, for whoever names a scheduler has programs run there."""
+    parser.add_argument("--scheduler", default="", metavar="ADDRESS", help=f"{what}: tcp://HOST:PORT, or tls://…")
+
+
 def refuse_both(args: argparse.Namespace) -> None:
     """Raises UsageError when both a pipeline and a command are named."""
     if args.pipeline and args.command:

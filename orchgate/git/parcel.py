@@ -1,0 +1,50 @@
+"""The trees of a few commits as one pack, to be measured on another machine: no history, no names, no settings."""
+
+from __future__ import annotations
+
+import os
+
+from orchgate.errors import GitError
+from orchgate.git.call import NO_HOOKS, Git, scrubbed
+from orchgate.git.repository import open_repository
+from orchgate.lib import files
+from orchgate.lib.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orchgate.git.repository import Repository
+
+_SHA1 = 40  # hex digits
+MOST_BYTES = 1 << 30  # of a pack, which is held in memory here and on the way
+
+
+def packed(repository: Repository, commits: Sequence[str]) -> bytes:
+    """A pack of these commits and all that is in their trees, nothing of what came before. Raises GitError."""
+    listed = repository.git("rev-list", "--objects", "--no-object-names", "--no-walk", *dict.fromkeys(commits))
+    pack = repository.git("pack-objects", "--stdout", "-q", "--threads=1", "--delta-base-offset", input=listed)
+    if len(pack) > MOST_BYTES:
+        raise GitError(
+            f"the trees to be measured are {len(pack) >> 20:,} MiB as a pack, more than {MOST_BYTES >> 20:,}",
+            "measure here, without --scheduler",
+        )
+    return pack
+
+
+def unpacked(folder: str, pack: str, commits: Sequence[str], environ: Mapping[str, str]) -> Repository:
+    """A repository in a new folder, of nothing but what was `packed` into the file `pack`, which it takes over.
+
+    Raises OrchgateError.
+    """
+    files.make_folders(folder)
+    bound = {**scrubbed(environ), "GIT_DIR": folder, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+    git = Git(folder, bound, NO_HOOKS)
+    kind = "sha1" if len(commits[0]) == _SHA1 else "sha256"
+    git("init", "--quiet", "--bare", f"--object-format={kind}", "--template=")
+    # Before the pack: whoever looks for the parents of these commits is told that there are none.
+    files.create(os.path.join(folder, "shallow"), "".join(f"{one}\n" for one in dict.fromkeys(commits)).encode("ascii"))
+    files.make_folders(os.path.join(folder, "objects", "pack"))
+    inside = os.path.join(folder, "objects", "pack", "pack-sent.pack")
+    os.replace(pack, inside)
+    git("index-pack", inside)
+    return open_repository(folder, bound)
