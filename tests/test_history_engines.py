@@ -12,7 +12,7 @@ import pytest
 
 from orchgate.history import segments
 from orchgate.history.entries import decode_entry
-from tests.histories import clones, line, record, show, told, write_lines
+from tests.histories import clones, line, named, plant, record, show, told, write_lines
 from tests.repo import clone
 
 if TYPE_CHECKING:
@@ -74,6 +74,41 @@ def test_the_same_history_in_git_and_in_a_folder_gives_equal_rows(made: Clones, 
         told(made.third, "compact", "--to", store)
     assert {by: rows(made.third, by, store) for by in QUESTIONS for store in ("git", folder)} == before
     assert sum(row["runs"] for row in before["pipeline"]) == 14
+
+
+def test_a_history_moves_as_a_whole_from_git_to_a_folder(
+    made: Clones, folder: str, new_repo: Callable[[str], Repo]
+) -> None:
+    write_runs(made)
+    stranger = new_repo("stranger")
+    stranger.commit("another beginning", {".gitignore": "/.runs/\n"})
+    stranger.git("remote", "add", "origin", str(made.remote.root))
+    write_lines(stranger, [line(0)])
+    record(made.third)
+    for one in (made.one, made.other, stranger):
+        told(one, "push")
+    told(made.third, "fetch")
+
+    moved = told(made.third, "push", "--to", folder, "--fetched")
+    again = told(made.third, "push", "--to", folder, "--fetched")
+
+    assert (moved["sent_run_count"], moved["run_count"]) == (15, 15)
+    assert (again["sent_run_count"], again["stored_run_count"]) == (0, 15)
+    told(made.third, "push")
+    for by in QUESTIONS:
+        assert rows(made.one, by, folder) == rows(made.one, by, "git")
+
+
+def test_a_segment_that_is_damaged_here_is_named_when_a_history_moves(made: Clones, folder: str) -> None:
+    write_lines(made.one, [line(0)])
+    told(made.one, "push")
+    content = b"hello\n"
+    plant(made.one, {named(content): content})
+
+    moved = told(made.one, "push", "--to", folder, "--fetched", code=3)
+
+    assert moved["sent_run_count"] == 1
+    assert "does not begin as one" in moved["problems"][0]["message"]
 
 
 def test_runs_that_are_pushed_to_a_folder_twice_at_once_and_late_count_once(

@@ -12,7 +12,7 @@ from orchgate.outputs._document import problem
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from orchgate.commands.history.workspace import HistoryWorkspace
     from orchgate.commands.shared.command_line import Parser
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from orchgate.history.collect import Collected, Sent
     from orchgate.history.objects.part_store import PartStore
     from orchgate.history.repositories import RepositoryIdentity
-    from orchgate.history.store import SegmentStore
+    from orchgate.history.segments import Line
+    from orchgate.history.store import Loaded, SegmentStore
 
 SUMMARY = "send recorded runs to refs/orchgate/history of a remote, to a folder or to a bucket"
 ABOUT = (
@@ -31,6 +32,7 @@ EXAMPLES = (
     "orchgate history push",
     "orchgate history push --remote upstream --dry-run",
     "orchgate history push --to s3://bucket/prefix",
+    "orchgate history push --to s3://bucket/prefix --fetched",
 )
 EXIT_CODES = {
     1: "a name in a run looks like a secret, and the run was not sent",
@@ -42,6 +44,8 @@ def arguments(parser: Parser) -> None:
     options.output_format(parser, "history-transfer")
     parser.add_argument("--to", default="", metavar="STORE", help="git, a folder or s3://bucket/prefix (history.to)")
     servers.add_arguments(parser)
+    what = "also send what was fetched here of the runs of others, so that a history moves as a whole"
+    parser.add_argument("--fetched", action="store_true", help=what)
     parser.add_argument("--dry-run", action="store_true", help="say what the remote lacks, and send nothing")
 
 
@@ -50,32 +54,59 @@ def run(args: argparse.Namespace) -> Verdict:
 
 
 def _push(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> HistoryOutcome:
-    from orchgate.history import repositories
+    from orchgate.history import repositories, store
 
     where = workspace.address(place, args.to)
     repositories.require_name(place.identity)
     own = workspace.own_runs(place)
-    secrets = _secrets(place, own)
-    own = own._replace(runs={run: line for run, line in own.runs.items() if run not in secrets})
-    request = _Request(place.identity, own, args.dry_run, say)
+    others = _fetched(place, say) if args.fetched else store.Loaded(())
+    groups = _groups(place.identity, own, others)
+    secrets = _secrets(place, groups.values())
+    for runs in groups.values():
+        for run in secrets.keys() & runs.keys():
+            del runs[run]
+    request = _Request(groups, args.dry_run, say)
     remote = None if where else args.remote or place.store.default_remote()
     if where:
         done = [_push_parts(workspace.parts_of(place, where, args.timeout), request)]
     else:
         done = list(_push_to_remote(place, str(remote), args.timeout, request))
-    problems = [*workspace.kept_out(own), *_withheld(secrets)]
+    problems = [*workspace.kept_out(own), *workspace.faults_of(others.faults), *_withheld(secrets)]
     workspace.say_problems(problems, say)
-    verdict = Verdict.FAIL if secrets else Verdict.BROKEN if own.unreadable else Verdict.PASS
-    added = HistoryOutcome(verdict, remote, len(own.runs), is_dry_run=args.dry_run, problems=tuple(problems))
+    verdict = Verdict.FAIL if secrets else Verdict.BROKEN if own.unreadable or others.faults else Verdict.PASS
+    number = sum(map(len, groups.values()))
+    added = HistoryOutcome(verdict, remote, number, is_dry_run=args.dry_run, problems=tuple(problems))
     return added._replace(**{name: sum(getattr(one, name) for one in done) for name in _SUMMED})
 
 
-def _secrets(place: HistoryWorkspace, own: Collected) -> Mapping[str, str]:
+def _fetched(place: HistoryWorkspace, say: Say) -> Loaded:
+    """What is here of the runs of others, whatever store it came from. Raises OrchgateError."""
+    from orchgate.history import git_store, store
+
+    loaded = store.load(git_store.fetched(place.store)[0])
+    for parts in workspace.cached_parts(place, say):
+        loaded = loaded.joined(store.load(parts))
+    return loaded
+
+
+def _groups(identity: RepositoryIdentity, own: Collected, others: Loaded) -> dict[RepositoryIdentity, dict[str, Line]]:
+    """Runs by the repository that they are of, each once, by id."""
+    from orchgate.history import segments
+    from orchgate.history.repositories import RepositoryIdentity
+
+    found = {identity: list(own.runs.values())}
+    for one in others.segments:
+        found.setdefault(RepositoryIdentity(one.head.repository, one.head.roots), []).extend(one.runs)
+    return {whose: segments.best(lines) for whose, lines in found.items()}
+
+
+def _secrets(place: HistoryWorkspace, groups: Iterable[Mapping[str, Line]]) -> Mapping[str, str]:
     from orchgate.history import collect
     from orchgate.secrets import search
 
     settings = place.config.evidence
-    return collect.secrets_of(own.runs.values(), search.compiled(settings.secrets, settings.secrets_allowed))
+    patterns = search.compiled(settings.secrets, settings.secrets_allowed)
+    return collect.secrets_of((line for runs in groups for line in runs.values()), patterns)
 
 
 def _withheld(secrets: Mapping[str, str]) -> Iterator[Mapping[str, object]]:
@@ -89,8 +120,7 @@ _SUMMED = ("sent_run_count", "stored_run_count", "new_segment_count", "removed_s
 
 
 class _Request(NamedTuple):
-    identity: RepositoryIdentity
-    own: Collected
+    groups: Mapping[RepositoryIdentity, Mapping[str, Line]]
     dry_run: bool
     say: Say
 
@@ -118,8 +148,13 @@ def _push_parts(there: PartStore, request: _Request) -> HistoryOutcome:
 
 def _sent(there: SegmentStore, request: _Request) -> Sent:
     from orchgate.history import collect
+    from orchgate.history.collect import Sent
 
-    return collect.send(there, request.identity, request.own.runs.values(), dry_run=request.dry_run)
+    sent = [
+        collect.send(there, identity, runs.values(), dry_run=request.dry_run)
+        for identity, runs in request.groups.items()
+    ]
+    return Sent(*map(sum, zip(*sent, strict=True)))
 
 
 def _told(sent: Sent, where: str, request: _Request, races: int = 0) -> HistoryOutcome:
