@@ -24,7 +24,7 @@ WRONG = 0.05  # of what is told, and how often something is where nothing change
 SMALLEST = 0.02  # a fraction; what changed by less has not
 LEAST_RUNS = 32  # fewer show no change
 NEAR = 20  # runs before and after a change that say how large it is
-MOST_STREAMS = 300  # that are looked at, whole runs first, then those with most runs
+MOST_STREAMS = 200  # that are looked at, whole runs first, then those with most runs
 
 
 class Moved(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from orchgate.lib.text import counted
+from orchgate.lib.text import clip, counted
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.measures.declared import title
 from orchgate.verdict import reported_benchmarks, words
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 COMMIT = 7  # characters of one that are shown
 CLASS = 8  # and of a class of machines
+NAME = 40  # and of what somebody called a pipeline, a stage or a benchmark
 
 
 def amount(key: StreamKey, value: float) -> str:
@@ -78,10 +79,11 @@ class Names:
         self._machines = len({key.machine for key in keys}) > 1
 
     def pipeline(self, repository: str, pipeline: str) -> str:
-        return f"{repository} {pipeline}" if self._several else pipeline
+        short = clip(pipeline, NAME)
+        return f"{repository} {short}" if self._several else short
 
     def __call__(self, key: StreamKey) -> str:
-        inner = " ".join(filter(None, (key.stage, key.benchmark)))
+        inner = " ".join(clip(name, NAME) for name in (key.stage, key.benchmark) if name)
         name = self.pipeline(key.repository, key.pipeline) + (f" {inner}" if inner else "")
         return f"{name} on {key.machine[:CLASS]}" if self._machines else name
 
@@ -99,8 +101,8 @@ def change_lines(one: Change, name: Names) -> Sequence[str]:
 
 
 def _stages(one: Change) -> str:
-    listed = [f"{moved.name} {_by(moved)}" for moved in one.stages[:2]]
-    return f"stage {', '.join(listed)}" if listed else ""
+    listed = [f"{clip(moved.name, NAME)} {_by(moved)}" for moved in one.stages[:2]]
+    return f"in {', '.join(listed)}" if listed else ""
 
 
 def _also(one: Change) -> str:
@@ -116,14 +118,16 @@ def drift_lines(one: Drift, name: Names, described: Mapping[str, str]) -> Sequen
     which = described.get(record.commit or "") or f"the baseline of {record.recorded_at[:10]}"
     interval = f"{words.percent(one.low)} to {words.percent(one.high)}"
     since = counted(one.runs, "run") if one.commits is None else counted(one.commits, "commit")
-    steps = f"{counted(one.steps, 'change')} of it above" if one.steps else "no single one of them shows it"
+    steps = "no single one of them shows it"
+    if one.steps:
+        steps = "one change above is part of it" if one.steps == 1 else f"{one.steps} changes above are part of it"
     first = f"{name(one.key)}: {title(one.key.metric)} {words.percent(one.change)} ({interval})"
     return [first, f"since {which}, in {since}; {steps}"]
 
 
 def flaky_lines(one: FlakyStage, name: Names) -> Sequence[str]:
-    interval = rate(one.rate, one.low, one.high)
-    return [f"{name.pipeline(one.repository, one.pipeline)} {one.stage}: {interval} of {counted(one.runs, 'run')}"]
+    stage = f"{name.pipeline(one.repository, one.pipeline)} {clip(one.stage, NAME)}"
+    return [f"{stage}: {rate(one.rate, one.low, one.high)} of {counted(one.runs, 'run')}"]
 
 
 def ratio_lines(one: ClassRatio, name: Names) -> Sequence[str]:
