@@ -300,6 +300,21 @@ class ObjectStore(Repository):
     """
 
     branch = ""
+    MOST_TREES = 4  # that stay listed: the tree of one commit is the base of the next
+
+    def looked_up(self, commit: str | None, changes: Iterable[Change] | None = None) -> GitSnapshot:
+        """As of every repository. A tree that was asked for lately is the same value, with all that it knows by now."""
+        if commit is None or changes is not None:
+            return super().looked_up(commit, changes)
+        found = self._seen.pop(commit, None) or super().looked_up(commit)
+        while len(self._seen) >= self.MOST_TREES:
+            del self._seen[next(iter(self._seen))]
+        self._seen[commit] = found
+        return found
+
+    @cached_property
+    def _seen(self) -> dict[str, GitSnapshot]:
+        return {}
 
     def turn_to(self, commit: str) -> None:
         """From now on, what is judged is this commit."""

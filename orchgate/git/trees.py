@@ -11,7 +11,7 @@ from orchgate.git.snapshot import SUBMODULE, SYMLINK, GitSnapshot, TreeEntry, fo
 from orchgate.lib.typed import TYPE_CHECKING, cached_property
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
 
     from orchgate.git.objects import Blobs
     from orchgate.git.paths import Paths
@@ -171,6 +171,15 @@ class LookedUp(Mapping[str, TreeEntry]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.all)
+
+    def keys(self) -> KeysView[str]:
+        return super().keys() if self._all is None else self._all.keys()  # which asks for nothing one by one
+
+    def items(self) -> ItemsView[str, TreeEntry]:
+        return self.all.items()
+
+    def values(self) -> ValuesView[TreeEntry]:
+        return self.all.values()
 
     def __len__(self) -> int:
         return len(self.all)

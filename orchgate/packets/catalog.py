@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from orchgate.errors import Unreadable
 from orchgate.git.snapshot import SUBMODULE, SYMLINK
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
@@ -264,10 +266,19 @@ def task_list_of(path: str, tree: Snapshot) -> tuple[TaskList | KeptTasks | None
 
     try:
         kept = kept_tasks.of(path, tree) if tree.cache is not None else None
-        return kept or read_task_list(path, tree.read(path, MAX_BYTES)), ()
+        return kept or _task_list(path, tree.read(path, MAX_BYTES)), ()
     except Unreadable as error:
         hint = "fix the file; until then the status of its tasks is unknown"
         return None, (Trouble(Location(path), error.message, error.hint or hint),)
+
+
+@functools.lru_cache(maxsize=2)
+def _task_list(path: str, content: bytes) -> TaskList:
+    """A task list from its bytes: most changes leave it alone, and a commit's is that of the next one's base.
+
+    Raises Unreadable.
+    """
+    return read_task_list(path, content)
 
 
 class Selection(NamedTuple):
