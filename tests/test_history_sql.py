@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from orchgate.history.parquet import COLUMNS, HEAD, quoted
 from orchgate.history.parquet_parts import PARQUET
 from orchgate.history.repositories import RepositoryIdentity
 from orchgate.history.segments import SegmentFault
+from orchgate.history.sql import figures as sql_figures
 from orchgate.history.sql import parts, relations, rows
 from orchgate.lib.files import sha256_hex
 from orchgate.metrics import sketch
@@ -39,6 +41,13 @@ EVERY = (
     ("repository", "week", "pipeline", "stage", "machine"),
     ("month", "task"),
     ("repository", "machine"),
+)
+FIGURES = (
+    ("benchmark",),
+    ("counter",),
+    ("stage", "counter"),
+    ("repository", "week", "pipeline", "stage", "machine", "benchmark"),
+    ("month", "task", "counter"),
 )
 
 
@@ -153,6 +162,8 @@ def test_parts_give_the_rows_that_segments_of_lines_give(folder: Folder, seed: i
             assert settled.runs == sum(len(one.entries) for one in runs)
             assert settled.repositories == tuple(one.repository.name for one in runs)
             assert sorted(settled.left_out) == sorted(both for one in runs for both in one.left_out.items())
+            for names in FIGURES:
+                assert json.dumps(sql_figures.rows(database, names)) == json.dumps(query.rows(runs, names)), names
             for by in EVERY:
                 assert json.dumps(rows.rows(database, by)) == json.dumps(query.rows(runs, by)), by
 
@@ -360,3 +371,19 @@ def test_every_column_of_a_part_is_looked_at_or_may_say_anything() -> None:
 
 def test_what_is_kept_apart_is_known_by_name() -> None:
     assert set(rows.KEYS) | set(figures.KINDS) == set(query.BY)
+
+
+def test_every_figure_is_the_number_in_its_band_that_figures_make_of_it() -> None:
+    draw = random.Random(1)
+    near = [near for end in figures.ENDS for near in (math.nextafter(end, 0), end, math.nextafter(end, math.inf))]
+    some = [draw.choice((-1, 1)) * 10 ** draw.uniform(-15, 308) for _ in range(20_000)]
+    halves = [(number + 0.5) * 1e-12 for number in range(1_000)]
+    values = [*near, *some, *halves, 0.0, -0.0, 5e-324, 1e308, -1e308]
+
+    with duckdb.connect() as database:
+        asked = (
+            f"SELECT {sql_figures._banded()} FROM (SELECT abs(v) AS size, v < 0 AS less FROM (SELECT unnest($v) AS v))"
+        )
+        found = [(band, int(number)) for number, band in database.execute(asked, {"v": values}).fetchall()]
+
+    assert found == [figures.whole(value) for value in values]

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 BENCHMARK, COUNTER = KINDS = ("benchmark", "counter")
 # Where a band ends; the least one counts in 1e-12, and a whole number of any is below 2**50.
-_ENDS = tuple(10.0**power for power in range(3, 309, 6))
-_FINEST, _STEP = 12, 6  # powers of ten
+ENDS = tuple(10.0**power for power in range(3, 309, 6))
+FINEST, STEP = 12, 6  # powers of ten
 _DIGITS = 6
 _SHARES = {"p50_value": 0.5, "p90_value": 0.9, "least_value": 0.0, "most_value": 1.0}
 NANO = 1e9
@@ -95,8 +95,8 @@ def _totals(runs: list[HistoryEntry], bands: Mapping[str, list[int]]) -> Totals:
 def whole(value: float) -> tuple[str, int]:
     """The band of a figure, and its size there."""
     size = abs(value)
-    band = bisect_right(_ENDS, size)
-    power = _FINEST - _STEP * band
+    band = bisect_right(ENDS, size)
+    power = FINEST - STEP * band
     number = round(size * 10.0**power if power >= 0 else size / 10.0**-power)
     return f"{'-' if value < 0 else '+'}{band}", number
 
@@ -107,7 +107,7 @@ def _place(band: str) -> tuple[bool, int]:
 
 
 def _value(band: str, number: float) -> float:
-    power = _FINEST - _STEP * int(band[1:])
+    power = FINEST - STEP * int(band[1:])
     size = number / 10.0**power if power >= 0 else number * 10.0**-power
     return -size if band.startswith("-") else size
 

@@ -85,24 +85,29 @@ def _judged(label: RepositoryIdentity, entries: Iterable[HistoryEntry], limit: d
 
 def rows(runs: Iterable[Runs], by: Sequence[str]) -> list[dict[str, object]]:
     """A row for each value of what is asked for, sorted; numbers in seconds and bytes."""
-    wanted = [name for name in BY if name in by]
-    kind = next((name for name in figures.KINDS if name in wanted), "")
-    wanted += ["unit"] if kind == figures.BENCHMARK else []
+    columns = wanted(by)
+    kind = next((name for name in figures.KINDS if name in columns), "")
     found: dict[Key, Totals] = {}
     for one in runs:
-        for key, entries in _divided(one, wanted).items():
-            for inner, totals in _totals(entries, kind, stages="stage" in wanted):
+        for key, entries in _divided(one, columns).items():
+            for inner, totals in _totals(entries, kind, stages="stage" in columns):
                 known = {**dict(key), **inner}
-                row = tuple(known[name] for name in wanted)
+                row = tuple(known[name] for name in columns)
                 found[row] = both(found[row], totals) if row in found else totals
-    return listed(wanted, found)
+    return listed(columns, found)
 
 
-def listed(wanted: Sequence[str], found: Mapping[Key, Totals]) -> list[dict[str, object]]:
-    """Totals by what is wanted, sorted by that, as rows."""
+def wanted(by: Sequence[str]) -> list[str]:
+    """What rows are told apart by, in order; with a benchmark comes its unit."""
+    columns = [name for name in BY if name in by]
+    return [*columns, "unit"] if figures.BENCHMARK in columns else columns
+
+
+def listed(columns: Sequence[str], found: Mapping[Key, Totals]) -> list[dict[str, object]]:
+    """Totals by these columns, sorted by them, as rows."""
     ordered = sorted(found, key=lambda row: tuple(value or "" for value in row))
-    is_figure = not set(figures.KINDS).isdisjoint(wanted)
-    return [_row(dict(zip(wanted, row, strict=True)), found[row], is_figure=is_figure) for row in ordered]
+    is_figure = not set(figures.KINDS).isdisjoint(columns)
+    return [_row(dict(zip(columns, row, strict=True)), found[row], is_figure=is_figure) for row in ordered]
 
 
 def _row(known: Mapping[str, str | None], totals: Totals, *, is_figure: bool) -> dict[str, object]:
@@ -110,9 +115,9 @@ def _row(known: Mapping[str, str | None], totals: Totals, *, is_figure: bool) ->
     return {**known, **_facts(totals), **more}
 
 
-def _divided(one: Runs, wanted: Iterable[str]) -> Mapping[tuple[tuple[str, str | None], ...], list[Entry]]:
+def _divided(one: Runs, columns: Iterable[str]) -> Mapping[tuple[tuple[str, str | None], ...], list[Entry]]:
     """Entries by what they have in common of what is asked for."""
-    asked = [(name, _OF_RUNS[name]) for name in wanted if name in _OF_RUNS]
+    asked = [(name, _OF_RUNS[name]) for name in columns if name in _OF_RUNS]
     found: dict[tuple[tuple[str, str | None], ...], list[Entry]] = {}
     for entry in one.entries:
         key = (("repository", one.repository.name), *((name, of(entry)) for name, of in asked))

@@ -44,7 +44,7 @@ _SECONDS = {
     "wall_seconds": f"if({_ABSENT}, NULL, wall_seconds)",
     "cpu_seconds": "if(is_foreign, NULL, user_seconds + system_seconds)",
 }
-_WHOLE = "6755399441055744::DOUBLE"  # as `fold._WHOLE`: added and taken away, it leaves the nearest whole number
+WHOLE = "6755399441055744::DOUBLE"  # as `fold.WHOLE`: added and taken away, it leaves the nearest whole number
 
 
 def rows(database: DuckDBPyConnection, by: Sequence[str]) -> list[dict[str, object]]:
@@ -54,10 +54,10 @@ def rows(database: DuckDBPyConnection, by: Sequence[str]) -> list[dict[str, obje
     for name, shares in query.COSTS:
         for key, spread in _spreads(database, wanted, name, shares):
             found[key].costs[name] = spread
-    return query.listed(wanted, {_named(wanted, key): totals for key, totals in found.items()})
+    return query.listed(wanted, {named(wanted, key): totals for key, totals in found.items()})
 
 
-def _named(wanted: Sequence[str], key: Sequence[object]) -> Key:
+def named(wanted: Sequence[str], key: Sequence[object]) -> Key:
     return tuple(
         _FORMS[name].format(value) if name in _FORMS else value  # type: ignore[misc]  # all others are texts
         for name, value in zip(wanted, key, strict=True)
@@ -95,7 +95,7 @@ def _spreads(
     keys, kind = _source(wanted)
     names = "".join(f"k{at}, " for at in range(len(wanted)))
     value = _SECONDS.get(cost, f"if(is_foreign, NULL, {cost})")
-    whole = f"({value}) * 1e6 + {_WHOLE} - {_WHOLE}" if cost in TIMES else f"({value})::DOUBLE"
+    whole = f"({value}) * 1e6 + {WHOLE} - {WHOLE}" if cost in TIMES else f"({value})::DOUBLE"
     picked = ", ".join(f"min(bucket) FILTER (upto > {_rank('number', share)})" for share in shares)
     found = database.execute(f"""
 WITH told AS (
