@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import random
 import re
 import sys
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 
 from orchgate.commands.playground.play import DemoStep
 from orchgate.lib.typed import TYPE_CHECKING
@@ -20,11 +22,15 @@ if TYPE_CHECKING:
     from orchgate.commands.playground.play import Play
 
 LAPTOP, CI, THIRD = "laptop", "ci", "third"
+STORE = "history"  # the folder beside them
+NEEDED = ("duckdb", "obstore")
+REPOSITORY = "example/shop"
 TASK = "0001-orders"
 METRICS = os.path.join(".runs", TASK, "metrics.json")
 CI_CLASS = "c1c1c1c1c1c1c1c1"  # of machines
 DAYS = 84
 COMMIT_DAYS = 3  # from one commit to the next
+RUN = ("orchgate", "run", "tests", "--task", TASK)
 SHOW = ("orchgate", "history", "show")
 SUBJECT = "Check each order twice"
 CULPRIT = 17  # the commit from which on tests take longer, of 28
@@ -34,7 +40,7 @@ NOISE = 0.03
 COSTS = ("wall_seconds", "user_seconds", "system_seconds")
 CONFIG = """\
 [history]
-repository = "example/shop"
+repository = "{repository}"
 
 [[pipelines.tests.stages]]
 id = "build"
@@ -70,7 +76,11 @@ def _start(play: Play) -> None:
 def _commits() -> Iterator[str]:
     """What git fast-import reads."""
     python = json.dumps(sys.executable, ensure_ascii=False)
-    files = {"orchgate.toml": CONFIG.format(python=python), "work.py": WORK, ".gitignore": "/.runs/\n/out/\n"}
+    files = {
+        "orchgate.toml": CONFIG.format(repository=REPOSITORY, python=python),
+        "work.py": WORK,
+        ".gitignore": "/.runs/\n/out/\n",
+    }
     first = datetime.now(UTC) - timedelta(days=DAYS)
     for number in range(DAYS // COMMIT_DAYS):
         subject = SUBJECT if number == CULPRIT else f"Order {number + 1}"
@@ -85,11 +95,10 @@ def _beside(play: Play, name: str) -> str:
 
 
 def _record(play: Play) -> None:
-    run = ("orchgate", "run", "tests", "--task", TASK)
     commits = [line.split() for line in _quietly(play, "git", "log", "--reverse", "--format=%H %T").splitlines()]
     for machine in (LAPTOP, CI):
         play.say(f"On {machine}:")
-        play.do(run, cwd=_beside(play, machine), keep=r"^(?:build|test): succ|^manifest")
+        play.do(RUN, cwd=_beside(play, machine), keep=r"^(?:build|test): succ|^manifest")
         path = os.path.join(_beside(play, machine), METRICS)
         with open(path, encoding="utf-8") as file:
             real = file.read()
@@ -140,18 +149,42 @@ def _moment(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
 
 
+def _is_folder() -> bool:
+    """Whether what a folder as a store needs is installed."""
+    return all(find_spec(name) for name in NEEDED)
+
+
+def _history(play: Play, verb: str, machine: str, *words: str, keep: str = "", code: int = 0) -> str:
+    """A verb of `orchgate history` on a machine, about the folder where there can be one, else about the remote."""
+    there = "" if not _is_folder() else "--to" if verb in ("push", "compact") else "--from"
+    command = ("orchgate", "history", verb, *((there, f"../{STORE}") if there else ()), *words)
+    return play.do(command, cwd=_beside(play, machine), keep=keep, code=code)
+
+
 def _push(play: Play) -> None:
+    if _is_folder():
+        os.mkdir(_beside(play, STORE))
+        play.say(f"{STORE}/ stands for a folder that both can write, or a bucket: --to s3://bucket/prefix.")
+    else:
+        play.say(
+            f"{' and '.join(NEEDED)} are not installed, so the runs travel by refs/orchgate/history of the remote, "
+            "which needs nothing more. pip install 'orchgate[history]' shows this with a folder as a store."
+        )
     for machine in (LAPTOP, CI):
         play.say(f"On {machine}:")
-        play.do(("orchgate", "history", "push"), cwd=_beside(play, machine))
+        _history(play, "push", machine)
     play.say("Once more: a run is sent once, however often somebody pushes.")
-    play.do(("orchgate", "history", "push"), cwd=_beside(play, CI))
+    _history(play, "push", CI)
+    if _is_folder():
+        play.say("Parts are Parquet, for each month and class of machines, and never change:")
+        folder = os.path.join("..", STORE, "v1", f"repo={REPOSITORY.replace('/', '%2F')}")
+        play.do(("ls", folder))
 
 
 def _fetch(play: Play) -> None:
     play.prepare("git", "clone", "--quiet", _beside(play, "origin.git"), _beside(play, THIRD))
     play.say(f"In {THIRD}/, a clone that never ran anything:")
-    play.do(("orchgate", "history", "fetch"), cwd=_beside(play, THIRD))
+    _history(play, "fetch", THIRD)
     play.asked((*SHOW, "--by", "pipeline,machine"), r"^\d|pipeline|tests  ", cwd=_beside(play, THIRD))
     play.say("A machine is a class of machines: processor, cores, memory, system. Never a host or a user.")
 
@@ -167,17 +200,37 @@ def _change(play: Play) -> None:
         play.say("=> nothing that is sure enough to be told")
         return
     told = play.do(("git", "log", "--oneline", "--max-count=1", found[1]), cwd=third)
-    play.say(
-        f"=> {'found: from that commit on tests take longer' if SUBJECT in told else 'found, if not to the commit'}"
-    )
-
-
-def _compact(play: Play) -> None:
-    play.do(("orchgate", "history", "compact"), cwd=_beside(play, THIRD))
+    play.say("=> found: from that commit on tests take longer" if SUBJECT in told else "=> found, beside the commit")
 
 
 def _verify(play: Play) -> None:
-    play.do(("orchgate", "history", "verify"), cwd=_beside(play, THIRD))
+    _history(play, "verify", THIRD)
+    if not _is_folder():
+        return
+    part = next(path for path in sorted(glob.glob(_beside(play, f"{STORE}/v1/*/*/*"))) if CI_CLASS not in path)
+    os.truncate(part, os.path.getsize(part) // 2)
+    play.say("A part loses its second half, on a disk that is full:")
+    _history(play, "verify", THIRD, code=1, keep="problem|part")
+    play.say("Whoever has its runs puts it right by a push:")
+    _history(play, "push", LAPTOP)
+    _history(play, "verify", THIRD)
+
+
+def _compact(play: Play) -> None:
+    play.say("CI pushes after each job, so that parts become many. Two jobs more:")
+    for _ in range(2):
+        play._replace(seen=False).do(RUN, cwd=_beside(play, CI))
+        _history(play, "push", CI)
+    before = _rows(play)
+    _history(play, "compact", THIRD)
+    play.say("=> all numbers are as before" if _rows(play) == before else "=> numbers changed: please report this")
+
+
+def _rows(play: Play) -> object:
+    unseen = play._replace(seen=False)
+    store = f"../{STORE}" if _is_folder() else "git"
+    words = ("--from", store, "--by", "month,pipeline,stage,machine", "--output-format", "json")
+    return json.loads(unseen.do((*SHOW, *words), cwd=_beside(play, THIRD)))["rows"]
 
 
 STEPS = (
@@ -186,8 +239,8 @@ STEPS = (
     DemoStep("Both push, and nothing conflicts", _push),
     DemoStep("A third machine sees what all add up to", _fetch),
     DemoStep("What changed, and between which commits?", _change),
-    DemoStep("Many small parts become few, and every run stays", _compact),
     DemoStep("Is every part what it says it is?", _verify),
+    DemoStep("Many small parts become few, and every run stays", _compact),
 )
 
 
