@@ -204,6 +204,28 @@ def test_what_a_later_version_adds_is_ignored_and_what_an_earlier_one_did_not_kn
     }
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT *, 1 AS later FROM part",
+        (
+            "FROM (SELECT * FROM part UNION ALL SELECT * REPLACE ('hotspot' AS kind) FROM part WHERE kind = 'run') "
+            "ORDER BY run_id, kind = 'stage', kind DESC"
+        ),
+    ],
+)
+def test_what_a_later_version_wrote_is_left_to_it_by_a_compaction(tmp_path: Path, sql: str) -> None:
+    content = part(tmp_path, sql)
+    later = read(named(content), content)
+    own = [read(*one) for number in (5, 6) for one in made(entry(run=number)).items()]
+    assert isinstance(later, HistorySegment)
+
+    plan = segments.compacted([later, *(one for one in own if isinstance(one, HistorySegment))], PARQUET)
+
+    assert (later.head.more, set(plan.gone)) == (True, {one.name for one in own})
+    assert [read(*one).head.more for one in plan.made.items()] == [False]  # type: ignore[union-attr]  # or it fails
+
+
 WRONG = {
     "a value that is none": ("SELECT * REPLACE ('lost' AS status) FROM part", "no run"),
     "a number below zero": ("SELECT * REPLACE (-1.0::DOUBLE AS wall_seconds) FROM part", "no run"),

@@ -16,12 +16,14 @@ from orchgate.history.parquet import (
     COSTS,
     COUNTER,
     HEAD,
+    KINDS,
     RUN,
     SHARED,
     STAGE,
     TESTS,
     TIME,
     connected,
+    quoted,
 )
 from orchgate.history.segments import head_of, line_of, written
 from orchgate.lib.typed import TYPE_CHECKING
@@ -74,7 +76,10 @@ def _lines_of(database: DuckDBPyConnection, path: str) -> bytes | str:
     if why := _immoderate(database, path, columns, head):
         return why
     runs = _runs(database, path, columns)
-    return runs if isinstance(runs, str) else written(head, runs)
+    if isinstance(runs, str):
+        return runs
+    head.more = _holds_more(database, path)
+    return written(head, runs)
 
 
 def _head_of(database: DuckDBPyConnection, path: str) -> Head | str:
@@ -91,6 +96,16 @@ def _columns(database: DuckDBPyConnection, path: str) -> Mapping[str, str] | str
         if types.get(name, type_) != type_:
             return f"has a column {name} of another type"
     return {name: f'"{name}"' if name in types else f"NULL::{type_}" for name, type_ in _TYPES.items()}
+
+
+def _holds_more(database: DuckDBPyConnection, path: str) -> bool:
+    """Whether it has columns, or rows of a kind, that only a later version knows."""
+    names = {row[0] for row in database.execute(f"DESCRIBE SELECT * {_FROM}", {"path": path}).fetchall()}
+    if names - _TYPES.keys():
+        return True
+    known = ", ".join(quoted(kind) for kind in KINDS)
+    found = database.execute(f"SELECT count_if(kind NOT IN ({known})) {_FROM}", {"path": path}).fetchone()
+    return bool(found and found[0])
 
 
 def _immoderate(database: DuckDBPyConnection, path: str, columns: Mapping[str, str], head: Head) -> str:

@@ -39,7 +39,10 @@ Line = tuple[HistoryEntry, bytes]  # a run, and how it is written
 
 
 class Head(Struct, gc=False, kw_only=True, omit_defaults=True):
-    """The first line. `replaces` are the SHA-256 of segments whose runs are here as well."""
+    """The first line. `replaces` are the SHA-256 of segments whose runs are here as well.
+
+    `more` is told of a part that holds what only a later version knows, and never written.
+    """
 
     history: int
     repository: str
@@ -48,6 +51,7 @@ class Head(Struct, gc=False, kw_only=True, omit_defaults=True):
     month: str
     runs: int
     replaces: list[str] = []
+    more: bool = False
 
 
 class HistorySegment(NamedTuple):
@@ -288,12 +292,15 @@ class Compaction(NamedTuple):
 
 
 def compacted(segments: Sequence[HistorySegment], form: SegmentFormat = JSONL) -> Compaction:
-    """What makes the segments of a history few. Two of them that are not full become one, and what is covered goes."""
+    """What makes the segments of a history few. Two of them that are not full become one, and what is covered goes.
+
+    One that holds more than this version knows is left to a later one, which can write it.
+    """
     new: dict[str, bytes] = {}
     gone = set(covered(segments))
     left = sorted((one for one in segments if one.name not in gone), key=lambda one: (one.group, one.name))
     for _, group in groupby(left, key=lambda one: one.group):
-        small = [one for one in group if not _is_full(one, form.joined)]
+        small = [one for one in group if not one.head.more and not _is_full(one, form.joined)]
         if len(small) > 1:
             new |= _joined(small, form)
             gone |= {one.name for one in small}
