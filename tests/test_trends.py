@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from orchgate.history.entries import HistoryEntry, read_line
 from orchgate.history.query import Runs
 from orchgate.history.repositories import RepositoryIdentity
 from orchgate.report import history, values
-from orchgate.trends import answers, changes, classes, drift, streams
+from orchgate.trends import answers, changes, classes, drift, facts, streams
 from orchgate.trends.streams import CommitLine
 from orchgate.verdict.baseline import Baseline
 from tests import trending
@@ -191,6 +192,12 @@ def test_named_benchmarks_have_streams_of_their_own() -> None:
 
     (change,) = changed_in(runs)
     assert (change.key.benchmark, change.key.stage, change.key.metric) == ("parse", "test", "benchmark_seconds")
+
+
+def test_what_a_benchmark_of_nanoseconds_took_is_told_in_them() -> None:
+    found = facts._values("benchmark_seconds", 12e-9, 15e-9)
+
+    assert (found["unit"], found["before"], found["after"]) == ("ns", pytest.approx(12), pytest.approx(15))
 
 
 # Against the baseline

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # The first one says it where several moved together: CPU time wavers least with what else the machine does.
 METRICS = ("cpu_seconds", "wall_seconds", "max_rss_bytes")
-_OF_BENCHMARKS = {"s": "benchmark_seconds"}  # metrics by the unit of a benchmark
+OF_BENCHMARKS = "benchmark_seconds"  # the metric of those whose unit is s
 _OTHER = "benchmark"
 MOST_RUNS = 500  # of a stream, the newest
 LEAST, MOST = 1e-100, 1e100  # between which a value is one that can be compared
@@ -163,7 +163,7 @@ def _values(entry: HistoryEntry, *, parts: bool) -> Iterator[tuple[tuple[str, st
         for metric, value in _costs(stage) if stage.status == SUCCEEDED else ():
             yield (stage.id, "", metric), value
     for one in entry.benchmarks if parts else ():
-        yield (one.stage or "", one.name, _OF_BENCHMARKS.get(one.unit, _OTHER)), one.value
+        yield (one.stage or "", one.name, OF_BENCHMARKS if one.unit == "s" else _OTHER), one.value
 
 
 def _costs(cost: CostLine) -> Iterator[tuple[str, float]]:
