@@ -14,7 +14,7 @@ from collections import defaultdict
 from math import exp, isnan, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
-from points_rivals import absent, installed
+from points_rivals import installed
 from run_streams import tracks
 
 from orchgate.verdict.before_after import share_interval
@@ -238,8 +238,6 @@ def rivals() -> Iterator[str]:
             yield f"{rival.name}: none of {rival.settings} is strict enough"
         elif strict != rival.settings[0]:
             yield _rival_row(f"{rival.name} {strict:g}", rival.find, strict, given, tried)
-    for name in absent():
-        yield f"{name}: not installed"
 
 
 def _tuned_alarms(

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 SMALLEST = 0.02  # a fraction: what changes by less does not matter
 CHUNK = 500  # runs that are judged together: what a stream did earlier says little about how it moves now
 REACH = 60  # runs on either side of a change that say where it is and how large
-_USUAL = 3.0  # times what nine tenths of the places stay below
+_USUAL = 3.5  # times what nine tenths of the places stay below
 _OTHERS = 1.8  # times the furthest of the others
-_FEW = 3.0  # windows: with as many to compare with, twice as much is asked for
-_LEAST = 2.0  # windows, below which nothing is said
+_FEW = 2.5  # what is asked for more, by the number of windows there are to compare with
+_LEAST = 1.0  # windows, below which nothing is said
 _MANY = 4  # changes in a chunk; with twice as many, twice as much is asked for
 _MOST = 10
 _LIKELY = 4.0  # logarithms of a likelihood
@@ -215,7 +215,7 @@ def _needed(others: list[float], window: _Window, changes: int) -> float:
         return inf
     others.sort()
     furthest = max(_USUAL * others[len(others) * 9 // 10], _OTHERS * others[-1])
-    return furthest * (1 + _FEW / windows) * max(1.0, changes / _MANY)
+    return furthest * (1 + _FEW / windows + (2 / windows) ** 2) * max(1.0, changes / _MANY)
 
 
 def _distinct(jumps: Sequence[_Jump]) -> list[_Jump]:
