@@ -6,6 +6,7 @@ of five runs each, as small pushes make them.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -25,6 +26,7 @@ SHOWN, GROWTH = 3.0, 1.1  # seconds of CPU of the largest; exponent
 ROUNDS = 3
 TASK = "0001-bench"
 VERBS = ("push", "push one more", "fetch", "show", "show by five", "verify")
+MEASURED, EACH = (1_000, 10_000), 50  # runs with benchmarks, and how many each has
 SMALL, LARGE = 1_000, 4_000  # segments to be compacted
 # Pushes a segment for every five runs of a metrics file, all at once.
 PUSH_SMALL = """
@@ -65,10 +67,30 @@ def rows() -> Iterator[Row]:
     for verb in VERBS:
         grown = exponent(small[verb], found[verb], RUNS[-1] / RUNS[1])
         yield Row(f"history {verb}: growth from {RUNS[1]:,}", f"{grown:.2f}", f"<= {GROWTH}", grown <= GROWTH)
+    few, many = (benchmarks(number) for number in MEASURED)
+    yield Row(f"history of {MEASURED[1]:,} runs with {EACH} benchmarks each, show by benchmark", f"{many:.2f} s of CPU")
+    grown = exponent(few, many, MEASURED[1] / MEASURED[0])
+    yield Row(
+        f"history show by benchmark: growth from {MEASURED[0]:,}", f"{grown:.2f}", f"<= {GROWTH}", grown <= GROWTH
+    )
     few, many = compacted(SMALL), compacted(LARGE)
     yield Row(f"history of {LARGE:,} segments of five runs, compact", f"{many:.2f} s of CPU")
     grown = exponent(few, many, LARGE / SMALL)
     yield Row(f"history compact: growth from {SMALL:,}", f"{grown:.2f}", f"<= {GROWTH}", grown <= GROWTH)
+
+
+def benchmarks(number: int) -> float:
+    """CPU seconds to show what so many runs measured, of the clone that recorded them."""
+    draw = random.Random(3)
+    with scratch() as root:
+        place = made(root, number)
+        file = place.own / ".runs" / TASK / "metrics.json"
+        lines = file.read_bytes().splitlines()
+        with file.open("wb") as whole:
+            for line in lines:
+                found = [{"name": f"tests/b.py::of[{n}]", "value": draw.lognormvariate(-9, 1)} for n in range(EACH)]
+                whole.write(line[:-1] + b',"benchmarks":' + json.dumps(found).encode() + b"}\n")
+        return median(place.own, "show", "--by", "benchmark")
 
 
 def compacted(number: int) -> float:
