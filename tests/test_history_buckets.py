@@ -154,6 +154,17 @@ def test_an_object_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch
         objects.get(NAME, 100)
 
 
+def test_what_the_environment_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AZURE_")]:
+        monkeypatch.delenv(name)
+
+    with pytest.raises(OrchgateError) as error:
+        BucketObjects(StoreAddress("az", "box", ""), 1, os.environ)
+
+    assert error.value.message == "az://box: no account is named"
+    assert "AZURE_STORAGE_ACCOUNT_NAME" in error.value.hint
+
+
 # A real server
 
 needs_server = pytest.mark.skipif(

@@ -196,6 +196,7 @@ def test_what_was_fetched_is_shown_without_asking_anybody(made: Clones, shared: 
     os.rename(shared, f"{shared}-gone")
 
     assert runs(made.third) == 2  # each once, though both tiers have it
+    assert told(made.third, "verify")["segment_count"] == 2
 
 
 # What is kept here

@@ -33,7 +33,7 @@ def arguments(parser: Parser) -> None:
         dest="source",
         default="",
         metavar="STORE",
-        help="git, a folder or s3://bucket/prefix (what is here of git)",
+        help="git, a folder or s3://bucket/prefix (what is here)",
     )
     servers.add_arguments(parser)
 
@@ -56,6 +56,8 @@ def _verify(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Hist
     else:
         source, foreign = git_store.fetched(place.store)
         loaded, where = store.load(source), source.where
+        for parts in workspace.cached_parts(place, say):
+            loaded, where = loaded.joined(store.load(parts)), f"{where} and {parts.where}"
     faults = (*untaken, *loaded.faults)
     problems = [*workspace.faults_of(faults), *_foreign(foreign), *_dated_wrong(loaded)]
     workspace.say_problems(problems, say)

@@ -122,7 +122,7 @@ def cached_parts(place: HistoryWorkspace, say: Say) -> Iterator[CachedParts]:
             continue
         from orchgate.history.objects.part_store import CachedParts
 
-        yield CachedParts(cache, f"what is here of {cache.where}")
+        yield CachedParts(cache, f"what is kept of {cache.where}")
 
 
 def require_extra() -> None:

@@ -129,6 +129,8 @@ class BucketObjects:
         if status := _status(error):
             also = f" ({code[1]})" if code else ""
             return kind(f"{self.where}: the server answered with status {status}{also}")
+        if "Account must be specified" in said or "MissingAccount" in said:
+            return kind(f"{self.where}: no account is named", credentials)
         if "credential" in said.lower() or "169.254.169.254" in said or "metadata.google" in said:
             return kind(f"{self.where}: no credentials were found", credentials)
         if "HTTP error" in said or "timed out" in said:
