@@ -495,7 +495,7 @@ def test_benchmarks_are_told_apart_where_there_are_80_columns(repo: Repo) -> Non
     found = [{"name": name, "value": 1.25e-6} for name in (*called, "two\nlines \x1b[31m")]
     stage = {"id": "build", "status": "succeeded", "metrics": {"instructions": 1_234_567, "huge": 1e300, "share": 0.25}}
     repo.commit("start", {".gitignore": "/.runs/\n"})
-    write_lines(repo, [line(1, benchmarks=found, stages=[stage])])
+    write_lines(repo, [line(run, benchmarks=found, stages=[stage]) for run in (1, 3 * 3600)])
 
     shown = on_terminal(repo, "history", "show", "--by", "pipeline,benchmark")
 
@@ -505,5 +505,8 @@ def test_benchmarks_are_told_apart_where_there_are_80_columns(repo: Repo) -> Non
     ]
     assert r"two\nlines \x1b[31m" in shown[4]
     assert max(map(len, shown)) <= 80
+    plotted = on_terminal(repo, "history", "show", "--by", "benchmark", "--plot")
+    drawn = plotted[plotted.index("median, week by week, oldest first:") + 1 :]
+    assert all("_at_once[large-" in row for row in drawn[:2])
     counters = on_terminal(repo, "history", "show", "--by", "counter")
     assert [row.split()[2] for row in counters[2:]] == ["1e+300", "1,234,570", "0.25"]

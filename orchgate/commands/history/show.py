@@ -248,7 +248,7 @@ def _plot(weekly: Sequence[Mapping[str, object]]) -> None:
     series: dict[tuple[str, object], list[float]] = {}
     for row in weekly:
         if isinstance(value := row[kind], int | float):
-            key = "  ".join(escape(str(row[name] or _NONE)) for name in BY if name in row and name != "week")
+            key = "  ".join(_named(row[name], name, seen.width) for name in BY if name in row and name != "week")
             series.setdefault((key, row.get("unit", "")), []).append(value)
     drawn = {key: values[-_NEWEST:] for key, values in series.items() if len(values) > 1}
     if not drawn:
