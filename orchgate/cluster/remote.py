@@ -28,7 +28,8 @@ VALUE, FAILED, UNFIT, LOST, LATE = "value", "failed", "unfit", "lost", "late"
 IDLE_SECONDS = 3600.0  # for which a process waits for another question; nobody asks any more who was away for so long
 _LENGTH = 8  # bytes of the length before each message to or from it
 _RUNNING: dict[str, set[subprocess.Popen[bytes]]] = {}  # by job: processes of this worker
-_SESSIONS: dict[str, subprocess.Popen[bytes]] = {}  # by job: the one that answers its questions
+# By job and thread, of which a worker may have several: the process that answers its questions.
+_SESSIONS: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
 _FOLDERS: dict[str, str] = {}  # by job: where what was sent for it lies
 _ENDED: set[str] = set()  # jobs of which nothing is started any more
 _LOCK = threading.Lock()
@@ -142,7 +143,8 @@ def stop(job: str) -> None:
     """Ends all that still runs here for a job, keeps more from starting, and takes away what was sent for it."""
     with _LOCK:
         _ENDED.add(job)
-        _SESSIONS.pop(job, None)
+        for session in [session for session in _SESSIONS if session[0] == job]:
+            del _SESSIONS[session]
         folder = _FOLDERS.pop(job, "")
         running = list(_RUNNING.pop(job, ()))
     for child in running:
@@ -168,7 +170,7 @@ def ask(job: str, opening: bytes, question: bytes, limits: Limits) -> tuple[str,
     first question, and waits for the next one; what it yields first is None but for that one. The function is also
     given the folder of this job. No errors.
     """
-    child, ready = _SESSIONS.get(job), None
+    child, ready = _SESSIONS.get(_session(job)), None
     if child is None or child.poll() is not None:
         try:
             child = _started(job, _FOLDERS.get(job, ""), discard_errors=True)
@@ -177,9 +179,14 @@ def ask(job: str, opening: bytes, question: bytes, limits: Limits) -> tuple[str,
         how, ready = _exchanged(child, opening, limits.ready)
         if how != VALUE:
             return _closed(job, child, how, ready)
-        _SESSIONS[job] = child
+        with _LOCK:
+            _SESSIONS[_session(job)] = child
     how, value = _exchanged(child, question, limits.answer)
     return (VALUE, (ready, value)) if how == VALUE else _closed(job, child, how, value)
+
+
+def _session(job: str) -> tuple[str, int]:
+    return job, threading.get_ident()
 
 
 def _closed(job: str, child: subprocess.Popen[bytes], how: str, why: Any) -> tuple[str, Any]:
@@ -189,7 +196,7 @@ def _closed(job: str, child: subprocess.Popen[bytes], how: str, why: Any) -> tup
             with contextlib.suppress(OSError):
                 stream.close()
     with _LOCK:
-        _SESSIONS.pop(job, None)
+        _SESSIONS.pop(_session(job), None)
         _RUNNING.get(job, set()).discard(child)
     return how, why
 

@@ -1,4 +1,7 @@
-"""The trees of a few commits as one pack, to be measured on another machine: no history, no names, no settings."""
+"""What is sent to another machine, as one pack: the trees of a few commits to be measured, or a history to be judged.
+
+No names go along, and no settings.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from orchgate.errors import GitError
 from orchgate.git.call import NO_HOOKS, Git, scrubbed
 from orchgate.git.repository import open_repository
 from orchgate.lib import files
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,3 +51,41 @@ def unpacked(folder: str, pack: str, commits: Sequence[str], environ: Mapping[st
     os.replace(pack, inside)
     git("index-pack", inside)
     return open_repository(folder, bound)
+
+
+class History(NamedTuple):
+    """All that a commit stands on: the pack, where it is cut off, and how long an id is."""
+
+    pack: bytes
+    shallow: tuple[str, ...]
+    id_digits: int
+
+
+def history(repository: Repository, head: str) -> History:
+    """A commit with its history as it is here. Raises GitError."""
+    options = ("--revs", "--stdout", "-q", "--delta-base-offset")
+    pack = repository.git("pack-objects", *options, input=f"{head}\n".encode("ascii"))
+    if len(pack) > MOST_BYTES:
+        message = f"the history is {len(pack) >> 20:,} MiB as a pack, more than {MOST_BYTES >> 20:,}"
+        raise GitError(message, "scan here, without --scheduler")
+    cut = files.read(os.path.join(repository.git_dir, "shallow"), MOST_BYTES).decode() if repository.shallow else ""
+    return History(pack, tuple(cut.split()), len(head))
+
+
+def restored(folder: str, pack: str, sent: History, environ: Mapping[str, str]) -> None:
+    """Makes a repository of a history whose pack is in a file. It may be done again where it was interrupted.
+
+    Raises OrchgateError.
+    """
+    bound = {**scrubbed(environ), "GIT_DIR": folder, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+    files.make_folders(folder)
+    git = Git(folder, bound, NO_HOOKS)
+    kind = "sha1" if sent.id_digits == _SHA1 else "sha256"
+    git("init", "--quiet", "--bare", f"--object-format={kind}", "--template=")
+    if sent.shallow:
+        files.replace(os.path.join(folder, "shallow"), "".join(f"{one}\n" for one in sent.shallow).encode("ascii"))
+    inside = os.path.join(folder, "objects", "pack", "pack-sent.pack")
+    files.make_folders(os.path.dirname(inside))
+    with suppress(FileExistsError):
+        os.link(pack, inside)
+    git("index-pack", inside)

@@ -55,6 +55,7 @@ def arguments(parser: Parser) -> None:
     what = "for those without a configuration; detect: by their files (commits: default, repositories: detect)"
     parser.add_argument("--profile", default="", metavar="NAME", help=what)
     parser.add_argument("--jobs", type=options.whole_number(1, MOST_JOBS), metavar="N", help="so many at once")
+    options.scheduler(parser, "judge on the workers of this Dask scheduler")
     what = "also keep the lines there, as JSON; the same command continues where it stopped"
     parser.add_argument("-o", "--output", default="", metavar="FILE", help=what)
     what = "keep clones in this folder for the next time (removed when they are judged)"
@@ -88,9 +89,8 @@ def _planned(args: argparse.Namespace) -> _Plan:
 
     if bool(args.range) == bool(args.repositories):
         raise UsageError("name REV..REV or --repositories FILE, one of them", "orchgate scan HEAD~100..HEAD")
+    _refuse(args)
     if args.repositories:
-        if args.first_parent:
-            raise UsageError("--first-parent is about commits, and --repositories has none")
         source, noun = sources.repositories(args.repositories), "repository"
     else:
         from orchgate.gate import session
@@ -102,6 +102,18 @@ def _planned(args: argparse.Namespace) -> _Plan:
     clones = os.path.abspath(args.clones) if args.clones else ""
     judging = values.Judging(config, profile, float(int(time.time())), clones, args.timeout)
     return _Plan(source, judging, _identity(source, judging), noun)
+
+
+def _refuse(args: argparse.Namespace) -> None:
+    """Raises UsageError for what does not go together."""
+    if args.repositories and args.first_parent:
+        raise UsageError("--first-parent is about commits, and --repositories has none")
+    if args.scheduler:
+        from orchgate.cluster import connection
+
+        connection.checked_address(args.scheduler)
+        if args.jobs or args.clones:
+            raise UsageError(f"{'--jobs' if args.jobs else '--clones'} is about this machine, not about workers")
 
 
 def _identity(source: Source, judging: Judging) -> dict[str, object]:
@@ -149,7 +161,7 @@ def _scanned(args: argparse.Namespace, plan: _Plan, kept: KeptLines | None) -> i
     except KeyboardInterrupt:
         screen.clear()
         if kept is not None:
-            screen.say(f"{summary.units} are in {kept.path}; the same command continues there")
+            _said(f"{summary.units} are in {kept.path}; the same command continues there")
         raise
     finally:
         screen.clear()
@@ -174,8 +186,31 @@ def _results(args: argparse.Namespace, plan: _Plan, kept: KeptLines | None) -> I
         if head is None:
             scan = {name: value for name, value in plan.identity.items() if name != "orchgate"}
             kept.write(_text({"scan": {**scan, "judged_at": lines.time_of(judging.judged_at)}}))
-    jobs = args.jobs or _cores()
-    yield from ((one, True) for one in _judged(judging, units, jobs, args.timeout))
+    if args.scheduler:
+        found = _judged_elsewhere(args.scheduler, judging, units, str(plan.source.identity.get("head", "")))
+    else:
+        found = _judged(judging, units, args.jobs or _cores(), args.timeout)
+    yield from ((one, True) for one in found)
+
+
+def _judged_elsewhere(address: str, judging: Judging, specs: Iterator[UnitSpec], head: str) -> Iterator[UnitResult]:
+    """By the workers of a cluster, who are sent the history of a range. Raises OrchgateError."""
+    from orchgate.cluster import connection
+    from orchgate.scan import farmed
+
+    history = None
+    if head:
+        from orchgate.gate import session
+        from orchgate.git import parcel
+
+        with session.opened() as repository:
+            history = parcel.history(repository, head)
+    with connection.connected(address, tell=_said) as cluster:
+        yield from farmed.judged(cluster, judging, specs, history)
+
+
+def _said(line: str) -> None:
+    sys.stderr.write(f"orchgate: {escape(line)}\n")
 
 
 def _judged(judging: Judging, specs: Iterator[UnitSpec], jobs: int, patience: float) -> Iterator[UnitResult]:
@@ -259,9 +294,6 @@ class _Screen:
             sys.stderr.write("\r" + " " * self._width + "\r")
             sys.stderr.flush()
             self._width = 0
-
-    def say(self, line: str) -> None:
-        sys.stderr.write(f"orchgate: {escape(line)}\n")
 
     def end(self, summary: Summary, last: str, seconds: float) -> None:
         if self._as_json:

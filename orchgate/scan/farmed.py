@@ -1,0 +1,70 @@
+"""A scan whose units are judged by the workers of a cluster, which are sent the history first."""
+
+from __future__ import annotations
+
+import pickle
+import uuid
+
+from orchgate.cluster import remote
+from orchgate.cluster.dispatch import Call, Dispatch, Job
+from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.scan import remote_units
+from orchgate.scan.remote_units import READY_SECONDS, ScanRequest
+from orchgate.scan.values import COMMIT, failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchgate.cluster.connection import Cluster
+    from orchgate.git.parcel import History
+    from orchgate.scan.remote_units import Batch
+    from orchgate.scan.values import Judging, UnitResult, UnitSpec
+
+BATCH = 16  # consecutive commits of one worker: what one of them worked out helps with the next
+
+
+def judged(
+    cluster: Cluster, judging: Judging, specs: Iterator[UnitSpec], history: History | None
+) -> Iterator[UnitResult]:
+    """Results in the order of the units. Raises OrchgateError where the scheduler is gone, or no worker is left."""
+    batches = Batches(specs)
+    dispatch = Dispatch(cluster, _job(judging, history))
+    try:
+        for done in dispatch.run(batches):
+            batch = batches.given.pop(done.number)
+            yield from done.value[1] if not done.problem else (failed(spec, done.problem) for spec in batch)
+    finally:
+        dispatch.stop()
+
+
+class Batches:
+    """Units by what one worker does at a time; those that were given out are known until they are back."""
+
+    def __init__(self, specs: Iterator[UnitSpec]) -> None:
+        self.given: dict[int, Batch] = {}
+        self._specs = specs
+
+    def __iter__(self) -> Iterator[Batch]:
+        batch: list[UnitSpec] = []
+        number = 0
+        for spec in self._specs:
+            batch.append(spec)
+            if spec.kind != COMMIT or len(batch) == BATCH:
+                self.given[number] = tuple(batch)
+                yield self.given[number]
+                batch, number = [], number + 1
+        if batch:
+            self.given[number] = tuple(batch)
+            yield self.given[number]
+
+
+def _job(judging: Judging, history: History | None) -> Job:
+    name = uuid.uuid4().hex
+    sent = history._replace(pack=b"") if history is not None else None
+    opening = pickle.dumps((remote_units.judging, ScanRequest(judging, sent)))
+    limits = remote.Limits(READY_SECONDS, 2 * BATCH * judging.patience)
+
+    def call(batch: Batch) -> Call:
+        return Call(remote.ask, name, opening, pickle.dumps(batch), limits)
+
+    return Job(name, call, sum(limits), parcel=history.pack if history is not None else b"")
