@@ -182,3 +182,25 @@ def test_a_damaged_history_is_told_on_the_page_and_the_rest_is_shown(made: Clone
     said = json.loads(ended.out[ended.out.index("{") :].rpartition("}")[0] + "}")
     assert (ended.code, said["history"]) == (3, None)
     assert any(one["code"] == "history-unreadable" for one in said["problems"])
+
+
+# A store
+
+
+def test_a_folder_as_a_store_shows_the_same_changes_as_the_runs_themselves(made: Clones, tmp_path: Path) -> None:
+    line = commits(made.one, 120)
+    made.one.git("push", "--quiet", "origin", "main")
+    write_lines(made.one, runs_of(line, step(80)))
+    folder = tmp_path / "store"
+    folder.mkdir()
+    where = str(folder)
+    told(made.one, "push", "--to", where)
+    own = told(made.one, "show")
+    made.third.git("pull", "--quiet")
+
+    from_store = told(made.third, "show", "--from", where)
+
+    assert len(own["changes"]) == 1
+    assert from_store["changes"] == own["changes"]
+    told(made.third, "fetch", "--from", where)
+    assert told(made.third, "show")["changes"] == own["changes"]
