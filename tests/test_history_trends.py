@@ -204,3 +204,5 @@ def test_a_folder_as_a_store_shows_the_same_changes_as_the_runs_themselves(made:
     assert from_store["changes"] == own["changes"]
     told(made.third, "fetch", "--from", where)
     assert told(made.third, "show")["changes"] == own["changes"]
+    page = json.loads(made.third.orchgate("report", "--output-format", "json").out)
+    assert page["history"]["changes"] == own["changes"]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from datetime import timedelta
+from importlib.util import find_spec
 
 from orchgate.errors import OrchgateError
+from orchgate.git.call import common_dir
 from orchgate.git.store.reference import Store
-from orchgate.history import collect, git_store, query, repositories, store
+from orchgate.history import collect, git_store, query, repositories, segments, store
+from orchgate.history.objects.cached import caches
 from orchgate.history.repositories import RepositoryIdentity
+from orchgate.history.store import Loaded
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.report.values import HistorySection, HistoryTrend, ReadProblem, TrendMark
@@ -20,12 +26,15 @@ if TYPE_CHECKING:
 
     from orchgate.gate.context import Context
     from orchgate.git.repository import Repository
+    from orchgate.history.objects.cached import PartCache
     from orchgate.history.query import Runs
+    from orchgate.history.store import Within
     from orchgate.report.values import MetricTrend, PipelineState, TaskState
     from orchgate.trends.changes import Change
     from orchgate.trends.streams import Stream
 
 DAYS = 365  # of runs that are looked at
+PARTS_BYTES = 4 << 20  # of what was fetched from a store
 CHARTS = 3  # of what changed last
 
 
@@ -55,13 +64,44 @@ def _runs(
     since = limit - timedelta(days=DAYS)
     source, _ = git_store.fetched(Store(repository, {}, git_store.HISTORY))
     loaded = store.load(source, source.names(store.since(since)))
+    kept, problems = _of_stores(repository, identity, store.since(since))
+    loaded = loaded.joined(kept)
     found = [(RepositoryIdentity(one.head.repository, one.head.roots), list(one.runs)) for one in loaded.segments]
     found.append((identity, list(collect.collect(repository.root, limit).runs.values())))
-    problems: tuple[ReadProblem, ...] = ()
     if loaded.faults:
         what = f"{counted(len(loaded.faults), 'segment')} of the history cannot be read, and their runs do not count"
-        problems = (ReadProblem("history-unreadable", what, "orchgate history verify"),)
+        problems = (*problems, ReadProblem("history-unreadable", what, "orchgate history verify"))
     return query.counted(found, limit, since), problems
+
+
+def _of_stores(
+    repository: Repository, identity: RepositoryIdentity, within: Within
+) -> tuple[Loaded, tuple[ReadProblem, ...]]:
+    """What is here of folders and buckets, of this repository: as many of the newest parts as a page has time for."""
+    loaded, problems = Loaded(()), []
+    for cache in caches(common_dir(repository.git_dir)):
+        if find_spec("duckdb") is None:
+            what = f"runs that were fetched from {cache.where} are not on the page: reading them needs duckdb"
+            problems.append(ReadProblem("history-unreadable", what, "pip install 'orchgate[history]'"))
+            continue
+        from orchgate.history.objects.part_store import CachedParts
+
+        parts = CachedParts(cache, cache.where)
+        ours = [name for name in parts.names(within) if f"/repo={segments.slug(identity.name)}/" in name]
+        loaded = loaded.joined(store.load(parts, _newest(cache, ours)))
+    return loaded, tuple(problems)
+
+
+def _newest(cache: PartCache, names: Iterable[str]) -> list[str]:
+    found: list[str] = []
+    size = 0
+    for name in sorted(names, key=lambda name: name.split("/")[-2:], reverse=True):
+        with contextlib.suppress(OSError):  # forgotten meanwhile
+            size += os.stat(os.path.join(cache.path, name)).st_size
+            if found and size > PARTS_BYTES:
+                break
+            found.append(name)
+    return found
 
 
 def _trends(changes: Iterable[Change], streams: Iterable[Stream]) -> Iterator[HistoryTrend]:

@@ -248,7 +248,7 @@ def history(said: Page) -> Html:
     found, about = past.answers, Names(past.answers)
     where = f", along {found.line.name}" if found.line else ""
     number = counted(past.run_count, "run")
-    lead = f"{number} of the last {DAYS} days: this clone's and those fetched from a remote{where}."
+    lead = f"{number} of the last {DAYS} days: this clone's and those that it has fetched{where}."
     nothing = "" if found.changes else " The level of none of what they measured changed for sure."
     parts = [tag("p", lead, nothing, class_="lead")]
     if found.changes:
