@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from orchgate.commands.shared import screen, work_tree
+from orchgate.commands.shared import options, screen, servers, work_tree
 from orchgate.commands.shared.options import output_format
-from orchgate.errors import OrchgateError
+from orchgate.errors import OrchgateError, UsageError
 from orchgate.lib.text import aligned, counted
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.measures import declared
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
+    from orchgate.commands.shared.command_line import Parser
     from orchgate.commands.shared.screen import Screen
     from orchgate.metrics.lines import Entry
     from orchgate.metrics.update import Updated
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
 
 SUMMARY = "bring the metrics of the runs up to date and show them"
 ABOUT = "Without --task, of all tasks that have recorded runs."
-EXAMPLES = ("orchgate metrics", "orchgate metrics --task 0001-faster-start --output-format json")
+EXAMPLES = (
+    "orchgate metrics",
+    "orchgate metrics --task 0001-faster-start --output-format json",
+    "orchgate metrics --from s3://bucket/history --scheduler tcp://10.0.0.5:8786",
+)
 EXIT_CODES = {0: "shown", 3: "the metrics of a task cannot be read, or their snapshot not be written"}
 VERSION = 1
 KIB = 1 << 10
@@ -72,12 +77,22 @@ _NAMES = 1  # columns that are text, from the left
 _NONE = "-"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     work_tree.task_option(parser, "only this task's runs (all)")
+    what = "of a history, not of this clone: git asks the remote; URL or folder: that store"
+    parser.add_argument("--from", dest="source", default="", metavar="STORE", help=what)
+    options.scheduler(parser, "with --from: add it up on the workers of this Dask scheduler")
+    servers.add_arguments(parser)
     output_format(parser, "metrics")
 
 
 def run(args: argparse.Namespace) -> Verdict:
+    if args.source:
+        from orchgate.commands.history import totals
+
+        return totals.run(args, lambda pipelines: _show_tables(pipelines, {}))
+    if args.scheduler:
+        raise UsageError("--scheduler adds up a history", "orchgate metrics --from STORE --scheduler ADDRESS")
     root = work_tree.root()
     wanted = [work_tree.task_with_runs(root, args.task)] if args.task else _tasks(root)
     newest: dict[str, Sequence[Entry]] = {}

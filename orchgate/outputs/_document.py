@@ -224,6 +224,10 @@ NEW_NAMES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         "tasks.*.pipelines.*.stages.*": {**_TOTALS, "stage": "stage_id"},
         **_of_totals("tasks.*.pipelines.*"),
         **_of_totals("tasks.*.pipelines.*.stages.*"),
+        "history.tasks.*.pipelines.*": {**_TOTALS, "pipeline": "pipeline_id", "machine": "machine_id"},
+        "history.tasks.*.pipelines.*.stages.*": {**_TOTALS, "stage": "stage_id"},
+        **_of_totals("history.tasks.*.pipelines.*"),
+        **_of_totals("history.tasks.*.pipelines.*.stages.*"),
     },
     "perf": {
         "": {"pairs": "pair_count", "samples": "samples_path", "noise": "noise_fraction"},
