@@ -21,6 +21,7 @@ from orchgate.history.objects.addresses import StoreAddress
 from orchgate.history.objects.buckets import BucketObjects
 from orchgate.history.objects.cached import PartCache
 from orchgate.history.objects.folders import FolderObjects
+from orchgate.history.store import load
 from tests.histories import OTHER_MACHINE, Clones, clones, line, record, show, told, write_lines
 from tests.repo import ORCHGATE
 from tests.runs import until
@@ -197,6 +198,21 @@ def test_what_was_fetched_is_shown_without_asking_anybody(made: Clones, shared: 
 
     assert runs(made.third) == 2  # each once, though both tiers have it
     assert told(made.third, "verify")["segment_count"] == 2
+
+
+def test_parts_that_are_compacted_away_while_somebody_reads_are_read_as_what_stands_for_them(
+    made: Clones, shared: str
+) -> None:
+    for run in range(3):
+        write_lines(made.one, [line(one) for one in range(run + 1)])
+        told(made.one, "push", "--to", shared)
+    reader = part_store.PartStore(FolderObjects(shared), PartCache(str(made.third.root / ".git"), shared))
+
+    listed = list(reader.names())
+    told(made.one, "compact", "--to", shared)
+    loaded = load(reader, listed)
+
+    assert ([len(one.runs) for one in loaded.segments], loaded.faults) == ([3], ())
 
 
 # What is kept here

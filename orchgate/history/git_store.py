@@ -93,4 +93,5 @@ class RemoteSegments(GitSegments):
             both = {**self._before, **self._contents}
             gone = superseded(GitSegments(HISTORY.ref, both, self._connection.read))
         union = self._connection.keep(self._there, gone)
-        return Learned(frozenset(union.keys() - self._before.keys()), frozenset(self._before.keys() - union.keys()))
+        new, forgotten = union.keys() - self._before.keys(), self._before.keys() - union.keys()
+        return Learned(frozenset(new), frozenset(forgotten), len(self._contents))

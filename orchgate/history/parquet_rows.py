@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 
 from orchgate.history.entries import VERSION, HistoryBenchmark, HistoryEntry, HistoryMetrics, HistoryStage, HistoryTests
 from orchgate.history.parquet import (
@@ -46,6 +47,15 @@ _MOST_COLUMNS = 1_000
 _BATCH = 10_000
 _TYPES = {column.name: column.type for column in COLUMNS}
 _SHARED = [column.name for column in SHARED]
+_COST_NAMES = tuple(name for name, _ in COSTS)
+_AT = {name: at for at, name in enumerate(_TYPES)}
+# Of a row, by place: this is asked of every row there ever was.
+_BOUNDS = _AT["lower_bounds"]
+_costs = itemgetter(*(_AT[name] for name in _COST_NAMES))
+_tests = itemgetter(*(_AT[f"tests_{name}"] for name in TESTS))
+_of_stage = itemgetter(*(_AT[name] for name in ("stage", "status", "flaky", "cached")))
+_figure = itemgetter(*(_AT[name] for name in ("stage", "name", "value", "unit")))
+_NO_TESTS = (None,) * len(TESTS)
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _MAGIC = b"PAR1"
 _FROM = "FROM read_parquet($path, hive_partitioning = false)"
@@ -165,28 +175,30 @@ def entries_of(rows: Iterable[Sequence[Any]]) -> list[HistoryEntry] | str:
     for row in rows:
         if row[0] == RUN:
             shared = row[1 : len(_SHARED) + 1]
-            found.append(_run(dict(zip(_TYPES, row, strict=True))))
+            found.append(_run(row))
         elif row[1 : len(_SHARED) + 1] != shared or not _add(found[-1], row):
             return "holds a part of a run that does not follow its run"
     return found
 
 
-def _add(entry: HistoryEntry, values: Sequence[Any]) -> bool:
+def _add(entry: HistoryEntry, row: Sequence[Any]) -> bool:
     """Whether a row may follow those of an entry; it is part of it from now on."""
-    row = dict(zip(_TYPES, values, strict=True))
-    if row["kind"] == STAGE:
+    if row[0] == STAGE:
         entry.stages.append(_stage(row))
-    elif row["kind"] == COUNTER:
-        if not entry.stages or entry.stages[-1].id != row["stage"] or row["name"] in entry.stages[-1].counters:
+    elif row[0] == COUNTER:
+        stage, name, value, _ = _figure(row)
+        if not entry.stages or entry.stages[-1].id != stage or name in entry.stages[-1].counters:
             return False
-        entry.stages[-1].counters[row["name"]] = row["value"]
-    elif row["kind"] == BENCHMARK:
-        unit = "s" if row["unit"] is None else row["unit"]
-        entry.benchmarks.append(HistoryBenchmark(name=row["name"], value=row["value"], unit=unit, stage=row["stage"]))
+        entry.stages[-1].counters[name] = value
+    elif row[0] == BENCHMARK:
+        stage, name, value, unit = _figure(row)
+        unit = "s" if unit is None else unit
+        entry.benchmarks.append(HistoryBenchmark(name=name, value=value, unit=unit, stage=stage))
     return True
 
 
-def _run(row: Mapping[str, Any]) -> HistoryEntry:
+def _run(values: Sequence[Any]) -> HistoryEntry:
+    row = dict(zip(_TYPES, values, strict=True))
     reported = row["reported_manifest_writes"]
     return HistoryEntry(
         entry=VERSION if row["entry"] is None else row["entry"],
@@ -208,29 +220,23 @@ def _run(row: Mapping[str, Any]) -> HistoryEntry:
         metrics=None if reported is None else HistoryMetrics(manifest_writes=reported),
         stages=[],
         benchmarks=[],
-        **_cost(row),
+        **_cost(values),
     )
 
 
-def _stage(row: Mapping[str, Any]) -> HistoryStage:
-    return HistoryStage(
-        id=row["stage"],
-        status=row["status"],
-        flaky=row["flaky"] or False,
-        cached=row["cached"] or False,
-        counters={},
-        **_cost(row),
-    )
+def _stage(row: Sequence[Any]) -> HistoryStage:
+    name, status, flaky, cached = _of_stage(row)
+    cost = _cost(row)
+    return HistoryStage(id=name, status=status, flaky=flaky or False, cached=cached or False, counters={}, **cost)
 
 
-def _cost(row: Mapping[str, Any]) -> dict[str, Any]:
-    bounds = row["lower_bounds"]
-    tests = {name: row[f"tests_{name}"] or 0 for name in TESTS if row[f"tests_{name}"] is not None}
-    return {
-        **{name: row[name] for name, _ in COSTS},
-        "lower_bounds": None if bounds is None else dict.fromkeys(bounds, ""),
-        "tests": HistoryTests(**tests) if tests else None,
-    }
+def _cost(row: Sequence[Any]) -> dict[str, Any]:
+    found = dict(zip(_COST_NAMES, _costs(row), strict=True))
+    if (bounds := row[_BOUNDS]) is not None:
+        found["lower_bounds"] = dict.fromkeys(bounds, "")
+    if (tests := _tests(row)) != _NO_TESTS:
+        found["tests"] = HistoryTests(**{name: count or 0 for name, count in zip(TESTS, tests, strict=True)})
+    return found
 
 
 def _moment(microseconds: int | None) -> datetime:

@@ -72,10 +72,14 @@ class SegmentStore(SegmentSource, Protocol):
 
 
 class Learned(NamedTuple):
-    """What a repository has learned from a remote: segments that are new here, and those that others stand for now."""
+    """What a repository has learned from a remote: segments that are new here, and those that others stand for now.
+
+    `there` is how many it holds.
+    """
 
     new: frozenset[str]
     gone: frozenset[str]
+    there: int
 
 
 class Loaded(NamedTuple):

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from orchgate.commands.history.workspace import HistoryWorkspace
     from orchgate.commands.shared.command_line import Parser
     from orchgate.commands.shared.servers import Say
+    from orchgate.history.git_store import RemoteSegments
+    from orchgate.history.objects.part_store import PartStore
+    from orchgate.history.segments import SegmentFault
+    from orchgate.history.store import Learned
 
 SUMMARY = "bring the runs of other machines from a remote, a folder or a bucket"
 ABOUT = "From the remote of this branch, or origin. What segments were compacted into others is forgotten here."
@@ -35,24 +39,29 @@ def run(args: argparse.Namespace) -> Verdict:
 
 
 def _fetch(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> HistoryOutcome:
-    from orchgate.history import store
-
     with workspace.segments_of(place, args, args.source, say) as there:
         kept = there.keep()
-        loaded = store.load(there, kept.new & set(there.names()))
-        faults = (*there.untaken, *loaded.faults)
-        total = len(there.names())
+        runs, faults = _read(there, kept) if there.remote else (None, ())
+        faults = (*there.untaken, *faults)
     problems = workspace.faults_of(faults)
     workspace.say_problems(problems, say)
-    runs = sum(len(one.runs) for one in loaded.segments)
     gone = f", {len(kept.gone):,} forgotten that others stand for" if kept.gone else ""
-    say(f"{there.where}: {counted(total, 'segment')}, {len(kept.new):,} new with {counted(runs, 'run')}{gone}")
+    number = "" if runs is None else f" with {counted(runs, 'run')}"
+    say(f"{there.where}: {counted(kept.there, 'segment')}, {len(kept.new):,} new{number}{gone}")
     return HistoryOutcome(
         Verdict.BROKEN if faults else Verdict.PASS,
         there.remote,
         runs,
-        segment_count=total,
+        segment_count=kept.there,
         new_segment_count=len(kept.new),
         removed_segment_count=len(kept.gone),
         problems=tuple(problems),
     )
+
+
+def _read(there: RemoteSegments | PartStore, kept: Learned) -> tuple[int, tuple[SegmentFault, ...]]:
+    """How many runs are new, and which segments are none. Of parts, only whoever counts their runs reads these."""
+    from orchgate.history import store
+
+    loaded = store.load(there, kept.new & set(there.names()))
+    return sum(len(one.runs) for one in loaded.segments), loaded.faults

@@ -113,9 +113,16 @@ class PartStore:
                     yield name, content
             if not vanished:
                 return
-            wanted = sorted(set(self.names(self._within)) - done)
+            wanted = sorted(self._beside(vanished) - done)
         for name in vanished:
             yield name, PartFault("is listed, and not there")
+
+    def _beside(self, names: Iterable[str]) -> set[str]:
+        """The parts of the months of some, as the store lists them now: what stands for a part is one of them."""
+        prefixes = sorted({f"{name.rpartition('/')[0]}/" for name in names})
+        found = {one.name: one for prefix in prefixes for one in self._objects.walk(prefix) if is_part(one.name)}
+        self._known |= found
+        return {name for name in found if self._within.may_hold(name)}
 
     def _fetched(self, name: str) -> bytes | OrchgateError:
         kept = None if self.fresh else self._cache.get(name, MOST_BYTES)
@@ -171,16 +178,17 @@ class PartStore:
         """Fetches what is there and not here, and forgets what is not there any more."""
         before = self._cache.names()
         there = set(self.names())
-        wrong = [
-            SegmentFault(name, content.message)
-            for name, content in self.read(sorted(there - before))
-            if not isinstance(content, bytes)
-        ]
-        self.untaken = tuple(wrong)
-        now = set(self.names())
+        read = dict(self._told(sorted(there - before)))
+        self.untaken = tuple(SegmentFault(name, why) for name, why in read.items() if why)
+        now = (there & before) | read.keys()
         gone = frozenset(before - now)
         self._cache.forget(gone)
-        return Learned(frozenset(now - before - {one.name for one in wrong}), gone)
+        return Learned(frozenset(now - before - {one.name for one in self.untaken}), gone, len(now))
+
+    def _told(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """What is wrong with each, "" for nothing, once it is here."""
+        for name, content in self.read(names):
+            yield name, "" if isinstance(content, bytes) else content.message
 
     @property
     def notes(self) -> Iterator[str]:
