@@ -20,15 +20,17 @@ from orchgate.history.repositories import RepositoryIdentity
 from orchgate.history.segments import SegmentFault
 from orchgate.history.sql import figures as sql_figures
 from orchgate.history.sql import parts, relations, rows
+from orchgate.lib import process
 from orchgate.lib.files import sha256_hex
 from orchgate.metrics import sketch
 from tests.histories import line
 from tests.test_history_segments import entry, lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from orchgate.errors import OrchgateError
     from orchgate.history.segments import Line
     from orchgate.history.sql.relations import Part, Settled
 
@@ -70,7 +72,14 @@ class Folder:
         self.pushed.append((RepositoryIdentity(repository, roots), lines))
 
     def good(self) -> tuple[list[Part], list[SegmentFault]]:
-        return parts.good(self.paths, str(self.path / "kept"), str(self.path))
+        return parts.good(self, self.paths, str(self.path / "memory"), str(self.path))
+
+    def kept(self, name: str) -> str:
+        return self.paths[name]
+
+    def located(self, names: Iterable[str], scratch: str) -> Iterator[tuple[str, str | OrchgateError]]:
+        for name in names:
+            yield name, self.paths[name]
 
     def asked(
         self, by: Sequence[str], since: datetime | None = None, limit: datetime = LATER
@@ -332,6 +341,22 @@ def test_a_part_that_is_cut_off_is_named_and_the_others_count(folder: Folder) ->
     assert (len(good), {one.name for one in faults}) == (3, {first, second})
 
 
+def test_a_part_that_ends_the_process_that_looks_at_it_is_asked_alone(folder: Folder, monkeypatch: Any) -> None:
+    for number in range(5):
+        folder.push("o/a", "r1", lines_of(entry(run=number)))
+    deadly = sorted(folder.paths)[3]
+    run = process.run
+
+    def killed(argv: Sequence[str], *, input: bytes) -> process.Completed:  # noqa: A002 -- as it is called
+        return process.Completed(-11, b"", b"") if deadly.encode() in input else run(argv, input=input)
+
+    monkeypatch.setattr(process, "run", killed)
+    good, faults = folder.good()
+
+    assert len(good) == 4
+    assert [(one.name, one.why) for one in faults] == [(deadly, "says otherwise of a run than its rows do")]
+
+
 def test_a_good_part_is_asked_once_and_again_when_its_file_has_changed(folder: Folder, monkeypatch: Any) -> None:
     folder.push("o/a", "r1", lines_of(entry(run=0)))
     (path,) = folder.paths.values()
@@ -341,7 +366,7 @@ def test_a_good_part_is_asked_once_and_again_when_its_file_has_changed(folder: F
         patched.setattr(parts, "_asked", None)
         assert folder.good()[0] == expected
 
-    (folder.path / "kept").write_bytes(b"{")
+    (folder.path / "memory").write_bytes(b"{")
     assert folder.good()[0] == expected
     os.truncate(path, 100)
     assert [one.why for one in folder.good()[1]] == ["is not Parquet, or ends in the middle"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime, timedelta
 
-from orchgate.commands.history import report, workspace
+from orchgate.commands.history import asked, report, workspace
 from orchgate.commands.shared import options, screen, servers, work_tree
 from orchgate.lib.lazy import lazy
 from orchgate.lib.text import aligned, counted
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchgate.commands.shared.command_line import Parser
     from orchgate.commands.shared.servers import Say
     from orchgate.history.collect import Collected
+    from orchgate.history.objects.addresses import StoreAddress
     from orchgate.history.query import Runs
     from orchgate.history.repositories import RepositoryIdentity
     from orchgate.history.segments import Head, Line
@@ -40,6 +41,7 @@ EXAMPLES = (
     "orchgate history show --by pipeline,week --since 90d",
     "orchgate history show --plot",
     "orchgate history show --from git --output-format json",
+    'orchgate history show --sql "SELECT status, count(*) FROM runs GROUP BY 1"',
 )
 EXIT_CODES = {0: "shown", 3: "a server was not reached, or a part of the history could not be read and does not count"}
 VERSION = 1
@@ -74,12 +76,13 @@ _DAYS = lazy(r"(?a)(\d{1,5})d")
 
 
 def arguments(parser: Parser) -> None:
-    options.output_format(parser, "history")
+    options.output_format(parser, "history", "history-answer")
     parser.add_argument("--by", type=_by, default=("pipeline",), metavar="NAMES", help=f"of {', '.join(BY)} (pipeline)")
     parser.add_argument("--since", type=_since, metavar="TIME", help="only runs since a day, such as 2026-03-01 or 30d")
     parser.add_argument("--plot", action="store_true", help="also draw medians week by week, and runs around changes")
     what = "git: ask the remote; URL or folder: ask that store; local: this clone's own runs (own and fetched ones)"
     parser.add_argument("--from", dest="source", default="", metavar="STORE", help=what)
+    asked.arguments(parser)
     servers.add_arguments(parser)
 
 
@@ -123,6 +126,8 @@ class Shown(NamedTuple):
 
 def run(args: argparse.Namespace) -> Verdict:
     with servers.said(args) as (lines, say), workspace.here() as place:
+        if args.sql is not None:
+            return _answer(place, args, lines, say)
         notes: list[str] = []
         shown = _shown(place, args, notes.append)
         if args.output_format == "json":
@@ -145,29 +150,78 @@ def _shown(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Shown
     from orchgate.history.collect import ahead
     from orchgate.trends import answers
 
-    limit = ahead()
-    loaded, own, where = _loaded(place, args, say)
-    found: Found = [(_identity(one.head), list(one.runs)) for one in loaded.segments]
-    if own:
-        found.append((_named_as(place.identity, found), list(own.runs.values())))
-    runs = query.counted(found, limit, args.since)
-    problems = [*workspace.faults_of(loaded.faults), *(workspace.kept_out(own) if own else ()), *_kept_out(runs)]
-    whole = not loaded.faults and not (own and own.unreadable)
+    if where := _store(place, args):
+        return _of_store(place, args, where, say)
+    loaded, own, told = _loaded(place, args, say)
+    found = _found(place, loaded, own)
+    runs = query.counted(found, ahead(), args.since)
+    problems = [*_problems(loaded, own), *_kept_out(runs)]
     number = sum(len(one.entries) for one in runs)
     weekly = query.rows(runs, _weekly(args.by)) if args.plot else ()
-    known = answers.known(place.repository, place.config, _named_as(place.identity, found))
+    known = answers.known(place.repository, place.config, _named_as(place.identity, (one for one, _ in found)))
     found_out = answers.of_runs(runs, known)
-    notes = [*_twins(runs), *report.notes(known, found_out)]
-    return Shown(query.rows(runs, args.by), problems, notes, where, number, whole, found_out, weekly)
+    notes = [*_twins(one.repository.name for one in runs), *report.notes(known, found_out)]
+    whole = _is_whole(loaded, own)
+    return Shown(query.rows(runs, args.by), problems, notes, told, number, whole, found_out, weekly)
+
+
+def _store(place: HistoryWorkspace, args: argparse.Namespace) -> StoreAddress | None:
+    """The folder or the bucket that is asked. Raises UsageError."""
+    return None if args.source in ("", LOCAL) else workspace.address(place, args.source)
+
+
+def _of_store(place: HistoryWorkspace, args: argparse.Namespace, where: StoreAddress, say: Say) -> Shown:
+    """What DuckDB makes of parts that stay files: there may be many more runs than fit into memory."""
+    with asked.of_store(place, args, where, say) as there:
+        from orchgate.history.sql import relations, rows
+        from orchgate.trends import answers, stored
+
+        identities = relations.repositories(there.database)
+        known = answers.known(place.repository, place.config, _named_as(place.identity, identities))
+        found_out = stored.of_database(there.database, known)
+        problems = [*workspace.faults_of(there.faults), *asked.left_out(there.settled)]
+        weekly = rows.rows(there.database, _weekly(args.by)) if args.plot else ()
+        notes = [*_twins(there.settled.repositories), *report.notes(known, found_out)]
+        found, number = rows.rows(there.database, args.by), there.settled.runs
+        return Shown(found, problems, notes, there.where, number, not there.faults, found_out, weekly)
+
+
+def _answer(place: HistoryWorkspace, args: argparse.Namespace, lines: Sequence[str], say: Say) -> Verdict:
+    """Answers a query of somebody's own."""
+    workspace.require_duckdb()
+    from orchgate.history.sql import sources
+
+    if where := _store(place, args):
+        with asked.of_store(place, args, where, say) as there:
+            return asked.answer(there, args, workspace.faults_of(there.faults), lines, say)
+    loaded, own, told = _loaded(place, args, say)
+    with sources.of_lines(_found(place, loaded, own), asked.bounds(args)) as here:
+        whole = _is_whole(loaded, own)
+        return asked.answer(here._replace(where=told), args, _problems(loaded, own), lines, say, whole=whole)
+
+
+def _found(place: HistoryWorkspace, loaded: Loaded, own: Collected | None) -> Found:
+    found: Found = [(_identity(one.head), list(one.runs)) for one in loaded.segments]
+    if own:
+        found.append((_named_as(place.identity, (one for one, _ in found)), list(own.runs.values())))
+    return found
+
+
+def _problems(loaded: Loaded, own: Collected | None) -> list[Mapping[str, object]]:
+    return [*workspace.faults_of(loaded.faults), *(workspace.kept_out(own) if own else ())]
+
+
+def _is_whole(loaded: Loaded, own: Collected | None) -> bool:
+    return not loaded.faults and not (own and own.unreadable)
 
 
 def _weekly(by: Iterable[str]) -> tuple[str, ...]:
     return (*(name for name in by if name not in ("month", "week")), "week")
 
 
-def _named_as(own: RepositoryIdentity, found: Found) -> RepositoryIdentity:
+def _named_as(own: RepositoryIdentity, known: Iterable[RepositoryIdentity]) -> RepositoryIdentity:
     """This repository; one that nothing names is called as its runs are elsewhere."""
-    others = [one for one, _ in found if own.roots and one.roots == own.roots]
+    others = [one for one in known if own.roots and one.roots == own.roots]
     return own if own.is_named else next(iter(others), own)
 
 
@@ -203,10 +257,9 @@ def _kept_out(runs: Iterable[Runs]) -> Iterator[Mapping[str, object]]:
             yield problem("left_out", f"run {run_id} {why}")
 
 
-def _twins(runs: Iterable[Runs]) -> Iterator[str]:
+def _twins(names: Iterable[str]) -> Iterator[str]:
     """Which names several repositories have."""
-    names = [one.repository.name.partition(" (roots ")[0] for one in runs if " (roots " in one.repository.name]
-    for name in dict.fromkeys(names):
+    for name in dict.fromkeys(name.partition(" (roots ")[0] for name in names if " (roots " in name):
         yield f"several repositories are called {name}; they are kept apart by their first commits"
 
 

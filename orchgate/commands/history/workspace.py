@@ -131,6 +131,12 @@ def require_extra() -> None:
         raise UsageError(f"a history in a folder or a bucket needs {missing}", "pip install 'orchgate[history]'")
 
 
+def require_duckdb() -> None:
+    """Raises UsageError without what answers a query."""
+    if "duckdb" in _missing():
+        raise UsageError("--sql needs duckdb", "pip install 'orchgate[history]'")
+
+
 def _missing() -> str:
     from importlib.util import find_spec
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import groupby, islice
 
 from orchgate.errors import OrchgateError
@@ -9,6 +10,7 @@ from orchgate.history.objects.shape import PartFault, Vanished
 from orchgate.history.parquet_parts import PARQUET
 from orchgate.history.segments import FOLDERS, SegmentFault, sha256_of, slug
 from orchgate.history.store import ALL, Learned
+from orchgate.lib import files
 from orchgate.lib.files import sha256_hex
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING
@@ -137,6 +139,27 @@ class PartStore:
             return PartFault("has other bytes than its name says")
         self._cache.put(name, content)
         return content
+
+    def kept(self, name: str) -> str:
+        """Where a part is here that is as long as the one there; "" where none is."""
+        path = os.path.join(self._cache.path, name)
+        one = self._known.get(name)
+        return path if one and os.path.isfile(path) and os.path.getsize(path) == one.size else ""
+
+    def located(self, names: Iterable[str], scratch: str) -> Iterator[tuple[str, str | OrchgateError]]:
+        """As `read`, in files: those that are kept, or in a folder where nothing can be."""
+        for name, content in self.read(names):
+            if not isinstance(content, bytes) or (path := self.kept(name)):
+                yield name, content if isinstance(content, OrchgateError) else path
+                continue
+            path = os.path.join(scratch, f"{sha256_of(name)}{PARQUET.suffix}")
+            files.replace_beside(path, content)
+            yield name, path
+
+    @property
+    def memory(self) -> str:
+        """The file that remembers which of them are good."""
+        return os.path.join(self._cache.path, "good")
 
     def add(self, segments: Mapping[str, bytes]) -> frozenset[str]:
         new = in_parallel(lambda one: one[0] if self._is_new(*one) else "", segments.items())

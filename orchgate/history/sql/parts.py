@@ -7,9 +7,11 @@ why each of the others is none: one that is damaged is named, and the rest count
 from __future__ import annotations
 
 import os
+import sys
 
 from orchgate import __version__
 from orchgate.config.names import is_repository_name
+from orchgate.errors import OrchgateError
 from orchgate.history.entries import MACHINE
 from orchgate.history.entries import RUN as RUN_ID
 from orchgate.history.parquet import (
@@ -26,21 +28,25 @@ from orchgate.history.parquet import (
 )
 from orchgate.history.parquet_parts import JOINED, PARQUET
 from orchgate.history.parquet_rows import MOST_ROWS
+from orchgate.history.parquet_rows import MOST_SECONDS as LONGEST_PART
 from orchgate.history.segments import Head, SegmentFault, head_of, name_of, sha256_of
 from orchgate.history.sql.relations import Part, connected, lock, reads
-from orchgate.lib import files
+from orchgate.lib import files, process
 from orchgate.lib.codec import MsgspecError, Struct, json
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol, suppress
 from orchgate.metrics.aggregate import CANCELLED, FAILED, SUCCEEDED, UNKNOWN
 from orchgate.metrics.lines import MOST_BYTES, MOST_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from duckdb import DuckDBPyConnection
 
-_TOGETHER = 200  # parts that are asked at once
+    Named = tuple[str, str]  # a part by its name, and its path
+
+_TOGETHER, _OF_ONE_PROCESS = 200, 2_000  # parts that are asked about at once
 MOST_COUNT = 1 << 32  # see `lines.Count`
+_USUAL_SECONDS = 2  # of CPU, for a part of full size; one may take more
 _MOST_KNOWN = 256 << 20  # bytes of what is kept
 _TYPES = {column.name: column.type for column in COLUMNS}
 
@@ -54,41 +60,71 @@ class KnownPart(Struct, gc=False, array_like=True):
     columns: list[str]
 
 
+class ToldPart(Struct, gc=False, array_like=True):
+    """A good part, as one process tells another."""
+
+    head: Head
+    columns: list[str]
+
+
 class KnownParts(Struct, gc=False):
     by: str  # who found them good
     parts: dict[str, KnownPart]
 
 
 _decode = json.Decoder(KnownParts).decode
+_decode_told = json.Decoder(list[ToldPart | None]).decode
 
 
-def good(paths: Mapping[str, str], kept: str, scratch: str) -> tuple[list[Part], list[SegmentFault]]:
-    """Those that count of parts, by name where they are, and why each of the others does not.
+class PartFiles(Protocol):
+    """Parts that are files here, or can be made such."""
+
+    def kept(self, name: str) -> str:
+        """Where a part is as it was last read; "" where it is not."""
+
+    def located(self, names: Iterable[str], scratch: str) -> Iterator[tuple[str, str | OrchgateError]]:
+        """Where parts are whose hashes are right, or what is wrong with one; also what stands for one that is gone."""
+
+
+def good(there: PartFiles, names: Iterable[str], kept: str, scratch: str) -> tuple[list[Part], list[SegmentFault]]:
+    """Those of some parts that count, and why each of the others does not.
 
     `kept` is the file that remembers good ones. Raises OrchgateError.
     """
     known = _known(kept)
-    found, fresh = {}, {}
-    for name, path in paths.items():
-        status = os.stat(path)
-        one = known.get(name)
-        if one and (one.size, one.changed) == (status.st_size, status.st_mtime_ns):
+    found: dict[str, KnownPart] = {}
+    paths: dict[str, str] = {}
+    wanted = []
+    for name in names:
+        paths[name] = there.kept(name)
+        one = known.get(name) if paths[name] else None
+        if one and (one.size, one.changed) == _state(paths[name]):
             found[name] = one
         else:
-            fresh[name] = path
+            wanted.append(name)
     faults: list[SegmentFault] = []
+    fresh: dict[str, str] = {}
+    for name, path in there.located(wanted, scratch) if wanted else ():
+        if isinstance(path, str):
+            fresh[name] = paths[name] = path
+        else:
+            faults.append(SegmentFault(name, path.message))
+    for name, part in _asked(fresh, scratch) if fresh else ():
+        if isinstance(part, Part):
+            found[name] = KnownPart(*_state(part.path), part.head, sorted(part.columns))
+        else:
+            faults.append(part)
     if fresh:
-        asked = dict(_asked(fresh, scratch))
-        faults = [one for one in asked.values() if isinstance(one, SegmentFault)]
-        found |= {name: _of(fresh[name], one) for name, one in asked.items() if isinstance(one, Part)}
         _keep(kept, {**known, **found})
-    parts = [Part(paths[name], one.head, frozenset(one.columns)) for name, one in found.items()]
-    return parts, faults
+    return [Part(paths[name], one.head, frozenset(one.columns)) for name, one in found.items()], faults
 
 
-def _of(path: str, part: Part) -> KnownPart:
-    status = os.stat(path)
-    return KnownPart(status.st_size, status.st_mtime_ns, part.head, sorted(part.columns))
+def _state(path: str) -> tuple[int, int]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
 
 
 def _known(kept: str) -> dict[str, KnownPart]:
@@ -100,39 +136,63 @@ def _known(kept: str) -> dict[str, KnownPart]:
 
 
 def _keep(kept: str, known: Mapping[str, KnownPart]) -> None:
-    import contextlib
-
-    from orchgate.errors import OrchgateError
-
-    with contextlib.suppress(OrchgateError):  # they are asked again
+    with suppress(OrchgateError):  # they are asked again
         files.replace(kept, json.encode(KnownParts(__version__, dict(known))), sync=False)
 
 
 def _asked(fresh: Mapping[str, str], scratch: str) -> Iterator[tuple[str, Part | SegmentFault]]:
     names = sorted(fresh)
+    for at in range(0, len(names), _OF_ONE_PROCESS):
+        yield from _by_process([(name, fresh[name]) for name in names[at : at + _OF_ONE_PROCESS]], scratch)
+
+
+def _by_process(some: Sequence[Named], scratch: str) -> Iterator[tuple[str, Part | SegmentFault]]:
+    """What a process finds out that ends when a part is made to end it; halves them until that one is alone."""
+    argv = (sys.executable, "-P", "-m", "orchgate.history.sql.parts", scratch)
+    done = process.run(argv, input=json.encode(some))
+    if done.code == 0:
+        for (name, path), told in zip(some, _decode_told(done.stdout), strict=True):
+            yield name, Part(path, told.head, frozenset(told.columns)) if told else _why(name, path)
+    elif len(some) > 1:
+        yield from _by_process(some[: len(some) // 2], scratch)
+        yield from _by_process(some[len(some) // 2 :], scratch)
+    else:
+        yield some[0][0], _why(*some[0])
+
+
+def main(scratch: str) -> None:
+    """Says which of the parts that standard input names are plainly good."""
+    import resource
+
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever else is printed is no answer
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    some = json.decode(sys.stdin.buffer.read(), type=list[tuple[str, str]])
+    limit = LONGEST_PART + _USUAL_SECONDS * len(some)
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+    found: list[Part | None] = []
     with connected(scratch, ordered=True) as database:
-        lock(database, fresh.values())
-        for at in range(0, len(names), _TOGETHER):
-            yield from _of_some(database, [(name, fresh[name]) for name in names[at : at + _TOGETHER]])
+        lock(database, [path for _, path in some])
+        for at in range(0, len(some), _TOGETHER):
+            found += _of_some(database, some[at : at + _TOGETHER])
+    with answers:
+        answers.write(json.encode([one and ToldPart(one.head, sorted(one.columns)) for one in found]))
 
 
-def _of_some(
-    database: DuckDBPyConnection, some: Sequence[tuple[str, str]]
-) -> Iterator[tuple[str, Part | SegmentFault]]:
-    """Halves them until the one is alone that DuckDB cannot read."""
+def _of_some(database: DuckDBPyConnection, some: Sequence[Named]) -> Iterator[Part | None]:
+    """None for each that is not plainly good; halves them until the one is alone that DuckDB cannot read."""
     import duckdb
 
     try:
         found = list(_parts(database, some))
     except (duckdb.Error, RuntimeError, UnicodeError, ValueError, OverflowError):
-        if len(some) == 1:
-            yield some[0][0], _why(*some[0])
-            return
-        yield from _of_some(database, some[: len(some) // 2])
-        yield from _of_some(database, some[len(some) // 2 :])
+        if len(some) > 1:
+            yield from _of_some(database, some[: len(some) // 2])
+            yield from _of_some(database, some[len(some) // 2 :])
+        else:
+            yield None
         return
-    for one, part in zip(some, found, strict=True):
-        yield one[0], part or _why(*one)
+    yield from found
 
 
 def _why(name: str, path: str) -> SegmentFault:
@@ -142,7 +202,7 @@ def _why(name: str, path: str) -> SegmentFault:
     return read if isinstance(read, SegmentFault) else SegmentFault(name, "says otherwise of a run than its rows do")
 
 
-def _parts(database: DuckDBPyConnection, some: Sequence[tuple[str, str]]) -> Iterator[Part | None]:
+def _parts(database: DuckDBPyConnection, some: Sequence[Named]) -> Iterator[Part | None]:
     """None for each that is not plainly good. Raises duckdb.Error where not all can be read."""
     paths = [path for _, path in some]
     columns, heads = _columns(database, paths), _heads(database, paths)
@@ -208,7 +268,7 @@ def _sums(database: DuckDBPyConnection, parts: Sequence[Part]) -> dict[str, Part
     found = database.execute(_sums_of(" UNION ALL ".join(reads(ordered)))).fetchall()
     return {
         ordered[part].path: PartSums(rows, wrong, runs, first, cached)
-        for part, rows, wrong, runs, first, *cached in found
+        for part, rows, wrong, runs, first, *cached, _, _ in found
     }
 
 
@@ -301,7 +361,12 @@ following AS (SELECT *, {{{_BEFORE}}} AS before FROM rows)
 SELECT part, count(*), count_if(NOT coalesce({_right()}, false)), count_if(kind = '{RUN}'), min(run_id),
     count_if(kind = '{RUN}' AND cached),
     count(DISTINCT run_id) FILTER (kind = '{STAGE}' AND cached),
-    count(DISTINCT run_id) FILTER (kind IN ('{RUN}', '{STAGE}') AND cached)
+    count(DISTINCT run_id) FILTER (kind IN ('{RUN}', '{STAGE}') AND cached),
+    bool_or(flaky), bool_or(complete)  -- for them to be read at all
 FROM following JOIN claims USING (part)
 GROUP BY part
 """
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -17,6 +17,7 @@ from orchgate.history import parquet_rows
 from orchgate.history.entries import VERSION, HistoryEntry, encode, refusal
 from orchgate.history.parquet import COLUMNS, quoted
 from orchgate.history.repositories import RepositoryIdentity, labels
+from orchgate.history.sql.bounds import interruptible
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def connected(scratch: str, memory: str = MEMORY, *, ordered: bool = False) -> I
         "python_enable_replacements": False,
         "preserve_insertion_order": ordered,
     }
-    with duckdb.connect(config=config) as database:
+    with interruptible(), duckdb.connect(config=config) as database:
         database.execute("SET TimeZone = 'UTC'")
         try:
             yield database
@@ -108,6 +109,12 @@ def lay(database: DuckDBPyConnection, parts: Sequence[Part]) -> None:
 
 def _identity(part: Part) -> RepositoryIdentity:
     return RepositoryIdentity(part.head.repository, part.head.roots)
+
+
+def repositories(database: DuckDBPyConnection) -> list[RepositoryIdentity]:
+    """Of which repositories there are runs, as they are shown."""
+    found = database.execute("SELECT DISTINCT label, identity FROM parts ORDER BY ALL").fetchall()
+    return [RepositoryIdentity(label, identity if identity != label else None) for label, identity in found]
 
 
 def reads(ordered: Sequence[Part]) -> Iterator[str]:

@@ -39,9 +39,9 @@ _OF_RUNS = "kind = 'run'"
 _OF_STAGES = "kind = 'stage' AND NOT is_foreign"
 # What costs count, and where they say nothing: see `lines.costs_of_run`.
 _DONE = f"status = '{SUCCEEDED}' AND (is_foreign OR NOT cached)"
-_ABSENT = f"{_OF_RUNS} AND NOT is_foreign AND resumes > 0 AND away_seconds IS NULL"
+ABSENT = f"{_OF_RUNS} AND NOT is_foreign AND resumes > 0 AND away_seconds IS NULL"
 _SECONDS = {
-    "wall_seconds": f"if({_ABSENT}, NULL, wall_seconds)",
+    "wall_seconds": f"if({ABSENT}, NULL, wall_seconds)",
     "cpu_seconds": "if(is_foreign, NULL, user_seconds + system_seconds)",
 }
 WHOLE = "6755399441055744::DOUBLE"  # as `fold.WHOLE`: added and taken away, it leaves the nearest whole number
