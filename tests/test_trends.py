@@ -137,6 +137,18 @@ def test_commits_that_are_not_known_are_in_the_order_of_the_clocks() -> None:
     assert change.range.commits is None
 
 
+def test_a_clock_that_is_wrong_by_a_day_makes_a_range_wide_where_the_commits_are_not_known() -> None:
+    runs = runs_of(LINE, step(120))
+    late = timedelta(days=1)
+    wrong = [
+        run_of(run["commit"], nth, run["user_seconds"] / 0.9, START + timedelta(hours=nth) - late * (nth % 3 == 0))
+        for nth, run in enumerate(runs)
+    ]
+
+    for change in changed_in(wrong, None):
+        assert LINE.index(change.range.last_before or "") < 120 <= LINE.index(change.range.first_after or "")
+
+
 def test_a_machine_that_got_slower_is_no_change_of_a_commit() -> None:
     runs = [
         run_of(LINE[nth // 60], nth, 0.3 * factor * (1 + 0.2 * (nth >= 90))) for nth, factor in enumerate(noise(4, 180))
