@@ -1,7 +1,8 @@
 """A year of 1,000 machines: who pushes how many runs when, and what compaction makes of the parts.
 
 800 CI runners of five classes and 200 laptops of twelve, 20 repositories whose sizes fall as 1, 1/2, 1/3 …; a CI job
-pushes once, at its end, a laptop once a day. What is drawn is a hash of a number, so that each time finds the same.
+pushes once, at its end, a laptop once a day. What is drawn is a hash of a number, so that each time finds the same; of
+one number, as DuckDB's hashes of two go together.
 Nothing is measured here: `history_simulation` does, and uses this.
 """
 
@@ -27,18 +28,18 @@ LATE, SKIPPED = 0.01, 0.05  # jobs whose push comes up to five days later; days 
 AGAIN, AGAIN_WITH_MORE = 0.02, 0.002  # pushes that are repeated as they were, and with one run more
 WRONG_CLOCK = 200  # each 200th machine: -60, -30, 0, 30 and 60 hours off
 RUN_SECONDS = 180
-FULL = 50_000  # runs of a part that is joined no more
+FULL = 50_000  # runs of a part that others were joined to
 # Load by the hour of the day, and by the day of the week.
 HOURS = (2, 2, 2, 2, 2, 3, 4, 6, 9, 10, 10, 10, 8, 10, 10, 10, 9, 8, 6, 5, 4, 3, 3, 2)
 DAYS = (10, 10, 10, 10, 9, 3, 2)
 SHARES = tuple(1 / rank for rank in range(1, REPOSITORIES + 1))
 
 _PUSHES = """
-CREATE MACRO drawn(id, salt) AS hash(id, salt) / 18446744073709551616.0;
+CREATE MACRO drawn(id, salt) AS hash(64 * id::BIGINT + salt) / 18446744073709551616.0;
 CREATE TABLE pushes AS
     SELECT id, hour + drawn(id, 0) AS began,
         least({MOST}, 1 + floor(ln(1 - drawn(id, 1)) / ln(1 - 1 / {JOB})))::INT AS runs,
-        {repository} AS repository, {ci_class} AS class, (hash(id, 6) % {RUNNERS})::INT AS machine,
+        {repository} AS repository, {ci_class} AS class, floor(drawn(id, 6) * {RUNNERS})::INT AS machine,
         CASE WHEN drawn(id, 4) < {LATE} THEN 120 * drawn(id, 5) ELSE 0 END AS waits
     FROM (SELECT row_number() OVER () AS id, hour FROM (SELECT hour, unnest(range(jobs)) FROM hours))
 UNION ALL
@@ -167,28 +168,32 @@ class Compacted(NamedTuple):
     written_bytes: float
     read_parts: int
     read_bytes: float
+    left: dict[Group, Counter[int]]  # parts by their runs, at the end
 
 
-def compacted(found: Year, every: int | None, size: Callable[[int], float], tiers: Sequence[int] = ()) -> Compacted:
-    """The year with a compaction each so many hours, or none; `size` says the bytes of a part by its runs.
+def compacted(found: Year, every: int | None, size: Callable[[int], float], large: float) -> Compacted:
+    """The year with a compaction each so many hours, or none.
 
-    All parts of a group that are not full become few each time; with tiers only those below one of these sizes do that
-    have come to as many runs.
+    `size` says the bytes of a part by the number of its runs; a part of `large` bytes is joined no more.
     """
-    done = [_group_compacted(pushed, every, size, tiers) for pushed in found.groups.values()]
+    done = {group: _group_compacted(pushed, every, size, large) for group, pushed in found.groups.items()}
     prefixes: dict[tuple[int, int], Counter[int]] = {}
-    for group, (_, changes) in zip(found.groups, done, strict=True):
-        prefixes.setdefault((group.repository, group.month), Counter()).update(changes)
+    for group, one in done.items():
+        prefixes.setdefault((group.repository, group.month), Counter()).update(one.changes)
     every_hour: Counter[int] = Counter()
     for changes in prefixes.values():
         every_hour.update(changes)
-    ends = [one for one, _ in done]
+    left = {group: one.left for group, one in done.items()}
     return Compacted(
-        sum(one.parts for one in ends),
-        sum(one.bytes for one in ends),
+        sum(parts.total() for parts in left.values()),
+        sum(_bytes(parts, size) for parts in left.values()),
         _highest(every_hour),
         max(map(_highest, prefixes.values())),
-        *(sum(values) for values in zip(*(one[4:] for one in ends), strict=True)),
+        sum(one.written.total() for one in done.values()),
+        sum(_bytes(one.written, size) for one in done.values()),
+        sum(one.read.total() for one in done.values()),
+        sum(_bytes(one.read, size) for one in done.values()),
+        left,
     )
 
 
@@ -196,40 +201,40 @@ def _highest(changes: Counter[int]) -> int:
     return max(accumulate(changes[hour] for hour in sorted(changes)))
 
 
+class _Joined(NamedTuple):
+    """What became of the parts of one group: by their runs, and how their number changes by the hour."""
+
+    left: Counter[int]
+    written: Counter[int]
+    read: Counter[int]
+    changes: Counter[int]
+
+
 def _group_compacted(
-    pushed: Iterable[Pushed], every: int | None, size: Callable[[int], float], tiers: Sequence[int]
-) -> tuple[Compacted, Counter[int]]:
-    """One group, and how its number of parts changes by the hour."""
-    changes: Counter[int] = Counter()
-    parts: Counter[int] = Counter()
-    full = doubles = written = read = 0
-    written_bytes = read_bytes = 0.0
-    due = 0
+    pushed: Iterable[Pushed], every: int | None, size: Callable[[int], float], large: float
+) -> _Joined:
+    done = _Joined(Counter(), Counter(), Counter(), Counter())
+    small: Counter[int] = Counter()
+    due = doubles = 0
     for one in [*pushed, Pushed(1 << 30, Counter(), 0)]:
-        if every and one.hour >= due and (small := _small(parts, tiers)) is not None:
-            number, runs = small.total(), sum(runs * number for runs, number in small.items()) - doubles
-            read, read_bytes = read + number, read_bytes + _bytes(small, size)
-            made = Counter({FULL: runs // FULL}) + Counter({runs % FULL: 1} if runs % FULL else {})
-            written, written_bytes = written + made.total(), written_bytes + _bytes(made, size)
-            parts, doubles = parts - small + made, 0
-            full += parts.pop(FULL, 0)
-            changes[due] += made.total() - number
+        if every and one.hour >= due and small.total() > 1:
+            made = _made(sum(runs * number for runs, number in small.items()) - doubles)
+            done.read.update(small)
+            done.written.update(made)
+            done.changes[due] += made.total() - small.total()
+            done.left.update({runs: number for runs, number in made.items() if size(runs) >= large})
+            small, doubles = Counter({runs: number for runs, number in made.items() if size(runs) < large}), 0
         due = one.hour - one.hour % every + every if every else 0
-        parts.update(one.parts)
+        small.update(one.parts)
         doubles += one.doubles
-        changes[one.hour] += one.parts.total()
-    end = parts + Counter({FULL: full})
-    return Compacted(end.total(), _bytes(end, size), 0, 0, written, written_bytes, read, read_bytes), changes
+        done.changes[one.hour] += one.parts.total()
+    done.left.update(small)
+    return done
 
 
-def _small(parts: Counter[int], tiers: Sequence[int]) -> Counter[int] | None:
-    """Which parts are joined now, if any are."""
-    chosen = parts
-    for tier in tiers:
-        chosen = Counter({runs: number for runs, number in parts.items() if runs < tier})
-        if sum(runs * number for runs, number in chosen.items()) < tier:
-            break
-    return chosen if chosen.total() > 1 else None
+def _made(runs: int) -> Counter[int]:
+    """The parts that so many runs become."""
+    return Counter({FULL: runs // FULL}) + Counter({runs % FULL: 1})
 
 
 def _bytes(parts: Counter[int], size: Callable[[int], float]) -> float:

@@ -12,26 +12,53 @@ import math
 import random
 import statistics
 import subprocess
+import tempfile
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import history_model as model
-from common import ORCHGATE, PYTHON, Bench, Row, commit, environment, git, scratch, write
+from common import ORCHGATE, PYTHON, Bench, Row, commit, environment, exponent, git, scratch, write
 from history_segments import fetched
 from history_segments import made as git_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
+    from orchgate.history.objects.shape import Objects
     from orchgate.history.segments import Line
 
 SIZES = (1, 10, 100, 500, 5_000, 50_000)  # runs of a part
 KEYS = 1_000  # names of one listing
 SCHEDULES = {"never": None, "each week": 24 * 7, "each day": 24, "each hour": 1}
+LARGE = 4 << 20  # bytes of a part that is joined no more
 STAGES = 5
+SLICES = (100_000, 300_000, 1_000_000)  # runs
+WEEKS, LAST = ("week", "2025-01"), ("pipeline", "2025-12")  # by what, since which month
+NAMES = 100_000
+# Asks of a folder of parts as `history show` does; prints what it took.
+ASK = """
+import json, os, resource, sys, tempfile
+from datetime import UTC, datetime
+from orchgate.history.sql import parts, relations, rows
+folder, by, month = sys.argv[1:]
+paths = {}
+for above, _, names in os.walk(os.path.join(folder, "v1")):
+    if os.path.basename(above) >= f"month={month}":
+        paths |= {os.path.relpath(os.path.join(above, name), folder): os.path.join(above, name) for name in names}
+with tempfile.TemporaryDirectory() as scratch:
+    good, faults = parts.good(paths, os.path.join(folder, "known"), scratch)
+    assert not faults
+    with relations.connected(scratch) as database:
+        relations.lay(database, good)
+        relations.settle(database, datetime(2100, 1, 1, tzinfo=UTC), datetime.strptime(month + "Z", "%Y-%m%z"))
+        rows.rows(database, by.split(","))
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps({"parts": len(good), "cpu": used.ru_utime + used.ru_stime, "mb": used.ru_maxrss / 1e3}))
+"""
 PUSHES = 200  # of five runs, to a remote
 # Each push asks the remote what it has, as the command does; prints the CPU seconds of each, git's among them.
 PUSH_EACH = """
@@ -168,7 +195,7 @@ def year_rows() -> Iterator[Row]:
     yield Row("computed: runs of a year", f"{year.runs:,}", f"{year.pushes:,} pushes")
     yield Row("computed: kept out, their clocks are ahead", f"{year.kept_out:,} runs")
     for name, every in SCHEDULES.items():
-        done = model.compacted(year, every, size)
+        done = model.compacted(year, every, size, LARGE)
         what = f"computed: compacted {name}"
         yield Row(f"{what}, parts at the end", f"{done.parts:,}", f"{done.bytes / 1e9:,.1f} GB")
         calls = f"{_calls(done.most):,} calls list all"
@@ -178,6 +205,74 @@ def year_rows() -> Iterator[Row]:
         again = f"{done.written_bytes / 1e9:,.0f} GB in {done.written_parts:,} parts"
         yield Row(f"{what}, written again", again, f"{done.read_bytes / 1e9:,.0f} GB read")
     yield Row("the model itself", f"{time.process_time() - start:.0f} s of CPU")
+
+
+def touched_rows() -> Iterator[Row]:
+    """What a question has to read of a year that was compacted each day; parts are found by repository and month."""
+    import duckdb
+
+    left = model.compacted(model.year(duckdb.connect()), SCHEDULES["each day"], size, LARGE).left
+    questions: dict[str, Callable[[model.Group], bool]] = {
+        "the last 30 days of all": lambda group: group.month >= 10,
+        "the last 30 days of the largest repository": lambda group: group.month >= 10 and group.repository == 0,
+        "a year of the smallest repository": lambda group: group.repository == model.REPOSITORIES - 1,
+        "all": bool,
+    }
+    for question, concerns in questions.items():
+        parts = sum((parts for group, parts in left.items() if concerns(group)), Counter[int]())
+        runs = sum(number * count for number, count in parts.items())
+        read = sum(count * size(number) for number, count in parts.items())
+        figure = f"{parts.total():,} parts, {read / 1e9:,.2f} GB"
+        yield Row(f"computed: {question}", figure, f"{runs:,} runs, {(1 + STAGES) * runs:,} rows")
+
+
+def question_rows() -> Iterator[Row]:
+    """What questions take at sizes that fit here, and how that grows."""
+    from history_parts import make
+
+    before: list[dict[str, float]] = []
+    for number in SLICES:
+        with tempfile.TemporaryDirectory(prefix="orchgate-bench-") as folder:
+            make(Path(folder), number)
+            found = [_asked(folder, *words) for words in (WEEKS, WEEKS, LAST)]
+        first, again, last = found
+        yield Row(f"{number:,} runs by week, the first time", f"{first['cpu']:.2f} s of CPU", f"{first['mb']:,.0f} MB")
+        yield Row(f"{number:,} runs by week, again", f"{again['cpu']:.2f} s of CPU", f"{again['mb']:,.0f} MB")
+        yield Row(f"{number:,} runs, the last month", f"{last['cpu']:.2f} s of CPU", f"{last['parts']:.0f} parts")
+        before.append({"first": first["cpu"], "again": again["cpu"]})
+    for name in ("first", "again"):
+        small, middle, large = (one[name] for one in before)
+        times = SLICES[2] / SLICES[1]
+        power = exponent(middle - small, large - middle, times)  # without what each start takes
+        year = large * (model.RUNS / SLICES[-1]) ** max(power, 1)
+        yield Row(f"computed: 10⁸ runs by week, {name}", f"{year:,.0f} s of CPU", f"grows with {power:.2f}")
+
+
+def _asked(folder: str, by: str, month: str) -> dict[str, float]:
+    done = subprocess.run([PYTHON, "-c", ASK, folder, by, month], stdout=subprocess.PIPE, env=environment(), check=True)
+    printed = done.stdout[done.stdout.index(b"{") :]  # after a progress bar, which DuckDB draws for a `python -c`
+    found: dict[str, float] = json.loads(printed)
+    return found
+
+
+def listing_rows() -> Iterator[Row]:
+    """A folder with as many parts as there are in the worst hour of a year that is compacted each day."""
+    from orchgate.history.objects.folders import FolderObjects
+    from orchgate.history.objects.part_store import is_part
+
+    with tempfile.TemporaryDirectory(prefix="orchgate-bench-") as folder:
+        for at in range(NAMES):
+            above = Path(folder, "v1", f"repo=owner%2Fname-{at % 20}", "month=2026-03")
+            if at < 20:
+                above.mkdir(parents=True)
+            (above / f"0123456789abcdef-2026-03-01T00-00-00-000Z-{at:08x}-{at:064x}.parquet").touch()
+        for prefix in ("v1/", "v1/repo=owner%2Fname-1/month=2026-03/"):
+            spent, found = _timed(partial(_listed, FolderObjects(folder), prefix, is_part), 3)
+            yield Row(f"list {found:,} names of a folder", f"{spent * 1e3:,.0f} ms of CPU")
+
+
+def _listed(objects: Objects, prefix: str, is_part: Callable[[str], bool]) -> int:
+    return sum(is_part(one.name) for one in objects.walk(prefix))
 
 
 def _calls(names: int) -> int:
@@ -213,5 +308,8 @@ def _bytes_in(folder: Path) -> int:
 BENCHES = (
     Bench("history parts", part_rows),
     Bench("history year", year_rows),
+    Bench("history touched", touched_rows),
+    Bench("history questions", question_rows),
+    Bench("history listing", listing_rows),
     Bench("history in git", git_rows),
 )
