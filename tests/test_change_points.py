@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -86,6 +87,17 @@ def test_many_steps_are_found_where_there_is_no_noise() -> None:
     values = [float(100 + 10 * (run // 60)) for run in range(420)]
 
     assert [one.index for one in find(values)] == [60, 120, 180, 240, 300, 360]
+
+
+@given(st.lists(st.tuples(st.sampled_from([1.0, 1.1, 1.5, 4.0]), st.integers(5, 60)), max_size=20), st.integers(0, 99))
+def test_however_many_steps_there_are_they_are_in_order(steps: list[tuple[float, int]], seed: int) -> None:
+    levels = [level for level, runs in steps for _ in range(runs)]
+    values = [level * value for level, value in zip(levels, noise(len(levels), seed=seed), strict=True)]
+
+    found = find(values)
+
+    assert all(one.index < other.index for one, other in pairwise(found))
+    assert all(0 < one.first <= one.index <= one.last < len(values) for one in found)
 
 
 def test_an_outlier_hides_no_step() -> None:

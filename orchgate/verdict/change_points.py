@@ -80,12 +80,8 @@ def find(values: Sequence[float | None], smallest: float = SMALLEST) -> tuple[Ch
     known = [float(value) for value in values if value is not None and isfinite(value)]
     levels = _levels(known)
     jumps = _distinct([jump for start in _starts(len(levels)) for jump in _jumps(levels, start, log1p(smallest))])
-    ends = [0, *[jump.place for jump in jumps], len(levels)]
-    located = [
-        _located(levels, max(start, jump.place - REACH), jump.place, min(end, jump.place + REACH))
-        for jump, (start, end) in zip(jumps, zip(ends, ends[2:], strict=False), strict=False)
-    ]
-    ends = [0, *[index for _, index, _ in located], len(levels)]
+    located = list(_located(levels, [jump.place for jump in jumps]))
+    ends = [0, *[index for _, index, _ in located], len(known)]
     return tuple(
         ChangePoint(
             places[index],
@@ -227,19 +223,29 @@ def _distinct(jumps: Sequence[_Jump]) -> list[_Jump]:
     return sorted(chosen)
 
 
-def _located(levels: Sequence[float], start: int, place: int, end: int) -> tuple[int, int, int]:
-    """First, likeliest and last place of a change: by the distances from the medians on both sides."""
-    before, after = median(levels[start:place]), median(levels[place:end])
+def _located(levels: Sequence[float], places: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Of each change the first, the likeliest and the last place, nearer to it than to the other ones."""
+    ends = [0, *places, len(levels)]
+    for place, start, end in zip(places, ends, ends[2:], strict=False):
+        low, high = max(start, place - REACH), min(end, place + REACH)
+        before, after = median(levels[low:place]), median(levels[place:high])
+        low, high = place - (place - low) // 2, place + (high - place) // 2
+        first, index, last = _likely(levels[low:high], before, after)
+        yield low + first, low + index, low + last
+
+
+def _likely(levels: Sequence[float], before: float, after: float) -> tuple[int, int, int]:
+    """How many values belong to what was before: at least, likely and at most, by their distances from both levels."""
     costs = [0.0]
-    for level in levels[start:end]:
+    for level in levels:
         costs.append(costs[-1] + abs(level - before) - abs(level - after))
-    inner = costs[1:-1]  # costs[n]: n values belong to what was before
+    inner = costs[1:-1]  # a value at least on either side
     least = min(inner)
-    index = inner.index(least) + 1
-    spread = sum([abs(level - before) for level in levels[start : start + index]])
-    spread += sum([abs(level - after) for level in levels[start + index : end]])
-    likely = [run for run, cost in enumerate(inner, 1) if cost - least <= _LIKELY * spread / (end - start)]
-    return start + likely[0], start + index, start + likely[-1]
+    number = inner.index(least) + 1
+    spread = sum([abs(level - before) for level in levels[:number]])
+    spread += sum([abs(level - after) for level in levels[number:]])
+    likely = [number for number, cost in enumerate(inner, 1) if cost - least <= _LIKELY * spread / len(levels)]
+    return likely[0], number, likely[-1]
 
 
 def _confidence(clear: float) -> float:
