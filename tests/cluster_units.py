@@ -25,12 +25,12 @@ TOP = Path(__file__).parent.parent
 class Processes:
     """A scheduler and its workers, each a process of its own that the test may kill."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: str, **variables: str) -> None:
         self.folder = folder
         self.workers: list[subprocess.Popen[bytes]] = []
         file = folder / "scheduler.json"
         words = ("--port", "0", "--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file))
-        self.scheduler = self._start("scheduler", words, {})
+        self.scheduler = self._start("scheduler", (*words, *more), variables)
         self.address = str(json.loads(_content(file))["address"])
 
     def worker(self, *words: str, **variables: str) -> str:
@@ -79,8 +79,8 @@ def _content(path: Path, wanted: str = "{") -> str:
 
 
 @contextlib.contextmanager
-def processes(folder: Path) -> Iterator[Processes]:
-    started = Processes(folder)
+def processes(folder: Path, *more: str, **variables: str) -> Iterator[Processes]:
+    started = Processes(folder, *more, **variables)
     try:
         yield started
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -114,10 +115,74 @@ def cluster(tmp_path: Path) -> Iterator[units.Processes]:
 
 @pytest.mark.slow
 def test_a_scheduler_that_nobody_runs_is_named() -> None:
-    nobody = pytest.raises(OrchgateError, match=r"no scheduler could be reached at tcp://127\.0\.0\.1:9 within 1 s")
-
-    with nobody, connected("tcp://127.0.0.1:9", seconds=1.0):
+    with pytest.raises(OrchgateError) as found, connected("tcp://127.0.0.1:9", seconds=1.0):
         pass
+
+    refused = "ConnectionRefusedError: [Errno 111] Connection refused"
+    assert found.value.message == f"no scheduler could be reached at tcp://127.0.0.1:9 within 1 s: {refused}"
+
+
+CONNECTS = """
+import sys
+from orchgate.cluster.connection import connected
+from orchgate.cluster.dispatch import run_units
+from orchgate.errors import OrchgateError
+from tests.cluster_units import doubled
+try:
+    with connected(sys.argv[1]) as found:
+        print([one.value for one in run_units(found, doubled, range(3))])
+except OrchgateError as error:
+    print(error.message)
+"""
+
+
+@pytest.mark.slow
+def test_a_scheduler_needs_no_orchgate(tmp_path: Path) -> None:
+    without = tmp_path / "without.py"
+    without.write_text("import sys\nsys.modules['orchgate'] = None\n", encoding="ascii")
+
+    with units.processes(tmp_path, "--preload", str(without)) as cluster:
+        cluster.worker()
+        with connected(cluster.address) as found:
+            assert [one.value for one in run_units(found, units.doubled, range(3))] == [0, 2, 4]
+
+
+@pytest.mark.slow
+def test_a_scheduler_of_another_version_is_named(tmp_path: Path) -> None:
+    older = tmp_path / "older.py"
+    says = "from distributed import versions\nversions._version_cached = lambda _: '2020.1.0'\n"
+    older.write_text(says, encoding="ascii")
+
+    with units.processes(tmp_path, "--preload", str(older)) as cluster:
+        said = pytest.raises(OrchgateError, match=r"runs distributed 2020\.1\.0, and here is ")
+        with said, connected(cluster.address):
+            pass
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("openssl"), reason="nothing here makes certificates")
+def test_a_scheduler_with_certificates_talks_to_those_who_have_one(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    asked = ("-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test", "-days", "2")
+    made = ("openssl", "req", *asked, "-keyout", str(key), "-out", str(certificate))
+    subprocess.run(made, check=True, capture_output=True)
+    start = "DASK_DISTRIBUTED__COMM__TLS__"
+    variables = {f"{start}CA_FILE": str(certificate)}
+    for who in ("SCHEDULER", "WORKER", "CLIENT"):
+        variables |= {f"{start}{who}__CERT": str(certificate), f"{start}{who}__KEY": str(key)}
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(start)}
+
+    with units.processes(tmp_path, "--protocol", "tls", **variables) as cluster:
+        cluster.worker(**variables)
+        argv = [sys.executable, "-c", CONNECTS, cluster.address]
+        known, stranger = (
+            subprocess.run(argv, cwd=units.TOP, env=env, capture_output=True, text=True, check=True)
+            for env in ({**plain, **variables}, plain)
+        )
+
+    assert cluster.address.startswith("tls://")
+    assert known.stdout == "[0, 2, 4]\n"
+    assert stranger.stdout == f"{cluster.address} needs certificates, and none are configured\n"
 
 
 @pytest.mark.slow

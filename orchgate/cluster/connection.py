@@ -14,6 +14,8 @@ import warnings
 from collections import Counter
 
 from orchgate.errors import OrchgateError, UsageError
+from orchgate.lib.lazy import lazy
+from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 20.0  # for a worker to say what it is, and for a scheduler to answer at all
 SILENT_SECONDS = 60.0  # without a sign of life, after which a worker is left out
 _PAUSE = 0.2
+_HINT = "dask scheduler starts one; for tls:// see docs/guide/cluster.md"
+_TLS_VARIABLES = "variables that begin with DASK_DISTRIBUTED__COMM__TLS__"
+_OBJECT = lazy(r"(?:in )?<[^<>]*>: ")  # of distributed, whose addresses are nobody's business
 INSTALL = "pip install 'orchgate[dask]'"
 START = "start one where the work shall be done: dask worker {address}"
 
@@ -249,11 +254,16 @@ def _client(address: str, seconds: float) -> Client:
             address, timeout=seconds, set_as_default=False, name="orchgate", direct_to_workers=False
         )
     except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
-        why = str(error.__cause__ or error).strip().partition("\n")[0] or type(error).__name__
-        raise OrchgateError(
-            f"no scheduler could be reached at {address} within {seconds:g} s: {why}",
-            "dask scheduler starts one; for tls:// see docs/guide/cluster.md",
-        ) from error
+        raise _unreached(address, seconds, error) from error
+
+
+def _unreached(address: str, seconds: float, error: Exception) -> OrchgateError:
+    why = str(error.__cause__ or error).strip().partition("\n")[0] or type(error).__name__
+    if "ssl_context" in why:
+        names = "CA_FILE, CLIENT__CERT and CLIENT__KEY"
+        return OrchgateError(f"{address} needs certificates, and none are configured", f"{_TLS_VARIABLES}: {names}")
+    why = _OBJECT.sub("", why)
+    return OrchgateError(f"no scheduler could be reached at {address} within {seconds:g} s: {why}", _HINT)
 
 
 def _own() -> dict[str, Any]:
@@ -301,7 +311,12 @@ def _first_workers(cluster: Cluster, seconds: float) -> None:
 
 def no_worker(cluster: Cluster) -> OrchgateError:
     """What to raise where the last usable worker is left out."""
-    reasons = "; ".join(f"{address}: {why}" for address, why in cluster.left_out.items())
+    by_reason: dict[str, list[str]] = {}
+    for address, why in cluster.left_out.items():
+        by_reason.setdefault(why, []).append(address)
+    reasons = "; ".join(
+        f"{found[0] if len(found) == 1 else counted(len(found), 'worker')}: {why}" for why, found in by_reason.items()
+    )
     return OrchgateError(
         f"no worker of {cluster.address} can be used: {reasons}", START.format(address=cluster.address)
     )

@@ -31,6 +31,7 @@ TRIES = 3
 _TICK = 1.0  # seconds between two looks at who is still there
 _GRACE = 30.0  # seconds beyond its limit, after which a worker should have ended a unit itself
 _STOP_SECONDS = 10.0
+_FETCH_SECONDS = 300.0  # for a value, which may be large
 _PART = 4 << 20  # bytes of a parcel that are sent at once
 _AHEAD = 10_000  # units that may be done before the one whose turn it is
 _TOO_LATE = "no answer {:g} s after its time was up"
@@ -274,7 +275,7 @@ class Dispatch:
             died = type(error).__name__ in ("KilledWorker", "NoValidWorkerError")
             return remote.LOST, "it died" if died else f"{type(error).__name__}: {error}"
         try:
-            how, value = one.future.result(timeout=ANSWER_SECONDS)
+            how, value = one.future.result(timeout=_FETCH_SECONDS)
         except (TimeoutError, OSError):  # it died with the result in its hands, or the scheduler did
             self._cluster.refresh()
             return remote.LOST, "it died before its result was fetched"
