@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     Pushed = tuple[str, str | None, Sequence[Line]]
 
 LATER = datetime(2026, 3, 20, tzinfo=UTC)
-EVERY = (
+EVERY: tuple[tuple[str, ...], ...] = (
     ("pipeline",),
     ("stage",),
     ("repository", "week", "pipeline", "stage", "machine"),
     ("month", "task"),
     ("repository", "machine"),
 )
-FIGURES = (
+FIGURES: tuple[tuple[str, ...], ...] = (
     ("benchmark",),
     ("counter",),
     ("stage", "counter"),
@@ -171,10 +171,8 @@ def test_parts_give_the_rows_that_segments_of_lines_give(folder: Folder, seed: i
             assert settled.runs == sum(len(one.entries) for one in runs)
             assert settled.repositories == tuple(one.repository.name for one in runs)
             assert sorted(settled.left_out) == sorted(both for one in runs for both in one.left_out.items())
-            for names in FIGURES:
-                assert json.dumps(sql_figures.rows(database, names)) == json.dumps(query.rows(runs, names)), names
-            for by in EVERY:
-                assert json.dumps(rows.rows(database, by)) == json.dumps(query.rows(runs, by)), by
+            for by in (*EVERY, *FIGURES):
+                assert json.dumps(sql_figures.rows(database, by)) == json.dumps(query.rows(runs, by)), by
 
 
 def test_every_number_is_in_the_bucket_that_sketch_puts_it_in() -> None:

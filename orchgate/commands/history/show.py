@@ -173,16 +173,16 @@ def _store(place: HistoryWorkspace, args: argparse.Namespace) -> StoreAddress | 
 def _of_store(place: HistoryWorkspace, args: argparse.Namespace, where: StoreAddress, say: Say) -> Shown:
     """What DuckDB makes of parts that stay files: there may be many more runs than fit into memory."""
     with asked.of_store(place, args, where, say) as there:
-        from orchgate.history.sql import relations, rows
+        from orchgate.history.sql import figures, relations
         from orchgate.trends import answers, stored
 
         identities = relations.repositories(there.database)
         known = answers.known(place.repository, place.config, _named_as(place.identity, identities))
         found_out = stored.of_database(there.database, known)
         problems = [*workspace.faults_of(there.faults), *asked.left_out(there.settled)]
-        weekly = rows.rows(there.database, _weekly(args.by)) if args.plot else ()
+        weekly = figures.rows(there.database, _weekly(args.by)) if args.plot else ()
         notes = [*_twins(there.settled.repositories), *report.notes(known, found_out)]
-        found, number = rows.rows(there.database, args.by), there.settled.runs
+        found, number = figures.rows(there.database, args.by), there.settled.runs
         return Shown(found, problems, notes, there.where, number, not there.faults, found_out, weekly)
 
 

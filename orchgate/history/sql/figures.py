@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from orchgate.history import figures, query
+from orchgate.history.sql import rows as costs
 from orchgate.history.sql.rows import BUCKET, KEYS, WHOLE, named
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.metrics.aggregate import CANCELLED, FAILED, SUCCEEDED, Totals
@@ -44,9 +45,13 @@ _OF = {figures.BENCHMARK: _BENCHMARKS, figures.COUNTER: _COUNTERS}
 
 
 def rows(database: DuckDBPyConnection, by: Sequence[str]) -> list[dict[str, object]]:
-    """As `query.rows`, of what counts, where that is asked for benchmarks or counters."""
+    """As `query.rows`, of what counts, whatever it is asked by."""
     wanted = query.wanted(by)
-    kind = next(name for name in figures.KINDS if name in wanted)
+    kind = next((name for name in figures.KINDS if name in wanted), "")
+    return _of_figures(database, wanted, kind) if kind else costs.rows(database, by)
+
+
+def _of_figures(database: DuckDBPyConnection, wanted: Sequence[str], kind: str) -> list[dict[str, object]]:
     known = {**KEYS, kind: "name", "unit": "unit"}
     keys = "".join(f"{known[name]} AS k{at}, " for at, name in enumerate(wanted))
     names = "".join(f"k{at}, " for at in range(len(wanted)))
