@@ -159,6 +159,25 @@ def test_a_machine_that_got_slower_is_no_change_of_a_commit() -> None:
     assert change.range == changes.CommitRange(None, None, None)
 
 
+def test_a_change_between_runs_of_one_commit_is_one_of_the_machines() -> None:
+    runs = [
+        run_of(LINE[min(nth, 100)], nth, 0.3 * factor * (1 + 0.2 * (nth >= 102)))
+        for nth, factor in enumerate(noise(4, 180))
+    ]
+
+    (change,) = changed_in(runs)
+    assert change.same_commit == LINE[100]
+
+
+def test_a_noisy_metric_that_moved_a_few_runs_later_is_the_same_change() -> None:
+    runs = runs_of(LINE, step(120))
+    for run in runs[120:123]:
+        run["wall_seconds"] = 0.33
+
+    (change,) = changed_in(runs)
+    assert [moved.name for moved in change.also] == ["wall_seconds"]
+
+
 def test_a_commit_that_is_run_once_more_later_does_not_hide_which_one_it_was() -> None:
     runs = runs_of(LINE, step(120))
     later = run_of(LINE[5], 900, 0.3)

@@ -7,7 +7,7 @@ the level of its side, that is told instead of a range of commits.
 
 from __future__ import annotations
 
-from math import log
+from math import sqrt
 
 from orchgate.lib.text import median
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -24,6 +24,8 @@ WRONG = 0.05  # of what is told, and how often something is where nothing change
 SMALLEST = 0.02  # a fraction; what changed by less has not
 LEAST_RUNS = 32  # fewer show no change
 NEAR = 20  # runs before and after a change that say how large it is
+NEARBY = 5  # runs by which two streams may disagree about where a change is
+ENOUGH = 3  # runs that say how much a commit takes
 MOST_STREAMS = 200  # that are looked at, whole runs first, then those with most runs
 
 
@@ -46,9 +48,9 @@ class CommitRange(NamedTuple):
 class Change(NamedTuple):
     """A change of a stream, whose values have the metric's unit. `since` is when the first run after it began.
 
-    `runs` are those since then. `begin` and `end` are the places of the last run before it and of the first one after
-    it, as far as these are sure. `same_commit` is one that has runs on both sides, so that no commit made the change.
-    `is_accepted`: a baseline was recorded since. `around` are the values of the runs near it.
+    `runs` are those since then. Within `begin` and `end`, what moved as well is the same change. `same_commit` is one
+    that has runs on both sides, so that no commit made the change. `is_accepted`: a baseline was recorded since.
+    `around` are the values of the runs near it.
     """
 
     key: StreamKey
@@ -117,7 +119,7 @@ def _change(stream: Stream, one: ChangePoint) -> Change:
     runs = stream.runs
     last, first = max(one.first - 1, 0), one.last
     old, new = runs[last].commit, runs[first].commit
-    same = _same_commit(stream, one)
+    same = old if old == new else _same_commit(stream, one)
     commits = stream.line.between(old, new) if stream.line else None
     return Change(
         stream.key,
@@ -128,22 +130,25 @@ def _change(stream: Stream, one: ChangePoint) -> Change:
         runs[one.index].run_id,
         len(runs) - one.index,
         CommitRange(None, None, None) if same else CommitRange(old, new, commits),
-        stream.order(last),
-        stream.order(first),
+        stream.order(max(last - NEARBY, 0)),
+        stream.order(min(first + NEARBY, len(runs) - 1)),
         same,
     )
 
 
 def _same_commit(stream: Stream, one: ChangePoint) -> str | None:
-    """A commit whose runs changed as all did; one that is run once more as it was before the change has not."""
+    """A commit that has runs on both sides, where those of all such commits changed as the others did.
+
+    One that is run again later, as it was before the change, says the opposite; a few runs say nothing.
+    """
     sides = [_by_commit(stream, range(one.first)), _by_commit(stream, range(one.last, len(stream.values)))]
-    middle = (log(one.before) + log(one.after)) / 2
-    rises = one.after > one.before
-    for commit in sides[0].keys() & sides[1].keys():
-        before, after = (log(median(side[commit])) for side in sides)
-        if (before < middle < after) if rises else (before > middle > after):
-            return commit
-    return None
+    both = [commit for commit in sides[0] if commit in sides[1]]
+    before, after = ([value for commit in both for value in side[commit]] for side in sides)
+    if min(len(before), len(after)) < ENOUGH:
+        return None
+    middle = sqrt(one.before * one.after)
+    moved = [(median(values) > middle) == (one.after > one.before) for values in (before, after)]
+    return max(both, key=lambda commit: (len(sides[1][commit]), commit)) if moved == [False, True] else None
 
 
 def _by_commit(stream: Stream, places: Iterable[int]) -> dict[str, list[float]]:
