@@ -9,6 +9,7 @@ import re
 import resource
 import signal
 import subprocess
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +22,14 @@ from orchgate.history.objects.addresses import StoreAddress
 from orchgate.history.objects.buckets import BucketObjects
 from orchgate.history.objects.cached import PartCache
 from orchgate.history.objects.folders import FolderObjects
+from orchgate.history.objects.shape import ReadOnlyStore
 from orchgate.history.store import load
 from tests.histories import OTHER_MACHINE, Clones, clones, line, record, show, told, write_lines
 from tests.repo import ORCHGATE
 from tests.runs import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.repo import Repo
 
@@ -374,14 +376,27 @@ def test_a_folder_that_is_not_there_is_no_empty_history(made: Clones, shared: st
     assert not os.path.exists(f"{shared}/lost")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
-def test_a_folder_that_is_read_only_is_named(made: Clones, shared: str) -> None:
-    write_lines(made.one, [line(1)])
-    os.chmod(shared, 0o500)
+@pytest.fixture
+def read_only() -> Iterator[str]:
+    """A folder that we may not write to, whoever we are."""
+    folder = tempfile.mkdtemp()
+    os.chmod(folder, 0o555)
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        os.seteuid(before)
+        os.rmdir(folder)
 
-    refused = told(made.one, "push", "--to", shared, code=3)
 
-    assert "Permission denied" in refused["error"]["message"]
+def test_a_folder_that_is_read_only_is_named(read_only: str) -> None:
+    objects = FolderObjects(read_only)
+
+    with pytest.raises(ReadOnlyStore, match="Permission denied"):
+        objects.create("v1/repo=a/month=2026-03/x.parquet", b"x")
+    assert list(objects.walk("v1/")) == []
 
 
 def test_what_cannot_be_written_to_is_named(made: Clones, shared: str) -> None:

@@ -72,6 +72,7 @@ _NEWEST = 52  # weeks that are drawn
 _LARGE = 1e15  # a figure with more digits is told by its size
 _LEAST_NAME = 24  # characters of a benchmark's name that are shown
 _NONE = "-"
+_HERE = "this clone"
 _DAYS = lazy(r"(?a)(\d{1,5})d")
 
 
@@ -237,7 +238,7 @@ def _loaded(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> tupl
 
     within = store.since(args.since)
     if args.source == LOCAL:
-        return store.Loaded(()), workspace.own_runs(place), "this clone"
+        return store.Loaded(()), workspace.own_runs(place), _HERE
     if args.source:
         with workspace.segments_of(place, args, args.source, say) as there:
             loaded = store.load(there, there.names(within))
@@ -248,7 +249,7 @@ def _loaded(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> tupl
     loaded = store.load(source, source.names(within))
     for parts in workspace.cached_parts(place, say):
         loaded = loaded.joined(store.load(parts, parts.names(within)))
-    return loaded, workspace.own_runs(place), "this clone and what it has fetched"
+    return loaded, workspace.own_runs(place), f"{_HERE} and what it has fetched"
 
 
 def _kept_out(runs: Iterable[Runs]) -> Iterator[Mapping[str, object]]:
@@ -287,6 +288,8 @@ def _named(value: object, what: str, width: int | None) -> str:
 
 
 def _nothing(shown: Shown, by: Iterable[str]) -> str:
+    if not shown.runs and not shown.where.startswith(_HERE):
+        return f"no runs of {shown.where} count\n"
     if not shown.runs:
         return "no runs are known here\n  hint: orchgate history fetch\n"
     what, where = ("benchmark", "performance.benchmarks") if "benchmark" in by else ("counter", "metrics of a stage")

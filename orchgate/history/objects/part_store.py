@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from itertools import groupby, islice
 
 from orchgate.errors import OrchgateError
@@ -144,7 +145,11 @@ class PartStore:
         """Where a part is here that is as long as the one there; "" where none is."""
         path = os.path.join(self._cache.path, name)
         one = self._known.get(name)
-        return path if one and os.path.isfile(path) and os.path.getsize(path) == one.size else ""
+        try:
+            status = os.lstat(path)
+        except OSError:
+            return ""
+        return path if one and stat.S_ISREG(status.st_mode) and status.st_size == one.size else ""
 
     def located(self, names: Iterable[str], scratch: str) -> Iterator[tuple[str, str | OrchgateError]]:
         """As `read`, in files: those that are kept, or in a folder where nothing can be."""
